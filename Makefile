@@ -1,0 +1,77 @@
+# Everything a developer does here. Needs Python 3.11 or later, make and a package index;
+# the rest is installed into .venv the first time a target wants it.
+
+PYTHON ?= python3
+VENV   ?= .venv
+ARGS   ?=
+
+BIN   := $(VENV)/bin
+PY    := $(BIN)/python
+STAMP := $(VENV)/.installed
+LOCK  := requirements-dev.lock
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+# pyright runs from its wheel; without this it may ask a registry for news of itself.
+export PYRIGHT_PYTHON_IGNORE_WARNINGS = 1
+
+.PHONY: help setup demo test check format soak bench lock clean
+
+help:  ## List the targets
+	@echo "make TARGET [ARGS=...] [PYTHON=python3.12]"
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
+
+setup: $(STAMP)  ## Install the locked tools and weft itself into .venv
+
+# Runs again only when what is to be installed has changed.
+$(STAMP): pyproject.toml $(LOCK)
+	@echo "==> setup: $(VENV) (the first time takes a minute)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "weft needs Python 3.11 or later, PYTHON=$(PYTHON) is %d.%d" % sys.version_info[:2])'
+	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	@$(PY) -m pip install --quiet -r $(LOCK)
+	@$(PY) -m pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: $(STAMP)  ## Show what weft does: weft demo $(ARGS)
+	@$(BIN)/weft demo $(ARGS)
+
+test: $(STAMP)  ## Run the tests on two cores; ARGS="-k claim -x" goes to pytest
+	$(PY) -m pytest -n 2 $(ARGS)
+
+check: $(STAMP)  ## Check format, lint, types (mypy and pyright) and who imports whom
+	@echo "==> ruff format"
+	@$(BIN)/ruff format --check .
+	@echo "==> ruff check"
+	@$(BIN)/ruff check .
+	@echo "==> mypy"
+	@$(BIN)/mypy
+	@echo "==> pyright"
+	@$(BIN)/pyright --pythonpath $(PY)
+	@echo "==> lint-imports"
+	@$(BIN)/lint-imports --no-logo
+
+format: $(STAMP)  ## Format the code and fix what ruff can fix
+	@$(BIN)/ruff check --fix-only .
+	@$(BIN)/ruff format .
+
+soak: $(STAMP)  ## Run the long tests (random crashes, long histories), an hour each at most
+	$(PY) -m pytest -m soak --timeout 3600 $(ARGS)
+
+bench: $(STAMP)  ## Run the benchmarks: python -m benchmarks $(ARGS)
+	@$(PY) -m benchmarks $(ARGS)
+
+# The one target that does not need what it makes: uv is installed apart, so a broken lock can be remade.
+lock:  ## Bring requirements-dev.lock up to date; ARGS=--upgrade takes the newest versions
+	@echo "==> lock: $(LOCK)"
+	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	@test -x $(BIN)/uv || $(PY) -m pip install --quiet uv
+	@$(BIN)/uv pip compile --quiet --no-config --universal --python-version 3.11 \
+		--extra cli --extra testing --group dev \
+		--generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate \
+		--custom-compile-command "make lock" $(ARGS) -o $(LOCK) pyproject.toml > /dev/null
+
+clean:  ## Remove .venv, caches and build products
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis __pycache__
+	find src tests benchmarks docs -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

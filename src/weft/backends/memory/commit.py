@@ -1,0 +1,111 @@
+"""Applying a batch to tables: all of its commands, in order, or none."""
+
+from typing import assert_never
+
+from weft.backends.memory import mailboxes, runs, threads
+from weft.backends.memory.tables import Change, Tables
+from weft.core.commands import (
+    Ack,
+    AppendThread,
+    Batch,
+    Cancel,
+    CancelPending,
+    Command,
+    CreateThread,
+    DeadLetter,
+    DeleteRun,
+    DeleteThread,
+    Enqueue,
+    EnsureMailbox,
+    ExtendLease,
+    Hold,
+    Interrupt,
+    Nack,
+    Purge,
+    Receipt,
+    Release,
+    Requeue,
+    Result,
+    SaveThread,
+    Send,
+    Supersede,
+    UpsertRun,
+    describe,
+)
+from weft.core.mailboxes import ClaimRequest, MailboxEntry
+from weft.errors import WeftError
+
+
+def apply_batch(tables: Tables, batch: Batch, now: int) -> tuple[Receipt, list[Change]]:
+    """Apply all commands, or none and raise the error of the one that failed."""
+    results: list[Result] = []
+    for position, command in enumerate(batch, start=1):
+        try:
+            results.append(_apply(tables, command, now))
+        except WeftError as error:
+            tables.rollback()
+            error.command = f"command {position} of {len(batch)}: {describe(command)}"
+            if len(batch) > 1:
+                error.add_note(f"nothing of the batch was written; failed at {error.command}")
+            raise
+        except BaseException:
+            tables.rollback()
+            raise
+    return Receipt(results=tuple(results)), tables.commit()
+
+
+def apply_claim(
+    tables: Tables, request: ClaimRequest, now: int
+) -> tuple[tuple[MailboxEntry, ...], list[Change]]:
+    """Put due entries into the consumer's hands."""
+    try:
+        entries = mailboxes.claim(tables, request, now if request.now is None else request.now)
+    except BaseException:
+        tables.rollback()
+        raise
+    return entries, tables.commit()
+
+
+def _apply(tables: Tables, command: Command, clock: int) -> Result:
+    now = getattr(command, "now", None)
+    return _dispatch(tables, command, clock if now is None else now)
+
+
+def _dispatch(tables: Tables, command: Command, now: int) -> Result:  # noqa: PLR0911, PLR0912
+    match command:
+        case CreateThread():
+            return threads.create(tables, command, now)
+        case AppendThread():
+            return threads.append(tables, command, now)
+        case SaveThread():
+            return threads.save(tables, command, now)
+        case DeleteThread():
+            return threads.delete(tables, command)
+        case UpsertRun():
+            return runs.upsert(tables, command)
+        case DeleteRun():
+            return runs.delete(tables, command)
+        case Enqueue():
+            return mailboxes.enqueue(tables, command)
+        case Send():
+            return mailboxes.send(tables, command, now)
+        case EnsureMailbox():
+            return mailboxes.ensure(tables, command, now)
+        case Hold():
+            return mailboxes.hold(tables, command, now)
+        case Ack() | Nack() | DeadLetter() | Release():
+            return mailboxes.settle(tables, command, now)
+        case ExtendLease():
+            return mailboxes.extend_lease(tables, command, now)
+        case Cancel() | Supersede():
+            return mailboxes.end(tables, command, now)
+        case CancelPending():
+            return mailboxes.cancel_pending(tables, command, now)
+        case Interrupt():
+            return mailboxes.interrupt(tables, command, now)
+        case Requeue():
+            return mailboxes.requeue(tables, command, now)
+        case Purge():
+            return mailboxes.purge(tables, command)
+        case _:
+            assert_never(command)

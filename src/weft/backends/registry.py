@@ -1,0 +1,57 @@
+"""Which backend a URL means."""
+
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from weft.backends.base import Backend
+from weft.backends.files.backend import Durability, FilesBackend
+from weft.backends.memory.backend import MemoryBackend
+from weft.core.clock import Clock
+from weft.errors import InvalidValue
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")  # two letters at least: C: is a drive
+
+
+def find_backend(url: str | os.PathLike[str], clock: Clock, durability: Durability) -> Backend:
+    """The backend that `url` means, not yet opened.
+
+    Raises:
+        InvalidValue: the URL is none that Weft knows.
+    """
+    text = os.fspath(url)
+    if not isinstance(text, str) or not text:
+        raise InvalidValue("url", "it must be a folder, or 'memory:'")
+    if durability not in ("full", "relaxed"):
+        raise InvalidValue("durability", f"it must be 'full' or 'relaxed', not {durability!r}")
+    scheme = _SCHEME.match(text) if isinstance(url, str) else None
+    if scheme is None:
+        return FilesBackend(Path(text), clock, durability)
+    make = _SCHEMES.get(scheme[1].lower())
+    if make is None:
+        known = "', '".join(_SCHEMES)
+        raise InvalidValue(
+            "url",
+            f"there is no backend for {scheme[1]!r}; use a folder such as './agents', or '{known}:'",
+        )
+    return make(text[scheme.end() :], clock, durability)
+
+
+def _memory(rest: str, clock: Clock, durability: Durability) -> Backend:
+    if rest not in ("", "//"):
+        raise InvalidValue("url", f"'memory:' takes nothing after it, not {rest!r}")
+    return MemoryBackend(clock)
+
+
+def _files(rest: str, clock: Clock, durability: Durability) -> Backend:
+    path = rest.removeprefix("//")
+    if not path:
+        raise InvalidValue("url", "'file:' wants a folder after it, such as 'file:./agents'")
+    return FilesBackend(Path(path), clock, durability)
+
+
+_SCHEMES: dict[str, Callable[[str, Clock, Durability], Backend]] = {
+    "memory": _memory,
+    "file": _files,
+}

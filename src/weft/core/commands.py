@@ -1,0 +1,309 @@
+"""Commands: everything that can be written, as values; a batch of them commits as one."""
+
+from typing import Annotated, TypeAlias
+
+from msgspec import Meta
+
+from weft.core.codec import Json, Model, checked
+from weft.core.ids import IdKind, check_id
+from weft.core.limits import LARGEST_TIME
+from weft.core.mailboxes import (
+    EntryOrigin,
+    Interrupted,
+    MailboxEntry,
+    MailboxState,
+    Priority,
+)
+from weft.core.runs import RunRecord
+from weft.core.threads import Committed, Thread, ThreadChangeSet
+from weft.errors import InvalidValue
+
+Time = Annotated[int, Meta(ge=0, le=LARGEST_TIME)]
+Version = Annotated[int, Meta(ge=0, le=LARGEST_TIME)]
+
+
+class Timed(Model, frozen=True, kw_only=True):
+    """A command that happens at `now` (unix milliseconds); None is the backend's clock."""
+
+    now: Time | None = None
+
+
+class CreateThread(Timed, frozen=True, kw_only=True):
+    """A new thread. Result: `Committed`. Fails with `AlreadyExists`."""
+
+    thread: Thread
+
+
+class AppendThread(Timed, frozen=True, kw_only=True):
+    """Changes to a thread, and to their run. Result: `Committed`.
+
+    Fails with `NotFound`, or `VersionConflict` if the thread is not at version `expected`.
+    """
+
+    thread_id: str
+    changes: ThreadChangeSet
+    expected: Version | None = None
+
+
+class SaveThread(Timed, frozen=True, kw_only=True):
+    """A thread as a whole, new or replaced. Result: `Committed`."""
+
+    thread: Thread
+
+
+class DeleteThread(Model, frozen=True, kw_only=True):
+    """A thread is no more; its runs and mailbox stay. Result: whether it was there."""
+
+    thread_id: str
+
+
+class UpsertRun(Model, frozen=True, kw_only=True):
+    """A run's record as a whole, new or replaced. Result: None."""
+
+    run: RunRecord
+
+
+class DeleteRun(Model, frozen=True, kw_only=True):
+    """A run's record is no more. Result: whether it was there."""
+
+    run_id: str
+
+
+class Enqueue(Model, frozen=True, kw_only=True):
+    """An entry as it is. Result: None. Fails with `AlreadyExists` or `GenerationMismatch`."""
+
+    entry: MailboxEntry
+
+
+class Send(Timed, frozen=True, kw_only=True):
+    """A new entry of the mailbox's current generation, due after `delay_ms`. Result: the entry.
+
+    If the mailbox has seen `dedupe_key`, the result is the entry that is there.
+    """
+
+    entry_id: str
+    mailbox_id: str
+    payload: Json
+    dedupe_key: str | None = None
+    priority: Priority = 0
+    delay_ms: Time = 0
+    sender_id: str | None = None
+    origin: EntryOrigin = "external"
+
+
+class EnsureMailbox(Timed, frozen=True, kw_only=True):
+    """A mailbox has a state, at generation 0 if it is new. Result: `MailboxState`."""
+
+    mailbox_id: str
+
+
+class Hold(Timed, frozen=True, kw_only=True):
+    """The fence: the batch commits only while this claim is held. Result: None.
+
+    Fails with `ClaimConflict` if the claim was lost, ran out or its mailbox was interrupted.
+    """
+
+    entry_id: str
+    claim_token: str
+
+
+class Ack(Timed, frozen=True, kw_only=True):
+    """A claimed entry is done. Result: None. Fails with `NotFound` or `ClaimConflict`."""
+
+    entry_id: str
+    claim_token: str
+
+
+class Nack(Timed, frozen=True, kw_only=True):
+    """A claimed entry goes back until `retry_at` (None: now). Result and failures as `Ack`."""
+
+    entry_id: str
+    claim_token: str
+    retry_at: Time | None = None
+    error: str = ""
+
+
+class DeadLetter(Timed, frozen=True, kw_only=True):
+    """A claimed entry failed for good. Result and failures as `Ack`."""
+
+    entry_id: str
+    claim_token: str
+    error: str = ""
+
+
+class Release(Timed, frozen=True, kw_only=True):
+    """A claimed entry was not begun: it goes back with its attempt. As `Ack`."""
+
+    entry_id: str
+    claim_token: str
+
+
+class ExtendLease(Timed, frozen=True, kw_only=True):
+    """A claim is kept for `extension_ms` from now. Result: False if it is not held any more."""
+
+    entry_id: str
+    claim_token: str
+    extension_ms: Time
+
+
+class Cancel(Timed, frozen=True, kw_only=True):
+    """An entry is not wanted. Result: the entry (unchanged if it had ended), or None."""
+
+    entry_id: str
+
+
+class Supersede(Timed, frozen=True, kw_only=True):
+    """An entry is replaced by something newer. Result as for `Cancel`."""
+
+    entry_id: str
+    reason: str
+
+
+class CancelPending(Timed, frozen=True, kw_only=True):
+    """All unfinished entries of a mailbox but `exclude` are not wanted. Result: those cancelled."""
+
+    mailbox_id: str
+    exclude: str | None = None
+
+
+class Interrupt(Timed, frozen=True, kw_only=True):
+    """A mailbox starts anew: everything older is superseded. Result: `Interrupted`."""
+
+    mailbox_id: str
+
+
+class Requeue(Timed, frozen=True, kw_only=True):
+    """A dead letter is queued again. Result: the entry (unchanged if it is none), or None."""
+
+    entry_id: str
+
+
+class Purge(Model, frozen=True, kw_only=True):
+    """Entries that ended before `older_than` are no more. Result: how many."""
+
+    older_than: Time
+
+
+Settlement: TypeAlias = Ack | Nack | DeadLetter | Release
+Command: TypeAlias = (
+    CreateThread
+    | AppendThread
+    | SaveThread
+    | DeleteThread
+    | UpsertRun
+    | DeleteRun
+    | Enqueue
+    | Send
+    | EnsureMailbox
+    | Hold
+    | Settlement
+    | ExtendLease
+    | Cancel
+    | Supersede
+    | CancelPending
+    | Interrupt
+    | Requeue
+    | Purge
+)
+Result: TypeAlias = (
+    Committed
+    | MailboxEntry
+    | MailboxState
+    | Interrupted
+    | tuple[MailboxEntry, ...]
+    | bool
+    | int
+    | None
+)
+Batch: TypeAlias = tuple[Command, ...]
+
+
+class Receipt(Model, frozen=True, kw_only=True):
+    """A batch was committed; `results` has one item for each of its commands, in their order."""
+
+    results: tuple[Result, ...]
+
+
+def check_batch(batch: Batch) -> Batch:
+    """The batch, checked and sharing nothing with what the caller may still change.
+
+    Raises:
+        InvalidId, InvalidValue: a command cannot be stored; the message names the place.
+    """
+    return tuple(check_command(command) for command in batch)
+
+
+def check_command(command: Command) -> Command:
+    """The command, checked and copied.
+
+    Raises:
+        InvalidId, InvalidValue: it cannot be stored; the message names the place.
+    """
+    _check_ids(command)
+    command = checked(command, _name(command))
+    if isinstance(command, Enqueue):
+        _check_fresh(command.entry)
+    return command
+
+
+def describe(command: Command) -> str:
+    """The command in a few words, for errors: `Ack 'entry-1'`."""
+    match command:
+        case CreateThread(thread=thread) | SaveThread(thread=thread):
+            subject = thread.id
+        case AppendThread(thread_id=key) | DeleteThread(thread_id=key):
+            subject = key
+        case UpsertRun(run=run):
+            subject = run.run_id
+        case DeleteRun(run_id=key):
+            subject = key
+        case Enqueue(entry=entry):
+            subject = entry.entry_id
+        case (
+            Send(mailbox_id=key)
+            | EnsureMailbox(mailbox_id=key)
+            | CancelPending(mailbox_id=key)
+            | Interrupt(mailbox_id=key)
+        ):
+            subject = key
+        case Purge(older_than=time):
+            subject = str(time)
+        case _:
+            subject = command.entry_id
+    return f"{type(command).__name__} {subject!r}"
+
+
+def _name(command: Command) -> str:
+    name = type(command).__name__
+    return name[0].lower() + name[1:]
+
+
+_ID_FIELDS: dict[str, IdKind] = {
+    "id": "thread",
+    "thread_id": "thread",
+    "parent_thread_id": "thread",
+    "run_id": "run",
+    "parent_run_id": "run",
+    "mailbox_id": "mailbox",
+    "entry_id": "entry",
+    "exclude": "entry",
+}
+
+
+def _check_ids(value: Model) -> None:
+    for field in value.__struct_fields__:
+        item = getattr(value, field)
+        if isinstance(item, Thread | ThreadChangeSet | RunRecord | MailboxEntry):
+            _check_ids(item)
+        elif field in _ID_FIELDS and item is not None:
+            if isinstance(value, ThreadChangeSet) and item == "":
+                continue  # an append that belongs to no run
+            check_id(_ID_FIELDS[field], item)
+
+
+def _check_fresh(entry: MailboxEntry) -> None:
+    if entry.status != "queued":
+        raise InvalidValue("enqueue.entry.status", f"it must be 'queued', not {entry.status!r}")
+    for name in ("claim_token", "claimed_by", "lease_until"):
+        if getattr(entry, name) is not None:
+            raise InvalidValue(f"enqueue.entry.{name}", "a new entry is not claimed; leave it out")

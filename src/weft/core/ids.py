@@ -1,0 +1,46 @@
+"""Which ids a store accepts: whatever is safe as a file name on every system we run on."""
+
+import re
+from typing import Literal
+
+from weft.core.limits import ID_BYTES
+from weft.errors import InvalidId
+
+IdKind = Literal["thread", "run", "mailbox", "entry"]
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_DEVICE = re.compile(r"(?i:con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$)\s*(?:[.:]|$)")
+
+
+def check_id(kind: IdKind, value: object) -> str:
+    """Return `value` if it may be an id, else raise `InvalidId`.
+
+    The reference refuses the empty id, separators, `..`, NUL and control characters; Weft also
+    refuses more than 200 bytes, lone surrogates and the device names Windows reserves.
+    """
+    if not isinstance(value, str):
+        raise InvalidId(kind, value, f"it must be a string, not {type(value).__name__}")
+    reason = _refusal(value)
+    if reason is not None:
+        raise InvalidId(kind, value, reason)
+    return value
+
+
+def _refusal(value: str) -> str | None:
+    if not value:
+        return "it must not be empty"
+    if "/" in value or "\\" in value:
+        return "it must not contain / or \\"
+    if ".." in value:
+        return "it must not contain .."
+    if _CONTROL.search(value):
+        return "it must not contain control characters"
+    if _DEVICE.match(value):
+        return "it is a device name reserved by Windows"
+    try:
+        size = len(value) if value.isascii() else len(value.encode())
+    except UnicodeEncodeError:
+        return "it must be valid Unicode, without lone surrogates"
+    if size > ID_BYTES:
+        return f"it must be at most {ID_BYTES} bytes of UTF-8, not {size}"
+    return None

@@ -1,0 +1,25 @@
+"""The numbers that bound what a store accepts, and why each is what it is."""
+
+ID_BYTES = 200
+"""Longest id, in bytes of UTF-8: with `.json` and a temporary suffix it stays a file name (255)."""
+
+DEPTH = 100
+"""Deepest nesting of a JSON value: the reference's parser stops at 128, a document adds a few."""
+
+SMALLEST_INTEGER = -(2**63)
+LARGEST_INTEGER = 2**64 - 1
+"""Integers fit 64 bits, signed or unsigned, as in the reference's `serde_json::Number`."""
+
+LARGEST_TIME = 2**63 - 1
+"""Times and durations are milliseconds that fit a database's signed 64-bit column."""
+
+PAGE = 200
+"""Largest page of a listing; `limit` is clamped to 1..200."""
+
+PRIORITY = 255
+"""Highest priority of a mailbox entry."""
+
+
+def clamp_page(limit: int) -> int:
+    """Bring a page's `limit` into 1..200."""
+    return max(1, min(limit, PAGE))

@@ -1,0 +1,85 @@
+"""Messages: what was said in a conversation, by whom, and the tools it called."""
+
+from typing import Literal
+
+from weft.core.clock import new_id
+from weft.core.codec import Json, SortedModel, written
+
+Role = Literal["system", "user", "assistant", "tool"]
+Visibility = Literal["all", "internal"]
+
+
+class ToolCall(SortedModel, frozen=True, kw_only=True):
+    """A tool the assistant wants called; a message with role `tool` answers it by `id`."""
+
+    id: str
+    name: str
+    arguments: Json = written(None)
+
+
+class MessageMetadata(SortedModel, frozen=True, kw_only=True):
+    """Which run, and which step of it, a message came from."""
+
+    run_id: str | None = None
+    step_index: int | None = None
+
+
+class Message(SortedModel, frozen=True, kw_only=True):
+    """One message of a thread.
+
+    `content` is text, or a list of JSON parts as multimodal models use them. A message whose `id`
+    the thread already has is skipped when it is appended again.
+    """
+
+    id: str | None = None
+    role: Role
+    content: str | list[Json]
+    tool_calls: tuple[ToolCall, ...] | None = None
+    tool_call_id: str | None = None
+    visibility: Visibility = "all"
+    metadata: MessageMetadata | None = None
+
+    @classmethod
+    def user(cls, content: str | list[Json]) -> "Message":
+        """A message from the user, with a new id."""
+        return cls(id=new_id(), role="user", content=content)
+
+    @classmethod
+    def assistant(
+        cls, content: str | list[Json], tool_calls: tuple[ToolCall, ...] | list[ToolCall] = ()
+    ) -> "Message":
+        """An answer of the assistant, with a new id; it may ask for tools to be called."""
+        return cls(
+            id=new_id(), role="assistant", content=content, tool_calls=tuple(tool_calls) or None
+        )
+
+    @classmethod
+    def system(cls, content: str | list[Json]) -> "Message":
+        """An instruction to the assistant, with a new id."""
+        return cls(id=new_id(), role="system", content=content)
+
+    @classmethod
+    def internal_system(cls, content: str | list[Json]) -> "Message":
+        """An instruction that listings for users leave out, with a new id."""
+        return cls(id=new_id(), role="system", content=content, visibility="internal")
+
+    @classmethod
+    def tool(cls, tool_call_id: str, content: str | list[Json]) -> "Message":
+        """The result of the tool call `tool_call_id`, with a new id."""
+        return cls(id=new_id(), role="tool", content=content, tool_call_id=tool_call_id)
+
+
+class StoredMessage(SortedModel, frozen=True, kw_only=True):
+    """A message and its `cursor`: its position in the thread, from 0."""
+
+    cursor: int
+    message: Message
+
+
+class MessagePage(SortedModel, frozen=True, kw_only=True):
+    """A page of a thread's messages; `next_cursor` is its last, `prev_cursor` its first position."""
+
+    messages: tuple[StoredMessage, ...] = written(())
+    has_more: bool = written(False)
+    next_cursor: int | None = None
+    prev_cursor: int | None = None

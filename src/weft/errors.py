@@ -1,0 +1,149 @@
+"""Every error Weft raises, in one tree under `WeftError`.
+
+Each error says what happened, to what, and what to do, and carries its data as attributes.
+"""
+
+from typing import Any
+
+
+class WeftError(Exception):
+    """The root of all errors that Weft raises on purpose."""
+
+    command: str | None = None
+    """In a batch: the command that failed, such as `command 3 of 5: ack entry 'e1'`."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self.args, self.__dict__.copy())
+
+
+def _rebuild(kind: type[WeftError], args: tuple[Any, ...], state: dict[str, Any]) -> WeftError:
+    error = kind.__new__(kind)
+    error.args = args
+    error.__dict__.update(state)
+    return error
+
+
+class InvalidId(WeftError, ValueError):
+    """An id breaks the rules of `weft.core.ids`; nothing was written."""
+
+    def __init__(self, kind: str, value: object, reason: str) -> None:
+        super().__init__(f"invalid {kind} id {_shorten(value)}: {reason}")
+        self.kind = kind
+        self.value = value
+        self.reason = reason
+
+
+class InvalidValue(WeftError, ValueError):
+    """A value cannot be stored as it is; `where` names the place; nothing was written."""
+
+    def __init__(self, where: str, reason: str) -> None:
+        super().__init__(f"invalid value at {where}: {reason}")
+        self.where = where
+        self.reason = reason
+
+
+class PatchError(InvalidValue):
+    """A patch does not fit the state it is applied to; the message is the reference's."""
+
+    def __init__(self, where: str, message: str) -> None:
+        super().__init__(where, message)
+        self.args = (message,)
+
+
+class NotFound(WeftError, LookupError):
+    """There is no such thread, run or mailbox entry."""
+
+    def __init__(self, kind: str, key: str) -> None:
+        super().__init__(f"{kind} {_shorten(key)} does not exist; check the id, or create it first")
+        self.kind = kind
+        self.key = key
+
+
+class AlreadyExists(WeftError):
+    """The id, or the mailbox's dedupe key, is taken."""
+
+    def __init__(self, kind: str, key: str, advice: str = "use another id, or load it") -> None:
+        super().__init__(f"{kind} {_shorten(key)} already exists; {advice}")
+        self.kind = kind
+        self.key = key
+
+
+class VersionConflict(WeftError):
+    """Somebody else changed the thread since you read it."""
+
+    def __init__(self, thread_id: str, expected: int, actual: int) -> None:
+        super().__init__(
+            f"thread {_shorten(thread_id)} is at version {actual}, not {expected}; "
+            "load it again, decide again, and append with its new version"
+        )
+        self.thread_id = thread_id
+        self.expected = expected
+        self.actual = actual
+
+
+class GenerationMismatch(WeftError):
+    """The entry's generation is not the mailbox's current one: it was interrupted meanwhile."""
+
+    def __init__(self, mailbox_id: str, expected: int, actual: int) -> None:
+        super().__init__(
+            f"mailbox {_shorten(mailbox_id)} is at generation {expected}, not {actual}; "
+            "load its state and enqueue with the current generation, or use send"
+        )
+        self.mailbox_id = mailbox_id
+        self.expected = expected
+        self.actual = actual
+
+
+class ClaimConflict(WeftError):
+    """The claim is not yours (any more): nothing of the batch was written."""
+
+    def __init__(self, entry_id: str, reason: str) -> None:
+        super().__init__(
+            f"the claim on entry {_shorten(entry_id)} is not held: {reason}; "
+            "stop working on it, somebody else will or has settled it"
+        )
+        self.entry_id = entry_id
+        self.reason = reason
+
+
+class CorruptRecord(WeftError):
+    """Something on disk cannot be read; it hurts only itself."""
+
+    def __init__(self, where: str, reason: str) -> None:
+        super().__init__(f"{where} cannot be read: {reason}; run `weft doctor` on the store")
+        self.where = where
+        self.reason = reason
+
+
+class StoreClosed(WeftError):
+    """The store was used after it was closed, or before it was opened."""
+
+    def __init__(self, advice: str = "open it with `async with weft.open_store(...)`") -> None:
+        super().__init__(f"the store is closed; {advice}")
+
+
+class StoreUnavailable(WeftError):
+    """The disk or the database refused; the driver's error is the cause."""
+
+    def __init__(self, where: str, reason: str) -> None:
+        super().__init__(f"the store at {where} is not available: {reason}")
+        self.where = where
+        self.reason = reason
+
+
+class SchemaTooNew(WeftError):
+    """The store was written by a newer Weft."""
+
+    def __init__(self, where: str, found: int, supported: int) -> None:
+        super().__init__(
+            f"the store at {where} has format {found}, this Weft knows up to {supported}; "
+            "upgrade Weft to open it"
+        )
+        self.where = where
+        self.found = found
+        self.supported = supported
+
+
+def _shorten(value: object, limit: int = 80) -> str:
+    text = repr(value)
+    return text if len(text) <= limit else f"{text[: limit - 3]}..."

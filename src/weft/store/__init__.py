@@ -1,0 +1,1 @@
+"""The façade: arguments and defaults, then one call to the backend."""

@@ -1,0 +1,67 @@
+"""Runs, as a user of a store sees them."""
+
+from weft.backends.base import Backend
+from weft.core.codec import checked
+from weft.core.commands import DeleteRun, UpsertRun
+from weft.core.ids import check_id
+from weft.core.runs import RunOrigin, RunPage, RunQuery, RunRecord, RunStatus
+from weft.store.writer import Writer
+
+
+class Runs:
+    """Records of agents' executions."""
+
+    def __init__(self, backend: Backend, write: Writer) -> None:
+        self._backend = backend
+        self._write = write
+
+    async def load(self, run_id: str) -> RunRecord | None:
+        """Read a run, or None."""
+        return await self._backend.load_run(check_id("run", run_id))
+
+    async def list(
+        self,
+        *,
+        offset: int = 0,
+        limit: int = 50,
+        thread_id: str | None = None,
+        parent_run_id: str | None = None,
+        status: RunStatus | None = None,
+        origin: RunOrigin | None = None,
+        termination_code: str | None = None,
+        created_at_from: int | None = None,
+        created_at_to: int | None = None,
+        updated_at_from: int | None = None,
+        updated_at_to: int | None = None,
+    ) -> RunPage:
+        """List runs, oldest first; `limit` is clamped to 1..200, bounds of times are inclusive."""
+        query = RunQuery(
+            offset=offset,
+            limit=limit,
+            thread_id=thread_id,
+            parent_run_id=parent_run_id,
+            status=status,
+            origin=origin,
+            termination_code=termination_code,
+            created_at_from=created_at_from,
+            created_at_to=created_at_to,
+            updated_at_from=updated_at_from,
+            updated_at_to=updated_at_to,
+        )
+        return await self._backend.list_runs(checked(query, "list"))
+
+    async def active(self, thread_id: str) -> RunRecord | None:
+        """The newest run of a thread that is not done, or None."""
+        return await self._backend.find_active_run(check_id("thread", thread_id))
+
+    async def upsert(self, run: RunRecord) -> None:
+        """Put a run's record as a whole, new or in place of the old.
+
+        Raises:
+            InvalidId, InvalidValue: the record cannot be stored; the message names the place.
+        """
+        await self._write(UpsertRun(run=run))
+
+    async def delete(self, run_id: str) -> bool:
+        """Remove a run's record. Returns whether it was there."""
+        return bool(await self._write(DeleteRun(run_id=run_id)))

@@ -1,0 +1,138 @@
+"""Threads, as a user of a store sees them."""
+
+from typing import cast
+
+from weft.backends.base import Backend
+from weft.core.codec import checked
+from weft.core.commands import AppendThread, CreateThread, DeleteThread, SaveThread
+from weft.core.ids import check_id
+from weft.core.messages import MessagePage, Visibility
+from weft.core.threads import (
+    Committed,
+    MessageQuery,
+    Order,
+    Thread,
+    ThreadChangeSet,
+    ThreadDelta,
+    ThreadHead,
+    ThreadPage,
+    ThreadQuery,
+)
+from weft.store.writer import Writer
+
+
+class Threads:
+    """Conversations: created, appended to, read in pages."""
+
+    def __init__(self, backend: Backend, write: Writer) -> None:
+        self._backend = backend
+        self._write = write
+
+    async def create(self, thread: Thread, *, now: int | None = None) -> Committed:
+        """Make a new thread, at version 0.
+
+        Raises:
+            AlreadyExists: the id is taken.
+            InvalidId, InvalidValue: the thread cannot be stored; the message names the place.
+        """
+        return cast("Committed", await self._write(CreateThread(thread=thread, now=now)))
+
+    async def append(
+        self,
+        thread_id: str,
+        changes: ThreadChangeSet,
+        *,
+        expected: int | None = None,
+        now: int | None = None,
+    ) -> Committed:
+        """Add messages and patches to a thread, and record the run they belong to.
+
+        With `expected`, only if the thread is still at that version.
+
+        Raises:
+            NotFound: there is no such thread.
+            VersionConflict: the thread is at another version than `expected`.
+            InvalidId, InvalidValue: the changes cannot be stored; the message names the place.
+        """
+        command = AppendThread(thread_id=thread_id, changes=changes, expected=expected, now=now)
+        return cast("Committed", await self._write(command))
+
+    async def save(self, thread: Thread, *, now: int | None = None) -> Committed:
+        """Put a thread as a whole, new (version 0) or in place of the old (one version on).
+
+        Raises:
+            InvalidId, InvalidValue: the thread cannot be stored; the message names the place.
+        """
+        return cast("Committed", await self._write(SaveThread(thread=thread, now=now)))
+
+    async def delete(self, thread_id: str) -> bool:
+        """Remove a thread; its runs and its mailbox stay. Returns whether it was there."""
+        return bool(await self._write(DeleteThread(thread_id=thread_id)))
+
+    async def load(self, thread_id: str) -> ThreadHead | None:
+        """Read a thread as a whole with its version, or None."""
+        return await self._backend.load_thread(check_id("thread", thread_id))
+
+    async def messages(
+        self,
+        thread_id: str,
+        *,
+        after: int | None = None,
+        before: int | None = None,
+        limit: int = 50,
+        order: Order = "asc",
+        visibility: Visibility | None = "all",
+        run_id: str | None = None,
+    ) -> MessagePage:
+        """Read a page of messages, by position.
+
+        `after` and `before` are cursors, both excluded: pass the page's `next_cursor` as `after`
+        to go on (`before`, when `order` is "desc"). `limit` is clamped to 1..200. `visibility`
+        None reads internal messages too.
+
+        Raises:
+            NotFound: there is no such thread.
+        """
+        query = MessageQuery(
+            thread_id=check_id("thread", thread_id),
+            after=after,
+            before=before,
+            limit=limit,
+            order=order,
+            visibility=visibility,
+            run_id=run_id,
+        )
+        return await self._backend.list_messages(checked(query, "messages"))
+
+    async def message_count(self, thread_id: str) -> int:
+        """Count a thread's messages.
+
+        Raises:
+            NotFound: there is no such thread.
+        """
+        return await self._backend.count_messages(check_id("thread", thread_id))
+
+    async def list(
+        self,
+        *,
+        offset: int = 0,
+        limit: int = 50,
+        resource_id: str | None = None,
+        parent_thread_id: str | None = None,
+    ) -> ThreadPage:
+        """List thread ids in order; `limit` is clamped to 1..200."""
+        query = ThreadQuery(
+            offset=offset, limit=limit, resource_id=resource_id, parent_thread_id=parent_thread_id
+        )
+        return await self._backend.list_threads(checked(query, "list"))
+
+    async def deltas(self, thread_id: str, after_version: int) -> tuple[ThreadDelta, ...] | None:
+        """What was appended since `after_version`, oldest first.
+
+        None means that the store does not know any more, because the thread was saved as a whole
+        or written by another program meanwhile, or has never been at that version: load it.
+
+        Raises:
+            NotFound: there is no such thread.
+        """
+        return await self._backend.list_deltas(check_id("thread", thread_id), after_version)

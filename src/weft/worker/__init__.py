@@ -1,0 +1,44 @@
+"""Workers: they take entries out of mailboxes, run your handler, and see each to its outcome."""
+
+from weft.worker.backoff import Backoff
+from weft.worker.decision import Reject, Retry, TooManyAttempts
+from weft.worker.delivery import Delivery, DeliveryBatch
+from weft.worker.events import (
+    Claimed,
+    DeadLettered,
+    Done,
+    Event,
+    Interrupted,
+    LeaseLost,
+    OnEvent,
+    Outage,
+    Purged,
+    Released,
+    Retried,
+    log_events,
+)
+from weft.worker.executor import Handler
+from weft.worker.worker import Worker
+
+__all__ = [
+    "Backoff",
+    "Claimed",
+    "DeadLettered",
+    "Delivery",
+    "DeliveryBatch",
+    "Done",
+    "Event",
+    "Handler",
+    "Interrupted",
+    "LeaseLost",
+    "OnEvent",
+    "Outage",
+    "Purged",
+    "Reject",
+    "Released",
+    "Retried",
+    "Retry",
+    "TooManyAttempts",
+    "Worker",
+    "log_events",
+]

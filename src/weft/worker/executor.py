@@ -1,0 +1,120 @@
+"""One delivery from its claim to its outcome: the handler runs, then the entry is settled."""
+
+import asyncio
+import inspect
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
+from weft.core.commands import Ack, Release, Settlement
+from weft.store.store import Store
+from weft.worker.blocking import call_blocking
+from weft.worker.cancellation import shielded
+from weft.worker.decision import TooManyAttempts, decide
+from weft.worker.delivery import Delivery
+from weft.worker.events import Claimed, OnEvent
+from weft.worker.fate import tell
+from weft.worker.lease import Lease
+from weft.worker.settings import Settings
+from weft.worker.settler import Settler
+from weft.worker.store_clock import StoreClock
+
+Handler: TypeAlias = Callable[[Delivery], Awaitable[None] | None]
+"""What works an entry: an async function, or a plain one, which runs in a thread."""
+
+_LOGGER = logging.getLogger("weft.worker")
+
+
+class Executor:
+    """Runs deliveries."""
+
+    def __init__(
+        self,
+        store: Store,
+        handler: Handler,
+        settings: Settings,
+        settler: Settler,
+        clock: StoreClock,
+        emit: OnEvent,
+    ) -> None:
+        self._store = store
+        self._handler = handler
+        self._settings = settings
+        self._settler = settler
+        self._clock = clock
+        self._emit = emit
+        self._is_async = _is_async(handler)
+
+    async def execute(self, lease: Lease) -> None:
+        """Run the handler, then settle the entry; once a lease is lost, nothing is written.
+
+        Raises:
+            StoreClosed: the store was closed under the worker.
+            CancelledError: the delivery was cancelled; it is settled all the same.
+        """
+        self._emit(Claimed(entry=lease.entry))
+        settlement, cause = await self._attempt(lease)
+        await shielded(self._conclude(lease, settlement, cause))
+
+    async def _attempt(self, lease: Lease) -> tuple[Settlement, BaseException | None]:
+        """Run the handler. What is to become of the entry, and what the handler raised."""
+        entry_id, token = lease.entry_id, lease.claim_token
+        try:
+            self._check_attempts(lease)
+            await self._call(lease)
+        except (Exception, asyncio.CancelledError) as error:
+            if _is_being_cancelled():
+                return Release(entry_id=entry_id, claim_token=token), None
+            return self._decide(lease, error), error
+        return Ack(entry_id=entry_id, claim_token=token), None
+
+    async def _call(self, lease: Lease) -> None:
+        delivery = Delivery(self._store, lease)
+        if self._is_async:
+            result = self._handler(delivery)
+        else:
+            result = await call_blocking(self._handler, delivery, lease)
+        if inspect.isawaitable(result):
+            await result
+
+    async def _conclude(
+        self, lease: Lease, settlement: Settlement, cause: BaseException | None
+    ) -> None:
+        if lease.is_lost:
+            return
+        if lease.settlement is None:
+            await self._settler.settle(lease, settlement, cause)
+            return
+        if cause is not None:
+            message = "the handler failed after it had settled entry %r, which stays as it is"
+            _LOGGER.warning(message, lease.entry_id, exc_info=cause)
+        self._emit(tell(lease, lease.settlement))
+
+    def _decide(self, lease: Lease, error: BaseException) -> Settlement:
+        return decide(
+            lease.entry,
+            lease.claim_token,
+            error,
+            max_attempts=self._settings.max_attempts,
+            backoff=self._settings.backoff,
+            now=self._clock.now(),
+        )
+
+    def _check_attempts(self, lease: Lease) -> None:
+        """An entry that takes its process down with it never fails, it only comes back."""
+        earlier = lease.entry.attempt_count - 1
+        if earlier < self._settings.max_attempts:
+            return
+        last = lease.entry.last_error or "none"
+        raise TooManyAttempts(f"{earlier} attempts came to no end; the last error known: {last}")
+
+
+def _is_async(handler: Handler) -> bool:
+    call = getattr(handler, "__call__", None)  # noqa: B004
+    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(call)
+
+
+def _is_being_cancelled() -> bool:
+    """Whether the task itself is cancelled, not just something that its handler waited for."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

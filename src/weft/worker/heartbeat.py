@@ -1,0 +1,99 @@
+"""Renewing leases: one write for all of a worker's claims, at a third of the lease."""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+
+from weft.core.commands import ExtendLease
+from weft.store.store import Store
+from weft.worker.events import LeaseLost, OnEvent, Outage
+from weft.worker.lease import Lease
+from weft.worker.outage import PATIENCE, TRANSIENT
+from weft.worker.settings import Settings
+from weft.worker.settler import Settler
+
+
+class Heartbeat:
+    """Renews the leases that `list_leases` gives, for as long as it runs."""
+
+    def __init__(
+        self,
+        store: Store,
+        settings: Settings,
+        settler: Settler,
+        *,
+        list_leases: Callable[[], Sequence[Lease]],
+        emit: OnEvent,
+    ) -> None:
+        self._store = store
+        self._lease_ms = settings.lease_ms
+        self._interval_s = settings.lease_s / 3
+        self._settler = settler
+        self._list_leases = list_leases
+        self._emit = emit
+
+    async def run(self) -> None:
+        """Renew until cancelled.
+
+        Raises:
+            StoreClosed: the store was closed under the worker.
+        """
+        while True:
+            await asyncio.sleep(self._interval_s)
+            await self._beat()
+
+    async def _beat(self) -> None:
+        """Renew all leases once; while the store is away, try on until they are over."""
+        failures = 0
+        while leases := self._list_held():
+            try:
+                await self._renew(leases)
+                return
+            except TRANSIENT as error:
+                failures += 1
+                await self._rest(leases, error, failures)
+
+    def _list_held(self) -> list[Lease]:
+        held: list[Lease] = []
+        for lease in self._list_leases():
+            if not lease.is_open:
+                continue
+            if lease.remaining_s() > 0:
+                held.append(lease)
+            elif not lease.is_settling and lease.lose():
+                reason = "it ran out while the store did not answer"
+                self._emit(LeaseLost(entry=lease.entry, reason=reason))
+        return held
+
+    async def _renew(self, leases: Sequence[Lease]) -> None:
+        renewals = tuple(
+            ExtendLease(
+                entry_id=lease.entry_id,
+                claim_token=lease.claim_token,
+                extension_ms=self._lease_ms,
+            )
+            for lease in leases
+        )
+        began = time.monotonic()
+        async with asyncio.timeout(min(self._interval_s, _first_end_s(leases))):
+            receipt = await self._store.commit(renewals)
+        for lease, is_held in zip(leases, receipt.results, strict=True):
+            if is_held:
+                lease.deadline = began + self._lease_ms / 1000
+        for lease, is_held in zip(leases, receipt.results, strict=True):
+            if not is_held and lease.is_open and not lease.is_settling:
+                await self._settler.explain(lease)
+
+    async def _rest(self, leases: Sequence[Lease], error: Exception, failures: int) -> None:
+        pause_s = min(
+            PATIENCE.pause_ms(failures) / 1000,
+            self._interval_s / 3,
+            max(_first_end_s(leases), 0),
+        )
+        self._emit(Outage(operation="renew", error=error, retry_in_ms=int(pause_s * 1000)))
+        await asyncio.sleep(pause_s)
+
+
+def _first_end_s(leases: Sequence[Lease]) -> float:
+    """Seconds until the first of the leases is over."""
+    return min(lease.remaining_s() for lease in leases)

@@ -1,0 +1,90 @@
+"""A claim in a worker's hands: until when it holds, and how it ended."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Coroutine, Generator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from weft.core.commands import Settlement
+from weft.core.mailboxes import MailboxEntry
+from weft.store.mailboxes import claim_of
+
+T = TypeVar("T")
+
+
+class Lease:
+    """One claim. `deadline` is the moment it ends if not renewed, in `time.monotonic()` seconds."""
+
+    def __init__(self, entry: MailboxEntry, deadline: float) -> None:
+        self.entry = entry
+        self.entry_id, self.claim_token = claim_of(entry, None)
+        self.deadline = deadline
+        self.settlement: Settlement | None = None
+        self.is_lost = False
+        self.cancelled = threading.Event()
+        self.task: asyncio.Task[None] | None = None
+        self._began = time.monotonic()
+        self._settling = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the claim is neither settled nor lost."""
+        return self.settlement is None and not self.is_lost
+
+    @property
+    def is_settling(self) -> bool:
+        """Whether a write that settles it is under way: the store may know more than we do."""
+        return self._settling > 0
+
+    @property
+    def lasted_ms(self) -> int:
+        """Milliseconds since the claim."""
+        return int((time.monotonic() - self._began) * 1000)
+
+    def remaining_s(self) -> float:
+        """Seconds until the claim ends; not positive once it is over."""
+        return self.deadline - time.monotonic()
+
+    @contextmanager
+    def settling(self, settlement: Settlement) -> Generator[None]:
+        """The block writes `settlement`; the claim is settled with it if the block succeeds."""
+        self._settling += 1
+        try:
+            yield
+            self.settlement = settlement
+        finally:
+            self._settling -= 1
+
+    def lose(self) -> bool:
+        """Note that the claim is lost and stop its handler. Returns False if it had ended."""
+        if not self.is_open:
+            return False
+        self.is_lost = True
+        self.cancel()
+        return True
+
+    def cancel(self) -> None:
+        """Ask the handler to stop."""
+        self.cancelled.set()
+        if self.task is not None:
+            self.task.cancel()
+
+    async def within(self, write: Coroutine[Any, Any, T]) -> T:
+        """Await `write`, but no longer than the claim holds, renewals included.
+
+        Raises:
+            TimeoutError: the claim is over, and the write was cancelled.
+        """
+        task = asyncio.create_task(write)
+        try:
+            while not task.done() and (remaining := self.remaining_s()) > 0:
+                await asyncio.wait({task}, timeout=remaining)
+        finally:
+            if not task.done():
+                task.cancel()
+        await asyncio.wait({task})
+        if task.cancelled():
+            raise TimeoutError("the lease ran out before the store answered")
+        return task.result()

@@ -1,0 +1,35 @@
+"""SIGTERM and SIGINT as a request to stop."""
+
+import signal
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from types import FrameType
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+@contextmanager
+def stop_on_signals(stop: Callable[[], None]) -> Generator[None]:
+    """Within the block the first SIGTERM or SIGINT calls `stop`; a second one does what it did.
+
+    Plain `signal.signal`, which Windows has too, on the main thread only.
+
+    Raises:
+        ValueError: this is not the main thread.
+    """
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        restore()
+        stop()
+
+    for number in _SIGNALS:
+        signal.signal(number, handle)
+    try:
+        yield
+    finally:
+        restore()
