@@ -17,7 +17,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 # pyright runs from its wheel; without this it may ask a registry for news of itself.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS = 1
 
-.PHONY: help setup demo test check format soak bench lock clean
+.PHONY: help setup test check format soak lock clean
 
 help:  ## List the targets
 	@echo "make TARGET [ARGS=...] [PYTHON=python3.12]"
@@ -33,9 +33,6 @@ $(STAMP): pyproject.toml $(LOCK)
 	@$(PY) -m pip install --quiet -r $(LOCK)
 	@$(PY) -m pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
-
-demo: $(STAMP)  ## Show what weft does: weft demo $(ARGS)
-	@$(BIN)/weft demo $(ARGS)
 
 test: $(STAMP)  ## Run the tests on two cores; ARGS="-k claim -x" goes to pytest
 	$(PY) -m pytest -n 2 $(ARGS)
@@ -58,9 +55,6 @@ format: $(STAMP)  ## Format the code and fix what ruff can fix
 
 soak: $(STAMP)  ## Run the long tests (random crashes, long histories), an hour each at most
 	$(PY) -m pytest -m soak --timeout 3600 $(ARGS)
-
-bench: $(STAMP)  ## Run the benchmarks: python -m benchmarks $(ARGS)
-	@$(PY) -m benchmarks $(ARGS)
 
 # The one target that does not need what it makes: uv is installed apart, so a broken lock can be remade.
 lock:  ## Bring requirements-dev.lock up to date; ARGS=--upgrade takes the newest versions

@@ -1,0 +1,1 @@
+"""The tests of weft; what they share lies here, too."""

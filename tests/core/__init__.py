@@ -1,0 +1,1 @@
+"""The core's rules, without a store."""

@@ -1,0 +1,1 @@
+"""The rules of the model, through the façade, on every backend."""

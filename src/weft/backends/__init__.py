@@ -1,0 +1,1 @@
+"""Backends: where a store keeps its data."""

@@ -15,11 +15,11 @@
 7.  **Versions without gaps.** A thread's version rises by one with each append or save.
 8.  **Time.** A command without `now` happens at the backend's clock, read once for the batch.
 9.  **Nothing is shared.** Values that come back may be changed by the caller without effect.
-10. **Cancellation.** A caller cancelled while waiting leaves its write done or not done, never half,
-    and the backend usable.
+10. **Cancellation.** A caller cancelled while waiting leaves its write done or not done, never
+    half, and the backend usable.
 11. **Unknown fields stay.** What a document holds beyond the model comes back in `extra`.
-12. **Wake-ups.** `wait` returns when something is claimable, falls due or is sent, by whichever
-    process; it may return early, never much later.
+12. **Wake-ups.** `wait` returns when something is claimable, falls due or is sent, by
+    whichever process; it may return early, never much later.
 
 """
 

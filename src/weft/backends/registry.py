@@ -6,7 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from weft.backends.base import Backend
-from weft.backends.files.backend import Durability, FilesBackend
+from weft.backends.files.backend import FilesBackend
+from weft.backends.files.engine import Durability
 from weft.backends.memory.backend import MemoryBackend
 from weft.core.clock import Clock
 from weft.errors import InvalidValue
@@ -33,7 +34,7 @@ def find_backend(url: str | os.PathLike[str], clock: Clock, durability: Durabili
         known = "', '".join(_SCHEMES)
         raise InvalidValue(
             "url",
-            f"there is no backend for {scheme[1]!r}; use a folder such as './agents', or '{known}:'",
+            f"there is no backend for {scheme[1]!r}; use a folder like './agents', or '{known}:'",
         )
     return make(text[scheme.end() :], clock, durability)
 

@@ -1,0 +1,1 @@
+"""The model and its rules: pure functions and frozen values."""

@@ -219,9 +219,9 @@ def _convert_models(plain: Json, kind: type[Model], change: Change) -> Json:
 
 @cache
 def _shape(kind: type[Model]) -> tuple[frozenset[str], tuple[tuple[str, type[Model], bool], ...]]:
-    """The JSON names `kind` knows, and which of its fields hold models: (name, model, in a list)."""
+    """The JSON names `kind` knows, and which fields hold models: (name, model, in a list)."""
     info = msgspec.inspect.type_info(kind)
-    assert isinstance(info, msgspec.inspect.StructType)
+    assert isinstance(info, msgspec.inspect.StructType)  # noqa: S101
     known = {field.encode_name for field in info.fields}
     if info.tag_field:
         known.add(info.tag_field)

@@ -20,7 +20,7 @@ EntryStatus = Literal["queued", "claimed", "accepted", "superseded", "cancelled"
 INTERRUPT_REASON = "superseded by interrupt"
 """What an interrupt leaves in `last_error` of the entries it supersedes."""
 
-TERMINAL: frozenset[EntryStatus] = frozenset({"accepted", "superseded", "cancelled", "dead_letter"})
+TERMINAL: frozenset[EntryStatus] = frozenset(("accepted", "superseded", "cancelled", "dead_letter"))
 
 
 class MailboxEntry(Model, frozen=True, kw_only=True):
@@ -257,7 +257,7 @@ def has_live_lease(entry: MailboxEntry, now: int) -> bool:
 
 
 def claim_order(entry: MailboxEntry) -> tuple[int, int, int, str]:
-    """The order in which entries are claimed: urgent first, then the longest due, then the oldest."""
+    """The order in which entries are claimed: urgent, then the longest due, then the oldest."""
     return -entry.priority, entry.available_at, entry.created_at, entry.entry_id
 
 

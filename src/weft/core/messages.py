@@ -77,7 +77,7 @@ class StoredMessage(SortedModel, frozen=True, kw_only=True):
 
 
 class MessagePage(SortedModel, frozen=True, kw_only=True):
-    """A page of a thread's messages; `next_cursor` is its last, `prev_cursor` its first position."""
+    """A page of messages; `next_cursor` is its last, `prev_cursor` its first position."""
 
     messages: tuple[StoredMessage, ...] = written(())
     has_more: bool = written(False)

@@ -1,4 +1,4 @@
-"""Patches: changes to a thread's state, and what applying them does, as the reference defines it."""
+"""Patches: changes to a thread's state, and what applying them does, as the reference has it."""
 
 import math
 from collections.abc import Iterable
@@ -71,7 +71,7 @@ class Remove(SortedModel, frozen=True, kw_only=True, tag_field="op", tag="remove
 
 
 class LatticeMerge(SortedModel, frozen=True, kw_only=True, tag_field="op", tag="lattice_merge"):
-    """Join `value` into a lattice; without a registered lattice it is a `set`, as in the reference."""
+    """Join `value` into a lattice; without a registered one it is a `set`, as in the reference."""
 
     path: Path
     value: Json
@@ -120,7 +120,8 @@ def apply_patches(document: Json, patches: Iterable[Patch]) -> Json:
     return root[0]
 
 
-_Container: TypeAlias = "dict[str, Json] | list[Json]"
+_Container: TypeAlias = Json
+"""A dict or a list; which of them, the segment that indexes it tells."""
 
 
 def _apply(root: list[Json], op: Op) -> None:

@@ -8,7 +8,6 @@ from weft.core.codec import Json
 from weft.core.commands import (
     Ack,
     AppendThread,
-    Batch as Commands,
     Cancel,
     CancelPending,
     Command,
@@ -30,6 +29,9 @@ from weft.core.commands import (
     Send,
     Supersede,
     UpsertRun,
+)
+from weft.core.commands import (
+    Batch as Commands,
 )
 from weft.core.mailboxes import EntryOrigin, MailboxEntry
 from weft.core.runs import RunRecord

@@ -44,7 +44,7 @@ def claim_of(entry: MailboxEntry | str, claim_token: str | None) -> tuple[str, s
         InvalidValue: the entry is not claimed, or the token is missing.
     """
     if isinstance(entry, MailboxEntry):
-        entry, claim_token = entry.entry_id, claim_token or entry.claim_token
+        return claim_of(entry.entry_id, claim_token or entry.claim_token)
     if claim_token is None:
         raise InvalidValue(
             "claim_token", f"entry {entry!r} has none; pass the entry that claim returned"

@@ -19,7 +19,7 @@ class Runs:
         """Read a run, or None."""
         return await self._backend.load_run(check_id("run", run_id))
 
-    async def list(
+    async def list(  # noqa: PLR0913
         self,
         *,
         offset: int = 0,

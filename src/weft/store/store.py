@@ -3,7 +3,8 @@
 from types import TracebackType
 
 from weft.backends.base import Backend, Capabilities
-from weft.core.commands import Batch as Commands, Command, Receipt, Result, check_batch
+from weft.core.commands import Batch as Commands
+from weft.core.commands import Command, Receipt, Result, check_batch
 from weft.store.batch import Batch
 from weft.store.mailboxes import Mailboxes
 from weft.store.runs import Runs

@@ -30,7 +30,10 @@ async def call_blocking(function: Callable[[Delivery], T], delivery: Delivery, l
         await asyncio.wait({result})
     except asyncio.CancelledError:
         lease.cancelled.set()
-        await asyncio.wait({result}, timeout=None if lease.is_lost else _NOTICE_S)
+        try:
+            await asyncio.wait({result}, timeout=None if lease.is_lost else _NOTICE_S)
+        finally:
+            result.cancel()  # a thread left alone may outlive the loop, and must not call it
         raise
     return result.result()
 

@@ -116,13 +116,15 @@ class Claimer:
             await asyncio.Event().wait()  # until a slot is free, which wakes us
         began = time.monotonic()
         timeout_ms = _POLL.pause_ms(in_vain)
-        await self._store.mailboxes.wait(timeout_ms, mailbox_id=self._settings.mailbox_id)
+        async with asyncio.timeout(timeout_ms / 1000 + self._settings.lease_s):
+            await self._store.mailboxes.wait(timeout_ms, mailbox_id=self._settings.mailbox_id)
         await asyncio.sleep(max(began + _HINT_GAP_S - time.monotonic(), 0))
 
     async def _is_idle(self) -> bool:
         if self._count_free() < self._settings.concurrency:
             return False
-        stats = await self._store.mailboxes.stats(self._settings.mailbox_id)
+        async with asyncio.timeout(self._settings.lease_s):
+            stats = await self._store.mailboxes.stats(self._settings.mailbox_id)
         return stats.queued + stats.claimed == 0
 
     async def _rest(self, error: Exception, failures: int) -> None:

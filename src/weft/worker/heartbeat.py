@@ -80,9 +80,12 @@ class Heartbeat:
         for lease, is_held in zip(leases, receipt.results, strict=True):
             if is_held:
                 lease.deadline = began + self._lease_ms / 1000
-        for lease, is_held in zip(leases, receipt.results, strict=True):
-            if not is_held and lease.is_open and not lease.is_settling:
-                await self._settler.explain(lease)
+        lost = [
+            lease
+            for lease, is_held in zip(leases, receipt.results, strict=True)
+            if not is_held and lease.is_open and not lease.is_settling
+        ]
+        await asyncio.gather(*map(self._settler.explain, lost))
 
     async def _rest(self, leases: Sequence[Lease], error: Exception, failures: int) -> None:
         pause_s = min(

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from contextlib import suppress
 
 from weft.store.store import Store
 from weft.worker.claimer import Claimer
@@ -67,7 +68,7 @@ class Session:
 
     def stop_soon(self) -> None:
         """Begin to stop; may be called from any thread and from a signal handler."""
-        if not self._loop.is_closed():
+        with suppress(RuntimeError):  # the loop is closed: there is nothing left to stop
             self._loop.call_soon_threadsafe(self._claimer.stop)
 
     def _count_free(self) -> int:

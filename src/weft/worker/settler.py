@@ -14,7 +14,7 @@ from weft.worker.lease import Lease
 from weft.worker.outage import PATIENCE, TRANSIENT
 
 _LOOK_S = 1.0
-"""How long to look for what became of a claim that is over, in seconds."""
+"""How long to look for what became of a claim that is over, in seconds: renewals wait for it."""
 
 
 class Settler:
@@ -64,7 +64,7 @@ class Settler:
 
     async def _find_fate(self, lease: Lease, error: WeftError | None) -> Settlement | Loss:
         try:
-            async with asyncio.timeout(max(lease.remaining_s(), _LOOK_S)):
+            async with asyncio.timeout(_LOOK_S):
                 found = await self._store.mailboxes.load(lease.entry_id)
         except StoreClosed:
             raise

@@ -1,0 +1,1 @@
+"""Plain JSON files behind a journal."""

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar, cast
 
@@ -100,7 +101,7 @@ class FilesBackend:
         end = time.monotonic() + timeout_ms / 1000
         while (left := end - time.monotonic()) > 0:
             seen, now = self._engine.position(), self._clock()
-            due = await self._read(lambda tables, now=now: tables.next_due(now, mailbox_id))
+            due = await self._read(partial(_next_due, now=now, mailbox_id=mailbox_id))
             if due is not None and due <= now:
                 return
             await self._sleep(left if due is None else min(left, (due - now) / 1000), seen)
@@ -176,7 +177,7 @@ class FilesBackend:
         changed = self._changed
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
-            pause = random.uniform(*_LOOK_SECONDS)
+            pause = random.uniform(*_LOOK_SECONDS)  # noqa: S311
             with suppress(TimeoutError):
                 await asyncio.wait_for(changed.wait(), min(pause, left))
             if changed.is_set() or self._engine.position() != seen:
@@ -228,6 +229,10 @@ class FilesBackend:
         if any(request.writes for request, _ in settled):
             self._changed.set()
             self._changed = asyncio.Event()
+
+
+def _next_due(tables: FileTables, now: int, mailbox_id: str | None) -> int | None:
+    return tables.next_due(now, mailbox_id)
 
 
 def _reads_last(request: _Request) -> bool:

@@ -1,4 +1,4 @@
-"""The documents: one JSON file for each thread, run, entry and mailbox, laid out as the reference does."""
+"""The documents: a JSON file for each thread, run, entry and mailbox, as the reference has it."""
 
 import errno
 import os
@@ -9,7 +9,7 @@ import msgspec
 
 from weft.backends.files.disk import Bytes, Disk
 from weft.backends.memory.tables import TableName
-from weft.core.ids import check_id
+from weft.core.ids import IdKind, check_id
 from weft.errors import CorruptRecord, InvalidId, SchemaTooNew
 
 FORMAT = 1
@@ -76,7 +76,7 @@ class Documents:
 
     def names(self, table: TableName) -> Iterator[str]:
         """The ids that have a document; files whose name is no id are none of ours."""
-        kind = "thread" if table == "threads" else "entry"
+        kind: IdKind = "thread" if table == "threads" else "entry"
         for name in self._disk.list_names(self._folders[table], _SUFFIX):
             try:
                 yield check_id(kind, name)

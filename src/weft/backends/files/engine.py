@@ -3,7 +3,7 @@
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, Literal, TypeAlias
@@ -21,7 +21,6 @@ from weft.backends.files.effects import (
     deltas_of,
     effects_of,
     from_payload,
-    key_of,
     to_payload,
 )
 from weft.backends.files.journal import Journal, Position
@@ -149,7 +148,7 @@ class Engine:
     def _commit(self, batches: list[list[Change]]) -> None:
         """Write the journal, which commits the batches; then let the documents follow."""
         journal = self._journal
-        assert journal is not None
+        assert journal is not None  # noqa: S101
         try:
             effects = [effects_of(changes, self._tables, self._placed) for changes in batches]
             journal.append([to_payload(batch) for batch in effects], sync=self._sync)
@@ -199,7 +198,7 @@ class Engine:
         elif position.journal != self._journal.position.journal:
             self._move_on(position)
         journal = self._journal
-        assert journal is not None
+        assert journal is not None  # noqa: S101
         if not journal.has_news():
             return
         unfinished: list[Effect] = []
@@ -223,7 +222,7 @@ class Engine:
     def _move_on(self, position: Position) -> None:
         """Read the rest of a journal that others have closed, and go on with the next."""
         journal = self._journal
-        assert journal is not None
+        assert journal is not None  # noqa: S101
         for record in journal.read_on():
             self._observe(from_payload(record.payload))
         journal.close()
@@ -308,7 +307,7 @@ class Engine:
             _log.exception("journals %s stay until the next checkpoint", numbers)
 
     @contextmanager
-    def _telling_errors(self) -> Iterator[None]:
+    def _telling_errors(self) -> Generator[None, None, None]:
         try:
             yield
         except OSError as error:

@@ -80,7 +80,7 @@ class MailboxIndex:
             heappush(self._heads, (claim_order(entry), mailbox_id))
         return list(chosen.values())
 
-    def nextdue_time(self, now: int, mailbox_id: str | None) -> int | None:
+    def next_due(self, now: int, mailbox_id: str | None) -> int | None:
         """When something may become claimable: `now` if it is, None if nothing waits for time."""
         if self.choose(ClaimRequest(consumer="", mailbox_id=mailbox_id), now):
             return now

@@ -1,7 +1,7 @@
 """The store's locks: one for who writes, one that tells whether others have the store open."""
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from threading import Lock
 from typing import IO
@@ -22,7 +22,7 @@ class WriterLock:
         self._seeking = Lock()
 
     @contextmanager
-    def hold(self) -> Iterator[None]:
+    def hold(self) -> Generator[None, None, None]:
         """Wait for the lock; the kernel hands it on, nobody polls."""
         try:
             portalocker.lock(self._file, portalocker.LockFlags.EXCLUSIVE)

@@ -1,6 +1,7 @@
 """The model's tables over documents, with an index where the model looks at every row."""
 
 from collections.abc import Iterable
+from typing import cast
 
 import msgspec
 
@@ -28,10 +29,14 @@ class FileTables(Tables):
         self._documents = documents
         self._deltas = deltas
         self._folds_case = documents.folds_case()
-        self.threads = ThreadRows(documents)
-        self.runs = Rows(documents, "runs", read_row(documents, "runs", RunRecord))
-        self.entries = Rows(documents, "entries", read_row(documents, "entries", MailboxEntry))
-        self.mailboxes = Rows(
+        self.threads = ThreadRows(documents)  # pyright: ignore[reportIncompatibleVariableOverride]
+        self.runs = Rows(  # pyright: ignore[reportIncompatibleVariableOverride]
+            documents, "runs", read_row(documents, "runs", RunRecord)
+        )
+        self.entries = Rows(  # pyright: ignore[reportIncompatibleVariableOverride]
+            documents, "entries", read_row(documents, "entries", MailboxEntry)
+        )
+        self.mailboxes = Rows(  # pyright: ignore[reportIncompatibleVariableOverride]
             documents, "mailboxes", read_row(documents, "mailboxes", MailboxState)
         )
         self._index: MailboxIndex | None = None
@@ -49,9 +54,9 @@ class FileTables(Tables):
         if table == "threads":
             self._labels.pop(key, None)
         elif table == "entries" and self._index is not None:
-            assert before is None or isinstance(before, MailboxEntry)
-            assert after is None or isinstance(after, MailboxEntry)
-            self._index.replace(before, after)
+            self._index.replace(
+                cast("MailboxEntry | None", before), cast("MailboxEntry | None", after)
+            )
 
     def observe(self, table: TableName, key: str, row: Row | None) -> None:
         """Another process has put `row` at `key`; its document is in place."""

@@ -82,19 +82,23 @@ def _dispatch(tables: Tables, command: Command, now: int) -> Result:  # noqa: PL
         case DeleteThread():
             return threads.delete(tables, command)
         case UpsertRun():
-            return runs.upsert(tables, command)
+            runs.upsert(tables, command)
+            return None
         case DeleteRun():
             return runs.delete(tables, command)
         case Enqueue():
-            return mailboxes.enqueue(tables, command)
+            mailboxes.enqueue(tables, command)
+            return None
         case Send():
             return mailboxes.send(tables, command, now)
         case EnsureMailbox():
             return mailboxes.ensure(tables, command, now)
         case Hold():
-            return mailboxes.hold(tables, command, now)
+            mailboxes.hold(tables, command, now)
+            return None
         case Ack() | Nack() | DeadLetter() | Release():
-            return mailboxes.settle(tables, command, now)
+            mailboxes.settle(tables, command, now)
+            return None
         case ExtendLease():
             return mailboxes.extend_lease(tables, command, now)
         case Cancel() | Supersede():

@@ -1,5 +1,8 @@
 """What commands do to mailboxes, and what is read of them."""
 
+from collections import Counter
+from typing import assert_never
+
 from weft.backends.memory.tables import Tables
 from weft.core import mailboxes as rules
 from weft.core.clock import new_token
@@ -25,6 +28,7 @@ from weft.core.mailboxes import (
     ClaimRequest,
     EntryPage,
     EntryQuery,
+    EntryStatus,
     Interrupted,
     MailboxEntry,
     MailboxState,
@@ -33,7 +37,14 @@ from weft.core.mailboxes import (
 )
 from weft.errors import AlreadyExists, ClaimConflict, NotFound
 
-_ALL = ("queued", "claimed", "accepted", "superseded", "cancelled", "dead_letter")
+_ALL: tuple[EntryStatus, ...] = (
+    "queued",
+    "claimed",
+    "accepted",
+    "superseded",
+    "cancelled",
+    "dead_letter",
+)
 
 
 def enqueue(tables: Tables, command: Enqueue) -> None:
@@ -112,6 +123,8 @@ def settle(tables: Tables, command: Settlement, now: int) -> None:
             transition = rules.dead_letter(entry_id, token, now, error=error)
         case Release():
             transition = rules.release(entry_id, token, now)
+        case _:
+            assert_never(command)
     entry = tables.entries.get(entry_id)
     if entry is None:
         raise NotFound("mailbox entry", entry_id)
@@ -139,6 +152,8 @@ def end(tables: Tables, command: Cancel | Supersede, now: int) -> MailboxEntry |
             transition = rules.cancel(command.entry_id, now)
         case Supersede(reason=reason):
             transition = rules.supersede(command.entry_id, now, reason=reason)
+        case _:
+            assert_never(command)
     return _end(tables, transition)
 
 
@@ -209,14 +224,22 @@ def load_state(tables: Tables, mailbox_id: str) -> MailboxState | None:
 
 def list_entries(tables: Tables, query: EntryQuery) -> EntryPage:
     """A page of entries."""
-    matching = tables.find_entries(query.mailbox_id, *([query.status] if query.status else _ALL))
+    statuses = _ALL if query.status is None else (query.status,)
+    matching = tables.find_entries(query.mailbox_id, *statuses)
     return rules.page_entries([e for e in matching if rules.entry_matches(e, query)], query)
 
 
 def count(tables: Tables, mailbox_id: str | None) -> MailboxStats:
     """How many entries there are in each status."""
-    counts = {status: len(tables.find_entries(mailbox_id, status)) for status in _ALL}
-    return MailboxStats(**counts)
+    counts = Counter(entry.status for entry in tables.find_entries(mailbox_id, *_ALL))
+    return MailboxStats(
+        queued=counts["queued"],
+        claimed=counts["claimed"],
+        accepted=counts["accepted"],
+        superseded=counts["superseded"],
+        cancelled=counts["cancelled"],
+        dead_letter=counts["dead_letter"],
+    )
 
 
 def _choose_one(tables: Tables, entry_id: str, now: int) -> list[MailboxEntry]:
