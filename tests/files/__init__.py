@@ -1,0 +1,1 @@
+"""Files: crashes and several processes."""
