@@ -57,18 +57,30 @@ class Executor:
         await shielded(self._conclude(lease, settlement, cause))
 
     async def _attempt(self, lease: Lease) -> tuple[Settlement, BaseException | None]:
-        """Run the handler. What is to become of the entry, and what the handler raised."""
-        entry_id, token = lease.entry_id, lease.claim_token
-        try:
-            self._check_attempts(lease)
-            await self._call(lease)
-        except (Exception, asyncio.CancelledError) as error:
-            if _is_being_cancelled():
-                return Release(entry_id=entry_id, claim_token=token), None
-            return self._decide(lease, error), error
-        return Ack(entry_id=entry_id, claim_token=token), None
+        """Run the handler. What is to become of the entry, and what the handler raised.
+
+        The handler is a task of its own. Only so is it certain whether a CancelledError means that
+        this delivery is cancelled, or just something the handler waited for (a task group that
+        failed within it leaves traces in `task.cancelling()` before Python 3.13).
+        """
+        handling = asyncio.create_task(self._call(lease), name=f"weft-handler-{lease.entry_id}")
+        is_cancelled = False
+        while not handling.done():
+            try:
+                await asyncio.wait({handling})
+            except asyncio.CancelledError:
+                is_cancelled = True
+                lease.cancelled.set()
+                handling.cancel()
+        error = asyncio.CancelledError() if handling.cancelled() else handling.exception()
+        if error is None:
+            return Ack(entry_id=lease.entry_id, claim_token=lease.claim_token), None
+        if is_cancelled:
+            return Release(entry_id=lease.entry_id, claim_token=lease.claim_token), None
+        return self._decide(lease, error), error
 
     async def _call(self, lease: Lease) -> None:
+        self._check_attempts(lease)
         delivery = Delivery(self._store, lease)
         if self._is_async:
             result = self._handler(delivery)
@@ -112,9 +124,3 @@ class Executor:
 def _is_async(handler: Handler) -> bool:
     call = getattr(handler, "__call__", None)  # noqa: B004
     return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(call)
-
-
-def _is_being_cancelled() -> bool:
-    """Whether the task itself is cancelled, not just something that its handler waited for."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
