@@ -35,7 +35,9 @@ class Documents:
         self.own_folder = os.path.join(root, "_weft")
         self._temporary = os.path.join(self.own_folder, "tmp")
         self._deltas = os.path.join(self.own_folder, "deltas")
-        self._folders = {table: os.path.join(root, name) for table, name in FOLDERS.items()}
+        self._folders = {
+            table: os.path.join(root, name) if name else root for table, name in FOLDERS.items()
+        }
 
     def make_folders(self) -> None:
         """Make the layout, or check it.

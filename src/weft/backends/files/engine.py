@@ -4,7 +4,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from typing import Any, Literal, TypeAlias
 
@@ -87,17 +87,21 @@ class Engine:
             CorruptRecord: the journal is damaged.
             StoreUnavailable: the folder cannot be read or written.
         """
-        with self._telling_errors():
+        with self._telling_errors(), ExitStack() as undo:
             self._documents.make_folders()
             self._lock = WriterLock(self._disk, self._documents.own_path("lock"))
+            undo.callback(self._lock.close)
             self._presence = PresenceLock(self._disk, self._documents.own_path("open"))
+            undo.callback(self._presence.close)
             self._tables = FileTables(self._documents, self._deltas)
+            undo.callback(self._forget_all)
             with self._lock.hold():
                 if self._presence.is_alone():
                     newest = recover(self._disk, self._documents, sync=self._sync)
                     self._start_journal(newest + 1)
                 self._presence.share()
                 self._catch_up()
+            undo.pop_all()
 
     def close(self) -> None:
         """Leave; the last one syncs the documents and removes the journals."""

@@ -1,0 +1,172 @@
+"""A disk that keeps a log of what was asked of it, and can tell what a power failure leaves.
+
+Content that was not synced may be lost, empty or cut off at any byte; a name that was not synced
+may be the new one or any earlier one since its folder was synced.
+"""
+
+import os
+import random
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from threading import Lock
+
+from weft.backends.files.disk import Bytes, Disk
+
+
+class Content:
+    """What a file holds: `sure` survives, `writes` since then may be lost from any byte on."""
+
+    def __init__(self, sure: bytes | None) -> None:
+        self.sure = sure
+        self.writes: list[tuple[int, bytes]] = []
+        self.size: int | None = None
+
+    def now(self) -> bytes:
+        data = bytearray(self.sure or b"")
+        for start, written in self.writes:
+            data[start : start + len(written)] = written
+        return bytes(data)
+
+    def sync(self) -> None:
+        self.sure, self.writes = self.now(), []
+
+    def after_failure(self, choose: random.Random) -> bytes:
+        """The synced bytes, then a random part of what was written since, cut at a random byte."""
+        kept = self.writes[: choose.randint(0, len(self.writes))]
+        data = bytearray(self.sure or b"")
+        for position, (start, written) in enumerate(kept):
+            last = position == len(kept) - 1
+            length = choose.randint(0, len(written)) if last else len(written)
+            data[start : start + length] = written[:length]
+        return bytes(data)
+
+
+class Image:
+    """Names and contents, with what they were at the last sync of their folder."""
+
+    def __init__(self) -> None:
+        self.names: dict[str, Content] = {}
+        self.sure_names: dict[str, Content] = {}
+        self.earlier: dict[str, list[Content | None]] = {}
+
+    def set_name(self, path: str, content: Content | None) -> None:
+        self.earlier.setdefault(path, [self.names.get(path)]).append(content)
+        if content is None:
+            self.names.pop(path, None)
+        else:
+            self.names[path] = content
+
+    def sync_folder(self, folder: str) -> None:
+        for path in [path for path in self.earlier if os.path.dirname(path) == folder]:
+            del self.earlier[path]
+
+    def after_failure(self, choose: random.Random, keep: str) -> dict[str, bytes]:
+        """What lies there afterwards; `keep`: "nothing", "all" or "some" of what was not synced."""
+        files: dict[str, bytes] = {}
+        for path in self.names.keys() | self.earlier.keys():
+            versions = self.earlier.get(path, [self.names.get(path)])
+            picked = {"nothing": versions[0], "all": versions[-1], "some": choose.choice(versions)}
+            content = picked[keep]
+            if content is None:
+                continue
+            if keep == "all":
+                files[path] = content.now()
+            elif keep == "nothing":
+                files[path] = content.sure or b""
+            else:
+                files[path] = content.after_failure(choose)
+        return files
+
+
+Step = Callable[[Image], None]
+
+
+class RecordingDisk(Disk):
+    """The real disk, writing down each change as a step that can be replayed on an `Image`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.steps: list[Step] = []
+        self.log_writes: list[tuple[int, str, int]] = []
+        """Of each write into a log: after which step it came, where, and how long it was."""
+        self._paths: dict[int, str] = {}
+        self._lock = Lock()
+
+    def _note(self, step: Step) -> None:
+        with self._lock:
+            self.steps.append(step)
+
+    def place(self, path: str, parts: Sequence[Bytes], by: str, *, sync: bool = False) -> None:
+        data = b"".join(parts)
+        super().place(path, parts, by, sync=sync)
+
+        def step(image: Image) -> None:
+            content = Content(data if sync else None)
+            if not sync:
+                content.writes.append((0, data))
+            image.set_name(path, content)
+
+        self._note(step)
+
+    def append(self, path: str, data: bytes) -> None:
+        super().append(path, data)
+
+        def step(image: Image) -> None:
+            if path not in image.names:
+                image.set_name(path, Content(None))
+            content = image.names[path]
+            content.writes.append((len(content.now()), data))
+
+        self._note(step)
+
+    def remove(self, path: str) -> None:
+        super().remove(path)
+        self._note(lambda image: image.set_name(path, None) if path in image.names else None)
+
+    def sync(self, path: str) -> None:
+        super().sync(path)
+        self._note(lambda image: image.names[path].sync() if path in image.names else None)
+
+    def sync_folder(self, path: str) -> None:
+        super().sync_folder(path)
+        self._note(lambda image: image.sync_folder(path))
+
+    def open_log(self, path: str) -> int:
+        log = super().open_log(path)
+        self._paths[log] = path
+
+        def step(image: Image) -> None:
+            if path not in image.names:
+                image.set_name(path, Content(None))
+
+        self._note(step)
+        return log
+
+    def write_log(self, log: int, start: int, data: Bytes) -> None:
+        super().write_log(log, start, data)
+        path, copy = self._paths[log], bytes(data)
+        self.log_writes.append((len(self.steps), path, len(copy)))
+        self._note(lambda image: image.names[path].writes.append((start, copy)))
+
+    def sync_log(self, log: int) -> None:
+        super().sync_log(log)
+        path = self._paths[log]
+        self._note(lambda image: image.names[path].sync())
+
+    def cut_log(self, log: int, size: int) -> None:
+        super().cut_log(log, size)
+        path = self._paths[log]
+
+        def step(image: Image) -> None:
+            content = image.names[path]
+            content.sure, content.writes = content.now()[:size], []
+
+        self._note(step)
+
+
+def lay_down(files: dict[str, bytes], source: Path, target: Path) -> None:
+    """Write an image of the folder `source` into the folder `target`."""
+    for path, data in files.items():
+        place = target / Path(path).relative_to(source)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(data)

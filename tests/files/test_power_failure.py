@@ -1,0 +1,185 @@
+"""What was acknowledged survives a power failure; what was not is whole or absent."""
+
+import random
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.files.simulated_disk import Image, RecordingDisk, lay_down
+from weft.backends.files.engine import Engine, Failure, Write
+from weft.backends.files.tables import FileTables
+from weft.backends.memory.commit import apply_batch, apply_claim
+from weft.core.codec import encode
+from weft.core.commands import (
+    Ack,
+    AppendThread,
+    Command,
+    CreateThread,
+    DeleteThread,
+    Interrupt,
+    Purge,
+    SaveThread,
+    Send,
+    check_batch,
+)
+from weft.core.mailboxes import ClaimRequest
+from weft.core.messages import Message
+from weft.core.runs import RunMeta
+from weft.core.threads import Thread, ThreadChangeSet
+from weft.errors import CorruptRecord
+
+State = dict[str, bytes]
+KINDS = ["append", "append", "append", "save", "delete", "send", "work", "purge"]
+
+
+def read_state(tables: FileTables) -> State:
+    """Every row of the store, as bytes."""
+    state: State = {f"thread {key}": encode(row.head) for key, row in tables.threads.items()}
+    state |= {f"run {key}": encode(row) for key, row in tables.runs.items()}
+    state |= {f"entry {key}": encode(row) for key, row in tables.entries.items()}
+    state |= {f"mailbox {key}": encode(row) for key, row in tables.mailboxes.items()}
+    return state
+
+
+class Recording:
+    """A store's life: the disk's steps, and the states between them that were acknowledged."""
+
+    def __init__(self, folder: Path, seed: int, commits: int = 40) -> None:
+        self.folder = folder
+        self.disk = RecordingDisk()
+        self.acknowledged: list[tuple[int, State]] = [(0, {})]
+        self._choose = random.Random(seed)
+        ticks = iter(range(1, 10**9))
+        self._engine = Engine(str(folder), ticks.__next__, "full", self.disk, journal_bytes=4000)
+        self._engine.open()
+        for number in range(commits):
+            self._step(number)
+        self._engine.close()
+
+    def _run(self, write: Write) -> Any:
+        """Do one write, which must succeed, and remember the state it leaves."""
+        [result] = self._engine.run([write], [])
+        assert not isinstance(result, Failure), result
+        steps = len(self.disk.steps)
+        [state] = self._engine.run([], [read_state])
+        self.acknowledged.append((steps, state))
+        return result
+
+    def _commit(self, *batch: Command) -> None:
+        checked = check_batch(batch)
+        self._run(lambda tables, now: apply_batch(tables, checked, now))
+
+    def _step(self, number: int) -> None:
+        """One random commit, or a claim and its ack."""
+        key = f"t{self._choose.randrange(4)}"
+        message = Message(id=f"m{number}", role="user", content="x" * self._choose.randrange(200))
+        match self._choose.choice(KINDS):
+            case "append":
+                self._append(key, number, message)
+            case "save":
+                self._commit(SaveThread(thread=Thread(id=key, messages=(message,))))
+            case "delete":
+                self._commit(DeleteThread(thread_id=key), Interrupt(mailbox_id=key))
+            case "send":
+                self._commit(Send(entry_id=f"e{number}", mailbox_id=key, payload={"n": number}))
+            case "purge":
+                self._commit(Purge(older_than=10**13), Interrupt(mailbox_id="other"))
+            case _:
+                self._work()
+
+    def _append(self, key: str, number: int, message: Message) -> None:
+        changes = ThreadChangeSet(run_id=f"r{number % 5}", run_meta=RunMeta(), messages=(message,))
+        append = AppendThread(thread_id=key, changes=changes)
+        send = Send(entry_id=f"s{number}", mailbox_id=key, payload=1)
+        present = self._engine.run([], [lambda tables: key in tables.threads])
+        if present == [True]:
+            self._commit(append, append, send)
+        else:
+            self._commit(CreateThread(thread=Thread(id=key)), append, send)
+
+    def _work(self) -> None:
+        request = ClaimRequest(consumer="w", limit=1, lease_ms=0)
+        for entry in self._run(lambda tables, now: apply_claim(tables, request, now)):
+            self._commit(Ack(entry_id=entry.entry_id, claim_token=entry.claim_token))
+
+    def possible(self, steps: int) -> list[State]:
+        """The last state acknowledged before `steps`, and the one under way."""
+        before = max(i for i, (at, _) in enumerate(self.acknowledged) if at <= steps)
+        return [state for _, state in self.acknowledged[before : before + 2]]
+
+
+def reopen(folder: Path) -> State:
+    engine = Engine(str(folder), lambda: 10**12, "full")
+    engine.open()
+    [state] = engine.run([], [read_state])
+    engine.close()
+    assert isinstance(state, dict), state
+    return state
+
+
+def fails(recording: Recording, images: list[dict[str, bytes]], at: int, target: Path) -> list[str]:
+    """Which of the images do not open as a state that may be."""
+    wrong: list[str] = []
+    for number, files in enumerate(images):
+        shutil.rmtree(target, ignore_errors=True)
+        target.mkdir()
+        lay_down(files, recording.folder, target)
+        state = reopen(target)
+        if state not in recording.possible(at):
+            wrong.append(f"image {number} after step {at}")
+    return wrong
+
+
+def image_at(recording: Recording, steps: int) -> Image:
+    image = Image()
+    for change in recording.disk.steps[:steps]:
+        change(image)
+    return image
+
+
+def survives(folder: Path, seed: int, every: int) -> list[str]:
+    """Fail after every so many steps, in three ways each; what went wrong."""
+    recording = Recording(folder / "life", seed)
+    choose = random.Random(seed)
+    wrong: list[str] = []
+    for at in range(0, len(recording.disk.steps) + 1, every):
+        image = image_at(recording, at)
+        images = [image.after_failure(choose, keep) for keep in ("nothing", "all", "some")]
+        wrong += fails(recording, images, at, folder / "after")
+    return wrong
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_failure_after_any_step_leaves_what_was_acknowledged(tmp_path: Path, seed: int) -> None:
+    assert survives(tmp_path, seed, every=5) == []
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", range(2, 40))
+def test_a_failure_after_each_step_leaves_what_was_acknowledged(tmp_path: Path, seed: int) -> None:
+    assert survives(tmp_path, seed, every=1) == []
+
+
+def test_a_record_torn_at_any_byte_is_whole_or_absent(tmp_path: Path) -> None:
+    recording = Recording(tmp_path / "life", seed=1, commits=6)
+    at, path, length = recording.disk.log_writes[-1]
+    image = image_at(recording, at)
+    before = image.after_failure(random.Random(0), "nothing")
+    recording.disk.steps[at](image)
+    written = image.names[path].writes[-1][1]
+    images = [{**before, path: before[path] + written[:size]} for size in range(length + 1)]
+    assert fails(recording, images, at, tmp_path / "after") == []
+
+
+def test_damage_to_a_record_that_was_synced_is_told(tmp_path: Path) -> None:
+    recording = Recording(tmp_path / "life", seed=1, commits=6)
+    at, path, _ = recording.disk.log_writes[-1]
+    files = image_at(recording, at).after_failure(random.Random(0), "nothing")
+    damaged = bytearray(files[path])
+    damaged[40] ^= 1
+    (tmp_path / "after").mkdir()
+    lay_down({**files, path: bytes(damaged)}, recording.folder, tmp_path / "after")
+    with pytest.raises(CorruptRecord, match="later ones are whole"):
+        reopen(tmp_path / "after")
