@@ -17,7 +17,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 # pyright runs from its wheel; without this it may ask a registry for news of itself.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS = 1
 
-.PHONY: help setup test check format soak lock clean
+.PHONY: help setup demo test check format soak lock clean
 
 help:  ## List the targets
 	@echo "make TARGET [ARGS=...] [PYTHON=python3.12]"
@@ -33,6 +33,9 @@ $(STAMP): pyproject.toml $(LOCK)
 	@$(PY) -m pip install --quiet -r $(LOCK)
 	@$(PY) -m pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
+
+demo: $(STAMP)  ## See weft at work: weft demo $(ARGS)
+	@$(BIN)/weft demo $(ARGS)
 
 test: $(STAMP)  ## Run the tests on two cores; ARGS="-k claim -x" goes to pytest
 	$(PY) -m pytest -n 2 $(ARGS)

@@ -21,9 +21,9 @@ def find_backend(url: str | os.PathLike[str], clock: Clock, durability: Durabili
     Raises:
         InvalidValue: the URL is none that Weft knows.
     """
-    text = os.fspath(url)
+    text = os.fspath(url) if isinstance(url, str | os.PathLike) else None
     if not isinstance(text, str) or not text:
-        raise InvalidValue("url", "it must be a folder, or 'memory:'")
+        raise InvalidValue("url", f"it must be a folder, or 'memory:', not {url!r}")
     if durability not in ("full", "relaxed"):
         raise InvalidValue("durability", f"it must be 'full' or 'relaxed', not {durability!r}")
     scheme = _SCHEME.match(text) if isinstance(url, str) else None

@@ -1,11 +1,12 @@
 """Models and their JSON: the on-disk form, unknown fields kept, bad values refused by place."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import msgspec
+from msgspec.inspect import StructType, VarTupleType
 
 from weft.core.limits import DEPTH, LARGEST_INTEGER, SMALLEST_INTEGER
 from weft.errors import CorruptRecord, InvalidValue
@@ -71,7 +72,7 @@ def decode(kind: type[ModelT], data: bytes | str) -> ModelT:
         marked = _EXTRA in data if isinstance(data, str) else _EXTRA_BYTES in data
         if not marked:
             return msgspec.json.decode(data, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         pass  # not JSON, of another shape, or with fields we do not know: the slow way tells which
     try:
         return from_plain(kind, msgspec.json.decode(data))
@@ -86,7 +87,7 @@ def from_plain(kind: type[ModelT], plain: Json) -> ModelT:
 
 def to_plain(value: Model) -> Json:
     """The decoded JSON of `value`: what `json.loads(encode(value))` would give."""
-    return _convert_models(msgspec.to_builtins(value), type(value), _spread)
+    return msgspec.json.decode(encode_compact(value))
 
 
 def checked(value: ModelT, where: str = "") -> ModelT:
@@ -97,14 +98,9 @@ def checked(value: ModelT, where: str = "") -> ModelT:
             surrogates, integers beyond 64 bits, other objects, too deep a nesting).
     """
     name = where or type(value).__name__
+    _check_fields(value, name)
     try:
-        plain = msgspec.to_builtins(value)
-    except (TypeError, ValueError, RecursionError, msgspec.MsgspecError):
-        _find_unstorable(value, name)
-        raise
-    check_json(plain, name)
-    try:
-        return msgspec.convert(plain, type=type(value))
+        return msgspec.convert(msgspec.to_builtins(value), type=type(value))
     except msgspec.ValidationError as error:
         reason, _, place = str(error).partition(" - at `$")
         raise InvalidValue(name + place.rstrip("`"), reason) from error
@@ -128,7 +124,7 @@ def check_json(value: Json, where: str, depth: int = DEPTH) -> None:
                 raise InvalidValue(where, f"the key {key!r} is not a string")
             check_json(key, where)
             check_json(item, f"{where}.{key}" if key else f'{where}[""]', depth - 1)
-    elif kind is list or kind is tuple:
+    elif kind is list:
         if depth == 0:
             raise InvalidValue(where, f"it is nested deeper than {DEPTH} levels")
         for index, item in enumerate(value):
@@ -139,8 +135,18 @@ def check_json(value: Json, where: str, depth: int = DEPTH) -> None:
     elif kind is float:
         if not math.isfinite(value):
             raise InvalidValue(where, f"JSON has no {value}")
+    elif kind is tuple:
+        raise InvalidValue(where, "it is a tuple and would be read back as a list; use a list")
     elif value is not None and kind is not bool:
         raise InvalidValue(where, f"JSON cannot hold a {kind.__name__}")
+
+
+def check_integer(where: str, value: object) -> int:
+    """Return `value` if it is an integer of 64 bits, else raise `InvalidValue`."""
+    if type(value) is not int:
+        raise InvalidValue(where, f"it must be an integer, not a {type(value).__name__}")
+    check_json(value, where)
+    return value
 
 
 def copied(value: T) -> T:
@@ -171,16 +177,38 @@ def _has_surrogate(text: str) -> bool:
     return False
 
 
-def _find_unstorable(value: object, where: str) -> None:
-    """Name the place of what msgspec could not turn into plain JSON."""
-    if isinstance(value, msgspec.Struct):
-        for field in value.__struct_fields__:
-            _find_unstorable(getattr(value, field), f"{where}.{field}")
-    elif isinstance(value, list | tuple):
-        for index, item in enumerate(cast("list[object]", value)):
-            _find_unstorable(item, f"{where}[{index}]")
+def _check_fields(value: Model, where: str) -> None:
+    """Check the JSON in a model and in those inside it, and that those are models."""
+    shape = _shape(type(value))
+    for field in shape.fields:
+        item = getattr(value, field.attribute)
+        if item is None or (type(item) is str and item.isascii()):
+            continue
+        place = f"{where}.{field.attribute}"
+        if not field.repeated:
+            _check_item(item, field.models, place)
+        elif type(item) is tuple or type(item) is list:
+            for index, one in enumerate(cast("tuple[object, ...]", item)):
+                _check_item(one, field.models, f"{place}[{index}]")
+        else:
+            raise InvalidValue(place, f"it must be a tuple or list, not a {type(item).__name__}")
+    if type(value.extra) is not dict:
+        raise InvalidValue(
+            f"{where}.extra", f"it must be a dict, not a {type(value.extra).__name__}"
+        )
+    if not shape.known.isdisjoint(value.extra):
+        taken = min(shape.known.intersection(value.extra))
+        raise InvalidValue(f"{where}.extra.{taken}", f"{taken!r} is a field of its own; set that")
+
+
+def _check_item(item: object, models: tuple[type[Model], ...], where: str) -> None:
+    if not models:
+        check_json(item, where)
+    elif isinstance(item, models):
+        _check_fields(item, where)
     else:
-        check_json(value, where)
+        names = " or ".join(model.__name__ for model in models)
+        raise InvalidValue(where, f"it must be a {names}, not a {type(item).__name__}")
 
 
 Change = Callable[[dict[str, Json], frozenset[str]], dict[str, Json]]
@@ -206,36 +234,70 @@ def _convert_models(plain: Json, kind: type[Model], change: Change) -> Json:
     """Apply `change` to the plain form of `kind` and of every model inside it."""
     if not isinstance(plain, dict):
         return plain
-    known, nested = _shape(kind)
+    shape = _shape(kind)
     result = dict(cast("dict[str, Json]", plain))
-    for name, inner, repeated in nested:
-        item = result.get(name)
-        if repeated and isinstance(item, list | tuple):
-            result[name] = [_convert_models(one, inner, change) for one in cast("list[Json]", item)]
-        elif not repeated and item is not None:
-            result[name] = _convert_models(item, inner, change)
-    return change(result, known)
+    for field in shape.fields:
+        item = result.get(field.name)
+        if not field.models or item is None:
+            continue
+        if field.repeated and isinstance(item, list | tuple):
+            items = cast("list[Json]", item)
+            result[field.name] = [_convert_one(one, field.models, change) for one in items]
+        elif not field.repeated:
+            result[field.name] = _convert_one(item, field.models, change)
+    return change(result, shape.known)
+
+
+def _convert_one(plain: Json, models: tuple[type[Model], ...], change: Change) -> Json:
+    """The same for one of several models, which their tags tell apart."""
+    if len(models) > 1 and isinstance(plain, dict):
+        tagged = cast("dict[str, Json]", plain)
+        models = tuple(model for model in models if _has_tag(tagged, model))
+    return _convert_models(plain, models[0], change) if models else plain
+
+
+def _has_tag(plain: dict[str, Json], model: type[Model]) -> bool:
+    config = model.__struct_config__
+    return config.tag_field is not None and plain.get(config.tag_field) == config.tag
+
+
+class _Field(NamedTuple):
+    attribute: str
+    name: str
+    models: tuple[type[Model], ...]
+    """Which models it holds; none: plain JSON."""
+    repeated: bool
+    """It holds a tuple of them."""
+
+
+class _Shape(NamedTuple):
+    known: frozenset[str]
+    """The JSON names of its own fields."""
+    fields: tuple[_Field, ...]
 
 
 @cache
-def _shape(kind: type[Model]) -> tuple[frozenset[str], tuple[tuple[str, type[Model], bool], ...]]:
-    """The JSON names `kind` knows, and which fields hold models: (name, model, in a list)."""
+def _shape(kind: type[Model]) -> _Shape:
     info = msgspec.inspect.type_info(kind)
-    assert isinstance(info, msgspec.inspect.StructType)  # noqa: S101
-    known = {field.encode_name for field in info.fields}
+    assert isinstance(info, StructType)  # noqa: S101
+    known = {field.encode_name for field in info.fields} - {_EXTRA}
     if info.tag_field:
         known.add(info.tag_field)
-    nested: list[tuple[str, type[Model], bool]] = []
+    fields: list[_Field] = []
     for field in info.fields:
-        for option in _options(field.type):
-            if isinstance(option, msgspec.inspect.StructType) and issubclass(option.cls, Model):
-                nested.append((field.encode_name, option.cls, False))
-            elif isinstance(option, msgspec.inspect.VarTupleType | msgspec.inspect.ListType):
-                item = option.item_type
-                if isinstance(item, msgspec.inspect.StructType) and issubclass(item.cls, Model):
-                    nested.append((field.encode_name, item.cls, True))
-    return frozenset(known - {_EXTRA}), tuple(nested)
+        items = [one for one in _options(field.type) if isinstance(one, VarTupleType)]
+        held = [each for one in items for each in _options(one.item_type)]
+        models = _models(held if items else _options(field.type))
+        fields.append(_Field(field.name, field.encode_name, models, bool(items)))
+    return _Shape(frozenset(known), tuple(fields))
+
+
+def _models(kinds: Iterable[msgspec.inspect.Type]) -> tuple[type[Model], ...]:
+    return tuple(
+        kind.cls for kind in kinds if isinstance(kind, StructType) and issubclass(kind.cls, Model)
+    )
 
 
 def _options(kind: msgspec.inspect.Type) -> tuple[msgspec.inspect.Type, ...]:
+    """The types that a value may have."""
     return kind.types if isinstance(kind, msgspec.inspect.UnionType) else (kind,)

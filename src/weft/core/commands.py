@@ -1,12 +1,12 @@
 """Commands: everything that can be written, as values; a batch of them commits as one."""
 
-from typing import Annotated, TypeAlias
+from typing import Annotated, TypeAlias, get_args
 
 from msgspec import Meta
 
 from weft.core.codec import Json, Model, checked
 from weft.core.ids import IdKind, check_id
-from weft.core.limits import LARGEST_TIME
+from weft.core.limits import LARGEST_COUNT, LARGEST_TIME
 from weft.core.mailboxes import (
     EntryOrigin,
     Interrupted,
@@ -14,7 +14,7 @@ from weft.core.mailboxes import (
     MailboxState,
     Priority,
 )
-from weft.core.runs import RunRecord
+from weft.core.runs import RunMeta, RunRecord
 from weft.core.threads import Committed, Thread, ThreadChangeSet
 from weft.errors import InvalidValue
 
@@ -230,6 +230,8 @@ def check_batch(batch: Batch) -> Batch:
     Raises:
         InvalidId, InvalidValue: a command cannot be stored; the message names the place.
     """
+    if not isinstance(batch, tuple | list):
+        raise InvalidValue("batch", f"it must be a tuple of commands, not a {_kind(batch)}")
     return tuple(check_command(command) for command in batch)
 
 
@@ -239,10 +241,17 @@ def check_command(command: Command) -> Command:
     Raises:
         InvalidId, InvalidValue: it cannot be stored; the message names the place.
     """
+    if not isinstance(command, _COMMANDS):
+        raise InvalidValue("batch", f"it must hold commands, not a {_kind(command)}")
     _check_ids(command)
     command = checked(command, _name(command))
-    if isinstance(command, Enqueue):
-        _check_fresh(command.entry)
+    match command:
+        case Enqueue(entry=entry):
+            _check_fresh(entry)
+        case CreateThread(thread=thread) | SaveThread(thread=thread):
+            _check_own(thread, _name(command))
+        case _:
+            pass
     return command
 
 
@@ -273,6 +282,13 @@ def describe(command: Command) -> str:
     return f"{type(command).__name__} {subject!r}"
 
 
+_COMMANDS: tuple[type[Command], ...] = get_args(Command)
+
+
+def _kind(value: object) -> str:
+    return type(value).__name__
+
+
 def _name(command: Command) -> str:
     name = type(command).__name__
     return name[0].lower() + name[1:]
@@ -286,6 +302,7 @@ _ID_FIELDS: dict[str, IdKind] = {
     "parent_run_id": "run",
     "mailbox_id": "mailbox",
     "entry_id": "entry",
+    "source_mailbox_entry_id": "entry",
     "exclude": "entry",
 }
 
@@ -293,10 +310,10 @@ _ID_FIELDS: dict[str, IdKind] = {
 def _check_ids(value: Model) -> None:
     for field in value.__struct_fields__:
         item = getattr(value, field)
-        if isinstance(item, Thread | ThreadChangeSet | RunRecord | MailboxEntry):
+        if isinstance(item, Thread | ThreadChangeSet | RunMeta | RunRecord | MailboxEntry):
             _check_ids(item)
         elif field in _ID_FIELDS and item is not None:
-            if isinstance(value, ThreadChangeSet) and item == "":
+            if isinstance(value, ThreadChangeSet) and field == "run_id" and item == "":
                 continue  # an append that belongs to no run
             check_id(_ID_FIELDS[field], item)
 
@@ -307,3 +324,13 @@ def _check_fresh(entry: MailboxEntry) -> None:
     for name in ("claim_token", "claimed_by", "lease_until"):
         if getattr(entry, name) is not None:
             raise InvalidValue(f"enqueue.entry.{name}", "a new entry is not claimed; leave it out")
+    for name in ("generation", "attempt_count"):
+        if getattr(entry, name) > LARGEST_COUNT:
+            raise InvalidValue(f"enqueue.entry.{name}", f"it must be at most {LARGEST_COUNT}")
+
+
+def _check_own(thread: Thread, where: str) -> None:
+    if "_version" in thread.extra:
+        raise InvalidValue(
+            f"{where}.thread.extra._version", "the store counts versions itself; leave it out"
+        )

@@ -26,6 +26,12 @@ def check_id(kind: IdKind, value: object) -> str:
     return value
 
 
+def check_optional_id(kind: IdKind, value: object) -> None:
+    """Raise `InvalidId` unless `value` is None or may be an id."""
+    if value is not None:
+        check_id(kind, value)
+
+
 def _refusal(value: str) -> str | None:
     if not value:
         return "it must not be empty"

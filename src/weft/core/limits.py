@@ -13,11 +13,19 @@ LARGEST_INTEGER = 2**64 - 1
 LARGEST_TIME = 2**63 - 1
 """Times and durations are milliseconds that fit a database's signed 64-bit column."""
 
+LARGEST_COUNT = 2**62
+"""A new entry's generation and attempts end here: there is room to count on within 63 bits."""
+
 PAGE = 200
 """Largest page of a listing; `limit` is clamped to 1..200."""
 
 PRIORITY = 255
 """Highest priority of a mailbox entry."""
+
+
+def later(now: int, duration_ms: int) -> int:
+    """The time `duration_ms` after `now`; nothing is later than `LARGEST_TIME`."""
+    return min(now + duration_ms, LARGEST_TIME)
 
 
 def clamp_page(limit: int) -> int:

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from weft.core.codec import Json, Model, written
-from weft.core.limits import LARGEST_TIME, PRIORITY, clamp_page
+from weft.core.limits import LARGEST_TIME, PRIORITY, clamp_page, later
 from weft.errors import ClaimConflict, GenerationMismatch
 
 Time = Annotated[int, Meta(ge=0, le=LARGEST_TIME)]
@@ -200,7 +200,7 @@ def extend_lease(entry_id: str, claim_token: str, now: int, *, extension_ms: int
         entry_id=entry_id,
         guard=HeldBy(claim_token=claim_token),
         status="claimed",
-        lease_until=now + extension_ms,
+        lease_until=later(now, extension_ms),
         updated_at=now,
     )
 
@@ -293,7 +293,7 @@ def claimed(entry: MailboxEntry, request: ClaimRequest, token: str, now: int) ->
         status="claimed",
         claim_token=token,
         claimed_by=request.consumer,
-        lease_until=now + request.lease_ms,
+        lease_until=later(now, request.lease_ms),
         attempt_count=entry.attempt_count + 1,
         updated_at=now,
     )

@@ -4,7 +4,7 @@ from typing import cast
 
 from weft.backends.base import Backend
 from weft.core.clock import new_id
-from weft.core.codec import Json, checked
+from weft.core.codec import Json, check_integer, checked
 from weft.core.commands import (
     Ack,
     Cancel,
@@ -21,7 +21,7 @@ from weft.core.commands import (
     Send,
     Supersede,
 )
-from weft.core.ids import check_id
+from weft.core.ids import check_id, check_optional_id
 from weft.core.mailboxes import (
     ClaimRequest,
     EntryOrigin,
@@ -126,8 +126,7 @@ class Mailboxes:
         request = ClaimRequest(
             consumer=consumer, limit=limit, lease_ms=lease_ms, mailbox_id=mailbox_id, now=now
         )
-        if mailbox_id is not None:
-            check_id("mailbox", mailbox_id)
+        check_optional_id("mailbox", mailbox_id)
         return await self._backend.claim(checked(request, "claim"))
 
     async def claim_entry(
@@ -268,12 +267,12 @@ class Mailboxes:
         query = EntryQuery(
             offset=offset, limit=limit, mailbox_id=mailbox_id, status=status, origin=origin
         )
+        check_optional_id("mailbox", mailbox_id)
         return await self._backend.list_entries(checked(query, "list"))
 
     async def stats(self, mailbox_id: str | None = None) -> MailboxStats:
         """Count the entries in each status, of one mailbox or of all."""
-        if mailbox_id is not None:
-            check_id("mailbox", mailbox_id)
+        check_optional_id("mailbox", mailbox_id)
         return await self._backend.count_entries(mailbox_id)
 
     async def wait(self, timeout_ms: int, *, mailbox_id: str | None = None) -> None:
@@ -281,4 +280,5 @@ class Mailboxes:
 
         It is a hint: it may return early, so claim in a loop.
         """
-        await self._backend.wait(timeout_ms, mailbox_id)
+        check_optional_id("mailbox", mailbox_id)
+        await self._backend.wait(check_integer("wait.timeout_ms", timeout_ms), mailbox_id)

@@ -3,7 +3,7 @@
 from weft.backends.base import Backend
 from weft.core.codec import checked
 from weft.core.commands import DeleteRun, UpsertRun
-from weft.core.ids import check_id
+from weft.core.ids import check_id, check_optional_id
 from weft.core.runs import RunOrigin, RunPage, RunQuery, RunRecord, RunStatus
 from weft.store.writer import Writer
 
@@ -48,6 +48,8 @@ class Runs:
             updated_at_from=updated_at_from,
             updated_at_to=updated_at_to,
         )
+        check_optional_id("thread", thread_id)
+        check_optional_id("run", parent_run_id)
         return await self._backend.list_runs(checked(query, "list"))
 
     async def active(self, thread_id: str) -> RunRecord | None:

@@ -3,9 +3,9 @@
 from typing import cast
 
 from weft.backends.base import Backend
-from weft.core.codec import checked
+from weft.core.codec import check_integer, checked
 from weft.core.commands import AppendThread, CreateThread, DeleteThread, SaveThread
-from weft.core.ids import check_id
+from weft.core.ids import check_id, check_optional_id
 from weft.core.messages import MessagePage, Visibility
 from weft.core.threads import (
     Committed,
@@ -102,6 +102,7 @@ class Threads:
             visibility=visibility,
             run_id=run_id,
         )
+        check_optional_id("run", run_id)
         return await self._backend.list_messages(checked(query, "messages"))
 
     async def message_count(self, thread_id: str) -> int:
@@ -124,6 +125,7 @@ class Threads:
         query = ThreadQuery(
             offset=offset, limit=limit, resource_id=resource_id, parent_thread_id=parent_thread_id
         )
+        check_optional_id("thread", parent_thread_id)
         return await self._backend.list_threads(checked(query, "list"))
 
     async def deltas(self, thread_id: str, after_version: int) -> tuple[ThreadDelta, ...] | None:
@@ -135,4 +137,7 @@ class Threads:
         Raises:
             NotFound: there is no such thread.
         """
-        return await self._backend.list_deltas(check_id("thread", thread_id), after_version)
+        check_id("thread", thread_id)
+        return await self._backend.list_deltas(
+            thread_id, check_integer("deltas.after_version", after_version)
+        )

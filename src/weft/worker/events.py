@@ -1,4 +1,8 @@
-"""What a worker tells: frozen values that a hook receives; logging is such a hook."""
+"""What a worker tells: frozen values that a hook receives; logging is such a hook.
+
+The end of a claim is told when its handler has returned, although a batch of the handler may have
+settled the entry earlier; a retry can be claimed, and told, before that.
+"""
 
 import logging
 from collections.abc import Callable

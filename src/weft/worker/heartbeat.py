@@ -43,9 +43,13 @@ class Heartbeat:
             await self._beat()
 
     async def _beat(self) -> None:
-        """Renew all leases once; while the store is away, try on until they are over."""
+        """Renew all leases once; while the store is away, try on until they are over.
+
+        The first try includes those that are over already, because a handler kept the event loop
+        busy: nobody may have taken them yet, which the store will tell.
+        """
         failures = 0
-        while leases := self._list_held():
+        while leases := self._list_held(drop_ended=failures > 0):
             try:
                 await self._renew(leases)
                 return
@@ -53,12 +57,12 @@ class Heartbeat:
                 failures += 1
                 await self._rest(leases, error, failures)
 
-    def _list_held(self) -> list[Lease]:
+    def _list_held(self, *, drop_ended: bool) -> list[Lease]:
         held: list[Lease] = []
         for lease in self._list_leases():
             if not lease.is_open:
                 continue
-            if lease.remaining_s() > 0:
+            if not drop_ended or lease.remaining_s() > 0:
                 held.append(lease)
             elif not lease.is_settling and lease.lose():
                 reason = "it ran out while the store did not answer"
@@ -75,7 +79,9 @@ class Heartbeat:
             for lease in leases
         )
         began = time.monotonic()
-        async with asyncio.timeout(min(self._interval_s, _first_end_s(leases))):
+        first_end_s = _first_end_s(leases)
+        patience_s = min(self._interval_s, first_end_s) if first_end_s > 0 else self._interval_s
+        async with asyncio.timeout(patience_s):
             receipt = await self._store.commit(renewals)
         for lease, is_held in zip(leases, receipt.results, strict=True):
             if is_held:

@@ -13,6 +13,9 @@ from weft.store.mailboxes import claim_of
 
 T = TypeVar("T")
 
+_LEAST_S = 0.5
+"""How long any write may take, in seconds."""
+
 
 class Lease:
     """One claim. `deadline` is the moment it ends if not renewed, in `time.monotonic()` seconds."""
@@ -74,12 +77,18 @@ class Lease:
     async def within(self, write: Coroutine[Any, Any, T]) -> T:
         """Await `write`, but no longer than the claim holds, renewals included.
 
+        A write begun too late gets half a second: whether the claim is over, the store decides.
+
         Raises:
             TimeoutError: the claim is over, and the write was cancelled.
         """
         task = asyncio.create_task(write)
+        least = time.monotonic() + _LEAST_S
         try:
-            while not task.done() and (remaining := self.remaining_s()) > 0:
+            while not task.done():
+                remaining = max(self.deadline, least) - time.monotonic()
+                if remaining <= 0:
+                    break
                 await asyncio.wait({task}, timeout=remaining)
         finally:
             if not task.done():

@@ -56,6 +56,8 @@ def deltas_of(change: Change) -> tuple[ThreadDelta, ...] | None:
     before, after = change.before, change.after
     if not isinstance(before, StoredThread) or not isinstance(after, StoredThread):
         return None
+    if before.origin is not after.origin:  # deleted and created again, perhaps at such a version
+        return None
     return deltas_since(after.history, before.head.version, after.head.version)
 
 

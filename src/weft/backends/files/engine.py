@@ -33,7 +33,7 @@ from weft.backends.files.recovery import (
     recover,
 )
 from weft.backends.files.tables import FileTables
-from weft.backends.memory.tables import Change, StoredThread, TableName
+from weft.backends.memory.tables import Change, StoredThread, TableName, all_deltas
 from weft.core.clock import Clock
 from weft.core.codec import decode, encode
 from weft.core.mailboxes import MailboxEntry, MailboxState
@@ -189,9 +189,11 @@ class Engine:
 
     def _follow_deltas(self, change: Change) -> None:
         deltas = deltas_of(change)
-        if deltas is None:
+        if deltas is None:  # the thread starts anew, and may have been appended to since
             self._deltas.clear(change.key)
-        else:
+            after = change.after
+            deltas = all_deltas(after.history) if isinstance(after, StoredThread) else ()
+        if deltas:
             self._deltas.append(change.key, deltas)
 
     def _catch_up(self) -> None:

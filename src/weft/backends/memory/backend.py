@@ -22,6 +22,7 @@ from weft.core.mailboxes import (
 from weft.core.messages import MessagePage
 from weft.core.runs import RunPage, RunQuery, RunRecord
 from weft.core.threads import MessageQuery, ThreadDelta, ThreadHead, ThreadPage, ThreadQuery
+from weft.errors import StoreClosed
 
 
 class MemoryBackend:
@@ -31,14 +32,18 @@ class MemoryBackend:
 
     def __init__(self, clock: Clock = system_clock) -> None:
         self._clock = clock
-        self._tables = Tables()
+        self._data = Tables()
+        self._is_open = False
         self._changed = asyncio.Event()
 
     async def open(self) -> None:
-        """Nothing to get ready."""
+        """Let calls in."""
+        self._is_open = True
 
     async def close(self) -> None:
-        """Nothing to let go of; the data goes with the object."""
+        """Let no more calls in; the data goes with the object."""
+        self._is_open = False
+        self._wake()
 
     async def commit(self, batch: Batch) -> Receipt:
         """Apply all commands of a checked batch, or none."""
@@ -113,6 +118,12 @@ class MemoryBackend:
     async def count_entries(self, mailbox_id: str | None) -> MailboxStats:
         """How many entries there are in each status."""
         return mailboxes.count(self._tables, mailbox_id)
+
+    @property
+    def _tables(self) -> Tables:
+        if not self._is_open:
+            raise StoreClosed
+        return self._data
 
     def _wake(self) -> None:
         self._changed.set()

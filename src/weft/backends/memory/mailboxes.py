@@ -24,6 +24,7 @@ from weft.core.commands import (
     Settlement,
     Supersede,
 )
+from weft.core.limits import later
 from weft.core.mailboxes import (
     ClaimRequest,
     EntryPage,
@@ -88,7 +89,7 @@ def send(tables: Tables, command: Send, now: int) -> MailboxEntry:
         priority=command.priority,
         dedupe_key=command.dedupe_key,
         generation=state.current_generation if state else 0,
-        available_at=now + command.delay_ms,
+        available_at=later(now, command.delay_ms),
         created_at=now,
         updated_at=now,
     )

@@ -32,9 +32,20 @@ class StoredThread(msgspec.Struct, frozen=True, eq=False):
 
     head: ThreadHead
     history: History | None = None
+    origin: object = msgspec.field(default_factory=object)
+    """The creation, save or loading from which only appends have led here; by identity."""
 
 
 Row: TypeAlias = StoredThread | RunRecord | MailboxEntry | MailboxState
+
+
+def all_deltas(history: History | None) -> tuple[ThreadDelta, ...]:
+    """The deltas of a history, oldest first."""
+    deltas: list[ThreadDelta] = []
+    while history is not None:
+        deltas.append(history.delta)
+        history = history.before
+    return tuple(reversed(deltas))
 
 
 def deltas_since(
@@ -43,13 +54,9 @@ def deltas_since(
     """The last `version - after_version` deltas of a history, or None if it is shorter."""
     if not 0 <= after_version <= version:
         return None
-    deltas: list[ThreadDelta] = []
-    while len(deltas) < version - after_version:
-        if history is None:
-            return None
-        deltas.append(history.delta)
-        history = history.before
-    return tuple(reversed(deltas))
+    deltas = all_deltas(history)
+    wanted = version - after_version
+    return deltas[len(deltas) - wanted :] if wanted <= len(deltas) else None
 
 
 class Change(msgspec.Struct, frozen=True, eq=False):

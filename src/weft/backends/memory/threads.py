@@ -63,7 +63,7 @@ def extended(stored: StoredThread, changes: ThreadChangeSet, now: int) -> Stored
     """The thread and its history, one delta on."""
     head = appended(stored.head, changes, now)
     delta = ThreadDelta(version=head.version, committed_at=now, changes=changes)
-    return StoredThread(head, History(delta, stored.history))
+    return StoredThread(head, History(delta, stored.history), stored.origin)
 
 
 def load(tables: Tables, thread_id: str) -> ThreadHead | None:

@@ -1,0 +1,1 @@
+"""`weft demo`: conversations answered by several processes, one of them killed, and the proof."""

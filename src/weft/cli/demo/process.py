@@ -1,0 +1,107 @@
+"""A worker process of the demo: `python -m weft.cli.demo.process STORE SCRIPTS THINK_MS LEASE_MS`.
+
+It writes a JSON line for each thing that happens, and obeys `hold` (stop in mid-step, and say so)
+and `go` on its lifeline.
+"""
+
+import asyncio
+import logging
+import sys
+from pathlib import Path
+
+import msgspec
+
+import weft
+from weft.cli.chat.lines import Good, read_lines
+from weft.cli.demo.agent import ScriptedAgent
+from weft.cli.demo.script import Script, write_script
+from weft.cli.lifeline import watch_lifeline
+from weft.core.mailboxes import MailboxEntry
+from weft.worker import Done, Event, Worker
+
+CONCURRENCY = 4
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """One line: an entry is held in mid-step, or done."""
+
+    kind: str
+    entry_id: str
+    mailbox_id: str
+
+
+class Gate:
+    """Where steps pass before they commit, unless the parent wants one held."""
+
+    def __init__(self) -> None:
+        self._open = asyncio.Event()
+        self._open.set()
+
+    async def pass_through(self, entry: MailboxEntry) -> None:
+        """Pass, or tell that this step is held, and wait."""
+        if not self._open.is_set():
+            tell("held", entry)
+            await self._open.wait()
+
+    def obey(self, order: str) -> None:
+        """`hold` shuts the gate, `go` opens it."""
+        if order == "hold":
+            self._open.clear()
+        elif order == "go":
+            self._open.set()
+
+
+def tell(kind: str, entry: MailboxEntry) -> None:
+    """Report to the parent."""
+    report = Report(kind=kind, entry_id=entry.entry_id, mailbox_id=entry.mailbox_id)
+    sys.stdout.write(msgspec.json.encode(report).decode() + "\n")
+    sys.stdout.flush()
+
+
+def read_scripts(path: Path) -> dict[str, Script]:
+    """The scripts in a file of conversations, by thread id."""
+    with path.open("rb") as lines:
+        threads = [line.thread for line in read_lines(lines) if isinstance(line, Good)]
+    return {thread.id: write_script(thread) for thread in threads}
+
+
+async def run(url: str, scripts: dict[str, Script], think_ms: int, lease_ms: int) -> None:
+    """Work until nothing is left to do, or the parent is gone."""
+    loop = asyncio.get_running_loop()
+    gate = Gate()
+    agent = ScriptedAgent(scripts, think_ms, gate.pass_through)
+    async with weft.open_store(url) as store:
+        worker = Worker(
+            store,
+            agent,
+            concurrency=CONCURRENCY,
+            lease_ms=lease_ms,
+            grace_ms=0,
+            on_event=_tell_done,
+        )
+        watch_lifeline(
+            lambda order: _call_soon(loop, gate, order),
+            worker.stop,
+        )
+        await worker.run(until_idle=True, handle_signals=True)
+
+
+def _call_soon(loop: asyncio.AbstractEventLoop, gate: Gate, order: str) -> None:
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(gate.obey, order)
+
+
+def _tell_done(event: Event) -> None:
+    if isinstance(event, Done):
+        tell("done", event.entry)
+
+
+def main() -> None:
+    """Run with the process's arguments."""
+    url, path, think_ms, lease_ms = sys.argv[1:]
+    logging.getLogger("weft").addHandler(logging.NullHandler())  # lost leases belong to the show
+    asyncio.run(run(url, read_scripts(Path(path)), int(think_ms), int(lease_ms)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,36 @@
+"""Fixtures: a clock that is moved by hand, and a store on each backend."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from tests.clocks import ManualClock
+from weft import Store, open_store
+
+settings.register_profile(
+    "weft", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
+settings.load_profile("weft")
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    """The clock of `store`, in unix milliseconds."""
+    return ManualClock()
+
+
+@pytest.fixture(params=["memory", "files"])
+def store_url(request: Any, tmp_path: Path) -> str:
+    """A URL of each kind of store, empty."""
+    urls = {"memory": "memory:", "files": str(tmp_path / "store")}
+    return urls[request.param]
+
+
+@pytest.fixture
+async def store(store_url: str, clock: ManualClock) -> AsyncIterator[Store]:
+    """An open, empty store of each kind."""
+    async with open_store(store_url, clock=clock) as opened:
+        yield opened

@@ -1,0 +1,55 @@
+"""Messages: what each constructor fills in."""
+
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from weft import Message, ToolCall, encode
+from weft.core.codec import to_plain
+
+CALL = ToolCall(id="c1", name="search", arguments={"q": 1})
+CONSTRUCTORS: dict[str, tuple[Callable[[], Message], dict[str, Any]]] = {
+    "user": (lambda: Message.user("hi"), {"role": "user", "content": "hi"}),
+    "system": (lambda: Message.system("be"), {"role": "system", "content": "be"}),
+    "assistant": (lambda: Message.assistant("so"), {"role": "assistant", "content": "so"}),
+    "internal system": (
+        lambda: Message.internal_system("be"),
+        {"role": "system", "content": "be", "visibility": "internal"},
+    ),
+    "tool": (
+        lambda: Message.tool("c1", "42"),
+        {"role": "tool", "content": "42", "tool_call_id": "c1"},
+    ),
+    "assistant with calls": (
+        lambda: Message.assistant("", [CALL]),
+        {
+            "role": "assistant",
+            "content": "",
+            "tool_calls": [{"id": "c1", "name": "search", "arguments": {"q": 1}}],
+        },
+    ),
+    "parts": (
+        lambda: Message.user([{"type": "text", "text": "hi"}]),
+        {"role": "user", "content": [{"type": "text", "text": "hi"}]},
+    ),
+}
+
+
+@pytest.mark.parametrize(("make", "expected"), CONSTRUCTORS.values(), ids=CONSTRUCTORS)
+def test_a_constructor_fills_in_a_new_id_and_its_role(
+    make: Callable[[], Message], expected: dict[str, Any]
+) -> None:
+    message = to_plain(make())
+    assert uuid.UUID(message.pop("id")).version == 7
+    assert message == expected
+    assert make().id != make().id
+
+
+def test_what_is_default_is_not_written() -> None:
+    assert encode(Message(role="user", content="")) == b'{\n  "content": "",\n  "role": "user"\n}'
+
+
+def test_the_arguments_of_a_tool_call_are_always_written() -> None:
+    assert b'"arguments": null' in encode(ToolCall(id="c", name="n"))

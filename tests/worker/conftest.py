@@ -1,0 +1,39 @@
+"""Stores on the machine's clock, one of them with faults, and a hook that remembers."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from tests.worker.support import FaultyBackend, Recorder
+
+from weft import Store, open_store
+
+
+@pytest.fixture
+async def store(store_url: str) -> AsyncIterator[Store]:
+    """An open store of each kind; the test must leave no task behind."""
+    async with open_store(store_url, durability="relaxed") as opened:
+        before = asyncio.all_tasks()
+        yield opened
+        left = asyncio.all_tasks() - before - {asyncio.current_task()}
+        assert not left
+
+
+@pytest.fixture
+def faulty() -> FaultyBackend:
+    return FaultyBackend()
+
+
+@pytest.fixture
+async def faulty_store(faulty: FaultyBackend) -> AsyncIterator[Store]:
+    """A store in memory that fails as `faulty` says; the test must leave no task behind."""
+    async with Store(faulty) as opened:
+        before = asyncio.all_tasks()
+        yield opened
+        left = asyncio.all_tasks() - before - {asyncio.current_task()}
+        assert not left
+
+
+@pytest.fixture
+def recorder() -> Recorder:
+    return Recorder()

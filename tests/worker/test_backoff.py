@@ -1,0 +1,51 @@
+"""Waiting times grow, end somewhere, and are spread."""
+
+import math
+
+import pytest
+
+from weft import InvalidValue
+from weft.worker import Backoff
+
+
+def test_the_ceiling_grows_by_the_factor_up_to_the_longest() -> None:
+    backoff = Backoff(base_ms=100, factor=3, max_ms=2_000)
+    assert [backoff.ceiling_ms(attempt) for attempt in range(1, 6)] == [100, 300, 900, 2_000, 2_000]
+
+
+@pytest.mark.parametrize("attempt", [-1, 0, 1])
+def test_an_attempt_below_the_first_counts_as_the_first(attempt: int) -> None:
+    assert Backoff(base_ms=7).ceiling_ms(attempt) == 7
+
+
+@pytest.mark.parametrize("factor", [1.0, 1.000001, 2.0, 1e300])
+def test_no_attempt_is_too_many(factor: float) -> None:
+    assert 1_000 <= Backoff(factor=factor).ceiling_ms(10**9) <= 300_000
+
+
+def test_delays_have_full_jitter() -> None:
+    delays = {Backoff(base_ms=9, max_ms=9).delay_ms(1) for _ in range(2_000)}
+    assert delays == set(range(10))
+
+
+def test_pauses_are_at_least_half_the_ceiling() -> None:
+    pauses = {Backoff(base_ms=9, max_ms=9).pause_ms(1) for _ in range(2_000)}
+    assert pauses == {5, 6, 7, 8, 9}
+
+
+@pytest.mark.parametrize(
+    ("base_ms", "factor", "max_ms", "where"),
+    [
+        (0, 2, 10, "backoff.base_ms"),
+        (1, 0.5, 10, "backoff.factor"),
+        (1, math.inf, 10, "backoff.factor"),
+        (1, math.nan, 10, "backoff.factor"),
+        (11, 2, 10, "backoff.max_ms"),
+    ],
+)
+def test_senseless_settings_are_refused(
+    base_ms: int, factor: float, max_ms: int, where: str
+) -> None:
+    with pytest.raises(InvalidValue) as caught:
+        Backoff(base_ms=base_ms, factor=factor, max_ms=max_ms)
+    assert caught.value.where == where

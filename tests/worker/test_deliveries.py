@@ -1,0 +1,358 @@
+import asyncio
+import contextvars
+import threading
+from functools import partial
+
+import pytest
+from tests.worker.support import (
+    AT_ONCE,
+    FaultyBackend,
+    Recorder,
+    load,
+    running,
+    says,
+    texts,
+    until_idle,
+)
+
+from weft import ClaimConflict, Committed, InvalidValue, Store, Thread, VersionConflict
+from weft.core.commands import Ack, Hold
+from weft.worker import DeadLettered, Delivery, Done, Handler, Released, Retried, Worker
+
+
+@pytest.fixture(autouse=True)
+async def thread(store: Store) -> None:
+    await store.threads.create(Thread(id="t"))
+
+
+async def work(store: Store, handler: Handler, recorder: Recorder) -> None:
+    """Send one entry to mailbox t, and run a worker until it has ended."""
+    await store.mailboxes.send("t", {"text": "hi"})
+    await until_idle(Worker(store, handler, backoff=AT_ONCE, max_attempts=3, on_event=recorder))
+
+
+async def test_a_handler_that_returns_has_done_the_work(store: Store, recorder: Recorder) -> None:
+    async def handler(delivery: Delivery) -> None:
+        assert delivery.entry.payload == {"text": "hi"}
+        assert not delivery.settled
+        assert not delivery.cancelled
+
+    await work(store, handler, recorder)
+    assert recorder.names() == ["Claimed", "Done"]
+
+
+async def test_the_thread_of_a_delivery_has_the_mailboxes_id(
+    store: Store, recorder: Recorder
+) -> None:
+    await store.threads.append("t", says("before"))
+
+    async def handler(delivery: Delivery) -> None:
+        head = await delivery.thread()
+        assert head is not None
+        assert (head.thread.id, head.version) == ("t", 1)
+
+    await work(store, handler, recorder)
+    assert recorder.names() == ["Claimed", "Done"]
+
+
+async def test_a_mailbox_without_a_thread_is_worked_too(store: Store, recorder: Recorder) -> None:
+    await store.threads.delete("t")
+
+    async def handler(delivery: Delivery) -> None:
+        assert await delivery.thread() is None
+
+    await work(store, handler, recorder)
+    assert recorder.names() == ["Claimed", "Done"]
+
+
+async def test_a_batch_commits_with_the_ack(store: Store, recorder: Recorder) -> None:
+    async def handler(delivery: Delivery) -> None:
+        head = await delivery.thread()
+        assert head is not None
+        async with delivery.batch() as step:
+            step.threads.append("t", says("answer"), expected=head.version)
+            step.mailboxes.send("u", "next", delay_ms=60_000)
+            assert await texts(store, "t") == []
+            assert (await load(store, delivery.entry)).status == "claimed"
+        assert delivery.settled
+        assert (await load(store, delivery.entry)).status == "accepted"
+        assert step.receipt is not None
+        first, second = step.receipt.results
+        assert first == Committed(version=1)
+        assert getattr(second, "mailbox_id", None) == "u"
+        worker.stop()
+
+    await store.mailboxes.send("t", 1)
+    worker = Worker(store, handler, on_event=recorder)
+    await worker.run()
+    assert recorder.names() == ["Claimed", "Done"]
+    assert await texts(store, "t") == ["answer"]
+
+
+async def test_the_fence_comes_first_and_the_ack_last(
+    faulty: FaultyBackend, faulty_store: Store, recorder: Recorder
+) -> None:
+    await faulty_store.mailboxes.send("t", 1)
+
+    async def handler(delivery: Delivery) -> None:
+        async with delivery.batch() as step:
+            step.mailboxes.send("u", 1, delay_ms=60_000)
+            worker.stop()
+
+    worker = Worker(faulty_store, handler, on_event=recorder)
+    await worker.run()
+    commands = faulty.batches[-1]
+    assert [type(command).__name__ for command in commands] == ["Hold", "Send", "Ack"]
+    assert isinstance(commands[0], Hold)
+    assert isinstance(commands[-1], Ack)
+
+
+async def test_a_step_before_the_last_one_settles_nothing(store: Store, recorder: Recorder) -> None:
+    async def handler(delivery: Delivery) -> None:
+        for number in range(3):
+            async with delivery.batch(settle=False) as step:
+                step.threads.append("t", says(f"step {number}"), expected=number)
+            assert not delivery.settled
+            assert step.receipt is not None
+            assert step.receipt.results == (Committed(version=number + 1),)
+
+    await work(store, handler, recorder)
+    assert await texts(store, "t") == ["step 0", "step 1", "step 2"]
+    assert recorder.names() == ["Claimed", "Done"]
+
+
+async def test_an_exception_in_a_batch_writes_nothing(store: Store, recorder: Recorder) -> None:
+    async def handler(delivery: Delivery) -> None:
+        with pytest.raises(KeyError):
+            async with delivery.batch() as step:
+                step.threads.append("t", says("never"))
+                raise KeyError
+        assert not delivery.settled
+
+    await work(store, handler, recorder)
+    assert await texts(store, "t") == []
+    assert recorder.names() == ["Claimed", "Done"]
+
+
+async def test_a_batch_that_fails_settles_nothing(store: Store, recorder: Recorder) -> None:
+    async def handler(delivery: Delivery) -> None:
+        with pytest.raises(VersionConflict):
+            async with delivery.batch() as step:
+                step.threads.append("t", says("never"), expected=7)
+        with pytest.raises(InvalidValue):
+            async with delivery.batch() as step:
+                step.mailboxes.send("u", float("nan"))
+        assert not delivery.settled
+        async with delivery.batch() as step:
+            step.threads.append("t", says("now"), expected=0)
+
+    await work(store, handler, recorder)
+    assert await texts(store, "t") == ["now"]
+    assert recorder.names() == ["Claimed", "Done"]
+
+
+async def test_a_handler_may_settle_in_another_way(store: Store, recorder: Recorder) -> None:
+    async def handler(delivery: Delivery) -> None:
+        entry = delivery.entry
+        async with delivery.batch() as step:
+            step.threads.append("t", says(f"attempt {entry.attempt_count}"))
+            if entry.attempt_count == 1:
+                step.mailboxes.nack(entry, error="again")
+            else:
+                step.mailboxes.dead_letter(entry, error="enough")
+        assert delivery.settled
+
+    await work(store, handler, recorder)
+    assert [event.error for event in recorder.of(Retried)] == ["again"]
+    assert [event.error for event in recorder.of(DeadLettered)] == ["enough"]
+    assert await texts(store, "t") == ["attempt 1", "attempt 2"]
+
+
+async def test_a_handler_may_release_its_entry(store: Store, recorder: Recorder) -> None:
+    attempts: list[int] = []
+
+    async def handler(delivery: Delivery) -> None:
+        attempts.append(delivery.entry.attempt_count)
+        if len(attempts) == 1:
+            async with delivery.batch() as step:
+                step.mailboxes.release(delivery.entry)
+
+    await work(store, handler, recorder)
+    assert attempts == [1, 1]
+    assert len(recorder.of(Released)) == 1
+
+
+async def test_settling_another_entry_does_not_settle_this_one(
+    store: Store, recorder: Recorder
+) -> None:
+    other = await store.mailboxes.send("u", 1)
+
+    async def handler(delivery: Delivery) -> None:
+        held = await store.mailboxes.claim_entry(other.entry_id, consumer="handler")
+        if held is None or delivery.entry.mailbox_id != "t":
+            return
+        async with delivery.batch() as step:
+            step.mailboxes.ack(held)
+
+    await store.mailboxes.send("t", 1)
+    await until_idle(Worker(store, handler, mailbox_id="t", on_event=recorder))
+    assert recorder.names() == ["Claimed", "Done"]
+    assert (await load(store, other)).status == "accepted"
+
+
+async def test_a_settled_delivery_takes_no_second_batch(store: Store, recorder: Recorder) -> None:
+    async def handler(delivery: Delivery) -> None:
+        async with delivery.batch():
+            pass
+        with pytest.raises(ClaimConflict, match="settled"):
+            async with delivery.batch() as step:
+                step.threads.append("t", says("never"))
+
+    await work(store, handler, recorder)
+    assert await texts(store, "t") == []
+    assert recorder.names() == ["Claimed", "Done"]
+
+
+async def test_of_two_batches_at_once_one_settles(store: Store, recorder: Recorder) -> None:
+    async def handler(delivery: Delivery) -> None:
+        async def settle(text: str) -> None:
+            async with delivery.batch() as step:
+                step.threads.append("t", says(text))
+
+        outcomes = await asyncio.gather(settle("a"), settle("b"), return_exceptions=True)
+        assert sorted(type(outcome).__name__ for outcome in outcomes) == [
+            "ClaimConflict",
+            "NoneType",
+        ]
+
+    await work(store, handler, recorder)
+    assert len(await texts(store, "t")) == 1
+    assert recorder.names() == ["Claimed", "Done"]
+
+
+async def test_an_error_after_settling_changes_nothing_but_is_logged(
+    store: Store, recorder: Recorder, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def handler(delivery: Delivery) -> None:
+        async with delivery.batch():
+            pass
+        raise ValueError("too late")
+
+    await work(store, handler, recorder)
+    assert recorder.names() == ["Claimed", "Done"]
+    [record] = caplog.records
+    assert "failed after it had settled" in record.getMessage()
+    assert record.exc_info is not None
+
+
+@pytest.mark.parametrize("lease_ms", [200, 60_000])
+async def test_a_handler_may_settle_through_the_store_and_go_on(
+    store: Store, recorder: Recorder, lease_ms: int
+) -> None:
+    async def handler(delivery: Delivery) -> None:
+        await store.mailboxes.ack(delivery.entry)
+        await asyncio.sleep(0.3)  # over several renewals of the short lease
+
+    await store.mailboxes.send("t", 1)
+    worker = Worker(store, handler, concurrency=1, lease_ms=lease_ms, on_event=recorder)
+    async with running(worker):
+        await recorder.wait_for(Done)
+    assert recorder.names() == ["Claimed", "Done"]
+
+
+async def test_a_plain_function_runs_in_a_thread(store: Store, recorder: Recorder) -> None:
+    variable = contextvars.ContextVar("variable", default="lost")
+    variable.set("kept")
+    seen: list[object] = []
+
+    def handler(delivery: Delivery) -> None:
+        seen.append((threading.current_thread() is threading.main_thread(), variable.get()))
+
+    await work(store, handler, recorder)
+    assert seen == [(False, "kept")]
+    assert recorder.names() == ["Claimed", "Done"]
+
+
+async def test_a_plain_function_reads_and_commits_by_blocking(
+    store: Store, recorder: Recorder
+) -> None:
+    def handler(delivery: Delivery) -> None:
+        head = delivery.call(delivery.thread())
+        assert head is not None
+        with delivery.batch(settle=False) as step:
+            step.threads.append("t", says("one"), expected=head.version)
+        assert step.receipt is not None
+        assert step.receipt.results == (Committed(version=1),)
+        with pytest.raises(VersionConflict), delivery.batch() as step:
+            step.threads.append("t", says("never"), expected=0)
+        with pytest.raises(KeyError), delivery.batch() as step:
+            raise KeyError
+        assert not delivery.settled
+        with delivery.batch() as step:
+            step.threads.append("t", says("two"), expected=1)
+        assert delivery.settled
+
+    await work(store, handler, recorder)
+    assert recorder.names() == ["Claimed", "Done"]
+    assert await texts(store, "t") == ["one", "two"]
+
+
+async def test_blocking_on_the_event_loop_is_refused(store: Store, recorder: Recorder) -> None:
+    async def handler(delivery: Delivery) -> None:
+        with pytest.raises(RuntimeError, match="use await"):
+            delivery.call(delivery.thread())
+        with pytest.raises(RuntimeError, match="use await"), delivery.batch() as step:
+            step.threads.append("t", says("never"))
+
+    await work(store, handler, recorder)
+    assert recorder.names() == ["Claimed", "Done"]
+    assert await texts(store, "t") == []
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), StopIteration(), SystemExit(1)])
+async def test_an_error_in_a_thread_is_retried_like_any_other(
+    store: Store, recorder: Recorder, error: BaseException
+) -> None:
+    def handler(delivery: Delivery) -> None:
+        if delivery.entry.attempt_count == 1:
+            raise error
+
+    await work(store, handler, recorder)
+    assert recorder.names() == ["Claimed", "Retried", "Claimed", "Done"]
+    assert type(error).__name__ in recorder.of(Retried)[0].error
+
+
+async def test_slow_functions_run_side_by_side(store: Store, recorder: Recorder) -> None:
+    together = threading.Barrier(4, timeout=5)
+
+    def handler(delivery: Delivery) -> None:
+        together.wait()
+
+    for number in range(4):
+        await store.mailboxes.send(f"m{number}", number)
+    await until_idle(Worker(store, handler, concurrency=4, on_event=recorder))
+    assert len(recorder.of(Done)) == 4
+
+
+class _Callable:
+    def __init__(self) -> None:
+        self.threads: list[threading.Thread] = []
+
+    async def __call__(self, delivery: Delivery) -> None:
+        self.threads.append(threading.current_thread())
+
+
+async def test_every_kind_of_async_callable_runs_on_the_event_loop(
+    store: Store, recorder: Recorder
+) -> None:
+    seen: list[threading.Thread] = []
+
+    async def function(sink: list[threading.Thread], delivery: Delivery) -> None:
+        sink.append(threading.current_thread())
+
+    instance = _Callable()
+    await work(store, instance, recorder)
+    await work(store, partial(function, seen), recorder)
+    await work(store, lambda delivery: function(seen, delivery), recorder)
+    assert {*seen, *instance.threads} == {threading.main_thread()}
+    assert len(recorder.of(Done)) == 3

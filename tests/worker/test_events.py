@@ -1,0 +1,97 @@
+"""Hooks are told what happened, and cannot do harm."""
+
+import logging
+
+import pytest
+from tests.worker.support import Recorder, until_idle
+
+from weft import MailboxEntry, Store, StoreUnavailable
+from weft.worker import (
+    Claimed,
+    DeadLettered,
+    Delivery,
+    Done,
+    Event,
+    Interrupted,
+    LeaseLost,
+    Outage,
+    Purged,
+    Released,
+    Retried,
+    Worker,
+    log_events,
+)
+
+ENTRY = MailboxEntry(entry_id="e-1", mailbox_id="m-1", status="claimed", attempt_count=2)
+
+
+async def no_work(delivery: Delivery) -> None:
+    pass
+
+
+async def test_a_hook_that_raises_is_logged_and_does_not_break_the_worker(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(event: Event) -> None:
+        raise ValueError("the hook is broken")
+
+    await store.mailboxes.send("m", 1)
+    await until_idle(Worker(store, no_work, on_event=broken))
+    assert (await store.mailboxes.stats()).accepted == 1
+    messages = [record.getMessage() for record in caplog.records]
+    assert messages == ["the hook failed at Claimed", "the hook failed at Done"]
+    assert "the hook is broken" in caplog.text
+
+
+async def test_logging_is_the_default_hook(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "weft.worker")
+    sent = await store.mailboxes.send("m", 1)
+    await until_idle(Worker(store, no_work))
+    assert {record.name for record in caplog.records if "weft" in record.name} == {"weft.worker"}
+    assert f"claimed entry {sent.entry_id!r} of mailbox 'm', attempt 1" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("event", "level", "words"),
+    [
+        (Claimed(entry=ENTRY), logging.DEBUG, "attempt 2"),
+        (Done(entry=ENTRY, lasted_ms=7), logging.DEBUG, "7 ms"),
+        (Retried(entry=ENTRY, lasted_ms=7, error="E: x", retry_at=9), logging.WARNING, "E: x"),
+        (DeadLettered(entry=ENTRY, lasted_ms=7, error="E: x"), logging.ERROR, "E: x"),
+        (Released(entry=ENTRY, lasted_ms=7), logging.INFO, "7 ms"),
+        (LeaseLost(entry=ENTRY, reason="gone"), logging.WARNING, "gone"),
+        (Interrupted(entry=ENTRY, status="superseded"), logging.INFO, "superseded"),
+        (
+            Outage(operation="claim", error=StoreUnavailable("x", "y"), retry_in_ms=5),
+            logging.WARNING,
+            "cannot claim, next try in 5 ms",
+        ),
+        (Purged(count=3, older_than=9), logging.INFO, "purged 3 entries"),
+    ],
+)
+def test_every_event_is_logged_at_a_level_that_fits(
+    caplog: pytest.LogCaptureFixture, event: Event, level: int, words: str
+) -> None:
+    caplog.set_level(logging.DEBUG, "weft.worker")
+    log_events(event)
+    [record] = caplog.records
+    assert record.levelno == level
+    assert words in record.getMessage()
+    if hasattr(event, "entry"):
+        assert "'e-1' of mailbox 'm-1'" in record.getMessage()
+
+
+def test_events_are_frozen_values() -> None:
+    event = Done(entry=ENTRY, lasted_ms=7)
+    assert event == Done(entry=ENTRY, lasted_ms=7)
+    with pytest.raises(AttributeError):
+        event.lasted_ms = 8  # type: ignore[misc]
+
+
+async def test_each_claim_is_told_once_and_ends_once(store: Store, recorder: Recorder) -> None:
+    for number in range(30):
+        await store.mailboxes.send(f"m-{number % 7}", number)
+    await until_idle(Worker(store, no_work, on_event=recorder))
+    for kind in (Claimed, Done):
+        ids = [event.entry.entry_id for event in recorder.of(kind)]
+        assert len(ids) == len(set(ids)) == 30

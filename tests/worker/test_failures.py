@@ -1,0 +1,270 @@
+"""Handlers that fail: tried again later, given up in the end, and in nobody's way."""
+
+import random
+from collections.abc import AsyncIterator
+
+import pytest
+from tests.worker.support import AT_ONCE, FaultyBackend, Recorder, load, running, until_idle
+
+from weft import InvalidValue, MailboxEntry, NotFound, Store, open_store
+from weft.core.clock import system_clock
+from weft.core.commands import DeadLetter, Nack
+from weft.core.limits import LARGEST_TIME
+from weft.worker import (
+    Backoff,
+    DeadLettered,
+    Delivery,
+    Done,
+    LeaseLost,
+    Reject,
+    Retried,
+    Retry,
+    TooManyAttempts,
+    Worker,
+)
+from weft.worker.decision import ERROR_LENGTH, decide, describe_error
+
+
+class AheadClock:
+    """The machine's clock, moved on by `offset_ms`."""
+
+    def __init__(self) -> None:
+        self.offset_ms = 0
+
+    def __call__(self) -> int:
+        return system_clock() + self.offset_ms
+
+
+@pytest.fixture
+def ahead() -> AheadClock:
+    return AheadClock()
+
+
+@pytest.fixture
+async def ahead_store(store_url: str, ahead: AheadClock) -> AsyncIterator[Store]:
+    """An open store of each kind, on the clock `ahead`."""
+    async with open_store(store_url, clock=ahead, durability="relaxed") as opened:
+        yield opened
+
+
+def entry(attempts: int = 1) -> MailboxEntry:
+    return MailboxEntry(entry_id="e", mailbox_id="m", status="claimed", attempt_count=attempts)
+
+
+def decided(
+    error: BaseException, attempts: int = 1, backoff: Backoff | None = None, now: int = 1_000
+) -> Nack | DeadLetter:
+    return decide(
+        entry(attempts), "token", error, max_attempts=3, backoff=backoff or AT_ONCE, now=now
+    )
+
+
+def retry_at(error: BaseException, attempts: int = 1, backoff: Backoff | None = None) -> int:
+    settlement = decided(error, attempts, backoff)
+    assert isinstance(settlement, Nack)
+    assert settlement.retry_at is not None
+    return settlement.retry_at
+
+
+def test_a_failure_is_retried_within_the_ceiling_of_its_attempt() -> None:
+    backoff = Backoff(base_ms=10, factor=10, max_ms=100)
+    first = {retry_at(ValueError(), 1, backoff) for _ in range(500)}
+    second = {retry_at(ValueError(), 2, backoff) for _ in range(500)}
+    assert min(first) >= 1_000
+    assert max(first) <= 1_010 < max(second) <= 1_100
+
+
+def test_the_last_attempt_makes_a_dead_letter() -> None:
+    assert isinstance(decided(ValueError(), 2), Nack)
+    assert isinstance(decided(ValueError(), 3), DeadLetter)
+
+
+@pytest.mark.parametrize("error", [Reject("no"), TooManyAttempts("3")])
+def test_a_rejected_entry_is_dead_at_its_first_attempt(error: Exception) -> None:
+    assert isinstance(decided(error, 1), DeadLetter)
+
+
+def test_a_retry_says_when_but_gets_no_more_attempts() -> None:
+    assert retry_at(Retry(delay_ms=70)) == 1_070
+    assert retry_at(Retry(delay_ms=-5)) == 1_000
+    assert isinstance(decided(Retry(delay_ms=70), 3), DeadLetter)
+
+
+def test_a_retry_too_far_away_is_the_last_moment_a_store_knows() -> None:
+    assert retry_at(Retry(delay_ms=LARGEST_TIME)) == LARGEST_TIME
+
+
+class Unspeakable(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (ValueError("what"), "ValueError: what"),
+        (ValueError(), "ValueError"),
+        (Unspeakable(), "Unspeakable: (its message failed with RuntimeError)"),
+        (ValueError("\ud800"), "ValueError: \\ud800"),
+        (
+            ExceptionGroup("two", [KeyError("a"), Reject("b")]),
+            "ExceptionGroup: two (2 sub-exceptions) [KeyError: 'a'; Reject: b]",
+        ),
+    ],
+)
+def test_an_error_is_kept_as_its_type_and_message(error: Exception, text: str) -> None:
+    assert describe_error(error) == text
+
+
+def test_an_error_text_is_bounded() -> None:
+    text = describe_error(ValueError("x" * 10_000))
+    assert len(text) == ERROR_LENGTH
+    assert text.startswith("ValueError: xxx")
+    assert text.endswith("…")
+
+
+async def test_a_failing_handler_is_called_again_until_its_attempts_are_used_up(
+    store: Store, recorder: Recorder
+) -> None:
+    attempts: list[int] = []
+
+    async def fail(delivery: Delivery) -> None:
+        attempts.append(delivery.entry.attempt_count)
+        raise ValueError(f"attempt {delivery.entry.attempt_count}")
+
+    sent = await store.mailboxes.send("m", 1)
+    await until_idle(Worker(store, fail, max_attempts=3, backoff=AT_ONCE, on_event=recorder))
+    assert attempts == [1, 2, 3]
+    assert [event.error for event in recorder.of(Retried)] == [
+        "ValueError: attempt 1",
+        "ValueError: attempt 2",
+    ]
+    [dead] = recorder.of(DeadLettered)
+    assert isinstance(dead.exception, ValueError)
+    left = await load(store, sent)
+    assert (left.status, left.attempt_count) == ("dead_letter", 3)
+    assert left.last_error == "ValueError: attempt 3"
+
+
+async def test_an_entry_waits_for_its_retry_with_the_error_kept(
+    ahead_store: Store, recorder: Recorder, ahead: AheadClock
+) -> None:
+    async def fail(delivery: Delivery) -> None:
+        raise Retry(delay_ms=3_600_000, reason="later")
+
+    sent = await ahead_store.mailboxes.send("m", 1)
+    async with running(Worker(ahead_store, fail, on_event=recorder)):
+        [retried] = await recorder.wait_for(Retried)
+    left = await load(ahead_store, sent)
+    assert (left.status, left.last_error) == ("queued", "Retry: later")
+    assert left.available_at == retried.retry_at
+    assert abs(left.available_at - ahead() - 3_600_000) < 5_000
+
+
+async def test_a_retry_is_due_by_the_clock_of_the_store(
+    ahead_store: Store, recorder: Recorder, ahead: AheadClock
+) -> None:
+    ahead.offset_ms = 86_400_000  # a server whose clock is a day ahead of the worker's machine
+
+    async def fail(delivery: Delivery) -> None:
+        raise Retry(delay_ms=1_000)
+
+    await ahead_store.mailboxes.send("m", 1)
+    async with running(Worker(ahead_store, fail, on_event=recorder)):
+        [retried] = await recorder.wait_for(Retried)
+    assert abs(retried.retry_at - ahead()) < 5_000
+
+
+async def test_a_rejected_entry_is_not_tried_again(store: Store, recorder: Recorder) -> None:
+    async def refuse(delivery: Delivery) -> None:
+        raise Reject("nobody can read this")
+
+    await store.mailboxes.send("m", 1)
+    await until_idle(Worker(store, refuse, on_event=recorder))
+    assert recorder.names() == ["Claimed", "DeadLettered"]
+    assert recorder.of(DeadLettered)[0].error == "Reject: nobody can read this"
+
+
+async def test_an_entry_that_takes_every_worker_down_with_it_is_given_up_without_another_call(
+    ahead_store: Store, recorder: Recorder, ahead: AheadClock
+) -> None:
+    called: list[str] = []
+
+    async def handler(delivery: Delivery) -> None:
+        called.append(delivery.entry.mailbox_id)
+
+    await ahead_store.mailboxes.send("m", 1)
+    for _ in range(3):  # workers that died: their claims ended without a word
+        assert await ahead_store.mailboxes.claim(consumer="dead", lease_ms=10)
+        ahead.offset_ms += 11
+    await until_idle(Worker(ahead_store, handler, max_attempts=3, on_event=recorder))
+    assert called == []
+    assert "3 attempts came to no end" in recorder.of(DeadLettered)[0].error
+
+
+async def test_poison_that_is_retried_at_once_starves_nobody(
+    store: Store, recorder: Recorder
+) -> None:
+    async def handler(delivery: Delivery) -> None:
+        if delivery.entry.payload == "poison":
+            raise ValueError
+
+    for mailbox in range(4):
+        await store.mailboxes.send(f"bad-{mailbox}", "poison")
+    for number in range(20):
+        await store.mailboxes.send(f"good-{number % 3}", number)
+    worker = Worker(
+        store, handler, backoff=AT_ONCE, max_attempts=10**6, concurrency=2, on_event=recorder
+    )
+    async with running(worker):
+        await recorder.wait_for(Done, 20)
+    failed = [event.entry.mailbox_id for event in recorder.of(Retried)]
+    assert all(mailbox.startswith("bad") for mailbox in failed)
+
+
+async def test_an_outcome_the_store_refuses_costs_one_claim_and_not_the_worker(
+    faulty: FaultyBackend, faulty_store: Store, recorder: Recorder
+) -> None:
+    refusals = 0
+
+    async def handler(delivery: Delivery) -> None:
+        if delivery.entry.payload == "bad":
+            faulty.before = refuse
+            raise ValueError
+
+    def refuse(name: str) -> None:
+        nonlocal refusals
+        if name == "commit" and not refusals:
+            refusals += 1
+            raise InvalidValue("nack.error", "of no use")
+
+    await faulty_store.mailboxes.send("a", "bad")
+    async with running(Worker(faulty_store, handler, on_event=recorder)):
+        [lost] = await recorder.wait_for(LeaseLost)
+        await faulty_store.mailboxes.send("b", "good")
+        await recorder.wait_for(Done)
+    assert "of no use" in lost.reason
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_whatever_fails_however_often_every_entry_ends_once(
+    store: Store, recorder: Recorder, seed: int
+) -> None:
+    draw = random.Random(seed)
+
+    async def handler(delivery: Delivery) -> None:
+        match draw.randrange(4):
+            case 0:
+                raise Reject("no")
+            case 1:
+                raise NotFound("thread", "t")
+            case 2:
+                raise Retry(delay_ms=0)
+
+    for number in range(60):
+        await store.mailboxes.send(f"m-{draw.randrange(9)}", number)
+    await until_idle(Worker(store, handler, backoff=AT_ONCE, max_attempts=4, on_event=recorder))
+    stats = await store.mailboxes.stats()
+    assert stats.accepted == len(recorder.of(Done))
+    assert stats.dead_letter == len(recorder.of(DeadLettered))
+    assert stats.accepted + stats.dead_letter == 60

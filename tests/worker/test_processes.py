@@ -1,0 +1,97 @@
+"""Worker processes on one folder: killed, stopped, and nothing is lost or done twice."""
+
+import asyncio
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+from tests.worker.support import texts
+
+import weft
+from weft import Store, Thread
+
+ROOT = Path(__file__).parents[2]
+
+
+async def spawn(folder: Path, name: str, pause_ms: int = 3) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "tests.worker.process",
+        str(folder),
+        name,
+        str(pause_ms),
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+
+
+async def read_claims(process: asyncio.subprocess.Process, count: int) -> None:
+    assert process.stdout is not None
+    for _ in range(count):
+        line = await process.stdout.readline()
+        if not line.startswith(b"claimed"):
+            _, errors = await process.communicate()
+            pytest.fail(f"the worker said {line!r}\n{errors.decode()}")
+
+
+async def finish(process: asyncio.subprocess.Process) -> None:
+    output, errors = await process.communicate()
+    assert process.returncode == 0, errors.decode()
+    assert output.rstrip().endswith(b"ended")
+    assert errors == b""
+
+
+async def fill(store: Store, mailboxes: int, each: int) -> None:
+    for mailbox in range(mailboxes):
+        await store.threads.create(Thread(id=f"m{mailbox}"))
+        async with store.batch() as step:
+            for number in range(each):
+                step.mailboxes.send(f"m{mailbox}", number)
+
+
+async def check_done(folder: Path, mailboxes: int, each: int) -> None:
+    async with weft.open_store(folder) as store:
+        stats = await store.mailboxes.stats()
+        assert stats.accepted == mailboxes * each
+        assert stats.queued + stats.claimed + stats.dead_letter == 0
+        for mailbox in range(mailboxes):
+            found = await texts(store, f"m{mailbox}")
+            assert sorted(found, key=int) == [str(number) for number in range(each)]
+
+
+@pytest.mark.parametrize(("pause_ms", "killed_after"), [(60_000, 4), (40, 9)])
+async def test_a_killed_worker_loses_nothing_and_does_nothing_twice(
+    tmp_path: Path, pause_ms: int, killed_after: int
+) -> None:
+    """In the midst of its first entries, while another one works; or after some were done."""
+    folder = tmp_path / "store"
+    async with weft.open_store(folder) as store:
+        await fill(store, mailboxes=6, each=8)
+    async with asyncio.timeout(60):
+        victim = await spawn(folder, "victim", pause_ms)
+        await read_claims(victim, killed_after)
+        survivor = await spawn(folder, "survivor")
+        if killed_after <= 4:
+            await read_claims(survivor, 1)
+        victim.send_signal(signal.SIGKILL)
+        await victim.communicate()
+        assert victim.returncode == -signal.SIGKILL
+        await finish(survivor)
+    await check_done(folder, mailboxes=6, each=8)
+
+
+async def test_a_terminated_worker_gives_back_what_it_has_begun(tmp_path: Path) -> None:
+    folder = tmp_path / "store"
+    async with weft.open_store(folder) as store:
+        await fill(store, mailboxes=3, each=1)
+    async with asyncio.timeout(30):
+        process = await spawn(folder, "stopped", pause_ms=60_000)
+        await read_claims(process, 3)
+        process.send_signal(signal.SIGTERM)
+        await finish(process)
+    async with weft.open_store(folder) as store:
+        page = await store.mailboxes.list()
+    assert [(e.status, e.attempt_count) for e in page.items] == [("queued", 0)] * 3
