@@ -13,6 +13,7 @@ import click
 from weft.cli.chat.lines import read_lines
 from weft.cli.examples import ExampleCommand
 from weft.cli.failure import Failure
+from weft.cli.input_lines import InputLines
 from weft.cli.loading import Failed, Outcome, Summary, load_lines
 from weft.cli.opening import store_option, write_store
 from weft.cli.output import counted, json_option, write_json, write_line
@@ -47,9 +48,10 @@ def import_command(file: IO[bytes], as_json: bool) -> None:
         raise click.UsageError("give a FILE, or pipe conversations to standard input")
 
     async def load(store: Store) -> Summary:
-        summary = Summary()
+        summary, lines = Summary(), InputLines(stream)
         with progress("importing", _size_of(stream)) as bar:
-            async with aclosing(load_lines(store, read_lines(stream))) as outcomes:
+            loading = load_lines(store, read_lines(lines), lines.is_ready)
+            async with aclosing(loading) as outcomes:
                 async for outcome in outcomes:
                     _note(outcome, bar)
                     bar.advance(outcome.size)

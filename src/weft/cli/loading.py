@@ -1,6 +1,6 @@
 """Conversations into a store: many threads in a commit, several commits under way."""
 
-from collections.abc import AsyncGenerator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from contextlib import aclosing
 from typing import Literal, TypeAlias
 
@@ -107,8 +107,12 @@ def plan(thread: Thread, stored: ThreadHead | None) -> Command | None:
     return AppendThread(thread_id=thread.id, changes=changes, expected=stored.version)
 
 
-async def load_lines(store: Store, lines: Iterable[Line]) -> AsyncGenerator[Outcome]:
+async def load_lines(
+    store: Store, lines: Iterable[Line], is_ready: Callable[[], bool] = lambda: True
+) -> AsyncGenerator[Outcome]:
     """Bring lines into the store; their outcomes come in the order of the lines.
+
+    While the next line would have to be waited for, what was read is committed.
 
     Raises:
         StoreUnavailable: the store is away; what was acknowledged is in.
@@ -117,19 +121,19 @@ async def load_lines(store: Store, lines: Iterable[Line]) -> AsyncGenerator[Outc
     async def load(chunk: list[Line]) -> list[Outcome]:
         return await _load_chunk(store, chunk)
 
-    async with aclosing(each(load, _chunks(lines), _IN_FLIGHT)) as chunks:
+    async with aclosing(each(load, _chunks(lines, is_ready), _IN_FLIGHT, is_ready)) as chunks:
         async for outcomes in chunks:
             for outcome in outcomes:
                 yield outcome
 
 
-def _chunks(lines: Iterable[Line]) -> Iterator[list[Line]]:
+def _chunks(lines: Iterable[Line], is_ready: Callable[[], bool]) -> Iterator[list[Line]]:
     chunk: list[Line] = []
     size = 0
     for line in lines:
         chunk.append(line)
         size += line.size
-        if len(chunk) == _CHUNK_LINES or size >= _CHUNK_BYTES:
+        if len(chunk) == _CHUNK_LINES or size >= _CHUNK_BYTES or not is_ready():
             yield chunk
             chunk, size = [], 0
     if chunk:

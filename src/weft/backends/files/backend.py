@@ -41,7 +41,7 @@ T = TypeVar("T")
 
 _GROUP = 256
 """Most requests that share a lock and a sync; it bounds how long other processes wait."""
-_LOOK_SECONDS = (0.01, 0.03)
+_LOOK_SECONDS = (0.02, 0.04)
 """How often a waiting caller looks whether another process has written: 32 bytes are read."""
 
 
@@ -71,7 +71,7 @@ class FilesBackend:
         self._engine = Engine(os.fspath(root), clock, durability, disk)
         self._queue: SimpleQueue[_Request] = SimpleQueue()
         self._thread: threading.Thread | None = None
-        self._changed = asyncio.Event()
+        self._sleepers: set[Callable[[], None]] = set()
 
     async def open(self) -> None:
         """Open the folder, finish what a crash has left, and start the engine's thread."""
@@ -83,6 +83,7 @@ class FilesBackend:
         """Let the engine finish what it was given, and end its thread."""
         thread, self._thread = self._thread, None
         if thread is not None:
+            self._wake()
             closing = self._ask(None, writes=False)
             await asyncio.shield(closing)
             await asyncio.to_thread(thread.join)
@@ -100,6 +101,7 @@ class FilesBackend:
         """Return once something is claimable, or after `timeout_ms`."""
         end = time.monotonic() + timeout_ms / 1000
         while (left := end - time.monotonic()) > 0:
+            self._require_open()
             seen, now = self._engine.position(), self._clock()
             due = await self._read(partial(_next_due, now=now, mailbox_id=mailbox_id))
             if due is not None and due <= now:
@@ -165,8 +167,8 @@ class FilesBackend:
         return cast("T", await self._ask(call, writes=False))
 
     def _ask(self, call: Write | Read | None, *, writes: bool) -> "asyncio.Future[Any]":
-        if self._thread is None and call is not None:
-            raise StoreClosed
+        if call is not None:
+            self._require_open()
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
         self._queue.put(_Request(call, writes, loop, future))
@@ -174,14 +176,30 @@ class FilesBackend:
 
     async def _sleep(self, seconds: float, seen: Position) -> None:
         """Sleep until somebody writes: this process tells, others are looked for."""
-        changed = self._changed
-        end = time.monotonic() + seconds
-        while (left := end - time.monotonic()) > 0:
-            pause = random.uniform(*_LOOK_SECONDS)  # noqa: S311
-            with suppress(TimeoutError):
-                await asyncio.wait_for(changed.wait(), min(pause, left))
-            if changed.is_set() or self._engine.position() != seen:
-                return
+        loop = asyncio.get_running_loop()
+        woken: asyncio.Future[None] = loop.create_future()
+
+        def wake() -> None:
+            if not woken.done():
+                woken.set_result(None)
+
+        ending = looking = loop.call_later(seconds, wake)
+
+        def look() -> None:
+            nonlocal looking
+            if self._thread is None or self._engine.position() != seen:
+                wake()
+            else:
+                looking = loop.call_later(random.uniform(*_LOOK_SECONDS), look)  # noqa: S311
+
+        look()
+        self._sleepers.add(wake)
+        try:
+            await woken
+        finally:
+            self._sleepers.discard(wake)
+            looking.cancel()
+            ending.cancel()
 
     def _work(self) -> None:
         """The engine's thread: carry out what has gathered, as one group, until closed."""
@@ -191,7 +209,7 @@ class FilesBackend:
                 while len(group) < _GROUP and group[-1].call is not None:
                     group.append(self._queue.get_nowait())
             closing = group.pop() if group[-1].call is None else None
-            self._run(group)
+            self._run([request for request in group if not request.future.cancelled()])
             if closing is not None:
                 self._finish([closing], [self._close()])
                 return
@@ -227,8 +245,16 @@ class FilesBackend:
             else:
                 request.future.set_result(outcome)
         if any(request.writes for request, _ in settled):
-            self._changed.set()
-            self._changed = asyncio.Event()
+            self._wake()
+
+    def _wake(self) -> None:
+        """Let those who wait look again."""
+        for wake in tuple(self._sleepers):
+            wake()
+
+    def _require_open(self) -> None:
+        if self._thread is None:
+            raise StoreClosed
 
 
 def _next_due(tables: FileTables, now: int, mailbox_id: str | None) -> int | None:

@@ -1,0 +1,47 @@
+"""Lines of a file or a pipe, and whether the next one would have to be waited for."""
+
+import os
+import select
+from collections.abc import Iterator
+from typing import BinaryIO
+
+_READ_BYTES = 1 << 16
+
+
+class InputLines:
+    """The lines of `stream`, each as soon as it is there."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._lines: list[bytes] = []
+        self._rest: list[bytes] = []
+
+    def is_ready(self) -> bool:
+        """Whether there is a line, or the end; true where that cannot be told."""
+        if self._lines:
+            return True
+        try:
+            return bool(select.select([self._stream], [], [], 0)[0])
+        except (OSError, ValueError):  # not a file, or Windows, which can only ask sockets
+            return True
+
+    def __iter__(self) -> Iterator[bytes]:
+        while True:
+            while self._lines:
+                yield self._lines.pop()
+            data = self._read()
+            if not data:
+                break
+            self._rest.append(data)
+            if b"\n" in data:
+                *lines, rest = b"".join(self._rest).split(b"\n")
+                self._lines, self._rest = lines[::-1], [rest]
+        if last := b"".join(self._rest):
+            yield last
+
+    def _read(self) -> bytes:
+        try:
+            descriptor = self._stream.fileno()
+        except OSError:
+            return self._stream.read(_READ_BYTES)
+        return os.read(descriptor, _READ_BYTES)

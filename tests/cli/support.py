@@ -1,0 +1,70 @@
+"""How the tests of the command run it, in this process or in one of its own."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from click.testing import CliRunner, Result
+
+import weft
+from weft.cli.app import app
+
+T = TypeVar("T")
+
+PROJECT = Path(__file__).parents[2]
+SHIPPED = PROJECT / "src" / "weft" / "cli" / "demo" / "conversations.jsonl"
+SHARED = Path(os.environ.get("WEFT_SHARED", PROJECT.parent / "shared"))
+AIRLINE = SHARED / "data" / "airline_conversations.jsonl"
+
+
+def run(*arguments: object, input: str | bytes | None = None) -> Result:
+    """The command, in this process."""
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments], input=input)
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def run_json(*arguments: object, input: str | bytes | None = None) -> Any:
+    """What the command writes with `--json`; it must succeed."""
+    result = run(*arguments, "--json", input=input)
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def spawn(
+    *arguments: object, cwd: Path | None = None, environment: Mapping[str, str] | None = None
+) -> "subprocess.Popen[str]":
+    """The command, in a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "weft", *map(str, arguments)],
+        cwd=cwd,
+        env={**os.environ, **(environment or {})},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def in_store(url: object, work: Callable[[weft.Store], Awaitable[T]]) -> T:
+    """What `work` makes of the store."""
+
+    async def open_and_work() -> T:
+        async with weft.open_store(str(url)) as store:
+            return await work(store)
+
+    return asyncio.run(open_and_work())
+
+
+def line_of(thread_id: str | None, *contents: str, **fields: Any) -> str:
+    """A line of JSON Lines: a conversation in which the user says `contents`."""
+    messages = [{"role": "user", "content": content} for content in contents]
+    known = {} if thread_id is None else {"id": thread_id}
+    return json.dumps({**known, **fields, "messages": messages})

@@ -1,0 +1,153 @@
+"""`weft demo`, in real processes."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.support import line_of, run, run_json, spawn
+
+
+@pytest.fixture(autouse=True)
+def _own_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+
+
+def demo(*arguments: object) -> tuple[dict[str, Any], str, int]:
+    child = spawn("demo", "--json", *arguments)
+    output, errors = child.communicate()
+    return json.loads(output), errors, child.returncode
+
+
+def workers_left() -> str:
+    listing = subprocess.run(["ps", "-ewwo", "args"], capture_output=True, text=True, check=True)
+    folder = os.environ["TMPDIR"]
+    return "\n".join(line for line in listing.stdout.splitlines() if folder in line)
+
+
+def check_story(document: dict[str, Any], errors: str, conversations: int) -> None:
+    assert document["ok"], document
+    totals = document["totals"]
+    assert totals["conversations"] == conversations
+    assert totals["turns_found"] == totals["turns_expected"] == totals["runs_done"]
+    assert totals["messages_found"] == totals["messages_expected"]
+    assert totals["entries_left"] == 0
+    assert totals["redone"] >= 1
+    assert document["killed"] is not None
+    assert f"(pid {document['killed']['pid']}) with SIGKILL" in errors
+
+
+def test_a_killed_worker_loses_nothing_and_doubles_nothing() -> None:
+    document, errors, code = demo()
+    assert code == 0
+    check_story(document, errors, 36)
+    assert document["seconds"] < 60
+
+    store = document["store"]
+    entry = run_json("mailboxes", "show", document["killed"]["entry_id"], "--store", store)["entry"]
+    assert entry["status"] == "accepted"
+    assert entry["attempt_count"] >= 2
+    assert run_json("runs", "list", "--status", "done", "--store", store)["total"] == 141
+    assert run_json("mailboxes", "stats", "--store", store)["accepted"] == 141
+
+    shipped = Path(__file__).parents[2] / "src" / "weft" / "cli" / "demo" / "conversations.jsonl"
+    assert run_json("import", shipped, "--store", store)["unchanged"] == 36
+    assert workers_left() == ""
+
+
+def test_real_conversations_go_through_whole(airline: Path) -> None:
+    document, errors, code = demo("--input", airline, "--no-keep", "--think-ms", 5)
+    assert code == 0
+    check_story(document, errors, 100)
+    assert document["totals"]["messages_found"] == 2658
+    assert not Path(document["store"]).exists()
+
+
+def test_the_last_worker_may_be_the_one_that_is_killed(tmp_path: Path) -> None:
+    (tmp_path / "one.jsonl").write_text(line_of("only", "hi"))
+    document, errors, code = demo("--input", "one.jsonl", "--processes", 1)
+    assert code == 0
+    check_story(document, errors, 1)
+    assert document["killed"]["mailbox_id"] == "only"
+
+
+def test_the_table_and_the_directions_are_for_people(tmp_path: Path) -> None:
+    (tmp_path / "two.jsonl").write_text(f"{line_of('a', 'x', 'y')}\nnonsense\n{line_of('b', 'z')}")
+    child = spawn("demo", "--input", "two.jsonl", "--store", "here", "--processes", 2)
+    output, errors = child.communicate()
+    assert child.returncode == 1
+    assert "line 2: it is not JSON" in errors
+    assert "weft: 1 line of the input could not be read" in errors
+    rows = [line.split("\t") for line in output.splitlines()]
+    assert rows[1][:2] == ["a", "2/2"]
+    assert rows[1][-1] == "yes"
+    assert "every turn is there exactly once and in order" in output
+    assert "weft threads list --store here" in output
+    again = run("demo", "--store", "here")
+    assert again.exit_code == 1
+    assert "the store here is not empty; name a new one, or leave --store out" in again.stderr
+
+
+def test_it_keeps_away_from_the_store_of_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WEFT_STORE", str(tmp_path / "precious"))
+    (tmp_path / "none.jsonl").write_text('{"id": "a", "messages": []}')
+    document, _, code = demo("--input", "none.jsonl")
+    assert code == 0
+    assert document["totals"]["turns_expected"] == 0
+    assert document["killed"] is None
+    assert not (tmp_path / "precious").exists()
+
+
+def test_what_it_cannot_play_is_an_error_and_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "empty.jsonl").write_text("\n")
+    result = run("demo", "--input", "empty.jsonl")
+    assert result.exit_code == 1
+    assert "there is no conversation to play" in result.stderr
+    result = run("demo", "--store", "memory:")
+    assert result.exit_code == 1
+    assert "one for several" in result.stderr
+    assert list((tmp_path / "temporary").iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals")
+def test_ctrl_c_stops_it_cleanly(tmp_path: Path) -> None:
+    from tests.cli.terminal import run_in_terminal
+
+    output, code = run_in_terminal("demo", "--think-ms", 300, interrupt_at="answering")
+    assert code == 130
+    assert "Traceback" not in output
+    assert output.rindex("\x1b[?25h") > output.rindex("\x1b[?25l")  # the cursor is shown again
+    assert workers_left() == ""
+    assert list((tmp_path / "temporary").iterdir()) == []
+
+
+def test_workers_end_with_their_parent() -> None:
+    child = spawn("demo", "--think-ms", 2000)
+    assert child.stdout is not None
+    assert child.stderr is not None
+    while "weft.cli.demo.process" not in workers_left():
+        assert child.poll() is None
+    child.kill()
+    child.wait()
+    child.stdout.close()
+    child.stderr.close()
+    wait_until_gone()
+
+
+def wait_until_gone() -> None:
+    import time
+
+    end = time.monotonic() + 20
+    while workers_left() and time.monotonic() < end:
+        time.sleep(0.05)
+    assert workers_left() == ""

@@ -1,0 +1,102 @@
+"""`weft export`: threads become conversations that import reads."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+import weft
+from tests.cli.support import SHIPPED, in_store, run, run_json
+
+
+def test_export_then_import_is_identical(store: Path, tmp_path: Path) -> None:
+    async def add(opened: weft.Store) -> None:
+        native = weft.Thread(
+            id="native",
+            resource_id="user-1",
+            messages=(weft.Message.user("hi"), weft.Message.internal_system("quiet")),
+            state={"n": [1, 2.5, None]},
+        )
+        await opened.threads.create(native)
+
+    in_store(store, add)
+    first = run("export", "--store", store).stdout_bytes
+    copy = tmp_path / "copy"
+    assert run("import", "-", "--store", copy, input=first).exit_code == 0
+    assert run("export", "--store", copy).stdout_bytes == first
+    assert run_json("import", "--store", store, input=first)["unchanged"] == 37
+
+    async def load(opened: weft.Store) -> weft.Thread:
+        head = await opened.threads.load("native")
+        assert head is not None
+        return head.thread
+
+    one, other = in_store(store, load), in_store(copy, load)
+    assert (one.messages, one.state, one.resource_id) == (
+        other.messages,
+        other.state,
+        other.resource_id,
+    )
+
+
+def test_the_shipped_conversations_come_out_as_they_went_in(store: Path) -> None:
+    exported = [json.loads(line) for line in run("export", "--store", store).stdout.splitlines()]
+    shipped = [json.loads(line) for line in SHIPPED.read_text().splitlines()]
+    assert exported == sorted(shipped, key=lambda chat: chat["id"])
+
+
+def test_named_threads_only(store: Path) -> None:
+    result = run("export", "lost-cello-bow", "bike-squeaky-brakes", "--store", store)
+    ids = [json.loads(line)["id"] for line in result.stdout.splitlines()]
+    assert ids == ["lost-cello-bow", "bike-squeaky-brakes"]
+
+
+def test_a_missing_thread_is_an_error_and_the_rest_is_written(store: Path) -> None:
+    result = run("export", "nope", "bike-squeaky-brakes", "--store", store)
+    assert result.exit_code == 1
+    assert "weft: thread 'nope' does not exist" in result.stderr
+    assert len(result.stdout.splitlines()) == 1
+
+
+def test_a_damaged_thread_hurts_only_itself(store: Path) -> None:
+    (store / "bike-squeaky-brakes.json").write_text("{ torn")
+    result = run("export", "--store", store)
+    assert result.exit_code == 1
+    assert len(result.stdout.splitlines()) == 35
+    assert "bike-squeaky-brakes" in result.stderr
+    listing = run("threads", "list", "--json", "--store", store)
+    assert listing.exit_code == 1
+    items = json.loads(listing.stdout)["items"]
+    assert [item["id"] for item in items if "error" in item] == ["bike-squeaky-brakes"]
+
+
+def test_to_a_file_that_is_put_in_place_when_complete(store: Path, tmp_path: Path) -> None:
+    target = tmp_path / "out.jsonl"
+    assert run("export", "--store", store, "--output", target).exit_code == 0
+    assert len(target.read_text().splitlines()) == 36
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.jsonl", "store"]
+
+
+def test_by_owner(tmp_path: Path) -> None:
+    async def add(opened: weft.Store) -> None:
+        await opened.threads.create(weft.Thread(id="a", resource_id="u1"))
+        await opened.threads.create(weft.Thread(id="b"))
+
+    in_store(tmp_path / "s", add)
+    result = run("export", "--resource", "u1", "--store", tmp_path / "s")
+    assert [json.loads(line)["id"] for line in result.stdout.splitlines()] == ["a"]
+    assert run("export", "a", "--resource", "u1", "--store", tmp_path / "s").exit_code == 2
+
+
+@pytest.mark.parametrize("count", [450])
+def test_more_threads_than_a_page(tmp_path: Path, count: int) -> None:
+    async def add(opened: weft.Store) -> None:
+        async with opened.batch() as step:
+            for number in range(count):
+                step.threads.create(weft.Thread(id=f"t{number:04}"))
+
+    in_store(tmp_path / "s", add)
+    assert len(run("export", "--store", tmp_path / "s").stdout.splitlines()) == count
+    listing = run_json("threads", "list", "--limit", 440, "--store", tmp_path / "s")
+    assert len(listing["items"]) == 440
+    assert listing["has_more"]

@@ -1,0 +1,222 @@
+"""`weft import`: conversations become threads, once."""
+
+import io
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import weft
+from tests.cli.support import SHIPPED, in_store, line_of, run, run_json, spawn
+from weft.cli.chat.conversations import read_conversation
+from weft.cli.chat.lines import Good, read_lines
+from weft.cli.loading import load_lines, plan
+from weft.core.commands import AppendThread, CreateThread
+from weft.core.threads import ThreadHead
+from weft.errors import InvalidValue
+
+
+def thread_of(line: str) -> weft.Thread:
+    return read_conversation(json.loads(line))
+
+
+async def load_all(store: weft.Store) -> dict[str, ThreadHead]:
+    page = await store.threads.list(limit=200)
+    heads = [await store.threads.load(thread_id) for thread_id in page.items]
+    return {head.thread.id: head for head in heads if head is not None}
+
+
+def test_conversations_become_threads(tmp_path: Path) -> None:
+    result = run("import", SHIPPED, "--store", tmp_path / "s")
+    assert result.exit_code == 0
+    assert result.stdout.startswith("36 threads created, 0 continued, 0 unchanged, 639 messages")
+    heads = in_store(tmp_path / "s", load_all)
+    for line in SHIPPED.read_text().splitlines():
+        wanted = thread_of(line)
+        head = heads[wanted.id]
+        assert head.version == 0
+        assert head.thread.messages == wanted.messages
+        assert head.thread.metadata.extra == wanted.metadata.extra
+
+
+def test_importing_again_changes_nothing(store: Path) -> None:
+    def documents() -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in store.glob("*.json")}
+
+    before = documents()
+    again = run_json("import", SHIPPED, "--store", store)
+    assert again == {
+        "created": 0,
+        "extended": 0,
+        "unchanged": 36,
+        "failed": 0,
+        "messages": 0,
+        "errors": [],
+    }
+    assert documents() == before
+
+
+def test_standard_input_is_read_too() -> None:
+    assert run_json("import", input=line_of("a", "hi"))["created"] == 1
+    assert run_json("import", "-", input=line_of("b", "hi") + "\n")["created"] == 1
+    assert run_json("threads", "list")["total"] == 2
+
+
+def test_a_bad_line_is_reported_and_the_rest_goes_on() -> None:
+    lines = "\n".join((line_of("a", "hi"), "nonsense", "", '{"x": NaN}', line_of("b", "ho")))
+    result = run("import", "--json", input=lines)
+    assert result.exit_code == 1
+    assert result.stderr.splitlines() == [
+        "line 2: it is not JSON: Expecting value (column 1)",
+        "line 4: JSON has no NaN",
+        "weft: 2 lines could not be imported; correct and import again, the rest is in",
+    ]
+    summary = json.loads(result.stdout)
+    assert (summary["created"], summary["failed"]) == (2, 2)
+    assert [error["line"] for error in summary["errors"]] == [2, 4]
+    assert run_json("threads", "list")["total"] == 2
+
+
+def test_a_conversation_that_goes_on_gets_its_new_messages() -> None:
+    run("import", input=line_of("a", "one", "two"))
+    summary = run_json("import", input=line_of("a", "one", "two", "three", "four"))
+    assert (summary["extended"], summary["messages"]) == (1, 2)
+    assert run_json("import", input=line_of("a", "one"))["unchanged"] == 1
+    head = in_store("weft-store", lambda store: store.threads.load("a"))
+    assert head is not None
+    assert [message.content for message in head.thread.messages] == ["one", "two", "three", "four"]
+    assert head.version == 1
+
+
+def test_a_conversation_that_contradicts_is_refused_and_nothing_changes() -> None:
+    run("import", input=line_of("a", "one", "two"))
+    lines = (line_of("a", "one", "other", "three"), line_of("b", "x"))
+    result = run("import", input="\n".join(lines))
+    assert result.exit_code == 1
+    assert (
+        "line 1: invalid value at messages[1]: the stored thread 'a' has another" in result.stderr
+    )
+    head = in_store("weft-store", lambda store: store.threads.load("a"))
+    assert head is not None
+    assert head.version == 0
+    assert len(head.thread.messages) == 2
+    assert run_json("threads", "list")["total"] == 2
+
+
+def test_one_bad_thread_does_not_hold_up_its_commit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody else creates a thread between our look and our commit."""
+
+    async def race(store: weft.Store) -> list[Any]:
+        lines = [line_of(name, "one", "two").encode() for name in ("a", "b", "c")]
+        load = store.threads.load
+        raced = False
+
+        async def load_and_race(thread_id: str) -> ThreadHead | None:
+            nonlocal raced
+            found = await load(thread_id)
+            if thread_id == "b" and not raced:
+                raced = True
+                await store.threads.create(thread_of(line_of("b", "one")))
+            return found
+
+        monkeypatch.setattr(store.threads, "load", load_and_race)
+        return [outcome async for outcome in load_lines(store, read_lines(lines))]
+
+    outcomes = in_store("memory:", race)
+    assert [outcome.kind for outcome in outcomes] == ["created", "extended", "created"]
+
+
+def test_a_plan_is_what_is_missing() -> None:
+    thread = thread_of(line_of("a", "one", "two"))
+    assert plan(thread, None) == CreateThread(thread=thread)
+    assert plan(thread, ThreadHead(thread=thread, version=3)) is None
+    shorter = ThreadHead(thread=thread_of(line_of("a", "one")), version=3)
+    command = plan(thread, shorter)
+    assert isinstance(command, AppendThread)
+    assert command.expected == 3
+    assert command.changes.messages == thread.messages[1:]
+    with pytest.raises(InvalidValue, match="another message there"):
+        plan(thread, ThreadHead(thread=thread_of(line_of("a", "two")), version=0))
+
+
+def test_a_new_message_whose_id_is_taken_is_refused() -> None:
+    stored = weft.Thread(id="a", messages=(weft.Message(id="a-1", role="user", content="one"),))
+    with pytest.raises(InvalidValue, match="has a message 'a-1' already"):
+        plan(thread_of(line_of("a", "one", "two")), ThreadHead(thread=stored, version=0))
+
+
+def test_many_lines_keep_their_order(tmp_path: Path) -> None:
+    lines = [line_of(f"t{number:04}", "x") if number % 7 else "bad" for number in range(1, 400)]
+    file = tmp_path / "many.jsonl"
+    file.write_text("\n".join(lines))
+    result = run("import", file, "--json")
+    reported = [int(line[5:].split(":")[0]) for line in result.stderr.splitlines()[:-1]]
+    assert reported == [number for number in range(1, 400) if not number % 7]
+    assert json.loads(result.stdout)["created"] == 399 - len(reported)
+
+
+def test_real_conversations_are_imported_and_exported_as_they_were(airline: Path) -> None:
+    assert run_json("import", airline)["created"] == 100
+    assert run_json("import", airline)["unchanged"] == 100
+    exported = [json.loads(line) for line in run("export").stdout.splitlines()]
+    original = [json.loads(line) for line in airline.read_bytes().splitlines()]
+    assert exported == sorted(original, key=lambda chat: chat["id"])
+
+
+def test_the_lines_of_a_slow_pipe_are_kept_as_they_come(tmp_path: Path) -> None:
+    child = subprocess.Popen(
+        [sys.executable, "-m", "weft", "import", "-", "--json"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        cwd=tmp_path,
+    )
+    output, _ = child.communicate("\n".join([line_of("a", "x"), line_of("b", "y")]).encode())
+    assert child.returncode == 0
+    assert json.loads(output)["created"] == 2
+
+
+def test_ctrl_c_ends_it_while_the_pipe_is_silent(tmp_path: Path) -> None:
+    child = subprocess.Popen(
+        [sys.executable, "-m", "weft", "import", "-"],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=tmp_path,
+    )
+    assert child.stdin is not None
+    assert child.stderr is not None
+    for number in range(100):  # more than a commit takes
+        child.stdin.write(line_of(f"t{number:03}", "x").encode() + b"\n")
+    child.stdin.flush()
+    while not list((tmp_path).glob("weft-store/t000.json")):
+        assert child.poll() is None
+    child.send_signal(signal.SIGINT)
+    assert child.wait(20) == 130
+    assert child.stderr.read().strip() == b""
+    child.stdin.close()
+    child.stderr.close()
+    assert run_json("threads", "list")["total"] >= 64
+
+
+def test_a_missing_file_is_wrong_usage() -> None:
+    result = run("import", "no-such-file.jsonl")
+    assert result.exit_code == 2
+    assert "no-such-file.jsonl" in result.stderr
+
+
+def test_a_good_line_knows_its_number_and_size() -> None:
+    data = line_of("a", "x").encode()
+    [line] = read_lines(io.BytesIO(b"\n\n" + data))
+    assert isinstance(line, Good)
+    assert (line.number, line.size) == (3, len(data))
+
+
+def test_two_imports_at_a_time_do_not_disturb_each_other(tmp_path: Path) -> None:
+    children = [spawn("import", SHIPPED, "--json", cwd=tmp_path) for _ in range(2)]
+    summaries = [json.loads(child.communicate()[0]) for child in children]
+    assert [child.returncode for child in children] == [0, 0]
+    assert sum(summary["created"] for summary in summaries) == 36
+    assert sum(summary["unchanged"] for summary in summaries) == 36

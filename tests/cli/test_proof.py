@@ -1,0 +1,236 @@
+"""The demo's proof can fail: each kind of loss and doubling is found."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+import pytest
+
+import weft
+from tests.cli.support import in_store
+from weft.cli.demo.agent import ScriptedAgent
+from weft.cli.demo.command import send_first_turns
+from weft.cli.demo.proof import Proof, proof_as_json, prove
+from weft.cli.demo.script import Script, write_script
+from weft.core.mailboxes import MailboxEntry
+from weft.core.messages import Role
+from weft.worker import Worker
+
+ROLES: tuple[Role, ...] = (
+    *("system", "user", "assistant", "tool"),
+    *("assistant", "user", "user", "assistant"),
+)
+SCRIPT = write_script(
+    weft.Thread(
+        id="t",
+        messages=tuple(
+            weft.Message(id=f"t-{position}", role=role, content=f"{role} {position}")
+            for position, role in enumerate(ROLES)
+        ),
+    )
+)
+Tamper = Callable[[weft.Store], Awaitable[Any]]
+
+
+async def nothing(entry: MailboxEntry) -> None:
+    pass
+
+
+async def play(store: weft.Store) -> None:
+    await send_first_turns(store, (SCRIPT,))
+    await Worker(store, ScriptedAgent({"t": SCRIPT}, 0, nothing)).run(until_idle=True)
+
+
+def proof_after(tamper: Tamper) -> Proof:
+    async def work(store: weft.Store) -> Proof:
+        await play(store)
+        await tamper(store)
+        return await prove(store, (SCRIPT,))
+
+    return in_store("memory:", work)
+
+
+async def leave_alone(store: weft.Store) -> None:
+    pass
+
+
+def test_a_conversation_is_cut_into_turns() -> None:
+    assert [message.role for message in SCRIPT.opening.messages] == ["system"]
+    assert [len(turn.messages) for turn in SCRIPT.turns] == [4, 1, 2]
+    assert SCRIPT.turns[1].payload == {"turn": 2, "text": "user 5"}
+    assert [message.id for message in SCRIPT.messages] == [f"t-{at}" for at in range(8)]
+
+
+def test_a_conversation_without_a_user_has_no_turns() -> None:
+    script = write_script(weft.Thread(id="x", messages=(weft.Message.system("hi"),)))
+    assert script.turns == ()
+    assert len(script.opening.messages) == 1
+
+
+def test_a_run_id_is_never_too_long() -> None:
+    for name in ("x" * 200, "ü" * 100, "t"):
+        run_id = write_script(weft.Thread(id=name)).run_id(12)
+        assert len(run_id.encode()) <= 200
+        assert run_id.endswith("-turn-12")
+
+
+def test_the_proof_holds_when_all_is_well() -> None:
+    proof = proof_after(leave_alone)
+    assert proof.holds
+    [verdict] = proof.verdicts
+    assert verdict.problems == ()
+    assert (verdict.turns_found, verdict.turns_expected) == (3, 3)
+    assert (verdict.messages_found, verdict.messages_expected) == (8, 8)
+    assert (verdict.runs_done, verdict.entries_left, verdict.version) == (3, 0, 3)
+    assert proof_as_json(proof)["ok"] is True
+
+
+async def load(store: weft.Store) -> weft.Thread:
+    head = await store.threads.load("t")
+    assert head is not None
+    return head.thread
+
+
+async def put(store: weft.Store, *messages: weft.Message) -> None:
+    """The thread with other messages, at the version it had."""
+    thread = await load(store)
+    await store.threads.delete("t")
+    await store.threads.create(msgspec.structs.replace(thread, messages=messages))
+    for _ in SCRIPT.turns:
+        await store.threads.append("t", weft.ThreadChangeSet())
+
+
+async def lose_the_thread(store: weft.Store) -> None:
+    await store.threads.delete("t")
+
+
+async def lose_a_message(store: weft.Store) -> None:
+    messages = (await load(store)).messages
+    await put(store, *messages[:3], *messages[4:])
+
+
+async def lose_a_turn(store: weft.Store) -> None:
+    messages = (await load(store)).messages
+    await put(store, *messages[:5], *messages[6:])
+
+
+async def double_a_turn(store: weft.Store) -> None:
+    thread = await load(store)
+    again = [msgspec.structs.replace(message, id=None) for message in thread.messages[5:6]]
+    await put(store, *thread.messages, *again)
+
+
+async def swap_turns(store: weft.Store) -> None:
+    first, *rest = (await load(store)).messages
+    await put(store, first, *rest[5:], *rest[:5])
+
+
+async def change_a_word(store: weft.Store) -> None:
+    messages = list((await load(store)).messages)
+    messages[4] = msgspec.structs.replace(messages[4], content="assistant 4!")
+    await put(store, *messages)
+
+
+async def change_an_id(store: weft.Store) -> None:
+    messages = list((await load(store)).messages)
+    messages[4] = msgspec.structs.replace(messages[4], id="other")
+    await put(store, *messages)
+
+
+async def append_once_more(store: weft.Store) -> None:
+    await store.threads.append("t", weft.ThreadChangeSet())
+
+
+async def leave_a_run_running(store: weft.Store) -> None:
+    run = await store.runs.load(SCRIPT.run_id(2))
+    assert run is not None
+    await store.runs.upsert(msgspec.structs.replace(run, status="running"))
+
+
+async def lose_a_run(store: weft.Store) -> None:
+    await store.runs.delete(SCRIPT.run_id(2))
+
+
+async def add_a_run(store: weft.Store) -> None:
+    await store.runs.upsert(weft.RunRecord(run_id="more", thread_id="t", status="done"))
+
+
+async def leave_an_entry(store: weft.Store) -> None:
+    await store.mailboxes.send("t", {"turn": 3, "text": "user 6"})
+
+
+async def lose_the_entries(store: weft.Store) -> None:
+    await store.mailboxes.purge(older_than=2**62)
+
+
+async def bury_an_entry(store: weft.Store) -> None:
+    await store.mailboxes.send("t", {"turn": 4, "text": ""})
+    [entry] = await store.mailboxes.claim(consumer="x")
+    await store.mailboxes.dead_letter(entry, error="no")
+
+
+@pytest.mark.parametrize(
+    ("tamper", "problem"),
+    [
+        (lose_the_thread, "the thread is not there"),
+        (lose_a_message, "there are 7 messages, and not 8"),
+        (lose_a_turn, "the turns are not there exactly once and in order"),
+        (double_a_turn, "the turns are not there exactly once and in order"),
+        (swap_turns, "the turns are not there exactly once and in order"),
+        (change_a_word, "message 4 is not the script's"),
+        (change_an_id, "message 4 is not the script's"),
+        (append_once_more, "the version is 4, and not 3"),
+        (leave_a_run_running, "1 runs are not done"),
+        (lose_a_run, "there are 2 runs"),
+        (add_a_run, "there are 4 runs"),
+        (leave_an_entry, "1 entries are not accepted"),
+        (lose_the_entries, "the entries are not one for each turn"),
+        (bury_an_entry, "1 entries are not accepted"),
+    ],
+)
+def test_a_tampered_store_fails_the_proof(tamper: Tamper, problem: str) -> None:
+    proof = proof_after(tamper)
+    assert not proof.holds
+    [verdict] = proof.verdicts
+    assert any(problem in found for found in verdict.problems), verdict.problems
+    assert proof_as_json(proof)["ok"] is False
+
+
+def test_one_bad_conversation_among_good_ones_is_enough() -> None:
+    other = write_script(weft.Thread(id="absent"))
+
+    async def work(store: weft.Store) -> Proof:
+        await play(store)
+        return await prove(store, (SCRIPT, other))
+
+    proof = in_store("memory:", work)
+    assert [bool(verdict.problems) for verdict in proof.verdicts] == [False, True]
+    assert not proof.holds
+
+
+def test_redone_claims_are_counted_from_the_store() -> None:
+    async def work(store: weft.Store) -> Proof:
+        await send_first_turns(store, (SCRIPT,))
+        await store.mailboxes.claim(consumer="dies", lease_ms=0)
+        await Worker(store, ScriptedAgent({"t": SCRIPT}, 0, nothing)).run(until_idle=True)
+        return await prove(store, (SCRIPT,))
+
+    proof = in_store("memory:", work)
+    assert proof.holds
+    assert proof.total("redone") == 1
+
+
+def test_what_the_script_does_not_know_is_rejected() -> None:
+    async def work(store: weft.Store) -> weft.MailboxStats:
+        await store.mailboxes.send("unknown", {"turn": 1})
+        await store.mailboxes.send("t", "no turn")
+        await Worker(store, ScriptedAgent({"t": SCRIPT}, 0, nothing)).run(until_idle=True)
+        return await store.mailboxes.stats()
+
+    assert in_store("memory:", work).dead_letter == 2
+
+
+def test_scripts_are_values() -> None:
+    assert isinstance(SCRIPT, Script)
+    with pytest.raises(AttributeError):
+        SCRIPT.turns = ()  # type: ignore[misc]

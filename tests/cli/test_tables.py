@@ -1,0 +1,61 @@
+"""Tables: fitting a terminal, and telling everything in a pipe."""
+
+import pytest
+
+from weft.cli.output import counted, time_text
+from weft.cli.tables import Column, aligned, fitted, one_line, separated, shortened, shown
+
+
+def test_columns_are_cut_only_if_they_must_be() -> None:
+    assert fitted([5, 9, 3], [1, 1, 1], 20) == [5, 9, 3]
+    assert fitted([5, 9, 3], [1, 1, 1], 13) == [5, 5, 3]
+    assert fitted([5, 9, 3], [5, 9, 3], 4) == [5, 9, 3]
+
+
+def test_cells_are_cut_in_the_middle() -> None:
+    assert shortened("abcdefghij", 10) == "abcdefghij"
+    assert shortened("abcdefghij", 7) == "abc…hij"
+    assert shortened("日本語日本語", 7) == "日…語"
+
+
+def test_no_line_is_wider_than_the_terminal() -> None:
+    columns = (Column("id", key=True), Column("n", right=True), Column("text"))
+    rows = [("x" * 30, "12", "words " * 30), ("日本" * 20, "3", "")]
+    lines = aligned(columns, rows, 70)
+    assert all(len(line) <= 70 for line in lines)
+    assert lines[1].startswith("x" * 30)
+    assert aligned(columns, rows, 30)[1].startswith("x")
+
+
+def test_numbers_stand_on_the_right() -> None:
+    columns = (Column("a"), Column("count", right=True))
+    assert aligned(columns, [("x", "1"), ("yy", "200")], 80) == [
+        "a   count",
+        "x       1",
+        "yy    200",
+    ]
+
+
+def test_in_a_pipe_cells_are_whole_and_tabs_separate_them() -> None:
+    columns = (Column("id"), Column("text"))
+    assert separated(columns, [("x" * 300, "a\tb\nc")]) == ["id\ttext", f"{'x' * 300}\ta b c"]
+
+
+def test_a_terminal_obeys_nothing_that_a_cell_says() -> None:
+    assert one_line("\x1b[31mred\x07") == "\\x1b[31mred\\x07"
+    assert shown("two\nlines\x1b]0;title\x9c") == "two\nlines\\x1b]0;title\\x9c"
+
+
+@pytest.mark.parametrize("milliseconds", [0, 1_746_000_000_000])
+def test_times_are_for_people(milliseconds: int) -> None:
+    assert len(time_text(milliseconds)) == len("2025-05-06 16:45:03")
+
+
+def test_times_beyond_the_calendar_are_told_as_they_are() -> None:
+    assert time_text(2**63 - 1) == f"{2**63 - 1} ms"
+    assert time_text(None) == ""
+
+
+def test_counts() -> None:
+    assert counted(1, "entry", "entries") == "1 entry"
+    assert counted(1200, "thread") == "1,200 threads"
