@@ -147,7 +147,7 @@ def runs(now: int) -> st.SearchStrategy[RunRecord]:
     )
 
 
-dedupe_keys = st.none() | st.none() | st.sampled_from(["k0", "k1"])
+dedupe_keys = st.sampled_from([None, None, "k0", "k1"])
 
 
 @st.composite
@@ -223,10 +223,27 @@ def beginnings() -> st.SearchStrategy[tuple[Command, ...]]:
     """Threads, and work that is due in each mailbox."""
     created = [CreateThread(thread=Thread(id=thread_id)) for thread_id in ("t0", "t1")]
     sent = [
-        Send(entry_id=f"b{number}", mailbox_id=mailbox_id, payload=number, priority=number % 2)
+        Send(
+            entry_id=f"b{number}",
+            mailbox_id=mailbox_id,
+            payload=number,
+            dedupe_key=f"k{number % 4}",
+        )
         for number, mailbox_id in enumerate(MAILBOXES * 2)
     ]
     return st.sampled_from([(*created, *sent), tuple(sent), ()])
+
+
+@st.composite
+def renewals(draw: st.DrawFn, world: World) -> tuple[Command, ...]:
+    """A thread deleted and made again at once, perhaps at the version it had."""
+    thread = draw(threads)
+    append = AppendThread(thread_id=thread.id, changes=draw(changes))
+    return (
+        DeleteThread(thread_id=thread.id),
+        CreateThread(thread=thread, now=draw(nows(world.now))),
+        *[append] * draw(st.sampled_from([0, 1, 2])),
+    )
 
 
 def commands(world: World) -> st.SearchStrategy[Command]:

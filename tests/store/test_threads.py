@@ -1,6 +1,7 @@
 """Threads: created, appended to, saved, deleted, listed."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +17,7 @@ from weft import (
     ThreadChangeSet,
     ThreadMetadata,
     VersionConflict,
+    open_store,
 )
 from weft.core.patches import Append
 
@@ -220,6 +222,25 @@ async def test_a_thread_created_after_it_was_deleted_begins_at_version_0(store: 
     assert (await store.threads.create(Thread(id="t"))).version == 0
     await store.threads.append("t", ThreadChangeSet(messages=(said("new", "a"),)))
     assert await texts(store, "t") == ["new"]
+
+
+@pytest.mark.parametrize("appends", [0, 1, 2])
+async def test_a_thread_deleted_and_created_in_one_batch_is_the_new_one_for_every_handle(
+    tmp_path: Path, appends: int
+) -> None:
+    expected = ["new"] + ["more"] * appends
+    async with open_store(tmp_path) as one, open_store(tmp_path) as other:
+        await one.threads.create(Thread(id="t", messages=(said("old"),)))
+        assert await texts(other, "t") == ["old"]
+        async with one.batch() as step:
+            step.threads.delete("t")
+            step.threads.create(Thread(id="t", messages=(said("new"),)))
+            for _ in range(appends):
+                step.threads.append("t", says("more"))
+        assert await texts(one, "t") == expected
+        assert await texts(other, "t") == expected
+    async with open_store(tmp_path) as again:
+        assert await texts(again, "t") == expected
 
 
 async def test_unknown_fields_stay_through_appends(store: Store) -> None:

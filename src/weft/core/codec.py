@@ -182,7 +182,7 @@ def _check_fields(value: Model, where: str) -> None:
     shape = _shape(type(value))
     for field in shape.fields:
         item = getattr(value, field.attribute)
-        if item is None or (type(item) is str and item.isascii()):
+        if item is None or (type(item) is str and item.isascii() and not field.repeated):
             continue
         place = f"{where}.{field.attribute}"
         if not field.repeated:

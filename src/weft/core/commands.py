@@ -16,7 +16,7 @@ from weft.core.mailboxes import (
 )
 from weft.core.runs import RunMeta, RunRecord
 from weft.core.threads import Committed, Thread, ThreadChangeSet
-from weft.errors import InvalidValue
+from weft.errors import InvalidValue, WeftError
 
 Time = Annotated[int, Meta(ge=0, le=LARGEST_TIME)]
 Version = Annotated[int, Meta(ge=0, le=LARGEST_TIME)]
@@ -232,7 +232,21 @@ def check_batch(batch: Batch) -> Batch:
     """
     if not isinstance(batch, tuple | list):
         raise InvalidValue("batch", f"it must be a tuple of commands, not a {_kind(batch)}")
-    return tuple(check_command(command) for command in batch)
+    checked_commands: list[Command] = []
+    for position, command in enumerate(batch, start=1):
+        try:
+            checked_commands.append(check_command(command))
+        except WeftError as error:
+            name_failure(error, position, len(batch), _kind(command))
+            raise
+    return tuple(checked_commands)
+
+
+def name_failure(error: WeftError, position: int, count: int, command: str) -> None:
+    """Let the error say which command of a batch it comes from, counted from 1."""
+    error.command = f"command {position} of {count}: {command}"
+    if count > 1:
+        error.add_note(f"nothing of the batch was written; failed at {error.command}")
 
 
 def check_command(command: Command) -> Command:
@@ -306,13 +320,15 @@ _ID_FIELDS: dict[str, IdKind] = {
     "exclude": "entry",
 }
 
+_OPTIONAL_IDS = {"parent_thread_id", "parent_run_id", "source_mailbox_entry_id", "exclude"}
+
 
 def _check_ids(value: Model) -> None:
     for field in value.__struct_fields__:
         item = getattr(value, field)
         if isinstance(item, Thread | ThreadChangeSet | RunMeta | RunRecord | MailboxEntry):
             _check_ids(item)
-        elif field in _ID_FIELDS and item is not None:
+        elif field in _ID_FIELDS and not (item is None and field in _OPTIONAL_IDS):
             if isinstance(value, ThreadChangeSet) and field == "run_id" and item == "":
                 continue  # an append that belongs to no run
             check_id(_ID_FIELDS[field], item)

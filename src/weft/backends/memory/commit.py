@@ -31,6 +31,7 @@ from weft.core.commands import (
     Supersede,
     UpsertRun,
     describe,
+    name_failure,
 )
 from weft.core.mailboxes import ClaimRequest, MailboxEntry
 from weft.errors import WeftError
@@ -44,9 +45,7 @@ def apply_batch(tables: Tables, batch: Batch, now: int) -> tuple[Receipt, list[C
             results.append(_apply(tables, command, now))
         except WeftError as error:
             tables.rollback()
-            error.command = f"command {position} of {len(batch)}: {describe(command)}"
-            if len(batch) > 1:
-                error.add_note(f"nothing of the batch was written; failed at {error.command}")
+            name_failure(error, position, len(batch), describe(command))
             raise
         except BaseException:
             tables.rollback()

@@ -1,0 +1,305 @@
+"""Commands: every class is known everywhere it must be, described, checked and copied."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any, get_args
+
+import msgspec
+import pytest
+
+from tests.builders import entry, run, said, says, sets
+from tests.core.test_ids import BAD as BAD_IDS
+from weft import (
+    Committed,
+    InvalidId,
+    InvalidValue,
+    MailboxState,
+    RunMeta,
+    RunRecord,
+    Thread,
+    ThreadChangeSet,
+    open_store,
+)
+from weft.core import commands
+from weft.core.codec import Model
+from weft.core.commands import Command, check_batch, check_command, describe
+from weft.core.mailboxes import Interrupted, MailboxEntry
+from weft.store.batch import Batch, BatchMailboxes, BatchRuns, BatchThreads
+from weft.store.mailboxes import Mailboxes
+from weft.store.runs import Runs
+from weft.store.threads import Threads
+
+CHANGES = ThreadChangeSet(
+    run_id="r",
+    parent_run_id="rp",
+    run_meta=RunMeta(parent_thread_id="tp", source_mailbox_entry_id="es"),
+    messages=(said("hi", "m"),),
+    patches=(sets("a", [1]),),
+)
+EXAMPLES: list[tuple[Any, str, type | tuple[type, ...]]] = [
+    (commands.CreateThread(thread=Thread(id="t", parent_thread_id="tp")), "t", Committed),
+    (commands.AppendThread(thread_id="t", changes=CHANGES, expected=0), "t", Committed),
+    (commands.SaveThread(thread=Thread(id="t", state=[1])), "t", Committed),
+    (commands.DeleteThread(thread_id="t"), "t", bool),
+    (
+        commands.UpsertRun(
+            run=run("r", parent_run_id="rp", parent_thread_id="tp", source_mailbox_entry_id="es")
+        ),
+        "r",
+        type(None),
+    ),
+    (commands.DeleteRun(run_id="r"), "r", bool),
+    (commands.Enqueue(entry=entry("e", "box", payload={"a": [1]})), "e", type(None)),
+    (commands.Send(entry_id="s", mailbox_id="box", payload=[1]), "box", MailboxEntry),
+    (commands.EnsureMailbox(mailbox_id="box"), "box", MailboxState),
+    (commands.Hold(entry_id="e", claim_token="c"), "e", type(None)),
+    (commands.ExtendLease(entry_id="e", claim_token="c", extension_ms=5), "e", bool),
+    (commands.Nack(entry_id="e", claim_token="c", retry_at=5, error="boom"), "e", type(None)),
+    (commands.Release(entry_id="e", claim_token="c"), "e", type(None)),
+    (commands.DeadLetter(entry_id="e", claim_token="c", error="boom"), "e", type(None)),
+    (commands.Requeue(entry_id="e"), "e", MailboxEntry),
+    (commands.Ack(entry_id="e", claim_token="c"), "e", type(None)),
+    (commands.Cancel(entry_id="e"), "e", MailboxEntry),
+    (commands.Supersede(entry_id="e", reason="newer"), "e", MailboxEntry),
+    (commands.CancelPending(mailbox_id="box", exclude="x"), "box", tuple),
+    (commands.Interrupt(mailbox_id="box"), "box", Interrupted),
+    (commands.Purge(older_than=5), "5", int),
+]
+BY_NAME = {type(command).__name__: command for command, _, _ in EXAMPLES}
+each_example = pytest.mark.parametrize(
+    ("command", "subject", "result"), EXAMPLES, ids=[type(each[0]).__name__ for each in EXAMPLES]
+)
+
+
+def test_every_command_has_an_example() -> None:
+    assert {type(command) for command, _, _ in EXAMPLES} == set(get_args(Command))
+
+
+@each_example
+def test_a_command_is_described_by_its_name_and_subject(
+    command: Any, subject: str, result: Any
+) -> None:
+    assert describe(command) == f"{type(command).__name__} {subject!r}"
+
+
+@each_example
+def test_a_checked_command_is_equal_and_shares_nothing(
+    command: Any, subject: str, result: Any
+) -> None:
+    checked = check_command(command)
+    assert checked == command
+    assert type(checked) is type(command)
+    assert _containers(checked).isdisjoint(_containers(command))
+
+
+def _containers(value: Any) -> set[int]:
+    if isinstance(value, Model):
+        inner = [getattr(value, name) for name in value.__struct_fields__]
+    elif isinstance(value, dict):
+        inner = [value, *value.values()]
+    elif isinstance(value, list | tuple):
+        inner = list(value)
+    else:
+        return set()
+    own = {id(value)} if isinstance(value, dict | list) and value else set()
+    return own.union(*(_containers(item) for item in inner if item is not value))
+
+
+@each_example
+async def test_every_command_can_be_carried_out(command: Any, subject: str, result: Any) -> None:
+    async with open_store("memory:") as store:
+        if not isinstance(command, commands.CreateThread):
+            await store.threads.create(Thread(id="t"))
+        if not isinstance(command, commands.Enqueue):
+            await store.mailboxes.enqueue(entry("e", "box"))
+        if hasattr(command, "claim_token"):
+            claimed = await store.mailboxes.claim_entry("e", consumer="c")
+            assert claimed is not None
+            command = msgspec.structs.replace(command, claim_token=claimed.claim_token)
+        receipt = await store.commit((command,))
+        assert isinstance(receipt.results[0], result)
+
+
+def _places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Where ids are: the paths of all fields whose name says so."""
+    found = []
+    for name in value.__struct_fields__:
+        item = getattr(value, name)
+        if isinstance(item, Model):
+            found += _places(item, (*path, name))
+        elif name in ("agent_id", "sender_id", "id") and not isinstance(value, Thread):
+            continue  # labels: they name no document
+        elif (name.endswith("_id") or name in ("id", "exclude")) and item is not None:
+            found.append((*path, name))
+    return found
+
+
+def _with(value: Any, path: tuple[Any, ...], item: Any) -> Any:
+    name, *rest = path
+    inner = _with(getattr(value, name), tuple(rest), item) if rest else item
+    return msgspec.structs.replace(value, **{name: inner})
+
+
+ID_PLACES = [(command, path) for command, _, _ in EXAMPLES for path in _places(command)]
+
+
+def test_the_places_of_ids_are_found() -> None:
+    assert len(ID_PLACES) > 30
+
+
+@pytest.mark.parametrize(
+    ("command", "path"),
+    ID_PLACES,
+    ids=[f"{type(command).__name__}.{'.'.join(path)}" for command, path in ID_PLACES],
+)
+def test_an_id_is_checked_in_every_place_of_every_command(
+    command: Any, path: tuple[Any, ...]
+) -> None:
+    accepted = []
+    for name, (bad, _) in BAD_IDS.items():
+        may_be_left_out = bad is None and path[-1] not in ("id", "thread_id", "run_id", "entry_id")
+        no_run = bad == "" and path == ("changes", "run_id")
+        if may_be_left_out or no_run:
+            continue
+        try:
+            check_command(_with(command, path, bad))
+        except (InvalidId, InvalidValue) as error:
+            assert isinstance(error, InvalidId) or bad is None
+        else:
+            accepted.append(name)
+    assert accepted == []
+
+
+def test_an_append_may_belong_to_no_run() -> None:
+    command = commands.AppendThread(thread_id="t", changes=says("hi"))
+    assert check_command(command) == command
+
+
+STALE: dict[str, tuple[MailboxEntry, str]] = {
+    "claimed": (entry("e", status="claimed"), "enqueue.entry.status"),
+    "accepted": (entry("e", status="accepted"), "enqueue.entry.status"),
+    "token": (entry("e", claim_token="c"), "enqueue.entry.claim_token"),
+    "consumer": (entry("e", claimed_by="c"), "enqueue.entry.claimed_by"),
+    "lease": (entry("e", lease_until=5), "enqueue.entry.lease_until"),
+    "generation without a next": (entry("e", generation=2**63 - 1), "enqueue.entry.generation"),
+    "attempts without a next": (entry("e", attempt_count=2**63 - 1), "enqueue.entry.attempt_count"),
+}
+
+
+@pytest.mark.parametrize(("stale", "place"), STALE.values(), ids=STALE)
+def test_an_entry_comes_in_queued_and_unclaimed(stale: MailboxEntry, place: str) -> None:
+    with pytest.raises(InvalidValue) as caught:
+        check_command(commands.Enqueue(entry=stale))
+    assert caught.value.where == place
+
+
+@pytest.mark.parametrize("thing", [None, 5, "ack", object(), Thread(id="t"), run("r"), {}])
+def test_what_is_no_command_is_refused(thing: Any) -> None:
+    with pytest.raises(InvalidValue, match="command"):
+        check_batch((thing,))
+
+
+@pytest.mark.parametrize("thing", [None, 5, BY_NAME["Ack"]])
+def test_what_is_no_batch_is_refused(thing: Any) -> None:
+    with pytest.raises(InvalidValue, match="tuple of commands"):
+        check_batch(thing)
+
+
+@pytest.mark.parametrize("kind", [commands.CreateThread, commands.SaveThread])
+def test_a_thread_does_not_bring_its_own_version(kind: Any) -> None:
+    with pytest.raises(InvalidValue, match="counts versions itself") as caught:
+        check_command(kind(thread=Thread(id="t", extra={"_version": 3})))
+    assert caught.value.where.endswith("Thread.thread.extra._version")
+
+
+def test_a_batch_is_checked_as_a_whole() -> None:
+    good, bad = BY_NAME["Ack"], commands.Ack(entry_id="a/b", claim_token="c")
+    assert check_batch((good, good)) == (good, good)
+    assert check_batch([good]) == (good,)  # type: ignore[arg-type]
+    with pytest.raises(InvalidId, match="a/b"):
+        check_batch((good, bad))
+
+
+ARGUMENTS: dict[str, Any] = {
+    "thread": Thread(id="t"),
+    "thread_id": "t",
+    "changes": CHANGES,
+    "run": run("r"),
+    "run_id": "r",
+    "entry": "e",
+    "entry_id": "e",
+    "claim_token": "c",
+    "mailbox_id": "box",
+    "payload": 1,
+    "reason": "newer",
+    "older_than": 5,
+}
+
+
+def call(method: Callable[..., Any], **more: Any) -> Any:
+    """Call a method of the façade with the arguments it must have."""
+    wanted = inspect.signature(method).parameters
+    given = {
+        name: ARGUMENTS[name]
+        for name, parameter in wanted.items()
+        if parameter.default is parameter.empty or name == "claim_token"
+    }
+    return method(**given | more)
+
+
+def methods(kind: type) -> list[str]:
+    public = (pair for pair in vars(kind).items() if not pair[0].startswith("_"))
+    return [name for name, each in public if callable(each)]
+
+
+async def test_a_batch_has_a_method_for_every_command() -> None:
+    collected: list[Any] = []
+    add = collected.append
+    for part in (BatchThreads(add), BatchRuns(add), BatchMailboxes(add)):
+        for name in methods(type(part)):
+            more = {"entry": entry("e")} if name == "enqueue" else {}
+            call(getattr(part, name), **more)
+    assert {type(command) for command in collected} == set(get_args(Command))
+    assert len(collected) == len(get_args(Command))
+
+
+async def test_the_facade_has_a_method_for_every_command_but_hold() -> None:
+    written: list[Any] = []
+
+    async def write(command: Any) -> Any:
+        written.append(command)
+
+    nobody: Any = None
+    for part in (Threads(nobody, write), Runs(nobody, write), Mailboxes(nobody, write)):
+        batch = Batch(nobody)
+        noun = type(part).__name__.lower()
+        for name in set(methods(type(part))) & set(methods(type(getattr(batch, noun)))):
+            more = {"entry": entry("e")} if name == "enqueue" else {}
+            await call(getattr(part, name), **more)
+            call(getattr(getattr(batch, noun), name), **more)
+            assert _same_but_new_id(written[-1], batch._commands[-1])
+    assert {type(each) for each in written} == set(get_args(Command)) - {commands.Hold}
+
+
+def _same_but_new_id(one: Any, other: Any) -> bool:
+    if isinstance(one, commands.Send):
+        one = msgspec.structs.replace(one, entry_id=other.entry_id)
+    return bool(one == other)
+
+
+PAIRS = [(Threads, BatchThreads), (Runs, BatchRuns), (Mailboxes, BatchMailboxes)]
+
+
+@pytest.mark.parametrize("kind", PAIRS)
+def test_a_batch_takes_the_arguments_of_the_facade(kind: tuple[type, type]) -> None:
+    single, batched = kind
+    shared = set(methods(single)) & set(methods(batched))
+    assert shared >= {"delete", "upsert"} or shared >= {"create"} or shared >= {"send"}
+    for name in shared:
+        one, other = (inspect.signature(getattr(each, name)).parameters for each in kind)
+        assert list(one.values()) == list(other.values()), name
+
+
+def test_a_run_record_may_be_of_no_parent() -> None:
+    record = RunRecord(run_id="r", thread_id="t")
+    assert check_command(commands.UpsertRun(run=record)) == commands.UpsertRun(run=record)

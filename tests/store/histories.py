@@ -1,0 +1,278 @@
+"""Random histories: the same commands, batches and claims through the model and through a subject.
+
+After every step the results, errors included, and all that can be read must be the same. Both use
+one clock, which jumps forwards and backwards; claim tokens are paired as they are met.
+"""
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+
+from tests import commands
+from tests.clocks import ManualClock
+from tests.documents import all_entries, all_thread_ids, read_everything
+from tests.exact import differences
+from weft import Receipt, Store, WeftError, encode, open_store
+from weft.core.clock import Clock
+from weft.core.codec import Model
+from weft.core.commands import Batch, Hold
+
+OpenSubject = Callable[[Path, Clock], Store]
+Call = Callable[[Store, "Tokens"], Awaitable[Any]]
+T = TypeVar("T")
+
+
+class Tokens:
+    """Which token of the subject's is which of the model's."""
+
+    def __init__(self) -> None:
+        self._of_subject: dict[str, str] = {}
+        self._of_model: dict[str, str] = {}
+
+    def for_subject(self, batch: Batch) -> Batch:
+        """A batch with the model's tokens, with the subject's in their place."""
+        return tuple(
+            msgspec.structs.replace(
+                command, claim_token=self._of_subject.get(command.claim_token, command.claim_token)
+            )
+            if isinstance(command, commands.WITH_TOKEN)
+            else command
+            for command in batch
+        )
+
+    def pair(self, found: Any, expected: Any) -> Any:
+        """What was found, with the model's tokens; a token met for the first time is paired."""
+        match found, expected:
+            case dict(), dict():
+                return {
+                    key: self._translate(item, expected.get(key))
+                    if key == "claim_token"
+                    else self.pair(item, expected.get(key))
+                    for key, item in found.items()
+                }
+            case list(), list():
+                padded = expected + [None] * len(found)
+                return [self.pair(*both) for both in zip(found, padded, strict=False)]
+            case _:
+                return found
+
+    def _translate(self, found: Any, expected: Any) -> Any:
+        if isinstance(found, str) and isinstance(expected, str):
+            if found not in self._of_model and expected not in self._of_subject:
+                self._of_model[found] = expected
+                self._of_subject[expected] = found
+            return self._of_model.get(found, f"{found}, which is unknown")
+        return found
+
+
+class History(RuleBasedStateMachine):
+    """The rules; `make_machine` fills in the subject."""
+
+    open_subject: OpenSubject
+    handles: int
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sound = True
+        self.folder = Path(tempfile.mkdtemp(prefix="weft-history-"))
+        self.clock = ManualClock()
+        self.tokens = Tokens()
+        self.claims: list[tuple[str, str]] = []
+        self.runner = asyncio.Runner()
+        self.model = self.run(open_store("memory:", clock=self.clock).open())
+        self.subjects = [self.opened() for _ in range(self.handles)]
+
+    def teardown(self) -> None:
+        try:
+            if self.sound:
+                self.restart()
+        finally:
+            for subject in self.subjects:
+                self.run(subject.close())
+            self.run(self.model.close())
+            self.runner.close()
+            shutil.rmtree(self.folder)
+
+    # --- the steps -----------------------------------------------------------------------------
+
+    @initialize(data=st.data())
+    def begin(self, data: st.DataObject) -> None:
+        """Most histories begin with threads, and with work in several mailboxes."""
+        batch = data.draw(commands.beginnings())
+        self.step(data, lambda store, _: store.commit(batch))
+
+    @rule(data=st.data())
+    def commit(self, data: st.DataObject) -> None:
+        batch = data.draw(self.batches())
+        self.step(data, lambda store, tokens: store.commit(tokens.for_subject(batch)))
+
+    @rule(data=st.data())
+    def commit_together(self, data: st.DataObject) -> None:
+        """Commits that arrive together succeed or fail each for itself, in their order."""
+        batches = data.draw(st.lists(self.batches(), min_size=2, max_size=4))
+        self.step(
+            data,
+            lambda store, tokens: asyncio.gather(
+                *(outcome(store.commit(tokens.for_subject(batch))) for batch in batches)
+            ),
+        )
+
+    @rule(data=st.data())
+    def claim(self, data: st.DataObject) -> None:
+        arguments: dict[str, Any] = {
+            "limit": data.draw(st.sampled_from([5, 1, 2, 0])),
+            "consumer": data.draw(st.sampled_from(["one", "two"])),
+            "lease_ms": data.draw(commands.durations),
+            "mailbox_id": data.draw(st.sampled_from([None, None, None, *commands.MAILBOXES])),
+            "now": data.draw(commands.nows(self.clock.now)),
+        }
+        self.step(data, lambda store, _: store.mailboxes.claim(**arguments))
+
+    @rule(data=st.data())
+    def claim_entry(self, data: st.DataObject) -> None:
+        entry_id = data.draw(self.world().known_entry_ids())
+        arguments: dict[str, Any] = {
+            "consumer": "three",
+            "lease_ms": data.draw(commands.durations),
+            "now": data.draw(commands.nows(self.clock.now)),
+        }
+        self.step(data, lambda store, _: store.mailboxes.claim_entry(entry_id, **arguments))
+
+    @rule(data=st.data())
+    def work(self, data: st.DataObject) -> None:
+        """What a worker does: hold a claim, write, send, settle."""
+        batch = data.draw(self.work_batches())
+        self.step(data, lambda store, tokens: store.commit(tokens.for_subject(batch)))
+
+    @rule(milliseconds=st.sampled_from([1, 10, 1_000, 30_000, 10**9, -1, -1_000, -60_000]))
+    def move_clock(self, milliseconds: int) -> None:
+        self.clock.now += milliseconds
+
+    @rule(data=st.data())
+    def reopen(self, data: st.DataObject) -> None:
+        """One handle is closed and opened anew, while the others stay."""
+        if self.is_lasting():
+            index = data.draw(st.integers(0, self.handles - 1))
+            self.run(self.subjects[index].close())
+            self.subjects[index] = self.opened()
+            self.compare(self.subjects[index])
+
+    @rule()
+    def restart(self) -> None:
+        """All handles are closed, and then opened."""
+        if self.is_lasting():
+            for subject in self.subjects:
+                self.run(subject.close())
+            self.subjects = [self.opened() for _ in range(self.handles)]
+        for subject in self.subjects:
+            self.compare(subject)
+
+    # --- what they are made of -----------------------------------------------------------------
+
+    def world(self) -> commands.World:
+        return self.run(read_world(self.model, self.clock.now, self.claims))
+
+    def batches(self) -> st.SearchStrategy[Batch]:
+        world = self.world()
+        one = commands.commands(world)
+        few = st.lists(one, min_size=1, max_size=1) | st.lists(one, max_size=5)
+        return st.one_of(few.map(tuple), few.map(tuple), commands.renewals(world))
+
+    @st.composite
+    def work_batches(draw: st.DrawFn, self: "History") -> Batch:  # noqa: N805
+        world = self.world()
+        entry_id, token = draw(world.known_claims())
+        claim: dict[str, Any] = {"entry_id": entry_id, "claim_token": token}
+        steps = [
+            draw(commands.appends(world)),
+            draw(commands.sends(world)),
+            draw(st.sampled_from(commands.SETTLEMENTS))(**claim),
+        ]
+        return (Hold(**claim), *draw(st.permutations(steps)))
+
+    def is_lasting(self) -> bool:
+        return self.subjects[0].capabilities.durable
+
+    def opened(self) -> Store:
+        return self.run(type(self).open_subject(self.folder, self.clock).open())
+
+    def run(self, call: Awaitable[T]) -> T:
+        async def wait() -> T:
+            return await call
+
+        return self.runner.run(wait())
+
+    def step(self, data: st.DataObject, call: Call) -> None:
+        """Make a call on the model and on one of the handles; compare what comes out and is."""
+        subject = self.subjects[data.draw(st.integers(0, self.handles - 1), label="handle")]
+        expected = self.run(outcome(call(self.model, Tokens())))
+        found = self.run(outcome(call(subject, self.tokens)))
+        self.check(found, expected)
+        self.compare(subject)
+        self.compare(self.subjects[data.draw(st.integers(0, self.handles - 1), label="reader")])
+
+    def compare(self, subject: Store) -> None:
+        """All that the subject holds is what the model holds."""
+        expected = self.run(read_everything(self.model, commands.MAILBOXES))
+        self.check(self.run(read_everything(subject, commands.MAILBOXES)), expected)
+
+    def check(self, found: Any, expected: Any) -> None:
+        """The two are the same, but for tokens."""
+        listed = list(differences(self.tokens.pair(found, expected), expected, ordered=True))
+        self.sound = not listed
+        assert listed == []
+
+
+def make_machine(open_subject: OpenSubject, handles: int = 1) -> type[History]:
+    """A state machine that holds `handles` handles on one subject against the model.
+
+    `open_subject` makes a store, not yet opened, on the folder and clock it is given; it is called
+    once for each handle, and again after one was closed, if the subject is durable.
+    """
+    fields = {"open_subject": staticmethod(open_subject), "handles": handles}
+    return type("History", (History,), fields)
+
+
+async def read_world(model: Store, now: int, claims: list[tuple[str, str]]) -> commands.World:
+    """What there is to refer to; the claims that are new are added to `claims`."""
+    entries = await all_entries(model)
+    for entry in entries:
+        if entry.claim_token is not None and (entry.entry_id, entry.claim_token) not in claims:
+            claims.append((entry.entry_id, entry.claim_token))
+    states = [await model.mailboxes.load_state(mailbox_id) for mailbox_id in commands.MAILBOXES]
+    heads = [await model.threads.load(thread_id) for thread_id in await all_thread_ids(model)]
+    return commands.World(
+        now=now,
+        entry_ids=[entry.entry_id for entry in entries],
+        claims=claims,
+        generations={state.mailbox_id: state.current_generation for state in states if state},
+        versions={head.thread.id: head.version for head in heads if head},
+    )
+
+
+async def outcome(call: Awaitable[Any]) -> Any:
+    """What a call returns, or all that its error tells, as JSON."""
+    try:
+        return plain(await call)
+    except WeftError as error:
+        return {"raises": type(error).__name__, "message": str(error), "with": vars(error)}
+
+
+def plain(result: Any) -> Any:
+    """A result as JSON."""
+    match result:
+        case Receipt():
+            return plain(result.results)
+        case Model():
+            return msgspec.json.decode(encode(result))
+        case tuple() | list():
+            return [plain(item) for item in result]
+        case _:
+            return result

@@ -1,0 +1,72 @@
+"""A store with something of everything, and each kind of write that would succeed on it."""
+
+from collections.abc import Callable
+
+import msgspec
+
+from tests.builders import entry, run, said, says, sets
+from weft import Batch, Store, Thread
+from weft.core.mailboxes import MailboxEntry
+
+MAILBOXES = ("box", "other", "mine", "third")
+
+
+class Stock(msgspec.Struct, frozen=True):
+    """What `fill` has put into a store."""
+
+    mine: MailboxEntry
+    """The only entry of the mailbox `mine`, claimed for 30 seconds."""
+    held: MailboxEntry
+    """An entry of the mailbox `box`, claimed for 30 seconds."""
+
+
+async def fill(store: Store) -> Stock:
+    """Put threads, runs and entries in every status."""
+    await store.threads.create(Thread(id="t", messages=(said("one", "m1"),), state={"n": 1}))
+    await store.threads.append("t", says("two", patches=(sets("a", 1),)))
+    await store.threads.create(Thread(id="u", resource_id="x"))
+    await store.runs.upsert(run("r", "t", created_at=1, metadata={"a": 1}))
+    await store.mailboxes.enqueue(entry("mine", "mine"))
+    await store.mailboxes.enqueue(entry("held", priority=9))
+    await store.mailboxes.enqueue(entry("queued", dedupe_key="known"))
+    await store.mailboxes.enqueue(entry("second"))
+    for key in ("dead", "done"):
+        await store.mailboxes.enqueue(entry(key, "other", updated_at=1))
+    dead = await claim(store, "dead")
+    await store.mailboxes.dead_letter(dead, error="no", now=5)
+    await store.mailboxes.ack(await claim(store, "done"), now=5)
+    await store.mailboxes.interrupt("third")
+    return Stock(await claim(store, "mine"), await claim(store, "held"))
+
+
+async def claim(store: Store, entry_id: str) -> MailboxEntry:
+    """Claim an entry that can be had."""
+    claimed = await store.mailboxes.claim_entry(entry_id, consumer="worker", lease_ms=30_000)
+    assert claimed is not None
+    return claimed
+
+
+Write = Callable[[Batch, Stock], None]
+WRITES: dict[str, Write] = {
+    "create": lambda step, _: step.threads.create(Thread(id="new", state=[1])),
+    "append": lambda step, _: step.threads.append("t", says("three", run_id="r")),
+    "append at a version": lambda step, _: step.threads.append("u", says("x"), expected=0),
+    "save": lambda step, _: step.threads.save(Thread(id="t", state="saved")),
+    "delete a thread": lambda step, _: step.threads.delete("u"),
+    "upsert": lambda step, _: step.runs.upsert(run("r", "u", status="done")),
+    "delete a run": lambda step, _: step.runs.delete("r"),
+    "send": lambda step, _: step.mailboxes.send("new box", {"a": 1}, dedupe_key="new"),
+    "enqueue": lambda step, _: step.mailboxes.enqueue(entry("new", "other")),
+    "ensure": lambda step, _: step.mailboxes.ensure("box", now=77),
+    "ack": lambda step, stock: step.mailboxes.ack(stock.held),
+    "nack": lambda step, stock: step.mailboxes.nack(stock.held, error="no"),
+    "dead letter": lambda step, stock: step.mailboxes.dead_letter(stock.held, error="no"),
+    "release": lambda step, stock: step.mailboxes.release(stock.held),
+    "extend a lease": lambda step, stock: step.mailboxes.extend_lease(stock.held, now=77),
+    "cancel": lambda step, _: step.mailboxes.cancel("queued"),
+    "supersede": lambda step, _: step.mailboxes.supersede("queued", "newer"),
+    "cancel pending": lambda step, _: step.mailboxes.cancel_pending("box"),
+    "interrupt": lambda step, _: step.mailboxes.interrupt("box"),
+    "requeue": lambda step, _: step.mailboxes.requeue("dead"),
+    "purge": lambda step, _: step.mailboxes.purge(100),
+}

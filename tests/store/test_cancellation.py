@@ -1,0 +1,161 @@
+"""Cancellation: a cancelled caller leaves its write done or not done, and the store usable."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.builders import entry, run, says, texts
+from tests.clocks import ManualClock
+from tests.documents import all_entries
+from weft import Store, Thread, open_store
+
+TURNS = (0, 1, 2, 3, 4, 6, 10, 20, 50, 100, 200, 500, 1_000)
+"""After how many turns of the event loop a caller is cancelled: from not begun to long done."""
+
+
+async def cancel_after(turns: int, call: Awaitable[Any]) -> bool:
+    """Cancel a call after so many turns, and wait for its end; whether it had ended before."""
+    task = asyncio.ensure_future(call)
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    ended = task.done()
+    task.cancel()
+    await asyncio.wait([task])
+    assert task.cancelled() is not ended
+    return ended
+
+
+async def commit_step(store: Store, number: int) -> None:
+    async with store.batch() as step:
+        step.threads.append("t", says(f"m{number}"))
+        step.runs.upsert(run(f"r{number}"))
+        step.mailboxes.send("box", number, dedupe_key=f"k{number}")
+
+
+async def parts_done(store: Store, number: int) -> set[bool]:
+    """Which parts of `commit_step` are there: one value, if it is whole or absent."""
+    return {
+        f"m{number}" in await texts(store, "t"),
+        await store.runs.load(f"r{number}") is not None,
+        any(each.dedupe_key == f"k{number}" for each in await all_entries(store)),
+    }
+
+
+async def test_a_cancelled_commit_is_whole_or_absent_and_the_next_one_works(store: Store) -> None:
+    await store.threads.create(Thread(id="t"))
+    outcomes = set()
+    for turns in TURNS:
+        ended = await cancel_after(turns, commit_step(store, turns))
+        done = await parts_done(store, turns)
+        assert len(done) == 1, turns
+        assert not ended or done == {True}, turns
+        outcomes |= done
+    await commit_step(store, -1)
+    assert await parts_done(store, -1) == {True}
+    assert outcomes == {False, True}
+
+
+async def test_what_a_cancelled_commit_did_is_still_so_after_reopening(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    async with open_store(tmp_path, clock=clock) as store:
+        await store.threads.create(Thread(id="t"))
+        for turns in TURNS:
+            await cancel_after(turns, commit_step(store, turns))
+        before = [await parts_done(store, turns) for turns in TURNS]
+    async with open_store(tmp_path, clock=clock) as store:
+        assert [await parts_done(store, turns) for turns in TURNS] == before
+    assert {True} in before
+
+
+async def test_a_cancelled_claim_is_held_or_not_and_can_be_had_when_its_lease_ran_out(
+    store: Store, clock: ManualClock
+) -> None:
+    for turns in TURNS:
+        await store.mailboxes.enqueue(entry(f"e{turns}", f"box {turns}"))
+        call = store.mailboxes.claim(consumer="gone", lease_ms=100, mailbox_id=f"box {turns}")
+        ended = await cancel_after(turns, call)
+        found = await store.mailboxes.load(f"e{turns}")
+        assert found is not None
+        assert (found.status, found.claimed_by) in (("queued", None), ("claimed", "gone"))
+        assert not ended or found.status == "claimed"
+        clock.now += 100
+        (again,) = await store.mailboxes.claim(consumer="next", mailbox_id=f"box {turns}")
+        assert again.attempt_count == found.attempt_count + 1
+
+
+READS: dict[str, Callable[[Store], Awaitable[Any]]] = {
+    "load a thread": lambda store: store.threads.load("t"),
+    "messages": lambda store: store.threads.messages("t"),
+    "list threads": lambda store: store.threads.list(),
+    "deltas": lambda store: store.threads.deltas("t", 0),
+    "list runs": lambda store: store.runs.list(),
+    "list entries": lambda store: store.mailboxes.list(),
+    "stats": lambda store: store.mailboxes.stats(),
+    "wait": lambda store: store.mailboxes.wait(30_000),
+}
+
+
+@pytest.mark.parametrize("read", READS.values(), ids=READS)
+async def test_a_cancelled_read_leaves_the_store_usable(
+    store: Store, read: Callable[[Store], Awaitable[Any]]
+) -> None:
+    await store.threads.create(Thread(id="t"))
+    for turns in TURNS:
+        await cancel_after(turns, read(store))
+        await store.threads.append("t", says(str(turns)))
+    assert await texts(store, "t") == [str(turns) for turns in TURNS]
+
+
+@pytest.mark.parametrize("turns", TURNS)
+async def test_those_who_were_committed_with_a_cancelled_one_are_not_touched(
+    store: Store, turns: int
+) -> None:
+    await store.threads.create(Thread(id="t"))
+    tasks = [asyncio.ensure_future(commit_step(store, number)) for number in range(10)]
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    for task in tasks[::2]:
+        task.cancel()
+    outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    assert outcomes[1::2] == [None] * 5
+    for number, outcome in enumerate(outcomes):
+        done = await parts_done(store, number)
+        assert len(done) == 1
+        assert outcome is not None or done == {True}
+
+
+async def test_a_timeout_around_a_commit_is_a_cancellation(store: Store) -> None:
+    await store.threads.create(Thread(id="t"))
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0):
+            await asyncio.sleep(0)
+            await commit_step(store, 1)
+    assert len(await parts_done(store, 1)) == 1
+    await commit_step(store, 2)
+    assert await parts_done(store, 2) == {True}
+
+
+async def test_a_batch_cancelled_inside_its_block_writes_nothing(store: Store) -> None:
+    async def work() -> None:
+        async with store.batch() as step:
+            step.threads.create(Thread(id="t"))
+            await asyncio.sleep(60)
+
+    assert not await cancel_after(5, work())
+    assert await store.threads.load("t") is None
+
+
+@pytest.mark.parametrize("turns", TURNS)
+async def test_a_store_whose_closing_was_cancelled_is_opened_by_another_handle(
+    tmp_path: Path, turns: int
+) -> None:
+    store = await open_store(tmp_path).open()
+    await store.threads.create(Thread(id="t"))
+    await cancel_after(turns, store.close())
+    async with open_store(tmp_path) as another:
+        assert (await another.threads.append("t", says("x"))).version == 1
+    await store.close()

@@ -1,0 +1,151 @@
+"""Nothing is shared: what a caller changes, before or after, changes nothing in the store."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.builders import entry, run, said, sets, tracked
+from tests.documents import read_everything
+from tests.store.stock import MAILBOXES, WRITES, claim, fill
+from weft import Message, Store, Thread, ThreadChangeSet, ThreadMetadata, ToolCall
+from weft.core.patches import Append
+
+
+def spoil(value: Any) -> int:
+    """Change every list and dict inside a value; how many there were."""
+    match value:
+        case msgspec.Struct():
+            return sum(spoil(getattr(value, name)) for name in value.__struct_fields__)
+        case dict():
+            count = sum(spoil(item) for item in value.values())
+            value["spoiled"] = True
+            return count + 1
+        case list():
+            count = sum(spoil(item) for item in value)
+            value.append("spoiled")
+            return count + 1
+        case tuple():
+            return sum(spoil(item) for item in value)
+        case _:
+            return 0
+
+
+def rich_message() -> Message:
+    call = ToolCall(id="c", name="n", arguments={"list": [1]}, extra={"later": []})
+    return said("x", tool_calls=(call,), extra={"later": {"a": []}})
+
+
+def rich_thread() -> Thread:
+    return Thread(
+        id="rich",
+        state={"list": [1, {"a": []}]},
+        messages=(rich_message(), Message(role="user", content=[{"type": "text"}])),
+        patches=(sets("a", [1]), tracked(Append(path=("a",), value={"b": []}))),
+        metadata=ThreadMetadata(extra={"later": []}),
+        extra={"later": {"a": []}},
+    )
+
+
+def rich_changes(**fields: Any) -> ThreadChangeSet:
+    return ThreadChangeSet(
+        messages=(rich_message(),),
+        patches=(sets("b", {"c": []}),),
+        actions=({"kind": []},),
+        snapshot={"s": [1]},
+        extra={"later": []},
+        **fields,
+    )
+
+
+GIVEN: dict[str, tuple[str, Any]] = {
+    "create": ("threads", rich_thread()),
+    "save": ("threads", rich_thread()),
+    "append": ("threads", rich_changes()),
+    "upsert": ("runs", run("rich", metadata={"a": [1]}, extra={"later": []})),
+    "enqueue": ("mailboxes", entry("rich", payload={"a": [1]}, extra={"later": []})),
+    "send": ("mailboxes", {"a": [1]}),
+}
+
+
+@pytest.mark.parametrize("method", GIVEN)
+async def test_what_was_given_can_be_changed_afterwards(store: Store, method: str) -> None:
+    await fill(store)
+    part, value = GIVEN[method]
+    places = {"append": ("t",), "send": ("box",)}.get(method, ())
+    value = msgspec.json.decode(msgspec.json.encode(value)) if method == "send" else value
+    await getattr(getattr(store, part), method)(*places, value)
+    before = await read_everything(store, MAILBOXES)
+    assert spoil(value) > 1
+    assert await read_everything(store, MAILBOXES) == before
+
+
+@pytest.mark.parametrize("name", WRITES)
+async def test_what_a_write_returns_can_be_changed(store: Store, name: str) -> None:
+    stock = await fill(store)
+    async with store.batch() as step:
+        WRITES[name](step, stock)
+    before = await read_everything(store, MAILBOXES)
+    assert step.receipt is not None
+    spoil(step.receipt)
+    spoil(stock)
+    assert await read_everything(store, MAILBOXES) == before
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["new", "duplicate"])
+async def test_what_send_returns_can_be_changed(store: Store, again: bool) -> None:
+    if again:
+        await store.mailboxes.send("box", {"a": [1]}, dedupe_key="k")
+    sent = await store.mailboxes.send("box", {"a": [1]}, dedupe_key="k")
+    assert spoil(sent) > 2
+    found = await store.mailboxes.load(sent.entry_id)
+    assert found is not None
+    assert found.payload == {"a": [1]}
+
+
+async def test_what_is_read_can_be_changed(store: Store) -> None:
+    await store.threads.create(rich_thread())
+    await store.threads.append("rich", rich_changes())
+    await store.runs.upsert(run("r", "rich", metadata={"a": [1]}))
+    await store.mailboxes.enqueue(entry("e", payload={"a": [1]}))
+    await store.mailboxes.enqueue(entry("f", payload={"a": [1]}))
+    held = await claim(store, "f")
+    before = await read_everything(store, MAILBOXES)
+    for read in (
+        await store.threads.load("rich"),
+        await store.threads.messages("rich"),
+        await store.threads.deltas("rich", 0),
+        await store.runs.load("r"),
+        await store.runs.list(),
+        await store.runs.active("rich"),
+        await store.mailboxes.load("e"),
+        await store.mailboxes.list(),
+        held,
+    ):
+        assert spoil(read) > 1
+        assert await read_everything(store, MAILBOXES) == before
+
+
+async def test_what_an_ended_entry_s_return_is_changed_to_stays_out(store: Store) -> None:
+    await store.mailboxes.enqueue(entry("e", payload={"a": [1]}))
+    for found in (
+        await store.mailboxes.cancel("e"),
+        await store.mailboxes.cancel("e"),
+        await store.mailboxes.supersede("e", "newer"),
+        await store.mailboxes.requeue("e"),
+    ):
+        assert spoil(found) > 1
+    kept = await store.mailboxes.load("e")
+    assert kept is not None
+    assert kept.payload == {"a": [1]}
+
+
+async def test_one_value_given_twice_is_two_in_the_store(store: Store) -> None:
+    shared: dict[str, Any] = {"a": [1]}
+    await store.threads.create(Thread(id="t", state=shared))
+    await store.threads.create(Thread(id="u", state=shared))
+    head = await store.threads.load("t")
+    assert spoil(head) > 2
+    other = await store.threads.load("u")
+    assert other is not None
+    assert other.thread.state == {"a": [1]}

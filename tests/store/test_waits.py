@@ -1,0 +1,161 @@
+"""Waiting: it ends when there may be something to claim, and not long after its time."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.builders import claim_one, entry
+from tests.clocks import ManualClock
+from weft import Store, StoreClosed, open_store
+
+LONG = 30_000
+"""Milliseconds that no test waits for."""
+
+
+@asynccontextmanager
+async def waiting(
+    store: Store, mailbox_id: str | None = None
+) -> AsyncIterator["asyncio.Task[None]"]:
+    """A wait that is under way; it must have ended soon after the block."""
+    task = asyncio.create_task(store.mailboxes.wait(LONG, mailbox_id=mailbox_id))
+    try:
+        await store.mailboxes.stats()  # the wait has begun before this comes back
+        yield task
+        await asyncio.wait_for(asyncio.shield(task), 5)
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def returns_at_once(store: Store, mailbox_id: str | None = None) -> bool:
+    start = time.monotonic()
+    await store.mailboxes.wait(LONG, mailbox_id=mailbox_id)
+    return time.monotonic() - start < 5
+
+
+async def takes_its_time(store: Store, mailbox_id: str | None = None) -> bool:
+    start = time.monotonic()
+    await store.mailboxes.wait(60, mailbox_id=mailbox_id)
+    return 0.05 <= time.monotonic() - start < 5
+
+
+async def test_wait_returns_at_once_when_something_is_due(store: Store) -> None:
+    await store.mailboxes.send("box", None)
+    assert await returns_at_once(store)
+    assert await returns_at_once(store, "box")
+
+
+async def test_wait_takes_its_time_when_there_is_nothing(store: Store) -> None:
+    assert await takes_its_time(store)
+
+
+@pytest.mark.parametrize("timeout_ms", [0, -5])
+async def test_a_wait_of_no_time_returns(store: Store, timeout_ms: int) -> None:
+    start = time.monotonic()
+    await store.mailboxes.wait(timeout_ms)
+    assert time.monotonic() - start < 1
+
+
+async def test_wait_takes_its_time_when_all_is_held_ended_or_elsewhere(store: Store) -> None:
+    await store.mailboxes.enqueue(entry("held"))
+    await store.mailboxes.enqueue(entry("behind it"))
+    await store.mailboxes.enqueue(entry("ended", "other"))
+    await store.mailboxes.cancel("ended")
+    await store.mailboxes.claim_entry("held", consumer="w")
+    assert await takes_its_time(store)
+    await store.mailboxes.send("elsewhere", None)
+    assert await takes_its_time(store, "box")
+    assert await takes_its_time(store, "other")
+    assert await returns_at_once(store)
+
+
+async def test_wait_ends_when_something_is_sent(store: Store) -> None:
+    async with waiting(store) as wait:
+        assert not wait.done()
+        await store.mailboxes.send("box", None)
+    assert wait.done()
+
+
+async def test_a_wait_on_a_mailbox_ends_when_something_is_sent_there(store: Store) -> None:
+    async with waiting(store, "box") as wait:
+        await store.mailboxes.send("other", None)
+        await store.mailboxes.send("box", None)
+    assert wait.done()
+
+
+async def test_every_wait_ends_when_something_is_sent(store: Store) -> None:
+    async with waiting(store) as one, waiting(store, "box") as other:
+        await store.mailboxes.send("box", None)
+    assert one.done()
+    assert other.done()
+
+
+async def test_wait_ends_when_something_falls_due(store: Store, clock: ManualClock) -> None:
+    await store.mailboxes.send("box", None, delay_ms=20)
+    async with waiting(store) as wait:
+        clock.now += 20
+    assert wait.done()
+
+
+async def test_wait_ends_when_a_lease_runs_out(store: Store, clock: ManualClock) -> None:
+    await store.mailboxes.enqueue(entry("e"))
+    await claim_one(store, lease_ms=20)
+    async with waiting(store) as wait:
+        clock.now += 20
+    assert wait.done()
+
+
+@pytest.mark.parametrize("how", ["nack", "release", "ack", "cancel", "requeue", "interrupt"])
+async def test_wait_ends_when_a_mailbox_is_free_again(store: Store, how: str) -> None:
+    await store.mailboxes.enqueue(entry("e"))
+    claimed = await claim_one(store)
+    if how == "requeue":
+        await store.mailboxes.dead_letter(claimed)
+    elif how in ("ack", "cancel"):
+        await store.mailboxes.enqueue(entry("behind it"))
+    async with waiting(store) as wait:
+        match how:
+            case "nack":
+                await store.mailboxes.nack(claimed)
+            case "release":
+                await store.mailboxes.release(claimed)
+            case "ack":
+                await store.mailboxes.ack(claimed)
+            case "cancel":
+                await store.mailboxes.cancel("e")
+            case "requeue":
+                await store.mailboxes.requeue("e")
+            case _:
+                async with store.batch() as step:
+                    step.mailboxes.interrupt("box")
+                    step.mailboxes.send("box", None)
+    assert wait.done()
+
+
+async def test_wait_ends_when_another_handle_sends(tmp_path: Path) -> None:
+    async with open_store(tmp_path) as one, open_store(tmp_path) as other:
+        async with waiting(one) as wait:
+            await other.mailboxes.send("box", None)
+        assert wait.done()
+
+
+async def test_a_wait_that_is_cancelled_leaves_the_store_usable(store: Store) -> None:
+    wait = asyncio.create_task(store.mailboxes.wait(LONG))
+    await store.mailboxes.stats()
+    wait.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await wait
+    await store.mailboxes.send("box", None)
+    assert await returns_at_once(store)
+
+
+async def test_a_wait_ends_when_the_store_is_closed(store: Store) -> None:
+    wait = asyncio.create_task(store.mailboxes.wait(LONG))
+    await store.mailboxes.stats()
+    await store.close()
+    with pytest.raises(StoreClosed):
+        await asyncio.wait_for(wait, 5)
