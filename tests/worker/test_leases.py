@@ -102,7 +102,7 @@ async def test_an_interrupt_cancels_the_handler_and_it_can_write_nothing(
             except ClaimConflict as error:
                 refused.append(error)
 
-    async with running(Worker(store, handler, lease_ms=120, on_event=recorder)):
+    async with running(Worker(store, handler, lease_ms=1200, on_event=recorder)):
         await recorder.wait_for(Claimed)
         await store.mailboxes.interrupt("m")
         await store.mailboxes.send("m", 2)
@@ -136,7 +136,7 @@ async def test_a_cancelled_entry_cancels_its_handler(
     store: Store, recorder: Recorder, long: Long
 ) -> None:
     sent = await store.mailboxes.send("m", 1)
-    async with running(Worker(store, long, lease_ms=90, on_event=recorder)):
+    async with running(Worker(store, long, lease_ms=1200, on_event=recorder)):
         await recorder.wait_for(Claimed)
         await store.mailboxes.cancel(sent.entry_id)
         [event] = await recorder.wait_for(Interrupted)
@@ -262,7 +262,7 @@ async def test_a_lost_lease_raises_the_flag_for_a_thread_and_keeps_its_slot(
         except ClaimConflict as error:
             refused.append(error)
 
-    worker = Worker(store, handler, concurrency=1, lease_ms=90, on_event=recorder)
+    worker = Worker(store, handler, concurrency=1, lease_ms=1200, on_event=recorder)
     async with running(worker):
         await recorder.wait_for(Claimed)
         await store.mailboxes.interrupt("m")
@@ -287,7 +287,7 @@ async def test_a_handler_that_resists_its_cancellation_settles_nothing(
         except asyncio.CancelledError:
             return
 
-    async with running(Worker(store, handler, lease_ms=60, on_event=recorder)):
+    async with running(Worker(store, handler, lease_ms=1200, on_event=recorder)):
         await recorder.wait_for(Claimed)
         await store.mailboxes.interrupt("m")
         await recorder.wait_for(Interrupted)
