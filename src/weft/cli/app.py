@@ -9,6 +9,7 @@ import click
 import weft
 from weft.cli.completion import completion
 from weft.cli.demo.command import demo
+from weft.cli.doctor import doctor
 from weft.cli.examples import ExampleGroup
 from weft.cli.exporting import export_command
 from weft.cli.failure import INTERRUPTED, failure_of
@@ -61,7 +62,7 @@ def app() -> None:
     """Keep what AI agents must not lose: their threads, runs and mailboxes."""
 
 
-for _command in (demo, import_command, export_command, send, work, completion):
+for _command in (demo, import_command, export_command, send, work, doctor, completion):
     app.add_command(_command)
 for _group in (threads, runs, mailboxes):
     app.add_command(_group)

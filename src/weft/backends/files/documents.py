@@ -68,6 +68,10 @@ class Documents:
         """Where a thread's deltas are kept."""
         return os.path.join(self._deltas, thread_id + ".jsonl")
 
+    def folder(self, table: TableName) -> str:
+        """Where a table's documents lie."""
+        return self._folders[table]
+
     def path(self, table: TableName, key: str) -> str:
         """The path of a document."""
         return f"{self._folders[table]}{os.sep}{key}{_SUFFIX}"

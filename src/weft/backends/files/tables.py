@@ -14,6 +14,7 @@ from weft.backends.memory.tables import Row, StoredThread, TableName, Tables
 from weft.core.mailboxes import TERMINAL, ClaimRequest, EntryStatus, MailboxEntry, MailboxState
 from weft.core.runs import RunRecord
 from weft.core.threads import ThreadDelta
+from weft.errors import CorruptRecord
 
 
 class FileTables(Tables):
@@ -152,8 +153,8 @@ class FileTables(Tables):
         if stored is not None:
             thread = stored.head.thread
             return Labels(thread.resource_id, thread.parent_thread_id)
-        data = self._documents.read("threads", key)
         try:
+            data = self._documents.read("threads", key)
             return None if data is None else msgspec.json.decode(data, type=Labels)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, CorruptRecord):
             return None

@@ -1,0 +1,134 @@
+"""A file that cannot be read hurts only itself, is reported, and moved only when asked."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import weft
+from weft import CorruptRecord, Message, RunRecord, StoreUnavailable, Thread, ThreadChangeSet
+from weft.backends.files.doctor import examine, move_aside
+
+
+async def fill(folder: Path) -> None:
+    async with weft.open_store(folder) as store:
+        for key in ("a", "b"):
+            await store.threads.create(Thread(id=key, resource_id="owner"))
+            await store.runs.upsert(RunRecord(run_id=key, thread_id=key))
+            await store.mailboxes.send(key, 1, dedupe_key=key)
+
+
+def link(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("/etc/hostname")
+
+
+DAMAGE: dict[str, Callable[[Path], object]] = {
+    "empty": lambda path: path.write_bytes(b""),
+    "torn": lambda path: path.write_bytes(path.read_bytes()[:-9]),
+    "not JSON": lambda path: path.write_bytes(b"\xff\xfe"),
+    "another type": lambda path: path.write_bytes(b"[1]"),
+    "another's": lambda path: path.write_bytes(path.read_bytes().replace(b'"a"', b'"z"')),
+    "a link": link,
+}
+each_damage = pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+
+
+@each_damage
+async def test_a_damaged_thread_hurts_only_itself(
+    tmp_path: Path, damage: Callable[[Path], object]
+) -> None:
+    await fill(tmp_path)
+    damage(tmp_path / "a.json")
+    async with weft.open_store(tmp_path) as store:
+        with pytest.raises(CorruptRecord, match=r"a\.json"):
+            await store.threads.load("a")
+        with pytest.raises(CorruptRecord, match=r"a\.json"):
+            await store.threads.append("a", ThreadChangeSet(messages=(Message.user("x"),)))
+        assert (await store.threads.list()).items == ("a", "b")
+        assert (await store.threads.list(resource_id="owner")).total >= 1
+        assert await store.threads.load("b") is not None
+        await store.threads.append("b", ThreadChangeSet())
+
+
+@each_damage
+@pytest.mark.parametrize(("folder", "noun"), [("_runs", "runs"), ("_mailbox", "mailboxes")])
+async def test_a_damaged_run_or_entry_hurts_only_itself(
+    tmp_path: Path, damage: Callable[[Path], object], folder: str, noun: str
+) -> None:
+    await fill(tmp_path)
+    path = min((tmp_path / folder).iterdir())
+    data = (
+        path.read_bytes().replace(path.stem.encode(), b"z")
+        if damage is DAMAGE["another's"]
+        else b""
+    )
+    path.write_bytes(data) if data else damage(path)
+    async with weft.open_store(tmp_path) as store:
+        part = getattr(store, noun)
+        with pytest.raises(CorruptRecord, match=path.name):
+            await part.load(path.stem)
+        assert (await part.list()).total == 1
+        [entry] = await store.mailboxes.claim(limit=1, consumer="w")
+        await store.mailboxes.ack(entry)
+
+
+async def test_the_doctor_names_what_cannot_be_read_and_moves_it_when_asked(tmp_path: Path) -> None:
+    await fill(tmp_path)
+    (tmp_path / "a.json").write_bytes(b"{")
+    link(tmp_path / "_runs" / "b.json")
+    (tmp_path / "_mailbox" / "CON.json").write_bytes(b"{}")
+    report = examine(tmp_path)
+    assert report.documents == 9
+    named = {finding.path for finding in report.findings}
+    assert named == {
+        "a.json",
+        os.path.join("_runs", "b.json"),
+        os.path.join("_mailbox", "CON.json"),
+    }
+    assert (tmp_path / "a.json").exists()
+    moved = move_aside(tmp_path, report)
+    assert all((tmp_path / path).is_symlink() or (tmp_path / path).exists() for path in moved)
+    assert examine(tmp_path).findings == ()
+    async with weft.open_store(tmp_path) as store:
+        assert await store.threads.load("a") is None
+
+
+async def test_nothing_is_moved_while_the_store_is_open(tmp_path: Path) -> None:
+    await fill(tmp_path)
+    (tmp_path / "a.json").write_bytes(b"{")
+    async with weft.open_store(tmp_path):
+        report = examine(tmp_path)
+        with pytest.raises(StoreUnavailable, match="has it open"):
+            move_aside(tmp_path, report)
+    assert (tmp_path / "a.json").exists()
+
+
+async def test_unknown_fields_survive_appends_and_claims(tmp_path: Path) -> None:
+    await fill(tmp_path)
+    thread = tmp_path / "a.json"
+    thread.write_bytes(thread.read_bytes().replace(b'"id"', b'"future": {"x": [1]}, "id"', 1))
+    entry = min((tmp_path / "_mailbox").iterdir())
+    entry.write_bytes(entry.read_bytes().replace(b'"payload"', b'"trace": "t", "payload"', 1))
+    async with weft.open_store(tmp_path) as store:
+        await store.threads.append("a", ThreadChangeSet(messages=(Message.user("x"),)))
+        for claimed in await store.mailboxes.claim(limit=2, consumer="w"):
+            await store.mailboxes.ack(claimed)
+    assert b'"future": {\n    "x": [\n      1\n    ]\n  }' in thread.read_bytes()
+    assert b'"trace": "t"' in entry.read_bytes()
+
+
+async def test_ids_that_differ_in_case_never_overwrite_each_other_where_case_is_folded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("weft.backends.files.documents.Documents.folds_case", lambda self: True)
+    async with weft.open_store(tmp_path) as store:
+        await store.threads.create(Thread(id="Straße"))
+        await store.mailboxes.send("box", 1)
+        for taken in ("STRASSE", "straße"):
+            with pytest.raises(weft.AlreadyExists, match="cannot tell it from"):
+                await store.threads.create(Thread(id=taken))
+        await store.threads.append("Straße", ThreadChangeSet())
+        await store.threads.delete("Straße")
+        await store.threads.create(Thread(id="STRASSE"))
