@@ -17,7 +17,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 # pyright runs from its wheel; without this it may ask a registry for news of itself.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS = 1
 
-.PHONY: help setup demo test check format soak lock clean
+.PHONY: help setup demo test check format soak bench lock clean
 
 help:  ## List the targets
 	@echo "make TARGET [ARGS=...] [PYTHON=python3.12]"
@@ -60,6 +60,9 @@ soak: $(STAMP)  ## Run the long tests (random crashes, long histories), an hour 
 	$(PY) -m pytest -m soak --timeout 3600 $(ARGS)
 
 # The one target that does not need what it makes: uv is installed apart, so a broken lock can be remade.
+bench: $(STAMP)  ## Measure the files backend beside the same syncs by hand; ARGS="--quick"
+	@$(PY) -m benchmarks $(ARGS)
+
 lock:  ## Bring requirements-dev.lock up to date; ARGS=--upgrade takes the newest versions
 	@echo "==> lock: $(LOCK)"
 	@test -x $(PY) || $(PYTHON) -m venv $(VENV)

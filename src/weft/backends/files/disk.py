@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from itertools import count
 from typing import TypeAlias
 
+from weft.backends.files.exchange import exchange
+
 Bytes: TypeAlias = bytes | bytearray | memoryview
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _PLAIN = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
@@ -65,7 +67,10 @@ class Disk:
                     os.fsync(descriptor)
             finally:
                 os.close(descriptor)
-            os.replace(temporary, path)
+            if exchange(temporary, path):
+                os.unlink(temporary)
+            else:
+                os.replace(temporary, path)
         except BaseException:
             self.remove(temporary)
             raise

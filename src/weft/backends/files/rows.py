@@ -90,6 +90,16 @@ class Rows(MutableMapping[str, Row], Generic[Row]):
             if self._known.get(key, ...) is None:
                 del self._known[key]
 
+    def check_place(self, key: str) -> None:
+        """See that nothing stands in the place of a document that is to be made.
+
+        Raises:
+            CorruptRecord: a folder does, or what another program has put there meanwhile.
+        """
+        if key not in self._known and self._documents.exists(self._table, key):
+            reason = "something else stands there, which was no document when the store was opened"
+            raise CorruptRecord(self._documents.where(self._table, key), reason)
+
     def check_free(self, key: str) -> None:
         """Refuse a new id that the file system would take for another one's.
 

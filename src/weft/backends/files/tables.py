@@ -45,8 +45,11 @@ class FileTables(Tables):
 
     def put(self, table: TableName, key: str, row: Row | None) -> None:
         """Let `row` stand at `key`, if the file system can tell the two apart."""
-        if self._folds_case and row is not None:
-            self.rows(table).check_free(key)
+        rows = self.rows(table)
+        if row is not None and key not in rows:
+            rows.check_place(key)
+            if self._folds_case:
+                rows.check_free(key)
         super().put(table, key, row)
 
     def replace(self, table: TableName, key: str, before: Row | None, after: Row | None) -> None:

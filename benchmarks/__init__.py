@@ -1,0 +1,1 @@
+"""How fast Weft is, beside the same syncs done by hand, in one run."""
