@@ -101,6 +101,8 @@ class RecordingDisk(Disk):
         super().place(path, parts, by, sync=sync)
 
         def step(image: Image) -> None:
+            if path in image.names:  # its file is written over for another document
+                image.names[path].sure, image.names[path].writes = b"another's", []
             content = Content(data if sync else None)
             if not sync:
                 content.writes.append((0, data))

@@ -1,13 +1,12 @@
 """Every touch of the file system, in one place, so that tests can put a failing disk here."""
 
 import os
-import secrets
 import stat
 from collections.abc import Iterator, Sequence
-from itertools import count
 from typing import TypeAlias
 
 from weft.backends.files.exchange import exchange
+from weft.backends.files.spares import Spares
 
 Bytes: TypeAlias = bytes | bytearray | memoryview
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
@@ -19,8 +18,7 @@ class Disk:
     """The real file system. Links are never followed at the last step of a path."""
 
     def __init__(self) -> None:
-        self._prefix = secrets.token_hex(8)
-        self._counter = count()
+        self._spares = Spares()
 
     def make_folder(self, path: str) -> None:
         """See that there is a folder, and that it is no link to one elsewhere."""
@@ -58,22 +56,26 @@ class Disk:
 
         Other processes see it whole or not at all; it survives a power failure only with `sync`.
         """
-        temporary = f"{by}{os.sep}{self._prefix}-{next(self._counter)}.tmp"
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _PLAIN, 0o666)
+        descriptor, temporary = self._spares.open(by)
         try:
             try:
                 _write_all(descriptor, parts)
+                os.ftruncate(descriptor, sum(map(len, parts)))
                 if sync:
                     os.fsync(descriptor)
             finally:
                 os.close(descriptor)
             if exchange(temporary, path):
-                os.unlink(temporary)
+                self._spares.keep(temporary)
             else:
                 os.replace(temporary, path)
         except BaseException:
             self.remove(temporary)
             raise
+
+    def remove_spares(self) -> None:
+        """Remove the temporary files that are kept to be written over."""
+        self._spares.remove()
 
     def append(self, path: str, data: bytes) -> None:
         """Add to the end of a file that may be lost: it is not synced."""

@@ -116,6 +116,7 @@ class Engine:
                         numbers = find_journals(self._disk, self._documents)
                         checkpoint(self._disk, self._documents, numbers, sync=self._sync)
                     self._presence.close()
+                    self._disk.remove_spares()
             finally:
                 self._lock.close()
 

@@ -69,15 +69,18 @@ class MailboxIndex:
         chosen: dict[str, MailboxEntry] = {}
         while len(chosen) < request.limit and self._heads:
             order, mailbox_id = heappop(self._heads)
-            head = None if mailbox_id in chosen else self._head(mailbox_id)
+            if self._offered.get(mailbox_id) != order:
+                continue
+            del self._offered[mailbox_id]
+            head = self._head(mailbox_id)
             if head is None:
                 continue
             if claim_order(head) == order:
                 chosen[mailbox_id] = head
             else:
-                heappush(self._heads, (claim_order(head), mailbox_id))
-        for mailbox_id, entry in chosen.items():  # whoever asked may not take them
-            heappush(self._heads, (claim_order(entry), mailbox_id))
+                self._offer(mailbox_id)
+        for mailbox_id in chosen:  # whoever asked may not take them
+            self._offer(mailbox_id)
         return list(chosen.values())
 
     def next_due(self, now: int, mailbox_id: str | None) -> int | None:
@@ -117,6 +120,7 @@ class MailboxIndex:
     def _build(self) -> None:
         self._claimable: dict[str, list[_Order]] = {}
         self._heads: list[tuple[_Order, str]] = []
+        self._offered: dict[str, _Order] = {}
         self._later: list[tuple[int, str]] = []
         self._leases: list[tuple[int, str]] = []
         self._pushed = 0
@@ -138,10 +142,14 @@ class MailboxIndex:
             heappush(self._leases, (due_time(entry), entry.entry_id))
 
     def _offer(self, mailbox_id: str) -> None:
-        """Let a mailbox's head stand among the heads."""
+        """See that a mailbox stands among the heads, in its head's place or an earlier one."""
         head = self._head(mailbox_id)
-        if head is not None:
-            heappush(self._heads, (claim_order(head), mailbox_id))
+        if head is None:
+            return
+        order, offered = claim_order(head), self._offered.get(mailbox_id)
+        if offered is None or order < offered:
+            self._offered[mailbox_id] = order
+            heappush(self._heads, (order, mailbox_id))
 
     def _head(self, mailbox_id: str) -> MailboxEntry | None:
         """The mailbox's best claimable entry; None if there is none, or somebody holds a lease."""
