@@ -75,7 +75,14 @@ class FilesBackend:
 
     async def open(self) -> None:
         """Open the folder, finish what a crash has left, and start the engine's thread."""
-        await asyncio.to_thread(self._engine.open)
+        opening = asyncio.ensure_future(asyncio.to_thread(self._engine.open))
+        try:
+            await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            await asyncio.wait([opening])
+            if opening.exception() is None:
+                await asyncio.to_thread(self._engine.close)
+            raise
         self._thread = threading.Thread(target=self._work, name="weft-files", daemon=True)
         self._thread.start()
 

@@ -131,7 +131,8 @@ class Engine:
                 self._catch_up()
                 written = self._write(writes)
                 return written + [self._attempt(partial(read, self._tables)) for read in reads]
-        except WeftError as error:
+        except Exception as error:  # handed to all who asked: the engine's thread must go on
+            self._forget_all()
             return [Failure(error)] * (len(writes) + len(reads))
 
     def _write(self, writes: Sequence[Write]) -> list[Any]:

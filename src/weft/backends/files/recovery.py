@@ -80,6 +80,7 @@ class Replay:
     def __init__(self, documents: Documents) -> None:
         self._documents = documents
         self._final: dict[tuple[TableName, str], bytes | ThreadHead | None] = {}
+        self._removed: set[str] = set()
 
     def add(self, effect: Effect) -> None:
         """The next effect, in the order of the journals."""
@@ -89,6 +90,7 @@ class Replay:
                 self._final[key] = bytes(document)
             case Remove():
                 self._final[key] = None
+                self._removed.add(effect.key)
             case Append(deltas=deltas):
                 self._final[key] = self._append(effect.key, deltas)
 
@@ -98,11 +100,12 @@ class Replay:
             if final is None:
                 self._documents.remove(table, key)
                 continue
-            data = (
-                b"".join(ThreadDocument(final).parts()) if isinstance(final, ThreadHead) else final
-            )
-            if not self._is_there(table, key, data):
-                self._documents.place(table, key, [data])
+            data = _bytes_of(final)
+            if self._is_there(table, key, data):
+                continue
+            if table == "threads" and key not in self._removed and self._is_newer(key, data):
+                continue
+            self._documents.place(table, key, [data])
 
     def _append(self, key: str, deltas: tuple[msgspec.Raw, ...]) -> ThreadHead:
         head = self._head(key)
@@ -127,3 +130,18 @@ class Replay:
             return self._documents.read(table, key) == data
         except CorruptRecord:
             return False
+
+    def _is_newer(self, key: str, data: bytes) -> bool:
+        """Whether another program has gone on with the thread since the crash."""
+        where = self._documents.where("threads", key)
+        try:
+            found = self._documents.read("threads", key)
+            if found is None:
+                return False
+            return read_thread(key, found, where).version > read_thread(key, data, where).version
+        except CorruptRecord:
+            return False
+
+
+def _bytes_of(final: bytes | ThreadHead) -> bytes:
+    return b"".join(ThreadDocument(final).parts()) if isinstance(final, ThreadHead) else final

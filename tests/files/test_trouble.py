@@ -1,0 +1,163 @@
+"""A disk that refuses, and other programs that write into the folder."""
+
+import asyncio
+import errno
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+import weft
+from weft import StoreUnavailable, Thread, ThreadChangeSet
+from weft.backends.files.backend import FilesBackend
+from weft.backends.files.disk import Bytes, Disk
+from weft.store.store import Store
+
+
+class RefusingDisk(Disk):
+    """Refuses one kind of request, once, when told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.refused: str | None = None
+        self.error: Exception = OSError(errno.ENOSPC, "no space left on device")
+
+    def _refuse(self, request: str) -> None:
+        if self.refused == request:
+            self.refused = None
+            raise self.error
+
+    def write_log(self, log: int, start: int, data: Bytes) -> None:
+        if self.refused == "write_log":
+            super().write_log(log, start, bytes(data)[: len(data) // 2])  # as a full disk does
+        self._refuse("write_log")
+        super().write_log(log, start, data)
+
+    def sync_log(self, log: int) -> None:
+        super().sync_log(log)
+        self._refuse("sync_log")
+
+    def place(self, path: str, parts: Sequence[Bytes], by: str, *, sync: bool = False) -> None:
+        self._refuse("place")
+        super().place(path, parts, by, sync=sync)
+
+
+def opened(folder: Path, disk: Disk) -> Store:
+    return Store(FilesBackend(folder, disk=disk))
+
+
+@pytest.mark.parametrize("request_", ["write_log", "sync_log"])
+async def test_a_commit_the_journal_did_not_take_leaves_nothing(
+    tmp_path: Path, request_: str
+) -> None:
+    disk = RefusingDisk()
+    async with opened(tmp_path, disk) as store:
+        await store.threads.create(Thread(id="t"))
+        disk.refused = request_
+        with pytest.raises(StoreUnavailable, match="no space left") as refused:
+            await store.threads.append("t", ThreadChangeSet())
+        assert isinstance(refused.value.__cause__, OSError)
+        head = await store.threads.load("t")
+        assert head is not None
+        assert head.version == 0
+        assert (await store.threads.append("t", ThreadChangeSet(), expected=0)).version == 1
+    async with weft.open_store(tmp_path) as store:
+        head = await store.threads.load("t")
+        assert head is not None
+        assert head.version == 1
+
+
+async def test_a_commit_whose_document_could_not_follow_is_committed(tmp_path: Path) -> None:
+    disk = RefusingDisk()
+    async with opened(tmp_path, disk) as store:
+        await store.threads.create(Thread(id="t"))
+        disk.refused = "place"
+        assert (await store.threads.append("t", ThreadChangeSet())).version == 1
+        assert json.loads((tmp_path / "t.json").read_bytes())["_version"] == 0
+        head = await store.threads.load("t")  # whoever is next puts it in place
+        assert head is not None
+        assert head.version == 1
+        assert json.loads((tmp_path / "t.json").read_bytes())["_version"] == 1
+
+
+async def test_an_error_nobody_thought_of_reaches_the_caller_and_the_store_goes_on(
+    tmp_path: Path,
+) -> None:
+    disk = RefusingDisk()
+    disk.error = RuntimeError("a mistake of ours")
+    async with opened(tmp_path, disk) as store:
+        await store.threads.create(Thread(id="t"))
+        disk.refused = "sync_log"
+        with pytest.raises(RuntimeError, match="a mistake of ours"):
+            await asyncio.wait_for(store.threads.append("t", ThreadChangeSet()), 10)
+        assert (await store.threads.append("t", ThreadChangeSet())).version == 1
+
+
+async def test_one_failing_command_leaves_those_it_was_grouped_with(tmp_path: Path) -> None:
+    async with weft.open_store(tmp_path) as store:
+        await store.threads.create(Thread(id="t"))
+        appends = [
+            store.threads.append("t" if number % 3 else "none", ThreadChangeSet())
+            for number in range(30)
+        ]
+        results = await asyncio.gather(*appends, return_exceptions=True)
+        assert sum(isinstance(result, weft.NotFound) for result in results) == 10
+        head = await store.threads.load("t")
+        assert head is not None
+        assert head.version == 20
+
+
+async def test_an_open_that_is_cancelled_leaves_the_store_closed(tmp_path: Path) -> None:
+    for turns in range(6):
+        opening = asyncio.ensure_future(opened(tmp_path, Disk()).open())
+        for _ in range(turns):
+            await asyncio.sleep(0.0005)
+        opening.cancel()
+        try:
+            store = await opening
+        except asyncio.CancelledError:
+            continue
+        await store.close()
+    async with weft.open_store(tmp_path) as store:
+        await store.threads.save(Thread(id="t"))
+    assert not list((tmp_path / "_weft").glob("journal-*"))  # it was the only one
+
+
+CRASH = """
+import asyncio, os, sys, weft
+async def main():
+    async with weft.open_store(sys.argv[1]) as store:
+        await store.threads.create(weft.Thread(id="t"))
+        await store.threads.append("t", weft.ThreadChangeSet())
+        os._exit(0)
+asyncio.run(main())
+"""
+
+
+def crash(folder: Path) -> None:
+    subprocess.run([sys.executable, "-c", CRASH, str(folder)], check=True, timeout=60)
+
+
+async def test_what_another_program_wrote_after_a_crash_is_not_undone(tmp_path: Path) -> None:
+    crash(tmp_path)
+    path = tmp_path / "t.json"
+    path.write_bytes(path.read_bytes().replace(b'"_version": 1', b'"_version": 2'))
+    async with weft.open_store(tmp_path) as store:
+        assert (await store.threads.append("t", ThreadChangeSet(), expected=2)).version == 3
+
+
+async def test_what_was_changed_by_hand_between_two_openings_is_seen(tmp_path: Path) -> None:
+    async with weft.open_store(tmp_path) as store:
+        await store.threads.create(Thread(id="t"))
+        await store.mailboxes.send("m", {"text": "before"})
+    [entry] = (tmp_path / "_mailbox").iterdir()
+    entry.write_bytes(entry.read_bytes().replace(b"before", b"after"))
+    (tmp_path / "u.json").write_bytes((tmp_path / "t.json").read_bytes().replace(b'"t"', b'"u"'))
+    (tmp_path / "t.json").unlink()
+    async with weft.open_store(tmp_path) as store:
+        assert (await store.threads.list()).items == ("u",)
+        [claimed] = await store.mailboxes.claim(consumer="w")
+        assert claimed.payload == {"text": "after"}
