@@ -1,0 +1,114 @@
+"""Journals that are closed and removed while other handles lag behind."""
+
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.files.test_power_failure import State, read_state
+from weft.backends.files.engine import Engine
+from weft.backends.memory.commit import apply_batch, apply_claim
+from weft.core.commands import (
+    AppendThread,
+    Cancel,
+    Command,
+    CreateThread,
+    DeleteThread,
+    Interrupt,
+    Purge,
+    SaveThread,
+    Send,
+    check_batch,
+)
+from weft.core.mailboxes import ClaimRequest
+from weft.core.messages import Message
+from weft.core.threads import Thread, ThreadChangeSet
+
+
+class Handles:
+    """Several handles on one folder, whose journals hold little."""
+
+    def __init__(self, folder: Path, count: int, journal_bytes: int) -> None:
+        self._folder = folder
+        self._journal_bytes = journal_bytes
+        ticks = iter(range(1, 10**9))
+        self._clock = ticks.__next__
+        self.engines = [self.open() for _ in range(count)]
+
+    def open(self) -> Engine:
+        engine = Engine(
+            str(self._folder), self._clock, "relaxed", journal_bytes=self._journal_bytes
+        )
+        engine.open()
+        return engine
+
+    def close(self) -> None:
+        for engine in self.engines:
+            engine.close()
+
+
+def state_of(engine: Engine) -> State:
+    [state] = engine.run([], [read_state])
+    assert isinstance(state, dict), state
+    return state
+
+
+def write(engine: Engine, choose: random.Random, number: int) -> Any:
+    """One random commit, or a claim."""
+    key = f"t{choose.randrange(3)}"
+    message = Message(id=f"m{number}", role="user", content="x" * choose.randrange(100))
+    changes = ThreadChangeSet(messages=(message,))
+    commands: dict[str, Command] = {
+        "create": CreateThread(thread=Thread(id=key)),
+        "append": AppendThread(thread_id=key, changes=changes),
+        "save": SaveThread(thread=Thread(id=key, messages=(message,))),
+        "delete": DeleteThread(thread_id=key),
+        "send": Send(
+            entry_id=f"e{number}", mailbox_id=key, payload=number, dedupe_key=f"{number % 7}"
+        ),
+        "cancel": Cancel(entry_id=f"e{max(number - 3, 0)}"),
+        "interrupt": Interrupt(mailbox_id=key),
+        "purge": Purge(older_than=number),
+    }
+    kind = choose.choice(["append", "append", "send", "send", "claim", *commands])
+    if kind == "claim":
+        request = ClaimRequest(consumer="w", limit=2, lease_ms=choose.randrange(20))
+        return engine.run([lambda tables, now: apply_claim(tables, request, now)], [])
+    batch = check_batch((commands[kind],))
+    return engine.run([lambda tables, now: apply_batch(tables, batch, now)], [])
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("journal_bytes", [1, 2_000])
+def test_every_handle_sees_the_same_however_far_it_lags(
+    tmp_path: Path, seed: int, journal_bytes: int
+) -> None:
+    choose = random.Random(seed)
+    handles = Handles(tmp_path, 3, journal_bytes)
+    for number in range(150):
+        engine = choose.choice(handles.engines[: 1 + number // 50])  # the last ones lag at first
+        write(engine, choose, number)
+        if choose.random() < 0.2:
+            expected = state_of(engine)
+            assert all(state_of(other) == expected for other in choose.sample(handles.engines, 2))
+        if choose.random() < 0.03:
+            place = handles.engines.index(engine)
+            engine.close()
+            handles.engines[place] = handles.open()
+    expected = state_of(handles.engines[0])
+    assert [state_of(other) == expected for other in handles.engines] == [True] * 3
+    handles.close()
+    afresh = handles.open()
+    assert state_of(afresh) == expected
+    afresh.close()
+
+
+def test_a_closed_store_keeps_no_journal_and_no_temporary_file(tmp_path: Path) -> None:
+    handles = Handles(tmp_path, 2, 1_000)
+    for number in range(60):
+        write(handles.engines[number % 2], random.Random(number), number)
+    handles.close()
+    left = sorted(path.name for path in (tmp_path / "_weft").iterdir())
+    assert left == ["deltas", "format.json", "lock", "open", "tmp"]
+    assert list((tmp_path / "_weft" / "tmp").iterdir()) == []
