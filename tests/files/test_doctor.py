@@ -1,6 +1,8 @@
 """A file that cannot be read hurts only itself, is reported, and moved only when asked."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -132,3 +134,35 @@ async def test_ids_that_differ_in_case_never_overwrite_each_other_where_case_is_
         await store.threads.append("Straße", ThreadChangeSet())
         await store.threads.delete("Straße")
         await store.threads.create(Thread(id="STRASSE"))
+
+
+CRASH = """
+import asyncio, os, sys, weft
+async def main():
+    async with weft.open_store(sys.argv[1]) as store:
+        for key in ("x", "y", "z"):
+            await store.threads.create(weft.Thread(id=key))
+        os._exit(0)
+asyncio.run(main())
+"""
+
+
+def crash(folder: Path) -> None:
+    subprocess.run([sys.executable, "-c", CRASH, str(folder)], check=True, timeout=60)
+
+
+async def test_a_damaged_journal_is_told_and_moved_aside_when_asked(tmp_path: Path) -> None:
+    crash(tmp_path)
+    [journal] = (tmp_path / "_weft").glob("journal-*")
+    data = bytearray(journal.read_bytes())
+    data[40] ^= 1
+    journal.write_bytes(data)
+    with pytest.raises(CorruptRecord, match="later ones are whole"):
+        async with weft.open_store(tmp_path):
+            pass
+    report = examine(tmp_path)
+    assert [finding.path for finding in report.findings] == [os.path.join("_weft", journal.name)]
+    move_aside(tmp_path, report)
+    assert examine(tmp_path).findings == ()
+    async with weft.open_store(tmp_path) as store:
+        assert (await store.threads.list()).items == ("x", "y", "z")  # they were in place
