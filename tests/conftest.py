@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.clocks import ManualClock
 from weft import Store, open_store
+from weft.testing.clock import ManualClock
 
 settings.register_profile(
     "weft", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True

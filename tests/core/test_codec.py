@@ -17,8 +17,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.exact import differences, same
-from tests.strategies import json_values, json_without_floats, models
 from weft import (
     CorruptRecord,
     InvalidValue,
@@ -44,6 +42,8 @@ from weft.core.codec import (
 from weft.core.commands import Receipt, Timed
 from weft.core.limits import DEPTH, LARGEST_INTEGER, SMALLEST_INTEGER
 from weft.core.mailboxes import MailboxEntry, MailboxState
+from weft.testing.exact import differences, same
+from weft.testing.strategies import json_values, json_without_floats, models
 
 GOLDEN = Path(__file__).parents[3] / "shared" / "golden" / "reference_store"
 

@@ -7,7 +7,6 @@ from typing import Any, get_args
 import msgspec
 import pytest
 
-from tests.builders import entry, run, said, says, sets
 from tests.core.test_ids import BAD as BAD_IDS
 from weft import (
     Committed,
@@ -28,6 +27,7 @@ from weft.store.batch import Batch, BatchMailboxes, BatchRuns, BatchThreads
 from weft.store.mailboxes import Mailboxes
 from weft.store.runs import Runs
 from weft.store.threads import Threads
+from weft.testing.builders import entry, run, said, says, sets
 
 CHANGES = ThreadChangeSet(
     run_id="r",

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import entry
 from weft import ClaimConflict, GenerationMismatch, MailboxState
 from weft.core import mailboxes as rules
 from weft.core.limits import LARGEST_TIME
@@ -19,6 +18,7 @@ from weft.core.mailboxes import (
     MailboxEntry,
     Transition,
 )
+from weft.testing.builders import entry
 
 NOW = 1_000
 STATUSES: tuple[EntryStatus, ...] = get_args(EntryStatus)

@@ -2,22 +2,21 @@
 
 import copy
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import patch
-from tests.exact import differences, same
-from tests.strategies import json_values, models
 from weft import InvalidValue, Patch, PatchError, apply_patch
 from weft.core.codec import from_plain
 from weft.core.patches import Set
+from weft.testing.builders import patch
+from weft.testing.exact import differences, same
+from weft.testing.strategies import json_values, models
+from weft.testing.vectors import PATCHES
 
-VECTORS = Path(__file__).parents[1] / "vectors" / "patches.jsonl"
-CASES = [json.loads(line) for line in VECTORS.read_text(encoding="utf-8").splitlines()]
+CASES = [json.loads(line) for line in PATCHES.read_text(encoding="utf-8").splitlines()]
 CHUNK = 200
 
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import run
 from weft import RunMeta, RunRecord
 from weft.core.runs import RunQuery, page_runs, run_after, run_matches, run_order
+from weft.testing.builders import run
 
 META = RunMeta(
     agent_id="alpha",

@@ -7,8 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import said, says, sets, tracked
-from tests.strategies import models
 from weft import (
     InvalidValue,
     Message,
@@ -21,6 +19,8 @@ from weft import (
 )
 from weft.core.patches import Append, Increment
 from weft.core.threads import MessageQuery, appended, created, page_messages, saved
+from weft.testing.builders import said, says, sets, tracked
+from weft.testing.strategies import models
 
 
 def contents(thread: Thread) -> list[Any]:

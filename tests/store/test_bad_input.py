@@ -9,10 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.builders import claim_one, entry, run, said, says, sets, tracked
 from tests.core.test_ids import BAD as BAD_IDS
-from tests.documents import read_everything
-from tests.exact import differences
 from weft import (
     InvalidId,
     InvalidValue,
@@ -34,6 +31,9 @@ from weft.core import commands
 from weft.core.mailboxes import MailboxEntry, MailboxState
 from weft.core.patches import Increment, Insert, Set
 from weft.core.threads import ThreadHead
+from weft.testing.builders import claim_one, entry, run, said, says, sets, tracked
+from weft.testing.contents import read_everything
+from weft.testing.exact import differences
 
 BOXES = ("box", "other", "new")
 Act = Callable[[Store], Awaitable[object]]

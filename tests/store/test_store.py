@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from tests.builders import entry, run, says
 from weft import InvalidValue, Store, StoreClosed, Thread, open_store
 from weft.core.mailboxes import MailboxEntry
 from weft.store.mailboxes import Mailboxes
 from weft.store.runs import Runs
 from weft.store.threads import Threads
+from weft.testing.builders import entry, run, says
 
 CLAIMED = entry("e", status="claimed", claim_token="token")
 ARGUMENTS: dict[str, Any] = {

@@ -1,28 +1,6 @@
-"""The contract every backend keeps; the conformance suite cites its guarantees by number.
+"""The contract every backend keeps: what it guarantees, what it declares, and its methods."""
 
-1.  **All or nothing.** `commit` applies every command of its batch, in order, or none; when it
-    raises, nothing of the batch can be seen, now or later.
-2.  **Acknowledged is kept.** What `commit` or `claim` returned survives what the backend's
-    declared durability says it survives.
-3.  **One order.** Commits and claims take effect one after the other; each sees all earlier ones,
-    whichever process made them.
-4.  **A failing command names itself.** The error carries the command in `error.command`; others
-    that were committed in the same group are not touched.
-5.  **One holder.** `claim` gives at most one entry per mailbox, none from a mailbox with a live
-    lease, in the order of `weft.core.mailboxes.claim_order`, each with a token nobody else has.
-6.  **The fence.** A batch with a `Hold` whose claim was lost, ran out or was interrupted changes
-    nothing.
-7.  **Versions without gaps.** A thread's version rises by one with each append or save.
-8.  **Time.** A command without `now` happens at the backend's clock, read once for the batch.
-9.  **Nothing is shared.** Values that come back may be changed by the caller without effect.
-10. **Cancellation.** A caller cancelled while waiting leaves its write done or not done, never
-    half, and the backend usable.
-11. **Unknown fields stay.** What a document holds beyond the model comes back in `extra`.
-12. **Wake-ups.** `wait` returns when something is claimable, falls due or is sent, by
-    whichever process; it may return early, never much later.
-
-"""
-
+from enum import Enum
 from typing import Protocol
 
 import msgspec
@@ -41,13 +19,69 @@ from weft.core.runs import RunPage, RunQuery, RunRecord
 from weft.core.threads import MessageQuery, ThreadDelta, ThreadHead, ThreadPage, ThreadQuery
 
 
+class Guarantee(Enum):
+    """What every backend guarantees, by number; each check of `weft.testing` cites one."""
+
+    ALL_OR_NOTHING = 1
+    """`commit` applies every command of its batch, in order, or none; when it raises, nothing of
+    the batch can be seen, now or later."""
+    ACKNOWLEDGED_IS_KEPT = 2
+    """What `commit` or `claim` returned survives what the declared capabilities say it survives."""
+    ONE_ORDER = 3
+    """Commits and claims take effect one after the other; each sees all earlier ones, whichever
+    handle or process made them."""
+    FAILING_COMMAND_IS_NAMED = 4
+    """The error carries the command in `error.command`; others that were committed in the same
+    group are not touched."""
+    ONE_HOLDER = 5
+    """`claim` gives at most one entry per mailbox, none from a mailbox with a live lease, in the
+    order of `weft.core.mailboxes.claim_order`, each with a token nobody else has."""
+    FENCE = 6
+    """A batch with a `Hold` whose claim was lost, ran out or was interrupted changes nothing."""
+    VERSIONS_WITHOUT_GAPS = 7
+    """A thread's version starts at 0 and rises by one with each append or save; an append that
+    expects another version changes nothing."""
+    TIME_IS_GIVEN = 8
+    """A command without `now` happens at the backend's clock, read once for the batch."""
+    NOTHING_IS_SHARED = 9
+    """What was given, and what comes back, may be changed by the caller without effect."""
+    CANCELLATION_IS_SAFE = 10
+    """A caller cancelled while waiting leaves its write done or not done, never half, and the
+    backend usable."""
+    VALUES_ARE_KEPT = 11
+    """Values come back exactly, 1 and 1.0 apart; what a document holds beyond the model comes back
+    in `extra`."""
+    WAITS_END = 12
+    """`wait` returns when something is claimable, falls due or is sent; it may return early, never
+    much later."""
+    THREADS_ARE_WHAT_WAS_APPENDED = 13
+    """Threads change as `weft.core.threads` says: a known message id is skipped, a snapshot
+    replaces the state; `list_deltas` tells every change since a version, or that it cannot."""
+    RUNS_FOLLOW_THEIR_THREADS = 14
+    """Runs change as `weft.core.runs` says: recorded by appends, the first parent wins."""
+    ENTRIES_MOVE_BY_RULE = 15
+    """Entries change as the transitions of `weft.core.mailboxes` say: what settles needs the
+    token, what ends leaves alone what has ended, an interrupt supersedes what is older."""
+    WORK_COMES_IN_ONCE = 16
+    """A known entry id, a dedupe key that the mailbox has seen and another generation than the
+    current one are refused; `Send` answers a known dedupe key with the entry that is there."""
+    LISTINGS_ARE_COMPLETE = 17
+    """Listings and pages hold all that matches, once, in order, with the limit clamped to 1..200;
+    counts count everything."""
+
+    def __str__(self) -> str:
+        return f"guarantee {self.value}, {self.name.replace('_', ' ').lower()}"
+
+
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     """What a backend declares of itself; nothing is guessed."""
 
     durable: bool
     """What was acknowledged survives the end of the process."""
     shared: bool
-    """Several processes may use one store at a time."""
+    """Several handles, in one process or many, may use one store at a time."""
+    notifies: bool
+    """A wait ends soon after what another handle or process did; without it, at its timeout."""
 
 
 class Backend(Protocol):
@@ -67,7 +101,7 @@ class Backend(Protocol):
         ...
 
     async def commit(self, batch: Batch) -> Receipt:
-        """Apply all commands of a checked batch, or none (guarantees 1 to 4, 6 to 8)."""
+        """Apply all commands of a checked batch, or none (guarantees 1 to 8, 13 to 16)."""
         ...
 
     async def claim(self, request: ClaimRequest) -> tuple[MailboxEntry, ...]:
@@ -84,10 +118,6 @@ class Backend(Protocol):
 
     async def list_messages(self, query: MessageQuery) -> MessagePage:
         """A page of a thread's messages; raises `NotFound` without the thread."""
-        ...
-
-    async def count_messages(self, thread_id: str) -> int:
-        """How many messages a thread has; raises `NotFound` without the thread."""
         ...
 
     async def list_threads(self, query: ThreadQuery) -> ThreadPage:

@@ -111,7 +111,8 @@ class Threads:
         Raises:
             NotFound: there is no such thread.
         """
-        return await self._backend.count_messages(check_id("thread", thread_id))
+        last = await self.messages(thread_id, order="desc", limit=1, visibility=None)
+        return 0 if last.next_cursor is None else last.next_cursor + 1
 
     async def list(
         self,

@@ -58,7 +58,7 @@ class _Request(msgspec.Struct, eq=False):
 class FilesBackend:
     """Plain JSON files in a folder, shared by any number of processes."""
 
-    capabilities = Capabilities(durable=True, shared=True)
+    capabilities = Capabilities(durable=True, shared=True, notifies=True)
 
     def __init__(
         self,
@@ -122,10 +122,6 @@ class FilesBackend:
     async def list_messages(self, query: MessageQuery) -> MessagePage:
         """A page of a thread's messages."""
         return copied(await self._read(lambda tables: threads.list_messages(tables, query)))
-
-    async def count_messages(self, thread_id: str) -> int:
-        """How many messages a thread has."""
-        return await self._read(lambda tables: threads.count_messages(tables, thread_id))
 
     async def list_threads(self, query: ThreadQuery) -> ThreadPage:
         """A page of thread ids, in order."""

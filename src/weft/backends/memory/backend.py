@@ -28,7 +28,7 @@ from weft.errors import StoreClosed
 class MemoryBackend:
     """Dictionaries and the core's rules, for tests and for what may be forgotten."""
 
-    capabilities = Capabilities(durable=False, shared=False)
+    capabilities = Capabilities(durable=False, shared=False, notifies=False)
 
     def __init__(self, clock: Clock = system_clock) -> None:
         self._clock = clock
@@ -76,10 +76,6 @@ class MemoryBackend:
     async def list_messages(self, query: MessageQuery) -> MessagePage:
         """A page of a thread's messages."""
         return copied(threads.list_messages(self._tables, query))
-
-    async def count_messages(self, thread_id: str) -> int:
-        """How many messages a thread has."""
-        return threads.count_messages(self._tables, thread_id)
 
     async def list_threads(self, query: ThreadQuery) -> ThreadPage:
         """A page of thread ids, in order."""

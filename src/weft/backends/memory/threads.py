@@ -77,11 +77,6 @@ def list_messages(tables: Tables, query: MessageQuery) -> MessagePage:
     return page_messages(_require(tables, query.thread_id).head.thread.messages, query)
 
 
-def count_messages(tables: Tables, thread_id: str) -> int:
-    """How many messages a thread has."""
-    return len(_require(tables, thread_id).head.thread.messages)
-
-
 def list_threads(tables: Tables, query: ThreadQuery) -> ThreadPage:
     """A page of thread ids."""
     matching = sorted(tables.find_thread_ids(query.resource_id, query.parent_thread_id))

@@ -12,21 +12,41 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    rule,
+    run_state_machine_as_test,
+)
 
-from tests import commands
-from tests.clocks import ManualClock
-from tests.documents import all_entries, all_thread_ids, read_everything
-from tests.exact import differences
-from weft import Receipt, Store, WeftError, encode, open_store
-from weft.core.clock import Clock
-from weft.core.codec import Model
+from weft.backends.base import Guarantee
+from weft.backends.memory.backend import MemoryBackend
 from weft.core.commands import Batch, Hold
+from weft.store.store import Store
+from weft.testing import commands
+from weft.testing.clock import ManualClock
+from weft.testing.conformance.check import Facet
+from weft.testing.contents import all_entries, all_thread_ids, read_everything
+from weft.testing.exact import differences
+from weft.testing.outcome import outcome
+from weft.testing.subject import Subject
 
-OpenSubject = Callable[[Path, Clock], Store]
 Call = Callable[[Store, "Tokens"], Awaitable[Any]]
 T = TypeVar("T")
+
+facet = Facet("history")
+
+SHORT = settings(
+    max_examples=20,
+    stateful_step_count=25,
+    deadline=None,
+    database=None,
+    print_blob=False,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+"""How far the suite looks: seconds, where a soak takes hours."""
 
 
 class Tokens:
@@ -75,7 +95,7 @@ class Tokens:
 class History(RuleBasedStateMachine):
     """The rules; `make_machine` fills in the subject."""
 
-    open_subject: OpenSubject
+    subject: Subject
     handles: int
 
     def __init__(self) -> None:
@@ -86,7 +106,7 @@ class History(RuleBasedStateMachine):
         self.tokens = Tokens()
         self.claims: list[tuple[str, str]] = []
         self.runner = asyncio.Runner()
-        self.model = self.run(open_store("memory:", clock=self.clock).open())
+        self.model = self.run(Store(MemoryBackend(self.clock)).open())
         self.subjects = [self.opened() for _ in range(self.handles)]
 
     def teardown(self) -> None:
@@ -201,7 +221,7 @@ class History(RuleBasedStateMachine):
         return self.subjects[0].capabilities.durable
 
     def opened(self) -> Store:
-        return self.run(type(self).open_subject(self.folder, self.clock).open())
+        return self.run(Store(self.subject.make(self.folder, self.clock)).open())
 
     def run(self, call: Awaitable[T]) -> T:
         async def wait() -> T:
@@ -227,17 +247,27 @@ class History(RuleBasedStateMachine):
         """The two are the same, but for tokens."""
         listed = list(differences(self.tokens.pair(found, expected), expected, ordered=True))
         self.sound = not listed
-        assert listed == []
+        assert not listed, f"it is not as the model has it: {'; '.join(listed[:5])}"
 
 
-def make_machine(open_subject: OpenSubject, handles: int = 1) -> type[History]:
-    """A state machine that holds `handles` handles on one subject against the model.
+def make_machine(subject: Subject, handles: int) -> type[History]:
+    """A state machine that holds `handles` handles on one store of `subject` against the model."""
+    return type("History", (History,), {"subject": subject, "handles": handles})
 
-    `open_subject` makes a store, not yet opened, on the folder and clock it is given; it is called
-    once for each handle, and again after one was closed, if the subject is durable.
-    """
-    fields = {"open_subject": staticmethod(open_subject), "handles": handles}
-    return type("History", (History,), fields)
+
+def compare_histories(subject: Subject, handles: int, effort: settings) -> None:
+    """Fail, with the shortest history found, if one is not the model's."""
+    run_state_machine_as_test(make_machine(subject, handles), settings=effort)
+
+
+@facet.check(Guarantee.ONE_ORDER)
+def a_random_history_is_the_model_s(subject: Subject) -> None:
+    compare_histories(subject, 1, SHORT)
+
+
+@facet.check(Guarantee.ONE_ORDER, "shared")
+def a_random_history_through_three_handles_is_the_model_s(subject: Subject) -> None:
+    compare_histories(subject, 3, SHORT)
 
 
 async def read_world(model: Store, now: int, claims: list[tuple[str, str]]) -> commands.World:
@@ -255,24 +285,3 @@ async def read_world(model: Store, now: int, claims: list[tuple[str, str]]) -> c
         generations={state.mailbox_id: state.current_generation for state in states if state},
         versions={head.thread.id: head.version for head in heads if head},
     )
-
-
-async def outcome(call: Awaitable[Any]) -> Any:
-    """What a call returns, or all that its error tells, as JSON."""
-    try:
-        return plain(await call)
-    except WeftError as error:
-        return {"raises": type(error).__name__, "message": str(error), "with": vars(error)}
-
-
-def plain(result: Any) -> Any:
-    """A result as JSON."""
-    match result:
-        case Receipt():
-            return plain(result.results)
-        case Model():
-            return msgspec.json.decode(encode(result))
-        case tuple() | list():
-            return [plain(item) for item in result]
-        case _:
-            return result

@@ -2,15 +2,18 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
-import pytest
+from weft import Store, Thread
+from weft.backends.base import Guarantee
+from weft.testing.builders import entry, run, says, texts
+from weft.testing.clock import ManualClock
+from weft.testing.conformance.bench import Bench
+from weft.testing.conformance.check import Facet, expect, refused
+from weft.testing.contents import all_entries
 
-from tests.builders import entry, run, says, texts
-from tests.clocks import ManualClock
-from tests.documents import all_entries
-from weft import Store, Thread, open_store
+facet = Facet("concurrency")
+
 
 TURNS = (0, 1, 2, 3, 4, 6, 10, 20, 50, 100, 200, 500, 1_000)
 """After how many turns of the event loop a caller is cancelled: from not begun to long done."""
@@ -44,34 +47,35 @@ async def parts_done(store: Store, number: int) -> set[bool]:
     }
 
 
-async def test_a_cancelled_commit_is_whole_or_absent_and_the_next_one_works(store: Store) -> None:
+@facet.check(Guarantee.CANCELLATION_IS_SAFE)
+async def a_cancelled_commit_is_whole_or_absent_and_the_next_one_works(store: Store) -> None:
     await store.threads.create(Thread(id="t"))
     outcomes = set()
     for turns in TURNS:
         ended = await cancel_after(turns, commit_step(store, turns))
         done = await parts_done(store, turns)
-        assert len(done) == 1, turns
+        expect(len(done), 1)
         assert not ended or done == {True}, turns
         outcomes |= done
     await commit_step(store, -1)
-    assert await parts_done(store, -1) == {True}
-    assert outcomes == {False, True}
+    expect(await parts_done(store, -1), {True})
+    expect(outcomes, {False, True})
 
 
-async def test_what_a_cancelled_commit_did_is_still_so_after_reopening(
-    tmp_path: Path, clock: ManualClock
-) -> None:
-    async with open_store(tmp_path, clock=clock) as store:
-        await store.threads.create(Thread(id="t"))
-        for turns in TURNS:
-            await cancel_after(turns, commit_step(store, turns))
-        before = [await parts_done(store, turns) for turns in TURNS]
-    async with open_store(tmp_path, clock=clock) as store:
-        assert [await parts_done(store, turns) for turns in TURNS] == before
+@facet.check(Guarantee.CANCELLATION_IS_SAFE, "durable")
+async def what_a_cancelled_commit_did_is_still_so_after_reopening(bench: Bench) -> None:
+    await bench.store.threads.create(Thread(id="t"))
+    for turns in TURNS:
+        await cancel_after(turns, commit_step(bench.store, turns))
+    before = [await parts_done(bench.store, turns) for turns in TURNS]
+    await bench.store.close()
+    store = await bench.open()
+    expect([await parts_done(store, turns) for turns in TURNS], before)
     assert {True} in before
 
 
-async def test_a_cancelled_claim_is_held_or_not_and_can_be_had_when_its_lease_ran_out(
+@facet.check(Guarantee.CANCELLATION_IS_SAFE)
+async def a_cancelled_claim_is_held_or_not_and_can_be_had_when_its_lease_ran_out(
     store: Store, clock: ManualClock
 ) -> None:
     for turns in TURNS:
@@ -84,7 +88,7 @@ async def test_a_cancelled_claim_is_held_or_not_and_can_be_had_when_its_lease_ra
         assert not ended or found.status == "claimed"
         clock.now += 100
         (again,) = await store.mailboxes.claim(consumer="next", mailbox_id=f"box {turns}")
-        assert again.attempt_count == found.attempt_count + 1
+        expect(again.attempt_count, found.attempt_count + 1)
 
 
 READS: dict[str, Callable[[Store], Awaitable[Any]]] = {
@@ -99,19 +103,19 @@ READS: dict[str, Callable[[Store], Awaitable[Any]]] = {
 }
 
 
-@pytest.mark.parametrize("read", READS.values(), ids=READS)
-async def test_a_cancelled_read_leaves_the_store_usable(
+@facet.check(Guarantee.CANCELLATION_IS_SAFE, each=READS)
+async def a_cancelled_read_leaves_the_store_usable(
     store: Store, read: Callable[[Store], Awaitable[Any]]
 ) -> None:
     await store.threads.create(Thread(id="t"))
     for turns in TURNS:
         await cancel_after(turns, read(store))
         await store.threads.append("t", says(str(turns)))
-    assert await texts(store, "t") == [str(turns) for turns in TURNS]
+    expect(await texts(store, "t"), [str(turns) for turns in TURNS])
 
 
-@pytest.mark.parametrize("turns", TURNS)
-async def test_those_who_were_committed_with_a_cancelled_one_are_not_touched(
+@facet.check(Guarantee.CANCELLATION_IS_SAFE, each=TURNS)
+async def those_who_were_committed_with_a_cancelled_one_are_not_touched(
     store: Store, turns: int
 ) -> None:
     await store.threads.create(Thread(id="t"))
@@ -121,41 +125,30 @@ async def test_those_who_were_committed_with_a_cancelled_one_are_not_touched(
     for task in tasks[::2]:
         task.cancel()
     outcomes = await asyncio.gather(*tasks, return_exceptions=True)
-    assert outcomes[1::2] == [None] * 5
+    expect(outcomes[1::2], [None] * 5)
     for number, outcome in enumerate(outcomes):
         done = await parts_done(store, number)
-        assert len(done) == 1
+        expect(len(done), 1)
         assert outcome is not None or done == {True}
 
 
-async def test_a_timeout_around_a_commit_is_a_cancellation(store: Store) -> None:
+@facet.check(Guarantee.CANCELLATION_IS_SAFE)
+async def a_timeout_around_a_commit_is_a_cancellation(store: Store) -> None:
     await store.threads.create(Thread(id="t"))
-    with pytest.raises(TimeoutError):
+    with refused(TimeoutError):
         async with asyncio.timeout(0):
             await asyncio.sleep(0)
             await commit_step(store, 1)
-    assert len(await parts_done(store, 1)) == 1
+    expect(len(await parts_done(store, 1)), 1)
     await commit_step(store, 2)
-    assert await parts_done(store, 2) == {True}
+    expect(await parts_done(store, 2), {True})
 
 
-async def test_a_batch_cancelled_inside_its_block_writes_nothing(store: Store) -> None:
-    async def work() -> None:
-        async with store.batch() as step:
-            step.threads.create(Thread(id="t"))
-            await asyncio.sleep(60)
-
-    assert not await cancel_after(5, work())
-    assert await store.threads.load("t") is None
-
-
-@pytest.mark.parametrize("turns", TURNS)
-async def test_a_store_whose_closing_was_cancelled_is_opened_by_another_handle(
-    tmp_path: Path, turns: int
+@facet.check(Guarantee.CANCELLATION_IS_SAFE, "durable", each=TURNS)
+async def a_store_whose_closing_was_cancelled_is_opened_by_another_handle(
+    bench: Bench, turns: int
 ) -> None:
-    store = await open_store(tmp_path).open()
-    await store.threads.create(Thread(id="t"))
-    await cancel_after(turns, store.close())
-    async with open_store(tmp_path) as another:
-        assert (await another.threads.append("t", says("x"))).version == 1
-    await store.close()
+    await bench.store.threads.create(Thread(id="t"))
+    await cancel_after(turns, bench.store.close())
+    another = await bench.open()
+    expect((await another.threads.append("t", says("x"))).version, 1)

@@ -6,6 +6,8 @@ from weft import Message, Patch, RunRecord, Store, ThreadChangeSet, TrackedPatch
 from weft.core.mailboxes import MailboxEntry
 from weft.core.patches import Op, Set
 
+TERMINAL = ("accepted", "superseded", "cancelled", "dead_letter")
+
 
 def entry(entry_id: str, mailbox_id: str = "box", **fields: Any) -> MailboxEntry:
     """A new entry."""
@@ -61,3 +63,43 @@ async def status(store: Store, entry_id: str) -> str:
 def patch(source: str) -> Patch:
     """A patch from its JSON."""
     return decode(Patch, source)
+
+
+async def claim_ids(store: Store, limit: int = 10, **options: Any) -> list[str]:
+    """The ids of the entries that a claim gets."""
+    options = {"consumer": "worker"} | options
+    return [each.entry_id for each in await store.mailboxes.claim(limit, **options)]
+
+
+async def enqueue(store: Store, *entries: MailboxEntry) -> None:
+    """Put entries as they are."""
+    for each in entries:
+        await store.mailboxes.enqueue(each)
+
+
+async def generation(store: Store, mailbox_id: str = "box") -> int | None:
+    """The generation of a mailbox, if it has one."""
+    state = await store.mailboxes.load_state(mailbox_id)
+    return None if state is None else state.current_generation
+
+
+async def loaded(store: Store, entry_id: str = "e") -> MailboxEntry:
+    """An entry that is there."""
+    found = await store.mailboxes.load(entry_id)
+    assert found is not None
+    return found
+
+
+async def end(store: Store, entry_id: str, how: str) -> None:
+    """Bring a queued entry to a terminal status."""
+    if how == "cancelled":
+        await store.mailboxes.cancel(entry_id)
+    elif how == "superseded":
+        await store.mailboxes.supersede(entry_id, "newer")
+    else:
+        claimed = await store.mailboxes.claim_entry(entry_id, consumer="w")
+        assert claimed is not None
+        if how == "accepted":
+            await store.mailboxes.ack(claimed)
+        else:
+            await store.mailboxes.dead_letter(claimed, error="no")

@@ -3,13 +3,16 @@
 from typing import Any
 
 import msgspec
-import pytest
 
-from tests.builders import entry, run, said, sets, tracked
-from tests.documents import read_everything
-from tests.store.stock import MAILBOXES, WRITES, claim, fill
 from weft import Message, Store, Thread, ThreadChangeSet, ThreadMetadata, ToolCall
+from weft.backends.base import Guarantee
 from weft.core.patches import Append
+from weft.testing.builders import entry, run, said, sets, tracked
+from weft.testing.conformance.check import Facet, expect
+from weft.testing.contents import read_everything
+from weft.testing.stock import MAILBOXES, WRITES, claim, fill
+
+facet = Facet("commit")
 
 
 def spoil(value: Any) -> int:
@@ -68,8 +71,8 @@ GIVEN: dict[str, tuple[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("method", GIVEN)
-async def test_what_was_given_can_be_changed_afterwards(store: Store, method: str) -> None:
+@facet.check(Guarantee.NOTHING_IS_SHARED, each=tuple(GIVEN))
+async def what_was_given_can_be_changed_afterwards(store: Store, method: str) -> None:
     await fill(store)
     part, value = GIVEN[method]
     places = {"append": ("t",), "send": ("box",)}.get(method, ())
@@ -77,11 +80,11 @@ async def test_what_was_given_can_be_changed_afterwards(store: Store, method: st
     await getattr(getattr(store, part), method)(*places, value)
     before = await read_everything(store, MAILBOXES)
     assert spoil(value) > 1
-    assert await read_everything(store, MAILBOXES) == before
+    expect(await read_everything(store, MAILBOXES), before)
 
 
-@pytest.mark.parametrize("name", WRITES)
-async def test_what_a_write_returns_can_be_changed(store: Store, name: str) -> None:
+@facet.check(Guarantee.NOTHING_IS_SHARED, each=tuple(WRITES))
+async def what_a_write_returns_can_be_changed(store: Store, name: str) -> None:
     stock = await fill(store)
     async with store.batch() as step:
         WRITES[name](step, stock)
@@ -89,21 +92,22 @@ async def test_what_a_write_returns_can_be_changed(store: Store, name: str) -> N
     assert step.receipt is not None
     spoil(step.receipt)
     spoil(stock)
-    assert await read_everything(store, MAILBOXES) == before
+    expect(await read_everything(store, MAILBOXES), before)
 
 
-@pytest.mark.parametrize("again", [False, True], ids=["new", "duplicate"])
-async def test_what_send_returns_can_be_changed(store: Store, again: bool) -> None:
+@facet.check(Guarantee.NOTHING_IS_SHARED, each={"new": False, "duplicate": True})
+async def what_send_returns_can_be_changed(store: Store, again: bool) -> None:
     if again:
         await store.mailboxes.send("box", {"a": [1]}, dedupe_key="k")
     sent = await store.mailboxes.send("box", {"a": [1]}, dedupe_key="k")
     assert spoil(sent) > 2
     found = await store.mailboxes.load(sent.entry_id)
     assert found is not None
-    assert found.payload == {"a": [1]}
+    expect(found.payload, {"a": [1]})
 
 
-async def test_what_is_read_can_be_changed(store: Store) -> None:
+@facet.check(Guarantee.NOTHING_IS_SHARED)
+async def what_is_read_can_be_changed(store: Store) -> None:
     await store.threads.create(rich_thread())
     await store.threads.append("rich", rich_changes())
     await store.runs.upsert(run("r", "rich", metadata={"a": [1]}))
@@ -123,10 +127,11 @@ async def test_what_is_read_can_be_changed(store: Store) -> None:
         held,
     ):
         assert spoil(read) > 1
-        assert await read_everything(store, MAILBOXES) == before
+        expect(await read_everything(store, MAILBOXES), before)
 
 
-async def test_what_an_ended_entry_s_return_is_changed_to_stays_out(store: Store) -> None:
+@facet.check(Guarantee.NOTHING_IS_SHARED)
+async def what_an_ended_entry_s_return_is_changed_to_stays_out(store: Store) -> None:
     await store.mailboxes.enqueue(entry("e", payload={"a": [1]}))
     for found in (
         await store.mailboxes.cancel("e"),
@@ -137,10 +142,11 @@ async def test_what_an_ended_entry_s_return_is_changed_to_stays_out(store: Store
         assert spoil(found) > 1
     kept = await store.mailboxes.load("e")
     assert kept is not None
-    assert kept.payload == {"a": [1]}
+    expect(kept.payload, {"a": [1]})
 
 
-async def test_one_value_given_twice_is_two_in_the_store(store: Store) -> None:
+@facet.check(Guarantee.NOTHING_IS_SHARED)
+async def one_value_given_twice_is_two_in_the_store(store: Store) -> None:
     shared: dict[str, Any] = {"a": [1]}
     await store.threads.create(Thread(id="t", state=shared))
     await store.threads.create(Thread(id="u", state=shared))
@@ -148,4 +154,4 @@ async def test_one_value_given_twice_is_two_in_the_store(store: Store) -> None:
     assert spoil(head) > 2
     other = await store.threads.load("u")
     assert other is not None
-    assert other.thread.state == {"a": [1]}
+    expect(other.thread.state, {"a": [1]})

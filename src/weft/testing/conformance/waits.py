@@ -2,15 +2,18 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
-import pytest
+from weft import Store, StoreClosed
+from weft.backends.base import Guarantee
+from weft.testing.builders import claim_one, entry
+from weft.testing.clock import ManualClock
+from weft.testing.conformance.bench import Bench
+from weft.testing.conformance.check import Facet, refused
 
-from tests.builders import claim_one, entry
-from tests.clocks import ManualClock
-from weft import Store, StoreClosed, open_store
+facet = Facet("mailboxes")
+
 
 LONG = 30_000
 """Milliseconds that no test waits for."""
@@ -19,7 +22,7 @@ LONG = 30_000
 @asynccontextmanager
 async def waiting(
     store: Store, mailbox_id: str | None = None
-) -> AsyncIterator["asyncio.Task[None]"]:
+) -> AsyncGenerator["asyncio.Task[None]"]:
     """A wait that is under way; it must have ended soon after the block."""
     task = asyncio.create_task(store.mailboxes.wait(LONG, mailbox_id=mailbox_id))
     try:
@@ -43,24 +46,27 @@ async def takes_its_time(store: Store, mailbox_id: str | None = None) -> bool:
     return 0.05 <= time.monotonic() - start < 5
 
 
-async def test_wait_returns_at_once_when_something_is_due(store: Store) -> None:
+@facet.check(Guarantee.WAITS_END)
+async def wait_returns_at_once_when_something_is_due(store: Store) -> None:
     await store.mailboxes.send("box", None)
     assert await returns_at_once(store)
     assert await returns_at_once(store, "box")
 
 
-async def test_wait_takes_its_time_when_there_is_nothing(store: Store) -> None:
+@facet.check(Guarantee.WAITS_END)
+async def wait_takes_its_time_when_there_is_nothing(store: Store) -> None:
     assert await takes_its_time(store)
 
 
-@pytest.mark.parametrize("timeout_ms", [0, -5])
-async def test_a_wait_of_no_time_returns(store: Store, timeout_ms: int) -> None:
+@facet.check(Guarantee.WAITS_END, each=[0, -5])
+async def a_wait_of_no_time_returns(store: Store, timeout_ms: int) -> None:
     start = time.monotonic()
     await store.mailboxes.wait(timeout_ms)
     assert time.monotonic() - start < 1
 
 
-async def test_wait_takes_its_time_when_all_is_held_ended_or_elsewhere(store: Store) -> None:
+@facet.check(Guarantee.WAITS_END)
+async def wait_takes_its_time_when_all_is_held_ended_or_elsewhere(store: Store) -> None:
     await store.mailboxes.enqueue(entry("held"))
     await store.mailboxes.enqueue(entry("behind it"))
     await store.mailboxes.enqueue(entry("ended", "other"))
@@ -73,35 +79,40 @@ async def test_wait_takes_its_time_when_all_is_held_ended_or_elsewhere(store: St
     assert await returns_at_once(store)
 
 
-async def test_wait_ends_when_something_is_sent(store: Store) -> None:
+@facet.check(Guarantee.WAITS_END)
+async def wait_ends_when_something_is_sent(store: Store) -> None:
     async with waiting(store) as wait:
         assert not wait.done()
         await store.mailboxes.send("box", None)
     assert wait.done()
 
 
-async def test_a_wait_on_a_mailbox_ends_when_something_is_sent_there(store: Store) -> None:
+@facet.check(Guarantee.WAITS_END)
+async def a_wait_on_a_mailbox_ends_when_something_is_sent_there(store: Store) -> None:
     async with waiting(store, "box") as wait:
         await store.mailboxes.send("other", None)
         await store.mailboxes.send("box", None)
     assert wait.done()
 
 
-async def test_every_wait_ends_when_something_is_sent(store: Store) -> None:
+@facet.check(Guarantee.WAITS_END)
+async def every_wait_ends_when_something_is_sent(store: Store) -> None:
     async with waiting(store) as one, waiting(store, "box") as other:
         await store.mailboxes.send("box", None)
     assert one.done()
     assert other.done()
 
 
-async def test_wait_ends_when_something_falls_due(store: Store, clock: ManualClock) -> None:
+@facet.check(Guarantee.WAITS_END)
+async def wait_ends_when_something_falls_due(store: Store, clock: ManualClock) -> None:
     await store.mailboxes.send("box", None, delay_ms=20)
     async with waiting(store) as wait:
         clock.now += 20
     assert wait.done()
 
 
-async def test_wait_ends_when_a_lease_runs_out(store: Store, clock: ManualClock) -> None:
+@facet.check(Guarantee.WAITS_END)
+async def wait_ends_when_a_lease_runs_out(store: Store, clock: ManualClock) -> None:
     await store.mailboxes.enqueue(entry("e"))
     await claim_one(store, lease_ms=20)
     async with waiting(store) as wait:
@@ -109,8 +120,8 @@ async def test_wait_ends_when_a_lease_runs_out(store: Store, clock: ManualClock)
     assert wait.done()
 
 
-@pytest.mark.parametrize("how", ["nack", "release", "ack", "cancel", "requeue", "interrupt"])
-async def test_wait_ends_when_a_mailbox_is_free_again(store: Store, how: str) -> None:
+@facet.check(Guarantee.WAITS_END, each=["nack", "release", "ack", "cancel", "requeue", "interrupt"])
+async def wait_ends_when_a_mailbox_is_free_again(store: Store, how: str) -> None:
     await store.mailboxes.enqueue(entry("e"))
     claimed = await claim_one(store)
     if how == "requeue":
@@ -136,26 +147,29 @@ async def test_wait_ends_when_a_mailbox_is_free_again(store: Store, how: str) ->
     assert wait.done()
 
 
-async def test_wait_ends_when_another_handle_sends(tmp_path: Path) -> None:
-    async with open_store(tmp_path) as one, open_store(tmp_path) as other:
-        async with waiting(one) as wait:
-            await other.mailboxes.send("box", None)
-        assert wait.done()
+@facet.check(Guarantee.WAITS_END, "shared", "notifies")
+async def wait_ends_when_another_handle_sends(bench: Bench) -> None:
+    other = await bench.open()
+    async with waiting(bench.store) as wait:
+        await other.mailboxes.send("box", None)
+    assert wait.done()
 
 
-async def test_a_wait_that_is_cancelled_leaves_the_store_usable(store: Store) -> None:
+@facet.check(Guarantee.CANCELLATION_IS_SAFE)
+async def a_wait_that_is_cancelled_leaves_the_store_usable(store: Store) -> None:
     wait = asyncio.create_task(store.mailboxes.wait(LONG))
     await store.mailboxes.stats()
     wait.cancel()
-    with pytest.raises(asyncio.CancelledError):
+    with refused(asyncio.CancelledError):
         await wait
     await store.mailboxes.send("box", None)
     assert await returns_at_once(store)
 
 
-async def test_a_wait_ends_when_the_store_is_closed(store: Store) -> None:
+@facet.check(Guarantee.WAITS_END)
+async def a_wait_ends_when_the_store_is_closed(store: Store) -> None:
     wait = asyncio.create_task(store.mailboxes.wait(LONG))
     await store.mailboxes.stats()
     await store.close()
-    with pytest.raises(StoreClosed):
+    with refused(StoreClosed):
         await asyncio.wait_for(wait, 5)

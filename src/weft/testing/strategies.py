@@ -50,7 +50,7 @@ def _struct(kind: Any, extra: bool, json: st.SearchStrategy[Any]) -> st.SearchSt
     return st.builds(kind, **fields)
 
 
-def _values(
+def _values(  # noqa: PLR0911
     kind: msgspec.inspect.Type, extra: bool, json: st.SearchStrategy[Any]
 ) -> st.SearchStrategy[Any]:
     match kind:
@@ -77,4 +77,5 @@ def _values(
             return st.lists(_values(item, extra, json), max_size=2)
         case msgspec.inspect.StructType(cls=cls):
             return _struct(cls, extra, json)
-    raise AssertionError(f"no strategy for {kind}")
+        case _:
+            raise AssertionError(f"no strategy for {kind}")

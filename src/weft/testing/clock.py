@@ -10,6 +10,7 @@ class ManualClock:
         self.now = now
 
     def __call__(self) -> int:
+        """The time it was moved to."""
         return self.now
 
 
@@ -21,6 +22,7 @@ class TickingClock:
         self.now = start
 
     def __call__(self) -> int:
+        """The next millisecond."""
         self.now += 1
         return self.now
 

@@ -1,11 +1,15 @@
 """Messages: read in pages, by position."""
 
+from itertools import product
 from typing import Any
 
-import pytest
-
-from tests.builders import said, says
 from weft import MessageMetadata, NotFound, Store, Thread
+from weft.backends.base import Guarantee
+from weft.testing.builders import said, says
+from weft.testing.conformance.check import Facet, expect, refused
+
+facet = Facet("threads")
+
 
 CAST = (
     said("0"),
@@ -21,9 +25,9 @@ async def read(store: Store, **query: Any) -> tuple[list[int], bool]:
     """The cursors of a page of `CAST`, and whether more follow."""
     page = await store.threads.messages("t", **query)
     cursors = [item.cursor for item in page.messages]
-    assert [item.message for item in page.messages] == [CAST[cursor] for cursor in cursors]
-    assert page.next_cursor == (cursors[-1] if cursors else None)
-    assert page.prev_cursor == (cursors[0] if cursors else None)
+    expect([item.message for item in page.messages], [CAST[cursor] for cursor in cursors])
+    expect(page.next_cursor, cursors[-1] if cursors else None)
+    expect(page.prev_cursor, cursors[0] if cursors else None)
     return cursors, page.has_more
 
 
@@ -59,23 +63,23 @@ PAGES: dict[str, tuple[dict[str, Any], list[int], bool]] = {
 }
 
 
-@pytest.mark.parametrize(("query", "cursors", "has_more"), PAGES.values(), ids=PAGES)
-async def test_a_page_holds(
+@facet.check(Guarantee.LISTINGS_ARE_COMPLETE, each=PAGES)
+async def a_page_holds(
     store: Store, query: dict[str, Any], cursors: list[int], has_more: bool
 ) -> None:
     await store.threads.create(Thread(id="t", messages=CAST))
-    assert await read(store, **query) == (cursors, has_more)
+    expect(await read(store, **query), (cursors, has_more))
 
 
-async def test_a_page_has_200_messages_at_most(store: Store) -> None:
+@facet.check(Guarantee.LISTINGS_ARE_COMPLETE)
+async def a_page_has_200_messages_at_most(store: Store) -> None:
     await store.threads.create(Thread(id="t", messages=tuple(said(str(n)) for n in range(201))))
     page = await store.threads.messages("t", limit=10**6)
-    assert (len(page.messages), page.has_more) == (200, True)
+    expect((len(page.messages), page.has_more), (200, True))
 
 
-@pytest.mark.parametrize("limit", [1, 2, 3, 200])
-@pytest.mark.parametrize("order", ["asc", "desc"])
-async def test_going_on_from_page_to_page_meets_every_message_once(
+@facet.check(Guarantee.LISTINGS_ARE_COMPLETE, each=product([1, 2, 3, 200], ["asc", "desc"]))
+async def going_on_from_page_to_page_meets_every_message_once(
     store: Store, limit: int, order: Any
 ) -> None:
     await store.threads.create(Thread(id="t", messages=CAST[:3]))
@@ -89,32 +93,36 @@ async def test_going_on_from_page_to_page_meets_every_message_once(
         page = await store.threads.messages("t", visibility=None, **query)
         met += [item.cursor for item in page.messages]
         cursor, more = page.next_cursor, page.has_more
-    assert met == (list(range(5)) if order == "asc" else list(range(4, -1, -1)))
+    expect(met, list(range(5)) if order == "asc" else list(range(4, -1, -1)))
 
 
-async def test_messages_that_arrive_meanwhile_are_on_the_next_page(store: Store) -> None:
+@facet.check(Guarantee.LISTINGS_ARE_COMPLETE)
+async def messages_that_arrive_meanwhile_are_on_the_next_page(store: Store) -> None:
     await store.threads.create(Thread(id="t", messages=CAST[:1]))
     page = await store.threads.messages("t")
     assert not page.has_more
     await store.threads.append("t", says("new"))
     page = await store.threads.messages("t", after=page.next_cursor)
-    assert [item.message.content for item in page.messages] == ["new"]
+    expect([item.message.content for item in page.messages], ["new"])
 
 
-async def test_the_messages_of_an_empty_thread_are_an_empty_page(store: Store) -> None:
+@facet.check(Guarantee.LISTINGS_ARE_COMPLETE)
+async def the_messages_of_an_empty_thread_are_an_empty_page(store: Store) -> None:
     await store.threads.create(Thread(id="t"))
-    assert await read(store) == ([], False)
+    expect(await read(store), ([], False))
 
 
-async def test_messages_of_every_visibility_are_counted(store: Store) -> None:
+@facet.check(Guarantee.LISTINGS_ARE_COMPLETE)
+async def messages_of_every_visibility_are_counted(store: Store) -> None:
     await store.threads.create(Thread(id="t", messages=CAST))
-    assert await store.threads.message_count("t") == 6
+    expect(await store.threads.message_count("t"), 6)
     await store.threads.append("t", says("6"))
-    assert await store.threads.message_count("t") == 7
+    expect(await store.threads.message_count("t"), 7)
 
 
-async def test_messages_of_no_thread_are_not_found(store: Store) -> None:
+@facet.check(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED)
+async def messages_of_no_thread_are_not_found(store: Store) -> None:
     for call in (store.threads.messages("t"), store.threads.message_count("t")):
-        with pytest.raises(NotFound) as caught:
+        with refused(NotFound) as caught:
             await call
-        assert (caught.value.kind, caught.value.key) == ("thread", "t")
+        expect((caught.value.kind, caught.value.key), ("thread", "t"))

@@ -5,8 +5,6 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from tests.builders import sets, tracked
-from tests.strategies import json_values
 from weft import Message, RunMeta, Thread, ThreadChangeSet, ThreadMetadata
 from weft.core.commands import (
     Ack,
@@ -35,6 +33,8 @@ from weft.core.commands import (
 from weft.core.mailboxes import MailboxEntry
 from weft.core.patches import Append, Increment
 from weft.core.runs import RunRecord
+from weft.testing.builders import sets, tracked
+from weft.testing.strategies import json_values
 
 WITH_TOKEN = (Hold, Ack, Nack, DeadLetter, Release, ExtendLease)
 SETTLEMENTS = (Ack, Nack, DeadLetter, Release)
@@ -64,6 +64,7 @@ class World:
     versions: dict[str, int] = field(default_factory=dict)
 
     def known_entry_ids(self) -> st.SearchStrategy[str]:
+        """Any of them, and one that may not be there."""
         return st.sampled_from([*self.entry_ids, "e0"])
 
     def known_claims(self) -> st.SearchStrategy[tuple[str, str]]:

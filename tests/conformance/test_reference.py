@@ -1,36 +1,15 @@
-"""The reference's 30 scenarios: every call has its result, and the same documents are left."""
-
-from pathlib import Path
+"""The vectors are whole, and what compares with them tells apart what differs."""
 
 import pytest
 
-from tests.clocks import TickingClock
-from tests.documents import read_documents
-from tests.store.scenarios import (
-    SCENARIOS,
-    Comparison,
-    Tokens,
-    compare_files,
-    mailbox_ids,
-    read,
-    replay,
-)
-from weft import open_store
+from weft.testing import TickingClock
+from weft.testing.vectors import SCENARIOS
+from weft.testing.vectors.scenarios import Comparison, Tokens, read
 
 
 def test_all_scenarios_are_there() -> None:
     assert len(SCENARIOS) == 30
     assert sum(len(read(path)[0]) for path in SCENARIOS) == 4_800
-
-
-@pytest.mark.parametrize("path", SCENARIOS, ids=lambda path: path.stem)
-async def test_a_scenario_goes_as_with_the_reference(path: Path, store_url: str) -> None:
-    calls, files = read(path)
-    clock = TickingClock()
-    async with open_store(store_url, clock=clock, durability="relaxed") as store:
-        comparison = await replay(store, clock, calls)
-        documents = await read_documents(store, mailbox_ids(files))
-    compare_files(comparison, documents, files)
 
 
 def test_a_token_has_one_name_and_a_name_one_token() -> None:

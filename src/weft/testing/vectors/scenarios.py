@@ -6,9 +6,6 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.clocks import TickingClock
-from tests.documents import Documents
-from tests.exact import differences
 from weft import (
     AlreadyExists,
     ClaimConflict,
@@ -23,9 +20,9 @@ from weft import (
 )
 from weft.core.codec import Model, from_plain, to_plain
 from weft.core.mailboxes import MailboxEntry
-
-FOLDER = Path(__file__).parents[1] / "vectors"
-SCENARIOS = sorted(FOLDER.glob("scenario-*.jsonl"))
+from weft.testing.clock import TickingClock
+from weft.testing.contents import Documents
+from weft.testing.exact import differences
 
 Plain = Any
 Handler = Callable[[Store, dict[str, Any]], Awaitable[Plain]]
@@ -213,7 +210,8 @@ async def _rebuild(store: Store, arguments: dict[str, Any]) -> Plain:
 
 
 async def _load_messages(store: Store, arguments: dict[str, Any]) -> Plain:
-    page = to_plain(await store.threads.messages(**{"visibility": None} | arguments))
+    query: dict[str, Any] = {"visibility": None} | arguments
+    page = to_plain(await store.threads.messages(**query))
     page["messages"] = [{"cursor": m["cursor"], **m["message"]} for m in page["messages"]]
     return page
 

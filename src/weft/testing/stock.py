@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import msgspec
 
-from tests.builders import entry, run, said, says, sets
 from weft import Batch, Store, Thread
 from weft.core.mailboxes import MailboxEntry
+from weft.testing.builders import entry, run, said, says, sets
 
 MAILBOXES = ("box", "other", "mine", "third")
 

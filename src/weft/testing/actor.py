@@ -1,0 +1,138 @@
+"""Another process with a handle on the store, which does what it is told, and may be stopped."""
+
+import asyncio
+import multiprocessing
+import os
+from collections.abc import Awaitable, Callable
+from functools import partial
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+
+from weft.store.store import Store
+from weft.testing.clock import ManualClock
+from weft.testing.faults import FaultAt
+from weft.testing.outcome import outcome
+from weft.testing.subject import Subject
+
+PATIENCE_SECONDS = 60
+"""How long an actor may take for anything before the check fails."""
+
+Act: TypeAlias = Callable[[Store], Awaitable[Any]]
+"""Something to be done with a store; a function that another process can import."""
+
+_CONTEXT: Any = multiprocessing.get_context(
+    "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+)
+_CONTEXT.set_forkserver_preload(["__main__", "weft.testing.actor", "weft.testing.writers"])
+
+
+def start_process(target: Callable[..., None], *arguments: Any) -> BaseProcess:
+    """Start a process that shares nothing with this one; quickly, where there is `fork`."""
+    process: BaseProcess = _CONTEXT.Process(target=target, args=arguments, daemon=True)
+    process.start()
+    return process
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """What happens to an actor before the `at`-th step of its act, counted from 1."""
+
+    kind: Literal["die", "stand"]
+    at: int
+
+
+class Dead(msgspec.Struct, frozen=True):
+    """The actor's process died before it could answer."""
+
+
+class Actor:
+    """A process that has opened the store; to be used in a `with` block, which ends it."""
+
+    def __init__(self, subject: Subject, place: Path, fault: Fault | None = None) -> None:
+        self._pipe, theirs = _CONTEXT.Pipe()
+        self._process = start_process(_live, theirs, subject, place, fault)
+        theirs.close()
+        told = self._hear()
+        assert told == "ready", f"another process could not open the store: {told}"
+
+    def __enter__(self) -> "Actor":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._process.kill()
+        self._process.join()
+        self._pipe.close()
+
+    def begin(self, act: Act) -> None:
+        """Let it act; `result` tells what came of it."""
+        self._pipe.send(act)
+
+    def result(self) -> Any:
+        """What came of the act, as JSON; or `Dead`, or "standing" if it stands still in it."""
+        return self._hear()
+
+    def settle(self) -> None:
+        """Give it the time to answer, or to run into what another one holds."""
+        self._pipe.poll(0.03)
+
+    def go_on(self) -> None:
+        """Let one that stands still go on."""
+        self._pipe.send("go on")
+
+    def _hear(self) -> Any:
+        if not self._pipe.poll(PATIENCE_SECONDS):
+            raise AssertionError(f"another process gave no answer in {PATIENCE_SECONDS} s")
+        try:
+            return self._pipe.recv()
+        except (EOFError, ConnectionResetError):
+            return Dead()
+
+
+def _live(pipe: Connection, subject: Subject, place: Path, fault: Fault | None) -> None:
+    """What the process runs."""
+    try:
+        asyncio.run(_act(pipe, subject, place, fault))
+    except BaseException as error:
+        pipe.send(repr(error))
+        raise
+
+
+async def _act(pipe: Connection, subject: Subject, place: Path, fault: Fault | None) -> None:
+    clock = ManualClock()
+    step = _step(pipe, fault)
+    if step is None:
+        backend = subject.make(place, clock)
+    else:
+        assert subject.make_stepping is not None
+        backend = subject.make_stepping(place, clock, step)
+    async with Store(backend) as store:
+        pipe.send("ready")
+        while True:
+            act: Act = await asyncio.to_thread(pipe.recv)
+            if step is not None:
+                step.armed = True
+            pipe.send(await outcome(act(store)))
+
+
+def _step(pipe: Connection, fault: Fault | None) -> FaultAt | None:
+    match fault:
+        case None:
+            return None
+        case Fault(kind="die", at=at):
+            return FaultAt(at, partial(os._exit, 9))
+        case Fault(at=at):
+            return FaultAt(at, partial(_stand, pipe))
+
+
+def _stand(pipe: Connection) -> None:
+    pipe.send("standing")
+    pipe.recv()

@@ -1,0 +1,318 @@
+"""Mailboxes: work is ended, requeued, purged, listed and counted."""
+
+from typing import Any
+
+from weft import (
+    MailboxState,
+    MailboxStats,
+    Store,
+)
+from weft.backends.base import Guarantee
+from weft.testing.builders import TERMINAL, claim_one, end, entry, generation, loaded, status
+from weft.testing.clock import ManualClock
+from weft.testing.conformance.check import Facet, expect
+from weft.testing.contents import read_everything
+
+facet = Facet("mailboxes")
+
+
+# --- states -------------------------------------------------------------------------------------
+
+
+@facet.check(Guarantee.ENTRIES_MOVE_BY_RULE)
+async def ensure_makes_the_state_once_and_touches_it_after(
+    store: Store, clock: ManualClock
+) -> None:
+    first = await store.mailboxes.ensure("box")
+    expect(first, MailboxState(mailbox_id="box", current_generation=0, updated_at=clock.now))
+    await store.mailboxes.interrupt("box")
+    clock.now += 5
+    again = await store.mailboxes.ensure("box")
+    expect(again, MailboxState(mailbox_id="box", current_generation=1, updated_at=clock.now))
+    expect(await store.mailboxes.load_state("box"), again)
+
+
+# --- cancel and supersede -----------------------------------------------------------------------
+
+
+@facet.check(Guarantee.ENTRIES_MOVE_BY_RULE, each={"queued": False, "claimed": True})
+async def cancel_ends_an_entry_and_returns_it(
+    store: Store, clock: ManualClock, claimed: bool
+) -> None:
+    await store.mailboxes.enqueue(entry("e"))
+    if claimed:
+        await claim_one(store)
+    clock.now += 5
+    found = await store.mailboxes.cancel("e")
+    expect(
+        found,
+        entry(
+            "e",
+            status="cancelled",
+            last_error="cancelled",
+            attempt_count=int(claimed),
+            updated_at=clock.now,
+        ),
+    )
+    expect(await store.mailboxes.load("e"), found)
+
+
+@facet.check(Guarantee.ENTRIES_MOVE_BY_RULE, each={"queued": False, "claimed": True})
+async def supersede_ends_an_entry_with_its_reason_and_returns_it(
+    store: Store, clock: ManualClock, claimed: bool
+) -> None:
+    await store.mailboxes.enqueue(entry("e"))
+    if claimed:
+        await claim_one(store)
+    found = await store.mailboxes.supersede("e", "newer")
+    expect(
+        found,
+        entry(
+            "e",
+            status="superseded",
+            last_error="newer",
+            attempt_count=int(claimed),
+            updated_at=clock.now,
+        ),
+    )
+
+
+@facet.check(Guarantee.ENTRIES_MOVE_BY_RULE, each=TERMINAL)
+async def an_entry_that_has_ended_stays_as_it_is_and_is_returned(
+    store: Store, clock: ManualClock, how: str
+) -> None:
+    await store.mailboxes.enqueue(entry("e"))
+    await end(store, "e", how)
+    before = await read_everything(store, ["box"])
+    ended = await loaded(store)
+    clock.now += 5
+    expect(await store.mailboxes.cancel("e"), ended)
+    expect(await store.mailboxes.supersede("e", "newer"), ended)
+    expect(await store.mailboxes.cancel_pending("box"), ())
+    expect(await read_everything(store, ["box"]), before)
+
+
+@facet.check(Guarantee.ENTRIES_MOVE_BY_RULE)
+async def there_is_nothing_to_end_where_there_is_no_entry(store: Store) -> None:
+    expect(await store.mailboxes.cancel("e"), None)
+    expect(await store.mailboxes.supersede("e", "newer"), None)
+    expect(await store.mailboxes.requeue("e"), None)
+    expect(await store.mailboxes.cancel_pending("box"), ())
+    expect(await store.mailboxes.load_state("box"), None)
+
+
+@facet.check(Guarantee.ENTRIES_MOVE_BY_RULE)
+async def cancel_pending_cancels_what_has_not_ended_in_the_mailbox(store: Store) -> None:
+    for key in ("c", "a", "b", "kept", "done"):
+        await store.mailboxes.enqueue(entry(key))
+    await store.mailboxes.enqueue(entry("elsewhere", "other"))
+    await store.mailboxes.supersede("done", "newer")
+    held = await store.mailboxes.claim_entry("b", consumer="w")
+    assert held is not None
+    cancelled = await store.mailboxes.cancel_pending("box", exclude="kept")
+    expect(
+        [(each.entry_id, each.status) for each in cancelled],
+        [
+            ("a", "cancelled"),
+            ("b", "cancelled"),
+            ("c", "cancelled"),
+        ],
+    )
+    expect(await status(store, "kept"), "queued")
+    expect(await status(store, "done"), "superseded")
+    expect(await status(store, "elsewhere"), "queued")
+    expect(await generation(store), 0)
+
+
+# --- interrupt ----------------------------------------------------------------------------------
+
+
+@facet.check(Guarantee.ENTRIES_MOVE_BY_RULE)
+async def interrupt_raises_the_generation_and_supersedes_what_is_older(
+    store: Store, clock: ManualClock
+) -> None:
+    for key in ("b", "a", "held", "done"):
+        await store.mailboxes.enqueue(entry(key))
+    await store.mailboxes.enqueue(entry("elsewhere", "other"))
+    await store.mailboxes.cancel("done")
+    await store.mailboxes.claim_entry("held", consumer="w")
+    clock.now += 5
+    done = await store.mailboxes.interrupt("box")
+    expect(
+        done.mailbox_state,
+        MailboxState(mailbox_id="box", current_generation=1, updated_at=clock.now),
+    )
+    expect([each.entry_id for each in done.superseded_entries], ["a", "b", "held"])
+    for each in done.superseded_entries:
+        expect(each, await store.mailboxes.load(each.entry_id))
+        expect((each.status, each.last_error), ("superseded", "superseded by interrupt"))
+        expect((each.claim_token, each.claimed_by, each.lease_until), (None, None, None))
+        expect(each.updated_at, clock.now)
+    expect(await status(store, "done"), "cancelled")
+    expect(await status(store, "elsewhere"), "queued")
+
+
+@facet.check(Guarantee.ENTRIES_MOVE_BY_RULE)
+async def each_interrupt_raises_the_generation(store: Store) -> None:
+    generations = [
+        (await store.mailboxes.interrupt("box")).mailbox_state.current_generation for _ in range(3)
+    ]
+    expect(generations, [1, 2, 3])
+    expect(await generation(store), 3)
+
+
+@facet.check(Guarantee.ENTRIES_MOVE_BY_RULE)
+async def what_is_sent_after_an_interrupt_is_worked(store: Store) -> None:
+    await store.mailboxes.send("box", "old")
+    await store.mailboxes.interrupt("box")
+    await store.mailboxes.send("box", "new")
+    expect((await claim_one(store)).payload, "new")
+
+
+# --- requeue ------------------------------------------------------------------------------------
+
+
+@facet.check(Guarantee.ENTRIES_MOVE_BY_RULE)
+async def a_requeued_dead_letter_is_as_if_just_sent(store: Store, clock: ManualClock) -> None:
+    sent = await store.mailboxes.send("box", "x", priority=3, dedupe_key="k")
+    await store.mailboxes.dead_letter(await claim_one(store), error="no")
+    await store.mailboxes.interrupt("box")
+    clock.now += 1_000
+    back = await store.mailboxes.requeue(sent.entry_id)
+    assert back is not None
+    expect(back, await store.mailboxes.load(sent.entry_id))
+    expect((back.status, back.attempt_count, back.available_at), ("queued", 0, clock.now))
+    expect((back.generation, back.updated_at), (1, clock.now))
+    expect((back.payload, back.priority, back.dedupe_key), ("x", 3, "k"))
+    expect(back.created_at, sent.created_at)
+    expect((await claim_one(store)).entry_id, sent.entry_id)
+
+
+@facet.check(
+    Guarantee.ENTRIES_MOVE_BY_RULE,
+    each=["queued", "claimed", "accepted", "superseded", "cancelled"],
+)
+async def only_a_dead_letter_is_requeued(store: Store, how: str) -> None:
+    await store.mailboxes.enqueue(entry("e"))
+    if how == "claimed":
+        await claim_one(store)
+    elif how != "queued":
+        await end(store, "e", how)
+    before = await loaded(store)
+    expect(await store.mailboxes.requeue("e"), before)
+    expect(await store.mailboxes.load("e"), before)
+    expect(before.status, how)
+
+
+# --- purge --------------------------------------------------------------------------------------
+
+
+@facet.check(Guarantee.ENTRIES_MOVE_BY_RULE)
+async def purge_removes_what_ended_before_a_time(store: Store, clock: ManualClock) -> None:
+    for number, how in enumerate(TERMINAL):
+        await store.mailboxes.enqueue(entry(how, f"box {number}"))
+        await end(store, how, how)
+        clock.now += 10
+    expect(await store.mailboxes.purge(clock.now - 30), 1)
+    expect(await store.mailboxes.load("accepted"), None)
+    assert await store.mailboxes.load("superseded") is not None
+    expect(await store.mailboxes.purge(clock.now), 3)
+    expect((await store.mailboxes.list()).total, 0)
+
+
+@facet.check(Guarantee.ENTRIES_MOVE_BY_RULE)
+async def purge_leaves_what_has_not_ended(store: Store, clock: ManualClock) -> None:
+    await store.mailboxes.enqueue(entry("queued"))
+    await store.mailboxes.enqueue(entry("claimed", "other"))
+    await store.mailboxes.claim_entry("claimed", consumer="w")
+    expect(await store.mailboxes.purge(clock.now + 10**9), 0)
+    expect((await store.mailboxes.list()).total, 2)
+
+
+@facet.check(Guarantee.ENTRIES_MOVE_BY_RULE)
+async def purge_leaves_the_mailbox_s_state(store: Store, clock: ManualClock) -> None:
+    await store.mailboxes.send("box", None)
+    await store.mailboxes.interrupt("box")
+    expect(await store.mailboxes.purge(clock.now + 1), 1)
+    expect(await generation(store), 1)
+
+
+@facet.check(Guarantee.WORK_COMES_IN_ONCE)
+async def a_mailbox_forgets_the_dedupe_keys_and_ids_of_what_is_purged(
+    store: Store, clock: ManualClock
+) -> None:
+    await store.mailboxes.enqueue(entry("e", payload=1, dedupe_key="k"))
+    await end(store, "e", "accepted")
+    await store.mailboxes.purge(clock.now + 1)
+    await store.mailboxes.enqueue(entry("e", payload=2))
+    again = await store.mailboxes.send("box", 3, dedupe_key="k")
+    expect(again.payload, 3)
+    expect((await loaded(store)).payload, 2)
+
+
+# --- listings -----------------------------------------------------------------------------------
+
+ENTRIES = (
+    entry("b", created_at=20),
+    entry("a", created_at=20, origin="internal"),
+    entry("c", created_at=10, priority=9),
+    entry("d", "other", created_at=5),
+)
+LISTINGS: dict[str, tuple[dict[str, Any], str]] = {
+    "oldest first, then by id": ({}, "dcab"),
+    "of a mailbox": ({"mailbox_id": "box"}, "cab"),
+    "in a status": ({"status": "cancelled"}, "a"),
+    "not in that status": ({"status": "queued"}, "dcb"),
+    "of an origin": ({"origin": "internal"}, "a"),
+    "all at once": ({"mailbox_id": "box", "status": "queued", "origin": "external"}, "cb"),
+    "nothing": ({"mailbox_id": "empty"}, ""),
+}
+
+
+@facet.check(Guarantee.LISTINGS_ARE_COMPLETE, each=LISTINGS)
+async def entries_are_listed(store: Store, query: dict[str, Any], expected: str) -> None:
+    for each in ENTRIES:
+        await store.mailboxes.enqueue(each)
+    await store.mailboxes.cancel("a")
+    page = await store.mailboxes.list(**query)
+    expect([each.entry_id for each in page.items], list(expected))
+    expect((page.total, page.has_more), (len(expected), False))
+
+
+PAGES = [
+    (0, 2, "dc", True),
+    (2, 2, "ab", False),
+    (3, 9, "b", False),
+    (9, 2, "", False),
+    (-1, 1, "d", True),
+    (0, 0, "d", True),
+    (0, 10**6, "dcab", False),
+]
+
+
+@facet.check(Guarantee.LISTINGS_ARE_COMPLETE, each=PAGES)
+async def a_page_of_entries_says_how_many_there_are_and_whether_more_follow(
+    store: Store, offset: int, limit: int, items: str, has_more: bool
+) -> None:
+    for each in ENTRIES:
+        await store.mailboxes.enqueue(each)
+    page = await store.mailboxes.list(offset=offset, limit=limit)
+    found = "".join(each.entry_id for each in page.items)
+    expect((found, page.total, page.has_more), (items, 4, has_more))
+
+
+@facet.check(Guarantee.LISTINGS_ARE_COMPLETE)
+async def stats_count_each_status_in_one_mailbox_or_in_all(store: Store) -> None:
+    expect(await store.mailboxes.stats(), MailboxStats())
+    for number, how in enumerate(("queued", "queued", "claimed", *TERMINAL)):
+        await store.mailboxes.enqueue(entry(f"e{number}", f"box {number % 2}"))
+        if how in TERMINAL:
+            await end(store, f"e{number}", how)
+    held = await store.mailboxes.claim_entry("e2", consumer="w")
+    assert held is not None
+    everywhere = MailboxStats(
+        queued=2, claimed=1, accepted=1, superseded=1, cancelled=1, dead_letter=1
+    )
+    expect(await store.mailboxes.stats(), everywhere)
+    expect(await store.mailboxes.stats("box 1"), MailboxStats(queued=1, accepted=1, cancelled=1))
+    expect(await store.mailboxes.stats("empty"), MailboxStats())

@@ -1,0 +1,31 @@
+"""Processes: several at one store, and some of them killed, at full speed."""
+
+from pathlib import Path
+
+from weft.backends.base import Guarantee
+from weft.testing.conformance.check import Facet
+from weft.testing.subject import Subject
+from weft.testing.writers import kill_among_others, kill_one_after_another, race
+
+facet = Facet("concurrency")
+
+
+@facet.check(Guarantee.ONE_ORDER, "shared")
+def several_processes_lose_and_double_nothing(subject: Subject, place: Path) -> None:
+    reports = race(subject, place, processes=4, seconds=3)
+    sent = sum(times for line, times in reports.items() if line.startswith("sent "))
+    assert sent > 0, f"nothing was sent: {reports}"
+
+
+@facet.check(Guarantee.ACKNOWLEDGED_IS_KEPT, "durable")
+def what_killed_processes_acknowledged_is_there_and_the_rest_whole_or_absent(
+    subject: Subject, place: Path
+) -> None:
+    kill_one_after_another(subject, place, kills=10)
+
+
+@facet.check(Guarantee.ACKNOWLEDGED_IS_KEPT, "durable", "shared")
+def a_process_killed_among_others_takes_nothing_of_theirs_with_it(
+    subject: Subject, place: Path
+) -> None:
+    kill_among_others(subject, place, kills=20)

@@ -1,0 +1,22 @@
+"""The reference's scenarios: every call has its result, and the same documents are left."""
+
+from pathlib import Path
+
+from weft.backends.base import Guarantee
+from weft.testing.clock import TickingClock
+from weft.testing.conformance.bench import Bench
+from weft.testing.conformance.check import Facet
+from weft.testing.contents import read_documents
+from weft.testing.vectors import SCENARIOS
+from weft.testing.vectors.scenarios import compare_files, mailbox_ids, read, replay
+
+facet = Facet("history")
+
+
+@facet.check(Guarantee.ENTRIES_MOVE_BY_RULE, each={path.stem: path for path in SCENARIOS})
+async def the_calls_of_a_scenario_go_as_with_the_reference(bench: Bench, path: Path) -> None:
+    calls, files = read(path)
+    clock = TickingClock()
+    store = await bench.open(clock, bench.elsewhere())
+    comparison = await replay(store, clock, calls)
+    compare_files(comparison, await read_documents(store, mailbox_ids(files)), files)

@@ -1,0 +1,53 @@
+"""Running one check on one subject."""
+
+import asyncio
+import inspect
+from pathlib import Path
+from typing import Any
+
+from weft.core.clock import system_clock
+from weft.testing.conformance.bench import Bench
+from weft.testing.conformance.check import GIVEN, Check, Need
+from weft.testing.subject import Subject
+
+DEADLINE_SECONDS = 120
+"""How long a check that is awaited may take."""
+
+
+def offers(subject: Subject, place: Path) -> frozenset[Need]:
+    """What the subject declares: its backend's capabilities, and the fault hook."""
+    declared = subject.make(place, system_clock).capabilities
+    offered: dict[Need, bool] = {
+        "durable": declared.durable,
+        "shared": declared.shared,
+        "notifies": declared.notifies,
+        "faults": subject.make_stepping is not None,
+    }
+    return frozenset(need for need, is_offered in offered.items() if is_offered)
+
+
+def run(check: Check, subject: Subject, place: Path) -> None:
+    """Try the rule on a new store at `place`, an empty folder.
+
+    Raises:
+        AssertionError: the rule is broken; the check and its guarantee are added as a note.
+        Exception: whatever the backend raised where it should not have.
+    """
+    try:
+        if inspect.iscoroutinefunction(check.attempt):
+            asyncio.run(_run(check, subject, place))
+        else:
+            _call(check, {"subject": subject, "place": place})
+    except Exception as error:
+        error.add_note(f"broken: {check.rule} ({check.guarantee})")
+        raise
+
+
+async def _run(check: Check, subject: Subject, place: Path) -> None:
+    async with asyncio.timeout(DEADLINE_SECONDS), Bench(subject, place) as bench:
+        await _call(check, {"bench": bench, "store": bench.store, "clock": bench.clock})
+
+
+def _call(check: Check, given: dict[str, object]) -> Any:
+    wanted = inspect.signature(check.attempt).parameters.keys() & GIVEN
+    return check.attempt(**{name: given[name] for name in wanted}, **check.variant)

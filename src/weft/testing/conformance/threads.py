@@ -1,0 +1,354 @@
+"""Threads: created, appended to, saved, deleted, listed."""
+
+import asyncio
+
+from weft import (
+    AlreadyExists,
+    NotFound,
+    PatchError,
+    Store,
+    Thread,
+    ThreadChangeSet,
+    ThreadMetadata,
+    VersionConflict,
+)
+from weft.backends.base import Guarantee
+from weft.core.patches import Append
+from weft.testing.builders import entry, run, said, says, sets, texts, tracked
+from weft.testing.clock import ManualClock
+from weft.testing.conformance.bench import Bench
+from weft.testing.conformance.check import Facet, expect, refused
+from weft.testing.contents import read_everything
+
+facet = Facet("threads")
+
+
+async def state(store: Store, thread_id: str) -> object:
+    head = await store.threads.load(thread_id)
+    assert head is not None
+    return head.thread.state
+
+
+async def version(store: Store, thread_id: str) -> int:
+    head = await store.threads.load(thread_id)
+    assert head is not None
+    return head.version
+
+
+@facet.check(Guarantee.VERSIONS_WITHOUT_GAPS)
+async def a_created_thread_is_at_version_0_and_carries_the_time(
+    store: Store, clock: ManualClock
+) -> None:
+    committed = await store.threads.create(Thread(id="t", state={"a": 1}))
+    head = await store.threads.load("t")
+    assert head is not None
+    expect(committed.version, 0)
+    expect(head.version, 0)
+    expect(
+        head.thread,
+        Thread(
+            id="t",
+            state={"a": 1},
+            metadata=ThreadMetadata(created_at=clock.now, updated_at=clock.now),
+        ),
+    )
+
+
+@facet.check(Guarantee.TIME_IS_GIVEN)
+async def a_created_thread_keeps_the_created_at_it_brings(store: Store, clock: ManualClock) -> None:
+    await store.threads.create(Thread(id="t", metadata=ThreadMetadata(created_at=5, updated_at=6)))
+    head = await store.threads.load("t")
+    assert head is not None
+    expect(head.thread.metadata, ThreadMetadata(created_at=5, updated_at=clock.now))
+
+
+@facet.check(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED)
+async def a_thread_is_created_once(store: Store) -> None:
+    await store.threads.create(Thread(id="t", state=1))
+    with refused(AlreadyExists) as caught:
+        await store.threads.create(Thread(id="t", state=2))
+    expect((caught.value.kind, caught.value.key), ("thread", "t"))
+    expect(await state(store, "t"), 1)
+
+
+@facet.check(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED)
+async def a_thread_that_is_not_there_is_none(store: Store) -> None:
+    expect(await store.threads.load("t"), None)
+
+
+@facet.check(Guarantee.VERSIONS_WITHOUT_GAPS)
+async def each_append_raises_the_version_by_one(store: Store) -> None:
+    await store.threads.create(Thread(id="t"))
+    versions = [(await store.threads.append("t", says("x"))).version for _ in range(3)]
+    expect(versions, [1, 2, 3])
+    expect(await version(store, "t"), 3)
+
+
+@facet.check(Guarantee.VERSIONS_WITHOUT_GAPS)
+async def an_append_of_nothing_raises_the_version_too(store: Store) -> None:
+    await store.threads.create(Thread(id="t"))
+    expect((await store.threads.append("t", ThreadChangeSet())).version, 1)
+
+
+@facet.check(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED)
+async def an_append_to_no_thread_is_not_found(store: Store) -> None:
+    with refused(NotFound) as caught:
+        await store.threads.append("t", says("x"))
+    expect((caught.value.kind, caught.value.key), ("thread", "t"))
+    expect(await store.threads.load("t"), None)
+
+
+@facet.check(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED)
+async def messages_stand_in_the_order_of_their_appends(store: Store) -> None:
+    await store.threads.create(Thread(id="t", messages=(said("one"),)))
+    await store.threads.append("t", says("two", "three"))
+    await store.threads.append("t", says("four"))
+    expect(await texts(store, "t"), ["one", "two", "three", "four"])
+
+
+@facet.check(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED)
+async def a_message_whose_id_the_thread_has_is_skipped(store: Store) -> None:
+    await store.threads.create(Thread(id="t", messages=(said("one", "a"),)))
+    changes = ThreadChangeSet(messages=(said("again", "a"), said("two", "b"), said("twice", "b")))
+    await store.threads.append("t", changes)
+    await store.threads.append("t", changes)
+    expect(await texts(store, "t"), ["one", "two"])
+
+
+@facet.check(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED)
+async def messages_without_ids_are_never_skipped(store: Store) -> None:
+    await store.threads.create(Thread(id="t", messages=(said("one"),)))
+    await store.threads.append("t", says("one", "one"))
+    expect(await texts(store, "t"), ["one", "one", "one"])
+
+
+@facet.check(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED)
+async def a_snapshot_replaces_the_state_and_clears_the_patches_before_it(store: Store) -> None:
+    await store.threads.create(Thread(id="t", state={"old": 1}, patches=(sets("a", 1),)))
+    await store.threads.append("t", ThreadChangeSet(snapshot={"new": 1}, patches=(sets("b", 2),)))
+    head = await store.threads.load("t")
+    assert head is not None
+    expect(head.thread.state, {"new": 1})
+    expect(head.thread.patches, (sets("b", 2),))
+    expect(head.thread.rebuild_state(), {"new": 1, "b": 2})
+
+
+@facet.check(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED)
+async def patches_are_kept_in_order_and_leave_the_state_alone(store: Store) -> None:
+    await store.threads.create(Thread(id="t", state={}))
+    for number in range(3):
+        await store.threads.append("t", ThreadChangeSet(patches=(sets("a", number),)))
+    head = await store.threads.load("t")
+    assert head is not None
+    expect(head.thread.state, {})
+    expect(head.thread.patches, (sets("a", 0), sets("a", 1), sets("a", 2)))
+    expect(head.thread.rebuild_state(), {"a": 2})
+
+
+@facet.check(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED)
+async def a_patch_that_does_not_fit_is_kept_and_fails_when_the_state_is_rebuilt(
+    store: Store,
+) -> None:
+    await store.threads.create(Thread(id="t", state={"a": 1}))
+    misfit = tracked(Append(path=("a",), value=1))
+    await store.threads.append("t", ThreadChangeSet(patches=(misfit,)))
+    head = await store.threads.load("t")
+    assert head is not None
+    with refused(PatchError):
+        head.thread.rebuild_state()
+
+
+@facet.check(Guarantee.TIME_IS_GIVEN)
+async def an_append_moves_updated_at_and_nothing_else_of_the_metadata(
+    store: Store, clock: ManualClock
+) -> None:
+    metadata = ThreadMetadata(version=7, version_timestamp=8, extra={"color": "red"})
+    await store.threads.create(Thread(id="t", metadata=metadata), now=10)
+    clock.now += 5
+    await store.threads.append("t", says("x"))
+    head = await store.threads.load("t")
+    assert head is not None
+    expect(
+        head.thread.metadata,
+        ThreadMetadata(
+            created_at=10,
+            updated_at=clock.now,
+            version=7,
+            version_timestamp=8,
+            extra={"color": "red"},
+        ),
+    )
+
+
+@facet.check(Guarantee.VERSIONS_WITHOUT_GAPS)
+async def an_append_at_the_expected_version_is_done(store: Store) -> None:
+    await store.threads.create(Thread(id="t"))
+    expect((await store.threads.append("t", says("x"), expected=0)).version, 1)
+    expect((await store.threads.append("t", says("x"), expected=1)).version, 2)
+
+
+@facet.check(Guarantee.VERSIONS_WITHOUT_GAPS, each=[0, 1, 3, 2**40])
+async def an_append_at_another_version_is_a_conflict_and_changes_nothing(
+    store: Store, expected: int
+) -> None:
+    await store.threads.create(Thread(id="t"))
+    await store.threads.append("t", says("x"))
+    await store.threads.append("t", says("y"))
+    before = await read_everything(store)
+    with refused(VersionConflict) as caught:
+        await store.threads.append("t", says("z", run_id="r"), expected=expected)
+    expect((caught.value.thread_id, caught.value.expected), ("t", expected))
+    expect(caught.value.actual, 2)
+    expect(await read_everything(store), before)
+
+
+@facet.check(Guarantee.VERSIONS_WITHOUT_GAPS)
+async def of_appends_with_the_same_expected_version_one_is_done(store: Store) -> None:
+    await store.threads.create(Thread(id="t"))
+    results = await asyncio.gather(
+        *(store.threads.append("t", says(str(n)), expected=0) for n in range(5)),
+        return_exceptions=True,
+    )
+    expect([isinstance(each, VersionConflict) for each in results].count(False), 1)
+    expect(await version(store, "t"), 1)
+
+
+@facet.check(Guarantee.VERSIONS_WITHOUT_GAPS)
+async def a_saved_thread_is_new_at_version_0_or_replaced_one_version_on(store: Store) -> None:
+    expect((await store.threads.save(Thread(id="t", state=1, messages=(said("x"),)))).version, 0)
+    expect((await store.threads.append("t", says("y"))).version, 1)
+    expect((await store.threads.save(Thread(id="t", state=2))).version, 2)
+    expect(await state(store, "t"), 2)
+    expect(await texts(store, "t"), [])
+
+
+@facet.check(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED)
+async def a_deleted_thread_is_gone_and_its_run_and_work_stay(store: Store) -> None:
+    await store.threads.create(Thread(id="t"))
+    await store.runs.upsert(run("r", "t"))
+    await store.mailboxes.enqueue(entry("e", "t"))
+    expect(await store.threads.delete("t"), True)
+    expect(await store.threads.load("t"), None)
+    expect((await store.threads.list()).items, ())
+    assert await store.runs.load("r") is not None
+    assert await store.mailboxes.load("e") is not None
+    assert await store.mailboxes.load_state("t") is not None
+
+
+@facet.check(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED)
+async def deleting_no_thread_says_so(store: Store) -> None:
+    expect(await store.threads.delete("t"), False)
+
+
+@facet.check(Guarantee.VERSIONS_WITHOUT_GAPS)
+async def a_thread_created_after_it_was_deleted_begins_at_version_0(store: Store) -> None:
+    await store.threads.create(Thread(id="t", messages=(said("old", "a"),)))
+    await store.threads.append("t", says("old"))
+    await store.threads.delete("t")
+    expect((await store.threads.create(Thread(id="t"))).version, 0)
+    await store.threads.append("t", ThreadChangeSet(messages=(said("new", "a"),)))
+    expect(await texts(store, "t"), ["new"])
+
+
+@facet.check(Guarantee.ONE_ORDER, "shared", each=[0, 1, 2])
+async def a_thread_deleted_and_created_in_one_batch_is_the_new_one_for_every_handle(
+    bench: Bench, appends: int
+) -> None:
+    expected = ["new"] + ["more"] * appends
+    one, other = bench.store, await bench.open()
+    await one.threads.create(Thread(id="t", messages=(said("old"),)))
+    expect(await texts(other, "t"), ["old"])
+    async with one.batch() as step:
+        step.threads.delete("t")
+        step.threads.create(Thread(id="t", messages=(said("new"),)))
+        for _ in range(appends):
+            step.threads.append("t", says("more"))
+    expect(await texts(one, "t"), expected)
+    expect(await texts(other, "t"), expected)
+    expect(await texts(await bench.open(), "t"), expected)
+
+
+@facet.check(Guarantee.VALUES_ARE_KEPT)
+async def unknown_fields_stay_through_appends(store: Store) -> None:
+    thread = Thread(
+        id="t",
+        messages=(said("x", extra={"tone": "kind"}),),
+        extra={"pinned": True, "<extra>": 1},
+    )
+    await store.threads.create(thread)
+    await store.threads.append("t", ThreadChangeSet(messages=(said("y", extra={"n": 1.0}),)))
+    head = await store.threads.load("t")
+    assert head is not None
+    expect(head.thread.extra, {"pinned": True, "<extra>": 1})
+    expect([message.extra for message in head.thread.messages], [{"tone": "kind"}, {"n": 1.0}])
+
+
+@facet.check(
+    Guarantee.VALUES_ARE_KEPT, each=[None, 1, 1.0, True, "", [], {}, {"a": [None, 2**64 - 1, "🧵"]}]
+)
+async def any_json_can_be_the_state(store: Store, state: object) -> None:
+    await store.threads.create(Thread(id="t", state=state))
+    head = await store.threads.load("t")
+    assert head is not None
+    expect(repr(head.thread.state), repr(state))
+
+
+@facet.check(Guarantee.LISTINGS_ARE_COMPLETE)
+async def threads_are_listed_in_the_order_of_their_ids(store: Store) -> None:
+    for key in ("b", "a.b", "é", "a", "B", "a-b"):
+        await store.threads.create(Thread(id=key))
+    expect((await store.threads.list()).items, ("B", "a", "a-b", "a.b", "b", "é"))
+
+
+@facet.check(Guarantee.LISTINGS_ARE_COMPLETE)
+async def threads_are_listed_by_owner_and_parent(store: Store) -> None:
+    await store.threads.create(Thread(id="a", resource_id="x"))
+    await store.threads.create(Thread(id="b", resource_id="x", parent_thread_id="a"))
+    await store.threads.create(Thread(id="c", resource_id="y", parent_thread_id="a"))
+    expect((await store.threads.list(resource_id="x")).items, ("a", "b"))
+    expect((await store.threads.list(parent_thread_id="a")).items, ("b", "c"))
+    both = await store.threads.list(resource_id="x", parent_thread_id="a")
+    expect((both.items, both.total, both.has_more), (("b",), 1, False))
+    expect((await store.threads.list(resource_id="z")).items, ())
+
+
+@facet.check(Guarantee.LISTINGS_ARE_COMPLETE)
+async def a_listing_follows_a_thread_whose_owner_changes(store: Store) -> None:
+    await store.threads.create(Thread(id="a", resource_id="x"))
+    expect((await store.threads.list(resource_id="x")).items, ("a",))
+    await store.threads.save(Thread(id="a", resource_id="y"))
+    expect((await store.threads.list(resource_id="x")).items, ())
+    expect((await store.threads.list(resource_id="y")).items, ("a",))
+
+
+PAGES = [
+    (0, 2, ("a", "b"), True),
+    (2, 2, ("c", "d"), True),
+    (4, 2, ("e",), False),
+    (3, 2, ("d", "e"), False),
+    (5, 2, (), False),
+    (99, 2, (), False),
+    (-3, 2, ("a", "b"), True),
+    (0, 0, ("a",), True),
+    (0, -5, ("a",), True),
+    (0, 10**6, ("a", "b", "c", "d", "e"), False),
+]
+
+
+@facet.check(Guarantee.LISTINGS_ARE_COMPLETE, each=PAGES)
+async def a_page_of_threads_says_how_many_there_are_and_whether_more_follow(
+    store: Store, offset: int, limit: int, items: tuple[str, ...], has_more: bool
+) -> None:
+    for key in "edcba":
+        await store.threads.create(Thread(id=key))
+    page = await store.threads.list(offset=offset, limit=limit)
+    expect((page.items, page.total, page.has_more), (items, 5, has_more))
+
+
+@facet.check(Guarantee.LISTINGS_ARE_COMPLETE)
+async def a_page_of_threads_has_200_at_most(store: Store) -> None:
+    async with store.batch() as step:
+        for number in range(201):
+            step.threads.create(Thread(id=f"t{number:03}"))
+    page = await store.threads.list(limit=500)
+    expect((len(page.items), page.total, page.has_more), (200, 201, True))

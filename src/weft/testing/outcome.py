@@ -1,0 +1,35 @@
+"""What comes of a call, as JSON that can be compared: its result, or what its error tells."""
+
+from collections.abc import Awaitable
+from typing import Any
+
+import msgspec
+
+from weft.core.codec import Model, encode
+from weft.core.commands import Receipt
+from weft.errors import WeftError
+
+
+async def outcome(call: Awaitable[Any]) -> Any:
+    """What a call returns, or its error's kind and data; how the error words it is left open."""
+    try:
+        return _plain(await call)
+    except WeftError as error:
+        told = {name: _plain(value) for name, value in vars(error).items() if _is_data(name)}
+        return {"raises": type(error).__name__, **told}
+
+
+def _is_data(name: str) -> bool:
+    return not name.startswith("_") and name != "reason"
+
+
+def _plain(result: Any) -> Any:
+    match result:
+        case Receipt():
+            return _plain(result.results)
+        case Model():
+            return msgspec.json.decode(encode(result))
+        case tuple() | list():
+            return [_plain(item) for item in result]
+        case _:
+            return result

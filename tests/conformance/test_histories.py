@@ -1,0 +1,38 @@
+"""Random histories are made of everything; and long ones, for a soak."""
+
+from typing import get_args
+
+import pytest
+from hypothesis import Phase, given, settings
+
+from tests.conformance.test_files import FILES
+from tests.conformance.test_memory import MEMORY
+from weft.core.commands import Command
+from weft.testing import Subject, commands
+from weft.testing.clock import START
+from weft.testing.conformance.history import SHORT, compare_histories
+
+LONG = settings(SHORT, max_examples=2_000, stateful_step_count=80)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize(
+    ("subject", "handles"),
+    [(MEMORY, 1), (FILES, 1), (FILES, 3)],
+    ids=["memory", "files", "files, three handles"],
+)
+def test_a_long_history_is_the_model_s(subject: Subject, handles: int) -> None:
+    compare_histories(subject, handles, LONG)
+
+
+def test_histories_are_made_of_every_command() -> None:
+    world = commands.World(START, ["e0"], [("e0", "token")], {"m0": 0}, {"t0": 0})
+    missing = set(get_args(Command))
+
+    @settings(max_examples=1_000, phases=[Phase.generate], derandomize=True)
+    @given(commands.commands(world))
+    def meet(command: Command) -> None:
+        missing.discard(type(command))
+
+    meet()
+    assert missing == set()
