@@ -2,11 +2,8 @@
 
 import pytest
 
-from weft.backends.files.backend import FilesBackend
 from weft.testing import BackendConformance, Subject
-from weft.testing.stepping import make_files
-
-FILES = Subject(make=FilesBackend, make_stepping=make_files)
+from weft.testing.own import FILES
 
 
 class TestFiles(BackendConformance):

@@ -5,12 +5,11 @@ from typing import get_args
 import pytest
 from hypothesis import Phase, given, settings
 
-from tests.conformance.test_files import FILES
-from tests.conformance.test_memory import MEMORY
 from weft.core.commands import Command
 from weft.testing import Subject, commands
 from weft.testing.clock import START
 from weft.testing.conformance.history import SHORT, compare_histories
+from weft.testing.own import FILES, MEMORY
 
 LONG = settings(SHORT, max_examples=2_000, stateful_step_count=80)
 

@@ -1,19 +1,9 @@
 """The memory backend passes the suite."""
 
-from pathlib import Path
-
 import pytest
 
-from weft.backends.memory.backend import MemoryBackend
-from weft.core.clock import Clock
 from weft.testing import BackendConformance, Subject
-
-
-def make(place: Path, clock: Clock) -> MemoryBackend:
-    return MemoryBackend(clock)
-
-
-MEMORY = Subject(make=make)
+from weft.testing.own import MEMORY
 
 
 class TestMemory(BackendConformance):

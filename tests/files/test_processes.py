@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 import weft
-from tests.conformance.test_files import FILES
 from weft import Message, Thread, ThreadChangeSet, VersionConflict
+from weft.testing.own import FILES
 from weft.testing.writers import kill_among_others, race
 
 

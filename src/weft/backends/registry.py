@@ -21,22 +21,30 @@ def find_backend(url: str | os.PathLike[str], clock: Clock, durability: Durabili
     Raises:
         InvalidValue: the URL is none that Weft knows.
     """
+    if durability not in ("full", "relaxed"):
+        raise InvalidValue("durability", f"it must be 'full' or 'relaxed', not {durability!r}")
+    scheme, rest = split_url(url)
+    make = SCHEMES.get(scheme)
+    if make is None:
+        known = "', '".join(SCHEMES)
+        raise InvalidValue(
+            "url",
+            f"there is no backend for {scheme!r}; use a folder like './agents', or '{known}:'",
+        )
+    return make(rest, clock, durability)
+
+
+def split_url(url: str | os.PathLike[str]) -> tuple[str, str]:
+    """The scheme of a URL in small letters, and what follows it; a plain path is a `file`.
+
+    Raises:
+        InvalidValue: it is neither a URL nor a path.
+    """
     text = os.fspath(url) if isinstance(url, str | os.PathLike) else None
     if not isinstance(text, str) or not text:
         raise InvalidValue("url", f"it must be a folder, or 'memory:', not {url!r}")
-    if durability not in ("full", "relaxed"):
-        raise InvalidValue("durability", f"it must be 'full' or 'relaxed', not {durability!r}")
     scheme = _SCHEME.match(text) if isinstance(url, str) else None
-    if scheme is None:
-        return FilesBackend(Path(text), clock, durability)
-    make = _SCHEMES.get(scheme[1].lower())
-    if make is None:
-        known = "', '".join(_SCHEMES)
-        raise InvalidValue(
-            "url",
-            f"there is no backend for {scheme[1]!r}; use a folder like './agents', or '{known}:'",
-        )
-    return make(text[scheme.end() :], clock, durability)
+    return (scheme[1].lower(), text[scheme.end() :]) if scheme else ("file", text)
 
 
 def _memory(rest: str, clock: Clock, durability: Durability) -> Backend:
@@ -52,7 +60,7 @@ def _files(rest: str, clock: Clock, durability: Durability) -> Backend:
     return FilesBackend(Path(path), clock, durability)
 
 
-_SCHEMES: dict[str, Callable[[str, Clock, Durability], Backend]] = {
+SCHEMES: dict[str, Callable[[str, Clock, Durability], Backend]] = {
     "memory": _memory,
     "file": _files,
 }

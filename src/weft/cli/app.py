@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 import weft
+from weft.cli.certify import certify_command
 from weft.cli.completion import completion
 from weft.cli.demo.command import demo
 from weft.cli.doctor import doctor
@@ -62,7 +63,16 @@ def app() -> None:
     """Keep what AI agents must not lose: their threads, runs and mailboxes."""
 
 
-for _command in (demo, import_command, export_command, send, work, doctor, completion):
+for _command in (
+    demo,
+    import_command,
+    export_command,
+    send,
+    work,
+    doctor,
+    certify_command,
+    completion,
+):
     app.add_command(_command)
 for _group in (threads, runs, mailboxes):
     app.add_command(_group)

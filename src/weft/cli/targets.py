@@ -1,4 +1,4 @@
-"""`module:handler`, found: the module is looked for in the current directory too."""
+"""`module:name`, found: the module is looked for in the current directory too."""
 
 import importlib
 import os
@@ -16,18 +16,27 @@ def load_handler(target: str) -> Handler:
     Raises:
         Failure: there is no such handler.
     """
-    module_name, separator, path = target.partition(":")
-    if not (module_name and separator and path):
-        raise Failure(f"{target!r} names no handler; write module:handler, such as my_agent:handle")
-    module = _import(module_name)
-    try:
-        handler: Any = reduce(getattr, path.split("."), module)
-    except AttributeError as error:
-        reason = f"module {module_name!r} has no {path!r}; check the name after the colon"
-        raise Failure(reason) from error
+    handler = load(target, "handler", "my_agent:handle")
     if not callable(handler):
         raise Failure(f"{target!r} is not a function; a handler is `async def handle(delivery)`")
     return cast("Handler", handler)
+
+
+def load(target: str, what: str, example: str) -> Any:
+    """The object that `target` names in a module.
+
+    Raises:
+        Failure: there is no such thing; `what` it should be, with an `example`, is told.
+    """
+    module_name, separator, path = target.partition(":")
+    if not (module_name and separator and path):
+        raise Failure(f"{target!r} names no {what}; write module:{what}, such as {example}")
+    module = _import(module_name)
+    try:
+        return reduce(getattr, path.split("."), module)
+    except AttributeError as error:
+        reason = f"module {module_name!r} has no {path!r}; check the name after the colon"
+        raise Failure(reason) from error
 
 
 def _import(name: str) -> Any:

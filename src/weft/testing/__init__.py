@@ -2,10 +2,19 @@
 
 import pytest
 
-pytest.register_assert_rewrite("weft.testing.conformance", "weft.testing.writers")
+pytest.register_assert_rewrite("weft.testing.conformance")
 
 from weft.testing.backend_conformance import BackendConformance  # noqa: E402
+from weft.testing.certification import Outcome, Report, certify  # noqa: E402
 from weft.testing.clock import ManualClock, TickingClock  # noqa: E402
 from weft.testing.subject import Subject  # noqa: E402
 
-__all__ = ["BackendConformance", "ManualClock", "Subject", "TickingClock"]
+__all__ = [
+    "BackendConformance",
+    "ManualClock",
+    "Outcome",
+    "Report",
+    "Subject",
+    "TickingClock",
+    "certify",
+]

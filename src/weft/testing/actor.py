@@ -76,9 +76,9 @@ class Actor:
         """Let it act; `result` tells what came of it."""
         self._pipe.send(act)
 
-    def result(self) -> Any:
+    def result(self, patience_seconds: float = PATIENCE_SECONDS) -> Any:
         """What came of the act, as JSON; or `Dead`, or "standing" if it stands still in it."""
-        return self._hear()
+        return self._hear(patience_seconds)
 
     def settle(self) -> None:
         """Give it the time to answer, or to run into what another one holds."""
@@ -88,9 +88,9 @@ class Actor:
         """Let one that stands still go on."""
         self._pipe.send("go on")
 
-    def _hear(self) -> Any:
-        if not self._pipe.poll(PATIENCE_SECONDS):
-            raise AssertionError(f"another process gave no answer in {PATIENCE_SECONDS} s")
+    def _hear(self, patience_seconds: float = PATIENCE_SECONDS) -> Any:
+        if not self._pipe.poll(patience_seconds):
+            raise AssertionError(f"another process gave no answer in {patience_seconds} s")
         try:
             return self._pipe.recv()
         except (EOFError, ConnectionResetError):

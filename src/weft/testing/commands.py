@@ -204,7 +204,7 @@ def settlements(draw: st.DrawFn, world: World) -> Command:
     return draw(st.sampled_from(choices))
 
 
-def sends(world: World) -> st.SearchStrategy[Command]:
+def sends(world: World) -> st.SearchStrategy[Send]:
     """New work, due at once or later."""
     return st.builds(
         Send,
@@ -245,6 +245,24 @@ def renewals(draw: st.DrawFn, world: World) -> tuple[Command, ...]:
         CreateThread(thread=thread, now=draw(nows(world.now))),
         *[append] * draw(st.sampled_from([0, 1, 2])),
     )
+
+
+@st.composite
+def restarts(draw: st.DrawFn, world: World) -> tuple[Command, ...]:
+    """Work is put into a mailbox, and all that waits there is ended, at once."""
+    sent = draw(st.lists(sends(world), min_size=1, max_size=2))
+    mailbox_id = draw(st.sampled_from([command.mailbox_id for command in sent]))
+    endings: list[Command] = [
+        Interrupt(mailbox_id=mailbox_id),
+        CancelPending(mailbox_id=mailbox_id),
+    ]
+    return (*sent, draw(st.sampled_from(endings)), *draw(st.lists(sends(world), max_size=1)))
+
+
+def failing(batches: st.SearchStrategy[tuple[Command, ...]]) -> st.SearchStrategy[Any]:
+    """Batches whose last command fails."""
+    failure = AppendThread(thread_id="nowhere", changes=ThreadChangeSet())
+    return batches.map(lambda batch: (*batch, failure))
 
 
 def commands(world: World) -> st.SearchStrategy[Command]:

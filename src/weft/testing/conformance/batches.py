@@ -24,8 +24,9 @@ from weft.backends.base import Guarantee
 from weft.testing.builders import entry, run, said, says, status, texts
 from weft.testing.clock import ManualClock, TickingClock
 from weft.testing.conformance.bench import Bench
-from weft.testing.conformance.check import Facet, expect, refused
+from weft.testing.conformance.check import Facet
 from weft.testing.contents import read_everything
+from weft.testing.expect import expect, refused
 from weft.testing.stock import MAILBOXES, WRITES, Stock, Write, fill
 
 facet = Facet("commit")

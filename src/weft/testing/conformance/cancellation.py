@@ -9,14 +9,15 @@ from weft.backends.base import Guarantee
 from weft.testing.builders import entry, run, says, texts
 from weft.testing.clock import ManualClock
 from weft.testing.conformance.bench import Bench
-from weft.testing.conformance.check import Facet, expect, refused
+from weft.testing.conformance.check import Facet
 from weft.testing.contents import all_entries
+from weft.testing.expect import expect, refused
 
 facet = Facet("concurrency")
 
 
-TURNS = (0, 1, 2, 3, 4, 6, 10, 20, 50, 100, 200, 500, 1_000)
-"""After how many turns of the event loop a caller is cancelled: from not begun to long done."""
+TURNS = (*range(12), 20, 50, 100, 200, 500, 1_000)
+"""After how many turns of the event loop a caller is cancelled: at each await, to long done."""
 
 
 async def cancel_after(turns: int, call: Awaitable[Any]) -> bool:

@@ -1,9 +1,8 @@
 """A check: one rule, the guarantee it belongs to, and what tries it."""
 
 import inspect
-from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any, Generic, Literal, TypeAlias, TypeVar
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from typing import Any, Literal, TypeAlias, TypeVar
 
 import msgspec
 
@@ -19,7 +18,6 @@ awaited), or `subject` and `place` (one that is not), and then its variant."""
 GIVEN = frozenset({"store", "clock", "bench", "subject", "place"})
 
 TryT = TypeVar("TryT", bound=Try)
-ErrorT = TypeVar("ErrorT", bound=BaseException)
 
 
 class Check(msgspec.Struct, frozen=True):
@@ -83,26 +81,3 @@ def _variants(each: Mapping[str, Any] | Iterable[Any] | None) -> list[tuple[str,
     if isinstance(each, Mapping):
         return list(each.items())
     return [(str(value), value) for value in each]
-
-
-def expect(found: object, expected: object) -> None:
-    """Fail, and say both, unless what was found is what was expected."""
-    assert found == expected, f"found {found!r}, where {expected!r} was due"
-
-
-class Refusal(Generic[ErrorT]):
-    """The error of a call that was refused."""
-
-    value: ErrorT
-
-
-@contextmanager
-def refused(kind: type[ErrorT]) -> Generator[Refusal[ErrorT], None, None]:
-    """Fail unless the block raises an error of this `kind`."""
-    refusal: Refusal[ErrorT] = Refusal()
-    try:
-        yield refusal
-    except kind as error:
-        refusal.value = error
-    else:
-        raise AssertionError(f"it was let through, where {kind.__name__} was due")

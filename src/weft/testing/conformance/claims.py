@@ -8,9 +8,10 @@ from weft import Store
 from weft.backends.base import Guarantee
 from weft.testing.builders import claim_ids, claim_one, enqueue, entry, status
 from weft.testing.clock import ManualClock
-from weft.testing.conformance.check import Facet, expect
+from weft.testing.conformance.check import Facet
 from weft.testing.conformance.settlements import SETTLE, Settle
 from weft.testing.contents import read_everything
+from weft.testing.expect import expect
 
 facet = Facet("mailboxes")
 
@@ -277,3 +278,38 @@ async def a_claim_by_id_takes_a_claimed_entry_once_its_lease_ran_out(
     again = await store.mailboxes.claim_entry("e", consumer="two")
     assert again is not None
     expect((again.claimed_by, again.attempt_count), ("two", 2))
+
+
+# --- clocks that jump ---------------------------------------------------------------------------
+
+
+@facet.check(Guarantee.ONE_HOLDER)
+async def a_clock_set_back_leaves_a_lease_as_it_is(store: Store, clock: ManualClock) -> None:
+    await enqueue(store, entry("e", available_at=clock.now))
+    claimed = await claim_one(store, lease_ms=100)
+    clock.now -= 60_000
+    expect(await claim_ids(store), [])
+    expect(await store.mailboxes.load("e"), claimed)
+    clock.now += 60_100
+    expect(await claim_ids(store), ["e"])
+
+
+@facet.check(Guarantee.ONE_HOLDER)
+async def a_clock_that_leaps_ends_the_leases_it_passes(store: Store, clock: ManualClock) -> None:
+    await enqueue(store, entry("short"), entry("long", "other"))
+    await claim_one(store, lease_ms=100)
+    await claim_one(store, "other", lease_ms=10**12)
+    clock.now += 10**11
+    expect(await claim_ids(store), ["short"])
+
+
+@facet.check(Guarantee.ENTRIES_MOVE_BY_RULE)
+async def what_is_sent_by_a_clock_set_back_is_due_by_that_clock(
+    store: Store, clock: ManualClock
+) -> None:
+    clock.now -= 10**9
+    sent = await store.mailboxes.send("box", None, delay_ms=50)
+    expect(sent.available_at, clock.now + 50)
+    expect(await claim_ids(store), [])
+    clock.now += 50
+    expect(await claim_ids(store), [sent.entry_id])

@@ -8,8 +8,9 @@ from weft import Message, Store, Thread, ThreadChangeSet, ThreadMetadata, ToolCa
 from weft.backends.base import Guarantee
 from weft.core.patches import Append
 from weft.testing.builders import entry, run, said, sets, tracked
-from weft.testing.conformance.check import Facet, expect
+from weft.testing.conformance.check import Facet
 from weft.testing.contents import read_everything
+from weft.testing.expect import expect
 from weft.testing.stock import MAILBOXES, WRITES, claim, fill
 
 facet = Facet("commit")

@@ -13,7 +13,8 @@ from weft.backends.base import Guarantee
 from weft.testing.builders import said, says, sets
 from weft.testing.clock import ManualClock
 from weft.testing.conformance.bench import Bench
-from weft.testing.conformance.check import Facet, expect, refused
+from weft.testing.conformance.check import Facet
+from weft.testing.expect import expect, refused
 
 facet = Facet("threads")
 

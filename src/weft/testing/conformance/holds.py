@@ -7,8 +7,9 @@ from weft.backends.base import Guarantee
 from weft.testing.builders import claim_one, entry, says, status, texts
 from weft.testing.clock import ManualClock
 from weft.testing.conformance.bench import Bench
-from weft.testing.conformance.check import Facet, expect, refused
+from weft.testing.conformance.check import Facet
 from weft.testing.contents import read_everything
+from weft.testing.expect import expect, refused
 from weft.testing.stock import MAILBOXES, WRITES, claim, fill
 
 facet = Facet("commit")

@@ -10,8 +10,9 @@ from weft import (
 from weft.backends.base import Guarantee
 from weft.testing.builders import TERMINAL, claim_one, end, entry, generation, loaded, status
 from weft.testing.clock import ManualClock
-from weft.testing.conformance.check import Facet, expect
+from weft.testing.conformance.check import Facet
 from weft.testing.contents import read_everything
+from weft.testing.expect import expect
 
 facet = Facet("mailboxes")
 

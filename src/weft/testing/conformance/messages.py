@@ -6,7 +6,8 @@ from typing import Any
 from weft import MessageMetadata, NotFound, Store, Thread
 from weft.backends.base import Guarantee
 from weft.testing.builders import said, says
-from weft.testing.conformance.check import Facet, expect, refused
+from weft.testing.conformance.check import Facet
+from weft.testing.expect import expect, refused
 
 facet = Facet("threads")
 

@@ -6,7 +6,8 @@ from weft import NotFound, RunMeta, RunRecord, Store, Thread, VersionConflict
 from weft.backends.base import Guarantee
 from weft.testing.builders import run, says
 from weft.testing.clock import ManualClock
-from weft.testing.conformance.check import Facet, expect, refused
+from weft.testing.conformance.check import Facet
+from weft.testing.expect import expect, refused
 
 facet = Facet("runs")
 

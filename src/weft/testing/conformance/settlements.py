@@ -8,8 +8,9 @@ from weft import ClaimConflict, NotFound, Store
 from weft.backends.base import Guarantee
 from weft.testing.builders import claim_ids, claim_one, enqueue, entry, status
 from weft.testing.clock import ManualClock
-from weft.testing.conformance.check import Facet, expect, refused
+from weft.testing.conformance.check import Facet
 from weft.testing.contents import read_everything
+from weft.testing.expect import expect, refused
 
 facet = Facet("mailboxes")
 

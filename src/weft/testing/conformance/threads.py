@@ -17,8 +17,9 @@ from weft.core.patches import Append
 from weft.testing.builders import entry, run, said, says, sets, texts, tracked
 from weft.testing.clock import ManualClock
 from weft.testing.conformance.bench import Bench
-from weft.testing.conformance.check import Facet, expect, refused
+from weft.testing.conformance.check import Facet
 from weft.testing.contents import read_everything
+from weft.testing.expect import expect, refused
 
 facet = Facet("threads")
 
@@ -218,6 +219,7 @@ async def a_saved_thread_is_new_at_version_0_or_replaced_one_version_on(store: S
     expect((await store.threads.save(Thread(id="t", state=1, messages=(said("x"),)))).version, 0)
     expect((await store.threads.append("t", says("y"))).version, 1)
     expect((await store.threads.save(Thread(id="t", state=2))).version, 2)
+    expect(await version(store, "t"), 2)
     expect(await state(store, "t"), 2)
     expect(await texts(store, "t"), [])
 

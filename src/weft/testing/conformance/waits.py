@@ -7,10 +7,12 @@ from contextlib import asynccontextmanager
 
 from weft import Store, StoreClosed
 from weft.backends.base import Guarantee
+from weft.testing.actor import Actor
 from weft.testing.builders import claim_one, entry
 from weft.testing.clock import ManualClock
 from weft.testing.conformance.bench import Bench
-from weft.testing.conformance.check import Facet, refused
+from weft.testing.conformance.check import Facet
+from weft.testing.expect import expect, refused
 
 facet = Facet("mailboxes")
 
@@ -26,12 +28,18 @@ async def waiting(
     """A wait that is under way; it must have ended soon after the block."""
     task = asyncio.create_task(store.mailboxes.wait(LONG, mailbox_id=mailbox_id))
     try:
-        await store.mailboxes.stats()  # the wait has begun before this comes back
+        await _begun(store)
         yield task
         await asyncio.wait_for(asyncio.shield(task), 5)
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+async def _begun(store: Store) -> None:
+    """Let a wait begin: it is asked before this is, and then gets some time."""
+    await store.mailboxes.stats()
+    await asyncio.sleep(0.01)
 
 
 async def returns_at_once(store: Store, mailbox_id: str | None = None) -> bool:
@@ -155,10 +163,24 @@ async def wait_ends_when_another_handle_sends(bench: Bench) -> None:
     assert wait.done()
 
 
+async def wait_long(store: Store) -> None:
+    """What another process does until it is woken."""
+    await store.mailboxes.wait(LONG)
+
+
+@facet.check(Guarantee.WAITS_END, "shared", "notifies")
+async def wait_ends_when_another_process_sends(bench: Bench) -> None:
+    with Actor(bench.subject, bench.place) as waiter:
+        waiter.begin(wait_long)
+        await asyncio.to_thread(waiter.settle)
+        await bench.store.mailboxes.send("box", None)
+        expect(await asyncio.to_thread(waiter.result, 5), None)
+
+
 @facet.check(Guarantee.CANCELLATION_IS_SAFE)
 async def a_wait_that_is_cancelled_leaves_the_store_usable(store: Store) -> None:
     wait = asyncio.create_task(store.mailboxes.wait(LONG))
-    await store.mailboxes.stats()
+    await _begun(store)
     wait.cancel()
     with refused(asyncio.CancelledError):
         await wait
@@ -169,7 +191,7 @@ async def a_wait_that_is_cancelled_leaves_the_store_usable(store: Store) -> None
 @facet.check(Guarantee.WAITS_END)
 async def a_wait_ends_when_the_store_is_closed(store: Store) -> None:
     wait = asyncio.create_task(store.mailboxes.wait(LONG))
-    await store.mailboxes.stats()
+    await _begun(store)
     await store.close()
     with refused(StoreClosed):
         await asyncio.wait_for(wait, 5)

@@ -1,12 +1,15 @@
-"""Our own backends with the fault hook."""
+"""Our own backends, to be certified: by URL, and with the fault hook."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from weft.backends.files.backend import FilesBackend
 from weft.backends.files.disk import Bytes, Disk
-from weft.core.clock import Clock
+from weft.backends.memory.backend import MemoryBackend
+from weft.backends.registry import find_backend, split_url
+from weft.core.clock import Clock, system_clock
 from weft.testing.faults import Step
+from weft.testing.subject import Subject
 
 
 class SteppingDisk(Disk):
@@ -42,6 +45,33 @@ class SteppingDisk(Disk):
         super().sync_log(log)
 
 
-def make_files(place: Path, clock: Clock, step: Step) -> FilesBackend:
-    """The files backend on a folder, with the hook."""
+def make_memory(place: Path, clock: Clock) -> MemoryBackend:
+    """The memory backend, which needs no place."""
+    return MemoryBackend(clock)
+
+
+def make_files(place: Path, clock: Clock) -> FilesBackend:
+    """The files backend in a folder."""
+    return FilesBackend(place, clock)
+
+
+def make_stepping_files(place: Path, clock: Clock, step: Step) -> FilesBackend:
+    """The files backend in a folder, with the hook."""
     return FilesBackend(place, clock, disk=SteppingDisk(step))
+
+
+MEMORY = Subject(make=make_memory)
+FILES = Subject(make=make_files, make_stepping=make_stepping_files)
+
+
+def subject_at(url: str) -> tuple[Subject, Path | None]:
+    """The backend that `url` means, and the folder in which the suite is to make its places.
+
+    Raises:
+        InvalidValue: there is no backend for the URL.
+    """
+    find_backend(url, system_clock, "full")
+    scheme, rest = split_url(url)
+    if scheme == "memory":
+        return MEMORY, None
+    return FILES, Path(rest.removeprefix("//"))

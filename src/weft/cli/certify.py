@@ -1,0 +1,171 @@
+"""`weft certify`: whether a backend keeps what it declares."""
+
+import importlib
+import os
+import re
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import click
+
+from weft.backends.registry import SCHEMES
+from weft.cli.examples import ExampleCommand
+from weft.cli.failure import Failure
+from weft.cli.output import counted, json_option, write_json, write_line, write_table
+from weft.cli.progress import progress
+from weft.cli.tables import Column
+from weft.cli.targets import load
+
+if TYPE_CHECKING:
+    from weft.testing import Outcome, Report, Subject
+    from weft.testing.certification import Tally
+    from weft.testing.subject import MakeBackend
+
+_MODULE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
+_NEEDED = ("pytest", "hypothesis")
+_CAPABILITIES = {
+    "durable": "survives the end of its process",
+    "shared": "several handles and processes at one store",
+    "notifies": "a wait ends soon after what others did",
+    "faults": "offers the fault hook",
+}
+
+
+@click.command(
+    "certify",
+    cls=ExampleCommand,
+    examples=(
+        "weft certify ./scratch            our files backend, on the disk where ./scratch is",
+        "weft certify my_backend:make      yours: def make(place: Path, clock) -> MyBackend",
+        "weft certify my_backend:SUBJECT   or a weft.testing.Subject, with the fault hook",
+        "weft certify memory: --json | jq .certified",
+    ),
+)
+@click.argument("target", metavar="URL|MODULE:NAME")
+@json_option
+def certify_command(target: str, as_json: bool) -> None:
+    """Run the conformance suite on a backend, and report what holds.
+
+    Every check of a declared capability runs; one that fails is a failure of the whole. Needs
+    `weft[testing]`. Stores are made in new folders, and removed again.
+
+    --json: {"certified", "declared", "checks", "facets", "capabilities", "failures"}.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", scratch)  # else: here
+        report = _certify(target)
+    if as_json:
+        write_json(_as_json(report))
+    else:
+        _show(target, report)
+    if not report.is_certified:
+        failed = counted(len(report.failures), "check")
+        raise Failure(f"{target} is not certified: {failed} failed")
+
+
+def _certify(target: str) -> "Report":
+    _require_testing()
+    from weft.testing import certify
+    from weft.testing.conformance import SUITE
+
+    subject, folder = _find_subject(target)
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+    with progress(f"certifying {target}", len(SUITE)) as bar:
+
+        def tell(outcome: "Outcome") -> None:
+            bar.advance(1)
+            if outcome.status == "failed":
+                bar.note(f"FAILED {outcome.facet}: {outcome.rule}")
+
+        return certify(subject, folder=folder, tell=tell)
+
+
+def _require_testing() -> None:
+    for name in _NEEDED:
+        try:
+            importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            reason = f"certifying needs {name}; install it with: pip install 'weft[testing]'"
+            raise Failure(reason) from error
+
+
+def _find_subject(target: str) -> tuple["Subject", Path | None]:
+    from weft.testing import Subject
+    from weft.testing.own import subject_at
+
+    if not _MODULE.fullmatch(target) or target.partition(":")[0].lower() in SCHEMES:
+        return subject_at(target)
+    found = load(target, "backend", "my_backend:make")
+    if isinstance(found, Subject):
+        return found, None
+    if not callable(found):
+        raise Failure(f"{target!r} makes no backend; it must be `def make(place, clock)`")
+    return Subject(make=cast("MakeBackend", found)), None
+
+
+def _show(target: str, report: "Report") -> None:
+    from weft.testing.certification import FACETS, NEEDS
+
+    for failure in report.failures:
+        write_line(f"FAILED {failure.facet}: {failure.rule}", fg="red")
+        write_line(f"  breaks {failure.guarantee}")
+        write_line("\n".join(f"  {line}" for line in failure.detail.splitlines()))
+        write_line()
+    counts = [Column(title, right=True) for title in ("passed", "failed", "not run")]
+    facets = [[facet, *_counts(report.of_facet(facet))] for facet in FACETS]
+    write_table([Column("facet"), *counts], facets)
+    write_line()
+    capabilities = [
+        [
+            need,
+            "yes" if need in report.declared else "no",
+            *_counts(report.of_capability(need)),
+            _CAPABILITIES[need],
+        ]
+        for need in NEEDS
+    ]
+    titles = [Column("capability"), Column("declared"), *counts, Column("meaning")]
+    write_table(titles, capabilities)
+    write_line()
+    total = report.total
+    write_line(
+        f"{target}: {counted(total.ran, 'check')} ran, {total.passed} passed, {total.failed} "
+        f"failed; {total.not_declared} did not run, as their capability is not declared"
+    )
+
+
+def _counts(tally: "Tally") -> list[str]:
+    return [str(tally.passed), str(tally.failed), str(tally.not_declared)]
+
+
+def _as_json(report: "Report") -> Any:
+    from weft.testing.certification import FACETS, NEEDS
+
+    return {
+        "certified": report.is_certified,
+        "declared": sorted(report.declared),
+        "checks": _tally_json(report.total),
+        "facets": {facet: _tally_json(report.of_facet(facet)) for facet in FACETS},
+        "capabilities": {need: _tally_json(report.of_capability(need)) for need in NEEDS},
+        "failures": [
+            {
+                "facet": failure.facet,
+                "rule": failure.rule,
+                "guarantee": failure.guarantee.value,
+                "breaks": str(failure.guarantee),
+                "detail": failure.detail,
+            }
+            for failure in report.failures
+        ],
+    }
+
+
+def _tally_json(tally: "Tally") -> dict[str, int]:
+    return {
+        "ran": tally.ran,
+        "passed": tally.passed,
+        "failed": tally.failed,
+        "not_declared": tally.not_declared,
+    }

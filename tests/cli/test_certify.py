@@ -1,0 +1,118 @@
+"""`weft certify`."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.cli.support import run, run_json
+from weft.testing.conformance import SUITE
+
+SHORT = tuple(check for check in SUITE if check.facet == "runs" or check.needs == {"durable"})[:40]
+MODULE = """
+from weft.backends.base import Capabilities
+from weft.backends.memory.backend import MemoryBackend
+from weft.testing import Subject
+
+class Boastful(MemoryBackend):
+    capabilities = Capabilities(durable=True, shared=False, notifies=False)
+
+class Unsorted(MemoryBackend):
+    async def list_runs(self, query):
+        page = await super().list_runs(query)
+        return type(page)(items=page.items[::-1], total=page.total, has_more=page.has_more)
+
+def make(place, clock):
+    return MemoryBackend(clock)
+
+def make_unsorted(place, clock):
+    return Unsorted(clock)
+
+def make_boastful(place, clock):
+    return Boastful(clock)
+
+SUBJECT = Subject(make=make)
+NOTHING = 5
+"""
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the command is called: a folder with a backend, and a suite that takes no time."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr("weft.testing.certification.SUITE", SHORT)
+    (tmp_path / "a_backend.py").write_text(MODULE)
+    return tmp_path
+
+
+@pytest.mark.parametrize("target", ["memory:", "a_backend:make", "a_backend:SUBJECT"])
+def test_it_certifies_a_url_a_function_or_a_subject(target: str) -> None:
+    report = run_json("certify", target)
+    assert report["certified"] is True
+    assert report["declared"] == []
+    assert report["checks"]["ran"] == report["facets"]["runs"]["passed"] > 30
+    assert report["checks"]["not_declared"] == report["capabilities"]["durable"]["not_declared"] > 0
+    assert report["failures"] == []
+
+
+def test_it_makes_its_stores_in_the_folder_and_removes_them(folder: Path) -> None:
+    report = run_json("certify", "./scratch")
+    assert report["declared"] == ["durable", "faults", "notifies", "shared"]
+    assert report["checks"]["not_declared"] == 0
+    assert list((folder / "scratch").iterdir()) == []
+
+
+def test_a_rule_that_is_broken_is_named(folder: Path) -> None:
+    result = run("certify", "a_backend:make_unsorted")
+    assert result.exit_code == 1
+    assert "FAILED runs: runs are listed: oldest first, then by id" in result.stdout
+    assert "breaks guarantee 17, listings are complete" in result.stdout
+    assert "found ['a', 'c', 'd', 'b'], where ['b', 'd', 'c', 'a'] was due" in result.stdout
+    assert re.search(r"at runs\.py:\d+: expect\(", result.stdout)
+    assert re.search(r"a_backend:make_unsorted is not certified: \d+ checks failed", result.stderr)
+
+
+def test_a_capability_that_is_declared_and_not_kept_is_a_failure() -> None:
+    result = run("certify", "a_backend:make_boastful", "--json")
+    assert result.exit_code == 1
+    report = json.loads(result.stdout)
+    assert report["certified"] is False
+    assert report["capabilities"]["durable"]["failed"] > 0
+
+
+def test_the_report_counts_what_ran_and_what_did_not() -> None:
+    lines = run("certify", "memory:").stdout.splitlines()
+    assert lines[0].split("\t") == ["facet", "passed", "failed", "not run"]
+    assert "durable\tno\t0\t0\t" in "\n".join(lines)
+    total = re.fullmatch(
+        r"memory:: (\d+) checks ran, \1 passed, 0 failed; (\d+) did not run, as their capability "
+        r"is not declared",
+        lines[-1],
+    )
+    assert total
+    assert int(total[1]) + int(total[2]) == len(SHORT)
+
+
+@pytest.mark.parametrize(
+    ("target", "advice"),
+    [
+        ("a_backend:nobody", "has no 'nobody'"),
+        ("nowhere:make", "there is no module 'nowhere'"),
+        ("a_backend:NOTHING", "makes no backend"),
+        ("nosuch:", "there is no backend for 'nosuch'"),
+        ("memory:x", "takes nothing after it"),
+    ],
+)
+def test_a_target_that_is_none_gets_advice(target: str, advice: str) -> None:
+    result = run("certify", target)
+    assert result.exit_code == 1
+    assert advice in result.stderr
+
+
+def test_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "hypothesis", None)
+    result = run("certify", "memory:")
+    assert result.exit_code == 1
+    assert "pip install 'weft[testing]'" in result.stderr

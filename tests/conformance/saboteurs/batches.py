@@ -1,0 +1,111 @@
+"""Batches and errors, sabotaged."""
+
+import asyncio
+
+from msgspec.structs import replace
+
+from tests.conformance.saboteurs.saboteur import Twisted, breaks
+from weft.backends.base import Guarantee
+from weft.backends.memory.backend import MemoryBackend
+from weft.backends.memory.tables import Tables
+from weft.core.clock import Clock
+from weft.core.commands import (
+    Batch,
+    Command,
+    Hold,
+    Purge,
+    Receipt,
+)
+from weft.errors import WeftError
+
+
+@breaks(Guarantee.ALL_OR_NOTHING, "a command that fails takes every other back")
+class HalfDone(MemoryBackend):
+    """Writes what comes before the command that fails."""
+
+    async def commit(self, batch: Batch) -> Receipt:
+        for command in batch[:-1]:
+            await super().commit((command,))
+        return await super().commit(batch[-1:])
+
+
+@breaks(Guarantee.ALL_OR_NOTHING, "a command that fails takes every other back")
+class Leaky(Tables):
+    """Does not take back what a failed batch did."""
+
+    def rollback(self) -> None:
+        self._before.clear()
+
+
+@breaks(Guarantee.FAILING_COMMAND_IS_NAMED, "a single command that fails names itself")
+class Nameless(MemoryBackend):
+    """Does not say which command failed."""
+
+    async def commit(self, batch: Batch) -> Receipt:
+        try:
+            return await super().commit(batch)
+        except WeftError as error:
+            error.command = None
+            raise
+
+
+@breaks(Guarantee.FAILING_COMMAND_IS_NAMED, "of commits that arrive together each fails for itself")
+class AllForOne(MemoryBackend):
+    """Lets those who committed together fail together."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(clock)
+        self._failed: WeftError | None = None
+
+    async def commit(self, batch: Batch) -> Receipt:
+        await asyncio.sleep(0)
+        try:
+            receipt = await super().commit(batch)
+        except WeftError as error:
+            self._failed = error
+            await asyncio.sleep(0)
+            self._failed = None
+            raise
+        if self._failed is not None:
+            raise self._failed
+        return receipt
+
+
+@breaks(Guarantee.ONE_ORDER, "each command sees what those before it did")
+class LastFirst(MemoryBackend):
+    """Carries a batch out from its end."""
+
+    async def commit(self, batch: Batch) -> Receipt:
+        if any(isinstance(command, Hold) for command in batch):
+            return await super().commit(batch)
+        return Receipt(results=(await super().commit(batch[::-1])).results[::-1])
+
+
+@breaks(Guarantee.FENCE, "who lost the claim can write nothing anywhere: taken by another")
+class Unfenced(Twisted):
+    """Lets every hold pass."""
+
+    def twist(self, command: Command) -> Command:
+        return Purge(older_than=0) if isinstance(command, Hold) else command
+
+
+@breaks(Guarantee.FENCE, "a claim is held until its last millisecond")
+class Timeless(Twisted):
+    """Does not look whether the lease of a hold has run out."""
+
+    def twist(self, command: Command) -> Command:
+        return replace(command, now=0) if isinstance(command, Hold) else command
+
+
+@breaks(Guarantee.FENCE, "every hold of a batch counts")
+class OneHold(MemoryBackend):
+    """Looks at the first hold of a batch."""
+
+    async def commit(self, batch: Batch) -> Receipt:
+        held = False
+        commands: list[Command] = []
+        for command in batch:
+            again = isinstance(command, Hold) and held
+            held = held or isinstance(command, Hold)
+            commands.append(Purge(older_than=0) if again else command)
+        return await super().commit(tuple(commands))

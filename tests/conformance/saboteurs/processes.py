@@ -1,0 +1,147 @@
+"""The files backend, sabotaged where several processes or a crash bring it to light."""
+
+import asyncio
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.conformance.saboteurs.saboteur import SABOTEURS, Saboteur
+from weft.backends.base import Capabilities, Guarantee
+from weft.backends.files.backend import FilesBackend
+from weft.backends.memory.backend import MemoryBackend
+from weft.core.clock import Clock
+from weft.core.commands import (
+    AppendThread,
+    Batch,
+    Receipt,
+    Send,
+)
+from weft.testing.faults import Step
+from weft.testing.own import SteppingDisk
+from weft.testing.subject import Subject
+
+
+class Lockless(FilesBackend):
+    """Writes without the lock."""
+
+    async def open(self) -> None:
+        await super().open()
+        self._engine._lock.hold = _no_lock  # type: ignore[method-assign]
+
+
+@contextmanager
+def _no_lock() -> Any:
+    yield
+
+
+class Solitary(FilesBackend):
+    """Never looks at what other processes have written."""
+
+    async def open(self) -> None:
+        await super().open()
+        self._engine._catch_up = _nothing  # type: ignore[method-assign]
+
+
+def _nothing() -> None:
+    return
+
+
+class Eager(FilesBackend):
+    """Answers before anything is written."""
+
+    async def commit(self, batch: Batch) -> Receipt:
+        if not all(isinstance(command, AppendThread | Send) for command in batch):
+            return await super().commit(batch)
+        head = await self.load_thread(batch[0].thread_id)  # type: ignore[union-attr]
+        assert head is not None
+        self._later = asyncio.ensure_future(self._commit_later(batch))
+        return Receipt(results=(None,) * len(batch))
+
+    async def _commit_later(self, batch: Batch) -> None:
+        await asyncio.sleep(0.05)
+        await super().commit(batch)
+
+
+class Separate(FilesBackend):
+    """Writes the commands of a batch one by one."""
+
+    async def commit(self, batch: Batch) -> Receipt:
+        results: list[Any] = []
+        for command in batch:
+            results += (await super().commit((command,))).results
+        return Receipt(results=tuple(results))
+
+
+class Inattentive(FilesBackend):
+    """Does not look for what others write while it waits."""
+
+    async def wait(self, timeout_ms: int, mailbox_id: str | None = None) -> None:
+        await asyncio.sleep(timeout_ms / 1000)
+
+
+class Boastful(MemoryBackend):
+    """Says that it keeps what it forgets."""
+
+    capabilities = Capabilities(durable=True, shared=False, notifies=False)
+
+
+def make_lockless(place: Path, clock: Clock) -> Lockless:
+    return Lockless(place, clock)
+
+
+def make_solitary(place: Path, clock: Clock) -> Solitary:
+    return Solitary(place, clock)
+
+
+def make_eager(place: Path, clock: Clock) -> Eager:
+    return Eager(place, clock)
+
+
+def make_inattentive(place: Path, clock: Clock) -> Inattentive:
+    return Inattentive(place, clock)
+
+
+def make_boastful(place: Path, clock: Clock) -> Boastful:
+    return Boastful(clock)
+
+
+def make_separate(place: Path, clock: Clock) -> Separate:
+    return Separate(place, clock)
+
+
+def make_stepping_separate(place: Path, clock: Clock, step: Step) -> Separate:
+    return Separate(place, clock, disk=SteppingDisk(step))
+
+
+SABOTEURS |= {
+    "Lockless": Saboteur(
+        Guarantee.ONE_ORDER,
+        "several processes lose and double nothing",
+        Subject(make=make_lockless),
+    ),
+    "Solitary": Saboteur(
+        Guarantee.ONE_ORDER,
+        "several processes lose and double nothing",
+        Subject(make=make_solitary),
+    ),
+    "Eager": Saboteur(
+        Guarantee.ACKNOWLEDGED_IS_KEPT,
+        "what killed processes acknowledged is there",
+        Subject(make=make_eager),
+    ),
+    "Separate": Saboteur(
+        Guarantee.ALL_OR_NOTHING,
+        "a process that dies at any step leaves its write whole or absent: a worker's step",
+        Subject(make=make_separate, make_stepping=make_stepping_separate),
+    ),
+    "Inattentive": Saboteur(
+        Guarantee.WAITS_END,
+        "wait ends when another process sends",
+        Subject(make=make_inattentive),
+    ),
+    "Boastful": Saboteur(
+        Guarantee.ACKNOWLEDGED_IS_KEPT,
+        "a durable store knows its deltas after it was reopened",
+        Subject(make=make_boastful),
+    ),
+}

@@ -1,0 +1,73 @@
+"""What a saboteur is, and how one is made out of the model."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from weft.backends.base import Guarantee
+from weft.backends.memory.backend import MemoryBackend
+from weft.backends.memory.tables import Tables
+from weft.core.clock import Clock
+from weft.core.commands import (
+    Batch,
+    Command,
+    Receipt,
+)
+from weft.core.mailboxes import (
+    MailboxEntry,
+)
+from weft.testing.subject import Subject
+
+
+class Saboteur(msgspec.Struct, frozen=True):
+    """A backend that breaks a rule."""
+
+    breaks: Guarantee
+    found_by: str
+    """The beginning of the rule of a check that fails."""
+    subject: Subject
+
+
+SABOTEURS: dict[str, Saboteur] = {}
+"""By name; filled when the modules beside this one are imported."""
+
+
+def breaks(guarantee: Guarantee, found_by: str) -> Callable[[type[Any]], type[Any]]:
+    """Enter a backend, or tables for the model, as a saboteur."""
+
+    def enter(kind: type[Any]) -> type[Any]:
+        make = on_tables(kind) if issubclass(kind, Tables) else lambda place, clock: kind(clock)
+        SABOTEURS[kind.__name__] = Saboteur(guarantee, found_by, Subject(make=make))
+        return kind
+
+    return enter
+
+
+def on_tables(tables: type[Tables]) -> Callable[[Path, Clock], MemoryBackend]:
+    def make(place: Path, clock: Clock) -> MemoryBackend:
+        backend = MemoryBackend(clock)
+        backend.tables = tables()
+        return backend
+
+    return make
+
+
+class Twisted(MemoryBackend):
+    """Does something else than it was told."""
+
+    async def commit(self, batch: Batch) -> Receipt:
+        return await super().commit(tuple(self.twist(command) for command in batch))
+
+    def twist(self, command: Command) -> Command:
+        raise NotImplementedError
+
+    def entry(self, entry_id: str) -> MailboxEntry | None:
+        return self.tables.entries.get(entry_id)
+
+    def with_right_token(self, command: Any) -> Any:
+        found = self.entry(command.entry_id)
+        token = found.claim_token if found else None
+        return command if token is None else replace(command, claim_token=token)

@@ -1,0 +1,98 @@
+"""Time, values, waiting and cancellation, sabotaged."""
+
+import asyncio
+from typing import Any
+
+from msgspec.structs import replace
+
+from tests.conformance.saboteurs.saboteur import Twisted, breaks
+from weft.backends.base import Guarantee
+from weft.backends.memory.backend import MemoryBackend
+from weft.backends.memory.tables import Tables
+from weft.core.commands import (
+    Batch,
+    Command,
+    CreateThread,
+    Receipt,
+    SaveThread,
+)
+from weft.core.threads import ThreadHead
+
+
+@breaks(Guarantee.TIME_IS_GIVEN, "all commands of a batch happen at one time")
+class ManyTimes(Twisted):
+    """Looks at the clock for every command."""
+
+    def twist(self, command: Command) -> Command:
+        if getattr(command, "now", 0) is None:
+            return replace(command, now=self._clock())
+        return command
+
+
+@breaks(Guarantee.TIME_IS_GIVEN, "a command that brings its time happens then")
+class OwnTime(Twisted):
+    """Does not take the time that a command brings."""
+
+    def twist(self, command: Command) -> Command:
+        if getattr(command, "now", None) is not None:
+            return replace(command, now=None)
+        return command
+
+
+@breaks(Guarantee.VALUES_ARE_KEPT, "any json can be the state: 1.0")
+class Rounding(Twisted):
+    """Keeps whole floats as integers."""
+
+    def twist(self, command: Command) -> Command:
+        if isinstance(command, CreateThread) and command.thread.state == 1.0:
+            return replace(command, thread=replace(command.thread, state=1))
+        return command
+
+
+@breaks(Guarantee.VALUES_ARE_KEPT, "unknown fields stay through appends")
+class Narrow(Twisted):
+    """Drops what it does not know."""
+
+    def twist(self, command: Command) -> Command:
+        if isinstance(command, CreateThread | SaveThread):
+            return replace(command, thread=replace(command.thread, extra={}))
+        return command
+
+
+@breaks(Guarantee.NOTHING_IS_SHARED, "what is read can be changed")
+class Sharing(MemoryBackend):
+    """Hands out what it keeps."""
+
+    async def load_thread(self, thread_id: str) -> ThreadHead | None:
+        stored = self.tables.threads.get(thread_id)
+        return None if stored is None else stored.head
+
+
+@breaks(Guarantee.WAITS_END, "wait ends when something is sent")
+class Deaf(MemoryBackend):
+    """Loses the wake-up."""
+
+    def _wake(self) -> None:
+        pass
+
+
+@breaks(Guarantee.WAITS_END, "wait ends when a lease runs out")
+class Unpunctual(Tables):
+    """Does not wake for a lease that runs out."""
+
+    def next_due(self, now: int, mailbox_id: str | None) -> int | None:
+        due = super().next_due(now, mailbox_id)
+        claimed = self.find_entries(mailbox_id, "claimed")
+        return None if any(entry.lease_until == due for entry in claimed) else due
+
+
+@breaks(Guarantee.CANCELLATION_IS_SAFE, "a cancelled commit is whole or absent")
+class Torn(MemoryBackend):
+    """Stops in the middle when its caller goes away."""
+
+    async def commit(self, batch: Batch) -> Receipt:
+        results: list[Any] = []
+        for command in batch:
+            results += (await super().commit((command,))).results
+            await asyncio.sleep(0)
+        return Receipt(results=tuple(results))

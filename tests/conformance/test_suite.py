@@ -1,0 +1,130 @@
+"""The suite itself: what its checks cite, and what they are made of."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from weft import NotFound, Thread
+from weft.backends.base import Backend, Guarantee
+from weft.testing import certify
+from weft.testing.certification import FACETS, NEEDS, attempt
+from weft.testing.conformance import SUITE
+from weft.testing.conformance.bench import Bench
+from weft.testing.conformance.check import Check, Facet
+from weft.testing.expect import expect, refused
+from weft.testing.own import FILES, MEMORY
+
+
+def test_every_guarantee_is_tried() -> None:
+    assert {check.guarantee for check in SUITE} == set(Guarantee)
+    assert [guarantee.value for guarantee in Guarantee] == list(range(1, len(Guarantee) + 1))
+
+
+def test_every_facet_and_every_capability_has_checks() -> None:
+    assert {check.facet for check in SUITE} == set(FACETS)
+    assert {need for check in SUITE for need in check.needs} == set(NEEDS)
+
+
+def test_every_check_has_a_name_of_its_own() -> None:
+    names = [str(check) for check in SUITE]
+    assert len(set(names)) == len(names) > 500
+
+
+def test_the_contract_has_sixteen_methods() -> None:
+    methods = [name for name in vars(Backend) if not name.startswith("_")]
+    assert len(methods) == 16 + 1  # and its capabilities
+
+
+def test_a_guarantee_says_its_number_and_name() -> None:
+    assert str(Guarantee.ONE_HOLDER) == "guarantee 5, one holder"
+
+
+def test_variants_are_checks_of_their_own() -> None:
+    facet = Facet("threads")
+
+    @facet.check(Guarantee.ONE_ORDER, "durable", each={"one": 1, "two": 2})
+    async def a_thread_s_rule(bench: Bench, number: int) -> None: ...
+
+    @facet.check(Guarantee.ONE_ORDER, each=[("a", "b")])
+    async def another(left: str, right: str) -> None: ...
+
+    first, second, third = facet
+    assert (first.rule, second.rule) == ("a thread's rule: one", "a thread's rule: two")
+    assert (first.variant, second.variant) == ({"number": 1}, {"number": 2})
+    assert first.needs == {"durable"}
+    assert third.variant == {"left": "a", "right": "b"}
+
+
+def test_expect_says_what_was_found_and_what_was_due() -> None:
+    expect([1], [1])
+    with pytest.raises(AssertionError, match=r"found 1, where 2 was due"):
+        expect(1, 2)
+    with pytest.raises(AssertionError, match=r"^\$\.state: 1 is not 2$"):
+        expect(Thread(id="t", state=1), Thread(id="t", state=2))
+
+
+def test_refused_wants_the_error_that_is_due() -> None:
+    with refused(NotFound) as caught:
+        raise NotFound("thread", "t")
+    assert caught.value.key == "t"
+    with pytest.raises(AssertionError, match="NotFound was due"), refused(NotFound):
+        pass
+    with pytest.raises(ValueError, match="another"), refused(NotFound):
+        raise ValueError("another")
+
+
+def made(attempt_: object, *needs: str) -> Check:
+    return Check(
+        facet="threads",
+        rule="it works",
+        guarantee=Guarantee.ONE_ORDER,
+        needs=frozenset(needs),  # type: ignore[arg-type]
+        attempt=attempt_,  # type: ignore[arg-type]
+        variant={},
+    )
+
+
+async def wrong(bench: Bench) -> None:
+    expect(await bench.store.threads.load("t"), Thread(id="t"))
+
+
+async def crash(bench: Bench) -> None:
+    raise OSError("the disk is gone")
+
+
+def test_a_failure_tells_what_was_found_and_where(tmp_path: Path) -> None:
+    outcome = attempt(made(wrong), MEMORY, tmp_path)
+    assert outcome.status == "failed"
+    assert outcome.detail.startswith("found None, where Thread(")
+    outcome = attempt(made(crash), MEMORY, tmp_path)
+    assert outcome.detail.startswith("OSError: the disk is gone\nat test_suite.py:")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_report_counts_every_check_and_leaves_none_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def right(bench: Bench) -> None: ...
+
+    checks = (made(right), made(right, "durable"), made(wrong), made(right, "shared", "faults"))
+    monkeypatch.setattr("weft.testing.certification.SUITE", checks)
+    told: list[str] = []
+    report = certify(MEMORY, folder=tmp_path, tell=lambda outcome: told.append(outcome.status))
+    assert told == ["passed", "not declared", "failed", "not declared"]
+    assert not report.is_certified
+    assert (report.total.ran, report.total.passed, report.total.not_declared) == (2, 1, 2)
+    assert report.of_capability("durable").not_declared == 1
+    assert report.of_facet("threads").failed == 1
+    assert certify(FILES, folder=tmp_path).total.ran == 4
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_bench_closes_what_it_opened(tmp_path: Path) -> None:
+    async def work() -> list[object]:
+        async with Bench(FILES, tmp_path) as bench:
+            return [bench.store, await bench.open()]
+
+    for store in asyncio.run(work()):
+        with pytest.raises(Exception, match="closed"):
+            asyncio.run(store.threads.list())  # type: ignore[attr-defined]
