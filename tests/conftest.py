@@ -22,10 +22,14 @@ def clock() -> ManualClock:
     return ManualClock()
 
 
-@pytest.fixture(params=["memory", "files"])
+@pytest.fixture(params=["memory", "files", "sqlite"])
 def store_url(request: Any, tmp_path: Path) -> str:
     """A URL of each kind of store, empty."""
-    urls = {"memory": "memory:", "files": str(tmp_path / "store")}
+    urls = {
+        "memory": "memory:",
+        "files": str(tmp_path / "store"),
+        "sqlite": f"sqlite:///{tmp_path}/store.db",
+    }
     return urls[request.param]
 
 

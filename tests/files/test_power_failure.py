@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from tests.files.simulated_disk import Image, RecordingDisk, lay_down
-from weft.backends.files.engine import Engine, Failure, Write
+from weft.backends.files.engine import Engine, Write
 from weft.backends.files.tables import FileTables
+from weft.backends.group_thread import Failure
 from weft.backends.memory.commit import apply_batch, apply_claim
 from weft.core.codec import encode
 from weft.core.commands import (

@@ -9,6 +9,7 @@ from weft.backends.base import Backend
 from weft.backends.files.backend import FilesBackend
 from weft.backends.files.engine import Durability
 from weft.backends.memory.backend import MemoryBackend
+from weft.backends.sqlite.backend import SqliteBackend
 from weft.core.clock import Clock
 from weft.errors import InvalidValue
 
@@ -60,7 +61,24 @@ def _files(rest: str, clock: Clock, durability: Durability) -> Backend:
     return FilesBackend(Path(path), clock, durability)
 
 
+def _sqlite(rest: str, clock: Clock, durability: Durability) -> Backend:
+    return SqliteBackend(sqlite_path(rest), clock, durability)
+
+
+def sqlite_path(rest: str) -> Path:
+    """The file that a URL means after `sqlite:`; as elsewhere, four slashes begin an absolute path.
+
+    Raises:
+        InvalidValue: it names no file.
+    """
+    path = rest.removeprefix("///") if rest.startswith("///") else rest
+    if not path or path.startswith("//") or path.endswith("/"):
+        raise InvalidValue("url", "'sqlite:' wants a file, such as 'sqlite:///agents.db'")
+    return Path(path)
+
+
 SCHEMES: dict[str, Callable[[str, Clock, Durability], Backend]] = {
     "memory": _memory,
     "file": _files,
+    "sqlite": _sqlite,
 }

@@ -1,12 +1,16 @@
 """Our own backends, to be certified: by URL, and with the fault hook."""
 
+import sqlite3
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from weft.backends.files.backend import FilesBackend
 from weft.backends.files.disk import Bytes, Disk
 from weft.backends.memory.backend import MemoryBackend
-from weft.backends.registry import find_backend, split_url
+from weft.backends.registry import find_backend, split_url, sqlite_path
+from weft.backends.sqlite.backend import SqliteBackend
 from weft.core.clock import Clock, system_clock
 from weft.testing.faults import Step
 from weft.testing.subject import Subject
@@ -45,6 +49,24 @@ class SteppingDisk(Disk):
         super().sync_log(log)
 
 
+class SteppingConnection(sqlite3.Connection):
+    """A connection that calls `step` before each statement."""
+
+    def __init__(self, *arguments: Any, step: Step, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._step = step
+
+    def execute(self, *arguments: Any) -> sqlite3.Cursor:
+        """As the connection does it, after a step."""
+        self._step()
+        return super().execute(*arguments)
+
+    def executemany(self, *arguments: Any) -> sqlite3.Cursor:
+        """As the connection does it, after a step."""
+        self._step()
+        return super().executemany(*arguments)
+
+
 def make_memory(place: Path, clock: Clock) -> MemoryBackend:
     """The memory backend, which needs no place."""
     return MemoryBackend(clock)
@@ -61,7 +83,21 @@ def make_stepping_files(place: Path, clock: Clock, step: Step) -> FilesBackend:
 
 
 MEMORY = Subject(make=make_memory)
+
+
+def make_sqlite(place: Path, clock: Clock) -> SqliteBackend:
+    """The SQLite backend in a folder."""
+    return SqliteBackend(place / "store.db", clock)
+
+
+def make_stepping_sqlite(place: Path, clock: Clock, step: Step) -> SqliteBackend:
+    """The SQLite backend in a folder, with the hook."""
+    make_writer = partial(SteppingConnection, step=step)
+    return SqliteBackend(place / "store.db", clock, make_writer=make_writer)
+
+
 FILES = Subject(make=make_files, make_stepping=make_stepping_files)
+SQLITE = Subject(make=make_sqlite, make_stepping=make_stepping_sqlite)
 
 
 def subject_at(url: str) -> tuple[Subject, Path | None]:
@@ -72,6 +108,10 @@ def subject_at(url: str) -> tuple[Subject, Path | None]:
     """
     find_backend(url, system_clock, "full")
     scheme, rest = split_url(url)
-    if scheme == "memory":
-        return MEMORY, None
-    return FILES, Path(rest.removeprefix("//"))
+    match scheme:
+        case "memory":
+            return MEMORY, None
+        case "sqlite":
+            return SQLITE, sqlite_path(rest).parent
+        case _:
+            return FILES, Path(rest.removeprefix("//"))

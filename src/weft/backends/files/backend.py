@@ -2,25 +2,21 @@
 
 import asyncio
 import os
-import random
-import threading
-import time
 from collections.abc import Callable
-from contextlib import suppress
-from functools import partial
-from queue import Empty, SimpleQueue
 from typing import Any, TypeVar, cast
 
 import msgspec
 
 from weft.backends.base import Capabilities
 from weft.backends.files.disk import Disk
-from weft.backends.files.engine import Durability, Engine, Failure, Read, Write
+from weft.backends.files.engine import Durability, Engine, Read, Write
 from weft.backends.files.journal import Position
 from weft.backends.files.tables import FileTables
+from weft.backends.group_thread import GroupThread
 from weft.backends.memory import mailboxes, runs, threads
 from weft.backends.memory.commit import apply_batch, apply_claim
 from weft.backends.memory.tables import Change
+from weft.backends.waiting import Waiting
 from weft.core.clock import Clock, system_clock
 from weft.core.codec import copied
 from weft.core.commands import Batch, Receipt
@@ -35,24 +31,15 @@ from weft.core.mailboxes import (
 from weft.core.messages import MessagePage
 from weft.core.runs import RunPage, RunQuery, RunRecord
 from weft.core.threads import MessageQuery, ThreadDelta, ThreadHead, ThreadPage, ThreadQuery
-from weft.errors import StoreClosed
 
 T = TypeVar("T")
 
-_GROUP = 256
-"""Most requests that share a lock and a sync; it bounds how long other processes wait."""
-_LOOK_SECONDS = (0.02, 0.04)
-"""How often a waiting caller looks whether another process has written: 32 bytes are read."""
 
+class _Call(msgspec.Struct, eq=False):
+    """Something for the engine to do."""
 
-class _Request(msgspec.Struct, eq=False):
-    """Something to be done by the engine's thread, for a caller that waits."""
-
-    call: Write | Read | None
-    """None closes the engine."""
+    do: Write | Read
     writes: bool
-    loop: asyncio.AbstractEventLoop
-    future: "asyncio.Future[Any]"
 
 
 class FilesBackend:
@@ -69,9 +56,8 @@ class FilesBackend:
     ) -> None:
         self._clock = clock
         self._engine = Engine(os.fspath(root), clock, durability, disk)
-        self._queue: SimpleQueue[_Request] = SimpleQueue()
-        self._thread: threading.Thread | None = None
-        self._sleepers: set[Callable[[], None]] = set()
+        self._thread = GroupThread("weft-files", self._carry_out, self._engine.close, self._told)
+        self._waiting = Waiting(self._position)
 
     async def open(self) -> None:
         """Open the folder, finish what a crash has left, and start the engine's thread."""
@@ -83,17 +69,12 @@ class FilesBackend:
             if opening.exception() is None:
                 await asyncio.to_thread(self._engine.close)
             raise
-        self._thread = threading.Thread(target=self._work, name="weft-files", daemon=True)
         self._thread.start()
 
     async def close(self) -> None:
         """Let the engine finish what it was given, and end its thread."""
-        thread, self._thread = self._thread, None
-        if thread is not None:
-            self._wake()
-            closing = self._ask(None, writes=False)
-            await asyncio.shield(closing)
-            await asyncio.to_thread(thread.join)
+        await self._thread.close()
+        self._waiting.wake()
 
     async def commit(self, batch: Batch) -> Receipt:
         """Apply all commands of a checked batch, or none."""
@@ -106,14 +87,11 @@ class FilesBackend:
 
     async def wait(self, timeout_ms: int, mailbox_id: str | None = None) -> None:
         """Return once something is claimable, or after `timeout_ms`."""
-        end = time.monotonic() + timeout_ms / 1000
-        while (left := end - time.monotonic()) > 0:
-            self._require_open()
-            seen, now = self._engine.position(), self._clock()
-            due = await self._read(partial(_next_due, now=now, mailbox_id=mailbox_id))
-            if due is not None and due <= now:
-                return
-            await self._sleep(left if due is None else min(left, (due - now) / 1000), seen)
+
+        async def next_due(now: int) -> int | None:
+            return await self._read(lambda tables: tables.next_due(now, mailbox_id))
+
+        await self._waiting.until_due(timeout_ms, self._clock, next_due)
 
     async def load_thread(self, thread_id: str) -> ThreadHead | None:
         """A thread as a whole, or None."""
@@ -164,105 +142,22 @@ class FilesBackend:
         return await self._read(lambda tables: mailboxes.count(tables, mailbox_id))
 
     async def _write(self, call: Callable[[FileTables, int], tuple[T, list[Change]]]) -> T:
-        return cast("T", await self._ask(call, writes=True))
+        return cast("T", await self._thread.ask(_Call(call, writes=True)))
 
     async def _read(self, call: Callable[[FileTables], T]) -> T:
-        return cast("T", await self._ask(call, writes=False))
+        return cast("T", await self._thread.ask(_Call(call, writes=False)))
 
-    def _ask(self, call: Write | Read | None, *, writes: bool) -> "asyncio.Future[Any]":
-        if call is not None:
-            self._require_open()
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Any] = loop.create_future()
-        self._queue.put(_Request(call, writes, loop, future))
-        return future
+    def _carry_out(self, calls: list[_Call]) -> list[Any]:
+        """Writes as one group, then reads, which see them."""
+        writes = [cast("Write", call.do) for call in calls if call.writes]
+        reads = [cast("Read", call.do) for call in calls if not call.writes]
+        outcomes = self._engine.run(writes, reads)
+        written, read = iter(outcomes[: len(writes)]), iter(outcomes[len(writes) :])
+        return [next(written if call.writes else read) for call in calls]
 
-    async def _sleep(self, seconds: float, seen: Position) -> None:
-        """Sleep until somebody writes: this process tells, others are looked for."""
-        loop = asyncio.get_running_loop()
-        woken: asyncio.Future[None] = loop.create_future()
+    def _told(self, calls: list[_Call]) -> None:
+        if any(call.writes for call in calls):
+            self._waiting.wake()
 
-        def wake() -> None:
-            if not woken.done():
-                woken.set_result(None)
-
-        ending = looking = loop.call_later(seconds, wake)
-
-        def look() -> None:
-            nonlocal looking
-            if self._thread is None or self._engine.position() != seen:
-                wake()
-            else:
-                looking = loop.call_later(random.uniform(*_LOOK_SECONDS), look)  # noqa: S311
-
-        look()
-        self._sleepers.add(wake)
-        try:
-            await woken
-        finally:
-            self._sleepers.discard(wake)
-            looking.cancel()
-            ending.cancel()
-
-    def _work(self) -> None:
-        """The engine's thread: carry out what has gathered, as one group, until closed."""
-        while True:
-            group = [self._queue.get()]
-            with suppress(Empty):
-                while len(group) < _GROUP and group[-1].call is not None:
-                    group.append(self._queue.get_nowait())
-            closing = group.pop() if group[-1].call is None else None
-            self._run([request for request in group if not request.future.cancelled()])
-            if closing is not None:
-                self._finish([closing], [self._close()])
-                return
-
-    def _run(self, group: list[_Request]) -> None:
-        ordered = sorted(group, key=_reads_last)
-        writes = [cast("Write", request.call) for request in ordered if request.writes]
-        reads = [cast("Read", request.call) for request in ordered if not request.writes]
-        self._finish(ordered, self._engine.run(writes, reads))
-
-    def _close(self) -> Failure | None:
-        try:
-            self._engine.close()
-        except Exception as error:
-            return Failure(error)
-        return None
-
-    def _finish(self, requests: list[_Request], outcomes: list[Any]) -> None:
-        """Tell the callers, each event loop once."""
-        by_loop: dict[asyncio.AbstractEventLoop, list[tuple[_Request, Any]]] = {}
-        for request, outcome in zip(requests, outcomes, strict=True):
-            by_loop.setdefault(request.loop, []).append((request, outcome))
-        for loop, settled in by_loop.items():
-            with suppress(RuntimeError):  # the loop is closed: nobody waits there any more
-                loop.call_soon_threadsafe(self._tell, settled)
-
-    def _tell(self, settled: list[tuple[_Request, Any]]) -> None:
-        for request, outcome in settled:
-            if request.future.cancelled():
-                continue
-            if isinstance(outcome, Failure):
-                request.future.set_exception(outcome.error)
-            else:
-                request.future.set_result(outcome)
-        if any(request.writes for request, _ in settled):
-            self._wake()
-
-    def _wake(self) -> None:
-        """Let those who wait look again."""
-        for wake in tuple(self._sleepers):
-            wake()
-
-    def _require_open(self) -> None:
-        if self._thread is None:
-            raise StoreClosed
-
-
-def _next_due(tables: FileTables, now: int, mailbox_id: str | None) -> int | None:
-    return tables.next_due(now, mailbox_id)
-
-
-def _reads_last(request: _Request) -> bool:
-    return not request.writes
+    def _position(self) -> Position | None:
+        return self._engine.position() if self._thread.is_running else None

@@ -5,9 +5,8 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from weft.backends.files.tables import FileTables
-from weft.backends.memory.tables import Change, StoredThread, TableName, deltas_since
+from weft.backends.memory.tables import Change, StoredThread, TableName, deltas_of
 from weft.core.codec import encode, encode_compact
-from weft.core.threads import ThreadDelta
 
 
 class Place(msgspec.Struct, frozen=True, tag="place", array_like=True):
@@ -49,16 +48,6 @@ def to_payload(effects: Sequence[Effect]) -> bytes:
 def from_payload(payload: bytes) -> tuple[Effect, ...]:
     """The effects of a batch, from the journal."""
     return _decoder.decode(payload)
-
-
-def deltas_of(change: Change) -> tuple[ThreadDelta, ...] | None:
-    """What a batch appended to a thread; None if it did more than that."""
-    before, after = change.before, change.after
-    if not isinstance(before, StoredThread) or not isinstance(after, StoredThread):
-        return None
-    if before.origin is not after.origin:  # deleted and created again, perhaps at such a version
-        return None
-    return deltas_since(after.history, before.head.version, after.head.version)
 
 
 def effects_of(changes: Iterable[Change], tables: FileTables, placed: set[str]) -> list[Effect]:

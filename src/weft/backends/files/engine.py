@@ -18,7 +18,6 @@ from weft.backends.files.effects import (
     Effect,
     Place,
     Remove,
-    deltas_of,
     effects_of,
     from_payload,
     to_payload,
@@ -33,7 +32,8 @@ from weft.backends.files.recovery import (
     recover,
 )
 from weft.backends.files.tables import FileTables
-from weft.backends.memory.tables import Change, StoredThread, TableName, all_deltas
+from weft.backends.group_thread import Failure
+from weft.backends.memory.tables import Change, StoredThread, TableName, all_deltas, deltas_of
 from weft.core.clock import Clock
 from weft.core.codec import decode, encode
 from weft.core.mailboxes import MailboxEntry, MailboxState
@@ -50,12 +50,6 @@ _log = logging.getLogger(__name__)
 
 JOURNAL_BYTES = 32 * 2**20
 """A journal of this size is closed and its documents are synced: a crash replays two at most."""
-
-
-class Failure(msgspec.Struct, frozen=True):
-    """A request failed, with this error."""
-
-    error: BaseException
 
 
 class Engine:

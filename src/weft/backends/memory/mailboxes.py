@@ -194,11 +194,7 @@ def requeue(tables: Tables, command: Requeue, now: int) -> MailboxEntry | None:
 
 def purge(tables: Tables, command: Purge) -> int:
     """Take away what ended long ago."""
-    ended = tables.find_entries(None, *rules.TERMINAL)
-    old = [entry for entry in ended if entry.updated_at < command.older_than]
-    for entry in old:
-        tables.put("entries", entry.entry_id, None)
-    return len(old)
+    return tables.purge(command.older_than)
 
 
 def claim(tables: Tables, request: ClaimRequest, now: int) -> tuple[MailboxEntry, ...]:

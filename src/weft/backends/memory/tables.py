@@ -6,6 +6,7 @@ from typing import Literal, TypeAlias, cast
 import msgspec
 
 from weft.core.mailboxes import (
+    TERMINAL,
     ClaimRequest,
     EntryStatus,
     MailboxEntry,
@@ -66,6 +67,16 @@ class Change(msgspec.Struct, frozen=True, eq=False):
     key: str
     before: Row | None
     after: Row | None
+
+
+def deltas_of(change: Change) -> tuple[ThreadDelta, ...] | None:
+    """What a batch appended to a thread; None if it did more than that."""
+    before, after = change.before, change.after
+    if not isinstance(before, StoredThread) or not isinstance(after, StoredThread):
+        return None
+    if before.origin is not after.origin:  # deleted and created again, perhaps at such a version
+        return None
+    return deltas_since(after.history, before.head.version, after.head.version)
 
 
 class Tables:
@@ -142,6 +153,14 @@ class Tables:
     def find_claimable(self, request: ClaimRequest, now: int) -> Iterable[MailboxEntry]:
         """The entries a claim gets, best first."""
         return choose(self.entries.values(), request, now)
+
+    def purge(self, older_than: int) -> int:
+        """Take away entries that ended before `older_than`; how many there were."""
+        ended = self.find_entries(None, *TERMINAL)
+        old = [entry for entry in ended if entry.updated_at < older_than]
+        for entry in old:
+            self.put("entries", entry.entry_id, None)
+        return len(old)
 
     def is_held(self, mailbox_id: str, now: int) -> bool:
         """Whether an entry of the mailbox has a live lease."""

@@ -39,8 +39,14 @@ async def commit_step(store: Store, number: int) -> None:
         step.mailboxes.send("box", number, dedupe_key=f"k{number}")
 
 
+async def settled(store: Store) -> None:
+    """See that a write whose caller went away is over: a later one comes after it."""
+    await store.mailboxes.ensure("barrier")
+
+
 async def parts_done(store: Store, number: int) -> set[bool]:
     """Which parts of `commit_step` are there: one value, if it is whole or absent."""
+    await settled(store)
     return {
         f"m{number}" in await texts(store, "t"),
         await store.runs.load(f"r{number}") is not None,
@@ -83,6 +89,7 @@ async def a_cancelled_claim_is_held_or_not_and_can_be_had_when_its_lease_ran_out
         await store.mailboxes.enqueue(entry(f"e{turns}", f"box {turns}"))
         call = store.mailboxes.claim(consumer="gone", lease_ms=100, mailbox_id=f"box {turns}")
         ended = await cancel_after(turns, call)
+        await settled(store)
         found = await store.mailboxes.load(f"e{turns}")
         assert found is not None
         assert (found.status, found.claimed_by) in (("queued", None), ("claimed", "gone"))

@@ -1,0 +1,81 @@
+"""Committing: read what the batches touch, apply the rules to it, write what they changed."""
+
+from collections.abc import Iterable, Sequence
+
+from weft.backends.memory.commit import apply_batch
+from weft.backends.memory.tables import Change
+from weft.backends.sql.footprint import Footprint, footprint_of
+from weft.backends.sql.mailboxes import write_entries, write_mailboxes, write_purges
+from weft.backends.sql.program import Program, Read, Statement
+from weft.backends.sql.rows import id_list
+from weft.backends.sql.runs import write_runs
+from weft.backends.sql.threads import write_threads
+from weft.backends.sql.working_set import WorkingSet
+from weft.core.commands import Batch, Purge, Receipt
+
+Outcome = Receipt | Exception
+
+
+def commit(batches: Sequence[Batch], now: int) -> Program[list[Outcome]]:
+    """Commit batches in their order; each succeeds or fails for itself, and nothing of it is left.
+
+    A batch that purges counts rows that others may change, so it is committed by itself.
+    """
+    outcomes: list[Outcome] = []
+    for group in _groups(batches):
+        rows = yield from gather(footprint_of(group))
+        outcomes += [_apply(rows, batch, now) for batch in group]
+        writes = tuple(write(rows))
+        if writes:
+            yield writes
+    return outcomes
+
+
+def gather(footprint: Footprint) -> Program[WorkingSet]:
+    """Read the rows of a footprint."""
+    rows = WorkingSet(footprint)
+    reads = footprint.reads()
+    if reads:
+        answers = yield reads
+        rows.fill((read.name for read in reads), answers)
+    if footprint.ended_before:
+        loaded = id_list(rows.entries.keys())
+        times = sorted(footprint.ended_before)
+        counts = yield tuple(
+            Read("count_ended", {"older_than": time, "loaded": loaded}) for time in times
+        )
+        rows.ended = {time: count[0][0] for time, count in zip(times, counts, strict=True)}
+    return rows
+
+
+def write(rows: WorkingSet) -> Iterable[Statement]:
+    """The statements that write what is not as it was read."""
+    by_table: dict[str, list[Change]] = {}
+    for change in rows.changes():
+        by_table.setdefault(change.table, []).append(change)
+    yield from write_threads(by_table.get("threads", []), rows.counts)
+    yield from write_runs(by_table.get("runs", []))
+    yield from write_mailboxes(by_table.get("mailboxes", []))
+    yield from write_entries(by_table.get("entries", []))
+    yield from write_purges(rows.purged_before, rows.entries.keys())
+
+
+def _apply(rows: WorkingSet, batch: Batch, now: int) -> Outcome:
+    try:
+        return apply_batch(rows, batch, now)[0]
+    except Exception as error:
+        return error
+
+
+def _groups(batches: Sequence[Batch]) -> Iterable[Sequence[Batch]]:
+    group: list[Batch] = []
+    for batch in batches:
+        if any(isinstance(command, Purge) for command in batch):
+            if group:
+                yield group
+            yield [batch]
+            group = []
+        else:
+            group.append(batch)
+    if group:
+        yield group

@@ -1,0 +1,139 @@
+"""What a group of batches touches: the rows to be read before any of them is applied."""
+
+from collections.abc import Sequence
+from typing import assert_never
+
+import msgspec
+
+from weft.backends.sql.program import Read
+from weft.backends.sql.rows import id_list
+from weft.core.commands import (
+    Ack,
+    AppendThread,
+    Batch,
+    Cancel,
+    CancelPending,
+    Command,
+    CreateThread,
+    DeadLetter,
+    DeleteRun,
+    DeleteThread,
+    Enqueue,
+    EnsureMailbox,
+    ExtendLease,
+    Hold,
+    Interrupt,
+    Nack,
+    Purge,
+    Release,
+    Requeue,
+    SaveThread,
+    Send,
+    Supersede,
+    UpsertRun,
+)
+
+
+class Footprint(msgspec.Struct):
+    """Ids of rows, by what is wanted of them."""
+
+    threads: set[str] = msgspec.field(default_factory=set)
+    messages: set[tuple[str, str]] = msgspec.field(default_factory=set)
+    """Threads' ids and ids of messages that they may have."""
+    runs: set[str] = msgspec.field(default_factory=set)
+    entries: set[str] = msgspec.field(default_factory=set)
+    """Entries, and their mailboxes with them."""
+    mailboxes: set[str] = msgspec.field(default_factory=set)
+    duplicates: set[tuple[str, str]] = msgspec.field(default_factory=set)
+    """Mailboxes' ids and dedupe keys that they may have seen."""
+    unfinished: set[str] = msgspec.field(default_factory=set)
+    """Mailboxes of which all is wanted that has not ended."""
+    ended_before: set[int] = msgspec.field(default_factory=set)
+    """Times before which entries that have ended are to be purged."""
+
+    def reads(self) -> tuple[Read, ...]:
+        """The queries that bring the rows; each is known by its name."""
+        reads: list[Read] = []
+        for name, ids in (
+            ("gather_threads", self.threads),
+            ("gather_runs", self.runs),
+            ("gather_mailboxes", self.mailboxes),
+            ("gather_mailboxes_of_entries", self.entries),
+            ("gather_entries", self.entries),
+            ("gather_unfinished", self.unfinished),
+        ):
+            if ids:
+                reads.append(Read(name, {"ids": id_list(ids)}))
+        for name, pairs in (
+            ("gather_message_ids", self.messages),
+            ("gather_duplicates", self.duplicates),
+        ):
+            if pairs:
+                reads.append(Read(name, {"pairs": id_list(pairs)}))
+        return tuple(reads)
+
+
+def footprint_of(batches: Sequence[Batch]) -> Footprint:
+    """What the batches touch together."""
+    footprint = Footprint()
+    for batch in batches:
+        for command in batch:
+            _add(footprint, command)
+    return footprint
+
+
+def _add(footprint: Footprint, command: Command) -> None:
+    match command:
+        case CreateThread(thread=thread) | SaveThread(thread=thread):
+            footprint.threads.add(thread.id)
+        case DeleteThread(thread_id=thread_id):
+            footprint.threads.add(thread_id)
+        case AppendThread():
+            _add_append(footprint, command)
+        case UpsertRun(run=run):
+            footprint.runs.add(run.run_id)
+        case DeleteRun(run_id=run_id):
+            footprint.runs.add(run_id)
+        case Enqueue(entry=entry):
+            _add_arrival(footprint, entry.entry_id, entry.mailbox_id, entry.dedupe_key)
+        case Send():
+            _add_arrival(footprint, command.entry_id, command.mailbox_id, command.dedupe_key)
+        case EnsureMailbox(mailbox_id=mailbox_id):
+            footprint.mailboxes.add(mailbox_id)
+        case CancelPending(mailbox_id=mailbox_id) | Interrupt(mailbox_id=mailbox_id):
+            footprint.mailboxes.add(mailbox_id)
+            footprint.unfinished.add(mailbox_id)
+        case (
+            Hold(entry_id=entry_id)
+            | Ack(entry_id=entry_id)
+            | Nack(entry_id=entry_id)
+            | DeadLetter(entry_id=entry_id)
+            | Release(entry_id=entry_id)
+            | ExtendLease(entry_id=entry_id)
+            | Cancel(entry_id=entry_id)
+            | Supersede(entry_id=entry_id)
+            | Requeue(entry_id=entry_id)
+        ):
+            footprint.entries.add(entry_id)
+        case Purge(older_than=older_than):
+            footprint.ended_before.add(older_than)
+        case _:
+            assert_never(command)
+
+
+def _add_append(footprint: Footprint, command: AppendThread) -> None:
+    footprint.threads.add(command.thread_id)
+    if command.changes.run_id:
+        footprint.runs.add(command.changes.run_id)
+    for message in command.changes.messages:
+        if message.id is not None:
+            footprint.messages.add((command.thread_id, message.id))
+
+
+def _add_arrival(
+    footprint: Footprint, entry_id: str, mailbox_id: str, dedupe_key: str | None
+) -> None:
+    footprint.entries.add(entry_id)
+    footprint.mailboxes.add(mailbox_id)
+    if dedupe_key is not None:
+        footprint.duplicates.add((mailbox_id, dedupe_key))

@@ -1,0 +1,137 @@
+-- Threads. What every append touches is small; body and state stand apart, and only a snapshot or a
+-- save writes them again.
+CREATE TABLE threads (
+    thread_key INTEGER PRIMARY KEY,
+    thread_id TEXT NOT NULL UNIQUE,
+    version INTEGER NOT NULL,
+    updated_at INTEGER,
+    message_count INTEGER NOT NULL,
+    patch_count INTEGER NOT NULL,
+    resource_id TEXT,
+    parent_thread_id TEXT
+);
+CREATE INDEX threads_of_resource ON threads (resource_id, thread_id)
+    WHERE resource_id IS NOT NULL;
+CREATE INDEX threads_of_parent ON threads (parent_thread_id, thread_id)
+    WHERE parent_thread_id IS NOT NULL;
+
+CREATE TABLE thread_bodies (
+    thread_key INTEGER PRIMARY KEY,
+    body TEXT NOT NULL,
+    state TEXT NOT NULL
+);
+
+CREATE TABLE messages (
+    thread_key INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    message_id TEXT,
+    visibility TEXT NOT NULL,
+    run_id TEXT,
+    body TEXT NOT NULL,
+    PRIMARY KEY (thread_key, position)
+);
+CREATE INDEX messages_by_id ON messages (thread_key, message_id)
+    WHERE message_id IS NOT NULL;
+CREATE INDEX messages_of_run ON messages (thread_key, run_id, position)
+    WHERE run_id IS NOT NULL;
+
+CREATE TABLE patches (
+    thread_key INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    body TEXT NOT NULL,
+    PRIMARY KEY (thread_key, position)
+);
+
+-- What led to each version; messages are named by their positions.
+CREATE TABLE deltas (
+    thread_key INTEGER NOT NULL,
+    version INTEGER NOT NULL,
+    committed_at INTEGER NOT NULL,
+    body TEXT NOT NULL,
+    PRIMARY KEY (thread_key, version)
+) WITHOUT ROWID;
+
+CREATE TABLE runs (
+    run_id TEXT PRIMARY KEY,
+    thread_id TEXT NOT NULL,
+    parent_run_id TEXT,
+    status TEXT NOT NULL,
+    origin TEXT NOT NULL,
+    termination_code TEXT,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    body TEXT NOT NULL
+);
+CREATE INDEX runs_by_age ON runs (created_at, run_id);
+CREATE INDEX runs_of_thread ON runs (thread_id, created_at, run_id);
+CREATE INDEX runs_of_parent ON runs (parent_run_id, created_at, run_id)
+    WHERE parent_run_id IS NOT NULL;
+CREATE INDEX runs_in_status ON runs (status, created_at, run_id);
+CREATE INDEX runs_active ON runs (thread_id, created_at, run_id)
+    WHERE status <> 'done';
+
+-- Mailboxes. `lease_until` is the last end of a lease on one of its entries, NULL while none is
+-- claimed.
+CREATE TABLE mailboxes (
+    mailbox_id TEXT PRIMARY KEY,
+    current_generation INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    extra TEXT,
+    lease_until INTEGER
+);
+CREATE INDEX mailboxes_held ON mailboxes (lease_until)
+    WHERE lease_until IS NOT NULL;
+
+-- A lane is what waits in a mailbox at one priority; its row is the entry that comes first. It is
+-- parked while an entry of the mailbox is claimed. So a claim reads lanes in the order of their
+-- heads, and its cost depends neither on the depth nor on the number of mailboxes.
+CREATE TABLE lanes (
+    mailbox_id TEXT NOT NULL,
+    priority INTEGER NOT NULL,
+    available_at INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    entry_id TEXT NOT NULL,
+    parked INTEGER NOT NULL,
+    PRIMARY KEY (mailbox_id, priority)
+) WITHOUT ROWID;
+CREATE INDEX lanes_ready ON lanes (priority, available_at, created_at, entry_id, mailbox_id)
+    WHERE parked = 0;
+CREATE INDEX lanes_by_time ON lanes (available_at)
+    WHERE parked = 0;
+
+CREATE TABLE entries (
+    entry_key INTEGER PRIMARY KEY,
+    entry_id TEXT NOT NULL UNIQUE,
+    mailbox_id TEXT NOT NULL,
+    origin TEXT NOT NULL,
+    sender_id TEXT,
+    priority INTEGER NOT NULL,
+    dedupe_key TEXT,
+    generation INTEGER NOT NULL,
+    status TEXT NOT NULL,
+    available_at INTEGER NOT NULL,
+    attempt_count INTEGER NOT NULL,
+    last_error TEXT,
+    claim_token TEXT,
+    claimed_by TEXT,
+    lease_until INTEGER,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    extra TEXT
+);
+CREATE INDEX entries_queued ON entries (mailbox_id, priority, available_at, created_at, entry_id)
+    WHERE status = 'queued';
+CREATE INDEX entries_claimed ON entries (mailbox_id, lease_until)
+    WHERE status = 'claimed';
+CREATE INDEX entries_ended ON entries (updated_at)
+    WHERE status IN ('accepted', 'superseded', 'cancelled', 'dead_letter');
+CREATE INDEX entries_by_dedupe_key ON entries (mailbox_id, dedupe_key)
+    WHERE dedupe_key IS NOT NULL;
+CREATE INDEX entries_by_age ON entries (created_at, entry_id);
+CREATE INDEX entries_of_mailbox ON entries (mailbox_id, created_at, entry_id);
+CREATE INDEX entries_in_status ON entries (status, created_at, entry_id);
+
+CREATE TABLE payloads (
+    entry_key INTEGER PRIMARY KEY,
+    payload TEXT NOT NULL
+);

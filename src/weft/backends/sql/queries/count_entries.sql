@@ -1,0 +1,4 @@
+SELECT status, COUNT(*)
+FROM entries
+WHERE {conditions}
+GROUP BY status

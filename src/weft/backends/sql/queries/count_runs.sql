@@ -1,0 +1,3 @@
+SELECT COUNT(*)
+FROM runs
+WHERE {conditions}

@@ -1,0 +1,2 @@
+DELETE FROM deltas
+WHERE thread_key = (SELECT thread_key FROM threads WHERE thread_id = :thread_id)

@@ -1,0 +1,2 @@
+DELETE FROM entries
+WHERE entry_id = :entry_id

@@ -1,0 +1,2 @@
+DELETE FROM runs
+WHERE run_id = :run_id

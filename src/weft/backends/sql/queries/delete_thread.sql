@@ -1,0 +1,2 @@
+DELETE FROM threads
+WHERE thread_id = :thread_id

@@ -1,0 +1,11 @@
+SELECT lanes.mailbox_id, lanes.priority, lanes.available_at, lanes.created_at, lanes.entry_id
+FROM mailboxes
+JOIN lanes ON lanes.mailbox_id = mailboxes.mailbox_id
+WHERE mailboxes.lease_until <= :now AND lanes.available_at <= :now
+UNION ALL
+SELECT
+    entries.mailbox_id, entries.priority, entries.available_at, entries.created_at,
+    entries.entry_id
+FROM mailboxes
+JOIN entries ON entries.mailbox_id = mailboxes.mailbox_id AND entries.status = 'claimed'
+WHERE mailboxes.lease_until <= :now

@@ -1,0 +1,5 @@
+SELECT body
+FROM runs
+WHERE thread_id = :thread_id AND status <> 'done'
+ORDER BY created_at DESC, run_id DESC
+LIMIT 1

@@ -1,0 +1,5 @@
+SELECT deltas.version, deltas.committed_at, deltas.body
+FROM threads
+JOIN deltas USING (thread_key)
+WHERE threads.thread_id = :thread_id AND deltas.version > :after_version
+ORDER BY deltas.version

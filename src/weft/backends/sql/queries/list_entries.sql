@@ -1,0 +1,6 @@
+SELECT {entry_columns}
+FROM entries
+JOIN payloads USING (entry_key)
+WHERE {conditions}
+ORDER BY created_at, entry_id
+LIMIT :limit OFFSET :offset

@@ -1,0 +1,6 @@
+SELECT position, body
+FROM messages
+WHERE thread_key = (SELECT thread_key FROM threads WHERE thread_id = :thread_id)
+    AND {conditions}
+ORDER BY position {direction}
+LIMIT :limit

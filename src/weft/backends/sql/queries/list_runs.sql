@@ -1,0 +1,5 @@
+SELECT body
+FROM runs
+WHERE {conditions}
+ORDER BY created_at, run_id
+LIMIT :limit OFFSET :offset

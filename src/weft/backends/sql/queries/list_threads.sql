@@ -1,0 +1,5 @@
+SELECT thread_id
+FROM threads
+WHERE {conditions}
+ORDER BY thread_id
+LIMIT :limit OFFSET :offset

@@ -1,0 +1,5 @@
+SELECT messages.body
+FROM threads
+JOIN messages USING (thread_key)
+WHERE threads.thread_id = :thread_id
+ORDER BY messages.position

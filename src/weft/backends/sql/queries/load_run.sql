@@ -1,0 +1,3 @@
+SELECT body
+FROM runs
+WHERE run_id = :run_id

@@ -1,0 +1,3 @@
+SELECT MIN(available_at)
+FROM lanes
+WHERE parked = 0

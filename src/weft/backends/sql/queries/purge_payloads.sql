@@ -1,0 +1,8 @@
+DELETE FROM payloads
+WHERE entry_key IN (
+    SELECT entry_key
+    FROM entries
+    WHERE status IN ('accepted', 'superseded', 'cancelled', 'dead_letter')
+        AND updated_at < :older_than
+        AND entry_id NOT IN (SELECT value FROM json_each(:loaded))
+)

@@ -1,0 +1,59 @@
+"""Runs: written as a whole, read and listed."""
+
+from collections.abc import Iterable, Sequence
+
+from weft.backends.memory.tables import Change
+from weft.backends.sql.listing import conditions_of, offset_and_limit
+from weft.backends.sql.program import Program, Read, Statement, Write
+from weft.backends.sql.rows import read_run, run_values
+from weft.core.runs import RunPage, RunQuery, RunRecord
+
+_FILTERS = (
+    "thread_id",
+    "parent_run_id",
+    "status",
+    "origin",
+    "termination_code",
+    "created_at_from",
+    "created_at_to",
+    "updated_at_from",
+    "updated_at_to",
+)
+
+
+def write_runs(changes: Sequence[Change]) -> Iterable[Statement]:
+    """The statements that carry out changes of runs."""
+    present = [change.after for change in changes if isinstance(change.after, RunRecord)]
+    gone = [{"run_id": change.key} for change in changes if change.after is None]
+    if present:
+        yield Write("upsert_run", [run_values(run) for run in present])
+    if gone:
+        yield Write("delete_run", gone)
+
+
+def load_run(run_id: str) -> Program[RunRecord | None]:
+    """A run, or None."""
+    (rows,) = yield (Read("load_run", {"run_id": run_id}),)
+    return read_run(rows[0][0]) if rows else None
+
+
+def find_active_run(thread_id: str) -> Program[RunRecord | None]:
+    """The newest run of a thread that is not done, or None."""
+    (rows,) = yield (Read("find_active_run", {"thread_id": thread_id}),)
+    return read_run(rows[0][0]) if rows else None
+
+
+def list_runs(query: RunQuery) -> Program[RunPage]:
+    """A page of runs."""
+    conditions, values = conditions_of(query, _FILTERS)
+    page = offset_and_limit(query.offset, query.limit)
+    rows, counted = yield (
+        Read("list_runs", {**values, **page}, conditions),
+        Read("count_runs", values, conditions),
+    )
+    total = counted[0][0]
+    return RunPage(
+        items=tuple(read_run(body) for (body,) in rows),
+        total=total,
+        has_more=page["offset"] + page["limit"] < total,
+    )

@@ -1,0 +1,136 @@
+"""The rows that a group of batches touches, as tables to which the rules are applied.
+
+They are read under the transaction's locks before any batch is applied, and what the batches
+changed is written afterwards: two steps for any number of commands. Whoever asks for a row that was
+not read has found a gap in `footprint`, and gets an error instead of a wrong answer.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+from weft.backends.memory.tables import Change, Row, StoredThread, TableName, Tables
+from weft.backends.sql.footprint import Footprint
+from weft.backends.sql.program import Row as DatabaseRow
+from weft.backends.sql.rows import read_entry, read_mailbox, read_run
+from weft.core.mailboxes import MailboxEntry, MailboxState
+from weft.core.messages import Message
+from weft.core.runs import RunRecord
+from weft.core.threads import Thread, ThreadHead
+
+RowT = TypeVar("RowT")
+
+
+class Gathered(dict[str, RowT]):
+    """Rows by id, of which those in `asked` were read."""
+
+    def __init__(self, asked: Iterable[str]) -> None:
+        super().__init__()
+        self.asked = set(asked)
+
+    def get(self, key: str, default: RowT | None = None) -> RowT | None:  # type: ignore[override]
+        """The row, or None if there is none."""
+        if key not in self.asked and not super().__contains__(key):
+            raise AssertionError(f"row {key!r} was not read before it was asked for")
+        return super().get(key, default)
+
+    def __contains__(self, key: object) -> bool:
+        return self.get(str(key)) is not None
+
+
+class WorkingSet(Tables):
+    """Rows of the database, before and after; of threads the head, and messages met again."""
+
+    def __init__(self, footprint: Footprint) -> None:
+        super().__init__()
+        self._threads: Gathered[StoredThread] = Gathered(footprint.threads)
+        self._runs: Gathered[RunRecord] = Gathered(footprint.runs | {""})
+        self._entries: Gathered[MailboxEntry] = Gathered(footprint.entries)
+        self._mailboxes: Gathered[MailboxState] = Gathered(footprint.mailboxes)
+        self.threads = self._threads
+        self.runs = self._runs
+        self.entries = self._entries
+        self.mailboxes = self._mailboxes
+        self.counts: dict[str, tuple[int, int]] = {}
+        """How many messages and patches each thread has had written."""
+        self.ended: dict[int, int] = {}
+        """How many entries that are not here ended before a time."""
+        self.purged_before: list[int] = []
+        self._purged = 0
+        self._as_read: dict[tuple[TableName, str], Row] = {}
+        self._touched: dict[tuple[TableName, str], None] = {}
+        self._duplicates: dict[tuple[str, str], MailboxEntry] = {}
+
+    def fill(self, names: Iterable[str], answers: Iterable[list[DatabaseRow]]) -> None:
+        """Take in what the queries of the footprint have brought."""
+        found = dict(zip(names, answers, strict=True))
+        known: dict[str, list[Message]] = {}
+        for thread_id, message_id in found.get("gather_message_ids", ()):
+            known.setdefault(thread_id, []).append(Message(id=message_id, role="user", content=""))
+        for row in found.get("gather_threads", ()):
+            _, thread_id, version, _, message_count, patch_count = row
+            thread = Thread(id=thread_id, messages=tuple(known.get(thread_id, ())))
+            self.counts[thread_id] = (message_count, patch_count)
+            self._read(
+                "threads", thread_id, StoredThread(ThreadHead(thread=thread, version=version))
+            )
+        for (body,) in found.get("gather_runs", ()):
+            run = read_run(body)
+            self._read("runs", run.run_id, run)
+        for name in ("gather_mailboxes", "gather_mailboxes_of_entries"):
+            for row in found.get(name, ()):
+                state = read_mailbox(row)
+                self._read("mailboxes", state.mailbox_id, state)
+        for name in ("gather_entries", "gather_duplicates", "gather_unfinished"):
+            for row in found.get(name, ()):
+                entry = read_entry(row)
+                if not dict.__contains__(self._entries, entry.entry_id):
+                    self._read("entries", entry.entry_id, entry)
+
+    def replace(self, table: TableName, key: str, before: Row | None, after: Row | None) -> None:
+        """Carry out a change, and remember that there was one."""
+        super().replace(table, key, before, after)
+        self._touched[table, key] = None
+        if table == "entries":
+            self._index(before, after)
+
+    def find_duplicate(self, mailbox_id: str, dedupe_key: str) -> MailboxEntry | None:
+        """The entry through which the mailbox has seen `dedupe_key`."""
+        return self._duplicates.get((mailbox_id, dedupe_key))
+
+    def purge(self, older_than: int) -> int:
+        """Take away what ended long ago; of what is not here, it is remembered to be done."""
+        here = super().purge(older_than)
+        elsewhere = max(self.ended[older_than] - self._purged, 0)
+        self._purged += elsewhere
+        self.purged_before.append(older_than)
+        return here + elsewhere
+
+    def rollback(self) -> None:
+        """Take back what the batch has changed so far."""
+        super().rollback()
+        self.purged_before.clear()
+        self._purged = 0
+
+    def changes(self) -> Iterator[Change]:
+        """What is not as it was read, in the order of first touch."""
+        for table, key in self._touched:
+            before = self._as_read.get((table, key))
+            after = dict.get(getattr(self, table), key)
+            if before is not after:
+                yield Change(table, key, before, after)
+
+    def _read(self, table: TableName, key: str, row: Row) -> None:
+        dict.__setitem__(getattr(self, table), key, row)
+        self._as_read[table, key] = row
+        if table == "entries":
+            self._index(None, row)
+            assert isinstance(row, MailboxEntry)  # noqa: S101
+            self._mailboxes.asked.add(row.mailbox_id)
+
+    def _index(self, before: Row | None, after: Row | None) -> None:
+        for row in (before, after):
+            if isinstance(row, MailboxEntry) and row.dedupe_key is not None:
+                if row is after:
+                    self._duplicates[row.mailbox_id, row.dedupe_key] = row
+                else:
+                    self._duplicates.pop((row.mailbox_id, row.dedupe_key), None)

@@ -1,0 +1,1 @@
+"""SQLite: one database file, in this process, shared by any number of processes."""

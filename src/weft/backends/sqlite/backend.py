@@ -1,0 +1,204 @@
+"""The SQLite backend: one thread that writes in groups, and readers beside it."""
+
+import asyncio
+import os
+import sqlite3
+from collections.abc import Iterable
+from itertools import groupby
+from typing import Any, TypeVar, cast
+
+from weft.backends.base import Capabilities
+from weft.backends.group_thread import Failure, GroupThread
+from weft.backends.sql import claims, mailboxes, runs, threads
+from weft.backends.sql.commit import commit
+from weft.backends.sql.program import Program
+from weft.backends.sqlite.connection import (
+    Durability,
+    MakeConnection,
+    connect,
+    run,
+    telling_errors,
+    transaction,
+)
+from weft.backends.sqlite.readers import Readers
+from weft.backends.sqlite.schema import prepare
+from weft.backends.sqlite.turnstile import Turnstile
+from weft.backends.waiting import Waiting
+from weft.core.clock import Clock, system_clock
+from weft.core.codec import copied
+from weft.core.commands import Batch, Receipt
+from weft.core.mailboxes import (
+    ClaimRequest,
+    EntryPage,
+    EntryQuery,
+    MailboxEntry,
+    MailboxState,
+    MailboxStats,
+)
+from weft.core.messages import MessagePage
+from weft.core.runs import RunPage, RunQuery, RunRecord
+from weft.core.threads import MessageQuery, ThreadDelta, ThreadHead, ThreadPage, ThreadQuery
+
+T = TypeVar("T")
+_Call = Batch | ClaimRequest
+
+
+class SqliteBackend:
+    """One database file, in write-ahead mode."""
+
+    capabilities = Capabilities(durable=True, shared=True, notifies=True)
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        clock: Clock = system_clock,
+        durability: Durability = "full",
+        make_writer: MakeConnection = sqlite3.Connection,
+    ) -> None:
+        self._path = os.path.abspath(path)
+        self._clock = clock
+        self._durability: Durability = durability
+        self._make_writer = make_writer
+        self._thread: GroupThread[_Call] = GroupThread(
+            "weft-sqlite", self._carry_out, self._end, self._told
+        )
+        self._waiting = Waiting(self._position)
+
+    async def open(self) -> None:
+        """Open the file, which is made if it is not there, and bring its schema up to date."""
+        await _finished(asyncio.ensure_future(asyncio.to_thread(self._open)), self._end)
+        self._thread.start()
+
+    def _open(self) -> None:
+        with telling_errors(self._path):
+            os.makedirs(os.path.dirname(self._path), exist_ok=True)
+            self._turnstile = Turnstile(self._path)
+            try:
+                self._writer = connect(self._path, self._durability, self._make_writer)
+                with self._turnstile.hold():
+                    prepare(self._writer, self._path, self._clock)
+            except BaseException:
+                self._turnstile.close()
+                self._writer.close()
+                raise
+        self._watcher = connect(self._path, self._durability)
+        self._readers = Readers(self._path, self._durability)
+
+    async def close(self) -> None:
+        """Let the writer finish what it was given, and let go of the file."""
+        await self._thread.close()
+        self._waiting.wake()
+
+    def _end(self) -> None:
+        self._readers.close()
+        self._watcher.close()
+        with telling_errors(self._path), self._turnstile.hold():
+            self._writer.close()
+        self._turnstile.close()
+
+    async def commit(self, batch: Batch) -> Receipt:
+        """Apply all commands of a checked batch, or none."""
+        receipt = cast("Receipt", await self._thread.ask(batch))
+        return Receipt(results=copied(receipt.results))
+
+    async def claim(self, request: ClaimRequest) -> tuple[MailboxEntry, ...]:
+        """Take due entries, best first."""
+        return cast("tuple[MailboxEntry, ...]", await self._thread.ask(request))
+
+    async def wait(self, timeout_ms: int, mailbox_id: str | None = None) -> None:
+        """Return once something is claimable, or after `timeout_ms`."""
+
+        async def next_due(now: int) -> int | None:
+            return await self._read(claims.next_due(now, mailbox_id))
+
+        await self._waiting.until_due(timeout_ms, self._clock, next_due)
+
+    async def load_thread(self, thread_id: str) -> ThreadHead | None:
+        """A thread as a whole, or None."""
+        return await self._read(threads.load_thread(thread_id))
+
+    async def list_messages(self, query: MessageQuery) -> MessagePage:
+        """A page of a thread's messages."""
+        return await self._read(threads.list_messages(query))
+
+    async def list_threads(self, query: ThreadQuery) -> ThreadPage:
+        """A page of thread ids, in order."""
+        return await self._read(threads.list_threads(query))
+
+    async def list_deltas(
+        self, thread_id: str, after_version: int
+    ) -> tuple[ThreadDelta, ...] | None:
+        """What happened to a thread since `after_version`."""
+        return await self._read(threads.list_deltas(thread_id, after_version))
+
+    async def load_run(self, run_id: str) -> RunRecord | None:
+        """A run, or None."""
+        return await self._read(runs.load_run(run_id))
+
+    async def list_runs(self, query: RunQuery) -> RunPage:
+        """A page of runs, oldest first."""
+        return await self._read(runs.list_runs(query))
+
+    async def find_active_run(self, thread_id: str) -> RunRecord | None:
+        """The newest run of a thread that is not done, or None."""
+        return await self._read(runs.find_active_run(thread_id))
+
+    async def load_entry(self, entry_id: str) -> MailboxEntry | None:
+        """A mailbox entry, or None."""
+        return await self._read(mailboxes.load_entry(entry_id))
+
+    async def load_mailbox(self, mailbox_id: str) -> MailboxState | None:
+        """A mailbox's state, or None."""
+        return await self._read(mailboxes.load_mailbox(mailbox_id))
+
+    async def list_entries(self, query: EntryQuery) -> EntryPage:
+        """A page of entries, oldest first."""
+        return await self._read(mailboxes.list_entries(query))
+
+    async def count_entries(self, mailbox_id: str | None) -> MailboxStats:
+        """How many entries there are in each status."""
+        return await self._read(mailboxes.count_entries(mailbox_id))
+
+    async def _read(self, program: Program[T]) -> T:
+        self._thread.require_running()
+        return await self._readers.read(program)
+
+    def _carry_out(self, calls: list[_Call]) -> list[Any]:
+        """Batches and claims, in their order, in one transaction."""
+        try:
+            with telling_errors(self._path), self._turnstile.hold():
+                with transaction(self._writer, "IMMEDIATE"):
+                    return list(self._outcomes(calls))
+        except Exception as error:  # handed to all who asked: the writer must go on
+            return [Failure(error)] * len(calls)
+
+    def _outcomes(self, calls: list[_Call]) -> Iterable[Any]:
+        now = self._clock()
+        for kind, group in groupby(calls, type):
+            if kind is ClaimRequest:
+                for request in group:
+                    yield run(self._writer, claims.claim(cast("ClaimRequest", request), now))
+            else:
+                batches = cast("list[Batch]", list(group))
+                for outcome in run(self._writer, commit(batches, now)):
+                    yield Failure(outcome) if isinstance(outcome, Exception) else outcome
+
+    def _told(self, calls: list[_Call]) -> None:
+        self._waiting.wake()
+
+    def _position(self) -> object:
+        """A number that changes with every commit, by whomever; None once the store is closed."""
+        if not self._thread.is_running:
+            return None
+        return self._watcher.execute("PRAGMA data_version").fetchone()
+
+
+async def _finished(opening: "asyncio.Future[None]", undo: Any) -> None:
+    """Wait until it is open; a caller that is cancelled leaves nothing open."""
+    try:
+        await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        await asyncio.wait([opening])
+        if opening.exception() is None:
+            await asyncio.to_thread(undo)
+        raise
