@@ -11,6 +11,8 @@ from weft.core.mailboxes import (
     EntryPage,
     EntryQuery,
     MailboxEntry,
+    MailboxPage,
+    MailboxQuery,
     MailboxState,
     MailboxStats,
 )
@@ -148,6 +150,10 @@ class Backend(Protocol):
 
     async def load_mailbox(self, mailbox_id: str) -> MailboxState | None:
         """A mailbox's state, or None."""
+        ...
+
+    async def list_mailboxes(self, query: MailboxQuery) -> MailboxPage:
+        """A page of mailboxes' states, in the order of their ids."""
         ...
 
     async def list_entries(self, query: EntryQuery) -> EntryPage:

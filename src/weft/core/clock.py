@@ -1,6 +1,6 @@
 """Time and ids are injected; these are their defaults."""
 
-import secrets
+import random
 import time
 import uuid
 from collections.abc import Callable
@@ -17,7 +17,7 @@ def system_clock() -> int:
 def new_id() -> str:
     """A UUIDv7 (RFC 9562): ids made later sort later, to the millisecond."""
     milliseconds = system_clock() & 0xFFFF_FFFF_FFFF
-    random_bits = secrets.randbits(74)
+    random_bits = random.getrandbits(74)
     value = milliseconds << 80 | 0x7 << 76 | (random_bits >> 62) << 64
     value |= 0b10 << 62 | random_bits & 0x3FFF_FFFF_FFFF_FFFF
     return str(uuid.UUID(int=value))

@@ -1,5 +1,6 @@
 """Commands: everything that can be written, as values; a batch of them commits as one."""
 
+from functools import cache
 from typing import Annotated, TypeAlias, get_args
 
 from msgspec import Meta
@@ -15,7 +16,7 @@ from weft.core.mailboxes import (
     Priority,
 )
 from weft.core.runs import RunMeta, RunRecord
-from weft.core.threads import Committed, Thread, ThreadChangeSet
+from weft.core.threads import Committed, Thread, ThreadChangeSet, ThreadHead
 from weft.errors import InvalidValue, WeftError
 
 Time = Annotated[int, Meta(ge=0, le=LARGEST_TIME)]
@@ -184,6 +185,27 @@ class Purge(Model, frozen=True, kw_only=True):
     older_than: Time
 
 
+class RestoreThread(Model, frozen=True, kw_only=True):
+    """A thread at its version, in place of what is there: for copies of stores. Result: None."""
+
+    head: ThreadHead
+
+
+class RestoreEntry(Model, frozen=True, kw_only=True):
+    """An entry as it is, in whatever status, in place of what is there. Result: None.
+
+    Its mailbox, if it has no state, gets one at the entry's generation.
+    """
+
+    entry: MailboxEntry
+
+
+class RestoreMailbox(Model, frozen=True, kw_only=True):
+    """A mailbox's state as it is, in place of what is there. Result: None."""
+
+    mailbox: MailboxState
+
+
 Settlement: TypeAlias = Ack | Nack | DeadLetter | Release
 Command: TypeAlias = (
     CreateThread
@@ -204,6 +226,9 @@ Command: TypeAlias = (
     | Interrupt
     | Requeue
     | Purge
+    | RestoreThread
+    | RestoreEntry
+    | RestoreMailbox
 )
 Result: TypeAlias = (
     Committed
@@ -263,7 +288,9 @@ def check_command(command: Command) -> Command:
         case Enqueue(entry=entry):
             _check_fresh(entry)
         case CreateThread(thread=thread) | SaveThread(thread=thread):
-            _check_own(thread, _name(command))
+            _check_own(thread, f"{_name(command)}.thread")
+        case RestoreThread(head=head):
+            _check_own(head.thread, f"{_name(command)}.head.thread")
         case _:
             pass
     return command
@@ -276,12 +303,16 @@ def describe(command: Command) -> str:
             subject = thread.id
         case AppendThread(thread_id=key) | DeleteThread(thread_id=key):
             subject = key
+        case RestoreThread(head=head):
+            subject = head.thread.id
         case UpsertRun(run=run):
             subject = run.run_id
         case DeleteRun(run_id=key):
             subject = key
-        case Enqueue(entry=entry):
+        case Enqueue(entry=entry) | RestoreEntry(entry=entry):
             subject = entry.entry_id
+        case RestoreMailbox(mailbox=mailbox):
+            subject = mailbox.mailbox_id
         case (
             Send(mailbox_id=key)
             | EnsureMailbox(mailbox_id=key)
@@ -323,13 +354,33 @@ _ID_FIELDS: dict[str, IdKind] = {
 _OPTIONAL_IDS = {"parent_thread_id", "parent_run_id", "source_mailbox_entry_id", "exclude"}
 
 
+_WITH_IDS = (
+    Thread,
+    ThreadHead,
+    ThreadChangeSet,
+    RunMeta,
+    RunRecord,
+    MailboxEntry,
+    MailboxState,
+)
+_NESTED = {"thread", "head", "changes", "run", "run_meta", "entry", "mailbox"}
+
+
+@cache
+def _fields_with_ids(kind: type[Model]) -> tuple[str, ...]:
+    return tuple(
+        field for field in kind.__struct_fields__ if field in _ID_FIELDS or field in _NESTED
+    )
+
+
 def _check_ids(value: Model) -> None:
-    for field in value.__struct_fields__:
+    for field in _fields_with_ids(type(value)):
         item = getattr(value, field)
-        if isinstance(item, Thread | ThreadChangeSet | RunMeta | RunRecord | MailboxEntry):
-            _check_ids(item)
-        elif field in _ID_FIELDS and not (item is None and field in _OPTIONAL_IDS):
-            if isinstance(value, ThreadChangeSet) and field == "run_id" and item == "":
+        if field in _NESTED:
+            if isinstance(item, _WITH_IDS):
+                _check_ids(item)
+        elif not (item is None and field in _OPTIONAL_IDS):
+            if item == "" and field == "run_id" and isinstance(value, ThreadChangeSet):
                 continue  # an append that belongs to no run
             check_id(_ID_FIELDS[field], item)
 
@@ -348,5 +399,5 @@ def _check_fresh(entry: MailboxEntry) -> None:
 def _check_own(thread: Thread, where: str) -> None:
     if "_version" in thread.extra:
         raise InvalidValue(
-            f"{where}.thread.extra._version", "the store counts versions itself; leave it out"
+            f"{where}.extra._version", "the store counts versions itself; leave it out"
         )

@@ -78,6 +78,21 @@ class EntryPage(Model, frozen=True, kw_only=True):
     has_more: bool = written(False)
 
 
+class MailboxQuery(Model, frozen=True, kw_only=True):
+    """Which states of mailboxes to list, in the order of their ids."""
+
+    offset: int = 0
+    limit: int = 50
+
+
+class MailboxPage(Model, frozen=True, kw_only=True):
+    """A page of mailboxes' states; `total` counts all."""
+
+    items: tuple[MailboxState, ...] = written(())
+    total: int = written(0)
+    has_more: bool = written(False)
+
+
 class MailboxStats(Model, frozen=True, kw_only=True):
     """How many entries there are in each status."""
 

@@ -30,6 +30,8 @@ from weft.core.mailboxes import (
     EntryStatus,
     Interrupted,
     MailboxEntry,
+    MailboxPage,
+    MailboxQuery,
     MailboxState,
     MailboxStats,
 )
@@ -253,6 +255,11 @@ class Mailboxes:
     async def load_state(self, mailbox_id: str) -> MailboxState | None:
         """Read a mailbox's state, or None."""
         return await self._backend.load_mailbox(check_id("mailbox", mailbox_id))
+
+    async def list_states(self, *, offset: int = 0, limit: int = 50) -> MailboxPage:
+        """List mailboxes' states in the order of their ids; `limit` is clamped to 1..200."""
+        query = checked(MailboxQuery(offset=offset, limit=limit), "list_states")
+        return await self._backend.list_mailboxes(query)
 
     async def list(
         self,

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from weft import Message, RunMeta, Thread, ThreadChangeSet, ThreadMetadata
 from weft.core.commands import (
@@ -25,14 +26,18 @@ from weft.core.commands import (
     Purge,
     Release,
     Requeue,
+    RestoreEntry,
+    RestoreMailbox,
+    RestoreThread,
     SaveThread,
     Send,
     Supersede,
     UpsertRun,
 )
-from weft.core.mailboxes import MailboxEntry
+from weft.core.mailboxes import MailboxEntry, MailboxState
 from weft.core.patches import Append, Increment
 from weft.core.runs import RunRecord
+from weft.core.threads import ThreadHead
 from weft.testing.builders import sets, tracked
 from weft.testing.strategies import json_values
 
@@ -112,6 +117,7 @@ threads = st.builds(
     ),
     extra=unknown,
 )
+heads = st.builds(ThreadHead, thread=threads, version=st.sampled_from([0, 1, 7]))
 run_metas = st.builds(
     RunMeta,
     agent_id=texts,
@@ -274,6 +280,7 @@ def commands(world: World) -> st.SearchStrategy[Command]:
         st.builds(CreateThread, **at, thread=threads),
         st.builds(SaveThread, **at, thread=threads),
         st.builds(DeleteThread, thread_id=thread_ids),
+        st.builds(RestoreThread, head=heads),
         st.builds(UpsertRun, run=runs(world.now)),
         st.builds(DeleteRun, run_id=run_ids),
     )
@@ -285,8 +292,38 @@ def commands(world: World) -> st.SearchStrategy[Command]:
         st.builds(Interrupt, **at, mailbox_id=mailbox_ids),
         st.builds(Requeue, **at, entry_id=known),
         st.builds(Purge, older_than=times(world.now)),
+        st.builds(RestoreEntry, entry=entries(world).map(_free) | entries(world).map(_held)),
+        st.builds(RestoreMailbox, mailbox=states(world.now)),
     )
     return st.one_of(usual, usual, threads_and_runs, mailboxes)
+
+
+def states(now: int) -> st.SearchStrategy[MailboxState]:
+    """States of mailboxes."""
+    return st.builds(
+        MailboxState,
+        mailbox_id=mailbox_ids,
+        current_generation=st.sampled_from([0, 1, 2]),
+        updated_at=times(now),
+        extra=unknown,
+    )
+
+
+def _free(entry: MailboxEntry) -> MailboxEntry:
+    """The entry without a key: which of two is found by one key, no rule says."""
+    return replace(entry, dedupe_key=None)
+
+
+def _held(entry: MailboxEntry) -> MailboxEntry:
+    """The entry as somebody holds it since long ago."""
+    return replace(
+        entry,
+        dedupe_key=None,
+        status="claimed",
+        claim_token=f"token of {entry.entry_id}",
+        claimed_by="elsewhere",
+        lease_until=entry.available_at + 30_000,
+    )
 
 
 def _enqueued(entry: MailboxEntry) -> Enqueue:

@@ -25,6 +25,8 @@ from weft.core.mailboxes import (
     EntryPage,
     EntryQuery,
     MailboxEntry,
+    MailboxPage,
+    MailboxQuery,
     MailboxState,
     MailboxStats,
 )
@@ -132,6 +134,10 @@ class FilesBackend:
     async def load_mailbox(self, mailbox_id: str) -> MailboxState | None:
         """A mailbox's state, or None."""
         return copied(await self._read(lambda tables: mailboxes.load_state(tables, mailbox_id)))
+
+    async def list_mailboxes(self, query: MailboxQuery) -> MailboxPage:
+        """A page of mailboxes' states, in the order of their ids."""
+        return copied(await self._read(lambda tables: mailboxes.list_states(tables, query)))
 
     async def list_entries(self, query: EntryQuery) -> EntryPage:
         """A page of entries, oldest first."""

@@ -16,6 +16,8 @@ from weft.core.mailboxes import (
     EntryPage,
     EntryQuery,
     MailboxEntry,
+    MailboxPage,
+    MailboxQuery,
     MailboxState,
     MailboxStats,
 )
@@ -106,6 +108,10 @@ class MemoryBackend:
     async def load_mailbox(self, mailbox_id: str) -> MailboxState | None:
         """A mailbox's state, or None."""
         return copied(mailboxes.load_state(self._rows, mailbox_id))
+
+    async def list_mailboxes(self, query: MailboxQuery) -> MailboxPage:
+        """A page of mailboxes' states, in the order of their ids."""
+        return copied(mailboxes.list_states(self._rows, query))
 
     async def list_entries(self, query: EntryQuery) -> EntryPage:
         """A page of entries, oldest first."""

@@ -25,6 +25,9 @@ from weft.core.commands import (
     Receipt,
     Release,
     Requeue,
+    RestoreEntry,
+    RestoreMailbox,
+    RestoreThread,
     Result,
     SaveThread,
     Send,
@@ -110,5 +113,14 @@ def _dispatch(tables: Tables, command: Command, now: int) -> Result:  # noqa: PL
             return mailboxes.requeue(tables, command, now)
         case Purge():
             return mailboxes.purge(tables, command)
+        case RestoreThread():
+            threads.restore(tables, command)
+            return None
+        case RestoreEntry():
+            mailboxes.restore_entry(tables, command)
+            return None
+        case RestoreMailbox():
+            mailboxes.restore(tables, command)
+            return None
         case _:
             assert_never(command)

@@ -20,11 +20,13 @@ from weft.core.commands import (
     Purge,
     Release,
     Requeue,
+    RestoreEntry,
+    RestoreMailbox,
     Send,
     Settlement,
     Supersede,
 )
-from weft.core.limits import later
+from weft.core.limits import clamp_page, later
 from weft.core.mailboxes import (
     ClaimRequest,
     EntryPage,
@@ -32,6 +34,8 @@ from weft.core.mailboxes import (
     EntryStatus,
     Interrupted,
     MailboxEntry,
+    MailboxPage,
+    MailboxQuery,
     MailboxState,
     MailboxStats,
     Transition,
@@ -64,12 +68,7 @@ def enqueue(tables: Tables, command: Enqueue) -> None:
     state = tables.mailboxes.get(entry.mailbox_id)
     rules.check_generation(entry, state)
     if state is None:
-        state = MailboxState(
-            mailbox_id=entry.mailbox_id,
-            current_generation=entry.generation,
-            updated_at=entry.updated_at,
-        )
-        tables.put("mailboxes", entry.mailbox_id, state)
+        tables.put("mailboxes", entry.mailbox_id, _state_for(entry))
     tables.put("entries", entry.entry_id, entry)
 
 
@@ -197,6 +196,19 @@ def purge(tables: Tables, command: Purge) -> int:
     return tables.purge(command.older_than)
 
 
+def restore(tables: Tables, command: RestoreMailbox) -> None:
+    """Put a mailbox's state as it is."""
+    tables.put("mailboxes", command.mailbox.mailbox_id, command.mailbox)
+
+
+def restore_entry(tables: Tables, command: RestoreEntry) -> None:
+    """Put an entry as it is, in whatever status."""
+    entry = command.entry
+    if tables.mailboxes.get(entry.mailbox_id) is None:
+        tables.put("mailboxes", entry.mailbox_id, _state_for(entry))
+    tables.put("entries", entry.entry_id, entry)
+
+
 def claim(tables: Tables, request: ClaimRequest, now: int) -> tuple[MailboxEntry, ...]:
     """Put due entries into the consumer's hands."""
     if request.entry_id is None:
@@ -236,6 +248,24 @@ def count(tables: Tables, mailbox_id: str | None) -> MailboxStats:
         superseded=counts["superseded"],
         cancelled=counts["cancelled"],
         dead_letter=counts["dead_letter"],
+    )
+
+
+def list_states(tables: Tables, query: MailboxQuery) -> MailboxPage:
+    """A page of mailboxes' states."""
+    ids = sorted(tables.mailboxes)
+    start = max(query.offset, 0)
+    end = start + clamp_page(query.limit)
+    items = tuple(tables.mailboxes[mailbox_id] for mailbox_id in ids[start:end])
+    return MailboxPage(items=items, total=len(ids), has_more=end < len(ids))
+
+
+def _state_for(entry: MailboxEntry) -> MailboxState:
+    """The state of a mailbox that begins with an entry."""
+    return MailboxState(
+        mailbox_id=entry.mailbox_id,
+        current_generation=entry.generation,
+        updated_at=entry.updated_at,
     )
 
 

@@ -2,7 +2,13 @@
 
 from weft.backends.memory.runs import record_run
 from weft.backends.memory.tables import History, StoredThread, Tables
-from weft.core.commands import AppendThread, CreateThread, DeleteThread, SaveThread
+from weft.core.commands import (
+    AppendThread,
+    CreateThread,
+    DeleteThread,
+    RestoreThread,
+    SaveThread,
+)
 from weft.core.limits import clamp_page
 from weft.core.messages import MessagePage
 from weft.core.threads import (
@@ -57,6 +63,11 @@ def delete(tables: Tables, command: DeleteThread) -> bool:
     if present:
         tables.put("threads", command.thread_id, None)
     return present
+
+
+def restore(tables: Tables, command: RestoreThread) -> None:
+    """Put a thread at its version; how it came there is not known."""
+    tables.put("threads", command.head.thread.id, StoredThread(command.head))
 
 
 def extended(stored: StoredThread, changes: ThreadChangeSet, now: int) -> StoredThread:

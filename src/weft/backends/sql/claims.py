@@ -5,7 +5,9 @@ that are due are read, and mailboxes whose lease has run out. The suite holds wh
 against the rule, `weft.core.mailboxes.choose`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import groupby, islice
+from typing import TypeAlias
 
 from weft.backends.sql.commit import gather, write
 from weft.backends.sql.footprint import Footprint
@@ -13,26 +15,54 @@ from weft.backends.sql.program import Program, Read, Row
 from weft.backends.sql.rows import read_entry
 from weft.backends.sql.working_set import WorkingSet
 from weft.core.clock import new_token
+from weft.core.limits import LARGEST_TIME
 from weft.core.mailboxes import ClaimRequest, MailboxEntry, claimed, has_expired
 
+Claimed: TypeAlias = tuple[MailboxEntry, ...]
 
-def claim(request: ClaimRequest, clock: int) -> Program[tuple[MailboxEntry, ...]]:
-    """Put due entries into the consumer's hands."""
-    now = clock if request.now is None else request.now
-    if request.entry_id is not None:
-        ids = yield from _one(request.entry_id, now)
-    elif request.limit < 1:
+
+def claim(requests: Sequence[ClaimRequest], clock: int) -> Program[list[Claimed]]:
+    """Put due entries into the consumers' hands, one request after the other.
+
+    Requests of the same kind share their statements: the first gets the best, the next what follows.
+    """
+    given: list[Claimed] = []
+    for shares, group in groupby(requests, _can_share):
+        together = list(group)
+        for alike in [together] if shares else [[request] for request in together]:
+            given += yield from _claim(alike, clock)
+    return given
+
+
+def _can_share(request: ClaimRequest) -> bool:
+    """Whether it takes from all mailboxes, at the present, and leaves them held."""
+    anywhere = request.mailbox_id is None and request.entry_id is None
+    return anywhere and request.now is None and request.limit > 0 and request.lease_ms > 0
+
+
+def _claim(requests: list[ClaimRequest], clock: int) -> Program[list[Claimed]]:
+    first = requests[0]
+    now = clock if first.now is None else first.now
+    limit = sum(request.limit for request in requests)
+    if first.entry_id is not None:
+        ids = yield from _one(first.entry_id, now)
+    elif limit < 1:
         ids = []
     else:
-        ids = yield from _heads(request, now)
+        ids = yield from _heads(first.mailbox_id, limit, now)
     if not ids:
-        return ()
+        return [()] * len(requests)
     rows: WorkingSet = yield from gather(Footprint(entries=set(ids)))
-    held = tuple(claimed(rows.entries[key], request, new_token(), now) for key in ids)
-    for entry in held:
-        rows.put("entries", entry.entry_id, entry)
+    left = iter(ids)
+    given: list[Claimed] = []
+    for request in requests:
+        taken = [rows.entries[key] for key in islice(left, min(request.limit, LARGEST_TIME))]
+        held = tuple(claimed(entry, request, new_token(), now) for entry in taken)
+        for entry in held:
+            rows.put("entries", entry.entry_id, entry)
+        given.append(held)
     yield tuple(write(rows))
-    return held
+    return given
 
 
 def _one(entry_id: str, now: int) -> Program[list[str]]:
@@ -50,24 +80,23 @@ def _one(entry_id: str, now: int) -> Program[list[str]]:
     return [entry_id] if entry.status == "queued" or has_expired(entry, now) else []
 
 
-def _heads(request: ClaimRequest, now: int) -> Program[list[str]]:
+def _heads(mailbox_id: str | None, limit: int, now: int) -> Program[list[str]]:
     """The best of each mailbox that can be had, best first."""
-    if request.mailbox_id is not None:
-        values = {"mailbox_id": request.mailbox_id, "now": now}
-        (rows,) = yield (Read("heads_of_mailbox", values),)
-        return _best_of_each(rows, request.limit)
+    if mailbox_id is not None:
+        (rows,) = yield (Read("heads_of_mailbox", {"mailbox_id": mailbox_id, "now": now}),)
+        return _best_of_each(rows, limit)
     priorities, expired = yield (
         Read("ready_priorities", {}),
         Read("expired_heads", {"now": now}),
     )
     ready: list[Row] = []
     for (priority,) in priorities:
-        values = {"priority": priority, "now": now, "limit": min(request.limit, 2**31)}
+        values = {"priority": priority, "now": now, "limit": min(limit, LARGEST_TIME)}
         (rows,) = yield (Read("ready_heads", values),)
         ready += rows
-        if len({mailbox_id for mailbox_id, *_ in ready}) >= request.limit:
+        if len({head[0] for head in ready}) >= limit:
             break
-    return _best_of_each([*ready, *expired], request.limit)
+    return _best_of_each([*ready, *expired], limit)
 
 
 def _best_of_each(heads: Iterable[Row], limit: int) -> list[str]:

@@ -27,6 +27,9 @@ from weft.core.commands import (
     Purge,
     Release,
     Requeue,
+    RestoreEntry,
+    RestoreMailbox,
+    RestoreThread,
     SaveThread,
     Send,
     Supersede,
@@ -115,6 +118,12 @@ def _add(footprint: Footprint, command: Command) -> None:
             | Requeue(entry_id=entry_id)
         ):
             footprint.entries.add(entry_id)
+        case RestoreThread(head=head):
+            footprint.threads.add(head.thread.id)
+        case RestoreEntry(entry=entry):
+            _add_arrival(footprint, entry.entry_id, entry.mailbox_id, None)
+        case RestoreMailbox(mailbox=mailbox):
+            footprint.mailboxes.add(mailbox.mailbox_id)
         case Purge(older_than=older_than):
             footprint.ended_before.add(older_than)
         case _:

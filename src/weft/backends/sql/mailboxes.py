@@ -11,10 +11,31 @@ from weft.backends.sql.rows import (
     entry_values,
     id_list,
     mailbox_values,
+    payload_values,
     read_entry,
     read_mailbox,
 )
-from weft.core.mailboxes import EntryPage, EntryQuery, MailboxEntry, MailboxState, MailboxStats
+from weft.core.mailboxes import (
+    EntryPage,
+    EntryQuery,
+    MailboxEntry,
+    MailboxPage,
+    MailboxQuery,
+    MailboxState,
+    MailboxStats,
+)
+
+_FIXED = (
+    "mailbox_id",
+    "origin",
+    "sender_id",
+    "priority",
+    "dedupe_key",
+    "created_at",
+    "payload",
+    "extra",
+)
+"""What no transition changes; a restored entry may."""
 
 
 def write_mailboxes(changes: Sequence[Change]) -> Iterable[Statement]:
@@ -28,20 +49,27 @@ def write_entries(changes: Sequence[Change]) -> Iterable[Statement]:
     """The statements that carry out changes of entries, and bring lanes and leases up to date."""
     before = [change.before for change in changes if isinstance(change.before, MailboxEntry)]
     after = [change.after for change in changes if isinstance(change.after, MailboxEntry)]
-    gone = [{"entry_id": change.key} for change in changes if change.after is None]
-    new = [entry_values(entry) for entry in after if entry.entry_id not in _ids(before)]
-    changed = [entry_values(entry) for entry in after if entry.entry_id in _ids(before)]
+    moved = {change.key for change in changes if _has_moved(change)}
+    gone = [{"entry_id": entry.entry_id} for entry in before if entry.entry_id not in moved]
+    arrived = [entry for entry in after if entry.entry_id not in moved]
+    new = [entry_values(entry) for entry in arrived]
+    changed = [entry_values(entry) for entry in after if entry.entry_id in moved]
     for name, rows in (
         ("delete_payload", gone),
         ("delete_entry", gone),
         ("insert_entry", new),
-        ("insert_payload", new),
+        ("insert_payload", [payload_values(entry) for entry in arrived]),
         ("update_entry", changed),
     ):
         if rows:
             yield Write(name, rows)
+    held = {entry.mailbox_id for entry in (*before, *after) if entry.status == "claimed"}
+    mailboxes = [{"mailbox_id": mailbox_id} for mailbox_id in sorted(held)]
+    if mailboxes:
+        yield Write("refresh_lease", mailboxes)
     yield from _write_lanes(before, after)
-    yield from _write_leases(before, after)
+    if mailboxes:
+        yield Write("park_lanes", mailboxes)
 
 
 def write_purges(times: Sequence[int], loaded: Iterable[str]) -> Iterable[Statement]:
@@ -69,19 +97,12 @@ def _write_lanes(
         yield Write("offer_lane", list(waits.values()))
 
 
-def _write_leases(
-    before: Sequence[MailboxEntry], after: Sequence[MailboxEntry]
-) -> Iterable[Statement]:
-    """A mailbox knows the last end of a lease on its entries; while there is one, it is parked."""
-    touched = {entry.mailbox_id for entry in (*before, *after) if entry.status == "claimed"}
-    if touched:
-        mailboxes = [{"mailbox_id": mailbox_id} for mailbox_id in sorted(touched)]
-        yield Write("refresh_lease", mailboxes)
-        yield Write("park_lanes", mailboxes)
-
-
-def _ids(entries: Sequence[MailboxEntry]) -> set[str]:
-    return {entry.entry_id for entry in entries}
+def _has_moved(change: Change) -> bool:
+    """Whether an entry is what it was but for what transitions change."""
+    before, after = change.before, change.after
+    if not isinstance(before, MailboxEntry) or not isinstance(after, MailboxEntry):
+        return False
+    return all(getattr(before, name) is getattr(after, name) for name in _FIXED)
 
 
 def _lane(entry: MailboxEntry) -> Values:
@@ -107,6 +128,18 @@ def load_mailbox(mailbox_id: str) -> Program[MailboxState | None]:
     """A mailbox's state, or None."""
     (rows,) = yield (Read("load_mailbox", {"mailbox_id": mailbox_id}),)
     return read_mailbox(rows[0]) if rows else None
+
+
+def list_states(query: MailboxQuery) -> Program[MailboxPage]:
+    """A page of mailboxes' states."""
+    page = offset_and_limit(query.offset, query.limit)
+    rows, counted = yield (Read("list_mailboxes", page), Read("count_mailboxes", {}))
+    total = counted[0][0]
+    return MailboxPage(
+        items=tuple(read_mailbox(row) for row in rows),
+        total=total,
+        has_more=page["offset"] + page["limit"] < total,
+    )
 
 
 def list_entries(query: EntryQuery) -> Program[EntryPage]:

@@ -60,11 +60,15 @@ def read_entry(row: Row) -> MailboxEntry:
 
 
 def entry_values(entry: MailboxEntry) -> Values:
-    """The columns of an entry, and its payload."""
+    """The columns of an entry."""
     values: dict[str, Any] = {name: getattr(entry, name) for name in _ENTRY_FIELDS}
     values["extra"] = to_json(entry.extra) if entry.extra else None
-    values["payload"] = to_json(entry.payload)
     return values
+
+
+def payload_values(entry: MailboxEntry) -> Values:
+    """The payload of an entry, which stands apart from what a claim changes."""
+    return {"entry_id": entry.entry_id, "payload": to_json(entry.payload)}
 
 
 def read_mailbox(row: Row) -> MailboxState:

@@ -120,7 +120,9 @@ class WorkingSet(Tables):
                 yield Change(table, key, before, after)
 
     def _read(self, table: TableName, key: str, row: Row) -> None:
-        dict.__setitem__(getattr(self, table), key, row)
+        rows: Gathered[Row] = getattr(self, table)
+        rows.asked.add(key)
+        rows[key] = row
         self._as_read[table, key] = row
         if table == "entries":
             self._index(None, row)

@@ -25,13 +25,14 @@ from weft.backends.sqlite.schema import prepare
 from weft.backends.sqlite.turnstile import Turnstile
 from weft.backends.waiting import Waiting
 from weft.core.clock import Clock, system_clock
-from weft.core.codec import copied
 from weft.core.commands import Batch, Receipt
 from weft.core.mailboxes import (
     ClaimRequest,
     EntryPage,
     EntryQuery,
     MailboxEntry,
+    MailboxPage,
+    MailboxQuery,
     MailboxState,
     MailboxStats,
 )
@@ -98,8 +99,7 @@ class SqliteBackend:
 
     async def commit(self, batch: Batch) -> Receipt:
         """Apply all commands of a checked batch, or none."""
-        receipt = cast("Receipt", await self._thread.ask(batch))
-        return Receipt(results=copied(receipt.results))
+        return cast("Receipt", await self._thread.ask(batch))
 
     async def claim(self, request: ClaimRequest) -> tuple[MailboxEntry, ...]:
         """Take due entries, best first."""
@@ -151,6 +151,10 @@ class SqliteBackend:
         """A mailbox's state, or None."""
         return await self._read(mailboxes.load_mailbox(mailbox_id))
 
+    async def list_mailboxes(self, query: MailboxQuery) -> MailboxPage:
+        """A page of mailboxes' states, in the order of their ids."""
+        return await self._read(mailboxes.list_states(query))
+
     async def list_entries(self, query: EntryQuery) -> EntryPage:
         """A page of entries, oldest first."""
         return await self._read(mailboxes.list_entries(query))
@@ -176,8 +180,8 @@ class SqliteBackend:
         now = self._clock()
         for kind, group in groupby(calls, type):
             if kind is ClaimRequest:
-                for request in group:
-                    yield run(self._writer, claims.claim(cast("ClaimRequest", request), now))
+                requests = cast("list[ClaimRequest]", list(group))
+                yield from run(self._writer, claims.claim(requests, now))
             else:
                 batches = cast("list[Batch]", list(group))
                 for outcome in run(self._writer, commit(batches, now)):

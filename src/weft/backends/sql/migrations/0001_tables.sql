@@ -96,8 +96,6 @@ CREATE TABLE lanes (
 ) WITHOUT ROWID;
 CREATE INDEX lanes_ready ON lanes (priority, available_at, created_at, entry_id, mailbox_id)
     WHERE parked = 0;
-CREATE INDEX lanes_by_time ON lanes (available_at)
-    WHERE parked = 0;
 
 CREATE TABLE entries (
     entry_key INTEGER PRIMARY KEY,
