@@ -9,6 +9,8 @@ BIN   := $(VENV)/bin
 PY    := $(BIN)/python
 STAMP := $(VENV)/.installed
 LOCK  := requirements-dev.lock
+BENCH := $(VENV)/bench
+BENCH_STAMP := $(BENCH)/.installed
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -59,10 +61,18 @@ format: $(STAMP)  ## Format the code and fix what ruff can fix
 soak: $(STAMP)  ## Run the long tests (random crashes, long histories), an hour each at most
 	$(PY) -m pytest -m soak --timeout 3600 $(ARGS)
 
-# The one target that does not need what it makes: uv is installed apart, so a broken lock can be remade.
-bench: $(STAMP)  ## Measure the files backend beside the same syncs by hand; ARGS="--quick"
-	@$(PY) -m benchmarks $(ARGS)
+# The peers have many dependencies of their own: they stay out of the tools' environment.
+$(BENCH_STAMP): pyproject.toml $(STAMP)
+	@echo "==> peers: $(BENCH) (the first time takes a minute)"
+	@test -x $(BENCH)/bin/python || $(PYTHON) -m venv $(BENCH)
+	@$(BENCH)/bin/python -m pip install --quiet 'pip>=25.1'
+	@$(BENCH)/bin/python -m pip install --quiet -e . --group bench
+	@touch $@
 
+bench: $(BENCH_STAMP)  ## Measure Weft beside its peers and by hand; ARGS="--quick", ARGS="queue --store files"
+	@$(BENCH)/bin/python -m benchmarks $(ARGS)
+
+# The one target that does not need what it makes: uv is installed apart, so a broken lock can be remade.
 lock:  ## Bring requirements-dev.lock up to date; ARGS=--upgrade takes the newest versions
 	@echo "==> lock: $(LOCK)"
 	@test -x $(PY) || $(PYTHON) -m venv $(VENV)

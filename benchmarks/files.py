@@ -15,7 +15,7 @@ from weft import Message, Thread, ThreadChangeSet
 Tell = Callable[[str], None]
 
 
-class Sizes(msgspec.Struct, frozen=True, kw_only=True):
+class FileSizes(msgspec.Struct, frozen=True, kw_only=True):
     """How much is done."""
 
     lengths: tuple[int, ...] = (10, 100, 1_000)
@@ -26,9 +26,17 @@ class Sizes(msgspec.Struct, frozen=True, kw_only=True):
     mailboxes: int = 1_000
 
 
-QUICK = Sizes(
+QUICK = FileSizes(
     lengths=(5, 10), depths=(50, 100), operations=10, appenders=8, appends=3, mailboxes=20
 )
+
+
+async def measure_all(folder: Path, sizes: FileSizes, tell: Tell) -> list[Measure]:
+    """Measure everything."""
+    measures: list[Measure] = []
+    for part in (measure_appends, measure_appenders, measure_queue):
+        measures += await part(folder, sizes, tell)
+    return measures
 
 
 def message(number: int) -> Message:
@@ -41,7 +49,7 @@ def says(number: int) -> ThreadChangeSet:
     return ThreadChangeSet(messages=(message(number),))
 
 
-async def measure_appends(folder: Path, sizes: Sizes, tell: Tell) -> list[Measure]:
+async def measure_appends(folder: Path, sizes: FileSizes, tell: Tell) -> list[Measure]:
     """One caller appends 1 KB, durably, to threads of growing length."""
     measures: list[Measure] = []
     for length in sizes.lengths:
@@ -61,7 +69,7 @@ async def measure_appends(folder: Path, sizes: Sizes, tell: Tell) -> list[Measur
     return measures
 
 
-async def measure_appenders(folder: Path, sizes: Sizes, tell: Tell) -> list[Measure]:
+async def measure_appenders(folder: Path, sizes: FileSizes, tell: Tell) -> list[Measure]:
     """Many callers append 1 KB at a time, each durably, each to a thread of up to 50 messages."""
     tell(f"{sizes.appenders} concurrent appenders")
     floor = sync_floor(folder, sizes.operations)
@@ -80,7 +88,7 @@ async def measure_appenders(folder: Path, sizes: Sizes, tell: Tell) -> list[Meas
     return [_measure(f"append, {sizes.appenders} callers", each, "sync", floor)]
 
 
-async def measure_queue(folder: Path, sizes: Sizes, tell: Tell) -> list[Measure]:
+async def measure_queue(folder: Path, sizes: FileSizes, tell: Tell) -> list[Measure]:
     """Enqueue one entry, and claim and ack one, with so many waiting."""
     measures: list[Measure] = []
     floor = sync_floor(folder, sizes.operations)

@@ -1,24 +1,105 @@
-"""`python -m benchmarks` runs, shows its table and keeps its result."""
+"""`python -m benchmarks` runs, shows its tables and keeps its result."""
 
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from benchmarks.__main__ import judge
+import pytest
 from benchmarks.measure import Measure
+from benchmarks.peers.base import Subject
+from benchmarks.tables import Column, Row, Table, lines
+from benchmarks.targets import judge_files, judge_tables
+from benchmarks.texts import SIZE, payload, texts
+from benchmarks.workloads import WORKLOADS
 
 
-def test_it_shows_a_table_and_keeps_the_result(tmp_path: Path) -> None:
-    kept = tmp_path / "out" / "files.json"
-    command = [sys.executable, "-m", "benchmarks", "--quick", "--json", str(kept)]
-    shown = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stdout
+def run_benchmarks(kept: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "benchmarks", "--quick", "--json", str(kept), *arguments]
+    return subprocess.run(command, check=False, capture_output=True, text=True, timeout=200)
+
+
+def rows_of(result: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    for table in result["tables"]:
+        for row in table["rows"]:
+            yield table["name"], row
+
+
+def test_it_shows_tables_and_keeps_the_result(tmp_path: Path) -> None:
+    kept = tmp_path / "out" / "benchmarks.json"
+    done = run_benchmarks(kept)
+    assert done.returncode == 0, done.stdout + done.stderr
     result = json.loads(kept.read_bytes())
+    assert [table["name"] for table in result["tables"]] == list(WORKLOADS)
+    assert all(row["who"] in done.stdout for _, row in rows_of(result))
     names = [measure["name"] for measure in result["measures"]]
     assert len(names) == len(set(names)) == 7
-    assert all(name in shown for name in names)
-    assert len(result["targets"]) == 3
+    assert all(name in done.stdout for name in names)
     assert result["syncs_per_second"] > 0
+    assert_nobody_is_left_out(list(rows_of(result)), done.stdout)
+
+
+def assert_nobody_is_left_out(found: list[tuple[str, dict[str, Any]]], shown: str) -> None:
+    for name, workload in WORKLOADS.items():
+        whos = [row["who"] for table, row in found if table == name]
+        for kind in workload.subjects:
+            assert any(who.startswith(kind.name) for who in whos), f"{kind.name} in {name}"
+    for _, row in found:
+        missing = row["missing"]
+        assert missing.startswith("not installed (") or (row["figures"] and row["durability"])
+        assert missing in shown
+
+
+def test_what_is_wrong_with_one_does_not_stop_the_others(tmp_path: Path) -> None:
+    kept = tmp_path / "benchmarks.json"
+    done = run_benchmarks(kept, "one-caller", "--store", "nowhere:", "--store", "memory")
+    assert done.returncode == 1
+    assert "FAILED" in done.stdout
+    assert "nowhere" in done.stdout
+    measured = [row["who"] for _, row in rows_of(json.loads(kept.read_bytes())) if row["figures"]]
+    assert {"by hand (the floor)", "weft (memory)"} <= set(measured)
+
+
+def test_an_unknown_part_is_refused(tmp_path: Path) -> None:
+    done = run_benchmarks(tmp_path / "none.json", "everything")
+    assert done.returncode == 2
+    assert "there is no part 'everything'" in done.stderr
+    assert "flatness" in done.stderr
+
+
+@pytest.mark.parametrize("workload", WORKLOADS.values(), ids=list(WORKLOADS))
+def test_subjects_can_be_told_apart(workload: Any) -> None:
+    names = [kind.name for kind in workload.subjects]
+    assert len(names) == len(set(names))
+    assert all(issubclass(kind, Subject) for kind in workload.subjects)
+
+
+def test_messages_and_payloads_have_the_size_that_is_told() -> None:
+    assert {len(text.encode()) for text in texts(50)} == {SIZE}
+    assert len(set(texts(50))) == 50
+    assert {len(payload(number)) for number in (0, 7, 999_999)} == {200}
+
+
+def test_a_table_shows_figures_and_what_is_missing() -> None:
+    table = Table(
+        name="work",
+        work="much of it",
+        columns=(Column("rate", "a second"), Column("times", "x floor", "{:.2f}")),
+        rows=(
+            Row(who="one", durability="FULL", figures={"rate": 1234.5, "times": 2}, note="slow"),
+            Row(who="another", durability="none", figures={"rate": 7}),
+            Row(who="third", missing="not installed (third)"),
+        ),
+    )
+    assert list(lines(table)) == [
+        "WORK: much of it",
+        "           a second  x floor  durability",
+        "  one         1,234     2.00  FULL        slow",
+        "  another         7        -  none",
+        "  third    not installed (third)",
+    ]
 
 
 def measure(name: str, microseconds: float) -> Measure:
@@ -32,7 +113,7 @@ def measure(name: str, microseconds: float) -> Measure:
     )
 
 
-def test_a_missed_target_is_said_to_be_missed() -> None:
+def test_a_missed_target_of_files_is_said_to_be_missed() -> None:
     slow = [
         measure("append at 10", 1),
         measure("append at 1,000", 5),
@@ -40,5 +121,29 @@ def test_a_missed_target_is_said_to_be_missed() -> None:
         measure("claim at 1", 1),
         measure("claim at 2", 2),
     ]
-    assert [target.met for target in judge(slow, 4_000)] == [False, False, False]
-    assert judge(slow, 1_000)[2].met  # a slower disk owes less
+    assert [target.met for target in judge_files(slow, 4_000)] == [False, False, False]
+    assert judge_files(slow, 1_000)[2].met  # a slower disk owes less
+
+
+def rows(name: str, key: str, **values: float) -> Table:
+    found = [Row(who=who.replace("_", " "), figures={key: value}) for who, value in values.items()]
+    missing = Row(who="weft (memory)", missing="FAILED: it broke", failed=True)
+    return Table(name=name, work="", columns=(), rows=(*found, missing))
+
+
+def verdicts(table: Table) -> list[tuple[float, bool]]:
+    return [(target.measured, target.met) for target in judge_tables([table])]
+
+
+def test_databases_are_held_to_flat_cost_and_files_and_peers_are_not() -> None:
+    figures = {"weft (sqlite)": 2.0, "weft (files)": 9.0, "peer": 9.0}
+    assert verdicts(rows("flatness", "growth", **figures)) == [(2, False)]
+    assert verdicts(rows("pages", "growth", **figures | {"weft (sqlite)": 1.0})) == [(1, True)]
+
+
+def test_databases_are_held_to_their_floor_and_their_best_peer() -> None:
+    assert verdicts(rows("one caller", "times_floor", **{"weft (sqlite)": 2.0})) == [(0.5, True)]
+    many = {"weft (sqlite)": 60.0, "by hand": 50.0, "by hand, batches of 64": 200.0, "peer": 10.0}
+    assert verdicts(rows("many callers", "per_second", **many)) == [(6, True), (0.3, False)]
+    queue = {"weft (sqlite)": 60.0, "by hand": 50.0, "peer": 20.0}
+    assert verdicts(rows("queue", "many", **queue)) == [(3, False)]

@@ -1,0 +1,89 @@
+"""Weft beside its peers: every workload, every subject, each in a process of its own."""
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import msgspec
+
+from benchmarks.sizes import Sizes
+from benchmarks.tables import Row, Table
+from benchmarks.workloads import WORKLOADS, Workload
+from benchmarks.workloads.base import Task, title
+
+Tell = Callable[[str], None]
+ROOT = Path(__file__).parents[1]
+LONGEST = 3_600
+"""Seconds that one subject may take for one workload."""
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """What all workloads of a run share."""
+
+    folder: Path
+    stores: tuple[str, ...]
+    sizes: Sizes
+    tell: Tell
+
+
+def measure_all(run: Run, names: Iterable[str]) -> list[Table]:
+    """Do the named workloads, one after the other."""
+    return [_measure(run, WORKLOADS[name]) for name in names]
+
+
+def _measure(run: Run, workload: Workload) -> Table:
+    rows: list[Row] = []
+    for place, kind in enumerate(workload.subjects):
+        for store in run.stores if kind.uses_store else ("",):
+            run.tell(f"{workload.name}: {title(kind, store)}")
+            if kind.version() is None:
+                rows.append(Row(who=kind.name, missing=f"not installed ({kind.distribution})"))
+            else:
+                rows += _measure_one(run, workload, place, store)
+    return Table(
+        name=workload.name,
+        work=workload.work(run.sizes),
+        columns=workload.columns(run.sizes),
+        rows=tuple(rows),
+    )
+
+
+def _measure_one(run: Run, workload: Workload, place: int, store: str) -> list[Row]:
+    with tempfile.TemporaryDirectory(dir=run.folder) as folder:
+        here = Path(folder)
+        (here / "work").mkdir()
+        task = Task(
+            workload=workload.name,
+            subject=place,
+            store=store,
+            folder=str(here / "work"),
+            sizes=run.sizes,
+        )
+        (here / "task.json").write_bytes(msgspec.json.encode(task))
+        wrong = _run_child(here)
+        if not wrong:
+            return msgspec.json.decode((here / "rows.json").read_bytes(), type=list[Row])
+    who = title(workload.subjects[place], store)
+    return [Row(who=who, missing=f"FAILED: {wrong}", failed=True)]
+
+
+def _run_child(here: Path) -> str:
+    """What went wrong, in a line; empty if nothing did."""
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.child",
+        str(here / "task.json"),
+        str(here / "rows.json"),
+    ]
+    try:
+        done = subprocess.run(
+            command, check=False, capture_output=True, text=True, timeout=LONGEST, cwd=ROOT
+        )
+    except subprocess.TimeoutExpired:
+        return f"took longer than {LONGEST} seconds"
+    if done.returncode == 0:
+        return ""
+    return (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]

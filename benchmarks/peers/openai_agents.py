@@ -1,0 +1,44 @@
+"""OpenAI Agents: `SQLiteSession`, with its defaults."""
+
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
+
+from benchmarks.peers.base import ThreadSubject, sqlite_durability
+
+
+class OpenAiSessions(ThreadSubject):
+    """A session for each thread, all in one file."""
+
+    name = "OpenAI Agents SQLiteSession"
+    distribution = "openai-agents"
+
+    async def open(self) -> None:
+        self.make = import_module("agents").SQLiteSession
+        self.database = self.folder / "sessions.db"
+        self.sessions: list[Any] = []
+
+    async def close(self) -> None:
+        for session in self.sessions:
+            session.close()
+
+    def durability(self) -> str:
+        return sqlite_durability(self.database)
+
+    async def start(self, name: str, texts: Sequence[str] = ()) -> Any:
+        session = self.make(name, self.database)
+        self.sessions.append(session)
+        for first in range(0, len(texts), 500):
+            await session.add_items([_item(text) for text in texts[first : first + 500]])
+        return session
+
+    async def append(self, thread: Any, text: str) -> None:
+        await thread.add_items([_item(text)])
+
+    async def last(self, thread: Any, count: int) -> Sequence[object]:
+        items: list[object] = await thread.get_items(limit=count)
+        return items
+
+
+def _item(text: str) -> dict[str, str]:
+    return {"role": "user", "content": text}

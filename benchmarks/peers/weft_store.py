@@ -1,0 +1,82 @@
+"""Weft itself, on any of its backends."""
+
+import asyncio
+from collections.abc import Sequence
+
+import weft
+from benchmarks.peers.base import BatchingQueueSubject, QueueSubject, Subject, ThreadSubject
+from benchmarks.stores import durability_of, place_of
+from weft import MailboxEntry, Message, Thread, ThreadChangeSet
+
+ENTRIES_EACH = 4
+"""Entries waiting in each mailbox: only one of them may be in flight."""
+
+
+def says(text: str) -> ThreadChangeSet:
+    """An append of one message."""
+    return ThreadChangeSet(messages=(Message.user(text),))
+
+
+class _Weft(Subject):
+    name = "weft"
+    uses_store = True
+
+    async def open(self) -> None:
+        self.opened = await weft.open_store(place_of(self.store, self.folder)).open()
+
+    async def close(self) -> None:
+        await self.opened.close()
+
+    def durability(self) -> str:
+        return durability_of(self.store)
+
+
+class WeftThreads(_Weft, ThreadSubject):
+    """`store.threads`."""
+
+    async def start(self, name: str, texts: Sequence[str] = ()) -> str:
+        messages = tuple(map(Message.user, texts))
+        await self.opened.threads.create(Thread(id=name, messages=messages))
+        return name
+
+    async def append(self, thread: str, text: str) -> None:
+        await self.opened.threads.append(thread, says(text))
+
+    async def last(self, thread: str, count: int) -> Sequence[object]:
+        page = await self.opened.threads.messages(thread, order="desc", limit=count)
+        return page.messages[::-1]
+
+
+class WeftMailboxes(_Weft, QueueSubject):
+    """`store.mailboxes`: each worker claims one."""
+
+    after_crash = "claimed again when its lease ends"
+
+    async def fill(self, payloads: Sequence[str]) -> None:
+        mailboxes = max(1, len(payloads) // ENTRIES_EACH)
+        for start in range(0, len(payloads), 500):
+            async with self.opened.batch() as step:
+                for number, payload in enumerate(payloads[start : start + 500], start):
+                    step.mailboxes.send(f"m{number % mailboxes}", payload)
+
+    async def claim(self) -> MailboxEntry | None:
+        entries = await self.opened.mailboxes.claim(consumer="bench")
+        return entries[0] if entries else None
+
+    async def ack(self, job: MailboxEntry) -> None:
+        await self.opened.mailboxes.ack(job)
+
+    def payload(self, job: MailboxEntry) -> str:
+        return str(job.payload)
+
+
+class WeftMailboxesAtOnce(WeftMailboxes, BatchingQueueSubject):
+    """As the worker does it: many in one claim, each acknowledged by itself."""
+
+    name = "weft, one claim for all"
+
+    async def claim_several(self, limit: int) -> Sequence[MailboxEntry]:
+        return await self.opened.mailboxes.claim(limit, consumer="bench")
+
+    async def ack_several(self, jobs: Sequence[MailboxEntry]) -> None:
+        await asyncio.gather(*map(self.ack, jobs))

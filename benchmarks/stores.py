@@ -1,0 +1,43 @@
+"""Where Weft keeps things in a run: a URL in which `{folder}` stands for a fresh folder."""
+
+from pathlib import Path
+
+from weft.backends.registry import SCHEMES, split_url
+
+KNOWN = {
+    "sqlite": "sqlite:///{folder}/weft.db",
+    "files": "file:{folder}/weft",
+    "memory": "memory:",
+}
+"""What may be written in place of a URL."""
+
+
+def default_stores() -> list[str]:
+    """SQLite, where this Weft has it."""
+    return ["sqlite" if "sqlite" in SCHEMES else "files"]
+
+
+def url_of(store: str) -> str:
+    """The URL that a short name stands for; any other text is one itself."""
+    return KNOWN.get(store, store)
+
+
+def place_of(url: str, folder: Path) -> str:
+    """The URL to open in this folder."""
+    return url.replace("{folder}", str(folder))
+
+
+def label_of(url: str) -> str:
+    """What a store is called in a table: files, sqlite, memory."""
+    scheme, _ = split_url(url)
+    return "files" if scheme == "file" else scheme
+
+
+def durability_of(url: str) -> str:
+    """What Weft promises there; in memory it is nothing, whatever it is asked for."""
+    return "none" if label_of(url) == "memory" else "full"
+
+
+def is_files(url: str) -> bool:
+    """Whether each entry and each thread is a document, which a million of are not for a test."""
+    return label_of(url) == "files"

@@ -1,0 +1,94 @@
+"""What was hoped for, held against what was measured."""
+
+from collections.abc import Iterable
+
+from benchmarks.measure import Measure, Target
+from benchmarks.tables import Row, Table
+
+FLAT = 1.5
+"""How much slower "flat" may be: noise is not growth."""
+
+
+def judge_files(measures: list[Measure], syncs: int) -> list[Target]:
+    """The files backend, on a disk that syncs so many times a second."""
+    appends = [each.microseconds for each in measures if each.name.startswith("append at")]
+    claims = [each.microseconds for each in measures if each.name.startswith("claim")]
+    [callers] = [each.per_second for each in measures if "callers" in each.name]
+    wanted = 3_000 * min(syncs / 4_000, 1)
+    return [
+        _at_most("append, longest thread to shortest", appends[-1] / appends[0], 4),
+        _at_most("claim + ack, deepest queue to shallowest", claims[-1] / claims[0], FLAT),
+        Target(
+            name="durable commits a second, many callers",
+            wanted=f"at least {wanted:,.0f} (3,000 where the disk syncs 4,000 times)",
+            measured=callers,
+            met=callers >= wanted,
+        ),
+    ]
+
+
+def judge_tables(tables: Iterable[Table]) -> list[Target]:
+    """Weft on databases: beside the floor, beside its best peer, and flat."""
+    return [
+        target
+        for table in tables
+        for row in table.rows
+        if row.who.startswith("weft (") and "(files)" not in row.who and row.figures
+        for target in _judge(table, row)
+    ]
+
+
+def _judge(table: Table, row: Row) -> list[Target]:
+    who = f"{row.who}, {table.name}"
+    match table.name:
+        case "flatness" | "pages":
+            return [_at_most(f"{who}: much to little", row.figures["growth"], FLAT)]
+        case "one caller":
+            rate = 1 / row.figures["times_floor"]
+            return [_at_least(f"{who}: part of the floor's rate", rate, 0.4)]
+        case "many callers":
+            return [
+                _beside_best(f"{who}: best peer's rate", table, row, "per_second", 6),
+                _at_least(
+                    f"{who}: part of the batched floor's rate",
+                    row.figures["per_second"] / _rate(table, "batches", "per_second"),
+                    0.5,
+                ),
+            ]
+        case "queue":
+            return [_beside_best(f"{who}: best peer that survives a crash", table, row, "many", 5)]
+        case _:
+            return []
+
+
+def _beside_best(name: str, table: Table, row: Row, figure: str, least: float) -> Target:
+    peers = [
+        each.figures[figure]
+        for each in table.rows
+        if not each.who.startswith(("weft", "by hand"))
+        and not each.note.startswith("LOST")
+        and figure in each.figures
+    ]
+    return _at_least(name, row.figures[figure] / max(peers) if peers else 0, least)
+
+
+def _rate(table: Table, who: str, figure: str) -> float:
+    return next((row.figures[figure] for row in table.rows if who in row.who), float("inf"))
+
+
+def _at_least(name: str, measured: float, least: float) -> Target:
+    return Target(
+        name=name,
+        wanted=f"at least {least:g} times",
+        measured=round(measured, 2),
+        met=measured >= least,
+    )
+
+
+def _at_most(name: str, measured: float, most: float) -> Target:
+    return Target(
+        name=name,
+        wanted=f"at most {most:g} times",
+        measured=round(measured, 2),
+        met=measured <= most,
+    )

@@ -1,0 +1,54 @@
+"""The 1 KB messages that every subject is given: words that compress about as prose does."""
+
+import json
+import random
+from collections.abc import Sequence
+from functools import cache
+
+SIZE = 1_000
+"""Characters, all of them ASCII, in a message."""
+DIFFERENT = 1_000
+"""How many different messages there are; then they start anew."""
+
+
+@cache
+def _words() -> tuple[str, ...]:
+    draw = random.Random(1)
+    letters = "etaoinshrdlucmfwypvbgkjqxz"
+    return tuple(
+        "".join(
+            draw.choice(letters[: 6 + draw.randrange(20)]) for _ in range(draw.randrange(2, 10))
+        )
+        for _ in range(5_000)
+    )
+
+
+@cache
+def _text(number: int) -> str:
+    draw = random.Random(number)
+    words = _words()
+    parts: list[str] = []
+    length = 0
+    while length <= SIZE:
+        # a few words are most of what is said
+        word = words[min(len(words) - 1, int(draw.paretovariate(0.22)) - 1)]
+        parts.append(word)
+        length += len(word) + 1
+    return " ".join(parts)[:SIZE]
+
+
+def text(number: int) -> str:
+    """The message with this number."""
+    return _text(number % DIFFERENT)
+
+
+def texts(count: int) -> Sequence[str]:
+    """The first `count` messages."""
+    return [text(number) for number in range(count)]
+
+
+def payload(number: int) -> str:
+    """The work with this number, 200 bytes of JSON as text."""
+    work: dict[str, str | int] = {"id": number, "task": "send_mail", "body": ""}
+    work["body"] = "x" * (200 - len(json.dumps(work)))
+    return json.dumps(work)

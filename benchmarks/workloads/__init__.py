@@ -1,0 +1,17 @@
+"""The work, stated once for all subjects: what is done, what is timed, which figures come of it."""
+
+from benchmarks.workloads import flatness, many_callers, one_caller, pages, queue
+from benchmarks.workloads.base import Workload
+
+WORKLOADS: dict[str, Workload] = {
+    workload.name: workload
+    for workload in (
+        one_caller.WORKLOAD,
+        many_callers.WORKLOAD,
+        pages.WORKLOAD,
+        queue.WORKLOAD,
+        flatness.WORKLOAD,
+    )
+}
+
+__all__ = ["WORKLOADS", "Workload"]

@@ -1,0 +1,143 @@
+"""Whether Weft stays as fast as it was: deep queues and long threads, in turn with shallow ones."""
+
+from pathlib import Path
+from typing import Any
+
+import weft
+from benchmarks.measure import medians_in_turn, settle, size_of
+from benchmarks.peers.base import Subject
+from benchmarks.peers.weft_store import WeftThreads, says
+from benchmarks.sizes import Sizes
+from benchmarks.stores import durability_of, is_files, place_of
+from benchmarks.tables import Column, Row
+from benchmarks.texts import SIZE, payload, text, texts
+from benchmarks.workloads.base import Task, Workload, title
+from weft import Message, Thread
+
+SCALE_OF_FILES = 10
+"""Plain files do so much less: a million entries would be a folder of a million documents."""
+THREADS = 10
+"""Short threads that take turns, so that they stay short."""
+
+
+def work(sizes: Sizes) -> str:
+    """What is done."""
+    return (
+        f"the same with little and with much there: claim + ack with {sizes.depths[0]:,} and "
+        f"{sizes.depths[1]:,} entries of 200 bytes queued, {sizes.entries_each} to a mailbox; "
+        f"append of 1 KB to threads of {sizes.grown[0]:,} and {sizes.grown[1]:,} messages "
+        "(files: much is a tenth)"
+    )
+
+
+def columns(sizes: Sizes) -> tuple[Column, ...]:
+    """What is told."""
+    return (
+        Column("less", "little"),
+        Column("more", "much"),
+        Column("little", "with little, µs"),
+        Column("much", "with much, µs"),
+        Column("growth", "much/little", "{:.2f}"),
+        Column("text", "MB of text", "{:,.1f}"),
+        Column("megabytes", "MB on disk", "{:,.1f}"),
+        Column("times_text", "x text", "{:,.2f}"),
+    )
+
+
+async def measure(kind: type[Subject], task: Task) -> list[Row]:
+    """Measure a store of Weft."""
+    who = title(kind, task.store)
+    scale = SCALE_OF_FILES if is_files(task.store) else 1
+    queue = await _measure_queue(task, task.sizes.depths[0], task.sizes.depths[1] // scale)
+    threads = await _measure_threads(task, task.sizes.grown[0], task.sizes.grown[1] // scale)
+    durability = durability_of(task.store)
+    return [
+        Row(who=f"{who}, claim + ack", durability=durability, figures=queue),
+        Row(who=f"{who}, append", durability=durability, figures=threads),
+    ]
+
+
+async def _measure_queue(task: Task, little: int, much: int) -> dict[str, float]:
+    shallow_place, deep_place = _place(task, "shallow"), _place(task, "deep")
+    await _fill_queue(shallow_place, little, task.sizes.entries_each)
+    payload_bytes = await _fill_queue(deep_place, much, task.sizes.entries_each)
+    size = size_of(Path(task.folder) / "deep")
+    async with weft.open_store(shallow_place) as shallow, weft.open_store(deep_place) as deep:
+
+        async def work_shallow(_: int) -> None:
+            await _claim_and_ack(shallow)
+
+        async def work_deep(_: int) -> None:
+            await _claim_and_ack(deep)
+
+        await work_shallow(0)  # the first may build an index
+        await work_deep(0)
+        settle(task.sizes.settles)
+        operations = min(task.sizes.operations, little // 2)
+        taken = await medians_in_turn(operations, work_shallow, work_deep)
+    return _figures(little, much, taken) | _sizes(payload_bytes, size)
+
+
+async def _claim_and_ack(store: weft.Store) -> None:
+    [entry] = await store.mailboxes.claim(consumer="bench")
+    await store.mailboxes.ack(entry)
+
+
+async def _fill_queue(place: str, depth: int, entries_each: int) -> int:
+    mailboxes = max(1, depth // entries_each)
+    payload_bytes = 0
+    async with weft.open_store(place, durability="relaxed") as store:
+        for start in range(0, depth, 1_000):
+            async with store.batch() as step:
+                for number in range(start, min(start + 1_000, depth)):
+                    what = payload(number)
+                    payload_bytes += len(what)
+                    step.mailboxes.send(f"m{number % mailboxes}", what)
+    return payload_bytes
+
+
+async def _measure_threads(task: Task, little: int, much: int) -> dict[str, float]:
+    place = _place(task, "long")
+    async with weft.open_store(place, durability="relaxed") as store:
+        await _start(store, "long", much)
+    size = size_of(Path(task.folder) / "long")
+    async with weft.open_store(place) as store:
+        for number in range(THREADS):
+            await _start(store, f"short-{number}", little)
+
+        async def append_short(number: int) -> None:
+            await store.threads.append(f"short-{number % THREADS}", says(text(number)))
+
+        async def append_long(number: int) -> None:
+            await store.threads.append("long", says(text(number)))
+
+        texts(task.sizes.operations)  # made before anything is timed
+        await append_long(0)  # the first may read the thread
+        settle(task.sizes.settles)
+        taken = await medians_in_turn(task.sizes.operations, append_short, append_long)
+    return _figures(little, much, taken) | _sizes(much * SIZE, size)
+
+
+async def _start(store: weft.Store, thread: str, length: int) -> None:
+    messages = tuple(map(Message.user, texts(length)))
+    await store.threads.create(Thread(id=thread, messages=messages))
+
+
+def _place(task: Task, name: str) -> str:
+    folder = Path(task.folder) / name
+    folder.mkdir()
+    return place_of(task.store, folder)
+
+
+def _figures(less: int, more: int, taken: list[float]) -> dict[str, Any]:
+    little, much = taken
+    return {"less": less, "more": more, "little": little, "much": much, "growth": much / little}
+
+
+def _sizes(stored: int, size: int) -> dict[str, float]:
+    return {"text": stored / 1e6, "megabytes": size / 1e6, "times_text": size / stored}
+
+
+WORKLOAD = Workload(
+    name="flatness", work=work, columns=columns, subjects=(WeftThreads,), measure=measure
+)
