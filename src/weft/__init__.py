@@ -104,7 +104,8 @@ def open_store(
     """The store at `url`, opened by `async with weft.open_store(url) as store:`.
 
     Args:
-        url: a folder (plain JSON files), or "memory:" (forgotten at the end).
+        url: a folder (plain JSON files), "sqlite:///agents.db" (one database file; four slashes
+            for an absolute path), or "memory:" (forgotten at the end).
         clock: what tells the present as unix milliseconds, where a call gives no `now`.
         durability: "full": what was acknowledged survives a power failure; "relaxed": it survives
             the end of a process, but not of the machine.

@@ -596,6 +596,9 @@ URLS: dict[str, tuple[Any, str]] = {
     "memory with a path": ("memory:///agents", "takes nothing after it"),
     "file without folder": ("file:", "wants a folder"),
     "file of nothing": ("file://", "wants a folder"),
+    "sqlite without file": ("sqlite:", "wants a file"),
+    "sqlite with a host": ("sqlite://agents.db", "wants a file"),
+    "sqlite with a folder": ("sqlite:///agents/", "wants a file"),
 }
 
 

@@ -52,7 +52,7 @@ def arguments_of(name: str, method: Any) -> dict[str, Any]:
 
 
 def test_the_methods_are_found() -> None:
-    assert len(METHODS) == 9 + 5 + 21
+    assert len(METHODS) == 9 + 5 + 22
 
 
 @pytest.mark.parametrize(

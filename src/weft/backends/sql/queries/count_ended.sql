@@ -1,5 +1,5 @@
 SELECT COUNT(*)
-FROM entries
+FROM entries INDEXED BY entries_ended
 WHERE status IN ('accepted', 'superseded', 'cancelled', 'dead_letter')
     AND updated_at < :older_than
     AND entry_id NOT IN (SELECT value FROM json_each(:loaded))

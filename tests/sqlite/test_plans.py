@@ -1,0 +1,123 @@
+"""The hot statements go by an index, and the listings are ranges of one."""
+
+import sqlite3
+from collections.abc import Iterator
+
+import pytest
+
+from weft.backends.sql.migrations import all_migrations
+from weft.backends.sql.program import Read
+from weft.backends.sql.texts import Texts
+
+TEXTS = Texts("sqlite")
+PLANS: dict[str, tuple[Read, str]] = {
+    "a thread by its id": (Read("gather_threads", {}), "threads USING INDEX sqlite_autoindex"),
+    "a message met again": (
+        Read("gather_message_ids", {}),
+        "messages USING COVERING INDEX messages_by_id",
+    ),
+    "a dedupe key": (Read("gather_duplicates", {}), "entries USING INDEX entries_by_dedupe_key"),
+    "what has not ended": (
+        Read("gather_unfinished", {}),
+        "entries USING INDEX entries_queued (mailbox_id=?)",
+    ),
+    "ready lanes of a priority": (
+        Read("ready_heads", {}),
+        "SEARCH lanes USING INDEX lanes_ready (priority=? AND available_at<?)",
+    ),
+    "priorities": (Read("ready_priorities", {}), "SEARCH lanes USING INDEX lanes_ready"),
+    "leases that ran out": (
+        Read("expired_heads", {}),
+        "SEARCH mailboxes USING INDEX mailboxes_held (lease_until<?)",
+    ),
+    "heads of a mailbox": (Read("heads_of_mailbox", {}), "SEARCH lanes USING PRIMARY KEY"),
+    "when something is due": (
+        Read("next_ready", {}),
+        "SEARCH lanes USING INDEX lanes_ready (priority=?",
+    ),
+    "when a lease runs out": (Read("next_expiry", {}), "USING COVERING INDEX mailboxes_held"),
+    "a page of messages": (
+        Read("list_messages", {}, ("after", "before")),
+        "messages USING INDEX sqlite_autoindex_messages_1 (thread_key=? AND position>? AND position<?)",
+    ),
+    "the last messages": (
+        Read("list_messages", {}, (), "DESC"),
+        "messages USING INDEX sqlite_autoindex_messages_1 (thread_key=?)",
+    ),
+    "messages of a run": (
+        Read("list_messages", {}, ("run_id",)),
+        "messages USING INDEX messages_of_run",
+    ),
+    "deltas": (Read("list_deltas", {}), "deltas USING PRIMARY KEY (thread_key=? AND version>?)"),
+    "threads": (Read("list_threads", {}), "threads USING COVERING INDEX"),
+    "threads of an owner": (
+        Read("list_threads", {}, ("resource_id",)),
+        "threads_of_resource (resource_id=?)",
+    ),
+    "threads of a parent": (Read("list_threads", {}, ("parent_thread_id",)), "threads_of_parent"),
+    "runs": (Read("list_runs", {}), "SCAN runs USING INDEX runs_by_age"),
+    "runs since": (Read("list_runs", {}, ("created_at_from",)), "runs_by_age (created_at>?)"),
+    "runs of a thread": (Read("list_runs", {}, ("thread_id",)), "runs_of_thread (thread_id=?)"),
+    "runs of a parent": (Read("list_runs", {}, ("parent_run_id",)), "runs_of_parent"),
+    "runs in a status": (Read("list_runs", {}, ("status",)), "runs_in_status (status=?)"),
+    "the active run": (Read("find_active_run", {}), "runs_active (thread_id=?)"),
+    "entries": (Read("list_entries", {}), "SCAN entries USING INDEX entries_by_age"),
+    "entries of a mailbox": (
+        Read("list_entries", {}, ("mailbox_id",)),
+        "entries_of_mailbox (mailbox_id=?)",
+    ),
+    "entries in a status": (Read("list_entries", {}, ("status",)), "entries_in_status (status=?)"),
+    "counts": (Read("count_entries", {}), "USING COVERING INDEX entries_in_status"),
+    "what may be purged": (Read("count_ended", {}), "entries_ended (updated_at<?)"),
+}
+WRITES: dict[str, tuple[str, str]] = {
+    "an entry changes": (
+        "update_entry",
+        "entries USING INDEX sqlite_autoindex_entries_1 (entry_id=?)",
+    ),
+    "a lane moves on": (
+        "advance_lane",
+        "entries USING INDEX entries_queued (mailbox_id=? AND priority=?)",
+    ),
+    "a lane loses its head": ("leave_lane", "lanes USING PRIMARY KEY"),
+    "lanes are parked": ("park_lanes", "lanes USING PRIMARY KEY (mailbox_id=?)"),
+    "a lease is known": (
+        "refresh_lease",
+        "entries USING INDEX entries_claimed (mailbox_id=?)",
+    ),
+    "a thread moves on": ("update_thread", "threads USING INDEX sqlite_autoindex_threads_1"),
+    "a purge": ("purge_entries", "entries_ended (updated_at<?)"),
+}
+
+
+@pytest.fixture(scope="module")
+def database() -> Iterator[sqlite3.Connection]:
+    connection = sqlite3.connect(":memory:")
+    for migration in all_migrations("sqlite"):
+        for statement in migration.statements():
+            connection.execute(statement)
+    yield connection
+    connection.close()
+
+
+def plan_of(database: sqlite3.Connection, text: str) -> list[str]:
+    names = dict.fromkeys(_names(text), 1)
+    return [row[3] for row in database.execute(f"EXPLAIN QUERY PLAN {text}", names)]
+
+
+def _names(text: str) -> set[str]:
+    words = text.replace("(", " ").replace(")", " ").replace(",", " ").split()
+    return {word[1:] for word in words if word.startswith(":")}
+
+
+@pytest.mark.parametrize(("read", "expected"), PLANS.values(), ids=PLANS)
+def test_a_query_goes_by_its_index(database: sqlite3.Connection, read: Read, expected: str) -> None:
+    plan = plan_of(database, TEXTS.of_read(read))
+    assert any(expected in step for step in plan), plan
+    assert not any("USE TEMP B-TREE FOR ORDER BY" in step for step in plan), plan
+
+
+@pytest.mark.parametrize(("name", "expected"), WRITES.values(), ids=WRITES)
+def test_a_write_goes_by_its_index(database: sqlite3.Connection, name: str, expected: str) -> None:
+    plan = plan_of(database, TEXTS.of_write(name))
+    assert any(expected in step for step in plan), plan

@@ -1,0 +1,44 @@
+"""Many processes at one database file: nobody is refused, and nobody starves."""
+
+from pathlib import Path
+
+import pytest
+
+from weft.testing.own import SQLITE
+from weft.testing.writers import Writers, kill_among_others
+
+
+def share_between(processes: int, seconds: float, folder: Path) -> list[int]:
+    """How many steps each of the processes has committed, of those that wrote at the same time."""
+    names = [f"p{number}" for number in range(processes)]
+    with Writers(SQLITE, folder) as writers:
+        for name in names:
+            writers.start(name, seconds)
+        for name in names:
+            writers.finish(name, seconds)
+        writers.check()  # an error of any of them, "database is locked" too, fails here
+        return [_steps(writers.heard(name)) for name in names]
+
+
+def _steps(lines: list[str]) -> int:
+    return sum(line.startswith(("sent ", "acked ")) for line in lines)
+
+
+def test_of_eight_processes_nobody_is_refused_and_nobody_starves(tmp_path: Path) -> None:
+    steps = share_between(8, 20, tmp_path)
+    assert max(steps) <= 3 * min(steps), steps
+
+
+@pytest.mark.soak
+def test_of_eight_processes_nobody_starves_for_long(tmp_path: Path) -> None:
+    steps = share_between(8, 300, tmp_path)
+    assert max(steps) <= 3 * min(steps), steps
+
+
+def test_a_hundred_killed_writers_leave_every_step_whole_or_absent(tmp_path: Path) -> None:
+    kill_among_others(SQLITE, tmp_path, kills=100)
+
+
+@pytest.mark.soak
+def test_thousands_of_killed_writers_leave_every_step_whole_or_absent(tmp_path: Path) -> None:
+    kill_among_others(SQLITE, tmp_path, kills=3000)

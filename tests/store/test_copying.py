@@ -1,0 +1,88 @@
+"""Copying: between any two kinds of store, resumed where it stopped, compared at the end."""
+
+import itertools
+from pathlib import Path
+
+import pytest
+
+from weft import RunMeta, Store, Thread, ThreadHead, open_store
+from weft.backends.memory.backend import MemoryBackend
+from weft.backends.memory.tables import StoredThread
+from weft.store.copying import Progress, copy_store
+from weft.testing.builders import claim_one, entry, run, says, sets
+from weft.testing.contents import read_everything
+from weft.testing.stock import MAILBOXES, fill
+
+URLS = {"memory": "memory:", "files": "{}/files", "sqlite": "sqlite:///{}/store.db"}
+
+
+def without_deltas(contents: dict[str, object]) -> dict[str, object]:
+    return {key: item for key, item in contents.items() if not key.startswith("deltas ")}
+
+
+async def stocked(store: Store) -> None:
+    """Something of everything, and mailboxes without entries."""
+    await fill(store)
+    await store.threads.append(
+        "t", says("three", run_id="r2", run_meta=RunMeta(), patches=(sets("b", 1.0),))
+    )
+    await store.mailboxes.interrupt("empty")
+    await store.mailboxes.send("box", None, dedupe_key="a key", delay_ms=10**6)
+    await store.runs.upsert(run("r3", extra={"later": 1}))
+
+
+@pytest.mark.parametrize(("source", "target"), list(itertools.product(URLS, URLS)))
+async def test_a_copy_holds_the_same(tmp_path: Path, source: str, target: str) -> None:
+    for end in ("from", "to"):
+        (tmp_path / end).mkdir()
+    one = open_store(URLS[source].format(tmp_path / "from"))
+    other = open_store(URLS[target].format(tmp_path / "to"))
+    async with one, other:
+        await stocked(one)
+        copied = await copy_store(one, other)
+        assert copied.differing == ()
+        boxes = (*MAILBOXES, "empty")
+        expected = await read_everything(one, boxes)
+        assert without_deltas(await read_everything(other, boxes)) == without_deltas(expected)
+        assert copied.written == copied.threads + copied.runs + copied.mailboxes + copied.entries
+        again = await copy_store(one, other)
+        assert (again.written, again.differing) == (0, ())
+
+
+async def test_the_copy_goes_on_where_the_store_was() -> None:
+    async with open_store("memory:") as one, open_store("memory:") as other:
+        await one.threads.create(Thread(id="t"))
+        await one.threads.append("t", says("x"))
+        await one.mailboxes.enqueue(entry("e"))
+        held = await claim_one(one)
+        await copy_store(one, other)
+        assert (await other.threads.append("t", says("y"), expected=1)).version == 2
+        await other.mailboxes.ack(held)
+
+
+async def test_only_what_differs_is_written_again() -> None:
+    async with open_store("memory:") as one, open_store("memory:") as other:
+        for number in range(130):
+            await one.mailboxes.enqueue(entry(f"e{number:03}"))
+        await copy_store(one, other)
+        await one.mailboxes.cancel("e007")
+        await other.threads.create(Thread(id="only here"))
+        copied = await copy_store(one, other)
+        assert copied.written == 1
+        assert await other.mailboxes.load("e007") == await one.mailboxes.load("e007")
+        assert await other.threads.load("only here") is not None
+
+
+async def test_what_changes_meanwhile_is_told() -> None:
+    backend = MemoryBackend()
+    async with Store(backend) as one, open_store("memory:") as other:
+        for number in range(60):
+            await one.threads.create(Thread(id=f"t{number:02}"))
+        later = StoredThread(ThreadHead(thread=Thread(id="t00", state="later"), version=1))
+
+        def tell(progress: Progress) -> None:
+            backend.tables.threads["t00"] = later
+
+        copied = await copy_store(one, other, tell)
+        assert copied.differing == ("thread 't00'",)
+        assert (await copy_store(one, other)).differing == ()
