@@ -13,7 +13,7 @@ import pytest
 
 from tests.cli.support import PROJECT, run, run_json, spawn
 from weft.cli.app import app
-from weft.cli.opening import folder_of
+from weft.cli.opening import database_of, folder_of
 
 
 def commands(
@@ -31,6 +31,7 @@ ALL = list(commands())
 def test_the_tree_has_the_commands_that_were_promised() -> None:
     paths = {" ".join(path) for path, _ in ALL}
     wanted = ["demo", "import", "export", "send", "work", "completion"]
+    wanted += ["doctor", "migrate", "backup"]
     wanted += [f"threads {name}" for name in ("list", "show", "delete")]
     wanted += [f"runs {name}" for name in ("list", "show")]
     names = ("list", "show", "stats", "interrupt", "requeue", "cancel", "purge")
@@ -90,14 +91,16 @@ READING = [
     ("mailboxes", "interrupt", "m"),
     ("mailboxes", "requeue", "--all"),
     ("export",),
+    ("doctor",),
 ]
 
 
+@pytest.mark.parametrize("url", ["nowhere", "sqlite:///nowhere.db", "sqlite:///no/where.db"])
 @pytest.mark.parametrize("words", READING, ids=" ".join)
-def test_reading_never_makes_a_store(words: tuple[str, ...], tmp_path: Path) -> None:
-    result = run(*words, "--store", "nowhere")
+def test_reading_never_makes_a_store(words: tuple[str, ...], url: str, tmp_path: Path) -> None:
+    result = run(*words, "--store", url)
     assert result.exit_code == 1
-    assert result.stderr.startswith("weft: there is no store at nowhere; name a store with --store")
+    assert result.stderr.startswith(f"weft: there is no store at {url}; name a store with --store")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -110,6 +113,23 @@ def test_a_folder_of_other_things_is_no_store(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "docs").iterdir()] == ["readme.txt"]
     (tmp_path / "file").write_text("")
     assert "is a file" in run("threads", "list", "--store", "file").stderr
+
+
+def test_a_file_of_other_things_is_no_store(tmp_path: Path) -> None:
+    (tmp_path / "folder.db").mkdir()
+    (tmp_path / "empty.db").touch()
+    (tmp_path / "text.db").write_text("Dear diary\n" * 100)
+    for name, reason in (
+        ("folder.db", "is a folder, and not the file of a store; name a store"),
+        ("empty.db", "is empty, and holds no store; name a store"),
+        ("text.db", "file is not a database"),
+        ("text.db/store.db", "there is no store at"),
+        ("", "'sqlite:' wants a file"),
+    ):
+        result = run("threads", "list", "--store", f"sqlite:///{name}")
+        assert result.exit_code == 1
+        assert reason in result.stderr
+    assert (tmp_path / "empty.db").read_bytes() == b""
 
 
 def test_an_unknown_kind_of_store_is_an_error() -> None:
@@ -144,6 +164,22 @@ def test_which_store_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 )
 def test_which_urls_are_folders(url: str, folder: Path | None) -> None:
     assert folder_of(url) == folder
+
+
+@pytest.mark.parametrize(
+    ("url", "database"),
+    [
+        ("sqlite:///x.db", Path("x.db")),
+        ("sqlite:////a/x.db", Path("/a/x.db")),
+        ("SQLite:x.db", Path("x.db")),
+        ("./x.db", None),
+        ("file:x.db", None),
+        ("memory:", None),
+        ("postgresql://host/db", None),
+    ],
+)
+def test_which_urls_are_database_files(url: str, database: Path | None) -> None:
+    assert database_of(url) == database
 
 
 def test_completion_in_each_shell() -> None:

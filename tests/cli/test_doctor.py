@@ -1,10 +1,15 @@
 """`weft doctor`."""
 
+import asyncio
+import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from tests.cli.support import run, run_json
+from tests.cli.support import in_store, run, run_json
+from weft import Store, Thread
 
 
 @pytest.fixture
@@ -33,5 +38,84 @@ def test_it_moves_aside_only_when_asked(damaged: Path) -> None:
     assert run_json("doctor") == {"documents": 1, "findings": [], "moved": []}
 
 
-def test_it_examines_folders_only() -> None:
-    assert run("doctor", "--store", "memory:").exit_code == 2
+def test_it_examines_folders_and_files_only() -> None:
+    result = run("doctor", "--store", "memory:")
+    assert result.exit_code == 2
+    assert "neither a folder nor a file" in result.stderr
+
+
+DATABASE = "sqlite:///agents.db"
+
+
+@pytest.fixture
+def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    assert run("send", "m", "1", "--store", DATABASE).exit_code == 0
+    return tmp_path / "agents.db"
+
+
+def test_a_healthy_database_is_counted(database: Path) -> None:
+    result = run("doctor", "--store", DATABASE)
+    assert result.exit_code == 0
+    assert result.stdout == "1 mailbox, 1 entry, 1 lane looked at\n"
+    report = run_json("doctor", "--store", DATABASE)
+    assert report["documents"] == 2
+    assert report["rows"]["entries"] == 1
+    assert report["findings"] == report["moved"] == []
+
+
+def test_what_is_wrong_in_a_database_is_named(database: Path) -> None:
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("UPDATE payloads SET payload = '{'")
+        connection.execute("DELETE FROM lanes")
+    result = run("doctor", "--store", DATABASE)
+    assert result.exit_code == 1
+    [entry, lane, counts] = result.stdout.splitlines()
+    assert entry.startswith("mailboxes/m/entries/")
+    assert entry.endswith(": Input data was truncated")
+    assert lane.startswith("mailboxes/m/lanes/0: it is missing, and entry ")
+    assert counts == "1 mailbox, 1 entry looked at"
+    assert result.stderr.startswith("weft: 2 findings; go back to a copy made by `weft backup`")
+    result = run("doctor", "--store", DATABASE, "--json")
+    assert result.exit_code == 1
+    places = [finding["path"] for finding in json.loads(result.stdout)["findings"]]
+    assert places[1] == "mailboxes/m/lanes/0"
+
+
+def test_rows_are_not_moved_aside(database: Path) -> None:
+    result = run("doctor", "--store", DATABASE, "--move-aside")
+    assert result.exit_code == 2
+    assert "--move-aside is for folders" in result.stderr
+
+
+def test_a_database_is_looked_at_while_it_is_in_use(database: Path) -> None:
+    async def examine(store: Store) -> None:
+        await store.threads.create(Thread(id="t"))
+        report = await asyncio.to_thread(run_json, "doctor", "--store", DATABASE)
+        assert report["findings"] == []
+        assert report["documents"] == 3
+
+    in_store(DATABASE, examine)
+
+
+def test_what_the_doctor_cannot_open(tmp_path: Path) -> None:
+    for url, reason in (
+        ("sqlite:///nowhere.db", "there is no store at sqlite:///nowhere.db"),
+        ("sqlite:///empty.db", "is empty, and holds no store"),
+        ("sqlite:///.", "is a folder, and not the file of a store"),
+        ("sqlite:///other.db", "is a database of another program"),
+    ):
+        (tmp_path / "empty.db").touch()
+        with closing(sqlite3.connect(tmp_path / "other.db")) as connection:
+            connection.execute("CREATE TABLE IF NOT EXISTS notes (text)")
+        result = run("doctor", "--store", url)
+        assert result.exit_code == 1
+        assert reason in result.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty.db", "other.db"]
+
+
+def test_a_file_that_is_no_database_is_a_finding(tmp_path: Path) -> None:
+    (tmp_path / "agents.db").write_text("Dear diary\n" * 100)
+    result = run("doctor", "--store", DATABASE)
+    assert result.exit_code == 1
+    assert "agents.db: file is not a database" in result.stdout

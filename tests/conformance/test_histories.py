@@ -1,5 +1,6 @@
 """Random histories are made of everything; and long ones, for a soak."""
 
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -20,8 +21,8 @@ LONG = settings(SHORT, max_examples=2_000, stateful_step_count=80)
     [(MEMORY, 1), (FILES, 1), (FILES, 3)],
     ids=["memory", "files", "files, three handles"],
 )
-def test_a_long_history_is_the_model_s(subject: Subject, handles: int) -> None:
-    compare_histories(subject, handles, LONG)
+def test_a_long_history_is_the_model_s(tmp_path: Path, subject: Subject, handles: int) -> None:
+    compare_histories(subject, tmp_path, handles, LONG)
 
 
 def test_histories_are_made_of_every_command() -> None:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import Phase, settings
+from hypothesis import settings
 
 from tests.conformance.saboteurs import ONLY_BY_HISTORIES, SABOTEURS, Saboteur
 from weft.backends.base import Guarantee
@@ -13,7 +13,7 @@ from weft.testing.conformance import SUITE
 from weft.testing.conformance.check import Check
 from weft.testing.conformance.history import SHORT, compare_histories
 
-HUNT = settings(SHORT, max_examples=1_000, phases=[Phase.generate], report_multiple_bugs=False)
+HUNT = settings(SHORT, max_examples=1_000)
 NAMED = [check for check in SUITE if not check.needs and "random history" not in check.rule]
 
 
@@ -45,4 +45,4 @@ def test_some_saboteurs_pass_every_named_check_and_a_random_history_finds_them_o
 ) -> None:
     assert failures(NAMED, subject, tmp_path) == []
     with pytest.raises(AssertionError, match="not as the model has it"):
-        compare_histories(subject, 1, HUNT)
+        compare_histories(subject, tmp_path, 1, HUNT)

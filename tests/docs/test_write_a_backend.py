@@ -6,12 +6,15 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from runpy import run_path
 from typing import Any
 
 import pytest
 
-GUIDE = Path(__file__).parents[2] / "docs" / "how-to" / "write-a-backend.md"
-BLOCKS = re.findall(r"```python\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
+from tests.docs.documents import document
+from weft import Store, StoreUnavailable, Thread
+
+BLOCKS = re.findall(r"```python\n(.*?)```", document("how-to/write-a-backend.md"), re.DOTALL)
 
 
 @pytest.fixture
@@ -22,6 +25,15 @@ def folder(tmp_path: Path) -> Path:
     [test] = [block for block in BLOCKS if "class TestOneFile" in block]
     (tmp_path / "test_onefile.py").write_text(f"from onefile import SUBJECT\n{test}")
     return tmp_path
+
+
+def change(folder: Path, *changes: tuple[str, str]) -> None:
+    """Change the backend that the reader has written."""
+    code = (folder / "onefile.py").read_text()
+    for before, after in changes:
+        assert code.count(before) == 1, before
+        code = code.replace(before, after)
+    (folder / "onefile.py").write_text(code)
 
 
 def run(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -35,6 +47,11 @@ def run(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
         timeout=240,
         check=False,
     )
+
+
+def run_tests(folder: Path, which: str) -> "subprocess.CompletedProcess[str]":
+    """Run some of the checks, as the reader's test class."""
+    return run(folder, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", which)
 
 
 def certify(folder: Path, target: str, *, status: int = 0) -> Any:
@@ -54,16 +71,37 @@ def test_the_guide_s_backend_is_certified_with_the_fault_hook(folder: Path) -> N
 
 
 def test_the_guide_s_backend_is_found_out_when_it_writes_its_file_in_place(folder: Path) -> None:
-    code = (folder / "onefile.py").read_text()
-    sabotaged = code.replace('self._path.with_suffix(".new")', "self._path", 1)
-    assert sabotaged != code
-    (folder / "onefile.py").write_text(sabotaged)
-    report = certify(folder, "onefile:SUBJECT", status=1)
-    broken = {failure["breaks"] for failure in report["failures"]}
-    assert "guarantee 1, all or nothing" in broken
+    change(folder, ('self._path.with_suffix(".new")', "self._path"))
+    done = run_tests(folder, "dies")
+    assert done.returncode == 1
+    assert "guarantee 1, all or nothing" in done.stdout
+
+
+def test_a_sync_that_comes_too_late_is_not_found_out_as_the_guide_says(folder: Path) -> None:
+    sync, replace = "            os.fsync(file.fileno())\n", "        os.replace(new, self._path)\n"
+    late = f"{replace}        with self._path.open('rb') as file:\n{sync}"
+    change(folder, (sync, ""), (replace, late))
+    done = run_tests(folder, "dies")
+    assert done.returncode == 0, done.stdout
+    assert re.search(r"\d passed", done.stdout)
 
 
 def test_the_guide_s_test_class_runs(folder: Path) -> None:
-    done = run(folder, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "runs or dies")
+    done = run_tests(folder, "runs")
     assert done.returncode == 0, done.stdout
     assert re.search(r"\d\d passed", done.stdout)
+
+
+async def test_the_guide_s_backend_says_so_when_the_disk_refuses(folder: Path) -> None:
+    make = run_path(str(folder / "onefile.py"))["OneFile"]
+    obstacle = folder / "store.new"
+    async with Store(make(folder)) as store:
+        await store.threads.create(Thread(id="t"))
+        obstacle.mkdir()
+        with pytest.raises(StoreUnavailable) as caught:
+            await store.threads.create(Thread(id="u"))
+        assert isinstance(caught.value.__cause__, OSError)
+        assert (await store.threads.list()).items == ("t",)
+        obstacle.rmdir()
+        await store.threads.create(Thread(id="u"))
+        assert (await store.threads.list()).items == ("t", "u")

@@ -7,8 +7,10 @@ from typing import Any
 import click
 
 import weft
+from weft.cli.backup import backup
 from weft.cli.certify import certify_command
 from weft.cli.completion import completion
+from weft.cli.copy import copy
 from weft.cli.demo.command import demo
 from weft.cli.doctor import doctor
 from weft.cli.examples import ExampleGroup
@@ -16,6 +18,7 @@ from weft.cli.exporting import export_command
 from weft.cli.failure import INTERRUPTED, failure_of
 from weft.cli.importing import import_command
 from weft.cli.mailboxes import mailboxes
+from weft.cli.migrate import migrate
 from weft.cli.opening import store_option
 from weft.cli.runs import runs
 from weft.cli.send import send
@@ -70,7 +73,10 @@ for _command in (
     send,
     work,
     doctor,
+    migrate,
+    backup,
     certify_command,
+    copy,
     completion,
 ):
     app.add_command(_command)

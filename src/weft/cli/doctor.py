@@ -1,14 +1,38 @@
 """`weft doctor`: what in a store cannot be read."""
 
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Protocol
+
 import click
 
-from weft.backends.files.doctor import Report, examine
-from weft.backends.files.doctor import move_aside as put_aside
+from weft.backends.files import doctor as files
+from weft.backends.sqlite import doctor as sqlite
 from weft.cli.examples import ExampleCommand
 from weft.cli.failure import Failure
-from weft.cli.opening import check_present, chosen_store, folder_of, store_option
+from weft.cli.opening import check_present, chosen_store, database_of, folder_of, store_option
 from weft.cli.output import counted, json_option, write_json, write_line
 from weft.core.codec import to_plain
+
+_ROWS = {
+    "threads": "thread",
+    "messages": "message",
+    "patches": "patch",
+    "deltas": "delta",
+    "runs": "run",
+    "mailboxes": "mailbox",
+    "entries": "entry",
+    "lanes": "lane",
+}
+"""The tables of a database that people know, and what one of their rows is."""
+
+
+class _Finding(Protocol):
+    @property
+    def path(self) -> str: ...
+
+    @property
+    def reason(self) -> str: ...
 
 
 @click.command(
@@ -18,37 +42,70 @@ from weft.core.codec import to_plain
         "weft doctor --store ./agents",
         "weft doctor --json | jq .findings",
         "weft doctor --move-aside       into _weft/aside, to be looked at and mended by hand",
+        "weft doctor --store sqlite:///agents.db",
     ),
 )
 @store_option()
-@click.option("--move-aside", is_flag=True, help="Move what cannot be read out of the way.")
+@click.option(
+    "--move-aside", is_flag=True, help="Folders: move what cannot be read out of the way."
+)
 @json_option
 def doctor(move_aside: bool, as_json: bool) -> None:
-    """Open the store, which finishes what a crash has left, and read every document in it.
+    """Read everything in the store; what is not as it should be is named, and the status is 1.
 
-    What cannot be read hurts only itself; it is reported, and the exit status is 1.
+    A folder is opened, which finishes what a crash has left, and every document in it is read. A
+    database may be in use: its pages, its rows and the rules between them are looked at as they are
+    at one moment, and nothing is changed.
 
-    --json: {"documents", "findings": [{"path", "reason"}], "moved": [...]}.
+    --json: {"documents", "findings": [{"path", "reason"}], "moved": [...]}, and of a database how
+    many "rows" of each kind there are.
     """
     url = chosen_store()
-    folder = folder_of(url)
-    if folder is None:
-        raise click.UsageError(f"{url} is not a folder; there is nothing to examine")
+    folder, database = folder_of(url), database_of(url)
+    if folder is None and database is None:
+        raise click.UsageError(f"{url} is neither a folder nor a file; there is nothing to examine")
+    if database is not None and move_aside:
+        raise click.UsageError(f"--move-aside is for folders; {url} is a database, and stays whole")
     check_present(url)
-    report = examine(folder)
-    moved = put_aside(folder, report) if move_aside and report.findings else ()
+    if folder is not None:
+        _examine_folder(folder, move_aside, as_json)
+    elif database is not None:
+        _examine_database(database, as_json)
+
+
+def _examine_folder(folder: Path, move_aside: bool, as_json: bool) -> None:
+    report = files.examine(folder)
+    moved = files.move_aside(folder, report) if move_aside and report.findings else ()
     if as_json:
         write_json({**to_plain(report), "moved": list(moved)})
     else:
-        _tell(report, moved)
+        _tell(report.findings)
+        for path in moved:
+            write_line(f"moved to {path}")
+        write_line(f"{counted(report.documents, 'document')} looked at")
     left = len(report.findings) - len(moved)
     if left:
         raise Failure(f"{counted(left, 'file')} cannot be read; mend by hand, or use --move-aside")
 
 
-def _tell(report: Report, moved: tuple[str, ...]) -> None:
-    for finding in report.findings:
+def _examine_database(database: Path, as_json: bool) -> None:
+    report = sqlite.examine(database)
+    if as_json:
+        write_json({**to_plain(report), "moved": []})
+    else:
+        _tell(report.findings)
+        write_line(f"{rows_text(report.rows)} looked at")
+    if report.findings:
+        advice = "go back to a copy made by `weft backup`, or save what can be read: `weft export`"
+        raise Failure(f"{counted(len(report.findings), 'finding')}; {advice}")
+
+
+def _tell(findings: Iterable[_Finding]) -> None:
+    for finding in findings:
         write_line(f"{finding.path}: {finding.reason}")
-    for path in moved:
-        write_line(f"moved to {path}")
-    write_line(f"{counted(report.documents, 'document')} looked at")
+
+
+def rows_text(rows: Mapping[str, int]) -> str:
+    """How many rows of each kind a database has: `2 threads, 5 messages, ...`."""
+    present = [(table, one) for table, one in _ROWS.items() if rows.get(table)]
+    return ", ".join(counted(rows[table], one, table) for table, one in present) or "no rows"

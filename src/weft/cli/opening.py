@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import stat
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
@@ -10,6 +11,7 @@ import click
 from click.core import ParameterSource
 
 import weft
+from weft.backends.registry import split_url, sqlite_path
 from weft.cli.failure import Failure
 from weft.store.store import Store
 
@@ -75,29 +77,62 @@ def write_store(work: Callable[[Store], Awaitable[T]]) -> T:
 
 
 def check_present(url: str) -> None:
-    """See that a folder is a store already, so that reading never makes one.
+    """See that a folder or a database file is a store already, so that reading never makes one.
 
     Raises:
         Failure: it is not.
+        InvalidValue: the URL names no file.
     """
-    folder = folder_of(url)
-    if folder is None:
-        return
-    advice = (
-        "name a store with --store or WEFT_STORE, or make one with `weft import` or `weft demo`"
-    )
+    folder, database = folder_of(url), database_of(url)
+    reason = None
+    if folder is not None:
+        reason = _why_no_folder(url, folder)
+    elif database is not None:
+        reason = _why_no_database(url, database)
+    if reason is not None:
+        advice = (
+            "name a store with --store or WEFT_STORE, or make one with `weft import` or `weft demo`"
+        )
+        raise Failure(f"{reason}; {advice}")
+
+
+def _why_no_folder(url: str, folder: Path) -> str | None:
     if not folder.exists():
-        raise Failure(f"there is no store at {url}; {advice}")
+        return f"there is no store at {url}"
     if not folder.is_dir():
-        raise Failure(f"{url} is a file, and not the folder of a store; {advice}")
+        return f"{url} is a file, and not the folder of a store"
     if not any((folder / mark).is_dir() for mark in _MARKS) and not any(folder.glob("*.json")):
-        raise Failure(f"the folder {url} holds no store; {advice}")
+        return f"the folder {url} holds no store"
+    return None
+
+
+def _why_no_database(url: str, database: Path) -> str | None:
+    """What the file holds is found out by opening it, which changes nothing if it is not ours."""
+    try:
+        found = database.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return f"there is no store at {url}"
+    except OSError:
+        return None  # opening it says why
+    if stat.S_ISDIR(found.st_mode):
+        return f"{url} is a folder, and not the file of a store"
+    return f"the file {url} is empty, and holds no store" if found.st_size == 0 else None
 
 
 def folder_of(url: str) -> Path | None:
     """The folder that `url` means; None if it means something else."""
     folder = _FOLDER.fullmatch(url)
     return Path(folder[1]) if folder else None
+
+
+def database_of(url: str) -> Path | None:
+    """The database file that `url` means; None if it means something else.
+
+    Raises:
+        InvalidValue: the URL names no file.
+    """
+    scheme, rest = split_url(url)
+    return sqlite_path(rest) if scheme == "sqlite" else None
 
 
 async def _work(url: str, work: Callable[[Store], Awaitable[T]]) -> T:

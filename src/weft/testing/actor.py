@@ -4,6 +4,7 @@ import asyncio
 import multiprocessing
 import os
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -13,26 +14,27 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
-from weft.store.store import Store
+from weft import Store
 from weft.testing.clock import ManualClock
 from weft.testing.faults import FaultAt
 from weft.testing.outcome import outcome
+from weft.testing.patience import PATIENCE_SECONDS
 from weft.testing.subject import Subject
-
-PATIENCE_SECONDS = 60
-"""How long an actor may take for anything before the check fails."""
 
 Act: TypeAlias = Callable[[Store], Awaitable[Any]]
 """Something to be done with a store; a function that another process can import."""
 
+_GONE = (EOFError, BrokenPipeError, ConnectionResetError)
+"""What a pipe says when the process at its other end has ended."""
+
 _CONTEXT: Any = multiprocessing.get_context(
     "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
 )
-_CONTEXT.set_forkserver_preload(["__main__", "weft.testing.actor", "weft.testing.writers"])
 
 
 def start_process(target: Callable[..., None], *arguments: Any) -> BaseProcess:
     """Start a process that shares nothing with this one; quickly, where there is `fork`."""
+    _CONTEXT.set_forkserver_preload(["__main__", "weft.testing.actor", "weft.testing.writers"])
     process: BaseProcess = _CONTEXT.Process(target=target, args=arguments, daemon=True)
     process.start()
     return process
@@ -53,13 +55,18 @@ class Actor:
     """A process that has opened the store; to be used in a `with` block, which ends it."""
 
     def __init__(self, subject: Subject, place: Path, fault: Fault | None = None) -> None:
-        self._pipe, theirs = _CONTEXT.Pipe()
-        self._process = start_process(_live, theirs, subject, place, fault)
-        theirs.close()
-        told = self._hear()
-        assert told == "ready", f"another process could not open the store: {told}"
+        self._given = (subject, place, fault)
 
     def __enter__(self) -> "Actor":
+        self._pipe, theirs = _CONTEXT.Pipe()
+        self._process = start_process(_live, theirs, *self._given)
+        theirs.close()
+        try:
+            told = self.result()
+            assert told == "ready", f"another process could not open the store: {told}"
+        except BaseException:
+            self._end()
+            raise
         return self
 
     def __exit__(
@@ -68,17 +75,26 @@ class Actor:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._end()
+
+    def _end(self) -> None:
         self._process.kill()
         self._process.join()
         self._pipe.close()
 
     def begin(self, act: Act) -> None:
         """Let it act; `result` tells what came of it."""
-        self._pipe.send(act)
+        with suppress(*_GONE):
+            self._pipe.send(act)
 
     def result(self, patience_seconds: float = PATIENCE_SECONDS) -> Any:
         """What came of the act, as JSON; or `Dead`, or "standing" if it stands still in it."""
-        return self._hear(patience_seconds)
+        if not self._pipe.poll(patience_seconds):
+            raise AssertionError(f"another process gave no answer in {patience_seconds} s")
+        try:
+            return self._pipe.recv()
+        except _GONE:
+            return Dead()
 
     def settle(self) -> None:
         """Give it the time to answer, or to run into what another one holds."""
@@ -86,23 +102,19 @@ class Actor:
 
     def go_on(self) -> None:
         """Let one that stands still go on."""
-        self._pipe.send("go on")
+        with suppress(*_GONE):
+            self._pipe.send("go on")
 
-    def _hear(self, patience_seconds: float = PATIENCE_SECONDS) -> Any:
-        if not self._pipe.poll(patience_seconds):
-            raise AssertionError(f"another process gave no answer in {patience_seconds} s")
-        try:
-            return self._pipe.recv()
-        except (EOFError, ConnectionResetError):
-            return Dead()
+
+# --- in the process -------------------------------------------------------------------------------
 
 
 def _live(pipe: Connection, subject: Subject, place: Path, fault: Fault | None) -> None:
-    """What the process runs."""
     try:
         asyncio.run(_act(pipe, subject, place, fault))
     except BaseException as error:
-        pipe.send(repr(error))
+        with suppress(*_GONE):
+            pipe.send(repr(error))
         raise
 
 
@@ -116,11 +128,18 @@ async def _act(pipe: Connection, subject: Subject, place: Path, fault: Fault | N
         backend = subject.make_stepping(place, clock, step)
     async with Store(backend) as store:
         pipe.send("ready")
-        while True:
-            act: Act = await asyncio.to_thread(pipe.recv)
+        while (act := await asyncio.to_thread(_hear, pipe)) is not None:
             if step is not None:
                 step.armed = True
             pipe.send(await outcome(act(store)))
+
+
+def _hear(pipe: Connection) -> Any:
+    """What comes next; None if nobody is there any more."""
+    try:
+        return pipe.recv()
+    except _GONE:
+        return None
 
 
 def _step(pipe: Connection, fault: Fault | None) -> FaultAt | None:
@@ -135,4 +154,5 @@ def _step(pipe: Connection, fault: Fault | None) -> FaultAt | None:
 
 def _stand(pipe: Connection) -> None:
     pipe.send("standing")
-    pipe.recv()
+    if _hear(pipe) is None:
+        os._exit(1)

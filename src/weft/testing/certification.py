@@ -94,7 +94,8 @@ def certify(
 ) -> Report:
     """Run every check of the suite, each in a new place in `folder` (default: where tempfile says).
 
-    All that is made there is removed again. `tell` hears of each check when it is over.
+    All that is made there is removed again. `tell` hears of each check when it is over. Other
+    processes are started: a program calls this under `if __name__ == "__main__":`.
     """
     with tempfile.TemporaryDirectory(prefix="weft-certify-", dir=folder) as made:
         place = Path(made)

@@ -6,7 +6,18 @@ from typing import Any
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from weft import Message, RunMeta, Thread, ThreadChangeSet, ThreadMetadata
+from weft import (
+    MailboxEntry,
+    MailboxState,
+    Message,
+    MessageMetadata,
+    RunMeta,
+    RunRecord,
+    Thread,
+    ThreadChangeSet,
+    ThreadHead,
+    ThreadMetadata,
+)
 from weft.core.commands import (
     Ack,
     AppendThread,
@@ -34,10 +45,7 @@ from weft.core.commands import (
     Supersede,
     UpsertRun,
 )
-from weft.core.mailboxes import MailboxEntry, MailboxState
 from weft.core.patches import Append, Increment
-from weft.core.runs import RunRecord
-from weft.core.threads import ThreadHead
 from weft.testing.builders import sets, tracked
 from weft.testing.strategies import json_values
 
@@ -94,6 +102,7 @@ messages = st.builds(
     role=st.sampled_from(["user", "assistant"]),
     content=texts | st.just([{"type": "text", "text": "hi"}]),
     visibility=st.sampled_from(["all", "internal"]),
+    metadata=st.none() | st.builds(MessageMetadata, run_id=st.none() | run_ids),
     extra=unknown,
 )
 patches = st.sampled_from(
@@ -122,6 +131,7 @@ run_metas = st.builds(
     RunMeta,
     agent_id=texts,
     status=st.sampled_from(["running", "waiting", "done"]),
+    origin=st.sampled_from(["user", "subagent"]),
     parent_thread_id=st.none() | thread_ids,
     source_mailbox_entry_id=st.none() | new_entry_ids,
     termination_code=st.none() | st.just("error"),
@@ -146,7 +156,9 @@ def runs(now: int) -> st.SearchStrategy[RunRecord]:
         run_id=run_ids,
         thread_id=thread_ids,
         status=st.sampled_from(["running", "waiting", "done"]),
+        origin=st.sampled_from(["user", "subagent"]),
         parent_run_id=st.none() | run_ids,
+        termination_code=st.none() | st.just("error"),
         metadata=st.none() | payloads,
         created_at=times(now),
         updated_at=times(now),
@@ -243,7 +255,10 @@ def beginnings() -> st.SearchStrategy[tuple[Command, ...]]:
 
 @st.composite
 def renewals(draw: st.DrawFn, world: World) -> tuple[Command, ...]:
-    """A thread deleted and made again at once, perhaps at the version it had."""
+    """A thread or run deleted and made again at once, perhaps at the version it had."""
+    if draw(st.integers(0, 3)) == 0:
+        run = draw(runs(world.now))
+        return (DeleteRun(run_id=run.run_id), UpsertRun(run=run))
     thread = draw(threads)
     append = AppendThread(thread_id=thread.id, changes=draw(changes))
     return (
@@ -255,14 +270,20 @@ def renewals(draw: st.DrawFn, world: World) -> tuple[Command, ...]:
 
 @st.composite
 def restarts(draw: st.DrawFn, world: World) -> tuple[Command, ...]:
-    """Work is put into a mailbox, and all that waits there is ended, at once."""
+    """Work is put into a mailbox, all that waits there is ended, and perhaps purged, at once."""
     sent = draw(st.lists(sends(world), min_size=1, max_size=2))
     mailbox_id = draw(st.sampled_from([command.mailbox_id for command in sent]))
     endings: list[Command] = [
         Interrupt(mailbox_id=mailbox_id),
         CancelPending(mailbox_id=mailbox_id),
     ]
-    return (*sent, draw(st.sampled_from(endings)), *draw(st.lists(sends(world), max_size=1)))
+    purge = Purge(older_than=world.now + 1)
+    return (
+        *sent,
+        draw(st.sampled_from(endings)),
+        *draw(st.sampled_from([(), (), (purge,)])),
+        *draw(st.lists(sends(world), max_size=1)),
+    )
 
 
 def failing(batches: st.SearchStrategy[tuple[Command, ...]]) -> st.SearchStrategy[Any]:

@@ -1,45 +1,51 @@
 """Everything a store holds, read through the façade, as the documents the files backend writes."""
 
 import json
-from collections.abc import Iterable
-from typing import Any
+import re
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, Protocol, TypeVar
 
-from weft import RunRecord, Store, encode
+from weft import MailboxEntry, RunRecord, Store, encode
 from weft.core.codec import to_plain
-from weft.core.mailboxes import MailboxEntry
 
 Documents = dict[str, bytes]
 """Relative path of a document → its bytes."""
 
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+ItemT_co = TypeVar("ItemT_co", covariant=True)
 
-async def all_thread_ids(store: Store) -> list[str]:
-    """The ids of all threads."""
-    found: list[str] = []
+
+class _Page(Protocol[ItemT_co]):
+    @property
+    def items(self) -> tuple[ItemT_co, ...]: ...
+
+    @property
+    def has_more(self) -> bool: ...
+
+
+async def _all(list_page: Callable[..., Awaitable[_Page[ItemT_co]]]) -> list[ItemT_co]:
+    found: list[ItemT_co] = []
     while True:
-        page = await store.threads.list(offset=len(found), limit=200)
+        page = await list_page(offset=len(found), limit=200)
         found += page.items
         if not page.has_more:
             return found
+        assert page.items, "a page says that more follow, and holds nothing"
+
+
+async def all_thread_ids(store: Store) -> list[str]:
+    """The ids of all threads."""
+    return await _all(store.threads.list)
 
 
 async def all_runs(store: Store) -> list[RunRecord]:
     """All runs, oldest first."""
-    found: list[RunRecord] = []
-    while True:
-        page = await store.runs.list(offset=len(found), limit=200)
-        found += page.items
-        if not page.has_more:
-            return found
+    return await _all(store.runs.list)
 
 
 async def all_entries(store: Store) -> list[MailboxEntry]:
     """All mailbox entries, oldest first."""
-    found: list[MailboxEntry] = []
-    while True:
-        page = await store.mailboxes.list(offset=len(found), limit=200)
-        found += page.items
-        if not page.has_more:
-            return found
+    return await _all(store.mailboxes.list)
 
 
 async def read_documents(store: Store, mailbox_ids: Iterable[str] = ()) -> Documents:
@@ -47,7 +53,7 @@ async def read_documents(store: Store, mailbox_ids: Iterable[str] = ()) -> Docum
     found: Documents = {}
     for thread_id in await all_thread_ids(store):
         head = await store.threads.load(thread_id)
-        assert head is not None
+        assert head is not None, f"thread {thread_id!r} is listed, and not there"
         version = b'{\n  "_version": %d,\n' % head.version
         found[f"{thread_id}.json"] = encode(head.thread).replace(b"{\n", version, 1)
     for run in await all_runs(store):
@@ -75,13 +81,25 @@ async def read_everything(store: Store, mailbox_ids: Iterable[str] = ()) -> dict
         found[f"stats {mailbox_id}"] = to_plain(await store.mailboxes.stats(mailbox_id))
     for thread_id in found["threads"]:
         version = found[f"{thread_id}.json"]["_version"]
-        for after in range(max(version - 3, 0), version + 2):
-            deltas = await store.threads.deltas(thread_id, after)
-            plain = None if deltas is None else [to_plain(delta) for delta in deltas]
-            found[f"deltas {thread_id} after {after}"] = plain
-        page = await store.threads.messages(thread_id, limit=3, order="desc", visibility=None)
-        found[f"last messages {thread_id}"] = to_plain(page)
-        found[f"message count {thread_id}"] = await store.threads.message_count(thread_id)
-        active = await store.runs.active(thread_id)
-        found[f"active run {thread_id}"] = None if active is None else active.run_id
+        found |= await _read_about(store, thread_id, version)
     return found
+
+
+async def _read_about(store: Store, thread_id: str, version: int) -> dict[str, Any]:
+    """What can be read about a thread beside its document."""
+    found: dict[str, Any] = {}
+    for after in range(max(version - 3, 0), version + 2):
+        deltas = await store.threads.deltas(thread_id, after)
+        plain = None if deltas is None else [to_plain(delta) for delta in deltas]
+        found[f"deltas {thread_id} after {after}"] = plain
+    page = await store.threads.messages(thread_id, limit=3, order="desc", visibility=None)
+    found[f"last messages {thread_id}"] = to_plain(page)
+    found[f"message count {thread_id}"] = await store.threads.message_count(thread_id)
+    active = await store.runs.active(thread_id)
+    found[f"active run {thread_id}"] = None if active is None else active.run_id
+    return found
+
+
+def without_uuids(plain: Any) -> Any:
+    """JSON in which all claim tokens, and all ids that a store has made, are alike."""
+    return json.loads(_UUID.sub("uuid", json.dumps(plain)))

@@ -13,9 +13,9 @@ from weft.errors import WeftError
 async def outcome(call: Awaitable[Any]) -> Any:
     """What a call returns, or its error's kind and data; how the error words it is left open."""
     try:
-        return _plain(await call)
+        return plain(await call)
     except WeftError as error:
-        told = {name: _plain(value) for name, value in vars(error).items() if _is_data(name)}
+        told = {name: plain(value) for name, value in vars(error).items() if _is_data(name)}
         return {"raises": type(error).__name__, **told}
 
 
@@ -23,13 +23,14 @@ def _is_data(name: str) -> bool:
     return not name.startswith("_") and name != "reason"
 
 
-def _plain(result: Any) -> Any:
+def plain(result: Any) -> Any:
+    """A result as JSON."""
     match result:
         case Receipt():
-            return _plain(result.results)
+            return plain(result.results)
         case Model():
             return msgspec.json.decode(encode(result))
         case tuple() | list():
-            return [_plain(item) for item in result]
+            return [plain(item) for item in result]
         case _:
             return result

@@ -4,9 +4,8 @@ from collections.abc import Callable
 
 import msgspec
 
-from weft import Batch, Store, Thread
-from weft.core.mailboxes import MailboxEntry
-from weft.testing.builders import entry, run, said, says, sets
+from weft import Batch, MailboxEntry, Store, Thread
+from weft.testing.builders import claim_by_id, enqueue, entry, run, said, says, sets
 
 MAILBOXES = ("box", "other", "mine", "third")
 
@@ -26,24 +25,22 @@ async def fill(store: Store) -> Stock:
     await store.threads.append("t", says("two", patches=(sets("a", 1),)))
     await store.threads.create(Thread(id="u", resource_id="x"))
     await store.runs.upsert(run("r", "t", created_at=1, metadata={"a": 1}))
-    await store.mailboxes.enqueue(entry("mine", "mine"))
-    await store.mailboxes.enqueue(entry("held", priority=9))
-    await store.mailboxes.enqueue(entry("queued", dedupe_key="known"))
-    await store.mailboxes.enqueue(entry("second"))
-    for key in ("dead", "done"):
-        await store.mailboxes.enqueue(entry(key, "other", updated_at=1))
-    dead = await claim(store, "dead")
-    await store.mailboxes.dead_letter(dead, error="no", now=5)
-    await store.mailboxes.ack(await claim(store, "done"), now=5)
+    await enqueue(
+        store,
+        entry("mine", "mine"),
+        entry("held", priority=9),
+        entry("queued", dedupe_key="known"),
+        entry("second"),
+        entry("dead", "other", updated_at=1),
+        entry("done", "other", updated_at=1),
+        entry("unwanted", "other"),
+        entry("old", "third"),
+    )
+    await store.mailboxes.dead_letter(await claim_by_id(store, "dead"), error="no", now=5)
+    await store.mailboxes.ack(await claim_by_id(store, "done"), now=5)
+    await store.mailboxes.cancel("unwanted")
     await store.mailboxes.interrupt("third")
-    return Stock(await claim(store, "mine"), await claim(store, "held"))
-
-
-async def claim(store: Store, entry_id: str) -> MailboxEntry:
-    """Claim an entry that can be had."""
-    claimed = await store.mailboxes.claim_entry(entry_id, consumer="worker", lease_ms=30_000)
-    assert claimed is not None
-    return claimed
+    return Stock(await claim_by_id(store, "mine"), await claim_by_id(store, "held"))
 
 
 Write = Callable[[Batch, Stock], None]

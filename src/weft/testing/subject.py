@@ -15,7 +15,7 @@ class MakeBackend(Protocol):
 
     Handles made with the same place share one store; another place is another store, empty at
     first. `place` is an empty folder that the suite removes; a database may be named after it. To
-    be certified as `shared`, it must be a function that other processes can import.
+    be certified as `durable` or `shared`, it must be a function that other processes can import.
     """
 
     def __call__(self, place: Path, clock: Clock, /) -> Backend:

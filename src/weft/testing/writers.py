@@ -14,30 +14,31 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import TracebackType
 
+from weft import ClaimConflict, Store, Thread, ThreadChangeSet, VersionConflict
 from weft.core.clock import system_clock
-from weft.core.messages import Message
-from weft.core.threads import Thread, ThreadChangeSet
-from weft.errors import ClaimConflict, VersionConflict
-from weft.store.store import Store
-from weft.testing.actor import PATIENCE_SECONDS, start_process
+from weft.testing.actor import start_process
+from weft.testing.builders import said
 from weft.testing.contents import all_entries
+from weft.testing.patience import PATIENCE_SECONDS, run_patiently
 from weft.testing.subject import Subject
 
 THREADS = tuple(f"t{number}" for number in range(4))
 MAILBOXES = tuple(f"m{number}" for number in range(6))
+_KILLED = -getattr(signal, "SIGKILL", signal.SIGTERM)
 
 
 class Writers:
     """Writers on one store; to be used in a `with` block, which ends those that still live."""
 
-    def __init__(self, subject: Subject, folder: Path) -> None:
+    def __init__(self, subject: Subject, folder: Path, lease_ms: int = 60_000) -> None:
         self._subject = subject
+        self._lease_ms = lease_ms
         self._store = folder / "store"
         self._reports = folder / "reports"
         self._processes: dict[str, BaseProcess] = {}
         for made in (self._store, self._reports):
             made.mkdir()
-        asyncio.run(self._prepare())
+        run_patiently(self._prepare())
 
     async def _prepare(self) -> None:
         async with self._opened() as store:
@@ -56,40 +57,55 @@ class Writers:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        for name in list(self._processes):
-            self.kill(name)
+        for process in self._processes.values():
+            process.kill()
+        for process in self._processes.values():
+            process.join()
 
     def start(self, name: str, seconds: float = PATIENCE_SECONDS) -> None:
         """Let another writer begin."""
-        arguments = (self._subject, self._store, name, seconds, self._reports / name)
-        self._processes[name] = start_process(_write, *arguments)
+        given = (self._subject, self._store, name, seconds, self._lease_ms, self._reports / name)
+        self._processes[name] = start_process(_write, *given)
 
     def kill(self, name: str) -> None:
         """Kill a writer at once, with SIGKILL where there are signals."""
+        self._processes[name].kill()
+        self._end(name)
+
+    def finish(self, name: str, seconds: float) -> None:
+        """Wait until a writer's time, so many seconds, is over."""
+        self._processes[name].join(seconds + PATIENCE_SECONDS)
+        assert not self._processes[name].is_alive(), self._stuck(name)
+        self._end(name)
+
+    def _end(self, name: str) -> None:
         process = self._processes.pop(name)
-        process.kill()
         process.join()
-        assert process.exitcode in (0, -getattr(signal, "SIGKILL", -1)), process.exitcode
+        assert process.exitcode in (0, _KILLED), f"a writer ended with {process.exitcode}"
 
     def heard(self, name: str) -> list[str]:
         """What a writer has reported; each line was written whole."""
         report = self._reports / name
         return report.read_text().splitlines() if report.exists() else []
 
-    def wait(self, name: str, lines: int) -> None:
+    def await_reports(self, name: str, lines: int) -> None:
         """Wait until a writer has reported so much, or has ended."""
         end = time.monotonic() + PATIENCE_SECONDS
         while len(self.heard(name)) < lines and self._processes[name].is_alive():
-            assert time.monotonic() < end, f"a writer is stuck after {self.heard(name)[-1:]}"
+            assert time.monotonic() < end, self._stuck(name)
             time.sleep(0.002)
+
+    def _stuck(self, name: str) -> str:
+        return f"a writer is stuck after {self.heard(name)[-1:]}"
 
     def check(self) -> Counter[str]:
         """See that what was acknowledged is there, once, and every step whole; the reports."""
         reports = Counter(
             line for each in self._reports.iterdir() for line in self.heard(each.name)
         )
-        said, statuses = asyncio.run(self._read())
-        assert [line for line in reports if line.startswith("error")] == []
+        errors = [line for line in reports if line.startswith("error")]
+        assert not errors, f"a writer failed: {errors[0]}"
+        said, statuses = run_patiently(self._read())
         _assert_once(said, "a message")
         _check_sends(said, statuses, reports)
         _check_settlements(said, statuses, reports)
@@ -142,65 +158,76 @@ def race(subject: Subject, folder: Path, processes: int, seconds: float) -> Coun
         for name in names:
             writers.start(name, seconds)
         for name in names:
-            writers.wait(name, 10**9)
+            writers.finish(name, seconds)
         return writers.check()
+
+
+KILLED_LEASE_MS = 100
+"""Short, so that what a killed writer held is soon worked by the next one."""
 
 
 def kill_one_after_another(subject: Subject, folder: Path, kills: int) -> None:
     """One writer at a time is killed at a random moment; what it leaves is checked each time."""
     choose = random.Random(kills)
-    with Writers(subject, folder) as writers:
+    with Writers(subject, folder, KILLED_LEASE_MS) as writers:
         for number in range(kills):
             writers.start(f"k{number}")
-            writers.wait(f"k{number}", 2)
-            time.sleep(choose.random() * 0.03)
-            writers.kill(f"k{number}")
+            _kill_in_full_swing(writers, f"k{number}", f"k{number}", choose)
             writers.check()
 
 
 def kill_among_others(subject: Subject, folder: Path, kills: int) -> None:
     """Two writers at a time; the older is killed, and another comes; now and then nobody lives."""
     choose = random.Random(kills)
-    with Writers(subject, folder) as writers:
+    with Writers(subject, folder, KILLED_LEASE_MS) as writers:
         writers.start("k0")
         for number in range(1, kills + 1):
             writers.start(f"k{number}")
-            writers.wait(f"k{number}", 2)
-            time.sleep(choose.random() * 0.03)
-            writers.kill(f"k{number - 1}")
+            _kill_in_full_swing(writers, f"k{number - 1}", f"k{number}", choose)
             if number % max(kills // 10, 1) == 0:  # nobody is left: the next one recovers
                 writers.kill(f"k{number}")
                 writers.check()
                 writers.start(f"k{number}")
-                writers.wait(f"k{number}", 2)
+                writers.await_reports(f"k{number}", 2)
         writers.kill(f"k{kills}")
         writers.check()
+
+
+def _kill_in_full_swing(writers: Writers, victim: str, newest: str, choose: random.Random) -> None:
+    """Kill the victim a moment after the newest writer has come so far as to report."""
+    writers.await_reports(newest, 2)
+    time.sleep(choose.random() * 0.03)
+    writers.kill(victim)
 
 
 # --- in the process -------------------------------------------------------------------------------
 
 
-def _write(subject: Subject, place: Path, name: str, seconds: float, report: Path) -> None:
+def _write(
+    subject: Subject, place: Path, name: str, seconds: float, lease_ms: int, report: Path
+) -> None:
     log = os.open(report, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
     try:
-        asyncio.run(_work(Store(subject.make(place, system_clock)), name, seconds, log))
+        store = Store(subject.make(place, system_clock))
+        asyncio.run(_work(store, name, seconds, lease_ms, log))
     except Exception as error:
         os.write(log, f"error {error!r}\n".encode())
 
 
-async def _work(store: Store, name: str, seconds: float, log: int) -> None:
+async def _work(store: Store, name: str, seconds: float, lease_ms: int, log: int) -> None:
     choose = random.Random(name)
+    parent, run = os.getppid(), os.getpid()
     end = time.monotonic() + seconds
-    number, run = 0, os.getpid()
+    number = 0
     async with store:
-        while time.monotonic() < end:
+        while time.monotonic() < end and os.getppid() == parent:
             number += 1
             text = f"{name}-{run}-{number}"
             try:
                 if choose.random() < 0.5:
                     done = await _append_and_send(store, choose, text)
                 else:
-                    done = await _claim_and_settle(store, choose, text)
+                    done = await _claim_and_settle(store, choose, text, lease_ms)
             except (VersionConflict, ClaimConflict) as conflict:
                 done = f"conflict {type(conflict).__name__}"
             os.write(log, f"{done}\n".encode())
@@ -211,13 +238,13 @@ async def _append_and_send(store: Store, choose: random.Random, text: str) -> st
     head = await store.threads.load(thread_id)
     assert head is not None, f"thread {thread_id} is lost"
     async with store.batch() as step:
-        step.threads.append(thread_id, _said(text), expected=head.version)
+        step.threads.append(thread_id, _saying(text), expected=head.version)
         step.mailboxes.send(choose.choice(MAILBOXES), text, dedupe_key=text)
     return f"sent {text}"
 
 
-async def _claim_and_settle(store: Store, choose: random.Random, text: str) -> str:
-    entries = await store.mailboxes.claim(consumer="w", lease_ms=60_000, limit=2)
+async def _claim_and_settle(store: Store, choose: random.Random, text: str, lease_ms: int) -> str:
+    entries = await store.mailboxes.claim(consumer="w", lease_ms=lease_ms, limit=2)
     if not entries:
         return "idle"
     async with store.batch() as step:
@@ -225,9 +252,9 @@ async def _claim_and_settle(store: Store, choose: random.Random, text: str) -> s
             step.mailboxes.hold(entry)
             step.mailboxes.ack(entry)
         payloads = "+".join(str(entry.payload) for entry in entries)
-        step.threads.append(choose.choice(THREADS), _said(f"ack {text} {payloads}"))
+        step.threads.append(choose.choice(THREADS), _saying(f"ack {text} {payloads}"))
     return f"acked {payloads}"
 
 
-def _said(text: str) -> ThreadChangeSet:
-    return ThreadChangeSet(messages=(Message(id=text, role="user", content=text),))
+def _saying(text: str) -> ThreadChangeSet:
+    return ThreadChangeSet(messages=(said(text, text),))

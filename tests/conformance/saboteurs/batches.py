@@ -1,6 +1,7 @@
 """Batches and errors, sabotaged."""
 
 import asyncio
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -16,6 +17,7 @@ from weft.core.commands import (
     Purge,
     Receipt,
 )
+from weft.core.mailboxes import MailboxEntry
 from weft.errors import WeftError
 
 
@@ -109,3 +111,42 @@ class OneHold(MemoryBackend):
             held = held or isinstance(command, Hold)
             commands.append(Purge(older_than=0) if again else command)
         return await super().commit(tuple(commands))
+
+
+@breaks(
+    Guarantee.ALL_OR_NOTHING,
+    "a write that was taken back can be made as if for the first time: send",
+)
+class StaleIndex(Tables):
+    """Keeps the dedupe keys of a batch that was taken back in its index."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._keys: dict[tuple[str, str | None], MailboxEntry] = {}
+
+    def put(self, table: Any, key: str, row: Any) -> None:
+        super().put(table, key, row)
+        if isinstance(row, MailboxEntry):
+            self._keys[row.mailbox_id, row.dedupe_key] = row
+
+    def find_duplicate(self, mailbox_id: str, dedupe_key: str) -> MailboxEntry | None:
+        found = super().find_duplicate(mailbox_id, dedupe_key)
+        return found or self._keys.get((mailbox_id, dedupe_key))
+
+
+@breaks(Guarantee.ALL_OR_NOTHING, "a receipt has one result for each command in order")
+class Numeric(MemoryBackend):
+    """Answers yes with 1, and no with 0, as databases do."""
+
+    async def commit(self, batch: Batch) -> Receipt:
+        receipt = await super().commit(batch)
+        results = tuple(int(each) if isinstance(each, bool) else each for each in receipt.results)
+        return Receipt(results=results)
+
+
+@breaks(Guarantee.ALL_OR_NOTHING, "a closed store refuses: append")
+class Ajar(MemoryBackend):
+    """Goes on when it is closed."""
+
+    async def close(self) -> None:
+        self._wake()

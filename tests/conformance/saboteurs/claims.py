@@ -1,6 +1,7 @@
 """Claims, sabotaged."""
 
 import asyncio
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -110,3 +111,35 @@ class Unlocked(MemoryBackend):
         claimed = await super().claim(request)
         await asyncio.sleep(0)
         return claimed
+
+
+@breaks(Guarantee.ONE_HOLDER, "a claim of very many takes one from every mailbox")
+class Moderate(Tables):
+    """Gives no more than a page of entries."""
+
+    def find_claimable(self, request: ClaimRequest, now: int) -> list[MailboxEntry]:
+        return list(super().find_claimable(request, now))[:200]
+
+
+@breaks(
+    Guarantee.ONE_HOLDER, "an entry whose lease ran out is claimed again as another attempt: by"
+)
+class Loyal(Tables):
+    """Does not count it as an attempt when a consumer takes over from itself."""
+
+    def put(self, table: Any, key: str, row: Any) -> None:
+        before = self.entries.get(key) if table == "entries" else None
+        if row is not None and before and row.status == "claimed" == before.status:
+            row = replace(row, attempt_count=before.attempt_count + self._is_other(row, before))
+        super().put(table, key, row)
+
+    def _is_other(self, row: MailboxEntry, before: MailboxEntry) -> bool:
+        return row.claimed_by != before.claimed_by
+
+
+@breaks(Guarantee.TIME_IS_GIVEN, "a claim happens at the time it brings")
+class Selfsure(MemoryBackend):
+    """Claims by its own clock only."""
+
+    async def claim(self, request: ClaimRequest) -> tuple[MailboxEntry, ...]:
+        return await super().claim(replace(request, now=None))

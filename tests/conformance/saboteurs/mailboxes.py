@@ -1,6 +1,7 @@
 """Mailboxes, sabotaged."""
 
-from typing import Any
+import asyncio
+from typing import Any, get_args
 
 from msgspec.structs import replace
 
@@ -20,11 +21,9 @@ from weft.core.commands import (
     Purge,
     Receipt,
     Release,
+    Send,
 )
-from weft.core.mailboxes import (
-    MailboxEntry,
-    MailboxStats,
-)
+from weft.core.mailboxes import EntryStatus, MailboxEntry, MailboxStats
 
 
 @breaks(Guarantee.ENTRIES_MOVE_BY_RULE, "settling needs the token of the claim: ack, wrong token")
@@ -150,3 +149,71 @@ class Miscounting(MemoryBackend):
 
     async def count_entries(self, mailbox_id: str | None) -> MailboxStats:
         return await super().count_entries(None)
+
+
+@breaks(Guarantee.ENTRIES_MOVE_BY_RULE, "a release gives the attempt back and leaves the rest: 0")
+class Stingy(Tables):
+    """Never gives the first attempt back."""
+
+    def put(self, table: Any, key: str, row: Any) -> None:
+        before = self.entries.get(key) if table == "entries" else None
+        if isinstance(row, MailboxEntry) and before and row.attempt_count < before.attempt_count:
+            row = replace(row, attempt_count=max(row.attempt_count, 1))
+        super().put(table, key, row)
+
+
+@breaks(Guarantee.ENTRIES_MOVE_BY_RULE, "what ends a mailbox's work ends what its own batch")
+class Snapshotted(Tables):
+    """Does not find, when it ends a mailbox's work, what its own batch has put there."""
+
+    def find_entries(self, mailbox_id: str | None, *statuses: Any) -> list[MailboxEntry]:
+        new = {key for (table, key), row in self._before.items() if row is None}
+        found = super().find_entries(mailbox_id, *statuses)
+        return [entry for entry in found if entry.entry_id not in new]
+
+
+@breaks(Guarantee.WORK_COMES_IN_ONCE, "what comes into a mailbox leaves its state alone")
+class Touching(Tables):
+    """Touches a mailbox's state when work comes in."""
+
+    def put(self, table: Any, key: str, row: Any) -> None:
+        if isinstance(row, MailboxEntry) and key not in self.entries:
+            state = self.mailboxes[row.mailbox_id]
+            super().put("mailboxes", row.mailbox_id, replace(state, updated_at=row.updated_at))
+        super().put(table, key, row)
+
+
+@breaks(
+    Guarantee.WORK_COMES_IN_ONCE, "of sends that arrive together with one dedupe key one comes in"
+)
+class Hesitant(MemoryBackend):
+    """Looks for a dedupe key, and has a break before it writes."""
+
+    async def commit(self, batch: Batch) -> Receipt:
+        missing = [command for command in batch if isinstance(command, Send) and self._new(command)]
+        await asyncio.sleep(0)
+        free = tuple(
+            replace(command, dedupe_key=None) if command in missing else command
+            for command in batch
+        )
+        receipt = await super().commit(free)
+        for command in missing:
+            entry = self.tables.entries[command.entry_id]
+            kept = replace(entry, dedupe_key=command.dedupe_key)
+            self.tables.entries[command.entry_id] = kept
+        return receipt
+
+    def _new(self, command: Send) -> bool:
+        key = command.dedupe_key
+        return key is not None and not self.tables.find_duplicate(command.mailbox_id, key)
+
+
+@breaks(Guarantee.WORK_COMES_IN_ONCE, "dedupe keys that look alike are different")
+class Folding(Tables):
+    """Takes dedupe keys for the same that differ in letter case."""
+
+    def find_duplicate(self, mailbox_id: str, dedupe_key: str) -> MailboxEntry | None:
+        for entry in self.find_entries(mailbox_id, *get_args(EntryStatus)):
+            if entry.dedupe_key and entry.dedupe_key.casefold() == dedupe_key.casefold():
+                return entry
+        return None

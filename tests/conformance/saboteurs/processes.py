@@ -3,12 +3,13 @@
 import asyncio
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from tests.conformance.saboteurs.saboteur import SABOTEURS, Saboteur
 from weft.backends.base import Capabilities, Guarantee
 from weft.backends.files.backend import FilesBackend
 from weft.backends.memory.backend import MemoryBackend
+from weft.backends.memory.tables import Tables
 from weft.core.clock import Clock
 from weft.core.commands import (
     AppendThread,
@@ -85,6 +86,21 @@ class Boastful(MemoryBackend):
     capabilities = Capabilities(durable=True, shared=False, notifies=False)
 
 
+class Partial(MemoryBackend):
+    """Keeps everything but the runs."""
+
+    capabilities = Capabilities(durable=True, shared=False, notifies=False)
+    _kept: ClassVar[dict[Path, Tables]] = {}
+
+    def __init__(self, place: Path, clock: Clock) -> None:
+        super().__init__(clock)
+        self.tables = self._kept.setdefault(place, self.tables)
+
+    async def close(self) -> None:
+        self.tables.runs.clear()
+        await super().close()
+
+
 def make_lockless(place: Path, clock: Clock) -> Lockless:
     return Lockless(place, clock)
 
@@ -103,6 +119,10 @@ def make_inattentive(place: Path, clock: Clock) -> Inattentive:
 
 def make_boastful(place: Path, clock: Clock) -> Boastful:
     return Boastful(clock)
+
+
+def make_partial(place: Path, clock: Clock) -> Partial:
+    return Partial(place, clock)
 
 
 def make_separate(place: Path, clock: Clock) -> Separate:
@@ -138,6 +158,11 @@ SABOTEURS |= {
         Guarantee.WAITS_END,
         "wait ends when another process sends",
         Subject(make=make_inattentive),
+    ),
+    "Partial": Saboteur(
+        Guarantee.ACKNOWLEDGED_IS_KEPT,
+        "a write is there after reopening: upsert",
+        Subject(make=make_partial),
     ),
     "Boastful": Saboteur(
         Guarantee.ACKNOWLEDGED_IS_KEPT,

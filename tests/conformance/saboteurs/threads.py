@@ -11,6 +11,7 @@ from weft.backends.memory.tables import StoredThread, Tables
 from weft.core.commands import (
     AppendThread,
     Command,
+    SaveThread,
 )
 from weft.core.messages import MessagePage
 from weft.core.runs import RunPage, RunQuery, RunRecord
@@ -114,3 +115,79 @@ class Done(MemoryBackend):
     async def find_active_run(self, thread_id: str) -> RunRecord | None:
         page = await self.list_runs(RunQuery(thread_id=thread_id, limit=200))
         return page.items[-1] if page.items else None
+
+
+@breaks(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED, "an empty snapshot replaces the state too")
+class Falsy(Twisted):
+    """Takes an empty snapshot for none."""
+
+    def twist(self, command: Command) -> Command:
+        if not isinstance(command, AppendThread) or command.changes.snapshot:
+            return command
+        return replace(command, changes=replace(command.changes, snapshot=None))
+
+
+@breaks(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED, "a snapshot clears the patches where none follow")
+class Lingering(Tables):
+    """Writes a thread's patches only where there are some."""
+
+    def put(self, table: Any, key: str, row: Any) -> None:
+        before = self.threads.get(key) if table == "threads" else None
+        if isinstance(row, StoredThread) and before and not row.head.thread.patches:
+            thread = replace(row.head.thread, patches=before.head.thread.patches)
+            row = replace(row, head=replace(row.head, thread=thread))
+        super().put(table, key, row)
+
+
+@breaks(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED, "a saved thread has nothing of what it replaces")
+class Merging(Twisted):
+    """Keeps the unknown fields of a thread that a save replaces."""
+
+    def twist(self, command: Command) -> Command:
+        if not isinstance(command, SaveThread):
+            return command
+        before = self.tables.threads.get(command.thread.id)
+        extra = {} if before is None else before.head.thread.extra
+        return replace(command, thread=replace(command.thread, extra=extra | command.thread.extra))
+
+
+@breaks(
+    Guarantee.THREADS_ARE_WHAT_WAS_APPENDED,
+    "a thread deleted and created in one batch has nothing of the old one",
+)
+class Haunted(Tables):
+    """Skips messages that a thread had before it was deleted and created anew in the same batch."""
+
+    def put(self, table: Any, key: str, row: Any) -> None:
+        before = self._before.get(("threads", key)) if table == "threads" else None
+        if isinstance(row, StoredThread) and isinstance(before, StoredThread):
+            row = self._haunted(row, before)
+        super().put(table, key, row)
+
+    def _haunted(self, row: StoredThread, before: StoredThread) -> StoredThread:
+        if row.origin is before.origin or row.history is None:
+            return row
+        known = {message.id for message in before.head.thread.messages if message.id}
+        messages = tuple(m for m in row.head.thread.messages if m.id not in known)
+        thread = replace(row.head.thread, messages=messages)
+        return replace(row, head=replace(row.head, thread=thread))
+
+
+@breaks(Guarantee.LISTINGS_ARE_COMPLETE, "a page of some runs counts those")
+class Overcounting(MemoryBackend):
+    """Counts all runs where some were asked for."""
+
+    async def list_runs(self, query: RunQuery) -> RunPage:
+        page = await super().list_runs(query)
+        return replace(page, total=len(self.tables.runs))
+
+
+@breaks(Guarantee.RUNS_FOLLOW_THEIR_THREADS, "a later append tells all of its run anew")
+class Retentive(Tables):
+    """Keeps of a run what a later append does not tell."""
+
+    def put(self, table: Any, key: str, row: Any) -> None:
+        before = self.runs.get(key) if table == "runs" else None
+        if isinstance(row, RunRecord) and before and row.termination_code is None:
+            row = replace(row, termination_code=before.termination_code)
+        super().put(table, key, row)

@@ -16,6 +16,7 @@ from weft.core.commands import (
     Receipt,
     SaveThread,
 )
+from weft.core.mailboxes import MailboxEntry, MailboxState, due_time
 from weft.core.threads import ThreadHead
 
 
@@ -29,7 +30,7 @@ class ManyTimes(Twisted):
         return command
 
 
-@breaks(Guarantee.TIME_IS_GIVEN, "a command that brings its time happens then")
+@breaks(Guarantee.TIME_IS_GIVEN, "each command of a batch has its own time")
 class OwnTime(Twisted):
     """Does not take the time that a command brings."""
 
@@ -39,7 +40,7 @@ class OwnTime(Twisted):
         return command
 
 
-@breaks(Guarantee.VALUES_ARE_KEPT, "any json can be the state: 1.0")
+@breaks(Guarantee.VALUES_ARE_KEPT, "any json can be: the state")
 class Rounding(Twisted):
     """Keeps whole floats as integers."""
 
@@ -49,7 +50,7 @@ class Rounding(Twisted):
         return command
 
 
-@breaks(Guarantee.VALUES_ARE_KEPT, "unknown fields stay through appends")
+@breaks(Guarantee.VALUES_ARE_KEPT, "unknown fields stay at every level of a thread")
 class Narrow(Twisted):
     """Drops what it does not know."""
 
@@ -96,3 +97,39 @@ class Torn(MemoryBackend):
             results += (await super().commit((command,))).results
             await asyncio.sleep(0)
         return Receipt(results=tuple(results))
+
+
+@breaks(Guarantee.VALUES_ARE_KEPT, "any text can stand in: entries")
+class Terminated(Tables):
+    """Compares dedupe keys up to their first NUL, as languages do whose texts end there."""
+
+    def find_duplicate(self, mailbox_id: str, dedupe_key: str) -> MailboxEntry | None:
+        return super().find_duplicate(mailbox_id, dedupe_key.partition("\0")[0])
+
+
+@breaks(Guarantee.NOTHING_IS_SHARED, "what is read can be changed")
+class Lending(MemoryBackend):
+    """Hands out the states of mailboxes that it keeps."""
+
+    async def load_mailbox(self, mailbox_id: str) -> MailboxState | None:
+        return self.tables.mailboxes.get(mailbox_id)
+
+
+@breaks(Guarantee.WAITS_END, "wait takes its time when there is nothing")
+class Restless(MemoryBackend):
+    """Always returns early."""
+
+    async def wait(self, timeout_ms: int, mailbox_id: str | None = None) -> None:
+        return
+
+
+@breaks(Guarantee.WAITS_END, "wait ends when something falls due")
+class Procrastinating(Tables):
+    """Waits for what falls due last."""
+
+    def next_due(self, now: int, mailbox_id: str | None) -> int | None:
+        due = super().next_due(now, mailbox_id)
+        if due == now:
+            return due
+        entries = self.find_entries(mailbox_id, "queued", "claimed")
+        return max((due_time(entry) for entry in entries), default=None)

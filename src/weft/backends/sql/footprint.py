@@ -6,7 +6,7 @@ from typing import assert_never
 import msgspec
 
 from weft.backends.sql.program import Read
-from weft.backends.sql.rows import id_list
+from weft.backends.sql.rows import id_list, pair_list
 from weft.core.commands import (
     Ack,
     AppendThread,
@@ -72,7 +72,7 @@ class Footprint(msgspec.Struct):
             ("gather_duplicates", self.duplicates),
         ):
             if pairs:
-                reads.append(Read(name, {"pairs": id_list(pairs)}))
+                reads.append(Read(name, {"pairs": pair_list(pairs)}))
         return tuple(reads)
 
 

@@ -4,7 +4,10 @@ from collections.abc import Sequence
 
 import msgspec
 
+from weft.backends.sql.rows import to_json
 from weft.core.limits import LARGEST_TIME, clamp_page
+
+_FREE_TEXT = ("resource_id", "termination_code")
 
 
 def conditions_of(
@@ -12,7 +15,11 @@ def conditions_of(
 ) -> tuple[tuple[str, ...], dict[str, object]]:
     """The names of the conditions that `query` has a value for, and the values."""
     values = {name: getattr(query, name) for name in filters if getattr(query, name) is not None}
-    return tuple(values), {name: bounded(value) for name, value in values.items()}
+    return tuple(values), {name: _bound(name, value) for name, value in values.items()}
+
+
+def _bound(name: str, value: object) -> object:
+    return to_json(value) if name in _FREE_TEXT else bounded(value)
 
 
 def bounded(value: object) -> object:

@@ -8,6 +8,7 @@ from weft.backends.memory.tables import Change
 from weft.backends.sql.listing import conditions_of, offset_and_limit
 from weft.backends.sql.program import Program, Read, Statement, Values, Write
 from weft.backends.sql.rows import (
+    change_values,
     entry_values,
     id_list,
     mailbox_values,
@@ -53,7 +54,7 @@ def write_entries(changes: Sequence[Change]) -> Iterable[Statement]:
     gone = [{"entry_id": entry.entry_id} for entry in before if entry.entry_id not in moved]
     arrived = [entry for entry in after if entry.entry_id not in moved]
     new = [entry_values(entry) for entry in arrived]
-    changed = [entry_values(entry) for entry in after if entry.entry_id in moved]
+    changed = [change_values(entry) for entry in after if entry.entry_id in moved]
     for name, rows in (
         ("delete_payload", gone),
         ("delete_entry", gone),

@@ -31,6 +31,7 @@ _ENTRY_FIELDS = (
     "created_at",
     "updated_at",
 )
+_FREE_TEXT = ("sender_id", "dedupe_key", "last_error", "claim_token", "claimed_by")
 ENTRY_COLUMNS = ", ".join((*_ENTRY_FIELDS, "extra", "payload"))
 """The columns of an entry and its payload, in the order in which `read_entry` wants them."""
 
@@ -45,15 +46,28 @@ def read_json(text: str | None) -> Json:
     return None if text is None else msgspec.json.decode(text)
 
 
+def pair_list(pairs: Iterable[tuple[str, str]]) -> str:
+    """Pairs of an id and free text, as one value of a statement."""
+    return to_json(sorted((key, to_json(text)) for key, text in pairs))
+
+
 def id_list(ids: Iterable[object]) -> str:
-    """Ids, or pairs of them, as one value of a statement."""
+    """Ids or numbers, as one value of a statement."""
     return to_json(sorted(ids))
+
+
+def text_value(text: str | None) -> str | None:
+    """Free text as its JSON, in which no character is special to a database; ids need it not."""
+    return None if text is None else to_json(text)
 
 
 def read_entry(row: Row) -> MailboxEntry:
     """An entry from the columns `ENTRY_COLUMNS`."""
     *fields, extra, payload = row
     values: dict[str, Any] = dict(zip(_ENTRY_FIELDS, fields, strict=True))
+    for name in _FREE_TEXT:
+        if values[name] is not None:
+            values[name] = msgspec.json.decode(values[name], type=str)
     if extra is not None:
         values["extra"] = msgspec.json.decode(extra)
     return MailboxEntry(payload=msgspec.json.decode(payload), **values)
@@ -62,8 +76,25 @@ def read_entry(row: Row) -> MailboxEntry:
 def entry_values(entry: MailboxEntry) -> Values:
     """The columns of an entry."""
     values: dict[str, Any] = {name: getattr(entry, name) for name in _ENTRY_FIELDS}
+    values |= {name: text_value(values[name]) for name in _FREE_TEXT}
     values["extra"] = to_json(entry.extra) if entry.extra else None
     return values
+
+
+def change_values(entry: MailboxEntry) -> Values:
+    """The columns of an entry that transitions change."""
+    return {
+        "entry_id": entry.entry_id,
+        "generation": entry.generation,
+        "status": entry.status,
+        "available_at": entry.available_at,
+        "attempt_count": entry.attempt_count,
+        "last_error": text_value(entry.last_error),
+        "claim_token": text_value(entry.claim_token),
+        "claimed_by": text_value(entry.claimed_by),
+        "lease_until": entry.lease_until,
+        "updated_at": entry.updated_at,
+    }
 
 
 def payload_values(entry: MailboxEntry) -> Values:
@@ -105,7 +136,7 @@ def run_values(run: RunRecord) -> Values:
         "parent_run_id": run.parent_run_id,
         "status": run.status,
         "origin": run.origin,
-        "termination_code": run.termination_code,
+        "termination_code": text_value(run.termination_code),
         "created_at": run.created_at,
         "updated_at": run.updated_at,
         "body": encode_compact(run).decode(),
@@ -117,7 +148,7 @@ def message_values(thread_id: str, position: int, message: Message) -> Values:
     return {
         "thread_id": thread_id,
         "position": position,
-        "message_id": message.id,
+        "message_id": text_value(message.id),
         "visibility": message.visibility,
         "run_id": message.metadata.run_id if message.metadata else None,
         "body": encode_compact(message).decode(),

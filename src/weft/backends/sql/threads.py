@@ -14,6 +14,7 @@ from weft.backends.sql.rows import (
     read_delta,
     read_delta_body,
     read_thread,
+    text_value,
     to_json,
 )
 from weft.core.codec import decode
@@ -113,7 +114,7 @@ def _write_whole(rows: _Rows, after: StoredThread) -> None:
     thread = after.head.thread
     row = _thread_row(after.head, len(thread.messages), len(thread.patches))
     labels = {
-        "resource_id": thread.resource_id,
+        "resource_id": text_value(thread.resource_id),
         "parent_thread_id": thread.parent_thread_id,
     }
     rows.new["insert_thread"].append({**row, **labels})

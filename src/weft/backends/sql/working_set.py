@@ -11,7 +11,7 @@ from typing import TypeVar
 from weft.backends.memory.tables import Change, Row, StoredThread, TableName, Tables
 from weft.backends.sql.footprint import Footprint
 from weft.backends.sql.program import Row as DatabaseRow
-from weft.backends.sql.rows import read_entry, read_mailbox, read_run
+from weft.backends.sql.rows import read_entry, read_json, read_mailbox, read_run
 from weft.core.mailboxes import MailboxEntry, MailboxState
 from weft.core.messages import Message
 from weft.core.runs import RunRecord
@@ -65,7 +65,9 @@ class WorkingSet(Tables):
         found = dict(zip(names, answers, strict=True))
         known: dict[str, list[Message]] = {}
         for thread_id, message_id in found.get("gather_message_ids", ()):
-            known.setdefault(thread_id, []).append(Message(id=message_id, role="user", content=""))
+            known.setdefault(thread_id, []).append(
+                Message(id=read_json(message_id), role="user", content="")
+            )
         for row in found.get("gather_threads", ()):
             _, thread_id, version, _, message_count, patch_count = row
             thread = Thread(id=thread_id, messages=tuple(known.get(thread_id, ())))

@@ -4,6 +4,7 @@ import asyncio
 import os
 import sqlite3
 from collections.abc import Iterable
+from contextlib import ExitStack
 from itertools import groupby
 from typing import Any, TypeVar, cast
 
@@ -39,6 +40,7 @@ from weft.core.mailboxes import (
 from weft.core.messages import MessagePage
 from weft.core.runs import RunPage, RunQuery, RunRecord
 from weft.core.threads import MessageQuery, ThreadDelta, ThreadHead, ThreadPage, ThreadQuery
+from weft.errors import CorruptRecord
 
 T = TypeVar("T")
 _Call = Batch | ClaimRequest
@@ -71,18 +73,16 @@ class SqliteBackend:
         self._thread.start()
 
     def _open(self) -> None:
-        with telling_errors(self._path):
+        with telling_errors(self._path), ExitStack() as undo:
             os.makedirs(os.path.dirname(self._path), exist_ok=True)
             self._turnstile = Turnstile(self._path)
-            try:
-                self._writer = connect(self._path, self._durability, self._make_writer)
-                with self._turnstile.hold():
-                    prepare(self._writer, self._path, self._clock)
-            except BaseException:
-                self._turnstile.close()
-                self._writer.close()
-                raise
-        self._watcher = connect(self._path, self._durability)
+            undo.callback(self._turnstile.close)
+            self._writer = connect(self._path, self._durability, self._make_writer)
+            undo.callback(self._writer.close)
+            with self._turnstile.hold():
+                prepare(self._writer, self._path, self._clock)
+            self._watcher = connect(self._path, self._durability)
+            undo.pop_all()
         self._readers = Readers(self._path, self._durability)
 
     async def close(self) -> None:
@@ -168,7 +168,18 @@ class SqliteBackend:
         return await self._readers.read(program)
 
     def _carry_out(self, calls: list[_Call]) -> list[Any]:
-        """Batches and claims, in their order, in one transaction."""
+        """Batches and claims, in their order, in one transaction.
+
+        If one of them meets a damaged row, each is tried by itself.
+        """
+        outcomes = self._attempt(calls)
+        first = outcomes[0]
+        damaged = isinstance(first, Failure) and isinstance(first.error, CorruptRecord)
+        if damaged and len(calls) > 1:
+            return [outcome for call in calls for outcome in self._attempt([call])]
+        return outcomes
+
+    def _attempt(self, calls: list[_Call]) -> list[Any]:
         try:
             with telling_errors(self._path), self._turnstile.hold():
                 with transaction(self._writer, "IMMEDIATE"):

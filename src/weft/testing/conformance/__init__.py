@@ -10,6 +10,7 @@ from weft.testing.conformance import (
     deltas,
     history,
     holds,
+    keeping,
     mailboxes,
     messages,
     processes,
@@ -19,6 +20,8 @@ from weft.testing.conformance import (
     runs,
     settlements,
     threads,
+    times,
+    values,
     waits,
 )
 from weft.testing.conformance.check import Check
@@ -35,8 +38,11 @@ SUITE: tuple[Check, ...] = (
     *waits.facet,
     *batches.facet,
     *holds.facet,
+    *times.facet,
+    *values.facet,
     *restoring.facet,
     *copies.facet,
+    *keeping.facet,
     *crashes.facet,
     *cancellation.facet,
     *races.facet,

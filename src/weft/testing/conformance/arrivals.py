@@ -1,12 +1,8 @@
 """Arrivals: work is sent or enqueued, once."""
 
-from weft import (
-    AlreadyExists,
-    GenerationMismatch,
-    MailboxEntry,
-    MailboxState,
-    Store,
-)
+import asyncio
+
+from weft import AlreadyExists, GenerationMismatch, MailboxEntry, MailboxState, Store
 from weft.backends.base import Guarantee
 from weft.testing.builders import TERMINAL, end, entry, loaded
 from weft.testing.clock import ManualClock
@@ -69,6 +65,17 @@ async def the_first_send_makes_the_mailbox_at_generation_0(
 
 
 @facet.check(Guarantee.WORK_COMES_IN_ONCE)
+async def what_comes_into_a_mailbox_leaves_its_state_alone(
+    store: Store, clock: ManualClock
+) -> None:
+    state = (await store.mailboxes.interrupt("box")).mailbox_state
+    clock.now += 10
+    await store.mailboxes.send("box", None)
+    await store.mailboxes.enqueue(entry("e", generation=1, updated_at=clock.now))
+    expect(await store.mailboxes.load_state("box"), state)
+
+
+@facet.check(Guarantee.WORK_COMES_IN_ONCE)
 async def send_takes_the_current_generation(store: Store) -> None:
     await store.mailboxes.interrupt("box")
     await store.mailboxes.interrupt("box")
@@ -123,6 +130,15 @@ async def the_empty_dedupe_key_is_a_key(store: Store) -> None:
     expect(await store.mailboxes.send("box", 2, dedupe_key=""), first)
 
 
+@facet.check(Guarantee.WORK_COMES_IN_ONCE)
+async def of_sends_that_arrive_together_with_one_dedupe_key_one_comes_in(store: Store) -> None:
+    sent = await asyncio.gather(
+        *(store.mailboxes.send("box", number, dedupe_key="k") for number in range(10))
+    )
+    expect((await store.mailboxes.stats("box")).queued, 1)
+    expect({each.entry_id for each in sent}, {sent[0].entry_id})
+
+
 # --- enqueue ------------------------------------------------------------------------------------
 
 
@@ -155,7 +171,7 @@ async def enqueue_refuses_a_known_entry_id_in_whatever_mailbox(store: Store) -> 
     await store.mailboxes.enqueue(entry("e", payload=1))
     with refused(AlreadyExists) as caught:
         await store.mailboxes.enqueue(entry("e", "other"))
-    expect(caught.value.key, "e")
+    expect((caught.value.kind, caught.value.key), ("mailbox entry", "e"))
     expect((await loaded(store)).payload, 1)
     expect(await store.mailboxes.load_state("other"), None)
 

@@ -1,12 +1,10 @@
 """Batches: all of their commands, in order, or none."""
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 from weft import (
     AlreadyExists,
-    Batch,
     ClaimConflict,
     Committed,
     GenerationMismatch,
@@ -21,19 +19,19 @@ from weft import (
     WeftError,
 )
 from weft.backends.base import Guarantee
-from weft.testing.builders import entry, run, said, says, status, texts
-from weft.testing.clock import ManualClock, TickingClock
+from weft.testing.builders import entry, results_of, run, said, says, status, texts
+from weft.testing.clock import ManualClock
 from weft.testing.conformance.bench import Bench
 from weft.testing.conformance.check import Facet
-from weft.testing.contents import read_everything
+from weft.testing.contents import read_everything, without_uuids
 from weft.testing.expect import expect, refused
+from weft.testing.outcome import plain
 from weft.testing.stock import MAILBOXES, WRITES, Stock, Write, fill
 
 facet = Facet("commit")
 
 
-Add = Callable[[Batch, Stock], None]
-FAILURES: dict[str, tuple[Add, type[WeftError], str]] = {
+FAILURES: dict[str, tuple[Write, type[WeftError], str]] = {
     "create of a thread that is there": (
         lambda step, _: step.threads.create(Thread(id="t")),
         AlreadyExists,
@@ -122,9 +120,14 @@ FAILURES: dict[str, tuple[Add, type[WeftError], str]] = {
 }
 
 
-async def _commit_with(store: Store, stock: Stock, write: Write, add: Add, place: int) -> None:
+OTHER_ENDS = ("nack", "dead letter", "release")
+COMPATIBLE = [write for name, write in WRITES.items() if name not in OTHER_ENDS]
+"""Writes that can follow each other: a claim is settled once."""
+
+
+async def _commit_with(store: Store, stock: Stock, write: Write, add: Write, place: int) -> None:
     """Commit two good writes, with what `add` adds before, between or after them."""
-    steps: list[Add] = [write, lambda step, _: step.runs.upsert(run("extra"))]
+    steps: list[Write] = [write, lambda step, _: step.runs.upsert(run("extra"))]
     steps.insert(place, add)
     async with store.batch() as step:
         for each in steps:
@@ -133,7 +136,7 @@ async def _commit_with(store: Store, stock: Stock, write: Write, add: Add, place
 
 @facet.check(Guarantee.ALL_OR_NOTHING, each=FAILURES)
 async def a_command_that_fails_takes_every_other_back(
-    store: Store, add: Add, error: type[WeftError], command: str
+    store: Store, add: Write, error: type[WeftError], command: str
 ) -> None:
     stock = await fill(store)
     before = await read_everything(store, MAILBOXES)
@@ -146,9 +149,29 @@ async def a_command_that_fails_takes_every_other_back(
     expect(await texts(store, "t"), ["one", "two", "the store works on"])
 
 
+@facet.check(Guarantee.ALL_OR_NOTHING, each=tuple(WRITES))
+async def a_write_that_was_taken_back_can_be_made_as_if_for_the_first_time(
+    bench: Bench, name: str
+) -> None:
+    failed, fresh = bench.store, await bench.open(place=bench.elsewhere())
+    stock, other_stock = await fill(failed), await fill(fresh)
+    with refused(NotFound):
+        async with failed.batch() as step:
+            WRITES[name](step, stock)
+            step.threads.append("none", says("x"))
+    results: list[Any] = []
+    for store, its_stock in ((failed, stock), (fresh, other_stock)):
+        async with store.batch() as step:
+            WRITES[name](step, its_stock)
+        results.append(without_uuids(plain(results_of(step))))
+    expect(results[0], results[1])
+    found, expected = [await read_everything(each, MAILBOXES) for each in (failed, fresh)]
+    expect(without_uuids(found), without_uuids(expected))
+
+
 @facet.check(Guarantee.FAILING_COMMAND_IS_NAMED, each=FAILURES)
 async def a_command_that_fails_is_named(
-    store: Store, add: Add, error: type[WeftError], command: str
+    store: Store, add: Write, error: type[WeftError], command: str
 ) -> None:
     stock = await fill(store)
     for place in (0, 1, 2):
@@ -167,14 +190,20 @@ async def a_single_command_that_fails_names_itself(store: Store) -> None:
 
 
 @facet.check(Guarantee.ALL_OR_NOTHING)
-async def a_batch_of_every_kind_of_write_commits(store: Store) -> None:
-    stock = await fill(store)
-    separate = [name for name in WRITES if name not in ("nack", "dead letter", "release")]
-    for name in separate:
-        async with store.batch() as step:
-            WRITES[name](step, stock)
-            step.runs.upsert(run(f"after {name}"))
-        assert await store.runs.load(f"after {name}") is not None
+async def a_batch_does_what_its_commands_do_one_by_one(bench: Bench) -> None:
+    together, apart = bench.store, await bench.open(place=bench.elsewhere())
+    stock, other_stock = await fill(together), await fill(apart)
+    results: list[Any] = []
+    async with together.batch() as step:
+        for write in COMPATIBLE:
+            write(step, stock)
+    for write in COMPATIBLE:
+        async with apart.batch() as single:
+            write(single, other_stock)
+        results += results_of(single)
+    expect(without_uuids(plain(results_of(step))), without_uuids(plain(results)))
+    found, expected = [await read_everything(each, MAILBOXES) for each in (together, apart)]
+    expect(without_uuids(found), without_uuids(expected))
 
 
 @facet.check(Guarantee.ONE_ORDER)
@@ -254,8 +283,7 @@ async def a_receipt_has_the_entries_that_commands_give(store: Store) -> None:
         step.mailboxes.requeue("dead")
         step.mailboxes.cancel_pending("other")
         step.mailboxes.interrupt("box")
-    assert step.receipt is not None
-    sent, cancelled, superseded, requeued, pending, interrupted = step.receipt.results
+    sent, cancelled, superseded, requeued, pending, interrupted = results_of(step)
     for found, expected in zip(
         (cancelled, superseded, requeued), ("cancelled", "superseded", "queued"), strict=True
     ):
@@ -265,6 +293,7 @@ async def a_receipt_has_the_entries_that_commands_give(store: Store) -> None:
     expect(sent, await store.mailboxes.load(sent.entry_id))
     assert isinstance(pending, tuple)
     expect([each.entry_id for each in pending], ["dead"])
+    expect([each.status for each in pending], ["cancelled"])
     assert isinstance(interrupted, Interrupted)
     expect([each.entry_id for each in interrupted.superseded_entries], ["held"])
 
@@ -275,32 +304,6 @@ async def an_empty_batch_commits_nothing(store: Store) -> None:
         pass
     expect(step.receipt, Receipt(results=()))
     expect(await store.commit(()), Receipt(results=()))
-
-
-@facet.check(Guarantee.TIME_IS_GIVEN)
-async def all_commands_of_a_batch_happen_at_one_time(bench: Bench) -> None:
-    store = await bench.open(TickingClock(), bench.elsewhere())
-    async with store.batch() as step:
-        for key in ("a", "b"):
-            step.threads.create(Thread(id=key))
-            step.mailboxes.send(key, None)
-    heads = [await store.threads.load(key) for key in ("a", "b")]
-    entries = (await store.mailboxes.list()).items
-    times = {head.thread.metadata.created_at for head in heads if head}
-    times |= {each.created_at for each in entries}
-    expect(len(times), 1)
-
-
-@facet.check(Guarantee.TIME_IS_GIVEN)
-async def a_command_that_brings_its_time_happens_then(store: Store, clock: ManualClock) -> None:
-    async with store.batch() as step:
-        step.threads.create(Thread(id="a"), now=7)
-        step.threads.create(Thread(id="b"))
-        step.mailboxes.send("box", None, delay_ms=3, now=9)
-    heads = [await store.threads.load(key) for key in ("a", "b")]
-    expect([head and head.thread.metadata.updated_at for head in heads], [7, clock.now])
-    (sent,) = (await store.mailboxes.list()).items
-    expect((sent.created_at, sent.available_at), (9, 12))
 
 
 @facet.check(Guarantee.FAILING_COMMAND_IS_NAMED)

@@ -4,10 +4,10 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
 
-from weft.backends.base import Backend
+from weft import Store
 from weft.core.clock import Clock
-from weft.store.store import Store
 from weft.testing.clock import ManualClock
+from weft.testing.patience import patient
 from weft.testing.subject import Subject
 
 
@@ -33,18 +33,16 @@ class Bench:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self._handles.aclose()
+        await patient(self._handles.aclose())
 
     async def open(self, clock: Clock | None = None, place: Path | None = None) -> Store:
         """Another handle on the store, or on the one at another `place`."""
-        return await self._opened(self.subject.make(place or self.place, clock or self.clock))
+        backend = self.subject.make(place or self.place, clock or self.clock)
+        return await patient(self._handles.enter_async_context(Store(backend)))
 
     def elsewhere(self) -> Path:
         """Another place, for another store."""
         return _made(self._elsewhere)
-
-    async def _opened(self, backend: Backend) -> Store:
-        return await self._handles.enter_async_context(Store(backend))
 
 
 def _made(folder: Path) -> Path:

@@ -1,6 +1,7 @@
 """A check: one rule, the guarantee it belongs to, and what tries it."""
 
 import inspect
+import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import Any, Literal, TypeAlias, TypeVar
 
@@ -57,7 +58,7 @@ class Facet:
         """
 
         def add(attempt: TryT) -> TryT:
-            rule = attempt.__name__.replace("_s_", "'s ").replace("_", " ")
+            rule = re.sub(r"_s(?=_|$)", "'s", attempt.__name__).replace("_", " ")
             names = [name for name in inspect.signature(attempt).parameters if name not in GIVEN]
             for label, values in _variants(each):
                 arguments = values if isinstance(values, tuple) and len(names) > 1 else (values,)

@@ -6,7 +6,7 @@ from typing import Any
 
 from weft import Store
 from weft.backends.base import Guarantee
-from weft.testing.builders import claim_ids, claim_one, enqueue, entry, status
+from weft.testing.builders import claim_by_id, claim_ids, claim_one, enqueue, entry, loaded, status
 from weft.testing.clock import ManualClock
 from weft.testing.conformance.check import Facet
 from weft.testing.conformance.settlements import SETTLE, Settle
@@ -90,6 +90,22 @@ async def of_entries_that_are_alike_the_smallest_id_is_claimed_first(store: Stor
 
 
 @facet.check(Guarantee.ONE_HOLDER)
+async def ids_are_compared_by_code_points(store: Store) -> None:
+    for key in ("b", "🧵", "a", "B", "\ufb00"):
+        await enqueue(store, entry(key), entry(f"{key}+", f"box {key}"))
+    expect(await claim_ids(store, 1, mailbox_id="box"), ["B"])
+    expect(await claim_ids(store), ["B+", "a+", "b+", "\ufb00+", "🧵+"])
+
+
+@facet.check(Guarantee.ONE_HOLDER)
+async def a_retry_stands_in_line_by_its_new_time(store: Store, clock: ManualClock) -> None:
+    await enqueue(store, entry("e"), entry("other", available_at=5))
+    await store.mailboxes.nack(await claim_one(store), retry_at=clock.now - 1)
+    expect((await loaded(store)).available_at, clock.now - 1)
+    expect(await claim_ids(store), ["other"])
+
+
+@facet.check(Guarantee.ONE_HOLDER)
 async def a_claim_of_several_returns_them_in_that_order(store: Store) -> None:
     await enqueue(
         store,
@@ -113,6 +129,28 @@ async def a_claim_takes_one_entry_from_each_mailbox_and_no_more_than_its_limit(
     expect(await claim_ids(store, 2), ["a1", "b1"])
     expect(await claim_ids(store), ["c1"])
     expect(await claim_ids(store), [])
+
+
+@facet.check(Guarantee.ONE_HOLDER)
+async def a_claim_of_very_many_takes_one_from_every_mailbox(store: Store) -> None:
+    ids = [f"e{number:03}" for number in range(250)]
+    async with store.batch() as step:
+        for key in ids:
+            step.mailboxes.enqueue(entry(key, f"box {key}"))
+    expect(await claim_ids(store, 10**6), ids)
+
+
+@facet.check(Guarantee.ONE_HOLDER)
+async def a_claim_finds_the_best_of_very_many(store: Store) -> None:
+    async with store.batch() as step:
+        for number in range(249):
+            step.mailboxes.enqueue(entry(f"e{number:03}", created_at=9))
+        step.mailboxes.enqueue(entry("best", priority=1, created_at=9))
+        step.mailboxes.enqueue(entry("oldest", created_at=1))
+    for best in ("best", "oldest", "e000"):
+        claimed = await claim_one(store)
+        expect(claimed.entry_id, best)
+        await store.mailboxes.ack(claimed)
 
 
 @facet.check(Guarantee.ONE_HOLDER, each=[0, -1])
@@ -151,16 +189,31 @@ async def when_a_lease_runs_out_the_best_of_the_mailbox_is_claimed(
 
 
 @facet.check(Guarantee.ONE_HOLDER)
-async def an_entry_whose_lease_ran_out_is_claimed_again_as_another_attempt(
+async def of_two_whose_leases_ran_out_the_better_is_claimed(
     store: Store, clock: ManualClock
+) -> None:
+    await enqueue(store, entry("a"))
+    await claim_one(store, lease_ms=100)
+    await enqueue(store, entry("b", priority=1))
+    clock.now += 100
+    await claim_one(store, lease_ms=100)
+    clock.now += 100
+    expect(await claim_ids(store), ["b"])
+    expect(await claim_ids(store), [])
+
+
+@facet.check(Guarantee.ONE_HOLDER, each={"by another": "two", "by the same": "one"})
+async def an_entry_whose_lease_ran_out_is_claimed_again_as_another_attempt(
+    store: Store, clock: ManualClock, consumer: str
 ) -> None:
     await enqueue(store, entry("e"))
     first = await claim_one(store, consumer="one", lease_ms=100)
     clock.now += 99
     expect(await claim_ids(store), [])
     clock.now += 1
-    second = await claim_one(store, consumer="two")
-    expect((second.entry_id, second.claimed_by, second.attempt_count), ("e", "two", 2))
+    second = await claim_one(store, consumer=consumer)
+    expect((second.entry_id, second.claimed_by, second.attempt_count), ("e", consumer, 2))
+    expect(second, await loaded(store))
     assert second.claim_token != first.claim_token
 
 
@@ -239,19 +292,20 @@ async def an_entry_that_is_not_due_lets_others_of_its_mailbox_pass(store: Store)
 
 
 @facet.check(Guarantee.ONE_HOLDER)
-async def a_claim_by_id_ignores_when_the_entry_is_due(store: Store) -> None:
+async def a_claim_by_id_ignores_when_the_entry_is_due(store: Store, clock: ManualClock) -> None:
     sent = await store.mailboxes.send("box", None, delay_ms=10**6)
-    claimed = await store.mailboxes.claim_entry(sent.entry_id, consumer="w", lease_ms=5)
-    assert claimed is not None
-    expect((claimed.status, claimed.claimed_by), ("claimed", "w"))
+    clock.now += 7
+    claimed = await claim_by_id(store, sent.entry_id, consumer="w", lease_ms=5)
+    expect(claimed, await loaded(store, sent.entry_id))
+    expect((claimed.status, claimed.claimed_by, claimed.attempt_count), ("claimed", "w", 1))
+    expect((claimed.lease_until, claimed.updated_at), (clock.now + 5, clock.now))
+    expect(uuid.UUID(claimed.claim_token).version, 4)
 
 
 @facet.check(Guarantee.ONE_HOLDER)
 async def a_claim_by_id_takes_that_entry_and_not_the_best(store: Store) -> None:
     await enqueue(store, entry("best", priority=9), entry("e"))
-    claimed = await store.mailboxes.claim_entry("e", consumer="w")
-    assert claimed is not None
-    expect(claimed.entry_id, "e")
+    expect((await claim_by_id(store, "e")).entry_id, "e")
     expect(await status(store, "best"), "queued")
 
 
@@ -275,9 +329,20 @@ async def a_claim_by_id_takes_a_claimed_entry_once_its_lease_ran_out(
     await claim_one(store, lease_ms=100)
     expect(await store.mailboxes.claim_entry("e", consumer="two"), None)
     clock.now += 100
-    again = await store.mailboxes.claim_entry("e", consumer="two")
-    assert again is not None
+    again = await claim_by_id(store, "e", consumer="two")
     expect((again.claimed_by, again.attempt_count), ("two", 2))
+
+
+@facet.check(Guarantee.ONE_HOLDER)
+async def a_claim_by_id_takes_another_entry_once_the_lease_in_its_mailbox_ran_out(
+    store: Store, clock: ManualClock
+) -> None:
+    await enqueue(store, entry("a", priority=1), entry("b"))
+    first = await claim_one(store, lease_ms=100)
+    clock.now += 100
+    await claim_by_id(store, "b")
+    expect(await loaded(store, "a"), first)
+    expect(await claim_ids(store), [])
 
 
 # --- clocks that jump ---------------------------------------------------------------------------

@@ -1,4 +1,7 @@
-"""Nothing is shared: what a caller changes, before or after, changes nothing in the store."""
+"""Nothing is shared: what a caller changes in what it was given changes nothing in the store.
+
+What a caller gives is copied by the façade, before a backend sees it.
+"""
 
 from typing import Any
 
@@ -7,11 +10,11 @@ import msgspec
 from weft import Message, Store, Thread, ThreadChangeSet, ThreadMetadata, ToolCall
 from weft.backends.base import Guarantee
 from weft.core.patches import Append
-from weft.testing.builders import entry, run, said, sets, tracked
+from weft.testing.builders import claim_by_id, enqueue, entry, loaded, run, said, sets, tracked
 from weft.testing.conformance.check import Facet
 from weft.testing.contents import read_everything
 from weft.testing.expect import expect
-from weft.testing.stock import MAILBOXES, WRITES, claim, fill
+from weft.testing.stock import MAILBOXES, WRITES, fill
 
 facet = Facet("commit")
 
@@ -51,37 +54,14 @@ def rich_thread() -> Thread:
     )
 
 
-def rich_changes(**fields: Any) -> ThreadChangeSet:
+def rich_changes() -> ThreadChangeSet:
     return ThreadChangeSet(
         messages=(rich_message(),),
         patches=(sets("b", {"c": []}),),
         actions=({"kind": []},),
         snapshot={"s": [1]},
         extra={"later": []},
-        **fields,
     )
-
-
-GIVEN: dict[str, tuple[str, Any]] = {
-    "create": ("threads", rich_thread()),
-    "save": ("threads", rich_thread()),
-    "append": ("threads", rich_changes()),
-    "upsert": ("runs", run("rich", metadata={"a": [1]}, extra={"later": []})),
-    "enqueue": ("mailboxes", entry("rich", payload={"a": [1]}, extra={"later": []})),
-    "send": ("mailboxes", {"a": [1]}),
-}
-
-
-@facet.check(Guarantee.NOTHING_IS_SHARED, each=tuple(GIVEN))
-async def what_was_given_can_be_changed_afterwards(store: Store, method: str) -> None:
-    await fill(store)
-    part, value = GIVEN[method]
-    places = {"append": ("t",), "send": ("box",)}.get(method, ())
-    value = msgspec.json.decode(msgspec.json.encode(value)) if method == "send" else value
-    await getattr(getattr(store, part), method)(*places, value)
-    before = await read_everything(store, MAILBOXES)
-    assert spoil(value) > 1
-    expect(await read_everything(store, MAILBOXES), before)
 
 
 @facet.check(Guarantee.NOTHING_IS_SHARED, each=tuple(WRITES))
@@ -90,7 +70,6 @@ async def what_a_write_returns_can_be_changed(store: Store, name: str) -> None:
     async with store.batch() as step:
         WRITES[name](step, stock)
     before = await read_everything(store, MAILBOXES)
-    assert step.receipt is not None
     spoil(step.receipt)
     spoil(stock)
     expect(await read_everything(store, MAILBOXES), before)
@@ -102,9 +81,7 @@ async def what_send_returns_can_be_changed(store: Store, again: bool) -> None:
         await store.mailboxes.send("box", {"a": [1]}, dedupe_key="k")
     sent = await store.mailboxes.send("box", {"a": [1]}, dedupe_key="k")
     assert spoil(sent) > 2
-    found = await store.mailboxes.load(sent.entry_id)
-    assert found is not None
-    expect(found.payload, {"a": [1]})
+    expect((await loaded(store, sent.entry_id)).payload, {"a": [1]})
 
 
 @facet.check(Guarantee.NOTHING_IS_SHARED)
@@ -112,9 +89,8 @@ async def what_is_read_can_be_changed(store: Store) -> None:
     await store.threads.create(rich_thread())
     await store.threads.append("rich", rich_changes())
     await store.runs.upsert(run("r", "rich", metadata={"a": [1]}))
-    await store.mailboxes.enqueue(entry("e", payload={"a": [1]}))
-    await store.mailboxes.enqueue(entry("f", payload={"a": [1]}))
-    held = await claim(store, "f")
+    await enqueue(store, entry("e", payload={"a": [1]}), entry("f", payload={"a": [1]}))
+    held = await claim_by_id(store, "f")
     before = await read_everything(store, MAILBOXES)
     for read in (
         await store.threads.load("rich"),
@@ -124,16 +100,18 @@ async def what_is_read_can_be_changed(store: Store) -> None:
         await store.runs.list(),
         await store.runs.active("rich"),
         await store.mailboxes.load("e"),
+        await store.mailboxes.load_state("box"),
         await store.mailboxes.list(),
+        await store.mailboxes.stats(),
         held,
     ):
-        assert spoil(read) > 1
+        assert spoil(read) > 0
         expect(await read_everything(store, MAILBOXES), before)
 
 
 @facet.check(Guarantee.NOTHING_IS_SHARED)
-async def what_an_ended_entry_s_return_is_changed_to_stays_out(store: Store) -> None:
-    await store.mailboxes.enqueue(entry("e", payload={"a": [1]}))
+async def what_the_ending_of_an_entry_returns_can_be_changed(store: Store) -> None:
+    await enqueue(store, entry("e", payload={"a": [1]}))
     for found in (
         await store.mailboxes.cancel("e"),
         await store.mailboxes.cancel("e"),
@@ -141,18 +119,4 @@ async def what_an_ended_entry_s_return_is_changed_to_stays_out(store: Store) -> 
         await store.mailboxes.requeue("e"),
     ):
         assert spoil(found) > 1
-    kept = await store.mailboxes.load("e")
-    assert kept is not None
-    expect(kept.payload, {"a": [1]})
-
-
-@facet.check(Guarantee.NOTHING_IS_SHARED)
-async def one_value_given_twice_is_two_in_the_store(store: Store) -> None:
-    shared: dict[str, Any] = {"a": [1]}
-    await store.threads.create(Thread(id="t", state=shared))
-    await store.threads.create(Thread(id="u", state=shared))
-    head = await store.threads.load("t")
-    assert spoil(head) > 2
-    other = await store.threads.load("u")
-    assert other is not None
-    expect(other.thread.state, {"a": [1]})
+    expect((await loaded(store)).payload, {"a": [1]})

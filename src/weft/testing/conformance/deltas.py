@@ -10,7 +10,7 @@ from weft import (
     VersionConflict,
 )
 from weft.backends.base import Guarantee
-from weft.testing.builders import said, says, sets
+from weft.testing.builders import deltas_since, head_of, said, says, sets
 from weft.testing.clock import ManualClock
 from weft.testing.conformance.bench import Bench
 from weft.testing.conformance.check import Facet
@@ -34,21 +34,20 @@ CHANGES = [
 ]
 
 
-async def tell(store: Store, clock: ManualClock) -> Store:
-    """A store with a thread `t` to which `CHANGES` were appended, a second apart."""
+async def append_changes(store: Store, clock: ManualClock) -> None:
+    """Create the thread `t`, and append `CHANGES` to it, a second apart."""
     await store.threads.create(Thread(id="t"))
     for changes in CHANGES:
         clock.now += 1_000
         await store.threads.append("t", changes)
-    return store
 
 
 @facet.check(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED)
 async def deltas_say_what_was_appended_and_when(store: Store, clock: ManualClock) -> None:
-    told = await tell(store, clock)
+    await append_changes(store, clock)
     start = clock.now - 3_000
     expect(
-        await told.threads.deltas("t", 0),
+        await store.threads.deltas("t", 0),
         tuple(
             ThreadDelta(version=version, committed_at=start + 1_000 * version, changes=changes)
             for version, changes in enumerate(CHANGES, start=1)
@@ -58,34 +57,31 @@ async def deltas_say_what_was_appended_and_when(store: Store, clock: ManualClock
 
 @facet.check(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED)
 async def deltas_begin_after_the_version_asked_for(store: Store, clock: ManualClock) -> None:
-    told = await tell(store, clock)
+    await append_changes(store, clock)
     for after in range(4):
-        deltas = await told.threads.deltas("t", after)
-        assert deltas is not None
+        deltas = await deltas_since(store, after)
         expect([delta.version for delta in deltas], list(range(after + 1, 4)))
 
 
 @facet.check(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED)
 async def there_are_no_deltas_after_the_current_version(store: Store, clock: ManualClock) -> None:
-    told = await tell(store, clock)
-    expect(await told.threads.deltas("t", 3), ())
+    await append_changes(store, clock)
+    expect(await store.threads.deltas("t", 3), ())
 
 
 @facet.check(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED, each=[4, 10**9, -1])
 async def the_deltas_after_a_version_the_thread_never_had_are_not_known(
     store: Store, clock: ManualClock, version: int
 ) -> None:
-    told = await tell(store, clock)
-    expect(await told.threads.deltas("t", version), None)
+    await append_changes(store, clock)
+    expect(await store.threads.deltas("t", version), None)
 
 
 @facet.check(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED)
 async def replaying_the_deltas_leads_to_the_thread(store: Store, clock: ManualClock) -> None:
-    told = await tell(store, clock)
-    deltas = await told.threads.deltas("t", 0)
-    head = await told.threads.load("t")
-    assert deltas is not None
-    assert head is not None
+    await append_changes(store, clock)
+    deltas = await deltas_since(store, 0)
+    head = await head_of(store)
     replayed = Thread(id="t", metadata=head.thread.metadata)
     for delta in deltas:
         replayed = delta.changes.apply_to(replayed)
@@ -94,29 +90,27 @@ async def replaying_the_deltas_leads_to_the_thread(store: Store, clock: ManualCl
 
 @facet.check(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED)
 async def a_save_makes_what_came_before_it_unknown(store: Store, clock: ManualClock) -> None:
-    told = await tell(store, clock)
-    await told.threads.save(Thread(id="t"))
-    expect(await told.threads.deltas("t", 3), None)
-    expect(await told.threads.deltas("t", 0), None)
-    expect(await told.threads.deltas("t", 4), ())
-    await told.threads.append("t", says("x"))
-    deltas = await told.threads.deltas("t", 4)
-    assert deltas is not None
+    await append_changes(store, clock)
+    await store.threads.save(Thread(id="t"))
+    expect(await store.threads.deltas("t", 3), None)
+    expect(await store.threads.deltas("t", 0), None)
+    expect(await store.threads.deltas("t", 4), ())
+    await store.threads.append("t", says("x"))
+    deltas = await deltas_since(store, 4)
     expect([delta.version for delta in deltas], [5])
-    expect(await told.threads.deltas("t", 3), None)
+    expect(await store.threads.deltas("t", 3), None)
 
 
 @facet.check(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED)
 async def a_thread_created_anew_has_none_of_the_old_deltas(
     store: Store, clock: ManualClock
 ) -> None:
-    told = await tell(store, clock)
-    await told.threads.delete("t")
-    await told.threads.create(Thread(id="t"))
-    expect(await told.threads.deltas("t", 0), ())
-    await told.threads.append("t", says("new"))
-    deltas = await told.threads.deltas("t", 0)
-    assert deltas is not None
+    await append_changes(store, clock)
+    await store.threads.delete("t")
+    await store.threads.create(Thread(id="t"))
+    expect(await store.threads.deltas("t", 0), ())
+    await store.threads.append("t", says("new"))
+    deltas = await deltas_since(store, 0)
     expect([delta.changes for delta in deltas], [says("new")])
 
 
@@ -129,12 +123,11 @@ async def the_deltas_of_no_thread_are_not_found(store: Store) -> None:
 
 @facet.check(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED)
 async def each_append_of_a_batch_has_its_delta(store: Store, clock: ManualClock) -> None:
-    told = await tell(store, clock)
-    async with told.batch() as step:
+    await append_changes(store, clock)
+    async with store.batch() as step:
         step.threads.append("t", says("x"))
         step.threads.append("t", says("y"))
-    deltas = await told.threads.deltas("t", 3)
-    assert deltas is not None
+    deltas = await deltas_since(store, 3)
     expect([delta.changes for delta in deltas], [says("x"), says("y")])
 
 
@@ -146,35 +139,32 @@ async def appends_in_the_batch_that_made_the_thread_have_their_deltas(
         getattr(step.threads, first)(Thread(id="t"))
         step.threads.append("t", says("x"))
     await store.threads.append("t", says("y"))
-    deltas = await store.threads.deltas("t", 0)
-    assert deltas is not None
+    deltas = await deltas_since(store, 0)
     expect([delta.changes for delta in deltas], [says("x"), says("y")])
 
 
 @facet.check(Guarantee.ALL_OR_NOTHING)
 async def an_append_that_fails_leaves_no_delta(store: Store, clock: ManualClock) -> None:
-    told = await tell(store, clock)
+    await append_changes(store, clock)
     with refused(VersionConflict):
-        await told.threads.append("t", says("x"), expected=0)
-    expect(await told.threads.deltas("t", 3), ())
+        await store.threads.append("t", says("x"), expected=0)
+    expect(await store.threads.deltas("t", 3), ())
 
 
 @facet.check(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED)
 async def a_skipped_message_is_in_the_delta_as_it_was_given(
     store: Store, clock: ManualClock
 ) -> None:
-    told = await tell(store, clock)
+    await append_changes(store, clock)
     again = ThreadChangeSet(messages=(said("again", "m"),))
-    await told.threads.append("t", again)
-    deltas = await told.threads.deltas("t", 3)
-    assert deltas is not None
+    await store.threads.append("t", again)
+    deltas = await deltas_since(store, 3)
     expect([delta.changes for delta in deltas], [again])
 
 
 @facet.check(Guarantee.ACKNOWLEDGED_IS_KEPT, "durable")
 async def a_durable_store_knows_its_deltas_after_it_was_reopened(bench: Bench) -> None:
-    told = await tell(bench.store, bench.clock)
-    before = await told.threads.deltas("t", 0)
-    await told.close()
-    expect(await (await bench.open()).threads.deltas("t", 0), before)
-    assert before is not None
+    await append_changes(bench.store, bench.clock)
+    before = await deltas_since(bench.store, 0)
+    await bench.store.close()
+    expect(await deltas_since(await bench.open(), 0), before)

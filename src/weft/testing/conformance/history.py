@@ -5,14 +5,14 @@ one clock, which jumps forwards and backwards; claim tokens are paired as they a
 """
 
 import asyncio
-import shutil
-import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 import msgspec
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -21,16 +21,18 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from weft import Store
 from weft.backends.base import Guarantee
 from weft.backends.memory.backend import MemoryBackend
 from weft.core.commands import Batch, Hold
-from weft.store.store import Store
 from weft.testing import commands
 from weft.testing.clock import ManualClock
 from weft.testing.conformance.check import Facet
 from weft.testing.contents import all_entries, all_thread_ids, read_everything
 from weft.testing.exact import differences
 from weft.testing.outcome import outcome
+from weft.testing.patience import patient
+from weft.testing.questions import questions
 from weft.testing.subject import Subject
 
 Call = Callable[[Store, "Tokens"], Awaitable[Any]]
@@ -43,7 +45,9 @@ SHORT = settings(
     stateful_step_count=25,
     deadline=None,
     database=None,
+    phases=[Phase.generate],  # shrinking a history may take minutes
     print_blob=False,
+    report_multiple_bugs=False,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 """How far the suite looks: for seconds, where a soak does for hours."""
@@ -93,38 +97,38 @@ class Tokens:
 
 
 class History(RuleBasedStateMachine):
-    """The rules; `make_machine` fills in the subject."""
+    """The rules; `make_machine` fills in the subject and where its stores are made."""
 
     subject: Subject
     handles: int
+    place: Path
 
     def __init__(self) -> None:
         super().__init__()
         self.sound = True
-        self.folder = Path(tempfile.mkdtemp(prefix="weft-history-"))
         self.clock = ManualClock()
         self.tokens = Tokens()
         self.claims: list[tuple[str, str]] = []
-        self.runner = asyncio.Runner()
-        self.model = self.run(Store(MemoryBackend(self.clock)).open())
-        self.subjects = [self.opened() for _ in range(self.handles)]
+        self.subjects: list[Store] = []
+        self.ends = ExitStack()
 
     def teardown(self) -> None:
-        try:
-            if self.sound:
+        with self.ends:
+            if self.sound and self.subjects:
                 self.restart()
-        finally:
-            for subject in self.subjects:
-                self.run(subject.close())
-            self.run(self.model.close())
-            self.runner.close()
-            shutil.rmtree(self.folder)
 
     # --- the steps -----------------------------------------------------------------------------
 
     @initialize(data=st.data())
     def begin(self, data: st.DataObject) -> None:
         """Most histories begin with threads, and with work in several mailboxes."""
+        self.folder = Path(self.ends.enter_context(TemporaryDirectory(dir=self.place)))
+        self.runner = self.ends.enter_context(asyncio.Runner())
+        self.model = self.run(Store(MemoryBackend(self.clock)).open())
+        self.ends.callback(lambda: self.run(self.model.close()))
+        for index in range(self.handles):
+            self.subjects.append(self.opened())
+            self.ends.callback(self.close, index)
         batch = data.draw(commands.beginnings())
         self.step(data, lambda store, _: store.commit(batch))
 
@@ -171,6 +175,14 @@ class History(RuleBasedStateMachine):
         batch = data.draw(self.work_batches())
         self.step(data, lambda store, tokens: store.commit(tokens.for_subject(batch)))
 
+    @rule(data=st.data())
+    def ask(self, data: st.DataObject) -> None:
+        """A listing or a page of some of what there is."""
+        question = data.draw(questions(self.clock.now))
+        reader = self.subjects[data.draw(st.integers(0, self.handles - 1), label="reader")]
+        expected = self.run(outcome(question.ask(self.model)))
+        self.check(self.run(outcome(question.ask(reader))), expected)
+
     @rule(milliseconds=st.sampled_from([1, 10, 1_000, 30_000, 10**9, -1, -1_000, -60_000]))
     def move_clock(self, milliseconds: int) -> None:
         self.clock.now += milliseconds
@@ -180,7 +192,7 @@ class History(RuleBasedStateMachine):
         """One handle is closed and opened anew, while the others stay."""
         if self.is_lasting():
             index = data.draw(st.integers(0, self.handles - 1))
-            self.run(self.subjects[index].close())
+            self.close(index)
             self.subjects[index] = self.opened()
             self.compare(self.subjects[index])
 
@@ -188,8 +200,8 @@ class History(RuleBasedStateMachine):
     def restart(self) -> None:
         """All handles are closed, and then opened."""
         if self.is_lasting():
-            for subject in self.subjects:
-                self.run(subject.close())
+            for index in range(self.handles):
+                self.close(index)
             self.subjects = [self.opened() for _ in range(self.handles)]
         self.compare(*self.subjects)
 
@@ -224,11 +236,11 @@ class History(RuleBasedStateMachine):
     def opened(self) -> Store:
         return self.run(Store(self.subject.make(self.folder, self.clock)).open())
 
-    def run(self, call: Awaitable[T]) -> T:
-        async def wait() -> T:
-            return await call
+    def close(self, index: int) -> None:
+        self.run(self.subjects[index].close())
 
-        return self.runner.run(wait())
+    def run(self, call: Coroutine[Any, Any, T]) -> T:
+        return self.runner.run(patient(call))
 
     def step(self, data: st.DataObject, call: Call) -> None:
         """Make a call on the model and on one of the handles; compare what comes out and is."""
@@ -252,24 +264,24 @@ class History(RuleBasedStateMachine):
         assert not listed, f"it is not as the model has it: {'; '.join(listed[:5])}"
 
 
-def make_machine(subject: Subject, handles: int) -> type[History]:
+def make_machine(subject: Subject, place: Path, handles: int) -> type[History]:
     """A state machine that holds `handles` handles on one store of `subject` against the model."""
-    return type("History", (History,), {"subject": subject, "handles": handles})
+    return type("History", (History,), {"subject": subject, "place": place, "handles": handles})
 
 
-def compare_histories(subject: Subject, handles: int, effort: settings) -> None:
-    """Fail, with the shortest history found, if one is not the model's."""
-    run_state_machine_as_test(make_machine(subject, handles), settings=effort)
+def compare_histories(subject: Subject, place: Path, handles: int, effort: settings) -> None:
+    """Fail with a history, as steps to be repeated, if there is one that is not the model's."""
+    run_state_machine_as_test(make_machine(subject, place, handles), settings=effort)
 
 
 @facet.check(Guarantee.ONE_ORDER)
-def a_random_history_is_the_model_s(subject: Subject) -> None:
-    compare_histories(subject, 1, SHORT)
+def a_random_history_is_the_model_s(subject: Subject, place: Path) -> None:
+    compare_histories(subject, place, 1, SHORT)
 
 
 @facet.check(Guarantee.ONE_ORDER, "shared")
-def a_random_history_through_three_handles_is_the_model_s(subject: Subject) -> None:
-    compare_histories(subject, 3, SHORT)
+def a_random_history_through_three_handles_is_the_model_s(subject: Subject, place: Path) -> None:
+    compare_histories(subject, place, 3, SHORT)
 
 
 async def read_world(model: Store, now: int, claims: list[tuple[str, str]]) -> commands.World:

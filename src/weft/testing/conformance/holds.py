@@ -4,67 +4,73 @@ from collections.abc import Awaitable, Callable
 
 from weft import ClaimConflict, Store, Thread
 from weft.backends.base import Guarantee
-from weft.testing.builders import claim_one, entry, says, status, texts
+from weft.testing.builders import (
+    claim_by_id,
+    claim_one,
+    entry,
+    loaded,
+    results_of,
+    says,
+    status,
+    texts,
+)
 from weft.testing.clock import ManualClock
 from weft.testing.conformance.bench import Bench
 from weft.testing.conformance.check import Facet
-from weft.testing.contents import read_everything
+from weft.testing.contents import read_everything, without_uuids
 from weft.testing.expect import expect, refused
-from weft.testing.stock import MAILBOXES, WRITES, claim, fill
+from weft.testing.stock import MAILBOXES, WRITES, fill
 
 facet = Facet("commit")
 
 
-async def take(store: Store, clock: ManualClock) -> None:
+Lose = Callable[[Store, ManualClock], Awaitable[None]]
+
+
+async def _take(store: Store, clock: ManualClock) -> None:
     clock.now += 30_000
-    await claim(store, "mine")
+    await claim_by_id(store, "mine")
 
 
-async def run_out(store: Store, clock: ManualClock) -> None:
+async def _run_out(store: Store, clock: ManualClock) -> None:
     clock.now += 30_000
 
 
-async def end(store: Store, clock: ManualClock) -> None:
-    found = await store.mailboxes.load("mine")
-    assert found is not None
-    await store.mailboxes.ack(found)
+async def _settle(store: Store, clock: ManualClock) -> None:
+    await store.mailboxes.ack(await loaded(store, "mine"))
 
 
-async def release(store: Store, clock: ManualClock) -> None:
-    found = await store.mailboxes.load("mine")
-    assert found is not None
-    await store.mailboxes.release(found)
+async def _release(store: Store, clock: ManualClock) -> None:
+    await store.mailboxes.release(await loaded(store, "mine"))
 
 
-async def cancel(store: Store, clock: ManualClock) -> None:
+async def _cancel(store: Store, clock: ManualClock) -> None:
     await store.mailboxes.cancel("mine")
 
 
-async def interrupt(store: Store, clock: ManualClock) -> None:
+async def _interrupt(store: Store, clock: ManualClock) -> None:
     await store.mailboxes.interrupt("mine")
 
 
-async def remove(store: Store, clock: ManualClock) -> None:
+async def _purge(store: Store, clock: ManualClock) -> None:
     await store.mailboxes.cancel("mine", now=5)
     await store.mailboxes.purge(100)
 
 
-LOSSES: dict[str, Callable[[Store, ManualClock], Awaitable[None]]] = {
-    "taken by another": take,
-    "its lease ran out": run_out,
-    "settled": end,
-    "released": release,
-    "cancelled": cancel,
-    "interrupted": interrupt,
-    "gone": remove,
+LOSSES: dict[str, Lose] = {
+    "taken by another": _take,
+    "its lease ran out": _run_out,
+    "settled": _settle,
+    "released": _release,
+    "cancelled": _cancel,
+    "interrupted": _interrupt,
+    "gone": _purge,
 }
 
 
 @facet.check(Guarantee.FENCE, each=LOSSES)
 async def who_lost_the_claim_can_write_nothing_anywhere(
-    store: Store,
-    clock: ManualClock,
-    lose: Callable[[Store, ManualClock], Awaitable[None]],
+    store: Store, clock: ManualClock, lose: Lose
 ) -> None:
     stock = await fill(store)
     await lose(store, clock)
@@ -83,16 +89,20 @@ async def who_lost_the_claim_can_write_nothing_anywhere(
 
 
 @facet.check(Guarantee.FENCE, each=tuple(WRITES))
-async def who_holds_the_claim_can_write_anything(store: Store, name: str) -> None:
-    stock = await fill(store)
-    before = await read_everything(store, MAILBOXES)
-    async with store.batch() as step:
+async def who_holds_the_claim_can_write_anything(bench: Bench, name: str) -> None:
+    fenced, free = bench.store, await bench.open(place=bench.elsewhere())
+    stock, other_stock = await fill(fenced), await fill(free)
+    before = await read_everything(fenced, MAILBOXES)
+    async with fenced.batch() as step:
         step.mailboxes.hold(stock.mine)
         WRITES[name](step, stock)
-    assert step.receipt is not None
-    expect(step.receipt.results[0], None)
-    assert await read_everything(store, MAILBOXES) != before
-    expect(await store.mailboxes.load("mine"), stock.mine)
+    async with free.batch() as unfenced:
+        WRITES[name](unfenced, other_stock)
+    expect(results_of(step)[0], None)
+    found, expected = [await read_everything(each, MAILBOXES) for each in (fenced, free)]
+    expect(without_uuids(found), without_uuids(expected))
+    assert found != before, "nothing was written"
+    expect(await fenced.mailboxes.load("mine"), stock.mine)
 
 
 @facet.check(Guarantee.FENCE)
@@ -135,7 +145,7 @@ async def an_extended_claim_is_held_on(store: Store, clock: ManualClock) -> None
     clock.now += 999
     async with store.batch() as step:
         step.mailboxes.hold(stock.mine)
-    assert step.receipt is not None
+    expect(results_of(step), (None,))
 
 
 @facet.check(Guarantee.FENCE)
@@ -147,7 +157,7 @@ async def a_hold_goes_by_its_own_now(store: Store, clock: ManualClock) -> None:
     clock.now += 40_000
     async with store.batch() as step:
         step.mailboxes.hold(stock.mine, now=clock.now - 40_000)
-    assert step.receipt is not None
+    expect(results_of(step), (None,))
 
 
 @facet.check(Guarantee.FENCE)

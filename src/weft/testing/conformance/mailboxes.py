@@ -1,14 +1,22 @@
 """Mailboxes: work is ended, requeued, purged, listed and counted."""
 
-from typing import Any
+from typing import Any, get_args
 
-from weft import (
-    MailboxState,
-    MailboxStats,
-    Store,
-)
+from weft import MailboxState, MailboxStats, Store
 from weft.backends.base import Guarantee
-from weft.testing.builders import TERMINAL, claim_one, end, entry, generation, loaded, status
+from weft.core.mailboxes import EntryStatus
+from weft.testing.builders import (
+    TERMINAL,
+    claim_by_id,
+    claim_ids,
+    claim_one,
+    end,
+    enqueue,
+    entry,
+    generation,
+    loaded,
+    status,
+)
 from weft.testing.clock import ManualClock
 from weft.testing.conformance.check import Facet
 from weft.testing.contents import read_everything
@@ -103,26 +111,44 @@ async def there_is_nothing_to_end_where_there_is_no_entry(store: Store) -> None:
 
 
 @facet.check(Guarantee.ENTRIES_MOVE_BY_RULE)
-async def cancel_pending_cancels_what_has_not_ended_in_the_mailbox(store: Store) -> None:
-    for key in ("c", "a", "b", "kept", "done"):
-        await store.mailboxes.enqueue(entry(key))
-    await store.mailboxes.enqueue(entry("elsewhere", "other"))
+async def cancel_pending_cancels_what_has_not_ended_in_the_mailbox(
+    store: Store, clock: ManualClock
+) -> None:
+    await enqueue(store, *(entry(key) for key in ("c", "a", "b", "kept", "done")))
+    await enqueue(store, entry("later", available_at=2**60), entry("elsewhere", "other"))
     await store.mailboxes.supersede("done", "newer")
-    held = await store.mailboxes.claim_entry("b", consumer="w")
-    assert held is not None
+    await claim_by_id(store, "b")
+    clock.now += 5
     cancelled = await store.mailboxes.cancel_pending("box", exclude="kept")
-    expect(
-        [(each.entry_id, each.status) for each in cancelled],
-        [
-            ("a", "cancelled"),
-            ("b", "cancelled"),
-            ("c", "cancelled"),
-        ],
-    )
+    expect([each.entry_id for each in cancelled], ["a", "b", "c", "later"])
+    for each in cancelled:
+        expect(each, await store.mailboxes.load(each.entry_id))
+        expect((each.status, each.last_error), ("cancelled", "cancelled"))
+        expect((each.claim_token, each.claimed_by, each.lease_until), (None, None, None))
+        expect(each.updated_at, clock.now)
     expect(await status(store, "kept"), "queued")
     expect(await status(store, "done"), "superseded")
     expect(await status(store, "elsewhere"), "queued")
     expect(await generation(store), 0)
+
+
+@facet.check(Guarantee.ENTRIES_MOVE_BY_RULE, each=["none", "elsewhere"])
+async def cancel_pending_cancels_all_where_it_excludes_what_is_not_there(
+    store: Store, exclude: str
+) -> None:
+    await enqueue(store, entry("a"), entry("b"), entry("elsewhere", "other"))
+    cancelled = await store.mailboxes.cancel_pending("box", exclude=exclude)
+    expect([each.entry_id for each in cancelled], ["a", "b"])
+    expect(await status(store, "elsewhere"), "queued")
+
+
+@facet.check(Guarantee.ENTRIES_MOVE_BY_RULE)
+async def cancel_pending_leaves_the_claimed_entry_that_it_excludes(store: Store) -> None:
+    await enqueue(store, entry("held"), entry("next"))
+    held = await claim_by_id(store, "held")
+    cancelled = await store.mailboxes.cancel_pending("box", exclude="held")
+    expect([each.entry_id for each in cancelled], ["next"])
+    expect(await loaded(store, "held"), held)
 
 
 # --- interrupt ----------------------------------------------------------------------------------
@@ -132,18 +158,17 @@ async def cancel_pending_cancels_what_has_not_ended_in_the_mailbox(store: Store)
 async def interrupt_raises_the_generation_and_supersedes_what_is_older(
     store: Store, clock: ManualClock
 ) -> None:
-    for key in ("b", "a", "held", "done"):
-        await store.mailboxes.enqueue(entry(key))
-    await store.mailboxes.enqueue(entry("elsewhere", "other"))
+    await enqueue(store, *(entry(key) for key in ("b", "a", "held", "done")))
+    await enqueue(store, entry("later", available_at=2**60), entry("elsewhere", "other"))
     await store.mailboxes.cancel("done")
-    await store.mailboxes.claim_entry("held", consumer="w")
+    await claim_by_id(store, "held")
     clock.now += 5
     done = await store.mailboxes.interrupt("box")
     expect(
         done.mailbox_state,
         MailboxState(mailbox_id="box", current_generation=1, updated_at=clock.now),
     )
-    expect([each.entry_id for each in done.superseded_entries], ["a", "b", "held"])
+    expect([each.entry_id for each in done.superseded_entries], ["a", "b", "held", "later"])
     for each in done.superseded_entries:
         expect(each, await store.mailboxes.load(each.entry_id))
         expect((each.status, each.last_error), ("superseded", "superseded by interrupt"))
@@ -151,6 +176,7 @@ async def interrupt_raises_the_generation_and_supersedes_what_is_older(
         expect(each.updated_at, clock.now)
     expect(await status(store, "done"), "cancelled")
     expect(await status(store, "elsewhere"), "queued")
+    expect(await generation(store, "other"), 0)
 
 
 @facet.check(Guarantee.ENTRIES_MOVE_BY_RULE)
@@ -170,6 +196,20 @@ async def what_is_sent_after_an_interrupt_is_worked(store: Store) -> None:
     expect((await claim_one(store)).payload, "new")
 
 
+@facet.check(Guarantee.ENTRIES_MOVE_BY_RULE, each=["interrupt", "cancel_pending"])
+async def what_ends_a_mailbox_s_work_ends_what_its_own_batch_has_put_there(
+    store: Store, how: str
+) -> None:
+    await enqueue(store, entry("before"))
+    async with store.batch() as step:
+        step.mailboxes.enqueue(entry("within"))
+        getattr(step.mailboxes, how)("box")
+        step.mailboxes.send("box", "after")
+    expect((await status(store, "before")), await status(store, "within"))
+    expect((await store.mailboxes.stats("box")).queued, 1)
+    expect((await claim_one(store)).payload, "after")
+
+
 # --- requeue ------------------------------------------------------------------------------------
 
 
@@ -180,13 +220,34 @@ async def a_requeued_dead_letter_is_as_if_just_sent(store: Store, clock: ManualC
     await store.mailboxes.interrupt("box")
     clock.now += 1_000
     back = await store.mailboxes.requeue(sent.entry_id)
-    assert back is not None
-    expect(back, await store.mailboxes.load(sent.entry_id))
-    expect((back.status, back.attempt_count, back.available_at), ("queued", 0, clock.now))
-    expect((back.generation, back.updated_at), (1, clock.now))
-    expect((back.payload, back.priority, back.dedupe_key), ("x", 3, "k"))
-    expect(back.created_at, sent.created_at)
+    expect(
+        back,
+        entry(
+            sent.entry_id,
+            payload="x",
+            priority=3,
+            dedupe_key="k",
+            generation=1,
+            last_error="no",
+            available_at=clock.now,
+            created_at=sent.created_at,
+            updated_at=clock.now,
+        ),
+    )
+    expect(await loaded(store, sent.entry_id), back)
+    expect((await store.mailboxes.send("box", "y", dedupe_key="k")).entry_id, sent.entry_id)
     expect((await claim_one(store)).entry_id, sent.entry_id)
+
+
+@facet.check(Guarantee.ENTRIES_MOVE_BY_RULE)
+async def a_requeued_dead_letter_waits_behind_who_is_held(store: Store) -> None:
+    await enqueue(store, entry("e", priority=9), entry("next"))
+    await store.mailboxes.dead_letter(await claim_one(store))
+    held = await claim_one(store)
+    await store.mailboxes.requeue("e")
+    expect(await claim_ids(store), [])
+    await store.mailboxes.ack(held)
+    expect(await claim_ids(store), ["e"])
 
 
 @facet.check(
@@ -223,9 +284,8 @@ async def purge_removes_what_ended_before_a_time(store: Store, clock: ManualCloc
 
 @facet.check(Guarantee.ENTRIES_MOVE_BY_RULE)
 async def purge_leaves_what_has_not_ended(store: Store, clock: ManualClock) -> None:
-    await store.mailboxes.enqueue(entry("queued"))
-    await store.mailboxes.enqueue(entry("claimed", "other"))
-    await store.mailboxes.claim_entry("claimed", consumer="w")
+    await enqueue(store, entry("queued"), entry("claimed", "other"))
+    await claim_by_id(store, "claimed")
     expect(await store.mailboxes.purge(clock.now + 10**9), 0)
     expect((await store.mailboxes.list()).total, 2)
 
@@ -272,8 +332,7 @@ LISTINGS: dict[str, tuple[dict[str, Any], str]] = {
 
 @facet.check(Guarantee.LISTINGS_ARE_COMPLETE, each=LISTINGS)
 async def entries_are_listed(store: Store, query: dict[str, Any], expected: str) -> None:
-    for each in ENTRIES:
-        await store.mailboxes.enqueue(each)
+    await enqueue(store, *ENTRIES)
     await store.mailboxes.cancel("a")
     page = await store.mailboxes.list(**query)
     expect([each.entry_id for each in page.items], list(expected))
@@ -295,11 +354,57 @@ PAGES = [
 async def a_page_of_entries_says_how_many_there_are_and_whether_more_follow(
     store: Store, offset: int, limit: int, items: str, has_more: bool
 ) -> None:
-    for each in ENTRIES:
-        await store.mailboxes.enqueue(each)
+    await enqueue(store, *ENTRIES)
     page = await store.mailboxes.list(offset=offset, limit=limit)
     found = "".join(each.entry_id for each in page.items)
     expect((found, page.total, page.has_more), (items, 4, has_more))
+
+
+@facet.check(Guarantee.LISTINGS_ARE_COMPLETE)
+async def a_page_of_some_entries_counts_those(store: Store) -> None:
+    await enqueue(store, *ENTRIES)
+    for offset, expected, has_more in ((0, ["c", "a"], True), (2, ["b"], False)):
+        page = await store.mailboxes.list(mailbox_id="box", limit=2, offset=offset)
+        expect([each.entry_id for each in page.items], expected)
+        expect((page.total, page.has_more), (3, has_more))
+
+
+@facet.check(Guarantee.LISTINGS_ARE_COMPLETE)
+async def entries_as_old_are_listed_in_the_order_of_their_ids(store: Store) -> None:
+    await enqueue(store, *(entry(key) for key in ("b", "🧵", "a", "B", "\ufb00")))
+    page = await store.mailboxes.list()
+    expect([each.entry_id for each in page.items], ["B", "a", "b", "\ufb00", "🧵"])
+
+
+@facet.check(Guarantee.LISTINGS_ARE_COMPLETE)
+async def a_page_of_entries_has_200_at_most(store: Store) -> None:
+    async with store.batch() as step:
+        for number in range(201):
+            step.mailboxes.enqueue(entry(f"e{number:03}"))
+    page = await store.mailboxes.list(limit=500)
+    expect((len(page.items), page.total, page.has_more), (200, 201, True))
+
+
+@facet.check(Guarantee.LISTINGS_ARE_COMPLETE)
+async def a_listing_follows_an_entry_through_its_statuses(store: Store) -> None:
+    async def expect_listed(expected: EntryStatus) -> None:
+        for each in get_args(EntryStatus):
+            expect((await store.mailboxes.list(status=each)).total, int(each == expected))
+        counts: dict[str, Any] = {expected: 1}
+        expect(await store.mailboxes.stats("box"), MailboxStats(**counts))
+
+    await enqueue(store, entry("e"))
+    await expect_listed("queued")
+    claimed = await claim_one(store)
+    await expect_listed("claimed")
+    await store.mailboxes.nack(claimed)
+    await expect_listed("queued")
+    await store.mailboxes.dead_letter(await claim_one(store))
+    await expect_listed("dead_letter")
+    await store.mailboxes.requeue("e")
+    await expect_listed("queued")
+    await store.mailboxes.ack(await claim_one(store))
+    await expect_listed("accepted")
 
 
 @facet.check(Guarantee.LISTINGS_ARE_COMPLETE)
@@ -309,8 +414,7 @@ async def stats_count_each_status_in_one_mailbox_or_in_all(store: Store) -> None
         await store.mailboxes.enqueue(entry(f"e{number}", f"box {number % 2}"))
         if how in TERMINAL:
             await end(store, f"e{number}", how)
-    held = await store.mailboxes.claim_entry("e2", consumer="w")
-    assert held is not None
+    await claim_by_id(store, "e2")
     everywhere = MailboxStats(
         queued=2, claimed=1, accepted=1, superseded=1, cancelled=1, dead_letter=1
     )

@@ -3,7 +3,7 @@
 from itertools import product
 from typing import Any
 
-from weft import MessageMetadata, NotFound, Store, Thread
+from weft import MessageMetadata, NotFound, Store, Thread, ThreadChangeSet
 from weft.backends.base import Guarantee
 from weft.testing.builders import said, says
 from weft.testing.conformance.check import Facet
@@ -59,6 +59,13 @@ PAGES: dict[str, tuple[dict[str, Any], list[int], bool]] = {
     "of one run": ({"run_id": "r"}, [2, 5], False),
     "of one run, internal too": ({"run_id": "r", "visibility": None}, [2, 4, 5], False),
     "of a run that said nothing": ({"run_id": "x"}, [], False),
+    "as many internal ones as there are": ({"visibility": "internal", "limit": 2}, [1, 4], False),
+    "fewer internal ones": ({"visibility": "internal", "limit": 1}, [1], True),
+    "as many of a run as there are": ({"run_id": "r", "limit": 2}, [2, 5], False),
+    "fewer of a run": ({"run_id": "r", "limit": 1}, [2], True),
+    "the newest of a run": ({"run_id": "r", "limit": 1, "order": "desc"}, [5], True),
+    "newest first, before a cursor": ({"before": 3, "limit": 1, "order": "desc"}, [2], True),
+    "newest first, after a cursor": ({"after": 2, "limit": 2, "order": "desc"}, [5, 3], False),
     "limit 0 is 1": ({"limit": 0}, [0], True),
     "a negative limit is 1": ({"limit": -7}, [0], True),
 }
@@ -108,6 +115,17 @@ async def messages_that_arrive_meanwhile_are_on_the_next_page(store: Store) -> N
 
 
 @facet.check(Guarantee.LISTINGS_ARE_COMPLETE)
+async def a_message_that_was_skipped_takes_no_position(store: Store) -> None:
+    await store.threads.create(Thread(id="t", messages=(said("0", "a"),)))
+    changes = ThreadChangeSet(messages=(said("again", "a"), said("1", "b"), said("2")))
+    await store.threads.append("t", changes)
+    page = await store.threads.messages("t")
+    found = [(item.cursor, item.message.content) for item in page.messages]
+    expect(found, [(0, "0"), (1, "1"), (2, "2")])
+    expect(await store.threads.message_count("t"), 3)
+
+
+@facet.check(Guarantee.LISTINGS_ARE_COMPLETE)
 async def the_messages_of_an_empty_thread_are_an_empty_page(store: Store) -> None:
     await store.threads.create(Thread(id="t"))
     expect(await read(store), ([], False))
@@ -123,7 +141,7 @@ async def messages_of_every_visibility_are_counted(store: Store) -> None:
 
 @facet.check(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED)
 async def messages_of_no_thread_are_not_found(store: Store) -> None:
-    for call in (store.threads.messages("t"), store.threads.message_count("t")):
+    for call in (store.threads.messages, store.threads.message_count):
         with refused(NotFound) as caught:
-            await call
+            await call("t")
         expect((caught.value.kind, caught.value.key), ("thread", "t"))

@@ -60,6 +60,17 @@ async def a_restored_mailbox_is_at_its_generation(store: Store) -> None:
     expect((await store.mailboxes.send("box", None)).generation, 4)
 
 
+@facet.check(Guarantee.VALUES_ARE_KEPT)
+async def unknown_fields_of_a_mailbox_s_state_stay(store: Store) -> None:
+    state = MailboxState(mailbox_id="box", extra={"later": [1.0]})
+    await store.commit((RestoreMailbox(mailbox=state),))
+    await store.mailboxes.send("box", None)
+    await store.mailboxes.ensure("box")
+    interrupted = await store.mailboxes.interrupt("box")
+    expect(interrupted.mailbox_state.extra, state.extra)
+    expect(await store.mailboxes.load_state("box"), interrupted.mailbox_state)
+
+
 @facet.check(Guarantee.LISTINGS_ARE_COMPLETE)
 async def mailboxes_are_listed_in_the_order_of_their_ids(store: Store) -> None:
     for mailbox_id in ("b", "é", "a", "B"):

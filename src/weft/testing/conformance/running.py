@@ -8,10 +8,11 @@ from typing import Any
 from weft.core.clock import system_clock
 from weft.testing.conformance.bench import Bench
 from weft.testing.conformance.check import GIVEN, Check, Need
+from weft.testing.patience import patient
 from weft.testing.subject import Subject
 
 DEADLINE_SECONDS = 120
-"""How long a check that is awaited may take."""
+"""How long a check that is awaited may take as a whole."""
 
 
 def offers(subject: Subject, place: Path) -> frozenset[Need]:
@@ -44,8 +45,9 @@ def run(check: Check, subject: Subject, place: Path) -> None:
 
 
 async def _run(check: Check, subject: Subject, place: Path) -> None:
-    async with asyncio.timeout(DEADLINE_SECONDS), Bench(subject, place) as bench:
-        await _call(check, {"bench": bench, "store": bench.store, "clock": bench.clock})
+    async with Bench(subject, place) as bench:
+        given: dict[str, object] = {"bench": bench, "store": bench.store, "clock": bench.clock}
+        await patient(_call(check, given), DEADLINE_SECONDS)
 
 
 def _call(check: Check, given: dict[str, object]) -> Any:

@@ -4,9 +4,11 @@ from collections.abc import Awaitable, Callable
 from itertools import product
 from typing import Any
 
+from msgspec.structs import replace
+
 from weft import ClaimConflict, NotFound, Store
 from weft.backends.base import Guarantee
-from weft.testing.builders import claim_ids, claim_one, enqueue, entry, status
+from weft.testing.builders import claim_ids, claim_one, enqueue, entry, loaded, status
 from weft.testing.clock import ManualClock
 from weft.testing.conformance.check import Facet
 from weft.testing.contents import read_everything
@@ -64,8 +66,7 @@ async def a_nacked_entry_is_queued_until_its_retry_with_the_error(
 async def a_nack_without_a_time_is_retried_at_once(store: Store, clock: ManualClock) -> None:
     await enqueue(store, entry("e"))
     await store.mailboxes.nack(await claim_one(store), error="boom")
-    found = await store.mailboxes.load("e")
-    assert found is not None
+    found = await loaded(store)
     expect(found.available_at, clock.now)
     expect(await claim_ids(store), ["e"])
 
@@ -80,17 +81,23 @@ async def a_dead_letter_keeps_its_error(store: Store, clock: ManualClock) -> Non
     )
 
 
-@facet.check(Guarantee.ENTRIES_MOVE_BY_RULE)
+@facet.check(Guarantee.ENTRIES_MOVE_BY_RULE, each=[0, 3])
 async def a_release_gives_the_attempt_back_and_leaves_the_rest(
-    store: Store, clock: ManualClock
+    store: Store, clock: ManualClock, attempts: int
 ) -> None:
-    await enqueue(store, entry("e", attempt_count=3, last_error="before", available_at=5))
+    await enqueue(store, entry("e", attempt_count=attempts, last_error="before", available_at=5))
     claimed = await claim_one(store)
     clock.now += 5
     await store.mailboxes.release(claimed)
     expect(
         await store.mailboxes.load("e"),
-        entry("e", attempt_count=3, last_error="before", available_at=5, updated_at=clock.now),
+        entry(
+            "e",
+            attempt_count=attempts,
+            last_error="before",
+            available_at=5,
+            updated_at=clock.now,
+        ),
     )
 
 
@@ -159,8 +166,7 @@ async def an_extended_lease_runs_from_now_on(store: Store, clock: ManualClock) -
     claimed = await claim_one(store, lease_ms=100)
     clock.now += 60
     expect(await store.mailboxes.extend_lease(claimed, extension_ms=100), True)
-    found = await store.mailboxes.load("e")
-    assert found is not None
+    found = await loaded(store)
     expect((found.lease_until, found.updated_at), (clock.now + 100, clock.now))
     expect((found.claim_token, found.attempt_count), (claimed.claim_token, 1))
     clock.now += 99
@@ -175,6 +181,16 @@ async def a_lease_can_be_made_shorter(store: Store, clock: ManualClock) -> None:
     claimed = await claim_one(store, lease_ms=10_000)
     expect(await store.mailboxes.extend_lease(claimed, extension_ms=0), True)
     expect(await claim_ids(store), ["e"])
+
+
+@facet.check(Guarantee.ENTRIES_MOVE_BY_RULE)
+async def extending_a_lease_leaves_the_rest(store: Store, clock: ManualClock) -> None:
+    await enqueue(store, entry("e", priority=3, payload=[1], last_error="before", created_at=5))
+    claimed = await claim_one(store)
+    clock.now += 5
+    await store.mailboxes.extend_lease(claimed, extension_ms=100)
+    expected = replace(claimed, lease_until=clock.now + 100, updated_at=clock.now)
+    expect(await loaded(store), expected)
 
 
 @facet.check(Guarantee.ENTRIES_MOVE_BY_RULE)

@@ -1,11 +1,13 @@
 """Migrations: numbered texts that bring a database from one schema to the next."""
 
 import hashlib
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 
 import msgspec
 
+from weft.core.codec import Model
 from weft.errors import CorruptRecord, SchemaTooNew
 
 
@@ -17,6 +19,11 @@ class Migration(msgspec.Struct, frozen=True):
     text: str
 
     @property
+    def label(self) -> str:
+        """The name of its file, without the ending."""
+        return f"{self.number:04}_{self.name}"
+
+    @property
     def checksum(self) -> str:
         """Tells whether a text is the one that was applied."""
         return hashlib.sha256(self.text.encode()).hexdigest()
@@ -25,6 +32,21 @@ class Migration(msgspec.Struct, frozen=True):
         """Its statements; none of them has a semicolon inside."""
         lines = (line for line in self.text.splitlines() if not line.startswith("--"))
         return [each.strip() for each in "\n".join(lines).split(";") if each.strip()]
+
+
+class Applied(msgspec.Struct, frozen=True):
+    """What a database remembers of a migration: its text's checksum, and when it was applied."""
+
+    checksum: str
+    applied_at: int
+
+
+class MigrationState(Model, frozen=True, kw_only=True):
+    """A migration, and when a database had it applied (unix milliseconds); None: not yet."""
+
+    number: int
+    name: str
+    applied_at: int | None
 
 
 @cache
@@ -42,18 +64,33 @@ def all_migrations(dialect: str) -> tuple[Migration, ...]:
 
 
 def find_missing(
-    known: tuple[Migration, ...], applied: dict[int, str], where: str
+    known: tuple[Migration, ...], applied: Mapping[int, Applied], where: str
 ) -> tuple[Migration, ...]:
-    """The migrations that a database lacks, which has had those with these checksums `applied`.
+    """The migrations that a database lacks, which has had those `applied`.
 
     Raises:
         SchemaTooNew: it has one that this Weft does not know.
-        CorruptRecord: one was another text when it was applied.
+        CorruptRecord: one was another text when it was applied, or one was left out.
     """
     newest = known[-1].number
     if applied and max(applied) > newest:
         raise SchemaTooNew(where, max(applied), newest)
     for migration in known:
-        if applied.get(migration.number, migration.checksum) != migration.checksum:
-            raise CorruptRecord(where, f"its migration {migration.number} is not the one we know")
+        if migration.number in applied:
+            if applied[migration.number].checksum != migration.checksum:
+                reason = f"its migration {migration.label} was another text than the one we know"
+                raise CorruptRecord(where, reason)
+        elif applied and max(applied) > migration.number:
+            raise CorruptRecord(where, f"its migration {migration.label} was left out")
     return tuple(migration for migration in known if migration.number not in applied)
+
+
+def states_of(
+    known: tuple[Migration, ...], applied: Mapping[int, Applied]
+) -> tuple[MigrationState, ...]:
+    """All migrations, and when each was applied."""
+    times = {number: each.applied_at for number, each in applied.items()}
+    return tuple(
+        MigrationState(number=each.number, name=each.name, applied_at=times.get(each.number))
+        for each in known
+    )

@@ -1,0 +1,127 @@
+"""What the checks stand on: it leaves nothing behind when a check fails, and says what hangs."""
+
+import asyncio
+import multiprocessing
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import settings
+
+from weft import Store
+from weft.backends.memory.backend import MemoryBackend
+from weft.core.clock import Clock
+from weft.core.commands import Hold, Timed
+from weft.testing import Subject
+from weft.testing.actor import Actor, Dead
+from weft.testing.certification import attempt
+from weft.testing.conformance import SUITE, running, times
+from weft.testing.conformance.history import SHORT, compare_histories
+from weft.testing.own import FILES, MEMORY
+from weft.testing.patience import patient
+from weft.testing.writers import Writers
+
+
+class Shut(MemoryBackend):
+    """Cannot be opened."""
+
+    async def open(self) -> None:
+        raise OSError("it is shut")
+
+
+class Hanging(MemoryBackend):
+    """Never answers."""
+
+    async def load_thread(self, thread_id: str) -> Any:
+        await asyncio.sleep(3_600)
+
+
+def make_shut(place: Path, clock: Clock) -> Shut:
+    (place / "left").touch()
+    return Shut(clock)
+
+
+async def end_process(store: Store) -> None:
+    os._exit(7)
+
+
+async def say_hello(store: Store) -> str:
+    return "hello"
+
+
+async def answer() -> int:
+    return 5
+
+
+async def time_out() -> None:
+    raise TimeoutError("of its own")
+
+
+def test_an_actor_that_cannot_open_the_store_is_told_and_not_left_behind(tmp_path: Path) -> None:
+    before = multiprocessing.active_children()
+    with (
+        pytest.raises(AssertionError, match=r"could not open the store: OSError.*it is shut"),
+        Actor(Subject(make=make_shut), tmp_path),
+    ):
+        pass
+    assert multiprocessing.active_children() == before
+
+
+def test_an_actor_acts_until_it_is_dead_and_then_says_so(tmp_path: Path) -> None:
+    with Actor(MEMORY, tmp_path) as actor:
+        for _ in range(2):
+            actor.begin(say_hello)
+            assert actor.result() == "hello"
+        actor.begin(end_process)
+        assert actor.result() == Dead()
+        actor.begin(say_hello)
+        actor.go_on()
+        assert actor.result() == Dead()
+
+
+def test_writers_are_not_left_behind_when_a_check_fails(tmp_path: Path) -> None:
+    before = multiprocessing.active_children()
+    with pytest.raises(RuntimeError, match="a check failed"), Writers(FILES, tmp_path) as writers:
+        for name in ("one", "two"):
+            writers.start(name)
+        raise RuntimeError("a check failed")
+    assert multiprocessing.active_children() == before
+
+
+def test_writers_that_cannot_work_say_why(tmp_path: Path) -> None:
+    with Writers(MEMORY, tmp_path) as writers:
+        writers.start("one", seconds=5)  # the memory of another process has no threads
+        writers.finish("one", 5)
+        with pytest.raises(AssertionError, match=r"a writer failed: .*thread t. is lost"):
+            writers.check()
+
+
+async def test_patience_ends_and_says_so() -> None:
+    with pytest.raises(AssertionError, match=r"it was not done after 0\.01 s"):
+        await patient(asyncio.sleep(3_600), 0.01)
+    with pytest.raises(TimeoutError, match="of its own"):
+        await patient(time_out())
+    assert await patient(answer()) == 5
+
+
+def test_a_check_that_hangs_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "DEADLINE_SECONDS", 0.05)
+    [check] = [check for check in SUITE if check.rule == "a thread that is not there is none"]
+    subject = Subject(make=lambda place, clock: Hanging(clock))
+    outcome = attempt(check, subject, tmp_path)
+    assert outcome.status == "failed"
+    assert outcome.detail.startswith("it was not done after 0.05 s")
+
+
+@pytest.mark.parametrize("subject", [FILES, Subject(make=make_shut)], ids=["files", "shut"])
+def test_histories_leave_nothing_in_their_place(tmp_path: Path, subject: Subject) -> None:
+    try:
+        compare_histories(subject, tmp_path, 2, settings(SHORT, max_examples=2))
+    except OSError as error:
+        assert str(error) == "it is shut"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_command_that_happens_at_a_time_is_tried_at_one() -> None:
+    assert {type(command) for command in times.TIMED} | {Hold} == set(Timed.__subclasses__())

@@ -1,0 +1,39 @@
+"""The numbers that the documents tell are those of the code."""
+
+import re
+
+from tests.conformance.saboteurs import ONLY_BY_HISTORIES, SABOTEURS
+from tests.docs.documents import document
+from weft.backends.base import Backend, Guarantee
+from weft.testing.certification import FACETS
+from weft.testing.conformance import SUITE
+from weft.testing.conformance.history import SHORT
+
+WORDS = {"two": 2, "six": 6, "seventeen": 17, "sixty": 60}
+
+
+def found(pattern: str, text: str) -> set[int]:
+    """The numbers that stand where the pattern has its groups."""
+    told = {match for match in re.findall(pattern, text) if match}
+    assert told, pattern
+    return {WORDS.get(number.lower()) or int(number) for number in told}
+
+
+def test_the_guide_counts_the_methods_and_the_guarantees() -> None:
+    guide = document("how-to/write-a-backend.md")
+    methods = [name for name in vars(Backend) if not name.startswith("_")]
+    assert found(r"the (\w+)\s+methods", guide) == {len(methods) - 1}  # and its capabilities
+    assert found(r"the (\w+) numbered guarantees", guide) == {len(Guarantee)}
+
+
+def test_the_explanation_counts_the_checks_and_the_saboteurs() -> None:
+    text = document("explanation/conformance.md")
+    assert found(r"`, 1 to\s+(\d+)\)", text) == {len(Guarantee)}
+    assert found(r"in (\w+) facets", text) == {len(FACETS)}
+    [checks] = found(r"There are some (\d+)", text)
+    assert abs(checks - len(SUITE)) <= 20
+    [saboteurs] = found(r"Some (\d+) backends that break", text)
+    assert abs(saboteurs - len(SABOTEURS)) <= 5
+    assert found(r"(\w+) more pass every named\s+check", text) == {len(ONLY_BY_HISTORIES)}
+    assert found(r"tries (\w+) random histories", text) == {SHORT.max_examples}
+    assert found(r"random histories of (\d+) steps", text) == {SHORT.stateful_step_count}

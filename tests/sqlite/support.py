@@ -1,0 +1,84 @@
+"""Database files made, and changed behind the store's back."""
+
+import asyncio
+import sqlite3
+from collections.abc import Awaitable, Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any, TypeVar
+
+import weft
+from weft.backends.sqlite.backend import SqliteBackend
+from weft.core.clock import Clock
+from weft.store.store import Store
+from weft.testing.stock import fill
+
+T = TypeVar("T")
+
+
+def no_time_passes() -> int:
+    """A clock that stands still, so that no lease runs out."""
+    return 1_800_000_000_000
+
+
+def opened(path: Path, clock: Clock = no_time_passes) -> Store:
+    """The store in a database file, to be opened."""
+    return Store(SqliteBackend(path, clock))
+
+
+def in_store(path: Path, work: Callable[[Store], Awaitable[T]]) -> T:
+    """What `work` makes of the store."""
+
+    async def open_and_work() -> T:
+        async with opened(path) as store:
+            return await work(store)
+
+    return asyncio.run(open_and_work())
+
+
+def filled(path: Path) -> Path:
+    """A database file with something of everything; nobody has it open."""
+    in_store(path, fill)
+    return path
+
+
+def change(path: Path, *statements: str) -> None:
+    """Do to a database file what Weft never does."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        for statement in statements:
+            connection.execute(statement)
+
+
+def look(path: Path, query: str) -> list[Any]:
+    """What a query finds in a database file."""
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute(query).fetchall()
+
+
+Call = Callable[[Store], Awaitable[object]]
+READS: dict[str, Call] = {
+    "load a thread": lambda store: store.threads.load("t"),
+    "load the other thread": lambda store: store.threads.load("u"),
+    "page messages": lambda store: store.threads.messages("t"),
+    "count messages": lambda store: store.threads.message_count("t"),
+    "list threads": lambda store: store.threads.list(),
+    "deltas": lambda store: store.threads.deltas("t", 0),
+    "load a run": lambda store: store.runs.load("r"),
+    "list runs": lambda store: store.runs.list(),
+    "the active run": lambda store: store.runs.active("t"),
+    "load an entry": lambda store: store.mailboxes.load("queued"),
+    "list entries": lambda store: store.mailboxes.list(),
+    "count entries": lambda store: store.mailboxes.stats(),
+    "load a state": lambda store: store.mailboxes.load_state("box"),
+}
+WRITES: dict[str, Call] = {
+    "append": lambda store: store.threads.append("t", weft.ThreadChangeSet()),
+    "create": lambda store: store.threads.create(weft.Thread(id="new")),
+    "save": lambda store: store.threads.save(weft.Thread(id="u")),
+    "upsert": lambda store: store.runs.upsert(weft.RunRecord(run_id="r", thread_id="t")),
+    "send": lambda store: store.mailboxes.send("box", 1, dedupe_key="known"),
+    "claim": lambda store: store.mailboxes.claim(limit=9, consumer="w"),
+    "interrupt": lambda store: store.mailboxes.interrupt("box"),
+    "purge": lambda store: store.mailboxes.purge(100),
+}
+"""Calls on a filled store, of every kind."""

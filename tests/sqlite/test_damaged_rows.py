@@ -1,0 +1,231 @@
+"""A row that is not what it should be hurts the calls that touch it, and no others."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from tests.sqlite.support import READS, WRITES, change, filled, opened
+from weft import CorruptRecord, Thread, ThreadChangeSet
+from weft.store.store import Store
+
+CALLS = {**READS, **WRITES}
+KEY = "(SELECT thread_key FROM threads WHERE thread_id = 't')"
+ENTRY = "(SELECT entry_key FROM entries WHERE entry_id = 'queued')"
+THREAD = ("load a thread",)
+MESSAGES = ("load a thread", "page messages", "count messages", "deltas")
+RUN = ("load a run", "list runs", "the active run", "upsert")
+ENTRIES = ("load an entry", "list entries", "send", "interrupt")
+
+DAMAGE: dict[str, tuple[str, tuple[str, ...]]] = {
+    # what is damaged: the statement, and the calls that touch it
+    "a body that is no JSON": (
+        f"UPDATE thread_bodies SET body = '{{' WHERE thread_key = {KEY}",
+        THREAD,
+    ),
+    "a body that is another thing": (
+        f"UPDATE thread_bodies SET body = '[1, 2]' WHERE thread_key = {KEY}",
+        THREAD,
+    ),
+    "a body that is a number": (
+        f"UPDATE thread_bodies SET body = 5 WHERE thread_key = {KEY}",
+        THREAD,
+    ),
+    "a body that is bytes": (
+        f"UPDATE thread_bodies SET body = x'7b7d' WHERE thread_key = {KEY}",
+        THREAD,
+    ),
+    "a body that is not UTF-8": (
+        f"UPDATE thread_bodies SET body = CAST(x'22ff22' AS TEXT) WHERE thread_key = {KEY}",
+        THREAD,
+    ),
+    "a body that is nested without end": (
+        f"UPDATE thread_bodies SET body = replace(hex(zeroblob(9000)), '00', '[')"
+        f" WHERE thread_key = {KEY}",
+        THREAD,
+    ),
+    "a state that is no JSON": (
+        f"UPDATE thread_bodies SET state = 'x' WHERE thread_key = {KEY}",
+        THREAD,
+    ),
+    "a state that is nested without end": (
+        f"UPDATE thread_bodies SET state = replace(hex(zeroblob(9000)), '00', '[')"
+        f" WHERE thread_key = {KEY}",
+        THREAD,
+    ),
+    "a version that is text": (
+        "UPDATE threads SET version = 'one' WHERE thread_id = 't'",
+        (*MESSAGES, "append"),
+    ),
+    "a version below zero": (
+        "UPDATE threads SET version = -5 WHERE thread_id = 't'",
+        (*MESSAGES, "append"),
+    ),
+    "a version that cannot be followed": (
+        "UPDATE threads SET version = 9223372036854775807 WHERE thread_id = 't'",
+        ("append",),
+    ),
+    "a time that is text": (
+        "UPDATE threads SET updated_at = 'now' WHERE thread_id = 't'",
+        (*THREAD, "append"),
+    ),
+    "a count that is text": (
+        "UPDATE threads SET message_count = 'two' WHERE thread_id = 't'",
+        ("append",),
+    ),
+    "a message that is no JSON": (
+        f"UPDATE messages SET body = '{{' WHERE thread_key = {KEY} AND position = 1",
+        MESSAGES,
+    ),
+    "a message from nobody": (
+        f'UPDATE messages SET body = \'{{"role": "ghost"}}\' WHERE thread_key = {KEY}'
+        " AND position = 1",
+        MESSAGES,
+    ),
+    "a message that is missing": (
+        f"DELETE FROM messages WHERE thread_key = {KEY} AND position = 1",
+        ("deltas",),
+    ),
+    "a message at a place that is none": (
+        f"UPDATE messages SET position = 'x' WHERE thread_key = {KEY} AND position = 1",
+        ("page messages", "count messages", "deltas"),
+    ),
+    "a patch that is no JSON": (f"UPDATE patches SET body = '' WHERE thread_key = {KEY}", THREAD),
+    "a delta that is no JSON": (
+        f"UPDATE deltas SET body = '{{' WHERE thread_key = {KEY}",
+        ("deltas",),
+    ),
+    "a delta that is another thing": (
+        f"UPDATE deltas SET body = '[]' WHERE thread_key = {KEY}",
+        ("deltas",),
+    ),
+    "a delta without its messages": (
+        f"UPDATE deltas SET body = '{{}}' WHERE thread_key = {KEY}",
+        ("deltas",),
+    ),
+    "a delta whose messages are none": (
+        f'UPDATE deltas SET body = \'{{"changes": {{}}, "messages": [null]}}\''
+        f" WHERE thread_key = {KEY}",
+        ("deltas",),
+    ),
+    "a delta at a time that is text": (
+        f"UPDATE deltas SET committed_at = 'now' WHERE thread_key = {KEY}",
+        ("deltas",),
+    ),
+    "a run that is no JSON": ("UPDATE runs SET body = '{'", RUN),
+    "a run in an unknown status": (
+        "UPDATE runs SET body = replace(body, 'running', 'lost')",
+        RUN,
+    ),
+    "a mailbox with a generation that is text": (
+        "UPDATE mailboxes SET current_generation = 'one' WHERE mailbox_id = 'box'",
+        ("load a state", "send", "interrupt"),
+    ),
+    "a mailbox whose further fields are no JSON": (
+        "UPDATE mailboxes SET extra = '{' WHERE mailbox_id = 'box'",
+        ("load a state", "send", "interrupt"),
+    ),
+    "an entry in an unknown status": (
+        "UPDATE entries SET status = 'lost' WHERE entry_id = 'queued'",
+        ("load an entry", "list entries", "count entries", "send"),
+    ),
+    "an entry from nowhere": (
+        "UPDATE entries SET origin = 'space' WHERE entry_id = 'queued'",
+        ENTRIES,
+    ),
+    "an entry with a priority that is text": (
+        "UPDATE entries SET attempt_count = 'often' WHERE entry_id = 'queued'",
+        ENTRIES,
+    ),
+    "an entry with a name that is bytes": (
+        "UPDATE entries SET sender_id = x'00' WHERE entry_id = 'queued'",
+        ENTRIES,
+    ),
+    "an entry with a name that is not UTF-8": (
+        "UPDATE entries SET sender_id = CAST(x'ff' AS TEXT) WHERE entry_id = 'queued'",
+        ENTRIES,
+    ),
+    "an entry due at a time that is no integer": (
+        "UPDATE entries SET available_at = 0.5 WHERE entry_id = 'queued'",
+        ENTRIES,
+    ),
+    "an entry whose further fields are no JSON": (
+        "UPDATE entries SET extra = '{' WHERE entry_id = 'queued'",
+        ENTRIES,
+    ),
+    "a payload that is no JSON": (
+        f"UPDATE payloads SET payload = '{{' WHERE entry_key = {ENTRY}",
+        ENTRIES,
+    ),
+    "a payload that is bytes": (
+        f"UPDATE payloads SET payload = x'31' WHERE entry_key = {ENTRY}",
+        ENTRIES,
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def healthy(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    return filled(tmp_path_factory.mktemp("healthy") / "store.db").read_bytes()
+
+
+async def outcome(store: Store, name: str) -> str:
+    try:
+        await CALLS[name](store)
+    except CorruptRecord as error:
+        assert "store.db" in error.where or error.where.startswith("a "), error
+        return "damaged"
+    return "done"
+
+
+@pytest.mark.parametrize(("statement", "touching"), DAMAGE.values(), ids=DAMAGE)
+async def test_only_calls_that_touch_it_are_refused(
+    tmp_path: Path, healthy: bytes, statement: str, touching: tuple[str, ...]
+) -> None:
+    for name in CALLS:
+        path = tmp_path / name / "store.db"
+        path.parent.mkdir()
+        path.write_bytes(healthy)
+        change(path, statement)
+        async with opened(path) as store:
+            expected = "damaged" if name in touching else "done"
+            assert await outcome(store, name) == expected, name
+            await store.threads.create(Thread(id="after"))
+            assert await store.threads.load("after") is not None
+
+
+async def test_a_claim_from_elsewhere_is_not_hurt(tmp_path: Path, healthy: bytes) -> None:
+    path = tmp_path / "store.db"
+    path.write_bytes(healthy)
+    change(path, f"UPDATE payloads SET payload = '{{' WHERE entry_key = {ENTRY}")
+    async with opened(path) as store:
+        await store.mailboxes.send("elsewhere", 1)
+        [entry] = await store.mailboxes.claim(mailbox_id="elsewhere", consumer="w")
+        await store.mailboxes.ack(entry)
+
+
+async def test_an_error_says_which_row_and_column(tmp_path: Path, healthy: bytes) -> None:
+    path = tmp_path / "store.db"
+    path.write_bytes(healthy)
+    change(path, "UPDATE entries SET status = 'lost' WHERE entry_id = 'queued'")
+    async with opened(path) as store:
+        with pytest.raises(CorruptRecord, match=r"'queued', status: Invalid enum value 'lost'"):
+            await store.mailboxes.load("queued")
+
+
+async def test_commits_that_gather_in_one_group_do_not_hurt_each_other(
+    tmp_path: Path, healthy: bytes
+) -> None:
+    path = tmp_path / "store.db"
+    path.write_bytes(healthy)
+    change(path, "UPDATE threads SET version = 'one' WHERE thread_id = 't'")
+    async with opened(path) as store:
+        commits = [store.threads.create(Thread(id=f"n{number}")) for number in range(30)]
+        damaged = store.threads.append("t", ThreadChangeSet())
+        results = await asyncio.gather(
+            *commits[:20], damaged, *commits[20:], return_exceptions=True
+        )
+    assert isinstance(results.pop(20), CorruptRecord)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result

@@ -1,0 +1,360 @@
+"""The doctor of database files: each kind of damage is named, and a healthy store has none."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from tests.sqlite.support import change, filled, in_store, look, opened
+from weft import InvalidValue, SchemaTooNew, Store, StoreUnavailable, Thread
+from weft.backends.sqlite.doctor import Report, examine
+from weft.testing.stock import WRITES, fill
+
+KEY = "(SELECT thread_key FROM threads WHERE thread_id = 't')"
+ENTRY = "(SELECT entry_key FROM entries WHERE entry_id = 'queued')"
+Q = "mailboxes/box/entries/queued"
+LANE = "mailboxes/box/lanes/0"
+
+DAMAGE: dict[str, tuple[str, str, str]] = {
+    # what is damaged: the statement, the place that is named, and a part of the reason
+    "a body that is no JSON": (
+        f"UPDATE thread_bodies SET body = '{{' WHERE thread_key = {KEY}",
+        "threads/t",
+        "truncated",
+    ),
+    "a state that is no JSON": (
+        f"UPDATE thread_bodies SET state = 'x' WHERE thread_key = {KEY}",
+        "threads/t",
+        "malformed",
+    ),
+    "a body of another thread": (
+        f"UPDATE thread_bodies SET body = replace(body, '\"t\"', '\"z\"') WHERE thread_key = {KEY}",
+        "threads/t",
+        "thread_id is 't', and its body says 'z'",
+    ),
+    "a label that is not the body's": (
+        "UPDATE threads SET parent_thread_id = 'y' WHERE thread_id = 'u'",
+        "threads/u",
+        "parent_thread_id is 'y', and its body says None",
+    ),
+    "an id that is none": (
+        "UPDATE threads SET thread_id = 'a/b' WHERE thread_id = 't'",
+        "threads/a/b",
+        "it must not contain /",
+    ),
+    "a version that is text": (
+        "UPDATE threads SET version = 'one' WHERE thread_id = 'u'",
+        "threads/u",
+        "version: Expected `int`, got `str`",
+    ),
+    "a message that is no JSON": (
+        f"UPDATE messages SET body = 'x' WHERE thread_key = {KEY} AND position = 1",
+        "threads/t/messages/1",
+        "malformed",
+    ),
+    "a message that is none": (
+        f"UPDATE messages SET body = '{{\"role\": 1}}' WHERE thread_key = {KEY} AND position = 1",
+        "threads/t/messages/1",
+        "Expected `str`",
+    ),
+    "a message that is bytes": (
+        f"UPDATE messages SET body = CAST(body AS BLOB) WHERE thread_key = {KEY} AND position = 1",
+        "threads/t/messages/1",
+        "Expected `str`, got `bytes`",
+    ),
+    "a message that is not UTF-8": (
+        f"UPDATE messages SET body = CAST(x'22ff22' AS TEXT) WHERE thread_key = {KEY}"
+        " AND position = 1",
+        "threads/t/messages/1",
+        "body is not UTF-8",
+    ),
+    "a message at a place that is none": (
+        f"UPDATE messages SET position = 'x' WHERE thread_key = {KEY} AND position = 1",
+        "threads/t/messages/x",
+        "position: Expected `int`, got `str`",
+    ),
+    "a message with another id": (
+        f"UPDATE messages SET message_id = '\"m9\"' WHERE thread_key = {KEY} AND position = 0",
+        "threads/t/messages/0",
+        "message_id is '\"m9\"', and its body says '\"m1\"'",
+    ),
+    "a gap": (
+        f"UPDATE messages SET position = 5 WHERE thread_key = {KEY} AND position = 1",
+        "threads/t",
+        "its 2 messages stand from 0 to 5, with gaps",
+    ),
+    "a message too few": (
+        f"DELETE FROM messages WHERE thread_key = {KEY} AND position = 1",
+        "threads/t",
+        "it says that it has 2 messages, and has 1",
+    ),
+    "a message of no thread": (
+        "UPDATE messages SET thread_key = 99 WHERE position = 1",
+        "threads/#99/messages/1",
+        "its thread is missing",
+    ),
+    "a patch too few": (
+        f"DELETE FROM patches WHERE thread_key = {KEY}",
+        "threads/t",
+        "it says that it has 1 patches, and has 0",
+    ),
+    "a patch that is none": (
+        f"UPDATE patches SET body = '[]' WHERE thread_key = {KEY}",
+        "threads/t/patches/0",
+        "Expected `object`, got `array`",
+    ),
+    "a patch of no thread": (
+        "UPDATE patches SET thread_key = 99",
+        "threads/#99/patches/0",
+        "its thread is missing",
+    ),
+    "a delta that is none": (
+        f"UPDATE deltas SET body = '{{}}' WHERE thread_key = {KEY}",
+        "threads/t/deltas/1",
+        "messages",
+    ),
+    "a delta that names what is not there": (
+        f"UPDATE deltas SET body = replace(body, '[1]', '[7]') WHERE thread_key = {KEY}",
+        "threads/t/deltas/1",
+        "it names message 7, which the thread does not have",
+    ),
+    "deltas that lead elsewhere": (
+        "UPDATE threads SET version = 5 WHERE thread_id = 't'",
+        "threads/t",
+        "it is at version 5, and its 1 deltas lead to versions 1 to 1",
+    ),
+    "a delta of no thread": (
+        "UPDATE deltas SET thread_key = 99",
+        "threads/#99/deltas/1",
+        "its thread is missing",
+    ),
+    "a thread without its body": (
+        f"DELETE FROM thread_bodies WHERE thread_key = {KEY}",
+        "threads/t",
+        "its body is missing",
+    ),
+    "a body without its thread": (
+        "INSERT INTO thread_bodies VALUES (99, '{}', 'null')",
+        "threads/#99",
+        "its thread is missing",
+    ),
+    "a run that is no JSON": ("UPDATE runs SET body = ''", "runs/r", "truncated"),
+    "a run in another status": (
+        "UPDATE runs SET status = 'lost'",
+        "runs/r",
+        "status is 'lost', and its body says 'running'",
+    ),
+    "a mailbox with a generation that is none": (
+        "UPDATE mailboxes SET current_generation = -1 WHERE mailbox_id = 'box'",
+        "mailboxes/box",
+        "current_generation: Expected `int` >= 0",
+    ),
+    "a mailbox whose further fields are none": (
+        "UPDATE mailboxes SET extra = '[1]' WHERE mailbox_id = 'box'",
+        "mailboxes/box",
+        "dict",
+    ),
+    "an entry in an unknown status": (
+        "UPDATE entries SET status = 'lost' WHERE entry_id = 'queued'",
+        Q,
+        "Invalid enum value 'lost'",
+    ),
+    "an entry from nowhere": (
+        "UPDATE entries SET origin = 'space' WHERE entry_id = 'queued'",
+        Q,
+        "Invalid enum value 'space'",
+    ),
+    "an entry with a time that is none": (
+        "UPDATE entries SET available_at = 'soon' WHERE entry_id = 'queued'",
+        Q,
+        "available_at: Expected `int`, got `str`",
+    ),
+    "an entry with a priority that is too high": (
+        "UPDATE entries SET priority = 256 WHERE entry_id = 'queued'",
+        Q,
+        "priority: Expected `int` <= 255",
+    ),
+    "an entry whose further fields are no JSON": (
+        "UPDATE entries SET extra = '{' WHERE entry_id = 'queued'",
+        Q,
+        "truncated",
+    ),
+    "a payload that is no JSON": (
+        f"UPDATE payloads SET payload = '{{' WHERE entry_key = {ENTRY}",
+        Q,
+        "truncated",
+    ),
+    "an entry without its payload": (
+        f"DELETE FROM payloads WHERE entry_key = {ENTRY}",
+        Q,
+        "its payload is missing",
+    ),
+    "a payload without its entry": (
+        "INSERT INTO payloads VALUES (99, 'null')",
+        "mailboxes/entries/#99",
+        "its payload is there, and it is missing",
+    ),
+    "an entry without its mailbox": (
+        "DELETE FROM mailboxes WHERE mailbox_id = 'box'",
+        Q,
+        "its mailbox is missing",
+    ),
+    "a lane that is missing": (
+        "DELETE FROM lanes WHERE mailbox_id = 'box'",
+        LANE,
+        "it is missing, and entry queued waits in it",
+    ),
+    "a lane too many": (
+        "INSERT INTO lanes VALUES ('box', 7, 0, 0, 'queued', 1)",
+        "mailboxes/box/lanes/7",
+        "nothing waits in it, and it says that entry queued does",
+    ),
+    "a lane with another head": (
+        "UPDATE lanes SET entry_id = 'second' WHERE mailbox_id = 'box'",
+        LANE,
+        "its head is entry queued at 0, it says that it is second at 0",
+    ),
+    "a lane that is due at another time": (
+        "UPDATE lanes SET available_at = 9 WHERE mailbox_id = 'box'",
+        LANE,
+        "its head is entry queued at 0, it says that it is queued at 9",
+    ),
+    "a lane that is not parked": (
+        "UPDATE lanes SET parked = 0 WHERE mailbox_id = 'box'",
+        LANE,
+        "it says that it is parked: 0; an entry of its mailbox is claimed: 1",
+    ),
+    "a lease that is forgotten": (
+        "UPDATE mailboxes SET lease_until = NULL WHERE mailbox_id = 'mine'",
+        "mailboxes/mine",
+        "its last lease ends at",
+    ),
+    "a lease that nobody has": (
+        "UPDATE mailboxes SET lease_until = 5 WHERE mailbox_id = 'other'",
+        "mailboxes/other",
+        "its last lease ends at None, it says at 5",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def healthy(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    return filled(tmp_path_factory.mktemp("healthy") / "store.db").read_bytes()
+
+
+@pytest.fixture
+def store(tmp_path: Path, healthy: bytes) -> Path:
+    path = tmp_path / "store.db"
+    path.write_bytes(healthy)
+    return path
+
+
+@pytest.mark.parametrize(("statement", "place", "reason"), DAMAGE.values(), ids=DAMAGE)
+def test_damage_is_named(store: Path, statement: str, place: str, reason: str) -> None:
+    change(store, statement)
+    findings = examine(store).findings
+    assert any(each.path == place and reason in each.reason for each in findings), findings
+
+
+def test_a_healthy_store_is_counted(store: Path) -> None:
+    report = examine(store)
+    assert report.findings == ()
+    assert report.documents == 15
+    assert report.rows == {
+        "threads": 2,
+        "messages": 2,
+        "patches": 1,
+        "deltas": 1,
+        "runs": 1,
+        "mailboxes": 4,
+        "entries": 8,
+        "lanes": 1,
+    }
+
+
+@pytest.mark.parametrize("name", WRITES)
+def test_no_write_leaves_anything_to_be_found(tmp_path: Path, name: str) -> None:
+    async def write(store: Store) -> None:
+        stock = await fill(store)
+        async with store.batch() as step:
+            WRITES[name](step, stock)
+
+    in_store(tmp_path / "store.db", write)
+    assert examine(tmp_path / "store.db").findings == ()
+
+
+async def test_it_looks_while_the_store_is_written(store: Path) -> None:
+    def look_often() -> list[Report]:
+        return [examine(store) for _ in range(9)]
+
+    async with opened(store) as writing:
+        looking = asyncio.ensure_future(asyncio.to_thread(look_often))
+        number = 0
+        while not looking.done():
+            number += 1
+            await writing.threads.create(Thread(id=f"n{number}"))
+            await writing.mailboxes.send(f"n{number % 7}", number)
+            for entry in await writing.mailboxes.claim(limit=2, consumer="w"):
+                await writing.mailboxes.ack(entry)
+        reports = await looking
+    assert [report.findings for report in reports] == [()] * 9
+    assert reports[-1].documents > reports[0].documents >= 15
+
+
+def test_it_changes_nothing(store: Path) -> None:
+    change(store, "DELETE FROM lanes")
+    before = store.read_bytes()
+    examine(store)
+    assert store.read_bytes() == before
+    assert [path.name for path in store.parent.iterdir()] == ["store.db"]
+
+
+def test_what_is_no_database_is_a_finding(tmp_path: Path) -> None:
+    (tmp_path / "store.db").write_bytes(b"\x00\xff" * 4000)
+    [finding] = examine(tmp_path / "store.db").findings
+    assert (finding.path, finding.reason) == ("store.db", "file is not a database")
+
+
+def test_an_index_that_lacks_a_row_is_a_finding(store: Path) -> None:
+    change(
+        store,
+        "PRAGMA writable_schema = ON",
+        "UPDATE sqlite_schema SET sql = replace(sql, 'queued', 'quelled')"
+        " WHERE name = 'entries_queued'",
+    )
+    assert any("entries_queued" in finding.reason for finding in examine(store).findings)
+
+
+def test_a_schema_that_is_not_ours_is_a_finding(store: Path) -> None:
+    change(store, "ALTER TABLE runs RENAME COLUMN body TO text")
+    [finding] = examine(store).findings
+    assert (finding.path, finding.reason) == (
+        "store.db",
+        "runs in its schema is not as Weft makes it",
+    )
+
+
+def test_damaged_pages_are_findings_and_the_rest_is_read(store: Path) -> None:
+    [(page,)] = look(store, "SELECT rootpage FROM sqlite_schema WHERE name = 'messages'")
+    data = bytearray(store.read_bytes())
+    data[(page - 1) * 8192 : (page - 1) * 8192 + 64] = b"\xaa" * 64
+    store.write_bytes(data)
+    report = examine(store)
+    assert any(finding.path == "store.db" for finding in report.findings)
+    assert any(
+        finding.path == "messages" and "cannot be read any further" in finding.reason
+        for finding in report.findings
+    )
+    assert report.rows["entries"] == 8
+
+
+def test_what_is_not_for_the_doctor(store: Path, tmp_path: Path) -> None:
+    with pytest.raises(StoreUnavailable, match="unable to open"):
+        examine(tmp_path / "nothing.db")
+    assert not (tmp_path / "nothing.db").exists()
+    change(tmp_path / "other.db", "CREATE TABLE notes (text)")
+    with pytest.raises(InvalidValue, match="another program"):
+        examine(tmp_path / "other.db")
+    change(store, "INSERT INTO migrations VALUES (99, 'later', 'x', 1)")
+    with pytest.raises(SchemaTooNew):
+        examine(store)

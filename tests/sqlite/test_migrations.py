@@ -1,0 +1,213 @@
+"""The schema: made, brought up to date as a whole or not at all, and refused if it is not ours."""
+
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.sqlite.support import change, filled, in_store, look
+from weft import CorruptRecord, SchemaTooNew, StoreUnavailable
+from weft.backends.sql.migrations import Migration, all_migrations
+from weft.backends.sqlite import schema
+from weft.backends.sqlite.doctor import examine
+from weft.backends.sqlite.schema import migration_states, missing_migrations
+
+FIRST = all_migrations("sqlite")[0]
+SECOND = Migration(
+    number=FIRST.number + 1,
+    name="notes",
+    text="-- What may be noted.\nCREATE TABLE notes (body TEXT);\n"
+    "ALTER TABLE runs ADD COLUMN note TEXT;\n",
+)
+
+
+def know(monkeypatch: pytest.MonkeyPatch, *migrations: Migration) -> None:
+    """Let Weft come with these migrations."""
+    monkeypatch.setattr(schema, "all_migrations", lambda dialect: migrations)
+
+
+def schema_of(path: Path) -> list[tuple[str, ...]]:
+    return look(path, "SELECT type, name, sql FROM sqlite_schema ORDER BY name")
+
+
+async def nothing(store: object) -> None:
+    """Open and close."""
+
+
+def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
+    path = filled(tmp_path / "store.db")
+    newest = all_migrations("sqlite")[-1].number
+    change(path, f"INSERT INTO migrations VALUES ({newest + 1}, 'later', 'x', 1)")
+    with pytest.raises(SchemaTooNew) as refused:
+        in_store(path, nothing)
+    assert (refused.value.found, refused.value.supported) == (newest + 1, newest)
+    with pytest.raises(SchemaTooNew):
+        migration_states(str(path))
+
+
+def test_a_migration_that_was_another_text_is_named(tmp_path: Path) -> None:
+    path = filled(tmp_path / "store.db")
+    change(path, "UPDATE migrations SET checksum = 'x' WHERE number = 1")
+    with pytest.raises(CorruptRecord, match="migration 0001_tables was another text"):
+        in_store(path, nothing)
+
+
+def test_a_migration_that_was_left_out_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    know(monkeypatch, FIRST, SECOND)
+    path = filled(tmp_path / "store.db")
+    change(path, "DELETE FROM migrations WHERE number = 1")
+    with pytest.raises(CorruptRecord, match="migration 0001_tables was left out"):
+        in_store(path, nothing)
+
+
+def test_a_store_is_brought_up_to_date_when_it_is_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = filled(tmp_path / "store.db")
+    know(monkeypatch, FIRST, SECOND)
+    assert missing_migrations(str(path)) == (SECOND,)
+    assert [state.applied_at is None for state in migration_states(str(path))] == [False, True]
+    with pytest.raises(StoreUnavailable, match="older than this Weft; run `weft migrate` first"):
+        examine(path)
+    in_store(path, nothing)
+    assert look(path, "SELECT COUNT(*) FROM notes") == [(0,)]
+    assert missing_migrations(str(path)) == ()
+    assert examine(path).findings == ()
+
+
+BROKEN = {
+    "no SQL": "CREATE TABLE notes (body TEXT);\nCREATE NOTHING;",
+    "a rule that rows break": "CREATE TABLE notes (body TEXT);\n"
+    "CREATE UNIQUE INDEX runs_once ON entries (origin);",
+    "a table that is there": "ALTER TABLE runs ADD COLUMN note TEXT;\nCREATE TABLE runs (a);",
+}
+
+
+@pytest.mark.parametrize("text", BROKEN.values(), ids=BROKEN)
+def test_a_migration_that_fails_leaves_the_old_schema_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    path = filled(tmp_path / "store.db")
+    before, pages = schema_of(path), path.read_bytes()
+    broken = Migration(number=2, name="broken", text=text)
+    with monkeypatch.context() as patch:
+        know(patch, FIRST, broken)
+        with pytest.raises(
+            (StoreUnavailable, CorruptRecord), match="migration 0002_broken failed"
+        ) as refused:
+            in_store(path, nothing)
+        assert isinstance(refused.value.__cause__, sqlite3.Error)
+        assert schema_of(path) == before
+        assert path.read_bytes() == pages
+        with pytest.raises((StoreUnavailable, CorruptRecord), match="0002_broken"):
+            in_store(path, nothing)
+    assert in_store(path, lambda store: store.threads.load("t")) is not None
+    assert examine(path).findings == ()
+
+
+def test_a_new_file_whose_second_migration_fails_stays_empty(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "store.db"
+    with monkeypatch.context() as patch:
+        know(patch, FIRST, Migration(number=2, name="broken", text="CREATE NOTHING;"))
+        with pytest.raises(StoreUnavailable, match="0002_broken"):
+            in_store(path, nothing)
+    assert schema_of(path) == []
+    filled(path)
+    assert examine(path).findings == ()
+
+
+def test_a_file_of_another_kind_of_journal_is_switched(tmp_path: Path) -> None:
+    path = filled(tmp_path / "store.db")
+    change(path, "PRAGMA journal_mode = DELETE")
+    in_store(path, nothing)
+    assert look(path, "PRAGMA journal_mode") == [("wal",)]
+
+
+def test_opening_what_is_up_to_date_writes_nothing(tmp_path: Path) -> None:
+    path = filled(tmp_path / "store.db")
+    before = path.read_bytes()
+    in_store(path, nothing)
+    assert path.read_bytes() == before
+
+
+OPEN = """
+import asyncio, sys, weft
+async def main():
+    async with weft.open_store("sqlite:///" + sys.argv[1]) as store:
+        print("open", flush=True)
+        await store.threads.create(weft.Thread(id=sys.argv[2]))
+sys.stdin.readline()
+asyncio.run(main())
+"""
+
+
+def open_at_once(paths: list[Path]) -> None:
+    """Open a store under several names, in as many processes, at the same moment."""
+    children = [
+        subprocess.Popen(
+            [sys.executable, "-c", OPEN, str(path), f"t{number}"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for number, path in enumerate(paths)
+    ]
+    for child in children:
+        assert child.stdin is not None
+        child.stdin.write("go\n")
+        child.stdin.flush()
+    results = [(*child.communicate(timeout=120), child.returncode) for child in children]
+    assert results == [("open\n", "", 0)] * len(paths)
+
+
+@pytest.mark.parametrize("attempt", range(3))
+def test_processes_that_open_a_new_file_at_once_all_succeed(tmp_path: Path, attempt: int) -> None:
+    path = tmp_path / "store.db"
+    open_at_once([path] * 6)
+    page = in_store(path, lambda store: store.threads.list())
+    assert page.items == tuple(f"t{number}" for number in range(6))
+    assert look(path, "SELECT COUNT(*) FROM migrations") == [(len(all_migrations("sqlite")),)]
+
+
+def test_so_do_those_that_know_it_by_other_names(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    links = [tmp_path / f"link{number}.db" for number in range(4)]
+    for link in links:
+        link.symlink_to(path)
+    open_at_once([path, *links])
+    page = in_store(path, lambda store: store.threads.list())
+    assert len(page.items) == 5
+
+
+def test_who_switches_to_write_ahead_waits_for_others(tmp_path: Path) -> None:
+    path = filled(tmp_path / "store.db")
+    change(path, "PRAGMA journal_mode = DELETE")
+    holder = sqlite3.connect(path, isolation_level=None)
+    tries: list[str] = []
+
+    class Trying(sqlite3.Connection):
+        def execute(self, text: str, *arguments: Any) -> sqlite3.Cursor:
+            if "journal_mode" in text:
+                tries.append(text)
+                if len(tries) == 3:
+                    holder.execute("COMMIT")
+            return super().execute(text, *arguments)
+
+    with (
+        closing(holder),
+        closing(Trying(path, isolation_level=None, timeout=0)) as connection,
+    ):
+        holder.execute("BEGIN")
+        holder.execute("SELECT * FROM runs").fetchall()
+        schema.prepare(connection, str(path), lambda: 1)
+    assert len(tries) == 3
+    assert look(path, "PRAGMA journal_mode") == [("wal",)]
