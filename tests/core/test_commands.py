@@ -23,7 +23,7 @@ from weft import (
 from weft.core import commands
 from weft.core.codec import Model
 from weft.core.commands import Command, check_batch, check_command, describe
-from weft.core.mailboxes import Interrupted, MailboxEntry, MailboxState
+from weft.core.mailboxes import Interrupted, MailboxEntry
 from weft.store.batch import Batch, BatchMailboxes, BatchRuns, BatchThreads
 from weft.store.mailboxes import Mailboxes
 from weft.store.runs import Runs

@@ -38,7 +38,7 @@ PLANS: dict[str, tuple[Read, str]] = {
     "when a lease runs out": (Read("next_expiry", {}), "USING COVERING INDEX mailboxes_held"),
     "a page of messages": (
         Read("list_messages", {}, ("after", "before")),
-        "messages USING INDEX sqlite_autoindex_messages_1 (thread_key=? AND position>? AND position<?)",
+        "sqlite_autoindex_messages_1 (thread_key=? AND position>? AND position<?)",
     ),
     "the last messages": (
         Read("list_messages", {}, (), "DESC"),

@@ -28,8 +28,8 @@ from weft.store.copying import Copied, Progress, copy_store
 def copy(source: str, target: str, as_json: bool) -> None:
     """Copy the threads, runs and mailboxes of the store SRC into the store DST.
 
-    What is there already and equal is left alone: called again, an interrupted copy goes on where it
-    stopped. At the end both are compared, and the exit status is 1 if something differs.
+    What is there already and equal is left alone: called again, an interrupted copy goes on where
+    it stopped. At the end both are compared, and the exit status is 1 if something differs.
 
     --json: {"threads", "runs", "mailboxes", "entries", "written", "differing"}.
     """

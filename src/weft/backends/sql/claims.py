@@ -24,7 +24,7 @@ Claimed: TypeAlias = tuple[MailboxEntry, ...]
 def claim(requests: Sequence[ClaimRequest], clock: int) -> Program[list[Claimed]]:
     """Put due entries into the consumers' hands, one request after the other.
 
-    Requests of the same kind share their statements: the first gets the best, the next what follows.
+    Requests of one kind share their statements: the first gets the best, the next what follows.
     """
     given: list[Claimed] = []
     for shares, group in groupby(requests, _can_share):

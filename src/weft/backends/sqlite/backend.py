@@ -170,20 +170,19 @@ class SqliteBackend:
     def _carry_out(self, calls: list[_Call]) -> list[Any]:
         """Batches and claims, in their order, in one transaction.
 
-        If one of them meets a damaged row, each is tried by itself.
+        If one of them meets a damaged row, nothing was committed, and each is tried by itself.
         """
-        outcomes = self._attempt(calls)
-        first = outcomes[0]
-        damaged = isinstance(first, Failure) and isinstance(first.error, CorruptRecord)
-        if damaged and len(calls) > 1:
-            return [outcome for call in calls for outcome in self._attempt([call])]
-        return outcomes
-
-    def _attempt(self, calls: list[_Call]) -> list[Any]:
         try:
-            with telling_errors(self._path), self._turnstile.hold():
-                with transaction(self._writer, "IMMEDIATE"):
-                    return list(self._outcomes(calls))
+            with (
+                telling_errors(self._path),
+                self._turnstile.hold(),
+                transaction(self._writer, "IMMEDIATE"),
+            ):
+                return list(self._outcomes(calls))
+        except CorruptRecord as error:
+            if len(calls) == 1:
+                return [Failure(error)]
+            return [outcome for call in calls for outcome in self._carry_out([call])]
         except Exception as error:  # handed to all who asked: the writer must go on
             return [Failure(error)] * len(calls)
 

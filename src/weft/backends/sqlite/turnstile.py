@@ -12,7 +12,7 @@ import portalocker
 
 
 class Turnstile:
-    """Locks on a file beside the database; it holds nothing, and may be removed when all is closed."""
+    """Locks on files beside the database, which hold nothing, and may go when all is closed."""
 
     def __init__(self, path: str) -> None:
         self._entrance = open(path + "-queue", "ab")  # noqa: SIM115
