@@ -51,7 +51,7 @@ def pair_list(pairs: Iterable[tuple[str, str]]) -> str:
     return to_json(sorted((key, to_json(text)) for key, text in pairs))
 
 
-def id_list(ids: Iterable[object]) -> str:
+def id_list(ids: Iterable[str] | Iterable[int]) -> str:
     """Ids or numbers, as one value of a statement."""
     return to_json(sorted(ids))
 
