@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from weft.core.clock import Clock
 
-_LOOK_SECONDS = (0.02, 0.04)
+_LOOK_SECONDS = (0.01, 0.025)
 """How often a waiting caller looks whether another process has written."""
 
 
