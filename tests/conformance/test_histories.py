@@ -10,16 +10,22 @@ from weft.core.commands import Command
 from weft.testing import Subject, commands
 from weft.testing.clock import START
 from weft.testing.conformance.history import SHORT, compare_histories
-from weft.testing.own import FILES, MEMORY
+from weft.testing.own import FILES, MEMORY, SQLITE
+from weft.testing.questions import Question, questions
 
-LONG = settings(SHORT, max_examples=2_000, stateful_step_count=80)
+LONG = settings(
+    SHORT,
+    max_examples=2_000,
+    stateful_step_count=80,
+    phases=[Phase.generate, Phase.shrink],  # a soak has the minutes that it takes
+)
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize(
     ("subject", "handles"),
-    [(MEMORY, 1), (FILES, 1), (FILES, 3)],
-    ids=["memory", "files", "files, three handles"],
+    [(MEMORY, 1), (FILES, 1), (FILES, 3), (SQLITE, 1), (SQLITE, 3)],
+    ids=["memory", "files", "files, three handles", "sqlite", "sqlite, three handles"],
 )
 def test_a_long_history_is_the_model_s(tmp_path: Path, subject: Subject, handles: int) -> None:
     compare_histories(subject, tmp_path, handles, LONG)
@@ -36,3 +42,23 @@ def test_histories_are_made_of_every_command() -> None:
 
     meet()
     assert missing == set()
+
+
+def test_histories_ask_about_everything_that_is_listed() -> None:
+    asked = set()
+
+    @settings(max_examples=300, phases=[Phase.generate], derandomize=True)
+    @given(questions(START))
+    def meet(question: Question) -> None:
+        asked.add((question.part, question.method))
+
+    meet()
+    assert asked == {
+        ("threads", "list"),
+        ("threads", "messages"),
+        ("threads", "deltas"),
+        ("runs", "list"),
+        ("runs", "active"),
+        ("mailboxes", "list"),
+        ("mailboxes", "list_states"),
+    }

@@ -9,7 +9,7 @@ from tests.conformance.saboteurs import ONLY_BY_HISTORIES, SABOTEURS, Saboteur
 from weft.backends.base import Guarantee
 from weft.testing import Outcome, Subject
 from weft.testing.certification import attempt
-from weft.testing.conformance import SUITE
+from weft.testing.conformance import SUITE, waits
 from weft.testing.conformance.check import Check
 from weft.testing.conformance.history import SHORT, compare_histories
 
@@ -22,15 +22,15 @@ def failures(checks: list[Check], subject: Subject, folder: Path) -> list[Outcom
     return [outcome for outcome in outcomes if outcome.status == "failed"]
 
 
-def test_there_are_25_saboteurs_at_least_and_every_guarantee_is_broken_by_one() -> None:
-    assert len(SABOTEURS) >= 25
+def test_every_guarantee_is_broken_by_a_saboteur() -> None:
     assert {saboteur.breaks for saboteur in SABOTEURS.values()} == set(Guarantee)
 
 
 @pytest.mark.parametrize("saboteur", SABOTEURS.values(), ids=SABOTEURS)
 def test_a_saboteur_is_found_out_by_the_check_of_the_rule_it_breaks(
-    tmp_path: Path, saboteur: Saboteur
+    tmp_path: Path, saboteur: Saboteur, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(waits, "SOON_SECONDS", 0.5)  # what never comes is not waited for
     checks = [check for check in SUITE if check.rule.startswith(saboteur.found_by)]
     found = failures(checks, saboteur.subject, tmp_path)
     assert found

@@ -9,9 +9,12 @@ from typing import Any, TypeVar
 
 import weft
 from weft.backends.sqlite.backend import SqliteBackend
+from weft.backends.sqlite.doctor import examine
 from weft.core.clock import Clock
 from weft.store.store import Store
+from weft.testing.own import SQLITE
 from weft.testing.stock import fill
+from weft.testing.subject import Subject
 
 T = TypeVar("T")
 
@@ -54,6 +57,22 @@ def look(path: Path, query: str) -> list[Any]:
     with closing(sqlite3.connect(path)) as connection:
         return connection.execute(query).fetchall()
 
+
+class ExaminedBackend(SqliteBackend):
+    """Has the doctor look at the file whenever it is closed."""
+
+    async def close(self) -> None:
+        await super().close()
+        report = await asyncio.to_thread(examine, self._path)
+        assert report.findings == (), report.findings
+
+
+def make_examined(place: Path, clock: Clock) -> ExaminedBackend:
+    """The backend in a folder."""
+    return ExaminedBackend(place / "store.db", clock)
+
+
+EXAMINED = Subject(make=make_examined, make_stepping=SQLITE.make_stepping)
 
 Call = Callable[[Store], Awaitable[object]]
 READS: dict[str, Call] = {

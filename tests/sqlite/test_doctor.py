@@ -5,9 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.sqlite.support import change, filled, in_store, look, opened
+from tests.sqlite.support import EXAMINED, change, filled, in_store, look, opened
 from weft import InvalidValue, SchemaTooNew, Store, StoreUnavailable, Thread
 from weft.backends.sqlite.doctor import Report, examine
+from weft.testing.conformance import SUITE
+from weft.testing.conformance.check import Check
+from weft.testing.conformance.running import run
 from weft.testing.stock import WRITES, fill
 
 KEY = "(SELECT thread_key FROM threads WHERE thread_id = 't')"
@@ -86,17 +89,27 @@ DAMAGE: dict[str, tuple[str, str, str]] = {
     "a message too few": (
         f"DELETE FROM messages WHERE thread_key = {KEY} AND position = 1",
         "threads/t",
-        "it says that it has 2 messages, and has 1",
+        "it counts 2 messages, and its last one stands at 0",
     ),
     "a message of no thread": (
         "UPDATE messages SET thread_key = 99 WHERE position = 1",
         "threads/#99/messages/1",
         "its thread is missing",
     ),
-    "a patch too few": (
-        f"DELETE FROM patches WHERE thread_key = {KEY}",
+    "a message too few at the beginning": (
+        f"DELETE FROM messages WHERE thread_key = {KEY} AND position = 0",
         "threads/t",
-        "it says that it has 1 patches, and has 0",
+        "it counts 2 messages, and the first one is missing",
+    ),
+    "a patch too many": (
+        f"INSERT INTO patches SELECT thread_key, 1, body FROM patches WHERE thread_key = {KEY}",
+        "threads/t",
+        "it counts 1 patches, and its last one stands at 1",
+    ),
+    "a gap between patches": (
+        f"INSERT INTO patches SELECT thread_key, 5, body FROM patches WHERE thread_key = {KEY}",
+        "threads/t",
+        "its 2 patches stand from 0 to 5, with gaps",
     ),
     "a patch that is none": (
         f"UPDATE patches SET body = '[]' WHERE thread_key = {KEY}",
@@ -281,6 +294,22 @@ def test_no_write_leaves_anything_to_be_found(tmp_path: Path, name: str) -> None
 
     in_store(tmp_path / "store.db", write)
     assert examine(tmp_path / "store.db").findings == ()
+
+
+SCENARIOS = [check for check in SUITE if "scenario" in check.rule]
+
+
+@pytest.mark.parametrize("check", SCENARIOS, ids=str)
+def test_no_scenario_leaves_anything_to_be_found(tmp_path: Path, check: Check) -> None:
+    run(check, EXAMINED, tmp_path)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("check", SUITE, ids=str)
+def test_nothing_that_the_suite_does_leaves_anything_to_be_found(
+    tmp_path: Path, check: Check
+) -> None:
+    run(check, EXAMINED, tmp_path)
 
 
 async def test_it_looks_while_the_store_is_written(store: Path) -> None:

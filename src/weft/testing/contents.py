@@ -5,7 +5,7 @@ import re
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Protocol, TypeVar
 
-from weft import MailboxEntry, RunRecord, Store, encode
+from weft import MailboxEntry, MailboxState, RunRecord, Store, encode
 from weft.core.codec import to_plain
 
 Documents = dict[str, bytes]
@@ -48,8 +48,13 @@ async def all_entries(store: Store) -> list[MailboxEntry]:
     return await _all(store.mailboxes.list)
 
 
-async def read_documents(store: Store, mailbox_ids: Iterable[str] = ()) -> Documents:
-    """All documents; a mailbox without entries is found only if it is among `mailbox_ids`."""
+async def all_states(store: Store) -> list[MailboxState]:
+    """The states of all mailboxes."""
+    return await _all(store.mailboxes.list_states)
+
+
+async def read_documents(store: Store) -> Documents:
+    """All documents."""
     found: Documents = {}
     for thread_id in await all_thread_ids(store):
         head = await store.threads.load(thread_id)
@@ -58,27 +63,28 @@ async def read_documents(store: Store, mailbox_ids: Iterable[str] = ()) -> Docum
         found[f"{thread_id}.json"] = encode(head.thread).replace(b"{\n", version, 1)
     for run in await all_runs(store):
         found[f"_runs/{run.run_id}.json"] = encode(run)
-    entries = await all_entries(store)
-    for entry in entries:
+    for entry in await all_entries(store):
         found[f"_mailbox/{entry.entry_id}.json"] = encode(entry)
-    for mailbox_id in {*mailbox_ids, *(entry.mailbox_id for entry in entries)}:
-        state = await store.mailboxes.load_state(mailbox_id)
-        if state is not None:
-            found[f"_mailbox_threads/{mailbox_id}.json"] = encode(state)
+    for state in await all_states(store):
+        found[f"_mailbox_threads/{state.mailbox_id}.json"] = encode(state)
     return found
 
 
 async def read_everything(store: Store, mailbox_ids: Iterable[str] = ()) -> dict[str, Any]:
-    """All documents, parsed, and what else can be read: deltas, pages, counts."""
-    mailbox_ids = sorted(mailbox_ids)
-    documents = await read_documents(store, mailbox_ids)
+    """All documents, parsed, and what else can be read: deltas, pages, counts.
+
+    With `mailbox_ids`, what is read by the ids of these mailboxes, too, if they are there or not.
+    """
+    documents = await read_documents(store)
     found: dict[str, Any] = {path: json.loads(data) for path, data in documents.items()}
     found["threads"] = await all_thread_ids(store)
     found["runs"] = [run.run_id for run in await all_runs(store)]
     found["entries"] = [entry.entry_id for entry in await all_entries(store)]
     found["stats"] = to_plain(await store.mailboxes.stats())
-    for mailbox_id in mailbox_ids:
+    for mailbox_id in sorted(mailbox_ids):
         found[f"stats {mailbox_id}"] = to_plain(await store.mailboxes.stats(mailbox_id))
+        state = await store.mailboxes.load_state(mailbox_id)
+        found[f"state {mailbox_id}"] = None if state is None else to_plain(state)
     for thread_id in found["threads"]:
         version = found[f"{thread_id}.json"]["_version"]
         found |= await _read_about(store, thread_id, version)

@@ -10,6 +10,7 @@ import random
 import signal
 import time
 from collections import Counter
+from multiprocessing import parent_process
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import TracebackType
@@ -216,11 +217,10 @@ def _write(
 
 async def _work(store: Store, name: str, seconds: float, lease_ms: int, log: int) -> None:
     choose = random.Random(name)
-    parent, run = os.getppid(), os.getpid()
     end = time.monotonic() + seconds
-    number = 0
+    number, run = 0, os.getpid()
     async with store:
-        while time.monotonic() < end and os.getppid() == parent:
+        while time.monotonic() < end and _is_watched():
             number += 1
             text = f"{name}-{run}-{number}"
             try:
@@ -231,6 +231,12 @@ async def _work(store: Store, name: str, seconds: float, lease_ms: int, log: int
             except (VersionConflict, ClaimConflict) as conflict:
                 done = f"conflict {type(conflict).__name__}"
             os.write(log, f"{done}\n".encode())
+
+
+def _is_watched() -> bool:
+    """Whether the process that has started this one lives."""
+    parent = parent_process()
+    return parent is None or parent.is_alive()
 
 
 async def _append_and_send(store: Store, choose: random.Random, text: str) -> str:

@@ -345,25 +345,35 @@ def _rules_of_parts() -> Iterable[_Rule]:
 
 
 def _rules_of_counts() -> Iterable[_Rule]:
-    """A thread has as many messages and patches as it says, at positions without gaps."""
+    """A thread's messages and patches stand without gaps, up to as many as it counts.
+
+    Messages begin at 0. Patches begin where a snapshot has left off, whose patches are gone.
+    """
     for table, column in (("messages", "message_count"), ("patches", "patch_count")):
         counted = (
             f"SELECT thread_id, {column} AS told, COUNT(part.position) AS found,"  # noqa: S608
-            " COALESCE(MIN(part.position), 0) AS first, COALESCE(MAX(part.position), -1) AS last"
+            " MIN(part.position) AS first, MAX(part.position) AS last"
             f" FROM threads LEFT JOIN {table} AS part USING (thread_key) GROUP BY thread_key"
         )
         yield _Rule(
             table,
             "threads/{thread_id}",
-            f"it says that it has {{told}} {table}, and has {{found}}",
-            f"SELECT * FROM ({counted}) WHERE told <> found",  # noqa: S608
+            f"it counts {{told}} {table}, and its last one stands at {{last}}",
+            f"SELECT * FROM ({counted}) WHERE last <> told - 1",  # noqa: S608
         )
         yield _Rule(
             table,
             "threads/{thread_id}",
             f"its {{found}} {table} stand from {{first}} to {{last}}, with gaps",
-            f"SELECT * FROM ({counted}) WHERE first <> 0 OR last <> found - 1",  # noqa: S608
+            f"SELECT * FROM ({counted}) WHERE last - first + 1 <> found",  # noqa: S608
         )
+    yield _Rule(
+        "messages",
+        "threads/{thread_id}",
+        "it counts {told} messages, and the first one is missing",
+        "SELECT thread_id, message_count AS told FROM threads WHERE message_count > 0"
+        " AND thread_key NOT IN (SELECT thread_key FROM messages WHERE position = 0)",
+    )
 
 
 _BEFORE = f"""

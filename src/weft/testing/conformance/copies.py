@@ -102,6 +102,7 @@ async def what_is_read_can_be_changed(store: Store) -> None:
         await store.mailboxes.load("e"),
         await store.mailboxes.load_state("box"),
         await store.mailboxes.list(),
+        await store.mailboxes.list_states(),
         await store.mailboxes.stats(),
         held,
     ):

@@ -28,7 +28,7 @@ from weft.core.commands import Batch, Hold
 from weft.testing import commands
 from weft.testing.clock import ManualClock
 from weft.testing.conformance.check import Facet
-from weft.testing.contents import all_entries, all_thread_ids, read_everything
+from weft.testing.contents import all_entries, all_states, all_thread_ids, read_everything
 from weft.testing.exact import differences
 from weft.testing.outcome import outcome
 from weft.testing.patience import patient
@@ -290,12 +290,12 @@ async def read_world(model: Store, now: int, claims: list[tuple[str, str]]) -> c
     for entry in entries:
         if entry.claim_token is not None and (entry.entry_id, entry.claim_token) not in claims:
             claims.append((entry.entry_id, entry.claim_token))
-    states = [await model.mailboxes.load_state(mailbox_id) for mailbox_id in commands.MAILBOXES]
+    states = await all_states(model)
     heads = [await model.threads.load(thread_id) for thread_id in await all_thread_ids(model)]
     return commands.World(
         now=now,
         entry_ids=[entry.entry_id for entry in entries],
         claims=claims,
-        generations={state.mailbox_id: state.current_generation for state in states if state},
+        generations={state.mailbox_id: state.current_generation for state in states},
         versions={head.thread.id: head.version for head in heads if head},
     )

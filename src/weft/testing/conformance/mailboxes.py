@@ -336,6 +336,7 @@ async def entries_are_listed(store: Store, query: dict[str, Any], expected: str)
     await store.mailboxes.cancel("a")
     page = await store.mailboxes.list(**query)
     expect([each.entry_id for each in page.items], list(expected))
+    expect(page.items, tuple([await loaded(store, key) for key in expected]))
     expect((page.total, page.has_more), (len(expected), False))
 
 
@@ -405,6 +406,48 @@ async def a_listing_follows_an_entry_through_its_statuses(store: Store) -> None:
     await expect_listed("queued")
     await store.mailboxes.ack(await claim_one(store))
     await expect_listed("accepted")
+
+
+@facet.check(Guarantee.LISTINGS_ARE_COMPLETE)
+async def mailboxes_are_listed_in_the_order_of_their_ids(store: Store, clock: ManualClock) -> None:
+    for key in ("b", "🧵", "a", "\ufb00"):
+        await store.mailboxes.ensure(key)
+    await store.mailboxes.send("B", None)
+    page = await store.mailboxes.list_states()
+    expect([state.mailbox_id for state in page.items], ["B", "a", "b", "\ufb00", "🧵"])
+    expect((page.total, page.has_more), (5, False))
+    expect(page.items[0], MailboxState(mailbox_id="B", updated_at=clock.now))
+
+
+MAILBOX_PAGES = [
+    (0, 2, "ab", True),
+    (1, 2, "bc", True),
+    (2, 2, "cd", False),
+    (9, 2, "", False),
+    (-1, 1, "a", True),
+    (0, 0, "a", True),
+    (0, 10**6, "abcd", False),
+]
+
+
+@facet.check(Guarantee.LISTINGS_ARE_COMPLETE, each=MAILBOX_PAGES)
+async def a_page_of_mailboxes_says_how_many_there_are_and_whether_more_follow(
+    store: Store, offset: int, limit: int, items: str, has_more: bool
+) -> None:
+    for key in "dcba":
+        await store.mailboxes.ensure(key)
+    page = await store.mailboxes.list_states(offset=offset, limit=limit)
+    found = "".join(each.mailbox_id for each in page.items)
+    expect((found, page.total, page.has_more), (items, 4, has_more))
+
+
+@facet.check(Guarantee.LISTINGS_ARE_COMPLETE)
+async def a_page_of_mailboxes_has_200_at_most(store: Store) -> None:
+    async with store.batch() as step:
+        for number in range(201):
+            step.mailboxes.ensure(f"box {number:03}")
+    page = await store.mailboxes.list_states(limit=500)
+    expect((len(page.items), page.total, page.has_more), (200, 201, True))
 
 
 @facet.check(Guarantee.LISTINGS_ARE_COMPLETE)

@@ -8,7 +8,7 @@ from weft.testing.conformance.bench import Bench
 from weft.testing.conformance.check import Facet
 from weft.testing.contents import read_documents
 from weft.testing.vectors import SCENARIOS
-from weft.testing.vectors.scenarios import compare_files, mailbox_ids, read, replay
+from weft.testing.vectors.scenarios import compare_files, read, replay
 
 facet = Facet("history")
 
@@ -19,4 +19,4 @@ async def the_calls_of_a_scenario_go_as_with_the_reference(bench: Bench, path: P
     clock = TickingClock()
     store = await bench.open(clock, bench.elsewhere())
     comparison = await replay(store, clock, calls)
-    compare_files(comparison, await read_documents(store, mailbox_ids(files)), files)
+    compare_files(comparison, await read_documents(store), files)

@@ -196,9 +196,10 @@ async def runs_are_listed(store: Store, query: dict[str, Any], expected: str) ->
     for each in RUNS:
         await store.runs.upsert(each)
     page = await store.runs.list(**query)
+    by_id = {each.run_id: each for each in RUNS}
     expect([each.run_id for each in page.items], list(expected))
+    expect(page.items, tuple(by_id[key] for key in expected))
     expect((page.total, page.has_more), (len(expected), False))
-    assert all(each in RUNS for each in page.items)
 
 
 PAGES = [

@@ -116,12 +116,6 @@ def compare_files(comparison: Comparison, documents: Documents, files: Mapping[s
         assert documents[path].decode() == _printed(document), path
 
 
-def mailbox_ids(files: Mapping[str, Plain]) -> list[str]:
-    """The mailboxes that have a state among the files."""
-    prefix = "_mailbox_threads/"
-    return [Path(path).stem for path in files if path.startswith(prefix)]
-
-
 def _printed(document: Plain) -> str:
     """Pretty-printed as the reference does: the exponents of floats in as few signs as can be."""
     text = json.dumps(document, indent=2, ensure_ascii=False)
