@@ -9,11 +9,10 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby, islice
 from typing import TypeAlias
 
-from weft.backends.sql.commit import gather, write
-from weft.backends.sql.footprint import Footprint
-from weft.backends.sql.program import Program, Read, Row
-from weft.backends.sql.rows import read_entry
-from weft.backends.sql.working_set import WorkingSet
+from weft.backends.memory.tables import Change
+from weft.backends.sql.mailboxes import write_entries
+from weft.backends.sql.program import Program, Read, Row, Statement
+from weft.backends.sql.rows import id_list, read_entry
 from weft.core.clock import new_token
 from weft.core.limits import LARGEST_TIME
 from weft.core.mailboxes import ClaimRequest, MailboxEntry, claimed, has_expired
@@ -52,17 +51,30 @@ def _claim(requests: list[ClaimRequest], clock: int) -> Program[list[Claimed]]:
         ids = yield from _heads(first.mailbox_id, limit, now)
     if not ids:
         return [()] * len(requests)
-    rows: WorkingSet = yield from gather(Footprint(entries=set(ids)))
-    left = iter(ids)
-    given: list[Claimed] = []
-    for request in requests:
-        taken = [rows.entries[key] for key in islice(left, min(request.limit, LARGEST_TIME))]
-        held = tuple(claimed(entry, request, new_token(), now) for entry in taken)
-        for entry in held:
-            rows.put("entries", entry.entry_id, entry)
-        given.append(held)
-    yield tuple(write(rows))
+    (found,) = yield (Read("gather_entries", {"ids": id_list(ids)}),)
+    entries = {entry.entry_id: entry for entry in map(read_entry, found)}
+    given, writes = take(requests, [entries[key] for key in ids], now)
+    yield writes
     return given
+
+
+def take(
+    requests: Sequence[ClaimRequest], entries: Iterable[MailboxEntry], now: int
+) -> tuple[list[Claimed], tuple[Statement, ...]]:
+    """Share out entries that can be had; what each request gets, and the statements that say so."""
+    left = iter(entries)
+    given: list[Claimed] = []
+    changes: list[Change] = []
+    for request in requests:
+        taken = list(islice(left, max(0, min(request.limit, LARGEST_TIME))))
+        held = tuple(claimed(entry, request, new_token(), now) for entry in taken)
+        changes += map(_change, taken, held)
+        given.append(held)
+    return given, tuple(write_entries(changes))
+
+
+def _change(before: MailboxEntry, after: MailboxEntry) -> Change:
+    return Change("entries", before.entry_id, before, after)
 
 
 def _one(entry_id: str, now: int) -> Program[list[str]]:

@@ -16,48 +16,50 @@ from weft.core.commands import Batch, Purge, Receipt
 Outcome = Receipt | Exception
 
 
-def commit(batches: Sequence[Batch], now: int) -> Program[list[Outcome]]:
+def commit(batches: Sequence[Batch], now: int | None) -> Program[list[Outcome]]:
     """Commit batches in their order; each succeeds or fails for itself, and nothing of it is left.
 
-    A batch that purges counts rows that others may change, so it is committed by itself.
+    A batch that purges counts rows that others may change, so it is committed by itself. Without
+    `now`, the database's clock is asked once all is locked.
     """
     outcomes: list[Outcome] = []
     for group in _groups(batches):
-        rows = yield from gather(footprint_of(group))
-        outcomes += [_apply(rows, batch, now) for batch in group]
+        rows, clock = yield from gather(footprint_of(group), now)
+        outcomes += [_apply(rows, batch, clock) for batch in group]
         writes = tuple(write(rows))
         if writes:
             yield writes
     return outcomes
 
 
-def gather(footprint: Footprint) -> Program[WorkingSet]:
-    """Read the rows of a footprint."""
+def gather(footprint: Footprint, now: int | None) -> Program[tuple[WorkingSet, int]]:
+    """Read the rows of a footprint, all at once; and the clock, if it is not told."""
     rows = WorkingSet(footprint)
     reads = footprint.reads()
-    if reads:
-        answers = yield reads
-        rows.fill((read.name for read in reads), answers)
-    if footprint.ended_before:
-        loaded = id_list(rows.entries.keys())
-        times = sorted(footprint.ended_before)
-        counts = yield tuple(
-            Read("count_ended", {"older_than": time, "loaded": loaded}) for time in times
-        )
-        rows.ended = {time: count[0][0] for time, count in zip(times, counts, strict=True)}
-    return rows
+    times = sorted(footprint.ended_before)
+    loaded = id_list(footprint.entries)
+    counts = [Read("count_ended", {"older_than": time, "loaded": loaded}) for time in times]
+    clock = [Read("clock", {})] if now is None else []
+    wanted = (*reads, *counts, *clock)
+    answers = (yield wanted) if wanted else []
+    rows.fill((read.name for read in reads), answers[: len(reads)])
+    counted = answers[len(reads) : len(reads) + len(counts)]
+    rows.ended = {time: count[0][0] for time, count in zip(times, counted, strict=True)}
+    return rows, answers[-1][0][0] if now is None else now
 
 
 def write(rows: WorkingSet) -> Iterable[Statement]:
     """The statements that write what is not as it was read."""
     by_table: dict[str, list[Change]] = {}
-    for change in rows.changes():
+    # By key: whoever inserts the same keys elsewhere does so in the same order, and none waits in a
+    # circle.
+    for change in sorted(rows.changes(), key=lambda change: change.key):
         by_table.setdefault(change.table, []).append(change)
     yield from write_threads(by_table.get("threads", []), rows.counts)
     yield from write_runs(by_table.get("runs", []))
     yield from write_mailboxes(by_table.get("mailboxes", []))
     yield from write_entries(by_table.get("entries", []))
-    yield from write_purges(rows.purged_before, rows.entries.keys())
+    yield from write_purges(rows.purged_before, rows.entries.keys(), rows.purged)
 
 
 def _apply(rows: WorkingSet, batch: Batch, now: int) -> Outcome:

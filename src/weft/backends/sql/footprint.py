@@ -55,18 +55,23 @@ class Footprint(msgspec.Struct):
     """Times before which entries that have ended are to be purged."""
 
     def reads(self) -> tuple[Read, ...]:
-        """The queries that bring the rows; each is known by its name."""
+        """The queries that bring the rows; each is known by its name, and locks what it brings.
+
+        Mailboxes come first, then threads and runs: who takes locks in one order waits in no
+        circle. What belongs to them is read after that, under their locks.
+        """
         reads: list[Read] = []
-        for name, ids in (
+        if self.mailboxes or self.entries:
+            ids = {"ids": id_list(self.mailboxes), "entries": id_list(self.entries)}
+            reads.append(Read("gather_mailboxes", ids))
+        for name, keys in (
             ("gather_threads", self.threads),
             ("gather_runs", self.runs),
-            ("gather_mailboxes", self.mailboxes),
-            ("gather_mailboxes_of_entries", self.entries),
             ("gather_entries", self.entries),
             ("gather_unfinished", self.unfinished),
         ):
-            if ids:
-                reads.append(Read(name, {"ids": id_list(ids)}))
+            if keys:
+                reads.append(Read(name, {"ids": id_list(keys)}))
         for name, pairs in (
             ("gather_message_ids", self.messages),
             ("gather_duplicates", self.duplicates),

@@ -6,7 +6,7 @@ import msgspec
 
 from weft.backends.memory.tables import Change
 from weft.backends.sql.listing import conditions_of, offset_and_limit
-from weft.backends.sql.program import Program, Read, Statement, Values, Write
+from weft.backends.sql.program import Program, Read, Statement, Values, writes
 from weft.backends.sql.rows import (
     change_values,
     entry_values,
@@ -41,9 +41,12 @@ _FIXED = (
 
 def write_mailboxes(changes: Sequence[Change]) -> Iterable[Statement]:
     """The statements that carry out changes of mailboxes' states."""
-    states = [change.after for change in changes if isinstance(change.after, MailboxState)]
-    if states:
-        yield Write("upsert_mailbox", [mailbox_values(state) for state in states])
+    new: list[Values] = []
+    changed: list[Values] = []
+    for change in changes:
+        if isinstance(change.after, MailboxState):
+            (new if change.before is None else changed).append(mailbox_values(change.after))
+    return writes(insert_mailbox=new, update_mailbox=changed)
 
 
 def write_entries(changes: Sequence[Change]) -> Iterable[Statement]:
@@ -55,30 +58,31 @@ def write_entries(changes: Sequence[Change]) -> Iterable[Statement]:
     arrived = [entry for entry in after if entry.entry_id not in moved]
     new = [entry_values(entry) for entry in arrived]
     changed = [change_values(entry) for entry in after if entry.entry_id in moved]
-    for name, rows in (
-        ("delete_payload", gone),
-        ("delete_entry", gone),
-        ("insert_entry", new),
-        ("insert_payload", [payload_values(entry) for entry in arrived]),
-        ("update_entry", changed),
-    ):
-        if rows:
-            yield Write(name, rows)
+    yield from writes(
+        delete_payload=gone,
+        delete_entry=gone,
+        insert_entry=new,
+        insert_payload=[payload_values(entry) for entry in arrived],
+        update_entry=changed,
+    )
     held = {entry.mailbox_id for entry in (*before, *after) if entry.status == "claimed"}
     mailboxes = [{"mailbox_id": mailbox_id} for mailbox_id in sorted(held)]
-    if mailboxes:
-        yield Write("refresh_lease", mailboxes)
+    yield from writes(refresh_lease=mailboxes)
     yield from _write_lanes(before, after)
-    if mailboxes:
-        yield Write("park_lanes", mailboxes)
+    yield from writes(park_lanes=mailboxes)
 
 
-def write_purges(times: Sequence[int], loaded: Iterable[str]) -> Iterable[Statement]:
-    """The statements that take away what ended before each time and was not looked at."""
-    if times:
-        row = {"older_than": max(times), "loaded": id_list(loaded)}
-        yield Write("purge_payloads", [row])
-        yield Write("purge_entries", [row])
+def write_purges(
+    times: Sequence[int], loaded: Iterable[str], counted: int
+) -> Iterable[Statement]:
+    """The statements that take away what ended before each time and was not looked at.
+
+    `counted` is how many there were, for databases in which others write at the same time.
+    """
+    if not times:
+        return ()
+    row = {"older_than": max(times), "loaded": id_list(loaded), "counted": counted}
+    return writes(purge_payloads=[row], purge_entries=[row])
 
 
 def _write_lanes(
@@ -91,11 +95,7 @@ def _write_lanes(
         for entry in before
         if entry.status == "queued" and waits.get(entry.entry_id) != _lane(entry)
     ]
-    if left:
-        yield Write("leave_lane", left)
-        yield Write("advance_lane", left)
-    if waits:
-        yield Write("offer_lane", list(waits.values()))
+    return writes(leave_lane=left, advance_lane=left, offer_lane=list(waits.values()))
 
 
 def _has_moved(change: Change) -> bool:

@@ -4,7 +4,7 @@ A program does no I/O, so the same one works whichever driver carries it out, in
 event loop. What it yields at once may go to the server at once.
 """
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias, TypeVar
 
 import msgspec
@@ -35,3 +35,8 @@ class Write(msgspec.Struct, frozen=True):
 
 Statement: TypeAlias = Read | Write
 Program: TypeAlias = Generator[tuple[Statement, ...], list[list[Row]], T]
+
+
+def writes(**rows_of: Sequence[Values]) -> Iterator[Statement]:
+    """The statements of these names, in this order; those without rows are left out."""
+    return (Write(name, rows) for name, rows in rows_of.items() if rows)

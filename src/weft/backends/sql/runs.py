@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from weft.backends.memory.tables import Change
 from weft.backends.sql.listing import conditions_of, offset_and_limit
-from weft.backends.sql.program import Program, Read, Statement, Write
+from weft.backends.sql.program import Program, Read, Statement, Values, writes
 from weft.backends.sql.rows import read_run, run_values
 from weft.core.runs import RunPage, RunQuery, RunRecord
 
@@ -23,12 +23,17 @@ _FILTERS = (
 
 def write_runs(changes: Sequence[Change]) -> Iterable[Statement]:
     """The statements that carry out changes of runs."""
-    present = [change.after for change in changes if isinstance(change.after, RunRecord)]
-    gone = [{"run_id": change.key} for change in changes if change.after is None]
-    if present:
-        yield Write("upsert_run", [run_values(run) for run in present])
-    if gone:
-        yield Write("delete_run", gone)
+    new: list[Values] = []
+    changed: list[Values] = []
+    gone: list[Values] = []
+    for change in changes:
+        if not isinstance(change.after, RunRecord):
+            gone.append({"run_id": change.key})
+        elif change.before is None:
+            new.append(run_values(change.after))
+        else:
+            changed.append(run_values(change.after))
+    yield from writes(insert_run=new, update_run=changed, delete_run=gone)
 
 
 def load_run(run_id: str) -> Program[RunRecord | None]:

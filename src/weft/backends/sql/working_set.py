@@ -12,7 +12,7 @@ from weft.backends.memory.tables import Change, Row, StoredThread, TableName, Ta
 from weft.backends.sql.footprint import Footprint
 from weft.backends.sql.program import Row as DatabaseRow
 from weft.backends.sql.rows import read_entry, read_json, read_mailbox, read_run
-from weft.core.mailboxes import MailboxEntry, MailboxState
+from weft.core.mailboxes import MailboxEntry, MailboxState, is_terminal
 from weft.core.messages import Message
 from weft.core.runs import RunRecord
 from weft.core.threads import Thread, ThreadHead
@@ -37,11 +37,16 @@ class Gathered(dict[str, RowT]):
         return self.get(str(key)) is not None
 
 
+class Overtaken(LookupError):
+    """An entry came into being after its mailbox was looked for, so it is not locked: try again."""
+
+
 class WorkingSet(Tables):
     """Rows of the database, before and after; of threads the head, and messages met again."""
 
     def __init__(self, footprint: Footprint) -> None:
         super().__init__()
+        self._footprint = footprint
         self._threads: Gathered[StoredThread] = Gathered(footprint.threads)
         self._runs: Gathered[RunRecord] = Gathered(footprint.runs | {""})
         self._entries: Gathered[MailboxEntry] = Gathered(footprint.entries)
@@ -53,9 +58,10 @@ class WorkingSet(Tables):
         self.counts: dict[str, tuple[int, int]] = {}
         """How many messages and patches each thread has had written."""
         self.ended: dict[int, int] = {}
-        """How many entries that are not here ended before a time."""
+        """How many entries that were not asked for by id ended before a time."""
         self.purged_before: list[int] = []
-        self._purged = 0
+        self.purged = 0
+        """How many entries that are not here are to be purged."""
         self._as_read: dict[tuple[TableName, str], Row] = {}
         self._touched: dict[tuple[TableName, str], None] = {}
         self._duplicates: dict[tuple[str, str], MailboxEntry] = {}
@@ -78,13 +84,14 @@ class WorkingSet(Tables):
         for (body,) in found.get("gather_runs", ()):
             run = read_run(body)
             self._read("runs", run.run_id, run)
-        for name in ("gather_mailboxes", "gather_mailboxes_of_entries"):
-            for row in found.get(name, ()):
-                state = read_mailbox(row)
-                self._read("mailboxes", state.mailbox_id, state)
+        for row in found.get("gather_mailboxes", ()):
+            state = read_mailbox(row)
+            self._read("mailboxes", state.mailbox_id, state)
         for name in ("gather_entries", "gather_duplicates", "gather_unfinished"):
             for row in found.get(name, ()):
                 entry = read_entry(row)
+                if not dict.__contains__(self._mailboxes, entry.mailbox_id):
+                    raise Overtaken(entry.mailbox_id)
                 if not dict.__contains__(self._entries, entry.entry_id):
                     self._read("entries", entry.entry_id, entry)
 
@@ -102,8 +109,9 @@ class WorkingSet(Tables):
     def purge(self, older_than: int) -> int:
         """Take away what ended long ago; of what is not here, it is remembered to be done."""
         here = super().purge(older_than)
-        elsewhere = max(self.ended[older_than] - self._purged, 0)
-        self._purged += elsewhere
+        met = sum(self._met_by_chance(row, older_than) for row in self._as_read.values())
+        elsewhere = max(self.ended[older_than] - met - self.purged, 0)
+        self.purged += elsewhere
         self.purged_before.append(older_than)
         return here + elsewhere
 
@@ -111,7 +119,7 @@ class WorkingSet(Tables):
         """Take back what the batch has changed so far."""
         super().rollback()
         self.purged_before.clear()
-        self._purged = 0
+        self.purged = 0
 
     def changes(self) -> Iterator[Change]:
         """What is not as it was read, in the order of first touch."""
@@ -130,6 +138,12 @@ class WorkingSet(Tables):
             self._index(None, row)
             assert isinstance(row, MailboxEntry)  # noqa: S101
             self._mailboxes.asked.add(row.mailbox_id)
+
+    def _met_by_chance(self, row: Row, older_than: int) -> bool:
+        """Whether it is an entry that ended before a time, and was asked for in another way."""
+        if not isinstance(row, MailboxEntry) or row.entry_id in self._footprint.entries:
+            return False
+        return is_terminal(row) and row.updated_at < older_than
 
     def _index(self, before: Row | None, after: Row | None) -> None:
         for row in (before, after):
