@@ -100,17 +100,23 @@ def open_store(
     *,
     clock: Clock = system_clock,
     durability: Literal["full", "relaxed"] = "full",
+    migrate: bool = False,
 ) -> Store:
     """The store at `url`, opened by `async with weft.open_store(url) as store:`.
 
     Args:
         url: a folder (plain JSON files), "sqlite:///agents.db" (one database file; four slashes
-            for an absolute path), or "memory:" (forgotten at the end).
-        clock: what tells the present as unix milliseconds, where a call gives no `now`.
+            for an absolute path), "postgresql://user@host/database" (needs `weft[postgres]`; beside
+            psycopg's own parameters it takes `schema`, `table_prefix`, `prepared_statements=off`
+            and `listen=off`), or "memory:" (forgotten at the end).
+        clock: what tells the present as unix milliseconds, where a call gives no `now`; on
+            PostgreSQL the default is the database's clock.
         durability: "full": what was acknowledged survives a power failure; "relaxed": it survives
             the end of a process, but not of the machine.
+        migrate: bring the schema of a PostgreSQL database up to date at the opening, as
+            `weft migrate` does; folders and database files always are.
 
     Raises:
         InvalidValue: there is no such kind of store.
     """
-    return Store(find_backend(url, clock, durability))
+    return Store(find_backend(url, clock, durability, migrate=migrate))

@@ -144,6 +144,18 @@ class SchemaTooNew(WeftError):
         self.supported = supported
 
 
+class SchemaTooOld(WeftError):
+    """The database has yet to be brought up to date, which is not done without being asked for."""
+
+    def __init__(self, where: str, missing: str) -> None:
+        super().__init__(
+            f"the store at {where} lacks migration {missing}; run `weft migrate` on it, "
+            "or open it with migrate=True"
+        )
+        self.where = where
+        self.missing = missing
+
+
 def _shorten(value: object, limit: int = 80) -> str:
     text = repr(value)
     return text if len(text) <= limit else f"{text[: limit - 3]}..."

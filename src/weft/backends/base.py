@@ -1,7 +1,7 @@
 """The contract every backend keeps: what it guarantees, what it declares, and its methods."""
 
 from enum import Enum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -162,4 +162,16 @@ class Backend(Protocol):
 
     async def count_entries(self, mailbox_id: str | None) -> MailboxStats:
         """How many entries there are in each status, in one mailbox or in all."""
+        ...
+
+
+@runtime_checkable
+class JoinsTransactions(Protocol):
+    """A backend that can write in a transaction of its user's."""
+
+    async def commit_in(self, connection: object, batch: Batch) -> Receipt:
+        """Apply a checked batch in the transaction of `connection`, which its owner commits.
+
+        If it raises, the transaction is as it was before.
+        """
         ...

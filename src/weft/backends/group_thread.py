@@ -6,7 +6,9 @@ Group commit is this: callers that arrive while a group is being synced share th
 import asyncio
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import suppress
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeVar
 
@@ -38,7 +40,8 @@ class GroupThread(Generic[CallT]):
 
     Args:
         name: of the thread.
-        carry_out: what comes of each call of a group, a result or a `Failure`; on the thread.
+        carry_out: what comes of each call of a group, on the thread: a result, a `Failure`, or a
+            future of a call that will be done elsewhere.
         end: called at the end, on the thread.
         told: called with the calls of a group once their callers know, on their event loop.
     """
@@ -124,13 +127,20 @@ class GroupThread(Generic[CallT]):
         return None
 
     def _finish(self, requests: list[_Request[CallT]], outcomes: list[Any]) -> None:
-        """Tell the callers, each event loop once."""
+        """Tell the callers, each event loop once; of what is done elsewhere, when it is."""
         by_loop: dict[asyncio.AbstractEventLoop, list[tuple[_Request[CallT], Any]]] = {}
         for request, outcome in zip(requests, outcomes, strict=True):
-            by_loop.setdefault(request.loop, []).append((request, outcome))
+            if isinstance(outcome, Future):
+                outcome.add_done_callback(partial(self._finish_later, request))
+            else:
+                by_loop.setdefault(request.loop, []).append((request, outcome))
         for loop, settled in by_loop.items():
             with suppress(RuntimeError):  # the loop is closed: nobody waits there any more
                 loop.call_soon_threadsafe(self._tell, settled)
+
+    def _finish_later(self, request: _Request[CallT], done: "Future[Any]") -> None:
+        error = done.exception()
+        self._finish([request], [done.result() if error is None else Failure(error)])
 
     def _tell(self, settled: list[tuple[_Request[CallT], Any]]) -> None:
         for request, outcome in settled:

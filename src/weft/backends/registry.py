@@ -10,14 +10,18 @@ from weft.backends.files.backend import FilesBackend
 from weft.backends.files.engine import Durability
 from weft.backends.memory.backend import MemoryBackend
 from weft.backends.sqlite.backend import SqliteBackend
-from weft.core.clock import Clock
+from weft.core.clock import Clock, system_clock
 from weft.errors import InvalidValue
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")  # two letters at least: C: is a drive
 
 
-def find_backend(url: str | os.PathLike[str], clock: Clock, durability: Durability) -> Backend:
+def find_backend(
+    url: str | os.PathLike[str], clock: Clock, durability: Durability, *, migrate: bool = False
+) -> Backend:
     """The backend that `url` means, not yet opened.
+
+    With `migrate`, a server's schema is brought up to date at the opening; a file's always is.
 
     Raises:
         InvalidValue: the URL is none that Weft knows.
@@ -32,7 +36,7 @@ def find_backend(url: str | os.PathLike[str], clock: Clock, durability: Durabili
             "url",
             f"there is no backend for {scheme!r}; use a folder like './agents', or '{known}:'",
         )
-    return make(rest, clock, durability)
+    return make(rest, clock, durability, migrate)
 
 
 def split_url(url: str | os.PathLike[str]) -> tuple[str, str]:
@@ -48,20 +52,20 @@ def split_url(url: str | os.PathLike[str]) -> tuple[str, str]:
     return (scheme[1].lower(), text[scheme.end() :]) if scheme else ("file", text)
 
 
-def _memory(rest: str, clock: Clock, durability: Durability) -> Backend:
+def _memory(rest: str, clock: Clock, durability: Durability, migrate: bool) -> Backend:
     if rest not in ("", "//"):
         raise InvalidValue("url", f"'memory:' takes nothing after it, not {rest!r}")
     return MemoryBackend(clock)
 
 
-def _files(rest: str, clock: Clock, durability: Durability) -> Backend:
+def _files(rest: str, clock: Clock, durability: Durability, migrate: bool) -> Backend:
     path = rest.removeprefix("//")
     if not path:
         raise InvalidValue("url", "'file:' wants a folder after it, such as 'file:./agents'")
     return FilesBackend(Path(path), clock, durability)
 
 
-def _sqlite(rest: str, clock: Clock, durability: Durability) -> Backend:
+def _sqlite(rest: str, clock: Clock, durability: Durability, migrate: bool) -> Backend:
     return SqliteBackend(sqlite_path(rest), clock, durability)
 
 
@@ -77,8 +81,22 @@ def sqlite_path(rest: str) -> Path:
     return Path(path)
 
 
-SCHEMES: dict[str, Callable[[str, Clock, Durability], Backend]] = {
+def _postgres(rest: str, clock: Clock, durability: Durability, migrate: bool) -> Backend:
+    try:
+        from weft.backends.postgres.backend import PostgresBackend
+        from weft.backends.postgres.location import parse_location
+    except ModuleNotFoundError as error:
+        reason = f"PostgreSQL needs {error.name}; install weft[postgres]"
+        raise InvalidValue("url", reason) from error
+    own_clock = None if clock is system_clock else clock
+    location = parse_location(f"postgresql:{rest}")
+    return PostgresBackend(location, own_clock, durability, migrates=migrate)
+
+
+SCHEMES: dict[str, Callable[[str, Clock, Durability, bool], Backend]] = {
     "memory": _memory,
     "file": _files,
     "sqlite": _sqlite,
+    "postgresql": _postgres,
+    "postgres": _postgres,
 }

@@ -4,8 +4,7 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable
-
-from weft.core.clock import Clock
+from contextlib import suppress
 
 _LOOK_SECONDS = (0.01, 0.025)
 """How often a waiting caller looks whether another process has written."""
@@ -24,21 +23,24 @@ class Waiting:
         self._sleepers: set[Callable[[], None]] = set()
 
     def wake(self) -> None:
-        """Let those who wait look again."""
+        """Let those who wait look again, on whichever event loop."""
         for wake in tuple(self._sleepers):
             wake()
 
     async def until_due(
-        self, timeout_ms: int, clock: Clock, next_due: Callable[[int], Awaitable[int | None]]
+        self, timeout_ms: int, time_left: Callable[[], Awaitable[int | None]]
     ) -> None:
-        """Return once `next_due(now)` is a time that is past, or after `timeout_ms`."""
+        """Return once `time_left()`, in milliseconds, is nothing more, or after `timeout_ms`.
+
+        None means that nothing waits for a time.
+        """
         end = time.monotonic() + timeout_ms / 1000
-        while (left := end - time.monotonic()) > 0:
-            seen, now = self._position(), clock()
-            due = await next_due(now)
-            if due is not None and due <= now:
+        while (patience := end - time.monotonic()) > 0:
+            seen = self._position()
+            left_ms = await time_left()
+            if left_ms is not None and left_ms <= 0:
                 return
-            await self._sleep(left if due is None else min(left, (due - now) / 1000), seen)
+            await self._sleep(patience if left_ms is None else min(patience, left_ms / 1000), seen)
 
     async def _sleep(self, seconds: float, seen: object) -> None:
         loop = asyncio.get_running_loop()
@@ -47,6 +49,10 @@ class Waiting:
         def wake() -> None:
             if not woken.done():
                 woken.set_result(None)
+
+        def wake_from_anywhere() -> None:
+            with suppress(RuntimeError):  # the loop is closed: nobody waits there any more
+                loop.call_soon_threadsafe(wake)
 
         ending = looking = loop.call_later(seconds, wake)
 
@@ -58,10 +64,10 @@ class Waiting:
                 looking = loop.call_later(random.uniform(*_LOOK_SECONDS), look)  # noqa: S311
 
         look()
-        self._sleepers.add(wake)
+        self._sleepers.add(wake_from_anywhere)
         try:
             await woken
         finally:
-            self._sleepers.discard(wake)
+            self._sleepers.discard(wake_from_anywhere)
             looking.cancel()
             ending.cancel()

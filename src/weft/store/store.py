@@ -1,10 +1,12 @@
 """The store: where threads, runs and mailboxes live together."""
 
+from functools import partial
 from types import TracebackType
 
-from weft.backends.base import Backend, Capabilities
+from weft.backends.base import Backend, Capabilities, JoinsTransactions
 from weft.core.commands import Batch as Commands
 from weft.core.commands import Command, Receipt, Result, check_batch
+from weft.errors import InvalidValue
 from weft.store.batch import Batch
 from weft.store.mailboxes import Mailboxes
 from weft.store.runs import Runs
@@ -54,18 +56,32 @@ class Store:
     ) -> None:
         await self.close()
 
-    def batch(self) -> Batch:
-        """Collect writes that commit together: `async with store.batch() as step:`."""
-        return Batch(self.commit)
+    def batch(self, *, connection: object = None) -> Batch:
+        """Collect writes that commit together: `async with store.batch() as step:`.
 
-    async def commit(self, batch: Commands) -> Receipt:
+        With `connection`, they are written in its transaction, as by `commit`.
+        """
+        return Batch(partial(self.commit, connection=connection))
+
+    async def commit(self, batch: Commands, *, connection: object = None) -> Receipt:
         """Commit commands (see `weft.core.commands`) together, all or none.
+
+        Args:
+            batch: the commands, in their order.
+            connection: a psycopg connection, of either colour, to the same PostgreSQL database. The
+                commands are written in its transaction, beside what else is, and take effect when
+                the caller commits. If they fail, the transaction is as it was before them.
 
         Raises:
             InvalidId, InvalidValue: a command cannot be stored; nothing was written.
             WeftError: what the failing command says; `error.command` names it.
         """
-        return await self._backend.commit(check_batch(batch))
+        checked = check_batch(batch)
+        if connection is None:
+            return await self._backend.commit(checked)
+        if not isinstance(self._backend, JoinsTransactions):
+            raise InvalidValue("connection", "this store is in no database that could share one")
+        return await self._backend.commit_in(connection, checked)
 
     async def _write(self, command: Command) -> Result:
         receipt = await self.commit((command,))

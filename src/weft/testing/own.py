@@ -1,11 +1,16 @@
 """Our own backends, to be certified: by URL, and with the fault hook."""
 
+import hashlib
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import msgspec
+
+from weft.backends.base import Backend
 from weft.backends.files.backend import FilesBackend
 from weft.backends.files.disk import Bytes, Disk
 from weft.backends.memory.backend import MemoryBackend
@@ -14,6 +19,9 @@ from weft.backends.sqlite.backend import SqliteBackend
 from weft.core.clock import Clock, system_clock
 from weft.testing.faults import Step
 from weft.testing.subject import Subject
+
+if TYPE_CHECKING:
+    from weft.backends.postgres.location import Location
 
 
 class SteppingDisk(Disk):
@@ -96,6 +104,65 @@ def make_stepping_sqlite(place: Path, clock: Clock, step: Step) -> SqliteBackend
     return SqliteBackend(place / "store.db", clock, make_writer=make_writer)
 
 
+def schema_of(place: Path) -> str:
+    """The schema that stands for a folder."""
+    return f"weft_{hashlib.sha256(str(place).encode()).hexdigest()[:20]}"
+
+
+def location_of(url: str, place: Path) -> "Location":
+    """Where on a PostgreSQL server the store of a folder is."""
+    from weft.backends.postgres.location import parse_location
+
+    return msgspec.structs.replace(parse_location(url), schema=schema_of(place))
+
+
+def make_postgres(url: str, place: Path, clock: Clock) -> Backend:
+    """The PostgreSQL backend in a schema that stands for a folder."""
+    from weft.backends.postgres.backend import PostgresBackend
+
+    return PostgresBackend(location_of(url, place), clock, migrates=True)
+
+
+def make_stepping_postgres(url: str, place: Path, clock: Clock, step: Step) -> Backend:
+    """The PostgreSQL backend in a schema that stands for a folder, with the hook."""
+    import psycopg
+
+    from weft.backends.postgres.backend import PostgresBackend
+
+    class SteppingPostgres(psycopg.Connection[Any]):
+        """A connection that calls `step` before and after each trip to the server."""
+
+        @contextmanager
+        def pipeline(self) -> Generator[psycopg.Pipeline, None, None]:
+            step()
+            with super().pipeline() as trip:
+                yield trip
+            step()
+
+    location = location_of(url, place)
+    return PostgresBackend(location, clock, migrates=True, connection_class=SteppingPostgres)
+
+
+def remove_postgres(url: str, place: Path) -> None:
+    """Drop the schema that stands for a folder."""
+    import psycopg
+    from psycopg import sql
+
+    location = location_of(url, place)
+    with psycopg.connect(location.conninfo, autocommit=True) as connection:
+        schema = sql.Identifier(location.schema)
+        connection.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(schema))
+
+
+def postgres_subject(url: str) -> Subject:
+    """The PostgreSQL backend on a server; each place is a schema of its own."""
+    return Subject(
+        make=partial(make_postgres, url),
+        make_stepping=partial(make_stepping_postgres, url),
+        remove=partial(remove_postgres, url),
+    )
+
+
 FILES = Subject(make=make_files, make_stepping=make_stepping_files)
 SQLITE = Subject(make=make_sqlite, make_stepping=make_stepping_sqlite)
 
@@ -113,5 +180,7 @@ def subject_at(url: str) -> tuple[Subject, Path | None]:
             return MEMORY, None
         case "sqlite":
             return SQLITE, sqlite_path(rest).parent
+        case "postgresql" | "postgres":
+            return postgres_subject(url), None
         case _:
             return FILES, Path(rest.removeprefix("//"))

@@ -31,9 +31,19 @@ class MakeSteppingBackend(Protocol):
         ...
 
 
+class RemoveStore(Protocol):
+    """Takes away what a store at `place` has elsewhere than in that folder."""
+
+    def __call__(self, place: Path, /) -> None:
+        """Called once no handle is open any more."""
+        ...
+
+
 class Subject(msgspec.Struct, frozen=True):
     """A backend to be certified."""
 
     make: MakeBackend
     make_stepping: MakeSteppingBackend | None = None
     """The fault hook; without it, a commit cannot be stopped half-way in this process."""
+    remove: RemoveStore | None = None
+    """For backends that keep something outside of the place: the schema of a database, say."""

@@ -90,10 +90,12 @@ class FilesBackend:
     async def wait(self, timeout_ms: int, mailbox_id: str | None = None) -> None:
         """Return once something is claimable, or after `timeout_ms`."""
 
-        async def next_due(now: int) -> int | None:
-            return await self._read(lambda tables: tables.next_due(now, mailbox_id))
+        async def time_left() -> int | None:
+            now = self._clock()
+            due = await self._read(lambda tables: tables.next_due(now, mailbox_id))
+            return None if due is None else due - now
 
-        await self._waiting.until_due(timeout_ms, self._clock, next_due)
+        await self._waiting.until_due(timeout_ms, time_left)
 
     async def load_thread(self, thread_id: str) -> ThreadHead | None:
         """A thread as a whole, or None."""

@@ -26,11 +26,16 @@ def claim(requests: Sequence[ClaimRequest], clock: int) -> Program[list[Claimed]
     Requests of one kind share their statements: the first gets the best, the next what follows.
     """
     given: list[Claimed] = []
+    for alike in in_turn(requests):
+        given += yield from _claim(alike, clock)
+    return given
+
+
+def in_turn(requests: Sequence[ClaimRequest]) -> Iterable[list[ClaimRequest]]:
+    """The requests, together where what they get can be looked for together."""
     for shares, group in groupby(requests, _can_share):
         together = list(group)
-        for alike in [together] if shares else [[request] for request in together]:
-            given += yield from _claim(alike, clock)
-    return given
+        yield from [together] if shares else [[request] for request in together]
 
 
 def _can_share(request: ClaimRequest) -> bool:
@@ -126,7 +131,7 @@ def _order(head: Row) -> tuple[int, int, int, str]:
     return -priority, available_at, created_at, entry_id
 
 
-def next_due(now: int, mailbox_id: str | None) -> Program[int | None]:
+def next_due(mailbox_id: str | None) -> Program[int | None]:
     """When something may become claimable: a time that is past if it is, None if nothing waits."""
     if mailbox_id is None:
         ready, expiry = yield (Read("next_ready", {}), Read("next_expiry", {}))

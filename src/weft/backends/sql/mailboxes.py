@@ -72,9 +72,7 @@ def write_entries(changes: Sequence[Change]) -> Iterable[Statement]:
     yield from writes(park_lanes=mailboxes)
 
 
-def write_purges(
-    times: Sequence[int], loaded: Iterable[str], counted: int
-) -> Iterable[Statement]:
+def write_purges(times: Sequence[int], loaded: Iterable[str], counted: int) -> Iterable[Statement]:
     """The statements that take away what ended before each time and was not looked at.
 
     `counted` is how many there were, for databases in which others write at the same time.

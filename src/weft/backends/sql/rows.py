@@ -98,8 +98,17 @@ def change_values(entry: MailboxEntry) -> Values:
 
 
 def payload_values(entry: MailboxEntry) -> Values:
-    """The payload of an entry, which stands apart from what a claim changes."""
-    return {"entry_id": entry.entry_id, "payload": to_json(entry.payload)}
+    """The payload of an entry, and what else of it no claim changes and may stand apart with it."""
+    return {
+        "entry_id": entry.entry_id,
+        "mailbox_id": entry.mailbox_id,
+        "created_at": entry.created_at,
+        "origin": entry.origin,
+        "sender_id": text_value(entry.sender_id),
+        "dedupe_key": text_value(entry.dedupe_key),
+        "extra": to_json(entry.extra) if entry.extra else None,
+        "payload": to_json(entry.payload),
+    }
 
 
 def read_mailbox(row: Row) -> MailboxState:

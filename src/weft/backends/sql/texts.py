@@ -1,7 +1,7 @@
 """The texts of statements: a file each, `queries/<name>.sql`, or `<name>.<dialect>.sql` for one.
 
 Values are bound by the driver and never become text. What is put into a text is written here: the
-columns of entries, and conditions by their names.
+columns and tables of entries, and conditions by their names.
 """
 
 from collections.abc import Callable
@@ -31,6 +31,17 @@ CONDITIONS: dict[str, str] = {
 }
 _DIRECTIONS = ("ASC", "DESC")
 
+# Where dialects differ within a text. PostgreSQL's indexes hold no long texts, only their hashes.
+_HASHED = "hashtextextended({0}, 0) = hashtextextended(:{0}, 0) AND {0} = :{0}"
+_CONDITIONS_OF: dict[str, dict[str, str]] = {
+    "sqlite": CONDITIONS,
+    "postgres": CONDITIONS | {name: _HASHED.format(name) for name in ("resource_id", "run_id")},
+}
+_ENTRY_TABLES = {
+    "sqlite": "entries\nJOIN payloads USING (entry_key)",
+    "postgres": "entries\nJOIN payloads USING (entry_id, mailbox_id, created_at)",
+}
+
 
 class Texts:
     """The texts in one dialect; `adapt` brings them into the form that the driver wants."""
@@ -56,9 +67,16 @@ class Texts:
 
     def _assemble(self, name: str, conditions: tuple[str, ...], direction: str) -> str:
         assert direction in _DIRECTIONS  # noqa: S101
-        wanted = " AND ".join(CONDITIONS[each] for each in conditions) or "1 = 1"
-        text = read_text(name, self._dialect).replace("{conditions}", wanted)
-        return text.replace("{direction}", direction).replace("{entry_columns}", ENTRY_COLUMNS)
+        known = _CONDITIONS_OF[self._dialect]
+        text = read_text(name, self._dialect)
+        for place, put in (
+            ("{conditions}", " AND ".join(known[each] for each in conditions) or "1 = 1"),
+            ("{direction}", direction),
+            ("{entry_columns}", ENTRY_COLUMNS),
+            ("{entry_tables}", _ENTRY_TABLES[self._dialect]),
+        ):
+            text = text.replace(place, put)
+        return text
 
 
 @cache

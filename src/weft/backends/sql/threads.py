@@ -1,6 +1,7 @@
 """Threads: an append writes what is new and nothing else; a page is a range of an index."""
 
 from collections.abc import Iterable, Sequence
+from typing import Literal
 
 from weft.backends.memory.tables import Change, StoredThread, all_deltas, deltas_of
 from weft.backends.sql.listing import bounded, conditions_of, offset_and_limit
@@ -32,6 +33,7 @@ from weft.errors import NotFound
 _PARTS = ("delete_messages", "delete_patches", "delete_deltas", "delete_thread_body")
 _INSERTS = (
     "insert_thread",
+    "replace_thread",
     "update_thread",
     "insert_thread_body",
     "update_thread_state",
@@ -46,13 +48,16 @@ class _Rows:
 
     def __init__(self) -> None:
         self.gone: list[Values] = []
+        self.emptied: list[Values] = []
         self.without_patches: list[Values] = []
         self.new: dict[str, list[Values]] = {name: [] for name in _INSERTS}
 
     def statements(self) -> Iterable[Statement]:
         """First what goes, then what comes; a thread before its parts."""
+        if self.gone or self.emptied:
+            yield from (Write(name, self.gone + self.emptied) for name in _PARTS)
         if self.gone:
-            yield from (Write(name, self.gone) for name in (*_PARTS, "delete_thread"))
+            yield Write("delete_thread", self.gone)
         if self.without_patches:
             yield Write("delete_patches", self.without_patches)
         for name, rows in self.new.items():
@@ -72,10 +77,14 @@ def write_threads(
             known = change.before.head.thread.messages  # type: ignore[union-attr]
             _write_append(rows, after, deltas, len(known), counts[change.key])
             continue
-        if change.before is not None:
-            rows.gone.append({"thread_id": change.key})
-        if isinstance(after, StoredThread):
-            _write_whole(rows, after)
+        key = {"thread_id": change.key}
+        if not isinstance(after, StoredThread):
+            rows.gone.append(key)
+        elif change.before is None:
+            _write_whole(rows, after, "insert_thread")
+        else:  # its row stays: others may be waiting for it
+            rows.emptied.append(key)
+            _write_whole(rows, after, "replace_thread")
     return rows.statements()
 
 
@@ -110,14 +119,16 @@ def _write_append(
     )
 
 
-def _write_whole(rows: _Rows, after: StoredThread) -> None:
+def _write_whole(
+    rows: _Rows, after: StoredThread, statement: Literal["insert_thread", "replace_thread"]
+) -> None:
     thread = after.head.thread
     row = _thread_row(after.head, len(thread.messages), len(thread.patches))
     labels = {
         "resource_id": text_value(thread.resource_id),
         "parent_thread_id": thread.parent_thread_id,
     }
-    rows.new["insert_thread"].append({**row, **labels})
+    rows.new[statement].append({**row, **labels})
     rows.new["insert_thread_body"].append(body_values(thread))
     rows.new["insert_message"] += _message_rows(thread.id, 0, thread.messages)
     for position, patch in enumerate(thread.patches):

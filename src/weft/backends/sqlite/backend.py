@@ -108,10 +108,11 @@ class SqliteBackend:
     async def wait(self, timeout_ms: int, mailbox_id: str | None = None) -> None:
         """Return once something is claimable, or after `timeout_ms`."""
 
-        async def next_due(now: int) -> int | None:
-            return await self._read(claims.next_due(now, mailbox_id))
+        async def time_left() -> int | None:
+            due = await self._read(claims.next_due(mailbox_id))
+            return None if due is None else due - self._clock()
 
-        await self._waiting.until_due(timeout_ms, self._clock, next_due)
+        await self._waiting.until_due(timeout_ms, time_left)
 
     async def load_thread(self, thread_id: str) -> ThreadHead | None:
         """A thread as a whole, or None."""

@@ -51,8 +51,9 @@ async def commit_step(store: Store, number: int) -> None:
 
 
 async def settled(store: Store) -> None:
-    """See that a write whose caller went away is over: a later one comes after it."""
+    """See that a write whose caller went away is over: a later one of its kind comes after it."""
     await store.mailboxes.ensure("barrier")
+    await store.mailboxes.claim(consumer="barrier", lease_ms=1, mailbox_id="barrier")
 
 
 async def parts_done(store: Store, number: int) -> set[bool]:

@@ -42,6 +42,9 @@ def run(check: Check, subject: Subject, place: Path) -> None:
     except Exception as error:
         error.add_note(f"broken: {check.rule} ({check.guarantee})")
         raise
+    finally:
+        if subject.remove is not None:
+            subject.remove(place)
 
 
 async def _run(check: Check, subject: Subject, place: Path) -> None:

@@ -28,6 +28,11 @@ class Migration(msgspec.Struct, frozen=True):
         """Tells whether a text is the one that was applied."""
         return hashlib.sha256(self.text.encode()).hexdigest()
 
+    @property
+    def contracts(self) -> bool:
+        """Whether it takes away what an older Weft may still use: its text begins by saying so."""
+        return self.text.startswith("-- contract")
+
     def statements(self) -> list[str]:
         """Its statements; none of them has a semicolon inside."""
         lines = (line for line in self.text.splitlines() if not line.startswith("--"))

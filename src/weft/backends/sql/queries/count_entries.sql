@@ -1,4 +1,4 @@
 SELECT status, COUNT(*)
-FROM entries
+FROM {entry_tables}
 WHERE {conditions}
 GROUP BY status

@@ -1,6 +1,5 @@
 SELECT {entry_columns}
-FROM entries
-JOIN payloads USING (entry_key)
+FROM {entry_tables}
 WHERE {conditions}
 ORDER BY created_at, entry_id
 LIMIT :limit OFFSET :offset

@@ -1,4 +1,3 @@
 SELECT {entry_columns}
-FROM entries
-JOIN payloads USING (entry_key)
+FROM {entry_tables}
 WHERE entry_id = :entry_id

@@ -1,0 +1,325 @@
+"""The PostgreSQL backend: two threads that write in groups, and readers beside them."""
+
+import asyncio
+import os
+import random
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar, cast
+
+import psycopg
+
+from weft.backends.base import Capabilities
+from weft.backends.group_thread import Failure, GroupThread
+from weft.backends.postgres import claims as postgres_claims
+from weft.backends.postgres.claims import InTheWay, PassedOver
+from weft.backends.postgres.connection import Connection
+from weft.backends.postgres.database import PATIENCE_SECONDS, Database, Durability
+from weft.backends.postgres.joined import Joined
+from weft.backends.postgres.location import Location
+from weft.backends.postgres.notices import Notices
+from weft.backends.postgres.readers import Readers
+from weft.backends.postgres.schema import migrate
+from weft.backends.postgres.writer import Blocked, Writer
+from weft.backends.sql import claims, mailboxes, runs, threads
+from weft.backends.sql.commit import commit
+from weft.backends.sql.program import Program, Read
+from weft.backends.waiting import Waiting
+from weft.core.clock import Clock
+from weft.core.commands import Batch, Receipt
+from weft.core.mailboxes import (
+    ClaimRequest,
+    EntryPage,
+    EntryQuery,
+    MailboxEntry,
+    MailboxPage,
+    MailboxQuery,
+    MailboxState,
+    MailboxStats,
+)
+from weft.core.messages import MessagePage
+from weft.core.runs import RunPage, RunQuery, RunRecord
+from weft.core.threads import MessageQuery, ThreadDelta, ThreadHead, ThreadPage, ThreadQuery
+from weft.errors import StoreClosed, StoreUnavailable
+
+T = TypeVar("T")
+
+_THREADS_ALONE = 4
+_GROUP_PATIENCE_MS = 100
+"""How long a group waits for a row that another transaction keeps; its calls then wait alone."""
+_CLAIM_PATIENCE_MS = 500
+"""How long a claim waits for mailboxes that other transactions keep; it then goes without them."""
+_LOOK_SECONDS = 1.0
+"""How often a waiting caller looks by itself; notices come faster, and may be lost."""
+_AGAIN_SECONDS = (0.001, 0.005)
+_PASSED_OVER_SECONDS = 5.0
+"""How long a mailbox that was in the way for too long is not waited for."""
+
+
+class PostgresBackend:
+    """A schema of a database, shared by any number of processes.
+
+    It may be used from any thread and any event loop of the process that opened it, and from no
+    other: a process that was forked opens a store of its own.
+
+    Args:
+        location: where it is.
+        clock: takes the place of the database's clock.
+        durability: "relaxed": what was acknowledged last may be lost when the server crashes.
+        migrates: bring the schema up to date at the opening.
+        connection_class: what is made to connect; for tests.
+    """
+
+    capabilities = Capabilities(durable=True, shared=True, notifies=True)
+
+    def __init__(
+        self,
+        location: Location,
+        clock: Clock | None = None,
+        durability: Durability = "full",
+        *,
+        migrates: bool = False,
+        connection_class: type[Connection] = psycopg.Connection,
+    ) -> None:
+        self._location = location
+        self._clock = clock
+        self._migrates = migrates
+        self._database = Database(location, durability, connection_class)
+        self._committer = Writer(self._database, _GROUP_PATIENCE_MS)
+        self._claimer = Writer(self._database, _GROUP_PATIENCE_MS)
+        self._commits: GroupThread[Batch] = GroupThread(
+            "weft-postgres-commits", self._commit_group, self._committer.forget, self._committed
+        )
+        self._claims: GroupThread[ClaimRequest] = GroupThread(
+            "weft-postgres-claims", self._claim_group, self._claimer.forget, self._claimed
+        )
+        self._joined = Joined(location, self._database.queries)
+        self._waiting = Waiting(self._position)
+        self._closing: asyncio.Future[None] | None = None
+        self._passed_over = PassedOver(_PASSED_OVER_SECONDS)
+        self._changes = 0
+        self._phase = random.random()  # noqa: S311
+        self._process = os.getpid()
+
+    async def open(self) -> None:
+        """Connect, and see that the schema is as it should be."""
+        await asyncio.to_thread(self._open)
+
+    def _open(self) -> None:
+        if self._migrates:
+            migrate(self._location)
+        self._database.open()
+        self._alone = ThreadPoolExecutor(_THREADS_ALONE, thread_name_prefix="weft-postgres-alone")
+        self._readers = Readers(self._database)
+        self._notices = Notices(self._location)
+        self._commits.start()
+        self._claims.start()
+
+    async def close(self) -> None:
+        """Finish what is under way, and let go of all connections."""
+        if self._closing is None and self._commits.is_running:
+            self._closing = asyncio.ensure_future(self._close())
+        if self._closing is not None:
+            await asyncio.shield(self._closing)
+
+    async def _close(self) -> None:
+        try:
+            await self._claims.close()
+            await self._commits.close()
+        finally:
+            await asyncio.to_thread(self._end)
+            self._waiting.wake()
+
+    def _end(self) -> None:
+        self._alone.shutdown()
+        self._readers.close()
+        self._notices.close()
+        self._database.close()
+
+    async def commit(self, batch: Batch) -> Receipt:
+        """Apply all commands of a checked batch, or none."""
+        self._require_own_process()
+        return cast("Receipt", await self._commits.ask(batch))
+
+    async def commit_in(self, connection: object, batch: Batch) -> Receipt:
+        """Apply a batch in a transaction of the caller's, which the caller commits."""
+        self._require_own_process()
+        self._commits.require_running()
+        return await self._joined.commit(connection, batch, self._now())
+
+    async def claim(self, request: ClaimRequest) -> tuple[MailboxEntry, ...]:
+        """Take due entries, best first.
+
+        A mailbox that a transaction keeps for long is passed over: one of a commit in a transaction
+        of the caller's, say.
+        """
+        self._require_own_process()
+        return cast("tuple[MailboxEntry, ...]", await self._claims.ask(request))
+
+    async def wait(self, timeout_ms: int, mailbox_id: str | None = None) -> None:
+        """Return once something is claimable, or after `timeout_ms`."""
+        self._require_own_process()
+        self._notices.listen()
+        await self._waiting.until_due(timeout_ms, lambda: self._time_left(mailbox_id, self._now()))
+
+    async def _time_left(self, mailbox_id: str | None, now: int | None) -> int | None:
+        """How many milliseconds until something may be claimable; None if nothing waits."""
+        return await self._read(lambda: _time_left(mailbox_id, now))
+
+    async def load_thread(self, thread_id: str) -> ThreadHead | None:
+        """A thread as a whole, or None."""
+        return await self._read(lambda: threads.load_thread(thread_id))
+
+    async def list_messages(self, query: MessageQuery) -> MessagePage:
+        """A page of a thread's messages."""
+        return await self._read(lambda: threads.list_messages(query))
+
+    async def list_threads(self, query: ThreadQuery) -> ThreadPage:
+        """A page of thread ids, in order."""
+        return await self._read(lambda: threads.list_threads(query))
+
+    async def list_deltas(
+        self, thread_id: str, after_version: int
+    ) -> tuple[ThreadDelta, ...] | None:
+        """What happened to a thread since `after_version`."""
+        return await self._read(lambda: threads.list_deltas(thread_id, after_version))
+
+    async def load_run(self, run_id: str) -> RunRecord | None:
+        """A run, or None."""
+        return await self._read(lambda: runs.load_run(run_id))
+
+    async def list_runs(self, query: RunQuery) -> RunPage:
+        """A page of runs, oldest first."""
+        return await self._read(lambda: runs.list_runs(query))
+
+    async def find_active_run(self, thread_id: str) -> RunRecord | None:
+        """The newest run of a thread that is not done, or None."""
+        return await self._read(lambda: runs.find_active_run(thread_id))
+
+    async def load_entry(self, entry_id: str) -> MailboxEntry | None:
+        """A mailbox entry, or None."""
+        return await self._read(lambda: mailboxes.load_entry(entry_id))
+
+    async def load_mailbox(self, mailbox_id: str) -> MailboxState | None:
+        """A mailbox's state, or None."""
+        return await self._read(lambda: mailboxes.load_mailbox(mailbox_id))
+
+    async def list_mailboxes(self, query: MailboxQuery) -> MailboxPage:
+        """A page of mailboxes' states, in the order of their ids."""
+        return await self._read(lambda: mailboxes.list_states(query))
+
+    async def list_entries(self, query: EntryQuery) -> EntryPage:
+        """A page of entries, oldest first."""
+        return await self._read(lambda: mailboxes.list_entries(query))
+
+    async def count_entries(self, mailbox_id: str | None) -> MailboxStats:
+        """How many entries there are in each status."""
+        return await self._read(lambda: mailboxes.count_entries(mailbox_id))
+
+    async def _read(self, program: Callable[[], Program[T]]) -> T:
+        self._require_own_process()
+        self._commits.require_running()
+        return await self._readers.read(program)
+
+    def _commit_group(self, batches: list[Batch]) -> list[Any]:
+        """What comes of each batch: in one transaction, or each alone if others are in the way."""
+        try:
+            outcomes = self._committer.write(lambda: commit(batches, self._now()))
+        except Blocked:
+            return [self._alone.submit(self._commit_alone, batch) for batch in batches]
+        except Exception as error:  # handed to all who asked: the thread must go on
+            return [Failure(error)] * len(batches)
+        return [Failure(each) if isinstance(each, Exception) else each for each in outcomes]
+
+    def _commit_alone(self, batch: Batch) -> Receipt:
+        """What comes of a batch that has to wait for others."""
+        writer = Writer(self._database, PATIENCE_SECONDS * 1000)
+        try:
+            (outcome,) = self._until_free(
+                lambda: writer.write(lambda: commit((batch,), self._now()))
+            )
+        finally:
+            writer.forget()
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    def _claim_group(self, requests: list[ClaimRequest]) -> list[Any]:
+        """What each request gets; those that name a mailbox which somebody keeps wait alone."""
+        try:
+            return list(self._claim_patiently(requests))
+        except Blocked:
+            return [self._alone.submit(self._claim_alone, request) for request in requests]
+        except Exception as error:  # handed to all who asked: the thread must go on
+            return [Failure(error)] * len(requests)
+
+    def _claim_alone(self, request: ClaimRequest) -> tuple[MailboxEntry, ...]:
+        """What a request gets that names a mailbox which somebody keeps; nothing after a while."""
+        writer = Writer(self._database, _CLAIM_PATIENCE_MS)
+        try:
+            (found,) = writer.write(
+                lambda: postgres_claims.claim([request], self._now(), frozenset())
+            )
+        except (Blocked, InTheWay):
+            return ()
+        finally:
+            writer.forget()
+        return found
+
+    def _claim_patiently(self, requests: list[ClaimRequest]) -> list[tuple[MailboxEntry, ...]]:
+        """Claim, and wait a moment for the commits that are in the way."""
+        until = time.monotonic() + _CLAIM_PATIENCE_MS / 1000
+        while True:
+            passed_over = self._passed_over.now()
+            try:
+                return self._claimer.write(
+                    lambda: postgres_claims.claim(requests, self._now(), passed_over)  # noqa: B023
+                )
+            except InTheWay as found:
+                if time.monotonic() > until:
+                    self._passed_over.add(found.mailboxes)
+                time.sleep(random.uniform(*_AGAIN_SECONDS))  # noqa: S311
+
+    def _until_free(self, write: Callable[[], T]) -> T:
+        until = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            try:
+                return write()
+            except Blocked as blocked:
+                if time.monotonic() > until:
+                    reason = "another transaction keeps what this one changes"
+                    raise StoreUnavailable(str(self._location), reason) from blocked
+
+    def _committed(self, batches: list[Batch]) -> None:
+        """Those who asked know: wake those who wait, here and elsewhere."""
+        self._changes += 1
+        self._waiting.wake()
+        self._notices.tell()
+
+    def _claimed(self, requests: list[ClaimRequest]) -> None:
+        """A claim makes nothing claimable: nobody is woken."""
+
+    def _position(self) -> object:
+        """Changes with what is written here and told by others, and now and then by itself."""
+        if not self._commits.is_running:
+            return None
+        moment = int(time.monotonic() / _LOOK_SECONDS + self._phase)
+        return self._changes, self._notices.heard, moment
+
+    def _now(self) -> int | None:
+        return None if self._clock is None else self._clock()
+
+    def _require_own_process(self) -> None:
+        if os.getpid() != self._process:
+            raise StoreClosed("this process was forked from the one that opened it; open one here")
+
+
+def _time_left(mailbox_id: str | None, now: int | None) -> Program[int | None]:
+    due = yield from claims.next_due(mailbox_id)
+    if due is None:
+        return None
+    if now is not None:
+        return due - now
+    (((present,),),) = yield (Read("clock", {}),)
+    return due - int(present)

@@ -1,0 +1,101 @@
+"""Claims among others who claim: mailboxes are locked, then looked at, then taken from.
+
+What is looked at must be read on a snapshot taken after the locks; one statement for both would
+give out entries that have been settled meanwhile. Looking anywhere, a claim passes over mailboxes
+that other claims are taking from, and waits a moment for those that commits are changing.
+"""
+
+import time
+from collections.abc import Container, Iterable, Sequence
+
+import msgspec
+
+from weft.backends.sql.claims import Claimed, in_turn, take
+from weft.backends.sql.program import Program, Read, Write
+from weft.backends.sql.rows import read_entry
+from weft.core.limits import LARGEST_TIME
+from weft.core.mailboxes import ClaimRequest, MailboxEntry, choose, has_expired, has_live_lease
+
+
+class InTheWay(Exception):
+    """Commits are changing mailboxes that would come first; they seldom take long."""
+
+    def __init__(self, mailboxes: frozenset[str]) -> None:
+        super().__init__(mailboxes)
+        self.mailboxes = mailboxes
+
+
+class PassedOver:
+    """Mailboxes that were in the way for too long, and are not waited for again for a while."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._until: dict[str, float] = {}
+
+    def add(self, mailboxes: Iterable[str]) -> None:
+        """Pass these over from now on."""
+        self._until |= dict.fromkeys(mailboxes, time.monotonic() + self._seconds)
+
+    def now(self) -> frozenset[str]:
+        """Those that are passed over at present."""
+        present = time.monotonic()
+        self._until = {key: end for key, end in self._until.items() if end > present}
+        return frozenset(self._until)
+
+
+def claim(
+    requests: Sequence[ClaimRequest], clock: int | None, passed_over: Container[str]
+) -> Program[list[Claimed]]:
+    """Put due entries into the consumers' hands; without `clock`, at the database's time.
+
+    Raises:
+        InTheWay: a commit is changing a mailbox that would come first and is not to be passed over.
+    """
+    given: list[Claimed] = []
+    for alike in in_turn(requests):
+        given += yield from _claim(alike, clock, passed_over)
+    return given
+
+
+def _claim(
+    requests: Sequence[ClaimRequest], clock: int | None, passed_over: Container[str]
+) -> Program[list[Claimed]]:
+    first = requests[0]
+    limit = min(sum(request.limit for request in requests), LARGEST_TIME)
+    if limit < 1:
+        return [()] * len(requests)
+    now = clock if first.now is None else first.now
+    times, _, rows, *missed = yield (Read("claim_clock", {"now": now}), *_looks(first, limit))
+    in_the_way = {key for found in missed for (key,) in found if key not in passed_over}
+    if in_the_way:
+        raise InTheWay(frozenset(in_the_way))
+    now = int(times[0][0])
+    entries = [read_entry(row) for row in rows]
+    given, writes = take(requests, _choose(entries, first, limit, now), now)
+    if any(has_live_lease(entry, now) for entry in entries):
+        writes = (Write("refresh_wakes", ({},)), *writes)
+    if writes:
+        yield writes
+    return given
+
+
+def _looks(request: ClaimRequest, limit: int) -> tuple[Read, ...]:
+    """What locks mailboxes, what reads those that were locked, and what tells of the others."""
+    if request.entry_id is not None:
+        entry = {"entry_id": request.entry_id}
+        return Read("lock_mailbox_of_entry", entry), Read("read_chosen_entry", entry)
+    if request.mailbox_id is not None:
+        return Read("lock_mailbox", {"mailbox_id": request.mailbox_id}), Read("read_chosen", {})
+    limited = {"limit": limit}
+    return Read("lock_ready", limited), Read("read_chosen", {}), Read("read_passed_over", limited)
+
+
+def _choose(
+    entries: Sequence[MailboxEntry], request: ClaimRequest, limit: int, now: int
+) -> list[MailboxEntry]:
+    if request.entry_id is None:
+        return choose(entries, msgspec.structs.replace(request, limit=limit), now)
+    if any(has_live_lease(entry, now) for entry in entries):
+        return []
+    named = (entry for entry in entries if entry.entry_id == request.entry_id)
+    return [entry for entry in named if entry.status == "queued" or has_expired(entry, now)]

@@ -1,0 +1,86 @@
+"""Commits inside a transaction of the caller's, beside the caller's own tables."""
+
+import asyncio
+from typing import Any
+
+import psycopg
+from psycopg import pq
+
+from weft.backends.postgres.connection import CONFLICTS, run, run_async, translated
+from weft.backends.postgres.location import Location
+from weft.backends.postgres.statements import Queries, Query, Trips, trips
+from weft.backends.sql.commit import Outcome, commit
+from weft.core.commands import Batch, Receipt
+from weft.errors import InvalidValue
+
+_TIMES = 5
+_SAVE = (Query("SAVEPOINT weft"), Query("SHOW transaction_isolation"))
+_UNDO = Query("ROLLBACK TO SAVEPOINT weft")
+_RELEASE = Query("RELEASE SAVEPOINT weft")
+
+
+class Joined:
+    """Commits in the transactions of others."""
+
+    def __init__(self, location: Location, queries: Queries) -> None:
+        self._location = location
+        self._queries = queries
+
+    async def commit(self, connection: object, batch: Batch, now: int | None) -> Receipt:
+        """Apply a batch in the transaction of a psycopg connection, which its owner will commit.
+
+        If the batch fails, the transaction is as it was before.
+
+        Raises:
+            InvalidValue: it is no connection of psycopg, is in no transaction, or in one that sees
+                everything on one snapshot, and so not what others have just done.
+            StoreUnavailable: the server refuses; the transaction may have to be rolled back.
+        """
+        try:
+            outcome = await self._commit(connection, batch, now)
+        except psycopg.Error as error:
+            raise translated(error, self._location) from error
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    async def _commit(self, connection: object, batch: Batch, now: int | None) -> Outcome:
+        trips = self._trips(batch, now)
+        if isinstance(connection, psycopg.AsyncConnection):
+            _require_transaction(connection)
+            return await run_async(connection, trips)
+        if isinstance(connection, psycopg.Connection):
+            _require_transaction(connection)
+            return await asyncio.to_thread(run, connection, trips)
+        kind = type(connection).__name__
+        raise InvalidValue("connection", f"it must be a connection of psycopg, not a {kind}")
+
+    def _trips(self, batch: Batch, now: int | None) -> Trips[Outcome]:
+        """Applied under a savepoint, again if others were faster."""
+        _, ((isolation,),) = yield _SAVE
+        if isolation != "read committed":
+            yield (_RELEASE,)
+            reason = f"its transaction is {isolation}; it must be read committed"
+            raise InvalidValue("connection", reason)
+        for left in reversed(range(_TIMES)):
+            try:
+                made = yield from trips(commit((batch,), now), self._queries)
+                yield (*made.waiting, self._notice(), _RELEASE)
+            except CONFLICTS:
+                yield (_UNDO,)
+                if not left:
+                    raise
+            else:
+                return made.result[0]
+        raise AssertionError("a loop that always returns or raises")
+
+    def _notice(self) -> Query:
+        """Given to others when the transaction is committed."""
+        return Query("SELECT pg_notify(%(channel)s, '')", {"channel": self._location.channel})
+
+
+def _require_transaction(connection: "psycopg.BaseConnection[Any]") -> None:
+    idle = connection.info.transaction_status == pq.TransactionStatus.IDLE
+    if connection.autocommit and idle:
+        reason = "it is in no transaction; begin one with `async with connection.transaction()`"
+        raise InvalidValue("connection", reason)

@@ -1,0 +1,118 @@
+"""Writers: a transaction is tried until it is known to be committed, and is never applied twice."""
+
+import random
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg import errors
+
+from weft.backends.postgres.connection import CONFLICTS, Connection, run, send, translated
+from weft.backends.postgres.database import Database
+from weft.backends.postgres.statements import Query, trips
+from weft.backends.sql.program import Program
+
+T = TypeVar("T")
+
+_PAUSE_SECONDS = (0.002, 0.02)
+_CONFLICTS = 5
+"""How often a transaction that meets others is tried again before its calls are parted."""
+_SETTINGS = """SELECT
+    set_config('lock_timeout', '{lock_timeout_ms}', true),
+    set_config('synchronous_commit', '{synchronous_commit}', true),
+    set_config('plan_cache_mode', 'force_generic_plan', true),
+    set_config('enable_seqscan', 'off', true),
+    set_config('enable_hashjoin', 'off', true),
+    set_config('enable_mergejoin', 'off', true)"""
+"""Of a transaction, not of a session, which a pooler may give to others. Every statement goes by an
+index: what the planner knew of a table when it was small must not lead it to read all of it."""
+
+
+class Blocked(Exception):
+    """Other transactions keep what this one wants."""
+
+
+class Writer:
+    """Writes one transaction after the other, each under a number that is stored with it."""
+
+    def __init__(self, database: Database, lock_timeout_ms: int) -> None:
+        self._database = database
+        self._name = uuid.uuid4().hex
+        self._number = 0
+        settings = _SETTINGS.format(
+            lock_timeout_ms=lock_timeout_ms,
+            synchronous_commit="on" if database.durability == "full" else "off",
+        )
+        self._opening = (Query("BEGIN"), Query(settings))
+
+    def write(self, program: Callable[[], Program[T]]) -> T:
+        """What comes of a program once it is committed; `program` begins it anew.
+
+        Raises:
+            Blocked: others keep what it wants; nothing was written.
+            StoreUnavailable: the server refuses, or is away for too long. If it went away at the
+                end of a commit and does not come back, the commit may have happened.
+        """
+        self._number += 1
+        attempt = Attempt(self._database, self._opening, self._name, self._number)
+        conflicts = 0
+        while True:
+            try:
+                return self._database.call(lambda connection: attempt.make(connection, program()))
+            except CONFLICTS as error:
+                conflicts += 1
+                if conflicts > _CONFLICTS:
+                    raise Blocked from error
+                time.sleep(random.uniform(*_PAUSE_SECONDS) * conflicts)  # noqa: S311
+            except errors.LockNotAvailable as error:
+                raise Blocked from error
+            except psycopg.Error as error:
+                raise translated(error, self._database.location) from error
+
+    def forget(self) -> None:
+        """Take away what was stored to know this writer's last transaction."""
+        gone = self._database.queries.named("delete_commits", writer=self._name)
+        try:
+            self._database.call(lambda connection: send(connection, [gone]))
+        except psycopg.Error as error:
+            raise translated(error, self._database.location) from error
+
+
+class Attempt:
+    """The attempts at one transaction; what came of it, while its end is not known."""
+
+    def __init__(
+        self, database: Database, opening: Sequence[Query], writer: str, number: int
+    ) -> None:
+        marked = {"writer": writer, "number": number}
+        self._queries = database.queries
+        self._opening = opening
+        self._mark = database.queries.named("insert_commit", **marked)
+        self._mark_once = database.queries.named("insert_commit_once", **marked)
+        self._in_doubt: list[Any] = []
+
+    def make(self, connection: Connection, program: Program[T]) -> T:
+        """What comes of the program, committed now or, as it turns out, before."""
+        if self._in_doubt:
+            return self._make_again(connection, program)
+        made = run(connection, trips(program, self._queries, self._opening))
+        if not made.writes:
+            connection.rollback()
+            return made.result
+        self._in_doubt = [made.result]
+        send(connection, [*made.waiting, self._mark, Query("COMMIT")])
+        return made.result
+
+    def _make_again(self, connection: Connection, program: Program[T]) -> T:
+        """The mark comes first: it waits for the end that is in doubt, and tells what it was."""
+        *_, marked = send(connection, [*self._opening, self._mark_once])
+        if not marked:
+            connection.rollback()
+            known: T = self._in_doubt[0]
+            return known
+        made = run(connection, trips(program, self._queries))
+        self._in_doubt = [made.result]
+        send(connection, [*made.waiting, Query("COMMIT")])
+        return made.result

@@ -1,0 +1,151 @@
+-- As 0001_tables.sql, for many writers at a time. What a claim changes stands in small hot rows
+-- (entries, mailboxes, lanes); what it leaves alone (payloads) stands apart. No index has a column
+-- that a heartbeat writes, and pages keep room for the next version of a row, so that renewals and
+-- appends stay heap-only. Texts without a limit are found by their hashes: an index holds no more
+-- than a third of a page.
+CREATE TABLE threads (
+    thread_key bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    thread_id text COLLATE "C" NOT NULL UNIQUE,
+    version bigint NOT NULL,
+    updated_at bigint,
+    message_count bigint NOT NULL,
+    patch_count bigint NOT NULL,
+    resource_id text COLLATE "C",
+    parent_thread_id text COLLATE "C"
+) WITH (fillfactor = 70);
+CREATE INDEX threads_of_resource ON threads (hashtextextended(resource_id, 0), thread_id)
+    WHERE resource_id IS NOT NULL;
+CREATE INDEX threads_of_parent ON threads (parent_thread_id, thread_id)
+    WHERE parent_thread_id IS NOT NULL;
+
+CREATE TABLE thread_bodies (
+    thread_key bigint PRIMARY KEY,
+    body text COLLATE "C" NOT NULL,
+    state text COLLATE "C" NOT NULL
+);
+
+CREATE TABLE messages (
+    thread_key bigint NOT NULL,
+    position bigint NOT NULL,
+    message_id text COLLATE "C",
+    visibility text COLLATE "C" NOT NULL,
+    run_id text COLLATE "C",
+    body text COLLATE "C" NOT NULL,
+    PRIMARY KEY (thread_key, position)
+);
+CREATE INDEX messages_by_id ON messages (thread_key, hashtextextended(message_id, 0))
+    WHERE message_id IS NOT NULL;
+CREATE INDEX messages_of_run ON messages (thread_key, hashtextextended(run_id, 0), position)
+    WHERE run_id IS NOT NULL;
+
+CREATE TABLE patches (
+    thread_key bigint NOT NULL,
+    position bigint NOT NULL,
+    body text COLLATE "C" NOT NULL,
+    PRIMARY KEY (thread_key, position)
+);
+
+CREATE TABLE deltas (
+    thread_key bigint NOT NULL,
+    version bigint NOT NULL,
+    committed_at bigint NOT NULL,
+    body text COLLATE "C" NOT NULL,
+    PRIMARY KEY (thread_key, version)
+);
+
+CREATE TABLE runs (
+    run_id text COLLATE "C" PRIMARY KEY,
+    thread_id text COLLATE "C" NOT NULL,
+    parent_run_id text COLLATE "C",
+    status text COLLATE "C" NOT NULL,
+    origin text COLLATE "C" NOT NULL,
+    termination_code text COLLATE "C",
+    created_at bigint NOT NULL,
+    updated_at bigint NOT NULL,
+    body text COLLATE "C" NOT NULL
+) WITH (fillfactor = 80);
+CREATE INDEX runs_by_age ON runs (created_at, run_id);
+CREATE INDEX runs_of_thread ON runs (thread_id, created_at, run_id);
+CREATE INDEX runs_of_parent ON runs (parent_run_id, created_at, run_id)
+    WHERE parent_run_id IS NOT NULL;
+CREATE INDEX runs_in_status ON runs (status, created_at, run_id);
+CREATE INDEX runs_active ON runs (thread_id, created_at, run_id)
+    WHERE status <> 'done';
+
+-- Mailboxes. Whoever writes anything of a mailbox locks its row first. `lease_until` is the last end
+-- of a lease on one of its entries, NULL while none is claimed; `wakes_at` is no later, and is what
+-- the index knows of it.
+CREATE TABLE mailboxes (
+    mailbox_id text COLLATE "C" PRIMARY KEY,
+    current_generation bigint NOT NULL,
+    updated_at bigint NOT NULL,
+    extra text COLLATE "C",
+    lease_until bigint,
+    wakes_at bigint
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
+CREATE INDEX mailboxes_waking ON mailboxes (wakes_at)
+    WHERE wakes_at IS NOT NULL;
+
+-- A lane is what waits in a mailbox at one priority; its row is the entry that comes first. It is
+-- parked while an entry of the mailbox is claimed. So a claim reads lanes in the order of their
+-- heads, and its cost depends neither on the depth nor on the number of mailboxes.
+CREATE TABLE lanes (
+    mailbox_id text COLLATE "C" NOT NULL,
+    priority integer NOT NULL,
+    available_at bigint NOT NULL,
+    created_at bigint NOT NULL,
+    entry_id text COLLATE "C" NOT NULL,
+    parked integer NOT NULL,
+    PRIMARY KEY (mailbox_id, priority)
+) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
+CREATE INDEX lanes_ready ON lanes (priority, available_at, created_at, entry_id, mailbox_id)
+    WHERE parked = 0;
+
+CREATE TABLE entries (
+    entry_id text COLLATE "C" PRIMARY KEY,
+    mailbox_id text COLLATE "C" NOT NULL,
+    priority integer NOT NULL,
+    generation bigint NOT NULL,
+    status text COLLATE "C" NOT NULL,
+    available_at bigint NOT NULL,
+    attempt_count bigint NOT NULL,
+    last_error text COLLATE "C",
+    claim_token text COLLATE "C",
+    claimed_by text COLLATE "C",
+    lease_until bigint,
+    created_at bigint NOT NULL,
+    updated_at bigint NOT NULL,
+    ended_at bigint
+) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
+CREATE INDEX entries_queued ON entries (mailbox_id, priority, available_at, created_at, entry_id)
+    WHERE status = 'queued';
+CREATE INDEX entries_claimed ON entries (mailbox_id)
+    WHERE status = 'claimed';
+CREATE INDEX entries_ended ON entries (ended_at)
+    WHERE ended_at IS NOT NULL;
+CREATE INDEX entries_in_status ON entries (status, created_at, entry_id);
+
+-- What of an entry no claim changes.
+CREATE TABLE payloads (
+    entry_id text COLLATE "C" PRIMARY KEY,
+    mailbox_id text COLLATE "C" NOT NULL,
+    created_at bigint NOT NULL,
+    origin text COLLATE "C" NOT NULL,
+    sender_id text COLLATE "C",
+    dedupe_key text COLLATE "C",
+    extra text COLLATE "C",
+    payload text COLLATE "C" NOT NULL
+);
+CREATE INDEX payloads_by_age ON payloads (created_at, entry_id);
+CREATE INDEX payloads_of_mailbox ON payloads (mailbox_id, created_at, entry_id);
+CREATE INDEX payloads_by_dedupe_key ON payloads (mailbox_id, hashtextextended(dedupe_key, 0))
+    WHERE dedupe_key IS NOT NULL;
+
+-- The last transaction of each writer: who has lost the connection at the end of one looks here
+-- whether it was committed. A row that is there already refuses a second one like it.
+CREATE TABLE commits (
+    writer text COLLATE "C" NOT NULL,
+    number bigint NOT NULL,
+    committed_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (writer, number)
+) WITH (fillfactor = 50, autovacuum_vacuum_cost_delay = 0);

@@ -1,0 +1,2 @@
+DELETE FROM commits
+WHERE writer = :writer

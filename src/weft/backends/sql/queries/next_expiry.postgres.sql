@@ -1,0 +1,3 @@
+SELECT MIN(wakes_at)
+FROM mailboxes
+WHERE wakes_at IS NOT NULL

@@ -1,0 +1,11 @@
+WITH asked AS (
+    SELECT *
+    FROM json_to_recordset(:rows::json) AS given (older_than bigint, loaded text, counted bigint)
+)
+DELETE FROM payloads
+USING entries
+WHERE payloads.entry_id = entries.entry_id
+    AND entries.ended_at < (SELECT older_than FROM asked)
+    AND entries.entry_id <> ALL (
+        ARRAY(SELECT json_array_elements_text(loaded::json) FROM asked)
+    )
