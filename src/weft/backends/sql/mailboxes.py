@@ -1,6 +1,7 @@
 """Mailboxes: entries and the lanes they wait in; what is read of them."""
 
 from collections.abc import Iterable, Sequence
+from operator import attrgetter, is_
 
 import msgspec
 
@@ -26,7 +27,7 @@ from weft.core.mailboxes import (
     MailboxStats,
 )
 
-_FIXED = (
+_fixed = attrgetter(
     "mailbox_id",
     "origin",
     "sender_id",
@@ -101,7 +102,7 @@ def _has_moved(change: Change) -> bool:
     before, after = change.before, change.after
     if not isinstance(before, MailboxEntry) or not isinstance(after, MailboxEntry):
         return False
-    return all(getattr(before, name) is getattr(after, name) for name in _FIXED)
+    return all(map(is_, _fixed(before), _fixed(after)))
 
 
 def _lane(entry: MailboxEntry) -> Values:

@@ -1,0 +1,125 @@
+"""Trips to the server: two for a commit, whatever is in it; and what one that is cut means."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from typing import get_args
+
+import pytest
+
+from tests.postgres.proxy import Proxy, Side
+from weft import Message, Store, Thread, ThreadChangeSet, open_store
+from weft.core.runs import RunRecord
+
+MESSAGE = ThreadChangeSet(run_id="", reason="UserMessage", messages=(Message.user("hi"),))
+
+
+@pytest.fixture
+def proxy(url: str) -> Iterator[Proxy]:
+    with Proxy(url) as made:
+        yield made
+
+
+@pytest.fixture
+async def store(proxy: Proxy) -> AsyncIterator[Store]:
+    """A store by way of the proxy, of which the connections are there already."""
+    async with open_store(f"{proxy.url}&listen=off", migrate=True) as opened:
+        await opened.threads.create(Thread(id="t"))
+        await opened.mailboxes.send("box", {"n": 0})
+        await opened.mailboxes.claim(consumer="first", lease_ms=60_000)
+        yield opened
+
+
+async def test_a_commit_is_two_trips(proxy: Proxy, store: Store) -> None:
+    before = proxy.trips
+    await store.threads.append("t", MESSAGE)
+    assert proxy.trips - before == 2
+
+
+async def test_a_worker_s_whole_step_is_two_trips(proxy: Proxy, store: Store) -> None:
+    await store.mailboxes.send("other", {"n": 1}, dedupe_key="k")
+    (entry,) = await store.mailboxes.claim(consumer="w", lease_ms=60_000)
+    run = RunRecord(
+        run_id="r", thread_id="t", origin="user", status="done", created_at=1, updated_at=1
+    )
+    before = proxy.trips
+    async with store.batch() as step:
+        step.mailboxes.hold(entry)
+        step.threads.append("t", MESSAGE)
+        step.runs.upsert(run)
+        for number in range(100):
+            step.mailboxes.send(f"box {number}", {"n": number}, dedupe_key=f"k{number}")
+        step.mailboxes.interrupt("box")
+        step.mailboxes.ack(entry)
+    assert proxy.trips - before == 2
+
+
+async def test_a_purge_is_two_trips(proxy: Proxy, store: Store) -> None:
+    await store.mailboxes.interrupt("box")
+    before = proxy.trips
+    assert await store.mailboxes.purge(2**60) == 1
+    assert proxy.trips - before == 2
+
+
+async def test_a_claim_is_two_trips(proxy: Proxy, store: Store) -> None:
+    for number in range(20):
+        await store.mailboxes.send(f"box {number}", {"n": number}, priority=number % 3)
+    before = proxy.trips
+    assert len(await store.mailboxes.claim(limit=10, consumer="w", lease_ms=60_000)) == 10
+    assert proxy.trips - before == 2
+
+
+async def test_a_batch_that_fails_leaves_nothing_open(proxy: Proxy, store: Store) -> None:
+    before = proxy.trips
+    with pytest.raises(Exception, match="already exists"):
+        await store.threads.create(Thread(id="t"))
+    assert proxy.trips - before == 2
+
+
+@pytest.mark.parametrize("side", get_args(Side))
+@pytest.mark.parametrize("trip", [1, 2])
+async def test_a_commit_that_is_cut_is_made_once(
+    proxy: Proxy, store: Store, trip: int, side: Side
+) -> None:
+    proxy.cut(trip, side)
+    committed = await store.threads.append("t", MESSAGE)
+    assert proxy.has_cut
+    assert committed.version == 1
+    assert await store.threads.message_count("t") == 1
+    assert (await store.threads.append("t", MESSAGE)).version == 2
+
+
+@pytest.mark.parametrize("side", get_args(Side))
+@pytest.mark.parametrize("trip", [1, 2])
+async def test_a_claim_that_is_cut_is_in_one_hand(
+    proxy: Proxy, store: Store, trip: int, side: Side
+) -> None:
+    await store.mailboxes.send("other", {"n": 1})
+    proxy.cut(trip, side)
+    entries = await store.mailboxes.claim(consumer="w", lease_ms=60_000)
+    assert proxy.has_cut
+    while (
+        not entries
+    ):  # the server has yet to see that the connection is gone, and its locks with it
+        await asyncio.sleep(0.05)
+        entries = await store.mailboxes.claim(consumer="w", lease_ms=60_000)
+    (entry,) = entries
+    assert entry.attempt_count == 1
+    assert await store.mailboxes.load(entry.entry_id) == entry
+    await store.mailboxes.ack(entry)
+
+
+@pytest.mark.parametrize("side", get_args(Side))
+async def test_a_read_that_is_cut_is_read_again(proxy: Proxy, store: Store, side: Side) -> None:
+    await store.threads.load("t")
+    proxy.cut(1, side)
+    assert await store.threads.load("t") is not None
+    assert proxy.has_cut
+
+
+async def test_a_group_that_is_cut_is_made_once_for_each(proxy: Proxy, store: Store) -> None:
+    proxy.cut(2, "before the client hears of it")
+    sent = [store.mailboxes.send(f"m{number}", {"n": number}) for number in range(50)]
+    entries = await asyncio.gather(*sent)
+    assert proxy.has_cut
+    assert len({entry.entry_id for entry in entries}) == 50
+    assert (await store.mailboxes.stats()).queued == 50
