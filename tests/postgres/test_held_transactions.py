@@ -1,0 +1,146 @@
+"""Transactions that are held open: they hold up what they must, and nothing else."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import psycopg
+import pytest
+
+from weft import Message, Store, Thread, ThreadChangeSet, open_store
+from weft.core.mailboxes import MailboxEntry
+
+MESSAGE = ThreadChangeSet(run_id="", reason="UserMessage", messages=(Message.user("hi"),))
+
+
+@pytest.fixture
+async def store(url: str) -> AsyncIterator[Store]:
+    async with open_store(url, migrate=True) as opened:
+        for name in ("held", "free"):
+            await opened.threads.create(Thread(id=name))
+            await opened.mailboxes.send(name, {"n": 1})
+        yield opened
+
+
+@pytest.fixture
+async def connection(postgres_url: str) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
+    async with await psycopg.AsyncConnection.connect(postgres_url) as made:
+        yield made
+
+
+async def claim(store: Store, **options: Any) -> list[MailboxEntry]:
+    return list(await store.mailboxes.claim(consumer="w", lease_ms=60_000, **options))
+
+
+async def test_a_claim_passes_over_a_mailbox_that_is_kept(
+    store: Store, connection: psycopg.AsyncConnection[Any]
+) -> None:
+    async with store.batch(connection=connection) as step:
+        step.mailboxes.send("held", {"n": 2})
+    entries = await claim(store, limit=10)
+    assert [entry.mailbox_id for entry in entries] == ["free"]
+    assert await claim(store, mailbox_id="held") == []
+    await connection.rollback()
+    (entry,) = await claim(store, mailbox_id="held")
+    assert entry.payload == {"n": 1}
+
+
+async def test_commits_to_other_threads_go_on(
+    store: Store, connection: psycopg.AsyncConnection[Any]
+) -> None:
+    async with store.batch(connection=connection) as step:
+        step.threads.append("held", MESSAGE)
+    waiting = asyncio.ensure_future(store.threads.append("held", MESSAGE))
+    for version in range(1, 20):
+        assert (await store.threads.append("free", MESSAGE)).version == version
+    assert not waiting.done()
+    await connection.commit()
+    assert (await asyncio.wait_for(waiting, 10)).version == 2
+
+
+async def test_who_waits_sees_what_was_decided(
+    store: Store, connection: psycopg.AsyncConnection[Any]
+) -> None:
+    (entry,) = await claim(store, mailbox_id="held")
+    async with store.batch(connection=connection) as step:
+        step.mailboxes.interrupt("held")
+    acking = asyncio.ensure_future(store.mailboxes.ack(entry))
+    await asyncio.sleep(0.3)
+    assert not acking.done()
+    await connection.rollback()
+    await asyncio.wait_for(acking, 10)
+    found = await store.mailboxes.load(entry.entry_id)
+    assert found is not None
+    assert found.status == "accepted"
+
+
+async def test_reading_waits_for_nobody(
+    store: Store, connection: psycopg.AsyncConnection[Any]
+) -> None:
+    async with store.batch(connection=connection) as step:
+        step.threads.append("held", MESSAGE)
+        step.mailboxes.interrupt("held")
+    head = await asyncio.wait_for(store.threads.load("held"), 5)
+    assert head is not None
+    assert head.version == 0
+    assert (await store.mailboxes.stats("held")).queued == 1
+
+
+async def test_an_entry_sent_behind_a_kept_one_is_not_lost(
+    url: str, store: Store, connection: psycopg.AsyncConnection[Any]
+) -> None:
+    """Two writers of one lane: the head of it must be the better of both, and none be lost."""
+    async with store.batch(connection=connection) as step:
+        step.mailboxes.send("new", {"n": "kept"})
+    async with open_store(url) as elsewhere:
+        sending = asyncio.ensure_future(elsewhere.mailboxes.send("new", {"n": "behind"}))
+        await asyncio.sleep(0.2)
+        await connection.commit()
+        await asyncio.wait_for(sending, 10)
+    first = await claim(store, mailbox_id="new")
+    await store.mailboxes.ack(first[0])
+    second = await claim(store, mailbox_id="new")
+    assert [entry.payload["n"] for entry in (*first, *second)] == ["kept", "behind"]
+
+
+async def test_a_dedupe_key_of_a_kept_transaction_is_waited_for(
+    store: Store, connection: psycopg.AsyncConnection[Any]
+) -> None:
+    async with store.batch(connection=connection) as step:
+        step.mailboxes.send("fresh", {"n": 1}, dedupe_key="k")
+    sending = asyncio.ensure_future(store.mailboxes.send("fresh", {"n": 2}, dedupe_key="k"))
+    await asyncio.sleep(0.3)
+    assert not sending.done()
+    await connection.commit()
+    assert (await asyncio.wait_for(sending, 10)).payload == {"n": 1}
+    assert (await store.mailboxes.stats("fresh")).queued == 1
+
+
+async def test_two_transactions_that_wait_for_each_other_end(
+    store: Store, postgres_url: str, connection: psycopg.AsyncConnection[Any]
+) -> None:
+    """The application locks in another order than we do: one of the two is given up, not both."""
+    async with await psycopg.AsyncConnection.connect(postgres_url) as other:
+        async with store.batch(connection=connection) as step:
+            step.threads.append("held", MESSAGE)
+        async with store.batch(connection=other) as step:
+            step.threads.append("free", MESSAGE)
+
+        async def cross(one: psycopg.AsyncConnection[Any], thread: str) -> bool:
+            try:
+                async with store.batch(connection=one) as step:
+                    step.threads.append(thread, MESSAGE)
+            except Exception:
+                await one.rollback()
+                return False
+            await one.commit()
+            return True
+
+        ended = await asyncio.gather(cross(connection, "free"), cross(other, "held"))
+    assert any(ended)
+    versions = []
+    for name in ("held", "free"):
+        head = await store.threads.load(name)
+        assert head is not None
+        versions.append(head.version)
+    assert versions == [sum(ended)] * 2

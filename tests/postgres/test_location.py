@@ -1,0 +1,211 @@
+"""Where a store is: which URLs are understood, which are refused, and that no password is told."""
+
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict
+
+import weft
+from weft import InvalidValue, StoreUnavailable
+from weft.backends.postgres.location import Location, parse_location, without_password
+
+SECRET = "s3cret"
+
+
+def meant(url: str) -> dict[str, Any]:
+    """What libpq is given."""
+    return dict(conninfo_to_dict(parse_location(url).conninfo))
+
+
+def refusal(url: str) -> str:
+    with pytest.raises(InvalidValue) as refused:
+        parse_location(url)
+    assert refused.value.where == "url"
+    assert refused.value.__cause__ is None  # libpq's own words may hold a password
+    return refused.value.reason
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("postgresql://", {}),
+        ("postgresql:///agents", {"dbname": "agents"}),
+        ("postgresql:///agents?host=/run/pg", {"dbname": "agents", "host": "/run/pg"}),
+        ("postgresql://%2Frun%2Fpg/agents", {"dbname": "agents", "host": "/run/pg"}),
+        ("postgresql://h", {"host": "h"}),
+        ("postgresql://h:6432/agents", {"host": "h", "port": "6432", "dbname": "agents"}),
+        ("postgresql://u@h/", {"user": "u", "host": "h"}),
+        ("postgresql://u:@h/a", {"user": "u", "host": "h", "dbname": "a"}),
+        ("postgres://u:p@h/a", {"user": "u", "password": "p", "host": "h", "dbname": "a"}),
+        ("PostgreSQL://u:p@h/a", {"user": "u", "password": "p", "host": "h", "dbname": "a"}),
+        ("postgresql://h1:1,h2:2,h3/a", {"host": "h1,h2,h3", "port": "1,2,", "dbname": "a"}),
+        (
+            "postgresql://[::1]:1,[fe80::2]:2/a",
+            {"host": "::1,fe80::2", "port": "1,2", "dbname": "a"},
+        ),
+    ],
+)
+def test_every_form_that_libpq_knows_is_understood(url: str, expected: dict[str, Any]) -> None:
+    assert meant(url) == expected
+
+
+def test_parameters_of_libpq_pass_through_as_they_are() -> None:
+    given = meant(
+        "postgresql://h1,h2/a?target_session_attrs=read-write&sslmode=require&schema=mine"
+        "&options=-c%20statement_timeout%3D9&application_name=a+b&connect_timeout=3"
+    )
+    assert given["target_session_attrs"] == "read-write"
+    assert given["sslmode"] == "require"
+    assert given["options"] == "-c statement_timeout=9"
+    assert given["application_name"] == "a+b"
+    assert given["connect_timeout"] == "3"
+    assert "schema" not in given
+
+
+@pytest.mark.parametrize("password", ["a+b", "a#b", "a?b", "a:b", "%40%2F%25%3A%23", "p%20w"])
+def test_a_password_means_what_it_means_to_libpq(password: str) -> None:
+    url = f"postgresql://u:{password}@h/a"
+    assert meant(url)["password"] == conninfo_to_dict(url)["password"]
+    assert (meant(url)["user"], meant(url)["host"]) == ("u", "h")
+
+
+def test_our_own_parameters_are_kept_apart() -> None:
+    location = parse_location(
+        "postgres://h/a?schema=agents_1&table_prefix=x_&prepared_statements=off&listen=off"
+    )
+    assert location == Location("postgresql://h/a", "agents_1", "x_", "off", "off")
+    assert parse_location("postgresql://h/a") == Location(
+        "postgresql://h/a", "weft", "", "on", "on"
+    )
+    assert parse_location("postgresql://h/a?sch%65ma=b").schema == "b"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "Agents",
+        "1st",
+        "a-b",
+        "a.b",
+        "a b",
+        "ä",
+        "a" * 41,
+        "a%00",
+        "a%0A",
+        'a"; DROP SCHEMA public CASCADE; --',
+        "a%22%3B%20DROP%20SCHEMA%20public%20CASCADE%3B%20--",
+        "a'b",
+        "pg_weft",
+        "{0.name}",
+        "%25s",
+    ],
+)
+def test_a_schema_is_a_plain_name(name: str) -> None:
+    assert refusal(f"postgresql://h/a?schema={name}").startswith("schema=")
+
+
+@pytest.mark.parametrize(
+    "prefix", ["X_", "1_", "a-", "a" * 25, 'x"', "x%22.%22y", "x%3B", "x%27", "x--", "x%20"]
+)
+def test_a_table_prefix_is_the_beginning_of_a_plain_name(prefix: str) -> None:
+    assert refusal(f"postgresql://h/a?table_prefix={prefix}").startswith("table_prefix=")
+
+
+@pytest.mark.parametrize("name", ["prepared_statements", "listen"])
+@pytest.mark.parametrize("value", ["", "ON", "true", "1", "off;"])
+def test_a_switch_is_on_or_off(name: str, value: str) -> None:
+    assert refusal(f"postgresql://h/a?{name}={value}") == f"{name} is 'on' or 'off', not {value!r}"
+
+
+@pytest.mark.parametrize("name", ["schemaa", "Schema", "prepared_statement", "conninfo", "sslmod"])
+def test_a_parameter_that_nobody_knows_is_named(name: str) -> None:
+    assert repr(name) in refusal(f"postgresql://u:{SECRET}@h/a?{name}=x")
+
+
+@pytest.mark.parametrize("url", ["postgresql:agents", "postgresql:/agents", "postgres:", "agents"])
+def test_what_is_no_url_is_told_how_one_is_written(url: str) -> None:
+    assert "postgresql://user@host/database" in refusal(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"postgresql://u:a/{SECRET}@h/a",
+        f"postgresql://u:{SECRET}/@h/a",
+        f"postgresql://u:a@{SECRET}@h/a",
+        f"postgresql://u:{SECRET}%zz@h/a",
+        f"postgresql://u:{SECRET}@h:port/a",
+        f"postgresql://u:{SECRET}@[::1]x/a",
+        f"postgresql://u:{SECRET}@[::1/a",
+        f"postgresql://h/a?password=x&{SECRET}",
+        f"postgresql://h/a?password={SECRET}%zz",
+    ],
+)
+def test_what_cannot_be_read_is_refused_without_telling_the_password(url: str) -> None:
+    reason = refusal(url)
+    assert SECRET not in reason
+    assert "%40" in reason  # how a password with such characters is written
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        (f"postgresql://u:{SECRET}@h/a", "postgresql://u:***@h/a"),
+        (f"postgres://u:{SECRET}@h1,h2/a?schema=b", "postgres://u:***@h1,h2/a?schema=b"),
+        (f"postgresql://h/a?password={SECRET}&schema=b", "postgresql://h/a?password=***&schema=b"),
+        (f"postgresql://h/a?sslpassword={SECRET}", "postgresql://h/a?sslpassword=***"),
+        (f"postgresql://h:1/a?user=u&password={SECRET}@", "postgresql://h:1/a?user=u&password=***"),
+        (f"postgresql://u:a/{SECRET}@h/a", "postgresql://u:***@h/a"),
+        (f"postgresql://u:a@{SECRET}@h/a", "postgresql://u:***@h/a"),
+        (f"postgresql://u:?{SECRET}#@h/a", "postgresql://u:***@h/a"),
+        (f"mysql://u:{SECRET}@h/a", "mysql://u:***@h/a"),
+        ("postgresql://u@h:1/a?schema=b", "postgresql://u@h:1/a?schema=b"),
+        ("postgresql:///a?host=/tmp/x", "postgresql:///a?host=/tmp/x"),
+        ("postgresql://postgres:@/a", "postgresql://postgres:@/a"),
+        ("sqlite:///a.db", "sqlite:///a.db"),
+        ("./a:b@c", "./a:b@c"),
+    ],
+)
+def test_a_url_is_told_without_its_password(url: str, told: str) -> None:
+    assert without_password(url) == told
+
+
+def test_a_location_tells_all_but_the_password() -> None:
+    url = f"postgresql://u:{SECRET}@h/a?sslmode=require&password={SECRET}&schema=b&table_prefix=x_"
+    location = parse_location(url)
+    told = "postgresql://u:***@h/a?sslmode=require&password=***&schema=b&table_prefix=x_"
+    assert str(location) == told
+    assert SECRET not in repr(location)
+    assert str(parse_location("postgresql://h/a?schema=weft")) == "postgresql://h/a"
+
+
+async def test_a_wrong_parameter_is_refused_before_anything_is_sent() -> None:
+    with pytest.raises(InvalidValue, match="schema='A'"):
+        weft.open_store("postgresql://nowhere.invalid/a?schema=A")
+
+
+async def test_an_error_of_the_server_does_not_tell_the_password() -> None:
+    url = f"postgresql://u:{SECRET}@127.0.0.1:1/a?connect_timeout=2&schema=b"
+    with pytest.raises(StoreUnavailable) as refused:
+        async with weft.open_store(url):
+            pass
+    assert "postgresql://u:***@127.0.0.1:1/a?connect_timeout=2&schema=b" in str(refused.value)
+    assert isinstance(refused.value.__cause__, psycopg.OperationalError)
+    assert SECRET not in f"{refused.value!r} {refused.value.__cause__}"
+
+
+async def test_a_store_is_found_by_each_way_to_write_its_url(url: str) -> None:
+    parts = conninfo_to_dict(parse_location(url).conninfo)
+    schema = parse_location(url).schema
+    host = str(parts["host"]).replace("/", "%2F")
+    async with weft.open_store(url, migrate=True) as store:
+        await store.threads.create(weft.Thread(id="t"))
+    for other in (
+        f"postgres:///{parts['dbname']}?host={host}&user={parts['user']}&schema={schema}",
+        f"postgresql://{parts['user']}@{host}/{parts['dbname']}?schema={schema}&sslmode=prefer",
+        f"postgresql://{parts['user']}:x@127.0.0.1:1,{host}:5432/{parts['dbname']}?schema={schema}",
+    ):
+        async with weft.open_store(other) as store:
+            assert (await store.threads.list()).items == ("t",)

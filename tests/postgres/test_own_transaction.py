@@ -1,0 +1,157 @@
+"""Writing in a transaction of one's own: beside one's own tables, all or nothing."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import psycopg
+import pytest
+
+from weft import Committed, Message, Store, Thread, ThreadChangeSet, open_store
+from weft.core.commands import CreateThread
+from weft.errors import AlreadyExists, InvalidValue, StoreUnavailable, VersionConflict
+
+MESSAGE = ThreadChangeSet(run_id="", reason="UserMessage", messages=(Message.user("hi"),))
+
+
+@pytest.fixture
+async def store(url: str) -> AsyncIterator[Store]:
+    async with open_store(url, migrate=True) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def connection(
+    postgres_url: str, schema: str, store: Store
+) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
+    """A connection of the application's, whose orders stand in the same schema."""
+    async with await psycopg.AsyncConnection.connect(postgres_url) as made:
+        await made.execute(f"CREATE TABLE {schema}.orders (id text PRIMARY KEY)".encode())
+        await made.execute(f"SET search_path = {schema}".encode())
+        await made.commit()
+        yield made
+
+
+async def orders(connection: psycopg.AsyncConnection[Any]) -> list[str]:
+    rows = await (await connection.execute("SELECT id FROM orders ORDER BY id")).fetchall()
+    return [key for (key,) in rows]
+
+
+async def test_both_are_there_once_it_is_committed(
+    store: Store, connection: psycopg.AsyncConnection[Any]
+) -> None:
+    async with connection.transaction():
+        await connection.execute("INSERT INTO orders VALUES ('o1')")
+        async with store.batch(connection=connection) as step:
+            step.threads.create(Thread(id="t"))
+            step.mailboxes.send("box", {"order": "o1"})
+        assert await store.threads.load("t") is None
+        assert await store.mailboxes.claim(consumer="w") == ()
+    assert await orders(connection) == ["o1"]
+    assert await store.threads.load("t") is not None
+    (entry,) = await store.mailboxes.claim(consumer="w")
+    assert entry.payload == {"order": "o1"}
+
+
+async def test_neither_is_there_if_it_is_rolled_back(
+    store: Store, connection: psycopg.AsyncConnection[Any]
+) -> None:
+    await connection.execute("INSERT INTO orders VALUES ('o1')")
+    receipt = await store.commit((CreateThread(thread=Thread(id="t")),), connection=connection)
+    assert receipt.results == (Committed(version=0),)
+    await connection.rollback()
+    assert await orders(connection) == []
+    assert await store.threads.load("t") is None
+
+
+async def test_a_batch_that_fails_leaves_the_transaction_as_it_was(
+    store: Store, connection: psycopg.AsyncConnection[Any]
+) -> None:
+    await store.threads.create(Thread(id="t"))
+    await connection.execute("INSERT INTO orders VALUES ('o1')")
+    with pytest.raises(VersionConflict):
+        async with store.batch(connection=connection) as step:
+            step.mailboxes.send("box", 1)
+            step.threads.append("t", MESSAGE, expected=7)
+    async with store.batch(connection=connection) as step:
+        step.threads.append("t", MESSAGE, expected=0)
+    await connection.commit()
+    assert await orders(connection) == ["o1"]
+    assert (await store.mailboxes.stats()).queued == 0
+    head = await store.threads.load("t")
+    assert head is not None
+    assert head.version == 1
+
+
+async def test_a_later_batch_sees_an_earlier_one_of_the_same_transaction(
+    store: Store, connection: psycopg.AsyncConnection[Any]
+) -> None:
+    async with connection.transaction():
+        await store.commit((CreateThread(thread=Thread(id="t")),), connection=connection)
+        with pytest.raises(AlreadyExists):
+            await store.commit((CreateThread(thread=Thread(id="t")),), connection=connection)
+
+
+async def test_a_connection_of_the_other_colour_will_do(
+    store: Store, postgres_url: str, connection: psycopg.AsyncConnection[Any]
+) -> None:
+    with psycopg.connect(postgres_url) as blocking:
+        async with store.batch(connection=blocking) as step:
+            step.threads.create(Thread(id="t"))
+        assert await store.threads.load("t") is None
+        blocking.commit()
+    assert await store.threads.load("t") is not None
+
+
+async def test_others_are_woken_when_it_is_committed(
+    url: str, store: Store, connection: psycopg.AsyncConnection[Any]
+) -> None:
+    async with open_store(url) as elsewhere:
+        waiting = asyncio.ensure_future(elsewhere.mailboxes.wait(20_000))
+        await asyncio.sleep(0.3)
+        async with connection.transaction(), store.batch(connection=connection) as step:
+            step.mailboxes.send("box", 1)
+        await asyncio.wait_for(waiting, 5)
+
+
+async def test_a_connection_that_is_in_no_transaction_is_refused(
+    store: Store, postgres_url: str
+) -> None:
+    connecting = psycopg.AsyncConnection.connect(postgres_url, autocommit=True)
+    async with await connecting as connection:
+        with pytest.raises(InvalidValue, match="begin one"):
+            await store.commit((CreateThread(thread=Thread(id="t")),), connection=connection)
+    assert await store.threads.load("t") is None
+
+
+@pytest.mark.parametrize("level", ["REPEATABLE_READ", "SERIALIZABLE"])
+async def test_a_transaction_on_one_snapshot_is_refused(
+    store: Store, connection: psycopg.AsyncConnection[Any], level: str
+) -> None:
+    await connection.set_isolation_level(psycopg.IsolationLevel[level])
+    with pytest.raises(InvalidValue, match="must be read committed"):
+        await store.commit((CreateThread(thread=Thread(id="t")),), connection=connection)
+    assert await orders(connection) == []
+
+
+async def test_what_is_no_connection_is_refused(store: Store) -> None:
+    with pytest.raises(InvalidValue, match="connection of psycopg"):
+        await store.commit((CreateThread(thread=Thread(id="t")),), connection="postgresql://")
+
+
+async def test_a_store_elsewhere_refuses_a_connection(
+    connection: psycopg.AsyncConnection[Any],
+) -> None:
+    async with open_store("memory:") as elsewhere:
+        with pytest.raises(InvalidValue, match="in no database"):
+            await elsewhere.commit((CreateThread(thread=Thread(id="t")),), connection=connection)
+
+
+async def test_a_connection_to_another_database_is_told(store: Store, postgres_url: str) -> None:
+    with psycopg.connect(postgres_url, autocommit=True) as server:
+        server.execute("DROP DATABASE IF EXISTS weft_other")
+        server.execute("CREATE DATABASE weft_other")
+        other = postgres_url.replace("/postgres?", "/weft_other?")
+        with psycopg.connect(other) as connection, pytest.raises(StoreUnavailable, match="migrate"):
+            await store.commit((CreateThread(thread=Thread(id="t")),), connection=connection)
+        server.execute("DROP DATABASE weft_other")
