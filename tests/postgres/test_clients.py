@@ -1,0 +1,78 @@
+"""Who may use an open store: any thread and any event loop of its process, and no other process."""
+
+import asyncio
+import multiprocessing
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from weft import Store, Thread, open_store
+from weft.errors import SchemaTooOld, StoreClosed, StoreUnavailable
+
+
+async def test_many_threads_with_a_loop_each_share_a_store(url: str) -> None:
+    async with open_store(url, migrate=True) as store:
+
+        async def work(number: int) -> int:
+            waiting = asyncio.ensure_future(store.mailboxes.wait(5_000, mailbox_id=f"b{number}"))
+            await store.threads.create(Thread(id=f"t{number}"))
+            await store.mailboxes.send(f"b{number}", number)
+            await waiting
+            (entry,) = await store.mailboxes.claim(consumer="w", mailbox_id=f"b{number}")
+            await store.mailboxes.ack(entry)
+            return int(entry.payload)
+
+        with ThreadPoolExecutor(8) as threads:
+            loop = asyncio.get_running_loop()
+            calls = [loop.run_in_executor(threads, asyncio.run, work(n)) for n in range(24)]
+            assert sorted(await asyncio.gather(*calls)) == list(range(24))
+        assert (await store.mailboxes.stats()).accepted == 24
+
+
+def _use(store: Store, pipe: Any) -> None:
+    for call in (
+        lambda: store.threads.load("t"),
+        lambda: store.threads.create(Thread(id="from the child")),
+        lambda: store.mailboxes.claim(consumer="child"),
+        lambda: store.mailboxes.wait(10),
+    ):
+        try:
+            asyncio.run(call())
+        except StoreClosed as error:
+            pipe.send(str(error))
+        else:
+            pipe.send("used")
+
+
+@pytest.mark.skipif(
+    "fork" not in multiprocessing.get_all_start_methods(), reason="this system does not fork"
+)
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+async def test_a_forked_process_is_told_to_open_its_own(url: str) -> None:
+    context = multiprocessing.get_context("fork")
+    async with open_store(url, migrate=True) as store:
+        await store.threads.create(Thread(id="t"))
+        ours, theirs = context.Pipe()
+        child = context.Process(target=_use, args=(store, theirs))
+        child.start()
+        told = [await asyncio.to_thread(ours.recv) for _ in range(4)]
+        await asyncio.to_thread(child.join)
+        assert all("forked" in each for each in told), told
+        assert await store.threads.load("t") is not None
+        await store.threads.create(Thread(id="from the parent"))
+
+
+async def test_a_store_without_a_schema_says_how_to_make_one(url: str) -> None:
+    with pytest.raises(SchemaTooOld, match="weft migrate"):
+        async with open_store(url):
+            pass
+
+
+async def test_a_server_that_is_not_there_is_told_without_the_password() -> None:
+    url = "postgresql://me:secret@127.0.0.1:1/none"
+    with pytest.raises(StoreUnavailable) as caught:
+        async with open_store(url):
+            pass
+    assert "secret" not in str(caught.value)
+    assert "127.0.0.1:1" in str(caught.value)

@@ -1,0 +1,52 @@
+"""The tables under load: renewals and appends stay heap-only, and hot statements go by an index."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import psycopg
+import pytest
+
+from weft import Message, Store, Thread, ThreadChangeSet, open_store
+
+MESSAGE = ThreadChangeSet(run_id="", reason="UserMessage", messages=(Message.user("hi"),))
+
+
+@pytest.fixture
+async def store(url: str) -> AsyncIterator[Store]:
+    async with open_store(url, migrate=True) as opened:
+        yield opened
+
+
+def updates(postgres_url: str, schema: str, table: str) -> tuple[int, int]:
+    """How many rows of a table were updated, and how many of those heap-only."""
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        found: Any = connection.execute(
+            "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables"
+            " WHERE schemaname = %s AND relname = %s",
+            (schema, table),
+        ).fetchone()
+    assert found is not None
+    return int(found[0]), int(found[1])
+
+
+async def test_renewals_are_heap_only(postgres_url: str, schema: str, url: str) -> None:
+    async with open_store(url, migrate=True) as store:
+        await store.mailboxes.send("box", {"n": 1})
+        (entry,) = await store.mailboxes.claim(consumer="w", lease_ms=60_000)
+        for _ in range(200):
+            assert await store.mailboxes.extend_lease(entry, extension_ms=1)
+    # A session tells what it did at its end.
+    for table in ("entries", "mailboxes"):
+        updated, hot = updates(postgres_url, schema, table)
+        assert updated >= 200
+        assert hot >= updated - 5, (table, updated, hot)
+
+
+async def test_appends_are_heap_only(postgres_url: str, schema: str, url: str) -> None:
+    async with open_store(url, migrate=True) as store:
+        await store.threads.create(Thread(id="t"))
+        for _ in range(200):
+            await store.threads.append("t", MESSAGE)
+    updated, hot = updates(postgres_url, schema, "threads")
+    assert updated == 200
+    assert hot >= 190
