@@ -10,7 +10,9 @@ from hypothesis import HealthCheck, settings
 
 from tests.postgres.server import Server
 from weft import Store, open_store
+from weft.backends.postgres.schema import migrate
 from weft.testing.clock import ManualClock
+from weft.testing.own import location_of, remove_postgres, schema_of
 
 settings.register_profile(
     "weft", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
@@ -35,15 +37,21 @@ def postgres_url() -> Iterator[str]:
             yield server.url
 
 
-@pytest.fixture(params=["memory", "files", "sqlite"])
-def store_url(request: Any, tmp_path: Path) -> str:
+@pytest.fixture(params=["memory", "files", "sqlite", "postgres"])
+def store_url(request: Any, tmp_path: Path) -> Iterator[str]:
     """A URL of each kind of store, empty."""
     urls = {
         "memory": "memory:",
         "files": str(tmp_path / "store"),
         "sqlite": f"sqlite:///{tmp_path}/store.db",
     }
-    return urls[request.param]
+    if request.param != "postgres":
+        yield urls[request.param]
+        return
+    server = request.getfixturevalue("postgres_url")
+    migrate(location_of(server, tmp_path))
+    yield f"{server}&schema={schema_of(tmp_path)}"
+    remove_postgres(server, tmp_path)
 
 
 @pytest.fixture

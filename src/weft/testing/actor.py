@@ -32,9 +32,17 @@ _CONTEXT: Any = multiprocessing.get_context(
 )
 
 
+_PRELOADED = [
+    "__main__",
+    "weft.testing.actor",
+    "weft.testing.writers",
+    "weft.backends.postgres.backend",  # passed over where psycopg is missing
+]
+
+
 def start_process(target: Callable[..., None], *arguments: Any) -> BaseProcess:
     """Start a process that shares nothing with this one; quickly, where there is `fork`."""
-    _CONTEXT.set_forkserver_preload(["__main__", "weft.testing.actor", "weft.testing.writers"])
+    _CONTEXT.set_forkserver_preload(_PRELOADED)
     process: BaseProcess = _CONTEXT.Process(target=target, args=arguments, daemon=True)
     process.start()
     return process

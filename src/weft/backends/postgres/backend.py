@@ -160,6 +160,7 @@ class PostgresBackend:
     async def wait(self, timeout_ms: int, mailbox_id: str | None = None) -> None:
         """Return once something is claimable, or after `timeout_ms`."""
         self._require_own_process()
+        self._commits.require_running()
         self._notices.listen()
         await self._waiting.until_due(timeout_ms, lambda: self._time_left(mailbox_id, self._now()))
 
