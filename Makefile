@@ -4,6 +4,7 @@
 PYTHON ?= python3
 VENV   ?= .venv
 ARGS   ?=
+STORE  ?=
 
 BIN   := $(VENV)/bin
 PY    := $(BIN)/python
@@ -36,8 +37,14 @@ $(STAMP): pyproject.toml $(LOCK)
 	@$(PY) -m pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
-demo: $(STAMP)  ## See weft at work: weft demo $(ARGS)
+demo: $(STAMP)  ## See weft at work: weft demo $(ARGS); STORE=postgres on a server made for it
+ifeq ($(STORE),postgres)
+	@$(PY) -m tests.postgres.demo $(ARGS)
+else ifeq ($(STORE),)
 	@$(BIN)/weft demo $(ARGS)
+else
+	@$(BIN)/weft demo --store $(STORE) $(ARGS)
+endif
 
 test: $(STAMP)  ## Run the tests on two cores; ARGS="-k claim -x" goes to pytest
 	$(PY) -m pytest -n 2 $(ARGS)

@@ -9,10 +9,17 @@ import asyncio
 import inspect
 import os
 import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import pytest
 from sybil import Example, Sybil
+from sybil.integration.pytest import pytest_integration as collect_documents
 from sybil.parsers.markdown import CodeBlockParser, SkipParser
+from tests.postgres.server import Server
+
+from weft.testing.own import remove_postgres, schema_of
 
 
 def evaluate(example: Example) -> None:
@@ -45,10 +52,42 @@ def tear_down(namespace: dict[str, Any]) -> None:
     namespace["__folder__"].cleanup()
 
 
-pytest_collect_file = Sybil(
-    parsers=[CodeBlockParser(language="python", evaluator=evaluate), SkipParser()],
-    patterns=["README.md", "docs/*.md", "docs/**/*.md"],
-    excludes=["docs/decisions/*"],
-    setup=set_up,
-    teardown=tear_down,
-).pytest()
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """A PostgreSQL server: that of `WEFT_TEST_POSTGRES`, or one of our own, one for each worker."""
+    given = os.environ.get("WEFT_TEST_POSTGRES")
+    if given:
+        yield given
+    else:
+        with Server() as server:
+            yield server.url
+
+
+@pytest.fixture(scope="session")
+def postgres_page(postgres_url: str) -> Iterator[None]:
+    """What the pages about PostgreSQL find in the environment."""
+    with tempfile.TemporaryDirectory() as place, pytest.MonkeyPatch.context() as environment:
+        environment.setenv("DATABASE_URL", postgres_url)
+        environment.setenv("STORE_URL", f"{postgres_url}&schema={schema_of(Path(place))}")
+        yield
+        remove_postgres(postgres_url, Path(place))
+
+
+_PARSERS = (CodeBlockParser(language="python", evaluator=evaluate), SkipParser())
+_ON_POSTGRES = ["docs/how-to/deploy-on-postgresql.md"]
+pytest_collect_file = collect_documents(
+    Sybil(
+        parsers=_PARSERS,
+        patterns=["README.md", "docs/*.md", "docs/**/*.md"],
+        excludes=["docs/decisions/*", *_ON_POSTGRES],
+        setup=set_up,
+        teardown=tear_down,
+    ),
+    Sybil(
+        parsers=_PARSERS,
+        patterns=_ON_POSTGRES,
+        setup=set_up,
+        teardown=tear_down,
+        fixtures=["postgres_page"],
+    ),
+)

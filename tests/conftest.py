@@ -1,6 +1,5 @@
 """Fixtures: a clock that is moved by hand, and a store on each backend."""
 
-import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,6 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.postgres.server import Server
 from weft import Store, open_store
 from weft.backends.postgres.schema import migrate
 from weft.testing.clock import ManualClock
@@ -24,17 +22,6 @@ settings.load_profile("weft")
 def clock() -> ManualClock:
     """The clock of `store`, in unix milliseconds."""
     return ManualClock()
-
-
-@pytest.fixture(scope="session")
-def postgres_url() -> Iterator[str]:
-    """A PostgreSQL server: that of `WEFT_TEST_POSTGRES`, or one of our own, one for each worker."""
-    given = os.environ.get("WEFT_TEST_POSTGRES")
-    if given:
-        yield given
-    else:
-        with Server() as server:
-            yield server.url
 
 
 @pytest.fixture(params=["memory", "files", "sqlite", "postgres"])

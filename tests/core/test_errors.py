@@ -58,6 +58,11 @@ EXAMPLES: list[tuple[WeftError, dict[str, object], str]] = [
         {"where": "/x", "found": 2, "supported": 1},
         "upgrade Weft to open it",
     ),
+    (
+        errors.SchemaTooOld("/x", "0002_notes"),
+        {"where": "/x", "missing": "0002_notes"},
+        "lacks migration 0002_notes; run `weft migrate` on it",
+    ),
 ]
 each_example = pytest.mark.parametrize(
     ("error", "data", "message"), EXAMPLES, ids=[type(each[0]).__name__ for each in EXAMPLES]

@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 from weft.backends.base import Backend
@@ -82,15 +83,26 @@ def sqlite_path(rest: str) -> Path:
 
 
 def _postgres(rest: str, clock: Clock, durability: Durability, migrate: bool) -> Backend:
-    try:
-        from weft.backends.postgres.backend import PostgresBackend
-        from weft.backends.postgres.location import parse_location
-    except ModuleNotFoundError as error:
-        reason = f"PostgreSQL needs {error.name}; install weft[postgres]"
-        raise InvalidValue("url", reason) from error
+    require_postgres()
+    from weft.backends.postgres.backend import PostgresBackend
+    from weft.backends.postgres.location import parse_location
+
     own_clock = None if clock is system_clock else clock
     location = parse_location(f"postgresql:{rest}")
     return PostgresBackend(location, own_clock, durability, migrates=migrate)
+
+
+def require_postgres() -> None:
+    """See that what PostgreSQL needs is installed.
+
+    Raises:
+        InvalidValue: it is not.
+    """
+    try:
+        import_module("weft.backends.postgres.backend")
+    except ModuleNotFoundError as error:
+        reason = f"PostgreSQL needs {error.name}; install weft[postgres]"
+        raise InvalidValue("url", reason) from error
 
 
 SCHEMES: dict[str, Callable[[str, Clock, Durability, bool], Backend]] = {

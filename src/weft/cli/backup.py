@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from weft.backends.postgres.location import without_password
 from weft.backends.registry import split_url, sqlite_path
 from weft.backends.sqlite.backup import snapshot
 from weft.cli.doctor import rows_text
@@ -37,12 +38,16 @@ def backup(target: str, as_json: bool) -> None:
     url = chosen_store()
     database = database_of(url)
     if database is None:
-        raise click.UsageError(f"{url} is no database file; use `weft copy {url} {target}`")
+        shown = without_password(url)
+        raise click.UsageError(
+            f"{shown} is no database file; use `weft copy {shown} {target}`, "
+            "or on PostgreSQL its own tools, such as pg_dump"
+        )
     path = _path_of(target)
     check_present(url)
     with (
         snapshot(database) as source,
-        progress(f"copying {url}", source.pages, unit="pages") as bar,
+        progress(f"copying {without_password(url)}", source.pages, unit="pages") as bar,
     ):
         made = source.copy_to(path, bar.advance)
     if as_json:

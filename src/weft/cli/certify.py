@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
+from weft.backends.postgres.location import without_password
 from weft.backends.registry import SCHEMES
 from weft.cli.examples import ExampleCommand
 from weft.cli.failure import Failure
@@ -61,7 +62,7 @@ def certify_command(target: str, as_json: bool) -> None:
         _show(target, report)
     if not report.is_certified:
         failed = counted(len(report.failures), "check")
-        raise Failure(f"{target} is not certified: {failed} failed")
+        raise Failure(f"{without_password(target)} is not certified: {failed} failed")
 
 
 def _certify(target: str) -> "Report":
@@ -72,7 +73,7 @@ def _certify(target: str) -> "Report":
     subject, folder = _find_subject(target)
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
-    with progress(f"certifying {target}", len(SUITE)) as bar:
+    with progress(f"certifying {without_password(target)}", len(SUITE)) as bar:
 
         def tell(outcome: "Outcome") -> None:
             bar.advance(1)
@@ -131,8 +132,9 @@ def _show(target: str, report: "Report") -> None:
     write_line()
     total = report.total
     write_line(
-        f"{target}: {counted(total.ran, 'check')} ran, {total.passed} passed, {total.failed} "
-        f"failed; {total.not_declared} did not run, as their capability is not declared"
+        f"{without_password(target)}: {counted(total.ran, 'check')} ran, {total.passed} passed, "
+        f"{total.failed} failed; {total.not_declared} did not run, "
+        "as their capability is not declared"
     )
 
 

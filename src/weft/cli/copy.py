@@ -5,6 +5,7 @@ import asyncio
 import click
 
 import weft
+from weft.backends.postgres.location import without_password
 from weft.cli.examples import ExampleCommand
 from weft.cli.failure import Failure
 from weft.cli.opening import check_present
@@ -47,7 +48,7 @@ def copy(source: str, target: str, as_json: bool) -> None:
 
 async def _copy(source: str, target: str) -> Copied:
     async with weft.open_store(source) as origin, weft.open_store(target) as copied:
-        with progress(f"copying {source}", None) as bar:
+        with progress(f"copying {without_password(source)}", None) as bar:
             done = 0
 
             def tell(now: Progress) -> None:
@@ -65,6 +66,8 @@ def _tell(copied: Copied, source: str, target: str) -> None:
         counted(copied.mailboxes, "mailbox", "mailboxes"),
         counted(copied.entries, "entry", "entries"),
     )
-    write_line(f"{source} holds {', '.join(rows)}; {copied.written} had to be written")
+    write_line(
+        f"{without_password(source)} holds {', '.join(rows)}; {copied.written} had to be written"
+    )
     if not copied.differing:
-        write_line(f"{target} holds the same")
+        write_line(f"{without_password(target)} holds the same")

@@ -7,6 +7,7 @@ from typing import Protocol
 import click
 
 from weft.backends.files import doctor as files
+from weft.backends.postgres.location import without_password
 from weft.backends.sqlite import doctor as sqlite
 from weft.cli.examples import ExampleCommand
 from weft.cli.failure import Failure
@@ -63,9 +64,14 @@ def doctor(move_aside: bool, as_json: bool) -> None:
     url = chosen_store()
     folder, database = folder_of(url), database_of(url)
     if folder is None and database is None:
-        raise click.UsageError(f"{url} is neither a folder nor a file; there is nothing to examine")
+        raise click.UsageError(
+            f"{without_password(url)} is neither a folder nor a file; there is nothing to examine. "
+            "PostgreSQL examines itself: see its amcheck and data checksums"
+        )
     if database is not None and move_aside:
-        raise click.UsageError(f"--move-aside is for folders; {url} is a database, and stays whole")
+        raise click.UsageError(
+            f"--move-aside is for folders; {without_password(url)} is a database, and stays whole"
+        )
     check_present(url)
     if folder is not None:
         _examine_folder(folder, move_aside, as_json)

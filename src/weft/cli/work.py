@@ -7,6 +7,7 @@ import sys
 import click
 
 import weft
+from weft.backends.postgres.location import without_password
 from weft.cli.examples import ExampleCommand
 from weft.cli.failure import Failure
 from weft.cli.lifeline import watch_lifeline
@@ -130,7 +131,8 @@ def _child_arguments() -> list[str]:
 
 def _check_shared(url: str) -> None:
     if not weft.open_store(url).capabilities.shared:
-        raise Failure(f"the store {url} is of one process; leave out --processes, or use a folder")
+        store = without_password(url)
+        raise Failure(f"{store} is of one process; leave out --processes, or use a folder")
 
 
 def _log(*, verbose: bool) -> None:

@@ -12,6 +12,7 @@ import click
 import msgspec
 
 import weft
+from weft.backends.postgres.location import without_password
 from weft.cli.chat.lines import Bad, Good, read_lines
 from weft.cli.demo.crew import Crew, Killed
 from weft.cli.demo.proof import Proof, prove
@@ -107,7 +108,9 @@ def _prepare(
     source: Path | None, folder: Path, url: str, processes: int, think_ms: int
 ) -> tuple[_Plan, int]:
     if not weft.open_store(url).capabilities.shared:
-        raise Failure(f"the store {url} is of one process; the demo needs one for several")
+        raise Failure(
+            f"the store {without_password(url)} is of one process; the demo needs one for several"
+        )
     script_file = folder / "conversations.jsonl"
     with as_file(files("weft.cli.demo") / "conversations.jsonl") as shipped:
         shutil.copyfile(source or shipped, script_file)
@@ -139,7 +142,7 @@ def _read_scripts(path: Path) -> tuple[tuple[Script, ...], int]:
 
 async def _play(plan: _Plan) -> Outcome:
     began = time.monotonic()
-    async with weft.open_store(plan.url) as store:
+    async with weft.open_store(plan.url, migrate=True) as store:
         await _check_empty(store, plan.url)
         await send_first_turns(store, plan.scripts)
     killed = await _answer(plan)
@@ -157,7 +160,9 @@ async def _check_empty(store: Store, url: str) -> None:
         await store.mailboxes.list(limit=1),
     )
     if any(page.total for page in pages):
-        raise Failure(f"the store {url} is not empty; name a new one, or leave --store out")
+        raise Failure(
+            f"the store {without_password(url)} is not empty; name a new one, or leave --store out"
+        )
 
 
 async def send_first_turns(store: Store, scripts: tuple[Script, ...]) -> None:

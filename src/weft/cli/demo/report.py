@@ -4,6 +4,7 @@ import shlex
 
 import msgspec
 
+from weft.backends.postgres.location import without_password
 from weft.cli.demo.crew import Killed
 from weft.cli.demo.proof import Proof, Verdict, proof_as_json
 from weft.cli.output import counted, write_line, write_table
@@ -36,7 +37,7 @@ def outcome_as_json(outcome: Outcome) -> dict[str, Json]:
     return {
         **proof_as_json(outcome.proof),
         "killed": msgspec.to_builtins(outcome.killed),
-        "store": outcome.url,
+        "store": without_password(outcome.url),
         "seconds": outcome.seconds,
     }
 
@@ -98,11 +99,11 @@ def _incident(outcome: Outcome) -> str:
 
 
 def _write_directions(outcome: Outcome) -> None:
-    store = shlex.quote(outcome.url)
+    store = shlex.quote(without_password(outcome.url))
     first = outcome.proof.verdicts[0].thread_id
     killed = outcome.killed
     write_line()
-    write_line(f"The store is in {outcome.url}. Look around:")
+    write_line(f"The store is in {without_password(outcome.url)}. Look around:")
     write_line(f"  weft threads list --store {store}")
     write_line(f"  weft threads show {shlex.quote(first)} --store {store}")
     write_line(f"  weft runs list --thread {shlex.quote(first)} --store {store}")
