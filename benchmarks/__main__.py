@@ -7,11 +7,12 @@ import platform
 import sqlite3
 import sys
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 
 import msgspec
 
-from benchmarks import files
+from benchmarks import files, server
 from benchmarks.beside_peers import Run, measure_all
 from benchmarks.floors import sync_floor
 from benchmarks.measure import Measure, Target
@@ -126,14 +127,20 @@ def tell(text: str) -> None:
 def main() -> None:
     """Run, show, and keep the result."""
     options = parse()
-    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
+    parts = options.parts or list(PARTS)
+    with tempfile.TemporaryDirectory(dir=options.folder) as folder, ExitStack() as ending:
+        no_server = server.missing()
+        wants_server = any(part.startswith("postgres") for part in parts) and not no_server
+        running = ending.enter_context(server.running(Path(folder))) if wants_server else ""
         run = Run(
             folder=Path(folder),
             stores=tuple(map(url_of, options.store or default_stores())),
             sizes=QUICK if options.quick else Sizes(),
             tell=tell,
+            server=running,
+            no_server=no_server,
         )
-        result = measure(options.parts or list(PARTS), run, options.quick)
+        result = measure(parts, run, options.quick)
     tell("")
     options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=2))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from benchmarks.peers.base import Subject
 from benchmarks.sizes import Sizes
 from benchmarks.tables import Row, Table
 from benchmarks.workloads import WORKLOADS, Workload
@@ -26,6 +27,9 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     stores: tuple[str, ...]
     sizes: Sizes
     tell: Tell
+    server: str = ""
+    """The URL of a PostgreSQL server; empty if there is none, and why in `no_server`."""
+    no_server: str = ""
 
 
 def measure_all(run: Run, names: Iterable[str]) -> list[Table]:
@@ -36,10 +40,12 @@ def measure_all(run: Run, names: Iterable[str]) -> list[Table]:
 def _measure(run: Run, workload: Workload) -> Table:
     rows: list[Row] = []
     for place, kind in enumerate(workload.subjects):
-        for store in run.stores if kind.uses_store else ("",):
-            run.tell(f"{workload.name}: {title(kind, store)}")
+        for store in _stores(run, kind):
+            run.tell(f"{workload.name}: {title(kind, '' if kind.uses_server else store)}")
             if kind.version() is None:
                 rows.append(Row(who=kind.name, missing=f"not installed ({kind.distribution})"))
+            elif kind.uses_server and not run.server:
+                rows.append(Row(who=kind.name, missing=run.no_server))
             else:
                 rows += _measure_one(run, workload, place, store)
     return Table(
@@ -48,6 +54,12 @@ def _measure(run: Run, workload: Workload) -> Table:
         columns=workload.columns(run.sizes),
         rows=tuple(rows),
     )
+
+
+def _stores(run: Run, kind: type[Subject]) -> tuple[str, ...]:
+    if kind.uses_server:
+        return (run.server,)
+    return run.stores if kind.uses_store else ("",)
 
 
 def _measure_one(run: Run, workload: Workload, place: int, store: str) -> list[Row]:
@@ -65,7 +77,8 @@ def _measure_one(run: Run, workload: Workload, place: int, store: str) -> list[R
         wrong = _run_child(here)
         if not wrong:
             return msgspec.json.decode((here / "rows.json").read_bytes(), type=list[Row])
-    who = title(workload.subjects[place], store)
+    kind = workload.subjects[place]
+    who = title(kind, "" if kind.uses_server else store)
     return [Row(who=who, missing=f"FAILED: {wrong}", failed=True)]
 
 

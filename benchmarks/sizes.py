@@ -21,6 +21,8 @@ class Sizes(msgspec.Struct, frozen=True, kw_only=True):
     longest_for_peers: int = 10_000
     """Of the threads that a subject without a quick way to fill one is asked to read."""
     reads: int = 100
+    drained: int = 10_000
+    """Entries that one process works off."""
     entries: int = 1_000
     """Claimed and acknowledged, one queue after the other."""
     in_flight: int = 64
@@ -45,6 +47,7 @@ QUICK = Sizes(
     lengths=(10, 100, 500),
     longest_for_peers=100,
     reads=5,
+    drained=300,
     entries=50,
     in_flight=8,
     depths=(100, 10_000),

@@ -57,6 +57,26 @@ def _judge(table: Table, row: Row) -> list[Target]:
             ]
         case "queue":
             return [_beside_best(f"{who}: best peer that survives a crash", table, row, "many", 5)]
+        case "postgres depth":
+            return [_at_most(f"{who}: deep to shallow", row.figures["growth"], FLAT)]
+        case "postgres appends":
+            best = [
+                _beside_best(f"{who}: best session store's rate, {figure}", table, row, figure, 2)
+                for figure in ("one", "many")
+            ]
+            return [*best, _at_most(f"{who}: long to short", row.figures["growth"], FLAT)]
+        case "postgres drain" if row.figures["batch"] > 1:
+            batch = row.figures["batch"]
+            mine = f"{who}, batch {batch:.0f}"
+            peers = [each for each in table.rows if each.who.startswith("pgqueuer")]
+            alike = [each for each in peers if each.figures.get("batch") == batch]
+            slow = _rate(table, "procrastinate", "per_second")
+            rate = row.figures["per_second"]
+            same = alike[0].figures["per_second"] if alike else float("inf")
+            return [
+                _at_least(f"{mine}: pgqueuer's rate", rate / same, 1),
+                _at_least(f"{mine}: procrastinate's rate", rate / slow, 15),
+            ]
         case _:
             return []
 

@@ -8,6 +8,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, ClassVar
 
+from benchmarks.measure import size_of
+
 
 class Subject(ABC):
     """One that is measured, in a folder of its own."""
@@ -17,6 +19,10 @@ class Subject(ABC):
     """The package it comes in; empty if it needs none."""
     uses_store: ClassVar[bool] = False
     """Whether it is Weft, which is measured once for each store of the run."""
+    uses_server: ClassVar[bool] = False
+    """Whether it works on the PostgreSQL server of the run, whose URL it gets as `store`."""
+    uses_uvloop: ClassVar[bool] = False
+    """Whether it runs on uvloop, as its own command makes it do."""
     slow: ClassVar[bool] = False
     """Whether it does less work, once, so that the run ends."""
 
@@ -46,6 +52,10 @@ class Subject(ABC):
     @abstractmethod
     def durability(self) -> str:
         """When a write is on the disk; asked for before it is closed."""
+
+    def size(self) -> int:
+        """The bytes of what it keeps; asked for after it is closed."""
+        return size_of(self.folder)
 
 
 class ThreadSubject(Subject):

@@ -20,7 +20,11 @@ class AdkSessions(ThreadSubject):
     async def open(self) -> None:
         module = import_module("google.adk.sessions.sqlite_session_service")
         self.database = self.folder / "sessions.db"
-        self.service = module.SqliteSessionService(str(self.database))
+        self.serve(module.SqliteSessionService(str(self.database)))
+
+    def serve(self, service: Any) -> None:
+        """Work with this service of ADK's."""
+        self.service = service
         self.event = import_module("google.adk.events").Event
         self.types = import_module("google.genai.types")
         base = import_module("google.adk.sessions.base_session_service")

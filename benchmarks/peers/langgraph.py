@@ -68,20 +68,40 @@ class AsyncSaverGraph(_Graph):
         opening = saver.from_conn_string(str(self.database))
         checkpointer = await self.stack.enter_async_context(opening)
         await checkpointer.setup()
-        self.graph = _build(_reply_async, checkpointer)
+        self.graph = build_for_loop(checkpointer)
 
     async def start(self, name: str, texts: Sequence[str] = ()) -> Any:
-        config = _config(name)
-        if texts:
-            await self.graph.aupdate_state(config, _says(*texts), as_node="model")
-        return config
+        return await start_of(self.graph, name, texts)
 
     async def append(self, thread: Any, text: str) -> None:
-        await self.graph.ainvoke(_says(text), thread)
+        await append_to(self.graph, thread, text)
 
     async def last(self, thread: Any, count: int) -> Sequence[object]:
-        messages: list[object] = (await self.graph.aget_state(thread)).values["messages"]
-        return messages[-count:]
+        return await last_of(self.graph, thread, count)
+
+
+def build_for_loop(checkpointer: Any) -> Any:
+    """The graph, for an event loop."""
+    return _build(_reply_async, checkpointer)
+
+
+async def start_of(graph: Any, name: str, texts: Sequence[str]) -> Any:
+    """A new thread of a graph, with messages."""
+    config = _config(name)
+    if texts:
+        await graph.aupdate_state(config, _says(*texts), as_node="model")
+    return config
+
+
+async def append_to(graph: Any, thread: Any, text: str) -> None:
+    """An agent's turn."""
+    await graph.ainvoke(_says(text), thread)
+
+
+async def last_of(graph: Any, thread: Any, count: int) -> Sequence[object]:
+    """The last messages of a thread."""
+    messages: list[object] = (await graph.aget_state(thread)).values["messages"]
+    return messages[-count:]
 
 
 def _build(node: Any, checkpointer: Any) -> Any:

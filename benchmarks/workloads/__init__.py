@@ -1,6 +1,15 @@
 """The work, stated once for all subjects: what is done, what is timed, which figures come of it."""
 
-from benchmarks.workloads import flatness, many_callers, one_caller, pages, queue
+from benchmarks.workloads import (
+    flatness,
+    many_callers,
+    one_caller,
+    pages,
+    postgres_appends,
+    postgres_depth,
+    postgres_drain,
+    queue,
+)
 from benchmarks.workloads.base import Workload
 
 WORKLOADS: dict[str, Workload] = {
@@ -11,6 +20,9 @@ WORKLOADS: dict[str, Workload] = {
         pages.WORKLOAD,
         queue.WORKLOAD,
         flatness.WORKLOAD,
+        postgres_drain.WORKLOAD,
+        postgres_depth.WORKLOAD,
+        postgres_appends.WORKLOAD,
     )
 }
 

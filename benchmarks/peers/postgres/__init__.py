@@ -1,0 +1,39 @@
+"""What is measured on PostgreSQL, each in a database of its own on the server of the run."""
+
+from benchmarks.peers.postgres.by_hand import AppendsByHand, DrainByHand
+from benchmarks.peers.postgres.dbos import DbosQueue
+from benchmarks.peers.postgres.google_adk import AdkOnPostgres
+from benchmarks.peers.postgres.langgraph import SaverOnPostgres
+from benchmarks.peers.postgres.openai_agents import OpenAiOnPostgres
+from benchmarks.peers.postgres.pgqueuer import PgQueuerQueue
+from benchmarks.peers.postgres.procrastinate import ProcrastinateQueue
+from benchmarks.peers.postgres.saq import SaqQueue
+from benchmarks.peers.postgres.weft_store import (
+    WeftDrain,
+    WeftInMailboxes,
+    WeftThreadsOnPostgres,
+    WeftWorker,
+)
+
+DRAINED = (
+    DrainByHand,
+    WeftDrain,
+    WeftInMailboxes,
+    WeftWorker,
+    PgQueuerQueue,
+    ProcrastinateQueue,
+    SaqQueue,
+    DbosQueue,
+)
+"""Those that keep work waiting."""
+
+APPENDED = (
+    AppendsByHand,
+    WeftThreadsOnPostgres,
+    OpenAiOnPostgres,
+    SaverOnPostgres,
+    AdkOnPostgres,
+)
+"""Those that keep threads."""
+
+__all__ = ["APPENDED", "DRAINED"]

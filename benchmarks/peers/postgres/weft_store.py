@@ -1,0 +1,105 @@
+"""Weft on PostgreSQL: a schema in the subject's database."""
+
+import asyncio
+from collections.abc import Sequence
+
+import weft
+from benchmarks.peers.base import ThreadSubject
+from benchmarks.peers.postgres.base import DrainSubject, PostgresSubject
+from benchmarks.peers.weft_store import says
+from weft import Message, Thread
+from weft.worker import Delivery, Worker
+
+LOOPS = 4
+"""How many claim and settle in one process."""
+TASKS = 32
+"""How many have one entry each in flight, where nothing is done in batches."""
+FILLED_AT_ONCE = 500
+
+
+class _Weft(PostgresSubject):
+    name = "weft (postgresql)"
+    distribution = "weft"
+
+    @classmethod
+    def version(cls) -> str:
+        return ""
+
+    async def begin(self) -> None:
+        url = self.address.uri(schema="weft")
+        self.opened = await weft.open_store(url, migrate=True).open()
+
+    async def end(self) -> None:
+        await self.opened.close()
+
+
+class WeftThreadsOnPostgres(_Weft, ThreadSubject):
+    """`store.threads`."""
+
+    async def start(self, name: str, texts: Sequence[str] = ()) -> str:
+        messages = tuple(map(Message.user, texts))
+        await self.opened.threads.create(Thread(id=name, messages=messages))
+        return name
+
+    async def append(self, thread: str, text: str) -> None:
+        await self.opened.threads.append(thread, says(text))
+
+    async def last(self, thread: str, count: int) -> Sequence[object]:
+        page = await self.opened.threads.messages(thread, order="desc", limit=count)
+        return page.messages[::-1]
+
+
+class WeftDrain(_Weft, DrainSubject):
+    """Loops that claim a batch, and settle it with one `store.batch()`."""
+
+    batches = (1, 10, 100)
+
+    async def fill(self, payloads: Sequence[str], mailboxes: int) -> None:
+        for start in range(0, len(payloads), FILLED_AT_ONCE):
+            some = payloads[start : start + FILLED_AT_ONCE]
+            async with self.opened.batch() as step:
+                for number, payload in enumerate(some, start):
+                    step.mailboxes.send(f"m{number % mailboxes}", payload)
+
+    async def drain(self, batch: int) -> None:
+        loops = TASKS if batch == 1 else LOOPS
+        await asyncio.gather(*(self._loop(batch) for _ in range(loops)))
+
+    async def _loop(self, batch: int) -> None:
+        mailboxes = self.opened.mailboxes
+        while True:
+            entries = await mailboxes.claim(batch, consumer="bench")
+            if not entries:
+                if not (await mailboxes.stats()).queued:
+                    return
+                await mailboxes.wait(100)
+            self.handled += [str(entry.payload) for entry in entries]
+            async with self.opened.batch() as step:
+                for entry in entries:
+                    step.mailboxes.ack(entry)
+
+    def how(self) -> str:
+        return f"{LOOPS} loops: claim, one batch() of acks ({TASKS} loops for one by one)"
+
+
+class WeftInMailboxes(WeftDrain):
+    """The same, with a thousand mailboxes: of each only one entry is in the work at a time."""
+
+    name = "weft (postgresql), 1,000 mailboxes"
+    mailboxes = 1_000
+
+
+class WeftWorker(WeftDrain):
+    """`weft.Worker`, of which as many handlers run as peers take in a batch."""
+
+    name = "weft (postgresql), Worker"
+
+    async def drain(self, batch: int) -> None:
+        worker = Worker(self.opened, self._handle, concurrency=TASKS if batch == 1 else batch)
+        await worker.run(until_idle=True)
+
+    async def _handle(self, delivery: Delivery) -> None:
+        self.handled.append(str(delivery.entry.payload))
+
+    def how(self) -> str:
+        return f"Worker(concurrency=the batch; {TASKS} for one by one)"

@@ -1,0 +1,71 @@
+"""Whether a claim on PostgreSQL stays as fast as it was: deep queues in turn with shallow ones."""
+
+from pathlib import Path
+from typing import Any, cast
+
+import weft
+from benchmarks.measure import medians_in_turn
+from benchmarks.peers.base import Subject
+from benchmarks.peers.postgres.weft_store import WeftDrain
+from benchmarks.sizes import Sizes
+from benchmarks.tables import Column, Row
+from benchmarks.texts import payload
+from benchmarks.workloads.base import Task, Workload, opened, title
+
+
+def work(sizes: Sizes) -> str:
+    """What is done."""
+    return (
+        f"claim and ack, one by one, with {sizes.depths[0]:,} and with {sizes.depths[1]:,} entries "
+        f"queued, {sizes.entries_each} to a mailbox, in turn"
+    )
+
+
+def columns(sizes: Sizes) -> tuple[Column, ...]:
+    """What is told."""
+    return (
+        Column("little", "shallow, µs"),
+        Column("much", "deep, µs"),
+        Column("growth", "deep/shallow", "{:.2f}"),
+        Column("megabytes", "MB, deep", "{:,.0f}"),
+    )
+
+
+async def measure(kind: type[Subject], task: Task) -> list[Row]:
+    """Measure Weft."""
+    drained = cast("type[WeftDrain]", kind)
+    folder = Path(task.folder)
+    async with (
+        opened(drained, folder / "shallow", task.store) as shallow,
+        opened(drained, folder / "deep", task.store) as deep,
+    ):
+        for subject, depth in zip((shallow, deep), task.sizes.depths, strict=True):
+            payloads = [payload(number) for number in range(depth)]
+            await subject.fill(payloads, max(1, depth // task.sizes.entries_each))
+            subject.rest()
+
+        async def work_shallow(_: int) -> None:
+            await _claim_and_ack(shallow.opened)
+
+        async def work_deep(_: int) -> None:
+            await _claim_and_ack(deep.opened)
+
+        operations = min(task.sizes.operations, task.sizes.depths[0] // 2)
+        for number in range(10):  # until the statements are prepared
+            await work_shallow(number)
+            await work_deep(number)
+        little, much = await medians_in_turn(operations, work_shallow, work_deep)
+        figures: dict[str, Any] = {"little": little, "much": much, "growth": much / little}
+        figures["megabytes"] = (deep.bytes_now() - deep.before) / 1e6
+        durability = deep.durability()
+    return [Row(who=title(kind, ""), durability=durability, figures=figures)]
+
+
+async def _claim_and_ack(store: weft.Store) -> None:
+    [entry] = await store.mailboxes.claim(consumer="bench")
+    await store.mailboxes.ack(entry)
+
+
+WORKLOAD = Workload(
+    name="postgres depth", work=work, columns=columns, subjects=(WeftDrain,), measure=measure
+)

@@ -1,0 +1,65 @@
+"""One process works off a queue on PostgreSQL, in batches and one by one."""
+
+import time
+from pathlib import Path
+from typing import cast
+
+from benchmarks.peers.base import Subject
+from benchmarks.peers.postgres import DRAINED
+from benchmarks.peers.postgres.base import DrainSubject
+from benchmarks.sizes import Sizes
+from benchmarks.tables import Column, Row
+from benchmarks.texts import payload
+from benchmarks.workloads.base import Task, Workload, opened, title
+
+
+def work(sizes: Sizes) -> str:
+    """What is done."""
+    return (
+        f"one process drains {sizes.drained:,} entries of 200 bytes that do nothing, by batches; "
+        "Weft gives out one entry of a mailbox at a time, the others know no mailboxes"
+    )
+
+
+def columns(sizes: Sizes) -> tuple[Column, ...]:
+    """What is told."""
+    return (
+        Column("batch", "batch"),
+        Column("per_second", "drained a second"),
+        Column("filled", "queued a second"),
+        Column("megabytes", "MB", "{:,.1f}"),
+    )
+
+
+async def measure(kind: type[Subject], task: Task) -> list[Row]:
+    """Measure a keeper of work."""
+    drained = cast("type[DrainSubject]", kind)
+    return [await _measure(drained, task, batch) for batch in drained.batches]
+
+
+async def _measure(kind: type[DrainSubject], task: Task, batch: int) -> Row:
+    count = task.sizes.drained // (5 if kind.slow else 1)
+    payloads = [f"{number}:{payload(number)}" for number in range(count)]
+    async with opened(kind, Path(task.folder) / str(batch), task.store) as subject:
+        start = time.perf_counter()
+        await subject.fill(payloads, kind.mailboxes or count)
+        filled = time.perf_counter() - start
+        subject.rest()
+        start = time.perf_counter()
+        await subject.drain(batch)
+        taken = time.perf_counter() - start
+        durability = subject.durability()
+        wrong = len(subject.handled) != count or len(set(subject.handled)) != count
+    figures = {
+        "batch": batch,
+        "per_second": count / taken,
+        "filled": count / filled,
+        "megabytes": subject.size() / 1e6,
+    }
+    note = f"LOST OR DOUBLED: {len(subject.handled)} of {count}" if wrong else subject.how()
+    return Row(who=title(kind, ""), durability=durability, figures=figures, note=note)
+
+
+WORKLOAD = Workload(
+    name="postgres drain", work=work, columns=columns, subjects=DRAINED, measure=measure
+)
