@@ -77,7 +77,8 @@ def postgres_page(postgres_url: str) -> Iterator[None]:
     """What the pages about PostgreSQL find in the environment."""
     with tempfile.TemporaryDirectory() as place, pytest.MonkeyPatch.context() as environment:
         environment.setenv("DATABASE_URL", postgres_url)
-        environment.setenv("STORE_URL", f"{postgres_url}&schema={schema_of(Path(place))}")
+        joint = "&" if "?" in postgres_url else "?"
+        environment.setenv("STORE_URL", f"{postgres_url}{joint}schema={schema_of(Path(place))}")
         yield
         remove_postgres(postgres_url, Path(place))
 

@@ -66,19 +66,23 @@ def _judge(table: Table, row: Row) -> list[Target]:
             ]
             return [*best, _at_most(f"{who}: long to short", row.figures["growth"], FLAT)]
         case "postgres drain" if row.figures["batch"] > 1:
-            batch = row.figures["batch"]
-            mine = f"{who}, batch {batch:.0f}"
-            peers = [each for each in table.rows if each.who.startswith("pgqueuer")]
-            alike = [each for each in peers if each.figures.get("batch") == batch]
-            slow = _rate(table, "procrastinate", "per_second")
-            rate = row.figures["per_second"]
-            same = alike[0].figures["per_second"] if alike else float("inf")
-            return [
-                _at_least(f"{mine}: pgqueuer's rate", rate / same, 1),
-                _at_least(f"{mine}: procrastinate's rate", rate / slow, 15),
-            ]
+            return _judge_drain(table, row)
         case _:
             return []
+
+
+def _judge_drain(table: Table, row: Row) -> list[Target]:
+    """Beside pgqueuer with batches of its size, and beside procrastinate; if they are there."""
+    batch = row.figures["batch"]
+    targets: list[Target] = []
+    for peer, least in (("pgqueuer", 1), ("procrastinate", 15)):
+        for each in table.rows:
+            same = each.figures.get("batch") in (1, batch) and each.who.startswith(peer)
+            if same:
+                times = row.figures["per_second"] / each.figures["per_second"]
+                name = f"{row.who}, {table.name}, batch {batch:.0f}: {peer}'s rate"
+                targets.append(_at_least(name, times, least))
+    return targets
 
 
 def _beside_best(name: str, table: Table, row: Row, figure: str, least: float) -> Target:

@@ -5,11 +5,14 @@ import re
 from tests.conformance.saboteurs import ONLY_BY_HISTORIES, SABOTEURS
 from tests.docs.documents import document
 from weft.backends.base import Backend, Guarantee
+from weft.backends.postgres import backend, database
+from weft.backends.postgres.location import Location
+from weft.backends.sql.migrations import all_migrations
 from weft.testing.certification import FACETS
 from weft.testing.conformance import SUITE
 from weft.testing.conformance.history import SHORT
 
-WORDS = {"two": 2, "six": 6, "seventeen": 17, "sixty": 60}
+WORDS = {"two": 2, "four": 4, "five": 5, "six": 6, "seventeen": 17, "sixty": 60}
 
 
 def found(pattern: str, text: str) -> set[int]:
@@ -37,3 +40,31 @@ def test_the_explanation_counts_the_checks_and_the_saboteurs() -> None:
     assert found(r"(\w+) more pass every named\s+check", text) == {len(ONLY_BY_HISTORIES)}
     assert found(r"tries (\w+) random histories", text) == {SHORT.max_examples}
     assert found(r"random histories of (\d+) steps", text) == {SHORT.stateful_step_count}
+
+
+def test_the_page_about_postgresql_tells_all_parameters_and_their_defaults() -> None:
+    page = document("how-to/deploy-on-postgresql.md")
+    told = {name: value for name, value in re.findall(r"\| `(\w+)` \| (?:`(\w+)`|none) \|", page)}
+    place = Location("postgresql://agents@db.example/app")
+    names = [name for name in Location.__struct_fields__ if name != "conninfo"]
+    assert told == {name: getattr(place, name) for name in names}
+
+
+def test_the_page_about_postgresql_counts_connections_threads_and_seconds() -> None:
+    page = document("how-to/deploy-on-postgresql.md")
+    assert found(r"a pool of at most (\d+) connections", page) == {database.CONNECTIONS}
+    assert found(r"(\d+) seconds", page) == {database.PATIENCE_SECONDS}
+    assert found(r"has (\w+) threads on which", page) == {backend._THREADS_ALONE}
+    assert found(r"then pass them over for (\w+)", page) == {backend._PASSED_OVER_SECONDS}
+    assert "half a second" in page
+    assert backend._CLAIM_PATIENCE_MS == 500
+    assert "look once a second" in page
+    assert backend._LOOK_SECONDS == 1.0
+
+
+def test_the_page_about_postgresql_says_how_tables_are_vacuumed() -> None:
+    page = document("how-to/deploy-on-postgresql.md")
+    [percent] = found(r"vacuumed when (\d+) % of", page)
+    [text] = [each.text for each in all_migrations("postgres") if each.number == 1]
+    scales = set(re.findall(r"vacuum_scale_factor = ([\d.]+)", text))
+    assert scales == {str(percent / 100)}
