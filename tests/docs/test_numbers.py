@@ -44,7 +44,7 @@ def test_the_explanation_counts_the_checks_and_the_saboteurs() -> None:
 
 def test_the_page_about_postgresql_tells_all_parameters_and_their_defaults() -> None:
     page = document("how-to/deploy-on-postgresql.md")
-    told = {name: value for name, value in re.findall(r"\| `(\w+)` \| (?:`(\w+)`|none) \|", page)}
+    told = dict(re.findall(r"\| `(\w+)` \| (?:`(\w+)`|none) \|", page))
     place = Location("postgresql://agents@db.example/app")
     names = [name for name in Location.__struct_fields__ if name != "conninfo"]
     assert told == {name: getattr(place, name) for name in names}
