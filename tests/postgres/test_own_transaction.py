@@ -6,6 +6,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg.rows import dict_row
 
 from weft import Committed, Message, Store, Thread, ThreadChangeSet, open_store
 from weft.core.commands import CreateThread
@@ -155,3 +156,13 @@ async def test_a_connection_to_another_database_is_told(store: Store, postgres_u
         with psycopg.connect(other) as connection, pytest.raises(StoreUnavailable, match="migrate"):
             await store.commit((CreateThread(thread=Thread(id="t")),), connection=connection)
         server.execute("DROP DATABASE weft_other")
+
+
+async def test_a_connection_whose_rows_are_dictionaries_will_do(
+    store: Store, postgres_url: str
+) -> None:
+    connecting = psycopg.AsyncConnection.connect(postgres_url, row_factory=dict_row)
+    async with await connecting as connection:
+        await store.commit((CreateThread(thread=Thread(id="t")),), connection=connection)
+        await connection.commit()
+    assert await store.threads.load("t") is not None

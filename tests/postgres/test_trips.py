@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from typing import get_args
 
+import psycopg
 import pytest
 
 from tests.postgres.proxy import Proxy, Side
@@ -68,11 +69,15 @@ async def test_a_claim_is_two_trips(proxy: Proxy, store: Store) -> None:
     assert proxy.trips - before == 2
 
 
-async def test_a_batch_that_fails_leaves_nothing_open(proxy: Proxy, store: Store) -> None:
-    before = proxy.trips
+async def test_a_batch_that_fails_leaves_nothing_open(
+    postgres_url: str, schema: str, store: Store
+) -> None:
     with pytest.raises(Exception, match="already exists"):
         await store.threads.create(Thread(id="t"))
-    assert proxy.trips - before == 2
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        lock = f"LOCK TABLE {schema}.threads IN ACCESS EXCLUSIVE MODE NOWAIT"
+        with connection.transaction():
+            connection.execute(lock.encode())
 
 
 @pytest.mark.parametrize("side", get_args(Side))
@@ -123,3 +128,21 @@ async def test_a_group_that_is_cut_is_made_once_for_each(proxy: Proxy, store: St
     assert proxy.has_cut
     assert len({entry.entry_id for entry in entries}) == 50
     assert (await store.mailboxes.stats()).queued == 50
+
+
+async def test_a_slow_commit_that_is_cut_is_made_once(
+    proxy: Proxy, store: Store, postgres_url: str, schema: str
+) -> None:
+    """Its end is in doubt for longer than a group waits for a lock."""
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        for statement in (
+            f"CREATE FUNCTION {schema}.slow() RETURNS trigger LANGUAGE plpgsql AS"
+            " 'BEGIN PERFORM pg_sleep(1); RETURN NULL; END'",
+            f"CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON {schema}.messages"
+            f" DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION {schema}.slow()",
+        ):
+            connection.execute(statement.encode())
+    proxy.cut(2, "before the client hears of it")
+    assert (await store.threads.append("t", MESSAGE)).version == 1
+    assert proxy.has_cut
+    assert await store.threads.message_count("t") == 1

@@ -5,6 +5,7 @@ from typing import Any, TypeAlias, TypeVar
 
 import psycopg
 from psycopg import errors
+from psycopg.rows import tuple_row
 
 from weft.backends.postgres.location import Location
 from weft.backends.postgres.statements import Query, Trips
@@ -49,9 +50,9 @@ def connect(location: Location) -> Connection:
 def send(connection: Connection, queries: Sequence[Query]) -> list[list[Row]]:
     """Send queries at once, and bring the rows of each: one trip to the server and back."""
     if len(queries) == 1:
-        return [_rows(connection.execute(queries[0].text.encode(), queries[0].values))]
+        return [_rows(_execute(connection, queries[0]))]
     with connection.pipeline():
-        cursors = [connection.execute(query.text.encode(), query.values) for query in queries]
+        cursors = [_execute(connection, query) for query in queries]
     return [_rows(cursor) for cursor in cursors]
 
 
@@ -78,10 +79,9 @@ async def run_async(connection: AsyncConnection, trips: Trips[T]) -> T:
         while True:
             try:
                 async with connection.pipeline():
-                    cursors = [
-                        await connection.execute(each.text.encode(), each.values)
-                        for each in queries
-                    ]
+                    cursors = [connection.cursor(row_factory=tuple_row) for _ in queries]
+                    for cursor, query in zip(cursors, queries, strict=True):
+                        await cursor.execute(query.text.encode(), query.values)
                 rows = [await each.fetchall() if each.description else [] for each in cursors]
             except psycopg.Error as error:
                 queries = trips.throw(error)
@@ -90,6 +90,11 @@ async def run_async(connection: AsyncConnection, trips: Trips[T]) -> T:
     except StopIteration as end:
         result: T = end.value
         return result
+
+
+def _execute(connection: Connection, query: Query) -> "psycopg.Cursor[Row]":
+    """Rows are tuples, whatever the connection's owner has them made of."""
+    return connection.cursor(row_factory=tuple_row).execute(query.text.encode(), query.values)
 
 
 def _rows(cursor: "psycopg.Cursor[Row]") -> list[Row]:

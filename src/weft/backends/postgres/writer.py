@@ -1,5 +1,6 @@
 """Writers: a transaction is tried until it is known to be committed, and is never applied twice."""
 
+import logging
 import random
 import time
 import uuid
@@ -10,12 +11,14 @@ import psycopg
 from psycopg import errors
 
 from weft.backends.postgres.connection import CONFLICTS, Connection, run, send, translated
-from weft.backends.postgres.database import Database
+from weft.backends.postgres.database import PATIENCE_SECONDS, Database
 from weft.backends.postgres.statements import Query, trips
 from weft.backends.sql.program import Program
+from weft.errors import StoreUnavailable
 
 T = TypeVar("T")
 
+_LOG = logging.getLogger("weft.postgres")
 _PAUSE_SECONDS = (0.002, 0.02)
 _CONFLICTS = 5
 """How often a transaction that meets others is tried again before its calls are parted."""
@@ -57,27 +60,30 @@ class Writer:
         """
         self._number += 1
         attempt = Attempt(self._database, self._opening, self._name, self._number)
+        until = time.monotonic() + PATIENCE_SECONDS
         conflicts = 0
         while True:
             try:
                 return self._database.call(lambda connection: attempt.make(connection, program()))
-            except CONFLICTS as error:
+            except (*CONFLICTS, errors.LockNotAvailable) as error:
                 conflicts += 1
-                if conflicts > _CONFLICTS:
+                if attempt.is_in_doubt:  # only under its number is it known not to be made twice
+                    if time.monotonic() > until:
+                        reason = f"whether the last commit happened is not known: {error}"
+                        raise StoreUnavailable(str(self._database.location), reason) from error
+                elif conflicts > _CONFLICTS or isinstance(error, errors.LockNotAvailable):
                     raise Blocked from error
-                time.sleep(random.uniform(*_PAUSE_SECONDS) * conflicts)  # noqa: S311
-            except errors.LockNotAvailable as error:
-                raise Blocked from error
+                time.sleep(random.uniform(*_PAUSE_SECONDS) * min(conflicts, 10))  # noqa: S311
             except psycopg.Error as error:
                 raise translated(error, self._database.location) from error
 
     def forget(self) -> None:
-        """Take away what was stored to know this writer's last transaction."""
+        """Take away what was stored to know this writer's last transaction; it may stay, too."""
         gone = self._database.queries.named("delete_commits", writer=self._name)
         try:
             self._database.call(lambda connection: send(connection, [gone]))
-        except psycopg.Error as error:
-            raise translated(error, self._database.location) from error
+        except (psycopg.Error, StoreUnavailable) as error:
+            _LOG.warning("the number of the last transaction stays in the database: %s", error)
 
 
 class Attempt:
@@ -92,6 +98,11 @@ class Attempt:
         self._mark = database.queries.named("insert_commit", **marked)
         self._mark_once = database.queries.named("insert_commit_once", **marked)
         self._in_doubt: list[Any] = []
+
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether it may have been committed."""
+        return bool(self._in_doubt)
 
     def make(self, connection: Connection, program: Program[T]) -> T:
         """What comes of the program, committed now or, as it turns out, before."""
