@@ -37,13 +37,15 @@ $(STAMP): pyproject.toml $(LOCK)
 	@$(PY) -m pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
-demo: $(STAMP)  ## See weft at work: weft demo $(ARGS); STORE=postgres on a server made for it
+demo: $(STAMP)  ## See weft at work: weft demo $(ARGS); STORE=sqlite, STORE=postgres (a server made for it)
 ifeq ($(STORE),postgres)
 	@$(PY) -m tests.postgres.demo $(ARGS)
+else ifeq ($(STORE),sqlite)
+	@$(BIN)/weft demo --store "sqlite:///$$(mktemp -d)/demo.db" $(ARGS)
 else ifeq ($(STORE),)
 	@$(BIN)/weft demo $(ARGS)
 else
-	@$(BIN)/weft demo --store $(STORE) $(ARGS)
+	@$(BIN)/weft demo --store '$(STORE)' $(ARGS)
 endif
 
 test: $(STAMP)  ## Run the tests on two cores; ARGS="-k claim -x" goes to pytest

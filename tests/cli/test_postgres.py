@@ -1,12 +1,21 @@
 """The command on PostgreSQL: `weft migrate`, and a store whose schema is not there yet."""
 
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from tests.cli.support import run, run_json
+from tests.cli.support import PROJECT, line_of, run, run_json, spawn
+from weft.backends.postgres import schema
+from weft.backends.sql.migrations import Migration, all_migrations
+from weft.cli.failure import INTERRUPTED
 from weft.testing.own import location_of, remove_postgres, schema_of
 
 
@@ -69,3 +78,132 @@ def test_the_demo_proves_itself_on_a_server(store: str) -> None:
     result = run_json("demo", "--store", store)
     assert result["ok"] is True
     assert result["totals"]["turns_found"] > 100
+
+
+def test_the_demo_leaves_a_store_in_use_alone(store: str) -> None:
+    run("migrate", "--store", store)
+    run("send", "box", "1", "--store", store)
+    result = run("demo", "--store", store)
+    assert result.exit_code == 1
+    assert "is not empty; name a new one" in result.stderr
+    assert "sekret" not in result.output
+
+
+def test_what_takes_something_away_waits_for_its_option(
+    store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contracts = Migration(
+        number=100, name="less", text="-- contract: nobody asks.\nDROP INDEX runs_by_age;"
+    )
+    known = (*all_migrations("postgres"), contracts)
+    monkeypatch.setattr(schema, "known_migrations", lambda: known)
+    report = run("migrate", "--store", store).stdout.splitlines()
+    assert report[0] == "applied 0001_tables"
+    assert report[-1] == (
+        "0100_less takes away what an older Weft uses; once there is none, use --contract"
+    )
+    status = run("migrate", "--status", "--store", store).stdout.splitlines()
+    assert status[-1] == "100\tless\tpending, with --contract"
+    assert run_json("migrate", "--status", "--store", store)["migrations"][-1]["contracts"] is True
+    assert run("migrate", "--sql", "--store", store).stdout == ""
+    assert "DROP INDEX" in run("migrate", "--sql", "--contract", "--store", store).stdout
+
+
+def test_a_backup_to_a_server_tells_no_password(store: str) -> None:
+    run("send", "box", "1", "--store", "sqlite:///a.db")
+    result = run("backup", store, "--store", "sqlite:///a.db")
+    assert result.exit_code == 2
+    assert "weft copy" in result.stderr
+    assert "sekret" not in result.output
+
+
+AGENT = """
+import sys
+
+async def handle(delivery):
+    print("worked by", *sys.orig_argv, file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_working_tells_the_password_to_nobody(store: str, tmp_path: Path, processes: int) -> None:
+    (tmp_path / "agent.py").write_text(AGENT)
+    run("migrate", "--store", store)
+    run("send", "box", "1", "--store", store)
+    options = ("--until-idle", "--processes", processes)
+    environment = {"WEFT_STORE": store}  # which other users of the machine cannot read
+    child = spawn("work", "agent:handle", *options, cwd=tmp_path, environment=environment)
+    _, errors = child.communicate(timeout=60)
+    assert child.returncode == 0, errors
+    assert "working postgresql://postgres:***@" in errors
+    assert "worked by" in errors
+    assert "sekret" not in errors
+
+
+def test_the_workers_of_the_demo_do_not_show_the_password(store: str, tmp_path: Path) -> None:
+    environment = {"TMPDIR": str(tmp_path)}
+    child = spawn("demo", "--store", store, "--think-ms", 200, environment=environment)
+    try:
+        while not (workers := lines_of_workers(tmp_path)):
+            assert child.poll() is None
+        assert "sekret" not in workers
+    finally:
+        child.kill()
+        child.communicate()
+
+
+def lines_of_workers(folder: Path) -> str:
+    listing = subprocess.run(["ps", "-ewwo", "args"], capture_output=True, text=True, check=True)
+    lines = listing.stdout.splitlines()
+    ours = [line for line in lines if str(folder) in line and "weft.cli.demo.process" in line]
+    return "\n".join(ours)
+
+
+@pytest.fixture
+def temporary() -> Iterator[Path]:
+    """A folder for temporary ones, with a path short enough for a socket."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def demo_on_a_server(temporary: Path, *arguments: object) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.postgres.demo", *map(str, arguments)],
+        cwd=PROJECT,
+        env={**os.environ, "TMPDIR": str(temporary)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def folders(temporary: Path) -> list[str]:
+    return [path.name for path in temporary.iterdir() if path.is_dir()]
+
+
+def test_a_demo_on_a_server_of_its_own_leaves_nothing(temporary: Path) -> None:
+    conversations = temporary / "one.jsonl"
+    conversations.write_text(line_of("only", "hi", "again"))
+    child = demo_on_a_server(temporary, "--input", conversations)
+    output, errors = child.communicate(timeout=120)
+    assert child.returncode == 0, errors
+    assert "every turn is there exactly once and in order" in output
+    assert "Look around" not in output  # there is nothing left to look at
+    assert folders(temporary) == []
+
+
+def test_nor_does_one_that_is_stopped(temporary: Path) -> None:
+    child = demo_on_a_server(temporary, "--think-ms", 2000)
+    try:
+        while not lines_of_workers(temporary):
+            assert child.poll() is None
+        child.send_signal(signal.SIGTERM)
+        _, errors = child.communicate(timeout=60)
+    finally:
+        child.kill()
+    assert child.returncode == INTERRUPTED, errors
+    assert "Traceback" not in errors
+    assert folders(temporary) == []
+    assert lines_of_workers(temporary) == ""

@@ -1,21 +1,22 @@
 """`weft demo` on a PostgreSQL server that is made for it, and gone afterwards."""
 
-import subprocess
+import signal
 import sys
-from pathlib import Path
 
 from tests.postgres.server import Server
+from weft.cli.app import app
 
 
-def main() -> int:
-    """Run the demo with the arguments of this program; its exit status."""
-    weft = Path(sys.executable).parent / "weft"
-    with Server() as server:
-        store = f"{server.url}&schema=demo"
-        status = subprocess.call([weft, "demo", "--store", store, *sys.argv[1:]])
-    print("The server was made for this, and is gone with the store.", file=sys.stderr)
-    return status
+def main() -> None:
+    """Run the demo with the arguments of this program."""
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))  # ends cleanly
+    try:
+        with Server() as server:
+            store = f"{server.url}&schema=demo"
+            app(["demo", "--no-keep", "--store", store, *sys.argv[1:]], prog_name="weft")
+    finally:
+        print("The server was made for this, and is gone with the store.", file=sys.stderr)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -19,7 +19,7 @@ from weft.cli.failure import INTERRUPTED, failure_of
 from weft.cli.importing import import_command
 from weft.cli.mailboxes import mailboxes
 from weft.cli.migrate import migrate
-from weft.cli.opening import store_option
+from weft.cli.opening import STORE_VARIABLE, store_option
 from weft.cli.runs import runs
 from weft.cli.send import send
 from weft.cli.threads import threads
@@ -60,7 +60,7 @@ def _allow_any_text() -> None:
         "weft work my_agent:handle --processes 4    answer what comes into the mailboxes",
     ),
 )
-@store_option(variable="WEFT_STORE")
+@store_option(variable=STORE_VARIABLE)
 @click.version_option(weft.__version__, prog_name="weft")
 def app() -> None:
     """Keep what AI agents must not lose: their threads, runs and mailboxes."""

@@ -40,7 +40,7 @@ def backup(target: str, as_json: bool) -> None:
     if database is None:
         shown = without_password(url)
         raise click.UsageError(
-            f"{shown} is no database file; use `weft copy {shown} {target}`, "
+            f"{shown} is no database file; use `weft copy {shown} {without_password(target)}`, "
             "or on PostgreSQL its own tools, such as pg_dump"
         )
     path = _path_of(target)
@@ -65,4 +65,5 @@ def _path_of(target: str) -> Path:
         case "sqlite":
             return sqlite_path(rest)
         case _:
-            raise click.UsageError(f"{target} is no file; for stores there is `weft copy`")
+            shown = without_password(target)
+            raise click.UsageError(f"{shown} is no file; for stores there is `weft copy`")

@@ -32,7 +32,7 @@ from weft.core.codec import to_plain
 @click.option(
     "--contract",
     is_flag=True,
-    help="Also take away what an older Weft uses. Database files have no older one beside them.",
+    help="PostgreSQL: also take away what an older Weft uses. A database file always gets all.",
 )
 @json_option
 def migrate(wants_status: bool, wants_sql: bool, contract: bool, as_json: bool) -> None:
@@ -87,7 +87,9 @@ def _write_status(states: Sequence[MigrationState], as_json: bool) -> None:
 
 
 def _applied(state: MigrationState) -> str:
-    return "pending" if state.applied_at is None else time_text(state.applied_at)
+    if state.applied_at is not None:
+        return time_text(state.applied_at)
+    return "pending, with --contract" if state.contracts else "pending"
 
 
 def _migrate(url: str, schema: Schema, contract: bool, as_json: bool) -> None:
@@ -100,3 +102,7 @@ def _migrate(url: str, schema: Schema, contract: bool, as_json: bool) -> None:
     for number in applied:
         write_line(f"applied {names[number]}")
     write_line(f"{without_password(url)} is up to date: {counted(len(states), 'migration')}")
+    for state in states:
+        if state.applied_at is None:
+            advice = "takes away what an older Weft uses; once there is none, use --contract"
+            write_line(f"{names[state.number]} {advice}")

@@ -16,12 +16,13 @@ from weft.cli.failure import Failure
 from weft.store.store import Store
 
 DEFAULT_STORE = "./weft-store"
+STORE_VARIABLE = "WEFT_STORE"
 _CHOSEN = "weft.store"
 _NAMED = "weft.store.named"
 _FOLDER = re.compile(r"(?:file:(?://)?)?(?![A-Za-z][A-Za-z0-9+.-]+:)(.+)", re.IGNORECASE)
 _MARKS = ("_weft", "_runs", "_mailbox", "_mailbox_threads")
 
-_MEANING = f"The store: a folder, or a URL.  [env WEFT_STORE; default {DEFAULT_STORE}]"
+_MEANING = f"The store: a folder, or a URL.  [env {STORE_VARIABLE}; default {DEFAULT_STORE}]"
 
 T = TypeVar("T")
 CommandT = TypeVar("CommandT", bound=Callable[..., object])

@@ -1,10 +1,11 @@
 """Several processes of the same command: started, started again when they die, stopped together."""
 
 import asyncio
+import os
 import time
 from asyncio.subprocess import PIPE, Process
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 from weft.worker.backoff import Backoff
@@ -20,12 +21,21 @@ _GRACE_S = 15.0
 
 
 class Supervisor:
-    """Keeps processes of one command running until stopped, or until they are done."""
+    """Keeps processes of one command running until stopped, or until they are done.
+
+    What others must not see is in their `environment`: a command can be read by everybody.
+    """
 
     def __init__(
-        self, command: Sequence[str], *, until_idle: bool, note: Callable[[str], None]
+        self,
+        command: Sequence[str],
+        *,
+        until_idle: bool,
+        note: Callable[[str], None],
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self._command = command
+        self._environment = {**os.environ, **(environment or {})}
         self._until_idle = until_idle
         self._note = note
         self._stopping = asyncio.Event()
@@ -57,7 +67,7 @@ class Supervisor:
 
     async def _run_one(self, number: int) -> int:
         process = await asyncio.create_subprocess_exec(
-            *self._command, stdin=PIPE, start_new_session=True
+            *self._command, stdin=PIPE, start_new_session=True, env=self._environment
         )
         self._note(f"process {number} is {process.pid}")
         ended = asyncio.ensure_future(process.wait())

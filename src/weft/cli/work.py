@@ -11,7 +11,7 @@ from weft.backends.postgres.location import without_password
 from weft.cli.examples import ExampleCommand
 from weft.cli.failure import Failure
 from weft.cli.lifeline import watch_lifeline
-from weft.cli.opening import chosen_store, store_option
+from weft.cli.opening import STORE_VARIABLE, chosen_store, store_option
 from weft.cli.supervisor import Supervisor
 from weft.cli.targets import load_handler
 from weft.worker import Handler, Worker
@@ -98,21 +98,26 @@ def work(
             await worker.run(until_idle=until_idle, handle_signals=True)
 
     if not child:
-        click.echo(f"working {chosen_store()} with {_name(handler, target)}", err=True)
+        _announce(_name(handler, target))
     asyncio.run(run())
 
 
 def _supervise(processes: int, *, until_idle: bool) -> None:
-    arguments = _child_arguments()
-    count = f"{processes} processes"
-    click.echo(f"working {chosen_store()} with {count}; Ctrl-C stops them", err=True)
+    _announce(f"{processes} processes; Ctrl-C stops them")
 
     def note(line: str) -> None:
         click.echo(f"weft: {line}", err=True)
 
-    supervisor = Supervisor(arguments, until_idle=until_idle, note=note)
+    environment = {STORE_VARIABLE: chosen_store()}
+    supervisor = Supervisor(
+        _child_arguments(), until_idle=until_idle, note=note, environment=environment
+    )
     if not asyncio.run(supervisor.run(processes)):
         raise Failure("a process died too often; see its own messages above")
+
+
+def _announce(workers: str) -> None:
+    click.echo(f"working {without_password(chosen_store())} with {workers}", err=True)
 
 
 def _child_arguments() -> list[str]:
@@ -120,7 +125,7 @@ def _child_arguments() -> list[str]:
     context = click.get_current_context()
     given = context.params
     options = ["--concurrency", "--lease-ms", "--max-attempts", "--mailbox"]
-    arguments = [sys.executable, "-m", "weft", "--store", chosen_store(), "work", "--child"]
+    arguments = [sys.executable, "-m", "weft", "work", "--child"]
     for option in options:
         value = given[option.removeprefix("--").replace("-", "_")]
         arguments += [] if value is None else [option, str(value)]

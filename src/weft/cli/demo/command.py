@@ -48,6 +48,7 @@ class _Plan(msgspec.Struct, frozen=True, kw_only=True):
         "weft demo",
         "weft demo --processes 5 --input conversations.jsonl",
         "weft demo --store ./demo-store --json | jq .totals",
+        "weft demo --store 'postgresql://weft@db.example/agents?schema=demo'",
     ),
 )
 @store_option(meaning="An empty store to use, and to keep.  [default: a new folder]")
@@ -72,7 +73,10 @@ class _Plan(msgspec.Struct, frozen=True, kw_only=True):
     help="How long the scripted agent thinks about each turn.",
 )
 @click.option(
-    "--keep/--no-keep", default=True, help="Keep the new store afterwards.", show_default=True
+    "--keep/--no-keep",
+    default=True,
+    show_default=True,
+    help="Keep the new store, and tell how to look at it; what --store names is always kept.",
 )
 @json_option
 def demo(source: Path | None, processes: int, think_ms: int, keep: bool, as_json: bool) -> None:
@@ -100,7 +104,7 @@ def demo(source: Path | None, processes: int, think_ms: int, keep: bool, as_json
     if as_json:
         write_json(outcome_as_json(outcome))
     else:
-        write_outcome(outcome, is_kept=keep or not has_new_store)
+        write_outcome(outcome, is_kept=keep)
     _check(outcome.proof, bad_lines)
 
 
@@ -181,9 +185,9 @@ async def send_first_turns(store: Store, scripts: tuple[Script, ...]) -> None:
 
 async def _answer(plan: _Plan) -> Killed | None:
     turns = sum(len(script.turns) for script in plan.scripts)
-    arguments = (plan.url, str(plan.script_file), str(plan.think_ms), str(LEASE_MS))
+    arguments = (str(plan.script_file), str(plan.think_ms), str(LEASE_MS))
     with progress("answering", turns, unit="turns") as bar:
-        async with Crew(arguments, bar) as crew:
+        async with Crew(plan.url, arguments, bar) as crew:
             return await crew.play(plan.processes, turns)
 
 

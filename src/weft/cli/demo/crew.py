@@ -1,6 +1,7 @@
 """The demo's worker processes: started, watched through pipes, one of them killed in mid-step."""
 
 import asyncio
+import os
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncGenerator, Sequence
@@ -11,6 +12,7 @@ from typing import TypeAlias, cast
 import msgspec
 
 from weft.cli.demo.process import Report
+from weft.cli.opening import STORE_VARIABLE
 from weft.cli.progress import Progress
 from weft.cli.supervisor import describe_exit, end_process, kill_process
 
@@ -45,9 +47,10 @@ _Event: TypeAlias = _Said | _Ended
 
 
 class Crew:
-    """Processes of one command; leaving the block ends those that are left."""
+    """Processes that work one store; leaving the block ends those that are left."""
 
-    def __init__(self, arguments: Sequence[str], bar: Progress) -> None:
+    def __init__(self, url: str, arguments: Sequence[str], bar: Progress) -> None:
+        self._environment = {**os.environ, STORE_VARIABLE: url}
         self._command = [sys.executable, "-m", "weft.cli.demo.process", *arguments]
         self._bar = bar
         self._members: list[_Member] = []
@@ -101,7 +104,11 @@ class Crew:
 
     async def _hire(self) -> None:
         process = await asyncio.create_subprocess_exec(
-            *self._command, stdin=PIPE, stdout=PIPE, start_new_session=True
+            *self._command,
+            stdin=PIPE,
+            stdout=PIPE,
+            start_new_session=True,
+            env=self._environment,
         )
         member = _Member(len(self._members) + 1, process)
         self._members.append(member)

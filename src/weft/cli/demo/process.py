@@ -1,11 +1,13 @@
-"""A worker process of the demo: `python -m weft.cli.demo.process STORE SCRIPTS THINK_MS LEASE_MS`.
+"""A worker process of the demo: `python -m weft.cli.demo.process SCRIPTS THINK_MS LEASE_MS`.
 
-It writes a JSON line for each thing that happens, and obeys `hold` (stop in mid-step, and say so)
-and `go` on its lifeline.
+The store is that of `WEFT_STORE`, as everybody can read a command. The process writes a JSON line
+for each thing that happens, and obeys `hold` (stop in mid-step, and say so) and `go` on its
+lifeline.
 """
 
 import asyncio
 import logging
+import os
 import sys
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from weft.cli.chat.lines import Good, read_lines
 from weft.cli.demo.agent import ScriptedAgent
 from weft.cli.demo.script import Script, write_script
 from weft.cli.lifeline import watch_lifeline
+from weft.cli.opening import STORE_VARIABLE
 from weft.core.mailboxes import MailboxEntry
 from weft.worker import Done, Event, Worker
 
@@ -98,7 +101,8 @@ def _tell_done(event: Event) -> None:
 
 def main() -> None:
     """Run with the process's arguments."""
-    url, path, think_ms, lease_ms = sys.argv[1:]
+    url = os.environ[STORE_VARIABLE]
+    path, think_ms, lease_ms = sys.argv[1:]
     logging.getLogger("weft").addHandler(logging.NullHandler())  # lost leases belong to the show
     asyncio.run(run(url, read_scripts(Path(path)), int(think_ms), int(lease_ms)))
 
