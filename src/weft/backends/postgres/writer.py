@@ -22,7 +22,7 @@ _LOG = logging.getLogger("weft.postgres")
 _PAUSE_SECONDS = (0.002, 0.02)
 _CONFLICTS = 5
 """How often a transaction that meets others is tried again before its calls are parted."""
-_SETTINGS = """SELECT
+SETTINGS = """SELECT
     set_config('lock_timeout', '{lock_timeout_ms}', true),
     set_config('synchronous_commit', '{synchronous_commit}', true),
     set_config('plan_cache_mode', 'force_generic_plan', true),
@@ -44,7 +44,7 @@ class Writer:
         self._database = database
         self._name = uuid.uuid4().hex
         self._number = 0
-        settings = _SETTINGS.format(
+        settings = SETTINGS.format(
             lock_timeout_ms=lock_timeout_ms,
             synchronous_commit="on" if database.durability == "full" else "off",
         )

@@ -31,7 +31,8 @@ CONDITIONS: dict[str, str] = {
 }
 _DIRECTIONS = ("ASC", "DESC")
 
-# Where dialects differ within a text. PostgreSQL's indexes hold no long texts, only their hashes.
+# Where dialects differ within a text. PostgreSQL's indexes hold no long texts, only their hashes,
+# and those of listings by status an expression, so that no other statement goes by them.
 _HASHED = "hashtextextended({0}, 0) = hashtextextended(:{0}, 0) AND {0} = :{0}"
 _CONDITIONS_OF: dict[str, dict[str, str]] = {
     "sqlite": CONDITIONS,

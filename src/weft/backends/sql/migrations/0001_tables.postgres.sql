@@ -1,7 +1,8 @@
 -- As 0001_tables.sql, for many writers at a time. What a claim changes stands in small hot rows
 -- (entries, mailboxes, lanes); what it leaves alone (payloads) stands apart. No index has a column
 -- that a heartbeat writes, and pages keep room for the next version of a row, so that renewals and
--- appends stay heap-only. Texts without a limit are found by their hashes: an index holds no more
+-- appends stay heap-only. Listings by status go by an expression: what looks for a mailbox's claimed
+-- entries must not take that index, in which the dead rows of all that was ever claimed stand. Texts without a limit are found by their hashes: an index holds no more
 -- than a third of a page.
 CREATE TABLE threads (
     thread_key bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -68,7 +69,7 @@ CREATE INDEX runs_by_age ON runs (created_at, run_id);
 CREATE INDEX runs_of_thread ON runs (thread_id, created_at, run_id);
 CREATE INDEX runs_of_parent ON runs (parent_run_id, created_at, run_id)
     WHERE parent_run_id IS NOT NULL;
-CREATE INDEX runs_in_status ON runs (status, created_at, run_id);
+CREATE INDEX runs_in_status ON runs ((status || ''), created_at, run_id);
 CREATE INDEX runs_active ON runs (thread_id, created_at, run_id)
     WHERE status <> 'done';
 
@@ -123,7 +124,7 @@ CREATE INDEX entries_claimed ON entries (mailbox_id)
     WHERE status = 'claimed';
 CREATE INDEX entries_ended ON entries (ended_at)
     WHERE ended_at IS NOT NULL;
-CREATE INDEX entries_in_status ON entries (status, created_at, entry_id);
+CREATE INDEX entries_in_status ON entries ((status || ''), created_at, entry_id);
 
 -- What of an entry no claim changes.
 CREATE TABLE payloads (

@@ -3,4 +3,4 @@ SET wakes_at = lease_until
 WHERE mailbox_id = ANY (ARRAY(
         SELECT json_array_elements_text(current_setting('weft.chosen')::json)
     ))
-    AND wakes_at < lease_until
+    AND COALESCE(wakes_at, lease_until) < lease_until

@@ -1,0 +1,146 @@
+"""Plans: hot statements go by the index that is made for them, whatever the planner has last seen.
+
+A queue that is worked off leaves dead rows behind in every status; a statement that goes by status
+reads them all, and becomes slower with each entry that went through.
+"""
+
+import asyncio
+import re
+from collections.abc import Iterator
+from typing import Any, cast
+
+import psycopg
+import psycopg.sql
+import pytest
+
+from weft import Message, Thread, ThreadChangeSet, open_store
+from weft.backends.postgres.location import parse_location
+from weft.backends.postgres.statements import Queries, Query
+from weft.backends.postgres.writer import SETTINGS
+from weft.backends.sql.program import Read, Statement, Write
+from weft.core.runs import RunRecord
+
+BOXES = 2_000
+LISTINGS = re.compile(r".*_(in_status|by_age|of_mailbox|of_parent|of_resource|of_thread)")
+ROWS: dict[str, dict[str, object]] = {
+    "update_entry": {"entry_id": "e", "status": "accepted", "updated_at": 1},
+    "refresh_lease": {"mailbox_id": "box 1"},
+    "park_lanes": {"mailbox_id": "box 1"},
+    "leave_lane": {"mailbox_id": "box 1", "priority": 0, "entry_id": "e"},
+    "advance_lane": {"mailbox_id": "box 1", "priority": 0},
+    "update_thread": {"thread_id": "t", "version": 1},
+    "insert_message": {"thread_id": "t", "position": 1, "body": "{}"},
+    "insert_delta": {"thread_id": "t", "version": 1, "committed_at": 1, "body": "{}"},
+    "update_run": {"run_id": "r"},
+    "update_mailbox": {"mailbox_id": "box 1"},
+    "refresh_wakes": {},
+}
+IDS = '["box 1", "box 2"]'
+READS: dict[str, dict[str, object]] = {
+    "gather_mailboxes": {"ids": IDS, "entries": IDS},
+    "gather_threads": {"ids": IDS},
+    "gather_runs": {"ids": IDS},
+    "gather_entries": {"ids": IDS},
+    "gather_unfinished": {"ids": IDS},
+    "gather_duplicates": {"pairs": '[["box 1", "k"]]'},
+    "gather_message_ids": {"pairs": '[["t", "m"]]'},
+    "lock_ready": {"limit": 10},
+    "read_chosen": {},
+    "read_chosen_entry": {"entry_id": "e"},
+    "read_passed_over": {"limit": 10},
+    "next_ready": {},
+    "next_expiry": {},
+    "count_ended": {"older_than": 1, "loaded": "[]"},
+}
+
+
+@pytest.fixture(params=["nothing is claimed", "much is claimed and done"])
+def connection(
+    request: Any, postgres_url: str, url: str
+) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
+    """In a transaction as writers have it, on a store whose tables have just been looked at."""
+    asyncio.run(_fill(url, request.param != "nothing is claimed"))
+    with psycopg.connect(postgres_url, autocommit=True) as made:
+        made.execute("VACUUM ANALYZE")
+        with made.transaction():
+            made.execute(SETTINGS.format(lock_timeout_ms=0, synchronous_commit="on").encode())
+            made.execute("SELECT set_config('weft.now', '1', true)")
+            made.execute("SELECT set_config('weft.chosen', %s, true)", (IDS,))
+            yield made
+
+
+async def _fill(url: str, works: bool) -> None:
+    async with open_store(url, migrate=True) as store:
+        async with store.batch() as step:
+            for number in range(BOXES):
+                step.mailboxes.send(f"box {number}", number, dedupe_key="k")
+            for number in range(50):
+                step.threads.create(Thread(id=f"t{number}"))
+        for number in range(100):
+            await store.runs.upsert(run(number))
+        for number in range(50):
+            messages = tuple(Message.user("hi") for _ in range(40))
+            await store.threads.append(f"t{number}", ThreadChangeSet(messages=messages))
+        if works:
+            entries = await store.mailboxes.claim(1_000, consumer="w", lease_ms=60_000)
+            async with store.batch() as step:
+                for entry in entries[:500]:
+                    step.mailboxes.ack(entry)
+
+
+def run(number: int) -> RunRecord:
+    return RunRecord(
+        run_id=f"r{number}",
+        thread_id="t",
+        origin="user",
+        status="done",
+        created_at=number,
+        updated_at=number,
+    )
+
+
+def plan(connection: psycopg.Connection[tuple[Any, ...]], query: Query) -> list[dict[str, Any]]:
+    """The nodes of the plan that serves all values."""
+    names = list(dict.fromkeys(re.findall(r"%\((\w+)\)s", query.text)))
+    text = re.sub(r"%\((\w+)\)s", lambda found: f"${names.index(found[1]) + 1}", query.text)
+    values = [(query.values or {})[name] for name in names]
+    literals = ", ".join(psycopg.sql.Literal(value).as_string(connection) for value in values)
+    connection.execute(f"PREPARE looked AS {text}".encode())
+    explained = connection.execute(
+        f"EXPLAIN (FORMAT JSON) EXECUTE looked{f'({literals})' if literals else ''}".encode()
+    ).fetchone()
+    connection.execute("DEALLOCATE looked")
+    assert explained is not None
+    return list(_nodes(cast("dict[str, Any]", explained[0][0]["Plan"])))
+
+
+def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield node
+    for part in node.get("Plans", ()):
+        yield from _nodes(part)
+
+
+def is_exact(node: dict[str, Any]) -> bool:
+    """Whether a scan finds what it is for, and passes over nothing else."""
+    if "Index Cond" not in node:  # the first or last of a small index
+        return node["Index Name"] in ("lanes_ready", "mailboxes_waking") and "Filter" not in node
+    is_listing = LISTINGS.fullmatch(node["Index Name"]) is not None
+    return not is_listing or "entry_id = entries.entry_id" in node["Index Cond"]
+
+
+def test_hot_statements_go_by_their_indexes(
+    connection: psycopg.Connection[tuple[Any, ...]], url: str
+) -> None:
+    queries = Queries(parse_location(url))
+    wrong: list[tuple[Any, ...]] = []
+    statements: list[Statement] = [
+        *(Read(name, values) for name, values in READS.items()),
+        *(Write(name, (row,)) for name, row in ROWS.items()),
+    ]
+    for statement in statements:
+        wrong += [
+            (statement.name, node["Node Type"], node.get("Index Name"), node.get("Index Cond"))
+            for node in plan(connection, queries.of(statement))
+            if node["Node Type"] == "Seq Scan" or ("Index Name" in node and not is_exact(node))
+        ]
+    assert not wrong, "\n".join(map(str, wrong))
