@@ -7,9 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
 
-import psycopg
-
-_SETTINGS = ("max_connections = 200", "fsync = off", "max_prepared_transactions = 0")
+_SETTINGS = ("max_connections = 200", "fsync = off")
 """Whatever a test kills, the machine lives on: nothing has to reach the disk."""
 
 
@@ -58,12 +56,3 @@ class Server:
         server = self._server
         where = ("-w", "-D", str(server.pgdata))
         pgexec("pg_ctl", (*where, *arguments), bin_path=server.bin_path, user=server.system_user)
-
-
-def is_up(url: str) -> bool:
-    """Whether a server answers."""
-    try:
-        psycopg.connect(url, connect_timeout=5).close()
-    except psycopg.OperationalError:
-        return False
-    return True

@@ -2,13 +2,21 @@
 
 import asyncio
 import multiprocessing
+import socket
+import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
+from urllib.parse import quote
+from uuid import uuid4
 
+import psycopg
 import pytest
 
-from weft import Store, Thread, open_store
+from weft import Message, Store, Thread, ThreadChangeSet, open_store
 from weft.errors import SchemaTooOld, StoreClosed, StoreUnavailable
+
+MESSAGE = ThreadChangeSet(run_id="", reason="UserMessage", messages=(Message.user("hi"),))
 
 
 async def test_many_threads_with_a_loop_each_share_a_store(url: str) -> None:
@@ -43,6 +51,8 @@ def _use(store: Store, pipe: Any) -> None:
             pipe.send(str(error))
         else:
             pipe.send("used")
+    asyncio.run(store.close())
+    pipe.send("closed")
 
 
 @pytest.mark.skipif(
@@ -57,6 +67,7 @@ async def test_a_forked_process_is_told_to_open_its_own(url: str) -> None:
         child = context.Process(target=_use, args=(store, theirs))
         child.start()
         told = [await asyncio.to_thread(ours.recv) for _ in range(4)]
+        assert await asyncio.to_thread(ours.recv) == "closed"
         await asyncio.to_thread(child.join)
         assert all("forked" in each for each in told), told
         assert await store.threads.load("t") is not None
@@ -76,3 +87,49 @@ async def test_a_server_that_is_not_there_is_told_without_the_password() -> None
             pass
     assert "secret" not in str(caught.value)
     assert "127.0.0.1:1" in str(caught.value)
+
+
+async def test_how_long_a_server_may_take_to_answer_is_for_the_url_to_say() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"postgresql://me@127.0.0.1:{silent.getsockname()[1]}/none?connect_timeout=2"
+        started = time.monotonic()
+        with pytest.raises(StoreUnavailable, match="timeout"):
+            async with open_store(url):
+                pass
+        assert time.monotonic() - started < 8
+
+
+async def test_an_opening_that_is_cancelled_leaves_nothing_open(
+    url: str, postgres_url: str
+) -> None:
+    async with open_store(url, migrate=True):
+        pass
+    name = uuid4().hex
+    for turns in (0, 1, 3, 10, 100):
+        opening = asyncio.ensure_future(open_store(f"{url}&application_name={name}").open())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        opening.cancel()
+        with suppress(asyncio.CancelledError):
+            await (await opening).close()
+    left = "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s"
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        for _ in range(100):  # the server sees a moment later that a client has left
+            if connection.execute(left, (name,)).fetchone() == (0,):
+                break
+            await asyncio.sleep(0.05)
+        assert connection.execute(left, (name,)).fetchone() == (0,)
+
+
+@pytest.mark.parametrize("level", ["repeatable read", "serializable"])
+async def test_the_database_s_default_isolation_does_not_matter(
+    url: str, postgres_url: str, level: str
+) -> None:
+    async with open_store(url, migrate=True):
+        pass
+    option = quote("-c default_transaction_isolation=" + level.replace(" ", "\\ "))
+    async with open_store(f"{url}&options={option}") as store:
+        await store.threads.create(Thread(id="t"))
+        appends = [store.threads.append("t", MESSAGE) for _ in range(20)]
+        versions = [committed.version for committed in await asyncio.gather(*appends)]
+    assert sorted(versions) == list(range(1, 21))

@@ -144,3 +144,18 @@ async def test_two_transactions_that_wait_for_each_other_end(
         assert head is not None
         versions.append(head.version)
     assert versions == [sum(ended)] * 2
+
+
+async def test_calls_that_came_with_many_who_must_wait_do_not_wait(
+    store: Store, connection: psycopg.AsyncConnection[Any]
+) -> None:
+    """They are in one group; those who wait fill every thread that there is for waiting."""
+    async with store.batch(connection=connection) as step:
+        step.mailboxes.send("held", {"n": 2})
+    waiting = [asyncio.ensure_future(store.mailboxes.send("held", n)) for n in range(20)]
+    free = [asyncio.ensure_future(store.mailboxes.send("free", n)) for n in range(20)]
+    await asyncio.wait_for(asyncio.gather(*free), 5)
+    assert not any(each.done() for each in waiting)
+    await connection.rollback()
+    await asyncio.wait_for(asyncio.gather(*waiting), 20)
+    assert (await store.mailboxes.stats("held")).queued == 21

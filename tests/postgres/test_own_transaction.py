@@ -9,7 +9,7 @@ import pytest
 from psycopg.rows import dict_row
 
 from weft import Committed, Message, Store, Thread, ThreadChangeSet, open_store
-from weft.core.commands import CreateThread
+from weft.core.commands import AppendThread, CreateThread
 from weft.errors import AlreadyExists, InvalidValue, StoreUnavailable, VersionConflict
 
 MESSAGE = ThreadChangeSet(run_id="", reason="UserMessage", messages=(Message.user("hi"),))
@@ -166,3 +166,39 @@ async def test_a_connection_whose_rows_are_dictionaries_will_do(
         await store.commit((CreateThread(thread=Thread(id="t")),), connection=connection)
         await connection.commit()
     assert await store.threads.load("t") is not None
+
+
+async def test_a_batch_that_the_server_breaks_off_leaves_the_transaction_as_it_was(
+    store: Store, postgres_url: str, connection: psycopg.AsyncConnection[Any]
+) -> None:
+    await store.threads.create(Thread(id="t"))
+    with psycopg.connect(postgres_url) as other:
+        async with store.batch(connection=other) as step:
+            step.threads.append("t", MESSAGE)
+        await connection.execute("INSERT INTO orders VALUES ('o1')")
+        await connection.execute("SET LOCAL lock_timeout = '50ms'")
+        with pytest.raises(StoreUnavailable, match="lock timeout"):
+            async with store.batch(connection=connection) as step:
+                step.threads.append("t", MESSAGE)
+        await connection.commit()
+    assert await orders(connection) == ["o1"]
+
+
+async def test_a_caller_who_is_cancelled_has_the_connection_back(
+    store: Store, postgres_url: str
+) -> None:
+    await store.threads.create(Thread(id="t"))
+    with psycopg.connect(postgres_url) as other, psycopg.connect(postgres_url) as blocking:
+        async with store.batch(connection=other) as step:
+            step.threads.append("t", MESSAGE)
+        batch = (AppendThread(thread_id="t", changes=MESSAGE),)
+        committing = asyncio.ensure_future(store.commit(batch, connection=blocking))
+        await asyncio.sleep(0.2)
+        committing.cancel()
+        await asyncio.sleep(0.2)
+        assert not committing.done()
+        other.rollback()
+        with pytest.raises(asyncio.CancelledError):
+            await committing
+        blocking.rollback()
+        assert blocking.execute("SELECT 1").fetchone() == (1,)

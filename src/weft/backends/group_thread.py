@@ -50,8 +50,8 @@ class GroupThread(Generic[CallT]):
         self,
         name: str,
         carry_out: Callable[[list[CallT]], list[Any]],
-        end: Callable[[], None],
-        told: Callable[[list[CallT]], None],
+        end: Callable[[], None] = lambda: None,
+        told: Callable[[list[CallT]], None] = lambda calls: None,
     ) -> None:
         self._name = name
         self._carry_out = carry_out

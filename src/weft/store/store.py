@@ -16,8 +16,8 @@ from weft.store.threads import Threads
 class Store:
     """An open store: `store.threads`, `store.runs`, `store.mailboxes`, and `store.batch()`.
 
-    It is made by `weft.open_store` and used by one event loop at a time:
-    `async with weft.open_store(url) as store:`.
+    It is made by `weft.open_store` and used by one event loop at a time (on PostgreSQL by any
+    number of them), in the process that opened it: `async with weft.open_store(url) as store:`.
     """
 
     def __init__(self, backend: Backend) -> None:

@@ -22,25 +22,18 @@ from weft.backends.postgres.notices import Notices
 from weft.backends.postgres.readers import Readers
 from weft.backends.postgres.schema import migrate
 from weft.backends.postgres.writer import Blocked, Writer
-from weft.backends.sql import claims, mailboxes, runs, threads
-from weft.backends.sql.commit import commit
+from weft.backends.sql import claims
+from weft.backends.sql.commit import Outcome, commit
 from weft.backends.sql.program import Program, Read
+from weft.backends.sql.reads import Reads
+from weft.backends.uncancelled import finished
 from weft.backends.waiting import Waiting
 from weft.core.clock import Clock
 from weft.core.commands import Batch, Receipt
 from weft.core.mailboxes import (
     ClaimRequest,
-    EntryPage,
-    EntryQuery,
     MailboxEntry,
-    MailboxPage,
-    MailboxQuery,
-    MailboxState,
-    MailboxStats,
 )
-from weft.core.messages import MessagePage
-from weft.core.runs import RunPage, RunQuery, RunRecord
-from weft.core.threads import MessageQuery, ThreadDelta, ThreadHead, ThreadPage, ThreadQuery
 from weft.errors import StoreClosed, StoreUnavailable
 
 T = TypeVar("T")
@@ -48,6 +41,8 @@ T = TypeVar("T")
 _THREADS_ALONE = 4
 _GROUP_PATIENCE_MS = 100
 """How long a group waits for a row that another transaction keeps; its calls then wait alone."""
+_PASSING_PATIENCE_MS = 5
+"""How long one of a parted group waits, before it does so on a thread of its own."""
 _CLAIM_PATIENCE_MS = 500
 """How long a claim waits for mailboxes that other transactions keep; it then goes without them."""
 _LOOK_SECONDS = 1.0
@@ -57,7 +52,7 @@ _PASSED_OVER_SECONDS = 5.0
 """How long a mailbox that was in the way for too long is not waited for."""
 
 
-class PostgresBackend:
+class PostgresBackend(Reads):
     """A schema of a database, shared by any number of processes.
 
     It may be used from any thread and any event loop of the process that opened it, and from no
@@ -87,12 +82,13 @@ class PostgresBackend:
         self._migrates = migrates
         self._database = Database(location, durability, connection_class)
         self._committer = Writer(self._database, _GROUP_PATIENCE_MS)
+        self._passer = Writer(self._database, _PASSING_PATIENCE_MS)
         self._claimer = Writer(self._database, _GROUP_PATIENCE_MS)
         self._commits: GroupThread[Batch] = GroupThread(
-            "weft-postgres-commits", self._commit_group, self._committer.forget, self._committed
+            "weft-postgres-commits", self._commit_group, told=self._committed
         )
         self._claims: GroupThread[ClaimRequest] = GroupThread(
-            "weft-postgres-claims", self._claim_group, self._claimer.forget, self._claimed
+            "weft-postgres-claims", self._claim_group
         )
         self._joined = Joined(location, self._database.queries)
         self._waiting = Waiting(self._position)
@@ -104,7 +100,9 @@ class PostgresBackend:
 
     async def open(self) -> None:
         """Connect, and see that the schema is as it should be."""
-        await asyncio.to_thread(self._open)
+        await finished(asyncio.to_thread(self._open), self._end)
+        self._commits.start()
+        self._claims.start()
 
     def _open(self) -> None:
         if self._migrates:
@@ -113,11 +111,11 @@ class PostgresBackend:
         self._alone = ThreadPoolExecutor(_THREADS_ALONE, thread_name_prefix="weft-postgres-alone")
         self._readers = Readers(self._database)
         self._notices = Notices(self._location)
-        self._commits.start()
-        self._claims.start()
 
     async def close(self) -> None:
-        """Finish what is under way, and let go of all connections."""
+        """Finish what is under way, and let go of all connections, which are not a fork's."""
+        if os.getpid() != self._process:
+            return
         if self._closing is None and self._commits.is_running:
             self._closing = asyncio.ensure_future(self._close())
         if self._closing is not None:
@@ -168,56 +166,6 @@ class PostgresBackend:
         """How many milliseconds until something may be claimable; None if nothing waits."""
         return await self._read(lambda: _time_left(mailbox_id, now))
 
-    async def load_thread(self, thread_id: str) -> ThreadHead | None:
-        """A thread as a whole, or None."""
-        return await self._read(lambda: threads.load_thread(thread_id))
-
-    async def list_messages(self, query: MessageQuery) -> MessagePage:
-        """A page of a thread's messages."""
-        return await self._read(lambda: threads.list_messages(query))
-
-    async def list_threads(self, query: ThreadQuery) -> ThreadPage:
-        """A page of thread ids, in order."""
-        return await self._read(lambda: threads.list_threads(query))
-
-    async def list_deltas(
-        self, thread_id: str, after_version: int
-    ) -> tuple[ThreadDelta, ...] | None:
-        """What happened to a thread since `after_version`."""
-        return await self._read(lambda: threads.list_deltas(thread_id, after_version))
-
-    async def load_run(self, run_id: str) -> RunRecord | None:
-        """A run, or None."""
-        return await self._read(lambda: runs.load_run(run_id))
-
-    async def list_runs(self, query: RunQuery) -> RunPage:
-        """A page of runs, oldest first."""
-        return await self._read(lambda: runs.list_runs(query))
-
-    async def find_active_run(self, thread_id: str) -> RunRecord | None:
-        """The newest run of a thread that is not done, or None."""
-        return await self._read(lambda: runs.find_active_run(thread_id))
-
-    async def load_entry(self, entry_id: str) -> MailboxEntry | None:
-        """A mailbox entry, or None."""
-        return await self._read(lambda: mailboxes.load_entry(entry_id))
-
-    async def load_mailbox(self, mailbox_id: str) -> MailboxState | None:
-        """A mailbox's state, or None."""
-        return await self._read(lambda: mailboxes.load_mailbox(mailbox_id))
-
-    async def list_mailboxes(self, query: MailboxQuery) -> MailboxPage:
-        """A page of mailboxes' states, in the order of their ids."""
-        return await self._read(lambda: mailboxes.list_states(query))
-
-    async def list_entries(self, query: EntryQuery) -> EntryPage:
-        """A page of entries, oldest first."""
-        return await self._read(lambda: mailboxes.list_entries(query))
-
-    async def count_entries(self, mailbox_id: str | None) -> MailboxStats:
-        """How many entries there are in each status."""
-        return await self._read(lambda: mailboxes.count_entries(mailbox_id))
-
     async def _read(self, program: Callable[[], Program[T]]) -> T:
         self._require_own_process()
         self._commits.require_running()
@@ -228,23 +176,43 @@ class PostgresBackend:
         try:
             outcomes = self._committer.write(lambda: commit(batches, self._now()))
         except Blocked:
+            if len(batches) > 1:
+                return [self._pass(batch) for batch in batches]
             return [self._alone.submit(self._commit_alone, batch) for batch in batches]
         except Exception as error:  # handed to all who asked: the thread must go on
             return [Failure(error)] * len(batches)
         return [Failure(each) if isinstance(each, Exception) else each for each in outcomes]
 
+    def _pass(self, batch: Batch) -> Any:
+        """What comes of a batch that nobody is in the way of; another waits on a thread of its own.
+
+        So those that came with it do not have to wait with it.
+        """
+        try:
+            (outcome,) = self._passer.write(lambda: commit((batch,), self._now()))
+        except Blocked:
+            return self._alone.submit(self._commit_alone, batch)
+        except Exception as error:  # handed to who asked: the thread must go on
+            return Failure(error)
+        return Failure(outcome) if isinstance(outcome, Exception) else outcome
+
     def _commit_alone(self, batch: Batch) -> Receipt:
         """What comes of a batch that has to wait for others."""
-        writer = Writer(self._database, PATIENCE_SECONDS * 1000)
-        try:
-            (outcome,) = self._until_free(
-                lambda: writer.write(lambda: commit((batch,), self._now()))
-            )
-        finally:
-            writer.forget()
+        outcome = self._wait_and_commit(batch)
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
+
+    def _wait_and_commit(self, batch: Batch) -> Outcome:
+        writer = Writer(self._database, PATIENCE_SECONDS * 1000)
+        until = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            try:
+                return writer.write(lambda: commit((batch,), self._now()))[0]
+            except Blocked as blocked:
+                if time.monotonic() > until:
+                    reason = "another transaction keeps what this one changes"
+                    raise StoreUnavailable(str(self._location), reason) from blocked
 
     def _claim_group(self, requests: list[ClaimRequest]) -> list[Any]:
         """What each request gets; those that name a mailbox which somebody keeps wait alone."""
@@ -264,8 +232,6 @@ class PostgresBackend:
             )
         except (Blocked, InTheWay):
             return ()
-        finally:
-            writer.forget()
         return found
 
     def _claim_patiently(self, requests: list[ClaimRequest]) -> list[tuple[MailboxEntry, ...]]:
@@ -282,24 +248,11 @@ class PostgresBackend:
                     self._passed_over.add(found.mailboxes)
                 time.sleep(random.uniform(*_AGAIN_SECONDS))  # noqa: S311
 
-    def _until_free(self, write: Callable[[], T]) -> T:
-        until = time.monotonic() + PATIENCE_SECONDS
-        while True:
-            try:
-                return write()
-            except Blocked as blocked:
-                if time.monotonic() > until:
-                    reason = "another transaction keeps what this one changes"
-                    raise StoreUnavailable(str(self._location), reason) from blocked
-
     def _committed(self, batches: list[Batch]) -> None:
         """Those who asked know: wake those who wait, here and elsewhere."""
         self._changes += 1
         self._waiting.wake()
         self._notices.tell()
-
-    def _claimed(self, requests: list[ClaimRequest]) -> None:
-        """A claim makes nothing claimable: nobody is woken."""
 
     def _position(self) -> object:
         """Changes with what is written here and told by others, and now and then by itself."""

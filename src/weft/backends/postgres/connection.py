@@ -5,6 +5,7 @@ from typing import Any, TypeAlias, TypeVar
 
 import psycopg
 from psycopg import errors
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import tuple_row
 
 from weft.backends.postgres.location import Location
@@ -29,6 +30,7 @@ CONFLICTS = (
 _OUTAGES = ("08", "57P", "53300", "25006")
 """How the states begin that tell that the server is gone, going, full, or no longer the primary."""
 _CONNECT_SECONDS = 10
+"""How long a server may take to answer, if the URL does not tell."""
 
 
 def connection_options(location: Location) -> dict[str, Any]:
@@ -43,8 +45,9 @@ def connect(location: Location) -> Connection:
     Raises:
         psycopg.Error: the server cannot be reached, or refuses us.
     """
-    options: dict[str, Any] = {"connect_timeout": _CONNECT_SECONDS, **connection_options(location)}
-    return psycopg.connect(location.conninfo, **options)
+    told: dict[str, Any] = {"connect_timeout": _CONNECT_SECONDS}
+    told |= conninfo_to_dict(location.conninfo)
+    return psycopg.connect(**told, **connection_options(location))
 
 
 def send(connection: Connection, queries: Sequence[Query]) -> list[list[Row]]:

@@ -14,6 +14,7 @@ from weft.backends.postgres.connection import (
     connect,
     connection_options,
     is_outage,
+    send,
     translated,
 )
 from weft.backends.postgres.location import Location
@@ -53,6 +54,7 @@ class Database:
         try:
             with connect(self.location) as connection:
                 check_schema(connection, self.location)
+                send(connection, [self.queries.named("delete_commits")])
         except psycopg.Error as error:
             raise translated(error, self.location) from error
         self._pool: ConnectionPool[Connection] = ConnectionPool(

@@ -10,6 +10,8 @@ from weft.backends.postgres.connection import CONFLICTS, run, run_async, transla
 from weft.backends.postgres.location import Location
 from weft.backends.postgres.statements import Queries, Query, Trips, trips
 from weft.backends.sql.commit import Outcome, commit
+from weft.backends.sql.working_set import Overtaken
+from weft.backends.uncancelled import finished
 from weft.core.commands import Batch, Receipt
 from weft.errors import InvalidValue
 
@@ -34,7 +36,7 @@ class Joined:
         Raises:
             InvalidValue: it is no connection of psycopg, is in no transaction, or in one that sees
                 everything on one snapshot, and so not what others have just done.
-            StoreUnavailable: the server refuses; the transaction may have to be rolled back.
+            StoreUnavailable: the server refuses; if it is away, the transaction is lost with it.
         """
         try:
             outcome = await self._commit(connection, batch, now)
@@ -51,7 +53,7 @@ class Joined:
             return await run_async(connection, trips)
         if isinstance(connection, psycopg.Connection):
             _require_transaction(connection)
-            return await asyncio.to_thread(run, connection, trips)
+            return await finished(asyncio.to_thread(run, connection, trips))
         kind = type(connection).__name__
         raise InvalidValue("connection", f"it must be a connection of psycopg, not a {kind}")
 
@@ -66,9 +68,9 @@ class Joined:
             try:
                 made = yield from trips(commit((batch,), now), self._queries)
                 yield (*made.waiting, self._notice(), _RELEASE)
-            except CONFLICTS:
+            except (psycopg.Error, Overtaken) as error:
                 yield (_UNDO,)
-                if not left:
+                if not left or not isinstance(error, CONFLICTS):
                     raise
             else:
                 return made.result[0]

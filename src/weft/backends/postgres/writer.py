@@ -1,6 +1,5 @@
 """Writers: a transaction is tried until it is known to be committed, and is never applied twice."""
 
-import logging
 import random
 import time
 import uuid
@@ -18,10 +17,11 @@ from weft.errors import StoreUnavailable
 
 T = TypeVar("T")
 
-_LOG = logging.getLogger("weft.postgres")
 _PAUSE_SECONDS = (0.002, 0.02)
 _CONFLICTS = 5
 """How often a transaction that meets others is tried again before its calls are parted."""
+_BEGIN = Query("BEGIN ISOLATION LEVEL READ COMMITTED")
+"""Each statement sees what was committed before it: whatever the default of the database is."""
 SETTINGS = """SELECT
     set_config('lock_timeout', '{lock_timeout_ms}', true),
     set_config('synchronous_commit', '{synchronous_commit}', true),
@@ -48,7 +48,7 @@ class Writer:
             lock_timeout_ms=lock_timeout_ms,
             synchronous_commit="on" if database.durability == "full" else "off",
         )
-        self._opening = (Query("BEGIN"), Query(settings))
+        self._opening = (_BEGIN, Query(settings))
 
     def write(self, program: Callable[[], Program[T]]) -> T:
         """What comes of a program once it is committed; `program` begins it anew.
@@ -69,21 +69,15 @@ class Writer:
                 conflicts += 1
                 if attempt.is_in_doubt:  # only under its number is it known not to be made twice
                     if time.monotonic() > until:
-                        reason = f"whether the last commit happened is not known: {error}"
-                        raise StoreUnavailable(str(self._database.location), reason) from error
+                        where = str(self._database.location)
+                        raise attempt.telling_doubt(StoreUnavailable(where, str(error))) from error
                 elif conflicts > _CONFLICTS or isinstance(error, errors.LockNotAvailable):
                     raise Blocked from error
                 time.sleep(random.uniform(*_PAUSE_SECONDS) * min(conflicts, 10))  # noqa: S311
             except psycopg.Error as error:
-                raise translated(error, self._database.location) from error
-
-    def forget(self) -> None:
-        """Take away what was stored to know this writer's last transaction; it may stay, too."""
-        gone = self._database.queries.named("delete_commits", writer=self._name)
-        try:
-            self._database.call(lambda connection: send(connection, [gone]))
-        except (psycopg.Error, StoreUnavailable) as error:
-            _LOG.warning("the number of the last transaction stays in the database: %s", error)
+                raise attempt.telling_doubt(translated(error, self._database.location)) from error
+            except StoreUnavailable as error:
+                raise attempt.telling_doubt(error) from error.__cause__
 
 
 class Attempt:
@@ -103,6 +97,13 @@ class Attempt:
     def is_in_doubt(self) -> bool:
         """Whether it may have been committed."""
         return bool(self._in_doubt)
+
+    def telling_doubt(self, error: StoreUnavailable) -> StoreUnavailable:
+        """The error; it says so if the transaction may have been committed."""
+        if not self._in_doubt:
+            return error
+        reason = f"{error.reason}; whether the last commit happened is not known"
+        return StoreUnavailable(error.where, reason)
 
     def make(self, connection: Connection, program: Program[T]) -> T:
         """What comes of the program, committed now or, as it turns out, before."""

@@ -3,16 +3,17 @@
 import asyncio
 import os
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from itertools import groupby
 from typing import Any, TypeVar, cast
 
 from weft.backends.base import Capabilities
 from weft.backends.group_thread import Failure, GroupThread
-from weft.backends.sql import claims, mailboxes, runs, threads
+from weft.backends.sql import claims
 from weft.backends.sql.commit import commit
 from weft.backends.sql.program import Program
+from weft.backends.sql.reads import Reads
 from weft.backends.sqlite.connection import (
     Durability,
     MakeConnection,
@@ -24,29 +25,21 @@ from weft.backends.sqlite.connection import (
 from weft.backends.sqlite.readers import Readers
 from weft.backends.sqlite.schema import prepare
 from weft.backends.sqlite.turnstile import Turnstile
+from weft.backends.uncancelled import finished
 from weft.backends.waiting import Waiting
 from weft.core.clock import Clock, system_clock
 from weft.core.commands import Batch, Receipt
 from weft.core.mailboxes import (
     ClaimRequest,
-    EntryPage,
-    EntryQuery,
     MailboxEntry,
-    MailboxPage,
-    MailboxQuery,
-    MailboxState,
-    MailboxStats,
 )
-from weft.core.messages import MessagePage
-from weft.core.runs import RunPage, RunQuery, RunRecord
-from weft.core.threads import MessageQuery, ThreadDelta, ThreadHead, ThreadPage, ThreadQuery
 from weft.errors import CorruptRecord
 
 T = TypeVar("T")
 _Call = Batch | ClaimRequest
 
 
-class SqliteBackend:
+class SqliteBackend(Reads):
     """One database file, in write-ahead mode."""
 
     capabilities = Capabilities(durable=True, shared=True, notifies=True)
@@ -69,7 +62,7 @@ class SqliteBackend:
 
     async def open(self) -> None:
         """Open the file, which is made if it is not there, and bring its schema up to date."""
-        await _finished(asyncio.ensure_future(asyncio.to_thread(self._open)), self._end)
+        await finished(asyncio.to_thread(self._open), self._end)
         self._thread.start()
 
     def _open(self) -> None:
@@ -109,64 +102,14 @@ class SqliteBackend:
         """Return once something is claimable, or after `timeout_ms`."""
 
         async def time_left() -> int | None:
-            due = await self._read(claims.next_due(mailbox_id))
+            due = await self._read(lambda: claims.next_due(mailbox_id))
             return None if due is None else due - self._clock()
 
         await self._waiting.until_due(timeout_ms, time_left)
 
-    async def load_thread(self, thread_id: str) -> ThreadHead | None:
-        """A thread as a whole, or None."""
-        return await self._read(threads.load_thread(thread_id))
-
-    async def list_messages(self, query: MessageQuery) -> MessagePage:
-        """A page of a thread's messages."""
-        return await self._read(threads.list_messages(query))
-
-    async def list_threads(self, query: ThreadQuery) -> ThreadPage:
-        """A page of thread ids, in order."""
-        return await self._read(threads.list_threads(query))
-
-    async def list_deltas(
-        self, thread_id: str, after_version: int
-    ) -> tuple[ThreadDelta, ...] | None:
-        """What happened to a thread since `after_version`."""
-        return await self._read(threads.list_deltas(thread_id, after_version))
-
-    async def load_run(self, run_id: str) -> RunRecord | None:
-        """A run, or None."""
-        return await self._read(runs.load_run(run_id))
-
-    async def list_runs(self, query: RunQuery) -> RunPage:
-        """A page of runs, oldest first."""
-        return await self._read(runs.list_runs(query))
-
-    async def find_active_run(self, thread_id: str) -> RunRecord | None:
-        """The newest run of a thread that is not done, or None."""
-        return await self._read(runs.find_active_run(thread_id))
-
-    async def load_entry(self, entry_id: str) -> MailboxEntry | None:
-        """A mailbox entry, or None."""
-        return await self._read(mailboxes.load_entry(entry_id))
-
-    async def load_mailbox(self, mailbox_id: str) -> MailboxState | None:
-        """A mailbox's state, or None."""
-        return await self._read(mailboxes.load_mailbox(mailbox_id))
-
-    async def list_mailboxes(self, query: MailboxQuery) -> MailboxPage:
-        """A page of mailboxes' states, in the order of their ids."""
-        return await self._read(mailboxes.list_states(query))
-
-    async def list_entries(self, query: EntryQuery) -> EntryPage:
-        """A page of entries, oldest first."""
-        return await self._read(mailboxes.list_entries(query))
-
-    async def count_entries(self, mailbox_id: str | None) -> MailboxStats:
-        """How many entries there are in each status."""
-        return await self._read(mailboxes.count_entries(mailbox_id))
-
-    async def _read(self, program: Program[T]) -> T:
+    async def _read(self, program: Callable[[], Program[T]]) -> T:
         self._thread.require_running()
-        return await self._readers.read(program)
+        return await self._readers.read(program())
 
     def _carry_out(self, calls: list[_Call]) -> list[Any]:
         """Batches and claims, in their order, in one transaction.
@@ -206,14 +149,3 @@ class SqliteBackend:
         if not self._thread.is_running:
             return None
         return self._watcher.execute("PRAGMA data_version").fetchone()
-
-
-async def _finished(opening: "asyncio.Future[None]", undo: Any) -> None:
-    """Wait until it is open; a caller that is cancelled leaves nothing open."""
-    try:
-        await asyncio.shield(opening)
-    except asyncio.CancelledError:
-        await asyncio.wait([opening])
-        if opening.exception() is None:
-            await asyncio.to_thread(undo)
-        raise

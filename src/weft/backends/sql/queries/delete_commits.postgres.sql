@@ -1,2 +1,3 @@
+-- Of writers that are gone, or have nothing in doubt any more.
 DELETE FROM commits
-WHERE writer = :writer
+WHERE committed_at < now() - interval '1 day'
