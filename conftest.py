@@ -80,7 +80,7 @@ def postgres_page(postgres_url: str) -> Iterator[None]:
         joint = "&" if "?" in postgres_url else "?"
         environment.setenv("STORE_URL", f"{postgres_url}{joint}schema={schema_of(Path(place))}")
         yield
-        remove_postgres(postgres_url, Path(place))
+        remove_postgres(postgres_url, [Path(place)])
 
 
 _PARSERS = (CodeBlockParser(language="python", evaluator=evaluate), SkipParser())

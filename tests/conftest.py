@@ -38,7 +38,7 @@ def store_url(request: Any, tmp_path: Path) -> Iterator[str]:
     server = request.getfixturevalue("postgres_url")
     migrate(location_of(server, tmp_path))
     yield f"{server}&schema={schema_of(tmp_path)}"
-    remove_postgres(server, tmp_path)
+    remove_postgres(server, [tmp_path])
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ def store(postgres_url: str, tmp_path: Path) -> Iterator[str]:
     """A store in a schema that has yet to be made; its URL has a password."""
     with_password = postgres_url.replace("postgres:@", "postgres:sekret@")
     yield f"{with_password}&schema={schema_of(tmp_path)}"
-    remove_postgres(postgres_url, tmp_path)
+    remove_postgres(postgres_url, [tmp_path])
 
 
 def test_a_store_without_a_schema_tells_how_to_make_one(store: str) -> None:

@@ -143,15 +143,16 @@ def make_stepping_postgres(url: str, place: Path, clock: Clock, step: Step) -> B
     return PostgresBackend(location, clock, migrates=True, connection_class=SteppingPostgres)
 
 
-def remove_postgres(url: str, place: Path) -> None:
-    """Drop the schema that stands for a folder."""
+def remove_postgres(url: str, places: Sequence[Path]) -> None:
+    """Drop the schemas that stand for folders."""
     import psycopg
     from psycopg import sql
 
-    location = location_of(url, place)
-    with psycopg.connect(location.conninfo, autocommit=True) as connection:
-        schema = sql.Identifier(location.schema)
-        connection.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(schema))
+    conninfo = location_of(url, places[0]).conninfo
+    with psycopg.connect(conninfo, autocommit=True) as connection:
+        for place in places:
+            drop = sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE")
+            connection.execute(drop.format(sql.Identifier(schema_of(place))))
 
 
 def postgres_subject(url: str) -> Subject:

@@ -1,5 +1,6 @@
 """What is certified: a way to open a backend as often as the suite needs it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -31,10 +32,10 @@ class MakeSteppingBackend(Protocol):
         ...
 
 
-class RemoveStore(Protocol):
-    """Takes away what a store at `place` has elsewhere than in that folder."""
+class RemoveStores(Protocol):
+    """Takes away what stores at some of the `places` have elsewhere than in those folders."""
 
-    def __call__(self, place: Path, /) -> None:
+    def __call__(self, places: Sequence[Path], /) -> None:
         """Called once no handle is open any more."""
         ...
 
@@ -45,5 +46,5 @@ class Subject(msgspec.Struct, frozen=True):
     make: MakeBackend
     make_stepping: MakeSteppingBackend | None = None
     """The fault hook; without it, a commit cannot be stopped half-way in this process."""
-    remove: RemoveStore | None = None
+    remove: RemoveStores | None = None
     """For backends that keep something outside of the place: the schema of a database, say."""

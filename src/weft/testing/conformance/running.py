@@ -44,7 +44,7 @@ def run(check: Check, subject: Subject, place: Path) -> None:
         raise
     finally:
         if subject.remove is not None:
-            subject.remove(place)
+            subject.remove((place, *filter(Path.is_dir, place.rglob("*"))))
 
 
 async def _run(check: Check, subject: Subject, place: Path) -> None:
