@@ -23,6 +23,8 @@ class Sizes(msgspec.Struct, frozen=True, kw_only=True):
     reads: int = 100
     drained: int = 10_000
     """Entries that one process works off."""
+    gone_through: int = 1_000_000
+    """Entries that go through, for what they leave behind."""
     entries: int = 1_000
     """Claimed and acknowledged, one queue after the other."""
     in_flight: int = 64
@@ -48,6 +50,7 @@ QUICK = Sizes(
     longest_for_peers=100,
     reads=5,
     drained=300,
+    gone_through=2_000,
     entries=50,
     in_flight=8,
     depths=(100, 10_000),

@@ -26,10 +26,15 @@ class OpenAiSessions(ThreadSubject):
         return sqlite_durability(self.database)
 
     async def start(self, name: str, texts: Sequence[str] = ()) -> Any:
-        session = self.make(name, self.database)
-        self.sessions.append(session)
+        session = self.session_of(name)
         for first in range(0, len(texts), 500):
             await session.add_items([_item(text) for text in texts[first : first + 500]])
+        return session
+
+    def session_of(self, name: str) -> Any:
+        """A session that is not there yet."""
+        session = self.make(name, self.database)
+        self.sessions.append(session)
         return session
 
     async def append(self, thread: Any, text: str) -> None:

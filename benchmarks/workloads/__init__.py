@@ -8,6 +8,7 @@ from benchmarks.workloads import (
     postgres_appends,
     postgres_depth,
     postgres_drain,
+    postgres_tables,
     queue,
 )
 from benchmarks.workloads.base import Workload
@@ -23,6 +24,7 @@ WORKLOADS: dict[str, Workload] = {
         postgres_drain.WORKLOAD,
         postgres_depth.WORKLOAD,
         postgres_appends.WORKLOAD,
+        postgres_tables.WORKLOAD,
     )
 }
 

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Any, cast
 
-from benchmarks.measure import timed
+from benchmarks.measure import medians, timed
 from benchmarks.peers.base import Subject, ThreadSubject
 from benchmarks.peers.postgres import APPENDED
 from benchmarks.peers.postgres.base import PostgresSubject
@@ -43,22 +43,32 @@ async def measure(kind: type[Subject], task: Task) -> list[Row]:
     texts(sizes.appends)  # made before anything is timed
     figures: dict[str, float] = {}
     async with opened(keeper, Path(task.folder) / "subject", task.store) as subject:
-        thread = await subject.start("one")
-        start = time.perf_counter()
         appends = sizes.appends // (10 if kind.slow else 1)
-        for number in range(appends):
-            await subject.append(thread, text(number))
-        figures["one"] = appends / (time.perf_counter() - start)
         each = sizes.appends_each_slow if kind.slow else sizes.appends_each
-        figures["many"] = await _many(subject, sizes.callers, each)
+        runs = [
+            {
+                "one": await _one(subject, f"one {run}", appends),
+                "many": await _many(subject, f"many {run}", sizes.callers, each),
+            }
+            for run in range(1 if kind.slow else sizes.repeats)
+        ]
+        figures |= medians(runs)
         if subject.fills_quickly:
             figures |= await _long(subject, sizes)
         durability = subject.durability()
     return [Row(who=title(kind, ""), durability=durability, figures=figures)]
 
 
-async def _many(subject: ThreadSubject, callers: int, each: int) -> float:
-    threads = [await subject.start(f"many {caller}") for caller in range(callers)]
+async def _one(subject: ThreadSubject, name: str, appends: int) -> float:
+    thread = await subject.start(name)
+    start = time.perf_counter()
+    for number in range(appends):
+        await subject.append(thread, text(number))
+    return appends / (time.perf_counter() - start)
+
+
+async def _many(subject: ThreadSubject, name: str, callers: int, each: int) -> float:
+    threads = [await subject.start(f"{name} {caller}") for caller in range(callers)]
 
     async def call(thread: Any) -> None:
         for number in range(each):

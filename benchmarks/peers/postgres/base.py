@@ -89,9 +89,6 @@ class DrainSubject(PostgresSubject):
     async def drain(self, batch: int) -> None:
         """Work off all that waits; all of it is settled in the database when this returns."""
 
-    async def get_ready(self, batch: int) -> None:
-        """Connect and start what draining needs, which is not timed."""
-
     @abstractmethod
     def how(self) -> str:
         """How it drains: connections, tasks, what is in one transaction."""

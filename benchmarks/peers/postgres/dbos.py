@@ -19,6 +19,10 @@ class DbosQueue(DrainSubject):
     slow = True
 
     async def begin(self) -> None:
+        self.launch(listens=False)
+
+    def launch(self, *, listens: bool) -> None:
+        """Begin anew; it listens to all queues, or to none."""
         self.made: Any = import_module("dbos").DBOS
         self.made(
             config={
@@ -35,24 +39,33 @@ class DbosQueue(DrainSubject):
             self.handled.append(payload)
 
         self.workflow: Any = noop
+        if not listens:
+            self.made.listen_queues([])
         self.made.launch()
 
     async def end(self) -> None:
         self.made.destroy()
 
     async def fill(self, payloads: Sequence[str], mailboxes: int) -> None:
+        await self.register()
+        for payload in payloads:
+            await self.made.enqueue_workflow_async("q", self.workflow, payload)
+        self.total = len(payloads)
+
+    async def register(self) -> None:
+        """Tell how the queue is worked."""
         await self.made.register_queue_async(
             "q", worker_concurrency=CONCURRENCY, polling_interval_sec=0.01
         )
-        self.payloads = payloads
 
     async def drain(self, batch: int) -> None:
-        """It begins with the first workflow that is enqueued: the enqueueing is in the time."""
-        for payload in self.payloads:
-            await self.made.enqueue_workflow_async("q", self.workflow, payload)
+        """It is started for this: it cannot begin to listen later."""
+        self.made.destroy()
+        self.launch(listens=True)
+        await self.register()
         left = "select count(*) from dbos.workflow_status where status in ('ENQUEUED', 'PENDING')"
-        while len(self.handled) < len(self.payloads) or self.ask(left):  # noqa: ASYNC110
+        while len(self.handled) < self.total or self.ask(left):  # noqa: ASYNC110
             await asyncio.sleep(0.02)
 
     def how(self) -> str:
-        return f"worker_concurrency={CONCURRENCY}; enqueued while it drains"
+        return f"worker_concurrency={CONCURRENCY}; its start is in the time"

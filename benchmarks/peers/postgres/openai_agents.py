@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
-from benchmarks.peers.base import ThreadSubject
+from benchmarks.peers.openai_agents import OpenAiSessions
 from benchmarks.peers.postgres.base import PostgresSubject
 
 
-class OpenAiOnPostgres(PostgresSubject, ThreadSubject):
+class OpenAiOnPostgres(PostgresSubject, OpenAiSessions):
     """A session for each thread, all on one engine."""
 
     name = "OpenAI Agents SQLAlchemySession"
@@ -25,18 +25,9 @@ class OpenAiOnPostgres(PostgresSubject, ThreadSubject):
         await self.engine.dispose()
 
     async def start(self, name: str, texts: Sequence[str] = ()) -> Any:
-        session = self.session(name, engine=self.engine, create_tables=True)
-        for first in range(0, len(texts) or 1, 500):
-            await session.add_items([_item(text) for text in texts[first : first + 500]])
+        session = await super().start(name, texts)
+        await session.add_items([])  # the first call makes the tables
         return session
 
-    async def append(self, thread: Any, text: str) -> None:
-        await thread.add_items([_item(text)])
-
-    async def last(self, thread: Any, count: int) -> Sequence[object]:
-        items: list[object] = await thread.get_items(limit=count)
-        return items
-
-
-def _item(text: str) -> dict[str, str]:
-    return {"role": "user", "content": text}
+    def session_of(self, name: str) -> Any:
+        return self.session(name, engine=self.engine, create_tables=True)

@@ -14,6 +14,7 @@ class ProcrastinateQueue(DrainSubject):
 
     name = "procrastinate"
     distribution = "procrastinate"
+    slow = True
 
     async def begin(self) -> None:
         package = import_module("procrastinate")

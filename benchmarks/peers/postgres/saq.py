@@ -15,6 +15,7 @@ class SaqQueue(DrainSubject):
 
     name = "SAQ"
     distribution = "saq"
+    slow = True
 
     async def begin(self) -> None:
         pool = import_module("psycopg_pool").AsyncConnectionPool

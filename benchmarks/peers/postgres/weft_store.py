@@ -4,10 +4,8 @@ import asyncio
 from collections.abc import Sequence
 
 import weft
-from benchmarks.peers.base import ThreadSubject
 from benchmarks.peers.postgres.base import DrainSubject, PostgresSubject
-from benchmarks.peers.weft_store import says
-from weft import Message, Thread
+from benchmarks.peers.weft_store import WeftThreads
 from weft.worker import Delivery, Worker
 
 LOOPS = 4
@@ -33,20 +31,8 @@ class _Weft(PostgresSubject):
         await self.opened.close()
 
 
-class WeftThreadsOnPostgres(_Weft, ThreadSubject):
+class WeftThreadsOnPostgres(_Weft, WeftThreads):
     """`store.threads`."""
-
-    async def start(self, name: str, texts: Sequence[str] = ()) -> str:
-        messages = tuple(map(Message.user, texts))
-        await self.opened.threads.create(Thread(id=name, messages=messages))
-        return name
-
-    async def append(self, thread: str, text: str) -> None:
-        await self.opened.threads.append(thread, says(text))
-
-    async def last(self, thread: str, count: int) -> Sequence[object]:
-        page = await self.opened.threads.messages(thread, order="desc", limit=count)
-        return page.messages[::-1]
 
 
 class WeftDrain(_Weft, DrainSubject):

@@ -1,0 +1,98 @@
+"""What a queue on PostgreSQL leaves behind: how large its tables are, how its rows were updated."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks.peers.base import Subject
+from benchmarks.peers.postgres.weft_store import WeftDrain
+from benchmarks.server import connect
+from benchmarks.sizes import Sizes
+from benchmarks.tables import Column, Row
+from benchmarks.texts import payload
+from benchmarks.workloads.base import Task, Workload, opened, title
+
+BATCH = 100
+ROUNDS = 20
+STATISTICS = """
+    select relname, n_live_tup, n_dead_tup, n_tup_ins, n_tup_upd, n_tup_hot_upd, n_tup_del,
+        pg_table_size(relid), pg_indexes_size(relid), autovacuum_count
+    from pg_stat_user_tables
+    where n_tup_ins > 0 and relname <> 'migrations'
+    order by pg_total_relation_size(relid) desc
+"""
+NAMES = ("live", "dead", "inserted", "updated", "hot", "deleted", "table", "indexes", "vacuums")
+
+
+def work(sizes: Sizes) -> str:
+    """What is done."""
+    return (
+        f"{sizes.gone_through:,} entries of 200 bytes go through, {ROUNDS} times a "
+        f"{ROUNDS}th of them ({sizes.entries_each} to a mailbox, the same mailboxes each time; "
+        f"claimed and settled {BATCH} at a time; autovacuum as it comes); nothing is purged"
+    )
+
+
+def columns(sizes: Sizes) -> tuple[Column, ...]:
+    """What is told."""
+    return (
+        Column("live", "rows"),
+        Column("dead", "dead rows"),
+        Column("inserted", "inserted"),
+        Column("updated", "updated"),
+        Column("hot", "of these HOT"),
+        Column("hot_part", "HOT, %"),
+        Column("deleted", "deleted"),
+        Column("table", "table, MB", "{:,.1f}"),
+        Column("indexes", "indexes, MB", "{:,.1f}"),
+        Column("vacuums", "autovacuums"),
+    )
+
+
+async def measure(kind: type[Subject], task: Task) -> list[Row]:
+    """Measure Weft."""
+    each = max(1, task.sizes.gone_through // ROUNDS)
+    mailboxes = max(1, each // task.sizes.entries_each)
+    rates: list[float] = []
+    async with opened(WeftDrain, Path(task.folder) / "through", task.store) as subject:
+        for start in range(0, each * ROUNDS, each):
+            numbers = range(start, start + each)
+            await subject.fill([payload(number) for number in numbers], mailboxes)
+            begin = time.perf_counter()
+            await subject.drain(BATCH)
+            rates.append(each / (time.perf_counter() - begin))
+        assert len(set(subject.handled)) == each * ROUNDS
+        rows = _read(subject)
+        durability = subject.durability()
+    pace = f"drained {rates[0]:,.0f} a second in the first round, {rates[-1]:,.0f} in the last"
+    who = title(kind, "")
+    return [
+        Row(
+            who=f"{who}, {name}",
+            durability=durability,
+            figures=figures,
+            note="" if number else pace,
+        )
+        for number, (name, figures) in enumerate(rows)
+    ]
+
+
+def _read(subject: WeftDrain) -> list[tuple[str, dict[str, float]]]:
+    with connect(subject.address) as connection:
+        connection.execute("select pg_stat_force_next_flush()")
+        rows = connection.execute(STATISTICS).fetchall()
+    return [(row[0], _figures(row[1:])) for row in rows]
+
+
+def _figures(row: tuple[Any, ...]) -> dict[str, float]:
+    figures = {name: float(value) for name, value in zip(NAMES, row, strict=True)}
+    figures["table"] /= 1e6
+    figures["indexes"] /= 1e6
+    if figures["updated"]:
+        figures["hot_part"] = figures["hot"] / figures["updated"] * 100
+    return figures
+
+
+WORKLOAD = Workload(
+    name="postgres tables", work=work, columns=columns, subjects=(WeftDrain,), measure=measure
+)
