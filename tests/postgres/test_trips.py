@@ -69,11 +69,21 @@ async def test_a_claim_is_two_trips(proxy: Proxy, store: Store) -> None:
     assert proxy.trips - before == 2
 
 
-async def test_a_batch_that_fails_leaves_nothing_open(
-    postgres_url: str, schema: str, store: Store
+async def test_a_batch_that_fails_is_two_trips_and_leaves_nothing_open(
+    proxy: Proxy, postgres_url: str, schema: str, store: Store
 ) -> None:
-    with pytest.raises(Exception, match="already exists"):
-        await store.threads.create(Thread(id="t"))
+    failing: list[int] = []
+    empty: list[int] = []
+    for _ in range(8):
+        before = proxy.trips
+        with pytest.raises(Exception, match="already exists"):
+            await store.threads.create(Thread(id="t"))
+        failing.append(proxy.trips - before)
+        before = proxy.trips
+        assert await store.mailboxes.claim(consumer="w") == ()
+        empty.append(proxy.trips - before)
+    # A connection prepares its COMMIT once, which is a trip.
+    assert (failing[4:], empty[4:]) == ([2] * 4, [2] * 4)
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         lock = f"LOCK TABLE {schema}.threads IN ACCESS EXCLUSIVE MODE NOWAIT"
         with connection.transaction():

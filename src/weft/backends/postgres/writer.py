@@ -22,6 +22,8 @@ _CONFLICTS = 5
 """How often a transaction that meets others is tried again before its calls are parted."""
 _BEGIN = Query("BEGIN ISOLATION LEVEL READ COMMITTED")
 """Each statement sees what was committed before it: whatever the default of the database is."""
+_COMMIT = Query("COMMIT")
+"""Ends what wrote nothing, too: after a ROLLBACK the driver prepares all its statements anew."""
 SETTINGS = """SELECT
     set_config('lock_timeout', '{lock_timeout_ms}', true),
     set_config('synchronous_commit', '{synchronous_commit}', true),
@@ -111,10 +113,10 @@ class Attempt:
             return self._make_again(connection, program)
         made = run(connection, trips(program, self._queries, self._opening))
         if not made.writes:
-            connection.rollback()
+            send(connection, [_COMMIT])
             return made.result
         self._in_doubt = [made.result]
-        send(connection, [*made.waiting, self._mark, Query("COMMIT")])
+        send(connection, [*made.waiting, self._mark, _COMMIT])
         return made.result
 
     def _make_again(self, connection: Connection, program: Program[T]) -> T:
@@ -126,5 +128,5 @@ class Attempt:
             return known
         made = run(connection, trips(program, self._queries))
         self._in_doubt = [made.result]
-        send(connection, [*made.waiting, Query("COMMIT")])
+        send(connection, [*made.waiting, _COMMIT])
         return made.result
