@@ -358,13 +358,3 @@ MATCHING: dict[str, tuple[dict[str, Any], bool]] = {
 @pytest.mark.parametrize(("query", "matches"), MATCHING.values(), ids=MATCHING)
 def test_a_query_matches(query: dict[str, Any], matches: bool) -> None:
     assert rules.entry_matches(entry("e"), EntryQuery(**query)) is matches
-
-
-@given(st.integers(0, 12), st.integers(-3, 14), st.integers(-1, 6))
-def test_a_page_is_a_slice_that_knows_the_total(count: int, offset: int, limit: int) -> None:
-    entries = [entry(f"e{number:02}", created_at=number) for number in range(count)]
-    page = rules.page_entries(entries[::-1], EntryQuery(offset=offset, limit=limit))
-    start, end = max(offset, 0), max(offset, 0) + max(limit, 1)
-    assert page.items == tuple(entries[start:end])
-    assert page.total == count
-    assert page.has_more is (end < count)

@@ -4,11 +4,9 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from weft import RunMeta, RunRecord
-from weft.core.runs import RunQuery, page_runs, run_after, run_matches, run_order
+from weft.core.runs import RunQuery, run_after, run_matches, run_order
 from weft.testing.builders import run
 
 META = RunMeta(
@@ -151,13 +149,3 @@ MATCHING: dict[str, tuple[dict[str, Any], bool]] = {
 def test_a_query_matches(query: dict[str, Any], matches: bool) -> None:
     record = run("r", parent_run_id="p", termination_code="ok", created_at=10, updated_at=20)
     assert run_matches(record, RunQuery(**query)) is matches
-
-
-@given(st.integers(0, 12), st.integers(-3, 14), st.integers(-1, 6))
-def test_a_page_is_a_slice_that_knows_the_total(count: int, offset: int, limit: int) -> None:
-    runs = [run(f"r{number:02}", created_at=number) for number in range(count)]
-    page = page_runs(runs[::-1], RunQuery(offset=offset, limit=limit))
-    start, end = max(offset, 0), max(offset, 0) + max(limit, 1)
-    assert page.items == tuple(runs[start:end])
-    assert page.total == count
-    assert page.has_more is (end < count)

@@ -9,7 +9,7 @@ from typing import TypeVar
 from weft import MailboxEntry, Message, Store, ThreadChangeSet
 from weft.backends.memory.backend import MemoryBackend
 from weft.core.clock import Clock, system_clock
-from weft.core.commands import Batch, ExtendLease, Receipt
+from weft.core.commands import Commands, ExtendLease, Receipt
 from weft.core.mailboxes import ClaimRequest
 from weft.worker import Backoff, Event, Worker
 
@@ -101,9 +101,9 @@ class FaultyBackend(MemoryBackend):
         self.after: Callable[[str], None] = _nothing
         self.gates: dict[str, asyncio.Event] = {}
         """An operation that has a gate waits until it is set, before it does anything."""
-        self.batches: list[Batch] = []
+        self.batches: list[Commands] = []
 
-    async def commit(self, batch: Batch) -> Receipt:
+    async def commit(self, batch: Commands) -> Receipt:
         renewal = all(isinstance(command, ExtendLease) for command in batch)
         name = "renew" if renewal else "commit"
         await self._enter(name)

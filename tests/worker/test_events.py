@@ -12,12 +12,12 @@ from weft.worker import (
     Delivery,
     Done,
     Event,
-    Interrupted,
     LeaseLost,
     Outage,
     Purged,
     Released,
     Retried,
+    Withdrawn,
     Worker,
     log_events,
 )
@@ -60,7 +60,7 @@ async def test_logging_is_the_default_hook(store: Store, caplog: pytest.LogCaptu
         (DeadLettered(entry=ENTRY, lasted_ms=7, error="E: x"), logging.ERROR, "E: x"),
         (Released(entry=ENTRY, lasted_ms=7), logging.INFO, "7 ms"),
         (LeaseLost(entry=ENTRY, reason="gone"), logging.WARNING, "gone"),
-        (Interrupted(entry=ENTRY, status="superseded"), logging.INFO, "superseded"),
+        (Withdrawn(entry=ENTRY, status="superseded"), logging.INFO, "superseded"),
         (
             Outage(operation="claim", error=StoreUnavailable("x", "y"), retry_in_ms=5),
             logging.WARNING,

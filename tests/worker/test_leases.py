@@ -14,10 +14,10 @@ from weft.worker import (
     Claimed,
     Delivery,
     Done,
-    Interrupted,
     LeaseLost,
     Outage,
     Released,
+    Withdrawn,
     Worker,
 )
 
@@ -106,7 +106,7 @@ async def test_an_interrupt_cancels_the_handler_and_it_can_write_nothing(
         await recorder.wait_for(Claimed)
         await store.mailboxes.interrupt("m")
         await store.mailboxes.send("m", 2)
-        [event] = await recorder.wait_for(Interrupted)
+        [event] = await recorder.wait_for(Withdrawn)
         await recorder.wait_for(Done)
     assert event.status == "superseded"
     assert len(refused) == 1
@@ -127,8 +127,8 @@ async def test_between_an_interrupt_and_its_notice_nothing_can_be_written(
             step.threads.append("m", says("never"))
 
     async with running(Worker(store, handler, on_event=recorder)):
-        await recorder.wait_for(Interrupted)
-    assert recorder.names() == ["Claimed", "Interrupted"]
+        await recorder.wait_for(Withdrawn)
+    assert recorder.names() == ["Claimed", "Withdrawn"]
     assert await texts(store, "m") == []
 
 
@@ -139,7 +139,7 @@ async def test_a_cancelled_entry_cancels_its_handler(
     async with running(Worker(store, long, lease_ms=1200, on_event=recorder)):
         await recorder.wait_for(Claimed)
         await store.mailboxes.cancel(sent.entry_id)
-        [event] = await recorder.wait_for(Interrupted)
+        [event] = await recorder.wait_for(Withdrawn)
         await eventually(lambda: bool(long.cancelled))
     assert event.status == "cancelled"
 
@@ -235,7 +235,7 @@ async def test_one_lost_lease_leaves_the_others_alone(
     async with running(Worker(store, long, lease_ms=400, on_event=recorder)):
         await recorder.wait_for(Claimed, 4)
         await store.mailboxes.interrupt("m2")
-        await recorder.wait_for(Interrupted)
+        await recorder.wait_for(Withdrawn)
         await asyncio.sleep(0.1)
         long.let_go.set()
         await recorder.wait_for(Done, 3)
@@ -266,7 +266,7 @@ async def test_a_lost_lease_raises_the_flag_for_a_thread_and_keeps_its_slot(
     async with running(worker):
         await recorder.wait_for(Claimed)
         await store.mailboxes.interrupt("m")
-        await recorder.wait_for(Interrupted)
+        await recorder.wait_for(Withdrawn)
         await store.mailboxes.send("m", 2)
         await asyncio.sleep(0.1)
         assert len(recorder.of(Claimed)) == 1  # the thread still runs: one slot, one thread
@@ -290,7 +290,7 @@ async def test_a_handler_that_resists_its_cancellation_settles_nothing(
     async with running(Worker(store, handler, lease_ms=1200, on_event=recorder)):
         await recorder.wait_for(Claimed)
         await store.mailboxes.interrupt("m")
-        await recorder.wait_for(Interrupted)
+        await recorder.wait_for(Withdrawn)
     assert (await load(store, sent)).status == "superseded"
     assert not recorder.of(Done)
     assert not recorder.of(Released)

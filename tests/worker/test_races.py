@@ -17,15 +17,15 @@ from weft.worker import (
     DeadLettered,
     Delivery,
     Done,
-    Interrupted,
     LeaseLost,
     Reject,
     Released,
     Retried,
+    Withdrawn,
     Worker,
 )
 
-ENDS = (Done, Retried, DeadLettered, Released, LeaseLost, Interrupted)
+ENDS = (Done, Retried, DeadLettered, Released, LeaseLost, Withdrawn)
 
 
 class Chaos:

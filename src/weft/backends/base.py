@@ -5,7 +5,7 @@ from typing import Protocol, runtime_checkable
 
 import msgspec
 
-from weft.core.commands import Batch, Receipt
+from weft.core.commands import Commands, Receipt
 from weft.core.mailboxes import (
     ClaimRequest,
     EntryPage,
@@ -102,7 +102,7 @@ class Backend(Protocol):
         """Finish what is under way and let go of everything; may be called twice."""
         ...
 
-    async def commit(self, batch: Batch) -> Receipt:
+    async def commit(self, batch: Commands) -> Receipt:
         """Apply all commands of a checked batch, or none (guarantees 1 to 8, 13 to 16)."""
         ...
 
@@ -169,7 +169,7 @@ class Backend(Protocol):
 class JoinsTransactions(Protocol):
     """A backend that can write in a transaction of its user's."""
 
-    async def commit_in(self, connection: object, batch: Batch) -> Receipt:
+    async def commit_in(self, connection: object, batch: Commands) -> Receipt:
         """Apply a checked batch in the transaction of `connection`, which its owner commits.
 
         If it raises, the transaction is as it was before.

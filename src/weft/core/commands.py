@@ -1,26 +1,20 @@
 """Commands: everything that can be written, as values; a batch of them commits as one."""
 
 from functools import cache
-from typing import Annotated, TypeAlias, get_args
-
-from msgspec import Meta
+from typing import TypeAlias, get_args
 
 from weft.core.codec import Json, Model, checked
 from weft.core.ids import IdKind, check_id
-from weft.core.limits import LARGEST_COUNT, LARGEST_TIME
+from weft.core.limits import LARGEST_COUNT, Priority, Time, Version
 from weft.core.mailboxes import (
     EntryOrigin,
     Interrupted,
     MailboxEntry,
     MailboxState,
-    Priority,
 )
 from weft.core.runs import RunMeta, RunRecord
 from weft.core.threads import Committed, Thread, ThreadChangeSet, ThreadHead
 from weft.errors import InvalidValue, WeftError
-
-Time = Annotated[int, Meta(ge=0, le=LARGEST_TIME)]
-Version = Annotated[int, Meta(ge=0, le=LARGEST_TIME)]
 
 
 class Timed(Model, frozen=True, kw_only=True):
@@ -240,7 +234,7 @@ Result: TypeAlias = (
     | int
     | None
 )
-Batch: TypeAlias = tuple[Command, ...]
+Commands: TypeAlias = tuple[Command, ...]
 
 
 class Receipt(Model, frozen=True, kw_only=True):
@@ -249,7 +243,7 @@ class Receipt(Model, frozen=True, kw_only=True):
     results: tuple[Result, ...]
 
 
-def check_batch(batch: Batch) -> Batch:
+def check_batch(batch: Commands) -> Commands:
     """The batch, checked and sharing nothing with what the caller may still change.
 
     Raises:

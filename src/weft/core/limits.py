@@ -1,5 +1,9 @@
 """The numbers that bound what a store accepts, and why each is what it is."""
 
+from typing import Annotated, TypeAlias
+
+from msgspec import Meta
+
 ID_BYTES = 200
 """Longest id, in bytes of UTF-8: with `.json` and a temporary suffix it stays a file name (255)."""
 
@@ -21,6 +25,14 @@ PAGE = 200
 
 PRIORITY = 255
 """Highest priority of a mailbox entry."""
+
+Time: TypeAlias = Annotated[int, Meta(ge=0, le=LARGEST_TIME)]
+"""A time in unix milliseconds, or a duration in milliseconds."""
+
+Version: TypeAlias = Annotated[int, Meta(ge=0, le=LARGEST_TIME)]
+Generation: TypeAlias = Annotated[int, Meta(ge=0, le=LARGEST_TIME)]
+Count: TypeAlias = Annotated[int, Meta(ge=0)]
+Priority: TypeAlias = Annotated[int, Meta(ge=0, le=PRIORITY)]
 
 
 def later(now: int, duration_ms: int) -> int:

@@ -1,19 +1,16 @@
 """Mailboxes: work waiting for an agent, and every rule about who may do what to it, as values."""
 
 from collections.abc import Iterable
-from typing import Annotated, Any, Literal, assert_never
+from typing import Any, Literal, assert_never
 
 import msgspec
-from msgspec import UNSET, Meta, UnsetType
+from msgspec import UNSET, UnsetType
 
 from weft.core.codec import Json, Model, written
-from weft.core.limits import LARGEST_TIME, PRIORITY, clamp_page, later
+from weft.core.limits import Count, Generation, Priority, Time, later
+from weft.core.pages import Page, PageQuery
 from weft.errors import ClaimConflict, GenerationMismatch
 
-Time = Annotated[int, Meta(ge=0, le=LARGEST_TIME)]
-Generation = Annotated[int, Meta(ge=0, le=LARGEST_TIME)]
-Count = Annotated[int, Meta(ge=0)]
-Priority = Annotated[int, Meta(ge=0, le=PRIORITY)]
 EntryOrigin = Literal["external", "internal"]
 EntryStatus = Literal["queued", "claimed", "accepted", "superseded", "cancelled", "dead_letter"]
 
@@ -60,37 +57,24 @@ class Interrupted(Model, frozen=True, kw_only=True):
     superseded_entries: tuple[MailboxEntry, ...] = written(())
 
 
-class EntryQuery(Model, frozen=True, kw_only=True):
+class EntryQuery(PageQuery, frozen=True, kw_only=True):
     """Which entries to list, oldest first."""
 
-    offset: int = 0
-    limit: int = 50
     mailbox_id: str | None = None
     status: EntryStatus | None = None
     origin: EntryOrigin | None = None
 
 
-class EntryPage(Model, frozen=True, kw_only=True):
+class EntryPage(Page[MailboxEntry], frozen=True, kw_only=True):
     """A page of entries; `total` counts all that match."""
 
-    items: tuple[MailboxEntry, ...] = written(())
-    total: int = written(0)
-    has_more: bool = written(False)
 
-
-class MailboxQuery(Model, frozen=True, kw_only=True):
+class MailboxQuery(PageQuery, frozen=True, kw_only=True):
     """Which states of mailboxes to list, in the order of their ids."""
 
-    offset: int = 0
-    limit: int = 50
 
-
-class MailboxPage(Model, frozen=True, kw_only=True):
+class MailboxPage(Page[MailboxState], frozen=True, kw_only=True):
     """A page of mailboxes' states; `total` counts all."""
-
-    items: tuple[MailboxState, ...] = written(())
-    total: int = written(0)
-    has_more: bool = written(False)
 
 
 class MailboxStats(Model, frozen=True, kw_only=True):
@@ -112,7 +96,7 @@ class ClaimRequest(Model, frozen=True, kw_only=True):
 
     consumer: str
     limit: int = 1
-    lease_ms: Annotated[int, Meta(ge=0, le=LARGEST_TIME)] = 30_000
+    lease_ms: Time = 30_000
     mailbox_id: str | None = None
     entry_id: str | None = None
     now: Time | None = None
@@ -372,14 +356,4 @@ def entry_matches(entry: MailboxEntry, query: EntryQuery) -> bool:
         (query.mailbox_id is None or entry.mailbox_id == query.mailbox_id)
         and (query.status is None or entry.status == query.status)
         and (query.origin is None or entry.origin == query.origin)
-    )
-
-
-def page_entries(matching: list[MailboxEntry], query: EntryQuery) -> EntryPage:
-    """The page of the `matching` entries that `query` asks for."""
-    matching.sort(key=listing_order)
-    start = max(query.offset, 0)
-    end = start + clamp_page(query.limit)
-    return EntryPage(
-        items=tuple(matching[start:end]), total=len(matching), has_more=end < len(matching)
     )

@@ -1,15 +1,13 @@
 """Runs: the record of each execution of an agent, and how a change set updates it."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
 import msgspec
-from msgspec import Meta
 
 from weft.core.codec import Json, Model, written
-from weft.core.limits import LARGEST_TIME, clamp_page
+from weft.core.limits import Count, Time
+from weft.core.pages import Page, PageQuery
 
-Time = Annotated[int, Meta(ge=0, le=LARGEST_TIME)]
-Tokens = Annotated[int, Meta(ge=0)]
 RunOrigin = Literal["user", "subagent", "ag_ui", "ai_sdk", "a2a", "internal"]
 RunStatus = Literal["running", "waiting", "done"]
 
@@ -24,8 +22,8 @@ class RunMeta(Model, frozen=True, kw_only=True):
     termination_code: str | None = None
     termination_detail: str | None = None
     source_mailbox_entry_id: str | None = None
-    input_tokens: Tokens = written(0)
-    output_tokens: Tokens = written(0)
+    input_tokens: Count = written(0)
+    output_tokens: Count = written(0)
 
 
 class RunRecord(Model, frozen=True, kw_only=True):
@@ -44,15 +42,13 @@ class RunRecord(Model, frozen=True, kw_only=True):
     updated_at: Time = written(0)
     source_mailbox_entry_id: str | None = None
     metadata: Json | None = None
-    input_tokens: Tokens = written(0)
-    output_tokens: Tokens = written(0)
+    input_tokens: Count = written(0)
+    output_tokens: Count = written(0)
 
 
-class RunQuery(Model, frozen=True, kw_only=True):
+class RunQuery(PageQuery, frozen=True, kw_only=True):
     """Which runs to list, oldest first; bounds of times are inclusive."""
 
-    offset: int = 0
-    limit: int = 50
     thread_id: str | None = None
     parent_run_id: str | None = None
     status: RunStatus | None = None
@@ -64,12 +60,8 @@ class RunQuery(Model, frozen=True, kw_only=True):
     updated_at_to: int | None = None
 
 
-class RunPage(Model, frozen=True, kw_only=True):
+class RunPage(Page[RunRecord], frozen=True, kw_only=True):
     """A page of runs; `total` counts all that match."""
-
-    items: tuple[RunRecord, ...] = written(())
-    total: int = written(0)
-    has_more: bool = written(False)
 
 
 def run_after(
@@ -123,16 +115,6 @@ def run_matches(run: RunRecord, query: RunQuery) -> bool:
         and (query.created_at_to is None or run.created_at <= query.created_at_to)
         and (query.updated_at_from is None or run.updated_at >= query.updated_at_from)
         and (query.updated_at_to is None or run.updated_at <= query.updated_at_to)
-    )
-
-
-def page_runs(matching: list[RunRecord], query: RunQuery) -> RunPage:
-    """The page of the `matching` runs that `query` asks for."""
-    matching.sort(key=run_order)
-    start = max(query.offset, 0)
-    end = start + clamp_page(query.limit)
-    return RunPage(
-        items=tuple(matching[start:end]), total=len(matching), has_more=end < len(matching)
     )
 
 

@@ -1,19 +1,18 @@
 """Threads: a conversation with its state, and how a change set is applied to it."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import msgspec
-from msgspec import Meta
 
 from weft.core.codec import Json, SortedModel, written
-from weft.core.limits import LARGEST_TIME, clamp_page
+from weft.core.limits import Time, Version, clamp_page
 from weft.core.messages import Message, MessagePage, StoredMessage, Visibility
+from weft.core.pages import Page, PageQuery
 from weft.core.patches import TrackedPatch, apply_patches
 from weft.core.runs import RunMeta
 from weft.errors import InvalidValue
 
-Time = Annotated[int, Meta(ge=0, le=LARGEST_TIME)]
 Reason = Literal["UserMessage", "AssistantTurnCommitted", "ToolResultsCommitted", "RunFinished"]
 Order = Literal["asc", "desc"]
 
@@ -23,7 +22,7 @@ class ThreadMetadata(SortedModel, frozen=True, kw_only=True):
 
     created_at: Time | None = None
     updated_at: Time | None = None
-    version: Time | None = None
+    version: Version | None = None
     version_timestamp: Time | None = None
 
 
@@ -74,7 +73,7 @@ class ThreadHead(SortedModel, frozen=True, kw_only=True):
     """A thread and its version: 0 at create, one more with each append or save."""
 
     thread: Thread
-    version: Time
+    version: Version
 
 
 class ThreadChangeSet(SortedModel, frozen=True, kw_only=True):
@@ -110,7 +109,7 @@ class ThreadChangeSet(SortedModel, frozen=True, kw_only=True):
 class ThreadDelta(SortedModel, frozen=True, kw_only=True):
     """The change set that led to `version`, and when it was committed (unix milliseconds)."""
 
-    version: Time
+    version: Version
     committed_at: Time
     changes: ThreadChangeSet
 
@@ -118,24 +117,18 @@ class ThreadDelta(SortedModel, frozen=True, kw_only=True):
 class Committed(SortedModel, frozen=True, kw_only=True):
     """A write to a thread took place; the thread is now at `version`."""
 
-    version: Time
+    version: Version
 
 
-class ThreadQuery(SortedModel, frozen=True, kw_only=True):
+class ThreadQuery(PageQuery, frozen=True, kw_only=True):
     """Which threads to list, in order of their ids."""
 
-    offset: int = 0
-    limit: int = 50
     resource_id: str | None = None
     parent_thread_id: str | None = None
 
 
-class ThreadPage(SortedModel, frozen=True, kw_only=True):
+class ThreadPage(Page[str], frozen=True, kw_only=True):
     """A page of thread ids; `total` counts all that match."""
-
-    items: tuple[str, ...] = written(())
-    total: int = written(0)
-    has_more: bool = written(False)
 
 
 class MessageQuery(SortedModel, frozen=True, kw_only=True):

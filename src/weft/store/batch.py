@@ -11,6 +11,7 @@ from weft.core.commands import (
     Cancel,
     CancelPending,
     Command,
+    Commands,
     CreateThread,
     DeadLetter,
     DeleteRun,
@@ -29,9 +30,6 @@ from weft.core.commands import (
     Send,
     Supersede,
     UpsertRun,
-)
-from weft.core.commands import (
-    Batch as Commands,
 )
 from weft.core.mailboxes import EntryOrigin, MailboxEntry
 from weft.core.runs import RunRecord

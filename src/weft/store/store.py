@@ -4,8 +4,7 @@ from functools import partial
 from types import TracebackType
 
 from weft.backends.base import Backend, Capabilities, JoinsTransactions
-from weft.core.commands import Batch as Commands
-from weft.core.commands import Command, Receipt, Result, check_batch
+from weft.core.commands import Command, Commands, Receipt, Result, check_batch
 from weft.errors import InvalidValue
 from weft.store.batch import Batch
 from weft.store.mailboxes import Mailboxes

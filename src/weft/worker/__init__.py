@@ -8,13 +8,13 @@ from weft.worker.events import (
     DeadLettered,
     Done,
     Event,
-    Interrupted,
     LeaseLost,
     OnEvent,
     Outage,
     Purged,
     Released,
     Retried,
+    Withdrawn,
     log_events,
 )
 from weft.worker.executor import Handler
@@ -29,7 +29,6 @@ __all__ = [
     "Done",
     "Event",
     "Handler",
-    "Interrupted",
     "LeaseLost",
     "OnEvent",
     "Outage",
@@ -39,6 +38,7 @@ __all__ = [
     "Retried",
     "Retry",
     "TooManyAttempts",
+    "Withdrawn",
     "Worker",
     "log_events",
 ]

@@ -8,15 +8,13 @@ from typing import Any, TypeVar
 
 from weft.core.commands import (
     Ack,
+    Commands,
     DeadLetter,
     Hold,
     Nack,
     Receipt,
     Release,
     Settlement,
-)
-from weft.core.commands import (
-    Batch as Commands,
 )
 from weft.core.mailboxes import MailboxEntry
 from weft.core.threads import ThreadHead

@@ -58,7 +58,7 @@ class LeaseLost(_OfDelivery, frozen=True, kw_only=True):
     reason: str
 
 
-class Interrupted(_OfDelivery, frozen=True, kw_only=True):
+class Withdrawn(_OfDelivery, frozen=True, kw_only=True):
     """The entry was ended from outside, and its handler is cancelled.
 
     `status` is superseded (its mailbox was interrupted, or the entry replaced) or cancelled.
@@ -83,7 +83,7 @@ class Purged(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Event: TypeAlias = (
-    Claimed | Done | Retried | DeadLettered | Released | LeaseLost | Interrupted | Outage | Purged
+    Claimed | Done | Retried | DeadLettered | Released | LeaseLost | Withdrawn | Outage | Purged
 )
 OnEvent: TypeAlias = Callable[[Event], None]
 """A hook. It is called on the worker's event loop, so it must not block."""
@@ -115,7 +115,7 @@ def log_events(event: Event) -> None:
             _LOGGER.info("gave %s back after %d ms", _name(event), event.lasted_ms)
         case LeaseLost():
             _LOGGER.warning("lost the lease of %s: %s", _name(event), event.reason)
-        case Interrupted():
+        case Withdrawn():
             _LOGGER.info("%s was %s meanwhile", _name(event), event.status)
         case Outage():
             message = "the store cannot %s, next try in %d ms: %s"

@@ -8,14 +8,14 @@ from weft.worker.events import (
     DeadLettered,
     Done,
     Event,
-    Interrupted,
     LeaseLost,
     Released,
     Retried,
+    Withdrawn,
 )
 from weft.worker.lease import Lease
 
-Loss: TypeAlias = LeaseLost | Interrupted
+Loss: TypeAlias = LeaseLost | Withdrawn
 
 
 def tell(lease: Lease, settlement: Settlement, cause: BaseException | None = None) -> Event:
@@ -48,7 +48,7 @@ def find_fate(lease: Lease, found: MailboxEntry | None) -> Settlement | Loss:
     if found is None:
         return LeaseLost(entry=entry, reason="the entry is gone")
     if found.status in ("superseded", "cancelled"):
-        return Interrupted(entry=entry, status=found.status)
+        return Withdrawn(entry=entry, status=found.status)
     attempts = found.attempt_count - entry.attempt_count
     error = found.last_error or ""
     match found.status, attempts:

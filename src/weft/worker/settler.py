@@ -3,12 +3,11 @@
 import asyncio
 from collections.abc import Sequence
 
-from weft.core.commands import Ack, Hold, Release, Settlement
-from weft.core.commands import Batch as Commands
+from weft.core.commands import Ack, Commands, Hold, Release, Settlement
 from weft.errors import ClaimConflict, NotFound, StoreClosed, WeftError
 from weft.store.store import Store
 from weft.worker.decision import describe_error
-from weft.worker.events import Interrupted, LeaseLost, OnEvent, Outage
+from weft.worker.events import LeaseLost, OnEvent, Outage, Withdrawn
 from weft.worker.fate import Loss, find_fate, tell
 from weft.worker.lease import Lease
 from weft.worker.outage import PATIENCE, TRANSIENT
@@ -53,7 +52,7 @@ class Settler:
     async def explain(self, lease: Lease, error: WeftError | None = None) -> None:
         """A claim is not held any more: settled with its own token after all, or lost."""
         fate = await self._find_fate(lease, error)
-        if not isinstance(fate, LeaseLost | Interrupted):
+        if not isinstance(fate, LeaseLost | Withdrawn):
             lease.settlement = lease.settlement or fate
             return
         self._lose(lease, fate)

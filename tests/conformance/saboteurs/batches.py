@@ -11,8 +11,8 @@ from weft.backends.memory.backend import MemoryBackend
 from weft.backends.memory.tables import Tables
 from weft.core.clock import Clock
 from weft.core.commands import (
-    Batch,
     Command,
+    Commands,
     Hold,
     Purge,
     Receipt,
@@ -25,7 +25,7 @@ from weft.errors import WeftError
 class HalfDone(MemoryBackend):
     """Writes what comes before the command that fails."""
 
-    async def commit(self, batch: Batch) -> Receipt:
+    async def commit(self, batch: Commands) -> Receipt:
         for command in batch[:-1]:
             await super().commit((command,))
         return await super().commit(batch[-1:])
@@ -43,7 +43,7 @@ class Leaky(Tables):
 class Nameless(MemoryBackend):
     """Does not say which command failed."""
 
-    async def commit(self, batch: Batch) -> Receipt:
+    async def commit(self, batch: Commands) -> Receipt:
         try:
             return await super().commit(batch)
         except WeftError as error:
@@ -59,7 +59,7 @@ class AllForOne(MemoryBackend):
         super().__init__(clock)
         self._failed: WeftError | None = None
 
-    async def commit(self, batch: Batch) -> Receipt:
+    async def commit(self, batch: Commands) -> Receipt:
         await asyncio.sleep(0)
         try:
             receipt = await super().commit(batch)
@@ -77,7 +77,7 @@ class AllForOne(MemoryBackend):
 class LastFirst(MemoryBackend):
     """Carries a batch out from its end."""
 
-    async def commit(self, batch: Batch) -> Receipt:
+    async def commit(self, batch: Commands) -> Receipt:
         if any(isinstance(command, Hold) for command in batch):
             return await super().commit(batch)
         return Receipt(results=(await super().commit(batch[::-1])).results[::-1])
@@ -103,7 +103,7 @@ class Timeless(Twisted):
 class OneHold(MemoryBackend):
     """Looks at the first hold of a batch."""
 
-    async def commit(self, batch: Batch) -> Receipt:
+    async def commit(self, batch: Commands) -> Receipt:
         held = False
         commands: list[Command] = []
         for command in batch:
@@ -138,7 +138,7 @@ class StaleIndex(Tables):
 class Numeric(MemoryBackend):
     """Answers yes with 1, and no with 0, as databases do."""
 
-    async def commit(self, batch: Batch) -> Receipt:
+    async def commit(self, batch: Commands) -> Receipt:
         receipt = await super().commit(batch)
         results = tuple(int(each) if isinstance(each, bool) else each for each in receipt.results)
         return Receipt(results=results)

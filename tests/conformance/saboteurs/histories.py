@@ -6,14 +6,14 @@ Each takes a coincidence that nobody has thought of; once somebody has, it can b
 from tests.conformance.saboteurs.saboteur import on_tables
 from weft.backends.memory.backend import MemoryBackend
 from weft.backends.memory.tables import Tables
-from weft.core.commands import Batch, DeleteRun, Receipt
+from weft.core.commands import Commands, DeleteRun, Receipt
 from weft.testing.subject import Subject
 
 
 class DeletesLast(MemoryBackend):
     """Carries out the deletions of runs at the end of a batch."""
 
-    async def commit(self, batch: Batch) -> Receipt:
+    async def commit(self, batch: Commands) -> Receipt:
         order = sorted(range(len(batch)), key=lambda index: isinstance(batch[index], DeleteRun))
         receipt = await super().commit(tuple(batch[index] for index in order))
         by_index = dict(zip(order, receipt.results, strict=True))

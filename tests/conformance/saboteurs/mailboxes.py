@@ -11,8 +11,8 @@ from weft.backends.memory.backend import MemoryBackend
 from weft.backends.memory.tables import Tables
 from weft.core.commands import (
     Ack,
-    Batch,
     Command,
+    Commands,
     DeadLetter,
     Enqueue,
     ExtendLease,
@@ -88,7 +88,7 @@ class Reviving(Tables):
 class Merciful(Twisted):
     """Leaves the claimed entry alone in an interrupt."""
 
-    async def commit(self, batch: Batch) -> Receipt:
+    async def commit(self, batch: Commands) -> Receipt:
         held = {key: e for key, e in self.tables.entries.items() if e.status == "claimed"}
         receipt = await MemoryBackend.commit(self, batch)
         if any(isinstance(command, Interrupt) for command in batch):
@@ -189,7 +189,7 @@ class Touching(Tables):
 class Hesitant(MemoryBackend):
     """Looks for a dedupe key, and has a break before it writes."""
 
-    async def commit(self, batch: Batch) -> Receipt:
+    async def commit(self, batch: Commands) -> Receipt:
         missing = [command for command in batch if isinstance(command, Send) and self._new(command)]
         await asyncio.sleep(0)
         free = tuple(

@@ -13,7 +13,7 @@ from weft.backends.memory.tables import Tables
 from weft.core.clock import Clock
 from weft.core.commands import (
     AppendThread,
-    Batch,
+    Commands,
     Receipt,
     Send,
 )
@@ -50,7 +50,7 @@ def _nothing() -> None:
 class Eager(FilesBackend):
     """Answers before anything is written."""
 
-    async def commit(self, batch: Batch) -> Receipt:
+    async def commit(self, batch: Commands) -> Receipt:
         if not all(isinstance(command, AppendThread | Send) for command in batch):
             return await super().commit(batch)
         head = await self.load_thread(batch[0].thread_id)  # type: ignore[union-attr]
@@ -58,7 +58,7 @@ class Eager(FilesBackend):
         self._later = asyncio.ensure_future(self._commit_later(batch))
         return Receipt(results=(None,) * len(batch))
 
-    async def _commit_later(self, batch: Batch) -> None:
+    async def _commit_later(self, batch: Commands) -> None:
         await asyncio.sleep(0.05)
         await super().commit(batch)
 
@@ -66,7 +66,7 @@ class Eager(FilesBackend):
 class Separate(FilesBackend):
     """Writes the commands of a batch one by one."""
 
-    async def commit(self, batch: Batch) -> Receipt:
+    async def commit(self, batch: Commands) -> Receipt:
         results: list[Any] = []
         for command in batch:
             results += (await super().commit((command,))).results

@@ -12,8 +12,8 @@ from weft.backends.memory.backend import MemoryBackend
 from weft.backends.memory.tables import Tables
 from weft.core.clock import Clock
 from weft.core.commands import (
-    Batch,
     Command,
+    Commands,
     Receipt,
 )
 from weft.core.mailboxes import (
@@ -58,7 +58,7 @@ def on_tables(tables: type[Tables]) -> Callable[[Path, Clock], MemoryBackend]:
 class Twisted(MemoryBackend):
     """Does something else than it was told."""
 
-    async def commit(self, batch: Batch) -> Receipt:
+    async def commit(self, batch: Commands) -> Receipt:
         return await super().commit(tuple(self.twist(command) for command in batch))
 
     def twist(self, command: Command) -> Command:

@@ -10,8 +10,8 @@ from weft.backends.base import Guarantee
 from weft.backends.memory.backend import MemoryBackend
 from weft.backends.memory.tables import Tables
 from weft.core.commands import (
-    Batch,
     Command,
+    Commands,
     CreateThread,
     Receipt,
     SaveThread,
@@ -91,7 +91,7 @@ class Unpunctual(Tables):
 class Torn(MemoryBackend):
     """Stops in the middle when its caller goes away."""
 
-    async def commit(self, batch: Batch) -> Receipt:
+    async def commit(self, batch: Commands) -> Receipt:
         results: list[Any] = []
         for command in batch:
             results += (await super().commit((command,))).results

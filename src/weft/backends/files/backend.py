@@ -19,7 +19,7 @@ from weft.backends.memory.tables import Change
 from weft.backends.waiting import Waiting
 from weft.core.clock import Clock, system_clock
 from weft.core.codec import copied
-from weft.core.commands import Batch, Receipt
+from weft.core.commands import Commands, Receipt
 from weft.core.mailboxes import (
     ClaimRequest,
     EntryPage,
@@ -78,7 +78,7 @@ class FilesBackend:
         await self._thread.close()
         self._waiting.wake()
 
-    async def commit(self, batch: Batch) -> Receipt:
+    async def commit(self, batch: Commands) -> Receipt:
         """Apply all commands of a checked batch, or none."""
         receipt = await self._write(lambda tables, now: apply_batch(tables, batch, now))
         return Receipt(results=copied(receipt.results))

@@ -10,7 +10,7 @@ from weft.backends.memory.commit import apply_batch, apply_claim
 from weft.backends.memory.tables import Tables
 from weft.core.clock import Clock, system_clock
 from weft.core.codec import copied
-from weft.core.commands import Batch, Receipt
+from weft.core.commands import Commands, Receipt
 from weft.core.mailboxes import (
     ClaimRequest,
     EntryPage,
@@ -47,7 +47,7 @@ class MemoryBackend:
         self._is_open = False
         self._wake()
 
-    async def commit(self, batch: Batch) -> Receipt:
+    async def commit(self, batch: Commands) -> Receipt:
         """Apply all commands of a checked batch, or none."""
         receipt, changes = apply_batch(self._rows, batch, self._clock())
         if changes:

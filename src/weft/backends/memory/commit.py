@@ -7,10 +7,10 @@ from weft.backends.memory.tables import Change, Tables
 from weft.core.commands import (
     Ack,
     AppendThread,
-    Batch,
     Cancel,
     CancelPending,
     Command,
+    Commands,
     CreateThread,
     DeadLetter,
     DeleteRun,
@@ -40,7 +40,7 @@ from weft.core.mailboxes import ClaimRequest, MailboxEntry
 from weft.errors import WeftError
 
 
-def apply_batch(tables: Tables, batch: Batch, now: int) -> tuple[Receipt, list[Change]]:
+def apply_batch(tables: Tables, batch: Commands, now: int) -> tuple[Receipt, list[Change]]:
     """Apply all commands, or none and raise the error of the one that failed."""
     results: list[Result] = []
     for position, command in enumerate(batch, start=1):

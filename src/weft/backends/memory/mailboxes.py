@@ -26,7 +26,7 @@ from weft.core.commands import (
     Settlement,
     Supersede,
 )
-from weft.core.limits import clamp_page, later
+from weft.core.limits import later
 from weft.core.mailboxes import (
     ClaimRequest,
     EntryPage,
@@ -40,6 +40,7 @@ from weft.core.mailboxes import (
     MailboxStats,
     Transition,
 )
+from weft.core.pages import page_of
 from weft.errors import AlreadyExists, ClaimConflict, NotFound
 
 _ALL: tuple[EntryStatus, ...] = (
@@ -234,8 +235,9 @@ def load_state(tables: Tables, mailbox_id: str) -> MailboxState | None:
 def list_entries(tables: Tables, query: EntryQuery) -> EntryPage:
     """A page of entries."""
     statuses = _ALL if query.status is None else (query.status,)
-    matching = tables.find_entries(query.mailbox_id, *statuses)
-    return rules.page_entries([e for e in matching if rules.entry_matches(e, query)], query)
+    found = tables.find_entries(query.mailbox_id, *statuses)
+    matching = [entry for entry in found if rules.entry_matches(entry, query)]
+    return page_of(EntryPage, sorted(matching, key=rules.listing_order), query)
 
 
 def count(tables: Tables, mailbox_id: str | None) -> MailboxStats:
@@ -253,11 +255,8 @@ def count(tables: Tables, mailbox_id: str | None) -> MailboxStats:
 
 def list_states(tables: Tables, query: MailboxQuery) -> MailboxPage:
     """A page of mailboxes' states."""
-    ids = sorted(tables.mailboxes)
-    start = max(query.offset, 0)
-    end = start + clamp_page(query.limit)
-    items = tuple(tables.mailboxes[mailbox_id] for mailbox_id in ids[start:end])
-    return MailboxPage(items=items, total=len(ids), has_more=end < len(ids))
+    states = [tables.mailboxes[mailbox_id] for mailbox_id in sorted(tables.mailboxes)]
+    return page_of(MailboxPage, states, query)
 
 
 def _state_for(entry: MailboxEntry) -> MailboxState:

@@ -2,11 +2,11 @@
 
 from weft.backends.memory.tables import Tables
 from weft.core.commands import DeleteRun, UpsertRun
+from weft.core.pages import page_of
 from weft.core.runs import (
     RunPage,
     RunQuery,
     RunRecord,
-    page_runs,
     run_after,
     run_matches,
     run_order,
@@ -44,7 +44,8 @@ def load(tables: Tables, run_id: str) -> RunRecord | None:
 
 def list_runs(tables: Tables, query: RunQuery) -> RunPage:
     """A page of runs."""
-    return page_runs([run for run in tables.runs.values() if run_matches(run, query)], query)
+    matching = [run for run in tables.runs.values() if run_matches(run, query)]
+    return page_of(RunPage, sorted(matching, key=run_order), query)
 
 
 def find_active(tables: Tables, thread_id: str) -> RunRecord | None:

@@ -9,8 +9,8 @@ from weft.core.commands import (
     RestoreThread,
     SaveThread,
 )
-from weft.core.limits import clamp_page
 from weft.core.messages import MessagePage
+from weft.core.pages import page_of
 from weft.core.threads import (
     Committed,
     MessageQuery,
@@ -91,11 +91,7 @@ def list_messages(tables: Tables, query: MessageQuery) -> MessagePage:
 def list_threads(tables: Tables, query: ThreadQuery) -> ThreadPage:
     """A page of thread ids."""
     matching = sorted(tables.find_thread_ids(query.resource_id, query.parent_thread_id))
-    start = max(query.offset, 0)
-    end = start + clamp_page(query.limit)
-    return ThreadPage(
-        items=tuple(matching[start:end]), total=len(matching), has_more=end < len(matching)
-    )
+    return page_of(ThreadPage, matching, query)
 
 
 def list_deltas(

@@ -29,7 +29,7 @@ from weft.backends.sql.reads import Reads
 from weft.backends.uncancelled import finished
 from weft.backends.waiting import Waiting
 from weft.core.clock import Clock
-from weft.core.commands import Batch, Receipt
+from weft.core.commands import Commands, Receipt
 from weft.core.mailboxes import (
     ClaimRequest,
     MailboxEntry,
@@ -84,7 +84,7 @@ class PostgresBackend(Reads):
         self._committer = Writer(self._database, _GROUP_PATIENCE_MS)
         self._passer = Writer(self._database, _PASSING_PATIENCE_MS)
         self._claimer = Writer(self._database, _GROUP_PATIENCE_MS)
-        self._commits: GroupThread[Batch] = GroupThread(
+        self._commits: GroupThread[Commands] = GroupThread(
             "weft-postgres-commits", self._commit_group, told=self._committed
         )
         self._claims: GroupThread[ClaimRequest] = GroupThread(
@@ -135,12 +135,12 @@ class PostgresBackend(Reads):
         self._notices.close()
         self._database.close()
 
-    async def commit(self, batch: Batch) -> Receipt:
+    async def commit(self, batch: Commands) -> Receipt:
         """Apply all commands of a checked batch, or none."""
         self._require_own_process()
         return cast("Receipt", await self._commits.ask(batch))
 
-    async def commit_in(self, connection: object, batch: Batch) -> Receipt:
+    async def commit_in(self, connection: object, batch: Commands) -> Receipt:
         """Apply a batch in a transaction of the caller's, which the caller commits."""
         self._require_own_process()
         self._commits.require_running()
@@ -171,7 +171,7 @@ class PostgresBackend(Reads):
         self._commits.require_running()
         return await self._readers.read(program)
 
-    def _commit_group(self, batches: list[Batch]) -> list[Any]:
+    def _commit_group(self, batches: list[Commands]) -> list[Any]:
         """What comes of each batch: in one transaction, or each alone if others are in the way."""
         try:
             outcomes = self._committer.write(lambda: commit(batches, self._now()))
@@ -183,7 +183,7 @@ class PostgresBackend(Reads):
             return [Failure(error)] * len(batches)
         return [Failure(each) if isinstance(each, Exception) else each for each in outcomes]
 
-    def _pass(self, batch: Batch) -> Any:
+    def _pass(self, batch: Commands) -> Any:
         """What comes of a batch that nobody is in the way of; another waits on a thread of its own.
 
         So those that came with it do not have to wait with it.
@@ -196,14 +196,14 @@ class PostgresBackend(Reads):
             return Failure(error)
         return Failure(outcome) if isinstance(outcome, Exception) else outcome
 
-    def _commit_alone(self, batch: Batch) -> Receipt:
+    def _commit_alone(self, batch: Commands) -> Receipt:
         """What comes of a batch that has to wait for others."""
         outcome = self._wait_and_commit(batch)
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
 
-    def _wait_and_commit(self, batch: Batch) -> Outcome:
+    def _wait_and_commit(self, batch: Commands) -> Outcome:
         writer = Writer(self._database, PATIENCE_SECONDS * 1000)
         until = time.monotonic() + PATIENCE_SECONDS
         while True:
@@ -248,7 +248,7 @@ class PostgresBackend(Reads):
                     self._passed_over.add(found.mailboxes)
                 time.sleep(random.uniform(*_AGAIN_SECONDS))  # noqa: S311
 
-    def _committed(self, batches: list[Batch]) -> None:
+    def _committed(self, batches: list[Commands]) -> None:
         """Those who asked know: wake those who wait, here and elsewhere."""
         self._changes += 1
         self._waiting.wake()

@@ -12,7 +12,7 @@ from weft.backends.postgres.statements import Queries, Query, Trips, trips
 from weft.backends.sql.commit import Outcome, commit
 from weft.backends.sql.working_set import Overtaken
 from weft.backends.uncancelled import finished
-from weft.core.commands import Batch, Receipt
+from weft.core.commands import Commands, Receipt
 from weft.errors import InvalidValue
 
 _TIMES = 5
@@ -28,7 +28,7 @@ class Joined:
         self._location = location
         self._queries = queries
 
-    async def commit(self, connection: object, batch: Batch, now: int | None) -> Receipt:
+    async def commit(self, connection: object, batch: Commands, now: int | None) -> Receipt:
         """Apply a batch in the transaction of a psycopg connection, which its owner will commit.
 
         If the batch fails, the transaction is as it was before.
@@ -46,7 +46,7 @@ class Joined:
             raise outcome
         return outcome
 
-    async def _commit(self, connection: object, batch: Batch, now: int | None) -> Outcome:
+    async def _commit(self, connection: object, batch: Commands, now: int | None) -> Outcome:
         trips = self._trips(batch, now)
         if isinstance(connection, psycopg.AsyncConnection):
             _require_transaction(connection)
@@ -57,7 +57,7 @@ class Joined:
         kind = type(connection).__name__
         raise InvalidValue("connection", f"it must be a connection of psycopg, not a {kind}")
 
-    def _trips(self, batch: Batch, now: int | None) -> Trips[Outcome]:
+    def _trips(self, batch: Commands, now: int | None) -> Trips[Outcome]:
         """Applied under a savepoint, again if others were faster."""
         _, ((isolation,),) = yield _SAVE
         if isolation != "read committed":

@@ -11,12 +11,12 @@ from weft.backends.sql.rows import id_list
 from weft.backends.sql.runs import write_runs
 from weft.backends.sql.threads import write_threads
 from weft.backends.sql.working_set import WorkingSet
-from weft.core.commands import Batch, Purge, Receipt
+from weft.core.commands import Commands, Purge, Receipt
 
 Outcome = Receipt | Exception
 
 
-def commit(batches: Sequence[Batch], now: int | None) -> Program[list[Outcome]]:
+def commit(batches: Sequence[Commands], now: int | None) -> Program[list[Outcome]]:
     """Commit batches in their order; each succeeds or fails for itself, and nothing of it is left.
 
     A batch that purges counts rows that others may change, so it is committed by itself. Without
@@ -62,15 +62,15 @@ def write(rows: WorkingSet) -> Iterable[Statement]:
     yield from write_purges(rows.purged_before, rows.entries.keys(), rows.purged)
 
 
-def _apply(rows: WorkingSet, batch: Batch, now: int) -> Outcome:
+def _apply(rows: WorkingSet, batch: Commands, now: int) -> Outcome:
     try:
         return apply_batch(rows, batch, now)[0]
     except Exception as error:
         return error
 
 
-def _groups(batches: Sequence[Batch]) -> Iterable[Sequence[Batch]]:
-    group: list[Batch] = []
+def _groups(batches: Sequence[Commands]) -> Iterable[Sequence[Commands]]:
+    group: list[Commands] = []
     for batch in batches:
         if any(isinstance(command, Purge) for command in batch):
             if group:

@@ -10,10 +10,10 @@ from weft.backends.sql.rows import id_list, pair_list
 from weft.core.commands import (
     Ack,
     AppendThread,
-    Batch,
     Cancel,
     CancelPending,
     Command,
+    Commands,
     CreateThread,
     DeadLetter,
     DeleteRun,
@@ -81,7 +81,7 @@ class Footprint(msgspec.Struct):
         return tuple(reads)
 
 
-def footprint_of(batches: Sequence[Batch]) -> Footprint:
+def footprint_of(batches: Sequence[Commands]) -> Footprint:
     """What the batches touch together."""
     footprint = Footprint()
     for batch in batches:

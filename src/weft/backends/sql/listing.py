@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import msgspec
 
 from weft.backends.sql.rows import to_json
-from weft.core.limits import LARGEST_TIME, clamp_page
+from weft.core.limits import LARGEST_TIME
+from weft.core.pages import PageQuery
 
 _FREE_TEXT = ("resource_id", "termination_code")
 
@@ -27,6 +28,6 @@ def bounded(value: object) -> object:
     return max(-LARGEST_TIME, min(value, LARGEST_TIME)) if isinstance(value, int) else value
 
 
-def offset_and_limit(offset: int, limit: int) -> dict[str, int]:
+def offset_and_limit(query: PageQuery) -> dict[str, int]:
     """Where a page begins, and how long it is at most."""
-    return {"offset": max(0, min(offset, LARGEST_TIME)), "limit": clamp_page(limit)}
+    return {"offset": min(query.start, LARGEST_TIME), "limit": query.end - query.start}

@@ -26,6 +26,7 @@ from weft.core.mailboxes import (
     MailboxState,
     MailboxStats,
 )
+from weft.core.pages import page_with
 
 _fixed = attrgetter(
     "mailbox_id",
@@ -132,29 +133,21 @@ def load_mailbox(mailbox_id: str) -> Program[MailboxState | None]:
 
 def list_states(query: MailboxQuery) -> Program[MailboxPage]:
     """A page of mailboxes' states."""
-    page = offset_and_limit(query.offset, query.limit)
+    page = offset_and_limit(query)
     rows, counted = yield (Read("list_mailboxes", page), Read("count_mailboxes", {}))
-    total = counted[0][0]
-    return MailboxPage(
-        items=tuple(read_mailbox(row) for row in rows),
-        total=total,
-        has_more=page["offset"] + page["limit"] < total,
-    )
+    return page_with(MailboxPage, (read_mailbox(row) for row in rows), counted[0][0], query)
 
 
 def list_entries(query: EntryQuery) -> Program[EntryPage]:
     """A page of entries."""
     conditions, values = conditions_of(query, ("mailbox_id", "status", "origin"))
-    page = offset_and_limit(query.offset, query.limit)
+    page = offset_and_limit(query)
     rows, counted = yield (
         Read("list_entries", {**values, **page}, conditions),
         Read("count_entries", values, conditions),
     )
-    total = sum(count for _, count in counted)
-    return EntryPage(
-        items=tuple(read_entry(row) for row in rows),
-        total=total,
-        has_more=page["offset"] + page["limit"] < total,
+    return page_with(
+        EntryPage, (read_entry(row) for row in rows), sum(count for _, count in counted), query
     )
 
 

@@ -6,6 +6,7 @@ from weft.backends.memory.tables import Change
 from weft.backends.sql.listing import conditions_of, offset_and_limit
 from weft.backends.sql.program import Program, Read, Statement, Values, writes
 from weft.backends.sql.rows import read_run, run_values
+from weft.core.pages import page_with
 from weft.core.runs import RunPage, RunQuery, RunRecord
 
 _FILTERS = (
@@ -51,14 +52,9 @@ def find_active_run(thread_id: str) -> Program[RunRecord | None]:
 def list_runs(query: RunQuery) -> Program[RunPage]:
     """A page of runs."""
     conditions, values = conditions_of(query, _FILTERS)
-    page = offset_and_limit(query.offset, query.limit)
+    page = offset_and_limit(query)
     rows, counted = yield (
         Read("list_runs", {**values, **page}, conditions),
         Read("count_runs", values, conditions),
     )
-    total = counted[0][0]
-    return RunPage(
-        items=tuple(read_run(body) for (body,) in rows),
-        total=total,
-        has_more=page["offset"] + page["limit"] < total,
-    )
+    return page_with(RunPage, (read_run(body) for (body,) in rows), counted[0][0], query)

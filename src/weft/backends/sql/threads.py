@@ -21,6 +21,7 @@ from weft.backends.sql.rows import (
 from weft.core.codec import decode
 from weft.core.limits import clamp_page
 from weft.core.messages import Message, MessagePage, StoredMessage
+from weft.core.pages import page_with
 from weft.core.threads import (
     MessageQuery,
     ThreadDelta,
@@ -210,17 +211,12 @@ def list_messages(query: MessageQuery) -> Program[MessagePage]:
 def list_threads(query: ThreadQuery) -> Program[ThreadPage]:
     """A page of thread ids."""
     conditions, values = conditions_of(query, ("resource_id", "parent_thread_id"))
-    page = offset_and_limit(query.offset, query.limit)
+    page = offset_and_limit(query)
     rows, counted = yield (
         Read("list_threads", {**values, **page}, conditions),
         Read("count_threads", values, conditions),
     )
-    total = counted[0][0]
-    return ThreadPage(
-        items=tuple(thread_id for (thread_id,) in rows),
-        total=total,
-        has_more=page["offset"] + page["limit"] < total,
-    )
+    return page_with(ThreadPage, (thread_id for (thread_id,) in rows), counted[0][0], query)
 
 
 def list_deltas(thread_id: str, after_version: int) -> Program[tuple[ThreadDelta, ...] | None]:

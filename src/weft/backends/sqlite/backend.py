@@ -28,7 +28,7 @@ from weft.backends.sqlite.turnstile import Turnstile
 from weft.backends.uncancelled import finished
 from weft.backends.waiting import Waiting
 from weft.core.clock import Clock, system_clock
-from weft.core.commands import Batch, Receipt
+from weft.core.commands import Commands, Receipt
 from weft.core.mailboxes import (
     ClaimRequest,
     MailboxEntry,
@@ -36,7 +36,7 @@ from weft.core.mailboxes import (
 from weft.errors import CorruptRecord
 
 T = TypeVar("T")
-_Call = Batch | ClaimRequest
+_Call = Commands | ClaimRequest
 
 
 class SqliteBackend(Reads):
@@ -90,7 +90,7 @@ class SqliteBackend(Reads):
             self._writer.close()
         self._turnstile.close()
 
-    async def commit(self, batch: Batch) -> Receipt:
+    async def commit(self, batch: Commands) -> Receipt:
         """Apply all commands of a checked batch, or none."""
         return cast("Receipt", await self._thread.ask(batch))
 
@@ -137,7 +137,7 @@ class SqliteBackend(Reads):
                 requests = cast("list[ClaimRequest]", list(group))
                 yield from run(self._writer, claims.claim(requests, now))
             else:
-                batches = cast("list[Batch]", list(group))
+                batches = cast("list[Commands]", list(group))
                 for outcome in run(self._writer, commit(batches, now)):
                     yield Failure(outcome) if isinstance(outcome, Exception) else outcome
 

@@ -11,7 +11,8 @@ import msgspec
 
 from weft.backends.sql.program import Program, Read, Row, Statement
 from weft.backends.sql.texts import Texts
-from weft.core.mailboxes import Count, Generation, MailboxEntry, Time
+from weft.core.limits import Count, Generation, Time, Version
+from weft.core.mailboxes import MailboxEntry
 from weft.core.threads import ThreadMetadata
 from weft.errors import CorruptRecord, StoreUnavailable, WeftError
 
@@ -56,7 +57,7 @@ COLUMNS: dict[str, Any] = {
     "thread_id": str,
     "thread_key": int,
     "updated_at": get_type_hints(ThreadMetadata, include_extras=True)["updated_at"],
-    "version": Time,
+    "version": Version,
 }
 """What each column holds. SQLite keeps any value in any column, so who reads must look."""
 

@@ -8,7 +8,7 @@ from weft import Store, Thread
 from weft.core.commands import (
     Ack,
     AppendThread,
-    Batch,
+    Commands,
     CreateThread,
     DeleteThread,
     Enqueue,
@@ -130,7 +130,7 @@ async def extend(store: Store) -> Any:
 async def step(store: Store) -> Any:
     """What a worker commits: fenced, to a thread, to another mailbox, and the settlement."""
     token = await held_token(store)
-    batch: Batch = (
+    batch: Commands = (
         Hold(entry_id="held", claim_token=token),
         AppendThread(thread_id="t", changes=says("step", run_id="r")),
         Send(entry_id="onward", mailbox_id="other", payload=1),

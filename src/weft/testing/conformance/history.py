@@ -24,7 +24,7 @@ from hypothesis.stateful import (
 from weft import Store
 from weft.backends.base import Guarantee
 from weft.backends.memory.backend import MemoryBackend
-from weft.core.commands import Batch, Hold
+from weft.core.commands import Commands, Hold
 from weft.testing import commands
 from weft.testing.clock import ManualClock
 from weft.testing.conformance.check import Facet
@@ -60,7 +60,7 @@ class Tokens:
         self._of_subject: dict[str, str] = {}
         self._of_model: dict[str, str] = {}
 
-    def for_subject(self, batch: Batch) -> Batch:
+    def for_subject(self, batch: Commands) -> Commands:
         """A batch with the model's tokens, with the subject's in their place."""
         return tuple(
             msgspec.structs.replace(
@@ -210,7 +210,7 @@ class History(RuleBasedStateMachine):
     def world(self) -> commands.World:
         return self.run(read_world(self.model, self.clock.now, self.claims))
 
-    def batches(self) -> st.SearchStrategy[Batch]:
+    def batches(self) -> st.SearchStrategy[Commands]:
         world = self.world()
         one = commands.commands(world)
         few = st.lists(one, min_size=1, max_size=1) | st.lists(one, max_size=5)
@@ -219,7 +219,7 @@ class History(RuleBasedStateMachine):
         return st.one_of(plain, plain, special, commands.failing(plain | special))
 
     @st.composite
-    def work_batches(draw: st.DrawFn, self: "History") -> Batch:  # noqa: N805
+    def work_batches(draw: st.DrawFn, self: "History") -> Commands:  # noqa: N805
         world = self.world()
         entry_id, token = draw(world.known_claims())
         claim: dict[str, Any] = {"entry_id": entry_id, "claim_token": token}
