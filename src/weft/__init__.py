@@ -2,9 +2,8 @@
 
 import os
 from importlib.metadata import version
-from typing import Literal
 
-from weft.backends.base import Capabilities
+from weft.backends.base import Capabilities, Durability
 from weft.backends.registry import find_backend
 from weft.core.clock import Clock, system_clock
 from weft.core.codec import decode, encode
@@ -101,7 +100,7 @@ def open_store(
     url: str | os.PathLike[str],
     *,
     clock: Clock = system_clock,
-    durability: Literal["full", "relaxed"] = "full",
+    durability: Durability = "full",
     migrate: bool = False,
 ) -> Store:
     """The store at `url`, opened by `async with weft.open_store(url) as store:`.
@@ -114,7 +113,7 @@ def open_store(
         clock: what tells the present as unix milliseconds, where a call gives no `now`; on
             PostgreSQL the default is the database's clock.
         durability: "full": what was acknowledged survives a power failure; "relaxed": it survives
-            the end of a process, but not of the machine.
+            the end of a process, but not of the machine. In memory it means nothing.
         migrate: bring the schema of a PostgreSQL database up to date at the opening, as
             `weft migrate` does; folders and database files always are.
 

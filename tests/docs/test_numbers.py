@@ -5,7 +5,7 @@ import re
 from tests.conformance.saboteurs import ONLY_BY_HISTORIES, SABOTEURS
 from tests.docs.documents import document
 from weft.backends.base import Backend, Guarantee
-from weft.backends.postgres import backend, database
+from weft.backends.postgres import backend, claims, database
 from weft.backends.postgres.location import Location
 from weft.backends.sql.migrations import all_migrations
 from weft.testing.certification import FACETS
@@ -55,9 +55,9 @@ def test_the_page_about_postgresql_counts_connections_threads_and_seconds() -> N
     assert found(r"a pool of at most (\d+) connections", page) == {database.CONNECTIONS}
     assert found(r"(\d+) seconds", page) == {database.PATIENCE_SECONDS}
     assert found(r"has (\w+) threads on which", page) == {backend._THREADS_ALONE}
-    assert found(r"then pass them over for (\w+)", page) == {backend._PASSED_OVER_SECONDS}
+    assert found(r"then pass them over for (\w+)", page) == {claims._PASSED_OVER_SECONDS}
     assert "half a second" in page
-    assert backend._CLAIM_PATIENCE_MS == 500
+    assert claims._PATIENCE_MS == 500
     assert "look once a second" in page
     assert backend._LOOK_SECONDS == 1.0
 

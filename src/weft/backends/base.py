@@ -1,7 +1,7 @@
 """The contract every backend keeps: what it guarantees, what it declares, and its methods."""
 
 from enum import Enum
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 import msgspec
 
@@ -19,6 +19,9 @@ from weft.core.mailboxes import (
 from weft.core.messages import MessagePage
 from weft.core.runs import RunPage, RunQuery, RunRecord
 from weft.core.threads import MessageQuery, ThreadDelta, ThreadHead, ThreadPage, ThreadQuery
+
+Durability: TypeAlias = Literal["full", "relaxed"]
+"""What survives: a power failure ("full"), or the end of a process only ("relaxed")."""
 
 
 class Guarantee(Enum):

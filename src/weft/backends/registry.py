@@ -6,9 +6,8 @@ from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
-from weft.backends.base import Backend
+from weft.backends.base import Backend, Durability
 from weft.backends.files.backend import FilesBackend
-from weft.backends.files.engine import Durability
 from weft.backends.memory.backend import MemoryBackend
 from weft.backends.sqlite.backend import SqliteBackend
 from weft.core.clock import Clock, system_clock

@@ -5,9 +5,9 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
+from weft.backends.cancellation import shielded
 from weft.store.store import Store
 from weft.worker.backoff import Backoff
-from weft.worker.cancellation import shielded
 from weft.worker.events import OnEvent, Outage
 from weft.worker.lease import Lease
 from weft.worker.outage import PATIENCE, TRANSIENT

@@ -20,7 +20,7 @@ class Reject(Exception):
 
 
 class Retry(Exception):
-    """Raised by a handler: try again in `delay_ms` (None: as the worker's backoff says).
+    """Raised by a handler: try again in `delay_ms` milliseconds (None: as the backoff says).
 
     It counts as an attempt like any other failure.
     """

@@ -6,6 +6,7 @@ from contextlib import nullcontext
 from types import TracebackType
 from typing import Any, TypeVar
 
+from weft.backends.cancellation import shielded
 from weft.core.commands import (
     Ack,
     Commands,
@@ -21,14 +22,13 @@ from weft.core.threads import ThreadHead
 from weft.errors import ClaimConflict
 from weft.store.batch import Batch, Commit
 from weft.store.store import Store
-from weft.worker.cancellation import shielded
 from weft.worker.lease import Lease
 
 T = TypeVar("T")
 
 
 class DeliveryBatch(Batch):
-    """A store's batch, fenced by the delivery's claim.
+    """A `weft.Batch`, fenced by the delivery's claim.
 
     `async with` in an asynchronous handler, plain `with` in a handler that runs in a thread.
     """
@@ -54,7 +54,7 @@ class DeliveryBatch(Batch):
 
 
 class Delivery:
-    """One attempt at an entry; `entry` is the entry as it was claimed.
+    """One attempt at an entry: what a handler is given.
 
     A handler that returns without having settled the entry has done it: the worker acks it.
     """
@@ -98,7 +98,9 @@ class Delivery:
         at the end: for the steps before the last one. `receipt.results` holds the results of your
         own writes.
 
-        Leaving the block raises:
+        The errors come when the block is left.
+
+        Raises:
             ClaimConflict: the claim is lost or settled; nothing was written.
             TimeoutError: the store did not answer as long as the lease held.
             WeftError: what a write of the batch says; nothing was written.
@@ -112,7 +114,7 @@ class Delivery:
     def call(self, work: Coroutine[Any, Any, T]) -> T:
         """Await something on the worker's event loop, from a handler that runs in a thread.
 
-        `head = delivery.call(delivery.thread())`
+        For example `head = delivery.call(delivery.thread())`.
 
         Raises:
             RuntimeError: it was called on the event loop itself, or the loop is closed.

@@ -37,15 +37,19 @@ class Retried(_Ended, frozen=True, kw_only=True):
     """The handler failed; the entry is due again at `retry_at` (unix milliseconds)."""
 
     error: str
+    """What is kept in `MailboxEntry.last_error`."""
     retry_at: int
     exception: BaseException | None = None
+    """What the handler raised; None if a batch of it settled the entry."""
 
 
 class DeadLettered(_Ended, frozen=True, kw_only=True):
     """The entry failed for good."""
 
     error: str
+    """What is kept in `MailboxEntry.last_error`."""
     exception: BaseException | None = None
+    """What the handler raised; None if a batch of it settled the entry."""
 
 
 class Released(_Ended, frozen=True, kw_only=True):
@@ -68,9 +72,10 @@ class Withdrawn(_OfDelivery, frozen=True, kw_only=True):
 
 
 class Outage(msgspec.Struct, frozen=True, kw_only=True):
-    """The store could not do `operation`; the worker tries again in `retry_in_ms`."""
+    """The store could not do `operation`; the worker tries again in `retry_in_ms` milliseconds."""
 
     operation: str
+    """One of "claim", "renew", "settle" and "purge"."""
     error: Exception
     retry_in_ms: int
 
@@ -85,6 +90,8 @@ class Purged(msgspec.Struct, frozen=True, kw_only=True):
 Event: TypeAlias = (
     Claimed | Done | Retried | DeadLettered | Released | LeaseLost | Withdrawn | Outage | Purged
 )
+"""Whatever a worker tells."""
+
 OnEvent: TypeAlias = Callable[[Event], None]
 """A hook. It is called on the worker's event loop, so it must not block."""
 

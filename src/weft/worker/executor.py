@@ -6,10 +6,10 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
+from weft.backends.cancellation import shielded
 from weft.core.commands import Ack, Release, Settlement
 from weft.store.store import Store
 from weft.worker.blocking import call_blocking
-from weft.worker.cancellation import shielded
 from weft.worker.decision import TooManyAttempts, decide
 from weft.worker.delivery import Delivery
 from weft.worker.events import Claimed, OnEvent

@@ -2,9 +2,9 @@
 
 from contextlib import nullcontext
 
+from weft.backends.cancellation import shielded
 from weft.store.store import Store
 from weft.worker.backoff import Backoff
-from weft.worker.cancellation import shielded
 from weft.worker.events import OnEvent, guarded, log_events
 from weft.worker.executor import Handler
 from weft.worker.session import Session
@@ -27,17 +27,17 @@ class Worker:
     Args:
         store: an open store. The worker does not close it.
         handler: an async function, or a plain one, which runs in a thread.
-        concurrency: how many entries are worked at a time.
-        lease_ms: how long a claim outlives its worker; it is renewed every third of it. An
-            interrupt is noticed at a renewal.
-        max_attempts: how many claims an entry gets. A clean stop gives its claims back.
+        concurrency: how many entries are worked at a time, at least 1.
+        lease_ms: how long a claim outlives its worker, in milliseconds, at least 1; it is renewed
+            every third of it. An interrupt is noticed at a renewal.
+        max_attempts: how many claims an entry gets, at least 1. A clean stop gives its claims back.
         backoff: how long a failed entry waits.
         consumer: the worker's name in `claimed_by`; by default host, process and a random part.
         mailbox_id: work this mailbox only.
-        grace_ms: how long running handlers may go on after `stop`, before they are cancelled and
-            their entries given back.
-        purge_after_ms: remove entries, of all mailboxes, this long after their end; their dedupe
-            keys are forgotten with them. None: never.
+        grace_ms: how many milliseconds running handlers may go on after `stop`, before they are
+            cancelled and their entries given back; 0 or more.
+        purge_after_ms: remove entries, of all mailboxes, so many milliseconds after their end, 0
+            or more; their dedupe keys are forgotten with them. None: never.
         on_event: receives every event, on the event loop. What it raises is logged.
 
     Raises:

@@ -7,32 +7,21 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 
-from weft.backends.base import Capabilities
+from weft.backends.base import Capabilities, Durability
+from weft.backends.cancellation import finished
 from weft.backends.files.disk import Disk
-from weft.backends.files.engine import Durability, Engine, Read, Write
+from weft.backends.files.engine import Engine, Read, Write
 from weft.backends.files.journal import Position
 from weft.backends.files.tables import FileTables
 from weft.backends.group_thread import GroupThread
-from weft.backends.memory import mailboxes, runs, threads
 from weft.backends.memory.commit import apply_batch, apply_claim
+from weft.backends.memory.reads import Reads
 from weft.backends.memory.tables import Change
 from weft.backends.waiting import Waiting
 from weft.core.clock import Clock, system_clock
 from weft.core.codec import copied
 from weft.core.commands import Commands, Receipt
-from weft.core.mailboxes import (
-    ClaimRequest,
-    EntryPage,
-    EntryQuery,
-    MailboxEntry,
-    MailboxPage,
-    MailboxQuery,
-    MailboxState,
-    MailboxStats,
-)
-from weft.core.messages import MessagePage
-from weft.core.runs import RunPage, RunQuery, RunRecord
-from weft.core.threads import MessageQuery, ThreadDelta, ThreadHead, ThreadPage, ThreadQuery
+from weft.core.mailboxes import ClaimRequest, MailboxEntry
 
 T = TypeVar("T")
 
@@ -44,7 +33,7 @@ class _Call(msgspec.Struct, eq=False):
     writes: bool
 
 
-class FilesBackend:
+class FilesBackend(Reads):
     """Plain JSON files in a folder, shared by any number of processes."""
 
     capabilities = Capabilities(durable=True, shared=True, notifies=True)
@@ -63,14 +52,7 @@ class FilesBackend:
 
     async def open(self) -> None:
         """Open the folder, finish what a crash has left, and start the engine's thread."""
-        opening = asyncio.ensure_future(asyncio.to_thread(self._engine.open))
-        try:
-            await asyncio.shield(opening)
-        except asyncio.CancelledError:
-            await asyncio.wait([opening])
-            if opening.exception() is None:
-                await asyncio.to_thread(self._engine.close)
-            raise
+        await finished(asyncio.to_thread(self._engine.open), self._engine.close)
         self._thread.start()
 
     async def close(self) -> None:
@@ -96,58 +78,6 @@ class FilesBackend:
             return None if due is None else due - now
 
         await self._waiting.until_due(timeout_ms, time_left)
-
-    async def load_thread(self, thread_id: str) -> ThreadHead | None:
-        """A thread as a whole, or None."""
-        return copied(await self._read(lambda tables: threads.load(tables, thread_id)))
-
-    async def list_messages(self, query: MessageQuery) -> MessagePage:
-        """A page of a thread's messages."""
-        return copied(await self._read(lambda tables: threads.list_messages(tables, query)))
-
-    async def list_threads(self, query: ThreadQuery) -> ThreadPage:
-        """A page of thread ids, in order."""
-        return await self._read(lambda tables: threads.list_threads(tables, query))
-
-    async def list_deltas(
-        self, thread_id: str, after_version: int
-    ) -> tuple[ThreadDelta, ...] | None:
-        """What happened to a thread since `after_version`."""
-        return await self._read(
-            lambda tables: threads.list_deltas(tables, thread_id, after_version)
-        )
-
-    async def load_run(self, run_id: str) -> RunRecord | None:
-        """A run, or None."""
-        return copied(await self._read(lambda tables: runs.load(tables, run_id)))
-
-    async def list_runs(self, query: RunQuery) -> RunPage:
-        """A page of runs, oldest first."""
-        return copied(await self._read(lambda tables: runs.list_runs(tables, query)))
-
-    async def find_active_run(self, thread_id: str) -> RunRecord | None:
-        """The newest run of a thread that is not done, or None."""
-        return copied(await self._read(lambda tables: runs.find_active(tables, thread_id)))
-
-    async def load_entry(self, entry_id: str) -> MailboxEntry | None:
-        """A mailbox entry, or None."""
-        return copied(await self._read(lambda tables: mailboxes.load(tables, entry_id)))
-
-    async def load_mailbox(self, mailbox_id: str) -> MailboxState | None:
-        """A mailbox's state, or None."""
-        return copied(await self._read(lambda tables: mailboxes.load_state(tables, mailbox_id)))
-
-    async def list_mailboxes(self, query: MailboxQuery) -> MailboxPage:
-        """A page of mailboxes' states, in the order of their ids."""
-        return copied(await self._read(lambda tables: mailboxes.list_states(tables, query)))
-
-    async def list_entries(self, query: EntryQuery) -> EntryPage:
-        """A page of entries, oldest first."""
-        return copied(await self._read(lambda tables: mailboxes.list_entries(tables, query)))
-
-    async def count_entries(self, mailbox_id: str | None) -> MailboxStats:
-        """How many entries there are in each status."""
-        return await self._read(lambda tables: mailboxes.count(tables, mailbox_id))
 
     async def _write(self, call: Callable[[FileTables, int], tuple[T, list[Change]]]) -> T:
         return cast("T", await self._thread.ask(_Call(call, writes=True)))

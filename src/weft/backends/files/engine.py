@@ -6,10 +6,11 @@ import threading
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 
+from weft.backends.base import Durability
 from weft.backends.files.deltas import Deltas
 from weft.backends.files.disk import Disk
 from weft.backends.files.documents import Documents
@@ -41,7 +42,6 @@ from weft.core.runs import RunRecord
 from weft.core.threads import ThreadDelta, appended
 from weft.errors import StoreUnavailable, WeftError
 
-Durability = Literal["full", "relaxed"]
 Write: TypeAlias = Callable[[FileTables, int], tuple[Any, list[Change]]]
 """Applies one batch or claim at a time (unix ms): its result, and what it changed."""
 Read: TypeAlias = Callable[[FileTables], Any]

@@ -6,50 +6,37 @@ import random
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar, cast
+from typing import TypeVar, cast
 
 import psycopg
 
-from weft.backends.base import Capabilities
-from weft.backends.group_thread import Failure, GroupThread
-from weft.backends.postgres import claims as postgres_claims
-from weft.backends.postgres.claims import InTheWay, PassedOver
+from weft.backends.base import Capabilities, Durability
+from weft.backends.cancellation import finished
+from weft.backends.group_thread import GroupThread
+from weft.backends.postgres.claims import Claims
+from weft.backends.postgres.commits import Commits
 from weft.backends.postgres.connection import Connection
-from weft.backends.postgres.database import PATIENCE_SECONDS, Database, Durability
+from weft.backends.postgres.database import Database
 from weft.backends.postgres.joined import Joined
 from weft.backends.postgres.location import Location
 from weft.backends.postgres.notices import Notices
 from weft.backends.postgres.readers import Readers
 from weft.backends.postgres.schema import migrate
-from weft.backends.postgres.writer import Blocked, Writer
 from weft.backends.sql import claims
-from weft.backends.sql.commit import Outcome, commit
 from weft.backends.sql.program import Program, Read
 from weft.backends.sql.reads import Reads
-from weft.backends.uncancelled import finished
 from weft.backends.waiting import Waiting
 from weft.core.clock import Clock
 from weft.core.commands import Commands, Receipt
-from weft.core.mailboxes import (
-    ClaimRequest,
-    MailboxEntry,
-)
-from weft.errors import StoreClosed, StoreUnavailable
+from weft.core.mailboxes import ClaimRequest, MailboxEntry
+from weft.errors import StoreClosed
 
 T = TypeVar("T")
 
 _THREADS_ALONE = 4
-_GROUP_PATIENCE_MS = 100
-"""How long a group waits for a row that another transaction keeps; its calls then wait alone."""
-_PASSING_PATIENCE_MS = 5
-"""How long one of a parted group waits, before it does so on a thread of its own."""
-_CLAIM_PATIENCE_MS = 500
-"""How long a claim waits for mailboxes that other transactions keep; it then goes without them."""
+"""How many calls may wait at a time for rows that other transactions keep."""
 _LOOK_SECONDS = 1.0
 """How often a waiting caller looks by itself; notices come faster, and may be lost."""
-_AGAIN_SECONDS = (0.001, 0.005)
-_PASSED_OVER_SECONDS = 5.0
-"""How long a mailbox that was in the way for too long is not waited for."""
 
 
 class PostgresBackend(Reads):
@@ -81,19 +68,18 @@ class PostgresBackend(Reads):
         self._clock = clock
         self._migrates = migrates
         self._database = Database(location, durability, connection_class)
-        self._committer = Writer(self._database, _GROUP_PATIENCE_MS)
-        self._passer = Writer(self._database, _PASSING_PATIENCE_MS)
-        self._claimer = Writer(self._database, _GROUP_PATIENCE_MS)
+        self._alone = ThreadPoolExecutor(_THREADS_ALONE, thread_name_prefix="weft-postgres-alone")
         self._commits: GroupThread[Commands] = GroupThread(
-            "weft-postgres-commits", self._commit_group, told=self._committed
+            "weft-postgres-commits",
+            Commits(self._database, self._now, self._alone).carry_out,
+            told=self._committed,
         )
         self._claims: GroupThread[ClaimRequest] = GroupThread(
-            "weft-postgres-claims", self._claim_group
+            "weft-postgres-claims", Claims(self._database, self._now, self._alone).carry_out
         )
         self._joined = Joined(location, self._database.queries)
         self._waiting = Waiting(self._position)
         self._closing: asyncio.Future[None] | None = None
-        self._passed_over = PassedOver(_PASSED_OVER_SECONDS)
         self._changes = 0
         self._phase = random.random()  # noqa: S311
         self._process = os.getpid()
@@ -108,7 +94,6 @@ class PostgresBackend(Reads):
         if self._migrates:
             migrate(self._location)
         self._database.open()
-        self._alone = ThreadPoolExecutor(_THREADS_ALONE, thread_name_prefix="weft-postgres-alone")
         self._readers = Readers(self._database)
         self._notices = Notices(self._location)
 
@@ -160,93 +145,16 @@ class PostgresBackend(Reads):
         self._require_own_process()
         self._commits.require_running()
         self._notices.listen()
-        await self._waiting.until_due(timeout_ms, lambda: self._time_left(mailbox_id, self._now()))
+        await self._waiting.until_due(timeout_ms, lambda: self._time_left(mailbox_id))
 
-    async def _time_left(self, mailbox_id: str | None, now: int | None) -> int | None:
-        """How many milliseconds until something may be claimable; None if nothing waits."""
+    async def _time_left(self, mailbox_id: str | None) -> int | None:
+        now = self._now()
         return await self._read(lambda: _time_left(mailbox_id, now))
 
     async def _read(self, program: Callable[[], Program[T]]) -> T:
         self._require_own_process()
         self._commits.require_running()
         return await self._readers.read(program)
-
-    def _commit_group(self, batches: list[Commands]) -> list[Any]:
-        """What comes of each batch: in one transaction, or each alone if others are in the way."""
-        try:
-            outcomes = self._committer.write(lambda: commit(batches, self._now()))
-        except Blocked:
-            if len(batches) > 1:
-                return [self._pass(batch) for batch in batches]
-            return [self._alone.submit(self._commit_alone, batch) for batch in batches]
-        except Exception as error:  # handed to all who asked: the thread must go on
-            return [Failure(error)] * len(batches)
-        return [Failure(each) if isinstance(each, Exception) else each for each in outcomes]
-
-    def _pass(self, batch: Commands) -> Any:
-        """What comes of a batch that nobody is in the way of; another waits on a thread of its own.
-
-        So those that came with it do not have to wait with it.
-        """
-        try:
-            (outcome,) = self._passer.write(lambda: commit((batch,), self._now()))
-        except Blocked:
-            return self._alone.submit(self._commit_alone, batch)
-        except Exception as error:  # handed to who asked: the thread must go on
-            return Failure(error)
-        return Failure(outcome) if isinstance(outcome, Exception) else outcome
-
-    def _commit_alone(self, batch: Commands) -> Receipt:
-        """What comes of a batch that has to wait for others."""
-        outcome = self._wait_and_commit(batch)
-        if isinstance(outcome, Exception):
-            raise outcome
-        return outcome
-
-    def _wait_and_commit(self, batch: Commands) -> Outcome:
-        writer = Writer(self._database, PATIENCE_SECONDS * 1000)
-        until = time.monotonic() + PATIENCE_SECONDS
-        while True:
-            try:
-                return writer.write(lambda: commit((batch,), self._now()))[0]
-            except Blocked as blocked:
-                if time.monotonic() > until:
-                    reason = "another transaction keeps what this one changes"
-                    raise StoreUnavailable(str(self._location), reason) from blocked
-
-    def _claim_group(self, requests: list[ClaimRequest]) -> list[Any]:
-        """What each request gets; those that name a mailbox which somebody keeps wait alone."""
-        try:
-            return list(self._claim_patiently(requests))
-        except Blocked:
-            return [self._alone.submit(self._claim_alone, request) for request in requests]
-        except Exception as error:  # handed to all who asked: the thread must go on
-            return [Failure(error)] * len(requests)
-
-    def _claim_alone(self, request: ClaimRequest) -> tuple[MailboxEntry, ...]:
-        """What a request gets that names a mailbox which somebody keeps; nothing after a while."""
-        writer = Writer(self._database, _CLAIM_PATIENCE_MS)
-        try:
-            (found,) = writer.write(
-                lambda: postgres_claims.claim([request], self._now(), frozenset())
-            )
-        except (Blocked, InTheWay):
-            return ()
-        return found
-
-    def _claim_patiently(self, requests: list[ClaimRequest]) -> list[tuple[MailboxEntry, ...]]:
-        """Claim, and wait a moment for the commits that are in the way."""
-        until = time.monotonic() + _CLAIM_PATIENCE_MS / 1000
-        while True:
-            passed_over = self._passed_over.now()
-            try:
-                return self._claimer.write(
-                    lambda: postgres_claims.claim(requests, self._now(), passed_over)  # noqa: B023
-                )
-            except InTheWay as found:
-                if time.monotonic() > until:
-                    self._passed_over.add(found.mailboxes)
-                time.sleep(random.uniform(*_AGAIN_SECONDS))  # noqa: S311
 
     def _committed(self, batches: list[Commands]) -> None:
         """Those who asked know: wake those who wait, here and elsewhere."""
@@ -270,6 +178,7 @@ class PostgresBackend(Reads):
 
 
 def _time_left(mailbox_id: str | None, now: int | None) -> Program[int | None]:
+    """How many milliseconds until something may be claimable; None if nothing waits."""
     due = yield from claims.next_due(mailbox_id)
     if due is None:
         return None

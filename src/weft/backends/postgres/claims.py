@@ -5,16 +5,30 @@ give out entries that have been settled meanwhile. Looking anywhere, a claim pas
 that other claims are taking from, and waits a moment for those that commits are changing.
 """
 
+import random
 import time
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
+from concurrent.futures import Executor
+from typing import Any
 
 import msgspec
 
+from weft.backends.group_thread import Failure
+from weft.backends.postgres.database import Database
+from weft.backends.postgres.writer import Blocked, Writer
 from weft.backends.sql.claims import Claimed, in_turn, take
 from weft.backends.sql.program import Program, Read, Write
 from weft.backends.sql.rows import read_entry
 from weft.core.limits import LARGEST_TIME
 from weft.core.mailboxes import ClaimRequest, MailboxEntry, choose, has_expired, has_live_lease
+
+_GROUP_PATIENCE_MS = 100
+"""How long a group waits for a mailbox that it names; its requests then wait alone."""
+_PATIENCE_MS = 500
+"""How long a claim waits for mailboxes that other transactions keep; it then goes without them."""
+_PASSED_OVER_SECONDS = 5.0
+"""How long a mailbox that was in the way for too long is not waited for."""
+_AGAIN_SECONDS = (0.001, 0.005)
 
 
 class InTheWay(Exception):
@@ -41,6 +55,52 @@ class PassedOver:
         present = time.monotonic()
         self._until = {key: end for key, end in self._until.items() if end > present}
         return frozenset(self._until)
+
+
+class Claims:
+    """Carries out claims; those that have to wait for others do so on the threads of `alone`."""
+
+    def __init__(
+        self, database: Database, clock: Callable[[], int | None], alone: Executor
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._alone = alone
+        self._together = Writer(database, _GROUP_PATIENCE_MS)
+        self._passed_over = PassedOver(_PASSED_OVER_SECONDS)
+
+    def carry_out(self, requests: list[ClaimRequest]) -> list[Any]:
+        """What each request gets; those that name a mailbox which somebody keeps wait alone."""
+        try:
+            return list(self._claim_patiently(requests))
+        except Blocked:
+            return [self._alone.submit(self._claim_alone, request) for request in requests]
+        except Exception as error:  # handed to all who asked: the thread must go on
+            return [Failure(error)] * len(requests)
+
+    def _claim_patiently(self, requests: list[ClaimRequest]) -> list[Claimed]:
+        """Claim, and wait a moment for the commits that are in the way."""
+        until = time.monotonic() + _PATIENCE_MS / 1000
+        while True:
+            try:
+                return self._write(self._together, requests, self._passed_over.now())
+            except InTheWay as found:
+                if time.monotonic() > until:
+                    self._passed_over.add(found.mailboxes)
+                time.sleep(random.uniform(*_AGAIN_SECONDS))  # noqa: S311
+
+    def _claim_alone(self, request: ClaimRequest) -> Claimed:
+        """What a request gets that names a mailbox which somebody keeps; nothing after a while."""
+        try:
+            (found,) = self._write(Writer(self._database, _PATIENCE_MS), [request], frozenset())
+        except (Blocked, InTheWay):
+            return ()
+        return found
+
+    def _write(
+        self, writer: Writer, requests: Sequence[ClaimRequest], passed_over: Container[str]
+    ) -> list[Claimed]:
+        return writer.write(lambda: claim(requests, self._clock(), passed_over))
 
 
 def claim(

@@ -4,11 +4,12 @@ import random
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import psycopg
 from psycopg_pool import ConnectionPool, PoolTimeout
 
+from weft.backends.base import Durability
 from weft.backends.postgres.connection import (
     Connection,
     connect,
@@ -23,8 +24,6 @@ from weft.backends.postgres.statements import Queries
 from weft.errors import StoreUnavailable
 
 T = TypeVar("T")
-
-Durability = Literal["full", "relaxed"]
 
 CONNECTIONS = 10
 """Most connections of a store, beside the two of its notices."""

@@ -6,12 +6,12 @@ from typing import Any
 import psycopg
 from psycopg import pq
 
+from weft.backends.cancellation import shielded
 from weft.backends.postgres.connection import CONFLICTS, run, run_async, translated
 from weft.backends.postgres.location import Location
 from weft.backends.postgres.statements import Queries, Query, Trips, trips
 from weft.backends.sql.commit import Outcome, commit
 from weft.backends.sql.working_set import Overtaken
-from weft.backends.uncancelled import finished
 from weft.core.commands import Commands, Receipt
 from weft.errors import InvalidValue
 
@@ -53,7 +53,7 @@ class Joined:
             return await run_async(connection, trips)
         if isinstance(connection, psycopg.Connection):
             _require_transaction(connection)
-            return await finished(asyncio.to_thread(run, connection, trips))
+            return await shielded(asyncio.to_thread(run, connection, trips))
         kind = type(connection).__name__
         raise InvalidValue("connection", f"it must be a connection of psycopg, not a {kind}")
 

@@ -8,14 +8,14 @@ from contextlib import ExitStack
 from itertools import groupby
 from typing import Any, TypeVar, cast
 
-from weft.backends.base import Capabilities
+from weft.backends.base import Capabilities, Durability
+from weft.backends.cancellation import finished
 from weft.backends.group_thread import Failure, GroupThread
 from weft.backends.sql import claims
 from weft.backends.sql.commit import commit
 from weft.backends.sql.program import Program
 from weft.backends.sql.reads import Reads
 from weft.backends.sqlite.connection import (
-    Durability,
     MakeConnection,
     connect,
     run,
@@ -25,7 +25,6 @@ from weft.backends.sqlite.connection import (
 from weft.backends.sqlite.readers import Readers
 from weft.backends.sqlite.schema import prepare
 from weft.backends.sqlite.turnstile import Turnstile
-from weft.backends.uncancelled import finished
 from weft.backends.waiting import Waiting
 from weft.core.clock import Clock, system_clock
 from weft.core.commands import Commands, Receipt

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeVar, get_type_hints
 
 import msgspec
 
+from weft.backends.base import Durability
 from weft.backends.sql.program import Program, Read, Row, Statement
 from weft.backends.sql.texts import Texts
 from weft.core.limits import Count, Generation, Time, Version
@@ -17,7 +18,6 @@ from weft.core.threads import ThreadMetadata
 from weft.errors import CorruptRecord, StoreUnavailable, WeftError
 
 T = TypeVar("T")
-Durability = Literal["full", "relaxed"]
 MakeConnection = Callable[..., sqlite3.Connection]
 
 _TEXTS = Texts("sqlite")

@@ -6,9 +6,9 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from weft.backends.base import Durability
 from weft.backends.sql.program import Program
 from weft.backends.sqlite.connection import (
-    Durability,
     connect,
     run,
     telling_errors,
