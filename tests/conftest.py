@@ -1,4 +1,4 @@
-"""Fixtures: a clock that is moved by hand, and a store on each backend."""
+"""Fixtures: a clock that is moved by hand, and a store, in memory unless a test says otherwise."""
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -24,16 +24,17 @@ def clock() -> ManualClock:
     return ManualClock()
 
 
-@pytest.fixture(params=["memory", "files", "sqlite", "postgres"])
+@pytest.fixture
 def store_url(request: Any, tmp_path: Path) -> Iterator[str]:
-    """A URL of each kind of store, empty."""
+    """A URL of an empty store, in memory; see `tests.backends.every_backend`."""
+    kind = getattr(request, "param", "memory")
     urls = {
         "memory": "memory:",
         "files": str(tmp_path / "store"),
         "sqlite": f"sqlite:///{tmp_path}/store.db",
     }
-    if request.param != "postgres":
-        yield urls[request.param]
+    if kind != "postgres":
+        yield urls[kind]
         return
     server = request.getfixturevalue("postgres_url")
     migrate(location_of(server, tmp_path))
@@ -43,6 +44,6 @@ def store_url(request: Any, tmp_path: Path) -> Iterator[str]:
 
 @pytest.fixture
 async def store(store_url: str, clock: ManualClock) -> AsyncIterator[Store]:
-    """An open, empty store of each kind."""
+    """An open, empty store."""
     async with open_store(store_url, clock=clock) as opened:
         yield opened

@@ -24,7 +24,7 @@ from weft.core import commands
 from weft.core.codec import Model
 from weft.core.commands import Command, check_batch, check_command, describe
 from weft.core.mailboxes import Interrupted, MailboxEntry
-from weft.store.batch import Batch, BatchMailboxes, BatchRuns, BatchThreads
+from weft.store.batch import Batch, BatchMailboxes, BatchRuns, BatchThreads, Write
 from weft.store.mailboxes import Mailboxes
 from weft.store.runs import Runs
 from weft.store.threads import Threads
@@ -218,12 +218,20 @@ def test_a_thread_does_not_bring_its_own_version(kind: Any) -> None:
     assert caught.value.where.endswith("Thread.thread.extra._version")
 
 
-def test_a_batch_is_checked_as_a_whole() -> None:
-    good, bad = BY_NAME["Ack"], commands.Ack(entry_id="a/b", claim_token="c")
+def test_a_batch_is_a_tuple_or_a_list_of_commands() -> None:
+    good = BY_NAME["Ack"]
     assert check_batch((good, good)) == (good, good)
     assert check_batch([good]) == (good,)  # type: ignore[arg-type]
-    with pytest.raises(InvalidId, match="a/b"):
-        check_batch((good, bad))
+
+
+def test_of_a_batch_the_command_that_cannot_be_stored_is_named_by_its_place() -> None:
+    good, bad = BY_NAME["Ack"], commands.Ack(entry_id="a/b", claim_token="c")
+    for place in (1, 2, 3):
+        batch = [good, good]
+        batch.insert(place - 1, bad)
+        with pytest.raises(InvalidId) as caught:
+            check_batch(tuple(batch))
+        assert caught.value.command == f"command {place} of 3: Ack"
 
 
 ARGUMENTS: dict[str, Any] = {
@@ -259,31 +267,29 @@ def methods(kind: type) -> list[str]:
 
 
 async def test_a_batch_has_a_method_for_every_command() -> None:
-    collected: list[Any] = []
-    add = collected.append
-    for part in (BatchThreads(add), BatchRuns(add), BatchMailboxes(add)):
+    collected: list[Command] = []
+    for part in (BatchThreads(Write), BatchRuns(Write), BatchMailboxes(Write)):
         for name in methods(type(part)):
             more = {"entry": entry("e")} if name == "enqueue" else {}
-            call(getattr(part, name), **more)
+            collected.append(call(getattr(part, name), **more).command)
     assert {type(command) for command in collected} == set(get_args(Command)) - RESTORING
     assert len(collected) == len(get_args(Command)) - len(RESTORING)
 
 
 async def test_the_facade_has_a_method_for_every_command_but_hold() -> None:
-    written: list[Any] = []
+    written: list[Command] = []
 
-    async def write(command: Any) -> Any:
-        written.append(command)
+    async def keep(one: Write[Any]) -> None:
+        written.append(one.command)
 
     nobody: Any = None
+    write: Any = keep
     for part in (Threads(nobody, write), Runs(nobody, write), Mailboxes(nobody, write)):
-        batch = Batch(nobody)
-        noun = type(part).__name__.lower()
-        for name in set(methods(type(part))) & set(methods(type(getattr(batch, noun)))):
+        batched = getattr(Batch(nobody), type(part).__name__.lower())
+        for name in set(methods(type(part))) & set(methods(type(batched))):
             more = {"entry": entry("e")} if name == "enqueue" else {}
             await call(getattr(part, name), **more)
-            call(getattr(getattr(batch, noun), name), **more)
-            assert _same_but_new_id(written[-1], batch._commands[-1])
+            assert _same_but_new_id(written[-1], call(getattr(batched, name), **more).command)
     assert {type(each) for each in written} == set(get_args(Command)) - {commands.Hold} - RESTORING
 
 

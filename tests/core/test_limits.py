@@ -11,6 +11,7 @@ from weft.core.limits import (
     PRIORITY,
     SMALLEST_INTEGER,
     clamp_page,
+    later,
 )
 
 
@@ -20,6 +21,11 @@ from weft.core.limits import (
 )
 def test_a_page_has_1_to_200_items(asked: int, given: int) -> None:
     assert clamp_page(asked) == given
+
+
+def test_nothing_is_later_than_the_largest_time() -> None:
+    assert later(5, 7) == 12
+    assert later(LARGEST_TIME - 7, 7) == later(LARGEST_TIME - 6, 7) == LARGEST_TIME
 
 
 def test_the_limits_are_those_of_the_design() -> None:

@@ -108,6 +108,23 @@ def _spoil(value: Any) -> None:
         value.append("spoiled")
 
 
+@pytest.mark.parametrize(
+    ("document", "op"),
+    [
+        ({}, '{"op":"set","path":["a"],"value":[1]}'),
+        ({}, '{"op":"lattice_merge","path":["a"],"value":[1]}'),
+        ({}, '{"op":"append","path":["a"],"value":[1]}'),
+        ({}, '{"op":"merge_object","path":["a"],"value":{"b":[1]}}'),
+        ({"a": []}, '{"op":"insert","path":["a"],"index":0,"value":[1]}'),
+    ],
+)
+def test_a_value_comes_into_the_document_as_a_copy(document: Any, op: str) -> None:
+    change = patch(f'{{"ops": [{op}]}}')
+    kept = copy.deepcopy(change)
+    _spoil(apply_patch(document, change))
+    assert change == kept
+
+
 @given(documents)
 def test_an_empty_patch_changes_nothing(document: Any) -> None:
     assert same(apply_patch(document, Patch(ops=())), document)
@@ -235,7 +252,7 @@ RULES: dict[str, tuple[Any, str, Any]] = {
 
 
 @pytest.mark.parametrize(("document", "op", "expected"), RULES.values(), ids=RULES)
-def test_rule(document: Any, op: str, expected: Any) -> None:
+def test_an_operation(document: Any, op: str, expected: Any) -> None:
     change = patch(f'{{"ops": [{op}]}}')
     if isinstance(expected, str):
         with pytest.raises(PatchError) as caught:

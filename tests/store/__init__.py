@@ -1,1 +1,1 @@
-"""The rules of the model, through the façade, on every backend."""
+"""The façade: arguments, batches, URLs, copies; on one backend where any will do."""

@@ -48,7 +48,10 @@ def written(value: Any) -> Any:
 
 
 def encode(value: Model) -> bytes:
-    """The on-disk JSON of `value`: pretty-printed as the reference writes it."""
+    """The on-disk JSON of `value`: pretty-printed as the reference writes it.
+
+    `value` is not checked; a store checks what it is given.
+    """
     return msgspec.json.format(encode_compact(value), indent=2)
 
 

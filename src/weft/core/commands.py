@@ -110,7 +110,7 @@ class Ack(Timed, frozen=True, kw_only=True):
 
 
 class Nack(Timed, frozen=True, kw_only=True):
-    """A claimed entry goes back until `retry_at` (None: now). Result and failures as `Ack`."""
+    """A claimed entry goes back until `retry_at` (None: now). Result and failures as for `Ack`."""
 
     entry_id: str
     claim_token: str
@@ -119,7 +119,7 @@ class Nack(Timed, frozen=True, kw_only=True):
 
 
 class DeadLetter(Timed, frozen=True, kw_only=True):
-    """A claimed entry failed for good. Result and failures as `Ack`."""
+    """A claimed entry failed for good. Result and failures as for `Ack`."""
 
     entry_id: str
     claim_token: str
@@ -127,14 +127,14 @@ class DeadLetter(Timed, frozen=True, kw_only=True):
 
 
 class Release(Timed, frozen=True, kw_only=True):
-    """A claimed entry was not begun: it goes back with its attempt. As `Ack`."""
+    """A claimed entry goes back with its attempt. Result and failures as for `Ack`."""
 
     entry_id: str
     claim_token: str
 
 
 class ExtendLease(Timed, frozen=True, kw_only=True):
-    """A claim is kept for `extension_ms` from now. Result: False if it is not held any more."""
+    """A claim is kept for `extension_ms` from now. Result: whether it is still held."""
 
     entry_id: str
     claim_token: str
@@ -174,7 +174,7 @@ class Requeue(Timed, frozen=True, kw_only=True):
 
 
 class Purge(Model, frozen=True, kw_only=True):
-    """Entries that ended before `older_than` are no more. Result: how many."""
+    """Entries that ended before `older_than` (unix milliseconds) are no more. Result: how many."""
 
     older_than: Time
 
@@ -201,6 +201,8 @@ class RestoreMailbox(Model, frozen=True, kw_only=True):
 
 
 Settlement: TypeAlias = Ack | Nack | DeadLetter | Release
+"""What ends a claim."""
+
 Command: TypeAlias = (
     CreateThread
     | AppendThread
@@ -224,6 +226,8 @@ Command: TypeAlias = (
     | RestoreEntry
     | RestoreMailbox
 )
+"""One write."""
+
 Result: TypeAlias = (
     Committed
     | MailboxEntry
@@ -234,7 +238,10 @@ Result: TypeAlias = (
     | int
     | None
 )
+"""What comes of a command; each says which of these."""
+
 Commands: TypeAlias = tuple[Command, ...]
+"""Writes that take effect together, or not at all."""
 
 
 class Receipt(Model, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ from weft.core.limits import ID_BYTES
 from weft.errors import InvalidId
 
 IdKind = Literal["thread", "run", "mailbox", "entry"]
+"""What an id names: for errors."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _DEVICE = re.compile(r"(?i:con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$)\s*(?:[.:]|$)")
@@ -16,7 +17,10 @@ def check_id(kind: IdKind, value: object) -> str:
     """Return `value` if it may be an id, else raise `InvalidId`.
 
     The reference refuses the empty id, separators, `..`, NUL and control characters; Weft also
-    refuses more than 200 bytes, lone surrogates and the device names Windows reserves.
+    refuses more than 200 bytes of UTF-8, lone surrogates and the device names Windows reserves.
+
+    Raises:
+        InvalidId: it may not be an id; the error says why.
     """
     if not isinstance(value, str):
         raise InvalidId(kind, value, f"it must be a string, not {type(value).__name__}")

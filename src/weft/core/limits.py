@@ -11,8 +11,9 @@ DEPTH = 100
 """Deepest nesting of a JSON value: the reference's parser stops at 128, a document adds a few."""
 
 SMALLEST_INTEGER = -(2**63)
-LARGEST_INTEGER = 2**64 - 1
 """Integers fit 64 bits, signed or unsigned, as in the reference's `serde_json::Number`."""
+LARGEST_INTEGER = 2**64 - 1
+"""The same at the other end."""
 
 LARGEST_TIME = 2**63 - 1
 """Times and durations are milliseconds that fit a database's signed 64-bit column."""
@@ -30,9 +31,16 @@ Time: TypeAlias = Annotated[int, Meta(ge=0, le=LARGEST_TIME)]
 """A time in unix milliseconds, or a duration in milliseconds."""
 
 Version: TypeAlias = Annotated[int, Meta(ge=0, le=LARGEST_TIME)]
+"""How often a thread has been changed since it was made."""
+
 Generation: TypeAlias = Annotated[int, Meta(ge=0, le=LARGEST_TIME)]
+"""How often a mailbox has been interrupted."""
+
 Count: TypeAlias = Annotated[int, Meta(ge=0)]
+"""How many there are."""
+
 Priority: TypeAlias = Annotated[int, Meta(ge=0, le=PRIORITY)]
+"""How urgent an entry is: the higher, the sooner it is claimed."""
 
 
 def later(now: int, duration_ms: int) -> int:

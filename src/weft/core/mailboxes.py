@@ -9,15 +9,19 @@ from msgspec import UNSET, UnsetType
 from weft.core.codec import Json, Model, written
 from weft.core.limits import Count, Generation, Priority, Time, later
 from weft.core.pages import Page, PageQuery
-from weft.errors import ClaimConflict, GenerationMismatch
+from weft.errors import ClaimConflict, GenerationMismatch, InvalidValue
 
 EntryOrigin = Literal["external", "internal"]
+"""Where an entry comes from: from outside, or from an agent; no rule depends on it."""
+
 EntryStatus = Literal["queued", "claimed", "accepted", "superseded", "cancelled", "dead_letter"]
+"""Where an entry stands; all but the first two are the end."""
 
 INTERRUPT_REASON = "superseded by interrupt"
 """What an interrupt leaves in `last_error` of the entries it supersedes."""
 
 TERMINAL: frozenset[EntryStatus] = frozenset(("accepted", "superseded", "cancelled", "dead_letter"))
+"""The statuses of entries that have ended."""
 
 
 class MailboxEntry(Model, frozen=True, kw_only=True):
@@ -30,14 +34,21 @@ class MailboxEntry(Model, frozen=True, kw_only=True):
     payload: Json = written(None)
     priority: Priority = written(0)
     dedupe_key: str | None = None
+    """No second entry with it comes into the mailbox, until this one is purged."""
     generation: Generation = written(0)
+    """The mailbox's when it came in."""
     status: EntryStatus = written("queued")
     available_at: Time = written(0)
+    """When it is due."""
     attempt_count: Count = written(0)
+    """How often it was claimed; a release takes one back."""
     last_error: str | None = None
+    """What the last attempt failed with, or why the entry was ended."""
     claim_token: str | None = None
+    """What settles the claim; as the two below, None unless it is claimed."""
     claimed_by: str | None = None
     lease_until: Time | None = None
+    """From then on somebody else may claim it."""
     created_at: Time = written(0)
     updated_at: Time = written(0)
 
@@ -320,6 +331,21 @@ def interrupted(before: MailboxState | None, mailbox_id: str, now: int) -> Mailb
     """The mailbox one generation on."""
     state = ensured(before, mailbox_id, now)
     return msgspec.structs.replace(state, current_generation=state.current_generation + 1)
+
+
+def claim_of(entry: MailboxEntry | str, claim_token: str | None) -> tuple[str, str]:
+    """The id and token of a claim, given as the claimed entry or as the two themselves.
+
+    Raises:
+        InvalidValue: the entry is not claimed, or the token is missing.
+    """
+    if isinstance(entry, MailboxEntry):
+        return claim_of(entry.entry_id, claim_token or entry.claim_token)
+    if claim_token is None:
+        raise InvalidValue(
+            "claim_token", f"entry {entry!r} has none; pass the entry that claim returned"
+        )
+    return entry, claim_token
 
 
 def check_held(

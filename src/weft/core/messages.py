@@ -6,7 +6,10 @@ from weft.core.clock import new_id
 from weft.core.codec import Json, SortedModel, written
 
 Role = Literal["system", "user", "assistant", "tool"]
+"""Who speaks."""
+
 Visibility = Literal["all", "internal"]
+"""Who is shown a message: everybody, or only the agent."""
 
 
 class ToolCall(SortedModel, frozen=True, kw_only=True):
@@ -15,6 +18,7 @@ class ToolCall(SortedModel, frozen=True, kw_only=True):
     id: str
     name: str
     arguments: Json = written(None)
+    """The value itself, and not its JSON in a string."""
 
 
 class MessageMetadata(SortedModel, frozen=True, kw_only=True):
@@ -32,10 +36,13 @@ class Message(SortedModel, frozen=True, kw_only=True):
     """
 
     id: str | None = None
+    """A message without one is never taken for one that is there."""
     role: Role
     content: str | list[Json]
     tool_calls: tuple[ToolCall, ...] | None = None
+    """Of an assistant's message: what it wants to have called."""
     tool_call_id: str | None = None
+    """Of a tool's message: the call that it answers."""
     visibility: Visibility = "all"
     metadata: MessageMetadata | None = None
 

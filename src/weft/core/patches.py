@@ -10,6 +10,8 @@ from weft.core.codec import Json, SortedModel, copy_json
 from weft.errors import PatchError
 
 Index = Annotated[int, Meta(ge=0)]
+"""A position in an array, from 0."""
+
 Path = tuple[str | Index, ...]
 """Keys of objects and indexes of arrays, from the root inwards; the empty path is the root."""
 
@@ -80,6 +82,7 @@ class LatticeMerge(SortedModel, frozen=True, kw_only=True, tag_field="op", tag="
 Op: TypeAlias = (
     Set | Delete | Append | MergeObject | Increment | Decrement | Insert | Remove | LatticeMerge
 )
+"""What a patch does, in one place of the state."""
 
 
 class Patch(SortedModel, frozen=True, kw_only=True):

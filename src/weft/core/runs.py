@@ -9,11 +9,14 @@ from weft.core.limits import Count, Time
 from weft.core.pages import Page, PageQuery
 
 RunOrigin = Literal["user", "subagent", "ag_ui", "ai_sdk", "a2a", "internal"]
+"""Who asked for a run: a user, another agent, or a protocol's client."""
+
 RunStatus = Literal["running", "waiting", "done"]
+"""How far a run is; one that is not done is active."""
 
 
 class RunMeta(Model, frozen=True, kw_only=True):
-    """What an append tells about the run it belongs to."""
+    """What an append tells about the run it belongs to; the fields are those of `RunRecord`."""
 
     agent_id: str = written("")
     origin: RunOrigin = written("user")
@@ -27,20 +30,27 @@ class RunMeta(Model, frozen=True, kw_only=True):
 
 
 class RunRecord(Model, frozen=True, kw_only=True):
-    """One execution of an agent on a thread; times are unix milliseconds."""
+    """One execution of an agent on a thread; times are unix milliseconds.
+
+    Appends set `parent_run_id`, `parent_thread_id` and `source_mailbox_entry_id` once; what else
+    they tell, they change each time.
+    """
 
     run_id: str
     thread_id: str
     agent_id: str = written("")
     parent_run_id: str | None = None
+    """The run that started it."""
     parent_thread_id: str | None = None
     origin: RunOrigin = written("user")
     status: RunStatus = written("running")
     termination_code: str | None = None
+    """Why it ended, in a word of your own that `Runs.list` can ask for."""
     termination_detail: str | None = None
     created_at: Time = written(0)
     updated_at: Time = written(0)
     source_mailbox_entry_id: str | None = None
+    """The entry that it works on."""
     metadata: Json | None = None
     input_tokens: Count = written(0)
     output_tokens: Count = written(0)

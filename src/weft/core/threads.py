@@ -14,7 +14,10 @@ from weft.core.runs import RunMeta
 from weft.errors import InvalidValue
 
 Reason = Literal["UserMessage", "AssistantTurnCommitted", "ToolResultsCommitted", "RunFinished"]
+"""Why a change set was made: for its readers, no rule depends on it."""
+
 Order = Literal["asc", "desc"]
+"""By position: from the first message on, or from the last one back."""
 
 
 class ThreadMetadata(SortedModel, frozen=True, kw_only=True):
@@ -23,6 +26,7 @@ class ThreadMetadata(SortedModel, frozen=True, kw_only=True):
     created_at: Time | None = None
     updated_at: Time | None = None
     version: Version | None = None
+    """Kept for programs of the reference; the store counts in `ThreadHead.version`."""
     version_timestamp: Time | None = None
 
 
@@ -31,10 +35,13 @@ class Thread(SortedModel, frozen=True, kw_only=True):
 
     id: str
     resource_id: str | None = None
+    """The owner, such as a user."""
     parent_thread_id: str | None = None
     messages: tuple[Message, ...] = written(())
     state: Json = written(None)
+    """What the patches start from; `rebuild_state` applies them."""
     patches: tuple[TrackedPatch, ...] = written(())
+    """Those that are not folded into the state, in their order."""
     metadata: ThreadMetadata = written(ThreadMetadata())
 
     def rebuild_state(self) -> Json:
@@ -82,10 +89,12 @@ class ThreadChangeSet(SortedModel, frozen=True, kw_only=True):
     run_id: str = written("")
     parent_run_id: str | None = None
     run_meta: RunMeta | None = None
+    """With it the run's record is made or changed; without it, one that is there is touched."""
     reason: Reason = written("UserMessage")
     messages: tuple[Message, ...] = written(())
     patches: tuple[TrackedPatch, ...] = written(())
     actions: tuple[Json, ...] = ()
+    """Anything else that readers of `Threads.deltas` shall know; the thread does not keep it."""
     snapshot: Json | None = None
     """A new state that replaces the old one and its patches; None keeps them."""
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from types import TracebackType
+from typing import Any, Generic, TypeVar
 
 from weft.core.clock import new_id
 from weft.core.codec import Json
@@ -31,29 +32,63 @@ from weft.core.commands import (
     Supersede,
     UpsertRun,
 )
-from weft.core.mailboxes import EntryOrigin, MailboxEntry
+from weft.core.mailboxes import EntryOrigin, Interrupted, MailboxEntry, MailboxState, claim_of
 from weft.core.runs import RunRecord
-from weft.core.threads import Thread, ThreadChangeSet
-from weft.store.mailboxes import claim_of
+from weft.core.threads import Committed, Thread, ThreadChangeSet
 
-Add = Callable[[Command], None]
+T = TypeVar("T")
+
 Commit = Callable[[Commands], Awaitable[Receipt]]
+
+
+class Write(Generic[T]):
+    """A write of a batch: it waits until the batch is left, and has its `result` then."""
+
+    def __init__(self, command: Command) -> None:
+        self.command = command
+        """What the backend will be given."""
+        self._results: list[T] = []
+
+    @property
+    def result(self) -> T:
+        """What came of it: what the method of the same name of the store returns.
+
+        Raises:
+            RuntimeError: the batch is not committed.
+        """
+        if not self._results:
+            raise RuntimeError("its batch is not committed; ask once the block is left")
+        return self._results[0]
+
+    def settle(self, result: T) -> None:
+        """Note what came of it."""
+        self._results = [result]
+
+
+Add = Callable[[Command], Write[Any]]
 
 
 class Batch:
     """One atomic step: `async with store.batch() as step:`, then `step.threads.append(...)` ….
 
-    Nothing is written before the block ends; an exception in it writes nothing. Afterwards
-    `receipt.results` has one result for each write, in their order.
+    Nothing is written before the block ends, and all or nothing then; an exception in the block
+    writes nothing. Afterwards `receipt.results` has one result for each write, in their order.
+
+    Leaving the block raises what the failing write raises by itself; `WeftError.command` says which
+    one it was.
     """
 
     def __init__(self, commit: Commit) -> None:
         self._commit = commit
-        self._commands: list[Command] = []
-        self.threads = BatchThreads(self._commands.append)
-        self.runs = BatchRuns(self._commands.append)
-        self.mailboxes = BatchMailboxes(self._commands.append)
+        self._writes: list[Write[Any]] = []
+        self.threads = BatchThreads(self._add)
+        """What `Threads` writes."""
+        self.runs = BatchRuns(self._add)
+        """What `Runs` writes."""
+        self.mailboxes = BatchMailboxes(self._add)
+        """What `Mailboxes` writes, and `hold`."""
         self.receipt: Receipt | None = None
+        """What came of it; None until it is committed."""
 
     async def __aenter__(self) -> "Batch":
         return self
@@ -65,7 +100,14 @@ class Batch:
         traceback: TracebackType | None,
     ) -> None:
         if error is None:
-            self.receipt = await self._commit(tuple(self._commands))
+            self.receipt = await self._commit(tuple(write.command for write in self._writes))
+            for write, result in zip(self._writes, self.receipt.results, strict=True):
+                write.settle(result)
+
+    def _add(self, command: Command) -> Write[Any]:
+        write: Write[Any] = Write(command)
+        self._writes.append(write)
+        return write
 
 
 class BatchThreads:
@@ -74,9 +116,9 @@ class BatchThreads:
     def __init__(self, add: Add) -> None:
         self._add = add
 
-    def create(self, thread: Thread, *, now: int | None = None) -> None:
+    def create(self, thread: Thread, *, now: int | None = None) -> Write[Committed]:
         """Make a new thread."""
-        self._add(CreateThread(thread=thread, now=now))
+        return self._add(CreateThread(thread=thread, now=now))
 
     def append(
         self,
@@ -85,17 +127,19 @@ class BatchThreads:
         *,
         expected: int | None = None,
         now: int | None = None,
-    ) -> None:
+    ) -> Write[Committed]:
         """Add messages and patches to a thread, and record the run they belong to."""
-        self._add(AppendThread(thread_id=thread_id, changes=changes, expected=expected, now=now))
+        return self._add(
+            AppendThread(thread_id=thread_id, changes=changes, expected=expected, now=now)
+        )
 
-    def save(self, thread: Thread, *, now: int | None = None) -> None:
+    def save(self, thread: Thread, *, now: int | None = None) -> Write[Committed]:
         """Put a thread as a whole."""
-        self._add(SaveThread(thread=thread, now=now))
+        return self._add(SaveThread(thread=thread, now=now))
 
-    def delete(self, thread_id: str) -> None:
+    def delete(self, thread_id: str) -> Write[bool]:
         """Remove a thread."""
-        self._add(DeleteThread(thread_id=thread_id))
+        return self._add(DeleteThread(thread_id=thread_id))
 
 
 class BatchRuns:
@@ -104,13 +148,13 @@ class BatchRuns:
     def __init__(self, add: Add) -> None:
         self._add = add
 
-    def upsert(self, run: RunRecord) -> None:
+    def upsert(self, run: RunRecord) -> Write[None]:
         """Put a run's record as a whole."""
-        self._add(UpsertRun(run=run))
+        return self._add(UpsertRun(run=run))
 
-    def delete(self, run_id: str) -> None:
+    def delete(self, run_id: str) -> Write[bool]:
         """Remove a run's record."""
-        self._add(DeleteRun(run_id=run_id))
+        return self._add(DeleteRun(run_id=run_id))
 
 
 class BatchMailboxes:
@@ -121,10 +165,13 @@ class BatchMailboxes:
 
     def hold(
         self, entry: MailboxEntry | str, claim_token: str | None = None, *, now: int | None = None
-    ) -> None:
-        """Commit the batch only while this claim is held and its mailbox not interrupted."""
+    ) -> Write[None]:
+        """Commit the batch only while this claim is held and its mailbox not interrupted.
+
+        The lease must not have run out either; leaving the batch raises `ClaimConflict` otherwise.
+        """
         entry_id, token = claim_of(entry, claim_token)
-        self._add(Hold(entry_id=entry_id, claim_token=token, now=now))
+        return self._add(Hold(entry_id=entry_id, claim_token=token, now=now))
 
     def send(
         self,
@@ -137,7 +184,7 @@ class BatchMailboxes:
         sender_id: str | None = None,
         origin: EntryOrigin = "external",
         now: int | None = None,
-    ) -> None:
+    ) -> Write[MailboxEntry]:
         """Put work into a mailbox, due after `delay_ms`."""
         command = Send(
             entry_id=new_id(),
@@ -150,22 +197,22 @@ class BatchMailboxes:
             origin=origin,
             now=now,
         )
-        self._add(command)
+        return self._add(command)
 
-    def enqueue(self, entry: MailboxEntry) -> None:
+    def enqueue(self, entry: MailboxEntry) -> Write[None]:
         """Put an entry as it is."""
-        self._add(Enqueue(entry=entry))
+        return self._add(Enqueue(entry=entry))
 
-    def ensure(self, mailbox_id: str, *, now: int | None = None) -> None:
+    def ensure(self, mailbox_id: str, *, now: int | None = None) -> Write[MailboxState]:
         """See that the mailbox has a state."""
-        self._add(EnsureMailbox(mailbox_id=mailbox_id, now=now))
+        return self._add(EnsureMailbox(mailbox_id=mailbox_id, now=now))
 
     def ack(
         self, entry: MailboxEntry | str, claim_token: str | None = None, *, now: int | None = None
-    ) -> None:
+    ) -> Write[None]:
         """Settle a claimed entry as done."""
         entry_id, token = claim_of(entry, claim_token)
-        self._add(Ack(entry_id=entry_id, claim_token=token, now=now))
+        return self._add(Ack(entry_id=entry_id, claim_token=token, now=now))
 
     def nack(
         self,
@@ -175,10 +222,10 @@ class BatchMailboxes:
         retry_at: int | None = None,
         error: str = "",
         now: int | None = None,
-    ) -> None:
+    ) -> Write[None]:
         """Give a claimed entry back, to be tried again from `retry_at` on (None: at once)."""
         entry_id, token = claim_of(entry, claim_token)
-        self._add(
+        return self._add(
             Nack(entry_id=entry_id, claim_token=token, retry_at=retry_at, error=error, now=now)
         )
 
@@ -189,17 +236,17 @@ class BatchMailboxes:
         *,
         error: str = "",
         now: int | None = None,
-    ) -> None:
+    ) -> Write[None]:
         """Settle a claimed entry as failed for good."""
         entry_id, token = claim_of(entry, claim_token)
-        self._add(DeadLetter(entry_id=entry_id, claim_token=token, error=error, now=now))
+        return self._add(DeadLetter(entry_id=entry_id, claim_token=token, error=error, now=now))
 
     def release(
         self, entry: MailboxEntry | str, claim_token: str | None = None, *, now: int | None = None
-    ) -> None:
+    ) -> Write[None]:
         """Give a claimed entry back untouched."""
         entry_id, token = claim_of(entry, claim_token)
-        self._add(Release(entry_id=entry_id, claim_token=token, now=now))
+        return self._add(Release(entry_id=entry_id, claim_token=token, now=now))
 
     def extend_lease(
         self,
@@ -208,35 +255,37 @@ class BatchMailboxes:
         *,
         extension_ms: int = 30_000,
         now: int | None = None,
-    ) -> None:
+    ) -> Write[bool]:
         """Keep a claim for `extension_ms` from now; the result says whether it is still held."""
         entry_id, token = claim_of(entry, claim_token)
-        self._add(
+        return self._add(
             ExtendLease(entry_id=entry_id, claim_token=token, extension_ms=extension_ms, now=now)
         )
 
-    def cancel(self, entry_id: str, *, now: int | None = None) -> None:
+    def cancel(self, entry_id: str, *, now: int | None = None) -> Write[MailboxEntry | None]:
         """End an entry that is not wanted."""
-        self._add(Cancel(entry_id=entry_id, now=now))
+        return self._add(Cancel(entry_id=entry_id, now=now))
 
-    def supersede(self, entry_id: str, reason: str, *, now: int | None = None) -> None:
+    def supersede(
+        self, entry_id: str, reason: str, *, now: int | None = None
+    ) -> Write[MailboxEntry | None]:
         """End an entry because of something newer."""
-        self._add(Supersede(entry_id=entry_id, reason=reason, now=now))
+        return self._add(Supersede(entry_id=entry_id, reason=reason, now=now))
 
     def cancel_pending(
         self, mailbox_id: str, *, exclude: str | None = None, now: int | None = None
-    ) -> None:
+    ) -> Write[tuple[MailboxEntry, ...]]:
         """Cancel all that has not ended in a mailbox, but not `exclude`."""
-        self._add(CancelPending(mailbox_id=mailbox_id, exclude=exclude, now=now))
+        return self._add(CancelPending(mailbox_id=mailbox_id, exclude=exclude, now=now))
 
-    def interrupt(self, mailbox_id: str, *, now: int | None = None) -> None:
+    def interrupt(self, mailbox_id: str, *, now: int | None = None) -> Write[Interrupted]:
         """Start a mailbox anew: all that is older is superseded."""
-        self._add(Interrupt(mailbox_id=mailbox_id, now=now))
+        return self._add(Interrupt(mailbox_id=mailbox_id, now=now))
 
-    def requeue(self, entry_id: str, *, now: int | None = None) -> None:
+    def requeue(self, entry_id: str, *, now: int | None = None) -> Write[MailboxEntry | None]:
         """Queue a dead letter again."""
-        self._add(Requeue(entry_id=entry_id, now=now))
+        return self._add(Requeue(entry_id=entry_id, now=now))
 
-    def purge(self, older_than: int) -> None:
-        """Remove entries that ended before `older_than` (unix ms)."""
-        self._add(Purge(older_than=older_than))
+    def purge(self, older_than: int) -> Write[int]:
+        """Remove entries that ended before `older_than` (unix milliseconds)."""
+        return self._add(Purge(older_than=older_than))

@@ -18,9 +18,9 @@ from weft.core.commands import (
     RestoreThread,
     UpsertRun,
 )
+from weft.store.pages import every
 from weft.store.store import Store
 
-_PAGE = 200
 _TOGETHER = 50
 """Most rows of a batch."""
 
@@ -116,24 +116,13 @@ async def _count(store: Store) -> int:
 
 async def _items(store: Store) -> AsyncIterator[_Item]:
     """All rows; a mailbox comes before its entries."""
-    async for thread_id in _pages(store.threads.list):
+    async for thread_id in every(store.threads.list):
         head = await store.threads.load(thread_id)
         if head is not None:
             yield _Item("thread", thread_id, head, RestoreThread(head=head))
-    async for run in _pages(store.runs.list):
+    async for run in every(store.runs.list):
         yield _Item("run", run.run_id, run, UpsertRun(run=run))
-    async for state in _pages(store.mailboxes.list_states):
+    async for state in every(store.mailboxes.list_states):
         yield _Item("mailbox", state.mailbox_id, state, RestoreMailbox(mailbox=state))
-    async for entry in _pages(store.mailboxes.list):
+    async for entry in every(store.mailboxes.list):
         yield _Item("entry", entry.entry_id, entry, RestoreEntry(entry=entry))
-
-
-async def _pages(listing: Callable[..., Any]) -> AsyncIterator[Any]:
-    offset = 0
-    while True:
-        page = await listing(offset=offset, limit=_PAGE)
-        for item in page.items:
-            yield item
-        offset += len(page.items)
-        if not page.has_more:
-            return

@@ -2,9 +2,9 @@
 
 from weft.backends.base import Backend
 from weft.core.codec import checked
-from weft.core.commands import DeleteRun, UpsertRun
 from weft.core.ids import check_id, check_optional_id
 from weft.core.runs import RunOrigin, RunPage, RunQuery, RunRecord, RunStatus
+from weft.store.batch import BatchRuns, Write
 from weft.store.writer import Writer
 
 
@@ -14,9 +14,10 @@ class Runs:
     def __init__(self, backend: Backend, write: Writer) -> None:
         self._backend = backend
         self._write = write
+        self._writes = BatchRuns(Write)
 
     async def load(self, run_id: str) -> RunRecord | None:
-        """Read a run, or None."""
+        """Read a run, or None if there is none."""
         return await self._backend.load_run(check_id("run", run_id))
 
     async def list(  # noqa: PLR0913
@@ -34,7 +35,10 @@ class Runs:
         updated_at_from: int | None = None,
         updated_at_to: int | None = None,
     ) -> RunPage:
-        """List runs, oldest first; `limit` is clamped to 1..200, bounds of times are inclusive."""
+        """List runs for which all holds that is given, oldest first.
+
+        `limit` is clamped to 1..200. Times are unix milliseconds, and their bounds are inclusive.
+        """
         query = RunQuery(
             offset=offset,
             limit=limit,
@@ -57,13 +61,13 @@ class Runs:
         return await self._backend.find_active_run(check_id("thread", thread_id))
 
     async def upsert(self, run: RunRecord) -> None:
-        """Put a run's record as a whole, new or in place of the old.
+        """Put a run's record as a whole, new or in place of the old, its times as they are.
 
         Raises:
             InvalidId, InvalidValue: the record cannot be stored; the message names the place.
         """
-        await self._write(UpsertRun(run=run))
+        await self._write(self._writes.upsert(run))
 
     async def delete(self, run_id: str) -> bool:
         """Remove a run's record. Returns whether it was there."""
-        return bool(await self._write(DeleteRun(run_id=run_id)))
+        return await self._write(self._writes.delete(run_id))

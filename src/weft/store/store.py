@@ -2,14 +2,17 @@
 
 from functools import partial
 from types import TracebackType
+from typing import TypeVar, cast
 
 from weft.backends.base import Backend, Capabilities, JoinsTransactions
-from weft.core.commands import Command, Commands, Receipt, Result, check_batch
+from weft.core.commands import Commands, Receipt, check_batch
 from weft.errors import InvalidValue
-from weft.store.batch import Batch
+from weft.store.batch import Batch, Write
 from weft.store.mailboxes import Mailboxes
 from weft.store.runs import Runs
 from weft.store.threads import Threads
+
+T = TypeVar("T")
 
 
 class Store:
@@ -17,13 +20,19 @@ class Store:
 
     It is made by `weft.open_store` and used by one event loop at a time (on PostgreSQL by any
     number of them), in the process that opened it: `async with weft.open_store(url) as store:`.
+
+    Any call may raise `StoreUnavailable`, and `StoreClosed` before the opening and after the end.
+    Ids are checked everywhere (`InvalidId`), and so is what is written (`InvalidValue`).
     """
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self.threads = Threads(backend, self._write)
+        """Conversations (`Threads`)."""
         self.runs = Runs(backend, self._write)
+        """Executions of agents (`Runs`)."""
         self.mailboxes = Mailboxes(backend, self._write)
+        """Work that waits for agents (`Mailboxes`)."""
 
     @property
     def capabilities(self) -> Capabilities:
@@ -36,6 +45,8 @@ class Store:
         Raises:
             StoreUnavailable: the place cannot be read or written.
             SchemaTooNew: a newer Weft wrote it.
+            SchemaTooOld: the schema of the PostgreSQL database is to be migrated first.
+            CorruptRecord: what it was about to finish after a crash cannot be read.
         """
         await self._backend.open()
         return self
@@ -82,6 +93,6 @@ class Store:
             raise InvalidValue("connection", "this store is in no database that could share one")
         return await self._backend.commit_in(connection, checked)
 
-    async def _write(self, command: Command) -> Result:
-        receipt = await self.commit((command,))
-        return receipt.results[0]
+    async def _write(self, write: Write[T]) -> T:
+        receipt = await self.commit((write.command,))
+        return cast("T", receipt.results[0])

@@ -1,10 +1,7 @@
 """Threads, as a user of a store sees them."""
 
-from typing import cast
-
 from weft.backends.base import Backend
 from weft.core.codec import check_integer, checked
-from weft.core.commands import AppendThread, CreateThread, DeleteThread, SaveThread
 from weft.core.ids import check_id, check_optional_id
 from weft.core.messages import MessagePage, Visibility
 from weft.core.threads import (
@@ -18,15 +15,20 @@ from weft.core.threads import (
     ThreadPage,
     ThreadQuery,
 )
+from weft.store.batch import BatchThreads, Write
 from weft.store.writer import Writer
 
 
 class Threads:
-    """Conversations: created, appended to, read in pages."""
+    """Conversations: created, appended to, read in pages.
+
+    Writes take `now`, the present in unix milliseconds; the default is the store's clock.
+    """
 
     def __init__(self, backend: Backend, write: Writer) -> None:
         self._backend = backend
         self._write = write
+        self._writes = BatchThreads(Write)
 
     async def create(self, thread: Thread, *, now: int | None = None) -> Committed:
         """Make a new thread, at version 0.
@@ -35,7 +37,7 @@ class Threads:
             AlreadyExists: the id is taken.
             InvalidId, InvalidValue: the thread cannot be stored; the message names the place.
         """
-        return cast("Committed", await self._write(CreateThread(thread=thread, now=now)))
+        return await self._write(self._writes.create(thread, now=now))
 
     async def append(
         self,
@@ -47,15 +49,17 @@ class Threads:
     ) -> Committed:
         """Add messages and patches to a thread, and record the run they belong to.
 
-        With `expected`, only if the thread is still at that version.
+        With `expected`, only if the thread is still at that version. `ThreadChangeSet.apply_to`
+        says what changes.
 
         Raises:
             NotFound: there is no such thread.
             VersionConflict: the thread is at another version than `expected`.
             InvalidId, InvalidValue: the changes cannot be stored; the message names the place.
         """
-        command = AppendThread(thread_id=thread_id, changes=changes, expected=expected, now=now)
-        return cast("Committed", await self._write(command))
+        return await self._write(
+            self._writes.append(thread_id, changes, expected=expected, now=now)
+        )
 
     async def save(self, thread: Thread, *, now: int | None = None) -> Committed:
         """Put a thread as a whole, new (version 0) or in place of the old (one version on).
@@ -63,14 +67,18 @@ class Threads:
         Raises:
             InvalidId, InvalidValue: the thread cannot be stored; the message names the place.
         """
-        return cast("Committed", await self._write(SaveThread(thread=thread, now=now)))
+        return await self._write(self._writes.save(thread, now=now))
 
     async def delete(self, thread_id: str) -> bool:
         """Remove a thread; its runs and its mailbox stay. Returns whether it was there."""
-        return bool(await self._write(DeleteThread(thread_id=thread_id)))
+        return await self._write(self._writes.delete(thread_id))
 
     async def load(self, thread_id: str) -> ThreadHead | None:
-        """Read a thread as a whole with its version, or None."""
+        """Read a thread as a whole with its version, or None if there is none.
+
+        Raises:
+            CorruptRecord: its document cannot be read.
+        """
         return await self._backend.load_thread(check_id("thread", thread_id))
 
     async def messages(
@@ -86,9 +94,15 @@ class Threads:
     ) -> MessagePage:
         """Read a page of messages, by position.
 
-        `after` and `before` are cursors, both excluded: pass the page's `next_cursor` as `after`
-        to go on (`before`, when `order` is "desc"). `limit` is clamped to 1..200. `visibility`
-        None reads internal messages too.
+        Args:
+            thread_id: whose messages.
+            after: a position; only what follows it. To go on, pass the page's `next_cursor`.
+            before: a position; only what precedes it. To go on when `order` is "desc", pass the
+                page's `next_cursor`.
+            limit: how many at most, clamped to 1..200.
+            order: "asc" begins with the first message, "desc" with the last one.
+            visibility: "all" leaves out internal messages, "internal" all others; None reads both.
+            run_id: only what this run has written (`MessageMetadata.run_id`).
 
         Raises:
             NotFound: there is no such thread.
@@ -106,7 +120,7 @@ class Threads:
         return await self._backend.list_messages(checked(query, "messages"))
 
     async def message_count(self, thread_id: str) -> int:
-        """Count a thread's messages.
+        """Count a thread's messages, internal ones too.
 
         Raises:
             NotFound: there is no such thread.
@@ -122,7 +136,10 @@ class Threads:
         resource_id: str | None = None,
         parent_thread_id: str | None = None,
     ) -> ThreadPage:
-        """List thread ids in order; `limit` is clamped to 1..200."""
+        """List thread ids in order; `limit` is clamped to 1..200.
+
+        With `resource_id` and `parent_thread_id` only threads that have both.
+        """
         query = ThreadQuery(
             offset=offset, limit=limit, resource_id=resource_id, parent_thread_id=parent_thread_id
         )
@@ -130,7 +147,7 @@ class Threads:
         return await self._backend.list_threads(checked(query, "list"))
 
     async def deltas(self, thread_id: str, after_version: int) -> tuple[ThreadDelta, ...] | None:
-        """What was appended since `after_version`, oldest first.
+        """What was appended since `after_version` (excluded), oldest first.
 
         None means that the store does not know any more, because the thread was saved as a whole
         or written by another program meanwhile, or has never been at that version: load it.

@@ -1,13 +1,15 @@
 """What the store's three parts write through."""
 
-from typing import Protocol
+from typing import Protocol, TypeVar
 
-from weft.core.commands import Command, Result
+from weft.store.batch import Write
+
+T = TypeVar("T")
 
 
 class Writer(Protocol):
-    """Commits one command and gives its result."""
+    """Commits one write by itself."""
 
-    async def __call__(self, command: Command) -> Result:
-        """Commit `command` as a batch of one."""
+    async def __call__(self, write: Write[T]) -> T:
+        """Commit `write` as a batch of one, and give its result."""
         ...

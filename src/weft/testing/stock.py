@@ -43,7 +43,7 @@ async def fill(store: Store) -> Stock:
     return Stock(await claim_by_id(store, "mine"), await claim_by_id(store, "held"))
 
 
-Write = Callable[[Batch, Stock], None]
+Write = Callable[[Batch, Stock], object]
 WRITES: dict[str, Write] = {
     "create": lambda step, _: step.threads.create(Thread(id="new", state=[1])),
     "append": lambda step, _: step.threads.append("t", says("three", run_id="r")),

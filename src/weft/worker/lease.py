@@ -8,8 +8,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from weft.core.commands import Settlement
-from weft.core.mailboxes import MailboxEntry
-from weft.store.mailboxes import claim_of
+from weft.core.mailboxes import MailboxEntry, claim_of
 
 T = TypeVar("T")
 

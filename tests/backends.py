@@ -1,0 +1,8 @@
+"""Which backends a test runs on: memory, unless it is about what backends may do differently."""
+
+import pytest
+
+every_backend = pytest.mark.parametrize(
+    "store_url", ["memory", "files", "sqlite", "postgres"], indirect=True
+)
+"""Runs a test, or those of a class, on a store of every kind."""

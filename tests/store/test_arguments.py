@@ -1,0 +1,270 @@
+"""Arguments: each one of every method is checked, and what is refused never reaches the backend."""
+
+import datetime
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from tests.core.test_ids import BAD as BAD_IDS
+from weft import InvalidId, InvalidValue, Store, Thread, ThreadMetadata, open_store
+from weft.core.commands import Ack
+from weft.testing.builders import entry, run, says
+
+
+class Unreached:
+    """A backend that is opened and closed; any other call of it fails the test."""
+
+    async def open(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
+        async def reached(*arguments: object) -> None:
+            raise AssertionError(f"{name} was called with {arguments}")
+
+        return reached
+
+
+@pytest.fixture
+async def store() -> AsyncIterator[Store]:
+    """An open store of which nothing but refusals is expected."""
+    async with Store(Unreached()) as opened:  # type: ignore[arg-type]
+        yield opened
+
+
+# --- every argument of every method, found by introspection ---------------------------------------
+
+IDS = {
+    "thread_id": "t",
+    "parent_thread_id": "t",
+    "run_id": "r",
+    "parent_run_id": "r",
+    "mailbox_id": "box",
+    "entry_id": "e",
+    "exclude": "e",
+    "entry": "e",
+}
+VALUES: dict[str, Any] = {
+    "thread": Thread(id="new"),
+    "changes": says("more"),
+    "run": run("new"),
+    "payload": 1,
+    "claim_token": "token",
+    "consumer": "worker",
+    "reason": "newer",
+    "error": "boom",
+    "resource_id": "u",
+    "dedupe_key": "k",
+    "sender_id": "s",
+    "origin": "internal",
+    "status": "done",
+    "order": "asc",
+    "visibility": "all",
+    "termination_code": "ok",
+    "expected": 1,
+    "after_version": 0,
+    "after": 0,
+    "before": 1,
+    "offset": 0,
+    "limit": 1,
+    "priority": 1,
+    "delay_ms": 1,
+    "lease_ms": 1,
+    "extension_ms": 1,
+    "timeout_ms": 0,
+    "older_than": 1,
+    "retry_at": 1,
+    "now": 1,
+    "created_at_from": 1,
+    "created_at_to": 1,
+    "updated_at_from": 1,
+    "updated_at_to": 1,
+}
+NO_MODEL: dict[str, Any] = {
+    "none": None,
+    "text": "x",
+    "number": 5,
+    "list": [],
+    "dict": {},
+    "dict of its form": {"id": "a/b", "run_id": "a/b", "thread_id": "t", "messages": []},
+    "another model": ThreadMetadata(),
+    "its class": Thread,
+}
+NO_TEXT: dict[str, Any] = {"number": 5, "bytes": b"x", "list": ["x"], "surrogate": "\ud800"}
+NO_CHOICE: dict[str, Any] = {"another": "nonsense", "empty": "", "number": 5, "capitals": "DONE"}
+NO_INTEGER: dict[str, Any] = {
+    "text": "1",
+    "float": 1.0,
+    "true": True,
+    "too large": 2**64,
+    "too small": -(2**63) - 1,
+    "list": [1],
+}
+NO_TIME: dict[str, Any] = NO_INTEGER | {
+    "negative": -1,
+    "beyond 63 bits": 2**63,
+    "datetime": datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC),
+}
+BAD_VALUES: dict[str, dict[str, Any]] = {
+    "thread": NO_MODEL,
+    "changes": NO_MODEL,
+    "run": NO_MODEL,
+    "payload": {"NaN": float("nan"), "bytes": b"x", "object": object(), "set": {1}},
+    "order": NO_CHOICE | {"none": None},
+    "priority": NO_INTEGER | {"negative": -1, "256": 256},
+    **dict.fromkeys(
+        ("claim_token", "resource_id", "dedupe_key", "sender_id", "termination_code"), NO_TEXT
+    ),
+    **dict.fromkeys(("consumer", "reason", "error"), NO_TEXT | {"none": None}),
+    **dict.fromkeys(("origin", "status", "visibility"), NO_CHOICE),
+    **dict.fromkeys(
+        ("after_version", "offset", "limit", "timeout_ms"), NO_INTEGER | {"none": None}
+    ),
+    **dict.fromkeys(
+        ("after", "before", "created_at_from", "created_at_to", "updated_at_from", "updated_at_to"),
+        NO_INTEGER,
+    ),
+    **dict.fromkeys(("expected", "now", "retry_at"), NO_TIME),
+    **dict.fromkeys(
+        ("delay_ms", "lease_ms", "extension_ms", "older_than"), NO_TIME | {"none": None}
+    ),
+}
+
+
+def public(part: Any) -> list[str]:
+    """The names of the methods a user may call."""
+    return [name for name, each in inspect.getmembers(part, callable) if name[0] != "_"]
+
+
+UNOPENED = open_store("memory:")
+NOUNS = ("threads", "runs", "mailboxes")
+METHODS = [(noun, name) for noun in NOUNS for name in public(getattr(UNOPENED, noun))]
+BATCHED = [(noun, name) for noun in NOUNS for name in public(getattr(UNOPENED.batch(), noun))]
+
+
+def arguments(method: Callable[..., Any]) -> list[str]:
+    """The names of a method's arguments; `entry` only where an id may be given for it."""
+    names = inspect.signature(method).parameters
+    return [name for name in names if method.__name__ != "enqueue"]
+
+
+def call(method: Callable[..., Any], **chosen: Any) -> Any:
+    """Call with good arguments where there must be some, but those that are `chosen`."""
+    good: dict[str, Any] = {}
+    for name, parameter in inspect.signature(method).parameters.items():
+        if parameter.default is parameter.empty or name == "claim_token":
+            good[name] = {**IDS, **VALUES}[name]
+    return method(**good | chosen)
+
+
+def cases(methods: list[tuple[str, str]], part: Any, names: dict[str, Any]) -> list[Any]:
+    """(noun, method, argument) for every argument among `names`."""
+    return [
+        pytest.param(noun, name, argument, id=f"{noun}.{name}-{argument}")
+        for noun, name in methods
+        for argument in arguments(getattr(getattr(part, noun), name))
+        if argument in names
+    ]
+
+
+def test_every_argument_of_every_method_is_in_these_tables() -> None:
+    found = {
+        argument
+        for part, methods in ((UNOPENED, METHODS), (UNOPENED.batch(), BATCHED))
+        for noun, name in methods
+        for argument in arguments(getattr(getattr(part, noun), name))
+    }
+    assert found == {*IDS, *VALUES}
+    assert set(BAD_VALUES) == set(VALUES)
+    assert len(METHODS) + len(BATCHED) >= 50
+
+
+def bad_ids(method: Callable[..., Any], argument: str) -> dict[str, Any]:
+    """The bad ids for an argument; where it may be left out, None is none of them."""
+    may_be_none = inspect.signature(method).parameters[argument].default is None
+    return {
+        name: value for name, (value, _) in BAD_IDS.items() if value is not None or not may_be_none
+    }
+
+
+@pytest.mark.parametrize(("noun", "name", "argument"), cases(METHODS, UNOPENED, IDS))
+async def test_every_method_refuses_bad_ids(
+    store: Store, noun: str, name: str, argument: str
+) -> None:
+    method = getattr(getattr(store, noun), name)
+    accepted = []
+    for case, value in bad_ids(method, argument).items():
+        try:
+            await call(method, **{argument: value})
+        except InvalidId as error:
+            assert error.value is value
+            assert error.reason in str(error)
+            assert argument == "entry" or error.kind in (*argument.split("_"), "entry")
+        else:
+            accepted.append(case)
+    assert accepted == []
+
+
+@pytest.mark.parametrize(("noun", "name", "argument"), cases(BATCHED, UNOPENED.batch(), IDS))
+async def test_a_batch_with_a_bad_id_is_refused_as_a_whole(
+    store: Store, noun: str, name: str, argument: str
+) -> None:
+    method = getattr(getattr(store.batch(), noun), name)
+    for value in bad_ids(method, argument).values():
+        with pytest.raises(InvalidId):
+            async with store.batch() as step:
+                step.threads.append("t", says("before"))
+                call(getattr(getattr(step, noun), name), **{argument: value})
+                step.mailboxes.send("box", "after")
+        assert step.receipt is None
+
+
+@pytest.mark.parametrize(("noun", "name", "argument"), cases(METHODS, UNOPENED, BAD_VALUES))
+async def test_every_method_refuses_bad_values_and_names_the_argument(
+    store: Store, noun: str, name: str, argument: str
+) -> None:
+    method = getattr(getattr(store, noun), name)
+    accepted = []
+    for case, value in BAD_VALUES[argument].items():
+        try:
+            await call(method, **{argument: value})
+        except InvalidValue as error:
+            assert argument in error.where.split("."), case
+            assert error.where in str(error)
+            assert len(error.reason) > 10, case
+        else:
+            accepted.append(case)
+    assert accepted == []
+
+
+@pytest.mark.parametrize(("noun", "name", "argument"), cases(BATCHED, UNOPENED.batch(), BAD_VALUES))
+async def test_a_batch_with_a_bad_value_is_refused_as_a_whole(
+    store: Store, noun: str, name: str, argument: str
+) -> None:
+    for value in BAD_VALUES[argument].values():
+        with pytest.raises(InvalidValue, match=argument):
+            async with store.batch() as step:
+                step.threads.append("t", says("before"))
+                call(getattr(getattr(step, noun), name), **{argument: value})
+                step.mailboxes.send("box", "after")
+        assert step.receipt is None
+
+
+# --- claims ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["ack", "nack", "dead_letter", "release", "extend_lease"])
+async def test_an_entry_that_is_not_claimed_is_no_claim(store: Store, name: str) -> None:
+    with pytest.raises(InvalidValue, match="pass the entry that claim returned") as caught:
+        await getattr(store.mailboxes, name)(entry("e"))
+    assert caught.value.where == "claim_token"
+    with pytest.raises(InvalidValue, match="entry 'e' has none"):
+        await getattr(store.mailboxes, name)("e")
+
+
+def test_a_claimed_entry_is_a_claim() -> None:
+    claim = entry("e", status="claimed", claim_token="token")
+    write = UNOPENED.batch().mailboxes.ack(claim)
+    assert write.command == Ack(entry_id="e", claim_token="token")

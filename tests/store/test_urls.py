@@ -1,0 +1,84 @@
+"""What a URL means, and what is none."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from weft import InvalidValue, Store, Thread, open_store
+
+BAD: dict[str, tuple[Any, str]] = {
+    "empty": ("", "must be a folder"),
+    "none": (None, "must be a folder"),
+    "number": (5, "must be a folder"),
+    "bytes": (b"agents", "must be a folder"),
+    "list": (["agents"], "must be a folder"),
+    "unknown scheme": ("mongodb://host/db", "no backend for 'mongodb'"),
+    "http": ("http://example.com", "no backend for 'http'"),
+    "misspelt": ("memry:", "no backend for 'memry'"),
+    "memory with a name": ("memory:agents", "takes nothing after it"),
+    "memory with a path": ("memory:///agents", "takes nothing after it"),
+    "file without folder": ("file:", "wants a folder"),
+    "file of nothing": ("file://", "wants a folder"),
+    "sqlite without file": ("sqlite:", "wants a file"),
+    "sqlite with a host": ("sqlite://agents.db", "wants a file"),
+    "sqlite with a folder": ("sqlite:///agents/", "wants a file"),
+}
+
+
+@pytest.mark.parametrize(("url", "reason"), BAD.values(), ids=BAD)
+def test_a_bad_url_is_refused(url: Any, reason: str) -> None:
+    with pytest.raises(InvalidValue, match=reason) as caught:
+        open_store(url)
+    assert caught.value.where == "url"
+
+
+@pytest.mark.parametrize("durability", ["", "none", "FULL", None, 5, True])
+def test_a_bad_durability_is_refused(durability: Any) -> None:
+    with pytest.raises(InvalidValue, match="must be 'full' or 'relaxed'") as caught:
+        open_store("memory:", durability=durability)
+    assert caught.value.where == "durability"
+
+
+@pytest.mark.parametrize(
+    ("url", "durable", "shared"),
+    [
+        ("memory:", False, False),
+        ("memory://", False, False),
+        ("MEMORY:", False, False),
+        ("./agents", True, True),
+        (Path("agents"), True, True),
+        ("file:agents", True, True),
+        ("sqlite:///agents.db", True, True),
+        ("postgresql://host/db", True, True),
+    ],
+)
+def test_a_store_says_what_it_is_before_it_is_opened(
+    url: str | Path, durable: bool, shared: bool
+) -> None:
+    capabilities = open_store(url).capabilities
+    assert (capabilities.durable, capabilities.shared) == (durable, shared)
+
+
+@pytest.mark.parametrize("form", ["path", "text", "file:", "file://"])
+async def test_a_folder_is_named_in_each_of_these_forms(tmp_path: Path, form: str) -> None:
+    folder = tmp_path / "a store"
+    text = {"text": str(folder), "file:": f"file:{folder}", "file://": f"file://{folder}"}
+    async with open_store(folder) as store:
+        await store.threads.create(Thread(id="t"))
+    async with open_store(text.get(form, folder)) as store:
+        assert await store.threads.load("t") is not None
+    assert os.listdir(tmp_path) == ["a store"]
+
+
+async def test_each_memory_store_is_its_own() -> None:
+    async with open_store("memory:") as one, open_store("memory:") as other:
+        await one.threads.create(Thread(id="t"))
+        assert await other.threads.load("t") is None
+
+
+@pytest.mark.parametrize("url", ["{}/store", "sqlite:///{}/store.db"])
+def test_a_store_that_is_not_opened_makes_nothing(tmp_path: Path, url: str) -> None:
+    assert isinstance(open_store(url.format(tmp_path)), Store)
+    assert list(tmp_path.iterdir()) == []
