@@ -6,18 +6,29 @@ from importlib.metadata import version
 from weft.backends.base import Capabilities, Durability
 from weft.backends.registry import find_backend
 from weft.core.clock import Clock, system_clock
-from weft.core.codec import decode, encode
+from weft.core.codec import Json, decode, encode
 from weft.core.commands import Receipt
 from weft.core.mailboxes import (
+    EntryOrigin,
     EntryPage,
+    EntryStatus,
     Interrupted,
     MailboxEntry,
+    MailboxPage,
     MailboxState,
     MailboxStats,
 )
-from weft.core.messages import Message, MessageMetadata, MessagePage, StoredMessage, ToolCall
+from weft.core.messages import (
+    Message,
+    MessageMetadata,
+    MessagePage,
+    Role,
+    StoredMessage,
+    ToolCall,
+    Visibility,
+)
 from weft.core.patches import Patch, TrackedPatch, apply_patch
-from weft.core.runs import RunMeta, RunPage, RunRecord
+from weft.core.runs import RunMeta, RunOrigin, RunPage, RunRecord, RunStatus
 from weft.core.threads import (
     Committed,
     Thread,
@@ -43,8 +54,11 @@ from weft.errors import (
     VersionConflict,
     WeftError,
 )
-from weft.store.batch import Batch
+from weft.store.batch import Batch, Write
+from weft.store.mailboxes import Mailboxes
+from weft.store.runs import Runs
 from weft.store.store import Store
+from weft.store.threads import Threads
 
 __version__ = version("weft")
 
@@ -53,16 +67,23 @@ __all__ = [
     "Batch",
     "Capabilities",
     "ClaimConflict",
+    "Clock",
     "Committed",
     "CorruptRecord",
+    "Durability",
+    "EntryOrigin",
     "EntryPage",
+    "EntryStatus",
     "GenerationMismatch",
     "Interrupted",
     "InvalidId",
     "InvalidValue",
+    "Json",
     "MailboxEntry",
+    "MailboxPage",
     "MailboxState",
     "MailboxStats",
+    "Mailboxes",
     "Message",
     "MessageMetadata",
     "MessagePage",
@@ -70,9 +91,13 @@ __all__ = [
     "Patch",
     "PatchError",
     "Receipt",
+    "Role",
     "RunMeta",
+    "RunOrigin",
     "RunPage",
     "RunRecord",
+    "RunStatus",
+    "Runs",
     "SchemaTooNew",
     "SchemaTooOld",
     "Store",
@@ -85,14 +110,18 @@ __all__ = [
     "ThreadHead",
     "ThreadMetadata",
     "ThreadPage",
+    "Threads",
     "ToolCall",
     "TrackedPatch",
     "VersionConflict",
+    "Visibility",
     "WeftError",
+    "Write",
     "apply_patch",
     "decode",
     "encode",
     "open_store",
+    "system_clock",
 ]
 
 

@@ -2,11 +2,12 @@
 
 import uuid
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 
-from weft import Message, ToolCall, encode
+from weft import Message, MessageMetadata, ToolCall, encode
 from weft.core.codec import to_plain
 
 CALL = ToolCall(id="c1", name="search", arguments={"q": 1})
@@ -45,6 +46,22 @@ def test_a_constructor_fills_in_a_new_id_and_its_role(
     assert uuid.UUID(message.pop("id")).version == 7
     assert message == expected
     assert make().id != make().id
+
+
+MAKERS: list[Callable[..., Message]] = [
+    Message.user,
+    Message.assistant,
+    Message.system,
+    Message.internal_system,
+    partial(Message.tool, "c1"),
+]
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_a_constructor_takes_an_id_and_metadata(make: Callable[..., Message]) -> None:
+    metadata = MessageMetadata(run_id="r", step_index=2)
+    message = make("hi", id="m", metadata=metadata)
+    assert (message.id, message.metadata) == ("m", metadata)
 
 
 def test_what_is_default_is_not_written() -> None:

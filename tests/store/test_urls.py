@@ -82,3 +82,37 @@ async def test_each_memory_store_is_its_own() -> None:
 def test_a_store_that_is_not_opened_makes_nothing(tmp_path: Path, url: str) -> None:
     assert isinstance(open_store(url.format(tmp_path)), Store)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["agents.db", "agents.sqlite", "Agents.SQLite3"])
+def test_a_path_that_looks_like_a_database_is_no_folder(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    with pytest.raises(InvalidValue, match=f"write 'sqlite:///{path}'"):
+        open_store(path)
+    open_store(f"file:{path}")
+    path.mkdir()
+    open_store(path)
+
+
+def test_a_file_is_no_folder(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("mine")
+    with pytest.raises(InvalidValue, match=r"is a file, and not the folder of a store"):
+        open_store(str(path))
+
+
+async def test_a_folder_of_other_things_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "main.py").write_text("mine")
+    (tmp_path / "package.json").write_text("{}")
+    with pytest.raises(InvalidValue, match=r"holds other things \('main.py'\) and no store"):
+        await open_store(tmp_path).open()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["main.py", "package.json"]
+
+
+async def test_hidden_files_and_documents_are_no_other_things(tmp_path: Path) -> None:
+    (tmp_path / ".gitkeep").touch()
+    async with open_store(tmp_path) as store:
+        await store.threads.create(Thread(id="t"))
+    (tmp_path / "README.txt").write_text("put here later")
+    async with open_store(tmp_path) as store:
+        assert (await store.threads.list()).items == ("t",)

@@ -2,6 +2,7 @@
 
 import logging
 
+import msgspec
 import pytest
 from tests.worker.support import Recorder, until_idle
 
@@ -15,6 +16,7 @@ from weft.worker import (
     LeaseLost,
     Outage,
     Purged,
+    Reject,
     Released,
     Retried,
     Withdrawn,
@@ -22,7 +24,15 @@ from weft.worker import (
     log_events,
 )
 
-ENTRY = MailboxEntry(entry_id="e-1", mailbox_id="m-1", status="claimed", attempt_count=2)
+CLAIMED_AT = 1_000_000
+FIRST = MailboxEntry(
+    entry_id="e-1",
+    mailbox_id="m-1",
+    status="claimed",
+    attempt_count=1,
+    updated_at=CLAIMED_AT,
+)
+ENTRY = msgspec.structs.replace(FIRST, attempt_count=2)
 
 
 async def no_work(delivery: Delivery) -> None:
@@ -54,9 +64,14 @@ async def test_logging_is_the_default_hook(store: Store, caplog: pytest.LogCaptu
 @pytest.mark.parametrize(
     ("event", "level", "words"),
     [
-        (Claimed(entry=ENTRY), logging.DEBUG, "attempt 2"),
+        (Claimed(entry=FIRST), logging.DEBUG, "attempt 1"),
+        (Claimed(entry=ENTRY), logging.INFO, "attempt 2"),
         (Done(entry=ENTRY, lasted_ms=7), logging.DEBUG, "7 ms"),
-        (Retried(entry=ENTRY, lasted_ms=7, error="E: x", retry_at=9), logging.WARNING, "E: x"),
+        (
+            Retried(entry=ENTRY, lasted_ms=7, error="E: x", retry_at=CLAIMED_AT + 507),
+            logging.WARNING,
+            "due in 500 ms: E: x",
+        ),
         (DeadLettered(entry=ENTRY, lasted_ms=7, error="E: x"), logging.ERROR, "E: x"),
         (Released(entry=ENTRY, lasted_ms=7), logging.INFO, "7 ms"),
         (LeaseLost(entry=ENTRY, reason="gone"), logging.WARNING, "gone"),
@@ -65,6 +80,11 @@ async def test_logging_is_the_default_hook(store: Store, caplog: pytest.LogCaptu
             Outage(operation="claim", error=StoreUnavailable("x", "y"), retry_in_ms=5),
             logging.WARNING,
             "cannot claim, next try in 5 ms",
+        ),
+        (
+            Outage(operation="renew", error=TimeoutError(), retry_in_ms=5),
+            logging.WARNING,
+            "cannot renew, next try in 5 ms: TimeoutError",
         ),
         (Purged(count=3, older_than=9), logging.INFO, "purged 3 entries"),
     ],
@@ -79,6 +99,15 @@ def test_every_event_is_logged_at_a_level_that_fits(
     assert words in record.getMessage()
     if hasattr(event, "entry"):
         assert "'e-1' of mailbox 'm-1'" in record.getMessage()
+
+
+@pytest.mark.parametrize(("error", "is_told"), [(ValueError("x"), True), (Reject("x"), False)])
+def test_a_dead_letter_is_logged_with_the_traceback_of_what_was_no_decision(
+    caplog: pytest.LogCaptureFixture, error: Exception, is_told: bool
+) -> None:
+    log_events(DeadLettered(entry=ENTRY, lasted_ms=7, error="E: x", exception=error))
+    [record] = caplog.records
+    assert bool(record.exc_info) is is_told
 
 
 def test_events_are_frozen_values() -> None:

@@ -13,6 +13,7 @@ from weft.backends.sqlite.backend import SqliteBackend
 from weft.core.clock import Clock, system_clock
 from weft.errors import InvalidValue
 
+_DATABASE_FILES = (".db", ".db3", ".sqlite", ".sqlite3")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")  # two letters at least: C: is a drive
 
 
@@ -31,10 +32,10 @@ def find_backend(
     scheme, rest = split_url(url)
     make = SCHEMES.get(scheme)
     if make is None:
-        known = "', '".join(SCHEMES)
+        known = ", ".join(f"'{name}:'" for name in SCHEMES)
         raise InvalidValue(
             "url",
-            f"there is no backend for {scheme!r}; use a folder like './agents', or '{known}:'",
+            f"there is no backend for {scheme!r}; use a folder like './agents', or {known}",
         )
     return make(rest, clock, durability, migrate)
 
@@ -49,7 +50,20 @@ def split_url(url: str | os.PathLike[str]) -> tuple[str, str]:
     if not isinstance(text, str) or not text:
         raise InvalidValue("url", f"it must be a folder, or 'memory:', not {url!r}")
     scheme = _SCHEME.match(text) if isinstance(url, str) else None
-    return (scheme[1].lower(), text[scheme.end() :]) if scheme else ("file", text)
+    if scheme:
+        return scheme[1].lower(), text[scheme.end() :]
+    _check_folder(text)
+    return "file", text
+
+
+def _check_folder(path: str) -> None:
+    """Refuse a plain path that means a file: it would become a folder of JSON files."""
+    advice = f"for a database file, write 'sqlite:///{path}'"
+    if os.path.isfile(path):
+        raise InvalidValue("url", f"{path!r} is a file, and not the folder of a store; {advice}")
+    if path.lower().endswith(_DATABASE_FILES) and not os.path.isdir(path):
+        reason = f"{path!r} would become a folder of JSON files; {advice}"
+        raise InvalidValue("url", f"{reason}; if you mean the folder, 'file:{path}'")
 
 
 def _memory(rest: str, clock: Clock, durability: Durability, migrate: bool) -> Backend:

@@ -47,33 +47,79 @@ class Message(SortedModel, frozen=True, kw_only=True):
     metadata: MessageMetadata | None = None
 
     @classmethod
-    def user(cls, content: str | list[Json]) -> "Message":
-        """A message from the user, with a new id."""
-        return cls(id=new_id(), role="user", content=content)
+    def user(
+        cls,
+        content: str | list[Json],
+        *,
+        id: str | None = None,
+        metadata: MessageMetadata | None = None,
+    ) -> "Message":
+        """A message from the user, with a new id if none is given."""
+        return cls(id=id or new_id(), role="user", content=content, metadata=metadata)
 
     @classmethod
     def assistant(
-        cls, content: str | list[Json], tool_calls: tuple[ToolCall, ...] | list[ToolCall] = ()
+        cls,
+        content: str | list[Json],
+        tool_calls: tuple[ToolCall, ...] | list[ToolCall] = (),
+        *,
+        id: str | None = None,
+        metadata: MessageMetadata | None = None,
     ) -> "Message":
-        """An answer of the assistant, with a new id; it may ask for tools to be called."""
+        """An answer of the assistant, with a new id if none is given; it may ask for tools."""
         return cls(
-            id=new_id(), role="assistant", content=content, tool_calls=tuple(tool_calls) or None
+            id=id or new_id(),
+            role="assistant",
+            content=content,
+            tool_calls=tuple(tool_calls) or None,
+            metadata=metadata,
         )
 
     @classmethod
-    def system(cls, content: str | list[Json]) -> "Message":
-        """An instruction to the assistant, with a new id."""
-        return cls(id=new_id(), role="system", content=content)
+    def system(
+        cls,
+        content: str | list[Json],
+        *,
+        id: str | None = None,
+        metadata: MessageMetadata | None = None,
+    ) -> "Message":
+        """An instruction to the assistant, with a new id if none is given."""
+        return cls(id=id or new_id(), role="system", content=content, metadata=metadata)
 
     @classmethod
-    def internal_system(cls, content: str | list[Json]) -> "Message":
-        """An instruction that listings for users leave out, with a new id."""
-        return cls(id=new_id(), role="system", content=content, visibility="internal")
+    def internal_system(
+        cls,
+        content: str | list[Json],
+        *,
+        id: str | None = None,
+        metadata: MessageMetadata | None = None,
+    ) -> "Message":
+        """An instruction that listings for users leave out, with a new id if none is given."""
+        return cls(
+            id=id or new_id(),
+            role="system",
+            content=content,
+            visibility="internal",
+            metadata=metadata,
+        )
 
     @classmethod
-    def tool(cls, tool_call_id: str, content: str | list[Json]) -> "Message":
-        """The result of the tool call `tool_call_id`, with a new id."""
-        return cls(id=new_id(), role="tool", content=content, tool_call_id=tool_call_id)
+    def tool(
+        cls,
+        tool_call_id: str,
+        content: str | list[Json],
+        *,
+        id: str | None = None,
+        metadata: MessageMetadata | None = None,
+    ) -> "Message":
+        """The result of the tool call `tool_call_id`, with a new id if none is given."""
+        return cls(
+            id=id or new_id(),
+            role="tool",
+            content=content,
+            tool_call_id=tool_call_id,
+            metadata=metadata,
+        )
 
 
 class StoredMessage(SortedModel, frozen=True, kw_only=True):

@@ -127,6 +127,8 @@ class Committed(SortedModel, frozen=True, kw_only=True):
     """A write to a thread took place; the thread is now at `version`."""
 
     version: Version
+    skipped: tuple[str, ...] = ()
+    """The ids of appended messages that the thread had already: these were not added again."""
 
 
 class ThreadQuery(PageQuery, frozen=True, kw_only=True):
@@ -168,6 +170,19 @@ def appended(head: ThreadHead, changes: ThreadChangeSet, now: int) -> ThreadHead
     metadata = msgspec.structs.replace(thread.metadata, updated_at=now)
     return ThreadHead(
         thread=msgspec.structs.replace(thread, metadata=metadata), version=head.version + 1
+    )
+
+
+def skipped_ids(changes: ThreadChangeSet, before: Thread, after: Thread) -> tuple[str, ...]:
+    """The ids of those messages of `changes` that led from `before` to `after` without being added.
+
+    Of a thread's messages only those need to be known whose ids `changes` may bring again.
+    """
+    added = {id(message) for message in after.messages[len(before.messages) :]}
+    return tuple(
+        message.id
+        for message in changes.messages
+        if message.id is not None and id(message) not in added
     )
 
 

@@ -72,7 +72,8 @@ class Batch:
     """One atomic step: `async with store.batch() as step:`, then `step.threads.append(...)` ….
 
     Nothing is written before the block ends, and all or nothing then; an exception in the block
-    writes nothing. Afterwards `receipt.results` has one result for each write, in their order.
+    writes nothing. What a method returns has its `result` afterwards: `sent.result` of
+    `sent = step.mailboxes.send(...)`. There is nothing to await but the end of the block.
 
     Leaving the block raises what the failing write raises by itself; `WeftError.command` says which
     one it was.

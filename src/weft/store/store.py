@@ -25,14 +25,18 @@ class Store:
     Ids are checked everywhere (`InvalidId`), and so is what is written (`InvalidValue`).
     """
 
+    threads: Threads
+    """Conversations."""
+    runs: Runs
+    """Executions of agents."""
+    mailboxes: Mailboxes
+    """Work that waits for agents."""
+
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self.threads = Threads(backend, self._write)
-        """Conversations (`Threads`)."""
         self.runs = Runs(backend, self._write)
-        """Executions of agents (`Runs`)."""
         self.mailboxes = Mailboxes(backend, self._write)
-        """Work that waits for agents (`Mailboxes`)."""
 
     @property
     def capabilities(self) -> Capabilities:

@@ -13,6 +13,9 @@ _RANDOM = random.SystemRandom()
 class Backoff(msgspec.Struct, frozen=True, kw_only=True):
     """Waiting times that grow by `factor` from `base_ms` up to `max_ms` (milliseconds).
 
+    Each is drawn anew, from 0 up to the time that has been reached (full jitter), so that what has
+    failed together does not come back together.
+
     Raises:
         InvalidValue: `base_ms` is below 1, `factor` below 1, or `max_ms` below `base_ms`.
     """

@@ -70,6 +70,11 @@ class Delivery:
         return self._lease.entry
 
     @property
+    def store(self) -> Store:
+        """The worker's store, to read from. What is written through it, no claim fences."""
+        return self._store
+
+    @property
     def cancelled(self) -> bool:
         """Whether the handler should stop: the lease is lost, or the worker stops.
 
@@ -132,8 +137,7 @@ class Delivery:
     async def _commit(self, commands: Commands, *, settle: bool) -> Receipt:
         lease = self._lease
         if not lease.is_open:
-            reason = "its lease was lost" if lease.is_lost else "this delivery is settled"
-            raise ClaimConflict(lease.entry_id, reason)
+            raise ClaimConflict(lease.entry_id, lease.loss or "this delivery is settled")
         settlement = self._find_settlement(commands)
         last: Commands = ()
         if settlement is None and settle:

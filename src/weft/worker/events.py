@@ -11,6 +11,7 @@ from typing import TypeAlias, assert_never
 import msgspec
 
 from weft.core.mailboxes import EntryStatus, MailboxEntry
+from weft.worker.decision import Reject, describe_error
 
 _LOGGER = logging.getLogger("weft.worker")
 
@@ -100,24 +101,29 @@ def log_events(event: Event) -> None:
     """The default hook: write events to the standard logger `weft.worker`."""
     match event:
         case Claimed():
-            _LOGGER.debug("claimed %s, attempt %d", _name(event), event.entry.attempt_count)
+            again = event.entry.attempt_count > 1
+            level = logging.INFO if again else logging.DEBUG
+            _LOGGER.log(level, "claimed %s, attempt %d", _name(event), event.entry.attempt_count)
         case Done():
             _LOGGER.debug("done with %s after %d ms", _name(event), event.lasted_ms)
         case Retried():
-            message = "attempt %d of %s failed, next at %d: %s"
+            message = "attempt %d of %s failed, the next one is due in %d ms: %s"
             attempt = event.entry.attempt_count
+            due_in_ms = event.retry_at - event.entry.updated_at - event.lasted_ms
             _LOGGER.warning(
                 message,
                 attempt,
                 _name(event),
-                event.retry_at,
+                max(due_in_ms, 0),
                 event.error,
                 exc_info=event.exception,
             )
         case DeadLettered():
             message = "%s is a dead letter after attempt %d: %s"
             attempt = event.entry.attempt_count
-            _LOGGER.error(message, _name(event), attempt, event.error, exc_info=event.exception)
+            decided = isinstance(event.exception, Reject)  # its traceback would tell nothing
+            cause = None if decided else event.exception
+            _LOGGER.error(message, _name(event), attempt, event.error, exc_info=cause)
         case Released():
             _LOGGER.info("gave %s back after %d ms", _name(event), event.lasted_ms)
         case LeaseLost():
@@ -126,7 +132,8 @@ def log_events(event: Event) -> None:
             _LOGGER.info("%s was %s meanwhile", _name(event), event.status)
         case Outage():
             message = "the store cannot %s, next try in %d ms: %s"
-            _LOGGER.warning(message, event.operation, event.retry_in_ms, event.error)
+            reason = describe_error(event.error)
+            _LOGGER.warning(message, event.operation, event.retry_in_ms, reason)
         case Purged():
             message = "purged %d entries that ended before %d"
             _LOGGER.info(message, event.count, event.older_than)

@@ -37,6 +37,11 @@ def tell(lease: Lease, settlement: Settlement, cause: BaseException | None = Non
             assert_never(settlement)
 
 
+def reason_of(loss: Loss) -> str:
+    """Why a claim is not held any more, in words."""
+    return loss.reason if isinstance(loss, LeaseLost) else f"it was {loss.status} meanwhile"
+
+
 def find_fate(lease: Lease, found: MailboxEntry | None) -> Settlement | Loss:
     """What happened to a claim that is not held any more, told from the entry as it is now.
 

@@ -12,6 +12,8 @@ from weft.worker.outage import PATIENCE, TRANSIENT
 from weft.worker.settings import Settings
 from weft.worker.settler import Settler
 
+_NO_ANSWER = "it ran out while the store did not answer"
+
 
 class Heartbeat:
     """Renews the leases that `list_leases` gives, for as long as it runs."""
@@ -64,9 +66,8 @@ class Heartbeat:
                 continue
             if not drop_ended or lease.remaining_s() > 0:
                 held.append(lease)
-            elif not lease.is_settling and lease.lose():
-                reason = "it ran out while the store did not answer"
-                self._emit(LeaseLost(entry=lease.entry, reason=reason))
+            elif not lease.is_settling and lease.lose(_NO_ANSWER):
+                self._emit(LeaseLost(entry=lease.entry, reason=_NO_ANSWER))
         return held
 
     async def _renew(self, leases: Sequence[Lease]) -> None:

@@ -24,11 +24,17 @@ class Lease:
         self.entry_id, self.claim_token = claim_of(entry, None)
         self.deadline = deadline
         self.settlement: Settlement | None = None
-        self.is_lost = False
+        self.loss: str | None = None
+        """Why the claim is lost, once it is."""
         self.cancelled = threading.Event()
         self.task: asyncio.Task[None] | None = None
         self._began = time.monotonic()
         self._settling = 0
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the claim was taken away: it ran out, or the entry was ended from outside."""
+        return self.loss is not None
 
     @property
     def is_open(self) -> bool:
@@ -59,11 +65,11 @@ class Lease:
         finally:
             self._settling -= 1
 
-    def lose(self) -> bool:
-        """Note that the claim is lost and stop its handler. Returns False if it had ended."""
+    def lose(self, reason: str) -> bool:
+        """Note why the claim is lost and stop its handler. Returns False if it had ended."""
         if not self.is_open:
             return False
-        self.is_lost = True
+        self.loss = reason
         self.cancel()
         return True
 

@@ -8,7 +8,7 @@ from weft.errors import ClaimConflict, NotFound, StoreClosed, WeftError
 from weft.store.store import Store
 from weft.worker.decision import describe_error
 from weft.worker.events import LeaseLost, OnEvent, Outage, Withdrawn
-from weft.worker.fate import Loss, find_fate, tell
+from weft.worker.fate import Loss, find_fate, reason_of, tell
 from weft.worker.lease import Lease
 from weft.worker.outage import PATIENCE, TRANSIENT
 
@@ -58,7 +58,7 @@ class Settler:
         self._lose(lease, fate)
 
     def _lose(self, lease: Lease, loss: Loss) -> None:
-        if lease.lose():
+        if lease.lose(reason_of(loss)):
             self._emit(loss)
 
     async def _find_fate(self, lease: Lease, error: WeftError | None) -> Settlement | Loss:

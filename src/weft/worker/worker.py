@@ -3,6 +3,7 @@
 from contextlib import nullcontext
 
 from weft.backends.cancellation import shielded
+from weft.errors import InvalidValue
 from weft.store.store import Store
 from weft.worker.backoff import Backoff
 from weft.worker.events import OnEvent, guarded, log_events
@@ -22,7 +23,8 @@ class Worker:
     interrupted, is cancelled and can write nothing more.
 
     Entries of one mailbox are worked one at a time, so a mailbox never takes more than one of the
-    slots; among mailboxes the longest due comes first.
+    slots; among mailboxes the longest due comes first. An entry that waits to be tried again does
+    not keep back those behind it: where their order matters more, try again within the handler.
 
     Args:
         store: an open store. The worker does not close it.
@@ -59,6 +61,7 @@ class Worker:
         purge_after_ms: int | None = None,
         on_event: OnEvent = log_events,
     ) -> None:
+        _check_kinds(store, handler)
         self._store = store
         self._handler = handler
         self._settings = Settings(
@@ -121,3 +124,12 @@ class Worker:
         session = self._session
         if session is not None:
             session.stop_soon()
+
+
+def _check_kinds(store: object, handler: object) -> None:
+    if not isinstance(store, Store):
+        reason = f"it must be a store that `weft.open_store` made, not a {type(store).__name__}"
+        raise InvalidValue("store", reason)
+    if not callable(handler):
+        reason = f"it must be a function that takes a delivery, not a {type(handler).__name__}"
+        raise InvalidValue("handler", reason)

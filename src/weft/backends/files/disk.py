@@ -36,6 +36,13 @@ class Disk:
         except FileNotFoundError:
             return
 
+    def list_all(self, folder: str) -> list[str]:
+        """The names of files and folders in a folder; none if there is no folder."""
+        try:
+            return sorted(os.listdir(folder))
+        except FileNotFoundError:
+            return []
+
     def exists(self, path: str) -> bool:
         """Whether anything stands at `path`."""
         return os.path.lexists(path)

@@ -10,7 +10,7 @@ import msgspec
 from weft.backends.files.disk import Bytes, Disk
 from weft.backends.memory.tables import TableName
 from weft.core.ids import IdKind, check_id
-from weft.errors import CorruptRecord, InvalidId, SchemaTooNew
+from weft.errors import CorruptRecord, InvalidId, InvalidValue, SchemaTooNew
 
 FORMAT = 1
 FOLDERS: dict[TableName, str] = {
@@ -43,9 +43,11 @@ class Documents:
         """Make the layout, or check it.
 
         Raises:
+            InvalidValue: the folder holds other things, and no store.
             SchemaTooNew: a newer Weft wrote it.
             CorruptRecord: it cannot be told who wrote it.
         """
+        self._check_owner()
         for folder in (*self._folders.values(), self.own_folder, self._temporary, self._deltas):
             self._disk.make_folder(folder)
         path = self.own_path("format.json")
@@ -59,6 +61,19 @@ class Documents:
             raise CorruptRecord(path, str(error)) from error
         if found > FORMAT:
             raise SchemaTooNew(self.root, found, FORMAT)
+
+    def _check_owner(self) -> None:
+        """Refuse to strew a store over somebody's folder; hidden names are nobody's."""
+        ours = (
+            self.own_folder,
+            *(folder for folder in self._folders.values() if folder != self.root),
+        )
+        if any(map(self._disk.exists, ours)):
+            return
+        for name in self._disk.list_all(self.root):
+            if not name.startswith(".") and not name.endswith(_SUFFIX):
+                reason = f"{self.root} holds other things ({name!r}) and no store"
+                raise InvalidValue("url", f"{reason}; name a folder that is empty or new")
 
     def own_path(self, name: str) -> str:
         """The path of one of Weft's own files."""

@@ -23,6 +23,7 @@ from weft.core.threads import (
     created,
     page_messages,
     saved,
+    skipped_ids,
 )
 from weft.errors import AlreadyExists, NotFound, VersionConflict
 
@@ -45,7 +46,8 @@ def append(tables: Tables, command: AppendThread, now: int) -> Committed:
     after = extended(stored, command.changes, now)
     tables.put("threads", command.thread_id, after)
     record_run(tables, command.thread_id, command.changes, now)
-    return Committed(version=after.head.version)
+    skipped = skipped_ids(command.changes, stored.head.thread, after.head.thread)
+    return Committed(version=after.head.version, skipped=skipped)
 
 
 def save(tables: Tables, command: SaveThread, now: int) -> Committed:

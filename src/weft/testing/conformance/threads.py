@@ -98,8 +98,10 @@ async def messages_stand_in_the_order_of_their_appends(store: Store) -> None:
 async def a_message_whose_id_the_thread_has_is_skipped(store: Store) -> None:
     await store.threads.create(Thread(id="t", messages=(said("one", "a"),)))
     changes = ThreadChangeSet(messages=(said("again", "a"), said("two", "b"), said("twice", "b")))
-    await store.threads.append("t", changes)
-    await store.threads.append("t", changes)
+    first = await store.threads.append("t", changes)
+    expect(first, Committed(version=1, skipped=("a", "b")))
+    second = await store.threads.append("t", changes)
+    expect(second, Committed(version=2, skipped=("a", "b", "b")))
     expect(await texts(store, "t"), ["one", "two"])
 
 
