@@ -51,7 +51,7 @@ class PatchError(InvalidValue):
 
 
 class NotFound(WeftError, LookupError):
-    """There is no such thread, run or mailbox entry."""
+    """There is no such thread, run or mailbox entry; `kind` says which."""
 
     def __init__(self, kind: str, key: str) -> None:
         super().__init__(f"{kind} {_shorten(key)} does not exist; check the id, or create it first")
@@ -60,7 +60,7 @@ class NotFound(WeftError, LookupError):
 
 
 class AlreadyExists(WeftError):
-    """The id, or the mailbox's dedupe key, is taken."""
+    """The id, or the mailbox's dedupe key, is taken; `kind` says which."""
 
     def __init__(self, kind: str, key: str, advice: str = "use another id, or load it") -> None:
         super().__init__(f"{kind} {_shorten(key)} already exists; {advice}")
@@ -69,7 +69,7 @@ class AlreadyExists(WeftError):
 
 
 class VersionConflict(WeftError):
-    """Somebody else changed the thread since you read it."""
+    """Somebody else changed the thread since you read it: it is at `actual`, not at `expected`."""
 
     def __init__(self, thread_id: str, expected: int, actual: int) -> None:
         super().__init__(
@@ -82,7 +82,10 @@ class VersionConflict(WeftError):
 
 
 class GenerationMismatch(WeftError):
-    """The entry's generation is not the mailbox's current one: it was interrupted meanwhile."""
+    """The entry's generation is not the mailbox's current one: it was interrupted meanwhile.
+
+    `expected` is the mailbox's, `actual` the entry's.
+    """
 
     def __init__(self, mailbox_id: str, expected: int, actual: int) -> None:
         super().__init__(
@@ -107,10 +110,12 @@ class ClaimConflict(WeftError):
 
 
 class CorruptRecord(WeftError):
-    """Something on disk cannot be read; it hurts only itself."""
+    """Something that is stored, or was given to `decode`, cannot be read; it hurts only itself."""
 
-    def __init__(self, where: str, reason: str) -> None:
-        super().__init__(f"{where} cannot be read: {reason}; run `weft doctor` on the store")
+    def __init__(
+        self, where: str, reason: str, advice: str = "run `weft doctor` on the store"
+    ) -> None:
+        super().__init__(f"{where} cannot be read: {reason}; {advice}")
         self.where = where
         self.reason = reason
 
@@ -132,7 +137,7 @@ class StoreUnavailable(WeftError):
 
 
 class SchemaTooNew(WeftError):
-    """The store was written by a newer Weft."""
+    """The store was written by a newer Weft, whose format this one does not know."""
 
     def __init__(self, where: str, found: int, supported: int) -> None:
         super().__init__(

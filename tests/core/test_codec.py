@@ -41,7 +41,7 @@ from weft.core.commands import Receipt, Timed
 from weft.core.limits import DEPTH, LARGEST_INTEGER, SMALLEST_INTEGER
 from weft.core.mailboxes import MailboxEntry, MailboxState
 from weft.testing.exact import differences, same
-from weft.testing.strategies import json_values, json_without_floats, models
+from weft.testing.strategies.models import json_values, json_without_floats, models
 
 GOLDEN = Path(__file__).parents[3] / "shared" / "golden" / "reference_store"
 
@@ -200,7 +200,7 @@ def test_what_cannot_be_read_is_a_corrupt_record_that_names_the_place(
         decode(Thread, source)
     assert caught.value.where == "a Thread"
     assert reason in caught.value.reason
-    assert "weft doctor" in str(caught.value)
+    assert "see who wrote it" in str(caught.value)
 
 
 class Colour(enum.Enum):

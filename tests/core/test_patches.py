@@ -13,7 +13,7 @@ from weft.core.codec import from_plain
 from weft.core.patches import Set
 from weft.testing.builders import patch
 from weft.testing.exact import differences, same
-from weft.testing.strategies import json_values, models
+from weft.testing.strategies.models import json_values, models
 from weft.testing.vectors import PATCHES
 
 CASES = [json.loads(line) for line in PATCHES.read_text(encoding="utf-8").splitlines()]

@@ -20,7 +20,7 @@ from weft import (
 from weft.core.patches import Append, Increment
 from weft.core.threads import MessageQuery, appended, created, page_messages, saved
 from weft.testing.builders import said, says, sets, tracked
-from weft.testing.strategies import models
+from weft.testing.strategies.models import models
 
 
 def contents(thread: Thread) -> list[Any]:

@@ -1,5 +1,6 @@
 """Journals that are closed and removed while other handles lag behind."""
 
+import errno
 import random
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,9 @@ from typing import Any
 import pytest
 
 from tests.files.test_power_failure import State, read_state
+from weft.backends.files.disk import Disk
 from weft.backends.files.engine import Engine
+from weft.backends.group_thread import Failure
 from weft.backends.memory.commit import apply_batch, apply_claim
 from weft.core.commands import (
     AppendThread,
@@ -112,3 +115,44 @@ def test_a_closed_store_keeps_no_journal_and_no_temporary_file(tmp_path: Path) -
     left = sorted(path.name for path in (tmp_path / "_weft").iterdir())
     assert left == ["deltas", "format.json", "lock", "open", "tmp"]
     assert list((tmp_path / "_weft" / "tmp").iterdir()) == []
+
+
+class RefusingDisk(Disk):
+    """Has no room for one request, of the kind that is named."""
+
+    refused: str | None = None
+
+    def _refuse(self, asked: str) -> None:
+        if self.refused == asked:
+            self.refused = None
+            raise OSError(errno.ENOSPC, "no space left on device")
+
+    def open_log(self, path: str) -> int:
+        if "journal-" in path:
+            self._refuse("open_log")
+        return super().open_log(path)
+
+    def sync_folder(self, path: str) -> None:
+        self._refuse("sync_folder")
+        super().sync_folder(path)
+
+
+@pytest.mark.parametrize("asked", ["open_log", "sync_folder"])
+def test_a_commit_after_which_no_journal_can_be_begun_is_committed(
+    tmp_path: Path, asked: str
+) -> None:
+    disk = RefusingDisk()
+    engine = Engine(str(tmp_path), lambda: 1, "full", disk, journal_bytes=1)
+    engine.open()
+
+    def commit(command: Command) -> object:
+        batch = check_batch((command,))
+        [outcome] = engine.run([lambda tables, now: apply_batch(tables, batch, now)], [])
+        assert not isinstance(outcome, Failure), outcome.error
+        return outcome
+
+    commit(CreateThread(thread=Thread(id="t")))
+    disk.refused = asked
+    for expected in range(3):
+        commit(AppendThread(thread_id="t", changes=ThreadChangeSet(), expected=expected))
+    engine.close()

@@ -41,6 +41,7 @@ READS: dict[str, dict[str, object]] = {
     "gather_threads": {"ids": IDS},
     "gather_runs": {"ids": IDS},
     "gather_entries": {"ids": IDS},
+    "gather_rivals": {"ids": IDS},
     "gather_unfinished": {"ids": IDS},
     "gather_duplicates": {"pairs": '[["box 1", "k"]]'},
     "gather_message_ids": {"pairs": '[["t", "m"]]'},

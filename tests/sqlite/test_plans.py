@@ -17,6 +17,10 @@ PLANS: dict[str, tuple[Read, str]] = {
         "messages USING COVERING INDEX messages_by_id",
     ),
     "a dedupe key": (Read("gather_duplicates", {}), "entries USING INDEX entries_by_dedupe_key"),
+    "what else is claimed": (
+        Read("gather_rivals", {}),
+        "entries USING INDEX entries_claimed (mailbox_id=?)",
+    ),
     "what has not ended": (
         Read("gather_unfinished", {}),
         "entries USING INDEX entries_queued (mailbox_id=?)",

@@ -34,13 +34,14 @@ class Guarantee(Enum):
     """What `commit` or `claim` returned survives what the declared capabilities say it survives."""
     ONE_ORDER = 3
     """Commits and claims take effect one after the other; each sees all earlier ones, whichever
-    handle or process made them."""
+    handle or process made them, and a read sees the store as it is between two of them."""
     FAILING_COMMAND_IS_NAMED = 4
     """The error carries the command in `error.command`; others that were committed in the same
     group are not touched."""
     ONE_HOLDER = 5
     """`claim` gives at most one entry per mailbox, none from a mailbox with a live lease, in the
-    order of `weft.core.mailboxes.claim_order`, each with a token nobody else has."""
+    order of `weft.core.mailboxes.claim_order`, each with a token nobody else has; a lease that ran
+    out is not extended beside a live one."""
     FENCE = 6
     """A batch with a `Hold` whose claim was lost, ran out or was interrupted changes nothing."""
     VERSIONS_WITHOUT_GAPS = 7

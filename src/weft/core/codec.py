@@ -80,7 +80,8 @@ def decode(kind: type[ModelT], data: bytes | str) -> ModelT:
     try:
         return from_plain(kind, msgspec.json.decode(data))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise CorruptRecord(f"a {kind.__name__}", str(error)) from error
+        advice = "see who wrote it"
+        raise CorruptRecord(f"a {kind.__name__}", str(error), advice) from error
 
 
 def from_plain(kind: type[ModelT], plain: Json) -> ModelT:

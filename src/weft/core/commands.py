@@ -134,7 +134,10 @@ class Release(Timed, frozen=True, kw_only=True):
 
 
 class ExtendLease(Timed, frozen=True, kw_only=True):
-    """A claim is kept for `extension_ms` from now. Result: whether it is still held."""
+    """A claim is kept for `extension_ms` from now. Result: whether it is still held.
+
+    One that ran out is not, if another entry of its mailbox is held meanwhile.
+    """
 
     entry_id: str
     claim_token: str

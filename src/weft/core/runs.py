@@ -18,8 +18,8 @@ RunStatus = Literal["running", "waiting", "done"]
 class RunMeta(Model, frozen=True, kw_only=True):
     """What an append tells about the run it belongs to; the fields are those of `RunRecord`.
 
-    Each one takes the place of the one before, as a whole: give all that is known so far, and totals
-    of tokens.
+    Each takes the place of the one before as a whole: give all that is known so far, and totals of
+    tokens.
     """
 
     agent_id: str = written("")

@@ -201,7 +201,10 @@ class Mailboxes:
         extension_ms: int = 30_000,
         now: int | None = None,
     ) -> bool:
-        """Keep a claim for `extension_ms` from now. Returns False if it is not held any more."""
+        """Keep a claim for `extension_ms` from now. Returns False if it is not held any more.
+
+        One that ran out is held as long as nobody has claimed an entry of its mailbox.
+        """
         return await self._write(
             self._writes.extend_lease(entry, claim_token, extension_ms=extension_ms, now=now)
         )

@@ -1,5 +1,6 @@
 """Everything a store holds, read through the façade, as the documents the files backend writes."""
 
+import asyncio
 import json
 import re
 from collections.abc import Awaitable, Callable, Iterable
@@ -55,54 +56,71 @@ async def all_states(store: Store) -> list[MailboxState]:
 
 async def read_documents(store: Store) -> Documents:
     """All documents."""
+    ids, runs, entries, states = await asyncio.gather(
+        all_thread_ids(store), all_runs(store), all_entries(store), all_states(store)
+    )
+    heads = await asyncio.gather(*map(store.threads.load, ids))
     found: Documents = {}
-    for thread_id in await all_thread_ids(store):
-        head = await store.threads.load(thread_id)
+    for thread_id, head in zip(ids, heads, strict=True):
         assert head is not None, f"thread {thread_id!r} is listed, and not there"
         version = b'{\n  "_version": %d,\n' % head.version
         found[f"{thread_id}.json"] = encode(head.thread).replace(b"{\n", version, 1)
-    for run in await all_runs(store):
-        found[f"_runs/{run.run_id}.json"] = encode(run)
-    for entry in await all_entries(store):
-        found[f"_mailbox/{entry.entry_id}.json"] = encode(entry)
-    for state in await all_states(store):
-        found[f"_mailbox_threads/{state.mailbox_id}.json"] = encode(state)
+    found |= {f"_runs/{run.run_id}.json": encode(run) for run in runs}
+    found |= {f"_mailbox/{entry.entry_id}.json": encode(entry) for entry in entries}
+    found |= {f"_mailbox_threads/{state.mailbox_id}.json": encode(state) for state in states}
     return found
 
 
 async def read_everything(store: Store, mailbox_ids: Iterable[str] = ()) -> dict[str, Any]:
-    """All documents, parsed, and what else can be read: deltas, pages, counts.
+    """All documents, parsed, in the order of their listings, and what else can be read.
 
-    With `mailbox_ids`, what is read by the ids of these mailboxes, too, if they are there or not.
+    That is deltas, pages and counts; with `mailbox_ids`, also what is read by the ids of these
+    mailboxes, if they are there or not. What can be read at once is.
     """
     documents = await read_documents(store)
     found: dict[str, Any] = {path: json.loads(data) for path, data in documents.items()}
-    found["threads"] = await all_thread_ids(store)
-    found["runs"] = [run.run_id for run in await all_runs(store)]
-    found["entries"] = [entry.entry_id for entry in await all_entries(store)]
-    found["stats"] = to_plain(await store.mailboxes.stats())
-    for mailbox_id in sorted(mailbox_ids):
-        found[f"stats {mailbox_id}"] = to_plain(await store.mailboxes.stats(mailbox_id))
-        state = await store.mailboxes.load_state(mailbox_id)
-        found[f"state {mailbox_id}"] = None if state is None else to_plain(state)
-    for thread_id in found["threads"]:
-        version = found[f"{thread_id}.json"]["_version"]
-        found |= await _read_about(store, thread_id, version)
+    found["listed"] = list(documents)
+    threads = [
+        (plain["id"], plain["_version"]) for path, plain in found.items() if "_version" in plain
+    ]
+    parts = await asyncio.gather(
+        _read_stats(store, None),
+        *(_read_mailbox(store, mailbox_id) for mailbox_id in mailbox_ids),
+        *(_read_about(store, thread_id, version) for thread_id, version in threads),
+    )
+    for part in parts:
+        found |= part
     return found
+
+
+async def _read_stats(store: Store, mailbox_id: str | None) -> dict[str, Any]:
+    return {f"stats {mailbox_id}": to_plain(await store.mailboxes.stats(mailbox_id))}
+
+
+async def _read_mailbox(store: Store, mailbox_id: str) -> dict[str, Any]:
+    state = await store.mailboxes.load_state(mailbox_id)
+    plain = None if state is None else to_plain(state)
+    return {f"state {mailbox_id}": plain, **await _read_stats(store, mailbox_id)}
 
 
 async def _read_about(store: Store, thread_id: str, version: int) -> dict[str, Any]:
     """What can be read about a thread beside its document."""
-    found: dict[str, Any] = {}
-    for after in range(max(version - 3, 0), version + 2):
-        deltas = await store.threads.deltas(thread_id, after)
-        plain = None if deltas is None else [to_plain(delta) for delta in deltas]
+    versions = range(max(version - 3, 0), version + 2)
+    about = asyncio.gather(
+        store.threads.messages(thread_id, limit=3, order="desc", visibility=None),
+        store.threads.message_count(thread_id),
+        store.runs.active(thread_id),
+    )
+    deltas = asyncio.gather(*(store.threads.deltas(thread_id, after) for after in versions))
+    page, count, active = await about
+    found: dict[str, Any] = {
+        f"last messages {thread_id}": to_plain(page),
+        f"message count {thread_id}": count,
+        f"active run {thread_id}": None if active is None else active.run_id,
+    }
+    for after, known in zip(versions, await deltas, strict=True):
+        plain = None if known is None else [to_plain(delta) for delta in known]
         found[f"deltas {thread_id} after {after}"] = plain
-    page = await store.threads.messages(thread_id, limit=3, order="desc", visibility=None)
-    found[f"last messages {thread_id}"] = to_plain(page)
-    found[f"message count {thread_id}"] = await store.threads.message_count(thread_id)
-    active = await store.runs.active(thread_id)
-    found[f"active run {thread_id}"] = None if active is None else active.run_id
     return found
 
 

@@ -159,12 +159,11 @@ class Engine:
             raise
         try:
             self._follow([change for changes in batches for change in changes])
+            self._lock.write_position(journal.position)
+            if journal.position.end > self._journal_bytes:
+                self._rotate(journal.position.journal + 1)
         except OSError:
-            self._forget_all()  # committed all the same: the next group puts it in place
-            return
-        self._lock.write_position(journal.position)
-        if journal.position.end > self._journal_bytes:
-            self._rotate(journal)
+            self._forget_all()  # committed all the same: the next group does what is left to do
 
     def _follow(self, changes: list[Change]) -> None:
         """Put the documents of what was committed in place."""
@@ -283,10 +282,10 @@ class Engine:
             self._journal.close()
         self._journal = None
 
-    def _rotate(self, journal: Journal) -> None:
+    def _rotate(self, number: int) -> None:
         """Go on in a new journal, and sync the documents of the old one meanwhile."""
-        journal.close()
-        self._start_journal(journal.position.journal + 1)
+        self._forget_all()
+        self._start_journal(number)
         numbers = find_journals(self._disk, self._documents)[:-1]
         thread = threading.Thread(target=self._checkpoint, args=(numbers,), name="weft-checkpoint")
         self._checkpoints = [other for other in self._checkpoints if other.is_alive()] + [thread]

@@ -135,12 +135,17 @@ def settle(tables: Tables, command: Settlement, now: int) -> None:
 
 
 def extend_lease(tables: Tables, command: ExtendLease, now: int) -> bool:
-    """Let a lease run on; say whether it is still held."""
+    """Let a lease run on; say whether it is still held.
+
+    One that ran out does not come back while another entry of its mailbox is held.
+    """
     transition = rules.extend_lease(
         command.entry_id, command.claim_token, now, extension_ms=command.extension_ms
     )
     entry = tables.entries.get(command.entry_id)
     if entry is None or not transition.allows(entry):
+        return False
+    if rules.has_expired(entry, now) and tables.is_held(entry.mailbox_id, now):
         return False
     tables.put("entries", command.entry_id, transition.apply_to(entry))
     return True

@@ -197,7 +197,7 @@ def _read(connection: Connection, location: Location) -> Schema:
         reason = f"the table {table} in schema {location.schema} is another program's"
         raise InvalidValue("url", f"{reason}; give schema= or table_prefix=") from error
     if not rows:
-        raise CorruptRecord(str(location), "its list of migrations is empty")
+        raise CorruptRecord(str(location), "its list of migrations is empty", "restore a backup")
     return Schema(
         has_schema,
         has_list=True,

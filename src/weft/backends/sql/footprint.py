@@ -49,6 +49,8 @@ class Footprint(msgspec.Struct):
     mailboxes: set[str] = msgspec.field(default_factory=set)
     duplicates: set[tuple[str, str]] = msgspec.field(default_factory=set)
     """Mailboxes' ids and dedupe keys that they may have seen."""
+    rivals: set[str] = msgspec.field(default_factory=set)
+    """Entries beside which all is wanted that is claimed in their mailboxes."""
     unfinished: set[str] = msgspec.field(default_factory=set)
     """Mailboxes of which all is wanted that has not ended."""
     ended_before: set[int] = msgspec.field(default_factory=set)
@@ -68,6 +70,7 @@ class Footprint(msgspec.Struct):
             ("gather_threads", self.threads),
             ("gather_runs", self.runs),
             ("gather_entries", self.entries),
+            ("gather_rivals", self.rivals),
             ("gather_unfinished", self.unfinished),
         ):
             if keys:
@@ -117,12 +120,14 @@ def _add(footprint: Footprint, command: Command) -> None:
             | Nack(entry_id=entry_id)
             | DeadLetter(entry_id=entry_id)
             | Release(entry_id=entry_id)
-            | ExtendLease(entry_id=entry_id)
             | Cancel(entry_id=entry_id)
             | Supersede(entry_id=entry_id)
             | Requeue(entry_id=entry_id)
         ):
             footprint.entries.add(entry_id)
+        case ExtendLease(entry_id=entry_id):
+            footprint.entries.add(entry_id)
+            footprint.rivals.add(entry_id)
         case RestoreThread(head=head):
             footprint.threads.add(head.thread.id)
         case RestoreEntry(entry=entry):

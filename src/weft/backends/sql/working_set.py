@@ -87,7 +87,12 @@ class WorkingSet(Tables):
         for row in found.get("gather_mailboxes", ()):
             state = read_mailbox(row)
             self._read("mailboxes", state.mailbox_id, state)
-        for name in ("gather_entries", "gather_duplicates", "gather_unfinished"):
+        for name in (
+            "gather_entries",
+            "gather_rivals",
+            "gather_duplicates",
+            "gather_unfinished",
+        ):
             for row in found.get(name, ()):
                 entry = read_entry(row)
                 if not dict.__contains__(self._mailboxes, entry.mailbox_id):

@@ -204,6 +204,24 @@ async def a_lease_that_ran_out_is_extended_if_nobody_took_it(
     expect(await claim_ids(store), [])
 
 
+@facet.check(Guarantee.ONE_HOLDER)
+async def a_lease_that_ran_out_is_not_extended_beside_a_live_one(
+    store: Store, clock: ManualClock
+) -> None:
+    await enqueue(store, entry("first"))
+    late = await claim_one(store, lease_ms=100)
+    await enqueue(store, entry("second", priority=9))
+    clock.now += 100
+    holder = await claim_one(store, lease_ms=1_000)
+    expect(holder.entry_id, "second")
+    expect(await store.mailboxes.extend_lease(late, extension_ms=1_000), False)
+    expect((await loaded(store, "first")).lease_until, late.lease_until)
+    with refused(ClaimConflict):
+        async with store.batch() as step:
+            step.mailboxes.hold(late)
+    expect(await store.mailboxes.extend_lease(holder, extension_ms=1_000), True)
+
+
 @facet.check(
     Guarantee.ENTRIES_MOVE_BY_RULE,
     each=["no entry", "wrong token", "settled", "interrupted", "taken"],

@@ -2,8 +2,8 @@
 -- (entries, mailboxes, lanes); what it leaves alone (payloads) stands apart. No index has a column
 -- that a heartbeat writes, and pages keep room for the next version of a row, so that renewals and
 -- appends stay heap-only. Listings by status go by an expression: what looks for a mailbox's claimed
--- entries must not take that index, in which the dead rows of all that was ever claimed stand. Texts without a limit are found by their hashes: an index holds no more
--- than a third of a page.
+-- entries must not take that index, in which the dead rows of all that was ever claimed stand. Texts
+-- without a limit are found by their hashes: an index holds no more than a third of a page.
 CREATE TABLE threads (
     thread_key bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     thread_id text COLLATE "C" NOT NULL UNIQUE,

@@ -10,6 +10,8 @@ import msgspec
 from weft.core.codec import Model
 from weft.errors import CorruptRecord, SchemaTooNew
 
+_ADVICE = "open it with the Weft that made it, or restore a backup"
+
 
 class Migration(msgspec.Struct, frozen=True):
     """A step from one schema to the next."""
@@ -85,9 +87,10 @@ def find_missing(
         if migration.number in applied:
             if applied[migration.number].checksum != migration.checksum:
                 reason = f"its migration {migration.label} was another text than the one we know"
-                raise CorruptRecord(where, reason)
+                raise CorruptRecord(where, reason, _ADVICE)
         elif applied and max(applied) > migration.number and not migration.contracts:
-            raise CorruptRecord(where, f"its migration {migration.label} was left out")
+            reason = f"its migration {migration.label} was left out"
+            raise CorruptRecord(where, reason, _ADVICE)
     return tuple(migration for migration in known if migration.number not in applied)
 
 
