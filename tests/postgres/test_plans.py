@@ -145,3 +145,34 @@ def test_hot_statements_go_by_their_indexes(
             if node["Node Type"] == "Seq Scan" or ("Index Name" in node and not is_exact(node))
         ]
     assert not wrong, "\n".join(map(str, wrong))
+
+
+@pytest.mark.parametrize("connection", ["much is claimed and done"], indirect=True)
+@pytest.mark.parametrize(
+    ("name", "condition", "index"),
+    [
+        ("list_entries", "status", "entries_in_status"),
+        ("list_entries", "mailbox_id", "payloads_of_mailbox"),
+        ("list_runs", "status", "runs_in_status"),
+        ("list_runs", "thread_id", "runs_of_thread"),
+        ("list_runs", "parent_run_id", "runs_of_parent"),
+        ("list_threads", "resource_id", "threads_of_resource"),
+        ("list_threads", "parent_thread_id", "threads_of_parent"),
+        ("list_messages", "run_id", "messages_of_run"),
+    ],
+)
+def test_listings_are_ranges_of_an_index(
+    connection: psycopg.Connection[tuple[Any, ...]],
+    url: str,
+    name: str,
+    condition: str,
+    index: str,
+) -> None:
+    values = {condition: "x", "offset": 0, "limit": 50, "thread_id": "t"}
+    query = Queries(parse_location(url)).of(Read(name, values, (condition,)))
+    used = {
+        node["Index Name"]: node.get("Index Cond")
+        for node in plan(connection, query)
+        if "Index Name" in node
+    }
+    assert used.get(index), used

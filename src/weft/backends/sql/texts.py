@@ -1,7 +1,7 @@
 """The texts of statements: a file each, `queries/<name>.sql`, or `<name>.<dialect>.sql` for one.
 
 Values are bound by the driver and never become text. What is put into a text is written here: the
-columns and tables of entries, and conditions by their names.
+columns and tables of entries, conditions by their names, and how claims step through priorities.
 """
 
 from collections.abc import Callable
@@ -36,12 +36,25 @@ _DIRECTIONS = ("ASC", "DESC")
 _HASHED = "hashtextextended({0}, 0) = hashtextextended(:{0}, 0) AND {0} = :{0}"
 _CONDITIONS_OF: dict[str, dict[str, str]] = {
     "sqlite": CONDITIONS,
-    "postgres": CONDITIONS | {name: _HASHED.format(name) for name in ("resource_id", "run_id")},
+    "postgres": CONDITIONS
+    | {name: _HASHED.format(name) for name in ("resource_id", "run_id")}
+    | {"status": "status || '' = :status"},
 }
 _ENTRY_TABLES = {
     "sqlite": "entries\nJOIN payloads USING (entry_key)",
     "postgres": "entries\nJOIN payloads USING (entry_id, mailbox_id, created_at)",
 }
+
+_STEPS = """steps (priority) AS (
+    SELECT MAX(priority) FROM lanes WHERE parked = 0
+    UNION ALL
+    SELECT (SELECT MAX(lanes.priority) FROM lanes
+            WHERE lanes.parked = 0 AND lanes.priority < steps.priority)
+    FROM steps
+    WHERE steps.priority IS NOT NULL
+)"""
+"""The priorities of lanes that are not parked, highest first, and NULL at the end: a step from one
+to the next is a look at the index, however many lanes there are."""
 
 
 class Texts:
@@ -75,6 +88,7 @@ class Texts:
             ("{direction}", direction),
             ("{entry_columns}", ENTRY_COLUMNS),
             ("{entry_tables}", _ENTRY_TABLES[self._dialect]),
+            ("{steps}", _STEPS),
         ):
             text = text.replace(place, put)
         return text

@@ -1,13 +1,6 @@
 -- Mailboxes that are not being changed, in the order of what would be claimed from them; told to
 -- the next statement, which reads them under these locks.
-WITH RECURSIVE steps (priority) AS (
-    SELECT MAX(priority) FROM lanes WHERE parked = 0
-    UNION ALL
-    SELECT (SELECT MAX(lanes.priority) FROM lanes
-            WHERE lanes.parked = 0 AND lanes.priority < steps.priority)
-    FROM steps
-    WHERE steps.priority IS NOT NULL
-),
+WITH RECURSIVE {steps},
 ready AS (
     SELECT heads.mailbox_id
     FROM steps

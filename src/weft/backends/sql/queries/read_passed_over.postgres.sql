@@ -1,13 +1,6 @@
 -- Of the mailboxes that would come first, those that were not locked because a commit is or was
 -- changing them. One that a claim has locked leaves room for a key share.
-WITH RECURSIVE steps (priority) AS (
-    SELECT MAX(priority) FROM lanes WHERE parked = 0
-    UNION ALL
-    SELECT (SELECT MAX(lanes.priority) FROM lanes
-            WHERE lanes.parked = 0 AND lanes.priority < steps.priority)
-    FROM steps
-    WHERE steps.priority IS NOT NULL
-),
+WITH RECURSIVE {steps},
 front AS (
     SELECT heads.mailbox_id
     FROM steps
