@@ -1,13 +1,17 @@
-"""Runs the Python in README.md and docs/ as tests, each document in an empty folder of its own.
+"""Runs the code in README.md and docs/ as tests, each document in an empty folder of its own.
 
-A block may use ``await`` at its top level, as in ``python -m asyncio``; the blocks of one document
-share their names and one event loop. ``<!-- skip: next -->`` leaves the next block out.
+A block of Python may use ``await`` at its top level, as in ``python -m asyncio``; the blocks of one
+document share their names and one event loop. A block of Python or TOML that begins with a comment
+such as ``# agent.py`` is saved as that file instead. A ``console`` block is run by a shell
+(``tests/docs/console.py``). What cannot run here, because it needs a network say, is in a block of
+another language, such as ``sh``.
 """
 
 import ast
 import asyncio
 import inspect
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,23 +20,51 @@ from typing import Any
 import pytest
 from sybil import Example, Sybil
 from sybil.integration.pytest import pytest_integration as collect_documents
-from sybil.parsers.markdown import CodeBlockParser, SkipParser
+from sybil.parsers.markdown import CodeBlockParser
+from tests.docs.console import Shell, commands_of
 from tests.postgres.server import Server
 
 from weft.testing.own import remove_postgres, schema_of
 
 
-def evaluate(example: Example) -> None:
-    """Run one block, on the document's event loop if it awaits something.
-
-    Blocks that come before it and have run in another process are run here too.
-    """
+def run_earlier(example: Example) -> None:
+    """Run here the blocks that come before this one, and have run in another process."""
     done = example.namespace.setdefault("__done__", set())
     done.add(example.line)
     for earlier in example.document.examples():
-        is_block = isinstance(earlier.parsed, str)
-        if earlier.line < example.line and is_block and earlier.line not in done:
+        if earlier.line < example.line and earlier.line not in done:
             earlier.evaluate()
+
+
+def run_console(example: Example) -> str | None:
+    """Run the commands of a block. What is wrong with the first that goes wrong, or None."""
+    run_earlier(example)
+    shell = example.namespace.get("__shell__")
+    if shell is None:
+        shell = example.namespace["__shell__"] = Shell(Path.cwd())
+    wrongs = (shell.run(command, shown) for command, shown in commands_of(example.parsed))
+    return next(filter(None, wrongs), None)
+
+
+def save(example: Example) -> bool:
+    """Save a block that begins with a file's name as that file. Returns whether it is one."""
+    name = re.match(r"# ([\w/]+\.(?:py|toml))\n", example.parsed)
+    if name is not None:
+        Path(name[1]).write_text(example.parsed, encoding="utf-8")
+    return name is not None
+
+
+def run_toml(example: Example) -> None:
+    """Save a block, if it is a file."""
+    run_earlier(example)
+    save(example)
+
+
+def run_python(example: Example) -> None:
+    """Save a block that is a file; run any other, on the document's event loop if it awaits."""
+    run_earlier(example)
+    if save(example):
+        return
     source = "\n" * (example.line + example.parsed.line_offset) + example.parsed
     flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
     code = compile(source, example.path, "exec", flags=flags, dont_inherit=True)
@@ -55,7 +87,9 @@ def set_up(namespace: dict[str, Any]) -> None:
 
 
 def tear_down(namespace: dict[str, Any]) -> None:
-    """Close the loop, go back and remove the folder."""
+    """End the shell, close the loop, go back and remove the folder."""
+    if "__shell__" in namespace:
+        namespace["__shell__"].close()
     namespace["__runner__"].close()
     os.chdir(namespace["__home__"])
     namespace["__folder__"].cleanup()
@@ -83,8 +117,12 @@ def postgres_page(postgres_url: str) -> Iterator[None]:
         remove_postgres(postgres_url, [Path(place)])
 
 
-_PARSERS = (CodeBlockParser(language="python", evaluator=evaluate), SkipParser())
-_ON_POSTGRES = ["docs/how-to/deploy-on-postgresql.md"]
+_PARSERS = (
+    CodeBlockParser(language="python", evaluator=run_python),
+    CodeBlockParser(language="toml", evaluator=run_toml),
+    CodeBlockParser(language="console", evaluator=run_console),
+)
+_ON_POSTGRES = ["docs/how-to/deploy-on-postgresql.md", "docs/how-to/move-between-backends.md"]
 pytest_collect_file = collect_documents(
     Sybil(
         parsers=_PARSERS,

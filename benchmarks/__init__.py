@@ -1,1 +1,1 @@
-"""How fast Weft is, beside the same syncs done by hand, in one run."""
+"""How fast Weft is, beside its peers and the same work by hand, in one run."""

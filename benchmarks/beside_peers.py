@@ -11,8 +11,7 @@ import msgspec
 from benchmarks.peers.base import Subject
 from benchmarks.sizes import Sizes
 from benchmarks.tables import Row, Table
-from benchmarks.workloads import WORKLOADS, Workload
-from benchmarks.workloads.base import Task, title
+from benchmarks.workloads.base import Task, Workload, title
 
 Tell = Callable[[str], None]
 ROOT = Path(__file__).parents[1]
@@ -32,9 +31,9 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     no_server: str = ""
 
 
-def measure_all(run: Run, names: Iterable[str]) -> list[Table]:
-    """Do the named workloads, one after the other."""
-    return [_measure(run, WORKLOADS[name]) for name in names]
+def measure_all(run: Run, workloads: Iterable[Workload]) -> list[Table]:
+    """Do the workloads, one after the other."""
+    return [_measure(run, workload) for workload in workloads]
 
 
 def _measure(run: Run, workload: Workload) -> Table:

@@ -1,33 +1,10 @@
-"""Timing: a measure is a name, what it took, and the floor it is held against."""
+"""Timing, medians and sizes."""
 
 import os
 import statistics
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-
-import msgspec
-
-
-class Measure(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of the report; `microseconds` is the median of one operation."""
-
-    name: str
-    durability: str
-    microseconds: float
-    per_second: float
-    floor: str
-    times_floor: float
-    """How many times the floor's time it took."""
-
-
-class Target(msgspec.Struct, frozen=True, kw_only=True):
-    """What was hoped for, and what was measured."""
-
-    name: str
-    wanted: str
-    measured: float
-    met: bool
 
 
 async def timed(operation: Awaitable[object]) -> float:

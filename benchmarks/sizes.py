@@ -33,6 +33,9 @@ class Sizes(msgspec.Struct, frozen=True, kw_only=True):
     """Queued in each mailbox."""
     grown: tuple[int, int] = (100, 100_000)
     """Messages in the threads that are appended to."""
+    lengths_in_files: tuple[int, ...] = (10, 100, 1_000)
+    depths_in_files: tuple[int, ...] = (1_000, 10_000, 100_000)
+    """Threads and queues of plain files, beside their floor."""
     operations: int = 300
     settles: bool = True
     """Whether the disk is left to finish before something is timed, which may take it seconds."""
@@ -55,6 +58,8 @@ QUICK = Sizes(
     in_flight=8,
     depths=(100, 10_000),
     grown=(10, 500),
+    lengths_in_files=(5, 10),
+    depths_in_files=(50, 100),
     operations=10,
     settles=False,
 )

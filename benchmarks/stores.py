@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from weft.backends.registry import SCHEMES, split_url
+from weft.backends.registry import split_url
 
 KNOWN = {
     "sqlite": "sqlite:///{folder}/weft.db",
@@ -10,11 +10,6 @@ KNOWN = {
     "memory": "memory:",
 }
 """What may be written in place of a URL."""
-
-
-def default_stores() -> list[str]:
-    """SQLite, where this Weft has it."""
-    return ["sqlite" if "sqlite" in SCHEMES else "files"]
 
 
 def url_of(store: str) -> str:

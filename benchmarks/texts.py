@@ -7,6 +7,8 @@ from functools import cache
 
 SIZE = 1_000
 """Characters, all of them ASCII, in a message."""
+PAYLOAD = 200
+"""Bytes in the work of an entry."""
 DIFFERENT = 1_000
 """How many different messages there are; then they start anew."""
 
@@ -48,7 +50,7 @@ def texts(count: int) -> Sequence[str]:
 
 
 def payload(number: int) -> str:
-    """The work with this number, 200 bytes of JSON as text."""
+    """The work with this number, JSON as text."""
     work: dict[str, str | int] = {"id": number, "task": "send_mail", "body": ""}
-    work["body"] = "x" * (200 - len(json.dumps(work)))
+    work["body"] = "x" * (PAYLOAD - len(json.dumps(work)))
     return json.dumps(work)

@@ -1,7 +1,8 @@
 """Weft itself, on any of its backends."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import islice
 
 import weft
 from benchmarks.peers.base import BatchingQueueSubject, QueueSubject, Subject, ThreadSubject
@@ -10,11 +11,28 @@ from weft import MailboxEntry, Message, Thread, ThreadChangeSet
 
 ENTRIES_EACH = 4
 """Entries waiting in each mailbox: only one of them may be in flight."""
+SENT_AT_ONCE = 500
+"""How many are in a batch of those that are sent before anything is timed."""
 
 
 def says(text: str) -> ThreadChangeSet:
     """An append of one message."""
     return ThreadChangeSet(messages=(Message.user(text),))
+
+
+async def claim_and_ack(store: weft.Store) -> None:
+    """Work off one entry of those that wait."""
+    [entry] = await store.mailboxes.claim(consumer="bench")
+    await store.mailboxes.ack(entry)
+
+
+async def send_all(store: weft.Store, payloads: Iterable[str], mailboxes: int) -> None:
+    """Queue payloads in so many mailboxes, quickly."""
+    numbered = enumerate(payloads)
+    while some := list(islice(numbered, SENT_AT_ONCE)):
+        async with store.batch() as step:
+            for number, payload in some:
+                step.mailboxes.send(f"m{number % mailboxes}", payload)
 
 
 class _Weft(Subject):
@@ -47,17 +65,20 @@ class WeftThreads(_Weft, ThreadSubject):
         return page.messages[::-1]
 
 
+class WeftFiles(_Weft):
+    """Weft on plain files, whatever the stores of the run are."""
+
+    name = "weft (files)"
+    uses_store = False
+
+
 class WeftMailboxes(_Weft, QueueSubject):
     """`store.mailboxes`: each worker claims one."""
 
     after_crash = "claimed again when its lease ends"
 
     async def fill(self, payloads: Sequence[str]) -> None:
-        mailboxes = max(1, len(payloads) // ENTRIES_EACH)
-        for start in range(0, len(payloads), 500):
-            async with self.opened.batch() as step:
-                for number, payload in enumerate(payloads[start : start + 500], start):
-                    step.mailboxes.send(f"m{number % mailboxes}", payload)
+        await send_all(self.opened, payloads, max(1, len(payloads) // ENTRIES_EACH))
 
     async def claim(self) -> MailboxEntry | None:
         entries = await self.opened.mailboxes.claim(consumer="bench")

@@ -1,6 +1,7 @@
 """The work, stated once for all subjects: what is done, what is timed, which figures come of it."""
 
 from benchmarks.workloads import (
+    files,
     flatness,
     many_callers,
     one_caller,
@@ -21,6 +22,7 @@ WORKLOADS: dict[str, Workload] = {
         pages.WORKLOAD,
         queue.WORKLOAD,
         flatness.WORKLOAD,
+        files.WORKLOAD,
         postgres_drain.WORKLOAD,
         postgres_depth.WORKLOAD,
         postgres_appends.WORKLOAD,

@@ -31,6 +31,9 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     """What is done, to whom, and how it is told."""
 
     name: str
+    """What it is called, on the command line too."""
+    about: str
+    """What it is for, in a line."""
     work: Callable[[Sizes], str]
     """What is done, in a sentence."""
     columns: Callable[[Sizes], tuple[Column, ...]]

@@ -6,11 +6,11 @@ from typing import Any
 import weft
 from benchmarks.measure import medians_in_turn, settle, size_of
 from benchmarks.peers.base import Subject
-from benchmarks.peers.weft_store import WeftThreads, says
+from benchmarks.peers.weft_store import WeftThreads, claim_and_ack, says, send_all
 from benchmarks.sizes import Sizes
 from benchmarks.stores import durability_of, is_files, place_of
 from benchmarks.tables import Column, Row
-from benchmarks.texts import SIZE, payload, text, texts
+from benchmarks.texts import PAYLOAD, SIZE, payload, text, texts
 from benchmarks.workloads.base import Task, Workload, title
 from weft import Message, Thread
 
@@ -60,40 +60,27 @@ async def measure(kind: type[Subject], task: Task) -> list[Row]:
 async def _measure_queue(task: Task, little: int, much: int) -> dict[str, float]:
     shallow_place, deep_place = _place(task, "shallow"), _place(task, "deep")
     await _fill_queue(shallow_place, little, task.sizes.entries_each)
-    payload_bytes = await _fill_queue(deep_place, much, task.sizes.entries_each)
+    await _fill_queue(deep_place, much, task.sizes.entries_each)
     size = size_of(Path(task.folder) / "deep")
     async with weft.open_store(shallow_place) as shallow, weft.open_store(deep_place) as deep:
 
         async def work_shallow(_: int) -> None:
-            await _claim_and_ack(shallow)
+            await claim_and_ack(shallow)
 
         async def work_deep(_: int) -> None:
-            await _claim_and_ack(deep)
+            await claim_and_ack(deep)
 
         await work_shallow(0)  # the first may build an index
         await work_deep(0)
         settle(task.sizes.settles)
         operations = min(task.sizes.operations, little // 2)
         taken = await medians_in_turn(operations, work_shallow, work_deep)
-    return _figures(little, much, taken) | _sizes(payload_bytes, size)
+    return _figures(little, much, taken) | _sizes(much * PAYLOAD, size)
 
 
-async def _claim_and_ack(store: weft.Store) -> None:
-    [entry] = await store.mailboxes.claim(consumer="bench")
-    await store.mailboxes.ack(entry)
-
-
-async def _fill_queue(place: str, depth: int, entries_each: int) -> int:
-    mailboxes = max(1, depth // entries_each)
-    payload_bytes = 0
+async def _fill_queue(place: str, depth: int, entries_each: int) -> None:
     async with weft.open_store(place, durability="relaxed") as store:
-        for start in range(0, depth, 1_000):
-            async with store.batch() as step:
-                for number in range(start, min(start + 1_000, depth)):
-                    what = payload(number)
-                    payload_bytes += len(what)
-                    step.mailboxes.send(f"m{number % mailboxes}", what)
-    return payload_bytes
+        await send_all(store, map(payload, range(depth)), max(1, depth // entries_each))
 
 
 async def _measure_threads(task: Task, little: int, much: int) -> dict[str, float]:
@@ -139,5 +126,10 @@ def _sizes(stored: int, size: int) -> dict[str, float]:
 
 
 WORKLOAD = Workload(
-    name="flatness", work=work, columns=columns, subjects=(WeftThreads,), measure=measure
+    name="flatness",
+    about="claims and appends with little and with much there: whether Weft stays as fast",
+    work=work,
+    columns=columns,
+    subjects=(WeftThreads,),
+    measure=measure,
 )

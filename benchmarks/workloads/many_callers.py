@@ -170,5 +170,10 @@ def _said(error: Exception) -> str:
 
 
 WORKLOAD = Workload(
-    name="many callers", work=work, columns=columns, subjects=KEEPERS_AT_ONCE, measure=measure
+    name="many-callers",
+    about="many at once, each appending to a thread of its own; the best that peers do",
+    work=work,
+    columns=columns,
+    subjects=KEEPERS_AT_ONCE,
+    measure=measure,
 )

@@ -88,5 +88,10 @@ def _figures(taken: list[float], floor_taken: list[float], edge: int) -> dict[st
 
 
 WORKLOAD = Workload(
-    name="one caller", work=work, columns=columns, subjects=KEEPERS, measure=measure
+    name="one-caller",
+    about="one caller appends message after message to one thread",
+    work=work,
+    columns=columns,
+    subjects=KEEPERS,
+    measure=measure,
 )

@@ -72,4 +72,11 @@ async def _read(
     )
 
 
-WORKLOAD = Workload(name="pages", work=work, columns=columns, subjects=KEEPERS, measure=measure)
+WORKLOAD = Workload(
+    name="pages",
+    about="the last page of short and of long threads is read",
+    work=work,
+    columns=columns,
+    subjects=KEEPERS,
+    measure=measure,
+)

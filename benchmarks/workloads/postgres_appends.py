@@ -94,5 +94,10 @@ async def _long(subject: ThreadSubject, sizes: Sizes) -> dict[str, float]:
 
 
 WORKLOAD = Workload(
-    name="postgres appends", work=work, columns=columns, subjects=APPENDED, measure=measure
+    name="postgres-appends",
+    about="appends on PostgreSQL: one caller, many, and to long threads",
+    work=work,
+    columns=columns,
+    subjects=APPENDED,
+    measure=measure,
 )

@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Any, cast
 
-import weft
 from benchmarks.measure import medians_in_turn
 from benchmarks.peers.base import Subject
 from benchmarks.peers.postgres.weft_store import WeftDrain
+from benchmarks.peers.weft_store import claim_and_ack
 from benchmarks.sizes import Sizes
 from benchmarks.tables import Column, Row
 from benchmarks.texts import payload
@@ -45,10 +45,10 @@ async def measure(kind: type[Subject], task: Task) -> list[Row]:
             subject.rest()
 
         async def work_shallow(_: int) -> None:
-            await _claim_and_ack(shallow.opened)
+            await claim_and_ack(shallow.opened)
 
         async def work_deep(_: int) -> None:
-            await _claim_and_ack(deep.opened)
+            await claim_and_ack(deep.opened)
 
         operations = min(task.sizes.operations, task.sizes.depths[0] // 2)
         for number in range(10):  # until the statements are prepared
@@ -61,11 +61,11 @@ async def measure(kind: type[Subject], task: Task) -> list[Row]:
     return [Row(who=title(kind, ""), durability=durability, figures=figures)]
 
 
-async def _claim_and_ack(store: weft.Store) -> None:
-    [entry] = await store.mailboxes.claim(consumer="bench")
-    await store.mailboxes.ack(entry)
-
-
 WORKLOAD = Workload(
-    name="postgres depth", work=work, columns=columns, subjects=(WeftDrain,), measure=measure
+    name="postgres-depth",
+    about="claim and ack on PostgreSQL, with a shallow and with a deep queue",
+    work=work,
+    columns=columns,
+    subjects=(WeftDrain,),
+    measure=measure,
 )

@@ -71,5 +71,10 @@ async def _measure(kind: type[DrainSubject], task: Task, batch: int, number: int
 
 
 WORKLOAD = Workload(
-    name="postgres drain", work=work, columns=columns, subjects=DRAINED, measure=measure
+    name="postgres-drain",
+    about="one process works off a queue on PostgreSQL, in batches and one by one",
+    work=work,
+    columns=columns,
+    subjects=DRAINED,
+    measure=measure,
 )

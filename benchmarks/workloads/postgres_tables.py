@@ -94,5 +94,10 @@ def _figures(row: tuple[Any, ...]) -> dict[str, float]:
 
 
 WORKLOAD = Workload(
-    name="postgres tables", work=work, columns=columns, subjects=(WeftDrain,), measure=measure
+    name="postgres-tables",
+    about="what a queue on PostgreSQL leaves behind: sizes, dead rows, HOT updates",
+    work=work,
+    columns=columns,
+    subjects=(WeftDrain,),
+    measure=measure,
 )

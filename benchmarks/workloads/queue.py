@@ -151,4 +151,11 @@ async def _work_in_threads(queue: BlockingQueueSubject, workers: int, found: Fou
         await asyncio.gather(*(loop.run_in_executor(pool, work_off) for _ in range(workers)))
 
 
-WORKLOAD = Workload(name="queue", work=work, columns=columns, subjects=QUEUES, measure=measure)
+WORKLOAD = Workload(
+    name="queue",
+    about="a queue is worked off by one worker and by many; nothing lost, nothing twice",
+    work=work,
+    columns=columns,
+    subjects=QUEUES,
+    measure=measure,
+)

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from benchmarks.measure import Measure
 from benchmarks.peers.base import Subject
 from benchmarks.tables import Column, Row, Table, lines
-from benchmarks.targets import judge_files, judge_tables
+from benchmarks.targets import judge
 from benchmarks.texts import SIZE, payload, texts
 from benchmarks.workloads import WORKLOADS
 
@@ -34,9 +33,6 @@ def test_it_shows_tables_and_keeps_the_result(tmp_path: Path) -> None:
     result = json.loads(kept.read_bytes())
     assert [table["name"] for table in result["tables"]] == list(WORKLOADS)
     assert all(row["who"] in done.stdout for _, row in rows_of(result))
-    names = [measure["name"] for measure in result["measures"]]
-    assert len(names) == len(set(names)) == 7
-    assert all(name in done.stdout for name in names)
     assert result["syncs_per_second"] > 0
     assert_nobody_is_left_out(list(rows_of(result)), done.stdout)
 
@@ -60,6 +56,13 @@ def test_what_is_wrong_with_one_does_not_stop_the_others(tmp_path: Path) -> None
     assert "nowhere" in done.stdout
     measured = [row["who"] for _, row in rows_of(json.loads(kept.read_bytes())) if row["figures"]]
     assert {"by hand (the floor)", "weft (memory)"} <= set(measured)
+
+
+def test_its_help_names_each_part_and_what_it_is_for() -> None:
+    command = [sys.executable, "-m", "benchmarks", "--help"]
+    shown = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    for name, workload in WORKLOADS.items():
+        assert f"  {name:<17} {workload.about}\n" in shown
 
 
 def test_an_unknown_part_is_refused(tmp_path: Path) -> None:
@@ -102,27 +105,23 @@ def test_a_table_shows_figures_and_what_is_missing() -> None:
     ]
 
 
-def measure(name: str, microseconds: float) -> Measure:
-    return Measure(
-        name=name,
-        durability="full",
-        microseconds=microseconds,
-        per_second=1e6 / microseconds,
-        floor="",
-        times_floor=1,
-    )
-
-
-def test_a_missed_target_of_files_is_said_to_be_missed() -> None:
-    slow = [
-        measure("append at 10", 1),
-        measure("append at 1,000", 5),
-        measure("append, 64 callers", 1_000),
-        measure("claim at 1", 1),
-        measure("claim at 2", 2),
+def test_plain_files_are_held_to_their_disk() -> None:
+    medians = [
+        ("append", 1),
+        ("append", 5),
+        ("append, 64 callers", 1_000),
+        ("claim + ack", 1),
+        ("claim + ack", 2),
     ]
-    assert [target.met for target in judge_files(slow, 4_000)] == [False, False, False]
-    assert judge_files(slow, 1_000)[2].met  # a slower disk owes less
+    found = [
+        Row(who=f"weft (files), {what}", figures={"median": median, "per_second": 1e6 / median})
+        for what, median in medians
+    ]
+    table = Table(name="files", work="", columns=(), rows=tuple(found))
+    assert verdicts(table, 4_000) == [(5, False), (2, False), (1_000, False)]
+    assert verdicts(table, 1_000)[2] == (1_000, True)  # a slower disk owes less
+    failed = Row(who="weft (files)", missing="FAILED: it broke", failed=True)
+    assert verdicts(Table(name="files", work="", columns=(), rows=(failed,))) == []
 
 
 def rows(name: str, key: str, **values: float) -> Table:
@@ -131,8 +130,8 @@ def rows(name: str, key: str, **values: float) -> Table:
     return Table(name=name, work="", columns=(), rows=(*found, missing))
 
 
-def verdicts(table: Table) -> list[tuple[float, bool]]:
-    return [(target.measured, target.met) for target in judge_tables([table])]
+def verdicts(table: Table, syncs: int = 4_000) -> list[tuple[float, bool]]:
+    return [(target.measured, target.met) for target in judge([table], syncs)]
 
 
 def test_databases_are_held_to_flat_cost_and_files_and_peers_are_not() -> None:
@@ -142,8 +141,10 @@ def test_databases_are_held_to_flat_cost_and_files_and_peers_are_not() -> None:
 
 
 def test_databases_are_held_to_their_floor_and_their_best_peer() -> None:
-    assert verdicts(rows("one caller", "times_floor", **{"weft (sqlite)": 2.0})) == [(0.5, True)]
+    assert verdicts(rows("one-caller", "times_floor", **{"weft (sqlite)": 2.0})) == [(0.5, True)]
     many = {"weft (sqlite)": 60.0, "by hand": 50.0, "by hand, batches of 64": 200.0, "peer": 10.0}
-    assert verdicts(rows("many callers", "per_second", **many)) == [(6, True), (0.3, False)]
+    assert verdicts(rows("many-callers", "per_second", **many)) == [(6, True), (0.3, False)]
+    alone = {"weft (sqlite)": 60.0, "by hand": 50.0}
+    assert verdicts(rows("queue", "many", **alone)) == []
     queue = {"weft (sqlite)": 60.0, "by hand": 50.0, "peer": 20.0}
     assert verdicts(rows("queue", "many", **queue)) == [(3, False)]

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.support import AIRLINE, SHIPPED, run
+import weft
+from tests.cli.support import AIRLINE, SHIPPED, in_store, run
 
 
 @pytest.fixture(autouse=True)
@@ -27,4 +28,35 @@ def store(tmp_path: Path) -> Path:
     """A store with the conversations that come with Weft."""
     folder = tmp_path / "store"
     assert run("import", SHIPPED, "--store", folder).exit_code == 0
+    return folder
+
+
+@pytest.fixture
+def agents(tmp_path: Path) -> Path:
+    """A store with one thread, two runs, and entries in several states."""
+
+    async def fill(store: weft.Store) -> None:
+        call = weft.ToolCall(id="c", name="look", arguments={"a": 1})
+        thread = weft.Thread(
+            id="t1",
+            resource_id="u1",
+            messages=(
+                weft.Message.user("hello [bold]there[/bold] \x1b[31m"),
+                weft.Message.assistant("", [call]),
+                weft.Message.internal_system("be quiet"),
+            ),
+            state={"n": 1},
+        )
+        await store.threads.create(thread)
+        await store.runs.upsert(weft.RunRecord(run_id="r1", thread_id="t1", created_at=1))
+        done = weft.RunRecord(run_id="r2", thread_id="t2", status="done", created_at=2)
+        await store.runs.upsert(done)
+        await store.mailboxes.send("m1", {"n": 1}, dedupe_key="k")
+        await store.mailboxes.send("m1", {"n": 2})
+        await store.mailboxes.send("m2", {"n": 3})
+        [entry] = await store.mailboxes.claim(consumer="w", mailbox_id="m2")
+        await store.mailboxes.dead_letter(entry, error="boom")
+
+    folder = tmp_path / "agents"
+    in_store(folder, fill)
     return folder

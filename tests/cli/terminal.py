@@ -9,12 +9,24 @@ import subprocess
 import sys
 import termios
 import time
+from collections.abc import Mapping
+
+CTRL_C = "\x03"
 
 
 def run_in_terminal(
-    *arguments: object, width: int = 100, interrupt_at: str | None = None, limit_s: float = 60
+    *arguments: object,
+    width: int = 100,
+    answers: Mapping[str, str] | None = None,
+    insists: bool = False,
+    limit_s: float = 60,
 ) -> tuple[str, int]:
-    """What the command writes and its exit status; Ctrl-C is typed when `interrupt_at` appears."""
+    """What the command writes, and its exit status; `answers` are typed when their keys appear.
+
+    Who `insists` types them again when nothing happens for a second: a Ctrl-C that comes between a
+    question and the reading of its answer is seen only with the next key.
+    """
+    waiting = dict(answers or {})
     parent, child = pty.openpty()
     fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", 40, width, 0, 0))
     process = subprocess.Popen(
@@ -29,18 +41,18 @@ def run_in_terminal(
     output = b""
     end = time.monotonic() + limit_s
     while time.monotonic() < end:
-        if not select.select([parent], [], [], 1)[0]:
-            continue
-        try:
-            data = os.read(parent, 65536)
-        except OSError:  # the other end is closed
-            break
-        if not data:
-            break
-        output += data
-        if interrupt_at is not None and interrupt_at.encode() in output:
-            os.write(parent, b"\x03")
-            interrupt_at = None
+        if select.select([parent], [], [], 1)[0]:
+            try:
+                data = os.read(parent, 65536)
+            except OSError:  # the other end is closed
+                break
+            if not data:
+                break
+            output += data
+        elif insists:
+            waiting = dict(answers or {})
+        for question in [each for each in waiting if each.encode() in output]:
+            os.write(parent, waiting.pop(question).encode())
     os.close(parent)
     return output.decode(errors="replace"), process.wait(10)
 

@@ -62,7 +62,7 @@ def test_other_stores_are_copied_otherwise(database: Path, tmp_path: Path) -> No
     for url in ("./folder", "memory:"):
         result = run("backup", "copy.db", "--store", url)
         assert result.exit_code == 2
-        assert f"use `weft copy {url} copy.db`" in result.stderr
+        assert f"copy it with `weft copy {url} TARGET`" in result.stderr
     result = run("backup", "memory:", "--store", DATABASE)
     assert result.exit_code == 2
     assert "`weft copy`" in result.stderr

@@ -99,6 +99,7 @@ def test_the_report_counts_what_ran_and_what_did_not() -> None:
     ("target", "advice"),
     [
         ("a_backend:nobody", "has no 'nobody'"),
+        ("a_backend", "for a backend write a_backend:NAME; for a folder, ./a_backend"),
         ("nowhere:make", "there is no module 'nowhere'"),
         ("a_backend:NOTHING", "makes no backend"),
         ("nosuch:", "there is no backend for 'nosuch'"),
@@ -109,6 +110,13 @@ def test_a_target_that_is_none_gets_advice(target: str, advice: str) -> None:
     result = run("certify", target)
     assert result.exit_code == 1
     assert advice in result.stderr
+
+
+def test_a_folder_that_cannot_be_made_is_told(folder: Path) -> None:
+    (folder / "file").write_text("")
+    result = run("certify", "./file/scratch")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("weft: the folder file/scratch cannot be made: ")
 
 
 def test_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

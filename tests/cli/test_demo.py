@@ -114,16 +114,16 @@ def test_what_it_cannot_play_is_an_error_and_leaves_nothing(tmp_path: Path) -> N
     assert result.exit_code == 1
     assert "there is no conversation to play" in result.stderr
     result = run("demo", "--store", "memory:")
-    assert result.exit_code == 1
-    assert "one for several" in result.stderr
+    assert result.exit_code == 2
+    assert "memory: is forgotten when the command ends" in result.stderr
     assert list((tmp_path / "temporary").iterdir()) == []
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals")
 def test_ctrl_c_stops_it_cleanly(tmp_path: Path) -> None:
-    from tests.cli.terminal import run_in_terminal
+    from tests.cli.terminal import CTRL_C, run_in_terminal
 
-    output, code = run_in_terminal("demo", "--think-ms", 300, interrupt_at="answering")
+    output, code = run_in_terminal("demo", "--think-ms", 300, answers={"answering": CTRL_C})
     assert code == 130
     assert "Traceback" not in output
     assert output.rindex("\x1b[?25h") > output.rindex("\x1b[?25l")  # the cursor is shown again

@@ -77,6 +77,12 @@ def test_to_a_file_that_is_put_in_place_when_complete(store: Path, tmp_path: Pat
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.jsonl", "store"]
 
 
+def test_a_file_that_cannot_be_written_is_an_error_of_one_line(store: Path) -> None:
+    result = run("export", "--store", store, "--output", "nowhere/out.jsonl")
+    assert result.exit_code == 1
+    assert result.stderr == "weft: nowhere/out.jsonl cannot be written: No such file or directory\n"
+
+
 def test_by_owner(tmp_path: Path) -> None:
     async def add(opened: weft.Store) -> None:
         await opened.threads.create(weft.Thread(id="a", resource_id="u1"))
@@ -98,5 +104,5 @@ def test_more_threads_than_a_page(tmp_path: Path, count: int) -> None:
     in_store(tmp_path / "s", add)
     assert len(run("export", "--store", tmp_path / "s").stdout.splitlines()) == count
     listing = run_json("threads", "list", "--limit", 440, "--store", tmp_path / "s")
-    assert len(listing["items"]) == 440
+    assert [item["id"] for item in listing["items"]] == [f"t{number:04}" for number in range(440)]
     assert listing["has_more"]

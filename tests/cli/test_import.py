@@ -14,7 +14,7 @@ import weft
 from tests.cli.support import SHIPPED, in_store, line_of, run, run_json, spawn
 from weft.cli.chat.conversations import read_conversation
 from weft.cli.chat.lines import Good, read_lines
-from weft.cli.loading import load_lines, plan
+from weft.cli.chat.loading import load_lines, plan
 from weft.core.commands import AppendThread, CreateThread
 from weft.core.threads import ThreadHead
 from weft.errors import InvalidValue
@@ -33,7 +33,7 @@ async def load_all(store: weft.Store) -> dict[str, ThreadHead]:
 def test_conversations_become_threads(tmp_path: Path) -> None:
     result = run("import", SHIPPED, "--store", tmp_path / "s")
     assert result.exit_code == 0
-    assert result.stdout.startswith("36 threads created, 0 continued, 0 unchanged, 639 messages")
+    assert result.stdout.startswith("36 threads created, 0 extended, 0 unchanged, 639 messages")
     heads = in_store(tmp_path / "s", load_all)
     for line in SHIPPED.read_text().splitlines():
         wanted = thread_of(line)
@@ -73,6 +73,7 @@ def test_a_bad_line_is_reported_and_the_rest_goes_on() -> None:
     assert result.stderr.splitlines() == [
         "line 2: it is not JSON: Expecting value (column 1)",
         "line 4: JSON has no NaN",
+        "weft: ./weft-store is a new store",
         "weft: 2 lines could not be imported; correct and import again, the rest is in",
     ]
     summary = json.loads(result.stdout)
@@ -154,7 +155,7 @@ def test_many_lines_keep_their_order(tmp_path: Path) -> None:
     file = tmp_path / "many.jsonl"
     file.write_text("\n".join(lines))
     result = run("import", file, "--json")
-    reported = [int(line[5:].split(":")[0]) for line in result.stderr.splitlines()[:-1]]
+    reported = [int(line[5:].split(":")[0]) for line in result.stderr.splitlines()[:-2]]
     assert reported == [number for number in range(1, 400) if not number % 7]
     assert json.loads(result.stdout)["created"] == 399 - len(reported)
 

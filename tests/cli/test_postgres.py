@@ -15,7 +15,7 @@ import pytest
 from tests.cli.support import PROJECT, line_of, run, run_json, spawn
 from weft.backends.postgres import schema
 from weft.backends.sql.migrations import Migration, all_migrations
-from weft.cli.failure import INTERRUPTED
+from weft.cli.terminal.failure import INTERRUPTED
 from weft.testing.own import location_of, remove_postgres, schema_of
 
 

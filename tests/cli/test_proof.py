@@ -9,7 +9,7 @@ import pytest
 import weft
 from tests.cli.support import in_store
 from weft.cli.demo.agent import ScriptedAgent
-from weft.cli.demo.command import send_first_turns
+from weft.cli.demo.play import send_first_turns
 from weft.cli.demo.proof import Proof, proof_as_json, prove
 from weft.cli.demo.script import Script, write_script
 from weft.core.mailboxes import MailboxEntry

@@ -2,8 +2,9 @@
 
 import pytest
 
-from weft.cli.output import counted, time_text
-from weft.cli.tables import Column, aligned, fitted, one_line, separated, shortened, shown
+from weft.cli.terminal.counts import counted
+from weft.cli.terminal.output import time_text
+from weft.cli.terminal.tables import Column, aligned, fitted, one_line, separated, shortened, shown
 
 
 def test_columns_are_cut_only_if_they_must_be() -> None:

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.cli.support import run, run_json, spawn
-from weft.cli import supervisor
-from weft.cli.failure import Failure
+from weft.cli.processes import supervisor
 from weft.cli.targets import load_handler
+from weft.cli.terminal.failure import Failure
 from weft.worker import Backoff
 
 AGENT = """
@@ -201,7 +201,8 @@ def test_what_a_module_raises_is_not_hidden(
         load_handler("")
 
 
-def test_a_store_of_one_process_is_not_worked_by_several() -> None:
-    result = run("work", "agents_of_test:plain", "--processes", 2, "--store", "memory:")
-    assert result.exit_code == 1
-    assert "is of one process" in result.stderr
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_store_that_ends_with_the_command_is_not_worked(processes: int) -> None:
+    result = run("work", "agents_of_test:plain", "--processes", processes, "--store", "memory:")
+    assert result.exit_code == 2
+    assert "memory: is forgotten when the command ends" in result.stderr

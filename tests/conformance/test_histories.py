@@ -7,11 +7,12 @@ import pytest
 from hypothesis import Phase, given, settings
 
 from weft.core.commands import Command
-from weft.testing import Subject, commands
+from weft.testing import Subject
 from weft.testing.clock import START
 from weft.testing.conformance.history import SHORT, compare_histories
 from weft.testing.own import FILES, MEMORY, SQLITE
-from weft.testing.questions import Question, questions
+from weft.testing.strategies import commands
+from weft.testing.strategies.questions import Question, questions
 
 LONG = settings(
     SHORT,

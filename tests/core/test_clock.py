@@ -2,7 +2,8 @@
 
 import time
 import uuid
-from itertools import pairwise
+from collections.abc import Callable
+from itertools import count, pairwise
 
 import pytest
 
@@ -25,24 +26,58 @@ def test_a_new_id_carries_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
     assert clock.new_id().startswith("01234567-89ab-7")
 
 
-def test_ids_made_later_sort_later(monkeypatch: pytest.MonkeyPatch) -> None:
-    times = iter(range(1_700_000_000_000, 1_700_000_000_500))
-    monkeypatch.setattr(clock, "system_clock", lambda: next(times))
-    made = [clock.new_id() for _ in range(500)]
+@pytest.fixture(autouse=True)
+def first_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test makes its first id; the clocks of others are of no account."""
+    monkeypatch.setattr(clock, "_last", (0, 0))
+
+
+CLOCKS: dict[str, Callable[[int], int]] = {
+    "runs": lambda tick: 1_700_000_000_000 + tick,
+    "stands still": lambda tick: 1_700_000_000_000,
+    "goes back": lambda tick: 1_700_000_000_000 - tick,
+    "jumps": lambda tick: 1_700_000_000_000 + (tick * 7919) % 101,
+}
+
+
+@pytest.mark.parametrize("clock_of", CLOCKS.values(), ids=CLOCKS)
+def test_an_id_sorts_after_those_before_it(
+    monkeypatch: pytest.MonkeyPatch, clock_of: Callable[[int], int]
+) -> None:
+    ticks = count()
+    monkeypatch.setattr(clock, "system_clock", lambda: clock_of(next(ticks)))
+    made = [clock.new_id() for _ in range(5_000)]
     assert all(earlier < later for earlier, later in pairwise(made))
+    assert {(uuid.UUID(each).version, uuid.UUID(each).variant) for each in made} == {
+        (7, uuid.RFC_4122)
+    }
 
 
-def test_ids_of_one_millisecond_differ_in_all_their_random_bits(
+def test_the_first_id_of_a_millisecond_differs_in_all_its_random_bits(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(clock, "system_clock", lambda: 1)
-    made = [uuid.UUID(clock.new_id()).int for _ in range(300)]
-    assert len(set(made)) == 300
+    made: list[int] = []
+    for _ in range(300):
+        monkeypatch.setattr(clock, "_last", (0, 0))
+        made.append(uuid.UUID(clock.new_id()).int)
     ever_set, always_set = 0, -1
     for value in made:
         ever_set, always_set = ever_set | value, always_set & value
     random_bits = ever_set ^ (always_set & ever_set)
-    assert random_bits == (0xFFF << 64) | 0x3FFF_FFFF_FFFF_FFFF
+    assert random_bits == (0x7FF << 64) | 0x3FFF_FFFF_FFFF_FFFF
+
+
+def test_processes_that_were_forked_go_on_with_ids_of_their_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(clock, "system_clock", lambda: 1)
+    clock.new_id()
+    copied, made = clock._last, set()
+    for _ in range(300):
+        monkeypatch.setattr(clock, "_last", copied)
+        made.add(clock.new_id())
+    assert len(made) == 300
 
 
 def test_a_token_is_a_random_uuid() -> None:

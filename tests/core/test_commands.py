@@ -39,6 +39,7 @@ CHANGES = ThreadChangeSet(
 )
 EXAMPLES: list[tuple[Any, str, type | tuple[type, ...]]] = [
     (commands.CreateThread(thread=Thread(id="t", parent_thread_id="tp")), "t", Committed),
+    (commands.EnsureThread(thread=Thread(id="t", parent_thread_id="tp")), "t", Committed),
     (commands.AppendThread(thread_id="t", changes=CHANGES, expected=0), "t", Committed),
     (commands.SaveThread(thread=Thread(id="t", state=[1])), "t", Committed),
     (commands.DeleteThread(thread_id="t"), "t", bool),
@@ -211,7 +212,9 @@ def test_what_is_no_batch_is_refused(thing: Any) -> None:
         check_batch(thing)
 
 
-@pytest.mark.parametrize("kind", [commands.CreateThread, commands.SaveThread])
+@pytest.mark.parametrize(
+    "kind", [commands.CreateThread, commands.EnsureThread, commands.SaveThread]
+)
 def test_a_thread_does_not_bring_its_own_version(kind: Any) -> None:
     with pytest.raises(InvalidValue, match="counts versions itself") as caught:
         check_command(kind(thread=Thread(id="t", extra={"_version": 3})))

@@ -9,6 +9,7 @@ import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Lock
+from typing import Literal
 
 from weft.backends.files.disk import Bytes, Disk
 
@@ -41,12 +42,15 @@ class Content:
         return bytes(data)
 
 
+Keep = Literal["nothing", "all", "some", "removals"]
+"""What a failure leaves of what was not synced."""
+
+
 class Image:
     """Names and contents, with what they were at the last sync of their folder."""
 
     def __init__(self) -> None:
         self.names: dict[str, Content] = {}
-        self.sure_names: dict[str, Content] = {}
         self.earlier: dict[str, list[Content | None]] = {}
 
     def set_name(self, path: str, content: Content | None) -> None:
@@ -60,29 +64,44 @@ class Image:
         for path in [path for path in self.earlier if os.path.dirname(path) == folder]:
             del self.earlier[path]
 
-    def after_failure(self, choose: random.Random, keep: str) -> dict[str, bytes]:
-        """What lies there afterwards; `keep`: "nothing", "all" or "some" of what was not synced."""
+    def after_failure(self, choose: random.Random, keep: Keep) -> dict[str, bytes]:
+        """What lies there afterwards."""
         files: dict[str, bytes] = {}
         for path in self.names.keys() | self.earlier.keys():
             versions = self.earlier.get(path, [self.names.get(path)])
-            picked = {"nothing": versions[0], "all": versions[-1], "some": choose.choice(versions)}
+            picked: dict[Keep, Content | None] = {
+                "nothing": versions[0],
+                "all": versions[-1],
+                "some": choose.choice(versions),
+                "removals": None if versions[-1] is None else versions[0],
+            }
             content = picked[keep]
             if content is None:
                 continue
             if keep == "all":
                 files[path] = content.now()
-            elif keep == "nothing":
-                files[path] = content.sure or b""
-            else:
+            elif keep == "some":
                 files[path] = content.after_failure(choose)
+            else:
+                files[path] = content.sure or b""
         return files
 
 
 Step = Callable[[Image], None]
 
 
-class RecordingDisk(Disk):
-    """The real disk, writing down each change as a step that can be replayed on an `Image`."""
+class SteadyDisk(Disk):
+    """The real disk without its syncs: the machine that runs the tests does not fail."""
+
+    def sync(self, path: str) -> None: ...
+
+    def sync_folder(self, path: str) -> None: ...
+
+    def sync_log(self, log: int) -> None: ...
+
+
+class RecordingDisk(SteadyDisk):
+    """A disk that writes down each change as a step that can be replayed on an `Image`."""
 
     def __init__(self) -> None:
         super().__init__()

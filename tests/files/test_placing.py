@@ -1,5 +1,6 @@
 """Putting a document in place: readers see it whole, and no one else's file is written over."""
 
+import json
 import mmap
 import os
 import sys
@@ -7,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+import weft
+from weft import Message, Thread, ThreadChangeSet
 from weft.backends.files import exchange, spares
 from weft.backends.files.disk import Disk
 
@@ -111,6 +114,15 @@ def test_where_the_system_lacks_a_call_documents_are_placed_all_the_same(
         assert placing.path.read_bytes() == b"%d" % number * (5 - number)
     placing.disk.remove_spares()
     assert list(placing.by.iterdir()) == []
+
+
+async def test_a_thread_s_document_is_in_place_when_the_append_returns(tmp_path: Path) -> None:
+    async with weft.open_store(tmp_path) as store:
+        await store.threads.create(Thread(id="t"))
+        for number in range(1, 4):
+            await store.threads.append("t", ThreadChangeSet(messages=(Message.user("hi"),)))
+            document = json.loads((tmp_path / "t.json").read_bytes())
+            assert document["_version"] == number == len(document["messages"])
 
 
 def _umask() -> int:

@@ -3,12 +3,18 @@
 import random
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+import msgspec
 import pytest
 
-from tests.files.simulated_disk import Image, RecordingDisk, lay_down
+from tests.files.simulated_disk import Image, Keep, RecordingDisk, SteadyDisk, lay_down
+from weft.backends.files.disk import Disk
+from weft.backends.files.documents import Documents
+from weft.backends.files.effects import Place, to_payload
 from weft.backends.files.engine import Engine, Write
+from weft.backends.files.journal import Journal, Position
+from weft.backends.files.recovery import journal_path
 from weft.backends.files.tables import FileTables
 from weft.backends.group_thread import Failure
 from weft.backends.memory.commit import apply_batch, apply_claim
@@ -19,13 +25,14 @@ from weft.core.commands import (
     Command,
     CreateThread,
     DeleteThread,
+    EnsureMailbox,
     Interrupt,
     Purge,
     SaveThread,
     Send,
     check_batch,
 )
-from weft.core.mailboxes import ClaimRequest
+from weft.core.mailboxes import ClaimRequest, MailboxState
 from weft.core.messages import Message
 from weft.core.runs import RunMeta
 from weft.core.threads import Thread, ThreadChangeSet
@@ -112,7 +119,7 @@ class Recording:
 
 
 def reopen(folder: Path) -> State:
-    engine = Engine(str(folder), lambda: 10**12, "full")
+    engine = Engine(str(folder), lambda: 10**12, "full", SteadyDisk())
     engine.open()
     [state] = engine.run([], [read_state])
     engine.close()
@@ -141,13 +148,13 @@ def image_at(recording: Recording, steps: int) -> Image:
 
 
 def survives(folder: Path, seed: int, every: int) -> list[str]:
-    """Fail after every so many steps, in three ways each; what went wrong."""
+    """Fail after every so many steps, in each way; what went wrong."""
     recording = Recording(folder / "life", seed)
     choose = random.Random(seed)
     wrong: list[str] = []
     for at in range(0, len(recording.disk.steps) + 1, every):
         image = image_at(recording, at)
-        images = [image.after_failure(choose, keep) for keep in ("nothing", "all", "some")]
+        images = [image.after_failure(choose, keep) for keep in get_args(Keep)]
         wrong += fails(recording, images, at, folder / "after")
     return wrong
 
@@ -172,6 +179,50 @@ def test_a_record_torn_at_any_byte_is_whole_or_absent(tmp_path: Path) -> None:
     written = image.names[path].writes[-1][1]
     images = [{**before, path: before[path] + written[:size]} for size in range(length + 1)]
     assert fails(recording, images, at, tmp_path / "after") == []
+
+
+def placing(mailbox_id: str) -> bytes:
+    """What the journal says of a batch that makes a mailbox."""
+    state = MailboxState(mailbox_id=mailbox_id, updated_at=1)
+    return to_payload([Place("mailboxes", mailbox_id, msgspec.Raw(encode(state)))])
+
+
+def test_what_a_dead_writer_left_survives_once_anybody_has_seen_it(tmp_path: Path) -> None:
+    folder, disk = tmp_path / "life", RecordingDisk()
+    engine = Engine(str(folder), lambda: 1, "full", disk)
+    engine.open()
+    dead = Journal(disk, journal_path(Documents(disk, str(folder)), 1), Position(1))
+    dead.append([placing("box")], sync=False)
+    [seen] = engine.run([], [read_state])
+    assert list(seen) == ["mailbox box"]
+    image = Image()
+    for change in disk.steps:
+        change(image)
+    (tmp_path / "after").mkdir()
+    lay_down(image.after_failure(random.Random(0), "nothing"), folder, tmp_path / "after")
+    assert reopen(tmp_path / "after") == seen
+    engine.close()
+
+
+def test_what_was_cut_off_does_not_come_back_behind_what_is_written_next(tmp_path: Path) -> None:
+    """A group of two died half written: its first record is torn, its second one whole."""
+    folder = str(tmp_path)
+    one, other = (Engine(folder, lambda: 1, "full", SteadyDisk()) for _ in range(2))
+    one.open()
+    other.open()
+    path = journal_path(Documents(Disk(), folder), 1)
+    dead = Journal(Disk(), path, Position(1))
+    dead.append([placing("box 1"), placing("box 2")], sync=False)
+    data = bytearray(Path(path).read_bytes())
+    data[40] ^= 1
+    Path(path).write_bytes(data)
+    batch = check_batch((EnsureMailbox(mailbox_id="box 3"),))  # as long as what is torn
+    one.run([lambda tables, now: apply_batch(tables, batch, now)], [])
+    for engine in (other, one):
+        [state] = engine.run([], [read_state])
+        assert list(state) == ["mailbox box 3"]
+        engine.close()
+    assert list(reopen(tmp_path)) == ["mailbox box 3"]
 
 
 def test_damage_to_a_record_that_was_synced_is_told(tmp_path: Path) -> None:

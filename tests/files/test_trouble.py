@@ -11,7 +11,15 @@ from pathlib import Path
 import pytest
 
 import weft
-from weft import StoreUnavailable, Thread, ThreadChangeSet
+from weft import (
+    CorruptRecord,
+    SchemaTooNew,
+    StoreUnavailable,
+    Thread,
+    ThreadChangeSet,
+    ThreadMetadata,
+    encode,
+)
 from weft.backends.files.backend import FilesBackend
 from weft.backends.files.disk import Bytes, Disk
 from weft.store.store import Store
@@ -161,3 +169,52 @@ async def test_what_was_changed_by_hand_between_two_openings_is_seen(tmp_path: P
         assert (await store.threads.list()).items == ("u",)
         [claimed] = await store.mailboxes.claim(consumer="w")
         assert claimed.payload == {"text": "after"}
+
+
+async def test_how_a_thread_came_to_what_another_program_wrote_is_not_known(tmp_path: Path) -> None:
+    async with weft.open_store(tmp_path) as store:
+        await store.threads.create(Thread(id="t"))
+        for _ in range(2):
+            await store.threads.append("t", ThreadChangeSet(actions=("ours",)))
+        assert await store.threads.deltas("t", 0) is not None
+    theirs = Thread(id="t", state="theirs", metadata=ThreadMetadata(created_at=1, updated_at=2))
+    document = encode(theirs).replace(b"{", b'{"_version": 2,', 1)  # the same version by chance
+    (tmp_path / "t.json").write_bytes(document)
+    async with weft.open_store(tmp_path) as store:
+        assert await store.threads.deltas("t", 0) is None
+        assert await store.threads.deltas("t", 2) == ()
+
+
+async def test_what_another_program_puts_in_place_meanwhile_is_not_written_over(
+    tmp_path: Path,
+) -> None:
+    async with weft.open_store(tmp_path) as store:
+        assert (await store.threads.list()).items == ()
+        (tmp_path / "t.json").write_text("theirs")
+        (tmp_path / "u.json").mkdir()
+        for taken in ("t", "u"):
+            with pytest.raises(CorruptRecord, match="something else stands there"):
+                await store.threads.create(Thread(id=taken))
+    assert (tmp_path / "t.json").read_text() == "theirs"
+
+
+async def test_a_file_whose_name_is_no_id_is_none_of_ours(tmp_path: Path) -> None:
+    async with weft.open_store(tmp_path) as store:
+        await store.threads.create(Thread(id="t"))
+        for name in ("CON.json", "a..b.json", "notes.txt"):
+            (tmp_path / name).write_bytes((tmp_path / "t.json").read_bytes())
+    async with weft.open_store(tmp_path) as store:
+        assert (await store.threads.list()).items == ("t",)
+
+
+async def test_a_folder_that_a_newer_weft_wrote_is_refused(tmp_path: Path) -> None:
+    async with weft.open_store(tmp_path):
+        pass
+    form = tmp_path / "_weft" / "format.json"
+    form.write_text('{"format": 2}')
+    with pytest.raises(SchemaTooNew) as refused:
+        await weft.open_store(tmp_path).open()
+    assert (refused.value.found, refused.value.supported) == (2, 1)
+    form.write_text("{")
+    with pytest.raises(CorruptRecord, match=r"format\.json"):
+        await weft.open_store(tmp_path).open()

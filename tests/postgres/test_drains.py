@@ -86,8 +86,7 @@ def check_a_drain(url: str, folder: Path) -> None:
     asyncio.run(look())
 
 
-@pytest.mark.parametrize("run", range(3))
-def test_nothing_is_given_out_twice(url: str, tmp_path: Path, run: int) -> None:
+def test_nothing_is_given_out_twice(url: str, tmp_path: Path) -> None:
     check_a_drain(url, tmp_path / "run")
 
 

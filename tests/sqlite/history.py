@@ -9,6 +9,7 @@ import hashlib
 import sqlite3
 import subprocess
 import sys
+from collections.abc import AsyncGenerator
 from contextlib import closing
 from pathlib import Path
 
@@ -92,17 +93,18 @@ def state_of(path: Path) -> State:
     return told.hexdigest() if tables else ""
 
 
-async def replay(path: Path, count: int, size: int, since: int = 0) -> list[State]:
-    """The states without tables, with empty ones, and after each commit since a number."""
+async def replay(path: Path, count: int, size: int, since: int = -2) -> AsyncGenerator[State]:
+    """The state after each commit since a number; -2 is before there are tables, -1 empty ones."""
     life = Life(path, size)
-    states = [""]
+    if since <= -2:
+        yield ""
     async with life.store:
-        states.append(state_of(path))
+        if since <= -1:
+            yield state_of(path)
         for number in range(count):
             await life.commit(number)
             if number >= since:
-                states.append(state_of(path))
-    return states
+                yield state_of(path)
 
 
 def start(path: Path, count: int, size: int) -> "subprocess.Popen[str]":

@@ -12,6 +12,7 @@ from weft.backends.sqlite.backend import SqliteBackend
 from weft.backends.sqlite.doctor import examine
 from weft.core.clock import Clock
 from weft.store.store import Store
+from weft.testing import stock
 from weft.testing.own import SQLITE
 from weft.testing.stock import fill
 from weft.testing.subject import Subject
@@ -75,20 +76,9 @@ def make_examined(place: Path, clock: Clock) -> ExaminedBackend:
 EXAMINED = Subject(make=make_examined, make_stepping=SQLITE.make_stepping)
 
 Call = Callable[[Store], Awaitable[object]]
-READS: dict[str, Call] = {
-    "load a thread": lambda store: store.threads.load("t"),
+READS: dict[str, Call] = stock.READS | {
     "load the other thread": lambda store: store.threads.load("u"),
-    "page messages": lambda store: store.threads.messages("t"),
     "count messages": lambda store: store.threads.message_count("t"),
-    "list threads": lambda store: store.threads.list(),
-    "deltas": lambda store: store.threads.deltas("t", 0),
-    "load a run": lambda store: store.runs.load("r"),
-    "list runs": lambda store: store.runs.list(),
-    "the active run": lambda store: store.runs.active("t"),
-    "load an entry": lambda store: store.mailboxes.load("queued"),
-    "list entries": lambda store: store.mailboxes.list(),
-    "count entries": lambda store: store.mailboxes.stats(),
-    "load a state": lambda store: store.mailboxes.load_state("box"),
 }
 WRITES: dict[str, Call] = {
     "append": lambda store: store.threads.append("t", weft.ThreadChangeSet()),

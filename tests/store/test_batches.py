@@ -63,6 +63,20 @@ async def test_a_write_of_a_batch_that_failed_has_no_result(store: Store) -> Non
         _ = created.result
 
 
+async def test_what_is_sent_within_a_millisecond_is_claimed_in_its_order(store: Store) -> None:
+    async with store.batch() as step:
+        for number in range(30):
+            step.mailboxes.send(f"box {number % 3}", number)
+    for number in range(30, 60):
+        await store.mailboxes.send(f"box {number % 3}", number)
+    worked: list[int] = []
+    while entries := await store.mailboxes.claim(5, consumer="worker"):
+        for entry in entries:
+            worked.append(entry.payload)
+            await store.mailboxes.ack(entry)
+    assert worked == list(range(60))
+
+
 async def test_nothing_is_written_before_the_block_ends(store: Store) -> None:
     async with store.batch() as step:
         step.threads.create(Thread(id="t"))

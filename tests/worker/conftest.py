@@ -6,17 +6,24 @@ from collections.abc import AsyncIterator
 import pytest
 from tests.worker.support import FaultyBackend, Recorder
 
-from weft import Store, open_store
+from weft import Store, Thread, open_store
+from weft.worker import Backoff
 
 
 @pytest.fixture
 async def store(store_url: str) -> AsyncIterator[Store]:
-    """An open store of each kind; the test must leave no task behind."""
+    """An open store; the test must leave no task behind."""
     async with open_store(store_url, durability="relaxed") as opened:
         before = asyncio.all_tasks()
         yield opened
         left = asyncio.all_tasks() - before - {asyncio.current_task()}
         assert not left
+
+
+@pytest.fixture
+async def thread(store: Store) -> None:
+    """The thread `t`, for handlers to write into."""
+    await store.threads.create(Thread(id="t"))
 
 
 @pytest.fixture
@@ -37,3 +44,10 @@ async def faulty_store(faulty: FaultyBackend) -> AsyncIterator[Store]:
 @pytest.fixture
 def recorder() -> Recorder:
     return Recorder()
+
+
+@pytest.fixture
+def no_polling(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that finds nothing looks again when it is told to, and not by itself."""
+    seldom = Backoff(base_ms=3_600_000, max_ms=3_600_000)
+    monkeypatch.setattr("weft.worker.claimer._POLL", seldom)

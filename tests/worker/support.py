@@ -11,7 +11,7 @@ from weft.backends.memory.backend import MemoryBackend
 from weft.core.clock import Clock, system_clock
 from weft.core.commands import Commands, ExtendLease, Receipt
 from weft.core.mailboxes import ClaimRequest
-from weft.worker import Backoff, Event, Worker
+from weft.worker import Backoff, Claimed, Event, Handler, Worker
 
 E = TypeVar("E")
 
@@ -59,9 +59,22 @@ async def running(worker: Worker) -> AsyncIterator["asyncio.Task[None]"]:
             await task
 
 
+async def start(worker: Worker, recorder: Recorder, claims: int = 1) -> "asyncio.Task[None]":
+    """The worker's run, once it has claimed so much; the test stops it."""
+    task = asyncio.create_task(worker.run())
+    await recorder.wait_for(Claimed, claims)
+    return task
+
+
 async def until_idle(worker: Worker) -> None:
     async with asyncio.timeout(PATIENCE_S * 3):
         await worker.run(until_idle=True)
+
+
+async def work(store: Store, handler: Handler, recorder: Recorder) -> None:
+    """Send one entry to mailbox t, and run a worker until it has ended."""
+    await store.mailboxes.send("t", {"text": "hi"})
+    await until_idle(Worker(store, handler, backoff=AT_ONCE, max_attempts=3, on_event=recorder))
 
 
 async def eventually(condition: Callable[[], bool]) -> None:

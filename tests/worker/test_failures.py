@@ -4,6 +4,7 @@ import random
 from collections.abc import AsyncIterator
 
 import pytest
+from tests.backends import every_backend
 from tests.worker.support import AT_ONCE, FaultyBackend, Recorder, load, running, until_idle
 
 from weft import InvalidValue, MailboxEntry, NotFound, Store, open_store
@@ -123,6 +124,7 @@ def test_an_error_text_is_bounded() -> None:
     assert text.endswith("…")
 
 
+@every_backend
 async def test_a_failing_handler_is_called_again_until_its_attempts_are_used_up(
     store: Store, recorder: Recorder
 ) -> None:
@@ -161,6 +163,7 @@ async def test_an_entry_waits_for_its_retry_with_the_error_kept(
     assert abs(left.available_at - ahead() - 3_600_000) < 5_000
 
 
+@every_backend
 async def test_a_retry_is_due_by_the_clock_of_the_store(
     ahead_store: Store, recorder: Recorder, ahead: AheadClock
 ) -> None:

@@ -1,11 +1,20 @@
 """Leases: renewed together, lost only when they are over, and fenced once they are lost."""
 
 import asyncio
-import threading
 import time
 
 import pytest
-from tests.worker.support import FaultyBackend, Recorder, eventually, load, running, says, texts
+from tests.backends import every_backend
+from tests.worker.support import (
+    PATIENCE_S,
+    FaultyBackend,
+    Recorder,
+    eventually,
+    load,
+    running,
+    says,
+    texts,
+)
 
 import weft
 from weft import ClaimConflict, Store, StoreUnavailable, Thread
@@ -45,6 +54,7 @@ async def long() -> Long:
     return Long()
 
 
+@every_backend
 async def test_a_lease_is_renewed_for_as_long_as_the_handler_runs(
     store: Store, recorder: Recorder, long: Long
 ) -> None:
@@ -83,6 +93,7 @@ async def test_a_worker_that_holds_nothing_renews_nothing(
     assert faulty.calls["renew"] == 0
 
 
+@every_backend
 async def test_an_interrupt_cancels_the_handler_and_it_can_write_nothing(
     store: Store, recorder: Recorder
 ) -> None:
@@ -114,6 +125,7 @@ async def test_an_interrupt_cancels_the_handler_and_it_can_write_nothing(
     assert not recorder.of(LeaseLost)
 
 
+@every_backend
 async def test_between_an_interrupt_and_its_notice_nothing_can_be_written(
     store: Store, recorder: Recorder
 ) -> None:
@@ -136,7 +148,7 @@ async def test_a_cancelled_entry_cancels_its_handler(
     store: Store, recorder: Recorder, long: Long
 ) -> None:
     sent = await store.mailboxes.send("m", 1)
-    async with running(Worker(store, long, lease_ms=1200, on_event=recorder)):
+    async with running(Worker(store, long, lease_ms=600, on_event=recorder)):
         await recorder.wait_for(Claimed)
         await store.mailboxes.cancel(sent.entry_id)
         [event] = await recorder.wait_for(Withdrawn)
@@ -223,8 +235,31 @@ async def test_a_lease_is_lost_when_it_is_over_and_not_before(
         faulty.gates.clear()
         await eventually(lambda: bool(long.cancelled))
         long.let_go.set()
-    assert 0.27 < lasted < 0.6
+    assert 0.27 < lasted < PATIENCE_S
     assert event.reason == "it ran out while the store did not answer"
+
+
+@pytest.mark.parametrize("lease_ms", [60_000, 300])
+async def test_a_write_may_take_as_long_as_the_lease_holds_renewals_included(
+    faulty: FaultyBackend,
+    faulty_store: Store,
+    recorder: Recorder,
+    monkeypatch: pytest.MonkeyPatch,
+    lease_ms: int,
+) -> None:
+    monkeypatch.setattr("weft.worker.lease._LEAST_S", 0.001)
+    await faulty_store.mailboxes.send("m", 1)
+    gate = asyncio.Event()
+
+    async def handler(delivery: Delivery) -> None:
+        faulty.gates["commit"] = gate
+
+    async with running(Worker(faulty_store, handler, lease_ms=lease_ms, on_event=recorder)):
+        await recorder.wait_for(Claimed)
+        await asyncio.sleep(0.6)
+        gate.set()
+        await recorder.wait_for(Done)
+    assert recorder.names() == ["Claimed", "Done"]
 
 
 async def test_one_lost_lease_leaves_the_others_alone(
@@ -242,40 +277,6 @@ async def test_one_lost_lease_leaves_the_others_alone(
     assert [delivery.entry.mailbox_id for delivery in long.cancelled] == ["m2"]
 
 
-async def test_a_lost_lease_raises_the_flag_for_a_thread_and_keeps_its_slot(
-    store: Store, recorder: Recorder
-) -> None:
-    await store.threads.create(Thread(id="m"))
-    await store.mailboxes.send("m", 1)
-    may_end = threading.Event()
-    refused: list[BaseException] = []
-
-    def handler(delivery: Delivery) -> None:
-        if delivery.entry.payload == 2:
-            return
-        while not delivery.cancelled:
-            time.sleep(0.001)
-        may_end.wait(5)
-        try:
-            with delivery.batch() as step:
-                step.threads.append("m", says("never"))
-        except ClaimConflict as error:
-            refused.append(error)
-
-    worker = Worker(store, handler, concurrency=1, lease_ms=1200, on_event=recorder)
-    async with running(worker):
-        await recorder.wait_for(Claimed)
-        await store.mailboxes.interrupt("m")
-        await recorder.wait_for(Withdrawn)
-        await store.mailboxes.send("m", 2)
-        await asyncio.sleep(0.1)
-        assert len(recorder.of(Claimed)) == 1  # the thread still runs: one slot, one thread
-        may_end.set()
-        await recorder.wait_for(Done)
-    assert len(refused) == 1
-    assert await texts(store, "m") == []
-
-
 async def test_a_handler_that_resists_its_cancellation_settles_nothing(
     store: Store, recorder: Recorder
 ) -> None:
@@ -287,7 +288,7 @@ async def test_a_handler_that_resists_its_cancellation_settles_nothing(
         except asyncio.CancelledError:
             return
 
-    async with running(Worker(store, handler, lease_ms=1200, on_event=recorder)):
+    async with running(Worker(store, handler, lease_ms=600, on_event=recorder)):
         await recorder.wait_for(Claimed)
         await store.mailboxes.interrupt("m")
         await recorder.wait_for(Withdrawn)

@@ -1,6 +1,9 @@
+"""Purging: entries that ended long ago are removed, if that is asked for."""
+
 import asyncio
 
 import pytest
+from tests.backends import every_backend
 from tests.worker.support import FaultyBackend, Recorder, running
 
 import weft
@@ -12,6 +15,7 @@ async def nothing(delivery: Delivery) -> None:
     pass
 
 
+@every_backend
 async def test_what_ended_long_ago_is_purged(store: Store, recorder: Recorder) -> None:
     await store.mailboxes.send("m", 1)
     kept = await store.mailboxes.send("later", 2, delay_ms=60_000)

@@ -8,6 +8,7 @@ from itertools import groupby
 from pathlib import Path
 
 import pytest
+from tests.backends import every_backend
 from tests.worker.support import AT_ONCE, Recorder, load, says
 
 import weft
@@ -119,6 +120,7 @@ async def check_threads(store: Store, chaos: Chaos) -> None:
     assert chaos.promised <= found <= chaos.tried
 
 
+@every_backend
 @pytest.mark.parametrize("seed", range(4))
 async def test_whatever_happens_threads_hold_exactly_what_was_committed(
     store: Store, seed: int

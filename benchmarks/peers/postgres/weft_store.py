@@ -5,14 +5,13 @@ from collections.abc import Sequence
 
 import weft
 from benchmarks.peers.postgres.base import DrainSubject, PostgresSubject
-from benchmarks.peers.weft_store import WeftThreads
+from benchmarks.peers.weft_store import WeftThreads, send_all
 from weft.worker import Delivery, Worker
 
 LOOPS = 4
 """How many claim and settle in one process."""
 TASKS = 32
 """How many have one entry each in flight, where nothing is done in batches."""
-FILLED_AT_ONCE = 500
 
 
 class _Weft(PostgresSubject):
@@ -41,11 +40,7 @@ class WeftDrain(_Weft, DrainSubject):
     batches = (1, 10, 100)
 
     async def fill(self, payloads: Sequence[str], mailboxes: int) -> None:
-        for start in range(0, len(payloads), FILLED_AT_ONCE):
-            some = payloads[start : start + FILLED_AT_ONCE]
-            async with self.opened.batch() as step:
-                for number, payload in enumerate(some, start):
-                    step.mailboxes.send(f"m{number % mailboxes}", payload)
+        await send_all(self.opened, payloads, mailboxes)
 
     async def drain(self, batch: int) -> None:
         loops = TASKS if batch == 1 else LOOPS

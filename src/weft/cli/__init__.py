@@ -17,4 +17,6 @@ def main() -> None:
         message = f"weft: the command needs {error.name}; install it with: pip install 'weft[cli]'"
         print(message, file=sys.stderr)
         raise SystemExit(1) from None
+    except KeyboardInterrupt:  # all else is for the group to handle
+        raise SystemExit(130) from None
     app.main(prog_name="weft")

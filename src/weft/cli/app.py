@@ -7,28 +7,45 @@ from typing import Any
 import click
 
 import weft
-from weft.cli.backup import backup
-from weft.cli.certify import certify_command
-from weft.cli.completion import completion
-from weft.cli.copy import copy
-from weft.cli.demo.command import demo
-from weft.cli.doctor import doctor
-from weft.cli.examples import ExampleGroup
-from weft.cli.exporting import export_command
-from weft.cli.failure import INTERRUPTED, failure_of
-from weft.cli.importing import import_command
-from weft.cli.mailboxes import mailboxes
-from weft.cli.migrate import migrate
-from weft.cli.opening import STORE_VARIABLE, store_option
-from weft.cli.runs import runs
-from weft.cli.send import send
-from weft.cli.threads import threads
-from weft.cli.work import work
+from weft.cli.commands.backup import backup
+from weft.cli.commands.certify import certify_command
+from weft.cli.commands.completion import completion
+from weft.cli.commands.copy import copy
+from weft.cli.commands.demo import demo
+from weft.cli.commands.doctor import doctor
+from weft.cli.commands.export import export_command
+from weft.cli.commands.import_ import import_command
+from weft.cli.commands.mailboxes import mailboxes
+from weft.cli.commands.migrate import migrate
+from weft.cli.commands.runs import runs
+from weft.cli.commands.send import send
+from weft.cli.commands.threads import threads
+from weft.cli.commands.work import work
+from weft.cli.options import STORE_VARIABLE, store_option
+from weft.cli.terminal.failure import INTERRUPTED, STATUSES, failure_of
+from weft.cli.terminal.help import ExampleGroup
 from weft.errors import WeftError
+
+_COMMANDS = (
+    backup,
+    certify_command,
+    completion,
+    copy,
+    demo,
+    doctor,
+    export_command,
+    import_command,
+    mailboxes,
+    migrate,
+    runs,
+    send,
+    threads,
+    work,
+)
 
 
 class App(ExampleGroup):
-    """The root: errors of Weft end the command with one line and status 1, Ctrl-C with 130."""
+    """The root: it ends the command with the exit status that `terminal.failure` tells."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command that the arguments name."""
@@ -37,7 +54,7 @@ class App(ExampleGroup):
             return super().invoke(ctx)
         except WeftError as error:
             raise failure_of(error) from error
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, click.Abort):  # Abort: at a question
             click.echo(err=True)
             ctx.exit(INTERRUPTED)
 
@@ -52,7 +69,9 @@ def _allow_any_text() -> None:
 @click.group(
     "weft",
     cls=App,
+    commands=_COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=STATUSES,
     examples=(
         "weft demo                                  see it at work, in half a minute",
         "weft import conversations.jsonl            keep conversations in ./weft-store",
@@ -64,21 +83,3 @@ def _allow_any_text() -> None:
 @click.version_option(weft.__version__, prog_name="weft")
 def app() -> None:
     """Keep what AI agents must not lose: their threads, runs and mailboxes."""
-
-
-for _command in (
-    demo,
-    import_command,
-    export_command,
-    send,
-    work,
-    doctor,
-    migrate,
-    backup,
-    certify_command,
-    copy,
-    completion,
-):
-    app.add_command(_command)
-for _group in (threads, runs, mailboxes):
-    app.add_command(_group)

@@ -1,64 +1,22 @@
-"""Which store a command means, and work done in it."""
+"""The store that a command means: whether it is there, and work done in it."""
 
 import asyncio
-import re
-import stat
+import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
 
 import click
-from click.core import ParameterSource
 
 import weft
 from weft.backends.registry import split_url, sqlite_path
-from weft.cli.failure import Failure
+from weft.cli.options import STORE_VARIABLE, chosen_store
+from weft.cli.terminal.failure import Failure
 from weft.store.store import Store
 
-DEFAULT_STORE = "./weft-store"
-STORE_VARIABLE = "WEFT_STORE"
-_CHOSEN = "weft.store"
-_NAMED = "weft.store.named"
-_FOLDER = re.compile(r"(?:file:(?://)?)?(?![A-Za-z][A-Za-z0-9+.-]+:)(.+)", re.IGNORECASE)
 _MARKS = ("_weft", "_runs", "_mailbox", "_mailbox_threads")
 
-_MEANING = f"The store: a folder, or a URL.  [env {STORE_VARIABLE}; default {DEFAULT_STORE}]"
-
 T = TypeVar("T")
-CommandT = TypeVar("CommandT", bound=Callable[..., object])
-
-
-def _remember(ctx: click.Context, parameter: click.Parameter, value: str | None) -> None:
-    if value is None:
-        return
-    ctx.meta[_CHOSEN] = value
-    source = ctx.get_parameter_source(parameter.name or "")
-    ctx.meta[_NAMED] = source is ParameterSource.COMMANDLINE
-
-
-def store_option(
-    *, meaning: str = _MEANING, variable: str | None = None
-) -> Callable[[CommandT], CommandT]:
-    """`--store URL`; a command's own counts more than what stands before the command."""
-    return click.option(
-        "--store",
-        metavar="URL",
-        envvar=variable,
-        expose_value=False,
-        callback=_remember,
-        help=meaning,
-    )
-
-
-def chosen_store() -> str:
-    """The URL of the store that the command line, the environment or the default names."""
-    return str(click.get_current_context().meta.get(_CHOSEN, DEFAULT_STORE))
-
-
-def named_store() -> str | None:
-    """The URL that the command line names; None if it names none."""
-    meta = click.get_current_context().meta
-    return str(meta[_CHOSEN]) if meta.get(_NAMED) else None
 
 
 def read_store(work: Callable[[Store], Awaitable[T]]) -> T:
@@ -73,8 +31,18 @@ def read_store(work: Callable[[Store], Awaitable[T]]) -> T:
 
 
 def write_store(work: Callable[[Store], Awaitable[T]]) -> T:
-    """What `work` makes of the chosen store, which is made if it is not there."""
-    return asyncio.run(_work(chosen_store(), work))
+    """What `work` makes of the chosen store, which is made, and told, if it is not there.
+
+    Raises:
+        Failure: there can be no store.
+    """
+    url = chosen_store()
+    check_possible(url)
+    is_new = _why_absent(url) is not None
+    result = asyncio.run(_work(url, work))
+    if is_new:
+        click.echo(f"weft: {url} is a new store", err=True)
+    return result
 
 
 def check_present(url: str) -> None:
@@ -82,48 +50,43 @@ def check_present(url: str) -> None:
 
     Raises:
         Failure: it is not.
-        InvalidValue: the URL names no file.
+        UsageError, InvalidValue: the URL names no store that is kept.
     """
-    folder, database = folder_of(url), database_of(url)
-    reason = None
-    if folder is not None:
-        reason = _why_no_folder(url, folder)
-    elif database is not None:
-        reason = _why_no_database(url, database)
+    check_possible(url)
+    reason = _why_absent(url)
     if reason is not None:
-        advice = (
-            "name a store with --store or WEFT_STORE, or make one with `weft import` or `weft demo`"
+        raise Failure(
+            f"{reason}; name a store with --store or {STORE_VARIABLE}, "
+            "or make one with `weft import` or `weft demo`"
         )
-        raise Failure(f"{reason}; {advice}")
 
 
-def _why_no_folder(url: str, folder: Path) -> str | None:
-    if not folder.exists():
-        return f"there is no store at {url}"
-    if not folder.is_dir():
-        return f"{url} is a file, and not the folder of a store"
-    if not any((folder / mark).is_dir() for mark in _MARKS) and not any(folder.glob("*.json")):
-        return f"the folder {url} holds no store"
-    return None
+def check_possible(url: str) -> None:
+    """See that a store can be where the URL says, and outlives this command.
 
-
-def _why_no_database(url: str, database: Path) -> str | None:
-    """What the file holds is found out by opening it, which changes nothing if it is not ours."""
-    try:
-        found = database.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return f"there is no store at {url}"
-    except OSError:
-        return None  # opening it says why
-    if stat.S_ISDIR(found.st_mode):
-        return f"{url} is a folder, and not the file of a store"
-    return f"the file {url} is empty, and holds no store" if found.st_size == 0 else None
+    Raises:
+        Failure: a folder is where the file of a database should be.
+        UsageError, InvalidValue: the URL names no store that is kept.
+    """
+    if not weft.open_store(url).capabilities.durable:
+        raise click.UsageError(
+            f"{url} is forgotten when the command ends; name a folder, or a database such as "
+            "sqlite:///agents.db"
+        )
+    database = database_of(url)
+    if database is not None and os.path.isdir(database):
+        advice = f"if it is a store of plain files, name it {database}"
+        raise Failure(f"{url} is a folder, and not the file of a store; {advice}")
 
 
 def folder_of(url: str) -> Path | None:
-    """The folder that `url` means; None if it means something else."""
-    folder = _FOLDER.fullmatch(url)
-    return Path(folder[1]) if folder else None
+    """The folder that `url` means; None if it means something else.
+
+    Raises:
+        InvalidValue: the URL names nothing.
+    """
+    scheme, rest = split_url(url)
+    return Path(rest.removeprefix("//")) if scheme == "file" else None
 
 
 def database_of(url: str) -> Path | None:
@@ -134,6 +97,28 @@ def database_of(url: str) -> Path | None:
     """
     scheme, rest = split_url(url)
     return sqlite_path(rest) if scheme == "sqlite" else None
+
+
+def _why_absent(url: str) -> str | None:
+    """Why there is no store; None if there may be one, which opening it will tell."""
+    folder, database = folder_of(url), database_of(url)
+    try:
+        if folder is not None:
+            return _why_no_folder(url, folder)
+        if database is not None and database.stat().st_size == 0:
+            return f"the file {url} is empty, and holds no store"
+    except (FileNotFoundError, NotADirectoryError):
+        return f"there is no store at {url}"
+    except OSError:
+        return None
+    return None
+
+
+def _why_no_folder(url: str, folder: Path) -> str | None:
+    with os.scandir(folder) as found:
+        if any(each.name in _MARKS or each.name.endswith(".json") for each in found):
+            return None
+    return f"the folder {url} holds no store"
 
 
 async def _work(url: str, work: Callable[[Store], Awaitable[T]]) -> T:

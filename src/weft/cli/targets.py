@@ -6,7 +6,7 @@ import sys
 from functools import reduce
 from typing import Any, cast
 
-from weft.cli.failure import Failure
+from weft.cli.terminal.failure import Failure
 from weft.worker import Handler
 
 

@@ -8,6 +8,12 @@ from collections.abc import Callable
 Clock = Callable[[], int]
 """Returns the present as unix milliseconds."""
 
+_TAIL_BITS = 74
+_STEP_BITS = 48
+"""There is room for millions of steps within a millisecond, from wherever the first one begins."""
+_last = (0, 0)
+"""The time of the last id, and the bits behind it."""
+
 
 def system_clock() -> int:
     """The machine's clock, in unix milliseconds."""
@@ -15,11 +21,20 @@ def system_clock() -> int:
 
 
 def new_id() -> str:
-    """A UUIDv7 (RFC 9562): ids made later sort later, to the millisecond."""
-    milliseconds = system_clock() & 0xFFFF_FFFF_FFFF
-    random_bits = random.getrandbits(74)
-    value = milliseconds << 80 | 0x7 << 76 | (random_bits >> 62) << 64
-    value |= 0b10 << 62 | random_bits & 0x3FFF_FFFF_FFFF_FFFF
+    """A UUIDv7 (RFC 9562): of the ids that a process makes, each sorts after those before it.
+
+    What is sent within one millisecond thus keeps its order. Ids of other processes are in order to
+    the millisecond.
+    """
+    global _last  # noqa: PLW0603
+    now, (time_ms, tail) = system_clock(), _last
+    if now > time_ms:
+        time_ms, tail = now, random.getrandbits(_TAIL_BITS - 1)
+    else:  # a step that nobody can guess, for those that were forked from one process
+        tail += 1 + random.getrandbits(_STEP_BITS)
+    _last = time_ms, tail
+    value = (time_ms & 0xFFFF_FFFF_FFFF) << 80 | 0x7 << 76 | (tail >> 62) << 64
+    value |= 0b10 << 62 | tail & 0x3FFF_FFFF_FFFF_FFFF
     return str(uuid.UUID(int=value))
 
 

@@ -29,6 +29,12 @@ class CreateThread(Timed, frozen=True, kw_only=True):
     thread: Thread
 
 
+class EnsureThread(Timed, frozen=True, kw_only=True):
+    """A thread that is made if there is none of its id. Result: `Committed`, as it is then."""
+
+    thread: Thread
+
+
 class AppendThread(Timed, frozen=True, kw_only=True):
     """Changes to a thread, and to their run. Result: `Committed`.
 
@@ -208,6 +214,7 @@ Settlement: TypeAlias = Ack | Nack | DeadLetter | Release
 
 Command: TypeAlias = (
     CreateThread
+    | EnsureThread
     | AppendThread
     | SaveThread
     | DeleteThread
@@ -291,7 +298,7 @@ def check_command(command: Command) -> Command:
     match command:
         case Enqueue(entry=entry):
             _check_fresh(entry)
-        case CreateThread(thread=thread) | SaveThread(thread=thread):
+        case CreateThread(thread=thread) | EnsureThread(thread=thread) | SaveThread(thread=thread):
             _check_own(thread, f"{_name(command)}.thread")
         case RestoreThread(head=head):
             _check_own(head.thread, f"{_name(command)}.head.thread")
@@ -303,7 +310,7 @@ def check_command(command: Command) -> Command:
 def describe(command: Command) -> str:
     """The command in a few words, for errors: `Ack 'entry-1'`."""
     match command:
-        case CreateThread(thread=thread) | SaveThread(thread=thread):
+        case CreateThread(thread=thread) | EnsureThread(thread=thread) | SaveThread(thread=thread):
             subject = thread.id
         case AppendThread(thread_id=key) | DeleteThread(thread_id=key):
             subject = key

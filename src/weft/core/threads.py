@@ -89,7 +89,10 @@ class ThreadChangeSet(SortedModel, frozen=True, kw_only=True):
     run_id: str = written("")
     parent_run_id: str | None = None
     run_meta: RunMeta | None = None
-    """With it the run's record is made or changed; without it, one that is there is touched."""
+    """With it the run's record is made or changed; without it, one that is there is touched.
+
+    Without `run_id` it says nothing.
+    """
     reason: Reason = written("UserMessage")
     messages: tuple[Message, ...] = written(())
     patches: tuple[TrackedPatch, ...] = written(())

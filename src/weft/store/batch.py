@@ -19,6 +19,7 @@ from weft.core.commands import (
     DeleteThread,
     Enqueue,
     EnsureMailbox,
+    EnsureThread,
     ExtendLease,
     Hold,
     Interrupt,
@@ -120,6 +121,10 @@ class BatchThreads:
     def create(self, thread: Thread, *, now: int | None = None) -> Write[Committed]:
         """Make a new thread."""
         return self._add(CreateThread(thread=thread, now=now))
+
+    def ensure(self, thread: Thread, *, now: int | None = None) -> Write[Committed]:
+        """Make a thread if there is none of its id; one that is there stays as it is."""
+        return self._add(EnsureThread(thread=thread, now=now))
 
     def append(
         self,

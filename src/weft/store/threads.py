@@ -39,6 +39,16 @@ class Threads:
         """
         return await self._write(self._writes.create(thread, now=now))
 
+    async def ensure(self, thread: Thread, *, now: int | None = None) -> Committed:
+        """Make a thread if there is none of its id; one that is there stays as it is.
+
+        Returns the version that it has then.
+
+        Raises:
+            InvalidId, InvalidValue: the thread cannot be stored; the message names the place.
+        """
+        return await self._write(self._writes.ensure(thread, now=now))
+
     async def append(
         self,
         thread_id: str,

@@ -104,9 +104,9 @@ class Actor:
         except _GONE:
             return Dead()
 
-    def settle(self) -> None:
+    def settle(self, seconds: float = 0.03) -> None:
         """Give it the time to answer, or to run into what another one holds."""
-        self._pipe.poll(0.03)
+        self._pipe.poll(seconds)
 
     def go_on(self) -> None:
         """Let one that stands still go on."""

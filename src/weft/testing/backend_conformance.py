@@ -11,14 +11,14 @@ from weft.testing.subject import Subject
 
 
 class BackendConformance:
-    """Every check of the suite as a test: subclass it, and give it your backend.
+    """Every check of the suite as a test.
 
-    ```python
-    class TestMyBackend(BackendConformance):
-        @pytest.fixture
-        def subject(self) -> Subject:
-            return Subject(make=MyBackend)
-    ```
+    Subclass it, and give it your backend::
+
+        class TestMyBackend(BackendConformance):
+            @pytest.fixture
+            def subject(self) -> Subject:
+                return Subject(make=MyBackend)
 
     A check of a capability that the backend does not declare is skipped, and says so.
     """

@@ -4,13 +4,14 @@ START = 1_800_000_000_000
 
 
 class ManualClock:
-    """Stands still until it is moved."""
+    """Stands still until its `now` is set."""
 
     def __init__(self, now: int = START) -> None:
         self.now = now
+        """The present, in unix milliseconds."""
 
     def __call__(self) -> int:
-        """The time it was moved to."""
+        """The time it was set to."""
         return self.now
 
 

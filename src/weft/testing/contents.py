@@ -80,9 +80,7 @@ async def read_everything(store: Store, mailbox_ids: Iterable[str] = ()) -> dict
     documents = await read_documents(store)
     found: dict[str, Any] = {path: json.loads(data) for path, data in documents.items()}
     found["listed"] = list(documents)
-    threads = [
-        (plain["id"], plain["_version"]) for path, plain in found.items() if "_version" in plain
-    ]
+    threads = [(plain["id"], plain["_version"]) for plain in found.values() if "_version" in plain]
     parts = await asyncio.gather(
         _read_stats(store, None),
         *(_read_mailbox(store, mailbox_id) for mailbox_id in mailbox_ids),

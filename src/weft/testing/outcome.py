@@ -3,9 +3,7 @@
 from collections.abc import Awaitable
 from typing import Any
 
-import msgspec
-
-from weft.core.codec import Model, encode
+from weft.core.codec import Model, to_plain
 from weft.core.commands import Receipt
 from weft.errors import WeftError
 
@@ -29,7 +27,7 @@ def plain(result: Any) -> Any:
         case Receipt():
             return plain(result.results)
         case Model():
-            return msgspec.json.decode(encode(result))
+            return to_plain(result)
         case tuple() | list():
             return [plain(item) for item in result]
         case _:

@@ -1,6 +1,7 @@
-"""A store with something of everything, and each kind of write that would succeed on it."""
+"""A store with something of everything, and each kind of write and of read that it allows."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import msgspec
 
@@ -67,3 +68,20 @@ WRITES: dict[str, Write] = {
     "requeue": lambda step, _: step.mailboxes.requeue("dead"),
     "purge": lambda step, _: step.mailboxes.purge(100),
 }
+
+Read = Callable[[Store], Awaitable[Any]]
+READS: dict[str, Read] = {
+    "load a thread": lambda store: store.threads.load("t"),
+    "page messages": lambda store: store.threads.messages("t"),
+    "list threads": lambda store: store.threads.list(),
+    "deltas": lambda store: store.threads.deltas("t", 0),
+    "load a run": lambda store: store.runs.load("r"),
+    "list runs": lambda store: store.runs.list(),
+    "the active run": lambda store: store.runs.active("t"),
+    "load an entry": lambda store: store.mailboxes.load("queued"),
+    "list entries": lambda store: store.mailboxes.list(),
+    "count entries": lambda store: store.mailboxes.stats(),
+    "load a state": lambda store: store.mailboxes.load_state("box"),
+    "list states": lambda store: store.mailboxes.list_states(),
+}
+"""One for each reading method of a backend."""

@@ -17,11 +17,13 @@ from weft.worker.events import (
     Withdrawn,
     log_events,
 )
-from weft.worker.executor import Handler
+from weft.worker.executor import AsyncHandler, BlockingHandler, Handler
 from weft.worker.worker import Worker
 
 __all__ = [
+    "AsyncHandler",
     "Backoff",
+    "BlockingHandler",
     "Claimed",
     "DeadLettered",
     "Delivery",

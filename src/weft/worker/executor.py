@@ -19,8 +19,12 @@ from weft.worker.settings import Settings
 from weft.worker.settler import Settler
 from weft.worker.store_clock import StoreClock
 
-Handler: TypeAlias = Callable[[Delivery], Awaitable[None] | None]
-"""What works an entry: an async function, or a plain one, which runs in a thread."""
+AsyncHandler: TypeAlias = Callable[[Delivery], Awaitable[None]]
+"""An async function that works an entry."""
+BlockingHandler: TypeAlias = Callable[[Delivery], None]
+"""A plain function that works an entry; it runs in a thread."""
+Handler: TypeAlias = AsyncHandler | BlockingHandler
+"""What works an entry."""
 
 _LOGGER = logging.getLogger("weft.worker")
 

@@ -144,7 +144,7 @@ class Numeric(MemoryBackend):
         return Receipt(results=results)
 
 
-@breaks(Guarantee.ALL_OR_NOTHING, "a closed store refuses: append")
+@breaks(Guarantee.ALL_OR_NOTHING, "a closed store refuses every call")
 class Ajar(MemoryBackend):
     """Goes on when it is closed."""
 

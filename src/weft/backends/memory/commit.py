@@ -17,6 +17,7 @@ from weft.core.commands import (
     DeleteThread,
     Enqueue,
     EnsureMailbox,
+    EnsureThread,
     ExtendLease,
     Hold,
     Interrupt,
@@ -77,6 +78,8 @@ def _dispatch(tables: Tables, command: Command, now: int) -> Result:  # noqa: PL
     match command:
         case CreateThread():
             return threads.create(tables, command, now)
+        case EnsureThread():
+            return threads.ensure(tables, command, now)
         case AppendThread():
             return threads.append(tables, command, now)
         case SaveThread():

@@ -6,6 +6,7 @@ from weft.core.commands import (
     AppendThread,
     CreateThread,
     DeleteThread,
+    EnsureThread,
     RestoreThread,
     SaveThread,
 )
@@ -35,6 +36,14 @@ def create(tables: Tables, command: CreateThread, now: int) -> Committed:
         raise AlreadyExists("thread", thread.id, "append to it, or use another id")
     tables.put("threads", thread.id, StoredThread(created(thread, now)))
     return Committed(version=0)
+
+
+def ensure(tables: Tables, command: EnsureThread, now: int) -> Committed:
+    """Put a thread, unless one is there, which stays as it is."""
+    stored = tables.threads.get(command.thread.id)
+    if stored is not None:
+        return Committed(version=stored.head.version)
+    return create(tables, CreateThread(thread=command.thread), now)
 
 
 def append(tables: Tables, command: AppendThread, now: int) -> Committed:

@@ -20,6 +20,7 @@ from weft.core.commands import (
     DeleteThread,
     Enqueue,
     EnsureMailbox,
+    EnsureThread,
     ExtendLease,
     Hold,
     Interrupt,
@@ -93,9 +94,9 @@ def footprint_of(batches: Sequence[Commands]) -> Footprint:
     return footprint
 
 
-def _add(footprint: Footprint, command: Command) -> None:
+def _add(footprint: Footprint, command: Command) -> None:  # noqa: PLR0912
     match command:
-        case CreateThread(thread=thread) | SaveThread(thread=thread):
+        case CreateThread(thread=thread) | EnsureThread(thread=thread) | SaveThread(thread=thread):
             footprint.threads.add(thread.id)
         case DeleteThread(thread_id=thread_id):
             footprint.threads.add(thread_id)

@@ -12,9 +12,9 @@ from typing import TypeAlias, cast
 import msgspec
 
 from weft.cli.demo.process import Report
-from weft.cli.opening import STORE_VARIABLE
-from weft.cli.progress import Progress
-from weft.cli.supervisor import describe_exit, end_process, kill_process
+from weft.cli.options import STORE_VARIABLE
+from weft.cli.processes.supervisor import describe_exit, end_process, kill_process
+from weft.cli.terminal.progress import Progress
 
 _GRACE_S = 3.0
 

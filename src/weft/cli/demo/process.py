@@ -14,11 +14,10 @@ from pathlib import Path
 import msgspec
 
 import weft
-from weft.cli.chat.lines import Good, read_lines
 from weft.cli.demo.agent import ScriptedAgent
-from weft.cli.demo.script import Script, write_script
-from weft.cli.lifeline import watch_lifeline
-from weft.cli.opening import STORE_VARIABLE
+from weft.cli.demo.script import Script, read_scripts
+from weft.cli.options import STORE_VARIABLE
+from weft.cli.processes.lifeline import watch_lifeline
 from weft.core.mailboxes import MailboxEntry
 from weft.worker import Done, Event, Worker
 
@@ -61,13 +60,6 @@ def tell(kind: str, entry: MailboxEntry) -> None:
     sys.stdout.flush()
 
 
-def read_scripts(path: Path) -> dict[str, Script]:
-    """The scripts in a file of conversations, by thread id."""
-    with path.open("rb") as lines:
-        threads = [line.thread for line in read_lines(lines) if isinstance(line, Good)]
-    return {thread.id: write_script(thread) for thread in threads}
-
-
 async def run(url: str, scripts: dict[str, Script], think_ms: int, lease_ms: int) -> None:
     """Work until nothing is left to do, or the parent is gone."""
     loop = asyncio.get_running_loop()
@@ -104,7 +96,12 @@ def main() -> None:
     url = os.environ[STORE_VARIABLE]
     path, think_ms, lease_ms = sys.argv[1:]
     logging.getLogger("weft").addHandler(logging.NullHandler())  # lost leases belong to the show
-    asyncio.run(run(url, read_scripts(Path(path)), int(think_ms), int(lease_ms)))
+    scripts = {
+        script.thread_id: script
+        for script in read_scripts(Path(path))
+        if isinstance(script, Script)
+    }
+    asyncio.run(run(url, scripts, int(think_ms), int(lease_ms)))
 
 
 if __name__ == "__main__":

@@ -5,18 +5,19 @@ Nothing that the workers told is used; every number comes from the store.
 
 from collections.abc import Iterable, Iterator
 from contextlib import aclosing
+from functools import partial
 from itertools import groupby
 
 import msgspec
 
 from weft.cli.demo.script import Script
 from weft.cli.in_flight import each
-from weft.cli.paging import read_all
 from weft.core.codec import Json, encode_compact
 from weft.core.mailboxes import MailboxEntry
 from weft.core.messages import Message
 from weft.core.runs import RunRecord
 from weft.core.threads import ThreadHead
+from weft.store.pages import every
 from weft.store.store import Store
 
 _IN_FLIGHT = 8
@@ -145,12 +146,8 @@ def _run_ids(script: Script) -> set[str]:
 
 
 async def _gather(store: Store, thread_id: str) -> Evidence:
-    runs = read_all(
-        lambda offset, limit: store.runs.list(offset=offset, limit=limit, thread_id=thread_id)
-    )
-    entries = read_all(
-        lambda offset, limit: store.mailboxes.list(offset=offset, limit=limit, mailbox_id=thread_id)
-    )
+    runs = every(partial(store.runs.list, thread_id=thread_id))
+    entries = every(partial(store.mailboxes.list, mailbox_id=thread_id))
     return Evidence(
         head=await store.threads.load(thread_id),
         runs=tuple([run async for run in runs]),

@@ -5,10 +5,11 @@ import shlex
 import msgspec
 
 from weft.backends.postgres.location import without_password
-from weft.cli.demo.crew import Killed
+from weft.cli.demo.play import Outcome
 from weft.cli.demo.proof import Proof, Verdict, proof_as_json
-from weft.cli.output import counted, write_line, write_table
-from weft.cli.tables import Column
+from weft.cli.terminal.counts import counted
+from weft.cli.terminal.output import write_line, write_table
+from weft.cli.terminal.tables import Column
 from weft.core.codec import Json
 
 _COLUMNS = (
@@ -23,15 +24,6 @@ _COLUMNS = (
 )
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """How a demo went."""
-
-    proof: Proof
-    killed: Killed | None
-    url: str
-    seconds: float
-
-
 def outcome_as_json(outcome: Outcome) -> dict[str, Json]:
     """The document that `weft demo --json` writes."""
     return {
@@ -42,7 +34,7 @@ def outcome_as_json(outcome: Outcome) -> dict[str, Json]:
     }
 
 
-def write_outcome(outcome: Outcome, *, is_kept: bool) -> None:
+def write_outcome(outcome: Outcome, *, tells_where: bool) -> None:
     """The table, what it means, and where to look next."""
     proof = outcome.proof
     write_table(_COLUMNS, [_cells(verdict) for verdict in proof.verdicts])
@@ -52,7 +44,7 @@ def write_outcome(outcome: Outcome, *, is_kept: bool) -> None:
             write_line(f"{verdict.thread_id}: {problem}", fg="red")
     write_line(_summary(proof), bold=True)
     write_line(_incident(outcome))
-    if is_kept:
+    if tells_where:
         _write_directions(outcome)
 
 

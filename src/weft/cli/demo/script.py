@@ -2,9 +2,12 @@
 
 from collections.abc import Iterator
 from itertools import pairwise
+from pathlib import Path
+from typing import assert_never
 
 import msgspec
 
+from weft.cli.chat.lines import Bad, Good, Repeated, read_lines
 from weft.core.codec import Json
 from weft.core.limits import ID_BYTES
 from weft.core.messages import Message
@@ -54,6 +57,21 @@ class Script(msgspec.Struct, frozen=True, kw_only=True):
         while len(name.encode()) + len(suffix) > ID_BYTES:
             name = name[:-1]
         return name + suffix
+
+
+def read_scripts(path: Path) -> Iterator[Script | Bad]:
+    """The scripts in a file of conversations, and the lines that are none."""
+    with path.open("rb") as lines:
+        for line in read_lines(lines):
+            match line:
+                case Good(thread=thread):
+                    yield write_script(thread)
+                case Bad():
+                    yield line
+                case Repeated():
+                    pass
+                case _:
+                    assert_never(line)
 
 
 def write_script(thread: Thread) -> Script:

@@ -144,7 +144,7 @@ async def a_command_that_fails_takes_every_other_back(
         for place in (0, 1, 2):
             with refused(error):
                 await _commit_with(store, stock, write, add, place)
-            expect(await read_everything(store, MAILBOXES), before)
+        expect(await read_everything(store, MAILBOXES), before)
     await store.threads.append("t", says("the store works on"))
     expect(await texts(store, "t"), ["one", "two", "the store works on"])
 

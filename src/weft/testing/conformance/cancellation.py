@@ -1,7 +1,7 @@
 """Cancellation: a cancelled caller leaves its write done or not done, and the store usable."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Iterator
 from typing import Any
 
 from weft import Store, Thread
@@ -12,6 +12,7 @@ from weft.testing.conformance.bench import Bench
 from weft.testing.conformance.check import Facet
 from weft.testing.contents import all_entries
 from weft.testing.expect import expect, refused
+from weft.testing.stock import READS, Read
 
 facet = Facet("concurrency")
 
@@ -114,26 +115,11 @@ async def a_cancelled_claim_is_held_or_not_and_can_be_had_when_its_lease_ran_out
             break
 
 
-READS: dict[str, Callable[[Store], Awaitable[Any]]] = {
-    "load a thread": lambda store: store.threads.load("t"),
-    "messages": lambda store: store.threads.messages("t"),
-    "list threads": lambda store: store.threads.list(),
-    "deltas": lambda store: store.threads.deltas("t", 0),
-    "list runs": lambda store: store.runs.list(),
-    "active run": lambda store: store.runs.active("t"),
-    "load a run": lambda store: store.runs.load("r"),
-    "load an entry": lambda store: store.mailboxes.load("e"),
-    "load a mailbox": lambda store: store.mailboxes.load_state("box"),
-    "list entries": lambda store: store.mailboxes.list(),
-    "stats": lambda store: store.mailboxes.stats(),
-    "wait": lambda store: store.mailboxes.wait(30_000),
-}
+WAIT: dict[str, Read] = {"wait": lambda store: store.mailboxes.wait(30_000)}
 
 
-@facet.check(Guarantee.CANCELLATION_IS_SAFE, each=READS)
-async def a_cancelled_read_leaves_the_store_usable(
-    store: Store, read: Callable[[Store], Awaitable[Any]]
-) -> None:
+@facet.check(Guarantee.CANCELLATION_IS_SAFE, each=READS | WAIT)
+async def a_cancelled_read_leaves_the_store_usable(store: Store, read: Read) -> None:
     await store.threads.create(Thread(id="t"))
     for turns in TURNS:
         await cancel_after(turns, read(store))

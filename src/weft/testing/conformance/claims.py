@@ -360,6 +360,22 @@ async def a_clock_set_back_leaves_a_lease_as_it_is(store: Store, clock: ManualCl
 
 
 @facet.check(Guarantee.ONE_HOLDER)
+async def a_clock_set_back_lets_what_was_due_wait_for_its_time_again(
+    store: Store, clock: ManualClock
+) -> None:
+    await enqueue(store, entry("e", available_at=clock.now), entry("held", "other"))
+    await claim_one(store, "other", lease_ms=100)
+    clock.now += 100
+    expect(await claim_ids(store, 0), [])  # both are due by now
+    clock.now -= 101
+    expect(await claim_ids(store), [])
+    clock.now += 1
+    expect(await claim_ids(store), ["e"])
+    clock.now += 100
+    expect(await claim_ids(store), ["held"])
+
+
+@facet.check(Guarantee.ONE_HOLDER)
 async def a_clock_that_leaps_ends_the_leases_it_passes(store: Store, clock: ManualClock) -> None:
     await enqueue(store, entry("short"), entry("long", "other"))
     await claim_one(store, lease_ms=100)

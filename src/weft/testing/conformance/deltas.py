@@ -10,6 +10,7 @@ from weft import (
     VersionConflict,
 )
 from weft.backends.base import Guarantee
+from weft.core.limits import LARGEST_INTEGER
 from weft.testing.builders import deltas_since, head_of, said, says, sets
 from weft.testing.clock import ManualClock
 from weft.testing.conformance.bench import Bench
@@ -69,7 +70,7 @@ async def there_are_no_deltas_after_the_current_version(store: Store, clock: Man
     expect(await store.threads.deltas("t", 3), ())
 
 
-@facet.check(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED, each=[4, 10**9, -1])
+@facet.check(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED, each=[4, LARGEST_INTEGER, -1])
 async def the_deltas_after_a_version_the_thread_never_had_are_not_known(
     store: Store, clock: ManualClock, version: int
 ) -> None:

@@ -85,7 +85,7 @@ async def who_lost_the_claim_can_write_nothing_anywhere(
                     if not hold_first:
                         step.mailboxes.hold(stock.mine)
             expect(caught.value.entry_id, "mine")
-            expect(await read_everything(store, MAILBOXES), before)
+        expect(await read_everything(store, MAILBOXES), before)
 
 
 @facet.check(Guarantee.FENCE, each=tuple(WRITES))

@@ -1,17 +1,15 @@
 """Keeping: what was acknowledged is there, for every handle, and after all of them were closed."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any
 
 from weft import Committed, Store, StoreClosed, Thread
 from weft.backends.base import Guarantee
-from weft.testing.builders import claim_ids, enqueue, entry, says, texts
+from weft.testing.builders import claim_ids, enqueue, entry, head_of, run, says, texts
 from weft.testing.conformance.bench import Bench
 from weft.testing.conformance.check import Facet
 from weft.testing.contents import read_everything
 from weft.testing.expect import expect, refused
-from weft.testing.stock import MAILBOXES, WRITES, fill
+from weft.testing.stock import MAILBOXES, READS, WRITES, Read, fill
 
 facet = Facet("commit")
 
@@ -73,23 +71,22 @@ async def what_closing_meets_is_done_and_kept_or_refused(bench: Bench, turns: in
     expect(await texts(await bench.open(), "t"), done)
 
 
-CALLS: dict[str, Callable[[Store], Awaitable[Any]]] = {
+CALLS: dict[str, Read] = {
+    **READS,
     "append": lambda store: store.threads.append("t", says("x")),
     "claim": lambda store: store.mailboxes.claim(consumer="w"),
     "wait": lambda store: store.mailboxes.wait(10),
-    "load": lambda store: store.threads.load("t"),
-    "list": lambda store: store.runs.list(),
-    "stats": lambda store: store.mailboxes.stats(),
 }
 
 
-@facet.check(Guarantee.ALL_OR_NOTHING, each=CALLS)
-async def a_closed_store_refuses(store: Store, call: Callable[[Store], Awaitable[Any]]) -> None:
+@facet.check(Guarantee.ALL_OR_NOTHING)
+async def a_closed_store_refuses_every_call(store: Store) -> None:
     await fill(store)
     await store.close()
     await store.close()
-    with refused(StoreClosed):
-        await call(store)
+    for call in CALLS.values():
+        with refused(StoreClosed):
+            await call(store)
 
 
 # --- through another handle -----------------------------------------------------------------------
@@ -134,3 +131,28 @@ async def handles_that_write_at_once_lose_and_double_nothing(bench: Bench) -> No
     expect(sorted(version for version, _ in results), list(range(1, 31)))
     expect(sorted(await texts(handles[1], "t"), key=int), [str(n) for n in range(30)])
     expect(sorted(key for _, ids in results for key in ids), [f"e{n}" for n in range(10)])
+
+
+# --- while others write ---------------------------------------------------------------------------
+
+
+@facet.check(Guarantee.ONE_ORDER)
+async def what_is_read_while_others_write_is_of_one_moment(store: Store) -> None:
+    await store.threads.create(Thread(id="t"))
+
+    async def write() -> None:
+        for number in range(150):
+            async with store.batch() as step:
+                step.threads.append("t", says(str(number)))
+                step.runs.upsert(run(f"r{number:03}"))
+
+    writing = asyncio.ensure_future(write())
+
+    async def read() -> None:
+        while not writing.done():
+            head = await head_of(store)
+            expect(len(head.thread.messages), head.version)
+            page = await store.runs.list(limit=200)
+            expect(len(page.items), page.total)
+
+    await asyncio.gather(writing, *(read() for _ in range(3)))

@@ -4,6 +4,7 @@ from typing import Any, get_args
 
 from weft import MailboxState, MailboxStats, Store
 from weft.backends.base import Guarantee
+from weft.core.limits import LARGEST_INTEGER
 from weft.core.mailboxes import EntryStatus
 from weft.testing.builders import (
     TERMINAL,
@@ -347,7 +348,8 @@ PAGES = [
     (9, 2, "", False),
     (-1, 1, "d", True),
     (0, 0, "d", True),
-    (0, 10**6, "dcab", False),
+    (0, LARGEST_INTEGER, "dcab", False),
+    (LARGEST_INTEGER, 2, "", False),
 ]
 
 
@@ -426,7 +428,8 @@ MAILBOX_PAGES = [
     (9, 2, "", False),
     (-1, 1, "a", True),
     (0, 0, "a", True),
-    (0, 10**6, "abcd", False),
+    (0, LARGEST_INTEGER, "abcd", False),
+    (LARGEST_INTEGER, 2, "", False),
 ]
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from weft import MessageMetadata, NotFound, Store, Thread, ThreadChangeSet
 from weft.backends.base import Guarantee
+from weft.core.limits import LARGEST_INTEGER
 from weft.testing.builders import said, says
 from weft.testing.conformance.check import Facet
 from weft.testing.expect import expect, refused
@@ -51,7 +52,8 @@ PAGES: dict[str, tuple[dict[str, Any], list[int], bool]] = {
     "nothing between neighbours": ({"after": 2, "before": 3}, [], False),
     "nothing between crossed cursors": ({"after": 4, "before": 1}, [], False),
     "after the end": ({"after": 5}, [], False),
-    "far after the end": ({"after": 10**12}, [], False),
+    "far after the end": ({"after": LARGEST_INTEGER}, [], False),
+    "before a cursor far beyond the end": ({"before": LARGEST_INTEGER}, [0, 2, 3, 5], False),
     "before the beginning": ({"before": 0}, [], False),
     "negative cursors": ({"after": -9, "before": -1}, [], False),
     "after a negative cursor": ({"after": -9, "limit": 1}, [0], True),
@@ -135,7 +137,7 @@ async def the_messages_of_an_empty_thread_are_an_empty_page(store: Store) -> Non
 async def messages_of_every_visibility_are_counted(store: Store) -> None:
     await store.threads.create(Thread(id="t", messages=CAST))
     expect(await store.threads.message_count("t"), 6)
-    await store.threads.append("t", says("6"))
+    await store.threads.append("t", ThreadChangeSet(messages=(said("6", visibility="internal"),)))
     expect(await store.threads.message_count("t"), 7)
 
 

@@ -22,32 +22,35 @@ from weft.testing.subject import Subject
 
 facet = Facet("concurrency")
 
-ROUNDS = 10
+ROUNDS = 5
 """How often each race is run at full speed."""
 
 RACES: dict[str, tuple[Act, Act]] = {
     "enqueue against claim": (acts.enqueue_urgent, acts.claim),
-    "claim against enqueue": (acts.claim, acts.enqueue_urgent),
     "claim against claim": (acts.claim, acts.claim),
     "claim against claim by id": (acts.claim, acts.claim_next),
     "ack against interrupt": (acts.ack, acts.interrupt),
-    "interrupt against ack": (acts.interrupt, acts.ack),
     "ack against a claim after the lease": (acts.ack, acts.claim_later),
     "nack against claim": (acts.nack, acts.claim),
     "extension against a claim after the lease": (acts.extend, acts.claim_later),
     "claim against cancel": (acts.claim, acts.cancel),
-    "cancel against claim": (acts.cancel, acts.claim),
     "append against append": (acts.append_one, acts.append_other),
     "append against delete": (acts.append_one, acts.delete),
     "a worker's step against interrupt": (acts.step, acts.interrupt),
-    "interrupt against a worker's step": (acts.interrupt, acts.step),
     "a worker's step against a claim after the lease": (acts.step, acts.claim_later),
     "append against save": (acts.append_one, acts.save),
     "send against interrupt": (acts.send_to_box, acts.interrupt),
-    "interrupt against send": (acts.interrupt, acts.send_to_box),
     "enqueue against interrupt": (acts.enqueue_in_box, acts.interrupt),
     "two sends of one dedupe key": (acts.send_once, acts.send_again),
 }
+TURNED: dict[str, tuple[Act, Act]] = {
+    "claim against enqueue": (acts.claim, acts.enqueue_urgent),
+    "interrupt against ack": (acts.interrupt, acts.ack),
+    "cancel against claim": (acts.cancel, acts.claim),
+    "interrupt against a worker's step": (acts.interrupt, acts.step),
+    "interrupt against send": (acts.interrupt, acts.send_to_box),
+}
+"""The same with the other of the two held; at full speed it makes no difference."""
 
 
 @facet.check(Guarantee.ONE_ORDER, "shared", each=RACES)
@@ -64,7 +67,7 @@ def two_processes_at_full_speed_end_as_one_after_the_other(
         assert_possible(results, acts.contents(subject, here), possible)
 
 
-@facet.check(Guarantee.ONE_ORDER, "shared", "faults", each=RACES)
+@facet.check(Guarantee.ONE_ORDER, "shared", "faults", each=RACES | TURNED)
 def a_write_held_at_any_step_ends_as_one_before_or_after_the_other(
     subject: Subject, place: Path, one: Act, other: Act
 ) -> None:

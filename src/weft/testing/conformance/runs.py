@@ -4,6 +4,7 @@ from typing import Any
 
 from weft import NotFound, RunMeta, RunRecord, Store, Thread, VersionConflict
 from weft.backends.base import Guarantee
+from weft.core.limits import LARGEST_INTEGER, SMALLEST_INTEGER
 from weft.testing.builders import loaded_run, run, says
 from weft.testing.clock import ManualClock
 from weft.testing.conformance.check import Facet
@@ -186,6 +187,11 @@ LISTINGS: dict[str, tuple[dict[str, Any], str]] = {
     "updated to, inclusive": ({"updated_at_to": 30}, "ca"),
     "created between": ({"created_at_from": 15, "created_at_to": 25}, "c"),
     "updated at": ({"updated_at_from": 40, "updated_at_to": 40}, "d"),
+    "created within the longest span": (
+        {"created_at_from": SMALLEST_INTEGER, "created_at_to": LARGEST_INTEGER},
+        "bdca",
+    ),
+    "updated from beyond every time": ({"updated_at_from": LARGEST_INTEGER}, ""),
     "all at once": ({"thread_id": "t", "parent_run_id": "a", "status": "running"}, "b"),
     "nothing": ({"thread_id": "x"}, ""),
 }
@@ -209,7 +215,8 @@ PAGES = [
     (9, 2, "", False),
     (-1, 1, "b", True),
     (0, 0, "b", True),
-    (0, 10**6, "bdca", False),
+    (0, LARGEST_INTEGER, "bdca", False),
+    (LARGEST_INTEGER, 2, "", False),
 ]
 
 

@@ -14,6 +14,7 @@ from weft import (
     VersionConflict,
 )
 from weft.backends.base import Guarantee
+from weft.core.limits import LARGEST_INTEGER
 from weft.core.patches import Append
 from weft.testing.builders import entry, head_of, run, said, says, sets, texts, tracked
 from weft.testing.clock import ManualClock
@@ -57,6 +58,18 @@ async def a_thread_is_created_once(store: Store) -> None:
         await store.threads.create(Thread(id="t", state=2))
     expect((caught.value.kind, caught.value.key), ("thread", "t"))
     expect((await head_of(store)).thread.state, 1)
+
+
+@facet.check(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED)
+async def a_thread_that_is_ensured_is_created_if_it_is_not_there(
+    store: Store, clock: ManualClock
+) -> None:
+    expect(await store.threads.ensure(Thread(id="t", state=1)), Committed(version=0))
+    await store.threads.append("t", says("x"))
+    before = await head_of(store)
+    clock.now += 5
+    expect(await store.threads.ensure(Thread(id="t", state=2)), Committed(version=1))
+    expect(await head_of(store), before)
 
 
 @facet.check(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED)
@@ -386,7 +399,8 @@ PAGES = [
     (-3, 2, ("a", "b"), True),
     (0, 0, ("a",), True),
     (0, -5, ("a",), True),
-    (0, 10**6, ("a", "b", "c", "d", "e"), False),
+    (0, LARGEST_INTEGER, ("a", "b", "c", "d", "e"), False),
+    (LARGEST_INTEGER, 2, (), False),
 ]
 
 

@@ -14,6 +14,7 @@ from weft.core.commands import (
     CreateThread,
     DeadLetter,
     EnsureMailbox,
+    EnsureThread,
     ExtendLease,
     Interrupt,
     Nack,
@@ -38,6 +39,7 @@ facet = Facet("commit")
 HELD: dict[str, Any] = {"entry_id": "held", "claim_token": "the token of the entry"}
 TIMED: tuple[Timed, ...] = (
     CreateThread(thread=Thread(id="new")),
+    EnsureThread(thread=Thread(id="new")),
     AppendThread(thread_id="t", changes=says("x", run_id="new", run_meta=RunMeta())),
     SaveThread(thread=Thread(id="t")),
     Send(entry_id="new", mailbox_id="new box", payload=1, delay_ms=5),

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager, suppress
 from weft import MailboxEntry, Store, StoreClosed
 from weft.backends.base import Guarantee
 from weft.testing.actor import Actor
-from weft.testing.builders import claim_one, enqueue, entry
+from weft.testing.builders import claim_ids, claim_one, enqueue, entry
 from weft.testing.clock import ManualClock
 from weft.testing.conformance.bench import Bench
 from weft.testing.conformance.check import Facet
@@ -222,8 +222,10 @@ async def wait_ends_when_another_handle_sends(bench: Bench) -> None:
 @facet.check(Guarantee.WAITS_END, "shared", "notifies")
 async def wait_ends_when_another_process_sends(bench: Bench) -> None:
     with Actor(bench.subject, bench.place) as waiter:
+        waiter.begin(claim_ids)  # so that what follows is its wait
+        expect(await asyncio.to_thread(waiter.result), [])
         waiter.begin(work)
-        await asyncio.to_thread(waiter.settle)
+        await asyncio.to_thread(waiter.settle, 0.2)
         sent = await bench.store.mailboxes.send("box", None)
         claimed = await asyncio.to_thread(waiter.result, SOON_SECONDS)
     expect(claimed["entry_id"], sent.entry_id)

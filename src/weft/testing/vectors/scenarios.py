@@ -18,11 +18,12 @@ from weft import (
     VersionConflict,
     WeftError,
 )
-from weft.core.codec import Model, from_plain, to_plain
+from weft.core.codec import from_plain, to_plain
 from weft.core.mailboxes import MailboxEntry
 from weft.testing.clock import TickingClock
 from weft.testing.contents import Documents
 from weft.testing.exact import differences
+from weft.testing.outcome import plain
 
 Plain = Any
 Handler = Callable[[Store, dict[str, Any]], Awaitable[Plain]]
@@ -167,12 +168,6 @@ def _reported(error: WeftError, told: Iterable[str]) -> dict[str, Any]:
 # --- calls ----------------------------------------------------------------------------------------
 
 
-def _plain(value: Plain) -> Plain:
-    if isinstance(value, Model):
-        return to_plain(value)
-    return [_plain(item) for item in value] if isinstance(value, tuple) else value
-
-
 def _settle(arguments: dict[str, Any]) -> dict[str, Any]:
     return {("entry" if name == "entry_id" else name): item for name, item in arguments.items()}
 
@@ -219,7 +214,7 @@ def _calls(
     rename: Callable[[dict[str, Any]], dict[str, Any]] = dict,
 ) -> Handler:
     async def handler(store: Store, arguments: dict[str, Any]) -> Plain:
-        return _plain(await method(store)(**rename(arguments)))
+        return plain(await method(store)(**rename(arguments)))
 
     return handler
 

@@ -1,0 +1,132 @@
+"""Weft on plain files, beside what the same documents and syncs cost by hand."""
+
+import asyncio
+import time
+from pathlib import Path
+
+import weft
+from benchmarks.floors import sync_floor
+from benchmarks.measure import median_of
+from benchmarks.peers.base import Subject
+from benchmarks.peers.weft_store import WeftFiles, claim_and_ack, says, send_all
+from benchmarks.sizes import Sizes
+from benchmarks.tables import Column, Row
+from benchmarks.texts import SIZE, payload, text, texts
+from benchmarks.workloads.base import Task, Workload
+from weft import Message, Thread
+
+
+def work(sizes: Sizes) -> str:
+    """What is done."""
+    return (
+        f"one caller appends 1 KB to threads of growing length; {sizes.callers} callers append to "
+        "a thread each; an entry is queued, and one claimed and acknowledged, with ever more of "
+        f"them waiting, {sizes.entries_each} to a mailbox. The floor: an append to a file and "
+        "fdatasync, and where a thread is rewritten, its document put in place"
+    )
+
+
+def columns(sizes: Sizes) -> tuple[Column, ...]:
+    """What is told."""
+    return (
+        Column("there", "there"),
+        Column("median", "median, µs"),
+        Column("per_second", "a second"),
+        Column("times_floor", "x floor", "{:.2f}"),
+        Column("floor", "floor, µs"),
+    )
+
+
+async def measure(kind: type[Subject], task: Task) -> list[Row]:
+    """Measure the files backend."""
+    folder = Path(task.folder)
+    texts(task.sizes.appends_each)  # made before anything is timed
+    return [
+        *[await _append(folder, task.sizes, length) for length in task.sizes.lengths_in_files],
+        await _append_at_once(folder, task.sizes),
+        *[
+            row
+            for depth in task.sizes.depths_in_files
+            for row in await _work_off(folder, task.sizes, depth)
+        ],
+    ]
+
+
+async def _append(folder: Path, sizes: Sizes, length: int) -> Row:
+    async with weft.open_store(folder / f"length-{length}") as store:
+        messages = tuple(map(Message.user, texts(length)))
+        await store.threads.create(Thread(id="t", messages=messages))
+        await store.threads.append("t", says(text(0)))  # the first also writes the whole thread
+
+        async def append(number: int) -> None:
+            await store.threads.append("t", says(text(number)))
+
+        # no more appends than keep the length about what it says
+        taken = await median_of(min(sizes.operations, max(length, 10)), append)
+    floor = sync_floor(folder, sizes.operations, document=length * (SIZE + 100))
+    return _row("append", taken, floor, "floor: sync and document", there=length)
+
+
+async def _append_at_once(folder: Path, sizes: Sizes) -> Row:
+    floor = sync_floor(folder, sizes.operations)
+    async with weft.open_store(folder / "at-once") as store:
+        for number in range(sizes.callers):
+            await store.threads.create(Thread(id=f"t{number}"))
+
+        async def append_all(thread: int) -> None:
+            for number in range(sizes.appends_each):
+                await store.threads.append(f"t{thread}", says(text(number)))
+
+        start = time.perf_counter()
+        await asyncio.gather(*map(append_all, range(sizes.callers)))
+        taken = time.perf_counter() - start
+    each = taken / (sizes.callers * sizes.appends_each) * 1e6
+    return _row(f"append, {sizes.callers} callers", each, floor, "floor: sync")
+
+
+async def _work_off(folder: Path, sizes: Sizes, depth: int) -> list[Row]:
+    floor = sync_floor(folder, sizes.operations)
+    mailboxes = max(1, depth // sizes.entries_each)
+    place = folder / f"depth-{depth}"
+    async with weft.open_store(place, durability="relaxed") as store:
+        await send_all(store, map(payload, range(depth)), mailboxes)
+    async with weft.open_store(place) as store:
+        await store.mailboxes.send("m0", payload(0))  # builds the index
+
+        async def send(number: int) -> None:
+            await store.mailboxes.send(f"m{number % mailboxes}", payload(number))
+
+        async def work_off(_: int) -> None:
+            await claim_and_ack(store)
+
+        sent = await median_of(sizes.operations, send)
+        worked = await median_of(min(sizes.operations, depth // 2), work_off)
+    return [
+        _row("enqueue", sent, floor, "floor: sync", there=depth),
+        _row("claim + ack", worked, 2 * floor, "floor: 2 syncs", there=depth),
+    ]
+
+
+def _row(what: str, taken: float, floor: float, note: str, **there: int) -> Row:
+    return Row(
+        who=f"{WeftFiles.name}, {what}",
+        durability="full",
+        figures={
+            **there,
+            "median": taken,
+            "per_second": 1e6 / taken,
+            "times_floor": taken / floor,
+            "floor": floor,
+        },
+        note=note,
+    )
+
+
+WORKLOAD = Workload(
+    name="files",
+    about="appends and a queue on plain files, beside the same syncs and documents by hand",
+    work=work,
+    columns=columns,
+    subjects=(WeftFiles,),
+    measure=measure,
+)

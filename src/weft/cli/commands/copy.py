@@ -1,0 +1,64 @@
+"""`weft copy`: everything of one store, in another of whatever kind."""
+
+import asyncio
+
+import click
+
+import weft
+from weft.backends.postgres.location import without_password
+from weft.cli.opening import check_possible, check_present
+from weft.cli.options import json_option
+from weft.cli.terminal.counts import counted, counted_rows
+from weft.cli.terminal.failure import Failure
+from weft.cli.terminal.help import ExampleCommand
+from weft.cli.terminal.output import write_json, write_line
+from weft.cli.terminal.progress import progress
+from weft.core.codec import to_plain
+from weft.store.copying import Copied, copy_store
+
+
+@click.command(
+    "copy",
+    cls=ExampleCommand,
+    examples=(
+        "weft copy ./agents sqlite:///agents.db    from plain files to SQLite",
+        "weft copy sqlite:///agents.db ./agents    and back",
+    ),
+)
+@click.argument("source")
+@click.argument("target")
+@json_option
+def copy(source: str, target: str, as_json: bool) -> None:
+    """Copy a store into another, of whatever kind.
+
+    SOURCE and TARGET are folders or URLs. TARGET is made if it is not there; on PostgreSQL
+    `weft migrate` comes first. What is there already and equal is left alone: called again, an
+    interrupted copy goes on where it stopped. At the end both are compared, and the exit status
+    is 1 if something differs.
+
+    --json: {"threads", "runs", "mailboxes", "entries", "written", "differing"}.
+    """
+    check_present(source)
+    check_possible(target)
+    copied = asyncio.run(_copy(source, target))
+    if as_json:
+        write_json(to_plain(copied))
+    else:
+        _tell(copied, source, target)
+    if copied.differing:
+        differences = counted(len(copied.differing), "difference")
+        advice = "somebody writes there; stop them, and copy again"
+        raise Failure(f"{differences} left, the first at {copied.differing[0]}: {advice}")
+
+
+async def _copy(source: str, target: str) -> Copied:
+    async with weft.open_store(source) as origin, weft.open_store(target) as copied:
+        with progress(f"copying {without_password(source)}", None) as bar:
+            return await copy_store(origin, copied, lambda now: bar.reach(now.done, now.total))
+
+
+def _tell(copied: Copied, source: str, target: str) -> None:
+    rows = counted_rows(to_plain(copied))
+    write_line(f"{without_password(source)} holds {rows}; {copied.written:,} had to be written")
+    if not copied.differing:
+        write_line(f"{without_password(target)} holds the same")

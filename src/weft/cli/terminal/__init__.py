@@ -1,0 +1,1 @@
+"""How commands speak: help, tables, text and JSON, progress, failures; and the lines they read."""

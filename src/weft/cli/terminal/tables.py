@@ -1,0 +1,108 @@
+"""Tables: columns that fit a terminal, cells cut in the middle; tab-separated in a pipe."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+_GAP = 2
+_NARROWEST = 6
+_ESCAPED = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))}
+_SPACED = _ESCAPED | {ord("\t"): " ", ord("\n"): " ", ord("\r"): " "}
+_SHOWN = {code: text for code, text in _ESCAPED.items() if chr(code) not in "\n\t"}
+
+
+class Column(msgspec.Struct, frozen=True):
+    """A column: its title, and how its cells stand."""
+
+    title: str
+    right: bool = False
+    """On the right, as numbers do, and never cut."""
+    whole: bool = False
+    """Never cut."""
+    key: bool = False
+    """Cut last: an id that one may want to copy."""
+
+
+def separated(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> list[str]:
+    """The table as tab-separated lines, its titles first."""
+    titles = [column.title for column in columns]
+    return ["\t".join(one_line(cell) for cell in row) for row in (titles, *rows)]
+
+
+def aligned(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int) -> list[str]:
+    """The table as lines of at most `width` terminal cells, its titles first."""
+    titles = [column.title for column in columns]
+    cells = [[one_line(cell) for cell in row] for row in (titles, *rows)]
+    natural = [max(_size(row[index]) for row in cells) for index in range(len(columns))]
+    least = [
+        size if column.right or column.whole else max(_size(column.title), _NARROWEST)
+        for column, size in zip(columns, natural, strict=True)
+    ]
+    available = width - _GAP * (len(columns) - 1)
+    with_keys = [
+        size if column.key else smallest
+        for column, size, smallest in zip(columns, natural, least, strict=True)
+    ]
+    widths = fitted(fitted(natural, with_keys, available), least, available)
+    return [_line(columns, row, widths) for row in cells]
+
+
+def fitted(natural: Sequence[int], least: Sequence[int], available: int) -> list[int]:
+    """Widths of columns: the natural ones, the widest that may be cut, cut until all fit."""
+    widths = list(natural)
+    while sum(widths) > available:
+        cuttable = [at for at, width in enumerate(widths) if width > least[at]]
+        if not cuttable:
+            break
+        widths[max(cuttable, key=widths.__getitem__)] -= 1
+    return widths
+
+
+def shortened(text: str, width: int) -> str:
+    """`text`, cut in the middle to at most `width` terminal cells: both ends of an id tell most."""
+    if _size(text) <= width:
+        return text
+    head, tail = (width - 1) - (width - 1) // 2, (width - 1) // 2
+    return f"{_start(text, head)}…{_start(text[::-1], tail)[::-1]}"
+
+
+def beginning(text: str, length: int = 60) -> str:
+    """`text`, cut at its end to at most `length` characters, in a pipe too."""
+    return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
+def one_line(text: str) -> str:
+    """`text` on one line, with nothing in it that a terminal would obey."""
+    return text.translate(_SPACED)
+
+
+def shown(text: str) -> str:
+    """`text` with its lines, and nothing in it that a terminal would obey."""
+    return text.translate(_SHOWN)
+
+
+def _line(columns: Sequence[Column], row: Sequence[str], widths: Sequence[int]) -> str:
+    return (" " * _GAP).join(map(_cell, columns, row, widths)).rstrip()
+
+
+def _cell(column: Column, text: str, width: int) -> str:
+    short = shortened(text, width)
+    padding = " " * (width - _size(short))
+    return padding + short if column.right else short + padding
+
+
+def _start(text: str, width: int) -> str:
+    used = 0
+    for index, character in enumerate(text):
+        used += _size(character)
+        if used > width:
+            return text[:index]
+    return text
+
+
+def _size(text: str) -> int:
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len
+
+    return cell_len(text)

@@ -1,0 +1,1 @@
+"""Hypothesis strategies, from which random histories are made."""

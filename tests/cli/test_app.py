@@ -1,0 +1,353 @@
+"""The command as a whole: help, errors, stores, pipes, and what it does without its extra."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import click
+import pytest
+
+from tests.cli.support import PROJECT, run, run_json, spawn
+from weft.cli.app import app
+from weft.cli.opening import database_of, folder_of
+
+
+def commands(
+    command: click.Command = app, path: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    yield path, command
+    if isinstance(command, click.Group):
+        for name, inner in command.commands.items():
+            yield from commands(inner, (*path, name))
+
+
+ALL = list(commands())
+
+
+def test_the_tree_has_the_commands_that_were_promised() -> None:
+    paths = {" ".join(path) for path, _ in ALL}
+    wanted = ["demo", "import", "export", "send", "work", "completion"]
+    wanted += ["doctor", "migrate", "backup"]
+    wanted += [f"threads {name}" for name in ("list", "show", "delete")]
+    wanted += [f"runs {name}" for name in ("list", "show")]
+    names = ("list", "show", "stats", "interrupt", "requeue", "cancel", "purge")
+    wanted += [f"mailboxes {name}" for name in names]
+    assert set(wanted) <= paths
+
+
+@pytest.mark.parametrize("path", [path for path, _ in ALL], ids=" ".join)
+def test_every_help_shows_an_example_of_its_own(path: tuple[str, ...]) -> None:
+    text = run(*path, "--help").stdout
+    match = re.search(r"^Examples?:\n((?:  .+\n?)+)", text, re.MULTILINE)
+    assert match is not None, text
+    assert f"weft {' '.join(path)}".strip() in match[1]
+    assert run(*path, "-h").stdout == text
+
+
+@pytest.mark.parametrize(("path", "command"), ALL, ids=lambda value: str(value)[:20])
+def test_the_examples_name_options_that_exist(
+    path: tuple[str, ...], command: click.Command
+) -> None:
+    for example in getattr(command, "examples", ()):
+        words = shlex.split(example, comments=True)
+        known = {name for _, inner in ALL for param in inner.params for name in param.opts}
+        known |= {
+            name for _, inner in ALL for param in inner.params for name in param.secondary_opts
+        }
+        weft_words = words[: words.index("|")] if "|" in words else words
+        assert {word for word in weft_words if word.startswith("--")} <= known
+
+
+@pytest.mark.parametrize("path", [path for path, _ in ALL], ids=" ".join)
+def test_every_option_says_what_it_is_for(path: tuple[str, ...]) -> None:
+    command = dict(ALL)[path]
+    for parameter in command.params:
+        if isinstance(parameter, click.Option) and not parameter.hidden:
+            assert parameter.help, f"{path} {parameter.name}"
+
+
+def test_the_version() -> None:
+    assert re.fullmatch(r"weft, version \d.*\n", run("--version").stdout)
+
+
+@pytest.mark.parametrize("path", [path for path, _ in ALL], ids=" ".join)
+def test_lists_of_commands_tell_all_that_each_is_for(path: tuple[str, ...]) -> None:
+    command = dict(ALL)[path]
+    context = click.Context(command, info_name=" ".join(("weft", *path)), terminal_width=80)
+    assert "...\n" not in command.get_help(context).partition("Commands:")[2]
+
+
+def test_the_exit_statuses_are_told() -> None:
+    text = " ".join(run("--help").stdout.split())
+    assert "Exit status: 0, done; 1, it failed" in text
+    assert "2, wrong usage: nothing was tried; 130, Ctrl-C." in text
+
+
+def test_wrong_usage_is_status_2() -> None:
+    for words in (("nope",), ("threads", "nope"), ("threads", "list", "--nope"), ("runs", "show")):
+        result = run(*words)
+        assert result.exit_code == 2
+        assert "Error: " in result.stderr
+
+
+READING = [
+    ("threads", "list"),
+    ("threads", "show", "t"),
+    ("threads", "delete", "--yes", "t"),
+    ("runs", "list"),
+    ("mailboxes", "list"),
+    ("mailboxes", "stats"),
+    ("mailboxes", "interrupt", "m"),
+    ("mailboxes", "requeue", "--all"),
+    ("export",),
+    ("doctor",),
+]
+
+
+@pytest.mark.parametrize("url", ["nowhere", "sqlite:///nowhere.db", "sqlite:///no/where.db"])
+@pytest.mark.parametrize("words", READING, ids=" ".join)
+def test_reading_never_makes_a_store(words: tuple[str, ...], url: str, tmp_path: Path) -> None:
+    result = run(*words, "--store", url)
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"weft: there is no store at {url}; name a store with --store")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_of_other_things_is_no_store(tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "readme.txt").write_text("hi")
+    result = run("threads", "list", "--store", "docs")
+    assert result.exit_code == 1
+    assert "holds no store" in result.stderr
+    assert [path.name for path in (tmp_path / "docs").iterdir()] == ["readme.txt"]
+    assert run("copy", "docs", "elsewhere").exit_code == 1
+    assert not (tmp_path / "elsewhere").exists()
+
+
+@pytest.mark.parametrize("words", [("threads", "list"), ("send", "m", "1"), ("import",)])
+def test_a_file_is_no_folder_of_a_store(words: tuple[str, ...], tmp_path: Path) -> None:
+    (tmp_path / "agents").write_text("")
+    result = run(*words, "--store", "agents", input="")
+    assert result.exit_code == 1
+    assert "'agents' is a file, and not the folder of a store" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+FORGOTTEN = [
+    ("threads", "list", "--store", "memory:"),
+    ("send", "m", "1", "--store", "memory:"),
+    ("import", "--store", "memory:"),
+    ("copy", "memory:", "folder"),
+]
+
+
+@pytest.mark.parametrize("words", FORGOTTEN, ids=" ".join)
+def test_what_ends_with_the_command_is_no_store_for_it(words: tuple[str, ...]) -> None:
+    result = run(*words, input="")
+    assert result.exit_code == 2
+    assert (
+        "memory: is forgotten when the command ends; name a folder, or a database such as"
+        in result.stderr
+    )
+
+
+def test_nothing_is_copied_into_a_store_that_is_forgotten(store: Path) -> None:
+    assert run("copy", store, "memory:").exit_code == 2
+
+
+@pytest.mark.parametrize("url", ["./agents", "sqlite:///agents.db"])
+def test_a_store_that_is_made_is_told_for_a_name_may_be_mistyped(url: str) -> None:
+    assert run("send", "m", "1", "--store", url).stderr == f"weft: {url} is a new store\n"
+    assert run("send", "m", "1", "--store", url).stderr == ""
+
+
+def test_what_may_not_be_looked_at_is_left_to_the_opening(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("weft.cli.opening.os", SimpleNamespace(path=os.path, scandir=refuse))
+    assert run("threads", "list", "--store", store).exit_code == 0
+
+
+def test_a_file_of_other_things_is_no_store(tmp_path: Path) -> None:
+    (tmp_path / "folder.db").mkdir()
+    (tmp_path / "empty.db").touch()
+    (tmp_path / "text.db").write_text("Dear diary\n" * 100)
+    for name, reason in (
+        (
+            "folder.db",
+            "is a folder, and not the file of a store; if it is a store of plain files, name it",
+        ),
+        ("empty.db", "is empty, and holds no store; name a store"),
+        ("text.db", "file is not a database"),
+        ("text.db/store.db", "there is no store at"),
+        ("", "'sqlite:' wants a file"),
+    ):
+        result = run("threads", "list", "--store", f"sqlite:///{name}")
+        assert result.exit_code == 1
+        assert reason in result.stderr
+    assert (tmp_path / "empty.db").read_bytes() == b""
+
+
+def test_an_unknown_kind_of_store_is_an_error() -> None:
+    result = run("threads", "list", "--store", "carrier-pigeon://x")
+    assert result.exit_code == 1
+    assert "there is no backend for 'carrier-pigeon'" in result.stderr
+
+
+def test_which_store_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run("send", "m", "1")
+    assert (tmp_path / "weft-store").is_dir()
+    monkeypatch.setenv("WEFT_STORE", "from-environment")
+    run("send", "m", "1")
+    run("--store", "before", "send", "m", "1")
+    run("--store", "before", "send", "m", "1", "--store", "after")
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"weft-store", "from-environment", "before", "after"}
+    assert run_json("--store", "before", "mailboxes", "stats")["queued"] == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "folder"),
+    [
+        ("./agents", Path("agents")),
+        ("/a/b", Path("/a/b")),
+        ("file:x", Path("x")),
+        ("file:///x", Path("/x")),
+        ("memory:", None),
+        ("sqlite:///x.db", None),
+        ("postgresql://host/db", None),
+    ],
+)
+def test_which_urls_are_folders(url: str, folder: Path | None) -> None:
+    assert folder_of(url) == folder
+
+
+@pytest.mark.parametrize(
+    ("url", "database"),
+    [
+        ("sqlite:///x.db", Path("x.db")),
+        ("sqlite:////a/x.db", Path("/a/x.db")),
+        ("SQLite:x.db", Path("x.db")),
+        ("file:x.db", None),
+        ("./x", None),
+        ("memory:", None),
+        ("postgresql://host/db", None),
+    ],
+)
+def test_which_urls_are_database_files(url: str, database: Path | None) -> None:
+    assert database_of(url) == database
+
+
+def test_completion_in_each_shell() -> None:
+    for shell in ("bash", "zsh", "fish"):
+        result = run("completion", shell)
+        assert result.exit_code == 0
+        assert "_WEFT_COMPLETE" in result.stdout
+    assert run("completion", "csh").exit_code == 2
+
+
+def test_the_shell_completes_commands() -> None:
+    environment = {"_WEFT_COMPLETE": "bash_complete", "COMP_WORDS": "weft thr", "COMP_CWORD": "1"}
+    child = spawn(environment=environment)
+    assert child.communicate()[0] == "plain,threads\n"
+
+
+def test_no_colours_and_no_boxes_in_a_pipe(store: Path) -> None:
+    environment = {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
+    for words in (
+        ("threads", "list"),
+        ("threads", "show", "lost-cello-bow"),
+        ("mailboxes", "stats"),
+    ):
+        child = spawn(*words, "--store", store, environment=environment)
+        output, errors = child.communicate()
+        assert child.returncode == 0
+        assert "\x1b" not in output + errors
+
+
+def test_a_broken_pipe_is_quiet(store: Path) -> None:
+    for words in (("threads", "list"), ("export",), ("threads", "show", "lost-cello-bow")):
+        child = spawn(*words, "--store", store)
+        assert child.stdout is not None
+        child.stdout.close()
+        assert child.stderr is not None
+        errors = child.stderr.read()
+        child.stderr.close()
+        child.wait()
+        assert errors == ""
+
+
+def test_output_that_the_encoding_lacks_is_escaped(store: Path) -> None:
+    child = spawn(
+        *("threads", "show", "bike-squeaky-brakes", "--store", store),
+        environment={"PYTHONIOENCODING": "latin-1"},
+    )
+    output, errors = child.communicate()
+    assert (child.returncode, errors) == (0, "")
+    assert "\\U0001f642" in output
+
+
+@pytest.mark.parametrize("missing", ["click", "rich"])
+def test_without_its_extra_it_says_how_to_install_it(missing: str) -> None:
+    program = f"import sys; sys.modules[{missing!r}] = None; from weft.cli import main; main()"
+    child = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert child.returncode == 1
+    assert child.stdout == ""
+    assert child.stderr == (
+        f"weft: the command needs {missing}; install it with: pip install 'weft[cli]'\n"
+    )
+
+
+def test_the_library_does_not_need_the_extra() -> None:
+    program = "import sys, weft; assert not {'click', 'rich'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_it_is_a_module_too() -> None:
+    child = subprocess.run(
+        [sys.executable, "-m", "weft", "--version"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=PROJECT,
+    )
+    assert child.stdout.startswith("weft, version")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pseudo-terminals")
+def test_on_a_terminal_there_are_colours_and_lines_fit(store: Path) -> None:
+    from tests.cli.terminal import run_in_terminal
+
+    output, code = run_in_terminal("threads", "list", "--store", store, "--limit", 3, width=70)
+    assert code == 0
+    assert "\x1b[1mthread" in output
+    lines = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in output.splitlines()]
+    assert [line for line in lines if len(line) > 70] == []
+    assert any("…" in line for line in lines)
+
+
+def test_a_page_that_is_not_the_last_says_so(agents: Path) -> None:
+    result = run("mailboxes", "list", "--limit", 2, "--store", agents)
+    assert result.stderr == "2 of 3 entries; --offset 2 shows the next, --limit more\n"
+    result = run("mailboxes", "list", "--limit", 2, "--offset", 2, "--store", agents)
+    assert result.stderr == ""
+
+
+def test_what_is_not_there_is_an_error_of_one_line(agents: Path) -> None:
+    for words in (("threads", "show"), ("runs", "show"), ("mailboxes", "show")):
+        result = run(*words, "nope", "--store", agents)
+        assert result.exit_code == 1
+        assert result.stderr.startswith("weft: ")
+        assert "does not exist" in result.stderr
+        assert result.stderr.count("\n") == 1
+        assert result.stdout == ""

@@ -1,0 +1,81 @@
+"""`weft mailboxes`, for people and for programs."""
+
+from pathlib import Path
+
+import weft
+from tests.cli.support import in_store, run, run_json
+
+
+def test_entries_are_listed_and_shown(agents: Path) -> None:
+    listing = run_json("mailboxes", "list", "--store", agents)
+    assert sorted(entry["payload"]["n"] for entry in listing["items"]) == [1, 2, 3]
+    dead = run_json("mailboxes", "list", "--status", "dead_letter", "--store", agents)
+    assert dead["items"][0]["last_error"] == "boom"
+    assert run_json("mailboxes", "list", "--mailbox", "m1", "--store", agents)["total"] == 2
+    first = next(entry for entry in listing["items"] if entry["payload"] == {"n": 1})
+    entry_id = first["entry_id"]
+    assert run_json("mailboxes", "show", entry_id, "--store", agents)["entry"]["payload"] == {
+        "n": 1
+    }
+    text = run("mailboxes", "show", entry_id, "--store", agents).stdout
+    assert "dedupe_key" in text
+    mailbox = run_json("mailboxes", "show", "m1", "--store", agents)
+    assert mailbox["mailbox"]["current_generation"] == 0
+    assert mailbox["stats"]["queued"] == 2
+
+
+def test_entries_of_one_origin_are_listed(agents: Path) -> None:
+    async def send(store: weft.Store) -> None:
+        await store.mailboxes.send("m1", {"n": 4}, origin="internal")
+
+    in_store(agents, send)
+    items = run_json("mailboxes", "list", "--origin", "internal", "--store", agents)["items"]
+    assert [entry["payload"] for entry in items] == [{"n": 4}]
+
+
+def test_entries_are_counted(agents: Path) -> None:
+    assert run_json("mailboxes", "stats", "--store", agents)["queued"] == 2
+    assert run_json("mailboxes", "stats", "m2", "--store", agents)["dead_letter"] == 1
+    assert "queued\t2" in run("mailboxes", "stats", "--store", agents).stdout
+
+
+def test_a_mailbox_is_interrupted(agents: Path) -> None:
+    result = run("mailboxes", "interrupt", "m1", "--store", agents)
+    assert result.stdout == "superseded 2 entries; m1 is at generation 1\n"
+    document = run_json("mailboxes", "interrupt", "m1", "--store", agents)
+    assert document["mailbox_state"]["current_generation"] == 2
+
+
+def test_dead_letters_are_requeued(agents: Path) -> None:
+    assert run_json("mailboxes", "requeue", "--all", "--store", agents)["entries"][0]["status"] == (
+        "queued"
+    )
+    [entry] = run_json("mailboxes", "list", "--mailbox", "m2", "--store", agents)["items"]
+    again = run("mailboxes", "requeue", entry["entry_id"], "--store", agents)
+    assert again.exit_code == 1
+    assert "is queued; only a dead letter can be requeued" in again.stderr
+    assert run("mailboxes", "requeue", "--store", agents).exit_code == 2
+    missing = run("mailboxes", "requeue", "nope", "--store", agents)
+    assert missing.exit_code == 1
+    assert "'nope' does not exist" in missing.stderr
+
+
+def test_entries_are_cancelled(agents: Path) -> None:
+    items = run_json("mailboxes", "list", "--store", agents)["items"]
+    first = next(entry for entry in items if entry["status"] == "queued")
+    dead = next(entry for entry in items if entry["status"] == "dead_letter")
+    result = run("mailboxes", "cancel", first["entry_id"], "--store", agents)
+    assert result.stdout == "cancelled: 1 entry\n"
+    ended = run("mailboxes", "cancel", dead["entry_id"], "--store", agents)
+    assert ended.exit_code == 1
+    assert "has ended already: it is dead_letter" in ended.stderr
+    assert run("mailboxes", "cancel", "--mailbox", "m1", "--store", agents).stdout == (
+        "cancelled: 1 entry\n"
+    )
+
+
+def test_what_has_ended_is_purged(agents: Path) -> None:
+    assert run_json("mailboxes", "purge", "--older-than", "1h", "--store", agents)["purged"] == 0
+    result = run("mailboxes", "purge", "--older-than", "0s", "--store", agents)
+    assert result.stdout in ("purged 1 entry\n", "purged 0 entries\n")
+    assert run("mailboxes", "purge", "--older-than", "7 weeks", "--store", agents).exit_code == 2

@@ -1,0 +1,96 @@
+"""`weft threads`, for people and for programs."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+import weft
+from tests.cli.support import in_store, run, run_json
+
+
+def test_threads_are_listed(agents: Path) -> None:
+    listing = run_json("threads", "list", "--store", agents)
+    assert listing["total"] == 1
+    item = listing["items"][0]
+    assert (item["id"], item["message_count"], item["resource_id"]) == ("t1", 3, "u1")
+    titles, row = run("threads", "list", "--store", agents).stdout.splitlines()
+    assert titles.split("\t")[:3] == ["thread", "messages", "version"]
+    assert row.split("\t")[:3] == ["t1", "3", "0"]
+
+
+@pytest.mark.parametrize("option", ["--resource", "--parent"])
+def test_some_of_the_threads_are_listed(agents: Path, option: str) -> None:
+    child = weft.Thread(id="t2", resource_id="x", parent_thread_id="x")
+    in_store(agents, lambda store: store.threads.create(child))
+    items = run_json("threads", "list", option, "x", "--store", agents)["items"]
+    assert [item["id"] for item in items] == ["t2"]
+
+
+def test_a_thread_is_shown(agents: Path) -> None:
+    text = run("threads", "show", "t1", "--store", agents).stdout
+    assert "[0] user\nhello [bold]there[/bold] \\x1b[31m" in text
+    assert '→ look({"a":1})' in text
+    assert "[2] system (internal)" in text
+    assert '"n": 1' in text
+    shown = run_json("threads", "show", "t1", "--store", agents)
+    assert shown["version"] == 0
+    assert len(shown["thread"]["messages"]) == 3
+    last = run_json("threads", "show", "t1", "--last", 1, "--store", agents)
+    assert last["thread"]["messages"][0]["content"] == "be quiet"
+
+
+def test_threads_are_deleted(agents: Path) -> None:
+    unasked = run("threads", "delete", "t1", "--store", agents)
+    assert unasked.exit_code == 2
+    assert "--yes" in unasked.stderr
+    result = run("threads", "delete", "--yes", "t1", "nope", "--json", "--store", agents)
+    assert result.exit_code == 1
+    assert json.loads(result.stdout) == {"deleted": ["t1"], "missing": ["nope"]}
+    assert "there is no thread 'nope'" in result.stderr
+    assert run_json("threads", "list", "--store", agents)["total"] == 0
+
+
+def test_an_id_that_can_be_none_is_an_error_of_one_line(agents: Path) -> None:
+    result = run("threads", "show", "../etc", "--store", agents)
+    assert result.exit_code == 1
+    assert result.stderr.startswith("weft: invalid thread id '../etc'")
+
+
+def test_a_thread_without_times_is_shown(agents: Path) -> None:
+    path = agents / "t1.json"
+    thread = json.loads(path.read_bytes())
+    thread["metadata"] = {}
+    path.write_text(json.dumps(thread))
+    lines = run("threads", "show", "t1", "--store", agents).stdout.splitlines()
+    assert lines[:2] == ["t1", "3 messages, version 0, resource u1"]
+
+
+def test_a_long_beginning_is_cut() -> None:
+    thread = weft.Thread(id="t", messages=(weft.Message.user("x" * 100),))
+    in_store("weft-store", lambda store: store.threads.create(thread))
+    assert run("threads", "list").stdout.endswith("\t" + "x" * 59 + "…\n")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pseudo-terminals")
+@pytest.mark.parametrize(
+    ("answer", "status", "left"), [("y\n", 0, 0), ("n\n", 1, 1), ("\x03", 130, 1)]
+)
+def test_on_a_terminal_it_asks_before_it_deletes(
+    agents: Path, answer: str, status: int, left: int
+) -> None:
+    from tests.cli.terminal import run_in_terminal
+
+    output, code = run_in_terminal(
+        "threads",
+        "delete",
+        "t1",
+        "--store",
+        agents,
+        answers={"Delete 1 thread?": answer},
+        insists=True,
+    )
+    assert code == status, output
+    assert "Traceback" not in output
+    assert run_json("threads", "list", "--store", agents)["total"] == left

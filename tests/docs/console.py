@@ -1,0 +1,127 @@
+"""The shell blocks of the documents, run as by somebody who pastes them into a terminal.
+
+A block of the language `console` has commands after `$ `, and under each what it writes. All the
+commands of a document share one bash, whose jobs in the background go on from block to block. What
+is shown is waited for, be it written by the command or by a job; other lines may stand before and
+after it, and `...` in it stands for anything. A command that fails must show what it says.
+"""
+
+import fcntl
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+PATIENCE_S = 60.0
+"""How long a command may take to end, and what is shown to appear, in seconds."""
+
+_LINES, _COLUMNS = 40, 100
+_CONTROL = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]|\r")
+
+
+def commands_of(block: str) -> Iterator[tuple[str, str]]:
+    """Each command of a block, and what is shown under it; a backslash continues a command."""
+    before, *parts = re.split(r"^\$ ", block, flags=re.MULTILINE)
+    if before.strip() or not parts:
+        raise ValueError(f"a console block begins with `$ `, not with {block!r}")
+    for part in parts:
+        command = re.match(r"(?:.*\\\n)*.*", part)
+        assert command is not None
+        yield command[0], part[command.end() :].strip("\n")
+
+
+class Shell:
+    """A bash in `folder`, on a terminal of its own; it finds the commands of this environment."""
+
+    def __init__(self, folder: Path) -> None:
+        self._terminal, child = pty.openpty()
+        fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", _LINES, _COLUMNS, 0, 0))
+        self._bash = subprocess.Popen(
+            ["bash", "--noprofile", "--norc"],
+            stdin=subprocess.PIPE,
+            stdout=child,
+            stderr=child,
+            cwd=folder,
+            env=_environment(),
+            start_new_session=True,
+        )
+        os.close(child)
+        self._written = b""
+        self._commands = 0
+        self._taken = 0
+
+    def run(self, command: str, shown: str, patience_s: float = PATIENCE_S) -> str | None:
+        """Run a command. What is wrong with it, or None."""
+        end = time.monotonic() + patience_s
+        self._begin(command)
+        while (status := self._status()) is None:
+            if not self._read(end - time.monotonic()):
+                return f"$ {command}\ndoes not end; it wrote:\n{self._rest()}"
+        if not shown:
+            return f"$ {command}\nends with {status}:\n{self._rest()}" if status else None
+        while (found := re.search(_pattern(shown), self._rest())) is None:
+            if not self._read(end - time.monotonic()):
+                return f"$ {command}\ndoes not write:\n{shown}\nbut:\n{self._rest()}"
+        self._taken += found.end()
+        return None
+
+    def close(self) -> None:
+        """End the shell and its jobs at once."""
+        os.killpg(self._bash.pid, signal.SIGKILL)
+        self._bash.communicate()
+        os.close(self._terminal)
+
+    def _begin(self, command: str) -> None:
+        assert self._bash.stdin is not None
+        self._commands += 1
+        told = f"printf '{self._mark()} %d\\n' $?"
+        self._bash.stdin.write(f"{{ {command}\n}} < /dev/null\n{told}\n".encode())
+        self._bash.stdin.flush()
+
+    def _mark(self) -> str:
+        """What tells that the command has ended."""
+        return f"<<command {self._commands} of the page>>"
+
+    def _status(self) -> int | None:
+        ended = re.search(rf"{self._mark()} (\d+)\n", self._text())
+        return None if ended is None else int(ended[1])
+
+    def _rest(self) -> str:
+        """What has been written and not yet been shown."""
+        return re.sub(r"<<command \d+ of the page>> \d+\n", "", self._text())[self._taken :]
+
+    def _text(self) -> str:
+        return _CONTROL.sub("", self._written.decode(errors="replace"))
+
+    def _read(self, patience_s: float) -> bool:
+        """Wait for more; False if there is none, or the shell has ended."""
+        if not select.select([self._terminal], [], [], max(patience_s, 0))[0]:
+            return False
+        try:
+            data = os.read(self._terminal, 65536)
+        except OSError:  # the other end is closed
+            return False
+        self._written += data
+        return bool(data)
+
+
+def _pattern(shown: str) -> str:
+    """A regular expression for the lines that are shown."""
+    lines = (re.escape(line.rstrip()).replace(r"\.\.\.", ".*?") for line in shown.splitlines())
+    return "(?ms)^" + r"[ \t]*\n".join(lines) + r"[ \t]*(?:\n|\Z)"
+
+
+def _environment() -> dict[str, str]:
+    """Ours, without what only concerns this test run, and with this environment's commands."""
+    strange = ("PYTEST_", "WEFT_")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(strange)}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{kept.get('PATH', os.defpath)}"
+    return {**kept, "PATH": path, "TERM": "dumb", "COLUMNS": str(_COLUMNS)}

@@ -1,0 +1,34 @@
+"""The site builds without a warning, and its reference has everything that is public.
+
+A test rather than a step of `make check`: what breaks the site is a change to the code as often as
+one to the pages. It is one test, so that the site is built once.
+"""
+
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import get_args
+
+from sphinx.util.inventory import InventoryFile
+
+from tests.docs.documents import DOCS
+from weft.core.commands import Command
+
+MODULES = ("weft", "weft.worker", "weft.testing")
+
+
+def build(site: Path) -> set[str]:
+    """Build the site as `make docs` does. The names that its reference has."""
+    command = [sys.executable, "-m", "sphinx", "--quiet", "--fail-on-warning", str(DOCS), str(site)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stderr
+    inventory = InventoryFile.loads((site / "objects.inv").read_bytes(), uri="")
+    return {name for kind, names in inventory.data.items() if "py:" in kind for name in names}
+
+
+def test_the_site_builds_and_its_reference_has_all_that_is_public(tmp_path: Path) -> None:
+    documented = build(tmp_path)
+    public = {f"{module}.{name}" for module in MODULES for name in import_module(module).__all__}
+    commands = {f"{command.__module__}.{command.__name__}" for command in get_args(Command)}
+    assert (public | commands) - documented == set()

@@ -1,0 +1,22 @@
+"""Rows in memory: threads that have long been unused are let go, and read again when wanted."""
+
+from pathlib import Path
+
+import weft
+from weft import Thread
+from weft.backends.files.disk import Disk
+from weft.backends.files.documents import Documents
+from weft.backends.files.rows import ThreadRows
+
+
+async def test_threads_long_unused_are_let_go_and_read_again_when_wanted(tmp_path: Path) -> None:
+    keys = [f"t{number}" for number in range(3)]
+    async with weft.open_store(tmp_path) as store:
+        for key in keys:
+            await store.threads.create(Thread(id=key, state="x" * 1_000))
+    rows = ThreadRows(Documents(Disk(), str(tmp_path)), budget=3_000)
+    for key in ("t0", "t1", "t0", "t2"):
+        assert rows[key].head.thread.id == key
+        rows.settle([key])
+    assert [key for key in keys if rows.known(key) is not None] == ["t0", "t2"]
+    assert rows["t1"].head.thread.state == "x" * 1_000

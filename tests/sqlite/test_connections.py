@@ -1,0 +1,31 @@
+"""Connections: what is acknowledged has reached the disk, unless that is not wanted."""
+
+import sqlite3
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+
+from weft import open_store
+from weft.backends.sqlite.connection import connect
+
+
+@pytest.mark.parametrize(("durability", "synchronous"), [("full", 2), ("relaxed", 1)])
+async def test_a_commit_is_synced_if_the_store_is_fully_durable(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    durability: Literal["full", "relaxed"],
+    synchronous: int,
+) -> None:
+    """In write-ahead mode 2 (FULL) syncs at each commit, 1 (NORMAL) at checkpoints only."""
+    made: list[sqlite3.Connection] = []
+
+    def connect_and_keep(*arguments: Any) -> sqlite3.Connection:
+        made.append(connect(*arguments))
+        return made[-1]
+
+    monkeypatch.setattr("weft.backends.sqlite.backend.connect", connect_and_keep)
+    async with open_store(f"sqlite:///{tmp_path}/store.db", durability=durability):
+        writer = made[0]
+        assert writer.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert writer.execute("PRAGMA synchronous").fetchone() == (synchronous,)
