@@ -20,7 +20,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 # pyright runs from its wheel; without this it may ask a registry for news of itself.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS = 1
 
-.PHONY: help setup demo test check format soak bench lock clean
+.PHONY: help setup demo test check format docs soak bench lock clean
 
 help:  ## List the targets
 	@echo "make TARGET [ARGS=...] [PYTHON=python3.12]"
@@ -66,6 +66,10 @@ check: $(STAMP)  ## Check format, lint, types (mypy and pyright) and who imports
 format: $(STAMP)  ## Format the code and fix what ruff can fix
 	@$(BIN)/ruff check --fix-only .
 	@$(BIN)/ruff format .
+
+docs: $(STAMP)  ## Build the documentation's site in build/docs; a warning is an error
+	@$(PY) -m sphinx --quiet --fail-on-warning $(ARGS) docs build/docs
+	@echo "==> docs: build/docs/index.html"
 
 soak: $(STAMP)  ## Run the long tests (random crashes, long histories), an hour each at most
 	$(PY) -m pytest -m soak --timeout 3600 $(ARGS)
