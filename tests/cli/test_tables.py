@@ -4,7 +4,16 @@ import pytest
 
 from weft.cli.terminal.counts import counted
 from weft.cli.terminal.output import time_text
-from weft.cli.terminal.tables import Column, aligned, fitted, one_line, separated, shortened, shown
+from weft.cli.terminal.tables import (
+    Column,
+    aligned,
+    fitted,
+    fitting,
+    one_line,
+    separated,
+    shortened,
+    shown,
+)
 
 
 def test_columns_are_cut_only_if_they_must_be() -> None:
@@ -19,13 +28,31 @@ def test_cells_are_cut_in_the_middle() -> None:
     assert shortened("日本語日本語", 7) == "日…語"
 
 
+COLUMNS = (Column("id", whole=True), Column("n", right=True), Column("text"))
+
+
 def test_no_line_is_wider_than_the_terminal() -> None:
-    columns = (Column("id", key=True), Column("n", right=True), Column("text"))
-    rows = [("x" * 30, "12", "words " * 30), ("日本" * 20, "3", "")]
-    lines = aligned(columns, rows, 70)
+    rows = [("x" * 30, "12", "words " * 30), ("日本" * 10, "3", "")]
+    lines = aligned(COLUMNS, rows, 70)
     assert all(len(line) <= 70 for line in lines)
     assert lines[1].startswith("x" * 30)
-    assert aligned(columns, rows, 30)[1].startswith("x")
+
+
+def test_an_id_is_never_cut_and_columns_that_do_not_fit_are_left_out_from_the_right() -> None:
+    rows = [("x" * 30, "12", "words " * 30)]
+    assert [fitting(COLUMNS, rows, width) for width in (80, 46, 45, 34, 33, 10)] == [
+        3,
+        3,
+        2,
+        2,
+        1,
+        1,
+    ]
+    assert aligned(COLUMNS[:1], [("x" * 30,)], 10)[1] == "x" * 30
+
+
+def test_a_table_without_rows_has_its_titles() -> None:
+    assert aligned(COLUMNS, [], 80) == ["id  n  text"]
 
 
 def test_numbers_stand_on_the_right() -> None:

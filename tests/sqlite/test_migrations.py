@@ -56,6 +56,13 @@ def test_a_migration_that_was_another_text_is_named(tmp_path: Path) -> None:
         in_store(path, nothing)
 
 
+def test_a_list_of_migrations_that_none_ever_had_is_told(tmp_path: Path) -> None:
+    path = filled(tmp_path / "store.db")
+    change(path, "UPDATE migrations SET number = 0 WHERE number = 1")
+    with pytest.raises(CorruptRecord, match="a number 0, which none ever had"):
+        in_store(path, nothing)
+
+
 def test_a_migration_that_was_left_out_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -22,6 +22,7 @@ from weft.core.mailboxes import (
     MailboxEntry,
     MailboxState,
     MailboxStats,
+    due_time,
 )
 from weft.core.pages import Page
 from weft.errors import NotFound
@@ -29,13 +30,13 @@ from weft.store.pages import every
 from weft.store.store import Store
 
 _COLUMNS = (
-    Column("entry", key=True),
+    Column("entry", whole=True),
     Column("mailbox"),
     Column("status", whole=True),
     Column("attempts", right=True),
     Column("due", whole=True),
-    Column("payload"),
     Column("note"),
+    Column("payload"),
 )
 _ENTRIES = click.argument("entry_ids", metavar="[ENTRY]...", nargs=-1)
 
@@ -272,9 +273,9 @@ def _cells(entry: MailboxEntry) -> tuple[str, ...]:
         entry.mailbox_id,
         entry.status,
         str(entry.attempt_count),
-        time_text(entry.available_at),
-        beginning(msgspec.json.encode(entry.payload).decode()),
+        time_text(due_time(entry)),
         entry.claimed_by or entry.last_error or "",
+        beginning(msgspec.json.encode(entry.payload).decode()),
     )
 
 

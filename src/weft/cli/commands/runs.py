@@ -18,7 +18,7 @@ from weft.errors import NotFound
 from weft.store.store import Store
 
 _COLUMNS = (
-    Column("run", key=True),
+    Column("run", whole=True),
     Column("thread"),
     Column("agent"),
     Column("status", whole=True),

@@ -24,7 +24,7 @@ from weft.errors import CorruptRecord, NotFound
 from weft.store.store import Store
 
 _COLUMNS = (
-    Column("thread", key=True),
+    Column("thread", whole=True),
     Column("messages", right=True),
     Column("version", right=True),
     Column("updated", whole=True),

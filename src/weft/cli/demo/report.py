@@ -13,7 +13,7 @@ from weft.cli.terminal.tables import Column
 from weft.core.codec import Json
 
 _COLUMNS = (
-    Column("conversation", key=True),
+    Column("conversation", whole=True),
     Column("turns", right=True),
     Column("messages", right=True),
     Column("runs done", right=True),

@@ -9,7 +9,7 @@ from typing import Any
 import click
 import msgspec
 
-from weft.cli.terminal.tables import Column, aligned, separated, shown
+from weft.cli.terminal.tables import Column, aligned, fitting, separated, shown
 from weft.core.codec import Json
 
 _COLOURS = {
@@ -45,15 +45,18 @@ def write_line(text: str = "", **style: Any) -> None:
 
 
 def write_table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
-    """A table: aligned on a terminal, tab-separated elsewhere."""
+    """A table: aligned on a terminal, which may be too narrow for all; tab-separated elsewhere."""
     if not sys.stdout.isatty():
         write_line("\n".join(separated(columns, rows)))
         return
     width = shutil.get_terminal_size().columns
-    titles, *lines = aligned(columns, rows, width)
+    count = fitting(columns, rows, width)
+    titles, *lines = aligned(columns[:count], [row[:count] for row in rows], width)
     click.secho(titles, bold=True)
     for line, row in zip(lines, rows, strict=True):
-        click.echo(_coloured(line, row))
+        click.echo(_coloured(line, row[:count]))
+    if left_out := ", ".join(column.title for column in columns[count:]):
+        click.secho(f"(no room for: {left_out}; --json has it)", dim=True)
 
 
 def write_fields(fields: dict[str, Json]) -> None:

@@ -1,11 +1,11 @@
-"""Tables: columns that fit a terminal, cells cut in the middle; tab-separated in a pipe."""
+"""Tables: as many columns as fit a terminal, cells cut in the middle; tab-separated in a pipe."""
 
 from collections.abc import Sequence
 
 import msgspec
 
 _GAP = 2
-_NARROWEST = 6
+_NARROWEST = 10
 _ESCAPED = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))}
 _SPACED = _ESCAPED | {ord("\t"): " ", ord("\n"): " ", ord("\r"): " "}
 _SHOWN = {code: text for code, text in _ESCAPED.items() if chr(code) not in "\n\t"}
@@ -18,9 +18,7 @@ class Column(msgspec.Struct, frozen=True):
     right: bool = False
     """On the right, as numbers do, and never cut."""
     whole: bool = False
-    """Never cut."""
-    key: bool = False
-    """Cut last: an id that one may want to copy."""
+    """Never cut, as a time, or an id that one may want to copy."""
 
 
 def separated(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> list[str]:
@@ -29,22 +27,24 @@ def separated(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> list[
     return ["\t".join(one_line(cell) for cell in row) for row in (titles, *rows)]
 
 
+def fitting(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int) -> int:
+    """How many of the columns, from the left, fit into `width` terminal cells."""
+    sizes = [
+        _least(column, size) for column, size in zip(columns, _natural(columns, rows), strict=True)
+    ]
+    count = len(columns)
+    while count > 1 and sum(sizes[:count]) + _GAP * (count - 1) > width:
+        count -= 1
+    return count
+
+
 def aligned(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int) -> list[str]:
-    """The table as lines of at most `width` terminal cells, its titles first."""
+    """The table as lines of at most `width` terminal cells, if it fits, its titles first."""
+    natural = _natural(columns, rows)
+    least = [_least(column, size) for column, size in zip(columns, natural, strict=True)]
+    widths = fitted(natural, least, width - _GAP * (len(columns) - 1))
     titles = [column.title for column in columns]
-    cells = [[one_line(cell) for cell in row] for row in (titles, *rows)]
-    natural = [max(_size(row[index]) for row in cells) for index in range(len(columns))]
-    least = [
-        size if column.right or column.whole else max(_size(column.title), _NARROWEST)
-        for column, size in zip(columns, natural, strict=True)
-    ]
-    available = width - _GAP * (len(columns) - 1)
-    with_keys = [
-        size if column.key else smallest
-        for column, size, smallest in zip(columns, natural, least, strict=True)
-    ]
-    widths = fitted(fitted(natural, with_keys, available), least, available)
-    return [_line(columns, row, widths) for row in cells]
+    return [_line(columns, list(map(one_line, row)), widths) for row in (titles, *rows)]
 
 
 def fitted(natural: Sequence[int], least: Sequence[int], available: int) -> list[int]:
@@ -79,6 +79,21 @@ def one_line(text: str) -> str:
 def shown(text: str) -> str:
     """`text` with its lines, and nothing in it that a terminal would obey."""
     return text.translate(_SHOWN)
+
+
+def _natural(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> list[int]:
+    """How wide each column is if nothing is cut."""
+    return [
+        max(_size(column.title), *(_size(one_line(row[index])) for row in rows), 0)
+        for index, column in enumerate(columns)
+    ]
+
+
+def _least(column: Column, natural: int) -> int:
+    """How far a column may be cut."""
+    if column.right or column.whole:
+        return natural
+    return min(natural, max(_size(column.title), _NARROWEST))
 
 
 def _line(columns: Sequence[Column], row: Sequence[str], widths: Sequence[int]) -> str:

@@ -78,11 +78,15 @@ def find_missing(
 
     Raises:
         SchemaTooNew: it has one that this Weft does not know.
-        CorruptRecord: one was another text when it was applied, or one that expands was left out.
+        CorruptRecord: one was another text when it was applied, or never was one of ours, or one
+            that expands was left out.
     """
     newest = known[-1].number
     if applied and max(applied) > newest:
         raise SchemaTooNew(where, max(applied), newest)
+    if strange := applied.keys() - {migration.number for migration in known}:
+        reason = f"its list of migrations has a number {min(strange)}, which none ever had"
+        raise CorruptRecord(where, reason, _ADVICE)
     for migration in known:
         if migration.number in applied:
             if applied[migration.number].checksum != migration.checksum:
