@@ -204,13 +204,13 @@ def test_an_unknown_kind_of_store_is_an_error() -> None:
 
 def test_which_store_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run("send", "m", "1")
-    assert (tmp_path / "weft-store").is_dir()
+    assert (tmp_path / "agents").is_dir()
     monkeypatch.setenv("WEFT_STORE", "from-environment")
     run("send", "m", "1")
     run("--store", "before", "send", "m", "1")
     run("--store", "before", "send", "m", "1", "--store", "after")
     names = {path.name for path in tmp_path.iterdir()}
-    assert names == {"weft-store", "from-environment", "before", "after"}
+    assert names == {"agents", "from-environment", "before", "after"}
     assert run_json("--store", "before", "mailboxes", "stats")["queued"] == 1
 
 
@@ -325,15 +325,16 @@ def test_it_is_a_module_too() -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="pseudo-terminals")
-def test_on_a_terminal_there_are_colours_and_lines_fit(store: Path) -> None:
+@pytest.mark.parametrize(("width", "sign"), [(110, "…"), (70, "(no room for: ")])
+def test_on_a_terminal_there_are_colours_and_lines_fit(store: Path, width: int, sign: str) -> None:
     from tests.cli.terminal import run_in_terminal
 
-    output, code = run_in_terminal("threads", "list", "--store", store, "--limit", 3, width=70)
+    output, code = run_in_terminal("threads", "list", "--store", store, "--limit", 3, width=width)
     assert code == 0
     assert "\x1b[1mthread" in output
     lines = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in output.splitlines()]
-    assert [line for line in lines if len(line) > 70] == []
-    assert any("…" in line for line in lines)
+    assert [line for line in lines if len(line) > width] == []
+    assert any(sign in line for line in lines)
 
 
 def test_a_page_that_is_not_the_last_says_so(agents: Path) -> None:

@@ -17,7 +17,7 @@ def damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     assert run("send", "m", "1").exit_code == 0
     assert run("doctor").exit_code == 0
-    path = tmp_path / "weft-store" / "_mailbox_threads" / "m.json"
+    path = tmp_path / "agents" / "_mailbox_threads" / "m.json"
     path.write_bytes(b"{")
     return path
 

@@ -73,7 +73,7 @@ def test_a_bad_line_is_reported_and_the_rest_goes_on() -> None:
     assert result.stderr.splitlines() == [
         "line 2: it is not JSON: Expecting value (column 1)",
         "line 4: JSON has no NaN",
-        "weft: ./weft-store is a new store",
+        "weft: ./agents is a new store",
         "weft: 2 lines could not be imported; correct and import again, the rest is in",
     ]
     summary = json.loads(result.stdout)
@@ -87,7 +87,7 @@ def test_a_conversation_that_goes_on_gets_its_new_messages() -> None:
     summary = run_json("import", input=line_of("a", "one", "two", "three", "four"))
     assert (summary["extended"], summary["messages"]) == (1, 2)
     assert run_json("import", input=line_of("a", "one"))["unchanged"] == 1
-    head = in_store("weft-store", lambda store: store.threads.load("a"))
+    head = in_store("agents", lambda store: store.threads.load("a"))
     assert head is not None
     assert [message.content for message in head.thread.messages] == ["one", "two", "three", "four"]
     assert head.version == 1
@@ -101,7 +101,7 @@ def test_a_conversation_that_contradicts_is_refused_and_nothing_changes() -> Non
     assert (
         "line 1: invalid value at messages[1]: the stored thread 'a' has another" in result.stderr
     )
-    head = in_store("weft-store", lambda store: store.threads.load("a"))
+    head = in_store("agents", lambda store: store.threads.load("a"))
     assert head is not None
     assert head.version == 0
     assert len(head.thread.messages) == 2
@@ -192,7 +192,7 @@ def test_ctrl_c_ends_it_while_the_pipe_is_silent(tmp_path: Path) -> None:
     for number in range(100):  # more than a commit takes
         child.stdin.write(line_of(f"t{number:03}", "x").encode() + b"\n")
     child.stdin.flush()
-    while not list((tmp_path).glob("weft-store/t000.json")):
+    while not list((tmp_path).glob("agents/t000.json")):
         assert child.poll() is None
     child.send_signal(signal.SIGINT)
     assert child.wait(20) == 130

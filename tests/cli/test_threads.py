@@ -69,7 +69,7 @@ def test_a_thread_without_times_is_shown(agents: Path) -> None:
 
 def test_a_long_beginning_is_cut() -> None:
     thread = weft.Thread(id="t", messages=(weft.Message.user("x" * 100),))
-    in_store("weft-store", lambda store: store.threads.create(thread))
+    in_store("agents", lambda store: store.threads.create(thread))
     assert run("threads", "list").stdout.endswith("\t" + "x" * 59 + "…\n")
 
 

@@ -92,7 +92,7 @@ def test_until_idle_it_answers_all_and_ends(processes: int) -> None:
 def test_a_plain_function_and_a_dotted_name_will_do() -> None:
     run("send", "m", "1")
     child = work("agents_of_test:Agents.handle", "--until-idle")
-    assert finish(child).startswith("working ./weft-store with plain")
+    assert finish(child).startswith("working ./agents with plain")
     assert child.returncode == 0
     assert count("accepted") == 1
 

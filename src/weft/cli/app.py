@@ -74,7 +74,7 @@ def _allow_any_text() -> None:
     epilog=STATUSES,
     examples=(
         "weft demo                                  see it at work, in half a minute",
-        "weft import conversations.jsonl            keep conversations in ./weft-store",
+        "weft import conversations.jsonl            keep conversations in ./agents",
         "weft --store ./agents threads list",
         "weft work my_agent:handle --processes 4    answer what comes into the mailboxes",
     ),

@@ -7,7 +7,7 @@ from typing import TypeVar
 import click
 from click.core import ParameterSource
 
-DEFAULT_STORE = "./weft-store"
+DEFAULT_STORE = "./agents"
 STORE_VARIABLE = "WEFT_STORE"
 _CHOSEN = "weft.store"
 _NAMED = "weft.store.named"
