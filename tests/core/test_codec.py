@@ -275,7 +275,7 @@ BAD_JSON: dict[str, tuple[Any, str, str]] = {
     "model": (Thread(id="t"), "", "cannot hold a Thread"),
     "model in a list": ([Thread(id="t")], "[0]", "cannot hold a Thread"),
     "model in a dict": ({"a": Thread(id="t")}, ".a", "cannot hold a Thread"),
-    "object": ({"a": object()}, ".a", "cannot hold a object"),
+    "object": ({"a": object()}, ".a", "cannot hold an object"),
     "function": (len, "", "cannot hold a builtin_function_or_method"),
     "range": (range(3), "", "cannot hold a range"),
     "type": (int, "", "cannot hold a type"),

@@ -13,6 +13,7 @@ from weft import (
     InvalidId,
     InvalidValue,
     MailboxState,
+    Message,
     RunMeta,
     RunRecord,
     Thread,
@@ -318,3 +319,27 @@ def test_a_batch_takes_the_arguments_of_the_facade(kind: tuple[type, type]) -> N
 def test_a_run_record_may_be_of_no_parent() -> None:
     record = RunRecord(run_id="r", thread_id="t")
     assert check_command(commands.UpsertRun(run=record)) == commands.UpsertRun(run=record)
+
+
+CHOICES: dict[str, tuple[Any, str]] = {
+    "status": (
+        ThreadChangeSet(run_id="r", run_meta=RunMeta(status="failed")),  # type: ignore[arg-type]
+        "changes.run_meta.status: .*; it must be one of 'done', 'running', 'waiting'",
+    ),
+    "role": (
+        ThreadChangeSet(messages=(Message(role="human", content="x"),)),  # type: ignore[arg-type]
+        r"changes.messages\[0\].role: .*; it must be one of 'assistant', 'system', 'tool', 'user'",
+    ),
+    "reason": (
+        ThreadChangeSet(reason="none"),  # type: ignore[arg-type]
+        "changes.reason: .*; it must be one of 'AssistantTurnCommitted', ",
+    ),
+}
+
+
+@pytest.mark.parametrize(("changes", "told"), CHOICES.values(), ids=CHOICES)
+def test_who_gives_a_word_that_is_none_is_told_which_there_are(
+    changes: ThreadChangeSet, told: str
+) -> None:
+    with pytest.raises(InvalidValue, match=told):
+        check_command(commands.AppendThread(thread_id="t", changes=changes))

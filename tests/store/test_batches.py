@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.backends import every_backend
+from tests.marks import every_backend
 from weft import (
     Batch,
     InvalidId,

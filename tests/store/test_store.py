@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.backends import every_backend
+from tests.marks import every_backend
 from weft import Store, StoreClosed, Thread, open_store
 from weft.store.mailboxes import Mailboxes
 from weft.store.runs import Runs
@@ -49,7 +49,7 @@ def arguments_of(name: str, method: Any) -> dict[str, Any]:
 
 
 def test_the_methods_are_found() -> None:
-    assert len(METHODS) == 9 + 5 + 22
+    assert len(METHODS) == 10 + 5 + 22
 
 
 @every_backend

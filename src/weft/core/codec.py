@@ -1,12 +1,13 @@
 """Models and their JSON: the on-disk form, unknown fields kept, bad values refused by place."""
 
 import math
+import re
 from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any, NamedTuple, TypeVar, cast
 
 import msgspec
-from msgspec.inspect import StructType, VarTupleType
+from msgspec.inspect import LiteralType, StructType, VarTupleType
 
 from weft.core.limits import DEPTH, LARGEST_INTEGER, SMALLEST_INTEGER
 from weft.errors import CorruptRecord, InvalidValue
@@ -14,6 +15,7 @@ from weft.errors import CorruptRecord, InvalidValue
 Json = Any
 """A value JSON can hold: None, bool, int, float, str, list or dict with string keys."""
 
+_STEP = re.compile(r"\.(\w+)|(\[\d+\])")
 _EXTRA = "<extra>"
 _EXTRA_BYTES = b'"<extra>"'
 
@@ -107,7 +109,11 @@ def checked(value: ModelT, where: str = "") -> ModelT:
         return msgspec.convert(msgspec.to_builtins(value), type=type(value))
     except msgspec.ValidationError as error:
         reason, _, place = str(error).partition(" - at `$")
-        raise InvalidValue(name + place.rstrip("`"), reason) from error
+        place = place.rstrip("`")
+        choices = _choices(type(value), place)
+        if choices:
+            reason += f"; it must be one of {', '.join(map(repr, choices))}"
+        raise InvalidValue(name + place, reason) from error
 
 
 def check_json(value: Json, where: str, depth: int = DEPTH) -> None:
@@ -142,7 +148,8 @@ def check_json(value: Json, where: str, depth: int = DEPTH) -> None:
     elif kind is tuple:
         raise InvalidValue(where, "it is a tuple and would be read back as a list; use a list")
     elif value is not None and kind is not bool:
-        raise InvalidValue(where, f"JSON cannot hold a {kind.__name__}")
+        article = "an" if kind.__name__[0] in "aeiou" else "a"
+        raise InvalidValue(where, f"JSON cannot hold {article} {kind.__name__}")
 
 
 def check_integer(where: str, value: object) -> int:
@@ -294,6 +301,22 @@ def _shape(kind: type[Model]) -> _Shape:
         models = _models(held if items else _options(field.type))
         fields.append(_Field(field.name, field.encode_name, models, bool(items)))
     return _Shape(frozenset(known), tuple(fields))
+
+
+def _choices(kind: type[Model], place: str) -> tuple[object, ...]:
+    """The values that may stand at a place such as `.messages[0].role`, if there are only some."""
+    found: tuple[msgspec.inspect.Type, ...] = (msgspec.inspect.type_info(kind),)
+    for name, index in _STEP.findall(place):
+        if index:
+            found = _flat(one.item_type for one in found if isinstance(one, VarTupleType))
+        else:
+            fields = [field for one in found if isinstance(one, StructType) for field in one.fields]
+            found = _flat(field.type for field in fields if field.encode_name == name)
+    return tuple(value for one in found if isinstance(one, LiteralType) for value in one.values)
+
+
+def _flat(kinds: Iterable[msgspec.inspect.Type]) -> tuple[msgspec.inspect.Type, ...]:
+    return tuple(one for kind in kinds for one in _options(kind))
 
 
 def _models(kinds: Iterable[msgspec.inspect.Type]) -> tuple[type[Model], ...]:
