@@ -2,8 +2,9 @@
 
 A block of the language `console` has commands after `$ `, and under each what it writes. All the
 commands of a document share one bash, whose jobs in the background go on from block to block. What
-is shown is waited for, be it written by the command or by a job; other lines may stand before and
-after it, and `...` in it stands for anything. A command that fails must show what it says.
+is shown is waited for, be it written by the command or by a job, which may be the first to write;
+other lines may stand before and after it, and `...` in it stands for anything. A command that fails
+must show what it says.
 """
 
 import fcntl
@@ -57,6 +58,7 @@ class Shell:
         self._written = b""
         self._commands = 0
         self._taken = 0
+        self._has_jobs = False
 
     def run(self, command: str, shown: str, patience_s: float = PATIENCE_S) -> str | None:
         """Run a command. What is wrong with it, or None."""
@@ -67,10 +69,10 @@ class Shell:
                 return f"$ {command}\ndoes not end; it wrote:\n{self._rest()}"
         if not shown:
             return f"$ {command}\nends with {status}:\n{self._rest()}" if status else None
-        while (found := re.search(_pattern(shown), self._rest())) is None:
+        while (length := self._find(shown)) is None:
             if not self._read(end - time.monotonic()):
                 return f"$ {command}\ndoes not write:\n{shown}\nbut:\n{self._rest()}"
-        self._taken += found.end()
+        self._taken += length
         return None
 
     def close(self) -> None:
@@ -79,8 +81,21 @@ class Shell:
         self._bash.communicate()
         os.close(self._terminal)
 
+    def _find(self, shown: str) -> int | None:
+        """Up to where it stands in what was written; lines of jobs may come before others."""
+        rest = self._rest()
+        found = re.search(_pattern(shown), rest)
+        if found is not None:
+            return found.end()
+        if not self._has_jobs:
+            return None
+        lines = [line for line in shown.splitlines() if line.strip() != "..."]
+        ends = [one.end() for one in (re.search(_pattern(line), rest) for line in lines) if one]
+        return max(ends) if len(ends) == len(lines) else None
+
     def _begin(self, command: str) -> None:
         assert self._bash.stdin is not None
+        self._has_jobs |= command.rstrip().endswith("&")
         self._commands += 1
         told = f"printf '{self._mark()} %d\\n' $?"
         self._bash.stdin.write(f"{{ {command}\n}} < /dev/null\n{told}\n".encode())

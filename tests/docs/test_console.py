@@ -66,6 +66,14 @@ def test_a_job_in_the_background_goes_on_and_is_waited_for(shell: Shell) -> None
     assert shell.run("wait $!; echo $?", "137") is None
 
 
+def test_a_job_may_write_before_the_command_does(shell: Shell) -> None:
+    assert shell.run("(echo job 1; sleep 60) &", "job 1") is None
+    assert shell.run("echo job 2; echo command", "command\njob 2") is None
+    wrong = shell.run("echo command", "command\njob 3", patience_s=0.5)
+    assert wrong is not None
+    assert shell.run("kill -9 $!", "") is None
+
+
 def test_a_command_is_on_a_terminal_and_reads_nothing(shell: Shell) -> None:
     ask = "import sys; print(sys.stdout.isatty(), sys.stdin.read() == '')"
     assert shell.run(f'python -c "{ask}"', "True True") is None
