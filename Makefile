@@ -49,7 +49,7 @@ else
 endif
 
 test: $(STAMP)  ## Run the tests on two cores; ARGS="-k claim -x" goes to pytest
-	$(PY) -m pytest -n 2 $(ARGS)
+	$(PY) -m pytest -n 2 --dist loadgroup $(ARGS)
 
 check: $(STAMP)  ## Check format, lint, types (mypy and pyright) and who imports whom
 	@echo "==> ruff format"

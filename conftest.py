@@ -28,7 +28,7 @@ from weft.testing.own import remove_postgres, schema_of
 
 
 def run_earlier(example: Example) -> None:
-    """Run here the blocks that come before this one, and have run in another process."""
+    """Run the blocks that come before this one, if it was chosen without them."""
     done = example.namespace.setdefault("__done__", set())
     done.add(example.line)
     for earlier in example.document.examples():
@@ -93,6 +93,13 @@ def tear_down(namespace: dict[str, Any]) -> None:
     namespace["__runner__"].close()
     os.chdir(namespace["__home__"])
     namespace["__folder__"].cleanup()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let one process run all blocks of a document, in their order."""
+    for item in items:
+        if item.path.suffix == ".md":
+            item.add_marker(pytest.mark.xdist_group(item.path.name))
 
 
 @pytest.fixture(scope="session")
