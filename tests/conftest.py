@@ -26,7 +26,7 @@ def clock() -> ManualClock:
 
 @pytest.fixture
 def store_url(request: Any, tmp_path: Path) -> Iterator[str]:
-    """A URL of an empty store, in memory; see `tests.backends.every_backend`."""
+    """A URL of an empty store, in memory; see `tests.marks.every_backend`."""
     kind = getattr(request, "param", "memory")
     urls = {
         "memory": "memory:",

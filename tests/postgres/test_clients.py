@@ -55,6 +55,12 @@ def _use(store: Store, pipe: Any) -> None:
     pipe.send("closed")
 
 
+def _hear(pipe: Any) -> Any:
+    """What the child says; it must say something."""
+    assert pipe.poll(20), "the child says nothing"
+    return pipe.recv()
+
+
 @pytest.mark.skipif(
     "fork" not in multiprocessing.get_all_start_methods(), reason="this system does not fork"
 )
@@ -66,9 +72,12 @@ async def test_a_forked_process_is_told_to_open_its_own(url: str) -> None:
         ours, theirs = context.Pipe()
         child = context.Process(target=_use, args=(store, theirs))
         child.start()
-        told = [await asyncio.to_thread(ours.recv) for _ in range(4)]
-        assert await asyncio.to_thread(ours.recv) == "closed"
-        await asyncio.to_thread(child.join)
+        try:
+            told = [await asyncio.to_thread(_hear, ours) for _ in range(5)]
+        finally:
+            child.kill()
+            await asyncio.to_thread(child.join)
+        assert told.pop() == "closed"
         assert all("forked" in each for each in told), told
         assert await store.threads.load("t") is not None
         await store.threads.create(Thread(id="from the parent"))

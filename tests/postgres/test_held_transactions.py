@@ -8,7 +8,8 @@ import psycopg
 import pytest
 
 from weft import Message, Store, Thread, ThreadChangeSet, open_store
-from weft.core.mailboxes import MailboxEntry
+from weft.core.commands import EnsureMailbox, Requeue, RestoreEntry, RestoreMailbox
+from weft.core.mailboxes import MailboxEntry, MailboxState
 
 MESSAGE = ThreadChangeSet(run_id="", reason="UserMessage", messages=(Message.user("hi"),))
 
@@ -159,3 +160,26 @@ async def test_calls_that_came_with_many_who_must_wait_do_not_wait(
     await connection.rollback()
     await asyncio.wait_for(asyncio.gather(*waiting), 20)
     assert (await store.mailboxes.stats("held")).queued == 21
+
+
+async def test_an_entry_that_came_meanwhile_is_looked_at_with_its_mailbox(
+    store: Store, connection: psycopg.AsyncConnection[Any]
+) -> None:
+    """The batch waits for one mailbox while a dead letter and the state of its own come in."""
+    state = MailboxState(mailbox_id="new", current_generation=3)
+    dead = MailboxEntry(entry_id="dead", mailbox_id="new", status="dead_letter", generation=1)
+    kept = (
+        EnsureMailbox(mailbox_id="held"),
+        RestoreMailbox(mailbox=state),
+        RestoreEntry(entry=dead),
+    )
+    await store.commit(kept, connection=connection)
+    batch = (EnsureMailbox(mailbox_id="held"), Requeue(entry_id="dead"))
+    waiting = asyncio.ensure_future(store.commit(batch))
+    await asyncio.sleep(0.3)
+    assert not waiting.done()
+    await connection.commit()
+    await asyncio.wait_for(waiting, 10)
+    found = await store.mailboxes.load("dead")
+    assert found is not None
+    assert (found.status, found.generation) == ("queued", 3)

@@ -66,6 +66,12 @@ async def start(worker: Worker, recorder: Recorder, claims: int = 1) -> "asyncio
     return task
 
 
+async def until_stopped(worker: Worker) -> None:
+    """The worker runs until its handler stops it."""
+    async with asyncio.timeout(PATIENCE_S * 3):
+        await worker.run()
+
+
 async def until_idle(worker: Worker) -> None:
     async with asyncio.timeout(PATIENCE_S * 3):
         await worker.run(until_idle=True)

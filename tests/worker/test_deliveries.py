@@ -5,7 +5,7 @@ import threading
 from functools import partial
 
 import pytest
-from tests.backends import every_backend
+from tests.marks import every_backend
 from tests.worker.support import (
     FaultyBackend,
     Recorder,
@@ -14,6 +14,7 @@ from tests.worker.support import (
     says,
     texts,
     until_idle,
+    until_stopped,
     work,
 )
 
@@ -78,7 +79,7 @@ async def test_a_batch_commits_with_the_ack(store: Store, recorder: Recorder) ->
 
     await store.mailboxes.send("t", 1)
     worker = Worker(store, handler, on_event=recorder)
-    await worker.run()
+    await until_stopped(worker)
     assert recorder.names() == ["Claimed", "Done"]
     assert await texts(store, "t") == ["answer"]
 
@@ -94,7 +95,7 @@ async def test_the_fence_comes_first_and_the_ack_last(
             worker.stop()
 
     worker = Worker(faulty_store, handler, on_event=recorder)
-    await worker.run()
+    await until_stopped(worker)
     commands = faulty.batches[-1]
     assert [type(command).__name__ for command in commands] == ["Hold", "Send", "Ack"]
     assert isinstance(commands[0], Hold)

@@ -4,7 +4,7 @@ import random
 from collections.abc import AsyncIterator
 
 import pytest
-from tests.backends import every_backend
+from tests.marks import every_backend
 from tests.worker.support import AT_ONCE, FaultyBackend, Recorder, load, running, until_idle
 
 from weft import InvalidValue, MailboxEntry, NotFound, Store, open_store

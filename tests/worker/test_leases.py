@@ -4,7 +4,7 @@ import asyncio
 import time
 
 import pytest
-from tests.backends import every_backend
+from tests.marks import every_backend
 from tests.worker.support import (
     PATIENCE_S,
     FaultyBackend,

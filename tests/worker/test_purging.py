@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from tests.backends import every_backend
+from tests.marks import every_backend
 from tests.worker.support import FaultyBackend, Recorder, running
 
 import weft

@@ -8,7 +8,7 @@ from itertools import groupby
 from pathlib import Path
 
 import pytest
-from tests.backends import every_backend
+from tests.marks import every_backend
 from tests.worker.support import AT_ONCE, Recorder, load, says
 
 import weft

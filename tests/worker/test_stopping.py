@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 
 import pytest
-from tests.backends import every_backend
+from tests.marks import every_backend
 from tests.worker.support import (
     PATIENCE_S,
     FaultyBackend,

@@ -105,6 +105,10 @@ def make_lockless(place: Path, clock: Clock) -> Lockless:
     return Lockless(place, clock)
 
 
+def make_stepping_lockless(place: Path, clock: Clock, step: Step) -> Lockless:
+    return Lockless(place, clock, disk=SteppingDisk(step))
+
+
 def make_solitary(place: Path, clock: Clock) -> Solitary:
     return Solitary(place, clock)
 
@@ -138,6 +142,11 @@ SABOTEURS |= {
         Guarantee.ONE_ORDER,
         "several processes lose and double nothing",
         Subject(make=make_lockless),
+    ),
+    "Lockless, held": Saboteur(
+        Guarantee.ONE_ORDER,
+        "a write held at any step ends as one before or after the other: append against append",
+        Subject(make=make_lockless, make_stepping=make_stepping_lockless),
     ),
     "Solitary": Saboteur(
         Guarantee.ONE_ORDER,

@@ -43,8 +43,8 @@ T = TypeVar("T")
 facet = Facet("history")
 
 SHORT = settings(
-    max_examples=40,
-    stateful_step_count=30,
+    max_examples=25,
+    stateful_step_count=40,
     deadline=None,
     database=None,
     phases=[Phase.generate],  # shrinking a history may take minutes
@@ -286,7 +286,7 @@ def a_random_history_is_the_model_s(subject: Subject, place: Path) -> None:
 
 @facet.check(Guarantee.ONE_ORDER, "shared")
 def a_random_history_through_three_handles_is_the_model_s(subject: Subject, place: Path) -> None:
-    compare_histories(subject, place, 3, settings(SHORT, max_examples=15))
+    compare_histories(subject, place, 3, settings(SHORT, max_examples=10))
 
 
 async def read_world(model: Store, now: int, claims: list[tuple[str, str]]) -> commands.World:

@@ -1,4 +1,4 @@
-"""Which backends a test runs on: memory, unless it is about what backends may do differently."""
+"""Marks: which backends a test runs on; memory, unless it is about what they may do differently."""
 
 import pytest
 

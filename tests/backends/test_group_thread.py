@@ -1,0 +1,33 @@
+"""A group thread: what gathers while it works is done as one group, so one sync serves many."""
+
+import asyncio
+import threading
+
+from weft.backends.group_thread import GROUP, GroupThread
+
+
+class Work:
+    """Carries out groups of numbers, the first one only when it is let go."""
+
+    def __init__(self) -> None:
+        self.groups: list[list[int]] = []
+        self.let_go = threading.Event()
+
+    def carry_out(self, calls: list[int]) -> list[int]:
+        self.groups.append(calls)
+        self.let_go.wait(10)
+        return [-call for call in calls]
+
+
+async def test_what_gathers_while_a_group_is_done_is_the_next_group() -> None:
+    work = Work()
+    thread = GroupThread("test", work.carry_out)
+    thread.start()
+    first = thread.ask(0)
+    while not work.groups:  # noqa: ASYNC110
+        await asyncio.sleep(0.001)
+    others = [thread.ask(number) for number in range(1, GROUP + 10)]
+    work.let_go.set()
+    assert await asyncio.gather(first, *others) == [-number for number in range(GROUP + 10)]
+    await thread.close()
+    assert [len(group) for group in work.groups] == [1, GROUP, 9]
