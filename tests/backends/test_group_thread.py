@@ -3,6 +3,8 @@
 import asyncio
 import threading
 
+import pytest
+
 from weft.backends.group_thread import GROUP, GroupThread
 
 
@@ -31,3 +33,15 @@ async def test_what_gathers_while_a_group_is_done_is_the_next_group() -> None:
     assert await asyncio.gather(first, *others) == [-number for number in range(GROUP + 10)]
     await thread.close()
     assert [len(group) for group in work.groups] == [1, GROUP, 9]
+
+
+async def test_a_mistake_of_ours_fails_the_calls_and_the_thread_goes_on() -> None:
+    def carry_out(calls: list[int]) -> list[int]:
+        return [1 // call for call in calls]
+
+    thread = GroupThread("test", carry_out)
+    thread.start()
+    with pytest.raises(ZeroDivisionError):
+        await thread.ask(0)
+    assert await thread.ask(1) == 1
+    await thread.close()

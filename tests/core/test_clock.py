@@ -1,5 +1,6 @@
 """Time and ids: unix milliseconds, UUIDv7 in order, tokens nobody can guess."""
 
+import random
 import time
 import uuid
 from collections.abc import Callable
@@ -84,3 +85,21 @@ def test_a_token_is_a_random_uuid() -> None:
     made = {clock.new_token() for _ in range(200)}
     assert len(made) == 200
     assert {uuid.UUID(token).version for token in made} == {4}
+
+
+def test_when_a_millisecond_is_full_the_next_one_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clock, "system_clock", lambda: 1)
+    monkeypatch.setattr(clock, "_last", (7, 2**74 - 1))
+    made = [clock.new_id() for _ in range(3)]
+    assert made == sorted(made)
+    assert made[0].startswith("00000000-0008-7")
+
+
+def test_a_seed_repeats_no_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clock, "system_clock", lambda: 1)
+    made: set[str] = set()
+    for _ in range(10):
+        random.seed(0)
+        monkeypatch.setattr(clock, "_last", (0, 0))
+        made |= {clock.new_id(), clock.new_id()}
+    assert len(made) == 20

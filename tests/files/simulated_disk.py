@@ -8,7 +8,7 @@ import os
 import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from threading import Lock
+from threading import RLock
 from typing import Literal
 
 from weft.backends.files.disk import Bytes, Disk
@@ -109,15 +109,11 @@ class RecordingDisk(SteadyDisk):
         self.log_writes: list[tuple[int, str, int]] = []
         """Of each write into a log: after which step it came, where, and how long it was."""
         self._paths: dict[int, str] = {}
-        self._lock = Lock()
-
-    def _note(self, step: Step) -> None:
-        with self._lock:
-            self.steps.append(step)
+        self._one_by_one = RLock()
+        """A checkpoint works on a thread of its own: what is done and what is noted is one."""
 
     def place(self, path: str, parts: Sequence[Bytes], by: str, *, sync: bool = False) -> None:
         data = b"".join(parts)
-        super().place(path, parts, by, sync=sync)
 
         def step(image: Image) -> None:
             if path in image.names:  # its file is written over for another document
@@ -127,62 +123,75 @@ class RecordingDisk(SteadyDisk):
                 content.writes.append((0, data))
             image.set_name(path, content)
 
-        self._note(step)
+        with self._one_by_one:
+            super().place(path, parts, by, sync=sync)
+            self.steps.append(step)
 
     def append(self, path: str, data: bytes) -> None:
-        super().append(path, data)
-
         def step(image: Image) -> None:
             if path not in image.names:
                 image.set_name(path, Content(None))
             content = image.names[path]
             content.writes.append((len(content.now()), data))
 
-        self._note(step)
+        with self._one_by_one:
+            super().append(path, data)
+            self.steps.append(step)
 
     def remove(self, path: str) -> None:
-        super().remove(path)
-        self._note(lambda image: image.set_name(path, None) if path in image.names else None)
+        def step(image: Image) -> None:
+            if path in image.names:
+                image.set_name(path, None)
+
+        with self._one_by_one:
+            super().remove(path)
+            self.steps.append(step)
 
     def sync(self, path: str) -> None:
-        super().sync(path)
-        self._note(lambda image: image.names[path].sync() if path in image.names else None)
+        def step(image: Image) -> None:
+            if path in image.names:
+                image.names[path].sync()
+
+        with self._one_by_one:
+            self.steps.append(step)
 
     def sync_folder(self, path: str) -> None:
-        super().sync_folder(path)
-        self._note(lambda image: image.sync_folder(path))
+        with self._one_by_one:
+            self.steps.append(lambda image: image.sync_folder(path))
 
     def open_log(self, path: str) -> int:
-        log = super().open_log(path)
-        self._paths[log] = path
-
         def step(image: Image) -> None:
             if path not in image.names:
                 image.set_name(path, Content(None))
 
-        self._note(step)
-        return log
+        with self._one_by_one:
+            log = super().open_log(path)
+            self._paths[log] = path
+            self.steps.append(step)
+            return log
 
     def write_log(self, log: int, start: int, data: Bytes) -> None:
-        super().write_log(log, start, data)
         path, copy = self._paths[log], bytes(data)
-        self.log_writes.append((len(self.steps), path, len(copy)))
-        self._note(lambda image: image.names[path].writes.append((start, copy)))
+        with self._one_by_one:
+            super().write_log(log, start, data)
+            self.log_writes.append((len(self.steps), path, len(copy)))
+            self.steps.append(lambda image: image.names[path].writes.append((start, copy)))
 
     def sync_log(self, log: int) -> None:
-        super().sync_log(log)
         path = self._paths[log]
-        self._note(lambda image: image.names[path].sync())
+        with self._one_by_one:
+            self.steps.append(lambda image: image.names[path].sync())
 
     def cut_log(self, log: int, size: int) -> None:
-        super().cut_log(log, size)
         path = self._paths[log]
 
         def step(image: Image) -> None:
             content = image.names[path]
             content.sure, content.writes = content.now()[:size], []
 
-        self._note(step)
+        with self._one_by_one:
+            super().cut_log(log, size)
+            self.steps.append(step)
 
 
 def lay_down(files: dict[str, bytes], source: Path, target: Path) -> None:

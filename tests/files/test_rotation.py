@@ -2,6 +2,9 @@
 
 import errno
 import random
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,7 @@ from weft.core.commands import (
     AppendThread,
     Cancel,
     Command,
+    Commands,
     CreateThread,
     DeleteThread,
     Interrupt,
@@ -156,3 +160,36 @@ def test_a_commit_after_which_no_journal_can_be_begun_is_committed(
     for expected in range(3):
         commit(AppendThread(thread_id="t", changes=ThreadChangeSet(), expected=expected))
     engine.close()
+
+
+def test_a_commit_after_which_no_thread_can_be_had_is_committed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    engine = Engine(str(tmp_path), lambda: 1, "full", journal_bytes=1)
+    engine.open()
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    for number in range(3):
+        batch = check_batch((CreateThread(thread=Thread(id=f"t{number}")),))
+        [outcome] = engine.run([partial(commit_batch, batch)], [])
+        assert not isinstance(outcome, Failure), outcome.error
+    monkeypatch.undo()
+    engine.close()
+    assert "stay until the next checkpoint" in caplog.text
+    assert sorted(path.name for path in (tmp_path / "_weft").glob("journal-*")) == []
+
+
+def commit_batch(batch: Commands, tables: Any, now: int) -> Any:
+    return apply_batch(tables, batch, now)
+
+
+def test_handles_that_open_a_new_folder_at_once_all_succeed(tmp_path: Path) -> None:
+    def take_part(number: int) -> None:
+        engine = Engine(str(tmp_path / str(number // 8)), lambda: 1, "full")
+        engine.open()
+        engine.close()
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(take_part, range(200)))

@@ -162,6 +162,22 @@ async def test_calls_that_came_with_many_who_must_wait_do_not_wait(
     assert (await store.mailboxes.stats("held")).queued == 21
 
 
+async def test_a_store_that_was_opened_again_waits_as_before(
+    url: str, connection: psycopg.AsyncConnection[Any]
+) -> None:
+    store = open_store(url, migrate=True)
+    for _ in range(2):
+        async with store:
+            await store.mailboxes.ensure("held")
+    async with store:
+        await store.commit((EnsureMailbox(mailbox_id="held"),), connection=connection)
+        waiting = asyncio.ensure_future(store.mailboxes.send("held", 1))
+        await asyncio.sleep(0.3)
+        assert not waiting.done()
+        await connection.rollback()
+        await asyncio.wait_for(waiting, 10)
+
+
 async def test_an_entry_that_came_meanwhile_is_looked_at_with_its_mailbox(
     store: Store, connection: psycopg.AsyncConnection[Any]
 ) -> None:

@@ -218,3 +218,10 @@ def test_who_switches_to_write_ahead_waits_for_others(tmp_path: Path) -> None:
         schema.prepare(connection, str(path), lambda: 1)
     assert len(tries) == 3
     assert look(path, "PRAGMA journal_mode") == [("wal",)]
+
+
+def test_a_migration_is_known_by_what_it_does_and_not_by_its_comments() -> None:
+    plain = Migration(1, "one", "CREATE TABLE a (b TEXT);\nCREATE TABLE c (d TEXT);\n")
+    told = Migration(1, "one", "-- why\nCREATE TABLE a (b TEXT);\nCREATE TABLE c\n    (d TEXT);\n")
+    other = Migration(1, "one", "CREATE TABLE a (b TEXT);\nCREATE TABLE c (d BLOB);\n")
+    assert told.checksum == plain.checksum != other.checksum

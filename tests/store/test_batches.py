@@ -117,3 +117,24 @@ async def test_batches_open_at_the_same_time_do_not_mix(store: Store) -> None:
             inner.threads.create(Thread(id="inner"))
         assert (await store.threads.list()).items == ("inner",)
     assert (await store.threads.list()).items == ("inner", "outer")
+
+
+async def test_a_batch_that_is_committed_takes_nothing_more(store: Store) -> None:
+    async with store.batch() as step:
+        step.threads.create(Thread(id="t"))
+    with pytest.raises(RuntimeError, match="this batch is committed; make another"):
+        step.mailboxes.send("box", 1)
+    with pytest.raises(RuntimeError, match="this batch is committed; make another"):
+        async with step:
+            raise AssertionError("it was entered")
+
+
+async def test_a_batch_that_failed_can_be_tried_again(store: Store) -> None:
+    step = store.batch()
+    with pytest.raises(NotFound):
+        async with step:
+            step.threads.append("t", ThreadChangeSet())
+    await store.threads.create(Thread(id="t"))
+    async with step:
+        pass
+    assert (await store.threads.load("t") or pytest.fail("no thread")).version == 1

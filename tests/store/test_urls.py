@@ -116,3 +116,15 @@ async def test_hidden_files_and_documents_are_no_other_things(tmp_path: Path) ->
     (tmp_path / "README.txt").write_text("put here later")
     async with open_store(tmp_path) as store:
         assert (await store.threads.list()).items == ("t",)
+
+
+@pytest.mark.parametrize("url", ["~/agents", "file:~/agents", "sqlite:~/a.db", "sqlite:///~/a.db"])
+def test_a_path_that_only_a_shell_understands_is_refused(url: str) -> None:
+    with pytest.raises(InvalidValue, match="would be below a folder named '~'"):
+        open_store(url)
+
+
+async def test_the_root_of_a_new_disk_is_empty_enough(tmp_path: Path) -> None:
+    os.mkdir(f"{tmp_path}/lost+found")
+    async with open_store(tmp_path) as store:
+        await store.threads.create(Thread(id="t"))

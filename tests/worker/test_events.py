@@ -101,7 +101,17 @@ def test_every_event_is_logged_at_a_level_that_fits(
         assert "'e-1' of mailbox 'm-1'" in record.getMessage()
 
 
-@pytest.mark.parametrize(("error", "is_told"), [(ValueError("x"), True), (Reject("x"), False)])
+def rejected_from(cause: Exception) -> Reject:
+    try:
+        raise Reject("x") from cause
+    except Reject as error:
+        return error
+
+
+@pytest.mark.parametrize(
+    ("error", "is_told"),
+    [(ValueError("x"), True), (Reject("x"), False), (rejected_from(KeyError("y")), True)],
+)
 def test_a_dead_letter_is_logged_with_the_traceback_of_what_was_no_decision(
     caplog: pytest.LogCaptureFixture, error: Exception, is_told: bool
 ) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from threading import Lock
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -27,19 +28,36 @@ async def shielded(
     raise cancelled from task.exception()
 
 
-async def finished(work: Coroutine[Any, Any, T], undo: Callable[[], object]) -> T:
-    """As `shielded`; what succeeds for a caller that was cancelled is undone, on a thread."""
-    succeeded = False
+async def opened(work: Callable[[], T], undo: Callable[[], object]) -> T:
+    """What `work` gives, on a thread; what it opens for a caller that was cancelled is undone.
 
-    async def note() -> T:
-        nonlocal succeeded
-        result = await work
-        succeeded = True
+    It is waited for, unless the event loop ends meanwhile: then the thread undoes it by itself.
+    """
+    deciding = Lock()
+    is_done = is_given_up = False
+
+    def work_or_undo() -> T:
+        nonlocal is_done
+        result = work()
+        with deciding:
+            is_done = True
+            wanted = not is_given_up
+        if not wanted:
+            undo()
         return result
 
+    def give_up() -> bool:
+        nonlocal is_given_up
+        with deciding:
+            is_given_up = True
+            return is_done
+
     try:
-        return await shielded(note())
-    except asyncio.CancelledError:
-        if succeeded:
-            await shielded(asyncio.to_thread(undo))
+        return await shielded(asyncio.to_thread(work_or_undo))
+    except asyncio.CancelledError as cancelled:
+        if give_up():
+            try:
+                await shielded(asyncio.to_thread(undo))
+            except Exception as error:
+                raise cancelled from error
         raise

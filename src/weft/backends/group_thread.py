@@ -116,8 +116,13 @@ class GroupThread(Generic[CallT]):
 
     def _run(self, group: list[_Request[CallT]]) -> None:
         calls = [request.call for request in group if request.call is not None]
-        if calls:
-            self._finish(group, self._carry_out(calls))
+        if not calls:
+            return
+        try:
+            outcomes = self._carry_out(calls)
+        except Exception as error:  # a mistake of ours: the thread must go on
+            outcomes = [Failure(error)] * len(calls)
+        self._finish(group, outcomes)
 
     def _ended(self) -> Failure | None:
         try:

@@ -58,12 +58,20 @@ def split_url(url: str | os.PathLike[str]) -> tuple[str, str]:
 
 def _check_folder(path: str) -> None:
     """Refuse a plain path that means a file: it would become a folder of JSON files."""
+    _check_home(path)
     advice = f"for a database file, write 'sqlite:///{path}'"
     if os.path.isfile(path):
         raise InvalidValue("url", f"{path!r} is a file, and not the folder of a store; {advice}")
     if path.lower().endswith(_DATABASE_FILES) and not os.path.isdir(path):
         reason = f"{path!r} would become a folder of JSON files; {advice}"
         raise InvalidValue("url", f"{reason}; if you mean the folder, 'file:{path}'")
+
+
+def _check_home(path: str) -> None:
+    """Refuse a path of which a shell would make another, and we would not."""
+    if path == "~" or path.startswith(("~/", "~\\")):
+        advice = "write your home folder out, or use pathlib.Path.home()"
+        raise InvalidValue("url", f"{path!r} would be below a folder named '~'; {advice}")
 
 
 def _memory(rest: str, clock: Clock, durability: Durability, migrate: bool) -> Backend:
@@ -76,6 +84,7 @@ def _files(rest: str, clock: Clock, durability: Durability, migrate: bool) -> Ba
     path = rest.removeprefix("//")
     if not path:
         raise InvalidValue("url", "'file:' wants a folder after it, such as 'file:./agents'")
+    _check_home(path)
     return FilesBackend(Path(path), clock, durability)
 
 
@@ -92,6 +101,7 @@ def sqlite_path(rest: str) -> Path:
     path = rest.removeprefix("///") if rest.startswith("///") else rest
     if not path or path.startswith("//") or path.endswith("/"):
         raise InvalidValue("url", "'sqlite:' wants a file, such as 'sqlite:///agents.db'")
+    _check_home(path)
     return Path(path)
 
 

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from weft.core.codec import Json, Model, written
-from weft.core.limits import Count, Generation, Priority, Time, later
+from weft.core.limits import LARGEST_TIME, Count, Generation, Priority, Time, later
 from weft.core.pages import Page, PageQuery
 from weft.errors import ClaimConflict, GenerationMismatch, InvalidValue
 
@@ -264,6 +264,21 @@ def due_time(entry: MailboxEntry) -> int:
 def has_live_lease(entry: MailboxEntry, now: int) -> bool:
     """Whether somebody holds the entry at `now`."""
     return entry.status == "claimed" and not has_expired(entry, now)
+
+
+def is_outlived(entry: MailboxEntry, claimed: Iterable[MailboxEntry], now: int) -> bool:
+    """Whether one of those `claimed` in the entry's mailbox is held at `now` for longer than it is.
+
+    Then that one is the holder's: this one ran out before, even if the clock has gone back since.
+    """
+    own = _lease_end(entry)
+    return any(has_live_lease(other, now) and _lease_end(other) > own for other in claimed)
+
+
+def _lease_end(entry: MailboxEntry) -> tuple[int, str]:
+    """When a claim ends; ids tell apart those that end together."""
+    until = LARGEST_TIME if entry.lease_until is None else entry.lease_until
+    return until, entry.entry_id
 
 
 def claim_order(entry: MailboxEntry) -> tuple[int, int, int, str]:

@@ -93,6 +93,7 @@ class Batch:
         """What came of it; None until it is committed."""
 
     async def __aenter__(self) -> "Batch":
+        self.require_open()
         return self
 
     async def __aexit__(
@@ -106,7 +107,17 @@ class Batch:
             for write, result in zip(self._writes, self.receipt.results, strict=True):
                 write.settle(result)
 
+    def require_open(self) -> None:
+        """Refuse what comes after the batch was committed.
+
+        Raises:
+            RuntimeError: it was.
+        """
+        if self.receipt is not None:
+            raise RuntimeError("this batch is committed; make another one")
+
     def _add(self, command: Command) -> Write[Any]:
+        self.require_open()
         write: Write[Any] = Write(command)
         self._writes.append(write)
         return write

@@ -121,8 +121,7 @@ def log_events(event: Event) -> None:
         case DeadLettered():
             message = "%s is a dead letter after attempt %d: %s"
             attempt = event.entry.attempt_count
-            decided = isinstance(event.exception, Reject)  # its traceback would tell nothing
-            cause = None if decided else event.exception
+            cause = None if _is_mere_decision(event.exception) else event.exception
             _LOGGER.error(message, _name(event), attempt, event.error, exc_info=cause)
         case Released():
             _LOGGER.info("gave %s back after %d ms", _name(event), event.lasted_ms)
@@ -139,6 +138,11 @@ def log_events(event: Event) -> None:
             _LOGGER.info(message, event.count, event.older_than)
         case _:
             assert_never(event)
+
+
+def _is_mere_decision(error: BaseException | None) -> bool:
+    """Whether its traceback would tell nothing that its message does not."""
+    return isinstance(error, Reject) and error.__cause__ is None and error.__context__ is None
 
 
 def guarded(hook: OnEvent) -> OnEvent:

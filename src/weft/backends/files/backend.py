@@ -1,6 +1,5 @@
 """The files backend: an engine on a thread of its own, and callers that wait for it."""
 
-import asyncio
 import os
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
@@ -8,7 +7,7 @@ from typing import Any, TypeVar, cast
 import msgspec
 
 from weft.backends.base import Capabilities, Durability
-from weft.backends.cancellation import finished
+from weft.backends.cancellation import opened
 from weft.backends.files.disk import Disk
 from weft.backends.files.engine import Engine, Read, Write
 from weft.backends.files.journal import Position
@@ -52,7 +51,7 @@ class FilesBackend(Reads):
 
     async def open(self) -> None:
         """Open the folder, finish what a crash has left, and start the engine's thread."""
-        await finished(asyncio.to_thread(self._engine.open), self._engine.close)
+        await opened(self._engine.open, self._engine.close)
         self._thread.start()
 
     async def close(self) -> None:

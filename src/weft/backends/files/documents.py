@@ -20,6 +20,8 @@ FOLDERS: dict[TableName, str] = {
     "mailboxes": "_mailbox_threads",
 }
 _SUFFIX = ".json"
+_OWN_FOLDER = "_weft"
+_OUR_NAMES = {_OWN_FOLDER, *FOLDERS.values()} - {""}
 
 
 class _Format(msgspec.Struct):
@@ -32,7 +34,7 @@ class Documents:
     def __init__(self, disk: Disk, root: str) -> None:
         self._disk = disk
         self.root = root
-        self.own_folder = os.path.join(root, "_weft")
+        self.own_folder = os.path.join(root, _OWN_FOLDER)
         self._temporary = os.path.join(self.own_folder, "tmp")
         self._deltas = os.path.join(self.own_folder, "deltas")
         self._folders = {
@@ -40,16 +42,22 @@ class Documents:
         }
 
     def make_folders(self) -> None:
-        """Make the layout, or check it.
+        """Make what folders are missing.
 
         Raises:
             InvalidValue: the folder holds other things, and no store.
-            SchemaTooNew: a newer Weft wrote it.
-            CorruptRecord: it cannot be told who wrote it.
         """
         self._check_owner()
         for folder in (*self._folders.values(), self.own_folder, self._temporary, self._deltas):
             self._disk.make_folder(folder)
+
+    def check_format(self) -> None:
+        """See that it is a store that we can read; mark a new one. To be called under the lock.
+
+        Raises:
+            SchemaTooNew: a newer Weft wrote it.
+            CorruptRecord: it cannot be told who wrote it.
+        """
         path = self.own_path("format.json")
         if not self._disk.exists(path):
             data = msgspec.json.encode(_Format(FORMAT))
@@ -64,16 +72,14 @@ class Documents:
 
     def _check_owner(self) -> None:
         """Refuse to strew a store over somebody's folder; hidden names are nobody's."""
-        ours = (
-            self.own_folder,
-            *(folder for folder in self._folders.values() if folder != self.root),
-        )
-        if any(map(self._disk.exists, ours)):
+        names = self._disk.list_all(self.root)
+        if not _OUR_NAMES.isdisjoint(names):
             return
-        for name in self._disk.list_all(self.root):
-            if not name.startswith(".") and not name.endswith(_SUFFIX):
+        for name in names:
+            if not name.startswith(".") and not name.endswith(_SUFFIX) and name != "lost+found":
                 reason = f"{self.root} holds other things ({name!r}) and no store"
-                raise InvalidValue("url", f"{reason}; name a folder that is empty or new")
+                advice = "name a folder in it, or one that is empty"
+                raise InvalidValue("url", f"{reason}; {advice}")
 
     def own_path(self, name: str) -> str:
         """The path of one of Weft's own files."""

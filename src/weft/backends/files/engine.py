@@ -87,13 +87,14 @@ class Engine:
             undo.callback(self._lock.close)
             self._presence = PresenceLock(self._disk, self._documents.own_path("open"))
             undo.callback(self._presence.close)
-            self._tables = FileTables(self._documents, self._deltas)
             undo.callback(self._forget_all)
             with self._lock.hold():
+                self._documents.check_format()
                 if self._presence.is_alone():
                     newest = recover(self._disk, self._documents, sync=self._sync)
                     self._start_journal(newest + 1)
                 self._presence.share()
+                self._tables = FileTables(self._documents, self._deltas)
                 self._catch_up()
             undo.pop_all()
 
@@ -288,8 +289,13 @@ class Engine:
         self._start_journal(number)
         numbers = find_journals(self._disk, self._documents)[:-1]
         thread = threading.Thread(target=self._checkpoint, args=(numbers,), name="weft-checkpoint")
-        self._checkpoints = [other for other in self._checkpoints if other.is_alive()] + [thread]
-        thread.start()
+        self._checkpoints = [other for other in self._checkpoints if other.is_alive()]
+        try:
+            thread.start()
+        except RuntimeError:  # no more threads are to be had
+            _log.exception("journals %s stay until the next checkpoint", numbers)
+        else:
+            self._checkpoints.append(thread)
 
     def _start_journal(self, number: int) -> None:
         path = journal_path(self._documents, number)

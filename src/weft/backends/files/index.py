@@ -55,10 +55,13 @@ class MailboxIndex:
         """The ids of the mailbox's entries that have not ended."""
         return self._unfinished.get(mailbox_id, set())
 
+    def claimed(self, mailbox_id: str) -> list[MailboxEntry]:
+        """The mailbox's entries that are claimed."""
+        return [self._entries[entry_id] for entry_id in self._claimed.get(mailbox_id, ())]
+
     def is_held(self, mailbox_id: str, now: int) -> bool:
         """Whether an entry of the mailbox has a live lease."""
-        claimed = self._claimed.get(mailbox_id, ())
-        return any(has_live_lease(self._entries[entry_id], now) for entry_id in claimed)
+        return any(has_live_lease(entry, now) for entry in self.claimed(mailbox_id))
 
     def choose(self, request: ClaimRequest, now: int) -> list[MailboxEntry]:
         """The entries a claim gets, best first: the rule is `weft.core.mailboxes.choose`."""

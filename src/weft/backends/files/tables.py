@@ -130,9 +130,9 @@ class FileTables(Tables):
         """The entries a claim gets, best first."""
         return self._indexed().choose(request, now)
 
-    def is_held(self, mailbox_id: str, now: int) -> bool:
-        """Whether an entry of the mailbox has a live lease."""
-        return self._indexed().is_held(mailbox_id, now)
+    def find_claimed(self, mailbox_id: str) -> Iterable[MailboxEntry]:
+        """The entries of a mailbox that are claimed."""
+        return self._indexed().claimed(mailbox_id)
 
     def next_due(self, now: int, mailbox_id: str | None) -> int | None:
         """When something may become claimable."""

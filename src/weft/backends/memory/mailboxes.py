@@ -137,7 +137,7 @@ def settle(tables: Tables, command: Settlement, now: int) -> None:
 def extend_lease(tables: Tables, command: ExtendLease, now: int) -> bool:
     """Let a lease run on; say whether it is still held.
 
-    One that ran out does not come back while another entry of its mailbox is held.
+    It does not come back once another entry of its mailbox is held for longer.
     """
     transition = rules.extend_lease(
         command.entry_id, command.claim_token, now, extension_ms=command.extension_ms
@@ -145,7 +145,7 @@ def extend_lease(tables: Tables, command: ExtendLease, now: int) -> bool:
     entry = tables.entries.get(command.entry_id)
     if entry is None or not transition.allows(entry):
         return False
-    if rules.has_expired(entry, now) and tables.is_held(entry.mailbox_id, now):
+    if rules.is_outlived(entry, tables.find_claimed(entry.mailbox_id), now):
         return False
     tables.put("entries", command.entry_id, transition.apply_to(entry))
     return True

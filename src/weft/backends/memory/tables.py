@@ -162,10 +162,13 @@ class Tables:
             self.put("entries", entry.entry_id, None)
         return len(old)
 
+    def find_claimed(self, mailbox_id: str) -> Iterable[MailboxEntry]:
+        """The entries of a mailbox that are claimed, whether their leases run or not."""
+        return self.find_entries(mailbox_id, "claimed")
+
     def is_held(self, mailbox_id: str, now: int) -> bool:
         """Whether an entry of the mailbox has a live lease."""
-        claimed = self.find_entries(mailbox_id, "claimed")
-        return any(has_live_lease(entry, now) for entry in claimed)
+        return any(has_live_lease(entry, now) for entry in self.find_claimed(mailbox_id))
 
     def next_due(self, now: int, mailbox_id: str | None) -> int | None:
         """When something may become claimable: `now` if it is, None if nothing waits for time."""

@@ -5,13 +5,13 @@ import os
 import random
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar, cast
 
 import psycopg
 
 from weft.backends.base import Capabilities, Durability
-from weft.backends.cancellation import finished
+from weft.backends.cancellation import opened
 from weft.backends.group_thread import GroupThread
 from weft.backends.postgres.claims import Claims
 from weft.backends.postgres.commits import Commits
@@ -32,6 +32,7 @@ from weft.core.mailboxes import ClaimRequest, MailboxEntry
 from weft.errors import StoreClosed
 
 T = TypeVar("T")
+CallT = TypeVar("CallT")
 
 _THREADS_ALONE = 4
 """How many calls may wait at a time for rows that other transactions keep."""
@@ -68,14 +69,13 @@ class PostgresBackend(Reads):
         self._clock = clock
         self._migrates = migrates
         self._database = Database(location, durability, connection_class)
-        self._alone = ThreadPoolExecutor(_THREADS_ALONE, thread_name_prefix="weft-postgres-alone")
         self._commits: GroupThread[Commands] = GroupThread(
             "weft-postgres-commits",
-            Commits(self._database, self._now, self._alone).carry_out,
+            Commits(self._database, self._now, self._submit).carry_out,
             told=self._committed,
         )
         self._claims: GroupThread[ClaimRequest] = GroupThread(
-            "weft-postgres-claims", Claims(self._database, self._now, self._alone).carry_out
+            "weft-postgres-claims", Claims(self._database, self._now, self._submit).carry_out
         )
         self._joined = Joined(location, self._database.queries)
         self._waiting = Waiting(self._position)
@@ -86,7 +86,8 @@ class PostgresBackend(Reads):
 
     async def open(self) -> None:
         """Connect, and see that the schema is as it should be."""
-        await finished(asyncio.to_thread(self._open), self._end)
+        self._closing = None
+        await opened(self._open, self._end)
         self._commits.start()
         self._claims.start()
 
@@ -94,6 +95,7 @@ class PostgresBackend(Reads):
         if self._migrates:
             migrate(self._location)
         self._database.open()
+        self._alone = ThreadPoolExecutor(_THREADS_ALONE, thread_name_prefix="weft-postgres-alone")
         self._readers = Readers(self._database)
         self._notices = Notices(self._location)
 
@@ -168,6 +170,10 @@ class PostgresBackend(Reads):
             return None
         moment = int(time.monotonic() / _LOOK_SECONDS + self._phase)
         return self._changes, self._notices.heard, moment
+
+    def _submit(self, call: Callable[[CallT], T], argument: CallT) -> "Future[T]":
+        """Have a call that waits for others made on a thread of its own."""
+        return self._alone.submit(call, argument)
 
     def _now(self) -> int | None:
         return None if self._clock is None else self._clock()

@@ -8,14 +8,13 @@ that other claims are taking from, and waits a moment for those that commits are
 import random
 import time
 from collections.abc import Callable, Container, Iterable, Sequence
-from concurrent.futures import Executor
 from typing import Any
 
 import msgspec
 
 from weft.backends.group_thread import Failure
 from weft.backends.postgres.database import Database
-from weft.backends.postgres.writer import Blocked, Writer
+from weft.backends.postgres.writer import Blocked, Submit, Writer
 from weft.backends.sql.claims import Claimed, in_turn, take
 from weft.backends.sql.program import Program, Read, Write
 from weft.backends.sql.rows import read_entry
@@ -58,14 +57,12 @@ class PassedOver:
 
 
 class Claims:
-    """Carries out claims; those that have to wait for others do so on the threads of `alone`."""
+    """Carries out claims; those that have to wait for others are handed to `submit`."""
 
-    def __init__(
-        self, database: Database, clock: Callable[[], int | None], alone: Executor
-    ) -> None:
+    def __init__(self, database: Database, clock: Callable[[], int | None], submit: Submit) -> None:
         self._database = database
         self._clock = clock
-        self._alone = alone
+        self._submit = submit
         self._together = Writer(database, _GROUP_PATIENCE_MS)
         self._passed_over = PassedOver(_PASSED_OVER_SECONDS)
 
@@ -74,7 +71,7 @@ class Claims:
         try:
             return list(self._claim_patiently(requests))
         except Blocked:
-            return [self._alone.submit(self._claim_alone, request) for request in requests]
+            return [self._submit(self._claim_alone, request) for request in requests]
         except Exception as error:  # handed to all who asked: the thread must go on
             return [Failure(error)] * len(requests)
 

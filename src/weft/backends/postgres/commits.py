@@ -2,12 +2,11 @@
 
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
 from typing import Any
 
 from weft.backends.group_thread import Failure
 from weft.backends.postgres.database import PATIENCE_SECONDS, Database
-from weft.backends.postgres.writer import Blocked, Writer
+from weft.backends.postgres.writer import Blocked, Submit, Writer
 from weft.backends.sql.commit import Outcome, commit
 from weft.core.commands import Commands, Receipt
 from weft.errors import StoreUnavailable
@@ -19,14 +18,12 @@ _PARTED_PATIENCE_MS = 5
 
 
 class Commits:
-    """Commits batches; those that have to wait for others do so on the threads of `alone`."""
+    """Commits batches; those that have to wait for others are handed to `submit`."""
 
-    def __init__(
-        self, database: Database, clock: Callable[[], int | None], alone: Executor
-    ) -> None:
+    def __init__(self, database: Database, clock: Callable[[], int | None], submit: Submit) -> None:
         self._database = database
         self._clock = clock
-        self._alone = alone
+        self._submit = submit
         self._together = Writer(database, _GROUP_PATIENCE_MS)
         self._parted = Writer(database, _PARTED_PATIENCE_MS)
 
@@ -37,7 +34,7 @@ class Commits:
         except Blocked:
             if len(batches) > 1:
                 return [self._part(batch) for batch in batches]
-            return [self._alone.submit(self._wait, batch) for batch in batches]
+            return [self._submit(self._wait, batch) for batch in batches]
         except Exception as error:  # handed to all who asked: the thread must go on
             return [Failure(error)] * len(batches)
 
@@ -49,7 +46,7 @@ class Commits:
         try:
             (outcome,) = self._write(self._parted, (batch,))
         except Blocked:
-            return self._alone.submit(self._wait, batch)
+            return self._submit(self._wait, batch)
         except Exception as error:  # handed to who asked: the thread must go on
             return Failure(error)
         return _told(outcome)

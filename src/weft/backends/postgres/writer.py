@@ -4,7 +4,8 @@ import random
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from concurrent.futures import Future
+from typing import Any, TypeAlias, TypeVar
 
 import psycopg
 from psycopg import errors
@@ -16,6 +17,8 @@ from weft.backends.sql.program import Program
 from weft.errors import StoreUnavailable
 
 T = TypeVar("T")
+Submit: TypeAlias = Callable[..., "Future[Any]"]
+"""Has a call made on a thread of its own, as `Executor.submit` does."""
 
 _PAUSE_SECONDS = (0.002, 0.02)
 _CONFLICTS = 5

@@ -65,6 +65,7 @@ class WorkingSet(Tables):
         self._as_read: dict[tuple[TableName, str], Row] = {}
         self._touched: dict[tuple[TableName, str], None] = {}
         self._duplicates: dict[tuple[str, str], MailboxEntry] = {}
+        self._claimed: dict[str, dict[str, MailboxEntry]] = {}
 
     def fill(self, names: Iterable[str], answers: Iterable[list[DatabaseRow]]) -> None:
         """Take in what the queries of the footprint have brought."""
@@ -111,6 +112,10 @@ class WorkingSet(Tables):
         """The entry through which the mailbox has seen `dedupe_key`."""
         return self._duplicates.get((mailbox_id, dedupe_key))
 
+    def find_claimed(self, mailbox_id: str) -> Iterable[MailboxEntry]:
+        """Those of a mailbox's entries that are here and claimed."""
+        return tuple(self._claimed.get(mailbox_id, {}).values())
+
     def purge(self, older_than: int) -> int:
         """Take away what ended long ago; of what is not here, it is remembered to be done."""
         here = super().purge(older_than)
@@ -151,9 +156,12 @@ class WorkingSet(Tables):
         return is_terminal(row) and row.updated_at < older_than
 
     def _index(self, before: Row | None, after: Row | None) -> None:
-        for row in (before, after):
-            if isinstance(row, MailboxEntry) and row.dedupe_key is not None:
-                if row is after:
-                    self._duplicates[row.mailbox_id, row.dedupe_key] = row
-                else:
-                    self._duplicates.pop((row.mailbox_id, row.dedupe_key), None)
+        if isinstance(before, MailboxEntry):
+            self._claimed.get(before.mailbox_id, {}).pop(before.entry_id, None)
+            if before.dedupe_key is not None:
+                self._duplicates.pop((before.mailbox_id, before.dedupe_key), None)
+        if isinstance(after, MailboxEntry):
+            if after.status == "claimed":
+                self._claimed.setdefault(after.mailbox_id, {})[after.entry_id] = after
+            if after.dedupe_key is not None:
+                self._duplicates[after.mailbox_id, after.dedupe_key] = after

@@ -1,6 +1,5 @@
 """The SQLite backend: one thread that writes in groups, and readers beside it."""
 
-import asyncio
 import os
 import sqlite3
 from collections.abc import Callable, Iterable
@@ -9,7 +8,7 @@ from itertools import groupby
 from typing import Any, TypeVar, cast
 
 from weft.backends.base import Capabilities, Durability
-from weft.backends.cancellation import finished
+from weft.backends.cancellation import opened
 from weft.backends.group_thread import Failure, GroupThread
 from weft.backends.sql import claims
 from weft.backends.sql.commit import commit
@@ -61,7 +60,7 @@ class SqliteBackend(Reads):
 
     async def open(self) -> None:
         """Open the file, which is made if it is not there, and bring its schema up to date."""
-        await finished(asyncio.to_thread(self._open), self._end)
+        await opened(self._open, self._end)
         self._thread.start()
 
     def _open(self) -> None:

@@ -222,6 +222,20 @@ async def a_lease_that_ran_out_is_not_extended_beside_a_live_one(
     expect(await store.mailboxes.extend_lease(holder, extension_ms=1_000), True)
 
 
+@facet.check(Guarantee.ONE_HOLDER)
+async def a_lease_that_ran_out_stays_out_when_the_clock_goes_back(
+    store: Store, clock: ManualClock
+) -> None:
+    await enqueue(store, entry("first"))
+    late = await claim_one(store, lease_ms=100)
+    await enqueue(store, entry("second", priority=9))
+    clock.now += 110
+    holder = await claim_one(store, lease_ms=1_000)
+    clock.now -= 20
+    expect(await store.mailboxes.extend_lease(late, extension_ms=5_000), False)
+    expect(await store.mailboxes.extend_lease(holder, extension_ms=5_000), True)
+
+
 @facet.check(
     Guarantee.ENTRIES_MOVE_BY_RULE,
     each=["no entry", "wrong token", "settled", "interrupted", "taken"],

@@ -27,8 +27,9 @@ class Migration(msgspec.Struct, frozen=True):
 
     @property
     def checksum(self) -> str:
-        """Tells whether a text is the one that was applied."""
-        return hashlib.sha256(self.text.encode()).hexdigest()
+        """Tells whether what was applied is what we know; comments do not count."""
+        told = [f"contracts: {self.contracts}", *map(_on_one_line, self.statements())]
+        return hashlib.sha256("\n".join(told).encode()).hexdigest()
 
     @property
     def contracts(self) -> bool:
@@ -39,6 +40,10 @@ class Migration(msgspec.Struct, frozen=True):
         """Its statements; none of them has a semicolon inside."""
         lines = (line for line in self.text.splitlines() if not line.startswith("--"))
         return [each.strip() for each in "\n".join(lines).split(";") if each.strip()]
+
+
+def _on_one_line(statement: str) -> str:
+    return " ".join(statement.split())
 
 
 class Applied(msgspec.Struct, frozen=True):
