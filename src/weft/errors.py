@@ -54,7 +54,8 @@ class NotFound(WeftError, LookupError):
     """There is no such thread, run or mailbox entry; `kind` says which."""
 
     def __init__(self, kind: str, key: str) -> None:
-        super().__init__(f"{kind} {_shorten(key)} does not exist; check the id, or create it first")
+        advice = "check the id, or create it first" if kind == "thread" else "check the id"
+        super().__init__(f"{kind} {_shorten(key)} does not exist; {advice}")
         self.kind = kind
         self.key = key
 

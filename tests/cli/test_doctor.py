@@ -41,7 +41,7 @@ def test_it_moves_aside_only_when_asked(damaged: Path) -> None:
 def test_it_examines_folders_and_files_only() -> None:
     result = run("doctor", "--store", "memory:")
     assert result.exit_code == 2
-    assert "neither a folder nor a file" in result.stderr
+    assert "neither a folder nor a database file" in result.stderr
 
 
 DATABASE = "sqlite:///agents.db"

@@ -144,7 +144,7 @@ async def test_a_process_that_dies_too_often_ends_it(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(supervisor, "_BACKOFF", Backoff(base_ms=1, max_ms=2))
     notes: list[str] = []
     command = [sys.executable, "-S", "-c", "raise SystemExit(7)"]
-    several = supervisor.Supervisor(command, until_idle=True, note=notes.append)
+    several = supervisor.Supervisor(command, until_idle=True, grace_s=1, note=notes.append)
     assert not await several.run(2)
     assert any("ended with status 7; it is started again in 0.001 s" in note for note in notes)
     assert "ended with status 7 again, 6 times in a minute; giving up" in notes[-1]

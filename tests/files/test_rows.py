@@ -2,8 +2,11 @@
 
 from pathlib import Path
 
+import pytest
+
 import weft
 from weft import Thread
+from weft.backends.files import tables
 from weft.backends.files.disk import Disk
 from weft.backends.files.documents import Documents
 from weft.backends.files.rows import ThreadRows
@@ -17,6 +20,27 @@ async def test_threads_long_unused_are_let_go_and_read_again_when_wanted(tmp_pat
     rows = ThreadRows(Documents(Disk(), str(tmp_path)), budget=3_000)
     for key in ("t0", "t1", "t0", "t2"):
         assert rows[key].head.thread.id == key
-        rows.settle([key])
+        rows.let_go()
     assert [key for key in keys if rows.known(key) is not None] == ["t0", "t2"]
     assert rows["t1"].head.thread.state == "x" * 1_000
+
+
+async def test_who_only_reads_lets_go_of_threads_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = [f"t{number}" for number in range(5)]
+    async with weft.open_store(tmp_path) as store:
+        for key in keys:
+            await store.threads.create(Thread(id=key, state="x" * 1_000))
+    rows: list[ThreadRows] = []
+
+    class Small(ThreadRows):
+        def __init__(self, documents: Documents) -> None:
+            super().__init__(documents, budget=3_000)
+            rows.append(self)
+
+    monkeypatch.setattr(tables, "ThreadRows", Small)
+    async with weft.open_store(tmp_path) as store:
+        for key in keys:
+            await store.threads.load(key)
+        assert [key for key in keys if rows[-1].known(key) is not None] == ["t3", "t4"]

@@ -57,7 +57,7 @@ def check_present(url: str) -> None:
     if reason is not None:
         raise Failure(
             f"{reason}; name a store with --store or {STORE_VARIABLE}, "
-            "or make one with `weft import` or `weft demo`"
+            "or make one: `weft send` and `weft import` do"
         )
 
 

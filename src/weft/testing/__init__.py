@@ -1,13 +1,17 @@
-"""Tools and suites for those who test on Weft, or write a backend for it: `weft[testing]`."""
+"""Tools and suites for those who test on Weft, or write a backend for it: `weft[testing]`.
 
-import pytest
+The clocks need nothing more than Weft; the suite is imported when it is asked for.
+"""
 
-pytest.register_assert_rewrite("weft.testing.conformance")
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from weft.testing.backend_conformance import BackendConformance  # noqa: E402
-from weft.testing.certification import Outcome, Report, certify  # noqa: E402
-from weft.testing.clock import ManualClock, TickingClock  # noqa: E402
-from weft.testing.subject import Subject  # noqa: E402
+from weft.testing.clock import ManualClock, TickingClock
+
+if TYPE_CHECKING:
+    from weft.testing.backend_conformance import BackendConformance
+    from weft.testing.certification import Outcome, Report, certify
+    from weft.testing.subject import Subject
 
 __all__ = [
     "BackendConformance",
@@ -18,3 +22,18 @@ __all__ = [
     "TickingClock",
     "certify",
 ]
+
+_MODULES = {
+    "BackendConformance": "backend_conformance",
+    "Outcome": "certification",
+    "Report": "certification",
+    "Subject": "subject",
+    "certify": "certification",
+}
+
+
+def __getattr__(name: str) -> Any:
+    module = _MODULES.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{module}"), name)

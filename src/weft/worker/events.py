@@ -11,7 +11,7 @@ from typing import TypeAlias, assert_never
 import msgspec
 
 from weft.core.mailboxes import EntryStatus, MailboxEntry
-from weft.worker.decision import Reject, describe_error
+from weft.worker.decision import Reject, Retry, describe_error
 
 _LOGGER = logging.getLogger("weft.worker")
 
@@ -116,12 +116,12 @@ def log_events(event: Event) -> None:
                 _name(event),
                 max(due_in_ms, 0),
                 event.error,
-                exc_info=event.exception,
+                exc_info=_told_with_traceback(event.exception),
             )
         case DeadLettered():
             message = "%s is a dead letter after attempt %d: %s"
             attempt = event.entry.attempt_count
-            cause = None if _is_mere_decision(event.exception) else event.exception
+            cause = _told_with_traceback(event.exception)
             _LOGGER.error(message, _name(event), attempt, event.error, exc_info=cause)
         case Released():
             _LOGGER.info("gave %s back after %d ms", _name(event), event.lasted_ms)
@@ -140,9 +140,11 @@ def log_events(event: Event) -> None:
             assert_never(event)
 
 
-def _is_mere_decision(error: BaseException | None) -> bool:
-    """Whether its traceback would tell nothing that its message does not."""
-    return isinstance(error, Reject) and error.__cause__ is None and error.__context__ is None
+def _told_with_traceback(error: BaseException | None) -> BaseException | None:
+    """The error, unless it is a mere decision of a handler's, whose message tells all."""
+    if not isinstance(error, Reject | Retry):
+        return error
+    return error if error.__cause__ or error.__context__ else None
 
 
 def guarded(hook: OnEvent) -> OnEvent:

@@ -125,7 +125,9 @@ class Engine:
             with self._telling_errors(), self._lock.hold():
                 self._catch_up()
                 written = self._write(writes)
-                return written + [self._attempt(partial(read, self._tables)) for read in reads]
+                read = [self._attempt(partial(read, self._tables)) for read in reads]
+                self._tables.threads.let_go()
+                return written + read
         except Exception as error:  # handed to all who asked: the engine's thread must go on
             self._forget_all()
             return [Failure(error)] * (len(writes) + len(reads))
@@ -156,7 +158,6 @@ class Engine:
         except BaseException:
             with suppress(OSError):
                 journal.cut()
-            self._forget_all()
             raise
         try:
             self._follow([change for changes in batches for change in changes])

@@ -163,7 +163,7 @@ class ThreadRows(Rows[StoredThread]):
         self._drop(key)
 
     def settle(self, keys: list[str]) -> None:
-        """The documents are in place: deltas need not be kept, nor threads long unused."""
+        """The documents are in place: deltas need not be kept."""
         super().settle(keys)
         for key in keys:
             stored = self._known.get(key)
@@ -174,6 +174,9 @@ class ThreadRows(Rows[StoredThread]):
                 self._known[key] = StoredThread(stored.head)
             if key in self._kept:
                 self._measure(key, self._kept[key].size)
+
+    def let_go(self) -> None:
+        """Forget threads long unused, as many as are too many; between groups, not in a batch."""
         while self._total > self._budget and len(self._known) > 1:
             oldest, _ = self._known.popitem(last=False)
             self._drop(oldest)

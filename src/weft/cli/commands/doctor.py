@@ -45,8 +45,8 @@ def doctor(move_aside: bool, as_json: bool) -> None:
     """Read everything in a store, and name what is wrong.
 
     The exit status is 1 if anything is. A folder is opened, which finishes what a crash has
-    left, and every document in it is read. A database may be in use: its pages, its rows and
-    the rules between them are looked at as they are at one moment, and nothing is changed.
+    left, and every document in it is read. A database file may be in use: its pages, its rows
+    and the rules between them are looked at as they are at one moment, and nothing is changed.
 
     --json: {"documents", "findings": [{"path", "reason"}], "moved": [...]}, and of a database
     how many "rows" of each kind there are.
@@ -55,8 +55,8 @@ def doctor(move_aside: bool, as_json: bool) -> None:
     folder, database = folder_of(url), database_of(url)
     if folder is None and database is None:
         raise click.UsageError(
-            f"{without_password(url)} is neither a folder nor a file; there is nothing to examine. "
-            "PostgreSQL examines itself: see its amcheck and data checksums"
+            f"{without_password(url)} is neither a folder nor a database file, and others are not "
+            "examined by `weft doctor`: PostgreSQL has amcheck and data checksums"
         )
     if database is not None and move_aside:
         raise click.UsageError(

@@ -9,7 +9,7 @@ import click
 import weft
 from weft.backends.postgres.location import without_password
 from weft.cli.opening import check_possible
-from weft.cli.options import STORE_VARIABLE, chosen_store, store_option
+from weft.cli.options import STORE_VARIABLE, chosen_store, duration, store_option
 from weft.cli.processes.lifeline import watch_lifeline
 from weft.cli.processes.supervisor import Supervisor
 from weft.cli.targets import load_handler
@@ -61,16 +61,32 @@ from weft.worker import Handler, Worker
     show_default=True,
     help="Attempts after which an entry is a dead letter.",
 )
+@click.option(
+    "--grace",
+    metavar="DURATION",
+    type=duration,
+    default="10s",
+    show_default=True,
+    help="How long what is under way may go on once it is to stop: 10s, 2m.",
+)
+@click.option(
+    "--purge-after",
+    metavar="DURATION",
+    type=duration,
+    help="Remove entries this long after their end: 12h, 7d.  [default: never]",
+)
 @click.option("--mailbox", metavar="ID", help="Work this mailbox only.")
 @click.option("--until-idle", is_flag=True, help="End when nothing is queued or claimed.")
 @click.option("--verbose", "-v", is_flag=True, help="Tell of every claim.")
 @click.option("--child", is_flag=True, hidden=True)
-def work(
+def work(  # noqa: PLR0913, PLR0917
     target: str,
     processes: int,
     concurrency: int,
     lease_ms: int,
     max_attempts: int,
+    grace: int,
+    purge_after: int | None,
     mailbox: str | None,
     until_idle: bool,
     verbose: bool,
@@ -86,7 +102,7 @@ def work(
     handler = load_handler(target)
     _log(verbose=verbose)
     if processes > 1:
-        _supervise(processes, until_idle=until_idle)
+        _supervise(processes, until_idle=until_idle, grace_s=grace / 1000)
         return
 
     async def run() -> None:
@@ -98,6 +114,8 @@ def work(
                 lease_ms=lease_ms,
                 max_attempts=max_attempts,
                 mailbox_id=mailbox,
+                grace_ms=grace,
+                purge_after_ms=purge_after,
             )
             if child:
                 watch_lifeline(lambda order: None, worker.stop)
@@ -108,7 +126,7 @@ def work(
     asyncio.run(run())
 
 
-def _supervise(processes: int, *, until_idle: bool) -> None:
+def _supervise(processes: int, *, until_idle: bool, grace_s: float) -> None:
     _announce(f"{processes} processes; Ctrl-C stops them")
 
     def note(line: str) -> None:
@@ -116,7 +134,11 @@ def _supervise(processes: int, *, until_idle: bool) -> None:
 
     environment = {STORE_VARIABLE: chosen_store()}
     supervisor = Supervisor(
-        _child_arguments(), until_idle=until_idle, note=note, environment=environment
+        _child_arguments(),
+        until_idle=until_idle,
+        grace_s=grace_s,
+        note=note,
+        environment=environment,
     )
     if not asyncio.run(supervisor.run(processes)):
         raise Failure("a process died too often; see its own messages above")
@@ -135,6 +157,9 @@ def _child_arguments() -> list[str]:
     for option in options:
         value = given[option.removeprefix("--").replace("-", "_")]
         arguments += [] if value is None else [option, str(value)]
+    for option in ("--grace", "--purge-after"):
+        value = given[option.removeprefix("--").replace("-", "_")]
+        arguments += [] if value is None else [option, f"{value / 1000}s"]
     arguments += ["--until-idle"] if given["until_idle"] else []
     arguments += ["--verbose"] if given["verbose"] else []
     return [*arguments, "--", given["target"]]

@@ -16,8 +16,8 @@ _DEATHS = 5
 _WINDOW_S = 60.0
 """A process that dies more than `_DEATHS` times within `_WINDOW_S` seconds is not started again."""
 
-_GRACE_S = 15.0
-"""How long a process may take to stop; a worker's own grace time is 10 s."""
+_LAST_WRITES_S = 5.0
+"""How much longer than its worker's grace time a process may take to stop."""
 
 
 class Supervisor:
@@ -31,12 +31,14 @@ class Supervisor:
         command: Sequence[str],
         *,
         until_idle: bool,
+        grace_s: float,
         note: Callable[[str], None],
         environment: Mapping[str, str] | None = None,
     ) -> None:
         self._command = command
         self._environment = {**os.environ, **(environment or {})}
         self._until_idle = until_idle
+        self._patience_s = grace_s + _LAST_WRITES_S
         self._note = note
         self._stopping = asyncio.Event()
         self._has_given_up = False
@@ -74,7 +76,7 @@ class Supervisor:
         stopping = asyncio.ensure_future(self._stopping.wait())
         try:
             await asyncio.wait((ended, stopping), return_when=asyncio.FIRST_COMPLETED)
-            await end_process(process, _GRACE_S)
+            await end_process(process, self._patience_s)
             return await ended
         finally:
             stopping.cancel()

@@ -1,6 +1,12 @@
 """The checks that every backend passes, by facet; each cites the guarantee it tries."""
 
-from weft.testing.conformance import (
+from pkgutil import iter_modules
+
+import pytest
+
+pytest.register_assert_rewrite(*(f"{__name__}.{module.name}" for module in iter_modules(__path__)))
+
+from weft.testing.conformance import (  # noqa: E402
     arrivals,
     batches,
     cancellation,
@@ -24,7 +30,7 @@ from weft.testing.conformance import (
     values,
     waits,
 )
-from weft.testing.conformance.check import Check
+from weft.testing.conformance.check import Check  # noqa: E402
 
 SUITE: tuple[Check, ...] = (
     *threads.facet,
