@@ -130,6 +130,7 @@ def open_store(
     *,
     clock: Clock = system_clock,
     durability: Durability = "full",
+    create: bool = True,
     migrate: bool = False,
 ) -> Store:
     """The store at `url`, opened by `async with weft.open_store(url) as store:`.
@@ -143,10 +144,12 @@ def open_store(
             PostgreSQL the default is the database's clock.
         durability: "full": what was acknowledged survives a power failure; "relaxed": it survives
             the end of a process, but not of the machine. In memory it means nothing.
+        create: make the folder or the database file if there is none; else the opening raises
+            `StoreUnavailable`. In memory, and on PostgreSQL, it means nothing.
         migrate: bring the schema of a PostgreSQL database up to date at the opening, as
             `weft migrate` does; folders and database files always are.
 
     Raises:
         InvalidValue: there is no such kind of store.
     """
-    return Store(find_backend(url, clock, durability, migrate=migrate))
+    return Store(find_backend(url, clock, durability, create=create, migrate=migrate))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from weft import InvalidValue, Store, Thread, open_store
+from weft import InvalidValue, Store, StoreUnavailable, Thread, open_store
 
 BAD: dict[str, tuple[Any, str]] = {
     "empty": ("", "must be a folder"),
@@ -128,3 +128,22 @@ async def test_the_root_of_a_new_disk_is_empty_enough(tmp_path: Path) -> None:
     os.mkdir(f"{tmp_path}/lost+found")
     async with open_store(tmp_path) as store:
         await store.threads.create(Thread(id="t"))
+
+
+@pytest.mark.parametrize("url", ["{0}/agents", "sqlite:///{0}/agents.db", "sqlite:///{0}/a/b.db"])
+async def test_a_store_that_is_not_to_be_made_must_be_there(tmp_path: Path, url: str) -> None:
+    url = url.format(tmp_path)
+    with pytest.raises(StoreUnavailable, match="there is none, and it was not to be made"):
+        await open_store(url, create=False).open()
+    assert os.listdir(tmp_path) == []
+    async with open_store(url) as store:
+        await store.threads.create(Thread(id="t"))
+    async with open_store(url, create=False) as store:
+        assert (await store.threads.list()).items == ("t",)
+
+
+async def test_a_folder_of_the_reference_s_documents_is_there(tmp_path: Path) -> None:
+    document = '{"_version": 1, "id": "t", "messages": [], "metadata": {}, "state": null}'
+    (tmp_path / "t.json").write_text(document)
+    async with open_store(tmp_path, create=False) as store:
+        assert (await store.threads.list()).items == ("t",)

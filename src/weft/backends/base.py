@@ -23,6 +23,9 @@ from weft.core.threads import MessageQuery, ThreadDelta, ThreadHead, ThreadPage,
 Durability: TypeAlias = Literal["full", "relaxed"]
 """What survives: a power failure ("full"), or the end of a process only ("relaxed")."""
 
+NO_STORE = "there is none, and it was not to be made"
+"""What is told of a store that is not there and is opened without being created."""
+
 
 class Guarantee(Enum):
     """What every backend guarantees, by number; each check of `weft.testing` cites one."""

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
+import msgspec
+
 from weft.backends.base import Backend, Durability
 from weft.backends.files.backend import FilesBackend
 from weft.backends.memory.backend import MemoryBackend
@@ -17,12 +19,24 @@ _DATABASE_FILES = (".db", ".db3", ".sqlite", ".sqlite3")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")  # two letters at least: C: is a drive
 
 
+class Options(msgspec.Struct, frozen=True):
+    """How a backend is to be opened; see `weft.open_store`."""
+
+    clock: Clock
+    durability: Durability
+    create: bool
+    migrate: bool
+
+
 def find_backend(
-    url: str | os.PathLike[str], clock: Clock, durability: Durability, *, migrate: bool = False
+    url: str | os.PathLike[str],
+    clock: Clock,
+    durability: Durability,
+    *,
+    create: bool = True,
+    migrate: bool = False,
 ) -> Backend:
     """The backend that `url` means, not yet opened.
-
-    With `migrate`, a server's schema is brought up to date at the opening; a file's always is.
 
     Raises:
         InvalidValue: the URL is none that Weft knows.
@@ -37,7 +51,7 @@ def find_backend(
             "url",
             f"there is no backend for {scheme!r}; use a folder like './agents', or {known}",
         )
-    return make(rest, clock, durability, migrate)
+    return make(rest, Options(clock, durability, create, migrate))
 
 
 def split_url(url: str | os.PathLike[str]) -> tuple[str, str]:
@@ -74,22 +88,24 @@ def _check_home(path: str) -> None:
         raise InvalidValue("url", f"{path!r} would be below a folder named '~'; {advice}")
 
 
-def _memory(rest: str, clock: Clock, durability: Durability, migrate: bool) -> Backend:
+def _memory(rest: str, options: Options) -> Backend:
     if rest not in ("", "//"):
         raise InvalidValue("url", f"'memory:' takes nothing after it, not {rest!r}")
-    return MemoryBackend(clock)
+    return MemoryBackend(options.clock)
 
 
-def _files(rest: str, clock: Clock, durability: Durability, migrate: bool) -> Backend:
+def _files(rest: str, options: Options) -> Backend:
     path = rest.removeprefix("//")
     if not path:
         raise InvalidValue("url", "'file:' wants a folder after it, such as 'file:./agents'")
     _check_home(path)
-    return FilesBackend(Path(path), clock, durability)
+    return FilesBackend(Path(path), options.clock, options.durability, creates=options.create)
 
 
-def _sqlite(rest: str, clock: Clock, durability: Durability, migrate: bool) -> Backend:
-    return SqliteBackend(sqlite_path(rest), clock, durability)
+def _sqlite(rest: str, options: Options) -> Backend:
+    return SqliteBackend(
+        sqlite_path(rest), options.clock, options.durability, creates=options.create
+    )
 
 
 def sqlite_path(rest: str) -> Path:
@@ -105,14 +121,14 @@ def sqlite_path(rest: str) -> Path:
     return Path(path)
 
 
-def _postgres(rest: str, clock: Clock, durability: Durability, migrate: bool) -> Backend:
+def _postgres(rest: str, options: Options) -> Backend:
     require_postgres()
     from weft.backends.postgres.backend import PostgresBackend
     from weft.backends.postgres.location import parse_location
 
-    own_clock = None if clock is system_clock else clock
+    clock = None if options.clock is system_clock else options.clock
     location = parse_location(f"postgresql:{rest}")
-    return PostgresBackend(location, own_clock, durability, migrates=migrate)
+    return PostgresBackend(location, clock, options.durability, migrates=options.migrate)
 
 
 def require_postgres() -> None:
@@ -128,7 +144,7 @@ def require_postgres() -> None:
         raise InvalidValue("url", reason) from error
 
 
-SCHEMES: dict[str, Callable[[str, Clock, Durability, bool], Backend]] = {
+SCHEMES: dict[str, Callable[[str, Options], Backend]] = {
     "memory": _memory,
     "file": _files,
     "sqlite": _sqlite,

@@ -43,9 +43,11 @@ class FilesBackend(Reads):
         clock: Clock = system_clock,
         durability: Durability = "full",
         disk: Disk | None = None,
+        *,
+        creates: bool = True,
     ) -> None:
         self._clock = clock
-        self._engine = Engine(os.fspath(root), clock, durability, disk)
+        self._engine = Engine(os.fspath(root), clock, durability, disk, creates=creates)
         self._thread = GroupThread("weft-files", self._carry_out, self._engine.close, self._told)
         self._waiting = Waiting(self._position)
 

@@ -51,6 +51,11 @@ class Documents:
         for folder in (*self._folders.values(), self.own_folder, self._temporary, self._deltas):
             self._disk.make_folder(folder)
 
+    def is_store(self) -> bool:
+        """Whether the folder holds a store, of ours or of the reference's."""
+        names = self._disk.list_all(self.root)
+        return any(name in _OUR_NAMES or name.endswith(_SUFFIX) for name in names)
+
     def check_format(self) -> None:
         """See that it is a store that we can read; mark a new one. To be called under the lock.
 
@@ -72,7 +77,7 @@ class Documents:
 
     def _check_owner(self) -> None:
         """Refuse to strew a store over somebody's folder; hidden names are nobody's."""
-        names = self._disk.list_all(self.root)
+        names = self._disk.list_all(self.root)  # once: others may be making folders
         if not _OUR_NAMES.isdisjoint(names):
             return
         for name in names:

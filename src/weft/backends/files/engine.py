@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from weft.backends.base import Durability
+from weft.backends.base import NO_STORE, Durability
 from weft.backends.files.deltas import Deltas
 from weft.backends.files.disk import Disk
 from weft.backends.files.documents import Documents
@@ -62,7 +62,10 @@ class Engine:
         durability: Durability,
         disk: Disk | None = None,
         journal_bytes: int = JOURNAL_BYTES,
+        *,
+        creates: bool = True,
     ) -> None:
+        self._creates = creates
         self._disk = disk or Disk()
         self._clock = clock
         self._sync = durability == "full"
@@ -77,11 +80,14 @@ class Engine:
         """Take part: the first one finishes what a crash has left.
 
         Raises:
+            InvalidValue: the folder holds other things, and no store.
             SchemaTooNew: a newer Weft wrote the store.
             CorruptRecord: the journal is damaged.
             StoreUnavailable: the folder cannot be read or written.
         """
         with self._telling_errors(), ExitStack() as undo:
+            if not self._creates and not self._documents.is_store():
+                raise StoreUnavailable(self._documents.root, NO_STORE)
             self._documents.make_folders()
             self._lock = WriterLock(self._disk, self._documents.own_path("lock"))
             undo.callback(self._lock.close)

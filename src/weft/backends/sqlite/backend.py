@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from itertools import groupby
 from typing import Any, TypeVar, cast
 
-from weft.backends.base import Capabilities, Durability
+from weft.backends.base import NO_STORE, Capabilities, Durability
 from weft.backends.cancellation import opened
 from weft.backends.group_thread import Failure, GroupThread
 from weft.backends.sql import claims
@@ -31,7 +31,7 @@ from weft.core.mailboxes import (
     ClaimRequest,
     MailboxEntry,
 )
-from weft.errors import CorruptRecord
+from weft.errors import CorruptRecord, StoreUnavailable
 
 T = TypeVar("T")
 _Call = Commands | ClaimRequest
@@ -48,7 +48,10 @@ class SqliteBackend(Reads):
         clock: Clock = system_clock,
         durability: Durability = "full",
         make_writer: MakeConnection = sqlite3.Connection,
+        *,
+        creates: bool = True,
     ) -> None:
+        self._creates = creates
         self._path = os.path.abspath(path)
         self._clock = clock
         self._durability: Durability = durability
@@ -64,6 +67,8 @@ class SqliteBackend(Reads):
         self._thread.start()
 
     def _open(self) -> None:
+        if not self._creates and not os.path.lexists(self._path):
+            raise StoreUnavailable(self._path, NO_STORE)
         with telling_errors(self._path), ExitStack() as undo:
             os.makedirs(os.path.dirname(self._path), exist_ok=True)
             self._turnstile = Turnstile(self._path)
