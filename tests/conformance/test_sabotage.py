@@ -7,7 +7,7 @@ from hypothesis import settings
 
 from tests.conformance.saboteurs import ONLY_BY_HISTORIES, SABOTEURS, Saboteur
 from weft.backends.base import Guarantee
-from weft.testing import Outcome, Subject
+from weft.testing import Outcome, Subject, actor
 from weft.testing.certification import attempt
 from weft.testing.conformance import SUITE, waits
 from weft.testing.conformance.check import Check
@@ -31,6 +31,7 @@ def test_a_saboteur_is_found_out_by_the_check_of_the_rule_it_breaks(
     tmp_path: Path, saboteur: Saboteur, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(waits, "SOON_SECONDS", 0.5)  # what never comes is not waited for
+    monkeypatch.setattr(actor, "SETTLE_SECONDS", 5.0)  # what comes late still does
     checks = [check for check in SUITE if check.rule.startswith(saboteur.found_by)]
     found = failures(checks, saboteur.subject, tmp_path)
     assert found

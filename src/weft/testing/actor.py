@@ -24,6 +24,9 @@ from weft.testing.subject import Subject
 Act: TypeAlias = Callable[[Store], Awaitable[Any]]
 """Something to be done with a store; a function that another process can import."""
 
+SETTLE_SECONDS = 0.03
+"""How long one that answers at once may take to; who waits for another needs all of it."""
+
 _GONE = (EOFError, BrokenPipeError, ConnectionResetError)
 """What a pipe says when the process at its other end has ended."""
 
@@ -36,6 +39,7 @@ _PRELOADED = [
     "__main__",
     "weft.testing.actor",
     "weft.testing.writers",
+    "weft.testing.conformance",  # where what an actor is told to do is found
     "weft.backends.postgres.backend",  # passed over where psycopg is missing
 ]
 
@@ -104,9 +108,9 @@ class Actor:
         except _GONE:
             return Dead()
 
-    def settle(self, seconds: float = 0.03) -> None:
+    def settle(self, seconds: float | None = None) -> None:
         """Give it the time to answer, or to run into what another one holds."""
-        self._pipe.poll(seconds)
+        self._pipe.poll(SETTLE_SECONDS if seconds is None else seconds)
 
     def go_on(self) -> None:
         """Let one that stands still go on."""
