@@ -1,6 +1,7 @@
 """A batch: writes that are collected, and committed together when it is left."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
@@ -45,10 +46,10 @@ Commit = Callable[[Commands], Awaitable[Receipt]]
 class Write(Generic[T]):
     """A write of a batch: it waits until the batch is left, and has its `result` then."""
 
-    def __init__(self, command: Command) -> None:
+    def __init__(self, command: Command, find_result: Callable[[], T] | None = None) -> None:
         self.command = command
         """What the backend will be given."""
-        self._results: list[T] = []
+        self._find_result = find_result
 
     @property
     def result(self) -> T:
@@ -57,13 +58,9 @@ class Write(Generic[T]):
         Raises:
             RuntimeError: the batch is not committed.
         """
-        if not self._results:
-            raise RuntimeError("its batch is not committed; ask once the block is left")
-        return self._results[0]
-
-    def settle(self, result: T) -> None:
-        """Note what came of it."""
-        self._results = [result]
+        if self._find_result is None:
+            raise RuntimeError("it is in no batch")
+        return self._find_result()
 
 
 Add = Callable[[Command], Write[Any]]
@@ -82,7 +79,7 @@ class Batch:
 
     def __init__(self, commit: Commit) -> None:
         self._commit = commit
-        self._writes: list[Write[Any]] = []
+        self._commands: list[Command] = []
         self.threads = BatchThreads(self._add)
         """What `Threads` writes."""
         self.runs = BatchRuns(self._add)
@@ -93,7 +90,7 @@ class Batch:
         """What came of it; None until it is committed."""
 
     async def __aenter__(self) -> "Batch":
-        self.require_open()
+        self._require_open()
         return self
 
     async def __aexit__(
@@ -103,11 +100,9 @@ class Batch:
         traceback: TracebackType | None,
     ) -> None:
         if error is None:
-            self.receipt = await self._commit(tuple(write.command for write in self._writes))
-            for write, result in zip(self._writes, self.receipt.results, strict=True):
-                write.settle(result)
+            self.receipt = await self._commit(tuple(self._commands))
 
-    def require_open(self) -> None:
+    def _require_open(self) -> None:
         """Refuse what comes after the batch was committed.
 
         Raises:
@@ -117,10 +112,14 @@ class Batch:
             raise RuntimeError("this batch is committed; make another one")
 
     def _add(self, command: Command) -> Write[Any]:
-        self.require_open()
-        write: Write[Any] = Write(command)
-        self._writes.append(write)
-        return write
+        self._require_open()
+        self._commands.append(command)
+        return Write(command, partial(self._result_at, len(self._commands) - 1))
+
+    def _result_at(self, place: int) -> Any:
+        if self.receipt is None:
+            raise RuntimeError("its batch is not committed; ask once the block is left")
+        return self.receipt.results[place]
 
 
 class BatchThreads:

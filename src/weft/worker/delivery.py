@@ -38,11 +38,11 @@ class DeliveryBatch(Batch):
         self._call = call
 
     async def __aenter__(self) -> "DeliveryBatch":
-        self.require_open()
+        self._require_open()
         return self
 
     def __enter__(self) -> "DeliveryBatch":
-        self.require_open()
+        self._require_open()
         return self
 
     def __exit__(
