@@ -44,3 +44,14 @@ async def test_who_only_reads_lets_go_of_threads_too(
         for key in keys:
             await store.threads.load(key)
         assert [key for key in keys if rows[-1].known(key) is not None] == ["t3", "t4"]
+
+
+async def test_a_page_of_mailboxes_reads_its_own_documents_only(tmp_path: Path) -> None:
+    async with weft.open_store(tmp_path) as store:
+        for mailbox_id in ("a", "b"):
+            await store.mailboxes.ensure(mailbox_id)
+    (tmp_path / "_mailbox_threads" / "b.json").write_text("{")
+    async with weft.open_store(tmp_path) as store:
+        page = await store.mailboxes.list_states(limit=1)
+    assert [state.mailbox_id for state in page.items] == ["a"]
+    assert (page.total, page.has_more) == (2, True)

@@ -10,7 +10,7 @@ from weft.backends.files.documents import Documents
 from weft.backends.files.index import MailboxIndex
 from weft.backends.files.rows import Rows, ThreadRows, read_row
 from weft.backends.files.threads import Labels
-from weft.backends.memory.tables import Row, StoredThread, TableName, Tables
+from weft.backends.memory.tables import Row, TableName, Tables
 from weft.core.mailboxes import TERMINAL, ClaimRequest, EntryStatus, MailboxEntry, MailboxState
 from weft.core.runs import RunRecord
 from weft.core.threads import ThreadDelta
@@ -70,10 +70,6 @@ class FileTables(Tables):
         else:
             rows.forget(key, present=row is not None)
             self._labels.pop(key, None)
-
-    def observe_append(self, key: str, row: StoredThread) -> None:
-        """Another process has appended to a thread that is in memory."""
-        self.threads[key] = row
 
     def settle(self, keys: Iterable[tuple[TableName, str]]) -> None:
         """The documents of `keys` are in place."""

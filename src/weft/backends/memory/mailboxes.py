@@ -40,7 +40,7 @@ from weft.core.mailboxes import (
     MailboxStats,
     Transition,
 )
-from weft.core.pages import page_of
+from weft.core.pages import page_of, page_with
 from weft.errors import AlreadyExists, ClaimConflict, NotFound
 
 _ALL: tuple[EntryStatus, ...] = (
@@ -260,8 +260,9 @@ def count(tables: Tables, mailbox_id: str | None) -> MailboxStats:
 
 def list_states(tables: Tables, query: MailboxQuery) -> MailboxPage:
     """A page of mailboxes' states."""
-    states = [tables.mailboxes[mailbox_id] for mailbox_id in sorted(tables.mailboxes)]
-    return page_of(MailboxPage, states, query)
+    ids = sorted(tables.mailboxes)
+    states = (tables.mailboxes[mailbox_id] for mailbox_id in ids[query.start : query.end])
+    return page_with(MailboxPage, states, len(ids), query)
 
 
 def _state_for(entry: MailboxEntry) -> MailboxState:
