@@ -26,26 +26,26 @@ help:  ## List the targets
 	@echo "make TARGET [ARGS=...] [PYTHON=python3.12]"
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
 
-setup: $(STAMP)  ## Install the locked tools and weft itself into .venv
+setup: $(STAMP)  ## Install the locked tools and treadle itself into .venv
 
 # Runs again only when what is to be installed has changed.
 $(STAMP): pyproject.toml $(LOCK)
 	@echo "==> setup: $(VENV) (the first time takes a minute)"
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "weft needs Python 3.11 or later, PYTHON=$(PYTHON) is %d.%d" % sys.version_info[:2])'
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "treadle needs Python 3.11 or later, PYTHON=$(PYTHON) is %d.%d" % sys.version_info[:2])'
 	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
 	@$(PY) -m pip install --quiet -r $(LOCK)
 	@$(PY) -m pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
-demo: $(STAMP)  ## See weft at work: weft demo $(ARGS); STORE=sqlite, STORE=postgres (a server made for it)
+demo: $(STAMP)  ## See treadle at work: treadle demo $(ARGS); STORE=sqlite, STORE=postgres (a server made for it)
 ifeq ($(STORE),postgres)
 	@$(PY) -m tests.postgres.demo $(ARGS)
 else ifeq ($(STORE),sqlite)
-	@$(BIN)/weft demo --store "sqlite:///$$(mktemp -d)/demo.db" $(ARGS)
+	@$(BIN)/treadle demo --store "sqlite:///$$(mktemp -d)/demo.db" $(ARGS)
 else ifeq ($(STORE),)
-	@$(BIN)/weft demo $(ARGS)
+	@$(BIN)/treadle demo $(ARGS)
 else
-	@$(BIN)/weft demo --store '$(STORE)' $(ARGS)
+	@$(BIN)/treadle demo --store '$(STORE)' $(ARGS)
 endif
 
 test: $(STAMP)  ## Run the tests on two cores; ARGS="-k claim -x" goes to pytest
@@ -82,7 +82,7 @@ $(BENCH_STAMP): pyproject.toml $(STAMP)
 	@$(BENCH)/bin/python -m pip install --quiet -e . --group bench
 	@touch $@
 
-bench: $(BENCH_STAMP)  ## Measure Weft beside its peers and by hand; ARGS="--quick", ARGS="queue --store files"
+bench: $(BENCH_STAMP)  ## Measure Treadle beside its peers and by hand; ARGS="--quick", ARGS="queue --store files"
 	@$(BENCH)/bin/python -m benchmarks $(ARGS)
 
 # The one target that does not need what it makes: uv is installed apart, so a broken lock can be remade.

@@ -24,7 +24,7 @@ from sybil.parsers.markdown import CodeBlockParser
 from tests.docs.console import Shell, commands_of
 from tests.postgres.server import Server
 
-from weft.testing.own import remove_postgres, schema_of
+from treadle.testing.own import remove_postgres, schema_of
 
 
 def run_earlier(example: Example) -> None:
@@ -104,8 +104,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
-    """A PostgreSQL server: that of `WEFT_TEST_POSTGRES`, or one of our own, one for each worker."""
-    given = os.environ.get("WEFT_TEST_POSTGRES")
+    """A PostgreSQL server: that of `TREADLE_TEST_POSTGRES`, or one that each worker starts."""
+    given = os.environ.get("TREADLE_TEST_POSTGRES")
     if given:
         yield given
     else:

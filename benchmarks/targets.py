@@ -20,7 +20,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def judge(tables: Iterable[Table], syncs: int) -> list[Target]:
-    """Weft, on a disk that syncs so often a second: beside floor and peers, and flat."""
+    """Treadle, on a disk that syncs so often a second: beside floor and peers, and flat."""
     return [target for table in tables for target in _judge_table(table, syncs)]
 
 
@@ -30,7 +30,7 @@ def _judge_table(table: Table, syncs: int) -> list[Target]:
     return [
         target
         for row in table.rows
-        if row.who.startswith("weft (") and "(files)" not in row.who and row.figures
+        if row.who.startswith("treadle (") and "(files)" not in row.who and row.figures
         for target in _judge(table, row)
     ]
 
@@ -109,7 +109,7 @@ def _beside_best(name: str, table: Table, row: Row, figure: str, least: float) -
     peers = [
         each.figures[figure]
         for each in table.rows
-        if not each.who.startswith(("weft", "by hand"))
+        if not each.who.startswith(("treadle", "by hand"))
         and not each.note.startswith("LOST")
         and figure in each.figures
     ]

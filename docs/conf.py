@@ -3,22 +3,22 @@
 import sys
 from pathlib import Path
 
-import weft
+import treadle
 
 sys.path.insert(0, str(Path(__file__).parent / "_extensions"))
 
-project = "Weft"
-version = release = weft.__version__
+project = "Treadle"
+version = release = treadle.__version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "reference"]
 nitpicky = True
 nitpick_ignore_regex = [
     # Others' names: their inventories would have to be fetched.
     ("py:.*", r"(asyncio|collections|concurrent|contextlib|enum|msgspec|os|pathlib|types)\..*"),
-    ("py:class", r"weft\..*\.\w*T"),  # variables of types stand for nothing
+    ("py:class", r"treadle\..*\.\w*T"),  # variables of types stand for nothing
 ]
 
 html_theme = "furo"
-html_title = "Weft"
+html_title = "Treadle"
 html_copy_source = False
 html_show_copyright = False
 smartquotes_action = "D"  # dashes only

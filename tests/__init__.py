@@ -1,1 +1,1 @@
-"""The tests of weft; what they share lies here, too."""
+"""The tests of treadle; what they share lies here, too."""

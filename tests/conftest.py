@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from weft import Store, open_store
-from weft.backends.postgres.schema import migrate
-from weft.testing.clock import ManualClock
-from weft.testing.own import location_of, remove_postgres, schema_of
+from treadle import Store, open_store
+from treadle.backends.postgres.schema import migrate
+from treadle.testing.clock import ManualClock
+from treadle.testing.own import location_of, remove_postgres, schema_of
 
 settings.register_profile(
-    "weft", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+    "treadle", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
 )
-settings.load_profile("weft")
+settings.load_profile("treadle")
 
 
 @pytest.fixture

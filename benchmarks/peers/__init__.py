@@ -1,4 +1,4 @@
-"""What is measured beside Weft: one small file each, all given the same work.
+"""What is measured beside Treadle: one small file each, all given the same work.
 
 Each keeps the settings that its own documentation recommends. Their packages are the dependency
 group `bench`; one that is not there is reported as not installed.
@@ -13,11 +13,11 @@ from benchmarks.peers.langgraph import AsyncSaverGraph, SaverGraph
 from benchmarks.peers.litequeue import LiteQueue, LiteQueueFull
 from benchmarks.peers.openai_agents import OpenAiSessions
 from benchmarks.peers.persist_queue import PersistQueue
-from benchmarks.peers.weft_store import WeftMailboxes, WeftMailboxesAtOnce, WeftThreads
+from benchmarks.peers.treadle_store import TreadleMailboxes, TreadleMailboxesAtOnce, TreadleThreads
 
 KEEPERS: tuple[type[ThreadSubject], ...] = (
     ByHand,
-    WeftThreads,
+    TreadleThreads,
     OpenAiSessions,
     SaverGraph,
     AsyncSaverGraph,
@@ -31,8 +31,8 @@ KEEPERS_AT_ONCE: tuple[type[ThreadSubject], ...] = (ByHand, ByHandBatched, *KEEP
 QUEUES: tuple[type[QueueSubject], ...] = (
     ByHandQueue,
     ByHandQueueBatched,
-    WeftMailboxes,
-    WeftMailboxesAtOnce,
+    TreadleMailboxes,
+    TreadleMailboxesAtOnce,
     HueyQueue,
     LiteQueue,
     LiteQueueFull,

@@ -18,7 +18,7 @@ class Subject(ABC):
     distribution: ClassVar[str] = ""
     """The package it comes in; empty if it needs none."""
     uses_store: ClassVar[bool] = False
-    """Whether it is Weft, which is measured once for each store of the run."""
+    """Whether it is Treadle, which is measured once for each store of the run."""
     uses_server: ClassVar[bool] = False
     """Whether it works on the PostgreSQL server of the run, whose URL it gets as `store`."""
     uses_uvloop: ClassVar[bool] = False

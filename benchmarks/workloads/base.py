@@ -22,7 +22,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     subject: int
     """Its place among the workload's subjects."""
     store: str
-    """Weft's URL, or that of the server; empty for the others."""
+    """Treadle's URL, or that of the server; empty for the others."""
     folder: str
     sizes: Sizes
 

@@ -1,19 +1,19 @@
-"""Weft on plain files, beside what the same documents and syncs cost by hand."""
+"""Treadle on plain files, beside what the same documents and syncs cost by hand."""
 
 import asyncio
 import time
 from pathlib import Path
 
-import weft
+import treadle
 from benchmarks.floors import sync_floor
 from benchmarks.measure import median_of
 from benchmarks.peers.base import Subject
-from benchmarks.peers.weft_store import WeftFiles, claim_and_ack, says, send_all
+from benchmarks.peers.treadle_store import TreadleFiles, claim_and_ack, says, send_all
 from benchmarks.sizes import Sizes
 from benchmarks.tables import Column, Row
 from benchmarks.texts import SIZE, payload, text, texts
 from benchmarks.workloads.base import Task, Workload
-from weft import Message, Thread
+from treadle import Message, Thread
 
 
 def work(sizes: Sizes) -> str:
@@ -53,7 +53,7 @@ async def measure(kind: type[Subject], task: Task) -> list[Row]:
 
 
 async def _append(folder: Path, sizes: Sizes, length: int) -> Row:
-    async with weft.open_store(folder / f"length-{length}") as store:
+    async with treadle.open_store(folder / f"length-{length}") as store:
         messages = tuple(map(Message.user, texts(length)))
         await store.threads.create(Thread(id="t", messages=messages))
         await store.threads.append("t", says(text(0)))  # the first also writes the whole thread
@@ -69,7 +69,7 @@ async def _append(folder: Path, sizes: Sizes, length: int) -> Row:
 
 async def _append_at_once(folder: Path, sizes: Sizes) -> Row:
     floor = sync_floor(folder, sizes.operations)
-    async with weft.open_store(folder / "at-once") as store:
+    async with treadle.open_store(folder / "at-once") as store:
         for number in range(sizes.callers):
             await store.threads.create(Thread(id=f"t{number}"))
 
@@ -88,9 +88,9 @@ async def _work_off(folder: Path, sizes: Sizes, depth: int) -> list[Row]:
     floor = sync_floor(folder, sizes.operations)
     mailboxes = max(1, depth // sizes.entries_each)
     place = folder / f"depth-{depth}"
-    async with weft.open_store(place, durability="relaxed") as store:
+    async with treadle.open_store(place, durability="relaxed") as store:
         await send_all(store, map(payload, range(depth)), mailboxes)
-    async with weft.open_store(place) as store:
+    async with treadle.open_store(place) as store:
         await store.mailboxes.send("m0", payload(0))  # builds the index
 
         async def send(number: int) -> None:
@@ -109,7 +109,7 @@ async def _work_off(folder: Path, sizes: Sizes, depth: int) -> list[Row]:
 
 def _row(what: str, taken: float, floor: float, note: str, **there: int) -> Row:
     return Row(
-        who=f"{WeftFiles.name}, {what}",
+        who=f"{TreadleFiles.name}, {what}",
         durability="full",
         figures={
             **there,
@@ -127,6 +127,6 @@ WORKLOAD = Workload(
     about="appends and a queue on plain files, beside the same syncs and documents by hand",
     work=work,
     columns=columns,
-    subjects=(WeftFiles,),
+    subjects=(TreadleFiles,),
     measure=measure,
 )

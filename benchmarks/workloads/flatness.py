@@ -1,18 +1,18 @@
-"""Whether Weft stays as fast as it was: deep queues and long threads, in turn with shallow ones."""
+"""Whether Treadle stays as fast as it was: deep queues and long threads beside shallow ones."""
 
 from pathlib import Path
 from typing import Any
 
-import weft
+import treadle
 from benchmarks.measure import medians_in_turn, settle, size_of
 from benchmarks.peers.base import Subject
-from benchmarks.peers.weft_store import WeftThreads, claim_and_ack, says, send_all
+from benchmarks.peers.treadle_store import TreadleThreads, claim_and_ack, says, send_all
 from benchmarks.sizes import Sizes
 from benchmarks.stores import durability_of, is_files, place_of
 from benchmarks.tables import Column, Row
 from benchmarks.texts import PAYLOAD, SIZE, payload, text, texts
 from benchmarks.workloads.base import Task, Workload, title
-from weft import Message, Thread
+from treadle import Message, Thread
 
 SCALE_OF_FILES = 10
 """Plain files do so much less: a million entries would be a folder of a million documents."""
@@ -45,7 +45,7 @@ def columns(sizes: Sizes) -> tuple[Column, ...]:
 
 
 async def measure(kind: type[Subject], task: Task) -> list[Row]:
-    """Measure a store of Weft."""
+    """Measure a store of Treadle."""
     who = title(kind, task.store)
     scale = SCALE_OF_FILES if is_files(task.store) else 1
     queue = await _measure_queue(task, task.sizes.depths[0], task.sizes.depths[1] // scale)
@@ -62,7 +62,7 @@ async def _measure_queue(task: Task, little: int, much: int) -> dict[str, float]
     await _fill_queue(shallow_place, little, task.sizes.entries_each)
     await _fill_queue(deep_place, much, task.sizes.entries_each)
     size = size_of(Path(task.folder) / "deep")
-    async with weft.open_store(shallow_place) as shallow, weft.open_store(deep_place) as deep:
+    async with treadle.open_store(shallow_place) as shallow, treadle.open_store(deep_place) as deep:
 
         async def work_shallow(_: int) -> None:
             await claim_and_ack(shallow)
@@ -79,16 +79,16 @@ async def _measure_queue(task: Task, little: int, much: int) -> dict[str, float]
 
 
 async def _fill_queue(place: str, depth: int, entries_each: int) -> None:
-    async with weft.open_store(place, durability="relaxed") as store:
+    async with treadle.open_store(place, durability="relaxed") as store:
         await send_all(store, map(payload, range(depth)), max(1, depth // entries_each))
 
 
 async def _measure_threads(task: Task, little: int, much: int) -> dict[str, float]:
     place = _place(task, "long")
-    async with weft.open_store(place, durability="relaxed") as store:
+    async with treadle.open_store(place, durability="relaxed") as store:
         await _start(store, "long", much)
     size = size_of(Path(task.folder) / "long")
-    async with weft.open_store(place) as store:
+    async with treadle.open_store(place) as store:
         for number in range(THREADS):
             await _start(store, f"short-{number}", little)
 
@@ -105,7 +105,7 @@ async def _measure_threads(task: Task, little: int, much: int) -> dict[str, floa
     return _figures(little, much, taken) | _sizes(much * SIZE, size)
 
 
-async def _start(store: weft.Store, thread: str, length: int) -> None:
+async def _start(store: treadle.Store, thread: str, length: int) -> None:
     messages = tuple(map(Message.user, texts(length)))
     await store.threads.create(Thread(id=thread, messages=messages))
 
@@ -127,9 +127,9 @@ def _sizes(stored: int, size: int) -> dict[str, float]:
 
 WORKLOAD = Workload(
     name="flatness",
-    about="claims and appends with little and with much there: whether Weft stays as fast",
+    about="claims and appends with little and with much there: whether Treadle stays as fast",
     work=work,
     columns=columns,
-    subjects=(WeftThreads,),
+    subjects=(TreadleThreads,),
     measure=measure,
 )

@@ -5,8 +5,8 @@ from typing import Any, cast
 
 from benchmarks.measure import medians_in_turn
 from benchmarks.peers.base import Subject
-from benchmarks.peers.postgres.weft_store import WeftDrain
-from benchmarks.peers.weft_store import claim_and_ack
+from benchmarks.peers.postgres.treadle_store import TreadleDrain
+from benchmarks.peers.treadle_store import claim_and_ack
 from benchmarks.sizes import Sizes
 from benchmarks.tables import Column, Row
 from benchmarks.texts import payload
@@ -32,8 +32,8 @@ def columns(sizes: Sizes) -> tuple[Column, ...]:
 
 
 async def measure(kind: type[Subject], task: Task) -> list[Row]:
-    """Measure Weft."""
-    drained = cast("type[WeftDrain]", kind)
+    """Measure Treadle."""
+    drained = cast("type[TreadleDrain]", kind)
     folder = Path(task.folder)
     async with (
         opened(drained, folder / "shallow", task.store) as shallow,
@@ -66,6 +66,6 @@ WORKLOAD = Workload(
     about="claim and ack on PostgreSQL, with a shallow and with a deep queue",
     work=work,
     columns=columns,
-    subjects=(WeftDrain,),
+    subjects=(TreadleDrain,),
     measure=measure,
 )

@@ -20,7 +20,7 @@ def work(sizes: Sizes) -> str:
     """What is done."""
     return (
         f"one process drains {sizes.drained:,} entries of 200 bytes that do nothing, by batches; "
-        "Weft gives out one entry of a mailbox at a time, the others know no mailboxes"
+        "Treadle gives out one entry of a mailbox at a time, the others know no mailboxes"
     )
 
 

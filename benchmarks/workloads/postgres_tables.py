@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.peers.base import Subject
-from benchmarks.peers.postgres.weft_store import WeftDrain
+from benchmarks.peers.postgres.treadle_store import TreadleDrain
 from benchmarks.server import connect
 from benchmarks.sizes import Sizes
 from benchmarks.tables import Column, Row
@@ -50,11 +50,11 @@ def columns(sizes: Sizes) -> tuple[Column, ...]:
 
 
 async def measure(kind: type[Subject], task: Task) -> list[Row]:
-    """Measure Weft."""
+    """Measure Treadle."""
     each = max(1, task.sizes.gone_through // ROUNDS)
     mailboxes = max(1, each // task.sizes.entries_each)
     rates: list[float] = []
-    async with opened(WeftDrain, Path(task.folder) / "through", task.store) as subject:
+    async with opened(TreadleDrain, Path(task.folder) / "through", task.store) as subject:
         for start in range(0, each * ROUNDS, each):
             numbers = range(start, start + each)
             await subject.fill([payload(number) for number in numbers], mailboxes)
@@ -77,7 +77,7 @@ async def measure(kind: type[Subject], task: Task) -> list[Row]:
     ]
 
 
-def _read(subject: WeftDrain) -> list[tuple[str, dict[str, float]]]:
+def _read(subject: TreadleDrain) -> list[tuple[str, dict[str, float]]]:
     with connect(subject.address) as connection:
         connection.execute("select pg_stat_force_next_flush()")
         rows = connection.execute(STATISTICS).fetchall()
@@ -98,6 +98,6 @@ WORKLOAD = Workload(
     about="what a queue on PostgreSQL leaves behind: sizes, dead rows, HOT updates",
     work=work,
     columns=columns,
-    subjects=(WeftDrain,),
+    subjects=(TreadleDrain,),
     measure=measure,
 )

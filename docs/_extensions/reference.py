@@ -3,7 +3,7 @@
 - Signatures call types by their names, and structs list their fields (see `source`).
 - `alias` documents the name of a type.
 - A name in single backquotes is a link if the reference has it, and code if not. One that looks
-  like a class, or begins with `weft.`, must be there.
+  like a class, or begins with `treadle.`, must be there.
 - `help` shows what a command and all under it write for `--help`.
 """
 
@@ -25,10 +25,10 @@ from sphinx.util.docutils import SphinxDirective, SphinxRole
 from sphinx.util.nodes import make_refnode
 from sphinx.util.typing import ExtensionMetadata
 
-from weft.core.codec import Model, SortedModel
+from treadle.core.codec import Model, SortedModel
 
 _NAME = re.compile(r"[A-Za-z]\w*(\.\w+)*(\(\))?")
-_EXPECTED = re.compile(r"weft\.[\w.]+|([A-Z][a-z]+){2,}(\.\w+)*")
+_EXPECTED = re.compile(r"treadle\.[\w.]+|([A-Z][a-z]+){2,}(\.\w+)*")
 """What must be in the reference: full names, and classes whose names are two words."""
 
 _BASES = {Model, SortedModel, msgspec.Struct}
@@ -97,7 +97,7 @@ def write_signature(
     if what in ("class", "exception"):
         item = item.__init__
     function = inspect.unwrap(item)
-    if not inspect.isfunction(function) or function.__module__.split(".")[0] != "weft":
+    if not inspect.isfunction(function) or function.__module__.split(".")[0] != "treadle":
         return None
     arguments, result = source_of(function.__module__).signature(function.__qualname__)
     return f"({arguments})", "" if what in ("class", "exception") else result
@@ -147,9 +147,9 @@ def find_name(
         return None
     name = node["reftarget"].removesuffix("()")
     objects = env.domains.python_domain.objects
-    end = "." + (name.rpartition(".")[2] if name.startswith("weft.") else name)
+    end = "." + (name.rpartition(".")[2] if name.startswith("treadle.") else name)
     found = [key for key, one in objects.items() if key.endswith(end) and not one.aliased]
-    if len(found) == 1 and (name[:1].isupper() or name.startswith("weft.")):
+    if len(found) == 1 and (name[:1].isupper() or name.startswith("treadle.")):
         entry = objects[found[0]]
         return make_refnode(
             app.builder, node["refdoc"], entry.docname, entry.node_id, content, found[0]

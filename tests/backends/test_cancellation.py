@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from weft.backends.cancellation import opened, shielded
+from treadle.backends.cancellation import opened, shielded
 
 
 class Door:

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from weft.backends.waiting import Waiting
+from treadle.backends.waiting import Waiting
 
 
 async def test_what_is_written_while_somebody_looks_ends_the_sleep_after_it() -> None:

@@ -55,7 +55,7 @@ def test_what_is_wrong_with_one_does_not_stop_the_others(tmp_path: Path) -> None
     assert "FAILED" in done.stdout
     assert "nowhere" in done.stdout
     measured = [row["who"] for _, row in rows_of(json.loads(kept.read_bytes())) if row["figures"]]
-    assert {"by hand (the floor)", "weft (memory)"} <= set(measured)
+    assert {"by hand (the floor)", "treadle (memory)"} <= set(measured)
 
 
 def test_its_help_names_each_part_and_what_it_is_for() -> None:
@@ -114,19 +114,19 @@ def test_plain_files_are_held_to_their_disk() -> None:
         ("claim + ack", 2),
     ]
     found = [
-        Row(who=f"weft (files), {what}", figures={"median": median, "per_second": 1e6 / median})
+        Row(who=f"treadle (files), {what}", figures={"median": median, "per_second": 1e6 / median})
         for what, median in medians
     ]
     table = Table(name="files", work="", columns=(), rows=tuple(found))
     assert verdicts(table, 4_000) == [(5, False), (2, False), (1_000, False)]
     assert verdicts(table, 1_000)[2] == (1_000, True)  # a slower disk owes less
-    failed = Row(who="weft (files)", missing="FAILED: it broke", failed=True)
+    failed = Row(who="treadle (files)", missing="FAILED: it broke", failed=True)
     assert verdicts(Table(name="files", work="", columns=(), rows=(failed,))) == []
 
 
 def rows(name: str, key: str, **values: float) -> Table:
     found = [Row(who=who.replace("_", " "), figures={key: value}) for who, value in values.items()]
-    missing = Row(who="weft (memory)", missing="FAILED: it broke", failed=True)
+    missing = Row(who="treadle (memory)", missing="FAILED: it broke", failed=True)
     return Table(name=name, work="", columns=(), rows=(*found, missing))
 
 
@@ -135,16 +135,21 @@ def verdicts(table: Table, syncs: int = 4_000) -> list[tuple[float, bool]]:
 
 
 def test_databases_are_held_to_flat_cost_and_files_and_peers_are_not() -> None:
-    figures = {"weft (sqlite)": 2.0, "weft (files)": 9.0, "peer": 9.0}
+    figures = {"treadle (sqlite)": 2.0, "treadle (files)": 9.0, "peer": 9.0}
     assert verdicts(rows("flatness", "growth", **figures)) == [(2, False)]
-    assert verdicts(rows("pages", "growth", **figures | {"weft (sqlite)": 1.0})) == [(1, True)]
+    assert verdicts(rows("pages", "growth", **figures | {"treadle (sqlite)": 1.0})) == [(1, True)]
 
 
 def test_databases_are_held_to_their_floor_and_their_best_peer() -> None:
-    assert verdicts(rows("one-caller", "times_floor", **{"weft (sqlite)": 2.0})) == [(0.5, True)]
-    many = {"weft (sqlite)": 60.0, "by hand": 50.0, "by hand, batches of 64": 200.0, "peer": 10.0}
+    assert verdicts(rows("one-caller", "times_floor", **{"treadle (sqlite)": 2.0})) == [(0.5, True)]
+    many = {
+        "treadle (sqlite)": 60.0,
+        "by hand": 50.0,
+        "by hand, batches of 64": 200.0,
+        "peer": 10.0,
+    }
     assert verdicts(rows("many-callers", "per_second", **many)) == [(6, True), (0.3, False)]
-    alone = {"weft (sqlite)": 60.0, "by hand": 50.0}
+    alone = {"treadle (sqlite)": 60.0, "by hand": 50.0}
     assert verdicts(rows("queue", "many", **alone)) == []
-    queue = {"weft (sqlite)": 60.0, "by hand": 50.0, "peer": 20.0}
+    queue = {"treadle (sqlite)": 60.0, "by hand": 50.0, "peer": 20.0}
     assert verdicts(rows("queue", "many", **queue)) == [(3, False)]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-import weft
+import treadle
 from tests.cli.support import AIRLINE, SHIPPED, in_store, run
 
 
@@ -12,7 +12,7 @@ from tests.cli.support import AIRLINE, SHIPPED, in_store, run
 def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Work in an empty folder, with no store named."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("WEFT_STORE", raising=False)
+    monkeypatch.delenv("TREADLE_STORE", raising=False)
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def airline() -> Path:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Path:
-    """A store with the conversations that come with Weft."""
+    """A store with the conversations that come with Treadle."""
     folder = tmp_path / "store"
     assert run("import", SHIPPED, "--store", folder).exit_code == 0
     return folder
@@ -35,21 +35,21 @@ def store(tmp_path: Path) -> Path:
 def agents(tmp_path: Path) -> Path:
     """A store with one thread, two runs, and entries in several states."""
 
-    async def fill(store: weft.Store) -> None:
-        call = weft.ToolCall(id="c", name="look", arguments={"a": 1})
-        thread = weft.Thread(
+    async def fill(store: treadle.Store) -> None:
+        call = treadle.ToolCall(id="c", name="look", arguments={"a": 1})
+        thread = treadle.Thread(
             id="t1",
             resource_id="u1",
             messages=(
-                weft.Message.user("hello [bold]there[/bold] \x1b[31m"),
-                weft.Message.assistant("", [call]),
-                weft.Message.internal_system("be quiet"),
+                treadle.Message.user("hello [bold]there[/bold] \x1b[31m"),
+                treadle.Message.assistant("", [call]),
+                treadle.Message.internal_system("be quiet"),
             ),
             state={"n": 1},
         )
         await store.threads.create(thread)
-        await store.runs.upsert(weft.RunRecord(run_id="r1", thread_id="t1", created_at=1))
-        done = weft.RunRecord(run_id="r2", thread_id="t2", status="done", created_at=2)
+        await store.runs.upsert(treadle.RunRecord(run_id="r1", thread_id="t1", created_at=1))
+        done = treadle.RunRecord(run_id="r2", thread_id="t2", status="done", created_at=2)
         await store.runs.upsert(done)
         await store.mailboxes.send("m1", {"n": 1}, dedupe_key="k")
         await store.mailboxes.send("m1", {"n": 2})

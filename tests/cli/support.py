@@ -11,14 +11,14 @@ from typing import Any, TypeVar
 
 from click.testing import CliRunner, Result
 
-import weft
-from weft.cli.app import app
+import treadle
+from treadle.cli.app import app
 
 T = TypeVar("T")
 
 PROJECT = Path(__file__).parents[2]
-SHIPPED = PROJECT / "src" / "weft" / "cli" / "demo" / "conversations.jsonl"
-SHARED = Path(os.environ.get("WEFT_SHARED", PROJECT.parent / "shared"))
+SHIPPED = PROJECT / "src" / "treadle" / "cli" / "demo" / "conversations.jsonl"
+SHARED = Path(os.environ.get("TREADLE_SHARED", PROJECT.parent / "shared"))
 AIRLINE = SHARED / "data" / "airline_conversations.jsonl"
 
 
@@ -42,7 +42,7 @@ def spawn(
 ) -> "subprocess.Popen[str]":
     """The command, in a process of its own."""
     return subprocess.Popen(
-        [sys.executable, "-m", "weft", *map(str, arguments)],
+        [sys.executable, "-m", "treadle", *map(str, arguments)],
         cwd=cwd,
         env={**os.environ, **(environment or {})},
         stdin=subprocess.DEVNULL,
@@ -53,11 +53,11 @@ def spawn(
     )
 
 
-def in_store(url: object, work: Callable[[weft.Store], Awaitable[T]]) -> T:
+def in_store(url: object, work: Callable[[treadle.Store], Awaitable[T]]) -> T:
     """What `work` makes of the store."""
 
     async def open_and_work() -> T:
-        async with weft.open_store(str(url)) as store:
+        async with treadle.open_store(str(url)) as store:
             return await work(store)
 
     return asyncio.run(open_and_work())

@@ -30,7 +30,7 @@ def run_in_terminal(
     parent, child = pty.openpty()
     fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", 40, width, 0, 0))
     process = subprocess.Popen(
-        [sys.executable, "-m", "weft", *map(str, arguments)],
+        [sys.executable, "-m", "treadle", *map(str, arguments)],
         stdin=child,
         stdout=child,
         stderr=child,

@@ -13,8 +13,8 @@ import click
 import pytest
 
 from tests.cli.support import PROJECT, run, run_json, spawn
-from weft.cli.app import app
-from weft.cli.opening import database_of, folder_of
+from treadle.cli.app import app
+from treadle.cli.opening import database_of, folder_of
 
 
 def commands(
@@ -45,7 +45,7 @@ def test_every_help_shows_an_example_of_its_own(path: tuple[str, ...]) -> None:
     text = run(*path, "--help").stdout
     match = re.search(r"^Examples?:\n((?:  .+\n?)+)", text, re.MULTILINE)
     assert match is not None, text
-    assert f"weft {' '.join(path)}".strip() in match[1]
+    assert f"treadle {' '.join(path)}".strip() in match[1]
     assert run(*path, "-h").stdout == text
 
 
@@ -59,8 +59,8 @@ def test_the_examples_name_options_that_exist(
         known |= {
             name for _, inner in ALL for param in inner.params for name in param.secondary_opts
         }
-        weft_words = words[: words.index("|")] if "|" in words else words
-        assert {word for word in weft_words if word.startswith("--")} <= known
+        treadle_words = words[: words.index("|")] if "|" in words else words
+        assert {word for word in treadle_words if word.startswith("--")} <= known
 
 
 @pytest.mark.parametrize("path", [path for path, _ in ALL], ids=" ".join)
@@ -72,13 +72,13 @@ def test_every_option_says_what_it_is_for(path: tuple[str, ...]) -> None:
 
 
 def test_the_version() -> None:
-    assert re.fullmatch(r"weft, version \d.*\n", run("--version").stdout)
+    assert re.fullmatch(r"treadle, version \d.*\n", run("--version").stdout)
 
 
 @pytest.mark.parametrize("path", [path for path, _ in ALL], ids=" ".join)
 def test_lists_of_commands_tell_all_that_each_is_for(path: tuple[str, ...]) -> None:
     command = dict(ALL)[path]
-    context = click.Context(command, info_name=" ".join(("weft", *path)), terminal_width=80)
+    context = click.Context(command, info_name=" ".join(("treadle", *path)), terminal_width=80)
     assert "...\n" not in command.get_help(context).partition("Commands:")[2]
 
 
@@ -114,7 +114,9 @@ READING = [
 def test_reading_never_makes_a_store(words: tuple[str, ...], url: str, tmp_path: Path) -> None:
     result = run(*words, "--store", url)
     assert result.exit_code == 1
-    assert result.stderr.startswith(f"weft: there is no store at {url}; name a store with --store")
+    assert result.stderr.startswith(
+        f"treadle: there is no store at {url}; name a store with --store"
+    )
     assert list(tmp_path.iterdir()) == []
 
 
@@ -162,7 +164,7 @@ def test_nothing_is_copied_into_a_store_that_is_forgotten(store: Path) -> None:
 
 @pytest.mark.parametrize("url", ["./agents", "sqlite:///agents.db"])
 def test_a_store_that_is_made_is_told_for_a_name_may_be_mistyped(url: str) -> None:
-    assert run("send", "m", "1", "--store", url).stderr == f"weft: {url} is a new store\n"
+    assert run("send", "m", "1", "--store", url).stderr == f"treadle: {url} is a new store\n"
     assert run("send", "m", "1", "--store", url).stderr == ""
 
 
@@ -172,7 +174,7 @@ def test_what_may_not_be_looked_at_is_left_to_the_opening(
     def refuse(path: Path) -> None:
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr("weft.cli.opening.os", SimpleNamespace(path=os.path, scandir=refuse))
+    monkeypatch.setattr("treadle.cli.opening.os", SimpleNamespace(path=os.path, scandir=refuse))
     assert run("threads", "list", "--store", store).exit_code == 0
 
 
@@ -205,7 +207,7 @@ def test_an_unknown_kind_of_store_is_an_error() -> None:
 def test_which_store_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run("send", "m", "1")
     assert (tmp_path / "agents").is_dir()
-    monkeypatch.setenv("WEFT_STORE", "from-environment")
+    monkeypatch.setenv("TREADLE_STORE", "from-environment")
     run("send", "m", "1")
     run("--store", "before", "send", "m", "1")
     run("--store", "before", "send", "m", "1", "--store", "after")
@@ -250,12 +252,16 @@ def test_completion_in_each_shell() -> None:
     for shell in ("bash", "zsh", "fish"):
         result = run("completion", shell)
         assert result.exit_code == 0
-        assert "_WEFT_COMPLETE" in result.stdout
+        assert "_TREADLE_COMPLETE" in result.stdout
     assert run("completion", "csh").exit_code == 2
 
 
 def test_the_shell_completes_commands() -> None:
-    environment = {"_WEFT_COMPLETE": "bash_complete", "COMP_WORDS": "weft thr", "COMP_CWORD": "1"}
+    environment = {
+        "_TREADLE_COMPLETE": "bash_complete",
+        "COMP_WORDS": "treadle thr",
+        "COMP_CWORD": "1",
+    }
     child = spawn(environment=environment)
     assert child.communicate()[0] == "plain,threads\n"
 
@@ -297,31 +303,31 @@ def test_output_that_the_encoding_lacks_is_escaped(store: Path) -> None:
 
 @pytest.mark.parametrize("missing", ["click", "rich"])
 def test_without_its_extra_it_says_how_to_install_it(missing: str) -> None:
-    program = f"import sys; sys.modules[{missing!r}] = None; from weft.cli import main; main()"
+    program = f"import sys; sys.modules[{missing!r}] = None; from treadle.cli import main; main()"
     child = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=False
     )
     assert child.returncode == 1
     assert child.stdout == ""
     assert child.stderr == (
-        f"weft: the command needs {missing}; install it with: pip install 'weft[cli]'\n"
+        f"treadle: the command needs {missing}; install it with: pip install 'treadle[cli]'\n"
     )
 
 
 def test_the_library_does_not_need_the_extra() -> None:
-    program = "import sys, weft; assert not {'click', 'rich'} & set(sys.modules)"
+    program = "import sys, treadle; assert not {'click', 'rich'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def test_it_is_a_module_too() -> None:
     child = subprocess.run(
-        [sys.executable, "-m", "weft", "--version"],
+        [sys.executable, "-m", "treadle", "--version"],
         capture_output=True,
         text=True,
         check=True,
         cwd=PROJECT,
     )
-    assert child.stdout.startswith("weft, version")
+    assert child.stdout.startswith("treadle, version")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="pseudo-terminals")
@@ -348,7 +354,7 @@ def test_what_is_not_there_is_an_error_of_one_line(agents: Path) -> None:
     for words in (("threads", "show"), ("runs", "show"), ("mailboxes", "show")):
         result = run(*words, "nope", "--store", agents)
         assert result.exit_code == 1
-        assert result.stderr.startswith("weft: ")
+        assert result.stderr.startswith("treadle: ")
         assert "does not exist" in result.stderr
         assert result.stderr.count("\n") == 1
         assert result.stdout == ""

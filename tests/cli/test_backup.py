@@ -1,4 +1,4 @@
-"""`weft backup`."""
+"""`treadle backup`."""
 
 import asyncio
 import os
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.support import SHIPPED, in_store, run, run_json
-from weft import Store, Thread
+from treadle import Store, Thread
 
 DATABASE = "sqlite:///agents.db"
 
@@ -62,10 +62,10 @@ def test_other_stores_are_copied_otherwise(database: Path, tmp_path: Path) -> No
     for url in ("./folder", "memory:"):
         result = run("backup", "copy.db", "--store", url)
         assert result.exit_code == 2
-        assert f"copy it with `weft copy {url} TARGET`" in result.stderr
+        assert f"copy it with `treadle copy {url} TARGET`" in result.stderr
     result = run("backup", "memory:", "--store", DATABASE)
     assert result.exit_code == 2
-    assert "`weft copy`" in result.stderr
+    assert "`treadle copy`" in result.stderr
 
 
 def test_what_is_not_there_is_not_copied(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""`weft certify`."""
+"""`treadle certify`."""
 
 import json
 import re
@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from tests.cli.support import run, run_json
-from weft.testing.conformance import SUITE
+from treadle.testing.conformance import SUITE
 
 SHORT = tuple(check for check in SUITE if check.facet == "runs" or check.needs == {"durable"})[:40]
 MODULE = """
-from weft.backends.base import Capabilities
-from weft.backends.memory.backend import MemoryBackend
-from weft.testing import Subject
+from treadle.backends.base import Capabilities
+from treadle.backends.memory.backend import MemoryBackend
+from treadle.testing import Subject
 
 class Boastful(MemoryBackend):
     capabilities = Capabilities(durable=True, shared=False, notifies=False)
@@ -42,7 +42,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where the command is called: a folder with a backend, and a suite that takes no time."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr("weft.testing.certification.SUITE", SHORT)
+    monkeypatch.setattr("treadle.testing.certification.SUITE", SHORT)
     (tmp_path / "a_backend.py").write_text(MODULE)
     return tmp_path
 
@@ -116,11 +116,11 @@ def test_a_folder_that_cannot_be_made_is_told(folder: Path) -> None:
     (folder / "file").write_text("")
     result = run("certify", "./file/scratch")
     assert result.exit_code == 1
-    assert result.stderr.startswith("weft: the folder file/scratch cannot be made: ")
+    assert result.stderr.startswith("treadle: the folder file/scratch cannot be made: ")
 
 
 def test_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "hypothesis", None)
     result = run("certify", "memory:")
     assert result.exit_code == 1
-    assert "pip install 'weft[testing]'" in result.stderr
+    assert "pip install 'treadle[testing]'" in result.stderr

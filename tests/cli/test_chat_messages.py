@@ -5,9 +5,9 @@ from typing import Any
 import msgspec
 import pytest
 
-import weft
-from weft.cli.chat.messages import read_message, says_the_same, write_message
-from weft.errors import InvalidValue
+import treadle
+from treadle.cli.chat.messages import read_message, says_the_same, write_message
+from treadle.errors import InvalidValue
 
 
 def call(arguments: Any = "{}", **fields: Any) -> dict[str, Any]:
@@ -55,7 +55,7 @@ def assistant(*calls: dict[str, Any], content: Any = None, **fields: Any) -> dic
 def test_a_message_is_written_back_as_it_was(chat: dict[str, Any]) -> None:
     message = read_message(chat, "t-0", "message")
     assert write_message(message, "t-0") == chat
-    stored = weft.decode(weft.Message, weft.encode(message))
+    stored = treadle.decode(treadle.Message, treadle.encode(message))
     assert stored == message
     assert write_message(stored, "t-0") == chat
 
@@ -63,15 +63,15 @@ def test_a_message_is_written_back_as_it_was(chat: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "message",
     [
-        weft.Message.user("hi"),
-        weft.Message.internal_system("quiet"),
-        weft.Message(role="user", content="", metadata=weft.MessageMetadata(run_id="r1")),
-        weft.Message.assistant("", [weft.ToolCall(id="1", name="f")]),
-        weft.Message.assistant("x", [weft.ToolCall(id="1", name="f", arguments="text")]),
-        weft.Message.tool("1", [{"type": "text", "text": "ok"}]),
+        treadle.Message.user("hi"),
+        treadle.Message.internal_system("quiet"),
+        treadle.Message(role="user", content="", metadata=treadle.MessageMetadata(run_id="r1")),
+        treadle.Message.assistant("", [treadle.ToolCall(id="1", name="f")]),
+        treadle.Message.assistant("x", [treadle.ToolCall(id="1", name="f", arguments="text")]),
+        treadle.Message.tool("1", [{"type": "text", "text": "ok"}]),
     ],
 )
-def test_a_message_of_weft_comes_back_from_the_chat_format(message: weft.Message) -> None:
+def test_a_message_of_treadle_comes_back_from_the_chat_format(message: treadle.Message) -> None:
     again = read_message(write_message(message, None), "given", "message")
     assert again == msgspec.structs.replace(message, id=message.id or "given")
 
@@ -109,9 +109,17 @@ def test_what_was_changed_in_the_store_is_what_is_written() -> None:
         (assistant({}), "m.tool_calls[0].function", "not null"),
         (assistant(call(), call(id=3)), "m.tool_calls[1].id", "a string, not a number"),
         (assistant(call(type="custom")), "m.tool_calls[0].type", "'function'"),
-        ({"role": "user", "content": "", "weft": 1}, "m.weft", "an object"),
-        ({"role": "user", "content": "", "weft": {"visibility": "x"}}, "m.weft.visibility", "x"),
-        ({"role": "user", "content": "", "weft": {"metadata": {"run_id": 1}}}, "m.weft", "str"),
+        ({"role": "user", "content": "", "treadle": 1}, "m.treadle", "an object"),
+        (
+            {"role": "user", "content": "", "treadle": {"visibility": "x"}},
+            "m.treadle.visibility",
+            "x",
+        ),
+        (
+            {"role": "user", "content": "", "treadle": {"metadata": {"run_id": 1}}},
+            "m.treadle",
+            "str",
+        ),
     ],
 )
 def test_what_is_no_message_is_refused_with_its_place(chat: Any, where: str, reason: str) -> None:

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-import weft
+import treadle
 from tests.cli.support import SHIPPED, line_of
-from weft.cli.chat.conversations import read_conversation, write_conversation
-from weft.cli.chat.lines import Bad, Good, Repeated, read_lines
-from weft.errors import InvalidId, InvalidValue
+from treadle.cli.chat.conversations import read_conversation, write_conversation
+from treadle.cli.chat.lines import Bad, Good, Repeated, read_lines
+from treadle.errors import InvalidId, InvalidValue
 
 
-def read(path: Path) -> list[tuple[Any, weft.Thread]]:
+def read(path: Path) -> list[tuple[Any, treadle.Thread]]:
     lines = path.read_bytes().splitlines()
     threads = [line.thread for line in read_lines(lines) if isinstance(line, Good)]
     return list(zip([json.loads(line) for line in lines], threads, strict=True))
@@ -23,7 +23,7 @@ def check_round_trip(path: Path) -> int:
     pairs = read(path)
     for chat, thread in pairs:
         assert write_conversation(thread) == chat
-        stored = weft.decode(weft.Thread, weft.encode(thread))
+        stored = treadle.decode(treadle.Thread, treadle.encode(thread))
         assert write_conversation(stored) == chat
         assert read_conversation(write_conversation(stored)) == thread
     return len(pairs)
@@ -43,30 +43,32 @@ def test_real_conversations_come_back_as_they_were(airline: Path) -> None:
         {"title": "Brakes", "reward": 0.0, "tags": ["a", {"b": None}]},
         {"created_at": "2024-01-01", "version": "two", "updated_at": 3},
         {"openai_chat": {"a": 1}, "state": 1, "resource_id": "not ours"},
-        {"weft": {"resource_id": "u1", "parent_thread_id": "p1", "state": {"x": 1}}},
-        {"weft": {"metadata": {"id": 7, "weft": 1}}},
+        {"treadle": {"resource_id": "u1", "parent_thread_id": "p1", "state": {"x": 1}}},
+        {"treadle": {"metadata": {"id": 7, "treadle": 1}}},
     ],
 )
 def test_further_fields_come_back_as_they_were(fields: dict[str, Any]) -> None:
     chat = json.loads(line_of("t1", "hi", **fields))
     thread = read_conversation(chat)
     assert write_conversation(thread) == chat
-    assert write_conversation(weft.decode(weft.Thread, weft.encode(thread))) == chat
+    assert write_conversation(treadle.decode(treadle.Thread, treadle.encode(thread))) == chat
 
 
-def test_what_only_weft_knows_comes_back() -> None:
-    thread = weft.Thread(
+def test_what_only_treadle_knows_comes_back() -> None:
+    thread = treadle.Thread(
         id="t1",
         resource_id="user-1",
         parent_thread_id="t0",
-        messages=(weft.Message.user("hi"), weft.Message.internal_system("quiet")),
+        messages=(treadle.Message.user("hi"), treadle.Message.internal_system("quiet")),
         state={"n": 1},
         patches=(
-            weft.TrackedPatch(
-                patch=weft.decode(weft.Patch, '{"ops": [{"op": "set", "path": ["n"], "value": 2}]}')
+            treadle.TrackedPatch(
+                patch=treadle.decode(
+                    treadle.Patch, '{"ops": [{"op": "set", "path": ["n"], "value": 2}]}'
+                )
             ),
         ),
-        metadata=weft.ThreadMetadata(extra={"title": "x", "id": "inner", "messages": 3}),
+        metadata=treadle.ThreadMetadata(extra={"title": "x", "id": "inner", "messages": 3}),
     )
     chat = json.loads(json.dumps(write_conversation(thread)))
     assert read_conversation(chat) == thread
@@ -109,8 +111,8 @@ def test_messages_get_ids_that_are_always_the_same() -> None:
         (b'{"id": "a/b", "messages": []}', "invalid thread id 'a/b'"),
         (b'{"id": 5, "messages": []}', "invalid thread id 5: it must be a string"),
         (b'{"id": "", "messages": []}', "invalid thread id ''"),
-        (b'{"messages": [], "weft": {"new": 1}}', "weft: this Weft does not know new"),
-        (b'{"messages": [], "weft": {"parent_thread_id": "a/b"}}', "invalid thread id 'a/b'"),
+        (b'{"messages": [], "treadle": {"new": 1}}', "treadle: this Treadle does not know new"),
+        (b'{"messages": [], "treadle": {"parent_thread_id": "a/b"}}', "invalid thread id 'a/b'"),
     ],
 )
 def test_a_bad_line_is_told_with_its_reason(line: bytes, reason: str) -> None:

@@ -1,11 +1,11 @@
-"""`weft copy`."""
+"""`treadle copy`."""
 
 from pathlib import Path
 
 import pytest
 
 from tests.cli.support import in_store, run, run_json
-from weft import Thread
+from treadle import Thread
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""`weft demo`, in real processes."""
+"""`treadle demo`, in real processes."""
 
 import json
 import os
@@ -58,7 +58,7 @@ def test_a_killed_worker_loses_nothing_and_doubles_nothing() -> None:
     assert run_json("runs", "list", "--status", "done", "--store", store)["total"] == 141
     assert run_json("mailboxes", "stats", "--store", store)["accepted"] == 141
 
-    shipped = Path(__file__).parents[2] / "src" / "weft" / "cli" / "demo" / "conversations.jsonl"
+    shipped = Path(__file__).parents[2] / "src" / "treadle" / "cli" / "demo" / "conversations.jsonl"
     assert run_json("import", shipped, "--store", store)["unchanged"] == 36
     assert workers_left() == ""
 
@@ -85,12 +85,12 @@ def test_the_table_and_the_directions_are_for_people(tmp_path: Path) -> None:
     output, errors = child.communicate()
     assert child.returncode == 1
     assert "line 2: it is not JSON" in errors
-    assert "weft: 1 line of the input could not be read" in errors
+    assert "treadle: 1 line of the input could not be read" in errors
     rows = [line.split("\t") for line in output.splitlines()]
     assert rows[1][:2] == ["a", "2/2"]
     assert rows[1][-1] == "yes"
     assert "every turn is there exactly once and in order" in output
-    assert "weft threads list --store here" in output
+    assert "treadle threads list --store here" in output
     again = run("demo", "--store", "here")
     assert again.exit_code == 1
     assert "the store here is not empty; name a new one, or leave --store out" in again.stderr
@@ -99,7 +99,7 @@ def test_the_table_and_the_directions_are_for_people(tmp_path: Path) -> None:
 def test_it_keeps_away_from_the_store_of_the_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("WEFT_STORE", str(tmp_path / "precious"))
+    monkeypatch.setenv("TREADLE_STORE", str(tmp_path / "precious"))
     (tmp_path / "none.jsonl").write_text('{"id": "a", "messages": []}')
     document, _, code = demo("--input", "none.jsonl")
     assert code == 0
@@ -135,7 +135,7 @@ def test_workers_end_with_their_parent() -> None:
     child = spawn("demo", "--think-ms", 2000)
     assert child.stdout is not None
     assert child.stderr is not None
-    while "weft.cli.demo.process" not in workers_left():
+    while "treadle.cli.demo.process" not in workers_left():
         assert child.poll() is None
     child.kill()
     child.wait()

@@ -1,4 +1,4 @@
-"""`weft doctor`."""
+"""`treadle doctor`."""
 
 import asyncio
 import json
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.support import in_store, run, run_json
-from weft import Store, Thread
+from treadle import Store, Thread
 
 
 @pytest.fixture
@@ -75,7 +75,9 @@ def test_what_is_wrong_in_a_database_is_named(database: Path) -> None:
     assert entry.endswith(": Input data was truncated")
     assert lane.startswith("mailboxes/m/lanes/0: it is missing, and entry ")
     assert counts == "1 mailbox, 1 entry looked at"
-    assert result.stderr.startswith("weft: 2 findings; go back to a copy made by `weft backup`")
+    assert result.stderr.startswith(
+        "treadle: 2 findings; go back to a copy made by `treadle backup`"
+    )
     result = run("doctor", "--store", DATABASE, "--json")
     assert result.exit_code == 1
     places = [finding["path"] for finding in json.loads(result.stdout)["findings"]]

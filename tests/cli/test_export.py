@@ -1,20 +1,20 @@
-"""`weft export`: threads become conversations that import reads."""
+"""`treadle export`: threads become conversations that import reads."""
 
 import json
 from pathlib import Path
 
 import pytest
 
-import weft
+import treadle
 from tests.cli.support import SHIPPED, in_store, run, run_json
 
 
 def test_export_then_import_is_identical(store: Path, tmp_path: Path) -> None:
-    async def add(opened: weft.Store) -> None:
-        native = weft.Thread(
+    async def add(opened: treadle.Store) -> None:
+        native = treadle.Thread(
             id="native",
             resource_id="user-1",
-            messages=(weft.Message.user("hi"), weft.Message.internal_system("quiet")),
+            messages=(treadle.Message.user("hi"), treadle.Message.internal_system("quiet")),
             state={"n": [1, 2.5, None]},
         )
         await opened.threads.create(native)
@@ -26,7 +26,7 @@ def test_export_then_import_is_identical(store: Path, tmp_path: Path) -> None:
     assert run("export", "--store", copy).stdout_bytes == first
     assert run_json("import", "--store", store, input=first)["unchanged"] == 37
 
-    async def load(opened: weft.Store) -> weft.Thread:
+    async def load(opened: treadle.Store) -> treadle.Thread:
         head = await opened.threads.load("native")
         assert head is not None
         return head.thread
@@ -54,7 +54,7 @@ def test_named_threads_only(store: Path) -> None:
 def test_a_missing_thread_is_an_error_and_the_rest_is_written(store: Path) -> None:
     result = run("export", "nope", "bike-squeaky-brakes", "--store", store)
     assert result.exit_code == 1
-    assert "weft: thread 'nope' does not exist" in result.stderr
+    assert "treadle: thread 'nope' does not exist" in result.stderr
     assert len(result.stdout.splitlines()) == 1
 
 
@@ -80,13 +80,15 @@ def test_to_a_file_that_is_put_in_place_when_complete(store: Path, tmp_path: Pat
 def test_a_file_that_cannot_be_written_is_an_error_of_one_line(store: Path) -> None:
     result = run("export", "--store", store, "--output", "nowhere/out.jsonl")
     assert result.exit_code == 1
-    assert result.stderr == "weft: nowhere/out.jsonl cannot be written: No such file or directory\n"
+    assert (
+        result.stderr == "treadle: nowhere/out.jsonl cannot be written: No such file or directory\n"
+    )
 
 
 def test_by_owner(tmp_path: Path) -> None:
-    async def add(opened: weft.Store) -> None:
-        await opened.threads.create(weft.Thread(id="a", resource_id="u1"))
-        await opened.threads.create(weft.Thread(id="b"))
+    async def add(opened: treadle.Store) -> None:
+        await opened.threads.create(treadle.Thread(id="a", resource_id="u1"))
+        await opened.threads.create(treadle.Thread(id="b"))
 
     in_store(tmp_path / "s", add)
     result = run("export", "--resource", "u1", "--store", tmp_path / "s")
@@ -96,10 +98,10 @@ def test_by_owner(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("count", [450])
 def test_more_threads_than_a_page(tmp_path: Path, count: int) -> None:
-    async def add(opened: weft.Store) -> None:
+    async def add(opened: treadle.Store) -> None:
         async with opened.batch() as step:
             for number in range(count):
-                step.threads.create(weft.Thread(id=f"t{number:04}"))
+                step.threads.create(treadle.Thread(id=f"t{number:04}"))
 
     in_store(tmp_path / "s", add)
     assert len(run("export", "--store", tmp_path / "s").stdout.splitlines()) == count

@@ -1,4 +1,4 @@
-"""`weft import`: conversations become threads, once."""
+"""`treadle import`: conversations become threads, once."""
 
 import io
 import json
@@ -10,21 +10,21 @@ from typing import Any
 
 import pytest
 
-import weft
+import treadle
 from tests.cli.support import SHIPPED, in_store, line_of, run, run_json, spawn
-from weft.cli.chat.conversations import read_conversation
-from weft.cli.chat.lines import Good, read_lines
-from weft.cli.chat.loading import load_lines, plan
-from weft.core.commands import AppendThread, CreateThread
-from weft.core.threads import ThreadHead
-from weft.errors import InvalidValue
+from treadle.cli.chat.conversations import read_conversation
+from treadle.cli.chat.lines import Good, read_lines
+from treadle.cli.chat.loading import load_lines, plan
+from treadle.core.commands import AppendThread, CreateThread
+from treadle.core.threads import ThreadHead
+from treadle.errors import InvalidValue
 
 
-def thread_of(line: str) -> weft.Thread:
+def thread_of(line: str) -> treadle.Thread:
     return read_conversation(json.loads(line))
 
 
-async def load_all(store: weft.Store) -> dict[str, ThreadHead]:
+async def load_all(store: treadle.Store) -> dict[str, ThreadHead]:
     page = await store.threads.list(limit=200)
     heads = [await store.threads.load(thread_id) for thread_id in page.items]
     return {head.thread.id: head for head in heads if head is not None}
@@ -73,8 +73,8 @@ def test_a_bad_line_is_reported_and_the_rest_goes_on() -> None:
     assert result.stderr.splitlines() == [
         "line 2: it is not JSON: Expecting value (column 1)",
         "line 4: JSON has no NaN",
-        "weft: ./agents is a new store",
-        "weft: 2 lines could not be imported; correct and import again, the rest is in",
+        "treadle: ./agents is a new store",
+        "treadle: 2 lines could not be imported; correct and import again, the rest is in",
     ]
     summary = json.loads(result.stdout)
     assert (summary["created"], summary["failed"]) == (2, 2)
@@ -111,7 +111,7 @@ def test_a_conversation_that_contradicts_is_refused_and_nothing_changes() -> Non
 def test_one_bad_thread_does_not_hold_up_its_commit(monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody else creates a thread between our look and our commit."""
 
-    async def race(store: weft.Store) -> list[Any]:
+    async def race(store: treadle.Store) -> list[Any]:
         lines = [line_of(name, "one", "two").encode() for name in ("a", "b", "c")]
         load = store.threads.load
         raced = False
@@ -145,7 +145,9 @@ def test_a_plan_is_what_is_missing() -> None:
 
 
 def test_a_new_message_whose_id_is_taken_is_refused() -> None:
-    stored = weft.Thread(id="a", messages=(weft.Message(id="a-1", role="user", content="one"),))
+    stored = treadle.Thread(
+        id="a", messages=(treadle.Message(id="a-1", role="user", content="one"),)
+    )
     with pytest.raises(InvalidValue, match="has a message 'a-1' already"):
         plan(thread_of(line_of("a", "one", "two")), ThreadHead(thread=stored, version=0))
 
@@ -170,7 +172,7 @@ def test_real_conversations_are_imported_and_exported_as_they_were(airline: Path
 
 def test_the_lines_of_a_slow_pipe_are_kept_as_they_come(tmp_path: Path) -> None:
     child = subprocess.Popen(
-        [sys.executable, "-m", "weft", "import", "-", "--json"],
+        [sys.executable, "-m", "treadle", "import", "-", "--json"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         cwd=tmp_path,
@@ -182,7 +184,7 @@ def test_the_lines_of_a_slow_pipe_are_kept_as_they_come(tmp_path: Path) -> None:
 
 def test_ctrl_c_ends_it_while_the_pipe_is_silent(tmp_path: Path) -> None:
     child = subprocess.Popen(
-        [sys.executable, "-m", "weft", "import", "-"],
+        [sys.executable, "-m", "treadle", "import", "-"],
         stdin=subprocess.PIPE,
         stderr=subprocess.PIPE,
         cwd=tmp_path,

@@ -1,8 +1,8 @@
-"""`weft mailboxes`, for people and for programs."""
+"""`treadle mailboxes`, for people and for programs."""
 
 from pathlib import Path
 
-import weft
+import treadle
 from tests.cli.support import in_store, run, run_json
 
 
@@ -25,7 +25,7 @@ def test_entries_are_listed_and_shown(agents: Path) -> None:
 
 
 def test_entries_of_one_origin_are_listed(agents: Path) -> None:
-    async def send(store: weft.Store) -> None:
+    async def send(store: treadle.Store) -> None:
         await store.mailboxes.send("m1", {"n": 4}, origin="internal")
 
     in_store(agents, send)

@@ -1,4 +1,4 @@
-"""`weft migrate`."""
+"""`treadle migrate`."""
 
 import re
 import sqlite3
@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.support import run, run_json
-from weft.backends.sql.migrations import Migration, all_migrations
-from weft.backends.sqlite import schema
+from treadle.backends.sql.migrations import Migration, all_migrations
+from treadle.backends.sqlite import schema
 
 DATABASE = "sqlite:///agents.db"
 FIRST = all_migrations("sqlite")[0]
@@ -105,4 +105,4 @@ def test_a_newer_schema_is_told() -> None:
     for words in ((), ("--status",), ("--sql",)):
         result = run("migrate", *words, "--store", DATABASE)
         assert result.exit_code == 1
-        assert "upgrade Weft to open it" in result.stderr
+        assert "upgrade Treadle to open it" in result.stderr

@@ -1,4 +1,4 @@
-"""The command on PostgreSQL: `weft migrate`, and a store whose schema is not there yet."""
+"""The command on PostgreSQL: `treadle migrate`, and a store whose schema is not there yet."""
 
 import os
 import shutil
@@ -13,10 +13,10 @@ import psycopg
 import pytest
 
 from tests.cli.support import PROJECT, line_of, run, run_json, spawn
-from weft.backends.postgres import schema
-from weft.backends.sql.migrations import Migration, all_migrations
-from weft.cli.terminal.failure import INTERRUPTED
-from weft.testing.own import location_of, remove_postgres, schema_of
+from treadle.backends.postgres import schema
+from treadle.backends.sql.migrations import Migration, all_migrations
+from treadle.cli.terminal.failure import INTERRUPTED
+from treadle.testing.own import location_of, remove_postgres, schema_of
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def store(postgres_url: str, tmp_path: Path) -> Iterator[str]:
 def test_a_store_without_a_schema_tells_how_to_make_one(store: str) -> None:
     result = run("threads", "list", "--store", store)
     assert result.exit_code == 1
-    assert "weft migrate" in result.stderr
+    assert "treadle migrate" in result.stderr
     assert "sekret" not in result.output
 
 
@@ -100,7 +100,7 @@ def test_what_takes_something_away_waits_for_its_option(
     report = run("migrate", "--store", store).stdout.splitlines()
     assert report[0] == "applied 0001_tables"
     assert report[-1] == (
-        "0100_less takes away what an older Weft uses; once there is none, use --contract"
+        "0100_less takes away what an older Treadle uses; once there is none, use --contract"
     )
     status = run("migrate", "--status", "--store", store).stdout.splitlines()
     assert status[-1] == "100\tless\tpending, with --contract"
@@ -113,7 +113,7 @@ def test_a_backup_to_a_server_tells_no_password(store: str) -> None:
     run("send", "box", "1", "--store", "sqlite:///a.db")
     result = run("backup", store, "--store", "sqlite:///a.db")
     assert result.exit_code == 2
-    assert "weft copy" in result.stderr
+    assert "treadle copy" in result.stderr
     assert "sekret" not in result.output
 
 
@@ -131,7 +131,7 @@ def test_working_tells_the_password_to_nobody(store: str, tmp_path: Path, proces
     run("migrate", "--store", store)
     run("send", "box", "1", "--store", store)
     options = ("--until-idle", "--processes", processes)
-    environment = {"WEFT_STORE": store}  # which other users of the machine cannot read
+    environment = {"TREADLE_STORE": store}  # which other users of the machine cannot read
     child = spawn("work", "agent:handle", *options, cwd=tmp_path, environment=environment)
     _, errors = child.communicate(timeout=60)
     assert child.returncode == 0, errors
@@ -155,7 +155,7 @@ def test_the_workers_of_the_demo_do_not_show_the_password(store: str, tmp_path: 
 def lines_of_workers(folder: Path) -> str:
     listing = subprocess.run(["ps", "-ewwo", "args"], capture_output=True, text=True, check=True)
     lines = listing.stdout.splitlines()
-    ours = [line for line in lines if str(folder) in line and "weft.cli.demo.process" in line]
+    ours = [line for line in lines if str(folder) in line and "treadle.cli.demo.process" in line]
     return "\n".join(ours)
 
 

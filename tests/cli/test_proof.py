@@ -6,43 +6,43 @@ from typing import Any
 import msgspec
 import pytest
 
-import weft
+import treadle
 from tests.cli.support import in_store
-from weft.cli.demo.agent import ScriptedAgent
-from weft.cli.demo.play import send_first_turns
-from weft.cli.demo.proof import Proof, proof_as_json, prove
-from weft.cli.demo.script import Script, write_script
-from weft.core.mailboxes import MailboxEntry
-from weft.core.messages import Role
-from weft.worker import Worker
+from treadle.cli.demo.agent import ScriptedAgent
+from treadle.cli.demo.play import send_first_turns
+from treadle.cli.demo.proof import Proof, proof_as_json, prove
+from treadle.cli.demo.script import Script, write_script
+from treadle.core.mailboxes import MailboxEntry
+from treadle.core.messages import Role
+from treadle.worker import Worker
 
 ROLES: tuple[Role, ...] = (
     *("system", "user", "assistant", "tool"),
     *("assistant", "user", "user", "assistant"),
 )
 SCRIPT = write_script(
-    weft.Thread(
+    treadle.Thread(
         id="t",
         messages=tuple(
-            weft.Message(id=f"t-{position}", role=role, content=f"{role} {position}")
+            treadle.Message(id=f"t-{position}", role=role, content=f"{role} {position}")
             for position, role in enumerate(ROLES)
         ),
     )
 )
-Tamper = Callable[[weft.Store], Awaitable[Any]]
+Tamper = Callable[[treadle.Store], Awaitable[Any]]
 
 
 async def nothing(entry: MailboxEntry) -> None:
     pass
 
 
-async def play(store: weft.Store) -> None:
+async def play(store: treadle.Store) -> None:
     await send_first_turns(store, (SCRIPT,))
     await Worker(store, ScriptedAgent({"t": SCRIPT}, 0, nothing)).run(until_idle=True)
 
 
 def proof_after(tamper: Tamper) -> Proof:
-    async def work(store: weft.Store) -> Proof:
+    async def work(store: treadle.Store) -> Proof:
         await play(store)
         await tamper(store)
         return await prove(store, (SCRIPT,))
@@ -50,7 +50,7 @@ def proof_after(tamper: Tamper) -> Proof:
     return in_store("memory:", work)
 
 
-async def leave_alone(store: weft.Store) -> None:
+async def leave_alone(store: treadle.Store) -> None:
     pass
 
 
@@ -62,14 +62,14 @@ def test_a_conversation_is_cut_into_turns() -> None:
 
 
 def test_a_conversation_without_a_user_has_no_turns() -> None:
-    script = write_script(weft.Thread(id="x", messages=(weft.Message.system("hi"),)))
+    script = write_script(treadle.Thread(id="x", messages=(treadle.Message.system("hi"),)))
     assert script.turns == ()
     assert len(script.opening.messages) == 1
 
 
 def test_a_run_id_is_never_too_long() -> None:
     for name in ("x" * 200, "ü" * 100, "t"):
-        run_id = write_script(weft.Thread(id=name)).run_id(12)
+        run_id = write_script(treadle.Thread(id=name)).run_id(12)
         assert len(run_id.encode()) <= 200
         assert run_id.endswith("-turn-12")
 
@@ -85,85 +85,85 @@ def test_the_proof_holds_when_all_is_well() -> None:
     assert proof_as_json(proof)["ok"] is True
 
 
-async def load(store: weft.Store) -> weft.Thread:
+async def load(store: treadle.Store) -> treadle.Thread:
     head = await store.threads.load("t")
     assert head is not None
     return head.thread
 
 
-async def put(store: weft.Store, *messages: weft.Message) -> None:
+async def put(store: treadle.Store, *messages: treadle.Message) -> None:
     """The thread with other messages, at the version it had."""
     thread = await load(store)
     await store.threads.delete("t")
     await store.threads.create(msgspec.structs.replace(thread, messages=messages))
     for _ in SCRIPT.turns:
-        await store.threads.append("t", weft.ThreadChangeSet())
+        await store.threads.append("t", treadle.ThreadChangeSet())
 
 
-async def lose_the_thread(store: weft.Store) -> None:
+async def lose_the_thread(store: treadle.Store) -> None:
     await store.threads.delete("t")
 
 
-async def lose_a_message(store: weft.Store) -> None:
+async def lose_a_message(store: treadle.Store) -> None:
     messages = (await load(store)).messages
     await put(store, *messages[:3], *messages[4:])
 
 
-async def lose_a_turn(store: weft.Store) -> None:
+async def lose_a_turn(store: treadle.Store) -> None:
     messages = (await load(store)).messages
     await put(store, *messages[:5], *messages[6:])
 
 
-async def double_a_turn(store: weft.Store) -> None:
+async def double_a_turn(store: treadle.Store) -> None:
     thread = await load(store)
     again = [msgspec.structs.replace(message, id=None) for message in thread.messages[5:6]]
     await put(store, *thread.messages, *again)
 
 
-async def swap_turns(store: weft.Store) -> None:
+async def swap_turns(store: treadle.Store) -> None:
     first, *rest = (await load(store)).messages
     await put(store, first, *rest[5:], *rest[:5])
 
 
-async def change_a_word(store: weft.Store) -> None:
+async def change_a_word(store: treadle.Store) -> None:
     messages = list((await load(store)).messages)
     messages[4] = msgspec.structs.replace(messages[4], content="assistant 4!")
     await put(store, *messages)
 
 
-async def change_an_id(store: weft.Store) -> None:
+async def change_an_id(store: treadle.Store) -> None:
     messages = list((await load(store)).messages)
     messages[4] = msgspec.structs.replace(messages[4], id="other")
     await put(store, *messages)
 
 
-async def append_once_more(store: weft.Store) -> None:
-    await store.threads.append("t", weft.ThreadChangeSet())
+async def append_once_more(store: treadle.Store) -> None:
+    await store.threads.append("t", treadle.ThreadChangeSet())
 
 
-async def leave_a_run_running(store: weft.Store) -> None:
+async def leave_a_run_running(store: treadle.Store) -> None:
     run = await store.runs.load(SCRIPT.run_id(2))
     assert run is not None
     await store.runs.upsert(msgspec.structs.replace(run, status="running"))
 
 
-async def lose_a_run(store: weft.Store) -> None:
+async def lose_a_run(store: treadle.Store) -> None:
     await store.runs.delete(SCRIPT.run_id(2))
 
 
-async def add_a_run(store: weft.Store) -> None:
-    await store.runs.upsert(weft.RunRecord(run_id="more", thread_id="t", status="done"))
+async def add_a_run(store: treadle.Store) -> None:
+    await store.runs.upsert(treadle.RunRecord(run_id="more", thread_id="t", status="done"))
 
 
-async def leave_an_entry(store: weft.Store) -> None:
+async def leave_an_entry(store: treadle.Store) -> None:
     await store.mailboxes.send("t", {"turn": 3, "text": "user 6"})
 
 
-async def lose_the_entries(store: weft.Store) -> None:
+async def lose_the_entries(store: treadle.Store) -> None:
     await store.mailboxes.purge(older_than=2**62)
 
 
-async def bury_an_entry(store: weft.Store) -> None:
+async def bury_an_entry(store: treadle.Store) -> None:
     await store.mailboxes.send("t", {"turn": 4, "text": ""})
     [entry] = await store.mailboxes.claim(consumer="x")
     await store.mailboxes.dead_letter(entry, error="no")
@@ -197,9 +197,9 @@ def test_a_tampered_store_fails_the_proof(tamper: Tamper, problem: str) -> None:
 
 
 def test_one_bad_conversation_among_good_ones_is_enough() -> None:
-    other = write_script(weft.Thread(id="absent"))
+    other = write_script(treadle.Thread(id="absent"))
 
-    async def work(store: weft.Store) -> Proof:
+    async def work(store: treadle.Store) -> Proof:
         await play(store)
         return await prove(store, (SCRIPT, other))
 
@@ -209,7 +209,7 @@ def test_one_bad_conversation_among_good_ones_is_enough() -> None:
 
 
 def test_redone_claims_are_counted_from_the_store() -> None:
-    async def work(store: weft.Store) -> Proof:
+    async def work(store: treadle.Store) -> Proof:
         await send_first_turns(store, (SCRIPT,))
         await store.mailboxes.claim(consumer="dies", lease_ms=0)
         await Worker(store, ScriptedAgent({"t": SCRIPT}, 0, nothing)).run(until_idle=True)
@@ -221,7 +221,7 @@ def test_redone_claims_are_counted_from_the_store() -> None:
 
 
 def test_what_the_script_does_not_know_is_rejected() -> None:
-    async def work(store: weft.Store) -> weft.MailboxStats:
+    async def work(store: treadle.Store) -> treadle.MailboxStats:
         await store.mailboxes.send("unknown", {"turn": 1})
         await store.mailboxes.send("t", "no turn")
         await Worker(store, ScriptedAgent({"t": SCRIPT}, 0, nothing)).run(until_idle=True)

@@ -1,10 +1,10 @@
-"""`weft runs`, for people and for programs."""
+"""`treadle runs`, for people and for programs."""
 
 from pathlib import Path
 
 import pytest
 
-import weft
+import treadle
 from tests.cli.support import in_store, run, run_json
 
 
@@ -21,7 +21,7 @@ from tests.cli.support import in_store, run, run_json
 def test_some_of_the_runs_are_listed(
     agents: Path, options: tuple[object, ...], found: list[str]
 ) -> None:
-    run_record = weft.RunRecord(
+    run_record = treadle.RunRecord(
         run_id="r3",
         thread_id="t2",
         parent_run_id="r1",

@@ -1,4 +1,4 @@
-"""`weft send`: work for a mailbox."""
+"""`treadle send`: work for a mailbox."""
 
 import json
 
@@ -38,7 +38,7 @@ def test_one_payload_and_no_more() -> None:
 def test_a_bad_id_is_an_error_of_one_line() -> None:
     result = run("send", "a/b", "1")
     assert result.exit_code == 1
-    assert result.stderr.startswith("weft: invalid mailbox id 'a/b'")
+    assert result.stderr.startswith("treadle: invalid mailbox id 'a/b'")
 
 
 def test_bad_standard_input_is_an_error() -> None:

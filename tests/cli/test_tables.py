@@ -2,9 +2,9 @@
 
 import pytest
 
-from weft.cli.terminal.counts import counted
-from weft.cli.terminal.output import time_text
-from weft.cli.terminal.tables import (
+from treadle.cli.terminal.counts import counted
+from treadle.cli.terminal.output import time_text
+from treadle.cli.terminal.tables import (
     Column,
     aligned,
     fitted,

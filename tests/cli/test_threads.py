@@ -1,4 +1,4 @@
-"""`weft threads`, for people and for programs."""
+"""`treadle threads`, for people and for programs."""
 
 import json
 import os
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-import weft
+import treadle
 from tests.cli.support import in_store, run, run_json
 
 
@@ -22,7 +22,7 @@ def test_threads_are_listed(agents: Path) -> None:
 
 @pytest.mark.parametrize("option", ["--resource", "--parent"])
 def test_some_of_the_threads_are_listed(agents: Path, option: str) -> None:
-    child = weft.Thread(id="t2", resource_id="x", parent_thread_id="x")
+    child = treadle.Thread(id="t2", resource_id="x", parent_thread_id="x")
     in_store(agents, lambda store: store.threads.create(child))
     items = run_json("threads", "list", option, "x", "--store", agents)["items"]
     assert [item["id"] for item in items] == ["t2"]
@@ -55,7 +55,7 @@ def test_threads_are_deleted(agents: Path) -> None:
 def test_an_id_that_can_be_none_is_an_error_of_one_line(agents: Path) -> None:
     result = run("threads", "show", "../etc", "--store", agents)
     assert result.exit_code == 1
-    assert result.stderr.startswith("weft: invalid thread id '../etc'")
+    assert result.stderr.startswith("treadle: invalid thread id '../etc'")
 
 
 def test_a_thread_without_times_is_shown(agents: Path) -> None:
@@ -68,7 +68,7 @@ def test_a_thread_without_times_is_shown(agents: Path) -> None:
 
 
 def test_a_long_beginning_is_cut() -> None:
-    thread = weft.Thread(id="t", messages=(weft.Message.user("x" * 100),))
+    thread = treadle.Thread(id="t", messages=(treadle.Message.user("x" * 100),))
     in_store("agents", lambda store: store.threads.create(thread))
     assert run("threads", "list").stdout.endswith("\t" + "x" * 59 + "…\n")
 

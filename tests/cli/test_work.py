@@ -1,4 +1,4 @@
-"""`weft work`, in real processes."""
+"""`treadle work`, in real processes."""
 
 import os
 import signal
@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from tests.cli.support import run, run_json, spawn
-from weft.cli.processes import supervisor
-from weft.cli.targets import load_handler
-from weft.cli.terminal.failure import Failure
-from weft.worker import Backoff
+from treadle.cli.processes import supervisor
+from treadle.cli.targets import load_handler
+from treadle.cli.terminal.failure import Failure
+from treadle.worker import Backoff
 
 AGENT = """
 import asyncio, os, pathlib
@@ -185,7 +185,7 @@ def test_a_handler_that_is_not_there_is_an_error_of_one_line(target: str, reason
     child = work(target)
     errors = finish(child)
     assert child.returncode == 1
-    assert errors.startswith("weft: ")
+    assert errors.startswith("treadle: ")
     assert reason in errors
     assert errors.count("\n") == 1
 

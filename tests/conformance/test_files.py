@@ -2,8 +2,8 @@
 
 import pytest
 
-from weft.testing import BackendConformance, Subject
-from weft.testing.own import FILES
+from treadle.testing import BackendConformance, Subject
+from treadle.testing.own import FILES
 
 
 class TestFiles(BackendConformance):

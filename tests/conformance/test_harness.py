@@ -9,18 +9,18 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from weft import Store
-from weft.backends.memory.backend import MemoryBackend
-from weft.core.clock import Clock
-from weft.core.commands import Hold, Timed
-from weft.testing import Subject
-from weft.testing.actor import Actor, Dead
-from weft.testing.certification import attempt
-from weft.testing.conformance import SUITE, running, times
-from weft.testing.conformance.history import SHORT, compare_histories
-from weft.testing.own import FILES, MEMORY
-from weft.testing.patience import patient
-from weft.testing.writers import Writers
+from treadle import Store
+from treadle.backends.memory.backend import MemoryBackend
+from treadle.core.clock import Clock
+from treadle.core.commands import Hold, Timed
+from treadle.testing import Subject
+from treadle.testing.actor import Actor, Dead
+from treadle.testing.certification import attempt
+from treadle.testing.conformance import SUITE, running, times
+from treadle.testing.conformance.history import SHORT, compare_histories
+from treadle.testing.own import FILES, MEMORY
+from treadle.testing.patience import patient
+from treadle.testing.writers import Writers
 
 
 class Shut(MemoryBackend):

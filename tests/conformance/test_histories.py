@@ -6,13 +6,13 @@ from typing import get_args
 import pytest
 from hypothesis import Phase, given, settings
 
-from weft.core.commands import Command
-from weft.testing import Subject
-from weft.testing.clock import START
-from weft.testing.conformance.history import SHORT, compare_histories
-from weft.testing.own import FILES, MEMORY, SQLITE
-from weft.testing.strategies import commands
-from weft.testing.strategies.questions import Question, questions
+from treadle.core.commands import Command
+from treadle.testing import Subject
+from treadle.testing.clock import START
+from treadle.testing.conformance.history import SHORT, compare_histories
+from treadle.testing.own import FILES, MEMORY, SQLITE
+from treadle.testing.strategies import commands
+from treadle.testing.strategies.questions import Question, questions
 
 LONG = settings(
     SHORT,

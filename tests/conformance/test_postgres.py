@@ -5,10 +5,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from weft.testing import BackendConformance, Subject
-from weft.testing.conformance import SUITE
-from weft.testing.conformance.running import run
-from weft.testing.own import postgres_subject
+from treadle.testing import BackendConformance, Subject
+from treadle.testing.conformance import SUITE
+from treadle.testing.conformance.running import run
+from treadle.testing.own import postgres_subject
 
 
 class TestPostgres(BackendConformance):
@@ -18,7 +18,7 @@ class TestPostgres(BackendConformance):
 
 
 def test_a_check_leaves_no_schema_behind(postgres_url: str, tmp_path: Path) -> None:
-    count = "SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'weft%'"
+    count = "SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'treadle%'"
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         before = connection.execute(count).fetchone()
         for number, check in enumerate(SUITE):

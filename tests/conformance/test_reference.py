@@ -2,9 +2,9 @@
 
 import pytest
 
-from weft.testing import TickingClock
-from weft.testing.vectors import SCENARIOS
-from weft.testing.vectors.scenarios import Comparison, Tokens, read
+from treadle.testing import TickingClock
+from treadle.testing.vectors import SCENARIOS
+from treadle.testing.vectors.scenarios import Comparison, Tokens, read
 
 
 def test_all_scenarios_are_there() -> None:

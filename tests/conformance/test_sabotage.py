@@ -6,12 +6,12 @@ import pytest
 from hypothesis import settings
 
 from tests.conformance.saboteurs import ONLY_BY_HISTORIES, SABOTEURS, Saboteur
-from weft.backends.base import Guarantee
-from weft.testing import Outcome, Subject, actor
-from weft.testing.certification import attempt
-from weft.testing.conformance import SUITE, waits
-from weft.testing.conformance.check import Check
-from weft.testing.conformance.history import SHORT, compare_histories
+from treadle.backends.base import Guarantee
+from treadle.testing import Outcome, Subject, actor
+from treadle.testing.certification import attempt
+from treadle.testing.conformance import SUITE, waits
+from treadle.testing.conformance.check import Check
+from treadle.testing.conformance.history import SHORT, compare_histories
 
 HUNT = settings(SHORT, max_examples=1_000, derandomize=True)  # so it takes as long each time
 NAMED = [check for check in SUITE if not check.needs and "random history" not in check.rule]

@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from weft import NotFound, Thread
-from weft.backends.base import Backend, Guarantee
-from weft.testing import certify
-from weft.testing.certification import FACETS, NEEDS, attempt
-from weft.testing.conformance import SUITE
-from weft.testing.conformance.bench import Bench
-from weft.testing.conformance.check import Check, Facet
-from weft.testing.expect import expect, refused
-from weft.testing.own import FILES, MEMORY
+from treadle import NotFound, Thread
+from treadle.backends.base import Backend, Guarantee
+from treadle.testing import certify
+from treadle.testing.certification import FACETS, NEEDS, attempt
+from treadle.testing.conformance import SUITE
+from treadle.testing.conformance.bench import Bench
+from treadle.testing.conformance.check import Check, Facet
+from treadle.testing.expect import expect, refused
+from treadle.testing.own import FILES, MEMORY
 
 
 def test_every_guarantee_is_tried() -> None:
@@ -108,7 +108,7 @@ def test_a_report_counts_every_check_and_leaves_none_out(
     async def right(bench: Bench) -> None: ...
 
     checks = (made(right), made(right, "durable"), made(wrong), made(right, "shared", "faults"))
-    monkeypatch.setattr("weft.testing.certification.SUITE", checks)
+    monkeypatch.setattr("treadle.testing.certification.SUITE", checks)
     told: list[str] = []
     report = certify(MEMORY, folder=tmp_path, tell=lambda outcome: told.append(outcome.status))
     assert told == ["passed", "not declared", "failed", "not declared"]

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from weft import (
+from treadle import (
     CorruptRecord,
     InvalidValue,
     Message,
@@ -26,7 +26,7 @@ from weft import (
     decode,
     encode,
 )
-from weft.core.codec import (
+from treadle.core.codec import (
     Model,
     SortedModel,
     check_json,
@@ -37,11 +37,11 @@ from weft.core.codec import (
     from_plain,
     to_plain,
 )
-from weft.core.commands import Receipt, Timed
-from weft.core.limits import DEPTH, LARGEST_INTEGER, SMALLEST_INTEGER
-from weft.core.mailboxes import MailboxEntry, MailboxState
-from weft.testing.exact import differences, same
-from weft.testing.strategies.models import json_values, json_without_floats, models
+from treadle.core.commands import Receipt, Timed
+from treadle.core.limits import DEPTH, LARGEST_INTEGER, SMALLEST_INTEGER
+from treadle.core.mailboxes import MailboxEntry, MailboxState
+from treadle.testing.exact import differences, same
+from treadle.testing.strategies.models import json_values, json_without_floats, models
 
 GOLDEN = Path(__file__).parents[3] / "shared" / "golden" / "reference_store"
 
@@ -52,7 +52,7 @@ def all_models(kind: type[Model] = Model) -> list[type[Model]]:
         each
         for sub in kind.__subclasses__()
         for each in [sub, *all_models(sub)]
-        if each.__module__.startswith("weft.core.")
+        if each.__module__.startswith("treadle.core.")
     ]
     return sorted(set(found) - {SortedModel, Timed, Receipt}, key=lambda each: each.__name__)
 

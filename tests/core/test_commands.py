@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from tests.core.test_ids import BAD as BAD_IDS
-from weft import (
+from treadle import (
     Committed,
     InvalidId,
     InvalidValue,
@@ -21,15 +21,15 @@ from weft import (
     ThreadHead,
     open_store,
 )
-from weft.core import commands
-from weft.core.codec import Model
-from weft.core.commands import Command, check_batch, check_command, describe
-from weft.core.mailboxes import Interrupted, MailboxEntry
-from weft.store.batch import Batch, BatchMailboxes, BatchRuns, BatchThreads, Write
-from weft.store.mailboxes import Mailboxes
-from weft.store.runs import Runs
-from weft.store.threads import Threads
-from weft.testing.builders import entry, run, said, says, sets
+from treadle.core import commands
+from treadle.core.codec import Model
+from treadle.core.commands import Command, check_batch, check_command, describe
+from treadle.core.mailboxes import Interrupted, MailboxEntry
+from treadle.store.batch import Batch, BatchMailboxes, BatchRuns, BatchThreads, Write
+from treadle.store.mailboxes import Mailboxes
+from treadle.store.runs import Runs
+from treadle.store.threads import Threads
+from treadle.testing.builders import entry, run, said, says, sets
 
 CHANGES = ThreadChangeSet(
     run_id="r",

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from weft import (
+from treadle import (
     InvalidValue,
     MailboxState,
     Message,
@@ -21,7 +21,7 @@ from weft import (
     ToolCall,
     TrackedPatch,
 )
-from weft.core.commands import (
+from treadle.core.commands import (
     AppendThread,
     Command,
     CreateThread,
@@ -31,8 +31,8 @@ from weft.core.commands import (
     UpsertRun,
     check_command,
 )
-from weft.core.patches import Increment, Insert, Set
-from weft.testing.builders import entry, run, said, sets, tracked
+from treadle.core.patches import Increment, Insert, Set
+from treadle.testing.builders import entry, run, said, sets, tracked
 
 
 def create(**fields: Any) -> CreateThread:

@@ -5,11 +5,11 @@ import pickle
 
 import pytest
 
-import weft
-from weft import errors
-from weft.errors import WeftError
+import treadle
+from treadle import errors
+from treadle.errors import TreadleError
 
-EXAMPLES: list[tuple[WeftError, dict[str, object], str]] = [
+EXAMPLES: list[tuple[TreadleError, dict[str, object], str]] = [
     (
         errors.InvalidId("thread", "a/b", "no /"),
         {"kind": "thread", "value": "a/b", "reason": "no /"},
@@ -45,7 +45,7 @@ EXAMPLES: list[tuple[WeftError, dict[str, object], str]] = [
     (
         errors.CorruptRecord("t.json", "truncated"),
         {"where": "t.json", "reason": "truncated"},
-        "t.json cannot be read: truncated; run `weft doctor`",
+        "t.json cannot be read: truncated; run `treadle doctor`",
     ),
     (errors.StoreClosed(), {}, "the store is closed; open it with"),
     (
@@ -56,12 +56,12 @@ EXAMPLES: list[tuple[WeftError, dict[str, object], str]] = [
     (
         errors.SchemaTooNew("/x", 2, 1),
         {"where": "/x", "found": 2, "supported": 1},
-        "upgrade Weft to open it",
+        "upgrade Treadle to open it",
     ),
     (
         errors.SchemaTooOld("/x", "0002_notes"),
         {"where": "/x", "missing": "0002_notes"},
-        "lacks migration 0002_notes; run `weft migrate` on it",
+        "lacks migration 0002_notes; run `treadle migrate` on it",
     ),
 ]
 each_example = pytest.mark.parametrize(
@@ -71,14 +71,14 @@ each_example = pytest.mark.parametrize(
 
 def test_every_error_of_the_tree_is_here_and_exported() -> None:
     tree = {value for value in vars(errors).values() if isinstance(value, type)}
-    tree = {kind for kind in tree if issubclass(kind, WeftError)}
-    assert {type(error) for error, _, _ in EXAMPLES} == tree - {WeftError}
-    assert {kind.__name__ for kind in tree} <= set(weft.__all__)
+    tree = {kind for kind in tree if issubclass(kind, TreadleError)}
+    assert {type(error) for error, _, _ in EXAMPLES} == tree - {TreadleError}
+    assert {kind.__name__ for kind in tree} <= set(treadle.__all__)
 
 
 @each_example
 def test_an_error_says_what_and_what_to_do_and_carries_its_data(
-    error: WeftError, data: dict[str, object], message: str
+    error: TreadleError, data: dict[str, object], message: str
 ) -> None:
     assert message in str(error)
     assert {name: getattr(error, name) for name in data} == data
@@ -87,7 +87,7 @@ def test_an_error_says_what_and_what_to_do_and_carries_its_data(
 
 @each_example
 def test_an_error_survives_pickling_and_copying(
-    error: WeftError, data: dict[str, object], message: str
+    error: TreadleError, data: dict[str, object], message: str
 ) -> None:
     error.command = "command 1 of 2: Ack 'e'"
     for again in (pickle.loads(pickle.dumps(error)), copy.copy(error)):

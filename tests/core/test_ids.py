@@ -8,9 +8,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from weft import InvalidId
-from weft.core.ids import IdKind, check_id
-from weft.core.limits import ID_BYTES
+from treadle import InvalidId
+from treadle.core.ids import IdKind, check_id
+from treadle.core.limits import ID_BYTES
 
 GOOD = {
     "letter": "a",

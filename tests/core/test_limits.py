@@ -2,7 +2,7 @@
 
 import pytest
 
-from weft.core.limits import (
+from treadle.core.limits import (
     DEPTH,
     ID_BYTES,
     LARGEST_INTEGER,

@@ -8,17 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weft import ClaimConflict, GenerationMismatch, MailboxState
-from weft.core import mailboxes as rules
-from weft.core.limits import LARGEST_TIME
-from weft.core.mailboxes import (
+from treadle import ClaimConflict, GenerationMismatch, MailboxState
+from treadle.core import mailboxes as rules
+from treadle.core.limits import LARGEST_TIME
+from treadle.core.mailboxes import (
     ClaimRequest,
     EntryQuery,
     EntryStatus,
     MailboxEntry,
     Transition,
 )
-from weft.testing.builders import entry
+from treadle.testing.builders import entry
 
 NOW = 1_000
 STATUSES: tuple[EntryStatus, ...] = get_args(EntryStatus)

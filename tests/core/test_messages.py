@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from weft import Message, MessageMetadata, ToolCall, encode
-from weft.core.codec import to_plain
+from treadle import Message, MessageMetadata, ToolCall, encode
+from treadle.core.codec import to_plain
 
 CALL = ToolCall(id="c1", name="search", arguments={"q": 1})
 CONSTRUCTORS: dict[str, tuple[Callable[[], Message], dict[str, Any]]] = {

@@ -1,8 +1,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weft.core.pages import PageQuery, page_of
-from weft.core.threads import ThreadPage
+from treadle.core.pages import PageQuery, page_of
+from treadle.core.threads import ThreadPage
 
 
 @given(st.integers(0, 12), st.integers(-3, 14), st.integers(-1, 6))

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weft import InvalidValue, Patch, PatchError, apply_patch
-from weft.core.codec import from_plain
-from weft.core.patches import Set
-from weft.testing.builders import patch
-from weft.testing.exact import differences, same
-from weft.testing.strategies.models import json_values, models
-from weft.testing.vectors import PATCHES
+from treadle import InvalidValue, Patch, PatchError, apply_patch
+from treadle.core.codec import from_plain
+from treadle.core.patches import Set
+from treadle.testing.builders import patch
+from treadle.testing.exact import differences, same
+from treadle.testing.strategies.models import json_values, models
+from treadle.testing.vectors import PATCHES
 
 CASES = [json.loads(line) for line in PATCHES.read_text(encoding="utf-8").splitlines()]
 CHUNK = 200

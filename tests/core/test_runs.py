@@ -5,9 +5,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from weft import RunMeta, RunRecord
-from weft.core.runs import RunQuery, run_after, run_matches, run_order
-from weft.testing.builders import run
+from treadle import RunMeta, RunRecord
+from treadle.core.runs import RunQuery, run_after, run_matches, run_order
+from treadle.testing.builders import run
 
 META = RunMeta(
     agent_id="alpha",

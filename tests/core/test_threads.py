@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weft import (
+from treadle import (
     InvalidValue,
     Message,
     MessageMetadata,
@@ -17,10 +17,10 @@ from weft import (
     ThreadHead,
     ThreadMetadata,
 )
-from weft.core.patches import Append, Increment
-from weft.core.threads import MessageQuery, appended, created, page_messages, saved
-from weft.testing.builders import said, says, sets, tracked
-from weft.testing.strategies.models import models
+from treadle.core.patches import Append, Increment
+from treadle.core.threads import MessageQuery, appended, created, page_messages, saved
+from treadle.testing.builders import said, says, sets, tracked
+from treadle.testing.strategies.models import models
 
 
 def contents(thread: Thread) -> list[Any]:

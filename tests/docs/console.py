@@ -136,7 +136,7 @@ def _pattern(shown: str) -> str:
 
 def _environment() -> dict[str, str]:
     """Ours, without what only concerns this test run, and with this environment's commands."""
-    strange = ("PYTEST_", "WEFT_")
+    strange = ("PYTEST_", "TREADLE_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(strange)}
     path = f"{Path(sys.executable).parent}{os.pathsep}{kept.get('PATH', os.defpath)}"
     return {**kept, "PATH": path, "TERM": "dumb", "COLUMNS": str(_COLUMNS)}

@@ -5,11 +5,11 @@ import re
 from collections.abc import Iterator
 
 from tests.docs.documents import document
-from weft import Store, Thread
-from weft.store.mailboxes import Mailboxes
-from weft.store.runs import Runs
-from weft.store.threads import Threads
-from weft.testing.vectors.scenarios import CALLS
+from treadle import Store, Thread
+from treadle.store.mailboxes import Mailboxes
+from treadle.store.runs import Runs
+from treadle.store.threads import Threads
+from treadle.testing.vectors.scenarios import CALLS
 
 PARTS = {"threads": Threads, "runs": Runs, "mailboxes": Mailboxes}
 RECORDED = {
@@ -44,7 +44,7 @@ RECORDED = {
 
 
 def rows() -> Iterator[tuple[str, str, str]]:
-    """The part of a store, tirea's call and Weft's call, of each row."""
+    """The part of a store, tirea's call and Treadle's call, of each row."""
     part = ""
     for line in document("explanation/coming-from-tirea.md").splitlines():
         cells = [cell.strip() for cell in line.strip("|").split(" | ")]

@@ -82,10 +82,10 @@ def test_a_command_is_on_a_terminal_and_reads_nothing(shell: Shell) -> None:
 def test_nothing_of_this_test_run_is_in_its_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("WEFT_STORE", "elsewhere")
+    monkeypatch.setenv("TREADLE_STORE", "elsewhere")
     shell = Shell(tmp_path)
     try:
-        assert shell.run("env | grep -c -e WEFT_STORE -e PYTEST_", "0") is None
+        assert shell.run("env | grep -c -e TREADLE_STORE -e PYTEST_", "0") is None
         assert shell.run("pwd", str(tmp_path)) is None
     finally:
         shell.close()

@@ -3,10 +3,10 @@
 import re
 from pathlib import Path
 
-import weft
+import treadle
 
 ROOT = Path(__file__).parents[2]
-PACKAGE = Path(weft.__file__).parent
+PACKAGE = Path(treadle.__file__).parent
 PLACES = (PACKAGE, PACKAGE / "backends", ROOT)
 
 

@@ -2,17 +2,17 @@
 
 import re
 
-import weft
+import treadle
 from tests.docs.documents import document
-from weft import WeftError
+from treadle import TreadleError
 
 
 def test_the_page_about_repairs_says_what_to_do_with_each_error() -> None:
     _, _, errors = document("how-to/inspect-and-repair.md").partition("## Errors")
     told = re.findall(r"^\| `(\w+)` \|", errors, re.MULTILINE)
-    raised = [name for name in weft.__all__ if _is_error(getattr(weft, name))]
+    raised = [name for name in treadle.__all__ if _is_error(getattr(treadle, name))]
     assert told == [*sorted(raised), "TimeoutError"]
 
 
 def _is_error(value: object) -> bool:
-    return isinstance(value, type) and issubclass(value, WeftError) and value is not WeftError
+    return isinstance(value, type) and issubclass(value, TreadleError) and value is not TreadleError

@@ -4,13 +4,13 @@ import re
 
 from tests.conformance.saboteurs import ONLY_BY_HISTORIES, SABOTEURS
 from tests.docs.documents import document
-from weft.backends.base import Backend, Guarantee
-from weft.backends.postgres import backend, claims, database
-from weft.backends.postgres.location import Location
-from weft.backends.sql.migrations import all_migrations
-from weft.testing.certification import FACETS
-from weft.testing.conformance import SUITE
-from weft.testing.conformance.history import SHORT
+from treadle.backends.base import Backend, Guarantee
+from treadle.backends.postgres import backend, claims, database
+from treadle.backends.postgres.location import Location
+from treadle.backends.sql.migrations import all_migrations
+from treadle.testing.certification import FACETS
+from treadle.testing.conformance import SUITE
+from treadle.testing.conformance.history import SHORT
 
 WORDS = {"two": 2, "four": 4, "five": 5, "six": 6, "seventeen": 17, "sixty": 60}
 

@@ -13,9 +13,9 @@ from typing import get_args
 from sphinx.util.inventory import InventoryFile
 
 from tests.docs.documents import DOCS
-from weft.core.commands import Command
+from treadle.core.commands import Command
 
-MODULES = ("weft", "weft.worker", "weft.testing")
+MODULES = ("treadle", "treadle.worker", "treadle.testing")
 
 
 def build(site: Path) -> set[str]:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.docs.documents import document
-from weft import Store, StoreUnavailable, Thread
+from treadle import Store, StoreUnavailable, Thread
 
 BLOCKS = re.findall(r"```python\n(.*?)```", document("how-to/write-a-backend.md"), re.DOTALL)
 
@@ -55,7 +55,7 @@ def run_tests(folder: Path, which: str) -> "subprocess.CompletedProcess[str]":
 
 
 def certify(folder: Path, target: str, *, status: int = 0) -> Any:
-    done = run(folder, "-m", "weft", "certify", target, "--json")
+    done = run(folder, "-m", "treadle", "certify", target, "--json")
     assert done.returncode == status, done.stderr
     return json.loads(done.stdout)
 

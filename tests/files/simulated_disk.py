@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import RLock
 from typing import Literal
 
-from weft.backends.files.disk import Bytes, Disk
+from treadle.backends.files.disk import Bytes, Disk
 
 
 class Content:

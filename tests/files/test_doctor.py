@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-import weft
-from weft import CorruptRecord, Message, RunRecord, StoreUnavailable, Thread, ThreadChangeSet
-from weft.backends.files.doctor import examine, move_aside
+import treadle
+from treadle import CorruptRecord, Message, RunRecord, StoreUnavailable, Thread, ThreadChangeSet
+from treadle.backends.files.doctor import examine, move_aside
 
 
 async def fill(folder: Path) -> None:
-    async with weft.open_store(folder) as store:
+    async with treadle.open_store(folder) as store:
         for key in ("a", "b"):
             await store.threads.create(Thread(id=key, resource_id="owner"))
             await store.runs.upsert(RunRecord(run_id=key, thread_id=key))
@@ -45,7 +45,7 @@ async def test_a_damaged_thread_hurts_only_itself(
 ) -> None:
     await fill(tmp_path)
     damage(tmp_path / "a.json")
-    async with weft.open_store(tmp_path) as store:
+    async with treadle.open_store(tmp_path) as store:
         with pytest.raises(CorruptRecord, match=r"a\.json"):
             await store.threads.load("a")
         with pytest.raises(CorruptRecord, match=r"a\.json"):
@@ -69,7 +69,7 @@ async def test_a_damaged_run_or_entry_hurts_only_itself(
         else b""
     )
     path.write_bytes(data) if data else damage(path)
-    async with weft.open_store(tmp_path) as store:
+    async with treadle.open_store(tmp_path) as store:
         part = getattr(store, noun)
         with pytest.raises(CorruptRecord, match=path.name):
             await part.load(path.stem)
@@ -95,14 +95,14 @@ async def test_the_doctor_names_what_cannot_be_read_and_moves_it_when_asked(tmp_
     moved = move_aside(tmp_path, report)
     assert all((tmp_path / path).is_symlink() or (tmp_path / path).exists() for path in moved)
     assert examine(tmp_path).findings == ()
-    async with weft.open_store(tmp_path) as store:
+    async with treadle.open_store(tmp_path) as store:
         assert await store.threads.load("a") is None
 
 
 async def test_nothing_is_moved_while_the_store_is_open(tmp_path: Path) -> None:
     await fill(tmp_path)
     (tmp_path / "a.json").write_bytes(b"{")
-    async with weft.open_store(tmp_path):
+    async with treadle.open_store(tmp_path):
         report = examine(tmp_path)
         with pytest.raises(StoreUnavailable, match="has it open"):
             move_aside(tmp_path, report)
@@ -115,7 +115,7 @@ async def test_unknown_fields_survive_appends_and_claims(tmp_path: Path) -> None
     thread.write_bytes(thread.read_bytes().replace(b'"id"', b'"future": {"x": [1]}, "id"', 1))
     entry = min((tmp_path / "_mailbox").iterdir())
     entry.write_bytes(entry.read_bytes().replace(b'"payload"', b'"trace": "t", "payload"', 1))
-    async with weft.open_store(tmp_path) as store:
+    async with treadle.open_store(tmp_path) as store:
         await store.threads.append("a", ThreadChangeSet(messages=(Message.user("x"),)))
         for claimed in await store.mailboxes.claim(limit=2, consumer="w"):
             await store.mailboxes.ack(claimed)
@@ -126,12 +126,12 @@ async def test_unknown_fields_survive_appends_and_claims(tmp_path: Path) -> None
 async def test_ids_that_differ_in_case_never_overwrite_each_other_where_case_is_folded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("weft.backends.files.documents.Documents.folds_case", lambda self: True)
-    async with weft.open_store(tmp_path) as store:
+    monkeypatch.setattr("treadle.backends.files.documents.Documents.folds_case", lambda self: True)
+    async with treadle.open_store(tmp_path) as store:
         await store.threads.create(Thread(id="Straße"))
         await store.mailboxes.send("box", 1)
         for taken in ("STRASSE", "straße"):
-            with pytest.raises(weft.AlreadyExists, match="cannot tell it from"):
+            with pytest.raises(treadle.AlreadyExists, match="cannot tell it from"):
                 await store.threads.create(Thread(id=taken))
         await store.threads.append("Straße", ThreadChangeSet())
         await store.threads.delete("Straße")
@@ -139,11 +139,11 @@ async def test_ids_that_differ_in_case_never_overwrite_each_other_where_case_is_
 
 
 CRASH = """
-import asyncio, os, sys, weft
+import asyncio, os, sys, treadle
 async def main():
-    async with weft.open_store(sys.argv[1]) as store:
+    async with treadle.open_store(sys.argv[1]) as store:
         for key in ("x", "y", "z"):
-            await store.threads.create(weft.Thread(id=key))
+            await store.threads.create(treadle.Thread(id=key))
         os._exit(0)
 asyncio.run(main())
 """
@@ -155,16 +155,16 @@ def crash(folder: Path) -> None:
 
 async def test_a_damaged_journal_is_told_and_moved_aside_when_asked(tmp_path: Path) -> None:
     crash(tmp_path)
-    [journal] = (tmp_path / "_weft").glob("journal-*")
+    [journal] = (tmp_path / "_treadle").glob("journal-*")
     data = bytearray(journal.read_bytes())
     data[40] ^= 1
     journal.write_bytes(data)
     with pytest.raises(CorruptRecord, match="later ones are whole"):
-        async with weft.open_store(tmp_path):
+        async with treadle.open_store(tmp_path):
             pass
     report = examine(tmp_path)
-    assert [finding.path for finding in report.findings] == [os.path.join("_weft", journal.name)]
+    assert [finding.path for finding in report.findings] == [os.path.join("_treadle", journal.name)]
     move_aside(tmp_path, report)
     assert examine(tmp_path).findings == ()
-    async with weft.open_store(tmp_path) as store:
+    async with treadle.open_store(tmp_path) as store:
         assert (await store.threads.list()).items == ("x", "y", "z")  # they were in place

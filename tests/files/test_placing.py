@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-import weft
-from weft import Message, Thread, ThreadChangeSet
-from weft.backends.files import exchange, spares
-from weft.backends.files.disk import Disk
+import treadle
+from treadle import Message, Thread, ThreadChangeSet
+from treadle.backends.files import exchange, spares
+from treadle.backends.files.disk import Disk
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="leases and exchanges are Linux's")
 
@@ -117,7 +117,7 @@ def test_where_the_system_lacks_a_call_documents_are_placed_all_the_same(
 
 
 async def test_a_thread_s_document_is_in_place_when_the_append_returns(tmp_path: Path) -> None:
-    async with weft.open_store(tmp_path) as store:
+    async with treadle.open_store(tmp_path) as store:
         await store.threads.create(Thread(id="t"))
         for number in range(1, 4):
             await store.threads.append("t", ThreadChangeSet(messages=(Message.user("hi"),)))

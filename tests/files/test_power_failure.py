@@ -9,17 +9,17 @@ import msgspec
 import pytest
 
 from tests.files.simulated_disk import Image, Keep, RecordingDisk, SteadyDisk, lay_down
-from weft.backends.files.disk import Disk
-from weft.backends.files.documents import Documents
-from weft.backends.files.effects import Place, to_payload
-from weft.backends.files.engine import Engine, Write
-from weft.backends.files.journal import Journal, Position
-from weft.backends.files.recovery import journal_path
-from weft.backends.files.tables import FileTables
-from weft.backends.group_thread import Failure
-from weft.backends.memory.commit import apply_batch, apply_claim
-from weft.core.codec import encode
-from weft.core.commands import (
+from treadle.backends.files.disk import Disk
+from treadle.backends.files.documents import Documents
+from treadle.backends.files.effects import Place, to_payload
+from treadle.backends.files.engine import Engine, Write
+from treadle.backends.files.journal import Journal, Position
+from treadle.backends.files.recovery import journal_path
+from treadle.backends.files.tables import FileTables
+from treadle.backends.group_thread import Failure
+from treadle.backends.memory.commit import apply_batch, apply_claim
+from treadle.core.codec import encode
+from treadle.core.commands import (
     Ack,
     AppendThread,
     Command,
@@ -32,11 +32,11 @@ from weft.core.commands import (
     Send,
     check_batch,
 )
-from weft.core.mailboxes import ClaimRequest, MailboxState
-from weft.core.messages import Message
-from weft.core.runs import RunMeta
-from weft.core.threads import Thread, ThreadChangeSet
-from weft.errors import CorruptRecord
+from treadle.core.mailboxes import ClaimRequest, MailboxState
+from treadle.core.messages import Message
+from treadle.core.runs import RunMeta
+from treadle.core.threads import Thread, ThreadChangeSet
+from treadle.errors import CorruptRecord
 
 State = dict[str, bytes]
 KINDS = ["append", "append", "append", "save", "delete", "send", "work", "purge"]

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from weft.testing.own import FILES
-from weft.testing.writers import kill_among_others, race
+from treadle.testing.own import FILES
+from treadle.testing.writers import kill_among_others, race
 
 pytestmark = pytest.mark.soak
 

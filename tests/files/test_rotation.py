@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from tests.files.test_power_failure import State, read_state
-from weft.backends.files.disk import Disk
-from weft.backends.files.engine import Engine
-from weft.backends.group_thread import Failure
-from weft.backends.memory.commit import apply_batch, apply_claim
-from weft.core.commands import (
+from treadle.backends.files.disk import Disk
+from treadle.backends.files.engine import Engine
+from treadle.backends.group_thread import Failure
+from treadle.backends.memory.commit import apply_batch, apply_claim
+from treadle.core.commands import (
     AppendThread,
     Cancel,
     Command,
@@ -28,9 +28,9 @@ from weft.core.commands import (
     Send,
     check_batch,
 )
-from weft.core.mailboxes import ClaimRequest
-from weft.core.messages import Message
-from weft.core.threads import Thread, ThreadChangeSet
+from treadle.core.mailboxes import ClaimRequest
+from treadle.core.messages import Message
+from treadle.core.threads import Thread, ThreadChangeSet
 
 
 class Handles:
@@ -116,9 +116,9 @@ def test_a_closed_store_keeps_no_journal_and_no_temporary_file(tmp_path: Path) -
     for number in range(60):
         write(handles.engines[number % 2], random.Random(number), number)
     handles.close()
-    left = sorted(path.name for path in (tmp_path / "_weft").iterdir())
+    left = sorted(path.name for path in (tmp_path / "_treadle").iterdir())
     assert left == ["deltas", "format.json", "lock", "open", "tmp"]
-    assert list((tmp_path / "_weft" / "tmp").iterdir()) == []
+    assert list((tmp_path / "_treadle" / "tmp").iterdir()) == []
 
 
 class RefusingDisk(Disk):
@@ -178,7 +178,7 @@ def test_a_commit_after_which_no_thread_can_be_had_is_committed(
     monkeypatch.undo()
     engine.close()
     assert "stay until the next checkpoint" in caplog.text
-    assert sorted(path.name for path in (tmp_path / "_weft").glob("journal-*")) == []
+    assert sorted(path.name for path in (tmp_path / "_treadle").glob("journal-*")) == []
 
 
 def commit_batch(batch: Commands, tables: Any, now: int) -> Any:

@@ -4,17 +4,17 @@ from pathlib import Path
 
 import pytest
 
-import weft
-from weft import Thread
-from weft.backends.files import tables
-from weft.backends.files.disk import Disk
-from weft.backends.files.documents import Documents
-from weft.backends.files.rows import ThreadRows
+import treadle
+from treadle import Thread
+from treadle.backends.files import tables
+from treadle.backends.files.disk import Disk
+from treadle.backends.files.documents import Documents
+from treadle.backends.files.rows import ThreadRows
 
 
 async def test_threads_long_unused_are_let_go_and_read_again_when_wanted(tmp_path: Path) -> None:
     keys = [f"t{number}" for number in range(3)]
-    async with weft.open_store(tmp_path) as store:
+    async with treadle.open_store(tmp_path) as store:
         for key in keys:
             await store.threads.create(Thread(id=key, state="x" * 1_000))
     rows = ThreadRows(Documents(Disk(), str(tmp_path)), budget=3_000)
@@ -29,7 +29,7 @@ async def test_who_only_reads_lets_go_of_threads_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keys = [f"t{number}" for number in range(5)]
-    async with weft.open_store(tmp_path) as store:
+    async with treadle.open_store(tmp_path) as store:
         for key in keys:
             await store.threads.create(Thread(id=key, state="x" * 1_000))
     rows: list[ThreadRows] = []
@@ -40,18 +40,18 @@ async def test_who_only_reads_lets_go_of_threads_too(
             rows.append(self)
 
     monkeypatch.setattr(tables, "ThreadRows", Small)
-    async with weft.open_store(tmp_path) as store:
+    async with treadle.open_store(tmp_path) as store:
         for key in keys:
             await store.threads.load(key)
         assert [key for key in keys if rows[-1].known(key) is not None] == ["t3", "t4"]
 
 
 async def test_a_page_of_mailboxes_reads_its_own_documents_only(tmp_path: Path) -> None:
-    async with weft.open_store(tmp_path) as store:
+    async with treadle.open_store(tmp_path) as store:
         for mailbox_id in ("a", "b"):
             await store.mailboxes.ensure(mailbox_id)
     (tmp_path / "_mailbox_threads" / "b.json").write_text("{")
-    async with weft.open_store(tmp_path) as store:
+    async with treadle.open_store(tmp_path) as store:
         page = await store.mailboxes.list_states(limit=1)
     assert [state.mailbox_id for state in page.items] == ["a"]
     assert (page.total, page.has_more) == (2, True)

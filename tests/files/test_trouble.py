@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-import weft
-from weft import (
+import treadle
+from treadle import (
     CorruptRecord,
     SchemaTooNew,
     StoreUnavailable,
@@ -20,9 +20,9 @@ from weft import (
     ThreadMetadata,
     encode,
 )
-from weft.backends.files.backend import FilesBackend
-from weft.backends.files.disk import Bytes, Disk
-from weft.store.store import Store
+from treadle.backends.files.backend import FilesBackend
+from treadle.backends.files.disk import Bytes, Disk
+from treadle.store.store import Store
 
 
 class RefusingDisk(Disk):
@@ -72,7 +72,7 @@ async def test_a_commit_the_journal_did_not_take_leaves_nothing(
         assert head is not None
         assert head.version == 0
         assert (await store.threads.append("t", ThreadChangeSet(), expected=0)).version == 1
-    async with weft.open_store(tmp_path) as store:
+    async with treadle.open_store(tmp_path) as store:
         head = await store.threads.load("t")
         assert head is not None
         assert head.version == 1
@@ -105,14 +105,14 @@ async def test_an_error_nobody_thought_of_reaches_the_caller_and_the_store_goes_
 
 
 async def test_one_failing_command_leaves_those_it_was_grouped_with(tmp_path: Path) -> None:
-    async with weft.open_store(tmp_path) as store:
+    async with treadle.open_store(tmp_path) as store:
         await store.threads.create(Thread(id="t"))
         appends = [
             store.threads.append("t" if number % 3 else "none", ThreadChangeSet())
             for number in range(30)
         ]
         results = await asyncio.gather(*appends, return_exceptions=True)
-        assert sum(isinstance(result, weft.NotFound) for result in results) == 10
+        assert sum(isinstance(result, treadle.NotFound) for result in results) == 10
         head = await store.threads.load("t")
         assert head is not None
         assert head.version == 20
@@ -129,17 +129,17 @@ async def test_an_open_that_is_cancelled_leaves_the_store_closed(tmp_path: Path)
         except asyncio.CancelledError:
             continue
         await store.close()
-    async with weft.open_store(tmp_path) as store:
+    async with treadle.open_store(tmp_path) as store:
         await store.threads.save(Thread(id="t"))
-    assert not list((tmp_path / "_weft").glob("journal-*"))  # it was the only one
+    assert not list((tmp_path / "_treadle").glob("journal-*"))  # it was the only one
 
 
 CRASH = """
-import asyncio, os, sys, weft
+import asyncio, os, sys, treadle
 async def main():
-    async with weft.open_store(sys.argv[1]) as store:
-        await store.threads.create(weft.Thread(id="t"))
-        await store.threads.append("t", weft.ThreadChangeSet())
+    async with treadle.open_store(sys.argv[1]) as store:
+        await store.threads.create(treadle.Thread(id="t"))
+        await store.threads.append("t", treadle.ThreadChangeSet())
         os._exit(0)
 asyncio.run(main())
 """
@@ -153,26 +153,26 @@ async def test_what_another_program_wrote_after_a_crash_is_not_undone(tmp_path: 
     crash(tmp_path)
     path = tmp_path / "t.json"
     path.write_bytes(path.read_bytes().replace(b'"_version": 1', b'"_version": 2'))
-    async with weft.open_store(tmp_path) as store:
+    async with treadle.open_store(tmp_path) as store:
         assert (await store.threads.append("t", ThreadChangeSet(), expected=2)).version == 3
 
 
 async def test_what_was_changed_by_hand_between_two_openings_is_seen(tmp_path: Path) -> None:
-    async with weft.open_store(tmp_path) as store:
+    async with treadle.open_store(tmp_path) as store:
         await store.threads.create(Thread(id="t"))
         await store.mailboxes.send("m", {"text": "before"})
     [entry] = (tmp_path / "_mailbox").iterdir()
     entry.write_bytes(entry.read_bytes().replace(b"before", b"after"))
     (tmp_path / "u.json").write_bytes((tmp_path / "t.json").read_bytes().replace(b'"t"', b'"u"'))
     (tmp_path / "t.json").unlink()
-    async with weft.open_store(tmp_path) as store:
+    async with treadle.open_store(tmp_path) as store:
         assert (await store.threads.list()).items == ("u",)
         [claimed] = await store.mailboxes.claim(consumer="w")
         assert claimed.payload == {"text": "after"}
 
 
 async def test_how_a_thread_came_to_what_another_program_wrote_is_not_known(tmp_path: Path) -> None:
-    async with weft.open_store(tmp_path) as store:
+    async with treadle.open_store(tmp_path) as store:
         await store.threads.create(Thread(id="t"))
         for _ in range(2):
             await store.threads.append("t", ThreadChangeSet(actions=("ours",)))
@@ -180,7 +180,7 @@ async def test_how_a_thread_came_to_what_another_program_wrote_is_not_known(tmp_
     theirs = Thread(id="t", state="theirs", metadata=ThreadMetadata(created_at=1, updated_at=2))
     document = encode(theirs).replace(b"{", b'{"_version": 2,', 1)  # the same version by chance
     (tmp_path / "t.json").write_bytes(document)
-    async with weft.open_store(tmp_path) as store:
+    async with treadle.open_store(tmp_path) as store:
         assert await store.threads.deltas("t", 0) is None
         assert await store.threads.deltas("t", 2) == ()
 
@@ -188,7 +188,7 @@ async def test_how_a_thread_came_to_what_another_program_wrote_is_not_known(tmp_
 async def test_what_another_program_puts_in_place_meanwhile_is_not_written_over(
     tmp_path: Path,
 ) -> None:
-    async with weft.open_store(tmp_path) as store:
+    async with treadle.open_store(tmp_path) as store:
         assert (await store.threads.list()).items == ()
         (tmp_path / "t.json").write_text("theirs")
         (tmp_path / "u.json").mkdir()
@@ -199,22 +199,22 @@ async def test_what_another_program_puts_in_place_meanwhile_is_not_written_over(
 
 
 async def test_a_file_whose_name_is_no_id_is_none_of_ours(tmp_path: Path) -> None:
-    async with weft.open_store(tmp_path) as store:
+    async with treadle.open_store(tmp_path) as store:
         await store.threads.create(Thread(id="t"))
         for name in ("CON.json", "a..b.json", "notes.txt"):
             (tmp_path / name).write_bytes((tmp_path / "t.json").read_bytes())
-    async with weft.open_store(tmp_path) as store:
+    async with treadle.open_store(tmp_path) as store:
         assert (await store.threads.list()).items == ("t",)
 
 
-async def test_a_folder_that_a_newer_weft_wrote_is_refused(tmp_path: Path) -> None:
-    async with weft.open_store(tmp_path):
+async def test_a_folder_that_a_newer_treadle_wrote_is_refused(tmp_path: Path) -> None:
+    async with treadle.open_store(tmp_path):
         pass
-    form = tmp_path / "_weft" / "format.json"
+    form = tmp_path / "_treadle" / "format.json"
     form.write_text('{"format": 2}')
     with pytest.raises(SchemaTooNew) as refused:
-        await weft.open_store(tmp_path).open()
+        await treadle.open_store(tmp_path).open()
     assert (refused.value.found, refused.value.supported) == (2, 1)
     form.write_text("{")
     with pytest.raises(CorruptRecord, match=r"format\.json"):
-        await weft.open_store(tmp_path).open()
+        await treadle.open_store(tmp_path).open()

@@ -12,7 +12,7 @@ from psycopg import sql
 @pytest.fixture
 def schema(request: Any) -> str:
     """The name of a schema that no other test uses."""
-    return f"weft_{hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:16]}"
+    return f"treadle_{hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:16]}"
 
 
 @pytest.fixture

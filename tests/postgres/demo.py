@@ -1,10 +1,10 @@
-"""`weft demo` on a PostgreSQL server that is made for it, and gone afterwards."""
+"""`treadle demo` on a PostgreSQL server that is made for it, and gone afterwards."""
 
 import signal
 import sys
 
 from tests.postgres.server import Server
-from weft.cli.app import app
+from treadle.cli.app import app
 
 
 def main() -> None:
@@ -13,7 +13,7 @@ def main() -> None:
     try:
         with Server() as server:
             store = f"{server.url}&schema=demo"
-            app(["demo", "--no-keep", "--store", store, *sys.argv[1:]], prog_name="weft")
+            app(["demo", "--no-keep", "--store", store, *sys.argv[1:]], prog_name="treadle")
     finally:
         print("The server was made for this, and is gone with the store.", file=sys.stderr)
 

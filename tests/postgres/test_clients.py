@@ -13,8 +13,8 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from weft import Message, Store, Thread, ThreadChangeSet, open_store
-from weft.errors import SchemaTooOld, StoreClosed, StoreUnavailable
+from treadle import Message, Store, Thread, ThreadChangeSet, open_store
+from treadle.errors import SchemaTooOld, StoreClosed, StoreUnavailable
 
 MESSAGE = ThreadChangeSet(run_id="", reason="UserMessage", messages=(Message.user("hi"),))
 
@@ -84,7 +84,7 @@ async def test_a_forked_process_is_told_to_open_its_own(url: str) -> None:
 
 
 async def test_a_store_without_a_schema_says_how_to_make_one(url: str) -> None:
-    with pytest.raises(SchemaTooOld, match="weft migrate"):
+    with pytest.raises(SchemaTooOld, match="treadle migrate"):
         async with open_store(url):
             pass
 

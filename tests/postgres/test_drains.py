@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from weft import Store, open_store
-from weft.testing.actor import start_process
+from treadle import Store, open_store
+from treadle.testing.actor import start_process
 
 PROCESSES = 3
 BOXES = 12

@@ -5,7 +5,7 @@ from typing import Literal
 import psycopg
 import pytest
 
-from weft import Thread, open_store
+from treadle import Thread, open_store
 
 
 @pytest.mark.parametrize(("durability", "setting"), [("full", "on"), ("relaxed", "off")])

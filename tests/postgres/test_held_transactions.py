@@ -7,9 +7,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from weft import Message, Store, Thread, ThreadChangeSet, open_store
-from weft.core.commands import EnsureMailbox, Requeue, RestoreEntry, RestoreMailbox
-from weft.core.mailboxes import MailboxEntry, MailboxState
+from treadle import Message, Store, Thread, ThreadChangeSet, open_store
+from treadle.core.commands import EnsureMailbox, Requeue, RestoreEntry, RestoreMailbox
+from treadle.core.mailboxes import MailboxEntry, MailboxState
 
 MESSAGE = ThreadChangeSet(run_id="", reason="UserMessage", messages=(Message.user("hi"),))
 

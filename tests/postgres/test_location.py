@@ -6,9 +6,9 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-import weft
-from weft import InvalidValue, StoreUnavailable
-from weft.backends.postgres.location import Location, parse_location, without_password
+import treadle
+from treadle import InvalidValue, StoreUnavailable
+from treadle.backends.postgres.location import Location, parse_location, without_password
 
 SECRET = "s3cret"
 
@@ -76,7 +76,7 @@ def test_our_own_parameters_are_kept_apart() -> None:
     )
     assert location == Location("postgresql://h/a", "agents_1", "x_", "off", "off")
     assert parse_location("postgresql://h/a") == Location(
-        "postgresql://h/a", "weft", "", "on", "on"
+        "postgresql://h/a", "treadle", "", "on", "on"
     )
     assert parse_location("postgresql://h/a?sch%65ma=b").schema == "b"
 
@@ -97,7 +97,7 @@ def test_our_own_parameters_are_kept_apart() -> None:
         'a"; DROP SCHEMA public CASCADE; --',
         "a%22%3B%20DROP%20SCHEMA%20public%20CASCADE%3B%20--",
         "a'b",
-        "pg_weft",
+        "pg_treadle",
         "{0.name}",
         "%25s",
     ],
@@ -178,18 +178,18 @@ def test_a_location_tells_all_but_the_password() -> None:
     told = "postgresql://u:***@h/a?sslmode=require&password=***&schema=b&table_prefix=x_"
     assert str(location) == told
     assert SECRET not in repr(location)
-    assert str(parse_location("postgresql://h/a?schema=weft")) == "postgresql://h/a"
+    assert str(parse_location("postgresql://h/a?schema=treadle")) == "postgresql://h/a"
 
 
 async def test_a_wrong_parameter_is_refused_before_anything_is_sent() -> None:
     with pytest.raises(InvalidValue, match="schema='A'"):
-        weft.open_store("postgresql://nowhere.invalid/a?schema=A")
+        treadle.open_store("postgresql://nowhere.invalid/a?schema=A")
 
 
 async def test_an_error_of_the_server_does_not_tell_the_password() -> None:
     url = f"postgresql://u:{SECRET}@127.0.0.1:1/a?connect_timeout=2&schema=b"
     with pytest.raises(StoreUnavailable) as refused:
-        async with weft.open_store(url):
+        async with treadle.open_store(url):
             pass
     assert "postgresql://u:***@127.0.0.1:1/a?connect_timeout=2&schema=b" in str(refused.value)
     assert isinstance(refused.value.__cause__, psycopg.OperationalError)
@@ -200,12 +200,12 @@ async def test_a_store_is_found_by_each_way_to_write_its_url(url: str) -> None:
     parts = conninfo_to_dict(parse_location(url).conninfo)
     schema = parse_location(url).schema
     host = str(parts["host"]).replace("/", "%2F")
-    async with weft.open_store(url, migrate=True) as store:
-        await store.threads.create(weft.Thread(id="t"))
+    async with treadle.open_store(url, migrate=True) as store:
+        await store.threads.create(treadle.Thread(id="t"))
     for other in (
         f"postgres:///{parts['dbname']}?host={host}&user={parts['user']}&schema={schema}",
         f"postgresql://{parts['user']}@{host}/{parts['dbname']}?schema={schema}&sslmode=prefer",
         f"postgresql://{parts['user']}:x@127.0.0.1:1,{host}:5432/{parts['dbname']}?schema={schema}",
     ):
-        async with weft.open_store(other) as store:
+        async with treadle.open_store(other) as store:
             assert (await store.threads.list()).items == ("t",)

@@ -16,13 +16,13 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
-import weft
-from weft import CorruptRecord, InvalidValue, SchemaTooNew, StoreUnavailable, Thread
-from weft.backends.postgres import schema as schemas
-from weft.backends.postgres.location import Location, parse_location
-from weft.backends.postgres.schema import migrate, migration_script, migration_states
-from weft.backends.sql.migrations import Migration
-from weft.errors import SchemaTooOld
+import treadle
+from treadle import CorruptRecord, InvalidValue, SchemaTooNew, StoreUnavailable, Thread
+from treadle.backends.postgres import schema as schemas
+from treadle.backends.postgres.location import Location, parse_location
+from treadle.backends.postgres.schema import migrate, migration_script, migration_states
+from treadle.backends.sql.migrations import Migration
+from treadle.errors import SchemaTooOld
 
 OURS = schemas.known_migrations()
 EXPANDS = Migration(
@@ -70,12 +70,12 @@ def numbers(*migrations: Migration) -> list[int]:
 
 
 def know(monkeypatch: pytest.MonkeyPatch, *migrations: Migration) -> None:
-    """Let Weft come with these migrations."""
+    """Let Treadle come with these migrations."""
     monkeypatch.setattr(schemas, "known_migrations", lambda: migrations)
 
 
 async def open_and_close(url: str) -> None:
-    async with weft.open_store(url):
+    async with treadle.open_store(url):
         pass
 
 
@@ -113,7 +113,7 @@ def test_the_list_says_what_each_migration_was(location: Location) -> None:
 
 
 async def test_a_store_is_not_opened_before_its_schema_is_made(url: str) -> None:
-    with pytest.raises(SchemaTooOld, match="run `weft migrate` on it, or open") as refused:
+    with pytest.raises(SchemaTooOld, match="run `treadle migrate` on it, or open") as refused:
         await open_and_close(url)
     assert refused.value.missing == OURS[0].label
     assert refused.value.where == str(parse_location(url))
@@ -127,12 +127,12 @@ async def test_a_store_is_not_opened_while_a_step_that_expands_is_missing(
     with pytest.raises(SchemaTooOld) as refused:
         await open_and_close(url)
     assert refused.value.missing == EXPANDS.label
-    async with weft.open_store(url, migrate=True):
+    async with treadle.open_store(url, migrate=True):
         assert applied(location) == numbers(*OURS, EXPANDS)
     await open_and_close(url)
 
 
-async def test_an_older_weft_opens_what_a_newer_one_has_expanded(
+async def test_an_older_treadle_opens_what_a_newer_one_has_expanded(
     url: str, location: Location
 ) -> None:
     migrate(location, known=(*OURS, EXPANDS, EXPANDS_MORE))
@@ -141,7 +141,7 @@ async def test_an_older_weft_opens_what_a_newer_one_has_expanded(
     assert [state.number for state in migration_states(location)] == numbers(*OURS)
 
 
-async def test_an_older_weft_does_not_open_what_a_newer_one_has_contracted(
+async def test_an_older_treadle_does_not_open_what_a_newer_one_has_contracted(
     url: str, location: Location
 ) -> None:
     migrate(location, known=(*OURS, EXPANDS, CONTRACTS, EXPANDS_MORE), contract=True)
@@ -159,7 +159,7 @@ async def test_what_takes_something_away_is_done_only_when_asked_for(
     know(monkeypatch, *OURS, EXPANDS, CONTRACTS, EXPANDS_MORE)
     assert migrate(location) == (*OURS, EXPANDS, EXPANDS_MORE)
     assert migration_script(location) == ""
-    await open_and_close(url)  # the new Weft works before and after
+    await open_and_close(url)  # the new Treadle works before and after
     assert migrate(location) == ()
     contracting = [each for each in migration_states(location) if each.contracts]
     assert [(each.number, each.applied_at) for each in contracting] == [(CONTRACTS.number, None)]
@@ -295,7 +295,7 @@ def test_processes_that_migrate_a_new_database_at_once_all_succeed(
     url: str, location: Location, tmp_path: Path
 ) -> None:
     gate = Gate(location)
-    command = [sys.executable, "-m", "weft", "migrate", "--json", "--store", url]
+    command = [sys.executable, "-m", "treadle", "migrate", "--json", "--store", url]
     children = [
         subprocess.Popen(
             command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -321,13 +321,13 @@ def test_two_prefixes_may_be_made_in_one_new_schema_at_once(location: Location) 
 async def test_prefixes_in_one_schema_do_not_meet(url: str, location: Location) -> None:
     longest = "x" * 23
     prefixes = ["", "a_", f"{longest}1", f"{longest}2"]
-    stores = [weft.open_store(f"{url}&table_prefix={each}", migrate=True) for each in prefixes]
+    stores = [treadle.open_store(f"{url}&table_prefix={each}", migrate=True) for each in prefixes]
     for prefix, store in zip(prefixes, stores, strict=True):
         async with store:
             await store.threads.create(Thread(id=f"of-{prefix}"))
             await store.mailboxes.send("m", {"of": prefix}, dedupe_key="once")
     for prefix in prefixes:
-        async with weft.open_store(f"{url}&table_prefix={prefix}") as store:
+        async with treadle.open_store(f"{url}&table_prefix={prefix}") as store:
             assert (await store.threads.list()).items == (f"of-{prefix}",)
             [entry] = await store.mailboxes.claim(limit=10, consumer="c")
             assert entry.payload == {"of": prefix}
@@ -404,7 +404,7 @@ async def test_a_role_that_owns_one_schema_migrates_and_uses_it(
         connection.execute(sql.SQL("CREATE SCHEMA {} AUTHORIZATION {}").format(*names))
     own = as_role(url, role)
     assert migrate(parse_location(own)) == OURS
-    async with weft.open_store(own) as store:
+    async with treadle.open_store(own) as store:
         await store.threads.create(Thread(id="t"))
         await store.mailboxes.send("t", 1)
         [entry] = await store.mailboxes.claim(limit=1, consumer="c")

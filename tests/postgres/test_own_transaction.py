@@ -8,9 +8,9 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
-from weft import Committed, Message, Store, Thread, ThreadChangeSet, open_store
-from weft.core.commands import AppendThread, CreateThread
-from weft.errors import AlreadyExists, InvalidValue, StoreUnavailable, VersionConflict
+from treadle import Committed, Message, Store, Thread, ThreadChangeSet, open_store
+from treadle.core.commands import AppendThread, CreateThread
+from treadle.errors import AlreadyExists, InvalidValue, StoreUnavailable, VersionConflict
 
 MESSAGE = ThreadChangeSet(run_id="", reason="UserMessage", messages=(Message.user("hi"),))
 
@@ -150,12 +150,12 @@ async def test_a_store_elsewhere_refuses_a_connection(
 
 async def test_a_connection_to_another_database_is_told(store: Store, postgres_url: str) -> None:
     with psycopg.connect(postgres_url, autocommit=True) as server:
-        server.execute("DROP DATABASE IF EXISTS weft_other")
-        server.execute("CREATE DATABASE weft_other")
-        other = postgres_url.replace("/postgres?", "/weft_other?")
+        server.execute("DROP DATABASE IF EXISTS treadle_other")
+        server.execute("CREATE DATABASE treadle_other")
+        other = postgres_url.replace("/postgres?", "/treadle_other?")
         with psycopg.connect(other) as connection, pytest.raises(StoreUnavailable, match="migrate"):
             await store.commit((CreateThread(thread=Thread(id="t")),), connection=connection)
-        server.execute("DROP DATABASE weft_other")
+        server.execute("DROP DATABASE treadle_other")
 
 
 async def test_a_connection_whose_rows_are_dictionaries_will_do(

@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from weft import Message, Thread, ThreadChangeSet, open_store
+from treadle import Message, Thread, ThreadChangeSet, open_store
 
 MESSAGE = ThreadChangeSet(run_id="", reason="UserMessage", messages=(Message.user("hi"),))
 PGBOUNCER = shutil.which("pgbouncer")
@@ -29,7 +29,7 @@ def bouncer(postgres_url: str) -> Iterator[int]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
-    folder = Path(tempfile.mkdtemp(prefix="weft-bouncer-"))
+    folder = Path(tempfile.mkdtemp(prefix="treadle-bouncer-"))
     settings = folder / "pgbouncer.ini"
     settings.write_text(
         f"[databases]\npostgres = host={host} dbname=postgres user=postgres\n[pgbouncer]\n"

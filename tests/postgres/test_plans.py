@@ -13,12 +13,12 @@ import psycopg
 import psycopg.sql
 import pytest
 
-from weft import Message, Thread, ThreadChangeSet, open_store
-from weft.backends.postgres.location import parse_location
-from weft.backends.postgres.statements import Queries, Query
-from weft.backends.postgres.writer import SETTINGS
-from weft.backends.sql.program import Read, Statement, Write
-from weft.core.runs import RunRecord
+from treadle import Message, Thread, ThreadChangeSet, open_store
+from treadle.backends.postgres.location import parse_location
+from treadle.backends.postgres.statements import Queries, Query
+from treadle.backends.postgres.writer import SETTINGS
+from treadle.backends.sql.program import Read, Statement, Write
+from treadle.core.runs import RunRecord
 
 BOXES = 2_000
 LISTINGS = re.compile(r".*_(in_status|by_age|of_mailbox|of_parent|of_resource|of_thread)")
@@ -65,8 +65,8 @@ def connection(
         made.execute("VACUUM ANALYZE")
         with made.transaction():
             made.execute(SETTINGS.format(lock_timeout_ms=0, synchronous_commit="on").encode())
-            made.execute("SELECT set_config('weft.now', '1', true)")
-            made.execute("SELECT set_config('weft.chosen', %s, true)", (IDS,))
+            made.execute("SELECT set_config('treadle.now', '1', true)")
+            made.execute("SELECT set_config('treadle.chosen', %s, true)", (IDS,))
             yield made
 
 

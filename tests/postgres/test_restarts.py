@@ -7,8 +7,8 @@ from typing import Literal
 import pytest
 
 from tests.postgres.server import Server
-from weft import Message, Store, Thread, ThreadChangeSet, open_store
-from weft.worker import Delivery, Worker
+from treadle import Message, Store, Thread, ThreadChangeSet, open_store
+from treadle.worker import Delivery, Worker
 
 SENDERS = 8
 

@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from weft import Message, Store, Thread, ThreadChangeSet, open_store
+from treadle import Message, Store, Thread, ThreadChangeSet, open_store
 
 MESSAGE = ThreadChangeSet(run_id="", reason="UserMessage", messages=(Message.user("hi"),))
 

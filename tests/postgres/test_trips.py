@@ -8,8 +8,8 @@ import psycopg
 import pytest
 
 from tests.postgres.proxy import Proxy, Side
-from weft import Message, Store, Thread, ThreadChangeSet, open_store
-from weft.core.runs import RunRecord
+from treadle import Message, Store, Thread, ThreadChangeSet, open_store
+from treadle.core.runs import RunRecord
 
 MESSAGE = ThreadChangeSet(run_id="", reason="UserMessage", messages=(Message.user("hi"),))
 

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from tests.cli.support import PROJECT
 from tests.sqlite.support import opened
-from weft import MailboxEntry, Message, RunRecord, Store, Thread, ThreadChangeSet
-from weft.testing.builders import sets
+from treadle import MailboxEntry, Message, RunRecord, Store, Thread, ThreadChangeSet
+from treadle.testing.builders import sets
 
 BEGIN = 1_000_000
 State = str

@@ -7,15 +7,15 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeVar
 
-import weft
-from weft.backends.sqlite.backend import SqliteBackend
-from weft.backends.sqlite.doctor import examine
-from weft.core.clock import Clock
-from weft.store.store import Store
-from weft.testing import stock
-from weft.testing.own import SQLITE
-from weft.testing.stock import fill
-from weft.testing.subject import Subject
+import treadle
+from treadle.backends.sqlite.backend import SqliteBackend
+from treadle.backends.sqlite.doctor import examine
+from treadle.core.clock import Clock
+from treadle.store.store import Store
+from treadle.testing import stock
+from treadle.testing.own import SQLITE
+from treadle.testing.stock import fill
+from treadle.testing.subject import Subject
 
 T = TypeVar("T")
 
@@ -47,7 +47,7 @@ def filled(path: Path) -> Path:
 
 
 def change(path: Path, *statements: str) -> None:
-    """Do to a database file what Weft never does."""
+    """Do to a database file what Treadle never does."""
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         for statement in statements:
             connection.execute(statement)
@@ -81,10 +81,10 @@ READS: dict[str, Call] = stock.READS | {
     "count messages": lambda store: store.threads.message_count("t"),
 }
 WRITES: dict[str, Call] = {
-    "append": lambda store: store.threads.append("t", weft.ThreadChangeSet()),
-    "create": lambda store: store.threads.create(weft.Thread(id="new")),
-    "save": lambda store: store.threads.save(weft.Thread(id="u")),
-    "upsert": lambda store: store.runs.upsert(weft.RunRecord(run_id="r", thread_id="t")),
+    "append": lambda store: store.threads.append("t", treadle.ThreadChangeSet()),
+    "create": lambda store: store.threads.create(treadle.Thread(id="new")),
+    "save": lambda store: store.threads.save(treadle.Thread(id="u")),
+    "upsert": lambda store: store.runs.upsert(treadle.RunRecord(run_id="r", thread_id="t")),
     "send": lambda store: store.mailboxes.send("box", 1, dedupe_key="known"),
     "claim": lambda store: store.mailboxes.claim(limit=9, consumer="w"),
     "interrupt": lambda store: store.mailboxes.interrupt("box"),

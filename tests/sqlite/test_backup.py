@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.sqlite.support import change, filled, in_store, look
-from weft import (
+from treadle import (
     AlreadyExists,
     CorruptRecord,
     InvalidValue,
@@ -19,10 +19,10 @@ from weft import (
     StoreUnavailable,
     Thread,
 )
-from weft.backends.sqlite import backup
-from weft.backends.sqlite.backup import Backup, snapshot
-from weft.backends.sqlite.doctor import examine
-from weft.testing.contents import read_everything
+from treadle.backends.sqlite import backup
+from treadle.backends.sqlite.backup import Backup, snapshot
+from treadle.backends.sqlite.doctor import examine
+from treadle.testing.contents import read_everything
 
 
 def copy(source: Path, target: Path) -> Backup:

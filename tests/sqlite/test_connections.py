@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 import pytest
 
-from weft import open_store
-from weft.backends.sqlite.connection import connect
+from treadle import open_store
+from treadle.backends.sqlite.connection import connect
 
 
 @pytest.mark.parametrize(("durability", "synchronous"), [("full", 2), ("relaxed", 1)])
@@ -24,7 +24,7 @@ async def test_a_commit_is_synced_if_the_store_is_fully_durable(
         made.append(connect(*arguments))
         return made[-1]
 
-    monkeypatch.setattr("weft.backends.sqlite.backend.connect", connect_and_keep)
+    monkeypatch.setattr("treadle.backends.sqlite.backend.connect", connect_and_keep)
     async with open_store(f"sqlite:///{tmp_path}/store.db", durability=durability):
         writer = made[0]
         assert writer.execute("PRAGMA journal_mode").fetchone() == ("wal",)

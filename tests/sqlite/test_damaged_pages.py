@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.sqlite.support import READS, WRITES, filled, opened
-from weft import WeftError
-from weft.backends.sqlite.doctor import examine
+from treadle import TreadleError
+from treadle.backends.sqlite.doctor import examine
 
 PAGE = 8192
 CALLS = {**READS, **WRITES}
@@ -48,11 +48,11 @@ def healthy(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 async def call_everything(path: Path) -> None:
-    """Any error that is not Weft's fails the test."""
-    with suppress(WeftError):
+    """Any error that is not Treadle's fails the test."""
+    with suppress(TreadleError):
         async with opened(path) as store:
             for call in CALLS.values():
-                with suppress(WeftError):
+                with suppress(TreadleError):
                     await call(store)
 
 
@@ -60,7 +60,7 @@ def is_told(path: Path) -> bool:
     """Whether the doctor finds that something is wrong."""
     try:
         return examine(path).findings != ()
-    except WeftError:
+    except TreadleError:
         return True
 
 

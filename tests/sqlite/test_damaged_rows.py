@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.sqlite.support import READS, WRITES, change, filled, opened
-from weft import CorruptRecord, Thread, ThreadChangeSet
-from weft.store.store import Store
+from treadle import CorruptRecord, Thread, ThreadChangeSet
+from treadle.store.store import Store
 
 CALLS = {**READS, **WRITES}
 KEY = "(SELECT thread_key FROM threads WHERE thread_id = 't')"

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from tests.sqlite.support import EXAMINED, change, filled, in_store, look, opened
-from weft import InvalidValue, SchemaTooNew, Store, StoreUnavailable, Thread
-from weft.backends.sqlite.doctor import Report, examine
-from weft.testing.conformance import SUITE
-from weft.testing.conformance.check import Check
-from weft.testing.conformance.running import run
-from weft.testing.stock import WRITES, fill
+from treadle import InvalidValue, SchemaTooNew, Store, StoreUnavailable, Thread
+from treadle.backends.sqlite.doctor import Report, examine
+from treadle.testing.conformance import SUITE
+from treadle.testing.conformance.check import Check
+from treadle.testing.conformance.running import run
+from treadle.testing.stock import WRITES, fill
 
 KEY = "(SELECT thread_key FROM threads WHERE thread_id = 't')"
 ENTRY = "(SELECT entry_key FROM entries WHERE entry_id = 'queued')"
@@ -359,7 +359,7 @@ def test_a_schema_that_is_not_ours_is_a_finding(store: Path) -> None:
     [finding] = examine(store).findings
     assert (finding.path, finding.reason) == (
         "store.db",
-        "runs in its schema is not as Weft makes it",
+        "runs in its schema is not as Treadle makes it",
     )
 
 

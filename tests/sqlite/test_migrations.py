@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from tests.sqlite.support import change, filled, in_store, look
-from weft import CorruptRecord, SchemaTooNew, StoreUnavailable
-from weft.backends.sql.migrations import Migration, all_migrations
-from weft.backends.sqlite import schema
-from weft.backends.sqlite.doctor import examine
-from weft.backends.sqlite.schema import migration_states, missing_migrations
+from treadle import CorruptRecord, SchemaTooNew, StoreUnavailable
+from treadle.backends.sql.migrations import Migration, all_migrations
+from treadle.backends.sqlite import schema
+from treadle.backends.sqlite.doctor import examine
+from treadle.backends.sqlite.schema import migration_states, missing_migrations
 
 FIRST = all_migrations("sqlite")[0]
 SECOND = Migration(
@@ -26,7 +26,7 @@ SECOND = Migration(
 
 
 def know(monkeypatch: pytest.MonkeyPatch, *migrations: Migration) -> None:
-    """Let Weft come with these migrations."""
+    """Let Treadle come with these migrations."""
     monkeypatch.setattr(schema, "all_migrations", lambda dialect: migrations)
 
 
@@ -80,7 +80,9 @@ def test_a_store_is_brought_up_to_date_when_it_is_opened(
     know(monkeypatch, FIRST, SECOND)
     assert missing_migrations(str(path)) == (SECOND,)
     assert [state.applied_at is None for state in migration_states(str(path))] == [False, True]
-    with pytest.raises(StoreUnavailable, match="older than this Weft; run `weft migrate` first"):
+    with pytest.raises(
+        StoreUnavailable, match="older than this Treadle; run `treadle migrate` first"
+    ):
         examine(path)
     in_store(path, nothing)
     assert look(path, "SELECT COUNT(*) FROM notes") == [(0,)]
@@ -146,11 +148,11 @@ def test_opening_what_is_up_to_date_writes_nothing(tmp_path: Path) -> None:
 
 
 OPEN = """
-import asyncio, sys, weft
+import asyncio, sys, treadle
 async def main():
-    async with weft.open_store("sqlite:///" + sys.argv[1]) as store:
+    async with treadle.open_store("sqlite:///" + sys.argv[1]) as store:
         print("open", flush=True)
-        await store.threads.create(weft.Thread(id=sys.argv[2]))
+        await store.threads.create(treadle.Thread(id=sys.argv[2]))
 sys.stdin.readline()
 asyncio.run(main())
 """

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from weft.backends.sql.migrations import all_migrations
-from weft.backends.sql.program import Read
-from weft.backends.sql.texts import Texts
+from treadle.backends.sql.migrations import all_migrations
+from treadle.backends.sql.program import Read
+from treadle.backends.sql.texts import Texts
 
 TEXTS = Texts("sqlite")
 PLANS: dict[str, tuple[Read, str]] = {

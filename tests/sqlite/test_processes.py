@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from weft.testing.own import SQLITE
-from weft.testing.writers import Writers, kill_among_others
+from treadle.testing.own import SQLITE
+from treadle.testing.writers import Writers, kill_among_others
 
 
 def share_between(processes: int, seconds: float, folder: Path) -> list[int]:

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.sqlite.support import READS, change, filled, in_store, look, opened
-from weft import CorruptRecord, InvalidValue, StoreUnavailable, Thread, WeftError
-from weft.backends.sqlite.doctor import examine
-from weft.store.store import Store
+from treadle import CorruptRecord, InvalidValue, StoreUnavailable, Thread, TreadleError
+from treadle.backends.sqlite.doctor import examine
+from treadle.store.store import Store
 
 HEADER = b"SQLite format 3\x00"
 
@@ -101,10 +101,10 @@ DAMAGED: dict[str, Callable[[Path], object]] = {
 }
 
 
-def refusal_of(path: Path) -> WeftError:
+def refusal_of(path: Path) -> TreadleError:
     """How the file is refused; it stays as it was."""
     data = path.read_bytes() if path.is_file() else b""
-    with pytest.raises(WeftError) as refused:
+    with pytest.raises(TreadleError) as refused:
         in_store(path, read_all)
     if path.is_file():
         assert path.read_bytes() == data
@@ -199,7 +199,7 @@ NOBODY = 65534
 @pytest.fixture
 def shared_folder() -> Iterator[Path]:
     """A folder that everybody may enter and write, which pytest's are not."""
-    with tempfile.TemporaryDirectory(prefix="weft-") as folder:
+    with tempfile.TemporaryDirectory(prefix="treadle-") as folder:
         Path(folder).chmod(0o777)
         yield Path(folder)
         Path(folder).chmod(0o777)

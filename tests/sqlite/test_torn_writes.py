@@ -12,8 +12,8 @@ import pytest
 
 from tests.sqlite.history import State, replay, start, state_of
 from tests.sqlite.support import in_store
-from weft.backends.sqlite.doctor import examine
-from weft.testing.contents import read_documents
+from treadle.backends.sqlite.doctor import examine
+from treadle.testing.contents import read_documents
 
 COMMITS = 40
 LOG_HEAD = 32

@@ -4,7 +4,7 @@ import threading
 import time
 from pathlib import Path
 
-from weft.backends.sqlite.turnstile import Turnstile
+from treadle.backends.sqlite.turnstile import Turnstile
 
 
 def test_nobody_writes_again_and_again_while_another_waits(tmp_path: Path) -> None:

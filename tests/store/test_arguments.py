@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from tests.core.test_ids import BAD as BAD_IDS
-from weft import InvalidId, InvalidValue, Store, Thread, ThreadMetadata, open_store
-from weft.core.commands import Ack
-from weft.testing.builders import entry, run, says
+from treadle import InvalidId, InvalidValue, Store, Thread, ThreadMetadata, open_store
+from treadle.core.commands import Ack
+from treadle.testing.builders import entry, run, says
 
 
 class Unreached:

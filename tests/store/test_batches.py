@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.marks import every_backend
-from weft import (
+from treadle import (
     Batch,
     InvalidId,
     InvalidValue,
@@ -14,11 +14,11 @@ from weft import (
     Store,
     Thread,
     ThreadChangeSet,
-    WeftError,
+    TreadleError,
 )
 
 Add = Callable[[Batch], object]
-INVALID: dict[str, tuple[Add, type[WeftError], str]] = {
+INVALID: dict[str, tuple[Add, type[TreadleError], str]] = {
     "an id": (lambda step: step.threads.delete("a/b"), InvalidId, "DeleteThread"),
     "a value": (lambda step: step.mailboxes.send("box", float("nan")), InvalidValue, "Send"),
 }
@@ -27,7 +27,7 @@ INVALID: dict[str, tuple[Add, type[WeftError], str]] = {
 @every_backend
 @pytest.mark.parametrize(("add", "error", "command"), INVALID.values(), ids=INVALID)
 async def test_what_cannot_be_stored_is_named_and_keeps_the_whole_batch_from_being_written(
-    store: Store, add: Add, error: type[WeftError], command: str
+    store: Store, add: Add, error: type[TreadleError], command: str
 ) -> None:
     with pytest.raises(error) as caught:
         async with store.batch() as step:

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from weft import RunMeta, Store, Thread, ThreadHead, open_store
-from weft.backends.memory.backend import MemoryBackend
-from weft.backends.memory.tables import StoredThread
-from weft.store.copying import Progress, copy_store
-from weft.testing.builders import claim_one, entry, run, says, sets
-from weft.testing.contents import read_everything
-from weft.testing.stock import MAILBOXES, fill
+from treadle import RunMeta, Store, Thread, ThreadHead, open_store
+from treadle.backends.memory.backend import MemoryBackend
+from treadle.backends.memory.tables import StoredThread
+from treadle.store.copying import Progress, copy_store
+from treadle.testing.builders import claim_one, entry, run, says, sets
+from treadle.testing.contents import read_everything
+from treadle.testing.stock import MAILBOXES, fill
 
 URLS = {"memory": "memory:", "files": "{}/files", "sqlite": "sqlite:///{}/store.db"}
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from weft import MailboxEntry, Store, Thread
-from weft.testing.builders import claim_one, enqueue, entry, loaded, run, said
-from weft.testing.clock import ManualClock
+from treadle import MailboxEntry, Store, Thread
+from treadle.testing.builders import claim_one, enqueue, entry, loaded, run, said
+from treadle.testing.clock import ManualClock
 
 
 async def test_a_claim_is_of_one_entry_and_for_30_seconds(store: Store, clock: ManualClock) -> None:

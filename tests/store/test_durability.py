@@ -7,13 +7,13 @@ from typing import Any, Literal
 
 import pytest
 
-from weft import Thread, open_store
-from weft.backends.files.backend import FilesBackend
-from weft.backends.files.disk import Disk
-from weft.backends.sqlite.backend import SqliteBackend
-from weft.core.clock import Clock
-from weft.testing.subject import Subject
-from weft.testing.writers import kill_among_others
+from treadle import Thread, open_store
+from treadle.backends.files.backend import FilesBackend
+from treadle.backends.files.disk import Disk
+from treadle.backends.sqlite.backend import SqliteBackend
+from treadle.core.clock import Clock
+from treadle.testing.subject import Subject
+from treadle.testing.writers import kill_among_others
 
 
 @pytest.mark.parametrize(("durability", "syncs"), [("full", 3), ("relaxed", 0)])

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-import weft
+import treadle
 
 GOLDEN = Path(__file__).parents[3] / "shared" / "golden" / "reference_store"
 
@@ -27,7 +27,7 @@ def read_threads(folder: Path) -> dict[Path, bytes]:
 
 async def test_saving_every_thread_unchanged_keeps_the_reference_s_form(golden: Path) -> None:
     before = read_threads(golden)
-    async with weft.open_store(golden) as store:
+    async with treadle.open_store(golden) as store:
         page = await store.threads.list(limit=200)
         assert page.total == len(before) == 24
         for key in page.items:
@@ -44,7 +44,7 @@ async def test_saving_every_thread_unchanged_keeps_the_reference_s_form(golden: 
 
 
 async def test_the_reference_s_entries_are_claimed_and_settled(golden: Path) -> None:
-    async with weft.open_store(golden) as store:
+    async with treadle.open_store(golden) as store:
         before = await store.mailboxes.stats()
         entries = await store.mailboxes.claim(limit=5, consumer="test", lease_ms=1000)
         assert len(entries) == 5
@@ -52,5 +52,5 @@ async def test_the_reference_s_entries_are_claimed_and_settled(golden: Path) -> 
             await store.mailboxes.ack(entry)
         after = await store.mailboxes.stats()
     assert after.accepted == before.accepted + 5
-    async with weft.open_store(golden) as store:
+    async with treadle.open_store(golden) as store:
         assert await store.mailboxes.stats() == after

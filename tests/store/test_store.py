@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from tests.marks import every_backend
-from weft import Store, StoreClosed, Thread, open_store
-from weft.store.mailboxes import Mailboxes
-from weft.store.runs import Runs
-from weft.store.threads import Threads
-from weft.testing.builders import entry, run, says
+from treadle import Store, StoreClosed, Thread, open_store
+from treadle.store.mailboxes import Mailboxes
+from treadle.store.runs import Runs
+from treadle.store.threads import Threads
+from treadle.testing.builders import entry, run, says
 
 ARGUMENTS: dict[str, Any] = {
     "thread": Thread(id="t"),

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from weft import InvalidValue, Store, StoreUnavailable, Thread, open_store
+from treadle import InvalidValue, Store, StoreUnavailable, Thread, open_store
 
 BAD: dict[str, tuple[Any, str]] = {
     "empty": ("", "must be a folder"),

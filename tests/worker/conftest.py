@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 import pytest
 from tests.worker.support import FaultyBackend, Recorder
 
-from weft import Store, Thread, open_store
-from weft.worker import Backoff
+from treadle import Store, Thread, open_store
+from treadle.worker import Backoff
 
 
 @pytest.fixture
@@ -50,4 +50,4 @@ def recorder() -> Recorder:
 def no_polling(monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker that finds nothing looks again when it is told to, and not by itself."""
     seldom = Backoff(base_ms=3_600_000, max_ms=3_600_000)
-    monkeypatch.setattr("weft.worker.claimer._POLL", seldom)
+    monkeypatch.setattr("treadle.worker.claimer._POLL", seldom)

@@ -9,8 +9,8 @@ import sys
 
 from tests.worker.support import says
 
-import weft
-from weft.worker import Delivery, Worker
+import treadle
+from treadle.worker import Delivery, Worker
 
 
 async def main(folder: str, name: str, pause_ms: str = "3") -> None:
@@ -18,12 +18,12 @@ async def main(folder: str, name: str, pause_ms: str = "3") -> None:
         entry = delivery.entry
         print("claimed", entry.entry_id, flush=True)
         async with delivery.batch(settle=False) as step:
-            step.runs.upsert(weft.RunRecord(run_id=entry.entry_id, thread_id=entry.mailbox_id))
+            step.runs.upsert(treadle.RunRecord(run_id=entry.entry_id, thread_id=entry.mailbox_id))
         await asyncio.sleep(int(pause_ms) / 1000)
         async with delivery.batch() as step:
             step.threads.append(entry.mailbox_id, says(str(entry.payload)))
 
-    async with weft.open_store(folder) as store:
+    async with treadle.open_store(folder) as store:
         worker = Worker(store, handler, concurrency=4, lease_ms=600, consumer=name, grace_ms=0)
         await worker.run(until_idle=True, handle_signals=True)
     print("ended", flush=True)

@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
-from weft import MailboxEntry, Message, Store, ThreadChangeSet
-from weft.backends.memory.backend import MemoryBackend
-from weft.core.clock import Clock, system_clock
-from weft.core.commands import Commands, ExtendLease, Receipt
-from weft.core.mailboxes import ClaimRequest
-from weft.worker import Backoff, Claimed, Event, Handler, Worker
+from treadle import MailboxEntry, Message, Store, ThreadChangeSet
+from treadle.backends.memory.backend import MemoryBackend
+from treadle.core.clock import Clock, system_clock
+from treadle.core.commands import Commands, ExtendLease, Receipt
+from treadle.core.mailboxes import ClaimRequest
+from treadle.worker import Backoff, Claimed, Event, Handler, Worker
 
 E = TypeVar("E")
 

@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from weft import InvalidValue
-from weft.worker import Backoff
+from treadle import InvalidValue
+from treadle.worker import Backoff
 
 
 def test_the_ceiling_grows_by_the_factor_up_to_the_longest() -> None:

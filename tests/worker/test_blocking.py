@@ -18,8 +18,8 @@ from tests.worker.support import (
     work,
 )
 
-from weft import ClaimConflict, Committed, Store, VersionConflict, open_store
-from weft.worker import Claimed, Delivery, Done, Released, Retried, Withdrawn, Worker
+from treadle import ClaimConflict, Committed, Store, VersionConflict, open_store
+from treadle.worker import Claimed, Delivery, Done, Released, Retried, Withdrawn, Worker
 
 pytestmark = pytest.mark.usefixtures("thread")
 
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.usefixtures("thread")
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Threads get no second to notice that the worker stops."""
-    monkeypatch.setattr("weft.worker.blocking._NOTICE_S", 0.01)
+    monkeypatch.setattr("treadle.worker.blocking._NOTICE_S", 0.01)
 
 
 async def test_a_plain_function_runs_in_a_thread(store: Store, recorder: Recorder) -> None:
@@ -141,7 +141,7 @@ async def test_a_lost_lease_raises_the_flag_for_a_thread_and_keeps_its_slot(
 async def test_a_thread_that_notices_the_stop_is_waited_for(
     store: Store, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("weft.worker.blocking._NOTICE_S", 10 * PATIENCE_S)
+    monkeypatch.setattr("treadle.worker.blocking._NOTICE_S", 10 * PATIENCE_S)
     await store.mailboxes.send("t", 1)
     ended = threading.Event()
 

@@ -4,8 +4,8 @@ import asyncio
 
 from tests.worker.support import AT_ONCE, Recorder, load, until_idle
 
-from weft import Store
-from weft.worker import DeadLettered, Delivery, Done, Retried, Worker
+from treadle import Store
+from treadle.worker import DeadLettered, Delivery, Done, Retried, Worker
 
 
 async def fail(text: str) -> None:

@@ -7,8 +7,8 @@ import pytest
 from tests.marks import every_backend
 from tests.worker.support import FaultyBackend, Recorder, running, until_idle
 
-from weft import InvalidId, InvalidValue, MailboxEntry, Store
-from weft.worker import Backoff, Claimed, Delivery, Done, Worker
+from treadle import InvalidId, InvalidValue, MailboxEntry, Store
+from treadle.worker import Backoff, Claimed, Delivery, Done, Worker
 
 
 async def nothing(delivery: Delivery) -> None:

@@ -18,9 +18,9 @@ from tests.worker.support import (
     work,
 )
 
-from weft import ClaimConflict, Committed, InvalidValue, Store, VersionConflict
-from weft.core.commands import Ack, Hold
-from weft.worker import DeadLettered, Delivery, Done, Released, Retried, Worker
+from treadle import ClaimConflict, Committed, InvalidValue, Store, VersionConflict
+from treadle.core.commands import Ack, Hold
+from treadle.worker import DeadLettered, Delivery, Done, Released, Retried, Worker
 
 pytestmark = pytest.mark.usefixtures("thread")
 

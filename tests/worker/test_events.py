@@ -6,8 +6,8 @@ import msgspec
 import pytest
 from tests.worker.support import Recorder, until_idle
 
-from weft import MailboxEntry, Store, StoreUnavailable
-from weft.worker import (
+from treadle import MailboxEntry, Store, StoreUnavailable
+from treadle.worker import (
     Claimed,
     DeadLettered,
     Delivery,
@@ -54,10 +54,12 @@ async def test_a_hook_that_raises_is_logged_and_does_not_break_the_worker(
 
 
 async def test_logging_is_the_default_hook(store: Store, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.DEBUG, "weft.worker")
+    caplog.set_level(logging.DEBUG, "treadle.worker")
     sent = await store.mailboxes.send("m", 1)
     await until_idle(Worker(store, no_work))
-    assert {record.name for record in caplog.records if "weft" in record.name} == {"weft.worker"}
+    assert {record.name for record in caplog.records if "treadle" in record.name} == {
+        "treadle.worker"
+    }
     assert f"claimed entry {sent.entry_id!r} of mailbox 'm', attempt 1" in caplog.text
 
 
@@ -92,7 +94,7 @@ async def test_logging_is_the_default_hook(store: Store, caplog: pytest.LogCaptu
 def test_every_event_is_logged_at_a_level_that_fits(
     caplog: pytest.LogCaptureFixture, event: Event, level: int, words: str
 ) -> None:
-    caplog.set_level(logging.DEBUG, "weft.worker")
+    caplog.set_level(logging.DEBUG, "treadle.worker")
     log_events(event)
     [record] = caplog.records
     assert record.levelno == level

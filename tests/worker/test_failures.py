@@ -7,11 +7,11 @@ import pytest
 from tests.marks import every_backend
 from tests.worker.support import AT_ONCE, FaultyBackend, Recorder, load, running, until_idle
 
-from weft import InvalidValue, MailboxEntry, NotFound, Store, open_store
-from weft.core.clock import system_clock
-from weft.core.commands import DeadLetter, Nack
-from weft.core.limits import LARGEST_TIME
-from weft.worker import (
+from treadle import InvalidValue, MailboxEntry, NotFound, Store, open_store
+from treadle.core.clock import system_clock
+from treadle.core.commands import DeadLetter, Nack
+from treadle.core.limits import LARGEST_TIME
+from treadle.worker import (
     Backoff,
     DeadLettered,
     Delivery,
@@ -23,7 +23,7 @@ from weft.worker import (
     TooManyAttempts,
     Worker,
 )
-from weft.worker.decision import ERROR_LENGTH, decide, describe_error
+from treadle.worker.decision import ERROR_LENGTH, decide, describe_error
 
 
 class AheadClock:

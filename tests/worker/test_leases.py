@@ -16,10 +16,10 @@ from tests.worker.support import (
     texts,
 )
 
-import weft
-from weft import ClaimConflict, Store, StoreUnavailable, Thread
-from weft.core.commands import ExtendLease
-from weft.worker import (
+import treadle
+from treadle import ClaimConflict, Store, StoreUnavailable, Thread
+from treadle.core.commands import ExtendLease
+from treadle.worker import (
     Claimed,
     Delivery,
     Done,
@@ -158,7 +158,7 @@ async def test_a_cancelled_entry_cancels_its_handler(
 
 async def test_a_claim_taken_by_another_cancels_the_handler(recorder: Recorder, long: Long) -> None:
     now = 1_000_000
-    async with weft.open_store("memory:", clock=lambda: now) as store:
+    async with treadle.open_store("memory:", clock=lambda: now) as store:
         sent = await store.mailboxes.send("m", 1)
         async with running(Worker(store, long, lease_ms=90, on_event=recorder)):
             await recorder.wait_for(Claimed)
@@ -172,7 +172,7 @@ async def test_a_claim_taken_by_another_cancels_the_handler(recorder: Recorder, 
 
 async def test_work_finished_after_the_lease_was_taken_is_not_acked(recorder: Recorder) -> None:
     now = 1_000_000
-    async with weft.open_store("memory:", clock=lambda: now) as store:
+    async with treadle.open_store("memory:", clock=lambda: now) as store:
         sent = await store.mailboxes.send("m", 1)
         stolen = sent
 
@@ -247,7 +247,7 @@ async def test_a_write_may_take_as_long_as_the_lease_holds_renewals_included(
     monkeypatch: pytest.MonkeyPatch,
     lease_ms: int,
 ) -> None:
-    monkeypatch.setattr("weft.worker.lease._LEAST_S", 0.001)
+    monkeypatch.setattr("treadle.worker.lease._LEAST_S", 0.001)
     await faulty_store.mailboxes.send("m", 1)
     gate = asyncio.Event()
 

@@ -6,8 +6,8 @@ import random
 import pytest
 from tests.worker.support import AT_ONCE, FaultyBackend, Recorder, load, running, says, texts
 
-from weft import CorruptRecord, Store, StoreUnavailable, Thread
-from weft.worker import Claimed, Delivery, Done, LeaseLost, Outage, Retried, Retry, Worker
+from treadle import CorruptRecord, Store, StoreUnavailable, Thread
+from treadle.worker import Claimed, Delivery, Done, LeaseLost, Outage, Retried, Retry, Worker
 
 
 async def nothing(delivery: Delivery) -> None:

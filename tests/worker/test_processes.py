@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from tests.worker.support import texts
 
-import weft
-from weft import Store, Thread
+import treadle
+from treadle import Store, Thread
 
 ROOT = Path(__file__).parents[2]
 
@@ -53,7 +53,7 @@ async def fill(store: Store, mailboxes: int, each: int) -> None:
 
 
 async def check_done(folder: Path, mailboxes: int, each: int) -> None:
-    async with weft.open_store(folder) as store:
+    async with treadle.open_store(folder) as store:
         stats = await store.mailboxes.stats()
         assert stats.accepted == mailboxes * each
         assert stats.queued + stats.claimed + stats.dead_letter == 0
@@ -68,7 +68,7 @@ async def test_a_killed_worker_loses_nothing_and_does_nothing_twice(
 ) -> None:
     """In the midst of its first entries, while another one works; or after some were done."""
     folder = tmp_path / "store"
-    async with weft.open_store(folder) as store:
+    async with treadle.open_store(folder) as store:
         await fill(store, mailboxes=6, each=8)
     async with asyncio.timeout(60):
         victim = await spawn(folder, "victim", pause_ms)
@@ -85,13 +85,13 @@ async def test_a_killed_worker_loses_nothing_and_does_nothing_twice(
 
 async def test_a_terminated_worker_gives_back_what_it_has_begun(tmp_path: Path) -> None:
     folder = tmp_path / "store"
-    async with weft.open_store(folder) as store:
+    async with treadle.open_store(folder) as store:
         await fill(store, mailboxes=3, each=1)
     async with asyncio.timeout(30):
         process = await spawn(folder, "stopped", pause_ms=60_000)
         await read_claims(process, 3)
         process.send_signal(signal.SIGTERM)
         await finish(process)
-    async with weft.open_store(folder) as store:
+    async with treadle.open_store(folder) as store:
         page = await store.mailboxes.list()
     assert [(e.status, e.attempt_count) for e in page.items] == [("queued", 0)] * 3

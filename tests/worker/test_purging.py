@@ -6,9 +6,9 @@ import pytest
 from tests.marks import every_backend
 from tests.worker.support import FaultyBackend, Recorder, running
 
-import weft
-from weft import Store, StoreUnavailable
-from weft.worker import Claimed, Delivery, Done, Outage, Purged, Worker
+import treadle
+from treadle import Store, StoreUnavailable
+from treadle.worker import Claimed, Delivery, Done, Outage, Purged, Worker
 
 
 async def nothing(delivery: Delivery) -> None:
@@ -48,7 +48,7 @@ async def test_nothing_is_purged_unless_asked(
 
 async def test_age_is_measured_by_the_stores_clock(recorder: Recorder) -> None:
     """A store whose clock is behind ours must not lose everything."""
-    async with weft.open_store("memory:", clock=lambda: 5_000_000) as store:
+    async with treadle.open_store("memory:", clock=lambda: 5_000_000) as store:
         await store.mailboxes.send("m", 1)
         async with running(Worker(store, nothing, purge_after_ms=1_000, on_event=recorder)):
             await recorder.wait_for(Done)

@@ -11,9 +11,9 @@ import pytest
 from tests.marks import every_backend
 from tests.worker.support import AT_ONCE, Recorder, load, says
 
-import weft
-from weft import ClaimConflict, Store, Thread
-from weft.worker import (
+import treadle
+from treadle import ClaimConflict, Store, Thread
+from treadle.worker import (
     Claimed,
     DeadLettered,
     Delivery,
@@ -168,7 +168,7 @@ def check_events(recorder: Recorder) -> None:
 @pytest.mark.parametrize("seed", range(4))
 async def test_workers_on_stores_of_their_own_share_a_folder(tmp_path: Path, seed: int) -> None:
     chance = random.Random(seed)
-    async with weft.open_store(tmp_path / "store") as store:
+    async with treadle.open_store(tmp_path / "store") as store:
         sent = [await store.mailboxes.send(f"m{n % 5}", n) for n in range(40)]
         seen: Counter[str] = Counter()
 
@@ -177,7 +177,7 @@ async def test_workers_on_stores_of_their_own_share_a_folder(tmp_path: Path, see
             seen[delivery.entry.entry_id] += 1
 
         async def work() -> None:
-            async with weft.open_store(tmp_path / "store") as own:
+            async with treadle.open_store(tmp_path / "store") as own:
                 await Worker(own, handler).run(until_idle=True)
 
         async with asyncio.timeout(20):

@@ -21,9 +21,9 @@ from tests.worker.support import (
     texts,
 )
 
-import weft
-from weft import Store, StoreUnavailable, Thread
-from weft.worker import Backoff, Claimed, Delivery, Done, LeaseLost, Released, Worker
+import treadle
+from treadle import Store, StoreUnavailable, Thread
+from treadle.worker import Backoff, Claimed, Delivery, Done, LeaseLost, Released, Worker
 
 
 async def forever(delivery: Delivery) -> None:
@@ -340,7 +340,7 @@ def test_the_end_of_the_event_loop_gives_back_what_was_running() -> None:
     stores: list[Store] = []
 
     async def main() -> None:
-        store = await weft.open_store("memory:").open()
+        store = await treadle.open_store("memory:").open()
         stores.append(store)
         for number in range(5):
             await store.mailboxes.send(f"m{number}", number)
@@ -363,10 +363,10 @@ async def test_closing_the_store_ends_the_worker_with_an_error(
     task = await start(worker, recorder)
 
     def closed(name: str) -> None:
-        raise weft.StoreClosed
+        raise treadle.StoreClosed
 
     faulty.before = closed
-    with pytest.raises(weft.StoreClosed):
+    with pytest.raises(treadle.StoreClosed):
         await task
 
 
@@ -375,7 +375,7 @@ async def test_a_worker_can_be_stopped_during_an_outage(
     faulty: FaultyBackend, faulty_store: Store, monkeypatch: pytest.MonkeyPatch, stop: str
 ) -> None:
     seldom = Backoff(base_ms=3_600_000, max_ms=3_600_000)
-    monkeypatch.setattr("weft.worker.claimer.PATIENCE", seldom)
+    monkeypatch.setattr("treadle.worker.claimer.PATIENCE", seldom)
 
     def fail(name: str) -> None:
         raise StoreUnavailable("here", "gone")

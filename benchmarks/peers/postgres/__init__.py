@@ -8,18 +8,18 @@ from benchmarks.peers.postgres.openai_agents import OpenAiOnPostgres
 from benchmarks.peers.postgres.pgqueuer import PgQueuerQueue
 from benchmarks.peers.postgres.procrastinate import ProcrastinateQueue
 from benchmarks.peers.postgres.saq import SaqQueue
-from benchmarks.peers.postgres.weft_store import (
-    WeftDrain,
-    WeftInMailboxes,
-    WeftThreadsOnPostgres,
-    WeftWorker,
+from benchmarks.peers.postgres.treadle_store import (
+    TreadleDrain,
+    TreadleInMailboxes,
+    TreadleThreadsOnPostgres,
+    TreadleWorker,
 )
 
 DRAINED = (
     DrainByHand,
-    WeftDrain,
-    WeftInMailboxes,
-    WeftWorker,
+    TreadleDrain,
+    TreadleInMailboxes,
+    TreadleWorker,
     PgQueuerQueue,
     ProcrastinateQueue,
     SaqQueue,
@@ -29,7 +29,7 @@ DRAINED = (
 
 APPENDED = (
     AppendsByHand,
-    WeftThreadsOnPostgres,
+    TreadleThreadsOnPostgres,
     OpenAiOnPostgres,
     SaverOnPostgres,
     AdkOnPostgres,

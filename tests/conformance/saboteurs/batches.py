@@ -6,19 +6,19 @@ from typing import Any
 from msgspec.structs import replace
 
 from tests.conformance.saboteurs.saboteur import Twisted, breaks
-from weft.backends.base import Guarantee
-from weft.backends.memory.backend import MemoryBackend
-from weft.backends.memory.tables import Tables
-from weft.core.clock import Clock
-from weft.core.commands import (
+from treadle.backends.base import Guarantee
+from treadle.backends.memory.backend import MemoryBackend
+from treadle.backends.memory.tables import Tables
+from treadle.core.clock import Clock
+from treadle.core.commands import (
     Command,
     Commands,
     Hold,
     Purge,
     Receipt,
 )
-from weft.core.mailboxes import MailboxEntry
-from weft.errors import WeftError
+from treadle.core.mailboxes import MailboxEntry
+from treadle.errors import TreadleError
 
 
 @breaks(Guarantee.ALL_OR_NOTHING, "a command that fails takes every other back")
@@ -46,7 +46,7 @@ class Nameless(MemoryBackend):
     async def commit(self, batch: Commands) -> Receipt:
         try:
             return await super().commit(batch)
-        except WeftError as error:
+        except TreadleError as error:
             error.command = None
             raise
 
@@ -57,13 +57,13 @@ class AllForOne(MemoryBackend):
 
     def __init__(self, clock: Clock) -> None:
         super().__init__(clock)
-        self._failed: WeftError | None = None
+        self._failed: TreadleError | None = None
 
     async def commit(self, batch: Commands) -> Receipt:
         await asyncio.sleep(0)
         try:
             receipt = await super().commit(batch)
-        except WeftError as error:
+        except TreadleError as error:
             self._failed = error
             await asyncio.sleep(0)
             self._failed = None

@@ -6,10 +6,10 @@ from typing import Any
 from msgspec.structs import replace
 
 from tests.conformance.saboteurs.saboteur import breaks
-from weft.backends.base import Guarantee
-from weft.backends.memory.backend import MemoryBackend
-from weft.backends.memory.tables import Tables
-from weft.core.mailboxes import (
+from treadle.backends.base import Guarantee
+from treadle.backends.memory.backend import MemoryBackend
+from treadle.backends.memory.tables import Tables
+from treadle.core.mailboxes import (
     ClaimRequest,
     MailboxEntry,
     choose,

@@ -4,10 +4,10 @@ Each takes a coincidence that nobody has thought of; once somebody has, it can b
 """
 
 from tests.conformance.saboteurs.saboteur import on_tables
-from weft.backends.memory.backend import MemoryBackend
-from weft.backends.memory.tables import Tables
-from weft.core.commands import Commands, DeleteRun, Receipt
-from weft.testing.subject import Subject
+from treadle.backends.memory.backend import MemoryBackend
+from treadle.backends.memory.tables import Tables
+from treadle.core.commands import Commands, DeleteRun, Receipt
+from treadle.testing.subject import Subject
 
 
 class DeletesLast(MemoryBackend):

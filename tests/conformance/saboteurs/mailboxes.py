@@ -6,10 +6,10 @@ from typing import Any, get_args
 from msgspec.structs import replace
 
 from tests.conformance.saboteurs.saboteur import Twisted, breaks
-from weft.backends.base import Guarantee
-from weft.backends.memory.backend import MemoryBackend
-from weft.backends.memory.tables import Tables
-from weft.core.commands import (
+from treadle.backends.base import Guarantee
+from treadle.backends.memory.backend import MemoryBackend
+from treadle.backends.memory.tables import Tables
+from treadle.core.commands import (
     Ack,
     Command,
     Commands,
@@ -23,7 +23,7 @@ from weft.core.commands import (
     Release,
     Send,
 )
-from weft.core.mailboxes import EntryStatus, MailboxEntry, MailboxStats
+from treadle.core.mailboxes import EntryStatus, MailboxEntry, MailboxStats
 
 
 @breaks(Guarantee.ENTRIES_MOVE_BY_RULE, "settling needs the token of the claim: ack, wrong token")

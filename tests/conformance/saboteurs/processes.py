@@ -6,20 +6,20 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from tests.conformance.saboteurs.saboteur import SABOTEURS, Saboteur
-from weft.backends.base import Capabilities, Guarantee
-from weft.backends.files.backend import FilesBackend
-from weft.backends.memory.backend import MemoryBackend
-from weft.backends.memory.tables import Tables
-from weft.core.clock import Clock
-from weft.core.commands import (
+from treadle.backends.base import Capabilities, Guarantee
+from treadle.backends.files.backend import FilesBackend
+from treadle.backends.memory.backend import MemoryBackend
+from treadle.backends.memory.tables import Tables
+from treadle.core.clock import Clock
+from treadle.core.commands import (
     AppendThread,
     Commands,
     Receipt,
     Send,
 )
-from weft.testing.faults import Step
-from weft.testing.own import SteppingDisk
-from weft.testing.subject import Subject
+from treadle.testing.faults import Step
+from treadle.testing.own import SteppingDisk
+from treadle.testing.subject import Subject
 
 
 class Lockless(FilesBackend):

@@ -7,19 +7,19 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from weft.backends.base import Guarantee
-from weft.backends.memory.backend import MemoryBackend
-from weft.backends.memory.tables import Tables
-from weft.core.clock import Clock
-from weft.core.commands import (
+from treadle.backends.base import Guarantee
+from treadle.backends.memory.backend import MemoryBackend
+from treadle.backends.memory.tables import Tables
+from treadle.core.clock import Clock
+from treadle.core.commands import (
     Command,
     Commands,
     Receipt,
 )
-from weft.core.mailboxes import (
+from treadle.core.mailboxes import (
     MailboxEntry,
 )
-from weft.testing.subject import Subject
+from treadle.testing.subject import Subject
 
 
 class Saboteur(msgspec.Struct, frozen=True):

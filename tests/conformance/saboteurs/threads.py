@@ -5,17 +5,17 @@ from typing import Any
 from msgspec.structs import replace
 
 from tests.conformance.saboteurs.saboteur import Twisted, breaks
-from weft.backends.base import Guarantee
-from weft.backends.memory.backend import MemoryBackend
-from weft.backends.memory.tables import StoredThread, Tables
-from weft.core.commands import (
+from treadle.backends.base import Guarantee
+from treadle.backends.memory.backend import MemoryBackend
+from treadle.backends.memory.tables import StoredThread, Tables
+from treadle.core.commands import (
     AppendThread,
     Command,
     SaveThread,
 )
-from weft.core.messages import MessagePage
-from weft.core.runs import RunPage, RunQuery, RunRecord
-from weft.core.threads import MessageQuery, ThreadDelta, ThreadHead, ThreadPage, ThreadQuery
+from treadle.core.messages import MessagePage
+from treadle.core.runs import RunPage, RunQuery, RunRecord
+from treadle.core.threads import MessageQuery, ThreadDelta, ThreadHead, ThreadPage, ThreadQuery
 
 
 @breaks(Guarantee.VERSIONS_WITHOUT_GAPS, "an append at another version is a conflict")

@@ -6,18 +6,18 @@ from typing import Any
 from msgspec.structs import replace
 
 from tests.conformance.saboteurs.saboteur import Twisted, breaks
-from weft.backends.base import Guarantee
-from weft.backends.memory.backend import MemoryBackend
-from weft.backends.memory.tables import Tables
-from weft.core.commands import (
+from treadle.backends.base import Guarantee
+from treadle.backends.memory.backend import MemoryBackend
+from treadle.backends.memory.tables import Tables
+from treadle.core.commands import (
     Command,
     Commands,
     CreateThread,
     Receipt,
     SaveThread,
 )
-from weft.core.mailboxes import MailboxEntry, MailboxState, due_time
-from weft.core.threads import ThreadHead
+from treadle.core.mailboxes import MailboxEntry, MailboxState, due_time
+from treadle.core.threads import ThreadHead
 
 
 @breaks(Guarantee.TIME_IS_GIVEN, "all commands of a batch happen at one time")

@@ -1,0 +1,103 @@
+"""Treadle itself, on any of its backends."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from itertools import islice
+
+import treadle
+from benchmarks.peers.base import BatchingQueueSubject, QueueSubject, Subject, ThreadSubject
+from benchmarks.stores import durability_of, place_of
+from treadle import MailboxEntry, Message, Thread, ThreadChangeSet
+
+ENTRIES_EACH = 4
+"""Entries waiting in each mailbox: only one of them may be in flight."""
+SENT_AT_ONCE = 500
+"""How many are in a batch of those that are sent before anything is timed."""
+
+
+def says(text: str) -> ThreadChangeSet:
+    """An append of one message."""
+    return ThreadChangeSet(messages=(Message.user(text),))
+
+
+async def claim_and_ack(store: treadle.Store) -> None:
+    """Work off one entry of those that wait."""
+    [entry] = await store.mailboxes.claim(consumer="bench")
+    await store.mailboxes.ack(entry)
+
+
+async def send_all(store: treadle.Store, payloads: Iterable[str], mailboxes: int) -> None:
+    """Queue payloads in so many mailboxes, quickly."""
+    numbered = enumerate(payloads)
+    while some := list(islice(numbered, SENT_AT_ONCE)):
+        async with store.batch() as step:
+            for number, payload in some:
+                step.mailboxes.send(f"m{number % mailboxes}", payload)
+
+
+class _Treadle(Subject):
+    name = "treadle"
+    uses_store = True
+
+    async def open(self) -> None:
+        self.opened = await treadle.open_store(place_of(self.store, self.folder)).open()
+
+    async def close(self) -> None:
+        await self.opened.close()
+
+    def durability(self) -> str:
+        return durability_of(self.store)
+
+
+class TreadleThreads(_Treadle, ThreadSubject):
+    """`store.threads`."""
+
+    async def start(self, name: str, texts: Sequence[str] = ()) -> str:
+        messages = tuple(map(Message.user, texts))
+        await self.opened.threads.create(Thread(id=name, messages=messages))
+        return name
+
+    async def append(self, thread: str, text: str) -> None:
+        await self.opened.threads.append(thread, says(text))
+
+    async def last(self, thread: str, count: int) -> Sequence[object]:
+        page = await self.opened.threads.messages(thread, order="desc", limit=count)
+        return page.messages[::-1]
+
+
+class TreadleFiles(_Treadle):
+    """Treadle on plain files, whatever the stores of the run are."""
+
+    name = "treadle (files)"
+    uses_store = False
+
+
+class TreadleMailboxes(_Treadle, QueueSubject):
+    """`store.mailboxes`: each worker claims one."""
+
+    after_crash = "claimed again when its lease ends"
+
+    async def fill(self, payloads: Sequence[str]) -> None:
+        await send_all(self.opened, payloads, max(1, len(payloads) // ENTRIES_EACH))
+
+    async def claim(self) -> MailboxEntry | None:
+        entries = await self.opened.mailboxes.claim(consumer="bench")
+        return entries[0] if entries else None
+
+    async def ack(self, job: MailboxEntry) -> None:
+        await self.opened.mailboxes.ack(job)
+
+    def payload(self, job: MailboxEntry) -> str:
+        return str(job.payload)
+
+
+class TreadleMailboxesAtOnce(TreadleMailboxes, BatchingQueueSubject):
+    """As the worker does it: many in one claim, each acknowledged by itself."""
+
+    name = "treadle, one claim for all"
+
+    async def claim_several(self, limit: int) -> Sequence[MailboxEntry]:
+        return await self.opened.mailboxes.claim(limit, consumer="bench")
+
+    async def ack_several(self, jobs: Sequence[MailboxEntry]) -> None:
+        await asyncio.gather(*map(self.ack, jobs))

@@ -1,0 +1,156 @@
+"""Treadle keeps what an AI agent must not lose: its threads, its runs and its mailboxes."""
+
+import os
+from importlib.metadata import version
+
+from treadle.backends.base import Capabilities, Durability
+from treadle.backends.registry import find_backend
+from treadle.core.clock import Clock, system_clock
+from treadle.core.codec import Json, decode, encode
+from treadle.core.commands import Receipt
+from treadle.core.mailboxes import (
+    EntryOrigin,
+    EntryPage,
+    EntryStatus,
+    Interrupted,
+    MailboxEntry,
+    MailboxPage,
+    MailboxState,
+    MailboxStats,
+)
+from treadle.core.messages import (
+    Message,
+    MessageMetadata,
+    MessagePage,
+    Role,
+    StoredMessage,
+    ToolCall,
+    Visibility,
+)
+from treadle.core.patches import Patch, TrackedPatch, apply_patch
+from treadle.core.runs import RunMeta, RunOrigin, RunPage, RunRecord, RunStatus
+from treadle.core.threads import (
+    Committed,
+    Thread,
+    ThreadChangeSet,
+    ThreadDelta,
+    ThreadHead,
+    ThreadMetadata,
+    ThreadPage,
+)
+from treadle.errors import (
+    AlreadyExists,
+    ClaimConflict,
+    CorruptRecord,
+    GenerationMismatch,
+    InvalidId,
+    InvalidValue,
+    NotFound,
+    PatchError,
+    SchemaTooNew,
+    SchemaTooOld,
+    StoreClosed,
+    StoreUnavailable,
+    TreadleError,
+    VersionConflict,
+)
+from treadle.store.batch import Batch, Write
+from treadle.store.mailboxes import Mailboxes
+from treadle.store.runs import Runs
+from treadle.store.store import Store
+from treadle.store.threads import Threads
+
+__version__ = version("treadle")
+
+__all__ = [
+    "AlreadyExists",
+    "Batch",
+    "Capabilities",
+    "ClaimConflict",
+    "Clock",
+    "Committed",
+    "CorruptRecord",
+    "Durability",
+    "EntryOrigin",
+    "EntryPage",
+    "EntryStatus",
+    "GenerationMismatch",
+    "Interrupted",
+    "InvalidId",
+    "InvalidValue",
+    "Json",
+    "MailboxEntry",
+    "MailboxPage",
+    "MailboxState",
+    "MailboxStats",
+    "Mailboxes",
+    "Message",
+    "MessageMetadata",
+    "MessagePage",
+    "NotFound",
+    "Patch",
+    "PatchError",
+    "Receipt",
+    "Role",
+    "RunMeta",
+    "RunOrigin",
+    "RunPage",
+    "RunRecord",
+    "RunStatus",
+    "Runs",
+    "SchemaTooNew",
+    "SchemaTooOld",
+    "Store",
+    "StoreClosed",
+    "StoreUnavailable",
+    "StoredMessage",
+    "Thread",
+    "ThreadChangeSet",
+    "ThreadDelta",
+    "ThreadHead",
+    "ThreadMetadata",
+    "ThreadPage",
+    "Threads",
+    "ToolCall",
+    "TrackedPatch",
+    "TreadleError",
+    "VersionConflict",
+    "Visibility",
+    "Write",
+    "apply_patch",
+    "decode",
+    "encode",
+    "open_store",
+    "system_clock",
+]
+
+
+def open_store(
+    url: str | os.PathLike[str],
+    *,
+    clock: Clock = system_clock,
+    durability: Durability = "full",
+    create: bool = True,
+    migrate: bool = False,
+) -> Store:
+    """The store at `url`, opened by `async with treadle.open_store(url) as store:`.
+
+    Args:
+        url: a folder (plain JSON files), "sqlite:///agents.db" (one database file; four slashes
+            for an absolute path), "postgresql://user@host/database" (needs `treadle[postgres]`;
+            beside
+            psycopg's own parameters it takes `schema`, `table_prefix`, `prepared_statements=off`
+            and `listen=off`), or "memory:" (forgotten at the end).
+        clock: what tells the present as unix milliseconds, where a call gives no `now`; on
+            PostgreSQL the default is the database's clock.
+        durability: "full": what was acknowledged survives a power failure; "relaxed": it survives
+            the end of a process, but not of the machine. In memory it means nothing.
+        create: make the folder or the database file if there is none; else the opening raises
+            `StoreUnavailable`. In memory, and on PostgreSQL, it means nothing.
+        migrate: bring the schema of a PostgreSQL database up to date at the opening, as
+            `treadle migrate` does; folders and database files always are.
+
+    Raises:
+        InvalidValue: there is no such kind of store.
+    """
+    return Store(find_backend(url, clock, durability, create=create, migrate=migrate))

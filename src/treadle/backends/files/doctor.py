@@ -1,0 +1,140 @@
+"""What cannot be read in a store's folder, and moving it aside when asked to."""
+
+import os
+from collections.abc import Callable
+
+from treadle.backends.files.disk import Disk
+from treadle.backends.files.documents import Documents
+from treadle.backends.files.engine import Engine
+from treadle.backends.files.lock import PresenceLock, WriterLock
+from treadle.backends.files.recovery import find_journals, journal_path, read_effects
+from treadle.backends.files.rows import read_row
+from treadle.backends.files.threads import read_thread
+from treadle.backends.memory.tables import TableName
+from treadle.core.clock import system_clock
+from treadle.core.codec import Model
+from treadle.core.ids import check_id
+from treadle.core.mailboxes import MailboxEntry, MailboxState
+from treadle.core.runs import RunRecord
+from treadle.core.threads import ThreadHead
+from treadle.errors import CorruptRecord, InvalidId, StoreUnavailable
+
+Read = Callable[[str, bytes], object]
+_ASIDE = "aside"
+
+
+class Finding(Model, frozen=True, kw_only=True):
+    """A file that cannot be read, and why; `path` is relative to the store's folder."""
+
+    path: str
+    reason: str
+
+
+class Report(Model, frozen=True, kw_only=True):
+    """How many documents were read, and those that could not be."""
+
+    documents: int
+    findings: tuple[Finding, ...]
+
+
+def examine(root: str | os.PathLike[str]) -> Report:
+    """Open the store, which finishes what a crash has left, and read every document.
+
+    Raises:
+        StoreUnavailable: the folder cannot be read.
+        SchemaTooNew: a newer Treadle wrote it.
+    """
+    engine = Engine(os.fspath(root), system_clock, "full")
+    try:
+        engine.open()
+    except CorruptRecord:
+        pass  # the journal, which is read again below
+    else:
+        engine.close()
+    disk, documents = _parts(root)
+    findings = _examine_journals(disk, documents)
+    count = 0
+    for table, read in _readers(documents).items():
+        for name in sorted(disk.list_names(documents.folder(table), ".json")):
+            count += 1
+            reason = _examine(documents, table, name, read)
+            if reason is not None:
+                findings.append(Finding(path=documents.where(table, name), reason=reason))
+    return Report(documents=count, findings=tuple(findings))
+
+
+def move_aside(root: str | os.PathLike[str], report: Report) -> tuple[str, ...]:
+    """Move what the report found to `_treadle/aside`; returns where, relative to the folder.
+
+    Raises:
+        StoreUnavailable: another process has the store open, or a file cannot be moved.
+    """
+    disk, documents = _parts(root)
+    lock = WriterLock(disk, documents.own_path("lock"))
+    presence = PresenceLock(disk, documents.own_path("open"))
+    try:
+        with lock.hold():
+            if not presence.is_alone():
+                reason = "another process has it open; stop it, then run this again"
+                raise StoreUnavailable(documents.root, reason)
+            disk.make_folder(documents.own_path(_ASIDE))
+            return tuple(_move(disk, documents, finding) for finding in report.findings)
+    finally:
+        presence.close()
+        lock.close()
+
+
+def _parts(root: str | os.PathLike[str]) -> tuple[Disk, Documents]:
+    disk = Disk()
+    return disk, Documents(disk, os.path.abspath(root))
+
+
+def _examine_journals(disk: Disk, documents: Documents) -> list[Finding]:
+    findings: list[Finding] = []
+    for number in find_journals(disk, documents):
+        try:
+            read_effects(disk, documents, number)
+        except CorruptRecord as error:
+            path = os.path.relpath(journal_path(documents, number), documents.root)
+            findings.append(Finding(path=path, reason=error.reason))
+    return findings
+
+
+def _readers(documents: Documents) -> dict[TableName, Read]:
+    def read_head(key: str, data: bytes) -> ThreadHead:
+        return read_thread(key, data, documents.where("threads", key))
+
+    return {
+        "threads": read_head,
+        "runs": read_row(documents, "runs", RunRecord),
+        "entries": read_row(documents, "entries", MailboxEntry),
+        "mailboxes": read_row(documents, "mailboxes", MailboxState),
+    }
+
+
+def _examine(documents: Documents, table: TableName, name: str, read: Read) -> str | None:
+    """Why a document cannot be read; None if it can, or went away meanwhile."""
+    try:
+        check_id("thread", name)
+        data = documents.read(table, name)
+        if data is not None:
+            read(name, data)
+    except InvalidId as error:
+        return f"its name is no id: {error.reason}"
+    except CorruptRecord as error:
+        return error.reason
+    return None
+
+
+def _move(disk: Disk, documents: Documents, finding: Finding) -> str:
+    name = finding.path.replace(os.sep, "-")
+    target = os.path.join(documents.own_path(_ASIDE), name)
+    number = 1
+    while disk.exists(target):
+        number += 1
+        target = os.path.join(documents.own_path(_ASIDE), f"{name}.{number}")
+    try:
+        disk.move(os.path.join(documents.root, finding.path), target)
+    except OSError as error:
+        raise StoreUnavailable(documents.root, str(error)) from error
+    return os.path.relpath(target, documents.root)

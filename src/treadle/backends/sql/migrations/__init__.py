@@ -1,0 +1,119 @@
+"""Migrations: numbered texts that bring a database from one schema to the next."""
+
+import hashlib
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+
+import msgspec
+
+from treadle.core.codec import Model
+from treadle.errors import CorruptRecord, SchemaTooNew
+
+_ADVICE = "open it with the Treadle that made it, or restore a backup"
+
+
+class Migration(msgspec.Struct, frozen=True):
+    """A step from one schema to the next."""
+
+    number: int
+    name: str
+    text: str
+
+    @property
+    def label(self) -> str:
+        """The name of its file, without the ending."""
+        return f"{self.number:04}_{self.name}"
+
+    @property
+    def checksum(self) -> str:
+        """Tells whether what was applied is what we know; comments do not count."""
+        told = [f"contracts: {self.contracts}", *map(_on_one_line, self.statements())]
+        return hashlib.sha256("\n".join(told).encode()).hexdigest()
+
+    @property
+    def contracts(self) -> bool:
+        """Whether it removes what an older Treadle may still use; its first line says so."""
+        return self.text.startswith("-- contract")
+
+    def statements(self) -> list[str]:
+        """Its statements; none of them has a semicolon inside."""
+        lines = (line for line in self.text.splitlines() if not line.startswith("--"))
+        return [each.strip() for each in "\n".join(lines).split(";") if each.strip()]
+
+
+def _on_one_line(statement: str) -> str:
+    return " ".join(statement.split())
+
+
+class Applied(msgspec.Struct, frozen=True):
+    """What a database remembers of a migration: its text's checksum, and when it was applied."""
+
+    checksum: str
+    applied_at: int
+
+
+class MigrationState(Model, frozen=True, kw_only=True):
+    """A migration, and when a database had it applied (unix milliseconds); None: not yet."""
+
+    number: int
+    name: str
+    applied_at: int | None
+    contracts: bool = False
+
+
+@cache
+def all_migrations(dialect: str) -> tuple[Migration, ...]:
+    """The migrations in their order; `<name>.<dialect>.sql` takes the place of `<name>.sql`."""
+    folder = files("treadle.backends.sql.migrations")
+    names = {item.name for item in folder.iterdir() if item.name.endswith(".sql")}
+    found: list[Migration] = []
+    for stem in sorted({name.split(".")[0] for name in names}):
+        own = f"{stem}.{dialect}.sql"
+        text = (folder / (own if own in names else f"{stem}.sql")).read_text(encoding="utf-8")
+        number, _, title = stem.partition("_")
+        found.append(Migration(number=int(number), name=title, text=text))
+    return tuple(found)
+
+
+def find_missing(
+    known: tuple[Migration, ...], applied: Mapping[int, Applied], where: str
+) -> tuple[Migration, ...]:
+    """The migrations that a database lacks, which has had those `applied`.
+
+    Raises:
+        SchemaTooNew: it has one that this Treadle does not know.
+        CorruptRecord: one was another text when it was applied, or never was one of ours, or one
+            that expands was left out.
+    """
+    newest = known[-1].number
+    if applied and max(applied) > newest:
+        raise SchemaTooNew(where, max(applied), newest)
+    if strange := applied.keys() - {migration.number for migration in known}:
+        reason = f"its list of migrations has a number {min(strange)}, which none ever had"
+        raise CorruptRecord(where, reason, _ADVICE)
+    for migration in known:
+        if migration.number in applied:
+            if applied[migration.number].checksum != migration.checksum:
+                reason = f"its migration {migration.label} was another text than the one we know"
+                raise CorruptRecord(where, reason, _ADVICE)
+        elif applied and max(applied) > migration.number and not migration.contracts:
+            reason = f"its migration {migration.label} was left out"
+            raise CorruptRecord(where, reason, _ADVICE)
+    return tuple(migration for migration in known if migration.number not in applied)
+
+
+def states_of(
+    known: tuple[Migration, ...], applied: Mapping[int, Applied]
+) -> tuple[MigrationState, ...]:
+    """All migrations, and when each was applied."""
+    times = {number: each.applied_at for number, each in applied.items()}
+    return tuple(
+        MigrationState(
+            number=each.number,
+            name=each.name,
+            applied_at=times.get(each.number),
+            contracts=each.contracts,
+        )
+        for each in known
+    )

@@ -1,0 +1,60 @@
+"""Runs: written as a whole, read and listed."""
+
+from collections.abc import Iterable, Sequence
+
+from treadle.backends.memory.tables import Change
+from treadle.backends.sql.listing import conditions_of, offset_and_limit
+from treadle.backends.sql.program import Program, Read, Statement, Values, writes
+from treadle.backends.sql.rows import read_run, run_values
+from treadle.core.pages import page_with
+from treadle.core.runs import RunPage, RunQuery, RunRecord
+
+_FILTERS = (
+    "thread_id",
+    "parent_run_id",
+    "status",
+    "origin",
+    "termination_code",
+    "created_at_from",
+    "created_at_to",
+    "updated_at_from",
+    "updated_at_to",
+)
+
+
+def write_runs(changes: Sequence[Change]) -> Iterable[Statement]:
+    """The statements that carry out changes of runs."""
+    new: list[Values] = []
+    changed: list[Values] = []
+    gone: list[Values] = []
+    for change in changes:
+        if not isinstance(change.after, RunRecord):
+            gone.append({"run_id": change.key})
+        elif change.before is None:
+            new.append(run_values(change.after))
+        else:
+            changed.append(run_values(change.after))
+    yield from writes(insert_run=new, update_run=changed, delete_run=gone)
+
+
+def load_run(run_id: str) -> Program[RunRecord | None]:
+    """A run, or None."""
+    (rows,) = yield (Read("load_run", {"run_id": run_id}),)
+    return read_run(rows[0][0]) if rows else None
+
+
+def find_active_run(thread_id: str) -> Program[RunRecord | None]:
+    """The newest run of a thread that is not done, or None."""
+    (rows,) = yield (Read("find_active_run", {"thread_id": thread_id}),)
+    return read_run(rows[0][0]) if rows else None
+
+
+def list_runs(query: RunQuery) -> Program[RunPage]:
+    """A page of runs."""
+    conditions, values = conditions_of(query, _FILTERS)
+    page = offset_and_limit(query)
+    rows, counted = yield (
+        Read("list_runs", {**values, **page}, conditions),
+        Read("count_runs", values, conditions),
+    )
+    return page_with(RunPage, (read_run(body) for (body,) in rows), counted[0][0], query)

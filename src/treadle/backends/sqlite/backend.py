@@ -1,0 +1,154 @@
+"""The SQLite backend: one thread that writes in groups, and readers beside it."""
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from itertools import groupby
+from typing import Any, TypeVar, cast
+
+from treadle.backends.base import NO_STORE, Capabilities, Durability
+from treadle.backends.cancellation import opened
+from treadle.backends.group_thread import Failure, GroupThread
+from treadle.backends.sql import claims
+from treadle.backends.sql.commit import commit
+from treadle.backends.sql.program import Program
+from treadle.backends.sql.reads import Reads
+from treadle.backends.sqlite.connection import (
+    MakeConnection,
+    connect,
+    run,
+    telling_errors,
+    transaction,
+)
+from treadle.backends.sqlite.readers import Readers
+from treadle.backends.sqlite.schema import prepare
+from treadle.backends.sqlite.turnstile import Turnstile
+from treadle.backends.waiting import Waiting
+from treadle.core.clock import Clock, system_clock
+from treadle.core.commands import Commands, Receipt
+from treadle.core.mailboxes import (
+    ClaimRequest,
+    MailboxEntry,
+)
+from treadle.errors import CorruptRecord, StoreUnavailable
+
+T = TypeVar("T")
+_Call = Commands | ClaimRequest
+
+
+class SqliteBackend(Reads):
+    """One database file, in write-ahead mode."""
+
+    capabilities = Capabilities(durable=True, shared=True, notifies=True)
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        clock: Clock = system_clock,
+        durability: Durability = "full",
+        make_writer: MakeConnection = sqlite3.Connection,
+        *,
+        creates: bool = True,
+    ) -> None:
+        self._creates = creates
+        self._path = os.path.abspath(path)
+        self._clock = clock
+        self._durability: Durability = durability
+        self._make_writer = make_writer
+        self._thread: GroupThread[_Call] = GroupThread(
+            "treadle-sqlite", self._carry_out, self._end, self._told
+        )
+        self._waiting = Waiting(self._position)
+
+    async def open(self) -> None:
+        """Open the file, which is made if it is not there, and bring its schema up to date."""
+        await opened(self._open, self._end)
+        self._thread.start()
+
+    def _open(self) -> None:
+        if not self._creates and not os.path.lexists(self._path):
+            raise StoreUnavailable(self._path, NO_STORE)
+        with telling_errors(self._path), ExitStack() as undo:
+            os.makedirs(os.path.dirname(self._path), exist_ok=True)
+            self._turnstile = Turnstile(self._path)
+            undo.callback(self._turnstile.close)
+            self._writer = connect(self._path, self._durability, self._make_writer)
+            undo.callback(self._writer.close)
+            with self._turnstile.hold():
+                prepare(self._writer, self._path, self._clock)
+            self._watcher = connect(self._path, self._durability)
+            undo.pop_all()
+        self._readers = Readers(self._path, self._durability)
+
+    async def close(self) -> None:
+        """Let the writer finish what it was given, and let go of the file."""
+        await self._thread.close()
+        self._waiting.wake()
+
+    def _end(self) -> None:
+        self._readers.close()
+        self._watcher.close()
+        with telling_errors(self._path), self._turnstile.hold():
+            self._writer.close()
+        self._turnstile.close()
+
+    async def commit(self, batch: Commands) -> Receipt:
+        """Apply all commands of a checked batch, or none."""
+        return cast("Receipt", await self._thread.ask(batch))
+
+    async def claim(self, request: ClaimRequest) -> tuple[MailboxEntry, ...]:
+        """Take due entries, best first."""
+        return cast("tuple[MailboxEntry, ...]", await self._thread.ask(request))
+
+    async def wait(self, timeout_ms: int, mailbox_id: str | None = None) -> None:
+        """Return once something is claimable, or after `timeout_ms`."""
+
+        async def time_left() -> int | None:
+            due = await self._read(lambda: claims.next_due(mailbox_id))
+            return None if due is None else due - self._clock()
+
+        await self._waiting.until_due(timeout_ms, time_left)
+
+    async def _read(self, program: Callable[[], Program[T]]) -> T:
+        self._thread.require_running()
+        return await self._readers.read(program())
+
+    def _carry_out(self, calls: list[_Call]) -> list[Any]:
+        """Batches and claims, in their order, in one transaction.
+
+        If one of them meets a damaged row, nothing was committed, and each is tried by itself.
+        """
+        try:
+            with (
+                telling_errors(self._path),
+                self._turnstile.hold(),
+                transaction(self._writer, "IMMEDIATE"),
+            ):
+                return list(self._outcomes(calls))
+        except CorruptRecord as error:
+            if len(calls) == 1:
+                return [Failure(error)]
+            return [outcome for call in calls for outcome in self._carry_out([call])]
+        except Exception as error:  # handed to all who asked: the writer must go on
+            return [Failure(error)] * len(calls)
+
+    def _outcomes(self, calls: list[_Call]) -> Iterable[Any]:
+        now = self._clock()
+        for kind, group in groupby(calls, type):
+            if kind is ClaimRequest:
+                requests = cast("list[ClaimRequest]", list(group))
+                yield from run(self._writer, claims.claim(requests, now))
+            else:
+                batches = cast("list[Commands]", list(group))
+                for outcome in run(self._writer, commit(batches, now)):
+                    yield Failure(outcome) if isinstance(outcome, Exception) else outcome
+
+    def _told(self, calls: list[_Call]) -> None:
+        self._waiting.wake()
+
+    def _position(self) -> object:
+        """A number that changes with every commit, by whomever; None once the store is closed."""
+        if not self._thread.is_running:
+            return None
+        return self._watcher.execute("PRAGMA data_version").fetchone()

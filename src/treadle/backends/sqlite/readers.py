@@ -1,0 +1,56 @@
+"""Readers: each thread has a connection of its own, and never waits for who writes."""
+
+import asyncio
+import sqlite3
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from treadle.backends.base import Durability
+from treadle.backends.sql.program import Program
+from treadle.backends.sqlite.connection import (
+    connect,
+    run,
+    telling_errors,
+    transaction,
+)
+
+T = TypeVar("T")
+
+_THREADS = 4
+
+
+class Readers:
+    """A few threads that read; each read sees the store as it was at one moment."""
+
+    def __init__(self, path: str, durability: Durability) -> None:
+        self._path = path
+        self._durability: Durability = durability
+        self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="treadle-sqlite-reader")
+        self._own = threading.local()
+        self._connections: list[sqlite3.Connection] = []
+
+    async def read(self, program: Program[T]) -> T:
+        """What comes of a program that reads."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._executor, self._read, program)
+
+    def close(self) -> None:
+        """Let what was given be done, and let go of the file."""
+        self._executor.shutdown()
+        for connection in self._connections:
+            connection.close()
+
+    def _read(self, program: Program[T]) -> T:
+        with telling_errors(self._path):
+            connection = self._connection()
+            with transaction(connection, "DEFERRED"):
+                return run(connection, program)
+
+    def _connection(self) -> sqlite3.Connection:
+        found: sqlite3.Connection | None = getattr(self._own, "connection", None)
+        if found is None:
+            found = self._own.connection = connect(self._path, self._durability)
+            found.execute("PRAGMA query_only = ON")
+            self._connections.append(found)
+        return found

@@ -1,0 +1,209 @@
+"""The schema of a database file: made or brought up to date, and refused if it is another's."""
+
+import sqlite3
+import time
+from collections.abc import Mapping
+from contextlib import closing
+from functools import cache
+from pathlib import Path
+from typing import TypeAlias
+
+from treadle.backends.sql.migrations import (
+    Applied,
+    Migration,
+    MigrationState,
+    all_migrations,
+    find_missing,
+    states_of,
+)
+from treadle.backends.sqlite.connection import (
+    connect_to_look,
+    telling_errors,
+    transaction,
+    translated,
+)
+from treadle.core.clock import Clock
+from treadle.errors import CorruptRecord, InvalidValue, StoreUnavailable
+
+APPLICATION_ID = 0x57656674
+"""`Treadle`, in the header of the file: what tells our databases from others."""
+
+Shape: TypeAlias = Mapping[str, object]
+"""What each table and each index is made of, by its name."""
+
+_MIGRATIONS = (
+    "CREATE TABLE IF NOT EXISTS migrations (number INTEGER PRIMARY KEY,"
+    " name TEXT NOT NULL, checksum TEXT NOT NULL, applied_at INTEGER NOT NULL)"
+)
+_TABLES = """
+SELECT item.name, info.name, info.type, info."notnull", info.pk
+FROM sqlite_schema AS item JOIN pragma_table_xinfo(item.name) AS info
+WHERE item.type = 'table' AND item.name NOT LIKE 'sqlite_%'
+ORDER BY item.name, info.cid
+"""
+_INDEXES = """
+SELECT item.tbl_name || '.' || item.name, info.name, info."desc", info.coll, info.key
+FROM sqlite_schema AS item JOIN pragma_index_xinfo(item.name) AS info
+WHERE item.type = 'index' AND item.name NOT LIKE 'sqlite_%'
+ORDER BY item.name, info.seqno
+"""
+_PATIENCE_SECONDS = 60
+_LOOK_SECONDS = 0.005
+
+
+def prepare(connection: sqlite3.Connection, path: str, clock: Clock) -> None:
+    """See that the file is ours, and apply the migrations that it lacks: all of them or none.
+
+    Raises:
+        InvalidValue: it is a database of another program.
+        SchemaTooNew: a newer Treadle wrote it.
+        CorruptRecord: its schema is not what it says it is.
+        StoreUnavailable: a migration failed, or the file cannot be written.
+    """
+    with transaction(connection, "DEFERRED"):
+        check_owner(connection, path)
+    _use_write_ahead(connection, path)
+    if find_missing_here(connection, path):
+        with transaction(connection, "IMMEDIATE"):
+            missing = find_missing_here(connection, path)  # another may have been faster
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            connection.execute(_MIGRATIONS)
+            for migration in missing:
+                _apply(connection, migration, path, clock)
+    check_shape(connection, path)
+
+
+def check_owner(connection: sqlite3.Connection, path: str) -> None:
+    """See, in a transaction, that the database is ours or empty, and that nothing in it acts.
+
+    Raises:
+        InvalidValue: it is a database of another program.
+        CorruptRecord: it has triggers or views, or tables and no list of migrations.
+    """
+    (owner,) = connection.execute("PRAGMA application_id").fetchone()
+    kinds = dict(connection.execute("SELECT name, type FROM sqlite_schema"))
+    if owner != APPLICATION_ID and (owner or kinds):
+        raise InvalidValue("url", f"{path} is a database of another program; name another file")
+    if not {"trigger", "view"}.isdisjoint(kinds.values()):
+        raise CorruptRecord(path, "it has triggers or views, which Treadle never makes")
+    if kinds and kinds.get("migrations") != "table":
+        raise CorruptRecord(path, "it has tables, and none that tells its migrations")
+
+
+def check_shape(connection: sqlite3.Connection, path: str) -> None:
+    """See that the tables and indexes are those that the migrations make; others may be there.
+
+    Raises:
+        CorruptRecord: one is missing, or made of something else.
+    """
+    found = _read_shape(connection)
+    for name, wanted in _wanted_shape(all_migrations("sqlite")).items():
+        if name not in found:
+            raise CorruptRecord(path, f"{name} is missing in its schema")
+        if found[name] != wanted:
+            raise CorruptRecord(path, f"{name} in its schema is not as Treadle makes it")
+
+
+def read_applied(connection: sqlite3.Connection, path: str) -> dict[int, Applied]:
+    """The migrations that were applied, by number; none of a new file.
+
+    Raises:
+        CorruptRecord: there is a list of them, and nothing in it.
+    """
+    listed = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'migrations'"
+    if connection.execute(listed).fetchone() is None:
+        return {}
+    rows = connection.execute("SELECT number, checksum, applied_at FROM migrations")
+    applied = {number: Applied(checksum, applied_at) for number, checksum, applied_at in rows}
+    if not applied:
+        raise CorruptRecord(path, "its list of migrations is empty")
+    return applied
+
+
+def find_missing_here(connection: sqlite3.Connection, path: str) -> tuple[Migration, ...]:
+    """The migrations that a database lacks.
+
+    Raises:
+        SchemaTooNew, CorruptRecord: as `find_missing`.
+    """
+    return find_missing(all_migrations("sqlite"), read_applied(connection, path), path)
+
+
+def migration_states(path: str) -> tuple[MigrationState, ...]:
+    """All migrations, and when each was applied to a file, which need not be there yet.
+
+    Raises:
+        InvalidValue, SchemaTooNew, CorruptRecord, StoreUnavailable: as opening it would.
+    """
+    return states_of(all_migrations("sqlite"), _look_up_applied(path))
+
+
+def missing_migrations(path: str) -> tuple[Migration, ...]:
+    """The migrations that a file lacks, which need not be there yet.
+
+    Raises:
+        InvalidValue, SchemaTooNew, CorruptRecord, StoreUnavailable: as opening it would.
+    """
+    return find_missing(all_migrations("sqlite"), _look_up_applied(path), path)
+
+
+def _look_up_applied(path: str) -> dict[int, Applied]:
+    with telling_errors(path):
+        if not Path(path).exists():
+            return {}
+        with closing(connect_to_look(path)) as connection, transaction(connection, "DEFERRED"):
+            check_owner(connection, path)
+            applied = read_applied(connection, path)
+            find_missing(all_migrations("sqlite"), applied, path)
+            return applied
+
+
+def _use_write_ahead(connection: sqlite3.Connection, path: str) -> None:
+    """Switch the file to write-ahead mode.
+
+    SQLite does not wait for others who do the same at this moment, so we do.
+    """
+    end = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        try:
+            (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                raise
+            time.sleep(_LOOK_SECONDS)
+            continue
+        if mode != "wal":
+            reason = "its disk does not allow write-ahead mode, which needs shared memory"
+            raise StoreUnavailable(path, reason)
+        return
+
+
+def _apply(connection: sqlite3.Connection, migration: Migration, path: str, clock: Clock) -> None:
+    try:
+        for statement in migration.statements():
+            connection.execute(statement)
+        connection.execute(
+            "INSERT INTO migrations VALUES (?, ?, ?, ?)",
+            (migration.number, migration.name, migration.checksum, clock()),
+        )
+    except sqlite3.Error as error:
+        doing = f"migration {migration.label} failed, and nothing was changed"
+        raise translated(error, path, doing) from error
+
+
+def _read_shape(connection: sqlite3.Connection) -> Shape:
+    parts: dict[str, list[object]] = {}
+    for query in (_TABLES, _INDEXES):
+        for name, *part in connection.execute(query):
+            parts.setdefault(name, []).append(part)
+    return parts
+
+
+@cache
+def _wanted_shape(migrations: tuple[Migration, ...]) -> Shape:
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.execute(_MIGRATIONS)
+        for migration in migrations:
+            for statement in migration.statements():
+                connection.execute(statement)
+        return _read_shape(connection)

@@ -1,0 +1,1 @@
+"""The commands, a file for each: `treadle threads ...` is `threads.py`."""

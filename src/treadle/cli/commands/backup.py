@@ -1,0 +1,69 @@
+"""`treadle backup`: a copy of a database file while the store is in use."""
+
+import re
+from pathlib import Path
+
+import click
+
+from treadle.backends.postgres.location import without_password
+from treadle.backends.sqlite.backup import snapshot
+from treadle.cli.opening import check_present, database_of, folder_of
+from treadle.cli.options import chosen_store, json_option, store_option
+from treadle.cli.terminal.counts import counted, counted_rows
+from treadle.cli.terminal.help import ExampleCommand
+from treadle.cli.terminal.output import write_json, write_line
+from treadle.cli.terminal.progress import progress
+from treadle.core.codec import to_plain
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")  # two letters at least: C: is a drive
+
+
+@click.command(
+    "backup",
+    cls=ExampleCommand,
+    examples=(
+        "treadle backup agents-monday.db --store sqlite:///agents.db",
+        "treadle threads list --store sqlite:///agents-monday.db      a copy is a store",
+    ),
+)
+@store_option()
+@click.argument("target", metavar="TARGET")
+@json_option
+def backup(target: str, as_json: bool) -> None:
+    """Copy a database file while the store is in use.
+
+    The copy is the store as it is at this moment; others may go on writing. It is checked
+    before it appears at TARGET: that it is sound, and has as many rows as the store. What is at
+    TARGET already is never overwritten. Stores of other kinds are copied by `treadle copy`.
+
+    --json: {"target", "pages", "bytes", "rows": {...}}.
+    """
+    url = chosen_store()
+    database = database_of(url)
+    if database is None:
+        shown = without_password(url)
+        raise click.UsageError(
+            f"{shown} is no database file; copy it with `treadle copy {shown} TARGET`, "
+            "or on PostgreSQL with its own tools, such as pg_dump"
+        )
+    path = _path_of(target)
+    check_present(url)
+    with (
+        snapshot(database) as source,
+        progress(f"copying {without_password(url)}", source.pages, unit="pages") as bar,
+    ):
+        made = source.copy_to(path, bar.advance)
+    if as_json:
+        write_json({"target": str(path), **to_plain(made)})
+    else:
+        write_line(f"{path} holds {counted_rows(made.rows)}")
+        write_line(f"{counted(made.bytes, 'byte')}, checked")
+
+
+def _path_of(target: str) -> Path:
+    is_url = _SCHEME.match(target) is not None
+    path = database_of(target) or folder_of(target) if is_url else Path(target)
+    if path is None:
+        shown = without_password(target)
+        raise click.UsageError(f"{shown} is no file; for stores there is `treadle copy`")
+    return path

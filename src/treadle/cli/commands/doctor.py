@@ -1,0 +1,103 @@
+"""`treadle doctor`: what in a store cannot be read."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Protocol
+
+import click
+
+from treadle.backends.files import doctor as files
+from treadle.backends.postgres.location import without_password
+from treadle.backends.sqlite import doctor as sqlite
+from treadle.cli.opening import check_present, database_of, folder_of
+from treadle.cli.options import chosen_store, json_option, store_option
+from treadle.cli.terminal.counts import counted, counted_rows
+from treadle.cli.terminal.failure import Failure
+from treadle.cli.terminal.help import ExampleCommand
+from treadle.cli.terminal.output import write_json, write_line
+from treadle.core.codec import to_plain
+
+
+class _Finding(Protocol):
+    @property
+    def path(self) -> str: ...
+
+    @property
+    def reason(self) -> str: ...
+
+
+@click.command(
+    "doctor",
+    cls=ExampleCommand,
+    examples=(
+        "treadle doctor --store ./agents",
+        "treadle doctor --json | jq .findings",
+        "treadle doctor --move-aside       into _treadle/aside, to be looked at and mended by hand",
+        "treadle doctor --store sqlite:///agents.db",
+    ),
+)
+@store_option()
+@click.option(
+    "--move-aside", is_flag=True, help="Folders: move what cannot be read out of the way."
+)
+@json_option
+def doctor(move_aside: bool, as_json: bool) -> None:
+    """Read everything in a store, and name what is wrong.
+
+    The exit status is 1 if anything is. A folder is opened, which finishes what a crash has
+    left, and every document in it is read. A database file may be in use: its pages, its rows
+    and the rules between them are looked at as they are at one moment, and nothing is changed.
+
+    --json: {"documents", "findings": [{"path", "reason"}], "moved": [...]}, and of a database
+    how many "rows" of each kind there are.
+    """
+    url = chosen_store()
+    folder, database = folder_of(url), database_of(url)
+    if folder is None and database is None:
+        raise click.UsageError(
+            f"{without_password(url)} is neither a folder nor a database file, and others are not "
+            "examined by `treadle doctor`: PostgreSQL has amcheck and data checksums"
+        )
+    if database is not None and move_aside:
+        raise click.UsageError(
+            f"--move-aside is for folders; {without_password(url)} is a database, and stays whole"
+        )
+    check_present(url)
+    if folder is not None:
+        _examine_folder(folder, move_aside, as_json)
+    elif database is not None:
+        _examine_database(database, as_json)
+
+
+def _examine_folder(folder: Path, move_aside: bool, as_json: bool) -> None:
+    report = files.examine(folder)
+    moved = files.move_aside(folder, report) if move_aside and report.findings else ()
+    if as_json:
+        write_json({**to_plain(report), "moved": list(moved)})
+    else:
+        _tell(report.findings)
+        for path in moved:
+            write_line(f"moved to {path}")
+        write_line(f"{counted(report.documents, 'document')} looked at")
+    left = len(report.findings) - len(moved)
+    if left:
+        raise Failure(f"{counted(left, 'file')} cannot be read; mend by hand, or use --move-aside")
+
+
+def _examine_database(database: Path, as_json: bool) -> None:
+    report = sqlite.examine(database)
+    if as_json:
+        write_json({**to_plain(report), "moved": []})
+    else:
+        _tell(report.findings)
+        write_line(f"{counted_rows(report.rows)} looked at")
+    if report.findings:
+        advice = (
+            "go back to a copy made by `treadle backup`, or save what can be read: `treadle export`"
+        )
+        raise Failure(f"{counted(len(report.findings), 'finding')}; {advice}")
+
+
+def _tell(findings: Iterable[_Finding]) -> None:
+    for finding in findings:
+        write_line(f"{finding.path}: {finding.reason}")

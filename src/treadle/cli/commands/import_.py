@@ -1,0 +1,105 @@
+"""`treadle import`: conversations of a file, kept as threads."""
+
+import os
+import signal
+import sys
+from collections.abc import Generator
+from contextlib import aclosing, contextmanager
+from types import FrameType
+from typing import IO, BinaryIO, NoReturn, cast
+
+import click
+
+from treadle.cli.chat.lines import read_lines
+from treadle.cli.chat.loading import Failed, Outcome, Summary, load_lines
+from treadle.cli.opening import write_store
+from treadle.cli.options import json_option, store_option
+from treadle.cli.terminal.counts import counted
+from treadle.cli.terminal.failure import Failure
+from treadle.cli.terminal.help import ExampleCommand
+from treadle.cli.terminal.input import InputLines
+from treadle.cli.terminal.output import write_json, write_line
+from treadle.cli.terminal.progress import Progress, progress
+from treadle.store.store import Store
+
+
+@click.command(
+    "import",
+    cls=ExampleCommand,
+    examples=(
+        "treadle import conversations.jsonl",
+        "zcat conversations.jsonl.gz | treadle import --store ./agents -",
+        "treadle import conversations.jsonl --json | jq .failed",
+    ),
+)
+@store_option()
+@click.argument("file", type=click.File("rb", lazy=False), default="-")
+@json_option
+def import_command(file: IO[bytes], as_json: bool) -> None:
+    """Keep conversations from JSON Lines as threads.
+
+    FILE, or standard input, is JSON Lines in the OpenAI chat format: {"id": ..., "messages":
+    [...], ...} on each line. A conversation that is there already is left alone; one that goes
+    on gets its new messages; one that contradicts what is stored is an error. A bad line is
+    reported as `line N: reason`, the rest goes on, and the exit status is 1.
+
+    --json: {"created", "extended", "unchanged", "failed", "messages", "errors": [{"line",
+    ...}]}.
+    """
+    stream = cast("BinaryIO", file)
+    if stream.isatty() and stream.fileno() == sys.stdin.fileno():
+        raise click.UsageError("give a FILE, or pipe conversations to standard input")
+
+    async def load(store: Store) -> Summary:
+        summary, lines = Summary(), InputLines(stream)
+        with progress("importing", _size_of(stream)) as bar:
+            loading = load_lines(store, read_lines(lines), lines.is_ready)
+            async with aclosing(loading) as outcomes:
+                async for outcome in outcomes:
+                    _note(outcome, bar)
+                    bar.advance(outcome.size)
+                    summary = summary.plus(outcome)
+        return summary
+
+    with _ending_reads_at_ctrl_c():
+        summary = write_store(load)
+    _report(summary, as_json=as_json)
+
+
+@contextmanager
+def _ending_reads_at_ctrl_c() -> Generator[None]:
+    """Let Ctrl-C end a read from a silent pipe; asyncio's handler would wait until it returns."""
+
+    def stop(number: int, frame: FrameType | None) -> NoReturn:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _note(outcome: Outcome, bar: Progress) -> None:
+    if isinstance(outcome, Failed):
+        bar.note(f"line {outcome.number}: {outcome.reason}")
+
+
+def _size_of(stream: BinaryIO) -> int | None:
+    try:
+        return os.fstat(stream.fileno()).st_size or None
+    except OSError:
+        return None
+
+
+def _report(summary: Summary, *, as_json: bool) -> None:
+    if as_json:
+        write_json(summary.as_json())
+    else:
+        write_line(
+            f"{counted(summary.created, 'thread')} created, {summary.extended} extended, "
+            f"{summary.unchanged} unchanged, {counted(summary.messages, 'message')} added"
+        )
+    if summary.errors:
+        lines = counted(len(summary.errors), "line")
+        raise Failure(f"{lines} could not be imported; correct and import again, the rest is in")

@@ -1,0 +1,310 @@
+"""`treadle mailboxes`: entries listed, shown, counted, and settled by hand."""
+
+from functools import partial
+from typing import cast, get_args
+
+import click
+import msgspec
+
+from treadle.cli.opening import read_store
+from treadle.cli.options import duration, json_option, limit_option, offset_option, store_option
+from treadle.cli.paging import read_page, write_page
+from treadle.cli.terminal.counts import counted
+from treadle.cli.terminal.failure import Failure
+from treadle.cli.terminal.help import ExampleGroup
+from treadle.cli.terminal.output import time_text, write_fields, write_json, write_line, write_table
+from treadle.cli.terminal.tables import Column, beginning
+from treadle.core.clock import system_clock
+from treadle.core.codec import Json, to_plain
+from treadle.core.mailboxes import (
+    EntryOrigin,
+    EntryStatus,
+    MailboxEntry,
+    MailboxState,
+    MailboxStats,
+    due_time,
+)
+from treadle.core.pages import Page
+from treadle.errors import NotFound
+from treadle.store.pages import every
+from treadle.store.store import Store
+
+_COLUMNS = (
+    Column("entry", whole=True),
+    Column("mailbox"),
+    Column("status", whole=True),
+    Column("attempts", right=True),
+    Column("due", whole=True),
+    Column("note"),
+    Column("payload"),
+)
+_ENTRIES = click.argument("entry_ids", metavar="[ENTRY]...", nargs=-1)
+
+
+@click.group(
+    "mailboxes",
+    cls=ExampleGroup,
+    examples=("treadle mailboxes stats", "treadle mailboxes list --status dead_letter"),
+)
+def mailboxes() -> None:
+    """Look at the work that waits, and settle it by hand."""
+
+
+@mailboxes.command(
+    "list",
+    examples=(
+        "treadle mailboxes list --status dead_letter",
+        "treadle mailboxes list --mailbox bike-squeaky-brakes",
+        "treadle mailboxes list --json | jq -r '.items[].entry_id'",
+    ),
+)
+@store_option()
+@click.option("--mailbox", metavar="ID", help="Those of this mailbox.")
+@click.option("--status", type=click.Choice(get_args(EntryStatus)), help="Those in this state.")
+@click.option(
+    "--origin", type=click.Choice(get_args(EntryOrigin)), help="Those that came from here."
+)
+@offset_option
+@limit_option
+@json_option
+def list_entries(
+    mailbox: str | None,
+    status: str | None,
+    origin: str | None,
+    offset: int,
+    limit: int,
+    as_json: bool,
+) -> None:
+    """List entries, oldest first.
+
+    --json: {"items": [entries], "total", "has_more"}.
+    """
+
+    async def read(store: Store) -> Page[MailboxEntry]:
+        listing = partial(
+            store.mailboxes.list,
+            mailbox_id=mailbox,
+            status=cast("EntryStatus | None", status),
+            origin=cast("EntryOrigin | None", origin),
+        )
+        return await read_page(listing, offset, limit)
+
+    write_page(
+        read_store(read), offset, "entries", _COLUMNS, _cells, as_json=as_json, plain=to_plain
+    )
+
+
+class _Mailbox(msgspec.Struct, frozen=True, kw_only=True):
+    state: MailboxState
+    stats: MailboxStats
+
+
+@mailboxes.command(
+    "show",
+    examples=(
+        "treadle mailboxes show 0196a1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1b",
+        "treadle mailboxes show bike-squeaky-brakes --json | jq .stats",
+    ),
+)
+@store_option()
+@click.argument("any_id", metavar="ENTRY|MAILBOX")
+@json_option
+def show(any_id: str, as_json: bool) -> None:
+    """Show an entry or a mailbox.
+
+    Of a mailbox: its generation, and how many entries it has in each state.
+
+    --json: {"entry": {...}}, or {"mailbox": {...}, "stats": {...}}.
+    """
+
+    async def read(store: Store) -> MailboxEntry | _Mailbox:
+        entry = await store.mailboxes.load(any_id)
+        if entry is not None:
+            return entry
+        state = await store.mailboxes.load_state(any_id)
+        if state is None:
+            raise NotFound("entry or mailbox", any_id)
+        return _Mailbox(state=state, stats=await store.mailboxes.stats(any_id))
+
+    found = read_store(read)
+    document = _document_of(found)
+    if as_json:
+        write_json(document)
+    else:
+        write_fields({name: item for part in document.values() for name, item in part.items()})
+
+
+@mailboxes.command(
+    "stats",
+    examples=(
+        "treadle mailboxes stats",
+        "treadle mailboxes stats bike-squeaky-brakes",
+        "treadle mailboxes stats --json | jq .queued",
+    ),
+)
+@store_option()
+@click.argument("mailbox", required=False)
+@json_option
+def show_stats(mailbox: str | None, as_json: bool) -> None:
+    """Count the entries in each state.
+
+    Those of MAILBOX, or of all mailboxes.
+
+    --json: {"queued": N, "claimed": N, ...}.
+    """
+    stats = to_plain(read_store(lambda store: store.mailboxes.stats(mailbox)))
+    if as_json:
+        write_json(stats)
+        return
+    columns = (Column("status", whole=True), Column("entries", right=True))
+    write_table(columns, [(name, f"{count:,}") for name, count in stats.items()])
+
+
+@mailboxes.command("interrupt", examples=("treadle mailboxes interrupt bike-squeaky-brakes",))
+@store_option()
+@click.argument("mailbox")
+@json_option
+def interrupt(mailbox: str, as_json: bool) -> None:
+    """Start a mailbox anew.
+
+    All that waits in MAILBOX is superseded, and who works on it is stopped.
+
+    --json: {"mailbox_state": {...}, "superseded_entries": [entries]}.
+    """
+    result = read_store(lambda store: store.mailboxes.interrupt(mailbox))
+    if as_json:
+        write_json(to_plain(result))
+        return
+    count = counted(len(result.superseded_entries), "entry", "entries")
+    generation = result.mailbox_state.current_generation
+    write_line(f"superseded {count}; {mailbox} is at generation {generation}")
+
+
+@mailboxes.command(
+    "requeue",
+    examples=(
+        "treadle mailboxes requeue 0196a1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1b",
+        "treadle mailboxes requeue --all --mailbox bike-squeaky-brakes",
+    ),
+)
+@store_option()
+@_ENTRIES
+@click.option("--all", "all_dead", is_flag=True, help="All dead letters, or those of --mailbox.")
+@click.option("--mailbox", metavar="ID", help="With --all: the mailbox.")
+@json_option
+def requeue(entry_ids: tuple[str, ...], all_dead: bool, mailbox: str | None, as_json: bool) -> None:
+    """Queue dead letters again.
+
+    Their attempts are counted anew.
+
+    --json: {"entries": [those that were queued]}.
+    """
+    if bool(entry_ids) == all_dead or (mailbox is not None and not all_dead):
+        raise click.UsageError("give either entries, or --all (with --mailbox, if you like)")
+
+    async def write(store: Store) -> list[MailboxEntry]:
+        ids = await _list_dead(store, mailbox) if all_dead else list(entry_ids)
+        return [await _requeue(store, entry_id) for entry_id in ids]
+
+    _write_entries("queued again", read_store(write), as_json=as_json)
+
+
+@mailboxes.command(
+    "cancel",
+    examples=(
+        "treadle mailboxes cancel 0196a1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1b",
+        "treadle mailboxes cancel --mailbox bike-squeaky-brakes",
+    ),
+)
+@store_option()
+@_ENTRIES
+@click.option("--mailbox", metavar="ID", help="All unfinished entries of this mailbox.")
+@json_option
+def cancel(entry_ids: tuple[str, ...], mailbox: str | None, as_json: bool) -> None:
+    """End entries that are not wanted any more.
+
+    --json: {"entries": [those that were cancelled]}.
+    """
+    if bool(entry_ids) == (mailbox is not None):
+        raise click.UsageError("give either entries, or --mailbox")
+
+    async def write(store: Store) -> list[MailboxEntry]:
+        if mailbox is not None:
+            return list(await store.mailboxes.cancel_pending(mailbox))
+        return [await _cancel(store, entry_id) for entry_id in entry_ids]
+
+    _write_entries("cancelled", read_store(write), as_json=as_json)
+
+
+@mailboxes.command("purge", examples=("treadle mailboxes purge --older-than 30d",))
+@store_option()
+@click.option(
+    "--older-than",
+    type=duration,
+    metavar="DURATION",
+    required=True,
+    help="Those that ended longer ago: 90s, 12h, 7d.",
+)
+@json_option
+def purge(older_than: int, as_json: bool) -> None:
+    """Remove entries that have ended.
+
+    Dead letters are removed too, and dedupe keys forgotten.
+
+    --json: {"purged": N}.
+    """
+    until = max(system_clock() - older_than, 0)
+    count = read_store(lambda store: store.mailboxes.purge(until))
+    if as_json:
+        write_json({"purged": count})
+    else:
+        write_line(f"purged {counted(count, 'entry', 'entries')}")
+
+
+def _document_of(found: MailboxEntry | _Mailbox) -> dict[str, dict[str, Json]]:
+    if isinstance(found, MailboxEntry):
+        return {"entry": to_plain(found)}
+    return {"mailbox": to_plain(found.state), "stats": to_plain(found.stats)}
+
+
+def _cells(entry: MailboxEntry) -> tuple[str, ...]:
+    return (
+        entry.entry_id,
+        entry.mailbox_id,
+        entry.status,
+        str(entry.attempt_count),
+        time_text(due_time(entry)),
+        entry.claimed_by or entry.last_error or "",
+        beginning(msgspec.json.encode(entry.payload).decode()),
+    )
+
+
+async def _requeue(store: Store, entry_id: str) -> MailboxEntry:
+    before = await store.mailboxes.load(entry_id)
+    if before is not None and before.status != "dead_letter":
+        raise Failure(f"entry {entry_id} is {before.status}; only a dead letter can be requeued")
+    entry = await store.mailboxes.requeue(entry_id)
+    if entry is None:
+        raise NotFound("mailbox entry", entry_id)
+    return entry
+
+
+async def _cancel(store: Store, entry_id: str) -> MailboxEntry:
+    entry = await store.mailboxes.cancel(entry_id)
+    if entry is None:
+        raise NotFound("mailbox entry", entry_id)
+    if entry.status != "cancelled":
+        raise Failure(f"entry {entry_id} has ended already: it is {entry.status}")
+    return entry
+
+
+async def _list_dead(store: Store, mailbox: str | None) -> list[str]:
+    letters = every(partial(store.mailboxes.list, mailbox_id=mailbox, status="dead_letter"))
+    return [entry.entry_id async for entry in letters]
+
+
+def _write_entries(done: str, entries: list[MailboxEntry], *, as_json: bool) -> None:
+    if as_json:
+        write_json({"entries": [to_plain(entry) for entry in entries]})
+    else:
+        write_line(f"{done}: {counted(len(entries), 'entry', 'entries')}")

@@ -1,0 +1,98 @@
+"""`treadle send`: work for a mailbox."""
+
+import sys
+
+import click
+
+from treadle.cli.chat.strict import read_json
+from treadle.cli.opening import write_store
+from treadle.cli.options import duration, json_option, store_option
+from treadle.cli.terminal.help import ExampleCommand
+from treadle.cli.terminal.output import write_json, write_line
+from treadle.core.codec import Json, to_plain
+from treadle.core.limits import PRIORITY
+from treadle.core.mailboxes import MailboxEntry
+from treadle.errors import InvalidValue
+from treadle.store.store import Store
+
+
+@click.command(
+    "send",
+    cls=ExampleCommand,
+    examples=(
+        'treadle send bike-squeaky-brakes --text "Is it ready?"',
+        """treadle send agent-7 '{"task": "report", "day": 3}' --priority 5 --delay 10m""",
+        "treadle send agent-7 - --dedupe-key order-4711 < payload.json",
+    ),
+)
+@store_option()
+@click.argument("mailbox")
+@click.argument("payload", required=False)
+@click.option("--text", help='Send {"text": TEXT} instead of a PAYLOAD.')
+@click.option("--dedupe-key", metavar="KEY", help="Send nothing if the mailbox has seen KEY.")
+@click.option(
+    "--priority",
+    metavar="N",
+    type=click.IntRange(0, PRIORITY),
+    default=0,
+    show_default=True,
+    help="Higher is worked earlier.",
+)
+@click.option(
+    "--delay",
+    type=duration,
+    metavar="DURATION",
+    default="0s",
+    show_default=True,
+    help="Due after this long: 90s, 12h, 7d.",
+)
+@click.option("--sender", metavar="ID", help="Who sends it.")
+@json_option
+def send(
+    mailbox: str,
+    payload: str | None,
+    text: str | None,
+    dedupe_key: str | None,
+    priority: int,
+    delay: int,
+    sender: str | None,
+    as_json: bool,
+) -> None:
+    """Send work to a mailbox.
+
+    PAYLOAD is JSON, or `-`: JSON from standard input. Writes the id of the entry; of the one that
+    is there already if MAILBOX has seen the dedupe key.
+
+    --json: the entry.
+    """
+    value = _read_payload(payload, text)
+
+    async def write(store: Store) -> MailboxEntry:
+        return await store.mailboxes.send(
+            mailbox,
+            value,
+            dedupe_key=dedupe_key,
+            priority=priority,
+            delay_ms=delay,
+            sender_id=sender,
+        )
+
+    entry = write_store(write)
+    if as_json:
+        write_json(to_plain(entry))
+    else:
+        write_line(entry.entry_id)
+
+
+def _read_payload(payload: str | None, text: str | None) -> Json:
+    if (payload is None) == (text is None):
+        raise click.UsageError("give either a PAYLOAD or --text")
+    if text is not None:
+        return {"text": text}
+    if payload == "-":
+        return read_json(sys.stdin.buffer.read(), "payload")
+    try:
+        return read_json(payload or "", "payload")
+    except InvalidValue as error:
+        advice = f"{error.reason}; quote it for the shell, or use --text for plain words"
+        raise click.BadParameter(advice, param_hint="'PAYLOAD'") from error

@@ -1,0 +1,207 @@
+"""`treadle threads`: conversations listed, shown and deleted."""
+
+import sys
+from contextlib import aclosing
+from functools import partial
+
+import click
+import msgspec
+
+from treadle.cli.in_flight import each
+from treadle.cli.opening import read_store
+from treadle.cli.options import json_option, limit_option, offset_option, store_option
+from treadle.cli.paging import read_page, write_page
+from treadle.cli.terminal.counts import counted
+from treadle.cli.terminal.failure import Failure, describe
+from treadle.cli.terminal.help import ExampleGroup
+from treadle.cli.terminal.output import time_text, write_json, write_line
+from treadle.cli.terminal.tables import Column, beginning
+from treadle.cli.terminal.transcript import write_transcript
+from treadle.core.codec import Json, to_plain
+from treadle.core.pages import Page
+from treadle.core.threads import ThreadHead
+from treadle.errors import CorruptRecord, NotFound
+from treadle.store.store import Store
+
+_COLUMNS = (
+    Column("thread", whole=True),
+    Column("messages", right=True),
+    Column("version", right=True),
+    Column("updated", whole=True),
+    Column("resource"),
+    Column("begins"),
+)
+_IN_FLIGHT = 16
+
+
+@click.group(
+    "threads",
+    cls=ExampleGroup,
+    examples=("treadle threads list", "treadle threads show bike-squeaky-brakes"),
+)
+def threads() -> None:
+    """Look at conversations, and delete them."""
+
+
+class _Row(msgspec.Struct, frozen=True, kw_only=True):
+    thread_id: str
+    head: ThreadHead | None
+    error: str = ""
+
+
+@threads.command(
+    "list",
+    examples=(
+        "treadle threads list",
+        "treadle threads list --resource user-17 --limit 10",
+        "treadle threads list --json | jq -r '.items[].id'",
+    ),
+)
+@store_option()
+@click.option("--resource", metavar="ID", help="Those of this owner.")
+@click.option("--parent", metavar="ID", help="Those under this thread.")
+@offset_option
+@limit_option
+@json_option
+def list_threads(
+    resource: str | None, parent: str | None, offset: int, limit: int, as_json: bool
+) -> None:
+    """List threads in the order of their ids.
+
+    --json: {"items": [{"id", "version", "message_count", ...}], "total", "has_more"}.
+    """
+
+    async def read(store: Store) -> Page[_Row]:
+        listing = partial(store.threads.list, resource_id=resource, parent_thread_id=parent)
+        ids = await read_page(listing, offset, limit)
+        async with aclosing(each(partial(_load_row, store), ids.items, _IN_FLIGHT)) as loaded:
+            rows = tuple([row async for row in loaded])
+        return Page(items=rows, total=ids.total, has_more=ids.has_more)
+
+    page = read_store(read)
+    write_page(page, offset, "threads", _COLUMNS, _cells, as_json=as_json, plain=_summarize)
+    _report_unreadable(page)
+
+
+@threads.command(
+    "show",
+    examples=(
+        "treadle threads show bike-squeaky-brakes",
+        "treadle threads show bike-squeaky-brakes --last 5",
+        "treadle threads show bike-squeaky-brakes --json | jq '.thread.messages | length'",
+    ),
+)
+@store_option()
+@click.argument("thread_id", metavar="THREAD")
+@click.option("--last", type=click.IntRange(min=1), metavar="N", help="The last N messages only.")
+@json_option
+def show_thread(thread_id: str, last: int | None, as_json: bool) -> None:
+    """Show a conversation.
+
+    --json: {"thread": {...}, "version": N}.
+    """
+    head = read_store(lambda store: store.threads.load(thread_id))
+    if head is None:
+        raise NotFound("thread", thread_id)
+    if as_json:
+        write_json(to_plain(_cut(head, last)))
+    else:
+        write_transcript(head, last)
+
+
+@threads.command(
+    "delete",
+    examples=("treadle threads delete old-thread", "treadle threads delete --yes old-1 old-2"),
+)
+@store_option()
+@click.argument("thread_ids", metavar="THREAD...", nargs=-1, required=True)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@json_option
+def delete_threads(thread_ids: tuple[str, ...], yes: bool, as_json: bool) -> None:
+    """Delete threads; their runs and their mailboxes stay.
+
+    --json: {"deleted": [ids], "missing": [ids]}.
+    """
+    if not yes:
+        _confirm(counted(len(thread_ids), "thread"))
+
+    async def delete(store: Store) -> dict[str, list[str]]:
+        result: dict[str, list[str]] = {"deleted": [], "missing": []}
+        for thread_id in thread_ids:
+            was_there = await store.threads.delete(thread_id)
+            result["deleted" if was_there else "missing"].append(thread_id)
+        return result
+
+    result = read_store(delete)
+    if as_json:
+        write_json(result)
+    else:
+        write_line(f"deleted {counted(len(result['deleted']), 'thread')}")
+    if result["missing"]:
+        raise Failure(f"there is no thread {', '.join(map(repr, result['missing']))}")
+
+
+def _confirm(what: str) -> None:
+    if not sys.stdin.isatty():
+        raise click.UsageError(f"deleting {what} wants --yes when nobody can be asked")
+    if not click.confirm(f"Delete {what}?", err=True):
+        raise Failure("nothing was deleted")
+
+
+async def _load_row(store: Store, thread_id: str) -> _Row:
+    try:
+        return _Row(thread_id=thread_id, head=await store.threads.load(thread_id))
+    except CorruptRecord as error:
+        return _Row(thread_id=thread_id, head=None, error=describe(error))
+
+
+def _summarize(row: _Row) -> dict[str, Json]:
+    if row.head is None:
+        return {"id": row.thread_id, "error": row.error or "it was deleted meanwhile"}
+    thread = row.head.thread
+    return {
+        "id": thread.id,
+        "version": row.head.version,
+        "message_count": len(thread.messages),
+        "resource_id": thread.resource_id,
+        "parent_thread_id": thread.parent_thread_id,
+        "metadata": to_plain(thread.metadata),
+    }
+
+
+def _cells(row: _Row) -> tuple[str, ...]:
+    if row.head is None:
+        return row.thread_id, "", "", "", "", row.error or "(deleted meanwhile)"
+    thread = row.head.thread
+    return (
+        thread.id,
+        str(len(thread.messages)),
+        str(row.head.version),
+        time_text(thread.metadata.updated_at),
+        thread.resource_id or "",
+        _beginning(row.head),
+    )
+
+
+def _beginning(head: ThreadHead) -> str:
+    for message in head.thread.messages:
+        if message.role == "user":
+            content = message.content
+            text = content if isinstance(content, str) else msgspec.json.encode(content).decode()
+            return beginning(text)
+    return ""
+
+
+def _cut(head: ThreadHead, last: int | None) -> ThreadHead:
+    if last is None:
+        return head
+    thread = msgspec.structs.replace(head.thread, messages=head.thread.messages[-last:])
+    return msgspec.structs.replace(head, thread=thread)
+
+
+def _report_unreadable(page: Page[_Row]) -> None:
+    errors = [row.error for row in page.items if row.error]
+    for error in errors[:-1]:
+        click.echo(f"treadle: {error}", err=True)
+    if errors:
+        raise Failure(errors[-1])

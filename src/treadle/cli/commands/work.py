@@ -1,0 +1,176 @@
+"""`treadle work`: answer what comes into mailboxes, in one process or several."""
+
+import asyncio
+import logging
+import sys
+
+import click
+
+import treadle
+from treadle.backends.postgres.location import without_password
+from treadle.cli.opening import check_possible
+from treadle.cli.options import STORE_VARIABLE, chosen_store, duration, store_option
+from treadle.cli.processes.lifeline import watch_lifeline
+from treadle.cli.processes.supervisor import Supervisor
+from treadle.cli.targets import load_handler
+from treadle.cli.terminal.failure import Failure
+from treadle.cli.terminal.help import ExampleCommand
+from treadle.worker import Handler, Worker
+
+
+@click.command(
+    "work",
+    cls=ExampleCommand,
+    examples=(
+        "treadle work my_agent:handle",
+        "treadle work my_agent:handle --processes 4 --concurrency 16",
+        "treadle work my_agent:handle --until-idle        # in a test, or from cron",
+    ),
+)
+@store_option()
+@click.argument("target", metavar="MODULE:HANDLER")
+@click.option(
+    "--processes",
+    metavar="N",
+    type=click.IntRange(1, 256),
+    default=1,
+    show_default=True,
+    help="Worker processes.",
+)
+@click.option(
+    "--concurrency",
+    metavar="N",
+    type=click.IntRange(min=1),
+    default=8,
+    show_default=True,
+    help="Entries worked at a time, in each process.",
+)
+@click.option(
+    "--lease-ms",
+    metavar="N",
+    type=click.IntRange(min=1),
+    default=30_000,
+    show_default=True,
+    help="Milliseconds that a claim outlives its process; it is renewed while it works.",
+)
+@click.option(
+    "--max-attempts",
+    metavar="N",
+    type=click.IntRange(min=1),
+    default=10,
+    show_default=True,
+    help="Attempts after which an entry is a dead letter.",
+)
+@click.option(
+    "--grace",
+    metavar="DURATION",
+    type=duration,
+    default="10s",
+    show_default=True,
+    help="How long what is under way may go on once it is to stop: 10s, 2m.",
+)
+@click.option(
+    "--purge-after",
+    metavar="DURATION",
+    type=duration,
+    help="Remove entries this long after their end: 12h, 7d.  [default: never]",
+)
+@click.option("--mailbox", metavar="ID", help="Work this mailbox only.")
+@click.option("--until-idle", is_flag=True, help="End when nothing is queued or claimed.")
+@click.option("--verbose", "-v", is_flag=True, help="Tell of every claim.")
+@click.option("--child", is_flag=True, hidden=True)
+def work(  # noqa: PLR0913, PLR0917
+    target: str,
+    processes: int,
+    concurrency: int,
+    lease_ms: int,
+    max_attempts: int,
+    grace: int,
+    purge_after: int | None,
+    mailbox: str | None,
+    until_idle: bool,
+    verbose: bool,
+    child: bool,
+) -> None:
+    """Answer what comes into the mailboxes.
+
+    HANDLER is `async def handle(delivery)` in MODULE, which is looked for in the current directory
+    too. SIGTERM and Ctrl-C end it when what is under way is done, with the exit status 0. With
+    --processes, one that dies is started again.
+    """
+    check_possible(chosen_store())
+    handler = load_handler(target)
+    _log(verbose=verbose)
+    if processes > 1:
+        _supervise(processes, until_idle=until_idle, grace_s=grace / 1000)
+        return
+
+    async def run() -> None:
+        async with treadle.open_store(chosen_store()) as store:
+            worker = Worker(
+                store,
+                handler,
+                concurrency=concurrency,
+                lease_ms=lease_ms,
+                max_attempts=max_attempts,
+                mailbox_id=mailbox,
+                grace_ms=grace,
+                purge_after_ms=purge_after,
+            )
+            if child:
+                watch_lifeline(lambda order: None, worker.stop)
+            await worker.run(until_idle=until_idle, handle_signals=True)
+
+    if not child:
+        _announce(_name(handler, target))
+    asyncio.run(run())
+
+
+def _supervise(processes: int, *, until_idle: bool, grace_s: float) -> None:
+    _announce(f"{processes} processes; Ctrl-C stops them")
+
+    def note(line: str) -> None:
+        click.echo(f"treadle: {line}", err=True)
+
+    environment = {STORE_VARIABLE: chosen_store()}
+    supervisor = Supervisor(
+        _child_arguments(),
+        until_idle=until_idle,
+        grace_s=grace_s,
+        note=note,
+        environment=environment,
+    )
+    if not asyncio.run(supervisor.run(processes)):
+        raise Failure("a process died too often; see its own messages above")
+
+
+def _announce(workers: str) -> None:
+    click.echo(f"working {without_password(chosen_store())} with {workers}", err=True)
+
+
+def _child_arguments() -> list[str]:
+    """This command again, for one process that watches its standard input."""
+    context = click.get_current_context()
+    given = context.params
+    options = ["--concurrency", "--lease-ms", "--max-attempts", "--mailbox"]
+    arguments = [sys.executable, "-m", "treadle", "work", "--child"]
+    for option in options:
+        value = given[option.removeprefix("--").replace("-", "_")]
+        arguments += [] if value is None else [option, str(value)]
+    for option in ("--grace", "--purge-after"):
+        value = given[option.removeprefix("--").replace("-", "_")]
+        arguments += [] if value is None else [option, f"{value / 1000}s"]
+    arguments += ["--until-idle"] if given["until_idle"] else []
+    arguments += ["--verbose"] if given["verbose"] else []
+    return [*arguments, "--", given["target"]]
+
+
+def _log(*, verbose: bool) -> None:
+    level = logging.DEBUG if verbose else logging.INFO
+    form = "%(asctime)s %(process)d %(levelname)s %(message)s"
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=form)
+    logging.getLogger("treadle").setLevel(level)
+
+
+def _name(handler: Handler, target: str) -> str:
+    return getattr(handler, "__qualname__", None) or target

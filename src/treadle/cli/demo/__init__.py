@@ -1,0 +1,1 @@
+"""`treadle demo`: several processes answer conversations, one is killed, and a proof."""

@@ -1,0 +1,85 @@
+"""The scripted agent: one atomic step per turn."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+
+import msgspec
+
+from treadle.cli.demo.script import Script, Turn
+from treadle.core.mailboxes import MailboxEntry
+from treadle.core.messages import Message, MessageMetadata
+from treadle.core.runs import RunMeta
+from treadle.core.threads import ThreadChangeSet
+from treadle.worker import Delivery, Reject
+
+AGENT = "scripted"
+
+
+class ScriptedAgent:
+    """Answers a turn as the script has it, after having pretended to think.
+
+    `before_commit` is called in mid-step: the entry is claimed, and nothing is written yet.
+    """
+
+    def __init__(
+        self,
+        scripts: Mapping[str, Script],
+        think_ms: int,
+        before_commit: Callable[[MailboxEntry], Awaitable[None]],
+    ) -> None:
+        self._scripts = scripts
+        self._think_ms = think_ms
+        self._before_commit = before_commit
+
+    async def __call__(self, delivery: Delivery) -> None:
+        """Work one entry: messages, run, the next turn and the ack commit together, or not."""
+        entry = delivery.entry
+        script, turn = self._find(entry)
+        head = await delivery.thread()
+        if head is None:
+            raise Reject(f"there is no thread {entry.mailbox_id!r}")
+        await asyncio.sleep(self._think_ms / 1000)
+        await self._before_commit(entry)
+        async with delivery.batch() as step:
+            changes = _changes(script, turn, entry)
+            step.threads.append(script.thread_id, changes, expected=head.version)
+            for following in script.turns[turn.number : turn.number + 1]:
+                step.mailboxes.send(
+                    script.thread_id,
+                    following.payload,
+                    dedupe_key=f"turn-{following.number}",
+                    sender_id=AGENT,
+                    origin="internal",
+                )
+
+    def _find(self, entry: MailboxEntry) -> tuple[Script, Turn]:
+        try:
+            script = self._scripts[entry.mailbox_id]
+            return script, script.turns[entry.payload["turn"] - 1]
+        except (LookupError, TypeError) as error:
+            raise Reject(f"the script has no such turn: {entry.payload!r}") from error
+
+
+def _changes(script: Script, turn: Turn, entry: MailboxEntry) -> ThreadChangeSet:
+    run_id = script.run_id(turn.number)
+    said = msgspec.structs.replace(turn.user, content=entry.payload["text"])
+    return ThreadChangeSet(
+        run_id=run_id,
+        run_meta=RunMeta(
+            agent_id=AGENT,
+            status="done",
+            termination_code="natural",
+            source_mailbox_entry_id=entry.entry_id,
+        ),
+        reason="AssistantTurnCommitted",
+        messages=tuple(_of_run(run_id, said, *turn.answer)),
+    )
+
+
+def _of_run(run_id: str, *messages: Message) -> list[Message]:
+    return [
+        msgspec.structs.replace(
+            message, metadata=MessageMetadata(run_id=run_id, step_index=position)
+        )
+        for position, message in enumerate(messages)
+    ]

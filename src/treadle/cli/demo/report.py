@@ -1,0 +1,104 @@
+"""What the demo tells at its end."""
+
+import shlex
+
+import msgspec
+
+from treadle.backends.postgres.location import without_password
+from treadle.cli.demo.play import Outcome
+from treadle.cli.demo.proof import Proof, Verdict, proof_as_json
+from treadle.cli.terminal.counts import counted
+from treadle.cli.terminal.output import write_line, write_table
+from treadle.cli.terminal.tables import Column
+from treadle.core.codec import Json
+
+_COLUMNS = (
+    Column("conversation", whole=True),
+    Column("turns", right=True),
+    Column("messages", right=True),
+    Column("runs done", right=True),
+    Column("left", right=True),
+    Column("version", right=True),
+    Column("redone", right=True),
+    Column("proved", whole=True),
+)
+
+
+def outcome_as_json(outcome: Outcome) -> dict[str, Json]:
+    """The document that `treadle demo --json` writes."""
+    return {
+        **proof_as_json(outcome.proof),
+        "killed": msgspec.to_builtins(outcome.killed),
+        "store": without_password(outcome.url),
+        "seconds": outcome.seconds,
+    }
+
+
+def write_outcome(outcome: Outcome, *, tells_where: bool) -> None:
+    """The table, what it means, and where to look next."""
+    proof = outcome.proof
+    write_table(_COLUMNS, [_cells(verdict) for verdict in proof.verdicts])
+    write_line()
+    for verdict in proof.verdicts:
+        for problem in verdict.problems:
+            write_line(f"{verdict.thread_id}: {problem}", fg="red")
+    write_line(_summary(proof), bold=True)
+    write_line(_incident(outcome))
+    if tells_where:
+        _write_directions(outcome)
+
+
+def _cells(verdict: Verdict) -> tuple[str, ...]:
+    return (
+        verdict.thread_id,
+        f"{verdict.turns_found}/{verdict.turns_expected}",
+        f"{verdict.messages_found}/{verdict.messages_expected}",
+        f"{verdict.runs_done}/{verdict.turns_expected}",
+        str(verdict.entries_left),
+        "-" if verdict.version is None else str(verdict.version),
+        str(verdict.redone),
+        "NO" if verdict.problems else "yes",
+    )
+
+
+def _summary(proof: Proof) -> str:
+    facts = ", ".join(
+        (
+            counted(len(proof.verdicts), "conversation"),
+            f"{proof.total('turns_found'):,} of {counted(proof.total('turns_expected'), 'turn')}",
+            f"{proof.total('messages_found'):,} of "
+            f"{counted(proof.total('messages_expected'), 'message')}",
+        )
+    )
+    if not proof.holds:
+        return f"{facts}: this is NOT what the script says."
+    return (
+        f"{facts}: every turn is there exactly once and in order, every run is done, "
+        "no entry is left."
+    )
+
+
+def _incident(outcome: Outcome) -> str:
+    redone = counted(outcome.proof.total("redone"), "claim")
+    killed = outcome.killed
+    if killed is None:
+        return f"No worker was killed: all was done before. It took {outcome.seconds:.1f} s."
+    return (
+        f"Worker {killed.process} (pid {killed.pid}) was killed with SIGKILL in the middle of a "
+        f"step; {redone} {'was' if redone == '1 claim' else 'were'} redone by others. "
+        f"It took {outcome.seconds:.1f} s."
+    )
+
+
+def _write_directions(outcome: Outcome) -> None:
+    store = shlex.quote(without_password(outcome.url))
+    first = outcome.proof.verdicts[0].thread_id
+    killed = outcome.killed
+    write_line()
+    write_line(f"The store is in {without_password(outcome.url)}. Look around:")
+    write_line(f"  treadle threads list --store {store}")
+    write_line(f"  treadle threads show {shlex.quote(first)} --store {store}")
+    write_line(f"  treadle runs list --thread {shlex.quote(first)} --store {store}")
+    write_line(f"  treadle mailboxes stats --store {store}")
+    if killed is not None:
+        write_line(f"  treadle mailboxes show {killed.entry_id} --store {store}")

@@ -1,0 +1,87 @@
+"""What the demo plays: conversations cut into turns, each a user's message and what answers it."""
+
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import assert_never
+
+import msgspec
+
+from treadle.cli.chat.lines import Bad, Good, Repeated, read_lines
+from treadle.core.codec import Json
+from treadle.core.limits import ID_BYTES
+from treadle.core.messages import Message
+from treadle.core.threads import Thread
+
+
+class Turn(msgspec.Struct, frozen=True, kw_only=True):
+    """What a user says, and all that follows until the user speaks again."""
+
+    number: int
+    """From 1."""
+    user: Message
+    answer: tuple[Message, ...]
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """All messages of the turn."""
+        return self.user, *self.answer
+
+    @property
+    def payload(self) -> dict[str, Json]:
+        """What is sent to the mailbox."""
+        return {"turn": self.number, "text": self.user.content}
+
+
+class Script(msgspec.Struct, frozen=True, kw_only=True):
+    """A conversation: the thread as it begins (instructions, usually), then its turns."""
+
+    opening: Thread
+    turns: tuple[Turn, ...]
+
+    @property
+    def thread_id(self) -> str:
+        """The id of the thread, and of the mailbox."""
+        return self.opening.id
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """All messages, in order."""
+        said = (message for turn in self.turns for message in turn.messages)
+        return *self.opening.messages, *said
+
+    def run_id(self, number: int) -> str:
+        """The run that answers turn `number`: the same each time the turn is tried."""
+        suffix = f"-turn-{number}"
+        name = self.thread_id
+        while len(name.encode()) + len(suffix) > ID_BYTES:
+            name = name[:-1]
+        return name + suffix
+
+
+def read_scripts(path: Path) -> Iterator[Script | Bad]:
+    """The scripts in a file of conversations, and the lines that are none."""
+    with path.open("rb") as lines:
+        for line in read_lines(lines):
+            match line:
+                case Good(thread=thread):
+                    yield write_script(thread)
+                case Bad():
+                    yield line
+                case Repeated():
+                    pass
+                case _:
+                    assert_never(line)
+
+
+def write_script(thread: Thread) -> Script:
+    """The script that leads to `thread`."""
+    starts = [at for at, message in enumerate(thread.messages) if message.role == "user"]
+    starts.append(len(thread.messages))
+    opening = msgspec.structs.replace(thread, messages=thread.messages[: starts[0]])
+    return Script(opening=opening, turns=tuple(_cut(thread.messages, starts)))
+
+
+def _cut(messages: tuple[Message, ...], starts: list[int]) -> Iterator[Turn]:
+    for number, (start, end) in enumerate(pairwise(starts), start=1):
+        yield Turn(number=number, user=messages[start], answer=messages[start + 1 : end])

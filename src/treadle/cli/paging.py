@@ -1,0 +1,47 @@
+"""Listings on the command line: as long as one asks for, and as table or JSON."""
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import click
+
+from treadle.cli.terminal.output import write_json, write_table
+from treadle.cli.terminal.tables import Column
+from treadle.core.codec import Json
+from treadle.core.limits import PAGE
+from treadle.core.pages import Page
+from treadle.store.pages import Listing
+
+T = TypeVar("T")
+
+
+async def read_page(listing: Listing[T], offset: int, limit: int) -> Page[T]:
+    """Up to `limit` items from `offset` on, of which a store gives 200 at a time."""
+    items: list[T] = []
+    while True:
+        page = await listing(offset=offset + len(items), limit=min(limit - len(items), PAGE))
+        items += page.items
+        if not page.has_more or not page.items or len(items) >= limit:
+            return Page(items=tuple(items), total=page.total, has_more=page.has_more)
+
+
+def write_page(
+    page: Page[T],
+    offset: int,
+    things: str,
+    columns: Sequence[Column],
+    cells: Callable[[T], Sequence[str]],
+    *,
+    as_json: bool,
+    plain: Callable[[T], Json],
+) -> None:
+    """The page as a table, and on standard error whether it goes on; or as JSON."""
+    if as_json:
+        items = [plain(item) for item in page.items]
+        write_json({"items": items, "total": page.total, "has_more": page.has_more})
+        return
+    write_table(columns, [cells(item) for item in page.items])
+    if page.has_more:
+        end = offset + len(page.items)
+        line = f"{end:,} of {page.total:,} {things}; --offset {end} shows the next, --limit more"
+        click.echo(line, err=True)

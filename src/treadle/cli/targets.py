@@ -1,0 +1,52 @@
+"""`module:name`, found: the module is looked for in the current directory too."""
+
+import importlib
+import os
+import sys
+from functools import reduce
+from typing import Any, cast
+
+from treadle.cli.terminal.failure import Failure
+from treadle.worker import Handler
+
+
+def load_handler(target: str) -> Handler:
+    """The handler that `target` names, such as `my_agent:handle`.
+
+    Raises:
+        Failure: there is no such handler.
+    """
+    handler = load(target, "handler", "my_agent:handle")
+    if not callable(handler):
+        raise Failure(f"{target!r} is not a function; a handler is `async def handle(delivery)`")
+    return cast("Handler", handler)
+
+
+def load(target: str, what: str, example: str) -> Any:
+    """The object that `target` names in a module.
+
+    Raises:
+        Failure: there is no such thing; `what` it should be, with an `example`, is told.
+    """
+    module_name, separator, path = target.partition(":")
+    if not (module_name and separator and path):
+        raise Failure(f"{target!r} names no {what}; write module:{what}, such as {example}")
+    module = _import(module_name)
+    try:
+        return reduce(getattr, path.split("."), module)
+    except AttributeError as error:
+        reason = f"module {module_name!r} has no {path!r}; check the name after the colon"
+        raise Failure(reason) from error
+
+
+def _import(name: str) -> Any:
+    here = os.getcwd()
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+            raise
+        reason = f"there is no module {error.name!r} in {here} nor among the installed ones"
+        raise Failure(f"{reason}; check the name before the colon, and the folder") from error

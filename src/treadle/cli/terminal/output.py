@@ -1,0 +1,94 @@
+"""What commands write to standard output: text, tables, records and JSON."""
+
+import shutil
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import click
+import msgspec
+
+from treadle.cli.terminal.tables import Column, aligned, fitting, separated, shown
+from treadle.core.codec import Json
+
+_COLOURS = {
+    "done": "green",
+    "accepted": "green",
+    "running": "yellow",
+    "claimed": "yellow",
+    "dead_letter": "red",
+    "yes": "green",
+    "NO": "red",
+}
+
+_TIMES = frozenset({"available_at", "created_at", "updated_at", "lease_until"})
+
+
+def write_json(value: Json) -> None:
+    """One JSON document: indented on a terminal, on one line elsewhere."""
+    data = msgspec.json.encode(value)
+    if sys.stdout.isatty():
+        data = msgspec.json.format(data, indent=2)
+    write_bytes(data + b"\n")
+
+
+def write_bytes(data: bytes) -> None:
+    """Bytes as they are, at once."""
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
+
+
+def write_line(text: str = "", **style: Any) -> None:
+    """Text, in a `style` of `click.style` on a terminal; control characters are made visible."""
+    click.secho(shown(text), **style)
+
+
+def write_table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
+    """A table: aligned on a terminal, which may be too narrow for all; tab-separated elsewhere."""
+    if not sys.stdout.isatty():
+        write_line("\n".join(separated(columns, rows)))
+        return
+    width = shutil.get_terminal_size().columns
+    count = fitting(columns, rows, width)
+    titles, *lines = aligned(columns[:count], [row[:count] for row in rows], width)
+    click.secho(titles, bold=True)
+    for line, row in zip(lines, rows, strict=True):
+        click.echo(_coloured(line, row[:count]))
+    if left_out := ", ".join(column.title for column in columns[count:]):
+        click.secho(f"(no room for: {left_out}; --json has it)", dim=True)
+
+
+def write_fields(fields: dict[str, Json]) -> None:
+    """A record as lines of `name  value`."""
+    width = max(map(len, fields), default=0)
+    for name, value in fields.items():
+        click.echo(f"{click.style(f'{name:<{width}}', bold=True)}  ", nl=False)
+        write_line(_field_text(value, is_time=name in _TIMES))
+
+
+def time_text(milliseconds: int | None) -> str:
+    """A time of the store, as the clock on the wall has it."""
+    if milliseconds is None:
+        return ""
+    try:
+        moment = datetime.fromtimestamp(milliseconds / 1000).astimezone()
+    except (OverflowError, OSError, ValueError):
+        return f"{milliseconds} ms"
+    return moment.strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _coloured(line: str, row: Sequence[str]) -> str:
+    """The line with its state in colour, if a cell is one."""
+    for cell in row:
+        colour = _COLOURS.get(cell)
+        if colour is not None and f"  {cell}" in line:
+            before, _, after = line.rpartition(f"  {cell}")
+            return f"{before}  {click.style(cell, fg=colour)}{after}"
+    return line
+
+
+def _field_text(value: Json, *, is_time: bool) -> str:
+    if is_time and isinstance(value, int):
+        return time_text(value)
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()

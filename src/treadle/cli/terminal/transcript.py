@@ -1,0 +1,76 @@
+"""A conversation as a person reads it."""
+
+from typing import cast
+
+import msgspec
+
+from treadle.cli.terminal.counts import counted
+from treadle.cli.terminal.output import time_text, write_line
+from treadle.core.codec import Json
+from treadle.core.messages import Message
+from treadle.core.threads import ThreadHead
+
+_COLOURS = {"user": "cyan", "assistant": "green", "tool": "yellow", "system": "magenta"}
+
+
+def write_transcript(head: ThreadHead, last: int | None) -> None:
+    """The thread's facts, then its messages, or the `last` ones of them."""
+    thread = head.thread
+    write_line(thread.id, bold=True)
+    write_line(_facts(head))
+    first = 0 if last is None else max(len(thread.messages) - last, 0)
+    if first:
+        write_line(f"({counted(first, 'earlier message')})", dim=True)
+    for position, message in enumerate(thread.messages[first:], start=first):
+        _write_message(position, message)
+    if thread.state is not None or thread.patches:
+        write_line()
+        write_line("state", bold=True)
+        write_line(_pretty(thread.rebuild_state()))
+
+
+def _facts(head: ThreadHead) -> str:
+    thread = head.thread
+    facts = {
+        "version": str(head.version),
+        "created": time_text(thread.metadata.created_at),
+        "updated": time_text(thread.metadata.updated_at),
+        "resource": thread.resource_id,
+        "under": thread.parent_thread_id,
+    }
+    known = (f"{name} {fact}" for name, fact in facts.items() if fact)
+    return ", ".join((counted(len(thread.messages), "message"), *known))
+
+
+def _write_message(position: int, message: Message) -> None:
+    write_line()
+    title = f"[{position}] {message.role}"
+    name = message.extra.get("name")
+    if isinstance(name, str):
+        title += f" {name}"
+    if message.visibility != "all":
+        title += f" ({message.visibility})"
+    write_line(title, bold=True, fg=_COLOURS.get(message.role))
+    if message.content:
+        write_line(_text(message.content))
+    for call in message.tool_calls or ():
+        arguments = msgspec.json.encode(call.arguments).decode()
+        write_line(f"→ {call.name}({arguments})", fg="yellow")
+
+
+def _text(content: str | list[Json]) -> str:
+    if isinstance(content, str):
+        return content
+    return "\n".join(_part_text(part) for part in content)
+
+
+def _part_text(part: Json) -> str:
+    if isinstance(part, dict):
+        text = cast("dict[str, Json]", part).get("text")
+        if isinstance(text, str):
+            return text
+    return msgspec.json.encode(part).decode()
+
+
+def _pretty(value: Json) -> str:
+    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()

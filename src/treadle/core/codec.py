@@ -1,0 +1,330 @@
+"""Models and their JSON: the on-disk form, unknown fields kept, bad values refused by place."""
+
+import math
+import re
+from collections.abc import Callable, Iterable
+from functools import cache
+from typing import Any, NamedTuple, TypeVar, cast
+
+import msgspec
+from msgspec.inspect import LiteralType, StructType, VarTupleType
+
+from treadle.core.limits import DEPTH, LARGEST_INTEGER, SMALLEST_INTEGER
+from treadle.errors import CorruptRecord, InvalidValue
+
+Json = Any
+"""A value JSON can hold: None, bool, int, float, str, list or dict with string keys."""
+
+_STEP = re.compile(r"\.(\w+)|(\[\d+\])")
+_EXTRA = "<extra>"
+_EXTRA_BYTES = b'"<extra>"'
+
+
+class Model(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+    repr_omit_defaults=True,
+    forbid_unknown_fields=True,
+):
+    """What every stored value is: frozen, and keeping in `extra` the fields Treadle does not know.
+
+    `extra` is flattened: its keys stand beside the model's own in JSON. `None` fields are left out.
+    """
+
+    extra: dict[str, Json] = msgspec.field(default_factory=dict, name=_EXTRA)
+
+
+class SortedModel(Model, frozen=True, kw_only=True):
+    """A model that the reference writes with all its keys in alphabetical order."""
+
+
+T = TypeVar("T")
+ModelT = TypeVar("ModelT", bound=Model)
+
+
+def written(value: Any) -> Any:
+    """A default that is written to JSON too (`omit_defaults` leaves plain defaults out)."""
+    return msgspec.field(default_factory=lambda: value)
+
+
+def encode(value: Model) -> bytes:
+    """The on-disk JSON of `value`: pretty-printed as the reference writes it.
+
+    `value` is not checked; a store checks what it is given.
+    """
+    return msgspec.json.format(encode_compact(value), indent=2)
+
+
+def encode_compact(value: Model) -> bytes:
+    """The JSON of `value` on one line, keys in the on-disk order."""
+    sort = isinstance(value, SortedModel)
+    data = msgspec.json.encode(value, order="sorted" if sort else "deterministic")
+    if _EXTRA_BYTES not in data:
+        return data
+    plain = _convert_models(msgspec.to_builtins(value, order="deterministic"), type(value), _spread)
+    return msgspec.json.encode(plain, order="sorted" if sort else None)
+
+
+def decode(kind: type[ModelT], data: bytes | str) -> ModelT:
+    """Read a `kind` from its JSON.
+
+    Raises:
+        CorruptRecord: `data` is not JSON, or not of that kind; the message names the place.
+    """
+    try:
+        marked = _EXTRA in data if isinstance(data, str) else _EXTRA_BYTES in data
+        if not marked:
+            return msgspec.json.decode(data, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        pass  # not JSON, of another shape, or with fields we do not know: the slow way tells which
+    try:
+        return from_plain(kind, msgspec.json.decode(data))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        advice = "see who wrote it"
+        raise CorruptRecord(f"a {kind.__name__}", str(error), advice) from error
+
+
+def from_plain(kind: type[ModelT], plain: Json) -> ModelT:
+    """Build a `kind` from decoded JSON; fields it does not know go to `extra`."""
+    return msgspec.convert(_convert_models(plain, kind, _gather), type=kind)
+
+
+def to_plain(value: Model) -> Json:
+    """The decoded JSON of `value`: what `json.loads(encode(value))` would give."""
+    return msgspec.json.decode(encode_compact(value))
+
+
+def checked(value: ModelT, where: str = "") -> ModelT:
+    """A copy of `value` that shares nothing with it and can be stored and read back the same.
+
+    Raises:
+        InvalidValue: a field has the wrong type, or holds what JSON cannot (NaN, infinities, lone
+            surrogates, integers beyond 64 bits, other objects, too deep a nesting).
+    """
+    name = where or type(value).__name__
+    _check_fields(value, name)
+    try:
+        return msgspec.convert(msgspec.to_builtins(value), type=type(value))
+    except msgspec.ValidationError as error:
+        reason, _, place = str(error).partition(" - at `$")
+        place = place.rstrip("`")
+        choices = _choices(type(value), place)
+        if choices:
+            reason += f"; it must be one of {', '.join(map(repr, choices))}"
+        raise InvalidValue(name + place, reason) from error
+
+
+def check_json(value: Json, where: str, depth: int = DEPTH) -> None:
+    """Refuse what JSON cannot hold or the reference cannot read, naming the place.
+
+    Raises:
+        InvalidValue: see `checked`.
+    """
+    kind = type(value)
+    if kind is str:
+        if not value.isascii() and _has_surrogate(value):
+            raise InvalidValue(where, "the text has a lone surrogate, which UTF-8 cannot hold")
+    elif kind is dict:
+        if depth == 0:
+            raise InvalidValue(where, f"it is nested deeper than {DEPTH} levels")
+        for key, item in value.items():
+            if type(key) is not str:
+                raise InvalidValue(where, f"the key {key!r} is not a string")
+            check_json(key, where)
+            check_json(item, f"{where}.{key}" if key else f'{where}[""]', depth - 1)
+    elif kind is list:
+        if depth == 0:
+            raise InvalidValue(where, f"it is nested deeper than {DEPTH} levels")
+        for index, item in enumerate(value):
+            check_json(item, f"{where}[{index}]", depth - 1)
+    elif kind is int:
+        if not SMALLEST_INTEGER <= value <= LARGEST_INTEGER:
+            raise InvalidValue(where, f"the integer {value} does not fit 64 bits")
+    elif kind is float:
+        if not math.isfinite(value):
+            raise InvalidValue(where, f"JSON has no {value}")
+    elif kind is tuple:
+        raise InvalidValue(where, "it is a tuple and would be read back as a list; use a list")
+    elif value is not None and kind is not bool:
+        article = "an" if kind.__name__[0] in "aeiou" else "a"
+        raise InvalidValue(where, f"JSON cannot hold {article} {kind.__name__}")
+
+
+def check_integer(where: str, value: object) -> int:
+    """Return `value` if it is an integer of 64 bits, else raise `InvalidValue`."""
+    if type(value) is not int:
+        raise InvalidValue(where, f"it must be an integer, not a {type(value).__name__}")
+    check_json(value, where)
+    return value
+
+
+def copied(value: T) -> T:
+    """A copy of a model, or of a tuple of models, whose JSON values nobody else can change."""
+    if isinstance(value, tuple):
+        return cast("T", tuple(copied(item) for item in cast("tuple[object, ...]", value)))
+    if isinstance(value, Model):
+        return msgspec.convert(msgspec.to_builtins(value), type=type(value))
+    return value
+
+
+def copy_json(value: Json) -> Json:
+    """A copy of a JSON value that shares no list or dict with it."""
+    match value:
+        case dict():
+            return {key: copy_json(item) for key, item in value.items()}
+        case list():
+            return [copy_json(item) for item in value]
+        case _:
+            return value
+
+
+def _has_surrogate(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
+def _check_fields(value: Model, where: str) -> None:
+    """Check the JSON in a model and in those inside it, and that those are models."""
+    shape = _shape(type(value))
+    for field in shape.fields:
+        item = getattr(value, field.attribute)
+        if item is None or (type(item) is str and item.isascii() and not field.repeated):
+            continue
+        place = f"{where}.{field.attribute}"
+        if not field.repeated:
+            _check_item(item, field.models, place)
+        elif type(item) is tuple or type(item) is list:
+            for index, one in enumerate(cast("tuple[object, ...]", item)):
+                _check_item(one, field.models, f"{place}[{index}]")
+        else:
+            raise InvalidValue(place, f"it must be a tuple or list, not a {type(item).__name__}")
+    if type(value.extra) is not dict:
+        raise InvalidValue(
+            f"{where}.extra", f"it must be a dict, not a {type(value.extra).__name__}"
+        )
+    if not shape.known.isdisjoint(value.extra):
+        taken = min(shape.known.intersection(value.extra))
+        raise InvalidValue(f"{where}.extra.{taken}", f"{taken!r} is a field of its own; set that")
+
+
+def _check_item(item: object, models: tuple[type[Model], ...], where: str) -> None:
+    if not models:
+        check_json(item, where)
+    elif isinstance(item, models):
+        _check_fields(item, where)
+    else:
+        names = " or ".join(model.__name__ for model in models)
+        raise InvalidValue(where, f"it must be a {names}, not a {type(item).__name__}")
+
+
+Change = Callable[[dict[str, Json], frozenset[str]], dict[str, Json]]
+
+
+def _spread(plain: dict[str, Json], known: frozenset[str]) -> dict[str, Json]:
+    extra = plain.pop(_EXTRA, None)
+    if extra:
+        plain.update((key, item) for key, item in extra.items() if key not in known)
+    return plain
+
+
+def _gather(plain: dict[str, Json], known: frozenset[str]) -> dict[str, Json]:
+    extra = {key: item for key, item in plain.items() if key not in known}
+    if not extra:
+        return plain
+    kept = {key: item for key, item in plain.items() if key in known}
+    kept[_EXTRA] = extra
+    return kept
+
+
+def _convert_models(plain: Json, kind: type[Model], change: Change) -> Json:
+    """Apply `change` to the plain form of `kind` and of every model inside it."""
+    if not isinstance(plain, dict):
+        return plain
+    shape = _shape(kind)
+    result = dict(cast("dict[str, Json]", plain))
+    for field in shape.fields:
+        item = result.get(field.name)
+        if not field.models or item is None:
+            continue
+        if field.repeated and isinstance(item, list | tuple):
+            items = cast("list[Json]", item)
+            result[field.name] = [_convert_one(one, field.models, change) for one in items]
+        elif not field.repeated:
+            result[field.name] = _convert_one(item, field.models, change)
+    return change(result, shape.known)
+
+
+def _convert_one(plain: Json, models: tuple[type[Model], ...], change: Change) -> Json:
+    """The same for one of several models, which their tags tell apart."""
+    if len(models) > 1 and isinstance(plain, dict):
+        tagged = cast("dict[str, Json]", plain)
+        models = tuple(model for model in models if _has_tag(tagged, model))
+    return _convert_models(plain, models[0], change) if models else plain
+
+
+def _has_tag(plain: dict[str, Json], model: type[Model]) -> bool:
+    config = model.__struct_config__
+    return config.tag_field is not None and plain.get(config.tag_field) == config.tag
+
+
+class _Field(NamedTuple):
+    attribute: str
+    name: str
+    models: tuple[type[Model], ...]
+    """Which models it holds; none: plain JSON."""
+    repeated: bool
+    """It holds a tuple of them."""
+
+
+class _Shape(NamedTuple):
+    known: frozenset[str]
+    """The JSON names of its own fields."""
+    fields: tuple[_Field, ...]
+
+
+@cache
+def _shape(kind: type[Model]) -> _Shape:
+    info = msgspec.inspect.type_info(kind)
+    assert isinstance(info, StructType)  # noqa: S101
+    known = {field.encode_name for field in info.fields} - {_EXTRA}
+    if info.tag_field:
+        known.add(info.tag_field)
+    fields: list[_Field] = []
+    for field in info.fields:
+        items = [one for one in _options(field.type) if isinstance(one, VarTupleType)]
+        held = [each for one in items for each in _options(one.item_type)]
+        models = _models(held if items else _options(field.type))
+        fields.append(_Field(field.name, field.encode_name, models, bool(items)))
+    return _Shape(frozenset(known), tuple(fields))
+
+
+def _choices(kind: type[Model], place: str) -> tuple[object, ...]:
+    """The values that may stand at a place such as `.messages[0].role`, if there are only some."""
+    found: tuple[msgspec.inspect.Type, ...] = (msgspec.inspect.type_info(kind),)
+    for name, index in _STEP.findall(place):
+        if index:
+            found = _flat(one.item_type for one in found if isinstance(one, VarTupleType))
+        else:
+            fields = [field for one in found if isinstance(one, StructType) for field in one.fields]
+            found = _flat(field.type for field in fields if field.encode_name == name)
+    return tuple(value for one in found if isinstance(one, LiteralType) for value in one.values)
+
+
+def _flat(kinds: Iterable[msgspec.inspect.Type]) -> tuple[msgspec.inspect.Type, ...]:
+    return tuple(one for kind in kinds for one in _options(kind))
+
+
+def _models(kinds: Iterable[msgspec.inspect.Type]) -> tuple[type[Model], ...]:
+    return tuple(
+        kind.cls for kind in kinds if isinstance(kind, StructType) and issubclass(kind.cls, Model)
+    )
+
+
+def _options(kind: msgspec.inspect.Type) -> tuple[msgspec.inspect.Type, ...]:
+    """The types that a value may have."""
+    return kind.types if isinstance(kind, msgspec.inspect.UnionType) else (kind,)

@@ -1,0 +1,138 @@
+"""Messages: what was said in a conversation, by whom, and the tools it called."""
+
+from typing import Literal
+
+from treadle.core.clock import new_id
+from treadle.core.codec import Json, SortedModel, written
+
+Role = Literal["system", "user", "assistant", "tool"]
+"""Who speaks."""
+
+Visibility = Literal["all", "internal"]
+"""Who is shown a message: everybody, or only the agent."""
+
+
+class ToolCall(SortedModel, frozen=True, kw_only=True):
+    """A tool the assistant wants called; a message with role `tool` answers it by `id`."""
+
+    id: str
+    name: str
+    arguments: Json = written(None)
+    """The value itself, and not its JSON in a string."""
+
+
+class MessageMetadata(SortedModel, frozen=True, kw_only=True):
+    """Which run, and which step of it, a message came from."""
+
+    run_id: str | None = None
+    step_index: int | None = None
+
+
+class Message(SortedModel, frozen=True, kw_only=True):
+    """One message of a thread.
+
+    `content` is text, or a list of JSON parts as multimodal models use them. A message whose `id`
+    the thread already has is skipped when it is appended again.
+    """
+
+    id: str | None = None
+    """A message without one is never taken for one that is there."""
+    role: Role
+    content: str | list[Json]
+    tool_calls: tuple[ToolCall, ...] | None = None
+    """Of an assistant's message: what it wants to have called."""
+    tool_call_id: str | None = None
+    """Of a tool's message: the call that it answers."""
+    visibility: Visibility = "all"
+    metadata: MessageMetadata | None = None
+
+    @classmethod
+    def user(
+        cls,
+        content: str | list[Json],
+        *,
+        id: str | None = None,
+        metadata: MessageMetadata | None = None,
+    ) -> "Message":
+        """A message from the user, with a new id if none is given."""
+        return cls(id=id or new_id(), role="user", content=content, metadata=metadata)
+
+    @classmethod
+    def assistant(
+        cls,
+        content: str | list[Json],
+        tool_calls: tuple[ToolCall, ...] | list[ToolCall] = (),
+        *,
+        id: str | None = None,
+        metadata: MessageMetadata | None = None,
+    ) -> "Message":
+        """An answer of the assistant, with a new id if none is given; it may ask for tools."""
+        return cls(
+            id=id or new_id(),
+            role="assistant",
+            content=content,
+            tool_calls=tuple(tool_calls) or None,
+            metadata=metadata,
+        )
+
+    @classmethod
+    def system(
+        cls,
+        content: str | list[Json],
+        *,
+        id: str | None = None,
+        metadata: MessageMetadata | None = None,
+    ) -> "Message":
+        """An instruction to the assistant, with a new id if none is given."""
+        return cls(id=id or new_id(), role="system", content=content, metadata=metadata)
+
+    @classmethod
+    def internal_system(
+        cls,
+        content: str | list[Json],
+        *,
+        id: str | None = None,
+        metadata: MessageMetadata | None = None,
+    ) -> "Message":
+        """An instruction that listings for users leave out, with a new id if none is given."""
+        return cls(
+            id=id or new_id(),
+            role="system",
+            content=content,
+            visibility="internal",
+            metadata=metadata,
+        )
+
+    @classmethod
+    def tool(
+        cls,
+        tool_call_id: str,
+        content: str | list[Json],
+        *,
+        id: str | None = None,
+        metadata: MessageMetadata | None = None,
+    ) -> "Message":
+        """The result of the tool call `tool_call_id`, with a new id if none is given."""
+        return cls(
+            id=id or new_id(),
+            role="tool",
+            content=content,
+            tool_call_id=tool_call_id,
+            metadata=metadata,
+        )
+
+
+class StoredMessage(SortedModel, frozen=True, kw_only=True):
+    """A message and its `cursor`: its position in the thread, from 0."""
+
+    cursor: int
+    message: Message
+
+
+class MessagePage(SortedModel, frozen=True, kw_only=True):
+    """A page of messages; `next_cursor` is its last, `prev_cursor` its first position."""
+
+    messages: tuple[StoredMessage, ...] = written(())
+    has_more: bool = written(False)
+    next_cursor: int | None = None
+    prev_cursor: int | None = None

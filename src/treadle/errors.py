@@ -1,0 +1,169 @@
+"""Every error Treadle raises, in one tree under `TreadleError`.
+
+Each error says what happened, to what, and what to do, and carries its data as attributes.
+"""
+
+from typing import Any
+
+
+class TreadleError(Exception):
+    """The root of all errors that Treadle raises on purpose."""
+
+    command: str | None = None
+    """In a batch: the command that failed, such as `command 3 of 5: ack entry 'e1'`."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self.args, self.__dict__.copy())
+
+
+def _rebuild(
+    kind: type[TreadleError], args: tuple[Any, ...], state: dict[str, Any]
+) -> TreadleError:
+    error = kind.__new__(kind)
+    error.args = args
+    error.__dict__.update(state)
+    return error
+
+
+class InvalidId(TreadleError, ValueError):
+    """An id breaks the rules of `treadle.core.ids`; nothing was written."""
+
+    def __init__(self, kind: str, value: object, reason: str) -> None:
+        super().__init__(f"invalid {kind} id {_shorten(value)}: {reason}")
+        self.kind = kind
+        self.value = value
+        self.reason = reason
+
+
+class InvalidValue(TreadleError, ValueError):
+    """A value cannot be stored as it is; `where` names the place; nothing was written."""
+
+    def __init__(self, where: str, reason: str) -> None:
+        super().__init__(f"invalid value at {where}: {reason}")
+        self.where = where
+        self.reason = reason
+
+
+class PatchError(InvalidValue):
+    """A patch does not fit the state it is applied to; the message is the reference's."""
+
+    def __init__(self, where: str, message: str) -> None:
+        super().__init__(where, message)
+        self.args = (message,)
+
+
+class NotFound(TreadleError, LookupError):
+    """There is no such thread, run or mailbox entry; `kind` says which."""
+
+    def __init__(self, kind: str, key: str) -> None:
+        advice = "check the id, or create it first" if kind == "thread" else "check the id"
+        super().__init__(f"{kind} {_shorten(key)} does not exist; {advice}")
+        self.kind = kind
+        self.key = key
+
+
+class AlreadyExists(TreadleError):
+    """The id, or the mailbox's dedupe key, is taken; `kind` says which."""
+
+    def __init__(self, kind: str, key: str, advice: str = "use another id, or load it") -> None:
+        super().__init__(f"{kind} {_shorten(key)} already exists; {advice}")
+        self.kind = kind
+        self.key = key
+
+
+class VersionConflict(TreadleError):
+    """Somebody else changed the thread since you read it: it is at `actual`, not at `expected`."""
+
+    def __init__(self, thread_id: str, expected: int, actual: int) -> None:
+        super().__init__(
+            f"thread {_shorten(thread_id)} is at version {actual}, not {expected}; "
+            "load it again, decide again, and append with its new version"
+        )
+        self.thread_id = thread_id
+        self.expected = expected
+        self.actual = actual
+
+
+class GenerationMismatch(TreadleError):
+    """The entry's generation is not the mailbox's current one: it was interrupted meanwhile.
+
+    `expected` is the mailbox's, `actual` the entry's.
+    """
+
+    def __init__(self, mailbox_id: str, expected: int, actual: int) -> None:
+        super().__init__(
+            f"mailbox {_shorten(mailbox_id)} is at generation {expected}, not {actual}; "
+            "load its state and enqueue with the current generation, or use send"
+        )
+        self.mailbox_id = mailbox_id
+        self.expected = expected
+        self.actual = actual
+
+
+class ClaimConflict(TreadleError):
+    """The claim is not yours (any more): nothing of the batch was written."""
+
+    def __init__(self, entry_id: str, reason: str) -> None:
+        super().__init__(
+            f"the claim on entry {_shorten(entry_id)} is not held: {reason}; "
+            "stop working on it, somebody else will or has settled it"
+        )
+        self.entry_id = entry_id
+        self.reason = reason
+
+
+class CorruptRecord(TreadleError):
+    """Something that is stored, or was given to `decode`, cannot be read; it hurts only itself."""
+
+    def __init__(
+        self, where: str, reason: str, advice: str = "run `treadle doctor` on the store"
+    ) -> None:
+        super().__init__(f"{where} cannot be read: {reason}; {advice}")
+        self.where = where
+        self.reason = reason
+
+
+class StoreClosed(TreadleError):
+    """The store was used after it was closed, or before it was opened."""
+
+    def __init__(self, advice: str = "open it with `async with treadle.open_store(...)`") -> None:
+        super().__init__(f"the store is closed; {advice}")
+
+
+class StoreUnavailable(TreadleError):
+    """The disk or the database refused; the driver's error is the cause."""
+
+    def __init__(self, where: str, reason: str) -> None:
+        super().__init__(f"the store at {where} is not available: {reason}")
+        self.where = where
+        self.reason = reason
+
+
+class SchemaTooNew(TreadleError):
+    """The store was written by a newer Treadle, whose format this one does not know."""
+
+    def __init__(self, where: str, found: int, supported: int) -> None:
+        super().__init__(
+            f"the store at {where} has format {found}, this Treadle knows up to {supported}; "
+            "upgrade Treadle to open it"
+        )
+        self.where = where
+        self.found = found
+        self.supported = supported
+
+
+class SchemaTooOld(TreadleError):
+    """The database has yet to be brought up to date, which is not done without being asked for."""
+
+    def __init__(self, where: str, missing: str) -> None:
+        super().__init__(
+            f"the store at {where} lacks migration {missing}; run `treadle migrate` on it, "
+            "or open it with migrate=True"
+        )
+        self.where = where
+        self.missing = missing
+
+
+def _shorten(value: object, limit: int = 80) -> str:
+    text = repr(value)
+    return text if len(text) <= limit else f"{text[: limit - 3]}..."

@@ -1,0 +1,127 @@
+"""Everything a store holds, read through the façade, as the documents the files backend writes."""
+
+import asyncio
+import json
+import re
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, Protocol, TypeVar
+
+from treadle import MailboxEntry, MailboxState, RunRecord, Store, encode
+from treadle.core.codec import to_plain
+
+Documents = dict[str, bytes]
+"""Relative path of a document → its bytes."""
+
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+ItemT_co = TypeVar("ItemT_co", covariant=True)
+
+
+class _Page(Protocol[ItemT_co]):
+    @property
+    def items(self) -> tuple[ItemT_co, ...]: ...
+
+    @property
+    def has_more(self) -> bool: ...
+
+
+async def _all(list_page: Callable[..., Awaitable[_Page[ItemT_co]]]) -> list[ItemT_co]:
+    found: list[ItemT_co] = []
+    while True:
+        page = await list_page(offset=len(found), limit=200)
+        found += page.items
+        if not page.has_more:
+            return found
+        assert page.items, "a page says that more follow, and holds nothing"
+
+
+async def all_thread_ids(store: Store) -> list[str]:
+    """The ids of all threads."""
+    return await _all(store.threads.list)
+
+
+async def all_runs(store: Store) -> list[RunRecord]:
+    """All runs, oldest first."""
+    return await _all(store.runs.list)
+
+
+async def all_entries(store: Store) -> list[MailboxEntry]:
+    """All mailbox entries, oldest first."""
+    return await _all(store.mailboxes.list)
+
+
+async def all_states(store: Store) -> list[MailboxState]:
+    """The states of all mailboxes."""
+    return await _all(store.mailboxes.list_states)
+
+
+async def read_documents(store: Store) -> Documents:
+    """All documents."""
+    ids, runs, entries, states = await asyncio.gather(
+        all_thread_ids(store), all_runs(store), all_entries(store), all_states(store)
+    )
+    heads = await asyncio.gather(*map(store.threads.load, ids))
+    found: Documents = {}
+    for thread_id, head in zip(ids, heads, strict=True):
+        assert head is not None, f"thread {thread_id!r} is listed, and not there"
+        version = b'{\n  "_version": %d,\n' % head.version
+        found[f"{thread_id}.json"] = encode(head.thread).replace(b"{\n", version, 1)
+    found |= {f"_runs/{run.run_id}.json": encode(run) for run in runs}
+    found |= {f"_mailbox/{entry.entry_id}.json": encode(entry) for entry in entries}
+    found |= {f"_mailbox_threads/{state.mailbox_id}.json": encode(state) for state in states}
+    return found
+
+
+async def read_everything(store: Store, mailbox_ids: Iterable[str] = ()) -> dict[str, Any]:
+    """All documents, parsed, in the order of their listings, and what else can be read.
+
+    That is deltas, pages and counts; with `mailbox_ids`, also what is read by the ids of these
+    mailboxes, if they are there or not. What can be read at once is.
+    """
+    documents = await read_documents(store)
+    found: dict[str, Any] = {path: json.loads(data) for path, data in documents.items()}
+    found["listed"] = list(documents)
+    threads = [(plain["id"], plain["_version"]) for plain in found.values() if "_version" in plain]
+    parts = await asyncio.gather(
+        _read_stats(store, None),
+        *(_read_mailbox(store, mailbox_id) for mailbox_id in mailbox_ids),
+        *(_read_about(store, thread_id, version) for thread_id, version in threads),
+    )
+    for part in parts:
+        found |= part
+    return found
+
+
+async def _read_stats(store: Store, mailbox_id: str | None) -> dict[str, Any]:
+    return {f"stats {mailbox_id}": to_plain(await store.mailboxes.stats(mailbox_id))}
+
+
+async def _read_mailbox(store: Store, mailbox_id: str) -> dict[str, Any]:
+    state = await store.mailboxes.load_state(mailbox_id)
+    plain = None if state is None else to_plain(state)
+    return {f"state {mailbox_id}": plain, **await _read_stats(store, mailbox_id)}
+
+
+async def _read_about(store: Store, thread_id: str, version: int) -> dict[str, Any]:
+    """What can be read about a thread beside its document."""
+    versions = range(max(version - 3, 0), version + 2)
+    about = asyncio.gather(
+        store.threads.messages(thread_id, limit=3, order="desc", visibility=None),
+        store.threads.message_count(thread_id),
+        store.runs.active(thread_id),
+    )
+    deltas = asyncio.gather(*(store.threads.deltas(thread_id, after) for after in versions))
+    page, count, active = await about
+    found: dict[str, Any] = {
+        f"last messages {thread_id}": to_plain(page),
+        f"message count {thread_id}": count,
+        f"active run {thread_id}": None if active is None else active.run_id,
+    }
+    for after, known in zip(versions, await deltas, strict=True):
+        plain = None if known is None else [to_plain(delta) for delta in known]
+        found[f"deltas {thread_id} after {after}"] = plain
+    return found
+
+
+def without_uuids(plain: Any) -> Any:
+    """JSON in which all claim tokens, and all ids that a store has made, are alike."""
+    return json.loads(_UUID.sub("uuid", json.dumps(plain)))

@@ -1,0 +1,166 @@
+"""What a handler receives: an entry, its thread, and batches that only its holder can commit."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from contextlib import nullcontext
+from types import TracebackType
+from typing import Any, TypeVar
+
+from treadle.backends.cancellation import shielded
+from treadle.core.commands import (
+    Ack,
+    Commands,
+    DeadLetter,
+    Hold,
+    Nack,
+    Receipt,
+    Release,
+    Settlement,
+)
+from treadle.core.mailboxes import MailboxEntry
+from treadle.core.threads import ThreadHead
+from treadle.errors import ClaimConflict
+from treadle.store.batch import Batch, Commit
+from treadle.store.store import Store
+from treadle.worker.lease import Lease
+
+T = TypeVar("T")
+
+
+class DeliveryBatch(Batch):
+    """A `treadle.Batch`, fenced by the delivery's claim.
+
+    `async with` in an asynchronous handler, plain `with` in a handler that runs in a thread.
+    """
+
+    def __init__(self, commit: Commit, call: Callable[[Coroutine[Any, Any, None]], None]) -> None:
+        super().__init__(commit)
+        self._call = call
+
+    async def __aenter__(self) -> "DeliveryBatch":
+        self._require_open()
+        return self
+
+    def __enter__(self) -> "DeliveryBatch":
+        self._require_open()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if error is None:
+            self._call(self.__aexit__(None, None, None))
+
+
+class Delivery:
+    """One attempt at an entry: what a handler is given.
+
+    A handler that returns without having settled the entry has done it: the worker acks it.
+    """
+
+    def __init__(self, store: Store, lease: Lease) -> None:
+        self._store = store
+        self._lease = lease
+        self._loop = asyncio.get_running_loop()
+
+    @property
+    def entry(self) -> MailboxEntry:
+        """The entry as it was claimed; `entry.attempt_count` is 1 at the first attempt."""
+        return self._lease.entry
+
+    @property
+    def store(self) -> Store:
+        """The worker's store, to read from. What is written through it, no claim fences."""
+        return self._store
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the handler should stop: the lease is lost, or the worker stops.
+
+        An asynchronous handler is cancelled too; one in a thread should look here now and then.
+        """
+        return self._lease.cancelled.is_set()
+
+    @property
+    def settled(self) -> bool:
+        """Whether the entry has its outcome; the worker adds nothing then."""
+        return self._lease.settlement is not None
+
+    async def thread(self) -> ThreadHead | None:
+        """The thread that has the mailbox's id, with its version; None if there is none.
+
+        Raises:
+            StoreUnavailable: the store cannot be read now.
+        """
+        return await self._store.threads.load(self.entry.mailbox_id)
+
+    def batch(self, *, settle: bool = True) -> DeliveryBatch:
+        """Collect writes that commit together, and only while this claim is held.
+
+        The claim is checked first, and the ack comes last, unless the batch settles the entry in
+        another way (`step.mailboxes.nack(delivery.entry)` …). With `settle=False` nothing is added
+        at the end: for the steps before the last one. `receipt.results` holds the results of your
+        own writes.
+
+        The errors come when the block is left.
+
+        Raises:
+            ClaimConflict: the claim is lost or settled; nothing was written.
+            TimeoutError: the store did not answer as long as the lease held.
+            TreadleError: what a write of the batch says; nothing was written.
+        """
+
+        async def commit(commands: Commands) -> Receipt:
+            return await shielded(self._commit(commands, settle=settle))
+
+        return DeliveryBatch(commit, self.call)
+
+    def call(self, work: Coroutine[Any, Any, T]) -> T:
+        """Await something on the worker's event loop, from a handler that runs in a thread.
+
+        For example `head = delivery.call(delivery.thread())`.
+
+        Raises:
+            RuntimeError: it was called on the event loop itself, or the loop is closed.
+        """
+        if _runs_on(self._loop):
+            work.close()
+            raise RuntimeError("call() would block the event loop it waits for; use await")
+        try:
+            future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        except RuntimeError:
+            work.close()
+            raise
+        return future.result()
+
+    async def _commit(self, commands: Commands, *, settle: bool) -> Receipt:
+        lease = self._lease
+        if not lease.is_open:
+            raise ClaimConflict(lease.entry_id, lease.loss or "this delivery is settled")
+        settlement = self._find_settlement(commands)
+        last: Commands = ()
+        if settlement is None and settle:
+            settlement = Ack(entry_id=lease.entry_id, claim_token=lease.claim_token)
+            last = (settlement,)
+        fence = Hold(entry_id=lease.entry_id, claim_token=lease.claim_token)
+        with lease.settling(settlement) if settlement is not None else nullcontext():
+            receipt = await lease.within(self._store.commit((fence, *commands, *last)))
+        return Receipt(results=receipt.results[1 : 1 + len(commands)])
+
+    def _find_settlement(self, commands: Commands) -> Settlement | None:
+        for command in commands:
+            if not isinstance(command, Ack | Nack | DeadLetter | Release):
+                continue
+            if command.entry_id == self._lease.entry_id:
+                return command
+        return None
+
+
+def _runs_on(loop: asyncio.AbstractEventLoop) -> bool:
+    try:
+        return asyncio.get_running_loop() is loop
+    except RuntimeError:
+        return False

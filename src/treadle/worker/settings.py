@@ -1,0 +1,53 @@
+"""A worker's settings, checked."""
+
+import os
+import secrets
+import socket
+
+import msgspec
+
+from treadle.core.ids import check_id
+from treadle.errors import InvalidValue
+from treadle.worker.backoff import Backoff
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """How a worker works; see `Worker`.
+
+    Raises:
+        InvalidValue, InvalidId: a setting is out of its range.
+    """
+
+    concurrency: int
+    lease_ms: int
+    max_attempts: int
+    backoff: Backoff
+    consumer: str
+    mailbox_id: str | None
+    grace_ms: int
+    purge_after_ms: int | None
+
+    def __post_init__(self) -> None:
+        _check_least("concurrency", self.concurrency, 1)
+        _check_least("lease_ms", self.lease_ms, 1)
+        _check_least("max_attempts", self.max_attempts, 1)
+        _check_least("grace_ms", self.grace_ms, 0)
+        if self.purge_after_ms is not None:
+            _check_least("purge_after_ms", self.purge_after_ms, 0)
+        if self.mailbox_id is not None:
+            check_id("mailbox", self.mailbox_id)
+
+    @property
+    def lease_s(self) -> float:
+        """How long a claim holds, in seconds."""
+        return self.lease_ms / 1000
+
+
+def new_consumer() -> str:
+    """A name for a worker that says where it runs and that no other worker has."""
+    return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+
+
+def _check_least(name: str, value: int, least: int) -> None:
+    if value < least:
+        raise InvalidValue(name, f"it must be at least {least}, not {value}")

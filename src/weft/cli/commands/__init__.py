@@ -1,1 +1,0 @@
-"""The commands, a file for each: `weft threads ...` is `threads.py`."""

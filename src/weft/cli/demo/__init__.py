@@ -1,1 +1,0 @@
-"""`weft demo`: conversations answered by several processes, one of them killed, and the proof."""
