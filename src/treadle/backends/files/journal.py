@@ -17,10 +17,10 @@ import msgspec
 from treadle.backends.files.disk import Disk
 from treadle.errors import CorruptRecord
 
-_HEADER = struct.Struct("<4sIIQQ")
-_MAGIC = b"TREADLE"
+_MAGIC = b"TRDL"
+_HEADER = struct.Struct(f"<{len(_MAGIC)}sIIQQ")
 _CHECKED = struct.Struct("<IQQ")
-_CHECKED_FROM = 8
+_CHECKED_FROM = _HEADER.size - _CHECKED.size
 
 
 class Position(msgspec.Struct, frozen=True):
