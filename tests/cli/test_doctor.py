@@ -67,13 +67,13 @@ def test_a_healthy_database_is_counted(database: Path) -> None:
 def test_what_is_wrong_in_a_database_is_named(database: Path) -> None:
     with closing(sqlite3.connect(database)) as connection, connection:
         connection.execute("UPDATE payloads SET payload = '{'")
-        connection.execute("DELETE FROM lanes")
+        connection.execute("DELETE FROM queue_heads")
     result = run("doctor", "--store", DATABASE)
     assert result.exit_code == 1
-    [entry, lane, counts] = result.stdout.splitlines()
+    [entry, head, counts] = result.stdout.splitlines()
     assert entry.startswith("mailboxes/m/entries/")
     assert entry.endswith(": Input data was truncated")
-    assert lane.startswith("mailboxes/m/lanes/0: it is missing, and entry ")
+    assert head.startswith("mailboxes/m/queue_heads/0: it is missing, and entry ")
     assert counts == "1 mailbox, 1 entry looked at"
     assert result.stderr.startswith(
         "treadle: 2 findings; go back to a copy made by `treadle backup`"
@@ -81,7 +81,7 @@ def test_what_is_wrong_in_a_database_is_named(database: Path) -> None:
     result = run("doctor", "--store", DATABASE, "--json")
     assert result.exit_code == 1
     places = [finding["path"] for finding in json.loads(result.stdout)["findings"]]
-    assert places[1] == "mailboxes/m/lanes/0"
+    assert places[1] == "mailboxes/m/queue_heads/0"
 
 
 def test_rows_are_not_moved_aside(database: Path) -> None:

@@ -90,7 +90,7 @@ async def test_reading_waits_for_nobody(
 async def test_an_entry_sent_behind_a_kept_one_is_not_lost(
     url: str, store: Store, connection: psycopg.AsyncConnection[Any]
 ) -> None:
-    """Two writers of one lane: the head of it must be the better of both, and none be lost."""
+    """Two writers of one queue: its head is the better of both entries, and none is lost."""
     async with store.batch(connection=connection) as step:
         step.mailboxes.send("new", {"n": "kept"})
     async with open_store(url) as elsewhere:

@@ -25,9 +25,9 @@ LISTINGS = re.compile(r".*_(in_status|by_age|of_mailbox|of_parent|of_resource|of
 ROWS: dict[str, dict[str, object]] = {
     "update_entry": {"entry_id": "e", "status": "accepted", "updated_at": 1},
     "refresh_lease": {"mailbox_id": "box 1"},
-    "park_lanes": {"mailbox_id": "box 1"},
-    "leave_lane": {"mailbox_id": "box 1", "priority": 0, "entry_id": "e"},
-    "advance_lane": {"mailbox_id": "box 1", "priority": 0},
+    "block_heads": {"mailbox_id": "box 1"},
+    "remove_head": {"mailbox_id": "box 1", "priority": 0, "entry_id": "e"},
+    "promote_head": {"mailbox_id": "box 1", "priority": 0},
     "update_thread": {"thread_id": "t", "version": 1},
     "insert_message": {"thread_id": "t", "position": 1, "body": "{}"},
     "insert_delta": {"thread_id": "t", "version": 1, "committed_at": 1, "body": "{}"},
@@ -37,14 +37,14 @@ ROWS: dict[str, dict[str, object]] = {
 }
 IDS = '["box 1", "box 2"]'
 READS: dict[str, dict[str, object]] = {
-    "gather_mailboxes": {"ids": IDS, "entries": IDS},
-    "gather_threads": {"ids": IDS},
-    "gather_runs": {"ids": IDS},
-    "gather_entries": {"ids": IDS},
-    "gather_rivals": {"ids": IDS},
-    "gather_unfinished": {"ids": IDS},
-    "gather_duplicates": {"pairs": '[["box 1", "k"]]'},
-    "gather_message_ids": {"pairs": '[["t", "m"]]'},
+    "load_mailboxes_for_update": {"ids": IDS, "entries": IDS},
+    "load_threads_for_update": {"ids": IDS},
+    "load_runs_for_update": {"ids": IDS},
+    "load_entries": {"ids": IDS},
+    "load_claimed_beside": {"ids": IDS},
+    "load_unfinished": {"ids": IDS},
+    "load_duplicates": {"pairs": '[["box 1", "k"]]'},
+    "load_message_ids": {"pairs": '[["t", "m"]]'},
     "lock_ready": {"limit": 10},
     "read_chosen": {},
     "read_chosen_entry": {"entry_id": "e"},
@@ -124,7 +124,9 @@ def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def is_exact(node: dict[str, Any]) -> bool:
     """Whether a scan finds what it is for, and passes over nothing else."""
     if "Index Cond" not in node:  # the first or last of a small index
-        return node["Index Name"] in ("lanes_ready", "mailboxes_waking") and "Filter" not in node
+        return (
+            node["Index Name"] in ("queue_heads_ready", "mailboxes_waking") and "Filter" not in node
+        )
     is_listing = LISTINGS.fullmatch(node["Index Name"]) is not None
     return not is_listing or "entry_id = entries.entry_id" in node["Index Cond"]
 

@@ -171,7 +171,7 @@ def test_a_copy_that_lacks_rows_is_noticed(
 
     def lose_a_row(found: backup.Snapshot, part: str, advance: object) -> None:
         put(found, part, lambda pages: None)
-        change(Path(part), "DELETE FROM lanes", "PRAGMA journal_mode = DELETE")
+        change(Path(part), "DELETE FROM queue_heads", "PRAGMA journal_mode = DELETE")
 
     monkeypatch.setattr(backup.Snapshot, "_copy_pages", lose_a_row)
     with pytest.raises(CorruptRecord, match="not as many rows"):

@@ -16,7 +16,7 @@ from treadle.testing.stock import WRITES, fill
 KEY = "(SELECT thread_key FROM threads WHERE thread_id = 't')"
 ENTRY = "(SELECT entry_key FROM entries WHERE entry_id = 'queued')"
 Q = "mailboxes/box/entries/queued"
-LANE = "mailboxes/box/lanes/0"
+HEAD = "mailboxes/box/queue_heads/0"
 
 DAMAGE: dict[str, tuple[str, str, str]] = {
     # what is damaged: the statement, the place that is named, and a part of the reason
@@ -212,30 +212,30 @@ DAMAGE: dict[str, tuple[str, str, str]] = {
         Q,
         "its mailbox is missing",
     ),
-    "a lane that is missing": (
-        "DELETE FROM lanes WHERE mailbox_id = 'box'",
-        LANE,
+    "a queue head that is missing": (
+        "DELETE FROM queue_heads WHERE mailbox_id = 'box'",
+        HEAD,
         "it is missing, and entry queued waits in it",
     ),
-    "a lane too many": (
-        "INSERT INTO lanes VALUES ('box', 7, 0, 0, 'queued', 1)",
-        "mailboxes/box/lanes/7",
+    "a queue head too many": (
+        "INSERT INTO queue_heads VALUES ('box', 7, 0, 0, 'queued', 1)",
+        "mailboxes/box/queue_heads/7",
         "nothing waits in it, and it says that entry queued does",
     ),
-    "a lane with another head": (
-        "UPDATE lanes SET entry_id = 'second' WHERE mailbox_id = 'box'",
-        LANE,
+    "a queue head that names another entry": (
+        "UPDATE queue_heads SET entry_id = 'second' WHERE mailbox_id = 'box'",
+        HEAD,
         "its head is entry queued at 0, it says that it is second at 0",
     ),
-    "a lane that is due at another time": (
-        "UPDATE lanes SET available_at = 9 WHERE mailbox_id = 'box'",
-        LANE,
+    "a queue head that is due at another time": (
+        "UPDATE queue_heads SET available_at = 9 WHERE mailbox_id = 'box'",
+        HEAD,
         "its head is entry queued at 0, it says that it is queued at 9",
     ),
-    "a lane that is not parked": (
-        "UPDATE lanes SET parked = 0 WHERE mailbox_id = 'box'",
-        LANE,
-        "it says that it is parked: 0; an entry of its mailbox is claimed: 1",
+    "a queue head that is not blocked": (
+        "UPDATE queue_heads SET blocked = 0 WHERE mailbox_id = 'box'",
+        HEAD,
+        "it says that it is blocked: 0; an entry of its mailbox is claimed: 1",
     ),
     "a lease that is forgotten": (
         "UPDATE mailboxes SET lease_until = NULL WHERE mailbox_id = 'mine'",
@@ -281,7 +281,7 @@ def test_a_healthy_store_is_counted(store: Path) -> None:
         "runs": 1,
         "mailboxes": 4,
         "entries": 8,
-        "lanes": 1,
+        "queue_heads": 1,
     }
 
 
@@ -331,7 +331,7 @@ async def test_it_looks_while_the_store_is_written(store: Path) -> None:
 
 
 def test_it_changes_nothing(store: Path) -> None:
-    change(store, "DELETE FROM lanes")
+    change(store, "DELETE FROM queue_heads")
     before = store.read_bytes()
     examine(store)
     assert store.read_bytes() == before

@@ -11,33 +11,39 @@ from treadle.backends.sql.texts import Texts
 
 TEXTS = Texts("sqlite")
 PLANS: dict[str, tuple[Read, str]] = {
-    "a thread by its id": (Read("gather_threads", {}), "threads USING INDEX sqlite_autoindex"),
+    "a thread by its id": (
+        Read("load_threads_for_update", {}),
+        "threads USING INDEX sqlite_autoindex",
+    ),
     "a message met again": (
-        Read("gather_message_ids", {}),
+        Read("load_message_ids", {}),
         "messages USING COVERING INDEX messages_by_id",
     ),
-    "a dedupe key": (Read("gather_duplicates", {}), "entries USING INDEX entries_by_dedupe_key"),
+    "a dedupe key": (Read("load_duplicates", {}), "entries USING INDEX entries_by_dedupe_key"),
     "what else is claimed": (
-        Read("gather_rivals", {}),
+        Read("load_claimed_beside", {}),
         "entries USING INDEX entries_claimed (mailbox_id=?)",
     ),
     "what has not ended": (
-        Read("gather_unfinished", {}),
+        Read("load_unfinished", {}),
         "entries USING INDEX entries_queued (mailbox_id=?)",
     ),
-    "ready lanes of a priority": (
+    "ready queue heads of a priority": (
         Read("ready_heads", {}),
-        "SEARCH lanes USING INDEX lanes_ready (priority=? AND available_at<?)",
+        "SEARCH queue_heads USING INDEX queue_heads_ready (priority=? AND available_at<?)",
     ),
-    "priorities": (Read("ready_priorities", {}), "SEARCH lanes USING INDEX lanes_ready"),
+    "priorities": (
+        Read("ready_priorities", {}),
+        "SEARCH queue_heads USING INDEX queue_heads_ready",
+    ),
     "leases that ran out": (
         Read("expired_heads", {}),
         "SEARCH mailboxes USING INDEX mailboxes_held (lease_until<?)",
     ),
-    "heads of a mailbox": (Read("heads_of_mailbox", {}), "SEARCH lanes USING PRIMARY KEY"),
+    "heads of a mailbox": (Read("heads_of_mailbox", {}), "SEARCH heads USING PRIMARY KEY"),
     "when something is due": (
         Read("next_ready", {}),
-        "SEARCH lanes USING INDEX lanes_ready (priority=?",
+        "SEARCH queue_heads USING INDEX queue_heads_ready (priority=?",
     ),
     "when a lease runs out": (Read("next_expiry", {}), "USING COVERING INDEX mailboxes_held"),
     "a page of messages": (
@@ -79,12 +85,12 @@ WRITES: dict[str, tuple[str, str]] = {
         "update_entry",
         "entries USING INDEX sqlite_autoindex_entries_1 (entry_id=?)",
     ),
-    "a lane moves on": (
-        "advance_lane",
+    "the next entry becomes queue head": (
+        "promote_head",
         "entries USING INDEX entries_queued (mailbox_id=? AND priority=?)",
     ),
-    "a lane loses its head": ("leave_lane", "lanes USING PRIMARY KEY"),
-    "lanes are parked": ("park_lanes", "lanes USING PRIMARY KEY (mailbox_id=?)"),
+    "a queue head is removed": ("remove_head", "queue_heads USING PRIMARY KEY"),
+    "queue heads are blocked": ("block_heads", "queue_heads USING PRIMARY KEY (mailbox_id=?)"),
     "a lease is known": (
         "refresh_lease",
         "entries USING INDEX entries_claimed (mailbox_id=?)",

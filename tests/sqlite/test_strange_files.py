@@ -74,7 +74,7 @@ ALTERED: dict[str, Callable[[Path], object]] = {
     "a column is too many": ours("ALTER TABLE entries ADD COLUMN more TEXT"),
     "an index is missing": ours("DROP INDEX entries_queued"),
     "an index of other columns": ours(
-        "DROP INDEX lanes_ready", "CREATE INDEX lanes_ready ON lanes (parked)"
+        "DROP INDEX queue_heads_ready", "CREATE INDEX queue_heads_ready ON queue_heads (blocked)"
     ),
     "the migrations are missing": ours("DROP TABLE migrations"),
     "no migration is listed": ours("DELETE FROM migrations"),

@@ -1,4 +1,4 @@
-"""Claims: lanes are read in the order of their heads, until there are enough.
+"""Claims: queue heads are read in the order of claims, until there are enough.
 
 What a claim costs depends neither on how much waits nor on how many mailboxes there are: only heads
 that are due are read, and mailboxes whose lease has run out. The suite holds what is chosen here
@@ -56,7 +56,7 @@ def _claim(requests: list[ClaimRequest], clock: int) -> Program[list[Claimed]]:
         ids = yield from _heads(first.mailbox_id, limit, now)
     if not ids:
         return [()] * len(requests)
-    (found,) = yield (Read("gather_entries", {"ids": id_list(ids)}),)
+    (found,) = yield (Read("load_entries", {"ids": id_list(ids)}),)
     entries = {entry.entry_id: entry for entry in map(read_entry, found)}
     given, writes = take(requests, [entries[key] for key in ids], now)
     yield writes

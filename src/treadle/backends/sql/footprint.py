@@ -66,19 +66,19 @@ class Footprint(msgspec.Struct):
         reads: list[Read] = []
         if self.mailboxes or self.entries:
             ids = {"ids": id_list(self.mailboxes), "entries": id_list(self.entries)}
-            reads.append(Read("gather_mailboxes", ids))
+            reads.append(Read("load_mailboxes_for_update", ids))
         for name, keys in (
-            ("gather_threads", self.threads),
-            ("gather_runs", self.runs),
-            ("gather_entries", self.entries),
-            ("gather_rivals", self.rivals),
-            ("gather_unfinished", self.unfinished),
+            ("load_threads_for_update", self.threads),
+            ("load_runs_for_update", self.runs),
+            ("load_entries", self.entries),
+            ("load_claimed_beside", self.rivals),
+            ("load_unfinished", self.unfinished),
         ):
             if keys:
                 reads.append(Read(name, {"ids": id_list(keys)}))
         for name, pairs in (
-            ("gather_message_ids", self.messages),
-            ("gather_duplicates", self.duplicates),
+            ("load_message_ids", self.messages),
+            ("load_duplicates", self.duplicates),
         ):
             if pairs:
                 reads.append(Read(name, {"pairs": pair_list(pairs)}))

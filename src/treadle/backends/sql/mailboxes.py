@@ -1,4 +1,4 @@
-"""Mailboxes: entries and the lanes they wait in; what is read of them."""
+"""Mailboxes: writes of entries and of their queue heads, and the queries."""
 
 from collections.abc import Iterable, Sequence
 from operator import attrgetter, is_
@@ -52,7 +52,7 @@ def write_mailboxes(changes: Sequence[Change]) -> Iterable[Statement]:
 
 
 def write_entries(changes: Sequence[Change]) -> Iterable[Statement]:
-    """The statements that carry out changes of entries, and bring lanes and leases up to date."""
+    """The statements that write changed entries, and bring queue heads and leases up to date."""
     before = [change.before for change in changes if isinstance(change.before, MailboxEntry)]
     after = [change.after for change in changes if isinstance(change.after, MailboxEntry)]
     moved = {change.key for change in changes if _has_moved(change)}
@@ -70,8 +70,8 @@ def write_entries(changes: Sequence[Change]) -> Iterable[Statement]:
     held = {entry.mailbox_id for entry in (*before, *after) if entry.status == "claimed"}
     mailboxes = [{"mailbox_id": mailbox_id} for mailbox_id in sorted(held)]
     yield from writes(refresh_lease=mailboxes)
-    yield from _write_lanes(before, after)
-    yield from writes(park_lanes=mailboxes)
+    yield from _write_heads(before, after)
+    yield from writes(block_heads=mailboxes)
 
 
 def write_purges(times: Sequence[int], loaded: Iterable[str], counted: int) -> Iterable[Statement]:
@@ -85,17 +85,17 @@ def write_purges(times: Sequence[int], loaded: Iterable[str], counted: int) -> I
     return writes(purge_payloads=[row], purge_entries=[row])
 
 
-def _write_lanes(
+def _write_heads(
     before: Sequence[MailboxEntry], after: Sequence[MailboxEntry]
 ) -> Iterable[Statement]:
-    """An entry that waits is offered to its lane; a lane that loses its head moves on."""
-    waits = {entry.entry_id: _lane(entry) for entry in after if entry.status == "queued"}
+    """A waiting entry may become its queue's head; a queue that loses its head gets the next."""
+    waits = {entry.entry_id: _as_head(entry) for entry in after if entry.status == "queued"}
     left = [
-        _lane(entry)
+        _as_head(entry)
         for entry in before
-        if entry.status == "queued" and waits.get(entry.entry_id) != _lane(entry)
+        if entry.status == "queued" and waits.get(entry.entry_id) != _as_head(entry)
     ]
-    return writes(leave_lane=left, advance_lane=left, offer_lane=list(waits.values()))
+    return writes(remove_head=left, promote_head=left, upsert_head=list(waits.values()))
 
 
 def _has_moved(change: Change) -> bool:
@@ -106,7 +106,7 @@ def _has_moved(change: Change) -> bool:
     return all(map(is_, _fixed(before), _fixed(after)))
 
 
-def _lane(entry: MailboxEntry) -> Values:
+def _as_head(entry: MailboxEntry) -> Values:
     return {
         "mailbox_id": entry.mailbox_id,
         "priority": entry.priority,

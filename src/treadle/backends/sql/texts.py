@@ -46,15 +46,15 @@ _ENTRY_TABLES = {
 }
 
 _STEPS = """steps (priority) AS (
-    SELECT MAX(priority) FROM lanes WHERE parked = 0
+    SELECT MAX(priority) FROM queue_heads WHERE blocked = 0
     UNION ALL
-    SELECT (SELECT MAX(lanes.priority) FROM lanes
-            WHERE lanes.parked = 0 AND lanes.priority < steps.priority)
+    SELECT (SELECT MAX(queue_heads.priority) FROM queue_heads
+            WHERE queue_heads.blocked = 0 AND queue_heads.priority < steps.priority)
     FROM steps
     WHERE steps.priority IS NOT NULL
 )"""
-"""The priorities of lanes that are not parked, highest first, and NULL at the end: a step from one
-to the next is a look at the index, however many lanes there are."""
+"""The priorities of queue heads that are not blocked, highest first, and NULL at the end. A step to
+the next priority is one look at the index, however many heads there are."""
 
 
 class Texts:

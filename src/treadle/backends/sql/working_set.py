@@ -71,28 +71,28 @@ class WorkingSet(Tables):
         """Take in what the queries of the footprint have brought."""
         found = dict(zip(names, answers, strict=True))
         known: dict[str, list[Message]] = {}
-        for thread_id, message_id in found.get("gather_message_ids", ()):
+        for thread_id, message_id in found.get("load_message_ids", ()):
             known.setdefault(thread_id, []).append(
                 Message(id=read_json(message_id), role="user", content="")
             )
-        for row in found.get("gather_threads", ()):
+        for row in found.get("load_threads_for_update", ()):
             _, thread_id, version, _, message_count, patch_count = row
             thread = Thread(id=thread_id, messages=tuple(known.get(thread_id, ())))
             self.counts[thread_id] = (message_count, patch_count)
             self._read(
                 "threads", thread_id, StoredThread(ThreadHead(thread=thread, version=version))
             )
-        for (body,) in found.get("gather_runs", ()):
+        for (body,) in found.get("load_runs_for_update", ()):
             run = read_run(body)
             self._read("runs", run.run_id, run)
-        for row in found.get("gather_mailboxes", ()):
+        for row in found.get("load_mailboxes_for_update", ()):
             state = read_mailbox(row)
             self._read("mailboxes", state.mailbox_id, state)
         for name in (
-            "gather_entries",
-            "gather_rivals",
-            "gather_duplicates",
-            "gather_unfinished",
+            "load_entries",
+            "load_claimed_beside",
+            "load_duplicates",
+            "load_unfinished",
         ):
             for row in found.get(name, ()):
                 entry = read_entry(row)

@@ -2,7 +2,7 @@
 
 Three looks, each at what the one before cannot see: SQLite checks its pages and indexes; every row
 is read into its model, and its columns are held against what the model says; then the rules that
-hold between rows: no part without its whole, no gaps, each lane the head of what waits.
+hold between rows: no part without its whole, no gaps, each queue head the first entry that waits.
 """
 
 import os
@@ -301,9 +301,9 @@ _TABLES = (
         _check_entry,
     ),
     _Table(
-        "lanes",
-        "mailboxes/{mailbox_id}/lanes/{priority}",
-        "SELECT mailbox_id, priority, available_at, created_at, entry_id FROM lanes",
+        "queue_heads",
+        "mailboxes/{mailbox_id}/queue_heads/{priority}",
+        "SELECT mailbox_id, priority, available_at, created_at, entry_id FROM queue_heads",
         _check_types,
     ),
 )
@@ -392,7 +392,7 @@ leases AS (
     FROM entries WHERE status = 'claimed' GROUP BY mailbox_id
 )
 """  # noqa: S608
-"""What the rules' queries may use: the heads that lanes should have, and the mailboxes' leases."""
+"""What the rules' queries may use: the heads that queues should have, and the mailboxes' leases."""
 
 _RULES: tuple[_Rule, ...] = (
     *_rules_of_parts(),
@@ -441,33 +441,33 @@ _RULES: tuple[_Rule, ...] = (
         " FROM mailboxes LEFT JOIN leases USING (mailbox_id) WHERE lease_until IS NOT until",
     ),
     _Rule(
-        "lanes",
-        "mailboxes/{mailbox_id}/lanes/{priority}",
+        "queue_heads",
+        "mailboxes/{mailbox_id}/queue_heads/{priority}",
         "it is missing, and entry {entry_id} waits in it",
         "SELECT * FROM heads"
-        " WHERE (mailbox_id, priority) NOT IN (SELECT mailbox_id, priority FROM lanes)",
+        " WHERE (mailbox_id, priority) NOT IN (SELECT mailbox_id, priority FROM queue_heads)",
     ),
     _Rule(
-        "lanes",
-        "mailboxes/{mailbox_id}/lanes/{priority}",
+        "queue_heads",
+        "mailboxes/{mailbox_id}/queue_heads/{priority}",
         "nothing waits in it, and it says that entry {entry_id} does",
-        "SELECT * FROM lanes"
+        "SELECT * FROM queue_heads"
         " WHERE (mailbox_id, priority) NOT IN (SELECT mailbox_id, priority FROM heads)",
     ),
     _Rule(
-        "lanes",
-        "mailboxes/{mailbox_id}/lanes/{priority}",
+        "queue_heads",
+        "mailboxes/{mailbox_id}/queue_heads/{priority}",
         "its head is entry {head} at {head_at}, it says that it is {entry_id} at {available_at}",
-        "SELECT lanes.*, heads.entry_id AS head, heads.available_at AS head_at"
-        " FROM lanes JOIN heads USING (mailbox_id, priority)"
-        " WHERE (lanes.entry_id, lanes.available_at, lanes.created_at)"
+        "SELECT queue_heads.*, heads.entry_id AS head, heads.available_at AS head_at"
+        " FROM queue_heads JOIN heads USING (mailbox_id, priority)"
+        " WHERE (queue_heads.entry_id, queue_heads.available_at, queue_heads.created_at)"
         " IS NOT (heads.entry_id, heads.available_at, heads.created_at)",
     ),
     _Rule(
-        "lanes",
-        "mailboxes/{mailbox_id}/lanes/{priority}",
-        "it says that it is parked: {parked}; an entry of its mailbox is claimed: {held}",
-        "SELECT mailbox_id, priority, parked, lease_until IS NOT NULL AS held"
-        " FROM lanes LEFT JOIN mailboxes USING (mailbox_id) WHERE parked IS NOT held",
+        "queue_heads",
+        "mailboxes/{mailbox_id}/queue_heads/{priority}",
+        "it says that it is blocked: {blocked}; an entry of its mailbox is claimed: {held}",
+        "SELECT mailbox_id, priority, blocked, lease_until IS NOT NULL AS held"
+        " FROM queue_heads LEFT JOIN mailboxes USING (mailbox_id) WHERE blocked IS NOT held",
     ),
 )

@@ -1,5 +1,5 @@
 -- As 0001_tables.sql, for many writers at a time. What a claim changes stands in small hot rows
--- (entries, mailboxes, lanes); what it leaves alone (payloads) stands apart. No index has a column
+-- (entries, mailboxes, heads); what it leaves alone (payloads) stands apart. No index has a column
 -- that a heartbeat writes, and pages keep room for the next version of a row, so that renewals and
 -- appends stay heap-only. Listings by status go by an expression: what looks for a mailbox's claimed
 -- entries must not take that index, in which the dead rows of all that was ever claimed stand. Texts
@@ -87,20 +87,21 @@ CREATE TABLE mailboxes (
 CREATE INDEX mailboxes_waking ON mailboxes (wakes_at)
     WHERE wakes_at IS NOT NULL;
 
--- A lane is what waits in a mailbox at one priority; its row is the entry that comes first. It is
--- parked while an entry of the mailbox is claimed. So a claim reads lanes in the order of their
--- heads, and its cost depends neither on the depth nor on the number of mailboxes.
-CREATE TABLE lanes (
+-- Queue heads: for each mailbox and priority, the waiting entry that comes first. A head is blocked
+-- while an entry of its mailbox is claimed. A claim reads heads in their order, so its cost depends
+-- neither on the depth nor on the number of mailboxes.
+CREATE TABLE queue_heads (
     mailbox_id text COLLATE "C" NOT NULL,
     priority integer NOT NULL,
     available_at bigint NOT NULL,
     created_at bigint NOT NULL,
     entry_id text COLLATE "C" NOT NULL,
-    parked integer NOT NULL,
+    blocked integer NOT NULL,
     PRIMARY KEY (mailbox_id, priority)
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
-CREATE INDEX lanes_ready ON lanes (priority, available_at, created_at, entry_id, mailbox_id)
-    WHERE parked = 0;
+CREATE INDEX queue_heads_ready
+    ON queue_heads (priority, available_at, created_at, entry_id, mailbox_id)
+    WHERE blocked = 0;
 
 CREATE TABLE entries (
     entry_id text COLLATE "C" PRIMARY KEY,

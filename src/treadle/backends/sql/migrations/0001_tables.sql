@@ -82,20 +82,21 @@ CREATE TABLE mailboxes (
 CREATE INDEX mailboxes_held ON mailboxes (lease_until)
     WHERE lease_until IS NOT NULL;
 
--- A lane is what waits in a mailbox at one priority; its row is the entry that comes first. It is
--- parked while an entry of the mailbox is claimed. So a claim reads lanes in the order of their
--- heads, and its cost depends neither on the depth nor on the number of mailboxes.
-CREATE TABLE lanes (
+-- Queue heads: for each mailbox and priority, the waiting entry that comes first. A head is blocked
+-- while an entry of its mailbox is claimed. A claim reads heads in their order, so its cost depends
+-- neither on the depth nor on the number of mailboxes.
+CREATE TABLE queue_heads (
     mailbox_id TEXT NOT NULL,
     priority INTEGER NOT NULL,
     available_at INTEGER NOT NULL,
     created_at INTEGER NOT NULL,
     entry_id TEXT NOT NULL,
-    parked INTEGER NOT NULL,
+    blocked INTEGER NOT NULL,
     PRIMARY KEY (mailbox_id, priority)
 ) WITHOUT ROWID;
-CREATE INDEX lanes_ready ON lanes (priority, available_at, created_at, entry_id, mailbox_id)
-    WHERE parked = 0;
+CREATE INDEX queue_heads_ready
+    ON queue_heads (priority, available_at, created_at, entry_id, mailbox_id)
+    WHERE blocked = 0;
 
 CREATE TABLE entries (
     entry_key INTEGER PRIMARY KEY,

@@ -1,7 +1,7 @@
-SELECT lanes.mailbox_id, lanes.priority, lanes.available_at, lanes.created_at, lanes.entry_id
+SELECT heads.mailbox_id, heads.priority, heads.available_at, heads.created_at, heads.entry_id
 FROM mailboxes
-JOIN lanes ON lanes.mailbox_id = mailboxes.mailbox_id
-WHERE mailboxes.lease_until <= :now AND lanes.available_at <= :now
+JOIN queue_heads AS heads ON heads.mailbox_id = mailboxes.mailbox_id
+WHERE mailboxes.lease_until <= :now AND heads.available_at <= :now
 UNION ALL
 SELECT
     entries.mailbox_id, entries.priority, entries.available_at, entries.created_at,

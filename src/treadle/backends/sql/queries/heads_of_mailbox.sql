@@ -1,9 +1,9 @@
-SELECT lanes.mailbox_id, lanes.priority, lanes.available_at, lanes.created_at, lanes.entry_id
+SELECT heads.mailbox_id, heads.priority, heads.available_at, heads.created_at, heads.entry_id
 FROM mailboxes
-JOIN lanes ON lanes.mailbox_id = mailboxes.mailbox_id
+JOIN queue_heads AS heads ON heads.mailbox_id = mailboxes.mailbox_id
 WHERE mailboxes.mailbox_id = :mailbox_id
     AND COALESCE(mailboxes.lease_until, :now) <= :now
-    AND lanes.available_at <= :now
+    AND heads.available_at <= :now
 UNION ALL
 SELECT
     entries.mailbox_id, entries.priority, entries.available_at, entries.created_at,

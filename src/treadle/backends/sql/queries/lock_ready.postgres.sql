@@ -6,19 +6,19 @@ ready AS (
     FROM steps
     CROSS JOIN LATERAL (
         SELECT mailbox.mailbox_id
-        FROM lanes
+        FROM queue_heads
         JOIN mailboxes AS mailbox USING (mailbox_id)
-        WHERE lanes.parked = 0
-            AND lanes.priority = steps.priority
-            AND lanes.available_at <= current_setting('treadle.now')::bigint
+        WHERE queue_heads.blocked = 0
+            AND queue_heads.priority = steps.priority
+            AND queue_heads.available_at <= current_setting('treadle.now')::bigint
             AND NOT EXISTS (
                 SELECT 1
-                FROM lanes AS better
-                WHERE better.mailbox_id = lanes.mailbox_id
-                    AND better.priority > lanes.priority
+                FROM queue_heads AS better
+                WHERE better.mailbox_id = queue_heads.mailbox_id
+                    AND better.priority > queue_heads.priority
                     AND better.available_at <= current_setting('treadle.now')::bigint
             )
-        ORDER BY lanes.available_at, lanes.created_at, lanes.entry_id
+        ORDER BY queue_heads.available_at, queue_heads.created_at, queue_heads.entry_id
         LIMIT :limit
         FOR NO KEY UPDATE OF mailbox SKIP LOCKED
     ) AS heads

@@ -1,4 +1,4 @@
 WITH RECURSIVE {steps}
-SELECT MIN((SELECT MIN(lanes.available_at) FROM lanes
-            WHERE lanes.parked = 0 AND lanes.priority = steps.priority))
+SELECT MIN((SELECT MIN(queue_heads.available_at) FROM queue_heads
+            WHERE queue_heads.blocked = 0 AND queue_heads.priority = steps.priority))
 FROM steps

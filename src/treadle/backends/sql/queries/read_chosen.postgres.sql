@@ -1,13 +1,13 @@
--- Of the mailboxes that were locked: what is claimed, and what is first in each lane.
+-- Of the mailboxes that were locked: what is claimed, and the queue heads.
 SELECT {entry_columns}
 FROM {entry_tables}
 WHERE entry_id = ANY (ARRAY(
-    SELECT lanes.entry_id
-    FROM lanes
-    WHERE lanes.mailbox_id = ANY (ARRAY(
+    SELECT queue_heads.entry_id
+    FROM queue_heads
+    WHERE queue_heads.mailbox_id = ANY (ARRAY(
             SELECT json_array_elements_text(current_setting('treadle.chosen')::json)
         ))
-        AND lanes.available_at <= current_setting('treadle.now')::bigint
+        AND queue_heads.available_at <= current_setting('treadle.now')::bigint
     UNION ALL
     SELECT entries.entry_id
     FROM entries

@@ -5,12 +5,12 @@ front AS (
     SELECT heads.mailbox_id
     FROM steps
     CROSS JOIN LATERAL (
-        SELECT lanes.mailbox_id
-        FROM lanes
-        WHERE lanes.parked = 0
-            AND lanes.priority = steps.priority
-            AND lanes.available_at <= current_setting('treadle.now')::bigint
-        ORDER BY lanes.available_at, lanes.created_at, lanes.entry_id
+        SELECT queue_heads.mailbox_id
+        FROM queue_heads
+        WHERE queue_heads.blocked = 0
+            AND queue_heads.priority = steps.priority
+            AND queue_heads.available_at <= current_setting('treadle.now')::bigint
+        ORDER BY queue_heads.available_at, queue_heads.created_at, queue_heads.entry_id
         LIMIT :limit
     ) AS heads
     LIMIT :limit

@@ -1,5 +1,5 @@
 SELECT mailbox_id, priority, available_at, created_at, entry_id
-FROM lanes
-WHERE parked = 0 AND priority = :priority AND available_at <= :now
+FROM queue_heads
+WHERE blocked = 0 AND priority = :priority AND available_at <= :now
 ORDER BY available_at, created_at, entry_id
 LIMIT :limit

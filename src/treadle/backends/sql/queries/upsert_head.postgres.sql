@@ -1,4 +1,4 @@
-INSERT INTO lanes (mailbox_id, priority, available_at, created_at, entry_id, parked)
+INSERT INTO queue_heads (mailbox_id, priority, available_at, created_at, entry_id, blocked)
 SELECT DISTINCT ON (given.mailbox_id COLLATE "C", given.priority)
     given.mailbox_id, given.priority, given.available_at, given.created_at, given.entry_id,
     CASE WHEN mailboxes.lease_until IS NULL THEN 0 ELSE 1 END
@@ -14,4 +14,4 @@ SET available_at = excluded.available_at,
     created_at = excluded.created_at,
     entry_id = excluded.entry_id
 WHERE (excluded.available_at, excluded.created_at, excluded.entry_id)
-    < (lanes.available_at, lanes.created_at, lanes.entry_id)
+    < (queue_heads.available_at, queue_heads.created_at, queue_heads.entry_id)

@@ -1,4 +1,4 @@
-INSERT INTO lanes (mailbox_id, priority, available_at, created_at, entry_id, parked)
+INSERT INTO queue_heads (mailbox_id, priority, available_at, created_at, entry_id, blocked)
 SELECT
     entries.mailbox_id, entries.priority, entries.available_at, entries.created_at,
     entries.entry_id, CASE WHEN mailboxes.lease_until IS NULL THEN 0 ELSE 1 END
