@@ -24,7 +24,7 @@ from sybil.parsers.markdown import CodeBlockParser
 from tests.docs.console import Shell, commands_of
 from tests.postgres.server import Server
 
-from treadle.testing.own import remove_postgres, schema_of
+from treadle.testing._harness.builtin_subjects import remove_postgres, schema_of
 
 
 def run_earlier(example: Example) -> None:

@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, settings
 
 from treadle import Store, open_store
 from treadle.backends.postgres.schema import migrate
+from treadle.testing._harness.builtin_subjects import location_of, remove_postgres, schema_of
 from treadle.testing.clock import ManualClock
-from treadle.testing.own import location_of, remove_postgres, schema_of
 
 settings.register_profile(
     "treadle", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True

@@ -67,10 +67,10 @@ def test_it_makes_its_stores_in_the_folder_and_removes_them(folder: Path) -> Non
 def test_a_rule_that_is_broken_is_named(folder: Path) -> None:
     result = run("certify", "a_backend:make_unsorted")
     assert result.exit_code == 1
-    assert "FAILED runs: runs are listed: oldest first, then by id" in result.stdout
+    assert "FAILED runs/listings: runs are listed: oldest first, then by id" in result.stdout
     assert "breaks guarantee 17, listings are complete" in result.stdout
     assert "found ['a', 'c', 'd', 'b'], where ['b', 'd', 'c', 'a'] was due" in result.stdout
-    assert re.search(r"at runs\.py:\d+: expect\(", result.stdout)
+    assert re.search(r"at listings\.py:\d+: expect\(", result.stdout)
     assert re.search(r"a_backend:make_unsorted is not certified: \d+ checks failed", result.stderr)
 
 

@@ -14,13 +14,15 @@ from treadle.backends.memory.backend import MemoryBackend
 from treadle.core.clock import Clock
 from treadle.core.commands import Hold, Timed
 from treadle.testing import Subject
-from treadle.testing.actor import Actor, Dead
-from treadle.testing.certification import attempt
-from treadle.testing.conformance import SUITE, running, times
-from treadle.testing.conformance.history import SHORT, compare_histories
-from treadle.testing.own import FILES, MEMORY
-from treadle.testing.patience import patient
-from treadle.testing.writers import Writers
+from treadle.testing._harness import running
+from treadle.testing._harness.builtin_subjects import FILES, MEMORY
+from treadle.testing._harness.child_process import ChildProcess, Died
+from treadle.testing._harness.timeouts import with_timeout
+from treadle.testing._harness.writer_processes import WriterProcesses
+from treadle.testing.certification import run_check
+from treadle.testing.conformance import SUITE
+from treadle.testing.conformance.commit import times
+from treadle.testing.conformance.history.random_histories import SHORT, compare_histories
 
 
 class Shut(MemoryBackend):
@@ -62,27 +64,30 @@ def test_an_actor_that_cannot_open_the_store_is_told_and_not_left_behind(tmp_pat
     before = multiprocessing.active_children()
     with (
         pytest.raises(AssertionError, match=r"could not open the store: OSError.*it is shut"),
-        Actor(Subject(make=make_shut), tmp_path),
+        ChildProcess(Subject(make=make_shut), tmp_path),
     ):
         pass
     assert multiprocessing.active_children() == before
 
 
 def test_an_actor_acts_until_it_is_dead_and_then_says_so(tmp_path: Path) -> None:
-    with Actor(MEMORY, tmp_path) as actor:
+    with ChildProcess(MEMORY, tmp_path) as actor:
         for _ in range(2):
             actor.begin(say_hello)
             assert actor.result() == "hello"
         actor.begin(end_process)
-        assert actor.result() == Dead()
+        assert actor.result() == Died()
         actor.begin(say_hello)
-        actor.go_on()
-        assert actor.result() == Dead()
+        actor.resume()
+        assert actor.result() == Died()
 
 
 def test_writers_are_not_left_behind_when_a_check_fails(tmp_path: Path) -> None:
     before = multiprocessing.active_children()
-    with pytest.raises(RuntimeError, match="a check failed"), Writers(FILES, tmp_path) as writers:
+    with (
+        pytest.raises(RuntimeError, match="a check failed"),
+        WriterProcesses(FILES, tmp_path) as writers,
+    ):
         for name in ("one", "two"):
             writers.start(name)
         raise RuntimeError("a check failed")
@@ -90,7 +95,7 @@ def test_writers_are_not_left_behind_when_a_check_fails(tmp_path: Path) -> None:
 
 
 def test_writers_that_cannot_work_say_why(tmp_path: Path) -> None:
-    with Writers(MEMORY, tmp_path) as writers:
+    with WriterProcesses(MEMORY, tmp_path) as writers:
         writers.start("one", seconds=5)  # the memory of another process has no threads
         writers.finish("one", 5)
         with pytest.raises(AssertionError, match=r"a writer failed: .*thread t. is lost"):
@@ -99,17 +104,17 @@ def test_writers_that_cannot_work_say_why(tmp_path: Path) -> None:
 
 async def test_patience_ends_and_says_so() -> None:
     with pytest.raises(AssertionError, match=r"it was not done after 0\.01 s"):
-        await patient(asyncio.sleep(3_600), 0.01)
+        await with_timeout(asyncio.sleep(3_600), 0.01)
     with pytest.raises(TimeoutError, match="of its own"):
-        await patient(time_out())
-    assert await patient(answer()) == 5
+        await with_timeout(time_out())
+    assert await with_timeout(answer()) == 5
 
 
 def test_a_check_that_hangs_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(running, "DEADLINE_SECONDS", 0.05)
     [check] = [check for check in SUITE if check.rule == "a thread that is not there is none"]
     subject = Subject(make=lambda place, clock: Hanging(clock))
-    outcome = attempt(check, subject, tmp_path)
+    outcome = run_check(check, subject, tmp_path)
     assert outcome.status == "failed"
     assert outcome.detail.startswith("it was not done after 0.05 s")
 

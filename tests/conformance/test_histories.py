@@ -8,11 +8,11 @@ from hypothesis import Phase, given, settings
 
 from treadle.core.commands import Command
 from treadle.testing import Subject
+from treadle.testing._harness.builtin_subjects import FILES, MEMORY, SQLITE
+from treadle.testing._harness.strategies import commands
+from treadle.testing._harness.strategies.questions import Question, questions
 from treadle.testing.clock import START
-from treadle.testing.conformance.history import SHORT, compare_histories
-from treadle.testing.own import FILES, MEMORY, SQLITE
-from treadle.testing.strategies import commands
-from treadle.testing.strategies.questions import Question, questions
+from treadle.testing.conformance.history.random_histories import SHORT, compare_histories
 
 LONG = settings(
     SHORT,

@@ -6,9 +6,9 @@ import psycopg
 import pytest
 
 from treadle.testing import BackendConformance, Subject
+from treadle.testing._harness.builtin_subjects import postgres_subject
+from treadle.testing._harness.running import run
 from treadle.testing.conformance import SUITE
-from treadle.testing.conformance.running import run
-from treadle.testing.own import postgres_subject
 
 
 class TestPostgres(BackendConformance):

@@ -8,12 +8,12 @@ import pytest
 from treadle import NotFound, Thread
 from treadle.backends.base import Backend, Guarantee
 from treadle.testing import certify
-from treadle.testing.certification import FACETS, NEEDS, attempt
+from treadle.testing._harness.builtin_subjects import FILES, MEMORY
+from treadle.testing._harness.check import Check, Checks
+from treadle.testing._harness.expect import expect, refused
+from treadle.testing._harness.harness import Harness
+from treadle.testing.certification import CAPABILITIES, FACETS, run_check
 from treadle.testing.conformance import SUITE
-from treadle.testing.conformance.bench import Bench
-from treadle.testing.conformance.check import Check, Facet
-from treadle.testing.expect import expect, refused
-from treadle.testing.own import FILES, MEMORY
 
 
 def test_every_guarantee_is_tried() -> None:
@@ -23,7 +23,7 @@ def test_every_guarantee_is_tried() -> None:
 
 def test_every_facet_and_every_capability_has_checks() -> None:
     assert {check.facet for check in SUITE} == set(FACETS)
-    assert {need for check in SUITE for need in check.needs} == set(NEEDS)
+    assert {need for check in SUITE for need in check.needs} == set(CAPABILITIES)
 
 
 def test_every_check_has_a_name_of_its_own() -> None:
@@ -41,15 +41,15 @@ def test_a_guarantee_says_its_number_and_name() -> None:
 
 
 def test_variants_are_checks_of_their_own() -> None:
-    facet = Facet("threads")
+    checks = Checks("treadle.testing.conformance.threads.writes")
 
-    @facet.check(Guarantee.ONE_ORDER, "durable", each={"one": 1, "two": 2})
-    async def a_thread_s_rule(bench: Bench, number: int) -> None: ...
+    @checks.add(Guarantee.ONE_ORDER, "durable", each={"one": 1, "two": 2})
+    async def a_thread_s_rule(harness: Harness, number: int) -> None: ...
 
-    @facet.check(Guarantee.ONE_ORDER, each=[("a", "b")])
+    @checks.add(Guarantee.ONE_ORDER, each=[("a", "b")])
     async def another(left: str, right: str) -> None: ...
 
-    first, second, third = facet
+    first, second, third = checks
     assert (first.rule, second.rule) == ("a thread's rule: one", "a thread's rule: two")
     assert (first.variant, second.variant) == ({"number": 1}, {"number": 2})
     assert first.needs == {"durable"}
@@ -74,30 +74,31 @@ def test_refused_wants_the_error_that_is_due() -> None:
         raise ValueError("another")
 
 
-def made(attempt_: object, *needs: str) -> Check:
+def made(function: object, *needs: str) -> Check:
     return Check(
         facet="threads",
+        module="writes",
         rule="it works",
         guarantee=Guarantee.ONE_ORDER,
         needs=frozenset(needs),  # type: ignore[arg-type]
-        attempt=attempt_,  # type: ignore[arg-type]
+        function=function,  # type: ignore[arg-type]
         variant={},
     )
 
 
-async def wrong(bench: Bench) -> None:
-    expect(await bench.store.threads.load("t"), Thread(id="t"))
+async def wrong(harness: Harness) -> None:
+    expect(await harness.store.threads.load("t"), Thread(id="t"))
 
 
-async def crash(bench: Bench) -> None:
+async def crash(harness: Harness) -> None:
     raise OSError("the disk is gone")
 
 
 def test_a_failure_tells_what_was_found_and_where(tmp_path: Path) -> None:
-    outcome = attempt(made(wrong), MEMORY, tmp_path)
+    outcome = run_check(made(wrong), MEMORY, tmp_path)
     assert outcome.status == "failed"
     assert outcome.detail.startswith("found None, where Thread(")
-    outcome = attempt(made(crash), MEMORY, tmp_path)
+    outcome = run_check(made(crash), MEMORY, tmp_path)
     assert outcome.detail.startswith("OSError: the disk is gone\nat test_suite.py:")
     assert list(tmp_path.iterdir()) == []
 
@@ -105,13 +106,15 @@ def test_a_failure_tells_what_was_found_and_where(tmp_path: Path) -> None:
 def test_a_report_counts_every_check_and_leaves_none_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def right(bench: Bench) -> None: ...
+    async def right(harness: Harness) -> None: ...
 
     checks = (made(right), made(right, "durable"), made(wrong), made(right, "shared", "faults"))
     monkeypatch.setattr("treadle.testing.certification.SUITE", checks)
-    told: list[str] = []
-    report = certify(MEMORY, folder=tmp_path, tell=lambda outcome: told.append(outcome.status))
-    assert told == ["passed", "not declared", "failed", "not declared"]
+    statuses: list[str] = []
+    report = certify(
+        MEMORY, folder=tmp_path, on_result=lambda result: statuses.append(result.status)
+    )
+    assert statuses == ["passed", "not declared", "failed", "not declared"]
     assert not report.is_certified
     assert (report.total.ran, report.total.passed, report.total.not_declared) == (2, 1, 2)
     assert report.of_capability("durable").not_declared == 1
@@ -122,8 +125,8 @@ def test_a_report_counts_every_check_and_leaves_none_out(
 
 def test_a_bench_closes_what_it_opened(tmp_path: Path) -> None:
     async def work() -> list[object]:
-        async with Bench(FILES, tmp_path) as bench:
-            return [bench.store, await bench.open()]
+        async with Harness(FILES, tmp_path) as harness:
+            return [harness.store, await harness.open()]
 
     for store in asyncio.run(work()):
         with pytest.raises(Exception, match="closed"):

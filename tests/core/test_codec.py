@@ -40,8 +40,8 @@ from treadle.core.codec import (
 from treadle.core.commands import Receipt, Timed
 from treadle.core.limits import DEPTH, LARGEST_INTEGER, SMALLEST_INTEGER
 from treadle.core.mailboxes import MailboxEntry, MailboxState
-from treadle.testing.exact import differences, same
-from treadle.testing.strategies.models import json_values, json_without_floats, models
+from treadle.testing._harness.json_diff import differences, same
+from treadle.testing._harness.strategies.models import json_values, json_without_floats, models
 
 GOLDEN = Path(__file__).parents[3] / "shared" / "golden" / "reference_store"
 

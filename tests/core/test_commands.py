@@ -29,7 +29,7 @@ from treadle.store.batch import Batch, BatchMailboxes, BatchRuns, BatchThreads, 
 from treadle.store.mailboxes import Mailboxes
 from treadle.store.runs import Runs
 from treadle.store.threads import Threads
-from treadle.testing.builders import entry, run, said, says, sets
+from treadle.testing._harness.builders import entry, run, said, says, sets
 
 CHANGES = ThreadChangeSet(
     run_id="r",

@@ -32,7 +32,7 @@ from treadle.core.commands import (
     check_command,
 )
 from treadle.core.patches import Increment, Insert, Set
-from treadle.testing.builders import entry, run, said, sets, tracked
+from treadle.testing._harness.builders import entry, run, said, sets, tracked
 
 
 def create(**fields: Any) -> CreateThread:

@@ -18,7 +18,7 @@ from treadle.core.mailboxes import (
     MailboxEntry,
     Transition,
 )
-from treadle.testing.builders import entry
+from treadle.testing._harness.builders import entry
 
 NOW = 1_000
 STATUSES: tuple[EntryStatus, ...] = get_args(EntryStatus)

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from treadle import InvalidValue, Patch, PatchError, apply_patch
 from treadle.core.codec import from_plain
 from treadle.core.patches import Set
-from treadle.testing.builders import patch
-from treadle.testing.exact import differences, same
-from treadle.testing.strategies.models import json_values, models
-from treadle.testing.vectors import PATCHES
+from treadle.testing._harness.builders import patch
+from treadle.testing._harness.json_diff import differences, same
+from treadle.testing._harness.recorded import PATCHES
+from treadle.testing._harness.strategies.models import json_values, models
 
 CASES = [json.loads(line) for line in PATCHES.read_text(encoding="utf-8").splitlines()]
 CHUNK = 200

@@ -7,7 +7,7 @@ import pytest
 
 from treadle import RunMeta, RunRecord
 from treadle.core.runs import RunQuery, run_after, run_matches, run_order
-from treadle.testing.builders import run
+from treadle.testing._harness.builders import run
 
 META = RunMeta(
     agent_id="alpha",

@@ -19,8 +19,8 @@ from treadle import (
 )
 from treadle.core.patches import Append, Increment
 from treadle.core.threads import MessageQuery, appended, created, page_messages, saved
-from treadle.testing.builders import said, says, sets, tracked
-from treadle.testing.strategies.models import models
+from treadle.testing._harness.builders import said, says, sets, tracked
+from treadle.testing._harness.strategies.models import models
 
 
 def contents(thread: Thread) -> list[Any]:

@@ -9,7 +9,7 @@ from treadle import Store, Thread
 from treadle.store.mailboxes import Mailboxes
 from treadle.store.runs import Runs
 from treadle.store.threads import Threads
-from treadle.testing.vectors.scenarios import CALLS
+from treadle.testing._harness.recorded.replay import CALLS
 
 PARTS = {"threads": Threads, "runs": Runs, "mailboxes": Mailboxes}
 RECORDED = {

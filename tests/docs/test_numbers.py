@@ -2,7 +2,7 @@
 
 import re
 
-from tests.conformance.saboteurs import ONLY_BY_HISTORIES, SABOTEURS
+from tests.conformance.broken_backends import BROKEN_BACKENDS, ONLY_BY_HISTORIES
 from tests.docs.documents import document
 from treadle.backends.base import Backend, Guarantee
 from treadle.backends.postgres import backend, claims, database
@@ -10,7 +10,7 @@ from treadle.backends.postgres.location import Location
 from treadle.backends.sql.migrations import all_migrations
 from treadle.testing.certification import FACETS
 from treadle.testing.conformance import SUITE
-from treadle.testing.conformance.history import SHORT
+from treadle.testing.conformance.history.random_histories import SHORT
 
 WORDS = {"two": 2, "four": 4, "five": 5, "six": 6, "seventeen": 17, "sixty": 60}
 
@@ -29,14 +29,14 @@ def test_the_guide_counts_the_methods_and_the_guarantees() -> None:
     assert found(r"the (\w+) numbered guarantees", guide) == {len(Guarantee)}
 
 
-def test_the_explanation_counts_the_checks_and_the_saboteurs() -> None:
+def test_the_explanation_counts_the_checks_and_the_broken_backends() -> None:
     text = document("explanation/conformance.md")
     assert found(r"`, 1 to\s+(\d+)\)", text) == {len(Guarantee)}
     assert found(r"in (\w+) facets", text) == {len(FACETS)}
     [checks] = found(r"There are some (\d+)", text)
     assert abs(checks - len(SUITE)) <= 20
-    [saboteurs] = found(r"Some (\d+) backends that break", text)
-    assert abs(saboteurs - len(SABOTEURS)) <= 5
+    [broken_backends] = found(r"Some (\d+) backends that break", text)
+    assert abs(broken_backends - len(BROKEN_BACKENDS)) <= 5
     assert found(r"(\w+) more pass every named\s+check", text) == {len(ONLY_BY_HISTORIES)}
     assert found(r"tries (\w+) random histories", text) == {SHORT.max_examples}
     assert found(r"random histories of (\d+) steps", text) == {SHORT.stateful_step_count}

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from treadle.testing.own import FILES
-from treadle.testing.writers import kill_among_others, race
+from treadle.testing._harness.builtin_subjects import FILES
+from treadle.testing._harness.writer_processes import kill_among_others, race
 
 pytestmark = pytest.mark.soak
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from tests.cli.support import PROJECT
 from tests.sqlite.support import opened
 from treadle import MailboxEntry, Message, RunRecord, Store, Thread, ThreadChangeSet
-from treadle.testing.builders import sets
+from treadle.testing._harness.builders import sets
 
 BEGIN = 1_000_000
 State = str

@@ -12,9 +12,9 @@ from treadle.backends.sqlite.backend import SqliteBackend
 from treadle.backends.sqlite.doctor import examine
 from treadle.core.clock import Clock
 from treadle.store.store import Store
-from treadle.testing import stock
-from treadle.testing.own import SQLITE
-from treadle.testing.stock import fill
+from treadle.testing._harness import sample_data
+from treadle.testing._harness.builtin_subjects import SQLITE
+from treadle.testing._harness.sample_data import fill
 from treadle.testing.subject import Subject
 
 T = TypeVar("T")
@@ -76,7 +76,7 @@ def make_examined(place: Path, clock: Clock) -> ExaminedBackend:
 EXAMINED = Subject(make=make_examined, make_stepping=SQLITE.make_stepping)
 
 Call = Callable[[Store], Awaitable[object]]
-READS: dict[str, Call] = stock.READS | {
+READS: dict[str, Call] = sample_data.READS | {
     "load the other thread": lambda store: store.threads.load("u"),
     "count messages": lambda store: store.threads.message_count("t"),
 }

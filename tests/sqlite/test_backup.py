@@ -22,7 +22,7 @@ from treadle import (
 from treadle.backends.sqlite import backup
 from treadle.backends.sqlite.backup import Backup, snapshot
 from treadle.backends.sqlite.doctor import examine
-from treadle.testing.contents import read_everything
+from treadle.testing._harness.dump import read_everything
 
 
 def copy(source: Path, target: Path) -> Backup:

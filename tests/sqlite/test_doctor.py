@@ -8,10 +8,10 @@ import pytest
 from tests.sqlite.support import EXAMINED, change, filled, in_store, look, opened
 from treadle import InvalidValue, SchemaTooNew, Store, StoreUnavailable, Thread
 from treadle.backends.sqlite.doctor import Report, examine
+from treadle.testing._harness.check import Check
+from treadle.testing._harness.running import run
+from treadle.testing._harness.sample_data import WRITES, fill
 from treadle.testing.conformance import SUITE
-from treadle.testing.conformance.check import Check
-from treadle.testing.conformance.running import run
-from treadle.testing.stock import WRITES, fill
 
 KEY = "(SELECT thread_key FROM threads WHERE thread_id = 't')"
 ENTRY = "(SELECT entry_key FROM entries WHERE entry_id = 'queued')"

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from treadle.testing.own import SQLITE
-from treadle.testing.writers import Writers, kill_among_others
+from treadle.testing._harness.builtin_subjects import SQLITE
+from treadle.testing._harness.writer_processes import WriterProcesses, kill_among_others
 
 
 def share_between(processes: int, seconds: float, folder: Path) -> list[int]:
     """How many steps each of the processes has committed, of those that wrote at the same time."""
     names = [f"p{number}" for number in range(processes)]
-    with Writers(SQLITE, folder) as writers:
+    with WriterProcesses(SQLITE, folder) as writers:
         for name in names:
             writers.start(name, seconds)
         for name in names:

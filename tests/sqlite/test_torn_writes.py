@@ -13,7 +13,7 @@ import pytest
 from tests.sqlite.history import State, replay, start, state_of
 from tests.sqlite.support import in_store
 from treadle.backends.sqlite.doctor import examine
-from treadle.testing.contents import read_documents
+from treadle.testing._harness.dump import read_documents
 
 COMMITS = 40
 LOG_HEAD = 32

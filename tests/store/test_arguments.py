@@ -10,7 +10,7 @@ import pytest
 from tests.core.test_ids import BAD as BAD_IDS
 from treadle import InvalidId, InvalidValue, Store, Thread, ThreadMetadata, open_store
 from treadle.core.commands import Ack
-from treadle.testing.builders import entry, run, says
+from treadle.testing._harness.builders import entry, run, says
 
 
 class Unreached:

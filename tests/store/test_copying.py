@@ -9,9 +9,9 @@ from treadle import RunMeta, Store, Thread, ThreadHead, open_store
 from treadle.backends.memory.backend import MemoryBackend
 from treadle.backends.memory.tables import StoredThread
 from treadle.store.copying import Progress, copy_store
-from treadle.testing.builders import claim_one, entry, run, says, sets
-from treadle.testing.contents import read_everything
-from treadle.testing.stock import MAILBOXES, fill
+from treadle.testing._harness.builders import claim_one, entry, run, says, sets
+from treadle.testing._harness.dump import read_everything
+from treadle.testing._harness.sample_data import MAILBOXES, fill
 
 URLS = {"memory": "memory:", "files": "{}/files", "sqlite": "sqlite:///{}/store.db"}
 

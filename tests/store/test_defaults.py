@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from treadle import MailboxEntry, Store, Thread
-from treadle.testing.builders import claim_one, enqueue, entry, loaded, run, said
+from treadle.testing._harness.builders import claim_one, enqueue, entry, loaded, run, said
 from treadle.testing.clock import ManualClock
 
 

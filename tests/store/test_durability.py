@@ -12,8 +12,8 @@ from treadle.backends.files.backend import FilesBackend
 from treadle.backends.files.disk import Disk
 from treadle.backends.sqlite.backend import SqliteBackend
 from treadle.core.clock import Clock
+from treadle.testing._harness.writer_processes import kill_among_others
 from treadle.testing.subject import Subject
-from treadle.testing.writers import kill_among_others
 
 
 @pytest.mark.parametrize(("durability", "syncs"), [("full", 3), ("relaxed", 0)])

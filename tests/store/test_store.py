@@ -10,7 +10,7 @@ from treadle import Store, StoreClosed, Thread, open_store
 from treadle.store.mailboxes import Mailboxes
 from treadle.store.runs import Runs
 from treadle.store.threads import Threads
-from treadle.testing.builders import entry, run, says
+from treadle.testing._harness.builders import entry, run, says
 
 ARGUMENTS: dict[str, Any] = {
     "thread": Thread(id="t"),

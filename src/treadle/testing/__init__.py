@@ -1,6 +1,7 @@
-"""Tools and suites for those who test on Treadle, or write a backend for it: `treadle[testing]`.
+"""Clocks for tests, and the conformance suite for those who write a backend: `treadle[testing]`.
 
-The clocks need nothing more than Treadle; the suite is imported when it is asked for.
+The clocks need nothing but Treadle. The suite needs pytest and hypothesis, so that it is imported
+when it is first used.
 """
 
 from importlib import import_module
@@ -10,14 +11,14 @@ from treadle.testing.clock import ManualClock, TickingClock
 
 if TYPE_CHECKING:
     from treadle.testing.backend_conformance import BackendConformance
-    from treadle.testing.certification import Outcome, Report, certify
+    from treadle.testing.certification import CertificationReport, CheckResult, certify
     from treadle.testing.subject import Subject
 
 __all__ = [
     "BackendConformance",
+    "CertificationReport",
+    "CheckResult",
     "ManualClock",
-    "Outcome",
-    "Report",
     "Subject",
     "TickingClock",
     "certify",
@@ -25,8 +26,8 @@ __all__ = [
 
 _MODULES = {
     "BackendConformance": "backend_conformance",
-    "Outcome": "certification",
-    "Report": "certification",
+    "CertificationReport": "certification",
+    "CheckResult": "certification",
     "Subject": "subject",
     "certify": "certification",
 }

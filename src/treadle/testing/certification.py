@@ -1,4 +1,4 @@
-"""Certification: the whole suite on one subject, and the report of it."""
+"""Certification: the whole suite on one subject, and a report of its results."""
 
 import inspect
 import linecache
@@ -12,10 +12,10 @@ from typing import Literal
 import msgspec
 
 from treadle.backends.base import Guarantee
+from treadle.testing._harness.check import Check
+from treadle.testing._harness.running import declared_by, run
 from treadle.testing.conformance import SUITE
-from treadle.testing.conformance.check import Check, FacetName, Need
-from treadle.testing.conformance.running import offers, run
-from treadle.testing.subject import Subject
+from treadle.testing.subject import CapabilityName, FacetName, Subject
 
 FACETS: tuple[FacetName, ...] = (
     "threads",
@@ -25,22 +25,30 @@ FACETS: tuple[FacetName, ...] = (
     "concurrency",
     "history",
 )
-NEEDS: tuple[Need, ...] = ("durable", "shared", "notifies", "faults")
+CAPABILITIES: tuple[CapabilityName, ...] = ("durable", "shared", "notifies", "faults")
 Status = Literal["passed", "failed", "not declared"]
 _NOT_RUN: Status = "not declared"
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of one check."""
+class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
+    """The result of one check."""
 
     facet: FacetName
+    """The folder of the suite that has the check."""
+    module: str
+    """The file in that folder, without `.py`."""
     rule: str
     guarantee: Guarantee
-    needs: tuple[Need, ...]
+    needs: tuple[CapabilityName, ...]
     status: Status
     detail: str = ""
-    """Of a failure: what was found, and where."""
+    """For a failure: what the check found, and at which line."""
     seconds: float = 0.0
+
+    @property
+    def name(self) -> str:
+        """The name of the check: its facet, its file and its rule."""
+        return f"{self.facet}/{self.module}: {self.rule}"
 
 
 class Tally(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,76 +64,83 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True):
         return self.passed + self.failed
 
 
-class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of every check; none is left out."""
+class CertificationReport(msgspec.Struct, frozen=True, kw_only=True):
+    """The results of all checks, also of those that did not run."""
 
-    declared: frozenset[Need]
-    outcomes: tuple[Outcome, ...]
+    declared: frozenset[CapabilityName]
+    results: tuple[CheckResult, ...]
 
     @property
     def is_certified(self) -> bool:
-        """Whether all that is declared holds."""
+        """True if no check failed."""
         return not self.failures
 
     @property
-    def failures(self) -> tuple[Outcome, ...]:
+    def failures(self) -> tuple[CheckResult, ...]:
         """The checks that failed."""
-        return tuple(outcome for outcome in self.outcomes if outcome.status == "failed")
+        return tuple(result for result in self.results if result.status == "failed")
 
     @property
     def total(self) -> Tally:
-        """All checks."""
-        return _tally(self.outcomes)
+        """The tally of all checks."""
+        return _tally(self.results)
 
     def of_facet(self, facet: FacetName) -> Tally:
-        """The checks of a facet."""
-        return _tally(outcome for outcome in self.outcomes if outcome.facet == facet)
+        """Count the checks of a facet."""
+        return _tally(result for result in self.results if result.facet == facet)
 
-    def of_capability(self, need: Need) -> Tally:
-        """The checks that need a capability."""
-        return _tally(outcome for outcome in self.outcomes if need in outcome.needs)
+    def of_capability(self, capability: CapabilityName) -> Tally:
+        """Count the checks that need a capability."""
+        return _tally(result for result in self.results if capability in result.needs)
 
 
 def certify(
     subject: Subject,
     *,
     folder: Path | None = None,
-    tell: Callable[[Outcome], object] = lambda _: None,
-) -> Report:
-    """Run every check of the suite, each in a new place in `folder` (default: where tempfile says).
+    on_result: Callable[[CheckResult], object] = lambda _: None,
+) -> CertificationReport:
+    """Run every check of the suite, each on a new store.
 
-    All that is made there is removed again. `tell` hears of each check when it is over. Other
-    processes are started: a program calls this under `if __name__ == "__main__":`.
+    The suite starts child processes, which import the main module again. Call this function under
+    `if __name__ == "__main__":`.
+
+    Args:
+        subject: The backend.
+        folder: Where the folders of the stores are created, and removed again. By default, in the
+            system's folder for temporary files.
+        on_result: Called with the result of each check, as soon as there is one.
     """
-    with tempfile.TemporaryDirectory(prefix="treadle-certify-", dir=folder) as made:
-        place = Path(made)
-        declared = offers(subject, place)
-        outcomes: list[Outcome] = []
+    with tempfile.TemporaryDirectory(prefix="treadle-certify-", dir=folder) as created:
+        scratch = Path(created)
+        declared = declared_by(subject, scratch)
+        results: list[CheckResult] = []
         for check in SUITE:
             is_declared = check.needs <= declared
-            outcome = attempt(check, subject, place) if is_declared else _outcome(check, _NOT_RUN)
-            outcomes.append(outcome)
-            tell(outcome)
-        return Report(declared=declared, outcomes=tuple(outcomes))
+            result = run_check(check, subject, scratch) if is_declared else _result(check, _NOT_RUN)
+            results.append(result)
+            on_result(result)
+        return CertificationReport(declared=declared, results=tuple(results))
 
 
-def attempt(check: Check, subject: Subject, folder: Path) -> Outcome:
-    """Run one check in a new place in `folder`."""
+def run_check(check: Check, subject: Subject, folder: Path) -> CheckResult:
+    """Run one check in a new folder in `folder`."""
     start = time.monotonic()
     try:
-        with tempfile.TemporaryDirectory(dir=folder, ignore_cleanup_errors=True) as place:
-            run(check, subject, Path(place))
+        with tempfile.TemporaryDirectory(dir=folder, ignore_cleanup_errors=True) as created:
+            run(check, subject, Path(created))
     except Exception as error:
-        return _outcome(check, "failed", _explain(check, error), time.monotonic() - start)
-    return _outcome(check, "passed", seconds=time.monotonic() - start)
+        return _result(check, "failed", _explain(check, error), time.monotonic() - start)
+    return _result(check, "passed", seconds=time.monotonic() - start)
 
 
-def _outcome(check: Check, status: Status, detail: str = "", seconds: float = 0.0) -> Outcome:
-    return Outcome(
+def _result(check: Check, status: Status, detail: str = "", seconds: float = 0.0) -> CheckResult:
+    return CheckResult(
         facet=check.facet,
+        module=check.module,
         rule=check.rule,
         guarantee=check.guarantee,
-        needs=tuple(need for need in NEEDS if need in check.needs),
+        needs=tuple(name for name in CAPABILITIES if name in check.needs),
         status=status,
         detail=detail,
         seconds=round(seconds, 3),
@@ -133,10 +148,11 @@ def _outcome(check: Check, status: Status, detail: str = "", seconds: float = 0.
 
 
 def _explain(check: Check, error: Exception) -> str:
-    """What an error says, its notes, and the line of the check."""
+    """Return the text of an error, its notes, and the line of the check."""
     frames = traceback.extract_tb(error.__traceback__)
-    own = inspect.getfile(check.attempt)
-    frame = [*frames[-1:], *(frame for frame in frames if frame.filename == own)][-1]
+    file = inspect.getfile(check.function)
+    # an error raised before the check ran has no frame in its file: the last frame must do
+    frame = [*frames[-1:], *(frame for frame in frames if frame.filename == file)][-1]
     line = linecache.getline(frame.filename, frame.lineno or 0).strip()
     text = str(error) if isinstance(error, AssertionError) else f"{type(error).__name__}: {error}"
     notes = [note for note in getattr(error, "__notes__", ()) if not note.startswith("broken: ")]
@@ -144,8 +160,8 @@ def _explain(check: Check, error: Exception) -> str:
     return "\n".join(part for part in (text, *notes, where) if part)
 
 
-def _tally(outcomes: Iterable[Outcome]) -> Tally:
-    statuses = [outcome.status for outcome in outcomes]
+def _tally(results: Iterable[CheckResult]) -> Tally:
+    statuses = [result.status for result in results]
     return Tally(
         passed=statuses.count("passed"),
         failed=statuses.count("failed"),

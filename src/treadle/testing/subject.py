@@ -1,42 +1,49 @@
-"""What is certified: a way to open a backend as often as the suite needs it."""
+"""The subject of a certification: a function that opens the backend as often as the suite needs."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 
 from treadle.backends.base import Backend
 from treadle.core.clock import Clock
-from treadle.testing.faults import Step
+
+FacetName = Literal["threads", "runs", "mailboxes", "commit", "concurrency", "history"]
+CapabilityName = Literal["durable", "shared", "notifies", "faults"]
+"""Something that a subject may declare. `faults`: its backend has the fault hook."""
+
+Step = Callable[[], None]
+"""The fault hook: the backend calls it before each operation on its medium (a write, a sync, a
+statement). The suite runs such a backend in a process of its own, and `step` ends or pauses it."""
 
 
 class MakeBackend(Protocol):
-    """Makes a handle, not yet opened, on the store at `place`.
+    """Creates a handle on the store in `folder`, not yet opened.
 
-    Handles made with the same place share one store; another place is another store, empty at
-    first. `place` is an empty folder that the suite removes; a database may be named after it. To
-    be certified as `durable` or `shared`, it must be a function that other processes can import.
+    Handles with the same folder share one store; another folder is another store, empty at first.
+    `folder` is an empty folder that the suite removes; a database may be named after it. A backend
+    that declares `durable` or `shared` needs a function that other processes can import.
     """
 
-    def __call__(self, place: Path, clock: Clock, /) -> Backend:
-        """A backend on `place` that goes by `clock`."""
+    def __call__(self, folder: Path, clock: Clock, /) -> Backend:
+        """Create a backend on `folder` that takes the time from `clock`."""
         ...
 
 
 class MakeSteppingBackend(Protocol):
-    """As `MakeBackend`, for a backend that calls `step` before each thing it does to its medium."""
+    """Creates a backend like `MakeBackend`, one that calls `step`, the fault hook."""
 
-    def __call__(self, place: Path, clock: Clock, step: Step, /) -> Backend:
-        """A backend on `place` that goes by `clock` and calls `step`."""
+    def __call__(self, folder: Path, clock: Clock, step: Step, /) -> Backend:
+        """Create a backend that calls `step` before each operation on its medium."""
         ...
 
 
 class RemoveStores(Protocol):
-    """Takes away what stores at some of the `places` have elsewhere than in those folders."""
+    """Removes everything that the stores of some folders keep outside of those folders."""
 
-    def __call__(self, places: Sequence[Path], /) -> None:
-        """Called once no handle is open any more."""
+    def __call__(self, folders: Sequence[Path], /) -> None:
+        """Remove the stores; no handle on them is open."""
         ...
 
 
@@ -45,6 +52,6 @@ class Subject(msgspec.Struct, frozen=True):
 
     make: MakeBackend
     make_stepping: MakeSteppingBackend | None = None
-    """The fault hook; without it, a commit cannot be stopped half-way in this process."""
+    """The fault hook. Without it, the suite cannot stop a commit in the middle."""
     remove: RemoveStores | None = None
-    """For backends that keep something outside of the place: the schema of a database, say."""
+    """For backends that keep something outside of the folder: the schema of a database, say."""

@@ -21,7 +21,7 @@ from treadle.cli.terminal.progress import progress
 from treadle.cli.terminal.tables import Column
 
 if TYPE_CHECKING:
-    from treadle.testing import Outcome, Report, Subject
+    from treadle.testing import CertificationReport, CheckResult, Subject
     from treadle.testing.certification import Tally
     from treadle.testing.subject import MakeBackend
 
@@ -70,7 +70,7 @@ def certify_command(target: str, as_json: bool) -> None:
         raise Failure(f"{without_password(target)} is not certified: {failed} failed")
 
 
-def _certify(target: str) -> "Report":
+def _certify(target: str) -> "CertificationReport":
     _require_testing()
     from treadle.testing import certify
     from treadle.testing.conformance import SUITE
@@ -80,12 +80,12 @@ def _certify(target: str) -> "Report":
         _make(folder)
     with progress(f"certifying {without_password(target)}", len(SUITE)) as bar:
 
-        def tell(outcome: "Outcome") -> None:
+        def show(result: "CheckResult") -> None:
             bar.advance(1)
-            if outcome.status == "failed":
-                bar.note(f"FAILED {outcome.facet}: {outcome.rule}")
+            if result.status == "failed":
+                bar.note(f"FAILED {result.name}")
 
-        return certify(subject, folder=folder, tell=tell)
+        return certify(subject, folder=folder, on_result=show)
 
 
 def _make(folder: Path) -> None:
@@ -106,7 +106,7 @@ def _require_testing() -> None:
 
 def _find_subject(target: str) -> tuple["Subject", Path | None]:
     from treadle.testing import Subject
-    from treadle.testing.own import subject_at
+    from treadle.testing._harness.builtin_subjects import subject_at
 
     if _BARE.fullmatch(target):
         raise Failure(f"for a backend write {target}:NAME; for a folder, ./{target}")
@@ -120,11 +120,11 @@ def _find_subject(target: str) -> tuple["Subject", Path | None]:
     return Subject(make=cast("MakeBackend", found)), None
 
 
-def _show(target: str, report: "Report") -> None:
-    from treadle.testing.certification import FACETS, NEEDS
+def _show(target: str, report: "CertificationReport") -> None:
+    from treadle.testing.certification import CAPABILITIES, FACETS
 
     for failure in report.failures:
-        write_line(f"FAILED {failure.facet}: {failure.rule}", fg="red")
+        write_line(f"FAILED {failure.name}", fg="red")
         write_line(f"  breaks {failure.guarantee}")
         write_line("\n".join(f"  {line}" for line in failure.detail.splitlines()))
         write_line()
@@ -139,7 +139,7 @@ def _show(target: str, report: "Report") -> None:
             *_counts(report.of_capability(need)),
             _CAPABILITIES[need],
         ]
-        for need in NEEDS
+        for need in CAPABILITIES
     ]
     titles = [Column("capability"), Column("declared"), *counts, Column("meaning")]
     write_table(titles, capabilities)
@@ -156,18 +156,19 @@ def _counts(tally: "Tally") -> list[str]:
     return [str(tally.passed), str(tally.failed), str(tally.not_declared)]
 
 
-def _as_json(report: "Report") -> Any:
-    from treadle.testing.certification import FACETS, NEEDS
+def _as_json(report: "CertificationReport") -> Any:
+    from treadle.testing.certification import CAPABILITIES, FACETS
 
     return {
         "certified": report.is_certified,
         "declared": sorted(report.declared),
         "checks": _tally_json(report.total),
         "facets": {facet: _tally_json(report.of_facet(facet)) for facet in FACETS},
-        "capabilities": {need: _tally_json(report.of_capability(need)) for need in NEEDS},
+        "capabilities": {need: _tally_json(report.of_capability(need)) for need in CAPABILITIES},
         "failures": [
             {
                 "facet": failure.facet,
+                "module": failure.module,
                 "rule": failure.rule,
                 "guarantee": failure.guarantee.value,
                 "breaks": str(failure.guarantee),

@@ -1,0 +1,1 @@
+"""The machinery below the conformance suite; no part of the public interface."""

@@ -1,0 +1,186 @@
+"""Our own backends, to be certified: by URL, and with the fault hook."""
+
+import hashlib
+import sqlite3
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from treadle.backends.base import Backend
+from treadle.backends.files.backend import FilesBackend
+from treadle.backends.files.disk import Bytes, Disk
+from treadle.backends.memory.backend import MemoryBackend
+from treadle.backends.registry import find_backend, split_url, sqlite_path
+from treadle.backends.sqlite.backend import SqliteBackend
+from treadle.core.clock import Clock, system_clock
+from treadle.testing.subject import Step, Subject
+
+if TYPE_CHECKING:
+    from treadle.backends.postgres.location import Location
+
+
+class SteppingDisk(Disk):
+    """The real disk; it calls `step` before each thing that changes it."""
+
+    def __init__(self, step: Step) -> None:
+        super().__init__()
+        self._step = step
+
+    def place(self, path: str, parts: Sequence[Bytes], by: str, *, sync: bool = False) -> None:
+        """As the disk does it, after a step."""
+        self._step()
+        super().place(path, parts, by, sync=sync)
+
+    def append(self, path: str, data: bytes) -> None:
+        """As the disk does it, after a step."""
+        self._step()
+        super().append(path, data)
+
+    def remove(self, path: str) -> None:
+        """As the disk does it, after a step."""
+        self._step()
+        super().remove(path)
+
+    def write_log(self, log: int, start: int, data: Bytes) -> None:
+        """As the disk does it, after a step."""
+        self._step()
+        super().write_log(log, start, data)
+
+    def sync_log(self, log: int) -> None:
+        """As the disk does it, after a step."""
+        self._step()
+        super().sync_log(log)
+
+
+class SteppingConnection(sqlite3.Connection):
+    """A connection that calls `step` before each statement."""
+
+    def __init__(self, *arguments: Any, step: Step, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._step = step
+
+    def execute(self, *arguments: Any) -> sqlite3.Cursor:
+        """As the connection does it, after a step."""
+        self._step()
+        return super().execute(*arguments)
+
+    def executemany(self, *arguments: Any) -> sqlite3.Cursor:
+        """As the connection does it, after a step."""
+        self._step()
+        return super().executemany(*arguments)
+
+
+def make_memory(place: Path, clock: Clock) -> MemoryBackend:
+    """The memory backend, which needs no place."""
+    return MemoryBackend(clock)
+
+
+def make_files(place: Path, clock: Clock) -> FilesBackend:
+    """The files backend in a folder."""
+    return FilesBackend(place, clock)
+
+
+def make_stepping_files(place: Path, clock: Clock, step: Step) -> FilesBackend:
+    """The files backend in a folder, with the hook."""
+    return FilesBackend(place, clock, disk=SteppingDisk(step))
+
+
+MEMORY = Subject(make=make_memory)
+
+
+def make_sqlite(place: Path, clock: Clock) -> SqliteBackend:
+    """The SQLite backend in a folder."""
+    return SqliteBackend(place / "store.db", clock)
+
+
+def make_stepping_sqlite(place: Path, clock: Clock, step: Step) -> SqliteBackend:
+    """The SQLite backend in a folder, with the hook."""
+    make_writer = partial(SteppingConnection, step=step)
+    return SqliteBackend(place / "store.db", clock, make_writer=make_writer)
+
+
+def schema_of(place: Path) -> str:
+    """The schema that stands for a folder."""
+    return f"treadle_{hashlib.sha256(str(place).encode()).hexdigest()[:20]}"
+
+
+def location_of(url: str, place: Path) -> "Location":
+    """Where on a PostgreSQL server the store of a folder is."""
+    from treadle.backends.postgres.location import parse_location
+
+    return msgspec.structs.replace(parse_location(url), schema=schema_of(place))
+
+
+def make_postgres(url: str, place: Path, clock: Clock) -> Backend:
+    """The PostgreSQL backend in a schema that stands for a folder."""
+    from treadle.backends.postgres.backend import PostgresBackend
+
+    return PostgresBackend(location_of(url, place), clock, migrates=True)
+
+
+def make_stepping_postgres(url: str, place: Path, clock: Clock, step: Step) -> Backend:
+    """The PostgreSQL backend in a schema that stands for a folder, with the hook."""
+    import psycopg
+
+    from treadle.backends.postgres.backend import PostgresBackend
+
+    class SteppingPostgres(psycopg.Connection[Any]):
+        """A connection that calls `step` before and after each trip to the server."""
+
+        @contextmanager
+        def pipeline(self) -> Generator[psycopg.Pipeline, None, None]:
+            step()
+            with super().pipeline() as trip:
+                yield trip
+            step()
+
+    location = location_of(url, place)
+    return PostgresBackend(location, clock, migrates=True, connection_class=SteppingPostgres)
+
+
+def remove_postgres(url: str, places: Sequence[Path]) -> None:
+    """Drop the schemas that stand for folders."""
+    import psycopg
+    from psycopg import sql
+
+    conninfo = location_of(url, places[0]).conninfo
+    with psycopg.connect(conninfo, autocommit=True) as connection:
+        for place in places:
+            drop = sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE")
+            connection.execute(drop.format(sql.Identifier(schema_of(place))))
+
+
+def postgres_subject(url: str) -> Subject:
+    """The PostgreSQL backend on a server; each place is a schema of its own."""
+    return Subject(
+        make=partial(make_postgres, url),
+        make_stepping=partial(make_stepping_postgres, url),
+        remove=partial(remove_postgres, url),
+    )
+
+
+FILES = Subject(make=make_files, make_stepping=make_stepping_files)
+SQLITE = Subject(make=make_sqlite, make_stepping=make_stepping_sqlite)
+
+
+def subject_at(url: str) -> tuple[Subject, Path | None]:
+    """The backend that `url` means, and the folder in which the suite is to make its places.
+
+    Raises:
+        InvalidValue: there is no backend for the URL.
+    """
+    find_backend(url, system_clock, "full")
+    scheme, rest = split_url(url)
+    match scheme:
+        case "memory":
+            return MEMORY, None
+        case "sqlite":
+            return SQLITE, sqlite_path(rest).parent
+        case "postgresql" | "postgres":
+            return postgres_subject(url), None
+        case _:
+            return FILES, Path(rest.removeprefix("//"))

@@ -1,0 +1,189 @@
+"""What other processes are told to do in races and crashes, and the store they do it on."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from treadle import Store, Thread
+from treadle.core.commands import (
+    Ack,
+    AppendThread,
+    Commands,
+    CreateThread,
+    DeleteThread,
+    Enqueue,
+    Hold,
+    Nack,
+    Send,
+)
+from treadle.testing._harness.builders import claim_one, enqueue, entry, head_of, says
+from treadle.testing._harness.dump import read_everything, without_uuids
+from treadle.testing._harness.timeouts import run_with_timeout
+from treadle.testing.clock import ManualClock
+from treadle.testing.subject import Subject
+
+MAILBOXES = ("box", "other")
+
+
+# --- the store ------------------------------------------------------------------------------------
+
+
+async def prepare(store: Store) -> None:
+    """A thread, two entries in one mailbox of which the better is claimed, one in another."""
+    await store.threads.create(Thread(id="t"))
+    await enqueue(store, entry("held", priority=9), entry("next"), entry("third", "other"))
+    held = await claim_one(store, "box", consumer="holder", lease_ms=30_000)
+    await store.threads.create(Thread(id="token", state=held.claim_token))
+
+
+def prepared(subject: Subject, folder: Path) -> Path:
+    """A new store with what the acts want."""
+    folder.mkdir()
+
+    async def fill() -> None:
+        async with Store(subject.make(folder, ManualClock())) as store:
+            await prepare(store)
+
+    run_with_timeout(fill())
+    return folder
+
+
+async def look(store: Store) -> Any:
+    """All that a store holds, tokens apart."""
+    return without_uuids(await read_everything(store, MAILBOXES))
+
+
+def contents(subject: Subject, folder: Path) -> Any:
+    """All that the store at `folder` holds, tokens apart."""
+
+    async def read() -> Any:
+        async with Store(subject.make(folder, ManualClock())) as store:
+            return await look(store)
+
+    return run_with_timeout(read())
+
+
+def each_step() -> Iterator[int]:
+    """1, 2, …: the steps of a write, to be stopped at one after the other."""
+    yield from range(1, 1_000)
+    raise AssertionError("a write of a few rows took a thousand steps")
+
+
+# --- the acts -------------------------------------------------------------------------------------
+
+
+async def held_token(store: Store) -> str:
+    """The token of the entry that `prepare` has claimed."""
+    return str((await head_of(store, "token")).thread.state)
+
+
+async def claim(store: Store) -> Any:
+    """Claim all that can be had."""
+    return await store.mailboxes.claim(10, consumer="claimer", lease_ms=30_000)
+
+
+async def claim_later(store: Store) -> Any:
+    """Claim all that can be had once the holder's lease has run out."""
+    return await store.mailboxes.claim(10, consumer="late", now=ManualClock().now + 40_000)
+
+
+async def claim_next(store: Store) -> Any:
+    """Claim an entry by its id."""
+    return await store.mailboxes.claim_entry("third", consumer="chooser")
+
+
+async def enqueue_urgent(store: Store) -> Any:
+    """Put a better entry into the other mailbox."""
+    return await store.commit((Enqueue(entry=entry("urgent", "other", priority=99)),))
+
+
+async def send_once(store: Store) -> Any:
+    """Send with a dedupe key."""
+    return await store.commit(
+        (Send(entry_id="sent", mailbox_id="other", payload="one", dedupe_key="k"),)
+    )
+
+
+async def send_again(store: Store) -> Any:
+    """Send with the same dedupe key."""
+    return await store.commit(
+        (Send(entry_id="again", mailbox_id="other", payload="two", dedupe_key="k"),)
+    )
+
+
+async def ack(store: Store) -> Any:
+    """Settle the held entry."""
+    return await store.mailboxes.ack("held", await held_token(store))
+
+
+async def nack(store: Store) -> Any:
+    """Put the held entry back."""
+    token = await held_token(store)
+    return await store.commit((Nack(entry_id="held", claim_token=token, error="again"),))
+
+
+async def extend(store: Store) -> Any:
+    """Keep the held entry."""
+    return await store.mailboxes.extend_lease("held", await held_token(store), extension_ms=90_000)
+
+
+async def step(store: Store) -> Any:
+    """What a worker commits: fenced, to a thread, to another mailbox, and the settlement."""
+    token = await held_token(store)
+    batch: Commands = (
+        Hold(entry_id="held", claim_token=token),
+        AppendThread(thread_id="t", changes=says("step", run_id="r")),
+        Send(entry_id="onward", mailbox_id="other", payload=1),
+        Ack(entry_id="held", claim_token=token),
+    )
+    return await store.commit(batch)
+
+
+async def interrupt(store: Store) -> Any:
+    """Start the mailbox anew."""
+    return await store.mailboxes.interrupt("box")
+
+
+async def cancel(store: Store) -> Any:
+    """End the entry that would be claimed next."""
+    return await store.mailboxes.cancel("third")
+
+
+async def append_one(store: Store) -> Any:
+    """Append at version 0."""
+    return await store.threads.append("t", says("one"), expected=0)
+
+
+async def append_other(store: Store) -> Any:
+    """Append something else at version 0."""
+    return await store.threads.append("t", says("other"), expected=0)
+
+
+async def delete(store: Store) -> Any:
+    """Remove the thread."""
+    return await store.threads.delete("t")
+
+
+async def save(store: Store) -> Any:
+    """Put another thread in its folder."""
+    return await store.threads.save(Thread(id="t", state="saved"))
+
+
+async def renew(store: Store) -> Any:
+    """Remove the thread and make it anew, at the version it had."""
+    return await store.commit(
+        (
+            DeleteThread(thread_id="t"),
+            CreateThread(thread=Thread(id="t", state="new")),
+        )
+    )
+
+
+async def send_to_box(store: Store) -> Any:
+    """Send into the mailbox that is held."""
+    return await store.commit((Send(entry_id="sent", mailbox_id="box", payload=1),))
+
+
+async def enqueue_in_box(store: Store) -> Any:
+    """Put an entry of the first generation into the mailbox that is held."""
+    return await store.commit((Enqueue(entry=entry("put", "box")),))

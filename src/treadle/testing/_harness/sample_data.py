@@ -1,0 +1,87 @@
+"""A store with something of everything, and each kind of write and of read that it allows."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+
+from treadle import Batch, MailboxEntry, Store, Thread
+from treadle.testing._harness.builders import claim_by_id, enqueue, entry, run, said, says, sets
+
+MAILBOXES = ("box", "other", "mine", "third")
+
+
+class Sample(msgspec.Struct, frozen=True):
+    """What `fill` has put into a store."""
+
+    mine: MailboxEntry
+    """The only entry of the mailbox `mine`, claimed for 30 seconds."""
+    held: MailboxEntry
+    """An entry of the mailbox `box`, claimed for 30 seconds."""
+
+
+async def fill(store: Store) -> Sample:
+    """Put threads, runs and entries in every status."""
+    await store.threads.create(Thread(id="t", messages=(said("one", "m1"),), state={"n": 1}))
+    await store.threads.append("t", says("two", patches=(sets("a", 1),)))
+    await store.threads.create(Thread(id="u", resource_id="x"))
+    await store.runs.upsert(run("r", "t", created_at=1, metadata={"a": 1}))
+    await enqueue(
+        store,
+        entry("mine", "mine"),
+        entry("held", priority=9),
+        entry("queued", dedupe_key="known"),
+        entry("second"),
+        entry("dead", "other", updated_at=1),
+        entry("done", "other", updated_at=1),
+        entry("unwanted", "other"),
+        entry("old", "third"),
+    )
+    await store.mailboxes.dead_letter(await claim_by_id(store, "dead"), error="no", now=5)
+    await store.mailboxes.ack(await claim_by_id(store, "done"), now=5)
+    await store.mailboxes.cancel("unwanted")
+    await store.mailboxes.interrupt("third")
+    return Sample(await claim_by_id(store, "mine"), await claim_by_id(store, "held"))
+
+
+Write = Callable[[Batch, Sample], object]
+WRITES: dict[str, Write] = {
+    "create": lambda step, _: step.threads.create(Thread(id="new", state=[1])),
+    "append": lambda step, _: step.threads.append("t", says("three", run_id="r")),
+    "append at a version": lambda step, _: step.threads.append("u", says("x"), expected=0),
+    "save": lambda step, _: step.threads.save(Thread(id="t", state="saved")),
+    "delete a thread": lambda step, _: step.threads.delete("u"),
+    "upsert": lambda step, _: step.runs.upsert(run("r", "u", status="done")),
+    "delete a run": lambda step, _: step.runs.delete("r"),
+    "send": lambda step, _: step.mailboxes.send("new box", {"a": 1}, dedupe_key="new"),
+    "enqueue": lambda step, _: step.mailboxes.enqueue(entry("new", "other")),
+    "ensure": lambda step, _: step.mailboxes.ensure("box", now=77),
+    "ack": lambda step, sample: step.mailboxes.ack(sample.held),
+    "nack": lambda step, sample: step.mailboxes.nack(sample.held, error="no"),
+    "dead letter": lambda step, sample: step.mailboxes.dead_letter(sample.held, error="no"),
+    "release": lambda step, sample: step.mailboxes.release(sample.held),
+    "extend a lease": lambda step, sample: step.mailboxes.extend_lease(sample.held, now=77),
+    "cancel": lambda step, _: step.mailboxes.cancel("queued"),
+    "supersede": lambda step, _: step.mailboxes.supersede("queued", "newer"),
+    "cancel pending": lambda step, _: step.mailboxes.cancel_pending("box"),
+    "interrupt": lambda step, _: step.mailboxes.interrupt("box"),
+    "requeue": lambda step, _: step.mailboxes.requeue("dead"),
+    "purge": lambda step, _: step.mailboxes.purge(100),
+}
+
+Read = Callable[[Store], Awaitable[Any]]
+READS: dict[str, Read] = {
+    "load a thread": lambda store: store.threads.load("t"),
+    "page messages": lambda store: store.threads.messages("t"),
+    "list threads": lambda store: store.threads.list(),
+    "deltas": lambda store: store.threads.deltas("t", 0),
+    "load a run": lambda store: store.runs.load("r"),
+    "list runs": lambda store: store.runs.list(),
+    "the active run": lambda store: store.runs.active("t"),
+    "load an entry": lambda store: store.mailboxes.load("queued"),
+    "list entries": lambda store: store.mailboxes.list(),
+    "count entries": lambda store: store.mailboxes.stats(),
+    "load a state": lambda store: store.mailboxes.load_state("box"),
+    "list states": lambda store: store.mailboxes.list_states(),
+}
+"""One for each reading method of a backend."""

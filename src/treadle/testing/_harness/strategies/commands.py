@@ -1,0 +1,357 @@
+"""Commands, from few ids, so that they meet each other."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from treadle import (
+    MailboxEntry,
+    MailboxState,
+    Message,
+    MessageMetadata,
+    RunMeta,
+    RunRecord,
+    Thread,
+    ThreadChangeSet,
+    ThreadHead,
+    ThreadMetadata,
+)
+from treadle.core.commands import (
+    Ack,
+    AppendThread,
+    Cancel,
+    CancelPending,
+    Command,
+    CreateThread,
+    DeadLetter,
+    DeleteRun,
+    DeleteThread,
+    Enqueue,
+    EnsureMailbox,
+    EnsureThread,
+    ExtendLease,
+    Hold,
+    Interrupt,
+    Nack,
+    Purge,
+    Release,
+    Requeue,
+    RestoreEntry,
+    RestoreMailbox,
+    RestoreThread,
+    SaveThread,
+    Send,
+    Supersede,
+    UpsertRun,
+)
+from treadle.core.patches import Append, Increment
+from treadle.testing._harness.builders import sets, tracked
+from treadle.testing._harness.strategies.models import json_values
+
+WITH_TOKEN = (Hold, Ack, Nack, DeadLetter, Release, ExtendLease)
+SETTLEMENTS = (Ack, Nack, DeadLetter, Release)
+MAILBOXES = ("m0", "m1", "é m")
+
+thread_ids = st.sampled_from(["t0", "t1", "t.2"])
+run_ids = st.sampled_from(["r0", "r1", "r2"])
+mailbox_ids = st.sampled_from(MAILBOXES)
+new_entry_ids = st.integers(0, 300).map(lambda number: f"e{number}")
+texts = st.sampled_from(["", "hi", "\x00\x7f\u2028", "é🧵", '"<extra>"'])
+payloads = st.sampled_from([None, {}, [1, 1.0, True], {"a": {"b": "<extra>"}}]) | json_values
+durations = st.sampled_from([30_000, 1_000, 100, 1, 0])
+unknown: st.SearchStrategy[dict[str, Any]] = st.sampled_from(
+    [{}, {}, {"later": 1.0}, {"a": {"id": None}}]
+)
+
+
+@dataclass(frozen=True)
+class World:
+    """What commands may refer to: things that are there, and some that were."""
+
+    now: int
+    entry_ids: list[str] = field(default_factory=list)
+    claims: list[tuple[str, str]] = field(default_factory=list)
+    """Entries' ids and the tokens they are or were claimed with."""
+    generations: dict[str, int] = field(default_factory=dict)
+    versions: dict[str, int] = field(default_factory=dict)
+
+    def known_entry_ids(self) -> st.SearchStrategy[str]:
+        """Any of them, and one that may not be there."""
+        return st.sampled_from([*self.entry_ids, "e0"])
+
+    def known_claims(self) -> st.SearchStrategy[tuple[str, str]]:
+        """Mostly the newest ones."""
+        newest = [*self.claims[-3:], ("e0", "wrong")]
+        return st.sampled_from(newest) | st.sampled_from([*self.claims, newest[-1]])
+
+
+def times(now: int) -> st.SearchStrategy[int]:
+    """Times about `now`."""
+    return st.sampled_from([now, now - 1, now + 1, now - 1_000, now + 1_000, now + 40_000, 0])
+
+
+def nows(now: int) -> st.SearchStrategy[int | None]:
+    """What a call gives as `now`: mostly nothing."""
+    return st.none() | st.none() | st.none() | times(now)
+
+
+messages = st.builds(
+    Message,
+    id=st.none() | st.sampled_from(["a", "b", "c"]),
+    role=st.sampled_from(["user", "assistant"]),
+    content=texts | st.just([{"type": "text", "text": "hi"}]),
+    visibility=st.sampled_from(["all", "internal"]),
+    metadata=st.none() | st.builds(MessageMetadata, run_id=st.none() | run_ids),
+    extra=unknown,
+)
+patches = st.sampled_from(
+    [
+        sets("a", 1),
+        sets("n", 1.0),
+        tracked(Append(path=("list",), value={"b": 1, "a": 2})),
+        tracked(Increment(path=("n",), amount=1), Increment(path=("a", "b"), amount=2)),
+    ]
+)
+threads = st.builds(
+    Thread,
+    id=thread_ids,
+    resource_id=st.none() | st.sampled_from(["x", "y"]),
+    parent_thread_id=st.none() | thread_ids,
+    messages=st.lists(messages, max_size=3).map(tuple),
+    state=payloads,
+    patches=st.lists(patches, max_size=2).map(tuple),
+    metadata=st.builds(
+        ThreadMetadata, created_at=st.none() | st.just(5), version=st.none() | st.just(7)
+    ),
+    extra=unknown,
+)
+heads = st.builds(ThreadHead, thread=threads, version=st.sampled_from([0, 1, 7]))
+run_metas = st.builds(
+    RunMeta,
+    agent_id=texts,
+    status=st.sampled_from(["running", "waiting", "done"]),
+    origin=st.sampled_from(["user", "subagent"]),
+    parent_thread_id=st.none() | thread_ids,
+    source_mailbox_entry_id=st.none() | new_entry_ids,
+    termination_code=st.none() | st.just("error"),
+    input_tokens=st.sampled_from([0, 7]),
+)
+changes = st.builds(
+    ThreadChangeSet,
+    run_id=st.just("") | run_ids,
+    parent_run_id=st.none() | run_ids,
+    run_meta=st.none() | run_metas,
+    messages=st.lists(messages, max_size=3).map(tuple),
+    patches=st.lists(patches, max_size=2).map(tuple),
+    actions=st.sampled_from([(), ({"b": 1, "a": 2},)]),
+    snapshot=st.none() | st.none() | payloads,
+)
+
+
+def runs(now: int) -> st.SearchStrategy[RunRecord]:
+    """Records of runs."""
+    return st.builds(
+        RunRecord,
+        run_id=run_ids,
+        thread_id=thread_ids,
+        status=st.sampled_from(["running", "waiting", "done"]),
+        origin=st.sampled_from(["user", "subagent"]),
+        parent_run_id=st.none() | run_ids,
+        termination_code=st.none() | st.just("error"),
+        metadata=st.none() | payloads,
+        created_at=times(now),
+        updated_at=times(now),
+        extra=unknown,
+    )
+
+
+dedupe_keys = st.sampled_from([None, None, "k0", "k1"])
+
+
+@st.composite
+def entries(draw: st.DrawFn, world: World) -> MailboxEntry:
+    """New entries, mostly of the current generation."""
+    mailbox_id = draw(mailbox_ids)
+    current = world.generations.get(mailbox_id, 0)
+    return MailboxEntry(
+        entry_id=draw(new_entry_ids),
+        mailbox_id=mailbox_id,
+        payload=draw(payloads),
+        priority=draw(st.sampled_from([0, 0, 1, 255])),
+        dedupe_key=draw(dedupe_keys),
+        generation=draw(st.sampled_from([current, current, current, 0, current + 1])),
+        available_at=draw(times(world.now)),
+        created_at=draw(times(world.now)),
+        updated_at=draw(times(world.now)),
+        extra=draw(unknown),
+    )
+
+
+@st.composite
+def appends(draw: st.DrawFn, world: World) -> AppendThread:
+    """Appends, mostly at the right version."""
+    thread_id = draw(thread_ids)
+    version = world.versions.get(thread_id, 0)
+    return AppendThread(
+        thread_id=thread_id,
+        changes=draw(changes),
+        expected=draw(st.sampled_from([None, None, version, version, version + 1])),
+        now=draw(nows(world.now)),
+    )
+
+
+@st.composite
+def settlements(draw: st.DrawFn, world: World) -> Command:
+    """What wants a claim token, mostly with one that fits."""
+    entry_id, token = draw(world.known_claims())
+    claim: dict[str, Any] = {
+        "entry_id": entry_id,
+        "claim_token": token,
+        "now": draw(nows(world.now)),
+    }
+    retry_at, error = draw(st.none() | times(world.now)), draw(texts)
+    choices: list[Command] = [
+        Hold(**claim),
+        Ack(**claim),
+        Nack(**claim, retry_at=retry_at, error=error),
+        DeadLetter(**claim, error=error),
+        Release(**claim),
+        ExtendLease(**claim, extension_ms=draw(durations)),
+    ]
+    return draw(st.sampled_from(choices))
+
+
+def sends(world: World) -> st.SearchStrategy[Send]:
+    """New work, due at once or later."""
+    return st.builds(
+        Send,
+        now=nows(world.now),
+        entry_id=new_entry_ids,
+        mailbox_id=mailbox_ids,
+        payload=payloads,
+        dedupe_key=dedupe_keys,
+        priority=st.sampled_from([0, 0, 3]),
+        delay_ms=st.sampled_from([0, 0, 0, 1, 1_000]),
+        sender_id=st.none() | mailbox_ids,
+        origin=st.sampled_from(["external", "internal"]),
+    )
+
+
+def beginnings() -> st.SearchStrategy[tuple[Command, ...]]:
+    """Threads, and work that is due in each mailbox."""
+    created = [CreateThread(thread=Thread(id=thread_id)) for thread_id in ("t0", "t1")]
+    sent = [
+        Send(
+            entry_id=f"b{number}",
+            mailbox_id=mailbox_id,
+            payload=number,
+            dedupe_key=f"k{number % 4}",
+        )
+        for number, mailbox_id in enumerate(MAILBOXES * 2)
+    ]
+    return st.sampled_from([(*created, *sent), tuple(sent), ()])
+
+
+@st.composite
+def renewals(draw: st.DrawFn, world: World) -> tuple[Command, ...]:
+    """A thread or run deleted and made again at once, perhaps at the version it had."""
+    if draw(st.integers(0, 3)) == 0:
+        run = draw(runs(world.now))
+        return (DeleteRun(run_id=run.run_id), UpsertRun(run=run))
+    thread = draw(threads)
+    append = AppendThread(thread_id=thread.id, changes=draw(changes))
+    return (
+        DeleteThread(thread_id=thread.id),
+        CreateThread(thread=thread, now=draw(nows(world.now))),
+        *[append] * draw(st.sampled_from([0, 1, 2])),
+    )
+
+
+@st.composite
+def restarts(draw: st.DrawFn, world: World) -> tuple[Command, ...]:
+    """Work is put into a mailbox, all that waits there is ended, and perhaps purged, at once."""
+    sent = draw(st.lists(sends(world), min_size=1, max_size=2))
+    mailbox_id = draw(st.sampled_from([command.mailbox_id for command in sent]))
+    endings: list[Command] = [
+        Interrupt(mailbox_id=mailbox_id),
+        CancelPending(mailbox_id=mailbox_id),
+    ]
+    purge = Purge(older_than=world.now + 1)
+    return (
+        *sent,
+        draw(st.sampled_from(endings)),
+        *draw(st.sampled_from([(), (), (purge,)])),
+        *draw(st.lists(sends(world), max_size=1)),
+    )
+
+
+def failing(batches: st.SearchStrategy[tuple[Command, ...]]) -> st.SearchStrategy[Any]:
+    """Batches whose last command fails."""
+    failure = AppendThread(thread_id="nowhere", changes=ThreadChangeSet())
+    return batches.map(lambda batch: (*batch, failure))
+
+
+def commands(world: World) -> st.SearchStrategy[Command]:
+    """Any command; what is usual comes more often."""
+    at: dict[str, Any] = {"now": nows(world.now)}
+    known = world.known_entry_ids()
+    usual: list[st.SearchStrategy[Command]] = [
+        sends(world),
+        appends(world),
+        settlements(world),
+        entries(world).map(_enqueued),
+    ]
+    seldom: list[st.SearchStrategy[Command]] = [
+        st.builds(CreateThread, **at, thread=threads),
+        st.builds(EnsureThread, **at, thread=threads),
+        st.builds(SaveThread, **at, thread=threads),
+        st.builds(DeleteThread, thread_id=thread_ids),
+        st.builds(RestoreThread, head=heads),
+        st.builds(UpsertRun, run=runs(world.now)),
+        st.builds(DeleteRun, run_id=run_ids),
+        st.builds(EnsureMailbox, **at, mailbox_id=mailbox_ids),
+        st.builds(Cancel, **at, entry_id=known),
+        st.builds(Supersede, **at, entry_id=known, reason=texts),
+        st.builds(CancelPending, **at, mailbox_id=mailbox_ids, exclude=st.none() | known),
+        st.builds(Interrupt, **at, mailbox_id=mailbox_ids),
+        st.builds(Requeue, **at, entry_id=known),
+        st.builds(Purge, older_than=times(world.now)),
+        st.builds(RestoreEntry, entry=entries(world).map(_free) | entries(world).map(_held)),
+        st.builds(RestoreMailbox, mailbox=states(world.now)),
+    ]
+    kinds = st.sampled_from([*usual * 4, *seldom])
+    return kinds.flatmap(lambda kind: kind)  # `|` would make all of them alike
+
+
+def states(now: int) -> st.SearchStrategy[MailboxState]:
+    """States of mailboxes."""
+    return st.builds(
+        MailboxState,
+        mailbox_id=mailbox_ids,
+        current_generation=st.sampled_from([0, 1, 2]),
+        updated_at=times(now),
+        extra=unknown,
+    )
+
+
+def _free(entry: MailboxEntry) -> MailboxEntry:
+    """The entry without a key: which of two is found by one key, no rule says."""
+    return replace(entry, dedupe_key=None)
+
+
+def _held(entry: MailboxEntry) -> MailboxEntry:
+    """The entry as somebody holds it since long ago."""
+    return replace(
+        entry,
+        dedupe_key=None,
+        status="claimed",
+        claim_token=f"token of {entry.entry_id}",
+        claimed_by="elsewhere",
+        lease_until=entry.available_at + 30_000,
+    )
+
+
+def _enqueued(entry: MailboxEntry) -> Enqueue:
+    return Enqueue(entry=entry)

@@ -1,0 +1,91 @@
+"""Questions: listings and pages that ask for some of what there is."""
+
+from typing import Any, get_args
+
+import msgspec
+from hypothesis import strategies as st
+
+from treadle import Store
+from treadle.core.mailboxes import EntryStatus
+from treadle.testing._harness.strategies import commands
+
+
+class Question(msgspec.Struct, frozen=True):
+    """A method of the façade that reads, and what it is given."""
+
+    part: str
+    method: str
+    arguments: dict[str, Any]
+
+    async def ask(self, store: Store) -> Any:
+        """What the store answers."""
+        return await getattr(getattr(store, self.part), self.method)(**self.arguments)
+
+
+offsets = st.sampled_from([0, 0, 1, 3, -1])
+limits = st.sampled_from([50, 1, 2, 0])
+positions = st.none() | st.integers(-1, 8)
+statuses = st.sampled_from(get_args(EntryStatus))
+
+
+def _question(part: str, method: str, **arguments: Any) -> st.SearchStrategy[Question]:
+    return st.builds(
+        Question, st.just(part), st.just(method), st.fixed_dictionaries({}, optional=arguments)
+    )
+
+
+def _about(part: str, method: str, **arguments: Any) -> st.SearchStrategy[Question]:
+    return st.builds(Question, st.just(part), st.just(method), st.fixed_dictionaries(arguments))
+
+
+def questions(now: int) -> st.SearchStrategy[Question]:
+    """Any question; few of them ask for things that are not there."""
+    page: dict[str, Any] = {"offset": offsets, "limit": limits}
+    times = commands.times(now)
+    return st.one_of(
+        _question(
+            "threads",
+            "list",
+            **page,
+            resource_id=st.sampled_from(["x", "y"]),
+            parent_thread_id=commands.thread_ids,
+        ),
+        _about(
+            "threads",
+            "messages",
+            thread_id=commands.thread_ids,
+            after=positions,
+            before=positions,
+            limit=limits,
+            order=st.sampled_from(["asc", "desc"]),
+            visibility=st.sampled_from([None, "all", "internal"]),
+            run_id=st.none() | commands.run_ids,
+        ),
+        _about(
+            "threads", "deltas", thread_id=commands.thread_ids, after_version=st.integers(-1, 8)
+        ),
+        _question(
+            "runs",
+            "list",
+            **page,
+            thread_id=commands.thread_ids,
+            parent_run_id=commands.run_ids,
+            status=st.sampled_from(["running", "waiting", "done"]),
+            origin=st.sampled_from(["user", "subagent"]),
+            termination_code=st.just("error"),
+            created_at_from=times,
+            created_at_to=times,
+            updated_at_from=times,
+            updated_at_to=times,
+        ),
+        _about("runs", "active", thread_id=commands.thread_ids),
+        _question(
+            "mailboxes",
+            "list",
+            **page,
+            mailbox_id=commands.mailbox_ids,
+            status=statuses,
+            origin=st.sampled_from(["external", "internal"]),
+        ),
+        _question("mailboxes", "list_states", **page),
+    )

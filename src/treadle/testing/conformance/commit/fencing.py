@@ -1,0 +1,228 @@
+"""The fence: a batch with a hold is committed only while its claim is held."""
+
+from collections.abc import Awaitable, Callable
+
+from treadle import ClaimConflict, Store, Thread
+from treadle.backends.base import Guarantee
+from treadle.testing._harness.builders import (
+    claim_by_id,
+    claim_one,
+    entry,
+    loaded,
+    results_of,
+    says,
+    status,
+    texts,
+)
+from treadle.testing._harness.check import Checks
+from treadle.testing._harness.dump import read_everything, without_uuids
+from treadle.testing._harness.expect import expect, refused
+from treadle.testing._harness.harness import Harness
+from treadle.testing._harness.sample_data import MAILBOXES, WRITES, fill
+from treadle.testing.clock import ManualClock
+
+checks = Checks(__name__)
+
+
+Lose = Callable[[Store, ManualClock], Awaitable[None]]
+
+
+async def _take(store: Store, clock: ManualClock) -> None:
+    clock.now += 30_000
+    await claim_by_id(store, "mine")
+
+
+async def _run_out(store: Store, clock: ManualClock) -> None:
+    clock.now += 30_000
+
+
+async def _settle(store: Store, clock: ManualClock) -> None:
+    await store.mailboxes.ack(await loaded(store, "mine"))
+
+
+async def _release(store: Store, clock: ManualClock) -> None:
+    await store.mailboxes.release(await loaded(store, "mine"))
+
+
+async def _cancel(store: Store, clock: ManualClock) -> None:
+    await store.mailboxes.cancel("mine")
+
+
+async def _interrupt(store: Store, clock: ManualClock) -> None:
+    await store.mailboxes.interrupt("mine")
+
+
+async def _purge(store: Store, clock: ManualClock) -> None:
+    await store.mailboxes.cancel("mine", now=5)
+    await store.mailboxes.purge(100)
+
+
+LOSSES: dict[str, Lose] = {
+    "taken by another": _take,
+    "its lease ran out": _run_out,
+    "settled": _settle,
+    "released": _release,
+    "cancelled": _cancel,
+    "interrupted": _interrupt,
+    "gone": _purge,
+}
+
+
+@checks.add(Guarantee.FENCE, each=LOSSES)
+async def who_lost_the_claim_can_write_nothing_anywhere(
+    store: Store, clock: ManualClock, lose: Lose
+) -> None:
+    sample = await fill(store)
+    await lose(store, clock)
+    before = await read_everything(store, MAILBOXES)
+    for write in WRITES.values():
+        for hold_first in (True, False):
+            with refused(ClaimConflict) as caught:
+                async with store.batch() as step:
+                    if hold_first:
+                        step.mailboxes.hold(sample.mine)
+                    write(step, sample)
+                    if not hold_first:
+                        step.mailboxes.hold(sample.mine)
+            expect(caught.value.entry_id, "mine")
+        expect(await read_everything(store, MAILBOXES), before)
+
+
+@checks.add(Guarantee.FENCE, each=tuple(WRITES))
+async def who_holds_the_claim_can_write_anything(harness: Harness, name: str) -> None:
+    fenced, free = harness.store, await harness.open_other()
+    sample, other_sample = await fill(fenced), await fill(free)
+    before = await read_everything(fenced, MAILBOXES)
+    async with fenced.batch() as step:
+        step.mailboxes.hold(sample.mine)
+        WRITES[name](step, sample)
+    async with free.batch() as unfenced:
+        WRITES[name](unfenced, other_sample)
+    expect(results_of(step)[0], None)
+    found, expected = [await read_everything(each, MAILBOXES) for each in (fenced, free)]
+    expect(without_uuids(found), without_uuids(expected))
+    assert found != before, "nothing was written"
+    expect(await fenced.mailboxes.load("mine"), sample.mine)
+
+
+@checks.add(Guarantee.FENCE)
+async def a_hold_changes_nothing(store: Store, clock: ManualClock) -> None:
+    sample = await fill(store)
+    before = await read_everything(store, MAILBOXES)
+    clock.now += 10
+    async with store.batch() as step:
+        step.mailboxes.hold(sample.mine)
+    expect(await read_everything(store, MAILBOXES), before)
+
+
+@checks.add(Guarantee.FENCE)
+async def a_hold_by_id_and_token_is_a_hold(store: Store) -> None:
+    sample = await fill(store)
+    async with store.batch() as step:
+        step.mailboxes.hold("mine", sample.mine.claim_token)
+    with refused(ClaimConflict):
+        async with store.batch() as step:
+            step.mailboxes.hold("mine", sample.held.claim_token)
+
+
+@checks.add(Guarantee.FENCE)
+async def a_claim_is_held_until_its_last_millisecond(store: Store, clock: ManualClock) -> None:
+    sample = await fill(store)
+    clock.now += 29_999
+    async with store.batch() as step:
+        step.mailboxes.hold(sample.mine)
+    clock.now += 1
+    with refused(ClaimConflict):
+        async with store.batch() as step:
+            step.mailboxes.hold(sample.mine)
+
+
+@checks.add(Guarantee.FENCE)
+async def an_extended_claim_is_held_on(store: Store, clock: ManualClock) -> None:
+    sample = await fill(store)
+    clock.now += 29_999
+    await store.mailboxes.extend_lease(sample.mine, extension_ms=1_000)
+    clock.now += 999
+    async with store.batch() as step:
+        step.mailboxes.hold(sample.mine)
+    expect(results_of(step), (None,))
+
+
+@checks.add(Guarantee.FENCE)
+async def a_hold_goes_by_its_own_now(store: Store, clock: ManualClock) -> None:
+    sample = await fill(store)
+    with refused(ClaimConflict):
+        async with store.batch() as step:
+            step.mailboxes.hold(sample.mine, now=clock.now + 30_000)
+    clock.now += 40_000
+    async with store.batch() as step:
+        step.mailboxes.hold(sample.mine, now=clock.now - 40_000)
+    expect(results_of(step), (None,))
+
+
+@checks.add(Guarantee.FENCE)
+async def a_hold_of_no_entry_fails(store: Store) -> None:
+    with refused(ClaimConflict) as caught:
+        async with store.batch() as step:
+            step.mailboxes.hold("nobody", "token")
+    expect(caught.value.entry_id, "nobody")
+
+
+@checks.add(Guarantee.FENCE)
+async def every_hold_of_a_batch_counts(store: Store) -> None:
+    sample = await fill(store)
+    await store.mailboxes.cancel("held")
+    with refused(ClaimConflict) as caught:
+        async with store.batch() as step:
+            step.mailboxes.hold(sample.mine)
+            step.mailboxes.hold(sample.held)
+            step.threads.append("t", says("x"))
+    expect(caught.value.entry_id, "held")
+    expect(await texts(store, "t"), ["one", "two"])
+
+
+@checks.add(Guarantee.FENCE)
+async def a_hold_looks_at_what_its_batch_has_done_so_far(store: Store) -> None:
+    sample = await fill(store)
+    with refused(ClaimConflict):
+        async with store.batch() as step:
+            step.mailboxes.ack(sample.mine)
+            step.mailboxes.hold(sample.mine)
+    expect(await status(store, "mine"), "claimed")
+    async with store.batch() as step:
+        step.mailboxes.hold(sample.mine)
+        step.mailboxes.ack(sample.mine)
+    expect(await status(store, "mine"), "accepted")
+
+
+@checks.add(Guarantee.FENCE)
+async def a_step_and_its_repetition_are_told_apart(store: Store, clock: ManualClock) -> None:
+    """The worker that was too slow is refused, the one that took over is not."""
+    await store.threads.create(Thread(id="box"))
+    await store.mailboxes.enqueue(entry("e"))
+    slow = await claim_one(store, consumer="slow", lease_ms=100)
+    clock.now += 100
+    quick = await claim_one(store, consumer="quick", lease_ms=100)
+    async with store.batch() as step:
+        step.mailboxes.hold(quick)
+        step.threads.append("box", says("quick"))
+        step.mailboxes.ack(quick)
+    with refused(ClaimConflict):
+        async with store.batch() as step:
+            step.mailboxes.hold(slow)
+            step.threads.append("box", says("slow"))
+            step.mailboxes.ack(slow)
+    expect(await texts(store, "box"), ["quick"])
+
+
+@checks.add(Guarantee.FENCE, "shared")
+async def a_claim_lost_through_one_handle_is_lost_through_all(harness: Harness) -> None:
+    one, other = harness.store, await harness.open()
+    sample = await fill(one)
+    await other.mailboxes.interrupt("mine")
+    for handle in (one, other):
+        with refused(ClaimConflict):
+            async with handle.batch() as step:
+                step.mailboxes.hold(sample.mine)
+                step.threads.append("t", says("x"))
+        expect(await texts(handle, "t"), ["one", "two"])

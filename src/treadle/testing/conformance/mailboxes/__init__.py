@@ -1,0 +1,26 @@
+"""Mailboxes: work is sent, claimed, settled, waited for and ended."""
+
+from treadle.testing._harness.check import Check
+from treadle.testing.conformance.mailboxes import (
+    claims,
+    endings,
+    enqueue,
+    leases,
+    listings,
+    purge,
+    requeue,
+    settlements,
+    waits,
+)
+
+checks: tuple[Check, ...] = (
+    *enqueue.checks,
+    *claims.checks,
+    *settlements.checks,
+    *leases.checks,
+    *waits.checks,
+    *endings.checks,
+    *requeue.checks,
+    *purge.checks,
+    *listings.checks,
+)

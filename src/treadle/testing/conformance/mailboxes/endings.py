@@ -1,0 +1,190 @@
+"""Endings: cancel, supersede, cancel all that is pending, interrupt."""
+
+from treadle import MailboxState, Store
+from treadle.backends.base import Guarantee
+from treadle.testing._harness.builders import (
+    TERMINAL,
+    claim_by_id,
+    claim_one,
+    end,
+    enqueue,
+    entry,
+    generation,
+    loaded,
+    status,
+)
+from treadle.testing._harness.check import Checks
+from treadle.testing._harness.dump import read_everything
+from treadle.testing._harness.expect import expect
+from treadle.testing.clock import ManualClock
+
+checks = Checks(__name__)
+
+
+# --- cancel and supersede -----------------------------------------------------------------------
+
+
+@checks.add(Guarantee.ENTRIES_MOVE_BY_RULE, each={"queued": False, "claimed": True})
+async def cancel_ends_an_entry_and_returns_it(
+    store: Store, clock: ManualClock, claimed: bool
+) -> None:
+    await store.mailboxes.enqueue(entry("e"))
+    if claimed:
+        await claim_one(store)
+    clock.now += 5
+    found = await store.mailboxes.cancel("e")
+    expect(
+        found,
+        entry(
+            "e",
+            status="cancelled",
+            last_error="cancelled",
+            attempt_count=int(claimed),
+            updated_at=clock.now,
+        ),
+    )
+    expect(await store.mailboxes.load("e"), found)
+
+
+@checks.add(Guarantee.ENTRIES_MOVE_BY_RULE, each={"queued": False, "claimed": True})
+async def supersede_ends_an_entry_with_its_reason_and_returns_it(
+    store: Store, clock: ManualClock, claimed: bool
+) -> None:
+    await store.mailboxes.enqueue(entry("e"))
+    if claimed:
+        await claim_one(store)
+    found = await store.mailboxes.supersede("e", "newer")
+    expect(
+        found,
+        entry(
+            "e",
+            status="superseded",
+            last_error="newer",
+            attempt_count=int(claimed),
+            updated_at=clock.now,
+        ),
+    )
+
+
+@checks.add(Guarantee.ENTRIES_MOVE_BY_RULE, each=TERMINAL)
+async def an_entry_that_has_ended_stays_as_it_is_and_is_returned(
+    store: Store, clock: ManualClock, how: str
+) -> None:
+    await store.mailboxes.enqueue(entry("e"))
+    await end(store, "e", how)
+    before = await read_everything(store, ["box"])
+    ended = await loaded(store)
+    clock.now += 5
+    expect(await store.mailboxes.cancel("e"), ended)
+    expect(await store.mailboxes.supersede("e", "newer"), ended)
+    expect(await store.mailboxes.cancel_pending("box"), ())
+    expect(await read_everything(store, ["box"]), before)
+
+
+@checks.add(Guarantee.ENTRIES_MOVE_BY_RULE)
+async def there_is_nothing_to_end_where_there_is_no_entry(store: Store) -> None:
+    expect(await store.mailboxes.cancel("e"), None)
+    expect(await store.mailboxes.supersede("e", "newer"), None)
+    expect(await store.mailboxes.requeue("e"), None)
+    expect(await store.mailboxes.cancel_pending("box"), ())
+    expect(await store.mailboxes.load_state("box"), None)
+
+
+@checks.add(Guarantee.ENTRIES_MOVE_BY_RULE)
+async def cancel_pending_cancels_what_has_not_ended_in_the_mailbox(
+    store: Store, clock: ManualClock
+) -> None:
+    await enqueue(store, *(entry(key) for key in ("c", "a", "b", "kept", "done")))
+    await enqueue(store, entry("later", available_at=2**60), entry("elsewhere", "other"))
+    await store.mailboxes.supersede("done", "newer")
+    await claim_by_id(store, "b")
+    clock.now += 5
+    cancelled = await store.mailboxes.cancel_pending("box", exclude="kept")
+    expect([each.entry_id for each in cancelled], ["a", "b", "c", "later"])
+    for each in cancelled:
+        expect(each, await store.mailboxes.load(each.entry_id))
+        expect((each.status, each.last_error), ("cancelled", "cancelled"))
+        expect((each.claim_token, each.claimed_by, each.lease_until), (None, None, None))
+        expect(each.updated_at, clock.now)
+    expect(await status(store, "kept"), "queued")
+    expect(await status(store, "done"), "superseded")
+    expect(await status(store, "elsewhere"), "queued")
+    expect(await generation(store), 0)
+
+
+@checks.add(Guarantee.ENTRIES_MOVE_BY_RULE, each=["none", "elsewhere"])
+async def cancel_pending_cancels_all_where_it_excludes_what_is_not_there(
+    store: Store, exclude: str
+) -> None:
+    await enqueue(store, entry("a"), entry("b"), entry("elsewhere", "other"))
+    cancelled = await store.mailboxes.cancel_pending("box", exclude=exclude)
+    expect([each.entry_id for each in cancelled], ["a", "b"])
+    expect(await status(store, "elsewhere"), "queued")
+
+
+@checks.add(Guarantee.ENTRIES_MOVE_BY_RULE)
+async def cancel_pending_leaves_the_claimed_entry_that_it_excludes(store: Store) -> None:
+    await enqueue(store, entry("held"), entry("next"))
+    held = await claim_by_id(store, "held")
+    cancelled = await store.mailboxes.cancel_pending("box", exclude="held")
+    expect([each.entry_id for each in cancelled], ["next"])
+    expect(await loaded(store, "held"), held)
+
+
+# --- interrupt ----------------------------------------------------------------------------------
+
+
+@checks.add(Guarantee.ENTRIES_MOVE_BY_RULE)
+async def interrupt_raises_the_generation_and_supersedes_what_is_older(
+    store: Store, clock: ManualClock
+) -> None:
+    await enqueue(store, *(entry(key) for key in ("b", "a", "held", "done")))
+    await enqueue(store, entry("later", available_at=2**60), entry("elsewhere", "other"))
+    await store.mailboxes.cancel("done")
+    await claim_by_id(store, "held")
+    clock.now += 5
+    done = await store.mailboxes.interrupt("box")
+    expect(
+        done.mailbox_state,
+        MailboxState(mailbox_id="box", current_generation=1, updated_at=clock.now),
+    )
+    expect([each.entry_id for each in done.superseded_entries], ["a", "b", "held", "later"])
+    for each in done.superseded_entries:
+        expect(each, await store.mailboxes.load(each.entry_id))
+        expect((each.status, each.last_error), ("superseded", "superseded by interrupt"))
+        expect((each.claim_token, each.claimed_by, each.lease_until), (None, None, None))
+        expect(each.updated_at, clock.now)
+    expect(await status(store, "done"), "cancelled")
+    expect(await status(store, "elsewhere"), "queued")
+    expect(await generation(store, "other"), 0)
+
+
+@checks.add(Guarantee.ENTRIES_MOVE_BY_RULE)
+async def each_interrupt_raises_the_generation(store: Store) -> None:
+    generations = [
+        (await store.mailboxes.interrupt("box")).mailbox_state.current_generation for _ in range(3)
+    ]
+    expect(generations, [1, 2, 3])
+    expect(await generation(store), 3)
+
+
+@checks.add(Guarantee.ENTRIES_MOVE_BY_RULE)
+async def what_is_sent_after_an_interrupt_is_worked(store: Store) -> None:
+    await store.mailboxes.send("box", "old")
+    await store.mailboxes.interrupt("box")
+    await store.mailboxes.send("box", "new")
+    expect((await claim_one(store)).payload, "new")
+
+
+@checks.add(Guarantee.ENTRIES_MOVE_BY_RULE, each=["interrupt", "cancel_pending"])
+async def what_ends_a_mailbox_s_work_ends_what_its_own_batch_has_put_there(
+    store: Store, how: str
+) -> None:
+    await enqueue(store, entry("before"))
+    async with store.batch() as step:
+        step.mailboxes.enqueue(entry("within"))
+        getattr(step.mailboxes, how)("box")
+        step.mailboxes.send("box", "after")
+    expect((await status(store, "before")), await status(store, "within"))
+    expect((await store.mailboxes.stats("box")).queued, 1)
+    expect((await claim_one(store)).payload, "after")

@@ -1,0 +1,212 @@
+"""Enqueue: work is sent or enqueued, once; its mailbox is created."""
+
+import asyncio
+
+from treadle import AlreadyExists, GenerationMismatch, MailboxEntry, MailboxState, Store
+from treadle.backends.base import Guarantee
+from treadle.testing._harness.builders import TERMINAL, end, entry, loaded
+from treadle.testing._harness.check import Checks
+from treadle.testing._harness.dump import read_everything
+from treadle.testing._harness.expect import expect, refused
+from treadle.testing.clock import ManualClock
+
+checks = Checks(__name__)
+
+
+# --- send ---------------------------------------------------------------------------------------
+
+
+@checks.add(Guarantee.TIME_IS_GIVEN)
+async def send_fills_in_id_generation_and_times(store: Store, clock: ManualClock) -> None:
+    sent = await store.mailboxes.send(
+        "box",
+        {"a": [1.0]},
+        priority=9,
+        delay_ms=500,
+        dedupe_key="k",
+        sender_id="me",
+        origin="internal",
+    )
+    expect(sent, await store.mailboxes.load(sent.entry_id))
+    expect(
+        sent,
+        MailboxEntry(
+            entry_id=sent.entry_id,
+            mailbox_id="box",
+            payload={"a": [1.0]},
+            origin="internal",
+            sender_id="me",
+            priority=9,
+            dedupe_key="k",
+            available_at=clock.now + 500,
+            created_at=clock.now,
+            updated_at=clock.now,
+        ),
+    )
+
+
+@checks.add(Guarantee.WORK_COMES_IN_ONCE)
+async def each_send_has_an_id_of_its_own_that_sorts_after_the_ones_before(
+    store: Store,
+) -> None:
+    ids = [(await store.mailboxes.send("box", None)).entry_id for _ in range(5)]
+    expect(len(set(ids)), 5)
+    expect([key[:8] for key in ids], sorted(key[:8] for key in ids))
+
+
+@checks.add(Guarantee.WORK_COMES_IN_ONCE)
+async def the_first_send_makes_the_mailbox_at_generation_0(
+    store: Store, clock: ManualClock
+) -> None:
+    expect(await store.mailboxes.load_state("box"), None)
+    await store.mailboxes.send("box", None)
+    state = await store.mailboxes.load_state("box")
+    expect(state, MailboxState(mailbox_id="box", current_generation=0, updated_at=clock.now))
+
+
+@checks.add(Guarantee.WORK_COMES_IN_ONCE)
+async def what_comes_into_a_mailbox_leaves_its_state_alone(
+    store: Store, clock: ManualClock
+) -> None:
+    state = (await store.mailboxes.interrupt("box")).mailbox_state
+    clock.now += 10
+    await store.mailboxes.send("box", None)
+    await store.mailboxes.enqueue(entry("e", generation=1, updated_at=clock.now))
+    expect(await store.mailboxes.load_state("box"), state)
+
+
+@checks.add(Guarantee.WORK_COMES_IN_ONCE)
+async def send_takes_the_current_generation(store: Store) -> None:
+    await store.mailboxes.interrupt("box")
+    await store.mailboxes.interrupt("box")
+    expect((await store.mailboxes.send("box", None)).generation, 2)
+
+
+@checks.add(Guarantee.WORK_COMES_IN_ONCE)
+async def a_known_dedupe_key_gives_the_entry_that_is_there_and_writes_nothing(
+    store: Store, clock: ManualClock
+) -> None:
+    first = await store.mailboxes.send("box", "first", dedupe_key="k", priority=1)
+    before = await read_everything(store, ["box"])
+    clock.now += 10
+    expect(await store.mailboxes.send("box", "second", dedupe_key="k", priority=2), first)
+    expect(await read_everything(store, ["box"]), before)
+
+
+@checks.add(Guarantee.WORK_COMES_IN_ONCE, each=TERMINAL)
+async def a_dedupe_key_is_known_after_its_entry_has_ended(store: Store, how: str) -> None:
+    first = await store.mailboxes.send("box", None, dedupe_key="k")
+    await end(store, first.entry_id, how)
+    again = await store.mailboxes.send("box", None, dedupe_key="k")
+    expect((again.entry_id, again.status), (first.entry_id, how))
+
+
+@checks.add(Guarantee.WORK_COMES_IN_ONCE)
+async def a_dedupe_key_is_known_after_an_interrupt(store: Store) -> None:
+    first = await store.mailboxes.send("box", None, dedupe_key="k")
+    await store.mailboxes.interrupt("box")
+    again = await store.mailboxes.send("box", None, dedupe_key="k")
+    expect((again.entry_id, again.status), (first.entry_id, "superseded"))
+
+
+@checks.add(Guarantee.WORK_COMES_IN_ONCE)
+async def each_mailbox_has_dedupe_keys_of_its_own(store: Store) -> None:
+    one = await store.mailboxes.send("box", None, dedupe_key="k")
+    other = await store.mailboxes.send("other", None, dedupe_key="k")
+    assert one.entry_id != other.entry_id
+    expect((await store.mailboxes.stats()).queued, 2)
+
+
+@checks.add(Guarantee.WORK_COMES_IN_ONCE)
+async def entries_without_a_dedupe_key_are_no_duplicates(store: Store) -> None:
+    await store.mailboxes.send("box", None)
+    await store.mailboxes.send("box", None)
+    expect((await store.mailboxes.stats("box")).queued, 2)
+
+
+@checks.add(Guarantee.WORK_COMES_IN_ONCE)
+async def the_empty_dedupe_key_is_a_key(store: Store) -> None:
+    first = await store.mailboxes.send("box", 1, dedupe_key="")
+    expect(await store.mailboxes.send("box", 2, dedupe_key=""), first)
+
+
+@checks.add(Guarantee.WORK_COMES_IN_ONCE)
+async def of_sends_that_arrive_together_with_one_dedupe_key_one_comes_in(store: Store) -> None:
+    sent = await asyncio.gather(
+        *(store.mailboxes.send("box", number, dedupe_key="k") for number in range(10))
+    )
+    expect((await store.mailboxes.stats("box")).queued, 1)
+    expect({each.entry_id for each in sent}, {sent[0].entry_id})
+
+
+# --- enqueue ------------------------------------------------------------------------------------
+
+
+@checks.add(Guarantee.VALUES_ARE_KEPT)
+async def enqueue_puts_the_entry_as_it_is(store: Store) -> None:
+    given = entry(
+        "e",
+        payload=[None],
+        priority=3,
+        available_at=5,
+        attempt_count=2,
+        last_error="before",
+        created_at=6,
+        updated_at=7,
+        extra={"later": True},
+    )
+    await store.mailboxes.enqueue(given)
+    expect(await store.mailboxes.load("e"), given)
+
+
+@checks.add(Guarantee.WORK_COMES_IN_ONCE)
+async def enqueue_makes_the_mailbox_at_the_entry_s_generation(store: Store) -> None:
+    await store.mailboxes.enqueue(entry("e", generation=4, updated_at=9))
+    state = await store.mailboxes.load_state("box")
+    expect(state, MailboxState(mailbox_id="box", current_generation=4, updated_at=9))
+
+
+@checks.add(Guarantee.WORK_COMES_IN_ONCE)
+async def enqueue_refuses_a_known_entry_id_in_whatever_mailbox(store: Store) -> None:
+    await store.mailboxes.enqueue(entry("e", payload=1))
+    with refused(AlreadyExists) as caught:
+        await store.mailboxes.enqueue(entry("e", "other"))
+    expect((caught.value.kind, caught.value.key), ("mailbox entry", "e"))
+    expect((await loaded(store)).payload, 1)
+    expect(await store.mailboxes.load_state("other"), None)
+
+
+@checks.add(Guarantee.WORK_COMES_IN_ONCE)
+async def enqueue_refuses_a_dedupe_key_the_mailbox_has_seen(store: Store) -> None:
+    await store.mailboxes.enqueue(entry("e", dedupe_key="k"))
+    with refused(AlreadyExists) as caught:
+        await store.mailboxes.enqueue(entry("f", dedupe_key="k"))
+    expect((caught.value.kind, caught.value.key), ("dedupe key", "k"))
+    expect(await store.mailboxes.load("f"), None)
+    await store.mailboxes.enqueue(entry("f", "other", dedupe_key="k"))
+
+
+@checks.add(Guarantee.WORK_COMES_IN_ONCE, each=[0, 2, 7])
+async def enqueue_refuses_another_generation_than_the_current(store: Store, given: int) -> None:
+    await store.mailboxes.interrupt("box")
+    with refused(GenerationMismatch) as caught:
+        await store.mailboxes.enqueue(entry("e", generation=given))
+    error = caught.value
+    expect((error.mailbox_id, error.expected, error.actual), ("box", 1, given))
+    expect(await store.mailboxes.load("e"), None)
+
+
+# --- the mailbox -------------------------------------------------------------------------------
+
+
+@checks.add(Guarantee.ENTRIES_MOVE_BY_RULE)
+async def ensure_makes_the_state_once_and_touches_it_after(
+    store: Store, clock: ManualClock
+) -> None:
+    first = await store.mailboxes.ensure("box")
+    expect(first, MailboxState(mailbox_id="box", current_generation=0, updated_at=clock.now))
+    await store.mailboxes.interrupt("box")
+    clock.now += 5
+    again = await store.mailboxes.ensure("box")
+    expect(again, MailboxState(mailbox_id="box", current_generation=1, updated_at=clock.now))
+    expect(await store.mailboxes.load_state("box"), again)

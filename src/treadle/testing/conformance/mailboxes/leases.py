@@ -1,0 +1,115 @@
+"""Leases: a claim is extended, unless it is lost."""
+
+from msgspec.structs import replace
+
+from treadle import ClaimConflict, Store
+from treadle.backends.base import Guarantee
+from treadle.testing._harness.builders import claim_ids, claim_one, enqueue, entry, loaded
+from treadle.testing._harness.check import Checks
+from treadle.testing._harness.dump import read_everything
+from treadle.testing._harness.expect import expect, refused
+from treadle.testing.clock import ManualClock
+
+checks = Checks(__name__)
+
+
+@checks.add(Guarantee.ENTRIES_MOVE_BY_RULE)
+async def an_extended_lease_runs_from_now_on(store: Store, clock: ManualClock) -> None:
+    await enqueue(store, entry("e"))
+    claimed = await claim_one(store, lease_ms=100)
+    clock.now += 60
+    expect(await store.mailboxes.extend_lease(claimed, extension_ms=100), True)
+    found = await loaded(store)
+    expect((found.lease_until, found.updated_at), (clock.now + 100, clock.now))
+    expect((found.claim_token, found.attempt_count), (claimed.claim_token, 1))
+    clock.now += 99
+    expect(await claim_ids(store), [])
+    clock.now += 1
+    expect(await claim_ids(store), ["e"])
+
+
+@checks.add(Guarantee.ENTRIES_MOVE_BY_RULE)
+async def a_lease_can_be_made_shorter(store: Store, clock: ManualClock) -> None:
+    await enqueue(store, entry("e"))
+    claimed = await claim_one(store, lease_ms=10_000)
+    expect(await store.mailboxes.extend_lease(claimed, extension_ms=0), True)
+    expect(await claim_ids(store), ["e"])
+
+
+@checks.add(Guarantee.ENTRIES_MOVE_BY_RULE)
+async def extending_a_lease_leaves_the_rest(store: Store, clock: ManualClock) -> None:
+    await enqueue(store, entry("e", priority=3, payload=[1], last_error="before", created_at=5))
+    claimed = await claim_one(store)
+    clock.now += 5
+    await store.mailboxes.extend_lease(claimed, extension_ms=100)
+    expected = replace(claimed, lease_until=clock.now + 100, updated_at=clock.now)
+    expect(await loaded(store), expected)
+
+
+@checks.add(Guarantee.ENTRIES_MOVE_BY_RULE)
+async def a_lease_that_ran_out_is_extended_if_nobody_took_it(
+    store: Store, clock: ManualClock
+) -> None:
+    await enqueue(store, entry("e"))
+    claimed = await claim_one(store, lease_ms=100)
+    clock.now += 200
+    expect(await store.mailboxes.extend_lease(claimed, extension_ms=100), True)
+    expect(await claim_ids(store), [])
+
+
+@checks.add(Guarantee.ONE_HOLDER)
+async def a_lease_that_ran_out_is_not_extended_beside_a_live_one(
+    store: Store, clock: ManualClock
+) -> None:
+    await enqueue(store, entry("first"))
+    late = await claim_one(store, lease_ms=100)
+    await enqueue(store, entry("second", priority=9))
+    clock.now += 100
+    holder = await claim_one(store, lease_ms=1_000)
+    expect(holder.entry_id, "second")
+    expect(await store.mailboxes.extend_lease(late, extension_ms=1_000), False)
+    expect((await loaded(store, "first")).lease_until, late.lease_until)
+    with refused(ClaimConflict):
+        async with store.batch() as step:
+            step.mailboxes.hold(late)
+    expect(await store.mailboxes.extend_lease(holder, extension_ms=1_000), True)
+
+
+@checks.add(Guarantee.ONE_HOLDER)
+async def a_lease_that_ran_out_stays_out_when_the_clock_goes_back(
+    store: Store, clock: ManualClock
+) -> None:
+    await enqueue(store, entry("first"))
+    late = await claim_one(store, lease_ms=100)
+    await enqueue(store, entry("second", priority=9))
+    clock.now += 110
+    holder = await claim_one(store, lease_ms=1_000)
+    clock.now -= 20
+    expect(await store.mailboxes.extend_lease(late, extension_ms=5_000), False)
+    expect(await store.mailboxes.extend_lease(holder, extension_ms=5_000), True)
+
+
+@checks.add(
+    Guarantee.ENTRIES_MOVE_BY_RULE,
+    each=["no entry", "wrong token", "settled", "interrupted", "taken"],
+)
+async def a_lease_is_not_extended_when_the_claim_is_lost(
+    store: Store, clock: ManualClock, lost: str
+) -> None:
+    await enqueue(store, entry("e"))
+    claimed = await claim_one(store, lease_ms=100)
+    key, token = claimed.entry_id, str(claimed.claim_token)
+    if lost == "no entry":
+        key = "another"
+    elif lost == "wrong token":
+        token = "wrong"
+    elif lost == "settled":
+        await store.mailboxes.release(claimed)
+    elif lost == "interrupted":
+        await store.mailboxes.interrupt("box")
+    else:
+        clock.now += 100
+        await claim_one(store, consumer="another")
+    before = await read_everything(store, ["box"])
+    expect(await store.mailboxes.extend_lease(key, token), False)
+    expect(await read_everything(store, ["box"]), before)

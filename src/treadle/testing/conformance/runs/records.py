@@ -1,0 +1,162 @@
+"""Records: appends record their runs, and a run can be written as a whole."""
+
+from typing import Any
+
+from treadle import NotFound, RunMeta, RunRecord, Store, Thread, VersionConflict
+from treadle.backends.base import Guarantee
+from treadle.testing._harness.builders import loaded_run, run, says
+from treadle.testing._harness.check import Checks
+from treadle.testing._harness.expect import expect, refused
+from treadle.testing.clock import ManualClock
+
+checks = Checks(__name__)
+
+
+FULL_META = RunMeta(
+    agent_id="writer",
+    origin="a2a",
+    status="waiting",
+    parent_thread_id="p",
+    termination_code="error",
+    termination_detail="so",
+    source_mailbox_entry_id="e",
+    input_tokens=3,
+    output_tokens=4,
+)
+
+
+def full_run(thread_id: str, **fields: Any) -> RunRecord:
+    """The record that `FULL_META` makes."""
+    known: dict[str, Any] = {name: getattr(FULL_META, name) for name in RunMeta.__struct_fields__}
+    return run("r", thread_id, **known | fields)
+
+
+@checks.add(Guarantee.RUNS_FOLLOW_THEIR_THREADS)
+async def an_append_with_run_meta_records_its_run(store: Store, clock: ManualClock) -> None:
+    await store.threads.create(Thread(id="t"))
+    await store.threads.append("t", says("x", run_id="r", parent_run_id="q", run_meta=FULL_META))
+    now = clock.now
+    expected = full_run("t", parent_run_id="q", created_at=now, updated_at=now)
+    expect(await loaded_run(store), expected)
+
+
+@checks.add(Guarantee.RUNS_FOLLOW_THEIR_THREADS)
+async def a_later_append_tells_all_of_its_run_anew_but_where_it_came_from(
+    store: Store, clock: ManualClock
+) -> None:
+    for thread_id in ("t", "u"):
+        await store.threads.create(Thread(id=thread_id))
+    await store.threads.append("t", says("x", run_id="r", parent_run_id="q", run_meta=FULL_META))
+    created_at = clock.now
+    clock.now += 10
+    await store.threads.append("u", says("x", run_id="r", run_meta=RunMeta()))
+    kept = {"parent_run_id": "q", "parent_thread_id": "p", "source_mailbox_entry_id": "e"}
+    expected = run("r", "u", created_at=created_at, updated_at=clock.now, **kept)
+    expect(await loaded_run(store), expected)
+
+
+@checks.add(Guarantee.RUNS_FOLLOW_THEIR_THREADS)
+async def the_first_writer_of_parents_and_source_wins(store: Store) -> None:
+    await store.threads.create(Thread(id="t"))
+
+    def changes(parent: str, meta: RunMeta) -> Any:
+        return says("x", run_id="r", parent_run_id=parent, run_meta=meta)
+
+    first = RunMeta(parent_thread_id="p1", source_mailbox_entry_id="e1", termination_code="a")
+    second = RunMeta(parent_thread_id="p2", source_mailbox_entry_id="e2", status="done")
+    await store.threads.append("t", changes("q1", first))
+    await store.threads.append("t", changes("q2", second))
+    found = await loaded_run(store)
+    expect(found.parent_run_id, "q1")
+    expect(found.parent_thread_id, "p1")
+    expect(found.source_mailbox_entry_id, "e1")
+    expect(found.status, "done")
+    expect(found.termination_code, None)
+
+
+@checks.add(Guarantee.RUNS_FOLLOW_THEIR_THREADS)
+async def a_parent_that_comes_later_is_taken_if_there_was_none(store: Store) -> None:
+    await store.threads.create(Thread(id="t"))
+    await store.threads.append("t", says("x", run_id="r", run_meta=RunMeta()))
+    meta = RunMeta(parent_thread_id="p", source_mailbox_entry_id="e")
+    await store.threads.append("t", says("x", run_id="r", parent_run_id="q", run_meta=meta))
+    found = await loaded_run(store)
+    expect(found.parent_run_id, "q")
+    expect(found.parent_thread_id, "p")
+    expect(found.source_mailbox_entry_id, "e")
+
+
+@checks.add(Guarantee.RUNS_FOLLOW_THEIR_THREADS)
+async def an_append_without_run_meta_moves_updated_at_of_a_run_that_is_there(
+    store: Store, clock: ManualClock
+) -> None:
+    await store.threads.create(Thread(id="t"))
+    before = run("r", status="waiting", created_at=1, updated_at=2, metadata={"a": 1})
+    await store.runs.upsert(before)
+    await store.threads.append("t", says("x", run_id="r", parent_run_id="q"))
+    expected = run("r", status="waiting", created_at=1, updated_at=clock.now, metadata={"a": 1})
+    expect(await loaded_run(store), expected)
+
+
+@checks.add(Guarantee.RUNS_FOLLOW_THEIR_THREADS)
+async def an_append_without_run_meta_makes_no_run(store: Store) -> None:
+    await store.threads.create(Thread(id="t"))
+    await store.threads.append("t", says("x", run_id="r"))
+    expect(await store.runs.load("r"), None)
+
+
+@checks.add(Guarantee.RUNS_FOLLOW_THEIR_THREADS)
+async def an_append_with_an_empty_run_id_touches_no_run(store: Store) -> None:
+    await store.threads.create(Thread(id="t"))
+    await store.threads.append("t", says("x", run_id="", run_meta=RunMeta(agent_id="a")))
+    expect((await store.runs.list()).total, 0)
+
+
+@checks.add(Guarantee.RUNS_FOLLOW_THEIR_THREADS)
+async def an_append_keeps_created_at_metadata_and_unknown_fields_of_its_run(
+    store: Store, clock: ManualClock
+) -> None:
+    await store.threads.create(Thread(id="t"))
+    await store.runs.upsert(run("r", "s", created_at=5, metadata=[1], extra={"later": 1}))
+    await store.threads.append("t", says("x", run_id="r", run_meta=RunMeta(agent_id="b")))
+    kept: dict[str, Any] = {"created_at": 5, "metadata": [1], "extra": {"later": 1}}
+    expected = run("r", "t", agent_id="b", updated_at=clock.now, **kept)
+    expect(await loaded_run(store), expected)
+
+
+@checks.add(Guarantee.ALL_OR_NOTHING)
+async def an_append_that_fails_leaves_the_run_alone(store: Store) -> None:
+    await store.threads.create(Thread(id="t"))
+    changes = says("x", run_id="r", run_meta=RunMeta())
+    with refused(VersionConflict):
+        await store.threads.append("t", changes, expected=5)
+    with refused(NotFound):
+        await store.threads.append("u", changes)
+    expect(await store.runs.load("r"), None)
+
+
+@checks.add(Guarantee.VALUES_ARE_KEPT)
+async def an_upsert_puts_the_record_as_it_is(store: Store) -> None:
+    first = run("r", parent_run_id="q", status="done", created_at=1, metadata={"a": 1.0})
+    await store.runs.upsert(first)
+    expect(await store.runs.load("r"), first)
+    second = run("r", "u", created_at=2)
+    await store.runs.upsert(second)
+    expect(await store.runs.load("r"), second)
+    expect((await store.runs.list()).total, 1)
+
+
+@checks.add(Guarantee.RUNS_FOLLOW_THEIR_THREADS)
+async def a_run_that_is_not_there_is_none(store: Store) -> None:
+    expect(await store.runs.load("r"), None)
+
+
+@checks.add(Guarantee.RUNS_FOLLOW_THEIR_THREADS)
+async def a_deleted_run_is_gone_and_its_thread_stays(store: Store) -> None:
+    await store.threads.create(Thread(id="t"))
+    await store.runs.upsert(run("r"))
+    expect(await store.runs.delete("r"), True)
+    expect(await store.runs.delete("r"), False)
+    expect(await store.runs.load("r"), None)
+    expect((await store.runs.list()).total, 0)
+    assert await store.threads.load("t") is not None

@@ -1,0 +1,17 @@
+"""Backends that break one rule each, and the check that has to find it out."""
+
+from tests.conformance.broken_backends import batches, claims, mailboxes, processes, threads, values
+from tests.conformance.broken_backends.broken_backend import BROKEN_BACKENDS, BrokenBackend
+from tests.conformance.broken_backends.histories import ONLY_BY_HISTORIES
+
+__all__ = [
+    "BROKEN_BACKENDS",
+    "ONLY_BY_HISTORIES",
+    "BrokenBackend",
+    "batches",
+    "claims",
+    "mailboxes",
+    "processes",
+    "threads",
+    "values",
+]

@@ -1,0 +1,152 @@
+"""Batches and errors, sabotaged."""
+
+import asyncio
+from typing import Any
+
+from msgspec.structs import replace
+
+from tests.conformance.broken_backends.broken_backend import Twisted, breaks
+from treadle.backends.base import Guarantee
+from treadle.backends.memory.backend import MemoryBackend
+from treadle.backends.memory.tables import Tables
+from treadle.core.clock import Clock
+from treadle.core.commands import (
+    Command,
+    Commands,
+    Hold,
+    Purge,
+    Receipt,
+)
+from treadle.core.mailboxes import MailboxEntry
+from treadle.errors import TreadleError
+
+
+@breaks(Guarantee.ALL_OR_NOTHING, "a command that fails takes every other back")
+class HalfDone(MemoryBackend):
+    """Writes what comes before the command that fails."""
+
+    async def commit(self, batch: Commands) -> Receipt:
+        for command in batch[:-1]:
+            await super().commit((command,))
+        return await super().commit(batch[-1:])
+
+
+@breaks(Guarantee.ALL_OR_NOTHING, "a command that fails takes every other back")
+class Leaky(Tables):
+    """Does not take back what a failed batch did."""
+
+    def rollback(self) -> None:
+        self._before.clear()
+
+
+@breaks(Guarantee.FAILING_COMMAND_IS_NAMED, "a single command that fails names itself")
+class Nameless(MemoryBackend):
+    """Does not say which command failed."""
+
+    async def commit(self, batch: Commands) -> Receipt:
+        try:
+            return await super().commit(batch)
+        except TreadleError as error:
+            error.command = None
+            raise
+
+
+@breaks(Guarantee.FAILING_COMMAND_IS_NAMED, "of commits that arrive together each fails for itself")
+class AllForOne(MemoryBackend):
+    """Lets those who committed together fail together."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(clock)
+        self._failed: TreadleError | None = None
+
+    async def commit(self, batch: Commands) -> Receipt:
+        await asyncio.sleep(0)
+        try:
+            receipt = await super().commit(batch)
+        except TreadleError as error:
+            self._failed = error
+            await asyncio.sleep(0)
+            self._failed = None
+            raise
+        if self._failed is not None:
+            raise self._failed
+        return receipt
+
+
+@breaks(Guarantee.ONE_ORDER, "each command sees what those before it did")
+class LastFirst(MemoryBackend):
+    """Carries a batch out from its end."""
+
+    async def commit(self, batch: Commands) -> Receipt:
+        if any(isinstance(command, Hold) for command in batch):
+            return await super().commit(batch)
+        return Receipt(results=(await super().commit(batch[::-1])).results[::-1])
+
+
+@breaks(Guarantee.FENCE, "who lost the claim can write nothing anywhere: taken by another")
+class Unfenced(Twisted):
+    """Lets every hold pass."""
+
+    def twist(self, command: Command) -> Command:
+        return Purge(older_than=0) if isinstance(command, Hold) else command
+
+
+@breaks(Guarantee.FENCE, "a claim is held until its last millisecond")
+class Timeless(Twisted):
+    """Does not look whether the lease of a hold has run out."""
+
+    def twist(self, command: Command) -> Command:
+        return replace(command, now=0) if isinstance(command, Hold) else command
+
+
+@breaks(Guarantee.FENCE, "every hold of a batch counts")
+class OneHold(MemoryBackend):
+    """Looks at the first hold of a batch."""
+
+    async def commit(self, batch: Commands) -> Receipt:
+        held = False
+        commands: list[Command] = []
+        for command in batch:
+            again = isinstance(command, Hold) and held
+            held = held or isinstance(command, Hold)
+            commands.append(Purge(older_than=0) if again else command)
+        return await super().commit(tuple(commands))
+
+
+@breaks(
+    Guarantee.ALL_OR_NOTHING,
+    "a write that was taken back can be made as if for the first time: send",
+)
+class StaleIndex(Tables):
+    """Keeps the dedupe keys of a batch that was taken back in its index."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._keys: dict[tuple[str, str | None], MailboxEntry] = {}
+
+    def put(self, table: Any, key: str, row: Any) -> None:
+        super().put(table, key, row)
+        if isinstance(row, MailboxEntry):
+            self._keys[row.mailbox_id, row.dedupe_key] = row
+
+    def find_duplicate(self, mailbox_id: str, dedupe_key: str) -> MailboxEntry | None:
+        found = super().find_duplicate(mailbox_id, dedupe_key)
+        return found or self._keys.get((mailbox_id, dedupe_key))
+
+
+@breaks(Guarantee.ALL_OR_NOTHING, "a receipt has one result for each command in order")
+class Numeric(MemoryBackend):
+    """Answers yes with 1, and no with 0, as databases do."""
+
+    async def commit(self, batch: Commands) -> Receipt:
+        receipt = await super().commit(batch)
+        results = tuple(int(each) if isinstance(each, bool) else each for each in receipt.results)
+        return Receipt(results=results)
+
+
+@breaks(Guarantee.ALL_OR_NOTHING, "a closed store refuses every call")
+class Ajar(MemoryBackend):
+    """Goes on when it is closed."""
+
+    async def close(self) -> None:
+        self._wake()

@@ -1,0 +1,219 @@
+"""Mailboxes, sabotaged."""
+
+import asyncio
+from typing import Any, get_args
+
+from msgspec.structs import replace
+
+from tests.conformance.broken_backends.broken_backend import Twisted, breaks
+from treadle.backends.base import Guarantee
+from treadle.backends.memory.backend import MemoryBackend
+from treadle.backends.memory.tables import Tables
+from treadle.core.commands import (
+    Ack,
+    Command,
+    Commands,
+    DeadLetter,
+    Enqueue,
+    ExtendLease,
+    Interrupt,
+    Nack,
+    Purge,
+    Receipt,
+    Release,
+    Send,
+)
+from treadle.core.mailboxes import EntryStatus, MailboxEntry, MailboxStats
+
+
+@breaks(Guarantee.ENTRIES_MOVE_BY_RULE, "settling needs the token of the claim: ack, wrong token")
+class Trusting(Twisted):
+    """Acks without looking at the token."""
+
+    def twist(self, command: Command) -> Command:
+        return self.with_right_token(command) if isinstance(command, Ack) else command
+
+
+@breaks(Guarantee.ENTRIES_MOVE_BY_RULE, "a lease is not extended when the claim is lost")
+class Obliging(Twisted):
+    """Extends a lease for whoever asks."""
+
+    def twist(self, command: Command) -> Command:
+        return self.with_right_token(command) if isinstance(command, ExtendLease) else command
+
+
+@breaks(Guarantee.ENTRIES_MOVE_BY_RULE, "a nacked entry is queued until its retry")
+class Impatient(Twisted):
+    """Retries at once."""
+
+    def twist(self, command: Command) -> Command:
+        return replace(command, retry_at=None) if isinstance(command, Nack) else command
+
+
+@breaks(Guarantee.ENTRIES_MOVE_BY_RULE, "a dead letter keeps its error")
+class Silent(Twisted):
+    """Loses the error of a dead letter."""
+
+    def twist(self, command: Command) -> Command:
+        return replace(command, error="") if isinstance(command, DeadLetter) else command
+
+
+@breaks(Guarantee.ENTRIES_MOVE_BY_RULE, "a release gives the attempt back")
+class Counting(Twisted):
+    """Counts a claim that was released as an attempt."""
+
+    def twist(self, command: Command) -> Command:
+        if not isinstance(command, Release) or (found := self.entry(command.entry_id)) is None:
+            return command
+        return Nack(
+            entry_id=command.entry_id,
+            claim_token=command.claim_token,
+            now=command.now,
+            retry_at=found.available_at,
+            error=found.last_error or "",
+        )
+
+
+@breaks(Guarantee.ENTRIES_MOVE_BY_RULE, "an entry that has ended stays as it is")
+class Reviving(Tables):
+    """Ends an entry again that has ended."""
+
+    def put(self, table: Any, key: str, row: Any) -> None:
+        if isinstance(row, MailboxEntry) and row.status == "accepted":
+            row = replace(row, status="queued")
+        super().put(table, key, row)
+
+
+@breaks(Guarantee.ENTRIES_MOVE_BY_RULE, "interrupt raises the generation and supersedes")
+class Merciful(Twisted):
+    """Leaves the claimed entry alone in an interrupt."""
+
+    async def commit(self, batch: Commands) -> Receipt:
+        held = {key: e for key, e in self.tables.entries.items() if e.status == "claimed"}
+        receipt = await MemoryBackend.commit(self, batch)
+        if any(isinstance(command, Interrupt) for command in batch):
+            self.tables.entries.update(held)
+        return receipt
+
+
+@breaks(Guarantee.ENTRIES_MOVE_BY_RULE, "purge removes what ended before a time")
+class Sweeping(Twisted):
+    """Purges what ended at the very time, too."""
+
+    def twist(self, command: Command) -> Command:
+        if isinstance(command, Purge):
+            return replace(command, older_than=command.older_than + 1)
+        return command
+
+
+@breaks(Guarantee.WORK_COMES_IN_ONCE, "a known dedupe key gives the entry that is there")
+class Forgetful(Tables):
+    """Never finds a dedupe key again."""
+
+    def find_duplicate(self, mailbox_id: str, dedupe_key: str) -> MailboxEntry | None:
+        return None
+
+
+@breaks(Guarantee.WORK_COMES_IN_ONCE, "a dedupe key is known after its entry has ended")
+class ShortSighted(Tables):
+    """Forgets a dedupe key when its entry has ended."""
+
+    def find_duplicate(self, mailbox_id: str, dedupe_key: str) -> MailboxEntry | None:
+        found = super().find_duplicate(mailbox_id, dedupe_key)
+        return found if found and found.status in ("queued", "claimed") else None
+
+
+@breaks(Guarantee.WORK_COMES_IN_ONCE, "each mailbox has dedupe keys of its own")
+class Global(Tables):
+    """Takes a dedupe key for the same in whatever mailbox."""
+
+    def find_duplicate(self, mailbox_id: str, dedupe_key: str) -> MailboxEntry | None:
+        return next((e for e in self.entries.values() if e.dedupe_key == dedupe_key), None)
+
+
+@breaks(Guarantee.WORK_COMES_IN_ONCE, "enqueue refuses another generation than the current")
+class Tolerant(Twisted):
+    """Takes work of any generation."""
+
+    def twist(self, command: Command) -> Command:
+        if not isinstance(command, Enqueue):
+            return command
+        state = self.tables.mailboxes.get(command.entry.mailbox_id)
+        generation = state.current_generation if state else command.entry.generation
+        return Enqueue(entry=replace(command.entry, generation=generation))
+
+
+@breaks(Guarantee.LISTINGS_ARE_COMPLETE, "stats count each status")
+class Miscounting(MemoryBackend):
+    """Counts all mailboxes where one was asked for."""
+
+    async def count_entries(self, mailbox_id: str | None) -> MailboxStats:
+        return await super().count_entries(None)
+
+
+@breaks(Guarantee.ENTRIES_MOVE_BY_RULE, "a release gives the attempt back and leaves the rest: 0")
+class Stingy(Tables):
+    """Never gives the first attempt back."""
+
+    def put(self, table: Any, key: str, row: Any) -> None:
+        before = self.entries.get(key) if table == "entries" else None
+        if isinstance(row, MailboxEntry) and before and row.attempt_count < before.attempt_count:
+            row = replace(row, attempt_count=max(row.attempt_count, 1))
+        super().put(table, key, row)
+
+
+@breaks(Guarantee.ENTRIES_MOVE_BY_RULE, "what ends a mailbox's work ends what its own batch")
+class Snapshotted(Tables):
+    """Does not find, when it ends a mailbox's work, what its own batch has put there."""
+
+    def find_entries(self, mailbox_id: str | None, *statuses: Any) -> list[MailboxEntry]:
+        new = {key for (table, key), row in self._before.items() if row is None}
+        found = super().find_entries(mailbox_id, *statuses)
+        return [entry for entry in found if entry.entry_id not in new]
+
+
+@breaks(Guarantee.WORK_COMES_IN_ONCE, "what comes into a mailbox leaves its state alone")
+class Touching(Tables):
+    """Touches a mailbox's state when work comes in."""
+
+    def put(self, table: Any, key: str, row: Any) -> None:
+        if isinstance(row, MailboxEntry) and key not in self.entries:
+            state = self.mailboxes[row.mailbox_id]
+            super().put("mailboxes", row.mailbox_id, replace(state, updated_at=row.updated_at))
+        super().put(table, key, row)
+
+
+@breaks(
+    Guarantee.WORK_COMES_IN_ONCE, "of sends that arrive together with one dedupe key one comes in"
+)
+class Hesitant(MemoryBackend):
+    """Looks for a dedupe key, and has a break before it writes."""
+
+    async def commit(self, batch: Commands) -> Receipt:
+        missing = [command for command in batch if isinstance(command, Send) and self._new(command)]
+        await asyncio.sleep(0)
+        free = tuple(
+            replace(command, dedupe_key=None) if command in missing else command
+            for command in batch
+        )
+        receipt = await super().commit(free)
+        for command in missing:
+            entry = self.tables.entries[command.entry_id]
+            kept = replace(entry, dedupe_key=command.dedupe_key)
+            self.tables.entries[command.entry_id] = kept
+        return receipt
+
+    def _new(self, command: Send) -> bool:
+        key = command.dedupe_key
+        return key is not None and not self.tables.find_duplicate(command.mailbox_id, key)
+
+
+@breaks(Guarantee.WORK_COMES_IN_ONCE, "dedupe keys that look alike are different")
+class Folding(Tables):
+    """Takes dedupe keys for the same that differ in letter case."""
+
+    def find_duplicate(self, mailbox_id: str, dedupe_key: str) -> MailboxEntry | None:
+        for entry in self.find_entries(mailbox_id, *get_args(EntryStatus)):
+            if entry.dedupe_key and entry.dedupe_key.casefold() == dedupe_key.casefold():
+                return entry
+        return None

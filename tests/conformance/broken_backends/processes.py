@@ -1,0 +1,180 @@
+"""The files backend, sabotaged where several processes or a crash bring it to light."""
+
+import asyncio
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, ClassVar
+
+from tests.conformance.broken_backends.broken_backend import BROKEN_BACKENDS, BrokenBackend
+from treadle.backends.base import Capabilities, Guarantee
+from treadle.backends.files.backend import FilesBackend
+from treadle.backends.memory.backend import MemoryBackend
+from treadle.backends.memory.tables import Tables
+from treadle.core.clock import Clock
+from treadle.core.commands import (
+    AppendThread,
+    Commands,
+    Receipt,
+    Send,
+)
+from treadle.testing._harness.builtin_subjects import SteppingDisk
+from treadle.testing.subject import Step, Subject
+
+
+class Lockless(FilesBackend):
+    """Writes without the lock."""
+
+    async def open(self) -> None:
+        await super().open()
+        self._engine._lock.hold = _no_lock  # type: ignore[method-assign]
+
+
+@contextmanager
+def _no_lock() -> Any:
+    yield
+
+
+class Solitary(FilesBackend):
+    """Never looks at what other processes have written."""
+
+    async def open(self) -> None:
+        await super().open()
+        self._engine._catch_up = _nothing  # type: ignore[method-assign]
+
+
+def _nothing() -> None:
+    return
+
+
+class Eager(FilesBackend):
+    """Answers before anything is written."""
+
+    async def commit(self, batch: Commands) -> Receipt:
+        if not all(isinstance(command, AppendThread | Send) for command in batch):
+            return await super().commit(batch)
+        head = await self.load_thread(batch[0].thread_id)  # type: ignore[union-attr]
+        assert head is not None
+        self._later = asyncio.ensure_future(self._commit_later(batch))
+        return Receipt(results=(None,) * len(batch))
+
+    async def _commit_later(self, batch: Commands) -> None:
+        await asyncio.sleep(0.05)
+        await super().commit(batch)
+
+
+class Separate(FilesBackend):
+    """Writes the commands of a batch one by one."""
+
+    async def commit(self, batch: Commands) -> Receipt:
+        results: list[Any] = []
+        for command in batch:
+            results += (await super().commit((command,))).results
+        return Receipt(results=tuple(results))
+
+
+class Inattentive(FilesBackend):
+    """Does not look for what others write while it waits."""
+
+    async def wait(self, timeout_ms: int, mailbox_id: str | None = None) -> None:
+        await asyncio.sleep(timeout_ms / 1000)
+
+
+class Boastful(MemoryBackend):
+    """Says that it keeps what it forgets."""
+
+    capabilities = Capabilities(durable=True, shared=False, notifies=False)
+
+
+class Partial(MemoryBackend):
+    """Keeps everything but the runs."""
+
+    capabilities = Capabilities(durable=True, shared=False, notifies=False)
+    _kept: ClassVar[dict[Path, Tables]] = {}
+
+    def __init__(self, place: Path, clock: Clock) -> None:
+        super().__init__(clock)
+        self.tables = self._kept.setdefault(place, self.tables)
+
+    async def close(self) -> None:
+        self.tables.runs.clear()
+        await super().close()
+
+
+def make_lockless(place: Path, clock: Clock) -> Lockless:
+    return Lockless(place, clock)
+
+
+def make_stepping_lockless(place: Path, clock: Clock, step: Step) -> Lockless:
+    return Lockless(place, clock, disk=SteppingDisk(step))
+
+
+def make_solitary(place: Path, clock: Clock) -> Solitary:
+    return Solitary(place, clock)
+
+
+def make_eager(place: Path, clock: Clock) -> Eager:
+    return Eager(place, clock)
+
+
+def make_inattentive(place: Path, clock: Clock) -> Inattentive:
+    return Inattentive(place, clock)
+
+
+def make_boastful(place: Path, clock: Clock) -> Boastful:
+    return Boastful(clock)
+
+
+def make_partial(place: Path, clock: Clock) -> Partial:
+    return Partial(place, clock)
+
+
+def make_separate(place: Path, clock: Clock) -> Separate:
+    return Separate(place, clock)
+
+
+def make_stepping_separate(place: Path, clock: Clock, step: Step) -> Separate:
+    return Separate(place, clock, disk=SteppingDisk(step))
+
+
+BROKEN_BACKENDS |= {
+    "Lockless": BrokenBackend(
+        Guarantee.ONE_ORDER,
+        "several processes lose and double nothing",
+        Subject(make=make_lockless),
+    ),
+    "Lockless, held": BrokenBackend(
+        Guarantee.ONE_ORDER,
+        "a write held at any step ends as one before or after the other: append against append",
+        Subject(make=make_lockless, make_stepping=make_stepping_lockless),
+    ),
+    "Solitary": BrokenBackend(
+        Guarantee.ONE_ORDER,
+        "several processes lose and double nothing",
+        Subject(make=make_solitary),
+    ),
+    "Eager": BrokenBackend(
+        Guarantee.ACKNOWLEDGED_IS_KEPT,
+        "what killed processes acknowledged is there",
+        Subject(make=make_eager),
+    ),
+    "Separate": BrokenBackend(
+        Guarantee.ALL_OR_NOTHING,
+        "a process that dies at any step leaves its write whole or absent: a worker's step",
+        Subject(make=make_separate, make_stepping=make_stepping_separate),
+    ),
+    "Inattentive": BrokenBackend(
+        Guarantee.WAITS_END,
+        "wait ends when another process sends",
+        Subject(make=make_inattentive),
+    ),
+    "Partial": BrokenBackend(
+        Guarantee.ACKNOWLEDGED_IS_KEPT,
+        "a write is there after reopening: upsert",
+        Subject(make=make_partial),
+    ),
+    "Boastful": BrokenBackend(
+        Guarantee.ACKNOWLEDGED_IS_KEPT,
+        "a durable store knows its deltas after it was reopened",
+        Subject(make=make_boastful),
+    ),
+}

@@ -1,0 +1,193 @@
+"""Threads and runs, sabotaged."""
+
+from typing import Any
+
+from msgspec.structs import replace
+
+from tests.conformance.broken_backends.broken_backend import Twisted, breaks
+from treadle.backends.base import Guarantee
+from treadle.backends.memory.backend import MemoryBackend
+from treadle.backends.memory.tables import StoredThread, Tables
+from treadle.core.commands import (
+    AppendThread,
+    Command,
+    SaveThread,
+)
+from treadle.core.messages import MessagePage
+from treadle.core.runs import RunPage, RunQuery, RunRecord
+from treadle.core.threads import MessageQuery, ThreadDelta, ThreadHead, ThreadPage, ThreadQuery
+
+
+@breaks(Guarantee.VERSIONS_WITHOUT_GAPS, "an append at another version is a conflict")
+class Overwriting(Twisted):
+    """Does not compare the expected version."""
+
+    def twist(self, command: Command) -> Command:
+        return replace(command, expected=None) if isinstance(command, AppendThread) else command
+
+
+@breaks(Guarantee.VERSIONS_WITHOUT_GAPS, "a saved thread is new at version 0 or replaced")
+class Restarting(Tables):
+    """Begins at version 0 with every save."""
+
+    def put(self, table: Any, key: str, row: Any) -> None:
+        if isinstance(row, StoredThread) and row.history is None:
+            row = replace(row, head=replace(row.head, version=0))
+        super().put(table, key, row)
+
+
+@breaks(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED, "a message whose id the thread has is skipped")
+class Doubling(Twisted):
+    """Adds a message again whose id it has."""
+
+    def twist(self, command: Command) -> Command:
+        if not isinstance(command, AppendThread):
+            return command
+        messages = tuple(replace(m, id=f"{m.id}+") if m.id else m for m in command.changes.messages)
+        return replace(command, changes=replace(command.changes, messages=messages))
+
+
+@breaks(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED, "a snapshot replaces the state and clears")
+class Hoarding(MemoryBackend):
+    """Keeps the patches that a snapshot makes void."""
+
+    async def load_thread(self, thread_id: str) -> ThreadHead | None:
+        head = await super().load_thread(thread_id)
+        if head is None or head.version == 0:
+            return head
+        deltas = await super().list_deltas(thread_id, 0) or ()
+        patches = [patch for delta in deltas for patch in delta.changes.patches]
+        thread = replace(head.thread, patches=(*head.thread.patches, *patches))
+        return replace(head, thread=thread)
+
+
+@breaks(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED, "a save makes what came before it unknown")
+class Remembering(MemoryBackend):
+    """Tells of no change where it does not know."""
+
+    async def list_deltas(
+        self, thread_id: str, after_version: int
+    ) -> tuple[ThreadDelta, ...] | None:
+        return await super().list_deltas(thread_id, after_version) or ()
+
+
+@breaks(Guarantee.LISTINGS_ARE_COMPLETE, "a page holds: after a cursor")
+class Inclusive(MemoryBackend):
+    """Begins a page with the message that was named."""
+
+    async def list_messages(self, query: MessageQuery) -> MessagePage:
+        after = None if query.after is None else query.after - 1
+        return await super().list_messages(replace(query, after=after))
+
+
+@breaks(Guarantee.LISTINGS_ARE_COMPLETE, "a page of threads says how many there are")
+class Endless(MemoryBackend):
+    """Says that more follow when the last page is full."""
+
+    async def list_threads(self, query: ThreadQuery) -> ThreadPage:
+        page = await super().list_threads(query)
+        return replace(page, has_more=len(page.items) == query.limit)
+
+
+@breaks(Guarantee.LISTINGS_ARE_COMPLETE, "runs are listed: oldest first")
+class Unsorted(MemoryBackend):
+    """Lists the runs newest first."""
+
+    async def list_runs(self, query: RunQuery) -> RunPage:
+        page = await super().list_runs(query)
+        return replace(page, items=page.items[::-1])
+
+
+@breaks(Guarantee.RUNS_FOLLOW_THEIR_THREADS, "the first writer of parents and source wins")
+class LastWriter(Tables):
+    """Lets the last writer of a parent win."""
+
+    def put(self, table: Any, key: str, row: Any) -> None:
+        if isinstance(row, RunRecord) and row.parent_run_id == "q1":
+            row = replace(row, parent_run_id="q2")
+        super().put(table, key, row)
+
+
+@breaks(Guarantee.RUNS_FOLLOW_THEIR_THREADS, "the active run is the newest that is not done")
+class Done(MemoryBackend):
+    """Takes the newest run for the active one, done or not."""
+
+    async def find_active_run(self, thread_id: str) -> RunRecord | None:
+        page = await self.list_runs(RunQuery(thread_id=thread_id, limit=200))
+        return page.items[-1] if page.items else None
+
+
+@breaks(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED, "an empty snapshot replaces the state too")
+class Falsy(Twisted):
+    """Takes an empty snapshot for none."""
+
+    def twist(self, command: Command) -> Command:
+        if not isinstance(command, AppendThread) or command.changes.snapshot:
+            return command
+        return replace(command, changes=replace(command.changes, snapshot=None))
+
+
+@breaks(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED, "a snapshot clears the patches where none follow")
+class Lingering(Tables):
+    """Writes a thread's patches only where there are some."""
+
+    def put(self, table: Any, key: str, row: Any) -> None:
+        before = self.threads.get(key) if table == "threads" else None
+        if isinstance(row, StoredThread) and before and not row.head.thread.patches:
+            thread = replace(row.head.thread, patches=before.head.thread.patches)
+            row = replace(row, head=replace(row.head, thread=thread))
+        super().put(table, key, row)
+
+
+@breaks(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED, "a saved thread has nothing of what it replaces")
+class Merging(Twisted):
+    """Keeps the unknown fields of a thread that a save replaces."""
+
+    def twist(self, command: Command) -> Command:
+        if not isinstance(command, SaveThread):
+            return command
+        before = self.tables.threads.get(command.thread.id)
+        extra = {} if before is None else before.head.thread.extra
+        return replace(command, thread=replace(command.thread, extra=extra | command.thread.extra))
+
+
+@breaks(
+    Guarantee.THREADS_ARE_WHAT_WAS_APPENDED,
+    "a thread deleted and created in one batch has nothing of the old one",
+)
+class Haunted(Tables):
+    """Skips messages that a thread had before it was deleted and created anew in the same batch."""
+
+    def put(self, table: Any, key: str, row: Any) -> None:
+        before = self._before.get(("threads", key)) if table == "threads" else None
+        if isinstance(row, StoredThread) and isinstance(before, StoredThread):
+            row = self._haunted(row, before)
+        super().put(table, key, row)
+
+    def _haunted(self, row: StoredThread, before: StoredThread) -> StoredThread:
+        if row.origin is before.origin or row.history is None:
+            return row
+        known = {message.id for message in before.head.thread.messages if message.id}
+        messages = tuple(m for m in row.head.thread.messages if m.id not in known)
+        thread = replace(row.head.thread, messages=messages)
+        return replace(row, head=replace(row.head, thread=thread))
+
+
+@breaks(Guarantee.LISTINGS_ARE_COMPLETE, "a page of some runs counts those")
+class Overcounting(MemoryBackend):
+    """Counts all runs where some were asked for."""
+
+    async def list_runs(self, query: RunQuery) -> RunPage:
+        page = await super().list_runs(query)
+        return replace(page, total=len(self.tables.runs))
+
+
+@breaks(Guarantee.RUNS_FOLLOW_THEIR_THREADS, "a later append tells all of its run anew")
+class Retentive(Tables):
+    """Keeps of a run what a later append does not tell."""
+
+    def put(self, table: Any, key: str, row: Any) -> None:
+        before = self.runs.get(key) if table == "runs" else None
+        if isinstance(row, RunRecord) and before and row.termination_code is None:
+            row = replace(row, termination_code=before.termination_code)
+        super().put(table, key, row)

@@ -1,0 +1,135 @@
+"""Time, values, waiting and cancellation, sabotaged."""
+
+import asyncio
+from typing import Any
+
+from msgspec.structs import replace
+
+from tests.conformance.broken_backends.broken_backend import Twisted, breaks
+from treadle.backends.base import Guarantee
+from treadle.backends.memory.backend import MemoryBackend
+from treadle.backends.memory.tables import Tables
+from treadle.core.commands import (
+    Command,
+    Commands,
+    CreateThread,
+    Receipt,
+    SaveThread,
+)
+from treadle.core.mailboxes import MailboxEntry, MailboxState, due_time
+from treadle.core.threads import ThreadHead
+
+
+@breaks(Guarantee.TIME_IS_GIVEN, "all commands of a batch happen at one time")
+class ManyTimes(Twisted):
+    """Looks at the clock for every command."""
+
+    def twist(self, command: Command) -> Command:
+        if getattr(command, "now", 0) is None:
+            return replace(command, now=self._clock())
+        return command
+
+
+@breaks(Guarantee.TIME_IS_GIVEN, "each command of a batch has its own time")
+class OwnTime(Twisted):
+    """Does not take the time that a command brings."""
+
+    def twist(self, command: Command) -> Command:
+        if getattr(command, "now", None) is not None:
+            return replace(command, now=None)
+        return command
+
+
+@breaks(Guarantee.VALUES_ARE_KEPT, "any json can be: the state")
+class Rounding(Twisted):
+    """Keeps whole floats as integers."""
+
+    def twist(self, command: Command) -> Command:
+        if isinstance(command, CreateThread) and command.thread.state == 1.0:
+            return replace(command, thread=replace(command.thread, state=1))
+        return command
+
+
+@breaks(Guarantee.VALUES_ARE_KEPT, "unknown fields stay at every level of a thread")
+class Narrow(Twisted):
+    """Drops what it does not know."""
+
+    def twist(self, command: Command) -> Command:
+        if isinstance(command, CreateThread | SaveThread):
+            return replace(command, thread=replace(command.thread, extra={}))
+        return command
+
+
+@breaks(Guarantee.NOTHING_IS_SHARED, "what is read can be changed")
+class Sharing(MemoryBackend):
+    """Hands out what it keeps."""
+
+    async def load_thread(self, thread_id: str) -> ThreadHead | None:
+        stored = self.tables.threads.get(thread_id)
+        return None if stored is None else stored.head
+
+
+@breaks(Guarantee.WAITS_END, "wait ends when something is sent")
+class Deaf(MemoryBackend):
+    """Loses the wake-up."""
+
+    def _wake(self) -> None:
+        pass
+
+
+@breaks(Guarantee.WAITS_END, "wait ends when a lease runs out")
+class Unpunctual(Tables):
+    """Does not wake for a lease that runs out."""
+
+    def next_due(self, now: int, mailbox_id: str | None) -> int | None:
+        due = super().next_due(now, mailbox_id)
+        claimed = self.find_entries(mailbox_id, "claimed")
+        return None if any(entry.lease_until == due for entry in claimed) else due
+
+
+@breaks(Guarantee.CANCELLATION_IS_SAFE, "a cancelled commit is whole or absent")
+class Torn(MemoryBackend):
+    """Stops in the middle when its caller goes away."""
+
+    async def commit(self, batch: Commands) -> Receipt:
+        results: list[Any] = []
+        for command in batch:
+            results += (await super().commit((command,))).results
+            await asyncio.sleep(0)
+        return Receipt(results=tuple(results))
+
+
+@breaks(Guarantee.VALUES_ARE_KEPT, "any text can stand in: entries")
+class Terminated(Tables):
+    """Compares dedupe keys up to their first NUL, as languages do whose texts end there."""
+
+    def find_duplicate(self, mailbox_id: str, dedupe_key: str) -> MailboxEntry | None:
+        return super().find_duplicate(mailbox_id, dedupe_key.partition("\0")[0])
+
+
+@breaks(Guarantee.NOTHING_IS_SHARED, "what is read can be changed")
+class Lending(MemoryBackend):
+    """Hands out the states of mailboxes that it keeps."""
+
+    async def load_mailbox(self, mailbox_id: str) -> MailboxState | None:
+        return self.tables.mailboxes.get(mailbox_id)
+
+
+@breaks(Guarantee.WAITS_END, "wait takes its time when there is nothing")
+class Restless(MemoryBackend):
+    """Always returns early."""
+
+    async def wait(self, timeout_ms: int, mailbox_id: str | None = None) -> None:
+        return
+
+
+@breaks(Guarantee.WAITS_END, "wait ends when something falls due")
+class Procrastinating(Tables):
+    """Waits for what falls due last."""
+
+    def next_due(self, now: int, mailbox_id: str | None) -> int | None:
+        due = super().next_due(now, mailbox_id)
+        if due == now:
+            return due
+        entries = self.find_entries(mailbox_id, "queued", "claimed")
+        return max((due_time(entry) for entry in entries), default=None)

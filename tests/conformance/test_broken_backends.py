@@ -1,0 +1,51 @@
+"""The suite finds out every backend that breaks a rule, and says which rule it was."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from tests.conformance.broken_backends import BROKEN_BACKENDS, ONLY_BY_HISTORIES, BrokenBackend
+from treadle.backends.base import Guarantee
+from treadle.testing import CheckResult, Subject
+from treadle.testing._harness import child_process
+from treadle.testing._harness.check import Check
+from treadle.testing.certification import run_check
+from treadle.testing.conformance import SUITE
+from treadle.testing.conformance.history.random_histories import SHORT, compare_histories
+from treadle.testing.conformance.mailboxes import waits
+
+HUNT = settings(SHORT, max_examples=1_000, derandomize=True)  # so it takes as long each time
+NAMED = [check for check in SUITE if not check.needs and "random history" not in check.rule]
+
+
+def failures(checks: list[Check], subject: Subject, folder: Path) -> list[CheckResult]:
+    outcomes = [run_check(check, subject, folder) for check in checks]
+    return [outcome for outcome in outcomes if outcome.status == "failed"]
+
+
+def test_some_backend_breaks_each_guarantee() -> None:
+    assert {broken.breaks for broken in BROKEN_BACKENDS.values()} == set(Guarantee)
+
+
+@pytest.mark.parametrize("broken", BROKEN_BACKENDS.values(), ids=BROKEN_BACKENDS)
+def test_the_check_of_a_rule_fails_on_the_backend_that_breaks_it(
+    tmp_path: Path, broken: BrokenBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waits, "SOON_SECONDS", 0.5)  # what never comes is not waited for
+    monkeypatch.setattr(child_process, "BLOCKED_SECONDS", 5.0)  # what comes late still does
+    checks = [check for check in SUITE if check.rule.startswith(broken.found_by)]
+    found = failures(checks, broken.subject, tmp_path)
+    assert found
+    for failure in found:
+        assert failure.guarantee is broken.breaks
+        assert failure.detail
+
+
+@pytest.mark.parametrize("subject", ONLY_BY_HISTORIES.values(), ids=ONLY_BY_HISTORIES)
+def test_only_random_histories_fail_on_some_broken_backends(
+    tmp_path: Path, subject: Subject
+) -> None:
+    assert failures(NAMED, subject, tmp_path) == []
+    with pytest.raises(AssertionError, match="not as the model has it"):
+        compare_histories(subject, tmp_path, 1, HUNT)
