@@ -1,9 +1,4 @@
-"""Claims: queue heads are read in the order of claims, until there are enough.
-
-What a claim costs depends neither on how much waits nor on how many mailboxes there are: only heads
-that are due are read, and mailboxes whose lease has run out. The suite holds what is chosen here
-against the rule, `treadle.core.mailboxes.choose`.
-"""
+"""What claims have in common in both databases: sharing out entries, and when something is due."""
 
 from collections.abc import Iterable, Sequence
 from itertools import groupby, islice
@@ -11,24 +6,12 @@ from typing import TypeAlias
 
 from treadle.backends.memory.tables import Change
 from treadle.backends.sql.mailboxes import write_entries
-from treadle.backends.sql.program import Program, Read, Row, Statement
-from treadle.backends.sql.rows import id_list, read_entry
+from treadle.backends.sql.program import Program, Read, Statement
 from treadle.core.clock import new_token
 from treadle.core.limits import LARGEST_TIME
-from treadle.core.mailboxes import ClaimRequest, MailboxEntry, claimed, has_expired
+from treadle.core.mailboxes import ClaimRequest, MailboxEntry, claimed
 
 Claimed: TypeAlias = tuple[MailboxEntry, ...]
-
-
-def claim(requests: Sequence[ClaimRequest], clock: int) -> Program[list[Claimed]]:
-    """Put due entries into the consumers' hands, one request after the other.
-
-    Requests of one kind share their statements: the first gets the best, the next what follows.
-    """
-    given: list[Claimed] = []
-    for alike in in_turn(requests):
-        given += yield from _claim(alike, clock)
-    return given
 
 
 def in_turn(requests: Sequence[ClaimRequest]) -> Iterable[list[ClaimRequest]]:
@@ -42,25 +25,6 @@ def _can_share(request: ClaimRequest) -> bool:
     """Whether it takes from all mailboxes, at the present, and leaves them held."""
     anywhere = request.mailbox_id is None and request.entry_id is None
     return anywhere and request.now is None and request.limit > 0 and request.lease_ms > 0
-
-
-def _claim(requests: list[ClaimRequest], clock: int) -> Program[list[Claimed]]:
-    first = requests[0]
-    now = clock if first.now is None else first.now
-    limit = sum(request.limit for request in requests)
-    if first.entry_id is not None:
-        ids = yield from _one(first.entry_id, now)
-    elif limit < 1:
-        ids = []
-    else:
-        ids = yield from _heads(first.mailbox_id, limit, now)
-    if not ids:
-        return [()] * len(requests)
-    (found,) = yield (Read("load_entries", {"ids": id_list(ids)}),)
-    entries = {entry.entry_id: entry for entry in map(read_entry, found)}
-    given, writes = take(requests, [entries[key] for key in ids], now)
-    yield writes
-    return given
 
 
 def take(
@@ -80,55 +44,6 @@ def take(
 
 def _change(before: MailboxEntry, after: MailboxEntry) -> Change:
     return Change("entries", before.entry_id, before, after)
-
-
-def _one(entry_id: str, now: int) -> Program[list[str]]:
-    """An entry named by its id, if it can be had; when it is due does not matter."""
-    found, leases = yield (
-        Read("load_entry", {"entry_id": entry_id}),
-        Read("lease_of_entry", {"entry_id": entry_id}),
-    )
-    if not found:
-        return []
-    entry = read_entry(found[0])
-    lease_until = leases[0][0]
-    if lease_until is not None and lease_until > now:
-        return []
-    return [entry_id] if entry.status == "queued" or has_expired(entry, now) else []
-
-
-def _heads(mailbox_id: str | None, limit: int, now: int) -> Program[list[str]]:
-    """The best of each mailbox that can be had, best first."""
-    if mailbox_id is not None:
-        (rows,) = yield (Read("heads_of_mailbox", {"mailbox_id": mailbox_id, "now": now}),)
-        return _best_of_each(rows, limit)
-    priorities, expired = yield (
-        Read("ready_priorities", {}),
-        Read("expired_heads", {"now": now}),
-    )
-    ready: list[Row] = []
-    for (priority,) in priorities:
-        values = {"priority": priority, "now": now, "limit": min(limit, LARGEST_TIME)}
-        (rows,) = yield (Read("ready_heads", values),)
-        ready += rows
-        if len({head[0] for head in ready}) >= limit:
-            break
-    return _best_of_each([*ready, *expired], limit)
-
-
-def _best_of_each(heads: Iterable[Row], limit: int) -> list[str]:
-    chosen: dict[str, str] = {}
-    for mailbox_id, _, _, _, entry_id in sorted(heads, key=_order):
-        if len(chosen) >= limit:
-            break
-        chosen.setdefault(mailbox_id, entry_id)
-    return list(chosen.values())
-
-
-def _order(head: Row) -> tuple[int, int, int, str]:
-    """As `treadle.core.mailboxes.claim_order`."""
-    _, priority, available_at, created_at, entry_id = head
-    return -priority, available_at, created_at, entry_id
 
 
 def next_due(mailbox_id: str | None) -> Program[int | None]:

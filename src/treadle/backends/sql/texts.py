@@ -1,4 +1,8 @@
-"""The texts of statements: a file each, `queries/<name>.sql`, or `<name>.<dialect>.sql` for one.
+"""The texts of statements, one file for each.
+
+A statement that only one database has is in its backend's folder, `<dialect>/queries/<name>.sql`. A
+shared one is `queries/<name>.sql` here; where the databases need different texts, the file
+`queries/<name>.<dialect>.sql` is beside it.
 
 Values are bound by the driver and never become text. What is put into a text is written here: the
 columns and tables of entries, conditions by their names, and how claims step through priorities.
@@ -96,7 +100,13 @@ class Texts:
 
 @cache
 def read_text(name: str, dialect: str) -> str:
-    """What the file of a statement says, in a dialect if it has a text of its own."""
-    folder = files("treadle.backends.sql") / "queries"
-    own = folder / f"{name}.{dialect}.sql"
-    return (own if own.is_file() else folder / f"{name}.sql").read_text(encoding="utf-8")
+    """Load a statement's text: the backend's own, else the dialect's, else the shared one."""
+    backends = files("treadle.backends")
+    shared = backends / "sql" / "queries"
+    for file in (
+        backends / dialect / "queries" / f"{name}.sql",
+        shared / f"{name}.{dialect}.sql",
+    ):
+        if file.is_file():
+            return file.read_text(encoding="utf-8")
+    return (shared / f"{name}.sql").read_text(encoding="utf-8")

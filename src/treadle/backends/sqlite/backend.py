@@ -10,10 +10,11 @@ from typing import Any, TypeVar, cast
 from treadle.backends.base import NO_STORE, Capabilities, Durability
 from treadle.backends.cancellation import opened
 from treadle.backends.group_thread import Failure, GroupThread
-from treadle.backends.sql import claims
+from treadle.backends.sql.claims import next_due
 from treadle.backends.sql.commit import commit
 from treadle.backends.sql.program import Program
 from treadle.backends.sql.reads import Reads
+from treadle.backends.sqlite.claims import claim
 from treadle.backends.sqlite.connection import (
     MakeConnection,
     connect,
@@ -21,9 +22,9 @@ from treadle.backends.sqlite.connection import (
     telling_errors,
     transaction,
 )
+from treadle.backends.sqlite.fair_lock import FairFileLock
 from treadle.backends.sqlite.readers import Readers
 from treadle.backends.sqlite.schema import prepare
-from treadle.backends.sqlite.turnstile import Turnstile
 from treadle.backends.waiting import Waiting
 from treadle.core.clock import Clock, system_clock
 from treadle.core.commands import Commands, Receipt
@@ -71,11 +72,11 @@ class SqliteBackend(Reads):
             raise StoreUnavailable(self._path, NO_STORE)
         with telling_errors(self._path), ExitStack() as undo:
             os.makedirs(os.path.dirname(self._path), exist_ok=True)
-            self._turnstile = Turnstile(self._path)
-            undo.callback(self._turnstile.close)
+            self._lock = FairFileLock(self._path)
+            undo.callback(self._lock.close)
             self._writer = connect(self._path, self._durability, self._make_writer)
             undo.callback(self._writer.close)
-            with self._turnstile.hold():
+            with self._lock.hold():
                 prepare(self._writer, self._path, self._clock)
             self._watcher = connect(self._path, self._durability)
             undo.pop_all()
@@ -89,9 +90,9 @@ class SqliteBackend(Reads):
     def _end(self) -> None:
         self._readers.close()
         self._watcher.close()
-        with telling_errors(self._path), self._turnstile.hold():
+        with telling_errors(self._path), self._lock.hold():
             self._writer.close()
-        self._turnstile.close()
+        self._lock.close()
 
     async def commit(self, batch: Commands) -> Receipt:
         """Apply all commands of a checked batch, or none."""
@@ -105,7 +106,7 @@ class SqliteBackend(Reads):
         """Return once something is claimable, or after `timeout_ms`."""
 
         async def time_left() -> int | None:
-            due = await self._read(lambda: claims.next_due(mailbox_id))
+            due = await self._read(lambda: next_due(mailbox_id))
             return None if due is None else due - self._clock()
 
         await self._waiting.until_due(timeout_ms, time_left)
@@ -122,7 +123,7 @@ class SqliteBackend(Reads):
         try:
             with (
                 telling_errors(self._path),
-                self._turnstile.hold(),
+                self._lock.hold(),
                 transaction(self._writer, "IMMEDIATE"),
             ):
                 return list(self._outcomes(calls))
@@ -138,7 +139,7 @@ class SqliteBackend(Reads):
         for kind, group in groupby(calls, type):
             if kind is ClaimRequest:
                 requests = cast("list[ClaimRequest]", list(group))
-                yield from run(self._writer, claims.claim(requests, now))
+                yield from run(self._writer, claim(requests, now))
             else:
                 batches = cast("list[Commands]", list(group))
                 for outcome in run(self._writer, commit(batches, now)):

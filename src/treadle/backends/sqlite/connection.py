@@ -22,7 +22,7 @@ MakeConnection = Callable[..., sqlite3.Connection]
 
 _TEXTS = Texts("sqlite")
 _PATIENCE_SECONDS = 60
-"""For programs that are not Treadle; those that are wait at the turnstile."""
+"""How long to wait for other programs; Treadle's own processes wait for the `FairFileLock`."""
 _PAGE_BYTES = 8192
 """Of a new file: seven messages of a kilobyte to a page, where the usual 4096 hold three."""
 _DAMAGED = (
