@@ -112,7 +112,9 @@ class RecordingDisk(SteadyDisk):
         self._one_by_one = RLock()
         """A checkpoint works on a thread of its own: what is done and what is noted is one."""
 
-    def place(self, path: str, parts: Sequence[Bytes], by: str, *, sync: bool = False) -> None:
+    def write_atomically(
+        self, path: str, parts: Sequence[Bytes], temp_folder: str, *, sync: bool = False
+    ) -> None:
         data = b"".join(parts)
 
         def step(image: Image) -> None:
@@ -124,7 +126,7 @@ class RecordingDisk(SteadyDisk):
             image.set_name(path, content)
 
         with self._one_by_one:
-            super().place(path, parts, by, sync=sync)
+            super().write_atomically(path, parts, temp_folder, sync=sync)
             self.steps.append(step)
 
     def append(self, path: str, data: bytes) -> None:

@@ -48,9 +48,11 @@ class RefusingDisk(Disk):
         super().sync_log(log)
         self._refuse("sync_log")
 
-    def place(self, path: str, parts: Sequence[Bytes], by: str, *, sync: bool = False) -> None:
-        self._refuse("place")
-        super().place(path, parts, by, sync=sync)
+    def write_atomically(
+        self, path: str, parts: Sequence[Bytes], temp_folder: str, *, sync: bool = False
+    ) -> None:
+        self._refuse("write_atomically")
+        super().write_atomically(path, parts, temp_folder, sync=sync)
 
 
 def opened(folder: Path, disk: Disk) -> Store:
@@ -82,7 +84,7 @@ async def test_a_commit_whose_document_could_not_follow_is_committed(tmp_path: P
     disk = RefusingDisk()
     async with opened(tmp_path, disk) as store:
         await store.threads.create(Thread(id="t"))
-        disk.refused = "place"
+        disk.refused = "write_atomically"
         assert (await store.threads.append("t", ThreadChangeSet())).version == 1
         assert json.loads((tmp_path / "t.json").read_bytes())["_version"] == 0
         head = await store.threads.load("t")  # whoever is next puts it in place

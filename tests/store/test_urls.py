@@ -104,7 +104,7 @@ def test_a_file_is_no_folder(tmp_path: Path) -> None:
 async def test_a_folder_of_other_things_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "main.py").write_text("mine")
     (tmp_path / "package.json").write_text("{}")
-    with pytest.raises(InvalidValue, match=r"holds other things \('main.py'\) and no store"):
+    with pytest.raises(InvalidValue, match=r"holds other files \('main.py'\) and no store"):
         await open_store(tmp_path).open()
     assert sorted(os.listdir(tmp_path)) == ["main.py", "package.json"]
 

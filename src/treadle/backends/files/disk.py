@@ -1,12 +1,12 @@
-"""Every touch of the file system, in one place, so that tests can put a failing disk here."""
+"""All access to the file system, in one class, so that tests can replace it by a failing disk."""
 
 import os
 import stat
 from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
-from treadle.backends.files.exchange import exchange
-from treadle.backends.files.spares import Spares
+from treadle.backends.files.swap import swap
+from treadle.backends.files.temp_files import TempFilePool
 
 Bytes: TypeAlias = bytes | bytearray | memoryview
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
@@ -15,19 +15,19 @@ _datasync = getattr(os, "fdatasync", os.fsync)
 
 
 class Disk:
-    """The real file system. Links are never followed at the last step of a path."""
+    """The real file system. A symbolic link at the end of a path is never followed."""
 
     def __init__(self) -> None:
-        self._spares = Spares()
+        self._temp_files = TempFilePool()
 
     def make_folder(self, path: str) -> None:
-        """See that there is a folder, and that it is no link to one elsewhere."""
+        """Create a folder unless it exists; a link to one elsewhere is refused."""
         os.makedirs(path, exist_ok=True)
         if os.path.islink(path):
             raise NotADirectoryError(f"{path} is a symbolic link")
 
     def list_names(self, folder: str, suffix: str) -> Iterator[str]:
-        """The names in a folder that end with `suffix`, without it; none if there is no folder."""
+        """Yield the names in a folder that end with `suffix`, without it; none if it is missing."""
         try:
             with os.scandir(folder) as entries:
                 for entry in entries:
@@ -37,18 +37,18 @@ class Disk:
             return
 
     def list_all(self, folder: str) -> list[str]:
-        """The names of files and folders in a folder; none if there is no folder."""
+        """Return the sorted names of the files and folders in a folder; none if it is missing."""
         try:
             return sorted(os.listdir(folder))
         except FileNotFoundError:
             return []
 
     def exists(self, path: str) -> bool:
-        """Whether anything stands at `path`."""
+        """Return True if there is anything at `path`, even a dangling link."""
         return os.path.lexists(path)
 
     def read(self, path: str) -> bytes:
-        """The content of a file; a link or a folder in its place is an `OSError`."""
+        """Return the content of a file; a link or a folder at its path is an `OSError`."""
         descriptor = os.open(path, os.O_RDONLY | _NO_FOLLOW | _PLAIN)
         try:
             status = os.fstat(descriptor)
@@ -58,34 +58,38 @@ class Disk:
         finally:
             os.close(descriptor)
 
-    def place(self, path: str, parts: Sequence[Bytes], by: str, *, sync: bool = False) -> None:
-        """Let a file hold `parts`, by way of a temporary file in the folder `by`.
+    def write_atomically(
+        self, path: str, parts: Sequence[Bytes], temp_folder: str, *, sync: bool = False
+    ) -> None:
+        """Replace a file's content by `parts`, by way of a temporary file.
 
-        Other processes see it whole or not at all; it survives a power failure only with `sync`.
+        Other processes see the old content or the new, never a mixture. The new content survives
+        a power failure only with `sync`.
         """
-        descriptor, temporary = self._spares.open(by)
+        descriptor, temporary = self._temp_files.open(temp_folder)
         try:
             try:
                 _write_all(descriptor, parts)
+                # a reused file may be longer than the new content
                 os.ftruncate(descriptor, sum(map(len, parts)))
                 if sync:
                     os.fsync(descriptor)
             finally:
                 os.close(descriptor)
-            if exchange(temporary, path):
-                self._spares.keep(temporary)
+            if swap(temporary, path):
+                self._temp_files.release(temporary)
             else:
                 os.replace(temporary, path)
         except BaseException:
             self.remove(temporary)
             raise
 
-    def remove_spares(self) -> None:
-        """Remove the temporary files that are kept to be written over."""
-        self._spares.remove()
+    def remove_temp_files(self) -> None:
+        """Remove the temporary files that are kept for the next writes."""
+        self._temp_files.clear()
 
     def append(self, path: str, data: bytes) -> None:
-        """Add to the end of a file that may be lost: it is not synced."""
+        """Append to a file, which is created if missing and is not synced."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | _NO_FOLLOW | _PLAIN
         descriptor = os.open(path, flags, 0o666)
         try:
@@ -94,18 +98,18 @@ class Disk:
             os.close(descriptor)
 
     def remove(self, path: str) -> None:
-        """Take a file away, if it is there."""
+        """Remove a file if it exists."""
         try:
             os.unlink(path)
         except FileNotFoundError:
             return
 
     def move(self, source: str, target: str) -> None:
-        """Let a file stand elsewhere."""
+        """Rename a file, over whatever is at `target`."""
         os.replace(source, target)
 
     def sync(self, path: str) -> None:
-        """Make a file's content survive a power failure; one that is gone needs nothing."""
+        """Make a file's content survive a power failure; a missing file is ignored."""
         try:
             descriptor = os.open(path, os.O_RDWR | _NO_FOLLOW | _PLAIN)
         except FileNotFoundError:
@@ -117,7 +121,7 @@ class Disk:
 
     def sync_folder(self, path: str) -> None:
         """Make the names in a folder survive a power failure."""
-        if os.name == "nt":  # Windows cannot open folders; it writes names through
+        if os.name == "nt":  # Windows cannot open folders; it writes names to the disk at once
             return
         descriptor = os.open(path, os.O_RDONLY | _PLAIN)
         try:
@@ -126,33 +130,33 @@ class Disk:
             os.close(descriptor)
 
     def open_log(self, path: str) -> int:
-        """Open a file for reading and writing at positions, made if missing."""
+        """Open a file for reading and writing at any offset; it is created if missing."""
         return os.open(path, os.O_RDWR | os.O_CREAT | _NO_FOLLOW | _PLAIN, 0o666)
 
     def size_of(self, log: int) -> int:
-        """The length of a log."""
+        """Return the length of a log in bytes."""
         return os.fstat(log).st_size
 
     def read_log(self, log: int, start: int, size: int) -> bytes:
-        """Up to `size` bytes of a log from `start` on."""
+        """Return up to `size` bytes of a log, from `start` on."""
         os.lseek(log, start, os.SEEK_SET)
         return _read_all(log, size)
 
     def write_log(self, log: int, start: int, data: Bytes) -> None:
-        """Write into a log at `start`."""
+        """Write to a log at `start`."""
         os.lseek(log, start, os.SEEK_SET)
         _write_all(log, [data])
 
     def sync_log(self, log: int) -> None:
-        """Make what was written into a log survive a power failure."""
+        """Make what was written to a log survive a power failure."""
         _datasync(log)
 
     def cut_log(self, log: int, size: int) -> None:
-        """Shorten a log to `size`."""
+        """Truncate a log to `size` bytes."""
         os.ftruncate(log, size)
 
     def close_log(self, log: int) -> None:
-        """Let go of a log."""
+        """Close a log."""
         os.close(log)
 
 

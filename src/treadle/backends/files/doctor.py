@@ -72,6 +72,8 @@ def move_aside(root: str | os.PathLike[str], report: Report) -> tuple[str, ...]:
     disk, documents = _parts(root)
     lock = WriterLock(disk, documents.own_path("lock"))
     presence = PresenceLock(disk, documents.own_path("open"))
+    lock.open()
+    presence.open()
     try:
         with lock.hold():
             if not presence.is_alone():

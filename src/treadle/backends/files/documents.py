@@ -1,4 +1,4 @@
-"""The documents: a JSON file for each thread, run, entry and mailbox, as the reference has it."""
+"""The documents: a JSON file for each thread, run, entry and mailbox, laid out as in tirea."""
 
 import errno
 import os
@@ -29,7 +29,7 @@ class _Format(msgspec.Struct):
 
 
 class Documents:
-    """The files under a store's folder; whatever else Treadle needs lies in `_treadle/`."""
+    """The files in a store's folder; Treadle's own files are in `_treadle/`."""
 
     def __init__(self, disk: Disk, root: str) -> None:
         self._disk = disk
@@ -42,31 +42,31 @@ class Documents:
         }
 
     def make_folders(self) -> None:
-        """Make what folders are missing.
+        """Create the missing folders.
 
         Raises:
-            InvalidValue: the folder holds other things, and no store.
+            InvalidValue: the folder holds other files and no store.
         """
         self._check_owner()
         for folder in (*self._folders.values(), self.own_folder, self._temporary, self._deltas):
             self._disk.make_folder(folder)
 
     def is_store(self) -> bool:
-        """Whether the folder holds a store, of ours or of the reference's."""
+        """Return True if the folder holds a store, written by Treadle or by tirea."""
         names = self._disk.list_all(self.root)
         return any(name in _OUR_NAMES or name.endswith(_SUFFIX) for name in names)
 
     def check_format(self) -> None:
-        """See that it is a store that we can read; mark a new one. To be called under the lock.
+        """Check that this version can read the store, and mark a new one. Call it under the lock.
 
         Raises:
             SchemaTooNew: a newer Treadle wrote it.
-            CorruptRecord: it cannot be told who wrote it.
+            CorruptRecord: its `format.json` cannot be read.
         """
         path = self.own_path("format.json")
         if not self._disk.exists(path):
             data = msgspec.json.encode(_Format(FORMAT))
-            self._disk.place(path, [data], self._temporary, sync=True)
+            self._disk.write_atomically(path, [data], self._temporary, sync=True)
             self.sync_folders()
         try:
             found = msgspec.json.decode(self._disk.read(path), type=_Format).format
@@ -76,38 +76,38 @@ class Documents:
             raise SchemaTooNew(self.root, found, FORMAT)
 
     def _check_owner(self) -> None:
-        """Refuse to strew a store over somebody's folder; hidden names are nobody's."""
-        names = self._disk.list_all(self.root)  # once: others may be making folders
+        """Refuse to create a store among somebody else's files; hidden files do not count."""
+        names = self._disk.list_all(self.root)  # only once: others may be creating folders
         if not _OUR_NAMES.isdisjoint(names):
             return
         for name in names:
             if not name.startswith(".") and not name.endswith(_SUFFIX) and name != "lost+found":
-                reason = f"{self.root} holds other things ({name!r}) and no store"
-                advice = "name a folder in it, or one that is empty"
+                reason = f"{self.root} holds other files ({name!r}) and no store"
+                advice = "name a folder inside it, or an empty one"
                 raise InvalidValue("url", f"{reason}; {advice}")
 
     def own_path(self, name: str) -> str:
-        """The path of one of Treadle's own files."""
+        """Return the path of one of Treadle's own files."""
         return os.path.join(self.own_folder, name)
 
     def delta_path(self, thread_id: str) -> str:
-        """Where a thread's deltas are kept."""
+        """Return the path of a thread's delta file."""
         return os.path.join(self._deltas, thread_id + ".jsonl")
 
     def folder(self, table: TableName) -> str:
-        """Where a table's documents lie."""
+        """Return the folder of a table's documents."""
         return self._folders[table]
 
     def path(self, table: TableName, key: str) -> str:
-        """The path of a document."""
+        """Return the path of a document."""
         return f"{self._folders[table]}{os.sep}{key}{_SUFFIX}"
 
     def where(self, table: TableName, key: str) -> str:
-        """The document's place as errors name it."""
+        """Return the path of a document relative to the store's folder, as errors name it."""
         return os.path.join(FOLDERS[table], key + _SUFFIX)
 
     def names(self, table: TableName) -> Iterator[str]:
-        """The ids that have a document; files whose name is no id are none of ours."""
+        """Yield the ids that have a document; files whose names are no ids are ignored."""
         kind: IdKind = "thread" if table == "threads" else "entry"
         for name in self._disk.list_names(self._folders[table], _SUFFIX):
             try:
@@ -116,14 +116,14 @@ class Documents:
                 continue
 
     def exists(self, table: TableName, key: str) -> bool:
-        """Whether something stands in the document's place."""
+        """Return True if there is anything at the document's path."""
         return self._disk.exists(self.path(table, key))
 
     def read(self, table: TableName, key: str) -> bytes | None:
-        """A document, or None.
+        """Return a document, or None.
 
         Raises:
-            CorruptRecord: a link or a folder stands in its place.
+            CorruptRecord: a link or a folder is at its path.
         """
         try:
             return self._disk.read(self.path(table, key))
@@ -135,12 +135,12 @@ class Documents:
                 raise CorruptRecord(self.where(table, key), reason) from error
             raise
 
-    def place(self, table: TableName, key: str, parts: Sequence[Bytes]) -> None:
-        """Put a document in place, whole, not synced."""
-        self._disk.place(self.path(table, key), parts, self._temporary)
+    def write(self, table: TableName, key: str, parts: Sequence[Bytes]) -> None:
+        """Write a document atomically; it is not synced."""
+        self._disk.write_atomically(self.path(table, key), parts, self._temporary)
 
     def remove(self, table: TableName, key: str) -> None:
-        """Take a document away, if it is there."""
+        """Remove a document if it exists."""
         self._disk.remove(self.path(table, key))
 
     def sync(self, table: TableName, key: str) -> None:
@@ -148,20 +148,20 @@ class Documents:
         self._disk.sync(self.path(table, key))
 
     def sync_folders(self) -> None:
-        """Make the names of all documents survive a power failure."""
+        """Make the names in all folders survive a power failure."""
         for folder in (*self._folders.values(), self.own_folder):
             self._disk.sync_folder(folder)
 
     def clear_temporary(self) -> None:
-        """Remove what writers that died have left behind."""
+        """Remove the temporary files of processes that died."""
         for name in list(self._disk.list_names(self._temporary, "")):
             self._disk.remove(os.path.join(self._temporary, name))
 
     def folds_case(self) -> bool:
-        """Whether the file system takes `a` and `A` for the same name."""
+        """Return True if the file system does not distinguish `a` from `A` in names."""
         return self._disk.exists(self.own_path("FORMAT.JSON"))
 
 
 def fold(key: str) -> str:
-    """What a file system that folds case, or normalises Unicode, makes of a name."""
+    """Return a name as a file system compares it that folds case and normalises Unicode."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFD", key).casefold())

@@ -72,6 +72,8 @@ class Engine:
         self._journal_bytes = journal_bytes
         self._documents = Documents(self._disk, os.path.abspath(root))
         self._deltas = Deltas(self._disk, self._documents)
+        self._lock = WriterLock(self._disk, self._documents.own_path("lock"))
+        self._presence = PresenceLock(self._disk, self._documents.own_path("open"))
         self._checkpoints: list[threading.Thread] = []
         self._placed: set[str] = set()
         self._journal: Journal | None = None
@@ -80,7 +82,7 @@ class Engine:
         """Take part: the first one finishes what a crash has left.
 
         Raises:
-            InvalidValue: the folder holds other things, and no store.
+            InvalidValue: the folder holds other files and no store.
             SchemaTooNew: a newer Treadle wrote the store.
             CorruptRecord: the journal is damaged.
             StoreUnavailable: the folder cannot be read or written.
@@ -89,9 +91,9 @@ class Engine:
             if not self._creates and not self._documents.is_store():
                 raise StoreUnavailable(self._documents.root, NO_STORE)
             self._documents.make_folders()
-            self._lock = WriterLock(self._disk, self._documents.own_path("lock"))
+            self._lock.open()
             undo.callback(self._lock.close)
-            self._presence = PresenceLock(self._disk, self._documents.own_path("open"))
+            self._presence.open()
             undo.callback(self._presence.close)
             undo.callback(self._forget_all)
             with self._lock.hold():
@@ -117,7 +119,7 @@ class Engine:
                         numbers = find_journals(self._disk, self._documents)
                         checkpoint(self._disk, self._documents, numbers, sync=self._sync)
                     self._presence.close()
-                    self._disk.remove_spares()
+                    self._disk.remove_temp_files()
             finally:
                 self._lock.close()
 
@@ -185,9 +187,9 @@ class Engine:
             if after is None:
                 self._documents.remove(table, key)
             elif isinstance(after, StoredThread):
-                self._documents.place(table, key, self._tables.threads.document(key, after).parts())
+                self._documents.write(table, key, self._tables.threads.document(key, after).parts())
             else:
-                self._documents.place(table, key, [encode(after)])
+                self._documents.write(table, key, [encode(after)])
         self._tables.settle(last)
 
     def _follow_deltas(self, change: Change) -> None:

@@ -1,11 +1,11 @@
-"""The journal: checksummed records, one for each batch; what it holds is committed.
+"""The journal: a file of checksummed records, one for each batch. A batch in it is committed.
 
-A record is a header and a payload. The header holds a magic number, the checksum of all that
-follows it, the payload's length, the record's number and the number of its group: the records that
-were written and synced together. After a crash the journal ends where the first damaged record
-stands. That is a write which was never acknowledged, unless a record of a later group follows: a
-group is only written once the one before it is synced, so then the disk has lost what it had
-promised, and that is told instead of cut.
+A record is a header and a payload. The header holds a magic number, the checksum of everything
+after it, the payload's length, the record's number and the number of its group: the records that
+were written and synced together. After a crash the journal ends at the first damaged record.
+Usually that is a write which was never acknowledged, and it is cut off. But a group is written only
+after the group before it was synced. So if a record of a later group follows the damage, the disk
+has lost data that it had confirmed, and that is an error.
 """
 
 import struct
@@ -24,16 +24,20 @@ _CHECKED_FROM = _HEADER.size - _CHECKED.size
 
 
 class Position(msgspec.Struct, frozen=True):
-    """A place between two records: which journal file, which byte, and what was before it."""
+    """A point between two records."""
 
     journal: int
+    """The number of the journal file."""
     end: int = 0
+    """The offset in the file, in bytes."""
     record: int = 0
+    """The number of the last record before it, 0 for none."""
     group: int = 0
+    """The number of that record's group, 0 for none."""
 
 
 class Record(msgspec.Struct, frozen=True):
-    """A committed batch as the journal holds it."""
+    """A committed batch."""
 
     number: int
     group: int
@@ -41,26 +45,26 @@ class Record(msgspec.Struct, frozen=True):
 
 
 class Journal:
-    """One journal file, appended to by whoever holds the store's lock."""
+    """One journal file; only the holder of the store's lock may append to it."""
 
     def __init__(self, disk: Disk, path: str, known: Position) -> None:
-        """Open the file; what is before `known` is not read again."""
+        """Open the file at `known`; the records before it are not read."""
         self._disk = disk
         self.path = path
         self._log = disk.open_log(path)
         self.position = known
-        """Up to where this process has read or written."""
+        """How far this process has read or written."""
 
     def close(self) -> None:
-        """Let go of the file; what was read stays known."""
+        """Close the file."""
         self._disk.close_log(self._log)
 
     def has_news(self) -> bool:
-        """Whether the file is longer than what this process knows."""
+        """Return True if the file is longer than what this process has read or written."""
         return self._disk.size_of(self._log) > self.position.end
 
     def read_on(self) -> Iterator[Record]:
-        """The records behind `position`, which moves with them; damage at the tail ends them.
+        """Yield the records after `position`, which advances; a damaged tail ends them.
 
         Raises:
             CorruptRecord: a record that had been synced is damaged.
@@ -78,14 +82,14 @@ class Journal:
         self._refuse_lost(data[self.position.end - start :])
 
     def cut(self) -> bool:
-        """Remove a damaged tail; whether there was one."""
+        """Cut off whatever follows `position`; return True if there was anything."""
         if not self.has_news():
             return False
         self._disk.cut_log(self._log, self.position.end)
         return True
 
     def append(self, payloads: Sequence[bytes], *, sync: bool) -> None:
-        """Write a group of records, and sync it: when this returns they are committed."""
+        """Write a group of records and sync it: they are committed when this returns."""
         known = self.position
         frames = bytearray()
         for number, payload in enumerate(payloads, start=known.record + 1):
@@ -103,30 +107,31 @@ class Journal:
         )
 
     def sync(self) -> None:
-        """Make what another process wrote, but may not have synced, survive."""
+        """Sync records that another process wrote and may not have synced."""
         self._disk.sync_log(self._log)
 
     def _refuse_lost(self, rest: bytes) -> None:
-        """Tell damage that cannot be an unfinished write."""
-        place = rest.find(_MAGIC, 1)
-        while place >= 0:
-            record = _parse(rest, place)
+        """Raise if the damage at the start of `rest` cannot be an unfinished write."""
+        start = rest.find(_MAGIC, 1)
+        while start >= 0:
+            record = _parse(rest, start)
+            # a later record of the same group proves nothing: groups reach the disk in any order
             if record is not None and record.group > self.position.group + 1:
                 raise CorruptRecord(
                     f"{self.path} at byte {self.position.end}",
                     f"record {self.position.record + 1} is damaged, but later ones are whole",
                 )
-            place = rest.find(_MAGIC, place + 1)
+            start = rest.find(_MAGIC, start + 1)
 
 
-def _parse(data: bytes, place: int) -> Record | None:
-    """The record at `place`, if it is whole."""
-    body = place + _HEADER.size
+def _parse(data: bytes, start: int) -> Record | None:
+    """Return the record at `start`, or None if it is damaged or incomplete."""
+    body = start + _HEADER.size
     if body > len(data):
         return None
-    magic, checksum, length, number, group = _HEADER.unpack_from(data, place)
+    magic, checksum, length, number, group = _HEADER.unpack_from(data, start)
     if magic != _MAGIC or body + length > len(data):
         return None
-    if zlib.crc32(memoryview(data)[place + _CHECKED_FROM : body + length]) != checksum:
+    if zlib.crc32(memoryview(data)[start + _CHECKED_FROM : body + length]) != checksum:
         return None
     return Record(number, group, data[body : body + length])

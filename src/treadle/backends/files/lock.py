@@ -1,10 +1,10 @@
-"""The store's locks: one for who writes, one that tells whether others have the store open."""
+"""The store's two locks: one for the writer, one that shows whether others have the store open."""
 
+import os
 import struct
 from collections.abc import Generator
 from contextlib import contextmanager
 from threading import Lock
-from typing import IO
 
 import portalocker
 
@@ -12,72 +12,81 @@ from treadle.backends.files.disk import Disk
 from treadle.backends.files.journal import Position
 
 _POSITION = struct.Struct("<QQQQ")
+_CLOSED = -1
+"""A file descriptor that the system refuses."""
 
 
-class WriterLock:
-    """Held by one process at a time; its file also tells up to where the documents are in place."""
+class _LockFile:
+    """A file to lock, which is closed until `open`."""
 
     def __init__(self, disk: Disk, path: str) -> None:
-        self._file = _open(disk, path)
+        self._disk = disk
+        self._path = path
+        self._descriptor = _CLOSED
+
+    def open(self) -> None:
+        """Open the file; it is created if missing."""
+        self._descriptor = self._disk.open_log(self._path)
+
+    def close(self) -> None:
+        """Close the file, which releases its lock."""
+        descriptor, self._descriptor = self._descriptor, _CLOSED
+        self._disk.close_log(descriptor)
+
+
+class WriterLock(_LockFile):
+    """One process holds it at a time. Its file stores how far the documents are written."""
+
+    def __init__(self, disk: Disk, path: str) -> None:
+        super().__init__(disk, path)
+        # The event loop's thread reads the position while the engine's thread writes it.
         self._seeking = Lock()
 
     @contextmanager
     def hold(self) -> Generator[None, None, None]:
-        """Wait for the lock; the kernel hands it on, nobody polls."""
+        """Wait for the lock; the kernel passes it on, so nobody polls."""
         try:
-            portalocker.lock(self._file, portalocker.LockFlags.EXCLUSIVE)
+            portalocker.lock(self._descriptor, portalocker.LockFlags.EXCLUSIVE)
         except portalocker.LockException as error:
             raise OSError(f"its lock cannot be taken: {error}") from error
         try:
             yield
         finally:
-            portalocker.unlock(self._file)
+            portalocker.unlock(self._descriptor)
 
     def read_position(self) -> Position:
-        """Up to where the documents are in place; without the lock it is a hint."""
+        """Return how far the documents follow the journals; without the lock it is a hint."""
         with self._seeking:
-            self._file.seek(0)
-            data = self._file.read(_POSITION.size)
+            os.lseek(self._descriptor, 0, os.SEEK_SET)
+            data = os.read(self._descriptor, _POSITION.size)
         if len(data) < _POSITION.size:
             return Position(0)
         return Position(*_POSITION.unpack(data))
 
     def write_position(self, position: Position) -> None:
-        """Tell the others; to be called by the holder."""
+        """Publish the position to other processes; only the holder may call it."""
         data = _POSITION.pack(position.journal, position.end, position.record, position.group)
         with self._seeking:
-            self._file.seek(0)
-            self._file.write(data)
-
-    def close(self) -> None:
-        """Let go of the file."""
-        self._file.close()
+            os.lseek(self._descriptor, 0, os.SEEK_SET)
+            os.write(self._descriptor, data)
 
 
-class PresenceLock:
-    """Shared by all who have the store open: who gets it alone knows there is nobody else."""
-
-    def __init__(self, disk: Disk, path: str) -> None:
-        self._file = _open(disk, path)
+class PresenceLock(_LockFile):
+    """Shared by all who have the store open; whoever can take it exclusively is the only one."""
 
     def is_alone(self) -> bool:
-        """Try to get the lock alone. To be called, and followed by `share`, under `WriterLock`."""
+        """Try to take the lock exclusively; return True if nobody else has the store open.
+
+        Call it while holding the `WriterLock`, and then `share` or `close`.
+        """
         flags = portalocker.LockFlags.EXCLUSIVE | portalocker.LockFlags.NON_BLOCKING
         try:
-            portalocker.lock(self._file, flags)
+            portalocker.lock(self._descriptor, flags)
         except portalocker.LockException:
             return False
         return True
 
     def share(self) -> None:
-        """Be present."""
-        portalocker.unlock(self._file)
-        portalocker.lock(self._file, portalocker.LockFlags.SHARED)
-
-    def close(self) -> None:
-        """Be gone."""
-        self._file.close()
-
-
-def _open(disk: Disk, path: str) -> IO[bytes]:
-    return open(disk.open_log(path), "r+b", buffering=0)
+        """Take the shared lock."""
+        portalocker.unlock(self._descriptor)
+        portalocker.lock(self._descriptor, portalocker.LockFlags.SHARED)

@@ -105,7 +105,7 @@ class Replay:
                 continue
             if table == "threads" and key not in self._removed and self._is_newer(key, data):
                 continue
-            self._documents.place(table, key, [data])
+            self._documents.write(table, key, [data])
 
     def _append(self, key: str, deltas: tuple[msgspec.Raw, ...]) -> ThreadHead:
         head = self._head(key)

@@ -30,10 +30,12 @@ class SteppingDisk(Disk):
         super().__init__()
         self._step = step
 
-    def place(self, path: str, parts: Sequence[Bytes], by: str, *, sync: bool = False) -> None:
+    def write_atomically(
+        self, path: str, parts: Sequence[Bytes], temp_folder: str, *, sync: bool = False
+    ) -> None:
         """As the disk does it, after a step."""
         self._step()
-        super().place(path, parts, by, sync=sync)
+        super().write_atomically(path, parts, temp_folder, sync=sync)
 
     def append(self, path: str, data: bytes) -> None:
         """As the disk does it, after a step."""

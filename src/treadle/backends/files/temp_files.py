@@ -1,9 +1,10 @@
-"""Old files, written over instead of made anew: making a file is what costs most in placing one.
+"""A pool of temporary files, overwritten instead of created: creating is the slow part of a write.
 
-ext4 passes over every inode that was freed within the last half minute, so making and removing a
-file for each commit gets slower the more there are. A file that an exchange has taken out of its
-place is therefore kept, and written over for the next document. It must be nobody else's: not
-open or mapped anywhere, which a lease tells (Linux), not linked elsewhere, not another's.
+ext4 skips every inode that was freed within the last half minute, so creating and removing a file
+for each commit gets slower the more of them there are. A file that a swap has taken out of use is
+therefore kept and overwritten for the next document. Nobody else may be using it: it must not be
+open or mapped anywhere (Linux grants a write lease only then), nor have a second link, nor
+other permissions than a new file would get.
 """
 
 import os
@@ -17,22 +18,23 @@ from itertools import count
 if sys.platform == "linux":
     import fcntl
 
-_KEPT = 64
+_MOST_KEPT = 64
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _PLAIN = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
-class Spares:
+class TempFilePool:
     """The temporary files of one handle on a store."""
 
     def __init__(self) -> None:
+        # Handles share the folder of temporary files: the prefix keeps their names apart.
         self._prefix = secrets.token_hex(8)
         self._numbers = count()
         self._paths: deque[str] = deque()
         self._mode: int | None = None
 
     def open(self, folder: str) -> tuple[int, str]:
-        """A file to write to, and its path, a temporary one in `folder`; it may be longer."""
+        """Return the descriptor and path of a file in `folder`; a reused one may hold old bytes."""
         while self._paths:
             path = self._paths.popleft()
             descriptor = self._reopen(path)
@@ -45,22 +47,22 @@ class Spares:
             self._mode = os.fstat(descriptor).st_mode
         return descriptor, path
 
-    def keep(self, path: str) -> None:
-        """The file at `path` is not needed any more."""
-        if len(self._paths) < _KEPT:
+    def release(self, path: str) -> None:
+        """Keep a file that is no longer used, or remove it if enough are kept."""
+        if len(self._paths) < _MOST_KEPT:
             self._paths.append(path)
         else:
             _remove(path)
 
-    def remove(self) -> None:
-        """Remove what is kept."""
+    def clear(self) -> None:
+        """Remove the files that are kept."""
         while self._paths:
             _remove(self._paths.popleft())
 
     def _reopen(self, path: str) -> int | None:
         try:
             descriptor = os.open(path, os.O_WRONLY | _NO_FOLLOW | _PLAIN)
-        except OSError:  # somebody tidied up: another is made
+        except OSError:  # somebody cleaned up the folder: the caller creates another
             return None
         status = os.fstat(descriptor)
         ours = stat.S_ISREG(status.st_mode) and status.st_mode == self._mode
@@ -76,12 +78,12 @@ def _remove(path: str) -> None:
 
 
 def _is_open_nowhere_else(descriptor: int) -> bool:
-    """Whether nobody else has the file open: only then is a lease for writing granted."""
+    """Return True if nobody else has the file open: only then is a write lease granted."""
     if sys.platform != "linux":
         return False
     try:
         fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_WRLCK)
         fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
-    except OSError:  # it is open elsewhere, or the file system knows no leases
+    except OSError:  # it is open elsewhere, or the file system has no leases
         return False
     return True

@@ -1,8 +1,8 @@
-"""Exchanging two names at once, which on Linux costs a tenth of replacing one by the other.
+"""Swap two file names atomically, which on Linux is ten times cheaper than replacing a file.
 
-Replacing a file makes ext4 and btrfs write the new content to the disk at once, for programs that
-never sync. Treadle's journal holds the content already, so it asks for an exchange instead, and
-removes the old file under its new name. See docs/decisions/0003.
+When one file replaces another, ext4 and btrfs write its content to the disk at once, to protect
+programs that never sync. Treadle does not need that: its journal has the content already. So it
+swaps the two names and keeps the old file for the next write. See docs/decisions/0003.
 """
 
 import ctypes
@@ -13,11 +13,12 @@ from collections.abc import Callable
 
 _AT_CURRENT_FOLDER = -100
 _RENAME_EXCHANGE = 2
+# ENOENT: the target does not exist. The others: the kernel or file system cannot swap names.
 _NOT_POSSIBLE = {errno.ENOENT, errno.EINVAL, errno.ENOSYS, errno.EPERM, errno.EACCES}
 
 
-def exchange(one: str, other: str) -> bool:
-    """Let two files exchange their names; False if `other` is not there, or it cannot be done.
+def swap(one: str, other: str) -> bool:
+    """Swap the names of two files; return False if `other` does not exist or swapping cannot work.
 
     Raises:
         OSError: the disk refused.
@@ -39,6 +40,7 @@ def exchange(one: str, other: str) -> bool:
 def _find_renameat2() -> Callable[[int, bytes, int, bytes, int], int] | None:
     if sys.platform != "linux":
         return None
+    # glibc before 2.28 does not have it
     function = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     if function is not None:
         function.argtypes = (
