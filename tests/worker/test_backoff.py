@@ -1,6 +1,7 @@
 """Waiting times grow, end somewhere, and are spread."""
 
 import math
+from random import Random
 
 import pytest
 
@@ -24,12 +25,12 @@ def test_no_attempt_is_too_many(factor: float) -> None:
 
 
 def test_delays_have_full_jitter() -> None:
-    delays = {Backoff(base_ms=9, max_ms=9).delay_ms(1) for _ in range(2_000)}
+    delays = {Backoff(base_ms=9, max_ms=9).delay_ms(1, Random()) for _ in range(2_000)}
     assert delays == set(range(10))
 
 
 def test_pauses_are_at_least_half_the_ceiling() -> None:
-    pauses = {Backoff(base_ms=9, max_ms=9).pause_ms(1) for _ in range(2_000)}
+    pauses = {Backoff(base_ms=9, max_ms=9).pause_ms(1, Random()) for _ in range(2_000)}
     assert pauses == {5, 6, 7, 8, 9}
 
 

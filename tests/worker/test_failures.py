@@ -56,7 +56,13 @@ def decided(
     error: BaseException, attempts: int = 1, backoff: Backoff | None = None, now: int = 1_000
 ) -> Nack | DeadLetter:
     return decide(
-        entry(attempts), "token", error, max_attempts=3, backoff=backoff or AT_ONCE, now=now
+        entry(attempts),
+        "token",
+        error,
+        max_attempts=3,
+        backoff=backoff or AT_ONCE,
+        random=random.Random(),
+        now=now,
     )
 
 
@@ -202,7 +208,7 @@ async def test_an_entry_that_takes_every_worker_down_with_it_is_given_up_without
         ahead.offset_ms += 11
     await until_idle(Worker(ahead_store, handler, max_attempts=3, on_event=recorder))
     assert called == []
-    assert "3 attempts came to no end" in recorder.of(DeadLettered)[0].error
+    assert "3 attempts did not end" in recorder.of(DeadLettered)[0].error
 
 
 async def test_poison_that_is_retried_at_once_starves_nobody(

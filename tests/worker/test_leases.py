@@ -247,7 +247,7 @@ async def test_a_write_may_take_as_long_as_the_lease_holds_renewals_included(
     monkeypatch: pytest.MonkeyPatch,
     lease_ms: int,
 ) -> None:
-    monkeypatch.setattr("treadle.worker.lease._LEAST_S", 0.001)
+    monkeypatch.setattr("treadle.worker.lease._LEAST_WRITE_S", 0.001)
     await faulty_store.mailboxes.send("m", 1)
     gate = asyncio.Event()
 

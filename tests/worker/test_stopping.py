@@ -57,13 +57,13 @@ async def test_running_work_may_finish_within_the_grace_time(
     worker = Worker(store, handler, on_event=recorder)
     task = await start(worker, recorder)
     worker.stop()
-    await store.mailboxes.send("m2", "too late")
-    await asyncio.sleep(0.05)
+    late = await store.mailboxes.send("m2", "too late")
     assert not task.done()
     let_go.set()
     await task
     assert (await load(store, sent)).status == "accepted"
-    assert recorder.names() == ["Claimed", "Done"]
+    assert (await load(store, late)).status == "queued"
+    assert len(recorder.of(Claimed)) == len(recorder.of(Done)) == 1
 
 
 async def test_leases_are_renewed_while_running_work_finishes(
@@ -375,7 +375,7 @@ async def test_a_worker_can_be_stopped_during_an_outage(
     faulty: FaultyBackend, faulty_store: Store, monkeypatch: pytest.MonkeyPatch, stop: str
 ) -> None:
     seldom = Backoff(base_ms=3_600_000, max_ms=3_600_000)
-    monkeypatch.setattr("treadle.worker.claimer.PATIENCE", seldom)
+    monkeypatch.setattr("treadle.worker.claimer.OUTAGE_BACKOFF", seldom)
 
     def fail(name: str) -> None:
         raise StoreUnavailable("here", "gone")

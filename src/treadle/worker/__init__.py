@@ -1,6 +1,7 @@
-"""Workers: they take entries out of mailboxes, run your handler, and see each to its outcome."""
+"""Workers: they claim entries from mailboxes, run your handler on each, and settle it."""
 
 from treadle.worker.backoff import Backoff
+from treadle.worker.clock import WorkerClock
 from treadle.worker.decision import Reject, Retry, TooManyAttempts
 from treadle.worker.delivery import Delivery, DeliveryBatch
 from treadle.worker.events import (
@@ -42,5 +43,6 @@ __all__ = [
     "TooManyAttempts",
     "Withdrawn",
     "Worker",
+    "WorkerClock",
     "log_events",
 ]

@@ -1,20 +1,21 @@
-"""How long to wait before trying again: longer each time, and never all at the same moment."""
+"""How long to wait before another try: longer each time, and with jitter."""
 
 import math
-import random
+from random import Random
 
 import msgspec
 
-from treadle.errors import InvalidValue
+from treadle.errors import InvalidValue, StoreUnavailable
 
-_RANDOM = random.SystemRandom()
+TRANSIENT = (StoreUnavailable, OSError)
+"""Errors after which the same call may succeed; a `TimeoutError` is an `OSError`."""
 
 
 class Backoff(msgspec.Struct, frozen=True, kw_only=True):
-    """Waiting times that grow by `factor` from `base_ms` up to `max_ms` (milliseconds).
+    """Delays that grow by `factor` from `base_ms` up to `max_ms` (milliseconds).
 
-    Each is drawn anew, from 0 up to the time that has been reached (full jitter), so that what has
-    failed together does not come back together.
+    Each delay is drawn from 0 up to its ceiling (full jitter), so that entries that failed together
+    are not retried together.
 
     Raises:
         InvalidValue: `base_ms` is below 1, `factor` below 1, or `max_ms` below `base_ms`.
@@ -33,17 +34,25 @@ class Backoff(msgspec.Struct, frozen=True, kw_only=True):
             raise InvalidValue("backoff.max_ms", f"it must not be below base_ms, {self.base_ms}")
 
     def ceiling_ms(self, attempt: int) -> int:
-        """The longest wait after the `attempt`-th failure (the first is 1), in milliseconds."""
+        """Return the longest delay after the `attempt`-th failure (from 1), in milliseconds."""
         steps = max(attempt, 1) - 1
+        # compare logarithms: the power itself overflows after about a thousand attempts
         if steps * math.log(self.factor) >= math.log(self.max_ms / self.base_ms):
             return self.max_ms
         return int(self.base_ms * self.factor**steps)
 
-    def delay_ms(self, attempt: int) -> int:
-        """A wait with full jitter: any from 0 to the ceiling, both included, in milliseconds."""
-        return _RANDOM.randint(0, self.ceiling_ms(attempt))
+    def delay_ms(self, attempt: int, random: Random) -> int:
+        """Draw a delay from 0 to the ceiling, both included, in milliseconds."""
+        return random.randint(0, self.ceiling_ms(attempt))
 
-    def pause_ms(self, attempt: int) -> int:
-        """A wait that is never short: from half the ceiling to the ceiling, in milliseconds."""
+    def pause_ms(self, attempt: int, random: Random) -> int:
+        """Draw a delay that is never short: from half the ceiling to the ceiling, in milliseconds.
+
+        For a loop, which must not spin however the dice fall.
+        """
         ceiling = self.ceiling_ms(attempt)
-        return _RANDOM.randint((ceiling + 1) // 2, ceiling)
+        return random.randint((ceiling + 1) // 2, ceiling)
+
+
+OUTAGE_BACKOFF = Backoff(base_ms=100, factor=2.0, max_ms=5_000)
+"""The delays between two calls to a store that is not available."""

@@ -1,4 +1,4 @@
-"""Handlers that are plain functions: each call runs in a thread of the operating system."""
+"""Handlers that are plain functions: each call runs in a thread of its own."""
 
 import asyncio
 import contextvars
@@ -7,33 +7,40 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TypeVar
 
+from treadle.worker.clock import WorkerClock, wait
 from treadle.worker.delivery import Delivery
 from treadle.worker.lease import Lease
 
 T = TypeVar("T")
 
 _NOTICE_S = 1.0
-"""How long a function may take to notice that the worker stops, in seconds."""
+"""The time that a function gets to notice that the worker stops, in seconds."""
 
 
-async def call_blocking(function: Callable[[Delivery], T], delivery: Delivery, lease: Lease) -> T:
-    """Call `function(delivery)` in a thread and give its result.
+async def call_blocking(
+    function: Callable[[Delivery], T], delivery: Delivery, lease: Lease, clock: WorkerClock
+) -> T:
+    """Call `function(delivery)` in a thread and return its result.
 
-    A thread cannot be ended from outside. When the caller is cancelled `delivery.cancelled` turns
-    true; if the lease is lost, the thread is then waited for, so that a worker never has more
-    threads than slots; if the worker stops, it is waited for a second and then left alone. The
-    threads are daemons: one that never ends does not keep the process alive.
+    A thread cannot be ended from outside. When the caller is cancelled, `delivery.cancelled`
+    becomes true. If the lease is lost, the thread is then awaited, so that a worker never has more
+    threads than slots. If the worker stops, the thread is awaited for a second and then left
+    running. The threads are daemons: one that never ends does not keep the process alive.
     """
     result = asyncio.wrap_future(_start(function, delivery))
-    result.add_done_callback(_note_error)
+    result.add_done_callback(_retrieve_error)
     try:
         await asyncio.wait({result})
     except asyncio.CancelledError:
         lease.cancelled.set()
         try:
-            await asyncio.wait({result}, timeout=None if lease.is_lost else _NOTICE_S)
+            if lease.is_lost:
+                await asyncio.wait({result})
+            else:
+                await wait(clock, {result}, _NOTICE_S)
         finally:
-            result.cancel()  # a thread left alone may outlive the loop, and must not call it
+            # a thread that is left running may outlive the event loop, and must not call it
+            result.cancel()
         raise
     return result.result()
 
@@ -47,7 +54,7 @@ def _start(function: Callable[[Delivery], T], delivery: Delivery) -> "Future[T]"
         try:
             result = context.run(function, delivery)
         except BaseException as error:
-            promise.set_exception(_carriable(error))
+            promise.set_exception(_for_a_future(error))
         else:
             promise.set_result(result)
 
@@ -56,8 +63,8 @@ def _start(function: Callable[[Delivery], T], delivery: Delivery) -> "Future[T]"
     return promise
 
 
-def _carriable(error: BaseException) -> Exception:
-    """The error as one that a future can carry and that does not end the event loop."""
+def _for_a_future(error: BaseException) -> Exception:
+    """Wrap an error that a future cannot carry or that would end the event loop."""
     if isinstance(error, Exception) and not isinstance(error, StopIteration):
         return error
     wrapped = RuntimeError(f"the handler raised {error!r}")
@@ -65,7 +72,7 @@ def _carriable(error: BaseException) -> Exception:
     return wrapped
 
 
-def _note_error(result: "asyncio.Future[T]") -> None:
-    """See that an error of a thread nobody waits for any more is not reported as forgotten."""
+def _retrieve_error(result: "asyncio.Future[T]") -> None:
+    """Keep asyncio from logging the error of a thread that nobody awaits."""
     if not result.cancelled():
         result.exception()

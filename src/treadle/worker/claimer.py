@@ -1,57 +1,59 @@
-"""Claiming: as much as there are free slots, as soon as there is something, and never in haste."""
+"""Claiming entries: as many as there are free slots, as soon as one is due, without a busy loop."""
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
 from treadle.backends.cancellation import shielded
-from treadle.store.store import Store
-from treadle.worker.backoff import Backoff
-from treadle.worker.events import OnEvent, Outage
+from treadle.worker.backoff import OUTAGE_BACKOFF, TRANSIENT, Backoff
+from treadle.worker.clock import sleep, timeout
+from treadle.worker.events import Outage
 from treadle.worker.lease import Lease
-from treadle.worker.outage import PATIENCE, TRANSIENT
-from treadle.worker.settings import Settings
-from treadle.worker.store_clock import StoreClock
+from treadle.worker.settings import RunContext
 
 _POLL = Backoff(base_ms=50, factor=2.0, max_ms=1_000)
-"""How long to rely on a notification: short after the last activity, then longer.
+"""How long to rely on a notification: a short time after the last entry, then longer.
 
-So an entry that falls due `d` ms after it is late by about `d` at most, and never by more than 1 s.
+So an entry that falls due after `d` ms is claimed at most about `d` ms late, and never more than
+1 s late.
 """
 
-_HINT_GAP_S = 0.01
-"""Between a claim in vain and the next one that a mere notification may cause, in seconds."""
+_STORE_WAIT_MS = 60_000
+"""Longer than any poll: the worker's clock ends the wait, and not the store's."""
+
+_NOTIFICATION_GAP_S = 0.01
+"""The least time between a claim that a notification caused in vain and the next such claim."""
 
 
 class Claimer:
-    """Claims until it is stopped, or until all is done.
+    """Claims until it is stopped, or until the store is idle.
 
-    `count_free` tells how many slots are free, `start` starts a claim's handler, `give_back`
-    releases claims that came too late to be started.
+    Args:
+        context: the store, the settings and the clock.
+        count_free: returns the number of free slots.
+        start: starts the handler of a claim.
+        release: releases claims that came too late to be started.
     """
 
     def __init__(
         self,
-        store: Store,
-        settings: Settings,
-        clock: StoreClock,
+        context: RunContext,
         *,
         count_free: Callable[[], int],
         start: Callable[[Lease], None],
-        give_back: Callable[[Sequence[Lease]], Awaitable[None]],
-        emit: OnEvent,
+        release: Callable[[Sequence[Lease]], Awaitable[None]],
     ) -> None:
-        self._store = store
-        self._settings = settings
-        self._clock = clock
+        self._context = context
+        self._settings = context.settings
+        self._mailboxes = context.store.mailboxes
+        self._clock = context.clock
         self._count_free = count_free
         self._start = start
-        self._give_back = give_back
-        self._emit = emit
+        self._release = release
         self._is_stopped = False
         self._is_woken = False
-        self._alarm: asyncio.Timeout | None = None
+        self._is_notified = False
+        self._nap: asyncio.Timeout | None = None
 
     async def run(self, *, until_idle: bool) -> None:
         """Claim until `stop`; with `until_idle` also until no entry is queued or claimed.
@@ -64,25 +66,25 @@ class Claimer:
             in_vain = 0 if self._is_woken else in_vain
             self._is_woken = False
             try:
-                taken = await self._claim()
-                in_vain = 0 if taken else in_vain + 1
-                if until_idle and not taken and await self._is_idle():
+                claimed = await self._claim()
+                in_vain = 0 if claimed else in_vain + 1
+                if until_idle and not claimed and await self._is_idle():
                     return
-                await self._doze(self._wait(in_vain))
+                await self._sleep_until_woken(self._wait(in_vain))
                 failures = 0
             except TRANSIENT as error:
                 failures += 1
                 await self._rest(error, failures)
 
     def wake(self) -> None:
-        """There may be more to claim: a slot is free, a mailbox has been let go."""
+        """Claim again now: a slot is free, or a mailbox has no holder any longer."""
         self._is_woken = True
-        alarm, self._alarm = self._alarm, None
-        if alarm is not None:
-            alarm.reschedule(0)
+        nap, self._nap = self._nap, None
+        if nap is not None:
+            nap.reschedule(0)
 
     def stop(self) -> None:
-        """Claim nothing more, and end; what a claim under way still brings is given back."""
+        """Claim nothing more, and end. Entries of a claim under way are released."""
         self._is_stopped = True
         self.wake()
 
@@ -90,59 +92,79 @@ class Claimer:
         free = self._count_free()
         if not free:
             return 0
+        # shielded: a claim whose answer nobody takes would hold its entries for a whole lease
         return await shielded(self._take(free), on_cancel=self.stop)
 
     async def _take(self, limit: int) -> int:
-        deadline = time.monotonic() + self._settings.lease_s
-        async with asyncio.timeout(self._settings.lease_s):
-            entries = await self._store.mailboxes.claim(
+        # from before the call, so that our deadline is never later than the store's
+        deadline = self._clock.time() + self._settings.lease_s
+        async with timeout(self._clock, self._settings.lease_s):
+            entries = await self._mailboxes.claim(
                 limit,
                 consumer=self._settings.consumer,
                 lease_ms=self._settings.lease_ms,
                 mailbox_id=self._settings.mailbox_id,
             )
-        leases = [Lease(entry, deadline) for entry in entries]
+        leases = [Lease(entry, deadline, self._clock) for entry in entries]
         for lease in leases:
-            self._clock.observe(lease.entry.updated_at)
+            self._context.store_clock.observe(lease.entry.updated_at)
         if self._is_stopped:
-            await self._give_back(leases)
+            await self._release(leases)
             return len(leases)
         for lease in leases:
             self._start(lease)
         return len(leases)
 
     async def _wait(self, in_vain: int) -> None:
+        """Return when there may be something to claim: at a notification, or at the next poll."""
         if not self._count_free():
-            await asyncio.Event().wait()  # until a slot is free, which wakes us
-        began = time.monotonic()
-        timeout_ms = _POLL.pause_ms(in_vain)
-        async with asyncio.timeout(timeout_ms / 1000 + self._settings.lease_s):
-            await self._store.mailboxes.wait(timeout_ms, mailbox_id=self._settings.mailbox_id)
-        await asyncio.sleep(max(began + _HINT_GAP_S - time.monotonic(), 0))
+            await asyncio.Event().wait()  # for ever: a slot that becomes free wakes us
+        began = self._clock.time()
+        was_notified = self._is_notified
+        pause_ms = _POLL.pause_ms(in_vain, self._context.random)
+        self._is_notified = await self._await_notification(pause_ms / 1000)
+        if self._is_notified and was_notified and in_vain:
+            await sleep(self._clock, max(began + _NOTIFICATION_GAP_S - self._clock.time(), 0))
+
+    async def _await_notification(self, seconds: float) -> bool:
+        """Return True when the store notifies, False after `seconds`."""
+        poll = asyncio.timeout(None)
+        alarm = self._clock.call_later(seconds, lambda: poll.reschedule(0))
+        try:
+            async with poll:
+                await self._mailboxes.wait(_STORE_WAIT_MS, mailbox_id=self._settings.mailbox_id)
+        except TimeoutError:
+            if not poll.expired():
+                raise  # the store's own
+            return False
+        finally:
+            alarm.cancel()
+        return True
 
     async def _is_idle(self) -> bool:
         if self._count_free() < self._settings.concurrency:
             return False
-        async with asyncio.timeout(self._settings.lease_s):
-            stats = await self._store.mailboxes.stats(self._settings.mailbox_id)
+        async with timeout(self._clock, self._settings.lease_s):
+            stats = await self._mailboxes.stats(self._settings.mailbox_id)
         return stats.queued + stats.claimed == 0
 
     async def _rest(self, error: Exception, failures: int) -> None:
-        pause_ms = PATIENCE.pause_ms(failures)
-        self._emit(Outage(operation="claim", error=error, retry_in_ms=pause_ms))
-        self._is_woken = False  # a slot that is free does not bring the store back
-        await self._doze(asyncio.sleep(pause_ms / 1000))
+        pause_ms = OUTAGE_BACKOFF.pause_ms(failures, self._context.random)
+        self._context.emit(Outage(operation="claim", error=error, retry_in_ms=pause_ms))
+        self._is_woken = False  # a free slot does not make the store available again
+        await self._sleep_until_woken(sleep(self._clock, pause_ms / 1000))
 
-    async def _doze(self, nap: Coroutine[Any, Any, None]) -> None:
-        """Await `nap`, or until woken, or not at all if that has happened already."""
+    async def _sleep_until_woken(self, nap: Coroutine[Any, Any, None]) -> None:
+        """Await `nap` until it ends or `wake` is called; skip it if that has happened already."""
         if self._is_woken or self._is_stopped:
             nap.close()
             return
+        self._nap = scope = asyncio.timeout(None)
         try:
-            async with asyncio.timeout(None) as self._alarm:
+            async with scope:
                 await nap
         except TimeoutError:
-            if not self._is_woken:
+            if not scope.expired():
                 raise  # the store's own
         finally:
-            self._alarm = None
+            self._nap = None

@@ -1,5 +1,6 @@
-"""What becomes of a delivery whose handler has failed: a pure rule, and how handlers bend it."""
+"""How to settle an entry whose handler failed: a pure rule, and the errors that steer it."""
 
+from random import Random
 from typing import cast
 
 from treadle.core.commands import DeadLetter, Nack
@@ -8,11 +9,11 @@ from treadle.core.mailboxes import MailboxEntry
 from treadle.worker.backoff import Backoff
 
 ERROR_LENGTH = 2_000
-"""Longest error text that is kept with an entry, in characters."""
+"""Maximum length of the error text that is stored with an entry, in characters."""
 
 
 class Reject(Exception):
-    """Raised by a handler: this entry can never succeed; make it a dead letter at once."""
+    """Raised by a handler: the entry can never succeed and becomes a dead letter at once."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -20,7 +21,7 @@ class Reject(Exception):
 
 
 class Retry(Exception):
-    """Raised by a handler: try again in `delay_ms` milliseconds (None: as the backoff says).
+    """Raised by a handler: try again in `delay_ms` milliseconds (None: after the backoff).
 
     It counts as an attempt like any other failure.
     """
@@ -32,7 +33,7 @@ class Retry(Exception):
 
 
 class TooManyAttempts(Exception):
-    """Why an entry is not tried again: its attempts ended without a word, as in a crash."""
+    """Why an entry is not tried again: its attempts ended without a result, as in a crash."""
 
 
 def decide(
@@ -42,21 +43,23 @@ def decide(
     *,
     max_attempts: int,
     backoff: Backoff,
+    random: Random,
     now: int,
 ) -> Nack | DeadLetter:
-    """Retry the entry, or give it up, now (unix milliseconds) that its handler raised `error`."""
+    """Retry an entry or give it up, after its handler raised `error` at `now` (unix ms)."""
     text = describe_error(error)
     final = isinstance(error, Reject | TooManyAttempts) or entry.attempt_count >= max_attempts
     if final:
         return DeadLetter(entry_id=entry.entry_id, claim_token=claim_token, error=text)
     wanted = error.delay_ms if isinstance(error, Retry) else None
-    delay_ms = backoff.delay_ms(entry.attempt_count) if wanted is None else max(wanted, 0)
+    delay_ms = backoff.delay_ms(entry.attempt_count, random) if wanted is None else max(wanted, 0)
     retry_at = min(now + delay_ms, LARGEST_TIME)
     return Nack(entry_id=entry.entry_id, claim_token=claim_token, retry_at=retry_at, error=text)
 
 
 def describe_error(error: BaseException) -> str:
-    """The error's type and message in at most `ERROR_LENGTH` characters that a store can keep."""
+    """Return the error's type and message, in at most `ERROR_LENGTH` characters of valid UTF-8."""
+    # a lone surrogate cannot be stored
     storable = _describe(error).encode("utf-8", "backslashreplace").decode()
     if len(storable) <= ERROR_LENGTH:
         return storable

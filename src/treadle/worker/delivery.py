@@ -1,4 +1,4 @@
-"""What a handler receives: an entry, its thread, and batches that only its holder can commit."""
+"""The argument of a handler: an entry, its thread, and batches that only its holder can commit."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -56,9 +56,9 @@ class DeliveryBatch(Batch):
 
 
 class Delivery:
-    """One attempt at an entry: what a handler is given.
+    """One attempt at an entry, the argument of a handler.
 
-    A handler that returns without having settled the entry has done it: the worker acks it.
+    If the handler returns without having settled the entry, the worker acks it.
     """
 
     def __init__(self, store: Store, lease: Lease) -> None:
@@ -73,24 +73,24 @@ class Delivery:
 
     @property
     def store(self) -> Store:
-        """The worker's store, to read from. What is written through it, no claim fences."""
+        """The worker's store, to read from. Writes through it are not fenced by the claim."""
         return self._store
 
     @property
     def cancelled(self) -> bool:
         """Whether the handler should stop: the lease is lost, or the worker stops.
 
-        An asynchronous handler is cancelled too; one in a thread should look here now and then.
+        An async handler is cancelled as well; a handler in a thread should check this regularly.
         """
         return self._lease.cancelled.is_set()
 
     @property
     def settled(self) -> bool:
-        """Whether the entry has its outcome; the worker adds nothing then."""
+        """Whether the entry is settled. If it is, the worker writes nothing more."""
         return self._lease.settlement is not None
 
     async def thread(self) -> ThreadHead | None:
-        """The thread that has the mailbox's id, with its version; None if there is none.
+        """Load the thread that has the mailbox's id, with its version; None if there is none.
 
         Raises:
             StoreUnavailable: the store cannot be read now.
@@ -102,15 +102,15 @@ class Delivery:
 
         The claim is checked first, and the ack comes last, unless the batch settles the entry in
         another way (`step.mailboxes.nack(delivery.entry)` …). With `settle=False` nothing is added
-        at the end: for the steps before the last one. `receipt.results` holds the results of your
-        own writes.
+        at the end: use it for all steps but the last one. `receipt.results` holds the results of
+        your own writes.
 
-        The errors come when the block is left.
+        Errors are raised at the end of the block.
 
         Raises:
             ClaimConflict: the claim is lost or settled; nothing was written.
-            TimeoutError: the store did not answer as long as the lease held.
-            TreadleError: what a write of the batch says; nothing was written.
+            TimeoutError: the store did not answer before the lease ended.
+            TreadleError: a write of the batch failed; nothing was written.
         """
 
         async def commit(commands: Commands) -> Receipt:
@@ -119,12 +119,12 @@ class Delivery:
         return DeliveryBatch(commit, self.call)
 
     def call(self, work: Coroutine[Any, Any, T]) -> T:
-        """Await something on the worker's event loop, from a handler that runs in a thread.
+        """Await `work` on the worker's event loop, from a handler that runs in a thread.
 
         For example `head = delivery.call(delivery.thread())`.
 
         Raises:
-            RuntimeError: it was called on the event loop itself, or the loop is closed.
+            RuntimeError: this is the event loop's own thread, or the loop is closed.
         """
         if _runs_on(self._loop):
             work.close()

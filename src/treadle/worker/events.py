@@ -1,7 +1,7 @@
-"""What a worker tells: frozen values that a hook receives; logging is such a hook.
+"""The events of a worker: frozen values that a hook receives. Logging is such a hook.
 
-The end of a claim is told when its handler has returned, although a batch of the handler may have
-settled the entry earlier; a retry can be claimed, and told, before that.
+The event for the end of a claim comes when its handler has returned, although a batch of the
+handler may have settled the entry earlier. So a retry may be claimed, with its own event, before.
 """
 
 import logging
@@ -18,7 +18,7 @@ _LOGGER = logging.getLogger("treadle.worker")
 
 class _OfDelivery(msgspec.Struct, frozen=True, kw_only=True):
     entry: MailboxEntry
-    """As it was claimed."""
+    """The entry as it was claimed."""
 
 
 class _Ended(_OfDelivery, frozen=True, kw_only=True):
@@ -27,7 +27,7 @@ class _Ended(_OfDelivery, frozen=True, kw_only=True):
 
 
 class Claimed(_OfDelivery, frozen=True, kw_only=True):
-    """The worker has an entry, and its handler is about to start."""
+    """The worker has claimed an entry, and the handler is about to start."""
 
 
 class Done(_Ended, frozen=True, kw_only=True):
@@ -38,42 +38,42 @@ class Retried(_Ended, frozen=True, kw_only=True):
     """The handler failed; the entry is due again at `retry_at` (unix milliseconds)."""
 
     error: str
-    """What is kept in `MailboxEntry.last_error`."""
+    """The text that is stored in `MailboxEntry.last_error`."""
     retry_at: int
     exception: BaseException | None = None
-    """What the handler raised; None if a batch of it settled the entry."""
+    """What the handler raised; None if one of its batches settled the entry."""
 
 
 class DeadLettered(_Ended, frozen=True, kw_only=True):
-    """The entry failed for good."""
+    """The entry failed permanently."""
 
     error: str
-    """What is kept in `MailboxEntry.last_error`."""
+    """The text that is stored in `MailboxEntry.last_error`."""
     exception: BaseException | None = None
-    """What the handler raised; None if a batch of it settled the entry."""
+    """What the handler raised; None if one of its batches settled the entry."""
 
 
 class Released(_Ended, frozen=True, kw_only=True):
-    """The entry was given back unfinished, and its attempt with it."""
+    """The entry was released unfinished; the attempt does not count."""
 
 
 class LeaseLost(_OfDelivery, frozen=True, kw_only=True):
-    """The claim is not the worker's any more; its handler is cancelled, and can write nothing."""
+    """The worker lost its claim. The handler is cancelled, and can write nothing."""
 
     reason: str
 
 
 class Withdrawn(_OfDelivery, frozen=True, kw_only=True):
-    """The entry was ended from outside, and its handler is cancelled.
+    """Another caller ended the entry, and the handler is cancelled.
 
-    `status` is superseded (its mailbox was interrupted, or the entry replaced) or cancelled.
+    `status` is superseded (the mailbox was interrupted, or the entry was replaced) or cancelled.
     """
 
     status: EntryStatus
 
 
 class Outage(msgspec.Struct, frozen=True, kw_only=True):
-    """The store could not do `operation`; the worker tries again in `retry_in_ms` milliseconds."""
+    """The store failed at `operation`; the worker tries again in `retry_in_ms` milliseconds."""
 
     operation: str
     """One of "claim", "renew", "settle" and "purge"."""
@@ -91,14 +91,14 @@ class Purged(msgspec.Struct, frozen=True, kw_only=True):
 Event: TypeAlias = (
     Claimed | Done | Retried | DeadLettered | Released | LeaseLost | Withdrawn | Outage | Purged
 )
-"""Whatever a worker tells."""
+"""Every event of a worker."""
 
 OnEvent: TypeAlias = Callable[[Event], None]
 """A hook. It is called on the worker's event loop, so it must not block."""
 
 
 def log_events(event: Event) -> None:
-    """The default hook: write events to the standard logger `treadle.worker`."""
+    """Write an event to the standard logger `treadle.worker`. This is the default hook."""
     match event:
         case Claimed():
             again = event.entry.attempt_count > 1
@@ -116,19 +116,19 @@ def log_events(event: Event) -> None:
                 _name(event),
                 max(due_in_ms, 0),
                 event.error,
-                exc_info=_told_with_traceback(event.exception),
+                exc_info=_with_traceback(event.exception),
             )
         case DeadLettered():
             message = "%s is a dead letter after attempt %d: %s"
             attempt = event.entry.attempt_count
-            cause = _told_with_traceback(event.exception)
+            cause = _with_traceback(event.exception)
             _LOGGER.error(message, _name(event), attempt, event.error, exc_info=cause)
         case Released():
-            _LOGGER.info("gave %s back after %d ms", _name(event), event.lasted_ms)
+            _LOGGER.info("released %s after %d ms", _name(event), event.lasted_ms)
         case LeaseLost():
             _LOGGER.warning("lost the lease of %s: %s", _name(event), event.reason)
         case Withdrawn():
-            _LOGGER.info("%s was %s meanwhile", _name(event), event.status)
+            _LOGGER.info("%s was %s while its handler ran", _name(event), event.status)
         case Outage():
             message = "the store cannot %s, next try in %d ms: %s"
             reason = describe_error(event.error)
@@ -140,15 +140,15 @@ def log_events(event: Event) -> None:
             assert_never(event)
 
 
-def _told_with_traceback(error: BaseException | None) -> BaseException | None:
-    """The error, unless it is a mere decision of a handler's, whose message tells all."""
+def _with_traceback(error: BaseException | None) -> BaseException | None:
+    """Return the error, or None if it is only a handler's decision, whose message says it all."""
     if not isinstance(error, Reject | Retry):
         return error
     return error if error.__cause__ or error.__context__ else None
 
 
 def guarded(hook: OnEvent) -> OnEvent:
-    """The hook, made harmless: what it raises is logged and goes no further."""
+    """Wrap a hook so that an exception that it raises is logged and goes no further."""
 
     def emit(event: Event) -> None:
         try:

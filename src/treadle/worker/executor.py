@@ -8,23 +8,20 @@ from typing import TypeAlias
 
 from treadle.backends.cancellation import shielded
 from treadle.core.commands import Ack, Release, Settlement
-from treadle.store.store import Store
 from treadle.worker.blocking import call_blocking
 from treadle.worker.decision import TooManyAttempts, decide
 from treadle.worker.delivery import Delivery
-from treadle.worker.events import Claimed, OnEvent
-from treadle.worker.fate import tell
+from treadle.worker.events import Claimed
 from treadle.worker.lease import Lease
-from treadle.worker.settings import Settings
-from treadle.worker.settler import Settler
-from treadle.worker.store_clock import StoreClock
+from treadle.worker.outcomes import Settler, event_for
+from treadle.worker.settings import RunContext
 
 AsyncHandler: TypeAlias = Callable[[Delivery], Awaitable[None]]
-"""An async function that works an entry."""
+"""An async function that processes an entry."""
 BlockingHandler: TypeAlias = Callable[[Delivery], None]
-"""A plain function that works an entry; it runs in a thread."""
+"""A plain function that processes an entry; it runs in a thread."""
 Handler: TypeAlias = AsyncHandler | BlockingHandler
-"""What works an entry."""
+"""A function that processes an entry."""
 
 _LOGGER = logging.getLogger("treadle.worker")
 
@@ -32,40 +29,29 @@ _LOGGER = logging.getLogger("treadle.worker")
 class Executor:
     """Runs deliveries."""
 
-    def __init__(
-        self,
-        store: Store,
-        handler: Handler,
-        settings: Settings,
-        settler: Settler,
-        clock: StoreClock,
-        emit: OnEvent,
-    ) -> None:
-        self._store = store
+    def __init__(self, context: RunContext, handler: Handler, settler: Settler) -> None:
+        self._context = context
         self._handler = handler
-        self._settings = settings
         self._settler = settler
-        self._clock = clock
-        self._emit = emit
         self._is_async = _is_async(handler)
 
     async def execute(self, lease: Lease) -> None:
-        """Run the handler, then settle the entry; once a lease is lost, nothing is written.
+        """Run the handler, then settle the entry; nothing is written once the lease is lost.
 
         Raises:
             StoreClosed: the store was closed under the worker.
             CancelledError: the delivery was cancelled; it is settled all the same.
         """
-        self._emit(Claimed(entry=lease.entry))
+        self._context.emit(Claimed(entry=lease.entry))
         settlement, cause = await self._attempt(lease)
         await shielded(self._conclude(lease, settlement, cause))
 
     async def _attempt(self, lease: Lease) -> tuple[Settlement, BaseException | None]:
-        """Run the handler. What is to become of the entry, and what the handler raised.
+        """Run the handler. Returns how to settle the entry, and what the handler raised.
 
-        The handler is a task of its own. Only so is it certain whether a CancelledError means that
-        this delivery is cancelled, or just something the handler waited for (a task group that
-        failed within it leaves traces in `task.cancelling()` before Python 3.13).
+        The handler is a task of its own. Otherwise a CancelledError could mean two things: this
+        delivery is cancelled, or something that the handler awaited was. (Before Python 3.13 a task
+        group that failed in the handler leaves `task.cancelling()` raised.)
         """
         handling = asyncio.create_task(self._call(lease), name=f"treadle-handler-{lease.entry_id}")
         is_cancelled = False
@@ -79,17 +65,18 @@ class Executor:
         error = asyncio.CancelledError() if handling.cancelled() else handling.exception()
         if error is None:
             return Ack(entry_id=lease.entry_id, claim_token=lease.claim_token), None
+        # whatever a handler raises as it is cancelled, the entry did not fail: the worker stopped
         if is_cancelled:
             return Release(entry_id=lease.entry_id, claim_token=lease.claim_token), None
         return self._decide(lease, error), error
 
     async def _call(self, lease: Lease) -> None:
         self._check_attempts(lease)
-        delivery = Delivery(self._store, lease)
+        delivery = Delivery(self._context.store, lease)
         if self._is_async:
             result = self._handler(delivery)
         else:
-            result = await call_blocking(self._handler, delivery, lease)
+            result = await call_blocking(self._handler, delivery, lease, self._context.clock)
         if inspect.isawaitable(result):
             await result
 
@@ -102,27 +89,29 @@ class Executor:
             await self._settler.settle(lease, settlement, cause)
             return
         if cause is not None:
-            message = "the handler failed after it had settled entry %r, which stays as it is"
+            message = "the handler failed after it had settled entry %r; the entry stays settled"
             _LOGGER.warning(message, lease.entry_id, exc_info=cause)
-        self._emit(tell(lease, lease.settlement))
+        self._context.emit(event_for(lease, lease.settlement))
 
     def _decide(self, lease: Lease, error: BaseException) -> Settlement:
+        settings = self._context.settings
         return decide(
             lease.entry,
             lease.claim_token,
             error,
-            max_attempts=self._settings.max_attempts,
-            backoff=self._settings.backoff,
-            now=self._clock.now(),
+            max_attempts=settings.max_attempts,
+            backoff=settings.backoff,
+            random=self._context.random,
+            now=self._context.store_clock.now(),
         )
 
     def _check_attempts(self, lease: Lease) -> None:
-        """An entry that takes its process down with it never fails, it only comes back."""
+        """Give up an entry whose handler crashes its process: no failure is ever recorded."""
         earlier = lease.entry.attempt_count - 1
-        if earlier < self._settings.max_attempts:
+        if earlier < self._context.settings.max_attempts:
             return
         last = lease.entry.last_error or "none"
-        raise TooManyAttempts(f"{earlier} attempts came to no end; the last error known: {last}")
+        raise TooManyAttempts(f"{earlier} attempts did not end; the last known error: {last}")
 
 
 def _is_async(handler: Handler) -> bool:

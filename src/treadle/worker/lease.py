@@ -1,25 +1,25 @@
-"""A claim in a worker's hands: until when it holds, and how it ended."""
+"""A claim that the worker holds: when it ends, and how it ended."""
 
 import asyncio
 import threading
-import time
 from collections.abc import Coroutine, Generator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from treadle.core.commands import Settlement
 from treadle.core.mailboxes import MailboxEntry, claim_of
+from treadle.worker.clock import WorkerClock, wait
 
 T = TypeVar("T")
 
-_LEAST_S = 0.5
-"""How long any write may take, in seconds."""
+_LEAST_WRITE_S = 0.5
+"""The time that any write gets, in seconds, even if the lease ends sooner."""
 
 
 class Lease:
-    """One claim. `deadline` is the moment it ends if not renewed, in `time.monotonic()` seconds."""
+    """One claim. `deadline` is when it ends unless it is renewed, in seconds of `clock.time()`."""
 
-    def __init__(self, entry: MailboxEntry, deadline: float) -> None:
+    def __init__(self, entry: MailboxEntry, deadline: float, clock: WorkerClock) -> None:
         self.entry = entry
         self.entry_id, self.claim_token = claim_of(entry, None)
         self.deadline = deadline
@@ -28,12 +28,13 @@ class Lease:
         """Why the claim is lost, once it is."""
         self.cancelled = threading.Event()
         self.task: asyncio.Task[None] | None = None
-        self._began = time.monotonic()
+        self._clock = clock
+        self._began = clock.time()
         self._settling = 0
 
     @property
     def is_lost(self) -> bool:
-        """Whether the claim was taken away: it ran out, or the entry was ended from outside."""
+        """Whether the claim was lost: its lease ran out, or the entry was ended from outside."""
         return self.loss is not None
 
     @property
@@ -43,21 +44,21 @@ class Lease:
 
     @property
     def is_settling(self) -> bool:
-        """Whether a write that settles it is under way: the store may know more than we do."""
+        """Whether a write that settles it is under way, so that the store may have settled it."""
         return self._settling > 0
 
     @property
     def lasted_ms(self) -> int:
         """Milliseconds since the claim."""
-        return int((time.monotonic() - self._began) * 1000)
+        return int((self._clock.time() - self._began) * 1000)
 
     def remaining_s(self) -> float:
-        """Seconds until the claim ends; not positive once it is over."""
-        return self.deadline - time.monotonic()
+        """Return the seconds until the lease ends, to the millisecond; not positive once it has."""
+        return self._seconds_until(self.deadline)
 
     @contextmanager
     def settling(self, settlement: Settlement) -> Generator[None]:
-        """The block writes `settlement`; the claim is settled with it if the block succeeds."""
+        """Settle the claim with `settlement`, which the block writes, if the block succeeds."""
         self._settling += 1
         try:
             yield
@@ -66,7 +67,7 @@ class Lease:
             self._settling -= 1
 
     def lose(self, reason: str) -> bool:
-        """Note why the claim is lost and stop its handler. Returns False if it had ended."""
+        """Note why the claim is lost and stop its handler. Returns False if it was not open."""
         if not self.is_open:
             return False
         self.loss = reason
@@ -80,21 +81,22 @@ class Lease:
             self.task.cancel()
 
     async def within(self, write: Coroutine[Any, Any, T]) -> T:
-        """Await `write`, but no longer than the claim holds, renewals included.
+        """Await `write` until the lease ends; a renewal gives it more time.
 
-        A write begun too late gets half a second: whether the claim is over, the store decides.
+        A write always gets half a second: if the lease has ended, the store decides.
 
         Raises:
-            TimeoutError: the claim is over, and the write was cancelled.
+            TimeoutError: the lease has ended, and the write was cancelled.
         """
         task = asyncio.create_task(write)
-        least = time.monotonic() + _LEAST_S
+        least = self._clock.time() + _LEAST_WRITE_S
         try:
+            # look again after each wait: the heartbeat may have moved the deadline
             while not task.done():
-                remaining = max(self.deadline, least) - time.monotonic()
+                remaining = self._seconds_until(max(self.deadline, least))
                 if remaining <= 0:
                     break
-                await asyncio.wait({task}, timeout=remaining)
+                await wait(self._clock, {task}, remaining)
         finally:
             if not task.done():
                 task.cancel()
@@ -102,3 +104,7 @@ class Lease:
         if task.cancelled():
             raise TimeoutError("the lease ran out before the store answered")
         return task.result()
+
+    def _seconds_until(self, moment: float) -> float:
+        # rounded, as the difference of two floats may leave a rest that no timer can wait for
+        return round(moment - self._clock.time(), 3)

@@ -1,28 +1,24 @@
-"""Removing entries that ended long ago, now and then."""
+"""Removing entries that ended long ago, from time to time."""
 
-import asyncio
-
-from treadle.store.store import Store
-from treadle.worker.backoff import Backoff
-from treadle.worker.events import OnEvent, Outage, Purged
-from treadle.worker.outage import TRANSIENT
-from treadle.worker.store_clock import StoreClock
+from treadle.worker.backoff import TRANSIENT, Backoff
+from treadle.worker.clock import sleep
+from treadle.worker.events import Outage, Purged
+from treadle.worker.settings import RunContext
 
 _SHORTEST_MS = 100
 _LONGEST_MS = 600_000
 
 
 class Purger:
-    """Purges entries that ended `purge_after_ms` ago, ten times in that span.
+    """Purges entries that ended `purge_after_ms` ago.
 
-    At most every 0.1 s and at least every 10 minutes, jittered so that workers take turns.
+    It does so ten times in that span, but at most every 0.1 s and at least every 10 minutes. Jitter
+    keeps the workers of a store from purging at the same moment.
     """
 
-    def __init__(self, store: Store, purge_after_ms: int, clock: StoreClock, emit: OnEvent) -> None:
-        self._store = store
+    def __init__(self, context: RunContext, purge_after_ms: int) -> None:
+        self._context = context
         self._purge_after_ms = purge_after_ms
-        self._clock = clock
-        self._emit = emit
         interval_ms = max(_SHORTEST_MS, min(purge_after_ms // 10, _LONGEST_MS))
         self._interval = Backoff(base_ms=interval_ms, factor=1, max_ms=interval_ms)
 
@@ -32,16 +28,19 @@ class Purger:
         Raises:
             StoreClosed: the store was closed under the worker.
         """
+        context = self._context
         while True:
-            pause_ms = self._interval.pause_ms(1)
-            await asyncio.sleep(pause_ms / 1000)
+            pause_ms = self._interval.pause_ms(1, context.random)
+            await sleep(context.clock, pause_ms / 1000)
             try:
                 await self._purge()
             except TRANSIENT as error:
-                self._emit(Outage(operation="purge", error=error, retry_in_ms=pause_ms))
+                context.emit(Outage(operation="purge", error=error, retry_in_ms=pause_ms))
 
     async def _purge(self) -> None:
-        older_than = max(self._clock.now() - self._purge_after_ms, 0)
-        count = await self._store.mailboxes.purge(older_than)
+        context = self._context
+        # by the store's clock: if ours is ahead of it, entries would be purged too early
+        older_than = max(context.store_clock.now() - self._purge_after_ms, 0)
+        count = await context.store.mailboxes.purge(older_than)
         if count:
-            self._emit(Purged(count=count, older_than=older_than))
+            context.emit(Purged(count=count, older_than=older_than))

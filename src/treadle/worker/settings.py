@@ -1,14 +1,19 @@
-"""A worker's settings, checked."""
+"""A worker's settings, checked, and what the parts of a running worker share."""
 
 import os
 import secrets
 import socket
+from dataclasses import dataclass
+from random import Random
 
 import msgspec
 
 from treadle.core.ids import check_id
 from treadle.errors import InvalidValue
+from treadle.store.store import Store
 from treadle.worker.backoff import Backoff
+from treadle.worker.clock import StoreClock, WorkerClock
+from treadle.worker.events import OnEvent
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,12 +44,24 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def lease_s(self) -> float:
-        """How long a claim holds, in seconds."""
+        """The length of a lease, in seconds."""
         return self.lease_ms / 1000
 
 
+@dataclass(frozen=True)
+class RunContext:
+    """What the parts of a running worker share."""
+
+    store: Store
+    settings: Settings
+    emit: OnEvent
+    clock: WorkerClock
+    store_clock: StoreClock
+    random: Random
+
+
 def new_consumer() -> str:
-    """A name for a worker that says where it runs and that no other worker has."""
+    """Return a worker name that says where the worker runs and that no other worker has."""
     return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
 
 

@@ -10,9 +10,10 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 @contextmanager
 def stop_on_signals(stop: Callable[[], None]) -> Generator[None]:
-    """Within the block the first SIGTERM or SIGINT calls `stop`; a second one does what it did.
+    """Call `stop` at the first SIGTERM or SIGINT within the block.
 
-    Plain `signal.signal`, which Windows has too, on the main thread only.
+    A second signal has the effect that it had before the block, so that an operator can always end
+    the process.
 
     Raises:
         ValueError: this is not the main thread.
@@ -27,6 +28,7 @@ def stop_on_signals(stop: Callable[[], None]) -> Generator[None]:
         restore()
         stop()
 
+    # `loop.add_signal_handler` is not available on Windows
     for number in _SIGNALS:
         signal.signal(number, handle)
     try:

@@ -1,46 +1,62 @@
-"""The worker: claims entries, runs a handler on them, and sees each to its outcome."""
+"""The worker: it claims entries, runs a handler on them, and settles each one."""
 
-from contextlib import nullcontext
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from contextlib import nullcontext, suppress
+from random import Random, SystemRandom
+from typing import Any
 
 from treadle.backends.cancellation import shielded
 from treadle.errors import InvalidValue
 from treadle.store.store import Store
 from treadle.worker.backoff import Backoff
+from treadle.worker.claimer import Claimer
+from treadle.worker.clock import StoreClock, WorkerClock, wait
 from treadle.worker.events import OnEvent, guarded, log_events
-from treadle.worker.executor import Handler
-from treadle.worker.session import Session
-from treadle.worker.settings import Settings, new_consumer
+from treadle.worker.executor import Executor, Handler
+from treadle.worker.heartbeat import Heartbeat
+from treadle.worker.lease import Lease
+from treadle.worker.outcomes import Settler
+from treadle.worker.purger import Purger
+from treadle.worker.settings import RunContext, Settings, new_consumer
 from treadle.worker.signals import stop_on_signals
+
+_LOGGER = logging.getLogger("treadle.worker")
 
 
 class Worker:
-    """Works a store's mailboxes: `await Worker(store, handler).run()`.
+    """Processes the entries of a store's mailboxes: `await Worker(store, handler).run()`.
 
-    The handler gets a `Delivery`. If it returns, the entry is done; if it raises, the entry is
-    tried again after `backoff`, until its claims number `max_attempts`, and is then a dead letter
-    (at once if it raises `Reject`). It may run more than once for an entry, but what it commits
-    through `delivery.batch()` takes effect once: a handler whose lease is lost, or whose mailbox is
-    interrupted, is cancelled and can write nothing more.
+    The handler receives a `Delivery`. If it returns, the entry is done. If it raises, the entry is
+    retried after `backoff`, until it has been claimed `max_attempts` times; then it becomes a dead
+    letter (at once if the handler raises `Reject`). The handler may run more than once for an
+    entry, but what it commits through `delivery.batch()` takes effect once: a handler whose lease
+    is lost, or whose mailbox is interrupted, is cancelled and can write nothing more.
 
-    Entries of one mailbox are worked one at a time, so a mailbox never takes more than one of the
-    slots; among mailboxes the longest due comes first. An entry that waits to be tried again does
-    not keep back those behind it: where their order matters more, try again within the handler.
+    Entries of one mailbox are processed one at a time, so a mailbox uses at most one slot. Among
+    mailboxes, the entry that has been due longest comes first. An entry that waits for its retry
+    does not hold up those behind it: where their order matters more, retry within the handler.
 
     Args:
         store: an open store. The worker does not close it.
-        handler: an async function, or a plain one, which runs in a thread.
-        concurrency: how many entries are worked at a time, at least 1.
-        lease_ms: how long a claim outlives its worker, in milliseconds, at least 1; it is renewed
-            every third of it. An interrupt is noticed at a renewal.
-        max_attempts: how many claims an entry gets, at least 1. A clean stop gives its claims back.
+        handler: an async function, or a plain function, which runs in a thread.
+        concurrency: the number of entries that are processed at a time, at least 1.
+        lease_ms: how long a claim outlives its worker, in milliseconds, at least 1. The worker
+            renews its leases every third of it, and notices an interrupt at a renewal.
+        max_attempts: how many times an entry is claimed, at least 1. A clean stop releases its
+            claims, which then do not count.
         backoff: how long a failed entry waits.
         consumer: the worker's name in `claimed_by`; by default host, process and a random part.
-        mailbox_id: work this mailbox only.
-        grace_ms: how many milliseconds running handlers may go on after `stop`, before they are
-            cancelled and their entries given back; 0 or more.
-        purge_after_ms: remove entries, of all mailboxes, so many milliseconds after their end, 0
-            or more; their dedupe keys are forgotten with them. None: never.
-        on_event: receives every event, on the event loop. What it raises is logged.
+        mailbox_id: process this mailbox only.
+        grace_ms: how long running handlers may continue after `stop`, in milliseconds, 0 or more.
+            After that they are cancelled and their entries are released.
+        purge_after_ms: remove entries of all mailboxes so many milliseconds after they ended, 0 or
+            more; their dedupe keys are forgotten with them. None: never.
+        on_event: receives every event, on the event loop. An exception that it raises is logged.
+        clock: the time that the worker waits by. None: the event loop's. The times of leases and
+            retries are the store's (`treadle.open_store` takes its clock).
+        random: draws the jitter of delays. None: the system's random source.
 
     Raises:
         InvalidValue, InvalidId: an argument is out of its range.
@@ -60,6 +76,8 @@ class Worker:
         grace_ms: int = 10_000,
         purge_after_ms: int | None = None,
         on_event: OnEvent = log_events,
+        clock: WorkerClock | None = None,
+        random: Random | None = None,
     ) -> None:
         _check_kinds(store, handler)
         self._store = store
@@ -75,7 +93,10 @@ class Worker:
             purge_after_ms=purge_after_ms,
         )
         self._emit = guarded(on_event)
-        self._session: Session | None = None
+        self._clock = clock
+        # not a seeded generator: workers that were forked would draw the same jitter
+        self._random = SystemRandom() if random is None else random
+        self._run: _Run | None = None
         self._is_stopping = False
 
     @property
@@ -84,34 +105,42 @@ class Worker:
         return self._settings.consumer
 
     async def run(self, *, until_idle: bool = False, handle_signals: bool = False) -> None:
-        """Work until `stop` is called or the task is cancelled; both end it in good order.
+        """Process entries until `stop` is called or the task is cancelled; both stop it cleanly.
 
-        Claiming ends first. Running handlers go on for `grace_ms`, with their leases renewed; then
-        they are cancelled and their entries released. A handler in a thread gets a second more to
-        notice, then its entry is released without it. If the store is away meanwhile, the last
-        writes are tried until the lease ends.
+        The worker claims nothing more. Running handlers continue for `grace_ms`, and their leases
+        are renewed; then they are cancelled and their entries are released. A handler in a thread
+        gets one more second to notice, then its entry is released although the thread still runs.
+        If the store is not available, the last writes are tried until the lease ends.
 
-        With `until_idle` it also ends once the store (the mailbox, with `mailbox_id`) has no entry
-        that is queued or claimed: nothing due, nothing scheduled for later, no retry pending, and
-        nothing in the hands of other workers either. With `handle_signals` the first SIGTERM or
-        SIGINT stops the worker; that works on the main thread only.
+        With `until_idle` it also returns once the store (or the mailbox `mailbox_id`) has no entry
+        that is queued or claimed: nothing is due, nothing is scheduled for later, no retry is
+        pending, and no other worker holds an entry. With `handle_signals` the first SIGTERM or
+        SIGINT stops the worker; this works on the main thread only.
 
         Raises:
             RuntimeError: the worker is running already.
             StoreClosed: the store is not open, or was closed under the worker.
             ValueError: with `handle_signals`, this is not the main thread.
         """
-        if self._session is not None:
-            raise RuntimeError("this worker is running already; make another one")
-        session = Session(self._store, self._handler, self._settings, self._emit)
-        self._session = session
+        if self._run is not None:
+            raise RuntimeError("this worker is running already; create another one")
+        clock = asyncio.get_running_loop() if self._clock is None else self._clock
+        context = RunContext(
+            store=self._store,
+            settings=self._settings,
+            emit=self._emit,
+            clock=clock,
+            store_clock=StoreClock(clock),
+            random=self._random,
+        )
+        self._run = _Run(context, self._handler)
         try:
             if self._is_stopping:
                 return
             with stop_on_signals(self.stop) if handle_signals else nullcontext():
-                await shielded(session.run(until_idle=until_idle), on_cancel=session.stop)
+                await shielded(self._run.run(until_idle=until_idle), on_cancel=self._run.stop)
         finally:
-            self._session = None
+            self._run = None
             self._is_stopping = False
 
     def stop(self) -> None:
@@ -121,14 +150,91 @@ class Worker:
         it makes `run` return at once.
         """
         self._is_stopping = True
-        session = self._session
-        if session is not None:
-            session.stop_soon()
+        # read once: `run` may end in another thread
+        running = self._run
+        if running is not None:
+            running.stop_soon()
+
+
+class _Run:
+    """One run of a worker: its parts, their tasks, and the order in which they end."""
+
+    def __init__(self, context: RunContext, handler: Handler) -> None:
+        settler = Settler(context)
+        self._context = context
+        self._settings = context.settings
+        self._loop = asyncio.get_running_loop()
+        self._group = asyncio.TaskGroup()
+        self._leases: dict[asyncio.Task[None], Lease] = {}
+        self._executor = Executor(context, handler, settler)
+        self._claimer = Claimer(
+            context,
+            count_free=self._count_free,
+            start=self._start,
+            release=settler.release,
+        )
+        self._background: list[Callable[[], Coroutine[Any, Any, None]]] = [
+            Heartbeat(context, settler, lambda: [*self._leases.values()]).run
+        ]
+        if self._settings.purge_after_ms is not None:
+            self._background.append(Purger(context, self._settings.purge_after_ms).run)
+
+    async def run(self, *, until_idle: bool) -> None:
+        """Process entries until stopped (or idle), then end all parts in order.
+
+        Raises:
+            StoreClosed: the store was closed under the worker.
+        """
+        try:
+            async with self._group as group:
+                background = [group.create_task(run()) for run in self._background]
+                await self._claimer.run(until_idle=until_idle)
+                # the heartbeat must outlive the handlers, whose leases it renews
+                await self._drain()
+                for task in background:
+                    task.cancel()
+        except BaseExceptionGroup as failed:
+            raise failed.exceptions[0] from failed
+
+    def stop(self) -> None:
+        """Begin to stop; may be called from the event loop only."""
+        self._claimer.stop()
+
+    def stop_soon(self) -> None:
+        """Begin to stop; may be called from any thread and from a signal handler."""
+        with suppress(RuntimeError):  # the loop is closed: there is nothing left to stop
+            self._loop.call_soon_threadsafe(self._claimer.stop)
+
+    def _count_free(self) -> int:
+        return self._settings.concurrency - len(self._leases)
+
+    def _start(self, lease: Lease) -> None:
+        task = self._group.create_task(
+            self._executor.execute(lease), name=f"treadle-{lease.entry_id}"
+        )
+        lease.task = task
+        self._leases[task] = lease
+        task.add_done_callback(self._end)
+
+    def _end(self, task: asyncio.Task[None]) -> None:
+        del self._leases[task]
+        self._claimer.wake()
+
+    async def _drain(self) -> None:
+        """Let running handlers finish within the grace time, then cancel them and wait."""
+        if self._leases:
+            await wait(self._context.clock, self._leases, self._settings.grace_ms / 1000)
+        if not self._leases:
+            return
+        _LOGGER.info("cancelling %d handlers, the grace time is over", len(self._leases))
+        for lease in self._leases.values():
+            lease.cancel()
+        await asyncio.wait(self._leases)
 
 
 def _check_kinds(store: object, handler: object) -> None:
     if not isinstance(store, Store):
-        reason = f"it must be a store that `treadle.open_store` made, not a {type(store).__name__}"
+        reason = f"it must be a store from `treadle.open_store`, not a {type(store).__name__}"
         raise InvalidValue("store", reason)
     if not callable(handler):
         reason = f"it must be a function that takes a delivery, not a {type(handler).__name__}"

@@ -1,0 +1,171 @@
+"""How a claim ends: the write that settles it, and what happened to a claim that was lost."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import TypeAlias, assert_never
+
+from treadle.core.commands import Ack, Commands, DeadLetter, Hold, Nack, Release, Settlement
+from treadle.core.mailboxes import MailboxEntry
+from treadle.errors import ClaimConflict, NotFound, StoreClosed, TreadleError
+from treadle.worker.backoff import OUTAGE_BACKOFF, TRANSIENT
+from treadle.worker.clock import sleep, timeout
+from treadle.worker.decision import describe_error
+from treadle.worker.events import (
+    DeadLettered,
+    Done,
+    Event,
+    LeaseLost,
+    Outage,
+    Released,
+    Retried,
+    Withdrawn,
+)
+from treadle.worker.lease import Lease
+from treadle.worker.settings import RunContext
+
+Loss: TypeAlias = LeaseLost | Withdrawn
+
+_LOOK_S = 1.0
+"""The time to find out what ended a claim, in seconds. Short, as the renewals wait for it."""
+
+
+class Settler:
+    """Settles claims, and finds out what happened to those that it cannot settle.
+
+    A write is repeated through outages, for as long as the lease holds.
+    """
+
+    def __init__(self, context: RunContext) -> None:
+        self._context = context
+
+    async def settle(
+        self, lease: Lease, settlement: Settlement, cause: BaseException | None = None
+    ) -> None:
+        """Write `settlement` and emit the event of its outcome.
+
+        Raises:
+            StoreClosed: the store was closed under the worker.
+        """
+        try:
+            await self._write(lease, settlement)
+        except (ClaimConflict, NotFound) as error:
+            await self.explain(lease, error)
+        except StoreClosed:
+            raise
+        except (TreadleError, *TRANSIENT) as error:
+            self._lose(lease, LeaseLost(entry=lease.entry, reason=describe_error(error)))
+        if lease.settlement is not None:
+            self._context.emit(event_for(lease, lease.settlement, cause))
+
+    async def release(self, leases: Sequence[Lease]) -> None:
+        """Release claims whose handlers have not started."""
+        releases = (
+            Release(entry_id=lease.entry_id, claim_token=lease.claim_token) for lease in leases
+        )
+        await asyncio.gather(*map(self.settle, leases, releases))
+
+    async def explain(self, lease: Lease, error: TreadleError | None = None) -> None:
+        """Find out what ended a claim: a write with its own token after all, or a loss."""
+        outcome = await self._load_outcome(lease, error)
+        if not isinstance(outcome, LeaseLost | Withdrawn):
+            lease.settlement = lease.settlement or outcome
+            return
+        self._lose(lease, outcome)
+
+    def _lose(self, lease: Lease, loss: Loss) -> None:
+        if lease.lose(reason_of(loss)):
+            self._context.emit(loss)
+
+    async def _load_outcome(self, lease: Lease, error: TreadleError | None) -> Settlement | Loss:
+        try:
+            async with timeout(self._context.clock, _LOOK_S):
+                found = await self._context.store.mailboxes.load(lease.entry_id)
+        except StoreClosed:
+            raise
+        except (TreadleError, *TRANSIENT) as failure:
+            return LeaseLost(entry=lease.entry, reason=describe_error(error or failure))
+        return outcome_of(lease, found)
+
+    async def _write(self, lease: Lease, settlement: Settlement) -> None:
+        commands = _fenced(lease, settlement)
+        failures = 0
+        while lease.is_open:
+            try:
+                with lease.settling(settlement):
+                    await lease.within(self._context.store.commit(commands))
+                return
+            except TRANSIENT as error:
+                failures += 1
+                pause_ms = OUTAGE_BACKOFF.pause_ms(failures, self._context.random)
+                if lease.remaining_s() * 1000 <= pause_ms:
+                    raise
+                self._context.emit(Outage(operation="settle", error=error, retry_in_ms=pause_ms))
+                await sleep(self._context.clock, pause_ms / 1000)
+
+
+def event_for(lease: Lease, settlement: Settlement, cause: BaseException | None = None) -> Event:
+    """Return the event of a settled claim; `cause` is what its handler raised."""
+    entry, lasted_ms = lease.entry, lease.lasted_ms
+    match settlement:
+        case Ack():
+            return Done(entry=entry, lasted_ms=lasted_ms)
+        case Nack(retry_at=retry_at, error=error):
+            due = entry.updated_at + lasted_ms if retry_at is None else retry_at
+            return Retried(
+                entry=entry, lasted_ms=lasted_ms, error=error, retry_at=due, exception=cause
+            )
+        case DeadLetter(error=error):
+            return DeadLettered(entry=entry, lasted_ms=lasted_ms, error=error, exception=cause)
+        case Release():
+            return Released(entry=entry, lasted_ms=lasted_ms)
+        case _:
+            assert_never(settlement)
+
+
+def reason_of(loss: Loss) -> str:
+    """Say why a claim was lost."""
+    return loss.reason if isinstance(loss, LeaseLost) else f"the entry was {loss.status}"
+
+
+def outcome_of(lease: Lease, found: MailboxEntry | None) -> Settlement | Loss:
+    """Conclude what happened to a claim that is no longer held, from the entry as it is now.
+
+    Each claim raises `attempt_count` by one and a release lowers it by one. So an unchanged count
+    means that nobody has claimed the entry since, and that it was settled with our own token. This
+    happens when a write succeeded but its answer was lost, or when a handler settled the entry
+    through the store.
+    """
+    entry, token = lease.entry, lease.claim_token
+    if found is None:
+        return LeaseLost(entry=entry, reason="the entry was deleted")
+    if found.status in ("superseded", "cancelled"):
+        return Withdrawn(entry=entry, status=found.status)
+    attempts = found.attempt_count - entry.attempt_count
+    error = found.last_error or ""
+    match found.status, attempts:
+        case "accepted", 0:
+            return Ack(entry_id=entry.entry_id, claim_token=token)
+        case "dead_letter", 0:
+            return DeadLetter(entry_id=entry.entry_id, claim_token=token, error=error)
+        case "queued", 0:
+            due = found.available_at
+            return Nack(entry_id=entry.entry_id, claim_token=token, retry_at=due, error=error)
+        case "queued", -1:
+            return Release(entry_id=entry.entry_id, claim_token=token)
+        case "claimed", 0:
+            return LeaseLost(entry=entry, reason="it ran out before it was renewed")
+        case _:
+            return LeaseLost(
+                entry=entry, reason=f"another worker has claimed the entry, which is {found.status}"
+            )
+
+
+def _fenced(lease: Lease, settlement: Settlement) -> Commands:
+    """Return the commands of a settlement, an ack with a fence.
+
+    An ack says that the work took effect, so it must hold the claim as the handler's writes did.
+    The others give the entry up, for which its token is enough.
+    """
+    if not isinstance(settlement, Ack):
+        return (settlement,)
+    return (Hold(entry_id=lease.entry_id, claim_token=lease.claim_token), settlement)
