@@ -1,7 +1,6 @@
 """Patches: the reference's 2,000 answers, and what holds for every patch."""
 
 import copy
-import json
 from typing import Any
 
 import pytest
@@ -13,10 +12,10 @@ from treadle.core.codec import from_plain
 from treadle.core.patches import Set
 from treadle.testing._harness.builders import patch
 from treadle.testing._harness.json_diff import differences, same
-from treadle.testing._harness.recorded import PATCHES
+from treadle.testing._harness.recorded import load_patches
 from treadle.testing._harness.strategies.models import json_values, models
 
-CASES = [json.loads(line) for line in PATCHES.read_text(encoding="utf-8").splitlines()]
+CASES = load_patches()
 CHUNK = 200
 
 

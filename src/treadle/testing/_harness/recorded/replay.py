@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 from treadle import (
@@ -27,14 +26,6 @@ from treadle.testing.clock import TickingClock
 
 Plain = Any
 Handler = Callable[[Store, dict[str, Any]], Awaitable[Plain]]
-
-
-def read(path: Path) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """The calls of a scenario, and the files it leaves."""
-    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    head, *calls, tail = lines
-    assert len(calls) == head["steps"]
-    return calls, tail["files"]
 
 
 class Tokens:
