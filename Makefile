@@ -67,7 +67,8 @@ format: $(STAMP)  ## Format the code and fix what ruff can fix
 	@$(BIN)/ruff check --fix-only .
 	@$(BIN)/ruff format .
 
-docs: $(STAMP)  ## Build the documentation's site in build/docs; a warning is an error
+docs: $(STAMP)  ## Write the reference's pages and build the site in build/docs; a warning is an error
+	@$(PY) docs/_extensions/pages.py
 	@$(PY) -m sphinx --quiet --fail-on-warning $(ARGS) docs build/docs
 	@echo "==> docs: build/docs/index.html"
 

@@ -1,6 +1,6 @@
-"""What the source says and the running program has forgotten: names of types, defaults of fields.
+"""Read from the source what the running program does not know: names of types, defaults of fields.
 
-When the program runs, `Time` is an annotated int, a default is a factory, and an alias has no name.
+At run time `Time` is an annotated int, a default is a factory, and an alias has no name.
 """
 
 import ast
@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 
 class Field(NamedTuple):
-    """A field of a class; one without a default must be given."""
+    """A field of a class. Without a default it is required."""
 
     name: str
     type: str
@@ -31,7 +31,7 @@ class Alias(NamedTuple):
 
 
 class Source:
-    """A module's text. Types have their full names, of which Sphinx shows the end (`~`)."""
+    """The text of a module. Types have their full names; Sphinx shows the last part (`~`)."""
 
     def __init__(self, module: str) -> None:
         self._module = module
@@ -43,27 +43,32 @@ class Source:
                     self._full_names[name.asname or name.name] = f"{node.module}.{name.name}"
 
     def fields(self, class_name: str, variables: Mapping[str, type]) -> Iterator[Field]:
-        """The fields in the body of a class; `variables` are what its type variables stand for."""
+        """Yield the fields in the body of a class, with the values of its type variables."""
         names = {
             name: f"{one.__module__}.{one.__qualname__}".removeprefix("builtins.")
             for name, one in variables.items()
         }
-        for node, doc in _documented(self._find(class_name).body):
+        for node, doc in documented(self.find(class_name).body):
             if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
                 type_ = self._type(node.annotation, names)
-                yield Field(node.target.id, type_, _default(node.value), doc)
+                yield Field(node.target.id, type_, default_of(node.value), doc)
 
     def alias(self, name: str) -> Alias:
-        """What a name of the module stands for, be it defined here or imported."""
-        for node, doc in _documented(self._tree.body):
+        """Return the type behind a name that this module defines or imports, and its docstring."""
+        source, node, doc = self.definition(name)
+        return Alias(source._type(getattr(node, "value", None)), doc)
+
+    def definition(self, name: str) -> "tuple[Source, Any, str]":
+        """Return the module and the statement that define a name, and the docstring below it."""
+        for node, doc in documented(self._tree.body):
             if name in _targets(node):
-                return Alias(self._type(getattr(node, "value", None)), doc)
+                return self, node, doc
         module, _, imported = self._full_names[name].rpartition(".")
-        return source_of(module).alias(imported)
+        return source_of(module).definition(imported)
 
     def signature(self, qualname: str) -> tuple[str, str]:
-        """The arguments of a function or method, and what it returns."""
-        function = copy.deepcopy(self._find(qualname))
+        """Return the arguments and the result of a function or method."""
+        function = copy.deepcopy(self.find(qualname))
         arguments: ast.arguments = function.args
         for own in (arguments.posonlyargs, arguments.args):
             if own and own[0].arg in ("self", "cls"):
@@ -71,9 +76,10 @@ class Source:
         for argument in ast.walk(arguments):
             if isinstance(argument, ast.arg) and argument.annotation is not None:
                 argument.annotation = ast.Name(self._type(argument.annotation))
-        return ast.unparse(_Numbers().visit(arguments)), self._type(function.returns)
+        return plain(arguments), self._type(function.returns)
 
-    def _find(self, qualname: str) -> Any:
+    def find(self, qualname: str) -> Any:
+        """Return the definition of a class, function or method."""
         node: Any = self._tree
         for part in qualname.split("."):
             node = next(each for each in node.body if getattr(each, "name", None) == part)
@@ -89,13 +95,13 @@ class Source:
 
 @cache
 def source_of(module: str) -> Source:
-    """The source of a module, which is imported."""
+    """Import a module and return its source."""
     import_module(module)
     return Source(module)
 
 
 class _Names(ast.NodeTransformer):
-    """Writes names in full."""
+    """Replace names by their full names."""
 
     def __init__(self, full_names: Mapping[str, str]) -> None:
         self._full_names = full_names
@@ -106,26 +112,32 @@ class _Names(ast.NodeTransformer):
 
 
 class _Numbers(ast.NodeTransformer):
-    """Writes large numbers as the source does: 30_000."""
+    """Write large numbers as the source does: 30_000."""
 
     def visit_Constant(self, node: ast.Constant) -> ast.expr:
         return ast.Name(f"{node.value:_}") if type(node.value) is int else node
 
 
-def _default(node: ast.expr | None) -> str:
+def default_of(node: ast.expr | None) -> str:
+    """Return the default of a field, or nothing if it has none."""
     match node:
         case None:
             return ""
-        case ast.Call(func=ast.Name(id="written"), args=[value]):
-            return _default(value)
+        case ast.Call(func=ast.Name(id="written" | "always_encoded"), args=[value]):
+            return default_of(value)
         case ast.Call(func=ast.Attribute(attr="field")):
             return "{}"
         case _:
-            return ast.unparse(_Numbers().visit(copy.deepcopy(node)))
+            return plain(node)
 
 
-def _documented(body: list[ast.stmt]) -> Iterator[tuple[ast.stmt, str]]:
-    """Statements, each with the text that stands under it."""
+def plain(node: ast.AST) -> str:
+    """Return code as text, with large numbers written as in the source."""
+    return ast.unparse(_Numbers().visit(copy.deepcopy(node)))
+
+
+def documented(body: list[ast.stmt]) -> Iterator[tuple[ast.stmt, str]]:
+    """Yield each statement with the docstring below it."""
     for node, after in pairwise([*body, ast.Pass()]):
         match after:
             case ast.Expr(value=ast.Constant(value=str(text))):

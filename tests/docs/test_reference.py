@@ -1,0 +1,23 @@
+"""The pages of the reference say what the code says, also for readers who build no site."""
+
+import re
+import subprocess
+import sys
+
+from tests.docs.documents import DOCS, document
+
+
+def test_the_pages_are_what_the_code_says() -> None:
+    command = [sys.executable, str(DOCS / "_extensions" / "pages.py"), "--check"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_page_shows_signatures_fields_and_first_sentences() -> None:
+    threads = document("reference/threads.md")
+    [store] = re.findall(r"```python\n(class Threads\b.*?)```", threads, re.DOTALL)
+    assert "    async def delete(self, thread_id: str) -> bool:\n" in store
+    assert "    version: Version\n" in threads
+    assert "`treadle.Committed`" in threads
+    assert "$ " not in document("reference/command-line.md")
+    assert "## treadle mailboxes requeue" in document("reference/command-line.md")
