@@ -1,10 +1,10 @@
-"""Runs the code in README.md and docs/ as tests, each document in an empty folder of its own.
+"""Run the code in README.md and docs/ as tests, each document in a new, empty folder.
 
 A block of Python may use ``await`` at its top level, as in ``python -m asyncio``; the blocks of one
 document share their names and one event loop. A block of Python or TOML that begins with a comment
 such as ``# agent.py`` is saved as that file instead. A ``console`` block is run by a shell
-(``tests/docs/console.py``). What cannot run here, because it needs a network say, is in a block of
-another language, such as ``sh``.
+(``tests/docs/console.py``). Code that cannot run here, for example because it needs a network, is in
+a block of another language, such as ``sh``. Decisions and the generated reference are not run.
 """
 
 import ast
@@ -37,7 +37,7 @@ def run_earlier(example: Example) -> None:
 
 
 def run_console(example: Example) -> str | None:
-    """Run the commands of a block. What is wrong with the first that goes wrong, or None."""
+    """Run the commands of a block; return what is wrong with the first that fails, or None."""
     run_earlier(example)
     shell = example.namespace.get("__shell__")
     if shell is None:
@@ -47,7 +47,7 @@ def run_console(example: Example) -> str | None:
 
 
 def save(example: Example) -> bool:
-    """Save a block that begins with a file's name as that file. Returns whether it is one."""
+    """Save a block that begins with a file's name as that file; return False for any other."""
     name = re.match(r"# ([\w/]+\.(?:py|toml))\n", example.parsed)
     if name is not None:
         Path(name[1]).write_text(example.parsed, encoding="utf-8")
@@ -55,7 +55,7 @@ def save(example: Example) -> bool:
 
 
 def run_toml(example: Example) -> None:
-    """Save a block, if it is a file."""
+    """Save a block that is a file."""
     run_earlier(example)
     save(example)
 
@@ -115,7 +115,7 @@ def postgres_url() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def postgres_page(postgres_url: str) -> Iterator[None]:
-    """What the pages about PostgreSQL find in the environment."""
+    """Set the environment variables that the pages about PostgreSQL use."""
     with tempfile.TemporaryDirectory() as place, pytest.MonkeyPatch.context() as environment:
         environment.setenv("DATABASE_URL", postgres_url)
         joint = "&" if "?" in postgres_url else "?"
@@ -134,7 +134,7 @@ pytest_collect_file = collect_documents(
     Sybil(
         parsers=_PARSERS,
         patterns=["README.md", "docs/*.md", "docs/**/*.md"],
-        excludes=["docs/decisions/*", *_ON_POSTGRES],
+        excludes=["docs/decisions/*", "docs/reference/*", *_ON_POSTGRES],
         setup=set_up,
         teardown=tear_down,
     ),

@@ -35,7 +35,7 @@ BLOCK = re.compile(r"<!-- reference\n(.*?)-->\n.*?<!-- end -->\n", re.DOTALL)
 _HELP = re.compile(r"<!-- help ([\w.:]+) -->\n.*?<!-- end -->\n", re.DOTALL)
 _DIRECTIVE = re.compile(r"^\.\. (\w+):: ([\w.]+)(\(\))?\n((?:   .*\n)*)", re.MULTILINE)
 _SENTENCE = re.compile(r".+?[.!?](?=\s+[A-Z`]|$)", re.DOTALL)
-_HIDDEN_BASES = {"Model", "SortedModel"}
+_HIDDEN_BASES = {"Model", "SortedModel", "msgspec.Struct", "object"}
 _SHOWN_DECORATORS = {"classmethod", "staticmethod", "property", "overload"}
 
 
@@ -74,14 +74,23 @@ def _stub(kind: str, name: str, no_init: str, options: str) -> str:
         {"__init__"} if no_init else set()
     )
     special = set(re.findall(r":special-members: (\w+)", options)) | {"__init__"}
-    bases = ", ".join(base for base in map(ast.unparse, node.bases) if base not in _HIDDEN_BASES)
-    lines = [f"class {node.name}({bases}):" if bases else f"class {node.name}:"]
+    bases = [ast.unparse(base) for base in node.bases]
+    shown = ", ".join(base for base in bases if base not in _HIDDEN_BASES and base[0] != "_")
+    lines = [f"class {node.name}({shown}):" if shown else f"class {node.name}:"]
     lines += _indented(_docstring(ast.get_docstring(node)))
-    for member, doc in documented(node.body):
+    for member, doc in _members(item, node):
         name = _name(member)
         if name in special - hidden or not (name.startswith("_") or name in hidden):
             lines += _indented(_member(member, doc))
     return "\n".join(lines if len(lines) > 1 else [*lines, "    ..."])
+
+
+def _members(item: type, node: ast.ClassDef) -> Iterator[tuple[ast.stmt, str]]:
+    """Yield the members of a class; those of its private bases come first."""
+    for base in item.__bases__:
+        if base.__name__.startswith("_"):
+            yield from _members(base, source_of(base.__module__).find(base.__qualname__))
+    yield from documented(node.body)
 
 
 def _member(node: ast.stmt, doc: str) -> list[str]:
