@@ -3,8 +3,8 @@
 A block of Python may use ``await`` at its top level, as in ``python -m asyncio``; the blocks of one
 document share their names and one event loop. A block of Python or TOML that begins with a comment
 such as ``# agent.py`` is saved as that file instead. A ``console`` block is run by a shell
-(``tests/docs/console.py``). Code that cannot run here, for example because it needs a network, is in
-a block of another language, such as ``sh``. Decisions and the generated reference are not run.
+(``tests/docs/console.py``). Code that cannot run here, for example because it needs a network, is
+in a block of another language, such as ``sh``. Decisions and the generated reference are not run.
 """
 
 import ast
