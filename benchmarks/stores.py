@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from treadle.backends.registry import split_url
+from treadle.backends.urls import split_url
 
 KNOWN = {
     "sqlite": "sqlite:///{folder}/treadle.db",

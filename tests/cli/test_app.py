@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import click
 import pytest
@@ -125,7 +124,7 @@ def test_a_folder_of_other_things_is_no_store(tmp_path: Path) -> None:
     (tmp_path / "docs" / "readme.txt").write_text("hi")
     result = run("threads", "list", "--store", "docs")
     assert result.exit_code == 1
-    assert "holds no store" in result.stderr
+    assert "there is no store at docs" in result.stderr
     assert [path.name for path in (tmp_path / "docs").iterdir()] == ["readme.txt"]
     assert run("copy", "docs", "elsewhere").exit_code == 1
     assert not (tmp_path / "elsewhere").exists()
@@ -136,7 +135,7 @@ def test_a_file_is_no_folder_of_a_store(words: tuple[str, ...], tmp_path: Path) 
     (tmp_path / "agents").write_text("")
     result = run(*words, "--store", "agents", input="")
     assert result.exit_code == 1
-    assert "'agents' is a file, and not the folder of a store" in result.stderr
+    assert "'agents' is a file, not the folder of a store" in result.stderr
     assert result.stderr.count("\n") == 1
 
 
@@ -168,14 +167,17 @@ def test_a_store_that_is_made_is_told_for_a_name_may_be_mistyped(url: str) -> No
     assert run("send", "m", "1", "--store", url).stderr == ""
 
 
-def test_what_may_not_be_looked_at_is_left_to_the_opening(
+def test_a_folder_that_may_not_be_read_is_an_error_of_one_line(
     store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(path: Path) -> None:
-        raise PermissionError(13, "Permission denied", str(path))
+    def refuse(path: str) -> list[str]:
+        raise PermissionError(13, "Permission denied", path)
 
-    monkeypatch.setattr("treadle.cli.opening.os", SimpleNamespace(path=os.path, scandir=refuse))
-    assert run("threads", "list", "--store", store).exit_code == 0
+    monkeypatch.setattr("treadle.backends.files.disk.os.listdir", refuse)
+    result = run("threads", "list", "--store", store)
+    assert result.exit_code == 1
+    assert "Permission denied" in result.stderr
+    assert result.stderr.count("\n") == 1
 
 
 def test_a_file_of_other_things_is_no_store(tmp_path: Path) -> None:
@@ -185,12 +187,12 @@ def test_a_file_of_other_things_is_no_store(tmp_path: Path) -> None:
     for name, reason in (
         (
             "folder.db",
-            "is a folder, and not the file of a store; if it is a store of plain files, name it",
+            "is a folder, not the file of a store; if it is a store of plain files, name it",
         ),
-        ("empty.db", "is empty, and holds no store; name a store"),
+        ("empty.db", "there is no store at sqlite:///empty.db; name a store"),
         ("text.db", "file is not a database"),
         ("text.db/store.db", "there is no store at"),
-        ("", "'sqlite:' wants a file"),
+        ("", "'sqlite:' needs a file"),
     ):
         result = run("threads", "list", "--store", f"sqlite:///{name}")
         assert result.exit_code == 1

@@ -103,8 +103,8 @@ def test_a_database_is_looked_at_while_it_is_in_use(database: Path) -> None:
 def test_what_the_doctor_cannot_open(tmp_path: Path) -> None:
     for url, reason in (
         ("sqlite:///nowhere.db", "there is no store at sqlite:///nowhere.db"),
-        ("sqlite:///empty.db", "is empty, and holds no store"),
-        ("sqlite:///.", "is a folder, and not the file of a store"),
+        ("sqlite:///empty.db", "there is no store at sqlite:///empty.db"),
+        ("sqlite:///.", "is a folder, not the file of a store"),
         ("sqlite:///other.db", "is a database of another program"),
     ):
         (tmp_path / "empty.db").touch()

@@ -12,12 +12,10 @@ import pytest
 
 import treadle
 from tests.cli.support import SHIPPED, in_store, line_of, run, run_json, spawn
-from treadle.cli.chat.conversations import read_conversation
-from treadle.cli.chat.lines import Good, read_lines
-from treadle.cli.chat.loading import load_lines, plan
-from treadle.core.commands import AppendThread, CreateThread
+from treadle.cli.importing import load_lines
+from treadle.cli.json_lines import Good, read_lines
 from treadle.core.threads import ThreadHead
-from treadle.errors import InvalidValue
+from treadle.integrations.openai_chat import read_conversation
 
 
 def thread_of(line: str) -> treadle.Thread:
@@ -131,27 +129,6 @@ def test_one_bad_thread_does_not_hold_up_its_commit(monkeypatch: pytest.MonkeyPa
     assert [outcome.kind for outcome in outcomes] == ["created", "extended", "created"]
 
 
-def test_a_plan_is_what_is_missing() -> None:
-    thread = thread_of(line_of("a", "one", "two"))
-    assert plan(thread, None) == CreateThread(thread=thread)
-    assert plan(thread, ThreadHead(thread=thread, version=3)) is None
-    shorter = ThreadHead(thread=thread_of(line_of("a", "one")), version=3)
-    command = plan(thread, shorter)
-    assert isinstance(command, AppendThread)
-    assert command.expected == 3
-    assert command.changes.messages == thread.messages[1:]
-    with pytest.raises(InvalidValue, match="another message there"):
-        plan(thread, ThreadHead(thread=thread_of(line_of("a", "two")), version=0))
-
-
-def test_a_new_message_whose_id_is_taken_is_refused() -> None:
-    stored = treadle.Thread(
-        id="a", messages=(treadle.Message(id="a-1", role="user", content="one"),)
-    )
-    with pytest.raises(InvalidValue, match="has a message 'a-1' already"):
-        plan(thread_of(line_of("a", "one", "two")), ThreadHead(thread=stored, version=0))
-
-
 def test_many_lines_keep_their_order(tmp_path: Path) -> None:
     lines = [line_of(f"t{number:04}", "x") if number % 7 else "bad" for number in range(1, 400)]
     file = tmp_path / "many.jsonl"
@@ -160,14 +137,6 @@ def test_many_lines_keep_their_order(tmp_path: Path) -> None:
     reported = [int(line[5:].split(":")[0]) for line in result.stderr.splitlines()[:-2]]
     assert reported == [number for number in range(1, 400) if not number % 7]
     assert json.loads(result.stdout)["created"] == 399 - len(reported)
-
-
-def test_real_conversations_are_imported_and_exported_as_they_were(airline: Path) -> None:
-    assert run_json("import", airline)["created"] == 100
-    assert run_json("import", airline)["unchanged"] == 100
-    exported = [json.loads(line) for line in run("export").stdout.splitlines()]
-    original = [json.loads(line) for line in airline.read_bytes().splitlines()]
-    assert exported == sorted(original, key=lambda chat: chat["id"])
 
 
 def test_the_lines_of_a_slow_pipe_are_kept_as_they_come(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from sphinx.util.inventory import InventoryFile
 from tests.docs.documents import DOCS
 from treadle.core.commands import Command
 
-MODULES = ("treadle", "treadle.worker", "treadle.testing")
+MODULES = ("treadle", "treadle.worker", "treadle.testing", "treadle.integrations.openai_chat")
 
 
 def build(site: Path) -> set[str]:

@@ -8,7 +8,8 @@ from psycopg.conninfo import conninfo_to_dict
 
 import treadle
 from treadle import InvalidValue, StoreUnavailable
-from treadle.backends.postgres.location import Location, parse_location, without_password
+from treadle.backends.postgres.location import Location, parse_location
+from treadle.backends.urls import without_password
 
 SECRET = "s3cret"
 

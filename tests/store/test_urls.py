@@ -19,11 +19,11 @@ BAD: dict[str, tuple[Any, str]] = {
     "misspelt": ("memry:", "no backend for 'memry'"),
     "memory with a name": ("memory:agents", "takes nothing after it"),
     "memory with a path": ("memory:///agents", "takes nothing after it"),
-    "file without folder": ("file:", "wants a folder"),
-    "file of nothing": ("file://", "wants a folder"),
-    "sqlite without file": ("sqlite:", "wants a file"),
-    "sqlite with a host": ("sqlite://agents.db", "wants a file"),
-    "sqlite with a folder": ("sqlite:///agents/", "wants a file"),
+    "file without folder": ("file:", "needs a folder"),
+    "file of nothing": ("file://", "needs a folder"),
+    "sqlite without file": ("sqlite:", "needs a file"),
+    "sqlite with a host": ("sqlite://agents.db", "needs a file"),
+    "sqlite with a folder": ("sqlite:///agents/", "needs a file"),
 }
 
 
@@ -97,7 +97,7 @@ def test_a_path_that_looks_like_a_database_is_no_folder(tmp_path: Path, name: st
 def test_a_file_is_no_folder(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("mine")
-    with pytest.raises(InvalidValue, match=r"is a file, and not the folder of a store"):
+    with pytest.raises(InvalidValue, match=r"is a file, not the folder of a store"):
         open_store(str(path))
 
 
@@ -120,7 +120,7 @@ async def test_hidden_files_and_documents_are_no_other_things(tmp_path: Path) ->
 
 @pytest.mark.parametrize("url", ["~/agents", "file:~/agents", "sqlite:~/a.db", "sqlite:///~/a.db"])
 def test_a_path_that_only_a_shell_understands_is_refused(url: str) -> None:
-    with pytest.raises(InvalidValue, match="would be below a folder named '~'"):
+    with pytest.raises(InvalidValue, match="would be in a folder named '~'"):
         open_store(url)
 
 

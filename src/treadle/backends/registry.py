@@ -1,26 +1,23 @@
-"""Which backend a URL means."""
+"""The backend that a URL names.
+
+A backend is imported when a URL first names it: `import treadle` needs neither a driver nor the
+backends that a program does not use.
+"""
 
 import os
-import re
 from collections.abc import Callable
 from importlib import import_module
-from pathlib import Path
 
 import msgspec
 
 from treadle.backends.base import Backend, Durability
-from treadle.backends.files.backend import FilesBackend
-from treadle.backends.memory.backend import MemoryBackend
-from treadle.backends.sqlite.backend import SqliteBackend
+from treadle.backends.urls import folder_path, split_url, sqlite_path
 from treadle.core.clock import Clock, system_clock
-from treadle.errors import InvalidValue
-
-_DATABASE_FILES = (".db", ".db3", ".sqlite", ".sqlite3")
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")  # two letters at least: C: is a drive
+from treadle.errors import InvalidValue, StoreUnavailable
 
 
 class Options(msgspec.Struct, frozen=True):
-    """How a backend is to be opened; see `treadle.open_store`."""
+    """The arguments of `treadle.open_store` that a backend needs."""
 
     clock: Clock
     durability: Durability
@@ -36,89 +33,84 @@ def find_backend(
     create: bool = True,
     migrate: bool = False,
 ) -> Backend:
-    """The backend that `url` means, not yet opened.
+    """Return the backend that `url` names, not yet opened.
 
     Raises:
-        InvalidValue: the URL is none that Treadle knows.
+        InvalidValue: Treadle does not know such a URL.
     """
     if durability not in ("full", "relaxed"):
         raise InvalidValue("durability", f"it must be 'full' or 'relaxed', not {durability!r}")
     scheme, rest = split_url(url)
-    make = SCHEMES.get(scheme)
-    if make is None:
+    create_backend = SCHEMES.get(scheme)
+    if create_backend is None:
         known = ", ".join(f"'{name}:'" for name in SCHEMES)
         raise InvalidValue(
             "url",
             f"there is no backend for {scheme!r}; use a folder like './agents', or {known}",
         )
-    return make(rest, Options(clock, durability, create, migrate))
+    return create_backend(rest, Options(clock, durability, create, migrate))
 
 
-def split_url(url: str | os.PathLike[str]) -> tuple[str, str]:
-    """The scheme of a URL in small letters, and what follows it; a plain path is a `file`.
+def store_exists(url: str) -> bool:
+    """Return False if `url` names a folder or a database file that is not a store yet.
+
+    Only opening it can tell whether a store on PostgreSQL exists: for one, this returns True.
 
     Raises:
-        InvalidValue: it is neither a URL nor a path.
+        InvalidValue: Treadle does not know such a URL.
+        StoreUnavailable: the folder or the file cannot be examined.
     """
-    text = os.fspath(url) if isinstance(url, str | os.PathLike) else None
-    if not isinstance(text, str) or not text:
-        raise InvalidValue("url", f"it must be a folder, or 'memory:', not {url!r}")
-    scheme = _SCHEME.match(text) if isinstance(url, str) else None
-    if scheme:
-        return scheme[1].lower(), text[scheme.end() :]
-    _check_folder(text)
-    return "file", text
+    scheme, rest = split_url(url)
+    try:
+        match scheme:
+            case "file":
+                from treadle.backends.files.disk import Disk
+                from treadle.backends.files.documents import Documents
+
+                return Documents(Disk(), str(folder_path(rest))).is_store()
+            case "sqlite":
+                from treadle.backends.sqlite.backend import is_store
+
+                return is_store(sqlite_path(rest))
+            case _:
+                return True
+    except OSError as error:
+        raise StoreUnavailable(url, str(error)) from error
 
 
-def _check_folder(path: str) -> None:
-    """Refuse a plain path that means a file: it would become a folder of JSON files."""
-    _check_home(path)
-    advice = f"for a database file, write 'sqlite:///{path}'"
-    if os.path.isfile(path):
-        raise InvalidValue("url", f"{path!r} is a file, and not the folder of a store; {advice}")
-    if path.lower().endswith(_DATABASE_FILES) and not os.path.isdir(path):
-        reason = f"{path!r} would become a folder of JSON files; {advice}"
-        raise InvalidValue("url", f"{reason}; if you mean the folder, 'file:{path}'")
+def require_postgres() -> None:
+    """Check that the packages which PostgreSQL needs are installed.
 
-
-def _check_home(path: str) -> None:
-    """Refuse a path of which a shell would make another, and we would not."""
-    if path == "~" or path.startswith(("~/", "~\\")):
-        advice = "write your home folder out, or use pathlib.Path.home()"
-        raise InvalidValue("url", f"{path!r} would be below a folder named '~'; {advice}")
+    Raises:
+        InvalidValue: one of them is not installed.
+    """
+    try:
+        import_module("treadle.backends.postgres.backend")
+    except ModuleNotFoundError as error:
+        reason = f"PostgreSQL needs {error.name}; install treadle[postgres]"
+        raise InvalidValue("url", reason) from error
 
 
 def _memory(rest: str, options: Options) -> Backend:
     if rest not in ("", "//"):
         raise InvalidValue("url", f"'memory:' takes nothing after it, not {rest!r}")
+    from treadle.backends.memory.backend import MemoryBackend
+
     return MemoryBackend(options.clock)
 
 
 def _files(rest: str, options: Options) -> Backend:
-    path = rest.removeprefix("//")
-    if not path:
-        raise InvalidValue("url", "'file:' wants a folder after it, such as 'file:./agents'")
-    _check_home(path)
-    return FilesBackend(Path(path), options.clock, options.durability, creates=options.create)
+    from treadle.backends.files.backend import FilesBackend
+
+    path = folder_path(rest)
+    return FilesBackend(path, options.clock, options.durability, creates=options.create)
 
 
 def _sqlite(rest: str, options: Options) -> Backend:
-    return SqliteBackend(
-        sqlite_path(rest), options.clock, options.durability, creates=options.create
-    )
+    from treadle.backends.sqlite.backend import SqliteBackend
 
-
-def sqlite_path(rest: str) -> Path:
-    """The file that a URL means after `sqlite:`; as elsewhere, four slashes begin an absolute path.
-
-    Raises:
-        InvalidValue: it names no file.
-    """
-    path = rest.removeprefix("///") if rest.startswith("///") else rest
-    if not path or path.startswith("//") or path.endswith("/"):
-        raise InvalidValue("url", "'sqlite:' wants a file, such as 'sqlite:///agents.db'")
-    _check_home(path)
-    return Path(path)
+    path = sqlite_path(rest)
+    return SqliteBackend(path, options.clock, options.durability, creates=options.create)
 
 
 def _postgres(rest: str, options: Options) -> Backend:
@@ -126,22 +118,10 @@ def _postgres(rest: str, options: Options) -> Backend:
     from treadle.backends.postgres.backend import PostgresBackend
     from treadle.backends.postgres.location import parse_location
 
+    # By default, a store on PostgreSQL uses the database's clock, which all its users share.
     clock = None if options.clock is system_clock else options.clock
     location = parse_location(f"postgresql:{rest}")
     return PostgresBackend(location, clock, options.durability, migrates=options.migrate)
-
-
-def require_postgres() -> None:
-    """See that what PostgreSQL needs is installed.
-
-    Raises:
-        InvalidValue: it is not.
-    """
-    try:
-        import_module("treadle.backends.postgres.backend")
-    except ModuleNotFoundError as error:
-        reason = f"PostgreSQL needs {error.name}; install treadle[postgres]"
-        raise InvalidValue("url", reason) from error
 
 
 SCHEMES: dict[str, Callable[[str, Options], Backend]] = {

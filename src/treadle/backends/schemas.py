@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from treadle.backends.registry import require_postgres, split_url, sqlite_path
+from treadle.backends.registry import require_postgres
 from treadle.backends.sql.migrations import MigrationState
 from treadle.backends.sqlite import schema as sqlite_schema
 from treadle.backends.sqlite.backend import SqliteBackend
+from treadle.backends.urls import split_url, sqlite_path
 
 if TYPE_CHECKING:
     from treadle.backends.postgres.location import Location

@@ -1,4 +1,4 @@
-"""The store that a command means: whether it is there, and work done in it."""
+"""The store that a command works on: check that it exists, open it, and call the command's work."""
 
 import asyncio
 import os
@@ -9,21 +9,20 @@ from typing import TypeVar
 import click
 
 import treadle
-from treadle.backends.registry import split_url, sqlite_path
+from treadle.backends.registry import store_exists
+from treadle.backends.urls import folder_path, split_url, sqlite_path
 from treadle.cli.options import STORE_VARIABLE, chosen_store
 from treadle.cli.terminal.failure import Failure
 from treadle.store.store import Store
-
-_MARKS = ("_treadle", "_runs", "_mailbox", "_mailbox_threads")
 
 T = TypeVar("T")
 
 
 def read_store(work: Callable[[Store], Awaitable[T]]) -> T:
-    """What `work` makes of the chosen store, which must be there.
+    """Open the chosen store, which must exist, and return the result of `work`.
 
     Raises:
-        Failure: there is no store.
+        Failure: the store does not exist.
     """
     url = chosen_store()
     check_present(url)
@@ -31,14 +30,16 @@ def read_store(work: Callable[[Store], Awaitable[T]]) -> T:
 
 
 def write_store(work: Callable[[Store], Awaitable[T]]) -> T:
-    """What `work` makes of the chosen store, which is made, and told, if it is not there.
+    """Open the chosen store, and return the result of `work`.
+
+    If the store does not exist, create it, and say so: its name may be mistyped.
 
     Raises:
-        Failure: there can be no store.
+        Failure: no store can be created there.
     """
     url = chosen_store()
     check_possible(url)
-    is_new = _why_absent(url) is not None
+    is_new = not store_exists(url)
     result = asyncio.run(_work(url, work))
     if is_new:
         click.echo(f"treadle: {url} is a new store", err=True)
@@ -46,27 +47,26 @@ def write_store(work: Callable[[Store], Awaitable[T]]) -> T:
 
 
 def check_present(url: str) -> None:
-    """See that a folder or a database file is a store already, so that reading never makes one.
+    """Check that a folder or a database file is a store, so that reading never creates one.
 
     Raises:
         Failure: it is not.
-        UsageError, InvalidValue: the URL names no store that is kept.
+        UsageError, InvalidValue: the URL does not name a store that outlives this command.
     """
     check_possible(url)
-    reason = _why_absent(url)
-    if reason is not None:
+    if not store_exists(url):
         raise Failure(
-            f"{reason}; name a store with --store or {STORE_VARIABLE}, "
-            "or make one: `treadle send` and `treadle import` do"
+            f"there is no store at {url}; name a store with --store or {STORE_VARIABLE}, "
+            "or create one: `treadle send` and `treadle import` do"
         )
 
 
 def check_possible(url: str) -> None:
-    """See that a store can be where the URL says, and outlives this command.
+    """Check that the URL can name a store, and one that outlives this command.
 
     Raises:
-        Failure: a folder is where the file of a database should be.
-        UsageError, InvalidValue: the URL names no store that is kept.
+        Failure: the URL names a database file, and a folder is there.
+        UsageError, InvalidValue: the URL does not name a store that outlives this command.
     """
     if not treadle.open_store(url).capabilities.durable:
         raise click.UsageError(
@@ -76,49 +76,27 @@ def check_possible(url: str) -> None:
     database = database_of(url)
     if database is not None and os.path.isdir(database):
         advice = f"if it is a store of plain files, name it {database}"
-        raise Failure(f"{url} is a folder, and not the file of a store; {advice}")
+        raise Failure(f"{url} is a folder, not the file of a store; {advice}")
 
 
 def folder_of(url: str) -> Path | None:
-    """The folder that `url` means; None if it means something else.
+    """Return the folder that `url` names; None if it names something else.
 
     Raises:
-        InvalidValue: the URL names nothing.
+        InvalidValue: Treadle does not know such a URL.
     """
     scheme, rest = split_url(url)
-    return Path(rest.removeprefix("//")) if scheme == "file" else None
+    return folder_path(rest) if scheme == "file" else None
 
 
 def database_of(url: str) -> Path | None:
-    """The database file that `url` means; None if it means something else.
+    """Return the database file that `url` names; None if it names something else.
 
     Raises:
-        InvalidValue: the URL names no file.
+        InvalidValue: Treadle does not know such a URL.
     """
     scheme, rest = split_url(url)
     return sqlite_path(rest) if scheme == "sqlite" else None
-
-
-def _why_absent(url: str) -> str | None:
-    """Why there is no store; None if there may be one, which opening it will tell."""
-    folder, database = folder_of(url), database_of(url)
-    try:
-        if folder is not None:
-            return _why_no_folder(url, folder)
-        if database is not None and database.stat().st_size == 0:
-            return f"the file {url} is empty, and holds no store"
-    except (FileNotFoundError, NotADirectoryError):
-        return f"there is no store at {url}"
-    except OSError:
-        return None
-    return None
-
-
-def _why_no_folder(url: str, folder: Path) -> str | None:
-    with os.scandir(folder) as found:
-        if any(each.name in _MARKS or each.name.endswith(".json") for each in found):
-            return None
-    return f"the folder {url} holds no store"
 
 
 async def _work(url: str, work: Callable[[Store], Awaitable[T]]) -> T:

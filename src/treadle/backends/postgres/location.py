@@ -7,6 +7,7 @@ from urllib.parse import unquote
 
 import msgspec
 
+from treadle.backends.urls import without_password
 from treadle.errors import InvalidValue
 
 _URL = re.compile(
@@ -21,8 +22,6 @@ _ENCODING = (
     "in a user, a password or a parameter, these are written as numbers: "
     "'@' is %40, ':' is %3A, '/' is %2F, '&' is %26 and '%' is %25"
 )
-_SECRETS = re.compile(r"([?&][a-z_]*(?:password|secret)=)[^&]+")
-_PASSWORD = re.compile(r"(?<=://)([^:/@?]*):.+@", re.DOTALL)
 _NAME = re.compile(r"(?!pg_)[a-z_][a-z0-9_]{0,39}")
 _PREFIX = re.compile(r"((?!pg_)[a-z_][a-z0-9_]{0,23})?")
 _TABLES = re.compile(
@@ -102,11 +101,6 @@ def parse_location(url: str) -> Location:
 
 
 _OURS = frozenset(Location.__struct_fields__) - {"conninfo"}
-
-
-def without_password(url: str) -> str:
-    """A URL of whatever kind as it may be shown; one that is mistyped loses rather more."""
-    return _PASSWORD.sub(r"\1:***@", _SECRETS.sub(r"\1***", url))
 
 
 def _check_ours(given: dict[str, str]) -> None:

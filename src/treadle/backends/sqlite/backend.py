@@ -38,6 +38,14 @@ T = TypeVar("T")
 _Call = Commands | ClaimRequest
 
 
+def is_store(path: str | os.PathLike[str]) -> bool:
+    """Return True if the file exists and is not empty; opening an empty one makes it a store."""
+    try:
+        return os.stat(path).st_size > 0
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
 class SqliteBackend(Reads):
     """One database file, in write-ahead mode."""
 
@@ -68,9 +76,9 @@ class SqliteBackend(Reads):
         self._thread.start()
 
     def _open(self) -> None:
-        if not self._creates and not os.path.lexists(self._path):
-            raise StoreUnavailable(self._path, NO_STORE)
         with telling_errors(self._path), ExitStack() as undo:
+            if not self._creates and not is_store(self._path):
+                raise StoreUnavailable(self._path, NO_STORE)
             os.makedirs(os.path.dirname(self._path), exist_ok=True)
             self._lock = FairFileLock(self._path)
             undo.callback(self._lock.close)

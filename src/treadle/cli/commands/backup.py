@@ -5,8 +5,8 @@ from pathlib import Path
 
 import click
 
-from treadle.backends.postgres.location import without_password
 from treadle.backends.sqlite.backup import snapshot
+from treadle.backends.urls import without_password
 from treadle.cli.opening import check_present, database_of, folder_of
 from treadle.cli.options import chosen_store, json_option, store_option
 from treadle.cli.terminal.counts import counted, counted_rows

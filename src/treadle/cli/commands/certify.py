@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from treadle.backends.postgres.location import without_password
 from treadle.backends.registry import SCHEMES
+from treadle.backends.urls import without_password
 from treadle.cli.options import json_option
 from treadle.cli.targets import load
 from treadle.cli.terminal.counts import counted

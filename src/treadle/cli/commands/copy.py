@@ -5,7 +5,7 @@ import asyncio
 import click
 
 import treadle
-from treadle.backends.postgres.location import without_password
+from treadle.backends.urls import without_password
 from treadle.cli.opening import check_possible, check_present
 from treadle.cli.options import json_option
 from treadle.cli.terminal.counts import counted, counted_rows

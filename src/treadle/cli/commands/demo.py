@@ -8,10 +8,10 @@ from pathlib import Path
 
 import click
 
-from treadle.cli.chat.lines import Bad
 from treadle.cli.demo.play import Plan, play
 from treadle.cli.demo.report import outcome_as_json, write_outcome
 from treadle.cli.demo.script import Script, read_scripts
+from treadle.cli.json_lines import Bad
 from treadle.cli.opening import check_possible
 from treadle.cli.options import json_option, named_store, store_option
 from treadle.cli.terminal.counts import counted

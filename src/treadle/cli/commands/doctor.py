@@ -7,8 +7,8 @@ from typing import Protocol
 import click
 
 from treadle.backends.files import doctor as files
-from treadle.backends.postgres.location import without_password
 from treadle.backends.sqlite import doctor as sqlite
+from treadle.backends.urls import without_password
 from treadle.cli.opening import check_present, database_of, folder_of
 from treadle.cli.options import chosen_store, json_option, store_option
 from treadle.cli.terminal.counts import counted, counted_rows

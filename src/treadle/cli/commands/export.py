@@ -12,8 +12,7 @@ from typing import BinaryIO, cast
 import click
 import msgspec
 
-from treadle.cli.chat.conversations import write_conversation
-from treadle.cli.in_flight import each
+from treadle.cli.concurrency import map_in_order
 from treadle.cli.opening import read_store
 from treadle.cli.options import store_option
 from treadle.cli.terminal.counts import counted
@@ -22,10 +21,11 @@ from treadle.cli.terminal.help import ExampleCommand
 from treadle.cli.terminal.progress import progress
 from treadle.core.threads import ThreadHead
 from treadle.errors import CorruptRecord, NotFound
+from treadle.integrations.openai_chat import write_conversation
 from treadle.store.pages import every
 from treadle.store.store import Store
 
-_IN_FLIGHT = 16
+_CONCURRENCY = 16
 
 
 @click.command(
@@ -84,7 +84,7 @@ async def _write(store: Store, ids: list[str], stream: BinaryIO) -> list[str]:
 
     errors: list[str] = []
     with progress("exporting", len(ids), unit="threads") as bar:
-        async with aclosing(each(load, ids, _IN_FLIGHT)) as heads:
+        async with aclosing(map_in_order(load, ids, _CONCURRENCY)) as heads:
             async for loaded in heads:
                 if isinstance(loaded, str):
                     errors.append(loaded)

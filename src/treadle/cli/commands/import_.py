@@ -10,8 +10,8 @@ from typing import IO, BinaryIO, NoReturn, cast
 
 import click
 
-from treadle.cli.chat.lines import read_lines
-from treadle.cli.chat.loading import Failed, Outcome, Summary, load_lines
+from treadle.cli.importing import Failed, Outcome, Summary, load_lines
+from treadle.cli.json_lines import read_lines
 from treadle.cli.opening import write_store
 from treadle.cli.options import json_option, store_option
 from treadle.cli.terminal.counts import counted

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import click
 
-from treadle.backends.postgres.location import without_password
 from treadle.backends.registry import find_backend
 from treadle.backends.schemas import Schema, find_schema
 from treadle.backends.sql.migrations import MigrationState
+from treadle.backends.urls import without_password
 from treadle.cli.opening import folder_of
 from treadle.cli.options import chosen_store, json_option, store_option
 from treadle.cli.terminal.counts import counted

@@ -4,7 +4,6 @@ import sys
 
 import click
 
-from treadle.cli.chat.strict import read_json
 from treadle.cli.opening import write_store
 from treadle.cli.options import duration, json_option, store_option
 from treadle.cli.terminal.help import ExampleCommand
@@ -13,6 +12,7 @@ from treadle.core.codec import Json, to_plain
 from treadle.core.limits import PRIORITY
 from treadle.core.mailboxes import MailboxEntry
 from treadle.errors import InvalidValue
+from treadle.integrations.strict_json import read_json
 from treadle.store.store import Store
 
 

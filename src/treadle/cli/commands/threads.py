@@ -7,7 +7,7 @@ from functools import partial
 import click
 import msgspec
 
-from treadle.cli.in_flight import each
+from treadle.cli.concurrency import map_in_order
 from treadle.cli.opening import read_store
 from treadle.cli.options import json_option, limit_option, offset_option, store_option
 from treadle.cli.paging import read_page, write_page
@@ -31,7 +31,7 @@ _COLUMNS = (
     Column("resource"),
     Column("begins"),
 )
-_IN_FLIGHT = 16
+_CONCURRENCY = 16
 
 
 @click.group(
@@ -74,7 +74,9 @@ def list_threads(
     async def read(store: Store) -> Page[_Row]:
         listing = partial(store.threads.list, resource_id=resource, parent_thread_id=parent)
         ids = await read_page(listing, offset, limit)
-        async with aclosing(each(partial(_load_row, store), ids.items, _IN_FLIGHT)) as loaded:
+        async with aclosing(
+            map_in_order(partial(_load_row, store), ids.items, _CONCURRENCY)
+        ) as loaded:
             rows = tuple([row async for row in loaded])
         return Page(items=rows, total=ids.total, has_more=ids.has_more)
 

@@ -7,7 +7,7 @@ import sys
 import click
 
 import treadle
-from treadle.backends.postgres.location import without_password
+from treadle.backends.urls import without_password
 from treadle.cli.opening import check_possible
 from treadle.cli.options import STORE_VARIABLE, chosen_store, duration, store_option
 from treadle.cli.processes.lifeline import watch_lifeline

@@ -7,11 +7,11 @@ from pathlib import Path
 import msgspec
 
 import treadle
-from treadle.backends.postgres.location import without_password
+from treadle.backends.urls import without_password
+from treadle.cli.concurrency import map_in_order
 from treadle.cli.demo.crew import Crew, Killed
 from treadle.cli.demo.proof import Proof, prove
 from treadle.cli.demo.script import Script
-from treadle.cli.in_flight import each
 from treadle.cli.terminal.failure import Failure
 from treadle.cli.terminal.progress import progress
 from treadle.store.store import Store
@@ -19,7 +19,7 @@ from treadle.store.store import Store
 LEASE_MS = 2_000
 """Short, so that the work of the killed process is taken over while one watches."""
 
-_IN_FLIGHT = 32
+_CONCURRENCY = 32
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,7 +80,7 @@ async def send_first_turns(store: Store, scripts: tuple[Script, ...]) -> None:
             for turn in script.turns[:1]:
                 step.mailboxes.send(script.thread_id, turn.payload, dedupe_key="turn-1")
 
-    async with aclosing(each(send, scripts, _IN_FLIGHT)) as sent:
+    async with aclosing(map_in_order(send, scripts, _CONCURRENCY)) as sent:
         async for _ in sent:
             pass
 

@@ -10,8 +10,8 @@ from itertools import groupby
 
 import msgspec
 
+from treadle.cli.concurrency import map_in_order
 from treadle.cli.demo.script import Script
-from treadle.cli.in_flight import each
 from treadle.core.codec import Json, encode_compact
 from treadle.core.mailboxes import MailboxEntry
 from treadle.core.messages import Message
@@ -20,7 +20,7 @@ from treadle.core.threads import ThreadHead
 from treadle.store.pages import every
 from treadle.store.store import Store
 
-_IN_FLIGHT = 8
+_CONCURRENCY = 8
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,7 +68,7 @@ async def prove(store: Store, scripts: Iterable[Script]) -> Proof:
     async def judge_one(script: Script) -> Verdict:
         return judge(script, await _gather(store, script.thread_id))
 
-    async with aclosing(each(judge_one, scripts, _IN_FLIGHT)) as verdicts:
+    async with aclosing(map_in_order(judge_one, scripts, _CONCURRENCY)) as verdicts:
         return Proof(verdicts=tuple([verdict async for verdict in verdicts]))
 
 

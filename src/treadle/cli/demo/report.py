@@ -4,7 +4,7 @@ import shlex
 
 import msgspec
 
-from treadle.backends.postgres.location import without_password
+from treadle.backends.urls import without_password
 from treadle.cli.demo.play import Outcome
 from treadle.cli.demo.proof import Proof, Verdict, proof_as_json
 from treadle.cli.terminal.counts import counted

@@ -7,7 +7,7 @@ from typing import assert_never
 
 import msgspec
 
-from treadle.cli.chat.lines import Bad, Good, Repeated, read_lines
+from treadle.cli.json_lines import Bad, Good, Repeated, read_lines
 from treadle.core.codec import Json
 from treadle.core.limits import ID_BYTES
 from treadle.core.messages import Message

@@ -14,8 +14,9 @@ from treadle.backends.base import Backend
 from treadle.backends.files.backend import FilesBackend
 from treadle.backends.files.disk import Bytes, Disk
 from treadle.backends.memory.backend import MemoryBackend
-from treadle.backends.registry import find_backend, split_url, sqlite_path
+from treadle.backends.registry import find_backend
 from treadle.backends.sqlite.backend import SqliteBackend
+from treadle.backends.urls import split_url, sqlite_path
 from treadle.core.clock import Clock, system_clock
 from treadle.testing.subject import Step, Subject
 

@@ -1,4 +1,4 @@
-"""JSON Lines of conversations, read one by one: a bad line is reported, the rest goes on."""
+"""Conversations in JSON Lines, read one by one; a bad line is reported, and reading goes on."""
 
 import hashlib
 from collections.abc import Iterable, Iterator
@@ -6,11 +6,11 @@ from typing import TypeAlias
 
 import msgspec
 
-from treadle.cli.chat.conversations import read_conversation
-from treadle.cli.chat.strict import read_json
 from treadle.core.codec import Json
 from treadle.core.threads import Thread
 from treadle.errors import InvalidId, InvalidValue
+from treadle.integrations.openai_chat import read_conversation
+from treadle.integrations.strict_json import read_json
 
 
 class _Line(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,19 +21,19 @@ class _Line(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Good(_Line, frozen=True, kw_only=True):
-    """A line that is a conversation."""
+    """A line with a conversation."""
 
     thread: Thread
 
 
 class Repeated(_Line, frozen=True, kw_only=True):
-    """A line with the conversation of the line `first` once more."""
+    """A line with the same conversation as the line `first`."""
 
     first: int
 
 
 class Bad(_Line, frozen=True, kw_only=True):
-    """A line that cannot be read, and why."""
+    """A line that cannot be read, and the reason."""
 
     reason: str
 
@@ -42,10 +42,10 @@ Line: TypeAlias = Good | Repeated | Bad
 
 
 def read_lines(lines: Iterable[bytes]) -> Iterator[Line]:
-    """The conversations in `lines`; empty lines are passed over."""
+    """Yield the conversation of each line; empty lines are skipped."""
     seen: dict[str, tuple[int, bytes]] = {}
     for number, data in enumerate(lines, start=1):
-        text = data.removeprefix(b"\xef\xbb\xbf") if number == 1 else data
+        text = data.removeprefix(b"\xef\xbb\xbf") if number == 1 else data  # byte order mark
         if text.strip():
             yield _read_line(number, text, seen)
 
@@ -62,14 +62,14 @@ def _read_line(number: int, data: bytes, seen: dict[str, tuple[int, bytes]]) -> 
         return Good(number=number, size=size, thread=thread)
     if digest == _digest(chat):
         return Repeated(number=number, size=size, first=first)
-    reason = f"the id {thread.id!r} is on line {first} too, with other content; give it another id"
+    reason = f"line {first} has the id {thread.id!r} too, with other content; use another id"
     return Bad(number=number, size=size, reason=reason)
 
 
 def _reason_of(error: InvalidId | InvalidValue) -> str:
     if isinstance(error, InvalidValue):
-        place = error.where.removeprefix("line").removeprefix(".")
-        return f"{place}: {error.reason}" if place else error.reason
+        path = error.where.removeprefix("line").removeprefix(".")
+        return f"{path}: {error.reason}" if path else error.reason
     return str(error)
 
 

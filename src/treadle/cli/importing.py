@@ -1,4 +1,4 @@
-"""Conversations into a store: many threads in a commit, several commits under way."""
+"""Conversations imported into a store: many threads in a commit, several commits at a time."""
 
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from contextlib import aclosing
@@ -6,31 +6,29 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from treadle.cli.chat.lines import Bad, Good, Line, Repeated
-from treadle.cli.chat.messages import says_the_same
-from treadle.cli.in_flight import each
+from treadle.cli.concurrency import map_in_order
+from treadle.cli.json_lines import Bad, Good, Line, Repeated
 from treadle.cli.terminal.failure import describe
 from treadle.core.codec import Json
 from treadle.core.commands import AppendThread, Command, CreateThread
-from treadle.core.threads import Thread, ThreadChangeSet, ThreadHead
 from treadle.errors import (
     AlreadyExists,
-    InvalidValue,
     NotFound,
     StoreClosed,
     StoreUnavailable,
     TreadleError,
     VersionConflict,
 )
+from treadle.integrations.openai_chat import plan_import
 from treadle.store.store import Store
 
+# A commit takes as many lines as it reaches first: the size of a commit stays bounded.
 _CHUNK_LINES = 64
 _CHUNK_BYTES = 1 << 20
-"""A commit is closed at whichever comes first, so that its size is bounded."""
 
-_IN_FLIGHT = 4
+_CONCURRENT_COMMITS = 4
 _ATTEMPTS = 3
-"""How often a thread that somebody else is writing to is looked at anew."""
+"""How often to plan the import of a thread that somebody else is writing to."""
 
 
 class _Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,14 +37,14 @@ class _Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Stored(_Outcome, frozen=True, kw_only=True):
-    """A line that is in the store now, and how many messages it brought."""
+    """A line whose conversation is in the store, and how many of its messages are new."""
 
     kind: Literal["created", "extended", "unchanged"]
     messages: int = 0
 
 
 class Failed(_Outcome, frozen=True, kw_only=True):
-    """A line that was left out, and why."""
+    """A line that was not imported, and the reason."""
 
     reason: str
 
@@ -55,7 +53,7 @@ Outcome: TypeAlias = Stored | Failed
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
-    """What an import did."""
+    """The counts of an import, and its errors."""
 
     created: int = 0
     extended: int = 0
@@ -64,14 +62,14 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     errors: tuple[Failed, ...] = ()
 
     def plus(self, outcome: Outcome) -> "Summary":
-        """The summary with one more line."""
+        """Return the summary with one more line."""
         if isinstance(outcome, Failed):
             return msgspec.structs.replace(self, errors=(*self.errors, outcome))
         counted = {outcome.kind: getattr(self, outcome.kind) + 1}
         return msgspec.structs.replace(self, messages=self.messages + outcome.messages, **counted)
 
     def as_json(self) -> dict[str, Json]:
-        """What `treadle import --json` writes."""
+        """Return the document that `treadle import --json` writes."""
         return {
             "created": self.created,
             "extended": self.extended,
@@ -82,46 +80,26 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
         }
 
 
-def plan(thread: Thread, stored: ThreadHead | None) -> Command | None:
-    """What brings a store's thread to what the file says; None if nothing is missing.
-
-    Raises:
-        InvalidValue: the stored conversation is another one.
-    """
-    if stored is None:
-        return CreateThread(thread=thread)
-    present = stored.thread.messages
-    for position, (ours, theirs) in enumerate(zip(present, thread.messages, strict=False)):
-        if not says_the_same(ours, theirs):
-            reason = f"the stored thread {thread.id!r} has another message there; use another id"
-            raise InvalidValue(f"messages[{position}]", reason)
-    missing = thread.messages[len(present) :]
-    if not missing:
-        return None
-    known = {message.id for message in present}
-    taken = [message.id for message in missing if message.id in known]
-    if taken:
-        reason = f"the stored thread {thread.id!r} has a message {taken[0]!r} already"
-        raise InvalidValue("messages", reason)
-    changes = ThreadChangeSet(messages=missing)
-    return AppendThread(thread_id=thread.id, changes=changes, expected=stored.version)
-
-
 async def load_lines(
     store: Store, lines: Iterable[Line], is_ready: Callable[[], bool] = lambda: True
 ) -> AsyncGenerator[Outcome]:
-    """Bring lines into the store; their outcomes come in the order of the lines.
+    """Import lines into the store, and yield their outcomes in the order of the lines.
 
-    While the next line would have to be waited for, what was read is committed.
+    Args:
+        store: an open store.
+        lines: from `read_lines`.
+        is_ready: returns False while the next line is not there yet. Then the lines read so far
+            are committed.
 
     Raises:
-        StoreUnavailable: the store is away; what was acknowledged is in.
+        StoreUnavailable: the store is not available; the lines that were yielded are in it.
     """
 
     async def load(chunk: list[Line]) -> list[Outcome]:
         return await _load_chunk(store, chunk)
 
-    async with aclosing(each(load, _chunks(lines, is_ready), _IN_FLIGHT, is_ready)) as chunks:
+    imported = map_in_order(load, _chunks(lines, is_ready), _CONCURRENT_COMMITS, is_ready)
+    async with aclosing(imported) as chunks:
         async for outcomes in chunks:
             for outcome in outcomes:
                 yield outcome
@@ -141,7 +119,7 @@ def _chunks(lines: Iterable[Line], is_ready: Callable[[], bool]) -> Iterator[lis
 
 
 async def _load_chunk(store: Store, chunk: list[Line]) -> list[Outcome]:
-    """All of a chunk in one commit; if that is refused, each of its lines alone."""
+    """Import all lines in one commit; if the store refuses it, each line by itself."""
     commands: list[Command] = []
     outcomes: list[Outcome] = []
     for line in chunk:
@@ -161,11 +139,11 @@ async def _load_chunk(store: Store, chunk: list[Line]) -> list[Outcome]:
     except (StoreUnavailable, StoreClosed):
         raise
     except TreadleError:
-        return [await _load_alone(store, line) for line in chunk]
+        return [await _load_line(store, line) for line in chunk]
     return outcomes
 
 
-async def _load_alone(store: Store, line: Line) -> Outcome:
+async def _load_line(store: Store, line: Line) -> Outcome:
     for attempt in range(1, _ATTEMPTS + 1):
         try:
             command = await _plan_line(store, line)
@@ -186,7 +164,7 @@ async def _load_alone(store: Store, line: Line) -> Outcome:
 async def _plan_line(store: Store, line: Line) -> Command | None:
     if not isinstance(line, Good):
         return None
-    return plan(line.thread, await store.threads.load(line.thread.id))
+    return plan_import(line.thread, await store.threads.load(line.thread.id))
 
 
 def _outcome(line: Line, command: Command | None) -> Outcome:

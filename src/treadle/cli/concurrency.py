@@ -1,4 +1,4 @@
-"""Several things at a time, their results in order."""
+"""Several calls at a time, with their results in order."""
 
 import asyncio
 from collections import deque
@@ -9,17 +9,23 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-async def each(
+async def map_in_order(
     function: Callable[[T], Awaitable[R]],
     items: Iterable[T],
     limit: int,
     is_ready: Callable[[], bool] = lambda: True,
 ) -> AsyncGenerator[R]:
-    """`function` of each of `items`, at most `limit` at a time, the results in their order.
+    """Call `function` with each item, and yield the results in the order of the items.
 
-    An item is taken when there is room for it; while taking one would block (`is_ready` says no),
-    what is under way is finished first. The first error ends it.
-    Use it in `contextlib.aclosing`, so that nothing goes on when its reader stops.
+    The first error ends the iteration. Use it in `contextlib.aclosing`, so that no call goes on
+    when its reader stops.
+
+    Args:
+        function: called with one item.
+        items: taken one by one, when there is room for another call.
+        limit: how many calls run at a time.
+        is_ready: returns False while taking the next item would block. Then the calls that run are
+            finished first.
     """
     pending: deque[asyncio.Task[R]] = deque()
     source = iter(items)
@@ -41,4 +47,4 @@ async def each(
 
 
 async def _call(function: Callable[[T], Awaitable[R]], item: T) -> R:
-    return await function(item)
+    return await function(item)  # a coroutine, which `create_task` needs; an awaitable may be less

@@ -1,0 +1,1 @@
+"""Integrations: conversations in the formats of other libraries and services."""
