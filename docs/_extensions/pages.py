@@ -153,7 +153,8 @@ def _contexts(
     yield context
     if isinstance(command, click.Group):
         for part in command.list_commands(context):
-            yield from _contexts(command.commands[part], part, context)
+            if (inner := command.get_command(context, part)) is not None:
+                yield from _contexts(inner, part, context)
 
 
 def _format(page: str) -> str:

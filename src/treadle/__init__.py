@@ -1,7 +1,6 @@
 """Treadle keeps what an AI agent must not lose: its threads, its runs and its mailboxes."""
 
 import os
-from importlib.metadata import version
 
 from treadle.backends.base import Capabilities, Durability
 from treadle.backends.registry import find_backend
@@ -60,7 +59,7 @@ from treadle.store.runs import Runs
 from treadle.store.store import Store
 from treadle.store.threads import Threads
 
-__version__ = version("treadle")
+__version__ = "0.1.0.dev0"
 
 __all__ = [
     "AlreadyExists",

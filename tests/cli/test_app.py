@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 import pytest
 
-from tests.cli.support import PROJECT, run, run_json, spawn
+from tests.cli.support import run, run_json, spawn
 from treadle.cli.app import app
 from treadle.cli.opening import database_of, folder_of
 
@@ -21,7 +21,10 @@ def commands(
 ) -> Iterator[tuple[tuple[str, ...], click.Command]]:
     yield path, command
     if isinstance(command, click.Group):
-        for name, inner in command.commands.items():
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            inner = command.get_command(context, name)
+            assert inner is not None
             yield from commands(inner, (*path, name))
 
 
@@ -81,7 +84,15 @@ def test_lists_of_commands_tell_all_that_each_is_for(path: tuple[str, ...]) -> N
     assert "...\n" not in command.get_help(context).partition("Commands:")[2]
 
 
-def test_the_exit_statuses_are_told() -> None:
+def test_the_help_lists_each_command_with_its_own_summary() -> None:
+    text = run("--help").stdout
+    for path, command in ALL:
+        if len(path) == 1:
+            summary = (command.help or "").splitlines()[0]
+            assert re.search(rf"^  {path[0]} +{re.escape(summary)}$", text, re.MULTILINE)
+
+
+def test_the_help_tells_the_exit_statuses() -> None:
     text = " ".join(run("--help").stdout.split())
     assert "Exit status: 0, done; 1, it failed" in text
     assert "2, wrong usage: nothing was tried; 130, Ctrl-C." in text
@@ -314,22 +325,6 @@ def test_without_its_extra_it_says_how_to_install_it(missing: str) -> None:
     assert child.stderr == (
         f"treadle: the command needs {missing}; install it with: pip install 'treadle[cli]'\n"
     )
-
-
-def test_the_library_does_not_need_the_extra() -> None:
-    program = "import sys, treadle; assert not {'click', 'rich'} & set(sys.modules)"
-    subprocess.run([sys.executable, "-c", program], check=True)
-
-
-def test_it_is_a_module_too() -> None:
-    child = subprocess.run(
-        [sys.executable, "-m", "treadle", "--version"],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=PROJECT,
-    )
-    assert child.stdout.startswith("treadle, version")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="pseudo-terminals")

@@ -1,24 +1,22 @@
-"""The command `treadle`; what it needs beyond the library is the extra `treadle[cli]`."""
+"""The command `treadle`; its own dependencies are the extra `treadle[cli]`."""
 
-import importlib
 import sys
+from importlib.util import find_spec
 
-_NEEDED = frozenset({"click", "rich"})
+_NEEDED = ("click", "rich")
 
 
 def main() -> None:
-    """Run the command with the process's arguments, and exit with its status."""
+    """Run the command with the arguments of the process, and exit with its status."""
+    for name in _NEEDED:
+        if find_spec(name) is None:  # `rich` is imported late, so this must not wait for the import
+            message = (
+                f"treadle: the command needs {name}; install it with: pip install 'treadle[cli]'"
+            )
+            print(message, file=sys.stderr)
+            raise SystemExit(1)
     try:
-        importlib.import_module("rich")
         from treadle.cli.app import app
-    except ModuleNotFoundError as error:
-        if error.name not in _NEEDED:
-            raise
-        message = (
-            f"treadle: the command needs {error.name}; install it with: pip install 'treadle[cli]'"
-        )
-        print(message, file=sys.stderr)
-        raise SystemExit(1) from None
-    except KeyboardInterrupt:  # all else is for the group to handle
+    except KeyboardInterrupt:  # from here on, the group handles it
         raise SystemExit(130) from None
     app.main(prog_name="treadle")

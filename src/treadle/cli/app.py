@@ -1,66 +1,74 @@
-"""The command group `treadle`, and what happens to errors."""
+"""The command group `treadle`: its commands, loaded when they are called, and its errors."""
 
 import sys
 from contextlib import suppress
-from typing import Any
+from pkgutil import resolve_name
+from typing import Any, cast
 
 import click
 
 import treadle
-from treadle.cli.commands.backup import backup
-from treadle.cli.commands.certify import certify_command
-from treadle.cli.commands.completion import completion
-from treadle.cli.commands.copy import copy
-from treadle.cli.commands.demo import demo
-from treadle.cli.commands.doctor import doctor
-from treadle.cli.commands.export import export_command
-from treadle.cli.commands.import_ import import_command
-from treadle.cli.commands.mailboxes import mailboxes
-from treadle.cli.commands.migrate import migrate
-from treadle.cli.commands.runs import runs
-from treadle.cli.commands.send import send
-from treadle.cli.commands.threads import threads
-from treadle.cli.commands.work import work
 from treadle.cli.options import STORE_VARIABLE, store_option
 from treadle.cli.terminal.failure import INTERRUPTED, STATUSES, failure_of
 from treadle.cli.terminal.help import ExampleGroup
 from treadle.errors import TreadleError
 
-_COMMANDS = (
-    backup,
-    certify_command,
-    completion,
-    copy,
-    demo,
-    doctor,
-    export_command,
-    import_command,
-    mailboxes,
-    migrate,
-    runs,
-    send,
-    threads,
-    work,
-)
+# Each command's summary is repeated here, so that `treadle --help` need not import all commands,
+# and with them every backend.
+_COMMANDS = {
+    "backup": ("backup:backup", "Copy a database file while the store is in use."),
+    "certify": ("certify:certify_command", "Run the conformance suite on a backend."),
+    "completion": (
+        "completion:completion",
+        "Write the script that completes `treadle` in a shell.",
+    ),
+    "copy": ("copy:copy", "Copy a store into another, of whatever kind."),
+    "demo": ("demo:demo", "See it at work: a worker is killed, and nothing is lost."),
+    "doctor": ("doctor:doctor", "Read everything in a store, and name what is wrong."),
+    "export": ("export:export_command", "Write threads as JSON Lines in the OpenAI chat format."),
+    "import": ("import_:import_command", "Keep conversations from JSON Lines as threads."),
+    "mailboxes": ("mailboxes:mailboxes", "Look at the work that waits, and settle it by hand."),
+    "migrate": ("migrate:migrate", "Bring the schema of a database up to date."),
+    "runs": ("runs:runs", "Look at the executions of agents."),
+    "send": ("send:send", "Send work to a mailbox."),
+    "threads": ("threads:threads", "Look at conversations, and delete them."),
+    "work": ("work:work", "Answer what comes into the mailboxes."),
+}
 
 
 class App(ExampleGroup):
-    """The root: it ends the command with the exit status that `terminal.failure` tells."""
+    """The root group. It ends the command with the exit statuses of `terminal.failure`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of the commands."""
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command; None if there is no such command."""
+        if cmd_name not in _COMMANDS:
+            return None
+        target, _ = _COMMANDS[cmd_name]
+        return cast("click.Command", resolve_name(f"treadle.cli.commands.{target}"))
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the names of the commands and their summaries."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in _COMMANDS.items()])
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command that the arguments name."""
-        _allow_any_text()
+        _escape_unknown_characters()
         try:
             return super().invoke(ctx)
         except TreadleError as error:
             raise failure_of(error) from error
-        except (KeyboardInterrupt, click.Abort):  # Abort: at a question
+        except (KeyboardInterrupt, click.Abort):  # Abort: Ctrl-C at a question
             click.echo(err=True)
             ctx.exit(INTERRUPTED)
 
 
-def _allow_any_text() -> None:
-    """Show what the terminal's encoding lacks as an escape, instead of failing."""
+def _escape_unknown_characters() -> None:
+    """Write characters that the terminal's encoding lacks as escapes, instead of failing."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(AttributeError, ValueError):
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
@@ -69,7 +77,6 @@ def _allow_any_text() -> None:
 @click.group(
     "treadle",
     cls=App,
-    commands=_COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=STATUSES,
     examples=(
