@@ -10,7 +10,14 @@ from typing import Any
 
 import pytest
 
-from tests.cli.support import line_of, run, run_json, spawn
+from tests.cli.support import PROJECT, line_of, run, run_json, spawn
+from treadle import Thread
+from treadle.cli.demo.play import Outcome
+from treadle.cli.demo.proof import Evidence, Proof, judge
+from treadle.cli.demo.report import command_line, write_outcome
+from treadle.cli.demo.script import write_script
+
+SCRIPT = Path(sys.executable).with_name("treadle")
 
 
 @pytest.fixture(autouse=True)
@@ -79,21 +86,54 @@ def test_the_last_worker_may_be_the_one_that_is_killed(tmp_path: Path) -> None:
     assert document["killed"]["mailbox_id"] == "only"
 
 
-def test_the_table_and_the_directions_are_for_people(tmp_path: Path) -> None:
+def test_the_table_is_for_people_and_the_commands_below_it_can_be_pasted(tmp_path: Path) -> None:
     (tmp_path / "two.jsonl").write_text(f"{line_of('a', 'x', 'y')}\nnonsense\n{line_of('b', 'z')}")
-    child = spawn("demo", "--input", "two.jsonl", "--store", "here", "--processes", 2)
-    output, errors = child.communicate()
+    script = os.path.relpath(SCRIPT, tmp_path)
+    arguments = ("demo", "--input", "two.jsonl", "--store", "here", "--processes", "2")
+    child = subprocess.run([script, *arguments], capture_output=True, text=True, check=False)
     assert child.returncode == 1
-    assert "line 2: it is not JSON" in errors
-    assert "treadle: 1 line of the input could not be read" in errors
-    rows = [line.split("\t") for line in output.splitlines()]
+    assert "line 2: it is not JSON" in child.stderr
+    assert "treadle: 1 line of the input could not be read" in child.stderr
+    rows = [line.split("\t") for line in child.stdout.splitlines()]
     assert rows[1][:2] == ["a", "2/2"]
     assert rows[1][-1] == "yes"
-    assert "every turn is there exactly once and in order" in output
-    assert "treadle threads list --store here" in output
+    assert "every turn is there exactly once and in order" in child.stdout
+
+    _, found, printed = child.stdout.partition("Look around:\n")
+    assert found
+    commands = [line.strip() for line in printed.splitlines()]
+    assert len(commands) == 5
+    for command in commands:
+        pasted = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+        assert (pasted.returncode, pasted.stderr) == (0, "")
+        assert pasted.stdout
+
     again = run("demo", "--store", "here")
     assert again.exit_code == 1
     assert "the store here is not empty; name a new one, or leave --store out" in again.stderr
+
+
+def test_the_printed_commands_begin_as_the_demo_was_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", [str(SCRIPT.parent / "treadle")])
+    assert command_line() == str(SCRIPT)  # make demo: a script that is not on PATH
+    monkeypatch.setenv("PATH", str(SCRIPT.parent))
+    assert command_line() == "treadle"
+    monkeypatch.setattr(sys, "argv", [str(PROJECT / "src" / "treadle" / "__main__.py")])
+    assert command_line() == f"{sys.executable} -m treadle"
+
+
+def test_the_printed_commands_do_not_show_a_password(capsys: pytest.CaptureFixture[str]) -> None:
+    verdict = judge(write_script(Thread(id="t")), Evidence(head=None, runs=(), entries=()))
+    proof = Proof(verdicts=(verdict,))
+    url = "postgresql://me:sekret@db.example/agents"
+    write_outcome(Outcome(proof=proof, killed=None, url=url, seconds=1.0), tells_where=True)
+    output = capsys.readouterr().out
+    assert "Set TREADLE_STORE to its URL" in output
+    assert "--store" not in output
+    assert "sekret" not in output
 
 
 def test_it_keeps_away_from_the_store_of_the_environment(

@@ -1,12 +1,17 @@
 """What the demo tells at its end."""
 
+import os
 import shlex
+import shutil
+import sys
+from pathlib import Path
 
 import msgspec
 
 from treadle.backends.urls import without_password
 from treadle.cli.demo.play import Outcome
 from treadle.cli.demo.proof import Proof, Verdict, proof_as_json
+from treadle.cli.options import STORE_VARIABLE
 from treadle.cli.terminal.counts import counted
 from treadle.cli.terminal.output import write_line, write_table
 from treadle.cli.terminal.tables import Column
@@ -91,14 +96,32 @@ def _incident(outcome: Outcome) -> str:
 
 
 def _write_directions(outcome: Outcome) -> None:
-    store = shlex.quote(without_password(outcome.url))
-    first = outcome.proof.verdicts[0].thread_id
-    killed = outcome.killed
+    """Write commands that show what is in the store; a shell runs them as they are."""
+    url = without_password(outcome.url)
+    first = shlex.quote(outcome.proof.verdicts[0].thread_id)
+    option = f" --store {shlex.quote(url)}"
     write_line()
-    write_line(f"The store is in {without_password(outcome.url)}. Look around:")
-    write_line(f"  treadle threads list --store {store}")
-    write_line(f"  treadle threads show {shlex.quote(first)} --store {store}")
-    write_line(f"  treadle runs list --thread {shlex.quote(first)} --store {store}")
-    write_line(f"  treadle mailboxes stats --store {store}")
-    if killed is not None:
-        write_line(f"  treadle mailboxes show {killed.entry_id} --store {store}")
+    if url == outcome.url:
+        write_line(f"The store is in {url}. Look around:")
+    else:  # the password must not be shown, and without it the commands would not work
+        option = ""
+        write_line(f"The store is in {url}. Set {STORE_VARIABLE} to its URL, and look around:")
+    for arguments in (
+        "threads list",
+        f"threads show {first}",
+        f"runs list --thread {first}",
+        "mailboxes stats",
+        *((f"mailboxes show {outcome.killed.entry_id}",) if outcome.killed else ()),
+    ):
+        write_line(f"  {command_line()} {arguments}{option}")
+
+
+def command_line() -> str:
+    """Return the words that run `treadle` in the current folder, as they were typed if possible."""
+    invoked = shutil.which(sys.argv[0])
+    if invoked is None or Path(invoked).stem != "treadle":
+        return f"{shlex.quote(sys.executable)} -m treadle"
+    installed = shutil.which("treadle")
+    if installed is not None and os.path.samefile(installed, invoked):
+        return "treadle"
+    return shlex.quote(sys.argv[0])  # in a virtual environment that is not activated
