@@ -1,12 +1,13 @@
 """Conversations in the OpenAI chat format: read into threads, and written back unchanged.
 
-A conversation is a JSON object with a list of `messages`. Import one into a store, and export it::
+A conversation is a JSON object (here `chat`) with a list of `messages`. Import one into a store,
+and export it::
 
-    thread = read_conversation(json.loads(line))
+    thread = read_conversation(chat)
     await store.threads.create(thread)
 
     head = await store.threads.load(thread.id)
-    line = json.dumps(write_conversation(head.thread))
+    assert write_conversation(head.thread) == chat
 
 Nothing gets lost on the way, in either direction:
 
