@@ -5,7 +5,7 @@ import re
 from tests.conformance.broken_backends import BROKEN_BACKENDS, ONLY_BY_HISTORIES
 from tests.docs.documents import document
 from treadle.backends.base import Backend, Guarantee
-from treadle.backends.postgres import backend, claims, database
+from treadle.backends.postgres import limits
 from treadle.backends.postgres.location import Location
 from treadle.backends.sql.migrations import all_migrations
 from treadle.testing.certification import FACETS
@@ -52,14 +52,14 @@ def test_the_page_about_postgresql_tells_all_parameters_and_their_defaults() -> 
 
 def test_the_page_about_postgresql_counts_connections_threads_and_seconds() -> None:
     page = document("how-to/deploy-on-postgresql.md")
-    assert found(r"a pool of at most (\d+) connections", page) == {database.CONNECTIONS}
-    assert found(r"(\d+) seconds", page) == {database.PATIENCE_SECONDS}
-    assert found(r"has (\w+) threads on which", page) == {backend._THREADS_ALONE}
-    assert found(r"then pass them over for (\w+)", page) == {claims._PASSED_OVER_SECONDS}
+    assert found(r"at most (\d+) connections", page) == {limits.CONNECTIONS}
+    assert found(r"(\d+) seconds", page) == {limits.CALL_SECONDS}
+    assert found(r"has (\w+) threads on which", page) == {limits.WAITING_THREADS}
+    assert found(r"then pass them over for (\w+)", page) == {limits.COOLING_SECONDS}
     assert "half a second" in page
-    assert claims._PATIENCE_MS == 500
+    assert limits.BUSY_MS == 500
     assert "look once a second" in page
-    assert backend._LOOK_SECONDS == 1.0
+    assert limits.LOOK_SECONDS == 1.0
 
 
 def test_the_page_about_postgresql_says_how_tables_are_vacuumed() -> None:

@@ -19,7 +19,7 @@ async def wakes(store: Store, elsewhere: Store) -> None:
 async def test_a_notice_wakes_who_does_not_look_by_itself(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("treadle.backends.postgres.backend._LOOK_SECONDS", 3_600)
+    monkeypatch.setattr("treadle.backends.postgres.backend.LOOK_SECONDS", 3_600)
     async with open_store(url, migrate=True) as store, open_store(url) as elsewhere:
         await wakes(store, elsewhere)
 

@@ -16,7 +16,7 @@ import pytest
 from treadle import Message, Thread, ThreadChangeSet, open_store
 from treadle.backends.postgres.location import parse_location
 from treadle.backends.postgres.statements import Queries, Query
-from treadle.backends.postgres.writer import SETTINGS
+from treadle.backends.postgres.transactions import SETTINGS
 from treadle.backends.sql.program import Read, Statement, Write
 from treadle.core.runs import RunRecord
 
@@ -45,10 +45,10 @@ READS: dict[str, dict[str, object]] = {
     "load_unfinished": {"ids": IDS},
     "load_duplicates": {"pairs": '[["box 1", "k"]]'},
     "load_message_ids": {"pairs": '[["t", "m"]]'},
-    "lock_ready": {"limit": 10},
+    "lock_ready": {"limit": 10, "expired": 1_000},
     "read_chosen": {},
     "read_chosen_entry": {"entry_id": "e"},
-    "read_passed_over": {"limit": 10},
+    "read_passed_over": {"limit": 10, "expired": 1_000},
     "next_ready": {},
     "next_expiry": {},
     "count_ended": {"older_than": 1, "loaded": "[]"},
@@ -64,7 +64,7 @@ def connection(
     with psycopg.connect(postgres_url, autocommit=True) as made:
         made.execute("VACUUM ANALYZE")
         with made.transaction():
-            made.execute(SETTINGS.format(lock_timeout_ms=0, synchronous_commit="on").encode())
+            made.execute(SETTINGS.encode(), {"lock_timeout": "0", "synchronous_commit": "on"})
             made.execute("SELECT set_config('treadle.now', '1', true)")
             made.execute("SELECT set_config('treadle.chosen', %s, true)", (IDS,))
             yield made

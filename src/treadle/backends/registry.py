@@ -121,7 +121,7 @@ def _postgres(rest: str, options: Options) -> Backend:
     # By default, a store on PostgreSQL uses the database's clock, which all its users share.
     clock = None if options.clock is system_clock else options.clock
     location = parse_location(f"postgresql:{rest}")
-    return PostgresBackend(location, clock, options.durability, migrates=options.migrate)
+    return PostgresBackend(location, clock, options.durability, migrate=options.migrate)
 
 
 SCHEMES: dict[str, Callable[[str, Options], Backend]] = {

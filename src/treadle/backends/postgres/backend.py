@@ -1,4 +1,4 @@
-"""The PostgreSQL backend: two threads that write in groups, and readers beside them."""
+"""The PostgreSQL backend: two threads that write in groups, and threads that read beside them."""
 
 import asyncio
 import os
@@ -8,36 +8,35 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar, cast
 
-import psycopg
-
 from treadle.backends.base import Capabilities, Durability
 from treadle.backends.cancellation import opened
 from treadle.backends.group_thread import GroupThread
+from treadle.backends.postgres.caller_transaction import CallerTransaction
 from treadle.backends.postgres.claims import Claims
-from treadle.backends.postgres.commits import Commits
 from treadle.backends.postgres.connection import Connection
-from treadle.backends.postgres.database import Database
-from treadle.backends.postgres.joined import Joined
+from treadle.backends.postgres.deadline import Deadline
+from treadle.backends.postgres.limits import (
+    CALL_SECONDS,
+    LOOK_SECONDS,
+    PURGE_SECONDS,
+    READING_THREADS,
+    WAITING_THREADS,
+)
 from treadle.backends.postgres.location import Location
 from treadle.backends.postgres.notices import Notices
-from treadle.backends.postgres.readers import Readers
 from treadle.backends.postgres.schema import migrate
+from treadle.backends.postgres.transactions import Call, Commits, Database, Transaction
 from treadle.backends.sql import claims
 from treadle.backends.sql.program import Program, Read
 from treadle.backends.sql.reads import Reads
 from treadle.backends.waiting import Waiting
 from treadle.core.clock import Clock
-from treadle.core.commands import Commands, Receipt
+from treadle.core.commands import Commands, Purge, Receipt
 from treadle.core.mailboxes import ClaimRequest, MailboxEntry
 from treadle.errors import StoreClosed
 
 T = TypeVar("T")
-CallT = TypeVar("CallT")
-
-_THREADS_ALONE = 4
-"""How many calls may wait at a time for rows that other transactions keep."""
-_LOOK_SECONDS = 1.0
-"""How often a waiting caller looks by itself; notices come faster, and may be lost."""
+ArgumentT = TypeVar("ArgumentT")
 
 
 class PostgresBackend(Reads):
@@ -47,11 +46,12 @@ class PostgresBackend(Reads):
     other: a process that was forked opens a store of its own.
 
     Args:
-        location: where it is.
+        location: the database and the schema.
         clock: takes the place of the database's clock.
         durability: "relaxed": what was acknowledged last may be lost when the server crashes.
-        migrates: bring the schema up to date at the opening.
-        connection_class: what is made to connect; for tests.
+        migrate: bring the schema up to date at the opening.
+        connection_class: the class of all connections but those for notices; for tests.
+        call_seconds: the deadline of a commit, a claim or a read; shorter in tests.
     """
 
     capabilities = Capabilities(durable=True, shared=True, notifies=True)
@@ -62,22 +62,23 @@ class PostgresBackend(Reads):
         clock: Clock | None = None,
         durability: Durability = "full",
         *,
-        migrates: bool = False,
-        connection_class: type[Connection] = psycopg.Connection,
+        migrate: bool = False,
+        connection_class: type[Connection] = Connection,
+        call_seconds: float = CALL_SECONDS,
     ) -> None:
         self._location = location
         self._clock = clock
-        self._migrates = migrates
+        self._migrate = migrate
+        self._call_seconds = call_seconds
         self._database = Database(location, durability, connection_class)
-        self._commits: GroupThread[Commands] = GroupThread(
-            "treadle-postgres-commits",
-            Commits(self._database, self._now, self._submit).carry_out,
-            told=self._committed,
+        self._committing = Commits(self._database, self._now, self._submit)
+        self._commits: GroupThread[Call[Commands]] = GroupThread(
+            "treadle-postgres-commits", self._committing.carry_out, on_done=self._committed
         )
-        self._claims: GroupThread[ClaimRequest] = GroupThread(
+        self._claims: GroupThread[Call[ClaimRequest]] = GroupThread(
             "treadle-postgres-claims", Claims(self._database, self._now, self._submit).carry_out
         )
-        self._joined = Joined(location, self._database.queries)
+        self._caller_transaction = CallerTransaction(location, self._database.queries)
         self._waiting = Waiting(self._position)
         self._closing: asyncio.Future[None] | None = None
         self._changes = 0
@@ -85,24 +86,23 @@ class PostgresBackend(Reads):
         self._process = os.getpid()
 
     async def open(self) -> None:
-        """Connect, and see that the schema is as it should be."""
+        """Connect, and check the schema."""
         self._closing = None
         await opened(self._open, self._end)
         self._commits.start()
         self._claims.start()
 
     def _open(self) -> None:
-        if self._migrates:
+        if self._migrate:
             migrate(self._location)
-        self._database.open()
-        self._alone = ThreadPoolExecutor(
-            _THREADS_ALONE, thread_name_prefix="treadle-postgres-alone"
-        )
-        self._readers = Readers(self._database)
-        self._notices = Notices(self._location)
+        self._database.open(self._deadline())
+        self._waiters = ThreadPoolExecutor(WAITING_THREADS, "treadle-postgres-waiter")
+        self._readers = ThreadPoolExecutor(READING_THREADS, "treadle-postgres-reader")
+        self._purger = ThreadPoolExecutor(1, "treadle-postgres-purger")
+        self._notices = Notices(self._location, self._call_seconds)
 
     async def close(self) -> None:
-        """Finish what is under way, and let go of all connections, which are not a fork's."""
+        """Finish what is under way, and close all connections; those of a fork are its parent's."""
         if os.getpid() != self._process:
             return
         if self._closing is None and self._commits.is_running:
@@ -119,30 +119,41 @@ class PostgresBackend(Reads):
             self._waiting.wake()
 
     def _end(self) -> None:
-        self._alone.shutdown()
-        self._readers.close()
+        for threads in (self._waiters, self._purger, self._readers):
+            threads.shutdown()
         self._notices.close()
         self._database.close()
 
     async def commit(self, batch: Commands) -> Receipt:
         """Apply all commands of a checked batch, or none."""
         self._require_own_process()
-        return cast("Receipt", await self._commits.ask(batch))
+        for command in batch:
+            if isinstance(command, Purge):
+                return await self._purge(batch)
+        return cast("Receipt", await self._commits.ask(Call(batch, self._deadline())))
+
+    async def _purge(self, batch: Commands) -> Receipt:
+        """Commit on a thread of its own a batch that may take minutes, so that no other waits."""
+        self._commits.require_running()
+        call = Call(batch, Deadline.after(PURGE_SECONDS))
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._purger, self._committing.commit_patiently, call)
 
     async def commit_in(self, connection: object, batch: Commands) -> Receipt:
         """Apply a batch in a transaction of the caller's, which the caller commits."""
         self._require_own_process()
         self._commits.require_running()
-        return await self._joined.commit(connection, batch, self._now())
+        return await self._caller_transaction.commit(connection, batch, self._now())
 
     async def claim(self, request: ClaimRequest) -> tuple[MailboxEntry, ...]:
         """Take due entries, best first.
 
-        A mailbox that a transaction keeps for long is passed over: one of a commit in a transaction
-        of the caller's, say.
+        A mailbox that another transaction holds for long is skipped: one of a commit in a
+        transaction of the caller's, say.
         """
         self._require_own_process()
-        return cast("tuple[MailboxEntry, ...]", await self._claims.ask(request))
+        call = Call(request, self._deadline())
+        return cast("tuple[MailboxEntry, ...]", await self._claims.ask(call))
 
     async def wait(self, timeout_ms: int, mailbox_id: str | None = None) -> None:
         """Return once something is claimable, or after `timeout_ms`."""
@@ -158,24 +169,28 @@ class PostgresBackend(Reads):
     async def _read(self, program: Callable[[], Program[T]]) -> T:
         self._require_own_process()
         self._commits.require_running()
-        return await self._readers.read(program)
+        reading = Transaction(self._database, program, self._deadline(), is_read_only=True)
+        return await asyncio.get_running_loop().run_in_executor(self._readers, reading.run)
 
-    def _committed(self, batches: list[Commands]) -> None:
-        """Those who asked know: wake those who wait, here and elsewhere."""
+    def _committed(self, calls: list[Call[Commands]]) -> None:
+        """Wake callers that wait, here and in other processes; the callers of `calls` know."""
         self._changes += 1
         self._waiting.wake()
-        self._notices.tell()
+        self._notices.give()
 
     def _position(self) -> object:
-        """Changes with what is written here and told by others, and now and then by itself."""
+        """A value that changes with every commit of this process, every notice and every second."""
         if not self._commits.is_running:
             return None
-        moment = int(time.monotonic() / _LOOK_SECONDS + self._phase)
+        moment = int(time.monotonic() / LOOK_SECONDS + self._phase)
         return self._changes, self._notices.heard, moment
 
-    def _submit(self, call: Callable[[CallT], T], argument: CallT) -> "Future[T]":
-        """Have a call that waits for others made on a thread of its own."""
-        return self._alone.submit(call, argument)
+    def _submit(self, call: Callable[[ArgumentT], T], argument: ArgumentT) -> "Future[T]":
+        """Carry out a call that waits for other transactions on a thread of its own."""
+        return self._waiters.submit(call, argument)
+
+    def _deadline(self) -> Deadline:
+        return Deadline.after(self._call_seconds)
 
     def _now(self) -> int | None:
         return None if self._clock is None else self._clock()

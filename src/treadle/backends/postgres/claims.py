@@ -1,8 +1,8 @@
-"""Claims among others who claim: mailboxes are locked, then looked at, then taken from.
+"""Claims beside other claims: lock mailboxes, look at them, then take from them.
 
-What is looked at must be read on a snapshot taken after the locks; one statement for both would
-give out entries that have been settled meanwhile. Looking anywhere, a claim passes over mailboxes
-that other claims are taking from, and waits a moment for those that commits are changing.
+What is looked at must be read on a snapshot that is younger than the locks; one statement for both
+would give out entries that were settled in between. A claim from all mailboxes skips those that
+other claims are taking from, and waits a moment for those that commits are changing.
 """
 
 import random
@@ -12,120 +12,135 @@ from typing import Any
 
 import msgspec
 
-from treadle.backends.group_thread import Failure
-from treadle.backends.postgres.database import Database
-from treadle.backends.postgres.writer import Blocked, Submit, Writer
+from treadle.backends.postgres.deadline import Deadline
+from treadle.backends.postgres.limits import (
+    BUSY_MS,
+    BUSY_PAUSE_SECONDS,
+    COOLING_SECONDS,
+    EXPIRED_MAILBOXES,
+    GROUP_LOCK_MS,
+)
+from treadle.backends.postgres.transactions import (
+    Blocked,
+    Call,
+    Database,
+    Submit,
+    Transaction,
+    outcomes_of_failed_group,
+)
 from treadle.backends.sql.claims import Claimed, in_turn, take
 from treadle.backends.sql.program import Program, Read, Write
 from treadle.backends.sql.rows import read_entry
 from treadle.core.limits import LARGEST_TIME
 from treadle.core.mailboxes import ClaimRequest, MailboxEntry, choose, has_expired, has_live_lease
 
-_GROUP_PATIENCE_MS = 100
-"""How long a group waits for a mailbox that it names; its requests then wait alone."""
-_PATIENCE_MS = 500
-"""How long a claim waits for mailboxes that other transactions keep; it then goes without them."""
-_PASSED_OVER_SECONDS = 5.0
-"""How long a mailbox that was in the way for too long is not waited for."""
-_AGAIN_SECONDS = (0.001, 0.005)
 
-
-class InTheWay(Exception):
-    """Commits are changing mailboxes that would come first; they seldom take long."""
+class MailboxesBusy(Exception):
+    """Commits are changing mailboxes that would come first."""
 
     def __init__(self, mailboxes: frozenset[str]) -> None:
         super().__init__(mailboxes)
         self.mailboxes = mailboxes
 
 
-class PassedOver:
-    """Mailboxes that were in the way for too long, and are not waited for again for a while."""
+class CoolingDown:
+    """Mailboxes that were busy for too long; claims do not wait for them for a while."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._until: dict[str, float] = {}
 
     def add(self, mailboxes: Iterable[str]) -> None:
-        """Pass these over from now on."""
+        """Do not wait for these from now on."""
         self._until |= dict.fromkeys(mailboxes, time.monotonic() + self._seconds)
 
     def now(self) -> frozenset[str]:
-        """Those that are passed over at present."""
+        """The mailboxes that are not waited for at present."""
         present = time.monotonic()
         self._until = {key: end for key, end in self._until.items() if end > present}
         return frozenset(self._until)
 
 
 class Claims:
-    """Carries out claims; those that have to wait for others are handed to `submit`."""
+    """Carries out claims in groups; one that has to wait for others is handed to `submit`."""
 
     def __init__(self, database: Database, clock: Callable[[], int | None], submit: Submit) -> None:
         self._database = database
         self._clock = clock
         self._submit = submit
-        self._together = Writer(database, _GROUP_PATIENCE_MS)
-        self._passed_over = PassedOver(_PASSED_OVER_SECONDS)
+        self._cooling = CoolingDown(COOLING_SECONDS)
 
-    def carry_out(self, requests: list[ClaimRequest]) -> list[Any]:
-        """What each request gets; those that name a mailbox which somebody keeps wait alone."""
-        try:
-            return list(self._claim_patiently(requests))
-        except Blocked:
-            return [self._submit(self._claim_alone, request) for request in requests]
-        except Exception as error:  # handed to all who asked: the thread must go on
-            return [Failure(error)] * len(requests)
+    def carry_out(self, calls: list[Call[ClaimRequest]]) -> list[Any]:
+        """Claim for all requests in one transaction, or for each alone if it names a held mailbox.
 
-    def _claim_patiently(self, requests: list[ClaimRequest]) -> list[Claimed]:
-        """Claim, and wait a moment for the commits that are in the way."""
-        until = time.monotonic() + _PATIENCE_MS / 1000
+        Returns:
+            For each call its entries, a `Failure`, or a future of one of the two.
+        """
+        requests = [call.request for call in calls]
+        deadline = calls[0].deadline  # the earliest: the group has one end
+        patience = deadline.sooner(BUSY_MS / 1000)
         while True:
+            transaction = self._transaction(requests, deadline, GROUP_LOCK_MS, self._cooling.now())
             try:
-                return self._write(self._together, requests, self._passed_over.now())
-            except InTheWay as found:
-                if time.monotonic() > until:
-                    self._passed_over.add(found.mailboxes)
-                time.sleep(random.uniform(*_AGAIN_SECONDS))  # noqa: S311
+                return list(transaction.run())
+            except MailboxesBusy as busy:
+                if patience.has_passed:
+                    self._cooling.add(busy.mailboxes)
+            except Blocked:
+                return [self._submit(self._claim_alone, call) for call in calls]
+            except Exception as error:  # it is raised to the callers: the thread must go on
+                return outcomes_of_failed_group(
+                    transaction, error, calls, self._submit, self._claim_alone
+                )
+            deadline.sleep(random.uniform(*BUSY_PAUSE_SECONDS))  # noqa: S311
 
-    def _claim_alone(self, request: ClaimRequest) -> Claimed:
-        """What a request gets that names a mailbox which somebody keeps; nothing after a while."""
+    def _claim_alone(self, call: Call[ClaimRequest]) -> Claimed:
+        """Claim from a mailbox that others hold; nothing if they hold it for long."""
+        transaction = self._transaction([call.request], call.deadline, BUSY_MS, frozenset())
         try:
-            (found,) = self._write(Writer(self._database, _PATIENCE_MS), [request], frozenset())
-        except (Blocked, InTheWay):
+            [found] = transaction.run()
+        except (Blocked, MailboxesBusy):
             return ()
         return found
 
-    def _write(
-        self, writer: Writer, requests: Sequence[ClaimRequest], passed_over: Container[str]
-    ) -> list[Claimed]:
-        return writer.write(lambda: claim(requests, self._clock(), passed_over))
+    def _transaction(
+        self,
+        requests: Sequence[ClaimRequest],
+        deadline: Deadline,
+        lock_ms: int,
+        cooling: Container[str],
+    ) -> Transaction[list[Claimed]]:
+        return Transaction(
+            self._database, lambda: claim(requests, self._clock(), cooling), deadline, lock_ms
+        )
 
 
 def claim(
-    requests: Sequence[ClaimRequest], clock: int | None, passed_over: Container[str]
+    requests: Sequence[ClaimRequest], clock: int | None, cooling: Container[str]
 ) -> Program[list[Claimed]]:
-    """Put due entries into the consumers' hands; without `clock`, at the database's time.
+    """Give due entries to consumers; without `clock`, at the database's time.
 
     Raises:
-        InTheWay: a commit is changing a mailbox that would come first and is not to be passed over.
+        MailboxesBusy: a commit is changing a mailbox that would come first and is not `cooling`.
     """
     given: list[Claimed] = []
     for alike in in_turn(requests):
-        given += yield from _claim(alike, clock, passed_over)
+        given += yield from _claim(alike, clock, cooling)
     return given
 
 
 def _claim(
-    requests: Sequence[ClaimRequest], clock: int | None, passed_over: Container[str]
+    requests: Sequence[ClaimRequest], clock: int | None, cooling: Container[str]
 ) -> Program[list[Claimed]]:
     first = requests[0]
     limit = min(sum(request.limit for request in requests), LARGEST_TIME)
     if limit < 1:
         return [()] * len(requests)
     now = clock if first.now is None else first.now
-    times, _, rows, *missed = yield (Read("claim_clock", {"now": now}), *_looks(first, limit))
-    in_the_way = {key for found in missed for (key,) in found if key not in passed_over}
-    if in_the_way:
-        raise InTheWay(frozenset(in_the_way))
+    times, _, rows, *skipped = yield (Read("claim_clock", {"now": now}), *_looks(first, limit))
+    busy = {key for found in skipped for (key,) in found if key not in cooling}
+    if busy:
+        raise MailboxesBusy(frozenset(busy))
     now = int(times[0][0])
     entries = [read_entry(row) for row in rows]
     given, writes = take(requests, _choose(entries, first, limit, now), now)
@@ -137,14 +152,14 @@ def _claim(
 
 
 def _looks(request: ClaimRequest, limit: int) -> tuple[Read, ...]:
-    """What locks mailboxes, what reads those that were locked, and what tells of the others."""
+    """The queries that lock mailboxes, read the locked ones, and list those that were skipped."""
     if request.entry_id is not None:
         entry = {"entry_id": request.entry_id}
         return Read("lock_mailbox_of_entry", entry), Read("read_chosen_entry", entry)
     if request.mailbox_id is not None:
         return Read("lock_mailbox", {"mailbox_id": request.mailbox_id}), Read("read_chosen", {})
-    limited = {"limit": limit}
-    return Read("lock_ready", limited), Read("read_chosen", {}), Read("read_passed_over", limited)
+    limits = {"limit": limit, "expired": EXPIRED_MAILBOXES}
+    return Read("lock_ready", limits), Read("read_chosen", {}), Read("read_passed_over", limits)
 
 
 def _choose(

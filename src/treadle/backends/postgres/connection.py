@@ -1,118 +1,202 @@
-"""Connections: one trip to the server for many queries, and what the server's errors mean."""
+"""Connections to the server: a deadline for every answer, and what the server's errors mean."""
 
-from collections.abc import Sequence
-from typing import Any, TypeAlias, TypeVar
+import select
+import selectors
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager, suppress
+from threading import Lock
+from typing import Any, NoReturn, TypeAlias, TypeVar
 
 import psycopg
 from psycopg import errors
+from psycopg.abc import PQGen
 from psycopg.conninfo import conninfo_to_dict
+from psycopg.pq import TransactionStatus
 from psycopg.rows import tuple_row
 
+from treadle.backends.postgres.deadline import Deadline
+from treadle.backends.postgres.limits import (
+    ANSWER_SECONDS,
+    CONNECT_SECONDS,
+    LEAST_CONNECT_SECONDS,
+)
 from treadle.backends.postgres.location import Location
-from treadle.backends.postgres.statements import Query, Trips
+from treadle.backends.postgres.statements import Query
 from treadle.backends.sql.program import Row
 from treadle.backends.sql.working_set import Overtaken
 from treadle.errors import StoreUnavailable
 
 T = TypeVar("T")
 
-Connection: TypeAlias = psycopg.Connection[Any]
 AsyncConnection: TypeAlias = psycopg.AsyncConnection[Any]
 
 CONFLICTS = (
     errors.SerializationFailure,
     errors.DeadlockDetected,
     errors.UniqueViolation,
+    # Statements divide by zero on purpose: see queries/update_entry.sql.
     errors.DivisionByZero,
     Overtaken,
 )
-"""Another transaction was faster: all is rolled back, and may be tried again."""
+"""Another transaction was faster: everything is rolled back, and may be tried again."""
+
 _OUTAGES = ("08", "57P", "53300", "25006")
-"""How the states begin that tell that the server is gone, going, full, or no longer the primary."""
-_CONNECT_SECONDS = 10
-"""How long a server may take to answer, if the URL does not tell."""
+"""Beginnings of the error codes that mean: the server is gone, going, full, or only a standby
+now."""
+
+_Selector: type[selectors.BaseSelector] = (
+    selectors.PollSelector if hasattr(select, "poll") else selectors.SelectSelector
+)
+"""Cheap to create, unlike epoll, as each wait creates one."""
 
 
-def connection_options(location: Location) -> dict[str, Any]:
-    """How connections are made: transactions begin and end by statement."""
-    prepares = location.prepared_statements == "on"
-    return {"autocommit": True, "prepare_threshold": 2 if prepares else None}
+class NoAnswer(psycopg.OperationalError):
+    """The server did not answer before the deadline; the connection is closed."""
 
 
-def connect(location: Location) -> Connection:
-    """A connection of our own.
+class Connection(psycopg.Connection[Any]):
+    """A connection that waits for the server's answers until its deadline, if it has one."""
+
+    deadline: Deadline | None = None
+
+    def wait(self, gen: PQGen[T], *arguments: Any, **options: Any) -> T:
+        """Run a generator of psycopg that communicates with the server.
+
+        Without this, psycopg waits for a server that has stopped answering for as long as the
+        connection is not closed, which may be hours.
+
+        Raises:
+            NoAnswer: the deadline has passed.
+        """
+        if self.deadline is None:
+            return super().wait(gen, *arguments, **options)
+        socket = self.pgconn.socket  # raises if the connection is closed
+        try:
+            state = next(gen)
+            while True:
+                with _Selector() as selector:
+                    selector.register(socket, state)
+                    ready = selector.select(self.deadline.seconds_left() + ANSWER_SECONDS)
+                if not ready:
+                    self._give_up(gen)
+                state = gen.send(ready[0][1])
+        except StopIteration as end:
+            result: T = end.value
+            return result
+
+    def _give_up(self, gen: PQGen[Any]) -> NoReturn:
+        """Close the connection: a late answer must not be taken for that of the next query."""
+        error = NoAnswer("the server does not answer")
+        self.close()
+        with suppress(psycopg.Error):  # the generator cleans up, and meets the closed connection
+            gen.throw(error)
+        raise error
+
+
+def connect(
+    location: Location,
+    deadline: Deadline | None = None,
+    connection_class: type[Connection] = Connection,
+) -> Connection:
+    """Connect to the server before the deadline; transactions begin and end by statement.
+
+    The new connection has no deadline itself.
 
     Raises:
         psycopg.Error: the server cannot be reached, or refuses us.
     """
-    told: dict[str, Any] = {"connect_timeout": _CONNECT_SECONDS}
-    told |= conninfo_to_dict(location.conninfo)
-    return psycopg.connect(**told, **connection_options(location))
+    options: dict[str, Any] = dict(conninfo_to_dict(location.conninfo))
+    seconds = float(options.get("connect_timeout", CONNECT_SECONDS))
+    if deadline is not None:
+        seconds = min(seconds, deadline.seconds_left())
+    options["connect_timeout"] = max(LEAST_CONNECT_SECONDS, int(seconds))
+    return connection_class.connect(
+        **options,
+        autocommit=True,
+        prepare_threshold=2 if location.prepared_statements == "on" else None,
+    )
 
 
-def send(connection: Connection, queries: Sequence[Query]) -> list[list[Row]]:
-    """Send queries at once, and bring the rows of each: one trip to the server and back."""
+class Connections:
+    """The connections of a store. There are never more than threads that use them.
+
+    Args:
+        location: the database.
+        connection_class: for tests.
+    """
+
+    def __init__(self, location: Location, connection_class: type[Connection]) -> None:
+        self._location = location
+        self._connection_class = connection_class
+        self._lock = Lock()
+        self._idle: list[Connection] = []
+
+    @contextmanager
+    def hold(self, deadline: Deadline) -> Generator[Connection, None, None]:
+        """Lend a connection that is in no transaction; a transaction left open is rolled back.
+
+        Raises:
+            psycopg.Error: the server cannot be reached, or refuses us.
+        """
+        connection = self._take(deadline)
+        try:
+            yield connection
+        except BaseException:
+            with suppress(psycopg.Error):  # what went wrong before is what the caller is told
+                if not connection.closed:
+                    connection.rollback()
+            raise
+        finally:
+            self._give_back(connection)
+
+    def close_idle(self) -> None:
+        """Close the connections that nobody uses: after an outage they are lost as well."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
+
+    def _take(self, deadline: Deadline) -> Connection:
+        with self._lock:
+            # The last one used, so that a store with little to do needs one connection only.
+            connection = self._idle.pop() if self._idle else None
+        if connection is None:
+            connection = connect(self._location, deadline, self._connection_class)
+        connection.deadline = deadline
+        return connection
+
+    def _give_back(self, connection: Connection) -> None:
+        if connection.info.transaction_status == TransactionStatus.IDLE:
+            with self._lock:
+                self._idle.append(connection)
+        else:
+            connection.close()
+
+
+def send(connection: "psycopg.Connection[Any]", queries: Sequence[Query]) -> list[list[Row]]:
+    """Send queries at once and return the rows of each: one round trip to the server."""
     if len(queries) == 1:
-        return [_rows(_execute(connection, queries[0]))]
+        (query,) = queries
+        cursor = connection.cursor(row_factory=tuple_row).execute(query.text.encode(), query.values)
+        return [cursor.fetchall() if cursor.description else []]
+    cursors: list[psycopg.Cursor[Row]] = []
     with connection.pipeline():
-        cursors = [_execute(connection, query) for query in queries]
-    return [_rows(cursor) for cursor in cursors]
-
-
-def run(connection: Connection, trips: Trips[T]) -> T:
-    """Make all trips."""
-    try:
-        queries = next(trips)
-        while True:
-            try:
-                rows = send(connection, queries)
-            except psycopg.Error as error:
-                queries = trips.throw(error)
-            else:
-                queries = trips.send(rows)
-    except StopIteration as end:
-        result: T = end.value
-        return result
-
-
-async def run_async(connection: AsyncConnection, trips: Trips[T]) -> T:
-    """Make all trips, on an event loop's connection."""
-    try:
-        queries = next(trips)
-        while True:
-            try:
-                async with connection.pipeline():
-                    cursors = [connection.cursor(row_factory=tuple_row) for _ in queries]
-                    for cursor, query in zip(cursors, queries, strict=True):
-                        await cursor.execute(query.text.encode(), query.values)
-                rows = [await each.fetchall() if each.description else [] for each in cursors]
-            except psycopg.Error as error:
-                queries = trips.throw(error)
-            else:
-                queries = trips.send(rows)
-    except StopIteration as end:
-        result: T = end.value
-        return result
-
-
-def _execute(connection: Connection, query: Query) -> "psycopg.Cursor[Row]":
-    """Rows are tuples, whatever the connection's owner has them made of."""
-    return connection.cursor(row_factory=tuple_row).execute(query.text.encode(), query.values)
-
-
-def _rows(cursor: "psycopg.Cursor[Row]") -> list[Row]:
-    return cursor.fetchall() if cursor.description else []
+        for query in queries:
+            # Rows are tuples, whatever the owner of the connection has chosen.
+            cursor = connection.cursor(row_factory=tuple_row)
+            cursors.append(cursor.execute(query.text.encode(), query.values))
+    return [cursor.fetchall() if cursor.description else [] for cursor in cursors]
 
 
 def is_outage(error: psycopg.Error) -> bool:
-    """Whether the server could not be reached, or went away: it may be back soon."""
+    """Return True if the server could not be reached or went away: it may be back soon."""
     if not isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
         return False
     return error.sqlstate is None or error.sqlstate.startswith(_OUTAGES)
 
 
-def translated(error: psycopg.Error, location: Location) -> StoreUnavailable:
-    """An error of the server as one of Treadle's; the driver's is to be its cause."""
+def unavailable(error: psycopg.Error, location: Location) -> StoreUnavailable:
+    """An error of the server as one of Treadle's; raise it from the driver's."""
     reason = str(error).strip() or type(error).__name__
     if isinstance(error, errors.UndefinedTable | errors.UndefinedColumn | errors.InvalidSchemaName):
         reason += f"; is schema {location.schema!r} up to date? `treadle migrate` brings it there"

@@ -1,8 +1,8 @@
 """Notices: what one process writes wakes those who wait in others.
 
-A notice is a hint, given after a commit and not for each: a notice within a commit would make all
-commits of the database wait for each other. Whoever waits looks by itself now and then, so one that
-is lost costs a moment.
+A notice is a hint. It is given after a commit and not for each one, because a NOTIFY within a
+commit makes all commits of the database wait for each other. Callers that wait look by themselves
+now and then, so a lost notice costs them a moment.
 """
 
 import logging
@@ -15,19 +15,28 @@ import psycopg
 from psycopg import sql
 
 from treadle.backends.postgres.connection import Connection, connect
+from treadle.backends.postgres.deadline import Deadline
+from treadle.backends.postgres.limits import (
+    NOTICE_PAUSE_SECONDS,
+    NOTICE_RETRY_SECONDS,
+    NOTICE_SECONDS,
+)
 from treadle.backends.postgres.location import Location
 
 _LOG = logging.getLogger("treadle.postgres")
-_PAUSE_SECONDS = 0.01
-"""Between two notices of a process."""
-_RETRY_SECONDS = 1.0
 
 
 class Notices:
-    """Gives notices to other processes and counts theirs, each on a thread once it is wanted."""
+    """Gives notices to other processes and counts theirs, each on a thread of its own if wanted.
 
-    def __init__(self, location: Location) -> None:
+    Args:
+        location: the database.
+        call_seconds: the limit for a notice, if it is shorter than usual.
+    """
+
+    def __init__(self, location: Location, call_seconds: float) -> None:
         self._location = location
+        self._seconds = min(call_seconds, NOTICE_SECONDS)
         self._closing = threading.Event()
         self._wanted = threading.Event()
         self._starting = threading.Lock()
@@ -37,13 +46,13 @@ class Notices:
         """Grows with every notice, and when one may have been missed."""
 
     def listen(self) -> None:
-        """Begin to count what is told."""
+        """Begin to count the notices of other processes."""
         self._start("treadle-postgres-listener", self._listen)
 
-    def tell(self) -> None:
-        """Tell others soon that something was written."""
+    def give(self) -> None:
+        """Have other processes notified soon that something was written."""
         self._wanted.set()
-        self._start("treadle-postgres-teller", self._tell)
+        self._start("treadle-postgres-notifier", self._notify)
 
     def close(self) -> None:
         """End both threads."""
@@ -66,19 +75,23 @@ class Notices:
                 thread.start()
 
     def _connected(self, work: Callable[[Connection], None]) -> None:
-        """Do some work on a connection of its own, on a new one whenever one is lost."""
+        """Work on a connection of its own, and on a new one whenever it is lost."""
         while not self._closing.is_set():
             try:
-                with connect(self._location) as connection:
+                deadline = Deadline.after(self._seconds)
+                with connect(self._location, deadline) as connection:
+                    connection.deadline = deadline
                     work(connection)
             except psycopg.Error as error:
                 _LOG.warning("notices wait for the server: %s", error)
-                self._closing.wait(_RETRY_SECONDS)
+                self._closing.wait(NOTICE_RETRY_SECONDS)
 
     def _listen(self, connection: Connection) -> None:
         connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(self._location.channel)))
+        connection.deadline = None  # a notice may come at any time
         with selectors.DefaultSelector() as selector:
             selector.register(connection.fileno(), selectors.EVENT_READ)
+            # Readable once the other end is closed: so `close` ends the select.
             selector.register(self._ending, selectors.EVENT_READ)
             while not self._closing.is_set():
                 self.heard += 1
@@ -86,8 +99,9 @@ class Notices:
                 for _ in connection.notifies(timeout=0):
                     pass
 
-    def _tell(self, connection: Connection) -> None:
+    def _notify(self, connection: Connection) -> None:
         while self._wanted.wait() and not self._closing.is_set():
             self._wanted.clear()
+            connection.deadline = Deadline.after(self._seconds)
             connection.execute("SELECT pg_notify(%s, '')", (self._location.channel,))
-            self._closing.wait(_PAUSE_SECONDS)
+            self._closing.wait(NOTICE_PAUSE_SECONDS)

@@ -11,7 +11,7 @@ import msgspec
 import psycopg
 from psycopg import errors
 
-from treadle.backends.postgres.connection import Connection, connect, translated
+from treadle.backends.postgres.connection import Connection, connect, unavailable
 from treadle.backends.postgres.location import Location
 from treadle.backends.sql.migrations import (
     Applied,
@@ -209,7 +209,7 @@ def _read(connection: Connection, location: Location) -> Schema:
 @contextmanager
 def _connected(location: Location) -> Generator[Connection, None, None]:
     try:
-        with connect(location) as connection:
+        with connect(location) as connection:  # no deadline: a migration takes its time
             yield connection
     except psycopg.Error as error:
-        raise translated(error, location) from error
+        raise unavailable(error, location) from error

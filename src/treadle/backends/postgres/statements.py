@@ -1,11 +1,11 @@
-"""Statements as they are sent: texts with their values, a transaction in as few trips as can be.
+"""Statements as they are sent: texts with their values, in as few round trips as possible.
 
-Nothing here does I/O: a generator yields what goes to the server at once, and is sent the rows.
+Nothing here does I/O.
 """
 
 import re
-from collections.abc import Generator, Sequence
-from typing import Any, Generic, TypeAlias, TypeVar
+from collections.abc import Sequence
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
@@ -20,25 +20,21 @@ _COMMENT = re.compile(r"^--.*\n", re.MULTILINE)
 
 
 class Query(msgspec.Struct, frozen=True):
-    """What is sent: a text and the values it names."""
+    """A text and the values that it names."""
 
     text: str
     values: Values | None = None
 
 
-Trips: TypeAlias = Generator[Sequence[Query], list[list[Row]], T]
-"""Yields the queries of one trip to the server, and is sent the rows of each."""
-
-
 class Queries:
-    """Makes queries of a program's statements, for the tables of one location."""
+    """Turns the statements of programs into queries on the tables of one location."""
 
     def __init__(self, location: Location) -> None:
         self._location = location
         self._texts = Texts("postgres", self._adapt)
 
     def of(self, statement: Statement) -> Query:
-        """The query of a statement. All rows of a write are one value, so they go as one."""
+        """The query for a statement. All rows of a write are one value, so they are one query."""
         if isinstance(statement, Read):
             return Query(self._texts.of_read(statement), statement.values)
         rows = msgspec.json.encode(statement.rows).decode()
@@ -53,33 +49,59 @@ class Queries:
         return _VALUE.sub(r"%(\1)s", self._location.qualify(bare))
 
 
-class Made(msgspec.Struct, Generic[T]):
-    """What has come of a program, whose transaction is still to be ended."""
+class Uncommitted(msgspec.Struct, Generic[T]):
+    """The result of a program whose transaction is still open."""
 
     result: T
-    waiting: Sequence[Query]
-    """What has yet to be sent, with the end."""
+    unsent: Sequence[Query]
+    """Writes that are sent together with the COMMIT."""
     writes: bool
-    """Whether anything was or is to be written."""
+    """True if the program has written anything."""
 
 
-def trips(program: Program[T], queries: Queries, opening: Sequence[Query] = ()) -> Trips[Made[T]]:
-    """Carry out a program in a transaction that begins with `opening`.
+class RoundTrips(Generic[T]):
+    """Carries out a program in as few round trips as possible.
 
-    A step that only writes has no answer to wait for: it goes with the next trip.
+    A step that only writes has no answer to wait for, so it is sent with the next step that reads,
+    or with the end of the transaction. While there is a `pending` round trip, send it and give its
+    rows to `answer`; afterwards there is an `outcome`.
+
+    Args:
+        program: each of its steps either reads or writes.
+        queries: turns its statements into queries.
+        opening: is sent before its first statement.
     """
-    waiting = list(opening)
-    writes = False
-    try:
-        statements = next(program)
-        while True:
-            waiting += map(queries.of, statements)
-            answers: list[list[Row]] = [[]] * len(statements)
-            if all(isinstance(statement, Write) for statement in statements):
-                writes = True
-            else:
-                answers = (yield waiting)[-len(statements) :]
-                waiting = []
-            statements = program.send(answers)
-    except StopIteration as end:
-        return Made(end.value, waiting, writes)
+
+    def __init__(
+        self, program: Program[T], queries: Queries, opening: Sequence[Query] = ()
+    ) -> None:
+        self._program = program
+        self._queries = queries
+        self._unsent = list(opening)
+        self._writes = False
+        self._reads = 0
+        self.pending: Sequence[Query] = ()
+        """The queries of the next round trip; none once the program has ended."""
+        self.outcome: Uncommitted[T]
+        self._go_on(None)
+
+    def answer(self, rows: Sequence[list[Row]]) -> None:
+        """Go on with the rows of each query that was pending."""
+        self._go_on(list(rows[-self._reads :]))
+
+    def _go_on(self, answers: list[list[Row]] | None) -> None:
+        self.pending = ()
+        try:
+            while not self.pending:
+                # A generator that has not begun takes None only.
+                statements = self._program.send(answers)  # type: ignore[arg-type]
+                for statement in statements:
+                    self._unsent.append(self._queries.of(statement))
+                if isinstance(statements[0], Write):
+                    self._writes = True
+                    answers = [[]] * len(statements)
+                else:
+                    self._reads = len(statements)
+                    self.pending, self._unsent = self._unsent, []
+        except StopIteration as end:
+            self.outcome = Uncommitted(end.value, self._unsent, self._writes)

@@ -122,7 +122,7 @@ def make_postgres(url: str, place: Path, clock: Clock) -> Backend:
     """The PostgreSQL backend in a schema that stands for a folder."""
     from treadle.backends.postgres.backend import PostgresBackend
 
-    return PostgresBackend(location_of(url, place), clock, migrates=True)
+    return PostgresBackend(location_of(url, place), clock, migrate=True)
 
 
 def make_stepping_postgres(url: str, place: Path, clock: Clock, step: Step) -> Backend:
@@ -130,8 +130,9 @@ def make_stepping_postgres(url: str, place: Path, clock: Clock, step: Step) -> B
     import psycopg
 
     from treadle.backends.postgres.backend import PostgresBackend
+    from treadle.backends.postgres.connection import Connection
 
-    class SteppingPostgres(psycopg.Connection[Any]):
+    class SteppingPostgres(Connection):
         """A connection that calls `step` before and after each trip to the server."""
 
         @contextmanager
@@ -142,7 +143,7 @@ def make_stepping_postgres(url: str, place: Path, clock: Clock, step: Step) -> B
             step()
 
     location = location_of(url, place)
-    return PostgresBackend(location, clock, migrates=True, connection_class=SteppingPostgres)
+    return PostgresBackend(location, clock, migrate=True, connection_class=SteppingPostgres)
 
 
 def remove_postgres(url: str, places: Sequence[Path]) -> None:

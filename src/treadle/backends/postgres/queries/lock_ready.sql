@@ -29,7 +29,7 @@ expired AS (
     FROM mailboxes
     WHERE wakes_at <= current_setting('treadle.now')::bigint
     ORDER BY wakes_at
-    LIMIT 1000
+    LIMIT :expired
     FOR NO KEY UPDATE SKIP LOCKED
 )
 SELECT set_config('treadle.chosen', COALESCE(json_agg(chosen.mailbox_id), '[]')::text, true)

@@ -23,7 +23,7 @@ missed AS (
         FROM mailboxes
         WHERE wakes_at <= current_setting('treadle.now')::bigint
         ORDER BY wakes_at
-        LIMIT 1000
+        LIMIT :expired
     )
     EXCEPT
     SELECT json_array_elements_text(current_setting('treadle.chosen')::json)

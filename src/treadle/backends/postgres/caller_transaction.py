@@ -1,0 +1,122 @@
+"""Commits inside a transaction of the caller's, beside the caller's own tables.
+
+The connection, its settings and its timeouts are the caller's, so no deadline of ours applies.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Any, TypeAlias
+
+import psycopg
+from psycopg import pq
+from psycopg.rows import tuple_row
+
+from treadle.backends.cancellation import shielded
+from treadle.backends.postgres.connection import CONFLICTS, send, unavailable
+from treadle.backends.postgres.limits import CALLER_ATTEMPTS
+from treadle.backends.postgres.location import Location
+from treadle.backends.postgres.statements import Queries, Query, RoundTrips
+from treadle.backends.sql.commit import Outcome, commit
+from treadle.backends.sql.program import Row
+from treadle.backends.sql.working_set import Overtaken
+from treadle.core.commands import Commands, Receipt
+from treadle.errors import InvalidValue
+
+Send: TypeAlias = Callable[[Sequence[Query]], Awaitable[list[list[Row]]]]
+
+_SAVEPOINT = (Query("SAVEPOINT treadle"), Query("SHOW transaction_isolation"))
+_UNDO = Query("ROLLBACK TO SAVEPOINT treadle")
+_RELEASE = Query("RELEASE SAVEPOINT treadle")
+
+
+class CallerTransaction:
+    """Commits in transactions that callers have begun."""
+
+    def __init__(self, location: Location, queries: Queries) -> None:
+        self._location = location
+        self._queries = queries
+
+    async def commit(self, connection: object, batch: Commands, now: int | None) -> Receipt:
+        """Apply a batch in the transaction of a psycopg connection, which its owner will commit.
+
+        If the batch fails, the transaction is as it was before.
+
+        Raises:
+            InvalidValue: it is no connection of psycopg, is in no transaction, or in one that sees
+                everything on one snapshot, and so not what others have just done.
+            StoreUnavailable: the server refuses; if it is away, the transaction is lost with it.
+        """
+        try:
+            outcome = await self._commit(connection, batch, now)
+        except psycopg.Error as error:
+            raise unavailable(error, self._location) from error
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    async def _commit(self, connection: object, batch: Commands, now: int | None) -> Outcome:
+        match connection:
+            case psycopg.AsyncConnection():
+                _require_transaction(connection)
+                return await self._apply(partial(_send_async, connection), batch, now)
+            case psycopg.Connection():
+                _require_transaction(connection)
+                # A caller that is cancelled gets the connection back when no thread uses it.
+                in_thread = partial(_send_in_thread, connection)
+                return await shielded(self._apply(in_thread, batch, now))
+            case _:
+                kind = type(connection).__name__
+                raise InvalidValue(
+                    "connection", f"it must be a connection of psycopg, not a {kind}"
+                )
+
+    async def _apply(self, send: Send, batch: Commands, now: int | None) -> Outcome:
+        """Apply a batch under a savepoint, again if others were faster."""
+        _, ((isolation,),) = await send(_SAVEPOINT)
+        if isolation != "read committed":
+            await send((_RELEASE,))
+            reason = f"its transaction is {isolation}; it must be read committed"
+            raise InvalidValue("connection", reason)
+        for left in reversed(range(CALLER_ATTEMPTS)):
+            try:
+                trips = RoundTrips(commit((batch,), now), self._queries)
+                while trips.pending:
+                    trips.answer(await send(trips.pending))
+                await send((*trips.outcome.unsent, self._notice(), _RELEASE))
+            except (psycopg.Error, Overtaken) as error:
+                await send((_UNDO,))
+                if not left or not isinstance(error, CONFLICTS):
+                    raise
+            else:
+                return trips.outcome.result[0]
+        raise AssertionError("a loop that always returns or raises")
+
+    def _notice(self) -> Query:
+        """Given to other processes when the caller commits."""
+        return Query("SELECT pg_notify(%(channel)s, '')", {"channel": self._location.channel})
+
+
+async def _send_async(
+    connection: "psycopg.AsyncConnection[Any]", queries: Sequence[Query]
+) -> list[list[Row]]:
+    """As `treadle.backends.postgres.connection.send`, on a connection of the event loop."""
+    async with connection.pipeline():
+        # Rows are tuples, whatever the owner of the connection has chosen.
+        cursors = [connection.cursor(row_factory=tuple_row) for _ in queries]
+        for cursor, query in zip(cursors, queries, strict=True):
+            await cursor.execute(query.text.encode(), query.values)
+    return [await each.fetchall() if each.description else [] for each in cursors]
+
+
+async def _send_in_thread(
+    connection: "psycopg.Connection[Any]", queries: Sequence[Query]
+) -> list[list[Row]]:
+    return await asyncio.to_thread(send, connection, queries)
+
+
+def _require_transaction(connection: "psycopg.BaseConnection[Any]") -> None:
+    idle = connection.info.transaction_status == pq.TransactionStatus.IDLE
+    if connection.autocommit and idle:
+        reason = "it is in no transaction; begin one with `async with connection.transaction()`"
+        raise InvalidValue("connection", reason)

@@ -1,0 +1,98 @@
+"""The limits of the PostgreSQL backend, each with its unit and its reason.
+
+How long may a commit, a claim or a read take? It gets one deadline when it is asked for,
+`CALL_SECONDS` later (`PURGE_SECONDS` for a batch that purges). Every wait of the call ends there:
+for the calls before it, for a connection, for a lock, for the server's answer, between two
+attempts. On top come at most `ANSWER_SECONDS`, and, if it is connecting then,
+`LEAST_CONNECT_SECONDS` for each server that the URL names.
+"""
+
+CALL_SECONDS = 30.0
+"""The deadline of a commit, a claim or a read. A server that restarts or fails over is back by
+then; a caller that hears nothing for longer takes the program for dead."""
+
+PURGE_SECONDS = 600.0
+"""The deadline of a batch that purges. It deletes all that is due in one transaction, which takes
+minutes if nobody has purged for long, and must still succeed."""
+
+ANSWER_SECONDS = 1.0
+"""How long after the deadline the server's answer is awaited. The server's own limit for locks ends
+at the deadline, so its error arrives a moment later, and saves the connection."""
+
+# --- connections and threads ----------------------------------------------------------------------
+
+CONNECT_SECONDS = 10.0
+"""How long one server may take to accept a connection, unless the URL says `connect_timeout`."""
+
+LEAST_CONNECT_SECONDS = 2
+"""The shortest time that libpq gives a server to accept a connection."""
+
+WAITING_THREADS = 4
+"""Commits and claims of a store that wait for other transactions at a time. Each needs a
+connection, so their number must have a bound."""
+
+READING_THREADS = 4
+"""Reads of a store at a time."""
+
+CONNECTIONS = 2 + 1 + WAITING_THREADS + READING_THREADS
+"""Most connections of a store, beside the two for notices: a connection for each thread. One thread
+commits, one claims, one purges."""
+
+# --- locks that other transactions hold -----------------------------------------------------------
+
+GROUP_LOCK_MS = 100
+"""How long a group waits for a lock before its calls are carried out one by one. Two commits that
+meet are done sooner than this; a transaction that an application keeps open is not."""
+
+SINGLE_LOCK_MS = 5
+"""How long each call of such a group waits before it moves to a thread of its own. Short, because
+the rest of the group waits behind it."""
+
+BUSY_MS = 500
+"""How long a claim waits for commits to leave the mailboxes that come first. A claim that ignored
+them would give out entries in a wrong order; commits seldom take longer than some milliseconds."""
+
+COOLING_SECONDS = 5.0
+"""How long claims then ignore those mailboxes, so that a transaction that is kept open slows down
+one claim and not each."""
+
+# --- attempts -------------------------------------------------------------------------------------
+
+MOST_CONFLICTS = 5
+"""How often a group that loses against other transactions is tried again before it is split up."""
+
+CONFLICT_PAUSE_SECONDS = (0.002, 0.02)
+"""The pause after the first conflict, about the length of a commit; it grows with each, ten-fold at
+most. Random, so that two that meet do not meet again."""
+
+OUTAGE_PAUSE_SECONDS = (0.05, 0.25)
+"""The pause after a connection was lost or refused. A restart takes seconds, and many processes
+reconnect at once."""
+
+BUSY_PAUSE_SECONDS = (0.001, 0.005)
+"""The pause before a claim looks again whether the commits have ended."""
+
+CALLER_ATTEMPTS = 5
+"""How often a batch is tried in a transaction of the caller's. The locks it holds are kept
+meanwhile, so the caller is better asked than kept waiting."""
+
+# --- notices and waits ----------------------------------------------------------------------------
+
+LOOK_SECONDS = 1.0
+"""How often a waiting caller asks the database by itself: a notice may be lost."""
+
+NOTICE_PAUSE_SECONDS = 0.01
+"""The pause between two notices of a process: each wakes all who wait, and costs a transaction."""
+
+NOTICE_RETRY_SECONDS = 1.0
+"""The pause before notices connect again. They are hints, and must not add to a server's
+trouble."""
+
+NOTICE_SECONDS = 5.0
+"""How long the server may take over a notice. Closing a store waits for it."""
+
+# --- claims ---------------------------------------------------------------------------------------
+
+EXPIRED_MAILBOXES = 1_000
+"""Mailboxes with an expired lease that one claim looks at and locks, those that expired first. All
+leases of a fleet may expire at once; a claim of ten entries must not lock a million rows."""

@@ -1,0 +1,335 @@
+"""Transactions: each is tried until it is known to be committed, or its deadline has passed.
+
+The way of a commit: `Commits.carry_out` (a group of batches) → `Transaction.run` (attempts) →
+`Transaction._attempt` (two round trips) → `send`. All limits are in `limits.py`.
+"""
+
+import random
+import threading
+import uuid
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from typing import Any, Generic, TypeAlias, TypeVar
+
+import msgspec
+import psycopg
+from psycopg import errors
+
+from treadle.backends.base import Durability
+from treadle.backends.group_thread import Failure
+from treadle.backends.postgres.connection import (
+    CONFLICTS,
+    Connection,
+    Connections,
+    is_outage,
+    send,
+    unavailable,
+)
+from treadle.backends.postgres.deadline import Deadline
+from treadle.backends.postgres.limits import (
+    CONFLICT_PAUSE_SECONDS,
+    GROUP_LOCK_MS,
+    MOST_CONFLICTS,
+    OUTAGE_PAUSE_SECONDS,
+    SINGLE_LOCK_MS,
+)
+from treadle.backends.postgres.location import Location
+from treadle.backends.postgres.schema import check_schema
+from treadle.backends.postgres.statements import Queries, Query, RoundTrips, Uncommitted
+from treadle.backends.sql.commit import commit
+from treadle.backends.sql.program import Program
+from treadle.core.commands import Commands, Receipt
+from treadle.errors import StoreUnavailable
+
+T = TypeVar("T")
+Submit: TypeAlias = Callable[..., "Future[Any]"]
+"""Has a call carried out on another thread, as `Executor.submit` does."""
+
+_BEGIN = Query("BEGIN ISOLATION LEVEL READ COMMITTED")
+"""Each statement sees what was committed before it, whatever the default of the database is. So
+what is read after a lock is what the lock's last holder has left."""
+_BEGIN_READING = Query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+"""All statements see the store as it was at one moment, and wait for no lock."""
+_COMMIT = Query("COMMIT")
+"""Also ends what wrote nothing: after a ROLLBACK the driver would prepare its statements again."""
+SETTINGS = """SELECT
+    set_config('lock_timeout', %(lock_timeout)s, true),
+    set_config('synchronous_commit', %(synchronous_commit)s, true),
+    set_config('plan_cache_mode', 'force_generic_plan', true),
+    set_config('enable_seqscan', 'off', true),
+    set_config('enable_hashjoin', 'off', true),
+    set_config('enable_mergejoin', 'off', true)"""
+"""Settings of the transaction, not of the session, which a pooler may give to others. Every
+statement goes by an index: what the planner knew of a table when it was small must not lead it to
+read all of it later."""
+
+
+class Blocked(Exception):
+    """Other transactions hold rows that this one needs."""
+
+
+class Call(msgspec.Struct, Generic[T], frozen=True):
+    """A request of a caller, and until when it may take."""
+
+    request: T
+    deadline: Deadline
+
+
+class Database:
+    """What the transactions of a store share."""
+
+    def __init__(
+        self, location: Location, durability: Durability, connection_class: type[Connection]
+    ) -> None:
+        self.location = location
+        self.queries = Queries(location)
+        self.connections = Connections(location, connection_class)
+        self.synchronous_commit = "on" if durability == "full" else "off"
+        self._writers = _Writers()
+
+    def open(self, deadline: Deadline) -> None:
+        """Connect, and check that this Treadle can work with the schema.
+
+        Raises:
+            SchemaTooOld, SchemaTooNew, CorruptRecord: it cannot.
+            StoreUnavailable: the server cannot be reached, refuses us or does not answer.
+        """
+        try:
+            with self.connections.hold(deadline) as connection:
+                check_schema(connection, self.location)
+                send(connection, [self.queries.named("delete_commits")])
+        except BaseException as error:
+            self.close()
+            if isinstance(error, psycopg.Error):
+                raise unavailable(error, self.location) from error
+            raise
+
+    def close(self) -> None:
+        """Close all connections; none may be in use."""
+        self.connections.close_idle()
+
+    def new_mark(self) -> dict[str, object]:
+        """The values of the row by which a transaction is recognized in the table `commits`."""
+        self._writers.number += 1
+        return {"writer": self._writers.name, "number": self._writers.number}
+
+
+class _Writers(threading.local):
+    """A writer for each thread: it writes one transaction after the other, and numbers them."""
+
+    def __init__(self) -> None:
+        self.name = uuid.uuid4().hex
+        self.number = 0
+
+
+class Transaction(Generic[T]):
+    """One transaction, tried again after conflicts and outages; it is never applied twice.
+
+    Args:
+        database: where.
+        program: begins the program, once for each attempt.
+        deadline: no attempt begins, and no wait ends, after it.
+        lock_ms: how long to wait for a lock; None waits until the deadline.
+        is_read_only: the program reads one snapshot and locks nothing.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        program: Callable[[], Program[T]],
+        deadline: Deadline,
+        lock_ms: int | None = None,
+        *,
+        is_read_only: bool = False,
+    ) -> None:
+        self._database = database
+        self._program = program
+        self._deadline = deadline
+        self._lock_ms = lock_ms
+        self._is_read_only = is_read_only
+        self._mark = {} if is_read_only else database.new_mark()
+        self._unconfirmed: Uncommitted[T] | None = None
+
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether it may have been committed: the connection was lost during the COMMIT."""
+        return self._unconfirmed is not None
+
+    def run(self) -> T:
+        """Return the program's result once it is committed.
+
+        Raises:
+            Blocked: others hold rows for longer than `lock_ms`, or were faster each time. Nothing
+                was written.
+            StoreUnavailable: the server refuses, or the deadline has passed. If the transaction
+                `is_in_doubt`, the error says so.
+            Exception: whatever else the program raises; nothing was written.
+        """
+        conflicts = 0
+        failure: Exception | None = None
+        while not self._deadline.has_passed:
+            try:
+                with self._database.connections.hold(self._deadline) as connection:
+                    return self._attempt(connection)
+            except (*CONFLICTS, errors.LockNotAvailable) as error:
+                conflicts += 1
+                if self._gives_way(error, conflicts):
+                    raise Blocked from error
+                failure, pause, growth = error, CONFLICT_PAUSE_SECONDS, min(conflicts, 10)
+            except psycopg.Error as error:
+                if not is_outage(error):
+                    raise self._unavailable(error) from error
+                self._database.connections.close_idle()
+                failure, pause, growth = error, OUTAGE_PAUSE_SECONDS, 1
+            self._deadline.sleep(random.uniform(*pause) * growth)  # noqa: S311
+        raise self._unavailable(failure) from failure
+
+    def _attempt(self, connection: Connection) -> T:
+        if self._unconfirmed is not None:
+            return self._rerun_after_unknown_commit(connection, self._unconfirmed)
+        uncommitted = self._carry_out(connection, self._opening())
+        if not uncommitted.writes:
+            send(connection, [_COMMIT])
+            return uncommitted.result
+        mark = self._database.queries.named("insert_commit", **self._mark)
+        return self._commit(connection, uncommitted, mark, _COMMIT)
+
+    def _rerun_after_unknown_commit(self, connection: Connection, before: Uncommitted[T]) -> T:
+        """Find out how the attempt ended whose COMMIT had no answer, and go on from there.
+
+        The mark is inserted first: the insertion waits until that attempt has ended, and inserts
+        nothing if it was committed. If it has not even come to its own mark, it will fail there,
+        because this one is in its way.
+        """
+        mark = self._database.queries.named("insert_commit_once", **self._mark)
+        *_, marked = send(connection, [*self._opening(), mark])
+        if not marked:
+            connection.rollback()
+            return before.result
+        return self._commit(connection, self._carry_out(connection, ()), _COMMIT)
+
+    def _carry_out(self, connection: Connection, opening: Sequence[Query]) -> Uncommitted[T]:
+        trips = RoundTrips(self._program(), self._database.queries, opening)
+        while trips.pending:
+            trips.answer(send(connection, trips.pending))
+        return trips.outcome
+
+    def _commit(self, connection: Connection, uncommitted: Uncommitted[T], *ending: Query) -> T:
+        try:
+            send(connection, [*uncommitted.unsent, *ending])
+        except psycopg.Error as error:
+            # Any other error is the server's answer, and says that it has rolled back.
+            if is_outage(error):
+                self._unconfirmed = uncommitted
+            raise
+        return uncommitted.result
+
+    def _opening(self) -> list[Query]:
+        if self._is_read_only:
+            return [_BEGIN_READING]
+        left_ms = int(self._deadline.seconds_left() * 1000)
+        lock_ms = left_ms if self._lock_ms is None else min(self._lock_ms, left_ms)
+        values = {
+            "lock_timeout": str(max(lock_ms, 1)),  # 0 would mean: without end
+            "synchronous_commit": self._database.synchronous_commit,
+        }
+        return [_BEGIN, Query(SETTINGS, values)]
+
+    def _gives_way(self, error: Exception, conflicts: int) -> bool:
+        """Return True if a transaction that is not to wait for others has met some."""
+        if self._lock_ms is None or self.is_in_doubt:
+            return False
+        return isinstance(error, errors.LockNotAvailable) or conflicts > MOST_CONFLICTS
+
+    def _unavailable(self, failure: Exception | None) -> StoreUnavailable:
+        location = self._database.location
+        match failure:
+            case None:
+                reason = "the calls before this one took too long"
+            case errors.LockNotAvailable():
+                reason = "another transaction holds rows that this one needs"
+            case psycopg.Error() if not isinstance(failure, CONFLICTS):
+                reason = unavailable(failure, location).reason
+            case _:
+                reason = "other transactions were faster each time"
+        if self.is_in_doubt:
+            reason += "; whether the write was committed is not known"
+        return StoreUnavailable(str(location), reason)
+
+
+class Commits:
+    """Commits batches in groups; a batch that has to wait for others is handed to `submit`."""
+
+    def __init__(self, database: Database, clock: Callable[[], int | None], submit: Submit) -> None:
+        self._database = database
+        self._clock = clock
+        self._submit = submit
+
+    def carry_out(self, calls: list[Call[Commands]]) -> list[Any]:
+        """Commit all batches in one transaction; or each alone if others hold rows that it needs.
+
+        Returns:
+            For each call its receipt, a `Failure`, or a future of one of the two.
+        """
+        batches = [call.request for call in calls]
+        transaction = Transaction(
+            self._database,
+            lambda: commit(batches, self._clock()),
+            calls[0].deadline,  # the earliest: the group has one end
+            GROUP_LOCK_MS,
+        )
+        try:
+            outcomes = transaction.run()
+        except Blocked:
+            if len(calls) > 1:
+                return [self._commit_alone(call) for call in calls]
+            return [self._submit(self.commit_patiently, call) for call in calls]
+        except Exception as error:  # it is raised to the callers: the thread must go on
+            return outcomes_of_failed_group(
+                transaction, error, calls, self._submit, self.commit_patiently
+            )
+        return [Failure(each) if isinstance(each, Exception) else each for each in outcomes]
+
+    def _commit_alone(self, call: Call[Commands]) -> Any:
+        """Commit a batch of a group that was blocked, unless it is the one that has to wait."""
+        try:
+            return self._commit(call, SINGLE_LOCK_MS)
+        except Blocked:
+            return self._submit(self.commit_patiently, call)
+        except Exception as error:  # it is raised to the caller: the thread must go on
+            return Failure(error)
+
+    def commit_patiently(self, call: Call[Commands]) -> Receipt:
+        """Commit a batch; wait for other transactions until its deadline."""
+        return self._commit(call, None)
+
+    def _commit(self, call: Call[Commands], lock_ms: int | None) -> Receipt:
+        [outcome] = Transaction(
+            self._database,
+            lambda: commit((call.request,), self._clock()),
+            call.deadline,
+            lock_ms,
+        ).run()
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+
+def outcomes_of_failed_group(
+    transaction: Transaction[Any],
+    error: Exception,
+    calls: Sequence[Call[Any]],
+    submit: Submit,
+    carry_out_alone: Callable[[Call[Any]], Any],
+) -> list[Any]:
+    """The outcomes of calls whose common transaction has failed.
+
+    Each is tried by itself if it has time left. So a call fails neither because one that came
+    before it had less time, nor because of what the server refuses of another one.
+    """
+    if transaction.is_in_doubt or len(calls) == 1:
+        return [Failure(error)] * len(calls)
+    return [
+        Failure(error) if call.deadline.has_passed else submit(carry_out_alone, call)
+        for call in calls
+    ]
