@@ -1,4 +1,4 @@
-"""Stands between a client and the server: counts trips, and cuts connections where it is told."""
+"""A proxy between a client and the server: counts round trips, cuts connections and stalls them."""
 
 import socket
 import tempfile
@@ -10,26 +10,35 @@ from typing import Literal
 from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 
 Side = Literal["before the server has it", "before the client hears of it"]
+Hold = Literal["requests", "answers"]
+
+_PARTS_OF_A_TRIP = (b"P", b"B", b"D", b"E", b"C")
+"""Parse, bind, describe, execute and close; sync ends the round trip."""
 
 
 class Proxy:
-    """Runs in a `with` block; `url` is the server's, by way of this."""
+    """Runs in a `with` block; `url` leads to the server through it."""
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
         query = parse_qs(parts.query)
         (self._folder,) = query["host"]
-        self._made = tempfile.TemporaryDirectory(prefix="treadle-proxy-")
-        through = query | {"host": [self._made.name], "gssencmode": ["disable"]}
+        self._own_folder = tempfile.TemporaryDirectory(prefix="treadle-proxy-")
+        through = query | {"host": [self._own_folder.name], "gssencmode": ["disable"]}
         self.url = urlunsplit(parts._replace(query=urlencode(through, doseq=True)))
         self.trips = 0
         self._cut_at = 0
         self._side: Side = "before the server has it"
+        self._stall_at = 0
+        self._hold: Hold = "requests"
+        self._flowing = threading.Event()  # cleared while all connections stall
+        self._flowing.set()
+        self._resumed = threading.Event()  # set when stalled connections may end
         self._lock = threading.Lock()
 
     def __enter__(self) -> "Proxy":
         self._listening = socket.socket(socket.AF_UNIX)
-        self._listening.bind(str(Path(self._made.name) / ".s.PGSQL.5432"))
+        self._listening.bind(str(Path(self._own_folder.name) / ".s.PGSQL.5432"))
         self._listening.listen(64)
         threading.Thread(target=self._accept, daemon=True).start()
         return self
@@ -40,18 +49,39 @@ class Proxy:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self.resume()
         self._listening.close()
-        self._made.cleanup()
+        self._own_folder.cleanup()
 
     def cut(self, trip: int, side: Side) -> None:
-        """Cut the connection on which the trip is made that is counted `trip` from now."""
+        """Cut the connection that makes the round trip counted `trip` from now."""
         with self._lock:
             self._cut_at, self._side = self.trips + trip, side
 
     @property
     def has_cut(self) -> bool:
-        """Whether what was to be cut has been."""
+        """Whether the cut has happened."""
         return self._cut_at == 0
+
+    def stall(self, trip: int, hold: Hold) -> None:
+        """Hold back bytes, and close nothing, from the round trip on that is `trip` from now.
+
+        The other connections stall as well, and new ones are accepted but not served.
+        """
+        with self._lock:
+            self._stall_at, self._hold = self.trips + trip, hold
+
+    def stall_connecting(self) -> None:
+        """Stall all connections, and serve no new one."""
+        self._flowing.clear()
+
+    def resume(self) -> None:
+        """Close what has stalled, and serve new connections."""
+        with self._lock:
+            self._stall_at = 0
+            self._flowing.set()
+            self._resumed.set()
+            self._resumed = threading.Event()
 
     def _accept(self) -> None:
         with suppress(OSError):  # closed
@@ -60,41 +90,68 @@ class Proxy:
                 threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:
+        self._flowing.wait()
         with client, socket.socket(socket.AF_UNIX) as server:
             server.connect(str(Path(self._folder) / ".s.PGSQL.5432"))
-            back = threading.Thread(target=_copy, args=(server, client), daemon=True)
+            held = threading.Event()
+            back = threading.Thread(target=_copy, args=(server, client, held), daemon=True)
             with suppress(OSError):
-                _forward(client, server, 4, b"")
+                server.sendall(_message(client, b""))
                 back.start()
+                trip = b""
                 while True:
                     kind = _exactly(client, 1)
-                    if kind not in (b"S", b"Q"):
-                        _forward(client, server, 4, kind)
-                    elif not self._end_trip(client, server, kind):
+                    message = _message(client, kind)
+                    if kind in _PARTS_OF_A_TRIP:
+                        # The server would execute them at once, even a COMMIT.
+                        trip += message
+                    elif kind not in (b"S", b"Q"):
+                        server.sendall(trip + message)
+                        trip = b""
+                    elif self._end_trip(client, server, trip + message, held):
+                        trip = b""
+                    else:
                         break
             for end in (client, server):
                 with suppress(OSError):
                     end.shutdown(socket.SHUT_RDWR)
 
-    def _end_trip(self, client: socket.socket, server: socket.socket, kind: bytes) -> bool:
-        """Count a trip; whether it was made and not cut."""
+    def _end_trip(
+        self, client: socket.socket, server: socket.socket, trip: bytes, held: threading.Event
+    ) -> bool:
+        """Count a round trip; return False if it is the last of its connection."""
         with self._lock:
             self.trips += 1
             cuts = self.trips == self._cut_at
             if cuts:
                 self._cut_at = 0
-        if not cuts:
-            _forward(client, server, 4, kind)
-            return True
+            begins_to_stall = self.trips == self._stall_at
+            if begins_to_stall:
+                self._flowing.clear()
+            stalls = begins_to_stall or not self._flowing.is_set()
+            resumed = self._resumed
+        if cuts:
+            self._cut(client, server, trip)
+            return False
+        if stalls and not (begins_to_stall and self._hold == "answers"):
+            resumed.wait()
+            return False
+        if stalls:
+            held.set()
+        server.sendall(trip)
+        if stalls:
+            resumed.wait()
+        return not stalls
+
+    def _cut(self, client: socket.socket, server: socket.socket, trip: bytes) -> None:
         if self._side == "before the client hears of it":
             with suppress(OSError):
-                client.shutdown(socket.SHUT_RDWR)  # it hears nothing any more
-            server.sendall(kind + b"\0\0\0\4")
+                client.shutdown(socket.SHUT_RDWR)  # from now on it hears nothing
+            server.sendall(trip)
             server.settimeout(5)
             with suppress(OSError):
                 while server.recv(65536):  # until the server has done it and waits
                     server.settimeout(0.2)
-        return False
 
 
 def _exactly(source: socket.socket, size: int) -> bytes:
@@ -107,15 +164,18 @@ def _exactly(source: socket.socket, size: int) -> bytes:
     return data
 
 
-def _forward(source: socket.socket, target: socket.socket, size: int, kind: bytes) -> None:
-    """One message: its kind, its length, and what is in it."""
-    length = _exactly(source, size)
-    target.sendall(kind + length + _exactly(source, int.from_bytes(length) - size))
+def _message(source: socket.socket, kind: bytes) -> bytes:
+    """The rest of a message, with its kind: its length, and its content."""
+    length = _exactly(source, 4)
+    return kind + length + _exactly(source, int.from_bytes(length) - 4)
 
 
-def _copy(source: socket.socket, target: socket.socket) -> None:
+def _copy(source: socket.socket, target: socket.socket, held: threading.Event) -> None:
+    """Forward what the server sends, until the connection stalls or ends."""
     with suppress(OSError):
         while data := source.recv(65536):
+            if held.is_set():
+                return
             target.sendall(data)
     with suppress(OSError):
         target.shutdown(socket.SHUT_RDWR)

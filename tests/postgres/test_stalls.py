@@ -1,0 +1,212 @@
+"""A server that stops answering: every call ends soon after its deadline, and says what is known.
+
+The connections stay open, as with a server whose machine hangs, or a network that loses packets.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import psycopg
+import pytest
+
+from tests.postgres.proxy import Proxy
+from treadle import Committed, Message, Store, Thread, ThreadChangeSet
+from treadle.backends.group_thread import Failure
+from treadle.backends.postgres.backend import PostgresBackend
+from treadle.backends.postgres.connection import Connection
+from treadle.backends.postgres.deadline import Deadline
+from treadle.backends.postgres.limits import ANSWER_SECONDS, LEAST_CONNECT_SECONDS
+from treadle.backends.postgres.location import parse_location
+from treadle.backends.postgres.transactions import Call, Commits, Database
+from treadle.core.commands import AppendThread, Commands
+from treadle.errors import StoreUnavailable
+
+MESSAGE = ThreadChangeSet(run_id="", reason="UserMessage", messages=(Message.user("hi"),))
+CALL_SECONDS = 0.5
+SLACK_SECONDS = 10.0
+"""For a machine under load; without a deadline, each of these would wait for ever."""
+UNKNOWN = "whether the write was committed is not known"
+
+
+@pytest.fixture
+def proxy(url: str) -> Iterator[Proxy]:
+    with Proxy(url) as made:
+        yield made
+
+
+@pytest.fixture
+async def store(proxy: Proxy) -> AsyncIterator[Store]:
+    """A store through the proxy, whose calls have a short deadline; its connection is there."""
+    location = parse_location(f"{proxy.url}&listen=off")
+    backend = PostgresBackend(location, migrate=True, call_seconds=CALL_SECONDS)
+    async with Store(backend) as opened:
+        await opened.threads.create(Thread(id="t"))
+        yield opened
+        proxy.resume()
+
+
+async def refusal(call: Awaitable[Any], extra_seconds: float = 0.0) -> StoreUnavailable:
+    """The error of a call, which must come soon after the deadline."""
+    started = time.monotonic()
+    with pytest.raises(StoreUnavailable) as refused:
+        await asyncio.wait_for(call, 60)
+    limit = CALL_SECONDS + ANSWER_SECONDS + extra_seconds
+    assert time.monotonic() - started < limit + SLACK_SECONDS
+    return refused.value
+
+
+async def version(store: Store) -> int:
+    head = await store.threads.load("t")
+    assert head is not None
+    return head.version
+
+
+@pytest.mark.parametrize("hold", ["requests", "answers"])
+async def test_a_commit_that_stalls_before_its_commit_is_refused_and_changes_nothing(
+    proxy: Proxy, store: Store, hold: Any
+) -> None:
+    proxy.stall(1, hold)
+    error = await refusal(store.threads.append("t", MESSAGE))
+    assert "the server does not answer" in error.reason
+    assert UNKNOWN not in error.reason
+    proxy.resume()
+    assert await version(store) == 0
+    assert (await store.threads.append("t", MESSAGE)).version == 1
+
+
+@pytest.mark.parametrize(("hold", "happened"), [("requests", 0), ("answers", 1)])
+async def test_a_commit_that_stalls_at_its_commit_is_unknown(
+    proxy: Proxy, store: Store, hold: Any, happened: int
+) -> None:
+    proxy.stall(2, hold)
+    error = await refusal(store.threads.append("t", MESSAGE))
+    assert "the server does not answer" in error.reason
+    assert UNKNOWN in error.reason
+    proxy.resume()
+    assert await version(store) == happened
+
+
+async def test_a_commit_whose_connection_is_lost_and_whose_server_then_stalls_is_unknown(
+    proxy: Proxy, store: Store
+) -> None:
+    proxy.cut(2, "before the client hears of it")
+    proxy.stall(3, "requests")
+    error = await refusal(store.threads.append("t", MESSAGE), LEAST_CONNECT_SECONDS)
+    assert proxy.has_cut
+    assert UNKNOWN in error.reason
+    proxy.resume()
+    assert await version(store) == 1
+
+
+async def test_a_commit_that_cannot_connect_is_refused(proxy: Proxy, store: Store) -> None:
+    proxy.cut(1, "before the server has it")
+    proxy.stall_connecting()
+    error = await refusal(store.threads.append("t", MESSAGE), LEAST_CONNECT_SECONDS)
+    assert "timeout" in error.reason
+    assert UNKNOWN not in error.reason
+    proxy.resume()
+    assert await version(store) == 0
+
+
+async def test_a_commit_that_another_transaction_blocks_is_refused(
+    store: Store, postgres_url: str
+) -> None:
+    async with await psycopg.AsyncConnection.connect(postgres_url) as connection:
+        async with store.batch(connection=connection) as step:
+            step.threads.append("t", MESSAGE)
+        error = await refusal(store.threads.append("t", MESSAGE))
+        await connection.rollback()
+    assert "another transaction holds rows" in error.reason
+    assert UNKNOWN not in error.reason
+    assert (await store.threads.append("t", MESSAGE)).version == 1
+
+
+async def test_a_group_that_stalls_ends_at_the_deadline_of_each_call(
+    proxy: Proxy, store: Store
+) -> None:
+    proxy.stall(1, "requests")
+    appends = [store.threads.append("t", MESSAGE) for _ in range(20)]
+    errors = await asyncio.gather(*(refusal(append) for append in appends))
+    assert {UNKNOWN in error.reason for error in errors} == {False}
+    proxy.resume()
+    assert await version(store) == 0
+
+
+async def test_a_call_with_time_left_does_not_fail_with_one_whose_deadline_has_passed(
+    url: str, store: Store
+) -> None:
+    """They are in one group, as the first had to wait for a group that was stuck."""
+    database = Database(parse_location(url), "full", Connection)
+    batch: Commands = (AppendThread(thread_id="t", changes=MESSAGE),)
+    calls = [Call(batch, Deadline.after(0)), Call(batch, Deadline.after(60))]
+    with ThreadPoolExecutor(1) as waiters:
+        late, early = Commits(database, lambda: 1, waiters.submit).carry_out(calls)
+        assert isinstance(late, Failure)
+        assert "the calls before this one took too long" in str(late.error)
+        assert early.result().results == (Committed(version=1),)
+    database.close()
+
+
+async def test_a_claim_that_stalls_is_refused(proxy: Proxy, store: Store) -> None:
+    await store.mailboxes.send("box", 1)
+    proxy.stall(1, "answers")
+    error = await refusal(store.mailboxes.claim(consumer="w", lease_ms=60_000))
+    assert "the server does not answer" in error.reason
+    assert UNKNOWN not in error.reason
+    proxy.resume()
+    (entry,) = await store.mailboxes.claim(consumer="w", lease_ms=60_000)
+    assert entry.attempt_count == 1
+
+
+async def test_a_claim_that_stalls_at_its_commit_is_unknown(proxy: Proxy, store: Store) -> None:
+    await store.mailboxes.send("box", 1)
+    proxy.stall(2, "answers")
+    error = await refusal(store.mailboxes.claim(consumer="w", lease_ms=60_000))
+    assert UNKNOWN in error.reason
+
+
+async def test_a_read_that_stalls_is_refused(proxy: Proxy, store: Store) -> None:
+    proxy.stall(1, "answers")
+    error = await refusal(store.threads.load("t"))
+    assert "the server does not answer" in error.reason
+    assert UNKNOWN not in error.reason
+
+
+async def test_a_wait_that_stalls_is_refused(proxy: Proxy, store: Store) -> None:
+    proxy.stall(1, "answers")
+    assert "does not answer" in (await refusal(store.mailboxes.wait(100))).reason
+
+
+async def test_closing_ends_though_the_server_stalls(proxy: Proxy, store: Store) -> None:
+    proxy.stall(1, "requests")
+    append = asyncio.ensure_future(refusal(store.threads.append("t", MESSAGE)))
+    await asyncio.sleep(0)
+    started = time.monotonic()
+    await asyncio.wait_for(store.close(), 60)
+    assert time.monotonic() - started < CALL_SECONDS + ANSWER_SECONDS + SLACK_SECONDS
+    await append
+
+
+async def test_closing_ends_though_notices_stall(proxy: Proxy) -> None:
+    backend = PostgresBackend(parse_location(proxy.url), migrate=True, call_seconds=CALL_SECONDS)
+    async with Store(backend) as store:
+        await store.mailboxes.send("box", 1)
+        await store.mailboxes.wait(10)  # both connections for notices are wanted by now
+        proxy.stall_connecting()
+        proxy.stall(1, "requests")
+        with pytest.raises(StoreUnavailable):
+            await store.mailboxes.send("box", 2)
+        started = time.monotonic()
+    limit = CALL_SECONDS + ANSWER_SECONDS + LEAST_CONNECT_SECONDS
+    assert time.monotonic() - started < limit + SLACK_SECONDS
+    proxy.resume()
+
+
+async def test_an_opening_that_stalls_is_refused(proxy: Proxy, store: Store) -> None:
+    location = parse_location(f"{proxy.url}&listen=off")
+    backend = PostgresBackend(location, call_seconds=CALL_SECONDS)
+    proxy.stall(1, "requests")
+    await refusal(Store(backend).open(), LEAST_CONNECT_SECONDS)
