@@ -18,7 +18,6 @@ from treadle.backends.postgres.deadline import Deadline
 from treadle.backends.postgres.limits import (
     CALL_SECONDS,
     LOOK_SECONDS,
-    PURGE_SECONDS,
     READING_THREADS,
     WAITING_THREADS,
 )
@@ -31,7 +30,7 @@ from treadle.backends.sql.program import Program, Read
 from treadle.backends.sql.reads import Reads
 from treadle.backends.waiting import Waiting
 from treadle.core.clock import Clock
-from treadle.core.commands import Commands, Purge, Receipt
+from treadle.core.commands import Commands, Receipt
 from treadle.core.mailboxes import ClaimRequest, MailboxEntry
 from treadle.errors import StoreClosed
 
@@ -71,9 +70,10 @@ class PostgresBackend(Reads):
         self._migrate = migrate
         self._call_seconds = call_seconds
         self._database = Database(location, durability, connection_class)
-        self._committing = Commits(self._database, self._now, self._submit)
         self._commits: GroupThread[Call[Commands]] = GroupThread(
-            "treadle-postgres-commits", self._committing.carry_out, on_done=self._committed
+            "treadle-postgres-commits",
+            Commits(self._database, self._now, self._submit).carry_out,
+            on_done=self._committed,
         )
         self._claims: GroupThread[Call[ClaimRequest]] = GroupThread(
             "treadle-postgres-claims", Claims(self._database, self._now, self._submit).carry_out
@@ -98,7 +98,6 @@ class PostgresBackend(Reads):
         self._database.open(self._deadline())
         self._waiters = ThreadPoolExecutor(WAITING_THREADS, "treadle-postgres-waiter")
         self._readers = ThreadPoolExecutor(READING_THREADS, "treadle-postgres-reader")
-        self._purger = ThreadPoolExecutor(1, "treadle-postgres-purger")
         self._notices = Notices(self._location, self._call_seconds)
 
     async def close(self) -> None:
@@ -119,7 +118,7 @@ class PostgresBackend(Reads):
             self._waiting.wake()
 
     def _end(self) -> None:
-        for threads in (self._waiters, self._purger, self._readers):
+        for threads in (self._waiters, self._readers):
             threads.shutdown()
         self._notices.close()
         self._database.close()
@@ -127,17 +126,7 @@ class PostgresBackend(Reads):
     async def commit(self, batch: Commands) -> Receipt:
         """Apply all commands of a checked batch, or none."""
         self._require_own_process()
-        for command in batch:
-            if isinstance(command, Purge):
-                return await self._purge(batch)
         return cast("Receipt", await self._commits.ask(Call(batch, self._deadline())))
-
-    async def _purge(self, batch: Commands) -> Receipt:
-        """Commit on a thread of its own a batch that may take minutes, so that no other waits."""
-        self._commits.require_running()
-        call = Call(batch, Deadline.after(PURGE_SECONDS))
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._purger, self._committing.commit_patiently, call)
 
     async def commit_in(self, connection: object, batch: Commands) -> Receipt:
         """Apply a batch in a transaction of the caller's, which the caller commits."""

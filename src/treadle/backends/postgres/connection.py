@@ -2,8 +2,9 @@
 
 import select
 import selectors
+import time
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from threading import Lock
 from typing import Any, NoReturn, TypeAlias, TypeVar
 
@@ -70,13 +71,14 @@ class Connection(psycopg.Connection[Any]):
         """
         if self.deadline is None:
             return super().wait(gen, *arguments, **options)
+        end = self.deadline.at + ANSWER_SECONDS
         socket = self.pgconn.socket  # raises if the connection is closed
         try:
             state = next(gen)
             while True:
                 with _Selector() as selector:
                     selector.register(socket, state)
-                    ready = selector.select(self.deadline.seconds_left() + ANSWER_SECONDS)
+                    ready = selector.select(max(0.0, end - time.monotonic()))
                 if not ready:
                     self._give_up(gen)
                 state = gen.send(ready[0][1])
@@ -175,12 +177,8 @@ class Connections:
 
 def send(connection: "psycopg.Connection[Any]", queries: Sequence[Query]) -> list[list[Row]]:
     """Send queries at once and return the rows of each: one round trip to the server."""
-    if len(queries) == 1:
-        (query,) = queries
-        cursor = connection.cursor(row_factory=tuple_row).execute(query.text.encode(), query.values)
-        return [cursor.fetchall() if cursor.description else []]
     cursors: list[psycopg.Cursor[Row]] = []
-    with connection.pipeline():
+    with connection.pipeline() if len(queries) > 1 else nullcontext():
         for query in queries:
             # Rows are tuples, whatever the owner of the connection has chosen.
             cursor = connection.cursor(row_factory=tuple_row)

@@ -1,19 +1,14 @@
 """The limits of the PostgreSQL backend, each with its unit and its reason.
 
 How long may a commit, a claim or a read take? It gets one deadline when it is asked for,
-`CALL_SECONDS` later (`PURGE_SECONDS` for a batch that purges). Every wait of the call ends there:
-for the calls before it, for a connection, for a lock, for the server's answer, between two
-attempts. On top come at most `ANSWER_SECONDS`, and, if it is connecting then,
-`LEAST_CONNECT_SECONDS` for each server that the URL names.
+`CALL_SECONDS` later. Every wait of the call ends there: for the calls before it, for a connection,
+for a lock, for the server's answer, between two attempts. On top come at most `ANSWER_SECONDS`,
+and, if it is connecting then, `LEAST_CONNECT_SECONDS` for each server that the URL names.
 """
 
 CALL_SECONDS = 30.0
 """The deadline of a commit, a claim or a read. A server that restarts or fails over is back by
 then; a caller that hears nothing for longer takes the program for dead."""
-
-PURGE_SECONDS = 600.0
-"""The deadline of a batch that purges. It deletes all that is due in one transaction, which takes
-minutes if nobody has purged for long, and must still succeed."""
 
 ANSWER_SECONDS = 1.0
 """How long after the deadline the server's answer is awaited. The server's own limit for locks ends
@@ -34,9 +29,9 @@ connection, so their number must have a bound."""
 READING_THREADS = 4
 """Reads of a store at a time."""
 
-CONNECTIONS = 2 + 1 + WAITING_THREADS + READING_THREADS
+CONNECTIONS = 2 + WAITING_THREADS + READING_THREADS
 """Most connections of a store, beside the two for notices: a connection for each thread. One thread
-commits, one claims, one purges."""
+commits and one claims."""
 
 # --- locks that other transactions hold -----------------------------------------------------------
 

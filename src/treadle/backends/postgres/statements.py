@@ -32,17 +32,29 @@ class Queries:
     def __init__(self, location: Location) -> None:
         self._location = location
         self._texts = Texts("postgres", self._adapt)
+        self._known: dict[object, str] = {}
 
     def of(self, statement: Statement) -> Query:
         """The query for a statement. All rows of a write are one value, so they are one query."""
         if isinstance(statement, Read):
-            return Query(self._texts.of_read(statement), statement.values)
-        rows = msgspec.json.encode(statement.rows).decode()
-        return Query(self._texts.of_write(statement.name), {"rows": rows})
+            key: object = (statement.name, statement.conditions, statement.direction)
+            values = statement.values
+        else:
+            key = statement.name
+            values = {"rows": msgspec.json.encode(statement.rows).decode()}
+        text = self._known.get(key)
+        if text is None:
+            text = self._known[key] = self._text_of(statement)
+        return Query(text, values)
 
     def named(self, name: str, **values: Any) -> Query:
         """The query of a text that belongs to no program."""
         return self.of(Read(name, values))
+
+    def _text_of(self, statement: Statement) -> str:
+        if isinstance(statement, Read):
+            return self._texts.of_read(statement)
+        return self._texts.of_write(statement.name)
 
     def _adapt(self, text: str) -> str:
         bare = _COMMENT.sub("", text)

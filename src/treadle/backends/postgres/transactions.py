@@ -283,10 +283,10 @@ class Commits:
         except Blocked:
             if len(calls) > 1:
                 return [self._commit_alone(call) for call in calls]
-            return [self._submit(self.commit_patiently, call) for call in calls]
+            return [self._submit(self._commit_patiently, call) for call in calls]
         except Exception as error:  # it is raised to the callers: the thread must go on
             return outcomes_of_failed_group(
-                transaction, error, calls, self._submit, self.commit_patiently
+                transaction, error, calls, self._submit, self._commit_patiently
             )
         return [Failure(each) if isinstance(each, Exception) else each for each in outcomes]
 
@@ -295,11 +295,11 @@ class Commits:
         try:
             return self._commit(call, SINGLE_LOCK_MS)
         except Blocked:
-            return self._submit(self.commit_patiently, call)
+            return self._submit(self._commit_patiently, call)
         except Exception as error:  # it is raised to the caller: the thread must go on
             return Failure(error)
 
-    def commit_patiently(self, call: Call[Commands]) -> Receipt:
+    def _commit_patiently(self, call: Call[Commands]) -> Receipt:
         """Commit a batch; wait for other transactions until its deadline."""
         return self._commit(call, None)
 
