@@ -1,10 +1,9 @@
-"""The shell blocks of the documents, run as by somebody who pastes them into a terminal.
+"""Run the shell blocks of the documents as a reader who pastes them into a terminal.
 
-A block of the language `console` has commands after `$ `, and under each what it writes. All the
-commands of a document share one bash, whose jobs in the background go on from block to block. What
-is shown is waited for, be it written by the command or by a job, which may be the first to write;
-other lines may stand before and after it, and `...` in it stands for anything. A command that fails
-must show what it says.
+A block of the language `console` has commands after `$ `, each with its output below. All commands
+of a document share one bash, whose background jobs continue from block to block. The runner waits
+for the shown output, which the command or a job may write, in either order. Other lines may come
+before and after it, and `...` matches anything. A command that fails must show its output.
 """
 
 import fcntl
@@ -22,14 +21,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 PATIENCE_S = 60.0
-"""How long a command may take to end, and what is shown to appear, in seconds."""
+"""How long a command may take to end, and its output to appear, in seconds."""
 
 _LINES, _COLUMNS = 40, 100
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]|\r")
 
 
 def commands_of(block: str) -> Iterator[tuple[str, str]]:
-    """Each command of a block, and what is shown under it; a backslash continues a command."""
+    """Yield each command of a block and the output below it; a backslash continues a command."""
     before, *parts = re.split(r"^\$ ", block, flags=re.MULTILINE)
     if before.strip() or not parts:
         raise ValueError(f"a console block begins with `$ `, not with {block!r}")
@@ -40,7 +39,7 @@ def commands_of(block: str) -> Iterator[tuple[str, str]]:
 
 
 class Shell:
-    """A bash in `folder`, on a terminal of its own; it finds the commands of this environment."""
+    """A bash in `folder`, on a new terminal; it finds the commands of this environment."""
 
     def __init__(self, folder: Path) -> None:
         self._terminal, child = pty.openpty()
@@ -61,7 +60,7 @@ class Shell:
         self._has_jobs = False
 
     def run(self, command: str, shown: str, patience_s: float = PATIENCE_S) -> str | None:
-        """Run a command. What is wrong with it, or None."""
+        """Run a command; return what is wrong with it, or None."""
         end = time.monotonic() + patience_s
         self._begin(command)
         while (status := self._status()) is None:
@@ -82,7 +81,7 @@ class Shell:
         os.close(self._terminal)
 
     def _find(self, shown: str) -> int | None:
-        """Up to where it stands in what was written; lines of jobs may come before others."""
+        """Return the end of the shown output in the text; with jobs, its lines may be mixed."""
         rest = self._rest()
         found = re.search(_pattern(shown), rest)
         if found is not None:
@@ -97,12 +96,12 @@ class Shell:
         assert self._bash.stdin is not None
         self._has_jobs |= command.rstrip().endswith("&")
         self._commands += 1
-        told = f"printf '{self._mark()} %d\\n' $?"
-        self._bash.stdin.write(f"{{ {command}\n}} < /dev/null\n{told}\n".encode())
+        report = f"printf '{self._mark()} %d\\n' $?"
+        self._bash.stdin.write(f"{{ {command}\n}} < /dev/null\n{report}\n".encode())
         self._bash.stdin.flush()
 
     def _mark(self) -> str:
-        """What tells that the command has ended."""
+        """Return the text that marks the end of the command."""
         return f"<<command {self._commands} of the page>>"
 
     def _status(self) -> int | None:
@@ -110,14 +109,14 @@ class Shell:
         return None if ended is None else int(ended[1])
 
     def _rest(self) -> str:
-        """What has been written and not yet been shown."""
+        """Return the output that no block has shown yet."""
         return re.sub(r"<<command \d+ of the page>> \d+\n", "", self._text())[self._taken :]
 
     def _text(self) -> str:
         return _CONTROL.sub("", self._written.decode(errors="replace"))
 
     def _read(self, patience_s: float) -> bool:
-        """Wait for more; False if there is none, or the shell has ended."""
+        """Wait for more output; return False if there is none, or the shell has ended."""
         if not select.select([self._terminal], [], [], max(patience_s, 0))[0]:
             return False
         try:
@@ -129,13 +128,13 @@ class Shell:
 
 
 def _pattern(shown: str) -> str:
-    """A regular expression for the lines that are shown."""
+    """Return a regular expression for the shown lines."""
     lines = (re.escape(line.rstrip()).replace(r"\.\.\.", ".*?") for line in shown.splitlines())
     return "(?ms)^" + r"[ \t]*\n".join(lines) + r"[ \t]*(?:\n|\Z)"
 
 
 def _environment() -> dict[str, str]:
-    """Ours, without what only concerns this test run, and with this environment's commands."""
+    """Return our environment without the variables of this test run, and with its commands."""
     strange = ("PYTEST_", "TREADLE_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(strange)}
     path = f"{Path(sys.executable).parent}{os.pathsep}{kept.get('PATH', os.defpath)}"
