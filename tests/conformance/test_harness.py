@@ -3,13 +3,14 @@
 import asyncio
 import multiprocessing
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import settings
 
-from treadle import Store
+from treadle import Store, Thread
 from treadle.backends.memory.backend import MemoryBackend
 from treadle.core.clock import Clock
 from treadle.core.commands import Hold, Timed
@@ -17,6 +18,7 @@ from treadle.testing import Subject
 from treadle.testing._harness import running
 from treadle.testing._harness.builtin_subjects import FILES, MEMORY
 from treadle.testing._harness.child_process import ChildProcess, Died
+from treadle.testing._harness.process_pool import end_idle_processes
 from treadle.testing._harness.timeouts import with_timeout
 from treadle.testing._harness.writer_processes import WriterProcesses
 from treadle.testing.certification import run_check
@@ -52,6 +54,14 @@ async def say_hello(store: Store) -> str:
     return "hello"
 
 
+async def create_thread(store: Store) -> int:
+    return (await store.threads.create(Thread(id="t"))).version
+
+
+async def process_id(store: Store) -> int:
+    return os.getpid()
+
+
 async def answer() -> int:
     return 5
 
@@ -60,30 +70,69 @@ async def time_out() -> None:
     raise TimeoutError("of its own")
 
 
-def test_an_actor_that_cannot_open_the_store_is_told_and_not_left_behind(tmp_path: Path) -> None:
+@pytest.fixture(autouse=True)
+def no_processes_are_left_behind() -> Iterator[None]:
+    end_idle_processes()
     before = multiprocessing.active_children()
+    yield
+    end_idle_processes()
+    assert multiprocessing.active_children() == before
+
+
+def test_a_child_process_that_cannot_open_the_store_says_why(tmp_path: Path) -> None:
     with (
         pytest.raises(AssertionError, match=r"could not open the store: OSError.*it is shut"),
         ChildProcess(Subject(make=make_shut), tmp_path),
     ):
         pass
-    assert multiprocessing.active_children() == before
 
 
-def test_an_actor_acts_until_it_is_dead_and_then_says_so(tmp_path: Path) -> None:
-    with ChildProcess(MEMORY, tmp_path) as actor:
+def test_a_child_process_runs_operations_until_it_dies(tmp_path: Path) -> None:
+    with ChildProcess(MEMORY, tmp_path) as child:
         for _ in range(2):
-            actor.begin(say_hello)
-            assert actor.result() == "hello"
-        actor.begin(end_process)
-        assert actor.result() == Died()
-        actor.begin(say_hello)
-        actor.resume()
-        assert actor.result() == Died()
+            child.begin(say_hello)
+            assert child.result() == "hello"
+        child.begin(end_process)
+        assert child.result() == Died()
+        child.begin(say_hello)
+        child.resume()
+        assert child.result() == Died()
+
+
+def test_a_process_that_closed_its_store_serves_the_next_one(tmp_path: Path) -> None:
+    pids: list[int] = []
+    for name in ("one", "other"):
+        folder = tmp_path / name
+        folder.mkdir()
+        with ChildProcess(FILES, folder) as child:
+            child.begin(create_thread)
+            assert child.result() == 0  # the store of the other folder has no such thread
+            child.begin(process_id)
+            pids.append(child.result())
+    assert pids[0] == pids[1]
+
+
+def test_a_process_with_an_unread_result_is_not_used_again(tmp_path: Path) -> None:
+    with ChildProcess(MEMORY, tmp_path) as child:
+        child.begin(say_hello)
+    with ChildProcess(MEMORY, tmp_path) as child:
+        child.begin(process_id)
+        assert isinstance(child.result(), int)
+
+
+def test_a_process_of_another_import_path_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pids: list[int] = []
+    for _ in range(2):
+        with ChildProcess(MEMORY, tmp_path) as child:
+            child.begin(process_id)
+            pids.append(child.result())
+        monkeypatch.syspath_prepend(tmp_path)
+    assert pids[0] != pids[1]
 
 
 def test_writers_are_not_left_behind_when_a_check_fails(tmp_path: Path) -> None:
-    before = multiprocessing.active_children()
     with (
         pytest.raises(RuntimeError, match="a check failed"),
         WriterProcesses(FILES, tmp_path) as writers,
@@ -91,7 +140,6 @@ def test_writers_are_not_left_behind_when_a_check_fails(tmp_path: Path) -> None:
         for name in ("one", "two"):
             writers.start(name)
         raise RuntimeError("a check failed")
-    assert multiprocessing.active_children() == before
 
 
 def test_writers_that_cannot_work_say_why(tmp_path: Path) -> None:

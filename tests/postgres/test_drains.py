@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from treadle import Store, open_store
-from treadle.testing._harness.child_process import start_process
+from treadle.testing._harness.process_pool import start_process
 
 PROCESSES = 3
 BOXES = 12

@@ -1,13 +1,11 @@
 """A child process with a handle on the store: it runs operations, and may die or pause in one."""
 
 import asyncio
-import multiprocessing
 import os
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, TypeAlias
@@ -17,6 +15,7 @@ import msgspec
 from treadle import Store
 from treadle.testing._harness.call_results import result_or_error
 from treadle.testing._harness.faults import FaultAt
+from treadle.testing._harness.process_pool import give_back, take_server
 from treadle.testing._harness.timeouts import TIMEOUT_SECONDS
 from treadle.testing.clock import ManualClock
 from treadle.testing.subject import Subject
@@ -29,27 +28,6 @@ BLOCKED_SECONDS = 0.03
 
 _DISCONNECTED = (EOFError, BrokenPipeError, ConnectionResetError)
 """The errors of a pipe when the process at its other end is gone."""
-
-_CONTEXT: Any = multiprocessing.get_context(
-    "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-)
-
-
-_PRELOADED = [
-    "__main__",
-    "treadle.testing._harness.child_process",
-    "treadle.testing._harness.writer_processes",
-    "treadle.testing.conformance",  # has the operations
-    "treadle.backends.postgres.backend",  # skipped where psycopg is missing
-]
-
-
-def start_process(target: Callable[..., None], *arguments: Any) -> BaseProcess:
-    """Start a process that shares nothing with this one; quickly, where there is `fork`."""
-    _CONTEXT.set_forkserver_preload(_PRELOADED)
-    process: BaseProcess = _CONTEXT.Process(target=target, args=arguments, daemon=True)
-    process.start()
-    return process
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -65,23 +43,29 @@ class Died(msgspec.Struct, frozen=True):
 
 PAUSED = "paused"
 """The answer of a child process that pauses in the middle of its operation."""
+_READY = "ready"
+_CLOSED = "closed"
 
 
 class ChildProcess:
-    """A process that has opened the store; a `with` block ends it."""
+    """A process that has opened the store, to be used in a `with` block.
+
+    At the end of the block it closes the store, and serves the next `ChildProcess`. It is killed
+    instead if the block failed, if it has died, or if it has not given its answer.
+    """
 
     def __init__(self, subject: Subject, folder: Path, fault: Fault | None = None) -> None:
         self._arguments = (subject, folder, fault)
 
     def __enter__(self) -> "ChildProcess":
-        self._pipe, theirs = _CONTEXT.Pipe()
-        self._process = start_process(_run, theirs, *self._arguments)
-        theirs.close()
+        self._server = take_server(serve)
+        self._pipe = self._server.pipe
         try:
+            self._pipe.send(self._arguments)
             answer = self.result()
-            assert answer == "ready", f"another process could not open the store: {answer}"
+            assert answer == _READY, f"another process could not open the store: {answer}"
         except BaseException:
-            self._end()
+            self._server.kill()
             raise
         return self
 
@@ -91,12 +75,16 @@ class ChildProcess:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._end()
+        if kind is None and self._closes_its_store():
+            give_back(self._server)
+        else:
+            self._server.kill()
 
-    def _end(self) -> None:
-        self._process.kill()
-        self._process.join()
-        self._pipe.close()
+    def _closes_its_store(self) -> bool:
+        with suppress(*_DISCONNECTED):
+            self._pipe.send(None)
+            return bool(self.result() == _CLOSED)
+        return False
 
     def begin(self, operation: Operation) -> None:
         """Start an operation; `result` waits for its result."""
@@ -125,13 +113,15 @@ class ChildProcess:
 # --- in the child process -------------------------------------------------------------------------
 
 
-def _run(pipe: Connection, subject: Subject, folder: Path, fault: Fault | None) -> None:
-    try:
-        asyncio.run(_serve(pipe, subject, folder, fault))
-    except BaseException as error:
-        with suppress(*_DISCONNECTED):
-            pipe.send(repr(error))
-        raise
+def serve(pipe: Connection) -> None:
+    """Serve one `ChildProcess` of the parent after the other, until the parent is gone."""
+    while (arguments := _receive(pipe)) is not None:
+        try:
+            asyncio.run(_serve(pipe, *arguments))
+        except BaseException as error:
+            with suppress(*_DISCONNECTED):
+                pipe.send(repr(error))
+            raise
 
 
 async def _serve(pipe: Connection, subject: Subject, folder: Path, fault: Fault | None) -> None:
@@ -143,11 +133,13 @@ async def _serve(pipe: Connection, subject: Subject, folder: Path, fault: Fault 
         assert subject.make_stepping is not None
         backend = subject.make_stepping(folder, clock, step)
     async with Store(backend) as store:
-        pipe.send("ready")
+        pipe.send(_READY)
         while (operation := await asyncio.to_thread(_receive, pipe)) is not None:
             if step is not None:
                 step.armed = True
             pipe.send(await result_or_error(operation(store)))
+    with suppress(*_DISCONNECTED):
+        pipe.send(_CLOSED)
 
 
 def _receive(pipe: Connection) -> Any:

@@ -16,7 +16,7 @@ from treadle.core.commands import (
     Nack,
     Send,
 )
-from treadle.testing._harness.builders import claim_one, enqueue, entry, head_of, says
+from treadle.testing._harness.builders import claim_one, entry, head_of, says
 from treadle.testing._harness.dump import read_everything, without_uuids
 from treadle.testing._harness.timeouts import run_with_timeout
 from treadle.testing.clock import ManualClock
@@ -30,8 +30,10 @@ MAILBOXES = ("box", "other")
 
 async def prepare(store: Store) -> None:
     """A thread, two entries in one mailbox of which the better is claimed, one in another."""
-    await store.threads.create(Thread(id="t"))
-    await enqueue(store, entry("held", priority=9), entry("next"), entry("third", "other"))
+    async with store.batch() as step:
+        step.threads.create(Thread(id="t"))
+        for each in (entry("held", priority=9), entry("next"), entry("third", "other")):
+            step.mailboxes.enqueue(each)
     held = await claim_one(store, "box", consumer="holder", lease_ms=30_000)
     await store.threads.create(Thread(id="token", state=held.claim_token))
 

@@ -18,8 +18,8 @@ from types import TracebackType
 from treadle import ClaimConflict, Store, Thread, ThreadChangeSet, VersionConflict
 from treadle.core.clock import system_clock
 from treadle.testing._harness.builders import said
-from treadle.testing._harness.child_process import start_process
 from treadle.testing._harness.dump import all_entries
+from treadle.testing._harness.process_pool import start_process
 from treadle.testing._harness.timeouts import TIMEOUT_SECONDS, run_with_timeout
 from treadle.testing.subject import Subject
 

@@ -64,7 +64,7 @@ def two_processes_at_full_speed_end_as_one_after_the_other(
             first.begin(one)
             second.begin(other)
             results = [first.result(), second.result()]
-        assert_possible(results, operations.contents(subject, here), possible)
+            assert_possible(results, operations.contents(subject, here), possible)
 
 
 @checks.add(Guarantee.ONE_ORDER, "shared", "faults", each=RACES | TURNED)
@@ -86,7 +86,7 @@ def a_write_held_at_any_step_ends_as_one_before_or_after_the_other(
             second.await_answer_or_block()
             first.resume()
             results = [first.result(), second.result()]
-        assert_possible(results, operations.contents(subject, here), possible)
+            assert_possible(results, operations.contents(subject, here), possible)
 
 
 def possible_ends(one: Operation, other: Operation) -> list[Any]:
