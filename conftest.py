@@ -3,8 +3,8 @@
 A block of Python may use ``await`` at its top level, as in ``python -m asyncio``; the blocks of one
 document share their names and one event loop. A block of Python or TOML that begins with a comment
 such as ``# agent.py`` is saved as that file instead. A ``console`` block is run by a shell
-(``tests/docs/console.py``). Code that cannot run here, for example because it needs a network, is
-in a block of another language, such as ``sh``. Decisions and the generated reference are not run.
+(``tests/docs/console.py``). Code that cannot run, because it needs a network for example, is in a
+block of another language, such as ``sh``; the definitions in the reference are ``py``.
 """
 
 import ast
@@ -134,7 +134,7 @@ pytest_collect_file = collect_documents(
     Sybil(
         parsers=_PARSERS,
         patterns=["README.md", "docs/*.md", "docs/**/*.md"],
-        excludes=["docs/decisions/*", "docs/reference/*", *_ON_POSTGRES],
+        excludes=["docs/decisions/*", *_ON_POSTGRES],
         setup=set_up,
         teardown=tear_down,
     ),

@@ -13,8 +13,11 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "reference"]
 nitpicky = True
 nitpick_ignore_regex = [
     # Others' names: their inventories would have to be fetched.
-    ("py:.*", r"(asyncio|collections|concurrent|contextlib|enum|msgspec|os|pathlib|types)\..*"),
-    ("py:class", r"treadle\..*\.\w*T"),  # variables of types stand for nothing
+    (
+        "py:.*",
+        r"(asyncio|collections|concurrent|contextlib|enum|msgspec|os|pathlib|random|types)\..*",
+    ),
+    ("py:class", r"treadle\..*\.(\w*T|_\w+)"),  # type variables, private classes
 ]
 
 html_theme = "furo"

@@ -12,6 +12,7 @@ A page of the reference has blocks like this one:
 
 The comment lists Sphinx directives. The text below it is generated from the source: each name as
 a heading, then its definition as Python, with signatures and the first sentences of docstrings.
+These blocks are `py`, because the tests run all blocks that are `python`.
 In the site, the directives replace that text (see `reference`). A block that begins with
 `<!-- help module:command -->` contains what the command and its subcommands print for `--help`.
 
@@ -54,7 +55,7 @@ def _write_reference(block: re.Match[str]) -> str:
         if kind != "module":
             lines += [
                 f"{heading} `{name}`\n",
-                f"```python\n{_stub(kind, name, no_init, options)}\n```\n",
+                f"```py\n{_stub(kind, name, no_init, options)}\n```\n",
             ]
     return "\n".join([*lines, "<!-- end -->\n"])
 
