@@ -1,23 +1,34 @@
-"""Stores on the machine's clock, one of them with faults, and a hook that remembers."""
+"""Stores and workers on a clock that the tests move, and a hook that records events."""
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from random import Random
+from typing import Any
 
 import pytest
-from tests.worker.support import FaultyBackend, Recorder
+from tests.worker.support import FaultyBackend, NewWorker, Recorder
 
 from treadle import Store, Thread, open_store
-from treadle.worker import Backoff
+from treadle.testing import ManualClock
+from treadle.worker import Handler, Worker
+
+
+@asynccontextmanager
+async def leaving_no_task() -> AsyncIterator[None]:
+    """Fail if the block leaves a task behind."""
+    before = asyncio.all_tasks()
+    yield
+    left = asyncio.all_tasks() - before - {asyncio.current_task()}
+    assert not left
 
 
 @pytest.fixture
-async def store(store_url: str) -> AsyncIterator[Store]:
-    """An open store; the test must leave no task behind."""
-    async with open_store(store_url, durability="relaxed") as opened:
-        before = asyncio.all_tasks()
+async def store(store_url: str, clock: ManualClock) -> AsyncIterator[Store]:
+    """An open store on the manual clock; the test must leave no task behind."""
+    opening = open_store(store_url, clock=clock, durability="relaxed")
+    async with opening as opened, leaving_no_task():
         yield opened
-        left = asyncio.all_tasks() - before - {asyncio.current_task()}
-        assert not left
 
 
 @pytest.fixture
@@ -27,27 +38,28 @@ async def thread(store: Store) -> None:
 
 
 @pytest.fixture
-def faulty() -> FaultyBackend:
-    return FaultyBackend()
+def faulty(clock: ManualClock) -> FaultyBackend:
+    return FaultyBackend(clock)
 
 
 @pytest.fixture
 async def faulty_store(faulty: FaultyBackend) -> AsyncIterator[Store]:
     """A store in memory that fails as `faulty` says; the test must leave no task behind."""
-    async with Store(faulty) as opened:
-        before = asyncio.all_tasks()
+    async with Store(faulty) as opened, leaving_no_task():
         yield opened
-        left = asyncio.all_tasks() - before - {asyncio.current_task()}
-        assert not left
 
 
 @pytest.fixture
-def recorder() -> Recorder:
-    return Recorder()
+def recorder(clock: ManualClock) -> Recorder:
+    return Recorder(clock)
 
 
 @pytest.fixture
-def no_polling(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A worker that finds nothing looks again when it is told to, and not by itself."""
-    seldom = Backoff(base_ms=3_600_000, max_ms=3_600_000)
-    monkeypatch.setattr("treadle.worker.claimer._POLL", seldom)
+def new_worker(clock: ManualClock, recorder: Recorder) -> NewWorker:
+    """Creates workers on the manual clock, whose events go to `recorder`."""
+
+    def new_worker(store: Store, handler: Handler, **options: Any) -> Worker:
+        chosen = {"clock": clock, "random": Random(0), "on_event": recorder, **options}
+        return Worker(store, handler, **chosen)
+
+    return new_worker

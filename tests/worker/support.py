@@ -4,34 +4,65 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar
 
 from treadle import MailboxEntry, Message, Store, ThreadChangeSet
 from treadle.backends.memory.backend import MemoryBackend
-from treadle.core.clock import Clock, system_clock
-from treadle.core.commands import Commands, ExtendLease, Receipt
+from treadle.core.commands import Commands, ExtendLease, Purge, Receipt
 from treadle.core.mailboxes import ClaimRequest
-from treadle.worker import Backoff, Claimed, Event, Handler, Worker
+from treadle.testing import ManualClock
+from treadle.worker import Backoff, Claimed, Delivery, Event, Handler, Retried, Worker
+from treadle.worker.clock import sleep
 
 E = TypeVar("E")
 
 AT_ONCE = Backoff(base_ms=1, factor=1, max_ms=1)
 """A retry within a millisecond."""
 
-PATIENCE_S = 10.0
-"""How long a test waits for what must happen, before it fails."""
+DEADLINE_S = 10.0
+"""The real time after which a test fails that waits for an event in vain."""
 
 
-class Recorder:
-    """A hook that keeps all events and lets a test wait for them."""
+class NewWorker(Protocol):
+    """The type of the fixture `new_worker`."""
+
+    def __call__(self, store: Store, handler: Handler, **options: Any) -> Worker: ...
+
+
+class Observable:
+    """Something that a test watches until a condition holds."""
 
     def __init__(self) -> None:
-        self.events: list[Event] = []
         self._news = asyncio.Event()
+
+    def note_change(self) -> None:
+        self._news.set()
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Return once `condition` holds; it is checked at each change."""
+        async with asyncio.timeout(DEADLINE_S):
+            while not condition():
+                self._news.clear()
+                await self._news.wait()
+
+
+class Recorder(Observable):
+    """A hook that keeps all events and lets a test wait for them.
+
+    It moves the clock to the time of each retry, unless `skips_delays` is False.
+    """
+
+    def __init__(self, clock: ManualClock) -> None:
+        super().__init__()
+        self.events: list[Event] = []
+        self.skips_delays = True
+        self._clock = clock
 
     def __call__(self, event: Event) -> None:
         self.events.append(event)
-        self._news.set()
+        self.note_change()
+        if isinstance(event, Retried) and self.skips_delays:
+            self._clock.now = max(self._clock.now, event.retry_at)
 
     def of(self, kind: type[E]) -> list[E]:
         return [event for event in self.events if isinstance(event, kind)]
@@ -40,60 +71,187 @@ class Recorder:
         return [type(event).__name__ for event in self.events]
 
     async def wait_for(self, kind: type[E], count: int = 1) -> list[E]:
-        async with asyncio.timeout(PATIENCE_S):
-            while len(self.of(kind)) < count:
-                self._news.clear()
-                await self._news.wait()
+        await self.until(lambda: len(self.of(kind)) >= count)
         return self.of(kind)
+
+
+class FaultyBackend(Observable, MemoryBackend):
+    """Memory that fails, hangs or loses its answer, as `before` and `after` say.
+
+    Both are called with the operation's name: claim, wait, load, commit, or renew and purge for
+    commits of such commands only. `before` raises instead of the operation, `after` after it.
+    """
+
+    def __init__(self, clock: ManualClock) -> None:
+        Observable.__init__(self)
+        MemoryBackend.__init__(self, clock)
+        self.calls: Counter[str] = Counter()
+        self.done: Counter[str] = Counter()
+        self.before: Callable[[str], None] = do_nothing
+        self.after: Callable[[str], None] = do_nothing
+        self.gates: dict[str, asyncio.Event] = {}
+        """An operation that has a gate waits until it is set, before it does anything."""
+        self.batches: list[Commands] = []
+
+    async def called(self, name: str, times: int) -> None:
+        """Return once an operation has been called so many times."""
+        await self.until(lambda: self.calls[name] >= times)
+
+    async def commit(self, batch: Commands) -> Receipt:
+        name = _name_of(batch)
+        await self._enter(name)
+        self.batches.append(batch)
+        receipt = await super().commit(batch)
+        self._leave(name)
+        return receipt
+
+    async def claim(self, request: ClaimRequest) -> tuple[MailboxEntry, ...]:
+        await self._enter("claim")
+        entries = await super().claim(request)
+        self._leave("claim")
+        return entries
+
+    async def wait(self, timeout_ms: int, mailbox_id: str | None = None) -> None:
+        await self._enter("wait")
+        await super().wait(3_600_000, mailbox_id)  # so that only the manual clock ends it
+
+    async def load_entry(self, entry_id: str) -> MailboxEntry | None:
+        await self._enter("load")
+        return await super().load_entry(entry_id)
+
+    async def _enter(self, name: str) -> None:
+        self.calls[name] += 1
+        self.note_change()
+        gate = self.gates.get(name)
+        if gate is not None:
+            await gate.wait()
+        self.before(name)
+
+    def _leave(self, name: str) -> None:
+        self.done[name] += 1
+        self.note_change()
+        self.after(name)
+
+
+def _name_of(batch: Commands) -> str:
+    for name, kind in (("renew", ExtendLease), ("purge", Purge)):
+        if all(isinstance(command, kind) for command in batch):
+            return name
+    return "commit"
+
+
+def do_nothing(name: str) -> None:
+    pass
+
+
+class Blocked:
+    """A handler that runs until it is freed or cancelled."""
+
+    def __init__(self) -> None:
+        self.free = asyncio.Event()
+        self.cancelled: list[Delivery] = []
+        self.any_cancelled = asyncio.Event()
+
+    async def __call__(self, delivery: Delivery) -> None:
+        try:
+            await self.free.wait()
+        except asyncio.CancelledError:
+            assert delivery.cancelled
+            self.cancelled.append(delivery)
+            self.any_cancelled.set()
+            raise
+
+
+async def return_at_once(delivery: Delivery) -> None:
+    """A handler that does nothing."""
+
+
+async def block(delivery: Delivery) -> None:
+    """A handler that ends when it is cancelled."""
+    await asyncio.Event().wait()
 
 
 @asynccontextmanager
 async def running(worker: Worker) -> AsyncIterator["asyncio.Task[None]"]:
-    """The worker runs within the block, and is stopped and awaited at its end."""
+    """Run the worker within the block; stop and await it at the end."""
     task = asyncio.create_task(worker.run())
     try:
         yield task
     finally:
         worker.stop()
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(DEADLINE_S):
             await task
 
 
+async def settle() -> None:
+    """Let all tasks run until they wait; in memory, nothing takes more than a few turns."""
+    for _ in range(30):
+        await asyncio.sleep(0)
+
+
+async def advance(clock: ManualClock, ms: int) -> None:
+    """Move the clock when all tasks wait, and let them run until they wait again."""
+    await settle()
+    clock.now += ms
+    await settle()
+
+
+@asynccontextmanager
+async def passing_time(clock: ManualClock, store: Store) -> AsyncIterator[None]:
+    """Let time pass within the block: 5 ms with each question to the store.
+
+    So a call of the store takes about as long, however slow it really is.
+    """
+
+    async def pass_time() -> None:
+        while True:
+            await store.mailboxes.stats()
+            await advance(clock, 5)
+
+    task = asyncio.create_task(pass_time())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+
+
+async def pause(clock: ManualClock, ms: float) -> None:
+    """Return when the clock has moved on by `ms`."""
+    await sleep(clock, ms / 1000)
+
+
 async def start(worker: Worker, recorder: Recorder, claims: int = 1) -> "asyncio.Task[None]":
-    """The worker's run, once it has claimed so much; the test stops it."""
+    """Run the worker and return its task after so many claims; the test stops it."""
     task = asyncio.create_task(worker.run())
     await recorder.wait_for(Claimed, claims)
     return task
 
 
 async def until_stopped(worker: Worker) -> None:
-    """The worker runs until its handler stops it."""
-    async with asyncio.timeout(PATIENCE_S * 3):
+    """Run the worker until its handler stops it."""
+    async with asyncio.timeout(DEADLINE_S * 3):
         await worker.run()
 
 
 async def until_idle(worker: Worker) -> None:
-    async with asyncio.timeout(PATIENCE_S * 3):
+    """Run the worker until nothing is left to do."""
+    async with asyncio.timeout(DEADLINE_S * 3):
         await worker.run(until_idle=True)
-
-
-async def work(store: Store, handler: Handler, recorder: Recorder) -> None:
-    """Send one entry to mailbox t, and run a worker until it has ended."""
-    await store.mailboxes.send("t", {"text": "hi"})
-    await until_idle(Worker(store, handler, backoff=AT_ONCE, max_attempts=3, on_event=recorder))
-
-
-async def eventually(condition: Callable[[], bool]) -> None:
-    """For what only another thread or process can bring about."""
-    async with asyncio.timeout(PATIENCE_S):
-        while not condition():  # noqa: ASYNC110
-            await asyncio.sleep(0.001)
 
 
 async def load(store: Store, entry: MailboxEntry) -> MailboxEntry:
     found = await store.mailboxes.load(entry.entry_id)
     assert found is not None
     return found
+
+
+async def renewed(store: Store, entry: MailboxEntry) -> None:
+    """Return once the lease of an entry ends later than it did in `entry`."""
+    assert entry.lease_until is not None
+    async with asyncio.timeout(DEADLINE_S):
+        while ((await load(store, entry)).lease_until or 0) <= entry.lease_until:
+            await settle()
 
 
 def says(text: str) -> ThreadChangeSet:
@@ -104,54 +262,3 @@ async def texts(store: Store, thread_id: str) -> list[str]:
     head = await store.threads.load(thread_id)
     assert head is not None
     return [str(message.content) for message in head.thread.messages]
-
-
-class FaultyBackend(MemoryBackend):
-    """Memory that fails, hangs or forgets to answer, as `before` and `after` say.
-
-    Both are called with the operation's name: claim, wait, load, renew (a commit of ExtendLease
-    only) or commit. `before` raises instead of doing it, `after` although it was done.
-    """
-
-    def __init__(self, clock: Clock = system_clock) -> None:
-        super().__init__(clock)
-        self.calls: Counter[str] = Counter()
-        self.before: Callable[[str], None] = _nothing
-        self.after: Callable[[str], None] = _nothing
-        self.gates: dict[str, asyncio.Event] = {}
-        """An operation that has a gate waits until it is set, before it does anything."""
-        self.batches: list[Commands] = []
-
-    async def commit(self, batch: Commands) -> Receipt:
-        renewal = all(isinstance(command, ExtendLease) for command in batch)
-        name = "renew" if renewal else "commit"
-        await self._enter(name)
-        self.batches.append(batch)
-        receipt = await super().commit(batch)
-        self.after(name)
-        return receipt
-
-    async def claim(self, request: ClaimRequest) -> tuple[MailboxEntry, ...]:
-        await self._enter("claim")
-        entries = await super().claim(request)
-        self.after("claim")
-        return entries
-
-    async def wait(self, timeout_ms: int, mailbox_id: str | None = None) -> None:
-        await self._enter("wait")
-        await super().wait(timeout_ms, mailbox_id)
-
-    async def load_entry(self, entry_id: str) -> MailboxEntry | None:
-        await self._enter("load")
-        return await super().load_entry(entry_id)
-
-    async def _enter(self, name: str) -> None:
-        self.calls[name] += 1
-        gate = self.gates.get(name)
-        if gate is not None:
-            await gate.wait()
-        self.before(name)
-
-
-def _nothing(name: str) -> None:
-    pass

@@ -1,4 +1,4 @@
-"""Waiting times grow, end somewhere, and are spread."""
+"""Delays grow, have a maximum, and are spread."""
 
 import math
 from random import Random
@@ -8,29 +8,31 @@ import pytest
 from treadle import InvalidValue
 from treadle.worker import Backoff
 
+RANDOM = Random(0)
 
-def test_the_ceiling_grows_by_the_factor_up_to_the_longest() -> None:
+
+def test_the_ceiling_grows_by_the_factor_up_to_the_maximum() -> None:
     backoff = Backoff(base_ms=100, factor=3, max_ms=2_000)
     assert [backoff.ceiling_ms(attempt) for attempt in range(1, 6)] == [100, 300, 900, 2_000, 2_000]
 
 
 @pytest.mark.parametrize("attempt", [-1, 0, 1])
-def test_an_attempt_below_the_first_counts_as_the_first(attempt: int) -> None:
+def test_an_attempt_below_1_counts_as_the_first(attempt: int) -> None:
     assert Backoff(base_ms=7).ceiling_ms(attempt) == 7
 
 
 @pytest.mark.parametrize("factor", [1.0, 1.000001, 2.0, 1e300])
-def test_no_attempt_is_too_many(factor: float) -> None:
+def test_a_very_large_attempt_has_a_ceiling(factor: float) -> None:
     assert 1_000 <= Backoff(factor=factor).ceiling_ms(10**9) <= 300_000
 
 
 def test_delays_have_full_jitter() -> None:
-    delays = {Backoff(base_ms=9, max_ms=9).delay_ms(1, Random()) for _ in range(2_000)}
+    delays = {Backoff(base_ms=9, max_ms=9).delay_ms(1, RANDOM) for _ in range(2_000)}
     assert delays == set(range(10))
 
 
 def test_pauses_are_at_least_half_the_ceiling() -> None:
-    pauses = {Backoff(base_ms=9, max_ms=9).pause_ms(1, Random()) for _ in range(2_000)}
+    pauses = {Backoff(base_ms=9, max_ms=9).pause_ms(1, RANDOM) for _ in range(2_000)}
     assert pauses == {5, 6, 7, 8, 9}
 
 
@@ -44,7 +46,7 @@ def test_pauses_are_at_least_half_the_ceiling() -> None:
         (11, 2, 10, "backoff.max_ms"),
     ],
 )
-def test_senseless_settings_are_refused(
+def test_settings_out_of_range_are_refused(
     base_ms: int, factor: float, max_ms: int, where: str
 ) -> None:
     with pytest.raises(InvalidValue) as caught:

@@ -18,8 +18,8 @@ So an entry that falls due after `d` ms is claimed at most about `d` ms late, an
 1 s late.
 """
 
-_STORE_WAIT_MS = 60_000
-"""Longer than any poll: the worker's clock ends the wait, and not the store's."""
+_STORE_WAIT_MS = 5_000
+"""Longer than any poll, as the worker's clock ends the wait; a bound if the store does not stop."""
 
 _NOTIFICATION_GAP_S = 0.01
 """The least time between a claim that a notification caused in vain and the next such claim."""

@@ -61,7 +61,9 @@ class MemoryBackend(Reads):
                 return
             pause = left if due is None else min(left, (due - now) / 1000)
             with suppress(TimeoutError):
-                await asyncio.wait_for(changed.wait(), pause)
+                # not `wait_for`: before Python 3.12 it drops a cancellation that meets the event
+                async with asyncio.timeout(pause):
+                    await changed.wait()
 
     async def _read(self, call: Callable[[Tables], T]) -> T:
         return call(self._rows)
