@@ -7,7 +7,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from tests.worker.support import FaultyBackend, NewWorker, Recorder
+from tests.worker.support import AT_ONCE, FaultyBackend, NewWorker, Recorder, Work, until_idle
 
 from treadle import Store, Thread, open_store
 from treadle.testing import ManualClock
@@ -63,3 +63,14 @@ def new_worker(clock: ManualClock, recorder: Recorder) -> NewWorker:
         return Worker(store, handler, **chosen)
 
     return new_worker
+
+
+@pytest.fixture
+def work(store: Store, new_worker: NewWorker) -> Work:
+    """Sends one entry to mailbox t, and runs a worker with the handler until it has ended."""
+
+    async def work(handler: Handler) -> None:
+        await store.mailboxes.send("t", {"text": "hi"})
+        await until_idle(new_worker(store, handler, backoff=AT_ONCE, max_attempts=3))
+
+    return work

@@ -29,6 +29,12 @@ class NewWorker(Protocol):
     def __call__(self, store: Store, handler: Handler, **options: Any) -> Worker: ...
 
 
+class Work(Protocol):
+    """The type of the fixture `work`."""
+
+    async def __call__(self, handler: Handler) -> None: ...
+
+
 class Observable:
     """Something that a test watches until a condition holds."""
 
@@ -246,12 +252,12 @@ async def load(store: Store, entry: MailboxEntry) -> MailboxEntry:
     return found
 
 
-async def renewed(store: Store, entry: MailboxEntry) -> None:
-    """Return once the lease of an entry ends later than it did in `entry`."""
-    assert entry.lease_until is not None
+async def until_renewed(store: Store, clock: ManualClock, entry: MailboxEntry) -> None:
+    """Let time pass, 25 ms with each look at the entry, until its lease is renewed."""
+    before = (await load(store, entry)).lease_until
     async with asyncio.timeout(DEADLINE_S):
-        while ((await load(store, entry)).lease_until or 0) <= entry.lease_until:
-            await settle()
+        while (await load(store, entry)).lease_until == before:
+            await advance(clock, 25)
 
 
 def says(text: str) -> ThreadChangeSet:

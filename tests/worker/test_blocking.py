@@ -1,36 +1,35 @@
-"""Handlers that are plain functions run in threads, which nobody can end from outside."""
+"""Handlers that are plain functions run in threads, which cannot be ended from outside."""
 
 import asyncio
 import contextvars
 import threading
-import time
 
 import pytest
 from tests.worker.support import (
-    PATIENCE_S,
+    DEADLINE_S,
+    NewWorker,
     Recorder,
-    eventually,
+    Work,
+    advance,
     load,
     running,
     says,
+    start,
     texts,
     until_idle,
-    work,
 )
 
-from treadle import ClaimConflict, Committed, Store, VersionConflict, open_store
+import treadle
+from treadle import ClaimConflict, Committed, MailboxEntry, Store, VersionConflict
+from treadle.testing import ManualClock
 from treadle.worker import Claimed, Delivery, Done, Released, Retried, Withdrawn, Worker
+from treadle.worker.blocking import call_blocking
+from treadle.worker.lease import Lease
 
 pytestmark = pytest.mark.usefixtures("thread")
 
 
-@pytest.fixture
-def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Threads get no second to notice that the worker stops."""
-    monkeypatch.setattr("treadle.worker.blocking._NOTICE_S", 0.01)
-
-
-async def test_a_plain_function_runs_in_a_thread(store: Store, recorder: Recorder) -> None:
+async def test_a_plain_function_runs_in_a_thread(recorder: Recorder, work: Work) -> None:
     variable = contextvars.ContextVar("variable", default="lost")
     variable.set("kept")
     seen: list[object] = []
@@ -38,13 +37,13 @@ async def test_a_plain_function_runs_in_a_thread(store: Store, recorder: Recorde
     def handler(delivery: Delivery) -> None:
         seen.append((threading.current_thread() is threading.main_thread(), variable.get()))
 
-    await work(store, handler, recorder)
+    await work(handler)
     assert seen == [(False, "kept")]
     assert recorder.names() == ["Claimed", "Done"]
 
 
-async def test_a_plain_function_reads_and_commits_by_blocking(
-    store: Store, recorder: Recorder
+async def test_a_plain_function_reads_and_commits_with_blocking_calls(
+    store: Store, recorder: Recorder, work: Work
 ) -> None:
     def handler(delivery: Delivery) -> None:
         head = delivery.call(delivery.thread())
@@ -62,37 +61,41 @@ async def test_a_plain_function_reads_and_commits_by_blocking(
             step.threads.append("t", says("two"), expected=1)
         assert delivery.settled
 
-    await work(store, handler, recorder)
+    await work(handler)
     assert recorder.names() == ["Claimed", "Done"]
     assert await texts(store, "t") == ["one", "two"]
 
 
-async def test_blocking_on_the_event_loop_is_refused(store: Store, recorder: Recorder) -> None:
+async def test_blocking_on_the_event_loop_is_refused(
+    store: Store, recorder: Recorder, work: Work
+) -> None:
     async def handler(delivery: Delivery) -> None:
         with pytest.raises(RuntimeError, match="use await"):
             delivery.call(delivery.thread())
         with pytest.raises(RuntimeError, match="use await"), delivery.batch() as step:
             step.threads.append("t", says("never"))
 
-    await work(store, handler, recorder)
+    await work(handler)
     assert recorder.names() == ["Claimed", "Done"]
     assert await texts(store, "t") == []
 
 
 @pytest.mark.parametrize("error", [ValueError("no"), StopIteration(), SystemExit(1)])
 async def test_an_error_in_a_thread_is_retried_like_any_other(
-    store: Store, recorder: Recorder, error: BaseException
+    recorder: Recorder, error: BaseException, work: Work
 ) -> None:
     def handler(delivery: Delivery) -> None:
         if delivery.entry.attempt_count == 1:
             raise error
 
-    await work(store, handler, recorder)
+    await work(handler)
     assert recorder.names() == ["Claimed", "Retried", "Claimed", "Done"]
     assert type(error).__name__ in recorder.of(Retried)[0].error
 
 
-async def test_slow_functions_run_side_by_side(store: Store, recorder: Recorder) -> None:
+async def test_blocking_functions_run_in_parallel(
+    store: Store, recorder: Recorder, new_worker: NewWorker
+) -> None:
     together = threading.Barrier(4, timeout=5)
 
     def handler(delivery: Delivery) -> None:
@@ -100,37 +103,37 @@ async def test_slow_functions_run_side_by_side(store: Store, recorder: Recorder)
 
     for number in range(4):
         await store.mailboxes.send(f"m{number}", number)
-    await until_idle(Worker(store, handler, concurrency=4, on_event=recorder))
+    await until_idle(new_worker(store, handler, concurrency=4))
     assert len(recorder.of(Done)) == 4
 
 
-@pytest.mark.usefixtures("hasty")
-async def test_a_lost_lease_raises_the_flag_for_a_thread_and_keeps_its_slot(
-    store: Store, recorder: Recorder
+async def test_a_thread_of_a_lost_lease_is_flagged_and_keeps_its_slot(
+    store: Store, recorder: Recorder, clock: ManualClock, new_worker: NewWorker
 ) -> None:
     await store.mailboxes.send("t", 1)
-    may_end = threading.Event()
+    started, may_end = threading.Event(), threading.Event()
     refused: list[BaseException] = []
 
     def handler(delivery: Delivery) -> None:
         if delivery.entry.payload == 2:
             return
-        while not delivery.cancelled:
-            time.sleep(0.001)
-        may_end.wait(PATIENCE_S)
+        started.set()
+        may_end.wait(DEADLINE_S)
+        assert delivery.cancelled
         try:
             with delivery.batch() as step:
                 step.threads.append("t", says("never"))
         except ClaimConflict as error:
             refused.append(error)
 
-    worker = Worker(store, handler, concurrency=1, lease_ms=300, on_event=recorder)
-    async with running(worker):
-        await recorder.wait_for(Claimed)
+    async with running(new_worker(store, handler, concurrency=1, lease_ms=300)):
+        await asyncio.to_thread(started.wait, DEADLINE_S)
         await store.mailboxes.interrupt("t")
-        await recorder.wait_for(Withdrawn)
+        await advance(clock, 100)
+        assert len(recorder.of(Withdrawn)) == 1
         await store.mailboxes.send("t", 2)
-        await asyncio.sleep(0.1)
+        for _ in range(30):  # much longer than a thread gets when the worker stops
+            await advance(clock, 100)
         assert len(recorder.of(Claimed)) == 1  # the thread still runs: one slot, one thread
         may_end.set()
         await recorder.wait_for(Done)
@@ -138,78 +141,93 @@ async def test_a_lost_lease_raises_the_flag_for_a_thread_and_keeps_its_slot(
     assert await texts(store, "t") == []
 
 
-async def test_a_thread_that_notices_the_stop_is_waited_for(
-    store: Store, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("treadle.worker.blocking._NOTICE_S", 10 * PATIENCE_S)
-    await store.mailboxes.send("t", 1)
-    ended = threading.Event()
+async def test_a_thread_that_notices_the_stop_is_awaited(clock: ManualClock) -> None:
+    """On a clock that does not move, only its end can end the wait."""
+    entry = MailboxEntry(entry_id="e", mailbox_id="m", status="claimed", claim_token="c")
+    lease = Lease(entry, 300, clock)
+    started, ended = threading.Event(), threading.Event()
 
     def handler(delivery: Delivery) -> None:
-        while not delivery.cancelled:
-            time.sleep(0.001)
+        started.set()
+        lease.cancelled.wait(DEADLINE_S)
         ended.set()
 
-    async with running(Worker(store, handler, grace_ms=0, on_event=recorder)):
-        await recorder.wait_for(Claimed)
+    async with treadle.open_store("memory:") as store:
+        call = call_blocking(handler, Delivery(store, lease), lease, clock)
+        task = asyncio.create_task(call)
+        await asyncio.to_thread(started.wait, DEADLINE_S)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
     assert ended.is_set()
-    assert recorder.names() == ["Claimed", "Released"]
 
 
 class Deaf:
-    """A plain function that notices nothing until it is let go, and then tries to write."""
+    """A plain function that notices nothing until it is freed, and then tries to write."""
 
     def __init__(self) -> None:
-        self.let_go = threading.Event()
+        self.free = threading.Event()
+        self.ended = threading.Event()
         self.thread: threading.Thread | None = None
         self.errors: list[BaseException] = []
 
     def __call__(self, delivery: Delivery) -> None:
         self.thread = threading.current_thread()
-        self.let_go.wait(PATIENCE_S)
+        self.free.wait(DEADLINE_S)
         try:
             with delivery.batch() as step:
-                step.threads.append("t", says("stale"))
+                step.threads.append("t", says("never"))
         except BaseException as error:
             self.errors.append(error)
             raise
+        finally:
+            self.ended.set()
 
 
-@pytest.mark.usefixtures("hasty")
-async def test_a_thread_that_ignores_the_stop_is_left_alone_and_can_write_nothing(
-    store: Store, recorder: Recorder
+async def stop_without_the_thread(worker: Worker, recorder: Recorder, clock: ManualClock) -> None:
+    task = await start(worker, recorder)
+    worker.stop()
+    await advance(clock, 0)
+    await advance(clock, 999)
+    assert not task.done()
+    await advance(clock, 1)
+    await task
+
+
+async def test_a_thread_that_ignores_the_stop_is_left_running_and_can_write_nothing(
+    store: Store, recorder: Recorder, clock: ManualClock, new_worker: NewWorker
 ) -> None:
     deaf = Deaf()
     sent = await store.mailboxes.send("t", 1)
-    async with running(Worker(store, deaf, grace_ms=0, on_event=recorder)):
-        await recorder.wait_for(Claimed)
+    await stop_without_the_thread(new_worker(store, deaf, grace_ms=0), recorder, clock)
     assert deaf.errors == []  # it still runs
     entry = await load(store, sent)
     assert (entry.status, entry.attempt_count) == ("queued", 0)
     assert recorder.names() == ["Claimed", "Released"]
-    deaf.let_go.set()
-    await eventually(lambda: bool(deaf.errors))
+    deaf.free.set()
+    await asyncio.to_thread(deaf.ended.wait, DEADLINE_S)
     assert isinstance(deaf.errors[0], ClaimConflict)
     assert await texts(store, "t") == []
 
 
-@pytest.mark.usefixtures("hasty")
-def test_a_thread_that_outlives_its_worker_and_the_loop_disturbs_nobody(
+def test_a_thread_that_outlives_its_worker_and_the_event_loop_disturbs_nothing(
     caplog: pytest.LogCaptureFixture,
+    recorder: Recorder,
+    clock: ManualClock,
+    new_worker: NewWorker,
 ) -> None:
-    deaf, recorder = Deaf(), Recorder()
+    deaf = Deaf()
 
     async def main() -> None:
-        async with open_store("memory:") as store:
+        async with treadle.open_store("memory:", clock=clock) as store:
             await store.mailboxes.send("t", 1)
-            async with running(Worker(store, deaf, grace_ms=0, on_event=recorder)):
-                await recorder.wait_for(Claimed)
+            await stop_without_the_thread(new_worker(store, deaf, grace_ms=0), recorder, clock)
 
     asyncio.run(main())
     assert len(recorder.of(Released)) == 1
     caplog.clear()
-    deaf.let_go.set()
+    deaf.free.set()
     assert deaf.thread is not None
-    deaf.thread.join(PATIENCE_S)
+    deaf.thread.join(DEADLINE_S)
     assert isinstance(deaf.errors[0], RuntimeError)  # there is no loop left to commit on
     assert caplog.records == []

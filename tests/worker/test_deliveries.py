@@ -1,42 +1,44 @@
-"""Deliveries: what a handler reads and commits, and how its entry is settled."""
+"""Deliveries: what a handler can read and commit, and how its entry is settled."""
 
 import asyncio
 import threading
 from functools import partial
 
 import pytest
-from tests.marks import every_backend
 from tests.worker.support import (
     FaultyBackend,
+    NewWorker,
     Recorder,
+    Work,
+    advance,
     load,
     running,
     says,
     texts,
     until_idle,
     until_stopped,
-    work,
 )
 
 from treadle import ClaimConflict, Committed, InvalidValue, Store, VersionConflict
 from treadle.core.commands import Ack, Hold
-from treadle.worker import DeadLettered, Delivery, Done, Released, Retried, Worker
+from treadle.testing import ManualClock
+from treadle.worker import DeadLettered, Delivery, Done, Released, Retried
 
 pytestmark = pytest.mark.usefixtures("thread")
 
 
-async def test_a_handler_that_returns_has_done_the_work(store: Store, recorder: Recorder) -> None:
+async def test_an_entry_is_done_when_its_handler_returns(recorder: Recorder, work: Work) -> None:
     async def handler(delivery: Delivery) -> None:
         assert delivery.entry.payload == {"text": "hi"}
         assert not delivery.settled
         assert not delivery.cancelled
 
-    await work(store, handler, recorder)
+    await work(handler)
     assert recorder.names() == ["Claimed", "Done"]
 
 
-async def test_the_thread_of_a_delivery_has_the_mailboxes_id(
-    store: Store, recorder: Recorder
+async def test_a_delivery_loads_the_thread_that_has_the_mailbox_id(
+    store: Store, recorder: Recorder, work: Work
 ) -> None:
     await store.threads.append("t", says("before"))
 
@@ -45,22 +47,23 @@ async def test_the_thread_of_a_delivery_has_the_mailboxes_id(
         assert head is not None
         assert (head.thread.id, head.version) == ("t", 1)
 
-    await work(store, handler, recorder)
+    await work(handler)
     assert recorder.names() == ["Claimed", "Done"]
 
 
-async def test_a_mailbox_without_a_thread_is_worked_too(store: Store, recorder: Recorder) -> None:
+async def test_a_mailbox_needs_no_thread(store: Store, recorder: Recorder, work: Work) -> None:
     await store.threads.delete("t")
 
     async def handler(delivery: Delivery) -> None:
         assert await delivery.thread() is None
 
-    await work(store, handler, recorder)
+    await work(handler)
     assert recorder.names() == ["Claimed", "Done"]
 
 
-@every_backend
-async def test_a_batch_commits_with_the_ack(store: Store, recorder: Recorder) -> None:
+async def test_a_batch_commits_with_the_ack(
+    store: Store, recorder: Recorder, new_worker: NewWorker
+) -> None:
     async def handler(delivery: Delivery) -> None:
         head = await delivery.thread()
         assert head is not None
@@ -78,14 +81,14 @@ async def test_a_batch_commits_with_the_ack(store: Store, recorder: Recorder) ->
         worker.stop()
 
     await store.mailboxes.send("t", 1)
-    worker = Worker(store, handler, on_event=recorder)
+    worker = new_worker(store, handler)
     await until_stopped(worker)
     assert recorder.names() == ["Claimed", "Done"]
     assert await texts(store, "t") == ["answer"]
 
 
 async def test_the_fence_comes_first_and_the_ack_last(
-    faulty: FaultyBackend, faulty_store: Store, recorder: Recorder
+    faulty: FaultyBackend, faulty_store: Store, recorder: Recorder, new_worker: NewWorker
 ) -> None:
     await faulty_store.mailboxes.send("t", 1)
 
@@ -94,7 +97,7 @@ async def test_the_fence_comes_first_and_the_ack_last(
             step.mailboxes.send("u", 1, delay_ms=60_000)
             worker.stop()
 
-    worker = Worker(faulty_store, handler, on_event=recorder)
+    worker = new_worker(faulty_store, handler)
     await until_stopped(worker)
     commands = faulty.batches[-1]
     assert [type(command).__name__ for command in commands] == ["Hold", "Send", "Ack"]
@@ -103,16 +106,18 @@ async def test_the_fence_comes_first_and_the_ack_last(
 
 
 async def test_the_ack_of_a_handler_that_returns_is_fenced(
-    faulty: FaultyBackend, faulty_store: Store
+    faulty: FaultyBackend, faulty_store: Store, new_worker: NewWorker
 ) -> None:
     async def handler(delivery: Delivery) -> None: ...
 
     await faulty_store.mailboxes.send("m", 1)
-    await until_idle(Worker(faulty_store, handler))
+    await until_idle(new_worker(faulty_store, handler))
     assert [type(command) for command in faulty.batches[-1]] == [Hold, Ack]
 
 
-async def test_a_step_before_the_last_one_settles_nothing(store: Store, recorder: Recorder) -> None:
+async def test_a_step_before_the_last_one_settles_nothing(
+    store: Store, recorder: Recorder, work: Work
+) -> None:
     async def handler(delivery: Delivery) -> None:
         for number in range(3):
             async with delivery.batch(settle=False) as step:
@@ -121,12 +126,14 @@ async def test_a_step_before_the_last_one_settles_nothing(store: Store, recorder
             assert step.receipt is not None
             assert step.receipt.results == (Committed(version=number + 1),)
 
-    await work(store, handler, recorder)
+    await work(handler)
     assert await texts(store, "t") == ["step 0", "step 1", "step 2"]
     assert recorder.names() == ["Claimed", "Done"]
 
 
-async def test_an_exception_in_a_batch_writes_nothing(store: Store, recorder: Recorder) -> None:
+async def test_an_exception_in_a_batch_writes_nothing(
+    store: Store, recorder: Recorder, work: Work
+) -> None:
     async def handler(delivery: Delivery) -> None:
         with pytest.raises(KeyError):
             async with delivery.batch() as step:
@@ -134,12 +141,14 @@ async def test_an_exception_in_a_batch_writes_nothing(store: Store, recorder: Re
                 raise KeyError
         assert not delivery.settled
 
-    await work(store, handler, recorder)
+    await work(handler)
     assert await texts(store, "t") == []
     assert recorder.names() == ["Claimed", "Done"]
 
 
-async def test_a_batch_that_fails_settles_nothing(store: Store, recorder: Recorder) -> None:
+async def test_a_batch_that_fails_settles_nothing(
+    store: Store, recorder: Recorder, work: Work
+) -> None:
     async def handler(delivery: Delivery) -> None:
         with pytest.raises(VersionConflict):
             async with delivery.batch() as step:
@@ -151,12 +160,14 @@ async def test_a_batch_that_fails_settles_nothing(store: Store, recorder: Record
         async with delivery.batch() as step:
             step.threads.append("t", says("now"), expected=0)
 
-    await work(store, handler, recorder)
+    await work(handler)
     assert await texts(store, "t") == ["now"]
     assert recorder.names() == ["Claimed", "Done"]
 
 
-async def test_a_handler_may_settle_in_another_way(store: Store, recorder: Recorder) -> None:
+async def test_a_batch_may_settle_in_another_way_than_an_ack(
+    store: Store, recorder: Recorder, work: Work
+) -> None:
     async def handler(delivery: Delivery) -> None:
         entry = delivery.entry
         async with delivery.batch() as step:
@@ -167,13 +178,13 @@ async def test_a_handler_may_settle_in_another_way(store: Store, recorder: Recor
                 step.mailboxes.dead_letter(entry, error="enough")
         assert delivery.settled
 
-    await work(store, handler, recorder)
+    await work(handler)
     assert [event.error for event in recorder.of(Retried)] == ["again"]
     assert [event.error for event in recorder.of(DeadLettered)] == ["enough"]
     assert await texts(store, "t") == ["attempt 1", "attempt 2"]
 
 
-async def test_a_handler_may_release_its_entry(store: Store, recorder: Recorder) -> None:
+async def test_a_batch_may_release_the_entry(recorder: Recorder, work: Work) -> None:
     attempts: list[int] = []
 
     async def handler(delivery: Delivery) -> None:
@@ -182,13 +193,13 @@ async def test_a_handler_may_release_its_entry(store: Store, recorder: Recorder)
             async with delivery.batch() as step:
                 step.mailboxes.release(delivery.entry)
 
-    await work(store, handler, recorder)
+    await work(handler)
     assert attempts == [1, 1]
     assert len(recorder.of(Released)) == 1
 
 
 async def test_settling_another_entry_does_not_settle_this_one(
-    store: Store, recorder: Recorder
+    store: Store, recorder: Recorder, new_worker: NewWorker
 ) -> None:
     other = await store.mailboxes.send("u", 1)
 
@@ -200,12 +211,14 @@ async def test_settling_another_entry_does_not_settle_this_one(
             step.mailboxes.ack(held)
 
     await store.mailboxes.send("t", 1)
-    await until_idle(Worker(store, handler, mailbox_id="t", on_event=recorder))
+    await until_idle(new_worker(store, handler, mailbox_id="t"))
     assert recorder.names() == ["Claimed", "Done"]
     assert (await load(store, other)).status == "accepted"
 
 
-async def test_a_settled_delivery_takes_no_second_batch(store: Store, recorder: Recorder) -> None:
+async def test_a_settled_delivery_takes_no_second_batch(
+    store: Store, recorder: Recorder, work: Work
+) -> None:
     async def handler(delivery: Delivery) -> None:
         async with delivery.batch():
             pass
@@ -213,12 +226,14 @@ async def test_a_settled_delivery_takes_no_second_batch(store: Store, recorder: 
             async with delivery.batch() as step:
                 step.threads.append("t", says("never"))
 
-    await work(store, handler, recorder)
+    await work(handler)
     assert await texts(store, "t") == []
     assert recorder.names() == ["Claimed", "Done"]
 
 
-async def test_of_two_batches_at_once_one_settles(store: Store, recorder: Recorder) -> None:
+async def test_only_one_of_two_concurrent_batches_settles(
+    store: Store, recorder: Recorder, work: Work
+) -> None:
     async def handler(delivery: Delivery) -> None:
         async def settle(text: str) -> None:
             async with delivery.batch() as step:
@@ -230,43 +245,43 @@ async def test_of_two_batches_at_once_one_settles(store: Store, recorder: Record
             "NoneType",
         ]
 
-    await work(store, handler, recorder)
+    await work(handler)
     assert len(await texts(store, "t")) == 1
     assert recorder.names() == ["Claimed", "Done"]
 
 
-async def test_an_error_after_settling_changes_nothing_but_is_logged(
-    store: Store, recorder: Recorder, caplog: pytest.LogCaptureFixture
+async def test_an_error_after_the_entry_is_settled_is_logged_and_changes_nothing(
+    recorder: Recorder, caplog: pytest.LogCaptureFixture, work: Work
 ) -> None:
     async def handler(delivery: Delivery) -> None:
         async with delivery.batch():
             pass
         raise ValueError("too late")
 
-    await work(store, handler, recorder)
+    await work(handler)
     assert recorder.names() == ["Claimed", "Done"]
     [record] = caplog.records
     assert "failed after it had settled" in record.getMessage()
     assert record.exc_info is not None
 
 
-@pytest.mark.parametrize("lease_ms", [200, 60_000])
-async def test_a_handler_may_settle_through_the_store_and_go_on(
-    store: Store, recorder: Recorder, lease_ms: int
+async def test_a_handler_may_settle_through_the_store_and_continue(
+    store: Store, recorder: Recorder, clock: ManualClock, new_worker: NewWorker
 ) -> None:
     async def handler(delivery: Delivery) -> None:
         await store.mailboxes.ack(delivery.entry)
-        await asyncio.sleep(0.3)  # over several renewals of the short lease
+        for _ in range(4):  # past several renewals
+            await advance(clock, 100)
 
     await store.mailboxes.send("t", 1)
-    worker = Worker(store, handler, concurrency=1, lease_ms=lease_ms, on_event=recorder)
+    worker = new_worker(store, handler, concurrency=1, lease_ms=300)
     async with running(worker):
         await recorder.wait_for(Done)
     assert recorder.names() == ["Claimed", "Done"]
 
 
 @pytest.mark.parametrize(
-    ("way", "told"),
+    ("way", "events"),
     [
         ("ack", ["Claimed", "Done"]),
         ("nack", ["Claimed", "Retried", "Claimed", "Done"]),
@@ -274,17 +289,17 @@ async def test_a_handler_may_settle_through_the_store_and_go_on(
         ("release", ["Claimed", "Released", "Claimed", "Done"]),
     ],
 )
-async def test_what_a_handler_settles_through_the_store_is_told_as_that(
-    store: Store, recorder: Recorder, way: str, told: list[str]
+async def test_an_entry_that_a_handler_settles_through_the_store_has_the_event_of_its_outcome(
+    store: Store, recorder: Recorder, way: str, events: list[str], new_worker: NewWorker
 ) -> None:
     async def handler(delivery: Delivery) -> None:
         if recorder.names() == ["Claimed"]:
             await getattr(store.mailboxes, way)(delivery.entry)
 
     await store.mailboxes.send("m", 1)
-    # one slot: with more, the entry is claimed anew before the first claim is told to have ended
-    await until_idle(Worker(store, handler, concurrency=1, on_event=recorder))
-    assert recorder.names() == told
+    # one slot: with more, the entry may be claimed again before the event of the first claim's end
+    await until_idle(new_worker(store, handler, concurrency=1))
+    assert recorder.names() == events
 
 
 class _Callable:
@@ -295,17 +310,15 @@ class _Callable:
         self.threads.append(threading.current_thread())
 
 
-async def test_every_kind_of_async_callable_runs_on_the_event_loop(
-    store: Store, recorder: Recorder
-) -> None:
+async def test_any_async_callable_runs_on_the_event_loop(recorder: Recorder, work: Work) -> None:
     seen: list[threading.Thread] = []
 
     async def function(sink: list[threading.Thread], delivery: Delivery) -> None:
         sink.append(threading.current_thread())
 
     instance = _Callable()
-    await work(store, instance, recorder)
-    await work(store, partial(function, seen), recorder)
-    await work(store, lambda delivery: function(seen, delivery), recorder)
+    await work(instance)
+    await work(partial(function, seen))
+    await work(lambda delivery: function(seen, delivery))
     assert {*seen, *instance.threads} == {threading.main_thread()}
     assert len(recorder.of(Done)) == 3

@@ -1,16 +1,15 @@
-"""Hooks are told what happened, and cannot do harm."""
+"""Hooks receive all events, and cannot break the worker."""
 
 import logging
 
 import msgspec
 import pytest
-from tests.worker.support import Recorder, until_idle
+from tests.worker.support import NewWorker, Recorder, return_at_once, until_idle
 
 from treadle import MailboxEntry, Store, StoreUnavailable
 from treadle.worker import (
     Claimed,
     DeadLettered,
-    Delivery,
     Done,
     Event,
     LeaseLost,
@@ -35,10 +34,6 @@ FIRST = MailboxEntry(
 ENTRY = msgspec.structs.replace(FIRST, attempt_count=2)
 
 
-async def no_work(delivery: Delivery) -> None:
-    pass
-
-
 async def test_a_hook_that_raises_is_logged_and_does_not_break_the_worker(
     store: Store, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -46,7 +41,7 @@ async def test_a_hook_that_raises_is_logged_and_does_not_break_the_worker(
         raise ValueError("the hook is broken")
 
     await store.mailboxes.send("m", 1)
-    await until_idle(Worker(store, no_work, on_event=broken))
+    await until_idle(Worker(store, return_at_once, on_event=broken))
     assert (await store.mailboxes.stats()).accepted == 1
     messages = [record.getMessage() for record in caplog.records]
     assert messages == ["the hook failed at Claimed", "the hook failed at Done"]
@@ -56,7 +51,7 @@ async def test_a_hook_that_raises_is_logged_and_does_not_break_the_worker(
 async def test_logging_is_the_default_hook(store: Store, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "treadle.worker")
     sent = await store.mailboxes.send("m", 1)
-    await until_idle(Worker(store, no_work))
+    await until_idle(Worker(store, return_at_once))
     assert {record.name for record in caplog.records if "treadle" in record.name} == {
         "treadle.worker"
     }
@@ -91,7 +86,7 @@ async def test_logging_is_the_default_hook(store: Store, caplog: pytest.LogCaptu
         (Purged(count=3, older_than=9), logging.INFO, "purged 3 entries"),
     ],
 )
-def test_every_event_is_logged_at_a_level_that_fits(
+def test_every_event_is_logged_at_its_level(
     caplog: pytest.LogCaptureFixture, event: Event, level: int, words: str
 ) -> None:
     caplog.set_level(logging.DEBUG, "treadle.worker")
@@ -111,15 +106,15 @@ def rejected_from(cause: Exception) -> Reject:
 
 
 @pytest.mark.parametrize(
-    ("error", "is_told"),
+    ("error", "has_traceback"),
     [(ValueError("x"), True), (Reject("x"), False), (rejected_from(KeyError("y")), True)],
 )
-def test_a_dead_letter_is_logged_with_the_traceback_of_what_was_no_decision(
-    caplog: pytest.LogCaptureFixture, error: Exception, is_told: bool
+def test_a_dead_letter_is_logged_with_a_traceback_unless_the_handler_decided_it(
+    caplog: pytest.LogCaptureFixture, error: Exception, has_traceback: bool
 ) -> None:
     log_events(DeadLettered(entry=ENTRY, lasted_ms=7, error="E: x", exception=error))
     [record] = caplog.records
-    assert bool(record.exc_info) is is_told
+    assert bool(record.exc_info) is has_traceback
 
 
 def test_events_are_frozen_values() -> None:
@@ -129,10 +124,12 @@ def test_events_are_frozen_values() -> None:
         event.lasted_ms = 8  # type: ignore[misc]
 
 
-async def test_each_claim_is_told_once_and_ends_once(store: Store, recorder: Recorder) -> None:
+async def test_each_claim_has_one_event_for_its_start_and_one_for_its_end(
+    store: Store, recorder: Recorder, new_worker: NewWorker
+) -> None:
     for number in range(30):
         await store.mailboxes.send(f"m-{number % 7}", number)
-    await until_idle(Worker(store, no_work, on_event=recorder))
+    await until_idle(new_worker(store, return_at_once))
     for kind in (Claimed, Done):
         ids = [event.entry.entry_id for event in recorder.of(kind)]
         assert len(ids) == len(set(ids)) == 30

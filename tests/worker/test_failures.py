@@ -1,16 +1,23 @@
-"""Handlers that fail: tried again later, given up in the end, and in nobody's way."""
+"""Failing handlers: their entries are retried, given up in the end, and hold up no others."""
 
 import random
-from collections.abc import AsyncIterator
 
 import pytest
 from tests.marks import every_backend
-from tests.worker.support import AT_ONCE, FaultyBackend, Recorder, load, running, until_idle
+from tests.worker.support import (
+    AT_ONCE,
+    FaultyBackend,
+    NewWorker,
+    Recorder,
+    load,
+    running,
+    until_idle,
+)
 
-from treadle import InvalidValue, MailboxEntry, NotFound, Store, open_store
-from treadle.core.clock import system_clock
+from treadle import InvalidValue, MailboxEntry, NotFound, Store
 from treadle.core.commands import DeadLetter, Nack
 from treadle.core.limits import LARGEST_TIME
+from treadle.testing import ManualClock
 from treadle.worker import (
     Backoff,
     DeadLettered,
@@ -21,31 +28,8 @@ from treadle.worker import (
     Retried,
     Retry,
     TooManyAttempts,
-    Worker,
 )
 from treadle.worker.decision import ERROR_LENGTH, decide, describe_error
-
-
-class AheadClock:
-    """The machine's clock, moved on by `offset_ms`."""
-
-    def __init__(self) -> None:
-        self.offset_ms = 0
-
-    def __call__(self) -> int:
-        return system_clock() + self.offset_ms
-
-
-@pytest.fixture
-def ahead() -> AheadClock:
-    return AheadClock()
-
-
-@pytest.fixture
-async def ahead_store(store_url: str, ahead: AheadClock) -> AsyncIterator[Store]:
-    """An open store of each kind, on the clock `ahead`."""
-    async with open_store(store_url, clock=ahead, durability="relaxed") as opened:
-        yield opened
 
 
 def entry(attempts: int = 1) -> MailboxEntry:
@@ -81,27 +65,27 @@ def test_a_failure_is_retried_within_the_ceiling_of_its_attempt() -> None:
     assert max(first) <= 1_010 < max(second) <= 1_100
 
 
-def test_the_last_attempt_makes_a_dead_letter() -> None:
+def test_an_entry_is_a_dead_letter_after_its_last_attempt() -> None:
     assert isinstance(decided(ValueError(), 2), Nack)
     assert isinstance(decided(ValueError(), 3), DeadLetter)
 
 
 @pytest.mark.parametrize("error", [Reject("no"), TooManyAttempts("3")])
-def test_a_rejected_entry_is_dead_at_its_first_attempt(error: Exception) -> None:
+def test_a_rejected_entry_is_a_dead_letter_at_its_first_attempt(error: Exception) -> None:
     assert isinstance(decided(error, 1), DeadLetter)
 
 
-def test_a_retry_says_when_but_gets_no_more_attempts() -> None:
+def test_a_retry_chooses_its_delay_but_gets_no_more_attempts() -> None:
     assert retry_at(Retry(delay_ms=70)) == 1_070
     assert retry_at(Retry(delay_ms=-5)) == 1_000
     assert isinstance(decided(Retry(delay_ms=70), 3), DeadLetter)
 
 
-def test_a_retry_too_far_away_is_the_last_moment_a_store_knows() -> None:
+def test_a_retry_is_due_at_the_largest_time_at_the_latest() -> None:
     assert retry_at(Retry(delay_ms=LARGEST_TIME)) == LARGEST_TIME
 
 
-class Unspeakable(Exception):
+class Unprintable(Exception):
     def __str__(self) -> str:
         raise RuntimeError
 
@@ -111,7 +95,7 @@ class Unspeakable(Exception):
     [
         (ValueError("what"), "ValueError: what"),
         (ValueError(), "ValueError"),
-        (Unspeakable(), "Unspeakable: (its message failed with RuntimeError)"),
+        (Unprintable(), "Unprintable: (its message failed with RuntimeError)"),
         (ValueError("\ud800"), "ValueError: \\ud800"),
         (
             ExceptionGroup("two", [KeyError("a"), Reject("b")]),
@@ -119,7 +103,7 @@ class Unspeakable(Exception):
         ),
     ],
 )
-def test_an_error_is_kept_as_its_type_and_message(error: Exception, text: str) -> None:
+def test_an_error_is_described_by_its_type_and_message(error: Exception, text: str) -> None:
     assert describe_error(error) == text
 
 
@@ -130,9 +114,8 @@ def test_an_error_text_is_bounded() -> None:
     assert text.endswith("…")
 
 
-@every_backend
-async def test_a_failing_handler_is_called_again_until_its_attempts_are_used_up(
-    store: Store, recorder: Recorder
+async def test_a_failing_handler_is_called_again_until_its_attempts_are_exhausted(
+    store: Store, recorder: Recorder, new_worker: NewWorker
 ) -> None:
     attempts: list[int] = []
 
@@ -141,7 +124,7 @@ async def test_a_failing_handler_is_called_again_until_its_attempts_are_used_up(
         raise ValueError(f"attempt {delivery.entry.attempt_count}")
 
     sent = await store.mailboxes.send("m", 1)
-    await until_idle(Worker(store, fail, max_attempts=3, backoff=AT_ONCE, on_event=recorder))
+    await until_idle(new_worker(store, fail, max_attempts=3, backoff=AT_ONCE))
     assert attempts == [1, 2, 3]
     assert [event.error for event in recorder.of(Retried)] == [
         "ValueError: attempt 1",
@@ -154,65 +137,70 @@ async def test_a_failing_handler_is_called_again_until_its_attempts_are_used_up(
     assert left.last_error == "ValueError: attempt 3"
 
 
-async def test_an_entry_waits_for_its_retry_with_the_error_kept(
-    ahead_store: Store, recorder: Recorder, ahead: AheadClock
+async def test_an_entry_keeps_its_error_while_it_waits_for_its_retry(
+    store: Store, recorder: Recorder, clock: ManualClock, new_worker: NewWorker
 ) -> None:
+    recorder.skips_delays = False
+
     async def fail(delivery: Delivery) -> None:
         raise Retry(delay_ms=3_600_000, reason="later")
 
-    sent = await ahead_store.mailboxes.send("m", 1)
-    async with running(Worker(ahead_store, fail, on_event=recorder)):
+    sent = await store.mailboxes.send("m", 1)
+    async with running(new_worker(store, fail)):
         [retried] = await recorder.wait_for(Retried)
-    left = await load(ahead_store, sent)
+    left = await load(store, sent)
     assert (left.status, left.last_error) == ("queued", "Retry: later")
     assert left.available_at == retried.retry_at
-    assert abs(left.available_at - ahead() - 3_600_000) < 5_000
+    assert left.available_at == clock.now + 3_600_000
 
 
 @every_backend
 async def test_a_retry_is_due_by_the_clock_of_the_store(
-    ahead_store: Store, recorder: Recorder, ahead: AheadClock
+    store: Store, recorder: Recorder, clock: ManualClock, new_worker: NewWorker
 ) -> None:
-    ahead.offset_ms = 86_400_000  # a server whose clock is a day ahead of the worker's machine
+    recorder.skips_delays = False
+    clock.now += 86_400_000_000  # a server whose clock is years ahead of the worker's machine
 
     async def fail(delivery: Delivery) -> None:
         raise Retry(delay_ms=1_000)
 
-    await ahead_store.mailboxes.send("m", 1)
-    async with running(Worker(ahead_store, fail, on_event=recorder)):
+    await store.mailboxes.send("m", 1)
+    async with running(new_worker(store, fail)):
         [retried] = await recorder.wait_for(Retried)
-    assert abs(retried.retry_at - ahead()) < 5_000
+    assert retried.retry_at == clock.now + 1_000
 
 
-async def test_a_rejected_entry_is_not_tried_again(store: Store, recorder: Recorder) -> None:
+async def test_a_rejected_entry_is_not_tried_again(
+    store: Store, recorder: Recorder, new_worker: NewWorker
+) -> None:
     async def refuse(delivery: Delivery) -> None:
         raise Reject("nobody can read this")
 
     await store.mailboxes.send("m", 1)
-    await until_idle(Worker(store, refuse, on_event=recorder))
+    await until_idle(new_worker(store, refuse))
     assert recorder.names() == ["Claimed", "DeadLettered"]
     assert recorder.of(DeadLettered)[0].error == "Reject: nobody can read this"
 
 
-async def test_an_entry_that_takes_every_worker_down_with_it_is_given_up_without_another_call(
-    ahead_store: Store, recorder: Recorder, ahead: AheadClock
+async def test_an_entry_that_crashed_too_many_workers_is_given_up_without_another_call(
+    store: Store, recorder: Recorder, clock: ManualClock, new_worker: NewWorker
 ) -> None:
     called: list[str] = []
 
     async def handler(delivery: Delivery) -> None:
         called.append(delivery.entry.mailbox_id)
 
-    await ahead_store.mailboxes.send("m", 1)
-    for _ in range(3):  # workers that died: their claims ended without a word
-        assert await ahead_store.mailboxes.claim(consumer="dead", lease_ms=10)
-        ahead.offset_ms += 11
-    await until_idle(Worker(ahead_store, handler, max_attempts=3, on_event=recorder))
+    await store.mailboxes.send("m", 1)
+    for _ in range(3):  # workers that crashed: their leases ran out
+        assert await store.mailboxes.claim(consumer="dead", lease_ms=10)
+        clock.now += 11
+    await until_idle(new_worker(store, handler, max_attempts=3))
     assert called == []
     assert "3 attempts did not end" in recorder.of(DeadLettered)[0].error
 
 
-async def test_poison_that_is_retried_at_once_starves_nobody(
-    store: Store, recorder: Recorder
+async def test_entries_that_always_fail_at_once_starve_no_others(
+    store: Store, recorder: Recorder, new_worker: NewWorker
 ) -> None:
     async def handler(delivery: Delivery) -> None:
         if delivery.entry.payload == "poison":
@@ -222,17 +210,15 @@ async def test_poison_that_is_retried_at_once_starves_nobody(
         await store.mailboxes.send(f"bad-{mailbox}", "poison")
     for number in range(20):
         await store.mailboxes.send(f"good-{number % 3}", number)
-    worker = Worker(
-        store, handler, backoff=AT_ONCE, max_attempts=10**6, concurrency=2, on_event=recorder
-    )
+    worker = new_worker(store, handler, backoff=AT_ONCE, max_attempts=10**6, concurrency=2)
     async with running(worker):
         await recorder.wait_for(Done, 20)
     failed = [event.entry.mailbox_id for event in recorder.of(Retried)]
     assert all(mailbox.startswith("bad") for mailbox in failed)
 
 
-async def test_an_outcome_the_store_refuses_costs_one_claim_and_not_the_worker(
-    faulty: FaultyBackend, faulty_store: Store, recorder: Recorder
+async def test_an_outcome_that_the_store_refuses_loses_one_claim_and_does_not_end_the_worker(
+    faulty: FaultyBackend, faulty_store: Store, recorder: Recorder, new_worker: NewWorker
 ) -> None:
     refusals = 0
 
@@ -248,7 +234,7 @@ async def test_an_outcome_the_store_refuses_costs_one_claim_and_not_the_worker(
             raise InvalidValue("nack.error", "of no use")
 
     await faulty_store.mailboxes.send("a", "bad")
-    async with running(Worker(faulty_store, handler, on_event=recorder)):
+    async with running(new_worker(faulty_store, handler)):
         [lost] = await recorder.wait_for(LeaseLost)
         await faulty_store.mailboxes.send("b", "good")
         await recorder.wait_for(Done)
@@ -256,8 +242,8 @@ async def test_an_outcome_the_store_refuses_costs_one_claim_and_not_the_worker(
 
 
 @pytest.mark.parametrize("seed", range(5))
-async def test_whatever_fails_however_often_every_entry_ends_once(
-    store: Store, recorder: Recorder, seed: int
+async def test_every_entry_ends_once_whatever_its_handler_raises(
+    store: Store, recorder: Recorder, seed: int, new_worker: NewWorker
 ) -> None:
     draw = random.Random(seed)
 
@@ -272,7 +258,7 @@ async def test_whatever_fails_however_often_every_entry_ends_once(
 
     for number in range(60):
         await store.mailboxes.send(f"m-{draw.randrange(9)}", number)
-    await until_idle(Worker(store, handler, backoff=AT_ONCE, max_attempts=4, on_event=recorder))
+    await until_idle(new_worker(store, handler, backoff=AT_ONCE, max_attempts=4))
     stats = await store.mailboxes.stats()
     assert stats.accepted == len(recorder.of(Done))
     assert stats.dead_letter == len(recorder.of(DeadLettered))

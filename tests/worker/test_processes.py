@@ -1,4 +1,4 @@
-"""Worker processes on one folder: killed, stopped, and nothing is lost or done twice."""
+"""Worker processes that share a folder: killed or stopped, nothing is lost or done twice."""
 
 import asyncio
 import signal
@@ -63,10 +63,10 @@ async def check_done(folder: Path, mailboxes: int, each: int) -> None:
 
 
 @pytest.mark.parametrize(("pause_ms", "killed_after"), [(60_000, 4), (40, 9)])
-async def test_a_killed_worker_loses_nothing_and_does_nothing_twice(
+async def test_killing_a_worker_loses_nothing_and_does_nothing_twice(
     tmp_path: Path, pause_ms: int, killed_after: int
 ) -> None:
-    """In the midst of its first entries, while another one works; or after some were done."""
+    """It is killed in its first entries, while another one works, or after it has done some."""
     folder = tmp_path / "store"
     async with treadle.open_store(folder) as store:
         await fill(store, mailboxes=6, each=8)
@@ -83,7 +83,7 @@ async def test_a_killed_worker_loses_nothing_and_does_nothing_twice(
     await check_done(folder, mailboxes=6, each=8)
 
 
-async def test_a_terminated_worker_gives_back_what_it_has_begun(tmp_path: Path) -> None:
+async def test_a_terminated_worker_releases_its_entries(tmp_path: Path) -> None:
     folder = tmp_path / "store"
     async with treadle.open_store(folder) as store:
         await fill(store, mailboxes=3, each=1)

@@ -1,99 +1,101 @@
-"""Stopping: claim nothing more, let running work finish, give back the rest, leave nothing."""
+"""Stopping: claim nothing more, let handlers finish, release the rest, leave no task behind."""
 
 import asyncio
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable
 
 import pytest
 from tests.marks import every_backend
 from tests.worker.support import (
-    PATIENCE_S,
+    DEADLINE_S,
+    Blocked,
     FaultyBackend,
+    NewWorker,
     Recorder,
-    eventually,
+    advance,
+    block,
     load,
     running,
     says,
+    settle,
     start,
     texts,
 )
 
 import treadle
 from treadle import Store, StoreUnavailable, Thread
-from treadle.worker import Backoff, Claimed, Delivery, Done, LeaseLost, Released, Worker
+from treadle.testing import ManualClock
+from treadle.worker import Claimed, Delivery, Done, LeaseLost, Released
 
 
-async def forever(delivery: Delivery) -> None:
-    await asyncio.sleep(3_600)
-
-
-@pytest.mark.usefixtures("no_polling")
-async def test_an_idle_worker_stops_at_once(store: Store) -> None:
-    async with running(Worker(store, forever)) as task:
-        await asyncio.sleep(0.02)  # it waits by now
+async def test_an_idle_worker_stops_at_once(store: Store, new_worker: NewWorker) -> None:
+    async with running(new_worker(store, block)) as task:
+        await settle()
         assert not task.done()
 
 
-async def test_stopping_before_running_ends_the_run_at_once(store: Store) -> None:
+async def test_stopping_before_running_ends_the_run_at_once(
+    store: Store, new_worker: NewWorker
+) -> None:
     await store.mailboxes.send("m", 1)
-    worker = Worker(store, forever)
+    worker = new_worker(store, block)
     worker.stop()
     await worker.run()
     assert (await store.mailboxes.stats()).queued == 1
 
 
-async def test_running_work_may_finish_within_the_grace_time(
-    store: Store, recorder: Recorder
+async def test_a_running_handler_may_finish_within_the_grace_time(
+    store: Store, recorder: Recorder, new_worker: NewWorker
 ) -> None:
     sent = await store.mailboxes.send("m", 1)
-    let_go = asyncio.Event()
+    free = asyncio.Event()
 
     async def handler(delivery: Delivery) -> None:
-        await let_go.wait()
+        await free.wait()
 
-    worker = Worker(store, handler, on_event=recorder)
+    worker = new_worker(store, handler)
     task = await start(worker, recorder)
     worker.stop()
     late = await store.mailboxes.send("m2", "too late")
     assert not task.done()
-    let_go.set()
+    free.set()
     await task
     assert (await load(store, sent)).status == "accepted"
     assert (await load(store, late)).status == "queued"
     assert len(recorder.of(Claimed)) == len(recorder.of(Done)) == 1
 
 
-async def test_leases_are_renewed_while_running_work_finishes(
-    store: Store, recorder: Recorder
+async def test_leases_are_renewed_while_running_handlers_finish(
+    store: Store, recorder: Recorder, new_worker: NewWorker, clock: ManualClock
 ) -> None:
     sent = await store.mailboxes.send("m", 1)
 
-    async def handler(delivery: Delivery) -> None:
-        await asyncio.sleep(0.5)
-
-    worker = Worker(store, handler, lease_ms=400, on_event=recorder)
+    blocked = Blocked()
+    worker = new_worker(store, blocked, lease_ms=300)
     task = await start(worker, recorder)
     worker.stop()
-    while not task.done():
+    for _ in range(5):
+        await advance(clock, 100)
         assert await store.mailboxes.claim(consumer="thief") == ()
-        await asyncio.sleep(0.01)
-        if (await load(store, sent)).status == "accepted":
-            break
+    blocked.free.set()
     await task
+    assert (await load(store, sent)).status == "accepted"
     assert recorder.names() == ["Claimed", "Done"]
 
 
 @every_backend
-async def test_what_does_not_finish_is_cancelled_and_given_back_with_its_attempt(
-    store: Store, recorder: Recorder
+async def test_a_handler_that_does_not_finish_is_cancelled_and_its_attempt_does_not_count(
+    store: Store, recorder: Recorder, new_worker: NewWorker, clock: ManualClock
 ) -> None:
     sent = await store.mailboxes.send("m", 1)
-    worker = Worker(store, forever, grace_ms=30, on_event=recorder)
+    worker = new_worker(store, block, grace_ms=30)
     task = await start(worker, recorder)
     worker.stop()
+    await advance(clock, 29)
+    assert recorder.names() == ["Claimed"]
+    await advance(clock, 1)
     await task
     entry = await load(store, sent)
     assert (entry.status, entry.attempt_count, entry.last_error) == ("queued", 0, None)
@@ -101,18 +103,18 @@ async def test_what_does_not_finish_is_cancelled_and_given_back_with_its_attempt
     assert recorder.names() == ["Claimed", "Released"]
 
 
-async def test_a_handler_that_fails_as_it_is_cancelled_is_given_back_too(
-    store: Store, recorder: Recorder
+async def test_an_entry_is_released_even_if_its_handler_fails_as_it_is_cancelled(
+    store: Store, recorder: Recorder, new_worker: NewWorker
 ) -> None:
     sent = await store.mailboxes.send("m", 1)
 
     async def handler(delivery: Delivery) -> None:
         try:
-            await asyncio.sleep(60)
+            await block(delivery)
         finally:
             raise ConnectionError("cut off")
 
-    worker = Worker(store, handler, grace_ms=0, on_event=recorder)
+    worker = new_worker(store, handler, grace_ms=0)
     task = await start(worker, recorder)
     worker.stop()
     await task
@@ -120,20 +122,20 @@ async def test_a_handler_that_fails_as_it_is_cancelled_is_given_back_too(
     assert recorder.names() == ["Claimed", "Released"]
 
 
-async def test_a_handler_that_finishes_as_it_is_cancelled_is_done(
-    store: Store, recorder: Recorder
+async def test_a_handler_that_commits_as_it_is_cancelled_is_done(
+    store: Store, recorder: Recorder, new_worker: NewWorker
 ) -> None:
     await store.threads.create(Thread(id="m"))
     sent = await store.mailboxes.send("m", 1)
 
     async def handler(delivery: Delivery) -> None:
         try:
-            await asyncio.sleep(60)
+            await block(delivery)
         except asyncio.CancelledError:
             async with delivery.batch() as step:
                 step.threads.append("m", says("in short"))
 
-    worker = Worker(store, handler, grace_ms=0, on_event=recorder)
+    worker = new_worker(store, handler, grace_ms=0)
     task = await start(worker, recorder)
     worker.stop()
     await task
@@ -143,44 +145,47 @@ async def test_a_handler_that_finishes_as_it_is_cancelled_is_done(
 
 
 @pytest.mark.parametrize("how", ["cancel", "timeout"])
-async def test_cancelling_the_run_is_as_orderly_as_stopping(
-    store: Store, recorder: Recorder, how: str
+async def test_cancelling_the_run_is_as_clean_as_stopping_it(
+    store: Store, recorder: Recorder, clock: ManualClock, new_worker: NewWorker, how: str
 ) -> None:
     quick = await store.mailboxes.send("quick", 1)
     slow = await store.mailboxes.send("slow", 2)
-    let_go = asyncio.Event()
-
-    async def handler(delivery: Delivery) -> None:
-        await (let_go.wait() if delivery.entry.mailbox_id == "quick" else forever(delivery))
-
-    worker = Worker(store, handler, grace_ms=100, on_event=recorder)
+    blocked = Blocked()
+    worker = new_worker(
+        store, lambda d: blocked(d) if d.entry.mailbox_id == "quick" else block(d), grace_ms=100
+    )
+    scope = asyncio.timeout(None)
 
     async def run() -> None:
-        if how == "cancel":
-            await worker.run()
-            return
-        async with asyncio.timeout(0.1):
+        async with scope:
             await worker.run()
 
     task = asyncio.create_task(run())
     await recorder.wait_for(Claimed, 2)
     if how == "cancel":
         task.cancel()
-    await asyncio.sleep(0.12)
-    let_go.set()
+    else:
+        scope.reschedule(0)
+    await advance(clock, 50)
+    blocked.free.set()
+    await recorder.wait_for(Done)
+    await advance(clock, 50)
     with pytest.raises(asyncio.CancelledError if how == "cancel" else TimeoutError):
         await task
+    assert (await load(store, quick)).status == "accepted"
     assert (await load(store, slow)).attempt_count == 0
-    assert (await load(store, quick)).status in ("accepted", "queued")
-    assert len(recorder.of(Done)) + len(recorder.of(Released)) == 2
+    assert len(recorder.of(Released)) == 1
 
 
-async def test_cancelling_again_and_again_loses_nothing(store: Store, recorder: Recorder) -> None:
+async def test_cancelling_again_and_again_loses_nothing(
+    store: Store, recorder: Recorder, clock: ManualClock, new_worker: NewWorker
+) -> None:
     sent = [await store.mailboxes.send(f"m{number}", number) for number in range(6)]
-    worker = Worker(store, forever, grace_ms=50, on_event=recorder)
+    worker = new_worker(store, block, grace_ms=50)
     task = await start(worker, recorder, 6)
     while not task.done():
         task.cancel()
+        clock.now += 1
         await asyncio.sleep(0)
     assert task.cancelled()
     for entry in sent:
@@ -188,17 +193,17 @@ async def test_cancelling_again_and_again_loses_nothing(store: Store, recorder: 
     assert len(recorder.of(Released)) == 6
 
 
-async def test_a_claim_under_way_at_the_stop_is_given_back_at_once(
-    faulty: FaultyBackend, faulty_store: Store, recorder: Recorder
+async def test_a_claim_under_way_at_a_stop_is_released_at_once(
+    faulty: FaultyBackend, faulty_store: Store, recorder: Recorder, new_worker: NewWorker
 ) -> None:
     for number in range(3):
         await faulty_store.mailboxes.send(f"m{number}", number)
     gate = faulty.gates["claim"] = asyncio.Event()
-    worker = Worker(faulty_store, forever, on_event=recorder)
+    worker = new_worker(faulty_store, block)
     task = asyncio.create_task(worker.run())
-    await eventually(lambda: faulty.calls["claim"] == 1)
+    await faulty.called("claim", 1)
     worker.stop()
-    await asyncio.sleep(0.01)
+    await settle()
     gate.set()
     await task
     page = await faulty_store.mailboxes.list(status="queued")
@@ -206,15 +211,15 @@ async def test_a_claim_under_way_at_the_stop_is_given_back_at_once(
     assert recorder.names() == ["Released"] * 3
 
 
-async def test_a_claim_under_way_at_a_cancellation_is_given_back_at_once(
-    faulty: FaultyBackend, faulty_store: Store, recorder: Recorder
+async def test_a_claim_under_way_at_a_cancellation_is_released_at_once(
+    faulty: FaultyBackend, faulty_store: Store, recorder: Recorder, new_worker: NewWorker
 ) -> None:
     await faulty_store.mailboxes.send("m", 1)
     gate = faulty.gates["claim"] = asyncio.Event()
-    task = asyncio.create_task(Worker(faulty_store, forever, on_event=recorder).run())
-    await eventually(lambda: faulty.calls["claim"] == 1)
+    task = asyncio.create_task(new_worker(faulty_store, block).run())
+    await faulty.called("claim", 1)
     task.cancel()
-    await asyncio.sleep(0.01)
+    await settle()
     gate.set()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -223,7 +228,7 @@ async def test_a_claim_under_way_at_a_cancellation_is_given_back_at_once(
 
 
 async def test_the_last_write_is_shielded_from_cancellation(
-    faulty: FaultyBackend, faulty_store: Store, recorder: Recorder
+    faulty: FaultyBackend, faulty_store: Store, recorder: Recorder, new_worker: NewWorker
 ) -> None:
     sent = await faulty_store.mailboxes.send("m", 1)
     gate = asyncio.Event()
@@ -231,11 +236,11 @@ async def test_the_last_write_is_shielded_from_cancellation(
     async def handler(delivery: Delivery) -> None:
         faulty.gates["commit"] = gate
 
-    task = asyncio.create_task(Worker(faulty_store, handler, grace_ms=0, on_event=recorder).run())
-    await eventually(lambda: faulty.calls["commit"] == 2)  # the send, and now the ack
+    task = asyncio.create_task(new_worker(faulty_store, handler, grace_ms=0).run())
+    await faulty.called("commit", 2)  # the send, and now the ack
     for _ in range(5):
         task.cancel()
-        await asyncio.sleep(0.002)
+        await settle()
     gate.set()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -244,7 +249,7 @@ async def test_the_last_write_is_shielded_from_cancellation(
 
 
 async def test_a_batch_under_way_is_shielded_from_cancellation(
-    faulty: FaultyBackend, faulty_store: Store, recorder: Recorder
+    faulty: FaultyBackend, faulty_store: Store, recorder: Recorder, new_worker: NewWorker
 ) -> None:
     await faulty_store.threads.create(Thread(id="m"))
     sent = await faulty_store.mailboxes.send("m", 1)
@@ -254,13 +259,13 @@ async def test_a_batch_under_way_is_shielded_from_cancellation(
         faulty.gates["commit"] = gate
         async with delivery.batch() as step:
             step.threads.append("m", says("written"))
-        await asyncio.sleep(60)
+        await block(delivery)
 
-    worker = Worker(faulty_store, handler, grace_ms=0, on_event=recorder)
+    worker = new_worker(faulty_store, handler, grace_ms=0)
     task = await start(worker, recorder)
-    await eventually(lambda: faulty.calls["commit"] == 3)
+    await faulty.called("commit", 3)
     worker.stop()
-    await asyncio.sleep(0.02)
+    await settle()
     gate.set()
     await task
     assert (await load(faulty_store, sent)).status == "accepted"
@@ -269,24 +274,30 @@ async def test_a_batch_under_way_is_shielded_from_cancellation(
 
 
 async def test_a_stop_while_the_store_hangs_ends_with_the_lease(
-    faulty: FaultyBackend, faulty_store: Store, recorder: Recorder
+    faulty: FaultyBackend,
+    faulty_store: Store,
+    recorder: Recorder,
+    new_worker: NewWorker,
+    clock: ManualClock,
 ) -> None:
     await faulty_store.mailboxes.send("m", 1)
-    worker = Worker(faulty_store, forever, lease_ms=200, grace_ms=0, on_event=recorder)
+    worker = new_worker(faulty_store, block, lease_ms=200, grace_ms=0)
     task = await start(worker, recorder)
     faulty.gates = {name: asyncio.Event() for name in ("commit", "renew", "claim", "wait")}
-    began = time.monotonic()
     worker.stop()
+    for _ in range(10):  # a lease that ends after 200 ms, and half a second for the last write
+        await advance(clock, 70)
     await task
-    assert time.monotonic() - began < PATIENCE_S
     assert [type(event) for event in recorder.events if not hasattr(event, "operation")] == [
         Claimed,
         LeaseLost,
     ]
 
 
-async def test_a_stop_may_come_from_any_thread(store: Store, recorder: Recorder) -> None:
-    worker = Worker(store, forever, grace_ms=0, on_event=recorder)
+async def test_a_stop_may_come_from_any_thread(
+    store: Store, recorder: Recorder, new_worker: NewWorker
+) -> None:
+    worker = new_worker(store, block, grace_ms=0)
     await store.mailboxes.send("m", 1)
     task = await start(worker, recorder)
     thread = threading.Thread(target=worker.stop)
@@ -297,12 +308,12 @@ async def test_a_stop_may_come_from_any_thread(store: Store, recorder: Recorder)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_a_signal_stops_the_worker_if_asked(
-    store: Store, recorder: Recorder, number: signal.Signals
+async def test_a_signal_stops_the_worker_if_it_handles_signals(
+    store: Store, recorder: Recorder, number: signal.Signals, new_worker: NewWorker
 ) -> None:
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     await store.mailboxes.send("m", 1)
-    worker = Worker(store, forever, grace_ms=0, on_event=recorder)
+    worker = new_worker(store, block, grace_ms=0)
     task = asyncio.create_task(worker.run(handle_signals=True))
     await recorder.wait_for(Claimed)
     os.kill(os.getpid(), number)
@@ -311,32 +322,38 @@ async def test_a_signal_stops_the_worker_if_asked(
     assert {number: signal.getsignal(number) for number in before} == before
 
 
-async def test_signals_are_left_alone_unless_asked(store: Store) -> None:
+async def test_a_worker_leaves_signals_alone_by_default(
+    store: Store, new_worker: NewWorker
+) -> None:
     before = signal.getsignal(signal.SIGTERM)
-    async with running(Worker(store, forever)):
-        await asyncio.sleep(0.01)
+    async with running(new_worker(store, block)):
+        await settle()
         assert signal.getsignal(signal.SIGTERM) is before
 
 
-async def test_a_second_signal_does_what_it_did_before(store: Store, recorder: Recorder) -> None:
+async def test_a_second_signal_has_the_effect_that_it_had_before_the_run(
+    store: Store, recorder: Recorder, clock: ManualClock, new_worker: NewWorker
+) -> None:
     received: list[int] = []
     before = signal.signal(signal.SIGTERM, lambda number, frame: received.append(number))
     try:
         await store.mailboxes.send("m", 1)
-        worker = Worker(store, forever, grace_ms=200, on_event=recorder)
+        worker = new_worker(store, block, grace_ms=200)
         task = asyncio.create_task(worker.run(handle_signals=True))
         await recorder.wait_for(Claimed)
         os.kill(os.getpid(), signal.SIGTERM)
         os.kill(os.getpid(), signal.SIGTERM)
+        await advance(clock, 200)
         await task
     finally:
         signal.signal(signal.SIGTERM, before)
     assert received == [signal.SIGTERM]
 
 
-def test_the_end_of_the_event_loop_gives_back_what_was_running() -> None:
-    """Nobody stops the worker: `asyncio.run` cancels all there is, all at once."""
-    recorder = Recorder()
+def test_the_end_of_the_event_loop_releases_the_entries_of_running_handlers(
+    recorder: Recorder, new_worker: NewWorker
+) -> None:
+    """Nobody stops the worker: `asyncio.run` cancels all tasks at once."""
     stores: list[Store] = []
 
     async def main() -> None:
@@ -344,49 +361,52 @@ def test_the_end_of_the_event_loop_gives_back_what_was_running() -> None:
         stores.append(store)
         for number in range(5):
             await store.mailboxes.send(f"m{number}", number)
-        task = asyncio.create_task(Worker(store, forever, on_event=recorder).run())
+        task = asyncio.create_task(new_worker(store, block).run())
         await recorder.wait_for(Claimed, 5)
         assert not task.done()
 
-    began = time.monotonic()
     asyncio.run(main())
-    assert time.monotonic() - began < PATIENCE_S
     assert len(recorder.of(Released)) == 5
     assert asyncio.run(stores[0].mailboxes.stats()).queued == 5
 
 
 async def test_closing_the_store_ends_the_worker_with_an_error(
-    faulty: FaultyBackend, faulty_store: Store, recorder: Recorder
+    faulty: FaultyBackend,
+    faulty_store: Store,
+    recorder: Recorder,
+    new_worker: NewWorker,
+    clock: ManualClock,
 ) -> None:
     await faulty_store.mailboxes.send("m", 1)
-    worker = Worker(faulty_store, forever, lease_ms=60, on_event=recorder)
+    worker = new_worker(faulty_store, block, lease_ms=60)
     task = await start(worker, recorder)
 
     def closed(name: str) -> None:
         raise treadle.StoreClosed
 
     faulty.before = closed
+    await advance(clock, 20)  # the next renewal
     with pytest.raises(treadle.StoreClosed):
         await task
 
 
 @pytest.mark.parametrize("stop", ["stop", "cancel"])
 async def test_a_worker_can_be_stopped_during_an_outage(
-    faulty: FaultyBackend, faulty_store: Store, monkeypatch: pytest.MonkeyPatch, stop: str
+    faulty: FaultyBackend,
+    faulty_store: Store,
+    stop: str,
+    new_worker: NewWorker,
 ) -> None:
-    seldom = Backoff(base_ms=3_600_000, max_ms=3_600_000)
-    monkeypatch.setattr("treadle.worker.claimer.OUTAGE_BACKOFF", seldom)
-
     def fail(name: str) -> None:
         raise StoreUnavailable("here", "gone")
 
     faulty.before = fail
-    worker = Worker(faulty_store, forever)
+    worker = new_worker(faulty_store, block)
     task = asyncio.create_task(worker.run())
-    await eventually(lambda: faulty.calls["claim"] == 1)
-    await asyncio.sleep(0.02)  # it rests by now
+    await faulty.called("claim", 1)
+    await settle()
     end: Callable[[], object] = worker.stop if stop == "stop" else task.cancel
     end()
-    done, _ = await asyncio.wait({task}, timeout=PATIENCE_S)
-    assert done
+    async with asyncio.timeout(DEADLINE_S):
+        await asyncio.wait({task})
     assert task.cancelled() == (stop == "cancel")

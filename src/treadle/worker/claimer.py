@@ -1,6 +1,7 @@
 """Claiming entries: as many as there are free slots, as soon as one is due, without a busy loop."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
@@ -119,12 +120,13 @@ class Claimer:
         """Return when there may be something to claim: at a notification, or at the next poll."""
         if not self._count_free():
             await asyncio.Event().wait()  # for ever: a slot that becomes free wakes us
-        began = self._clock.time()
+        began = time.monotonic()
         was_notified = self._is_notified
         pause_ms = _POLL.pause_ms(in_vain, self._context.random)
         self._is_notified = await self._await_notification(pause_ms / 1000)
         if self._is_notified and was_notified and in_vain:
-            await sleep(self._clock, max(began + _NOTIFICATION_GAP_S - self._clock.time(), 0))
+            # real time, whatever the worker's clock: this spares the store, it follows no schedule
+            await asyncio.sleep(max(began + _NOTIFICATION_GAP_S - time.monotonic(), 0))
 
     async def _await_notification(self, seconds: float) -> bool:
         """Return True when the store notifies, False after `seconds`."""
