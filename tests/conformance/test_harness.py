@@ -18,13 +18,13 @@ from treadle.testing import Subject
 from treadle.testing._harness import running
 from treadle.testing._harness.builtin_subjects import FILES, MEMORY
 from treadle.testing._harness.child_process import ChildProcess, Died
+from treadle.testing._harness.history_machine import SHORT, compare_histories
 from treadle.testing._harness.process_pool import end_idle_processes
 from treadle.testing._harness.timeouts import with_timeout
 from treadle.testing._harness.writer_processes import WriterProcesses
 from treadle.testing.certification import run_check
 from treadle.testing.conformance import SUITE
 from treadle.testing.conformance.commit import times
-from treadle.testing.conformance.history.random_histories import SHORT, compare_histories
 
 
 class Shut(MemoryBackend):
@@ -170,7 +170,7 @@ def test_a_check_that_hangs_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize("subject", [FILES, Subject(make=make_shut)], ids=["files", "shut"])
 def test_histories_leave_nothing_in_their_place(tmp_path: Path, subject: Subject) -> None:
     try:
-        compare_histories(subject, tmp_path, 2, settings(SHORT, max_examples=2))
+        compare_histories(subject, tmp_path, (2,), settings(SHORT, max_examples=2))
     except OSError as error:
         assert str(error) == "it is shut"
     assert list(tmp_path.iterdir()) == []

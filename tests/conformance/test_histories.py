@@ -8,11 +8,11 @@ from hypothesis import Phase, given, settings
 
 from treadle.core.commands import Command
 from treadle.testing import Subject
-from treadle.testing._harness.builtin_subjects import FILES, MEMORY, SQLITE
+from treadle.testing._harness.builtin_subjects import FILES, SQLITE
+from treadle.testing._harness.history_machine import SHORT, compare_histories
 from treadle.testing._harness.strategies import commands
 from treadle.testing._harness.strategies.questions import Question, questions
 from treadle.testing.clock import START
-from treadle.testing.conformance.history.random_histories import SHORT, compare_histories
 
 LONG = settings(
     SHORT,
@@ -25,11 +25,11 @@ LONG = settings(
 @pytest.mark.soak
 @pytest.mark.parametrize(
     ("subject", "handles"),
-    [(MEMORY, 1), (FILES, 1), (FILES, 3), (SQLITE, 1), (SQLITE, 3)],
-    ids=["memory", "files", "files, three handles", "sqlite", "sqlite, three handles"],
+    [(FILES, 1), (FILES, 3), (SQLITE, 1), (SQLITE, 3)],
+    ids=["files", "files, three handles", "sqlite", "sqlite, three handles"],
 )
 def test_a_long_history_is_the_model_s(tmp_path: Path, subject: Subject, handles: int) -> None:
-    compare_histories(subject, tmp_path, handles, LONG)
+    compare_histories(subject, tmp_path, (handles,), LONG)
 
 
 def test_histories_are_made_of_every_command() -> None:

@@ -8,9 +8,9 @@ from treadle.backends.base import Backend, Guarantee
 from treadle.backends.postgres import limits
 from treadle.backends.postgres.location import Location
 from treadle.backends.sql.migrations import all_migrations
+from treadle.testing._harness.history_machine import SHORT
 from treadle.testing.certification import FACETS
 from treadle.testing.conformance import SUITE
-from treadle.testing.conformance.history.random_histories import SHORT
 
 WORDS = {"two": 2, "four": 4, "five": 5, "six": 6, "seventeen": 17, "sixty": 60}
 
