@@ -1,4 +1,4 @@
-"""The page about tirea maps every recorded call to a method that is there, with its arguments."""
+"""The page about tirea maps every recorded call to an existing method and its arguments."""
 
 import inspect
 import re
@@ -40,11 +40,11 @@ RECORDED = {
     "load_state": "load_mailbox_state",
     "list_entries": "list_mailbox_entries",
 }
-"""tirea's methods, by the names under which their calls are recorded."""
+"""tirea's methods, by the names of their recorded calls."""
 
 
 def rows() -> Iterator[tuple[str, str, str]]:
-    """The part of a store, tirea's call and Treadle's call, of each row."""
+    """Yield the part of a store, tirea's call and Treadle's call of each row."""
     part = ""
     for line in document("explanation/coming-from-tirea.md").splitlines():
         cells = [cell.strip() for cell in line.strip("|").split(" | ")]
@@ -62,19 +62,19 @@ def test_every_recorded_call_is_in_the_tables_and_marked() -> None:
     assert set(RECORDED.values()) <= marked
 
 
-def test_every_method_that_the_tables_name_is_there_with_its_arguments() -> None:
+def test_every_method_in_the_tables_exists_with_its_arguments() -> None:
     count = 0
     for part, _, ours in rows():
-        for name, told in re.findall(r"`(?:thread\.)?(\w+)\(([^)]*)\)", ours):
+        for name, listed in re.findall(r"`(?:thread\.)?(\w+)\(([^)]*)\)", ours):
             owner = Thread if "thread." in ours else PARTS[part]
             parameters = inspect.signature(getattr(owner, name)).parameters
-            arguments = [each.split("=")[0].strip() for each in told.split(",") if each.strip()]
+            arguments = [each.split("=")[0].strip() for each in listed.split(",") if each.strip()]
             assert set(arguments) - {"…"} <= parameters.keys(), (name, arguments)
             count += 1
     assert count > 30
 
 
-def test_what_the_page_calls_new_is_there() -> None:
+def test_every_name_that_the_page_calls_new_exists() -> None:
     page = document("explanation/coming-from-tirea.md")
     [new] = re.findall(r"New are (.*?), and the worker", page, re.DOTALL)
     for name in re.findall(r"`(\w+)`", new):
@@ -82,5 +82,5 @@ def test_what_the_page_calls_new_is_there() -> None:
 
 
 def calls(text: str) -> list[str]:
-    """The names of methods that are called in a cell."""
+    """Return the names of the methods that a cell calls."""
     return re.findall(r"(\w+)\(", text)

@@ -1,4 +1,4 @@
-"""The page that helps with errors knows them all, and no others."""
+"""The page that helps with errors lists all of them, and no others."""
 
 import re
 
@@ -7,11 +7,11 @@ from tests.docs.documents import document
 from treadle import TreadleError
 
 
-def test_the_page_about_repairs_says_what_to_do_with_each_error() -> None:
+def test_the_page_about_repairs_lists_each_error() -> None:
     _, _, errors = document("how-to/inspect-and-repair.md").partition("## Errors")
-    told = re.findall(r"^\| `(\w+)` \|", errors, re.MULTILINE)
+    listed = re.findall(r"^\| `(\w+)` \|", errors, re.MULTILINE)
     raised = [name for name in treadle.__all__ if _is_error(getattr(treadle, name))]
-    assert told == [*sorted(raised), "TimeoutError"]
+    assert listed == [*sorted(raised), "TimeoutError"]
 
 
 def _is_error(value: object) -> bool:

@@ -1,4 +1,4 @@
-"""The numbers that the documents tell are those of the code."""
+"""The numbers in the documents are those of the code."""
 
 import re
 
@@ -16,10 +16,10 @@ WORDS = {"two": 2, "four": 4, "five": 5, "six": 6, "seventeen": 17, "sixty": 60}
 
 
 def found(pattern: str, text: str) -> set[int]:
-    """The numbers that stand where the pattern has its groups."""
-    told = {match for match in re.findall(pattern, text) if match}
-    assert told, pattern
-    return {WORDS.get(number.lower()) or int(number) for number in told}
+    """Return the numbers that the groups of the pattern match."""
+    numbers = {match for match in re.findall(pattern, text) if match}
+    assert numbers, pattern
+    return {WORDS.get(number.lower()) or int(number) for number in numbers}
 
 
 def test_the_guide_counts_the_methods_and_the_guarantees() -> None:
@@ -42,12 +42,12 @@ def test_the_explanation_counts_the_checks_and_the_broken_backends() -> None:
     assert found(r"random histories of (\d+) steps", text) == {SHORT.stateful_step_count}
 
 
-def test_the_page_about_postgresql_tells_all_parameters_and_their_defaults() -> None:
+def test_the_page_about_postgresql_lists_all_parameters_and_their_defaults() -> None:
     page = document("how-to/deploy-on-postgresql.md")
-    told = dict(re.findall(r"\| `(\w+)` \| (?:`(\w+)`|none) \|", page))
-    place = Location("postgresql://agents@db.example/app")
+    listed = dict(re.findall(r"\| `(\w+)` \| (?:`(\w+)`|none) \|", page))
+    location = Location("postgresql://agents@db.example/app")
     names = [name for name in Location.__struct_fields__ if name != "conninfo"]
-    assert told == {name: getattr(place, name) for name in names}
+    assert listed == {name: getattr(location, name) for name in names}
 
 
 def test_the_page_about_postgresql_counts_connections_threads_and_seconds() -> None:

@@ -1,7 +1,7 @@
 """The site builds without a warning, and its reference has everything that is public.
 
-A test rather than a step of `make check`: what breaks the site is a change to the code as often as
-one to the pages. It is one test, so that the site is built once.
+This is a test rather than a step of `make check`, because a change to the code breaks the site as
+often as one to the pages. It is one test, so that the site is built once.
 """
 
 import subprocess
@@ -19,7 +19,7 @@ MODULES = ("treadle", "treadle.worker", "treadle.testing", "treadle.integrations
 
 
 def build(site: Path) -> set[str]:
-    """Build the site as `make docs` does. The names that its reference has."""
+    """Build the site as `make docs` does, and return the names in its reference."""
     command = [sys.executable, "-m", "sphinx", "--quiet", "--fail-on-warning", str(DOCS), str(site)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stderr
