@@ -94,8 +94,8 @@ def test_the_help_lists_each_command_with_its_own_summary() -> None:
 
 def test_the_help_tells_the_exit_statuses() -> None:
     text = " ".join(run("--help").stdout.split())
-    assert "Exit status: 0, done; 1, it failed" in text
-    assert "2, wrong usage: nothing was tried; 130, Ctrl-C." in text
+    assert "Exit status: 0, success; 1, failure" in text
+    assert "2, wrong usage: nothing was done; 130, Ctrl-C." in text
 
 
 def test_wrong_usage_is_status_2() -> None:

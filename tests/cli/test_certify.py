@@ -23,13 +23,13 @@ class Unsorted(MemoryBackend):
         page = await super().list_runs(query)
         return type(page)(items=page.items[::-1], total=page.total, has_more=page.has_more)
 
-def make(place, clock):
+def make(folder, clock):
     return MemoryBackend(clock)
 
-def make_unsorted(place, clock):
+def make_unsorted(folder, clock):
     return Unsorted(clock)
 
-def make_boastful(place, clock):
+def make_boastful(folder, clock):
     return Boastful(clock)
 
 SUBJECT = Subject(make=make)
@@ -87,8 +87,8 @@ def test_the_report_counts_what_ran_and_what_did_not() -> None:
     assert lines[0].split("\t") == ["facet", "passed", "failed", "not run"]
     assert "durable\tno\t0\t0\t" in "\n".join(lines)
     total = re.fullmatch(
-        r"memory:: (\d+) checks ran, \1 passed, 0 failed; (\d+) did not run, as their capability "
-        r"is not declared",
+        r"memory:: (\d+) checks ran, \1 passed, 0 failed; (\d+) did not run, because their "
+        r"capability is not declared",
         lines[-1],
     )
     assert total
@@ -99,9 +99,9 @@ def test_the_report_counts_what_ran_and_what_did_not() -> None:
     ("target", "advice"),
     [
         ("a_backend:nobody", "has no 'nobody'"),
-        ("a_backend", "for a backend write a_backend:NAME; for a folder, ./a_backend"),
+        ("a_backend", "to certify a backend, write a_backend:NAME; to use a folder, ./a_backend"),
         ("nowhere:make", "there is no module 'nowhere'"),
-        ("a_backend:NOTHING", "makes no backend"),
+        ("a_backend:NOTHING", "does not create a backend"),
         ("nosuch:", "there is no backend for 'nosuch'"),
         ("memory:x", "takes nothing after it"),
     ],
@@ -116,7 +116,7 @@ def test_a_folder_that_cannot_be_made_is_told(folder: Path) -> None:
     (folder / "file").write_text("")
     result = run("certify", "./file/scratch")
     assert result.exit_code == 1
-    assert result.stderr.startswith("treadle: the folder file/scratch cannot be made: ")
+    assert result.stderr.startswith("treadle: the folder file/scratch cannot be created: ")
 
 
 def test_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

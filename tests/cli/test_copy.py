@@ -33,7 +33,7 @@ def test_it_copies_from_folder_to_database_and_back(folder: Path) -> None:
 def test_it_says_what_it_did(folder: Path) -> None:
     result = run("copy", "./one", "./two")
     assert result.stdout.splitlines() == [
-        "./one holds 1 thread, 1 mailbox, 1 entry; 3 had to be written",
+        "./one holds 1 thread, 1 mailbox, 1 entry; 3 copied",
         "./two holds the same",
     ]
 

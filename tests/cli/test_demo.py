@@ -12,9 +12,9 @@ import pytest
 
 from tests.cli.support import PROJECT, line_of, run, run_json, spawn
 from treadle import Thread
-from treadle.cli.demo.play import Outcome
+from treadle.cli.demo.play import DemoResult
 from treadle.cli.demo.proof import Evidence, Proof, judge
-from treadle.cli.demo.report import command_line, write_outcome
+from treadle.cli.demo.report import command_line, write_result
 from treadle.cli.demo.script import write_script
 
 SCRIPT = Path(sys.executable).with_name("treadle")
@@ -99,7 +99,7 @@ def test_the_table_is_for_people_and_the_commands_below_it_can_be_pasted(tmp_pat
     assert rows[1][-1] == "yes"
     assert "every turn is there exactly once and in order" in child.stdout
 
-    _, found, printed = child.stdout.partition("Look around:\n")
+    _, found, printed = child.stdout.partition("To look at it:\n")
     assert found
     commands = [line.strip() for line in printed.splitlines()]
     assert len(commands) == 5
@@ -110,7 +110,7 @@ def test_the_table_is_for_people_and_the_commands_below_it_can_be_pasted(tmp_pat
 
     again = run("demo", "--store", "here")
     assert again.exit_code == 1
-    assert "the store here is not empty; name a new one, or leave --store out" in again.stderr
+    assert "the store here is not empty; name a new one, or omit --store" in again.stderr
 
 
 def test_the_printed_commands_begin_as_the_demo_was_called(
@@ -129,7 +129,7 @@ def test_the_printed_commands_do_not_show_a_password(capsys: pytest.CaptureFixtu
     verdict = judge(write_script(Thread(id="t")), Evidence(head=None, runs=(), entries=()))
     proof = Proof(verdicts=(verdict,))
     url = "postgresql://me:sekret@db.example/agents"
-    write_outcome(Outcome(proof=proof, killed=None, url=url, seconds=1.0), tells_where=True)
+    write_result(DemoResult(proof=proof, killed=None, url=url, seconds=1.0), with_directions=True)
     output = capsys.readouterr().out
     assert "Set TREADLE_STORE to its URL" in output
     assert "--store" not in output
@@ -152,7 +152,7 @@ def test_what_it_cannot_play_is_an_error_and_leaves_nothing(tmp_path: Path) -> N
     (tmp_path / "empty.jsonl").write_text("\n")
     result = run("demo", "--input", "empty.jsonl")
     assert result.exit_code == 1
-    assert "there is no conversation to play" in result.stderr
+    assert "the input has no conversation" in result.stderr
     result = run("demo", "--store", "memory:")
     assert result.exit_code == 2
     assert "memory: is forgotten when the command ends" in result.stderr

@@ -57,7 +57,7 @@ def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_healthy_database_is_counted(database: Path) -> None:
     result = run("doctor", "--store", DATABASE)
     assert result.exit_code == 0
-    assert result.stdout == "1 mailbox, 1 entry looked at\n"
+    assert result.stdout == "1 mailbox, 1 entry read\n"
     report = run_json("doctor", "--store", DATABASE)
     assert report["documents"] == 2
     assert report["rows"]["entries"] == 1
@@ -74,10 +74,8 @@ def test_what_is_wrong_in_a_database_is_named(database: Path) -> None:
     assert entry.startswith("mailboxes/m/entries/")
     assert entry.endswith(": Input data was truncated")
     assert head.startswith("mailboxes/m/queue_heads/0: it is missing, and entry ")
-    assert counts == "1 mailbox, 1 entry looked at"
-    assert result.stderr.startswith(
-        "treadle: 2 findings; go back to a copy made by `treadle backup`"
-    )
+    assert counts == "1 mailbox, 1 entry read"
+    assert result.stderr.startswith("treadle: 2 findings; restore a copy from `treadle backup`")
     result = run("doctor", "--store", DATABASE, "--json")
     assert result.exit_code == 1
     places = [finding["path"] for finding in json.loads(result.stdout)["findings"]]

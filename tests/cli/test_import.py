@@ -72,7 +72,7 @@ def test_a_bad_line_is_reported_and_the_rest_goes_on() -> None:
         "line 2: it is not JSON: Expecting value (column 1)",
         "line 4: JSON has no NaN",
         "treadle: ./agents is a new store",
-        "treadle: 2 lines could not be imported; correct and import again, the rest is in",
+        "treadle: 2 lines could not be imported, all others were; correct and import again",
     ]
     summary = json.loads(result.stdout)
     assert (summary["created"], summary["failed"]) == (2, 2)

@@ -68,7 +68,7 @@ def test_entries_are_cancelled(agents: Path) -> None:
     assert result.stdout == "cancelled: 1 entry\n"
     ended = run("mailboxes", "cancel", dead["entry_id"], "--store", agents)
     assert ended.exit_code == 1
-    assert "has ended already: it is dead_letter" in ended.stderr
+    assert "has already ended: it is dead_letter" in ended.stderr
     assert run("mailboxes", "cancel", "--mailbox", "m1", "--store", agents).stdout == (
         "cancelled: 1 entry\n"
     )

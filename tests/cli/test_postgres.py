@@ -100,7 +100,7 @@ def test_what_takes_something_away_waits_for_its_option(
     report = run("migrate", "--store", store).stdout.splitlines()
     assert report[0] == "applied 0001_tables"
     assert report[-1] == (
-        "0100_less takes away what an older Treadle uses; once there is none, use --contract"
+        "0100_less removes what an older Treadle uses; once none runs any longer, use --contract"
     )
     status = run("migrate", "--status", "--store", store).stdout.splitlines()
     assert status[-1] == "100\tless\tpending, with --contract"

@@ -26,7 +26,7 @@ def test_what_is_no_json_is_wrong_usage() -> None:
     for payload in ("{hi", "NaN", '"\\ud800"'):
         result = run("send", "m", payload)
         assert result.exit_code == 2
-        assert "use --text for plain words" in result.stderr
+        assert "use --text for plain text" in result.stderr
 
 
 def test_one_payload_and_no_more() -> None:

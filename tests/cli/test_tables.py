@@ -7,19 +7,19 @@ from treadle.cli.terminal.output import time_text
 from treadle.cli.terminal.tables import (
     Column,
     aligned,
-    fitted,
-    fitting,
+    count_fitting,
+    fit_widths,
     one_line,
+    printable,
     separated,
     shortened,
-    shown,
 )
 
 
 def test_columns_are_cut_only_if_they_must_be() -> None:
-    assert fitted([5, 9, 3], [1, 1, 1], 20) == [5, 9, 3]
-    assert fitted([5, 9, 3], [1, 1, 1], 13) == [5, 5, 3]
-    assert fitted([5, 9, 3], [5, 9, 3], 4) == [5, 9, 3]
+    assert fit_widths([5, 9, 3], [1, 1, 1], 20) == [5, 9, 3]
+    assert fit_widths([5, 9, 3], [1, 1, 1], 13) == [5, 5, 3]
+    assert fit_widths([5, 9, 3], [5, 9, 3], 4) == [5, 9, 3]
 
 
 def test_cells_are_cut_in_the_middle() -> None:
@@ -40,7 +40,7 @@ def test_no_line_is_wider_than_the_terminal() -> None:
 
 def test_an_id_is_never_cut_and_columns_that_do_not_fit_are_left_out_from_the_right() -> None:
     rows = [("x" * 30, "12", "words " * 30)]
-    assert [fitting(COLUMNS, rows, width) for width in (80, 46, 45, 34, 33, 10)] == [
+    assert [count_fitting(COLUMNS, rows, width) for width in (80, 46, 45, 34, 33, 10)] == [
         3,
         3,
         2,
@@ -71,7 +71,7 @@ def test_in_a_pipe_cells_are_whole_and_tabs_separate_them() -> None:
 
 def test_a_terminal_obeys_nothing_that_a_cell_says() -> None:
     assert one_line("\x1b[31mred\x07") == "\\x1b[31mred\\x07"
-    assert shown("two\nlines\x1b]0;title\x9c") == "two\nlines\\x1b]0;title\\x9c"
+    assert printable("two\nlines\x1b]0;title\x9c") == "two\nlines\\x1b]0;title\\x9c"
 
 
 @pytest.mark.parametrize("milliseconds", [0, 1_746_000_000_000])

@@ -173,10 +173,10 @@ def is_running(pid: int) -> bool:
 @pytest.mark.parametrize(
     ("target", "reason"),
     [
-        ("agents_of_test", "names no handler; write module:handler"),
-        (":handle", "names no handler"),
-        ("no_such_module:handle", "there is no module 'no_such_module' in "),
-        ("no_such.module:handle", "there is no module 'no_such' in "),
+        ("agents_of_test", "does not name a handler; write module:handler"),
+        (":handle", "does not name a handler"),
+        ("no_such_module:handle", "there is no module 'no_such_module', neither in "),
+        ("no_such.module:handle", "there is no module 'no_such', neither in "),
         ("agents_of_test:nope", "module 'agents_of_test' has no 'nope'"),
         ("agents_of_test:number", "is not a function"),
     ],
@@ -197,7 +197,7 @@ def test_what_a_module_raises_is_not_hidden(
     (tmp_path / "broken_of_test.py").write_text("import not_installed_at_all\n")
     with pytest.raises(ModuleNotFoundError, match="not_installed_at_all"):
         load_handler("broken_of_test:handle")
-    with pytest.raises(Failure, match="names no handler"):
+    with pytest.raises(Failure, match="does not name a handler"):
         load_handler("")
 
 

@@ -22,17 +22,17 @@ _COMMANDS = {
         "completion:completion",
         "Write the script that completes `treadle` in a shell.",
     ),
-    "copy": ("copy:copy", "Copy a store into another, of whatever kind."),
+    "copy": ("copy:copy", "Copy a store into another, of any kind."),
     "demo": ("demo:demo", "See it at work: a worker is killed, and nothing is lost."),
-    "doctor": ("doctor:doctor", "Read everything in a store, and name what is wrong."),
+    "doctor": ("doctor:doctor", "Read everything in a store, and report what is damaged."),
     "export": ("export:export_command", "Write threads as JSON Lines in the OpenAI chat format."),
-    "import": ("import_:import_command", "Keep conversations from JSON Lines as threads."),
-    "mailboxes": ("mailboxes:mailboxes", "Look at the work that waits, and settle it by hand."),
+    "import": ("import_:import_command", "Store conversations from JSON Lines as threads."),
+    "mailboxes": ("mailboxes:mailboxes", "Look at queued work, and settle it by hand."),
     "migrate": ("migrate:migrate", "Bring the schema of a database up to date."),
-    "runs": ("runs:runs", "Look at the executions of agents."),
+    "runs": ("runs:runs", "Look at runs, the executions of agents."),
     "send": ("send:send", "Send work to a mailbox."),
     "threads": ("threads:threads", "Look at conversations, and delete them."),
-    "work": ("work:work", "Answer what comes into the mailboxes."),
+    "work": ("work:work", "Work the entries of all mailboxes with a handler."),
 }
 
 
@@ -80,10 +80,10 @@ def _escape_unknown_characters() -> None:
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=STATUSES,
     examples=(
-        "treadle demo                                  see it at work, in half a minute",
-        "treadle import conversations.jsonl            keep conversations in ./agents",
+        "treadle demo                                  # see it at work, in half a minute",
+        "treadle import conversations.jsonl            # store conversations in ./agents",
         "treadle --store ./agents threads list",
-        "treadle work my_agent:handle --processes 4    answer what comes into the mailboxes",
+        "treadle work my_agent:handle --processes 4    # work the entries of all mailboxes",
     ),
 )
 @store_option(variable=STORE_VARIABLE)

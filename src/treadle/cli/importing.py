@@ -31,25 +31,25 @@ _ATTEMPTS = 3
 """How often to plan the import of a thread that somebody else is writing to."""
 
 
-class _Outcome(msgspec.Struct, frozen=True, kw_only=True):
+class _LineResult(msgspec.Struct, frozen=True, kw_only=True):
     number: int
     size: int
 
 
-class Stored(_Outcome, frozen=True, kw_only=True):
+class Stored(_LineResult, frozen=True, kw_only=True):
     """A line whose conversation is in the store, and how many of its messages are new."""
 
     kind: Literal["created", "extended", "unchanged"]
     messages: int = 0
 
 
-class Failed(_Outcome, frozen=True, kw_only=True):
+class Failed(_LineResult, frozen=True, kw_only=True):
     """A line that was not imported, and the reason."""
 
     reason: str
 
 
-Outcome: TypeAlias = Stored | Failed
+ImportResult: TypeAlias = Stored | Failed
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,12 +61,12 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     messages: int = 0
     errors: tuple[Failed, ...] = ()
 
-    def plus(self, outcome: Outcome) -> "Summary":
+    def plus(self, result: ImportResult) -> "Summary":
         """Return the summary with one more line."""
-        if isinstance(outcome, Failed):
-            return msgspec.structs.replace(self, errors=(*self.errors, outcome))
-        counted = {outcome.kind: getattr(self, outcome.kind) + 1}
-        return msgspec.structs.replace(self, messages=self.messages + outcome.messages, **counted)
+        if isinstance(result, Failed):
+            return msgspec.structs.replace(self, errors=(*self.errors, result))
+        counted = {result.kind: getattr(self, result.kind) + 1}
+        return msgspec.structs.replace(self, messages=self.messages + result.messages, **counted)
 
     def as_json(self) -> dict[str, Json]:
         """Return the document that `treadle import --json` writes."""
@@ -82,8 +82,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
 
 async def load_lines(
     store: Store, lines: Iterable[Line], is_ready: Callable[[], bool] = lambda: True
-) -> AsyncGenerator[Outcome]:
-    """Import lines into the store, and yield their outcomes in the order of the lines.
+) -> AsyncGenerator[ImportResult]:
+    """Import lines into the store, and yield their results in the order of the lines.
 
     Args:
         store: an open store.
@@ -95,14 +95,14 @@ async def load_lines(
         StoreUnavailable: the store is not available; the lines that were yielded are in it.
     """
 
-    async def load(chunk: list[Line]) -> list[Outcome]:
+    async def load(chunk: list[Line]) -> list[ImportResult]:
         return await _load_chunk(store, chunk)
 
     imported = map_in_order(load, _chunks(lines, is_ready), _CONCURRENT_COMMITS, is_ready)
     async with aclosing(imported) as chunks:
-        async for outcomes in chunks:
-            for outcome in outcomes:
-                yield outcome
+        async for results in chunks:
+            for result in results:
+                yield result
 
 
 def _chunks(lines: Iterable[Line], is_ready: Callable[[], bool]) -> Iterator[list[Line]]:
@@ -118,32 +118,32 @@ def _chunks(lines: Iterable[Line], is_ready: Callable[[], bool]) -> Iterator[lis
         yield chunk
 
 
-async def _load_chunk(store: Store, chunk: list[Line]) -> list[Outcome]:
+async def _load_chunk(store: Store, chunk: list[Line]) -> list[ImportResult]:
     """Import all lines in one commit; if the store refuses it, each line by itself."""
     commands: list[Command] = []
-    outcomes: list[Outcome] = []
+    results: list[ImportResult] = []
     for line in chunk:
         try:
             command = await _plan_line(store, line)
         except (StoreUnavailable, StoreClosed):
             raise
         except TreadleError as error:
-            outcomes.append(_failed(line, error))
+            results.append(_failed(line, error))
             continue
         commands += [command] if command else []
-        outcomes.append(_outcome(line, command))
+        results.append(_result(line, command))
     if not commands:
-        return outcomes
+        return results
     try:
         await store.commit(tuple(commands))
     except (StoreUnavailable, StoreClosed):
         raise
     except TreadleError:
         return [await _load_line(store, line) for line in chunk]
-    return outcomes
+    return results
 
 
-async def _load_line(store: Store, line: Line) -> Outcome:
+async def _load_line(store: Store, line: Line) -> ImportResult:
     for attempt in range(1, _ATTEMPTS + 1):
         try:
             command = await _plan_line(store, line)
@@ -157,7 +157,7 @@ async def _load_line(store: Store, line: Line) -> Outcome:
         except TreadleError as error:
             return _failed(line, error)
         else:
-            return _outcome(line, command)
+            return _result(line, command)
     raise AssertionError("unreachable")
 
 
@@ -167,7 +167,7 @@ async def _plan_line(store: Store, line: Line) -> Command | None:
     return plan_import(line.thread, await store.threads.load(line.thread.id))
 
 
-def _outcome(line: Line, command: Command | None) -> Outcome:
+def _result(line: Line, command: Command | None) -> ImportResult:
     number, size = line.number, line.size
     match line, command:
         case Bad(reason=reason), _:

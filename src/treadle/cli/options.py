@@ -1,4 +1,4 @@
-"""Options that mean the same in every command: which store, JSON, pages, durations."""
+"""Options that several commands have: the store, JSON, pages, durations."""
 
 import re
 from collections.abc import Callable
@@ -22,7 +22,7 @@ CommandT = TypeVar("CommandT", bound=Callable[..., object])
 def store_option(
     *, meaning: str = _MEANING, variable: str | None = None
 ) -> Callable[[CommandT], CommandT]:
-    """`--store URL`; a command's own counts more than what stands before the command."""
+    """Add `--store URL`; after the command's name it counts more than before it."""
     return click.option(
         "--store",
         metavar="URL",
@@ -42,18 +42,18 @@ def _remember(ctx: click.Context, parameter: click.Parameter, value: str | None)
 
 
 def chosen_store() -> str:
-    """The URL of the store that the command line, the environment or the default names."""
+    """Return the URL of the store: from the command line, the environment or the default."""
     return str(click.get_current_context().meta.get(_CHOSEN, DEFAULT_STORE))
 
 
 def named_store() -> str | None:
-    """The URL that the command line names; None if it names none."""
+    """Return the URL of the store from the command line; None if it has none."""
     meta = click.get_current_context().meta
     return str(meta[_CHOSEN]) if meta.get(_NAMED) else None
 
 
 json_option = click.option(
-    "--json", "as_json", is_flag=True, help="Write one JSON document; times are unix milliseconds."
+    "--json", "as_json", is_flag=True, help="Write one JSON document; times are in unix ms."
 )
 
 offset_option = click.option(
@@ -62,7 +62,7 @@ offset_option = click.option(
     type=click.IntRange(min=0),
     default=0,
     show_default=True,
-    help="Pass over the first N.",
+    help="Skip the first N.",
 )
 
 limit_option = click.option(
@@ -71,15 +71,15 @@ limit_option = click.option(
     type=click.IntRange(min=1),
     default=50,
     show_default=True,
-    help="At most N of them.",
+    help="List at most N.",
 )
 
 
 def duration(text: str) -> int:
-    """The milliseconds in a number with its unit: ms, s, m, h or d.
+    """Return the milliseconds in a duration: a number and a unit (ms, s, m, h or d).
 
     Raises:
-        BadParameter: it is none.
+        BadParameter: the text is not a duration.
     """
     match = _DURATION.fullmatch(text.strip())
     if match is None:

@@ -1,4 +1,4 @@
-"""Listings on the command line: as long as one asks for, and as table or JSON."""
+"""Listings: as many items as the user asks for, as a table or as JSON."""
 
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 async def read_page(listing: Listing[T], offset: int, limit: int) -> Page[T]:
-    """Up to `limit` items from `offset` on, of which a store gives 200 at a time."""
+    """Return up to `limit` items from `offset` on; a store returns at most 200 at a time."""
     items: list[T] = []
     while True:
         page = await listing(offset=offset + len(items), limit=min(limit - len(items), PAGE))
@@ -35,7 +35,7 @@ def write_page(
     as_json: bool,
     plain: Callable[[T], Json],
 ) -> None:
-    """The page as a table, and on standard error whether it goes on; or as JSON."""
+    """Write the page as JSON, or as a table with a note on standard error if there is more."""
     if as_json:
         items = [plain(item) for item in page.items]
         write_json({"items": items, "total": page.total, "has_more": page.has_more})

@@ -1,4 +1,4 @@
-"""`module:name`, found: the module is looked for in the current directory too."""
+"""Objects that users name as `module:name`; modules in the current folder are found too."""
 
 import importlib
 import os
@@ -11,7 +11,7 @@ from treadle.worker import Handler
 
 
 def load_handler(target: str) -> Handler:
-    """The handler that `target` names, such as `my_agent:handle`.
+    """Return the handler that `target` names, such as `my_agent:handle`.
 
     Raises:
         Failure: there is no such handler.
@@ -23,14 +23,19 @@ def load_handler(target: str) -> Handler:
 
 
 def load(target: str, what: str, example: str) -> Any:
-    """The object that `target` names in a module.
+    """Return the object that `target` names.
+
+    Args:
+        target: `module:name`, where the name may have dots.
+        what: a word for the object, for errors.
+        example: a valid target, for errors.
 
     Raises:
-        Failure: there is no such thing; `what` it should be, with an `example`, is told.
+        Failure: there is no such object.
     """
     module_name, separator, path = target.partition(":")
     if not (module_name and separator and path):
-        raise Failure(f"{target!r} names no {what}; write module:{what}, such as {example}")
+        raise Failure(f"{target!r} does not name a {what}; write module:{what}, such as {example}")
     module = _import(module_name)
     try:
         return reduce(getattr, path.split("."), module)
@@ -46,7 +51,8 @@ def _import(name: str) -> Any:
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
+        # An import inside the module failed: that is an error of the module, with its traceback.
         if error.name is None or not f"{name}.".startswith(f"{error.name}."):
             raise
-        reason = f"there is no module {error.name!r} in {here} nor among the installed ones"
+        reason = f"there is no module {error.name!r}, neither in {here} nor installed"
         raise Failure(f"{reason}; check the name before the colon, and the folder") from error

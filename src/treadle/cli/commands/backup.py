@@ -1,4 +1,4 @@
-"""`treadle backup`: a copy of a database file while the store is in use."""
+"""`treadle backup`: copy a database file while the store is in use."""
 
 import re
 from pathlib import Path
@@ -23,7 +23,7 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")  # two letters at least: C: is
     cls=ExampleCommand,
     examples=(
         "treadle backup agents-monday.db --store sqlite:///agents.db",
-        "treadle threads list --store sqlite:///agents-monday.db      a copy is a store",
+        "treadle threads list --store sqlite:///agents-monday.db    # the copy is a store too",
     ),
 )
 @store_option()
@@ -32,9 +32,9 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")  # two letters at least: C: is
 def backup(target: str, as_json: bool) -> None:
     """Copy a database file while the store is in use.
 
-    The copy is the store as it is at this moment; others may go on writing. It is checked
-    before it appears at TARGET: that it is sound, and has as many rows as the store. What is at
-    TARGET already is never overwritten. Stores of other kinds are copied by `treadle copy`.
+    The copy has the store as it is at one moment; others may go on writing. Before it appears at
+    TARGET, its integrity and the numbers of its rows are checked. An existing TARGET is never
+    overwritten. For other kinds of stores, use `treadle copy`.
 
     --json: {"target", "pages", "bytes", "rows": {...}}.
     """
@@ -43,8 +43,8 @@ def backup(target: str, as_json: bool) -> None:
     if database is None:
         shown = without_password(url)
         raise click.UsageError(
-            f"{shown} is no database file; copy it with `treadle copy {shown} TARGET`, "
-            "or on PostgreSQL with its own tools, such as pg_dump"
+            f"{shown} is not a database file; copy it with `treadle copy {shown} TARGET`, "
+            "or a PostgreSQL database with its own tools, such as pg_dump"
         )
     path = _path_of(target)
     check_present(url)
@@ -52,12 +52,12 @@ def backup(target: str, as_json: bool) -> None:
         snapshot(database) as source,
         progress(f"copying {without_password(url)}", source.pages, unit="pages") as bar,
     ):
-        made = source.copy_to(path, bar.advance)
+        created = source.copy_to(path, bar.advance)
     if as_json:
-        write_json({"target": str(path), **to_plain(made)})
+        write_json({"target": str(path), **to_plain(created)})
     else:
-        write_line(f"{path} holds {counted_rows(made.rows)}")
-        write_line(f"{counted(made.bytes, 'byte')}, checked")
+        write_line(f"{path} holds {counted_rows(created.rows)}")
+        write_line(f"{counted(created.bytes, 'byte')}, checked")
 
 
 def _path_of(target: str) -> Path:
@@ -65,5 +65,7 @@ def _path_of(target: str) -> Path:
     path = database_of(target) or folder_of(target) if is_url else Path(target)
     if path is None:
         shown = without_password(target)
-        raise click.UsageError(f"{shown} is no file; for stores there is `treadle copy`")
+        raise click.UsageError(
+            f"{shown} is not a file; to copy into another store, use `treadle copy`"
+        )
     return path

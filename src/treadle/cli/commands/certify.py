@@ -1,4 +1,4 @@
-"""`treadle certify`: whether a backend keeps what it declares."""
+"""`treadle certify`: run the conformance suite on a backend."""
 
 import importlib
 import os
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 
 _MODULE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 _BARE = re.compile(r"[A-Za-z_][\w.]*")
-"""A module without a name in it, or a folder: to take one for the other would certify ours."""
+"""A module without a name, or a folder. A wrong guess would certify the wrong backend."""
 
 _NEEDED = ("pytest", "hypothesis")
 _CAPABILITIES = {
-    "durable": "survives the end of its process",
-    "shared": "several handles and processes at one store",
-    "notifies": "a wait ends soon after what others did",
-    "faults": "offers the fault hook",
+    "durable": "data survives the end of its process",
+    "shared": "several handles and processes use one store",
+    "notifies": "a wait ends soon after another handle writes",
+    "faults": "has the fault hook",
 }
 
 
@@ -42,9 +42,9 @@ _CAPABILITIES = {
     "certify",
     cls=ExampleCommand,
     examples=(
-        "treadle certify ./scratch            our files backend, on the disk where ./scratch is",
-        "treadle certify my_backend:make      yours: def make(place: Path, clock) -> MyBackend",
-        "treadle certify my_backend:SUBJECT   or a treadle.testing.Subject, with the fault hook",
+        "treadle certify ./scratch            # the files backend, on the disk of ./scratch",
+        "treadle certify my_backend:make      # your own: def make(folder, clock) -> MyBackend",
+        "treadle certify my_backend:SUBJECT   # a treadle.testing.Subject, with the fault hook",
         "treadle certify memory: --json | jq .certified",
     ),
 )
@@ -53,13 +53,16 @@ _CAPABILITIES = {
 def certify_command(target: str, as_json: bool) -> None:
     """Run the conformance suite on a backend.
 
-    Every check of a declared capability runs; if one fails, so does the whole, and the exit
-    status is 1. Needs `treadle[testing]`. Stores are made in new folders, and removed again.
+    All checks of the declared capabilities run; if one fails, the backend is not certified, and
+    the exit status is 1. Stores are created in new folders, and removed at the end. This needs
+    `treadle[testing]`.
 
     --json: {"certified", "declared", "checks", "facets", "capabilities", "failures"}.
     """
     with tempfile.TemporaryDirectory() as scratch:
-        os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", scratch)  # else: here
+        os.environ.setdefault(
+            "HYPOTHESIS_STORAGE_DIRECTORY", scratch
+        )  # by default, the current folder
         report = _certify(target)
     if as_json:
         write_json(_as_json(report))
@@ -77,7 +80,7 @@ def _certify(target: str) -> "CertificationReport":
 
     subject, folder = _find_subject(target)
     if folder is not None:
-        _make(folder)
+        _create(folder)
     with progress(f"certifying {without_password(target)}", len(SUITE)) as bar:
 
         def show(result: "CheckResult") -> None:
@@ -88,11 +91,11 @@ def _certify(target: str) -> "CertificationReport":
         return certify(subject, folder=folder, on_result=show)
 
 
-def _make(folder: Path) -> None:
+def _create(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise Failure(f"the folder {folder} cannot be made: {error.strerror}") from error
+        raise Failure(f"the folder {folder} cannot be created: {error.strerror}") from error
 
 
 def _require_testing() -> None:
@@ -100,7 +103,9 @@ def _require_testing() -> None:
         try:
             importlib.import_module(name)
         except ModuleNotFoundError as error:
-            reason = f"certifying needs {name}; install it with: pip install 'treadle[testing]'"
+            reason = (
+                f"`treadle certify` needs {name}; install it with: pip install 'treadle[testing]'"
+            )
             raise Failure(reason) from error
 
 
@@ -109,14 +114,14 @@ def _find_subject(target: str) -> tuple["Subject", Path | None]:
     from treadle.testing._harness.builtin_subjects import subject_at
 
     if _BARE.fullmatch(target):
-        raise Failure(f"for a backend write {target}:NAME; for a folder, ./{target}")
+        raise Failure(f"to certify a backend, write {target}:NAME; to use a folder, ./{target}")
     if not _MODULE.fullmatch(target) or target.partition(":")[0].lower() in SCHEMES:
         return subject_at(target)
     found = load(target, "backend", "my_backend:make")
     if isinstance(found, Subject):
         return found, None
     if not callable(found):
-        raise Failure(f"{target!r} makes no backend; it must be `def make(place, clock)`")
+        raise Failure(f"{target!r} does not create a backend; it must be `def make(folder, clock)`")
     return Subject(make=cast("MakeBackend", found)), None
 
 
@@ -148,7 +153,7 @@ def _show(target: str, report: "CertificationReport") -> None:
     write_line(
         f"{without_password(target)}: {counted(total.ran, 'check')} ran, {total.passed} passed, "
         f"{total.failed} failed; {total.not_declared} did not run, "
-        "as their capability is not declared"
+        "because their capability is not declared"
     )
 
 

@@ -1,4 +1,4 @@
-"""`treadle completion`: the script that lets a shell complete the command."""
+"""`treadle completion`: write the script with which a shell completes the command."""
 
 import click
 from click.shell_completion import get_completion_class
@@ -24,8 +24,8 @@ def completion(shell: str) -> None:
     SHELL is bash, zsh or fish.
     """
     root = click.get_current_context().find_root()
-    kind = get_completion_class(shell)
-    if kind is None:
+    completion_class = get_completion_class(shell)
+    if completion_class is None:
         raise Failure(f"there is no completion for {shell}; use bash, zsh or fish")
-    script = kind(root.command, {}, "treadle", "_TREADLE_COMPLETE").source()
+    script = completion_class(root.command, {}, "treadle", "_TREADLE_COMPLETE").source()
     write_line(script)

@@ -1,4 +1,4 @@
-"""`treadle copy`: everything of one store, in another of whatever kind."""
+"""`treadle copy`: copy everything in a store into another, of any kind."""
 
 import asyncio
 
@@ -21,20 +21,20 @@ from treadle.store.copying import Copied, copy_store
     "copy",
     cls=ExampleCommand,
     examples=(
-        "treadle copy ./agents sqlite:///agents.db    from plain files to SQLite",
-        "treadle copy sqlite:///agents.db ./agents    and back",
+        "treadle copy ./agents sqlite:///agents.db    # from plain files to SQLite",
+        "treadle copy sqlite:///agents.db ./agents    # and back",
     ),
 )
 @click.argument("source")
 @click.argument("target")
 @json_option
 def copy(source: str, target: str, as_json: bool) -> None:
-    """Copy a store into another, of whatever kind.
+    """Copy a store into another, of any kind.
 
-    SOURCE and TARGET are folders or URLs. TARGET is made if it is not there; on PostgreSQL
-    `treadle migrate` comes first. What is there already and equal is left alone: called again, an
-    interrupted copy goes on where it stopped. At the end both are compared, and the exit status
-    is 1 if something differs.
+    SOURCE and TARGET are folders or URLs. TARGET is created if it does not exist; on PostgreSQL,
+    run `treadle migrate` first. Items that are equal in both are not written again, so after an
+    interruption, run the same command again. At the end both stores are compared, and the exit
+    status is 1 if they differ.
 
     --json: {"threads", "runs", "mailboxes", "entries", "written", "differing"}.
     """
@@ -44,10 +44,10 @@ def copy(source: str, target: str, as_json: bool) -> None:
     if as_json:
         write_json(to_plain(copied))
     else:
-        _tell(copied, source, target)
+        _report(copied, source, target)
     if copied.differing:
         differences = counted(len(copied.differing), "difference")
-        advice = "somebody writes there; stop them, and copy again"
+        advice = "another process writes to one of the stores; stop it, and copy again"
         raise Failure(f"{differences} left, the first at {copied.differing[0]}: {advice}")
 
 
@@ -57,8 +57,8 @@ async def _copy(source: str, target: str) -> Copied:
             return await copy_store(origin, copied, lambda now: bar.reach(now.done, now.total))
 
 
-def _tell(copied: Copied, source: str, target: str) -> None:
+def _report(copied: Copied, source: str, target: str) -> None:
     rows = counted_rows(to_plain(copied))
-    write_line(f"{without_password(source)} holds {rows}; {copied.written:,} had to be written")
+    write_line(f"{without_password(source)} holds {rows}; {copied.written:,} copied")
     if not copied.differing:
         write_line(f"{without_password(target)} holds the same")

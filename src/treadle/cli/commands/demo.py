@@ -1,4 +1,4 @@
-"""`treadle demo`: several processes answer conversations, one is killed, and a proof."""
+"""`treadle demo`: several processes answer conversations, one is killed, and nothing is lost."""
 
 import asyncio
 import shutil
@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from treadle.cli.demo.play import Plan, play
-from treadle.cli.demo.report import outcome_as_json, write_outcome
+from treadle.cli.demo.report import result_as_json, write_result
 from treadle.cli.demo.script import Script, read_scripts
 from treadle.cli.json_lines import Bad
 from treadle.cli.opening import check_possible
@@ -30,12 +30,12 @@ from treadle.cli.terminal.output import write_json
         "treadle demo --store 'postgresql://treadle@db.example/agents?schema=demo'",
     ),
 )
-@store_option(meaning="An empty store to use, and to keep.  [default: a new folder]")
+@store_option(meaning="An empty store, which is kept.  [default: a new folder]")
 @click.option(
     "--input",
     "source",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Conversations as `treadle import` reads them, instead of those that come with Treadle.",
+    help="Conversations in the format of `treadle import`, instead of those in the package.",
 )
 @click.option(
     "--processes",
@@ -43,7 +43,7 @@ from treadle.cli.terminal.output import write_json
     type=click.IntRange(1, 64),
     default=3,
     show_default=True,
-    help="Worker processes.",
+    help="How many worker processes.",
 )
 @click.option(
     "--think-ms",
@@ -51,22 +51,22 @@ from treadle.cli.terminal.output import write_json
     type=click.IntRange(min=0),
     default=20,
     show_default=True,
-    help="Milliseconds that the scripted agent thinks about each turn.",
+    help="How long the scripted agent thinks about each turn, in milliseconds.",
 )
 @click.option(
     "--keep/--no-keep",
     default=True,
     show_default=True,
-    help="Keep the new store, and tell how to look at it; what --store names is always kept.",
+    help="Keep the new folder, and print commands to look at it.",
 )
 @json_option
 def demo(source: Path | None, processes: int, think_ms: int, keep: bool, as_json: bool) -> None:
     """See it at work: a worker is killed, and nothing is lost.
 
-    Conversations are sent turn by turn to mailboxes; several processes answer, with one atomic
-    step per turn; one of them is killed with SIGKILL in mid-step. The table at the end is computed
-    from the store alone; if anything is missing or there twice, the exit status is 1. The store is
-    a new folder, unless --store names one.
+    Conversations are sent to mailboxes, turn by turn. Several processes answer them, with one
+    atomic step per turn; one process is killed with SIGKILL in the middle of a step. The table at
+    the end is computed from the store alone. If anything is missing or duplicated, the exit status
+    is 1.
 
     --json: {"ok", "totals": {...}, "conversations": [...], "killed": {...}, "store", "seconds"}.
     """
@@ -76,7 +76,7 @@ def demo(source: Path | None, processes: int, think_ms: int, keep: bool, as_json
     folder = Path(tempfile.mkdtemp(prefix="treadle-demo-"))
     is_kept = False
     try:
-        script_file = _place_scripts(source, folder)
+        script_file = _copy_scripts(source, folder)
         scripts, bad_lines = _read_scripts(script_file)
         plan = Plan(
             url=named or str(folder / "store"),
@@ -85,23 +85,23 @@ def demo(source: Path | None, processes: int, think_ms: int, keep: bool, as_json
             processes=processes,
             think_ms=think_ms,
         )
-        outcome = asyncio.run(play(plan))
+        result = asyncio.run(play(plan))
         is_kept = keep and named is None
     finally:
         if not is_kept:
             shutil.rmtree(folder, ignore_errors=True)
     if as_json:
-        write_json(outcome_as_json(outcome))
+        write_json(result_as_json(result))
     else:
-        write_outcome(outcome, tells_where=keep)
-    if not outcome.proof.holds:
+        write_result(result, with_directions=keep)
+    if not result.proof.holds:
         raise Failure("the proof failed: see the problems above")
     if bad_lines:
         raise Failure(f"{counted(bad_lines, 'line')} of the input could not be read")
 
 
-def _place_scripts(source: Path | None, folder: Path) -> Path:
-    """A copy of the conversations that all processes read, whatever becomes of the original."""
+def _copy_scripts(source: Path | None, folder: Path) -> Path:
+    """Copy the conversations, so that all processes read the same, even if the file changes."""
     script_file = folder / "conversations.jsonl"
     with as_file(files("treadle.cli.demo") / "conversations.jsonl") as shipped:
         shutil.copyfile(source or shipped, script_file)
@@ -118,5 +118,5 @@ def _read_scripts(path: Path) -> tuple[tuple[Script, ...], int]:
         else:
             scripts.append(read)
     if not scripts:
-        raise Failure("there is no conversation to play; give a file that `treadle import` reads")
+        raise Failure("the input has no conversation; use a file that `treadle import` reads")
     return tuple(scripts), bad_lines

@@ -1,4 +1,4 @@
-"""`treadle doctor`: what in a store cannot be read."""
+"""`treadle doctor`: check a store, and report what is damaged."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -32,35 +32,35 @@ class _Finding(Protocol):
     examples=(
         "treadle doctor --store ./agents",
         "treadle doctor --json | jq .findings",
-        "treadle doctor --move-aside       into _treadle/aside, to be looked at and mended by hand",
+        "treadle doctor --move-aside    # into _treadle/aside, for you to repair",
         "treadle doctor --store sqlite:///agents.db",
     ),
 )
 @store_option()
 @click.option(
-    "--move-aside", is_flag=True, help="Folders: move what cannot be read out of the way."
+    "--move-aside", is_flag=True, help="In a folder: move files that cannot be read out of the way."
 )
 @json_option
 def doctor(move_aside: bool, as_json: bool) -> None:
-    """Read everything in a store, and name what is wrong.
+    """Read everything in a store, and report what is damaged.
 
-    The exit status is 1 if anything is. A folder is opened, which finishes what a crash has
-    left, and every document in it is read. A database file may be in use: its pages, its rows
-    and the rules between them are looked at as they are at one moment, and nothing is changed.
+    The exit status is 1 if there is damage. A folder is opened, which completes commits that a
+    crash interrupted, and all its documents are read. A database file may be in use: its pages, its
+    rows and the rules between rows are checked as they are at one moment, and nothing is changed.
 
-    --json: {"documents", "findings": [{"path", "reason"}], "moved": [...]}, and of a database
-    how many "rows" of each kind there are.
+    --json: {"documents", "findings": [{"path", "reason"}], "moved": [...]}, and for a database
+    file also {"rows": {...}}.
     """
     url = chosen_store()
     folder, database = folder_of(url), database_of(url)
     if folder is None and database is None:
         raise click.UsageError(
-            f"{without_password(url)} is neither a folder nor a database file, and others are not "
-            "examined by `treadle doctor`: PostgreSQL has amcheck and data checksums"
+            f"{without_password(url)} is neither a folder nor a database file, which are all that "
+            "`treadle doctor` checks; PostgreSQL has amcheck and data checksums"
         )
     if database is not None and move_aside:
         raise click.UsageError(
-            f"--move-aside is for folders; {without_password(url)} is a database, and stays whole"
+            f"--move-aside is for folders, and {without_password(url)} is a database"
         )
     check_present(url)
     if folder is not None:
@@ -75,13 +75,15 @@ def _examine_folder(folder: Path, move_aside: bool, as_json: bool) -> None:
     if as_json:
         write_json({**to_plain(report), "moved": list(moved)})
     else:
-        _tell(report.findings)
+        _write_findings(report.findings)
         for path in moved:
             write_line(f"moved to {path}")
-        write_line(f"{counted(report.documents, 'document')} looked at")
+        write_line(f"{counted(report.documents, 'document')} read")
     left = len(report.findings) - len(moved)
     if left:
-        raise Failure(f"{counted(left, 'file')} cannot be read; mend by hand, or use --move-aside")
+        raise Failure(
+            f"{counted(left, 'file')} cannot be read; repair them by hand, or use --move-aside"
+        )
 
 
 def _examine_database(database: Path, as_json: bool) -> None:
@@ -89,15 +91,15 @@ def _examine_database(database: Path, as_json: bool) -> None:
     if as_json:
         write_json({**to_plain(report), "moved": []})
     else:
-        _tell(report.findings)
-        write_line(f"{counted_rows(report.rows)} looked at")
+        _write_findings(report.findings)
+        write_line(f"{counted_rows(report.rows)} read")
     if report.findings:
         advice = (
-            "go back to a copy made by `treadle backup`, or save what can be read: `treadle export`"
+            "restore a copy from `treadle backup`, or save what can be read with `treadle export`"
         )
         raise Failure(f"{counted(len(report.findings), 'finding')}; {advice}")
 
 
-def _tell(findings: Iterable[_Finding]) -> None:
+def _write_findings(findings: Iterable[_Finding]) -> None:
     for finding in findings:
         write_line(f"{finding.path}: {finding.reason}")

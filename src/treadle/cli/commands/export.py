@@ -1,4 +1,4 @@
-"""`treadle export`: threads as conversations, to be read by `treadle import` and by others."""
+"""`treadle export`: write threads as conversations, which `treadle import` reads."""
 
 import os
 import sys
@@ -39,21 +39,21 @@ _CONCURRENCY = 16
 )
 @store_option()
 @click.argument("thread_ids", metavar="[THREAD]...", nargs=-1)
-@click.option("--resource", metavar="ID", help="The threads of this owner.")
+@click.option("--resource", metavar="ID", help="Only threads of this owner.")
 @click.option(
     "--output",
     "-o",
     type=click.Path(dir_okay=False, writable=True, path_type=Path),
-    help="Write to this file, which is put in place when it is complete.",
+    help="Write to this file, which appears when it is complete.",
 )
 def export_command(thread_ids: tuple[str, ...], resource: str | None, output: Path | None) -> None:
     """Write threads as JSON Lines in the OpenAI chat format.
 
-    All threads, if none is named. Each line is {"id": ..., "messages": [...], ...}; what only
-    Treadle knows stands under "treadle". `treadle import` reads it.
+    Without a THREAD, all threads are written. Each line is {"id": ..., "messages": [...], ...};
+    what the format has no name for is in its field "treadle". `treadle import` reads it.
     """
     if thread_ids and resource is not None:
-        raise click.UsageError("give either threads, or --resource")
+        raise click.UsageError("give either threads or --resource")
 
     async def write(store: Store) -> list[str]:
         ids = list(thread_ids) or await _list_ids(store, resource)
@@ -64,7 +64,7 @@ def export_command(thread_ids: tuple[str, ...], resource: str | None, output: Pa
     for error in errors:
         click.echo(f"treadle: {error}", err=True)
     if errors:
-        raise Failure(f"{counted(len(errors), 'thread')} could not be exported, the rest was")
+        raise Failure(f"{counted(len(errors), 'thread')} could not be exported; all others were")
 
 
 async def _list_ids(store: Store, resource: str | None) -> list[str]:
@@ -73,7 +73,7 @@ async def _list_ids(store: Store, resource: str | None) -> list[str]:
 
 
 async def _write(store: Store, ids: list[str], stream: BinaryIO) -> list[str]:
-    """Write the threads; what went wrong with single ones is returned."""
+    """Write the threads; return the errors of those that cannot be written."""
 
     async def load(thread_id: str) -> ThreadHead | str:
         try:

@@ -1,4 +1,4 @@
-"""`treadle import`: conversations of a file, kept as threads."""
+"""`treadle import`: store the conversations of a file as threads."""
 
 import os
 import signal
@@ -10,7 +10,7 @@ from typing import IO, BinaryIO, NoReturn, cast
 
 import click
 
-from treadle.cli.importing import Failed, Outcome, Summary, load_lines
+from treadle.cli.importing import Failed, ImportResult, Summary, load_lines
 from treadle.cli.json_lines import read_lines
 from treadle.cli.opening import write_store
 from treadle.cli.options import json_option, store_option
@@ -36,12 +36,12 @@ from treadle.store.store import Store
 @click.argument("file", type=click.File("rb", lazy=False), default="-")
 @json_option
 def import_command(file: IO[bytes], as_json: bool) -> None:
-    """Keep conversations from JSON Lines as threads.
+    """Store conversations from JSON Lines as threads.
 
     FILE, or standard input, is JSON Lines in the OpenAI chat format: {"id": ..., "messages":
-    [...], ...} on each line. A conversation that is there already is left alone; one that goes
-    on gets its new messages; one that contradicts what is stored is an error. A bad line is
-    reported as `line N: reason`, the rest goes on, and the exit status is 1.
+    [...], ...} on each line. A conversation that is stored already is not changed; if it has
+    new messages, these are added; if it contradicts the stored one, that is an error. A bad line
+    is reported as `line N: reason`, all others are imported, and the exit status is 1.
 
     --json: {"created", "extended", "unchanged", "failed", "messages", "errors": [{"line",
     ...}]}.
@@ -54,21 +54,21 @@ def import_command(file: IO[bytes], as_json: bool) -> None:
         summary, lines = Summary(), InputLines(stream)
         with progress("importing", _size_of(stream)) as bar:
             loading = load_lines(store, read_lines(lines), lines.is_ready)
-            async with aclosing(loading) as outcomes:
-                async for outcome in outcomes:
-                    _note(outcome, bar)
-                    bar.advance(outcome.size)
-                    summary = summary.plus(outcome)
+            async with aclosing(loading) as results:
+                async for result in results:
+                    _note(result, bar)
+                    bar.advance(result.size)
+                    summary = summary.plus(result)
         return summary
 
-    with _ending_reads_at_ctrl_c():
+    with _interruptible_reads():
         summary = write_store(load)
     _report(summary, as_json=as_json)
 
 
 @contextmanager
-def _ending_reads_at_ctrl_c() -> Generator[None]:
-    """Let Ctrl-C end a read from a silent pipe; asyncio's handler would wait until it returns."""
+def _interruptible_reads() -> Generator[None]:
+    """Let Ctrl-C end a read from a silent pipe; asyncio's handler would wait for the next line."""
 
     def stop(number: int, frame: FrameType | None) -> NoReturn:
         raise KeyboardInterrupt
@@ -80,9 +80,9 @@ def _ending_reads_at_ctrl_c() -> Generator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _note(outcome: Outcome, bar: Progress) -> None:
-    if isinstance(outcome, Failed):
-        bar.note(f"line {outcome.number}: {outcome.reason}")
+def _note(result: ImportResult, bar: Progress) -> None:
+    if isinstance(result, Failed):
+        bar.note(f"line {result.number}: {result.reason}")
 
 
 def _size_of(stream: BinaryIO) -> int | None:
@@ -102,4 +102,4 @@ def _report(summary: Summary, *, as_json: bool) -> None:
         )
     if summary.errors:
         lines = counted(len(summary.errors), "line")
-        raise Failure(f"{lines} could not be imported; correct and import again, the rest is in")
+        raise Failure(f"{lines} could not be imported, all others were; correct and import again")

@@ -1,4 +1,4 @@
-"""`treadle mailboxes`: entries listed, shown, counted, and settled by hand."""
+"""`treadle mailboxes`: list, show and count entries, and settle them by hand."""
 
 from functools import partial
 from typing import cast, get_args
@@ -47,7 +47,7 @@ _ENTRIES = click.argument("entry_ids", metavar="[ENTRY]...", nargs=-1)
     examples=("treadle mailboxes stats", "treadle mailboxes list --status dead_letter"),
 )
 def mailboxes() -> None:
-    """Look at the work that waits, and settle it by hand."""
+    """Look at queued work, and settle it by hand."""
 
 
 @mailboxes.command(
@@ -59,11 +59,9 @@ def mailboxes() -> None:
     ),
 )
 @store_option()
-@click.option("--mailbox", metavar="ID", help="Those of this mailbox.")
-@click.option("--status", type=click.Choice(get_args(EntryStatus)), help="Those in this state.")
-@click.option(
-    "--origin", type=click.Choice(get_args(EntryOrigin)), help="Those that came from here."
-)
+@click.option("--mailbox", metavar="ID", help="Only in this mailbox.")
+@click.option("--status", type=click.Choice(get_args(EntryStatus)), help="Only with this status.")
+@click.option("--origin", type=click.Choice(get_args(EntryOrigin)), help="Only from this origin.")
 @offset_option
 @limit_option
 @json_option
@@ -112,7 +110,7 @@ class _Mailbox(msgspec.Struct, frozen=True, kw_only=True):
 def show(any_id: str, as_json: bool) -> None:
     """Show an entry or a mailbox.
 
-    Of a mailbox: its generation, and how many entries it has in each state.
+    A mailbox is shown with its generation, and the number of its entries in each status.
 
     --json: {"entry": {...}}, or {"mailbox": {...}, "stats": {...}}.
     """
@@ -146,9 +144,7 @@ def show(any_id: str, as_json: bool) -> None:
 @click.argument("mailbox", required=False)
 @json_option
 def show_stats(mailbox: str | None, as_json: bool) -> None:
-    """Count the entries in each state.
-
-    Those of MAILBOX, or of all mailboxes.
+    """Count the entries in each status, in MAILBOX or in all mailboxes.
 
     --json: {"queued": N, "claimed": N, ...}.
     """
@@ -165,9 +161,10 @@ def show_stats(mailbox: str | None, as_json: bool) -> None:
 @click.argument("mailbox")
 @json_option
 def interrupt(mailbox: str, as_json: bool) -> None:
-    """Start a mailbox anew.
+    """Stop all work in a mailbox.
 
-    All that waits in MAILBOX is superseded, and who works on it is stopped.
+    The unfinished entries in MAILBOX are superseded, and its worker is stopped. The mailbox gets a
+    new generation, and entries sent from now on are worked as usual.
 
     --json: {"mailbox_state": {...}, "superseded_entries": [entries]}.
     """
@@ -189,18 +186,18 @@ def interrupt(mailbox: str, as_json: bool) -> None:
 )
 @store_option()
 @_ENTRIES
-@click.option("--all", "all_dead", is_flag=True, help="All dead letters, or those of --mailbox.")
+@click.option("--all", "all_dead", is_flag=True, help="All dead letters, or those in --mailbox.")
 @click.option("--mailbox", metavar="ID", help="With --all: the mailbox.")
 @json_option
 def requeue(entry_ids: tuple[str, ...], all_dead: bool, mailbox: str | None, as_json: bool) -> None:
     """Queue dead letters again.
 
-    Their attempts are counted anew.
+    Their attempts are counted from zero.
 
     --json: {"entries": [those that were queued]}.
     """
     if bool(entry_ids) == all_dead or (mailbox is not None and not all_dead):
-        raise click.UsageError("give either entries, or --all (with --mailbox, if you like)")
+        raise click.UsageError("give either entries, or --all, which may have --mailbox")
 
     async def write(store: Store) -> list[MailboxEntry]:
         ids = await _list_dead(store, mailbox) if all_dead else list(entry_ids)
@@ -218,15 +215,15 @@ def requeue(entry_ids: tuple[str, ...], all_dead: bool, mailbox: str | None, as_
 )
 @store_option()
 @_ENTRIES
-@click.option("--mailbox", metavar="ID", help="All unfinished entries of this mailbox.")
+@click.option("--mailbox", metavar="ID", help="All unfinished entries in this mailbox.")
 @json_option
 def cancel(entry_ids: tuple[str, ...], mailbox: str | None, as_json: bool) -> None:
-    """End entries that are not wanted any more.
+    """Cancel entries; a worker that holds one is stopped.
 
     --json: {"entries": [those that were cancelled]}.
     """
     if bool(entry_ids) == (mailbox is not None):
-        raise click.UsageError("give either entries, or --mailbox")
+        raise click.UsageError("give either entries or --mailbox")
 
     async def write(store: Store) -> list[MailboxEntry]:
         if mailbox is not None:
@@ -243,13 +240,13 @@ def cancel(entry_ids: tuple[str, ...], mailbox: str | None, as_json: bool) -> No
     type=duration,
     metavar="DURATION",
     required=True,
-    help="Those that ended longer ago: 90s, 12h, 7d.",
+    help="How long ago they ended at least: 90s, 12h, 7d.",
 )
 @json_option
 def purge(older_than: int, as_json: bool) -> None:
     """Remove entries that have ended.
 
-    Dead letters are removed too, and dedupe keys forgotten.
+    Dead letters are removed too. A dedupe key of a removed entry can be used again.
 
     --json: {"purged": N}.
     """
@@ -294,7 +291,7 @@ async def _cancel(store: Store, entry_id: str) -> MailboxEntry:
     if entry is None:
         raise NotFound("mailbox entry", entry_id)
     if entry.status != "cancelled":
-        raise Failure(f"entry {entry_id} has ended already: it is {entry.status}")
+        raise Failure(f"entry {entry_id} has already ended: it is {entry.status}")
     return entry
 
 

@@ -1,4 +1,4 @@
-"""`treadle migrate`: the schema of a database, brought up to date or told."""
+"""`treadle migrate`: bring the schema of a database up to date, or show what that would do."""
 
 from collections.abc import Sequence
 
@@ -29,35 +29,39 @@ from treadle.core.codec import to_plain
     ),
 )
 @store_option()
-@click.option("--status", "wants_status", is_flag=True, help="List all migrations; change nothing.")
-@click.option("--sql", "wants_sql", is_flag=True, help="Write the SQL that would be run; run none.")
+@click.option("--status", "wants_status", is_flag=True, help="List all migrations; apply none.")
+@click.option(
+    "--sql",
+    "wants_sql",
+    is_flag=True,
+    help="Write the missing migrations' SQL; run none.",
+)
 @click.option(
     "--contract",
     is_flag=True,
-    help="PostgreSQL: also take away what an older Treadle uses. A database file always gets all.",
+    help="On PostgreSQL: also remove what only an older Treadle uses. SQLite always does.",
 )
 @json_option
 def migrate(wants_status: bool, wants_sql: bool, contract: bool, as_json: bool) -> None:
     """Bring the schema of a database up to date.
 
-    All that it lacks is done, or nothing. On PostgreSQL this comes before a newer Treadle is
-    started: it adds what that needs, and the older one goes on. Once that is gone everywhere,
-    --contract takes away what only it has used.
+    All missing migrations are applied, or none. On PostgreSQL, run this before you start a newer
+    Treadle: it adds what the newer one needs, and the older one still works. Once no process runs
+    the older one, --contract removes what only that has used.
 
-    A database file is made if it is not there. Opening it does the same by itself, so this is
-    for those who want to choose the moment, or to read what will be done. Folders have no
-    schema.
+    A database file is created if it does not exist. Opening it applies the migrations too, so this
+    command is for choosing the moment, or for reading the SQL first. Folders have no schema.
 
-    --json: {"migrations": [{"number", "name", "applied_at"}], "applied": [...]}, the numbers of
-    those that were applied now; with --sql: {"sql"}.
+    --json: {"migrations": [{"number", "name", "applied_at"}], "applied": [numbers of those
+    that were applied now]}; with --sql: {"sql"}.
     """
     if wants_status and wants_sql:
-        raise click.UsageError("give either --status or --sql")
+        raise click.UsageError("give either --status or --sql, not both")
     url = chosen_store()
-    find_backend(url, system_clock, "full")  # a URL that means nothing is told
+    find_backend(url, system_clock, "full")  # an unknown URL is an error
     schema = find_schema(url)
     if schema is None:
-        _tell_none(url, as_json)
+        _write_none(url, as_json)
     elif wants_sql:
         _write_sql(schema.script(contract=contract), as_json)
     elif wants_status:
@@ -66,11 +70,11 @@ def migrate(wants_status: bool, wants_sql: bool, contract: bool, as_json: bool) 
         _migrate(url, schema, contract, as_json)
 
 
-def _tell_none(url: str, as_json: bool) -> None:
+def _write_none(url: str, as_json: bool) -> None:
     if as_json:
         write_json({"migrations": [], "applied": []})
     else:
-        kind = "a folder" if folder_of(url) is not None else "no database"
+        kind = "a folder" if folder_of(url) is not None else "not a database"
         write_line(f"{url} is {kind}; there is nothing to migrate")
 
 
@@ -108,5 +112,5 @@ def _migrate(url: str, schema: Schema, contract: bool, as_json: bool) -> None:
     write_line(f"{without_password(url)} is up to date: {counted(len(states), 'migration')}")
     for state in states:
         if state.applied_at is None:
-            advice = "takes away what an older Treadle uses; once there is none, use --contract"
+            advice = "removes what an older Treadle uses; once none runs any longer, use --contract"
             write_line(f"{names[state.number]} {advice}")

@@ -1,4 +1,4 @@
-"""`treadle runs`: what agents have done, listed and shown."""
+"""`treadle runs`: list and show runs."""
 
 from functools import partial
 from typing import cast, get_args
@@ -35,7 +35,7 @@ _COLUMNS = (
     examples=("treadle runs list --status running", "treadle runs show bike-squeaky-brakes-turn-1"),
 )
 def runs() -> None:
-    """Look at the executions of agents."""
+    """Look at runs, the executions of agents."""
 
 
 @runs.command(
@@ -47,10 +47,10 @@ def runs() -> None:
     ),
 )
 @store_option()
-@click.option("--thread", metavar="ID", help="Those on this thread.")
-@click.option("--parent", metavar="RUN", help="Those under this run.")
-@click.option("--status", type=click.Choice(get_args(RunStatus)), help="Those in this state.")
-@click.option("--origin", type=click.Choice(get_args(RunOrigin)), help="Those that came from here.")
+@click.option("--thread", metavar="ID", help="Only on this thread.")
+@click.option("--parent", metavar="RUN", help="Only children of this run.")
+@click.option("--status", type=click.Choice(get_args(RunStatus)), help="Only with this status.")
+@click.option("--origin", type=click.Choice(get_args(RunOrigin)), help="Only from this origin.")
 @offset_option
 @limit_option
 @json_option

@@ -1,4 +1,4 @@
-"""`treadle send`: work for a mailbox."""
+"""`treadle send`: send work to a mailbox."""
 
 import sys
 
@@ -29,14 +29,16 @@ from treadle.store.store import Store
 @click.argument("mailbox")
 @click.argument("payload", required=False)
 @click.option("--text", help='Send {"text": TEXT} instead of a PAYLOAD.')
-@click.option("--dedupe-key", metavar="KEY", help="Send nothing if the mailbox has seen KEY.")
+@click.option(
+    "--dedupe-key", metavar="KEY", help="Send nothing if the mailbox has an entry with KEY."
+)
 @click.option(
     "--priority",
     metavar="N",
     type=click.IntRange(0, PRIORITY),
     default=0,
     show_default=True,
-    help="Higher is worked earlier.",
+    help="Entries with a higher priority are worked first.",
 )
 @click.option(
     "--delay",
@@ -44,9 +46,9 @@ from treadle.store.store import Store
     metavar="DURATION",
     default="0s",
     show_default=True,
-    help="Due after this long: 90s, 12h, 7d.",
+    help="How long the entry waits before it is due: 90s, 12h, 7d.",
 )
-@click.option("--sender", metavar="ID", help="Who sends it.")
+@click.option("--sender", metavar="ID", help="The id of the sender, which the handler sees.")
 @json_option
 def send(
     mailbox: str,
@@ -60,8 +62,8 @@ def send(
 ) -> None:
     """Send work to a mailbox.
 
-    PAYLOAD is JSON, or `-`: JSON from standard input. Writes the id of the entry; of the one that
-    is there already if MAILBOX has seen the dedupe key.
+    PAYLOAD is JSON, or `-` to read JSON from standard input. The command prints the id of the
+    entry; if MAILBOX already has an entry with the dedupe key, it prints the id of that one.
 
     --json: the entry.
     """
@@ -94,5 +96,5 @@ def _read_payload(payload: str | None, text: str | None) -> Json:
     try:
         return read_json(payload or "", "payload")
     except InvalidValue as error:
-        advice = f"{error.reason}; quote it for the shell, or use --text for plain words"
+        advice = f"{error.reason}; quote it for the shell, or use --text for plain text"
         raise click.BadParameter(advice, param_hint="'PAYLOAD'") from error

@@ -1,4 +1,4 @@
-"""`treadle threads`: conversations listed, shown and deleted."""
+"""`treadle threads`: list, show and delete conversations."""
 
 import sys
 from contextlib import aclosing
@@ -58,15 +58,15 @@ class _Row(msgspec.Struct, frozen=True, kw_only=True):
     ),
 )
 @store_option()
-@click.option("--resource", metavar="ID", help="Those of this owner.")
-@click.option("--parent", metavar="ID", help="Those under this thread.")
+@click.option("--resource", metavar="ID", help="Only threads of this owner.")
+@click.option("--parent", metavar="ID", help="Only children of this thread.")
 @offset_option
 @limit_option
 @json_option
 def list_threads(
     resource: str | None, parent: str | None, offset: int, limit: int, as_json: bool
 ) -> None:
-    """List threads in the order of their ids.
+    """List threads, ordered by id.
 
     --json: {"items": [{"id", "version", "message_count", ...}], "total", "has_more"}.
     """
@@ -95,7 +95,7 @@ def list_threads(
 )
 @store_option()
 @click.argument("thread_id", metavar="THREAD")
-@click.option("--last", type=click.IntRange(min=1), metavar="N", help="The last N messages only.")
+@click.option("--last", type=click.IntRange(min=1), metavar="N", help="Only the last N messages.")
 @json_option
 def show_thread(thread_id: str, last: int | None, as_json: bool) -> None:
     """Show a conversation.
@@ -117,10 +117,10 @@ def show_thread(thread_id: str, last: int | None, as_json: bool) -> None:
 )
 @store_option()
 @click.argument("thread_ids", metavar="THREAD...", nargs=-1, required=True)
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @json_option
 def delete_threads(thread_ids: tuple[str, ...], yes: bool, as_json: bool) -> None:
-    """Delete threads; their runs and their mailboxes stay.
+    """Delete threads, but not their runs and mailboxes.
 
     --json: {"deleted": [ids], "missing": [ids]}.
     """
@@ -145,7 +145,7 @@ def delete_threads(thread_ids: tuple[str, ...], yes: bool, as_json: bool) -> Non
 
 def _confirm(what: str) -> None:
     if not sys.stdin.isatty():
-        raise click.UsageError(f"deleting {what} wants --yes when nobody can be asked")
+        raise click.UsageError(f"deleting {what} needs --yes when there is no terminal to ask on")
     if not click.confirm(f"Delete {what}?", err=True):
         raise Failure("nothing was deleted")
 
@@ -159,7 +159,7 @@ async def _load_row(store: Store, thread_id: str) -> _Row:
 
 def _summarize(row: _Row) -> dict[str, Json]:
     if row.head is None:
-        return {"id": row.thread_id, "error": row.error or "it was deleted meanwhile"}
+        return {"id": row.thread_id, "error": row.error or "it was deleted while it was listed"}
     thread = row.head.thread
     return {
         "id": thread.id,
@@ -173,7 +173,7 @@ def _summarize(row: _Row) -> dict[str, Json]:
 
 def _cells(row: _Row) -> tuple[str, ...]:
     if row.head is None:
-        return row.thread_id, "", "", "", "", row.error or "(deleted meanwhile)"
+        return row.thread_id, "", "", "", "", row.error or "(deleted while it was listed)"
     thread = row.head.thread
     return (
         thread.id,

@@ -1,4 +1,4 @@
-"""`treadle work`: answer what comes into mailboxes, in one process or several."""
+"""`treadle work`: work the entries of mailboxes, in one process or several."""
 
 import asyncio
 import logging
@@ -35,7 +35,7 @@ from treadle.worker import Handler, Worker
     type=click.IntRange(1, 256),
     default=1,
     show_default=True,
-    help="Worker processes.",
+    help="How many worker processes.",
 )
 @click.option(
     "--concurrency",
@@ -43,7 +43,7 @@ from treadle.worker import Handler, Worker
     type=click.IntRange(min=1),
     default=8,
     show_default=True,
-    help="Entries worked at a time, in each process.",
+    help="How many entries each process works at a time.",
 )
 @click.option(
     "--lease-ms",
@@ -51,7 +51,7 @@ from treadle.worker import Handler, Worker
     type=click.IntRange(min=1),
     default=30_000,
     show_default=True,
-    help="Milliseconds that a claim outlives its process; it is renewed while it works.",
+    help="How long a claim outlives its process, in milliseconds; it is renewed during work.",
 )
 @click.option(
     "--max-attempts",
@@ -59,7 +59,7 @@ from treadle.worker import Handler, Worker
     type=click.IntRange(min=1),
     default=10,
     show_default=True,
-    help="Attempts after which an entry is a dead letter.",
+    help="After so many failed attempts, an entry becomes a dead letter.",
 )
 @click.option(
     "--grace",
@@ -67,17 +67,17 @@ from treadle.worker import Handler, Worker
     type=duration,
     default="10s",
     show_default=True,
-    help="How long what is under way may go on once it is to stop: 10s, 2m.",
+    help="How long running handlers may go on after a stop signal: 10s, 2m.",
 )
 @click.option(
     "--purge-after",
     metavar="DURATION",
     type=duration,
-    help="Remove entries this long after their end: 12h, 7d.  [default: never]",
+    help="Remove entries so long after they end: 12h, 7d.  [default: never]",
 )
-@click.option("--mailbox", metavar="ID", help="Work this mailbox only.")
-@click.option("--until-idle", is_flag=True, help="End when nothing is queued or claimed.")
-@click.option("--verbose", "-v", is_flag=True, help="Tell of every claim.")
+@click.option("--mailbox", metavar="ID", help="Work only this mailbox.")
+@click.option("--until-idle", is_flag=True, help="End when no entry is queued or claimed.")
+@click.option("--verbose", "-v", is_flag=True, help="Log every claim.")
 @click.option("--child", is_flag=True, hidden=True)
 def work(  # noqa: PLR0913, PLR0917
     target: str,
@@ -92,11 +92,11 @@ def work(  # noqa: PLR0913, PLR0917
     verbose: bool,
     child: bool,
 ) -> None:
-    """Answer what comes into the mailboxes.
+    """Work the entries of all mailboxes with a handler.
 
-    HANDLER is `async def handle(delivery)` in MODULE, which is looked for in the current directory
-    too. SIGTERM and Ctrl-C end it when what is under way is done, with the exit status 0. With
-    --processes, one that dies is started again.
+    HANDLER is `async def handle(delivery)` in MODULE, which may be in the current folder. After
+    SIGTERM or Ctrl-C, running handlers finish, and the exit status is 0. With --processes, a
+    process that dies is restarted.
     """
     check_possible(chosen_store())
     handler = load_handler(target)
@@ -141,7 +141,7 @@ def _supervise(processes: int, *, until_idle: bool, grace_s: float) -> None:
         environment=environment,
     )
     if not asyncio.run(supervisor.run(processes)):
-        raise Failure("a process died too often; see its own messages above")
+        raise Failure("a process died too often; see its messages above")
 
 
 def _announce(workers: str) -> None:
@@ -149,7 +149,7 @@ def _announce(workers: str) -> None:
 
 
 def _child_arguments() -> list[str]:
-    """This command again, for one process that watches its standard input."""
+    """Return the arguments of this command for a child process, which watches its lifeline."""
     context = click.get_current_context()
     given = context.params
     options = ["--concurrency", "--lease-ms", "--max-attempts", "--mailbox"]

@@ -1,1 +1,1 @@
-"""`treadle demo`: several processes answer conversations, one is killed, and a proof."""
+"""`treadle demo`: scripted conversations, worker processes, and a proof that nothing is lost."""

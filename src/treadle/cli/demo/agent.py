@@ -16,9 +16,13 @@ AGENT = "scripted"
 
 
 class ScriptedAgent:
-    """Answers a turn as the script has it, after having pretended to think.
+    """Answers each turn with the script's messages, after pretending to think.
 
-    `before_commit` is called in mid-step: the entry is claimed, and nothing is written yet.
+    Args:
+        scripts: by thread id.
+        think_ms: how long it thinks about each turn, in milliseconds.
+        before_commit: awaited in the middle of a step: the entry is claimed, and nothing is
+            written yet.
     """
 
     def __init__(
@@ -32,7 +36,7 @@ class ScriptedAgent:
         self._before_commit = before_commit
 
     async def __call__(self, delivery: Delivery) -> None:
-        """Work one entry: messages, run, the next turn and the ack commit together, or not."""
+        """Work one entry: the messages, the run, the next turn and the ack are one atomic step."""
         entry = delivery.entry
         script, turn = self._find(entry)
         head = await delivery.thread()
@@ -57,12 +61,12 @@ class ScriptedAgent:
             script = self._scripts[entry.mailbox_id]
             return script, script.turns[entry.payload["turn"] - 1]
         except (LookupError, TypeError) as error:
-            raise Reject(f"the script has no such turn: {entry.payload!r}") from error
+            raise Reject(f"the script does not have this turn: {entry.payload!r}") from error
 
 
 def _changes(script: Script, turn: Turn, entry: MailboxEntry) -> ThreadChangeSet:
     run_id = script.run_id(turn.number)
-    said = msgspec.structs.replace(turn.user, content=entry.payload["text"])
+    message = msgspec.structs.replace(turn.user, content=entry.payload["text"])
     return ThreadChangeSet(
         run_id=run_id,
         run_meta=RunMeta(
@@ -72,14 +76,12 @@ def _changes(script: Script, turn: Turn, entry: MailboxEntry) -> ThreadChangeSet
             source_mailbox_entry_id=entry.entry_id,
         ),
         reason="AssistantTurnCommitted",
-        messages=tuple(_of_run(run_id, said, *turn.answer)),
+        messages=tuple(_with_run(run_id, message, *turn.answer)),
     )
 
 
-def _of_run(run_id: str, *messages: Message) -> list[Message]:
+def _with_run(run_id: str, *messages: Message) -> list[Message]:
     return [
-        msgspec.structs.replace(
-            message, metadata=MessageMetadata(run_id=run_id, step_index=position)
-        )
-        for position, message in enumerate(messages)
+        msgspec.structs.replace(message, metadata=MessageMetadata(run_id=run_id, step_index=index))
+        for index, message in enumerate(messages)
     ]

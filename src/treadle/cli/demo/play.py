@@ -1,4 +1,4 @@
-"""The play: first turns are sent, workers answer, one of them is killed, the store is judged."""
+"""The demo: send the first turns, let workers answer, kill one of them, and check the store."""
 
 import time
 from contextlib import aclosing
@@ -9,21 +9,21 @@ import msgspec
 import treadle
 from treadle.backends.urls import without_password
 from treadle.cli.concurrency import map_in_order
-from treadle.cli.demo.crew import Crew, Killed
 from treadle.cli.demo.proof import Proof, prove
 from treadle.cli.demo.script import Script
+from treadle.cli.demo.workers import Killed, Workers
 from treadle.cli.terminal.failure import Failure
 from treadle.cli.terminal.progress import progress
 from treadle.store.store import Store
 
 LEASE_MS = 2_000
-"""Short, so that the work of the killed process is taken over while one watches."""
+"""Short, so that users see how another worker takes over from the killed one."""
 
 _CONCURRENCY = 32
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What is played, where, and by how many."""
+    """The arguments of a demo."""
 
     url: str
     scripts: tuple[Script, ...]
@@ -32,8 +32,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     think_ms: int
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """How a demo went."""
+class DemoResult(msgspec.Struct, frozen=True, kw_only=True):
+    """The result of a demo."""
 
     proof: Proof
     killed: Killed | None
@@ -41,11 +41,11 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
 
 
-async def play(plan: Plan) -> Outcome:
-    """Play it in the plan's store, which must be empty.
+async def play(plan: Plan) -> DemoResult:
+    """Run the demo in the plan's store, which must be empty.
 
     Raises:
-        Failure: it is not.
+        Failure: the store is not empty.
     """
     began = time.monotonic()
     async with treadle.open_store(plan.url, migrate=True) as store:
@@ -55,11 +55,11 @@ async def play(plan: Plan) -> Outcome:
     async with treadle.open_store(plan.url) as store:
         proof = await prove(store, plan.scripts)
     seconds = time.monotonic() - began
-    return Outcome(proof=proof, killed=killed, url=plan.url, seconds=round(seconds, 2))
+    return DemoResult(proof=proof, killed=killed, url=plan.url, seconds=round(seconds, 2))
 
 
 async def _check_empty(store: Store, url: str) -> None:
-    """The workers take whatever waits, so other people's work must not be there."""
+    # The workers would claim any entry, also those of other programs.
     pages = (
         await store.threads.list(limit=1),
         await store.runs.list(limit=1),
@@ -67,12 +67,12 @@ async def _check_empty(store: Store, url: str) -> None:
     )
     if any(page.total for page in pages):
         raise Failure(
-            f"the store {without_password(url)} is not empty; name a new one, or leave --store out"
+            f"the store {without_password(url)} is not empty; name a new one, or omit --store"
         )
 
 
 async def send_first_turns(store: Store, scripts: tuple[Script, ...]) -> None:
-    """Put the first turn of each conversation into its mailbox."""
+    """Send the first turn of each conversation to its mailbox."""
 
     async def send(script: Script) -> None:
         async with store.batch() as step:
@@ -89,5 +89,5 @@ async def _answer(plan: Plan) -> Killed | None:
     turns = sum(len(script.turns) for script in plan.scripts)
     arguments = (str(plan.script_file), str(plan.think_ms), str(LEASE_MS))
     with progress("answering", turns, unit="turns") as bar:
-        async with Crew(plan.url, arguments, bar) as crew:
-            return await crew.play(plan.processes, turns)
+        async with Workers(plan.url, arguments, bar) as workers:
+            return await workers.play(plan.processes, turns)

@@ -1,8 +1,9 @@
 """A worker process of the demo: `python -m treadle.cli.demo.process SCRIPTS THINK_MS LEASE_MS`.
 
-The store is that of `TREADLE_STORE`, as everybody can read a command. The process writes a JSON
-line for each thing that happens, and obeys `hold` (stop in mid-step, and say so) and `go` on its
-lifeline.
+The URL of the store is in `TREADLE_STORE`: it may have a password, and every user of the machine
+can read the arguments of a process. The process writes a JSON line for each step that it holds or
+has done. On its lifeline it obeys `hold` (report the next step before its commit, and wait) and
+`go`.
 """
 
 import asyncio
@@ -10,6 +11,7 @@ import logging
 import os
 import sys
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -24,44 +26,44 @@ from treadle.worker import Done, Event, Worker
 CONCURRENCY = 4
 
 
-class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """One line: an entry is held in mid-step, or done."""
+class StepEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of output: a step is held before its commit, or done."""
 
-    kind: str
+    kind: Literal["held", "done"]
     entry_id: str
     mailbox_id: str
 
 
 class Gate:
-    """Where steps pass before they commit, unless the parent wants one held."""
+    """Lets steps commit, or holds them if the parent orders it."""
 
     def __init__(self) -> None:
         self._open = asyncio.Event()
         self._open.set()
 
     async def pass_through(self, entry: MailboxEntry) -> None:
-        """Pass, or tell that this step is held, and wait."""
+        """Return at once, or report that this step is held, and wait."""
         if not self._open.is_set():
-            tell("held", entry)
+            write_event("held", entry)
             await self._open.wait()
 
     def obey(self, order: str) -> None:
-        """`hold` shuts the gate, `go` opens it."""
+        """Close the gate on `hold`, open it on `go`."""
         if order == "hold":
             self._open.clear()
         elif order == "go":
             self._open.set()
 
 
-def tell(kind: str, entry: MailboxEntry) -> None:
-    """Report to the parent."""
-    report = Report(kind=kind, entry_id=entry.entry_id, mailbox_id=entry.mailbox_id)
-    sys.stdout.write(msgspec.json.encode(report).decode() + "\n")
+def write_event(kind: Literal["held", "done"], entry: MailboxEntry) -> None:
+    """Report a step to the parent."""
+    event = StepEvent(kind=kind, entry_id=entry.entry_id, mailbox_id=entry.mailbox_id)
+    sys.stdout.write(msgspec.json.encode(event).decode() + "\n")
     sys.stdout.flush()
 
 
 async def run(url: str, scripts: dict[str, Script], think_ms: int, lease_ms: int) -> None:
-    """Work until nothing is left to do, or the parent is gone."""
+    """Work until no entry is left, or until the parent ends."""
     loop = asyncio.get_running_loop()
     gate = Gate()
     agent = ScriptedAgent(scripts, think_ms, gate.pass_through)
@@ -72,7 +74,7 @@ async def run(url: str, scripts: dict[str, Script], think_ms: int, lease_ms: int
             concurrency=CONCURRENCY,
             lease_ms=lease_ms,
             grace_ms=0,
-            on_event=_tell_done,
+            on_event=_write_done,
         )
         watch_lifeline(
             lambda order: _call_soon(loop, gate, order),
@@ -86,16 +88,18 @@ def _call_soon(loop: asyncio.AbstractEventLoop, gate: Gate, order: str) -> None:
         loop.call_soon_threadsafe(gate.obey, order)
 
 
-def _tell_done(event: Event) -> None:
+def _write_done(event: Event) -> None:
     if isinstance(event, Done):
-        tell("done", event.entry)
+        write_event("done", event.entry)
 
 
 def main() -> None:
-    """Run with the process's arguments."""
+    """Run with the arguments of the process."""
     url = os.environ[STORE_VARIABLE]
     path, think_ms, lease_ms = sys.argv[1:]
-    logging.getLogger("treadle").addHandler(logging.NullHandler())  # lost leases belong to the show
+    logging.getLogger("treadle").addHandler(
+        logging.NullHandler()
+    )  # the demo loses leases on purpose
     scripts = {
         script.thread_id: script
         for script in read_scripts(Path(path))

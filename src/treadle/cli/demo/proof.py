@@ -1,6 +1,6 @@
-"""The proof: what the store holds, read anew, against what the script says.
+"""The proof: the content of the store, compared with the script.
 
-Nothing that the workers told is used; every number comes from the store.
+Nothing that the workers reported is used: every number comes from the store.
 """
 
 from collections.abc import Iterable, Iterator
@@ -24,7 +24,7 @@ _CONCURRENCY = 8
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
-    """What the store holds of one conversation."""
+    """The content of the store for one conversation."""
 
     head: ThreadHead | None
     runs: tuple[RunRecord, ...]
@@ -32,7 +32,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """One conversation: what should be there, what is, and what is wrong with it."""
+    """The expected and the actual numbers of one conversation, and its problems."""
 
     thread_id: str
     turns_expected: int
@@ -43,27 +43,27 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     entries_left: int
     version: int | None
     redone: int
-    """Claims beyond the first of each entry."""
+    """Claims after the first one of each entry."""
     problems: tuple[str, ...]
 
 
 class Proof(msgspec.Struct, frozen=True, kw_only=True):
-    """All conversations."""
+    """The verdicts on all conversations."""
 
     verdicts: tuple[Verdict, ...]
 
     @property
     def holds(self) -> bool:
-        """Whether nothing is wrong."""
+        """Return True if no conversation has a problem."""
         return not any(verdict.problems for verdict in self.verdicts)
 
     def total(self, name: str) -> int:
-        """The sum of a number over all conversations."""
+        """Return the sum of a number over all conversations."""
         return sum(getattr(verdict, name) or 0 for verdict in self.verdicts)
 
 
 async def prove(store: Store, scripts: Iterable[Script]) -> Proof:
-    """Read everything and judge it."""
+    """Read the content of the store and judge it."""
 
     async def judge_one(script: Script) -> Verdict:
         return judge(script, await _gather(store, script.thread_id))
@@ -73,7 +73,7 @@ async def prove(store: Store, scripts: Iterable[Script]) -> Proof:
 
 
 def judge(script: Script, evidence: Evidence) -> Verdict:
-    """Hold the evidence against the script."""
+    """Compare the evidence with the script."""
     head = evidence.head
     messages = head.thread.messages if head else ()
     return Verdict(
@@ -92,17 +92,17 @@ def judge(script: Script, evidence: Evidence) -> Verdict:
 
 def _find_problems(script: Script, evidence: Evidence) -> Iterator[str]:
     if evidence.head is None:
-        yield "the thread is not there"
+        yield "the thread is missing"
         return
     messages, turns = evidence.head.thread.messages, len(script.turns)
     yield from _compare_messages(script.messages, messages)
     wanted = [script.run_id(turn.number) for turn in script.turns]
     if _turns_of(messages) != wanted:
-        yield "the turns are not there exactly once and in order"
+        yield "the turns are not each there exactly once and in order"
     if evidence.head.version != turns:
-        yield f"the version is {evidence.head.version}, and not {turns}: one for each turn"
+        yield f"the version is {evidence.head.version}, not {turns}: one for each turn"
     if sorted(run.run_id for run in evidence.runs) != sorted(wanted):
-        yield f"there are {len(evidence.runs)} runs, and not the {turns} of the turns"
+        yield f"there are {len(evidence.runs)} runs, not {turns}: one for each turn"
     unfinished = sum(run.status != "done" for run in evidence.runs)
     if unfinished:
         yield f"{unfinished} runs are not done"
@@ -111,10 +111,10 @@ def _find_problems(script: Script, evidence: Evidence) -> Iterator[str]:
 
 def _compare_messages(wanted: tuple[Message, ...], found: tuple[Message, ...]) -> Iterator[str]:
     if len(wanted) != len(found):
-        yield f"there are {len(found)} messages, and not {len(wanted)}"
-    for position, (message, other) in enumerate(zip(wanted, found, strict=False)):
+        yield f"there are {len(found)} messages, not {len(wanted)}"
+    for index, (message, other) in enumerate(zip(wanted, found, strict=False)):
         if _without_run(message) != _without_run(other):
-            yield f"message {position} is not the script's"
+            yield f"message {index} differs from the script"
             return
 
 
@@ -127,7 +127,7 @@ def _check_entries(entries: tuple[MailboxEntry, ...], turns: int) -> Iterator[st
     if left:
         yield f"{left} entries are not accepted"
     if sorted(map(_turn_of, entries)) != list(range(1, turns + 1)):
-        yield "the entries are not one for each turn"
+        yield "there is not exactly one entry for each turn"
 
 
 def _turn_of(entry: MailboxEntry) -> int:
@@ -136,7 +136,8 @@ def _turn_of(entry: MailboxEntry) -> int:
 
 
 def _turns_of(messages: tuple[Message, ...]) -> list[str]:
-    """The runs that wrote the messages, in order; one that comes back later counts again."""
+    """Return the runs that wrote the messages, in order."""
+    # A run whose messages are not all together counts twice: its turn was mixed with another.
     runs = (message.metadata.run_id if message.metadata else None for message in messages)
     return [run_id for run_id, _ in groupby(runs) if run_id is not None]
 
@@ -156,7 +157,7 @@ async def _gather(store: Store, thread_id: str) -> Evidence:
 
 
 def proof_as_json(proof: Proof) -> dict[str, Json]:
-    """What `treadle demo --json` tells of the proof."""
+    """Return the proof as a part of the document of `treadle demo --json`."""
     names = ("turns_expected", "turns_found", "messages_expected", "messages_found")
     counts = (*names, "runs_done", "entries_left", "redone")
     return {

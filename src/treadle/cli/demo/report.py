@@ -1,4 +1,4 @@
-"""What the demo tells at its end."""
+"""The report at the end of the demo."""
 
 import os
 import shlex
@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from treadle.backends.urls import without_password
-from treadle.cli.demo.play import Outcome
+from treadle.cli.demo.play import DemoResult
 from treadle.cli.demo.proof import Proof, Verdict, proof_as_json
 from treadle.cli.options import STORE_VARIABLE
 from treadle.cli.terminal.counts import counted
@@ -29,28 +29,28 @@ _COLUMNS = (
 )
 
 
-def outcome_as_json(outcome: Outcome) -> dict[str, Json]:
-    """The document that `treadle demo --json` writes."""
+def result_as_json(result: DemoResult) -> dict[str, Json]:
+    """Return the document that `treadle demo --json` writes."""
     return {
-        **proof_as_json(outcome.proof),
-        "killed": msgspec.to_builtins(outcome.killed),
-        "store": without_password(outcome.url),
-        "seconds": outcome.seconds,
+        **proof_as_json(result.proof),
+        "killed": msgspec.to_builtins(result.killed),
+        "store": without_password(result.url),
+        "seconds": result.seconds,
     }
 
 
-def write_outcome(outcome: Outcome, *, tells_where: bool) -> None:
-    """The table, what it means, and where to look next."""
-    proof = outcome.proof
+def write_result(result: DemoResult, *, with_directions: bool) -> None:
+    """Write the table, its meaning, and commands to look at the store."""
+    proof = result.proof
     write_table(_COLUMNS, [_cells(verdict) for verdict in proof.verdicts])
     write_line()
     for verdict in proof.verdicts:
         for problem in verdict.problems:
             write_line(f"{verdict.thread_id}: {problem}", fg="red")
     write_line(_summary(proof), bold=True)
-    write_line(_incident(outcome))
-    if tells_where:
-        _write_directions(outcome)
+    write_line(_incident(result))
+    if with_directions:
+        _write_directions(result)
 
 
 def _cells(verdict: Verdict) -> tuple[str, ...]:
@@ -76,48 +76,48 @@ def _summary(proof: Proof) -> str:
         )
     )
     if not proof.holds:
-        return f"{facts}: this is NOT what the script says."
+        return f"{facts}: this does NOT match the script."
     return (
         f"{facts}: every turn is there exactly once and in order, every run is done, "
-        "no entry is left."
+        "and no entry is left."
     )
 
 
-def _incident(outcome: Outcome) -> str:
-    redone = counted(outcome.proof.total("redone"), "claim")
-    killed = outcome.killed
+def _incident(result: DemoResult) -> str:
+    redone = counted(result.proof.total("redone"), "claim")
+    killed = result.killed
     if killed is None:
-        return f"No worker was killed: all was done before. It took {outcome.seconds:.1f} s."
+        return f"No worker was killed: there was no work left. It took {result.seconds:.1f} s."
     return (
         f"Worker {killed.process} (pid {killed.pid}) was killed with SIGKILL in the middle of a "
         f"step; {redone} {'was' if redone == '1 claim' else 'were'} redone by others. "
-        f"It took {outcome.seconds:.1f} s."
+        f"It took {result.seconds:.1f} s."
     )
 
 
-def _write_directions(outcome: Outcome) -> None:
+def _write_directions(result: DemoResult) -> None:
     """Write commands that show what is in the store; a shell runs them as they are."""
-    url = without_password(outcome.url)
-    first = shlex.quote(outcome.proof.verdicts[0].thread_id)
+    url = without_password(result.url)
+    first = shlex.quote(result.proof.verdicts[0].thread_id)
     option = f" --store {shlex.quote(url)}"
     write_line()
-    if url == outcome.url:
-        write_line(f"The store is in {url}. Look around:")
+    if url == result.url:
+        write_line(f"The store is in {url}. To look at it:")
     else:  # the password must not be shown, and without it the commands would not work
         option = ""
-        write_line(f"The store is in {url}. Set {STORE_VARIABLE} to its URL, and look around:")
+        write_line(f"The store is in {url}. Set {STORE_VARIABLE} to its URL, and look at it:")
     for arguments in (
         "threads list",
         f"threads show {first}",
         f"runs list --thread {first}",
         "mailboxes stats",
-        *((f"mailboxes show {outcome.killed.entry_id}",) if outcome.killed else ()),
+        *((f"mailboxes show {result.killed.entry_id}",) if result.killed else ()),
     ):
         write_line(f"  {command_line()} {arguments}{option}")
 
 
 def command_line() -> str:
-    """Return the words that run `treadle` in the current folder, as they were typed if possible."""
+    """Return the command that runs `treadle` in the current folder, as the user called it."""
     invoked = shutil.which(sys.argv[0])
     if invoked is None or Path(invoked).stem != "treadle":
         return f"{shlex.quote(sys.executable)} -m treadle"

@@ -1,4 +1,4 @@
-"""What the demo plays: conversations cut into turns, each a user's message and what answers it."""
+"""The script of the demo: conversations, split into turns of a user's message and its answer."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -15,7 +15,7 @@ from treadle.core.threads import Thread
 
 
 class Turn(msgspec.Struct, frozen=True, kw_only=True):
-    """What a user says, and all that follows until the user speaks again."""
+    """A message of the user, and all messages up to the next one of the user."""
 
     number: int
     """From 1."""
@@ -29,12 +29,12 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def payload(self) -> dict[str, Json]:
-        """What is sent to the mailbox."""
+        """The payload of the turn's mailbox entry."""
         return {"turn": self.number, "text": self.user.content}
 
 
 class Script(msgspec.Struct, frozen=True, kw_only=True):
-    """A conversation: the thread as it begins (instructions, usually), then its turns."""
+    """A conversation: the thread before the first turn (usually instructions), and the turns."""
 
     opening: Thread
     turns: tuple[Turn, ...]
@@ -51,16 +51,17 @@ class Script(msgspec.Struct, frozen=True, kw_only=True):
         return *self.opening.messages, *said
 
     def run_id(self, number: int) -> str:
-        """The run that answers turn `number`: the same each time the turn is tried."""
+        """Return the id of the run that answers a turn, the same for each attempt."""
         suffix = f"-turn-{number}"
         name = self.thread_id
+        # Cut whole characters: an id is limited in bytes.
         while len(name.encode()) + len(suffix) > ID_BYTES:
             name = name[:-1]
         return name + suffix
 
 
 def read_scripts(path: Path) -> Iterator[Script | Bad]:
-    """The scripts in a file of conversations, and the lines that are none."""
+    """Yield the scripts in a file of conversations, and the lines that cannot be read."""
     with path.open("rb") as lines:
         for line in read_lines(lines):
             match line:
@@ -75,7 +76,7 @@ def read_scripts(path: Path) -> Iterator[Script | Bad]:
 
 
 def write_script(thread: Thread) -> Script:
-    """The script that leads to `thread`."""
+    """Return the script that results in `thread`."""
     starts = [at for at, message in enumerate(thread.messages) if message.role == "user"]
     starts.append(len(thread.messages))
     opening = msgspec.structs.replace(thread, messages=thread.messages[: starts[0]])

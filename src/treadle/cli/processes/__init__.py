@@ -1,1 +1,1 @@
-"""Processes of this command that work for another one of it, and never outlive it."""
+"""Child processes of the command, which never outlive it."""

@@ -1,6 +1,6 @@
-"""The pipe on a child's standard input: lines are orders, its end is the parent's.
+"""The pipe to a child's standard input: each line is an order, and its end is the parent's end.
 
-So a child stops in good order when it is asked to, and never outlives its parent, on every system.
+So a child stops when it is asked to, and never outlives its parent, on every operating system.
 """
 
 import os
@@ -10,10 +10,11 @@ from collections.abc import Callable
 
 
 def watch_lifeline(on_order: Callable[[str], None], on_end: Callable[[], None]) -> None:
-    """Take over standard input: `on_order` gets its lines, `on_end` is called at its end.
+    """Read orders from standard input, which is empty for all other readers from now on.
 
-    Both are called on a thread of their own. Whoever reads standard input from now on finds it
-    empty.
+    Args:
+        on_order: called with each line, on another thread.
+        on_end: called at the end of standard input, on that thread.
     """
     lifeline = os.dup(sys.stdin.fileno())
     nothing = os.open(os.devnull, os.O_RDONLY)
@@ -21,7 +22,7 @@ def watch_lifeline(on_order: Callable[[str], None], on_end: Callable[[], None]) 
     os.close(nothing)
 
     def watch() -> None:
-        # Unbuffered: a daemon thread inside a buffered read would abort the interpreter's end.
+        # Unbuffered: a daemon thread inside a buffered read makes the interpreter abort at exit.
         with os.fdopen(lifeline, "rb", buffering=0) as orders:
             while line := orders.readline():
                 on_order(line.decode().strip())

@@ -1,4 +1,4 @@
-"""Several processes of the same command: started, started again when they die, stopped together."""
+"""Several processes of one command: started, restarted when they die, and stopped together."""
 
 import asyncio
 import os
@@ -12,18 +12,24 @@ from treadle.worker.backoff import Backoff
 from treadle.worker.signals import stop_on_signals
 
 _BACKOFF = Backoff(base_ms=100, factor=2.0, max_ms=10_000)
-_DEATHS = 5
+# A process that dies more often than this within the window is not started again.
+_MAX_DEATHS = 5
 _WINDOW_S = 60.0
-"""A process that dies more than `_DEATHS` times within `_WINDOW_S` seconds is not started again."""
 
 _LAST_WRITES_S = 5.0
-"""How much longer than its worker's grace time a process may take to stop."""
+"""How long a process may take to stop after the grace time of its worker."""
 
 
 class Supervisor:
-    """Keeps processes of one command running until stopped, or until they are done.
+    """Keeps processes of one command running until it is stopped, or until they are done.
 
-    What others must not see is in their `environment`: a command can be read by everybody.
+    Args:
+        command: the arguments of each process.
+        until_idle: do not restart a process that ends with status 0.
+        grace_s: how long the worker of a process may go on once it is to stop, in seconds.
+        note: called with a line of text when a process starts or ends.
+        environment: more environment variables. A secret belongs here: every user of the machine
+            can read the arguments of a process.
     """
 
     def __init__(
@@ -38,16 +44,13 @@ class Supervisor:
         self._command = command
         self._environment = {**os.environ, **(environment or {})}
         self._until_idle = until_idle
-        self._patience_s = grace_s + _LAST_WRITES_S
+        self._stop_timeout_s = grace_s + _LAST_WRITES_S
         self._note = note
         self._stopping = asyncio.Event()
         self._has_given_up = False
 
     async def run(self, processes: int) -> bool:
-        """Run so many, until SIGTERM or SIGINT; False if one died too often.
-
-        They stand in process groups of their own, so that Ctrl-C reaches them once, through us.
-        """
+        """Run so many processes until SIGTERM or SIGINT; return False if one died too often."""
         loop = asyncio.get_running_loop()
 
         def stop() -> None:
@@ -56,18 +59,19 @@ class Supervisor:
         with stop_on_signals(stop):
             async with asyncio.TaskGroup() as group:
                 for number in range(1, processes + 1):
-                    group.create_task(self._keep(number))
+                    group.create_task(self._keep_running(number))
         return not self._has_given_up
 
-    async def _keep(self, number: int) -> None:
+    async def _keep_running(self, number: int) -> None:
         deaths: deque[float] = deque()
         while not self._stopping.is_set():
             code = await self._run_one(number)
             if self._stopping.is_set() or (self._until_idle and code == 0):
                 return
-            await self._mourn(number, code, deaths)
+            await self._wait_to_restart(number, code, deaths)
 
     async def _run_one(self, number: int) -> int:
+        # In a process group of its own, so that Ctrl-C reaches it once: through this process.
         process = await asyncio.create_subprocess_exec(
             *self._command, stdin=PIPE, start_new_session=True, env=self._environment
         )
@@ -76,20 +80,20 @@ class Supervisor:
         stopping = asyncio.ensure_future(self._stopping.wait())
         try:
             await asyncio.wait((ended, stopping), return_when=asyncio.FIRST_COMPLETED)
-            await end_process(process, self._patience_s)
+            await end_process(process, self._stop_timeout_s)
             return await ended
         finally:
             stopping.cancel()
             if not ended.done():
                 kill_process(process)
 
-    async def _mourn(self, number: int, code: int, deaths: deque[float]) -> None:
+    async def _wait_to_restart(self, number: int, code: int, deaths: deque[float]) -> None:
         now = time.monotonic()
         deaths.append(now)
         while deaths[0] < now - _WINDOW_S:
             deaths.popleft()
         how = describe_exit(code)
-        if len(deaths) > _DEATHS:
+        if len(deaths) > _MAX_DEATHS:
             self._note(f"process {number} {how} again, {len(deaths)} times in a minute; giving up")
             self._has_given_up = True
             self._stopping.set()
@@ -101,12 +105,12 @@ class Supervisor:
 
 
 def describe_exit(code: int) -> str:
-    """How a process ended, in words."""
+    """Return a phrase for how a process ended."""
     return f"was killed by signal {-code}" if code < 0 else f"ended with status {code}"
 
 
 async def end_process(process: Process, grace_s: float) -> None:
-    """Ask a process to stop by closing its lifeline; kill it when it takes too long."""
+    """Ask a process to stop by closing its lifeline; kill it if it takes too long."""
     if process.stdin is not None:
         process.stdin.close()
     try:
@@ -117,6 +121,6 @@ async def end_process(process: Process, grace_s: float) -> None:
 
 
 def kill_process(process: Process) -> None:
-    """End a process at once (SIGKILL), if it has not ended."""
+    """Kill a process (SIGKILL), if it has not ended."""
     with suppress(ProcessLookupError):
         process.kill()

@@ -11,15 +11,15 @@ _ROWS = {
     "mailboxes": "mailbox",
     "entries": "entry",
 }
-"""What a store holds that people know, and what one of each is called."""
+"""The rows of a store that users know, and the singular of each."""
 
 
 def counted(number: int, thing: str, things: str | None = None) -> str:
-    """`1 thread`, `2 threads`."""
+    """Return a number with its noun: `1 thread`, `2 threads`."""
     return f"{number:,} {thing if number == 1 else things or f'{thing}s'}"
 
 
 def counted_rows(rows: Mapping[str, int]) -> str:
-    """How many of each kind there are, those of which there are none left out."""
+    """Return the counts of all kinds of rows, without those of which there are none."""
     present = [(kind, one) for kind, one in _ROWS.items() if rows.get(kind)]
     return ", ".join(counted(rows[kind], one, kind) for kind, one in present) or "nothing"

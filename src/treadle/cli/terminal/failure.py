@@ -1,4 +1,4 @@
-"""Failures, told on standard error, and the exit statuses of all commands."""
+"""Failures, reported on standard error, and the exit statuses of all commands."""
 
 from typing import IO, Any
 
@@ -8,17 +8,17 @@ from treadle.errors import TreadleError
 
 FAILED = 1
 INTERRUPTED = 130
-"""After Ctrl-C, as shells have it: 128 and the signal's number."""
+"""After Ctrl-C, as in shells: 128 plus the number of the signal."""
 
 STATUSES = (
-    f"Exit status: 0, done; {FAILED}, it failed, or something is wrong in what was looked at; "
-    f"{click.UsageError.exit_code}, wrong usage: nothing was tried; {INTERRUPTED}, Ctrl-C."
+    f"Exit status: 0, success; {FAILED}, failure, or problems were found; "
+    f"{click.UsageError.exit_code}, wrong usage: nothing was done; {INTERRUPTED}, Ctrl-C."
 )
-"""What `treadle --help` says of them."""
+"""The exit statuses, for `treadle --help`."""
 
 
 class Failure(click.ClickException):
-    """Ends the command with `treadle: message`: what happened, to what, and what to do."""
+    """Ends the command with `treadle: message`, which says what failed and what to do."""
 
     exit_code = FAILED
 
@@ -28,10 +28,10 @@ class Failure(click.ClickException):
 
 
 def describe(error: TreadleError) -> str:
-    """The error on one line; drivers say more than one, and indent them."""
+    """Return the error on one line; a driver's error may have several, indented ones."""
     return " ".join(line.strip() for line in str(error).splitlines())
 
 
 def failure_of(error: TreadleError) -> Failure:
-    """The error as a failure of the command."""
+    """Return the error as a failure of the command."""
     return Failure(describe(error))

@@ -1,4 +1,4 @@
-"""Commands whose help ends with examples, and groups that make such commands."""
+"""Commands and groups whose help ends with examples."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import click
 
 
 class ExampleCommand(click.Command):
-    """A command with `examples`: lines that can be typed as they are."""
+    """A command with `examples`: lines that a shell runs as they are."""
 
     def __init__(self, *args: Any, examples: tuple[str, ...] = (), **attributes: Any) -> None:
         super().__init__(*args, **attributes)
@@ -35,7 +35,7 @@ class ExampleGroup(click.Group):
 
 
 def write_examples(formatter: click.HelpFormatter, examples: tuple[str, ...]) -> None:
-    """A section of lines that are not wrapped."""
+    """Write the examples as a section; lines are not wrapped."""
     if not examples:
         return
     with formatter.section("Examples" if len(examples) > 1 else "Example"):

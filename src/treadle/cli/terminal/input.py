@@ -1,4 +1,4 @@
-"""Lines of a file or a pipe, and whether the next one would have to be waited for."""
+"""Lines of a file or a pipe, as they arrive."""
 
 import os
 import select
@@ -17,12 +17,12 @@ class InputLines:
         self._rest: list[bytes] = []
 
     def is_ready(self) -> bool:
-        """Whether there is a line, or the end; true where that cannot be told."""
+        """Return False if the next line, or the end, has not arrived yet."""
         if self._lines:
             return True
         try:
             return bool(select.select([self._stream], [], [], 0)[0])
-        except (OSError, ValueError):  # not a file, or Windows, which can only ask sockets
+        except (OSError, ValueError):  # not a file, or Windows, where only sockets can be asked
             return True
 
     def __iter__(self) -> Iterator[bytes]:
@@ -40,6 +40,7 @@ class InputLines:
             yield last
 
     def _read(self) -> bytes:
+        # Not a buffered read: it would wait until the whole buffer is full.
         try:
             descriptor = self._stream.fileno()
         except OSError:

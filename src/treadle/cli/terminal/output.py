@@ -1,4 +1,4 @@
-"""What commands write to standard output: text, tables, records and JSON."""
+"""Standard output of commands: text, tables, records and JSON."""
 
 import shutil
 import sys
@@ -9,7 +9,7 @@ from typing import Any
 import click
 import msgspec
 
-from treadle.cli.terminal.tables import Column, aligned, fitting, separated, shown
+from treadle.cli.terminal.tables import Column, aligned, count_fitting, printable, separated
 from treadle.core.codec import Json
 
 _COLOURS = {
@@ -26,7 +26,7 @@ _TIMES = frozenset({"available_at", "created_at", "updated_at", "lease_until"})
 
 
 def write_json(value: Json) -> None:
-    """One JSON document: indented on a terminal, on one line elsewhere."""
+    """Write one JSON document: indented on a terminal, on one line elsewhere."""
     data = msgspec.json.encode(value)
     if sys.stdout.isatty():
         data = msgspec.json.format(data, indent=2)
@@ -34,23 +34,23 @@ def write_json(value: Json) -> None:
 
 
 def write_bytes(data: bytes) -> None:
-    """Bytes as they are, at once."""
+    """Write bytes unchanged, and flush them."""
     sys.stdout.buffer.write(data)
     sys.stdout.buffer.flush()
 
 
 def write_line(text: str = "", **style: Any) -> None:
-    """Text, in a `style` of `click.style` on a terminal; control characters are made visible."""
-    click.secho(shown(text), **style)
+    """Write text, on a terminal in a `style` of `click.style`; control characters are escaped."""
+    click.secho(printable(text), **style)
 
 
 def write_table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
-    """A table: aligned on a terminal, which may be too narrow for all; tab-separated elsewhere."""
+    """Write a table: aligned on a terminal, as far as it fits; tab-separated elsewhere."""
     if not sys.stdout.isatty():
         write_line("\n".join(separated(columns, rows)))
         return
     width = shutil.get_terminal_size().columns
-    count = fitting(columns, rows, width)
+    count = count_fitting(columns, rows, width)
     titles, *lines = aligned(columns[:count], [row[:count] for row in rows], width)
     click.secho(titles, bold=True)
     for line, row in zip(lines, rows, strict=True):
@@ -60,7 +60,7 @@ def write_table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> Non
 
 
 def write_fields(fields: dict[str, Json]) -> None:
-    """A record as lines of `name  value`."""
+    """Write a record as lines of `name  value`."""
     width = max(map(len, fields), default=0)
     for name, value in fields.items():
         click.echo(f"{click.style(f'{name:<{width}}', bold=True)}  ", nl=False)
@@ -68,7 +68,7 @@ def write_fields(fields: dict[str, Json]) -> None:
 
 
 def time_text(milliseconds: int | None) -> str:
-    """A time of the store, as the clock on the wall has it."""
+    """Return a time of the store as local date and time."""
     if milliseconds is None:
         return ""
     try:
@@ -79,7 +79,7 @@ def time_text(milliseconds: int | None) -> str:
 
 
 def _coloured(line: str, row: Sequence[str]) -> str:
-    """The line with its state in colour, if a cell is one."""
+    """Return the line of a row, with its status in colour if a cell is one."""
     for cell in row:
         colour = _COLOURS.get(cell)
         if colour is not None and f"  {cell}" in line:

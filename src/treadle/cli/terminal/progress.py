@@ -1,4 +1,4 @@
-"""Progress of long work, on standard error, and only where somebody is looking at it."""
+"""Progress of long work, on standard error, if that is a terminal."""
 
 import sys
 from collections.abc import Generator
@@ -9,24 +9,24 @@ import click
 
 
 class Progress(Protocol):
-    """How far the work is."""
+    """Shows how far the work is."""
 
     def advance(self, amount: int) -> None:
-        """Some more is done."""
+        """Add an amount to what is done."""
         ...
 
     def reach(self, done: int, total: int) -> None:
-        """So much is done, of so much as is known by now."""
+        """Set what is done, and the total as far as it is known."""
         ...
 
     def note(self, line: str) -> None:
-        """Say something on standard error, above the bar if there is one."""
+        """Write a line to standard error, above the bar if there is one."""
         ...
 
 
 @contextmanager
 def progress(title: str, total: int | None, *, unit: str = "") -> Generator[Progress]:
-    """A bar on a terminal, nothing anywhere else; `total` None is work of unknown length."""
+    """Show a bar on a terminal, and nothing elsewhere; without a `total`, the bar has no end."""
     if not sys.stderr.isatty():
         yield _Quiet()
         return
@@ -36,10 +36,10 @@ def progress(title: str, total: int | None, *, unit: str = "") -> Generator[Prog
 
 class _Quiet:
     def advance(self, amount: int) -> None:
-        """Nobody is looking."""
+        """Show nothing."""
 
     def reach(self, done: int, total: int) -> None:
-        """Nor now."""
+        """Show nothing."""
 
     def note(self, line: str) -> None:
         click.echo(line, err=True)
@@ -47,6 +47,7 @@ class _Quiet:
 
 @contextmanager
 def _bar(title: str, total: int | None, unit: str) -> Generator[Progress]:
+    # Imported late: most commands show no bar, and rich takes long to import.
     from rich.console import Console
     from rich.progress import (
         BarColumn,

@@ -1,4 +1,4 @@
-"""Tables: as many columns as fit a terminal, cells cut in the middle; tab-separated in a pipe."""
+"""Tables: as many columns as fit a terminal, with shortened cells; tab-separated in a pipe."""
 
 from collections.abc import Sequence
 
@@ -6,29 +6,30 @@ import msgspec
 
 _GAP = 2
 _NARROWEST = 10
+# A message may contain an escape sequence, which a terminal would execute.
 _ESCAPED = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))}
 _SPACED = _ESCAPED | {ord("\t"): " ", ord("\n"): " ", ord("\r"): " "}
-_SHOWN = {code: text for code, text in _ESCAPED.items() if chr(code) not in "\n\t"}
+_PRINTABLE = {code: text for code, text in _ESCAPED.items() if chr(code) not in "\n\t"}
 
 
 class Column(msgspec.Struct, frozen=True):
-    """A column: its title, and how its cells stand."""
+    """A column: its title, and how its cells are shown."""
 
     title: str
     right: bool = False
-    """On the right, as numbers do, and never cut."""
+    """Align cells to the right, for numbers; never shorten them."""
     whole: bool = False
-    """Never cut, as a time, or an id that one may want to copy."""
+    """Never shorten cells, for times and for ids that users copy."""
 
 
 def separated(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> list[str]:
-    """The table as tab-separated lines, its titles first."""
+    """Return the table as tab-separated lines, titles first."""
     titles = [column.title for column in columns]
     return ["\t".join(one_line(cell) for cell in row) for row in (titles, *rows)]
 
 
-def fitting(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int) -> int:
-    """How many of the columns, from the left, fit into `width` terminal cells."""
+def count_fitting(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int) -> int:
+    """Return how many columns, from the left, fit into `width` terminal cells."""
     sizes = [
         _least(column, size) for column, size in zip(columns, _natural(columns, rows), strict=True)
     ]
@@ -39,16 +40,16 @@ def fitting(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int
 
 
 def aligned(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int) -> list[str]:
-    """The table as lines of at most `width` terminal cells, if it fits, its titles first."""
+    """Return the table as lines of at most `width` terminal cells, if it fits, titles first."""
     natural = _natural(columns, rows)
     least = [_least(column, size) for column, size in zip(columns, natural, strict=True)]
-    widths = fitted(natural, least, width - _GAP * (len(columns) - 1))
+    widths = fit_widths(natural, least, width - _GAP * (len(columns) - 1))
     titles = [column.title for column in columns]
     return [_line(columns, list(map(one_line, row)), widths) for row in (titles, *rows)]
 
 
-def fitted(natural: Sequence[int], least: Sequence[int], available: int) -> list[int]:
-    """Widths of columns: the natural ones, the widest that may be cut, cut until all fit."""
+def fit_widths(natural: Sequence[int], least: Sequence[int], available: int) -> list[int]:
+    """Return the widths of columns: the widest is shortened until all fit, or none may be."""
     widths = list(natural)
     while sum(widths) > available:
         cuttable = [at for at, width in enumerate(widths) if width > least[at]]
@@ -59,30 +60,31 @@ def fitted(natural: Sequence[int], least: Sequence[int], available: int) -> list
 
 
 def shortened(text: str, width: int) -> str:
-    """`text`, cut in the middle to at most `width` terminal cells: both ends of an id tell most."""
+    """Return `text` with its middle left out, so that it takes at most `width` terminal cells."""
     if _size(text) <= width:
         return text
+    # Ids differ at their beginnings or at their ends, so both are kept.
     head, tail = (width - 1) - (width - 1) // 2, (width - 1) // 2
     return f"{_start(text, head)}…{_start(text[::-1], tail)[::-1]}"
 
 
 def beginning(text: str, length: int = 60) -> str:
-    """`text`, cut at its end to at most `length` characters, in a pipe too."""
+    """Return the first `length` characters of `text` at most."""
     return text if len(text) <= length else f"{text[: length - 1]}…"
 
 
 def one_line(text: str) -> str:
-    """`text` on one line, with nothing in it that a terminal would obey."""
+    """Return `text` on one line, with control characters escaped."""
     return text.translate(_SPACED)
 
 
-def shown(text: str) -> str:
-    """`text` with its lines, and nothing in it that a terminal would obey."""
-    return text.translate(_SHOWN)
+def printable(text: str) -> str:
+    """Return `text` with its line breaks and tabs, and other control characters escaped."""
+    return text.translate(_PRINTABLE)
 
 
 def _natural(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> list[int]:
-    """How wide each column is if nothing is cut."""
+    """Return the width of each column if no cell is shortened."""
     return [
         max(_size(column.title), *(_size(one_line(row[index])) for row in rows), 0)
         for index, column in enumerate(columns)
@@ -90,7 +92,7 @@ def _natural(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> list[i
 
 
 def _least(column: Column, natural: int) -> int:
-    """How far a column may be cut."""
+    """Return the width to which a column may be shortened."""
     if column.right or column.whole:
         return natural
     return min(natural, max(_size(column.title), _NARROWEST))

@@ -1,4 +1,4 @@
-"""A conversation as a person reads it."""
+"""Conversations for people to read."""
 
 from typing import cast
 
@@ -14,7 +14,7 @@ _COLOURS = {"user": "cyan", "assistant": "green", "tool": "yellow", "system": "m
 
 
 def write_transcript(head: ThreadHead, last: int | None) -> None:
-    """The thread's facts, then its messages, or the `last` ones of them."""
+    """Write what is known of the thread, then its messages, or only the `last` ones."""
     thread = head.thread
     write_line(thread.id, bold=True)
     write_line(_facts(head))

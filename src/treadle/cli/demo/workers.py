@@ -1,4 +1,4 @@
-"""The demo's worker processes: started, watched through pipes, one of them killed in mid-step."""
+"""The worker processes of the demo, one of which is killed in the middle of a step."""
 
 import asyncio
 import os
@@ -11,7 +11,7 @@ from typing import TypeAlias, cast
 
 import msgspec
 
-from treadle.cli.demo.process import Report
+from treadle.cli.demo.process import StepEvent
 from treadle.cli.options import STORE_VARIABLE
 from treadle.cli.processes.supervisor import describe_exit, end_process, kill_process
 from treadle.cli.terminal.progress import Progress
@@ -20,7 +20,7 @@ _GRACE_S = 3.0
 
 
 class Killed(msgspec.Struct, frozen=True, kw_only=True):
-    """Which process was killed, and the entry it was in the middle of."""
+    """The process that was killed, and the entry that it was working."""
 
     process: int
     pid: int
@@ -28,37 +28,37 @@ class Killed(msgspec.Struct, frozen=True, kw_only=True):
     mailbox_id: str
 
 
-class _Member(msgspec.Struct, frozen=True, eq=False):
+class _Worker(msgspec.Struct, frozen=True, eq=False):
     number: int
     process: Process
 
 
-class _Said(msgspec.Struct, frozen=True):
-    member: _Member
-    report: Report
+class _Reported(msgspec.Struct, frozen=True):
+    worker: _Worker
+    step: StepEvent
 
 
 class _Ended(msgspec.Struct, frozen=True):
-    member: _Member
+    worker: _Worker
     code: int
 
 
-_Event: TypeAlias = _Said | _Ended
+_Event: TypeAlias = _Reported | _Ended
 
 
-class Crew:
-    """Processes that work one store; leaving the block ends those that are left."""
+class Workers:
+    """Processes that work one store; leaving the block ends those that still run."""
 
     def __init__(self, url: str, arguments: Sequence[str], bar: Progress) -> None:
         self._environment = {**os.environ, STORE_VARIABLE: url}
         self._command = [sys.executable, "-m", "treadle.cli.demo.process", *arguments]
         self._bar = bar
-        self._members: list[_Member] = []
+        self._workers: list[_Worker] = []
         self._events: asyncio.Queue[_Event] = asyncio.Queue()
         self._watchers: list[asyncio.Task[None]] = []
         self._running = 0
 
-    async def __aenter__(self) -> "Crew":
+    async def __aenter__(self) -> "Workers":
         return self
 
     async def __aexit__(
@@ -68,41 +68,41 @@ class Crew:
         traceback: TracebackType | None,
     ) -> None:
         try:
-            ending = (end_process(member.process, _GRACE_S) for member in self._members)
+            ending = (end_process(worker.process, _GRACE_S) for worker in self._workers)
             await asyncio.gather(*ending)
             await asyncio.gather(*self._watchers)
         finally:
-            for member in self._members:
-                kill_process(member.process)
+            for worker in self._workers:
+                kill_process(worker.process)
 
     async def play(self, processes: int, turns: int) -> Killed | None:
-        """Run so many processes until nothing is left to do; kill one after a third of the turns.
+        """Run so many processes until no entry is left; kill one after a third of the turns.
 
-        The first that tells that it holds a step, claimed and not committed, is killed with
-        SIGKILL, and another starts in its place.
+        The first process that holds a step, claimed and not committed, is killed with SIGKILL, and
+        another one replaces it.
         """
         killed: Killed | None = None
         done = 0
         for _ in range(processes):
-            await self._hire()
+            await self._start()
         if turns < 3:
             self._order("hold")
         async with aclosing(self._listen()) as events:
             async for event in events:
                 if isinstance(event, _Ended):
                     self._note_end(event, killed)
-                elif event.report.kind == "done":
+                elif event.step.kind == "done":
                     self._bar.advance(1)
                     done += 1
                     if done == turns // 3:
                         self._order("hold")
                 elif killed is None:
                     killed = self._kill(event)
-                    await self._hire()
+                    await self._start()
                     self._order("go")
         return killed
 
-    async def _hire(self) -> None:
+    async def _start(self) -> None:
         process = await asyncio.create_subprocess_exec(
             *self._command,
             stdin=PIPE,
@@ -110,17 +110,17 @@ class Crew:
             start_new_session=True,
             env=self._environment,
         )
-        member = _Member(len(self._members) + 1, process)
-        self._members.append(member)
+        worker = _Worker(len(self._workers) + 1, process)
+        self._workers.append(worker)
         self._running += 1
-        self._watchers.append(asyncio.create_task(self._watch(member)))
+        self._watchers.append(asyncio.create_task(self._watch(worker)))
 
-    async def _watch(self, member: _Member) -> None:
-        stdout = cast("asyncio.StreamReader", member.process.stdout)
+    async def _watch(self, worker: _Worker) -> None:
+        stdout = cast("asyncio.StreamReader", worker.process.stdout)
         async for line in stdout:
-            report = msgspec.json.decode(line, type=Report)
-            self._events.put_nowait(_Said(member, report))
-        self._events.put_nowait(_Ended(member, await member.process.wait()))
+            step = msgspec.json.decode(line, type=StepEvent)
+            self._events.put_nowait(_Reported(worker, step))
+        self._events.put_nowait(_Ended(worker, await worker.process.wait()))
 
     async def _listen(self) -> AsyncGenerator[_Event]:
         while self._running:
@@ -130,26 +130,26 @@ class Crew:
             yield event
 
     def _order(self, order: str) -> None:
-        for member in self._members:
-            if member.process.stdin is not None and member.process.returncode is None:
+        for worker in self._workers:
+            if worker.process.stdin is not None and worker.process.returncode is None:
                 with suppress(OSError, RuntimeError):
-                    member.process.stdin.write(f"{order}\n".encode())
+                    worker.process.stdin.write(f"{order}\n".encode())
 
-    def _kill(self, event: _Said) -> Killed:
-        member, report = event.member, event.report
-        kill_process(member.process)
+    def _kill(self, event: _Reported) -> Killed:
+        worker, step = event.worker, event.step
+        kill_process(worker.process)
         self._bar.note(
-            f"killed worker {member.number} (pid {member.process.pid}) with SIGKILL in the middle "
-            f"of a step of {report.mailbox_id}; its lease runs out, then another takes over"
+            f"killed worker {worker.number} (pid {worker.process.pid}) with SIGKILL in the middle "
+            f"of a step of {step.mailbox_id}; once its lease expires, another worker takes over"
         )
         return Killed(
-            process=member.number,
-            pid=member.process.pid,
-            entry_id=report.entry_id,
-            mailbox_id=report.mailbox_id,
+            process=worker.number,
+            pid=worker.process.pid,
+            entry_id=step.entry_id,
+            mailbox_id=step.mailbox_id,
         )
 
     def _note_end(self, event: _Ended, killed: Killed | None) -> None:
-        is_victim = killed is not None and killed.process == event.member.number
-        if event.code and not is_victim:
-            self._bar.note(f"worker {event.member.number} {describe_exit(event.code)}")
+        was_killed = killed is not None and killed.process == event.worker.number
+        if event.code and not was_killed:
+            self._bar.note(f"worker {event.worker.number} {describe_exit(event.code)}")
