@@ -22,6 +22,7 @@ from sybil import Example, Sybil
 from sybil.integration.pytest import pytest_integration as collect_documents
 from sybil.parsers.markdown import CodeBlockParser
 from tests.docs.console import Shell, commands_of
+from tests.postgres.schemas import SchemaPool, pool_of
 from tests.postgres.server import Server
 
 from treadle.testing._harness.builtin_subjects import remove_postgres, schema_of
@@ -111,6 +112,14 @@ def postgres_url() -> Iterator[str]:
     else:
         with Server() as server:
             yield server.url
+
+
+@pytest.fixture(scope="session")
+def postgres_schemas(postgres_url: str) -> Iterator[SchemaPool]:
+    """Schemas on that server that the tests of this worker take turns with."""
+    schemas = pool_of(postgres_url)
+    yield schemas
+    schemas.drop_all()
 
 
 @pytest.fixture(scope="session")

@@ -8,8 +8,6 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from treadle import Store, open_store
-from treadle.backends.postgres.schema import migrate
-from treadle.testing._harness.builtin_subjects import location_of, remove_postgres, schema_of
 from treadle.testing.clock import ManualClock
 
 settings.register_profile(
@@ -37,9 +35,10 @@ def store_url(request: Any, tmp_path: Path) -> Iterator[str]:
         yield urls[kind]
         return
     server = request.getfixturevalue("postgres_url")
-    migrate(location_of(server, tmp_path))
-    yield f"{server}&schema={schema_of(tmp_path)}"
-    remove_postgres(server, [tmp_path])
+    schemas = request.getfixturevalue("postgres_schemas")
+    name = schemas.take()
+    yield f"{server}{'&' if '?' in server else '?'}schema={name}"
+    schemas.give_back(name)
 
 
 @pytest.fixture

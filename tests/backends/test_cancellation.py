@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-import time
 from collections.abc import Callable
 
 import pytest
@@ -11,101 +10,113 @@ from treadle.backends.cancellation import opened, shielded
 
 
 class Door:
-    """Opens slowly; notes what is done to it."""
+    """Opens when it is released; records what is done to it."""
 
     def __init__(self, opening: BaseException | None = None, closing: BaseException | None = None):
-        self.told: list[str] = []
-        self._errors = {"opened": opening, "closed": closing}
-        self.let_go = threading.Event()
+        self.record: list[str] = []
+        self.is_opening = threading.Event()
+        self.is_closed = threading.Event()
+        self.released = threading.Event()
+        self._opening = opening
+        self._closing = closing
 
     def open(self) -> str:
-        self.let_go.wait(10)
-        self._note("opened")
+        self.is_opening.set()
+        assert self.released.wait(10)
+        if self._opening is not None:
+            raise self._opening
+        self.record.append("opened")
         return "a handle"
 
     def close(self) -> None:
-        self._note("closed")
-
-    def _note(self, what: str) -> None:
-        error = self._errors[what]
-        if error is not None:
-            raise error
-        self.told.append(what)
+        if self._closing is not None:
+            raise self._closing
+        self.record.append("closed")
+        self.is_closed.set()
 
 
-async def cancelled(door: Door, times: int = 1) -> asyncio.CancelledError:
+async def cancelled_while_opening(door: Door, times: int = 1) -> asyncio.CancelledError:
+    """The error of a caller that is cancelled before the door has opened."""
     task = asyncio.create_task(opened(door.open, door.close))
+    await asyncio.to_thread(door.is_opening.wait, 10)
     for _ in range(times):
-        await asyncio.sleep(0.01)
         task.cancel()
-    await asyncio.sleep(0.01)
-    assert not task.done(), "it was not waited for"
-    door.let_go.set()
+        await turns_of_the_loop()
+    assert not task.done(), "it did not wait"
+    door.released.set()
     with pytest.raises(asyncio.CancelledError) as caught:
         await task
     return caught.value
 
 
-async def test_who_is_not_cancelled_gets_what_was_opened() -> None:
+async def turns_of_the_loop() -> None:
+    """Let everything that is ready run, and what becomes ready by that."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def test_a_caller_that_is_not_cancelled_gets_the_handle() -> None:
     door = Door()
-    door.let_go.set()
+    door.released.set()
     assert await opened(door.open, door.close) == "a handle"
-    assert door.told == ["opened"]
+    assert door.record == ["opened"]
 
 
 @pytest.mark.parametrize("times", [1, 3])
-async def test_what_was_opened_for_nobody_is_closed(times: int) -> None:
+async def test_a_handle_for_a_cancelled_caller_is_closed(times: int) -> None:
     door = Door()
-    await cancelled(door, times)
-    assert door.told == ["opened", "closed"]
+    await cancelled_while_opening(door, times)
+    assert door.record == ["opened", "closed"]
 
 
-async def test_what_failed_to_open_is_not_closed() -> None:
+async def test_an_opening_that_failed_is_not_closed() -> None:
     door = Door(opening=OSError("no such door"))
-    error = await cancelled(door)
+    error = await cancelled_while_opening(door)
     assert isinstance(error.__cause__, OSError)
-    assert door.told == []
+    assert door.record == []
 
 
-async def test_an_error_of_the_closing_is_the_cause_of_the_cancellation() -> None:
-    error = await cancelled(Door(closing=OSError("it sticks")))
+async def test_an_error_of_closing_is_the_cause_of_the_cancellation() -> None:
+    error = await cancelled_while_opening(Door(closing=OSError("it sticks")))
     assert isinstance(error.__cause__, OSError)
 
 
-def test_what_opens_after_the_event_loop_has_ended_is_closed() -> None:
+def test_a_handle_that_opens_after_the_event_loop_has_ended_is_closed() -> None:
     door = Door()
 
     async def leave() -> None:
         task = asyncio.create_task(opened(door.open, door.close))
-        await asyncio.sleep(0.01)
+        await asyncio.to_thread(door.is_opening.wait, 10)
         for one in asyncio.all_tasks() - {asyncio.current_task()}:
             one.cancel()  # as asyncio.run does at its end
         with pytest.raises(asyncio.CancelledError):
             await task
-        door.let_go.set()
+        door.released.set()
 
     asyncio.run(leave())
-    until = time.monotonic() + 10
-    while door.told != ["opened", "closed"] and time.monotonic() < until:
-        time.sleep(0.001)
-    assert door.told == ["opened", "closed"]
+    assert door.is_closed.wait(10)
+    assert door.record == ["opened", "closed"]
 
 
 async def raises() -> None:
     raise ValueError("the work failed")
 
 
-async def sleeps(then: Callable[[], None]) -> str:
-    await asyncio.sleep(0.05)
+async def waits(until: asyncio.Event, then: Callable[[], None]) -> str:
+    await until.wait()
     then()
     return "done"
 
 
-async def test_shielded_work_comes_to_its_end_and_only_then_is_the_cancellation_passed_on() -> None:
+async def test_a_cancellation_of_shielded_work_is_raised_when_the_work_has_ended() -> None:
     ended: list[str] = []
-    task = asyncio.create_task(shielded(sleeps(lambda: ended.append("ended"))))
-    await asyncio.sleep(0.01)
+    until = asyncio.Event()
+    task = asyncio.create_task(shielded(waits(until, lambda: ended.append("ended"))))
+    await turns_of_the_loop()
     task.cancel()
+    await turns_of_the_loop()
+    assert not task.done()
+    until.set()
     with pytest.raises(asyncio.CancelledError):
         await task
     assert ended == ["ended"]

@@ -1,4 +1,4 @@
-"""A group thread: what gathers while it works is done as one group, so one sync serves many."""
+"""A group thread: calls that arrive while it works become one group, so one sync serves many."""
 
 import asyncio
 import threading
@@ -9,33 +9,34 @@ from treadle.backends.group_thread import GROUP, GroupThread
 
 
 class Work:
-    """Carries out groups of numbers, the first one only when it is let go."""
+    """Carries out groups of numbers, the first one only when it is released."""
 
     def __init__(self) -> None:
         self.groups: list[list[int]] = []
-        self.let_go = threading.Event()
+        self.has_begun = threading.Event()
+        self.released = threading.Event()
 
     def carry_out(self, calls: list[int]) -> list[int]:
         self.groups.append(calls)
-        self.let_go.wait(10)
+        self.has_begun.set()
+        assert self.released.wait(10)
         return [-call for call in calls]
 
 
-async def test_what_gathers_while_a_group_is_done_is_the_next_group() -> None:
+async def test_calls_that_arrive_while_a_group_is_carried_out_are_the_next_group() -> None:
     work = Work()
     thread = GroupThread("test", work.carry_out)
     thread.start()
     first = thread.ask(0)
-    while not work.groups:  # noqa: ASYNC110
-        await asyncio.sleep(0.001)
+    await asyncio.to_thread(work.has_begun.wait, 10)
     others = [thread.ask(number) for number in range(1, GROUP + 10)]
-    work.let_go.set()
+    work.released.set()
     assert await asyncio.gather(first, *others) == [-number for number in range(GROUP + 10)]
     await thread.close()
     assert [len(group) for group in work.groups] == [1, GROUP, 9]
 
 
-async def test_a_mistake_of_ours_fails_the_calls_and_the_thread_goes_on() -> None:
+async def test_an_unexpected_error_fails_the_calls_and_the_thread_goes_on() -> None:
     def carry_out(calls: list[int]) -> list[int]:
         return [1 // call for call in calls]
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from tests.postgres.schemas import SchemaPool, pooled_subject
 from treadle.testing import BackendConformance, Subject
 from treadle.testing._harness.builtin_subjects import postgres_subject
 from treadle.testing._harness.running import run
@@ -13,8 +14,8 @@ from treadle.testing.conformance import SUITE
 
 class TestPostgres(BackendConformance):
     @pytest.fixture
-    def subject(self, postgres_url: str) -> Subject:
-        return postgres_subject(postgres_url)
+    def subject(self, postgres_url: str, postgres_schemas: SchemaPool) -> Subject:
+        return pooled_subject(postgres_url)
 
 
 def test_a_check_leaves_no_schema_behind(postgres_url: str, tmp_path: Path) -> None:

@@ -1,25 +1,38 @@
-"""A schema of its own for each test, on the server that all share."""
+"""A schema for each test, on the server that all share."""
 
-import hashlib
 from collections.abc import Iterator
-from typing import Any
+from uuid import uuid4
 
 import psycopg
 import pytest
 from psycopg import sql
 
-
-@pytest.fixture
-def schema(request: Any) -> str:
-    """The name of a schema that no other test uses."""
-    return f"treadle_{hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:16]}"
+from tests.postgres.schemas import SchemaPool
 
 
 @pytest.fixture
-def url(postgres_url: str, schema: str) -> Iterator[str]:
-    """A store in that schema, which is dropped afterwards."""
-    joint = "&" if "?" in postgres_url else "?"
-    yield f"{postgres_url}{joint}schema={schema}"
+def schema(postgres_schemas: SchemaPool) -> Iterator[str]:
+    """The name of a schema with empty tables, which no other test uses at the same time.
+
+    A module whose tests change more than rows overrides it by `new_schema`.
+    """
+    name = postgres_schemas.take()
+    yield name
+    postgres_schemas.give_back(name)
+
+
+@pytest.fixture
+def new_schema(postgres_url: str) -> Iterator[str]:
+    """The name of a schema that is not there yet, and is dropped afterwards."""
+    name = f"treadle_new_{uuid4().hex[:16]}"
+    yield name
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         drop = sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE")
-        connection.execute(drop.format(sql.Identifier(schema)))
+        connection.execute(drop.format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def url(postgres_url: str, schema: str) -> str:
+    """The URL of a store in that schema."""
+    joint = "&" if "?" in postgres_url else "?"
+    return f"{postgres_url}{joint}schema={schema}"

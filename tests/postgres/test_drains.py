@@ -86,11 +86,11 @@ def check_a_drain(url: str, folder: Path) -> None:
     asyncio.run(look())
 
 
-def test_nothing_is_given_out_twice(url: str, tmp_path: Path) -> None:
+def test_no_entry_is_claimed_twice(url: str, tmp_path: Path) -> None:
     check_a_drain(url, tmp_path / "run")
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("run", range(100))
-def test_nothing_is_given_out_twice_in_a_hundred_runs(url: str, tmp_path: Path, run: int) -> None:
+def test_no_entry_is_claimed_twice_in_a_hundred_runs(url: str, tmp_path: Path, run: int) -> None:
     check_a_drain(url, tmp_path / "run")

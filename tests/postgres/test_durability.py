@@ -8,8 +8,14 @@ import pytest
 from treadle import Thread, open_store
 
 
+@pytest.fixture
+def schema(new_schema: str) -> str:
+    """The test adds a trigger."""
+    return new_schema
+
+
 @pytest.mark.parametrize(("durability", "setting"), [("full", "on"), ("relaxed", "off")])
-async def test_a_commit_waits_for_the_disk_if_the_store_is_fully_durable(
+async def test_durability_sets_synchronous_commit(
     url: str,
     postgres_url: str,
     schema: str,

@@ -33,7 +33,7 @@ async def claim(store: Store, **options: Any) -> list[MailboxEntry]:
     return list(await store.mailboxes.claim(consumer="w", lease_ms=60_000, **options))
 
 
-async def test_a_claim_passes_over_a_mailbox_that_is_kept(
+async def test_a_claim_skips_a_mailbox_that_a_transaction_holds(
     store: Store, connection: psycopg.AsyncConnection[Any]
 ) -> None:
     async with store.batch(connection=connection) as step:
@@ -46,7 +46,7 @@ async def test_a_claim_passes_over_a_mailbox_that_is_kept(
     assert entry.payload == {"n": 1}
 
 
-async def test_commits_to_other_threads_go_on(
+async def test_commits_to_other_threads_do_not_wait(
     store: Store, connection: psycopg.AsyncConnection[Any]
 ) -> None:
     async with store.batch(connection=connection) as step:
@@ -59,7 +59,7 @@ async def test_commits_to_other_threads_go_on(
     assert (await asyncio.wait_for(waiting, 10)).version == 2
 
 
-async def test_who_waits_sees_what_was_decided(
+async def test_a_write_that_waited_sees_how_the_other_transaction_ended(
     store: Store, connection: psycopg.AsyncConnection[Any]
 ) -> None:
     (entry,) = await claim(store, mailbox_id="held")
@@ -75,9 +75,7 @@ async def test_who_waits_sees_what_was_decided(
     assert found.status == "accepted"
 
 
-async def test_reading_waits_for_nobody(
-    store: Store, connection: psycopg.AsyncConnection[Any]
-) -> None:
+async def test_a_read_does_not_wait(store: Store, connection: psycopg.AsyncConnection[Any]) -> None:
     async with store.batch(connection=connection) as step:
         step.threads.append("held", MESSAGE)
         step.mailboxes.interrupt("held")
@@ -87,7 +85,7 @@ async def test_reading_waits_for_nobody(
     assert (await store.mailboxes.stats("held")).queued == 1
 
 
-async def test_an_entry_sent_behind_a_kept_one_is_not_lost(
+async def test_an_entry_sent_behind_an_uncommitted_one_is_not_lost(
     url: str, store: Store, connection: psycopg.AsyncConnection[Any]
 ) -> None:
     """Two writers of one queue: its head is the better of both entries, and none is lost."""
@@ -104,7 +102,7 @@ async def test_an_entry_sent_behind_a_kept_one_is_not_lost(
     assert [entry.payload["n"] for entry in (*first, *second)] == ["kept", "behind"]
 
 
-async def test_a_dedupe_key_of_a_kept_transaction_is_waited_for(
+async def test_a_send_waits_for_a_transaction_with_the_same_dedupe_key(
     store: Store, connection: psycopg.AsyncConnection[Any]
 ) -> None:
     async with store.batch(connection=connection) as step:
@@ -117,7 +115,7 @@ async def test_a_dedupe_key_of_a_kept_transaction_is_waited_for(
     assert (await store.mailboxes.stats("fresh")).queued == 1
 
 
-async def test_two_transactions_that_wait_for_each_other_end(
+async def test_a_deadlock_ends(
     store: Store, postgres_url: str, connection: psycopg.AsyncConnection[Any]
 ) -> None:
     """The application locks in another order than we do: one of the two is given up, not both."""
@@ -147,7 +145,7 @@ async def test_two_transactions_that_wait_for_each_other_end(
     assert versions == [sum(ended)] * 2
 
 
-async def test_calls_that_came_with_many_who_must_wait_do_not_wait(
+async def test_calls_in_one_group_with_many_blocked_ones_do_not_wait(
     store: Store, connection: psycopg.AsyncConnection[Any]
 ) -> None:
     """They are in one group; those who wait fill every thread that there is for waiting."""
@@ -162,7 +160,7 @@ async def test_calls_that_came_with_many_who_must_wait_do_not_wait(
     assert (await store.mailboxes.stats("held")).queued == 21
 
 
-async def test_a_store_that_was_opened_again_waits_as_before(
+async def test_a_reopened_store_waits_as_before(
     url: str, connection: psycopg.AsyncConnection[Any]
 ) -> None:
     store = open_store(url, migrate=True)
@@ -178,7 +176,7 @@ async def test_a_store_that_was_opened_again_waits_as_before(
         await asyncio.wait_for(waiting, 10)
 
 
-async def test_an_entry_that_came_meanwhile_is_looked_at_with_its_mailbox(
+async def test_an_entry_committed_during_the_wait_is_read_together_with_its_mailbox(
     store: Store, connection: psycopg.AsyncConnection[Any]
 ) -> None:
     """The batch waits for one mailbox while a dead letter and the state of its own come in."""

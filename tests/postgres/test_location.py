@@ -47,11 +47,13 @@ def refusal(url: str) -> str:
         ),
     ],
 )
-def test_every_form_that_libpq_knows_is_understood(url: str, expected: dict[str, Any]) -> None:
+def test_every_form_of_url_that_libpq_knows_is_understood(
+    url: str, expected: dict[str, Any]
+) -> None:
     assert meant(url) == expected
 
 
-def test_parameters_of_libpq_pass_through_as_they_are() -> None:
+def test_parameters_of_libpq_pass_through_unchanged() -> None:
     given = meant(
         "postgresql://h1,h2/a?target_session_attrs=read-write&sslmode=require&schema=mine"
         "&options=-c%20statement_timeout%3D9&application_name=a+b&connect_timeout=3"
@@ -71,7 +73,7 @@ def test_a_password_means_what_it_means_to_libpq(password: str) -> None:
     assert (meant(url)["user"], meant(url)["host"]) == ("u", "h")
 
 
-def test_our_own_parameters_are_kept_apart() -> None:
+def test_our_own_parameters_are_not_given_to_libpq() -> None:
     location = parse_location(
         "postgres://h/a?schema=agents_1&table_prefix=x_&prepared_statements=off&listen=off"
     )
@@ -121,12 +123,12 @@ def test_a_switch_is_on_or_off(name: str, value: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["schemaa", "Schema", "prepared_statement", "conninfo", "sslmod"])
-def test_a_parameter_that_nobody_knows_is_named(name: str) -> None:
+def test_an_unknown_parameter_is_named(name: str) -> None:
     assert repr(name) in refusal(f"postgresql://u:{SECRET}@h/a?{name}=x")
 
 
 @pytest.mark.parametrize("url", ["postgresql:agents", "postgresql:/agents", "postgres:", "agents"])
-def test_what_is_no_url_is_told_how_one_is_written(url: str) -> None:
+def test_a_text_that_is_no_url_gets_an_example_of_one(url: str) -> None:
     assert "postgresql://user@host/database" in refusal(url)
 
 
@@ -144,7 +146,7 @@ def test_what_is_no_url_is_told_how_one_is_written(url: str) -> None:
         f"postgresql://h/a?password={SECRET}%zz",
     ],
 )
-def test_what_cannot_be_read_is_refused_without_telling_the_password(url: str) -> None:
+def test_an_unreadable_url_is_refused_without_its_password(url: str) -> None:
     reason = refusal(url)
     assert SECRET not in reason
     assert "%40" in reason  # how a password with such characters is written
@@ -169,11 +171,11 @@ def test_what_cannot_be_read_is_refused_without_telling_the_password(url: str) -
         ("./a:b@c", "./a:b@c"),
     ],
 )
-def test_a_url_is_told_without_its_password(url: str, told: str) -> None:
+def test_a_url_is_shown_without_its_password(url: str, told: str) -> None:
     assert without_password(url) == told
 
 
-def test_a_location_tells_all_but_the_password() -> None:
+def test_a_location_shows_everything_but_the_password() -> None:
     url = f"postgresql://u:{SECRET}@h/a?sslmode=require&password={SECRET}&schema=b&table_prefix=x_"
     location = parse_location(url)
     told = "postgresql://u:***@h/a?sslmode=require&password=***&schema=b&table_prefix=x_"
@@ -187,7 +189,7 @@ async def test_a_wrong_parameter_is_refused_before_anything_is_sent() -> None:
         treadle.open_store("postgresql://nowhere.invalid/a?schema=A")
 
 
-async def test_an_error_of_the_server_does_not_tell_the_password() -> None:
+async def test_an_error_of_the_server_does_not_show_the_password() -> None:
     url = f"postgresql://u:{SECRET}@127.0.0.1:1/a?connect_timeout=2&schema=b"
     with pytest.raises(StoreUnavailable) as refused:
         async with treadle.open_store(url):
@@ -197,7 +199,7 @@ async def test_an_error_of_the_server_does_not_tell_the_password() -> None:
     assert SECRET not in f"{refused.value!r} {refused.value.__cause__}"
 
 
-async def test_a_store_is_found_by_each_way_to_write_its_url(url: str) -> None:
+async def test_every_way_to_write_a_url_finds_the_store(url: str) -> None:
     parts = conninfo_to_dict(parse_location(url).conninfo)
     schema = parse_location(url).schema
     host = str(parts["host"]).replace("/", "%2F")

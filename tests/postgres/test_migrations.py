@@ -41,6 +41,12 @@ EXPANDS_MORE = Migration(
 
 
 @pytest.fixture
+def schema(new_schema: str) -> str:
+    """Each test makes and changes tables."""
+    return new_schema
+
+
+@pytest.fixture
 def location(url: str) -> Location:
     return parse_location(url)
 
@@ -90,7 +96,7 @@ def test_an_empty_database_gets_all_migrations(location: Location) -> None:
         assert 0 <= now - state.applied_at < 60_000
 
 
-def test_every_table_is_made_in_the_schema(location: Location) -> None:
+def test_every_table_is_created_in_the_schema(location: Location) -> None:
     for migration in OURS:
         for name in re.findall(r"CREATE TABLE (\w+)", migration.text):
             assert location.qualify(name) == f'"{location.schema}"."{name}"'
@@ -103,7 +109,7 @@ def test_migrating_twice_changes_nothing(location: Location) -> None:
     assert (relations(location), ask(location, "SELECT * FROM migrations")) == before
 
 
-def test_the_list_says_what_each_migration_was(location: Location) -> None:
+def test_the_list_records_each_migration(location: Location) -> None:
     migrate(location, known=(*OURS, EXPANDS, CONTRACTS), contract=True)
     rows = ask(location, "SELECT number, name, contracts, checksum FROM migrations ORDER BY 1")
     assert rows[-2:] == [
@@ -112,14 +118,14 @@ def test_the_list_says_what_each_migration_was(location: Location) -> None:
     ]
 
 
-async def test_a_store_is_not_opened_before_its_schema_is_made(url: str) -> None:
+async def test_a_store_is_not_opened_before_its_schema_exists(url: str) -> None:
     with pytest.raises(SchemaTooOld, match="run `treadle migrate` on it, or open") as refused:
         await open_and_close(url)
     assert refused.value.missing == OURS[0].label
     assert refused.value.where == str(parse_location(url))
 
 
-async def test_a_store_is_not_opened_while_a_step_that_expands_is_missing(
+async def test_a_store_is_not_opened_while_an_expanding_migration_is_missing(
     url: str, location: Location, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     migrate(location)
@@ -132,7 +138,7 @@ async def test_a_store_is_not_opened_while_a_step_that_expands_is_missing(
     await open_and_close(url)
 
 
-async def test_an_older_treadle_opens_what_a_newer_one_has_expanded(
+async def test_an_older_treadle_opens_a_schema_that_a_newer_one_has_expanded(
     url: str, location: Location
 ) -> None:
     migrate(location, known=(*OURS, EXPANDS, EXPANDS_MORE))
@@ -141,7 +147,7 @@ async def test_an_older_treadle_opens_what_a_newer_one_has_expanded(
     assert [state.number for state in migration_states(location)] == numbers(*OURS)
 
 
-async def test_an_older_treadle_does_not_open_what_a_newer_one_has_contracted(
+async def test_an_older_treadle_does_not_open_a_schema_that_a_newer_one_has_contracted(
     url: str, location: Location
 ) -> None:
     migrate(location, known=(*OURS, EXPANDS, CONTRACTS, EXPANDS_MORE), contract=True)
@@ -153,7 +159,7 @@ async def test_an_older_treadle_does_not_open_what_a_newer_one_has_contracted(
             look(location)
 
 
-async def test_what_takes_something_away_is_done_only_when_asked_for(
+async def test_a_contracting_migration_is_applied_only_on_request(
     url: str, location: Location, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     know(monkeypatch, *OURS, EXPANDS, CONTRACTS, EXPANDS_MORE)
@@ -167,7 +173,9 @@ async def test_what_takes_something_away_is_done_only_when_asked_for(
     await open_and_close(url)
 
 
-def test_what_is_missing_later_is_applied_though_a_contraction_waits(location: Location) -> None:
+def test_a_later_migration_is_applied_while_a_contracting_one_is_pending(
+    location: Location,
+) -> None:
     migrate(location, known=(*OURS, EXPANDS, CONTRACTS))
     known = (*OURS, EXPANDS, CONTRACTS, EXPANDS_MORE)
     assert migrate(location, known=known) == (EXPANDS_MORE,)
@@ -183,9 +191,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("text", BROKEN.values(), ids=BROKEN)
-async def test_a_migration_that_fails_leaves_nothing(
-    url: str, location: Location, text: str
-) -> None:
+async def test_a_failed_migration_changes_nothing(url: str, location: Location, text: str) -> None:
     migrate(location)
     before = relations(location), ask(location, "SELECT * FROM migrations")
     broken = Migration(number=101, name="broken", text=text)
@@ -197,7 +203,7 @@ async def test_a_migration_that_fails_leaves_nothing(
     await open_and_close(url)
 
 
-def test_of_a_new_database_whose_second_migration_fails_nothing_is_left(
+def test_a_failed_second_migration_leaves_no_schema_behind(
     location: Location,
 ) -> None:
     broken = Migration(number=100, name="broken", text="CREATE NOTHING;")
@@ -207,7 +213,7 @@ def test_of_a_new_database_whose_second_migration_fails_nothing_is_left(
     assert ask(location, made) == []
 
 
-async def test_a_migration_that_was_another_text_is_named(url: str, location: Location) -> None:
+async def test_a_migration_whose_text_has_changed_is_reported(url: str, location: Location) -> None:
     migrate(location)
     ask(location, f"UPDATE migrations SET checksum = 'x' WHERE number = {OURS[0].number}")
     for look in (migrate, migration_states, migration_script):
@@ -217,7 +223,7 @@ async def test_a_migration_that_was_another_text_is_named(url: str, location: Lo
         await open_and_close(url)
 
 
-async def test_a_migration_that_was_left_out_is_named(
+async def test_a_migration_that_was_left_out_is_reported(
     url: str, location: Location, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     know(monkeypatch, *OURS, EXPANDS, EXPANDS_MORE)
@@ -230,7 +236,7 @@ async def test_a_migration_that_was_left_out_is_named(
         await open_and_close(url)
 
 
-async def test_a_list_that_lost_all_its_rows_is_told(url: str, location: Location) -> None:
+async def test_an_empty_list_of_migrations_is_reported(url: str, location: Location) -> None:
     migrate(location)
     ask(location, "DELETE FROM migrations")
     for look in (migrate, migration_states, migration_script):
@@ -276,7 +282,7 @@ class Gate:
 
 
 @pytest.mark.parametrize("isolation", ["read committed", "serializable"])
-def test_of_several_who_migrate_at_once_one_applies_each(
+def test_one_of_several_concurrent_migrators_applies_each_migration(
     location: Location, isolation: str
 ) -> None:
     joint = "&" if "?" in location.conninfo else "?"
@@ -291,7 +297,7 @@ def test_of_several_who_migrate_at_once_one_applies_each(
     assert applied(location) == numbers(*OURS, EXPANDS)
 
 
-def test_processes_that_migrate_a_new_database_at_once_all_succeed(
+def test_processes_that_migrate_a_new_database_concurrently_all_succeed(
     url: str, location: Location, tmp_path: Path
 ) -> None:
     gate = Gate(location)
@@ -309,7 +315,7 @@ def test_processes_that_migrate_a_new_database_at_once_all_succeed(
     assert sorted(made) == [[]] * (len(children) - 1) + [numbers(*OURS)]
 
 
-def test_two_prefixes_may_be_made_in_one_new_schema_at_once(location: Location) -> None:
+def test_several_prefixes_are_created_concurrently_in_one_new_schema(location: Location) -> None:
     places = [Location(location.conninfo, location.schema, prefix) for prefix in ("a_", "b_", "")]
     gate = Gate(location)
     with ThreadPoolExecutor(len(places)) as threads:
@@ -318,7 +324,7 @@ def test_two_prefixes_may_be_made_in_one_new_schema_at_once(location: Location) 
     assert [each.result() for each in made] == [OURS] * len(places)
 
 
-async def test_prefixes_in_one_schema_do_not_meet(url: str, location: Location) -> None:
+async def test_prefixes_in_one_schema_are_separate_stores(url: str, location: Location) -> None:
     longest = "x" * 23
     prefixes = ["", "a_", f"{longest}1", f"{longest}2"]
     stores = [treadle.open_store(f"{url}&table_prefix={each}", migrate=True) for each in prefixes]
@@ -352,7 +358,7 @@ def run_script(location: Location, script: str, how: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["psql", "autocommit", "in a transaction"])
-async def test_the_script_run_by_hand_does_what_migrating_does(
+async def test_the_printed_script_does_the_same_as_migrating(
     url: str, location: Location, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     run_script(location, migration_script(location), how)
@@ -366,7 +372,7 @@ async def test_the_script_run_by_hand_does_what_migrating_does(
     await open_and_close(url)
 
 
-def test_of_a_script_that_fails_nothing_is_left(location: Location) -> None:
+def test_a_failed_script_changes_nothing(location: Location) -> None:
     script = migration_script(location)
     migrate(location)
     before = relations(location), ask(location, "SELECT * FROM migrations")
@@ -413,7 +419,7 @@ async def test_a_role_that_owns_one_schema_migrates_and_uses_it(
         assert (await store.threads.list()).items == ("t",)
 
 
-async def test_a_role_that_may_make_no_schema_is_told_who_can(url: str, role: str) -> None:
+async def test_a_role_that_may_create_no_schema_gets_advice(url: str, role: str) -> None:
     own = as_role(url, role)
     with pytest.raises(StoreUnavailable) as refused:
         migrate(parse_location(own))
@@ -423,7 +429,7 @@ async def test_a_role_that_may_make_no_schema_is_told_who_can(url: str, role: st
         await open_and_close(own)
 
 
-async def test_a_role_that_may_not_look_into_the_schema_is_told(
+async def test_a_role_that_may_not_use_the_schema_is_refused(
     url: str, location: Location, role: str
 ) -> None:
     migrate(location)

@@ -16,7 +16,7 @@ async def wakes(store: Store, elsewhere: Store) -> None:
     await asyncio.wait_for(waiting, 10)
 
 
-async def test_a_notice_wakes_who_does_not_look_by_itself(
+async def test_a_notice_wakes_a_caller_that_does_not_look_by_itself(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("treadle.backends.postgres.backend.LOOK_SECONDS", 3_600)
@@ -24,7 +24,7 @@ async def test_a_notice_wakes_who_does_not_look_by_itself(
         await wakes(store, elsewhere)
 
 
-async def test_who_hears_no_notices_looks_by_itself(url: str) -> None:
+async def test_a_caller_without_notices_looks_by_itself(url: str) -> None:
     async with (
         open_store(url, migrate=True) as store,
         open_store(f"{url}&listen=off") as elsewhere,

@@ -25,9 +25,9 @@ async def store(url: str) -> AsyncIterator[Store]:
 async def connection(
     postgres_url: str, schema: str, store: Store
 ) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
-    """A connection of the application's, whose orders stand in the same schema."""
+    """A connection of the application, which has orders, and our schema in its search path."""
     async with await psycopg.AsyncConnection.connect(postgres_url) as made:
-        await made.execute(f"CREATE TABLE {schema}.orders (id text PRIMARY KEY)".encode())
+        await made.execute("CREATE TEMP TABLE orders (id text PRIMARY KEY)")
         await made.execute(f"SET search_path = {schema}".encode())
         await made.commit()
         yield made
@@ -38,7 +38,7 @@ async def orders(connection: psycopg.AsyncConnection[Any]) -> list[str]:
     return [key for (key,) in rows]
 
 
-async def test_both_are_there_once_it_is_committed(
+async def test_both_are_visible_after_the_commit(
     store: Store, connection: psycopg.AsyncConnection[Any]
 ) -> None:
     async with connection.transaction():
@@ -54,7 +54,7 @@ async def test_both_are_there_once_it_is_committed(
     assert entry.payload == {"order": "o1"}
 
 
-async def test_neither_is_there_if_it_is_rolled_back(
+async def test_a_rollback_discards_both(
     store: Store, connection: psycopg.AsyncConnection[Any]
 ) -> None:
     await connection.execute("INSERT INTO orders VALUES ('o1')")
@@ -93,7 +93,7 @@ async def test_a_later_batch_sees_an_earlier_one_of_the_same_transaction(
             await store.commit((CreateThread(thread=Thread(id="t")),), connection=connection)
 
 
-async def test_a_connection_of_the_other_colour_will_do(
+async def test_a_blocking_connection_is_accepted(
     store: Store, postgres_url: str, connection: psycopg.AsyncConnection[Any]
 ) -> None:
     with psycopg.connect(postgres_url) as blocking:
@@ -104,7 +104,7 @@ async def test_a_connection_of_the_other_colour_will_do(
     assert await store.threads.load("t") is not None
 
 
-async def test_others_are_woken_when_it_is_committed(
+async def test_the_commit_wakes_waiting_callers_elsewhere(
     url: str, store: Store, connection: psycopg.AsyncConnection[Any]
 ) -> None:
     async with open_store(url) as elsewhere:
@@ -135,12 +135,12 @@ async def test_a_transaction_on_one_snapshot_is_refused(
     assert await orders(connection) == []
 
 
-async def test_what_is_no_connection_is_refused(store: Store) -> None:
+async def test_an_object_that_is_no_connection_is_refused(store: Store) -> None:
     with pytest.raises(InvalidValue, match="connection of psycopg"):
         await store.commit((CreateThread(thread=Thread(id="t")),), connection="postgresql://")
 
 
-async def test_a_store_elsewhere_refuses_a_connection(
+async def test_a_store_that_is_in_no_database_refuses_a_connection(
     connection: psycopg.AsyncConnection[Any],
 ) -> None:
     async with open_store("memory:") as elsewhere:
@@ -148,7 +148,9 @@ async def test_a_store_elsewhere_refuses_a_connection(
             await elsewhere.commit((CreateThread(thread=Thread(id="t")),), connection=connection)
 
 
-async def test_a_connection_to_another_database_is_told(store: Store, postgres_url: str) -> None:
+async def test_a_connection_to_another_database_is_refused_with_advice(
+    store: Store, postgres_url: str
+) -> None:
     with psycopg.connect(postgres_url, autocommit=True) as server:
         server.execute("DROP DATABASE IF EXISTS treadle_other")
         server.execute("CREATE DATABASE treadle_other")
@@ -158,7 +160,7 @@ async def test_a_connection_to_another_database_is_told(store: Store, postgres_u
         server.execute("DROP DATABASE treadle_other")
 
 
-async def test_a_connection_whose_rows_are_dictionaries_will_do(
+async def test_a_connection_whose_rows_are_dictionaries_is_accepted(
     store: Store, postgres_url: str
 ) -> None:
     connecting = psycopg.AsyncConnection.connect(postgres_url, row_factory=dict_row)
@@ -168,7 +170,7 @@ async def test_a_connection_whose_rows_are_dictionaries_will_do(
     assert await store.threads.load("t") is not None
 
 
-async def test_a_batch_that_the_server_breaks_off_leaves_the_transaction_as_it_was(
+async def test_a_batch_that_the_server_aborts_leaves_the_transaction_as_it_was(
     store: Store, postgres_url: str, connection: psycopg.AsyncConnection[Any]
 ) -> None:
     await store.threads.create(Thread(id="t"))
@@ -184,9 +186,7 @@ async def test_a_batch_that_the_server_breaks_off_leaves_the_transaction_as_it_w
     assert await orders(connection) == ["o1"]
 
 
-async def test_a_caller_who_is_cancelled_has_the_connection_back(
-    store: Store, postgres_url: str
-) -> None:
+async def test_a_cancelled_caller_gets_the_connection_back(store: Store, postgres_url: str) -> None:
     await store.threads.create(Thread(id="t"))
     with psycopg.connect(postgres_url) as other, psycopg.connect(postgres_url) as blocking:
         async with store.batch(connection=other) as step:

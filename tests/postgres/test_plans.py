@@ -5,6 +5,7 @@ reads them all, and becomes slower with each entry that went through.
 """
 
 import asyncio
+import os
 import re
 from collections.abc import Iterator
 from typing import Any, cast
@@ -14,7 +15,7 @@ import psycopg.sql
 import pytest
 
 from treadle import Message, Thread, ThreadChangeSet, open_store
-from treadle.backends.postgres.location import parse_location
+from treadle.backends.postgres.location import Location, parse_location
 from treadle.backends.postgres.statements import Queries, Query
 from treadle.backends.postgres.transactions import SETTINGS
 from treadle.backends.sql.program import Read, Statement, Write
@@ -55,19 +56,26 @@ READS: dict[str, dict[str, object]] = {
 }
 
 
-@pytest.fixture(params=["nothing is claimed", "much is claimed and done"])
-def connection(
-    request: Any, postgres_url: str, url: str
-) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
-    """In a transaction as writers have it, on a store whose tables have just been looked at."""
-    asyncio.run(_fill(url, request.param != "nothing is claimed"))
+@pytest.fixture(scope="module", params=["nothing is claimed", "much is claimed and done"])
+def location(request: Any, postgres_url: str) -> Iterator[Location]:
+    """A store whose tables the server has just analyzed; the tests only read it."""
+    schema = f"treadle_plans_{os.getpid()}"
+    asyncio.run(_fill(f"{postgres_url}&schema={schema}", request.param != "nothing is claimed"))
     with psycopg.connect(postgres_url, autocommit=True) as made:
         made.execute("VACUUM ANALYZE")
-        with made.transaction():
-            made.execute(SETTINGS.encode(), {"lock_timeout": "0", "synchronous_commit": "on"})
-            made.execute("SELECT set_config('treadle.now', '1', true)")
-            made.execute("SELECT set_config('treadle.chosen', %s, true)", (IDS,))
-            yield made
+        yield parse_location(f"{postgres_url}&schema={schema}")
+        made.execute(f"DROP SCHEMA {schema} CASCADE".encode())
+
+
+@pytest.fixture
+def connection(location: Location) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
+    """A connection in a transaction such as writers have."""
+    with psycopg.connect(location.conninfo) as made:
+        made.execute(SETTINGS.encode(), {"lock_timeout": "0", "synchronous_commit": "on"})
+        made.execute("SELECT set_config('treadle.now', '1', true)")
+        made.execute("SELECT set_config('treadle.chosen', %s, true)", (IDS,))
+        yield made
+        made.rollback()
 
 
 async def _fill(url: str, works: bool) -> None:
@@ -131,10 +139,10 @@ def is_exact(node: dict[str, Any]) -> bool:
     return not is_listing or "entry_id = entries.entry_id" in node["Index Cond"]
 
 
-def test_hot_statements_go_by_their_indexes(
-    connection: psycopg.Connection[tuple[Any, ...]], url: str
+def test_hot_statements_use_their_indexes(
+    connection: psycopg.Connection[tuple[Any, ...]], location: Location
 ) -> None:
-    queries = Queries(parse_location(url))
+    queries = Queries(location)
     wrong: list[tuple[Any, ...]] = []
     statements: list[Statement] = [
         *(Read(name, values) for name, values in READS.items()),
@@ -149,7 +157,7 @@ def test_hot_statements_go_by_their_indexes(
     assert not wrong, "\n".join(map(str, wrong))
 
 
-@pytest.mark.parametrize("connection", ["much is claimed and done"], indirect=True)
+@pytest.mark.parametrize("location", ["much is claimed and done"], indirect=True)
 @pytest.mark.parametrize(
     ("name", "condition", "index"),
     [
@@ -165,13 +173,13 @@ def test_hot_statements_go_by_their_indexes(
 )
 def test_listings_are_ranges_of_an_index(
     connection: psycopg.Connection[tuple[Any, ...]],
-    url: str,
+    location: Location,
     name: str,
     condition: str,
     index: str,
 ) -> None:
     values = {condition: "x", "offset": 0, "limit": 50, "thread_id": "t"}
-    query = Queries(parse_location(url)).of(Read(name, values, (condition,)))
+    query = Queries(location).of(Read(name, values, (condition,)))
     used = {
         node["Index Name"]: node.get("Index Cond")
         for node in plan(connection, query)

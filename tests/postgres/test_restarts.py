@@ -30,7 +30,7 @@ async def restarted(server: Server, mode: Literal["fast", "immediate"]) -> None:
 
 
 @pytest.mark.parametrize("mode", ["fast", "immediate"])
-async def test_what_was_acknowledged_is_there_once(
+async def test_acknowledged_appends_are_applied_once(
     server: Server, mode: Literal["fast", "immediate"]
 ) -> None:
     """Each append is expected at its version: one that was made twice would make the next fail."""
@@ -64,7 +64,7 @@ async def test_what_was_acknowledged_is_there_once(
 
 
 @pytest.mark.parametrize("mode", ["fast", "immediate"])
-async def test_workers_come_back_and_do_everything_once(
+async def test_workers_reconnect_and_do_everything_once(
     server: Server, mode: Literal["fast", "immediate"]
 ) -> None:
     """Each entry appends to its mailbox's thread and acks, in one step."""

@@ -13,6 +13,12 @@ MESSAGE = ThreadChangeSet(run_id="", reason="UserMessage", messages=(Message.use
 
 
 @pytest.fixture
+def schema(new_schema: str) -> str:
+    """The server counts updates of a table for as long as there is one."""
+    return new_schema
+
+
+@pytest.fixture
 async def store(url: str) -> AsyncIterator[Store]:
     async with open_store(url, migrate=True) as opened:
         yield opened

@@ -30,13 +30,13 @@ async def store(proxy: Proxy) -> AsyncIterator[Store]:
         yield opened
 
 
-async def test_a_commit_is_two_trips(proxy: Proxy, store: Store) -> None:
+async def test_a_commit_is_two_round_trips(proxy: Proxy, store: Store) -> None:
     before = proxy.trips
     await store.threads.append("t", MESSAGE)
     assert proxy.trips - before == 2
 
 
-async def test_a_worker_s_whole_step_is_two_trips(proxy: Proxy, store: Store) -> None:
+async def test_the_whole_step_of_a_worker_is_two_round_trips(proxy: Proxy, store: Store) -> None:
     await store.mailboxes.send("other", {"n": 1}, dedupe_key="k")
     (entry,) = await store.mailboxes.claim(consumer="w", lease_ms=60_000)
     run = RunRecord(
@@ -54,14 +54,14 @@ async def test_a_worker_s_whole_step_is_two_trips(proxy: Proxy, store: Store) ->
     assert proxy.trips - before == 2
 
 
-async def test_a_purge_is_two_trips(proxy: Proxy, store: Store) -> None:
+async def test_a_purge_is_two_round_trips(proxy: Proxy, store: Store) -> None:
     await store.mailboxes.interrupt("box")
     before = proxy.trips
     assert await store.mailboxes.purge(2**60) == 1
     assert proxy.trips - before == 2
 
 
-async def test_a_claim_is_two_trips(proxy: Proxy, store: Store) -> None:
+async def test_a_claim_is_two_round_trips(proxy: Proxy, store: Store) -> None:
     for number in range(20):
         await store.mailboxes.send(f"box {number}", {"n": number}, priority=number % 3)
     before = proxy.trips
@@ -69,7 +69,7 @@ async def test_a_claim_is_two_trips(proxy: Proxy, store: Store) -> None:
     assert proxy.trips - before == 2
 
 
-async def test_a_batch_that_fails_is_two_trips_and_leaves_nothing_open(
+async def test_a_batch_that_fails_is_two_round_trips_and_leaves_nothing_open(
     proxy: Proxy, postgres_url: str, schema: str, store: Store
 ) -> None:
     failing: list[int] = []
@@ -92,7 +92,7 @@ async def test_a_batch_that_fails_is_two_trips_and_leaves_nothing_open(
 
 @pytest.mark.parametrize("side", get_args(Side))
 @pytest.mark.parametrize("trip", [1, 2])
-async def test_a_commit_that_is_cut_is_made_once(
+async def test_a_commit_whose_connection_is_cut_is_applied_once(
     proxy: Proxy, store: Store, trip: int, side: Side
 ) -> None:
     proxy.cut(trip, side)
@@ -105,7 +105,7 @@ async def test_a_commit_that_is_cut_is_made_once(
 
 @pytest.mark.parametrize("side", get_args(Side))
 @pytest.mark.parametrize("trip", [1, 2])
-async def test_a_claim_that_is_cut_is_in_one_hand(
+async def test_a_claim_whose_connection_is_cut_is_given_once(
     proxy: Proxy, store: Store, trip: int, side: Side
 ) -> None:
     await store.mailboxes.send("other", {"n": 1})
@@ -124,14 +124,18 @@ async def test_a_claim_that_is_cut_is_in_one_hand(
 
 
 @pytest.mark.parametrize("side", get_args(Side))
-async def test_a_read_that_is_cut_is_read_again(proxy: Proxy, store: Store, side: Side) -> None:
+async def test_a_read_whose_connection_is_cut_is_tried_again(
+    proxy: Proxy, store: Store, side: Side
+) -> None:
     await store.threads.load("t")
     proxy.cut(1, side)
     assert await store.threads.load("t") is not None
     assert proxy.has_cut
 
 
-async def test_a_group_that_is_cut_is_made_once_for_each(proxy: Proxy, store: Store) -> None:
+async def test_a_group_whose_connection_is_cut_is_applied_once_for_each_call(
+    proxy: Proxy, store: Store
+) -> None:
     proxy.cut(2, "before the client hears of it")
     sent = [store.mailboxes.send(f"m{number}", {"n": number}) for number in range(50)]
     entries = await asyncio.gather(*sent)
@@ -140,19 +144,23 @@ async def test_a_group_that_is_cut_is_made_once_for_each(proxy: Proxy, store: St
     assert (await store.mailboxes.stats()).queued == 50
 
 
-async def test_a_slow_commit_that_is_cut_is_made_once(
+async def test_a_slow_commit_whose_connection_is_cut_is_applied_once(
     proxy: Proxy, store: Store, postgres_url: str, schema: str
 ) -> None:
     """Its end is in doubt for longer than a group waits for a lock."""
+    slow = (
+        f"CREATE FUNCTION {schema}.slow() RETURNS trigger LANGUAGE plpgsql AS"
+        " 'BEGIN PERFORM pg_sleep(1); RETURN NULL; END'",
+        f"CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON {schema}.messages"
+        f" DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION {schema}.slow()",
+    )
     with psycopg.connect(postgres_url, autocommit=True) as connection:
-        for statement in (
-            f"CREATE FUNCTION {schema}.slow() RETURNS trigger LANGUAGE plpgsql AS"
-            " 'BEGIN PERFORM pg_sleep(1); RETURN NULL; END'",
-            f"CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON {schema}.messages"
-            f" DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION {schema}.slow()",
-        ):
+        for statement in slow:
             connection.execute(statement.encode())
-    proxy.cut(2, "before the client hears of it")
-    assert (await store.threads.append("t", MESSAGE)).version == 1
-    assert proxy.has_cut
-    assert await store.threads.message_count("t") == 1
+        try:
+            proxy.cut(2, "before the client hears of it")
+            assert (await store.threads.append("t", MESSAGE)).version == 1
+            assert proxy.has_cut
+            assert await store.threads.message_count("t") == 1
+        finally:
+            connection.execute(f"DROP FUNCTION {schema}.slow CASCADE".encode())

@@ -1,4 +1,4 @@
-"""Work that comes to its end although its caller is cancelled."""
+"""Work that is finished even if its caller is cancelled."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -11,9 +11,9 @@ T = TypeVar("T")
 async def shielded(
     work: Coroutine[Any, Any, T], *, on_cancel: Callable[[], None] = lambda: None
 ) -> T:
-    """Run `work` to its end; a cancellation is passed on only then.
+    """Run `work` to its end; a cancellation is raised only then.
 
-    `on_cancel` is called at each cancellation, to make the work end sooner.
+    `on_cancel` is called at each cancellation; it may make the work end sooner.
     """
     task = asyncio.create_task(work)
     cancelled: asyncio.CancelledError | None = None
@@ -29,33 +29,36 @@ async def shielded(
 
 
 async def opened(work: Callable[[], T], undo: Callable[[], object]) -> T:
-    """What `work` gives, on a thread; what it opens for a caller that was cancelled is undone.
+    """Run `work` on a thread and return its result; if the caller is cancelled, undo it.
 
-    It is waited for, unless the event loop ends meanwhile: then the thread undoes it by itself.
+    A cancelled caller waits until it is undone, so that nothing stays open behind its back. If the
+    event loop ends before `work` does, nobody can wait, and the thread undoes it by itself.
     """
+    # The thread and the event loop must agree which of them undoes the work, and both must not.
     deciding = Lock()
-    is_done = is_given_up = False
+    is_done = is_abandoned = False
 
     def work_or_undo() -> T:
         nonlocal is_done
         result = work()
         with deciding:
             is_done = True
-            wanted = not is_given_up
-        if not wanted:
+            is_wanted = not is_abandoned
+        if not is_wanted:
             undo()
         return result
 
-    def give_up() -> bool:
-        nonlocal is_given_up
+    def abandon() -> bool:
+        """Return True if the work is done, and is to be undone here."""
+        nonlocal is_abandoned
         with deciding:
-            is_given_up = True
+            is_abandoned = True
             return is_done
 
     try:
         return await shielded(asyncio.to_thread(work_or_undo))
     except asyncio.CancelledError as cancelled:
-        if give_up():
+        if abandon():
             try:
                 await shielded(asyncio.to_thread(undo))
             except Exception as error:

@@ -1,4 +1,4 @@
-"""Waiting for something to be written: this process tells, others are looked for."""
+"""Waiting for a store to change: this process wakes its callers; they look for other processes."""
 
 import asyncio
 import random
@@ -7,14 +7,15 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 _LOOK_SECONDS = (0.01, 0.025)
-"""How often a waiting caller looks whether another process has written."""
+"""How often a waiting caller looks whether another process has written. Random, so that many
+callers do not look at the same moment."""
 
 
 class Waiting:
-    """Those who wait for a store to change.
+    """The callers that wait for a store to change.
 
     Args:
-        position: tells cheaply up to where the store has been written, by whomever; None ends
+        position: returns cheaply how far the store has been written, by any process. None ends
             every wait.
     """
 
@@ -23,19 +24,20 @@ class Waiting:
         self._sleepers: set[Callable[[], None]] = set()
 
     def wake(self) -> None:
-        """Let those who wait look again, on whichever event loop."""
+        """Let all callers look again, on whichever event loop they wait."""
         for wake in tuple(self._sleepers):
             wake()
 
     async def until_due(
         self, timeout_ms: int, time_left: Callable[[], Awaitable[int | None]]
     ) -> None:
-        """Return once `time_left()`, in milliseconds, is nothing more, or after `timeout_ms`.
+        """Return once `time_left()`, in milliseconds, is 0 or less, or after `timeout_ms`.
 
-        None means that nothing waits for a time.
+        `time_left` returns None if nothing falls due.
         """
         end = time.monotonic() + timeout_ms / 1000
         while (patience := end - time.monotonic()) > 0:
+            # Read first: what is written while we look must end the sleep after it.
             seen = self._position()
             left_ms = await time_left()
             if left_ms is not None and left_ms <= 0:
@@ -50,8 +52,8 @@ class Waiting:
             if not woken.done():
                 woken.set_result(None)
 
-        def wake_from_anywhere() -> None:
-            with suppress(RuntimeError):  # the loop is closed: nobody waits there any more
+        def wake_from_any_thread() -> None:
+            with suppress(RuntimeError):  # the loop is closed: no caller waits there
                 loop.call_soon_threadsafe(wake)
 
         ending = looking = loop.call_later(seconds, wake)
@@ -64,10 +66,10 @@ class Waiting:
                 looking = loop.call_later(random.uniform(*_LOOK_SECONDS), look)  # noqa: S311
 
         look()
-        self._sleepers.add(wake_from_anywhere)
+        self._sleepers.add(wake_from_any_thread)
         try:
             await woken
         finally:
-            self._sleepers.discard(wake_from_anywhere)
+            self._sleepers.discard(wake_from_any_thread)
             looking.cancel()
             ending.cancel()

@@ -127,23 +127,29 @@ def make_postgres(url: str, place: Path, clock: Clock) -> Backend:
 
 def make_stepping_postgres(url: str, place: Path, clock: Clock, step: Step) -> Backend:
     """The PostgreSQL backend in a schema that stands for a folder, with the hook."""
+    return stepping_postgres(location_of(url, place), clock, step, migrate=True)
+
+
+def stepping_postgres(
+    location: "Location", clock: Clock, step: Step, *, migrate: bool = False
+) -> Backend:
+    """The PostgreSQL backend with the fault hook."""
     import psycopg
 
     from treadle.backends.postgres.backend import PostgresBackend
     from treadle.backends.postgres.connection import Connection
 
     class SteppingPostgres(Connection):
-        """A connection that calls `step` before and after each trip to the server."""
+        """A connection that calls `step` before and after each round trip to the server."""
 
         @contextmanager
         def pipeline(self) -> Generator[psycopg.Pipeline, None, None]:
             step()
-            with super().pipeline() as trip:
-                yield trip
+            with super().pipeline() as pipeline:
+                yield pipeline
             step()
 
-    location = location_of(url, place)
-    return PostgresBackend(location, clock, migrate=True, connection_class=SteppingPostgres)
+    return PostgresBackend(location, clock, migrate=migrate, connection_class=SteppingPostgres)
 
 
 def remove_postgres(url: str, places: Sequence[Path]) -> None:

@@ -125,6 +125,8 @@ class HistoryMachine(RuleBasedStateMachine):
         """Begin with a batch that mostly has threads, and work in several mailboxes."""
         self.handles = data.draw(st.sampled_from(self.handle_counts), label="handles")
         self.folder = Path(self.ends.enter_context(TemporaryDirectory(dir=self.scratch)))
+        if self.subject.remove is not None:
+            self.ends.callback(self.subject.remove, (self.folder,))
         self.runner = self.ends.enter_context(asyncio.Runner())
         self.model = self.run(Store(MemoryBackend(self.clock)).open())
         self.ends.callback(lambda: self.run(self.model.close()))

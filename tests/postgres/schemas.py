@@ -1,0 +1,126 @@
+"""Schemas that tests take turns with: each is migrated once, and emptied before it is used again.
+
+A test has a schema for itself. To the suite, a schema stands for a folder, and a file in the folder
+names it, so that the other processes of a check find the same one.
+"""
+
+import os
+from collections import deque
+from collections.abc import Sequence
+from functools import cache, partial
+from pathlib import Path
+from uuid import uuid4
+
+import msgspec
+import psycopg
+from psycopg import sql
+
+from treadle.backends.base import Backend
+from treadle.backends.postgres.backend import PostgresBackend
+from treadle.backends.postgres.location import Location, parse_location
+from treadle.backends.postgres.schema import migrate
+from treadle.core.clock import Clock
+from treadle.testing import Subject
+from treadle.testing._harness.builtin_subjects import stepping_postgres
+from treadle.testing.subject import Step
+
+_TABLES = (
+    "threads",
+    "thread_bodies",
+    "messages",
+    "patches",
+    "deltas",
+    "runs",
+    "mailboxes",
+    "queue_heads",
+    "entries",
+    "payloads",
+    "commits",
+)
+_FILE = "schema"
+
+
+class SchemaPool:
+    """The schemas of one process on one server."""
+
+    def __init__(self, url: str) -> None:
+        self._location = parse_location(url)
+        self._connection = psycopg.connect(self._location.conninfo, autocommit=True)
+        self._free: deque[str] = deque()
+        self._known: set[str] = set()
+
+    def take(self) -> str:
+        """The name of a schema with the current tables, which are empty."""
+        if not self._free:
+            name = f"treadle_test_{uuid4().hex[:16]}"
+            migrate(msgspec.structs.replace(self._location, schema=name))
+            self._known.add(name)
+            return name
+        # Emptied now and not when it was given back: a process that was killed may have left the
+        # server with a transaction to finish. For the same reason the oldest is taken.
+        name = self._free.popleft()
+        with self._connection.transaction(), self._connection.pipeline():
+            for table in _TABLES:
+                delete = sql.SQL("DELETE FROM {}").format(sql.Identifier(name, table))
+                self._connection.execute(delete)
+        return name
+
+    def give_back(self, name: str) -> None:
+        """Let another test have a schema; it may have been made by another process."""
+        self._known.add(name)
+        self._free.append(name)
+
+    def drop_all(self) -> None:
+        """Drop all schemas; none may be in use."""
+        for name in self._known:
+            drop = sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(name))
+            self._connection.execute(drop)
+        self._connection.close()
+
+
+@cache
+def pool_of(url: str) -> SchemaPool:
+    """The schemas of this process on a server."""
+    return SchemaPool(url)
+
+
+def make(url: str, folder: Path, clock: Clock) -> Backend:
+    """The backend in the schema that stands for a folder."""
+    return PostgresBackend(_location(url, folder), clock)
+
+
+def make_stepping(url: str, folder: Path, clock: Clock, step: Step) -> Backend:
+    """The backend in the schema that stands for a folder, with the fault hook."""
+    return stepping_postgres(_location(url, folder), clock, step)
+
+
+def remove(url: str, folders: Sequence[Path]) -> None:
+    """Give back the schemas that stand for folders."""
+    for folder in folders:
+        file = folder / _FILE
+        if file.is_file():
+            pool_of(url).give_back(file.read_text())
+            file.unlink()
+
+
+def pooled_subject(url: str) -> Subject:
+    """The PostgreSQL backend on a server, in schemas that are used again."""
+    return Subject(
+        make=partial(make, url),
+        make_stepping=partial(make_stepping, url),
+        remove=partial(remove, url),
+    )
+
+
+def _location(url: str, folder: Path) -> Location:
+    """The schema that stands for a folder; one is taken if there is none yet."""
+    file = folder / _FILE
+    if not file.is_file():
+        mine = folder / f"{_FILE}-{os.getpid()}"
+        mine.write_text(pool_of(url).take())
+        try:
+            os.link(mine, file)  # the first of several processes wins
+        except FileExistsError:
+            pool_of(url).give_back(mine.read_text())
+        mine.unlink()
+    return msgspec.structs.replace(parse_location(url), schema=file.read_text())
