@@ -21,7 +21,7 @@ from treadle.testing._harness.child_process import ChildProcess, Died
 from treadle.testing._harness.history_machine import SHORT, compare_histories
 from treadle.testing._harness.process_pool import end_idle_processes
 from treadle.testing._harness.timeouts import with_timeout
-from treadle.testing._harness.writer_processes import WriterProcesses
+from treadle.testing._harness.writer_processes import Limit, WriterProcesses
 from treadle.testing.certification import run_check
 from treadle.testing.conformance import SUITE
 from treadle.testing.conformance.commit import times
@@ -144,8 +144,8 @@ def test_writers_are_not_left_behind_when_a_check_fails(tmp_path: Path) -> None:
 
 def test_writers_that_cannot_work_say_why(tmp_path: Path) -> None:
     with WriterProcesses(MEMORY, tmp_path) as writers:
-        writers.start("one", seconds=5)  # the memory of another process has no threads
-        writers.finish("one", 5)
+        writers.start("one", Limit(steps=30))  # the memory of another process has no threads
+        writers.finish("one", Limit(steps=30))
         with pytest.raises(AssertionError, match=r"a writer failed: .*thread t. is lost"):
             writers.check()
 

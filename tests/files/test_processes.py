@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 
 from treadle.testing._harness.builtin_subjects import FILES
-from treadle.testing._harness.writer_processes import kill_among_others, race
+from treadle.testing._harness.writer_processes import Limit, kill_among_others, race
 
 pytestmark = pytest.mark.soak
 
 
 def test_eight_processes_lose_and_double_nothing(tmp_path: Path) -> None:
-    reports = race(FILES, tmp_path, processes=8, seconds=120)
+    reports = race(FILES, tmp_path, 8, Limit(seconds=120))
     assert sum(reports.values()) > 1_000
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from treadle.testing._harness.builtin_subjects import SQLITE
-from treadle.testing._harness.writer_processes import WriterProcesses, kill_among_others
+from treadle.testing._harness.writer_processes import Limit, WriterProcesses, kill_among_others
 
 
 def share_between(processes: int, seconds: float, folder: Path) -> list[int]:
@@ -13,9 +13,9 @@ def share_between(processes: int, seconds: float, folder: Path) -> list[int]:
     names = [f"p{number}" for number in range(processes)]
     with WriterProcesses(SQLITE, folder) as writers:
         for name in names:
-            writers.start(name, seconds)
+            writers.start(name, Limit(seconds=seconds))
         for name in names:
-            writers.finish(name, seconds)
+            writers.finish(name, Limit(seconds=seconds))
         writers.check()  # an error of any of them, "database is locked" too, fails here
         return [_steps(writers.heard(name)) for name in names]
 

@@ -35,6 +35,11 @@ def start_process(target: Callable[..., None], *arguments: Any) -> BaseProcess:
     return process
 
 
+def new_event() -> Any:
+    """Create an event that a process started here can wait for."""
+    return _CONTEXT.Event()
+
+
 class Server(msgspec.Struct, frozen=True, eq=False):
     """A process that waits for a store to open, opens and closes it, and waits for the next."""
 

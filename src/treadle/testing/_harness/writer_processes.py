@@ -1,31 +1,47 @@
-"""Processes that work a store, each step a commit, until their time is over or they are killed.
+"""Writer processes: each commits one step after the other, until its end or until it is killed.
 
-Half of the steps append with `expected` and send; half claim, hold, append and settle. Each step is
-reported once it is acknowledged, so that afterwards it can be told what must be there.
+Half of the steps append at an expected version and send. The other half claim, hold, append and
+settle. A writer reports each step once it is acknowledged, so that the store can be compared with
+the reports.
 """
 
 import asyncio
+import math
 import os
 import random
 import signal
+import sys
 import time
 from collections import Counter
 from multiprocessing import parent_process
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import TracebackType
+from typing import Any
+
+import msgspec
 
 from treadle import ClaimConflict, Store, Thread, ThreadChangeSet, VersionConflict
 from treadle.core.clock import system_clock
 from treadle.testing._harness.builders import said
 from treadle.testing._harness.dump import all_entries
-from treadle.testing._harness.process_pool import start_process
+from treadle.testing._harness.process_pool import new_event, start_process
 from treadle.testing._harness.timeouts import TIMEOUT_SECONDS, run_with_timeout
 from treadle.testing.subject import Subject
 
 THREADS = tuple(f"t{number}" for number in range(4))
 MAILBOXES = tuple(f"m{number}" for number in range(6))
 _KILLED = -getattr(signal, "SIGKILL", signal.SIGTERM)
+
+
+class Limit(msgspec.Struct, frozen=True, kw_only=True):
+    """When a writer ends by itself: after a time, or after a number of steps."""
+
+    seconds: float = math.inf
+    steps: int = sys.maxsize
+
+
+UNTIL_KILLED = Limit()
 
 
 class WriterProcesses:
@@ -37,8 +53,8 @@ class WriterProcesses:
         self._store = folder / "store"
         self._reports = folder / "reports"
         self._processes: dict[str, BaseProcess] = {}
-        for made in (self._store, self._reports):
-            made.mkdir()
+        for created in (self._store, self._reports):
+            created.mkdir()
         run_with_timeout(self._prepare())
 
     async def _prepare(self) -> None:
@@ -63,18 +79,20 @@ class WriterProcesses:
         for process in self._processes.values():
             process.join()
 
-    def start(self, name: str, seconds: float = TIMEOUT_SECONDS) -> None:
-        """Let another writer begin."""
-        given = (self._subject, self._store, name, seconds, self._lease_ms, self._reports / name)
-        self._processes[name] = start_process(_write, *given)
+    def start(self, name: str, limit: Limit = UNTIL_KILLED, start_event: Any = None) -> None:
+        """Start another writer. It waits for the `start_event`, if there is one."""
+        report = self._reports / name
+        arguments = (self._subject, self._store, name, limit, start_event, self._lease_ms, report)
+        self._processes[name] = start_process(_write, *arguments)
 
     def kill(self, name: str) -> None:
         """Kill a writer at once, with SIGKILL where there are signals."""
         self._processes[name].kill()
         self._end(name)
 
-    def finish(self, name: str, seconds: float) -> None:
-        """Wait until a writer's time, so many seconds, is over."""
+    def finish(self, name: str, limit: Limit) -> None:
+        """Wait until a writer with this limit has ended."""
+        seconds = 0 if limit.seconds == math.inf else limit.seconds
         self._processes[name].join(seconds + TIMEOUT_SECONDS)
         assert not self._processes[name].is_alive(), self._stuck(name)
         self._end(name)
@@ -85,12 +103,12 @@ class WriterProcesses:
         assert process.exitcode in (0, _KILLED), f"a writer ended with {process.exitcode}"
 
     def heard(self, name: str) -> list[str]:
-        """What a writer has reported; each line was written whole."""
+        """Return the lines that a writer has reported."""
         report = self._reports / name
         return report.read_text().splitlines() if report.exists() else []
 
     def await_reports(self, name: str, lines: int) -> None:
-        """Wait until a writer has reported so much, or has ended."""
+        """Wait until a writer has reported so many lines, or has ended."""
         end = time.monotonic() + TIMEOUT_SECONDS
         while len(self.heard(name)) < lines and self._processes[name].is_alive():
             assert time.monotonic() < end, self._stuck(name)
@@ -100,7 +118,7 @@ class WriterProcesses:
         return f"a writer is stuck after {self.heard(name)[-1:]}"
 
     def check(self) -> Counter[str]:
-        """See that what was acknowledged is there, once, and every step whole; the reports."""
+        """Check that the store has each reported step, once and whole; return the reports."""
         reports = Counter(
             line for each in self._reports.iterdir() for line in self.heard(each.name)
         )
@@ -113,7 +131,7 @@ class WriterProcesses:
         return reports
 
     async def _read(self) -> tuple[list[str], dict[str, str]]:
-        """What all messages say, and the status of each entry by its payload."""
+        """Read the texts of all messages, and the status of each entry by its payload."""
         async with self._opened() as store:
             said: list[str] = []
             for thread_id in THREADS:
@@ -152,23 +170,27 @@ def _check_settlements(said: list[str], statuses: dict[str, str], reports: Count
     assert not lost, f"acknowledged and lost: {sorted(lost)[:3]}"
 
 
-def race(subject: Subject, folder: Path, processes: int, seconds: float) -> Counter[str]:
-    """Let processes write at the same time until their time is over; what they reported."""
+def race(subject: Subject, folder: Path, processes: int, limit: Limit) -> Counter[str]:
+    """Let processes write at the same time, each up to the limit; return their reports."""
+    start_event = new_event()
     with WriterProcesses(subject, folder) as writers:
         names = [f"p{number}" for number in range(processes)]
         for name in names:
-            writers.start(name, seconds)
+            writers.start(name, limit, start_event)
         for name in names:
-            writers.finish(name, seconds)
+            writers.await_reports(name, 1)
+        start_event.set()
+        for name in names:
+            writers.finish(name, limit)
         return writers.check()
 
 
 KILLED_LEASE_MS = 100
-"""Short, so that what a killed writer held is soon worked by the next one."""
+"""Short, so that the next writer soon claims what a killed one held."""
 
 
 def kill_one_after_another(subject: Subject, folder: Path, kills: int) -> None:
-    """One writer at a time is killed at a random moment; what it leaves is checked each time."""
+    """Kill one writer at a time, at a random moment, and check the store each time."""
     choose = random.Random(kills)
     with WriterProcesses(subject, folder, KILLED_LEASE_MS) as writers:
         for number in range(kills):
@@ -178,18 +200,18 @@ def kill_one_after_another(subject: Subject, folder: Path, kills: int) -> None:
 
 
 def kill_among_others(subject: Subject, folder: Path, kills: int) -> None:
-    """Two writers at a time; the older is killed, and another comes; now and then nobody lives."""
+    """Run two writers at a time, kill the older, and start another; at times kill both."""
     choose = random.Random(kills)
     with WriterProcesses(subject, folder, KILLED_LEASE_MS) as writers:
         writers.start("k0")
         for number in range(1, kills + 1):
             writers.start(f"k{number}")
             _kill_in_full_swing(writers, f"k{number - 1}", f"k{number}", choose)
-            if number % max(kills // 10, 1) == 0:  # nobody is left: the next one recovers
+            if number % max(kills // 10, 5) == 0:  # none is left: the next one recovers
                 writers.kill(f"k{number}")
                 writers.check()
                 writers.start(f"k{number}")
-                writers.await_reports(f"k{number}", 2)
+                writers.await_reports(f"k{number}", 3)
         writers.kill(f"k{kills}")
         writers.check()
 
@@ -197,8 +219,8 @@ def kill_among_others(subject: Subject, folder: Path, kills: int) -> None:
 def _kill_in_full_swing(
     writers: WriterProcesses, victim: str, newest: str, choose: random.Random
 ) -> None:
-    """Kill the victim a moment after the newest writer has come so far as to report."""
-    writers.await_reports(newest, 2)
+    """Kill the victim a moment after the newest writer has begun to write."""
+    writers.await_reports(newest, 3)
     time.sleep(choose.random() * 0.03)
     writers.kill(victim)
 
@@ -207,23 +229,35 @@ def _kill_in_full_swing(
 
 
 def _write(
-    subject: Subject, folder: Path, name: str, seconds: float, lease_ms: int, report: Path
+    subject: Subject,
+    folder: Path,
+    name: str,
+    limit: Limit,
+    start_event: Any,
+    lease_ms: int,
+    report: Path,
 ) -> None:
     log = os.open(report, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
     try:
         store = Store(subject.make(folder, system_clock))
-        asyncio.run(_work(store, name, seconds, lease_ms, log))
+        asyncio.run(_work(store, name, limit, start_event, lease_ms, log))
     except Exception as error:
         os.write(log, f"error {error!r}\n".encode())
 
 
-async def _work(store: Store, name: str, seconds: float, lease_ms: int, log: int) -> None:
+async def _work(
+    store: Store, name: str, limit: Limit, start_event: Any, lease_ms: int, log: int
+) -> None:
     choose = random.Random(name)
-    end = time.monotonic() + seconds
-    number, run = 0, os.getpid()
+    run = os.getpid()
     async with store:
-        while time.monotonic() < end and _is_watched():
-            number += 1
+        os.write(log, b"open\n")
+        if start_event is not None:
+            await asyncio.to_thread(start_event.wait, TIMEOUT_SECONDS)
+        end = time.monotonic() + limit.seconds
+        for number in range(1, limit.steps + 1):
+            if time.monotonic() > end or not _has_parent():
+                return
             text = f"{name}-{run}-{number}"
             try:
                 if choose.random() < 0.5:
@@ -235,8 +269,8 @@ async def _work(store: Store, name: str, seconds: float, lease_ms: int, log: int
             os.write(log, f"{done}\n".encode())
 
 
-def _is_watched() -> bool:
-    """Whether the process that has started this one lives."""
+def _has_parent() -> bool:
+    """Return False if the process that has started this one is gone."""
     parent = parent_process()
     return parent is None or parent.is_alive()
 
