@@ -1,34 +1,33 @@
-"""Fixtures of the command's tests."""
+"""Fixtures for the tests of the command."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 import treadle
-from tests.cli.support import AIRLINE, SHIPPED, in_store, run
+from tests.cli.support import SHIPPED, in_store, run
 
 
 @pytest.fixture(autouse=True)
 def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Work in an empty folder, with no store named."""
+    """Run each test in an empty folder, without a store in the environment."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("TREADLE_STORE", raising=False)
 
 
-@pytest.fixture
-def airline() -> Path:
-    """The real conversations; they are on some machines only."""
-    if not AIRLINE.exists():
-        pytest.skip(f"{AIRLINE} is not there")
-    return AIRLINE
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Path:
-    """A store with the conversations that come with Treadle."""
-    folder = tmp_path / "store"
+@pytest.fixture(scope="session")
+def imported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with the conversations in the package; not to be changed."""
+    folder = tmp_path_factory.mktemp("imported") / "store"
     assert run("import", SHIPPED, "--store", folder).exit_code == 0
     return folder
+
+
+@pytest.fixture
+def store(imported: Path, tmp_path: Path) -> Path:
+    """A store with the conversations in the package."""
+    return Path(shutil.copytree(imported, tmp_path / "store"))
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""How the tests of the command run it, in this process or in one of its own."""
+"""Functions that run the command, in this process or in another one."""
 
 import asyncio
 import json
@@ -18,12 +18,10 @@ T = TypeVar("T")
 
 PROJECT = Path(__file__).parents[2]
 SHIPPED = PROJECT / "src" / "treadle" / "cli" / "demo" / "conversations.jsonl"
-SHARED = Path(os.environ.get("TREADLE_SHARED", PROJECT.parent / "shared"))
-AIRLINE = SHARED / "data" / "airline_conversations.jsonl"
 
 
 def run(*arguments: object, input: str | bytes | None = None) -> Result:
-    """The command, in this process."""
+    """Run the command in this process."""
     result = CliRunner().invoke(app, [str(argument) for argument in arguments], input=input)
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
@@ -31,7 +29,7 @@ def run(*arguments: object, input: str | bytes | None = None) -> Result:
 
 
 def run_json(*arguments: object, input: str | bytes | None = None) -> Any:
-    """What the command writes with `--json`; it must succeed."""
+    """Run the command with `--json`, which must succeed, and return its document."""
     result = run(*arguments, "--json", input=input)
     assert result.exit_code == 0, result.output
     return json.loads(result.stdout)
@@ -40,7 +38,7 @@ def run_json(*arguments: object, input: str | bytes | None = None) -> Any:
 def spawn(
     *arguments: object, cwd: Path | None = None, environment: Mapping[str, str] | None = None
 ) -> "subprocess.Popen[str]":
-    """The command, in a process of its own."""
+    """Start the command in another process."""
     return subprocess.Popen(
         [sys.executable, "-m", "treadle", *map(str, arguments)],
         cwd=cwd,
@@ -53,8 +51,17 @@ def spawn(
     )
 
 
+def read_until(child: "subprocess.Popen[str]", text: str) -> str:
+    """Return the next line on the child's standard error that contains `text`."""
+    assert child.stderr is not None
+    for line in child.stderr:
+        if text in line:
+            return line
+    raise AssertionError(f"the process ended with {child.wait()}, without {text!r}")
+
+
 def in_store(url: object, work: Callable[[treadle.Store], Awaitable[T]]) -> T:
-    """What `work` makes of the store."""
+    """Open a store, and return the result of `work`."""
 
     async def open_and_work() -> T:
         async with treadle.open_store(str(url)) as store:
@@ -64,7 +71,7 @@ def in_store(url: object, work: Callable[[treadle.Store], Awaitable[T]]) -> T:
 
 
 def line_of(thread_id: str | None, *contents: str, **fields: Any) -> str:
-    """A line of JSON Lines: a conversation in which the user says `contents`."""
+    """Return a line of JSON Lines: a conversation in which the user says `contents`."""
     messages = [{"role": "user", "content": content} for content in contents]
     known = {} if thread_id is None else {"id": thread_id}
     return json.dumps({**known, **fields, "messages": messages})

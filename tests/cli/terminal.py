@@ -1,4 +1,4 @@
-"""The command in a pseudo-terminal."""
+"""Run the command in a pseudo-terminal."""
 
 import fcntl
 import os
@@ -21,10 +21,15 @@ def run_in_terminal(
     insists: bool = False,
     limit_s: float = 60,
 ) -> tuple[str, int]:
-    """What the command writes, and its exit status; `answers` are typed when their keys appear.
+    """Return the output of the command, and its exit status.
 
-    Who `insists` types them again when nothing happens for a second: a Ctrl-C that comes between a
-    question and the reading of its answer is seen only with the next key.
+    Args:
+        arguments: of the command.
+        width: of the terminal.
+        answers: typed when their keys appear in the output.
+        insists: type the answers again while nothing happens. Python notices a Ctrl-C that arrives
+            between a question and the reading of its answer only with the next key.
+        limit_s: how long to wait for the command.
     """
     waiting = dict(answers or {})
     parent, child = pty.openpty()
@@ -41,7 +46,7 @@ def run_in_terminal(
     output = b""
     end = time.monotonic() + limit_s
     while time.monotonic() < end:
-        if select.select([parent], [], [], 1)[0]:
+        if select.select([parent], [], [], 0.2)[0]:
             try:
                 data = os.read(parent, 65536)
             except OSError:  # the other end is closed

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.support import PROJECT, line_of, run, run_json, spawn
+from tests.cli.support import PROJECT, SHIPPED, line_of, read_until, run, run_json, spawn
 from treadle import Thread
 from treadle.cli.demo.play import DemoResult
 from treadle.cli.demo.proof import Evidence, Proof, judge
@@ -40,7 +40,7 @@ def workers_left() -> str:
     return "\n".join(line for line in listing.stdout.splitlines() if folder in line)
 
 
-def check_story(document: dict[str, Any], errors: str, conversations: int) -> None:
+def check_result(document: dict[str, Any], errors: str, conversations: int) -> None:
     assert document["ok"], document
     totals = document["totals"]
     assert totals["conversations"] == conversations
@@ -52,10 +52,10 @@ def check_story(document: dict[str, Any], errors: str, conversations: int) -> No
     assert f"(pid {document['killed']['pid']}) with SIGKILL" in errors
 
 
-def test_a_killed_worker_loses_nothing_and_doubles_nothing() -> None:
+def test_a_killed_worker_neither_loses_nor_duplicates_anything() -> None:
     document, errors, code = demo()
     assert code == 0
-    check_story(document, errors, 36)
+    check_result(document, errors, 36)
     assert document["seconds"] < 60
 
     store = document["store"]
@@ -65,34 +65,18 @@ def test_a_killed_worker_loses_nothing_and_doubles_nothing() -> None:
     assert run_json("runs", "list", "--status", "done", "--store", store)["total"] == 141
     assert run_json("mailboxes", "stats", "--store", store)["accepted"] == 141
 
-    shipped = Path(__file__).parents[2] / "src" / "treadle" / "cli" / "demo" / "conversations.jsonl"
-    assert run_json("import", shipped, "--store", store)["unchanged"] == 36
+    assert run_json("import", SHIPPED, "--store", store)["unchanged"] == 36
     assert workers_left() == ""
 
 
-def test_real_conversations_go_through_whole(airline: Path) -> None:
-    document, errors, code = demo("--input", airline, "--no-keep", "--think-ms", 5)
-    assert code == 0
-    check_story(document, errors, 100)
-    assert document["totals"]["messages_found"] == 2658
-    assert not Path(document["store"]).exists()
-
-
-def test_the_last_worker_may_be_the_one_that_is_killed(tmp_path: Path) -> None:
-    (tmp_path / "one.jsonl").write_text(line_of("only", "hi"))
-    document, errors, code = demo("--input", "one.jsonl", "--processes", 1)
-    assert code == 0
-    check_story(document, errors, 1)
-    assert document["killed"]["mailbox_id"] == "only"
-
-
-def test_the_table_is_for_people_and_the_commands_below_it_can_be_pasted(tmp_path: Path) -> None:
+def test_the_only_worker_is_replaced_and_the_printed_commands_can_be_pasted(tmp_path: Path) -> None:
     (tmp_path / "two.jsonl").write_text(f"{line_of('a', 'x', 'y')}\nnonsense\n{line_of('b', 'z')}")
     script = os.path.relpath(SCRIPT, tmp_path)
-    arguments = ("demo", "--input", "two.jsonl", "--store", "here", "--processes", "2")
+    arguments = ("demo", "--input", "two.jsonl", "--store", "here", "--processes", "1")
     child = subprocess.run([script, *arguments], capture_output=True, text=True, check=False)
     assert child.returncode == 1
     assert "line 2: it is not JSON" in child.stderr
+    assert "killed worker 1 (pid " in child.stderr
     assert "treadle: 1 line of the input could not be read" in child.stderr
     rows = [line.split("\t") for line in child.stdout.splitlines()]
     assert rows[1][:2] == ["a", "2/2"]
@@ -136,19 +120,20 @@ def test_the_printed_commands_do_not_show_a_password(capsys: pytest.CaptureFixtu
     assert "sekret" not in output
 
 
-def test_it_keeps_away_from_the_store_of_the_environment(
+def test_the_demo_does_not_touch_the_store_in_the_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TREADLE_STORE", str(tmp_path / "precious"))
     (tmp_path / "none.jsonl").write_text('{"id": "a", "messages": []}')
-    document, _, code = demo("--input", "none.jsonl")
+    document, _, code = demo("--input", "none.jsonl", "--no-keep")
     assert code == 0
+    assert not Path(document["store"]).exists()
     assert document["totals"]["turns_expected"] == 0
     assert document["killed"] is None
     assert not (tmp_path / "precious").exists()
 
 
-def test_what_it_cannot_play_is_an_error_and_leaves_nothing(tmp_path: Path) -> None:
+def test_an_input_without_conversations_is_an_error_and_leaves_no_folder(tmp_path: Path) -> None:
     (tmp_path / "empty.jsonl").write_text("\n")
     result = run("demo", "--input", "empty.jsonl")
     assert result.exit_code == 1
@@ -160,7 +145,7 @@ def test_what_it_cannot_play_is_an_error_and_leaves_nothing(tmp_path: Path) -> N
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals")
-def test_ctrl_c_stops_it_cleanly(tmp_path: Path) -> None:
+def test_ctrl_c_stops_the_demo_and_its_workers(tmp_path: Path) -> None:
     from tests.cli.terminal import CTRL_C, run_in_terminal
 
     output, code = run_in_terminal("demo", "--think-ms", 300, answers={"answering": CTRL_C})
@@ -171,23 +156,11 @@ def test_ctrl_c_stops_it_cleanly(tmp_path: Path) -> None:
     assert list((tmp_path / "temporary").iterdir()) == []
 
 
-def test_workers_end_with_their_parent() -> None:
-    child = spawn("demo", "--think-ms", 2000)
-    assert child.stdout is not None
-    assert child.stderr is not None
-    while "treadle.cli.demo.process" not in workers_left():
-        assert child.poll() is None
+def test_workers_end_with_their_parent(tmp_path: Path) -> None:
+    (tmp_path / "one.jsonl").write_text(line_of("only", "one", "two"))
+    child = spawn("demo", "--input", "one.jsonl", "--processes", 2)
+    read_until(child, "killed worker")  # the others now wait for its lease to expire
+    assert "treadle.cli.demo.process" in workers_left()
     child.kill()
-    child.wait()
-    child.stdout.close()
-    child.stderr.close()
-    wait_until_gone()
-
-
-def wait_until_gone() -> None:
-    import time
-
-    end = time.monotonic() + 20
-    while workers_left() and time.monotonic() < end:
-        time.sleep(0.05)
+    child.communicate()  # the workers inherit the pipes: they have ended at the end of the output
     assert workers_left() == ""

@@ -12,7 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.cli.support import PROJECT, line_of, run, run_json, spawn
+from tests.cli.support import PROJECT, line_of, read_until, run, run_json, spawn
 from treadle.backends.postgres import schema
 from treadle.backends.sql.migrations import Migration, all_migrations
 from treadle.cli.terminal.failure import INTERRUPTED
@@ -74,10 +74,12 @@ def test_what_is_for_files_names_the_server_s_own_tools(
     assert "sekret" not in result.output
 
 
-def test_the_demo_proves_itself_on_a_server(store: str) -> None:
-    result = run_json("demo", "--store", store)
-    assert result["ok"] is True
-    assert result["totals"]["turns_found"] > 100
+def test_the_demo_proves_itself_on_a_server(store: str, tmp_path: Path) -> None:
+    (tmp_path / "two.jsonl").write_text(f"{line_of('a', 'x', 'y')}\n{line_of('b', 'z')}")
+    result = run("demo", "--store", store, "--input", "two.jsonl", "--no-keep")
+    assert result.exit_code == 0, result.output
+    assert "every turn is there exactly once and in order" in result.stdout
+    assert "To look at it" not in result.stdout
 
 
 def test_the_demo_leaves_a_store_in_use_alone(store: str) -> None:
@@ -142,10 +144,13 @@ def test_working_tells_the_password_to_nobody(store: str, tmp_path: Path, proces
 
 def test_the_workers_of_the_demo_do_not_show_the_password(store: str, tmp_path: Path) -> None:
     environment = {"TMPDIR": str(tmp_path)}
-    child = spawn("demo", "--store", store, "--think-ms", 200, environment=environment)
+    (tmp_path / "one.jsonl").write_text(line_of("only", "one", "two"))
+    input_file = tmp_path / "one.jsonl"
+    child = spawn("demo", "--store", store, "--input", input_file, environment=environment)
     try:
-        while not (workers := lines_of_workers(tmp_path)):
-            assert child.poll() is None
+        read_until(child, "killed worker")
+        workers = lines_of_workers(tmp_path)
+        assert workers
         assert "sekret" not in workers
     finally:
         child.kill()
@@ -168,42 +173,25 @@ def temporary() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-def demo_on_a_server(temporary: Path, *arguments: object) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        [sys.executable, "-m", "tests.postgres.demo", *map(str, arguments)],
+def test_a_stopped_demo_on_a_server_of_its_own_leaves_nothing(temporary: Path) -> None:
+    input_file = temporary / "one.jsonl"
+    input_file.write_text(line_of("only", "one", "two"))
+    child = subprocess.Popen(
+        [sys.executable, "-m", "tests.postgres.demo", "--input", str(input_file)],
         cwd=PROJECT,
         env={**os.environ, "TMPDIR": str(temporary)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
-
-
-def folders(temporary: Path) -> list[str]:
-    return [path.name for path in temporary.iterdir() if path.is_dir()]
-
-
-def test_a_demo_on_a_server_of_its_own_leaves_nothing(temporary: Path) -> None:
-    conversations = temporary / "one.jsonl"
-    conversations.write_text(line_of("only", "hi", "again"))
-    child = demo_on_a_server(temporary, "--input", conversations)
-    output, errors = child.communicate(timeout=120)
-    assert child.returncode == 0, errors
-    assert "every turn is there exactly once and in order" in output
-    assert "Look around" not in output  # there is nothing left to look at
-    assert folders(temporary) == []
-
-
-def test_nor_does_one_that_is_stopped(temporary: Path) -> None:
-    child = demo_on_a_server(temporary, "--think-ms", 2000)
     try:
-        while not lines_of_workers(temporary):
-            assert child.poll() is None
+        read_until(child, "killed worker")
+        assert lines_of_workers(temporary)
         child.send_signal(signal.SIGTERM)
         _, errors = child.communicate(timeout=60)
     finally:
         child.kill()
     assert child.returncode == INTERRUPTED, errors
     assert "Traceback" not in errors
-    assert folders(temporary) == []
+    assert [path.name for path in temporary.iterdir() if path.is_dir()] == []
     assert lines_of_workers(temporary) == ""

@@ -1,23 +1,21 @@
-"""`treadle work`, in real processes."""
+"""`treadle work`: in this process, and in others where signals and the death of a process count."""
 
 import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.cli.support import run, run_json, spawn
+from tests.cli.support import read_until, run, run_json, spawn
 from treadle.cli.processes import supervisor
 from treadle.cli.targets import load_handler
 from treadle.cli.terminal.failure import Failure
 from treadle.worker import Backoff
 
 AGENT = """
-import asyncio, os, pathlib
+import asyncio, os, sys
 
 async def handle(delivery):
     async with delivery.batch() as step:
@@ -25,7 +23,7 @@ async def handle(delivery):
             step.mailboxes.send("log", {"pid": os.getpid()})
 
 async def slow(delivery):
-    pathlib.Path("started").touch()
+    print("started", file=sys.stderr, flush=True)
     await asyncio.sleep(0.3)
 
 async def deadly(delivery):
@@ -46,15 +44,10 @@ number = 3
 
 
 @pytest.fixture(autouse=True)
-def _agent(tmp_path: Path) -> None:
+def _agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "agents_of_test.py").write_text(AGENT)
-
-
-def wait_for(condition: Callable[[], bool], limit_s: float = 20) -> None:
-    end = time.monotonic() + limit_s
-    while not condition():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.02)
+    monkeypatch.setattr(sys, "path", [*sys.path])  # `treadle work` adds the current folder
+    monkeypatch.delitem(sys.modules, "agents_of_test", raising=False)
 
 
 def work(*arguments: object) -> "subprocess.Popen[str]":
@@ -62,6 +55,7 @@ def work(*arguments: object) -> "subprocess.Popen[str]":
 
 
 def finish(child: "subprocess.Popen[str]") -> str:
+    """Wait until the process and all its children have ended: they share its standard error."""
     _, errors = child.communicate(timeout=30)
     return errors
 
@@ -70,16 +64,8 @@ def count(status: str) -> int:
     return int(run_json("mailboxes", "stats")[status])
 
 
-def children_of(child: "subprocess.Popen[str]") -> list[int]:
-    listing = subprocess.run(
-        ["ps", "-ewwo", "pid,ppid"], capture_output=True, text=True, check=True
-    )
-    rows = [line.split() for line in listing.stdout.splitlines()[1:]]
-    return [int(pid) for pid, parent in rows if int(parent) == child.pid]
-
-
 @pytest.mark.parametrize("processes", [1, 2])
-def test_until_idle_it_answers_all_and_ends(processes: int) -> None:
+def test_until_idle_it_works_all_entries_and_ends(processes: int) -> None:
     for number in range(6):
         run("send", f"m{number}", "1")
     child = work("agents_of_test:handle", "--until-idle", "--processes", processes)
@@ -89,22 +75,22 @@ def test_until_idle_it_answers_all_and_ends(processes: int) -> None:
     assert count("queued") == count("claimed") == 0
 
 
-def test_a_plain_function_and_a_dotted_name_will_do() -> None:
+def test_a_handler_may_be_a_plain_function_with_a_dotted_name() -> None:
     run("send", "m", "1")
-    child = work("agents_of_test:Agents.handle", "--until-idle")
-    assert finish(child).startswith("working ./agents with plain")
-    assert child.returncode == 0
+    result = run("work", "agents_of_test:Agents.handle", "--until-idle")
+    assert result.exit_code == 0
+    assert result.stderr.startswith("working ./agents with plain")
     assert count("accepted") == 1
 
 
-def test_one_mailbox_only() -> None:
+def test_one_mailbox_only_is_worked() -> None:
     run("send", "m", "1")
     run("send", "other", "1")
-    finish(work("agents_of_test:plain", "--until-idle", "--mailbox", "m"))
+    assert run("work", "agents_of_test:plain", "--until-idle", "--mailbox", "m").exit_code == 0
     assert (count("accepted"), count("queued")) == (1, 1)
 
 
-def test_after_max_attempts_it_is_a_dead_letter() -> None:
+def test_an_entry_is_a_dead_letter_after_max_attempts() -> None:
     run("send", "m", "1")
     child = work("agents_of_test:failing", "--until-idle", "--max-attempts", 1)
     errors = finish(child)
@@ -113,21 +99,19 @@ def test_after_max_attempts_it_is_a_dead_letter() -> None:
     assert "no luck" in errors
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("processes", [1, 2])
-def test_a_signal_stops_it_cleanly(number: signal.Signals, processes: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "processes"), [(signal.SIGTERM, 1), (signal.SIGINT, 2)])
+def test_a_signal_lets_the_running_handler_finish(number: signal.Signals, processes: int) -> None:
     run("send", "m", "1")
     child = work("agents_of_test:slow", "--processes", processes)
-    wait_for((tmp_path / "started").exists)
+    read_until(child, "started")
     child.send_signal(number)
     errors = finish(child)
     assert child.returncode == 0, errors
     assert count("accepted") == 1
     assert count("claimed") == 0
-    assert children_of(child) == []
 
 
-def test_a_process_that_dies_is_started_again() -> None:
+def test_a_process_that_dies_is_restarted() -> None:
     for number in range(3):
         run("send", f"m{number}", "1")
     child = work(
@@ -140,7 +124,9 @@ def test_a_process_that_dies_is_started_again() -> None:
     assert "was killed by signal 9; it is started again in 0.1 s" in errors
 
 
-async def test_a_process_that_dies_too_often_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_process_that_dies_too_often_ends_the_supervisor(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(supervisor, "_BACKOFF", Backoff(base_ms=1, max_ms=2))
     notes: list[str] = []
     command = [sys.executable, "-S", "-c", "raise SystemExit(7)"]
@@ -151,12 +137,13 @@ async def test_a_process_that_dies_too_often_ends_it(monkeypatch: pytest.MonkeyP
 
 
 def test_processes_end_with_their_parent() -> None:
-    child = work("agents_of_test:plain", "--processes", 2)
-    wait_for(lambda: len(children_of(child)) == 2)
-    pids = children_of(child)
+    run("send", "m", "1")
+    child = work("agents_of_test:slow", "--processes", 2)
+    pids = {int(read_until(child, f"process {number} is ").rpartition(" ")[2]) for number in (1, 2)}
+    read_until(child, "started")
     child.kill()
     finish(child)
-    wait_for(lambda: not any(is_running(pid) for pid in pids))
+    assert not any(is_running(pid) for pid in pids)
 
 
 def is_running(pid: int) -> bool:
@@ -181,19 +168,17 @@ def is_running(pid: int) -> bool:
         ("agents_of_test:number", "is not a function"),
     ],
 )
-def test_a_handler_that_is_not_there_is_an_error_of_one_line(target: str, reason: str) -> None:
-    child = work(target)
-    errors = finish(child)
-    assert child.returncode == 1
-    assert errors.startswith("treadle: ")
-    assert reason in errors
-    assert errors.count("\n") == 1
+def test_a_missing_handler_is_an_error_of_one_line(target: str, reason: str) -> None:
+    result = run("work", target)
+    assert result.exit_code == 1
+    assert result.stderr.startswith("treadle: ")
+    assert reason in result.stderr
+    assert result.stderr.count("\n") == 1
 
 
-def test_what_a_module_raises_is_not_hidden(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_an_error_inside_the_module_is_not_hidden(
+    tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr(sys, "path", [*sys.path])
     (tmp_path / "broken_of_test.py").write_text("import not_installed_at_all\n")
     with pytest.raises(ModuleNotFoundError, match="not_installed_at_all"):
         load_handler("broken_of_test:handle")
@@ -202,7 +187,7 @@ def test_what_a_module_raises_is_not_hidden(
 
 
 @pytest.mark.parametrize("processes", [1, 2])
-def test_a_store_that_ends_with_the_command_is_not_worked(processes: int) -> None:
+def test_a_store_in_memory_is_wrong_usage(processes: int) -> None:
     result = run("work", "agents_of_test:plain", "--processes", processes, "--store", "memory:")
     assert result.exit_code == 2
     assert "memory: is forgotten when the command ends" in result.stderr
