@@ -26,7 +26,7 @@ def rows_of(result: Any) -> Iterator[tuple[str, dict[str, Any]]]:
             yield table["name"], row
 
 
-def test_it_shows_tables_and_keeps_the_result(tmp_path: Path) -> None:
+def test_a_run_shows_tables_and_writes_the_result(tmp_path: Path) -> None:
     kept = tmp_path / "out" / "benchmarks.json"
     done = run_benchmarks(kept)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -48,7 +48,7 @@ def assert_nobody_is_left_out(found: list[tuple[str, dict[str, Any]]], shown: st
         assert missing in shown
 
 
-def test_what_is_wrong_with_one_does_not_stop_the_others(tmp_path: Path) -> None:
+def test_an_error_of_one_subject_does_not_stop_the_others(tmp_path: Path) -> None:
     kept = tmp_path / "benchmarks.json"
     done = run_benchmarks(kept, "one-caller", "--store", "nowhere:", "--store", "memory")
     assert done.returncode == 1
@@ -58,7 +58,7 @@ def test_what_is_wrong_with_one_does_not_stop_the_others(tmp_path: Path) -> None
     assert {"by hand (the floor)", "treadle (memory)"} <= set(measured)
 
 
-def test_its_help_names_each_part_and_what_it_is_for() -> None:
+def test_the_help_describes_each_part() -> None:
     command = [sys.executable, "-m", "benchmarks", "--help"]
     shown = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     for name, workload in WORKLOADS.items():
@@ -73,19 +73,19 @@ def test_an_unknown_part_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("workload", WORKLOADS.values(), ids=list(WORKLOADS))
-def test_subjects_can_be_told_apart(workload: Any) -> None:
+def test_the_subjects_of_a_workload_have_different_names(workload: Any) -> None:
     names = [kind.name for kind in workload.subjects]
     assert len(names) == len(set(names))
     assert all(issubclass(kind, Subject) for kind in workload.subjects)
 
 
-def test_messages_and_payloads_have_the_size_that_is_told() -> None:
+def test_messages_and_payloads_have_the_stated_size() -> None:
     assert {len(text.encode()) for text in texts(50)} == {SIZE}
     assert len(set(texts(50))) == 50
     assert {len(payload(number)) for number in (0, 7, 999_999)} == {200}
 
 
-def test_a_table_shows_figures_and_what_is_missing() -> None:
+def test_a_table_shows_figures_and_missing_subjects() -> None:
     table = Table(
         name="work",
         work="much of it",
@@ -105,7 +105,7 @@ def test_a_table_shows_figures_and_what_is_missing() -> None:
     ]
 
 
-def test_plain_files_are_held_to_their_disk() -> None:
+def test_the_targets_of_plain_files_depend_on_the_disk() -> None:
     medians = [
         ("append", 1),
         ("append", 5),
@@ -134,13 +134,13 @@ def verdicts(table: Table, syncs: int = 4_000) -> list[tuple[float, bool]]:
     return [(target.measured, target.met) for target in judge([table], syncs)]
 
 
-def test_databases_are_held_to_flat_cost_and_files_and_peers_are_not() -> None:
+def test_only_databases_have_a_target_for_flat_cost() -> None:
     figures = {"treadle (sqlite)": 2.0, "treadle (files)": 9.0, "peer": 9.0}
     assert verdicts(rows("flatness", "growth", **figures)) == [(2, False)]
     assert verdicts(rows("pages", "growth", **figures | {"treadle (sqlite)": 1.0})) == [(1, True)]
 
 
-def test_databases_are_held_to_their_floor_and_their_best_peer() -> None:
+def test_databases_have_targets_beside_the_floor_and_the_best_peer() -> None:
     assert verdicts(rows("one-caller", "times_floor", **{"treadle (sqlite)": 2.0})) == [(0.5, True)]
     many = {
         "treadle (sqlite)": 60.0,

@@ -1,4 +1,4 @@
-"""The command as a whole: help, errors, stores, pipes, and what it does without its extra."""
+"""The command as a whole: help, errors, stores, pipes, and a missing extra."""
 
 import os
 import re
@@ -31,7 +31,22 @@ def commands(
 ALL = list(commands())
 
 
-def test_the_tree_has_the_commands_that_were_promised() -> None:
+WITHOUT_JSON = {
+    "completion": "writes a script for a shell",
+    "export": "writes JSON Lines anyway",
+    "work": "runs until it is stopped",
+}
+
+
+@pytest.mark.parametrize("path", [path for path, _ in ALL], ids=" ".join)
+def test_every_command_whose_output_a_program_might_read_has_json(path: tuple[str, ...]) -> None:
+    command = dict(ALL)[path]
+    if not isinstance(command, click.Group):
+        options = {option for parameter in command.params for option in parameter.opts}
+        assert ("--json" in options) == (path[0] not in WITHOUT_JSON)
+
+
+def test_all_commands_exist() -> None:
     paths = {" ".join(path) for path, _ in ALL}
     wanted = ["demo", "import", "export", "send", "work", "completion"]
     wanted += ["doctor", "migrate", "backup"]
@@ -73,12 +88,12 @@ def test_every_option_says_what_it_is_for(path: tuple[str, ...]) -> None:
             assert parameter.help, f"{path} {parameter.name}"
 
 
-def test_the_version() -> None:
+def test_the_version_is_shown() -> None:
     assert re.fullmatch(r"treadle, version \d.*\n", run("--version").stdout)
 
 
 @pytest.mark.parametrize("path", [path for path, _ in ALL], ids=" ".join)
-def test_lists_of_commands_tell_all_that_each_is_for(path: tuple[str, ...]) -> None:
+def test_summaries_of_commands_are_not_truncated(path: tuple[str, ...]) -> None:
     command = dict(ALL)[path]
     context = click.Context(command, info_name=" ".join(("treadle", *path)), terminal_width=80)
     assert "...\n" not in command.get_help(context).partition("Commands:")[2]
@@ -121,7 +136,7 @@ READING = [
 
 @pytest.mark.parametrize("url", ["nowhere", "sqlite:///nowhere.db", "sqlite:///no/where.db"])
 @pytest.mark.parametrize("words", READING, ids=" ".join)
-def test_reading_never_makes_a_store(words: tuple[str, ...], url: str, tmp_path: Path) -> None:
+def test_reading_never_creates_a_store(words: tuple[str, ...], url: str, tmp_path: Path) -> None:
     result = run(*words, "--store", url)
     assert result.exit_code == 1
     assert result.stderr.startswith(
@@ -130,7 +145,7 @@ def test_reading_never_makes_a_store(words: tuple[str, ...], url: str, tmp_path:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_of_other_things_is_no_store(tmp_path: Path) -> None:
+def test_a_folder_with_other_files_is_not_a_store(tmp_path: Path) -> None:
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs" / "readme.txt").write_text("hi")
     result = run("threads", "list", "--store", "docs")
@@ -142,7 +157,7 @@ def test_a_folder_of_other_things_is_no_store(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("words", [("threads", "list"), ("send", "m", "1"), ("import",)])
-def test_a_file_is_no_folder_of_a_store(words: tuple[str, ...], tmp_path: Path) -> None:
+def test_a_file_is_not_the_folder_of_a_store(words: tuple[str, ...], tmp_path: Path) -> None:
     (tmp_path / "agents").write_text("")
     result = run(*words, "--store", "agents", input="")
     assert result.exit_code == 1
@@ -159,7 +174,7 @@ FORGOTTEN = [
 
 
 @pytest.mark.parametrize("words", FORGOTTEN, ids=" ".join)
-def test_what_ends_with_the_command_is_no_store_for_it(words: tuple[str, ...]) -> None:
+def test_a_store_in_memory_is_wrong_usage(words: tuple[str, ...]) -> None:
     result = run(*words, input="")
     assert result.exit_code == 2
     assert (
@@ -168,12 +183,12 @@ def test_what_ends_with_the_command_is_no_store_for_it(words: tuple[str, ...]) -
     )
 
 
-def test_nothing_is_copied_into_a_store_that_is_forgotten(store: Path) -> None:
+def test_a_store_in_memory_is_not_a_target_of_a_copy(store: Path) -> None:
     assert run("copy", store, "memory:").exit_code == 2
 
 
 @pytest.mark.parametrize("url", ["./agents", "sqlite:///agents.db"])
-def test_a_store_that_is_made_is_told_for_a_name_may_be_mistyped(url: str) -> None:
+def test_the_creation_of_a_store_is_reported_once(url: str) -> None:
     assert run("send", "m", "1", "--store", url).stderr == f"treadle: {url} is a new store\n"
     assert run("send", "m", "1", "--store", url).stderr == ""
 
@@ -191,7 +206,7 @@ def test_a_folder_that_may_not_be_read_is_an_error_of_one_line(
     assert result.stderr.count("\n") == 1
 
 
-def test_a_file_of_other_things_is_no_store(tmp_path: Path) -> None:
+def test_an_unrelated_file_is_not_a_store(tmp_path: Path) -> None:
     (tmp_path / "folder.db").mkdir()
     (tmp_path / "empty.db").touch()
     (tmp_path / "text.db").write_text("Dear diary\n" * 100)
@@ -217,7 +232,9 @@ def test_an_unknown_kind_of_store_is_an_error() -> None:
     assert "there is no backend for 'carrier-pigeon'" in result.stderr
 
 
-def test_which_store_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_store_option_counts_more_than_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run("send", "m", "1")
     assert (tmp_path / "agents").is_dir()
     monkeypatch.setenv("TREADLE_STORE", "from-environment")
@@ -241,7 +258,7 @@ def test_which_store_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         ("postgresql://host/db", None),
     ],
 )
-def test_which_urls_are_folders(url: str, folder: Path | None) -> None:
+def test_urls_of_folders_are_recognized(url: str, folder: Path | None) -> None:
     assert folder_of(url) == folder
 
 
@@ -257,11 +274,11 @@ def test_which_urls_are_folders(url: str, folder: Path | None) -> None:
         ("postgresql://host/db", None),
     ],
 )
-def test_which_urls_are_database_files(url: str, database: Path | None) -> None:
+def test_urls_of_database_files_are_recognized(url: str, database: Path | None) -> None:
     assert database_of(url) == database
 
 
-def test_completion_in_each_shell() -> None:
+def test_each_shell_has_a_completion_script() -> None:
     for shell in ("bash", "zsh", "fish"):
         result = run("completion", shell)
         assert result.exit_code == 0
@@ -279,7 +296,7 @@ def test_the_shell_completes_commands() -> None:
     assert child.communicate()[0] == "plain,threads\n"
 
 
-def test_no_colours_and_no_boxes_in_a_pipe(store: Path) -> None:
+def test_a_pipe_gets_no_colours(store: Path) -> None:
     environment = {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
     for words in (
         ("threads", "list"),
@@ -304,7 +321,7 @@ def test_a_broken_pipe_is_quiet(store: Path) -> None:
         assert errors == ""
 
 
-def test_output_that_the_encoding_lacks_is_escaped(store: Path) -> None:
+def test_characters_that_the_encoding_lacks_are_escaped(store: Path) -> None:
     child = spawn(
         *("threads", "show", "bike-squeaky-brakes", "--store", store),
         environment={"PYTHONIOENCODING": "latin-1"},
@@ -315,7 +332,7 @@ def test_output_that_the_encoding_lacks_is_escaped(store: Path) -> None:
 
 
 @pytest.mark.parametrize("missing", ["click", "rich"])
-def test_without_its_extra_it_says_how_to_install_it(missing: str) -> None:
+def test_a_missing_extra_is_named_with_the_way_to_install_it(missing: str) -> None:
     program = f"import sys; sys.modules[{missing!r}] = None; from treadle.cli import main; main()"
     child = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=False
@@ -329,7 +346,7 @@ def test_without_its_extra_it_says_how_to_install_it(missing: str) -> None:
 
 @pytest.mark.skipif(os.name != "posix", reason="pseudo-terminals")
 @pytest.mark.parametrize(("width", "sign"), [(110, "…"), (70, "(no room for: ")])
-def test_on_a_terminal_there_are_colours_and_lines_fit(store: Path, width: int, sign: str) -> None:
+def test_a_terminal_gets_colours_and_lines_that_fit(store: Path, width: int, sign: str) -> None:
     from tests.cli.terminal import run_in_terminal
 
     output, code = run_in_terminal("threads", "list", "--store", store, "--limit", 3, width=width)
@@ -340,14 +357,14 @@ def test_on_a_terminal_there_are_colours_and_lines_fit(store: Path, width: int, 
     assert any(sign in line for line in lines)
 
 
-def test_a_page_that_is_not_the_last_says_so(agents: Path) -> None:
+def test_a_page_says_if_there_are_more(agents: Path) -> None:
     result = run("mailboxes", "list", "--limit", 2, "--store", agents)
     assert result.stderr == "2 of 3 entries; --offset 2 shows the next, --limit more\n"
     result = run("mailboxes", "list", "--limit", 2, "--offset", 2, "--store", agents)
     assert result.stderr == ""
 
 
-def test_what_is_not_there_is_an_error_of_one_line(agents: Path) -> None:
+def test_a_missing_record_is_an_error_of_one_line(agents: Path) -> None:
     for words in (("threads", "show"), ("runs", "show"), ("mailboxes", "show")):
         result = run(*words, "nope", "--store", agents)
         assert result.exit_code == 1

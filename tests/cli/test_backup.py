@@ -31,14 +31,14 @@ def test_a_copy_is_a_store(database: Path) -> None:
 
 
 @pytest.mark.parametrize("target", ["copy.db", "sqlite:///copy.db", "file:copy.db"])
-def test_it_tells_programs_what_it_made(database: Path, target: str) -> None:
+def test_json_describes_the_backup(database: Path, target: str) -> None:
     report = run_json("backup", target, "--store", DATABASE)
     assert report["target"] == "copy.db"
     assert report["bytes"] == Path("copy.db").stat().st_size == report["pages"] * 8192
     assert report["rows"]["threads"] == run_json("threads", "list", "--store", DATABASE)["total"]
 
 
-def test_it_copies_while_the_store_is_in_use(database: Path) -> None:
+def test_a_store_in_use_is_copied(database: Path) -> None:
     async def copy(store: Store) -> None:
         before = (await store.threads.list()).total
         await store.threads.create(Thread(id="committed"))
@@ -49,16 +49,16 @@ def test_it_copies_while_the_store_is_in_use(database: Path) -> None:
     assert run("doctor", "--store", "sqlite:///copy.db").exit_code == 0
 
 
-def test_nothing_is_overwritten(database: Path) -> None:
+def test_an_existing_file_is_not_overwritten(database: Path) -> None:
     Path("copy.db").write_text("mine")
     result = run("backup", "copy.db", "--store", DATABASE)
     assert result.exit_code == 1
-    assert "copy.db' already exists; name another, or remove it first" in result.stderr
+    assert "already exists; name another, or remove it first" in result.stderr
     assert Path("copy.db").read_text() == "mine"
     assert run("backup", "agents.db", "--store", DATABASE).exit_code == 1
 
 
-def test_other_stores_are_copied_otherwise(database: Path, tmp_path: Path) -> None:
+def test_backup_of_other_stores_is_wrong_usage(database: Path, tmp_path: Path) -> None:
     for url in ("./folder", "memory:"):
         result = run("backup", "copy.db", "--store", url)
         assert result.exit_code == 2
@@ -68,14 +68,14 @@ def test_other_stores_are_copied_otherwise(database: Path, tmp_path: Path) -> No
     assert "`treadle copy`" in result.stderr
 
 
-def test_what_is_not_there_is_not_copied(tmp_path: Path) -> None:
+def test_a_missing_database_is_not_backed_up(tmp_path: Path) -> None:
     result = run("backup", "copy.db", "--store", DATABASE)
     assert result.exit_code == 1
     assert f"there is no store at {DATABASE}" in result.stderr
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_that_is_not_there_is_told(database: Path) -> None:
+def test_a_backup_into_a_missing_folder_is_an_error(database: Path) -> None:
     result = run("backup", "nowhere/copy.db", "--store", DATABASE)
     assert result.exit_code == 1
     assert "nowhere" in result.stderr
@@ -83,7 +83,7 @@ def test_a_folder_that_is_not_there_is_told(database: Path) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="pseudo-terminals")
-def test_on_a_terminal_it_shows_how_far_it_is(database: Path) -> None:
+def test_a_backup_shows_its_progress_on_a_terminal(database: Path) -> None:
     from tests.cli.terminal import run_in_terminal
 
     output, code = run_in_terminal("backup", "copy.db", "--store", DATABASE)

@@ -39,7 +39,7 @@ NOTHING = 5
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the command is called: a folder with a backend, and a suite that takes no time."""
+    """The current folder, with a backend; the suite is shortened."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr("treadle.testing.certification.SUITE", SHORT)
@@ -48,7 +48,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("target", ["memory:", "a_backend:make", "a_backend:SUBJECT"])
-def test_it_certifies_a_url_a_function_or_a_subject(target: str) -> None:
+def test_a_url_a_function_and_a_subject_are_certified(target: str) -> None:
     report = run_json("certify", target)
     assert report["certified"] is True
     assert report["declared"] == []
@@ -57,14 +57,14 @@ def test_it_certifies_a_url_a_function_or_a_subject(target: str) -> None:
     assert report["failures"] == []
 
 
-def test_it_makes_its_stores_in_the_folder_and_removes_them(folder: Path) -> None:
+def test_stores_are_created_in_the_folder_and_removed(folder: Path) -> None:
     report = run_json("certify", "./scratch")
     assert report["declared"] == ["durable", "faults", "notifies", "shared"]
     assert report["checks"]["not_declared"] == 0
     assert list((folder / "scratch").iterdir()) == []
 
 
-def test_a_rule_that_is_broken_is_named(folder: Path) -> None:
+def test_a_broken_rule_is_named(folder: Path) -> None:
     result = run("certify", "a_backend:make_unsorted")
     assert result.exit_code == 1
     assert "FAILED runs/listings: runs are listed: oldest first, then by id" in result.stdout
@@ -74,7 +74,7 @@ def test_a_rule_that_is_broken_is_named(folder: Path) -> None:
     assert re.search(r"a_backend:make_unsorted is not certified: \d+ checks failed", result.stderr)
 
 
-def test_a_capability_that_is_declared_and_not_kept_is_a_failure() -> None:
+def test_a_declared_capability_that_the_backend_lacks_is_a_failure() -> None:
     result = run("certify", "a_backend:make_boastful", "--json")
     assert result.exit_code == 1
     report = json.loads(result.stdout)
@@ -82,7 +82,7 @@ def test_a_capability_that_is_declared_and_not_kept_is_a_failure() -> None:
     assert report["capabilities"]["durable"]["failed"] > 0
 
 
-def test_the_report_counts_what_ran_and_what_did_not() -> None:
+def test_the_report_counts_the_checks_that_ran_and_those_that_did_not() -> None:
     lines = run("certify", "memory:").stdout.splitlines()
     assert lines[0].split("\t") == ["facet", "passed", "failed", "not run"]
     assert "durable\tno\t0\t0\t" in "\n".join(lines)
@@ -106,20 +106,20 @@ def test_the_report_counts_what_ran_and_what_did_not() -> None:
         ("memory:x", "takes nothing after it"),
     ],
 )
-def test_a_target_that_is_none_gets_advice(target: str, advice: str) -> None:
+def test_an_invalid_target_is_an_error_with_advice(target: str, advice: str) -> None:
     result = run("certify", target)
     assert result.exit_code == 1
     assert advice in result.stderr
 
 
-def test_a_folder_that_cannot_be_made_is_told(folder: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_an_error(folder: Path) -> None:
     (folder / "file").write_text("")
     result = run("certify", "./file/scratch")
     assert result.exit_code == 1
     assert result.stderr.startswith("treadle: the folder file/scratch cannot be created: ")
 
 
-def test_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "hypothesis", None)
     result = run("certify", "memory:")
     assert result.exit_code == 1

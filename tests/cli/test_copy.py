@@ -16,7 +16,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_it_copies_from_folder_to_database_and_back(folder: Path) -> None:
+def test_a_store_is_copied_from_a_folder_to_a_database_and_back(folder: Path) -> None:
     report = run_json("copy", "./one", "sqlite:///two.db")
     assert report == {
         "threads": 1,
@@ -30,7 +30,7 @@ def test_it_copies_from_folder_to_database_and_back(folder: Path) -> None:
     assert (folder / "three" / "t.json").read_bytes() == (folder / "one" / "t.json").read_bytes()
 
 
-def test_it_says_what_it_did(folder: Path) -> None:
+def test_a_copy_is_summarized(folder: Path) -> None:
     result = run("copy", "./one", "./two")
     assert result.stdout.splitlines() == [
         "./one holds 1 thread, 1 mailbox, 1 entry; 3 copied",
@@ -38,7 +38,7 @@ def test_it_says_what_it_did(folder: Path) -> None:
     ]
 
 
-def test_a_source_that_is_not_there_is_not_made(folder: Path) -> None:
+def test_a_missing_source_is_not_created(folder: Path) -> None:
     result = run("copy", "./nowhere", "./two")
     assert result.exit_code == 1
     assert "there is no store at ./nowhere" in result.stderr

@@ -22,7 +22,7 @@ def damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def test_it_names_what_cannot_be_read(damaged: Path) -> None:
+def test_a_file_that_cannot_be_read_is_named(damaged: Path) -> None:
     result = run("doctor")
     assert result.exit_code == 1
     assert "m.json: " in result.stdout
@@ -30,7 +30,7 @@ def test_it_names_what_cannot_be_read(damaged: Path) -> None:
     assert damaged.exists()
 
 
-def test_it_moves_aside_only_when_asked(damaged: Path) -> None:
+def test_files_are_moved_aside_only_on_request(damaged: Path) -> None:
     report = run_json("doctor", "--move-aside")
     assert [finding["path"] for finding in report["findings"]] == ["_mailbox_threads/m.json"]
     assert len(report["moved"]) == 1
@@ -38,7 +38,7 @@ def test_it_moves_aside_only_when_asked(damaged: Path) -> None:
     assert run_json("doctor") == {"documents": 1, "findings": [], "moved": []}
 
 
-def test_it_examines_folders_and_files_only() -> None:
+def test_the_doctor_examines_only_folders_and_files() -> None:
     result = run("doctor", "--store", "memory:")
     assert result.exit_code == 2
     assert "neither a folder nor a database file" in result.stderr
@@ -64,7 +64,7 @@ def test_a_healthy_database_is_counted(database: Path) -> None:
     assert report["findings"] == report["moved"] == []
 
 
-def test_what_is_wrong_in_a_database_is_named(database: Path) -> None:
+def test_damage_in_a_database_is_named(database: Path) -> None:
     with closing(sqlite3.connect(database)) as connection, connection:
         connection.execute("UPDATE payloads SET payload = '{'")
         connection.execute("DELETE FROM queue_heads")
@@ -82,13 +82,13 @@ def test_what_is_wrong_in_a_database_is_named(database: Path) -> None:
     assert places[1] == "mailboxes/m/queue_heads/0"
 
 
-def test_rows_are_not_moved_aside(database: Path) -> None:
+def test_move_aside_is_wrong_usage_for_a_database(database: Path) -> None:
     result = run("doctor", "--store", DATABASE, "--move-aside")
     assert result.exit_code == 2
     assert "--move-aside is for folders" in result.stderr
 
 
-def test_a_database_is_looked_at_while_it_is_in_use(database: Path) -> None:
+def test_a_database_is_examined_while_it_is_in_use(database: Path) -> None:
     async def examine(store: Store) -> None:
         await store.threads.create(Thread(id="t"))
         report = await asyncio.to_thread(run_json, "doctor", "--store", DATABASE)
@@ -98,7 +98,7 @@ def test_a_database_is_looked_at_while_it_is_in_use(database: Path) -> None:
     in_store(DATABASE, examine)
 
 
-def test_what_the_doctor_cannot_open(tmp_path: Path) -> None:
+def test_the_doctor_refuses_what_is_not_a_store(tmp_path: Path) -> None:
     for url, reason in (
         ("sqlite:///nowhere.db", "there is no store at sqlite:///nowhere.db"),
         ("sqlite:///empty.db", "there is no store at sqlite:///empty.db"),
@@ -114,7 +114,7 @@ def test_what_the_doctor_cannot_open(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["empty.db", "other.db"]
 
 
-def test_a_file_that_is_no_database_is_a_finding(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_database_is_a_finding(tmp_path: Path) -> None:
     (tmp_path / "agents.db").write_text("Dear diary\n" * 100)
     result = run("doctor", "--store", DATABASE)
     assert result.exit_code == 1

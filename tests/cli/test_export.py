@@ -1,4 +1,4 @@
-"""`treadle export`: threads become conversations that import reads."""
+"""`treadle export`: threads become conversations that `treadle import` reads."""
 
 import json
 from pathlib import Path
@@ -39,13 +39,13 @@ def test_export_then_import_is_identical(store: Path, tmp_path: Path) -> None:
     )
 
 
-def test_the_shipped_conversations_come_out_as_they_went_in(store: Path) -> None:
+def test_the_shipped_conversations_are_exported_unchanged(store: Path) -> None:
     exported = [json.loads(line) for line in run("export", "--store", store).stdout.splitlines()]
     shipped = [json.loads(line) for line in SHIPPED.read_text().splitlines()]
     assert exported == sorted(shipped, key=lambda chat: chat["id"])
 
 
-def test_named_threads_only(store: Path) -> None:
+def test_only_named_threads_are_exported(store: Path) -> None:
     result = run("export", "lost-cello-bow", "bike-squeaky-brakes", "--store", store)
     ids = [json.loads(line)["id"] for line in result.stdout.splitlines()]
     assert ids == ["lost-cello-bow", "bike-squeaky-brakes"]
@@ -58,7 +58,7 @@ def test_a_missing_thread_is_an_error_and_the_rest_is_written(store: Path) -> No
     assert len(result.stdout.splitlines()) == 1
 
 
-def test_a_damaged_thread_hurts_only_itself(store: Path) -> None:
+def test_a_damaged_thread_does_not_affect_the_others(store: Path) -> None:
     (store / "bike-squeaky-brakes.json").write_text("{ torn")
     result = run("export", "--store", store)
     assert result.exit_code == 1
@@ -70,7 +70,7 @@ def test_a_damaged_thread_hurts_only_itself(store: Path) -> None:
     assert [item["id"] for item in items if "error" in item] == ["bike-squeaky-brakes"]
 
 
-def test_to_a_file_that_is_put_in_place_when_complete(store: Path, tmp_path: Path) -> None:
+def test_an_exported_file_appears_when_it_is_complete(store: Path, tmp_path: Path) -> None:
     target = tmp_path / "out.jsonl"
     assert run("export", "--store", store, "--output", target).exit_code == 0
     assert len(target.read_text().splitlines()) == 36
@@ -85,7 +85,7 @@ def test_a_file_that_cannot_be_written_is_an_error_of_one_line(store: Path) -> N
     )
 
 
-def test_by_owner(tmp_path: Path) -> None:
+def test_the_threads_of_one_owner_are_exported(tmp_path: Path) -> None:
     async def add(opened: treadle.Store) -> None:
         await opened.threads.create(treadle.Thread(id="a", resource_id="u1"))
         await opened.threads.create(treadle.Thread(id="b"))
@@ -97,7 +97,7 @@ def test_by_owner(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("count", [450])
-def test_more_threads_than_a_page(tmp_path: Path, count: int) -> None:
+def test_more_threads_than_a_page_are_exported_and_listed(tmp_path: Path, count: int) -> None:
     async def add(opened: treadle.Store) -> None:
         async with opened.batch() as step:
             for number in range(count):

@@ -1,4 +1,4 @@
-"""`treadle import`: conversations become threads, once."""
+"""`treadle import`: conversations become threads, each once."""
 
 import io
 import json
@@ -58,13 +58,13 @@ def test_importing_again_changes_nothing(store: Path) -> None:
     assert documents() == before
 
 
-def test_standard_input_is_read_too() -> None:
+def test_standard_input_is_imported() -> None:
     assert run_json("import", input=line_of("a", "hi"))["created"] == 1
     assert run_json("import", "-", input=line_of("b", "hi") + "\n")["created"] == 1
     assert run_json("threads", "list")["total"] == 2
 
 
-def test_a_bad_line_is_reported_and_the_rest_goes_on() -> None:
+def test_a_bad_line_is_reported_and_the_others_are_imported() -> None:
     lines = "\n".join((line_of("a", "hi"), "nonsense", "", '{"x": NaN}', line_of("b", "ho")))
     result = run("import", "--json", input=lines)
     assert result.exit_code == 1
@@ -80,7 +80,7 @@ def test_a_bad_line_is_reported_and_the_rest_goes_on() -> None:
     assert run_json("threads", "list")["total"] == 2
 
 
-def test_a_conversation_that_goes_on_gets_its_new_messages() -> None:
+def test_new_messages_of_a_stored_conversation_are_added() -> None:
     run("import", input=line_of("a", "one", "two"))
     summary = run_json("import", input=line_of("a", "one", "two", "three", "four"))
     assert (summary["extended"], summary["messages"]) == (1, 2)
@@ -91,7 +91,7 @@ def test_a_conversation_that_goes_on_gets_its_new_messages() -> None:
     assert head.version == 1
 
 
-def test_a_conversation_that_contradicts_is_refused_and_nothing_changes() -> None:
+def test_a_conversation_that_contradicts_the_stored_one_is_refused() -> None:
     run("import", input=line_of("a", "one", "two"))
     lines = (line_of("a", "one", "other", "three"), line_of("b", "x"))
     result = run("import", input="\n".join(lines))
@@ -106,8 +106,10 @@ def test_a_conversation_that_contradicts_is_refused_and_nothing_changes() -> Non
     assert run_json("threads", "list")["total"] == 2
 
 
-def test_one_bad_thread_does_not_hold_up_its_commit(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Somebody else creates a thread between our look and our commit."""
+def test_a_thread_that_changes_during_the_import_does_not_stop_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Another process creates a thread between the plan of the import and its commit."""
 
     async def race(store: treadle.Store) -> list[Any]:
         lines = [line_of(name, "one", "two").encode() for name in ("a", "b", "c")]
@@ -139,7 +141,7 @@ def test_many_lines_keep_their_order(tmp_path: Path) -> None:
     assert json.loads(result.stdout)["created"] == 399 - len(reported)
 
 
-def test_the_lines_of_a_slow_pipe_are_kept_as_they_come(tmp_path: Path) -> None:
+def test_the_lines_of_a_pipe_are_imported(tmp_path: Path) -> None:
     child = subprocess.Popen(
         [sys.executable, "-m", "treadle", "import", "-", "--json"],
         stdin=subprocess.PIPE,
@@ -187,7 +189,7 @@ def test_a_good_line_knows_its_number_and_size() -> None:
     assert (line.number, line.size) == (3, len(data))
 
 
-def test_two_imports_at_a_time_do_not_disturb_each_other(tmp_path: Path) -> None:
+def test_two_concurrent_imports_do_not_disturb_each_other(tmp_path: Path) -> None:
     children = [spawn("import", SHIPPED, "--json", cwd=tmp_path) for _ in range(2)]
     summaries = [json.loads(child.communicate()[0]) for child in children]
     assert [child.returncode for child in children] == [0, 0]

@@ -1,4 +1,4 @@
-"""`treadle mailboxes`, for people and for programs."""
+"""`treadle mailboxes`, as text and as JSON."""
 
 from pathlib import Path
 
@@ -74,7 +74,7 @@ def test_entries_are_cancelled(agents: Path) -> None:
     )
 
 
-def test_what_has_ended_is_purged(agents: Path) -> None:
+def test_entries_that_have_ended_are_purged(agents: Path) -> None:
     assert run_json("mailboxes", "purge", "--older-than", "1h", "--store", agents)["purged"] == 0
     result = run("mailboxes", "purge", "--older-than", "0s", "--store", agents)
     assert result.stdout in ("purged 1 entry\n", "purged 0 entries\n")

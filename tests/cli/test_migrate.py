@@ -30,7 +30,7 @@ def tables(path: Path) -> set[str]:
 
 
 @pytest.mark.usefixtures("behind")
-def test_it_tells_what_is_pending_and_changes_nothing(tmp_path: Path) -> None:
+def test_status_lists_pending_migrations_and_applies_none(tmp_path: Path) -> None:
     lines = run("migrate", "--status", "--store", DATABASE).stdout.splitlines()
     assert lines[0] == "number\tname\tapplied"
     assert re.fullmatch(r"1\ttables\t\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", lines[1])
@@ -42,7 +42,7 @@ def test_it_tells_what_is_pending_and_changes_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("behind")
-def test_it_writes_the_sql_and_changes_nothing(tmp_path: Path) -> None:
+def test_sql_writes_missing_migrations_and_applies_none(tmp_path: Path) -> None:
     text = run("migrate", "--sql", "--store", DATABASE).stdout
     assert text == "-- 0002_notes\n\n-- Notes.\nCREATE TABLE notes (body TEXT);\n"
     assert run_json("migrate", "--sql", "--store", DATABASE)["sql"].rstrip() == text.rstrip()
@@ -50,7 +50,7 @@ def test_it_writes_the_sql_and_changes_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("behind")
-def test_it_brings_the_schema_up_to_date(tmp_path: Path) -> None:
+def test_migrate_brings_the_schema_up_to_date(tmp_path: Path) -> None:
     result = run("migrate", "--store", DATABASE)
     assert result.exit_code == 0
     assert result.stdout.splitlines() == [
@@ -63,7 +63,7 @@ def test_it_brings_the_schema_up_to_date(tmp_path: Path) -> None:
     assert run_json("migrate", "--store", DATABASE)["applied"] == []
 
 
-def test_a_new_file_is_made_by_migrating_and_not_by_looking(tmp_path: Path) -> None:
+def test_migrating_creates_a_database_file_and_status_does_not(tmp_path: Path) -> None:
     report = run_json("migrate", "--status", "--store", DATABASE)
     assert {each["applied_at"] for each in report["migrations"]} == {None}
     text = run("migrate", "--sql", "--store", DATABASE).stdout
@@ -76,7 +76,7 @@ def test_a_new_file_is_made_by_migrating_and_not_by_looking(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("url", ["./folder", "memory:"])
-def test_there_is_nothing_to_migrate_in_other_stores(url: str, tmp_path: Path) -> None:
+def test_other_stores_have_nothing_to_migrate(url: str, tmp_path: Path) -> None:
     for words in ((), ("--status",), ("--sql",)):
         result = run("migrate", *words, "--store", url)
         assert result.exit_code == 0
@@ -85,7 +85,7 @@ def test_there_is_nothing_to_migrate_in_other_stores(url: str, tmp_path: Path) -
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_cannot_be_migrated(tmp_path: Path) -> None:
+def test_a_database_of_another_program_is_not_migrated(tmp_path: Path) -> None:
     assert run("migrate", "--sql", "--status", "--store", DATABASE).exit_code == 2
     result = run("migrate", "--store", "carrier-pigeon://x")
     assert result.exit_code == 1
@@ -98,7 +98,7 @@ def test_what_cannot_be_migrated(tmp_path: Path) -> None:
         assert "is a database of another program" in result.stderr
 
 
-def test_a_newer_schema_is_told() -> None:
+def test_a_newer_schema_is_an_error() -> None:
     assert run("migrate", "--store", DATABASE).exit_code == 0
     with closing(sqlite3.connect("agents.db")) as connection, connection:
         connection.execute("INSERT INTO migrations VALUES (99, 'later', 'x', 1)")

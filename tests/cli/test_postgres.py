@@ -1,4 +1,4 @@
-"""The command on PostgreSQL: `treadle migrate`, and a store whose schema is not there yet."""
+"""The command on PostgreSQL: migrations, passwords, and the demo."""
 
 import os
 import shutil
@@ -21,20 +21,20 @@ from treadle.testing._harness.builtin_subjects import location_of, remove_postgr
 
 @pytest.fixture
 def store(postgres_url: str, tmp_path: Path) -> Iterator[str]:
-    """A store in a schema that has yet to be made; its URL has a password."""
+    """A store whose schema does not exist yet; its URL has a password."""
     with_password = postgres_url.replace("postgres:@", "postgres:sekret@")
     yield f"{with_password}&schema={schema_of(tmp_path)}"
     remove_postgres(postgres_url, [tmp_path])
 
 
-def test_a_store_without_a_schema_tells_how_to_make_one(store: str) -> None:
+def test_a_store_without_a_schema_says_how_to_create_one(store: str) -> None:
     result = run("threads", "list", "--store", store)
     assert result.exit_code == 1
     assert "treadle migrate" in result.stderr
     assert "sekret" not in result.output
 
 
-def test_it_is_pending_then_applied_then_up_to_date(store: str) -> None:
+def test_migrations_are_pending_then_applied(store: str) -> None:
     assert "pending" in run("migrate", "--status", "--store", store).stdout
     first = run("migrate", "--store", store)
     assert first.stdout.startswith("applied 0001_tables\n")
@@ -45,7 +45,9 @@ def test_it_is_pending_then_applied_then_up_to_date(store: str) -> None:
     assert run("mailboxes", "stats", "--store", store).exit_code == 0
 
 
-def test_the_printed_sql_does_the_same(store: str, postgres_url: str, tmp_path: Path) -> None:
+def test_the_printed_sql_migrates_the_database(
+    store: str, postgres_url: str, tmp_path: Path
+) -> None:
     text = run_json("migrate", "--sql", "--store", store)["sql"]
     assert "pending" in run("migrate", "--status", "--store", store).stdout
     with psycopg.connect(location_of(postgres_url, tmp_path).conninfo) as connection:
@@ -54,7 +56,7 @@ def test_the_printed_sql_does_the_same(store: str, postgres_url: str, tmp_path: 
     assert run_json("migrate", "--sql", "--store", store)["sql"] == ""
 
 
-def test_a_conversation_comes_in_and_goes_on_by_copy(store: str, tmp_path: Path) -> None:
+def test_a_store_is_copied_from_a_server_into_a_folder(store: str, tmp_path: Path) -> None:
     run("migrate", "--store", store)
     sent = run("send", "box", '{"n": 1}', "--store", store)
     assert sent.exit_code == 0, sent.output
@@ -65,7 +67,7 @@ def test_a_conversation_comes_in_and_goes_on_by_copy(store: str, tmp_path: Path)
 
 
 @pytest.mark.parametrize("command", [("doctor",), ("backup", "x.db")])
-def test_what_is_for_files_names_the_server_s_own_tools(
+def test_commands_for_files_name_the_tools_of_the_server(
     store: str, command: tuple[str, ...]
 ) -> None:
     result = run(*command, "--store", store)
@@ -82,7 +84,7 @@ def test_the_demo_proves_itself_on_a_server(store: str, tmp_path: Path) -> None:
     assert "To look at it" not in result.stdout
 
 
-def test_the_demo_leaves_a_store_in_use_alone(store: str) -> None:
+def test_the_demo_refuses_a_store_in_use(store: str) -> None:
     run("migrate", "--store", store)
     run("send", "box", "1", "--store", store)
     result = run("demo", "--store", store)
@@ -91,7 +93,7 @@ def test_the_demo_leaves_a_store_in_use_alone(store: str) -> None:
     assert "sekret" not in result.output
 
 
-def test_what_takes_something_away_waits_for_its_option(
+def test_a_contracting_migration_waits_for_its_option(
     store: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     contracts = Migration(
@@ -111,7 +113,7 @@ def test_what_takes_something_away_waits_for_its_option(
     assert "DROP INDEX" in run("migrate", "--sql", "--contract", "--store", store).stdout
 
 
-def test_a_backup_to_a_server_tells_no_password(store: str) -> None:
+def test_a_backup_to_a_server_does_not_show_the_password(store: str) -> None:
     run("send", "box", "1", "--store", "sqlite:///a.db")
     result = run("backup", store, "--store", "sqlite:///a.db")
     assert result.exit_code == 2
@@ -128,7 +130,7 @@ async def handle(delivery):
 
 
 @pytest.mark.parametrize("processes", [1, 2])
-def test_working_tells_the_password_to_nobody(store: str, tmp_path: Path, processes: int) -> None:
+def test_workers_do_not_show_the_password(store: str, tmp_path: Path, processes: int) -> None:
     (tmp_path / "agent.py").write_text(AGENT)
     run("migrate", "--store", store)
     run("send", "box", "1", "--store", store)
@@ -166,7 +168,7 @@ def lines_of_workers(folder: Path) -> str:
 
 @pytest.fixture
 def temporary() -> Iterator[Path]:
-    """A folder for temporary ones, with a path short enough for a socket."""
+    """A folder for temporary folders, with a path short enough for a socket."""
     folder = Path(tempfile.mkdtemp())
     folder.chmod(0o755)
     yield folder

@@ -1,4 +1,4 @@
-"""The demo's proof can fail: each kind of loss and doubling is found."""
+"""The proof of the demo finds each kind of loss and duplication."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -54,7 +54,7 @@ async def leave_alone(store: treadle.Store) -> None:
     pass
 
 
-def test_a_conversation_is_cut_into_turns() -> None:
+def test_a_conversation_is_split_into_turns() -> None:
     assert [message.role for message in SCRIPT.opening.messages] == ["system"]
     assert [len(turn.messages) for turn in SCRIPT.turns] == [4, 1, 2]
     assert SCRIPT.turns[1].payload == {"turn": 2, "text": "user 5"}
@@ -74,7 +74,7 @@ def test_a_run_id_is_never_too_long() -> None:
         assert run_id.endswith("-turn-12")
 
 
-def test_the_proof_holds_when_all_is_well() -> None:
+def test_the_proof_holds_for_a_complete_store() -> None:
     proof = proof_after(leave_alone)
     assert proof.holds
     [verdict] = proof.verdicts
@@ -91,8 +91,8 @@ async def load(store: treadle.Store) -> treadle.Thread:
     return head.thread
 
 
-async def put(store: treadle.Store, *messages: treadle.Message) -> None:
-    """The thread with other messages, at the version it had."""
+async def replace_messages(store: treadle.Store, *messages: treadle.Message) -> None:
+    """Replace the messages of the thread, and keep its version."""
     thread = await load(store)
     await store.threads.delete("t")
     await store.threads.create(msgspec.structs.replace(thread, messages=messages))
@@ -106,35 +106,35 @@ async def lose_the_thread(store: treadle.Store) -> None:
 
 async def lose_a_message(store: treadle.Store) -> None:
     messages = (await load(store)).messages
-    await put(store, *messages[:3], *messages[4:])
+    await replace_messages(store, *messages[:3], *messages[4:])
 
 
 async def lose_a_turn(store: treadle.Store) -> None:
     messages = (await load(store)).messages
-    await put(store, *messages[:5], *messages[6:])
+    await replace_messages(store, *messages[:5], *messages[6:])
 
 
-async def double_a_turn(store: treadle.Store) -> None:
+async def duplicate_a_turn(store: treadle.Store) -> None:
     thread = await load(store)
     again = [msgspec.structs.replace(message, id=None) for message in thread.messages[5:6]]
-    await put(store, *thread.messages, *again)
+    await replace_messages(store, *thread.messages, *again)
 
 
 async def swap_turns(store: treadle.Store) -> None:
     first, *rest = (await load(store)).messages
-    await put(store, first, *rest[5:], *rest[:5])
+    await replace_messages(store, first, *rest[5:], *rest[:5])
 
 
 async def change_a_word(store: treadle.Store) -> None:
     messages = list((await load(store)).messages)
     messages[4] = msgspec.structs.replace(messages[4], content="assistant 4!")
-    await put(store, *messages)
+    await replace_messages(store, *messages)
 
 
 async def change_an_id(store: treadle.Store) -> None:
     messages = list((await load(store)).messages)
     messages[4] = msgspec.structs.replace(messages[4], id="other")
-    await put(store, *messages)
+    await replace_messages(store, *messages)
 
 
 async def append_once_more(store: treadle.Store) -> None:
@@ -163,7 +163,7 @@ async def lose_the_entries(store: treadle.Store) -> None:
     await store.mailboxes.purge(older_than=2**62)
 
 
-async def bury_an_entry(store: treadle.Store) -> None:
+async def dead_letter_an_entry(store: treadle.Store) -> None:
     await store.mailboxes.send("t", {"turn": 4, "text": ""})
     [entry] = await store.mailboxes.claim(consumer="x")
     await store.mailboxes.dead_letter(entry, error="no")
@@ -175,7 +175,7 @@ async def bury_an_entry(store: treadle.Store) -> None:
         (lose_the_thread, "the thread is missing"),
         (lose_a_message, "there are 7 messages, not 8"),
         (lose_a_turn, "the turns are not each there exactly once and in order"),
-        (double_a_turn, "the turns are not each there exactly once and in order"),
+        (duplicate_a_turn, "the turns are not each there exactly once and in order"),
         (swap_turns, "the turns are not each there exactly once and in order"),
         (change_a_word, "message 4 differs from the script"),
         (change_an_id, "message 4 differs from the script"),
@@ -185,7 +185,7 @@ async def bury_an_entry(store: treadle.Store) -> None:
         (add_a_run, "there are 4 runs"),
         (leave_an_entry, "1 entries are not accepted"),
         (lose_the_entries, "there is not exactly one entry for each turn"),
-        (bury_an_entry, "1 entries are not accepted"),
+        (dead_letter_an_entry, "1 entries are not accepted"),
     ],
 )
 def test_a_tampered_store_fails_the_proof(tamper: Tamper, problem: str) -> None:
@@ -196,7 +196,7 @@ def test_a_tampered_store_fails_the_proof(tamper: Tamper, problem: str) -> None:
     assert proof_as_json(proof)["ok"] is False
 
 
-def test_one_bad_conversation_among_good_ones_is_enough() -> None:
+def test_one_bad_conversation_fails_the_proof() -> None:
     other = write_script(treadle.Thread(id="absent"))
 
     async def work(store: treadle.Store) -> Proof:
@@ -220,7 +220,7 @@ def test_redone_claims_are_counted_from_the_store() -> None:
     assert proof.total("redone") == 1
 
 
-def test_what_the_script_does_not_know_is_rejected() -> None:
+def test_entries_that_the_script_does_not_have_are_rejected() -> None:
     async def work(store: treadle.Store) -> treadle.MailboxStats:
         await store.mailboxes.send("unknown", {"turn": 1})
         await store.mailboxes.send("t", "no turn")

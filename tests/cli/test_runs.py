@@ -1,4 +1,4 @@
-"""`treadle runs`, for people and for programs."""
+"""`treadle runs`, as text and as JSON."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from tests.cli.support import in_store, run, run_json
         (("--offset", 1, "--limit", 1), ["r2"]),
     ],
 )
-def test_some_of_the_runs_are_listed(
+def test_runs_are_listed_by_filter_and_page(
     agents: Path, options: tuple[object, ...], found: list[str]
 ) -> None:
     run_record = treadle.RunRecord(

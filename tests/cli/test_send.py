@@ -1,11 +1,11 @@
-"""`treadle send`: work for a mailbox."""
+"""`treadle send`."""
 
 import json
 
 from tests.cli.support import run, run_json
 
 
-def test_json_text_and_standard_input_are_sent() -> None:
+def test_a_payload_is_json_or_text_or_standard_input() -> None:
     assert run_json("send", "m", '{"a": 1}')["payload"] == {"a": 1}
     assert run_json("send", "m", "--text", "hi")["payload"] == {"text": "hi"}
     assert run_json("send", "m", "-", input="[1, 2]\n")["payload"] == [1, 2]
@@ -13,7 +13,7 @@ def test_json_text_and_standard_input_are_sent() -> None:
     assert run_json("mailboxes", "show", entry_id)["entry"]["payload"] == 3
 
 
-def test_how_it_is_sent() -> None:
+def test_options_of_send_are_stored_in_the_entry() -> None:
     options = ("--priority", 7, "--delay", "90s", "--sender", "me", "--dedupe-key", "k")
     entry = run_json("send", "m", "1", *options)
     assert entry["priority"] == 7
@@ -22,14 +22,14 @@ def test_how_it_is_sent() -> None:
     assert run_json("send", "m", "2", "--dedupe-key", "k")["entry_id"] == entry["entry_id"]
 
 
-def test_what_is_no_json_is_wrong_usage() -> None:
+def test_a_payload_that_is_not_json_is_wrong_usage() -> None:
     for payload in ("{hi", "NaN", '"\\ud800"'):
         result = run("send", "m", payload)
         assert result.exit_code == 2
         assert "use --text for plain text" in result.stderr
 
 
-def test_one_payload_and_no_more() -> None:
+def test_send_needs_exactly_one_payload() -> None:
     assert run("send", "m").exit_code == 2
     assert run("send", "m", "1", "--text", "x").exit_code == 2
     assert run("send", "m", "1", "--priority", 256).exit_code == 2
@@ -41,11 +41,11 @@ def test_a_bad_id_is_an_error_of_one_line() -> None:
     assert result.stderr.startswith("treadle: invalid mailbox id 'a/b'")
 
 
-def test_bad_standard_input_is_an_error() -> None:
+def test_invalid_standard_input_is_an_error() -> None:
     result = run("send", "m", "-", input="{")
     assert result.exit_code == 1
     assert "it is not JSON" in result.stderr
 
 
-def test_the_document_is_the_entry() -> None:
+def test_json_of_send_is_the_entry() -> None:
     assert json.loads(run("send", "m", "1", "--json").stdout)["status"] == "queued"

@@ -1,4 +1,4 @@
-"""Tables: fitting a terminal, and telling everything in a pipe."""
+"""Tables: they fit a terminal, and are complete in a pipe."""
 
 import pytest
 
@@ -16,13 +16,13 @@ from treadle.cli.terminal.tables import (
 )
 
 
-def test_columns_are_cut_only_if_they_must_be() -> None:
+def test_columns_are_shortened_only_if_necessary() -> None:
     assert fit_widths([5, 9, 3], [1, 1, 1], 20) == [5, 9, 3]
     assert fit_widths([5, 9, 3], [1, 1, 1], 13) == [5, 5, 3]
     assert fit_widths([5, 9, 3], [5, 9, 3], 4) == [5, 9, 3]
 
 
-def test_cells_are_cut_in_the_middle() -> None:
+def test_cells_are_shortened_in_the_middle() -> None:
     assert shortened("abcdefghij", 10) == "abcdefghij"
     assert shortened("abcdefghij", 7) == "abc…hij"
     assert shortened("日本語日本語", 7) == "日…語"
@@ -38,7 +38,7 @@ def test_no_line_is_wider_than_the_terminal() -> None:
     assert lines[1].startswith("x" * 30)
 
 
-def test_an_id_is_never_cut_and_columns_that_do_not_fit_are_left_out_from_the_right() -> None:
+def test_ids_are_never_shortened_and_columns_are_left_out_from_the_right() -> None:
     rows = [("x" * 30, "12", "words " * 30)]
     assert [count_fitting(COLUMNS, rows, width) for width in (80, 46, 45, 34, 33, 10)] == [
         3,
@@ -51,11 +51,11 @@ def test_an_id_is_never_cut_and_columns_that_do_not_fit_are_left_out_from_the_ri
     assert aligned(COLUMNS[:1], [("x" * 30,)], 10)[1] == "x" * 30
 
 
-def test_a_table_without_rows_has_its_titles() -> None:
+def test_a_table_without_rows_has_titles() -> None:
     assert aligned(COLUMNS, [], 80) == ["id  n  text"]
 
 
-def test_numbers_stand_on_the_right() -> None:
+def test_numbers_are_aligned_to_the_right() -> None:
     columns = (Column("a"), Column("count", right=True))
     assert aligned(columns, [("x", "1"), ("yy", "200")], 80) == [
         "a   count",
@@ -64,26 +64,26 @@ def test_numbers_stand_on_the_right() -> None:
     ]
 
 
-def test_in_a_pipe_cells_are_whole_and_tabs_separate_them() -> None:
+def test_a_pipe_gets_whole_cells_separated_by_tabs() -> None:
     columns = (Column("id"), Column("text"))
     assert separated(columns, [("x" * 300, "a\tb\nc")]) == ["id\ttext", f"{'x' * 300}\ta b c"]
 
 
-def test_a_terminal_obeys_nothing_that_a_cell_says() -> None:
+def test_control_characters_are_escaped() -> None:
     assert one_line("\x1b[31mred\x07") == "\\x1b[31mred\\x07"
     assert printable("two\nlines\x1b]0;title\x9c") == "two\nlines\\x1b]0;title\\x9c"
 
 
 @pytest.mark.parametrize("milliseconds", [0, 1_746_000_000_000])
-def test_times_are_for_people(milliseconds: int) -> None:
+def test_times_are_local_date_and_time(milliseconds: int) -> None:
     assert len(time_text(milliseconds)) == len("2025-05-06 16:45:03")
 
 
-def test_times_beyond_the_calendar_are_told_as_they_are() -> None:
+def test_times_beyond_the_calendar_are_shown_in_milliseconds() -> None:
     assert time_text(2**63 - 1) == f"{2**63 - 1} ms"
     assert time_text(None) == ""
 
 
-def test_counts() -> None:
+def test_a_count_has_a_singular_and_a_plural() -> None:
     assert counted(1, "entry", "entries") == "1 entry"
     assert counted(1200, "thread") == "1,200 threads"

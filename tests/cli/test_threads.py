@@ -1,4 +1,4 @@
-"""`treadle threads`, for people and for programs."""
+"""`treadle threads`, as text and as JSON."""
 
 import json
 import os
@@ -21,7 +21,7 @@ def test_threads_are_listed(agents: Path) -> None:
 
 
 @pytest.mark.parametrize("option", ["--resource", "--parent"])
-def test_some_of_the_threads_are_listed(agents: Path, option: str) -> None:
+def test_threads_are_listed_by_filter(agents: Path, option: str) -> None:
     child = treadle.Thread(id="t2", resource_id="x", parent_thread_id="x")
     in_store(agents, lambda store: store.threads.create(child))
     items = run_json("threads", "list", option, "x", "--store", agents)["items"]
@@ -52,7 +52,7 @@ def test_threads_are_deleted(agents: Path) -> None:
     assert run_json("threads", "list", "--store", agents)["total"] == 0
 
 
-def test_an_id_that_can_be_none_is_an_error_of_one_line(agents: Path) -> None:
+def test_an_invalid_id_is_an_error_of_one_line(agents: Path) -> None:
     result = run("threads", "show", "../etc", "--store", agents)
     assert result.exit_code == 1
     assert result.stderr.startswith("treadle: invalid thread id '../etc'")
@@ -67,7 +67,7 @@ def test_a_thread_without_times_is_shown(agents: Path) -> None:
     assert lines[:2] == ["t1", "3 messages, version 0, resource u1"]
 
 
-def test_a_long_beginning_is_cut() -> None:
+def test_a_long_first_message_is_shortened() -> None:
     thread = treadle.Thread(id="t", messages=(treadle.Message.user("x" * 100),))
     in_store("agents", lambda store: store.threads.create(thread))
     assert run("threads", "list").stdout.endswith("\t" + "x" * 59 + "…\n")
@@ -77,9 +77,7 @@ def test_a_long_beginning_is_cut() -> None:
 @pytest.mark.parametrize(
     ("answer", "status", "left"), [("y\n", 0, 0), ("n\n", 1, 1), ("\x03", 130, 1)]
 )
-def test_on_a_terminal_it_asks_before_it_deletes(
-    agents: Path, answer: str, status: int, left: int
-) -> None:
+def test_deleting_asks_on_a_terminal(agents: Path, answer: str, status: int, left: int) -> None:
     from tests.cli.terminal import run_in_terminal
 
     output, code = run_in_terminal(
