@@ -7,8 +7,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
 
-_SETTINGS = ("max_connections = 200", "fsync = off")
-"""Whatever a test kills, the machine lives on: nothing has to reach the disk."""
+_SETTINGS = (
+    "max_connections = 200",
+    # Whatever a test kills, the machine lives on: nothing has to reach the disk.
+    "fsync = off",
+    # How long a deadlock lasts before the server looks for it; 1 s by default.
+    "deadlock_timeout = 100ms",
+)
 
 
 class Server:

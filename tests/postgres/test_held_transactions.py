@@ -7,6 +7,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from tests.postgres.activity import until_blocked
 from treadle import Message, Store, Thread, ThreadChangeSet, open_store
 from treadle.core.commands import EnsureMailbox, Requeue, RestoreEntry, RestoreMailbox
 from treadle.core.mailboxes import MailboxEntry, MailboxState
@@ -60,13 +61,13 @@ async def test_commits_to_other_threads_do_not_wait(
 
 
 async def test_a_write_that_waited_sees_how_the_other_transaction_ended(
-    store: Store, connection: psycopg.AsyncConnection[Any]
+    url: str, store: Store, connection: psycopg.AsyncConnection[Any]
 ) -> None:
     (entry,) = await claim(store, mailbox_id="held")
     async with store.batch(connection=connection) as step:
         step.mailboxes.interrupt("held")
     acking = asyncio.ensure_future(store.mailboxes.ack(entry))
-    await asyncio.sleep(0.3)
+    await until_blocked(url)
     assert not acking.done()
     await connection.rollback()
     await asyncio.wait_for(acking, 10)
@@ -93,7 +94,7 @@ async def test_an_entry_sent_behind_an_uncommitted_one_is_not_lost(
         step.mailboxes.send("new", {"n": "kept"})
     async with open_store(url) as elsewhere:
         sending = asyncio.ensure_future(elsewhere.mailboxes.send("new", {"n": "behind"}))
-        await asyncio.sleep(0.2)
+        await until_blocked(url)
         await connection.commit()
         await asyncio.wait_for(sending, 10)
     first = await claim(store, mailbox_id="new")
@@ -103,12 +104,12 @@ async def test_an_entry_sent_behind_an_uncommitted_one_is_not_lost(
 
 
 async def test_a_send_waits_for_a_transaction_with_the_same_dedupe_key(
-    store: Store, connection: psycopg.AsyncConnection[Any]
+    url: str, store: Store, connection: psycopg.AsyncConnection[Any]
 ) -> None:
     async with store.batch(connection=connection) as step:
         step.mailboxes.send("fresh", {"n": 1}, dedupe_key="k")
     sending = asyncio.ensure_future(store.mailboxes.send("fresh", {"n": 2}, dedupe_key="k"))
-    await asyncio.sleep(0.3)
+    await until_blocked(url)
     assert not sending.done()
     await connection.commit()
     assert (await asyncio.wait_for(sending, 10)).payload == {"n": 1}
@@ -170,14 +171,14 @@ async def test_a_reopened_store_waits_as_before(
     async with store:
         await store.commit((EnsureMailbox(mailbox_id="held"),), connection=connection)
         waiting = asyncio.ensure_future(store.mailboxes.send("held", 1))
-        await asyncio.sleep(0.3)
+        await until_blocked(url)
         assert not waiting.done()
         await connection.rollback()
         await asyncio.wait_for(waiting, 10)
 
 
 async def test_an_entry_committed_during_the_wait_is_read_together_with_its_mailbox(
-    store: Store, connection: psycopg.AsyncConnection[Any]
+    url: str, store: Store, connection: psycopg.AsyncConnection[Any]
 ) -> None:
     """The batch waits for one mailbox while a dead letter and the state of its own come in."""
     state = MailboxState(mailbox_id="new", current_generation=3)
@@ -190,7 +191,7 @@ async def test_an_entry_committed_during_the_wait_is_read_together_with_its_mail
     await store.commit(kept, connection=connection)
     batch = (EnsureMailbox(mailbox_id="held"), Requeue(entry_id="dead"))
     waiting = asyncio.ensure_future(store.commit(batch))
-    await asyncio.sleep(0.3)
+    await until_blocked(url)
     assert not waiting.done()
     await connection.commit()
     await asyncio.wait_for(waiting, 10)

@@ -8,6 +8,7 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
+from tests.postgres.activity import until_blocked, until_listening
 from treadle import Committed, Message, Store, Thread, ThreadChangeSet, open_store
 from treadle.core.commands import AppendThread, CreateThread
 from treadle.errors import AlreadyExists, InvalidValue, StoreUnavailable, VersionConflict
@@ -109,7 +110,7 @@ async def test_the_commit_wakes_waiting_callers_elsewhere(
 ) -> None:
     async with open_store(url) as elsewhere:
         waiting = asyncio.ensure_future(elsewhere.mailboxes.wait(20_000))
-        await asyncio.sleep(0.3)
+        await until_listening(url)
         async with connection.transaction(), store.batch(connection=connection) as step:
             step.mailboxes.send("box", 1)
         await asyncio.wait_for(waiting, 5)
@@ -186,16 +187,18 @@ async def test_a_batch_that_the_server_aborts_leaves_the_transaction_as_it_was(
     assert await orders(connection) == ["o1"]
 
 
-async def test_a_cancelled_caller_gets_the_connection_back(store: Store, postgres_url: str) -> None:
+async def test_a_cancelled_caller_gets_the_connection_back(
+    url: str, store: Store, postgres_url: str
+) -> None:
     await store.threads.create(Thread(id="t"))
     with psycopg.connect(postgres_url) as other, psycopg.connect(postgres_url) as blocking:
         async with store.batch(connection=other) as step:
             step.threads.append("t", MESSAGE)
         batch = (AppendThread(thread_id="t", changes=MESSAGE),)
         committing = asyncio.ensure_future(store.commit(batch, connection=blocking))
-        await asyncio.sleep(0.2)
+        await until_blocked(url)
         committing.cancel()
-        await asyncio.sleep(0.2)
+        await asyncio.wait({committing}, timeout=0.05)
         assert not committing.done()
         other.rollback()
         with pytest.raises(asyncio.CancelledError):

@@ -36,26 +36,31 @@ async def test_acknowledged_appends_are_applied_once(
     """Each append is expected at its version: one that was made twice would make the next fail."""
     url = f"{server.url}&schema=appends_{mode}"
     ending = asyncio.Event()
+    versions = dict.fromkeys((f"t{n}" for n in range(SENDERS)), 0)
 
-    async def append(store: Store, thread: str) -> int:
+    async def append(store: Store, thread: str) -> None:
         await store.threads.create(Thread(id=thread))
-        version = 0
         while not ending.is_set():
-            committed = await store.threads.append(thread, said(version), expected=version)
-            version = committed.version
-        return version
+            changes = said(versions[thread])
+            committed = await store.threads.append(thread, changes, expected=versions[thread])
+            versions[thread] = committed.version
+
+    async def until_all_have_appended(count: int) -> None:
+        wanted = {thread: version + count for thread, version in versions.items()}
+        while any(versions[thread] < wanted[thread] for thread in versions):  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
 
     async with open_store(url, migrate=True) as store:
-        appending = [asyncio.ensure_future(append(store, f"t{n}")) for n in range(SENDERS)]
-        for _ in range(3):
-            await asyncio.sleep(0.7)
-            await restarted(server, mode)
-        await asyncio.sleep(0.5)
+        appending = [asyncio.ensure_future(append(store, thread)) for thread in versions]
+        async with asyncio.timeout(60):
+            for _ in range(3):
+                await until_all_have_appended(3)
+                await restarted(server, mode)
+            await until_all_have_appended(3)
         ending.set()
-        versions = await asyncio.gather(*appending)
-        assert min(versions) > 3
-        for number, version in enumerate(versions):
-            head = await store.threads.load(f"t{number}")
+        await asyncio.gather(*appending)
+        for thread, version in versions.items():
+            head = await store.threads.load(thread)
             assert head is not None
             assert head.version == version
             assert [message.id for message in head.thread.messages] == [
@@ -108,7 +113,7 @@ async def test_a_commit_waits_for_a_server_that_is_away(server: Server) -> None:
         await store.threads.create(Thread(id="t"))
         await asyncio.to_thread(server.stop, "fast")
         waiting = asyncio.ensure_future(store.threads.append("t", said(0)))
-        await asyncio.sleep(1)
+        await asyncio.wait({waiting}, timeout=0.2)
         assert not waiting.done()
         await asyncio.to_thread(server.start)
         assert (await asyncio.wait_for(waiting, 20)).version == 1

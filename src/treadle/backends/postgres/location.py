@@ -1,4 +1,4 @@
-"""Where a store is on PostgreSQL: which server, which schema, how its tables are called."""
+"""The location of a store on PostgreSQL: the server, the schema and the names of its tables."""
 
 import re
 from functools import cached_property
@@ -14,12 +14,12 @@ _URL = re.compile(
     r"postgres(?:ql)?:(//(?:[^@/]*@)?(?P<hosts>[^/?]*)(?:/[^?]*)?)(?:\?(?P<query>.*))?",
     re.IGNORECASE | re.DOTALL,
 )
-"""As libpq reads it, which differs from other URLs: a password may have `?` and `#` in it."""
+"""As libpq reads it, which differs from other URLs: a password may contain `?` and `#`."""
 _HOST = r"(?:\[[^\[\]@]*\]|[^\[\]@:,]*)(?::[0-9]*)?"
 _HOSTS = re.compile(rf"{_HOST}(?:,{_HOST})*")
 _UNKNOWN = re.compile(r'invalid URI query parameter: "([^"]*)"')
 _ENCODING = (
-    "in a user, a password or a parameter, these are written as numbers: "
+    "in a user, a password or a parameter, write these as numbers: "
     "'@' is %40, ':' is %3A, '/' is %2F, '&' is %26 and '%' is %25"
 )
 _NAME = re.compile(r"(?!pg_)[a-z_][a-z0-9_]{0,39}")
@@ -47,44 +47,53 @@ class Location(msgspec.Struct, frozen=True, dict=True):
     listen: Switch = "on"
 
     def __str__(self) -> str:
-        """As it is told to people: without the password."""
+        """The URL to be shown to people, without the password."""
         url = without_password(self.conninfo)
         ours = {"schema": self.schema, "table_prefix": self.table_prefix}
-        told = [f"{name}={value}" for name, value in ours.items() if value not in ("treadle", "")]
+        shown = [f"{name}={value}" for name, value in ours.items() if value not in ("treadle", "")]
         joint = "&" if "?" in url else "?"
-        return joint.join((url, "&".join(told))) if told else url
+        return joint.join((url, "&".join(shown))) if shown else url
 
     def __repr__(self) -> str:
-        """As little as `str` tells."""
+        """As `str`, so that a traceback shows no password."""
         return f"Location({str(self)!r})"
 
     @cached_property
     def channel(self) -> str:
-        """Where notices are given."""
+        """The channel of the notices; PostgreSQL cuts names to 63 bytes."""
         return f"treadle.{self.schema}.{self.table_prefix}"[:63]
 
     @cached_property
     def lock(self) -> str:
-        """What those who migrate lock; all in a schema do, as the first of them makes it."""
+        """The name of the lock of migrations.
+
+        All prefixes of a schema share it, because the first one creates the schema.
+        """
         return f"treadle {self.schema}"
 
     def qualify(self, text: str) -> str:
-        """A statement in which every table has its schema and its prefix."""
-        placed = _TABLES.sub(rf'"{self.schema}"."{self.table_prefix}\1"', text)
-        return _INDEXES.sub(rf'"{self.table_prefix}\1"', placed)
+        """A statement in which every table has its schema and its prefix.
+
+        So the texts are plain SQL, which also SQLite and `psql` understand. A `search_path` would
+        have to be set and restored in transactions of callers, and knows no prefixes. The price:
+        nothing else in a text may have the name of a table. `tests/postgres/test_location.py`
+        checks all texts for it.
+        """
+        qualified = _TABLES.sub(rf'"{self.schema}"."{self.table_prefix}\1"', text)
+        return _INDEXES.sub(rf'"{self.table_prefix}\1"', qualified)
 
 
 def parse_location(url: str) -> Location:
-    """The location that a URL means; nothing is sent to find out.
+    """The location that a URL names; the server is not asked.
 
     Raises:
         InvalidValue: it is no URL of PostgreSQL, or one of its parameters is wrong.
     """
     parts = _URL.fullmatch(url)
     if parts is None:
-        raise InvalidValue("url", "PostgreSQL wants one such as 'postgresql://user@host/database'")
+        raise InvalidValue("url", "write it as in 'postgresql://user@host/database'")
     if _HOSTS.fullmatch(parts["hosts"]) is None:
-        reason = f"its hosts are not written as host:port, with commas between them; {_ENCODING}"
+        reason = f"its hosts are not written as host:port, separated by commas; {_ENCODING}"
         raise InvalidValue("url", reason)
     ours: dict[str, str] = {}
     theirs: list[str] = []
@@ -114,7 +123,7 @@ def _check_ours(given: dict[str, str]) -> None:
 
 
 def _check_theirs(conninfo: str) -> None:
-    """Let libpq read it. What it says of what it cannot read may hold a password."""
+    """Let libpq read it. Its own error messages are not shown: they may contain a password."""
     from psycopg import ProgrammingError
     from psycopg.conninfo import conninfo_to_dict
 

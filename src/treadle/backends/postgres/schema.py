@@ -1,7 +1,7 @@
-"""The schema: how far it is, and how it is brought up to date.
+"""The schema: which migrations it has, and how it is brought up to date.
 
-Steps that expand may be taken while an older Treadle works. Those that contract take away what it
-uses: they are taken when asked for, once nobody uses it any more.
+Migrations that expand may be applied while an older Treadle works. Those that contract remove what
+it uses: they are applied on request, once no older Treadle is running.
 """
 
 from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -43,13 +43,13 @@ _READ = "SELECT number, contracts, checksum, applied_at FROM migrations"
 
 
 class Schema(msgspec.Struct, frozen=True):
-    """What a database has."""
+    """The state of a database."""
 
     exists: bool
     has_list: bool
     applied: dict[int, Applied]
     contracted: frozenset[int]
-    """Which of those that were applied took something away."""
+    """The numbers of the applied migrations that contract."""
 
 
 def known_migrations() -> tuple[Migration, ...]:
@@ -58,13 +58,12 @@ def known_migrations() -> tuple[Migration, ...]:
 
 
 def check_schema(connection: Connection, location: Location) -> None:
-    """See that this Treadle can work with the schema.
+    """Check that this Treadle can work with the schema.
 
     Raises:
-        SchemaTooOld: a migration that expands is missing.
-        SchemaTooNew: a newer Treadle has taken away what this one uses.
-        CorruptRecord: a migration was another text when it was applied, or was left out.
-        InvalidValue: the tables are another program's.
+        SchemaTooOld: a migration that expands is missing. SchemaTooNew: a newer Treadle has removed
+        what this one uses. CorruptRecord: the text of a migration has changed since it was applied,
+        or one was left out. InvalidValue: the tables are another program's.
     """
     known = known_migrations()
     for migration in missing_migrations(_read(connection, location), known, location):
@@ -75,7 +74,7 @@ def check_schema(connection: Connection, location: Location) -> None:
 def missing_migrations(
     schema: Schema, known: Sequence[Migration], location: Location
 ) -> tuple[Migration, ...]:
-    """The migrations that a database lacks. Newer ones than are known do no harm if they expand.
+    """The migrations that a database lacks. Unknown newer ones do no harm if they expand.
 
     Raises:
         SchemaTooNew, CorruptRecord: as `check_schema`.
@@ -90,10 +89,10 @@ def missing_migrations(
 def migrate(
     location: Location, *, contract: bool = False, known: Sequence[Migration] | None = None
 ) -> tuple[Migration, ...]:
-    """Apply what a database lacks, all of it or nothing; what was applied.
+    """Apply the migrations that a database lacks, all or none, and return them.
 
-    Several who do so at a time wait for each other. With `contract`, also what takes something away
-    that an older Treadle uses.
+    Several processes that migrate at the same time wait for each other. With `contract`, migrations
+    are applied that remove what an older Treadle uses.
 
     Raises:
         SchemaTooNew, CorruptRecord, InvalidValue: as `check_schema`.
@@ -101,13 +100,14 @@ def migrate(
     """
     known = known_migrations() if known is None else known
     with _connected(location) as connection:
-        connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED  # after the lock, look
+        # So that what is read after the lock is what its last holder has left.
+        connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
         with connection.transaction():
             connection.execute(_lock(location).encode())
             schema = _read(connection, location)
             wanted = _wanted(schema, known, location, contract=contract)
             if wanted:
-                _apply(connection, _preparations(schema, location), "making the schema", location)
+                _apply(connection, _preparations(schema, location), "creating the schema", location)
             for migration in wanted:
                 doing = f"migration {migration.label}"
                 _apply(connection, _statements(migration, location), doing, location)
@@ -115,7 +115,7 @@ def migrate(
 
 
 def migration_script(location: Location, *, contract: bool = False) -> str:
-    """The SQL that `migrate` would run, to be run by hand; empty if nothing is missing.
+    """The SQL that `migrate` would execute, to be run by hand; empty if nothing is missing.
 
     Raises:
         SchemaTooNew, CorruptRecord, InvalidValue, StoreUnavailable: as `migrate`.
@@ -132,7 +132,7 @@ def migration_script(location: Location, *, contract: bool = False) -> str:
 
 
 def migration_states(location: Location) -> tuple[MigrationState, ...]:
-    """All migrations, and when each was applied.
+    """All known migrations, and when each was applied.
 
     Raises:
         SchemaTooNew, CorruptRecord, InvalidValue, StoreUnavailable: as `migrate`.
@@ -151,7 +151,7 @@ def _wanted(
 
 
 def _lock(location: Location) -> str:
-    """Of the transaction; it is waited for."""
+    """The statement that waits for the lock of migrations; the transaction's end releases it."""
     return f"SELECT pg_advisory_xact_lock(hashtextextended('{location.lock}', 0))"
 
 
@@ -178,7 +178,7 @@ def _apply(
         if isinstance(error, errors.InsufficientPrivilege):
             role = connection.info.user
             reason += (
-                "; let somebody who may do it run the output of `treadle migrate --sql`, "
+                "; let a role that may do it run the output of `treadle migrate --sql`, "
                 f'or CREATE SCHEMA "{location.schema}" AUTHORIZATION "{role}"'
             )
         raise StoreUnavailable(str(location), reason) from error
