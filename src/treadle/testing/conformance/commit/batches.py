@@ -1,4 +1,4 @@
-"""Batches: all of their commands, in order, or none."""
+"""Batches: all of their commands take effect, in order, or none does."""
 
 import asyncio
 from typing import Any
@@ -31,13 +31,26 @@ from treadle.testing.clock import ManualClock
 checks = Checks(__name__)
 
 
+SETTLEMENTS = {
+    "ack": "Ack",
+    "nack": "Nack",
+    "dead_letter": "DeadLetter",
+    "release": "Release",
+}
+"""The verbs that end a claim, and their commands."""
+
+
+def _settle(verb: str, entry_id: str) -> Write:
+    return lambda step, _: getattr(step.mailboxes, verb)(entry_id, "wrong")
+
+
 FAILURES: dict[str, tuple[Write, type[TreadleError], str]] = {
-    "create of a thread that is there": (
+    "create of a known thread": (
         lambda step, _: step.threads.create(Thread(id="t")),
         AlreadyExists,
         "CreateThread 't'",
     ),
-    "append to no thread": (
+    "append to a missing thread": (
         lambda step, _: step.threads.append("none", says("x")),
         NotFound,
         "AppendThread 'none'",
@@ -72,63 +85,31 @@ FAILURES: dict[str, tuple[Write, type[TreadleError], str]] = {
         ClaimConflict,
         "Hold 'mine'",
     ),
-    "hold of nothing": (
+    "hold of a missing entry": (
         lambda step, _: step.mailboxes.hold("none", "token"),
         ClaimConflict,
         "Hold 'none'",
     ),
-    "ack with a wrong token": (
-        lambda step, _: step.mailboxes.ack("mine", "wrong"),
-        ClaimConflict,
-        "Ack 'mine'",
-    ),
-    "nack with a wrong token": (
-        lambda step, _: step.mailboxes.nack("mine", "wrong"),
-        ClaimConflict,
-        "Nack 'mine'",
-    ),
-    "dead letter with a wrong token": (
-        lambda step, _: step.mailboxes.dead_letter("mine", "wrong"),
-        ClaimConflict,
-        "DeadLetter 'mine'",
-    ),
-    "release with a wrong token": (
-        lambda step, _: step.mailboxes.release("mine", "wrong"),
-        ClaimConflict,
-        "Release 'mine'",
-    ),
-    "ack of nothing": (
-        lambda step, _: step.mailboxes.ack("none", "token"),
-        NotFound,
-        "Ack 'none'",
-    ),
-    "nack of nothing": (
-        lambda step, _: step.mailboxes.nack("none", "token"),
-        NotFound,
-        "Nack 'none'",
-    ),
-    "dead letter of nothing": (
-        lambda step, _: step.mailboxes.dead_letter("none", "token"),
-        NotFound,
-        "DeadLetter 'none'",
-    ),
-    "release of nothing": (
-        lambda step, _: step.mailboxes.release("none", "token"),
-        NotFound,
-        "Release 'none'",
-    ),
+    **{
+        f"{verb} with a wrong token": (_settle(verb, "mine"), ClaimConflict, f"{command} 'mine'")
+        for verb, command in SETTLEMENTS.items()
+    },
+    **{
+        f"{verb} of a missing entry": (_settle(verb, "none"), NotFound, f"{command} 'none'")
+        for verb, command in SETTLEMENTS.items()
+    },
 }
-
+"""Writes that fail on the sample data: each with its error, and the name of its command."""
 
 OTHER_ENDS = ("nack", "dead letter", "release")
 COMPATIBLE = [write for name, write in WRITES.items() if name not in OTHER_ENDS]
-"""Writes that can follow each other: a claim is settled once."""
+"""Writes that one batch can have: a claim can only be settled once."""
 
 
-async def _commit_with(store: Store, sample: Sample, write: Write, add: Write, place: int) -> None:
-    """Commit two good writes, with what `add` adds before, between or after them."""
+async def _commit_with(store: Store, sample: Sample, write: Write, add: Write, index: int) -> None:
+    """Commit two good writes, and a third one before, between or after them."""
     steps: list[Write] = [write, lambda step, _: step.runs.upsert(run("extra"))]
-    steps.insert(place, add)
+    steps.insert(index, add)
     async with store.batch() as step:
         for each in steps:
             each(step, sample)
@@ -141,10 +122,10 @@ async def a_command_that_fails_takes_every_other_back(
     sample = await fill(store)
     before = await read_everything(store, MAILBOXES)
     for write in WRITES.values():
-        for place in (0, 1, 2):
+        for index in (0, 1, 2):
             with refused(error):
-                await _commit_with(store, sample, write, add, place)
-        expect(await read_everything(store, MAILBOXES), before)
+                await _commit_with(store, sample, write, add, index)
+    expect(await read_everything(store, MAILBOXES), before)
     await store.threads.append("t", says("the store works on"))
     expect(await texts(store, "t"), ["one", "two", "the store works on"])
 
@@ -174,11 +155,11 @@ async def a_command_that_fails_is_named(
     store: Store, add: Write, error: type[TreadleError], command: str
 ) -> None:
     sample = await fill(store)
-    for place in (0, 1, 2):
+    for index in (0, 1, 2):
         with refused(error) as caught:
-            await _commit_with(store, sample, WRITES["create"], add, place)
+            await _commit_with(store, sample, WRITES["create"], add, index)
         expect(type(caught.value), error)
-        expect(caught.value.command, f"command {place + 1} of 3: {command}")
+        expect(caught.value.command, f"command {index + 1} of 3: {command}")
 
 
 @checks.add(Guarantee.FAILING_COMMAND_IS_NAMED)

@@ -1,4 +1,4 @@
-"""The fence: a batch with a hold is committed only while its claim is held."""
+"""Fencing: a batch with a hold is committed only while its claim is held."""
 
 from collections.abc import Awaitable, Callable
 
@@ -85,7 +85,7 @@ async def who_lost_the_claim_can_write_nothing_anywhere(
                     if not hold_first:
                         step.mailboxes.hold(sample.mine)
             expect(caught.value.entry_id, "mine")
-        expect(await read_everything(store, MAILBOXES), before)
+    expect(await read_everything(store, MAILBOXES), before)
 
 
 @checks.add(Guarantee.FENCE, each=tuple(WRITES))
