@@ -274,6 +274,35 @@ async def test_a_write_may_take_as_long_as_the_lease_holds_renewals_included(
     assert recorder.names() == ["Claimed", "Done"]
 
 
+async def test_a_last_write_has_half_a_second_even_if_its_lease_ends_sooner(
+    faulty: FaultyBackend,
+    faulty_store: Store,
+    recorder: Recorder,
+    new_worker: NewWorker,
+) -> None:
+    """Only the store, by its own clock, can say whether the claim is still held."""
+    of_worker = ManualClock()
+    await faulty_store.mailboxes.send("m", 1)
+    gate = asyncio.Event()
+
+    def fail(name: str) -> None:
+        if name == "renew":
+            raise StoreUnavailable("here", "gone")
+
+    async def handler(delivery: Delivery) -> None:
+        faulty.before = fail
+        faulty.gates["commit"] = gate
+
+    worker = new_worker(faulty_store, handler, concurrency=1, lease_ms=300, clock=of_worker)
+    async with running(worker):
+        await recorder.wait_for(Claimed)
+        for _ in range(49):
+            await advance(of_worker, 10)
+        gate.set()
+        await recorder.wait_for(Done)
+    assert not recorder.of(LeaseLost)
+
+
 async def test_losing_one_lease_leaves_the_others_alone(
     store: Store,
     recorder: Recorder,

@@ -1,10 +1,12 @@
 """A worker waits for a store that is not available; neither the worker nor its work ends."""
 
+import asyncio
 import random
 
 import pytest
 from tests.worker.support import (
     AT_ONCE,
+    Blocked,
     FaultyBackend,
     NewWorker,
     Recorder,
@@ -66,6 +68,31 @@ async def test_a_store_that_is_not_available_is_called_seldom(
         for _ in range(50):
             await advance(clock, 10)
         assert 3 <= faulty.calls["claim"] <= 5
+
+
+async def test_a_slot_that_becomes_free_does_not_end_the_pause_of_an_outage(
+    faulty: FaultyBackend,
+    faulty_store: Store,
+    recorder: Recorder,
+    clock: ManualClock,
+    new_worker: NewWorker,
+) -> None:
+    blocked = Blocked()
+    await faulty_store.mailboxes.send("m", 1)
+    async with running(new_worker(faulty_store, blocked, concurrency=2)):
+        await recorder.wait_for(Claimed)
+        claim_gate = faulty.gates["claim"] = asyncio.Event()
+        await advance(clock, 50)  # the next poll, whose claim now waits
+        failing(faulty, "claim", 1, OSError("gone"))
+        blocked.free.set()
+        await recorder.wait_for(Done)
+        before = faulty.calls["claim"]
+        claim_gate.set()
+        await recorder.wait_for(Outage)
+        await advance(clock, 0)
+        assert faulty.calls["claim"] == before
+        await advance(clock, 100)
+        assert faulty.calls["claim"] > before
 
 
 async def test_an_ack_is_tried_until_the_store_is_available(
