@@ -61,7 +61,7 @@ class TreadleThreads(_Treadle, ThreadSubject):
         await self.opened.threads.append(thread, says(text))
 
     async def last(self, thread: str, count: int) -> Sequence[object]:
-        page = await self.opened.threads.messages(thread, order="desc", limit=count)
+        page = await self.opened.threads.list_messages(thread, order="desc", limit=count)
         return page.messages[::-1]
 
 

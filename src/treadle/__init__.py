@@ -4,7 +4,7 @@ import os
 
 from treadle.backends.base import Capabilities, Durability
 from treadle.backends.registry import find_backend
-from treadle.core.clock import Clock, system_clock
+from treadle.clock import Clock, new_id, system_clock
 from treadle.core.codec import Json, decode, encode
 from treadle.core.commands import Receipt
 from treadle.core.mailboxes import (
@@ -25,6 +25,7 @@ from treadle.core.messages import (
     StoredMessage,
     ToolCall,
     Visibility,
+    use_ids,
 )
 from treadle.core.patches import Patch, TrackedPatch, apply_patch
 from treadle.core.runs import RunMeta, RunOrigin, RunPage, RunRecord, RunStatus
@@ -53,11 +54,14 @@ from treadle.errors import (
     TreadleError,
     VersionConflict,
 )
-from treadle.store.batch import Batch, Write
+from treadle.store.batch import Batch
 from treadle.store.mailboxes import Mailboxes
 from treadle.store.runs import Runs
 from treadle.store.store import Store
 from treadle.store.threads import Threads
+from treadle.store.writes import Write
+
+use_ids(new_id)
 
 __version__ = "0.1.0.dev0"
 

@@ -13,15 +13,20 @@ SHORT = tuple(check for check in SUITE if check.facet == "runs" or check.needs =
 MODULE = """
 from treadle.backends.base import Capabilities
 from treadle.backends.memory.backend import MemoryBackend
+from treadle.core.runs import ListRuns
 from treadle.testing import Subject
 
 class Boastful(MemoryBackend):
     capabilities = Capabilities(durable=True, shared=False, notifies=False)
 
 class Unsorted(MemoryBackend):
-    async def list_runs(self, query):
-        page = await super().list_runs(query)
-        return type(page)(items=page.items[::-1], total=page.total, has_more=page.has_more)
+    async def read(self, query):
+        answer = await super().read(query)
+        if not isinstance(query, ListRuns):
+            return answer
+        return type(answer)(
+            items=answer.items[::-1], total=answer.total, has_more=answer.has_more
+        )
 
 def make(folder, clock):
     return MemoryBackend(clock)

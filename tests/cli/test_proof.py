@@ -225,7 +225,7 @@ def test_entries_that_the_script_does_not_have_are_rejected() -> None:
         await store.mailboxes.send("unknown", {"turn": 1})
         await store.mailboxes.send("t", "no turn")
         await Worker(store, ScriptedAgent({"t": SCRIPT}, 0, nothing)).run(until_idle=True)
-        return await store.mailboxes.stats()
+        return await store.mailboxes.count_entries()
 
     assert in_store("memory:", work).dead_letter == 2
 

@@ -12,8 +12,9 @@ from hypothesis import settings
 
 from treadle import Store, Thread
 from treadle.backends.memory.backend import MemoryBackend
-from treadle.core.clock import Clock
-from treadle.core.commands import Hold, Timed
+from treadle.clock import Clock
+from treadle.core.claims import Hold
+from treadle.core.commands import TimedCommand
 from treadle.testing import Subject
 from treadle.testing._harness import running
 from treadle.testing._harness.builtin_subjects import FILES, MEMORY
@@ -37,7 +38,7 @@ class Shut(MemoryBackend):
 class Hanging(MemoryBackend):
     """Never answers."""
 
-    async def load_thread(self, thread_id: str) -> Any:
+    async def read(self, query: Any) -> Any:
         await asyncio.sleep(3_600)
 
 
@@ -177,4 +178,4 @@ def test_histories_leave_nothing_in_their_place(tmp_path: Path, subject: Subject
 
 
 def test_every_command_that_happens_at_a_time_is_tried_at_one() -> None:
-    assert {type(command) for command in times.TIMED} | {Hold} == set(Timed.__subclasses__())
+    assert {type(command) for command in times.TIMED} | {Hold} == set(TimedCommand.__subclasses__())

@@ -37,7 +37,7 @@ from treadle.core.codec import (
     from_plain,
     to_plain,
 )
-from treadle.core.commands import Receipt, Timed
+from treadle.core.commands import Receipt, TimedCommand
 from treadle.core.limits import DEPTH, LARGEST_INTEGER, SMALLEST_INTEGER
 from treadle.core.mailboxes import MailboxEntry, MailboxState
 from treadle.testing._harness.json_diff import differences, same
@@ -54,7 +54,7 @@ def all_models(kind: type[Model] = Model) -> list[type[Model]]:
         for each in [sub, *all_models(sub)]
         if each.__module__.startswith("treadle.core.")
     ]
-    return sorted(set(found) - {SortedModel, Timed, Receipt}, key=lambda each: each.__name__)
+    return sorted(set(found) - {SortedModel, TimedCommand, Receipt}, key=lambda each: each.__name__)
 
 
 gc.collect()

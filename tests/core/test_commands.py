@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable
-from typing import Any, get_args
+from typing import Any
 
 import msgspec
 import pytest
@@ -19,16 +19,17 @@ from treadle import (
     Thread,
     ThreadChangeSet,
     ThreadHead,
+    commands,
     open_store,
 )
-from treadle.core import commands
+from treadle.core import claims, mailboxes, restoring, runs, threads
 from treadle.core.codec import Model
-from treadle.core.commands import Command, check_batch, check_command, describe
+from treadle.core.commands import AnyCommand, Command, check_batch, check_command, describe
 from treadle.core.mailboxes import Interrupted, MailboxEntry
-from treadle.store.batch import Batch, BatchMailboxes, BatchRuns, BatchThreads, Write
-from treadle.store.mailboxes import Mailboxes
-from treadle.store.runs import Runs
-from treadle.store.threads import Threads
+from treadle.store.mailboxes import MailboxWrites
+from treadle.store.runs import RunWrites
+from treadle.store.threads import ThreadWrites
+from treadle.store.writes import Write
 from treadle.testing._harness.builders import entry, run, said, says, sets
 
 CHANGES = ThreadChangeSet(
@@ -66,11 +67,17 @@ EXAMPLES: list[tuple[Any, str, type | tuple[type, ...]]] = [
     (commands.Supersede(entry_id="e", reason="newer"), "e", MailboxEntry),
     (commands.CancelPending(mailbox_id="box", exclude="x"), "box", tuple),
     (commands.Interrupt(mailbox_id="box"), "box", Interrupted),
-    (commands.Purge(older_than=5), "5", int),
+    (commands.Purge(older_than=5), "", int),
     (commands.RestoreThread(head=ThreadHead(thread=Thread(id="t"), version=3)), "t", type(None)),
     (commands.RestoreEntry(entry=entry("e", status="cancelled")), "e", type(None)),
     (commands.RestoreMailbox(mailbox=MailboxState(mailbox_id="box")), "box", type(None)),
 ]
+ABSTRACT: set[type[Any]] = {commands.Command, commands.TimedCommand}
+ALL_COMMANDS: set[type[Any]] = {
+    value
+    for name in commands.__all__
+    if isinstance(value := getattr(commands, name), type) and issubclass(value, commands.Command)
+} - ABSTRACT
 RESTORING = {commands.RestoreThread, commands.RestoreEntry, commands.RestoreMailbox}
 """For copies of stores only: the façade has no method for them."""
 BY_NAME = {type(command).__name__: command for command, _, _ in EXAMPLES}
@@ -80,14 +87,25 @@ each_example = pytest.mark.parametrize(
 
 
 def test_every_command_has_an_example() -> None:
-    assert {type(command) for command, _, _ in EXAMPLES} == set(get_args(Command))
+    assert {type(command) for command, _, _ in EXAMPLES} == ALL_COMMANDS
+
+
+def test_all_commands_are_public() -> None:
+    defined = {
+        value
+        for module in (claims, mailboxes, restoring, runs, threads)
+        for name, value in vars(module).items()
+        if isinstance(value, type) and issubclass(value, Command) and not name.startswith("_")
+    }
+    assert defined - ABSTRACT == ALL_COMMANDS
 
 
 @each_example
 def test_a_command_is_described_by_its_name_and_subject(
     command: Any, subject: str, result: Any
 ) -> None:
-    assert describe(command) == f"{type(command).__name__} {subject!r}"
+    named = f" {subject!r}" if subject else ""
+    assert describe(command) == f"{type(command).__name__}{named}"
 
 
 @each_example
@@ -255,65 +273,36 @@ ARGUMENTS: dict[str, Any] = {
 
 
 def call(method: Callable[..., Any], **more: Any) -> Any:
-    """Call a method of the façade with the arguments it must have."""
-    wanted = inspect.signature(method).parameters
-    given = {
+    """Call a writing method with the arguments that it must have."""
+    parameters = inspect.signature(method).parameters.items()
+    named = {
         name: ARGUMENTS[name]
-        for name, parameter in wanted.items()
-        if parameter.default is parameter.empty or name == "claim_token"
+        for name, parameter in parameters
+        if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+        and (parameter.default is parameter.empty or name == "claim_token")
     }
-    return method(**given | more)
+    positional = [
+        ARGUMENTS[name]
+        for name, parameter in parameters
+        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.VAR_POSITIONAL)
+    ]
+    return method(*positional, **named | more)
 
 
-def methods(kind: type) -> list[str]:
-    public = (pair for pair in vars(kind).items() if not pair[0].startswith("_"))
-    return [name for name, each in public if callable(each)]
+def test_a_writing_method_exists_for_every_command() -> None:
+    collected: list[AnyCommand] = []
 
+    def collect(command: Any) -> Write[Any]:
+        collected.append(command)
+        return Write(command)
 
-async def test_a_batch_has_a_method_for_every_command() -> None:
-    collected: list[Command] = []
-    for part in (BatchThreads(Write), BatchRuns(Write), BatchMailboxes(Write)):
-        for name in methods(type(part)):
-            more = {"entry": entry("e")} if name == "enqueue" else {}
-            collected.append(call(getattr(part, name), **more).command)
-    assert {type(command) for command in collected} == set(get_args(Command)) - RESTORING
-    assert len(collected) == len(get_args(Command)) - len(RESTORING)
-
-
-async def test_the_facade_has_a_method_for_every_command_but_hold() -> None:
-    written: list[Command] = []
-
-    async def keep(one: Write[Any]) -> None:
-        written.append(one.command)
-
-    nobody: Any = None
-    write: Any = keep
-    for part in (Threads(nobody, write), Runs(nobody, write), Mailboxes(nobody, write)):
-        batched = getattr(Batch(nobody), type(part).__name__.lower())
-        for name in set(methods(type(part))) & set(methods(type(batched))):
-            more = {"entry": entry("e")} if name == "enqueue" else {}
-            await call(getattr(part, name), **more)
-            assert _same_but_new_id(written[-1], call(getattr(batched, name), **more).command)
-    assert {type(each) for each in written} == set(get_args(Command)) - {commands.Hold} - RESTORING
-
-
-def _same_but_new_id(one: Any, other: Any) -> bool:
-    if isinstance(one, commands.Send):
-        one = msgspec.structs.replace(one, entry_id=other.entry_id)
-    return bool(one == other)
-
-
-PAIRS = [(Threads, BatchThreads), (Runs, BatchRuns), (Mailboxes, BatchMailboxes)]
-
-
-@pytest.mark.parametrize("kind", PAIRS)
-def test_a_batch_takes_the_arguments_of_the_facade(kind: tuple[type, type]) -> None:
-    single, batched = kind
-    shared = set(methods(single)) & set(methods(batched))
-    assert shared >= {"delete", "upsert"} or shared >= {"create"} or shared >= {"send"}
-    for name in shared:
-        one, other = (inspect.signature(getattr(each, name)).parameters for each in kind)
-        assert list(one.values()) == list(other.values()), name
+    for part in (ThreadWrites(collect), RunWrites(collect), MailboxWrites(collect)):
+        for name, method in vars(type(part)).items():
+            if not name.startswith("_") and callable(method):
+                more = {"entry": entry("e")} if name == "enqueue" else {}
+                call(getattr(part, name), **more)
+    assert {type(command) for command in collected} == ALL_COMMANDS - RESTORING
+    assert len(collected) == len(ALL_COMMANDS) - len(RESTORING)
 
 
 def test_a_run_record_may_be_of_no_parent() -> None:

@@ -21,17 +21,11 @@ from treadle import (
     ToolCall,
     TrackedPatch,
 )
-from treadle.core.commands import (
-    AppendThread,
-    Command,
-    CreateThread,
-    Enqueue,
-    SaveThread,
-    Send,
-    UpsertRun,
-    check_command,
-)
+from treadle.core.commands import AnyCommand, check_command
+from treadle.core.mailboxes import Enqueue, Send
 from treadle.core.patches import Increment, Insert, Set
+from treadle.core.runs import UpsertRun
+from treadle.core.threads import AppendThread, CreateThread, SaveThread
 from treadle.testing._harness.builders import entry, run, said, sets, tracked
 
 
@@ -71,7 +65,7 @@ NAN = float("nan")
 M = "appendThread.changes.messages[1]"
 OP = "appendThread.changes.patches[1].patch.ops[1]"
 
-DOCUMENTS: dict[str, tuple[Command, str, str]] = {
+DOCUMENTS: dict[str, tuple[AnyCommand, str, str]] = {
     # threads
     "state NaN": (create(state={"x": NAN}), "createThread.thread.state.x", "no nan"),
     "saved state NaN": (
@@ -223,7 +217,9 @@ DOCUMENTS: dict[str, tuple[Command, str, str]] = {
 
 
 @pytest.mark.parametrize(("command", "where", "reason"), DOCUMENTS.values(), ids=DOCUMENTS)
-def test_a_bad_document_is_refused_by_its_place(command: Command, where: str, reason: str) -> None:
+def test_a_bad_document_is_refused_by_its_place(
+    command: AnyCommand, where: str, reason: str
+) -> None:
     with pytest.raises(InvalidValue) as caught:
         check_command(command)
     assert type(caught.value) is InvalidValue

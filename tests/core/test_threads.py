@@ -17,8 +17,9 @@ from treadle import (
     ThreadHead,
     ThreadMetadata,
 )
+from treadle.backends.model.tables import Tables
 from treadle.core.patches import Append, Increment
-from treadle.core.threads import MessageQuery, appended, created, page_messages, saved
+from treadle.core.threads import ListMessages, StoredThread, appended, created, saved
 from treadle.testing._harness.builders import said, says, sets, tracked
 from treadle.testing._harness.strategies.models import models
 
@@ -184,7 +185,10 @@ def test_a_snapshot_is_needed_from_the_threshold_on(threshold: int, needed: bool
 
 
 def page(messages: tuple[Message, ...], **query: Any) -> tuple[list[int], bool]:
-    found = page_messages(messages, MessageQuery(thread_id="t", **query))
+    tables = Tables()
+    head = ThreadHead(thread=Thread(id="t", messages=messages), version=0)
+    tables.threads.put("t", StoredThread(head))
+    found = ListMessages(thread_id="t", **query).answer(tables)
     cursors = [stored.cursor for stored in found.messages]
     assert [stored.message for stored in found.messages] == [messages[at] for at in cursors]
     assert found.next_cursor == (cursors[-1] if cursors else None)

@@ -17,25 +17,22 @@ from treadle.backends.files.journal import Journal, Position
 from treadle.backends.files.recovery import journal_path
 from treadle.backends.files.tables import FileTables
 from treadle.backends.group_thread import Failure
-from treadle.backends.memory.commit import apply_batch, apply_claim
+from treadle.backends.model.apply import apply_batch, apply_claim
+from treadle.clock import new_token
+from treadle.core.claims import Ack, ClaimRequest
 from treadle.core.codec import encode
-from treadle.core.commands import (
-    Ack,
-    AppendThread,
-    Command,
-    CreateThread,
-    DeleteThread,
-    EnsureMailbox,
-    Interrupt,
-    Purge,
-    SaveThread,
-    Send,
-    check_batch,
-)
-from treadle.core.mailboxes import ClaimRequest, MailboxState
+from treadle.core.commands import AnyCommand, check_batch
+from treadle.core.mailboxes import EnsureMailbox, Interrupt, MailboxState, Purge, Send
 from treadle.core.messages import Message
 from treadle.core.runs import RunMeta
-from treadle.core.threads import Thread, ThreadChangeSet
+from treadle.core.threads import (
+    AppendThread,
+    CreateThread,
+    DeleteThread,
+    SaveThread,
+    Thread,
+    ThreadChangeSet,
+)
 from treadle.errors import CorruptRecord
 
 State = dict[str, bytes]
@@ -75,7 +72,7 @@ class Recording:
         self.acknowledged.append((steps, state))
         return result
 
-    def _commit(self, *batch: Command) -> None:
+    def _commit(self, *batch: AnyCommand) -> None:
         checked = check_batch(batch)
         self._run(lambda tables, now: apply_batch(tables, checked, now))
 
@@ -109,7 +106,7 @@ class Recording:
 
     def _work(self) -> None:
         request = ClaimRequest(consumer="w", limit=1, lease_ms=0)
-        for entry in self._run(lambda tables, now: apply_claim(tables, request, now)):
+        for entry in self._run(lambda tables, now: apply_claim(tables, request, now, new_token)):
             self._commit(Ack(entry_id=entry.entry_id, claim_token=entry.claim_token))
 
     def possible(self, steps: int) -> list[State]:

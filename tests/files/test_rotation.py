@@ -14,23 +14,20 @@ from tests.files.test_power_failure import State, read_state
 from treadle.backends.files.disk import Disk
 from treadle.backends.files.engine import Engine
 from treadle.backends.group_thread import Failure
-from treadle.backends.memory.commit import apply_batch, apply_claim
-from treadle.core.commands import (
+from treadle.backends.model.apply import apply_batch, apply_claim
+from treadle.clock import new_token
+from treadle.core.claims import ClaimRequest
+from treadle.core.commands import AnyCommand, Commands, check_batch
+from treadle.core.mailboxes import Cancel, Interrupt, Purge, Send
+from treadle.core.messages import Message
+from treadle.core.threads import (
     AppendThread,
-    Cancel,
-    Command,
-    Commands,
     CreateThread,
     DeleteThread,
-    Interrupt,
-    Purge,
     SaveThread,
-    Send,
-    check_batch,
+    Thread,
+    ThreadChangeSet,
 )
-from treadle.core.mailboxes import ClaimRequest
-from treadle.core.messages import Message
-from treadle.core.threads import Thread, ThreadChangeSet
 
 
 class Handles:
@@ -66,7 +63,7 @@ def write(engine: Engine, choose: random.Random, number: int) -> Any:
     key = f"t{choose.randrange(3)}"
     message = Message(id=f"m{number}", role="user", content="x" * choose.randrange(100))
     changes = ThreadChangeSet(messages=(message,))
-    commands: dict[str, Command] = {
+    commands: dict[str, AnyCommand] = {
         "create": CreateThread(thread=Thread(id=key)),
         "append": AppendThread(thread_id=key, changes=changes),
         "save": SaveThread(thread=Thread(id=key, messages=(message,))),
@@ -81,7 +78,7 @@ def write(engine: Engine, choose: random.Random, number: int) -> Any:
     kind = choose.choice(["append", "append", "send", "send", "claim", *commands])
     if kind == "claim":
         request = ClaimRequest(consumer="w", limit=2, lease_ms=choose.randrange(20))
-        return engine.run([lambda tables, now: apply_claim(tables, request, now)], [])
+        return engine.run([lambda tables, now: apply_claim(tables, request, now, new_token)], [])
     batch = check_batch((commands[kind],))
     return engine.run([lambda tables, now: apply_batch(tables, batch, now)], [])
 
@@ -149,7 +146,7 @@ def test_a_commit_after_which_no_journal_can_be_begun_is_committed(
     engine = Engine(str(tmp_path), lambda: 1, "full", disk, journal_bytes=1)
     engine.open()
 
-    def commit(command: Command) -> object:
+    def commit(command: AnyCommand) -> object:
         batch = check_batch((command,))
         [outcome] = engine.run([lambda tables, now: apply_batch(tables, batch, now)], [])
         assert not isinstance(outcome, Failure), outcome.error

@@ -10,6 +10,12 @@ from treadle.backends.files import tables
 from treadle.backends.files.disk import Disk
 from treadle.backends.files.documents import Documents
 from treadle.backends.files.rows import ThreadRows
+from treadle.backends.model.tables import Put
+from treadle.core.threads import StoredThread
+
+
+def _refuse(key: str, row: StoredThread | None) -> None:
+    raise AssertionError("these tests only read")
 
 
 async def test_threads_long_unused_are_let_go_and_read_again_when_wanted(tmp_path: Path) -> None:
@@ -17,7 +23,7 @@ async def test_threads_long_unused_are_let_go_and_read_again_when_wanted(tmp_pat
     async with treadle.open_store(tmp_path) as store:
         for key in keys:
             await store.threads.create(Thread(id=key, state="x" * 1_000))
-    rows = ThreadRows(Documents(Disk(), str(tmp_path)), budget=3_000)
+    rows = ThreadRows(Documents(Disk(), str(tmp_path)), _refuse, budget=3_000)
     for key in ("t0", "t1", "t0", "t2"):
         assert rows[key].head.thread.id == key
         rows.let_go()
@@ -35,8 +41,8 @@ async def test_who_only_reads_lets_go_of_threads_too(
     rows: list[ThreadRows] = []
 
     class Small(ThreadRows):
-        def __init__(self, documents: Documents) -> None:
-            super().__init__(documents, budget=3_000)
+        def __init__(self, documents: Documents, put: Put[StoredThread]) -> None:
+            super().__init__(documents, put, budget=3_000)
             rows.append(self)
 
     monkeypatch.setattr(tables, "ThreadRows", Small)
@@ -52,6 +58,6 @@ async def test_a_page_of_mailboxes_reads_its_own_documents_only(tmp_path: Path) 
             await store.mailboxes.ensure(mailbox_id)
     (tmp_path / "_mailbox_threads" / "b.json").write_text("{")
     async with treadle.open_store(tmp_path) as store:
-        page = await store.mailboxes.list_states(limit=1)
+        page = await store.mailboxes.list(limit=1)
     assert [state.mailbox_id for state in page.items] == ["a"]
     assert (page.total, page.has_more) == (2, True)

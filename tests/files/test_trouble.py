@@ -178,13 +178,13 @@ async def test_how_a_thread_came_to_what_another_program_wrote_is_not_known(tmp_
         await store.threads.create(Thread(id="t"))
         for _ in range(2):
             await store.threads.append("t", ThreadChangeSet(actions=("ours",)))
-        assert await store.threads.deltas("t", 0) is not None
+        assert await store.threads.list_deltas("t", 0) is not None
     theirs = Thread(id="t", state="theirs", metadata=ThreadMetadata(created_at=1, updated_at=2))
     document = encode(theirs).replace(b"{", b'{"_version": 2,', 1)  # the same version by chance
     (tmp_path / "t.json").write_bytes(document)
     async with treadle.open_store(tmp_path) as store:
-        assert await store.threads.deltas("t", 0) is None
-        assert await store.threads.deltas("t", 2) == ()
+        assert await store.threads.list_deltas("t", 0) is None
+        assert await store.threads.list_deltas("t", 2) == ()
 
 
 async def test_what_another_program_puts_in_place_meanwhile_is_not_written_over(

@@ -9,8 +9,7 @@ import msgspec
 import pytest
 
 import treadle
-from treadle.core.commands import AppendThread, CreateThread
-from treadle.core.threads import ThreadHead
+from treadle.core.threads import AppendThread, CreateThread, ThreadHead
 from treadle.errors import InvalidId, InvalidValue
 from treadle.integrations.openai_chat import (
     plan_import,

@@ -19,7 +19,7 @@ from treadle.backends.base import Backend
 from treadle.backends.postgres.backend import PostgresBackend
 from treadle.backends.postgres.location import Location, parse_location
 from treadle.backends.postgres.schema import migrate
-from treadle.core.clock import Clock
+from treadle.clock import Clock
 from treadle.testing import Subject
 from treadle.testing._harness.builtin_subjects import stepping_postgres
 from treadle.testing.subject import Step

@@ -39,7 +39,7 @@ async def _call(
         await store.mailboxes.send(box, key, priority=draw.randrange(3), dedupe_key=key)
         await _claim_some(store, draw, acked)
     deadline = time.monotonic() + 60
-    while await _claim_some(store, draw, acked) or (await store.mailboxes.stats()).queued:
+    while await _claim_some(store, draw, acked) or (await store.mailboxes.count_entries()).queued:
         assert time.monotonic() < deadline, "it is not drained"
         await store.mailboxes.wait(20)
 
@@ -78,7 +78,7 @@ def check_a_drain(url: str, folder: Path) -> None:
 
     async def look() -> None:
         async with open_store(url) as store:
-            stats = await store.mailboxes.stats()
+            stats = await store.mailboxes.count_entries()
             assert stats.accepted == len(acked)
             assert stats.accepted + stats.dead_letter == PROCESSES * (ENTRIES // 4) * 4
             assert (stats.queued, stats.claimed) == (0, 0)

@@ -9,8 +9,8 @@ import pytest
 
 from tests.postgres.activity import until_blocked
 from treadle import Message, Store, Thread, ThreadChangeSet, open_store
-from treadle.core.commands import EnsureMailbox, Requeue, RestoreEntry, RestoreMailbox
-from treadle.core.mailboxes import MailboxEntry, MailboxState
+from treadle.core.mailboxes import EnsureMailbox, MailboxEntry, MailboxState, Requeue
+from treadle.core.restoring import RestoreEntry, RestoreMailbox
 
 MESSAGE = ThreadChangeSet(run_id="", reason="UserMessage", messages=(Message.user("hi"),))
 
@@ -71,7 +71,7 @@ async def test_a_write_that_waited_sees_how_the_other_transaction_ended(
     assert not acking.done()
     await connection.rollback()
     await asyncio.wait_for(acking, 10)
-    found = await store.mailboxes.load(entry.entry_id)
+    found = await store.mailboxes.load_entry(entry.entry_id)
     assert found is not None
     assert found.status == "accepted"
 
@@ -83,7 +83,7 @@ async def test_a_read_does_not_wait(store: Store, connection: psycopg.AsyncConne
     head = await asyncio.wait_for(store.threads.load("held"), 5)
     assert head is not None
     assert head.version == 0
-    assert (await store.mailboxes.stats("held")).queued == 1
+    assert (await store.mailboxes.count_entries("held")).queued == 1
 
 
 async def test_an_entry_sent_behind_an_uncommitted_one_is_not_lost(
@@ -113,7 +113,7 @@ async def test_a_send_waits_for_a_transaction_with_the_same_dedupe_key(
     assert not sending.done()
     await connection.commit()
     assert (await asyncio.wait_for(sending, 10)).payload == {"n": 1}
-    assert (await store.mailboxes.stats("fresh")).queued == 1
+    assert (await store.mailboxes.count_entries("fresh")).queued == 1
 
 
 async def test_a_deadlock_ends(
@@ -158,7 +158,7 @@ async def test_calls_in_one_group_with_many_blocked_ones_do_not_wait(
     assert not any(each.done() for each in waiting)
     await connection.rollback()
     await asyncio.wait_for(asyncio.gather(*waiting), 20)
-    assert (await store.mailboxes.stats("held")).queued == 21
+    assert (await store.mailboxes.count_entries("held")).queued == 21
 
 
 async def test_a_reopened_store_waits_as_before(
@@ -195,6 +195,6 @@ async def test_an_entry_committed_during_the_wait_is_read_together_with_its_mail
     assert not waiting.done()
     await connection.commit()
     await asyncio.wait_for(waiting, 10)
-    found = await store.mailboxes.load("dead")
+    found = await store.mailboxes.load_entry("dead")
     assert found is not None
     assert (found.status, found.generation) == ("queued", 3)

@@ -10,7 +10,7 @@ from psycopg.rows import dict_row
 
 from tests.postgres.activity import until_blocked, until_listening
 from treadle import Committed, Message, Store, Thread, ThreadChangeSet, open_store
-from treadle.core.commands import AppendThread, CreateThread
+from treadle.core.threads import AppendThread, CreateThread
 from treadle.errors import AlreadyExists, InvalidValue, StoreUnavailable, VersionConflict
 
 MESSAGE = ThreadChangeSet(run_id="", reason="UserMessage", messages=(Message.user("hi"),))
@@ -79,7 +79,7 @@ async def test_a_batch_that_fails_leaves_the_transaction_as_it_was(
         step.threads.append("t", MESSAGE, expected=0)
     await connection.commit()
     assert await orders(connection) == ["o1"]
-    assert (await store.mailboxes.stats()).queued == 0
+    assert (await store.mailboxes.count_entries()).queued == 0
     head = await store.threads.load("t")
     assert head is not None
     assert head.version == 1
@@ -145,7 +145,7 @@ async def test_a_store_that_is_in_no_database_refuses_a_connection(
     connection: psycopg.AsyncConnection[Any],
 ) -> None:
     async with open_store("memory:") as elsewhere:
-        with pytest.raises(InvalidValue, match="in no database"):
+        with pytest.raises(InvalidValue, match="only a store in PostgreSQL"):
             await elsewhere.commit((CreateThread(thread=Thread(id="t")),), connection=connection)
 
 

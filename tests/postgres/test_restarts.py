@@ -95,7 +95,7 @@ async def test_workers_reconnect_and_do_everything_once(
                 if number % 10 == 5:
                     await restarted(server, mode)
             async with asyncio.timeout(60):
-                while (await store.mailboxes.stats()).accepted < boxes * each:  # noqa: ASYNC110
+                while (await store.mailboxes.count_entries()).accepted < boxes * each:  # noqa: ASYNC110
                     await asyncio.sleep(0.1)
             for worker in workers:
                 worker.stop()

@@ -21,7 +21,8 @@ from treadle.backends.postgres.deadline import Deadline
 from treadle.backends.postgres.limits import ANSWER_SECONDS, LEAST_CONNECT_SECONDS
 from treadle.backends.postgres.location import parse_location
 from treadle.backends.postgres.transactions import Call, Commits, Database
-from treadle.core.commands import AppendThread, Commands
+from treadle.core.commands import Commands
+from treadle.core.threads import AppendThread
 from treadle.errors import StoreUnavailable
 
 MESSAGE = ThreadChangeSet(run_id="", reason="UserMessage", messages=(Message.user("hi"),))

@@ -119,7 +119,7 @@ async def test_a_claim_whose_connection_is_cut_is_given_once(
         entries = await store.mailboxes.claim(consumer="w", lease_ms=60_000)
     (entry,) = entries
     assert entry.attempt_count == 1
-    assert await store.mailboxes.load(entry.entry_id) == entry
+    assert await store.mailboxes.load_entry(entry.entry_id) == entry
     await store.mailboxes.ack(entry)
 
 
@@ -141,7 +141,7 @@ async def test_a_group_whose_connection_is_cut_is_applied_once_for_each_call(
     entries = await asyncio.gather(*sent)
     assert proxy.has_cut
     assert len({entry.entry_id for entry in entries}) == 50
-    assert (await store.mailboxes.stats()).queued == 50
+    assert (await store.mailboxes.count_entries()).queued == 50
 
 
 async def test_a_slow_commit_whose_connection_is_cut_is_applied_once(

@@ -60,7 +60,7 @@ class Life:
         return ThreadChangeSet(messages=(message,), patches=(sets("n", self._number),))
 
     async def _entry(self, mailbox_id: str) -> MailboxEntry:
-        state = await self.store.mailboxes.load_state(mailbox_id)
+        state = await self.store.mailboxes.load(mailbox_id)
         return MailboxEntry(
             entry_id=f"e{self._number}",
             mailbox_id=mailbox_id,
@@ -69,7 +69,7 @@ class Life:
         )
 
     async def _settle(self, store: Store) -> None:
-        held = (await store.mailboxes.list(status="claimed")).items
+        held = (await store.mailboxes.list_entries(status="claimed")).items
         async with store.batch() as step:
             step.mailboxes.purge(BEGIN + self._number - 16)
             for entry in held[:1]:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import treadle
 from treadle.backends.sqlite.backend import SqliteBackend
 from treadle.backends.sqlite.doctor import examine
-from treadle.core.clock import Clock
+from treadle.clock import Clock
 from treadle.store.store import Store
 from treadle.testing._harness import sample_data
 from treadle.testing._harness.builtin_subjects import SQLITE

@@ -210,7 +210,7 @@ async def test_an_error_says_which_row_and_column(tmp_path: Path, healthy: bytes
     change(path, "UPDATE entries SET status = 'lost' WHERE entry_id = 'queued'")
     async with opened(path) as store:
         with pytest.raises(CorruptRecord, match=r"'queued', status: Invalid enum value 'lost'"):
-            await store.mailboxes.load("queued")
+            await store.mailboxes.load_entry("queued")
 
 
 async def test_commits_that_gather_in_one_group_do_not_hurt_each_other(

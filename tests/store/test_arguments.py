@@ -9,7 +9,7 @@ import pytest
 
 from tests.core.test_ids import BAD as BAD_IDS
 from treadle import InvalidId, InvalidValue, Store, Thread, ThreadMetadata, open_store
-from treadle.core.commands import Ack
+from treadle.core.claims import Ack
 from treadle.testing._harness.builders import entry, run, says
 
 
@@ -152,11 +152,18 @@ def arguments(method: Callable[..., Any]) -> list[str]:
 
 def call(method: Callable[..., Any], **chosen: Any) -> Any:
     """Call with good arguments where there must be some, but those that are `chosen`."""
-    good: dict[str, Any] = {}
-    for name, parameter in inspect.signature(method).parameters.items():
-        if parameter.default is parameter.empty or name == "claim_token":
-            good[name] = {**IDS, **VALUES}[name]
-    return method(**good | chosen)
+    parameters = inspect.signature(method).parameters.items()
+    named = {
+        name: {**IDS, **VALUES}[name]
+        for name, parameter in parameters
+        if parameter.default is parameter.empty or name == "claim_token"
+    } | chosen
+    positional = [
+        named.pop(name)
+        for name, parameter in parameters
+        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.VAR_POSITIONAL)
+    ]
+    return method(*positional, **named)
 
 
 def cases(methods: list[tuple[str, str]], part: Any, names: dict[str, Any]) -> list[Any]:

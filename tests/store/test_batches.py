@@ -39,7 +39,7 @@ async def test_what_cannot_be_stored_is_named_and_keeps_the_whole_batch_from_bei
         f"nothing of the batch was written; failed at {caught.value.command}"
     ]
     assert await store.threads.load("t") is None
-    assert await store.mailboxes.load_state("box") is None
+    assert await store.mailboxes.load("box") is None
 
 
 async def test_a_write_has_its_result_once_the_batch_is_committed(store: Store) -> None:
@@ -47,10 +47,10 @@ async def test_a_write_has_its_result_once_the_batch_is_committed(store: Store) 
         created = step.threads.create(Thread(id="t"))
         sent = step.mailboxes.send("box", {"text": "hi"})
         deleted = step.runs.delete("nobody's")
-        with pytest.raises(RuntimeError, match="its batch is not committed"):
+        with pytest.raises(RuntimeError, match="the batch is not committed"):
             _ = sent.result
     assert created.result.version == 0
-    assert sent.result == await store.mailboxes.load(sent.result.entry_id)
+    assert sent.result == await store.mailboxes.load_entry(sent.result.entry_id)
     assert deleted.result is False
 
 
@@ -59,7 +59,7 @@ async def test_a_write_of_a_batch_that_failed_has_no_result(store: Store) -> Non
         async with store.batch() as step:
             created = step.threads.create(Thread(id="t"))
             step.threads.append("nobody's", ThreadChangeSet())
-    with pytest.raises(RuntimeError, match="its batch is not committed"):
+    with pytest.raises(RuntimeError, match="the batch is not committed"):
         _ = created.result
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from treadle import RunMeta, Store, Thread, ThreadHead, open_store
 from treadle.backends.memory.backend import MemoryBackend
-from treadle.backends.memory.tables import StoredThread
+from treadle.core.threads import StoredThread
 from treadle.store.copying import Progress, copy_store
 from treadle.testing._harness.builders import claim_one, entry, run, says, sets
 from treadle.testing._harness.dump import read_everything
@@ -69,7 +69,7 @@ async def test_only_what_differs_is_written_again() -> None:
         await other.threads.create(Thread(id="only here"))
         copied = await copy_store(one, other)
         assert copied.written == 1
-        assert await other.mailboxes.load("e007") == await one.mailboxes.load("e007")
+        assert await other.mailboxes.load_entry("e007") == await one.mailboxes.load_entry("e007")
         assert await other.threads.load("only here") is not None
 
 

@@ -47,7 +47,7 @@ async def test_what_is_sent_is_from_outside_due_at_once_and_not_urgent(
         ("threads", "list"),
         ("runs", "list"),
         ("mailboxes", "list"),
-        ("mailboxes", "list_states"),
+        ("mailboxes", "list_entries"),
     ],
 )
 async def test_a_page_of_a_listing_holds_the_first_50(
@@ -68,6 +68,6 @@ async def test_a_page_of_messages_holds_the_first_50_that_users_see(store: Store
     hidden = said("hidden", visibility="internal")
     messages = (hidden, *(said(str(number)) for number in range(51)))
     await store.threads.create(Thread(id="t", messages=messages))
-    page = await store.threads.messages("t")
+    page = await store.threads.list_messages("t")
     assert [each.cursor for each in page.messages] == list(range(1, 51))
     assert page.has_more

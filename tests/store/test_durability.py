@@ -11,7 +11,7 @@ from treadle import Thread, open_store
 from treadle.backends.files.backend import FilesBackend
 from treadle.backends.files.disk import Disk
 from treadle.backends.sqlite.backend import SqliteBackend
-from treadle.core.clock import Clock
+from treadle.clock import Clock
 from treadle.testing._harness.writer_processes import kill_among_others
 from treadle.testing.subject import Subject
 

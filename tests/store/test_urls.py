@@ -133,7 +133,7 @@ async def test_the_root_of_a_new_disk_is_empty_enough(tmp_path: Path) -> None:
 @pytest.mark.parametrize("url", ["{0}/agents", "sqlite:///{0}/agents.db", "sqlite:///{0}/a/b.db"])
 async def test_a_store_that_is_not_to_be_made_must_be_there(tmp_path: Path, url: str) -> None:
     url = url.format(tmp_path)
-    with pytest.raises(StoreUnavailable, match="there is none, and it was not to be made"):
+    with pytest.raises(StoreUnavailable, match="no store exists there, and create=False"):
         await open_store(url, create=False).open()
     assert os.listdir(tmp_path) == []
     async with open_store(url) as store:

@@ -8,13 +8,16 @@ from typing import Any, Protocol, TypeVar
 
 from treadle import MailboxEntry, Message, Store, ThreadChangeSet
 from treadle.backends.memory.backend import MemoryBackend
-from treadle.core.commands import Commands, ExtendLease, Purge, Receipt
-from treadle.core.mailboxes import ClaimRequest
+from treadle.core.claims import ClaimRequest, ExtendLease
+from treadle.core.commands import Commands, Receipt
+from treadle.core.mailboxes import LoadEntry, Purge
+from treadle.core.queries import Query
 from treadle.testing import ManualClock
 from treadle.worker import Backoff, Claimed, Delivery, Event, Handler, Retried, Worker
 from treadle.worker.clock import sleep
 
 E = TypeVar("E")
+T = TypeVar("T")
 
 AT_ONCE = Backoff(base_ms=1, factor=1, max_ms=1)
 """A retry within a millisecond."""
@@ -121,9 +124,10 @@ class FaultyBackend(Observable, MemoryBackend):
         await self._enter("wait")
         await super().wait(3_600_000, mailbox_id)  # so that only the manual clock ends it
 
-    async def load_entry(self, entry_id: str) -> MailboxEntry | None:
-        await self._enter("load")
-        return await super().load_entry(entry_id)
+    async def read(self, query: Query[T]) -> T:
+        if isinstance(query, LoadEntry):
+            await self._enter("load")
+        return await super().read(query)
 
     async def _enter(self, name: str) -> None:
         self.calls[name] += 1
@@ -211,7 +215,7 @@ async def passing_time(clock: ManualClock, store: Store) -> AsyncIterator[None]:
 
     async def pass_time() -> None:
         while True:
-            await store.mailboxes.stats()
+            await store.mailboxes.count_entries()
             await advance(clock, 5)
 
     task = asyncio.create_task(pass_time())
@@ -247,7 +251,7 @@ async def until_idle(worker: Worker) -> None:
 
 
 async def load(store: Store, entry: MailboxEntry) -> MailboxEntry:
-    found = await store.mailboxes.load(entry.entry_id)
+    found = await store.mailboxes.load_entry(entry.entry_id)
     assert found is not None
     return found
 

@@ -36,7 +36,7 @@ async def test_every_due_entry_is_processed_and_accepted(
 
     await until_idle(new_worker(store, handler))
     assert sorted(seen, key=str) == list(range(9))
-    assert (await store.mailboxes.stats()).accepted == 9
+    assert (await store.mailboxes.count_entries()).accepted == 9
     assert {event.entry.entry_id for event in recorder.of(Done)} == {e.entry_id for e in sent}
 
 
@@ -196,7 +196,7 @@ async def test_until_idle_waits_for_scheduled_entries_and_for_those_that_others_
     assert not task.done()
     await store.mailboxes.ack(held)
     while not task.done():
-        await store.mailboxes.stats()
+        await store.mailboxes.count_entries()
         await advance(clock, 100)
     await task
 
@@ -219,7 +219,7 @@ async def test_until_idle_waits_for_retries(
         assert not task.done()
         await advance(clock, 40_000)
     await task
-    assert (await store.mailboxes.stats()).accepted == 1
+    assert (await store.mailboxes.count_entries()).accepted == 1
 
 
 async def test_until_idle_ends_at_once_on_an_empty_store(
@@ -240,7 +240,7 @@ async def test_entries_that_a_handler_sends_are_done_before_the_worker_is_idle(
                 step.mailboxes.send(f"m{count - 1}", count - 1)
 
     await until_idle(new_worker(store, handler))
-    assert (await store.mailboxes.stats()).accepted == 6
+    assert (await store.mailboxes.count_entries()).accepted == 6
 
 
 async def test_a_worker_of_one_mailbox_leaves_the_others_alone(
@@ -249,8 +249,8 @@ async def test_a_worker_of_one_mailbox_leaves_the_others_alone(
     await store.mailboxes.send("mine", 1)
     other = await store.mailboxes.send("other", 2)
     await until_idle(new_worker(store, return_at_once, mailbox_id="mine"))
-    assert (await store.mailboxes.stats("mine")).accepted == 1
-    assert await store.mailboxes.load(other.entry_id) == other
+    assert (await store.mailboxes.count_entries("mine")).accepted == 1
+    assert await store.mailboxes.load_entry(other.entry_id) == other
 
 
 async def test_an_entry_that_always_fails_does_not_starve_the_others(
@@ -269,7 +269,7 @@ async def test_an_entry_that_always_fails_does_not_starve_the_others(
     backoff = Backoff(base_ms=20, factor=2, max_ms=200)
     worker = new_worker(store, handler, concurrency=1, max_attempts=4, backoff=backoff)
     await until_idle(worker)
-    stats = await store.mailboxes.stats()
+    stats = await store.mailboxes.count_entries()
     assert (stats.accepted, stats.dead_letter) == (20, 1)
     assert order.count("poison") == 4
 

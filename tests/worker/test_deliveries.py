@@ -20,7 +20,7 @@ from tests.worker.support import (
 )
 
 from treadle import ClaimConflict, Committed, InvalidValue, Store, VersionConflict
-from treadle.core.commands import Ack, Hold
+from treadle.core.claims import Ack, Hold
 from treadle.testing import ManualClock
 from treadle.worker import DeadLettered, Delivery, Done, Released, Retried
 

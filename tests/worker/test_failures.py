@@ -15,7 +15,7 @@ from tests.worker.support import (
 )
 
 from treadle import InvalidValue, MailboxEntry, NotFound, Store
-from treadle.core.commands import DeadLetter, Nack
+from treadle.core.claims import DeadLetter, Nack
 from treadle.core.limits import LARGEST_TIME
 from treadle.testing import ManualClock
 from treadle.worker import (
@@ -259,7 +259,7 @@ async def test_every_entry_ends_once_whatever_its_handler_raises(
     for number in range(60):
         await store.mailboxes.send(f"m-{draw.randrange(9)}", number)
     await until_idle(new_worker(store, handler, backoff=AT_ONCE, max_attempts=4))
-    stats = await store.mailboxes.stats()
+    stats = await store.mailboxes.count_entries()
     assert stats.accepted == len(recorder.of(Done))
     assert stats.dead_letter == len(recorder.of(DeadLettered))
     assert stats.accepted + stats.dead_letter == 60

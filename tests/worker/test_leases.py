@@ -21,7 +21,7 @@ from tests.worker.support import (
 )
 
 from treadle import ClaimConflict, Store, StoreUnavailable, Thread
-from treadle.core.commands import ExtendLease
+from treadle.core.claims import ExtendLease
 from treadle.testing import ManualClock
 from treadle.worker import Claimed, Delivery, Done, LeaseLost, Outage, Released, Withdrawn
 

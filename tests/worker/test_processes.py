@@ -54,7 +54,7 @@ async def fill(store: Store, mailboxes: int, each: int) -> None:
 
 async def check_done(folder: Path, mailboxes: int, each: int) -> None:
     async with treadle.open_store(folder) as store:
-        stats = await store.mailboxes.stats()
+        stats = await store.mailboxes.count_entries()
         assert stats.accepted == mailboxes * each
         assert stats.queued + stats.claimed + stats.dead_letter == 0
         for mailbox in range(mailboxes):
@@ -93,5 +93,5 @@ async def test_a_terminated_worker_releases_its_entries(tmp_path: Path) -> None:
         process.send_signal(signal.SIGTERM)
         await finish(process)
     async with treadle.open_store(folder) as store:
-        page = await store.mailboxes.list()
+        page = await store.mailboxes.list_entries()
     assert [(e.status, e.attempt_count) for e in page.items] == [("queued", 0)] * 3

@@ -12,7 +12,7 @@ from tests.worker.support import (
 )
 
 from treadle import Store, StoreUnavailable
-from treadle.core.commands import Purge
+from treadle.core.mailboxes import Purge
 from treadle.testing import ManualClock
 from treadle.worker import Done, Outage, Purged, Worker
 
@@ -28,7 +28,7 @@ async def test_an_entry_that_ended_long_ago_is_purged(
         clock.now += 2_000
         [event] = await recorder.wait_for(Purged)
     assert event.count == 1
-    page = await store.mailboxes.list()
+    page = await store.mailboxes.list_entries()
     assert [entry.entry_id for entry in page.items] == [kept.entry_id]
 
 
@@ -45,7 +45,7 @@ async def test_an_entry_that_ended_lately_is_kept(
         for _ in range(9):
             await advance(clock, 100)
         assert faulty.done["purge"] == 9
-        assert (await faulty_store.mailboxes.stats()).accepted == 1
+        assert (await faulty_store.mailboxes.count_entries()).accepted == 1
         await advance(clock, 200)
         assert len(recorder.of(Purged)) == 1
 
@@ -78,7 +78,7 @@ async def test_age_is_measured_by_the_clock_of_the_store(
     async with running(worker):
         await recorder.wait_for(Done)
         await advance(of_worker, 500)
-        assert (await faulty_store.mailboxes.stats()).accepted == 1
+        assert (await faulty_store.mailboxes.count_entries()).accepted == 1
     [[purge]] = [batch for batch in faulty.batches if isinstance(batch[0], Purge)]
     assert isinstance(purge, Purge)
     assert purge.older_than == 5_000_000 + 500 - 1_000

@@ -82,11 +82,11 @@ async def disturb(store: Store, chance: random.Random, clock: ManualClock) -> No
             case 0:
                 await store.mailboxes.interrupt(f"m{chance.randrange(4)}")
             case 1:
-                page = await store.mailboxes.list(status="claimed")
+                page = await store.mailboxes.list_entries(status="claimed")
                 for entry in page.items[:1]:
                     await store.mailboxes.cancel(entry.entry_id)
             case 2:
-                page = await store.mailboxes.list(status="dead_letter")
+                page = await store.mailboxes.list_entries(status="dead_letter")
                 for entry in page.items[:1]:
                     await store.mailboxes.requeue(entry.entry_id)
             case _:
@@ -151,7 +151,7 @@ async def test_threads_hold_exactly_what_was_committed_whatever_happens(
                 group.create_task(restart(worker, chance, clock))
         await asyncio.gather(*map(until_idle, workers))
     await check_threads(store, chaos)
-    stats = await store.mailboxes.stats()
+    stats = await store.mailboxes.count_entries()
     assert (stats.queued, stats.claimed) == (0, 0)
     check_events(recorder)
 

@@ -43,7 +43,7 @@ async def test_stopping_before_running_ends_the_run_at_once(
     worker = new_worker(store, block)
     worker.stop()
     await worker.run()
-    assert (await store.mailboxes.stats()).queued == 1
+    assert (await store.mailboxes.count_entries()).queued == 1
 
 
 async def test_a_running_handler_may_finish_within_the_grace_time(
@@ -206,7 +206,7 @@ async def test_a_claim_under_way_at_a_stop_is_released_at_once(
     await settle()
     gate.set()
     await task
-    page = await faulty_store.mailboxes.list(status="queued")
+    page = await faulty_store.mailboxes.list_entries(status="queued")
     assert [entry.attempt_count for entry in page.items] == [0, 0, 0]
     assert recorder.names() == ["Released"] * 3
 
@@ -224,7 +224,7 @@ async def test_a_claim_under_way_at_a_cancellation_is_released_at_once(
     with pytest.raises(asyncio.CancelledError):
         await task
     assert recorder.names() == ["Released"]
-    assert (await faulty_store.mailboxes.stats()).queued == 1
+    assert (await faulty_store.mailboxes.count_entries()).queued == 1
 
 
 async def test_the_last_write_is_shielded_from_cancellation(
@@ -367,7 +367,7 @@ def test_the_end_of_the_event_loop_releases_the_entries_of_running_handlers(
 
     asyncio.run(main())
     assert len(recorder.of(Released)) == 5
-    assert asyncio.run(stores[0].mailboxes.stats()).queued == 5
+    assert asyncio.run(stores[0].mailboxes.count_entries()).queued == 5
 
 
 async def test_closing_the_store_ends_the_worker_with_an_error(

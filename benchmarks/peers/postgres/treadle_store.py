@@ -51,7 +51,7 @@ class TreadleDrain(_Treadle, DrainSubject):
         while True:
             entries = await mailboxes.claim(batch, consumer="bench")
             if not entries:
-                if not (await mailboxes.stats()).queued:
+                if not (await mailboxes.count_entries()).queued:
                     return
                 await mailboxes.wait(100)
             self.handled += [str(entry.payload) for entry in entries]

@@ -12,7 +12,7 @@ import msgspec
 
 from treadle.backends.base import Backend, Durability
 from treadle.backends.urls import folder_path, split_url, sqlite_path
-from treadle.core.clock import Clock, system_clock
+from treadle.clock import Clock, system_clock
 from treadle.errors import InvalidValue, StoreUnavailable
 
 

@@ -10,7 +10,8 @@ from treadle.cli.concurrency import map_in_order
 from treadle.cli.json_lines import Bad, Good, Line, Repeated
 from treadle.cli.terminal.failure import describe
 from treadle.core.codec import Json
-from treadle.core.commands import AppendThread, Command, CreateThread
+from treadle.core.commands import AnyCommand
+from treadle.core.threads import AppendThread, CreateThread
 from treadle.errors import (
     AlreadyExists,
     NotFound,
@@ -120,7 +121,7 @@ def _chunks(lines: Iterable[Line], is_ready: Callable[[], bool]) -> Iterator[lis
 
 async def _load_chunk(store: Store, chunk: list[Line]) -> list[ImportResult]:
     """Import all lines in one commit; if the store refuses it, each line by itself."""
-    commands: list[Command] = []
+    commands: list[AnyCommand] = []
     results: list[ImportResult] = []
     for line in chunk:
         try:
@@ -161,13 +162,13 @@ async def _load_line(store: Store, line: Line) -> ImportResult:
     raise AssertionError("unreachable")
 
 
-async def _plan_line(store: Store, line: Line) -> Command | None:
+async def _plan_line(store: Store, line: Line) -> AnyCommand | None:
     if not isinstance(line, Good):
         return None
     return plan_import(line.thread, await store.threads.load(line.thread.id))
 
 
-def _result(line: Line, command: Command | None) -> ImportResult:
+def _result(line: Line, command: AnyCommand | None) -> ImportResult:
     number, size = line.number, line.size
     match line, command:
         case Bad(reason=reason), _:

@@ -44,8 +44,11 @@ T = TypeVar("T")
 ModelT = TypeVar("ModelT", bound=Model)
 
 
-def written(value: Any) -> Any:
-    """A default that is written to JSON too (`omit_defaults` leaves plain defaults out)."""
+def always_encoded(value: Any) -> Any:
+    """A field's default that appears in the JSON too.
+
+    The reference writes such fields always; `omit_defaults` would leave a plain default out.
+    """
     return msgspec.field(default_factory=lambda: value)
 
 

@@ -1,7 +1,12 @@
-"""Which ids a store accepts: whatever is safe as a file name on every system we run on."""
+"""Which ids a store accepts: those that are safe as a file name on every system we run on."""
 
 import re
-from typing import Literal
+from functools import cache
+from typing import Annotated, Any, Literal, TypeAlias
+
+import msgspec
+from msgspec import Meta
+from msgspec.inspect import Metadata, StructType, UnionType
 
 from treadle.core.limits import ID_BYTES
 from treadle.errors import InvalidId
@@ -9,18 +14,27 @@ from treadle.errors import InvalidId
 IdKind = Literal["thread", "run", "mailbox", "entry"]
 """What an id names: for errors."""
 
+ThreadId: TypeAlias = Annotated[str, Meta(extra={"id": "thread"})]
+RunId: TypeAlias = Annotated[str, Meta(extra={"id": "run"})]
+MailboxId: TypeAlias = Annotated[str, Meta(extra={"id": "mailbox"})]
+EntryId: TypeAlias = Annotated[str, Meta(extra={"id": "entry"})]
+# The types of a model's fields say which of them are ids, so a new field is checked at once.
+
+OptionalRunId: TypeAlias = Annotated[str, Meta(extra={"id": "run", "may_be_empty": True})]
+"""The id of a run, or the empty string for none: the reference's change sets have it so."""
+
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _DEVICE = re.compile(r"(?i:con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$)\s*(?:[.:]|$)")
 
 
 def check_id(kind: IdKind, value: object) -> str:
-    """Return `value` if it may be an id, else raise `InvalidId`.
+    """Return `value` if it is a valid id, else raise `InvalidId`.
 
-    The reference refuses the empty id, separators, `..`, NUL and control characters; Treadle also
+    The reference refuses the empty id, separators, `..`, NUL and control characters. Treadle also
     refuses more than 200 bytes of UTF-8, lone surrogates and the device names Windows reserves.
 
     Raises:
-        InvalidId: it may not be an id; the error says why.
+        InvalidId: it is not a valid id; the error says why.
     """
     if not isinstance(value, str):
         raise InvalidId(kind, value, f"it must be a string, not {type(value).__name__}")
@@ -31,9 +45,63 @@ def check_id(kind: IdKind, value: object) -> str:
 
 
 def check_optional_id(kind: IdKind, value: object) -> None:
-    """Raise `InvalidId` unless `value` is None or may be an id."""
+    """Raise `InvalidId` unless `value` is None or a valid id."""
     if value is not None:
         check_id(kind, value)
+
+
+def check_ids(value: msgspec.Struct) -> None:
+    """Check the ids in a struct and in the structs that its fields hold (not in tuples of them).
+
+    Raises:
+        InvalidId: one is not a valid id; the error says which kind it is, and why.
+    """
+    for field in _id_fields(type(value)):
+        item = getattr(value, field.name)
+        if field.kind is None:
+            if isinstance(item, msgspec.Struct):
+                check_ids(item)
+        elif not (item is None and field.may_be_none) and not (item == "" and field.may_be_empty):
+            check_id(field.kind, item)
+
+
+def first_id(value: msgspec.Struct) -> str | None:
+    """Return the first id in a struct, or in the first struct that it holds, for error messages."""
+    for field in _id_fields(type(value)):
+        item = getattr(value, field.name)
+        found = first_id(item) if isinstance(item, msgspec.Struct) else item
+        if isinstance(found, str):
+            return found
+    return None
+
+
+class _Field(msgspec.Struct, frozen=True):
+    """A field that is an id, or (`kind` is None) a struct that may hold ids."""
+
+    name: str
+    kind: IdKind | None = None
+    may_be_none: bool = False
+    may_be_empty: bool = False
+
+
+@cache
+def _id_fields(struct: type[msgspec.Struct]) -> tuple[_Field, ...]:
+    # Cached, because the inspection takes far longer than the check itself.
+    info = msgspec.inspect.type_info(struct)
+    assert isinstance(info, StructType)  # noqa: S101
+    fields: list[_Field] = []
+    for field in info.fields:
+        options = field.type.types if isinstance(field.type, UnionType) else (field.type,)
+        for option in options:
+            if isinstance(option, Metadata) and "id" in (extra := option.extra or {}):
+                fields.append(_id_field(field.name, extra, is_optional=len(options) > 1))
+            elif isinstance(option, StructType) and _id_fields(option.cls):
+                fields.append(_Field(field.name))
+    return tuple(fields)
+
+
+def _id_field(name: str, extra: dict[str, Any], *, is_optional: bool) -> _Field:
+    return _Field(name, extra["id"], is_optional, extra.get("may_be_empty", False))
 
 
 def _refusal(value: str) -> str | None:

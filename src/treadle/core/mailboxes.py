@@ -1,87 +1,86 @@
-"""Mailboxes: work waiting for an agent, and every rule about who may do what to it, as values."""
+"""Mailboxes: work waiting for an agent, how it comes in, and how it ends without a claim.
 
+What a claim may do is in `treadle.core.claims`.
+"""
+
+from collections import Counter
 from collections.abc import Iterable
-from typing import Any, Literal, assert_never
+from typing import Any, Literal, Protocol, get_args
 
 import msgspec
-from msgspec import UNSET, UnsetType
 
-from treadle.core.codec import Json, Model, written
-from treadle.core.limits import LARGEST_TIME, Count, Generation, Priority, Time, later
-from treadle.core.pages import Page, PageQuery
-from treadle.errors import ClaimConflict, GenerationMismatch, InvalidValue
+from treadle.core.codec import Json, Model, always_encoded
+from treadle.core.commands import Command, TimedCommand
+from treadle.core.ids import EntryId, MailboxId
+from treadle.core.limits import LARGEST_COUNT, Count, Generation, Priority, Time, later
+from treadle.core.pages import Page, PageQuery, page_of, page_with
+from treadle.core.queries import Query
+from treadle.core.read_set import ReadSet
+from treadle.core.rows import Table
+from treadle.errors import AlreadyExists, GenerationMismatch, InvalidValue
 
 EntryOrigin = Literal["external", "internal"]
 """Where an entry comes from: from outside, or from an agent; no rule depends on it."""
 
 EntryStatus = Literal["queued", "claimed", "accepted", "superseded", "cancelled", "dead_letter"]
-"""Where an entry stands; all but the first two are the end."""
+"""The status of an entry; all but the first two are final."""
 
-INTERRUPT_REASON = "superseded by interrupt"
-"""What an interrupt leaves in `last_error` of the entries it supersedes."""
-
-TERMINAL: frozenset[EntryStatus] = frozenset(("accepted", "superseded", "cancelled", "dead_letter"))
+STATUSES: tuple[EntryStatus, ...] = get_args(EntryStatus)
+UNFINISHED: tuple[EntryStatus, ...] = ("queued", "claimed")
+TERMINAL: frozenset[EntryStatus] = frozenset(STATUSES) - frozenset(UNFINISHED)
 """The statuses of entries that have ended."""
+
+CANCEL_REASON = "cancelled"
+INTERRUPT_REASON = "superseded by interrupt"
+"""What a cancel and an interrupt write into `last_error` of the entries that they end."""
 
 
 class MailboxEntry(Model, frozen=True, kw_only=True):
     """A piece of work in a mailbox; times are unix milliseconds, higher priorities come first."""
 
-    entry_id: str
-    mailbox_id: str
-    origin: EntryOrigin = written("external")
+    entry_id: EntryId
+    mailbox_id: MailboxId
+    origin: EntryOrigin = always_encoded("external")
     sender_id: str | None = None
-    payload: Json = written(None)
-    priority: Priority = written(0)
+    payload: Json = always_encoded(None)
+    priority: Priority = always_encoded(0)
     dedupe_key: str | None = None
-    """No second entry with it comes into the mailbox, until this one is purged."""
-    generation: Generation = written(0)
-    """The mailbox's when it came in."""
-    status: EntryStatus = written("queued")
-    available_at: Time = written(0)
+    """The mailbox accepts no second entry with it until this one is purged."""
+    generation: Generation = always_encoded(0)
+    """The generation of the mailbox when the entry was enqueued."""
+    status: EntryStatus = always_encoded("queued")
+    available_at: Time = always_encoded(0)
     """When it is due."""
-    attempt_count: Count = written(0)
+    attempt_count: Count = always_encoded(0)
     """How often it was claimed; a release takes one back."""
     last_error: str | None = None
-    """What the last attempt failed with, or why the entry was ended."""
+    """The error of the last attempt, or why the entry was ended."""
     claim_token: str | None = None
-    """What settles the claim; as the two below, None unless it is claimed."""
+    """The token that settles the claim; like the next two fields, None unless it is claimed."""
     claimed_by: str | None = None
     lease_until: Time | None = None
-    """From then on somebody else may claim it."""
-    created_at: Time = written(0)
-    updated_at: Time = written(0)
+    """From this time on another worker may claim it."""
+    created_at: Time = always_encoded(0)
+    updated_at: Time = always_encoded(0)
 
 
 class MailboxState(Model, frozen=True, kw_only=True):
-    """A mailbox's generation: an interrupt raises it, and what is older is not worked any more."""
+    """A mailbox's generation; an interrupt raises it and ends the entries of older generations."""
 
-    mailbox_id: str
-    current_generation: Generation = written(0)
-    updated_at: Time = written(0)
+    mailbox_id: MailboxId
+    current_generation: Generation = always_encoded(0)
+    updated_at: Time = always_encoded(0)
 
 
 class Interrupted(Model, frozen=True, kw_only=True):
-    """What an interrupt did: the mailbox's new state, and the entries it superseded."""
+    """The result of an interrupt: the mailbox's new state, and the entries it superseded."""
 
     mailbox_state: MailboxState
-    superseded_entries: tuple[MailboxEntry, ...] = written(())
-
-
-class EntryQuery(PageQuery, frozen=True, kw_only=True):
-    """Which entries to list, oldest first."""
-
-    mailbox_id: str | None = None
-    status: EntryStatus | None = None
-    origin: EntryOrigin | None = None
+    superseded_entries: tuple[MailboxEntry, ...] = always_encoded(())
 
 
 class EntryPage(Page[MailboxEntry], frozen=True, kw_only=True):
     """A page of entries; `total` counts all that match."""
-
-
-class MailboxQuery(PageQuery, frozen=True, kw_only=True):
-    """Which states of mailboxes to list, in the order of their ids."""
 
 
 class MailboxPage(Page[MailboxState], frozen=True, kw_only=True):
@@ -89,201 +88,54 @@ class MailboxPage(Page[MailboxState], frozen=True, kw_only=True):
 
 
 class MailboxStats(Model, frozen=True, kw_only=True):
-    """How many entries there are in each status."""
+    """The number of entries in each status."""
 
-    queued: Count = written(0)
-    claimed: Count = written(0)
-    accepted: Count = written(0)
-    superseded: Count = written(0)
-    cancelled: Count = written(0)
-    dead_letter: Count = written(0)
-
-
-class ClaimRequest(Model, frozen=True, kw_only=True):
-    """Who wants work, how much at most, and for how long (`lease_ms`) nobody else may take it.
-
-    With `entry_id` just that entry is claimed, even if it is not due yet.
-    """
-
-    consumer: str
-    limit: int = 1
-    lease_ms: Time = 30_000
-    mailbox_id: str | None = None
-    entry_id: str | None = None
-    now: Time | None = None
+    queued: Count = always_encoded(0)
+    claimed: Count = always_encoded(0)
+    accepted: Count = always_encoded(0)
+    superseded: Count = always_encoded(0)
+    cancelled: Count = always_encoded(0)
+    dead_letter: Count = always_encoded(0)
 
 
-class HeldBy(msgspec.Struct, frozen=True, kw_only=True):
-    """A guard: the entry must be claimed with this token."""
+class MailboxRows(Protocol):
+    """The rows that commands and queries about mailboxes need."""
 
-    claim_token: str
+    @property
+    def entries(self) -> Table[MailboxEntry]:
+        """All entries."""
+        ...
 
+    @property
+    def mailboxes(self) -> Table[MailboxState]:
+        """The states of all mailboxes."""
+        ...
 
-class NotTerminal(msgspec.Struct, frozen=True, kw_only=True):
-    """A guard: the entry must still be queued or claimed."""
+    def find_duplicate(self, mailbox_id: str, dedupe_key: str) -> MailboxEntry | None:
+        """The entry of the mailbox that has the dedupe key, or None."""
+        ...
 
+    def find_unfinished(self, mailbox_id: str) -> Iterable[MailboxEntry]:
+        """The queued and claimed entries of the mailbox, in no order."""
+        ...
 
-Guard = HeldBy | NotTerminal
+    def find_entries(
+        self, mailbox_id: str | None, statuses: Iterable[EntryStatus]
+    ) -> Iterable[MailboxEntry]:
+        """The entries of a mailbox, or of all, in one of the statuses, in no order."""
+        ...
 
-
-class Transition(msgspec.Struct, frozen=True, kw_only=True):
-    """What happens to one entry: `guard` must hold, then its columns become what is set here."""
-
-    entry_id: str
-    guard: Guard
-    status: EntryStatus
-    updated_at: Time
-    available_at: Time | UnsetType = UNSET
-    last_error: str | UnsetType = UNSET
-    lease_until: Time | UnsetType = UNSET
-    attempts: int = 0
-    """Added to `attempt_count`."""
-
-    def allows(self, entry: MailboxEntry) -> bool:
-        """Whether the guard holds for `entry`."""
-        match self.guard:
-            case HeldBy(claim_token=token):
-                return entry.status == "claimed" and entry.claim_token == token
-            case NotTerminal():
-                return entry.status not in TERMINAL
-            case _:
-                assert_never(self.guard)
-
-    def apply_to(self, entry: MailboxEntry) -> MailboxEntry:
-        """The entry afterwards; only one that stays claimed keeps its claim."""
-        changes: dict[str, Any] = {"status": self.status, "updated_at": self.updated_at}
-        if self.status != "claimed":
-            changes |= {"claim_token": None, "claimed_by": None, "lease_until": None}
-        for name in ("available_at", "last_error", "lease_until"):
-            value = getattr(self, name)
-            if value is not UNSET:
-                changes[name] = value
-        if self.attempts:
-            changes["attempt_count"] = max(entry.attempt_count + self.attempts, 0)
-        return msgspec.structs.replace(entry, **changes)
+    def purge(self, older_than: int) -> int:
+        """Remove the entries that ended before `older_than`, and return their number."""
+        ...
 
 
-def ack(entry_id: str, claim_token: str, now: int) -> Transition:
-    """The work is done."""
-    return Transition(
-        entry_id=entry_id, guard=HeldBy(claim_token=claim_token), status="accepted", updated_at=now
-    )
-
-
-def nack(entry_id: str, claim_token: str, now: int, *, retry_at: int, error: str) -> Transition:
-    """The work failed; it may be tried again from `retry_at` on."""
-    return Transition(
-        entry_id=entry_id,
-        guard=HeldBy(claim_token=claim_token),
-        status="queued",
-        available_at=retry_at,
-        last_error=error,
-        updated_at=now,
-    )
-
-
-def dead_letter(entry_id: str, claim_token: str, now: int, *, error: str) -> Transition:
-    """The work failed for good."""
-    return Transition(
-        entry_id=entry_id,
-        guard=HeldBy(claim_token=claim_token),
-        status="dead_letter",
-        last_error=error,
-        updated_at=now,
-    )
-
-
-def release(entry_id: str, claim_token: str, now: int) -> Transition:
-    """The work was not begun: it goes back, and the claim does not count as an attempt."""
-    return Transition(
-        entry_id=entry_id,
-        guard=HeldBy(claim_token=claim_token),
-        status="queued",
-        attempts=-1,
-        updated_at=now,
-    )
-
-
-def extend_lease(entry_id: str, claim_token: str, now: int, *, extension_ms: int) -> Transition:
-    """The holder is alive: its lease runs until `now + extension_ms`."""
-    return Transition(
-        entry_id=entry_id,
-        guard=HeldBy(claim_token=claim_token),
-        status="claimed",
-        lease_until=later(now, extension_ms),
-        updated_at=now,
-    )
-
-
-def cancel(entry_id: str, now: int) -> Transition:
-    """The work is not wanted any more."""
-    return Transition(
-        entry_id=entry_id,
-        guard=NotTerminal(),
-        status="cancelled",
-        last_error="cancelled",
-        updated_at=now,
-    )
-
-
-def supersede(entry_id: str, now: int, *, reason: str) -> Transition:
-    """Something newer takes the work's place."""
-    return Transition(
-        entry_id=entry_id,
-        guard=NotTerminal(),
-        status="superseded",
-        last_error=reason,
-        updated_at=now,
-    )
+# --- rules ----------------------------------------------------------------------------------------
 
 
 def is_terminal(entry: MailboxEntry) -> bool:
-    """Whether nothing will happen to the entry any more."""
+    """Return whether the entry has ended."""
     return entry.status in TERMINAL
-
-
-def is_claimable(entry: MailboxEntry, now: int) -> bool:
-    """Whether the entry is due, or its holder's lease has run out."""
-    if entry.status == "queued":
-        return entry.available_at <= now
-    return has_expired(entry, now)
-
-
-def has_expired(entry: MailboxEntry, now: int) -> bool:
-    """Whether the entry is claimed, and its lease has run out."""
-    return entry.status == "claimed" and entry.lease_until is not None and entry.lease_until <= now
-
-
-def due_time(entry: MailboxEntry) -> int:
-    """When an unfinished entry becomes claimable: when it is due, or its lease runs out."""
-    if entry.status == "queued" or entry.lease_until is None:
-        return entry.available_at
-    return entry.lease_until
-
-
-def has_live_lease(entry: MailboxEntry, now: int) -> bool:
-    """Whether somebody holds the entry at `now`."""
-    return entry.status == "claimed" and not has_expired(entry, now)
-
-
-def is_outlived(entry: MailboxEntry, claimed: Iterable[MailboxEntry], now: int) -> bool:
-    """Whether one of those `claimed` in the entry's mailbox is held at `now` for longer than it is.
-
-    Then that one is the holder's: this one ran out before, even if the clock has gone back since.
-    """
-    own = _lease_end(entry)
-    return any(has_live_lease(other, now) and _lease_end(other) > own for other in claimed)
-
-
-def _lease_end(entry: MailboxEntry) -> tuple[int, str]:
-    """When a claim ends; ids tell apart those that end together."""
-    until = LARGEST_TIME if entry.lease_until is None else entry.lease_until
-    return until, entry.entry_id
-
-
-def claim_order(entry: MailboxEntry) -> tuple[int, int, int, str]:
-    """The order in which entries are claimed: urgent, then the longest due, then the oldest."""
-    return -entry.priority, entry.available_at, entry.created_at, entry.entry_id
 
 
 def listing_order(entry: MailboxEntry) -> tuple[int, str]:
@@ -291,110 +143,348 @@ def listing_order(entry: MailboxEntry) -> tuple[int, str]:
     return entry.created_at, entry.entry_id
 
 
-def choose(entries: Iterable[MailboxEntry], request: ClaimRequest, now: int) -> list[MailboxEntry]:
-    """The claim rule: which of all `entries` a request gets, at most one from each mailbox.
-
-    None comes from a mailbox in which somebody holds a live lease.
-    """
-    entries = list(entries)
-    taken = {entry.mailbox_id for entry in entries if has_live_lease(entry, now)}
-    chosen: list[MailboxEntry] = []
-    for entry in sorted(entries, key=claim_order):
-        if len(chosen) >= request.limit:
-            break
-        if entry.mailbox_id in taken or not is_claimable(entry, now):
-            continue
-        if request.mailbox_id is not None and entry.mailbox_id != request.mailbox_id:
-            continue
-        taken.add(entry.mailbox_id)
-        chosen.append(entry)
-    return chosen
-
-
-def claimed(entry: MailboxEntry, request: ClaimRequest, token: str, now: int) -> MailboxEntry:
-    """The entry in the hands of the request's consumer."""
+def moved(entry: MailboxEntry, status: EntryStatus, now: int, **changes: Any) -> MailboxEntry:
+    """The entry in a status in which nobody holds it: its claim ends."""
     return msgspec.structs.replace(
         entry,
-        status="claimed",
-        claim_token=token,
-        claimed_by=request.consumer,
-        lease_until=later(now, request.lease_ms),
-        attempt_count=entry.attempt_count + 1,
+        status=status,
         updated_at=now,
+        claim_token=None,
+        claimed_by=None,
+        lease_until=None,
+        **changes,
     )
 
 
-def requeued(entry: MailboxEntry, generation: int, now: int) -> MailboxEntry:
-    """A dead letter back in the queue, as if it had just been sent: its attempts start anew."""
-    return msgspec.structs.replace(
-        entry,
-        status="queued",
-        generation=generation,
-        available_at=now,
-        attempt_count=0,
-        updated_at=now,
-    )
+def _enqueue(rows: MailboxRows, entry: MailboxEntry) -> None:
+    """Put a new entry, and a state for its mailbox if it has none.
 
-
-def ensured(before: MailboxState | None, mailbox_id: str, now: int) -> MailboxState:
-    """The mailbox's state, new or touched."""
-    state = before or MailboxState(mailbox_id=mailbox_id)
-    return msgspec.structs.replace(state, updated_at=now)
-
-
-def interrupted(before: MailboxState | None, mailbox_id: str, now: int) -> MailboxState:
-    """The mailbox one generation on."""
-    state = ensured(before, mailbox_id, now)
-    return msgspec.structs.replace(state, current_generation=state.current_generation + 1)
-
-
-def claim_of(entry: MailboxEntry | str, claim_token: str | None) -> tuple[str, str]:
-    """The id and token of a claim, given as the claimed entry or as the two themselves.
+    The order of the checks is the reference's: id, generation, dedupe key.
 
     Raises:
-        InvalidValue: the entry is not claimed, or the token is missing.
+        AlreadyExists: the id or the dedupe key is taken.
+        GenerationMismatch: the entry is of another generation than its mailbox.
     """
-    if isinstance(entry, MailboxEntry):
-        return claim_of(entry.entry_id, claim_token or entry.claim_token)
-    if claim_token is None:
-        raise InvalidValue(
-            "claim_token", f"entry {entry!r} has none; pass the entry that claim returned"
-        )
-    return entry, claim_token
-
-
-def check_held(
-    entry: MailboxEntry | None, state: MailboxState | None, entry_id: str, token: str, now: int
-) -> None:
-    """The fence: pass only while the claim `token` is held, not run out, and not interrupted.
-
-    Raises:
-        ClaimConflict: it is not.
-    """
-    if entry is None:
-        raise ClaimConflict(entry_id, "the entry is gone")
-    if entry.status != "claimed" or entry.claim_token != token:
-        raise ClaimConflict(entry_id, f"it is {entry.status}, and not with this token")
-    if has_expired(entry, now):
-        raise ClaimConflict(entry_id, f"its lease ran out at {entry.lease_until}, now is {now}")
-    if state is not None and state.current_generation != entry.generation:
-        raise ClaimConflict(entry_id, f"mailbox {entry.mailbox_id!r} was interrupted")
-
-
-def check_generation(entry: MailboxEntry, state: MailboxState | None) -> None:
-    """Only entries of the current generation may come in.
-
-    Raises:
-        GenerationMismatch: the entry is of another one.
-    """
+    if entry.entry_id in rows.entries:
+        raise AlreadyExists("mailbox entry", entry.entry_id)
+    state = rows.mailboxes.get(entry.mailbox_id)
     if state is not None and state.current_generation != entry.generation:
         raise GenerationMismatch(entry.mailbox_id, state.current_generation, entry.generation)
+    duplicate = _find_duplicate(rows, entry.mailbox_id, entry.dedupe_key)
+    if duplicate is not None:
+        advice = f"mailbox {entry.mailbox_id!r} has it in entry {duplicate.entry_id!r}"
+        raise AlreadyExists("dedupe key", str(entry.dedupe_key), advice)
+    if state is None:
+        put_first_state(rows, entry)
+    rows.entries.put(entry.entry_id, entry)
 
 
-def entry_matches(entry: MailboxEntry, query: EntryQuery) -> bool:
-    """Whether `query` asks for `entry`."""
-    return (
-        (query.mailbox_id is None or entry.mailbox_id == query.mailbox_id)
-        and (query.status is None or entry.status == query.status)
-        and (query.origin is None or entry.origin == query.origin)
+def _find_duplicate(
+    rows: MailboxRows, mailbox_id: str, dedupe_key: str | None
+) -> MailboxEntry | None:
+    return None if dedupe_key is None else rows.find_duplicate(mailbox_id, dedupe_key)
+
+
+def put_first_state(rows: MailboxRows, entry: MailboxEntry) -> None:
+    """A mailbox's first entry gives it its generation."""
+    state = MailboxState(
+        mailbox_id=entry.mailbox_id,
+        current_generation=entry.generation,
+        updated_at=entry.updated_at,
     )
+    rows.mailboxes.put(entry.mailbox_id, state)
+
+
+def _end(
+    rows: MailboxRows, entry: MailboxEntry | None, status: EntryStatus, reason: str, now: int
+) -> MailboxEntry | None:
+    """End an entry; one that has ended, or does not exist, stays as it is."""
+    if entry is None or is_terminal(entry):
+        return entry
+    ended = moved(entry, status, now, last_error=reason)
+    rows.entries.put(entry.entry_id, ended)
+    return ended
+
+
+def _end_all(
+    rows: MailboxRows, entries: Iterable[MailboxEntry], status: EntryStatus, reason: str, now: int
+) -> tuple[MailboxEntry, ...]:
+    """End unfinished entries, in the order of their ids."""
+    ended: list[MailboxEntry] = []
+    for entry in sorted(entries, key=lambda entry: entry.entry_id):
+        after = moved(entry, status, now, last_error=reason)
+        rows.entries.put(entry.entry_id, after)
+        ended.append(after)
+    return tuple(ended)
+
+
+def _touch_new_entry(
+    read_set: ReadSet, entry_id: str, mailbox_id: str, dedupe_key: str | None
+) -> None:
+    read_set.entries.add(entry_id)
+    read_set.mailboxes.add(mailbox_id)
+    if dedupe_key is not None:
+        read_set.duplicates.add((mailbox_id, dedupe_key))
+
+
+# --- commands -------------------------------------------------------------------------------------
+
+
+class Enqueue(Command[None], frozen=True, kw_only=True):
+    """Enqueues an entry as it is. Result: None.
+
+    Fails with `AlreadyExists` or `GenerationMismatch`.
+    """
+
+    entry: MailboxEntry
+
+    def check(self) -> None:
+        """Refuse an entry that is claimed, has ended, or leaves its counts no room to rise."""
+        entry = self.entry
+        if entry.status != "queued":
+            raise InvalidValue("enqueue.entry.status", f"it must be 'queued', not {entry.status!r}")
+        for name in ("claim_token", "claimed_by", "lease_until"):
+            if getattr(entry, name) is not None:
+                reason = "a new entry is not claimed; leave it out"
+                raise InvalidValue(f"enqueue.entry.{name}", reason)
+        for name in ("generation", "attempt_count"):
+            if getattr(entry, name) > LARGEST_COUNT:
+                raise InvalidValue(f"enqueue.entry.{name}", f"it must be at most {LARGEST_COUNT}")
+
+    def touches(self, read_set: ReadSet) -> None:
+        """The entry's id, its mailbox, and the dedupe key."""
+        entry = self.entry
+        _touch_new_entry(read_set, entry.entry_id, entry.mailbox_id, entry.dedupe_key)
+
+    def apply(self, rows: MailboxRows, now: int) -> None:
+        """Put the entry."""
+        _enqueue(rows, self.entry)
+
+
+class Send(TimedCommand[MailboxEntry], frozen=True, kw_only=True):
+    """Enqueues an entry of the mailbox's current generation, due after `delay_ms`.
+
+    Result: the entry. If the mailbox has seen `dedupe_key`, the entry that has it.
+    """
+
+    mailbox_id: MailboxId
+    entry_id: EntryId
+    payload: Json
+    dedupe_key: str | None = None
+    priority: Priority = 0
+    delay_ms: Time = 0
+    sender_id: str | None = None
+    origin: EntryOrigin = "external"
+
+    def touches(self, read_set: ReadSet) -> None:
+        """The new entry's id, its mailbox, and the dedupe key."""
+        _touch_new_entry(read_set, self.entry_id, self.mailbox_id, self.dedupe_key)
+
+    def apply(self, rows: MailboxRows, now: int) -> MailboxEntry:
+        """Put the entry, unless the dedupe key is known."""
+        duplicate = _find_duplicate(rows, self.mailbox_id, self.dedupe_key)
+        if duplicate is not None:
+            return duplicate
+        state = rows.mailboxes.get(self.mailbox_id)
+        entry = MailboxEntry(
+            entry_id=self.entry_id,
+            mailbox_id=self.mailbox_id,
+            origin=self.origin,
+            sender_id=self.sender_id,
+            payload=self.payload,
+            priority=self.priority,
+            dedupe_key=self.dedupe_key,
+            generation=state.current_generation if state else 0,
+            available_at=later(now, self.delay_ms),
+            created_at=now,
+            updated_at=now,
+        )
+        _enqueue(rows, entry)
+        return entry
+
+
+class EnsureMailbox(TimedCommand[MailboxState], frozen=True, kw_only=True):
+    """Gives a mailbox a state, at generation 0 if it is new. Result: `MailboxState`."""
+
+    mailbox_id: MailboxId
+
+    def touches(self, read_set: ReadSet) -> None:
+        """The mailbox."""
+        read_set.mailboxes.add(self.mailbox_id)
+
+    def apply(self, rows: MailboxRows, now: int) -> MailboxState:
+        """Put the state with a new time."""
+        state = rows.mailboxes.get(self.mailbox_id) or MailboxState(mailbox_id=self.mailbox_id)
+        state = msgspec.structs.replace(state, updated_at=now)
+        rows.mailboxes.put(self.mailbox_id, state)
+        return state
+
+
+class Cancel(TimedCommand[MailboxEntry | None], frozen=True, kw_only=True):
+    """Cancels an entry. Result: the entry (unchanged if it had ended), or None."""
+
+    entry_id: EntryId
+
+    def touches(self, read_set: ReadSet) -> None:
+        """The entry."""
+        read_set.entries.add(self.entry_id)
+
+    def apply(self, rows: MailboxRows, now: int) -> MailboxEntry | None:
+        """End the entry."""
+        return _end(rows, rows.entries.get(self.entry_id), "cancelled", CANCEL_REASON, now)
+
+
+class Supersede(TimedCommand[MailboxEntry | None], frozen=True, kw_only=True):
+    """Ends an entry because of a newer one. Result: as for `Cancel`."""
+
+    entry_id: EntryId
+    reason: str
+
+    def touches(self, read_set: ReadSet) -> None:
+        """The entry."""
+        read_set.entries.add(self.entry_id)
+
+    def apply(self, rows: MailboxRows, now: int) -> MailboxEntry | None:
+        """End the entry."""
+        return _end(rows, rows.entries.get(self.entry_id), "superseded", self.reason, now)
+
+
+class CancelPending(TimedCommand[tuple[MailboxEntry, ...]], frozen=True, kw_only=True):
+    """Cancels all unfinished entries of a mailbox but `exclude`. Result: the cancelled entries."""
+
+    mailbox_id: MailboxId
+    exclude: EntryId | None = None
+
+    def touches(self, read_set: ReadSet) -> None:
+        """The mailbox and its unfinished entries."""
+        read_set.mailboxes.add(self.mailbox_id)
+        read_set.unfinished.add(self.mailbox_id)
+
+    def apply(self, rows: MailboxRows, now: int) -> tuple[MailboxEntry, ...]:
+        """End the entries."""
+        unfinished = rows.find_unfinished(self.mailbox_id)
+        entries = [entry for entry in unfinished if entry.entry_id != self.exclude]
+        return _end_all(rows, entries, "cancelled", CANCEL_REASON, now)
+
+
+class Interrupt(TimedCommand[Interrupted], frozen=True, kw_only=True):
+    """Raises a mailbox's generation, and supersedes older entries. Result: `Interrupted`."""
+
+    mailbox_id: MailboxId
+
+    def touches(self, read_set: ReadSet) -> None:
+        """The mailbox and its unfinished entries."""
+        read_set.mailboxes.add(self.mailbox_id)
+        read_set.unfinished.add(self.mailbox_id)
+
+    def apply(self, rows: MailboxRows, now: int) -> Interrupted:
+        """Put the new state, and end the entries of older generations."""
+        before = rows.mailboxes.get(self.mailbox_id) or MailboxState(mailbox_id=self.mailbox_id)
+        generation = before.current_generation + 1
+        state = msgspec.structs.replace(before, current_generation=generation, updated_at=now)
+        rows.mailboxes.put(self.mailbox_id, state)
+        unfinished = rows.find_unfinished(self.mailbox_id)
+        older = [entry for entry in unfinished if entry.generation < generation]
+        ended = _end_all(rows, older, "superseded", INTERRUPT_REASON, now)
+        return Interrupted(mailbox_state=state, superseded_entries=ended)
+
+
+class Requeue(TimedCommand[MailboxEntry | None], frozen=True, kw_only=True):
+    """Queues a dead letter again. Result: the entry (unchanged if it is none), or None."""
+
+    entry_id: EntryId
+
+    def touches(self, read_set: ReadSet) -> None:
+        """The entry; its mailbox comes with it."""
+        read_set.entries.add(self.entry_id)
+
+    def apply(self, rows: MailboxRows, now: int) -> MailboxEntry | None:
+        """Put the entry as if it had just been sent: due now, without attempts."""
+        entry = rows.entries.get(self.entry_id)
+        if entry is None or entry.status != "dead_letter":
+            return entry
+        state = rows.mailboxes.get(entry.mailbox_id)
+        after = msgspec.structs.replace(
+            entry,
+            status="queued",
+            generation=state.current_generation if state else entry.generation,
+            available_at=now,
+            attempt_count=0,
+            updated_at=now,
+        )
+        rows.entries.put(self.entry_id, after)
+        return after
+
+
+class Purge(Command[int], frozen=True, kw_only=True):
+    """Deletes the entries that ended before `older_than` (unix milliseconds). Result: how many."""
+
+    older_than: Time
+
+    def touches(self, read_set: ReadSet) -> None:
+        """The entries that ended before that time, which are counted and not loaded."""
+        read_set.ended_before.add(self.older_than)
+
+    def apply(self, rows: MailboxRows, now: int) -> int:
+        """Remove the entries."""
+        return rows.purge(self.older_than)
+
+
+# --- queries --------------------------------------------------------------------------------------
+
+
+class LoadEntry(Query[MailboxEntry | None], frozen=True, kw_only=True):
+    """A mailbox entry, or None."""
+
+    entry_id: EntryId
+
+    def answer(self, rows: MailboxRows) -> MailboxEntry | None:
+        """Look it up."""
+        return rows.entries.get(self.entry_id)
+
+
+class ListEntries(PageQuery[EntryPage], frozen=True, kw_only=True):
+    """A page of the entries that match all filters, oldest first."""
+
+    mailbox_id: MailboxId | None = None
+    status: EntryStatus | None = None
+    origin: EntryOrigin | None = None
+
+    def answer(self, rows: MailboxRows) -> EntryPage:
+        """Filter, sort, cut."""
+        statuses = STATUSES if self.status is None else (self.status,)
+        found = rows.find_entries(self.mailbox_id, statuses)
+        matching = [entry for entry in found if self.origin in (None, entry.origin)]
+        return page_of(EntryPage, sorted(matching, key=listing_order), self)
+
+
+class CountEntries(Query[MailboxStats], frozen=True, kw_only=True):
+    """The number of entries in each status, of one mailbox or of all."""
+
+    mailbox_id: MailboxId | None = None
+
+    def answer(self, rows: MailboxRows) -> MailboxStats:
+        """Count them."""
+        found = rows.find_entries(self.mailbox_id, STATUSES)
+        return msgspec.convert(Counter(entry.status for entry in found), type=MailboxStats)
+
+
+class LoadMailbox(Query[MailboxState | None], frozen=True, kw_only=True):
+    """A mailbox's state, or None."""
+
+    mailbox_id: MailboxId
+
+    def answer(self, rows: MailboxRows) -> MailboxState | None:
+        """Look it up."""
+        return rows.mailboxes.get(self.mailbox_id)
+
+
+class ListMailboxes(PageQuery[MailboxPage], frozen=True, kw_only=True):
+    """A page of mailboxes' states, in order of their ids."""
+
+    def answer(self, rows: MailboxRows) -> MailboxPage:
+        """Sort the ids, cut, and look up the states of the page only."""
+        ids = sorted(rows.mailboxes.keys())
+        found = (rows.mailboxes.get(mailbox_id) for mailbox_id in ids[self.start : self.end])
+        states = (state for state in found if state is not None)
+        return page_with(MailboxPage, states, len(ids), self)

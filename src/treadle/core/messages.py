@@ -1,9 +1,10 @@
 """Messages: what was said in a conversation, by whom, and the tools it called."""
 
+from collections.abc import Callable, Sequence
 from typing import Literal
 
-from treadle.core.clock import new_id
-from treadle.core.codec import Json, SortedModel, written
+from treadle.core.codec import Json, SortedModel, always_encoded
+from treadle.core.limits import clamp_page
 
 Role = Literal["system", "user", "assistant", "tool"]
 """Who speaks."""
@@ -11,13 +12,29 @@ Role = Literal["system", "user", "assistant", "tool"]
 Visibility = Literal["all", "internal"]
 """Who is shown a message: everybody, or only the agent."""
 
+Order = Literal["asc", "desc"]
+"""By position: from the first message on, or from the last one back."""
+
+
+_new_id: Callable[[], str]
+"""Makes the ids of new messages; set by `use_ids`."""
+
+
+def use_ids(new_id: Callable[[], str]) -> None:
+    """Set the function that makes the ids of new messages; `treadle/__init__.py` calls this.
+
+    The core has no random source of its own, so that everything it does can be repeated.
+    """
+    global _new_id  # noqa: PLW0603
+    _new_id = new_id
+
 
 class ToolCall(SortedModel, frozen=True, kw_only=True):
     """A tool the assistant wants called; a message with role `tool` answers it by `id`."""
 
     id: str
     name: str
-    arguments: Json = written(None)
+    arguments: Json = always_encoded(None)
     """The value itself, and not its JSON in a string."""
 
 
@@ -55,7 +72,7 @@ class Message(SortedModel, frozen=True, kw_only=True):
         metadata: MessageMetadata | None = None,
     ) -> "Message":
         """A message from the user, with a new id if none is given."""
-        return cls(id=id or new_id(), role="user", content=content, metadata=metadata)
+        return cls(id=id or _new_id(), role="user", content=content, metadata=metadata)
 
     @classmethod
     def assistant(
@@ -68,7 +85,7 @@ class Message(SortedModel, frozen=True, kw_only=True):
     ) -> "Message":
         """An answer of the assistant, with a new id if none is given; it may ask for tools."""
         return cls(
-            id=id or new_id(),
+            id=id or _new_id(),
             role="assistant",
             content=content,
             tool_calls=tuple(tool_calls) or None,
@@ -84,7 +101,7 @@ class Message(SortedModel, frozen=True, kw_only=True):
         metadata: MessageMetadata | None = None,
     ) -> "Message":
         """An instruction to the assistant, with a new id if none is given."""
-        return cls(id=id or new_id(), role="system", content=content, metadata=metadata)
+        return cls(id=id or _new_id(), role="system", content=content, metadata=metadata)
 
     @classmethod
     def internal_system(
@@ -96,7 +113,7 @@ class Message(SortedModel, frozen=True, kw_only=True):
     ) -> "Message":
         """An instruction that listings for users leave out, with a new id if none is given."""
         return cls(
-            id=id or new_id(),
+            id=id or _new_id(),
             role="system",
             content=content,
             visibility="internal",
@@ -114,7 +131,7 @@ class Message(SortedModel, frozen=True, kw_only=True):
     ) -> "Message":
         """The result of the tool call `tool_call_id`, with a new id if none is given."""
         return cls(
-            id=id or new_id(),
+            id=id or _new_id(),
             role="tool",
             content=content,
             tool_call_id=tool_call_id,
@@ -132,7 +149,43 @@ class StoredMessage(SortedModel, frozen=True, kw_only=True):
 class MessagePage(SortedModel, frozen=True, kw_only=True):
     """A page of messages; `next_cursor` is its last, `prev_cursor` its first position."""
 
-    messages: tuple[StoredMessage, ...] = written(())
-    has_more: bool = written(False)
+    messages: tuple[StoredMessage, ...] = always_encoded(())
+    has_more: bool = always_encoded(False)
     next_cursor: int | None = None
     prev_cursor: int | None = None
+
+
+def page_messages(
+    messages: Sequence[Message],
+    *,
+    after: int | None,
+    before: int | None,
+    limit: int,
+    order: Order,
+    matches: Callable[[Message], bool],
+) -> MessagePage:
+    """Cut a page out of a thread's messages: those between two positions that match."""
+    start = 0 if after is None else max(after + 1, 0)
+    end = len(messages) if before is None else min(max(before, 0), len(messages))
+    positions = range(start, end) if order == "asc" else range(end - 1, start - 1, -1)
+    limit = clamp_page(limit)
+    found: list[StoredMessage] = []
+    for position in positions:
+        if not matches(messages[position]):
+            continue
+        if len(found) == limit:
+            return message_page(found, has_more=True)
+        found.append(StoredMessage(cursor=position, message=messages[position]))
+    return message_page(found, has_more=False)
+
+
+def message_page(found: Sequence[StoredMessage], *, has_more: bool) -> MessagePage:
+    """Make a page of the messages found; without any, it has no cursors."""
+    if not found:
+        return MessagePage()
+    return MessagePage(
+        messages=tuple(found),
+        has_more=has_more,
+        next_cursor=found[-1].cursor,
+        prev_cursor=found[0].cursor,
+    )

@@ -1,4 +1,4 @@
-"""Patches: changes to a thread's state, and what applying them does, as the reference has it."""
+"""Patches: changes to a thread's state; applying them does what the reference does."""
 
 import math
 from collections.abc import Iterable
@@ -16,48 +16,48 @@ Path = tuple[str | Index, ...]
 """Keys of objects and indexes of arrays, from the root inwards; the empty path is the root."""
 
 
-class Set(SortedModel, frozen=True, kw_only=True, tag_field="op", tag="set"):
-    """Put `value` at `path`; objects on the way are made, whatever stood there."""
+class Set(SortedModel, frozen=True, tag_field="op", tag="set"):
+    """Put `value` at `path`; objects on the way are created, whatever was there."""
 
     path: Path
     value: Json
 
 
-class Delete(SortedModel, frozen=True, kw_only=True, tag_field="op", tag="delete"):
-    """Take away what is at `path`; nothing there is no error."""
+class Delete(SortedModel, frozen=True, tag_field="op", tag="delete"):
+    """Remove the value at `path`; it is no error if there is none."""
 
     path: Path
 
 
-class Append(SortedModel, frozen=True, kw_only=True, tag_field="op", tag="append"):
-    """Add `value` at the end of the array at `path`, which is made if missing."""
-
-    path: Path
-    value: Json
-
-
-class MergeObject(SortedModel, frozen=True, kw_only=True, tag_field="op", tag="merge_object"):
-    """Put each key of `value` into the object at `path`, which is made if missing."""
+class Append(SortedModel, frozen=True, tag_field="op", tag="append"):
+    """Add `value` at the end of the array at `path`, which is created if missing."""
 
     path: Path
     value: Json
 
 
-class Increment(SortedModel, frozen=True, kw_only=True, tag_field="op", tag="increment"):
+class MergeObject(SortedModel, frozen=True, tag_field="op", tag="merge_object"):
+    """Put each key of `value` into the object at `path`, which is created if missing."""
+
+    path: Path
+    value: Json
+
+
+class Increment(SortedModel, frozen=True, tag_field="op", tag="increment"):
     """Add `amount` to the number at `path`."""
 
     path: Path
     amount: int | float
 
 
-class Decrement(SortedModel, frozen=True, kw_only=True, tag_field="op", tag="decrement"):
-    """Take `amount` from the number at `path`."""
+class Decrement(SortedModel, frozen=True, tag_field="op", tag="decrement"):
+    """Subtract `amount` from the number at `path`."""
 
     path: Path
     amount: int | float
 
 
-class Insert(SortedModel, frozen=True, kw_only=True, tag_field="op", tag="insert"):
+class Insert(SortedModel, frozen=True, tag_field="op", tag="insert"):
     """Put `value` before position `index` of the array at `path`."""
 
     path: Path
@@ -65,14 +65,14 @@ class Insert(SortedModel, frozen=True, kw_only=True, tag_field="op", tag="insert
     value: Json
 
 
-class Remove(SortedModel, frozen=True, kw_only=True, tag_field="op", tag="remove"):
-    """Take the first item equal to `value` out of the array at `path`."""
+class Remove(SortedModel, frozen=True, tag_field="op", tag="remove"):
+    """Remove the first item that equals `value` from the array at `path`."""
 
     path: Path
     value: Json
 
 
-class LatticeMerge(SortedModel, frozen=True, kw_only=True, tag_field="op", tag="lattice_merge"):
+class LatticeMerge(SortedModel, frozen=True, tag_field="op", tag="lattice_merge"):
     """Join `value` into a lattice; without a registered one it is a `set`, as in the reference."""
 
     path: Path
@@ -82,10 +82,10 @@ class LatticeMerge(SortedModel, frozen=True, kw_only=True, tag_field="op", tag="
 Op: TypeAlias = (
     Set | Delete | Append | MergeObject | Increment | Decrement | Insert | Remove | LatticeMerge
 )
-"""What a patch does, in one place of the state."""
+"""A change at one path of the state."""
 
 
-class Patch(SortedModel, frozen=True, kw_only=True):
+class Patch(SortedModel, frozen=True):
     """Operations that are applied in order, all or none."""
 
     ops: tuple[Op, ...]
@@ -101,8 +101,25 @@ class TrackedPatch(SortedModel, frozen=True, kw_only=True):
     description: str | None = None
 
 
+def track(
+    *ops: Op,
+    id: str | None = None,
+    timestamp: int | None = None,
+    source: str | None = None,
+    description: str | None = None,
+) -> TrackedPatch:
+    """Make a patch of operations, with where it came from; `timestamp` is in unix milliseconds."""
+    return TrackedPatch(
+        patch=Patch(ops),
+        id=id,
+        timestamp=timestamp,
+        source=source,
+        description=description,
+    )
+
+
 def apply_patch(document: Json, patch: Patch) -> Json:
-    """The document after `patch`; the one given is not touched.
+    """Return the document after `patch`; the given one stays as it is.
 
     Raises:
         PatchError: an operation does not fit the document; the message is the reference's.
@@ -111,7 +128,7 @@ def apply_patch(document: Json, patch: Patch) -> Json:
 
 
 def apply_patches(document: Json, patches: Iterable[Patch]) -> Json:
-    """The document after all `patches`, in order; the one given is not touched.
+    """Return the document after all `patches`, in order; the given one stays as it is.
 
     Raises:
         PatchError: as for `apply_patch`.
@@ -124,7 +141,7 @@ def apply_patches(document: Json, patches: Iterable[Patch]) -> Json:
 
 
 _Container: TypeAlias = Json
-"""A dict or a list; which of them, the segment that indexes it tells."""
+"""A dict or a list; the type of the segment that indexes it tells which."""
 
 
 def _apply(root: list[Json], op: Op) -> None:
@@ -243,7 +260,7 @@ def _find(root: list[Json], path: Path) -> tuple[_Container, str | int] | None:
 def _open(
     root: list[Json], path: Path, errors_at: Path | None = None
 ) -> tuple[_Container, str | int]:
-    """Like `_find`, but make the objects on the way; arrays must be there.
+    """Like `_find`, but create the objects on the way; arrays must exist.
 
     `set` reports failures at its whole path, the others at the segment that failed.
     """

@@ -1,12 +1,17 @@
-"""Runs: the record of each execution of an agent, and how a change set updates it."""
+"""Runs: the record of each execution of an agent, and how an append updates it."""
 
-from typing import Literal
+from typing import Literal, Protocol
 
 import msgspec
 
-from treadle.core.codec import Json, Model, written
+from treadle.core.codec import Json, Model, always_encoded
+from treadle.core.commands import Command
+from treadle.core.ids import EntryId, RunId, ThreadId
 from treadle.core.limits import Count, Time
-from treadle.core.pages import Page, PageQuery
+from treadle.core.pages import Page, PageQuery, page_of
+from treadle.core.queries import Query
+from treadle.core.read_set import ReadSet
+from treadle.core.rows import Table
 
 RunOrigin = Literal["user", "subagent", "ag_ui", "ai_sdk", "a2a", "internal"]
 """Who asked for a run: a user, another agent, or a protocol's client."""
@@ -16,55 +21,190 @@ RunStatus = Literal["running", "waiting", "done"]
 
 
 class RunMeta(Model, frozen=True, kw_only=True):
-    """What an append tells about the run it belongs to; the fields are those of `RunRecord`.
+    """What an append says about its run; the fields are those of `RunRecord`.
 
-    Each takes the place of the one before as a whole: give all that is known so far, and totals of
-    tokens.
+    Each append replaces all of them, so give everything that is known so far, and totals of tokens.
     """
 
-    agent_id: str = written("")
-    origin: RunOrigin = written("user")
-    status: RunStatus = written("running")
-    parent_thread_id: str | None = None
+    agent_id: str = always_encoded("")
+    origin: RunOrigin = always_encoded("user")
+    status: RunStatus = always_encoded("running")
+    parent_thread_id: ThreadId | None = None
     termination_code: str | None = None
     termination_detail: str | None = None
-    source_mailbox_entry_id: str | None = None
-    input_tokens: Count = written(0)
-    output_tokens: Count = written(0)
+    source_mailbox_entry_id: EntryId | None = None
+    input_tokens: Count = always_encoded(0)
+    output_tokens: Count = always_encoded(0)
 
 
 class RunRecord(Model, frozen=True, kw_only=True):
     """One execution of an agent on a thread; times are unix milliseconds.
 
-    Appends set `parent_run_id`, `parent_thread_id` and `source_mailbox_entry_id` once; what else
-    they tell, they change each time.
+    Appends set `parent_run_id`, `parent_thread_id` and `source_mailbox_entry_id` once. They replace
+    the other fields each time.
     """
 
-    run_id: str
-    thread_id: str
-    agent_id: str = written("")
-    parent_run_id: str | None = None
+    run_id: RunId
+    thread_id: ThreadId
+    agent_id: str = always_encoded("")
+    parent_run_id: RunId | None = None
     """The run that started it."""
-    parent_thread_id: str | None = None
-    origin: RunOrigin = written("user")
-    status: RunStatus = written("running")
+    parent_thread_id: ThreadId | None = None
+    origin: RunOrigin = always_encoded("user")
+    status: RunStatus = always_encoded("running")
     termination_code: str | None = None
-    """Why it ended, in a word of your own that `Runs.list` can ask for."""
+    """Why it ended, in a word of your own that `Runs.list` can filter by."""
     termination_detail: str | None = None
-    created_at: Time = written(0)
-    updated_at: Time = written(0)
-    source_mailbox_entry_id: str | None = None
+    created_at: Time = always_encoded(0)
+    updated_at: Time = always_encoded(0)
+    source_mailbox_entry_id: EntryId | None = None
     """The entry that it works on."""
     metadata: Json | None = None
-    input_tokens: Count = written(0)
-    output_tokens: Count = written(0)
+    input_tokens: Count = always_encoded(0)
+    output_tokens: Count = always_encoded(0)
 
 
-class RunQuery(PageQuery, frozen=True, kw_only=True):
-    """Which runs to list, oldest first; bounds of times are inclusive."""
+class RunPage(Page[RunRecord], frozen=True, kw_only=True):
+    """A page of runs; `total` counts all that match."""
 
-    thread_id: str | None = None
-    parent_run_id: str | None = None
+
+class RunRows(Protocol):
+    """The rows that commands and queries about runs need."""
+
+    @property
+    def runs(self) -> Table[RunRecord]:
+        """All runs."""
+        ...
+
+
+# --- rules ----------------------------------------------------------------------------------------
+
+
+def record_run(
+    rows: RunRows,
+    run_id: str,
+    thread_id: str,
+    parent_run_id: str | None,
+    meta: RunMeta | None,
+    now: int,
+) -> None:
+    """Create or update the run of an append; an append without `run_id` belongs to no run.
+
+    The first writer wins for `parent_run_id`, `parent_thread_id` and `source_mailbox_entry_id`.
+    Without `meta` only the time of a known run changes.
+    """
+    if not run_id:
+        return
+    before = rows.runs.get(run_id)
+    if meta is not None:
+        first = before or RunRecord(run_id=run_id, thread_id=thread_id, created_at=now)
+        rows.runs.put(run_id, _updated(first, thread_id, parent_run_id, meta, now))
+    elif before is not None:
+        rows.runs.put(run_id, msgspec.structs.replace(before, updated_at=now))
+
+
+def is_active(run: RunRecord) -> bool:
+    """Return whether the run is not done."""
+    return run.status != "done"
+
+
+def active_order(run: RunRecord) -> tuple[int, int, str]:
+    """The order of active runs, newest last: by creation, then by update, then by id."""
+    return run.created_at, run.updated_at, run.run_id
+
+
+def listing_order(run: RunRecord) -> tuple[int, str]:
+    """The order of listings: oldest first, then by id."""
+    return run.created_at, run.run_id
+
+
+def _updated(
+    run: RunRecord, thread_id: str, parent_run_id: str | None, meta: RunMeta, now: int
+) -> RunRecord:
+    return msgspec.structs.replace(
+        run,
+        thread_id=thread_id,
+        agent_id=meta.agent_id,
+        parent_run_id=_first(run.parent_run_id, parent_run_id),
+        parent_thread_id=_first(run.parent_thread_id, meta.parent_thread_id),
+        origin=meta.origin,
+        status=meta.status,
+        termination_code=meta.termination_code,
+        termination_detail=meta.termination_detail,
+        updated_at=now,
+        source_mailbox_entry_id=_first(run.source_mailbox_entry_id, meta.source_mailbox_entry_id),
+        input_tokens=meta.input_tokens,
+        output_tokens=meta.output_tokens,
+    )
+
+
+def _first(earlier: str | None, later: str | None) -> str | None:
+    return later if earlier is None else earlier
+
+
+# --- commands -------------------------------------------------------------------------------------
+
+
+class UpsertRun(Command[None], frozen=True, kw_only=True):
+    """Inserts or replaces a run's record as a whole. Result: None."""
+
+    run: RunRecord
+
+    def touches(self, read_set: ReadSet) -> None:
+        """The run."""
+        read_set.runs.add(self.run.run_id)
+
+    def apply(self, rows: RunRows, now: int) -> None:
+        """Put the record; its times stay as they are."""
+        rows.runs.put(self.run.run_id, self.run)
+
+
+class DeleteRun(Command[bool], frozen=True, kw_only=True):
+    """Deletes a run's record. Result: whether it existed."""
+
+    run_id: RunId
+
+    def touches(self, read_set: ReadSet) -> None:
+        """The run."""
+        read_set.runs.add(self.run_id)
+
+    def apply(self, rows: RunRows, now: int) -> bool:
+        """Remove the record."""
+        existed = self.run_id in rows.runs
+        if existed:
+            rows.runs.remove(self.run_id)
+        return existed
+
+
+# --- queries --------------------------------------------------------------------------------------
+
+
+class LoadRun(Query[RunRecord | None], frozen=True, kw_only=True):
+    """A run, or None."""
+
+    run_id: RunId
+
+    def answer(self, rows: RunRows) -> RunRecord | None:
+        """Look it up."""
+        return rows.runs.get(self.run_id)
+
+
+class FindActiveRun(Query[RunRecord | None], frozen=True, kw_only=True):
+    """The newest run of a thread that is not done, or None."""
+
+    thread_id: ThreadId
+
+    def answer(self, rows: RunRows) -> RunRecord | None:
+        """The last active run in `active_order`."""
+        runs = (run for run in rows.runs.values() if run.thread_id == self.thread_id)
+        return max(filter(is_active, runs), key=active_order, default=None)
+
+
+class ListRuns(PageQuery[RunPage], frozen=True, kw_only=True):
+    """A page of the runs that match all filters, oldest first; bounds of times are inclusive."""
+
+    thread_id: ThreadId | None = None
+    parent_run_id: RunId | None = None
     status: RunStatus | None = None
     origin: RunOrigin | None = None
     termination_code: str | None = None
@@ -73,64 +213,21 @@ class RunQuery(PageQuery, frozen=True, kw_only=True):
     updated_at_from: int | None = None
     updated_at_to: int | None = None
 
+    def answer(self, rows: RunRows) -> RunPage:
+        """Filter, sort, cut."""
+        matching = filter(self.matches, rows.runs.values())
+        return page_of(RunPage, sorted(matching, key=listing_order), self)
 
-class RunPage(Page[RunRecord], frozen=True, kw_only=True):
-    """A page of runs; `total` counts all that match."""
-
-
-def run_after(
-    before: RunRecord | None,
-    run_id: str,
-    thread_id: str,
-    parent_run_id: str | None,
-    meta: RunMeta | None,
-    now: int,
-) -> RunRecord | None:
-    """The run's record after an append, or None if there is nothing to record.
-
-    The first writer wins for `parent_run_id`, `parent_thread_id` and `source_mailbox_entry_id`.
-    """
-    if not run_id:
-        return None
-    if meta is None:
-        return None if before is None else msgspec.structs.replace(before, updated_at=now)
-    first = before or RunRecord(run_id=run_id, thread_id=thread_id, created_at=now)
-    return msgspec.structs.replace(
-        first,
-        thread_id=thread_id,
-        agent_id=meta.agent_id,
-        parent_run_id=_first(first.parent_run_id, parent_run_id),
-        parent_thread_id=_first(first.parent_thread_id, meta.parent_thread_id),
-        origin=meta.origin,
-        status=meta.status,
-        termination_code=meta.termination_code,
-        termination_detail=meta.termination_detail,
-        updated_at=now,
-        source_mailbox_entry_id=_first(first.source_mailbox_entry_id, meta.source_mailbox_entry_id),
-        input_tokens=meta.input_tokens,
-        output_tokens=meta.output_tokens,
-    )
-
-
-def run_order(run: RunRecord) -> tuple[int, str]:
-    """The order of listings: oldest first, then by id."""
-    return run.created_at, run.run_id
-
-
-def run_matches(run: RunRecord, query: RunQuery) -> bool:
-    """Whether `query` asks for `run`."""
-    return (
-        (query.thread_id is None or run.thread_id == query.thread_id)
-        and (query.parent_run_id is None or run.parent_run_id == query.parent_run_id)
-        and (query.status is None or run.status == query.status)
-        and (query.origin is None or run.origin == query.origin)
-        and (query.termination_code is None or run.termination_code == query.termination_code)
-        and (query.created_at_from is None or run.created_at >= query.created_at_from)
-        and (query.created_at_to is None or run.created_at <= query.created_at_to)
-        and (query.updated_at_from is None or run.updated_at >= query.updated_at_from)
-        and (query.updated_at_to is None or run.updated_at <= query.updated_at_to)
-    )
-
-
-def _first(earlier: str | None, later: str | None) -> str | None:
-    return later if earlier is None else earlier
+    def matches(self, run: RunRecord) -> bool:
+        """Return whether all filters let `run` pass."""
+        return (
+            (self.thread_id is None or run.thread_id == self.thread_id)
+            and (self.parent_run_id is None or run.parent_run_id == self.parent_run_id)
+            and (self.status is None or run.status == self.status)
+            and (self.origin is None or run.origin == self.origin)
+            and (self.termination_code is None or run.termination_code == self.termination_code)
+            and (self.created_at_from is None or run.created_at >= self.created_at_from)
+            and (self.created_at_to is None or run.created_at <= self.created_at_to)
+            and (self.updated_at_from is None or run.updated_at >= self.updated_at_from)
+            and (self.updated_at_to is None or run.updated_at <= self.updated_at_to)
+        )

@@ -1,23 +1,25 @@
 """Threads: a conversation with its state, and how a change set is applied to it."""
 
-from collections.abc import Sequence
-from typing import Any, Literal
+from collections.abc import Iterable
+from typing import Any, Literal, Protocol
 
 import msgspec
 
-from treadle.core.codec import Json, SortedModel, written
-from treadle.core.limits import Time, Version, clamp_page
-from treadle.core.messages import Message, MessagePage, StoredMessage, Visibility
-from treadle.core.pages import Page, PageQuery
+from treadle.core.codec import Json, SortedModel, always_encoded
+from treadle.core.commands import Command, TimedCommand
+from treadle.core.ids import OptionalRunId, RunId, ThreadId
+from treadle.core.limits import Time, Version
+from treadle.core.messages import Message, MessagePage, Order, Visibility, page_messages
+from treadle.core.pages import Page, PageQuery, page_of
 from treadle.core.patches import TrackedPatch, apply_patches
-from treadle.core.runs import RunMeta
-from treadle.errors import InvalidValue
+from treadle.core.queries import Query
+from treadle.core.read_set import ReadSet
+from treadle.core.rows import Table
+from treadle.core.runs import RunMeta, RunRows, record_run
+from treadle.errors import AlreadyExists, InvalidValue, NotFound, VersionConflict
 
 Reason = Literal["UserMessage", "AssistantTurnCommitted", "ToolResultsCommitted", "RunFinished"]
 """Why a change set was made: for its readers, no rule depends on it."""
-
-Order = Literal["asc", "desc"]
-"""By position: from the first message on, or from the last one back."""
 
 
 class ThreadMetadata(SortedModel, frozen=True, kw_only=True):
@@ -33,16 +35,16 @@ class ThreadMetadata(SortedModel, frozen=True, kw_only=True):
 class Thread(SortedModel, frozen=True, kw_only=True):
     """A conversation: its messages, and a JSON state that patches change."""
 
-    id: str
+    id: ThreadId
     resource_id: str | None = None
     """The owner, such as a user."""
-    parent_thread_id: str | None = None
-    messages: tuple[Message, ...] = written(())
-    state: Json = written(None)
+    parent_thread_id: ThreadId | None = None
+    messages: tuple[Message, ...] = always_encoded(())
+    state: Json = always_encoded(None)
     """What the patches start from; `rebuild_state` applies them."""
-    patches: tuple[TrackedPatch, ...] = written(())
+    patches: tuple[TrackedPatch, ...] = always_encoded(())
     """Those that are not folded into the state, in their order."""
-    metadata: ThreadMetadata = written(ThreadMetadata())
+    metadata: ThreadMetadata = always_encoded(ThreadMetadata())
 
     def rebuild_state(self) -> Json:
         """The state with all patches applied.
@@ -86,33 +88,40 @@ class ThreadHead(SortedModel, frozen=True, kw_only=True):
 class ThreadChangeSet(SortedModel, frozen=True, kw_only=True):
     """What one step adds to a thread, and to the run it belongs to (none if `run_id` is empty)."""
 
-    run_id: str = written("")
-    parent_run_id: str | None = None
+    run_id: OptionalRunId = always_encoded("")
+    parent_run_id: RunId | None = None
     run_meta: RunMeta | None = None
-    """With it the run's record is made or changed; without it, one that is there is touched.
+    """Creates or updates the run's record. Without it, only the time of a known run changes.
 
-    Without `run_id` it says nothing.
+    It has no effect without `run_id`.
     """
-    reason: Reason = written("UserMessage")
-    messages: tuple[Message, ...] = written(())
-    patches: tuple[TrackedPatch, ...] = written(())
+    reason: Reason = always_encoded("UserMessage")
+    messages: tuple[Message, ...] = always_encoded(())
+    patches: tuple[TrackedPatch, ...] = always_encoded(())
     actions: tuple[Json, ...] = ()
-    """Anything else that readers of `Threads.deltas` shall know; the thread does not keep it."""
+    """Free-form data for readers of `Threads.list_deltas`; the thread does not keep it."""
     snapshot: Json | None = None
     """A new state that replaces the old one and its patches; None keeps them."""
 
-    def apply_to(self, thread: Thread) -> Thread:
-        """The thread after these changes.
+    def apply_to(self, thread: Thread, messages: tuple[Message, ...] | None = None) -> Thread:
+        """Return the thread after these changes.
 
-        A snapshot replaces the state and clears the patches; then messages are added, those whose
-        id the thread already has are skipped; then patches are added.
+        A snapshot replaces the state and clears the patches. Then messages are added, except those
+        whose id the thread already has. Then patches are added.
+
+        Args:
+            thread: the thread before.
+            messages: the messages to add, if the caller knows which ones the thread already has.
         """
+        if messages is None:
+            known = (message.id for message in thread.messages if message.id is not None)
+            messages = new_messages(self.messages, known)
         changes: dict[str, Any] = {}
         patches = thread.patches
         if self.snapshot is not None:
             changes["state"], patches = self.snapshot, ()
-        if self.messages:
-            changes["messages"] = thread.messages + _unknown(self.messages, thread.messages)
+        if messages:
+            changes["messages"] = thread.messages + messages
         if patches is not thread.patches or self.patches:
             changes["patches"] = patches + self.patches
         return msgspec.structs.replace(thread, **changes) if changes else thread
@@ -127,102 +136,130 @@ class ThreadDelta(SortedModel, frozen=True, kw_only=True):
 
 
 class Committed(SortedModel, frozen=True, kw_only=True):
-    """A write to a thread took place; the thread is now at `version`."""
+    """The result of a write to a thread, which is now at `version`."""
 
     version: Version
     skipped: tuple[str, ...] = ()
-    """The ids of appended messages that the thread had already: these were not added again."""
-
-
-class ThreadQuery(PageQuery, frozen=True, kw_only=True):
-    """Which threads to list, in order of their ids."""
-
-    resource_id: str | None = None
-    parent_thread_id: str | None = None
+    """Ids of appended messages that the thread already had; these were not added again."""
 
 
 class ThreadPage(Page[str], frozen=True, kw_only=True):
     """A page of thread ids; `total` counts all that match."""
 
 
-class MessageQuery(SortedModel, frozen=True, kw_only=True):
-    """Which messages of a thread to read: those between two cursors, both excluded."""
+class History(msgspec.Struct, frozen=True, eq=False):
+    """A thread's last delta and those before it: a list that grows without being copied."""
 
-    thread_id: str
-    after: int | None = None
-    before: int | None = None
-    limit: int = 50
-    order: Order = "asc"
-    visibility: Visibility | None = "all"
-    run_id: str | None = None
+    delta: ThreadDelta
+    before: "History | None"
+
+
+class StoredThread(msgspec.Struct, frozen=True, eq=False):
+    """The row of a thread: its head, and the deltas since it was created, saved or loaded."""
+
+    head: ThreadHead
+    history: History | None = None
+    origin: object = msgspec.field(default_factory=object)
+    """The creation, save or load that the deltas start from; compared by identity."""
+
+
+class ThreadRows(RunRows, Protocol):
+    """The rows that commands and queries about threads need."""
+
+    @property
+    def threads(self) -> Table[StoredThread]:
+        """All threads. A database loads only the head of a thread, without its messages."""
+        ...
+
+    def find_known_messages(self, thread_id: str, message_ids: Iterable[str]) -> set[str]:
+        """Return those of `message_ids` that the thread already has."""
+        ...
+
+    def find_thread_ids(
+        self, resource_id: str | None, parent_thread_id: str | None
+    ) -> Iterable[str]:
+        """The ids of the threads with this owner and this parent; None matches all."""
+        ...
+
+    def find_deltas(self, thread_id: str, after_version: int) -> tuple[ThreadDelta, ...] | None:
+        """The deltas of a thread since `after_version`; None if they are not all known."""
+        ...
+
+
+# --- rules ----------------------------------------------------------------------------------------
 
 
 def created(thread: Thread, now: int) -> ThreadHead:
-    """A new thread at version 0; a `created_at` that it brings is kept."""
+    """A new thread at version 0; a `created_at` that it has already is kept."""
     return ThreadHead(thread=_touched(thread, now), version=0)
 
 
 def saved(thread: Thread, before: ThreadHead | None, now: int) -> ThreadHead:
-    """The thread replaced as a whole, one version on."""
+    """The thread after it was replaced as a whole: one version on, or at 0 if it is new."""
     return ThreadHead(thread=_touched(thread, now), version=before.version + 1 if before else 0)
 
 
-def appended(head: ThreadHead, changes: ThreadChangeSet, now: int) -> ThreadHead:
-    """The thread after `changes`, one version on."""
-    thread = changes.apply_to(head.thread)
+def appended(
+    head: ThreadHead,
+    changes: ThreadChangeSet,
+    now: int,
+    messages: tuple[Message, ...] | None = None,
+) -> ThreadHead:
+    """The thread after `changes`, one version on; for `messages` see `ThreadChangeSet.apply_to`."""
+    thread = changes.apply_to(head.thread, messages)
     metadata = msgspec.structs.replace(thread.metadata, updated_at=now)
     return ThreadHead(
         thread=msgspec.structs.replace(thread, metadata=metadata), version=head.version + 1
     )
 
 
-def skipped_ids(changes: ThreadChangeSet, before: Thread, after: Thread) -> tuple[str, ...]:
-    """The ids of those messages of `changes` that led from `before` to `after` without being added.
+def extended(
+    stored: StoredThread, changes: ThreadChangeSet, now: int, messages: tuple[Message, ...]
+) -> StoredThread:
+    """The thread and its history, one delta on."""
+    head = appended(stored.head, changes, now, messages)
+    delta = ThreadDelta(version=head.version, committed_at=now, changes=changes)
+    return StoredThread(head, History(delta, stored.history), stored.origin)
 
-    Of a thread's messages only those need to be known whose ids `changes` may bring again.
+
+def new_messages(messages: Iterable[Message], known: Iterable[str]) -> tuple[Message, ...]:
+    """Those of `messages` whose id is neither `known` nor the id of an earlier one.
+
+    A message without an id is always new.
     """
-    added = {id(message) for message in after.messages[len(before.messages) :]}
-    return tuple(
-        message.id
-        for message in changes.messages
-        if message.id is not None and id(message) not in added
-    )
+    seen = set(known)
+    result: list[Message] = []
+    for message in messages:
+        if message.id is not None:
+            if message.id in seen:
+                continue
+            seen.add(message.id)
+        result.append(message)
+    return tuple(result)
 
 
-def page_messages(messages: Sequence[Message], query: MessageQuery) -> MessagePage:
-    """The page of `messages` that `query` asks for."""
-    start = 0 if query.after is None else max(query.after + 1, 0)
-    end = len(messages) if query.before is None else min(max(query.before, 0), len(messages))
-    limit = clamp_page(query.limit)
-    positions = range(start, end) if query.order == "asc" else range(end - 1, start - 1, -1)
-    found: list[StoredMessage] = []
-    for position in positions:
-        message = messages[position]
-        if not _matches(message, query):
-            continue
-        if len(found) == limit:
-            return _page(found, has_more=True)
-        found.append(StoredMessage(cursor=position, message=message))
-    return _page(found, has_more=False)
+def all_deltas(history: History | None) -> tuple[ThreadDelta, ...]:
+    """The deltas of a history, oldest first."""
+    deltas: list[ThreadDelta] = []
+    while history is not None:
+        deltas.append(history.delta)
+        history = history.before
+    return tuple(reversed(deltas))
 
 
-def _page(found: list[StoredMessage], *, has_more: bool) -> MessagePage:
-    if not found:
-        return MessagePage()
-    return MessagePage(
-        messages=tuple(found),
-        has_more=has_more,
-        next_cursor=found[-1].cursor,
-        prev_cursor=found[0].cursor,
-    )
-
-
-def _matches(message: Message, query: MessageQuery) -> bool:
-    if query.visibility is not None and message.visibility != query.visibility:
-        return False
-    if query.run_id is None:
-        return True
-    return message.metadata is not None and message.metadata.run_id == query.run_id
+def deltas_since(
+    history: History | None, after_version: int, version: int
+) -> tuple[ThreadDelta, ...] | None:
+    """The last `version - after_version` deltas of a history, or None if it is shorter."""
+    if not 0 <= after_version <= version:
+        return None
+    deltas: list[ThreadDelta] = []
+    while len(deltas) < version - after_version:
+        if history is None:
+            return None
+        deltas.append(history.delta)
+        history = history.before
+    return tuple(reversed(deltas))
 
 
 def _touched(thread: Thread, now: int) -> Thread:
@@ -234,14 +271,222 @@ def _touched(thread: Thread, now: int) -> Thread:
     return msgspec.structs.replace(thread, metadata=metadata)
 
 
-def _unknown(new: tuple[Message, ...], present: tuple[Message, ...]) -> tuple[Message, ...]:
-    """Those of `new` whose id is not among `present` nor earlier in `new`."""
-    seen = {message.id for message in present}
-    result: list[Message] = []
-    for message in new:
-        if message.id is not None:
-            if message.id in seen:
-                continue
-            seen.add(message.id)
-        result.append(message)
-    return tuple(result)
+def _require(rows: ThreadRows, thread_id: str) -> StoredThread:
+    stored = rows.threads.get(thread_id)
+    if stored is None:
+        raise NotFound("thread", thread_id)
+    return stored
+
+
+def check_metadata(thread: Thread, where: str) -> None:
+    """Refuse a thread that brings a version of its own.
+
+    Raises:
+        InvalidValue: it does; `where` says where the thread is.
+    """
+    # The files backend writes the version beside the thread's own fields under this key.
+    if "_version" in thread.extra:
+        raise InvalidValue(
+            f"{where}.extra._version", "the store counts versions itself; leave it out"
+        )
+
+
+# --- commands -------------------------------------------------------------------------------------
+
+
+class CreateThread(TimedCommand[Committed], frozen=True, kw_only=True):
+    """Creates a thread. Result: `Committed`. Fails with `AlreadyExists`."""
+
+    thread: Thread
+
+    def check(self) -> None:
+        """Refuse a version in the thread's `extra`."""
+        check_metadata(self.thread, "createThread.thread")
+
+    def touches(self, read_set: ReadSet) -> None:
+        """The thread."""
+        read_set.threads.add(self.thread.id)
+
+    def apply(self, rows: ThreadRows, now: int) -> Committed:
+        """Put the new thread at version 0."""
+        thread = self.thread
+        if thread.id in rows.threads:
+            raise AlreadyExists("thread", thread.id, "append to it, or use another id")
+        rows.threads.put(thread.id, StoredThread(created(thread, now)))
+        return Committed(version=0)
+
+
+class EnsureThread(TimedCommand[Committed], frozen=True, kw_only=True):
+    """Creates a thread if it does not exist. Result: `Committed`, with its current version."""
+
+    thread: Thread
+
+    def check(self) -> None:
+        """Refuse a version in the thread's `extra`."""
+        check_metadata(self.thread, "ensureThread.thread")
+
+    def touches(self, read_set: ReadSet) -> None:
+        """The thread."""
+        read_set.threads.add(self.thread.id)
+
+    def apply(self, rows: ThreadRows, now: int) -> Committed:
+        """Put the thread, unless it exists; an existing thread stays as it is."""
+        stored = rows.threads.get(self.thread.id)
+        if stored is not None:
+            return Committed(version=stored.head.version)
+        rows.threads.put(self.thread.id, StoredThread(created(self.thread, now)))
+        return Committed(version=0)
+
+
+class AppendThread(TimedCommand[Committed], frozen=True, kw_only=True):
+    """Changes a thread, and its run. Result: `Committed`.
+
+    Fails with `NotFound`, or with `VersionConflict` if the thread is not at version `expected`.
+    """
+
+    thread_id: ThreadId
+    changes: ThreadChangeSet
+    expected: Version | None = None
+
+    def touches(self, read_set: ReadSet) -> None:
+        """The thread, which of the messages it has already, and the run."""
+        read_set.threads.add(self.thread_id)
+        read_set.messages.update((self.thread_id, message_id) for message_id in self._message_ids())
+        if self.changes.run_id:
+            read_set.runs.add(self.changes.run_id)
+
+    def apply(self, rows: ThreadRows, now: int) -> Committed:
+        """Put the changed thread with one more delta, and its run."""
+        stored, changes = _require(rows, self.thread_id), self.changes
+        version = stored.head.version
+        if self.expected is not None and self.expected != version:
+            raise VersionConflict(self.thread_id, self.expected, version)
+        ids = self._message_ids()
+        known = rows.find_known_messages(self.thread_id, ids) if ids else ()
+        messages = new_messages(changes.messages, known)
+        rows.threads.put(self.thread_id, extended(stored, changes, now, messages))
+        record_run(
+            rows, changes.run_id, self.thread_id, changes.parent_run_id, changes.run_meta, now
+        )
+        return Committed(version=version + 1, skipped=self._skipped(messages))
+
+    def _message_ids(self) -> list[str]:
+        return [message.id for message in self.changes.messages if message.id is not None]
+
+    def _skipped(self, added: tuple[Message, ...]) -> tuple[str, ...]:
+        if len(added) == len(self.changes.messages):
+            return ()
+        kept = {id(message) for message in added}  # by identity: two may have one id
+        return tuple(
+            message.id
+            for message in self.changes.messages
+            if message.id is not None and id(message) not in kept
+        )
+
+
+class SaveThread(TimedCommand[Committed], frozen=True, kw_only=True):
+    """Creates or replaces a thread as a whole. Result: `Committed`."""
+
+    thread: Thread
+
+    def check(self) -> None:
+        """Refuse a version in the thread's `extra`."""
+        check_metadata(self.thread, "saveThread.thread")
+
+    def touches(self, read_set: ReadSet) -> None:
+        """The thread."""
+        read_set.threads.add(self.thread.id)
+
+    def apply(self, rows: ThreadRows, now: int) -> Committed:
+        """Put the thread; its history starts here, so earlier deltas are unknown from now on."""
+        before = rows.threads.get(self.thread.id)
+        head = saved(self.thread, before.head if before else None, now)
+        rows.threads.put(self.thread.id, StoredThread(head))
+        return Committed(version=head.version)
+
+
+class DeleteThread(Command[bool], frozen=True, kw_only=True):
+    """Deletes a thread; its runs and mailbox stay. Result: whether it existed."""
+
+    thread_id: ThreadId
+
+    def touches(self, read_set: ReadSet) -> None:
+        """The thread."""
+        read_set.threads.add(self.thread_id)
+
+    def apply(self, rows: ThreadRows, now: int) -> bool:
+        """Remove the thread."""
+        existed = self.thread_id in rows.threads
+        if existed:
+            rows.threads.remove(self.thread_id)
+        return existed
+
+
+# --- queries --------------------------------------------------------------------------------------
+
+
+class LoadThread(Query[ThreadHead | None], frozen=True, kw_only=True):
+    """A thread as a whole with its version, or None."""
+
+    thread_id: ThreadId
+
+    def answer(self, rows: ThreadRows) -> ThreadHead | None:
+        """Look it up."""
+        stored = rows.threads.get(self.thread_id)
+        return None if stored is None else stored.head
+
+
+class ListMessages(Query[MessagePage], frozen=True, kw_only=True):
+    """A page of the messages of a thread between two cursors, both excluded."""
+
+    thread_id: ThreadId
+    after: int | None = None
+    before: int | None = None
+    limit: int = 50
+    order: Order = "asc"
+    visibility: Visibility | None = "all"
+    run_id: RunId | None = None
+
+    def answer(self, rows: ThreadRows) -> MessagePage:
+        """Cut the page; fail with `NotFound` without the thread."""
+        messages = _require(rows, self.thread_id).head.thread.messages
+        return page_messages(
+            messages,
+            after=self.after,
+            before=self.before,
+            limit=self.limit,
+            order=self.order,
+            matches=self.matches,
+        )
+
+    def matches(self, message: Message) -> bool:
+        """Return whether the filters let `message` pass."""
+        if self.visibility is not None and message.visibility != self.visibility:
+            return False
+        if self.run_id is None:
+            return True
+        return message.metadata is not None and message.metadata.run_id == self.run_id
+
+
+class ListThreads(PageQuery[ThreadPage], frozen=True, kw_only=True):
+    """A page of the ids of the threads that match all filters, in order of their ids."""
+
+    resource_id: str | None = None
+    parent_thread_id: ThreadId | None = None
+
+    def answer(self, rows: ThreadRows) -> ThreadPage:
+        """Filter, sort, cut."""
+        matching = rows.find_thread_ids(self.resource_id, self.parent_thread_id)
+        return page_of(ThreadPage, sorted(matching), self)
+
+
+class ListDeltas(Query[tuple[ThreadDelta, ...] | None], frozen=True, kw_only=True):
+    """The deltas of a thread since `after_version`, oldest first; None if not all are known."""
+
+    thread_id: ThreadId
+    after_version: int
+
+    def answer(self, rows: ThreadRows) -> tuple[ThreadDelta, ...] | None:
+        """Look them up; fail with `NotFound` without the thread."""
+        _require(rows, self.thread_id)
+        return rows.find_deltas(self.thread_id, self.after_version)

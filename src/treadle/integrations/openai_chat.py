@@ -25,11 +25,17 @@ from typing import Any, cast
 import msgspec
 
 from treadle.core.codec import Json, SortedModel, checked, from_plain, to_plain
-from treadle.core.commands import AppendThread, CreateThread
 from treadle.core.ids import check_id
 from treadle.core.messages import Message, MessageMetadata, Role, ToolCall, Visibility
 from treadle.core.patches import TrackedPatch
-from treadle.core.threads import Thread, ThreadChangeSet, ThreadHead, ThreadMetadata
+from treadle.core.threads import (
+    AppendThread,
+    CreateThread,
+    Thread,
+    ThreadChangeSet,
+    ThreadHead,
+    ThreadMetadata,
+)
 from treadle.errors import InvalidValue
 from treadle.integrations.strict_json import read_json
 

@@ -11,13 +11,9 @@ from typing import Any
 import msgspec
 
 from treadle.core.codec import Model
-from treadle.core.commands import (
-    Command,
-    RestoreEntry,
-    RestoreMailbox,
-    RestoreThread,
-    UpsertRun,
-)
+from treadle.core.commands import AnyCommand
+from treadle.core.restoring import RestoreEntry, RestoreMailbox, RestoreThread
+from treadle.core.runs import UpsertRun
 from treadle.store.pages import every
 from treadle.store.store import Store
 
@@ -54,7 +50,7 @@ async def copy_store(
     """
     total = 2 * await _count(source)
     done = written = 0
-    batch: list[Command] = []
+    batch: list[AnyCommand] = []
     async for item in _items(source):
         done += 1
         if await item.load(target) != item.row:
@@ -91,7 +87,7 @@ class _Item(msgspec.Struct, frozen=True):
     kind: str
     key: str
     row: Any
-    command: Command
+    command: AnyCommand
 
     async def load(self, store: Store) -> Any:
         """The row as `store` has it."""
@@ -101,16 +97,16 @@ class _Item(msgspec.Struct, frozen=True):
             case "run":
                 return await store.runs.load(self.key)
             case "mailbox":
-                return await store.mailboxes.load_state(self.key)
-            case _:
                 return await store.mailboxes.load(self.key)
+            case _:
+                return await store.mailboxes.load_entry(self.key)
 
 
 async def _count(store: Store) -> int:
     threads = await store.threads.list(limit=1)
     runs = await store.runs.list(limit=1)
-    states = await store.mailboxes.list_states(limit=1)
-    entries = await store.mailboxes.list(limit=1)
+    states = await store.mailboxes.list(limit=1)
+    entries = await store.mailboxes.list_entries(limit=1)
     return threads.total + runs.total + states.total + entries.total
 
 
@@ -122,7 +118,7 @@ async def _items(store: Store) -> AsyncIterator[_Item]:
             yield _Item("thread", thread_id, head, RestoreThread(head=head))
     async for run in every(store.runs.list):
         yield _Item("run", run.run_id, run, UpsertRun(run=run))
-    async for state in every(store.mailboxes.list_states):
+    async for state in every(store.mailboxes.list):
         yield _Item("mailbox", state.mailbox_id, state, RestoreMailbox(mailbox=state))
-    async for entry in every(store.mailboxes.list):
+    async for entry in every(store.mailboxes.list_entries):
         yield _Item("entry", entry.entry_id, entry, RestoreEntry(entry=entry))

@@ -1,24 +1,50 @@
 """Runs, as a user of a store sees them."""
 
 from treadle.backends.base import Backend
-from treadle.core.codec import checked
-from treadle.core.ids import check_id, check_optional_id
-from treadle.core.runs import RunOrigin, RunPage, RunQuery, RunRecord, RunStatus
-from treadle.store.batch import BatchRuns, Write
-from treadle.store.writer import Writer
+from treadle.core.queries import check_query
+from treadle.core.runs import (
+    DeleteRun,
+    FindActiveRun,
+    ListRuns,
+    LoadRun,
+    RunOrigin,
+    RunPage,
+    RunRecord,
+    RunStatus,
+    UpsertRun,
+)
+from treadle.store.writes import NewWrite, Write
 
 
-class Runs:
+class RunWrites:
+    """Writes to runs: awaited on the store, collected in a batch."""
+
+    def __init__(self, write: NewWrite) -> None:
+        self._write = write
+
+    def upsert(self, run: RunRecord) -> Write[None]:
+        """Insert or replace a run's record as a whole; its times stay as they are.
+
+        Raises:
+            InvalidId, InvalidValue: the record cannot be stored; the message says where.
+        """
+        return self._write(UpsertRun(run=run))
+
+    def delete(self, run_id: str) -> Write[bool]:
+        """Delete a run's record. Returns whether it existed."""
+        return self._write(DeleteRun(run_id=run_id))
+
+
+class Runs(RunWrites):
     """Records of agents' executions."""
 
-    def __init__(self, backend: Backend, write: Writer) -> None:
+    def __init__(self, backend: Backend, write: NewWrite) -> None:
+        super().__init__(write)
         self._backend = backend
-        self._write = write
-        self._writes = BatchRuns(Write)
 
     async def load(self, run_id: str) -> RunRecord | None:
-        """Read a run, or None if there is none."""
-        return await self._backend.load_run(check_id("run", run_id))
+        """Read a run; None if it does not exist."""
+        return await self._backend.read(check_query(LoadRun(run_id=run_id), "load"))
 
     async def list(  # noqa: PLR0913
         self,
@@ -35,11 +61,11 @@ class Runs:
         updated_at_from: int | None = None,
         updated_at_to: int | None = None,
     ) -> RunPage:
-        """List runs for which all holds that is given, oldest first.
+        """List the runs that match all filters, oldest first.
 
         `limit` is clamped to 1..200. Times are unix milliseconds, and their bounds are inclusive.
         """
-        query = RunQuery(
+        query = ListRuns(
             offset=offset,
             limit=limit,
             thread_id=thread_id,
@@ -52,22 +78,9 @@ class Runs:
             updated_at_from=updated_at_from,
             updated_at_to=updated_at_to,
         )
-        check_optional_id("thread", thread_id)
-        check_optional_id("run", parent_run_id)
-        return await self._backend.list_runs(checked(query, "list"))
+        return await self._backend.read(check_query(query, "list"))
 
-    async def active(self, thread_id: str) -> RunRecord | None:
-        """The newest run of a thread that is not done, or None."""
-        return await self._backend.find_active_run(check_id("thread", thread_id))
-
-    async def upsert(self, run: RunRecord) -> None:
-        """Put a run's record as a whole, new or in place of the old, its times as they are.
-
-        Raises:
-            InvalidId, InvalidValue: the record cannot be stored; the message names the place.
-        """
-        await self._write(self._writes.upsert(run))
-
-    async def delete(self, run_id: str) -> bool:
-        """Remove a run's record. Returns whether it was there."""
-        return await self._write(self._writes.delete(run_id))
+    async def find_active(self, thread_id: str) -> RunRecord | None:
+        """Return the newest run of a thread that is not done, or None."""
+        query = FindActiveRun(thread_id=thread_id)
+        return await self._backend.read(check_query(query, "find_active"))

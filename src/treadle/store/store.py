@@ -1,16 +1,17 @@
-"""The store: where threads, runs and mailboxes live together."""
+"""The store: threads, runs and mailboxes behind one backend."""
 
 from functools import partial
 from types import TracebackType
 from typing import TypeVar, cast
 
 from treadle.backends.base import Backend, Capabilities, JoinsTransactions
-from treadle.core.commands import Commands, Receipt, check_batch
+from treadle.core.commands import Command, Commands, Receipt, check_batch
 from treadle.errors import InvalidValue
-from treadle.store.batch import Batch, Write
+from treadle.store.batch import Batch
 from treadle.store.mailboxes import Mailboxes
 from treadle.store.runs import Runs
 from treadle.store.threads import Threads
+from treadle.store.writes import Write
 
 T = TypeVar("T")
 
@@ -18,11 +19,11 @@ T = TypeVar("T")
 class Store:
     """An open store: `store.threads`, `store.runs`, `store.mailboxes`, and `store.batch()`.
 
-    It is made by `treadle.open_store` and used by one event loop at a time (on PostgreSQL by any
-    number of them), in the process that opened it: `async with treadle.open_store(url) as store:`.
+    `treadle.open_store` makes it: `async with treadle.open_store(url) as store:`. One event loop at
+    a time uses it (on PostgreSQL any number of them), in the process that opened it.
 
-    Any call may raise `StoreUnavailable`, and `StoreClosed` before the opening and after the end.
-    Ids are checked everywhere (`InvalidId`), and so is what is written (`InvalidValue`).
+    Any call may raise `StoreUnavailable`, or `StoreClosed` before the store is opened and after it
+    is closed. All ids are checked (`InvalidId`), and all values that are written (`InvalidValue`).
     """
 
     threads: Threads
@@ -30,7 +31,7 @@ class Store:
     runs: Runs
     """Executions of agents."""
     mailboxes: Mailboxes
-    """Work that waits for agents."""
+    """Work waiting for agents."""
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
@@ -47,16 +48,16 @@ class Store:
         """Open the store; `async with` does it for you.
 
         Raises:
-            StoreUnavailable: the place cannot be read or written.
-            SchemaTooNew: a newer Treadle wrote it.
-            SchemaTooOld: the schema of the PostgreSQL database is to be migrated first.
-            CorruptRecord: what it was about to finish after a crash cannot be read.
+            StoreUnavailable: the location cannot be read or written.
+            SchemaTooNew: a newer Treadle wrote the store.
+            SchemaTooOld: the schema of the PostgreSQL database must be migrated first.
+            CorruptRecord: a journal that must be replayed after a crash cannot be read.
         """
         await self._backend.open()
         return self
 
     async def close(self) -> None:
-        """Finish what is under way and close; closing twice does no harm."""
+        """Finish the calls in progress and close; closing twice does no harm."""
         await self._backend.close()
 
     async def __aenter__(self) -> "Store":
@@ -73,30 +74,33 @@ class Store:
     def batch(self, *, connection: object = None) -> Batch:
         """Collect writes that commit together: `async with store.batch() as step:`.
 
-        With `connection`, they are written in its transaction, as by `commit`.
+        With `connection`, they join its transaction, as for `commit`.
         """
         return Batch(partial(self.commit, connection=connection))
 
     async def commit(self, batch: Commands, *, connection: object = None) -> Receipt:
-        """Commit commands (see `treadle.core.commands`) together, all or none.
+        """Commit commands (see `treadle.commands`) together, all or none.
 
         Args:
             batch: the commands, in their order.
-            connection: a psycopg connection, of either colour, to the same PostgreSQL database. The
-                commands are written in its transaction, beside what else is, and take effect when
-                the caller commits. If they fail, the transaction is as it was before them.
+            connection: a psycopg connection, sync or async, to the same PostgreSQL database. The
+                commands join its transaction and take effect when the caller commits. If they
+                fail, the transaction is as it was before them.
 
         Raises:
             InvalidId, InvalidValue: a command cannot be stored; nothing was written.
-            TreadleError: what the failing command says; `error.command` names it.
+            TreadleError: the error of the failing command; `error.command` names it.
         """
         checked = check_batch(batch)
         if connection is None:
             return await self._backend.commit(checked)
         if not isinstance(self._backend, JoinsTransactions):
-            raise InvalidValue("connection", "this store is in no database that could share one")
+            raise InvalidValue("connection", "only a store in PostgreSQL can join a transaction")
         return await self._backend.commit_in(connection, checked)
 
-    async def _write(self, write: Write[T]) -> T:
-        receipt = await self.commit((write.command,))
+    def _write(self, command: Command[T]) -> Write[T]:
+        return Write(command, commit=self._commit_alone)
+
+    async def _commit_alone(self, command: Command[T]) -> T:
+        receipt = await self._backend.commit(check_batch((command,)))
         return cast("T", receipt.results[0])

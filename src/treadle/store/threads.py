@@ -1,97 +1,154 @@
 """Threads, as a user of a store sees them."""
 
+from typing import overload
+
 from treadle.backends.base import Backend
-from treadle.core.codec import check_integer, checked
-from treadle.core.ids import check_id, check_optional_id
-from treadle.core.messages import MessagePage, Visibility
+from treadle.core.messages import Message, MessagePage, Order, Visibility
+from treadle.core.queries import check_query
 from treadle.core.threads import (
+    AppendThread,
     Committed,
-    MessageQuery,
-    Order,
+    CreateThread,
+    DeleteThread,
+    EnsureThread,
+    ListDeltas,
+    ListMessages,
+    ListThreads,
+    LoadThread,
+    SaveThread,
     Thread,
     ThreadChangeSet,
     ThreadDelta,
     ThreadHead,
     ThreadPage,
-    ThreadQuery,
 )
-from treadle.store.batch import BatchThreads, Write
-from treadle.store.writer import Writer
+from treadle.errors import InvalidValue
+from treadle.store.writes import NewWrite, Write
 
 
-class Threads:
-    """Conversations: created, appended to, read in pages.
+class ThreadWrites:
+    """Writes to threads: awaited on the store, collected in a batch.
 
-    Writes take `now`, the present in unix milliseconds; the default is the store's clock.
+    They take `now`, the present in unix milliseconds; the default is the store's clock.
     """
 
-    def __init__(self, backend: Backend, write: Writer) -> None:
-        self._backend = backend
+    def __init__(self, write: NewWrite) -> None:
         self._write = write
-        self._writes = BatchThreads(Write)
 
-    async def create(self, thread: Thread, *, now: int | None = None) -> Committed:
-        """Make a new thread, at version 0.
+    def create(self, thread: Thread, *, now: int | None = None) -> Write[Committed]:
+        """Create a thread, at version 0.
 
         Raises:
             AlreadyExists: the id is taken.
-            InvalidId, InvalidValue: the thread cannot be stored; the message names the place.
+            InvalidId, InvalidValue: the thread cannot be stored; the message says where.
         """
-        return await self._write(self._writes.create(thread, now=now))
+        return self._write(CreateThread(thread=thread, now=now))
 
-    async def ensure(self, thread: Thread, *, now: int | None = None) -> Committed:
-        """Make a thread if there is none of its id; one that is there stays as it is.
+    def ensure(self, thread: Thread, *, now: int | None = None) -> Write[Committed]:
+        """Create a thread if it does not exist; an existing one stays as it is.
 
-        Returns the version that it has then.
+        Returns its current version.
 
         Raises:
-            InvalidId, InvalidValue: the thread cannot be stored; the message names the place.
+            InvalidId, InvalidValue: the thread cannot be stored; the message says where.
         """
-        return await self._write(self._writes.ensure(thread, now=now))
+        return self._write(EnsureThread(thread=thread, now=now))
 
-    async def append(
+    @overload
+    def append(
         self,
         thread_id: str,
         changes: ThreadChangeSet,
+        /,
         *,
         expected: int | None = None,
         now: int | None = None,
-    ) -> Committed:
-        """Add messages and patches to a thread, and record the run they belong to.
+    ) -> Write[Committed]: ...
 
-        With `expected`, only if the thread is still at that version. `ThreadChangeSet.apply_to`
-        says what changes.
+    @overload
+    def append(
+        self,
+        thread_id: str,
+        /,
+        *messages: Message,
+        expected: int | None = None,
+        now: int | None = None,
+    ) -> Write[Committed]: ...
+
+    def append(
+        self,
+        thread_id: str,
+        /,
+        *changes: Message | ThreadChangeSet,
+        expected: int | None = None,
+        now: int | None = None,
+    ) -> Write[Committed]:
+        """Append messages to a thread, or a change set.
+
+        A change set (`ThreadChangeSet`) can hold patches, a snapshot and the run that the messages
+        belong to. A message whose id the thread already has is skipped.
+
+        Args:
+            thread_id: which thread.
+            changes: messages in their order, or one change set.
+            expected: append only if the thread is still at this version.
+            now: the present.
 
         Raises:
-            NotFound: there is no such thread.
+            NotFound: the thread does not exist.
             VersionConflict: the thread is at another version than `expected`.
-            InvalidId, InvalidValue: the changes cannot be stored; the message names the place.
+            InvalidId, InvalidValue: the changes cannot be stored; the message says where.
         """
-        return await self._write(
-            self._writes.append(thread_id, changes, expected=expected, now=now)
-        )
+        change_set = _change_set(changes)
+        command = AppendThread(thread_id=thread_id, changes=change_set, expected=expected, now=now)
+        return self._write(command)
 
-    async def save(self, thread: Thread, *, now: int | None = None) -> Committed:
-        """Put a thread as a whole, new (version 0) or in place of the old (one version on).
+    def save(self, thread: Thread, *, now: int | None = None) -> Write[Committed]:
+        """Create a thread (version 0), or replace it as a whole (one version on).
 
         Raises:
-            InvalidId, InvalidValue: the thread cannot be stored; the message names the place.
+            InvalidId, InvalidValue: the thread cannot be stored; the message says where.
         """
-        return await self._write(self._writes.save(thread, now=now))
+        return self._write(SaveThread(thread=thread, now=now))
 
-    async def delete(self, thread_id: str) -> bool:
-        """Remove a thread; its runs and its mailbox stay. Returns whether it was there."""
-        return await self._write(self._writes.delete(thread_id))
+    def delete(self, thread_id: str) -> Write[bool]:
+        """Delete a thread; its runs and its mailbox stay. Returns whether it existed."""
+        return self._write(DeleteThread(thread_id=thread_id))
+
+
+class Threads(ThreadWrites):
+    """Conversations: created, appended to, read in pages."""
+
+    def __init__(self, backend: Backend, write: NewWrite) -> None:
+        super().__init__(write)
+        self._backend = backend
 
     async def load(self, thread_id: str) -> ThreadHead | None:
-        """Read a thread as a whole with its version, or None if there is none.
+        """Read a thread as a whole with its version; None if it does not exist.
 
         Raises:
             CorruptRecord: its document cannot be read.
         """
-        return await self._backend.load_thread(check_id("thread", thread_id))
+        return await self._backend.read(check_query(LoadThread(thread_id=thread_id), "load"))
 
-    async def messages(
+    async def list(
+        self,
+        *,
+        offset: int = 0,
+        limit: int = 50,
+        resource_id: str | None = None,
+        parent_thread_id: str | None = None,
+    ) -> ThreadPage:
+        """List the ids of the threads that match all filters, in order.
+
+        `limit` is clamped to 1..200.
+        """
+        query = ListThreads(
+            offset=offset, limit=limit, resource_id=resource_id, parent_thread_id=parent_thread_id
+        )
+        return await self._backend.read(check_query(query, "list"))
+
+    async def list_messages(
         self,
         thread_id: str,
         *,
@@ -105,20 +162,20 @@ class Threads:
         """Read a page of messages, by position.
 
         Args:
-            thread_id: whose messages.
-            after: a position; only what follows it. To go on, pass the page's `next_cursor`.
-            before: a position; only what precedes it. To go on when `order` is "desc", pass the
-                page's `next_cursor`.
+            thread_id: which thread.
+            after: a position; only messages behind it. For the next page, pass `next_cursor`.
+            before: a position; only messages in front of it. For the next page when `order` is
+                "desc", pass `next_cursor`.
             limit: how many at most, clamped to 1..200.
             order: "asc" begins with the first message, "desc" with the last one.
             visibility: "all" leaves out internal messages, "internal" all others; None reads both.
-            run_id: only what this run has written (`MessageMetadata.run_id`).
+            run_id: only messages of this run (`MessageMetadata.run_id`).
 
         Raises:
-            NotFound: there is no such thread.
+            NotFound: the thread does not exist.
         """
-        query = MessageQuery(
-            thread_id=check_id("thread", thread_id),
+        query = ListMessages(
+            thread_id=thread_id,
             after=after,
             before=before,
             limit=limit,
@@ -126,46 +183,36 @@ class Threads:
             visibility=visibility,
             run_id=run_id,
         )
-        check_optional_id("run", run_id)
-        return await self._backend.list_messages(checked(query, "messages"))
+        return await self._backend.read(check_query(query, "list_messages"))
 
     async def message_count(self, thread_id: str) -> int:
         """Count a thread's messages, internal ones too.
 
         Raises:
-            NotFound: there is no such thread.
+            NotFound: the thread does not exist.
         """
-        last = await self.messages(thread_id, order="desc", limit=1, visibility=None)
+        last = await self.list_messages(thread_id, order="desc", limit=1, visibility=None)
         return 0 if last.next_cursor is None else last.next_cursor + 1
 
-    async def list(
-        self,
-        *,
-        offset: int = 0,
-        limit: int = 50,
-        resource_id: str | None = None,
-        parent_thread_id: str | None = None,
-    ) -> ThreadPage:
-        """List thread ids in order; `limit` is clamped to 1..200.
+    async def list_deltas(
+        self, thread_id: str, after_version: int
+    ) -> tuple[ThreadDelta, ...] | None:
+        """Read what was appended after version `after_version`, oldest first.
 
-        With `resource_id` and `parent_thread_id` only threads that have both.
-        """
-        query = ThreadQuery(
-            offset=offset, limit=limit, resource_id=resource_id, parent_thread_id=parent_thread_id
-        )
-        check_optional_id("thread", parent_thread_id)
-        return await self._backend.list_threads(checked(query, "list"))
-
-    async def deltas(self, thread_id: str, after_version: int) -> tuple[ThreadDelta, ...] | None:
-        """What was appended since `after_version` (excluded), oldest first.
-
-        None means that the store does not know any more, because the thread was saved as a whole
-        or written by another program meanwhile, or has never been at that version: load it.
+        None if the store does not know: the thread was saved as a whole since, another program
+        wrote it, or it has never been at that version. Load the thread then.
 
         Raises:
-            NotFound: there is no such thread.
+            NotFound: the thread does not exist.
         """
-        check_id("thread", thread_id)
-        return await self._backend.list_deltas(
-            thread_id, check_integer("deltas.after_version", after_version)
-        )
+        query = ListDeltas(thread_id=thread_id, after_version=after_version)
+        return await self._backend.read(check_query(query, "list_deltas"))
+
+
+def _change_set(changes: tuple[Message | ThreadChangeSet, ...]) -> ThreadChangeSet:
+    if len(changes) == 1 and isinstance(changes[0], ThreadChangeSet):
+        return changes[0]
+    messages = tuple(item for item in changes if isinstance(item, Message))
+    if len(messages) < len(changes) or not messages:
+        raise InvalidValue("append.changes", "pass messages, or one ThreadChangeSet")
+    return ThreadChangeSet(messages=messages)

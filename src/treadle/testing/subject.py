@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from treadle.backends.base import Backend
-from treadle.core.clock import Clock
+from treadle.clock import Clock
 
 FacetName = Literal["threads", "runs", "mailboxes", "commit", "concurrency", "history"]
 CapabilityName = Literal["durable", "shared", "notifies", "faults"]

@@ -147,7 +147,7 @@ class Claimer:
         if self._count_free() < self._settings.concurrency:
             return False
         async with timeout(self._clock, self._settings.lease_s):
-            stats = await self._mailboxes.stats(self._settings.mailbox_id)
+            stats = await self._mailboxes.count_entries(self._settings.mailbox_id)
         return stats.queued + stats.claimed == 0
 
     async def _rest(self, error: Exception, failures: int) -> None:

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Callable, Collection
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Protocol
 
-from treadle.core.clock import system_clock
+from treadle.clock import system_clock
 
 
 class Alarm(Protocol):

@@ -3,7 +3,7 @@
 from random import Random
 from typing import cast
 
-from treadle.core.commands import DeadLetter, Nack
+from treadle.core.claims import DeadLetter, Nack
 from treadle.core.limits import LARGEST_TIME
 from treadle.core.mailboxes import MailboxEntry
 from treadle.worker.backoff import Backoff

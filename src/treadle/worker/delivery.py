@@ -7,16 +7,8 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from treadle.backends.cancellation import shielded
-from treadle.core.commands import (
-    Ack,
-    Commands,
-    DeadLetter,
-    Hold,
-    Nack,
-    Receipt,
-    Release,
-    Settlement,
-)
+from treadle.core.claims import Ack, DeadLetter, Hold, Nack, Release, Settlement
+from treadle.core.commands import Commands, Receipt
 from treadle.core.mailboxes import MailboxEntry
 from treadle.core.threads import ThreadHead
 from treadle.errors import ClaimConflict

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
 from treadle.backends.cancellation import shielded
-from treadle.core.commands import Ack, Release, Settlement
+from treadle.core.claims import Ack, Release, Settlement
 from treadle.worker.blocking import call_blocking
 from treadle.worker.decision import TooManyAttempts, decide
 from treadle.worker.delivery import Delivery

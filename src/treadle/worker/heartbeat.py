@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
-from treadle.core.commands import ExtendLease
+from treadle.core.claims import ExtendLease
 from treadle.worker.backoff import OUTAGE_BACKOFF, TRANSIENT
 from treadle.worker.clock import sleep, timeout
 from treadle.worker.events import LeaseLost, Outage

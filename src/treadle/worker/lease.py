@@ -6,8 +6,8 @@ from collections.abc import Coroutine, Generator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from treadle.core.commands import Settlement
-from treadle.core.mailboxes import MailboxEntry, claim_of
+from treadle.core.claims import Settlement, claim_of
+from treadle.core.mailboxes import MailboxEntry
 from treadle.worker.clock import WorkerClock, wait
 
 T = TypeVar("T")

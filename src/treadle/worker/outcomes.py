@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Sequence
 from typing import TypeAlias, assert_never
 
-from treadle.core.commands import Ack, Commands, DeadLetter, Hold, Nack, Release, Settlement
+from treadle.core.claims import Ack, DeadLetter, Hold, Nack, Release, Settlement
+from treadle.core.commands import Commands
 from treadle.core.mailboxes import MailboxEntry
 from treadle.errors import ClaimConflict, NotFound, StoreClosed, TreadleError
 from treadle.worker.backoff import OUTAGE_BACKOFF, TRANSIENT
@@ -79,7 +80,7 @@ class Settler:
     async def _load_outcome(self, lease: Lease, error: TreadleError | None) -> Settlement | Loss:
         try:
             async with timeout(self._context.clock, _LOOK_S):
-                found = await self._context.store.mailboxes.load(lease.entry_id)
+                found = await self._context.store.mailboxes.load_entry(lease.entry_id)
         except StoreClosed:
             raise
         except (TreadleError, *TRANSIENT) as failure:

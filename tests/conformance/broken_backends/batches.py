@@ -8,16 +8,11 @@ from msgspec.structs import replace
 from tests.conformance.broken_backends.broken_backend import Twisted, breaks
 from treadle.backends.base import Guarantee
 from treadle.backends.memory.backend import MemoryBackend
-from treadle.backends.memory.tables import Tables
-from treadle.core.clock import Clock
-from treadle.core.commands import (
-    Command,
-    Commands,
-    Hold,
-    Purge,
-    Receipt,
-)
-from treadle.core.mailboxes import MailboxEntry
+from treadle.backends.model.tables import Tables
+from treadle.clock import Clock
+from treadle.core.claims import Hold
+from treadle.core.commands import AnyCommand, Commands, Receipt
+from treadle.core.mailboxes import MailboxEntry, Purge
 from treadle.errors import TreadleError
 
 
@@ -87,7 +82,7 @@ class LastFirst(MemoryBackend):
 class Unfenced(Twisted):
     """Lets every hold pass."""
 
-    def twist(self, command: Command) -> Command:
+    def twist(self, command: AnyCommand) -> AnyCommand:
         return Purge(older_than=0) if isinstance(command, Hold) else command
 
 
@@ -95,7 +90,7 @@ class Unfenced(Twisted):
 class Timeless(Twisted):
     """Does not look whether the lease of a hold has run out."""
 
-    def twist(self, command: Command) -> Command:
+    def twist(self, command: AnyCommand) -> AnyCommand:
         return replace(command, now=0) if isinstance(command, Hold) else command
 
 
@@ -105,7 +100,7 @@ class OneHold(MemoryBackend):
 
     async def commit(self, batch: Commands) -> Receipt:
         held = False
-        commands: list[Command] = []
+        commands: list[AnyCommand] = []
         for command in batch:
             again = isinstance(command, Hold) and held
             held = held or isinstance(command, Hold)

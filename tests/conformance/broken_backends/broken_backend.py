@@ -9,16 +9,10 @@ from msgspec.structs import replace
 
 from treadle.backends.base import Guarantee
 from treadle.backends.memory.backend import MemoryBackend
-from treadle.backends.memory.tables import Tables
-from treadle.core.clock import Clock
-from treadle.core.commands import (
-    Command,
-    Commands,
-    Receipt,
-)
-from treadle.core.mailboxes import (
-    MailboxEntry,
-)
+from treadle.backends.model.tables import Tables
+from treadle.clock import Clock
+from treadle.core.commands import AnyCommand, Commands, Receipt
+from treadle.core.mailboxes import MailboxEntry
 from treadle.testing.subject import Subject
 
 
@@ -61,7 +55,7 @@ class Twisted(MemoryBackend):
     async def commit(self, batch: Commands) -> Receipt:
         return await super().commit(tuple(self.twist(command) for command in batch))
 
-    def twist(self, command: Command) -> Command:
+    def twist(self, command: AnyCommand) -> AnyCommand:
         raise NotImplementedError
 
     def entry(self, entry_id: str) -> MailboxEntry | None:

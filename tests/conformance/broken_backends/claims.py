@@ -8,14 +8,9 @@ from msgspec.structs import replace
 from tests.conformance.broken_backends.broken_backend import breaks
 from treadle.backends.base import Guarantee
 from treadle.backends.memory.backend import MemoryBackend
-from treadle.backends.memory.tables import Tables
-from treadle.core.mailboxes import (
-    ClaimRequest,
-    MailboxEntry,
-    choose,
-    claim_order,
-    is_claimable,
-)
+from treadle.backends.model.tables import Tables
+from treadle.core.claims import ClaimRequest, choose, claim_order, is_claimable
+from treadle.core.mailboxes import MailboxEntry
 
 
 @breaks(Guarantee.ONE_HOLDER, "a claim of several returns them in that order")
@@ -81,8 +76,10 @@ class Greedy(Tables):
 class Pushing(Tables):
     """Claims an entry by its id from a mailbox that somebody holds."""
 
-    def is_held(self, mailbox_id: str, now: int) -> bool:
-        return False
+    def find_claimable(self, request: ClaimRequest, now: int) -> list[MailboxEntry]:
+        if request.entry_id is None:
+            return list(super().find_claimable(request, now))
+        return choose([self.entries[request.entry_id]], request, now)
 
 
 @breaks(Guarantee.ONE_HOLDER, "every claim has a token of its own")

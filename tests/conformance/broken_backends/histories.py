@@ -5,8 +5,9 @@ Each takes a coincidence that nobody has thought of; once somebody has, it can b
 
 from tests.conformance.broken_backends.broken_backend import on_tables
 from treadle.backends.memory.backend import MemoryBackend
-from treadle.backends.memory.tables import Tables
-from treadle.core.commands import Commands, DeleteRun, Receipt
+from treadle.backends.model.tables import Tables
+from treadle.core.commands import Commands, Receipt
+from treadle.core.runs import DeleteRun
 from treadle.testing.subject import Subject
 
 

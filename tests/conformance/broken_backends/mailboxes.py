@@ -8,29 +8,25 @@ from msgspec.structs import replace
 from tests.conformance.broken_backends.broken_backend import Twisted, breaks
 from treadle.backends.base import Guarantee
 from treadle.backends.memory.backend import MemoryBackend
-from treadle.backends.memory.tables import Tables
-from treadle.core.commands import (
-    Ack,
-    Command,
-    Commands,
-    DeadLetter,
+from treadle.backends.model.tables import Tables
+from treadle.core.claims import Ack, DeadLetter, ExtendLease, Nack, Release
+from treadle.core.commands import AnyCommand, Commands, Receipt
+from treadle.core.mailboxes import (
+    CountEntries,
     Enqueue,
-    ExtendLease,
+    EntryStatus,
     Interrupt,
-    Nack,
+    MailboxEntry,
     Purge,
-    Receipt,
-    Release,
     Send,
 )
-from treadle.core.mailboxes import EntryStatus, MailboxEntry, MailboxStats
 
 
 @breaks(Guarantee.ENTRIES_MOVE_BY_RULE, "settling needs the token of the claim: ack, wrong token")
 class Trusting(Twisted):
     """Acks without looking at the token."""
 
-    def twist(self, command: Command) -> Command:
+    def twist(self, command: AnyCommand) -> AnyCommand:
         return self.with_right_token(command) if isinstance(command, Ack) else command
 
 
@@ -38,7 +34,7 @@ class Trusting(Twisted):
 class Obliging(Twisted):
     """Extends a lease for whoever asks."""
 
-    def twist(self, command: Command) -> Command:
+    def twist(self, command: AnyCommand) -> AnyCommand:
         return self.with_right_token(command) if isinstance(command, ExtendLease) else command
 
 
@@ -46,7 +42,7 @@ class Obliging(Twisted):
 class Impatient(Twisted):
     """Retries at once."""
 
-    def twist(self, command: Command) -> Command:
+    def twist(self, command: AnyCommand) -> AnyCommand:
         return replace(command, retry_at=None) if isinstance(command, Nack) else command
 
 
@@ -54,7 +50,7 @@ class Impatient(Twisted):
 class Silent(Twisted):
     """Loses the error of a dead letter."""
 
-    def twist(self, command: Command) -> Command:
+    def twist(self, command: AnyCommand) -> AnyCommand:
         return replace(command, error="") if isinstance(command, DeadLetter) else command
 
 
@@ -62,7 +58,7 @@ class Silent(Twisted):
 class Counting(Twisted):
     """Counts a claim that was released as an attempt."""
 
-    def twist(self, command: Command) -> Command:
+    def twist(self, command: AnyCommand) -> AnyCommand:
         if not isinstance(command, Release) or (found := self.entry(command.entry_id)) is None:
             return command
         return Nack(
@@ -100,7 +96,7 @@ class Merciful(Twisted):
 class Sweeping(Twisted):
     """Purges what ended at the very time, too."""
 
-    def twist(self, command: Command) -> Command:
+    def twist(self, command: AnyCommand) -> AnyCommand:
         if isinstance(command, Purge):
             return replace(command, older_than=command.older_than + 1)
         return command
@@ -135,7 +131,7 @@ class Global(Tables):
 class Tolerant(Twisted):
     """Takes work of any generation."""
 
-    def twist(self, command: Command) -> Command:
+    def twist(self, command: AnyCommand) -> AnyCommand:
         if not isinstance(command, Enqueue):
             return command
         state = self.tables.mailboxes.get(command.entry.mailbox_id)
@@ -147,8 +143,10 @@ class Tolerant(Twisted):
 class Miscounting(MemoryBackend):
     """Counts all mailboxes where one was asked for."""
 
-    async def count_entries(self, mailbox_id: str | None) -> MailboxStats:
-        return await super().count_entries(None)
+    async def read(self, query: Any) -> Any:
+        if isinstance(query, CountEntries):
+            query = CountEntries()
+        return await super().read(query)
 
 
 @breaks(Guarantee.ENTRIES_MOVE_BY_RULE, "a release gives the attempt back and leaves the rest: 0")
@@ -166,9 +164,9 @@ class Stingy(Tables):
 class Snapshotted(Tables):
     """Does not find, when it ends a mailbox's work, what its own batch has put there."""
 
-    def find_entries(self, mailbox_id: str | None, *statuses: Any) -> list[MailboxEntry]:
+    def find_unfinished(self, mailbox_id: str) -> list[MailboxEntry]:
         new = {key for (table, key), row in self._before.items() if row is None}
-        found = super().find_entries(mailbox_id, *statuses)
+        found = super().find_unfinished(mailbox_id)
         return [entry for entry in found if entry.entry_id not in new]
 
 
@@ -213,7 +211,7 @@ class Folding(Tables):
     """Takes dedupe keys for the same that differ in letter case."""
 
     def find_duplicate(self, mailbox_id: str, dedupe_key: str) -> MailboxEntry | None:
-        for entry in self.find_entries(mailbox_id, *get_args(EntryStatus)):
+        for entry in self.find_entries(mailbox_id, get_args(EntryStatus)):
             if entry.dedupe_key and entry.dedupe_key.casefold() == dedupe_key.casefold():
                 return entry
         return None

@@ -9,14 +9,11 @@ from tests.conformance.broken_backends.broken_backend import BROKEN_BACKENDS, Br
 from treadle.backends.base import Capabilities, Guarantee
 from treadle.backends.files.backend import FilesBackend
 from treadle.backends.memory.backend import MemoryBackend
-from treadle.backends.memory.tables import Tables
-from treadle.core.clock import Clock
-from treadle.core.commands import (
-    AppendThread,
-    Commands,
-    Receipt,
-    Send,
-)
+from treadle.backends.model.tables import Tables
+from treadle.clock import Clock
+from treadle.core.commands import Commands, Receipt
+from treadle.core.mailboxes import Send
+from treadle.core.threads import AppendThread, LoadThread
 from treadle.testing._harness.builtin_subjects import SteppingDisk
 from treadle.testing.subject import Step, Subject
 
@@ -52,7 +49,8 @@ class Eager(FilesBackend):
     async def commit(self, batch: Commands) -> Receipt:
         if not all(isinstance(command, AppendThread | Send) for command in batch):
             return await super().commit(batch)
-        head = await self.load_thread(batch[0].thread_id)  # type: ignore[union-attr]
+        assert isinstance(batch[0], AppendThread)
+        head = await self.read(LoadThread(thread_id=batch[0].thread_id))
         assert head is not None
         self._later = asyncio.ensure_future(self._commit_later(batch))
         return Receipt(results=(None,) * len(batch))

@@ -7,22 +7,25 @@ from msgspec.structs import replace
 from tests.conformance.broken_backends.broken_backend import Twisted, breaks
 from treadle.backends.base import Guarantee
 from treadle.backends.memory.backend import MemoryBackend
-from treadle.backends.memory.tables import StoredThread, Tables
-from treadle.core.commands import (
+from treadle.backends.model.tables import Tables
+from treadle.core.commands import AnyCommand
+from treadle.core.runs import FindActiveRun, ListRuns, RunRecord
+from treadle.core.threads import (
     AppendThread,
-    Command,
+    ListDeltas,
+    ListMessages,
+    ListThreads,
     SaveThread,
+    StoredThread,
+    ThreadHead,
 )
-from treadle.core.messages import MessagePage
-from treadle.core.runs import RunPage, RunQuery, RunRecord
-from treadle.core.threads import MessageQuery, ThreadDelta, ThreadHead, ThreadPage, ThreadQuery
 
 
 @breaks(Guarantee.VERSIONS_WITHOUT_GAPS, "an append at another version is a conflict")
 class Overwriting(Twisted):
     """Does not compare the expected version."""
 
-    def twist(self, command: Command) -> Command:
+    def twist(self, command: AnyCommand) -> AnyCommand:
         return replace(command, expected=None) if isinstance(command, AppendThread) else command
 
 
@@ -40,7 +43,7 @@ class Restarting(Tables):
 class Doubling(Twisted):
     """Adds a message again whose id it has."""
 
-    def twist(self, command: Command) -> Command:
+    def twist(self, command: AnyCommand) -> AnyCommand:
         if not isinstance(command, AppendThread):
             return command
         messages = tuple(replace(m, id=f"{m.id}+") if m.id else m for m in command.changes.messages)
@@ -51,11 +54,11 @@ class Doubling(Twisted):
 class Hoarding(MemoryBackend):
     """Keeps the patches that a snapshot makes void."""
 
-    async def load_thread(self, thread_id: str) -> ThreadHead | None:
-        head = await super().load_thread(thread_id)
-        if head is None or head.version == 0:
+    async def read(self, query: Any) -> Any:
+        head = await super().read(query)
+        if not isinstance(head, ThreadHead) or head.version == 0:
             return head
-        deltas = await super().list_deltas(thread_id, 0) or ()
+        deltas = await super().read(ListDeltas(thread_id=query.thread_id, after_version=0)) or ()
         patches = [patch for delta in deltas for patch in delta.changes.patches]
         thread = replace(head.thread, patches=(*head.thread.patches, *patches))
         return replace(head, thread=thread)
@@ -65,37 +68,41 @@ class Hoarding(MemoryBackend):
 class Remembering(MemoryBackend):
     """Tells of no change where it does not know."""
 
-    async def list_deltas(
-        self, thread_id: str, after_version: int
-    ) -> tuple[ThreadDelta, ...] | None:
-        return await super().list_deltas(thread_id, after_version) or ()
+    async def read(self, query: Any) -> Any:
+        answer = await super().read(query)
+        return answer or () if isinstance(query, ListDeltas) else answer
 
 
 @breaks(Guarantee.LISTINGS_ARE_COMPLETE, "a page holds: after a cursor")
 class Inclusive(MemoryBackend):
     """Begins a page with the message that was named."""
 
-    async def list_messages(self, query: MessageQuery) -> MessagePage:
-        after = None if query.after is None else query.after - 1
-        return await super().list_messages(replace(query, after=after))
+    async def read(self, query: Any) -> Any:
+        if isinstance(query, ListMessages) and query.after is not None:
+            query = replace(query, after=query.after - 1)
+        return await super().read(query)
 
 
 @breaks(Guarantee.LISTINGS_ARE_COMPLETE, "a page of threads says how many there are")
 class Endless(MemoryBackend):
     """Says that more follow when the last page is full."""
 
-    async def list_threads(self, query: ThreadQuery) -> ThreadPage:
-        page = await super().list_threads(query)
-        return replace(page, has_more=len(page.items) == query.limit)
+    async def read(self, query: Any) -> Any:
+        answer = await super().read(query)
+        if not isinstance(query, ListThreads):
+            return answer
+        return replace(answer, has_more=len(answer.items) == query.limit)
 
 
 @breaks(Guarantee.LISTINGS_ARE_COMPLETE, "runs are listed: oldest first")
 class Unsorted(MemoryBackend):
     """Lists the runs newest first."""
 
-    async def list_runs(self, query: RunQuery) -> RunPage:
-        page = await super().list_runs(query)
-        return replace(page, items=page.items[::-1])
+    async def read(self, query: Any) -> Any:
+        answer = await super().read(query)
+        if not isinstance(query, ListRuns):
+            return answer
+        return replace(answer, items=answer.items[::-1])
 
 
 @breaks(Guarantee.RUNS_FOLLOW_THEIR_THREADS, "the first writer of parents and source wins")
@@ -112,8 +119,10 @@ class LastWriter(Tables):
 class Done(MemoryBackend):
     """Takes the newest run for the active one, done or not."""
 
-    async def find_active_run(self, thread_id: str) -> RunRecord | None:
-        page = await self.list_runs(RunQuery(thread_id=thread_id, limit=200))
+    async def read(self, query: Any) -> Any:
+        if not isinstance(query, FindActiveRun):
+            return await super().read(query)
+        page = await super().read(ListRuns(thread_id=query.thread_id, limit=200))
         return page.items[-1] if page.items else None
 
 
@@ -121,7 +130,7 @@ class Done(MemoryBackend):
 class Falsy(Twisted):
     """Takes an empty snapshot for none."""
 
-    def twist(self, command: Command) -> Command:
+    def twist(self, command: AnyCommand) -> AnyCommand:
         if not isinstance(command, AppendThread) or command.changes.snapshot:
             return command
         return replace(command, changes=replace(command.changes, snapshot=None))
@@ -143,7 +152,7 @@ class Lingering(Tables):
 class Merging(Twisted):
     """Keeps the unknown fields of a thread that a save replaces."""
 
-    def twist(self, command: Command) -> Command:
+    def twist(self, command: AnyCommand) -> AnyCommand:
         if not isinstance(command, SaveThread):
             return command
         before = self.tables.threads.get(command.thread.id)
@@ -177,9 +186,11 @@ class Haunted(Tables):
 class Overcounting(MemoryBackend):
     """Counts all runs where some were asked for."""
 
-    async def list_runs(self, query: RunQuery) -> RunPage:
-        page = await super().list_runs(query)
-        return replace(page, total=len(self.tables.runs))
+    async def read(self, query: Any) -> Any:
+        answer = await super().read(query)
+        if not isinstance(query, ListRuns):
+            return answer
+        return replace(answer, total=len(self.tables.runs))
 
 
 @breaks(Guarantee.RUNS_FOLLOW_THEIR_THREADS, "a later append tells all of its run anew")

@@ -8,23 +8,18 @@ from msgspec.structs import replace
 from tests.conformance.broken_backends.broken_backend import Twisted, breaks
 from treadle.backends.base import Guarantee
 from treadle.backends.memory.backend import MemoryBackend
-from treadle.backends.memory.tables import Tables
-from treadle.core.commands import (
-    Command,
-    Commands,
-    CreateThread,
-    Receipt,
-    SaveThread,
-)
-from treadle.core.mailboxes import MailboxEntry, MailboxState, due_time
-from treadle.core.threads import ThreadHead
+from treadle.backends.model.tables import Tables
+from treadle.core.claims import due_time
+from treadle.core.commands import AnyCommand, Commands, Receipt
+from treadle.core.mailboxes import LoadMailbox, MailboxEntry
+from treadle.core.threads import CreateThread, SaveThread
 
 
 @breaks(Guarantee.TIME_IS_GIVEN, "all commands of a batch happen at one time")
 class ManyTimes(Twisted):
     """Looks at the clock for every command."""
 
-    def twist(self, command: Command) -> Command:
+    def twist(self, command: AnyCommand) -> AnyCommand:
         if getattr(command, "now", 0) is None:
             return replace(command, now=self._clock())
         return command
@@ -34,7 +29,7 @@ class ManyTimes(Twisted):
 class OwnTime(Twisted):
     """Does not take the time that a command brings."""
 
-    def twist(self, command: Command) -> Command:
+    def twist(self, command: AnyCommand) -> AnyCommand:
         if getattr(command, "now", None) is not None:
             return replace(command, now=None)
         return command
@@ -44,7 +39,7 @@ class OwnTime(Twisted):
 class Rounding(Twisted):
     """Keeps whole floats as integers."""
 
-    def twist(self, command: Command) -> Command:
+    def twist(self, command: AnyCommand) -> AnyCommand:
         if isinstance(command, CreateThread) and command.thread.state == 1.0:
             return replace(command, thread=replace(command.thread, state=1))
         return command
@@ -54,7 +49,7 @@ class Rounding(Twisted):
 class Narrow(Twisted):
     """Drops what it does not know."""
 
-    def twist(self, command: Command) -> Command:
+    def twist(self, command: AnyCommand) -> AnyCommand:
         if isinstance(command, CreateThread | SaveThread):
             return replace(command, thread=replace(command.thread, extra={}))
         return command
@@ -64,9 +59,8 @@ class Narrow(Twisted):
 class Sharing(MemoryBackend):
     """Hands out what it keeps."""
 
-    async def load_thread(self, thread_id: str) -> ThreadHead | None:
-        stored = self.tables.threads.get(thread_id)
-        return None if stored is None else stored.head
+    async def read(self, query: Any) -> Any:
+        return query.answer(self.tables)
 
 
 @breaks(Guarantee.WAITS_END, "wait ends when something is sent")
@@ -83,7 +77,7 @@ class Unpunctual(Tables):
 
     def next_due(self, now: int, mailbox_id: str | None) -> int | None:
         due = super().next_due(now, mailbox_id)
-        claimed = self.find_entries(mailbox_id, "claimed")
+        claimed = self.find_entries(mailbox_id, ("claimed",))
         return None if any(entry.lease_until == due for entry in claimed) else due
 
 
@@ -111,8 +105,10 @@ class Terminated(Tables):
 class Lending(MemoryBackend):
     """Hands out the states of mailboxes that it keeps."""
 
-    async def load_mailbox(self, mailbox_id: str) -> MailboxState | None:
-        return self.tables.mailboxes.get(mailbox_id)
+    async def read(self, query: Any) -> Any:
+        if isinstance(query, LoadMailbox):
+            return query.answer(self.tables)
+        return await super().read(query)
 
 
 @breaks(Guarantee.WAITS_END, "wait takes its time when there is nothing")
@@ -131,5 +127,5 @@ class Procrastinating(Tables):
         due = super().next_due(now, mailbox_id)
         if due == now:
             return due
-        entries = self.find_entries(mailbox_id, "queued", "claimed")
+        entries = self.find_entries(mailbox_id, ("queued", "claimed"))
         return max((due_time(entry) for entry in entries), default=None)

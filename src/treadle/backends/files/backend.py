@@ -13,14 +13,15 @@ from treadle.backends.files.engine import Engine, Read, Write
 from treadle.backends.files.journal import Position
 from treadle.backends.files.tables import FileTables
 from treadle.backends.group_thread import GroupThread
-from treadle.backends.memory.commit import apply_batch, apply_claim
-from treadle.backends.memory.reads import Reads
-from treadle.backends.memory.tables import Change
+from treadle.backends.model.apply import apply_batch, apply_claim
+from treadle.backends.model.tables import Change
 from treadle.backends.waiting import Waiting
-from treadle.core.clock import Clock, system_clock
+from treadle.clock import Clock, new_token, system_clock
+from treadle.core.claims import ClaimRequest
 from treadle.core.codec import copied
 from treadle.core.commands import Commands, Receipt
-from treadle.core.mailboxes import ClaimRequest, MailboxEntry
+from treadle.core.mailboxes import MailboxEntry
+from treadle.core.queries import Query
 
 T = TypeVar("T")
 
@@ -32,7 +33,7 @@ class _Call(msgspec.Struct, eq=False):
     writes: bool
 
 
-class FilesBackend(Reads):
+class FilesBackend:
     """Plain JSON files in a folder, shared by any number of processes."""
 
     capabilities = Capabilities(durable=True, shared=True, notifies=True)
@@ -68,7 +69,13 @@ class FilesBackend(Reads):
 
     async def claim(self, request: ClaimRequest) -> tuple[MailboxEntry, ...]:
         """Take due entries, best first."""
-        return copied(await self._write(lambda tables, now: apply_claim(tables, request, now)))
+        return copied(
+            await self._write(lambda tables, now: apply_claim(tables, request, now, new_token))
+        )
+
+    async def read(self, query: Query[T]) -> T:
+        """Answer a checked query from one snapshot."""
+        return copied(await self._read(query.answer))
 
     async def wait(self, timeout_ms: int, mailbox_id: str | None = None) -> None:
         """Return once something is claimable, or after `timeout_ms`."""

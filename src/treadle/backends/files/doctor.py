@@ -10,8 +10,8 @@ from treadle.backends.files.lock import PresenceLock, WriterLock
 from treadle.backends.files.recovery import find_journals, journal_path, read_effects
 from treadle.backends.files.rows import read_row
 from treadle.backends.files.threads import read_thread
-from treadle.backends.memory.tables import TableName
-from treadle.core.clock import system_clock
+from treadle.backends.model.tables import TableName
+from treadle.clock import system_clock
 from treadle.core.codec import Model
 from treadle.core.ids import check_id
 from treadle.core.mailboxes import MailboxEntry, MailboxState

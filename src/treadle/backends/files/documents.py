@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from treadle.backends.files.disk import Bytes, Disk
-from treadle.backends.memory.tables import TableName
+from treadle.backends.model.tables import TableName
 from treadle.core.ids import IdKind, check_id
 from treadle.errors import CorruptRecord, InvalidId, InvalidValue, SchemaTooNew
 

@@ -5,8 +5,9 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from treadle.backends.files.tables import FileTables
-from treadle.backends.memory.tables import Change, StoredThread, TableName, deltas_of
+from treadle.backends.model.tables import Change, TableName, deltas_of
 from treadle.core.codec import encode, encode_compact
+from treadle.core.threads import StoredThread
 
 
 class Place(msgspec.Struct, frozen=True, tag="place", array_like=True):

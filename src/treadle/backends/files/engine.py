@@ -34,12 +34,12 @@ from treadle.backends.files.recovery import (
 )
 from treadle.backends.files.tables import FileTables
 from treadle.backends.group_thread import Failure
-from treadle.backends.memory.tables import Change, StoredThread, TableName, all_deltas, deltas_of
-from treadle.core.clock import Clock
+from treadle.backends.model.tables import Change, TableName, deltas_of
+from treadle.clock import Clock
 from treadle.core.codec import decode, encode
 from treadle.core.mailboxes import MailboxEntry, MailboxState
 from treadle.core.runs import RunRecord
-from treadle.core.threads import ThreadDelta, appended
+from treadle.core.threads import StoredThread, ThreadDelta, all_deltas, appended
 from treadle.errors import StoreUnavailable, TreadleError
 
 Write: TypeAlias = Callable[[FileTables, int], tuple[Any, list[Change]]]

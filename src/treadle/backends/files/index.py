@@ -10,15 +10,8 @@ makes them anew too.
 from collections.abc import Mapping
 from heapq import heappop, heappush
 
-from treadle.core.mailboxes import (
-    ClaimRequest,
-    MailboxEntry,
-    claim_order,
-    due_time,
-    has_live_lease,
-    is_claimable,
-    is_terminal,
-)
+from treadle.core.claims import ClaimRequest, claim_order, due_time, has_live_lease, is_claimable
+from treadle.core.mailboxes import MailboxEntry, is_terminal
 
 _Order = tuple[int, int, int, str]
 

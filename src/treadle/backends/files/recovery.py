@@ -7,7 +7,7 @@ from treadle.backends.files.documents import Documents
 from treadle.backends.files.effects import Append, Effect, Place, Remove, from_payload, key_of
 from treadle.backends.files.journal import Journal, Position
 from treadle.backends.files.threads import ThreadDocument, read_thread
-from treadle.backends.memory.tables import TableName
+from treadle.backends.model.tables import TableName
 from treadle.core.codec import decode
 from treadle.core.threads import ThreadDelta, ThreadHead, appended
 from treadle.errors import CorruptRecord

@@ -1,21 +1,22 @@
 """The rows of a table, read from their documents when they are wanted, and kept."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, MutableMapping, ValuesView
-from typing import Any, Generic, TypeVar, cast
+from collections.abc import Callable, Iterator, ValuesView
+from typing import Any, TypeVar, cast
 
 from treadle.backends.files.documents import Documents, fold
 from treadle.backends.files.threads import ThreadDocument, read_thread
-from treadle.backends.memory.tables import StoredThread, TableName
+from treadle.backends.model.tables import Put, RowTable, TableName
 from treadle.core.codec import Model, decode
 from treadle.core.mailboxes import MailboxEntry, MailboxState
 from treadle.core.runs import RunRecord
+from treadle.core.threads import StoredThread
 from treadle.errors import AlreadyExists, CorruptRecord
 
 Row = TypeVar("Row")
 
 
-class Rows(MutableMapping[str, Row], Generic[Row]):
+class Rows(RowTable[Row]):
     """A table's rows by id.
 
     What a batch puts or takes away is here before it is on disk; `settle` is called when the
@@ -23,8 +24,13 @@ class Rows(MutableMapping[str, Row], Generic[Row]):
     """
 
     def __init__(
-        self, documents: Documents, table: TableName, read: Callable[[str, bytes], Row]
+        self,
+        documents: Documents,
+        table: TableName,
+        put: Put[Row],
+        read: Callable[[str, bytes], Row],
     ) -> None:
+        super().__init__(put)
         self._documents = documents
         self._table: TableName = table
         self._read = read
@@ -136,8 +142,10 @@ class Rows(MutableMapping[str, Row], Generic[Row]):
 class ThreadRows(Rows[StoredThread]):
     """Threads, the bytes of their documents with them; those long unused are let go."""
 
-    def __init__(self, documents: Documents, budget: int = 64 * 2**20) -> None:
-        super().__init__(documents, "threads", self._read_thread)
+    def __init__(
+        self, documents: Documents, put: Put[StoredThread], budget: int = 64 * 2**20
+    ) -> None:
+        super().__init__(documents, "threads", put, self._read_thread)
         self._budget = budget
         self._sizes: dict[str, int] = {}
         self._total = 0

@@ -1,7 +1,7 @@
 """The model's tables over documents, with an index where the model looks at every row."""
 
 from collections.abc import Iterable
-from typing import cast
+from typing import Any, cast
 
 import msgspec
 
@@ -10,8 +10,9 @@ from treadle.backends.files.documents import Documents
 from treadle.backends.files.index import MailboxIndex
 from treadle.backends.files.rows import Rows, ThreadRows, read_row
 from treadle.backends.files.threads import Labels
-from treadle.backends.memory.tables import Row, TableName, Tables
-from treadle.core.mailboxes import TERMINAL, ClaimRequest, EntryStatus, MailboxEntry, MailboxState
+from treadle.backends.model.tables import Row, TableName, Tables
+from treadle.core.claims import ClaimRequest
+from treadle.core.mailboxes import TERMINAL, EntryStatus, MailboxEntry, MailboxState
 from treadle.core.runs import RunRecord
 from treadle.core.threads import ThreadDelta
 from treadle.errors import CorruptRecord
@@ -30,15 +31,23 @@ class FileTables(Tables):
         self._documents = documents
         self._deltas = deltas
         self._folds_case = documents.folds_case()
-        self.threads = ThreadRows(documents)  # pyright: ignore[reportIncompatibleVariableOverride]
+        self.threads = ThreadRows(  # pyright: ignore[reportIncompatibleVariableOverride]
+            documents, self.put_in("threads")
+        )
         self.runs = Rows(  # pyright: ignore[reportIncompatibleVariableOverride]
-            documents, "runs", read_row(documents, "runs", RunRecord)
+            documents, "runs", self.put_in("runs"), read_row(documents, "runs", RunRecord)
         )
         self.entries = Rows(  # pyright: ignore[reportIncompatibleVariableOverride]
-            documents, "entries", read_row(documents, "entries", MailboxEntry)
+            documents,
+            "entries",
+            self.put_in("entries"),
+            read_row(documents, "entries", MailboxEntry),
         )
         self.mailboxes = Rows(  # pyright: ignore[reportIncompatibleVariableOverride]
-            documents, "mailboxes", read_row(documents, "mailboxes", MailboxState)
+            documents,
+            "mailboxes",
+            self.put_in("mailboxes"),
+            read_row(documents, "mailboxes", MailboxState),
         )
         self._index: MailboxIndex | None = None
         self._labels: dict[str, Labels] = {}
@@ -79,19 +88,9 @@ class FileTables(Tables):
         for table, names in by_table.items():
             self.rows(table).settle(names)
 
-    def rows(
-        self, table: TableName
-    ) -> ThreadRows | Rows[RunRecord] | Rows[MailboxEntry] | Rows[MailboxState]:
+    def rows(self, table: TableName) -> Rows[Any]:
         """The rows of a table."""
-        match table:
-            case "threads":
-                return self.threads
-            case "runs":
-                return self.runs
-            case "entries":
-                return self.entries
-            case "mailboxes":
-                return self.mailboxes
+        return cast("Rows[Any]", super().rows(table))
 
     def find_thread_ids(self, resource_id: str | None, parent_thread_id: str | None) -> list[str]:
         """The ids of the threads with these labels; None is any."""
@@ -114,16 +113,20 @@ class FileTables(Tables):
         entry_id = self._indexed().find_duplicate(mailbox_id, dedupe_key)
         return None if entry_id is None else self.entries[entry_id]
 
-    def find_entries(self, mailbox_id: str | None, *statuses: EntryStatus) -> list[MailboxEntry]:
-        """The entries of one mailbox or of all, in any of the `statuses`."""
+    def find_entries(
+        self, mailbox_id: str | None, statuses: Iterable[EntryStatus]
+    ) -> list[MailboxEntry]:
+        """The entries of a mailbox, or of all, in one of the statuses."""
         if mailbox_id is None or not TERMINAL.isdisjoint(statuses):
             self._indexed()  # all entries are in memory then
-            return super().find_entries(mailbox_id, *statuses)
+            return super().find_entries(mailbox_id, statuses)
         entries = map(self.entries.__getitem__, self._indexed().unfinished(mailbox_id))
         return [entry for entry in entries if entry.status in statuses]
 
     def find_claimable(self, request: ClaimRequest, now: int) -> Iterable[MailboxEntry]:
-        """The entries a claim gets, best first."""
+        """The entries that a claim gets, best first."""
+        if request.entry_id is not None:
+            return super().find_claimable(request, now)
         return self._indexed().choose(request, now)
 
     def find_claimed(self, mailbox_id: str) -> Iterable[MailboxEntry]:

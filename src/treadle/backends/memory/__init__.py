@@ -1,1 +1,1 @@
-"""The model: dictionaries and the rules of the core."""
+"""The memory backend."""

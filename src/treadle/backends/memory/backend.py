@@ -1,4 +1,4 @@
-"""The memory backend: the model that every other backend is held against."""
+"""The memory backend: all rows in dictionaries, for tests and for data that may be lost."""
 
 import asyncio
 import time
@@ -7,56 +7,65 @@ from contextlib import suppress
 from typing import TypeVar
 
 from treadle.backends.base import Capabilities
-from treadle.backends.memory.commit import apply_batch, apply_claim
-from treadle.backends.memory.reads import Reads
-from treadle.backends.memory.tables import Tables
-from treadle.core.clock import Clock, system_clock
+from treadle.backends.model.apply import apply_batch, apply_claim
+from treadle.backends.model.tables import Tables
+from treadle.clock import Clock, new_token, system_clock
+from treadle.core.claims import ClaimRequest
 from treadle.core.codec import copied
 from treadle.core.commands import Commands, Receipt
-from treadle.core.mailboxes import ClaimRequest, MailboxEntry
+from treadle.core.mailboxes import MailboxEntry
+from treadle.core.queries import Query
 from treadle.errors import StoreClosed
 
 T = TypeVar("T")
 
 
-class MemoryBackend(Reads):
-    """Dictionaries and the core's rules, for tests and for what may be forgotten."""
+class MemoryBackend:
+    """The model's tables and nothing else; the other backends are compared with it."""
 
     capabilities = Capabilities(durable=False, shared=False, notifies=False)
 
-    def __init__(self, clock: Clock = system_clock) -> None:
+    def __init__(
+        self, clock: Clock = system_clock, new_token: Callable[[], str] = new_token
+    ) -> None:
         self._clock = clock
+        self._new_token = new_token
         self.tables = Tables()
         self._is_open = False
         self._changed = asyncio.Event()
 
     async def open(self) -> None:
-        """Let calls in."""
+        """Accept calls."""
         self._is_open = True
 
     async def close(self) -> None:
-        """Let no more calls in; the data goes with the object."""
+        """Refuse further calls; the data is lost with the object."""
         self._is_open = False
         self._wake()
 
     async def commit(self, batch: Commands) -> Receipt:
         """Apply all commands of a checked batch, or none."""
-        receipt, changes = apply_batch(self._rows, batch, self._clock())
+        receipt, changes = apply_batch(self._open_tables(), batch, self._clock())
         if changes:
             self._wake()
         return Receipt(results=copied(receipt.results))
 
     async def claim(self, request: ClaimRequest) -> tuple[MailboxEntry, ...]:
-        """Take due entries, best first."""
-        entries, _ = apply_claim(self._rows, request, self._clock())
+        """Claim due entries, best first."""
+        tables = self._open_tables()
+        entries, _ = apply_claim(tables, request, self._clock(), self._new_token)
         return copied(entries)
 
+    async def read(self, query: Query[T]) -> T:
+        """Answer a checked query."""
+        return copied(query.answer(self._open_tables()))
+
     async def wait(self, timeout_ms: int, mailbox_id: str | None = None) -> None:
-        """Return once something is claimable, or after `timeout_ms`."""
+        """Return once an entry is claimable, or after `timeout_ms`."""
         end = time.monotonic() + timeout_ms / 1000
         while (left := end - time.monotonic()) > 0:
             changed, now = self._changed, self._clock()
-            due = self._rows.next_due(now, mailbox_id)
+            due = self._open_tables().next_due(now, mailbox_id)
             if due is not None and due <= now:
                 return
             pause = left if due is None else min(left, (due - now) / 1000)
@@ -65,11 +74,7 @@ class MemoryBackend(Reads):
                 async with asyncio.timeout(pause):
                     await changed.wait()
 
-    async def _read(self, call: Callable[[Tables], T]) -> T:
-        return call(self._rows)
-
-    @property
-    def _rows(self) -> Tables:
+    def _open_tables(self) -> Tables:
         if not self._is_open:
             raise StoreClosed
         return self.tables

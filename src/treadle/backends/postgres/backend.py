@@ -27,18 +27,20 @@ from treadle.backends.postgres.schema import migrate
 from treadle.backends.postgres.transactions import Call, Commits, Database, Transaction
 from treadle.backends.sql import claims
 from treadle.backends.sql.program import Program, Read
-from treadle.backends.sql.reads import Reads
+from treadle.backends.sql.reads import read
 from treadle.backends.waiting import Waiting
-from treadle.core.clock import Clock
+from treadle.clock import Clock
+from treadle.core.claims import ClaimRequest
 from treadle.core.commands import Commands, Receipt
-from treadle.core.mailboxes import ClaimRequest, MailboxEntry
+from treadle.core.mailboxes import MailboxEntry
+from treadle.core.queries import Query
 from treadle.errors import StoreClosed
 
 T = TypeVar("T")
 ArgumentT = TypeVar("ArgumentT")
 
 
-class PostgresBackend(Reads):
+class PostgresBackend:
     """A schema of a database, shared by any number of processes.
 
     It may be used from any thread and any event loop of the process that opened it, and from no
@@ -143,6 +145,10 @@ class PostgresBackend(Reads):
         self._require_own_process()
         call = Call(request, self._deadline())
         return cast("tuple[MailboxEntry, ...]", await self._claims.ask(call))
+
+    async def read(self, query: Query[T]) -> T:
+        """Answer a checked query from one snapshot."""
+        return await self._read(lambda: read(query))
 
     async def wait(self, timeout_ms: int, mailbox_id: str | None = None) -> None:
         """Return once something is claimable, or after `timeout_ms`."""

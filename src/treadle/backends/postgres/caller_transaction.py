@@ -19,7 +19,7 @@ from treadle.backends.postgres.location import Location
 from treadle.backends.postgres.statements import Queries, Query, RoundTrips
 from treadle.backends.sql.commit import Outcome, commit
 from treadle.backends.sql.program import Row
-from treadle.backends.sql.working_set import Overtaken
+from treadle.backends.sql.working_set import StaleRead
 from treadle.core.commands import Commands, Receipt
 from treadle.errors import InvalidValue
 
@@ -84,7 +84,7 @@ class CallerTransaction:
                 while trips.pending:
                     trips.answer(await send(trips.pending))
                 await send((*trips.outcome.unsent, self._notice(), _RELEASE))
-            except (psycopg.Error, Overtaken) as error:
+            except (psycopg.Error, StaleRead) as error:
                 await send((_UNDO,))
                 if not left or not isinstance(error, CONFLICTS):
                     raise

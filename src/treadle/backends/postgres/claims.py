@@ -31,8 +31,8 @@ from treadle.backends.postgres.transactions import (
 from treadle.backends.sql.claims import Claimed, in_turn, take
 from treadle.backends.sql.program import Program, Read, Write
 from treadle.backends.sql.rows import read_entry
+from treadle.core.claims import ClaimRequest, choose, has_live_lease
 from treadle.core.limits import LARGEST_TIME
-from treadle.core.mailboxes import ClaimRequest, MailboxEntry, choose, has_expired, has_live_lease
 
 
 class MailboxesBusy(Exception):
@@ -143,7 +143,8 @@ def _claim(
         raise MailboxesBusy(frozenset(busy))
     now = int(times[0][0])
     entries = [read_entry(row) for row in rows]
-    given, writes = take(requests, _choose(entries, first, limit, now), now)
+    together = msgspec.structs.replace(first, limit=limit)
+    given, writes = take(requests, choose(entries, together, now), now)
     if any(has_live_lease(entry, now) for entry in entries):
         writes = (Write("refresh_wakes", ({},)), *writes)
     if writes:
@@ -160,14 +161,3 @@ def _looks(request: ClaimRequest, limit: int) -> tuple[Read, ...]:
         return Read("lock_mailbox", {"mailbox_id": request.mailbox_id}), Read("read_chosen", {})
     limits = {"limit": limit, "expired": EXPIRED_MAILBOXES}
     return Read("lock_ready", limits), Read("read_chosen", {}), Read("read_passed_over", limits)
-
-
-def _choose(
-    entries: Sequence[MailboxEntry], request: ClaimRequest, limit: int, now: int
-) -> list[MailboxEntry]:
-    if request.entry_id is None:
-        return choose(entries, msgspec.structs.replace(request, limit=limit), now)
-    if any(has_live_lease(entry, now) for entry in entries):
-        return []
-    named = (entry for entry in entries if entry.entry_id == request.entry_id)
-    return [entry for entry in named if entry.status == "queued" or has_expired(entry, now)]

@@ -24,7 +24,7 @@ from treadle.backends.postgres.limits import (
 from treadle.backends.postgres.location import Location
 from treadle.backends.postgres.statements import Query
 from treadle.backends.sql.program import Row
-from treadle.backends.sql.working_set import Overtaken
+from treadle.backends.sql.working_set import StaleRead
 from treadle.errors import StoreUnavailable
 
 T = TypeVar("T")
@@ -37,7 +37,7 @@ CONFLICTS = (
     errors.UniqueViolation,
     # Statements divide by zero on purpose: see queries/update_entry.sql.
     errors.DivisionByZero,
-    Overtaken,
+    StaleRead,
 )
 """Another transaction was faster: everything is rolled back, and may be tried again."""
 

@@ -4,12 +4,13 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby, islice
 from typing import TypeAlias
 
-from treadle.backends.memory.tables import Change
+from treadle.backends.model.tables import Change
 from treadle.backends.sql.mailboxes import write_entries
 from treadle.backends.sql.program import Program, Read, Statement
-from treadle.core.clock import new_token
+from treadle.clock import new_token
+from treadle.core.claims import ClaimRequest, claimed
 from treadle.core.limits import LARGEST_TIME
-from treadle.core.mailboxes import ClaimRequest, MailboxEntry, claimed
+from treadle.core.mailboxes import MailboxEntry
 
 Claimed: TypeAlias = tuple[MailboxEntry, ...]
 

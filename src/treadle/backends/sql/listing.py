@@ -1,6 +1,7 @@
 """Listings: which conditions a query asks for, and which page."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
@@ -28,6 +29,6 @@ def bounded(value: object) -> object:
     return max(-LARGEST_TIME, min(value, LARGEST_TIME)) if isinstance(value, int) else value
 
 
-def offset_and_limit(query: PageQuery) -> dict[str, int]:
+def offset_and_limit(query: PageQuery[Any]) -> dict[str, int]:
     """Where a page begins, and how long it is at most."""
     return {"offset": min(query.start, LARGEST_TIME), "limit": query.end - query.start}

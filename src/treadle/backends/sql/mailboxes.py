@@ -5,7 +5,7 @@ from operator import attrgetter, is_
 
 import msgspec
 
-from treadle.backends.memory.tables import Change
+from treadle.backends.model.tables import Change
 from treadle.backends.sql.listing import conditions_of, offset_and_limit
 from treadle.backends.sql.program import Program, Read, Statement, Values, writes
 from treadle.backends.sql.rows import (
@@ -18,11 +18,14 @@ from treadle.backends.sql.rows import (
     read_mailbox,
 )
 from treadle.core.mailboxes import (
+    CountEntries,
     EntryPage,
-    EntryQuery,
+    ListEntries,
+    ListMailboxes,
+    LoadEntry,
+    LoadMailbox,
     MailboxEntry,
     MailboxPage,
-    MailboxQuery,
     MailboxState,
     MailboxStats,
 )
@@ -119,26 +122,26 @@ def _as_head(entry: MailboxEntry) -> Values:
 # --- reading --------------------------------------------------------------------------------------
 
 
-def load_entry(entry_id: str) -> Program[MailboxEntry | None]:
+def load_entry(query: LoadEntry) -> Program[MailboxEntry | None]:
     """A mailbox entry, or None."""
-    (rows,) = yield (Read("load_entry", {"entry_id": entry_id}),)
+    (rows,) = yield (Read("load_entry", {"entry_id": query.entry_id}),)
     return read_entry(rows[0]) if rows else None
 
 
-def load_mailbox(mailbox_id: str) -> Program[MailboxState | None]:
+def load_mailbox(query: LoadMailbox) -> Program[MailboxState | None]:
     """A mailbox's state, or None."""
-    (rows,) = yield (Read("load_mailbox", {"mailbox_id": mailbox_id}),)
+    (rows,) = yield (Read("load_mailbox", {"mailbox_id": query.mailbox_id}),)
     return read_mailbox(rows[0]) if rows else None
 
 
-def list_states(query: MailboxQuery) -> Program[MailboxPage]:
+def list_mailboxes(query: ListMailboxes) -> Program[MailboxPage]:
     """A page of mailboxes' states."""
     page = offset_and_limit(query)
     rows, counted = yield (Read("list_mailboxes", page), Read("count_mailboxes", {}))
     return page_with(MailboxPage, (read_mailbox(row) for row in rows), counted[0][0], query)
 
 
-def list_entries(query: EntryQuery) -> Program[EntryPage]:
+def list_entries(query: ListEntries) -> Program[EntryPage]:
     """A page of entries."""
     conditions, values = conditions_of(query, ("mailbox_id", "status", "origin"))
     page = offset_and_limit(query)
@@ -151,8 +154,8 @@ def list_entries(query: EntryQuery) -> Program[EntryPage]:
     )
 
 
-def count_entries(mailbox_id: str | None) -> Program[MailboxStats]:
+def count_entries(query: CountEntries) -> Program[MailboxStats]:
     """How many entries there are in each status."""
-    conditions: tuple[str, ...] = () if mailbox_id is None else ("mailbox_id",)
-    (rows,) = yield (Read("count_entries", {"mailbox_id": mailbox_id}, conditions),)
+    conditions, values = conditions_of(query, ("mailbox_id",))
+    (rows,) = yield (Read("count_entries", values, conditions),)
     return msgspec.convert(dict(rows), type=MailboxStats)

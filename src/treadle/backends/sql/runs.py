@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 
-from treadle.backends.memory.tables import Change
+from treadle.backends.model.tables import Change
 from treadle.backends.sql.listing import conditions_of, offset_and_limit
 from treadle.backends.sql.program import Program, Read, Statement, Values, writes
 from treadle.backends.sql.rows import read_run, run_values
 from treadle.core.pages import page_with
-from treadle.core.runs import RunPage, RunQuery, RunRecord
+from treadle.core.runs import FindActiveRun, ListRuns, LoadRun, RunPage, RunRecord
 
 _FILTERS = (
     "thread_id",
@@ -37,19 +37,19 @@ def write_runs(changes: Sequence[Change]) -> Iterable[Statement]:
     yield from writes(insert_run=new, update_run=changed, delete_run=gone)
 
 
-def load_run(run_id: str) -> Program[RunRecord | None]:
+def load_run(query: LoadRun) -> Program[RunRecord | None]:
     """A run, or None."""
-    (rows,) = yield (Read("load_run", {"run_id": run_id}),)
+    (rows,) = yield (Read("load_run", {"run_id": query.run_id}),)
     return read_run(rows[0][0]) if rows else None
 
 
-def find_active_run(thread_id: str) -> Program[RunRecord | None]:
+def find_active_run(query: FindActiveRun) -> Program[RunRecord | None]:
     """The newest run of a thread that is not done, or None."""
-    (rows,) = yield (Read("find_active_run", {"thread_id": thread_id}),)
+    (rows,) = yield (Read("find_active_run", {"thread_id": query.thread_id}),)
     return read_run(rows[0][0]) if rows else None
 
 
-def list_runs(query: RunQuery) -> Program[RunPage]:
+def list_runs(query: ListRuns) -> Program[RunPage]:
     """A page of runs."""
     conditions, values = conditions_of(query, _FILTERS)
     page = offset_and_limit(query)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
-from treadle.backends.memory.tables import Change, StoredThread, all_deltas, deltas_of
+from treadle.backends.model.tables import Change, deltas_of
 from treadle.backends.sql.listing import bounded, conditions_of, offset_and_limit
 from treadle.backends.sql.program import Program, Read, Statement, Values, Write
 from treadle.backends.sql.rows import (
@@ -20,14 +20,18 @@ from treadle.backends.sql.rows import (
 )
 from treadle.core.codec import decode
 from treadle.core.limits import clamp_page
-from treadle.core.messages import Message, MessagePage, StoredMessage
+from treadle.core.messages import Message, MessagePage, StoredMessage, message_page
 from treadle.core.pages import page_with
 from treadle.core.threads import (
-    MessageQuery,
+    ListDeltas,
+    ListMessages,
+    ListThreads,
+    LoadThread,
+    StoredThread,
     ThreadDelta,
     ThreadHead,
     ThreadPage,
-    ThreadQuery,
+    all_deltas,
 )
 from treadle.errors import NotFound
 
@@ -158,9 +162,9 @@ def _message_rows(thread_id: str, start: int, messages: Iterable[Message]) -> li
 # --- reading --------------------------------------------------------------------------------------
 
 
-def load_thread(thread_id: str) -> Program[ThreadHead | None]:
+def load_thread(query: LoadThread) -> Program[ThreadHead | None]:
     """A thread as a whole, or None."""
-    values = {"thread_id": thread_id}
+    values = {"thread_id": query.thread_id}
     found, messages, patches = yield (
         Read("load_thread", values),
         Read("load_messages", values),
@@ -179,7 +183,7 @@ def load_thread(thread_id: str) -> Program[ThreadHead | None]:
     return ThreadHead(thread=thread, version=version)
 
 
-def list_messages(query: MessageQuery) -> Program[MessagePage]:
+def list_messages(query: ListMessages) -> Program[MessagePage]:
     """A page of a thread's messages."""
     conditions, values = conditions_of(query, ("after", "before", "visibility", "run_id"))
     limit = clamp_page(query.limit)
@@ -194,21 +198,14 @@ def list_messages(query: MessageQuery) -> Program[MessagePage]:
     )
     if not thread:
         raise NotFound("thread", query.thread_id)
-    if not rows:
-        return MessagePage()
     found = tuple(
         StoredMessage(cursor=position, message=decode(Message, body))
         for position, body in rows[:limit]
     )
-    return MessagePage(
-        messages=found,
-        has_more=len(rows) > limit,
-        next_cursor=found[-1].cursor,
-        prev_cursor=found[0].cursor,
-    )
+    return message_page(found, has_more=len(rows) > limit)
 
 
-def list_threads(query: ThreadQuery) -> Program[ThreadPage]:
+def list_threads(query: ListThreads) -> Program[ThreadPage]:
     """A page of thread ids."""
     conditions, values = conditions_of(query, ("resource_id", "parent_thread_id"))
     page = offset_and_limit(query)
@@ -219,8 +216,9 @@ def list_threads(query: ThreadQuery) -> Program[ThreadPage]:
     return page_with(ThreadPage, (thread_id for (thread_id,) in rows), counted[0][0], query)
 
 
-def list_deltas(thread_id: str, after_version: int) -> Program[tuple[ThreadDelta, ...] | None]:
+def list_deltas(query: ListDeltas) -> Program[tuple[ThreadDelta, ...] | None]:
     """The deltas that lead from `after_version` to now, or None if they do not reach back."""
+    thread_id, after_version = query.thread_id, query.after_version
     thread, rows = yield (
         Read("find_thread", {"thread_id": thread_id}),
         Read("list_deltas", {"thread_id": thread_id, "after_version": bounded(after_version)}),

@@ -1,157 +1,269 @@
-"""The rows that a group of batches touches, as tables to which the rules are applied.
+"""The working set: the rows of a read set, as tables to which the commands are applied.
 
-They are read under the transaction's locks before any batch is applied, and what the batches
-changed is written afterwards: two steps for any number of commands. Whoever asks for a row that was
-not read has found a gap in `footprint`, and gets an error instead of a wrong answer.
+The rows are loaded under the transaction's locks before the first batch is applied, and the changed
+ones are written afterwards: two round trips for any number of commands. A command that asks for a
+row outside of the read set gets an error, whichever way it asks: its `touches` is incomplete, and
+"not loaded" must not look like "does not exist".
 """
 
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from typing import Any, NoReturn, TypeVar
 
-from treadle.backends.memory.tables import Change, Row, StoredThread, TableName, Tables
-from treadle.backends.sql.footprint import Footprint
+from treadle.backends.model.tables import Change, MemoryTable, Put, Row, TableName, Tables
 from treadle.backends.sql.program import Row as DatabaseRow
 from treadle.backends.sql.rows import read_entry, read_json, read_mailbox, read_run
-from treadle.core.mailboxes import MailboxEntry, MailboxState, is_terminal
-from treadle.core.messages import Message
+from treadle.core.claims import ClaimRequest
+from treadle.core.mailboxes import EntryStatus, MailboxEntry, MailboxState, is_terminal
+from treadle.core.read_set import ReadSet
 from treadle.core.runs import RunRecord
-from treadle.core.threads import Thread, ThreadHead
+from treadle.core.threads import StoredThread, Thread, ThreadDelta, ThreadHead
 
 RowT = TypeVar("RowT")
 
 
-class Gathered(dict[str, RowT]):
-    """Rows by id, of which those in `asked` were read."""
+class NotLoaded(AssertionError):
+    """A command asked for rows that its `touches` did not name."""
 
-    def __init__(self, asked: Iterable[str]) -> None:
-        super().__init__()
+    def __init__(self, rows: str) -> None:
+        super().__init__(f"{rows} are not in the read set; `touches` of a command is incomplete")
+
+
+class StaleRead(LookupError):
+    """An entry was inserted after its mailbox was loaded, so it is not locked: load again."""
+
+
+class LoadedRows(MemoryTable[RowT]):
+    """The loaded rows of a table, by id. Only ids that were asked for can be looked up."""
+
+    def __init__(self, put: Put[RowT], table: TableName, asked: Iterable[str]) -> None:
+        super().__init__(put)
+        self._table = table
         self.asked = set(asked)
 
-    def get(self, key: str, default: RowT | None = None) -> RowT | None:  # type: ignore[override]
-        """The row, or None if there is none."""
-        if key not in self.asked and not super().__contains__(key):
-            raise AssertionError(f"row {key!r} was not read before it was asked for")
-        return super().get(key, default)
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return the row, or `default` if the database has none.
+
+        Raises:
+            NotLoaded: the row was not loaded.
+        """
+        if key not in self.asked and key not in self._rows:
+            raise NotLoaded(f"{self._table} {key!r}")
+        return self._rows.get(key, default)
 
     def __contains__(self, key: object) -> bool:
         return self.get(str(key)) is not None
 
+    def __iter__(self) -> Iterator[str]:
+        raise NotLoaded(f"all {self._table}")
 
-class Overtaken(LookupError):
-    """An entry came into being after its mailbox was looked for, so it is not locked: try again."""
+    def is_loaded(self, key: str) -> bool:
+        """Return whether there is a row in memory."""
+        return key in self._rows
+
+    def loaded(self) -> Iterable[RowT]:
+        """The rows in memory."""
+        return tuple(self._rows.values())
 
 
 class WorkingSet(Tables):
-    """Rows of the database, before and after; of threads the head, and messages met again."""
+    """Loaded rows, before and after. Of a thread only the head is loaded, without messages."""
 
-    def __init__(self, footprint: Footprint) -> None:
+    def __init__(self, read_set: ReadSet) -> None:
         super().__init__()
-        self._footprint = footprint
-        self._threads: Gathered[StoredThread] = Gathered(footprint.threads)
-        self._runs: Gathered[RunRecord] = Gathered(footprint.runs | {""})
-        self._entries: Gathered[MailboxEntry] = Gathered(footprint.entries)
-        self._mailboxes: Gathered[MailboxState] = Gathered(footprint.mailboxes)
+        self._read_set = read_set
+        self._threads = LoadedRows[StoredThread](
+            self.put_in("threads"), "threads", read_set.threads
+        )
+        self._runs = LoadedRows[RunRecord](self.put_in("runs"), "runs", read_set.runs)
+        self._entries = LoadedRows[MailboxEntry](
+            self.put_in("entries"), "entries", read_set.entries
+        )
+        self._mailboxes = LoadedRows[MailboxState](
+            self.put_in("mailboxes"), "mailboxes", read_set.mailboxes
+        )
+        self._loaded_rows: dict[TableName, LoadedRows[Any]] = {
+            "threads": self._threads,
+            "runs": self._runs,
+            "entries": self._entries,
+            "mailboxes": self._mailboxes,
+        }
         self.threads = self._threads
         self.runs = self._runs
         self.entries = self._entries
         self.mailboxes = self._mailboxes
         self.counts: dict[str, tuple[int, int]] = {}
-        """How many messages and patches each thread has had written."""
+        """The numbers of messages and patches that each loaded thread has."""
         self.ended: dict[int, int] = {}
-        """How many entries that were not asked for by id ended before a time."""
+        """How many entries outside of `read_set.entries` ended before a time."""
         self.purged_before: list[int] = []
         self.purged = 0
-        """How many entries that are not here are to be purged."""
-        self._as_read: dict[tuple[TableName, str], Row] = {}
+        """How many entries that are not in memory are to be purged."""
+        self._as_loaded: dict[tuple[TableName, str], Row] = {}
         self._touched: dict[tuple[TableName, str], None] = {}
+        self._known_messages: dict[str, set[str]] = {}
+        self._claimed_in = set(read_set.claimed_in)
+        """The mailboxes whose claimed entries are all in memory."""
         self._duplicates: dict[tuple[str, str], MailboxEntry] = {}
         self._claimed: dict[str, dict[str, MailboxEntry]] = {}
 
     def fill(self, names: Iterable[str], answers: Iterable[list[DatabaseRow]]) -> None:
-        """Take in what the queries of the footprint have brought."""
+        """Take in the answers of the queries that load the read set.
+
+        Raises:
+            StaleRead: an entry came into being since its mailbox was loaded.
+        """
         found = dict(zip(names, answers, strict=True))
-        known: dict[str, list[Message]] = {}
         for thread_id, message_id in found.get("load_message_ids", ()):
-            known.setdefault(thread_id, []).append(
-                Message(id=read_json(message_id), role="user", content="")
-            )
-        for row in found.get("load_threads_for_update", ()):
-            _, thread_id, version, _, message_count, patch_count = row
-            thread = Thread(id=thread_id, messages=tuple(known.get(thread_id, ())))
+            self._known_messages.setdefault(thread_id, set()).add(read_json(message_id))
+        for _, thread_id, version, _, message_count, patch_count in found.get(
+            "load_threads_for_update", ()
+        ):
             self.counts[thread_id] = (message_count, patch_count)
-            self._read(
-                "threads", thread_id, StoredThread(ThreadHead(thread=thread, version=version))
-            )
+            head = ThreadHead(thread=Thread(id=thread_id), version=version)
+            self._load("threads", thread_id, StoredThread(head))
         for (body,) in found.get("load_runs_for_update", ()):
             run = read_run(body)
-            self._read("runs", run.run_id, run)
+            self._load("runs", run.run_id, run)
         for row in found.get("load_mailboxes_for_update", ()):
             state = read_mailbox(row)
-            self._read("mailboxes", state.mailbox_id, state)
-        for name in (
-            "load_entries",
-            "load_claimed_beside",
-            "load_duplicates",
-            "load_unfinished",
-        ):
+            self._load("mailboxes", state.mailbox_id, state)
+        for name in ("load_entries", "load_claimed_beside", "load_duplicates", "load_unfinished"):
             for row in found.get(name, ()):
-                entry = read_entry(row)
-                if not dict.__contains__(self._mailboxes, entry.mailbox_id):
-                    raise Overtaken(entry.mailbox_id)
-                if not dict.__contains__(self._entries, entry.entry_id):
-                    self._read("entries", entry.entry_id, entry)
+                self._load_entry(read_entry(row))
+
+    def _load_entry(self, entry: MailboxEntry) -> None:
+        if not self._mailboxes.is_loaded(entry.mailbox_id):
+            raise StaleRead(entry.mailbox_id)
+        if entry.entry_id in self._read_set.claimed_beside:
+            self._claimed_in.add(entry.mailbox_id)
+        if not self._entries.is_loaded(entry.entry_id):
+            self._load("entries", entry.entry_id, entry)
+            self._index(None, entry)
+
+    def _load(self, table: TableName, key: str, row: Row) -> None:
+        rows = self._loaded_rows[table]
+        rows.asked.add(key)  # so that the row is known to be gone after a batch has removed it
+        rows[key] = row
+        self._as_loaded[table, key] = row
+
+    # --- batches ----------------------------------------------------------------------------------
 
     def replace(self, table: TableName, key: str, before: Row | None, after: Row | None) -> None:
-        """Carry out a change, and remember that there was one."""
+        """Make a change, and keep the indexes of entries up to date."""
         super().replace(table, key, before, after)
-        self._touched[table, key] = None
         if table == "entries":
             self._index(before, after)
 
-    def find_duplicate(self, mailbox_id: str, dedupe_key: str) -> MailboxEntry | None:
-        """The entry through which the mailbox has seen `dedupe_key`."""
-        return self._duplicates.get((mailbox_id, dedupe_key))
-
-    def find_claimed(self, mailbox_id: str) -> Iterable[MailboxEntry]:
-        """Those of a mailbox's entries that are here and claimed."""
-        return tuple(self._claimed.get(mailbox_id, {}).values())
-
-    def purge(self, older_than: int) -> int:
-        """Take away what ended long ago; of what is not here, it is remembered to be done."""
-        here = super().purge(older_than)
-        met = sum(self._met_by_chance(row, older_than) for row in self._as_read.values())
-        elsewhere = max(self.ended[older_than] - met - self.purged, 0)
-        self.purged += elsewhere
-        self.purged_before.append(older_than)
-        return here + elsewhere
+    def commit(self) -> list[Change]:
+        """End the batch. Its changes are written with those of its whole group: see `changes`."""
+        self._touched |= dict.fromkeys(self._before)
+        self._before.clear()
+        return []
 
     def rollback(self) -> None:
         """Take back what the batch has changed so far."""
         super().rollback()
+        # A batch that purges is a group by itself, so all purges are this batch's.
         self.purged_before.clear()
         self.purged = 0
 
     def changes(self) -> Iterator[Change]:
-        """What is not as it was read, in the order of first touch."""
+        """The rows that differ from what was loaded, in the order of first touch."""
         for table, key in self._touched:
-            before = self._as_read.get((table, key))
-            after = dict.get(getattr(self, table), key)
+            before = self._as_loaded.get((table, key))
+            after = self.rows(table).get(key)
             if before is not after:
                 yield Change(table, key, before, after)
 
-    def _read(self, table: TableName, key: str, row: Row) -> None:
-        rows: Gathered[Row] = getattr(self, table)
-        rows.asked.add(key)
-        rows[key] = row
-        self._as_read[table, key] = row
-        if table == "entries":
-            self._index(None, row)
-            assert isinstance(row, MailboxEntry)  # noqa: S101
-            self._mailboxes.asked.add(row.mailbox_id)
+    def loaded_entry_ids(self) -> Iterable[str]:
+        """The ids of the entries in memory."""
+        return [entry.entry_id for entry in self._entries.loaded()]
 
-    def _met_by_chance(self, row: Row, older_than: int) -> bool:
-        """Whether it is an entry that ended before a time, and was asked for in another way."""
-        if not isinstance(row, MailboxEntry) or row.entry_id in self._footprint.entries:
+    # --- finders ----------------------------------------------------------------------------------
+
+    def find_known_messages(self, thread_id: str, message_ids: Iterable[str]) -> set[str]:
+        """Return those of `message_ids` that the thread already has."""
+        wanted = set(message_ids)
+        if not {(thread_id, each) for each in wanted} <= self._read_set.messages:
+            raise NotLoaded(f"messages of thread {thread_id!r}")
+        stored = self.threads[thread_id]
+        messages = stored.head.thread.messages  # those that this group has added
+        known = {message.id for message in messages if message.id is not None}
+        before = self._as_loaded.get(("threads", thread_id))
+        if isinstance(before, StoredThread) and before.origin is stored.origin:
+            known |= self._known_messages.get(thread_id, set())
+        return known & wanted
+
+    def find_duplicate(self, mailbox_id: str, dedupe_key: str) -> MailboxEntry | None:
+        """The entry of the mailbox that has the dedupe key, or None."""
+        if (mailbox_id, dedupe_key) not in self._read_set.duplicates:
+            raise NotLoaded(f"entries of mailbox {mailbox_id!r} with dedupe key {dedupe_key!r}")
+        return self._duplicates.get((mailbox_id, dedupe_key))
+
+    def find_claimed(self, mailbox_id: str) -> Iterable[MailboxEntry]:
+        """The claimed entries of a mailbox."""
+        if mailbox_id not in self._claimed_in:
+            raise NotLoaded(f"claimed entries of mailbox {mailbox_id!r}")
+        return tuple(self._claimed.get(mailbox_id, {}).values())
+
+    def find_unfinished(self, mailbox_id: str) -> list[MailboxEntry]:
+        """The queued and claimed entries of a mailbox."""
+        if mailbox_id not in self._read_set.unfinished:
+            raise NotLoaded(f"unfinished entries of mailbox {mailbox_id!r}")
+        return [
+            entry
+            for entry in self._entries.loaded()
+            if entry.mailbox_id == mailbox_id and not is_terminal(entry)
+        ]
+
+    def purge(self, older_than: int) -> int:
+        """Remove ended entries; `write` removes those that are not in memory, which are counted."""
+        if older_than not in self.ended:
+            raise NotLoaded(f"entries that ended before {older_than}")
+        here = [
+            entry
+            for entry in self._entries.loaded()
+            if is_terminal(entry) and entry.updated_at < older_than
+        ]
+        for entry in here:
+            self.put("entries", entry.entry_id, None)
+        twice = sum(self._counted_as_ended(row, older_than) for row in self._as_loaded.values())
+        elsewhere = max(self.ended[older_than] - twice - self.purged, 0)
+        self.purged += elsewhere
+        self.purged_before.append(older_than)
+        return len(here) + elsewhere
+
+    def find_entries(
+        self, mailbox_id: str | None, statuses: Iterable[EntryStatus]
+    ) -> list[MailboxEntry]:
+        """Raise an error: no command may look at entries by status."""
+        _refuse("entries by status")
+
+    def find_thread_ids(
+        self, resource_id: str | None, parent_thread_id: str | None
+    ) -> Iterable[str]:
+        """Raise an error: no command may list threads."""
+        _refuse("threads by owner or parent")
+
+    def find_deltas(self, thread_id: str, after_version: int) -> tuple[ThreadDelta, ...] | None:
+        """Raise an error: no command may read deltas."""
+        _refuse(f"deltas of thread {thread_id!r}")
+
+    def find_claimable(self, request: ClaimRequest, now: int) -> Iterable[MailboxEntry]:
+        """Raise an error: claims have statements of their own."""
+        _refuse("claimable entries")
+
+    def next_due(self, now: int, mailbox_id: str | None) -> int | None:
+        """Raise an error: waits have statements of their own."""
+        _refuse("due entries")
+
+    def _counted_as_ended(self, row: Row, older_than: int) -> bool:
+        """Return whether `ended` counts an entry that is in memory too.
+
+        `ended` leaves out the entries that the read set names by id. Others were loaded by their
+        mailbox or dedupe key.
+        """
+        if not isinstance(row, MailboxEntry) or row.entry_id in self._read_set.entries:
             return False
         return is_terminal(row) and row.updated_at < older_than
 
@@ -161,7 +273,12 @@ class WorkingSet(Tables):
             if before.dedupe_key is not None:
                 self._duplicates.pop((before.mailbox_id, before.dedupe_key), None)
         if isinstance(after, MailboxEntry):
+            self._mailboxes.asked.add(after.mailbox_id)
             if after.status == "claimed":
                 self._claimed.setdefault(after.mailbox_id, {})[after.entry_id] = after
             if after.dedupe_key is not None:
                 self._duplicates[after.mailbox_id, after.dedupe_key] = after
+
+
+def _refuse(rows: str) -> NoReturn:
+    raise NotLoaded(rows)

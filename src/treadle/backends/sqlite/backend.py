@@ -13,7 +13,7 @@ from treadle.backends.group_thread import Failure, GroupThread
 from treadle.backends.sql.claims import next_due
 from treadle.backends.sql.commit import commit
 from treadle.backends.sql.program import Program
-from treadle.backends.sql.reads import Reads
+from treadle.backends.sql.reads import read
 from treadle.backends.sqlite.claims import claim
 from treadle.backends.sqlite.connection import (
     MakeConnection,
@@ -26,12 +26,11 @@ from treadle.backends.sqlite.fair_lock import FairFileLock
 from treadle.backends.sqlite.readers import Readers
 from treadle.backends.sqlite.schema import prepare
 from treadle.backends.waiting import Waiting
-from treadle.core.clock import Clock, system_clock
+from treadle.clock import Clock, system_clock
+from treadle.core.claims import ClaimRequest
 from treadle.core.commands import Commands, Receipt
-from treadle.core.mailboxes import (
-    ClaimRequest,
-    MailboxEntry,
-)
+from treadle.core.mailboxes import MailboxEntry
+from treadle.core.queries import Query
 from treadle.errors import CorruptRecord, StoreUnavailable
 
 T = TypeVar("T")
@@ -46,7 +45,7 @@ def is_store(path: str | os.PathLike[str]) -> bool:
         return False
 
 
-class SqliteBackend(Reads):
+class SqliteBackend:
     """One database file, in write-ahead mode."""
 
     capabilities = Capabilities(durable=True, shared=True, notifies=True)
@@ -109,6 +108,10 @@ class SqliteBackend(Reads):
     async def claim(self, request: ClaimRequest) -> tuple[MailboxEntry, ...]:
         """Take due entries, best first."""
         return cast("tuple[MailboxEntry, ...]", await self._thread.ask(request))
+
+    async def read(self, query: Query[T]) -> T:
+        """Answer a checked query from one snapshot."""
+        return await self._read(lambda: read(query))
 
     async def wait(self, timeout_ms: int, mailbox_id: str | None = None) -> None:
         """Return once something is claimable, or after `timeout_ms`."""

@@ -2,7 +2,7 @@
 
 What a claim costs depends neither on the number of waiting entries nor on the number of mailboxes:
 only heads that are due are read, and mailboxes whose lease has run out. The suite compares what is
-chosen here with the rule, `treadle.core.mailboxes.choose`.
+chosen here with the rule, `treadle.core.claims.choose`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 from treadle.backends.sql.claims import Claimed, in_turn, take
 from treadle.backends.sql.program import Program, Read, Row
 from treadle.backends.sql.rows import id_list, read_entry
+from treadle.core.claims import ClaimRequest, choose
 from treadle.core.limits import LARGEST_TIME
-from treadle.core.mailboxes import ClaimRequest, has_expired
 
 
 def claim(requests: Sequence[ClaimRequest], clock: int) -> Program[list[Claimed]]:
@@ -30,7 +30,7 @@ def _claim(requests: list[ClaimRequest], clock: int) -> Program[list[Claimed]]:
     now = clock if first.now is None else first.now
     limit = sum(request.limit for request in requests)
     if first.entry_id is not None:
-        ids = yield from _one(first.entry_id, now)
+        ids = yield from _one(first, first.entry_id, now)
     elif limit < 1:
         ids = []
     else:
@@ -44,19 +44,15 @@ def _claim(requests: list[ClaimRequest], clock: int) -> Program[list[Claimed]]:
     return given
 
 
-def _one(entry_id: str, now: int) -> Program[list[str]]:
-    """An entry named by its id, if it can be had; when it is due does not matter."""
-    found, leases = yield (
+def _one(request: ClaimRequest, entry_id: str, now: int) -> Program[list[str]]:
+    """The entry that a claim names, if nothing in its mailbox is held; it need not be due."""
+    named = {"ids": id_list([entry_id]), "mailboxes": id_list([])}
+    found, beside = yield (
         Read("load_entry", {"entry_id": entry_id}),
-        Read("lease_of_entry", {"entry_id": entry_id}),
+        Read("load_claimed_beside", named),
     )
-    if not found:
-        return []
-    entry = read_entry(found[0])
-    lease_until = leases[0][0]
-    if lease_until is not None and lease_until > now:
-        return []
-    return [entry_id] if entry.status == "queued" or has_expired(entry, now) else []
+    entries = {entry.entry_id: entry for entry in map(read_entry, (*found, *beside))}
+    return [entry.entry_id for entry in choose(entries.values(), request, now)]
 
 
 def _heads(mailbox_id: str | None, limit: int, now: int) -> Program[list[str]]:
@@ -88,6 +84,6 @@ def _best_of_each(heads: Iterable[Row], limit: int) -> list[str]:
 
 
 def _order(head: Row) -> tuple[int, int, int, str]:
-    """As `treadle.core.mailboxes.claim_order`."""
+    """As `treadle.core.claims.claim_order`."""
     _, priority, available_at, created_at, entry_id = head
     return -priority, available_at, created_at, entry_id

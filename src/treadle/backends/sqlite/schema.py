@@ -22,7 +22,7 @@ from treadle.backends.sqlite.connection import (
     transaction,
     translated,
 )
-from treadle.core.clock import Clock
+from treadle.clock import Clock
 from treadle.errors import CorruptRecord, InvalidValue, StoreUnavailable
 
 APPLICATION_ID = 0x57656674

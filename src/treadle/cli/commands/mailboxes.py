@@ -14,7 +14,8 @@ from treadle.cli.terminal.failure import Failure
 from treadle.cli.terminal.help import ExampleGroup
 from treadle.cli.terminal.output import time_text, write_fields, write_json, write_line, write_table
 from treadle.cli.terminal.tables import Column, beginning
-from treadle.core.clock import system_clock
+from treadle.clock import system_clock
+from treadle.core.claims import due_time
 from treadle.core.codec import Json, to_plain
 from treadle.core.mailboxes import (
     EntryOrigin,
@@ -22,7 +23,6 @@ from treadle.core.mailboxes import (
     MailboxEntry,
     MailboxState,
     MailboxStats,
-    due_time,
 )
 from treadle.core.pages import Page
 from treadle.errors import NotFound
@@ -80,7 +80,7 @@ def list_entries(
 
     async def read(store: Store) -> Page[MailboxEntry]:
         listing = partial(
-            store.mailboxes.list,
+            store.mailboxes.list_entries,
             mailbox_id=mailbox,
             status=cast("EntryStatus | None", status),
             origin=cast("EntryOrigin | None", origin),
@@ -116,13 +116,13 @@ def show(any_id: str, as_json: bool) -> None:
     """
 
     async def read(store: Store) -> MailboxEntry | _Mailbox:
-        entry = await store.mailboxes.load(any_id)
+        entry = await store.mailboxes.load_entry(any_id)
         if entry is not None:
             return entry
-        state = await store.mailboxes.load_state(any_id)
+        state = await store.mailboxes.load(any_id)
         if state is None:
             raise NotFound("entry or mailbox", any_id)
-        return _Mailbox(state=state, stats=await store.mailboxes.stats(any_id))
+        return _Mailbox(state=state, stats=await store.mailboxes.count_entries(any_id))
 
     found = read_store(read)
     document = _document_of(found)
@@ -148,7 +148,7 @@ def show_stats(mailbox: str | None, as_json: bool) -> None:
 
     --json: {"queued": N, "claimed": N, ...}.
     """
-    stats = to_plain(read_store(lambda store: store.mailboxes.stats(mailbox)))
+    stats = to_plain(read_store(lambda store: store.mailboxes.count_entries(mailbox)))
     if as_json:
         write_json(stats)
         return
@@ -277,7 +277,7 @@ def _cells(entry: MailboxEntry) -> tuple[str, ...]:
 
 
 async def _requeue(store: Store, entry_id: str) -> MailboxEntry:
-    before = await store.mailboxes.load(entry_id)
+    before = await store.mailboxes.load_entry(entry_id)
     if before is not None and before.status != "dead_letter":
         raise Failure(f"entry {entry_id} is {before.status}; only a dead letter can be requeued")
     entry = await store.mailboxes.requeue(entry_id)
@@ -296,7 +296,7 @@ async def _cancel(store: Store, entry_id: str) -> MailboxEntry:
 
 
 async def _list_dead(store: Store, mailbox: str | None) -> list[str]:
-    letters = every(partial(store.mailboxes.list, mailbox_id=mailbox, status="dead_letter"))
+    letters = every(partial(store.mailboxes.list_entries, mailbox_id=mailbox, status="dead_letter"))
     return [entry.entry_id async for entry in letters]
 
 

@@ -14,7 +14,7 @@ from treadle.cli.terminal.counts import counted
 from treadle.cli.terminal.help import ExampleCommand
 from treadle.cli.terminal.output import time_text, write_json, write_line, write_table
 from treadle.cli.terminal.tables import Column
-from treadle.core.clock import system_clock
+from treadle.clock import system_clock
 from treadle.core.codec import to_plain
 
 

@@ -63,7 +63,7 @@ async def _check_empty(store: Store, url: str) -> None:
     pages = (
         await store.threads.list(limit=1),
         await store.runs.list(limit=1),
-        await store.mailboxes.list(limit=1),
+        await store.mailboxes.list_entries(limit=1),
     )
     if any(page.total for page in pages):
         raise Failure(

@@ -148,7 +148,7 @@ def _run_ids(script: Script) -> set[str]:
 
 async def _gather(store: Store, thread_id: str) -> Evidence:
     runs = every(partial(store.runs.list, thread_id=thread_id))
-    entries = every(partial(store.mailboxes.list, mailbox_id=thread_id))
+    entries = every(partial(store.mailboxes.list_entries, mailbox_id=thread_id))
     return Evidence(
         head=await store.threads.load(thread_id),
         runs=tuple([run async for run in runs]),

@@ -15,7 +15,6 @@ from treadle import (
     TrackedPatch,
     decode,
 )
-from treadle.core.commands import Result
 from treadle.core.patches import Op, Set
 
 TERMINAL = ("accepted", "superseded", "cancelled", "dead_letter")
@@ -62,7 +61,7 @@ def entry(entry_id: str, mailbox_id: str = "box", **fields: Any) -> MailboxEntry
 # --- batches --------------------------------------------------------------------------------------
 
 
-def results_of(step: Batch) -> tuple[Result, ...]:
+def results_of(step: Batch) -> tuple[Any, ...]:
     """What the commands of a batch that was committed gave."""
     assert step.receipt is not None, "it was not committed"
     return step.receipt.results
@@ -85,7 +84,7 @@ async def texts(store: Store, thread_id: str) -> list[Any]:
 
 async def deltas_since(store: Store, version: int) -> tuple[ThreadDelta, ...]:
     """The deltas of the thread `t` since a version from which they are known."""
-    deltas = await store.threads.deltas("t", version)
+    deltas = await store.threads.list_deltas("t", version)
     assert deltas is not None, f"the deltas since version {version} are not known"
     return deltas
 
@@ -142,7 +141,7 @@ async def end(store: Store, entry_id: str, how: str) -> None:
 
 async def loaded(store: Store, entry_id: str = "e") -> MailboxEntry:
     """An entry that is there."""
-    found = await store.mailboxes.load(entry_id)
+    found = await store.mailboxes.load_entry(entry_id)
     assert found is not None, f"entry {entry_id!r} is not there"
     return found
 
@@ -154,5 +153,5 @@ async def status(store: Store, entry_id: str) -> str:
 
 async def generation(store: Store, mailbox_id: str = "box") -> int | None:
     """The generation of a mailbox, if it has one."""
-    state = await store.mailboxes.load_state(mailbox_id)
+    state = await store.mailboxes.load(mailbox_id)
     return None if state is None else state.current_generation

@@ -17,7 +17,7 @@ from treadle.backends.memory.backend import MemoryBackend
 from treadle.backends.registry import find_backend
 from treadle.backends.sqlite.backend import SqliteBackend
 from treadle.backends.urls import split_url, sqlite_path
-from treadle.core.clock import Clock, system_clock
+from treadle.clock import Clock, system_clock
 from treadle.testing.subject import Step, Subject
 
 if TYPE_CHECKING:

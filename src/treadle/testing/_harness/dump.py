@@ -46,12 +46,12 @@ async def all_runs(store: Store) -> list[RunRecord]:
 
 async def all_entries(store: Store) -> list[MailboxEntry]:
     """All mailbox entries, oldest first."""
-    return await _all(store.mailboxes.list)
+    return await _all(store.mailboxes.list_entries)
 
 
 async def all_states(store: Store) -> list[MailboxState]:
     """The states of all mailboxes."""
-    return await _all(store.mailboxes.list_states)
+    return await _all(store.mailboxes.list)
 
 
 async def read_documents(store: Store) -> Documents:
@@ -92,11 +92,11 @@ async def read_everything(store: Store, mailbox_ids: Iterable[str] = ()) -> dict
 
 
 async def _read_stats(store: Store, mailbox_id: str | None) -> dict[str, Any]:
-    return {f"stats {mailbox_id}": to_plain(await store.mailboxes.stats(mailbox_id))}
+    return {f"stats {mailbox_id}": to_plain(await store.mailboxes.count_entries(mailbox_id))}
 
 
 async def _read_mailbox(store: Store, mailbox_id: str) -> dict[str, Any]:
-    state = await store.mailboxes.load_state(mailbox_id)
+    state = await store.mailboxes.load(mailbox_id)
     plain = None if state is None else to_plain(state)
     return {f"state {mailbox_id}": plain, **await _read_stats(store, mailbox_id)}
 
@@ -105,11 +105,11 @@ async def _read_about(store: Store, thread_id: str, version: int) -> dict[str, A
     """What can be read about a thread beside its document."""
     versions = range(max(version - 3, 0), version + 2)
     about = asyncio.gather(
-        store.threads.messages(thread_id, limit=3, order="desc", visibility=None),
+        store.threads.list_messages(thread_id, limit=3, order="desc", visibility=None),
         store.threads.message_count(thread_id),
-        store.runs.active(thread_id),
+        store.runs.find_active(thread_id),
     )
-    deltas = asyncio.gather(*(store.threads.deltas(thread_id, after) for after in versions))
+    deltas = asyncio.gather(*(store.threads.list_deltas(thread_id, after) for after in versions))
     page, count, active = await about
     found: dict[str, Any] = {
         f"last messages {thread_id}": to_plain(page),

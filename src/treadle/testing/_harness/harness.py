@@ -5,7 +5,7 @@ from pathlib import Path
 from types import TracebackType
 
 from treadle import Store
-from treadle.core.clock import Clock
+from treadle.clock import Clock
 from treadle.testing._harness.timeouts import with_timeout
 from treadle.testing.clock import ManualClock
 from treadle.testing.subject import Subject

@@ -26,7 +26,8 @@ from hypothesis.stateful import (
 
 from treadle import Store
 from treadle.backends.memory.backend import MemoryBackend
-from treadle.core.commands import Commands, Hold
+from treadle.core.claims import Hold
+from treadle.core.commands import Commands
 from treadle.testing._harness.call_results import result_or_error
 from treadle.testing._harness.dump import all_entries, all_states, all_thread_ids, read_everything
 from treadle.testing._harness.json_diff import differences

@@ -5,17 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from treadle import Store, Thread
-from treadle.core.commands import (
-    Ack,
-    AppendThread,
-    Commands,
-    CreateThread,
-    DeleteThread,
-    Enqueue,
-    Hold,
-    Nack,
-    Send,
-)
+from treadle.core.claims import Ack, Hold, Nack
+from treadle.core.commands import Commands
+from treadle.core.mailboxes import Enqueue, Send
+from treadle.core.threads import AppendThread, CreateThread, DeleteThread
 from treadle.testing._harness.builders import claim_one, entry, head_of, says
 from treadle.testing._harness.dump import read_everything, without_uuids
 from treadle.testing._harness.timeouts import run_with_timeout

@@ -5,7 +5,7 @@ import inspect
 from pathlib import Path
 from typing import Any
 
-from treadle.core.clock import system_clock
+from treadle.clock import system_clock
 from treadle.testing._harness.check import GIVEN, Check
 from treadle.testing._harness.harness import Harness
 from treadle.testing._harness.timeouts import with_timeout

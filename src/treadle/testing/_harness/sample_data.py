@@ -8,7 +8,7 @@ import msgspec
 from treadle import Batch, MailboxEntry, Store, Thread
 from treadle.testing._harness.builders import claim_by_id, enqueue, entry, run, said, says, sets
 
-MAILBOXES = ("box", "other", "mine", "third")
+MAILBOXES = ("box", "other", "mine", "third", "keyed")
 
 
 class Sample(msgspec.Struct, frozen=True):
@@ -36,6 +36,7 @@ async def fill(store: Store) -> Sample:
         entry("done", "other", updated_at=1),
         entry("unwanted", "other"),
         entry("old", "third"),
+        entry("keyed", "keyed", dedupe_key="known"),
     )
     await store.mailboxes.dead_letter(await claim_by_id(store, "dead"), error="no", now=5)
     await store.mailboxes.ack(await claim_by_id(store, "done"), now=5)
@@ -72,16 +73,16 @@ WRITES: dict[str, Write] = {
 Read = Callable[[Store], Awaitable[Any]]
 READS: dict[str, Read] = {
     "load a thread": lambda store: store.threads.load("t"),
-    "page messages": lambda store: store.threads.messages("t"),
+    "page messages": lambda store: store.threads.list_messages("t"),
     "list threads": lambda store: store.threads.list(),
-    "deltas": lambda store: store.threads.deltas("t", 0),
+    "deltas": lambda store: store.threads.list_deltas("t", 0),
     "load a run": lambda store: store.runs.load("r"),
     "list runs": lambda store: store.runs.list(),
-    "the active run": lambda store: store.runs.active("t"),
-    "load an entry": lambda store: store.mailboxes.load("queued"),
-    "list entries": lambda store: store.mailboxes.list(),
-    "count entries": lambda store: store.mailboxes.stats(),
-    "load a state": lambda store: store.mailboxes.load_state("box"),
-    "list states": lambda store: store.mailboxes.list_states(),
+    "the active run": lambda store: store.runs.find_active("t"),
+    "load an entry": lambda store: store.mailboxes.load_entry("queued"),
+    "list entries": lambda store: store.mailboxes.list_entries(),
+    "count entries": lambda store: store.mailboxes.count_entries(),
+    "load a state": lambda store: store.mailboxes.load("box"),
+    "list states": lambda store: store.mailboxes.list(),
 }
 """One for each reading method of a backend."""

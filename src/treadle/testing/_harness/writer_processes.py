@@ -22,7 +22,7 @@ from typing import Any
 import msgspec
 
 from treadle import ClaimConflict, Store, Thread, ThreadChangeSet, VersionConflict
-from treadle.core.clock import system_clock
+from treadle.clock import system_clock
 from treadle.testing._harness.builders import said
 from treadle.testing._harness.dump import all_entries
 from treadle.testing._harness.process_pool import new_event, start_process

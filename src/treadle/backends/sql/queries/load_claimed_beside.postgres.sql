@@ -5,6 +5,8 @@ WHERE entry_id = ANY (ARRAY(
     FROM entries AS claimed
     WHERE claimed.status = 'claimed'
         AND claimed.mailbox_id = ANY (ARRAY(
+            SELECT json_array_elements_text(:mailboxes::json)
+            UNION ALL
             SELECT entries.mailbox_id
             FROM entries
             WHERE entries.entry_id = ANY (ARRAY(SELECT json_array_elements_text(:ids::json)))

@@ -177,7 +177,8 @@ async def _save(store: Store, arguments: dict[str, Any]) -> Plain:
 
 async def _append(store: Store, arguments: dict[str, Any]) -> Plain:
     changes = from_plain(ThreadChangeSet, arguments.pop("delta"))
-    return (await store.threads.append(changes=changes, **arguments)).version
+    thread_id = arguments.pop("thread_id")
+    return (await store.threads.append(thread_id, changes, **arguments)).version
 
 
 async def _delete(store: Store, arguments: dict[str, Any]) -> Plain:
@@ -191,7 +192,7 @@ async def _rebuild(store: Store, arguments: dict[str, Any]) -> Plain:
 
 async def _load_messages(store: Store, arguments: dict[str, Any]) -> Plain:
     query: dict[str, Any] = {"visibility": None} | arguments
-    page = to_plain(await store.threads.messages(**query))
+    page = to_plain(await store.threads.list_messages(**query))
     page["messages"] = [{"cursor": m["cursor"], **m["message"]} for m in page["messages"]]
     return page
 
@@ -221,7 +222,7 @@ CALLS: dict[str, Handler] = {
     "load": _calls(lambda store: store.threads.load),
     "list_threads": _calls(lambda store: store.threads.list),
     "load_run": _calls(lambda store: store.runs.load),
-    "active_run": _calls(lambda store: store.runs.active),
+    "active_run": _calls(lambda store: store.runs.find_active),
     "claim": _calls(lambda store: store.mailboxes.claim, _consumer),
     "claim_entry": _calls(lambda store: store.mailboxes.claim_entry, _consumer),
     "ack": _calls(lambda store: store.mailboxes.ack, _settle),
@@ -234,7 +235,7 @@ CALLS: dict[str, Handler] = {
     "cancel_pending": _calls(lambda store: store.mailboxes.cancel_pending),
     "purge": _calls(lambda store: store.mailboxes.purge),
     "ensure": _calls(lambda store: store.mailboxes.ensure),
-    "load_entry": _calls(lambda store: store.mailboxes.load),
-    "load_state": _calls(lambda store: store.mailboxes.load_state),
-    "list_entries": _calls(lambda store: store.mailboxes.list),
+    "load_entry": _calls(lambda store: store.mailboxes.load_entry),
+    "load_state": _calls(lambda store: store.mailboxes.load),
+    "list_entries": _calls(lambda store: store.mailboxes.list_entries),
 }

@@ -18,35 +18,23 @@ from treadle import (
     ThreadHead,
     ThreadMetadata,
 )
-from treadle.core.commands import (
-    Ack,
-    AppendThread,
+from treadle.core.claims import Ack, DeadLetter, ExtendLease, Hold, Nack, Release
+from treadle.core.commands import AnyCommand
+from treadle.core.mailboxes import (
     Cancel,
     CancelPending,
-    Command,
-    CreateThread,
-    DeadLetter,
-    DeleteRun,
-    DeleteThread,
     Enqueue,
     EnsureMailbox,
-    EnsureThread,
-    ExtendLease,
-    Hold,
     Interrupt,
-    Nack,
     Purge,
-    Release,
     Requeue,
-    RestoreEntry,
-    RestoreMailbox,
-    RestoreThread,
-    SaveThread,
     Send,
     Supersede,
-    UpsertRun,
 )
 from treadle.core.patches import Append, Increment
+from treadle.core.restoring import RestoreEntry, RestoreMailbox, RestoreThread
+from treadle.core.runs import DeleteRun, UpsertRun
+from treadle.core.threads import AppendThread, CreateThread, DeleteThread, EnsureThread, SaveThread
 from treadle.testing._harness.builders import sets, tracked
 from treadle.testing._harness.strategies.models import json_values
 
@@ -203,7 +191,7 @@ def appends(draw: st.DrawFn, world: World) -> AppendThread:
 
 
 @st.composite
-def settlements(draw: st.DrawFn, world: World) -> Command:
+def settlements(draw: st.DrawFn, world: World) -> AnyCommand:
     """What wants a claim token, mostly with one that fits."""
     entry_id, token = draw(world.known_claims())
     claim: dict[str, Any] = {
@@ -212,7 +200,7 @@ def settlements(draw: st.DrawFn, world: World) -> Command:
         "now": draw(nows(world.now)),
     }
     retry_at, error = draw(st.none() | times(world.now)), draw(texts)
-    choices: list[Command] = [
+    choices: list[AnyCommand] = [
         Hold(**claim),
         Ack(**claim),
         Nack(**claim, retry_at=retry_at, error=error),
@@ -239,7 +227,7 @@ def sends(world: World) -> st.SearchStrategy[Send]:
     )
 
 
-def beginnings() -> st.SearchStrategy[tuple[Command, ...]]:
+def beginnings() -> st.SearchStrategy[tuple[AnyCommand, ...]]:
     """Threads, and work that is due in each mailbox."""
     created = [CreateThread(thread=Thread(id=thread_id)) for thread_id in ("t0", "t1")]
     sent = [
@@ -255,7 +243,7 @@ def beginnings() -> st.SearchStrategy[tuple[Command, ...]]:
 
 
 @st.composite
-def renewals(draw: st.DrawFn, world: World) -> tuple[Command, ...]:
+def renewals(draw: st.DrawFn, world: World) -> tuple[AnyCommand, ...]:
     """A thread or run deleted and made again at once, perhaps at the version it had."""
     if draw(st.integers(0, 3)) == 0:
         run = draw(runs(world.now))
@@ -270,11 +258,11 @@ def renewals(draw: st.DrawFn, world: World) -> tuple[Command, ...]:
 
 
 @st.composite
-def restarts(draw: st.DrawFn, world: World) -> tuple[Command, ...]:
+def restarts(draw: st.DrawFn, world: World) -> tuple[AnyCommand, ...]:
     """Work is put into a mailbox, all that waits there is ended, and perhaps purged, at once."""
     sent = draw(st.lists(sends(world), min_size=1, max_size=2))
     mailbox_id = draw(st.sampled_from([command.mailbox_id for command in sent]))
-    endings: list[Command] = [
+    endings: list[AnyCommand] = [
         Interrupt(mailbox_id=mailbox_id),
         CancelPending(mailbox_id=mailbox_id),
     ]
@@ -287,23 +275,23 @@ def restarts(draw: st.DrawFn, world: World) -> tuple[Command, ...]:
     )
 
 
-def failing(batches: st.SearchStrategy[tuple[Command, ...]]) -> st.SearchStrategy[Any]:
+def failing(batches: st.SearchStrategy[tuple[AnyCommand, ...]]) -> st.SearchStrategy[Any]:
     """Batches whose last command fails."""
     failure = AppendThread(thread_id="nowhere", changes=ThreadChangeSet())
     return batches.map(lambda batch: (*batch, failure))
 
 
-def commands(world: World) -> st.SearchStrategy[Command]:
+def commands(world: World) -> st.SearchStrategy[AnyCommand]:
     """Any command; what is usual comes more often."""
     at: dict[str, Any] = {"now": nows(world.now)}
     known = world.known_entry_ids()
-    usual: list[st.SearchStrategy[Command]] = [
+    usual: list[st.SearchStrategy[AnyCommand]] = [
         sends(world),
         appends(world),
         settlements(world),
         entries(world).map(_enqueued),
     ]
-    seldom: list[st.SearchStrategy[Command]] = [
+    seldom: list[st.SearchStrategy[AnyCommand]] = [
         st.builds(CreateThread, **at, thread=threads),
         st.builds(EnsureThread, **at, thread=threads),
         st.builds(SaveThread, **at, thread=threads),

@@ -69,6 +69,8 @@ def _values(  # noqa: PLR0911
             return text
         case msgspec.inspect.LiteralType(values=values):
             return st.sampled_from(values)
+        case msgspec.inspect.Metadata(type=inner):  # an id: see `treadle.core.ids`
+            return _values(inner, extra, json)
         case msgspec.inspect.UnionType(types=types):
             return st.one_of([_values(one, extra, json) for one in types])
         case msgspec.inspect.VarTupleType(item_type=item):

@@ -52,7 +52,7 @@ def questions(now: int) -> st.SearchStrategy[Question]:
         ),
         _about(
             "threads",
-            "messages",
+            "list_messages",
             thread_id=commands.thread_ids,
             after=positions,
             before=positions,
@@ -62,7 +62,10 @@ def questions(now: int) -> st.SearchStrategy[Question]:
             run_id=st.none() | commands.run_ids,
         ),
         _about(
-            "threads", "deltas", thread_id=commands.thread_ids, after_version=st.integers(-1, 8)
+            "threads",
+            "list_deltas",
+            thread_id=commands.thread_ids,
+            after_version=st.integers(-1, 8),
         ),
         _question(
             "runs",
@@ -78,14 +81,14 @@ def questions(now: int) -> st.SearchStrategy[Question]:
             updated_at_from=times,
             updated_at_to=times,
         ),
-        _about("runs", "active", thread_id=commands.thread_ids),
+        _about("runs", "find_active", thread_id=commands.thread_ids),
         _question(
             "mailboxes",
-            "list",
+            "list_entries",
             **page,
             mailbox_id=commands.mailbox_ids,
             status=statuses,
             origin=st.sampled_from(["external", "internal"]),
         ),
-        _question("mailboxes", "list_states", **page),
+        _question("mailboxes", "list", **page),
     )

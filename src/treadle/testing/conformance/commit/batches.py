@@ -66,7 +66,7 @@ FAILURES: dict[str, tuple[Write, type[TreadleError], str]] = {
         "Enqueue 'mine'",
     ),
     "enqueue of a known dedupe key": (
-        lambda step, _: step.mailboxes.enqueue(entry("e", dedupe_key="known", generation=0)),
+        lambda step, _: step.mailboxes.enqueue(entry("e", "keyed", dedupe_key="known")),
         AlreadyExists,
         "Enqueue 'e'",
     ),
@@ -201,7 +201,7 @@ async def each_command_sees_what_those_before_it_did(store: Store) -> None:
         step.mailboxes.cancel("e")
         step.mailboxes.cancel("e")
     expect(await texts(store, "t"), ["three"])
-    expect((await store.mailboxes.list()).total, 1)
+    expect((await store.mailboxes.list_entries()).total, 1)
     expect(await status(store, "e"), "cancelled")
 
 
@@ -271,7 +271,7 @@ async def a_receipt_has_the_entries_that_commands_give(store: Store) -> None:
         assert isinstance(found, MailboxEntry)
         expect(found.status, expected)
     assert isinstance(sent, MailboxEntry)
-    expect(sent, await store.mailboxes.load(sent.entry_id))
+    expect(sent, await store.mailboxes.load_entry(sent.entry_id))
     assert isinstance(pending, tuple)
     expect([each.entry_id for each in pending], ["dead"])
     expect([each.status for each in pending], ["cancelled"])

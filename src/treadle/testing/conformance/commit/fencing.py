@@ -102,7 +102,7 @@ async def who_holds_the_claim_can_write_anything(harness: Harness, name: str) ->
     found, expected = [await read_everything(each, MAILBOXES) for each in (fenced, free)]
     expect(without_uuids(found), without_uuids(expected))
     assert found != before, "nothing was written"
-    expect(await fenced.mailboxes.load("mine"), sample.mine)
+    expect(await fenced.mailboxes.load_entry("mine"), sample.mine)
 
 
 @checks.add(Guarantee.FENCE)

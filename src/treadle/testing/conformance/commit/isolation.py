@@ -103,16 +103,16 @@ async def what_is_read_can_be_changed(store: Store) -> None:
     before = await read_everything(store, MAILBOXES)
     for read in (
         await store.threads.load("rich"),
-        await store.threads.messages("rich"),
-        await store.threads.deltas("rich", 0),
+        await store.threads.list_messages("rich"),
+        await store.threads.list_deltas("rich", 0),
         await store.runs.load("r"),
         await store.runs.list(),
-        await store.runs.active("rich"),
-        await store.mailboxes.load("e"),
-        await store.mailboxes.load_state("box"),
+        await store.runs.find_active("rich"),
+        await store.mailboxes.load_entry("e"),
+        await store.mailboxes.load("box"),
+        await store.mailboxes.list_entries(),
         await store.mailboxes.list(),
-        await store.mailboxes.list_states(),
-        await store.mailboxes.stats(),
+        await store.mailboxes.count_entries(),
         held,
     ):
         assert spoil(read) > 0

@@ -2,8 +2,8 @@
 
 from treadle import ClaimConflict, Message, Store, Thread
 from treadle.backends.base import Guarantee
-from treadle.core.commands import RestoreEntry, RestoreMailbox, RestoreThread
 from treadle.core.mailboxes import MailboxState
+from treadle.core.restoring import RestoreEntry, RestoreMailbox, RestoreThread
 from treadle.core.threads import ThreadHead
 from treadle.testing._harness.builders import claim_ids, entry, loaded, says, texts
 from treadle.testing._harness.check import Checks
@@ -22,7 +22,7 @@ async def a_restored_thread_goes_on_from_its_version(store: Store) -> None:
     expect(await store.threads.load("t"), HEAD)
     expect((await store.threads.append("t", says("y"), expected=7)).version, 8)
     expect(await texts(store, "t"), ["x", "y"])
-    expect(await store.threads.deltas("t", 6), None)
+    expect(await store.threads.list_deltas("t", 6), None)
 
 
 @checks.add(Guarantee.ENTRIES_MOVE_BY_RULE)
@@ -37,7 +37,7 @@ async def a_restored_entry_is_held_by_who_held_it(store: Store, clock: ManualClo
     )
     await store.commit((RestoreEntry(entry=held),))
     await store.mailboxes.send("box", None)
-    expect(await store.mailboxes.load("e"), held)
+    expect(await store.mailboxes.load_entry("e"), held)
     expect(await claim_ids(store), [])
     await store.mailboxes.ack("e", "token")
     expect(len(await claim_ids(store)), 1)
@@ -55,7 +55,7 @@ async def there_are_never_fewer_attempts_than_none(store: Store) -> None:
 async def a_restored_entry_takes_the_place_of_the_one_that_is_there(store: Store) -> None:
     await store.mailboxes.enqueue(entry("e", priority=9, payload=1))
     await store.commit((RestoreEntry(entry=entry("e", "other", payload=2)),))
-    expect(await store.mailboxes.load("e"), entry("e", "other", payload=2))
+    expect(await store.mailboxes.load_entry("e"), entry("e", "other", payload=2))
     expect(await claim_ids(store, mailbox_id="box"), [])
     expect(await claim_ids(store, mailbox_id="other"), ["e"])
 
@@ -64,16 +64,16 @@ async def a_restored_entry_takes_the_place_of_the_one_that_is_there(store: Store
 async def a_restored_entry_makes_its_mailbox_where_there_is_none(store: Store) -> None:
     await store.commit((RestoreEntry(entry=entry("e", generation=4, updated_at=9)),))
     state = MailboxState(mailbox_id="box", current_generation=4, updated_at=9)
-    expect(await store.mailboxes.load_state("box"), state)
+    expect(await store.mailboxes.load("box"), state)
     await store.commit((RestoreEntry(entry=entry("f", generation=7, updated_at=10)),))
-    expect(await store.mailboxes.load_state("box"), state)
+    expect(await store.mailboxes.load("box"), state)
 
 
 @checks.add(Guarantee.WORK_COMES_IN_ONCE)
 async def a_restored_mailbox_is_at_its_generation(store: Store) -> None:
     state = MailboxState(mailbox_id="box", current_generation=4, updated_at=5)
     await store.commit((RestoreMailbox(mailbox=state),))
-    expect(await store.mailboxes.load_state("box"), state)
+    expect(await store.mailboxes.load("box"), state)
     expect((await store.mailboxes.send("box", None)).generation, 4)
 
 
@@ -105,4 +105,4 @@ async def unknown_fields_of_a_mailbox_s_state_stay(store: Store) -> None:
     await store.mailboxes.ensure("box")
     interrupted = await store.mailboxes.interrupt("box")
     expect(interrupted.mailbox_state.extra, state.extra)
-    expect(await store.mailboxes.load_state("box"), interrupted.mailbox_state)
+    expect(await store.mailboxes.load("box"), interrupted.mailbox_state)

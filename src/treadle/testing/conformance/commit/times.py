@@ -6,25 +6,18 @@ from msgspec.structs import replace
 
 from treadle import RunMeta, Store, Thread
 from treadle.backends.base import Guarantee
-from treadle.core.commands import (
-    Ack,
-    AppendThread,
+from treadle.core.claims import Ack, DeadLetter, ExtendLease, Nack, Release
+from treadle.core.commands import TimedCommand
+from treadle.core.mailboxes import (
     Cancel,
     CancelPending,
-    CreateThread,
-    DeadLetter,
     EnsureMailbox,
-    EnsureThread,
-    ExtendLease,
     Interrupt,
-    Nack,
-    Release,
     Requeue,
-    SaveThread,
     Send,
     Supersede,
-    Timed,
 )
+from treadle.core.threads import AppendThread, CreateThread, EnsureThread, SaveThread
 from treadle.testing._harness.builders import head_of, says
 from treadle.testing._harness.call_results import plain
 from treadle.testing._harness.check import Checks
@@ -37,7 +30,7 @@ from treadle.testing.clock import ManualClock, TickingClock
 checks = Checks(__name__)
 
 HELD: dict[str, Any] = {"entry_id": "held", "claim_token": "the token of the entry"}
-TIMED: tuple[Timed, ...] = (
+TIMED: tuple[TimedCommand[Any], ...] = (
     CreateThread(thread=Thread(id="new")),
     EnsureThread(thread=Thread(id="new")),
     AppendThread(thread_id="t", changes=says("x", run_id="new", run_meta=RunMeta())),
@@ -63,7 +56,7 @@ EARLIER = 20_000
 
 @checks.add(Guarantee.TIME_IS_GIVEN, each={type(each).__name__: each for each in TIMED})
 async def a_command_happens_at_the_time_it_brings_or_else_at_the_clock_s(
-    harness: Harness, command: Timed
+    harness: Harness, command: TimedCommand[Any]
 ) -> None:
     now = harness.clock.now - EARLIER
     clock = ManualClock(harness.clock.now)
@@ -78,7 +71,7 @@ async def a_command_happens_at_the_time_it_brings_or_else_at_the_clock_s(
     assert str(now) in repr(contents), "the time is nowhere"
 
 
-def _on(sample: Sample, command: Timed) -> Any:
+def _on(sample: Sample, command: TimedCommand[Any]) -> Any:
     """The command, with the token of the entry that is held."""
     if isinstance(command, WITH_TOKEN):
         return replace(command, claim_token=sample.held.claim_token)
@@ -109,7 +102,7 @@ async def all_commands_of_a_batch_happen_at_one_time(harness: Harness) -> None:
             step.mailboxes.send(key, None)
     heads = [await head_of(store, key) for key in ("a", "b")]
     times = {head.thread.metadata.created_at for head in heads}
-    times |= {each.created_at for each in (await store.mailboxes.list()).items}
+    times |= {each.created_at for each in (await store.mailboxes.list_entries()).items}
     expect(len(times), 1)
 
 
@@ -121,5 +114,5 @@ async def each_command_of_a_batch_has_its_own_time(store: Store, clock: ManualCl
         step.mailboxes.send("box", None, delay_ms=3, now=9)
     updated = [(await head_of(store, key)).thread.metadata.updated_at for key in ("a", "b")]
     expect(updated, [7, clock.now])
-    (sent,) = (await store.mailboxes.list()).items
+    (sent,) = (await store.mailboxes.list_entries()).items
     expect((sent.created_at, sent.available_at), (9, 12))

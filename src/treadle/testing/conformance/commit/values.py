@@ -104,7 +104,7 @@ async def _content(store: Store, key: str, value: Any) -> Any:
     message = Message(role="user", content=[value])
     await store.threads.create(Thread(id=key))
     await store.threads.append(key, ThreadChangeSet(messages=(message,)))
-    page = await store.threads.messages(key)
+    page = await store.threads.list_messages(key)
     return page.messages[0].message.content[0]
 
 
@@ -119,7 +119,7 @@ async def _arguments(store: Store, key: str, value: Any) -> Any:
 async def _action(store: Store, key: str, value: Any) -> Any:
     await store.threads.create(Thread(id=key))
     await store.threads.append(key, ThreadChangeSet(actions=(value,)))
-    deltas = await store.threads.deltas(key, 0)
+    deltas = await store.threads.list_deltas(key, 0)
     assert deltas is not None
     return deltas[0].changes.actions[0]
 
@@ -254,7 +254,7 @@ async def entries_and_mailboxes_whose_ids_look_alike_are_different(store: Store)
     await store.mailboxes.interrupt("A")
     for key in ALIKE:
         expect((await loaded(store, key)).payload, key)
-        page = await store.mailboxes.list(mailbox_id=key)
+        page = await store.mailboxes.list_entries(mailbox_id=key)
         expect(([each.entry_id for each in page.items], page.total), ([key], 1))
         expect(await generation(store, key), int(key == "A"))
 
@@ -265,7 +265,7 @@ async def dedupe_keys_that_look_alike_are_different(store: Store) -> None:
         await store.mailboxes.send("box", key, dedupe_key=key)
     for key in ALIKE:
         expect((await store.mailboxes.send("box", None, dedupe_key=key)).payload, key)
-    expect((await store.mailboxes.stats("box")).queued, len(ALIKE))
+    expect((await store.mailboxes.count_entries("box")).queued, len(ALIKE))
 
 
 @checks.add(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED)

@@ -34,7 +34,7 @@ async def a_claim_sets_token_consumer_lease_and_counts_the_attempt(
     await enqueue(store, entry("e", attempt_count=2, last_error="before", extra={"later": 1}))
     clock.now += 7
     (claimed,) = await store.mailboxes.claim(consumer="w", lease_ms=500)
-    expect(claimed, await store.mailboxes.load("e"))
+    expect(claimed, await store.mailboxes.load_entry("e"))
     expect(
         claimed,
         entry(
@@ -362,7 +362,7 @@ async def a_clock_set_back_leaves_a_lease_as_it_is(store: Store, clock: ManualCl
     claimed = await claim_one(store, lease_ms=100)
     clock.now -= 60_000
     expect(await claim_ids(store), [])
-    expect(await store.mailboxes.load("e"), claimed)
+    expect(await store.mailboxes.load_entry("e"), claimed)
     clock.now += 60_100
     expect(await claim_ids(store), ["e"])
 

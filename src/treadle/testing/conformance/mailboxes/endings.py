@@ -43,7 +43,7 @@ async def cancel_ends_an_entry_and_returns_it(
             updated_at=clock.now,
         ),
     )
-    expect(await store.mailboxes.load("e"), found)
+    expect(await store.mailboxes.load_entry("e"), found)
 
 
 @checks.add(Guarantee.ENTRIES_MOVE_BY_RULE, each={"queued": False, "claimed": True})
@@ -87,7 +87,7 @@ async def there_is_nothing_to_end_where_there_is_no_entry(store: Store) -> None:
     expect(await store.mailboxes.supersede("e", "newer"), None)
     expect(await store.mailboxes.requeue("e"), None)
     expect(await store.mailboxes.cancel_pending("box"), ())
-    expect(await store.mailboxes.load_state("box"), None)
+    expect(await store.mailboxes.load("box"), None)
 
 
 @checks.add(Guarantee.ENTRIES_MOVE_BY_RULE)
@@ -102,7 +102,7 @@ async def cancel_pending_cancels_what_has_not_ended_in_the_mailbox(
     cancelled = await store.mailboxes.cancel_pending("box", exclude="kept")
     expect([each.entry_id for each in cancelled], ["a", "b", "c", "later"])
     for each in cancelled:
-        expect(each, await store.mailboxes.load(each.entry_id))
+        expect(each, await store.mailboxes.load_entry(each.entry_id))
         expect((each.status, each.last_error), ("cancelled", "cancelled"))
         expect((each.claim_token, each.claimed_by, each.lease_until), (None, None, None))
         expect(each.updated_at, clock.now)
@@ -150,7 +150,7 @@ async def interrupt_raises_the_generation_and_supersedes_what_is_older(
     )
     expect([each.entry_id for each in done.superseded_entries], ["a", "b", "held", "later"])
     for each in done.superseded_entries:
-        expect(each, await store.mailboxes.load(each.entry_id))
+        expect(each, await store.mailboxes.load_entry(each.entry_id))
         expect((each.status, each.last_error), ("superseded", "superseded by interrupt"))
         expect((each.claim_token, each.claimed_by, each.lease_until), (None, None, None))
         expect(each.updated_at, clock.now)
@@ -186,5 +186,5 @@ async def what_ends_a_mailbox_s_work_ends_what_its_own_batch_has_put_there(
         getattr(step.mailboxes, how)("box")
         step.mailboxes.send("box", "after")
     expect((await status(store, "before")), await status(store, "within"))
-    expect((await store.mailboxes.stats("box")).queued, 1)
+    expect((await store.mailboxes.count_entries("box")).queued, 1)
     expect((await claim_one(store)).payload, "after")

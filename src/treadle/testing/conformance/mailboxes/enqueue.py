@@ -27,7 +27,7 @@ async def send_fills_in_id_generation_and_times(store: Store, clock: ManualClock
         sender_id="me",
         origin="internal",
     )
-    expect(sent, await store.mailboxes.load(sent.entry_id))
+    expect(sent, await store.mailboxes.load_entry(sent.entry_id))
     expect(
         sent,
         MailboxEntry(
@@ -58,9 +58,9 @@ async def each_send_has_an_id_of_its_own_that_sorts_after_the_ones_before(
 async def the_first_send_makes_the_mailbox_at_generation_0(
     store: Store, clock: ManualClock
 ) -> None:
-    expect(await store.mailboxes.load_state("box"), None)
+    expect(await store.mailboxes.load("box"), None)
     await store.mailboxes.send("box", None)
-    state = await store.mailboxes.load_state("box")
+    state = await store.mailboxes.load("box")
     expect(state, MailboxState(mailbox_id="box", current_generation=0, updated_at=clock.now))
 
 
@@ -72,7 +72,7 @@ async def what_comes_into_a_mailbox_leaves_its_state_alone(
     clock.now += 10
     await store.mailboxes.send("box", None)
     await store.mailboxes.enqueue(entry("e", generation=1, updated_at=clock.now))
-    expect(await store.mailboxes.load_state("box"), state)
+    expect(await store.mailboxes.load("box"), state)
 
 
 @checks.add(Guarantee.WORK_COMES_IN_ONCE)
@@ -114,14 +114,14 @@ async def each_mailbox_has_dedupe_keys_of_its_own(store: Store) -> None:
     one = await store.mailboxes.send("box", None, dedupe_key="k")
     other = await store.mailboxes.send("other", None, dedupe_key="k")
     assert one.entry_id != other.entry_id
-    expect((await store.mailboxes.stats()).queued, 2)
+    expect((await store.mailboxes.count_entries()).queued, 2)
 
 
 @checks.add(Guarantee.WORK_COMES_IN_ONCE)
 async def entries_without_a_dedupe_key_are_no_duplicates(store: Store) -> None:
     await store.mailboxes.send("box", None)
     await store.mailboxes.send("box", None)
-    expect((await store.mailboxes.stats("box")).queued, 2)
+    expect((await store.mailboxes.count_entries("box")).queued, 2)
 
 
 @checks.add(Guarantee.WORK_COMES_IN_ONCE)
@@ -135,7 +135,7 @@ async def of_sends_that_arrive_together_with_one_dedupe_key_one_comes_in(store: 
     sent = await asyncio.gather(
         *(store.mailboxes.send("box", number, dedupe_key="k") for number in range(10))
     )
-    expect((await store.mailboxes.stats("box")).queued, 1)
+    expect((await store.mailboxes.count_entries("box")).queued, 1)
     expect({each.entry_id for each in sent}, {sent[0].entry_id})
 
 
@@ -156,13 +156,13 @@ async def enqueue_puts_the_entry_as_it_is(store: Store) -> None:
         extra={"later": True},
     )
     await store.mailboxes.enqueue(given)
-    expect(await store.mailboxes.load("e"), given)
+    expect(await store.mailboxes.load_entry("e"), given)
 
 
 @checks.add(Guarantee.WORK_COMES_IN_ONCE)
 async def enqueue_makes_the_mailbox_at_the_entry_s_generation(store: Store) -> None:
     await store.mailboxes.enqueue(entry("e", generation=4, updated_at=9))
-    state = await store.mailboxes.load_state("box")
+    state = await store.mailboxes.load("box")
     expect(state, MailboxState(mailbox_id="box", current_generation=4, updated_at=9))
 
 
@@ -173,7 +173,7 @@ async def enqueue_refuses_a_known_entry_id_in_whatever_mailbox(store: Store) -> 
         await store.mailboxes.enqueue(entry("e", "other"))
     expect((caught.value.kind, caught.value.key), ("mailbox entry", "e"))
     expect((await loaded(store)).payload, 1)
-    expect(await store.mailboxes.load_state("other"), None)
+    expect(await store.mailboxes.load("other"), None)
 
 
 @checks.add(Guarantee.WORK_COMES_IN_ONCE)
@@ -182,7 +182,7 @@ async def enqueue_refuses_a_dedupe_key_the_mailbox_has_seen(store: Store) -> Non
     with refused(AlreadyExists) as caught:
         await store.mailboxes.enqueue(entry("f", dedupe_key="k"))
     expect((caught.value.kind, caught.value.key), ("dedupe key", "k"))
-    expect(await store.mailboxes.load("f"), None)
+    expect(await store.mailboxes.load_entry("f"), None)
     await store.mailboxes.enqueue(entry("f", "other", dedupe_key="k"))
 
 
@@ -193,7 +193,7 @@ async def enqueue_refuses_another_generation_than_the_current(store: Store, give
         await store.mailboxes.enqueue(entry("e", generation=given))
     error = caught.value
     expect((error.mailbox_id, error.expected, error.actual), ("box", 1, given))
-    expect(await store.mailboxes.load("e"), None)
+    expect(await store.mailboxes.load_entry("e"), None)
 
 
 # --- the mailbox -------------------------------------------------------------------------------
@@ -209,4 +209,4 @@ async def ensure_makes_the_state_once_and_touches_it_after(
     clock.now += 5
     again = await store.mailboxes.ensure("box")
     expect(again, MailboxState(mailbox_id="box", current_generation=1, updated_at=clock.now))
-    expect(await store.mailboxes.load_state("box"), again)
+    expect(await store.mailboxes.load("box"), again)

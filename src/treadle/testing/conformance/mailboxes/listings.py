@@ -43,7 +43,7 @@ LISTINGS: dict[str, tuple[dict[str, Any], str]] = {
 async def entries_are_listed(store: Store, query: dict[str, Any], expected: str) -> None:
     await enqueue(store, *ENTRIES)
     await store.mailboxes.cancel("a")
-    page = await store.mailboxes.list(**query)
+    page = await store.mailboxes.list_entries(**query)
     expect([each.entry_id for each in page.items], list(expected))
     expect(page.items, tuple([await loaded(store, key) for key in expected]))
     expect((page.total, page.has_more), (len(expected), False))
@@ -66,7 +66,7 @@ async def a_page_of_entries_says_how_many_there_are_and_whether_more_follow(
     store: Store, offset: int, limit: int, items: str, has_more: bool
 ) -> None:
     await enqueue(store, *ENTRIES)
-    page = await store.mailboxes.list(offset=offset, limit=limit)
+    page = await store.mailboxes.list_entries(offset=offset, limit=limit)
     found = "".join(each.entry_id for each in page.items)
     expect((found, page.total, page.has_more), (items, 4, has_more))
 
@@ -75,7 +75,7 @@ async def a_page_of_entries_says_how_many_there_are_and_whether_more_follow(
 async def a_page_of_some_entries_counts_those(store: Store) -> None:
     await enqueue(store, *ENTRIES)
     for offset, expected, has_more in ((0, ["c", "a"], True), (2, ["b"], False)):
-        page = await store.mailboxes.list(mailbox_id="box", limit=2, offset=offset)
+        page = await store.mailboxes.list_entries(mailbox_id="box", limit=2, offset=offset)
         expect([each.entry_id for each in page.items], expected)
         expect((page.total, page.has_more), (3, has_more))
 
@@ -83,7 +83,7 @@ async def a_page_of_some_entries_counts_those(store: Store) -> None:
 @checks.add(Guarantee.LISTINGS_ARE_COMPLETE)
 async def entries_as_old_are_listed_in_the_order_of_their_ids(store: Store) -> None:
     await enqueue(store, *(entry(key) for key in ("b", "🧵", "a", "B", "\ufb00")))
-    page = await store.mailboxes.list()
+    page = await store.mailboxes.list_entries()
     expect([each.entry_id for each in page.items], ["B", "a", "b", "\ufb00", "🧵"])
 
 
@@ -92,7 +92,7 @@ async def a_page_of_entries_has_200_at_most(store: Store) -> None:
     async with store.batch() as step:
         for number in range(201):
             step.mailboxes.enqueue(entry(f"e{number:03}"))
-    page = await store.mailboxes.list(limit=500)
+    page = await store.mailboxes.list_entries(limit=500)
     expect((len(page.items), page.total, page.has_more), (200, 201, True))
 
 
@@ -100,9 +100,9 @@ async def a_page_of_entries_has_200_at_most(store: Store) -> None:
 async def a_listing_follows_an_entry_through_its_statuses(store: Store) -> None:
     async def expect_listed(expected: EntryStatus) -> None:
         for each in get_args(EntryStatus):
-            expect((await store.mailboxes.list(status=each)).total, int(each == expected))
+            expect((await store.mailboxes.list_entries(status=each)).total, int(each == expected))
         counts: dict[str, Any] = {expected: 1}
-        expect(await store.mailboxes.stats("box"), MailboxStats(**counts))
+        expect(await store.mailboxes.count_entries("box"), MailboxStats(**counts))
 
     await enqueue(store, entry("e"))
     await expect_listed("queued")
@@ -123,7 +123,7 @@ async def mailboxes_are_listed_in_the_order_of_their_ids(store: Store, clock: Ma
     for key in ("b", "🧵", "a", "\ufb00"):
         await store.mailboxes.ensure(key)
     await store.mailboxes.send("B", None)
-    page = await store.mailboxes.list_states()
+    page = await store.mailboxes.list()
     expect([state.mailbox_id for state in page.items], ["B", "a", "b", "\ufb00", "🧵"])
     expect((page.total, page.has_more), (5, False))
     expect(page.items[0], MailboxState(mailbox_id="B", updated_at=clock.now))
@@ -147,7 +147,7 @@ async def a_page_of_mailboxes_says_how_many_there_are_and_whether_more_follow(
 ) -> None:
     for key in "dcba":
         await store.mailboxes.ensure(key)
-    page = await store.mailboxes.list_states(offset=offset, limit=limit)
+    page = await store.mailboxes.list(offset=offset, limit=limit)
     found = "".join(each.mailbox_id for each in page.items)
     expect((found, page.total, page.has_more), (items, 4, has_more))
 
@@ -157,13 +157,13 @@ async def a_page_of_mailboxes_has_200_at_most(store: Store) -> None:
     async with store.batch() as step:
         for number in range(201):
             step.mailboxes.ensure(f"box {number:03}")
-    page = await store.mailboxes.list_states(limit=500)
+    page = await store.mailboxes.list(limit=500)
     expect((len(page.items), page.total, page.has_more), (200, 201, True))
 
 
 @checks.add(Guarantee.LISTINGS_ARE_COMPLETE)
 async def stats_count_each_status_in_one_mailbox_or_in_all(store: Store) -> None:
-    expect(await store.mailboxes.stats(), MailboxStats())
+    expect(await store.mailboxes.count_entries(), MailboxStats())
     for number, how in enumerate(("queued", "queued", "claimed", *TERMINAL)):
         await store.mailboxes.enqueue(entry(f"e{number}", f"box {number % 2}"))
         if how in TERMINAL:
@@ -172,6 +172,9 @@ async def stats_count_each_status_in_one_mailbox_or_in_all(store: Store) -> None
     everywhere = MailboxStats(
         queued=2, claimed=1, accepted=1, superseded=1, cancelled=1, dead_letter=1
     )
-    expect(await store.mailboxes.stats(), everywhere)
-    expect(await store.mailboxes.stats("box 1"), MailboxStats(queued=1, accepted=1, cancelled=1))
-    expect(await store.mailboxes.stats("empty"), MailboxStats())
+    expect(await store.mailboxes.count_entries(), everywhere)
+    expect(
+        await store.mailboxes.count_entries("box 1"),
+        MailboxStats(queued=1, accepted=1, cancelled=1),
+    )
+    expect(await store.mailboxes.count_entries("empty"), MailboxStats())

@@ -25,10 +25,10 @@ async def purge_removes_what_ended_before_a_time(store: Store, clock: ManualCloc
         await end(store, how, how)
         clock.now += 10
     expect(await store.mailboxes.purge(clock.now - 30), 1)
-    expect(await store.mailboxes.load("accepted"), None)
-    assert await store.mailboxes.load("superseded") is not None
+    expect(await store.mailboxes.load_entry("accepted"), None)
+    assert await store.mailboxes.load_entry("superseded") is not None
     expect(await store.mailboxes.purge(clock.now), 3)
-    expect((await store.mailboxes.list()).total, 0)
+    expect((await store.mailboxes.list_entries()).total, 0)
 
 
 @checks.add(Guarantee.ENTRIES_MOVE_BY_RULE)
@@ -36,7 +36,7 @@ async def purge_leaves_what_has_not_ended(store: Store, clock: ManualClock) -> N
     await enqueue(store, entry("queued"), entry("claimed", "other"))
     await claim_by_id(store, "claimed")
     expect(await store.mailboxes.purge(clock.now + 10**9), 0)
-    expect((await store.mailboxes.list()).total, 2)
+    expect((await store.mailboxes.list_entries()).total, 2)
 
 
 @checks.add(Guarantee.ENTRIES_MOVE_BY_RULE)

@@ -66,5 +66,5 @@ async def only_a_dead_letter_is_requeued(store: Store, how: str) -> None:
         await end(store, "e", how)
     before = await loaded(store)
     expect(await store.mailboxes.requeue("e"), before)
-    expect(await store.mailboxes.load("e"), before)
+    expect(await store.mailboxes.load_entry("e"), before)
     expect(before.status, how)

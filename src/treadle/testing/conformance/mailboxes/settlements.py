@@ -31,7 +31,7 @@ async def an_acked_entry_is_accepted(store: Store, clock: ManualClock) -> None:
     clock.now += 5
     await store.mailboxes.ack(claimed)
     expect(
-        await store.mailboxes.load("e"),
+        await store.mailboxes.load_entry("e"),
         entry("e", status="accepted", attempt_count=1, last_error="before", updated_at=clock.now),
     )
 
@@ -43,7 +43,7 @@ async def a_nacked_entry_is_queued_until_its_retry_with_the_error(
     await enqueue(store, entry("e"))
     await store.mailboxes.nack(await claim_one(store), retry_at=clock.now + 50, error="boom")
     expect(
-        await store.mailboxes.load("e"),
+        await store.mailboxes.load_entry("e"),
         entry(
             "e",
             available_at=clock.now + 50,
@@ -71,7 +71,7 @@ async def a_dead_letter_keeps_its_error(store: Store, clock: ManualClock) -> Non
     await enqueue(store, entry("e"))
     await store.mailboxes.dead_letter(await claim_one(store), error="never")
     expect(
-        await store.mailboxes.load("e"),
+        await store.mailboxes.load_entry("e"),
         entry("e", status="dead_letter", attempt_count=1, last_error="never", updated_at=clock.now),
     )
 
@@ -85,7 +85,7 @@ async def a_release_gives_the_attempt_back_and_leaves_the_rest(
     clock.now += 5
     await store.mailboxes.release(claimed)
     expect(
-        await store.mailboxes.load("e"),
+        await store.mailboxes.load_entry("e"),
         entry(
             "e",
             attempt_count=attempts,

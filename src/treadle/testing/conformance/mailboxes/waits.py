@@ -56,7 +56,7 @@ async def worker(
 
 async def begun(store: Store) -> None:
     """Let a wait begin: it is asked before this is, and then gets some time."""
-    await store.mailboxes.stats()
+    await store.mailboxes.count_entries()
     await asyncio.sleep(0.01)
 
 

@@ -10,13 +10,13 @@ checks = Checks(__name__)
 
 
 async def active_id(store: Store, thread_id: str = "t") -> str | None:
-    active = await store.runs.active(thread_id)
+    active = await store.runs.find_active(thread_id)
     return None if active is None else active.run_id
 
 
 @checks.add(Guarantee.RUNS_FOLLOW_THEIR_THREADS)
 async def the_active_run_is_the_newest_that_is_not_done(store: Store) -> None:
-    expect(await store.runs.active("t"), None)
+    expect(await store.runs.find_active("t"), None)
     await store.runs.upsert(run("a", created_at=10))
     await store.runs.upsert(run("b", created_at=20, status="waiting"))
     await store.runs.upsert(run("c", created_at=30, status="done"))
@@ -35,9 +35,9 @@ async def of_active_runs_as_old_the_greater_id_is_the_newest(store: Store) -> No
 async def a_run_that_is_done_is_not_active_any_more(store: Store) -> None:
     await store.threads.create(Thread(id="t"))
     await store.threads.append("t", says("x", run_id="r", run_meta=RunMeta()))
-    expect(await store.runs.active("t"), await store.runs.load("r"))
+    expect(await store.runs.find_active("t"), await store.runs.load("r"))
     await store.threads.append("t", says("y", run_id="r", run_meta=RunMeta(status="done")))
-    expect(await store.runs.active("t"), None)
+    expect(await store.runs.find_active("t"), None)
 
 
 @checks.add(Guarantee.RUNS_FOLLOW_THEIR_THREADS)

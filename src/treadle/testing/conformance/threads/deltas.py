@@ -48,7 +48,7 @@ async def deltas_say_what_was_appended_and_when(store: Store, clock: ManualClock
     await append_changes(store, clock)
     start = clock.now - 3_000
     expect(
-        await store.threads.deltas("t", 0),
+        await store.threads.list_deltas("t", 0),
         tuple(
             ThreadDelta(version=version, committed_at=start + 1_000 * version, changes=changes)
             for version, changes in enumerate(CHANGES, start=1)
@@ -67,7 +67,7 @@ async def deltas_begin_after_the_version_asked_for(store: Store, clock: ManualCl
 @checks.add(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED)
 async def there_are_no_deltas_after_the_current_version(store: Store, clock: ManualClock) -> None:
     await append_changes(store, clock)
-    expect(await store.threads.deltas("t", 3), ())
+    expect(await store.threads.list_deltas("t", 3), ())
 
 
 @checks.add(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED, each=[4, LARGEST_INTEGER, -1])
@@ -75,7 +75,7 @@ async def the_deltas_after_a_version_the_thread_never_had_are_not_known(
     store: Store, clock: ManualClock, version: int
 ) -> None:
     await append_changes(store, clock)
-    expect(await store.threads.deltas("t", version), None)
+    expect(await store.threads.list_deltas("t", version), None)
 
 
 @checks.add(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED)
@@ -93,13 +93,13 @@ async def replaying_the_deltas_leads_to_the_thread(store: Store, clock: ManualCl
 async def a_save_makes_what_came_before_it_unknown(store: Store, clock: ManualClock) -> None:
     await append_changes(store, clock)
     await store.threads.save(Thread(id="t"))
-    expect(await store.threads.deltas("t", 3), None)
-    expect(await store.threads.deltas("t", 0), None)
-    expect(await store.threads.deltas("t", 4), ())
+    expect(await store.threads.list_deltas("t", 3), None)
+    expect(await store.threads.list_deltas("t", 0), None)
+    expect(await store.threads.list_deltas("t", 4), ())
     await store.threads.append("t", says("x"))
     deltas = await deltas_since(store, 4)
     expect([delta.version for delta in deltas], [5])
-    expect(await store.threads.deltas("t", 3), None)
+    expect(await store.threads.list_deltas("t", 3), None)
 
 
 @checks.add(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED)
@@ -109,7 +109,7 @@ async def a_thread_created_anew_has_none_of_the_old_deltas(
     await append_changes(store, clock)
     await store.threads.delete("t")
     await store.threads.create(Thread(id="t"))
-    expect(await store.threads.deltas("t", 0), ())
+    expect(await store.threads.list_deltas("t", 0), ())
     await store.threads.append("t", says("new"))
     deltas = await deltas_since(store, 0)
     expect([delta.changes for delta in deltas], [says("new")])
@@ -118,7 +118,7 @@ async def a_thread_created_anew_has_none_of_the_old_deltas(
 @checks.add(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED)
 async def the_deltas_of_no_thread_are_not_found(store: Store) -> None:
     with refused(NotFound) as caught:
-        await store.threads.deltas("t", 0)
+        await store.threads.list_deltas("t", 0)
     expect((caught.value.kind, caught.value.key), ("thread", "t"))
 
 
@@ -149,7 +149,7 @@ async def an_append_that_fails_leaves_no_delta(store: Store, clock: ManualClock)
     await append_changes(store, clock)
     with refused(VersionConflict):
         await store.threads.append("t", says("x"), expected=0)
-    expect(await store.threads.deltas("t", 3), ())
+    expect(await store.threads.list_deltas("t", 3), ())
 
 
 @checks.add(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED)

@@ -25,7 +25,7 @@ CAST = (
 
 async def read(store: Store, **query: Any) -> tuple[list[int], bool]:
     """The cursors of a page of `CAST`, and whether more follow."""
-    page = await store.threads.messages("t", **query)
+    page = await store.threads.list_messages("t", **query)
     cursors = [item.cursor for item in page.messages]
     expect([item.message for item in page.messages], [CAST[cursor] for cursor in cursors])
     expect(page.next_cursor, cursors[-1] if cursors else None)
@@ -84,7 +84,7 @@ async def a_page_holds(
 @checks.add(Guarantee.LISTINGS_ARE_COMPLETE)
 async def a_page_has_200_messages_at_most(store: Store) -> None:
     await store.threads.create(Thread(id="t", messages=tuple(said(str(n)) for n in range(201))))
-    page = await store.threads.messages("t", limit=10**6)
+    page = await store.threads.list_messages("t", limit=10**6)
     expect((len(page.messages), page.has_more), (200, True))
 
 
@@ -100,7 +100,7 @@ async def going_on_from_page_to_page_meets_every_message_once(
     more = True
     while more:
         query: dict[str, Any] = {onward: cursor, "limit": limit, "order": order}
-        page = await store.threads.messages("t", visibility=None, **query)
+        page = await store.threads.list_messages("t", visibility=None, **query)
         met += [item.cursor for item in page.messages]
         cursor, more = page.next_cursor, page.has_more
     expect(met, list(range(5)) if order == "asc" else list(range(4, -1, -1)))
@@ -109,10 +109,10 @@ async def going_on_from_page_to_page_meets_every_message_once(
 @checks.add(Guarantee.LISTINGS_ARE_COMPLETE)
 async def messages_that_arrive_meanwhile_are_on_the_next_page(store: Store) -> None:
     await store.threads.create(Thread(id="t", messages=CAST[:1]))
-    page = await store.threads.messages("t")
+    page = await store.threads.list_messages("t")
     assert not page.has_more
     await store.threads.append("t", says("new"))
-    page = await store.threads.messages("t", after=page.next_cursor)
+    page = await store.threads.list_messages("t", after=page.next_cursor)
     expect([item.message.content for item in page.messages], ["new"])
 
 
@@ -121,7 +121,7 @@ async def a_message_that_was_skipped_takes_no_position(store: Store) -> None:
     await store.threads.create(Thread(id="t", messages=(said("0", "a"),)))
     changes = ThreadChangeSet(messages=(said("again", "a"), said("1", "b"), said("2")))
     await store.threads.append("t", changes)
-    page = await store.threads.messages("t")
+    page = await store.threads.list_messages("t")
     found = [(item.cursor, item.message.content) for item in page.messages]
     expect(found, [(0, "0"), (1, "1"), (2, "2")])
     expect(await store.threads.message_count("t"), 3)
@@ -143,7 +143,7 @@ async def messages_of_every_visibility_are_counted(store: Store) -> None:
 
 @checks.add(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED)
 async def messages_of_no_thread_are_not_found(store: Store) -> None:
-    for call in (store.threads.messages, store.threads.message_count):
+    for call in (store.threads.list_messages, store.threads.message_count):
         with refused(NotFound) as caught:
             await call("t")
         expect((caught.value.kind, caught.value.key), ("thread", "t"))

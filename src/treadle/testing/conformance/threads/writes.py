@@ -307,8 +307,8 @@ async def a_deleted_thread_is_gone_and_its_run_and_work_stay(store: Store) -> No
     expect(await store.threads.load("t"), None)
     expect((await store.threads.list()).items, ())
     assert await store.runs.load("r") is not None
-    assert await store.mailboxes.load("e") is not None
-    assert await store.mailboxes.load_state("t") is not None
+    assert await store.mailboxes.load_entry("e") is not None
+    assert await store.mailboxes.load("t") is not None
 
 
 @checks.add(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED)

@@ -8,7 +8,7 @@ from itertools import count, pairwise
 
 import pytest
 
-from treadle.core import clock
+from treadle import clock
 
 
 def test_the_system_clock_shows_unix_milliseconds() -> None:

@@ -1,0 +1,222 @@
+"""Tables of rows, and a log that takes back what an unfinished batch has changed.
+
+Memory keeps all rows in them. Files put a cache of documents in their place, and databases the rows
+that a batch touches; both override the finders that would look at every row.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, MutableMapping
+from functools import partial
+from typing import Any, Literal, TypeAlias, TypeVar
+
+import msgspec
+
+from treadle.core.claims import ClaimRequest, choose, due_time
+from treadle.core.mailboxes import TERMINAL, UNFINISHED, EntryStatus, MailboxEntry, MailboxState
+from treadle.core.runs import RunRecord
+from treadle.core.threads import StoredThread, ThreadDelta, deltas_since
+
+TableName = Literal["threads", "runs", "entries", "mailboxes"]
+
+Row: TypeAlias = StoredThread | RunRecord | MailboxEntry | MailboxState
+RowT = TypeVar("RowT")
+
+Put: TypeAlias = Callable[[str, RowT | None], None]
+"""Puts a row at an id; None removes the row."""
+
+
+class Change(msgspec.Struct, frozen=True, eq=False):
+    """A row before a batch and after it; None: no row."""
+
+    table: TableName
+    key: str
+    before: Row | None
+    after: Row | None
+
+
+def deltas_of(change: Change) -> tuple[ThreadDelta, ...] | None:
+    """The deltas that a batch appended to a thread; None if it did more than append."""
+    before, after = change.before, change.after
+    if not isinstance(before, StoredThread) or not isinstance(after, StoredThread):
+        return None
+    # Versions alone do not tell: a thread may be deleted and created again at such a version.
+    if before.origin is not after.origin:
+        return None
+    return deltas_since(after.history, before.head.version, after.head.version)
+
+
+class RowTable(MutableMapping[str, RowT]):
+    """A table that backends keep: a `treadle.core.rows.Table`, and a mapping for its owner.
+
+    Commands change it by `put` and `remove`, which `Tables` logs. The mapping's own methods change
+    the row and log nothing.
+    """
+
+    def __init__(self, put: Put[RowT]) -> None:
+        self.put: Put[RowT] = put
+
+    def remove(self, key: str) -> None:
+        """Remove the row."""
+        self.put(key, None)
+
+
+class MemoryTable(RowTable[RowT]):
+    """A table in a dictionary."""
+
+    def __init__(self, put: Put[RowT]) -> None:
+        super().__init__(put)
+        self._rows: dict[str, RowT] = {}
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return the row, or `default` if there is none."""
+        return self._rows.get(key, default)
+
+    def __getitem__(self, key: str) -> RowT:
+        return self._rows[key]
+
+    def __setitem__(self, key: str, row: RowT) -> None:
+        self._rows[key] = row
+
+    def __delitem__(self, key: str) -> None:
+        del self._rows[key]
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._rows
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+
+class Tables:
+    """All rows of a store. A batch changes them, and ends with `commit` or `rollback`."""
+
+    def __init__(self) -> None:
+        self.threads: RowTable[StoredThread] = MemoryTable(self.put_in("threads"))
+        self.runs: RowTable[RunRecord] = MemoryTable(self.put_in("runs"))
+        self.entries: RowTable[MailboxEntry] = MemoryTable(self.put_in("entries"))
+        self.mailboxes: RowTable[MailboxState] = MemoryTable(self.put_in("mailboxes"))
+        self._before: dict[tuple[TableName, str], Row | None] = {}
+
+    def put_in(self, table: TableName) -> Put[Any]:
+        """What puts a row into `table`."""
+        return partial(self.put, table)
+
+    def put(self, table: TableName, key: str, row: Row | None) -> None:
+        """Insert or replace the row at `key`; None removes it."""
+        before = self.rows(table).get(key)
+        self._before.setdefault((table, key), before)
+        self.replace(table, key, before, row)
+
+    def replace(self, table: TableName, key: str, before: Row | None, after: Row | None) -> None:
+        """Make a change; a subclass that keeps an index updates it here."""
+        rows = self.rows(table)
+        if after is not None:
+            rows[key] = after
+        elif before is not None:
+            del rows[key]
+
+    def rows(self, table: TableName) -> RowTable[Any]:
+        """The table of that name."""
+        match table:
+            case "threads":
+                return self.threads
+            case "runs":
+                return self.runs
+            case "entries":
+                return self.entries
+            case "mailboxes":
+                return self.mailboxes
+
+    def commit(self) -> list[Change]:
+        """End the batch; return its changes, in the order of first touch."""
+        changes = [
+            Change(table, key, before, self.rows(table).get(key))
+            for (table, key), before in self._before.items()
+        ]
+        self._before.clear()
+        return [change for change in changes if change.before is not change.after]
+
+    def rollback(self) -> None:
+        """Take back what the batch has changed so far."""
+        for (table, key), before in reversed(self._before.items()):
+            now = self.rows(table).get(key)
+            if now is not before:
+                self.replace(table, key, now, before)
+        self._before.clear()
+
+    # --- finders: see `MailboxRows`, `ThreadRows` and `ClaimRows` ---------------------------------
+
+    def find_known_messages(self, thread_id: str, message_ids: Iterable[str]) -> set[str]:
+        """Return those of `message_ids` that the thread already has."""
+        messages = self.threads[thread_id].head.thread.messages
+        return {message.id for message in messages if message.id is not None}.intersection(
+            message_ids
+        )
+
+    def find_thread_ids(
+        self, resource_id: str | None, parent_thread_id: str | None
+    ) -> Iterable[str]:
+        """The ids of the threads with this owner and this parent; None matches all."""
+        return [
+            key
+            for key, stored in self.threads.items()
+            if resource_id in (None, stored.head.thread.resource_id)
+            and parent_thread_id in (None, stored.head.thread.parent_thread_id)
+        ]
+
+    def find_deltas(self, thread_id: str, after_version: int) -> tuple[ThreadDelta, ...] | None:
+        """The deltas of a thread since `after_version`; None if they are not all known."""
+        stored = self.threads[thread_id]
+        return deltas_since(stored.history, after_version, stored.head.version)
+
+    def find_duplicate(self, mailbox_id: str, dedupe_key: str) -> MailboxEntry | None:
+        """The entry of the mailbox that has the dedupe key, or None."""
+        for entry in self.entries.values():
+            if entry.mailbox_id == mailbox_id and entry.dedupe_key == dedupe_key:
+                return entry
+        return None
+
+    def find_entries(
+        self, mailbox_id: str | None, statuses: Iterable[EntryStatus]
+    ) -> list[MailboxEntry]:
+        """The entries of a mailbox, or of all, in one of the statuses."""
+        return [
+            entry
+            for entry in self.entries.values()
+            if (mailbox_id is None or entry.mailbox_id == mailbox_id) and entry.status in statuses
+        ]
+
+    def find_unfinished(self, mailbox_id: str) -> list[MailboxEntry]:
+        """The queued and claimed entries of the mailbox."""
+        return self.find_entries(mailbox_id, UNFINISHED)
+
+    def find_claimed(self, mailbox_id: str) -> Iterable[MailboxEntry]:
+        """The claimed entries of a mailbox, whether their leases are live or not."""
+        return self.find_entries(mailbox_id, ("claimed",))
+
+    def find_claimable(self, request: ClaimRequest, now: int) -> Iterable[MailboxEntry]:
+        """The entries that a claim gets, best first."""
+        if request.entry_id is None:
+            return choose(self.entries.values(), request, now)
+        entry = self.entries.get(request.entry_id)
+        if entry is None:
+            return []
+        others = [each for each in self.find_claimed(entry.mailbox_id) if each is not entry]
+        return choose([entry, *others], request, now)
+
+    def purge(self, older_than: int) -> int:
+        """Remove the entries that ended before `older_than`, and return their number."""
+        ended = self.find_entries(None, TERMINAL)
+        old = [entry for entry in ended if entry.updated_at < older_than]
+        for entry in old:
+            self.put("entries", entry.entry_id, None)
+        return len(old)
+
+    def next_due(self, now: int, mailbox_id: str | None) -> int | None:
+        """When an entry becomes claimable: `now` if one is, None if no entry waits for a time."""
+        entries = self.find_entries(mailbox_id, UNFINISHED)
+        if choose(entries, ClaimRequest(consumer="", mailbox_id=mailbox_id), now):
+            return now
+        return min((time for entry in entries if (time := due_time(entry)) > now), default=None)

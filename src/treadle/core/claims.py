@@ -1,0 +1,315 @@
+"""Claims: who may take an entry, and what the holder of a claim may do with it."""
+
+from collections.abc import Callable, Iterable
+from typing import Protocol, TypeAlias
+
+import msgspec
+
+from treadle.core.codec import Model
+from treadle.core.commands import TimedCommand
+from treadle.core.ids import EntryId, MailboxId
+from treadle.core.limits import LARGEST_TIME, Time, later
+from treadle.core.mailboxes import EntryStatus, MailboxEntry, MailboxRows, MailboxState, moved
+from treadle.core.read_set import ReadSet
+from treadle.errors import ClaimConflict, InvalidValue, NotFound
+
+
+class ClaimRequest(Model, frozen=True, kw_only=True):
+    """Who wants entries, how many at most, and for how long (`lease_ms`) nobody else may take them.
+
+    With `entry_id` just that entry is claimed, even if it is not due yet.
+    """
+
+    consumer: str
+    limit: int = 1
+    lease_ms: Time = 30_000
+    mailbox_id: MailboxId | None = None
+    entry_id: EntryId | None = None
+    now: Time | None = None
+
+
+class ClaimRows(MailboxRows, Protocol):
+    """The rows that claims need."""
+
+    def find_claimable(self, request: ClaimRequest, now: int) -> Iterable[MailboxEntry]:
+        """The entries that a claim gets, best first, as `choose` chooses them from all entries."""
+        ...
+
+    def find_claimed(self, mailbox_id: str) -> Iterable[MailboxEntry]:
+        """The claimed entries of a mailbox, whether their leases are live or not."""
+        ...
+
+
+# --- rules ----------------------------------------------------------------------------------------
+
+
+def is_claimable(entry: MailboxEntry, now: int) -> bool:
+    """Return whether the entry is due, or its lease has expired."""
+    if entry.status == "queued":
+        return entry.available_at <= now
+    return has_expired(entry, now)
+
+
+def has_expired(entry: MailboxEntry, now: int) -> bool:
+    """Return whether the entry is claimed and its lease has expired."""
+    return entry.status == "claimed" and entry.lease_until is not None and entry.lease_until <= now
+
+
+def has_live_lease(entry: MailboxEntry, now: int) -> bool:
+    """Return whether a worker holds the entry at `now`."""
+    return entry.status == "claimed" and not has_expired(entry, now)
+
+
+def due_time(entry: MailboxEntry) -> int:
+    """When an unfinished entry becomes claimable: when it is due, or when its lease expires."""
+    if entry.status == "queued" or entry.lease_until is None:
+        return entry.available_at
+    return entry.lease_until
+
+
+def claim_order(entry: MailboxEntry) -> tuple[int, int, int, str]:
+    """The order of claims: highest priority, then longest due, then oldest."""
+    return -entry.priority, entry.available_at, entry.created_at, entry.entry_id
+
+
+def choose(entries: Iterable[MailboxEntry], request: ClaimRequest, now: int) -> list[MailboxEntry]:
+    """The claim rule: the entries that a request gets out of all `entries`, best first.
+
+    It gets at most one from each mailbox, and none from a mailbox in which a lease is live. An
+    entry that is asked for by its id need not be due.
+    """
+    entries = list(entries)
+    taken = {entry.mailbox_id for entry in entries if has_live_lease(entry, now)}
+    if request.entry_id is not None:
+        return [
+            entry
+            for entry in entries
+            if entry.entry_id == request.entry_id
+            and entry.mailbox_id not in taken
+            and (entry.status == "queued" or has_expired(entry, now))
+        ]
+    chosen: list[MailboxEntry] = []
+    for entry in sorted(entries, key=claim_order):
+        if len(chosen) >= request.limit:
+            break
+        if entry.mailbox_id in taken or not is_claimable(entry, now):
+            continue
+        if request.mailbox_id is not None and entry.mailbox_id != request.mailbox_id:
+            continue
+        taken.add(entry.mailbox_id)
+        chosen.append(entry)
+    return chosen
+
+
+def claimed(entry: MailboxEntry, request: ClaimRequest, token: str, now: int) -> MailboxEntry:
+    """The entry, held by the request's consumer."""
+    return msgspec.structs.replace(
+        entry,
+        status="claimed",
+        claim_token=token,
+        claimed_by=request.consumer,
+        lease_until=later(now, request.lease_ms),
+        attempt_count=entry.attempt_count + 1,
+        updated_at=now,
+    )
+
+
+def claim(
+    rows: ClaimRows, request: ClaimRequest, now: int, new_token: Callable[[], str]
+) -> tuple[MailboxEntry, ...]:
+    """Choose entries and give them to the request's consumer, each with a new token."""
+    chosen = list(rows.find_claimable(request, now))
+    held = tuple(claimed(entry, request, new_token(), now) for entry in chosen)
+    for entry in held:
+        rows.entries.put(entry.entry_id, entry)
+    return held
+
+
+def claim_of(entry: MailboxEntry | str, claim_token: str | None) -> tuple[str, str]:
+    """The id and token of a claim, given as the claimed entry or as the two themselves.
+
+    Raises:
+        InvalidValue: the entry is not claimed, or the token is missing.
+    """
+    if isinstance(entry, MailboxEntry):
+        return claim_of(entry.entry_id, claim_token or entry.claim_token)
+    if claim_token is None:
+        raise InvalidValue(
+            "claim_token", f"entry {entry!r} has none; pass the entry that claim returned"
+        )
+    return entry, claim_token
+
+
+def _is_outlived(entry: MailboxEntry, claimed: Iterable[MailboxEntry], now: int) -> bool:
+    """Return whether another claim in the mailbox is live and ends later than the entry's.
+
+    Then the other one is the holder's: this one expired before, even if the clock has gone back
+    since (decision 8).
+    """
+    end = _lease_end(entry)
+    return any(has_live_lease(other, now) and _lease_end(other) > end for other in claimed)
+
+
+def _lease_end(entry: MailboxEntry) -> tuple[int, str]:
+    # The id tells apart leases that end in one millisecond.
+    until = LARGEST_TIME if entry.lease_until is None else entry.lease_until
+    return until, entry.entry_id
+
+
+def _check_held(
+    entry: MailboxEntry | None, state: MailboxState | None, command: "Hold", now: int
+) -> None:
+    """The fence.
+
+    Raises:
+        ClaimConflict: the claim was lost, has expired or was interrupted.
+    """
+    if entry is None:
+        raise ClaimConflict(command.entry_id, "the entry is gone")
+    if not _is_held_with(entry, command.claim_token):
+        raise _conflict(entry)
+    if has_expired(entry, now):
+        reason = f"its lease expired at {entry.lease_until}, now is {now}"
+        raise ClaimConflict(command.entry_id, reason)
+    if state is not None and state.current_generation != entry.generation:
+        raise ClaimConflict(command.entry_id, f"mailbox {entry.mailbox_id!r} was interrupted")
+
+
+def _is_held_with(entry: MailboxEntry, token: str) -> bool:
+    return entry.status == "claimed" and entry.claim_token == token
+
+
+def _conflict(entry: MailboxEntry) -> ClaimConflict:
+    if entry.status == "claimed":
+        return ClaimConflict(entry.entry_id, "it is claimed with another token")
+    return ClaimConflict(entry.entry_id, f"it is {_STATUS_WORDS[entry.status]}")
+
+
+_STATUS_WORDS: dict[EntryStatus, str] = {
+    "queued": "queued again",
+    "accepted": "already accepted",
+    "superseded": "already superseded",
+    "cancelled": "already cancelled",
+    "dead_letter": "already a dead letter",
+}
+
+
+# --- commands -------------------------------------------------------------------------------------
+
+
+class Hold(TimedCommand[None], frozen=True, kw_only=True):
+    """The fence: the batch commits only while this claim is held. Result: None.
+
+    Fails with `ClaimConflict` if the claim was lost, expired, or its mailbox was interrupted.
+    """
+
+    entry_id: EntryId
+    claim_token: str
+
+    def touches(self, read_set: ReadSet) -> None:
+        """The entry; its mailbox comes with it."""
+        read_set.entries.add(self.entry_id)
+
+    def apply(self, rows: MailboxRows, now: int) -> None:
+        """Check the claim; change nothing."""
+        entry = rows.entries.get(self.entry_id)
+        state = rows.mailboxes.get(entry.mailbox_id) if entry else None
+        _check_held(entry, state, self, now)
+
+
+class _Settlement(TimedCommand[None], frozen=True, kw_only=True):
+    """Ends a claim: it needs the claim's token, but not a live lease."""
+
+    entry_id: EntryId
+    claim_token: str
+
+    def touches(self, read_set: ReadSet) -> None:
+        """The entry; its mailbox comes with it."""
+        read_set.entries.add(self.entry_id)
+
+    def apply(self, rows: MailboxRows, now: int) -> None:
+        """Put the entry as `settled` says."""
+        entry = rows.entries.get(self.entry_id)
+        if entry is None:
+            raise NotFound("mailbox entry", self.entry_id)
+        if not _is_held_with(entry, self.claim_token):
+            raise _conflict(entry)
+        rows.entries.put(self.entry_id, self.settled(entry, now))
+
+    def settled(self, entry: MailboxEntry, now: int) -> MailboxEntry:
+        """The claimed entry after this settlement."""
+        raise NotImplementedError
+
+
+class Ack(_Settlement, frozen=True, kw_only=True):
+    """Settles a claimed entry as done. Result: None.
+
+    As the other settlements, it fails with `NotFound`, or with `ClaimConflict` if the token is not
+    the claim's.
+    """
+
+    def settled(self, entry: MailboxEntry, now: int) -> MailboxEntry:
+        """The entry, accepted."""
+        return moved(entry, "accepted", now)
+
+
+class Nack(_Settlement, frozen=True, kw_only=True):
+    """Returns a claimed entry to the queue until `retry_at` (None: now), with the error."""
+
+    retry_at: Time | None = None
+    error: str = ""
+
+    def settled(self, entry: MailboxEntry, now: int) -> MailboxEntry:
+        """The entry, queued."""
+        due = now if self.retry_at is None else self.retry_at
+        return moved(entry, "queued", now, available_at=due, last_error=self.error)
+
+
+class DeadLetter(_Settlement, frozen=True, kw_only=True):
+    """Settles a claimed entry as failed for good."""
+
+    error: str = ""
+
+    def settled(self, entry: MailboxEntry, now: int) -> MailboxEntry:
+        """The entry as a dead letter."""
+        return moved(entry, "dead_letter", now, last_error=self.error)
+
+
+class Release(_Settlement, frozen=True, kw_only=True):
+    """Returns a claimed entry to the queue; the claim does not count as an attempt."""
+
+    def settled(self, entry: MailboxEntry, now: int) -> MailboxEntry:
+        """The entry, queued, with one attempt less."""
+        return moved(entry, "queued", now, attempt_count=max(entry.attempt_count - 1, 0))
+
+
+Settlement: TypeAlias = Ack | Nack | DeadLetter | Release
+"""The commands that end a claim."""
+
+
+class ExtendLease(TimedCommand[bool], frozen=True, kw_only=True):
+    """Keeps a claim for `extension_ms` from now. Result: whether it is still held.
+
+    A claim that expired is not extended if another entry of its mailbox was claimed since.
+    """
+
+    entry_id: EntryId
+    claim_token: str
+    extension_ms: Time
+
+    def touches(self, read_set: ReadSet) -> None:
+        """The entry, and what is claimed beside it in its mailbox."""
+        read_set.entries.add(self.entry_id)
+        read_set.claimed_beside.add(self.entry_id)
+
+    def apply(self, rows: ClaimRows, now: int) -> bool:
+        """Put the entry with its new lease, if it is still held."""
+        entry = rows.entries.get(self.entry_id)
+        if entry is None or not _is_held_with(entry, self.claim_token):
+            return False
+        if _is_outlived(entry, rows.find_claimed(entry.mailbox_id), now):
+            return False
+        lease_until = later(now, self.extension_ms)
+        extended = msgspec.structs.replace(entry, lease_until=lease_until, updated_at=now)
+        rows.entries.put(self.entry_id, extended)
+        return True

@@ -1,0 +1,33 @@
+"""Queries: everything that can be read, as values.
+
+Each query stands beside the model that it reads: in `threads`, `runs`, `mailboxes`.
+"""
+
+from typing import Any, Generic, TypeVar
+
+from treadle.core.codec import Model, checked
+from treadle.core.ids import check_ids
+
+AnswerT = TypeVar("AnswerT")
+QueryT = TypeVar("QueryT", bound="Query[Any]")
+
+
+class Query(Model, Generic[AnswerT], frozen=True, kw_only=True):
+    """One read, and the rule for its answer."""
+
+    def answer(self, rows: Any) -> AnswerT:
+        """Answer from the rows of a store that is kept in tables (memory and files).
+
+        A database answers with SQL; the conformance suite compares the two.
+        """
+        raise NotImplementedError
+
+
+def check_query(query: QueryT, where: str) -> QueryT:
+    """Return the query, checked; `where` names the call for errors.
+
+    Raises:
+        InvalidId, InvalidValue: an argument is out of its range; the message says which.
+    """
+    check_ids(query)
+    return checked(query, where)

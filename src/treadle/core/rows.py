@@ -1,0 +1,34 @@
+"""What a command or a query needs of a store: tables of rows, by id."""
+
+from collections.abc import Iterable
+from typing import Protocol, TypeVar
+
+RowT = TypeVar("RowT")
+
+
+class Table(Protocol[RowT]):
+    """The rows of one kind, by id. Rows are frozen: a change puts another row in its place."""
+
+    def get(self, key: str, /) -> RowT | None:
+        """Return the row, or None if there is none."""
+        ...
+
+    def put(self, key: str, row: RowT) -> None:
+        """Insert or replace the row."""
+        ...
+
+    def remove(self, key: str) -> None:
+        """Remove the row, if there is one."""
+        ...
+
+    def __contains__(self, key: object, /) -> bool:
+        """Return whether there is a row."""
+        ...
+
+    def keys(self) -> Iterable[str]:
+        """All ids, in no order."""
+        ...
+
+    def values(self) -> Iterable[RowT]:
+        """All rows, in no order."""
+        ...
