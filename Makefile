@@ -1,5 +1,5 @@
-# Everything a developer does here. Needs Python 3.11 or later, make and a package index;
-# the rest is installed into .venv the first time a target wants it.
+# The tasks of a developer. They need Python 3.11 or later, make and a package index; everything
+# else is installed into .venv when a target first needs it.
 
 PYTHON ?= python3
 VENV   ?= .venv
@@ -17,7 +17,7 @@ BENCH_STAMP := $(BENCH)/.installed
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
-# pyright runs from its wheel; without this it may ask a registry for news of itself.
+# pyright runs from its wheel; without this it may ask a registry for a newer version.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS = 1
 
 .PHONY: help setup demo test check format docs soak bench lock clean
@@ -28,7 +28,7 @@ help:  ## List the targets
 
 setup: $(STAMP)  ## Install the locked tools and treadle itself into .venv
 
-# Runs again only when what is to be installed has changed.
+# Runs again only when the packages to install have changed.
 $(STAMP): pyproject.toml $(LOCK)
 	@echo "==> setup: $(VENV) (the first time takes a minute)"
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "treadle needs Python 3.11 or later, PYTHON=$(PYTHON) is %d.%d" % sys.version_info[:2])'
@@ -37,7 +37,7 @@ $(STAMP): pyproject.toml $(LOCK)
 	@$(PY) -m pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
-demo: $(STAMP)  ## See treadle at work: treadle demo $(ARGS); STORE=sqlite, STORE=postgres (a server made for it)
+demo: $(STAMP)  ## Run `treadle demo $(ARGS)`; STORE=sqlite, STORE=postgres (starts a server) or STORE=URL
 ifeq ($(STORE),postgres)
 	@$(PY) -m tests.postgres.demo $(ARGS)
 else ifeq ($(STORE),sqlite)
@@ -75,7 +75,7 @@ docs: $(STAMP)  ## Write the reference's pages and build the site in build/docs;
 soak: $(STAMP)  ## Run the long tests (random crashes, long histories), an hour each at most
 	$(PY) -m pytest -m soak --timeout 3600 $(ARGS)
 
-# The peers have many dependencies of their own: they stay out of the tools' environment.
+# The peers have many dependencies, which must not get into the environment of the tools.
 $(BENCH_STAMP): pyproject.toml $(STAMP)
 	@echo "==> peers: $(BENCH) (the first time takes a minute)"
 	@test -x $(BENCH)/bin/python || $(PYTHON) -m venv $(BENCH)
@@ -83,10 +83,10 @@ $(BENCH_STAMP): pyproject.toml $(STAMP)
 	@$(BENCH)/bin/python -m pip install --quiet -e . --group bench
 	@touch $@
 
-bench: $(BENCH_STAMP)  ## Measure Treadle beside its peers and by hand; ARGS="--quick", ARGS="queue --store files"
+bench: $(BENCH_STAMP)  ## Measure Treadle, its peers and the same work by hand; ARGS="--quick", ARGS="queue --store files"
 	@$(BENCH)/bin/python -m benchmarks $(ARGS)
 
-# The one target that does not need what it makes: uv is installed apart, so a broken lock can be remade.
+# This target does not need the lock: uv is installed separately, so that a broken lock can be replaced.
 lock:  ## Bring requirements-dev.lock up to date; ARGS=--upgrade takes the newest versions
 	@echo "==> lock: $(LOCK)"
 	@test -x $(PY) || $(PYTHON) -m venv $(VENV)

@@ -1,1 +1,1 @@
-"""How fast Treadle is, beside its peers and the same work by hand, in one run."""
+"""Benchmarks: Treadle, its peers, and the same work by hand, measured in one run."""

@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: tables on standard output, and JSON in `benchmarks/results`."""
+"""`python -m benchmarks`: write tables to standard output, and JSON to `benchmarks/results`."""
 
 import argparse
 import os
@@ -25,7 +25,7 @@ PARTS = "\n".join(f"  {name:<17} {workload.about}" for name, workload in WORKLOA
 DESCRIPTION = f"""\
 Measure Treadle beside its peers, and beside the same work by hand (the floor).
 
-The parts; all of them, if none is named:
+Parts (without a PART, all are measured):
 {PARTS}
 """
 EPILOG = """\
@@ -34,16 +34,16 @@ examples:
   make bench ARGS="queue flatness --store sqlite --store files --folder /mnt/fast"
   TREADLE_TEST_POSTGRES=postgresql://bench@db.example/bench make bench ARGS="postgres-drain"
 
-The exit status is 1 if something could not be measured. A target that is missed is said to be
-MISSED, and is no failure: it depends on the machine.
+The exit status is 1 if something could not be measured. A MISSED target is not a failure: targets
+depend on the machine.
 """
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run found, and on what machine."""
+    """The figures of a run, and the machine."""
 
     quick: bool
-    """Whether it only shows that it runs."""
+    """The sizes are too small for the figures to mean anything."""
     python: str
     system: str
     cores: int
@@ -55,7 +55,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
 def measure(parts: list[str], run: Run, quick: bool) -> Result:
     """Measure the parts."""
-    run.tell("floor")
+    run.report("floor")
     syncs = round(1e6 / sync_floor(run.folder, run.sizes.operations))
     tables = measure_all(run, [WORKLOADS[part] for part in parts])
     return Result(
@@ -75,13 +75,14 @@ def show(result: Result) -> None:
     print(
         f"Python {result.python}, SQLite {result.sqlite}, {result.system}, {result.cores} cores, "
         f"{result.syncs_per_second:,} syncs a second\n"
-        "Each figure is the median over its runs; x floor compares turns next to each other, so it "
-        "is no quotient\nof the columns beside it where the disk changed its pace in between.\n"
+        'Each figure is the median over its runs. "x floor" compares runs that took turns with the '
+        "floor, so it\nmay differ from the quotient of the columns beside it if the disk's speed "
+        "changed.\n"
     )
     for table in result.tables:
         print("\n".join(lines(table)), end="\n\n")
     if result.quick:
-        print("--quick: the figures show that it runs, and nothing else; so there are no verdicts.")
+        print("--quick: the sizes are too small to judge the targets.")
         return
     for target in result.targets:
         verdict = "met   " if target.met else "MISSED"
@@ -99,22 +100,26 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument("parts", nargs="*", metavar="PART", help="what to measure")
     parser.add_argument(
-        "--quick", action="store_true", help="small numbers, to see that it runs: a minute or two"
+        "--quick",
+        action="store_true",
+        help="small sizes, to see that everything runs: a minute or two",
     )
-    parser.add_argument("--folder", type=Path, help="the disk to measure; default: the temporary")
+    parser.add_argument(
+        "--folder", type=Path, help="a folder on the disk to measure; default: the temporary folder"
+    )
     parser.add_argument(
         "--store",
         metavar="URL",
         action="append",
-        help=f"where Treadle keeps things beside its peers: {', '.join(KNOWN)}, or a URL in which "
-        "{folder} stands for a fresh folder; may be given again; default: sqlite",
+        help=f"the store to measure: {', '.join(KNOWN)}, or a URL in which {{folder}} is replaced "
+        "by a new folder; may be repeated; default: sqlite",
     )
     parser.add_argument(
         "--json",
         metavar="FILE",
         type=Path,
         default=RESULTS / "benchmarks.json",
-        help="where the result is kept; default: benchmarks/results/benchmarks.json",
+        help="the file for the result; default: benchmarks/results/benchmarks.json",
     )
     options = parser.parse_args()
     unknown = [part for part in options.parts if part not in WORKLOADS]
@@ -123,14 +128,14 @@ def parse() -> argparse.Namespace:
     return options
 
 
-def tell(text: str) -> None:
-    """Say what is under way, to somebody who looks on."""
+def report(text: str) -> None:
+    """Show on a terminal what is being measured."""
     if sys.stderr.isatty():
         print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
 
 
 def main() -> None:
-    """Run, show, and keep the result."""
+    """Measure, then show and write the result."""
     options = parse()
     parts = options.parts or list(WORKLOADS)
     with tempfile.TemporaryDirectory(dir=options.folder) as folder, ExitStack() as ending:
@@ -141,12 +146,12 @@ def main() -> None:
             folder=Path(folder),
             stores=tuple(map(url_of, options.store or ["sqlite"])),
             sizes=QUICK if options.quick else Sizes(),
-            tell=tell,
+            report=report,
             server=running,
             no_server=no_server,
         )
         result = measure(parts, run, options.quick)
-    tell("")
+    report("")
     options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=2))
     show(result)

@@ -1,4 +1,4 @@
-"""Treadle beside its peers: every workload, every subject, each in a process of its own."""
+"""Measure each subject of each workload, in a separate process."""
 
 import subprocess
 import sys
@@ -13,40 +13,40 @@ from benchmarks.sizes import Sizes
 from benchmarks.tables import Row, Table
 from benchmarks.workloads.base import Task, Workload, title
 
-Tell = Callable[[str], None]
+Reporter = Callable[[str], None]
 ROOT = Path(__file__).parents[1]
-LONGEST = 3_600
-"""Seconds that one subject may take for one workload."""
+TIMEOUT_S = 3_600
+"""How long one subject may take for one workload."""
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """What all workloads of a run share."""
+    """The arguments of a run."""
 
     folder: Path
     stores: tuple[str, ...]
     sizes: Sizes
-    tell: Tell
+    report: Reporter
     server: str = ""
-    """The URL of a PostgreSQL server; empty if there is none, and why in `no_server`."""
+    """The URL of a PostgreSQL server; empty if there is none, for the reason in `no_server`."""
     no_server: str = ""
 
 
 def measure_all(run: Run, workloads: Iterable[Workload]) -> list[Table]:
-    """Do the workloads, one after the other."""
+    """Measure the workloads, one after the other."""
     return [_measure(run, workload) for workload in workloads]
 
 
 def _measure(run: Run, workload: Workload) -> Table:
     rows: list[Row] = []
-    for place, kind in enumerate(workload.subjects):
+    for index, kind in enumerate(workload.subjects):
         for store in _stores(run, kind):
-            run.tell(f"{workload.name}: {title(kind, '' if kind.uses_server else store)}")
+            run.report(f"{workload.name}: {title(kind, '' if kind.uses_server else store)}")
             if kind.version() is None:
                 rows.append(Row(who=kind.name, missing=f"not installed ({kind.distribution})"))
             elif kind.uses_server and not run.server:
                 rows.append(Row(who=kind.name, missing=run.no_server))
             else:
-                rows += _measure_one(run, workload, place, store)
+                rows += _measure_one(run, workload, index, store)
     return Table(
         name=workload.name,
         work=workload.work(run.sizes),
@@ -61,13 +61,13 @@ def _stores(run: Run, kind: type[Subject]) -> tuple[str, ...]:
     return run.stores if kind.uses_store else ("",)
 
 
-def _measure_one(run: Run, workload: Workload, place: int, store: str) -> list[Row]:
+def _measure_one(run: Run, workload: Workload, index: int, store: str) -> list[Row]:
     with tempfile.TemporaryDirectory(dir=run.folder) as folder:
         here = Path(folder)
         (here / "work").mkdir()
         task = Task(
             workload=workload.name,
-            subject=place,
+            subject=index,
             store=store,
             folder=str(here / "work"),
             sizes=run.sizes,
@@ -76,13 +76,13 @@ def _measure_one(run: Run, workload: Workload, place: int, store: str) -> list[R
         wrong = _run_child(here)
         if not wrong:
             return msgspec.json.decode((here / "rows.json").read_bytes(), type=list[Row])
-    kind = workload.subjects[place]
+    kind = workload.subjects[index]
     who = title(kind, "" if kind.uses_server else store)
     return [Row(who=who, missing=f"FAILED: {wrong}", failed=True)]
 
 
 def _run_child(here: Path) -> str:
-    """What went wrong, in a line; empty if nothing did."""
+    """Measure in a child process; return its error in one line, or an empty text."""
     command = [
         sys.executable,
         "-m",
@@ -92,10 +92,10 @@ def _run_child(here: Path) -> str:
     ]
     try:
         done = subprocess.run(
-            command, check=False, capture_output=True, text=True, timeout=LONGEST, cwd=ROOT
+            command, check=False, capture_output=True, text=True, timeout=TIMEOUT_S, cwd=ROOT
         )
     except subprocess.TimeoutExpired:
-        return f"took longer than {LONGEST} seconds"
+        return f"took longer than {TIMEOUT_S} seconds"
     if done.returncode == 0:
         return ""
     return (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]

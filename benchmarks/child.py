@@ -1,7 +1,7 @@
-"""`python -m benchmarks.child`: one subject, one workload, read from and written to files.
+"""`python -m benchmarks.child TASK ROWS`: measure one subject of one workload.
 
-Each is measured in a process of its own, so that what one imports, caches and starts is no burden
-to the next.
+Each subject is measured in a separate process, so that the imports, caches and threads of one do
+not slow down the next.
 """
 
 import asyncio
@@ -18,9 +18,9 @@ from benchmarks.workloads.base import Task
 
 
 def main() -> None:
-    """Do the task whose file is the first argument; write the rows to the second."""
+    """Read the task from the first file, measure, and write the rows to the second file."""
     task_file, rows_file = map(Path, sys.argv[1:3])
-    warnings.filterwarnings("ignore")  # what peers say about themselves is not for our table
+    warnings.filterwarnings("ignore")  # warnings of peers do not belong in the table
     logging.disable(logging.ERROR)
     task = msgspec.json.decode(task_file.read_bytes(), type=Task)
     workload = WORKLOADS[task.workload]

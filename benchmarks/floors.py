@@ -1,4 +1,4 @@
-"""The floor: what the disk asks for the same promises, by hand and without a store."""
+"""The floor: the cost of the same durability on this disk, by hand and without a store."""
 
 import os
 from pathlib import Path
@@ -7,12 +7,12 @@ from benchmarks.measure import median_by_hand
 
 
 def sync_floor(folder: Path, times: int, document: int = 0) -> float:
-    """Append 1,200 bytes to a file and `fdatasync`: the median, in microseconds.
+    """Return the median time of an append of 1,200 bytes and an `fdatasync`, in microseconds.
 
-    With `document`, also put a document of so many bytes in place by a rename.
+    With `document`, each append also writes a file of so many bytes, and renames it.
     """
     record, data = b"x" * 1200, b"x" * document
-    temporary, place = folder / "floor.tmp", folder / "floor.json"
+    temporary, target = folder / "floor.tmp", folder / "floor.json"
     log = os.open(folder / "floor", os.O_CREAT | os.O_WRONLY | os.O_APPEND)
 
     def write(_: int) -> None:
@@ -20,7 +20,7 @@ def sync_floor(folder: Path, times: int, document: int = 0) -> float:
         os.fdatasync(log)
         if document:
             temporary.write_bytes(data)
-            temporary.replace(place)
+            temporary.replace(target)
 
     try:
         return median_by_hand(times, write)

@@ -8,14 +8,14 @@ from pathlib import Path
 
 
 async def timed(operation: Awaitable[object]) -> float:
-    """How long an operation takes, in seconds."""
+    """Return the time of an operation, in seconds."""
     start = time.perf_counter()
     await operation
     return time.perf_counter() - start
 
 
 async def median_of(times: int, operation: Callable[[int], Awaitable[object]]) -> float:
-    """The median time of an operation, done `times` times one after the other, in microseconds."""
+    """Return the median time of an operation that is repeated, in microseconds."""
     taken = [await timed(operation(number)) for number in range(times)]
     return statistics.median(taken) * 1e6
 
@@ -23,7 +23,8 @@ async def median_of(times: int, operation: Callable[[int], Awaitable[object]]) -
 async def medians_in_turn(
     times: int, *operations: Callable[[int], Awaitable[object]]
 ) -> list[float]:
-    """The median times, in microseconds, of operations that take turns: a slow moment hits all."""
+    """Return the median times of operations that take turns, in microseconds."""
+    # They take turns, so that a slow moment of the machine affects all of them.
     taken: list[list[float]] = [[] for _ in operations]
     for number in range(times):
         for operation, found in zip(operations, taken, strict=True):
@@ -32,7 +33,7 @@ async def medians_in_turn(
 
 
 def median_by_hand(times: int, operation: Callable[[int], object]) -> float:
-    """The same as `median_of` for plain code."""
+    """Return the same as `median_of`, for code without asyncio."""
     taken: list[float] = []
     for number in range(times):
         start = time.perf_counter()
@@ -41,17 +42,17 @@ def median_by_hand(times: int, operation: Callable[[int], object]) -> float:
     return statistics.median(taken) * 1e6
 
 
-def settle(wanted: bool) -> None:
-    """Let the disk finish what was prepared, which else is written while something is timed."""
+def sync_disk(wanted: bool) -> None:
+    """Write everything to the disk now, so that it is not written while something is timed."""
     if wanted:
         os.sync()
 
 
 def size_of(folder: Path) -> int:
-    """The bytes of all files below a folder."""
+    """Return the size of all files in a folder, in bytes."""
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def medians(runs: list[dict[str, float]]) -> dict[str, float]:
-    """The median of each figure over runs that found the same figures."""
+    """Return the median of each figure over several runs."""
     return {key: statistics.median(run[key] for run in runs) for key in runs[0]}

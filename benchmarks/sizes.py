@@ -1,15 +1,15 @@
-"""How much is done: in full, and to see that it runs."""
+"""The sizes of the workloads: in full, and for `--quick`."""
 
 import msgspec
 
 
 class Sizes(msgspec.Struct, frozen=True, kw_only=True):
-    """How much each workload does; slow subjects do less where a table says so."""
+    """The sizes of the workloads; slow subjects do less where a table says so."""
 
     repeats: int = 5
-    """How often a subject that is not slow starts anew; the table has the median."""
+    """How often a subject that is not slow is measured; the table has the medians."""
     appends: int = 1_000
-    """One caller's appends to one thread."""
+    """Appends of one caller to one thread."""
     edge: int = 100
     """The first and last appends, whose medians are compared."""
     callers: int = 64
@@ -17,16 +17,16 @@ class Sizes(msgspec.Struct, frozen=True, kw_only=True):
     appends_each_slow: int = 20
     page: int = 50
     lengths: tuple[int, ...] = (100, 10_000, 100_000)
-    """Of the threads that a page is read from."""
+    """Messages in the threads of which a page is read."""
     longest_for_peers: int = 10_000
-    """Of the threads that a subject without a quick way to fill one is asked to read."""
+    """The longest thread for subjects that cannot be filled quickly."""
     reads: int = 100
     drained: int = 10_000
-    """Entries that one process works off."""
-    gone_through: int = 1_000_000
-    """Entries that go through, for what they leave behind."""
+    """Entries that one process drains."""
+    churned: int = 1_000_000
+    """Entries that are sent and settled, to see how the tables grow."""
     entries: int = 1_000
-    """Claimed and acknowledged, one queue after the other."""
+    """Entries that are claimed and acknowledged in each queue."""
     in_flight: int = 64
     depths: tuple[int, int] = (1_000, 1_000_000)
     entries_each: int = 10
@@ -35,10 +35,10 @@ class Sizes(msgspec.Struct, frozen=True, kw_only=True):
     """Messages in the threads that are appended to."""
     lengths_in_files: tuple[int, ...] = (10, 100, 1_000)
     depths_in_files: tuple[int, ...] = (1_000, 10_000, 100_000)
-    """Threads and queues of plain files, beside their floor."""
+    """Entries in the queues of plain files."""
     operations: int = 300
-    settles: bool = True
-    """Whether the disk is left to finish before something is timed, which may take it seconds."""
+    syncs_first: bool = True
+    """Sync the disk before something is timed, which may take seconds."""
 
 
 QUICK = Sizes(
@@ -53,7 +53,7 @@ QUICK = Sizes(
     longest_for_peers=100,
     reads=5,
     drained=300,
-    gone_through=2_000,
+    churned=2_000,
     entries=50,
     in_flight=8,
     depths=(100, 10_000),
@@ -61,5 +61,5 @@ QUICK = Sizes(
     lengths_in_files=(5, 10),
     depths_in_files=(50, 100),
     operations=10,
-    settles=False,
+    syncs_first=False,
 )

@@ -1,4 +1,4 @@
-"""Where Treadle keeps things in a run: a URL in which `{folder}` stands for a fresh folder."""
+"""The stores of a run: URLs in which `{folder}` is replaced by a new folder."""
 
 from pathlib import Path
 
@@ -9,30 +9,30 @@ KNOWN = {
     "files": "file:{folder}/treadle",
     "memory": "memory:",
 }
-"""What may be written in place of a URL."""
+"""Short names of URLs."""
 
 
 def url_of(store: str) -> str:
-    """The URL that a short name stands for; any other text is one itself."""
+    """Return the URL of a short name; any other text is a URL itself."""
     return KNOWN.get(store, store)
 
 
-def place_of(url: str, folder: Path) -> str:
-    """The URL to open in this folder."""
+def url_in(url: str, folder: Path) -> str:
+    """Return the URL for this folder."""
     return url.replace("{folder}", str(folder))
 
 
 def label_of(url: str) -> str:
-    """What a store is called in a table: files, sqlite, memory."""
+    """Return the name of a store in a table: files, sqlite, memory."""
     scheme, _ = split_url(url)
     return "files" if scheme == "file" else scheme
 
 
 def durability_of(url: str) -> str:
-    """What Treadle promises there; in memory it is nothing, whatever it is asked for."""
+    """Return the durability of a store; a store in memory has none."""
     return "none" if label_of(url) == "memory" else "full"
 
 
 def is_files(url: str) -> bool:
-    """Whether each entry and each thread is a document, which a million of are not for a test."""
+    """Return True if each entry and each thread is a file: a million of them take too long."""
     return label_of(url) == "files"

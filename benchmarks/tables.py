@@ -1,4 +1,4 @@
-"""Tables: what a workload found about each subject, and how it is shown."""
+"""Tables: the figures of a workload, a row for each subject."""
 
 import textwrap
 from collections.abc import Iterator
@@ -7,21 +7,21 @@ import msgspec
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """What was found about one subject."""
+    """The figures of one subject."""
 
     who: str
     durability: str = ""
     figures: dict[str, float] = {}
-    """By the key of their column; a column without a figure has nothing to say about it."""
+    """By the keys of the columns; a figure that does not apply is missing."""
     note: str = ""
     missing: str = ""
-    """Why there are no figures: not installed, or what went wrong."""
+    """Why there are no figures: the subject is not installed, or failed."""
     failed: bool = False
-    """Whether something went wrong."""
+    """The subject failed."""
 
 
 class Column(msgspec.Struct, frozen=True):
-    """A figure's key, what stands above it, and its format."""
+    """The key of a figure, the title of its column, and its format."""
 
     key: str
     title: str
@@ -29,7 +29,7 @@ class Column(msgspec.Struct, frozen=True):
 
 
 class Table(msgspec.Struct, frozen=True, kw_only=True):
-    """One workload: what was done, and what was found."""
+    """One workload: what was done, and the figures."""
 
     name: str
     work: str
@@ -38,7 +38,7 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def lines(table: Table) -> Iterator[str]:
-    """The table as text."""
+    """Yield the table as lines of text."""
     yield from textwrap.wrap(f"{table.name.upper()}: {table.work}", 100)
     heads = [column.title for column in table.columns]
     cells = [_cells(table, row) for row in table.rows]

@@ -1,4 +1,4 @@
-"""What was hoped for, held against what was measured."""
+"""Targets, and whether the measured figures meet them."""
 
 from collections.abc import Iterable
 
@@ -7,11 +7,11 @@ import msgspec
 from benchmarks.tables import Row, Table
 
 FLAT = 1.5
-"""How much slower "flat" may be: noise is not growth."""
+"""A cost counts as flat up to this factor, because of noise."""
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
-    """What was hoped for, and what was measured."""
+    """A target, and the measured figure."""
 
     name: str
     wanted: str
@@ -20,7 +20,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def judge(tables: Iterable[Table], syncs: int) -> list[Target]:
-    """Treadle, on a disk that syncs so often a second: beside floor and peers, and flat."""
+    """Judge the figures of Treadle, on a disk that syncs so many times a second."""
     return [target for table in tables for target in _judge_table(table, syncs)]
 
 
@@ -91,7 +91,7 @@ def _judge(table: Table, row: Row) -> list[Target]:
 
 
 def _judge_drain(table: Table, row: Row) -> list[Target]:
-    """Beside pgqueuer with batches of its size, and beside procrastinate; if they are there."""
+    """Compare with pgqueuer at the same batch size, and with procrastinate, if installed."""
     batch = row.figures["batch"]
     targets: list[Target] = []
     for peer, least in (("pgqueuer", 1), ("procrastinate", 15)):
@@ -105,7 +105,7 @@ def _judge_drain(table: Table, row: Row) -> list[Target]:
 
 
 def _beside_best(name: str, table: Table, row: Row, figure: str, least: float) -> list[Target]:
-    """Beside the best of the peers, if any is there."""
+    """Compare with the best of the peers, if any is installed."""
     peers = [
         each.figures[figure]
         for each in table.rows

@@ -1,4 +1,4 @@
-"""The 1 KB messages that every subject is given: words that compress about as prose does."""
+"""The 1 KB messages of all subjects: words that compress about as well as prose."""
 
 import json
 import random
@@ -8,9 +8,9 @@ from functools import cache
 SIZE = 1_000
 """Characters, all of them ASCII, in a message."""
 PAYLOAD = 200
-"""Bytes in the work of an entry."""
+"""Bytes in the payload of an entry."""
 DIFFERENT = 1_000
-"""How many different messages there are; then they start anew."""
+"""How many different messages there are, before they repeat."""
 
 
 @cache
@@ -32,7 +32,7 @@ def _text(number: int) -> str:
     parts: list[str] = []
     length = 0
     while length <= SIZE:
-        # a few words are most of what is said
+        # a few words are most of the text, as in prose
         word = words[min(len(words) - 1, int(draw.paretovariate(0.22)) - 1)]
         parts.append(word)
         length += len(word) + 1
@@ -40,17 +40,17 @@ def _text(number: int) -> str:
 
 
 def text(number: int) -> str:
-    """The message with this number."""
+    """Return the message with this number."""
     return _text(number % DIFFERENT)
 
 
 def texts(count: int) -> Sequence[str]:
-    """The first `count` messages."""
+    """Return the first `count` messages."""
     return [text(number) for number in range(count)]
 
 
 def payload(number: int) -> str:
-    """The work with this number, JSON as text."""
+    """Return the payload with this number, as JSON text."""
     work: dict[str, str | int] = {"id": number, "task": "send_mail", "body": ""}
     work["body"] = "x" * (PAYLOAD - len(json.dumps(work)))
     return json.dumps(work)

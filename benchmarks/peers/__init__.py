@@ -1,7 +1,7 @@
-"""What is measured beside Treadle: one small file each, all given the same work.
+"""The subjects: Treadle, its peers, and the same work by hand, in a small file each.
 
-Each keeps the settings that its own documentation recommends. Their packages are the dependency
-group `bench`; one that is not there is reported as not installed.
+Each has the settings that its own documentation recommends. The packages of the peers are the
+dependency group `bench`; a peer without its package is reported as not installed.
 """
 
 from benchmarks.peers.base import QueueSubject, Subject, ThreadSubject
@@ -15,7 +15,7 @@ from benchmarks.peers.openai_agents import OpenAiSessions
 from benchmarks.peers.persist_queue import PersistQueue
 from benchmarks.peers.treadle_store import TreadleMailboxes, TreadleMailboxesAtOnce, TreadleThreads
 
-KEEPERS: tuple[type[ThreadSubject], ...] = (
+THREAD_STORES: tuple[type[ThreadSubject], ...] = (
     ByHand,
     TreadleThreads,
     OpenAiSessions,
@@ -23,10 +23,14 @@ KEEPERS: tuple[type[ThreadSubject], ...] = (
     AsyncSaverGraph,
     AdkSessions,
 )
-"""Those that keep threads."""
+"""Subjects that store threads."""
 
-KEEPERS_AT_ONCE: tuple[type[ThreadSubject], ...] = (ByHand, ByHandBatched, *KEEPERS[1:])
-"""The same for many callers, whose appends one transaction can hold."""
+CONCURRENT_THREAD_STORES: tuple[type[ThreadSubject], ...] = (
+    ByHand,
+    ByHandBatched,
+    *THREAD_STORES[1:],
+)
+"""The same for many callers, also with their appends batched by hand."""
 
 QUEUES: tuple[type[QueueSubject], ...] = (
     ByHandQueue,
@@ -38,6 +42,13 @@ QUEUES: tuple[type[QueueSubject], ...] = (
     LiteQueueFull,
     PersistQueue,
 )
-"""Those that keep work waiting."""
+"""Subjects that are queues."""
 
-__all__ = ["KEEPERS", "KEEPERS_AT_ONCE", "QUEUES", "QueueSubject", "Subject", "ThreadSubject"]
+__all__ = [
+    "CONCURRENT_THREAD_STORES",
+    "QUEUES",
+    "THREAD_STORES",
+    "QueueSubject",
+    "Subject",
+    "ThreadSubject",
+]

@@ -1,4 +1,4 @@
-"""What a subject must do to be measured: keep threads, or keep work waiting."""
+"""The interfaces of subjects: stores of threads, and queues."""
 
 import sqlite3
 from abc import ABC, abstractmethod
@@ -12,19 +12,19 @@ from benchmarks.measure import size_of
 
 
 class Subject(ABC):
-    """One that is measured, in a folder of its own."""
+    """A subject, with its own folder."""
 
     name: ClassVar[str]
     distribution: ClassVar[str] = ""
-    """The package it comes in; empty if it needs none."""
+    """Its package; empty if it needs none."""
     uses_store: ClassVar[bool] = False
-    """Whether it is Treadle, which is measured once for each store of the run."""
+    """It is Treadle, which is measured once for each store of the run."""
     uses_server: ClassVar[bool] = False
-    """Whether it works on the PostgreSQL server of the run, whose URL it gets as `store`."""
+    """It uses the PostgreSQL server of the run, whose URL it gets as `store`."""
     uses_uvloop: ClassVar[bool] = False
-    """Whether it runs on uvloop, as its own command makes it do."""
+    """It runs on uvloop, as its own command does."""
     slow: ClassVar[bool] = False
-    """Whether it does less work, once, so that the run ends."""
+    """It does less work, once, so that a run takes minutes and not hours."""
 
     def __init__(self, folder: Path, store: str) -> None:
         folder.mkdir(parents=True)
@@ -33,7 +33,7 @@ class Subject(ABC):
 
     @classmethod
     def version(cls) -> str | None:
-        """The installed version, empty if it has none of its own; None if it is not installed."""
+        """Return the installed version; empty if there is no package, None if it is missing."""
         if not cls.distribution:
             return ""
         try:
@@ -47,38 +47,38 @@ class Subject(ABC):
 
     @abstractmethod
     async def close(self) -> None:
-        """Finish, so that the files have their final size."""
+        """Close it, so that its files have their final size."""
 
     @abstractmethod
     def durability(self) -> str:
-        """When a write is on the disk; asked for before it is closed."""
+        """Return its sync settings; called before it is closed."""
 
     def size(self) -> int:
-        """The bytes of what it keeps; asked for after it is closed."""
+        """Return the size of its data in bytes; called after it is closed."""
         return size_of(self.folder)
 
 
 class ThreadSubject(Subject):
-    """One that keeps threads."""
+    """A store of threads."""
 
     fills_quickly: ClassVar[bool] = True
-    """Whether a thread of 100,000 messages is made in seconds."""
+    """It creates a thread of 100,000 messages in seconds."""
 
     @abstractmethod
     async def start(self, name: str, texts: Sequence[str] = ()) -> Any:
-        """Make a thread that has these messages; what it is known by afterwards."""
+        """Create a thread with these messages; return its handle for the other methods."""
 
     @abstractmethod
     async def append(self, thread: Any, text: str) -> None:
-        """Add a message; when this returns it is as durable as it gets."""
+        """Add a message; when this returns, the message is durable."""
 
     @abstractmethod
     async def last(self, thread: Any, count: int) -> Sequence[object]:
-        """Read the last messages, oldest first, as the objects that its user gets."""
+        """Read the last messages, oldest first, as the objects that users get."""
 
 
 class BlockingThreadSubject(ThreadSubject):
-    """One without asyncio: many callers are many operating system threads."""
+    """A store of threads without asyncio: many callers are many operating system threads."""
 
     @abstractmethod
     def append_now(self, thread: Any, text: str) -> None:
@@ -89,7 +89,7 @@ class BlockingThreadSubject(ThreadSubject):
 
 
 class BatchingThreadSubject(ThreadSubject):
-    """One that is handed the appends of all callers together."""
+    """A store of threads that gets the appends of all callers together."""
 
     @abstractmethod
     def append_together(self, pairs: Sequence[tuple[Any, str]]) -> None:
@@ -97,30 +97,30 @@ class BatchingThreadSubject(ThreadSubject):
 
 
 class QueueSubject(Subject):
-    """One that keeps work waiting: payloads that are claimed, one by one, and acknowledged."""
+    """A queue: payloads are claimed, one by one, and acknowledged."""
 
     after_crash: ClassVar[str]
-    """What becomes of claimed work when its worker dies."""
+    """What happens to a claimed payload when its worker dies."""
 
     @abstractmethod
     async def fill(self, payloads: Sequence[str]) -> None:
-        """Queue payloads, quickly."""
+        """Queue payloads, in batches."""
 
     @abstractmethod
     async def claim(self) -> Any:
-        """Take one, or None."""
+        """Claim a payload; None if there is none."""
 
     @abstractmethod
     async def ack(self, job: Any) -> None:
-        """Settle one that was claimed."""
+        """Acknowledge a claimed payload."""
 
     @abstractmethod
     def payload(self, job: Any) -> str:
-        """What was queued."""
+        """Return the payload of a job."""
 
 
 class BlockingQueueSubject(QueueSubject):
-    """One without asyncio: many workers are many operating system threads."""
+    """A queue without asyncio: many workers are many operating system threads."""
 
     @abstractmethod
     def claim_now(self) -> Any:
@@ -138,19 +138,19 @@ class BlockingQueueSubject(QueueSubject):
 
 
 class BatchingQueueSubject(QueueSubject):
-    """One that claims several at once."""
+    """A queue that claims several payloads at once."""
 
     @abstractmethod
     async def claim_several(self, limit: int) -> Sequence[Any]:
-        """Take up to so many."""
+        """Claim up to so many payloads."""
 
     @abstractmethod
     async def ack_several(self, jobs: Sequence[Any]) -> None:
-        """Settle them."""
+        """Acknowledge them."""
 
 
 def sqlite_durability(database: Path, synchronous: str = "") -> str:
-    """Name the journal that a database has and how it is synced: as told, or as SQLite does."""
+    """Return the journal mode of a database, and its `synchronous` setting or the default."""
     with closing(sqlite3.connect(database)) as connection:
         [journal] = connection.execute("pragma journal_mode").fetchone()
         [default] = connection.execute("pragma synchronous").fetchone()

@@ -1,4 +1,4 @@
-"""The floor: what SQLite asks for the same promises, by hand and without a store."""
+"""The floor: the cost of the same durability in SQLite, by hand and without a store."""
 
 import json
 import sqlite3
@@ -16,7 +16,7 @@ LAST = "select body from messages where thread = ? order by id desc limit ?"
 
 
 def connect(database: Path) -> sqlite3.Connection:
-    """Connect as one does who must lose nothing: WAL, and a sync for each commit."""
+    """Connect with full durability: write-ahead mode, and a sync for each commit."""
     connection = sqlite3.connect(database, isolation_level=None, check_same_thread=False)
     connection.execute("pragma journal_mode = wal")
     connection.execute("pragma synchronous = full")
@@ -24,7 +24,7 @@ def connect(database: Path) -> sqlite3.Connection:
 
 
 class ByHand(ThreadSubject):
-    """One insert, one commit."""
+    """One insert in each commit."""
 
     name = "by hand (the floor)"
 
@@ -58,7 +58,7 @@ class ByHand(ThreadSubject):
 
 
 class ByHandBatched(ByHand, BatchingThreadSubject):
-    """As many inserts in a commit as there are callers: what a group commit could reach."""
+    """One insert of each caller in a commit: the best that a group commit could do."""
 
     name = "by hand, in batches"
 

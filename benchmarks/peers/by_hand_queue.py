@@ -1,4 +1,4 @@
-"""The floor of a queue: claim and acknowledge by hand, a commit each."""
+"""The floor of a queue: claims and acknowledgements by hand, each in a commit."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -23,7 +23,7 @@ class ByHandQueue(QueueSubject):
     """An update that returns the job, then a delete."""
 
     name = "by hand (the floor)"
-    after_crash = "stays claimed for ever"
+    after_crash = "stays claimed forever"
 
     async def open(self) -> None:
         self.database = self.folder / "by_hand.db"
@@ -56,7 +56,7 @@ class ByHandQueue(QueueSubject):
 
 
 class ByHandQueueBatched(ByHandQueue, BatchingQueueSubject):
-    """As many in a commit as are in flight."""
+    """One job of each worker in a commit."""
 
     name = "by hand, in batches"
 

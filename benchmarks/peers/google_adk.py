@@ -6,7 +6,7 @@ from typing import Any
 
 from benchmarks.peers.base import ThreadSubject, sqlite_durability
 
-PLACE = {"app_name": "bench", "user_id": "user"}
+OWNER = {"app_name": "bench", "user_id": "user"}
 
 
 class AdkSessions(ThreadSubject):
@@ -23,7 +23,7 @@ class AdkSessions(ThreadSubject):
         self.serve(module.SqliteSessionService(str(self.database)))
 
     def serve(self, service: Any) -> None:
-        """Work with this service of ADK's."""
+        """Use this session service."""
         self.service = service
         self.event = import_module("google.adk.events").Event
         self.types = import_module("google.genai.types")
@@ -37,7 +37,7 @@ class AdkSessions(ThreadSubject):
         return sqlite_durability(self.database)
 
     async def start(self, name: str, texts: Sequence[str] = ()) -> Any:
-        session = await self.service.create_session(**PLACE, session_id=name)
+        session = await self.service.create_session(**OWNER, session_id=name)
         for text in texts:
             await self.append(session, text)
         return session
@@ -49,7 +49,7 @@ class AdkSessions(ThreadSubject):
 
     async def last(self, thread: Any, count: int) -> Sequence[object]:
         session = await self.service.get_session(
-            **PLACE, session_id=thread.id, config=self.config(num_recent_events=count)
+            **OWNER, session_id=thread.id, config=self.config(num_recent_events=count)
         )
         events: list[object] = session.events
         return events

@@ -26,7 +26,7 @@ class HueyQueue(BlockingQueueSubject):
         return sqlite_durability(self.database)
 
     async def fill(self, payloads: Sequence[str]) -> None:
-        # its interface adds them one by one, which is not what is measured
+        # its interface adds them one by one, which takes long and is not measured
         rows = [(self.huey.name, self._message(payload), 0) for payload in payloads]
         with self.huey.storage.db(commit=True) as cursor:
             cursor.executemany("insert into task (queue, data, priority) values (?, ?, ?)", rows)
@@ -45,4 +45,4 @@ class HueyQueue(BlockingQueueSubject):
 
 
 def _work(payload: str) -> None:
-    """Do nothing: what is measured is handing it over."""
+    """Do nothing: only the queue is measured."""

@@ -51,7 +51,7 @@ class SaverGraph(_Graph, BlockingThreadSubject):
         self.graph.invoke(_says(text), thread)
 
     async def last(self, thread: Any, count: int) -> Sequence[object]:
-        # there is no way to read a part
+        # it cannot read only a part
         messages: list[object] = self.graph.get_state(thread).values["messages"]
         return messages[-count:]
 
@@ -81,12 +81,12 @@ class AsyncSaverGraph(_Graph):
 
 
 def build_for_loop(checkpointer: Any) -> Any:
-    """The graph, for an event loop."""
+    """Return the graph, for an event loop."""
     return _build(_reply_async, checkpointer)
 
 
 async def start_of(graph: Any, name: str, texts: Sequence[str]) -> Any:
-    """A new thread of a graph, with messages."""
+    """Create a thread of a graph, with messages."""
     config = _config(name)
     if texts:
         await graph.aupdate_state(config, _says(*texts), as_node="model")
@@ -94,12 +94,12 @@ async def start_of(graph: Any, name: str, texts: Sequence[str]) -> Any:
 
 
 async def append_to(graph: Any, thread: Any, text: str) -> None:
-    """An agent's turn."""
+    """Run one turn of the agent."""
     await graph.ainvoke(_says(text), thread)
 
 
 async def last_of(graph: Any, thread: Any, count: int) -> Sequence[object]:
-    """The last messages of a thread."""
+    """Return the last messages of a thread."""
     messages: list[object] = (await graph.aget_state(thread)).values["messages"]
     return messages[-count:]
 
@@ -114,11 +114,11 @@ def _build(node: Any, checkpointer: Any) -> Any:
 
 
 def _reply(state: Any) -> None:
-    """Say nothing: what is measured is keeping."""
+    """Answer nothing: only the saver is measured."""
 
 
 async def _reply_async(state: Any) -> None:
-    """Say nothing: what is measured is keeping."""
+    """Answer nothing: only the saver is measured."""
 
 
 def _config(thread: str) -> dict[str, dict[str, str]]:

@@ -9,7 +9,7 @@ from benchmarks.peers.base import BlockingQueueSubject, sqlite_durability
 
 
 class LiteQueue(BlockingQueueSubject):
-    """`pop` and `done`, as it comes: it sets synchronous=NORMAL, which power failures undo."""
+    """`pop` and `done`, with its default synchronous=NORMAL: a power failure may lose commits."""
 
     name = "litequeue"
     distribution = "litequeue"
@@ -55,7 +55,7 @@ class LiteQueue(BlockingQueueSubject):
 
 
 class LiteQueueFull(LiteQueue):
-    """The same, made to sync each commit, as the others do."""
+    """The same, with a sync for each commit, as in the other subjects."""
 
     name = "litequeue, made durable"
     synchronous = "FULL"

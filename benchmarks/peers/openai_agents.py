@@ -32,7 +32,7 @@ class OpenAiSessions(ThreadSubject):
         return session
 
     def session_of(self, name: str) -> Any:
-        """A session that is not there yet."""
+        """Return a new session."""
         session = self.make(name, self.database)
         self.sessions.append(session)
         return session

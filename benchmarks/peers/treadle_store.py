@@ -1,4 +1,4 @@
-"""Treadle itself, on any of its backends."""
+"""Treadle, on any of its backends."""
 
 import asyncio
 from collections.abc import Iterable, Sequence
@@ -6,28 +6,28 @@ from itertools import islice
 
 import treadle
 from benchmarks.peers.base import BatchingQueueSubject, QueueSubject, Subject, ThreadSubject
-from benchmarks.stores import durability_of, place_of
+from benchmarks.stores import durability_of, url_in
 from treadle import MailboxEntry, Message, Thread, ThreadChangeSet
 
 ENTRIES_EACH = 4
-"""Entries waiting in each mailbox: only one of them may be in flight."""
+"""Entries in each mailbox, of which one can be claimed at a time."""
 SENT_AT_ONCE = 500
-"""How many are in a batch of those that are sent before anything is timed."""
+"""Entries in each batch that is sent before anything is timed."""
 
 
 def says(text: str) -> ThreadChangeSet:
-    """An append of one message."""
+    """Return a change set with one message."""
     return ThreadChangeSet(messages=(Message.user(text),))
 
 
 async def claim_and_ack(store: treadle.Store) -> None:
-    """Work off one entry of those that wait."""
+    """Claim and acknowledge one entry."""
     [entry] = await store.mailboxes.claim(consumer="bench")
     await store.mailboxes.ack(entry)
 
 
 async def send_all(store: treadle.Store, payloads: Iterable[str], mailboxes: int) -> None:
-    """Queue payloads in so many mailboxes, quickly."""
+    """Send payloads to so many mailboxes, in batches."""
     numbered = enumerate(payloads)
     while some := list(islice(numbered, SENT_AT_ONCE)):
         async with store.batch() as step:
@@ -40,7 +40,7 @@ class _Treadle(Subject):
     uses_store = True
 
     async def open(self) -> None:
-        self.opened = await treadle.open_store(place_of(self.store, self.folder)).open()
+        self.opened = await treadle.open_store(url_in(self.store, self.folder)).open()
 
     async def close(self) -> None:
         await self.opened.close()
@@ -66,14 +66,14 @@ class TreadleThreads(_Treadle, ThreadSubject):
 
 
 class TreadleFiles(_Treadle):
-    """Treadle on plain files, whatever the stores of the run are."""
+    """Treadle on plain files, for all stores of the run."""
 
     name = "treadle (files)"
     uses_store = False
 
 
 class TreadleMailboxes(_Treadle, QueueSubject):
-    """`store.mailboxes`: each worker claims one."""
+    """`store.mailboxes`; each worker claims one entry at a time."""
 
     after_crash = "claimed again when its lease ends"
 
@@ -92,7 +92,7 @@ class TreadleMailboxes(_Treadle, QueueSubject):
 
 
 class TreadleMailboxesAtOnce(TreadleMailboxes, BatchingQueueSubject):
-    """As the worker does it: many in one claim, each acknowledged by itself."""
+    """As `treadle.Worker` does it: one claim of many entries, and an ack for each."""
 
     name = "treadle, one claim for all"
 

@@ -1,4 +1,4 @@
-"""The work, stated once for all subjects: what is done, what is timed, which figures come of it."""
+"""The workloads: the same work, timing and figures for all subjects."""
 
 from benchmarks.workloads import (
     files,

@@ -16,33 +16,33 @@ Kind = TypeVar("Kind", bound=Subject)
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
-    """One subject's part of a workload, which a process of its own does."""
+    """The measurement of one subject, which a child process runs."""
 
     workload: str
     subject: int
-    """Its place among the workload's subjects."""
+    """Its index among the subjects of the workload."""
     store: str
-    """Treadle's URL, or that of the server; empty for the others."""
+    """The URL of Treadle's store or of the server; empty for all other subjects."""
     folder: str
     sizes: Sizes
 
 
 class Workload(msgspec.Struct, frozen=True, kw_only=True):
-    """What is done, to whom, and how it is told."""
+    """The work, its subjects, and its table."""
 
     name: str
-    """What it is called, on the command line too."""
+    """The name, on the command line too."""
     about: str
-    """What it is for, in a line."""
+    """A description in one line, for the help."""
     work: Callable[[Sizes], str]
-    """What is done, in a sentence."""
+    """A description with the sizes, above the table."""
     columns: Callable[[Sizes], tuple[Column, ...]]
     subjects: Sequence[type[Subject]]
     measure: Callable[[type[Subject], Task], Coroutine[Any, Any, list[Row]]]
 
 
 def title(kind: type[Subject], store: str) -> str:
-    """What a subject is called in a table."""
+    """Return the name of a subject in a table."""
     if store:
         return f"{kind.name} ({label_of(store)})"
     return f"{kind.name} {kind.version() or ''}".rstrip()
@@ -50,7 +50,7 @@ def title(kind: type[Subject], store: str) -> str:
 
 @asynccontextmanager
 async def opened(kind: type[Kind], folder: Path, store: str = "") -> AsyncIterator[Kind]:
-    """A subject, ready to work in a folder that is not there yet."""
+    """Open a subject in a new folder, and close it at the end."""
     subject = kind(folder, store)
     await subject.open()
     try:

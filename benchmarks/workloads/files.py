@@ -1,4 +1,4 @@
-"""Treadle on plain files, beside what the same documents and syncs cost by hand."""
+"""Treadle on plain files, beside the same files and syncs by hand."""
 
 import asyncio
 import time
@@ -17,19 +17,19 @@ from treadle import Message, Thread
 
 
 def work(sizes: Sizes) -> str:
-    """What is done."""
+    """Describe the work."""
     return (
         f"one caller appends 1 KB to threads of growing length; {sizes.callers} callers append to "
-        "a thread each; an entry is queued, and one claimed and acknowledged, with ever more of "
-        f"them waiting, {sizes.entries_each} to a mailbox. The floor: an append to a file and "
-        "fdatasync, and where a thread is rewritten, its document put in place"
+        "one thread each; one entry is sent, and one is claimed and acknowledged, with queues of "
+        f"growing depth, {sizes.entries_each} entries in a mailbox. The floor: an append to a file "
+        "and fdatasync; where a thread is rewritten, also a new file and a rename"
     )
 
 
 def columns(sizes: Sizes) -> tuple[Column, ...]:
-    """What is told."""
+    """Return the columns of the table."""
     return (
-        Column("there", "there"),
+        Column("there", "before"),
         Column("median", "median, µs"),
         Column("per_second", "a second"),
         Column("times_floor", "x floor", "{:.2f}"),
@@ -40,14 +40,14 @@ def columns(sizes: Sizes) -> tuple[Column, ...]:
 async def measure(kind: type[Subject], task: Task) -> list[Row]:
     """Measure the files backend."""
     folder = Path(task.folder)
-    texts(task.sizes.appends_each)  # made before anything is timed
+    texts(task.sizes.appends_each)  # created before anything is timed
     return [
         *[await _append(folder, task.sizes, length) for length in task.sizes.lengths_in_files],
         await _append_at_once(folder, task.sizes),
         *[
             row
             for depth in task.sizes.depths_in_files
-            for row in await _work_off(folder, task.sizes, depth)
+            for row in await _drain(folder, task.sizes, depth)
         ],
     ]
 
@@ -56,12 +56,14 @@ async def _append(folder: Path, sizes: Sizes, length: int) -> Row:
     async with treadle.open_store(folder / f"length-{length}") as store:
         messages = tuple(map(Message.user, texts(length)))
         await store.threads.create(Thread(id="t", messages=messages))
-        await store.threads.append("t", says(text(0)))  # the first also writes the whole thread
+        await store.threads.append(
+            "t", says(text(0))
+        )  # the first append also writes the whole thread
 
         async def append(number: int) -> None:
             await store.threads.append("t", says(text(number)))
 
-        # no more appends than keep the length about what it says
+        # so few appends that the thread stays about as long as the row says
         taken = await median_of(min(sizes.operations, max(length, 10)), append)
     floor = sync_floor(folder, sizes.operations, document=length * (SIZE + 100))
     return _row("append", taken, floor, "floor: sync and document", there=length)
@@ -84,23 +86,23 @@ async def _append_at_once(folder: Path, sizes: Sizes) -> Row:
     return _row(f"append, {sizes.callers} callers", each, floor, "floor: sync")
 
 
-async def _work_off(folder: Path, sizes: Sizes, depth: int) -> list[Row]:
+async def _drain(folder: Path, sizes: Sizes, depth: int) -> list[Row]:
     floor = sync_floor(folder, sizes.operations)
     mailboxes = max(1, depth // sizes.entries_each)
-    place = folder / f"depth-{depth}"
-    async with treadle.open_store(place, durability="relaxed") as store:
+    store_folder = folder / f"depth-{depth}"
+    async with treadle.open_store(store_folder, durability="relaxed") as store:
         await send_all(store, map(payload, range(depth)), mailboxes)
-    async with treadle.open_store(place) as store:
+    async with treadle.open_store(store_folder) as store:
         await store.mailboxes.send("m0", payload(0))  # builds the index
 
         async def send(number: int) -> None:
             await store.mailboxes.send(f"m{number % mailboxes}", payload(number))
 
-        async def work_off(_: int) -> None:
+        async def work_one(_: int) -> None:
             await claim_and_ack(store)
 
         sent = await median_of(sizes.operations, send)
-        worked = await median_of(min(sizes.operations, depth // 2), work_off)
+        worked = await median_of(min(sizes.operations, depth // 2), work_one)
     return [
         _row("enqueue", sent, floor, "floor: sync", there=depth),
         _row("claim + ack", worked, 2 * floor, "floor: 2 syncs", there=depth),

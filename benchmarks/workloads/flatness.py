@@ -4,11 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import treadle
-from benchmarks.measure import medians_in_turn, settle, size_of
+from benchmarks.measure import medians_in_turn, size_of, sync_disk
 from benchmarks.peers.base import Subject
 from benchmarks.peers.treadle_store import TreadleThreads, claim_and_ack, says, send_all
 from benchmarks.sizes import Sizes
-from benchmarks.stores import durability_of, is_files, place_of
+from benchmarks.stores import durability_of, is_files, url_in
 from benchmarks.tables import Column, Row
 from benchmarks.texts import PAYLOAD, SIZE, payload, text, texts
 from benchmarks.workloads.base import Task, Workload, title
@@ -21,7 +21,7 @@ THREADS = 10
 
 
 def work(sizes: Sizes) -> str:
-    """What is done."""
+    """Describe the work."""
     return (
         f"the same with little and with much there: claim + ack with {sizes.depths[0]:,} and "
         f"{sizes.depths[1]:,} entries of 200 bytes queued, {sizes.entries_each} to a mailbox; "
@@ -31,7 +31,7 @@ def work(sizes: Sizes) -> str:
 
 
 def columns(sizes: Sizes) -> tuple[Column, ...]:
-    """What is told."""
+    """Return the columns of the table."""
     return (
         Column("less", "little"),
         Column("more", "much"),
@@ -72,7 +72,7 @@ async def _measure_queue(task: Task, little: int, much: int) -> dict[str, float]
 
         await work_shallow(0)  # the first may build an index
         await work_deep(0)
-        settle(task.sizes.settles)
+        sync_disk(task.sizes.syncs_first)
         operations = min(task.sizes.operations, little // 2)
         taken = await medians_in_turn(operations, work_shallow, work_deep)
     return _figures(little, much, taken) | _sizes(much * PAYLOAD, size)
@@ -98,9 +98,9 @@ async def _measure_threads(task: Task, little: int, much: int) -> dict[str, floa
         async def append_long(number: int) -> None:
             await store.threads.append("long", says(text(number)))
 
-        texts(task.sizes.operations)  # made before anything is timed
+        texts(task.sizes.operations)  # created before anything is timed
         await append_long(0)  # the first may read the thread
-        settle(task.sizes.settles)
+        sync_disk(task.sizes.syncs_first)
         taken = await medians_in_turn(task.sizes.operations, append_short, append_long)
     return _figures(little, much, taken) | _sizes(much * SIZE, size)
 
@@ -113,7 +113,7 @@ async def _start(store: treadle.Store, thread: str, length: int) -> None:
 def _place(task: Task, name: str) -> str:
     folder = Path(task.folder) / name
     folder.mkdir()
-    return place_of(task.store, folder)
+    return url_in(task.store, folder)
 
 
 def _figures(less: int, more: int, taken: list[float]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Many callers at once, each adding to a thread of its own."""
+"""Many concurrent callers, each of which appends to its own thread."""
 
 import asyncio
 import shutil
@@ -11,7 +11,7 @@ from typing import Any, cast
 import msgspec
 
 from benchmarks.measure import medians
-from benchmarks.peers import KEEPERS_AT_ONCE
+from benchmarks.peers import CONCURRENT_THREAD_STORES
 from benchmarks.peers.base import (
     BatchingThreadSubject,
     BlockingThreadSubject,
@@ -25,19 +25,19 @@ from benchmarks.texts import text, texts
 from benchmarks.workloads.base import Task, Workload, opened, title
 
 TURN = 10
-"""Each caller's appends before the floor has its turn, so that a slow moment hits both."""
+"""Each caller's appends before it is the floor's turn, so that a slow moment affects both."""
 
 
 def work(sizes: Sizes) -> str:
-    """What is done."""
+    """Describe the work."""
     return (
-        f"{sizes.callers} concurrent callers, each appending 1 KB messages to a thread of its own, "
-        "waiting for each to be durable (LangGraph's blocking saver: as many OS threads)"
+        f"{sizes.callers} concurrent callers, each of which appends 1 KB messages to its own "
+        "thread, one by one, each durable (LangGraph's blocking saver: as many OS threads)"
     )
 
 
 def columns(sizes: Sizes) -> tuple[Column, ...]:
-    """What is told."""
+    """Return the columns of the table."""
     return (
         Column("appends", "appends"),
         Column("per_second", "a second"),
@@ -50,41 +50,41 @@ def columns(sizes: Sizes) -> tuple[Column, ...]:
 
 
 class Found(msgspec.Struct):
-    """How long appends took, in seconds, and what those that failed said."""
+    """The times of appends, and the errors of those that failed."""
 
     total: float = 0
-    """From the first to the last, in seconds."""
+    """The time from the first append to the last, in seconds."""
 
     taken: list[float] = msgspec.field(default_factory=list)
     errors: Counter[str] = msgspec.field(default_factory=Counter)
 
     @property
     def per_second(self) -> float:
-        """How many succeeded in a second."""
+        """Return how many appends succeeded per second."""
         return (len(self.taken) - self.errors.total()) / self.total
 
 
 async def measure(kind: type[Subject], task: Task) -> list[Row]:
-    """Measure a keeper of threads."""
-    keeper = cast("type[ThreadSubject]", kind)
+    """Measure a store of threads."""
+    thread_store = cast("type[ThreadSubject]", kind)
     sizes = task.sizes
     each = sizes.appends_each_slow if kind.slow else sizes.appends_each
-    texts(each)  # made before anything is timed
+    texts(each)  # created before anything is timed
     runs: list[dict[str, float]] = []
     errors: Counter[str] = Counter()
     durability = ""
     for _ in range(1 if kind.slow else sizes.repeats):
-        place = Path(task.folder)
+        folder = Path(task.folder)
         async with (
-            opened(ByHand, place / "floor") as floor,
-            opened(keeper, place / "subject", task.store) as subject,
+            opened(ByHand, folder / "floor") as floor,
+            opened(thread_store, folder / "subject", task.store) as subject,
         ):
             found, floor_found = await _run(subject, floor, sizes.callers, each)
             durability = subject.durability()
         errors += found.errors
         runs.append(_figures(found, floor_found))
-        shutil.rmtree(place / "floor")
-        shutil.rmtree(place / "subject")
+        shutil.rmtree(folder / "floor")
+        shutil.rmtree(folder / "subject")
     note = "; ".join(f"{count} x {error}" for error, count in errors.items())
     row = Row(who=title(kind, task.store), durability=durability, figures=medians(runs), note=note)
     return [row]
@@ -120,8 +120,8 @@ async def _append_all(subject: ThreadSubject, thread: Any, each: int, found: Fou
         start = time.perf_counter()
         try:
             await subject.append(thread, text(number))
-        except Exception as error:  # counted: a peer may say that its database is locked
-            found.errors[_said(error)] += 1
+        except Exception as error:  # counted: the database of a peer may be locked
+            found.errors[_text_of(error)] += 1
         found.taken.append(time.perf_counter() - start)
 
 
@@ -134,7 +134,7 @@ async def _append_in_threads(
             try:
                 subject.append_now(thread, text(number))
             except Exception as error:  # as above
-                found.errors[_said(error)] += 1
+                found.errors[_text_of(error)] += 1
             found.taken.append(time.perf_counter() - start)
 
     loop = asyncio.get_running_loop()
@@ -165,15 +165,15 @@ def _figures(found: Found, floor_found: Found) -> dict[str, float]:
     }
 
 
-def _said(error: Exception) -> str:
+def _text_of(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"[:80]
 
 
 WORKLOAD = Workload(
     name="many-callers",
-    about="many at once, each appending to a thread of its own; the best that peers do",
+    about="many concurrent callers append, each to its own thread",
     work=work,
     columns=columns,
-    subjects=KEEPERS_AT_ONCE,
+    subjects=CONCURRENT_THREAD_STORES,
     measure=measure,
 )

@@ -1,4 +1,4 @@
-"""One caller adds message after message to one thread."""
+"""One caller appends one message after the other to one thread."""
 
 import shutil
 import statistics
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import cast
 
 from benchmarks.measure import medians, size_of, timed
-from benchmarks.peers import KEEPERS
+from benchmarks.peers import THREAD_STORES
 from benchmarks.peers.base import Subject, ThreadSubject
 from benchmarks.peers.by_hand import ByHand
 from benchmarks.sizes import Sizes
@@ -15,16 +15,16 @@ from benchmarks.texts import SIZE, text, texts
 from benchmarks.workloads.base import Task, Workload, opened, title
 
 TURN = 10
-"""Appends before the floor has its turn, so that a slow moment of the disk hits both."""
+"""Appends before it is the floor's turn, so that a slow moment of the disk affects both."""
 
 
 def work(sizes: Sizes) -> str:
-    """What is done."""
+    """Describe the work."""
     return f"one caller, {sizes.appends:,} durable appends of 1 KB to one thread, one by one"
 
 
 def columns(sizes: Sizes) -> tuple[Column, ...]:
-    """What is told."""
+    """Return the columns of the table."""
     return (
         Column("appends", "appends"),
         Column("per_second", "a second"),
@@ -39,22 +39,22 @@ def columns(sizes: Sizes) -> tuple[Column, ...]:
 
 
 async def measure(kind: type[Subject], task: Task) -> list[Row]:
-    """Measure a keeper of threads."""
-    keeper = cast("type[ThreadSubject]", kind)
-    texts(task.sizes.appends)  # made before anything is timed
+    """Measure a store of threads."""
+    thread_store = cast("type[ThreadSubject]", kind)
+    texts(task.sizes.appends)  # created before anything is timed
     runs: list[dict[str, float]] = []
     durability = ""
     for _ in range(1 if kind.slow else task.sizes.repeats):
-        place = Path(task.folder)
-        async with opened(ByHand, place / "floor") as floor:
-            async with opened(keeper, place / "subject", task.store) as subject:
+        folder = Path(task.folder)
+        async with opened(ByHand, folder / "floor") as floor:
+            async with opened(thread_store, folder / "subject", task.store) as subject:
                 taken, floor_taken = await _append(subject, floor, task.sizes.appends)
                 durability = subject.durability()
             figures = _figures(taken, floor_taken, task.sizes.edge)
-            size = size_of(place / "subject")
+            size = size_of(folder / "subject")
         runs.append(figures | {"megabytes": size / 1e6, "times_text": size / SIZE / len(taken)})
-        shutil.rmtree(place / "floor")
-        shutil.rmtree(place / "subject")
+        shutil.rmtree(folder / "floor")
+        shutil.rmtree(folder / "subject")
     return [Row(who=title(kind, task.store), durability=durability, figures=medians(runs))]
 
 
@@ -89,9 +89,9 @@ def _figures(taken: list[float], floor_taken: list[float], edge: int) -> dict[st
 
 WORKLOAD = Workload(
     name="one-caller",
-    about="one caller appends message after message to one thread",
+    about="one caller appends one message after the other to one thread",
     work=work,
     columns=columns,
-    subjects=KEEPERS,
+    subjects=THREAD_STORES,
     measure=measure,
 )

@@ -1,10 +1,10 @@
-"""The last messages of a thread, however long it is."""
+"""Reads of the last messages of short and of long threads."""
 
 from pathlib import Path
 from typing import Any, cast
 
-from benchmarks.measure import medians_in_turn, settle
-from benchmarks.peers import KEEPERS
+from benchmarks.measure import medians_in_turn, sync_disk
+from benchmarks.peers import THREAD_STORES
 from benchmarks.peers.base import Subject, ThreadSubject
 from benchmarks.peers.by_hand import ByHand
 from benchmarks.sizes import Sizes
@@ -14,12 +14,12 @@ from benchmarks.workloads.base import Task, Workload, opened, title
 
 
 def work(sizes: Sizes) -> str:
-    """What is done."""
-    return f"read the last {sizes.page} messages of a thread, as the objects its user gets"
+    """Describe the work."""
+    return f"read the last {sizes.page} messages of a thread, as the objects that its user gets"
 
 
 def columns(sizes: Sizes) -> tuple[Column, ...]:
-    """What is told."""
+    """Return the columns of the table."""
     return (
         *(Column(f"of_{length}", f"of {length:,}, µs") for length in sizes.lengths),
         *(Column(f"floor_{length}", "x floor", "{:.2f}") for length in sizes.lengths),
@@ -28,20 +28,20 @@ def columns(sizes: Sizes) -> tuple[Column, ...]:
 
 
 async def measure(kind: type[Subject], task: Task) -> list[Row]:
-    """Measure a keeper of threads."""
-    keeper = cast("type[ThreadSubject]", kind)
-    place = Path(task.folder)
+    """Measure a store of threads."""
+    thread_store = cast("type[ThreadSubject]", kind)
+    folder = Path(task.folder)
     figures: dict[str, float] = {}
     durability = ""
     lengths = [
         length
         for length in task.sizes.lengths
-        if keeper.fills_quickly or length <= task.sizes.longest_for_peers
+        if thread_store.fills_quickly or length <= task.sizes.longest_for_peers
     ]
     for length in lengths:
         async with (
-            opened(ByHand, place / f"floor-{length}") as floor,
-            opened(keeper, place / f"subject-{length}", task.store) as subject,
+            opened(ByHand, folder / f"floor-{length}") as floor,
+            opened(thread_store, folder / f"subject-{length}", task.store) as subject,
         ):
             taken, floor_taken = await _read(subject, floor, length, task.sizes)
             durability = subject.durability()
@@ -65,8 +65,8 @@ async def _read(
         page = await floor.last(floor_thread, sizes.page)
         assert len(page) == sizes.page
 
-    settle(sizes.settles)
-    await read(0)  # whatever the first read prepares is not counted
+    sync_disk(sizes.syncs_first)
+    await read(0)  # the first read may fill caches
     return await medians_in_turn(
         sizes.reads // 5 if subject.slow else sizes.reads, read, read_floor
     )
@@ -74,9 +74,9 @@ async def _read(
 
 WORKLOAD = Workload(
     name="pages",
-    about="the last page of short and of long threads is read",
+    about="read the last page of short and of long threads",
     work=work,
     columns=columns,
-    subjects=KEEPERS,
+    subjects=THREAD_STORES,
     measure=measure,
 )

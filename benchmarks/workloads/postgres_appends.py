@@ -1,4 +1,4 @@
-"""Messages are added to threads on PostgreSQL: by one caller, by many, and to a long thread."""
+"""Appends to threads on PostgreSQL: by one caller, by many, and to a long thread."""
 
 import asyncio
 import statistics
@@ -17,7 +17,7 @@ from benchmarks.workloads.base import Task, Workload, opened, title
 
 
 def work(sizes: Sizes) -> str:
-    """What is done."""
+    """Describe the work."""
     return (
         f"durable appends of 1 KB: {sizes.appends:,} by one caller; by {sizes.callers} callers, "
         f"{sizes.appends_each} each; and to threads of {sizes.grown[0]:,} and {sizes.grown[1]:,} "
@@ -26,7 +26,7 @@ def work(sizes: Sizes) -> str:
 
 
 def columns(sizes: Sizes) -> tuple[Column, ...]:
-    """What is told."""
+    """Return the columns of the table."""
     return (
         Column("one", "one caller, a second"),
         Column("many", "many, a second"),
@@ -37,12 +37,12 @@ def columns(sizes: Sizes) -> tuple[Column, ...]:
 
 
 async def measure(kind: type[Subject], task: Task) -> list[Row]:
-    """Measure a keeper of threads."""
-    keeper = cast("type[ThreadSubject]", kind)
+    """Measure a store of threads."""
+    thread_store = cast("type[ThreadSubject]", kind)
     sizes = task.sizes
-    texts(sizes.appends)  # made before anything is timed
+    texts(sizes.appends)  # created before anything is timed
     figures: dict[str, float] = {}
-    async with opened(keeper, Path(task.folder) / "subject", task.store) as subject:
+    async with opened(thread_store, Path(task.folder) / "subject", task.store) as subject:
         appends = sizes.appends // (10 if kind.slow else 1)
         each = sizes.appends_each_slow if kind.slow else sizes.appends_each
         runs = [

@@ -1,4 +1,4 @@
-"""Whether a claim on PostgreSQL stays as fast as it was: deep queues in turn with shallow ones."""
+"""Claims on PostgreSQL from a deep and from a shallow queue, which take turns."""
 
 from pathlib import Path
 from typing import Any, cast
@@ -14,15 +14,15 @@ from benchmarks.workloads.base import Task, Workload, opened, title
 
 
 def work(sizes: Sizes) -> str:
-    """What is done."""
+    """Describe the work."""
     return (
         f"claim and ack, one by one, with {sizes.depths[0]:,} and with {sizes.depths[1]:,} entries "
-        f"queued, {sizes.entries_each} to a mailbox, in turn"
+        f"queued, {sizes.entries_each} in a mailbox, in turn"
     )
 
 
 def columns(sizes: Sizes) -> tuple[Column, ...]:
-    """What is told."""
+    """Return the columns of the table."""
     return (
         Column("little", "shallow, µs"),
         Column("much", "deep, µs"),
@@ -51,7 +51,7 @@ async def measure(kind: type[Subject], task: Task) -> list[Row]:
             await claim_and_ack(deep.opened)
 
         operations = min(task.sizes.operations, task.sizes.depths[0] // 2)
-        for number in range(10):  # until the statements are prepared
+        for number in range(10):  # psycopg prepares a statement after a few uses
             await work_shallow(number)
             await work_deep(number)
         little, much = await medians_in_turn(operations, work_shallow, work_deep)

@@ -1,4 +1,4 @@
-"""One process works off a queue on PostgreSQL, in batches and one by one."""
+"""One process drains a queue on PostgreSQL, in batches and one by one."""
 
 import time
 from pathlib import Path
@@ -17,15 +17,15 @@ from benchmarks.workloads.base import Task, Workload, opened, title
 
 
 def work(sizes: Sizes) -> str:
-    """What is done."""
+    """Describe the work."""
     return (
-        f"one process drains {sizes.drained:,} entries of 200 bytes that do nothing, by batches; "
-        "Treadle gives out one entry of a mailbox at a time, the others know no mailboxes"
+        f"one process drains {sizes.drained:,} entries of 200 bytes with an empty handler, in "
+        "batches; Treadle claims one entry of a mailbox at a time, its peers have no mailboxes"
     )
 
 
 def columns(sizes: Sizes) -> tuple[Column, ...]:
-    """What is told."""
+    """Return the columns of the table."""
     return (
         Column("batch", "batch"),
         Column("per_second", "drained a second"),
@@ -35,7 +35,7 @@ def columns(sizes: Sizes) -> tuple[Column, ...]:
 
 
 async def measure(kind: type[Subject], task: Task) -> list[Row]:
-    """Measure a keeper of work; one that is slow does a fifth, once."""
+    """Measure a queue; a slow one does a fifth of the work, once."""
     drained = cast("type[DrainSubject]", kind)
     repeats = 1 if kind.slow else task.sizes.repeats
     rows: list[Row] = []
@@ -66,13 +66,13 @@ async def _measure(kind: type[DrainSubject], task: Task, batch: int, number: int
         "filled": count / filled,
         "megabytes": subject.size() / 1e6,
     }
-    note = f"LOST OR DOUBLED: {len(subject.handled)} of {count}" if wrong else subject.how()
+    note = f"LOST OR DUPLICATED: {len(subject.handled)} of {count}" if wrong else subject.how()
     return Row(who=title(kind, ""), durability=durability, figures=figures, note=note)
 
 
 WORKLOAD = Workload(
     name="postgres-drain",
-    about="one process works off a queue on PostgreSQL, in batches and one by one",
+    about="one process drains a queue on PostgreSQL, in batches and one by one",
     work=work,
     columns=columns,
     subjects=DRAINED,

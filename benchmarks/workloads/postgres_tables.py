@@ -1,4 +1,4 @@
-"""What a queue on PostgreSQL leaves behind: how large its tables are, how its rows were updated."""
+"""The tables of a queue on PostgreSQL after much use: their sizes, and how rows were updated."""
 
 import time
 from pathlib import Path
@@ -25,16 +25,16 @@ NAMES = ("live", "dead", "inserted", "updated", "hot", "deleted", "table", "inde
 
 
 def work(sizes: Sizes) -> str:
-    """What is done."""
+    """Describe the work."""
     return (
-        f"{sizes.gone_through:,} entries of 200 bytes go through, {ROUNDS} times a "
-        f"{ROUNDS}th of them ({sizes.entries_each} to a mailbox, the same mailboxes each time; "
-        f"claimed and settled {BATCH} at a time; autovacuum as it comes); nothing is purged"
+        f"{sizes.churned:,} entries of 200 bytes are sent and settled, in {ROUNDS} rounds "
+        f"({sizes.entries_each} in a mailbox, the same mailboxes each time; claimed and settled "
+        f"{BATCH} at a time; autovacuum runs as usual); nothing is purged"
     )
 
 
 def columns(sizes: Sizes) -> tuple[Column, ...]:
-    """What is told."""
+    """Return the columns of the table."""
     return (
         Column("live", "rows"),
         Column("dead", "dead rows"),
@@ -51,10 +51,10 @@ def columns(sizes: Sizes) -> tuple[Column, ...]:
 
 async def measure(kind: type[Subject], task: Task) -> list[Row]:
     """Measure Treadle."""
-    each = max(1, task.sizes.gone_through // ROUNDS)
+    each = max(1, task.sizes.churned // ROUNDS)
     mailboxes = max(1, each // task.sizes.entries_each)
     rates: list[float] = []
-    async with opened(TreadleDrain, Path(task.folder) / "through", task.store) as subject:
+    async with opened(TreadleDrain, Path(task.folder) / "churned", task.store) as subject:
         for start in range(0, each * ROUNDS, each):
             numbers = range(start, start + each)
             await subject.fill([payload(number) for number in numbers], mailboxes)
@@ -95,7 +95,7 @@ def _figures(row: tuple[Any, ...]) -> dict[str, float]:
 
 WORKLOAD = Workload(
     name="postgres-tables",
-    about="what a queue on PostgreSQL leaves behind: sizes, dead rows, HOT updates",
+    about="the tables of a queue on PostgreSQL after much use: sizes, dead rows, HOT updates",
     work=work,
     columns=columns,
     subjects=(TreadleDrain,),

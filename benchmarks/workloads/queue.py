@@ -1,4 +1,4 @@
-"""A queue is worked off: claim, acknowledge, by one worker and by many."""
+"""One worker and many workers drain a queue: claim and acknowledge."""
 
 import asyncio
 import shutil
@@ -25,26 +25,26 @@ from benchmarks.tables import Column, Row
 from benchmarks.texts import payload
 from benchmarks.workloads.base import Task, Workload, opened, title
 
-PATIENCE = 10
-"""Errors after which a worker gives up: the run must end."""
+MAX_ERRORS = 10
+"""After so many errors a worker gives up, so that the run ends."""
 
 
 def work(sizes: Sizes) -> str:
-    """What is done."""
+    """Describe the work."""
     return (
-        f"claim and acknowledge {sizes.entries:,} waiting entries of 200 bytes: one worker, then "
-        f"{sizes.in_flight} (tasks or OS threads) that each have one in flight; "
-        "entries that were handed out twice, or never settled, in the worst run; "
-        "and what becomes of claimed work when its worker is killed"
+        f"claim and acknowledge {sizes.entries:,} queued entries of 200 bytes: one worker, then "
+        f"{sizes.in_flight} (tasks or OS threads) that work one entry each; how many entries were "
+        "claimed twice, or never settled, in the worst run; and what happens to a claimed entry "
+        "when its worker is killed"
     )
 
 
 def columns(sizes: Sizes) -> tuple[Column, ...]:
-    """What is told."""
+    """Return the columns of the table."""
     return (
         Column("one", "1 worker, /s"),
         Column("one_floor", "x floor", "{:.2f}"),
-        Column("many", f"{sizes.in_flight} in flight, /s"),
+        Column("many", f"{sizes.in_flight} workers, /s"),
         Column("many_floor", "x floor", "{:.2f}"),
         Column("floor", "floor, /s"),
         Column("twice", "twice"),
@@ -54,7 +54,7 @@ def columns(sizes: Sizes) -> tuple[Column, ...]:
 
 
 class Found(msgspec.Struct):
-    """What was settled, and what calls that failed said."""
+    """The settled payloads, and the errors of calls that failed."""
 
     settled: list[str] = msgspec.field(default_factory=list)
     errors: Counter[str] = msgspec.field(default_factory=Counter)
@@ -80,18 +80,18 @@ async def measure(kind: type[Subject], task: Task) -> list[Row]:
             figures["left"] += task.sizes.entries - len(set(found.settled))
             figures["failed"] += found.errors.total()
         runs.append(figures)
-    said = [f"{count} x {error}" for error, count in errors.items()]
+    errors_found = [f"{count} x {error}" for error, count in errors.items()]
     row = Row(
         who=title(kind, task.store),
         durability=durability,
         figures=_merged(runs),
-        note="; ".join([queue.after_crash, *said]),
+        note="; ".join([queue.after_crash, *errors_found]),
     )
     return [row]
 
 
 def _merged(runs: list[dict[str, float]]) -> dict[str, float]:
-    # what goes wrong once in three times is no less wrong: the worst run tells
+    # an error in one of several runs is an error: these figures are from the worst run
     worst = {key: max(run[key] for run in runs) for key in ("twice", "left", "failed")}
     return medians(runs) | worst
 
@@ -99,9 +99,9 @@ def _merged(runs: list[dict[str, float]]) -> dict[str, float]:
 async def _run(
     kind: type[QueueSubject], task: Task, store: str, workers: int
 ) -> tuple[float, Found, str]:
-    place = Path(task.folder) / "queue"
+    folder = Path(task.folder) / "queue"
     found = Found()
-    async with opened(kind, place, store) as queue:
+    async with opened(kind, folder, store) as queue:
         await queue.fill([payload(number) for number in range(task.sizes.entries)])
         start = time.perf_counter()
         if isinstance(queue, BatchingQueueSubject):
@@ -112,7 +112,7 @@ async def _run(
             await asyncio.gather(*(_work(queue, found) for _ in range(workers)))
         taken = time.perf_counter() - start
         durability = queue.durability()
-    shutil.rmtree(place)
+    shutil.rmtree(folder)
     return len(set(found.settled)) / taken, found, durability
 
 
@@ -131,16 +131,16 @@ async def _work_in_batches(queue: BatchingQueueSubject, workers: int, found: Fou
 async def _work_in_threads(queue: BlockingQueueSubject, workers: int, found: Found) -> None:
     ready = threading.Barrier(workers)
 
-    def work_off() -> None:
-        ready.wait()  # a pool would let the first threads take the work of the others
+    def drain() -> None:
+        ready.wait()  # otherwise the first threads of the pool would take all the work
         failures = 0
-        while failures < PATIENCE:
+        while failures < MAX_ERRORS:
             try:
                 job: Any = queue.claim_now()
                 if job is None:
                     return
                 queue.ack_now(job)
-            except Exception as error:  # counted: a peer may say that its database is locked
+            except Exception as error:  # counted: the database of a peer may be locked
                 found.errors[f"{type(error).__name__}: {error}"[:80]] += 1
                 failures += 1
             else:
@@ -148,12 +148,12 @@ async def _work_in_threads(queue: BlockingQueueSubject, workers: int, found: Fou
 
     loop = asyncio.get_running_loop()
     with ThreadPoolExecutor(workers) as pool:
-        await asyncio.gather(*(loop.run_in_executor(pool, work_off) for _ in range(workers)))
+        await asyncio.gather(*(loop.run_in_executor(pool, drain) for _ in range(workers)))
 
 
 WORKLOAD = Workload(
     name="queue",
-    about="a queue is worked off by one worker and by many; nothing lost, nothing twice",
+    about="one worker and many workers drain a queue; nothing is lost or duplicated",
     work=work,
     columns=columns,
     subjects=QUEUES,

@@ -1,1 +1,1 @@
-"""That the benchmarks run; what they measure is no test."""
+"""The benchmarks run; their figures are not tested."""

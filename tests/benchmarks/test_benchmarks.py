@@ -1,4 +1,4 @@
-"""`python -m benchmarks` runs, shows its tables and keeps its result."""
+"""`python -m benchmarks` runs, shows tables and writes its result."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""`treadle demo` on a PostgreSQL server that is made for it, and gone afterwards."""
+"""`treadle demo` on a new PostgreSQL server, which is removed afterwards."""
 
 import signal
 import sys
@@ -15,7 +15,10 @@ def main() -> None:
             store = f"{server.url}&schema=demo"
             app(["demo", "--no-keep", "--store", store, *sys.argv[1:]], prog_name="treadle")
     finally:
-        print("The server was made for this, and is gone with the store.", file=sys.stderr)
+        print(
+            "The server was started for the demo. It has been removed, with its store.",
+            file=sys.stderr,
+        )
 
 
 if __name__ == "__main__":

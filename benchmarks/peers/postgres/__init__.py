@@ -1,4 +1,4 @@
-"""What is measured on PostgreSQL, each in a database of its own on the server of the run."""
+"""The subjects on PostgreSQL, each with its own database on the server of the run."""
 
 from benchmarks.peers.postgres.by_hand import AppendsByHand, DrainByHand
 from benchmarks.peers.postgres.dbos import DbosQueue
@@ -25,7 +25,7 @@ DRAINED = (
     SaqQueue,
     DbosQueue,
 )
-"""Those that keep work waiting."""
+"""Subjects that are queues."""
 
 APPENDED = (
     AppendsByHand,
@@ -34,6 +34,6 @@ APPENDED = (
     SaverOnPostgres,
     AdkOnPostgres,
 )
-"""Those that keep threads."""
+"""Subjects that store threads."""
 
 __all__ = ["APPENDED", "DRAINED"]

@@ -1,4 +1,4 @@
-"""A subject on PostgreSQL: it has a database to itself, which goes when it does."""
+"""Subjects on PostgreSQL, each with its own database, which is dropped at the end."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -10,11 +10,11 @@ from benchmarks.peers.base import Subject
 from benchmarks.server import Address, connect, version_of
 
 CONNECTIONS = 16
-"""Connections of those that let us choose: what they have for many callers at a time."""
+"""The size of the pool, for subjects that let us choose it."""
 
 
 class PostgresSubject(Subject):
-    """One that is measured on a server; `store` is the server's URL."""
+    """A subject on a server, whose URL is `store`."""
 
     uses_server = True
 
@@ -36,11 +36,11 @@ class PostgresSubject(Subject):
 
     @abstractmethod
     async def begin(self) -> None:
-        """Connect to the empty database, and make the tables."""
+        """Connect to the empty database, and create the tables."""
 
     @abstractmethod
     async def end(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
 
     def durability(self) -> str:
         return str(version_of(self.address.uri()))
@@ -49,46 +49,46 @@ class PostgresSubject(Subject):
         return self.kept
 
     def run(self, address: Address, statement: str) -> None:
-        """Have the server do something that is not measured."""
+        """Run a statement on the server that is not measured."""
         with connect(address) as connection:
             connection.execute(statement)
 
     def ask(self, question: str) -> Any:
-        """The one value that answers a question."""
+        """Return the only value of a query."""
         with connect(self.address) as connection:
             return connection.execute(question).fetchone()[0]
 
     def rest(self) -> None:
-        """What autovacuum does in time, at once: nothing of the filling is left to do."""
+        """Vacuum now, so that autovacuum has nothing left to do during the measurement."""
         self.run(self.address, "vacuum analyze")
         self.run(self.address, "checkpoint")
 
     def bytes_now(self) -> int:
-        """The size of the database."""
+        """Return the size of the database, in bytes."""
         return int(self.ask(f"select pg_database_size('{self.database_name}')"))
 
 
 class DrainSubject(PostgresSubject):
-    """One that keeps work waiting, and has a way of its own to work it off."""
+    """A queue that is drained in its own way."""
 
     batches: ClassVar[tuple[int, ...]] = (1,)
-    """How many entries it is asked to take and settle at a time; 1: as it does without batches."""
+    """How many entries it claims and settles at a time; 1: without batches."""
     mailboxes: ClassVar[int] = 0
-    """In how many mailboxes the entries stand, if it has any; 0: each in one of its own."""
+    """How many mailboxes the entries are in, if it has any; 0: one for each entry."""
 
     def __init__(self, folder: Path, store: str) -> None:
         super().__init__(folder, store)
         self.handled: list[str] = []
-        """The payloads that were handed out, as often as they were."""
+        """The payloads that were handled, with duplicates."""
 
     @abstractmethod
     async def fill(self, payloads: Sequence[str], mailboxes: int) -> None:
-        """Queue payloads, quickly; in so many mailboxes if it has any."""
+        """Queue payloads in batches, in so many mailboxes if it has any."""
 
     @abstractmethod
     async def drain(self, batch: int) -> None:
-        """Work off all that waits; all of it is settled in the database when this returns."""
+        """Drain the queue; all entries are settled in the database when this returns."""
 
     @abstractmethod
     def how(self) -> str:
-        """How it drains: connections, tasks, what is in one transaction."""
+        """Describe how it drains: connections, tasks, what is in one transaction."""

@@ -1,4 +1,4 @@
-"""The floor: what asyncpg does with the same promises, by hand and without a store."""
+"""The floor: the cost of the same durability with asyncpg, by hand and without a store."""
 
 import asyncio
 import json
@@ -62,7 +62,7 @@ class DrainByHand(_ByHand, DrainSubject):
 
 
 class AppendsByHand(_ByHand, ThreadSubject):
-    """One insert, one commit."""
+    """One insert in each commit."""
 
     tables = MESSAGES
 

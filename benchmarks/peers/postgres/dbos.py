@@ -12,7 +12,7 @@ CONCURRENCY = 32
 
 
 class DbosQueue(DrainSubject):
-    """Workflows that do nothing, enqueued before anybody listens."""
+    """Empty workflows, enqueued before a process listens to the queue."""
 
     name = "DBOS"
     distribution = "dbos"
@@ -22,9 +22,9 @@ class DbosQueue(DrainSubject):
         self.launch(listens=False)
 
     def launch(self, *, listens: bool) -> None:
-        """Begin anew; it listens to all queues, or to none."""
-        self.made: Any = import_module("dbos").DBOS
-        self.made(
+        """Start DBOS, which listens to all queues or to none."""
+        self.dbos: Any = import_module("dbos").DBOS
+        self.dbos(
             config={
                 "name": "bench",
                 "system_database_url": self.address.uri(),
@@ -34,33 +34,33 @@ class DbosQueue(DrainSubject):
             }
         )
 
-        @self.made.workflow(name="noop")  # type: ignore[untyped-decorator]
+        @self.dbos.workflow(name="noop")  # type: ignore[untyped-decorator]
         async def noop(payload: str) -> None:
             self.handled.append(payload)
 
         self.workflow: Any = noop
         if not listens:
-            self.made.listen_queues([])
-        self.made.launch()
+            self.dbos.listen_queues([])
+        self.dbos.launch()
 
     async def end(self) -> None:
-        self.made.destroy()
+        self.dbos.destroy()
 
     async def fill(self, payloads: Sequence[str], mailboxes: int) -> None:
         await self.register()
         for payload in payloads:
-            await self.made.enqueue_workflow_async("q", self.workflow, payload)
+            await self.dbos.enqueue_workflow_async("q", self.workflow, payload)
         self.total = len(payloads)
 
     async def register(self) -> None:
-        """Tell how the queue is worked."""
-        await self.made.register_queue_async(
+        """Set how the queue is worked."""
+        await self.dbos.register_queue_async(
             "q", worker_concurrency=CONCURRENCY, polling_interval_sec=0.01
         )
 
     async def drain(self, batch: int) -> None:
-        """It is started for this: it cannot begin to listen later."""
-        self.made.destroy()
+        """Restart it: a running instance cannot begin to listen."""
+        self.dbos.destroy()
         self.launch(listens=True)
         await self.register()
         left = "select count(*) from dbos.workflow_status where status in ('ENQUEUED', 'PENDING')"
@@ -68,4 +68,4 @@ class DbosQueue(DrainSubject):
             await asyncio.sleep(0.02)
 
     def how(self) -> str:
-        return f"worker_concurrency={CONCURRENCY}; its start is in the time"
+        return f"worker_concurrency={CONCURRENCY}; its start is included in the time"

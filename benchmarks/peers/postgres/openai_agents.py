@@ -15,8 +15,8 @@ class OpenAiOnPostgres(PostgresSubject, OpenAiSessions):
     distribution = "openai-agents"
 
     async def begin(self) -> None:
-        make = import_module("sqlalchemy.ext.asyncio").create_async_engine
-        self.engine: Any = make(
+        create_engine = import_module("sqlalchemy.ext.asyncio").create_async_engine
+        self.engine: Any = create_engine(
             "postgresql+asyncpg://", connect_args=self.address.for_asyncpg(), pool_size=16
         )
         self.session: Any = import_module("agents.extensions.memory").SQLAlchemySession
@@ -26,7 +26,7 @@ class OpenAiOnPostgres(PostgresSubject, OpenAiSessions):
 
     async def start(self, name: str, texts: Sequence[str] = ()) -> Any:
         session = await super().start(name, texts)
-        await session.add_items([])  # the first call makes the tables
+        await session.add_items([])  # the first call creates the tables
         return session
 
     def session_of(self, name: str) -> Any:

@@ -10,7 +10,7 @@ CONCURRENCY = 32
 
 
 class ProcrastinateQueue(DrainSubject):
-    """`run_worker_async`, until nothing waits."""
+    """`run_worker_async`, until the queue is empty."""
 
     name = "procrastinate"
     distribution = "procrastinate"

@@ -11,7 +11,7 @@ CONCURRENCY = 32
 
 
 class SaqQueue(DrainSubject):
-    """A `Worker`, stopped when nothing is left."""
+    """A `Worker`, stopped when the queue is empty."""
 
     name = "SAQ"
     distribution = "saq"

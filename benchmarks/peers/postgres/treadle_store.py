@@ -9,9 +9,9 @@ from benchmarks.peers.treadle_store import TreadleThreads, send_all
 from treadle.worker import Delivery, Worker
 
 LOOPS = 4
-"""How many claim and settle in one process."""
+"""How many loops claim and settle in the process."""
 TASKS = 32
-"""How many have one entry each in flight, where nothing is done in batches."""
+"""How many loops work one entry each, without batches."""
 
 
 class _Treadle(PostgresSubject):
@@ -64,14 +64,14 @@ class TreadleDrain(_Treadle, DrainSubject):
 
 
 class TreadleInMailboxes(TreadleDrain):
-    """The same, with a thousand mailboxes: of each only one entry is in the work at a time."""
+    """The same, with a thousand mailboxes, of each of which one entry is claimed at a time."""
 
     name = "treadle (postgresql), 1,000 mailboxes"
     mailboxes = 1_000
 
 
 class TreadleWorker(TreadleDrain):
-    """`treadle.Worker`, of which as many handlers run as peers take in a batch."""
+    """`treadle.Worker`, with as many concurrent handlers as peers have entries in a batch."""
 
     name = "treadle (postgresql), Worker"
 
