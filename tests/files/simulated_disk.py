@@ -1,7 +1,7 @@
-"""A disk that keeps a log of what was asked of it, and can tell what a power failure leaves.
+"""A disk that records its changes, and computes what a power failure leaves of them.
 
-Content that was not synced may be lost, empty or cut off at any byte; a name that was not synced
-may be the new one or any earlier one since its folder was synced.
+Content that was not synced may be lost, empty or cut off at any byte. A name that was not synced
+may be the new one, or any earlier one since the last sync of its folder.
 """
 
 import os
@@ -15,7 +15,7 @@ from treadle.backends.files.disk import Bytes, Disk
 
 
 class Content:
-    """What a file holds: `sure` survives, `writes` since then may be lost from any byte on."""
+    """A file's content: `sure` survives; of the `writes` since then any part may be lost."""
 
     def __init__(self, sure: bytes | None) -> None:
         self.sure = sure
@@ -32,7 +32,7 @@ class Content:
         self.sure, self.writes = self.now(), []
 
     def after_failure(self, choose: random.Random) -> bytes:
-        """The synced bytes, then a random part of what was written since, cut at a random byte."""
+        """Return the synced bytes and a random part of the writes since, cut at a random byte."""
         kept = self.writes[: choose.randint(0, len(self.writes))]
         data = bytearray(self.sure or b"")
         for position, (start, written) in enumerate(kept):
@@ -43,7 +43,7 @@ class Content:
 
 
 Keep = Literal["nothing", "all", "some", "removals"]
-"""What a failure leaves of what was not synced."""
+"""What a failure leaves of the changes that were not synced."""
 
 
 class Image:
@@ -65,7 +65,7 @@ class Image:
             del self.earlier[path]
 
     def after_failure(self, choose: random.Random, keep: Keep) -> dict[str, bytes]:
-        """What lies there afterwards."""
+        """Return the files that are left."""
         files: dict[str, bytes] = {}
         for path in self.names.keys() | self.earlier.keys():
             versions = self.earlier.get(path, [self.names.get(path)])
@@ -91,7 +91,7 @@ Step = Callable[[Image], None]
 
 
 class SteadyDisk(Disk):
-    """The real disk without its syncs: the machine that runs the tests does not fail."""
+    """The real disk without its syncs, which tests on a running machine do not need."""
 
     def sync(self, path: str) -> None: ...
 
@@ -101,16 +101,16 @@ class SteadyDisk(Disk):
 
 
 class RecordingDisk(SteadyDisk):
-    """A disk that writes down each change as a step that can be replayed on an `Image`."""
+    """A disk that records each change as a step, which can be replayed on an `Image`."""
 
     def __init__(self) -> None:
         super().__init__()
         self.steps: list[Step] = []
         self.log_writes: list[tuple[int, str, int]] = []
-        """Of each write into a log: after which step it came, where, and how long it was."""
+        """Of each write to a log: the number of steps before it, the path and the length."""
         self._paths: dict[int, str] = {}
         self._one_by_one = RLock()
-        """A checkpoint works on a thread of its own: what is done and what is noted is one."""
+        """Checkpoints run on their own threads: a change and its record must not be separated."""
 
     def write_atomically(
         self, path: str, parts: Sequence[Bytes], temp_folder: str, *, sync: bool = False
@@ -118,8 +118,8 @@ class RecordingDisk(SteadyDisk):
         data = b"".join(parts)
 
         def step(image: Image) -> None:
-            if path in image.names:  # its file is written over for another document
-                image.names[path].sure, image.names[path].writes = b"another's", []
+            if path in image.names:  # the old file is reused for another document
+                image.names[path].sure, image.names[path].writes = b"reused", []
             content = Content(data if sync else None)
             if not sync:
                 content.writes.append((0, data))
@@ -197,8 +197,8 @@ class RecordingDisk(SteadyDisk):
 
 
 def lay_down(files: dict[str, bytes], source: Path, target: Path) -> None:
-    """Write an image of the folder `source` into the folder `target`."""
+    """Write an image of the folder `source` to the folder `target`."""
     for path, data in files.items():
-        place = target / Path(path).relative_to(source)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_bytes(data)
+        copy = target / Path(path).relative_to(source)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(data)

@@ -1,4 +1,4 @@
-"""A file that cannot be read hurts only itself, is reported, and moved only when asked."""
+"""A damaged file affects only itself; it is reported, and moved only when asked."""
 
 import os
 import subprocess
@@ -22,7 +22,7 @@ async def fill(folder: Path) -> None:
 
 
 def link(path: Path) -> None:
-    """Let a link lead to the document, which is whole."""
+    """Replace the document by a link to it."""
     elsewhere = path.with_suffix(".elsewhere")
     path.rename(elsewhere)
     path.symlink_to(elsewhere)
@@ -40,7 +40,7 @@ each_damage = pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
 
 
 @each_damage
-async def test_a_damaged_thread_hurts_only_itself(
+async def test_a_damaged_thread_affects_only_itself(
     tmp_path: Path, damage: Callable[[Path], object]
 ) -> None:
     await fill(tmp_path)
@@ -57,9 +57,9 @@ async def test_a_damaged_thread_hurts_only_itself(
 
 
 @each_damage
-@pytest.mark.parametrize(("folder", "noun"), [("_runs", "runs"), ("_mailbox", "mailboxes")])
-async def test_a_damaged_run_or_entry_hurts_only_itself(
-    tmp_path: Path, damage: Callable[[Path], object], folder: str, noun: str
+@pytest.mark.parametrize("folder", ["_runs", "_mailbox"])
+async def test_a_damaged_run_or_entry_affects_only_itself(
+    tmp_path: Path, damage: Callable[[Path], object], folder: str
 ) -> None:
     await fill(tmp_path)
     path = min((tmp_path / folder).iterdir())
@@ -70,15 +70,17 @@ async def test_a_damaged_run_or_entry_hurts_only_itself(
     )
     path.write_bytes(data) if data else damage(path)
     async with treadle.open_store(tmp_path) as store:
-        part = getattr(store, noun)
+        is_run = folder == "_runs"
+        load = store.runs.load if is_run else store.mailboxes.load_entry
         with pytest.raises(CorruptRecord, match=path.name):
-            await part.load(path.stem)
-        assert (await part.list()).total == 1
+            await load(path.stem)
+        listed = await (store.runs.list() if is_run else store.mailboxes.list_entries())
+        assert listed.total == 1
         [entry] = await store.mailboxes.claim(limit=1, consumer="w")
         await store.mailboxes.ack(entry)
 
 
-async def test_the_doctor_names_what_cannot_be_read_and_moves_it_when_asked(tmp_path: Path) -> None:
+async def test_the_doctor_reports_damaged_files_and_moves_them_when_asked(tmp_path: Path) -> None:
     await fill(tmp_path)
     (tmp_path / "a.json").write_bytes(b"{")
     link(tmp_path / "_runs" / "b.json")
@@ -99,7 +101,7 @@ async def test_the_doctor_names_what_cannot_be_read_and_moves_it_when_asked(tmp_
         assert await store.threads.load("a") is None
 
 
-async def test_nothing_is_moved_while_the_store_is_open(tmp_path: Path) -> None:
+async def test_the_doctor_moves_nothing_while_the_store_is_open(tmp_path: Path) -> None:
     await fill(tmp_path)
     (tmp_path / "a.json").write_bytes(b"{")
     async with treadle.open_store(tmp_path):
@@ -123,7 +125,7 @@ async def test_unknown_fields_survive_appends_and_claims(tmp_path: Path) -> None
     assert b'"trace": "t"' in entry.read_bytes()
 
 
-async def test_ids_that_differ_in_case_never_overwrite_each_other_where_case_is_folded(
+async def test_ids_that_differ_only_in_case_are_refused_where_the_file_system_folds_case(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("treadle.backends.files.documents.Documents.folds_case", lambda self: True)
@@ -153,7 +155,7 @@ def crash(folder: Path) -> None:
     subprocess.run([sys.executable, "-c", CRASH, str(folder)], check=True, timeout=60)
 
 
-async def test_a_damaged_journal_is_told_and_moved_aside_when_asked(tmp_path: Path) -> None:
+async def test_a_damaged_journal_is_reported_and_moved_when_asked(tmp_path: Path) -> None:
     crash(tmp_path)
     [journal] = (tmp_path / "_treadle").glob("journal-*")
     data = bytearray(journal.read_bytes())
@@ -167,4 +169,4 @@ async def test_a_damaged_journal_is_told_and_moved_aside_when_asked(tmp_path: Pa
     move_aside(tmp_path, report)
     assert examine(tmp_path).findings == ()
     async with treadle.open_store(tmp_path) as store:
-        assert (await store.threads.list()).items == ("x", "y", "z")  # they were in place
+        assert (await store.threads.list()).items == ("x", "y", "z")  # they were written already

@@ -3,25 +3,22 @@
 import random
 import shutil
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import msgspec
 import pytest
 
+from tests.files.calls import State, claim, commit, read_state
 from tests.files.simulated_disk import Image, Keep, RecordingDisk, SteadyDisk, lay_down
 from treadle.backends.files.disk import Disk
 from treadle.backends.files.documents import Documents
-from treadle.backends.files.effects import Place, to_payload
-from treadle.backends.files.engine import Engine, Write
+from treadle.backends.files.engine import Engine
+from treadle.backends.files.entries import Put, encode_entries
 from treadle.backends.files.journal import Journal, Position
 from treadle.backends.files.recovery import journal_path
-from treadle.backends.files.tables import FileTables
-from treadle.backends.group_thread import Failure
-from treadle.backends.model.apply import apply_batch, apply_claim
-from treadle.clock import new_token
 from treadle.core.claims import Ack, ClaimRequest
 from treadle.core.codec import encode
-from treadle.core.commands import AnyCommand, check_batch
+from treadle.core.commands import AnyCommand
 from treadle.core.mailboxes import EnsureMailbox, Interrupt, MailboxState, Purge, Send
 from treadle.core.messages import Message
 from treadle.core.runs import RunMeta
@@ -35,21 +32,11 @@ from treadle.core.threads import (
 )
 from treadle.errors import CorruptRecord
 
-State = dict[str, bytes]
 KINDS = ["append", "append", "append", "save", "delete", "send", "work", "purge"]
 
 
-def read_state(tables: FileTables) -> State:
-    """Every row of the store, as bytes."""
-    state: State = {f"thread {key}": encode(row.head) for key, row in tables.threads.items()}
-    state |= {f"run {key}": encode(row) for key, row in tables.runs.items()}
-    state |= {f"entry {key}": encode(row) for key, row in tables.entries.items()}
-    state |= {f"mailbox {key}": encode(row) for key, row in tables.mailboxes.items()}
-    return state
-
-
 class Recording:
-    """A store's life: the disk's steps, and the states between them that were acknowledged."""
+    """A store in use: the steps of its disk, and the states that were acknowledged in between."""
 
     def __init__(self, folder: Path, seed: int, commits: int = 40) -> None:
         self.folder = folder
@@ -63,18 +50,13 @@ class Recording:
             self._step(number)
         self._engine.close()
 
-    def _run(self, write: Write) -> Any:
-        """Do one write, which must succeed, and remember the state it leaves."""
-        [result] = self._engine.run([write], [])
-        assert not isinstance(result, Failure), result
-        steps = len(self.disk.steps)
-        [state] = self._engine.run([], [read_state])
-        self.acknowledged.append((steps, state))
-        return result
-
     def _commit(self, *batch: AnyCommand) -> None:
-        checked = check_batch(batch)
-        self._run(lambda tables, now: apply_batch(tables, checked, now))
+        commit(self._engine, *batch)
+        self._note_acknowledged()
+
+    def _note_acknowledged(self) -> None:
+        steps = len(self.disk.steps)  # before the read, which may take steps as well
+        self.acknowledged.append((steps, read_state(self._engine)))
 
     def _step(self, number: int) -> None:
         """One random commit, or a claim and its ack."""
@@ -98,19 +80,21 @@ class Recording:
         changes = ThreadChangeSet(run_id=f"r{number % 5}", run_meta=RunMeta(), messages=(message,))
         append = AppendThread(thread_id=key, changes=changes)
         send = Send(entry_id=f"s{number}", mailbox_id=key, payload=1)
-        present = self._engine.run([], [lambda tables: key in tables.threads])
-        if present == [True]:
+        if f"thread {key}" in self.acknowledged[-1][1]:
             self._commit(append, append, send)
         else:
             self._commit(CreateThread(thread=Thread(id=key)), append, send)
 
     def _work(self) -> None:
         request = ClaimRequest(consumer="w", limit=1, lease_ms=0)
-        for entry in self._run(lambda tables, now: apply_claim(tables, request, now, new_token)):
+        claimed = claim(self._engine, request)
+        self._note_acknowledged()
+        for entry in claimed:
+            assert entry.claim_token is not None
             self._commit(Ack(entry_id=entry.entry_id, claim_token=entry.claim_token))
 
     def possible(self, steps: int) -> list[State]:
-        """The last state acknowledged before `steps`, and the one under way."""
+        """Return the last state acknowledged before `steps`, and the next one."""
         before = max(i for i, (at, _) in enumerate(self.acknowledged) if at <= steps)
         return [state for _, state in self.acknowledged[before : before + 2]]
 
@@ -118,14 +102,13 @@ class Recording:
 def reopen(folder: Path) -> State:
     engine = Engine(str(folder), lambda: 10**12, "full", SteadyDisk())
     engine.open()
-    [state] = engine.run([], [read_state])
+    state = read_state(engine)
     engine.close()
-    assert isinstance(state, dict), state
     return state
 
 
 def fails(recording: Recording, images: list[dict[str, bytes]], at: int, target: Path) -> list[str]:
-    """Which of the images do not open as a state that may be."""
+    """Return the images that do not open as a possible state."""
     wrong: list[str] = []
     for number, files in enumerate(images):
         shutil.rmtree(target, ignore_errors=True)
@@ -145,7 +128,7 @@ def image_at(recording: Recording, steps: int) -> Image:
 
 
 def survives(folder: Path, seed: int, every: int) -> list[str]:
-    """Fail after every so many steps, in each way; what went wrong."""
+    """Fail after every so many steps, in each way; return what went wrong."""
     recording = Recording(folder / "life", seed)
     choose = random.Random(seed)
     wrong: list[str] = []
@@ -178,19 +161,19 @@ def test_a_record_torn_at_any_byte_is_whole_or_absent(tmp_path: Path) -> None:
     assert fails(recording, images, at, tmp_path / "after") == []
 
 
-def placing(mailbox_id: str) -> bytes:
-    """What the journal says of a batch that makes a mailbox."""
+def payload_for(mailbox_id: str) -> bytes:
+    """Return the payload of a record that creates a mailbox."""
     state = MailboxState(mailbox_id=mailbox_id, updated_at=1)
-    return to_payload([Place("mailboxes", mailbox_id, msgspec.Raw(encode(state)))])
+    return encode_entries([Put("mailboxes", mailbox_id, msgspec.Raw(encode(state)))])
 
 
-def test_what_a_dead_writer_left_survives_once_anybody_has_seen_it(tmp_path: Path) -> None:
+def test_a_dead_writer_s_commit_survives_once_another_process_has_read_it(tmp_path: Path) -> None:
     folder, disk = tmp_path / "life", RecordingDisk()
     engine = Engine(str(folder), lambda: 1, "full", disk)
     engine.open()
     dead = Journal(disk, journal_path(Documents(disk, str(folder)), 1), Position(1))
-    dead.append([placing("box")], sync=False)
-    [seen] = engine.run([], [read_state])
+    dead.append([payload_for("box")], sync=False)
+    seen = read_state(engine)
     assert list(seen) == ["mailbox box"]
     image = Image()
     for change in disk.steps:
@@ -201,28 +184,26 @@ def test_what_a_dead_writer_left_survives_once_anybody_has_seen_it(tmp_path: Pat
     engine.close()
 
 
-def test_what_was_cut_off_does_not_come_back_behind_what_is_written_next(tmp_path: Path) -> None:
-    """A group of two died half written: its first record is torn, its second one whole."""
+def test_a_torn_group_does_not_come_back_after_the_next_commit(tmp_path: Path) -> None:
+    """The process died while it wrote two records: the first is torn, the second whole."""
     folder = str(tmp_path)
     one, other = (Engine(folder, lambda: 1, "full", SteadyDisk()) for _ in range(2))
     one.open()
     other.open()
     path = journal_path(Documents(Disk(), folder), 1)
     dead = Journal(Disk(), path, Position(1))
-    dead.append([placing("box 1"), placing("box 2")], sync=False)
+    dead.append([payload_for("box 1"), payload_for("box 2")], sync=False)
     data = bytearray(Path(path).read_bytes())
     data[40] ^= 1
     Path(path).write_bytes(data)
-    batch = check_batch((EnsureMailbox(mailbox_id="box 3"),))  # as long as what is torn
-    one.run([lambda tables, now: apply_batch(tables, batch, now)], [])
+    commit(one, EnsureMailbox(mailbox_id="box 3"))  # its record is as long as the torn one
     for engine in (other, one):
-        [state] = engine.run([], [read_state])
-        assert list(state) == ["mailbox box 3"]
+        assert list(read_state(engine)) == ["mailbox box 3"]
         engine.close()
     assert list(reopen(tmp_path)) == ["mailbox box 3"]
 
 
-def test_damage_to_a_record_that_was_synced_is_told(tmp_path: Path) -> None:
+def test_damage_to_a_synced_record_is_an_error(tmp_path: Path) -> None:
     recording = Recording(tmp_path / "life", seed=1, commits=6)
     at, path, _ = recording.disk.log_writes[-1]
     files = image_at(recording, at).after_failure(random.Random(0), "nothing")

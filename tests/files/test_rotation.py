@@ -1,23 +1,18 @@
-"""Journals that are closed and removed while other handles lag behind."""
+"""Journals are completed and removed while other handles lag behind."""
 
 import errno
 import random
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.files.test_power_failure import State, read_state
+from tests.files.calls import attempt, batch_of, claim_of, commit, read_state
 from treadle.backends.files.disk import Disk
 from treadle.backends.files.engine import Engine
-from treadle.backends.group_thread import Failure
-from treadle.backends.model.apply import apply_batch, apply_claim
-from treadle.clock import new_token
 from treadle.core.claims import ClaimRequest
-from treadle.core.commands import AnyCommand, Commands, check_batch
+from treadle.core.commands import AnyCommand
 from treadle.core.mailboxes import Cancel, Interrupt, Purge, Send
 from treadle.core.messages import Message
 from treadle.core.threads import (
@@ -31,7 +26,7 @@ from treadle.core.threads import (
 
 
 class Handles:
-    """Several handles on one folder, whose journals hold little."""
+    """Several handles on one folder, with small journals."""
 
     def __init__(self, folder: Path, count: int, journal_bytes: int) -> None:
         self._folder = folder
@@ -52,14 +47,8 @@ class Handles:
             engine.close()
 
 
-def state_of(engine: Engine) -> State:
-    [state] = engine.run([], [read_state])
-    assert isinstance(state, dict), state
-    return state
-
-
-def write(engine: Engine, choose: random.Random, number: int) -> Any:
-    """One random commit, or a claim."""
+def write(engine: Engine, choose: random.Random, number: int) -> None:
+    """Attempt one random commit, or a claim."""
     key = f"t{choose.randrange(3)}"
     message = Message(id=f"m{number}", role="user", content="x" * choose.randrange(100))
     changes = ThreadChangeSet(messages=(message,))
@@ -78,14 +67,14 @@ def write(engine: Engine, choose: random.Random, number: int) -> Any:
     kind = choose.choice(["append", "append", "send", "send", "claim", *commands])
     if kind == "claim":
         request = ClaimRequest(consumer="w", limit=2, lease_ms=choose.randrange(20))
-        return engine.run([lambda tables, now: apply_claim(tables, request, now, new_token)], [])
-    batch = check_batch((commands[kind],))
-    return engine.run([lambda tables, now: apply_batch(tables, batch, now)], [])
+        attempt(engine, claim_of(request))
+    else:
+        attempt(engine, batch_of(commands[kind]))
 
 
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("journal_bytes", [1, 2_000])
-def test_every_handle_sees_the_same_however_far_it_lags(
+def test_every_handle_sees_the_same_store_however_far_it_lags(
     tmp_path: Path, seed: int, journal_bytes: int
 ) -> None:
     choose = random.Random(seed)
@@ -94,21 +83,21 @@ def test_every_handle_sees_the_same_however_far_it_lags(
         engine = choose.choice(handles.engines[: 1 + number // 50])  # the last ones lag at first
         write(engine, choose, number)
         if choose.random() < 0.2:
-            expected = state_of(engine)
-            assert all(state_of(other) == expected for other in choose.sample(handles.engines, 2))
+            expected = read_state(engine)
+            assert all(read_state(other) == expected for other in choose.sample(handles.engines, 2))
         if choose.random() < 0.03:
-            place = handles.engines.index(engine)
+            index = handles.engines.index(engine)
             engine.close()
-            handles.engines[place] = handles.open()
-    expected = state_of(handles.engines[0])
-    assert [state_of(other) == expected for other in handles.engines] == [True] * 3
+            handles.engines[index] = handles.open()
+    expected = read_state(handles.engines[0])
+    assert [read_state(other) == expected for other in handles.engines] == [True] * 3
     handles.close()
-    afresh = handles.open()
-    assert state_of(afresh) == expected
-    afresh.close()
+    reopened = handles.open()
+    assert read_state(reopened) == expected
+    reopened.close()
 
 
-def test_a_closed_store_keeps_no_journal_and_no_temporary_file(tmp_path: Path) -> None:
+def test_a_closed_store_has_no_journals_and_no_temporary_files(tmp_path: Path) -> None:
     handles = Handles(tmp_path, 2, 1_000)
     for number in range(60):
         write(handles.engines[number % 2], random.Random(number), number)
@@ -119,12 +108,12 @@ def test_a_closed_store_keeps_no_journal_and_no_temporary_file(tmp_path: Path) -
 
 
 class RefusingDisk(Disk):
-    """Has no room for one request, of the kind that is named."""
+    """Has no space for one request of a kind."""
 
     refused: str | None = None
 
-    def _refuse(self, asked: str) -> None:
-        if self.refused == asked:
+    def _refuse(self, request: str) -> None:
+        if self.refused == request:
             self.refused = None
             raise OSError(errno.ENOSPC, "no space left on device")
 
@@ -138,28 +127,22 @@ class RefusingDisk(Disk):
         super().sync_folder(path)
 
 
-@pytest.mark.parametrize("asked", ["open_log", "sync_folder"])
-def test_a_commit_after_which_no_journal_can_be_begun_is_committed(
-    tmp_path: Path, asked: str
+@pytest.mark.parametrize("refused", ["open_log", "sync_folder"])
+def test_a_commit_succeeds_although_the_next_journal_cannot_be_created(
+    tmp_path: Path, refused: str
 ) -> None:
     disk = RefusingDisk()
     engine = Engine(str(tmp_path), lambda: 1, "full", disk, journal_bytes=1)
     engine.open()
 
-    def commit(command: AnyCommand) -> object:
-        batch = check_batch((command,))
-        [outcome] = engine.run([lambda tables, now: apply_batch(tables, batch, now)], [])
-        assert not isinstance(outcome, Failure), outcome.error
-        return outcome
-
-    commit(CreateThread(thread=Thread(id="t")))
-    disk.refused = asked
+    commit(engine, CreateThread(thread=Thread(id="t")))
+    disk.refused = refused
     for expected in range(3):
-        commit(AppendThread(thread_id="t", changes=ThreadChangeSet(), expected=expected))
+        commit(engine, AppendThread(thread_id="t", changes=ThreadChangeSet(), expected=expected))
     engine.close()
 
 
-def test_a_commit_after_which_no_thread_can_be_had_is_committed(
+def test_a_commit_succeeds_although_no_thread_can_be_started_for_its_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def refuse(thread: threading.Thread) -> None:
@@ -169,24 +152,18 @@ def test_a_commit_after_which_no_thread_can_be_had_is_committed(
     engine.open()
     monkeypatch.setattr(threading.Thread, "start", refuse)
     for number in range(3):
-        batch = check_batch((CreateThread(thread=Thread(id=f"t{number}")),))
-        [outcome] = engine.run([partial(commit_batch, batch)], [])
-        assert not isinstance(outcome, Failure), outcome.error
+        commit(engine, CreateThread(thread=Thread(id=f"t{number}")))
     monkeypatch.undo()
     engine.close()
     assert "stay until the next checkpoint" in caplog.text
     assert sorted(path.name for path in (tmp_path / "_treadle").glob("journal-*")) == []
 
 
-def commit_batch(batch: Commands, tables: Any, now: int) -> Any:
-    return apply_batch(tables, batch, now)
-
-
-def test_handles_that_open_a_new_folder_at_once_all_succeed(tmp_path: Path) -> None:
-    def take_part(number: int) -> None:
+def test_handles_can_open_a_new_folder_at_the_same_time(tmp_path: Path) -> None:
+    def open_and_close(number: int) -> None:
         engine = Engine(str(tmp_path / str(number // 8)), lambda: 1, "full")
         engine.open()
         engine.close()
 
     with ThreadPoolExecutor(8) as threads:
-        list(threads.map(take_part, range(200)))
+        list(threads.map(open_and_close, range(200)))

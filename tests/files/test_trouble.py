@@ -1,10 +1,11 @@
-"""A disk that refuses, and other programs that write into the folder."""
+"""A failing disk, and other programs that write to the folder."""
 
 import asyncio
 import errno
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from treadle.store.store import Store
 
 
 class RefusingDisk(Disk):
-    """Refuses one kind of request, once, when told to."""
+    """Refuses the next request of a kind."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -59,14 +60,14 @@ def opened(folder: Path, disk: Disk) -> Store:
     return Store(FilesBackend(folder, disk=disk))
 
 
-@pytest.mark.parametrize("request_", ["write_log", "sync_log"])
-async def test_a_commit_the_journal_did_not_take_leaves_nothing(
-    tmp_path: Path, request_: str
+@pytest.mark.parametrize("refused_request", ["write_log", "sync_log"])
+async def test_a_commit_that_the_journal_refused_leaves_nothing(
+    tmp_path: Path, refused_request: str
 ) -> None:
     disk = RefusingDisk()
     async with opened(tmp_path, disk) as store:
         await store.threads.create(Thread(id="t"))
-        disk.refused = request_
+        disk.refused = refused_request
         with pytest.raises(StoreUnavailable, match="no space left") as refused:
             await store.threads.append("t", ThreadChangeSet())
         assert isinstance(refused.value.__cause__, OSError)
@@ -80,20 +81,20 @@ async def test_a_commit_the_journal_did_not_take_leaves_nothing(
         assert head.version == 1
 
 
-async def test_a_commit_whose_document_could_not_follow_is_committed(tmp_path: Path) -> None:
+async def test_a_commit_succeeds_although_its_document_cannot_be_written(tmp_path: Path) -> None:
     disk = RefusingDisk()
     async with opened(tmp_path, disk) as store:
         await store.threads.create(Thread(id="t"))
         disk.refused = "write_atomically"
         assert (await store.threads.append("t", ThreadChangeSet())).version == 1
         assert json.loads((tmp_path / "t.json").read_bytes())["_version"] == 0
-        head = await store.threads.load("t")  # whoever is next puts it in place
+        head = await store.threads.load("t")  # the next call writes the document
         assert head is not None
         assert head.version == 1
         assert json.loads((tmp_path / "t.json").read_bytes())["_version"] == 1
 
 
-async def test_an_error_nobody_thought_of_reaches_the_caller_and_the_store_goes_on(
+async def test_an_unexpected_error_reaches_the_caller_and_the_store_goes_on(
     tmp_path: Path,
 ) -> None:
     disk = RefusingDisk()
@@ -106,7 +107,7 @@ async def test_an_error_nobody_thought_of_reaches_the_caller_and_the_store_goes_
         assert (await store.threads.append("t", ThreadChangeSet())).version == 1
 
 
-async def test_one_failing_command_leaves_those_it_was_grouped_with(tmp_path: Path) -> None:
+async def test_a_failing_command_does_not_affect_others_in_its_group(tmp_path: Path) -> None:
     async with treadle.open_store(tmp_path) as store:
         await store.threads.create(Thread(id="t"))
         appends = [
@@ -120,20 +121,50 @@ async def test_one_failing_command_leaves_those_it_was_grouped_with(tmp_path: Pa
         assert head.version == 20
 
 
-async def test_an_open_that_is_cancelled_leaves_the_store_closed(tmp_path: Path) -> None:
-    for turns in range(6):
-        opening = asyncio.ensure_future(opened(tmp_path, Disk()).open())
-        for _ in range(turns):
-            await asyncio.sleep(0.0005)
-        opening.cancel()
-        try:
-            store = await opening
-        except asyncio.CancelledError:
-            continue
-        await store.close()
+class PausingDisk(Disk):
+    """Pauses at each request of a kind until it may go on."""
+
+    def __init__(self, request: str) -> None:
+        super().__init__()
+        self._request = request
+        self.reached = threading.Event()
+        self.resume = threading.Event()
+
+    def _pause(self, request: str) -> None:
+        if request == self._request:
+            self.reached.set()
+            assert self.resume.wait(10)
+
+    def list_all(self, folder: str) -> list[str]:
+        self._pause("list_all")
+        return super().list_all(folder)
+
+    def open_log(self, path: str) -> int:
+        self._pause("open_log")
+        return super().open_log(path)
+
+    def write_atomically(
+        self, path: str, parts: Sequence[Bytes], temp_folder: str, *, sync: bool = False
+    ) -> None:
+        self._pause("write_atomically")
+        super().write_atomically(path, parts, temp_folder, sync=sync)
+
+
+@pytest.mark.parametrize("paused_request", ["list_all", "open_log", "write_atomically"])
+async def test_a_cancelled_open_leaves_the_store_closed(
+    tmp_path: Path, paused_request: str
+) -> None:
+    disk = PausingDisk(paused_request)
+    opening = asyncio.ensure_future(opened(tmp_path, disk).open())
+    assert await asyncio.to_thread(disk.reached.wait, 10)
+    opening.cancel()
+    disk.resume.set()
+    with pytest.raises(asyncio.CancelledError):
+        await opening
     async with treadle.open_store(tmp_path) as store:
         await store.threads.save(Thread(id="t"))
-    assert not list((tmp_path / "_treadle").glob("journal-*"))  # it was the only one
+    # Only the last handle removes the journals: none is left, so the cancelled one is closed.
+    assert not list((tmp_path / "_treadle").glob("journal-*"))
 
 
 CRASH = """
@@ -151,7 +182,7 @@ def crash(folder: Path) -> None:
     subprocess.run([sys.executable, "-c", CRASH, str(folder)], check=True, timeout=60)
 
 
-async def test_what_another_program_wrote_after_a_crash_is_not_undone(tmp_path: Path) -> None:
+async def test_recovery_keeps_a_newer_version_that_another_program_wrote(tmp_path: Path) -> None:
     crash(tmp_path)
     path = tmp_path / "t.json"
     path.write_bytes(path.read_bytes().replace(b'"_version": 1', b'"_version": 2'))
@@ -159,7 +190,7 @@ async def test_what_another_program_wrote_after_a_crash_is_not_undone(tmp_path: 
         assert (await store.threads.append("t", ThreadChangeSet(), expected=2)).version == 3
 
 
-async def test_what_was_changed_by_hand_between_two_openings_is_seen(tmp_path: Path) -> None:
+async def test_changes_by_hand_are_seen_at_the_next_opening(tmp_path: Path) -> None:
     async with treadle.open_store(tmp_path) as store:
         await store.threads.create(Thread(id="t"))
         await store.mailboxes.send("m", {"text": "before"})
@@ -173,7 +204,9 @@ async def test_what_was_changed_by_hand_between_two_openings_is_seen(tmp_path: P
         assert claimed.payload == {"text": "after"}
 
 
-async def test_how_a_thread_came_to_what_another_program_wrote_is_not_known(tmp_path: Path) -> None:
+async def test_the_deltas_of_a_thread_that_another_program_wrote_are_unknown(
+    tmp_path: Path,
+) -> None:
     async with treadle.open_store(tmp_path) as store:
         await store.threads.create(Thread(id="t"))
         for _ in range(2):
@@ -187,7 +220,7 @@ async def test_how_a_thread_came_to_what_another_program_wrote_is_not_known(tmp_
         assert await store.threads.list_deltas("t", 2) == ()
 
 
-async def test_what_another_program_puts_in_place_meanwhile_is_not_written_over(
+async def test_a_file_that_another_program_creates_in_an_open_store_is_not_overwritten(
     tmp_path: Path,
 ) -> None:
     async with treadle.open_store(tmp_path) as store:
@@ -195,12 +228,12 @@ async def test_what_another_program_puts_in_place_meanwhile_is_not_written_over(
         (tmp_path / "t.json").write_text("theirs")
         (tmp_path / "u.json").mkdir()
         for taken in ("t", "u"):
-            with pytest.raises(CorruptRecord, match="something else stands there"):
+            with pytest.raises(CorruptRecord, match="another program has put it there"):
                 await store.threads.create(Thread(id=taken))
     assert (tmp_path / "t.json").read_text() == "theirs"
 
 
-async def test_a_file_whose_name_is_no_id_is_none_of_ours(tmp_path: Path) -> None:
+async def test_a_file_whose_name_is_not_an_id_is_ignored(tmp_path: Path) -> None:
     async with treadle.open_store(tmp_path) as store:
         await store.threads.create(Thread(id="t"))
         for name in ("CON.json", "a..b.json", "notes.txt"):

@@ -103,7 +103,7 @@ def _files(rest: str, options: Options) -> Backend:
     from treadle.backends.files.backend import FilesBackend
 
     path = folder_path(rest)
-    return FilesBackend(path, options.clock, options.durability, creates=options.create)
+    return FilesBackend(path, options.clock, options.durability, create=options.create)
 
 
 def _sqlite(rest: str, options: Options) -> Backend:

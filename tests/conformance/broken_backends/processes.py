@@ -36,11 +36,8 @@ class Solitary(FilesBackend):
 
     async def open(self) -> None:
         await super().open()
-        self._engine._catch_up = _nothing  # type: ignore[method-assign]
-
-
-def _nothing() -> None:
-    return
+        replica = self._engine._catch_up()
+        self._engine._catch_up = lambda: replica  # type: ignore[method-assign]
 
 
 class Eager(FilesBackend):

@@ -12,6 +12,8 @@ Bytes: TypeAlias = bytes | bytearray | memoryview
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _PLAIN = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 _datasync = getattr(os, "fdatasync", os.fsync)
+_MOST_PARTS = 1024
+"""Linux and macOS refuse a vectored write of more parts (IOV_MAX)."""
 
 
 class Disk:
@@ -172,7 +174,7 @@ def _read_all(descriptor: int, size: int) -> bytes:
 
 def _write_all(descriptor: int, parts: Sequence[Bytes]) -> None:
     total = sum(map(len, parts))
-    written = os.writev(descriptor, parts) if hasattr(os, "writev") else 0
+    written = os.writev(descriptor, parts[:_MOST_PARTS]) if hasattr(os, "writev") else 0
     if written == total:
         return
     rest = memoryview(b"".join(parts))[written:]

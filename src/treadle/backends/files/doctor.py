@@ -1,15 +1,15 @@
-"""What cannot be read in a store's folder, and moving it aside when asked to."""
+"""Find the files in a store's folder that cannot be read, and move them aside when asked to."""
 
 import os
 from collections.abc import Callable
 
+from treadle.backends.files.cache import row_reader
 from treadle.backends.files.disk import Disk
 from treadle.backends.files.documents import Documents
 from treadle.backends.files.engine import Engine
 from treadle.backends.files.lock import PresenceLock, WriterLock
-from treadle.backends.files.recovery import find_journals, journal_path, read_effects
-from treadle.backends.files.rows import read_row
-from treadle.backends.files.threads import read_thread
+from treadle.backends.files.recovery import find_journals, journal_path, read_journal
+from treadle.backends.files.thread_document import read_thread
 from treadle.backends.model.tables import TableName
 from treadle.clock import system_clock
 from treadle.core.codec import Model
@@ -19,26 +19,28 @@ from treadle.core.runs import RunRecord
 from treadle.core.threads import ThreadHead
 from treadle.errors import CorruptRecord, InvalidId, StoreUnavailable
 
-Read = Callable[[str, bytes], object]
+Reader = Callable[[str, bytes], object]
 _ASIDE = "aside"
 
 
 class Finding(Model, frozen=True, kw_only=True):
-    """A file that cannot be read, and why; `path` is relative to the store's folder."""
+    """A file that cannot be read, and the reason."""
 
     path: str
+    """Relative to the store's folder."""
     reason: str
 
 
 class Report(Model, frozen=True, kw_only=True):
-    """How many documents were read, and those that could not be."""
+    """The result of an examination."""
 
     documents: int
+    """How many there are, the damaged ones included."""
     findings: tuple[Finding, ...]
 
 
 def examine(root: str | os.PathLike[str]) -> Report:
-    """Open the store, which finishes what a crash has left, and read every document.
+    """Open the store, which does what a crash has left undone, and read every document.
 
     Raises:
         StoreUnavailable: the folder cannot be read.
@@ -48,7 +50,7 @@ def examine(root: str | os.PathLike[str]) -> Report:
     try:
         engine.open()
     except CorruptRecord:
-        pass  # the journal, which is read again below
+        pass  # a damaged journal: it is reported below
     else:
         engine.close()
     disk, documents = _parts(root)
@@ -64,7 +66,9 @@ def examine(root: str | os.PathLike[str]) -> Report:
 
 
 def move_aside(root: str | os.PathLike[str], report: Report) -> tuple[str, ...]:
-    """Move what the report found to `_treadle/aside`; returns where, relative to the folder.
+    """Move what the report found to `_treadle/aside`.
+
+    Returns the new paths, relative to the store's folder.
 
     Raises:
         StoreUnavailable: another process has the store open, or a file cannot be moved.
@@ -95,34 +99,34 @@ def _examine_journals(disk: Disk, documents: Documents) -> list[Finding]:
     findings: list[Finding] = []
     for number in find_journals(disk, documents):
         try:
-            read_effects(disk, documents, number)
+            read_journal(disk, documents, number)
         except CorruptRecord as error:
             path = os.path.relpath(journal_path(documents, number), documents.root)
             findings.append(Finding(path=path, reason=error.reason))
     return findings
 
 
-def _readers(documents: Documents) -> dict[TableName, Read]:
+def _readers(documents: Documents) -> dict[TableName, Reader]:
     def read_head(key: str, data: bytes) -> ThreadHead:
         return read_thread(key, data, documents.where("threads", key))
 
     return {
         "threads": read_head,
-        "runs": read_row(documents, "runs", RunRecord),
-        "entries": read_row(documents, "entries", MailboxEntry),
-        "mailboxes": read_row(documents, "mailboxes", MailboxState),
+        "runs": row_reader(documents, "runs", RunRecord),
+        "entries": row_reader(documents, "entries", MailboxEntry),
+        "mailboxes": row_reader(documents, "mailboxes", MailboxState),
     }
 
 
-def _examine(documents: Documents, table: TableName, name: str, read: Read) -> str | None:
-    """Why a document cannot be read; None if it can, or went away meanwhile."""
+def _examine(documents: Documents, table: TableName, name: str, read: Reader) -> str | None:
+    """Return why a document cannot be read; None if it can, or has been removed since."""
     try:
         check_id("thread", name)
         data = documents.read(table, name)
         if data is not None:
             read(name, data)
     except InvalidId as error:
-        return f"its name is no id: {error.reason}"
+        return f"its name is not an id: {error.reason}"
     except CorruptRecord as error:
         return error.reason
     return None

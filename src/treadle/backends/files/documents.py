@@ -135,13 +135,12 @@ class Documents:
                 raise CorruptRecord(self.where(table, key), reason) from error
             raise
 
-    def write(self, table: TableName, key: str, parts: Sequence[Bytes]) -> None:
-        """Write a document atomically; it is not synced."""
-        self._disk.write_atomically(self.path(table, key), parts, self._temporary)
-
-    def remove(self, table: TableName, key: str) -> None:
-        """Remove a document if it exists."""
-        self._disk.remove(self.path(table, key))
+    def replace(self, table: TableName, key: str, parts: Sequence[Bytes] | None) -> None:
+        """Write a document atomically, without a sync; None removes it."""
+        if parts is None:
+            self._disk.remove(self.path(table, key))
+        else:
+            self._disk.write_atomically(self.path(table, key), parts, self._temporary)
 
     def sync(self, table: TableName, key: str) -> None:
         """Make a document survive a power failure."""

@@ -1,59 +1,67 @@
-"""The store on disk, in plain blocking code: groups of writes under the lock, then reads."""
+"""A handle on a store's folder, in blocking code: groups of writes under the lock, then reads."""
 
-import logging
 import os
-import threading
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from functools import partial
 from typing import Any, TypeAlias
 
 import msgspec
 
 from treadle.backends.base import NO_STORE, Durability
-from treadle.backends.files.deltas import Deltas
+from treadle.backends.files.checkpoints import Checkpoints
+from treadle.backends.files.delta_files import DeltaFiles
 from treadle.backends.files.disk import Disk
 from treadle.backends.files.documents import Documents
-from treadle.backends.files.effects import (
-    Append,
-    Effect,
-    Place,
-    Remove,
-    effects_of,
-    from_payload,
-    to_payload,
-)
 from treadle.backends.files.journal import Journal, Position
 from treadle.backends.files.lock import PresenceLock, WriterLock
 from treadle.backends.files.recovery import (
-    Replay,
     checkpoint,
     find_journals,
     journal_path,
     recover,
+    replay,
 )
+from treadle.backends.files.replica import Replica
 from treadle.backends.files.tables import FileTables
 from treadle.backends.group_thread import Failure
-from treadle.backends.model.tables import Change, TableName, deltas_of
+from treadle.backends.model.tables import Change
 from treadle.clock import Clock
-from treadle.core.codec import decode, encode
-from treadle.core.mailboxes import MailboxEntry, MailboxState
-from treadle.core.runs import RunRecord
-from treadle.core.threads import StoredThread, ThreadDelta, all_deltas, appended
-from treadle.errors import StoreUnavailable, TreadleError
-
-Write: TypeAlias = Callable[[FileTables, int], tuple[Any, list[Change]]]
-"""Applies one batch or claim at a time (unix ms): its result, and what it changed."""
-Read: TypeAlias = Callable[[FileTables], Any]
-
-_log = logging.getLogger(__name__)
+from treadle.errors import StoreUnavailable
 
 JOURNAL_BYTES = 32 * 2**20
-"""A journal of this size is closed and its documents are synced: a crash replays two at most."""
+"""A journal of this size is complete: a crash replays two of them at most."""
+
+
+class Write(msgspec.Struct, frozen=True, eq=False):
+    """A batch or a claim to apply."""
+
+    apply: Callable[..., tuple[Any, list[Change]]]
+    """Takes the tables and, as `clock`, the time (unix ms); returns the result and the changes."""
+
+
+class Read(msgspec.Struct, frozen=True, eq=False):
+    """A question to answer."""
+
+    answer: Callable[[FileTables], Any]
+
+
+Call: TypeAlias = Write | Read
 
 
 class Engine:
-    """One handle on a store's folder. Its methods are called by one thread at a time."""
+    """One handle on a store's folder. Its methods are called by one thread at a time.
+
+    Each group of calls takes the store's lock, follows what other processes have committed, writes
+    its own batches to the journal and then their documents.
+
+    Args:
+        root: the folder.
+        clock: the time in unix milliseconds.
+        durability: "full" syncs the journal for each group.
+        disk: the file system.
+        journal_bytes: the size at which a journal is complete.
+        create: create the store if it does not exist.
+    """
 
     def __init__(
         self,
@@ -63,23 +71,23 @@ class Engine:
         disk: Disk | None = None,
         journal_bytes: int = JOURNAL_BYTES,
         *,
-        creates: bool = True,
+        create: bool = True,
     ) -> None:
-        self._creates = creates
+        self._create = create
         self._disk = disk or Disk()
         self._clock = clock
         self._sync = durability == "full"
         self._journal_bytes = journal_bytes
         self._documents = Documents(self._disk, os.path.abspath(root))
-        self._deltas = Deltas(self._disk, self._documents)
+        self._delta_files = DeltaFiles(self._disk, self._documents)
         self._lock = WriterLock(self._disk, self._documents.own_path("lock"))
         self._presence = PresenceLock(self._disk, self._documents.own_path("open"))
-        self._checkpoints: list[threading.Thread] = []
-        self._placed: set[str] = set()
-        self._journal: Journal | None = None
+        self._checkpoints = Checkpoints(self._disk, self._documents, sync=self._sync)
+        self._replica: Replica | None = None
+        """None: the next group starts from the documents."""
 
     def open(self) -> None:
-        """Take part: the first one finishes what a crash has left.
+        """Open the store; the first handle on it does what a crash has left undone.
 
         Raises:
             InvalidValue: the folder holds other files and no store.
@@ -87,34 +95,32 @@ class Engine:
             CorruptRecord: the journal is damaged.
             StoreUnavailable: the folder cannot be read or written.
         """
-        with self._telling_errors(), ExitStack() as undo:
-            if not self._creates and not self._documents.is_store():
+        with self._translate_errors(), ExitStack() as undo:
+            if not self._create and not self._documents.is_store():
                 raise StoreUnavailable(self._documents.root, NO_STORE)
             self._documents.make_folders()
             self._lock.open()
             undo.callback(self._lock.close)
             self._presence.open()
             undo.callback(self._presence.close)
-            undo.callback(self._forget_all)
+            undo.callback(self._drop_replica)
             with self._lock.hold():
                 self._documents.check_format()
                 if self._presence.is_alone():
                     newest = recover(self._disk, self._documents, sync=self._sync)
-                    self._start_journal(newest + 1)
+                    self._start_journal(newest + 1).close()
                 self._presence.share()
-                self._tables = FileTables(self._documents, self._deltas)
                 self._catch_up()
             undo.pop_all()
 
     def close(self) -> None:
-        """Leave; the last one syncs the documents and removes the journals."""
-        for thread in self._checkpoints:
-            thread.join()
-        with self._telling_errors():
+        """Close the store; the last handle on it syncs the documents and removes the journals."""
+        self._checkpoints.join()
+        with self._translate_errors():
             try:
                 with self._lock.hold():
                     self._catch_up()
-                    self._forget_all()
+                    self._drop_replica()
                     if self._presence.is_alone():
                         numbers = find_journals(self._disk, self._documents)
                         checkpoint(self._disk, self._documents, numbers, sync=self._sync)
@@ -124,217 +130,135 @@ class Engine:
                 self._lock.close()
 
     def position(self) -> Position:
-        """Up to where the store has been written, by whomever; a hint."""
+        """Return how far any process has written the store; a hint, as it takes no lock."""
         return self._lock.read_position()
 
-    def run(self, writes: Sequence[Write], reads: Sequence[Read]) -> list[Any]:
-        """Carry out writes as one group, then reads; a result or `Failure` for each, in order."""
-        try:
-            with self._telling_errors(), self._lock.hold():
-                self._catch_up()
-                written = self._write(writes)
-                read = [self._attempt(partial(read, self._tables)) for read in reads]
-                self._tables.threads.let_go()
-                return written + read
-        except Exception as error:  # handed to all who asked: the engine's thread must go on
-            self._forget_all()
-            return [Failure(error)] * (len(writes) + len(reads))
+    def run(self, calls: Sequence[Call]) -> list[Any]:
+        """Do the writes as one group, then the reads.
 
-    def _write(self, writes: Sequence[Write]) -> list[Any]:
-        results: list[Any] = []
+        Returns a result or a `Failure` for each call, in order.
+        """
+        try:
+            with self._lock.hold():
+                replica = self._catch_up()
+                outcomes = self._write(replica, calls)
+                for index, call in enumerate(calls):
+                    if isinstance(call, Read):
+                        outcomes[index] = self._attempt(call.answer, replica.tables)
+                replica.tables.threads.evict()
+                return outcomes
+        except Exception as error:  # every caller gets it: the engine's thread must go on
+            self._drop_replica()
+            return [self._failure(error)] * len(calls)
+
+    def _write(self, replica: Replica, calls: Sequence[Call]) -> list[Any]:
+        """Apply and commit the writes; return their outcomes, with None for each read."""
+        outcomes: list[Any] = [None] * len(calls)
         batches: list[list[Change]] = []
-        for write in writes:
-            outcome = self._attempt(partial(write, self._tables, self._clock()))
-            if isinstance(outcome, Failure):
-                results.append(outcome)
-                continue
-            result, changes = outcome
-            results.append(result)
-            if changes:
-                batches.append(changes)
+        for index, call in enumerate(calls):
+            if isinstance(call, Write):
+                outcome = self._attempt(call.apply, replica.tables, clock=self._clock())
+                if not isinstance(outcome, Failure):
+                    outcome, changes = outcome
+                    if changes:
+                        batches.append(changes)
+                outcomes[index] = outcome
         if batches:
-            self._commit(batches)
-        return results
+            self._commit(replica, batches)
+        return outcomes
 
-    def _commit(self, batches: list[list[Change]]) -> None:
-        """Write the journal, which commits the batches; then let the documents follow."""
-        journal = self._journal
-        assert journal is not None  # noqa: S101
+    def _commit(self, replica: Replica, batches: list[list[Change]]) -> None:
         try:
-            effects = [effects_of(changes, self._tables, self._placed) for changes in batches]
-            journal.append([to_payload(batch) for batch in effects], sync=self._sync)
+            committed = replica.commit(batches, sync=self._sync)
         except BaseException:
+            # What was half written must not be read by others as an unfinished group of ours.
             with suppress(OSError):
-                journal.cut()
+                replica.journal.cut()
             raise
         try:
-            self._follow([change for changes in batches for change in changes])
-            self._lock.write_position(journal.position)
-            if journal.position.end > self._journal_bytes:
-                self._rotate(journal.position.journal + 1)
+            replica.write_documents(committed)
+            self._lock.write_position(replica.journal.position)
+            if replica.journal.position.end > self._journal_bytes:
+                self._rotate(replica)
         except OSError:
-            self._forget_all()  # committed all the same: the next group does what is left to do
+            self._drop_replica()  # committed all the same: the next group writes the documents
 
-    def _follow(self, changes: list[Change]) -> None:
-        """Put the documents of what was committed in place."""
-        last: dict[tuple[TableName, str], Change] = {}
-        for change in changes:
-            last[change.table, change.key] = change
-            if change.table == "threads":
-                self._follow_deltas(change)
-        for (table, key), change in last.items():
-            after = change.after
-            if after is None:
-                self._documents.remove(table, key)
-            elif isinstance(after, StoredThread):
-                self._documents.write(table, key, self._tables.threads.document(key, after).parts())
-            else:
-                self._documents.write(table, key, [encode(after)])
-        self._tables.settle(last)
+    def _catch_up(self) -> Replica:
+        """Return the replica, with everything that any process has committed."""
+        written = self._lock.read_position()
+        replica = self._replica
+        if replica is None or replica.journal.position.journal != written.journal:
+            replica = self._replica = self._join(written)
+        if not replica.journal.has_news():
+            return replica
+        unwritten = replica.follow(written)
+        if unwritten:
+            if self._sync:
+                replica.journal.sync()
+            replay(self._documents, unwritten)
+            self._lock.write_position(replica.journal.position)
+        replica.journal.cut()  # a torn group, of a process that died
+        return replica
 
-    def _follow_deltas(self, change: Change) -> None:
-        deltas = deltas_of(change)
-        if deltas is None:  # the thread starts anew, and may have been appended to since
-            self._deltas.clear(change.key)
-            after = change.after
-            deltas = all_deltas(after.history) if isinstance(after, StoredThread) else ()
-        if deltas:
-            self._deltas.append(change.key, deltas)
+    def _join(self, written: Position) -> Replica:
+        """Return a replica in the journal that is current."""
+        replica = self._replica
+        if replica is not None and replica.journal.position.journal + 1 == written.journal:
+            replica.finish_journal()
+            replica.move_to(self._open_journal(Position(written.journal)))
+            return replica
+        # Nothing is in memory, or a journal in between is gone and with it what it said.
+        self._drop_replica()
+        return Replica(self._documents, self._delta_files, self._open_journal(written))
 
-    def _catch_up(self) -> None:
-        """Learn what other processes have written, and finish what one of them did not."""
-        position = self._lock.read_position()
-        if self._journal is None:
-            self._join(position)
-        elif position.journal != self._journal.position.journal:
-            self._move_on(position)
-        journal = self._journal
-        assert journal is not None  # noqa: S101
-        if not journal.has_news():
-            return
-        unfinished: list[Effect] = []
-        for record in journal.read_on():
-            effects = from_payload(record.payload)
-            if journal.position.end > position.end:
-                unfinished += effects
-            self._observe(effects)
-        if unfinished:
-            self._finish(journal, unfinished)
-        if journal.has_news():
-            journal.cut()
+    def _drop_replica(self) -> None:
+        """Forget what is in memory, as it may differ from what is on disk."""
+        if self._replica is not None:
+            self._replica.journal.close()
+            self._replica = None
 
-    def _join(self, position: Position) -> None:
-        """Begin where the documents stand."""
+    def _open_journal(self, position: Position) -> Journal:
         path = journal_path(self._documents, position.journal)
-        self._journal = Journal(self._disk, path, position)
-        self._placed.clear()
-        self._tables = FileTables(self._documents, self._deltas)
+        return Journal(self._disk, path, position)
 
-    def _move_on(self, position: Position) -> None:
-        """Read the rest of a journal that others have closed, and go on with the next."""
-        journal = self._journal
-        assert journal is not None  # noqa: S101
-        for record in journal.read_on():
-            self._observe(from_payload(record.payload))
-        journal.close()
-        if position.journal != journal.position.journal + 1:
-            self._join(position)  # some that nobody has kept lie between
-            return
-        path = journal_path(self._documents, position.journal)
-        self._journal = Journal(self._disk, path, Position(position.journal))
-        self._placed.clear()
-
-    def _observe(self, effects: Sequence[Effect]) -> None:
-        """Let memory follow what another process has done."""
-        for effect in effects:
-            match effect:
-                case Place(table=table, key=key, document=document):
-                    self._observe_place(table, key, bytes(document))
-                case Remove(table=table, key=key):
-                    self._tables.observe(table, key, None)
-                case Append(key=key, deltas=deltas):
-                    self._observe_append(key, deltas)
-
-    def _observe_place(self, table: TableName, key: str, document: bytes) -> None:
-        match table:
-            case "threads":
-                self._placed.add(key)
-                self._tables.threads.forget(key, present=True)
-            case "runs":
-                self._tables.observe(table, key, decode(RunRecord, document))
-            case "entries":
-                self._tables.observe(table, key, decode(MailboxEntry, document))
-            case "mailboxes":
-                self._tables.observe(table, key, decode(MailboxState, document))
-
-    def _observe_append(self, key: str, deltas: tuple[msgspec.Raw, ...]) -> None:
-        stored = self._tables.threads.known(key)
-        if stored is None:
-            return
-        head = stored.head
-        for delta in (decode(ThreadDelta, bytes(raw)) for raw in deltas):
-            head = appended(head, delta.changes, delta.committed_at)
-        self._tables.threads[key] = StoredThread(head)
-
-    def _finish(self, journal: Journal, effects: Sequence[Effect]) -> None:
-        """Put in place what a process wrote into the journal before it died."""
-        if self._sync:
-            journal.sync()
-        replay = Replay(self._documents)
-        for effect in effects:
-            replay.add(effect)
-        replay.put_in_place()
-        self._lock.write_position(journal.position)
-
-    def _forget_all(self) -> None:
-        """Memory may say more than the disk does: begin anew with the next group."""
-        if self._journal is not None:
-            self._journal.close()
-        self._journal = None
-
-    def _rotate(self, number: int) -> None:
-        """Go on in a new journal, and sync the documents of the old one meanwhile."""
-        self._forget_all()
-        self._start_journal(number)
-        numbers = find_journals(self._disk, self._documents)[:-1]
-        thread = threading.Thread(
-            target=self._checkpoint, args=(numbers,), name="treadle-checkpoint"
-        )
-        self._checkpoints = [other for other in self._checkpoints if other.is_alive()]
+    def _start_journal(self, number: int) -> Journal:
+        """Create a journal and let all processes go on in it."""
+        journal = self._open_journal(Position(number))
         try:
-            thread.start()
-        except RuntimeError:  # no more threads are to be had
-            _log.exception("journals %s stay until the next checkpoint", numbers)
-        else:
-            self._checkpoints.append(thread)
+            journal.cut()  # a process may have died while it created this one
+            if self._sync:
+                self._documents.sync_folders()
+            self._lock.write_position(journal.position)
+        except BaseException:
+            journal.close()
+            raise
+        return journal
 
-    def _start_journal(self, number: int) -> None:
-        path = journal_path(self._documents, number)
-        journal = Journal(self._disk, path, Position(number))
-        journal.cut()  # a process that died while it started this one
-        if self._sync:
-            self._documents.sync_folders()
-        self._lock.write_position(journal.position)
-        self._journal = journal
-        self._placed.clear()
-
-    def _checkpoint(self, numbers: list[int]) -> None:
-        try:
-            checkpoint(self._disk, self._documents, numbers, sync=self._sync)
-        except (OSError, TreadleError):
-            _log.exception("journals %s stay until the next checkpoint", numbers)
+    def _rotate(self, replica: Replica) -> None:
+        """Go on in a new journal, and checkpoint the complete ones."""
+        replica.move_to(self._start_journal(replica.journal.position.journal + 1))
+        self._checkpoints.start(find_journals(self._disk, self._documents)[:-1])
 
     @contextmanager
-    def _telling_errors(self) -> Generator[None, None, None]:
+    def _translate_errors(self) -> Generator[None, None, None]:
         try:
             yield
         except OSError as error:
-            raise StoreUnavailable(self._documents.root, str(error)) from error
+            raise self._unavailable(error) from error
 
-    def _attempt(self, call: Callable[[], Any]) -> Any:
-        """What a call returns, or the `Failure` it ends with, for whoever asked."""
+    def _attempt(self, call: Callable[..., Any], tables: FileTables, **arguments: object) -> Any:
+        """Return the result of a call, or the `Failure` for the one who asked."""
         try:
-            with self._telling_errors():
-                return call()
+            return call(tables, **arguments)
         except Exception as error:
-            return Failure(error)
+            return self._failure(error)
+
+    def _failure(self, error: Exception) -> Failure:
+        if isinstance(error, OSError):
+            unavailable = self._unavailable(error)
+            unavailable.__cause__ = error
+            return Failure(unavailable)
+        return Failure(error)
+
+    def _unavailable(self, error: OSError) -> StoreUnavailable:
+        return StoreUnavailable(self._documents.root, str(error))

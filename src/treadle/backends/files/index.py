@@ -1,10 +1,9 @@
-"""What a claim gets, known without looking at every entry.
+"""An index of entries, so that a claim finds what it gets without looking at every entry.
 
-Each mailbox has a heap of its claimable entries, and there is one heap of the mailboxes' heads. Two
-more heaps wait for the clock: entries that are not due yet, and leases that have not run out. Items
-are never searched for and taken out of a heap. They are left there, and passed over when they come
-up and are no longer true; when most are not, the heaps are built anew. A clock that goes back
-makes them anew too.
+Each mailbox has a heap of its claimable entries, and one more heap has the first entry of each
+mailbox. Two heaps wait for the clock: one has the entries that are due later, one the leases. No
+item is searched for in a heap to remove it: an outdated one stays until it comes up, and is skipped
+then. When most items are outdated, or when the clock goes back, the heaps are built again.
 """
 
 from collections.abc import Mapping
@@ -14,80 +13,85 @@ from treadle.core.claims import ClaimRequest, claim_order, due_time, has_live_le
 from treadle.core.mailboxes import MailboxEntry, is_terminal
 
 _Order = tuple[int, int, int, str]
+"""`claim_order` of an entry; its last item is the entry's id."""
 
 
 class MailboxIndex:
-    """An index of entries, told of every change by `replace`."""
+    """An index of entries. Its owner calls `replace` for every change."""
 
     def __init__(self, entries: Mapping[str, MailboxEntry]) -> None:
         self._entries = entries
         self._now = 0
         self._count = 0
+        """How many entries have not ended."""
         self._unfinished: dict[str, set[str]] = {}
         self._claimed: dict[str, set[str]] = {}
         self._duplicates: dict[tuple[str, str], str] = {}
+        self._claimable: dict[str, list[_Order]] = {}
+        self._heads: list[tuple[_Order, str]] = []
+        self._offered: dict[str, _Order] = {}
+        """The item of each mailbox in `_heads` that is not outdated."""
+        self._later: list[tuple[int, str]] = []
+        self._leases: list[tuple[int, str]] = []
+        self._pushed = 0
+        """How many items were pushed since the heaps were built."""
         for entry in entries.values():
             self._note(entry)
         self._build()
 
     def replace(self, before: MailboxEntry | None, after: MailboxEntry | None) -> None:
-        """An entry has come, changed or gone."""
+        """Update the index: an entry was added, changed or removed."""
         if before is not None:
             self._forget(before)
         if after is not None:
             self._note(after)
-            self._push(after)
+            if not is_terminal(after):
+                self._push(after)
         if before is not None and before.status == "claimed":
-            self._offer(before.mailbox_id)  # its other entries may be waiting for this lease
+            self._offer(before.mailbox_id)  # its other entries may have waited for this lease
 
     def find_duplicate(self, mailbox_id: str, dedupe_key: str) -> str | None:
-        """The id of the entry through which the mailbox has seen `dedupe_key`."""
+        """Return the id of the entry of the mailbox that has the dedupe key, or None."""
         return self._duplicates.get((mailbox_id, dedupe_key))
 
     def unfinished(self, mailbox_id: str) -> set[str]:
-        """The ids of the mailbox's entries that have not ended."""
+        """Return the ids of the mailbox's queued and claimed entries."""
         return self._unfinished.get(mailbox_id, set())
 
     def claimed(self, mailbox_id: str) -> list[MailboxEntry]:
-        """The mailbox's entries that are claimed."""
+        """Return the claimed entries of the mailbox."""
         return [self._entries[entry_id] for entry_id in self._claimed.get(mailbox_id, ())]
 
-    def is_held(self, mailbox_id: str, now: int) -> bool:
-        """Whether an entry of the mailbox has a live lease."""
-        return any(has_live_lease(entry, now) for entry in self.claimed(mailbox_id))
-
     def choose(self, request: ClaimRequest, now: int) -> list[MailboxEntry]:
-        """The entries a claim gets, best first: the rule is `treadle.core.mailboxes.choose`."""
+        """Return the entries that a claim gets, best first, by the rule of `claims.choose`."""
         self._advance(now)
         if request.mailbox_id is not None:
             head = self._head(request.mailbox_id)
-            return [] if head is None or request.limit < 1 else [head]
-        chosen: dict[str, MailboxEntry] = {}
+            return [] if head is None or request.limit < 1 else [self._entries[head[-1]]]
+        chosen: list[tuple[_Order, str]] = []
         while len(chosen) < request.limit and self._heads:
             order, mailbox_id = heappop(self._heads)
             if self._offered.get(mailbox_id) != order:
                 continue
             del self._offered[mailbox_id]
             head = self._head(mailbox_id)
-            if head is None:
-                continue
-            if claim_order(head) == order:
-                chosen[mailbox_id] = head
-            else:
-                self._offer(mailbox_id)
-        for mailbox_id in chosen:  # whoever asked may not take them
-            self._offer(mailbox_id)
-        return list(chosen.values())
+            if head == order:
+                chosen.append((order, mailbox_id))
+            elif head is not None:
+                self._offer_head(head, mailbox_id)
+        for order, mailbox_id in chosen:  # the caller may not take them
+            self._offer_head(order, mailbox_id)
+        return [self._entries[order[-1]] for order, _ in chosen]
 
     def next_due(self, now: int, mailbox_id: str | None) -> int | None:
-        """When something may become claimable: `now` if it is, None if nothing waits for time."""
+        """Return when an entry becomes claimable: `now` if one is, None if none ever does."""
         if self.choose(ClaimRequest(consumer="", mailbox_id=mailbox_id), now):
             return now
         if mailbox_id is not None:
             waiting = (self._entries[entry_id] for entry_id in self.unfinished(mailbox_id))
             times = [due for entry in waiting if (due := due_time(entry)) > now]
             return min(times, default=None)
-        self._drop_untrue()
+        self._drop_outdated()
         return min((heap[0][0] for heap in (self._later, self._leases) if heap), default=None)
 
     def _note(self, entry: MailboxEntry) -> None:
@@ -114,20 +118,18 @@ class MailboxIndex:
                     del sets[entry.mailbox_id]
 
     def _build(self) -> None:
-        self._claimable: dict[str, list[_Order]] = {}
-        self._heads: list[tuple[_Order, str]] = []
-        self._offered: dict[str, _Order] = {}
-        self._later: list[tuple[int, str]] = []
-        self._leases: list[tuple[int, str]] = []
+        self._claimable.clear()
+        self._heads.clear()
+        self._offered.clear()
+        self._later.clear()
+        self._leases.clear()
         self._pushed = 0
         for ids in self._unfinished.values():
             for entry_id in ids:
                 self._push(self._entries[entry_id])
 
     def _push(self, entry: MailboxEntry) -> None:
-        """Put an entry where its time will find it."""
-        if is_terminal(entry):
-            return
+        """Put an unfinished entry on the heap that it belongs to at present."""
         self._pushed += 1
         if is_claimable(entry, self._now):
             heappush(self._claimable.setdefault(entry.mailbox_id, []), claim_order(entry))
@@ -138,30 +140,38 @@ class MailboxIndex:
             heappush(self._leases, (due_time(entry), entry.entry_id))
 
     def _offer(self, mailbox_id: str) -> None:
-        """See that a mailbox stands among the heads, in its head's place or an earlier one."""
+        """Put the mailbox's first entry on the heap of heads, unless it is there."""
         head = self._head(mailbox_id)
-        if head is None:
-            return
-        order, offered = claim_order(head), self._offered.get(mailbox_id)
-        if offered is None or order < offered:
-            self._offered[mailbox_id] = order
-            heappush(self._heads, (order, mailbox_id))
+        if head is not None:
+            self._offer_head(head, mailbox_id)
 
-    def _head(self, mailbox_id: str) -> MailboxEntry | None:
-        """The mailbox's best claimable entry; None if there is none, or somebody holds a lease."""
+    def _offer_head(self, head: _Order, mailbox_id: str) -> None:
+        offered = self._offered.get(mailbox_id)
+        # An earlier item is left as it is: when it comes up, the head is looked up again.
+        if offered is None or head < offered:
+            self._offered[mailbox_id] = head
+            heappush(self._heads, (head, mailbox_id))
+
+    def _head(self, mailbox_id: str) -> _Order | None:
+        """Return the order of the mailbox's first claimable entry; None if it may give none."""
         heap = self._claimable.get(mailbox_id)
-        if not heap or self.is_held(mailbox_id, self._now):
+        if not heap or (mailbox_id in self._claimed and self._is_held(mailbox_id)):
             return None
         while heap:
             entry = self._entries.get(heap[0][-1])
             if entry and is_claimable(entry, self._now) and claim_order(entry) == heap[0]:
-                return entry
+                return heap[0]
             heappop(heap)
         del self._claimable[mailbox_id]
         return None
 
+    def _is_held(self, mailbox_id: str) -> bool:
+        """Return True if an entry of the mailbox has a live lease."""
+        return any(has_live_lease(entry, self._now) for entry in self.claimed(mailbox_id))
+
     def _advance(self, now: int) -> None:
-        """Let the clock stand at `now`."""
+        """Set the time, and move what has become due."""
+        # Four items for each entry, so that building the heaps costs little per push.
         if now < self._now or self._pushed > 4 * self._count + 10_000:
             self._now = now
             self._build()
@@ -178,8 +188,8 @@ class MailboxIndex:
             self._push(entry)
             self._offer(entry.mailbox_id)
 
-    def _drop_untrue(self) -> None:
-        """See that the next due time and the next lease are true ones."""
+    def _drop_outdated(self) -> None:
+        """Pop outdated items until the first of each waiting heap is not."""
         for heap, status in ((self._later, "queued"), (self._leases, "claimed")):
             while heap:
                 entry = self._entries.get(heap[0][1])

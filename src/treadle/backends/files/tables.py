@@ -1,17 +1,19 @@
-"""The model's tables over documents, with an index where the model looks at every row."""
+"""The model's tables over documents, with an index where the model would look at every row."""
 
 from collections.abc import Iterable
 from typing import Any, cast
 
 import msgspec
 
-from treadle.backends.files.deltas import Deltas
+from treadle.backends.files.cache import RowCache, ThreadCache, row_reader
+from treadle.backends.files.delta_files import DeltaFiles
 from treadle.backends.files.documents import Documents
+from treadle.backends.files.entries import Append, DocumentKey, Entry, Put
 from treadle.backends.files.index import MailboxIndex
-from treadle.backends.files.rows import Rows, ThreadRows, read_row
-from treadle.backends.files.threads import Labels
+from treadle.backends.files.thread_document import Labels
 from treadle.backends.model.tables import Row, TableName, Tables
 from treadle.core.claims import ClaimRequest
+from treadle.core.codec import decode
 from treadle.core.mailboxes import TERMINAL, EntryStatus, MailboxEntry, MailboxState
 from treadle.core.runs import RunRecord
 from treadle.core.threads import ThreadDelta
@@ -19,51 +21,68 @@ from treadle.errors import CorruptRecord
 
 
 class FileTables(Tables):
-    """Rows come from documents when they are wanted; the index is built at the first claim."""
+    """Rows are read from documents when they are needed; the index is built when it is needed."""
 
-    threads: ThreadRows
-    runs: Rows[RunRecord]
-    entries: Rows[MailboxEntry]
-    mailboxes: Rows[MailboxState]
+    threads: ThreadCache
+    runs: RowCache[RunRecord]
+    entries: RowCache[MailboxEntry]
+    mailboxes: RowCache[MailboxState]
 
-    def __init__(self, documents: Documents, deltas: Deltas) -> None:
+    def __init__(self, documents: Documents, delta_files: DeltaFiles) -> None:
         super().__init__()
         self._documents = documents
-        self._deltas = deltas
+        self._delta_files = delta_files
         self._folds_case = documents.folds_case()
-        self.threads = ThreadRows(  # pyright: ignore[reportIncompatibleVariableOverride]
+        self.threads = ThreadCache(  # pyright: ignore[reportIncompatibleVariableOverride]
             documents, self.put_in("threads")
         )
-        self.runs = Rows(  # pyright: ignore[reportIncompatibleVariableOverride]
-            documents, "runs", self.put_in("runs"), read_row(documents, "runs", RunRecord)
+        self.runs = RowCache(  # pyright: ignore[reportIncompatibleVariableOverride]
+            documents, "runs", self.put_in("runs"), row_reader(documents, "runs", RunRecord)
         )
-        self.entries = Rows(  # pyright: ignore[reportIncompatibleVariableOverride]
+        self.entries = RowCache(  # pyright: ignore[reportIncompatibleVariableOverride]
             documents,
             "entries",
             self.put_in("entries"),
-            read_row(documents, "entries", MailboxEntry),
+            row_reader(documents, "entries", MailboxEntry),
         )
-        self.mailboxes = Rows(  # pyright: ignore[reportIncompatibleVariableOverride]
+        self.mailboxes = RowCache(  # pyright: ignore[reportIncompatibleVariableOverride]
             documents,
             "mailboxes",
             self.put_in("mailboxes"),
-            read_row(documents, "mailboxes", MailboxState),
+            row_reader(documents, "mailboxes", MailboxState),
         )
+        self._caches: dict[TableName, RowCache[Any]] = {
+            "threads": self.threads,
+            "runs": self.runs,
+            "entries": self.entries,
+            "mailboxes": self.mailboxes,
+        }
         self._index: MailboxIndex | None = None
         self._labels: dict[str, Labels] = {}
 
     def put(self, table: TableName, key: str, row: Row | None) -> None:
-        """Let `row` stand at `key`, if the file system can tell the two apart."""
-        rows = self.rows(table)
-        if row is not None and key not in rows:
-            rows.check_place(key)
+        """Insert or replace the row at `key`; None removes it.
+
+        Raises:
+            AlreadyExists: the file system cannot distinguish the new id from another one.
+            CorruptRecord: the document of the row that is there cannot be read.
+        """
+        cache = self._caches[table]
+        before = cache.get(key)
+        if before is None and row is not None:
+            cache.check_unused(key)
             if self._folds_case:
-                rows.check_free(key)
-        super().put(table, key, row)
+                cache.check_distinct(key)
+        self._before.setdefault((table, key), before)
+        self.replace(table, key, before, row)
 
     def replace(self, table: TableName, key: str, before: Row | None, after: Row | None) -> None:
-        """Carry out a change, and tell the index."""
-        super().replace(table, key, before, after)
+        """Make a change, and update the index."""
+        cache = self._caches[table]
+        if after is not None:
+            cache[key] = after
+        elif before is not None:
+            del cache[key]
         if table == "threads":
             self._labels.pop(key, None)
         elif table == "entries" and self._index is not None:
@@ -71,29 +90,28 @@ class FileTables(Tables):
                 cast("MailboxEntry | None", before), cast("MailboxEntry | None", after)
             )
 
-    def observe(self, table: TableName, key: str, row: Row | None) -> None:
-        """Another process has put `row` at `key`; its document is in place."""
-        rows = self.rows(table)
-        if table == "entries" and self._index is not None:
-            self.replace(table, key, rows.known(key), row)
-        else:
-            rows.forget(key, present=row is not None)
-            self._labels.pop(key, None)
+    def follow(self, entries: Iterable[Entry]) -> None:
+        """Apply entries that another process has committed, as far as rows are in memory."""
+        for entry in entries:
+            if isinstance(entry, Append):
+                self.threads.follow(entry.key, entry.deltas)
+            elif entry.table == "entries" and self._index is not None:
+                before = self.entries.cached(entry.key)
+                document = entry.document if isinstance(entry, Put) else None
+                after = None if document is None else decode(MailboxEntry, bytes(document))
+                self.replace("entries", entry.key, before, after)
+            else:
+                self._caches[entry.table].forget(entry.key, present=isinstance(entry, Put))
+                if entry.table == "threads":
+                    self._labels.pop(entry.key, None)
 
-    def settle(self, keys: Iterable[tuple[TableName, str]]) -> None:
-        """The documents of `keys` are in place."""
-        by_table: dict[TableName, list[str]] = {}
+    def mark_written(self, keys: Iterable[DocumentKey]) -> None:
+        """Note that the documents of these rows are written, or removed."""
         for table, key in keys:
-            by_table.setdefault(table, []).append(key)
-        for table, names in by_table.items():
-            self.rows(table).settle(names)
-
-    def rows(self, table: TableName) -> Rows[Any]:
-        """The rows of a table."""
-        return cast("Rows[Any]", super().rows(table))
+            self._caches[table].mark_written(key)
 
     def find_thread_ids(self, resource_id: str | None, parent_thread_id: str | None) -> list[str]:
-        """The ids of the threads with these labels; None is any."""
+        """Return the ids of the threads with this owner and this parent; None matches all."""
         if resource_id is None and parent_thread_id is None:
             return list(self.threads)
         return [
@@ -105,36 +123,36 @@ class FileTables(Tables):
         ]
 
     def find_deltas(self, thread_id: str, after_version: int) -> tuple[ThreadDelta, ...] | None:
-        """The deltas of a thread since `after_version`; None if they are not known any more."""
-        return self._deltas.since(self.threads[thread_id].head, after_version)
+        """Return the deltas of a thread since `after_version`, or None if not all are known."""
+        return self._delta_files.since(self.threads[thread_id].head, after_version)
 
     def find_duplicate(self, mailbox_id: str, dedupe_key: str) -> MailboxEntry | None:
-        """The entry through which the mailbox has seen `dedupe_key`."""
+        """Return the entry of the mailbox that has the dedupe key, or None."""
         entry_id = self._indexed().find_duplicate(mailbox_id, dedupe_key)
         return None if entry_id is None else self.entries[entry_id]
 
     def find_entries(
         self, mailbox_id: str | None, statuses: Iterable[EntryStatus]
     ) -> list[MailboxEntry]:
-        """The entries of a mailbox, or of all, in one of the statuses."""
+        """Return the entries of a mailbox, or of all, in one of the statuses."""
         if mailbox_id is None or not TERMINAL.isdisjoint(statuses):
-            self._indexed()  # all entries are in memory then
+            self._indexed()  # reads all entries, so that the model finds them in memory
             return super().find_entries(mailbox_id, statuses)
         entries = map(self.entries.__getitem__, self._indexed().unfinished(mailbox_id))
         return [entry for entry in entries if entry.status in statuses]
 
     def find_claimable(self, request: ClaimRequest, now: int) -> Iterable[MailboxEntry]:
-        """The entries that a claim gets, best first."""
+        """Return the entries that a claim gets, best first."""
         if request.entry_id is not None:
             return super().find_claimable(request, now)
         return self._indexed().choose(request, now)
 
     def find_claimed(self, mailbox_id: str) -> Iterable[MailboxEntry]:
-        """The entries of a mailbox that are claimed."""
+        """Return the claimed entries of a mailbox, whether their leases are live or not."""
         return self._indexed().claimed(mailbox_id)
 
     def next_due(self, now: int, mailbox_id: str | None) -> int | None:
-        """When something may become claimable."""
+        """Return when an entry becomes claimable: `now` if one is, None if none ever does."""
         return self._indexed().next_due(now, mailbox_id)
 
     def _indexed(self) -> MailboxIndex:
@@ -151,7 +169,7 @@ class FileTables(Tables):
         return labels
 
     def _read_labels(self, key: str) -> Labels | None:
-        stored = self.threads.known(key)
+        stored = self.threads.cached(key)
         if stored is not None:
             thread = stored.head.thread
             return Labels(thread.resource_id, thread.parent_thread_id)

@@ -131,12 +131,13 @@ class Tables:
 
     def commit(self) -> list[Change]:
         """End the batch; return its changes, in the order of first touch."""
-        changes = [
-            Change(table, key, before, self.rows(table).get(key))
-            for (table, key), before in self._before.items()
-        ]
+        changes: list[Change] = []
+        for (table, key), before in self._before.items():
+            after = self.rows(table).get(key)
+            if after is not before:
+                changes.append(Change(table, key, before, after))
         self._before.clear()
-        return [change for change in changes if change.before is not change.after]
+        return changes
 
     def rollback(self) -> None:
         """Take back what the batch has changed so far."""

@@ -1,4 +1,4 @@
-"""Rows in memory: threads that have long been unused are let go, and read again when wanted."""
+"""Rows in memory: the least recently used threads are evicted, and read again when needed."""
 
 from pathlib import Path
 
@@ -7,9 +7,9 @@ import pytest
 import treadle
 from treadle import Thread
 from treadle.backends.files import tables
+from treadle.backends.files.cache import ThreadCache
 from treadle.backends.files.disk import Disk
 from treadle.backends.files.documents import Documents
-from treadle.backends.files.rows import ThreadRows
 from treadle.backends.model.tables import Put
 from treadle.core.threads import StoredThread
 
@@ -18,41 +18,43 @@ def _refuse(key: str, row: StoredThread | None) -> None:
     raise AssertionError("these tests only read")
 
 
-async def test_threads_long_unused_are_let_go_and_read_again_when_wanted(tmp_path: Path) -> None:
+async def test_the_least_recently_used_thread_is_evicted_and_read_again_when_needed(
+    tmp_path: Path,
+) -> None:
     keys = [f"t{number}" for number in range(3)]
     async with treadle.open_store(tmp_path) as store:
         for key in keys:
             await store.threads.create(Thread(id=key, state="x" * 1_000))
-    rows = ThreadRows(Documents(Disk(), str(tmp_path)), _refuse, budget=3_000)
+    rows = ThreadCache(Documents(Disk(), str(tmp_path)), _refuse, budget=3_000)
     for key in ("t0", "t1", "t0", "t2"):
         assert rows[key].head.thread.id == key
-        rows.let_go()
-    assert [key for key in keys if rows.known(key) is not None] == ["t0", "t2"]
+        rows.evict()
+    assert [key for key in keys if rows.cached(key) is not None] == ["t0", "t2"]
     assert rows["t1"].head.thread.state == "x" * 1_000
 
 
-async def test_who_only_reads_lets_go_of_threads_too(
+async def test_threads_are_evicted_after_reads_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keys = [f"t{number}" for number in range(5)]
     async with treadle.open_store(tmp_path) as store:
         for key in keys:
             await store.threads.create(Thread(id=key, state="x" * 1_000))
-    rows: list[ThreadRows] = []
+    rows: list[ThreadCache] = []
 
-    class Small(ThreadRows):
+    class SmallCache(ThreadCache):
         def __init__(self, documents: Documents, put: Put[StoredThread]) -> None:
             super().__init__(documents, put, budget=3_000)
             rows.append(self)
 
-    monkeypatch.setattr(tables, "ThreadRows", Small)
+    monkeypatch.setattr(tables, "ThreadCache", SmallCache)
     async with treadle.open_store(tmp_path) as store:
         for key in keys:
             await store.threads.load(key)
-        assert [key for key in keys if rows[-1].known(key) is not None] == ["t3", "t4"]
+        assert [key for key in keys if rows[-1].cached(key) is not None] == ["t3", "t4"]
 
 
-async def test_a_page_of_mailboxes_reads_its_own_documents_only(tmp_path: Path) -> None:
+async def test_a_page_of_mailboxes_reads_only_the_documents_on_it(tmp_path: Path) -> None:
     async with treadle.open_store(tmp_path) as store:
         for mailbox_id in ("a", "b"):
             await store.mailboxes.ensure(mailbox_id)

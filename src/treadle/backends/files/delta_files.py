@@ -1,0 +1,71 @@
+"""The recent appends of each thread, in a file of lines beside the documents, for `list_deltas`.
+
+A crash may lose such a file or a part of it: it is neither in the journal nor synced. So its lines
+count only as far as they lead, version by version, to the thread as it is.
+"""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from treadle.backends.files.disk import Disk
+from treadle.backends.files.documents import Documents
+from treadle.backends.files.entries import Append, Entry, Put, Remove
+from treadle.core.codec import decode
+from treadle.core.threads import ThreadDelta, ThreadHead
+from treadle.errors import CorruptRecord
+
+
+class DeltaFiles:
+    """One file for each thread, one line for each delta, the newest last."""
+
+    def __init__(self, disk: Disk, documents: Documents) -> None:
+        self._disk = disk
+        self._documents = documents
+
+    def write(self, entries: Iterable[Entry]) -> None:
+        """Write the deltas that committed entries contain."""
+        for entry in entries:
+            match entry:
+                case Append(key=key, deltas=deltas):
+                    self._append(key, deltas)
+                case Put(table="threads", key=key, deltas=deltas):
+                    self._disk.remove(self._documents.delta_path(key))
+                    self._append(key, deltas)
+                case Remove(table="threads", key=key):
+                    self._disk.remove(self._documents.delta_path(key))
+                case _:
+                    pass
+
+    def since(self, head: ThreadHead, after_version: int) -> tuple[ThreadDelta, ...] | None:
+        """Return the deltas from `after_version` to `head`, or None if they are not all known."""
+        if not 0 <= after_version <= head.version:
+            return None
+        if after_version == head.version:
+            return ()
+        try:
+            lines = self._disk.read(self._documents.delta_path(head.thread.id)).split(b"\n")
+        except FileNotFoundError:
+            return None
+        found: list[ThreadDelta] = []
+        wanted = head.version
+        for line in reversed(lines):
+            if wanted == after_version:
+                break
+            try:
+                delta = decode(ThreadDelta, line)
+            except CorruptRecord:
+                return None
+            if delta.version != wanted:
+                return None
+            found.append(delta)
+            wanted -= 1
+        # Another program may have written the thread at the same version, but not at the same time.
+        if wanted != after_version or found[0].committed_at != head.thread.metadata.updated_at:
+            return None
+        return tuple(reversed(found))
+
+    def _append(self, key: str, deltas: tuple[msgspec.Raw, ...]) -> None:
+        if deltas:
+            # Each starts on a new line, because a crash may have left half of one at the end.
+            self._disk.append(self._documents.delta_path(key), b"\n".join((b"", *deltas)))

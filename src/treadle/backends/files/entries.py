@@ -1,0 +1,141 @@
+"""Journal entries: the documents that a batch writes, removes or appends to."""
+
+from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Set as AbstractSet
+from typing import ClassVar, TypeAlias, assert_never
+
+import msgspec
+
+from treadle.backends.files.thread_document import ThreadDocument
+from treadle.backends.model.tables import Change, TableName, deltas_of
+from treadle.core.codec import encode, encode_compact
+from treadle.core.threads import StoredThread, ThreadDelta, ThreadHead, all_deltas
+
+DocumentKey: TypeAlias = tuple[TableName, str]
+
+
+class Put(msgspec.Struct, frozen=True, tag="put", array_like=True):
+    """The document is written as a whole."""
+
+    table: TableName
+    key: str
+    document: msgspec.Raw
+    deltas: tuple[msgspec.Raw, ...] = ()
+    """Of a new thread: the appends in the batch that created it, which its document includes."""
+
+
+class Remove(msgspec.Struct, frozen=True, tag="remove", array_like=True):
+    """The document is removed."""
+
+    table: TableName
+    key: str
+
+
+class Append(msgspec.Struct, frozen=True, tag="append", array_like=True):
+    """A thread is appended to. An earlier entry of the same journal has its document."""
+
+    table: ClassVar[TableName] = "threads"
+    key: str
+    deltas: tuple[msgspec.Raw, ...]
+
+
+class FirstAppend(Append, frozen=True, tag="first", array_like=True):
+    """The first append of a journal to a thread: its document is needed, as it may be lost."""
+
+    before: msgspec.Raw
+    """The document without the deltas."""
+
+
+Entry: TypeAlias = Put | Remove | Append | FirstAppend
+
+encode_entries: Callable[[Sequence[Entry]], bytes] = msgspec.json.Encoder().encode
+"""Encodes the entries of a batch for the journal."""
+decode_entries: Callable[[bytes], tuple[Entry, ...]] = msgspec.json.Decoder(
+    tuple[Entry, ...]
+).decode
+"""Decodes the entries of a batch from the journal."""
+
+
+def entries_of(
+    batches: Iterable[Iterable[Change]],
+    journaled: AbstractSet[str],
+    document_of: Callable[[str, ThreadHead], ThreadDocument],
+) -> list[list[Entry]]:
+    """Return the entries of each batch of a group.
+
+    Args:
+        journaled: the threads whose documents are in the journal already.
+        document_of: returns the document of a thread.
+    """
+    in_group: set[str] = set()
+    group: list[list[Entry]] = []
+    for changes in batches:
+        entries: list[Entry] = []
+        for change in changes:
+            if isinstance(change.after, StoredThread):
+                is_first = change.key not in journaled and change.key not in in_group
+                entries.append(_thread_entry(change, change.after, document_of, is_first=is_first))
+                in_group.add(change.key)
+            elif change.after is None:
+                entries.append(Remove(change.table, change.key))
+            else:
+                entries.append(Put(change.table, change.key, msgspec.Raw(encode(change.after))))
+        group.append(entries)
+    return group
+
+
+def _thread_entry(
+    change: Change,
+    after: StoredThread,
+    document_of: Callable[[str, ThreadHead], ThreadDocument],
+    *,
+    is_first: bool,
+) -> Entry:
+    key, before, deltas = change.key, change.before, deltas_of(change)
+    if not deltas or not isinstance(before, StoredThread):  # it was created, or saved whole
+        document = _join(document_of(key, after.head))
+        return Put("threads", key, document, _encode_deltas(all_deltas(after.history)))
+    if is_first:
+        return FirstAppend(key, _encode_deltas(deltas), _join(document_of(key, before.head)))
+    return Append(key, _encode_deltas(deltas))
+
+
+def _encode_deltas(deltas: tuple[ThreadDelta, ...]) -> tuple[msgspec.Raw, ...]:
+    return tuple(map(msgspec.Raw, map(encode_compact, deltas)))
+
+
+def _join(document: ThreadDocument) -> msgspec.Raw:
+    return msgspec.Raw(b"".join(document.parts()))
+
+
+class DocumentChange(msgspec.Struct):
+    """What entries do to one document together."""
+
+    whole: msgspec.Raw | None = None
+    """The last document that an entry has, unless a later entry removes it."""
+    appended: list[msgspec.Raw] = msgspec.field(default_factory=list)
+    """The deltas of a thread that come after it."""
+    was_removed: bool = False
+    """An entry removes the document; a later one may have written it again."""
+
+
+def combine(entries: Iterable[Entry]) -> dict[DocumentKey, DocumentChange]:
+    """Return what entries do to each document."""
+    changes: dict[DocumentKey, DocumentChange] = {}
+    for entry in entries:
+        key = entry.table, entry.key
+        if key not in changes:
+            changes[key] = DocumentChange()
+        change = changes[key]
+        match entry:
+            case Put(document=document):
+                change.whole, change.appended = document, []
+            case FirstAppend(before=before, deltas=deltas):
+                change.whole, change.appended = before, list(deltas)
+            case Append(deltas=deltas):
+                change.appended.extend(deltas)
+            case Remove():
+                change.whole, change.appended, change.was_removed = None, [], True
+            case _:
+                assert_never(entry)
+    return changes

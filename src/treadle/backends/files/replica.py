@@ -1,0 +1,91 @@
+"""One process's copy of the store in memory, and how it follows the journals."""
+
+from collections.abc import Iterator, Sequence
+from itertools import chain
+
+from treadle.backends.files.delta_files import DeltaFiles
+from treadle.backends.files.documents import Documents
+from treadle.backends.files.entries import (
+    Entry,
+    combine,
+    decode_entries,
+    encode_entries,
+    entries_of,
+)
+from treadle.backends.files.journal import Journal, Position
+from treadle.backends.files.tables import FileTables
+from treadle.backends.model.tables import Change
+
+
+class Replica:
+    """The store as it is at a position in one of its journals.
+
+    Everything up to there is in `tables`, and in the documents. Only the holder of the store's lock
+    may use a replica. If a write fails, the replica may be wrong: it is dropped, and the next one
+    starts from the documents.
+    """
+
+    def __init__(self, documents: Documents, delta_files: DeltaFiles, journal: Journal) -> None:
+        self.tables = FileTables(documents, delta_files)
+        self.journal = journal
+        self._documents = documents
+        self._delta_files = delta_files
+        self._journaled: set[str] = set()
+        """The threads whose documents are in the journal."""
+
+    def follow(self, written: Position) -> list[Entry]:
+        """Read what other processes have committed.
+
+        Returns the entries after `written`. Their documents are not written, because the process
+        that committed them has died.
+        """
+        unwritten: list[Entry] = []
+        for entries in self._read_on():
+            if self.journal.position.end > written.end:
+                unwritten += entries
+        return unwritten
+
+    def finish_journal(self) -> None:
+        """Read the rest of a journal that another process has completed."""
+        for _ in self._read_on():
+            pass
+
+    def move_to(self, journal: Journal) -> None:
+        """Go on in the next journal, of which nothing is read so far."""
+        self.journal.close()
+        self.journal = journal
+        self._journaled.clear()
+
+    def commit(self, batches: list[list[Change]], *, sync: bool) -> list[Entry]:
+        """Write batches to the journal, which commits them; return their entries."""
+        group = entries_of(batches, self._journaled, self.tables.threads.document)
+        self.journal.append(list(map(encode_entries, group)), sync=sync)
+        committed = list(chain.from_iterable(group))
+        self._note_journaled(committed)
+        return committed
+
+    def write_documents(self, committed: Sequence[Entry]) -> None:
+        """Write the documents, and the delta files, of entries that `commit` returned."""
+        self._delta_files.write(committed)
+        changes = combine(committed)
+        for (table, key), change in changes.items():
+            if change.appended:
+                document = self.tables.threads.append(key, change.appended)
+                self._documents.replace(table, key, document.parts())
+            elif change.whole is not None:
+                self._documents.replace(table, key, [bytes(change.whole)])
+            else:
+                self._documents.replace(table, key, None)
+        self.tables.mark_written(changes)
+
+    def _read_on(self) -> Iterator[Sequence[Entry]]:
+        for record in self.journal.read_on():
+            entries = decode_entries(record.payload)
+            self.tables.follow(entries)
+            self._note_journaled(entries)
+            yield entries
+
+    def _note_journaled(self, entries: Sequence[Entry]) -> None:
+        for entry in entries:
+            if entry.table == "threads":
+                self._journaled.add(entry.key)
