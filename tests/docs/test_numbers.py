@@ -55,7 +55,7 @@ def test_the_page_about_postgresql_counts_connections_threads_and_seconds() -> N
     assert found(r"at most (\d+) connections", page) == {limits.CONNECTIONS}
     assert found(r"(\d+) seconds", page) == {limits.CALL_SECONDS}
     assert found(r"has (\w+) threads on which", page) == {limits.WAITING_THREADS}
-    assert found(r"then pass them over for (\w+)", page) == {limits.COOLING_SECONDS}
+    assert found(r"then skip them for (\w+)", page) == {limits.COOLING_SECONDS}
     assert "half a second" in page
     assert limits.BUSY_MS == 500
     assert "look once a second" in page
