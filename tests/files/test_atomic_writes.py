@@ -113,6 +113,14 @@ def test_documents_are_written_and_temporary_files_removed_whatever_the_system_l
     assert list(document.temp_folder.iterdir()) == []
 
 
+def test_a_document_in_more_parts_than_the_system_takes_at_once_is_written(
+    document: Document,
+) -> None:
+    parts = [b"%d," % number for number in range(5_000)]
+    document.disk.write_atomically(str(document.path), parts, str(document.temp_folder))
+    assert document.path.read_bytes() == b"".join(parts)
+
+
 async def test_a_thread_s_document_is_written_when_the_append_returns(tmp_path: Path) -> None:
     async with treadle.open_store(tmp_path) as store:
         await store.threads.create(Thread(id="t"))

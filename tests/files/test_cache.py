@@ -5,13 +5,14 @@ from pathlib import Path
 import pytest
 
 import treadle
-from treadle import Thread
-from treadle.backends.files import tables
+from treadle import Message, Thread
+from treadle.backends.files import cache, tables
 from treadle.backends.files.cache import ThreadCache
 from treadle.backends.files.disk import Disk
 from treadle.backends.files.documents import Documents
+from treadle.backends.files.thread_document import ThreadDocument
 from treadle.backends.model.tables import Put
-from treadle.core.threads import StoredThread
+from treadle.core.threads import StoredThread, ThreadHead
 
 
 def _refuse(key: str, row: StoredThread | None) -> None:
@@ -52,6 +53,29 @@ async def test_threads_are_evicted_after_reads_too(
         for key in keys:
             await store.threads.load(key)
         assert [key for key in keys if rows[-1].cached(key) is not None] == ["t3", "t4"]
+
+
+async def test_an_append_does_not_encode_the_whole_thread_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoded: list[int] = []
+
+    class NotingDocument(ThreadDocument):
+        def __init__(self, head: ThreadHead) -> None:
+            super().__init__(head)
+            encoded.append(head.version)
+
+    monkeypatch.setattr(cache, "ThreadDocument", NotingDocument)
+    async with treadle.open_store(tmp_path) as one, treadle.open_store(tmp_path) as other:
+        await one.threads.create(Thread(id="t"))
+        for number in range(4):
+            for store in (one, other):  # each follows the appends of the other
+                await store.threads.append("t", Message.user(str(number)))
+    assert encoded == [0, 2]  # once for each of them
+    async with treadle.open_store(tmp_path) as store:
+        head = await store.threads.load("t")
+        assert head is not None
+        assert [message.content for message in head.thread.messages] == [*"00112233"]
 
 
 async def test_a_page_of_mailboxes_reads_only_the_documents_on_it(tmp_path: Path) -> None:

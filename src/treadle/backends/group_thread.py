@@ -87,7 +87,8 @@ class GroupThread(Generic[CallT]):
         Raises:
             StoreClosed: the thread is not running.
         """
-        self.require_running()
+        if self._thread is None:
+            raise StoreClosed
         loop = asyncio.get_running_loop()
         request = _Request(call, loop, loop.create_future())
         self._queue.put(request)
@@ -109,9 +110,13 @@ class GroupThread(Generic[CallT]):
                 while len(group) < GROUP and group[-1].call is not None:
                     group.append(self._queue.get_nowait())
             closing = group.pop() if group[-1].call is None else None
-            requests = [request for request in group if not request.future.cancelled()]
+            requests: list[_Request[CallT]] = []
+            calls: list[Any] = []
+            for request in group:
+                if not request.future.cancelled():
+                    requests.append(request)
+                    calls.append(request.call)
             if requests:
-                calls: list[Any] = [request.call for request in requests]
                 try:
                     outcomes = self._carry_out(calls)
                 except Exception as error:  # a mistake of ours: the thread must go on
@@ -148,11 +153,14 @@ class GroupThread(Generic[CallT]):
         self._finish([request], [done.result() if error is None else Failure(error)])
 
     def _report(self, answers: list[tuple[_Request[CallT], Any]]) -> None:
+        done: list[CallT] = []
         for request, outcome in answers:
+            if request.call is not None:
+                done.append(request.call)
             if request.future.cancelled():
                 continue
             if isinstance(outcome, Failure):
                 request.future.set_exception(outcome.error)
             else:
                 request.future.set_result(outcome)
-        self._on_done([request.call for request, _ in answers if request.call is not None])
+        self._on_done(done)

@@ -166,7 +166,7 @@ def check_integer(where: str, value: object) -> int:
 def copied(value: T) -> T:
     """A copy of a model, or of a tuple of models, whose JSON values nobody else can change."""
     if isinstance(value, tuple):
-        return cast("T", tuple(copied(item) for item in cast("tuple[object, ...]", value)))
+        return cast("T", tuple(map(copied, cast("tuple[object, ...]", value))))
     if isinstance(value, Model):
         return msgspec.convert(msgspec.to_builtins(value), type=type(value))
     return value

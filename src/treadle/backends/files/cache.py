@@ -186,7 +186,7 @@ class ThreadCache(RowCache[StoredThread]):
         head = self[key].head
         document = self._encoded.get(key)
         if document is None or document.head.version + len(deltas) != head.version:
-            return self.document(key, head)
+            return self.document(key, head)  # its bytes are not in memory, or too old
         document.append(deltas, head)
         return document
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from heapq import heappop, heappush
 
 from treadle.core.claims import ClaimRequest, claim_order, due_time, has_live_lease, is_claimable
-from treadle.core.mailboxes import MailboxEntry, is_terminal
+from treadle.core.mailboxes import TERMINAL, MailboxEntry
 
 _Order = tuple[int, int, int, str]
 """`claim_order` of an entry; its last item is the entry's id."""
@@ -45,7 +45,7 @@ class MailboxIndex:
             self._forget(before)
         if after is not None:
             self._note(after)
-            if not is_terminal(after):
+            if after.status not in TERMINAL:
                 self._push(after)
         if before is not None and before.status == "claimed":
             self._offer(before.mailbox_id)  # its other entries may have waited for this lease
@@ -97,7 +97,7 @@ class MailboxIndex:
     def _note(self, entry: MailboxEntry) -> None:
         if entry.dedupe_key is not None:
             self._duplicates.setdefault((entry.mailbox_id, entry.dedupe_key), entry.entry_id)
-        if not is_terminal(entry):
+        if entry.status not in TERMINAL:
             self._count += 1
             self._unfinished.setdefault(entry.mailbox_id, set()).add(entry.entry_id)
         if entry.status == "claimed":
@@ -108,7 +108,7 @@ class MailboxIndex:
             key = (entry.mailbox_id, entry.dedupe_key)
             if self._duplicates.get(key) == entry.entry_id:
                 del self._duplicates[key]
-        if not is_terminal(entry):
+        if entry.status not in TERMINAL:
             self._count -= 1
         for sets in (self._unfinished, self._claimed):
             ids = sets.get(entry.mailbox_id)
@@ -184,7 +184,7 @@ class MailboxIndex:
 
     def _wake(self, due: int, entry_id: str) -> None:
         entry = self._entries.get(entry_id)
-        if entry is not None and not is_terminal(entry) and due_time(entry) == due:
+        if entry and entry.status not in TERMINAL and due_time(entry) == due:
             self._push(entry)
             self._offer(entry.mailbox_id)
 

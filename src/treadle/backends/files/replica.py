@@ -60,9 +60,7 @@ class Replica:
         """Write batches to the journal, which commits them; return their entries."""
         group = entries_of(batches, self._journaled, self.tables.threads.document)
         self.journal.append(list(map(encode_entries, group)), sync=sync)
-        committed = list(chain.from_iterable(group))
-        self._note_journaled(committed)
-        return committed
+        return list(chain.from_iterable(group))
 
     def write_documents(self, committed: Sequence[Entry]) -> None:
         """Write the documents, and the delta files, of entries that `commit` returned."""
@@ -76,16 +74,13 @@ class Replica:
                 self._documents.replace(table, key, [bytes(change.whole)])
             else:
                 self._documents.replace(table, key, None)
+            if table == "threads":
+                self._journaled.add(key)
         self.tables.mark_written(changes)
 
     def _read_on(self) -> Iterator[Sequence[Entry]]:
         for record in self.journal.read_on():
             entries = decode_entries(record.payload)
             self.tables.follow(entries)
-            self._note_journaled(entries)
+            self._journaled.update(entry.key for entry in entries if entry.table == "threads")
             yield entries
-
-    def _note_journaled(self, entries: Sequence[Entry]) -> None:
-        for entry in entries:
-            if entry.table == "threads":
-                self._journaled.add(entry.key)
