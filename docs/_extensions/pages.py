@@ -91,7 +91,24 @@ def _members(item: type, node: ast.ClassDef) -> Iterator[tuple[ast.stmt, str]]:
     for base in item.__bases__:
         if base.__name__.startswith("_"):
             yield from _members(base, source_of(base.__module__).find(base.__qualname__))
-    yield from documented(node.body)
+    overloaded = {_name(member) for member in node.body if _is_overload(member)}
+    for member, doc in documented(node.body):
+        is_implementation = _name(member) in overloaded and not _is_overload(member)
+        if not (is_implementation or _only_overrides(item, member)):
+            yield member, doc
+
+
+def _is_overload(node: ast.stmt) -> bool:
+    return "overload" in map(ast.unparse, getattr(node, "decorator_list", []))
+
+
+def _only_overrides(item: type, node: ast.stmt) -> bool:
+    """Return True for a method that implements one of a base, and says nothing about it."""
+    is_method = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    bases = (base for base in item.__mro__[1:] if base is not object)
+    return (
+        is_method and not ast.get_docstring(node) and any(node.name in vars(base) for base in bases)
+    )
 
 
 def _member(node: ast.stmt, doc: str) -> list[str]:

@@ -110,8 +110,9 @@ def write_fields(
 def leave_out(
     app: Sphinx, what: str, name: str, item: Any, skip: bool, options: Any
 ) -> bool | None:
-    """Leave the fields of structs to `write_fields`."""
-    return True if str(item) == "SLOTS_ATTR" else None  # only structs have slots here
+    """Leave the fields of structs to `write_fields`, and rules to their commands' docstrings."""
+    is_rule = name in ("touches", "apply", "check", "answer") and not item.__doc__
+    return True if str(item) == "SLOTS_ATTR" or is_rule else None  # only structs have slots here
 
 
 def find_name(

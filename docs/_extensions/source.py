@@ -47,6 +47,7 @@ class Source:
         names = {
             name: f"{one.__module__}.{one.__qualname__}".removeprefix("builtins.")
             for name, one in variables.items()
+            if isinstance(one, type)
         }
         for node, doc in documented(self.find(class_name).body):
             if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
@@ -56,7 +57,13 @@ class Source:
     def alias(self, name: str) -> Alias:
         """Return the type behind a name that this module defines or imports, and its docstring."""
         source, node, doc = self.definition(name)
-        return Alias(source._type(getattr(node, "value", None)), doc)
+        value = getattr(node, "value", None)
+        match value:
+            case ast.Subscript(
+                ast.Name("Annotated"), ast.Tuple([base, ast.Call(keywords=words)])
+            ) if any(isinstance(word.value, ast.Dict) for word in words):
+                value = base  # Sphinx cannot read a dictionary in a type
+        return Alias(source._type(value), doc)
 
     def definition(self, name: str) -> "tuple[Source, Any, str]":
         """Return the module and the statement that define a name, and the docstring below it."""

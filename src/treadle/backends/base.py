@@ -10,6 +10,16 @@ from treadle.core.commands import Commands, Receipt
 from treadle.core.mailboxes import MailboxEntry
 from treadle.core.queries import Query
 
+__all__ = [
+    "Backend",
+    "Capabilities",
+    "ClaimRequest",
+    "Durability",
+    "Guarantee",
+    "JoinsTransactions",
+    "Query",
+]
+
 T = TypeVar("T")
 
 Durability: TypeAlias = Literal["full", "relaxed"]

@@ -1,1 +1,16 @@
 """The model: tables that apply batches and claims by the core's rules, used by every backend."""
+
+from treadle.backends.model.apply import apply_batch, apply_claim, read_set_of
+from treadle.backends.model.tables import Change, Tables
+from treadle.core.threads import History, StoredThread, all_deltas
+
+__all__ = [
+    "Change",
+    "History",
+    "StoredThread",
+    "Tables",
+    "all_deltas",
+    "apply_batch",
+    "apply_claim",
+    "read_set_of",
+]
