@@ -23,6 +23,8 @@ class Sizes(msgspec.Struct, frozen=True, kw_only=True):
     reads: int = 100
     drained: int = 10_000
     """Entries that one process drains."""
+    batches: int = 3
+    """How many sizes of batches they are drained in."""
     churned: int = 1_000_000
     """Entries that are sent and settled, to see how the tables grow."""
     entries: int = 1_000
@@ -49,15 +51,16 @@ QUICK = Sizes(
     appends_each=3,
     appends_each_slow=2,
     page=5,
-    lengths=(10, 100, 500),
-    longest_for_peers=100,
+    lengths=(10, 50, 100),
+    longest_for_peers=50,
     reads=5,
-    drained=300,
-    churned=2_000,
+    drained=100,
+    batches=1,
+    churned=400,
     entries=50,
     in_flight=8,
-    depths=(100, 10_000),
-    grown=(10, 500),
+    depths=(40, 400),
+    grown=(10, 100),
     lengths_in_files=(5, 10),
     depths_in_files=(50, 100),
     operations=10,

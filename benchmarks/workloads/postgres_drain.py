@@ -39,7 +39,7 @@ async def measure(kind: type[Subject], task: Task) -> list[Row]:
     drained = cast("type[DrainSubject]", kind)
     repeats = 1 if kind.slow else task.sizes.repeats
     rows: list[Row] = []
-    for batch in drained.batches:
+    for batch in drained.batches[: task.sizes.batches]:
         runs = [await _measure(drained, task, batch, number) for number in range(repeats)]
         wrong = [run for run in runs if run.note.startswith("LOST")]
         figures = medians([run.figures for run in runs])
