@@ -58,7 +58,7 @@ def _judge(table: Table, row: Row) -> list[Target]:
     who = f"{row.who}, {table.name}"
     match table.name:
         case "flatness" | "pages":
-            return [_at_most(f"{who}: much to little", row.figures["growth"], FLAT)]
+            return [_at_most(f"{who}: large to small", row.figures["growth"], FLAT)]
         case "one-caller":
             rate = 1 / row.figures["times_floor"]
             return [_at_least(f"{who}: part of the floor's rate", rate, 0.4)]

@@ -1,4 +1,4 @@
-"""Whether Treadle stays as fast as it was: deep queues and long threads beside shallow ones."""
+"""Claims and appends in small and in large stores, whose cost should be the same."""
 
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from benchmarks.workloads.base import Task, Workload, title
 from treadle import Message, Thread
 
 SCALE_OF_FILES = 10
-"""Plain files do so much less: a million entries would be a folder of a million documents."""
+"""Plain files get this much less: a million entries would be a million files in a folder."""
 THREADS = 10
 """Short threads that take turns, so that they stay short."""
 
@@ -23,21 +23,21 @@ THREADS = 10
 def work(sizes: Sizes) -> str:
     """Describe the work."""
     return (
-        f"the same with little and with much there: claim + ack with {sizes.depths[0]:,} and "
-        f"{sizes.depths[1]:,} entries of 200 bytes queued, {sizes.entries_each} to a mailbox; "
+        f"the same work in a small and in a large store: claim + ack with {sizes.depths[0]:,} and "
+        f"{sizes.depths[1]:,} entries of 200 bytes queued, {sizes.entries_each} in a mailbox; "
         f"append of 1 KB to threads of {sizes.grown[0]:,} and {sizes.grown[1]:,} messages "
-        "(files: much is a tenth)"
+        "(files: the large store has a tenth)"
     )
 
 
 def columns(sizes: Sizes) -> tuple[Column, ...]:
     """Return the columns of the table."""
     return (
-        Column("less", "little"),
-        Column("more", "much"),
-        Column("little", "with little, µs"),
-        Column("much", "with much, µs"),
-        Column("growth", "much/little", "{:.2f}"),
+        Column("less", "small"),
+        Column("more", "large"),
+        Column("little", "small, µs"),
+        Column("much", "large, µs"),
+        Column("growth", "large/small", "{:.2f}"),
         Column("text", "MB of text", "{:,.1f}"),
         Column("megabytes", "MB on disk", "{:,.1f}"),
         Column("times_text", "x text", "{:,.2f}"),
@@ -58,11 +58,11 @@ async def measure(kind: type[Subject], task: Task) -> list[Row]:
 
 
 async def _measure_queue(task: Task, little: int, much: int) -> dict[str, float]:
-    shallow_place, deep_place = _place(task, "shallow"), _place(task, "deep")
-    await _fill_queue(shallow_place, little, task.sizes.entries_each)
-    await _fill_queue(deep_place, much, task.sizes.entries_each)
+    shallow_url, deep_url = _new_url(task, "shallow"), _new_url(task, "deep")
+    await _fill_queue(shallow_url, little, task.sizes.entries_each)
+    await _fill_queue(deep_url, much, task.sizes.entries_each)
     size = size_of(Path(task.folder) / "deep")
-    async with treadle.open_store(shallow_place) as shallow, treadle.open_store(deep_place) as deep:
+    async with treadle.open_store(shallow_url) as shallow, treadle.open_store(deep_url) as deep:
 
         async def work_shallow(_: int) -> None:
             await claim_and_ack(shallow)
@@ -70,7 +70,7 @@ async def _measure_queue(task: Task, little: int, much: int) -> dict[str, float]
         async def work_deep(_: int) -> None:
             await claim_and_ack(deep)
 
-        await work_shallow(0)  # the first may build an index
+        await work_shallow(0)  # the first claim may build an index
         await work_deep(0)
         sync_disk(task.sizes.syncs_first)
         operations = min(task.sizes.operations, little // 2)
@@ -78,17 +78,17 @@ async def _measure_queue(task: Task, little: int, much: int) -> dict[str, float]
     return _figures(little, much, taken) | _sizes(much * PAYLOAD, size)
 
 
-async def _fill_queue(place: str, depth: int, entries_each: int) -> None:
-    async with treadle.open_store(place, durability="relaxed") as store:
+async def _fill_queue(url: str, depth: int, entries_each: int) -> None:
+    async with treadle.open_store(url, durability="relaxed") as store:
         await send_all(store, map(payload, range(depth)), max(1, depth // entries_each))
 
 
 async def _measure_threads(task: Task, little: int, much: int) -> dict[str, float]:
-    place = _place(task, "long")
-    async with treadle.open_store(place, durability="relaxed") as store:
+    url = _new_url(task, "long")
+    async with treadle.open_store(url, durability="relaxed") as store:
         await _start(store, "long", much)
     size = size_of(Path(task.folder) / "long")
-    async with treadle.open_store(place) as store:
+    async with treadle.open_store(url) as store:
         for number in range(THREADS):
             await _start(store, f"short-{number}", little)
 
@@ -99,7 +99,7 @@ async def _measure_threads(task: Task, little: int, much: int) -> dict[str, floa
             await store.threads.append("long", says(text(number)))
 
         texts(task.sizes.operations)  # created before anything is timed
-        await append_long(0)  # the first may read the thread
+        await append_long(0)  # the first append may read the thread
         sync_disk(task.sizes.syncs_first)
         taken = await medians_in_turn(task.sizes.operations, append_short, append_long)
     return _figures(little, much, taken) | _sizes(much * SIZE, size)
@@ -110,7 +110,7 @@ async def _start(store: treadle.Store, thread: str, length: int) -> None:
     await store.threads.create(Thread(id=thread, messages=messages))
 
 
-def _place(task: Task, name: str) -> str:
+def _new_url(task: Task, name: str) -> str:
     folder = Path(task.folder) / name
     folder.mkdir()
     return url_in(task.store, folder)
@@ -127,7 +127,7 @@ def _sizes(stored: int, size: int) -> dict[str, float]:
 
 WORKLOAD = Workload(
     name="flatness",
-    about="claims and appends with little and with much there: whether Treadle stays as fast",
+    about="claims and appends of Treadle in small and in large stores",
     work=work,
     columns=columns,
     subjects=(TreadleThreads,),

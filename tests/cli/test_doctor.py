@@ -78,8 +78,8 @@ def test_damage_in_a_database_is_named(database: Path) -> None:
     assert result.stderr.startswith("treadle: 2 findings; restore a copy from `treadle backup`")
     result = run("doctor", "--store", DATABASE, "--json")
     assert result.exit_code == 1
-    places = [finding["path"] for finding in json.loads(result.stdout)["findings"]]
-    assert places[1] == "mailboxes/m/queue_heads/0"
+    paths = [finding["path"] for finding in json.loads(result.stdout)["findings"]]
+    assert paths[1] == "mailboxes/m/queue_heads/0"
 
 
 def test_move_aside_is_wrong_usage_for_a_database(database: Path) -> None:

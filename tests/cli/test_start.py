@@ -1,4 +1,4 @@
-"""What is imported, and what is not, before a command or a program has done anything."""
+"""Imports: the library and the command import only what they need."""
 
 import json
 import subprocess

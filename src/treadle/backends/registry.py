@@ -54,7 +54,7 @@ def find_backend(
 def store_exists(url: str) -> bool:
     """Return False if `url` names a folder or a database file that is not a store yet.
 
-    Only opening it can tell whether a store on PostgreSQL exists: for one, this returns True.
+    For all other URLs it returns True: only opening a store on PostgreSQL shows whether it exists.
 
     Raises:
         InvalidValue: Treadle does not know such a URL.

@@ -1,4 +1,4 @@
-"""Schemas: of which store there is one, how far it is, and how it is brought up to date."""
+"""Schemas of databases: which migrations are applied, and applying those that are missing."""
 
 import asyncio
 from collections.abc import Sequence
@@ -21,26 +21,26 @@ class Schema(Protocol):
     """The schema of a database."""
 
     def states(self) -> Sequence[MigrationState]:
-        """All migrations, and when each was applied."""
+        """Return all migrations, and when each was applied."""
         ...
 
     def script(self, *, contract: bool) -> str:
-        """The SQL that `apply` would run; empty if it would run none."""
+        """Return the SQL that `apply` would run; empty if nothing is missing."""
         ...
 
     def apply(self, *, contract: bool) -> Sequence[int]:
-        """Bring it up to date, all of it or nothing; the numbers of what was applied.
+        """Apply all missing migrations, or none; return the numbers of those that were applied.
 
-        Steps that take away what an older Treadle uses are left out without `contract`.
+        Without `contract`, migrations that remove what an older Treadle uses are not applied.
         """
         ...
 
 
 def find_schema(url: str) -> Schema | None:
-    """The schema of the store at `url`; None if its kind has none.
+    """Return the schema of the store at `url`; None if such a store has none.
 
     Raises:
-        InvalidValue: the URL is none that Treadle knows.
+        InvalidValue: Treadle does not know such a URL.
     """
     scheme, rest = split_url(url)
     match scheme:
@@ -56,7 +56,7 @@ def find_schema(url: str) -> Schema | None:
 
 
 class _SqliteSchema(msgspec.Struct, frozen=True):
-    """Of a file, which only this Treadle and its like use: all steps are taken at the opening."""
+    """The schema of a file: opening it applies all migrations, the contracting ones too."""
 
     path: Path
 
@@ -69,7 +69,7 @@ class _SqliteSchema(msgspec.Struct, frozen=True):
 
     def apply(self, *, contract: bool) -> Sequence[int]:
         missing = sqlite_schema.missing_migrations(str(self.path))
-        asyncio.run(_open_and_close(self.path))
+        asyncio.run(_open_and_close(self.path))  # opening applies the migrations
         return [each.number for each in missing]
 
 
@@ -93,7 +93,6 @@ class _PostgresSchema(msgspec.Struct, frozen=True):
 
 
 async def _open_and_close(path: Path) -> None:
-    """Opening a database file brings its schema up to date."""
     backend = SqliteBackend(path)
     await backend.open()
     await backend.close()
