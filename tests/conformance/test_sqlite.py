@@ -1,12 +1,12 @@
-"""The sqlite backend passes the suite."""
+"""The SQLite backend passes the suite, and the doctor finds nothing in any file that it leaves."""
 
 import pytest
 
+from tests.sqlite.support import EXAMINED
 from treadle.testing import BackendConformance, Subject
-from treadle.testing._harness.builtin_subjects import SQLITE
 
 
 class TestSqlite(BackendConformance):
     @pytest.fixture
     def subject(self) -> Subject:
-        return SQLITE
+        return EXAMINED

@@ -48,7 +48,7 @@ def test_a_copy_is_a_store_that_holds_the_same(store: Path, target: Path) -> Non
     copied = copy(store, target)
     assert copied.bytes == target.stat().st_size == copied.pages * 8192
     assert copied.rows["threads"] == 2
-    assert copied.rows["entries"] == 8
+    assert copied.rows["entries"] == 9
     assert examine(target) == examine(store)
     read = {path: in_store(path, read_everything) for path in (store, target)}
     assert read[store] == read[target]

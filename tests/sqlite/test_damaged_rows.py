@@ -11,7 +11,6 @@ from treadle.store.store import Store
 
 CALLS = {**READS, **WRITES}
 KEY = "(SELECT thread_key FROM threads WHERE thread_id = 't')"
-ENTRY = "(SELECT entry_key FROM entries WHERE entry_id = 'queued')"
 THREAD = ("load a thread",)
 MESSAGES = ("load a thread", "page messages", "count messages", "deltas")
 RUN = ("load a run", "list runs", "the active run", "upsert")
@@ -138,11 +137,11 @@ DAMAGE: dict[str, tuple[str, tuple[str, ...]]] = {
         ENTRIES,
     ),
     "an entry with a name that is bytes": (
-        "UPDATE entries SET sender_id = x'00' WHERE entry_id = 'queued'",
+        "UPDATE payloads SET sender_id = x'00' WHERE entry_id = 'queued'",
         ENTRIES,
     ),
     "an entry with a name that is not UTF-8": (
-        "UPDATE entries SET sender_id = CAST(x'ff' AS TEXT) WHERE entry_id = 'queued'",
+        "UPDATE payloads SET sender_id = CAST(x'ff' AS TEXT) WHERE entry_id = 'queued'",
         ENTRIES,
     ),
     "an entry due at a time that is no integer": (
@@ -150,15 +149,15 @@ DAMAGE: dict[str, tuple[str, tuple[str, ...]]] = {
         ENTRIES,
     ),
     "an entry whose further fields are no JSON": (
-        "UPDATE entries SET extra = '{' WHERE entry_id = 'queued'",
+        "UPDATE payloads SET extra = '{' WHERE entry_id = 'queued'",
         ENTRIES,
     ),
     "a payload that is no JSON": (
-        f"UPDATE payloads SET payload = '{{' WHERE entry_key = {ENTRY}",
+        "UPDATE payloads SET payload = '{' WHERE entry_id = 'queued'",
         ENTRIES,
     ),
     "a payload that is bytes": (
-        f"UPDATE payloads SET payload = x'31' WHERE entry_key = {ENTRY}",
+        "UPDATE payloads SET payload = x'31' WHERE entry_id = 'queued'",
         ENTRIES,
     ),
 }
@@ -197,7 +196,7 @@ async def test_only_calls_that_touch_it_are_refused(
 async def test_a_claim_from_elsewhere_is_not_hurt(tmp_path: Path, healthy: bytes) -> None:
     path = tmp_path / "store.db"
     path.write_bytes(healthy)
-    change(path, f"UPDATE payloads SET payload = '{{' WHERE entry_key = {ENTRY}")
+    change(path, "UPDATE payloads SET payload = '{' WHERE entry_id = 'queued'")
     async with opened(path) as store:
         await store.mailboxes.send("elsewhere", 1)
         [entry] = await store.mailboxes.claim(mailbox_id="elsewhere", consumer="w")

@@ -328,6 +328,7 @@ class Cancel(TimedCommand[MailboxEntry | None], frozen=True, kw_only=True):
     def touches(self, read_set: ReadSet) -> None:
         """The entry."""
         read_set.entries.add(self.entry_id)
+        read_set.payloads.add(self.entry_id)
 
     def apply(self, rows: MailboxRows, now: int) -> MailboxEntry | None:
         """End the entry."""
@@ -343,6 +344,7 @@ class Supersede(TimedCommand[MailboxEntry | None], frozen=True, kw_only=True):
     def touches(self, read_set: ReadSet) -> None:
         """The entry."""
         read_set.entries.add(self.entry_id)
+        read_set.payloads.add(self.entry_id)
 
     def apply(self, rows: MailboxRows, now: int) -> MailboxEntry | None:
         """End the entry."""
@@ -397,6 +399,7 @@ class Requeue(TimedCommand[MailboxEntry | None], frozen=True, kw_only=True):
     def touches(self, read_set: ReadSet) -> None:
         """The entry; its mailbox comes with it."""
         read_set.entries.add(self.entry_id)
+        read_set.payloads.add(self.entry_id)
 
     def apply(self, rows: MailboxRows, now: int) -> MailboxEntry | None:
         """Put the entry as if it had just been sent: due now, without attempts."""

@@ -15,7 +15,9 @@ class ReadSet(msgspec.Struct):
     """Pairs of a thread's id and the id of a message that the thread may already have."""
     runs: set[str] = msgspec.field(default_factory=set)
     entries: set[str] = msgspec.field(default_factory=set)
-    """Entries; the state of each one's mailbox is loaded with it."""
+    """Entries, without their payloads; the state of each one's mailbox is loaded with it."""
+    payloads: set[str] = msgspec.field(default_factory=set)
+    """Those of `entries` that are loaded with their payloads, because a command returns them."""
     mailboxes: set[str] = msgspec.field(default_factory=set)
     duplicates: set[tuple[str, str]] = msgspec.field(default_factory=set)
     """Pairs of a mailbox's id and a dedupe key that the mailbox may have seen."""

@@ -93,11 +93,15 @@ class Tables:
     """All rows of a store. A batch changes them, and ends with `commit` or `rollback`."""
 
     def __init__(self) -> None:
-        self.threads: RowTable[StoredThread] = MemoryTable(self.put_in("threads"))
-        self.runs: RowTable[RunRecord] = MemoryTable(self.put_in("runs"))
-        self.entries: RowTable[MailboxEntry] = MemoryTable(self.put_in("entries"))
-        self.mailboxes: RowTable[MailboxState] = MemoryTable(self.put_in("mailboxes"))
+        self.threads: RowTable[StoredThread] = self.make_table("threads")
+        self.runs: RowTable[RunRecord] = self.make_table("runs")
+        self.entries: RowTable[MailboxEntry] = self.make_table("entries")
+        self.mailboxes: RowTable[MailboxState] = self.make_table("mailboxes")
         self._before: dict[tuple[TableName, str], Row | None] = {}
+
+    def make_table(self, table: TableName) -> RowTable[Any]:
+        """Return an empty table; a subclass may keep its rows in another kind of table."""
+        return MemoryTable(self.put_in(table))
 
     def put_in(self, table: TableName) -> Put[Any]:
         """What puts a row into `table`."""
@@ -105,13 +109,13 @@ class Tables:
 
     def put(self, table: TableName, key: str, row: Row | None) -> None:
         """Insert or replace the row at `key`; None removes it."""
-        before = self.rows(table).get(key)
+        before = getattr(self, table).get(key)
         self._before.setdefault((table, key), before)
         self.replace(table, key, before, row)
 
     def replace(self, table: TableName, key: str, before: Row | None, after: Row | None) -> None:
         """Make a change; a subclass that keeps an index updates it here."""
-        rows = self.rows(table)
+        rows: RowTable[Any] = getattr(self, table)
         if after is not None:
             rows[key] = after
         elif before is not None:
@@ -119,15 +123,8 @@ class Tables:
 
     def rows(self, table: TableName) -> RowTable[Any]:
         """The table of that name."""
-        match table:
-            case "threads":
-                return self.threads
-            case "runs":
-                return self.runs
-            case "entries":
-                return self.entries
-            case "mailboxes":
-                return self.mailboxes
+        rows: RowTable[Any] = getattr(self, table)
+        return rows
 
     def commit(self) -> list[Change]:
         """End the batch; return its changes, in the order of first touch."""

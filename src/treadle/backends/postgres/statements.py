@@ -44,17 +44,12 @@ class Queries:
             values = {"rows": msgspec.json.encode(statement.rows).decode()}
         text = self._known.get(key)
         if text is None:
-            text = self._known[key] = self._text_of(statement)
+            text = self._known[key] = self._texts.of(statement)
         return Query(text, values)
 
     def named(self, name: str, **values: Any) -> Query:
         """The query of a text that belongs to no program."""
         return self.of(Read(name, values))
-
-    def _text_of(self, statement: Statement) -> str:
-        if isinstance(statement, Read):
-            return self._texts.of_read(statement)
-        return self._texts.of_write(statement.name)
 
     def _adapt(self, text: str) -> str:
         bare = _COMMENT.sub("", text)

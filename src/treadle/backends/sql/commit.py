@@ -1,21 +1,22 @@
 """Committing: load the read set of the batches, apply the commands to it, write what changed."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from operator import attrgetter
 
 from treadle.backends.model.apply import apply_batch, read_set_of
 from treadle.backends.model.tables import Change
 from treadle.backends.sql.loading import reads_of
 from treadle.backends.sql.mailboxes import write_entries, write_mailboxes, write_purges
 from treadle.backends.sql.program import Program, Read, Statement
-from treadle.backends.sql.rows import id_list
 from treadle.backends.sql.runs import write_runs
 from treadle.backends.sql.threads import write_threads
 from treadle.backends.sql.working_set import WorkingSet
 from treadle.core.commands import Commands, Receipt
 from treadle.core.mailboxes import Purge
-from treadle.core.read_set import ReadSet
 
 Outcome = Receipt | Exception
+
+_KEY = attrgetter("key")
 
 
 def commit(batches: Sequence[Commands], now: int | None) -> Program[list[Outcome]]:
@@ -25,47 +26,40 @@ def commit(batches: Sequence[Commands], now: int | None) -> Program[list[Outcome
     """
     outcomes: list[Outcome] = []
     for group in _groups(batches):
-        rows, clock = yield from load(read_set_of(group), now)
-        outcomes += [_apply(rows, batch, clock) for batch in group]
-        writes = tuple(write(rows))
+        read_set = read_set_of(group)
+        reads = reads_of(read_set)
+        asked = tuple(reads) if now is not None else (*reads, Read("clock", {}))
+        answers = (yield asked) if asked else []
+        clock = answers.pop()[0][0] if now is None else now
+        rows = WorkingSet(read_set)
+        rows.fill(reads, answers)
+        for batch in group:
+            outcomes.append(_apply(rows, batch, clock))
+        writes = write(rows)
         if writes:
-            yield writes
+            yield tuple(writes)
     return outcomes
 
 
-def load(read_set: ReadSet, now: int | None) -> Program[tuple[WorkingSet, int]]:
-    """Load a read set, all of it at once, and the database's clock if `now` is None."""
-    reads = reads_of(read_set)
-    times = sorted(read_set.ended_before)
-    loaded = id_list(read_set.entries)
-    counts = [Read("count_ended", {"older_than": time, "loaded": loaded}) for time in times]
-    clock = [Read("clock", {})] if now is None else []
-    wanted = (*reads, *counts, *clock)
-    answers = (yield wanted) if wanted else []
-    rows = WorkingSet(read_set)
-    rows.fill((read.name for read in reads), answers[: len(reads)])
-    counted = answers[len(reads) : len(reads) + len(counts)]
-    rows.ended = {time: count[0][0] for time, count in zip(times, counted, strict=True)}
-    return rows, answers[-1][0][0] if now is None else now
-
-
-def write(rows: WorkingSet) -> Iterable[Statement]:
+def write(rows: WorkingSet) -> list[Statement]:
     """The statements that write the changed rows."""
-    by_table: dict[str, list[Change]] = {}
+    changes: dict[str, list[Change]] = {"threads": [], "runs": [], "mailboxes": [], "entries": []}
     # Sorted by key: two transactions that insert the same keys do so in the same order, so neither
     # waits for the other while the other waits for it.
-    for change in sorted(rows.changes(), key=lambda change: change.key):
-        by_table.setdefault(change.table, []).append(change)
-    if threads := by_table.get("threads"):
-        yield from write_threads(threads, rows.counts)
-    if runs := by_table.get("runs"):
-        yield from write_runs(runs)
-    if mailboxes := by_table.get("mailboxes"):
-        yield from write_mailboxes(mailboxes)
-    if entries := by_table.get("entries"):
-        yield from write_entries(entries)
+    for change in sorted(rows.changes(), key=_KEY):
+        changes[change.table].append(change)
+    statements: list[Statement] = []
+    if changes["threads"]:
+        statements += write_threads(changes["threads"], rows.counts)
+    if changes["runs"]:
+        statements += write_runs(changes["runs"])
+    if changes["mailboxes"]:
+        statements += write_mailboxes(changes["mailboxes"])
+    if changes["entries"]:
+        statements += write_entries(changes["entries"])
     if rows.purged_before:
-        yield from write_purges(rows.purged_before, rows.loaded_entry_ids(), rows.purged)
+        statements += write_purges(rows.purged_before, rows.loaded_entry_ids(), rows.purged)
+    return statements
 
 
 def _apply(rows: WorkingSet, batch: Commands, now: int) -> Outcome:
@@ -75,16 +69,18 @@ def _apply(rows: WorkingSet, batch: Commands, now: int) -> Outcome:
         return error
 
 
-def _groups(batches: Sequence[Commands]) -> Iterable[Sequence[Commands]]:
+def _groups(batches: Sequence[Commands]) -> list[Sequence[Commands]]:
     """A batch that purges is a group by itself: it counts rows that the others may change."""
-    group: list[Commands] = []
+    groups: list[Sequence[Commands]] = []
+    together: list[Commands] = []
     for batch in batches:
-        if any(isinstance(command, Purge) for command in batch):
-            if group:
-                yield group
-            yield [batch]
-            group = []
+        if Purge in map(type, batch):
+            if together:
+                groups.append(together)
+            groups.append([batch])
+            together = []
         else:
-            group.append(batch)
-    if group:
-        yield group
+            together.append(batch)
+    if together:
+        groups.append(together)
+    return groups

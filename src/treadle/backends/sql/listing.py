@@ -1,31 +1,35 @@
 """Listings: which conditions a query asks for, and which page."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
-from treadle.backends.sql.rows import to_json
+from treadle.backends.sql.tables import FREE_TEXT, to_json
 from treadle.core.limits import LARGEST_TIME
 from treadle.core.pages import PageQuery
 
-_FREE_TEXT = ("resource_id", "termination_code")
+_NO_FILTERS = frozenset((*PageQuery.__struct_fields__, "order"))
 
 
 def conditions_of(
-    query: msgspec.Struct, filters: Sequence[str]
+    query: msgspec.Struct, *, beside: str = ""
 ) -> tuple[tuple[str, ...], dict[str, object]]:
-    """The names of the conditions that `query` has a value for, and the values."""
-    values = {name: getattr(query, name) for name in filters if getattr(query, name) is not None}
-    return tuple(values), {name: _bound(name, value) for name, value in values.items()}
+    """The names of the conditions that `query` has a value for, and the values.
 
-
-def _bound(name: str, value: object) -> object:
-    return to_json(value) if name in _FREE_TEXT else bounded(value)
+    Args:
+        query: each of its fields is a condition, but for those that say which page.
+        beside: a field that the statement uses in another way.
+    """
+    values: dict[str, object] = {}
+    for name in query.__struct_fields__:
+        value = getattr(query, name)
+        if value is not None and name not in _NO_FILTERS and name != beside:
+            values[name] = to_json(value) if name in FREE_TEXT else bounded(value)
+    return tuple(values), values
 
 
 def bounded(value: object) -> object:
-    """An integer within what a column can hold; nothing in a store lies beyond."""
+    """An integer within what a column can hold; no stored value lies beyond."""
     return max(-LARGEST_TIME, min(value, LARGEST_TIME)) if isinstance(value, int) else value
 
 

@@ -1,7 +1,5 @@
 """Loading a read set: the queries that bring its rows, and lock them where others may write."""
 
-from collections.abc import Set
-
 from treadle.backends.sql.program import Read
 from treadle.backends.sql.rows import id_list, pair_list
 from treadle.core.read_set import ReadSet
@@ -14,19 +12,26 @@ def reads_of(read_set: ReadSet) -> list[Read]:
     wait for each other. The other rows are covered by the lock of their mailbox or thread.
     """
     reads: list[Read] = []
-
-    def load(name: str, **ids: Set[str]) -> None:
-        if any(ids.values()):
-            reads.append(Read(name, {key: id_list(values) for key, values in ids.items()}))
-
-    load("load_mailboxes_for_update", ids=read_set.mailboxes, entries=read_set.entries)
-    load("load_threads_for_update", ids=read_set.threads)
-    load("load_runs_for_update", ids=read_set.runs)
-    load("load_entries", ids=read_set.entries)
-    load("load_claimed_beside", ids=read_set.claimed_beside, mailboxes=read_set.claimed_in)
-    load("load_unfinished", ids=read_set.unfinished)
+    if read_set.mailboxes or read_set.entries:
+        ids = {"ids": id_list(read_set.mailboxes), "entries": id_list(read_set.entries)}
+        reads.append(Read("load_mailboxes_for_update", ids))
+    for name, keys in (
+        ("load_threads_for_update", read_set.threads),
+        ("load_runs_for_update", read_set.runs),
+        ("load_entries", read_set.payloads),
+        ("load_claims", read_set.entries - read_set.payloads),
+        ("load_unfinished", read_set.unfinished),
+    ):
+        if keys:
+            reads.append(Read(name, {"ids": id_list(keys)}))
+    if read_set.claimed_beside or read_set.claimed_in:
+        ids = {"ids": id_list(read_set.claimed_beside), "mailboxes": id_list(read_set.claimed_in)}
+        reads.append(Read("load_claimed_beside", ids))
     if read_set.messages:
         reads.append(Read("load_message_ids", {"pairs": pair_list(read_set.messages)}))
     if read_set.duplicates:
         reads.append(Read("load_duplicates", {"pairs": pair_list(read_set.duplicates)}))
+    for time in sorted(read_set.ended_before):
+        loaded = id_list(read_set.entries)
+        reads.append(Read("count_ended", {"older_than": time, "loaded": loaded}))
     return reads

@@ -1,22 +1,16 @@
-"""Mailboxes: writes of entries and of their queue heads, and the queries."""
+"""Mailboxes: the writes of entries and of their queue heads, and the queries."""
 
 from collections.abc import Iterable, Sequence
 from operator import attrgetter, is_
+from typing import cast
 
 import msgspec
 
 from treadle.backends.model.tables import Change
 from treadle.backends.sql.listing import conditions_of, offset_and_limit
 from treadle.backends.sql.program import Program, Read, Statement, Values, writes
-from treadle.backends.sql.rows import (
-    change_values,
-    entry_values,
-    id_list,
-    mailbox_values,
-    payload_values,
-    read_entry,
-    read_mailbox,
-)
+from treadle.backends.sql.rows import id_list, read_entry, read_mailbox
+from treadle.backends.sql.tables import ENTRIES, MAILBOXES, PAYLOADS
 from treadle.core.mailboxes import (
     CountEntries,
     EntryPage,
@@ -32,91 +26,84 @@ from treadle.core.mailboxes import (
 from treadle.core.pages import page_with
 
 _fixed = attrgetter(
-    "mailbox_id",
-    "origin",
-    "sender_id",
-    "priority",
-    "dedupe_key",
-    "created_at",
-    "payload",
-    "extra",
+    *{column.name for column in (*ENTRIES.columns, *PAYLOADS.columns) if column.fixed}
 )
-"""What no transition changes; a restored entry may."""
+"""What no transition changes; a restored entry may replace it."""
+_HEAD_COLUMNS: tuple[str, ...] = (
+    "mailbox_id",
+    "priority",
+    "available_at",
+    "created_at",
+    "entry_id",
+)
+_head = attrgetter(*_HEAD_COLUMNS)
 
 
-def write_mailboxes(changes: Sequence[Change]) -> Iterable[Statement]:
-    """The statements that carry out changes of mailboxes' states."""
+def write_mailboxes(changes: Sequence[Change]) -> Sequence[Statement]:
+    """The statements that write changed states of mailboxes."""
     new: list[Values] = []
     changed: list[Values] = []
     for change in changes:
         if isinstance(change.after, MailboxState):
-            (new if change.before is None else changed).append(mailbox_values(change.after))
+            row = MAILBOXES.values(change.after)
+            (new if change.before is None else changed).append(row)
     return writes(insert_mailbox=new, update_mailbox=changed)
 
 
-def write_entries(changes: Sequence[Change]) -> Iterable[Statement]:
-    """The statements that write changed entries, and bring queue heads and leases up to date."""
-    before = [change.before for change in changes if isinstance(change.before, MailboxEntry)]
-    after = [change.after for change in changes if isinstance(change.after, MailboxEntry)]
-    moved = {change.key for change in changes if _has_moved(change)}
-    gone = [{"entry_id": entry.entry_id} for entry in before if entry.entry_id not in moved]
-    arrived = [entry for entry in after if entry.entry_id not in moved]
-    new = [entry_values(entry) for entry in arrived]
-    changed = [change_values(entry) for entry in after if entry.entry_id in moved]
-    yield from writes(
+def write_entries(changes: Sequence[Change]) -> Sequence[Statement]:
+    """The statements that write changed entries, and bring leases and queue heads up to date."""
+    gone: list[Values] = []
+    new: list[MailboxEntry] = []
+    changed: list[MailboxEntry] = []
+    claimed: set[str] = set()
+    left: list[Values] = []
+    waiting: dict[tuple[str, int], tuple[str | int, ...]] = {}
+    for change in changes:
+        before = cast("MailboxEntry | None", change.before)
+        after = cast("MailboxEntry | None", change.after)
+        if before and after and all(map(is_, _fixed(before), _fixed(after))):
+            changed.append(after)
+        else:
+            if before:
+                gone.append({"entry_id": before.entry_id})
+            if after:
+                new.append(after)
+        claimed.update(e.mailbox_id for e in (before, after) if e and e.status == "claimed")
+        head_before = _head(before) if before and before.status == "queued" else None
+        head_after = _head(after) if after and after.status == "queued" else None
+        if head_before == head_after:
+            continue
+        if head_before:
+            left.append(dict(zip(_HEAD_COLUMNS, head_before, strict=True)))
+        if head_after:  # the first of each queue is enough: a statement upserts a head once
+            queue = head_after[:2]
+            waiting[queue] = min(head_after, waiting.get(queue, head_after))
+    mailboxes = [{"mailbox_id": mailbox_id} for mailbox_id in sorted(claimed)]
+    heads = [dict(zip(_HEAD_COLUMNS, waiting[queue], strict=True)) for queue in sorted(waiting)]
+    return writes(
         delete_payload=gone,
         delete_entry=gone,
-        insert_entry=new,
-        insert_payload=[payload_values(entry) for entry in arrived],
-        update_entry=changed,
+        insert_entry=list(map(ENTRIES.values, new)),
+        insert_payload=list(map(PAYLOADS.values, new)),
+        update_entry=list(map(ENTRIES.values, changed)),
+        # Heads take from their mailbox whether they are blocked, so its lease comes first.
+        refresh_lease=mailboxes,
+        remove_head=left,
+        promote_head=left,
+        upsert_head=heads,
+        block_heads=mailboxes,
     )
-    held = {entry.mailbox_id for entry in (*before, *after) if entry.status == "claimed"}
-    mailboxes = [{"mailbox_id": mailbox_id} for mailbox_id in sorted(held)]
-    yield from writes(refresh_lease=mailboxes)
-    yield from _write_heads(before, after)
-    yield from writes(block_heads=mailboxes)
 
 
-def write_purges(times: Sequence[int], loaded: Iterable[str], counted: int) -> Iterable[Statement]:
-    """The statements that take away what ended before each time and was not looked at.
+def write_purges(times: Sequence[int], loaded: Iterable[str], counted: int) -> Sequence[Statement]:
+    """The statements that delete entries which ended before each time and were not loaded.
 
-    `counted` is how many there were, for databases in which others write at the same time.
+    `counted` is their number, for databases in which others write at the same time.
     """
     if not times:
         return ()
     row = {"older_than": max(times), "loaded": id_list(loaded), "counted": counted}
     return writes(purge_payloads=[row], purge_entries=[row])
-
-
-def _write_heads(
-    before: Sequence[MailboxEntry], after: Sequence[MailboxEntry]
-) -> Iterable[Statement]:
-    """A waiting entry may become its queue's head; a queue that loses its head gets the next."""
-    waits = {entry.entry_id: _as_head(entry) for entry in after if entry.status == "queued"}
-    left = [
-        _as_head(entry)
-        for entry in before
-        if entry.status == "queued" and waits.get(entry.entry_id) != _as_head(entry)
-    ]
-    return writes(remove_head=left, promote_head=left, upsert_head=list(waits.values()))
-
-
-def _has_moved(change: Change) -> bool:
-    """Whether an entry is what it was but for what transitions change."""
-    before, after = change.before, change.after
-    if not isinstance(before, MailboxEntry) or not isinstance(after, MailboxEntry):
-        return False
-    return all(map(is_, _fixed(before), _fixed(after)))
-
-
-def _as_head(entry: MailboxEntry) -> Values:
-    return {
-        "mailbox_id": entry.mailbox_id,
-        "priority": entry.priority,
-        "available_at": entry.available_at,
-        "created_at": entry.created_at,
-        "entry_id": entry.entry_id,
-    }
 
 
 # --- reading --------------------------------------------------------------------------------------
@@ -143,7 +130,7 @@ def list_mailboxes(query: ListMailboxes) -> Program[MailboxPage]:
 
 def list_entries(query: ListEntries) -> Program[EntryPage]:
     """A page of entries."""
-    conditions, values = conditions_of(query, ("mailbox_id", "status", "origin"))
+    conditions, values = conditions_of(query)
     page = offset_and_limit(query)
     rows, counted = yield (
         Read("list_entries", {**values, **page}, conditions),
@@ -156,6 +143,6 @@ def list_entries(query: ListEntries) -> Program[EntryPage]:
 
 def count_entries(query: CountEntries) -> Program[MailboxStats]:
     """How many entries there are in each status."""
-    conditions, values = conditions_of(query, ("mailbox_id",))
+    conditions, values = conditions_of(query)
     (rows,) = yield (Read("count_entries", values, conditions),)
     return msgspec.convert(dict(rows), type=MailboxStats)

@@ -4,13 +4,14 @@ A program does no I/O, so the same one works whichever driver carries it out, in
 event loop. What it yields at once may go to the server at once.
 """
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from typing import Any, TypeAlias, TypeVar
+from collections.abc import Generator, Mapping, Sequence
+from typing import Any, Literal, TypeAlias, TypeVar
 
 import msgspec
 
 T = TypeVar("T")
 
+Direction: TypeAlias = Literal["ASC", "DESC"]
 Row: TypeAlias = tuple[Any, ...]
 Values: TypeAlias = Mapping[str, Any]
 
@@ -22,7 +23,7 @@ class Read(msgspec.Struct, frozen=True):
     values: Values
     conditions: tuple[str, ...] = ()
     """Names of conditions that take the place of `{conditions}`; none is all rows."""
-    direction: str = "ASC"
+    direction: Direction = "ASC"
     """Takes the place of `{direction}`."""
 
 
@@ -37,6 +38,6 @@ Statement: TypeAlias = Read | Write
 Program: TypeAlias = Generator[tuple[Statement, ...], list[list[Row]], T]
 
 
-def writes(**rows_of: Sequence[Values]) -> Iterator[Statement]:
+def writes(**rows_of: Sequence[Values]) -> list[Statement]:
     """The statements of these names, in this order; those without rows are left out."""
-    return (Write(name, rows) for name, rows in rows_of.items() if rows)
+    return [Write(name, rows) for name, rows in rows_of.items() if rows]

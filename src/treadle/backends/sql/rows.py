@@ -6,6 +6,14 @@ from typing import Any
 import msgspec
 
 from treadle.backends.sql.program import Row, Values
+from treadle.backends.sql.tables import (
+    CLAIM_COLUMNS,
+    ENTRY_FIELDS,
+    FREE_TEXT,
+    MAILBOX_COLUMNS,
+    text_value,
+    to_json,
+)
 from treadle.core.codec import Json, decode, encode_compact
 from treadle.core.mailboxes import MailboxEntry, MailboxState
 from treadle.core.messages import Message
@@ -13,32 +21,8 @@ from treadle.core.patches import TrackedPatch
 from treadle.core.runs import RunRecord
 from treadle.core.threads import Thread, ThreadChangeSet, ThreadDelta, ThreadMetadata
 
-_ENTRY_FIELDS = (
-    "entry_id",
-    "mailbox_id",
-    "origin",
-    "sender_id",
-    "priority",
-    "dedupe_key",
-    "generation",
-    "status",
-    "available_at",
-    "attempt_count",
-    "last_error",
-    "claim_token",
-    "claimed_by",
-    "lease_until",
-    "created_at",
-    "updated_at",
-)
-_FREE_TEXT = ("sender_id", "dedupe_key", "last_error", "claim_token", "claimed_by")
-ENTRY_COLUMNS = ", ".join((*_ENTRY_FIELDS, "extra", "payload"))
-"""The columns of an entry and its payload, in the order in which `read_entry` wants them."""
-
-
-def to_json(value: Json) -> str:
-    """A JSON value as text."""
-    return msgspec.json.encode(value).decode()
+_FREE_TEXT_OF_CLAIMS = tuple(name for name in CLAIM_COLUMNS if name in FREE_TEXT)
+_FREE_TEXT_OF_ENTRIES = tuple(name for name in ENTRY_FIELDS if name in FREE_TEXT)
 
 
 def read_json(text: str | None) -> Json:
@@ -48,7 +32,7 @@ def read_json(text: str | None) -> Json:
 
 def pair_list(pairs: Iterable[tuple[str, str]]) -> str:
     """Pairs of an id and free text, as one value of a statement."""
-    return to_json(sorted((key, to_json(text)) for key, text in pairs))
+    return to_json(sorted([(key, to_json(text)) for key, text in pairs]))
 
 
 def id_list(ids: Iterable[str] | Iterable[int]) -> str:
@@ -56,16 +40,11 @@ def id_list(ids: Iterable[str] | Iterable[int]) -> str:
     return to_json(sorted(ids))
 
 
-def text_value(text: str | None) -> str | None:
-    """Free text as its JSON, in which no character is special to a database; ids need it not."""
-    return None if text is None else to_json(text)
-
-
 def read_entry(row: Row) -> MailboxEntry:
     """An entry from the columns `ENTRY_COLUMNS`."""
     *fields, extra, payload = row
-    values: dict[str, Any] = dict(zip(_ENTRY_FIELDS, fields, strict=True))
-    for name in _FREE_TEXT:
+    values: dict[str, Any] = dict(zip(ENTRY_FIELDS, fields, strict=True))
+    for name in _FREE_TEXT_OF_ENTRIES:
         if values[name] is not None:
             values[name] = msgspec.json.decode(values[name], type=str)
     if extra is not None:
@@ -73,83 +52,32 @@ def read_entry(row: Row) -> MailboxEntry:
     return MailboxEntry(payload=msgspec.json.decode(payload), **values)
 
 
-def entry_values(entry: MailboxEntry) -> Values:
-    """The columns of an entry."""
-    values: dict[str, Any] = {name: getattr(entry, name) for name in _ENTRY_FIELDS}
-    values |= {name: text_value(values[name]) for name in _FREE_TEXT}
-    values["extra"] = to_json(entry.extra) if entry.extra else None
-    return values
+class Unloaded:
+    """Stands for a payload that no command needs. It is no JSON, so no result can contain it."""
 
 
-def change_values(entry: MailboxEntry) -> Values:
-    """The columns of an entry that transitions change."""
-    return {
-        "entry_id": entry.entry_id,
-        "generation": entry.generation,
-        "status": entry.status,
-        "available_at": entry.available_at,
-        "attempt_count": entry.attempt_count,
-        "last_error": text_value(entry.last_error),
-        "claim_token": text_value(entry.claim_token),
-        "claimed_by": text_value(entry.claimed_by),
-        "lease_until": entry.lease_until,
-        "updated_at": entry.updated_at,
-    }
+_UNLOADED: Any = Unloaded()
 
 
-def payload_values(entry: MailboxEntry) -> Values:
-    """The payload of an entry, and what else of it no claim changes and may stand apart with it."""
-    return {
-        "entry_id": entry.entry_id,
-        "mailbox_id": entry.mailbox_id,
-        "created_at": entry.created_at,
-        "origin": entry.origin,
-        "sender_id": text_value(entry.sender_id),
-        "dedupe_key": text_value(entry.dedupe_key),
-        "extra": to_json(entry.extra) if entry.extra else None,
-        "payload": to_json(entry.payload),
-    }
+def read_claim(row: Row) -> MailboxEntry:
+    """An entry without its payload, from the columns `CLAIM_COLUMNS`."""
+    values: dict[str, Any] = dict(zip(CLAIM_COLUMNS, row, strict=True))
+    for name in _FREE_TEXT_OF_CLAIMS:
+        if values[name] is not None:
+            values[name] = msgspec.json.decode(values[name], type=str)
+    return MailboxEntry(payload=_UNLOADED, **values)
 
 
 def read_mailbox(row: Row) -> MailboxState:
-    """A mailbox's state from its row."""
-    mailbox_id, generation, updated_at, extra = row
-    return MailboxState(
-        mailbox_id=mailbox_id,
-        current_generation=generation,
-        updated_at=updated_at,
-        extra=read_json(extra) or {},
-    )
-
-
-def mailbox_values(state: MailboxState) -> Values:
-    """The columns of a mailbox's state."""
-    return {
-        "mailbox_id": state.mailbox_id,
-        "current_generation": state.current_generation,
-        "updated_at": state.updated_at,
-        "extra": to_json(state.extra) if state.extra else None,
-    }
+    """A mailbox's state from the columns `MAILBOX_COLUMNS`."""
+    values: dict[str, Any] = dict(zip(MAILBOX_COLUMNS, row, strict=True))
+    values["extra"] = read_json(values["extra"]) or {}
+    return MailboxState(**values)
 
 
 def read_run(body: str) -> RunRecord:
     """A run from its body."""
     return decode(RunRecord, body)
-
-
-def run_values(run: RunRecord) -> Values:
-    """The columns of a run."""
-    return {
-        "run_id": run.run_id,
-        "thread_id": run.thread_id,
-        "parent_run_id": run.parent_run_id,
-        "status": run.status,
-        "origin": run.origin,
-        "termination_code": text_value(run.termination_code),
-        "created_at": run.created_at,
-        "updated_at": run.updated_at,
-        "body": encode_compact(run).decode(),
-    }
 
 
 def message_values(thread_id: str, position: int, message: Message) -> Values:

@@ -1,28 +1,17 @@
 """Runs: written as a whole, read and listed."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from treadle.backends.model.tables import Change
 from treadle.backends.sql.listing import conditions_of, offset_and_limit
 from treadle.backends.sql.program import Program, Read, Statement, Values, writes
-from treadle.backends.sql.rows import read_run, run_values
+from treadle.backends.sql.rows import read_run
+from treadle.backends.sql.tables import RUNS
 from treadle.core.pages import page_with
 from treadle.core.runs import FindActiveRun, ListRuns, LoadRun, RunPage, RunRecord
 
-_FILTERS = (
-    "thread_id",
-    "parent_run_id",
-    "status",
-    "origin",
-    "termination_code",
-    "created_at_from",
-    "created_at_to",
-    "updated_at_from",
-    "updated_at_to",
-)
 
-
-def write_runs(changes: Sequence[Change]) -> Iterable[Statement]:
+def write_runs(changes: Sequence[Change]) -> Sequence[Statement]:
     """The statements that carry out changes of runs."""
     new: list[Values] = []
     changed: list[Values] = []
@@ -31,10 +20,10 @@ def write_runs(changes: Sequence[Change]) -> Iterable[Statement]:
         if not isinstance(change.after, RunRecord):
             gone.append({"run_id": change.key})
         elif change.before is None:
-            new.append(run_values(change.after))
+            new.append(RUNS.values(change.after))
         else:
-            changed.append(run_values(change.after))
-    yield from writes(insert_run=new, update_run=changed, delete_run=gone)
+            changed.append(RUNS.values(change.after))
+    return writes(insert_run=new, update_run=changed, delete_run=gone)
 
 
 def load_run(query: LoadRun) -> Program[RunRecord | None]:
@@ -51,7 +40,7 @@ def find_active_run(query: FindActiveRun) -> Program[RunRecord | None]:
 
 def list_runs(query: ListRuns) -> Program[RunPage]:
     """A page of runs."""
-    conditions, values = conditions_of(query, _FILTERS)
+    conditions, values = conditions_of(query)
     page = offset_and_limit(query)
     rows, counted = yield (
         Read("list_runs", {**values, **page}, conditions),

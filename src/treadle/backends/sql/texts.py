@@ -1,101 +1,83 @@
-"""The texts of statements, one file for each.
+"""The texts of statements.
 
-A statement that only one database has is in its backend's folder, `<dialect>/queries/<name>.sql`. A
-shared one is `queries/<name>.sql` here; where the databases need different texts, the file
+Writes that only name columns are rendered from `treadle.backends.sql.tables`. Every other statement
+is a file: `<dialect>/queries/<name>.sql` in the folder of the one backend that has it, or
+`queries/<name>.sql` here for both. Where the databases need different texts, the file
 `queries/<name>.<dialect>.sql` is beside it.
 
-Values are bound by the driver and never become text. What is put into a text is written here: the
-columns and tables of entries, conditions by their names, and how claims step through priorities.
+Values are bound by the driver and never become text. The text is made of what is written in this
+package only: files, names of columns, and the fragments of `treadle.backends.sql.dialects`.
 """
 
 from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
 
-from treadle.backends.sql.program import Read
-from treadle.backends.sql.rows import ENTRY_COLUMNS
+from treadle.backends.sql.dialects import Dialect, Postgres, Sqlite
+from treadle.backends.sql.program import Direction, Read, Statement
+from treadle.backends.sql.tables import CLAIM_COLUMNS, ENTRY_COLUMNS, PLAIN_WRITES
 
-CONDITIONS: dict[str, str] = {
-    "resource_id": "resource_id = :resource_id",
-    "parent_thread_id": "parent_thread_id = :parent_thread_id",
-    "thread_id": "thread_id = :thread_id",
-    "parent_run_id": "parent_run_id = :parent_run_id",
-    "status": "status = :status",
-    "origin": "origin = :origin",
-    "termination_code": "termination_code = :termination_code",
+_DIALECTS: dict[str, Dialect] = {each.name: each for each in (Sqlite(), Postgres())}
+_BOUNDS = {
     "created_at_from": "created_at >= :created_at_from",
     "created_at_to": "created_at <= :created_at_to",
     "updated_at_from": "updated_at >= :updated_at_from",
     "updated_at_to": "updated_at <= :updated_at_to",
-    "mailbox_id": "mailbox_id = :mailbox_id",
     "after": "position > :after",
     "before": "position < :before",
-    "visibility": "visibility = :visibility",
-    "run_id": "run_id = :run_id",
 }
-_DIRECTIONS = ("ASC", "DESC")
+"""The conditions that are no equalities."""
 
-# Where dialects differ within a text. PostgreSQL's indexes hold no long texts, only their hashes,
-# and those of listings by status an expression, so that no other statement goes by them.
-_HASHED = "hashtextextended({0}, 0) = hashtextextended(:{0}, 0) AND {0} = :{0}"
-_CONDITIONS_OF: dict[str, dict[str, str]] = {
-    "sqlite": CONDITIONS,
-    "postgres": CONDITIONS
-    | {name: _HASHED.format(name) for name in ("resource_id", "run_id")}
-    | {"status": "status || '' = :status"},
-}
-_ENTRY_TABLES = {
-    "sqlite": "entries\nJOIN payloads USING (entry_key)",
-    "postgres": "entries\nJOIN payloads USING (entry_id, mailbox_id, created_at)",
-}
-
-_STEPS = """steps (priority) AS (
+# A step from one priority to the next is one look at the index, however many heads there are.
+_PRIORITIES = """priorities (priority) AS (
     SELECT MAX(priority) FROM queue_heads WHERE blocked = 0
     UNION ALL
     SELECT (SELECT MAX(queue_heads.priority) FROM queue_heads
-            WHERE queue_heads.blocked = 0 AND queue_heads.priority < steps.priority)
-    FROM steps
-    WHERE steps.priority IS NOT NULL
+            WHERE queue_heads.blocked = 0 AND queue_heads.priority < priorities.priority)
+    FROM priorities
+    WHERE priorities.priority IS NOT NULL
 )"""
-"""The priorities of queue heads that are not blocked, highest first, and NULL at the end. A step to
-the next priority is one look at the index, however many heads there are."""
+"""The priorities of queue heads that are not blocked, highest first, and NULL at the end."""
 
 
 class Texts:
     """The texts in one dialect; `adapt` brings them into the form that the driver wants."""
 
     def __init__(self, dialect: str, adapt: Callable[[str], str] = str) -> None:
-        self._dialect = dialect
+        self._dialect = _DIALECTS[dialect]
         self._adapt = adapt
-        self._known: dict[tuple[str, tuple[str, ...], str], str] = {}
+        self._known: dict[object, str] = {}
 
-    def of_read(self, read: Read) -> str:
-        """The text of a query."""
-        return self._find(read.name, read.conditions, read.direction)
-
-    def of_write(self, name: str) -> str:
+    def of(self, statement: Statement) -> str:
         """The text of a statement."""
-        return self._find(name, (), "ASC")
-
-    def _find(self, name: str, conditions: tuple[str, ...], direction: str) -> str:
-        key = (name, conditions, direction)
-        if key not in self._known:
-            self._known[key] = self._adapt(self._assemble(name, conditions, direction))
-        return self._known[key]
-
-    def _assemble(self, name: str, conditions: tuple[str, ...], direction: str) -> str:
-        assert direction in _DIRECTIONS  # noqa: S101
-        known = _CONDITIONS_OF[self._dialect]
-        text = read_text(name, self._dialect)
-        for place, put in (
-            ("{conditions}", " AND ".join(known[each] for each in conditions) or "1 = 1"),
-            ("{direction}", direction),
-            ("{entry_columns}", ENTRY_COLUMNS),
-            ("{entry_tables}", _ENTRY_TABLES[self._dialect]),
-            ("{steps}", _STEPS),
-        ):
-            text = text.replace(place, put)
+        key: object = statement.name
+        if isinstance(statement, Read):
+            key = (statement.name, statement.conditions, statement.direction)
+        text = self._known.get(key)
+        if text is None:
+            text = self._known[key] = self._adapt(self._assemble(statement))
         return text
+
+    def _assemble(self, statement: Statement) -> str:
+        if statement.name in PLAIN_WRITES:
+            return self._dialect.write(PLAIN_WRITES[statement.name])
+        text = read_text(statement.name, self._dialect.name)
+        conditions: tuple[str, ...] = ()
+        direction: Direction = "ASC"
+        if isinstance(statement, Read):
+            conditions, direction = statement.conditions, statement.direction
+        for fragment, meaning in (
+            ("{conditions}", " AND ".join(map(self._condition, conditions)) or "1 = 1"),
+            ("{direction}", direction),
+            ("{entry_columns}", ", ".join(ENTRY_COLUMNS)),
+            ("{claim_columns}", ", ".join(CLAIM_COLUMNS)),
+            ("{priorities}", _PRIORITIES),
+        ):
+            text = text.replace(fragment, meaning)
+        return self._dialect.expand(text)
+
+    def _condition(self, name: str) -> str:
+        return _BOUNDS.get(name) or self._dialect.condition(name)
 
 
 @cache

@@ -1,11 +1,12 @@
 """Threads: an append writes what is new and nothing else; a page is a range of an index."""
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Sequence
 from typing import Literal
 
 from treadle.backends.model.tables import Change, deltas_of
 from treadle.backends.sql.listing import bounded, conditions_of, offset_and_limit
-from treadle.backends.sql.program import Program, Read, Statement, Values, Write
+from treadle.backends.sql.program import Program, Read, Statement, Values, writes
 from treadle.backends.sql.rows import (
     body_values,
     delta_values,
@@ -15,9 +16,8 @@ from treadle.backends.sql.rows import (
     read_delta,
     read_delta_body,
     read_thread,
-    text_value,
-    to_json,
 )
+from treadle.backends.sql.tables import text_value, to_json
 from treadle.core.codec import decode
 from treadle.core.limits import clamp_page
 from treadle.core.messages import Message, MessagePage, StoredMessage, message_page
@@ -35,7 +35,6 @@ from treadle.core.threads import (
 )
 from treadle.errors import NotFound
 
-_PARTS = ("delete_messages", "delete_patches", "delete_deltas", "delete_thread_body")
 _INSERTS = (
     "insert_thread",
     "replace_thread",
@@ -55,32 +54,33 @@ class _Rows:
         self.gone: list[Values] = []
         self.emptied: list[Values] = []
         self.without_patches: list[Values] = []
-        self.new: dict[str, list[Values]] = {name: [] for name in _INSERTS}
+        self.new: dict[str, list[Values]] = defaultdict(list)
 
-    def statements(self) -> Iterable[Statement]:
-        """First what goes, then what comes; a thread before its parts."""
-        if self.gone or self.emptied:
-            yield from (Write(name, self.gone + self.emptied) for name in _PARTS)
-        if self.gone:
-            yield Write("delete_thread", self.gone)
-        if self.without_patches:
-            yield Write("delete_patches", self.without_patches)
-        for name, rows in self.new.items():
-            if rows:
-                yield Write(name, rows)
+    def statements(self) -> list[Statement]:
+        """Deletions come before insertions, and a thread before its parts."""
+        emptied = self.gone + self.emptied
+        inserts = {name: self.new[name] for name in _INSERTS if name in self.new}
+        return writes(
+            delete_messages=emptied,
+            delete_patches=emptied + self.without_patches,
+            delete_deltas=emptied,
+            delete_thread_body=emptied,
+            delete_thread=self.gone,
+            **inserts,
+        )
 
 
-def write_threads(
-    changes: Sequence[Change], counts: dict[str, tuple[int, int]]
-) -> Iterable[Statement]:
-    """The statements that carry out changes of threads, which have had so many rows before."""
+def write_threads(changes: Sequence[Change], counts: dict[str, tuple[int, int]]) -> list[Statement]:
+    """The statements that write changed threads.
+
+    `counts` are the numbers of messages and patches that each thread had before.
+    """
     rows = _Rows()
     for change in changes:
         after = change.after
         deltas = deltas_of(change)
         if deltas is not None and isinstance(after, StoredThread):
-            known = change.before.head.thread.messages  # type: ignore[union-attr]
-            _write_append(rows, after, deltas, len(known), counts[change.key])
+            _write_append(rows, after, deltas, counts[change.key])
             continue
         key = {"thread_id": change.key}
         if not isinstance(after, StoredThread):
@@ -94,31 +94,31 @@ def write_threads(
 
 
 def _write_append(
-    rows: _Rows,
-    after: StoredThread,
-    deltas: tuple[ThreadDelta, ...],
-    known: int,
-    counts: tuple[int, int],
+    rows: _Rows, after: StoredThread, deltas: tuple[ThreadDelta, ...], counts: tuple[int, int]
 ) -> None:
-    """What is new; of the thread's messages the first `known` only stand for those met again."""
+    """Add what is new: the thread was loaded without messages, so those that it has are new."""
     thread = after.head.thread
     message_count, patch_count = counts
-    fresh = thread.messages[known:]
-    rows.new["insert_message"] += _message_rows(thread.id, message_count, fresh)
-    if any(delta.changes.snapshot is not None for delta in deltas):
+    fresh = thread.messages
+    for position, message in enumerate(fresh, start=message_count):
+        rows.new["insert_message"].append(message_values(thread.id, position, message))
+    for position, patch in enumerate(thread.patches, start=patch_count):
+        rows.new["insert_patch"].append(patch_values(thread.id, position, patch))
+    added = 0
+    has_snapshot = False
+    for delta in deltas:
+        has_snapshot = has_snapshot or delta.changes.snapshot is not None
+        positions: dict[int, int] = {}
+        for index, message in enumerate(delta.changes.messages):
+            # A message that the thread already had was skipped, and stays in the delta itself.
+            if added < len(fresh) and fresh[added] is message:
+                positions[index] = message_count + added
+                added += 1
+        rows.new["insert_delta"].append(delta_values(thread.id, delta, positions))
+    if has_snapshot:
         rows.without_patches.append({"thread_id": thread.id})
         state = {"thread_id": thread.id, "state": to_json(thread.state)}
         rows.new["update_thread_state"].append(state)
-    for position, patch in enumerate(thread.patches, start=patch_count):
-        rows.new["insert_patch"].append(patch_values(thread.id, position, patch))
-    met = 0
-    for delta in deltas:
-        positions: dict[int, int] = {}
-        for index, message in enumerate(delta.changes.messages):
-            if met < len(fresh) and fresh[met] is message:
-                positions[index] = message_count + met
-                met += 1
-        rows.new["insert_delta"].append(delta_values(thread.id, delta, positions))
     rows.new["update_thread"].append(
         _thread_row(after.head, message_count + len(fresh), patch_count + len(thread.patches))
     )
@@ -135,7 +135,8 @@ def _write_whole(
     }
     rows.new[statement].append({**row, **labels})
     rows.new["insert_thread_body"].append(body_values(thread))
-    rows.new["insert_message"] += _message_rows(thread.id, 0, thread.messages)
+    for position, message in enumerate(thread.messages):
+        rows.new["insert_message"].append(message_values(thread.id, position, message))
     for position, patch in enumerate(thread.patches):
         rows.new["insert_patch"].append(patch_values(thread.id, position, patch))
     for delta in all_deltas(after.history):
@@ -150,13 +151,6 @@ def _thread_row(head: ThreadHead, message_count: int, patch_count: int) -> dict[
         "message_count": message_count,
         "patch_count": patch_count,
     }
-
-
-def _message_rows(thread_id: str, start: int, messages: Iterable[Message]) -> list[Values]:
-    return [
-        message_values(thread_id, position, message)
-        for position, message in enumerate(messages, start=start)
-    ]
 
 
 # --- reading --------------------------------------------------------------------------------------
@@ -185,7 +179,7 @@ def load_thread(query: LoadThread) -> Program[ThreadHead | None]:
 
 def list_messages(query: ListMessages) -> Program[MessagePage]:
     """A page of a thread's messages."""
-    conditions, values = conditions_of(query, ("after", "before", "visibility", "run_id"))
+    conditions, values = conditions_of(query, beside="thread_id")
     limit = clamp_page(query.limit)
     thread, rows = yield (
         Read("find_thread", {"thread_id": query.thread_id}),
@@ -207,7 +201,7 @@ def list_messages(query: ListMessages) -> Program[MessagePage]:
 
 def list_threads(query: ListThreads) -> Program[ThreadPage]:
     """A page of thread ids."""
-    conditions, values = conditions_of(query, ("resource_id", "parent_thread_id"))
+    conditions, values = conditions_of(query)
     page = offset_and_limit(query)
     rows, counted = yield (
         Read("list_threads", {**values, **page}, conditions),

@@ -7,11 +7,13 @@ row outside of the read set gets an error, whichever way it asks: its `touches` 
 """
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Any, NoReturn, TypeVar
 
 from treadle.backends.model.tables import Change, MemoryTable, Put, Row, TableName, Tables
+from treadle.backends.sql.program import Read
 from treadle.backends.sql.program import Row as DatabaseRow
-from treadle.backends.sql.rows import read_entry, read_json, read_mailbox, read_run
+from treadle.backends.sql.rows import read_claim, read_entry, read_json, read_mailbox, read_run
 from treadle.core.claims import ClaimRequest
 from treadle.core.mailboxes import EntryStatus, MailboxEntry, MailboxState, is_terminal
 from treadle.core.read_set import ReadSet
@@ -36,7 +38,9 @@ class LoadedRows(MemoryTable[RowT]):
     """The loaded rows of a table, by id. Only ids that were asked for can be looked up."""
 
     def __init__(self, put: Put[RowT], table: TableName, asked: Iterable[str]) -> None:
-        super().__init__(put)
+        # A commit creates four of these, so the base classes' `__init__` is spared.
+        self.put = put
+        self._rows: dict[str, RowT] = {}
         self._table = table
         self.asked = set(asked)
 
@@ -68,29 +72,14 @@ class LoadedRows(MemoryTable[RowT]):
 class WorkingSet(Tables):
     """Loaded rows, before and after. Of a thread only the head is loaded, without messages."""
 
+    threads: LoadedRows[StoredThread]  # pyright: ignore[reportIncompatibleVariableOverride]
+    runs: LoadedRows[RunRecord]  # pyright: ignore[reportIncompatibleVariableOverride]
+    entries: LoadedRows[MailboxEntry]  # pyright: ignore[reportIncompatibleVariableOverride]
+    mailboxes: LoadedRows[MailboxState]  # pyright: ignore[reportIncompatibleVariableOverride]
+
     def __init__(self, read_set: ReadSet) -> None:
-        super().__init__()
         self._read_set = read_set
-        self._threads = LoadedRows[StoredThread](
-            self.put_in("threads"), "threads", read_set.threads
-        )
-        self._runs = LoadedRows[RunRecord](self.put_in("runs"), "runs", read_set.runs)
-        self._entries = LoadedRows[MailboxEntry](
-            self.put_in("entries"), "entries", read_set.entries
-        )
-        self._mailboxes = LoadedRows[MailboxState](
-            self.put_in("mailboxes"), "mailboxes", read_set.mailboxes
-        )
-        self._loaded_rows: dict[TableName, LoadedRows[Any]] = {
-            "threads": self._threads,
-            "runs": self._runs,
-            "entries": self._entries,
-            "mailboxes": self._mailboxes,
-        }
-        self.threads = self._threads
-        self.runs = self._runs
-        self.entries = self._entries
-        self.mailboxes = self._mailboxes
+        super().__init__()
         self.counts: dict[str, tuple[int, int]] = {}
         """The numbers of messages and patches that each loaded thread has."""
         self.ended: dict[int, int] = {}
@@ -106,42 +95,57 @@ class WorkingSet(Tables):
         self._duplicates: dict[tuple[str, str], MailboxEntry] = {}
         self._claimed: dict[str, dict[str, MailboxEntry]] = {}
 
-    def fill(self, names: Iterable[str], answers: Iterable[list[DatabaseRow]]) -> None:
+    def make_table(self, table: TableName) -> LoadedRows[Any]:
+        """Return an empty table that knows which rows will be loaded into it."""
+        return LoadedRows(partial(self.put, table), table, getattr(self._read_set, table))
+
+    def fill(self, reads: Iterable[Read], answers: Iterable[list[DatabaseRow]]) -> None:
         """Take in the answers of the queries that load the read set.
 
         Raises:
             StaleRead: an entry came into being since its mailbox was loaded.
         """
-        found = dict(zip(names, answers, strict=True))
-        for thread_id, message_id in found.get("load_message_ids", ()):
-            self._known_messages.setdefault(thread_id, set()).add(read_json(message_id))
-        for _, thread_id, version, _, message_count, patch_count in found.get(
-            "load_threads_for_update", ()
-        ):
-            self.counts[thread_id] = (message_count, patch_count)
-            head = ThreadHead(thread=Thread(id=thread_id), version=version)
-            self._load("threads", thread_id, StoredThread(head))
-        for (body,) in found.get("load_runs_for_update", ()):
-            run = read_run(body)
-            self._load("runs", run.run_id, run)
-        for row in found.get("load_mailboxes_for_update", ()):
-            state = read_mailbox(row)
-            self._load("mailboxes", state.mailbox_id, state)
-        for name in ("load_entries", "load_claimed_beside", "load_duplicates", "load_unfinished"):
-            for row in found.get(name, ()):
-                self._load_entry(read_entry(row))
+        entries: list[MailboxEntry] = []
+        claims: list[MailboxEntry] = []
+        for read, rows in zip(reads, answers, strict=True):
+            match read.name:
+                case "load_mailboxes_for_update":
+                    for row in rows:
+                        state = read_mailbox(row)
+                        self._load("mailboxes", state.mailbox_id, state)
+                case "load_threads_for_update":
+                    for _, thread_id, version, _, message_count, patch_count in rows:
+                        self.counts[thread_id] = (message_count, patch_count)
+                        head = ThreadHead(thread=Thread(id=thread_id), version=version)
+                        self._load("threads", thread_id, StoredThread(head))
+                case "load_runs_for_update":
+                    for (body,) in rows:
+                        run = read_run(body)
+                        self._load("runs", run.run_id, run)
+                case "load_message_ids":
+                    for thread_id, message_id in rows:
+                        self._known_messages.setdefault(thread_id, set()).add(read_json(message_id))
+                case "count_ended":
+                    self.ended[read.values["older_than"]] = rows[0][0]
+                case "load_claims" | "load_claimed_beside":
+                    claims += map(read_claim, rows)
+                case _:
+                    entries += map(read_entry, rows)
+        # An entry may come twice. The one with its payload comes first, and stays.
+        for entry in (*entries, *claims):
+            self._load_entry(entry)
 
     def _load_entry(self, entry: MailboxEntry) -> None:
-        if not self._mailboxes.is_loaded(entry.mailbox_id):
+        if not self.mailboxes.is_loaded(entry.mailbox_id):
             raise StaleRead(entry.mailbox_id)
         if entry.entry_id in self._read_set.claimed_beside:
             self._claimed_in.add(entry.mailbox_id)
-        if not self._entries.is_loaded(entry.entry_id):
+        if not self.entries.is_loaded(entry.entry_id):
             self._load("entries", entry.entry_id, entry)
             self._index(None, entry)
 
     def _load(self, table: TableName, key: str, row: Row) -> None:
-        rows = self._loaded_rows[table]
+        rows: LoadedRows[Any] = getattr(self, table)
         rows.asked.add(key)  # so that the row is known to be gone after a batch has removed it
         rows[key] = row
         self._as_loaded[table, key] = row
@@ -167,17 +171,19 @@ class WorkingSet(Tables):
         self.purged_before.clear()
         self.purged = 0
 
-    def changes(self) -> Iterator[Change]:
+    def changes(self) -> list[Change]:
         """The rows that differ from what was loaded, in the order of first touch."""
+        changes: list[Change] = []
         for table, key in self._touched:
             before = self._as_loaded.get((table, key))
-            after = self.rows(table).get(key)
+            after = getattr(self, table).get(key)
             if before is not after:
-                yield Change(table, key, before, after)
+                changes.append(Change(table, key, before, after))
+        return changes
 
     def loaded_entry_ids(self) -> Iterable[str]:
         """The ids of the entries in memory."""
-        return [entry.entry_id for entry in self._entries.loaded()]
+        return [entry.entry_id for entry in self.entries.loaded()]
 
     # --- finders ----------------------------------------------------------------------------------
 
@@ -212,7 +218,7 @@ class WorkingSet(Tables):
             raise NotLoaded(f"unfinished entries of mailbox {mailbox_id!r}")
         return [
             entry
-            for entry in self._entries.loaded()
+            for entry in self.entries.loaded()
             if entry.mailbox_id == mailbox_id and not is_terminal(entry)
         ]
 
@@ -222,7 +228,7 @@ class WorkingSet(Tables):
             raise NotLoaded(f"entries that ended before {older_than}")
         here = [
             entry
-            for entry in self._entries.loaded()
+            for entry in self.entries.loaded()
             if is_terminal(entry) and entry.updated_at < older_than
         ]
         for entry in here:
@@ -273,7 +279,7 @@ class WorkingSet(Tables):
             if before.dedupe_key is not None:
                 self._duplicates.pop((before.mailbox_id, before.dedupe_key), None)
         if isinstance(after, MailboxEntry):
-            self._mailboxes.asked.add(after.mailbox_id)
+            self.mailboxes.asked.add(after.mailbox_id)
             if after.status == "claimed":
                 self._claimed.setdefault(after.mailbox_id, {})[after.entry_id] = after
             if after.dedupe_key is not None:

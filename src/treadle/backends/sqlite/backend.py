@@ -2,7 +2,7 @@
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import ExitStack
 from itertools import groupby
 from typing import Any, TypeVar, cast
@@ -18,10 +18,10 @@ from treadle.backends.sqlite.claims import claim
 from treadle.backends.sqlite.connection import (
     MakeConnection,
     connect,
-    run,
-    telling_errors,
     transaction,
 )
+from treadle.backends.sqlite.errors import translate_errors
+from treadle.backends.sqlite.execution import run
 from treadle.backends.sqlite.fair_lock import FairFileLock
 from treadle.backends.sqlite.readers import Readers
 from treadle.backends.sqlite.schema import prepare
@@ -75,7 +75,7 @@ class SqliteBackend:
         self._thread.start()
 
     def _open(self) -> None:
-        with telling_errors(self._path), ExitStack() as undo:
+        with translate_errors(self._path), ExitStack() as undo:
             if not self._creates and not is_store(self._path):
                 raise StoreUnavailable(self._path, NO_STORE)
             os.makedirs(os.path.dirname(self._path), exist_ok=True)
@@ -97,7 +97,7 @@ class SqliteBackend:
     def _end(self) -> None:
         self._readers.close()
         self._watcher.close()
-        with telling_errors(self._path), self._lock.hold():
+        with translate_errors(self._path), self._lock.hold():
             self._writer.close()
         self._lock.close()
 
@@ -133,28 +133,17 @@ class SqliteBackend:
         """
         try:
             with (
-                telling_errors(self._path),
+                translate_errors(self._path),
                 self._lock.hold(),
                 transaction(self._writer, "IMMEDIATE"),
             ):
-                return list(self._outcomes(calls))
+                return run(self._writer, _carry_out(calls, self._clock()))
         except CorruptRecord as error:
             if len(calls) == 1:
                 return [Failure(error)]
             return [outcome for call in calls for outcome in self._carry_out([call])]
         except Exception as error:  # handed to all who asked: the writer must go on
             return [Failure(error)] * len(calls)
-
-    def _outcomes(self, calls: list[_Call]) -> Iterable[Any]:
-        now = self._clock()
-        for kind, group in groupby(calls, type):
-            if kind is ClaimRequest:
-                requests = cast("list[ClaimRequest]", list(group))
-                yield from run(self._writer, claim(requests, now))
-            else:
-                batches = cast("list[Commands]", list(group))
-                for outcome in run(self._writer, commit(batches, now)):
-                    yield Failure(outcome) if isinstance(outcome, Exception) else outcome
 
     def _told(self, calls: list[_Call]) -> None:
         self._waiting.wake()
@@ -164,3 +153,17 @@ class SqliteBackend:
         if not self._thread.is_running:
             return None
         return self._watcher.execute("PRAGMA data_version").fetchone()
+
+
+def _carry_out(calls: list[_Call], now: int) -> Program[list[Any]]:
+    """Carry out calls in their order; batches that follow each other together, and so claims."""
+    outcomes: list[Any] = []
+    for kind, group in groupby(calls, type):
+        if kind is ClaimRequest:
+            outcomes += yield from claim(cast("list[ClaimRequest]", list(group)), now)
+        else:
+            outcomes += yield from commit(cast("list[Commands]", list(group)), now)
+    for index, outcome in enumerate(outcomes):
+        if isinstance(outcome, Exception):
+            outcomes[index] = Failure(outcome)
+    return outcomes

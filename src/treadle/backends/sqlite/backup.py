@@ -15,7 +15,8 @@ from collections.abc import Callable, Generator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
-from treadle.backends.sqlite.connection import connect_to_look, telling_errors, transaction
+from treadle.backends.sqlite.connection import connect_read_only, transaction
+from treadle.backends.sqlite.errors import translate_errors
 from treadle.backends.sqlite.schema import check_owner
 from treadle.core.codec import Model
 from treadle.errors import AlreadyExists, CorruptRecord
@@ -54,7 +55,7 @@ class Snapshot:
             StoreUnavailable: it cannot be written there.
         """
         target = os.path.abspath(target)
-        with telling_errors(target):
+        with translate_errors(target):
             if os.path.lexists(target):
                 raise _already_there(target)
             with _unfinished(target) as part:
@@ -103,8 +104,8 @@ def snapshot(path: str | os.PathLike[str]) -> Generator[Snapshot]:
     """
     path = os.path.abspath(path)
     with ExitStack() as held:
-        with telling_errors(path):
-            connection = held.enter_context(closing(connect_to_look(path)))
+        with translate_errors(path):
+            connection = held.enter_context(closing(connect_read_only(path)))
             held.enter_context(transaction(connection, "DEFERRED"))
             check_owner(connection, path)
             found = Snapshot(connection, path)

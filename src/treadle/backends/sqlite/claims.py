@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from treadle.backends.sql.claims import Claimed, in_turn, take
 from treadle.backends.sql.program import Program, Read, Row
-from treadle.backends.sql.rows import id_list, read_entry
+from treadle.backends.sql.rows import id_list, read_claim, read_entry
 from treadle.core.claims import ClaimRequest, choose
 from treadle.core.limits import LARGEST_TIME
 
@@ -46,12 +46,12 @@ def _claim(requests: list[ClaimRequest], clock: int) -> Program[list[Claimed]]:
 
 def _one(request: ClaimRequest, entry_id: str, now: int) -> Program[list[str]]:
     """The entry that a claim names, if nothing in its mailbox is held; it need not be due."""
-    named = {"ids": id_list([entry_id]), "mailboxes": id_list([])}
+    ids = id_list([entry_id])
     found, beside = yield (
-        Read("load_entry", {"entry_id": entry_id}),
-        Read("load_claimed_beside", named),
+        Read("load_claims", {"ids": ids}),
+        Read("load_claimed_beside", {"ids": ids, "mailboxes": id_list([])}),
     )
-    entries = {entry.entry_id: entry for entry in map(read_entry, (*found, *beside))}
+    entries = {entry.entry_id: entry for entry in map(read_claim, (*found, *beside))}
     return [entry.entry_id for entry in choose(entries.values(), request, now)]
 
 

@@ -8,12 +8,9 @@ from typing import TypeVar
 
 from treadle.backends.base import Durability
 from treadle.backends.sql.program import Program
-from treadle.backends.sqlite.connection import (
-    connect,
-    run,
-    telling_errors,
-    transaction,
-)
+from treadle.backends.sqlite.connection import connect, transaction
+from treadle.backends.sqlite.errors import translate_errors
+from treadle.backends.sqlite.execution import run
 
 T = TypeVar("T")
 
@@ -42,7 +39,7 @@ class Readers:
             connection.close()
 
     def _read(self, program: Program[T]) -> T:
-        with telling_errors(self._path):
+        with translate_errors(self._path):
             connection = self._connection()
             with transaction(connection, "DEFERRED"):
                 return run(connection, program)

@@ -16,12 +16,8 @@ from treadle.backends.sql.migrations import (
     find_missing,
     states_of,
 )
-from treadle.backends.sqlite.connection import (
-    connect_to_look,
-    telling_errors,
-    transaction,
-    translated,
-)
+from treadle.backends.sqlite.connection import connect_read_only, transaction
+from treadle.backends.sqlite.errors import translate, translate_errors
 from treadle.clock import Clock
 from treadle.errors import CorruptRecord, InvalidValue, StoreUnavailable
 
@@ -148,10 +144,10 @@ def missing_migrations(path: str) -> tuple[Migration, ...]:
 
 
 def _look_up_applied(path: str) -> dict[int, Applied]:
-    with telling_errors(path):
+    with translate_errors(path):
         if not Path(path).exists():
             return {}
-        with closing(connect_to_look(path)) as connection, transaction(connection, "DEFERRED"):
+        with closing(connect_read_only(path)) as connection, transaction(connection, "DEFERRED"):
             check_owner(connection, path)
             applied = read_applied(connection, path)
             find_missing(all_migrations("sqlite"), applied, path)
@@ -188,7 +184,7 @@ def _apply(connection: sqlite3.Connection, migration: Migration, path: str, cloc
         )
     except sqlite3.Error as error:
         doing = f"migration {migration.label} failed, and nothing was changed"
-        raise translated(error, path, doing) from error
+        raise translate(error, path, doing) from error
 
 
 def _read_shape(connection: sqlite3.Connection) -> Shape:

@@ -1,15 +1,15 @@
 -- Mailboxes that are not being changed, in the order of what would be claimed from them; told to
 -- the next statement, which reads them under these locks.
-WITH RECURSIVE {steps},
+WITH RECURSIVE {priorities},
 ready AS (
     SELECT heads.mailbox_id
-    FROM steps
+    FROM priorities
     CROSS JOIN LATERAL (
         SELECT mailbox.mailbox_id
         FROM queue_heads
         JOIN mailboxes AS mailbox USING (mailbox_id)
         WHERE queue_heads.blocked = 0
-            AND queue_heads.priority = steps.priority
+            AND queue_heads.priority = priorities.priority
             AND queue_heads.available_at <= current_setting('treadle.now')::bigint
             AND NOT EXISTS (
                 SELECT 1

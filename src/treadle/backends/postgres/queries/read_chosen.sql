@@ -1,6 +1,7 @@
 -- Of the mailboxes that were locked: what is claimed, and the queue heads.
 SELECT {entry_columns}
-FROM {entry_tables}
+FROM entries
+JOIN payloads USING (entry_id, mailbox_id, created_at)
 WHERE entry_id = ANY (ARRAY(
     SELECT queue_heads.entry_id
     FROM queue_heads

@@ -1,6 +1,7 @@
 -- The entry, and what is claimed in its mailbox, if that was locked.
 SELECT {entry_columns}
-FROM {entry_tables}
+FROM entries
+JOIN payloads USING (entry_id, mailbox_id, created_at)
 WHERE entry_id = ANY (ARRAY(
     SELECT entries.entry_id
     FROM entries

@@ -1,14 +1,14 @@
 -- Of the mailboxes that would come first, those that were not locked because a commit is or was
 -- changing them. One that a claim has locked leaves room for a key share.
-WITH RECURSIVE {steps},
+WITH RECURSIVE {priorities},
 front AS (
     SELECT heads.mailbox_id
-    FROM steps
+    FROM priorities
     CROSS JOIN LATERAL (
         SELECT queue_heads.mailbox_id
         FROM queue_heads
         WHERE queue_heads.blocked = 0
-            AND queue_heads.priority = steps.priority
+            AND queue_heads.priority = priorities.priority
             AND queue_heads.available_at <= current_setting('treadle.now')::bigint
         ORDER BY queue_heads.available_at, queue_heads.created_at, queue_heads.entry_id
         LIMIT :limit

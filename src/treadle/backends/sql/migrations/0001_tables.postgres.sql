@@ -106,6 +106,7 @@ CREATE INDEX queue_heads_ready
 CREATE TABLE entries (
     entry_id text COLLATE "C" PRIMARY KEY,
     mailbox_id text COLLATE "C" NOT NULL,
+    origin text COLLATE "C" NOT NULL,
     priority integer NOT NULL,
     generation bigint NOT NULL,
     status text COLLATE "C" NOT NULL,
@@ -127,12 +128,11 @@ CREATE INDEX entries_ended ON entries (ended_at)
     WHERE ended_at IS NOT NULL;
 CREATE INDEX entries_in_status ON entries ((status || ''), created_at, entry_id);
 
--- What of an entry no claim changes.
+-- The part of an entry that neither a claim nor its end changes.
 CREATE TABLE payloads (
     entry_id text COLLATE "C" PRIMARY KEY,
     mailbox_id text COLLATE "C" NOT NULL,
     created_at bigint NOT NULL,
-    origin text COLLATE "C" NOT NULL,
     sender_id text COLLATE "C",
     dedupe_key text COLLATE "C",
     extra text COLLATE "C",

@@ -99,13 +99,10 @@ CREATE INDEX queue_heads_ready
     WHERE blocked = 0;
 
 CREATE TABLE entries (
-    entry_key INTEGER PRIMARY KEY,
-    entry_id TEXT NOT NULL UNIQUE,
+    entry_id TEXT PRIMARY KEY,
     mailbox_id TEXT NOT NULL,
     origin TEXT NOT NULL,
-    sender_id TEXT,
     priority INTEGER NOT NULL,
-    dedupe_key TEXT,
     generation INTEGER NOT NULL,
     status TEXT NOT NULL,
     available_at INTEGER NOT NULL,
@@ -116,21 +113,27 @@ CREATE TABLE entries (
     lease_until INTEGER,
     created_at INTEGER NOT NULL,
     updated_at INTEGER NOT NULL,
-    extra TEXT
-);
+    ended_at INTEGER
+) WITHOUT ROWID;
 CREATE INDEX entries_queued ON entries (mailbox_id, priority, available_at, created_at, entry_id)
     WHERE status = 'queued';
 CREATE INDEX entries_claimed ON entries (mailbox_id, lease_until)
     WHERE status = 'claimed';
-CREATE INDEX entries_ended ON entries (updated_at)
-    WHERE status IN ('accepted', 'superseded', 'cancelled', 'dead_letter');
-CREATE INDEX entries_by_dedupe_key ON entries (mailbox_id, dedupe_key)
-    WHERE dedupe_key IS NOT NULL;
+CREATE INDEX entries_ended ON entries (ended_at)
+    WHERE ended_at IS NOT NULL;
 CREATE INDEX entries_by_age ON entries (created_at, entry_id);
 CREATE INDEX entries_of_mailbox ON entries (mailbox_id, created_at, entry_id);
 CREATE INDEX entries_in_status ON entries (status, created_at, entry_id);
 
+-- The part of an entry that neither a claim nor its end changes.
 CREATE TABLE payloads (
-    entry_key INTEGER PRIMARY KEY,
+    entry_id TEXT PRIMARY KEY,
+    mailbox_id TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    sender_id TEXT,
+    dedupe_key TEXT,
+    extra TEXT,
     payload TEXT NOT NULL
 );
+CREATE INDEX payloads_by_dedupe_key ON payloads (mailbox_id, dedupe_key)
+    WHERE dedupe_key IS NOT NULL;

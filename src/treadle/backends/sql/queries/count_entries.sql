@@ -1,4 +1,4 @@
 SELECT status, COUNT(*)
-FROM {entry_tables}
+FROM entries
 WHERE {conditions}
 GROUP BY status

@@ -1,4 +1,4 @@
-SELECT mailbox_id, current_generation, updated_at, extra
+SELECT {columns:mailboxes}
 FROM mailboxes
 ORDER BY mailbox_id
 LIMIT :limit OFFSET :offset

@@ -1,9 +1,8 @@
-SELECT {entry_columns}
-FROM entries INDEXED BY entries_claimed
-JOIN payloads USING (entry_key)
+SELECT {claim_columns}
+FROM entries {index:entries_claimed}
 WHERE status = 'claimed'
-    AND mailbox_id IN (
-        SELECT value FROM json_each(:mailboxes)
-        UNION
-        SELECT mailbox_id FROM entries WHERE entry_id IN (SELECT value FROM json_each(:ids))
-    )
+    AND mailbox_id {in:
+        {list:mailboxes}
+        UNION ALL
+        SELECT beside.mailbox_id FROM entries AS beside WHERE beside.entry_id {in:ids}
+    }

@@ -1,5 +1,5 @@
 SELECT {entry_columns}
-FROM json_each(:pairs) AS asked
-JOIN entries ON entries.mailbox_id = json_extract(asked.value, '$[0]')
-    AND entries.dedupe_key = json_extract(asked.value, '$[1]')
-JOIN payloads USING (entry_key)
+FROM {pairs:pairs}
+JOIN payloads {index:payloads_by_dedupe_key}
+    ON payloads.mailbox_id = asked.id AND {equal:payloads.dedupe_key = asked.text}
+JOIN entries USING (entry_id, mailbox_id, created_at)

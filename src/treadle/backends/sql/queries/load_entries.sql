@@ -1,4 +1,4 @@
 SELECT {entry_columns}
 FROM entries
-JOIN payloads USING (entry_key)
-WHERE entry_id IN (SELECT value FROM json_each(:ids))
+JOIN payloads USING (entry_id, mailbox_id, created_at)
+WHERE entry_id {in:ids}

@@ -1,3 +1,3 @@
-SELECT mailbox_id, current_generation, updated_at, extra
+SELECT {columns:mailboxes}
 FROM mailboxes
 WHERE mailbox_id = :mailbox_id

@@ -1,5 +1,5 @@
 SELECT threads.thread_id, messages.message_id
-FROM json_each(:pairs) AS asked
-JOIN threads ON threads.thread_id = json_extract(asked.value, '$[0]')
+FROM {pairs:pairs}
+JOIN threads ON threads.thread_id = asked.id
 JOIN messages ON messages.thread_key = threads.thread_key
-    AND messages.message_id = json_extract(asked.value, '$[1]')
+    AND {equal:messages.message_id = asked.text}

@@ -1,3 +1,5 @@
 SELECT body
 FROM runs
-WHERE run_id IN (SELECT value FROM json_each(:ids))
+WHERE run_id {in:ids}
+ORDER BY run_id
+{lock:FOR NO KEY UPDATE}

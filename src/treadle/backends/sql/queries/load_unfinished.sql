@@ -1,9 +1,10 @@
+-- Two ranges of two indexes: an index of all statuses would hold every entry that ever ended.
 SELECT {entry_columns}
-FROM entries INDEXED BY entries_queued
-JOIN payloads USING (entry_key)
-WHERE mailbox_id IN (SELECT value FROM json_each(:ids)) AND status = 'queued'
+FROM entries {index:entries_queued}
+JOIN payloads USING (entry_id, mailbox_id, created_at)
+WHERE mailbox_id {in:ids} AND status = 'queued'
 UNION ALL
 SELECT {entry_columns}
-FROM entries INDEXED BY entries_claimed
-JOIN payloads USING (entry_key)
-WHERE mailbox_id IN (SELECT value FROM json_each(:ids)) AND status = 'claimed'
+FROM entries {index:entries_claimed}
+JOIN payloads USING (entry_id, mailbox_id, created_at)
+WHERE mailbox_id {in:ids} AND status = 'claimed'

@@ -1,5 +1,4 @@
 SELECT messages.position, messages.body
 FROM threads
 JOIN messages USING (thread_key)
-WHERE threads.thread_id = :thread_id
-    AND messages.position IN (SELECT value FROM json_each(:positions))
+WHERE threads.thread_id = :thread_id AND messages.position {in:positions bigint}

@@ -1,8 +1,6 @@
 DELETE FROM payloads
-WHERE entry_key IN (
-    SELECT entry_key
-    FROM entries INDEXED BY entries_ended
-    WHERE status IN ('accepted', 'superseded', 'cancelled', 'dead_letter')
-        AND updated_at < :older_than
-        AND entry_id NOT IN (SELECT value FROM json_each(:loaded))
+WHERE entry_id IN (
+    SELECT entries.entry_id
+    FROM entries
+    WHERE entries.ended_at < :older_than AND entries.entry_id {not_in:loaded}
 )

@@ -1,7 +1,7 @@
 UPDATE mailboxes
 SET lease_until = (
     SELECT MAX(COALESCE(entries.lease_until, 9223372036854775807))
-    FROM entries
+    FROM entries {index:entries_claimed}
     WHERE entries.mailbox_id = :mailbox_id AND entries.status = 'claimed'
 )
 WHERE mailbox_id = :mailbox_id

@@ -1,9 +1,12 @@
+-- A waiting entry becomes its queue's head, unless the head comes before it.
 INSERT INTO queue_heads (mailbox_id, priority, available_at, created_at, entry_id, blocked)
 SELECT
-    :mailbox_id, :priority, :available_at, :created_at, :entry_id,
-    CASE WHEN lease_until IS NULL THEN 0 ELSE 1 END
-FROM mailboxes
-WHERE mailbox_id = :mailbox_id
+    given.mailbox_id, given.priority, given.available_at, given.created_at, given.entry_id,
+    CASE WHEN mailboxes.lease_until IS NULL THEN 0 ELSE 1 END
+FROM {given:mailbox_id, priority, available_at, created_at, entry_id}
+JOIN mailboxes ON mailboxes.mailbox_id = given.mailbox_id
+-- Without this WHERE, SQLite would read ON CONFLICT as the condition of the join.
+WHERE true
 ON CONFLICT (mailbox_id, priority) DO UPDATE
 SET available_at = excluded.available_at,
     created_at = excluded.created_at,

@@ -1,2 +1,2 @@
-WITH RECURSIVE {steps}
-SELECT priority FROM steps WHERE priority IS NOT NULL
+WITH RECURSIVE {priorities}
+SELECT priority FROM priorities WHERE priority IS NOT NULL

@@ -1,0 +1,257 @@
+"""The two dialects of SQL: how plain writes are rendered, and the fragments of shared statements.
+
+A statement's text may contain fragments in braces, so that one text serves both databases:
+
+- `{in:ids}`: is one of the values in the JSON list `:ids`. `{in:ids bigint}` if they are numbers,
+  `{in:SELECT …}` for the rows of a query, and `{not_in:ids}` for the opposite.
+- `{list:ids}`: the query of the values in the JSON list `:ids`.
+- `{pairs:pairs}`: a table `asked (id, text)` of the JSON list of pairs `:pairs`.
+- `{given:a, b}`: a table `given (a, b)` of the rows of a write.
+- `{columns:runs}`: the columns of a table, in the order of its description.
+- `{equal:a = b}`: equality of texts that PostgreSQL's index knows by their hashes.
+- `{lock:FOR UPDATE}`: what PostgreSQL locks; SQLite has one writer at a time.
+- `{index:name}`: the index that SQLite has to take; its planner has no statistics to choose by.
+"""
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+
+from treadle.backends.sql.tables import TABLES, TYPES, PlainWrite, Table
+
+_FRAGMENT = re.compile(r"\{(\w+):([^{}]*)\}")
+
+
+class Dialect(ABC):
+    """How one database writes what the other writes differently."""
+
+    name: str
+
+    def expand(self, text: str) -> str:
+        """Replace the fragments of a text, inner ones first."""
+        while "{" in text:
+            text, count = _FRAGMENT.subn(lambda found: self._fragment(*found.groups()), text)
+            assert count, text  # noqa: S101
+        return text
+
+    def _fragment(self, name: str, argument: str) -> str:
+        match name:
+            case "in":
+                return self._is_in(self._rows(argument))
+            case "not_in":
+                return self._is_not_in(self._rows(argument))
+            case "list":
+                return self._list(argument)
+            case "pairs":
+                return self._pairs(argument)
+            case "given":
+                return self._given(argument.split(", "))
+            case "columns":
+                return ", ".join(TABLES[argument].types)
+            case "equal":
+                return self._equal(*argument.split(" = "))
+            case "lock":
+                return self._lock(argument)
+            case "index":
+                return self._index(argument)
+            case _:
+                raise LookupError(name)
+
+    def _rows(self, argument: str) -> str:
+        """The query that an argument of `in` means: it is one, or names a list of values."""
+        if argument.lstrip().startswith("SELECT"):
+            return argument
+        name, _, type_ = argument.partition(" ")
+        return self._list(name, type_ or "text")
+
+    @abstractmethod
+    def write(self, write: PlainWrite) -> str:
+        """The text of a plain write."""
+
+    @abstractmethod
+    def condition(self, name: str) -> str:
+        """The condition that a column has the value of its name."""
+
+    @abstractmethod
+    def _list(self, name: str, type_: str = "text") -> str: ...
+
+    @abstractmethod
+    def _is_in(self, query: str) -> str: ...
+
+    @abstractmethod
+    def _is_not_in(self, query: str) -> str: ...
+
+    @abstractmethod
+    def _pairs(self, argument: str) -> str: ...
+
+    @abstractmethod
+    def _given(self, columns: Iterable[str]) -> str: ...
+
+    @abstractmethod
+    def _equal(self, one: str, other: str) -> str: ...
+
+    @abstractmethod
+    def _lock(self, argument: str) -> str: ...
+
+    @abstractmethod
+    def _index(self, argument: str) -> str: ...
+
+
+class Sqlite(Dialect):
+    """SQLite carries out a write once for each row, whose values are bound by name."""
+
+    name = "sqlite"
+
+    def write(self, write: PlainWrite) -> str:
+        """The text of a plain write."""
+        table = write.table
+        if write.kind == "insert":
+            return self._insert(table)
+        where = " AND ".join(f"{name} = :{name}" for name in table.key)
+        if table.part_of_thread:
+            where = "thread_key = (SELECT thread_key FROM threads WHERE thread_id = :thread_id)"
+        if write.kind == "delete":
+            return f"DELETE FROM {table.name} WHERE {where}"
+        settings = ", ".join(f"{name} = :{name}" for name in _updated(write))
+        return f"UPDATE {table.name} SET {settings} WHERE {where}"
+
+    def _insert(self, table: Table) -> str:
+        names = _stored(table)
+        values = ", ".join(f":{name}" for name in names)
+        if not table.part_of_thread:
+            return f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({values})"
+        return (
+            f"INSERT INTO {table.name} (thread_key, {', '.join(names)})"
+            f" SELECT thread_key, {values} FROM threads WHERE thread_id = :thread_id"
+        )
+
+    def condition(self, name: str) -> str:
+        """The condition that a column has the value of its name."""
+        return f"{name} = :{name}"
+
+    def _list(self, name: str, type_: str = "text") -> str:
+        return f"SELECT value FROM json_each(:{name})"
+
+    def _is_in(self, query: str) -> str:
+        return f"IN ({query})"
+
+    def _is_not_in(self, query: str) -> str:
+        return f"NOT IN ({query})"
+
+    def _pairs(self, argument: str) -> str:
+        columns = "json_extract(value, '$[0]') AS id, json_extract(value, '$[1]') AS text"
+        return f"(SELECT {columns} FROM json_each(:{argument})) AS asked"
+
+    def _given(self, columns: Iterable[str]) -> str:
+        return f"(SELECT {', '.join(f':{name} AS {name}' for name in columns)}) AS given"
+
+    def _equal(self, one: str, other: str) -> str:
+        return f"{one} = {other}"
+
+    def _lock(self, argument: str) -> str:
+        return ""
+
+    def _index(self, argument: str) -> str:
+        return f"INDEXED BY {argument}"
+
+
+class Postgres(Dialect):
+    """PostgreSQL carries out a write once for all its rows, which are bound as one JSON value."""
+
+    name = "postgres"
+
+    def write(self, write: PlainWrite) -> str:
+        """The text of a plain write."""
+        table = write.table
+        given = self._given(_named(write))
+        if table.part_of_thread:
+            given += " JOIN threads USING (thread_id)"
+        if write.kind == "insert":
+            return self._insert(table, given)
+        where = " AND ".join(f"{table.name}.{name} = given.{name}" for name in table.key)
+        if table.part_of_thread:
+            where = f"{table.name}.thread_key = threads.thread_key"
+        if write.kind == "delete":
+            return f"DELETE FROM {table.name} USING {given} WHERE {where}"
+        settings = ", ".join(f"{name} = given.{name}" for name in _updated(write))
+        update = f"UPDATE {table.name} SET {settings} FROM {given} WHERE {where}"
+        if not write.all_exist:
+            return update
+        # The rows go to the server together with the COMMIT, so the statement itself has to fail:
+        # it divides by zero if a row is missing, and the transaction is tried again.
+        return (
+            f"WITH changed AS ({update} RETURNING 1)"
+            " SELECT 1 / CASE WHEN COUNT(*) = json_array_length(:rows::json) THEN 1 ELSE 0 END"
+            " FROM changed"
+        )
+
+    def _insert(self, table: Table, given: str) -> str:
+        names = _stored(table)
+        values = ", ".join(f"given.{name}" for name in names)
+        if table.part_of_thread:
+            names, values = ["thread_key", *names], f"threads.thread_key, {values}"
+        return f"INSERT INTO {table.name} ({', '.join(names)}) SELECT {values} FROM {given}"
+
+    def condition(self, name: str) -> str:
+        """The condition that a column has the value of its name."""
+        if name in ("resource_id", "run_id"):
+            return self._equal(name, f":{name}")
+        # Listings by status go by an index of an expression, so that nothing else goes by it: it
+        # holds the dead rows of all entries that were ever claimed.
+        return f"status || '' = :{name}" if name == "status" else f"{name} = :{name}"
+
+    def _list(self, name: str, type_: str = "text") -> str:
+        return f"SELECT json_array_elements_text(:{name}::json)::{type_}"
+
+    # The planner takes an index for `= ANY (ARRAY(…))`; `IN (…)` it might turn into a join.
+    def _is_in(self, query: str) -> str:
+        return f"= ANY (ARRAY({query}))"
+
+    def _is_not_in(self, query: str) -> str:
+        return f"<> ALL (ARRAY({query}))"
+
+    def _pairs(self, argument: str) -> str:
+        columns = "pair ->> 0 AS id, pair ->> 1 AS text"
+        return (
+            f"(SELECT {columns} FROM json_array_elements(:{argument}::json) AS _ (pair)) AS asked"
+        )
+
+    def _given(self, columns: Iterable[str]) -> str:
+        typed = ", ".join(f"{name} {TYPES[name]}" for name in columns)
+        return f"json_to_recordset(:rows::json) AS given ({typed})"
+
+    def _equal(self, one: str, other: str) -> str:
+        # An index holds no texts of more than a third of a page, only their hashes.
+        return f"hashtextextended({one}, 0) = hashtextextended({other}, 0) AND {one} = {other}"
+
+    def _lock(self, argument: str) -> str:
+        return argument
+
+    def _index(self, argument: str) -> str:
+        return ""
+
+
+def _stored(table: Table) -> list[str]:
+    """The columns of a table that a row fills in; a part of a thread has a key for its id."""
+    names = [column.name for column in table.columns]
+    return [name for name in names if not (table.part_of_thread and name == "thread_id")]
+
+
+def _updated(write: PlainWrite) -> list[str]:
+    """The columns that an update sets."""
+    return [
+        column.name
+        for column in write.table.columns
+        if column.name not in write.table.key and (write.kind == "replace" or not column.fixed)
+    ]
+
+
+def _named(write: PlainWrite) -> list[str]:
+    """The columns whose values a write needs."""
+    match write.kind:
+        case "insert":
+            return [column.name for column in write.table.columns]
+        case "delete":
+            return list(write.table.key)
+        case _:
+            return [*write.table.key, *_updated(write)]

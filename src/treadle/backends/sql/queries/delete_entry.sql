@@ -1,2 +1,0 @@
-DELETE FROM entries
-WHERE entry_id = :entry_id

@@ -1,2 +1,0 @@
-DELETE FROM messages
-WHERE thread_key = (SELECT thread_key FROM threads WHERE thread_id = :thread_id)

@@ -1,3 +1,0 @@
-DELETE FROM threads
-USING json_to_recordset(:rows::json) AS given (thread_id text)
-WHERE threads.thread_id = given.thread_id

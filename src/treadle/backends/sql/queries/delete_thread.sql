@@ -1,2 +1,0 @@
-DELETE FROM threads
-WHERE thread_id = :thread_id

@@ -1,2 +1,0 @@
-INSERT INTO mailboxes (mailbox_id, current_generation, updated_at, extra)
-VALUES (:mailbox_id, :current_generation, :updated_at, :extra)

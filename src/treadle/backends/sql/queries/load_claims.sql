@@ -1,0 +1,3 @@
+SELECT {claim_columns}
+FROM entries
+WHERE entry_id {in:ids}

@@ -1,7 +1,0 @@
-SELECT messages.position, messages.body
-FROM threads
-JOIN messages USING (thread_key)
-WHERE threads.thread_id = :thread_id
-    AND messages.position = ANY (
-        ARRAY(SELECT json_array_elements_text(:positions::json)::bigint)
-    )

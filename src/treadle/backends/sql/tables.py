@@ -1,0 +1,268 @@
+"""The tables: their columns, how the values of a row come from a model, and the plain writes.
+
+Statements that only insert, update or delete named columns are rendered from this description
+(`treadle.backends.sql.dialects`). A new column of runs, entries or mailboxes is written here once,
+and in the migration of each database; no statement has to name it.
+"""
+
+from collections.abc import Callable
+from operator import attrgetter
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+
+from treadle.backends.sql.program import Values
+from treadle.core.codec import Json, Model, encode_compact
+from treadle.core.mailboxes import MailboxEntry, is_terminal
+
+Type: TypeAlias = Literal["text", "integer", "bigint"]
+
+
+def to_json(value: Json) -> str:
+    """A JSON value as text."""
+    return msgspec.json.encode(value).decode()
+
+
+def text_value(text: str | None) -> str | None:
+    """Free text as JSON, in which no character is special to a database. Ids do not need it."""
+    return None if text is None else to_json(text)
+
+
+class Column(msgspec.Struct, frozen=True):
+    """A column, and where its value is in the model of the row."""
+
+    name: str
+    type: Type = "text"
+    fixed: bool = False
+    """True if a row keeps its value for life: an update leaves the column out."""
+    free_text: bool = False
+    """True if it holds text that a caller chose, stored as JSON."""
+    value: Callable[[Any], object] | None = None
+    """Computes the value from the model; by default it is the attribute of the column's name."""
+
+
+class Table:
+    """A table; rows of a part of a thread name it by `thread_id`, and are stored by its key."""
+
+    def __init__(
+        self, name: str, key: tuple[str, ...], *columns: Column, part_of_thread: bool = False
+    ) -> None:
+        self.name = name
+        self.key = key
+        self.columns = columns
+        self.part_of_thread = part_of_thread
+        self.types: dict[str, Type] = {column.name: column.type for column in columns}
+        plain = [column.name for column in columns if column.value is None]
+        self._plain = tuple(plain)
+        self._read = attrgetter(*plain)
+        self._free_text = tuple(column.name for column in columns if column.free_text)
+        self._computed = [(each.name, each.value) for each in columns if each.value is not None]
+
+    def values(self, model: object) -> Values:
+        """The row of a model, for tables whose rows hold one model each."""
+        row: dict[str, Any] = dict(zip(self._plain, self._read(model), strict=True))
+        for name in self._free_text:
+            if row[name] is not None:
+                row[name] = to_json(row[name])
+        for name, value in self._computed:
+            row[name] = value(model)
+        return row
+
+
+class PlainWrite(msgspec.Struct, frozen=True):
+    """A statement that needs no file, because the columns say all of it.
+
+    An update leaves fixed columns alone; a replacement writes them, too.
+    """
+
+    kind: Literal["insert", "update", "replace", "delete"]
+    table: Table
+    all_exist: bool = False
+    """True if the statement fails unless it meets every row, where others write at that time."""
+
+
+def _body(model: Model) -> str:
+    return encode_compact(model).decode()
+
+
+def _extra(model: Model) -> str | None:
+    return to_json(model.extra) if model.extra else None
+
+
+def _ended_at(entry: MailboxEntry) -> int | None:
+    return entry.updated_at if is_terminal(entry) else None
+
+
+def _payload(entry: MailboxEntry) -> str:
+    return to_json(entry.payload)
+
+
+_MAILBOX_ID = Column("mailbox_id", fixed=True)
+_PRIORITY = Column("priority", "integer", fixed=True)
+_ENTRY_ID = Column("entry_id")
+_THREAD_ID = Column("thread_id")
+_POSITION = Column("position", "bigint")
+_BODY = Column("body", fixed=True, value=_body)
+
+THREADS = Table(
+    "threads",
+    ("thread_id",),
+    _THREAD_ID,
+    Column("version", "bigint"),
+    Column("updated_at", "bigint"),
+    Column("message_count", "bigint"),
+    Column("patch_count", "bigint"),
+    Column("resource_id", fixed=True, free_text=True),
+    Column("parent_thread_id", fixed=True),
+)
+THREAD_BODIES = Table(
+    "thread_bodies", ("thread_id",), _THREAD_ID, _BODY, Column("state"), part_of_thread=True
+)
+MESSAGES = Table(
+    "messages",
+    ("thread_id",),
+    _THREAD_ID,
+    _POSITION,
+    Column("message_id"),
+    Column("visibility"),
+    Column("run_id"),
+    _BODY,
+    part_of_thread=True,
+)
+PATCHES = Table("patches", ("thread_id",), _THREAD_ID, _POSITION, _BODY, part_of_thread=True)
+DELTAS = Table(
+    "deltas",
+    ("thread_id",),
+    _THREAD_ID,
+    Column("version", "bigint"),
+    Column("committed_at", "bigint"),
+    _BODY,
+    part_of_thread=True,
+)
+RUNS = Table(
+    "runs",
+    ("run_id",),
+    Column("run_id"),
+    _THREAD_ID,
+    Column("parent_run_id"),
+    Column("status"),
+    Column("origin"),
+    Column("termination_code", free_text=True),
+    Column("created_at", "bigint"),
+    Column("updated_at", "bigint"),
+    Column("body", value=_body),
+)
+MAILBOXES = Table(
+    "mailboxes",
+    ("mailbox_id",),
+    _MAILBOX_ID,
+    Column("current_generation", "bigint"),
+    Column("updated_at", "bigint"),
+    Column("extra", value=_extra),
+)
+HEADS = Table(
+    "queue_heads",
+    ("mailbox_id", "priority", "entry_id"),
+    _MAILBOX_ID,
+    _PRIORITY,
+    Column("available_at", "bigint"),
+    Column("created_at", "bigint"),
+    _ENTRY_ID,
+)
+# A claim and its end rewrite the row of an entry: in PostgreSQL as a whole, with all its indexes.
+# What they never change is therefore kept apart, in `payloads`.
+ENTRIES = Table(
+    "entries",
+    ("entry_id",),
+    _ENTRY_ID,
+    _MAILBOX_ID,
+    Column("origin", fixed=True),
+    _PRIORITY,
+    Column("generation", "bigint"),
+    Column("status"),
+    Column("available_at", "bigint"),
+    Column("attempt_count", "bigint"),
+    Column("last_error", free_text=True),
+    Column("claim_token", free_text=True),
+    Column("claimed_by", free_text=True),
+    Column("lease_until", "bigint"),
+    Column("created_at", "bigint", fixed=True),
+    Column("updated_at", "bigint"),
+    Column("ended_at", "bigint", value=_ended_at),
+)
+PAYLOADS = Table(
+    "payloads",
+    ("entry_id",),
+    _ENTRY_ID,
+    _MAILBOX_ID,
+    Column("created_at", "bigint", fixed=True),
+    Column("sender_id", fixed=True, free_text=True),
+    Column("dedupe_key", fixed=True, free_text=True),
+    Column("extra", fixed=True, value=_extra),
+    Column("payload", fixed=True, value=_payload),
+)
+
+TABLES = {
+    table.name: table
+    for table in (
+        THREADS,
+        THREAD_BODIES,
+        MESSAGES,
+        PATCHES,
+        DELTAS,
+        RUNS,
+        MAILBOXES,
+        HEADS,
+        ENTRIES,
+        PAYLOADS,
+    )
+}
+TYPES: dict[str, Type] = {
+    column.name: column.type for table in TABLES.values() for column in table.columns
+}
+"""The type of each column; those of one name have one type."""
+FREE_TEXT = frozenset(
+    column.name for table in TABLES.values() for column in table.columns if column.free_text
+)
+"""The columns of text that callers chose."""
+CLAIM_COLUMNS = tuple(column.name for column in ENTRIES.columns if column.value is None)
+"""The columns from which an entry is read without its payload."""
+ENTRY_FIELDS = tuple(
+    dict.fromkeys(
+        (*CLAIM_COLUMNS, *(column.name for column in PAYLOADS.columns if column.value is None))
+    )
+)
+"""The columns that are attributes of an entry."""
+ENTRY_COLUMNS = (*ENTRY_FIELDS, "extra", "payload")
+"""The columns from which an entry is read."""
+MAILBOX_COLUMNS = tuple(MAILBOXES.types)
+"""The columns from which a mailbox's state is read."""
+
+PLAIN_WRITES = {
+    "insert_thread": PlainWrite("insert", THREADS),
+    "update_thread": PlainWrite("update", THREADS),
+    "replace_thread": PlainWrite("replace", THREADS),
+    "delete_thread": PlainWrite("delete", THREADS),
+    "insert_thread_body": PlainWrite("insert", THREAD_BODIES),
+    "update_thread_state": PlainWrite("update", THREAD_BODIES),
+    "delete_thread_body": PlainWrite("delete", THREAD_BODIES),
+    "insert_message": PlainWrite("insert", MESSAGES),
+    "delete_messages": PlainWrite("delete", MESSAGES),
+    "insert_patch": PlainWrite("insert", PATCHES),
+    "delete_patches": PlainWrite("delete", PATCHES),
+    "insert_delta": PlainWrite("insert", DELTAS),
+    "delete_deltas": PlainWrite("delete", DELTAS),
+    "insert_run": PlainWrite("insert", RUNS),
+    "update_run": PlainWrite("update", RUNS),
+    "delete_run": PlainWrite("delete", RUNS),
+    "insert_mailbox": PlainWrite("insert", MAILBOXES),
+    "update_mailbox": PlainWrite("update", MAILBOXES),
+    "insert_entry": PlainWrite("insert", ENTRIES),
+    # A purge may delete an entry between the time it is loaded and the time it is written.
+    "update_entry": PlainWrite("update", ENTRIES, all_exist=True),
+    "delete_entry": PlainWrite("delete", ENTRIES),
+    "insert_payload": PlainWrite("insert", PAYLOADS),
+    "delete_payload": PlainWrite("delete", PAYLOADS),
+    "remove_head": PlainWrite("delete", HEADS),
+}
+"""The statements of this kind, by their names in programs."""

@@ -1,0 +1,60 @@
+"""Errors of SQLite and of the system, as errors of Treadle."""
+
+import sqlite3
+from collections.abc import Generator
+from contextlib import contextmanager
+
+import msgspec
+
+from treadle.errors import CorruptRecord, StoreUnavailable, TreadleError
+
+_DAMAGED = (
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_NOTADB,
+    sqlite3.SQLITE_MISMATCH,
+    sqlite3.SQLITE_CONSTRAINT,
+)
+_MISSING = ("no such table", "no such column", "has no column", "malformed", "UTF-8")
+UNREADABLE = (
+    msgspec.MsgspecError,
+    ArithmeticError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+"""What our own code raises over values that a healthy database never holds."""
+
+
+@contextmanager
+def translate_errors(path: str) -> Generator[None, None, None]:
+    """Raise SQLite's errors in the block as Treadle's, with the original as the cause.
+
+    Raises:
+        CorruptRecord: the file is damaged, or is no database.
+        StoreUnavailable: it cannot be read or written.
+    """
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        raise translate(error, path) from error
+    except TreadleError:
+        raise
+    except UNREADABLE as error:
+        raise CorruptRecord(path, f"a row is not what it should be: {error}") from error
+
+
+def translate(
+    error: sqlite3.Error | OSError, path: str, doing: str = ""
+) -> CorruptRecord | StoreUnavailable:
+    """Return the error of Treadle for one of SQLite or the system; `doing` begins its reason."""
+    reason = f"{doing}: {error}" if doing else str(error)
+    if isinstance(error, sqlite3.Error) and _is_damage(error):
+        return CorruptRecord(path, reason)
+    return StoreUnavailable(path, reason)
+
+
+def _is_damage(error: sqlite3.Error) -> bool:
+    code = getattr(error, "sqlite_errorcode", None)  # the driver's own errors have none
+    known = code is not None and code & 0xFF in _DAMAGED
+    return known or any(word in str(error) for word in _MISSING)

@@ -1,0 +1,2 @@
+SELECT {columns:mailboxes}
+FROM mailboxes

@@ -1,0 +1,2 @@
+SELECT {columns:queue_heads}
+FROM queue_heads

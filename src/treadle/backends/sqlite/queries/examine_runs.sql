@@ -1,0 +1,2 @@
+SELECT {columns:runs}
+FROM runs

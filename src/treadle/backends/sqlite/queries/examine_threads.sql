@@ -1,0 +1,3 @@
+SELECT {columns:threads}, body, state
+FROM threads
+JOIN thread_bodies USING (thread_key)

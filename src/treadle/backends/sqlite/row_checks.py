@@ -1,0 +1,159 @@
+"""Examining rows: each is read into its model, and its columns are compared with the model."""
+
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any, TypeAlias
+
+import msgspec
+
+from treadle.backends.findings import Finding
+from treadle.backends.sql.program import Read, Values
+from treadle.backends.sql.rows import (
+    message_values,
+    patch_values,
+    read_delta_body,
+    read_entry,
+    read_mailbox,
+    read_run,
+    read_thread,
+)
+from treadle.backends.sql.tables import ENTRIES, ENTRY_COLUMNS, MAILBOX_COLUMNS, RUNS, text_value
+from treadle.backends.sqlite.column_types import check_rows
+from treadle.backends.sqlite.errors import UNREADABLE
+from treadle.backends.sqlite.execution import TEXTS
+from treadle.core.codec import checked, decode
+from treadle.core.ids import check_id
+from treadle.core.messages import Message
+from treadle.core.patches import TrackedPatch
+from treadle.core.threads import ThreadHead
+from treadle.errors import CorruptRecord, InvalidId
+
+Check: TypeAlias = Callable[[Values], Values]
+"""Reads a row into its model, and returns the values that some of its columns should have."""
+
+
+class RowCheck(msgspec.Struct, frozen=True):
+    """How the rows of a table are examined: by the query `examine_<table>`."""
+
+    table: str
+    path: str
+    check: Check
+
+
+def examine_rows(
+    connection: sqlite3.Connection, row_check: RowCheck, counts: Counter[str]
+) -> Iterator[Finding]:
+    """Examine every row of a table, and count them."""
+    cursor = connection.execute(TEXTS.of(Read(f"examine_{row_check.table}", {})))
+    columns = tuple(column for column, *_ in cursor.description)
+    for row in cursor:
+        counts[row_check.table] += 1
+        values = dict(zip(columns, row, strict=True))
+        reason = _find_fault(values, row_check.check)
+        if reason is not None:
+            path = row_check.path.format(**values)
+            yield Finding(path=escape(path), reason=escape(reason))
+
+
+def escape(text: str) -> str:
+    """Return text that can be printed, from text that may not be UTF-8."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _find_fault(values: Values, check: Check) -> str | None:
+    """Say why a row is not as it should be; None if it is."""
+    try:
+        _check_text(values)
+        wanted = check(values)
+    except (CorruptRecord, InvalidId) as error:
+        return error.reason
+    except UNREADABLE as error:
+        return str(error)
+    for column, value in wanted.items():
+        if values[column] != value:
+            return f"{column} is {values[column]!r}, and its body says {value!r}"
+    return None
+
+
+def _check_text(values: Values) -> None:
+    for column, value in values.items():
+        if isinstance(value, str) and not value.isascii():
+            try:
+                value.encode()
+            except UnicodeEncodeError as error:
+                raise ValueError(f"{column} is not UTF-8") from error
+
+
+def _check_types(row: Values) -> Values:
+    check_rows(tuple(row), [tuple(row.values())])
+    return {}
+
+
+def _check_thread(row: Values) -> Values:
+    _check_types(row)
+    check_id("thread", row["thread_id"])
+    thread = read_thread(row["body"], row["state"], row["updated_at"], (), ())
+    checked(ThreadHead(thread=thread, version=row["version"]))
+    return {
+        "thread_id": thread.id,
+        "resource_id": text_value(thread.resource_id),
+        "parent_thread_id": thread.parent_thread_id,
+    }
+
+
+def _check_message(row: Values) -> Values:
+    _check_types(row)
+    wanted = message_values(row["thread_id"], row["position"], decode(Message, row["body"]))
+    return _without_body(wanted)
+
+
+def _check_patch(row: Values) -> Values:
+    _check_types(row)
+    wanted = patch_values(row["thread_id"], row["position"], decode(TrackedPatch, row["body"]))
+    return _without_body(wanted)
+
+
+def _check_delta(row: Values) -> Values:
+    _check_types(row)
+    _, messages = read_delta_body(row["body"])
+    for position in messages:
+        if isinstance(position, int) and not 0 <= position < row["message_count"]:
+            raise ValueError(f"it names message {position}, which the thread does not have")
+    return {}
+
+
+def _check_run(row: Values) -> Values:
+    check_id("run", row["run_id"])
+    return _without_body(RUNS.values(read_run(row["body"])))
+
+
+def _check_mailbox(row: Values) -> Values:
+    _check_types(row)
+    check_id("mailbox", row["mailbox_id"])
+    checked(read_mailbox(tuple(row[name] for name in MAILBOX_COLUMNS)))
+    return {}
+
+
+def _check_entry(row: Values) -> Values:
+    _check_types(row)
+    check_id("entry", row["entry_id"])
+    entry = read_entry(tuple(row[name] for name in ENTRY_COLUMNS))
+    checked(entry)
+    return {"ended_at": ENTRIES.values(entry)["ended_at"]}
+
+
+def _without_body(values: Values) -> dict[str, Any]:
+    return {column: value for column, value in values.items() if column != "body"}
+
+
+ROW_CHECKS = (
+    RowCheck("threads", "threads/{thread_id}", _check_thread),
+    RowCheck("messages", "threads/{thread_id}/messages/{position}", _check_message),
+    RowCheck("patches", "threads/{thread_id}/patches/{position}", _check_patch),
+    RowCheck("deltas", "threads/{thread_id}/deltas/{version}", _check_delta),
+    RowCheck("runs", "runs/{run_id}", _check_run),
+    RowCheck("mailboxes", "mailboxes/{mailbox_id}", _check_mailbox),
+    RowCheck("entries", "mailboxes/{mailbox_id}/entries/{entry_id}", _check_entry),
+    RowCheck("queue_heads", "mailboxes/{mailbox_id}/queue_heads/{priority}", _check_types),
+)

@@ -1,0 +1,205 @@
+"""Examining what holds between rows: no part without its whole, no gaps, every queue has its head.
+
+Each rule is a query for the rows that break it, and the sentence that reports one of them.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+
+import msgspec
+
+from treadle.backends.findings import Finding
+from treadle.backends.sqlite.row_checks import escape
+
+
+class Rule(msgspec.Struct, frozen=True):
+    """A query for rows that break a rule; `path` and `reason` are filled in with their columns."""
+
+    table: str
+    path: str
+    reason: str
+    query: str
+
+
+def examine_rule(connection: sqlite3.Connection, rule: Rule) -> Iterator[Finding]:
+    """Find the rows that break a rule."""
+    cursor = connection.execute(_DERIVED + rule.query)
+    columns = tuple(column for column, *_ in cursor.description)
+    for row in cursor:
+        values = dict(zip(columns, row, strict=True))
+        path, reason = rule.path.format(**values), rule.reason.format(**values)
+        yield Finding(path=escape(path), reason=escape(reason))
+
+
+# A claimed entry without a lease is held for ever: `refresh_lease` writes the same number.
+_DERIVED = """
+WITH
+    waiting AS (
+        SELECT mailbox_id, priority, available_at, created_at, entry_id,
+            ROW_NUMBER() OVER (
+                PARTITION BY mailbox_id, priority ORDER BY available_at, created_at, entry_id
+            ) AS number
+        FROM entries WHERE status = 'queued'
+    ),
+    heads AS (SELECT * FROM waiting WHERE number = 1),
+    leases AS (
+        SELECT mailbox_id, MAX(COALESCE(lease_until, 9223372036854775807)) AS until
+        FROM entries WHERE status = 'claimed' GROUP BY mailbox_id
+    ),
+    counted_messages AS (
+        SELECT thread_id, message_count AS count, COUNT(part.position) AS found,
+            MIN(part.position) AS first, MAX(part.position) AS last
+        FROM threads LEFT JOIN messages AS part USING (thread_key) GROUP BY thread_key
+    ),
+    counted_patches AS (
+        SELECT thread_id, patch_count AS count, COUNT(part.position) AS found,
+            MIN(part.position) AS first, MAX(part.position) AS last
+        FROM threads LEFT JOIN patches AS part USING (thread_key) GROUP BY thread_key
+    )
+"""
+"""What the queries of rules may use: derived tables of what the stored rows should be."""
+
+_PARTS = (
+    Rule(
+        "thread_bodies",
+        "threads/#{thread_key}",
+        "its thread is missing",
+        "SELECT * FROM thread_bodies WHERE thread_key NOT IN (SELECT thread_key FROM threads)",
+    ),
+    Rule(
+        "messages",
+        "threads/#{thread_key}/messages/{position}",
+        "its thread is missing",
+        "SELECT * FROM messages WHERE thread_key NOT IN (SELECT thread_key FROM threads)",
+    ),
+    Rule(
+        "patches",
+        "threads/#{thread_key}/patches/{position}",
+        "its thread is missing",
+        "SELECT * FROM patches WHERE thread_key NOT IN (SELECT thread_key FROM threads)",
+    ),
+    Rule(
+        "deltas",
+        "threads/#{thread_key}/deltas/{version}",
+        "its thread is missing",
+        "SELECT * FROM deltas WHERE thread_key NOT IN (SELECT thread_key FROM threads)",
+    ),
+    Rule(
+        "threads",
+        "threads/{thread_id}",
+        "its body is missing",
+        "SELECT thread_id FROM threads"
+        " WHERE thread_key NOT IN (SELECT thread_key FROM thread_bodies)",
+    ),
+    Rule(
+        "payloads",
+        "mailboxes/{mailbox_id}/entries/{entry_id}",
+        "its payload is there, and it is missing",
+        "SELECT mailbox_id, entry_id FROM payloads"
+        " WHERE (entry_id, mailbox_id, created_at)"
+        " NOT IN (SELECT entry_id, mailbox_id, created_at FROM entries)",
+    ),
+    Rule(
+        "entries",
+        "mailboxes/{mailbox_id}/entries/{entry_id}",
+        "its payload is missing",
+        "SELECT mailbox_id, entry_id FROM entries"
+        " WHERE (entry_id, mailbox_id, created_at)"
+        " NOT IN (SELECT entry_id, mailbox_id, created_at FROM payloads)",
+    ),
+    Rule(
+        "entries",
+        "mailboxes/{mailbox_id}/entries/{entry_id}",
+        "its mailbox is missing",
+        "SELECT mailbox_id, entry_id FROM entries"
+        " WHERE mailbox_id NOT IN (SELECT mailbox_id FROM mailboxes)",
+    ),
+)
+"""Every part belongs to a whole, and every whole has its parts."""
+
+# Messages begin at 0. Patches begin after the last snapshot, which removed those before it.
+_COUNTS = (
+    Rule(
+        "messages",
+        "threads/{thread_id}",
+        "it counts {count} messages, and its last one is at {last}",
+        "SELECT * FROM counted_messages WHERE last <> count - 1",
+    ),
+    Rule(
+        "messages",
+        "threads/{thread_id}",
+        "its {found} messages are at {first} to {last}, with gaps",
+        "SELECT * FROM counted_messages WHERE last - first + 1 <> found",
+    ),
+    Rule(
+        "messages",
+        "threads/{thread_id}",
+        "it counts {count} messages, and the first one is missing",
+        "SELECT * FROM counted_messages WHERE count > 0 AND first IS NOT 0",
+    ),
+    Rule(
+        "patches",
+        "threads/{thread_id}",
+        "it counts {count} patches, and its last one is at {last}",
+        "SELECT * FROM counted_patches WHERE last <> count - 1",
+    ),
+    Rule(
+        "patches",
+        "threads/{thread_id}",
+        "its {found} patches are at {first} to {last}, with gaps",
+        "SELECT * FROM counted_patches WHERE last - first + 1 <> found",
+    ),
+    Rule(
+        "deltas",
+        "threads/{thread_id}",
+        "it is at version {now}, and its {found} deltas lead to versions {first} to {last}",
+        "SELECT thread_id, threads.version AS now, COUNT(*) AS found,"
+        " MIN(deltas.version) AS first, MAX(deltas.version) AS last"
+        " FROM threads JOIN deltas USING (thread_key) GROUP BY thread_key"
+        " HAVING last <> now OR last - first + 1 <> found",
+    ),
+)
+"""The parts of a thread are numbered without gaps, up to the number that the thread counts."""
+
+_QUEUES = (
+    Rule(
+        "mailboxes",
+        "mailboxes/{mailbox_id}",
+        "its last lease ends at {found}, and it says at {stored}",
+        "SELECT mailboxes.mailbox_id AS mailbox_id, until AS found, lease_until AS stored"
+        " FROM mailboxes LEFT JOIN leases USING (mailbox_id) WHERE lease_until IS NOT until",
+    ),
+    Rule(
+        "queue_heads",
+        "mailboxes/{mailbox_id}/queue_heads/{priority}",
+        "it is missing, and entry {entry_id} is waiting",
+        "SELECT * FROM heads"
+        " WHERE (mailbox_id, priority) NOT IN (SELECT mailbox_id, priority FROM queue_heads)",
+    ),
+    Rule(
+        "queue_heads",
+        "mailboxes/{mailbox_id}/queue_heads/{priority}",
+        "it is entry {entry_id}, and no entry is waiting",
+        "SELECT * FROM queue_heads"
+        " WHERE (mailbox_id, priority) NOT IN (SELECT mailbox_id, priority FROM heads)",
+    ),
+    Rule(
+        "queue_heads",
+        "mailboxes/{mailbox_id}/queue_heads/{priority}",
+        "it should be entry {head} at {head_at}, and is {entry_id} at {available_at}",
+        "SELECT queue_heads.*, heads.entry_id AS head, heads.available_at AS head_at"
+        " FROM queue_heads JOIN heads USING (mailbox_id, priority)"
+        " WHERE (queue_heads.entry_id, queue_heads.available_at, queue_heads.created_at)"
+        " IS NOT (heads.entry_id, heads.available_at, heads.created_at)",
+    ),
+    Rule(
+        "queue_heads",
+        "mailboxes/{mailbox_id}/queue_heads/{priority}",
+        "blocked is {blocked}, and the mailbox is held: {held}",
+        "SELECT mailbox_id, priority, blocked, lease_until IS NOT NULL AS held"
+        " FROM queue_heads LEFT JOIN mailboxes USING (mailbox_id) WHERE blocked IS NOT held",
+    ),
+)
+"""Leases and queue heads are what the entries say."""
+
+RULES = (*_PARTS, *_COUNTS, *_QUEUES)
