@@ -5,11 +5,8 @@ from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
 
+from treadle import MailboxEntry, Message, MessageMetadata, RunMeta, ThreadChangeSet
 from treadle.cli.demo.script import Script, Turn
-from treadle.core.mailboxes import MailboxEntry
-from treadle.core.messages import Message, MessageMetadata
-from treadle.core.runs import RunMeta
-from treadle.core.threads import ThreadChangeSet
 from treadle.worker import Delivery, Reject
 
 AGENT = "scripted"

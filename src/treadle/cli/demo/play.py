@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 import treadle
+from treadle import Store
 from treadle.backends.urls import without_password
 from treadle.cli.concurrency import map_in_order
 from treadle.cli.demo.proof import Proof, prove
@@ -14,7 +15,6 @@ from treadle.cli.demo.script import Script
 from treadle.cli.demo.workers import Killed, Workers
 from treadle.cli.terminal.failure import Failure
 from treadle.cli.terminal.progress import progress
-from treadle.store.store import Store
 
 LEASE_MS = 2_000
 """Short, so that users see how another worker takes over from the killed one."""

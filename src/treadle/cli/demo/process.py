@@ -16,11 +16,11 @@ from typing import Literal
 import msgspec
 
 import treadle
+from treadle import MailboxEntry
 from treadle.cli.demo.agent import ScriptedAgent
 from treadle.cli.demo.script import Script, read_scripts
 from treadle.cli.options import STORE_VARIABLE
 from treadle.cli.processes.lifeline import watch_lifeline
-from treadle.core.mailboxes import MailboxEntry
 from treadle.worker import Done, Event, Worker
 
 CONCURRENCY = 4

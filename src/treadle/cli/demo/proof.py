@@ -3,6 +3,7 @@
 Nothing that the workers reported is used: every number comes from the store.
 """
 
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import aclosing
 from functools import partial
@@ -10,15 +11,10 @@ from itertools import groupby
 
 import msgspec
 
+from treadle import Json, MailboxEntry, Message, RunRecord, Store, ThreadHead, encode
 from treadle.cli.concurrency import map_in_order
 from treadle.cli.demo.script import Script
-from treadle.core.codec import Json, encode_compact
-from treadle.core.mailboxes import MailboxEntry
-from treadle.core.messages import Message
-from treadle.core.runs import RunRecord
-from treadle.core.threads import ThreadHead
-from treadle.store.pages import every
-from treadle.store.store import Store
+from treadle.cli.paging import read_page
 
 _CONCURRENCY = 8
 
@@ -119,7 +115,7 @@ def _compare_messages(wanted: tuple[Message, ...], found: tuple[Message, ...]) -
 
 
 def _without_run(message: Message) -> bytes:
-    return encode_compact(msgspec.structs.replace(message, metadata=None))
+    return encode(msgspec.structs.replace(message, metadata=None))
 
 
 def _check_entries(entries: tuple[MailboxEntry, ...], turns: int) -> Iterator[str]:
@@ -147,12 +143,12 @@ def _run_ids(script: Script) -> set[str]:
 
 
 async def _gather(store: Store, thread_id: str) -> Evidence:
-    runs = every(partial(store.runs.list, thread_id=thread_id))
-    entries = every(partial(store.mailboxes.list_entries, mailbox_id=thread_id))
+    entries = partial(store.mailboxes.list_entries, mailbox_id=thread_id)
+    runs = partial(store.runs.list, thread_id=thread_id)
     return Evidence(
         head=await store.threads.load(thread_id),
-        runs=tuple([run async for run in runs]),
-        entries=tuple([entry async for entry in entries]),
+        runs=(await read_page(runs, offset=0, limit=sys.maxsize)).items,
+        entries=(await read_page(entries, offset=0, limit=sys.maxsize)).items,
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from treadle import Json
 from treadle.backends.urls import without_password
 from treadle.cli.demo.play import DemoResult
 from treadle.cli.demo.proof import Proof, Verdict, proof_as_json
@@ -15,7 +16,6 @@ from treadle.cli.options import STORE_VARIABLE
 from treadle.cli.terminal.counts import counted
 from treadle.cli.terminal.output import write_line, write_table
 from treadle.cli.terminal.tables import Column
-from treadle.core.codec import Json
 
 _COLUMNS = (
     Column("conversation", whole=True),

@@ -7,11 +7,11 @@ from typing import assert_never
 
 import msgspec
 
+from treadle import Json, Message, Thread
 from treadle.cli.json_lines import Bad, Good, Repeated, read_lines
-from treadle.core.codec import Json
-from treadle.core.limits import ID_BYTES
-from treadle.core.messages import Message
-from treadle.core.threads import Thread
+
+_ID_BYTES = 200
+"""The longest id that a store accepts, in bytes."""
 
 
 class Turn(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,7 +55,7 @@ class Script(msgspec.Struct, frozen=True, kw_only=True):
         suffix = f"-turn-{number}"
         name = self.thread_id
         # Cut whole characters: an id is limited in bytes.
-        while len(name.encode()) + len(suffix) > ID_BYTES:
+        while len(name.encode()) + len(suffix) > _ID_BYTES:
             name = name[:-1]
         return name + suffix
 
