@@ -25,7 +25,7 @@ from tests.docs.console import Shell, commands_of
 from tests.postgres.schemas import SchemaPool, pool_of
 from tests.postgres.server import Server
 
-from treadle.testing._harness.builtin_subjects import remove_postgres, schema_of
+from treadle.testing.builtin_subjects import remove_postgres, schema_of
 
 
 def run_earlier(example: Example) -> None:

@@ -16,7 +16,7 @@ from tests.cli.support import PROJECT, line_of, read_until, run, run_json, spawn
 from treadle.backends.postgres import schema
 from treadle.backends.sql.migrations import Migration, all_migrations
 from treadle.cli.terminal.failure import INTERRUPTED
-from treadle.testing._harness.builtin_subjects import location_of, remove_postgres, schema_of
+from treadle.testing.builtin_subjects import location_of, remove_postgres, schema_of
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import pytest
 
 from treadle.testing import BackendConformance, Subject
-from treadle.testing._harness.builtin_subjects import FILES
+from treadle.testing.builtin_subjects import FILES
 
 
 class TestFiles(BackendConformance):

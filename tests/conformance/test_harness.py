@@ -17,12 +17,12 @@ from treadle.core.claims import Hold
 from treadle.core.commands import TimedCommand
 from treadle.testing import Subject
 from treadle.testing._harness import running
-from treadle.testing._harness.builtin_subjects import FILES, MEMORY
 from treadle.testing._harness.child_process import ChildProcess, Died
 from treadle.testing._harness.history_machine import SHORT, compare_histories
 from treadle.testing._harness.process_pool import end_idle_processes
 from treadle.testing._harness.timeouts import with_timeout
 from treadle.testing._harness.writer_processes import Limit, WriterProcesses
+from treadle.testing.builtin_subjects import FILES, MEMORY
 from treadle.testing.certification import run_check
 from treadle.testing.conformance import SUITE
 from treadle.testing.conformance.commit import times

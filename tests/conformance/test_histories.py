@@ -8,10 +8,10 @@ from hypothesis import Phase, given, settings
 
 from treadle.core.commands import AnyCommand
 from treadle.testing import Subject
-from treadle.testing._harness.builtin_subjects import FILES, SQLITE
 from treadle.testing._harness.history_machine import SHORT, compare_histories
 from treadle.testing._harness.strategies import commands
 from treadle.testing._harness.strategies.questions import Question, questions
+from treadle.testing.builtin_subjects import FILES, SQLITE
 from treadle.testing.clock import START
 
 LONG = settings(

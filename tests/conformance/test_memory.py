@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from treadle.testing import BackendConformance, Subject
-from treadle.testing._harness.builtin_subjects import MEMORY
 from treadle.testing._harness.check import Check
 from treadle.testing._harness.running import declared_by
+from treadle.testing.builtin_subjects import MEMORY
 from treadle.testing.conformance import SUITE
 
 CHECKS = [check for check in SUITE if not check.needs and check.module != "random_histories"]

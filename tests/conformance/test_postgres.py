@@ -7,8 +7,8 @@ import pytest
 
 from tests.postgres.schemas import SchemaPool, pooled_subject
 from treadle.testing import BackendConformance, Subject
-from treadle.testing._harness.builtin_subjects import postgres_subject
 from treadle.testing._harness.running import run
+from treadle.testing.builtin_subjects import postgres_subject
 from treadle.testing.conformance import SUITE
 
 

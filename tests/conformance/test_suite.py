@@ -8,10 +8,10 @@ import pytest
 from treadle import NotFound, Thread
 from treadle.backends.base import Backend, Guarantee
 from treadle.testing import certify
-from treadle.testing._harness.builtin_subjects import FILES, MEMORY
 from treadle.testing._harness.check import Check, Checks
 from treadle.testing._harness.expect import expect, refused
 from treadle.testing._harness.harness import Harness
+from treadle.testing.builtin_subjects import FILES, MEMORY
 from treadle.testing.certification import CAPABILITIES, FACETS, run_check
 from treadle.testing.conformance import SUITE
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from treadle.testing._harness.builtin_subjects import FILES
 from treadle.testing._harness.writer_processes import Limit, kill_among_others, race
+from treadle.testing.builtin_subjects import FILES
 
 pytestmark = pytest.mark.soak
 

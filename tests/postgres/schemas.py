@@ -21,7 +21,7 @@ from treadle.backends.postgres.location import Location, parse_location
 from treadle.backends.postgres.schema import migrate
 from treadle.clock import Clock
 from treadle.testing import Subject
-from treadle.testing._harness.builtin_subjects import stepping_postgres
+from treadle.testing.builtin_subjects import stepping_postgres
 from treadle.testing.subject import Step
 
 _TABLES = (

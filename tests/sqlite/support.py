@@ -13,8 +13,8 @@ from treadle.backends.sqlite.doctor import examine
 from treadle.clock import Clock
 from treadle.store.store import Store
 from treadle.testing._harness import sample_data
-from treadle.testing._harness.builtin_subjects import SQLITE
 from treadle.testing._harness.sample_data import fill
+from treadle.testing.builtin_subjects import SQLITE
 from treadle.testing.subject import Subject
 
 T = TypeVar("T")

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from treadle.testing._harness.builtin_subjects import SQLITE
 from treadle.testing._harness.writer_processes import Limit, WriterProcesses, kill_among_others
+from treadle.testing.builtin_subjects import SQLITE
 
 
 def share_between(processes: int, seconds: float, folder: Path) -> list[int]:

@@ -14,7 +14,7 @@ from treadle.clock import Clock
 from treadle.core.commands import Commands, Receipt
 from treadle.core.mailboxes import Send
 from treadle.core.threads import AppendThread, LoadThread
-from treadle.testing._harness.builtin_subjects import SteppingDisk
+from treadle.testing.builtin_subjects import SteppingDisk
 from treadle.testing.subject import Step, Subject
 
 

@@ -111,7 +111,7 @@ def _require_testing() -> None:
 
 def _find_subject(target: str) -> tuple["Subject", Path | None]:
     from treadle.testing import Subject
-    from treadle.testing._harness.builtin_subjects import subject_at
+    from treadle.testing.builtin_subjects import subject_at
 
     if _BARE.fullmatch(target):
         raise Failure(f"to certify a backend, write {target}:NAME; to use a folder, ./{target}")
