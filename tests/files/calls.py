@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Any
 
-from treadle.backends.files.engine import Call, Engine, Read, Write
+from treadle.backends.files.engine import Call, Engine, ReadCall, WriteCall
 from treadle.backends.files.tables import FileTables
 from treadle.backends.group_thread import Failure
 from treadle.backends.model.apply import apply_batch, apply_claim
@@ -16,12 +16,12 @@ from treadle.core.mailboxes import MailboxEntry
 State = dict[str, bytes]
 
 
-def batch_of(*commands: AnyCommand) -> Write:
-    return Write(partial(apply_batch, batch=check_batch(commands)))
+def batch_of(*commands: AnyCommand) -> WriteCall:
+    return WriteCall(partial(apply_batch, batch=check_batch(commands)))
 
 
-def claim_of(request: ClaimRequest) -> Write:
-    return Write(partial(apply_claim, request=request, new_token=new_token))
+def claim_of(request: ClaimRequest) -> WriteCall:
+    return WriteCall(partial(apply_claim, request=request, new_token=new_token))
 
 
 def attempt(engine: Engine, call: Call) -> Any:
@@ -48,7 +48,7 @@ def claim(engine: Engine, request: ClaimRequest) -> tuple[MailboxEntry, ...]:
 
 def read_state(engine: Engine) -> State:
     """Return every row of the store, encoded."""
-    state: State = do(engine, Read(_encode_rows))
+    state: State = do(engine, ReadCall(_encode_rows))
     return state
 
 

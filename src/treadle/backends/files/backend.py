@@ -7,7 +7,7 @@ from typing import TypeVar
 from treadle.backends.base import Capabilities, Durability
 from treadle.backends.cancellation import opened
 from treadle.backends.files.disk import Disk
-from treadle.backends.files.engine import Call, Engine, Read, Write
+from treadle.backends.files.engine import Call, Engine, ReadCall, WriteCall
 from treadle.backends.files.journal import Position
 from treadle.backends.group_thread import GroupThread
 from treadle.backends.model.apply import apply_batch, apply_claim
@@ -63,18 +63,18 @@ class FilesBackend:
 
     async def commit(self, batch: Commands) -> Receipt:
         """Apply all commands of a checked batch, or none."""
-        receipt: Receipt = await self._thread.ask(Write(partial(apply_batch, batch=batch)))
+        receipt: Receipt = await self._thread.ask(WriteCall(partial(apply_batch, batch=batch)))
         return Receipt(results=copied(receipt.results))
 
     async def claim(self, request: ClaimRequest) -> tuple[MailboxEntry, ...]:
         """Claim due entries, best first."""
-        write = Write(partial(apply_claim, request=request, new_token=new_token))
+        write = WriteCall(partial(apply_claim, request=request, new_token=new_token))
         entries: tuple[MailboxEntry, ...] = await self._thread.ask(write)
         return copied(entries)
 
     async def read(self, query: Query[T]) -> T:
         """Answer a checked query."""
-        answer: T = await self._thread.ask(Read(query.answer))
+        answer: T = await self._thread.ask(ReadCall(query.answer))
         return copied(answer)
 
     async def wait(self, timeout_ms: int, mailbox_id: str | None = None) -> None:
@@ -83,7 +83,7 @@ class FilesBackend:
         async def time_left() -> int | None:
             now = self._clock()
             due: int | None = await self._thread.ask(
-                Read(lambda tables: tables.next_due(now, mailbox_id))
+                ReadCall(lambda tables: tables.next_due(now, mailbox_id))
             )
             return None if due is None else due - now
 
@@ -92,7 +92,7 @@ class FilesBackend:
     def _wake_after(self, calls: list[Call]) -> None:
         """Let waits look again after a group that may have changed something."""
         for call in calls:
-            if isinstance(call, Write):
+            if isinstance(call, WriteCall):
                 self._waiting.wake()
                 return
 

@@ -9,7 +9,7 @@ import msgspec
 
 from treadle.backends.files.disk import Bytes, Disk
 from treadle.backends.model.tables import TableName
-from treadle.core.ids import IdKind, check_id
+from treadle.core.ids import check_id
 from treadle.errors import CorruptRecord, InvalidId, InvalidValue, SchemaTooNew
 
 FORMAT = 1
@@ -108,10 +108,9 @@ class Documents:
 
     def names(self, table: TableName) -> Iterator[str]:
         """Yield the ids that have a document; files whose names are no ids are ignored."""
-        kind: IdKind = "thread" if table == "threads" else "entry"
         for name in self._disk.list_names(self._folders[table], _SUFFIX):
             try:
-                yield check_id(kind, name)
+                yield check_id("thread", name)  # every kind of id has the same rule
             except InvalidId:
                 continue
 

@@ -32,20 +32,20 @@ JOURNAL_BYTES = 32 * 2**20
 """A journal of this size is complete: a crash replays two of them at most."""
 
 
-class Write(msgspec.Struct, frozen=True, eq=False):
+class WriteCall(msgspec.Struct, frozen=True, eq=False):
     """A batch or a claim to apply."""
 
     apply: Callable[..., tuple[Any, list[Change]]]
     """Takes the tables and, as `clock`, the time (unix ms); returns the result and the changes."""
 
 
-class Read(msgspec.Struct, frozen=True, eq=False):
+class ReadCall(msgspec.Struct, frozen=True, eq=False):
     """A question to answer."""
 
     answer: Callable[[FileTables], Any]
 
 
-Call: TypeAlias = Write | Read
+Call: TypeAlias = WriteCall | ReadCall
 
 
 class Engine:
@@ -143,7 +143,7 @@ class Engine:
                 replica = self._catch_up()
                 outcomes = self._write(replica, calls)
                 for index, call in enumerate(calls):
-                    if isinstance(call, Read):
+                    if isinstance(call, ReadCall):
                         outcomes[index] = self._attempt(call.answer, replica.tables)
                 replica.tables.threads.evict()
                 return outcomes
@@ -156,7 +156,7 @@ class Engine:
         outcomes: list[Any] = [None] * len(calls)
         batches: list[list[Change]] = []
         for index, call in enumerate(calls):
-            if isinstance(call, Write):
+            if isinstance(call, WriteCall):
                 outcome = self._attempt(call.apply, replica.tables, clock=self._clock())
                 if not isinstance(outcome, Failure):
                     outcome, changes = outcome
