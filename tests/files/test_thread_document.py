@@ -29,7 +29,7 @@ def whole(document: ThreadDocument) -> bytes:
     return b"".join(document.parts())
 
 
-@settings(max_examples=40)  # strategies of models are slow
+@settings(max_examples=20)  # strategies of models are slow
 @given(models(Thread), st.lists(st.lists(changes, max_size=3), max_size=3))
 def test_a_grown_document_is_the_document_of_the_whole_thread(
     thread: Thread, groups: list[list[ThreadChangeSet]]
