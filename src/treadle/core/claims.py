@@ -132,12 +132,14 @@ def claim_of(entry: MailboxEntry | str, claim_token: str | None) -> tuple[str, s
         InvalidValue: the entry is not claimed, or the token is missing.
     """
     if isinstance(entry, MailboxEntry):
-        return claim_of(entry.entry_id, claim_token or entry.claim_token)
-    if claim_token is None:
+        entry_id, token = entry.entry_id, claim_token or entry.claim_token
+    else:
+        entry_id, token = entry, claim_token
+    if token is None:
         raise InvalidValue(
-            "claim_token", f"entry {entry!r} has none; pass the entry that claim returned"
+            "claim_token", f"entry {entry_id!r} has none; pass the entry that claim returned"
         )
-    return entry, claim_token
+    return entry_id, token
 
 
 def _is_outlived(entry: MailboxEntry, claimed: Iterable[MailboxEntry], now: int) -> bool:

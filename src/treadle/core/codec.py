@@ -1,9 +1,17 @@
-"""Models and their JSON: the on-disk form, unknown fields kept, bad values refused by place."""
+"""Models and their JSON: the on-disk form, unknown fields kept, bad values refused by their path.
+
+A model keeps the fields that it does not know in `extra`; in JSON they are beside its own. msgspec
+knows no such field, so a value with unknown fields takes two passes: msgspec converts between a
+model and plain JSON in which `extra` has the name `<extra>`, and `_convert_models` moves the
+unknown fields into it (`_collect_extra`) or out of it (`_flatten_extra`). A value without unknown
+fields, which is nearly every one, takes the first pass only.
+"""
 
 import math
 import re
 from collections.abc import Callable, Iterable
 from functools import cache
+from itertools import repeat
 from typing import Any, NamedTuple, TypeVar, cast
 
 import msgspec
@@ -16,6 +24,9 @@ Json = Any
 """A value JSON can hold: None, bool, int, float, str, list or dict with string keys."""
 
 _STEP = re.compile(r"\.(\w+)|(\[\d+\])")
+_SIMPLE = (type(None), bool)
+"""Types whose values JSON always holds."""
+
 _EXTRA = "<extra>"
 _EXTRA_BYTES = b'"<extra>"'
 
@@ -49,7 +60,8 @@ def always_encoded(value: Any) -> Any:
 
     The reference writes such fields always; `omit_defaults` would leave a plain default out.
     """
-    return msgspec.field(default_factory=lambda: value)
+    # An endless iterator is a factory that Python calls without a frame of its own.
+    return msgspec.field(default_factory=repeat(value).__next__)
 
 
 def encode(value: Model) -> bytes:
@@ -66,7 +78,9 @@ def encode_compact(value: Model) -> bytes:
     data = msgspec.json.encode(value, order="sorted" if sort else "deterministic")
     if _EXTRA_BYTES not in data:
         return data
-    plain = _convert_models(msgspec.to_builtins(value, order="deterministic"), type(value), _spread)
+    plain = _convert_models(
+        msgspec.to_builtins(value, order="deterministic"), type(value), _flatten_extra
+    )
     return msgspec.json.encode(plain, order="sorted" if sort else None)
 
 
@@ -91,7 +105,7 @@ def decode(kind: type[ModelT], data: bytes | str) -> ModelT:
 
 def from_plain(kind: type[ModelT], plain: Json) -> ModelT:
     """Build a `kind` from decoded JSON; fields it does not know go to `extra`."""
-    return msgspec.convert(_convert_models(plain, kind, _gather), type=kind)
+    return msgspec.convert(_convert_models(plain, kind, _collect_extra), type=kind)
 
 
 def to_plain(value: Model) -> Json:
@@ -100,7 +114,7 @@ def to_plain(value: Model) -> Json:
 
 
 def checked(value: ModelT, where: str = "") -> ModelT:
-    """A copy of `value` that shares nothing with it and can be stored and read back the same.
+    """Return a copy of `value` that shares nothing with it and reads back the same once stored.
 
     Raises:
         InvalidValue: a field has the wrong type, or holds what JSON cannot (NaN, infinities, lone
@@ -120,28 +134,19 @@ def checked(value: ModelT, where: str = "") -> ModelT:
 
 
 def check_json(value: Json, where: str, depth: int = DEPTH) -> None:
-    """Refuse what JSON cannot hold or the reference cannot read, naming the place.
+    """Refuse a value that JSON cannot hold or the reference cannot read; `where` names it.
 
     Raises:
         InvalidValue: see `checked`.
     """
     kind = type(value)
-    if kind is str:
+    if kind is dict:
+        _check_object(value, where, depth)
+    elif kind is list:
+        _check_array(value, where, depth)
+    elif kind is str:
         if not value.isascii() and _has_surrogate(value):
             raise InvalidValue(where, "the text has a lone surrogate, which UTF-8 cannot hold")
-    elif kind is dict:
-        if depth == 0:
-            raise InvalidValue(where, f"it is nested deeper than {DEPTH} levels")
-        for key, item in value.items():
-            if type(key) is not str:
-                raise InvalidValue(where, f"the key {key!r} is not a string")
-            check_json(key, where)
-            check_json(item, f"{where}.{key}" if key else f'{where}[""]', depth - 1)
-    elif kind is list:
-        if depth == 0:
-            raise InvalidValue(where, f"it is nested deeper than {DEPTH} levels")
-        for index, item in enumerate(value):
-            check_json(item, f"{where}[{index}]", depth - 1)
     elif kind is int:
         if not SMALLEST_INTEGER <= value <= LARGEST_INTEGER:
             raise InvalidValue(where, f"the integer {value} does not fit 64 bits")
@@ -153,6 +158,26 @@ def check_json(value: Json, where: str, depth: int = DEPTH) -> None:
     elif value is not None and kind is not bool:
         article = "an" if kind.__name__[0] in "aeiou" else "a"
         raise InvalidValue(where, f"JSON cannot hold {article} {kind.__name__}")
+
+
+def _check_object(value: dict[object, Json], where: str, depth: int) -> None:
+    if depth == 0:
+        raise InvalidValue(where, f"it is nested deeper than {DEPTH} levels")
+    for key, item in value.items():
+        if type(key) is not str:
+            raise InvalidValue(where, f"the key {key!r} is not a string")
+        if not key.isascii():
+            check_json(key, where)
+        if not (type(item) in _SIMPLE or (type(item) is str and item.isascii())):
+            check_json(item, f"{where}.{key}" if key else f'{where}[""]', depth - 1)
+
+
+def _check_array(value: list[Json], where: str, depth: int) -> None:
+    if depth == 0:
+        raise InvalidValue(where, f"it is nested deeper than {DEPTH} levels")
+    for index, item in enumerate(value):
+        if not (type(item) in _SIMPLE or (type(item) is str and item.isascii())):
+            check_json(item, f"{where}[{index}]", depth - 1)
 
 
 def check_integer(where: str, value: object) -> int:
@@ -196,16 +221,26 @@ def _check_fields(value: Model, where: str) -> None:
     shape = _shape(type(value))
     for field in shape.fields:
         item = getattr(value, field.attribute)
+        # Most fields need no further look; this loop runs for every model of every write.
         if item is None or (type(item) is str and item.isascii() and not field.repeated):
             continue
-        place = f"{where}.{field.attribute}"
-        if not field.repeated:
-            _check_item(item, field.models, place)
+        if type(item) is dict and not item and not field.models:  # `extra`, mostly
+            continue
+        if type(item) is int and not field.models and SMALLEST_INTEGER <= item <= LARGEST_INTEGER:
+            continue
+        path = f"{where}.{field.attribute}"
+        if type(item) in field.models:
+            _check_fields(item, path)
+        elif not field.repeated:
+            _check_item(item, field.models, path)
         elif type(item) is tuple or type(item) is list:
             for index, one in enumerate(cast("tuple[object, ...]", item)):
-                _check_item(one, field.models, f"{place}[{index}]")
+                if type(one) in field.models:
+                    _check_fields(cast("Model", one), f"{path}[{index}]")
+                else:
+                    _check_item(one, field.models, f"{path}[{index}]")
         else:
-            raise InvalidValue(place, f"it must be a tuple or list, not a {type(item).__name__}")
+            raise InvalidValue(path, f"it must be a tuple or list, not a {type(item).__name__}")
     if type(value.extra) is not dict:
         raise InvalidValue(
             f"{where}.extra", f"it must be a dict, not a {type(value.extra).__name__}"
@@ -228,14 +263,14 @@ def _check_item(item: object, models: tuple[type[Model], ...], where: str) -> No
 Change = Callable[[dict[str, Json], frozenset[str]], dict[str, Json]]
 
 
-def _spread(plain: dict[str, Json], known: frozenset[str]) -> dict[str, Json]:
+def _flatten_extra(plain: dict[str, Json], known: frozenset[str]) -> dict[str, Json]:
     extra = plain.pop(_EXTRA, None)
     if extra:
         plain.update((key, item) for key, item in extra.items() if key not in known)
     return plain
 
 
-def _gather(plain: dict[str, Json], known: frozenset[str]) -> dict[str, Json]:
+def _collect_extra(plain: dict[str, Json], known: frozenset[str]) -> dict[str, Json]:
     extra = {key: item for key, item in plain.items() if key not in known}
     if not extra:
         return plain

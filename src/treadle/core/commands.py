@@ -64,13 +64,13 @@ def check_batch(batch: Commands) -> Commands:
         InvalidId, InvalidValue: a command cannot be stored; the message says which and where.
     """
     if not isinstance(batch, tuple | list):
-        raise InvalidValue("batch", f"it must be a tuple of commands, not a {_kind(batch)}")
+        raise InvalidValue("batch", f"it must be a tuple of commands, not a {type(batch).__name__}")
     commands: list[AnyCommand] = []
     for position, command in enumerate(batch, start=1):
         try:
             commands.append(check_command(command))
         except TreadleError as error:
-            name_failure(error, position, len(batch), _kind(command))
+            name_failure(error, position, len(batch), type(command).__name__)
             raise
     return tuple(commands)
 
@@ -82,9 +82,9 @@ def check_command(command: AnyCommand) -> AnyCommand:
         InvalidId, InvalidValue: it cannot be stored; the message says where.
     """
     if not isinstance(command, Command):
-        raise InvalidValue("batch", f"it must hold commands, not a {_kind(command)}")
+        raise InvalidValue("batch", f"it must hold commands, not a {type(command).__name__}")
     check_ids(command)
-    name = _kind(command)
+    name = type(command).__name__
     command = checked(command, name[0].lower() + name[1:])
     command.check()
     return command
@@ -99,9 +99,5 @@ def name_failure(error: TreadleError, position: int, count: int, command: str) -
 
 def describe(command: AnyCommand) -> str:
     """The command in a few words, for errors: `Ack 'entry-1'`."""
-    subject = first_id(command)
-    return _kind(command) if subject is None else f"{_kind(command)} {subject!r}"
-
-
-def _kind(value: object) -> str:
-    return type(value).__name__
+    name, subject = type(command).__name__, first_id(command)
+    return name if subject is None else f"{name} {subject!r}"

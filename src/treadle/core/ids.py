@@ -24,6 +24,7 @@ OptionalRunId: TypeAlias = Annotated[str, Meta(extra={"id": "run", "may_be_empty
 """The id of a run, or the empty string for none: the reference's change sets have it so."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_PLAIN = re.compile(r"[A-Za-z0-9_-]{5,200}")  # the names of devices are shorter, or have a $
 _DEVICE = re.compile(r"(?i:con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$)\s*(?:[.:]|$)")
 
 
@@ -61,6 +62,8 @@ def check_ids(value: msgspec.Struct) -> None:
         if field.kind is None:
             if isinstance(item, msgspec.Struct):
                 check_ids(item)
+        elif type(item) is str and _PLAIN.fullmatch(item):
+            continue  # most ids are uuids or slugs: one match tells that they are valid
         elif not (item is None and field.may_be_none) and not (item == "" and field.may_be_empty):
             check_id(field.kind, item)
 

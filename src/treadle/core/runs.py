@@ -88,13 +88,11 @@ def record_run(
     meta: RunMeta | None,
     now: int,
 ) -> None:
-    """Create or update the run of an append; an append without `run_id` belongs to no run.
+    """Create or update the run of an append.
 
     The first writer wins for `parent_run_id`, `parent_thread_id` and `source_mailbox_entry_id`.
     Without `meta` only the time of a known run changes.
     """
-    if not run_id:
-        return
     before = rows.runs.get(run_id)
     if meta is not None:
         first = before or RunRecord(run_id=run_id, thread_id=thread_id, created_at=now)

@@ -361,21 +361,21 @@ class AppendThread(TimedCommand[Committed], frozen=True, kw_only=True):
         version = stored.head.version
         if self.expected is not None and self.expected != version:
             raise VersionConflict(self.thread_id, self.expected, version)
-        ids = self._message_ids()
-        known = rows.find_known_messages(self.thread_id, ids) if ids else ()
-        messages = new_messages(changes.messages, known)
+        messages = changes.messages
+        if ids := self._message_ids():
+            messages = new_messages(messages, rows.find_known_messages(self.thread_id, ids))
         rows.threads.put(self.thread_id, extended(stored, changes, now, messages))
-        record_run(
-            rows, changes.run_id, self.thread_id, changes.parent_run_id, changes.run_meta, now
-        )
-        return Committed(version=version + 1, skipped=self._skipped(messages))
+        if changes.run_id:
+            record_run(
+                rows, changes.run_id, self.thread_id, changes.parent_run_id, changes.run_meta, now
+            )
+        skipped = () if len(messages) == len(changes.messages) else self._skipped(messages)
+        return Committed(version=version + 1, skipped=skipped)
 
     def _message_ids(self) -> list[str]:
         return [message.id for message in self.changes.messages if message.id is not None]
 
     def _skipped(self, added: tuple[Message, ...]) -> tuple[str, ...]:
-        if len(added) == len(self.changes.messages):
-            return ()
         kept = {id(message) for message in added}  # by identity: two may have one id
         return tuple(
             message.id

@@ -4,7 +4,7 @@ Memory keeps all rows in them. Files put a cache of documents in their place, an
 that a batch touches; both override the finders that would look at every row.
 """
 
-from collections.abc import Callable, Iterable, Iterator, MutableMapping
+from collections.abc import Callable, Iterable, MutableMapping
 from functools import partial
 from typing import Any, Literal, TypeAlias, TypeVar
 
@@ -59,34 +59,12 @@ class RowTable(MutableMapping[str, RowT]):
         self.put(key, None)
 
 
-class MemoryTable(RowTable[RowT]):
-    """A table in a dictionary."""
+class MemoryTable(dict[str, RowT], RowTable[RowT]):
+    """A table that is a dictionary."""
 
     def __init__(self, put: Put[RowT]) -> None:
-        super().__init__(put)
-        self._rows: dict[str, RowT] = {}
-
-    def get(self, key: str, default: Any = None) -> Any:
-        """Return the row, or `default` if there is none."""
-        return self._rows.get(key, default)
-
-    def __getitem__(self, key: str) -> RowT:
-        return self._rows[key]
-
-    def __setitem__(self, key: str, row: RowT) -> None:
-        self._rows[key] = row
-
-    def __delitem__(self, key: str) -> None:
-        del self._rows[key]
-
-    def __contains__(self, key: object) -> bool:
-        return key in self._rows
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._rows)
-
-    def __len__(self) -> int:
-        return len(self._rows)
+        dict.__init__(self)
+        RowTable.__init__(self, put)
 
 
 class Tables:
@@ -130,8 +108,8 @@ class Tables:
         """End the batch; return its changes, in the order of first touch."""
         changes: list[Change] = []
         for (table, key), before in self._before.items():
-            after = self.rows(table).get(key)
-            if after is not before:
+            after = getattr(self, table).get(key)
+            if before is not after:
                 changes.append(Change(table, key, before, after))
         self._before.clear()
         return changes
@@ -139,7 +117,7 @@ class Tables:
     def rollback(self) -> None:
         """Take back what the batch has changed so far."""
         for (table, key), before in reversed(self._before.items()):
-            now = self.rows(table).get(key)
+            now = getattr(self, table).get(key)
             if now is not before:
                 self.replace(table, key, now, before)
         self._before.clear()
@@ -197,7 +175,7 @@ class Tables:
     def find_claimable(self, request: ClaimRequest, now: int) -> Iterable[MailboxEntry]:
         """The entries that a claim gets, best first."""
         if request.entry_id is None:
-            return choose(self.entries.values(), request, now)
+            return choose(self.find_entries(None, UNFINISHED), request, now)
         entry = self.entries.get(request.entry_id)
         if entry is None:
             return []

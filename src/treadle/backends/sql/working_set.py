@@ -6,7 +6,7 @@ row outside of the read set gets an error, whichever way it asks: its `touches` 
 "not loaded" must not look like "does not exist".
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import partial
 from typing import Any, NoReturn, TypeVar
 
@@ -50,23 +50,30 @@ class LoadedRows(MemoryTable[RowT]):
         Raises:
             NotLoaded: the row was not loaded.
         """
-        if key not in self.asked and key not in self._rows:
+        if key not in self.asked:
             raise NotLoaded(f"{self._table} {key!r}")
-        return self._rows.get(key, default)
+        return dict.get(self, key, default)
 
     def __contains__(self, key: object) -> bool:
         return self.get(str(key)) is not None
 
-    def __iter__(self) -> Iterator[str]:
+    def __getitem__(self, key: str) -> RowT:
+        if key not in self.asked:
+            raise NotLoaded(f"{self._table} {key!r}")
+        return super().__getitem__(key)
+
+    def _refuse_all(self) -> NoReturn:
         raise NotLoaded(f"all {self._table}")
+
+    __iter__ = __len__ = keys = values = items = _refuse_all
 
     def is_loaded(self, key: str) -> bool:
         """Return whether there is a row in memory."""
-        return key in self._rows
+        return dict.__contains__(self, key)
 
     def loaded(self) -> Iterable[RowT]:
         """The rows in memory."""
-        return tuple(self._rows.values())
+        return tuple(dict.values(self))
 
 
 class WorkingSet(Tables):
