@@ -48,10 +48,10 @@ READS: dict[str, dict[str, object]] = {
     "load_unfinished": {"ids": IDS},
     "load_duplicates": {"pairs": '[["box 1", "k"]]'},
     "load_message_ids": {"pairs": '[["t", "m"]]'},
-    "lock_ready": {"limit": 10, "expired": 1_000},
-    "read_chosen": {},
-    "read_chosen_entry": {"entry_id": "e"},
-    "read_passed_over": {"limit": 10, "expired": 1_000},
+    "lock_ready": {"now": 1, "limit": 10, "expired": 1_000},
+    "read_locked": {"now": 1},
+    "read_locked_entry": {"entry_id": "e"},
+    "read_skipped": {"now": 1, "limit": 10, "expired": 1_000},
     "next_ready": {},
     "next_expiry": {},
     "count_ended": {"older_than": 1, "loaded": "[]"},
@@ -74,8 +74,7 @@ def connection(location: Location) -> Iterator[psycopg.Connection[tuple[Any, ...
     """A connection in a transaction such as writers have."""
     with psycopg.connect(location.conninfo) as made:
         made.execute(SETTINGS.encode(), {"lock_timeout": "0", "synchronous_commit": "on"})
-        made.execute("SELECT set_config('treadle.now', '1', true)")
-        made.execute("SELECT set_config('treadle.chosen', %s, true)", (IDS,))
+        made.execute("SELECT set_config('treadle.locked', %s, true)", (IDS,))
         yield made
         made.rollback()
 

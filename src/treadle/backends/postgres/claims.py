@@ -137,11 +137,11 @@ def _claim(
     if limit < 1:
         return [()] * len(requests)
     now = clock if first.now is None else first.now
-    times, _, rows, *skipped = yield (Read("claim_clock", {"now": now}), *_looks(first, limit))
+    locked, rows, *skipped = yield _looks(first, limit, now)
     busy = {key for found in skipped for (key,) in found if key not in cooling}
     if busy:
         raise MailboxesBusy(frozenset(busy))
-    now = int(times[0][0])
+    now = int(locked[0][0])
     entries = [read_entry(row) for row in rows]
     together = msgspec.structs.replace(first, limit=limit)
     given, writes = take(requests, choose(entries, together, now), now)
@@ -152,12 +152,13 @@ def _claim(
     return given
 
 
-def _looks(request: ClaimRequest, limit: int) -> tuple[Read, ...]:
+def _looks(request: ClaimRequest, limit: int, now: int | None) -> tuple[Read, ...]:
     """The queries that lock mailboxes, read the locked ones, and list those that were skipped."""
     if request.entry_id is not None:
-        entry = {"entry_id": request.entry_id}
-        return Read("lock_mailbox_of_entry", entry), Read("read_chosen_entry", entry)
+        entry = {"now": now, "entry_id": request.entry_id}
+        return Read("lock_mailbox_of_entry", entry), Read("read_locked_entry", entry)
     if request.mailbox_id is not None:
-        return Read("lock_mailbox", {"mailbox_id": request.mailbox_id}), Read("read_chosen", {})
-    limits = {"limit": limit, "expired": EXPIRED_MAILBOXES}
-    return Read("lock_ready", limits), Read("read_chosen", {}), Read("read_passed_over", limits)
+        mailbox = {"now": now, "mailbox_id": request.mailbox_id}
+        return Read("lock_mailbox", mailbox), Read("read_locked", mailbox)
+    values = {"now": now, "limit": limit, "expired": EXPIRED_MAILBOXES}
+    return Read("lock_ready", values), Read("read_locked", values), Read("read_skipped", values)

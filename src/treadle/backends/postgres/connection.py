@@ -35,7 +35,8 @@ CONFLICTS = (
     errors.SerializationFailure,
     errors.DeadlockDetected,
     errors.UniqueViolation,
-    # Statements divide by zero on purpose: see queries/update_entry.sql.
+    # Some writes divide by zero if they do not meet the rows that were read. They are sent together
+    # with the COMMIT, so nobody could look at a count and roll back; the statement has to fail.
     errors.DivisionByZero,
     StaleRead,
 )

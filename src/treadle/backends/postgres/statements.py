@@ -16,7 +16,7 @@ from treadle.backends.sql.texts import Texts
 T = TypeVar("T")
 
 _VALUE = re.compile(r"(?<!:):([a-z_]+)")
-_COMMENT = re.compile(r"^--.*\n", re.MULTILINE)
+_COMMENT = re.compile(r"^ *--.*\n", re.MULTILINE)
 
 
 class Query(msgspec.Struct, frozen=True):

@@ -1,6 +1,6 @@
--- Its row takes the place of the one before. It fails if it is there: the transaction was committed
--- by another connection, after this one was lost.
-WITH gone AS (
+-- Record the transaction by its writer and number, in place of the writer's last one. It fails if it
+-- is recorded already: another connection has committed the same, after this one was lost.
+WITH last AS (
     DELETE FROM commits WHERE writer = :writer AND number < :number
 )
 INSERT INTO commits (writer, number) VALUES (:writer, :number)

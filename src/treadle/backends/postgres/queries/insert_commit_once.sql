@@ -1,4 +1,5 @@
--- No row if it is there. It waits for who is about to commit the same.
+-- Record the transaction unless it is recorded already; returns a row if it was not. It waits for a
+-- transaction that is about to commit the same record.
 INSERT INTO commits (writer, number) VALUES (:writer, :number)
 ON CONFLICT DO NOTHING
 RETURNING number

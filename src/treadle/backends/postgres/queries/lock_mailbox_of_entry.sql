@@ -1,7 +1,10 @@
-SELECT set_config('treadle.chosen', COALESCE(json_agg(chosen.mailbox_id), '[]')::text, true)
+-- Lock the mailbox of an entry for a claim, and return the time of the claim; see lock_ready.sql.
+SELECT
+    COALESCE(:now::bigint, (extract(epoch FROM now()) * 1000)::bigint),
+    set_config('treadle.locked', COALESCE(json_agg(locked.mailbox_id), '[]')::text, true)
 FROM (
     SELECT mailbox_id
     FROM mailboxes
     WHERE mailbox_id = (SELECT entries.mailbox_id FROM entries WHERE entries.entry_id = :entry_id)
     FOR NO KEY UPDATE
-) AS chosen
+) AS locked

@@ -1,6 +1,13 @@
--- Mailboxes that are not being changed, in the order of what would be claimed from them; told to
--- the next statement, which reads them under these locks.
+-- Lock the mailboxes from which a claim would take first, and return the time of the claim.
+--
+-- The next statement reads what is in them. It has to be another statement, because it must see what
+-- the last holder of each lock has left, and a statement sees the database as it was at its own
+-- start. It has to know which mailboxes were locked; both go to the server in one round trip, so
+-- their ids cannot travel through the client, and are left in a setting of the transaction.
 WITH RECURSIVE {priorities},
+clock (now) AS (
+    SELECT COALESCE(:now::bigint, (extract(epoch FROM now()) * 1000)::bigint)
+),
 ready AS (
     SELECT heads.mailbox_id
     FROM priorities
@@ -10,16 +17,19 @@ ready AS (
         JOIN mailboxes AS mailbox USING (mailbox_id)
         WHERE queue_heads.blocked = 0
             AND queue_heads.priority = priorities.priority
-            AND queue_heads.available_at <= current_setting('treadle.now')::bigint
+            AND queue_heads.available_at <= (SELECT now FROM clock)
+            -- Of a mailbox with several heads only the best counts, else it would take the place
+            -- of two.
             AND NOT EXISTS (
                 SELECT 1
                 FROM queue_heads AS better
                 WHERE better.mailbox_id = queue_heads.mailbox_id
                     AND better.priority > queue_heads.priority
-                    AND better.available_at <= current_setting('treadle.now')::bigint
+                    AND better.available_at <= (SELECT now FROM clock)
             )
         ORDER BY queue_heads.available_at, queue_heads.created_at, queue_heads.entry_id
         LIMIT :limit
+        -- Weaker than the FOR UPDATE of commits: see read_skipped.sql.
         FOR NO KEY UPDATE OF mailbox SKIP LOCKED
     ) AS heads
     LIMIT :limit
@@ -27,10 +37,12 @@ ready AS (
 expired AS (
     SELECT mailbox_id
     FROM mailboxes
-    WHERE wakes_at <= current_setting('treadle.now')::bigint
+    WHERE wakes_at <= (SELECT now FROM clock)
     ORDER BY wakes_at
     LIMIT :expired
     FOR NO KEY UPDATE SKIP LOCKED
 )
-SELECT set_config('treadle.chosen', COALESCE(json_agg(chosen.mailbox_id), '[]')::text, true)
-FROM (SELECT mailbox_id FROM ready UNION SELECT mailbox_id FROM expired) AS chosen
+SELECT
+    (SELECT now FROM clock),
+    set_config('treadle.locked', COALESCE(json_agg(locked.mailbox_id), '[]')::text, true)
+FROM (SELECT mailbox_id FROM ready UNION SELECT mailbox_id FROM expired) AS locked
