@@ -97,7 +97,7 @@ class PostgresBackend:
     def _open(self) -> None:
         if self._migrate:
             migrate(self._location)
-        self._database.open(self._deadline())
+        self._database.open(Deadline.after(self._call_seconds))
         self._waiters = ThreadPoolExecutor(WAITING_THREADS, "treadle-postgres-waiter")
         self._readers = ThreadPoolExecutor(READING_THREADS, "treadle-postgres-reader")
         self._notices = Notices(self._location, self._call_seconds)
@@ -128,7 +128,9 @@ class PostgresBackend:
     async def commit(self, batch: Commands) -> Receipt:
         """Apply all commands of a checked batch, or none."""
         self._require_own_process()
-        return cast("Receipt", await self._commits.ask(Call(batch, self._deadline())))
+        return cast(
+            "Receipt", await self._commits.ask(Call(batch, Deadline.after(self._call_seconds)))
+        )
 
     async def commit_in(self, connection: object, batch: Commands) -> Receipt:
         """Apply a batch in a transaction of the caller's, which the caller commits."""
@@ -143,7 +145,7 @@ class PostgresBackend:
         transaction of the caller's, say.
         """
         self._require_own_process()
-        call = Call(request, self._deadline())
+        call = Call(request, Deadline.after(self._call_seconds))
         return cast("tuple[MailboxEntry, ...]", await self._claims.ask(call))
 
     async def read(self, query: Query[T]) -> T:
@@ -164,7 +166,9 @@ class PostgresBackend:
     async def _read(self, program: Callable[[], Program[T]]) -> T:
         self._require_own_process()
         self._commits.require_running()
-        reading = Transaction(self._database, program, self._deadline(), is_read_only=True)
+        reading = Transaction(
+            self._database, program, Deadline.after(self._call_seconds), is_read_only=True
+        )
         return await asyncio.get_running_loop().run_in_executor(self._readers, reading.run)
 
     def _committed(self, calls: list[Call[Commands]]) -> None:
@@ -183,9 +187,6 @@ class PostgresBackend:
     def _submit(self, call: Callable[[ArgumentT], T], argument: ArgumentT) -> "Future[T]":
         """Carry out a call that waits for other transactions on a thread of its own."""
         return self._waiters.submit(call, argument)
-
-    def _deadline(self) -> Deadline:
-        return Deadline.after(self._call_seconds)
 
     def _now(self) -> int | None:
         return None if self._clock is None else self._clock()

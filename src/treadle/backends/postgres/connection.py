@@ -184,7 +184,10 @@ def send(connection: "psycopg.Connection[Any]", queries: Sequence[Query]) -> lis
             # Rows are tuples, whatever the owner of the connection has chosen.
             cursor = connection.cursor(row_factory=tuple_row)
             cursors.append(cursor.execute(query.text.encode(), query.values))
-    return [cursor.fetchall() if cursor.description else [] for cursor in cursors]
+    rows: list[list[Row]] = []
+    for cursor in cursors:
+        rows.append(cursor.fetchall() if cursor.description else [])
+    return rows
 
 
 def is_outage(error: psycopg.Error) -> bool:

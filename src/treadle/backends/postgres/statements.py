@@ -5,7 +5,7 @@ Nothing here does I/O.
 
 import re
 from collections.abc import Sequence
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import msgspec
 
@@ -46,10 +46,6 @@ class Queries:
         if text is None:
             text = self._known[key] = self._texts.of(statement)
         return Query(text, values)
-
-    def named(self, name: str, **values: Any) -> Query:
-        """The query of a text that belongs to no program."""
-        return self.of(Read(name, values))
 
     def _adapt(self, text: str) -> str:
         bare = _COMMENT.sub("", text)

@@ -37,7 +37,7 @@ from treadle.backends.postgres.location import Location
 from treadle.backends.postgres.schema import check_schema
 from treadle.backends.postgres.statements import Queries, Query, RoundTrips, Uncommitted
 from treadle.backends.sql.commit import commit
-from treadle.backends.sql.program import Program
+from treadle.backends.sql.program import Program, Read
 from treadle.core.commands import Commands, Receipt
 from treadle.errors import StoreUnavailable
 
@@ -97,7 +97,7 @@ class Database:
         try:
             with self.connections.hold(deadline) as connection:
                 check_schema(connection, self.location)
-                send(connection, [self.queries.named("delete_commits")])
+                send(connection, [self.queries.of(Read("delete_commits", {}))])
         except BaseException as error:
             self.close()
             if isinstance(error, psycopg.Error):
@@ -191,7 +191,7 @@ class Transaction(Generic[T]):
         if not uncommitted.writes:
             send(connection, [_COMMIT])
             return uncommitted.result
-        mark = self._database.queries.named("insert_commit", **self._mark)
+        mark = self._database.queries.of(Read("insert_commit", self._mark))
         return self._commit(connection, uncommitted, mark, _COMMIT)
 
     def _rerun_after_unknown_commit(self, connection: Connection, before: Uncommitted[T]) -> T:
@@ -201,7 +201,7 @@ class Transaction(Generic[T]):
         nothing if it was committed. If it has not even come to its own mark, it will fail there,
         because this one is in its way.
         """
-        mark = self._database.queries.named("insert_commit_once", **self._mark)
+        mark = self._database.queries.of(Read("insert_commit_once", self._mark))
         *_, marked = send(connection, [*self._opening(), mark])
         if not marked:
             connection.rollback()
@@ -279,7 +279,7 @@ class Commits:
             GROUP_LOCK_MS,
         )
         try:
-            outcomes = transaction.run()
+            outcomes: list[Any] = transaction.run()
         except Blocked:
             if len(calls) > 1:
                 return [self._commit_alone(call) for call in calls]
@@ -288,7 +288,10 @@ class Commits:
             return outcomes_of_failed_group(
                 transaction, error, calls, self._submit, self._commit_patiently
             )
-        return [Failure(each) if isinstance(each, Exception) else each for each in outcomes]
+        for position, outcome in enumerate(outcomes):
+            if isinstance(outcome, Exception):
+                outcomes[position] = Failure(outcome)
+        return outcomes
 
     def _commit_alone(self, call: Call[Commands]) -> Any:
         """Commit a batch of a group that was blocked, unless it is the one that has to wait."""
