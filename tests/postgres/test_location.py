@@ -1,5 +1,7 @@
 """Where a store is: which URLs are understood, which are refused, and that no password is told."""
 
+import re
+from importlib.resources import files
 from typing import Any
 
 import psycopg
@@ -9,6 +11,10 @@ from psycopg.conninfo import conninfo_to_dict
 import treadle
 from treadle import InvalidValue, StoreUnavailable
 from treadle.backends.postgres.location import Location, parse_location
+from treadle.backends.postgres.schema import migrate
+from treadle.backends.postgres.statements import Queries
+from treadle.backends.sql.program import Read, Statement, Write
+from treadle.backends.sql.tables import PLAIN_WRITES
 from treadle.backends.urls import without_password
 
 SECRET = "s3cret"
@@ -212,3 +218,23 @@ async def test_every_way_to_write_a_url_finds_the_store(url: str) -> None:
     ):
         async with treadle.open_store(other) as store:
             assert (await store.threads.list()).items == ("t",)
+
+
+def test_every_statement_is_valid_in_a_schema_whose_tables_have_a_prefix(
+    postgres_url: str, new_schema: str
+) -> None:
+    """`Location.qualify` would spoil a statement that has a column or an alias named as a table."""
+    location = parse_location(f"{postgres_url}&schema={new_schema}&table_prefix=x_")
+    migrate(location)
+    backends = files("treadle.backends")
+    folders = (backends / "sql" / "queries", backends / "postgres" / "queries")
+    names = {file.name.split(".")[0] for folder in folders for file in folder.iterdir()}
+    statements: list[Statement] = [Read(name, {}) for name in sorted(names)]
+    statements += [Write(name, ()) for name in PLAIN_WRITES]
+    with psycopg.connect(location.conninfo, autocommit=True) as connection:
+        for statement in statements:
+            text = Queries(location).of(statement).text
+            values = list(dict.fromkeys(re.findall(r"%\((\w+)\)s", text)))
+            for number, value in enumerate(values, start=1):
+                text = text.replace(f"%({value})s", f"${number}")
+            connection.execute(f"PREPARE {statement.name} AS {text}".encode())
