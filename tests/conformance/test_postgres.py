@@ -24,7 +24,7 @@ def test_a_check_leaves_no_schema_behind(postgres_url: str, tmp_path: Path) -> N
         before = connection.execute(count).fetchone()
         for number, check in enumerate(SUITE):
             if "two sends of one dedupe key" in str(check) or "reopening: purge" in str(check):
-                place = tmp_path / str(number)
-                place.mkdir()
-                run(check, postgres_subject(postgres_url), place)
+                folder = tmp_path / str(number)
+                folder.mkdir()
+                run(check, postgres_subject(postgres_url), folder)
         assert connection.execute(count).fetchone() == before

@@ -26,7 +26,7 @@ class Proxy:
         self._own_folder = tempfile.TemporaryDirectory(prefix="treadle-proxy-")
         through = query | {"host": [self._own_folder.name], "gssencmode": ["disable"]}
         self.url = urlunsplit(parts._replace(query=urlencode(through, doseq=True)))
-        self.trips = 0
+        self.round_trips = 0
         self._cut_at = 0
         self._side: Side = "before the server has it"
         self._stall_at = 0
@@ -56,7 +56,7 @@ class Proxy:
     def cut(self, trip: int, side: Side) -> None:
         """Cut the connection that makes the round trip counted `trip` from now."""
         with self._lock:
-            self._cut_at, self._side = self.trips + trip, side
+            self._cut_at, self._side = self.round_trips + trip, side
 
     @property
     def has_cut(self) -> bool:
@@ -69,7 +69,7 @@ class Proxy:
         The other connections stall as well, and new ones are accepted but not served.
         """
         with self._lock:
-            self._stall_at, self._hold = self.trips + trip, hold
+            self._stall_at, self._hold = self.round_trips + trip, hold
 
     def stall_connecting(self) -> None:
         """Stall all connections, and serve no new one."""
@@ -121,11 +121,11 @@ class Proxy:
     ) -> bool:
         """Count a round trip; return False if it is the last of its connection."""
         with self._lock:
-            self.trips += 1
-            cuts = self.trips == self._cut_at
+            self.round_trips += 1
+            cuts = self.round_trips == self._cut_at
             if cuts:
                 self._cut_at = 0
-            begins_to_stall = self.trips == self._stall_at
+            begins_to_stall = self.round_trips == self._stall_at
             if begins_to_stall:
                 self._flowing.clear()
             stalls = begins_to_stall or not self._flowing.is_set()

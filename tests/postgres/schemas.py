@@ -1,7 +1,7 @@
 """Schemas that tests take turns with: each is migrated once, and emptied before it is used again.
 
-A test has a schema for itself. To the suite, a schema stands for a folder, and a file in the folder
-names it, so that the other processes of a check find the same one.
+Tests that run at the same time have different schemas. The suite names stores by folders: a file in
+the folder contains the name of its schema, so that the other processes of a check find it.
 """
 
 import os
@@ -66,7 +66,7 @@ class SchemaPool:
         return name
 
     def give_back(self, name: str) -> None:
-        """Let another test have a schema; it may have been made by another process."""
+        """Let another test have a schema; another process may have created it."""
         self._known.add(name)
         self._free.append(name)
 
@@ -85,17 +85,17 @@ def pool_of(url: str) -> SchemaPool:
 
 
 def make(url: str, folder: Path, clock: Clock) -> Backend:
-    """The backend in the schema that stands for a folder."""
+    """The backend in the schema of a folder."""
     return PostgresBackend(_location(url, folder), clock)
 
 
 def make_stepping(url: str, folder: Path, clock: Clock, step: Step) -> Backend:
-    """The backend in the schema that stands for a folder, with the fault hook."""
+    """The backend in the schema of a folder, with the fault hook."""
     return stepping_postgres(_location(url, folder), clock, step)
 
 
 def remove(url: str, folders: Sequence[Path]) -> None:
-    """Give back the schemas that stand for folders."""
+    """Give back the schemas of folders."""
     for folder in folders:
         file = folder / _FILE
         if file.is_file():
@@ -113,7 +113,7 @@ def pooled_subject(url: str) -> Subject:
 
 
 def _location(url: str, folder: Path) -> Location:
-    """The schema that stands for a folder; one is taken if there is none yet."""
+    """The schema of a folder; one is taken if it has none yet."""
     file = folder / _FILE
     if not file.is_file():
         mine = folder / f"{_FILE}-{os.getpid()}"

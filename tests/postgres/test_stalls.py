@@ -34,8 +34,8 @@ UNKNOWN = "whether the write was committed is not known"
 
 @pytest.fixture
 def proxy(url: str) -> Iterator[Proxy]:
-    with Proxy(url) as made:
-        yield made
+    with Proxy(url) as opened:
+        yield opened
 
 
 @pytest.fixture

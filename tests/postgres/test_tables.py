@@ -1,4 +1,4 @@
-"""The tables under load: renewals and appends stay heap-only, and hot statements go by an index."""
+"""The tables under load: renewals and appends are heap-only updates."""
 
 import time
 from collections.abc import AsyncIterator
@@ -27,7 +27,7 @@ async def store(url: str) -> AsyncIterator[Store]:
 def updates(postgres_url: str, schema: str, table: str, *, expected: int) -> tuple[int, int]:
     """How many rows of a table were updated, and how many of those heap-only.
 
-    A session tells what it did when it ends, a moment after the client has left.
+    A session reports its updates when it ends, a moment after the client has left.
     """
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         found: Any = None
@@ -40,7 +40,7 @@ def updates(postgres_url: str, schema: str, table: str, *, expected: int) -> tup
             if found is not None and found[0] >= expected:
                 return int(found[0]), int(found[1])
             time.sleep(0.05)
-    raise AssertionError(f"of {table} the server tells {found}, not {expected}")
+    raise AssertionError(f"the server counts {found} updates of {table}, not {expected}")
 
 
 async def test_renewals_are_heap_only(postgres_url: str, schema: str, url: str) -> None:

@@ -48,7 +48,7 @@ class PostgresBackend:
 
     Args:
         location: the database and the schema.
-        clock: takes the place of the database's clock.
+        clock: is used instead of the database's clock.
         durability: "relaxed": what was acknowledged last may be lost when the server crashes.
         migrate: bring the schema up to date at the opening.
         connection_class: the class of all connections but those for notices; for tests.

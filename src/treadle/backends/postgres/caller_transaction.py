@@ -1,4 +1,4 @@
-"""Commits inside a transaction of the caller's, beside the caller's own tables.
+"""Commits inside a transaction of the caller's, together with the caller's other writes.
 
 The connection, its settings and its timeouts are the caller's, so no deadline of ours applies.
 """
@@ -80,16 +80,16 @@ class CallerTransaction:
             raise InvalidValue("connection", reason)
         for left in reversed(range(CALLER_ATTEMPTS)):
             try:
-                trips = RoundTrips(commit((batch,), now), self._queries)
-                while trips.pending:
-                    trips.answer(await send(trips.pending))
-                await send((*trips.outcome.unsent, self._notice(), _RELEASE))
+                round_trips = RoundTrips(commit((batch,), now), self._queries)
+                while round_trips.pending:
+                    round_trips.answer(await send(round_trips.pending))
+                await send((*round_trips.outcome.unsent, self._notice(), _RELEASE))
             except (psycopg.Error, StaleRead) as error:
                 await send((_UNDO,))
                 if not left or not isinstance(error, CONFLICTS):
                     raise
             else:
-                return trips.outcome.result[0]
+                return round_trips.outcome.result[0]
         raise AssertionError("a loop that always returns or raises")
 
     def _notice(self) -> Query:

@@ -145,7 +145,7 @@ class Connections:
         try:
             yield connection
         except BaseException:
-            with suppress(psycopg.Error):  # what went wrong before is what the caller is told
+            with suppress(psycopg.Error):  # the caller gets the first error
                 if not connection.closed:
                     connection.rollback()
             raise

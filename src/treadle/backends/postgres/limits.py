@@ -68,8 +68,8 @@ BUSY_PAUSE_SECONDS = (0.001, 0.005)
 """The pause before a claim looks again whether the commits have ended."""
 
 CALLER_ATTEMPTS = 5
-"""How often a batch is tried in a transaction of the caller's. The locks it holds are kept
-meanwhile, so the caller is better asked than kept waiting."""
+"""How often a batch is tried in a transaction of the caller's. Between the attempts the
+transaction keeps its locks, so it is better to fail soon and let the caller decide."""
 
 # --- notices and waits ----------------------------------------------------------------------------
 

@@ -35,7 +35,7 @@ Switch = Literal["on", "off"]
 class Location(msgspec.Struct, frozen=True, dict=True):
     """A database, and where in it the tables are.
 
-    Written as a URL that libpq understands, with these parameters beside its own: `schema`
+    Written as a URL that libpq understands, with these parameters in addition: `schema`
     (default `treadle`), `table_prefix` (none), `prepared_statements` and `listen` (`on`; a pooler
     that gives a connection to others between transactions may want them `off`).
     """

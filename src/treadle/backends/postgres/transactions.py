@@ -209,10 +209,10 @@ class Transaction(Generic[T]):
         return self._commit(connection, self._carry_out(connection, ()), _COMMIT)
 
     def _carry_out(self, connection: Connection, opening: Sequence[Query]) -> Uncommitted[T]:
-        trips = RoundTrips(self._program(), self._database.queries, opening)
-        while trips.pending:
-            trips.answer(send(connection, trips.pending))
-        return trips.outcome
+        round_trips = RoundTrips(self._program(), self._database.queries, opening)
+        while round_trips.pending:
+            round_trips.answer(send(connection, round_trips.pending))
+        return round_trips.outcome
 
     def _commit(self, connection: Connection, uncommitted: Uncommitted[T], *ending: Query) -> T:
         try:

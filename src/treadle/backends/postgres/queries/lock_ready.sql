@@ -18,8 +18,7 @@ ready AS (
         WHERE queue_heads.blocked = 0
             AND queue_heads.priority = priorities.priority
             AND queue_heads.available_at <= (SELECT now FROM clock)
-            -- Of a mailbox with several heads only the best counts, else it would take the place
-            -- of two.
+            -- Only the best head of a mailbox counts, or the limit would include a mailbox twice.
             AND NOT EXISTS (
                 SELECT 1
                 FROM queue_heads AS better

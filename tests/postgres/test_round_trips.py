@@ -1,4 +1,4 @@
-"""Trips to the server: two for a commit, whatever is in it; and what one that is cut means."""
+"""Round trips: two for each commit; and a connection that is cut in one of them."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -16,13 +16,13 @@ MESSAGE = ThreadChangeSet(run_id="", reason="UserMessage", messages=(Message.use
 
 @pytest.fixture
 def proxy(url: str) -> Iterator[Proxy]:
-    with Proxy(url) as made:
-        yield made
+    with Proxy(url) as opened:
+        yield opened
 
 
 @pytest.fixture
 async def store(proxy: Proxy) -> AsyncIterator[Store]:
-    """A store by way of the proxy, of which the connections are there already."""
+    """A store through the proxy, whose connections are already open."""
     async with open_store(f"{proxy.url}&listen=off", migrate=True) as opened:
         await opened.threads.create(Thread(id="t"))
         await opened.mailboxes.send("box", {"n": 0})
@@ -31,9 +31,9 @@ async def store(proxy: Proxy) -> AsyncIterator[Store]:
 
 
 async def test_a_commit_is_two_round_trips(proxy: Proxy, store: Store) -> None:
-    before = proxy.trips
+    before = proxy.round_trips
     await store.threads.append("t", MESSAGE)
-    assert proxy.trips - before == 2
+    assert proxy.round_trips - before == 2
 
 
 async def test_the_whole_step_of_a_worker_is_two_round_trips(proxy: Proxy, store: Store) -> None:
@@ -42,7 +42,7 @@ async def test_the_whole_step_of_a_worker_is_two_round_trips(proxy: Proxy, store
     run = RunRecord(
         run_id="r", thread_id="t", origin="user", status="done", created_at=1, updated_at=1
     )
-    before = proxy.trips
+    before = proxy.round_trips
     async with store.batch() as step:
         step.mailboxes.hold(entry)
         step.threads.append("t", MESSAGE)
@@ -51,22 +51,22 @@ async def test_the_whole_step_of_a_worker_is_two_round_trips(proxy: Proxy, store
             step.mailboxes.send(f"box {number}", {"n": number}, dedupe_key=f"k{number}")
         step.mailboxes.interrupt("box")
         step.mailboxes.ack(entry)
-    assert proxy.trips - before == 2
+    assert proxy.round_trips - before == 2
 
 
 async def test_a_purge_is_two_round_trips(proxy: Proxy, store: Store) -> None:
     await store.mailboxes.interrupt("box")
-    before = proxy.trips
+    before = proxy.round_trips
     assert await store.mailboxes.purge(2**60) == 1
-    assert proxy.trips - before == 2
+    assert proxy.round_trips - before == 2
 
 
 async def test_a_claim_is_two_round_trips(proxy: Proxy, store: Store) -> None:
     for number in range(20):
         await store.mailboxes.send(f"box {number}", {"n": number}, priority=number % 3)
-    before = proxy.trips
+    before = proxy.round_trips
     assert len(await store.mailboxes.claim(limit=10, consumer="w", lease_ms=60_000)) == 10
-    assert proxy.trips - before == 2
+    assert proxy.round_trips - before == 2
 
 
 async def test_a_batch_that_fails_is_two_round_trips_and_leaves_nothing_open(
@@ -75,14 +75,14 @@ async def test_a_batch_that_fails_is_two_round_trips_and_leaves_nothing_open(
     failing: list[int] = []
     empty: list[int] = []
     for _ in range(8):
-        before = proxy.trips
+        before = proxy.round_trips
         with pytest.raises(Exception, match="already exists"):
             await store.threads.create(Thread(id="t"))
-        failing.append(proxy.trips - before)
-        before = proxy.trips
+        failing.append(proxy.round_trips - before)
+        before = proxy.round_trips
         assert await store.mailboxes.claim(consumer="w") == ()
-        empty.append(proxy.trips - before)
-    # A connection prepares its COMMIT once, which is a trip.
+        empty.append(proxy.round_trips - before)
+    # A connection prepares its COMMIT once, which is a round trip.
     assert (failing[4:], empty[4:]) == ([2] * 4, [2] * 4)
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         lock = f"LOCK TABLE {schema}.threads IN ACCESS EXCLUSIVE MODE NOWAIT"

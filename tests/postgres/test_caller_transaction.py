@@ -1,4 +1,4 @@
-"""Writing in a transaction of one's own: beside one's own tables, all or nothing."""
+"""Writing in the caller's transaction, together with the caller's tables: all or nothing."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -27,11 +27,11 @@ async def connection(
     postgres_url: str, schema: str, store: Store
 ) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
     """A connection of the application, which has orders, and our schema in its search path."""
-    async with await psycopg.AsyncConnection.connect(postgres_url) as made:
-        await made.execute("CREATE TEMP TABLE orders (id text PRIMARY KEY)")
-        await made.execute(f"SET search_path = {schema}".encode())
-        await made.commit()
-        yield made
+    async with await psycopg.AsyncConnection.connect(postgres_url) as opened:
+        await opened.execute("CREATE TEMP TABLE orders (id text PRIMARY KEY)")
+        await opened.execute(f"SET search_path = {schema}".encode())
+        await opened.commit()
+        yield opened
 
 
 async def orders(connection: psycopg.AsyncConnection[Any]) -> list[str]:
