@@ -142,7 +142,10 @@ async def test_a_call_with_time_left_does_not_fail_with_one_whose_deadline_has_p
     """They are in one group, as the first had to wait for a group that was stuck."""
     database = Database(parse_location(url), "full", Connection)
     batch: Commands = (AppendThread(thread_id="t", changes=MESSAGE),)
-    calls = [Call(batch, Deadline.after(0)), Call(batch, Deadline.after(60))]
+    calls: list[Call[Commands]] = [
+        Call(batch, Deadline.after(0)),
+        Call(batch, Deadline.after(60)),
+    ]
     with ThreadPoolExecutor(1) as waiters:
         late, early = Commits(database, lambda: 1, waiters.submit).carry_out(calls)
         assert isinstance(late, Failure)
