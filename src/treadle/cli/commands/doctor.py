@@ -82,7 +82,7 @@ def _examine_folder(folder: Path, move_aside: bool, as_json: bool) -> None:
     left = len(report.findings) - len(moved)
     if left:
         raise Failure(
-            f"{counted(left, 'file')} cannot be read; repair them by hand, or use --move-aside"
+            f"{counted(left, 'file')} cannot be read; repair by hand, or use --move-aside"
         )
 
 
