@@ -10,9 +10,9 @@ from treadle.backends.files.engine import Engine
 from treadle.backends.files.lock import PresenceLock, WriterLock
 from treadle.backends.files.recovery import find_journals, journal_path, read_journal
 from treadle.backends.files.thread_document import read_thread
+from treadle.backends.findings import Finding, Report
 from treadle.backends.model.tables import TableName
 from treadle.clock import system_clock
-from treadle.core.codec import Model
 from treadle.core.ids import check_id
 from treadle.core.mailboxes import MailboxEntry, MailboxState
 from treadle.core.runs import RunRecord
@@ -21,22 +21,6 @@ from treadle.errors import CorruptRecord, InvalidId, StoreUnavailable
 
 Reader = Callable[[str, bytes], object]
 _ASIDE = "aside"
-
-
-class Finding(Model, frozen=True, kw_only=True):
-    """A file that cannot be read, and the reason."""
-
-    path: str
-    """Relative to the store's folder."""
-    reason: str
-
-
-class Report(Model, frozen=True, kw_only=True):
-    """The result of an examination."""
-
-    documents: int
-    """How many there are, the damaged ones included."""
-    findings: tuple[Finding, ...]
 
 
 def examine(root: str | os.PathLike[str]) -> Report:

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Protocol
 
 import click
 
 from treadle.backends.files import doctor as files
+from treadle.backends.findings import Finding
 from treadle.backends.sqlite import doctor as sqlite
 from treadle.backends.urls import without_password
 from treadle.cli.opening import check_present, database_of, folder_of
@@ -16,14 +16,6 @@ from treadle.cli.terminal.failure import Failure
 from treadle.cli.terminal.help import ExampleCommand
 from treadle.cli.terminal.output import write_json, write_line
 from treadle.core.codec import to_plain
-
-
-class _Finding(Protocol):
-    @property
-    def path(self) -> str: ...
-
-    @property
-    def reason(self) -> str: ...
 
 
 @click.command(
@@ -100,6 +92,6 @@ def _examine_database(database: Path, as_json: bool) -> None:
         raise Failure(f"{counted(len(report.findings), 'finding')}; {advice}")
 
 
-def _write_findings(findings: Iterable[_Finding]) -> None:
+def _write_findings(findings: Iterable[Finding]) -> None:
     for finding in findings:
         write_line(f"{finding.path}: {finding.reason}")
