@@ -136,24 +136,23 @@ def open_store(
     create: bool = True,
     migrate: bool = False,
 ) -> Store:
-    """The store at `url`, opened by `async with treadle.open_store(url) as store:`.
+    """Return the store at `url`; `async with treadle.open_store(url) as store:` opens it.
 
     Args:
         url: a folder (plain JSON files), "sqlite:///agents.db" (one database file; four slashes
-            for an absolute path), "postgresql://user@host/database" (needs `treadle[postgres]`;
-            beside
-            psycopg's own parameters it takes `schema`, `table_prefix`, `prepared_statements=off`
-            and `listen=off`), or "memory:" (forgotten at the end).
-        clock: what tells the present as unix milliseconds, where a call gives no `now`; on
-            PostgreSQL the default is the database's clock.
-        durability: "full": what was acknowledged survives a power failure; "relaxed": it survives
-            the end of a process, but not of the machine. In memory it means nothing.
-        create: make the folder or the database file if there is none; else the opening raises
-            `StoreUnavailable`. In memory, and on PostgreSQL, it means nothing.
-        migrate: bring the schema of a PostgreSQL database up to date at the opening, as
-            `treadle migrate` does; folders and database files always are.
+            for an absolute path), "postgresql://user@host/database" (needs `treadle[postgres]`; it
+            takes psycopg's parameters, and `schema`, `table_prefix`, `prepared_statements=off` and
+            `listen=off`), or "memory:" (lost when the store is closed).
+        clock: returns the present in unix milliseconds, for calls without `now`. The default on
+            PostgreSQL is the database's clock.
+        durability: with "full", acknowledged writes survive a power failure; with "relaxed", they
+            survive the end of the process, but not of the machine. It has no effect in memory.
+        create: create the folder or the database file if it does not exist; with False, opening
+            raises `StoreUnavailable` then. It has no effect in memory and on PostgreSQL.
+        migrate: when opening, bring the schema of a PostgreSQL database up to date, as
+            `treadle migrate` does. Folders and database files are always brought up to date.
 
     Raises:
-        InvalidValue: there is no such kind of store.
+        InvalidValue: the URL names no kind of store that Treadle knows.
     """
     return Store(find_backend(url, clock, durability, create=create, migrate=migrate))

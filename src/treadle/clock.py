@@ -1,4 +1,4 @@
-"""Time and ids are injected; these are their defaults."""
+"""The default sources of times, ids and tokens; the core gets them as arguments."""
 
 import random
 import time
@@ -9,30 +9,30 @@ Clock = Callable[[], int]
 """Returns the present as unix milliseconds."""
 
 _RANDOM = random.SystemRandom()
-"""The system's, which neither a seed nor a fork repeats."""
+"""The system's source: neither a seed nor a fork makes it repeat itself."""
 _TAIL_BITS = 74
 _STEP_BITS = 48
-"""There is room for millions of steps within a millisecond, from wherever the first one begins."""
+"""Steps of this size leave room for millions of ids in one millisecond."""
 _last = (0, 0)
-"""The time of the last id, and the bits behind it."""
+"""The time of the last id, and its other bits."""
 
 
 def system_clock() -> int:
-    """The machine's clock, in unix milliseconds."""
+    """Return the machine's time in unix milliseconds."""
     return time.time_ns() // 1_000_000
 
 
 def new_id() -> str:
-    """A UUIDv7 (RFC 9562): each sorts after those that the process has made before.
+    """Return a UUIDv7 (RFC 9562) that sorts after all earlier ones of this process.
 
-    So what is sent within one millisecond keeps its order. Ids of other processes, and of threads
-    that make them at the same moment, are in order to the millisecond.
+    So entries that are sent within one millisecond keep their order. Ids of different processes,
+    and of threads that make them at the same moment, are ordered to the millisecond.
     """
     global _last  # noqa: PLW0603
     now, (time_ms, tail) = system_clock(), _last
     if now > time_ms:
         time_ms, tail = now, _RANDOM.getrandbits(_TAIL_BITS - 1)
-    else:  # a step that nobody can guess, and no other thread takes too
+    else:  # a random step: it cannot be guessed, and no other thread takes the same one
         tail += 1 + _RANDOM.getrandbits(_STEP_BITS)
         if tail >> _TAIL_BITS:
             time_ms, tail = time_ms + 1, _RANDOM.getrandbits(_TAIL_BITS - 1)
@@ -43,5 +43,5 @@ def new_id() -> str:
 
 
 def new_token() -> str:
-    """A random UUID that names one claim and cannot be guessed."""
+    """Return a random UUID that names one claim; it cannot be guessed."""
     return str(uuid.uuid4())

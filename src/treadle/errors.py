@@ -1,4 +1,4 @@
-"""Every error Treadle raises, in one tree under `TreadleError`.
+"""All errors of Treadle, in one tree under `TreadleError`.
 
 Each error says what happened, to what, and what to do, and carries its data as attributes.
 """
@@ -7,10 +7,10 @@ from typing import Any
 
 
 class TreadleError(Exception):
-    """The root of all errors that Treadle raises on purpose."""
+    """The base class of all errors that Treadle raises on purpose."""
 
     command: str | None = None
-    """In a batch: the command that failed, such as `command 3 of 5: ack entry 'e1'`."""
+    """The command of a batch that failed, such as `command 3 of 5: Ack 'e1'`."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self), self.args, self.__dict__.copy())
@@ -36,7 +36,7 @@ class InvalidId(TreadleError, ValueError):
 
 
 class InvalidValue(TreadleError, ValueError):
-    """A value cannot be stored as it is; `where` names the place; nothing was written."""
+    """A value cannot be stored; `where` is its path (`send.priority`). Nothing was written."""
 
     def __init__(self, where: str, reason: str) -> None:
         super().__init__(f"invalid value at {where}: {reason}")
@@ -72,7 +72,7 @@ class AlreadyExists(TreadleError):
 
 
 class VersionConflict(TreadleError):
-    """Somebody else changed the thread since you read it: it is at `actual`, not at `expected`."""
+    """The thread changed since you read it: it is at version `actual`, not at `expected`."""
 
     def __init__(self, thread_id: str, expected: int, actual: int) -> None:
         super().__init__(
@@ -85,9 +85,9 @@ class VersionConflict(TreadleError):
 
 
 class GenerationMismatch(TreadleError):
-    """The entry's generation is not the mailbox's current one: it was interrupted meanwhile.
+    """The entry's generation is not the mailbox's: an interrupt came in between.
 
-    `expected` is the mailbox's, `actual` the entry's.
+    `expected` is the generation of the mailbox, `actual` that of the entry.
     """
 
     def __init__(self, mailbox_id: str, expected: int, actual: int) -> None:
@@ -101,19 +101,19 @@ class GenerationMismatch(TreadleError):
 
 
 class ClaimConflict(TreadleError):
-    """The claim is not yours (any more): nothing of the batch was written."""
+    """The claim is not yours, or no longer yours; nothing of the batch was written."""
 
     def __init__(self, entry_id: str, reason: str) -> None:
         super().__init__(
             f"the claim on entry {_shorten(entry_id)} is not held: {reason}; "
-            "stop working on it, somebody else will or has settled it"
+            "stop working on it: another worker has settled it, or will"
         )
         self.entry_id = entry_id
         self.reason = reason
 
 
 class CorruptRecord(TreadleError):
-    """Something that is stored, or was given to `decode`, cannot be read; it hurts only itself."""
+    """A stored record, or the input of `decode`, cannot be read; other records are not affected."""
 
     def __init__(
         self, where: str, reason: str, advice: str = "run `treadle doctor` on the store"
@@ -124,14 +124,14 @@ class CorruptRecord(TreadleError):
 
 
 class StoreClosed(TreadleError):
-    """The store was used after it was closed, or before it was opened."""
+    """The store was used before it was opened, or after it was closed."""
 
     def __init__(self, advice: str = "open it with `async with treadle.open_store(...)`") -> None:
         super().__init__(f"the store is closed; {advice}")
 
 
 class StoreUnavailable(TreadleError):
-    """The disk or the database refused; the driver's error is the cause."""
+    """The disk or the database refused; the driver's error is the `__cause__`."""
 
     def __init__(self, where: str, reason: str) -> None:
         super().__init__(f"the store at {where} is not available: {reason}")
@@ -140,7 +140,7 @@ class StoreUnavailable(TreadleError):
 
 
 class SchemaTooNew(TreadleError):
-    """The store was written by a newer Treadle, whose format this one does not know."""
+    """A newer Treadle wrote the store, in a format that this one does not know."""
 
     def __init__(self, where: str, found: int, supported: int) -> None:
         super().__init__(
@@ -153,7 +153,7 @@ class SchemaTooNew(TreadleError):
 
 
 class SchemaTooOld(TreadleError):
-    """The database has yet to be brought up to date, which is not done without being asked for."""
+    """The database's schema is old, and the store was opened without `migrate=True`."""
 
     def __init__(self, where: str, missing: str) -> None:
         super().__init__(

@@ -230,7 +230,7 @@ def _check_fields(value: Model, where: str) -> None:
             continue
         path = f"{where}.{field.attribute}"
         if type(item) in field.models:
-            _check_fields(item, path)
+            _check_fields(cast("Model", item), path)
         elif not field.repeated:
             _check_item(item, field.models, path)
         elif type(item) is tuple or type(item) is list:

@@ -1,4 +1,4 @@
-"""The numbers that bound what a store accepts, and why each is what it is."""
+"""The limits of what a store accepts, and the reason for each."""
 
 from typing import Annotated, TypeAlias
 
@@ -11,18 +11,17 @@ DEPTH = 100
 """Deepest nesting of a JSON value: the reference's parser stops at 128, a document adds a few."""
 
 SMALLEST_INTEGER = -(2**63)
-"""Integers fit 64 bits, signed or unsigned, as in the reference's `serde_json::Number`."""
 LARGEST_INTEGER = 2**64 - 1
-"""The same at the other end."""
+"""Integers fit 64 bits, signed or unsigned, as in the reference's `serde_json::Number`."""
 
 LARGEST_TIME = 2**63 - 1
 """Times and durations are milliseconds that fit a database's signed 64-bit column."""
 
 LARGEST_COUNT = 2**62
-"""A new entry's generation and attempts end here: there is room to count on within 63 bits."""
+"""Largest generation and attempt count of a new entry; both can still rise within 63 bits."""
 
 PAGE = 200
-"""Largest page of a listing; `limit` is clamped to 1..200."""
+"""Largest page of a listing: `limit` is clamped to 1..200."""
 
 PRIORITY = 255
 """Highest priority of a mailbox entry."""
@@ -31,23 +30,23 @@ Time: TypeAlias = Annotated[int, Meta(ge=0, le=LARGEST_TIME)]
 """A time in unix milliseconds, or a duration in milliseconds."""
 
 Version: TypeAlias = Annotated[int, Meta(ge=0, le=LARGEST_TIME)]
-"""How often a thread has been changed since it was made."""
+"""How often a thread was changed since it was created."""
 
 Generation: TypeAlias = Annotated[int, Meta(ge=0, le=LARGEST_TIME)]
-"""How often a mailbox has been interrupted."""
+"""How often a mailbox was interrupted."""
 
 Count: TypeAlias = Annotated[int, Meta(ge=0)]
-"""How many there are."""
+"""A number of things."""
 
 Priority: TypeAlias = Annotated[int, Meta(ge=0, le=PRIORITY)]
-"""How urgent an entry is: the higher, the sooner it is claimed."""
+"""Priority of an entry: entries of a higher one are claimed first."""
 
 
 def later(now: int, duration_ms: int) -> int:
-    """The time `duration_ms` after `now`; nothing is later than `LARGEST_TIME`."""
+    """Return the time `duration_ms` after `now`, at most `LARGEST_TIME`."""
     return min(now + duration_ms, LARGEST_TIME)
 
 
 def clamp_page(limit: int) -> int:
-    """Bring a page's `limit` into 1..200."""
+    """Clamp a page's `limit` to 1..200."""
     return max(1, min(limit, PAGE))

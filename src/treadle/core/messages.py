@@ -1,4 +1,4 @@
-"""Messages: what was said in a conversation, by whom, and the tools it called."""
+"""Messages of a conversation, with their tool calls, and pages of them."""
 
 from collections.abc import Callable, Sequence
 from typing import Literal
@@ -7,10 +7,10 @@ from treadle.core.codec import Json, SortedModel, always_encoded
 from treadle.core.limits import clamp_page
 
 Role = Literal["system", "user", "assistant", "tool"]
-"""Who speaks."""
+"""The author of a message."""
 
 Visibility = Literal["all", "internal"]
-"""Who is shown a message: everybody, or only the agent."""
+"""Who can see a message: everybody, or only the agent."""
 
 Order = Literal["asc", "desc"]
 """By position: from the first message on, or from the last one back."""
@@ -30,16 +30,16 @@ def use_ids(new_id: Callable[[], str]) -> None:
 
 
 class ToolCall(SortedModel, frozen=True, kw_only=True):
-    """A tool the assistant wants called; a message with role `tool` answers it by `id`."""
+    """A call of a tool by the assistant; a message with role `tool` answers it by its `id`."""
 
     id: str
     name: str
     arguments: Json = always_encoded(None)
-    """The value itself, and not its JSON in a string."""
+    """The value itself, not a string of JSON."""
 
 
 class MessageMetadata(SortedModel, frozen=True, kw_only=True):
-    """Which run, and which step of it, a message came from."""
+    """The run, and the step of it, that a message comes from."""
 
     run_id: str | None = None
     step_index: int | None = None
@@ -53,13 +53,13 @@ class Message(SortedModel, frozen=True, kw_only=True):
     """
 
     id: str | None = None
-    """A message without one is never taken for one that is there."""
+    """A message without an id is always new."""
     role: Role
     content: str | list[Json]
     tool_calls: tuple[ToolCall, ...] | None = None
-    """Of an assistant's message: what it wants to have called."""
+    """The tool calls of an assistant's message."""
     tool_call_id: str | None = None
-    """Of a tool's message: the call that it answers."""
+    """The call that a tool's message answers."""
     visibility: Visibility = "all"
     metadata: MessageMetadata | None = None
 
@@ -111,7 +111,7 @@ class Message(SortedModel, frozen=True, kw_only=True):
         id: str | None = None,
         metadata: MessageMetadata | None = None,
     ) -> "Message":
-        """An instruction that listings for users leave out, with a new id if none is given."""
+        """An instruction that only the agent sees, with a new id if none is given."""
         return cls(
             id=id or _new_id(),
             role="system",

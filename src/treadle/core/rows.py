@@ -13,11 +13,11 @@ class Table(Protocol[RowT]):
         """Return the row, or None if there is none."""
         ...
 
-    def put(self, key: str, row: RowT) -> None:
+    def put(self, key: str, row: RowT, /) -> None:
         """Insert or replace the row."""
         ...
 
-    def remove(self, key: str) -> None:
+    def remove(self, key: str, /) -> None:
         """Remove the row, if there is one."""
         ...
 

@@ -19,16 +19,16 @@ from treadle.core.runs import RunMeta, RunRows, record_run
 from treadle.errors import AlreadyExists, InvalidValue, NotFound, VersionConflict
 
 Reason = Literal["UserMessage", "AssistantTurnCommitted", "ToolResultsCommitted", "RunFinished"]
-"""Why a change set was made: for its readers, no rule depends on it."""
+"""Why a change set was made: for its readers; no rule depends on it."""
 
 
 class ThreadMetadata(SortedModel, frozen=True, kw_only=True):
-    """What is known about a thread; times are unix milliseconds, further keys live in `extra`."""
+    """Metadata of a thread; times are unix milliseconds, further keys are in `extra`."""
 
     created_at: Time | None = None
     updated_at: Time | None = None
     version: Version | None = None
-    """Kept for programs of the reference; the store counts in `ThreadHead.version`."""
+    """Kept for programs of the reference; the store's version is `ThreadHead.version`."""
     version_timestamp: Time | None = None
 
 
@@ -41,13 +41,13 @@ class Thread(SortedModel, frozen=True, kw_only=True):
     parent_thread_id: ThreadId | None = None
     messages: tuple[Message, ...] = always_encoded(())
     state: Json = always_encoded(None)
-    """What the patches start from; `rebuild_state` applies them."""
+    """The state before the patches; `rebuild_state` applies them."""
     patches: tuple[TrackedPatch, ...] = always_encoded(())
-    """Those that are not folded into the state, in their order."""
+    """Patches that are not folded into the state, in their order."""
     metadata: ThreadMetadata = always_encoded(ThreadMetadata())
 
     def rebuild_state(self) -> Json:
-        """The state with all patches applied.
+        """Return the state with all patches applied.
 
         Raises:
             PatchError: a patch does not fit.
@@ -55,7 +55,7 @@ class Thread(SortedModel, frozen=True, kw_only=True):
         return apply_patches(self.state, (tracked.patch for tracked in self.patches))
 
     def replay_to(self, index: int) -> Json:
-        """The state with the patches up to and including `index` applied.
+        """Return the state with the patches up to and including `index` applied.
 
         Raises:
             InvalidValue: there is no patch `index`.
@@ -66,7 +66,7 @@ class Thread(SortedModel, frozen=True, kw_only=True):
         return apply_patches(self.state, (item.patch for item in self.patches[: index + 1]))
 
     def snapshot(self) -> "Thread":
-        """The same thread with its patches folded into the state.
+        """Return the thread with its patches folded into the state.
 
         Raises:
             PatchError: a patch does not fit.
@@ -74,19 +74,19 @@ class Thread(SortedModel, frozen=True, kw_only=True):
         return msgspec.structs.replace(self, state=self.rebuild_state(), patches=())
 
     def needs_snapshot(self, threshold: int) -> bool:
-        """Whether there are `threshold` patches or more."""
+        """Return whether there are at least `threshold` patches."""
         return len(self.patches) >= threshold
 
 
 class ThreadHead(SortedModel, frozen=True, kw_only=True):
-    """A thread and its version: 0 at create, one more with each append or save."""
+    """A thread and its version: 0 when created, one higher after each append or save."""
 
     thread: Thread
     version: Version
 
 
 class ThreadChangeSet(SortedModel, frozen=True, kw_only=True):
-    """What one step adds to a thread, and to the run it belongs to (none if `run_id` is empty)."""
+    """The changes of one step to a thread, and to its run (no run if `run_id` is empty)."""
 
     run_id: OptionalRunId = always_encoded("")
     parent_run_id: RunId | None = None

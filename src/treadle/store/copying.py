@@ -1,8 +1,8 @@
-"""Copying a store into another, of whatever kind: again and again, until both hold the same.
+"""Copying a store into another one, of any kind.
 
-What is there already and equal is left alone, so a copy that was interrupted goes on where it
-stopped. Versions, statuses, claims and generations are kept; of how a thread came to its version
-the copy knows nothing (`deltas`).
+Rows that are equal at both ends are not written, so an interrupted copy continues where it stopped,
+and it can be repeated until both ends are equal. Versions, statuses, claims and generations are
+kept. The deltas of a thread are not copied.
 """
 
 from collections.abc import AsyncIterator, Callable
@@ -17,12 +17,12 @@ from treadle.core.runs import UpsertRun
 from treadle.store.pages import every
 from treadle.store.store import Store
 
-_TOGETHER = 50
-"""Most rows of a batch."""
+_BATCH_ROWS = 50
+"""Largest number of rows in a batch."""
 
 
 class Copied(Model, frozen=True, kw_only=True):
-    """How many of each there are, how many had to be written, and what still differs."""
+    """The result of a copy: how many rows there are, were written, and still differ."""
 
     threads: int
     runs: int
@@ -30,23 +30,23 @@ class Copied(Model, frozen=True, kw_only=True):
     entries: int
     written: int
     differing: tuple[str, ...]
-    """What is not the same at both ends, such as `thread 't1'`: somebody writes there."""
+    """Rows that differ between both ends, such as `thread 't1'`: someone else writes there."""
 
 
 class Progress(msgspec.Struct, frozen=True):
-    """How far a copy is."""
+    """Progress of a copy, in rows read."""
 
     done: int
     total: int
 
 
 async def copy_store(
-    source: Store, target: Store, tell: Callable[[Progress], object] = lambda _: None
+    source: Store, target: Store, report: Callable[[Progress], object] = lambda _: None
 ) -> Copied:
     """Copy everything in `source` into `target`, and compare both ends.
 
-    What `target` holds beyond that is left alone. While others write into `source`, what they
-    change meanwhile is found by the comparison, and copied by the next call.
+    Rows that only `target` has stay as they are. If others write into `source` during the copy, the
+    comparison finds their changes, and the next call copies them.
     """
     total = 2 * await _count(source)
     done = written = 0
@@ -56,10 +56,10 @@ async def copy_store(
         if await item.load(target) != item.row:
             batch.append(item.command)
             written += 1
-        if len(batch) == _TOGETHER:
+        if len(batch) == _BATCH_ROWS:
             await target.commit(tuple(batch))
             batch.clear()
-            tell(Progress(done, total))
+            report(Progress(done, total))
     await target.commit(tuple(batch))
     counts: dict[str, int] = {}
     differing: list[str] = []
@@ -68,9 +68,9 @@ async def copy_store(
         counts[item.kind] = counts.get(item.kind, 0) + 1
         if await item.load(target) != item.row:
             differing.append(f"{item.kind} {item.key!r}")
-        if done % _TOGETHER == 0:
-            tell(Progress(min(done, total), total))
-    tell(Progress(total, total))
+        if done % _BATCH_ROWS == 0:
+            report(Progress(min(done, total), total))
+    report(Progress(total, total))
     return Copied(
         threads=counts.get("thread", 0),
         runs=counts.get("run", 0),
@@ -82,7 +82,7 @@ async def copy_store(
 
 
 class _Item(msgspec.Struct, frozen=True):
-    """A row of the source, the command that puts it, and how it is read at the other end."""
+    """A row of the source, and the command that puts it into the target."""
 
     kind: str
     key: str
@@ -90,7 +90,7 @@ class _Item(msgspec.Struct, frozen=True):
     command: AnyCommand
 
     async def load(self, store: Store) -> Any:
-        """The row as `store` has it."""
+        """Load the row from `store`; None if it does not exist there."""
         match self.kind:
             case "thread":
                 return await store.threads.load(self.key)
@@ -111,7 +111,7 @@ async def _count(store: Store) -> int:
 
 
 async def _items(store: Store) -> AsyncIterator[_Item]:
-    """All rows; a mailbox comes before its entries."""
+    """Yield all rows; a mailbox comes before its entries."""
     async for thread_id in every(store.threads.list):
         head = await store.threads.load(thread_id)
         if head is not None:

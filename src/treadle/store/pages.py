@@ -1,4 +1,4 @@
-"""Everything in a listing, read page by page."""
+"""All items of a listing, read page by page."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TypeAlias, TypeVar
@@ -9,11 +9,11 @@ from treadle.core.pages import Page
 ItemT = TypeVar("ItemT")
 
 Listing: TypeAlias = Callable[..., Awaitable[Page[ItemT]]]
-"""Called with `offset` and `limit`: `store.runs.list`, or a `functools.partial` of it."""
+"""A listing method such as `store.runs.list`; it is called with `offset` and `limit`."""
 
 
 async def every(listing: Listing[ItemT]) -> AsyncIterator[ItemT]:
-    """Each item, in order; while others write, one may be missed or come twice."""
+    """Yield each item, in order. While others write, an item may be missed or come twice."""
     offset = 0
     while True:
         page = await listing(offset=offset, limit=PAGE)
