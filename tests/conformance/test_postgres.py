@@ -23,7 +23,7 @@ def test_a_check_leaves_no_schema_behind(postgres_url: str, tmp_path: Path) -> N
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         before = connection.execute(count).fetchone()
         for number, check in enumerate(SUITE):
-            if "two sends of one dedupe key" in str(check) or "reopening: purge" in str(check):
+            if "two sends of one dedupe key" in str(check) or "reopened: purge" in str(check):
                 folder = tmp_path / str(number)
                 folder.mkdir()
                 run(check, postgres_subject(postgres_url), folder)

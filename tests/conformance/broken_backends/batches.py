@@ -16,7 +16,7 @@ from treadle.core.mailboxes import MailboxEntry, Purge
 from treadle.errors import TreadleError
 
 
-@breaks(Guarantee.ALL_OR_NOTHING, "a command that fails takes every other back")
+@breaks(Guarantee.ALL_OR_NOTHING, "a failing command rolls back every other")
 class HalfDone(MemoryBackend):
     """Writes what comes before the command that fails."""
 
@@ -26,7 +26,7 @@ class HalfDone(MemoryBackend):
         return await super().commit(batch[-1:])
 
 
-@breaks(Guarantee.ALL_OR_NOTHING, "a command that fails takes every other back")
+@breaks(Guarantee.ALL_OR_NOTHING, "a failing command rolls back every other")
 class Leaky(Tables):
     """Does not take back what a failed batch did."""
 
@@ -46,7 +46,7 @@ class Nameless(MemoryBackend):
             raise
 
 
-@breaks(Guarantee.FAILING_COMMAND_IS_NAMED, "of commits that arrive together each fails for itself")
+@breaks(Guarantee.FAILING_COMMAND_IS_NAMED, "commits that arrive together fail independently")
 class AllForOne(MemoryBackend):
     """Lets those who committed together fail together."""
 
@@ -78,7 +78,9 @@ class LastFirst(MemoryBackend):
         return Receipt(results=(await super().commit(batch[::-1])).results[::-1])
 
 
-@breaks(Guarantee.FENCE, "who lost the claim can write nothing anywhere: taken by another")
+@breaks(
+    Guarantee.FENCE, "a worker that lost its claim can write nothing anywhere: taken by another"
+)
 class Unfenced(Twisted):
     """Lets every hold pass."""
 
@@ -86,7 +88,7 @@ class Unfenced(Twisted):
         return Purge(older_than=0) if isinstance(command, Hold) else command
 
 
-@breaks(Guarantee.FENCE, "a claim is held until its last millisecond")
+@breaks(Guarantee.FENCE, "a claim is held until the last millisecond of its lease")
 class Timeless(Twisted):
     """Does not look whether the lease of a hold has run out."""
 
@@ -94,7 +96,7 @@ class Timeless(Twisted):
         return replace(command, now=0) if isinstance(command, Hold) else command
 
 
-@breaks(Guarantee.FENCE, "every hold of a batch counts")
+@breaks(Guarantee.FENCE, "every hold of a batch is checked")
 class OneHold(MemoryBackend):
     """Looks at the first hold of a batch."""
 
@@ -110,7 +112,7 @@ class OneHold(MemoryBackend):
 
 @breaks(
     Guarantee.ALL_OR_NOTHING,
-    "a write that was taken back can be made as if for the first time: send",
+    "a write that was rolled back leaves no trace for the next try: send",
 )
 class StaleIndex(Tables):
     """Keeps the dedupe keys of a batch that was taken back in its index."""

@@ -13,7 +13,7 @@ from treadle.core.claims import ClaimRequest, choose, claim_order, is_claimable
 from treadle.core.mailboxes import MailboxEntry
 
 
-@breaks(Guarantee.ONE_HOLDER, "a claim of several returns them in that order")
+@breaks(Guarantee.ONE_HOLDER, "a claim of several returns them in claim order")
 class Unfair(Tables):
     """Takes the last in line first."""
 
@@ -21,7 +21,7 @@ class Unfair(Tables):
         return list(super().find_claimable(request, now))[::-1]
 
 
-@breaks(Guarantee.ONE_HOLDER, "what is claimed first is decided by: priority")
+@breaks(Guarantee.ONE_HOLDER, "the claim order is decided by: priority")
 class Levelling(Tables):
     """Does not look at priorities."""
 
@@ -42,7 +42,7 @@ class Hasty(Tables):
         return [self.entries[entry.entry_id] for entry in choose(due, request, now)]
 
 
-@breaks(Guarantee.ONE_HOLDER, "an entry whose lease ran out is claimed again")
+@breaks(Guarantee.ONE_HOLDER, "an entry with an expired lease is claimed again as another attempt")
 class Abandoning(Tables):
     """Never takes over from who has died."""
 
@@ -50,7 +50,7 @@ class Abandoning(Tables):
         return [e for e in super().find_claimable(request, now) if e.status == "queued"]
 
 
-@breaks(Guarantee.ONE_HOLDER, "when a lease runs out the best of the mailbox is claimed")
+@breaks(Guarantee.ONE_HOLDER, "the first in line is claimed when a lease expires")
 class OffByOne(Tables):
     """Holds a lease to be live in the millisecond in which it ends."""
 
@@ -82,7 +82,7 @@ class Pushing(Tables):
         return choose([self.entries[request.entry_id]], request, now)
 
 
-@breaks(Guarantee.ONE_HOLDER, "every claim has a token of its own")
+@breaks(Guarantee.ONE_HOLDER, "every claim has a new token")
 class OneToken(MemoryBackend):
     """Gives everybody the same token."""
 
@@ -94,7 +94,7 @@ class OneToken(MemoryBackend):
         return tuple(replace(entry, claim_token=token) for entry in claimed)
 
 
-@breaks(Guarantee.ONE_HOLDER, "of claims at the same moment each entry goes to one")
+@breaks(Guarantee.ONE_HOLDER, "claims at the same moment never share an entry")
 class Unlocked(MemoryBackend):
     """Looks, waits a moment, and then takes."""
 
@@ -110,7 +110,7 @@ class Unlocked(MemoryBackend):
         return claimed
 
 
-@breaks(Guarantee.ONE_HOLDER, "a claim of very many takes one from every mailbox")
+@breaks(Guarantee.ONE_HOLDER, "a claim of many takes one from every mailbox")
 class Moderate(Tables):
     """Gives no more than a page of entries."""
 
@@ -119,7 +119,7 @@ class Moderate(Tables):
 
 
 @breaks(
-    Guarantee.ONE_HOLDER, "an entry whose lease ran out is claimed again as another attempt: by"
+    Guarantee.ONE_HOLDER, "an entry with an expired lease is claimed again as another attempt: by"
 )
 class Loyal(Tables):
     """Does not count it as an attempt when a consumer takes over from itself."""
@@ -134,7 +134,7 @@ class Loyal(Tables):
         return row.claimed_by != before.claimed_by
 
 
-@breaks(Guarantee.TIME_IS_GIVEN, "a claim happens at the time it brings")
+@breaks(Guarantee.TIME_IS_GIVEN, "a claim happens at its own time")
 class Selfsure(MemoryBackend):
     """Claims by its own clock only."""
 

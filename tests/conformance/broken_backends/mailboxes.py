@@ -54,7 +54,7 @@ class Silent(Twisted):
         return replace(command, error="") if isinstance(command, DeadLetter) else command
 
 
-@breaks(Guarantee.ENTRIES_MOVE_BY_RULE, "a release gives the attempt back")
+@breaks(Guarantee.ENTRIES_MOVE_BY_RULE, "a release gives the attempt back and changes nothing else")
 class Counting(Twisted):
     """Counts a claim that was released as an attempt."""
 
@@ -70,7 +70,7 @@ class Counting(Twisted):
         )
 
 
-@breaks(Guarantee.ENTRIES_MOVE_BY_RULE, "an entry that has ended stays as it is")
+@breaks(Guarantee.ENTRIES_MOVE_BY_RULE, "an entry that has ended stays as it is and is returned")
 class Reviving(Tables):
     """Ends an entry again that has ended."""
 
@@ -92,7 +92,7 @@ class Merciful(Twisted):
         return receipt
 
 
-@breaks(Guarantee.ENTRIES_MOVE_BY_RULE, "purge removes what ended before a time")
+@breaks(Guarantee.ENTRIES_MOVE_BY_RULE, "purge removes entries that ended before a time")
 class Sweeping(Twisted):
     """Purges what ended at the very time, too."""
 
@@ -102,7 +102,10 @@ class Sweeping(Twisted):
         return command
 
 
-@breaks(Guarantee.WORK_COMES_IN_ONCE, "a known dedupe key gives the entry that is there")
+@breaks(
+    Guarantee.WORK_COMES_IN_ONCE,
+    "a send with a known dedupe key returns the first entry and writes nothing",
+)
 class Forgetful(Tables):
     """Never finds a dedupe key again."""
 
@@ -119,7 +122,7 @@ class ShortSighted(Tables):
         return found if found and found.status in ("queued", "claimed") else None
 
 
-@breaks(Guarantee.WORK_COMES_IN_ONCE, "each mailbox has dedupe keys of its own")
+@breaks(Guarantee.WORK_COMES_IN_ONCE, "each mailbox has its own dedupe keys")
 class Global(Tables):
     """Takes a dedupe key for the same in whatever mailbox."""
 
@@ -127,7 +130,7 @@ class Global(Tables):
         return next((e for e in self.entries.values() if e.dedupe_key == dedupe_key), None)
 
 
-@breaks(Guarantee.WORK_COMES_IN_ONCE, "enqueue refuses another generation than the current")
+@breaks(Guarantee.WORK_COMES_IN_ONCE, "enqueue refuses any generation but the current one")
 class Tolerant(Twisted):
     """Takes work of any generation."""
 
@@ -139,7 +142,25 @@ class Tolerant(Twisted):
         return Enqueue(entry=replace(command.entry, generation=generation))
 
 
-@breaks(Guarantee.LISTINGS_ARE_COMPLETE, "stats count each status")
+@breaks(
+    Guarantee.WORK_COMES_IN_ONCE,
+    "enqueue checks the id then the generation then the dedupe key",
+)
+class KeyFirst(Twisted):
+    """Checks the dedupe key of an entry before its generation."""
+
+    def twist(self, command: AnyCommand) -> AnyCommand:
+        if not isinstance(command, Enqueue) or not self._has_known_key(command.entry):
+            return command
+        state = self.tables.mailboxes[command.entry.mailbox_id]
+        return Enqueue(entry=replace(command.entry, generation=state.current_generation))
+
+    def _has_known_key(self, entry: MailboxEntry) -> bool:
+        key = entry.dedupe_key
+        return key is not None and self.tables.find_duplicate(entry.mailbox_id, key) is not None
+
+
+@breaks(Guarantee.LISTINGS_ARE_COMPLETE, "entries are counted by status in one mailbox or in all")
 class Miscounting(MemoryBackend):
     """Counts all mailboxes where one was asked for."""
 
@@ -149,7 +170,9 @@ class Miscounting(MemoryBackend):
         return await super().read(query)
 
 
-@breaks(Guarantee.ENTRIES_MOVE_BY_RULE, "a release gives the attempt back and leaves the rest: 0")
+@breaks(
+    Guarantee.ENTRIES_MOVE_BY_RULE, "a release gives the attempt back and changes nothing else: 0"
+)
 class Stingy(Tables):
     """Never gives the first attempt back."""
 
@@ -160,7 +183,9 @@ class Stingy(Tables):
         super().put(table, key, row)
 
 
-@breaks(Guarantee.ENTRIES_MOVE_BY_RULE, "what ends a mailbox's work ends what its own batch")
+@breaks(
+    Guarantee.ENTRIES_MOVE_BY_RULE, "ending a mailbox's work includes entries of the same batch"
+)
 class Snapshotted(Tables):
     """Does not find, when it ends a mailbox's work, what its own batch has put there."""
 
@@ -170,7 +195,7 @@ class Snapshotted(Tables):
         return [entry for entry in found if entry.entry_id not in new]
 
 
-@breaks(Guarantee.WORK_COMES_IN_ONCE, "what comes into a mailbox leaves its state alone")
+@breaks(Guarantee.WORK_COMES_IN_ONCE, "new entries do not change their mailbox")
 class Touching(Tables):
     """Touches a mailbox's state when work comes in."""
 
@@ -182,7 +207,7 @@ class Touching(Tables):
 
 
 @breaks(
-    Guarantee.WORK_COMES_IN_ONCE, "of sends that arrive together with one dedupe key one comes in"
+    Guarantee.WORK_COMES_IN_ONCE, "sends that arrive together with one dedupe key add one entry"
 )
 class Hesitant(MemoryBackend):
     """Looks for a dedupe key, and has a break before it writes."""

@@ -134,22 +134,22 @@ def make_stepping_separate(place: Path, clock: Clock, step: Step) -> Separate:
 BROKEN_BACKENDS |= {
     "Lockless": BrokenBackend(
         Guarantee.ONE_ORDER,
-        "several processes lose and double nothing",
+        "several processes lose and repeat nothing",
         Subject(make=make_lockless),
     ),
     "Lockless, held": BrokenBackend(
         Guarantee.ONE_ORDER,
-        "a write held at any step ends as one before or after the other: append against append",
+        "a write paused at any step comes before or after the other: append against append",
         Subject(make=make_lockless, make_stepping=make_stepping_lockless),
     ),
     "Solitary": BrokenBackend(
         Guarantee.ONE_ORDER,
-        "several processes lose and double nothing",
+        "several processes lose and repeat nothing",
         Subject(make=make_solitary),
     ),
     "Eager": BrokenBackend(
         Guarantee.ACKNOWLEDGED_IS_KEPT,
-        "what killed processes acknowledged is there",
+        "acknowledged writes of killed processes are kept and all others are whole or absent",
         Subject(make=make_eager),
     ),
     "Separate": BrokenBackend(
@@ -164,7 +164,7 @@ BROKEN_BACKENDS |= {
     ),
     "Partial": BrokenBackend(
         Guarantee.ACKNOWLEDGED_IS_KEPT,
-        "a write is there after reopening: upsert",
+        "a write is kept when the store is reopened: upsert",
         Subject(make=make_partial),
     ),
     "Boastful": BrokenBackend(

@@ -21,7 +21,10 @@ from treadle.core.threads import (
 )
 
 
-@breaks(Guarantee.VERSIONS_WITHOUT_GAPS, "an append at another version is a conflict")
+@breaks(
+    Guarantee.VERSIONS_WITHOUT_GAPS,
+    "an append at another version is a conflict and changes nothing",
+)
 class Overwriting(Twisted):
     """Does not compare the expected version."""
 
@@ -29,7 +32,10 @@ class Overwriting(Twisted):
         return replace(command, expected=None) if isinstance(command, AppendThread) else command
 
 
-@breaks(Guarantee.VERSIONS_WITHOUT_GAPS, "a saved thread is new at version 0 or replaced")
+@breaks(
+    Guarantee.VERSIONS_WITHOUT_GAPS,
+    "a save creates version 0 or replaces the thread at the next version",
+)
 class Restarting(Tables):
     """Begins at version 0 with every save."""
 
@@ -64,7 +70,7 @@ class Hoarding(MemoryBackend):
         return replace(head, thread=thread)
 
 
-@breaks(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED, "a save makes what came before it unknown")
+@breaks(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED, "a save drops the deltas before it")
 class Remembering(MemoryBackend):
     """Tells of no change where it does not know."""
 
@@ -73,7 +79,7 @@ class Remembering(MemoryBackend):
         return answer or () if isinstance(query, ListDeltas) else answer
 
 
-@breaks(Guarantee.LISTINGS_ARE_COMPLETE, "a page holds: after a cursor")
+@breaks(Guarantee.LISTINGS_ARE_COMPLETE, "a page of messages has: after a cursor")
 class Inclusive(MemoryBackend):
     """Begins a page with the message that was named."""
 
@@ -83,7 +89,7 @@ class Inclusive(MemoryBackend):
         return await super().read(query)
 
 
-@breaks(Guarantee.LISTINGS_ARE_COMPLETE, "a page of threads says how many there are")
+@breaks(Guarantee.LISTINGS_ARE_COMPLETE, "a page of threads has the total and says if more follow")
 class Endless(MemoryBackend):
     """Says that more follow when the last page is full."""
 
@@ -105,7 +111,7 @@ class Unsorted(MemoryBackend):
         return replace(answer, items=answer.items[::-1])
 
 
-@breaks(Guarantee.RUNS_FOLLOW_THEIR_THREADS, "the first writer of parents and source wins")
+@breaks(Guarantee.RUNS_FOLLOW_THEIR_THREADS, "the first parent and source of a run are kept")
 class LastWriter(Tables):
     """Lets the last writer of a parent win."""
 
@@ -126,6 +132,21 @@ class Done(MemoryBackend):
         return page.items[-1] if page.items else None
 
 
+@breaks(
+    Guarantee.RUNS_FOLLOW_THEIR_THREADS,
+    "the later update decides between active runs that began at one time",
+)
+class Untimed(MemoryBackend):
+    """Compares active runs that began at one time by their ids only."""
+
+    async def read(self, query: Any) -> Any:
+        if not isinstance(query, FindActiveRun):
+            return await super().read(query)
+        page = await super().read(ListRuns(thread_id=query.thread_id, limit=200))
+        active = [run for run in page.items if run.status != "done"]
+        return active[-1] if active else None
+
+
 @breaks(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED, "an empty snapshot replaces the state too")
 class Falsy(Twisted):
     """Takes an empty snapshot for none."""
@@ -136,7 +157,7 @@ class Falsy(Twisted):
         return replace(command, changes=replace(command.changes, snapshot=None))
 
 
-@breaks(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED, "a snapshot clears the patches where none follow")
+@breaks(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED, "a snapshot without patches clears the patches")
 class Lingering(Tables):
     """Writes a thread's patches only where there are some."""
 
@@ -148,7 +169,10 @@ class Lingering(Tables):
         super().put(table, key, row)
 
 
-@breaks(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED, "a saved thread has nothing of what it replaces")
+@breaks(
+    Guarantee.THREADS_ARE_WHAT_WAS_APPENDED,
+    "a saved thread keeps nothing of the thread it replaces",
+)
 class Merging(Twisted):
     """Keeps the unknown fields of a thread that a save replaces."""
 
@@ -162,7 +186,7 @@ class Merging(Twisted):
 
 @breaks(
     Guarantee.THREADS_ARE_WHAT_WAS_APPENDED,
-    "a thread deleted and created in one batch has nothing of the old one",
+    "a thread recreated in one batch keeps nothing of the old one",
 )
 class Haunted(Tables):
     """Skips messages that a thread had before it was deleted and created anew in the same batch."""
@@ -182,7 +206,7 @@ class Haunted(Tables):
         return replace(row, head=replace(row.head, thread=thread))
 
 
-@breaks(Guarantee.LISTINGS_ARE_COMPLETE, "a page of some runs counts those")
+@breaks(Guarantee.LISTINGS_ARE_COMPLETE, "a filtered page of runs has the total of its filter")
 class Overcounting(MemoryBackend):
     """Counts all runs where some were asked for."""
 
@@ -193,7 +217,9 @@ class Overcounting(MemoryBackend):
         return replace(answer, total=len(self.tables.runs))
 
 
-@breaks(Guarantee.RUNS_FOLLOW_THEIR_THREADS, "a later append tells all of its run anew")
+@breaks(
+    Guarantee.RUNS_FOLLOW_THEIR_THREADS, "a later append replaces the whole record but its origins"
+)
 class Retentive(Tables):
     """Keeps of a run what a later append does not tell."""
 

@@ -35,7 +35,7 @@ class OwnTime(Twisted):
         return command
 
 
-@breaks(Guarantee.VALUES_ARE_KEPT, "any json can be: the state")
+@breaks(Guarantee.VALUES_ARE_KEPT, "any json is kept in: the state")
 class Rounding(Twisted):
     """Keeps whole floats as integers."""
 
@@ -45,7 +45,7 @@ class Rounding(Twisted):
         return command
 
 
-@breaks(Guarantee.VALUES_ARE_KEPT, "unknown fields stay at every level of a thread")
+@breaks(Guarantee.VALUES_ARE_KEPT, "unknown fields are kept at every level of a thread")
 class Narrow(Twisted):
     """Drops what it does not know."""
 
@@ -55,7 +55,7 @@ class Narrow(Twisted):
         return command
 
 
-@breaks(Guarantee.NOTHING_IS_SHARED, "what is read can be changed")
+@breaks(Guarantee.NOTHING_IS_SHARED, "changing the result of a read does not change the store")
 class Sharing(MemoryBackend):
     """Hands out what it keeps."""
 
@@ -71,7 +71,7 @@ class Deaf(MemoryBackend):
         pass
 
 
-@breaks(Guarantee.WAITS_END, "wait ends when a lease runs out")
+@breaks(Guarantee.WAITS_END, "wait ends when a lease expires")
 class Unpunctual(Tables):
     """Does not wake for a lease that runs out."""
 
@@ -81,7 +81,9 @@ class Unpunctual(Tables):
         return None if any(entry.lease_until == due for entry in claimed) else due
 
 
-@breaks(Guarantee.CANCELLATION_IS_SAFE, "a cancelled commit is whole or absent")
+@breaks(
+    Guarantee.CANCELLATION_IS_SAFE, "a cancelled commit is whole or absent and the next one works"
+)
 class Torn(MemoryBackend):
     """Stops in the middle when its caller goes away."""
 
@@ -93,7 +95,7 @@ class Torn(MemoryBackend):
         return Receipt(results=tuple(results))
 
 
-@breaks(Guarantee.VALUES_ARE_KEPT, "any text can stand in: entries")
+@breaks(Guarantee.VALUES_ARE_KEPT, "any text is kept in: entries")
 class Terminated(Tables):
     """Compares dedupe keys up to their first NUL, as languages do whose texts end there."""
 
@@ -101,7 +103,7 @@ class Terminated(Tables):
         return super().find_duplicate(mailbox_id, dedupe_key.partition("\0")[0])
 
 
-@breaks(Guarantee.NOTHING_IS_SHARED, "what is read can be changed")
+@breaks(Guarantee.NOTHING_IS_SHARED, "changing the result of a read does not change the store")
 class Lending(MemoryBackend):
     """Hands out the states of mailboxes that it keeps."""
 
@@ -111,7 +113,7 @@ class Lending(MemoryBackend):
         return await super().read(query)
 
 
-@breaks(Guarantee.WAITS_END, "wait takes its time when there is nothing")
+@breaks(Guarantee.WAITS_END, "wait uses its whole time when there is nothing to claim")
 class Restless(MemoryBackend):
     """Always returns early."""
 

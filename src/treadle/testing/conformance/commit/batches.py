@@ -116,7 +116,7 @@ async def _commit_with(store: Store, sample: Sample, write: Write, add: Write, i
 
 
 @checks.add(Guarantee.ALL_OR_NOTHING, each=FAILURES)
-async def a_command_that_fails_takes_every_other_back(
+async def a_failing_command_rolls_back_every_other(
     store: Store, add: Write, error: type[TreadleError], command: str
 ) -> None:
     sample = await fill(store)
@@ -131,7 +131,7 @@ async def a_command_that_fails_takes_every_other_back(
 
 
 @checks.add(Guarantee.ALL_OR_NOTHING, each=tuple(WRITES))
-async def a_write_that_was_taken_back_can_be_made_as_if_for_the_first_time(
+async def a_write_that_was_rolled_back_leaves_no_trace_for_the_next_try(
     harness: Harness, name: str
 ) -> None:
     failed, fresh = harness.store, await harness.open_other()
@@ -151,7 +151,7 @@ async def a_write_that_was_taken_back_can_be_made_as_if_for_the_first_time(
 
 
 @checks.add(Guarantee.FAILING_COMMAND_IS_NAMED, each=FAILURES)
-async def a_command_that_fails_is_named(
+async def a_failing_command_is_named(
     store: Store, add: Write, error: type[TreadleError], command: str
 ) -> None:
     sample = await fill(store)
@@ -171,7 +171,7 @@ async def a_single_command_that_fails_names_itself(store: Store) -> None:
 
 
 @checks.add(Guarantee.ALL_OR_NOTHING)
-async def a_batch_does_what_its_commands_do_one_by_one(harness: Harness) -> None:
+async def a_batch_gives_the_results_of_its_commands_one_by_one(harness: Harness) -> None:
     together, apart = harness.store, await harness.open_other()
     sample, other_sample = await fill(together), await fill(apart)
     results: list[Any] = []
@@ -255,7 +255,7 @@ async def a_receipt_has_one_result_for_each_command_in_order(
 
 
 @checks.add(Guarantee.ALL_OR_NOTHING)
-async def a_receipt_has_the_entries_that_commands_give(store: Store) -> None:
+async def a_receipt_has_the_entries_that_commands_return(store: Store) -> None:
     await fill(store)
     async with store.batch() as step:
         step.mailboxes.send("new box", 1)
@@ -288,7 +288,7 @@ async def an_empty_batch_commits_nothing(store: Store) -> None:
 
 
 @checks.add(Guarantee.FAILING_COMMAND_IS_NAMED)
-async def of_commits_that_arrive_together_each_fails_for_itself(store: Store) -> None:
+async def commits_that_arrive_together_fail_independently(store: Store) -> None:
     await store.threads.create(Thread(id="t"))
 
     async def commit(number: int) -> Any:

@@ -50,7 +50,7 @@ def a_process_that_dies_at_any_step_leaves_its_write_whole_or_absent(
 
 
 @checks.add(Guarantee.ALL_OR_NOTHING, "durable", "shared", "faults", each=WRITES)
-def those_who_live_on_see_what_a_dead_process_did_whole_or_not_at_all(
+def other_processes_see_the_write_of_a_process_that_died_whole_or_absent(
     subject: Subject, folder: Path, write: Operation
 ) -> None:
     before, due, after = model_states(write)

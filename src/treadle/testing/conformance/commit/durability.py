@@ -18,7 +18,7 @@ checks = Checks(__name__)
 
 
 @checks.add(Guarantee.ACKNOWLEDGED_IS_KEPT, "durable", each=tuple(WRITES))
-async def a_write_is_there_after_reopening(harness: Harness, name: str) -> None:
+async def a_write_is_kept_when_the_store_is_reopened(harness: Harness, name: str) -> None:
     sample = await fill(harness.store)
     async with harness.store.batch() as step:
         WRITES[name](step, sample)
@@ -26,14 +26,14 @@ async def a_write_is_there_after_reopening(harness: Harness, name: str) -> None:
 
 
 @checks.add(Guarantee.ACKNOWLEDGED_IS_KEPT, "durable")
-async def a_claim_is_there_after_reopening(harness: Harness) -> None:
+async def a_claim_is_kept_when_the_store_is_reopened(harness: Harness) -> None:
     await enqueue(harness.store, entry("e"))
     expect(await claim_ids(harness.store), ["e"])
     await expect_same_after_reopening(harness)
 
 
 @checks.add(Guarantee.ACKNOWLEDGED_IS_KEPT, "durable")
-async def a_store_goes_on_after_reopening_where_it_was(harness: Harness) -> None:
+async def a_reopened_store_continues_where_it_was(harness: Harness) -> None:
     sample = await fill(harness.store)
     await harness.store.close()
     store = await harness.open()
@@ -59,7 +59,9 @@ async def expect_same_after_reopening(harness: Harness) -> None:
 
 
 @checks.add(Guarantee.ALL_OR_NOTHING, "durable", each=[0, 1, 2, 5, 20])
-async def what_closing_meets_is_done_and_kept_or_refused(harness: Harness, turns: int) -> None:
+async def a_call_that_meets_closing_is_done_and_kept_or_refused(
+    harness: Harness, turns: int
+) -> None:
     store = harness.store
     await store.threads.create(Thread(id="t"))
     appends = [asyncio.ensure_future(store.threads.append("t", says(str(n)))) for n in range(20)]
@@ -93,7 +95,7 @@ async def a_closed_store_refuses_every_call(store: Store) -> None:
 
 
 @checks.add(Guarantee.ONE_ORDER, "shared", each=tuple(WRITES))
-async def what_one_handle_writes_every_other_sees(harness: Harness, name: str) -> None:
+async def every_handle_sees_the_writes_of_the_others(harness: Harness, name: str) -> None:
     one, other = harness.store, await harness.open()
     sample = await fill(one)
     expect(await read_everything(other, MAILBOXES), await read_everything(one, MAILBOXES))
@@ -105,7 +107,7 @@ async def what_one_handle_writes_every_other_sees(harness: Harness, name: str) -
 
 
 @checks.add(Guarantee.ONE_ORDER, "shared")
-async def handles_take_turns_without_a_gap(harness: Harness) -> None:
+async def handles_that_take_turns_leave_no_gap_in_the_versions(harness: Harness) -> None:
     handles = [harness.store, await harness.open(), await harness.open()]
     await harness.store.threads.create(Thread(id="t"))
     for version in range(12):
@@ -117,7 +119,7 @@ async def handles_take_turns_without_a_gap(harness: Harness) -> None:
 
 
 @checks.add(Guarantee.ONE_ORDER, "shared")
-async def handles_that_write_at_once_lose_and_double_nothing(harness: Harness) -> None:
+async def handles_that_write_at_the_same_time_lose_and_repeat_nothing(harness: Harness) -> None:
     handles = [harness.store, await harness.open(), await harness.open()]
     await harness.store.threads.create(Thread(id="t"))
     await enqueue(harness.store, *(entry(f"e{n}", f"box {n}") for n in range(10)))
@@ -137,7 +139,7 @@ async def handles_that_write_at_once_lose_and_double_nothing(harness: Harness) -
 
 
 @checks.add(Guarantee.ONE_ORDER)
-async def what_is_read_while_others_write_is_of_one_moment(store: Store) -> None:
+async def a_read_beside_writes_shows_one_moment(store: Store) -> None:
     await store.threads.create(Thread(id="t"))
 
     async def write() -> None:

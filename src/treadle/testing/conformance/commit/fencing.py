@@ -32,7 +32,7 @@ async def _take(store: Store, clock: ManualClock) -> None:
     await claim_by_id(store, "mine")
 
 
-async def _run_out(store: Store, clock: ManualClock) -> None:
+async def _expire(store: Store, clock: ManualClock) -> None:
     clock.now += 30_000
 
 
@@ -59,7 +59,7 @@ async def _purge(store: Store, clock: ManualClock) -> None:
 
 LOSSES: dict[str, Lose] = {
     "taken by another": _take,
-    "its lease ran out": _run_out,
+    "its lease ran out": _expire,
     "settled": _settle,
     "released": _release,
     "cancelled": _cancel,
@@ -69,7 +69,7 @@ LOSSES: dict[str, Lose] = {
 
 
 @checks.add(Guarantee.FENCE, each=LOSSES)
-async def who_lost_the_claim_can_write_nothing_anywhere(
+async def a_worker_that_lost_its_claim_can_write_nothing_anywhere(
     store: Store, clock: ManualClock, lose: Lose
 ) -> None:
     sample = await fill(store)
@@ -89,7 +89,7 @@ async def who_lost_the_claim_can_write_nothing_anywhere(
 
 
 @checks.add(Guarantee.FENCE, each=tuple(WRITES))
-async def who_holds_the_claim_can_write_anything(harness: Harness, name: str) -> None:
+async def the_holder_of_a_claim_can_write_anything(harness: Harness, name: str) -> None:
     fenced, free = harness.store, await harness.open_other()
     sample, other_sample = await fill(fenced), await fill(free)
     before = await read_everything(fenced, MAILBOXES)
@@ -116,7 +116,7 @@ async def a_hold_changes_nothing(store: Store, clock: ManualClock) -> None:
 
 
 @checks.add(Guarantee.FENCE)
-async def a_hold_by_id_and_token_is_a_hold(store: Store) -> None:
+async def a_hold_can_name_the_entry_by_id_and_token(store: Store) -> None:
     sample = await fill(store)
     async with store.batch() as step:
         step.mailboxes.hold("mine", sample.mine.claim_token)
@@ -126,7 +126,9 @@ async def a_hold_by_id_and_token_is_a_hold(store: Store) -> None:
 
 
 @checks.add(Guarantee.FENCE)
-async def a_claim_is_held_until_its_last_millisecond(store: Store, clock: ManualClock) -> None:
+async def a_claim_is_held_until_the_last_millisecond_of_its_lease(
+    store: Store, clock: ManualClock
+) -> None:
     sample = await fill(store)
     clock.now += 29_999
     async with store.batch() as step:
@@ -138,7 +140,7 @@ async def a_claim_is_held_until_its_last_millisecond(store: Store, clock: Manual
 
 
 @checks.add(Guarantee.FENCE)
-async def an_extended_claim_is_held_on(store: Store, clock: ManualClock) -> None:
+async def an_extended_claim_stays_held(store: Store, clock: ManualClock) -> None:
     sample = await fill(store)
     clock.now += 29_999
     await store.mailboxes.extend_lease(sample.mine, extension_ms=1_000)
@@ -149,7 +151,7 @@ async def an_extended_claim_is_held_on(store: Store, clock: ManualClock) -> None
 
 
 @checks.add(Guarantee.FENCE)
-async def a_hold_goes_by_its_own_now(store: Store, clock: ManualClock) -> None:
+async def a_hold_uses_its_own_time(store: Store, clock: ManualClock) -> None:
     sample = await fill(store)
     with refused(ClaimConflict):
         async with store.batch() as step:
@@ -169,7 +171,7 @@ async def a_hold_of_no_entry_fails(store: Store) -> None:
 
 
 @checks.add(Guarantee.FENCE)
-async def every_hold_of_a_batch_counts(store: Store) -> None:
+async def every_hold_of_a_batch_is_checked(store: Store) -> None:
     sample = await fill(store)
     await store.mailboxes.cancel("held")
     with refused(ClaimConflict) as caught:
@@ -182,7 +184,7 @@ async def every_hold_of_a_batch_counts(store: Store) -> None:
 
 
 @checks.add(Guarantee.FENCE)
-async def a_hold_looks_at_what_its_batch_has_done_so_far(store: Store) -> None:
+async def a_hold_sees_the_earlier_commands_of_its_batch(store: Store) -> None:
     sample = await fill(store)
     with refused(ClaimConflict):
         async with store.batch() as step:
@@ -196,7 +198,9 @@ async def a_hold_looks_at_what_its_batch_has_done_so_far(store: Store) -> None:
 
 
 @checks.add(Guarantee.FENCE)
-async def a_step_and_its_repetition_are_told_apart(store: Store, clock: ManualClock) -> None:
+async def a_slow_worker_is_refused_and_the_one_that_took_over_is_not(
+    store: Store, clock: ManualClock
+) -> None:
     """The worker that was too slow is refused, the one that took over is not."""
     await store.threads.create(Thread(id="box"))
     await store.mailboxes.enqueue(entry("e"))

@@ -74,7 +74,7 @@ def rich_changes() -> ThreadChangeSet:
 
 
 @checks.add(Guarantee.NOTHING_IS_SHARED, each=tuple(WRITES))
-async def what_a_write_returns_can_be_changed(store: Store, name: str) -> None:
+async def changing_the_result_of_a_write_does_not_change_the_store(store: Store, name: str) -> None:
     sample = await fill(store)
     async with store.batch() as step:
         WRITES[name](step, sample)
@@ -85,7 +85,9 @@ async def what_a_write_returns_can_be_changed(store: Store, name: str) -> None:
 
 
 @checks.add(Guarantee.NOTHING_IS_SHARED, each={"new": False, "duplicate": True})
-async def what_send_returns_can_be_changed(store: Store, again: bool) -> None:
+async def changing_the_result_of_a_send_does_not_change_the_store(
+    store: Store, again: bool
+) -> None:
     if again:
         await store.mailboxes.send("box", {"a": [1]}, dedupe_key="k")
     sent = await store.mailboxes.send("box", {"a": [1]}, dedupe_key="k")
@@ -94,7 +96,7 @@ async def what_send_returns_can_be_changed(store: Store, again: bool) -> None:
 
 
 @checks.add(Guarantee.NOTHING_IS_SHARED)
-async def what_is_read_can_be_changed(store: Store) -> None:
+async def changing_the_result_of_a_read_does_not_change_the_store(store: Store) -> None:
     await store.threads.create(rich_thread())
     await store.threads.append("rich", rich_changes())
     await store.runs.upsert(run("r", "rich", metadata={"a": [1]}))
@@ -120,7 +122,7 @@ async def what_is_read_can_be_changed(store: Store) -> None:
 
 
 @checks.add(Guarantee.NOTHING_IS_SHARED)
-async def what_the_ending_of_an_entry_returns_can_be_changed(store: Store) -> None:
+async def changing_the_result_of_an_ending_does_not_change_the_store(store: Store) -> None:
     await enqueue(store, entry("e", payload={"a": [1]}))
     for found in (
         await store.mailboxes.cancel("e"),

@@ -16,7 +16,7 @@ HEAD = ThreadHead(thread=Thread(id="t", messages=(Message(role="user", content="
 
 
 @checks.add(Guarantee.VERSIONS_WITHOUT_GAPS)
-async def a_restored_thread_goes_on_from_its_version(store: Store) -> None:
+async def a_restored_thread_continues_from_its_version(store: Store) -> None:
     await store.threads.create(Thread(id="t", state="old"))
     await store.commit((RestoreThread(head=HEAD),))
     expect(await store.threads.load("t"), HEAD)
@@ -26,7 +26,7 @@ async def a_restored_thread_goes_on_from_its_version(store: Store) -> None:
 
 
 @checks.add(Guarantee.ENTRIES_MOVE_BY_RULE)
-async def a_restored_entry_is_held_by_who_held_it(store: Store, clock: ManualClock) -> None:
+async def a_restored_entry_keeps_its_holder(store: Store, clock: ManualClock) -> None:
     held = entry(
         "e",
         status="claimed",
@@ -44,7 +44,7 @@ async def a_restored_entry_is_held_by_who_held_it(store: Store, clock: ManualClo
 
 
 @checks.add(Guarantee.ENTRIES_MOVE_BY_RULE)
-async def there_are_never_fewer_attempts_than_none(store: Store) -> None:
+async def the_number_of_attempts_is_never_negative(store: Store) -> None:
     held = entry("e", status="claimed", claim_token="token", claimed_by="w", lease_until=2**50)
     await store.commit((RestoreEntry(entry=held),))
     await store.mailboxes.release("e", "token")
@@ -52,7 +52,7 @@ async def there_are_never_fewer_attempts_than_none(store: Store) -> None:
 
 
 @checks.add(Guarantee.ENTRIES_MOVE_BY_RULE)
-async def a_restored_entry_takes_the_place_of_the_one_that_is_there(store: Store) -> None:
+async def a_restored_entry_replaces_the_existing_one(store: Store) -> None:
     await store.mailboxes.enqueue(entry("e", priority=9, payload=1))
     await store.commit((RestoreEntry(entry=entry("e", "other", payload=2)),))
     expect(await store.mailboxes.load_entry("e"), entry("e", "other", payload=2))
@@ -61,7 +61,7 @@ async def a_restored_entry_takes_the_place_of_the_one_that_is_there(store: Store
 
 
 @checks.add(Guarantee.WORK_COMES_IN_ONCE)
-async def a_restored_entry_makes_its_mailbox_where_there_is_none(store: Store) -> None:
+async def a_restored_entry_creates_a_missing_mailbox(store: Store) -> None:
     await store.commit((RestoreEntry(entry=entry("e", generation=4, updated_at=9)),))
     state = MailboxState(mailbox_id="box", current_generation=4, updated_at=9)
     expect(await store.mailboxes.load("box"), state)
@@ -70,7 +70,7 @@ async def a_restored_entry_makes_its_mailbox_where_there_is_none(store: Store) -
 
 
 @checks.add(Guarantee.WORK_COMES_IN_ONCE)
-async def a_restored_mailbox_is_at_its_generation(store: Store) -> None:
+async def a_restored_mailbox_has_its_generation(store: Store) -> None:
     state = MailboxState(mailbox_id="box", current_generation=4, updated_at=5)
     await store.commit((RestoreMailbox(mailbox=state),))
     expect(await store.mailboxes.load("box"), state)
@@ -78,7 +78,7 @@ async def a_restored_mailbox_is_at_its_generation(store: Store) -> None:
 
 
 @checks.add(Guarantee.ENTRIES_MOVE_BY_RULE)
-async def an_interrupt_leaves_a_restored_entry_that_is_newer(store: Store) -> None:
+async def an_interrupt_keeps_a_restored_entry_of_a_later_generation(store: Store) -> None:
     await store.mailboxes.ensure("box")
     await store.commit((RestoreEntry(entry=entry("new", generation=7)),))
     expect((await store.mailboxes.interrupt("box")).superseded_entries, ())
@@ -98,7 +98,7 @@ async def a_restored_claim_of_another_generation_holds_nothing(store: Store) -> 
 
 
 @checks.add(Guarantee.VALUES_ARE_KEPT)
-async def unknown_fields_of_a_mailbox_s_state_stay(store: Store) -> None:
+async def unknown_fields_of_a_mailbox_are_kept(store: Store) -> None:
     state = MailboxState(mailbox_id="box", extra={"later": [1.0]})
     await store.commit((RestoreMailbox(mailbox=state),))
     await store.mailboxes.send("box", None)

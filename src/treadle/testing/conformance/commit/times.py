@@ -55,7 +55,7 @@ EARLIER = 20_000
 
 
 @checks.add(Guarantee.TIME_IS_GIVEN, each={type(each).__name__: each for each in TIMED})
-async def a_command_happens_at_the_time_it_brings_or_else_at_the_clock_s(
+async def a_command_happens_at_its_own_time_or_else_at_the_clock_s(
     harness: Harness, command: TimedCommand[Any]
 ) -> None:
     now = harness.clock.now - EARLIER
@@ -79,7 +79,7 @@ def _on(sample: Sample, command: TimedCommand[Any]) -> Any:
 
 
 @checks.add(Guarantee.TIME_IS_GIVEN)
-async def a_claim_happens_at_the_time_it_brings(store: Store, clock: ManualClock) -> None:
+async def a_claim_happens_at_its_own_time(store: Store, clock: ManualClock) -> None:
     await store.mailboxes.send("box", None, delay_ms=100)
     at = clock.now + 100
     expect(await store.mailboxes.claim(consumer="w", now=at - 1), ())

@@ -154,7 +154,7 @@ KEEP_JSON: dict[str, Keep] = {
 
 
 @checks.add(Guarantee.VALUES_ARE_KEPT, each=KEEP_JSON)
-async def any_json_can_be(store: Store, keep: Keep) -> None:
+async def any_json_is_kept_in(store: Store, keep: Keep) -> None:
     for key, value in JSON.items():
         expect(await keep(store, key, value), value)
 
@@ -216,7 +216,7 @@ KEEP_TEXT: dict[str, Callable[[Store], Awaitable[None]]] = {
 
 
 @checks.add(Guarantee.VALUES_ARE_KEPT, each=KEEP_TEXT)
-async def any_text_can_stand_in(store: Store, keep: Callable[[Store], Awaitable[None]]) -> None:
+async def any_text_is_kept_in(store: Store, keep: Callable[[Store], Awaitable[None]]) -> None:
     await keep(store)
 
 
@@ -278,7 +278,7 @@ async def message_ids_that_look_alike_are_different(store: Store) -> None:
 
 
 @checks.add(Guarantee.VALUES_ARE_KEPT)
-async def the_longest_ids_are_ids(store: Store) -> None:
+async def the_longest_ids_are_accepted(store: Store) -> None:
     for key in ("x" * ID_BYTES, "é" * (ID_BYTES // 2), "🧵" * (ID_BYTES // 4)):
         await store.threads.create(Thread(id=key))
         await store.threads.append(key, says("x", run_id=key, run_meta=RunMeta()))
@@ -321,7 +321,7 @@ async def the_largest_numbers_of_a_run_are_kept(store: Store) -> None:
 
 
 @checks.add(Guarantee.VALUES_ARE_KEPT)
-async def the_largest_numbers_of_an_entry_are_kept_and_counted_on(store: Store) -> None:
+async def the_largest_numbers_of_an_entry_are_kept_and_can_be_incremented(store: Store) -> None:
     given = entry(
         "e",
         priority=255,
@@ -338,7 +338,7 @@ async def the_largest_numbers_of_an_entry_are_kept_and_counted_on(store: Store) 
 
 
 @checks.add(Guarantee.VALUES_ARE_KEPT)
-async def nothing_is_later_than_the_largest_time(store: Store, clock: ManualClock) -> None:
+async def times_are_limited_to_the_largest_time(store: Store, clock: ManualClock) -> None:
     sent = await store.mailboxes.send("late", None, delay_ms=LARGEST_TIME)
     expect(sent.available_at, LARGEST_TIME)
     await enqueue(store, entry("e"))
@@ -357,7 +357,7 @@ EXTRA: dict[str, Any] = {"later": {"a": [1.0, None]}, "<extra>": 1, "": True}
 
 
 @checks.add(Guarantee.VALUES_ARE_KEPT)
-async def unknown_fields_stay_at_every_level_of_a_thread(store: Store) -> None:
+async def unknown_fields_are_kept_at_every_level_of_a_thread(store: Store) -> None:
     call = ToolCall(id="c", name="n", extra=EXTRA)
     placed = MessageMetadata(run_id="r", extra=EXTRA)
     message = said("x", tool_calls=(call,), metadata=placed, extra=EXTRA)
@@ -378,7 +378,7 @@ async def unknown_fields_stay_at_every_level_of_a_thread(store: Store) -> None:
 
 
 @checks.add(Guarantee.VALUES_ARE_KEPT)
-async def unknown_fields_of_a_run_stay(store: Store) -> None:
+async def unknown_fields_of_a_run_are_kept(store: Store) -> None:
     await store.threads.create(Thread(id="t"))
     await store.runs.upsert(run("r", extra=EXTRA))
     await store.threads.append("t", says("x", run_id="r", run_meta=RunMeta()))
@@ -387,7 +387,7 @@ async def unknown_fields_of_a_run_stay(store: Store) -> None:
 
 
 @checks.add(Guarantee.VALUES_ARE_KEPT)
-async def unknown_fields_of_an_entry_stay_whatever_becomes_of_it(store: Store) -> None:
+async def unknown_fields_of_an_entry_are_kept_through_every_status(store: Store) -> None:
     await enqueue(store, entry("e", extra=EXTRA))
     await store.mailboxes.extend_lease(await claim_one(store))
     await store.mailboxes.nack(await loaded(store))

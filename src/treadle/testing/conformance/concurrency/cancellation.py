@@ -82,7 +82,7 @@ async def a_cancelled_commit_is_whole_or_absent_and_the_next_one_works(store: St
 
 
 @checks.add(Guarantee.CANCELLATION_IS_SAFE, "durable")
-async def what_a_cancelled_commit_did_is_still_so_after_reopening(harness: Harness) -> None:
+async def a_cancelled_commit_is_the_same_after_reopening(harness: Harness) -> None:
     await harness.store.threads.create(Thread(id="t"))
     tried: list[int] = []
     for turns in turns_to_the_end():
@@ -97,7 +97,7 @@ async def what_a_cancelled_commit_did_is_still_so_after_reopening(harness: Harne
 
 
 @checks.add(Guarantee.CANCELLATION_IS_SAFE)
-async def a_cancelled_claim_is_held_or_not_and_can_be_had_when_its_lease_ran_out(
+async def an_entry_of_a_cancelled_claim_can_be_claimed_when_its_lease_has_expired(
     store: Store, clock: ManualClock
 ) -> None:
     for turns in turns_to_the_end():
@@ -128,7 +128,7 @@ async def a_cancelled_read_leaves_the_store_usable(store: Store, read: Read) -> 
 
 
 @checks.add(Guarantee.CANCELLATION_IS_SAFE, each=TURNS)
-async def those_who_were_committed_with_a_cancelled_one_are_not_touched(
+async def a_cancelled_commit_does_not_affect_those_committed_with_it(
     store: Store, turns: int
 ) -> None:
     await store.threads.create(Thread(id="t"))
@@ -146,7 +146,7 @@ async def those_who_were_committed_with_a_cancelled_one_are_not_touched(
 
 
 @checks.add(Guarantee.CANCELLATION_IS_SAFE)
-async def a_timeout_around_a_commit_is_a_cancellation(store: Store) -> None:
+async def a_timeout_cancels_a_commit(store: Store) -> None:
     await store.threads.create(Thread(id="t"))
     with refused(TimeoutError):
         async with asyncio.timeout(0):
@@ -158,7 +158,7 @@ async def a_timeout_around_a_commit_is_a_cancellation(store: Store) -> None:
 
 
 @checks.add(Guarantee.CANCELLATION_IS_SAFE, "durable", each=TURNS)
-async def a_store_whose_closing_was_cancelled_is_closed_again_and_opened(
+async def a_store_can_be_closed_and_opened_after_a_cancelled_close(
     harness: Harness, turns: int
 ) -> None:
     await harness.store.threads.create(Thread(id="t"))

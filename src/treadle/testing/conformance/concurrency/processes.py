@@ -19,21 +19,21 @@ STEPS = 100
 
 
 @checks.add(Guarantee.ONE_ORDER, "shared")
-def several_processes_lose_and_double_nothing(subject: Subject, folder: Path) -> None:
+def several_processes_lose_and_repeat_nothing(subject: Subject, folder: Path) -> None:
     reports = race(subject, folder, 4, Limit(steps=STEPS))
     for done in ("sent ", "acked "):
         assert any(line.startswith(done) for line in reports), f"nothing was {done}: {reports}"
 
 
 @checks.add(Guarantee.ACKNOWLEDGED_IS_KEPT, "durable")
-def what_killed_processes_acknowledged_is_there_and_the_rest_whole_or_absent(
+def acknowledged_writes_of_killed_processes_are_kept_and_all_others_are_whole_or_absent(
     subject: Subject, folder: Path
 ) -> None:
     kill_one_after_another(subject, folder, kills=10)
 
 
 @checks.add(Guarantee.ACKNOWLEDGED_IS_KEPT, "durable", "shared")
-def a_process_killed_among_others_takes_nothing_of_theirs_with_it(
+def killed_processes_lose_nothing_that_other_processes_committed(
     subject: Subject, folder: Path
 ) -> None:
     kill_among_others(subject, folder, kills=10)

@@ -54,7 +54,7 @@ TURNED: dict[str, tuple[Operation, Operation]] = {
 
 
 @checks.add(Guarantee.ONE_ORDER, "shared", each=RACES)
-def two_processes_at_full_speed_end_as_one_after_the_other(
+def two_processes_at_full_speed_act_one_after_the_other(
     subject: Subject, folder: Path, one: Operation, other: Operation
 ) -> None:
     possible = possible_ends(one, other)
@@ -68,7 +68,7 @@ def two_processes_at_full_speed_end_as_one_after_the_other(
 
 
 @checks.add(Guarantee.ONE_ORDER, "shared", "faults", each=RACES | TURNED)
-def a_write_held_at_any_step_ends_as_one_before_or_after_the_other(
+def a_write_paused_at_any_step_comes_before_or_after_the_other(
     subject: Subject, folder: Path, one: Operation, other: Operation
 ) -> None:
     possible = possible_ends(one, other)
@@ -112,10 +112,10 @@ def assert_possible(results: list[Any], contents: Any, possible: list[Any]) -> N
     assert Died() not in results, "another process died"
     found = [*without_uuids(results), contents]
     if not any(same(found, end) for end in possible):
-        raise AssertionError(f"no order explains: {_told(found, possible)}")
+        raise AssertionError(f"no order explains: {_describe(found, possible)}")
 
 
-def _told(found: list[Any], possible: list[Any]) -> str:
+def _describe(found: list[Any], possible: list[Any]) -> str:
     told = [f"the results {found[:2]!r}"]
     for end in possible:
         told += list(differences(found, end))[:3]

@@ -53,7 +53,7 @@ async def a_claim_sets_token_consumer_lease_and_counts_the_attempt(
 
 
 @checks.add(Guarantee.ONE_HOLDER)
-async def every_claim_has_a_token_of_its_own(store: Store, clock: ManualClock) -> None:
+async def every_claim_has_a_new_token(store: Store, clock: ManualClock) -> None:
     await enqueue(store, entry("a", "box a"), entry("b", "box b"))
     tokens = []
     for _ in range(3):
@@ -64,7 +64,7 @@ async def every_claim_has_a_token_of_its_own(store: Store, clock: ManualClock) -
 
 
 @checks.add(Guarantee.ONE_HOLDER)
-async def there_is_nothing_to_claim_in_an_empty_store(store: Store) -> None:
+async def a_claim_from_an_empty_store_returns_nothing(store: Store) -> None:
     expect(await store.mailboxes.claim(consumer="w"), ())
     expect(await store.mailboxes.claim_entry("e", consumer="w"), None)
 
@@ -81,7 +81,7 @@ PRECEDENCE: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 
 
 @checks.add(Guarantee.ONE_HOLDER, each=PRECEDENCE)
-async def what_is_claimed_first_is_decided_by(
+async def the_claim_order_is_decided_by(
     store: Store, first: dict[str, Any], second: dict[str, Any]
 ) -> None:
     await enqueue(store, entry("a", **second), entry("b", **first))
@@ -91,7 +91,7 @@ async def what_is_claimed_first_is_decided_by(
 
 
 @checks.add(Guarantee.ONE_HOLDER)
-async def of_entries_that_are_alike_the_smallest_id_is_claimed_first(store: Store) -> None:
+async def the_smallest_id_is_claimed_first_among_equal_entries(store: Store) -> None:
     await enqueue(store, entry("b"), entry("a"), entry("d", "one"), entry("c", "other"))
     expect(await claim_ids(store, 1, mailbox_id="box"), ["a"])
     expect(await claim_ids(store, 1), ["c"])
@@ -106,7 +106,7 @@ async def ids_are_compared_by_code_points(store: Store) -> None:
 
 
 @checks.add(Guarantee.ONE_HOLDER)
-async def a_retry_stands_in_line_by_its_new_time(store: Store, clock: ManualClock) -> None:
+async def a_retry_is_in_line_by_its_new_time(store: Store, clock: ManualClock) -> None:
     await enqueue(store, entry("e"), entry("other", available_at=5))
     await store.mailboxes.nack(await claim_one(store), retry_at=clock.now - 1)
     expect((await loaded(store)).available_at, clock.now - 1)
@@ -114,7 +114,7 @@ async def a_retry_stands_in_line_by_its_new_time(store: Store, clock: ManualCloc
 
 
 @checks.add(Guarantee.ONE_HOLDER)
-async def a_claim_of_several_returns_them_in_that_order(store: Store) -> None:
+async def a_claim_of_several_returns_them_in_claim_order(store: Store) -> None:
     await enqueue(
         store,
         entry("low", "box 1"),
@@ -140,7 +140,7 @@ async def a_claim_takes_one_entry_from_each_mailbox_and_no_more_than_its_limit(
 
 
 @checks.add(Guarantee.ONE_HOLDER)
-async def a_claim_of_very_many_takes_one_from_every_mailbox(store: Store) -> None:
+async def a_claim_of_many_takes_one_from_every_mailbox(store: Store) -> None:
     ids = [f"e{number:03}" for number in range(250)]
     async with store.batch() as step:
         for key in ids:
@@ -149,7 +149,7 @@ async def a_claim_of_very_many_takes_one_from_every_mailbox(store: Store) -> Non
 
 
 @checks.add(Guarantee.ONE_HOLDER)
-async def a_claim_finds_the_best_of_very_many(store: Store) -> None:
+async def a_claim_finds_the_first_in_line_among_many(store: Store) -> None:
     async with store.batch() as step:
         for number in range(249):
             step.mailboxes.enqueue(entry(f"e{number:03}", created_at=9))
@@ -182,7 +182,7 @@ async def a_mailbox_with_a_live_lease_gives_nothing_however_urgent(
 
 
 @checks.add(Guarantee.ONE_HOLDER)
-async def when_a_lease_runs_out_the_best_of_the_mailbox_is_claimed(
+async def the_first_in_line_is_claimed_when_a_lease_expires(
     store: Store, clock: ManualClock
 ) -> None:
     await enqueue(store, entry("a"))
@@ -197,7 +197,7 @@ async def when_a_lease_runs_out_the_best_of_the_mailbox_is_claimed(
 
 
 @checks.add(Guarantee.ONE_HOLDER)
-async def of_two_whose_leases_ran_out_the_better_is_claimed(
+async def the_first_in_line_of_two_expired_claims_is_claimed(
     store: Store, clock: ManualClock
 ) -> None:
     await enqueue(store, entry("a"))
@@ -211,7 +211,7 @@ async def of_two_whose_leases_ran_out_the_better_is_claimed(
 
 
 @checks.add(Guarantee.ONE_HOLDER, each={"by another": "two", "by the same": "one"})
-async def an_entry_whose_lease_ran_out_is_claimed_again_as_another_attempt(
+async def an_entry_with_an_expired_lease_is_claimed_again_as_another_attempt(
     store: Store, clock: ManualClock, consumer: str
 ) -> None:
     await enqueue(store, entry("e"))
@@ -226,21 +226,21 @@ async def an_entry_whose_lease_ran_out_is_claimed_again_as_another_attempt(
 
 
 @checks.add(Guarantee.ONE_HOLDER)
-async def a_lease_of_no_time_has_run_out_at_once(store: Store) -> None:
+async def a_lease_of_no_time_expires_at_once(store: Store) -> None:
     await enqueue(store, entry("e"))
     await claim_one(store, lease_ms=0)
     expect(await claim_ids(store), ["e"])
 
 
 @checks.add(Guarantee.ONE_HOLDER)
-async def a_live_lease_in_one_mailbox_is_nothing_to_another(store: Store) -> None:
+async def a_live_lease_in_one_mailbox_does_not_block_another(store: Store) -> None:
     await enqueue(store, entry("a", "box a"), entry("b", "box b"))
     await claim_one(store, "box a")
     expect(await claim_ids(store), ["b"])
 
 
 @checks.add(Guarantee.ONE_HOLDER)
-async def a_claim_from_one_mailbox_takes_nothing_of_others(store: Store) -> None:
+async def a_claim_from_one_mailbox_takes_nothing_from_others(store: Store) -> None:
     await enqueue(store, entry("a", "box a", priority=9), entry("b", "box b"))
     expect(await claim_ids(store, mailbox_id="box b"), ["b"])
     expect(await claim_ids(store, mailbox_id="box b"), [])
@@ -256,7 +256,7 @@ async def a_settled_claim_frees_its_mailbox(store: Store, settle: Settle) -> Non
 
 
 @checks.add(Guarantee.ONE_HOLDER, each=["cancel", "interrupt"])
-async def a_claimed_entry_that_is_ended_frees_its_mailbox(store: Store, how: str) -> None:
+async def ending_a_claimed_entry_frees_its_mailbox(store: Store, how: str) -> None:
     await enqueue(store, entry("e"))
     await claim_one(store)
     if how == "cancel":
@@ -268,7 +268,7 @@ async def a_claimed_entry_that_is_ended_frees_its_mailbox(store: Store, how: str
 
 
 @checks.add(Guarantee.ONE_HOLDER)
-async def of_claims_at_the_same_moment_each_entry_goes_to_one(store: Store) -> None:
+async def claims_at_the_same_moment_never_share_an_entry(store: Store) -> None:
     for number in range(5):
         await enqueue(store, entry(f"e{number}", f"box {number}"))
     claims = await asyncio.gather(
@@ -293,7 +293,7 @@ async def an_entry_is_claimed_when_it_is_due_and_not_before(
 
 
 @checks.add(Guarantee.ONE_HOLDER)
-async def an_entry_that_is_not_due_lets_others_of_its_mailbox_pass(store: Store) -> None:
+async def an_entry_that_is_not_due_does_not_block_others_of_its_mailbox(store: Store) -> None:
     await store.mailboxes.send("box", None, delay_ms=100, priority=9)
     sent = await store.mailboxes.send("box", None)
     expect(await claim_ids(store), [sent.entry_id])
@@ -311,7 +311,7 @@ async def a_claim_by_id_ignores_when_the_entry_is_due(store: Store, clock: Manua
 
 
 @checks.add(Guarantee.ONE_HOLDER)
-async def a_claim_by_id_takes_that_entry_and_not_the_best(store: Store) -> None:
+async def a_claim_by_id_takes_that_entry_and_not_the_first_in_line(store: Store) -> None:
     await enqueue(store, entry("best", priority=9), entry("e"))
     expect((await claim_by_id(store, "e")).entry_id, "e")
     expect(await status(store, "best"), "queued")
@@ -330,7 +330,7 @@ async def a_claim_by_id_takes_no_entry_that_has_ended(store: Store, ended: str) 
 
 
 @checks.add(Guarantee.ONE_HOLDER)
-async def a_claim_by_id_takes_a_claimed_entry_once_its_lease_ran_out(
+async def a_claim_by_id_takes_a_claimed_entry_once_its_lease_has_expired(
     store: Store, clock: ManualClock
 ) -> None:
     await enqueue(store, entry("e"))
@@ -342,7 +342,7 @@ async def a_claim_by_id_takes_a_claimed_entry_once_its_lease_ran_out(
 
 
 @checks.add(Guarantee.ONE_HOLDER)
-async def a_claim_by_id_takes_another_entry_once_the_lease_in_its_mailbox_ran_out(
+async def a_claim_by_id_takes_another_entry_once_the_lease_in_its_mailbox_has_expired(
     store: Store, clock: ManualClock
 ) -> None:
     await enqueue(store, entry("a", priority=1), entry("b"))
@@ -357,7 +357,9 @@ async def a_claim_by_id_takes_another_entry_once_the_lease_in_its_mailbox_ran_ou
 
 
 @checks.add(Guarantee.ONE_HOLDER)
-async def a_clock_set_back_leaves_a_lease_as_it_is(store: Store, clock: ManualClock) -> None:
+async def a_lease_stays_as_it_is_when_the_clock_is_set_back(
+    store: Store, clock: ManualClock
+) -> None:
     await enqueue(store, entry("e", available_at=clock.now))
     claimed = await claim_one(store, lease_ms=100)
     clock.now -= 60_000
@@ -368,7 +370,7 @@ async def a_clock_set_back_leaves_a_lease_as_it_is(store: Store, clock: ManualCl
 
 
 @checks.add(Guarantee.ONE_HOLDER)
-async def a_clock_set_back_lets_what_was_due_wait_for_its_time_again(
+async def entries_that_were_due_wait_again_when_the_clock_is_set_back(
     store: Store, clock: ManualClock
 ) -> None:
     await enqueue(store, entry("e", available_at=clock.now), entry("held", "other"))
@@ -384,7 +386,9 @@ async def a_clock_set_back_lets_what_was_due_wait_for_its_time_again(
 
 
 @checks.add(Guarantee.ONE_HOLDER)
-async def a_clock_that_leaps_ends_the_leases_it_passes(store: Store, clock: ManualClock) -> None:
+async def leases_expire_when_the_clock_jumps_past_their_end(
+    store: Store, clock: ManualClock
+) -> None:
     await enqueue(store, entry("short"), entry("long", "other"))
     await claim_one(store, lease_ms=100)
     await claim_one(store, "other", lease_ms=10**12)
@@ -393,7 +397,7 @@ async def a_clock_that_leaps_ends_the_leases_it_passes(store: Store, clock: Manu
 
 
 @checks.add(Guarantee.ENTRIES_MOVE_BY_RULE)
-async def what_is_sent_by_a_clock_set_back_is_due_by_that_clock(
+async def an_entry_sent_after_the_clock_is_set_back_is_due_by_that_clock(
     store: Store, clock: ManualClock
 ) -> None:
     clock.now -= 10**9

@@ -82,7 +82,7 @@ async def an_entry_that_has_ended_stays_as_it_is_and_is_returned(
 
 
 @checks.add(Guarantee.ENTRIES_MOVE_BY_RULE)
-async def there_is_nothing_to_end_where_there_is_no_entry(store: Store) -> None:
+async def ending_a_missing_entry_changes_nothing(store: Store) -> None:
     expect(await store.mailboxes.cancel("e"), None)
     expect(await store.mailboxes.supersede("e", "newer"), None)
     expect(await store.mailboxes.requeue("e"), None)
@@ -91,7 +91,7 @@ async def there_is_nothing_to_end_where_there_is_no_entry(store: Store) -> None:
 
 
 @checks.add(Guarantee.ENTRIES_MOVE_BY_RULE)
-async def cancel_pending_cancels_what_has_not_ended_in_the_mailbox(
+async def cancel_pending_cancels_every_entry_of_the_mailbox_that_has_not_ended(
     store: Store, clock: ManualClock
 ) -> None:
     await enqueue(store, *(entry(key) for key in ("c", "a", "b", "kept", "done")))
@@ -113,7 +113,7 @@ async def cancel_pending_cancels_what_has_not_ended_in_the_mailbox(
 
 
 @checks.add(Guarantee.ENTRIES_MOVE_BY_RULE, each=["none", "elsewhere"])
-async def cancel_pending_cancels_all_where_it_excludes_what_is_not_there(
+async def cancel_pending_cancels_all_when_the_excluded_entry_is_elsewhere(
     store: Store, exclude: str
 ) -> None:
     await enqueue(store, entry("a"), entry("b"), entry("elsewhere", "other"))
@@ -123,7 +123,7 @@ async def cancel_pending_cancels_all_where_it_excludes_what_is_not_there(
 
 
 @checks.add(Guarantee.ENTRIES_MOVE_BY_RULE)
-async def cancel_pending_leaves_the_claimed_entry_that_it_excludes(store: Store) -> None:
+async def cancel_pending_can_exclude_a_claimed_entry(store: Store) -> None:
     await enqueue(store, entry("held"), entry("next"))
     held = await claim_by_id(store, "held")
     cancelled = await store.mailboxes.cancel_pending("box", exclude="held")
@@ -169,7 +169,7 @@ async def each_interrupt_raises_the_generation(store: Store) -> None:
 
 
 @checks.add(Guarantee.ENTRIES_MOVE_BY_RULE)
-async def what_is_sent_after_an_interrupt_is_worked(store: Store) -> None:
+async def an_entry_sent_after_an_interrupt_can_be_claimed(store: Store) -> None:
     await store.mailboxes.send("box", "old")
     await store.mailboxes.interrupt("box")
     await store.mailboxes.send("box", "new")
@@ -177,7 +177,7 @@ async def what_is_sent_after_an_interrupt_is_worked(store: Store) -> None:
 
 
 @checks.add(Guarantee.ENTRIES_MOVE_BY_RULE, each=["interrupt", "cancel_pending"])
-async def what_ends_a_mailbox_s_work_ends_what_its_own_batch_has_put_there(
+async def ending_a_mailbox_s_work_includes_entries_of_the_same_batch(
     store: Store, how: str
 ) -> None:
     await enqueue(store, entry("before"))

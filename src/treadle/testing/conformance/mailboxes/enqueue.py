@@ -46,7 +46,7 @@ async def send_fills_in_id_generation_and_times(store: Store, clock: ManualClock
 
 
 @checks.add(Guarantee.WORK_COMES_IN_ONCE)
-async def each_send_has_an_id_of_its_own_that_sorts_after_the_ones_before(
+async def each_send_has_a_new_id_that_sorts_after_earlier_ones(
     store: Store,
 ) -> None:
     ids = [(await store.mailboxes.send("box", None)).entry_id for _ in range(5)]
@@ -55,7 +55,7 @@ async def each_send_has_an_id_of_its_own_that_sorts_after_the_ones_before(
 
 
 @checks.add(Guarantee.WORK_COMES_IN_ONCE)
-async def the_first_send_makes_the_mailbox_at_generation_0(
+async def the_first_send_creates_the_mailbox_at_generation_0(
     store: Store, clock: ManualClock
 ) -> None:
     expect(await store.mailboxes.load("box"), None)
@@ -65,9 +65,7 @@ async def the_first_send_makes_the_mailbox_at_generation_0(
 
 
 @checks.add(Guarantee.WORK_COMES_IN_ONCE)
-async def what_comes_into_a_mailbox_leaves_its_state_alone(
-    store: Store, clock: ManualClock
-) -> None:
+async def new_entries_do_not_change_their_mailbox(store: Store, clock: ManualClock) -> None:
     state = (await store.mailboxes.interrupt("box")).mailbox_state
     clock.now += 10
     await store.mailboxes.send("box", None)
@@ -83,7 +81,7 @@ async def send_takes_the_current_generation(store: Store) -> None:
 
 
 @checks.add(Guarantee.WORK_COMES_IN_ONCE)
-async def a_known_dedupe_key_gives_the_entry_that_is_there_and_writes_nothing(
+async def a_send_with_a_known_dedupe_key_returns_the_first_entry_and_writes_nothing(
     store: Store, clock: ManualClock
 ) -> None:
     first = await store.mailboxes.send("box", "first", dedupe_key="k", priority=1)
@@ -110,7 +108,7 @@ async def a_dedupe_key_is_known_after_an_interrupt(store: Store) -> None:
 
 
 @checks.add(Guarantee.WORK_COMES_IN_ONCE)
-async def each_mailbox_has_dedupe_keys_of_its_own(store: Store) -> None:
+async def each_mailbox_has_its_own_dedupe_keys(store: Store) -> None:
     one = await store.mailboxes.send("box", None, dedupe_key="k")
     other = await store.mailboxes.send("other", None, dedupe_key="k")
     assert one.entry_id != other.entry_id
@@ -118,7 +116,7 @@ async def each_mailbox_has_dedupe_keys_of_its_own(store: Store) -> None:
 
 
 @checks.add(Guarantee.WORK_COMES_IN_ONCE)
-async def entries_without_a_dedupe_key_are_no_duplicates(store: Store) -> None:
+async def entries_without_a_dedupe_key_are_never_duplicates(store: Store) -> None:
     await store.mailboxes.send("box", None)
     await store.mailboxes.send("box", None)
     expect((await store.mailboxes.count_entries("box")).queued, 2)
@@ -131,7 +129,7 @@ async def the_empty_dedupe_key_is_a_key(store: Store) -> None:
 
 
 @checks.add(Guarantee.WORK_COMES_IN_ONCE)
-async def of_sends_that_arrive_together_with_one_dedupe_key_one_comes_in(store: Store) -> None:
+async def sends_that_arrive_together_with_one_dedupe_key_add_one_entry(store: Store) -> None:
     sent = await asyncio.gather(
         *(store.mailboxes.send("box", number, dedupe_key="k") for number in range(10))
     )
@@ -143,7 +141,7 @@ async def of_sends_that_arrive_together_with_one_dedupe_key_one_comes_in(store: 
 
 
 @checks.add(Guarantee.VALUES_ARE_KEPT)
-async def enqueue_puts_the_entry_as_it_is(store: Store) -> None:
+async def enqueue_stores_the_entry_as_it_is(store: Store) -> None:
     given = entry(
         "e",
         payload=[None],
@@ -160,14 +158,14 @@ async def enqueue_puts_the_entry_as_it_is(store: Store) -> None:
 
 
 @checks.add(Guarantee.WORK_COMES_IN_ONCE)
-async def enqueue_makes_the_mailbox_at_the_entry_s_generation(store: Store) -> None:
+async def enqueue_creates_the_mailbox_at_the_entry_s_generation(store: Store) -> None:
     await store.mailboxes.enqueue(entry("e", generation=4, updated_at=9))
     state = await store.mailboxes.load("box")
     expect(state, MailboxState(mailbox_id="box", current_generation=4, updated_at=9))
 
 
 @checks.add(Guarantee.WORK_COMES_IN_ONCE)
-async def enqueue_refuses_a_known_entry_id_in_whatever_mailbox(store: Store) -> None:
+async def enqueue_refuses_a_known_entry_id_in_any_mailbox(store: Store) -> None:
     await store.mailboxes.enqueue(entry("e", payload=1))
     with refused(AlreadyExists) as caught:
         await store.mailboxes.enqueue(entry("e", "other"))
@@ -177,7 +175,7 @@ async def enqueue_refuses_a_known_entry_id_in_whatever_mailbox(store: Store) -> 
 
 
 @checks.add(Guarantee.WORK_COMES_IN_ONCE)
-async def enqueue_refuses_a_dedupe_key_the_mailbox_has_seen(store: Store) -> None:
+async def enqueue_refuses_a_known_dedupe_key_of_the_mailbox(store: Store) -> None:
     await store.mailboxes.enqueue(entry("e", dedupe_key="k"))
     with refused(AlreadyExists) as caught:
         await store.mailboxes.enqueue(entry("f", dedupe_key="k"))
@@ -187,7 +185,7 @@ async def enqueue_refuses_a_dedupe_key_the_mailbox_has_seen(store: Store) -> Non
 
 
 @checks.add(Guarantee.WORK_COMES_IN_ONCE, each=[0, 2, 7])
-async def enqueue_refuses_another_generation_than_the_current(store: Store, given: int) -> None:
+async def enqueue_refuses_any_generation_but_the_current_one(store: Store, given: int) -> None:
     await store.mailboxes.interrupt("box")
     with refused(GenerationMismatch) as caught:
         await store.mailboxes.enqueue(entry("e", generation=given))
@@ -196,11 +194,22 @@ async def enqueue_refuses_another_generation_than_the_current(store: Store, give
     expect(await store.mailboxes.load_entry("e"), None)
 
 
+@checks.add(Guarantee.WORK_COMES_IN_ONCE)
+async def enqueue_checks_the_id_then_the_generation_then_the_dedupe_key(store: Store) -> None:
+    await store.mailboxes.enqueue(entry("e", dedupe_key="k"))
+    with refused(AlreadyExists) as known:
+        await store.mailboxes.enqueue(entry("e", generation=7, dedupe_key="k"))
+    expect((known.value.kind, known.value.key), ("mailbox entry", "e"))
+    with refused(GenerationMismatch) as mismatch:
+        await store.mailboxes.enqueue(entry("f", generation=7, dedupe_key="k"))
+    expect((mismatch.value.expected, mismatch.value.actual), (0, 7))
+
+
 # --- the mailbox -------------------------------------------------------------------------------
 
 
 @checks.add(Guarantee.ENTRIES_MOVE_BY_RULE)
-async def ensure_makes_the_state_once_and_touches_it_after(
+async def ensure_creates_the_mailbox_once_and_updates_its_time_afterwards(
     store: Store, clock: ManualClock
 ) -> None:
     first = await store.mailboxes.ensure("box")

@@ -14,7 +14,9 @@ checks = Checks(__name__)
 
 
 @checks.add(Guarantee.ENTRIES_MOVE_BY_RULE)
-async def an_extended_lease_runs_from_now_on(store: Store, clock: ManualClock) -> None:
+async def an_extended_lease_runs_from_the_time_of_the_extension(
+    store: Store, clock: ManualClock
+) -> None:
     await enqueue(store, entry("e"))
     claimed = await claim_one(store, lease_ms=100)
     clock.now += 60
@@ -29,7 +31,7 @@ async def an_extended_lease_runs_from_now_on(store: Store, clock: ManualClock) -
 
 
 @checks.add(Guarantee.ENTRIES_MOVE_BY_RULE)
-async def a_lease_can_be_made_shorter(store: Store, clock: ManualClock) -> None:
+async def a_lease_can_be_shortened(store: Store, clock: ManualClock) -> None:
     await enqueue(store, entry("e"))
     claimed = await claim_one(store, lease_ms=10_000)
     expect(await store.mailboxes.extend_lease(claimed, extension_ms=0), True)
@@ -37,7 +39,7 @@ async def a_lease_can_be_made_shorter(store: Store, clock: ManualClock) -> None:
 
 
 @checks.add(Guarantee.ENTRIES_MOVE_BY_RULE)
-async def extending_a_lease_leaves_the_rest(store: Store, clock: ManualClock) -> None:
+async def extending_a_lease_changes_nothing_else(store: Store, clock: ManualClock) -> None:
     await enqueue(store, entry("e", priority=3, payload=[1], last_error="before", created_at=5))
     claimed = await claim_one(store)
     clock.now += 5
@@ -47,7 +49,7 @@ async def extending_a_lease_leaves_the_rest(store: Store, clock: ManualClock) ->
 
 
 @checks.add(Guarantee.ENTRIES_MOVE_BY_RULE)
-async def a_lease_that_ran_out_is_extended_if_nobody_took_it(
+async def an_expired_lease_can_be_extended_until_the_entry_is_claimed_again(
     store: Store, clock: ManualClock
 ) -> None:
     await enqueue(store, entry("e"))
@@ -58,7 +60,7 @@ async def a_lease_that_ran_out_is_extended_if_nobody_took_it(
 
 
 @checks.add(Guarantee.ONE_HOLDER)
-async def a_lease_that_ran_out_is_not_extended_beside_a_live_one(
+async def an_expired_lease_is_not_extended_beside_a_live_one(
     store: Store, clock: ManualClock
 ) -> None:
     await enqueue(store, entry("first"))
@@ -76,7 +78,7 @@ async def a_lease_that_ran_out_is_not_extended_beside_a_live_one(
 
 
 @checks.add(Guarantee.ONE_HOLDER)
-async def a_lease_that_ran_out_stays_out_when_the_clock_goes_back(
+async def an_expired_lease_stays_expired_when_the_clock_goes_back(
     store: Store, clock: ManualClock
 ) -> None:
     await enqueue(store, entry("first"))

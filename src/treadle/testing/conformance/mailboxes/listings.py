@@ -62,7 +62,7 @@ PAGES = [
 
 
 @checks.add(Guarantee.LISTINGS_ARE_COMPLETE, each=PAGES)
-async def a_page_of_entries_says_how_many_there_are_and_whether_more_follow(
+async def a_page_of_entries_has_the_total_and_says_if_more_follow(
     store: Store, offset: int, limit: int, items: str, has_more: bool
 ) -> None:
     await enqueue(store, *ENTRIES)
@@ -72,7 +72,7 @@ async def a_page_of_entries_says_how_many_there_are_and_whether_more_follow(
 
 
 @checks.add(Guarantee.LISTINGS_ARE_COMPLETE)
-async def a_page_of_some_entries_counts_those(store: Store) -> None:
+async def a_filtered_page_of_entries_has_the_total_of_its_filter(store: Store) -> None:
     await enqueue(store, *ENTRIES)
     for offset, expected, has_more in ((0, ["c", "a"], True), (2, ["b"], False)):
         page = await store.mailboxes.list_entries(mailbox_id="box", limit=2, offset=offset)
@@ -81,14 +81,14 @@ async def a_page_of_some_entries_counts_those(store: Store) -> None:
 
 
 @checks.add(Guarantee.LISTINGS_ARE_COMPLETE)
-async def entries_as_old_are_listed_in_the_order_of_their_ids(store: Store) -> None:
+async def entries_of_one_time_are_listed_in_the_order_of_their_ids(store: Store) -> None:
     await enqueue(store, *(entry(key) for key in ("b", "🧵", "a", "B", "\ufb00")))
     page = await store.mailboxes.list_entries()
     expect([each.entry_id for each in page.items], ["B", "a", "b", "\ufb00", "🧵"])
 
 
 @checks.add(Guarantee.LISTINGS_ARE_COMPLETE)
-async def a_page_of_entries_has_200_at_most(store: Store) -> None:
+async def a_page_of_entries_has_at_most_200(store: Store) -> None:
     async with store.batch() as step:
         for number in range(201):
             step.mailboxes.enqueue(entry(f"e{number:03}"))
@@ -142,7 +142,7 @@ MAILBOX_PAGES = [
 
 
 @checks.add(Guarantee.LISTINGS_ARE_COMPLETE, each=MAILBOX_PAGES)
-async def a_page_of_mailboxes_says_how_many_there_are_and_whether_more_follow(
+async def a_page_of_mailboxes_has_the_total_and_says_if_more_follow(
     store: Store, offset: int, limit: int, items: str, has_more: bool
 ) -> None:
     for key in "dcba":
@@ -153,7 +153,7 @@ async def a_page_of_mailboxes_says_how_many_there_are_and_whether_more_follow(
 
 
 @checks.add(Guarantee.LISTINGS_ARE_COMPLETE)
-async def a_page_of_mailboxes_has_200_at_most(store: Store) -> None:
+async def a_page_of_mailboxes_has_at_most_200(store: Store) -> None:
     async with store.batch() as step:
         for number in range(201):
             step.mailboxes.ensure(f"box {number:03}")
@@ -162,7 +162,7 @@ async def a_page_of_mailboxes_has_200_at_most(store: Store) -> None:
 
 
 @checks.add(Guarantee.LISTINGS_ARE_COMPLETE)
-async def stats_count_each_status_in_one_mailbox_or_in_all(store: Store) -> None:
+async def entries_are_counted_by_status_in_one_mailbox_or_in_all(store: Store) -> None:
     expect(await store.mailboxes.count_entries(), MailboxStats())
     for number, how in enumerate(("queued", "queued", "claimed", *TERMINAL)):
         await store.mailboxes.enqueue(entry(f"e{number}", f"box {number % 2}"))

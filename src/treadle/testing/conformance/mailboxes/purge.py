@@ -19,7 +19,7 @@ checks = Checks(__name__)
 
 
 @checks.add(Guarantee.ENTRIES_MOVE_BY_RULE)
-async def purge_removes_what_ended_before_a_time(store: Store, clock: ManualClock) -> None:
+async def purge_removes_entries_that_ended_before_a_time(store: Store, clock: ManualClock) -> None:
     for number, how in enumerate(TERMINAL):
         await store.mailboxes.enqueue(entry(how, f"box {number}"))
         await end(store, how, how)
@@ -32,7 +32,7 @@ async def purge_removes_what_ended_before_a_time(store: Store, clock: ManualCloc
 
 
 @checks.add(Guarantee.ENTRIES_MOVE_BY_RULE)
-async def purge_leaves_what_has_not_ended(store: Store, clock: ManualClock) -> None:
+async def purge_keeps_entries_that_have_not_ended(store: Store, clock: ManualClock) -> None:
     await enqueue(store, entry("queued"), entry("claimed", "other"))
     await claim_by_id(store, "claimed")
     expect(await store.mailboxes.purge(clock.now + 10**9), 0)
@@ -40,7 +40,7 @@ async def purge_leaves_what_has_not_ended(store: Store, clock: ManualClock) -> N
 
 
 @checks.add(Guarantee.ENTRIES_MOVE_BY_RULE)
-async def purge_leaves_the_mailbox_s_state(store: Store, clock: ManualClock) -> None:
+async def purge_keeps_the_mailbox(store: Store, clock: ManualClock) -> None:
     await store.mailboxes.send("box", None)
     await store.mailboxes.interrupt("box")
     expect(await store.mailboxes.purge(clock.now + 1), 1)
@@ -48,7 +48,7 @@ async def purge_leaves_the_mailbox_s_state(store: Store, clock: ManualClock) -> 
 
 
 @checks.add(Guarantee.WORK_COMES_IN_ONCE)
-async def a_mailbox_forgets_the_dedupe_keys_and_ids_of_what_is_purged(
+async def a_purge_frees_the_dedupe_keys_and_ids_of_its_entries(
     store: Store, clock: ManualClock
 ) -> None:
     await store.mailboxes.enqueue(entry("e", payload=1, dedupe_key="k"))

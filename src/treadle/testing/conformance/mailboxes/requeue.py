@@ -18,7 +18,7 @@ checks = Checks(__name__)
 
 
 @checks.add(Guarantee.ENTRIES_MOVE_BY_RULE)
-async def a_requeued_dead_letter_is_as_if_just_sent(store: Store, clock: ManualClock) -> None:
+async def a_requeued_dead_letter_is_like_a_new_entry(store: Store, clock: ManualClock) -> None:
     sent = await store.mailboxes.send("box", "x", priority=3, dedupe_key="k")
     await store.mailboxes.dead_letter(await claim_one(store), error="no")
     await store.mailboxes.interrupt("box")
@@ -44,7 +44,7 @@ async def a_requeued_dead_letter_is_as_if_just_sent(store: Store, clock: ManualC
 
 
 @checks.add(Guarantee.ENTRIES_MOVE_BY_RULE)
-async def a_requeued_dead_letter_waits_behind_who_is_held(store: Store) -> None:
+async def a_requeued_dead_letter_waits_while_its_mailbox_is_held(store: Store) -> None:
     await enqueue(store, entry("e", priority=9), entry("next"))
     await store.mailboxes.dead_letter(await claim_one(store))
     held = await claim_one(store)

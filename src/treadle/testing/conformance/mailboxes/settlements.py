@@ -58,7 +58,7 @@ async def a_nacked_entry_is_queued_until_its_retry_with_the_error(
 
 
 @checks.add(Guarantee.ENTRIES_MOVE_BY_RULE)
-async def a_nack_without_a_time_is_retried_at_once(store: Store, clock: ManualClock) -> None:
+async def a_nack_without_a_time_allows_a_retry_at_once(store: Store, clock: ManualClock) -> None:
     await enqueue(store, entry("e"))
     await store.mailboxes.nack(await claim_one(store), error="boom")
     found = await loaded(store)
@@ -77,7 +77,7 @@ async def a_dead_letter_keeps_its_error(store: Store, clock: ManualClock) -> Non
 
 
 @checks.add(Guarantee.ENTRIES_MOVE_BY_RULE, each=[0, 3])
-async def a_release_gives_the_attempt_back_and_leaves_the_rest(
+async def a_release_gives_the_attempt_back_and_changes_nothing_else(
     store: Store, clock: ManualClock, attempts: int
 ) -> None:
     await enqueue(store, entry("e", attempt_count=attempts, last_error="before", available_at=5))
@@ -105,7 +105,7 @@ async def a_claim_is_settled_by_the_entry_s_id_and_token(store: Store, settle: S
 
 
 @checks.add(Guarantee.ENTRIES_MOVE_BY_RULE, each=SETTLE)
-async def settling_needs_an_entry(store: Store, settle: Settle) -> None:
+async def settling_a_missing_entry_is_not_found(store: Store, settle: Settle) -> None:
     with refused(NotFound) as caught:
         await settle(store, "e", "token")
     expect((caught.value.kind, caught.value.key), ("mailbox entry", "e"))
@@ -142,7 +142,7 @@ async def settling_needs_the_token_of_the_claim(
 
 
 @checks.add(Guarantee.ENTRIES_MOVE_BY_RULE, each=SETTLE)
-async def a_claim_whose_lease_ran_out_is_settled_if_nobody_took_it(
+async def a_claim_with_an_expired_lease_can_be_settled_until_the_entry_is_claimed_again(
     store: Store, clock: ManualClock, settle: Settle
 ) -> None:
     await enqueue(store, entry("e"))

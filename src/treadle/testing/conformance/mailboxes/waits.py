@@ -89,7 +89,7 @@ async def wait_returns_at_once_when_something_is_due(store: Store) -> None:
 
 
 @checks.add(Guarantee.WAITS_END)
-async def wait_returns_at_once_when_a_lease_has_run_out(store: Store, clock: ManualClock) -> None:
+async def wait_returns_at_once_when_a_lease_has_expired(store: Store, clock: ManualClock) -> None:
     await enqueue(store, entry("e"))
     await claim_one(store, lease_ms=100)
     clock.now += 100
@@ -98,17 +98,19 @@ async def wait_returns_at_once_when_a_lease_has_run_out(store: Store, clock: Man
 
 
 @checks.add(Guarantee.WAITS_END)
-async def wait_takes_its_time_when_there_is_nothing(store: Store) -> None:
+async def wait_uses_its_whole_time_when_there_is_nothing_to_claim(store: Store) -> None:
     await expect_rest(store)
 
 
 @checks.add(Guarantee.WAITS_END, each=[0, -5])
-async def a_wait_of_no_time_returns(store: Store, timeout_ms: int) -> None:
+async def a_wait_of_no_time_returns_at_once(store: Store, timeout_ms: int) -> None:
     await with_timeout(store.mailboxes.wait(timeout_ms), SOON_SECONDS)
 
 
 @checks.add(Guarantee.WAITS_END)
-async def wait_takes_its_time_when_all_is_held_ended_later_or_elsewhere(store: Store) -> None:
+async def wait_uses_its_whole_time_when_every_entry_is_held_ended_later_or_elsewhere(
+    store: Store,
+) -> None:
     await enqueue(store, entry("held", priority=9), entry("behind it"), entry("ended", "other"))
     await store.mailboxes.cancel("ended")
     await claim_one(store)
@@ -157,7 +159,7 @@ async def wait_ends_when_something_falls_due(store: Store, clock: ManualClock) -
 
 
 @checks.add(Guarantee.WAITS_END)
-async def wait_ends_when_a_lease_runs_out(store: Store, clock: ManualClock) -> None:
+async def wait_ends_when_a_lease_expires(store: Store, clock: ManualClock) -> None:
     await store.mailboxes.send("box", None, delay_ms=10**9)
     await enqueue(store, entry("e"))
     await claim_one(store, lease_ms=20)

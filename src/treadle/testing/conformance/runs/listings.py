@@ -65,7 +65,7 @@ PAGES = [
 
 
 @checks.add(Guarantee.LISTINGS_ARE_COMPLETE, each=PAGES)
-async def a_page_of_runs_says_how_many_there_are_and_whether_more_follow(
+async def a_page_of_runs_has_the_total_and_says_if_more_follow(
     store: Store, offset: int, limit: int, items: str, has_more: bool
 ) -> None:
     for each in RUNS:
@@ -76,7 +76,7 @@ async def a_page_of_runs_says_how_many_there_are_and_whether_more_follow(
 
 
 @checks.add(Guarantee.LISTINGS_ARE_COMPLETE)
-async def a_page_of_some_runs_counts_those(store: Store) -> None:
+async def a_filtered_page_of_runs_has_the_total_of_its_filter(store: Store) -> None:
     for each in RUNS:
         await store.runs.upsert(each)
     for offset, expected, has_more in ((0, ["b"], True), (1, ["d"], False)):
@@ -86,7 +86,7 @@ async def a_page_of_some_runs_counts_those(store: Store) -> None:
 
 
 @checks.add(Guarantee.LISTINGS_ARE_COMPLETE)
-async def runs_as_old_are_listed_in_the_order_of_their_ids(store: Store) -> None:
+async def runs_of_one_time_are_listed_in_the_order_of_their_ids(store: Store) -> None:
     for key in ("b", "🧵", "a", "B", "\ufb00"):
         await store.runs.upsert(run(key, created_at=1))
     page = await store.runs.list()
@@ -94,7 +94,7 @@ async def runs_as_old_are_listed_in_the_order_of_their_ids(store: Store) -> None
 
 
 @checks.add(Guarantee.LISTINGS_ARE_COMPLETE)
-async def a_page_of_runs_has_200_at_most(store: Store) -> None:
+async def a_page_of_runs_has_at_most_200(store: Store) -> None:
     async with store.batch() as step:
         for number in range(201):
             step.runs.upsert(run(f"r{number:03}"))
@@ -103,7 +103,7 @@ async def a_page_of_runs_has_200_at_most(store: Store) -> None:
 
 
 @checks.add(Guarantee.LISTINGS_ARE_COMPLETE)
-async def a_listing_follows_a_run_that_is_put_anew(store: Store) -> None:
+async def a_listing_follows_a_run_that_is_replaced(store: Store) -> None:
     await store.runs.upsert(run("r", "t", created_at=1, parent_run_id="a"))
     await store.runs.upsert(run("r", "u", created_at=2, status="done", origin="internal"))
     gone: list[dict[str, Any]] = [

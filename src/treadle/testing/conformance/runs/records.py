@@ -41,7 +41,7 @@ async def an_append_with_run_meta_records_its_run(store: Store, clock: ManualClo
 
 
 @checks.add(Guarantee.RUNS_FOLLOW_THEIR_THREADS)
-async def a_later_append_tells_all_of_its_run_anew_but_where_it_came_from(
+async def a_later_append_replaces_the_whole_record_but_its_origins(
     store: Store, clock: ManualClock
 ) -> None:
     for thread_id in ("t", "u"):
@@ -56,7 +56,7 @@ async def a_later_append_tells_all_of_its_run_anew_but_where_it_came_from(
 
 
 @checks.add(Guarantee.RUNS_FOLLOW_THEIR_THREADS)
-async def the_first_writer_of_parents_and_source_wins(store: Store) -> None:
+async def the_first_parent_and_source_of_a_run_are_kept(store: Store) -> None:
     await store.threads.create(Thread(id="t"))
 
     def changes(parent: str, meta: RunMeta) -> Any:
@@ -75,7 +75,7 @@ async def the_first_writer_of_parents_and_source_wins(store: Store) -> None:
 
 
 @checks.add(Guarantee.RUNS_FOLLOW_THEIR_THREADS)
-async def a_parent_that_comes_later_is_taken_if_there_was_none(store: Store) -> None:
+async def a_later_append_can_add_a_missing_parent_or_source(store: Store) -> None:
     await store.threads.create(Thread(id="t"))
     await store.threads.append("t", says("x", run_id="r", run_meta=RunMeta()))
     meta = RunMeta(parent_thread_id="p", source_mailbox_entry_id="e")
@@ -87,7 +87,7 @@ async def a_parent_that_comes_later_is_taken_if_there_was_none(store: Store) -> 
 
 
 @checks.add(Guarantee.RUNS_FOLLOW_THEIR_THREADS)
-async def an_append_without_run_meta_moves_updated_at_of_a_run_that_is_there(
+async def an_append_without_run_meta_changes_updated_at_of_an_existing_run(
     store: Store, clock: ManualClock
 ) -> None:
     await store.threads.create(Thread(id="t"))
@@ -99,7 +99,7 @@ async def an_append_without_run_meta_moves_updated_at_of_a_run_that_is_there(
 
 
 @checks.add(Guarantee.RUNS_FOLLOW_THEIR_THREADS)
-async def an_append_without_run_meta_makes_no_run(store: Store) -> None:
+async def an_append_without_run_meta_creates_no_run(store: Store) -> None:
     await store.threads.create(Thread(id="t"))
     await store.threads.append("t", says("x", run_id="r"))
     expect(await store.runs.load("r"), None)
@@ -125,7 +125,7 @@ async def an_append_keeps_created_at_metadata_and_unknown_fields_of_its_run(
 
 
 @checks.add(Guarantee.ALL_OR_NOTHING)
-async def an_append_that_fails_leaves_the_run_alone(store: Store) -> None:
+async def a_failing_append_leaves_its_run_unchanged(store: Store) -> None:
     await store.threads.create(Thread(id="t"))
     changes = says("x", run_id="r", run_meta=RunMeta())
     with refused(VersionConflict):
@@ -136,7 +136,7 @@ async def an_append_that_fails_leaves_the_run_alone(store: Store) -> None:
 
 
 @checks.add(Guarantee.VALUES_ARE_KEPT)
-async def an_upsert_puts_the_record_as_it_is(store: Store) -> None:
+async def an_upsert_stores_the_record_as_it_is(store: Store) -> None:
     first = run("r", parent_run_id="q", status="done", created_at=1, metadata={"a": 1.0})
     await store.runs.upsert(first)
     expect(await store.runs.load("r"), first)
@@ -147,7 +147,7 @@ async def an_upsert_puts_the_record_as_it_is(store: Store) -> None:
 
 
 @checks.add(Guarantee.RUNS_FOLLOW_THEIR_THREADS)
-async def a_run_that_is_not_there_is_none(store: Store) -> None:
+async def loading_a_missing_run_returns_none(store: Store) -> None:
     expect(await store.runs.load("r"), None)
 
 

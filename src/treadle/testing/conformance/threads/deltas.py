@@ -44,7 +44,7 @@ async def append_changes(store: Store, clock: ManualClock) -> None:
 
 
 @checks.add(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED)
-async def deltas_say_what_was_appended_and_when(store: Store, clock: ManualClock) -> None:
+async def deltas_have_the_changes_and_their_times(store: Store, clock: ManualClock) -> None:
     await append_changes(store, clock)
     start = clock.now - 3_000
     expect(
@@ -57,7 +57,7 @@ async def deltas_say_what_was_appended_and_when(store: Store, clock: ManualClock
 
 
 @checks.add(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED)
-async def deltas_begin_after_the_version_asked_for(store: Store, clock: ManualClock) -> None:
+async def deltas_begin_after_the_given_version(store: Store, clock: ManualClock) -> None:
     await append_changes(store, clock)
     for after in range(4):
         deltas = await deltas_since(store, after)
@@ -71,7 +71,7 @@ async def there_are_no_deltas_after_the_current_version(store: Store, clock: Man
 
 
 @checks.add(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED, each=[4, LARGEST_INTEGER, -1])
-async def the_deltas_after_a_version_the_thread_never_had_are_not_known(
+async def the_deltas_after_a_version_that_the_thread_never_had_are_unknown(
     store: Store, clock: ManualClock, version: int
 ) -> None:
     await append_changes(store, clock)
@@ -79,7 +79,7 @@ async def the_deltas_after_a_version_the_thread_never_had_are_not_known(
 
 
 @checks.add(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED)
-async def replaying_the_deltas_leads_to_the_thread(store: Store, clock: ManualClock) -> None:
+async def replaying_the_deltas_gives_the_thread(store: Store, clock: ManualClock) -> None:
     await append_changes(store, clock)
     deltas = await deltas_since(store, 0)
     head = await head_of(store)
@@ -90,7 +90,7 @@ async def replaying_the_deltas_leads_to_the_thread(store: Store, clock: ManualCl
 
 
 @checks.add(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED)
-async def a_save_makes_what_came_before_it_unknown(store: Store, clock: ManualClock) -> None:
+async def a_save_drops_the_deltas_before_it(store: Store, clock: ManualClock) -> None:
     await append_changes(store, clock)
     await store.threads.save(Thread(id="t"))
     expect(await store.threads.list_deltas("t", 3), None)
@@ -103,9 +103,7 @@ async def a_save_makes_what_came_before_it_unknown(store: Store, clock: ManualCl
 
 
 @checks.add(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED)
-async def a_thread_created_anew_has_none_of_the_old_deltas(
-    store: Store, clock: ManualClock
-) -> None:
+async def a_recreated_thread_has_none_of_the_old_deltas(store: Store, clock: ManualClock) -> None:
     await append_changes(store, clock)
     await store.threads.delete("t")
     await store.threads.create(Thread(id="t"))
@@ -116,7 +114,7 @@ async def a_thread_created_anew_has_none_of_the_old_deltas(
 
 
 @checks.add(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED)
-async def the_deltas_of_no_thread_are_not_found(store: Store) -> None:
+async def the_deltas_of_a_missing_thread_are_not_found(store: Store) -> None:
     with refused(NotFound) as caught:
         await store.threads.list_deltas("t", 0)
     expect((caught.value.kind, caught.value.key), ("thread", "t"))
@@ -133,7 +131,7 @@ async def each_append_of_a_batch_has_its_delta(store: Store, clock: ManualClock)
 
 
 @checks.add(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED, each=["create", "save"])
-async def appends_in_the_batch_that_made_the_thread_have_their_deltas(
+async def appends_in_the_batch_that_created_the_thread_have_their_deltas(
     store: Store, first: str
 ) -> None:
     async with store.batch() as step:
@@ -145,7 +143,7 @@ async def appends_in_the_batch_that_made_the_thread_have_their_deltas(
 
 
 @checks.add(Guarantee.ALL_OR_NOTHING)
-async def an_append_that_fails_leaves_no_delta(store: Store, clock: ManualClock) -> None:
+async def a_failing_append_leaves_no_delta(store: Store, clock: ManualClock) -> None:
     await append_changes(store, clock)
     with refused(VersionConflict):
         await store.threads.append("t", says("x"), expected=0)

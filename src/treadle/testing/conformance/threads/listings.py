@@ -57,7 +57,7 @@ PAGES = [
 
 
 @checks.add(Guarantee.LISTINGS_ARE_COMPLETE, each=PAGES)
-async def a_page_of_threads_says_how_many_there_are_and_whether_more_follow(
+async def a_page_of_threads_has_the_total_and_says_if_more_follow(
     store: Store, offset: int, limit: int, items: tuple[str, ...], has_more: bool
 ) -> None:
     for key in "edcba":
@@ -67,7 +67,7 @@ async def a_page_of_threads_says_how_many_there_are_and_whether_more_follow(
 
 
 @checks.add(Guarantee.LISTINGS_ARE_COMPLETE)
-async def a_page_of_some_threads_counts_those(store: Store) -> None:
+async def a_filtered_page_of_threads_has_the_total_of_its_filter(store: Store) -> None:
     for key in "abcdef":
         await store.threads.create(Thread(id=key, resource_id="x" if key in "ace" else "y"))
     page = await store.threads.list(resource_id="x", limit=2)
@@ -77,7 +77,7 @@ async def a_page_of_some_threads_counts_those(store: Store) -> None:
 
 
 @checks.add(Guarantee.LISTINGS_ARE_COMPLETE)
-async def a_page_of_threads_has_200_at_most(store: Store) -> None:
+async def a_page_of_threads_has_at_most_200(store: Store) -> None:
     async with store.batch() as step:
         for number in range(201):
             step.threads.create(Thread(id=f"t{number:03}"))

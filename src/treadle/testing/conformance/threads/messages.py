@@ -74,7 +74,7 @@ PAGES: dict[str, tuple[dict[str, Any], list[int], bool]] = {
 
 
 @checks.add(Guarantee.LISTINGS_ARE_COMPLETE, each=PAGES)
-async def a_page_holds(
+async def a_page_of_messages_has(
     store: Store, query: dict[str, Any], cursors: list[int], has_more: bool
 ) -> None:
     await store.threads.create(Thread(id="t", messages=CAST))
@@ -82,16 +82,14 @@ async def a_page_holds(
 
 
 @checks.add(Guarantee.LISTINGS_ARE_COMPLETE)
-async def a_page_has_200_messages_at_most(store: Store) -> None:
+async def a_page_of_messages_has_at_most_200(store: Store) -> None:
     await store.threads.create(Thread(id="t", messages=tuple(said(str(n)) for n in range(201))))
     page = await store.threads.list_messages("t", limit=10**6)
     expect((len(page.messages), page.has_more), (200, True))
 
 
 @checks.add(Guarantee.LISTINGS_ARE_COMPLETE, each=product([1, 2, 3, 200], ["asc", "desc"]))
-async def going_on_from_page_to_page_meets_every_message_once(
-    store: Store, limit: int, order: Any
-) -> None:
+async def paging_returns_every_message_once(store: Store, limit: int, order: Any) -> None:
     await store.threads.create(Thread(id="t", messages=CAST[:3]))
     await store.threads.append("t", says("6", "7"))
     onward = "after" if order == "asc" else "before"
@@ -107,7 +105,7 @@ async def going_on_from_page_to_page_meets_every_message_once(
 
 
 @checks.add(Guarantee.LISTINGS_ARE_COMPLETE)
-async def messages_that_arrive_meanwhile_are_on_the_next_page(store: Store) -> None:
+async def messages_appended_between_two_pages_are_on_the_next_page(store: Store) -> None:
     await store.threads.create(Thread(id="t", messages=CAST[:1]))
     page = await store.threads.list_messages("t")
     assert not page.has_more
@@ -117,7 +115,7 @@ async def messages_that_arrive_meanwhile_are_on_the_next_page(store: Store) -> N
 
 
 @checks.add(Guarantee.LISTINGS_ARE_COMPLETE)
-async def a_message_that_was_skipped_takes_no_position(store: Store) -> None:
+async def a_skipped_message_takes_no_position(store: Store) -> None:
     await store.threads.create(Thread(id="t", messages=(said("0", "a"),)))
     changes = ThreadChangeSet(messages=(said("again", "a"), said("1", "b"), said("2")))
     await store.threads.append("t", changes)
@@ -142,7 +140,7 @@ async def messages_of_every_visibility_are_counted(store: Store) -> None:
 
 
 @checks.add(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED)
-async def messages_of_no_thread_are_not_found(store: Store) -> None:
+async def messages_of_a_missing_thread_are_not_found(store: Store) -> None:
     for call in (store.threads.list_messages, store.threads.message_count):
         with refused(NotFound) as caught:
             await call("t")

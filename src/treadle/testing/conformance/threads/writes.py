@@ -26,7 +26,7 @@ checks = Checks(__name__)
 
 
 @checks.add(Guarantee.VERSIONS_WITHOUT_GAPS)
-async def a_created_thread_is_at_version_0_and_carries_the_time(
+async def a_created_thread_is_at_version_0_and_has_the_time(
     store: Store, clock: ManualClock
 ) -> None:
     committed = await store.threads.create(Thread(id="t", state={"a": 1}))
@@ -44,14 +44,14 @@ async def a_created_thread_is_at_version_0_and_carries_the_time(
 
 
 @checks.add(Guarantee.TIME_IS_GIVEN)
-async def a_created_thread_keeps_the_created_at_it_brings(store: Store, clock: ManualClock) -> None:
+async def a_created_thread_keeps_its_own_created_at(store: Store, clock: ManualClock) -> None:
     await store.threads.create(Thread(id="t", metadata=ThreadMetadata(created_at=5, updated_at=6)))
     head = await head_of(store)
     expect(head.thread.metadata, ThreadMetadata(created_at=5, updated_at=clock.now))
 
 
 @checks.add(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED)
-async def a_thread_is_created_once(store: Store) -> None:
+async def a_thread_can_be_created_only_once(store: Store) -> None:
     await store.threads.create(Thread(id="t", state=1))
     with refused(AlreadyExists) as caught:
         await store.threads.create(Thread(id="t", state=2))
@@ -60,7 +60,7 @@ async def a_thread_is_created_once(store: Store) -> None:
 
 
 @checks.add(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED)
-async def a_thread_that_is_ensured_is_created_if_it_is_not_there(
+async def an_ensured_thread_is_created_only_if_it_is_missing(
     store: Store, clock: ManualClock
 ) -> None:
     expect(await store.threads.ensure(Thread(id="t", state=1)), Committed(version=0))
@@ -72,7 +72,7 @@ async def a_thread_that_is_ensured_is_created_if_it_is_not_there(
 
 
 @checks.add(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED)
-async def a_thread_that_is_not_there_is_none(store: Store) -> None:
+async def loading_a_missing_thread_returns_none(store: Store) -> None:
     expect(await store.threads.load("t"), None)
 
 
@@ -85,13 +85,13 @@ async def each_append_raises_the_version_by_one(store: Store) -> None:
 
 
 @checks.add(Guarantee.VERSIONS_WITHOUT_GAPS)
-async def an_append_of_nothing_raises_the_version_too(store: Store) -> None:
+async def an_empty_append_raises_the_version_too(store: Store) -> None:
     await store.threads.create(Thread(id="t"))
     expect((await store.threads.append("t", ThreadChangeSet())).version, 1)
 
 
 @checks.add(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED)
-async def an_append_to_no_thread_is_not_found(store: Store) -> None:
+async def an_append_to_a_missing_thread_is_not_found(store: Store) -> None:
     with refused(NotFound) as caught:
         await store.threads.append("t", says("x"))
     expect((caught.value.kind, caught.value.key), ("thread", "t"))
@@ -99,7 +99,7 @@ async def an_append_to_no_thread_is_not_found(store: Store) -> None:
 
 
 @checks.add(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED)
-async def messages_stand_in_the_order_of_their_appends(store: Store) -> None:
+async def messages_are_in_the_order_of_their_appends(store: Store) -> None:
     await store.threads.create(Thread(id="t", messages=(said("one"),)))
     await store.threads.append("t", says("two", "three"))
     await store.threads.append("t", says("four"))
@@ -144,7 +144,7 @@ async def a_snapshot_replaces_the_state_and_clears_the_patches_before_it(store: 
 
 
 @checks.add(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED)
-async def a_snapshot_clears_the_patches_where_none_follow(store: Store) -> None:
+async def a_snapshot_without_patches_clears_the_patches(store: Store) -> None:
     await store.threads.create(Thread(id="t", state={"old": 1}, patches=(sets("a", 1),)))
     await store.threads.append("t", ThreadChangeSet(snapshot={"new": 1}))
     head = await head_of(store)
@@ -152,7 +152,7 @@ async def a_snapshot_clears_the_patches_where_none_follow(store: Store) -> None:
 
 
 @checks.add(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED)
-async def a_snapshot_leaves_the_messages_and_their_ids_known(store: Store) -> None:
+async def a_snapshot_keeps_the_messages_and_their_ids(store: Store) -> None:
     await store.threads.create(Thread(id="t", messages=(said("one", "a"),)))
     again = (said("again", "a"), said("two", "b"))
     await store.threads.append("t", ThreadChangeSet(snapshot={"new": 1}, messages=again))
@@ -169,7 +169,7 @@ async def an_empty_snapshot_replaces_the_state_too(store: Store, snapshot: objec
 
 
 @checks.add(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED)
-async def patches_are_kept_in_order_and_leave_the_state_alone(store: Store) -> None:
+async def patches_are_kept_in_order_and_do_not_change_the_state(store: Store) -> None:
     await store.threads.create(Thread(id="t", state={}))
     for number in range(3):
         await store.threads.append("t", ThreadChangeSet(patches=(sets("a", number),)))
@@ -180,7 +180,7 @@ async def patches_are_kept_in_order_and_leave_the_state_alone(store: Store) -> N
 
 
 @checks.add(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED)
-async def a_patch_that_does_not_fit_is_kept_and_fails_when_the_state_is_rebuilt(
+async def a_patch_that_does_not_apply_is_kept_and_fails_when_the_state_is_rebuilt(
     store: Store,
 ) -> None:
     await store.threads.create(Thread(id="t", state={"a": 1}))
@@ -192,7 +192,7 @@ async def a_patch_that_does_not_fit_is_kept_and_fails_when_the_state_is_rebuilt(
 
 
 @checks.add(Guarantee.TIME_IS_GIVEN)
-async def an_append_moves_updated_at_and_nothing_else_of_the_metadata(
+async def an_append_changes_only_updated_at_of_the_metadata(
     store: Store, clock: ManualClock
 ) -> None:
     metadata = ThreadMetadata(version=7, version_timestamp=8, extra={"color": "red"})
@@ -213,7 +213,7 @@ async def an_append_moves_updated_at_and_nothing_else_of_the_metadata(
 
 
 @checks.add(Guarantee.VERSIONS_WITHOUT_GAPS)
-async def an_append_at_the_expected_version_is_done(store: Store) -> None:
+async def an_append_at_the_expected_version_succeeds(store: Store) -> None:
     await store.threads.create(Thread(id="t"))
     expect((await store.threads.append("t", says("x"), expected=0)).version, 1)
     expect((await store.threads.append("t", says("x"), expected=1)).version, 2)
@@ -235,7 +235,7 @@ async def an_append_at_another_version_is_a_conflict_and_changes_nothing(
 
 
 @checks.add(Guarantee.VERSIONS_WITHOUT_GAPS)
-async def of_appends_with_the_same_expected_version_one_is_done(store: Store) -> None:
+async def only_one_of_several_appends_at_the_same_version_succeeds(store: Store) -> None:
     await store.threads.create(Thread(id="t"))
     results = await asyncio.gather(
         *(store.threads.append("t", says(str(n)), expected=0) for n in range(5)),
@@ -247,7 +247,7 @@ async def of_appends_with_the_same_expected_version_one_is_done(store: Store) ->
 
 
 @checks.add(Guarantee.VERSIONS_WITHOUT_GAPS)
-async def a_saved_thread_is_new_at_version_0_or_replaced_one_version_on(store: Store) -> None:
+async def a_save_creates_version_0_or_replaces_the_thread_at_the_next_version(store: Store) -> None:
     expect((await store.threads.save(Thread(id="t", state=1, messages=(said("x"),)))).version, 0)
     expect((await store.threads.append("t", says("y"))).version, 1)
     expect((await store.threads.save(Thread(id="t", state=2))).version, 2)
@@ -257,7 +257,9 @@ async def a_saved_thread_is_new_at_version_0_or_replaced_one_version_on(store: S
 
 
 @checks.add(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED)
-async def a_saved_thread_has_nothing_of_what_it_replaces(store: Store, clock: ManualClock) -> None:
+async def a_saved_thread_keeps_nothing_of_the_thread_it_replaces(
+    store: Store, clock: ManualClock
+) -> None:
     old = Thread(
         id="t",
         resource_id="x",
@@ -274,7 +276,7 @@ async def a_saved_thread_has_nothing_of_what_it_replaces(store: Store, clock: Ma
 
 
 @checks.add(Guarantee.TIME_IS_GIVEN)
-async def a_saved_thread_is_as_old_as_it_says_or_as_the_save(
+async def a_saved_thread_has_its_own_created_at_or_the_time_of_the_save(
     store: Store, clock: ManualClock
 ) -> None:
     await store.threads.create(Thread(id="t", metadata=ThreadMetadata(created_at=5)))
@@ -312,7 +314,7 @@ async def a_deleted_thread_is_gone_and_its_run_and_work_stay(store: Store) -> No
 
 
 @checks.add(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED)
-async def deleting_no_thread_says_so(store: Store) -> None:
+async def deleting_a_missing_thread_returns_false(store: Store) -> None:
     expect(await store.threads.delete("t"), False)
 
 
@@ -327,7 +329,7 @@ async def a_thread_created_after_it_was_deleted_begins_at_version_0(store: Store
 
 
 @checks.add(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED, each=[1, 2])
-async def a_thread_deleted_and_created_in_one_batch_has_nothing_of_the_old_one(
+async def a_thread_recreated_in_one_batch_keeps_nothing_of_the_old_one(
     store: Store, appends: int
 ) -> None:
     await store.threads.create(Thread(id="t", messages=(said("old", "a"), said("old", "b"))))
@@ -342,7 +344,7 @@ async def a_thread_deleted_and_created_in_one_batch_has_nothing_of_the_old_one(
 
 
 @checks.add(Guarantee.ONE_ORDER, "shared", each=[0, 1, 2])
-async def a_thread_deleted_and_created_in_one_batch_is_the_new_one_for_every_handle(
+async def a_thread_recreated_in_one_batch_is_the_new_one_for_every_handle(
     harness: Harness, appends: int
 ) -> None:
     expected = ["new"] + ["more"] * appends

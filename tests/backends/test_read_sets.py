@@ -1,0 +1,142 @@
+"""A command that needs a row which its `touches` left out fails; it never gets a wrong answer."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from treadle import CorruptRecord, RunMeta, Store, Thread, ThreadChangeSet
+from treadle.backends.sql.working_set import NotLoaded, WorkingSet
+from treadle.core.claims import Ack, ClaimRequest, DeadLetter, ExtendLease, Hold, Nack, Release
+from treadle.core.commands import AnyCommand
+from treadle.core.mailboxes import (
+    Cancel,
+    CancelPending,
+    Enqueue,
+    EnsureMailbox,
+    Interrupt,
+    Purge,
+    Requeue,
+    Send,
+    Supersede,
+)
+from treadle.core.read_set import ReadSet
+from treadle.core.runs import DeleteRun, UpsertRun
+from treadle.core.threads import AppendThread, CreateThread, DeleteThread, EnsureThread, SaveThread
+from treadle.testing import ManualClock
+from treadle.testing._harness.builders import entry, run, said
+from treadle.testing._harness.sample_data import fill
+from treadle.testing.builtin_subjects import SQLITE
+
+CHANGES = ThreadChangeSet(
+    messages=(said("again", "m1"),), run_id="r", run_meta=RunMeta(agent_id="a")
+)
+COMMANDS: tuple[AnyCommand, ...] = (
+    CreateThread(thread=Thread(id="new")),
+    EnsureThread(thread=Thread(id="new")),
+    AppendThread(thread_id="t", changes=CHANGES),
+    SaveThread(thread=Thread(id="t")),
+    DeleteThread(thread_id="t"),
+    UpsertRun(run=run("r")),
+    DeleteRun(run_id="r"),
+    Enqueue(entry=entry("new", dedupe_key="k")),
+    Send(entry_id="new", mailbox_id="box", payload=1, dedupe_key="k"),
+    EnsureMailbox(mailbox_id="box"),
+    Hold(entry_id="held", claim_token="token"),
+    Ack(entry_id="held", claim_token="token"),
+    Nack(entry_id="held", claim_token="token"),
+    DeadLetter(entry_id="held", claim_token="token"),
+    Release(entry_id="held", claim_token="token"),
+    ExtendLease(entry_id="held", claim_token="token", extension_ms=5),
+    Cancel(entry_id="queued"),
+    Supersede(entry_id="queued", reason="newer"),
+    CancelPending(mailbox_id="box"),
+    Interrupt(mailbox_id="box"),
+    Requeue(entry_id="dead"),
+    Purge(older_than=100),
+)
+"""One of each, on the sample data."""
+
+
+def parts(command: AnyCommand) -> Iterator[tuple[str, Any]]:
+    """The fields of the command's read set, with each item in them."""
+    read_set = ReadSet()
+    command.touches(read_set)
+    for name in ReadSet.__struct_fields__:
+        for item in getattr(read_set, name):
+            yield name, item
+
+
+CASES = {
+    f"{type(command).__name__} without {name}": (command, name, item)
+    for command in COMMANDS
+    for name, item in parts(command)
+    if name != "payloads"  # not rows: the part of an entry that only results need
+}
+# The claims beside the held entry are loaded too, and it is one of them.
+del CASES["ExtendLease without entries"]
+
+
+@pytest.mark.parametrize(("command", "name", "item"), CASES.values(), ids=CASES)
+async def test_a_command_that_names_too_little_fails(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: AnyCommand,
+    name: str,
+    item: Any,
+) -> None:
+    touches = type(command).touches
+
+    def touches_less(self: AnyCommand, read_set: ReadSet) -> None:
+        touches(self, read_set)
+        getattr(read_set, name).discard(item)
+
+    async with Store(SQLITE.make(tmp_path, ManualClock())) as store:
+        sample = await fill(store)
+        if hasattr(command, "claim_token"):
+            command = msgspec.structs.replace(command, claim_token=sample.held.claim_token)
+        with monkeypatch.context() as patch:
+            patch.setattr(type(command), "touches", touches_less)
+            # an entry that is loaded without its mailbox looks like damage
+            with pytest.raises((NotLoaded, CorruptRecord)):
+                await store.commit((command,))
+        await store.commit((command,))
+
+
+FINDERS: dict[str, Callable[[WorkingSet], object]] = {
+    "get a thread": lambda rows: rows.threads.get("t"),
+    "get a run": lambda rows: rows.runs.get("r"),
+    "get an entry": lambda rows: rows.entries.get("e"),
+    "get a mailbox": lambda rows: rows.mailboxes.get("box"),
+    "index": lambda rows: rows.threads["t"],
+    "in": lambda rows: "e" in rows.entries,
+    "values": lambda rows: list(rows.entries.values()),
+    "keys": lambda rows: list(rows.mailboxes.keys()),
+    "items": lambda rows: list(rows.runs.items()),
+    "length": lambda rows: len(rows.runs),
+    "find_known_messages": lambda rows: rows.find_known_messages("t", ["m"]),
+    "find_duplicate": lambda rows: rows.find_duplicate("box", "k"),
+    "find_claimed": lambda rows: rows.find_claimed("box"),
+    "find_unfinished": lambda rows: rows.find_unfinished("box"),
+    "find_entries": lambda rows: rows.find_entries("box", ("queued",)),
+    "find_thread_ids": lambda rows: rows.find_thread_ids(None, None),
+    "find_deltas": lambda rows: rows.find_deltas("t", 0),
+    "find_claimable": lambda rows: rows.find_claimable(ClaimRequest(consumer="w"), 0),
+    "next_due": lambda rows: rows.next_due(0, None),
+    "purge": lambda rows: rows.purge(100),
+}
+
+
+@pytest.mark.parametrize("find", FINDERS.values(), ids=FINDERS)
+def test_a_finder_that_asks_for_more_than_was_loaded_fails(
+    find: Callable[[WorkingSet], object],
+) -> None:
+    with pytest.raises(NotLoaded):
+        find(WorkingSet(ReadSet()))
+
+
+def test_every_finder_is_tried() -> None:
+    finders = {name for name in vars(WorkingSet) if name.startswith("find_")}
+    assert finders <= FINDERS.keys()
