@@ -1,4 +1,4 @@
-"""A store's life, the same each time: replayed here, or lived in a process that may be killed.
+"""A fixed history of a store: replayed here, or written by a process that may be killed.
 
 `python -m tests.sqlite.history PATH COUNT SIZE` says a commit's number when it is acknowledged, and
 at the end stands still with the store open.
@@ -31,7 +31,7 @@ class Life:
         self._size = size
 
     async def commit(self, number: int) -> None:
-        """Carry out the commit of this number."""
+        """Make the commit of this number."""
         self._number = number
         store, key = self.store, f"t{number // 8 % 5}"
         match number % 8:
@@ -77,7 +77,7 @@ class Life:
 
 
 def state_of(path: Path) -> State:
-    """All that a sound file holds, but for tokens, which are others each time; empty if nothing."""
+    """The contents of a sound file, without tokens, which differ each time."""
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         listed = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")
@@ -108,7 +108,7 @@ async def replay(path: Path, count: int, size: int, since: int = -2) -> AsyncGen
 
 
 def start(path: Path, count: int, size: int) -> "subprocess.Popen[str]":
-    """The same life in a process of its own."""
+    """Write the same history in a process of its own."""
     return subprocess.Popen(
         [sys.executable, "-m", "tests.sqlite.history", str(path), str(count), str(size)],
         cwd=PROJECT,

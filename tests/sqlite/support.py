@@ -1,4 +1,4 @@
-"""Database files made, and changed behind the store's back."""
+"""Helpers that create database files, and change them behind the store's back."""
 
 import asyncio
 import sqlite3
@@ -21,17 +21,17 @@ T = TypeVar("T")
 
 
 def no_time_passes() -> int:
-    """A clock that stands still, so that no lease runs out."""
+    """A clock that never advances, so that no lease runs out."""
     return 1_800_000_000_000
 
 
 def opened(path: Path, clock: Clock = no_time_passes) -> Store:
-    """The store in a database file, to be opened."""
+    """Return the store of a database file, not yet open."""
     return Store(SqliteBackend(path, clock))
 
 
 def in_store(path: Path, work: Callable[[Store], Awaitable[T]]) -> T:
-    """What `work` makes of the store."""
+    """Open the store, and return the result of `work`."""
 
     async def open_and_work() -> T:
         async with opened(path) as store:
@@ -41,26 +41,26 @@ def in_store(path: Path, work: Callable[[Store], Awaitable[T]]) -> T:
 
 
 def filled(path: Path) -> Path:
-    """A database file with something of everything; nobody has it open."""
+    """Create a closed database file with rows of every kind."""
     in_store(path, fill)
     return path
 
 
 def change(path: Path, *statements: str) -> None:
-    """Do to a database file what Treadle never does."""
+    """Run statements on a database file that Treadle would never run."""
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         for statement in statements:
             connection.execute(statement)
 
 
 def look(path: Path, query: str) -> list[Any]:
-    """What a query finds in a database file."""
+    """Return the rows of a query on a database file."""
     with closing(sqlite3.connect(path)) as connection:
         return connection.execute(query).fetchall()
 
 
 class ExaminedBackend(SqliteBackend):
-    """Has the doctor look at the file whenever it is closed."""
+    """Has the doctor examine the file whenever it is closed."""
 
     async def close(self) -> None:
         await super().close()

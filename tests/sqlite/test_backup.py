@@ -1,4 +1,4 @@
-"""A copy is of one moment, whole and checked, or it is not there."""
+"""A copy is of one moment, complete and checked, or there is none."""
 
 import os
 import sqlite3
@@ -44,7 +44,7 @@ def target(tmp_path: Path) -> Iterator[Path]:
     assert {path.name for path in folder.iterdir()} <= {"copy.db"}
 
 
-def test_a_copy_is_a_store_that_holds_the_same(store: Path, target: Path) -> None:
+def test_a_copy_holds_what_the_store_holds(store: Path, target: Path) -> None:
     copied = copy(store, target)
     assert copied.bytes == target.stat().st_size == copied.pages * 8192
     assert copied.rows["threads"] == 2
@@ -56,13 +56,13 @@ def test_a_copy_is_a_store_that_holds_the_same(store: Path, target: Path) -> Non
         beside.unlink()
 
 
-def test_nobody_may_read_the_copy_who_may_not_read_the_store(store: Path, target: Path) -> None:
+def test_a_copy_has_the_permissions_of_the_store(store: Path, target: Path) -> None:
     store.chmod(0o600)
     copy(store, target)
     assert os.name != "posix" or stat.S_IMODE(target.stat().st_mode) == 0o600
 
 
-def test_what_is_there_is_not_overwritten(store: Path, target: Path) -> None:
+def test_an_existing_file_is_not_overwritten(store: Path, target: Path) -> None:
     target.write_text("mine")
     with pytest.raises(AlreadyExists, match="name another, or remove it"):
         copy(store, target)
@@ -77,7 +77,7 @@ def test_what_is_there_is_not_overwritten(store: Path, target: Path) -> None:
 
 
 @pytest.mark.parametrize("links", [True, False], ids=["links", "no links"])
-def test_what_comes_there_meanwhile_is_not_overwritten(
+def test_a_file_created_during_the_copy_is_not_overwritten(
     store: Path, target: Path, links: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not links:
@@ -91,7 +91,7 @@ def write_to(target: Path) -> None:
     target.write_text("mine")
 
 
-def test_a_disk_without_hard_links(
+def test_a_copy_works_on_a_disk_without_hard_links(
     store: Path, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "link", refuse)
@@ -103,7 +103,7 @@ def refuse(*arguments: object) -> None:
     raise PermissionError("no links here")
 
 
-def test_it_is_of_one_moment_while_others_write(tmp_path: Path, target: Path) -> None:
+def test_a_copy_is_of_one_moment_while_others_write(tmp_path: Path, target: Path) -> None:
     path = tmp_path / "store.db"
     in_store(path, make_forty)
     before = look(path, "SELECT * FROM threads")
@@ -136,7 +136,9 @@ async def make_forty(store: Store) -> None:
         await store.threads.create(Thread(id=f"t{number}", messages=(message,)))
 
 
-def test_it_tells_how_far_it_is(store: Path, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_copy_reports_its_progress(
+    store: Path, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(backup, "_PAGES", 5)
     steps: list[int] = []
     with snapshot(store) as found:
@@ -145,7 +147,7 @@ def test_it_tells_how_far_it_is(store: Path, target: Path, monkeypatch: pytest.M
     assert sum(steps) == found.pages
 
 
-def test_who_gives_up_leaves_nothing(store: Path, target: Path) -> None:
+def test_an_interrupted_copy_leaves_no_file(store: Path, target: Path) -> None:
     def stop(pages: int) -> None:
         raise KeyboardInterrupt
 
@@ -174,12 +176,14 @@ def test_a_copy_that_lacks_rows_is_noticed(
         change(Path(part), "DELETE FROM queue_heads", "PRAGMA journal_mode = DELETE")
 
     monkeypatch.setattr(backup.Snapshot, "_copy_pages", lose_a_row)
-    with pytest.raises(CorruptRecord, match="not as many rows"):
+    with pytest.raises(CorruptRecord, match="other numbers of rows"):
         copy(store, target)
     assert not target.exists()
 
 
-def test_what_cannot_be_copied(tmp_path: Path, store: Path, target: Path) -> None:
+def test_a_missing_or_foreign_file_cannot_be_copied(
+    tmp_path: Path, store: Path, target: Path
+) -> None:
     with pytest.raises(StoreUnavailable, match="unable to open"):
         copy(tmp_path / "nothing.db", target)
     with pytest.raises(StoreUnavailable, match="nowhere"):
@@ -192,7 +196,9 @@ def test_what_cannot_be_copied(tmp_path: Path, store: Path, target: Path) -> Non
         copy(tmp_path / "text.db", target)
 
 
-def test_a_disk_that_is_full(store: Path, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_leaves_no_file(
+    store: Path, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     connect = sqlite3.connect
 
     def connect_to_full(path: str, **options: Any) -> sqlite3.Connection:

@@ -1,4 +1,4 @@
-"""Connections: what is acknowledged has reached the disk, unless that is not wanted."""
+"""Connections: an acknowledged commit is on the disk, unless the caller relaxed that."""
 
 import sqlite3
 from pathlib import Path

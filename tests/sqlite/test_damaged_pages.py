@@ -1,4 +1,4 @@
-"""Pages that are not what was written: whatever is called, it works or says what is wrong."""
+"""Damaged pages: every call works, or says what is wrong."""
 
 import random
 from collections.abc import Callable
@@ -85,7 +85,7 @@ def lay_down(path: Path, data: bytes) -> None:
 
 
 @pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
-async def test_whatever_is_called_on_a_damaged_page_says_what_is_wrong(
+async def test_every_call_on_a_damaged_page_says_what_is_wrong(
     tmp_path: Path, healthy: bytes, damage: Damage
 ) -> None:
     untold = await damage_each_page(tmp_path / "store.db", healthy, damage, seed=1)
@@ -95,13 +95,13 @@ async def test_whatever_is_called_on_a_damaged_page_says_what_is_wrong(
 @pytest.mark.soak
 @pytest.mark.parametrize("seed", range(2, 60))
 @pytest.mark.parametrize("damage", [DAMAGE[name] for name in ("noise", "bits", "bits of the head")])
-async def test_so_it_does_however_the_page_is_damaged(
+async def test_every_call_says_what_is_wrong_however_the_page_is_damaged(
     tmp_path: Path, healthy: bytes, damage: Damage, seed: int
 ) -> None:
     await damage_each_page(tmp_path / "store.db", healthy, damage, seed)
 
 
-async def test_pages_that_changed_places_are_told(tmp_path: Path, healthy: bytes) -> None:
+async def test_swapped_pages_are_noticed(tmp_path: Path, healthy: bytes) -> None:
     path = tmp_path / "store.db"
     pages = [healthy[start : start + PAGE] for start in range(0, len(healthy), PAGE)]
     for first in range(1, len(pages) - 1):
@@ -112,7 +112,7 @@ async def test_pages_that_changed_places_are_told(tmp_path: Path, healthy: bytes
         await call_everything(path)
 
 
-async def test_a_file_cut_anywhere_is_told(tmp_path: Path, healthy: bytes) -> None:
+async def test_a_truncated_file_is_noticed(tmp_path: Path, healthy: bytes) -> None:
     path = tmp_path / "store.db"
     for size in range(PAGE // 2, len(healthy), PAGE // 2):
         lay_down(path, healthy[:size])

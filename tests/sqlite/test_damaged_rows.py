@@ -1,4 +1,4 @@
-"""A row that is not what it should be hurts the calls that touch it, and no others."""
+"""A damaged row fails the calls that read it, and no others."""
 
 import asyncio
 from pathlib import Path
@@ -178,7 +178,7 @@ async def outcome(store: Store, name: str) -> str:
 
 
 @pytest.mark.parametrize(("statement", "touching"), DAMAGE.values(), ids=DAMAGE)
-async def test_only_calls_that_touch_it_are_refused(
+async def test_only_calls_that_read_a_damaged_row_are_refused(
     tmp_path: Path, healthy: bytes, statement: str, touching: tuple[str, ...]
 ) -> None:
     for names in (tuple(READS), *((name,) for name in WRITES)):  # each write on a store of its own
@@ -193,7 +193,9 @@ async def test_only_calls_that_touch_it_are_refused(
             assert await store.threads.load("after") is not None
 
 
-async def test_a_claim_from_elsewhere_is_not_hurt(tmp_path: Path, healthy: bytes) -> None:
+async def test_a_damaged_row_does_not_affect_claims_from_other_mailboxes(
+    tmp_path: Path, healthy: bytes
+) -> None:
     path = tmp_path / "store.db"
     path.write_bytes(healthy)
     change(path, "UPDATE payloads SET payload = '{' WHERE entry_id = 'queued'")
@@ -203,7 +205,7 @@ async def test_a_claim_from_elsewhere_is_not_hurt(tmp_path: Path, healthy: bytes
         await store.mailboxes.ack(entry)
 
 
-async def test_an_error_says_which_row_and_column(tmp_path: Path, healthy: bytes) -> None:
+async def test_an_error_names_the_row_and_the_column(tmp_path: Path, healthy: bytes) -> None:
     path = tmp_path / "store.db"
     path.write_bytes(healthy)
     change(path, "UPDATE entries SET status = 'lost' WHERE entry_id = 'queued'")
@@ -212,7 +214,7 @@ async def test_an_error_says_which_row_and_column(tmp_path: Path, healthy: bytes
             await store.mailboxes.load_entry("queued")
 
 
-async def test_commits_that_gather_in_one_group_do_not_hurt_each_other(
+async def test_a_damaged_row_fails_only_its_own_commit_of_a_group(
     tmp_path: Path, healthy: bytes
 ) -> None:
     path = tmp_path / "store.db"

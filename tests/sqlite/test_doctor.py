@@ -298,7 +298,7 @@ def test_no_write_leaves_anything_to_be_found(tmp_path: Path, name: str) -> None
     assert examine(tmp_path / "store.db").findings == ()
 
 
-async def test_it_looks_while_the_store_is_written(store: Path) -> None:
+async def test_the_doctor_finds_nothing_while_the_store_is_written(store: Path) -> None:
     def look_often() -> list[Report]:
         return [examine(store) for _ in range(9)]
 
@@ -316,7 +316,7 @@ async def test_it_looks_while_the_store_is_written(store: Path) -> None:
     assert reports[-1].documents > reports[0].documents >= 17
 
 
-def test_it_changes_nothing(store: Path) -> None:
+def test_the_doctor_changes_nothing(store: Path) -> None:
     change(store, "DELETE FROM queue_heads")
     before = store.read_bytes()
     examine(store)
@@ -324,7 +324,7 @@ def test_it_changes_nothing(store: Path) -> None:
     assert [path.name for path in store.parent.iterdir()] == ["store.db"]
 
 
-def test_what_is_no_database_is_a_finding(tmp_path: Path) -> None:
+def test_a_file_that_is_no_database_is_a_finding(tmp_path: Path) -> None:
     (tmp_path / "store.db").write_bytes(b"\x00\xff" * 4000)
     [finding] = examine(tmp_path / "store.db").findings
     assert (finding.path, finding.reason) == ("store.db", "file is not a database")
@@ -345,11 +345,11 @@ def test_a_schema_that_is_not_ours_is_a_finding(store: Path) -> None:
     [finding] = examine(store).findings
     assert (finding.path, finding.reason) == (
         "store.db",
-        "runs in its schema is not as Treadle makes it",
+        "runs in its schema is not as Treadle creates it",
     )
 
 
-def test_damaged_pages_are_findings_and_the_rest_is_read(store: Path) -> None:
+def test_a_damaged_page_is_a_finding_and_the_other_pages_are_read(store: Path) -> None:
     [(page,)] = look(store, "SELECT rootpage FROM sqlite_schema WHERE name = 'messages'")
     data = bytearray(store.read_bytes())
     data[(page - 1) * 8192 : (page - 1) * 8192 + 64] = b"\xaa" * 64
@@ -363,7 +363,7 @@ def test_damaged_pages_are_findings_and_the_rest_is_read(store: Path) -> None:
     assert report.rows["entries"] == 9
 
 
-def test_what_is_not_for_the_doctor(store: Path, tmp_path: Path) -> None:
+def test_the_doctor_refuses_missing_foreign_and_newer_files(store: Path, tmp_path: Path) -> None:
     with pytest.raises(StoreUnavailable, match="unable to open"):
         examine(tmp_path / "nothing.db")
     assert not (tmp_path / "nothing.db").exists()

@@ -1,4 +1,4 @@
-"""The schema: made, brought up to date as a whole or not at all, and refused if it is not ours."""
+"""The schema: created, migrated completely or not at all, and refused if it is not ours."""
 
 import sqlite3
 import subprocess
@@ -49,17 +49,17 @@ def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
         migration_states(str(path))
 
 
-def test_a_migration_that_was_another_text_is_named(tmp_path: Path) -> None:
+def test_a_migration_that_was_changed_is_named(tmp_path: Path) -> None:
     path = filled(tmp_path / "store.db")
     change(path, "UPDATE migrations SET checksum = 'x' WHERE number = 1")
-    with pytest.raises(CorruptRecord, match="migration 0001_tables was another text"):
+    with pytest.raises(CorruptRecord, match="migration 0001_tables differs"):
         in_store(path, nothing)
 
 
-def test_a_list_of_migrations_that_none_ever_had_is_told(tmp_path: Path) -> None:
+def test_an_unknown_migration_number_is_reported(tmp_path: Path) -> None:
     path = filled(tmp_path / "store.db")
     change(path, "UPDATE migrations SET number = 0 WHERE number = 1")
-    with pytest.raises(CorruptRecord, match="a number 0, which none ever had"):
+    with pytest.raises(CorruptRecord, match="number 0, which does not exist"):
         in_store(path, nothing)
 
 
@@ -73,9 +73,7 @@ def test_a_migration_that_was_left_out_is_named(
         in_store(path, nothing)
 
 
-def test_a_store_is_brought_up_to_date_when_it_is_opened(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_opening_a_store_migrates_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = filled(tmp_path / "store.db")
     know(monkeypatch, FIRST, SECOND)
     assert missing_migrations(str(path)) == (SECOND,)
@@ -133,14 +131,14 @@ def test_a_new_file_whose_second_migration_fails_stays_empty(
     assert examine(path).findings == ()
 
 
-def test_a_file_of_another_kind_of_journal_is_switched(tmp_path: Path) -> None:
+def test_opening_a_file_switches_it_to_write_ahead_mode(tmp_path: Path) -> None:
     path = filled(tmp_path / "store.db")
     change(path, "PRAGMA journal_mode = DELETE")
     in_store(path, nothing)
     assert look(path, "PRAGMA journal_mode") == [("wal",)]
 
 
-def test_opening_what_is_up_to_date_writes_nothing(tmp_path: Path) -> None:
+def test_opening_a_migrated_store_writes_nothing(tmp_path: Path) -> None:
     path = filled(tmp_path / "store.db")
     before = path.read_bytes()
     in_store(path, nothing)
@@ -187,7 +185,7 @@ def test_processes_that_open_a_new_file_at_once_all_succeed(tmp_path: Path, atte
     assert look(path, "SELECT COUNT(*) FROM migrations") == [(len(all_migrations("sqlite")),)]
 
 
-def test_so_do_those_that_know_it_by_other_names(tmp_path: Path) -> None:
+def test_processes_that_open_it_under_other_names_succeed_too(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
     links = [tmp_path / f"link{number}.db" for number in range(4)]
     for link in links:
@@ -197,7 +195,7 @@ def test_so_do_those_that_know_it_by_other_names(tmp_path: Path) -> None:
     assert len(page.items) == 5
 
 
-def test_who_switches_to_write_ahead_waits_for_others(tmp_path: Path) -> None:
+def test_a_switch_to_write_ahead_mode_waits_for_other_connections(tmp_path: Path) -> None:
     path = filled(tmp_path / "store.db")
     change(path, "PRAGMA journal_mode = DELETE")
     holder = sqlite3.connect(path, isolation_level=None)

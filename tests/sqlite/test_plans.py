@@ -1,4 +1,4 @@
-"""The hot statements go by an index, and the listings are ranges of one."""
+"""Frequent statements use an index, and listings are ranges of one."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -121,13 +121,13 @@ def _names(text: str) -> set[str]:
 
 
 @pytest.mark.parametrize(("read", "expected"), PLANS.values(), ids=PLANS)
-def test_a_query_goes_by_its_index(database: sqlite3.Connection, read: Read, expected: str) -> None:
+def test_a_query_uses_its_index(database: sqlite3.Connection, read: Read, expected: str) -> None:
     plan = plan_of(database, TEXTS.of(read))
     assert any(expected in step for step in plan), plan
     assert not any("USE TEMP B-TREE FOR ORDER BY" in step for step in plan), plan
 
 
 @pytest.mark.parametrize(("name", "expected"), WRITES.values(), ids=WRITES)
-def test_a_write_goes_by_its_index(database: sqlite3.Connection, name: str, expected: str) -> None:
+def test_a_write_uses_its_index(database: sqlite3.Connection, name: str, expected: str) -> None:
     plan = plan_of(database, TEXTS.of(Write(name, ())))
     assert any(expected in step for step in plan), plan

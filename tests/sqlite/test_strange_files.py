@@ -1,4 +1,4 @@
-"""Files that are no store, not ours, or not to be had: each is told, and left as it was."""
+"""Files that are no store, not ours, or not accessible: each is reported and left unchanged."""
 
 import os
 import sqlite3
@@ -113,7 +113,7 @@ def refusal_of(path: Path) -> TreadleError:
 
 
 @pytest.mark.parametrize("make", NOT_OPENED.values(), ids=NOT_OPENED)
-def test_what_cannot_be_opened_is_not_available(
+def test_a_path_that_cannot_be_opened_is_unavailable(
     tmp_path: Path, make: Callable[[Path], object]
 ) -> None:
     make(tmp_path / "store.db")
@@ -123,7 +123,9 @@ def test_what_cannot_be_opened_is_not_available(
 
 
 @pytest.mark.parametrize("make", NO_DATABASE.values(), ids=NO_DATABASE)
-def test_what_is_no_database_is_damaged(tmp_path: Path, make: Callable[[Path], object]) -> None:
+def test_a_file_that_is_no_database_is_damaged(
+    tmp_path: Path, make: Callable[[Path], object]
+) -> None:
     make(tmp_path / "store.db")
     refusal = refusal_of(tmp_path / "store.db")
     assert isinstance(refusal, CorruptRecord)
@@ -131,7 +133,7 @@ def test_what_is_no_database_is_damaged(tmp_path: Path, make: Callable[[Path], o
 
 
 @pytest.mark.parametrize("make", OF_ANOTHER.values(), ids=OF_ANOTHER)
-def test_what_is_another_programs_is_refused(
+def test_a_database_of_another_program_is_refused(
     tmp_path: Path, make: Callable[[Path], object]
 ) -> None:
     make(tmp_path / "store.db")
@@ -141,20 +143,20 @@ def test_what_is_another_programs_is_refused(
 
 
 @pytest.mark.parametrize("make", ALTERED.values(), ids=ALTERED)
-def test_what_was_altered_is_damaged(tmp_path: Path, make: Callable[[Path], object]) -> None:
+def test_an_altered_schema_is_damage(tmp_path: Path, make: Callable[[Path], object]) -> None:
     make(tmp_path / "store.db")
     assert isinstance(refusal_of(tmp_path / "store.db"), CorruptRecord)
     assert examine(tmp_path / "store.db").findings != ()
 
 
 @pytest.mark.parametrize("make", DAMAGED.values(), ids=DAMAGED)
-def test_what_was_damaged_is_told(tmp_path: Path, make: Callable[[Path], object]) -> None:
+def test_damage_is_reported(tmp_path: Path, make: Callable[[Path], object]) -> None:
     make(tmp_path / "store.db")
     assert isinstance(refusal_of(tmp_path / "store.db"), CorruptRecord)
     assert examine(tmp_path / "store.db").findings != ()
 
 
-def test_what_others_add_beside_our_tables_is_left_alone(tmp_path: Path) -> None:
+def test_tables_of_others_beside_ours_are_left_alone(tmp_path: Path) -> None:
     path = filled(tmp_path / "store.db")
     change(
         path,
@@ -173,13 +175,13 @@ def test_an_empty_file_becomes_a_store(tmp_path: Path) -> None:
     assert in_store(path, lambda store: store.threads.list()).items == ("t",)
 
 
-def test_a_folder_that_is_a_file(tmp_path: Path) -> None:
+def test_a_file_in_place_of_the_folder_is_unavailable(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StoreUnavailable):
         in_store(tmp_path / "file" / "store.db", read_all)
 
 
-async def test_a_link_is_the_store_that_it_leads_to(tmp_path: Path) -> None:
+async def test_a_link_opens_the_store_that_it_leads_to(tmp_path: Path) -> None:
     link = tmp_path / "link.db"
     link.symlink_to("store.db")
     async with opened(link) as by_link, opened(tmp_path / "store.db") as direct:
@@ -222,7 +224,7 @@ posix = pytest.mark.skipif(os.name != "posix", reason="permissions of files")
 
 
 @posix
-def test_a_file_that_may_not_be_read_is_not_available(shared_folder: Path) -> None:
+def test_a_file_without_read_permission_is_unavailable(shared_folder: Path) -> None:
     path = filled(shared_folder / "store.db")
     for file in shared_folder.iterdir():
         file.chmod(0o666)
@@ -235,7 +237,7 @@ def test_a_file_that_may_not_be_read_is_not_available(shared_folder: Path) -> No
 
 
 @posix
-def test_a_folder_that_may_not_be_entered_is_not_available(shared_folder: Path) -> None:
+def test_a_folder_that_may_not_be_entered_is_unavailable(shared_folder: Path) -> None:
     path = filled(shared_folder / "store.db")
     shared_folder.chmod(0)
     with as_nobody():
@@ -246,7 +248,7 @@ def test_a_folder_that_may_not_be_entered_is_not_available(shared_folder: Path) 
 
 
 @posix
-def test_a_folder_that_may_not_be_written_is_not_available(shared_folder: Path) -> None:
+def test_a_folder_without_write_permission_is_unavailable(shared_folder: Path) -> None:
     path = filled(shared_folder / "store.db")
     for file in shared_folder.iterdir():
         file.chmod(stat.S_IRUSR | stat.S_IRGRP | stat.S_IROTH)
@@ -256,7 +258,7 @@ def test_a_folder_that_may_not_be_written_is_not_available(shared_folder: Path) 
 
 
 @posix
-def test_a_file_that_may_not_be_written_can_be_read(shared_folder: Path) -> None:
+def test_a_file_without_write_permission_can_be_read(shared_folder: Path) -> None:
     path = filled(shared_folder / "store.db")
     for file in shared_folder.iterdir():
         file.chmod(0o666)

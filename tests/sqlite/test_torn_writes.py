@@ -1,4 +1,4 @@
-"""A write-ahead log cut or damaged anywhere holds the commits before, each whole."""
+"""A write-ahead log that is cut or damaged anywhere contains the commits before, each whole."""
 
 import asyncio
 import random
@@ -105,38 +105,38 @@ def check_flips(folder: Path, files: Files, states: list[State], count: int) -> 
         assert state_of(path) in states
 
 
-def test_the_life_is_long_enough_to_tell(files: Files, states: list[State]) -> None:
+def test_the_history_is_long_enough_to_show_a_fault(files: Files, states: list[State]) -> None:
     assert len(set(states)) > COMMITS * 3 // 4
     assert len(files.database) < len(files.log) // 10
 
 
-def test_a_log_cut_anywhere_holds_whole_commits(
+def test_a_log_cut_anywhere_contains_whole_commits(
     tmp_path: Path, files: Files, states: list[State]
 ) -> None:
     check_cuts(tmp_path, files, states, 60)
 
 
 @pytest.mark.soak
-def test_a_log_cut_at_every_edge_holds_whole_commits(
+def test_a_log_cut_at_every_edge_contains_whole_commits(
     tmp_path: Path, files: Files, states: list[State]
 ) -> None:
     check_cuts(tmp_path, files, states, 10_000)
 
 
-def test_a_log_with_a_changed_bit_holds_whole_commits(
+def test_a_log_with_a_flipped_bit_contains_whole_commits(
     tmp_path: Path, files: Files, states: list[State]
 ) -> None:
     check_flips(tmp_path, files, states, 60)
 
 
 @pytest.mark.soak
-def test_a_log_with_any_changed_bit_holds_whole_commits(
+def test_a_log_with_any_flipped_bit_contains_whole_commits(
     tmp_path: Path, files: Files, states: list[State]
 ) -> None:
     check_flips(tmp_path, files, states, 10_000)
 
 
-def test_a_store_with_a_cut_log_opens_and_goes_on(tmp_path: Path, files: Files) -> None:
+def test_a_store_with_a_cut_log_opens_and_can_be_written(tmp_path: Path, files: Files) -> None:
     path = tmp_path / "store.db"
     for length in files.lengths(8):
         files.lay_down(path, files.log[:length])
@@ -148,13 +148,13 @@ def test_a_store_with_a_cut_log_opens_and_goes_on(tmp_path: Path, files: Files) 
 
 
 @pytest.mark.parametrize("attempt", range(2))
-def test_who_is_killed_loses_nothing_acknowledged(tmp_path: Path, attempt: int) -> None:
+def test_a_killed_process_loses_nothing_that_was_acknowledged(tmp_path: Path, attempt: int) -> None:
     check_kill(tmp_path, acknowledged=60 + 25 * attempt)
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("acknowledged", range(200))
-def test_who_is_killed_at_any_moment_loses_nothing_acknowledged(
+def test_a_process_killed_at_any_moment_loses_nothing_that_was_acknowledged(
     tmp_path: Path, acknowledged: int
 ) -> None:
     check_kill(tmp_path, acknowledged)

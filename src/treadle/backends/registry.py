@@ -110,7 +110,7 @@ def _sqlite(rest: str, options: Options) -> Backend:
     from treadle.backends.sqlite.backend import SqliteBackend
 
     path = sqlite_path(rest)
-    return SqliteBackend(path, options.clock, options.durability, creates=options.create)
+    return SqliteBackend(path, options.clock, options.durability, create=options.create)
 
 
 def _postgres(rest: str, options: Options) -> Backend:

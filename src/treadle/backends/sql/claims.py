@@ -16,14 +16,14 @@ Claimed: TypeAlias = tuple[MailboxEntry, ...]
 
 
 def in_turn(requests: Sequence[ClaimRequest]) -> Iterable[list[ClaimRequest]]:
-    """The requests, together where what they get can be looked for together."""
+    """Group neighbouring requests whose entries can be chosen together."""
     for shares, group in groupby(requests, _can_share):
         together = list(group)
         yield from [together] if shares else [[request] for request in together]
 
 
 def _can_share(request: ClaimRequest) -> bool:
-    """Whether it takes from all mailboxes, at the present, and leaves them held."""
+    """Return True if it takes from all mailboxes, at the present, and leaves them held."""
     anywhere = request.mailbox_id is None and request.entry_id is None
     return anywhere and request.now is None and request.limit > 0 and request.lease_ms > 0
 
@@ -31,7 +31,7 @@ def _can_share(request: ClaimRequest) -> bool:
 def take(
     requests: Sequence[ClaimRequest], entries: Iterable[MailboxEntry], now: int
 ) -> tuple[list[Claimed], tuple[Statement, ...]]:
-    """Share out entries that can be had; what each request gets, and the statements that say so."""
+    """Share out claimable entries: those of each request, and the statements that write it."""
     left = iter(entries)
     given: list[Claimed] = []
     changes: list[Change] = []
@@ -48,7 +48,7 @@ def _change(before: MailboxEntry, after: MailboxEntry) -> Change:
 
 
 def next_due(mailbox_id: str | None) -> Program[int | None]:
-    """When something may become claimable: a time that is past if it is, None if nothing waits."""
+    """The time at which an entry may become claimable; None if no entry is waiting."""
     if mailbox_id is None:
         ready, expiry = yield (Read("next_ready", {}), Read("next_expiry", {}))
         times = [time for ((time,),) in (ready, expiry) if time is not None]

@@ -1,7 +1,7 @@
-"""Programs: generators that yield statements to be sent together, and are sent their rows.
+"""Programs: generators that yield statements to be sent together, and receive their rows.
 
-A program does no I/O, so the same one works whichever driver carries it out, in a thread or on an
-event loop. What it yields at once may go to the server at once.
+A program does no I/O, so any driver can run it, in a thread or on an event loop. Statements that
+are yielded together may be sent in one round trip.
 """
 
 from collections.abc import Generator, Mapping, Sequence
@@ -17,18 +17,18 @@ Values: TypeAlias = Mapping[str, Any]
 
 
 class Read(msgspec.Struct, frozen=True):
-    """A query, by the name of its text; its answer is its rows."""
+    """A query, by its name; the answer is its rows."""
 
     name: str
     values: Values
     conditions: tuple[str, ...] = ()
-    """Names of conditions that take the place of `{conditions}`; none is all rows."""
+    """Names of the conditions that replace `{conditions}`; without any, all rows match."""
     direction: Direction = "ASC"
-    """Takes the place of `{direction}`."""
+    """Replaces `{direction}`."""
 
 
 class Write(msgspec.Struct, frozen=True):
-    """A statement, by the name of its text, carried out for each of `rows`; no answer."""
+    """A statement, by its name, that is run for each of `rows`; there is no answer."""
 
     name: str
     rows: Sequence[Values]

@@ -1,4 +1,4 @@
-"""Rows and models: how each is written as the other. JSON is text; times are integers."""
+"""Conversion between rows and models. JSON is stored as text, times as integers."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -102,7 +102,7 @@ def patch_values(thread_id: str, position: int, patch: TrackedPatch) -> Values:
 
 
 def body_values(thread: Thread) -> Values:
-    """What is kept of a thread apart from its messages, its patches and when it was updated."""
+    """The body of a thread: without its messages, its patches and when it was updated."""
     metadata = msgspec.structs.replace(thread.metadata, updated_at=None)
     bare = msgspec.structs.replace(thread, messages=(), patches=(), state=None, metadata=metadata)
     return {
@@ -115,7 +115,7 @@ def body_values(thread: Thread) -> Values:
 def read_thread(
     body: str, state: str, updated_at: int | None, messages: Iterable[str], patches: Iterable[str]
 ) -> Thread:
-    """A thread from the parts it is kept in."""
+    """A thread from its parts."""
     bare = decode(Thread, body)
     metadata: ThreadMetadata = msgspec.structs.replace(bare.metadata, updated_at=updated_at)
     return msgspec.structs.replace(
@@ -128,21 +128,21 @@ def read_thread(
 
 
 class DeltaBody(msgspec.Struct, frozen=True):
-    """A change set, its messages apart: each is a position in the thread, or (skipped) itself."""
+    """A change set, and its messages: positions in the thread, or messages that were skipped."""
 
     changes: msgspec.Raw
     messages: list[int | msgspec.Raw]
 
 
 def delta_values(thread_id: str, delta: ThreadDelta, positions: dict[int, int]) -> Values:
-    """The columns of a delta; `positions` says where each of its messages stands, by its index."""
+    """The columns of a delta; `positions` are those of its messages in the thread, by index."""
     messages = delta.changes.messages
     bare = msgspec.structs.replace(delta.changes, messages=())
-    places: list[int | msgspec.Raw] = [
+    stored: list[int | msgspec.Raw] = [
         positions[index] if index in positions else msgspec.Raw(encode_compact(message))
         for index, message in enumerate(messages)
     ]
-    body = DeltaBody(changes=msgspec.Raw(encode_compact(bare)), messages=places)
+    body = DeltaBody(changes=msgspec.Raw(encode_compact(bare)), messages=stored)
     return {
         "thread_id": thread_id,
         "version": delta.version,
@@ -157,21 +157,21 @@ def read_delta(
     body: "tuple[ThreadChangeSet, list[int | Message]]",
     messages: dict[int, Message],
 ) -> ThreadDelta:
-    """A delta from its row, with the messages that stand at its positions."""
-    changes, places = body
-    said = tuple(messages[place] if isinstance(place, int) else place for place in places)
+    """A delta from its row, with the messages at its positions."""
+    changes, stored = body
+    restored = tuple(messages[each] if isinstance(each, int) else each for each in stored)
     return ThreadDelta(
         version=version,
         committed_at=committed_at,
-        changes=msgspec.structs.replace(changes, messages=said),
+        changes=msgspec.structs.replace(changes, messages=restored),
     )
 
 
 def read_delta_body(text: str) -> "tuple[ThreadChangeSet, list[int | Message]]":
-    """A change set without its messages, and its messages or where they stand."""
+    """A change set without its messages, and its messages or their positions."""
     plain = msgspec.json.decode(text)
-    places: list[int | Message] = [
-        place if isinstance(place, int) else decode(Message, msgspec.json.encode(place))
-        for place in plain["messages"]
+    stored: list[int | Message] = [
+        each if isinstance(each, int) else decode(Message, msgspec.json.encode(each))
+        for each in plain["messages"]
     ]
-    return decode(ThreadChangeSet, msgspec.json.encode(plain["changes"])), places
+    return decode(ThreadChangeSet, msgspec.json.encode(plain["changes"])), stored

@@ -1,4 +1,4 @@
-"""Threads: an append writes what is new and nothing else; a page is a range of an index."""
+"""Threads: an append writes only what is new, and a page is a range of an index."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -87,7 +87,7 @@ def write_threads(changes: Sequence[Change], counts: dict[str, tuple[int, int]])
             rows.gone.append(key)
         elif change.before is None:
             _write_whole(rows, after, "insert_thread")
-        else:  # its row stays: others may be waiting for it
+        else:  # the row stays, because others may be waiting for its lock
             rows.emptied.append(key)
             _write_whole(rows, after, "replace_thread")
     return rows.statements()

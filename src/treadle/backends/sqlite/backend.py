@@ -57,26 +57,26 @@ class SqliteBackend:
         durability: Durability = "full",
         make_writer: MakeConnection = sqlite3.Connection,
         *,
-        creates: bool = True,
+        create: bool = True,
     ) -> None:
-        self._creates = creates
+        self._create = create
         self._path = os.path.abspath(path)
         self._clock = clock
         self._durability: Durability = durability
         self._make_writer = make_writer
         self._thread: GroupThread[_Call] = GroupThread(
-            "treadle-sqlite", self._carry_out, self._end, self._told
+            "treadle-sqlite", self._carry_out, self._end, self._on_done
         )
         self._waiting = Waiting(self._position)
 
     async def open(self) -> None:
-        """Open the file, which is made if it is not there, and bring its schema up to date."""
+        """Open the file, create it if it does not exist, and bring its schema up to date."""
         await opened(self._open, self._end)
         self._thread.start()
 
     def _open(self) -> None:
         with translate_errors(self._path), ExitStack() as undo:
-            if not self._creates and not is_store(self._path):
+            if not self._create and not is_store(self._path):
                 raise StoreUnavailable(self._path, NO_STORE)
             os.makedirs(os.path.dirname(self._path), exist_ok=True)
             self._lock = FairFileLock(self._path)
@@ -90,7 +90,7 @@ class SqliteBackend:
         self._readers = Readers(self._path, self._durability)
 
     async def close(self) -> None:
-        """Let the writer finish what it was given, and let go of the file."""
+        """Finish the calls that were accepted, and close the file."""
         await self._thread.close()
         self._waiting.wake()
 
@@ -102,7 +102,7 @@ class SqliteBackend:
         self._lock.close()
 
     async def commit(self, batch: Commands) -> Receipt:
-        """Apply all commands of a checked batch, or none."""
+        """Apply all commands of a checked batch, or none of them."""
         return cast("Receipt", await self._thread.ask(batch))
 
     async def claim(self, request: ClaimRequest) -> tuple[MailboxEntry, ...]:
@@ -127,9 +127,9 @@ class SqliteBackend:
         return await self._readers.read(program())
 
     def _carry_out(self, calls: list[_Call]) -> list[Any]:
-        """Batches and claims, in their order, in one transaction.
+        """Carry out batches and claims in one transaction.
 
-        If one of them meets a damaged row, nothing was committed, and each is tried by itself.
+        If one of them meets a damaged row, nothing is committed, and each is tried by itself.
         """
         try:
             with (
@@ -142,14 +142,14 @@ class SqliteBackend:
             if len(calls) == 1:
                 return [Failure(error)]
             return [outcome for call in calls for outcome in self._carry_out([call])]
-        except Exception as error:  # handed to all who asked: the writer must go on
+        except Exception as error:  # every caller gets it, and the thread goes on
             return [Failure(error)] * len(calls)
 
-    def _told(self, calls: list[_Call]) -> None:
+    def _on_done(self, calls: list[_Call]) -> None:
         self._waiting.wake()
 
     def _position(self) -> object:
-        """A number that changes with every commit, by whomever; None once the store is closed."""
+        """A number that changes with each commit of any process; None once the store is closed."""
         if not self._thread.is_running:
             return None
         return self._watcher.execute("PRAGMA data_version").fetchone()

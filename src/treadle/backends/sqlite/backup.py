@@ -1,11 +1,11 @@
 """A copy of a database file as it is at one moment, while others write to it.
 
-SQLite's backup copies the pages within a read transaction: what others commit meanwhile stands
-beyond it in the log, so the copy is of one moment and never has to begin anew. It tells how far it
-is, and the rows are counted in the same transaction, so the copy can be held against the counts.
-`VACUUM INTO` would make a tighter file; but it tells no progress, runs in no transaction (what is
-counted may be another moment), and writes every row and index anew, which takes several times as
-long. Its price: until the copy is made, the log cannot be emptied into the file.
+SQLite's backup copies the pages within a read transaction. What others commit in the meantime is
+behind it in the log, so the copy is of one moment and never starts over. It reports its progress,
+and the rows are counted in the same transaction, so the copy can be compared with the counts.
+`VACUUM INTO` would write a smaller file. But it reports no progress, runs in no transaction (the
+counts may be of another moment), and rebuilds every row and index, which takes several times as
+long. The price: until the copy is complete, the log cannot be moved into the file.
 """
 
 import os
@@ -22,11 +22,11 @@ from treadle.core.codec import Model
 from treadle.errors import AlreadyExists, CorruptRecord
 
 _PAGES = 256
-"""How many pages are copied between two reports: a few milliseconds' worth."""
+"""The number of pages that are copied between two reports of progress: a few milliseconds."""
 
 
 class Backup(Model, frozen=True, kw_only=True):
-    """A copy that was made and checked: its size, and how many rows its tables have."""
+    """A copy that is complete and checked: its size, and the number of rows of each table."""
 
     pages: int
     bytes: int
@@ -34,7 +34,7 @@ class Backup(Model, frozen=True, kw_only=True):
 
 
 class Snapshot:
-    """A database file as it is at one moment; made by `snapshot`."""
+    """A database file as it is at one moment; see `snapshot`."""
 
     def __init__(self, connection: sqlite3.Connection, path: str) -> None:
         self._connection = connection
@@ -43,15 +43,15 @@ class Snapshot:
         self.rows = _count_rows(connection)
 
     def copy_to(self, target: str | os.PathLike[str], advance: Callable[[int], None]) -> Backup:
-        """Make the copy, check it, and only then put it at `target`.
+        """Copy to a temporary file, check the copy, and only then give it the name `target`.
 
         Args:
-            target: where nothing is yet.
-            advance: called with how many more pages are copied.
+            target: a path at which there is nothing yet.
+            advance: called with the number of pages copied since the last call.
 
         Raises:
-            AlreadyExists: something is there.
-            CorruptRecord: the copy is damaged, as the file is: nothing is left of it.
+            AlreadyExists: there is something at `target`.
+            CorruptRecord: the copy is damaged, as the file is; the copy is deleted.
             StoreUnavailable: it cannot be written there.
         """
         target = os.path.abspath(target)
@@ -63,7 +63,7 @@ class Snapshot:
                 self._check(part)
                 os.chmod(part, os.stat(self._path).st_mode & 0o777)
                 _sync(part)
-                _put_in_place(part, target)
+                _publish(part, target)
             _sync(os.path.dirname(target))
             return Backup(pages=self.pages, bytes=os.stat(target).st_size, rows=self.rows)
 
@@ -79,23 +79,23 @@ class Snapshot:
             self._connection.backup(connection, pages=_PAGES, progress=report)
 
     def _check(self, part: str) -> None:
-        """See that the copy is sound, and has as many rows as were counted."""
+        """Check the pages of the copy, and compare its rows with the counts."""
         address = f"{Path(part).as_uri()}?mode=ro&immutable=1"  # leaves no files beside it
         try:
             with closing(sqlite3.connect(address, uri=True)) as connection:
-                told = [text for (text,) in connection.execute("PRAGMA integrity_check(9)")]
+                messages = [text for (text,) in connection.execute("PRAGMA integrity_check(9)")]
                 rows = _count_rows(connection)
         except sqlite3.DatabaseError as error:
             raise CorruptRecord(self._path, f"its copy is damaged: {error}") from error
-        if told != ["ok"]:
-            raise CorruptRecord(self._path, f"its copy is damaged: {'; '.join(told)}")
+        if messages != ["ok"]:
+            raise CorruptRecord(self._path, f"its copy is damaged: {'; '.join(messages)}")
         if rows != self.rows:
-            raise CorruptRecord(self._path, "its copy has not as many rows as it has")
+            raise CorruptRecord(self._path, "its copy has other numbers of rows")
 
 
 @contextmanager
 def snapshot(path: str | os.PathLike[str]) -> Generator[Snapshot]:
-    """Hold a store's file as it is now, for as long as the block takes.
+    """Keep a store's file as it is now, for the duration of the block.
 
     Raises:
         InvalidValue: it is a database of another program.
@@ -113,7 +113,7 @@ def snapshot(path: str | os.PathLike[str]) -> Generator[Snapshot]:
 
 
 def _count_rows(connection: sqlite3.Connection) -> dict[str, int]:
-    """How many rows each table has."""
+    """Return the number of rows of each table."""
     listed = connection.execute(
         "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
     )
@@ -126,7 +126,7 @@ def _count_rows(connection: sqlite3.Connection) -> dict[str, int]:
 
 @contextmanager
 def _unfinished(target: str) -> Generator[str]:
-    """A file beside `target` that is gone at the end."""
+    """A temporary file beside `target`, deleted at the end."""
     folder, name = os.path.split(target)
     handle, part = tempfile.mkstemp(prefix=f".{name}.", suffix=".part", dir=folder)
     os.close(handle)
@@ -138,8 +138,8 @@ def _unfinished(target: str) -> Generator[str]:
                 os.remove(path)
 
 
-def _put_in_place(part: str, target: str) -> None:
-    """Give the file its name, unless something has it by now."""
+def _publish(part: str, target: str) -> None:
+    """Give the file its name, unless something else has taken it."""
     try:
         os.link(part, target)
     except FileExistsError as error:
@@ -156,7 +156,7 @@ def _already_there(target: str) -> AlreadyExists:
 
 def _sync(path: str) -> None:
     if os.name == "nt" and os.path.isdir(path):
-        return  # Windows has no such thing
+        return  # Windows cannot sync a folder
     handle = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
     try:
         os.fsync(handle)

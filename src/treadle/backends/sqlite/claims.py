@@ -15,9 +15,9 @@ from treadle.core.limits import LARGEST_TIME
 
 
 def claim(requests: Sequence[ClaimRequest], clock: int) -> Program[list[Claimed]]:
-    """Put due entries into the consumers' hands, one request after the other.
+    """Claim due entries for each request in turn.
 
-    Requests of one kind share their statements: the first gets the best, the next what follows.
+    Requests of one kind share their statements: the first gets the best entries, then the next.
     """
     given: list[Claimed] = []
     for alike in in_turn(requests):
@@ -56,7 +56,7 @@ def _one(request: ClaimRequest, entry_id: str, now: int) -> Program[list[str]]:
 
 
 def _heads(mailbox_id: str | None, limit: int, now: int) -> Program[list[str]]:
-    """The best of each mailbox that can be had, best first."""
+    """The best claimable entry of each mailbox, best first."""
     if mailbox_id is not None:
         (rows,) = yield (Read("heads_of_mailbox", {"mailbox_id": mailbox_id, "now": now}),)
         return _best_of_each(rows, limit)
@@ -84,6 +84,6 @@ def _best_of_each(heads: Iterable[Row], limit: int) -> list[str]:
 
 
 def _order(head: Row) -> tuple[int, int, int, str]:
-    """As `treadle.core.claims.claim_order`."""
+    """The same order as `treadle.core.claims.claim_order`, for a row."""
     _, priority, available_at, created_at, entry_id = head
     return -priority, available_at, created_at, entry_id

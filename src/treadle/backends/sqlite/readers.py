@@ -1,4 +1,4 @@
-"""Readers: each thread has a connection of its own, and never waits for who writes."""
+"""Readers: threads with a connection each, which never wait for the writer."""
 
 import asyncio
 import sqlite3
@@ -18,22 +18,22 @@ _THREADS = 4
 
 
 class Readers:
-    """A few threads that read; each read sees the store as it was at one moment."""
+    """A few threads that read. Each read sees the store as it was at one moment."""
 
     def __init__(self, path: str, durability: Durability) -> None:
         self._path = path
         self._durability: Durability = durability
         self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="treadle-sqlite-reader")
-        self._own = threading.local()
+        self._of_thread = threading.local()
         self._connections: list[sqlite3.Connection] = []
 
     async def read(self, program: Program[T]) -> T:
-        """What comes of a program that reads."""
+        """Run a program that reads, and return its result."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._executor, self._read, program)
 
     def close(self) -> None:
-        """Let what was given be done, and let go of the file."""
+        """Finish the reads that were accepted, and close the connections."""
         self._executor.shutdown()
         for connection in self._connections:
             connection.close()
@@ -45,9 +45,9 @@ class Readers:
                 return run(connection, program)
 
     def _connection(self) -> sqlite3.Connection:
-        found: sqlite3.Connection | None = getattr(self._own, "connection", None)
+        found: sqlite3.Connection | None = getattr(self._of_thread, "connection", None)
         if found is None:
-            found = self._own.connection = connect(self._path, self._durability)
+            found = self._of_thread.connection = connect(self._path, self._durability)
             found.execute("PRAGMA query_only = ON")
             self._connections.append(found)
         return found

@@ -1,4 +1,4 @@
-"""The schema of a database file: made or brought up to date, and refused if it is another's."""
+"""The schema of a database file: created, migrated, and refused if it is another program's."""
 
 import sqlite3
 import time
@@ -22,10 +22,10 @@ from treadle.clock import Clock
 from treadle.errors import CorruptRecord, InvalidValue, StoreUnavailable
 
 APPLICATION_ID = 0x57656674
-"""`Treadle`, in the header of the file: what tells our databases from others."""
+"""In the header of the file; it tells our databases from those of other programs."""
 
 Shape: TypeAlias = Mapping[str, object]
-"""What each table and each index is made of, by its name."""
+"""The columns of each table and index, by its name."""
 
 _MIGRATIONS = (
     "CREATE TABLE IF NOT EXISTS migrations (number INTEGER PRIMARY KEY,"
@@ -43,17 +43,17 @@ FROM sqlite_schema AS item JOIN pragma_index_xinfo(item.name) AS info
 WHERE item.type = 'index' AND item.name NOT LIKE 'sqlite_%'
 ORDER BY item.name, info.seqno
 """
-_PATIENCE_SECONDS = 60
-_LOOK_SECONDS = 0.005
+_TIMEOUT_SECONDS = 60
+_RETRY_SECONDS = 0.005
 
 
 def prepare(connection: sqlite3.Connection, path: str, clock: Clock) -> None:
-    """See that the file is ours, and apply the migrations that it lacks: all of them or none.
+    """Check that the file is ours, and apply the missing migrations: all of them or none.
 
     Raises:
         InvalidValue: it is a database of another program.
         SchemaTooNew: a newer Treadle wrote it.
-        CorruptRecord: its schema is not what it says it is.
+        CorruptRecord: its schema differs from that of its migrations.
         StoreUnavailable: a migration failed, or the file cannot be written.
     """
     with transaction(connection, "DEFERRED"):
@@ -61,7 +61,7 @@ def prepare(connection: sqlite3.Connection, path: str, clock: Clock) -> None:
     _use_write_ahead(connection, path)
     if find_missing_here(connection, path):
         with transaction(connection, "IMMEDIATE"):
-            missing = find_missing_here(connection, path)  # another may have been faster
+            missing = find_missing_here(connection, path)  # another process may have been faster
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(_MIGRATIONS)
             for migration in missing:
@@ -70,41 +70,41 @@ def prepare(connection: sqlite3.Connection, path: str, clock: Clock) -> None:
 
 
 def check_owner(connection: sqlite3.Connection, path: str) -> None:
-    """See, in a transaction, that the database is ours or empty, and that nothing in it acts.
+    """Check, in a transaction, that the database is ours or empty, and has no triggers or views.
 
     Raises:
         InvalidValue: it is a database of another program.
-        CorruptRecord: it has triggers or views, or tables and no list of migrations.
+        CorruptRecord: it has triggers or views, or it has tables but no list of migrations.
     """
     (owner,) = connection.execute("PRAGMA application_id").fetchone()
     kinds = dict(connection.execute("SELECT name, type FROM sqlite_schema"))
     if owner != APPLICATION_ID and (owner or kinds):
         raise InvalidValue("url", f"{path} is a database of another program; name another file")
     if not {"trigger", "view"}.isdisjoint(kinds.values()):
-        raise CorruptRecord(path, "it has triggers or views, which Treadle never makes")
+        raise CorruptRecord(path, "it has triggers or views, which Treadle never creates")
     if kinds and kinds.get("migrations") != "table":
-        raise CorruptRecord(path, "it has tables, and none that tells its migrations")
+        raise CorruptRecord(path, "it has tables, but no list of migrations")
 
 
 def check_shape(connection: sqlite3.Connection, path: str) -> None:
-    """See that the tables and indexes are those that the migrations make; others may be there.
+    """Check that the tables and indexes of the migrations are there; others may be there too.
 
     Raises:
-        CorruptRecord: one is missing, or made of something else.
+        CorruptRecord: one is missing, or has other columns.
     """
     found = _read_shape(connection)
     for name, wanted in _wanted_shape(all_migrations("sqlite")).items():
         if name not in found:
             raise CorruptRecord(path, f"{name} is missing in its schema")
         if found[name] != wanted:
-            raise CorruptRecord(path, f"{name} in its schema is not as Treadle makes it")
+            raise CorruptRecord(path, f"{name} in its schema is not as Treadle creates it")
 
 
 def read_applied(connection: sqlite3.Connection, path: str) -> dict[int, Applied]:
-    """The migrations that were applied, by number; none of a new file.
+    """Return the applied migrations by number; a new file has none.
 
     Raises:
-        CorruptRecord: there is a list of them, and nothing in it.
+        CorruptRecord: the list of migrations is empty.
     """
     listed = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'migrations'"
     if connection.execute(listed).fetchone() is None:
@@ -117,7 +117,7 @@ def read_applied(connection: sqlite3.Connection, path: str) -> dict[int, Applied
 
 
 def find_missing_here(connection: sqlite3.Connection, path: str) -> tuple[Migration, ...]:
-    """The migrations that a database lacks.
+    """Return the missing migrations of a database.
 
     Raises:
         SchemaTooNew, CorruptRecord: as `find_missing`.
@@ -126,7 +126,7 @@ def find_missing_here(connection: sqlite3.Connection, path: str) -> tuple[Migrat
 
 
 def migration_states(path: str) -> tuple[MigrationState, ...]:
-    """All migrations, and when each was applied to a file, which need not be there yet.
+    """Return all migrations, and when each was applied to a file, which need not exist.
 
     Raises:
         InvalidValue, SchemaTooNew, CorruptRecord, StoreUnavailable: as opening it would.
@@ -135,7 +135,7 @@ def migration_states(path: str) -> tuple[MigrationState, ...]:
 
 
 def missing_migrations(path: str) -> tuple[Migration, ...]:
-    """The migrations that a file lacks, which need not be there yet.
+    """Return the missing migrations of a file, which need not exist.
 
     Raises:
         InvalidValue, SchemaTooNew, CorruptRecord, StoreUnavailable: as opening it would.
@@ -157,16 +157,16 @@ def _look_up_applied(path: str) -> dict[int, Applied]:
 def _use_write_ahead(connection: sqlite3.Connection, path: str) -> None:
     """Switch the file to write-ahead mode.
 
-    SQLite does not wait for others who do the same at this moment, so we do.
+    SQLite does not wait for another process that switches at the same moment, so this waits.
     """
-    end = time.monotonic() + _PATIENCE_SECONDS
+    end = time.monotonic() + _TIMEOUT_SECONDS
     while True:
         try:
             (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > end:
                 raise
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(_RETRY_SECONDS)
             continue
         if mode != "wal":
             reason = "its disk does not allow write-ahead mode, which needs shared memory"

@@ -1,9 +1,10 @@
--- As 0001_tables.sql, for many writers at a time. What a claim changes stands in small hot rows
--- (entries, mailboxes, heads); what it leaves alone (payloads) stands apart. No index has a column
--- that a heartbeat writes, and pages keep room for the next version of a row, so that renewals and
--- appends stay heap-only. Listings by status go by an expression: what looks for a mailbox's claimed
--- entries must not take that index, in which the dead rows of all that was ever claimed stand. Texts
--- without a limit are found by their hashes: an index holds no more than a third of a page.
+-- As 0001_tables.sql, for many concurrent writers. An update writes a new version of the whole row,
+-- so what a claim changes is in small rows (entries, mailboxes, queue heads), and the rest is apart
+-- (payloads). No index contains a column that a renewal writes, and pages have room for the next
+-- version of a row, so renewals and appends are heap-only updates. Listings by status use an index
+-- on an expression, so that nothing else uses it: it holds the dead rows of all entries that were
+-- ever claimed. Texts of unlimited length are indexed by their hashes: an index takes at most a
+-- third of a page.
 CREATE TABLE threads (
     thread_key bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     thread_id text COLLATE "C" NOT NULL UNIQUE,
@@ -73,9 +74,9 @@ CREATE INDEX runs_in_status ON runs ((status || ''), created_at, run_id);
 CREATE INDEX runs_active ON runs (thread_id, created_at, run_id)
     WHERE status <> 'done';
 
--- Mailboxes. Whoever writes anything of a mailbox locks its row first. `lease_until` is the last end
--- of a lease on one of its entries, NULL while none is claimed; `wakes_at` is no later, and is what
--- the index knows of it.
+-- Mailboxes. A transaction that writes anything of a mailbox locks its row first. `lease_until` is
+-- the latest end of a lease on its entries, NULL if none is claimed. `wakes_at` is never later, and
+-- is indexed in its stead: a renewal does not change it.
 CREATE TABLE mailboxes (
     mailbox_id text COLLATE "C" PRIMARY KEY,
     current_generation bigint NOT NULL,
@@ -143,8 +144,8 @@ CREATE INDEX payloads_of_mailbox ON payloads (mailbox_id, created_at, entry_id);
 CREATE INDEX payloads_by_dedupe_key ON payloads (mailbox_id, hashtextextended(dedupe_key, 0))
     WHERE dedupe_key IS NOT NULL;
 
--- The last transaction of each writer: who has lost the connection at the end of one looks here
--- whether it was committed. A row that is there already refuses a second one like it.
+-- The last transaction of each writer. A writer that loses its connection during a COMMIT learns
+-- here whether it happened, and the primary key prevents a second commit of the same number.
 CREATE TABLE commits (
     writer text COLLATE "C" NOT NULL,
     number bigint NOT NULL,

@@ -1,5 +1,5 @@
--- Threads. What every append touches is small; body and state stand apart, and only a snapshot or a
--- save writes them again.
+-- Threads. The row that every append updates is small. Body and state are apart: only a snapshot or
+-- a save writes them again.
 CREATE TABLE threads (
     thread_key INTEGER PRIMARY KEY,
     thread_id TEXT NOT NULL UNIQUE,
@@ -42,7 +42,7 @@ CREATE TABLE patches (
     PRIMARY KEY (thread_key, position)
 );
 
--- What led to each version; messages are named by their positions.
+-- The change set that led to each version. Its messages are named by their positions.
 CREATE TABLE deltas (
     thread_key INTEGER NOT NULL,
     version INTEGER NOT NULL,
@@ -70,8 +70,7 @@ CREATE INDEX runs_in_status ON runs (status, created_at, run_id);
 CREATE INDEX runs_active ON runs (thread_id, created_at, run_id)
     WHERE status <> 'done';
 
--- Mailboxes. `lease_until` is the last end of a lease on one of its entries, NULL while none is
--- claimed.
+-- Mailboxes. `lease_until` is the latest end of a lease on its entries, NULL if none is claimed.
 CREATE TABLE mailboxes (
     mailbox_id TEXT PRIMARY KEY,
     current_generation INTEGER NOT NULL,

@@ -1,4 +1,4 @@
-"""Migrations: numbered texts that bring a database from one schema to the next."""
+"""Migrations: numbered SQL files, each of which changes one schema into the next."""
 
 import hashlib
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ import msgspec
 from treadle.core.codec import Model
 from treadle.errors import CorruptRecord, SchemaTooNew
 
-_ADVICE = "open it with the Treadle that made it, or restore a backup"
+_ADVICE = "open it with the Treadle that created it, or restore a backup"
 
 
 class Migration(msgspec.Struct, frozen=True):
@@ -27,17 +27,17 @@ class Migration(msgspec.Struct, frozen=True):
 
     @property
     def checksum(self) -> str:
-        """Tells whether what was applied is what we know; comments do not count."""
-        told = [f"contracts: {self.contracts}", *map(_on_one_line, self.statements())]
-        return hashlib.sha256("\n".join(told).encode()).hexdigest()
+        """A hash of the statements, without comments; it shows that a migration was changed."""
+        lines = [f"contracts: {self.contracts}", *map(_on_one_line, self.statements())]
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
     @property
     def contracts(self) -> bool:
-        """Whether it removes what an older Treadle may still use; its first line says so."""
+        """True if it removes something that an older Treadle may use; its first line says so."""
         return self.text.startswith("-- contract")
 
     def statements(self) -> list[str]:
-        """Its statements; none of them has a semicolon inside."""
+        """The statements; none contains a semicolon."""
         lines = (line for line in self.text.splitlines() if not line.startswith("--"))
         return [each.strip() for each in "\n".join(lines).split(";") if each.strip()]
 
@@ -47,14 +47,14 @@ def _on_one_line(statement: str) -> str:
 
 
 class Applied(msgspec.Struct, frozen=True):
-    """What a database remembers of a migration: its text's checksum, and when it was applied."""
+    """A migration as a database recorded it: its checksum, and when it was applied."""
 
     checksum: str
     applied_at: int
 
 
 class MigrationState(Model, frozen=True, kw_only=True):
-    """A migration, and when a database had it applied (unix milliseconds); None: not yet."""
+    """A migration, and when it was applied (unix milliseconds); None: not yet."""
 
     number: int
     name: str
@@ -64,7 +64,7 @@ class MigrationState(Model, frozen=True, kw_only=True):
 
 @cache
 def all_migrations(dialect: str) -> tuple[Migration, ...]:
-    """The migrations in their order; `<name>.<dialect>.sql` takes the place of `<name>.sql`."""
+    """Return the migrations in their order; `<name>.<dialect>.sql` replaces `<name>.sql`."""
     folder = files("treadle.backends.sql.migrations")
     names = {item.name for item in folder.iterdir() if item.name.endswith(".sql")}
     found: list[Migration] = []
@@ -79,23 +79,25 @@ def all_migrations(dialect: str) -> tuple[Migration, ...]:
 def find_missing(
     known: tuple[Migration, ...], applied: Mapping[int, Applied], where: str
 ) -> tuple[Migration, ...]:
-    """The migrations that a database lacks, which has had those `applied`.
+    """Return the migrations that are missing in a database with those `applied`.
 
     Raises:
-        SchemaTooNew: it has one that this Treadle does not know.
-        CorruptRecord: one was another text when it was applied, or never was one of ours, or one
-            that expands was left out.
+        SchemaTooNew: it has a migration that this Treadle does not know.
+        CorruptRecord: a migration has another checksum, was never one of ours, or was left out
+            although it expands.
     """
     newest = known[-1].number
     if applied and max(applied) > newest:
         raise SchemaTooNew(where, max(applied), newest)
     if strange := applied.keys() - {migration.number for migration in known}:
-        reason = f"its list of migrations has a number {min(strange)}, which none ever had"
+        reason = f"its list of migrations has number {min(strange)}, which does not exist"
         raise CorruptRecord(where, reason, _ADVICE)
     for migration in known:
         if migration.number in applied:
             if applied[migration.number].checksum != migration.checksum:
-                reason = f"its migration {migration.label} was another text than the one we know"
+                reason = (
+                    f"its migration {migration.label} differs from the one that this Treadle has"
+                )
                 raise CorruptRecord(where, reason, _ADVICE)
         elif applied and max(applied) > migration.number and not migration.contracts:
             reason = f"its migration {migration.label} was left out"
@@ -106,7 +108,7 @@ def find_missing(
 def states_of(
     known: tuple[Migration, ...], applied: Mapping[int, Applied]
 ) -> tuple[MigrationState, ...]:
-    """All migrations, and when each was applied."""
+    """Return all migrations, and when each was applied."""
     times = {number: each.applied_at for number, each in applied.items()}
     return tuple(
         MigrationState(

@@ -1,5 +1,5 @@
--- FOR UPDATE, although NO KEY UPDATE would do: a claim that meets this lock can see that it is not
--- the lock of another claim.
+-- FOR UPDATE, although FOR NO KEY UPDATE would suffice: a claim that meets this lock can tell it
+-- from the lock of another claim (postgres/queries/read_skipped.sql).
 SELECT {columns:mailboxes}
 FROM mailboxes
 WHERE mailbox_id {in:

@@ -1,4 +1,5 @@
--- Two ranges of two indexes: an index of all statuses would hold every entry that ever ended.
+-- Two ranges of two partial indexes: one index of all statuses would hold every entry that has
+-- ended.
 SELECT {entry_columns}
 FROM entries {index:entries_queued}
 JOIN payloads USING (entry_id, mailbox_id, created_at)

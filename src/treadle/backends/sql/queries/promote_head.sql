@@ -1,4 +1,4 @@
--- The next waiting entry of a queue that has lost its head; no row if none waits.
+-- The next waiting entry of a queue that has lost its head, if there is one.
 INSERT INTO queue_heads (mailbox_id, priority, available_at, created_at, entry_id, blocked)
 SELECT
     entries.mailbox_id, entries.priority, entries.available_at, entries.created_at,

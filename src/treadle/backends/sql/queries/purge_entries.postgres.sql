@@ -1,4 +1,6 @@
--- Divides by zero unless it takes what was counted: another was faster, and all is tried again.
+-- Divides by zero unless it deletes as many entries as were counted: another transaction was
+-- faster, and this one is tried again. The statement goes out with the COMMIT, so it has to fail by
+-- itself.
 WITH asked AS (
     SELECT *
     FROM json_to_recordset(:rows::json) AS given (older_than bigint, loaded text, counted bigint)

@@ -1,5 +1,5 @@
--- wakes_at, which is indexed, follows only a lease that begins, ends or becomes shorter; a renewal
--- leaves it alone, and whoever finds it past and the lease running brings it up to date.
+-- wakes_at is indexed, so it changes only when a lease begins, ends or becomes shorter. A renewal
+-- leaves it alone; a claim that finds it in the past while the lease is live brings it up to date.
 UPDATE mailboxes
 SET lease_until = held.lease_until,
     wakes_at = CASE

@@ -1,3 +1,4 @@
+-- A claimed entry without a lease is held for ever, hence the largest integer.
 UPDATE mailboxes
 SET lease_until = (
     SELECT MAX(COALESCE(entries.lease_until, 9223372036854775807))
