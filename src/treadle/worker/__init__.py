@@ -1,7 +1,7 @@
 """Workers: they claim entries from mailboxes, run your handler on each, and settle it."""
 
 from treadle.worker.backoff import Backoff
-from treadle.worker.clock import WorkerClock
+from treadle.worker.clock import Alarm, WorkerClock
 from treadle.worker.decision import Reject, Retry, TooManyAttempts
 from treadle.worker.delivery import Delivery, DeliveryBatch
 from treadle.worker.events import (
@@ -22,6 +22,7 @@ from treadle.worker.executor import AsyncHandler, BlockingHandler, Handler
 from treadle.worker.worker import Worker
 
 __all__ = [
+    "Alarm",
     "AsyncHandler",
     "Backoff",
     "BlockingHandler",

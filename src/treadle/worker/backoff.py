@@ -48,7 +48,7 @@ class Backoff(msgspec.Struct, frozen=True, kw_only=True):
     def pause_ms(self, attempt: int, random: Random) -> int:
         """Draw a delay that is never short: from half the ceiling to the ceiling, in milliseconds.
 
-        For a loop, which must not spin however the dice fall.
+        Use it in a loop, which must always pause.
         """
         ceiling = self.ceiling_ms(attempt)
         return random.randint((ceiling + 1) // 2, ceiling)

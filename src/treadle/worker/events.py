@@ -40,6 +40,7 @@ class Retried(_Ended, frozen=True, kw_only=True):
     error: str
     """The text that is stored in `MailboxEntry.last_error`."""
     retry_at: int
+    """When the entry is due again, in unix milliseconds."""
     exception: BaseException | None = None
     """What the handler raised; None if one of its batches settled the entry."""
 
@@ -61,15 +62,14 @@ class LeaseLost(_OfDelivery, frozen=True, kw_only=True):
     """The worker lost its claim. The handler is cancelled, and can write nothing."""
 
     reason: str
+    """Why the claim was lost."""
 
 
 class Withdrawn(_OfDelivery, frozen=True, kw_only=True):
-    """Another caller ended the entry, and the handler is cancelled.
-
-    `status` is superseded (the mailbox was interrupted, or the entry was replaced) or cancelled.
-    """
+    """Another caller ended the entry, and the handler is cancelled."""
 
     status: EntryStatus
+    """Either "superseded" (the mailbox was interrupted, or the entry replaced) or "cancelled"."""
 
 
 class Outage(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,7 +78,9 @@ class Outage(msgspec.Struct, frozen=True, kw_only=True):
     operation: str
     """One of "claim", "renew", "settle" and "purge"."""
     error: Exception
+    """What the store raised."""
     retry_in_ms: int
+    """Milliseconds until the worker tries again."""
 
 
 class Purged(msgspec.Struct, frozen=True, kw_only=True):
