@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Protocol, TypeVar
 
@@ -207,16 +207,18 @@ async def advance(clock: ManualClock, ms: int) -> None:
 
 
 @asynccontextmanager
-async def passing_time(clock: ManualClock, store: Store) -> AsyncIterator[None]:
-    """Let time pass within the block: 5 ms with each question to the store.
+async def passing_time(
+    clock: ManualClock, call: Callable[[], Awaitable[object]]
+) -> AsyncIterator[None]:
+    """Let time pass within the block: 10 ms with each `call` of the store.
 
-    So a call of the store takes about as long, however slow it really is.
+    So other calls of the store take about as long, however slow it really is.
     """
 
     async def pass_time() -> None:
         while True:
-            await store.mailboxes.count_entries()
-            await advance(clock, 5)
+            await call()
+            await advance(clock, 10)
 
     task = asyncio.create_task(pass_time())
     try:

@@ -50,7 +50,10 @@ async def test_a_worker_survives_an_outage_of_its_store(
     clock: ManualClock,
 ) -> None:
     failing(faulty, operation, 2, error)
-    async with running(new_worker(faulty_store, return_at_once)), passing_time(clock, faulty_store):
+    async with (
+        running(new_worker(faulty_store, return_at_once)),
+        passing_time(clock, faulty_store.mailboxes.count_entries),
+    ):
         await recorder.wait_for(Outage, 2)
         await faulty_store.mailboxes.send("m", 1)
         await recorder.wait_for(Done)
@@ -104,7 +107,10 @@ async def test_an_ack_is_tried_until_the_store_is_available(
 ) -> None:
     sent = await faulty_store.mailboxes.send("m", 1)
     failing(faulty, "commit", 2, StoreUnavailable("here", "restarting"))
-    async with running(new_worker(faulty_store, return_at_once)), passing_time(clock, faulty_store):
+    async with (
+        running(new_worker(faulty_store, return_at_once)),
+        passing_time(clock, faulty_store.mailboxes.count_entries),
+    ):
         await recorder.wait_for(Done)
     assert [event.operation for event in recorder.of(Outage)] == ["settle", "settle"]
     assert (await load(faulty_store, sent)).attempt_count == 1
@@ -126,7 +132,7 @@ async def test_a_nack_is_tried_until_the_store_is_available(
 
     # one slot: with more, the retry may be claimed before the event of the first claim's end
     worker = new_worker(faulty_store, handler, backoff=AT_ONCE, concurrency=1)
-    async with running(worker), passing_time(clock, faulty_store):
+    async with running(worker), passing_time(clock, faulty_store.mailboxes.count_entries):
         await recorder.wait_for(Done)
     assert recorder.names() == ["Claimed", "Outage", "Retried", "Claimed", "Done"]
 
@@ -154,7 +160,10 @@ async def test_a_last_write_whose_answer_was_lost_is_recognized_by_its_effect(
             raise Retry(delay_ms=3_000)
 
     faulty.after = forget
-    async with running(new_worker(faulty_store, handler)), passing_time(clock, faulty_store):
+    async with (
+        running(new_worker(faulty_store, handler)),
+        passing_time(clock, faulty_store.mailboxes.count_entries),
+    ):
         await recorder.wait_for(Done)
     assert not recorder.of(LeaseLost)
     assert len(recorder.of(Retried)) == fails
@@ -206,7 +215,7 @@ async def test_until_idle_waits_for_a_store_that_is_not_available(
 ) -> None:
     await faulty_store.mailboxes.send("m", 1)
     failing(faulty, "claim", 2, OSError("gone"))
-    async with passing_time(clock, faulty_store):
+    async with passing_time(clock, faulty_store.mailboxes.count_entries):
         await until_idle(new_worker(faulty_store, return_at_once))
     assert len(recorder.of(Done)) == 1
 
@@ -239,7 +248,7 @@ async def test_every_entry_ends_once_whatever_call_of_the_store_fails(
 
     faulty.before = faulty.after = perhaps
     worker = new_worker(faulty_store, handler, lease_ms=150, backoff=AT_ONCE, max_attempts=99)
-    async with passing_time(clock, faulty_store):
+    async with passing_time(clock, faulty_store.mailboxes.count_entries):
         await until_idle(worker)
     faulty.before = faulty.after = do_nothing
     assert (await faulty_store.mailboxes.count_entries()).accepted == 30

@@ -144,7 +144,7 @@ async def test_threads_hold_exactly_what_was_committed_whatever_happens(
         )
         for _ in range(3)
     ]
-    async with passing_time(clock, store):
+    async with passing_time(clock, lambda: store.mailboxes.ensure("m0")):
         async with asyncio.TaskGroup() as group:
             group.create_task(disturb(store, chance, clock))
             for worker in workers:
