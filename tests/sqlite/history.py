@@ -1,7 +1,7 @@
 """A fixed history of a store: replayed here, or written by a process that may be killed.
 
 `python -m tests.sqlite.history PATH COUNT SIZE` says a commit's number when it is acknowledged, and
-at the end stands still with the store open.
+waits at the end with the store open.
 """
 
 import asyncio
@@ -82,15 +82,15 @@ def state_of(path: Path) -> State:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         listed = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")
         tables = sorted(name for (name,) in listed)
-        told = hashlib.sha256()
+        digest = hashlib.sha256()
         for table in tables:
             rows = connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2")
             columns = [column for column, *_ in rows.description]
             for row in rows:
                 values = dict(zip(columns, row, strict=True))
                 values.pop("claim_token", None)
-                told.update(repr((table, values)).encode())
-    return told.hexdigest() if tables else ""
+                digest.update(repr((table, values)).encode())
+    return digest.hexdigest() if tables else ""
 
 
 async def replay(path: Path, count: int, size: int, since: int = -2) -> AsyncGenerator[State]:

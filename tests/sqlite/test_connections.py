@@ -18,14 +18,14 @@ async def test_a_commit_is_synced_if_the_store_is_fully_durable(
     synchronous: int,
 ) -> None:
     """In write-ahead mode 2 (FULL) syncs at each commit, 1 (NORMAL) at checkpoints only."""
-    made: list[sqlite3.Connection] = []
+    opened: list[sqlite3.Connection] = []
 
     def connect_and_keep(*arguments: Any) -> sqlite3.Connection:
-        made.append(connect(*arguments))
-        return made[-1]
+        opened.append(connect(*arguments))
+        return opened[-1]
 
     monkeypatch.setattr("treadle.backends.sqlite.backend.connect", connect_and_keep)
     async with open_store(f"sqlite:///{tmp_path}/store.db", durability=durability):
-        writer = made[0]
+        writer = opened[0]
         assert writer.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         assert writer.execute("PRAGMA synchronous").fetchone() == (synchronous,)

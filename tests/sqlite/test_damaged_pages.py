@@ -57,7 +57,7 @@ async def call_everything(path: Path) -> None:
 
 
 def is_told(path: Path) -> bool:
-    """Whether the doctor finds that something is wrong."""
+    """Return True if the doctor finds something wrong."""
     try:
         return examine(path).findings != ()
     except TreadleError:
@@ -65,7 +65,7 @@ def is_told(path: Path) -> bool:
 
 
 async def damage_each_page(path: Path, healthy: bytes, damage: Damage, seed: int) -> list[int]:
-    """Damage one page after the other; the numbers of those of which the doctor tells nothing."""
+    """Damage one page after the other; return the numbers of those that the doctor misses."""
     choose = random.Random(seed)
     untold: list[int] = []
     for start in range(0, len(healthy), PAGE):

@@ -181,7 +181,7 @@ async def outcome(store: Store, name: str) -> str:
 async def test_only_calls_that_read_a_damaged_row_are_refused(
     tmp_path: Path, healthy: bytes, statement: str, touching: tuple[str, ...]
 ) -> None:
-    for names in (tuple(READS), *((name,) for name in WRITES)):  # each write on a store of its own
+    for names in (tuple(READS), *((name,) for name in WRITES)):  # each write on a new store
         path = tmp_path / names[0] / "store.db"
         path.parent.mkdir()
         path.write_bytes(healthy)

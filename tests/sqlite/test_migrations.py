@@ -222,6 +222,8 @@ def test_a_switch_to_write_ahead_mode_waits_for_other_connections(tmp_path: Path
 
 def test_a_migration_is_known_by_what_it_does_and_not_by_its_comments() -> None:
     plain = Migration(1, "one", "CREATE TABLE a (b TEXT);\nCREATE TABLE c (d TEXT);\n")
-    told = Migration(1, "one", "-- why\nCREATE TABLE a (b TEXT);\nCREATE TABLE c\n    (d TEXT);\n")
+    commented = Migration(
+        1, "one", "-- why\nCREATE TABLE a (b TEXT);\nCREATE TABLE c\n    (d TEXT);\n"
+    )
     other = Migration(1, "one", "CREATE TABLE a (b TEXT);\nCREATE TABLE c (d BLOB);\n")
-    assert told.checksum == plain.checksum != other.checksum
+    assert commented.checksum == plain.checksum != other.checksum

@@ -21,7 +21,7 @@ FRAME_HEAD = 24
 
 
 class Files:
-    """A store's files while it is open: all but the first page stands in the log."""
+    """A store's files while it is open: all but the first page is in the log."""
 
     def __init__(self, path: Path) -> None:
         self.database = path.read_bytes()

@@ -1,1 +1,1 @@
-"""What a store does in a database: programs that yield statements and never do I/O themselves."""
+"""A store in a database: programs that yield statements and do no I/O themselves."""

@@ -1,4 +1,4 @@
-"""What claims have in common in both databases: sharing out entries, and when something is due."""
+"""The part of claims that both databases share: sharing out entries, and the next due time."""
 
 from collections.abc import Iterable, Sequence
 from itertools import groupby, islice

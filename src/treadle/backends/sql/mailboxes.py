@@ -28,7 +28,7 @@ from treadle.core.pages import page_with
 _fixed = attrgetter(
     *{column.name for column in (*ENTRIES.columns, *PAYLOADS.columns) if column.fixed}
 )
-"""What no transition changes; a restored entry may replace it."""
+"""The fields that no transition changes; a restored entry may replace them."""
 _HEAD_COLUMNS: tuple[str, ...] = (
     "mailbox_id",
     "priority",

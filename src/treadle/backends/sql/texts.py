@@ -5,8 +5,8 @@ is a file: `<dialect>/queries/<name>.sql` in the folder of the one backend that 
 `queries/<name>.sql` here for both. Where the databases need different texts, the file
 `queries/<name>.<dialect>.sql` is beside it.
 
-Values are bound by the driver and never become text. The text is made of what is written in this
-package only: files, names of columns, and the fragments of `treadle.backends.sql.dialects`.
+Values are bound by the driver and never become text. A text consists of files, names of columns and
+the fragments of `treadle.backends.sql.dialects`, all written in these packages.
 """
 
 from collections.abc import Callable

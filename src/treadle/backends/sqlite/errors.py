@@ -23,7 +23,7 @@ UNREADABLE = (
     TypeError,
     ValueError,
 )
-"""What our own code raises over values that a healthy database never holds."""
+"""The errors that our own code raises for values that a healthy database never contains."""
 
 
 @contextmanager

@@ -57,7 +57,7 @@ WITH
         FROM threads LEFT JOIN patches AS part USING (thread_key) GROUP BY thread_key
     )
 """
-"""What the queries of rules may use: derived tables of what the stored rows should be."""
+"""Tables for the queries of rules: what the stored rows should be, derived from the others."""
 
 _PARTS = (
     Rule(

@@ -69,8 +69,10 @@ def all_migrations(dialect: str) -> tuple[Migration, ...]:
     names = {item.name for item in folder.iterdir() if item.name.endswith(".sql")}
     found: list[Migration] = []
     for stem in sorted({name.split(".")[0] for name in names}):
-        own = f"{stem}.{dialect}.sql"
-        text = (folder / (own if own in names else f"{stem}.sql")).read_text(encoding="utf-8")
+        specific = f"{stem}.{dialect}.sql"
+        text = (folder / (specific if specific in names else f"{stem}.sql")).read_text(
+            encoding="utf-8"
+        )
         number, _, title = stem.partition("_")
         found.append(Migration(number=int(number), name=title, text=text))
     return tuple(found)
