@@ -1,7 +1,6 @@
 """Connections to the server: a deadline for every answer, and what the server's errors mean."""
 
 import select
-import selectors
 import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
@@ -14,6 +13,7 @@ from psycopg.abc import PQGen
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import TransactionStatus
 from psycopg.rows import tuple_row
+from psycopg.waiting import Ready, Wait
 
 from treadle.backends.postgres.deadline import Deadline
 from treadle.backends.postgres.limits import (
@@ -46,10 +46,15 @@ _OUTAGES = ("08", "57P", "53300", "25006")
 """Beginnings of the error codes that mean: the server is gone, going, full, or only a standby
 now."""
 
-_Selector: type[selectors.BaseSelector] = (
-    selectors.PollSelector if hasattr(select, "poll") else selectors.SelectSelector
-)
-"""Cheap to create, unlike epoll, as each wait creates one."""
+_HAS_POLL = hasattr(select, "poll")
+"""Not on Windows."""
+_POLLIN: int = getattr(select, "POLLIN", 1)
+_POLLOUT: int = getattr(select, "POLLOUT", 4)
+_POLLED = {Wait.R: _POLLIN, Wait.W: _POLLOUT, Wait.RW: _POLLIN | _POLLOUT}
+"""What psycopg waits for, as events of `select.poll`."""
+_READY = {_POLLIN: Ready.R, _POLLOUT: Ready.W}
+"""What is ready after an event, if not both: an error or a hang-up counts as both, so that psycopg
+meets it."""
 
 
 class NoAnswer(psycopg.OperationalError):
@@ -64,27 +69,32 @@ class Connection(psycopg.Connection[Any]):
     def wait(self, gen: PQGen[T], *arguments: Any, **options: Any) -> T:
         """Run a generator of psycopg that communicates with the server.
 
-        Without this, psycopg waits for a server that has stopped answering for as long as the
-        connection is not closed, which may be hours.
+        psycopg's own method waits for a server that has stopped answering for as long as the
+        connection is not closed, which may be hours. On Windows, which has no `poll`, it still
+        does.
 
         Raises:
             NoAnswer: the deadline has passed.
         """
-        if self.deadline is None:
+        if self.deadline is None or not _HAS_POLL:
             return super().wait(gen, *arguments, **options)
         end = self.deadline.at + ANSWER_SECONDS
         socket = self.pgconn.socket  # raises if the connection is closed
         try:
             state = next(gen)
+            if state != Wait.R:
+                # A socket is nearly always ready for writing. If not, the generator asks again.
+                state = gen.send(Ready.W)
             while True:
-                with _Selector() as selector:
-                    selector.register(socket, state)
-                    ready = selector.select(max(0.0, end - time.monotonic()))
-                if not ready:
+                poll = select.poll()
+                poll.register(socket, _POLLED[state])
+                found = poll.poll(max(0.0, end - time.monotonic()) * 1000)
+                if not found:
                     self._give_up(gen)
-                state = gen.send(ready[0][1])
-        except StopIteration as end:
-            result: T = end.value
+                ((_, event),) = found
+                state = gen.send(_READY.get(event, Ready.RW))
+        except StopIteration as end_of_generator:
+            result: T = end_of_generator.value
             return result
 
     def _give_up(self, gen: PQGen[Any]) -> NoReturn:
