@@ -42,8 +42,8 @@ class Hanging(MemoryBackend):
         await asyncio.sleep(3_600)
 
 
-def make_shut(place: Path, clock: Clock) -> Shut:
-    (place / "left").touch()
+def make_shut(folder: Path, clock: Clock) -> Shut:
+    (folder / "left").touch()
     return Shut(clock)
 
 
@@ -151,7 +151,7 @@ def test_writers_that_cannot_work_say_why(tmp_path: Path) -> None:
             writers.check()
 
 
-async def test_patience_ends_and_says_so() -> None:
+async def test_a_call_that_takes_too_long_fails() -> None:
     with pytest.raises(AssertionError, match=r"it was not done after 0\.01 s"):
         await with_timeout(asyncio.sleep(3_600), 0.01)
     with pytest.raises(TimeoutError, match="of its own"):
@@ -162,7 +162,7 @@ async def test_patience_ends_and_says_so() -> None:
 def test_a_check_that_hangs_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(running, "DEADLINE_SECONDS", 0.05)
     [check] = [check for check in SUITE if check.rule == "loading a missing thread returns none"]
-    subject = Subject(make=lambda place, clock: Hanging(clock))
+    subject = Subject(make=lambda folder, clock: Hanging(clock))
     outcome = run_check(check, subject, tmp_path)
     assert outcome.status == "failed"
     assert outcome.detail.startswith("it was not done after 0.05 s")

@@ -77,57 +77,57 @@ class SteppingConnection(sqlite3.Connection):
         return super().executemany(*arguments)
 
 
-def make_memory(place: Path, clock: Clock) -> MemoryBackend:
-    """The memory backend, which needs no place."""
+def make_memory(folder: Path, clock: Clock) -> MemoryBackend:
+    """The memory backend, which needs no folder."""
     return MemoryBackend(clock)
 
 
-def make_files(place: Path, clock: Clock) -> FilesBackend:
+def make_files(folder: Path, clock: Clock) -> FilesBackend:
     """The files backend in a folder."""
-    return FilesBackend(place, clock)
+    return FilesBackend(folder, clock)
 
 
-def make_stepping_files(place: Path, clock: Clock, step: Step) -> FilesBackend:
+def make_stepping_files(folder: Path, clock: Clock, step: Step) -> FilesBackend:
     """The files backend in a folder, with the hook."""
-    return FilesBackend(place, clock, disk=SteppingDisk(step))
+    return FilesBackend(folder, clock, disk=SteppingDisk(step))
 
 
 MEMORY = Subject(make=make_memory)
 
 
-def make_sqlite(place: Path, clock: Clock) -> SqliteBackend:
+def make_sqlite(folder: Path, clock: Clock) -> SqliteBackend:
     """The SQLite backend in a folder."""
-    return SqliteBackend(place / "store.db", clock)
+    return SqliteBackend(folder / "store.db", clock)
 
 
-def make_stepping_sqlite(place: Path, clock: Clock, step: Step) -> SqliteBackend:
+def make_stepping_sqlite(folder: Path, clock: Clock, step: Step) -> SqliteBackend:
     """The SQLite backend in a folder, with the hook."""
     make_writer = partial(SteppingConnection, step=step)
-    return SqliteBackend(place / "store.db", clock, make_writer=make_writer)
+    return SqliteBackend(folder / "store.db", clock, make_writer=make_writer)
 
 
-def schema_of(place: Path) -> str:
-    """The schema that stands for a folder."""
-    return f"treadle_{hashlib.sha256(str(place).encode()).hexdigest()[:20]}"
+def schema_of(folder: Path) -> str:
+    """The schema that belongs to a folder."""
+    return f"treadle_{hashlib.sha256(str(folder).encode()).hexdigest()[:20]}"
 
 
-def location_of(url: str, place: Path) -> "Location":
+def location_of(url: str, folder: Path) -> "Location":
     """Where on a PostgreSQL server the store of a folder is."""
     from treadle.backends.postgres.location import parse_location
 
-    return msgspec.structs.replace(parse_location(url), schema=schema_of(place))
+    return msgspec.structs.replace(parse_location(url), schema=schema_of(folder))
 
 
-def make_postgres(url: str, place: Path, clock: Clock) -> Backend:
-    """The PostgreSQL backend in a schema that stands for a folder."""
+def make_postgres(url: str, folder: Path, clock: Clock) -> Backend:
+    """The PostgreSQL backend in a schema that belongs to a folder."""
     from treadle.backends.postgres.backend import PostgresBackend
 
-    return PostgresBackend(location_of(url, place), clock, migrate=True)
+    return PostgresBackend(location_of(url, folder), clock, migrate=True)
 
 
-def make_stepping_postgres(url: str, place: Path, clock: Clock, step: Step) -> Backend:
-    """The PostgreSQL backend in a schema that stands for a folder, with the hook."""
-    return stepping_postgres(location_of(url, place), clock, step, migrate=True)
+def make_stepping_postgres(url: str, folder: Path, clock: Clock, step: Step) -> Backend:
+    """The PostgreSQL backend in a schema that belongs to a folder, with the hook."""
+    return stepping_postgres(location_of(url, folder), clock, step, migrate=True)
 
 
 def stepping_postgres(
@@ -152,20 +152,20 @@ def stepping_postgres(
     return PostgresBackend(location, clock, migrate=migrate, connection_class=SteppingPostgres)
 
 
-def remove_postgres(url: str, places: Sequence[Path]) -> None:
-    """Drop the schemas that stand for folders."""
+def remove_postgres(url: str, folders: Sequence[Path]) -> None:
+    """Drop the schemas of folders."""
     import psycopg
     from psycopg import sql
 
-    conninfo = location_of(url, places[0]).conninfo
+    conninfo = location_of(url, folders[0]).conninfo
     with psycopg.connect(conninfo, autocommit=True) as connection:
-        for place in places:
+        for folder in folders:
             drop = sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE")
-            connection.execute(drop.format(sql.Identifier(schema_of(place))))
+            connection.execute(drop.format(sql.Identifier(schema_of(folder))))
 
 
 def postgres_subject(url: str) -> Subject:
-    """The PostgreSQL backend on a server; each place is a schema of its own."""
+    """The PostgreSQL backend on a server; each folder has a schema of its own."""
     return Subject(
         make=partial(make_postgres, url),
         make_stepping=partial(make_stepping_postgres, url),
@@ -178,7 +178,7 @@ SQLITE = Subject(make=make_sqlite, make_stepping=make_stepping_sqlite)
 
 
 def subject_at(url: str) -> tuple[Subject, Path | None]:
-    """The backend that `url` means, and the folder in which the suite is to make its places.
+    """The backend that `url` means, and the folder in which the suite creates its folders.
 
     Raises:
         InvalidValue: there is no backend for the URL.

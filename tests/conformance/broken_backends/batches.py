@@ -1,4 +1,4 @@
-"""Batches and errors, sabotaged."""
+"""Backends that break the rules of batches and errors."""
 
 import asyncio
 from typing import Any

@@ -33,7 +33,7 @@ def breaks(guarantee: Guarantee, found_by: str) -> Callable[[type[Any]], type[An
     """Enter a backend, or tables for the model, as a broken."""
 
     def enter(kind: type[Any]) -> type[Any]:
-        make = on_tables(kind) if issubclass(kind, Tables) else lambda place, clock: kind(clock)
+        make = on_tables(kind) if issubclass(kind, Tables) else lambda folder, clock: kind(clock)
         BROKEN_BACKENDS[kind.__name__] = BrokenBackend(guarantee, found_by, Subject(make=make))
         return kind
 
@@ -41,7 +41,7 @@ def breaks(guarantee: Guarantee, found_by: str) -> Callable[[type[Any]], type[An
 
 
 def on_tables(tables: type[Tables]) -> Callable[[Path, Clock], MemoryBackend]:
-    def make(place: Path, clock: Clock) -> MemoryBackend:
+    def make(folder: Path, clock: Clock) -> MemoryBackend:
         backend = MemoryBackend(clock)
         backend.tables = tables()
         return backend
@@ -50,7 +50,7 @@ def on_tables(tables: type[Tables]) -> Callable[[Path, Clock], MemoryBackend]:
 
 
 class Twisted(MemoryBackend):
-    """Does something else than it was told."""
+    """Changes the commands of a batch before it applies them."""
 
     async def commit(self, batch: Commands) -> Receipt:
         return await super().commit(tuple(self.twist(command) for command in batch))

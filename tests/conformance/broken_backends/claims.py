@@ -1,4 +1,4 @@
-"""Claims, sabotaged."""
+"""Backends that break the rules of claims."""
 
 import asyncio
 from typing import Any

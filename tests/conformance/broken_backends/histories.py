@@ -1,4 +1,4 @@
-"""Sabotage that every named check lets pass, and only random histories find.
+"""Broken backends that pass every named check; only random histories find them.
 
 Each takes a coincidence that nobody has thought of; once somebody has, it can be a named check.
 """
@@ -34,7 +34,7 @@ class PurgesFirst(Tables):
 
 
 ONLY_BY_HISTORIES: dict[str, Subject] = {
-    "DeletesLast": Subject(make=lambda place, clock: DeletesLast(clock)),
+    "DeletesLast": Subject(make=lambda folder, clock: DeletesLast(clock)),
     "PurgesFirst": Subject(make=on_tables(PurgesFirst)),
 }
 """Backends that pass every named check."""

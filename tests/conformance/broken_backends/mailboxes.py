@@ -1,4 +1,4 @@
-"""Mailboxes, sabotaged."""
+"""Backends that break the rules of mailboxes."""
 
 import asyncio
 from typing import Any, get_args
@@ -32,7 +32,7 @@ class Trusting(Twisted):
 
 @breaks(Guarantee.ENTRIES_MOVE_BY_RULE, "a lease is not extended when the claim is lost")
 class Obliging(Twisted):
-    """Extends a lease for whoever asks."""
+    """Extends a lease with any token."""
 
     def twist(self, command: AnyCommand) -> AnyCommand:
         return self.with_right_token(command) if isinstance(command, ExtendLease) else command

@@ -1,4 +1,4 @@
-"""The files backend, sabotaged where several processes or a crash bring it to light."""
+"""Backends that break rules which only several processes or a crash bring to light."""
 
 import asyncio
 from contextlib import contextmanager
@@ -86,49 +86,49 @@ class Partial(MemoryBackend):
     capabilities = Capabilities(durable=True, shared=False, notifies=False)
     _kept: ClassVar[dict[Path, Tables]] = {}
 
-    def __init__(self, place: Path, clock: Clock) -> None:
+    def __init__(self, folder: Path, clock: Clock) -> None:
         super().__init__(clock)
-        self.tables = self._kept.setdefault(place, self.tables)
+        self.tables = self._kept.setdefault(folder, self.tables)
 
     async def close(self) -> None:
         self.tables.runs.clear()
         await super().close()
 
 
-def make_lockless(place: Path, clock: Clock) -> Lockless:
-    return Lockless(place, clock)
+def make_lockless(folder: Path, clock: Clock) -> Lockless:
+    return Lockless(folder, clock)
 
 
-def make_stepping_lockless(place: Path, clock: Clock, step: Step) -> Lockless:
-    return Lockless(place, clock, disk=SteppingDisk(step))
+def make_stepping_lockless(folder: Path, clock: Clock, step: Step) -> Lockless:
+    return Lockless(folder, clock, disk=SteppingDisk(step))
 
 
-def make_solitary(place: Path, clock: Clock) -> Solitary:
-    return Solitary(place, clock)
+def make_solitary(folder: Path, clock: Clock) -> Solitary:
+    return Solitary(folder, clock)
 
 
-def make_eager(place: Path, clock: Clock) -> Eager:
-    return Eager(place, clock)
+def make_eager(folder: Path, clock: Clock) -> Eager:
+    return Eager(folder, clock)
 
 
-def make_inattentive(place: Path, clock: Clock) -> Inattentive:
-    return Inattentive(place, clock)
+def make_inattentive(folder: Path, clock: Clock) -> Inattentive:
+    return Inattentive(folder, clock)
 
 
-def make_boastful(place: Path, clock: Clock) -> Boastful:
+def make_boastful(folder: Path, clock: Clock) -> Boastful:
     return Boastful(clock)
 
 
-def make_partial(place: Path, clock: Clock) -> Partial:
-    return Partial(place, clock)
+def make_partial(folder: Path, clock: Clock) -> Partial:
+    return Partial(folder, clock)
 
 
-def make_separate(place: Path, clock: Clock) -> Separate:
-    return Separate(place, clock)
+def make_separate(folder: Path, clock: Clock) -> Separate:
+    return Separate(folder, clock)
 
 
-def make_stepping_separate(place: Path, clock: Clock, step: Step) -> Separate:
-    return Separate(place, clock, disk=SteppingDisk(step))
+def make_stepping_separate(folder: Path, clock: Clock, step: Step) -> Separate:
+    return Separate(folder, clock, disk=SteppingDisk(step))
 
 
 BROKEN_BACKENDS |= {

@@ -1,4 +1,4 @@
-"""Threads and runs, sabotaged."""
+"""Backends that break the rules of threads and runs."""
 
 from typing import Any
 
@@ -189,7 +189,7 @@ class Merging(Twisted):
     "a thread recreated in one batch keeps nothing of the old one",
 )
 class Haunted(Tables):
-    """Skips messages that a thread had before it was deleted and created anew in the same batch."""
+    """Skips messages that a thread had before it was recreated in the same batch."""
 
     def put(self, table: Any, key: str, row: Any) -> None:
         before = self._before.get(("threads", key)) if table == "threads" else None
@@ -221,7 +221,7 @@ class Overcounting(MemoryBackend):
     Guarantee.RUNS_FOLLOW_THEIR_THREADS, "a later append replaces the whole record but its origins"
 )
 class Retentive(Tables):
-    """Keeps of a run what a later append does not tell."""
+    """Keeps the fields of a run that a later append leaves out."""
 
     def put(self, table: Any, key: str, row: Any) -> None:
         before = self.runs.get(key) if table == "runs" else None

@@ -1,4 +1,4 @@
-"""Time, values, waiting and cancellation, sabotaged."""
+"""Backends that break the rules of time, values, waits and cancellation."""
 
 import asyncio
 from typing import Any

@@ -1,4 +1,4 @@
-"""What comes of a call, as JSON that can be compared: its result, or what its error tells."""
+"""Results of calls as JSON that can be compared: a value, or the data of an error."""
 
 from collections.abc import Awaitable
 from typing import Any
@@ -9,12 +9,12 @@ from treadle.errors import TreadleError
 
 
 async def result_or_error(call: Awaitable[Any]) -> Any:
-    """What a call returns, or its error's kind and data; how the error words it is left open."""
+    """Return the result of a call, or the kind and data of its error, without its wording."""
     try:
         return plain(await call)
     except TreadleError as error:
-        told = {name: plain(value) for name, value in vars(error).items() if _is_data(name)}
-        return {"raises": type(error).__name__, **told}
+        data = {name: plain(value) for name, value in vars(error).items() if _is_data(name)}
+        return {"raises": type(error).__name__, **data}
 
 
 def _is_data(name: str) -> bool:
@@ -22,7 +22,7 @@ def _is_data(name: str) -> bool:
 
 
 def plain(result: Any) -> Any:
-    """A result as JSON."""
+    """Return a result as JSON."""
     match result:
         case Receipt():
             return plain(result.results)

@@ -1,4 +1,4 @@
-"""What checks are made of: a comparison that says both sides, and a refusal that is due."""
+"""The two assertions of checks: a comparison that shows both sides, and an expected error."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -14,18 +14,18 @@ ErrorT = TypeVar("ErrorT", bound=BaseException)
 
 
 def expect(found: object, expected: object) -> None:
-    """Fail, and say both, unless what was found is exactly what was expected: 1 is not 1.0."""
+    """Fail and show both values unless they are exactly the same: 1 is not 1.0."""
     if isinstance(expected, dict) and encode(found) == encode(expected):
-        return  # the contents of a whole store: walking through them takes long
-    places = list(islice(differences(found, expected), 5))
-    if places:
+        return  # the contents of a whole store take long to compare item by item
+    paths = list(islice(differences(found, expected), 5))
+    if paths:
         is_large = isinstance(expected, dict | msgspec.Struct) and type(found) is type(expected)
         both = f"found {found!r}, where {expected!r} was due"
-        raise AssertionError("; ".join(places) if is_large else both)
+        raise AssertionError("; ".join(paths) if is_large else both)
 
 
 class Refusal(Generic[ErrorT]):
-    """The error of a call that was refused."""
+    """The error that the block raised."""
 
     value: ErrorT
 
@@ -39,4 +39,4 @@ def refused(kind: type[ErrorT]) -> Generator[Refusal[ErrorT], None, None]:
     except kind as error:
         refusal.value = error
     else:
-        raise AssertionError(f"it was let through, where {kind.__name__} was due")
+        raise AssertionError(f"it raised nothing, where {kind.__name__} was due")

@@ -1,4 +1,4 @@
-"""Comparing values as JSON has it: 1, 1.0 and true are three values, 0.0 and -0.0 are two."""
+"""Compares values exactly, as JSON: 1, 1.0 and true differ, and so do 0.0 and -0.0."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,9 +7,9 @@ import msgspec
 
 
 def differences(left: Any, right: Any, *, ordered: bool = False, at: str = "$") -> Iterator[str]:
-    """Each place where `left` is not `right`; with `ordered`, the order of keys counts too.
+    """List the paths at which two values differ; with `ordered`, the order of keys counts too.
 
-    Both are JSON, or made of models, tuples and what else compares by `==`.
+    Both are JSON, or models, tuples and other values that `==` compares.
     """
     if type(left) is not type(right):
         yield f"{at}: {left!r} is not {right!r}"
@@ -38,5 +38,5 @@ def _of_dicts(left: dict[Any, Any], right: dict[Any, Any], ordered: bool, at: st
 
 
 def same(left: Any, right: Any) -> bool:
-    """Whether the two are the same, exactly."""
+    """Return True if the two are exactly the same."""
     return not any(True for _ in differences(left, right))

@@ -1,4 +1,4 @@
-"""What other processes are told to do in races and crashes, and the store they do it on."""
+"""The operations of child processes in races and crashes, and the store that they begin with."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +22,7 @@ MAILBOXES = ("box", "other")
 
 
 async def prepare(store: Store) -> None:
-    """A thread, two entries in one mailbox of which the better is claimed, one in another."""
+    """Write a thread, two entries in one mailbox, the first of them claimed, and one in another."""
     async with store.batch() as step:
         step.threads.create(Thread(id="t"))
         for each in (entry("held", priority=9), entry("next"), entry("third", "other")):
@@ -32,7 +32,7 @@ async def prepare(store: Store) -> None:
 
 
 def prepared(subject: Subject, folder: Path) -> Path:
-    """A new store with what the acts want."""
+    """Create a store with the data that the operations need."""
     folder.mkdir()
 
     async def fill() -> None:
@@ -44,12 +44,12 @@ def prepared(subject: Subject, folder: Path) -> Path:
 
 
 async def look(store: Store) -> Any:
-    """All that a store holds, tokens apart."""
+    """Read the contents of a store, without tokens."""
     return without_uuids(await read_everything(store, MAILBOXES))
 
 
 def contents(subject: Subject, folder: Path) -> Any:
-    """All that the store at `folder` holds, tokens apart."""
+    """Read the contents of the store in a folder, without tokens."""
 
     async def read() -> Any:
         async with Store(subject.make(folder, ManualClock())) as store:
@@ -59,26 +59,26 @@ def contents(subject: Subject, folder: Path) -> Any:
 
 
 def each_step() -> Iterator[int]:
-    """1, 2, …: the steps of a write, to be stopped at one after the other."""
+    """Count the steps of a write, 1, 2, …: it is stopped at one after the other."""
     yield from range(1, 1_000)
     raise AssertionError("a write of a few rows took a thousand steps")
 
 
-# --- the acts -------------------------------------------------------------------------------------
+# --- operations -----------------------------------------------------------------------------------
 
 
 async def held_token(store: Store) -> str:
-    """The token of the entry that `prepare` has claimed."""
+    """Return the token of the entry that `prepare` has claimed."""
     return str((await head_of(store, "token")).thread.state)
 
 
 async def claim(store: Store) -> Any:
-    """Claim all that can be had."""
+    """Claim every entry that can be claimed."""
     return await store.mailboxes.claim(10, consumer="claimer", lease_ms=30_000)
 
 
 async def claim_later(store: Store) -> Any:
-    """Claim all that can be had once the holder's lease has run out."""
+    """Claim every entry that can be claimed once the holder's lease has expired."""
     return await store.mailboxes.claim(10, consumer="late", now=ManualClock().now + 40_000)
 
 
@@ -88,7 +88,7 @@ async def claim_next(store: Store) -> Any:
 
 
 async def enqueue_urgent(store: Store) -> Any:
-    """Put a better entry into the other mailbox."""
+    """Enqueue a more urgent entry in the other mailbox."""
     return await store.commit((Enqueue(entry=entry("urgent", "other", priority=99)),))
 
 
@@ -112,18 +112,18 @@ async def ack(store: Store) -> Any:
 
 
 async def nack(store: Store) -> Any:
-    """Put the held entry back."""
+    """Give the held entry back for a retry."""
     token = await held_token(store)
     return await store.commit((Nack(entry_id="held", claim_token=token, error="again"),))
 
 
 async def extend(store: Store) -> Any:
-    """Keep the held entry."""
+    """Extend the lease of the held entry."""
     return await store.mailboxes.extend_lease("held", await held_token(store), extension_ms=90_000)
 
 
 async def step(store: Store) -> Any:
-    """What a worker commits: fenced, to a thread, to another mailbox, and the settlement."""
+    """Commit the step of a worker: a hold, an append, a send and the settlement."""
     token = await held_token(store)
     batch: Commands = (
         Hold(entry_id="held", claim_token=token),
@@ -135,12 +135,12 @@ async def step(store: Store) -> Any:
 
 
 async def interrupt(store: Store) -> Any:
-    """Start the mailbox anew."""
+    """Interrupt the mailbox of the held entry."""
     return await store.mailboxes.interrupt("box")
 
 
 async def cancel(store: Store) -> Any:
-    """End the entry that would be claimed next."""
+    """Cancel the entry of the other mailbox."""
     return await store.mailboxes.cancel("third")
 
 
@@ -165,7 +165,7 @@ async def save(store: Store) -> Any:
 
 
 async def renew(store: Store) -> Any:
-    """Remove the thread and make it anew, at the version it had."""
+    """Delete the thread and create it again, at the version it had."""
     return await store.commit(
         (
             DeleteThread(thread_id="t"),
@@ -180,5 +180,5 @@ async def send_to_box(store: Store) -> Any:
 
 
 async def enqueue_in_box(store: Store) -> Any:
-    """Put an entry of the first generation into the mailbox that is held."""
+    """Enqueue an entry of the first generation in the mailbox that is held."""
     return await store.commit((Enqueue(entry=entry("put", "box")),))

@@ -1,4 +1,4 @@
-"""Replays the reference's scenarios: each call, its result, and the files that are left."""
+"""Replays the scenarios of tirea, the reference: each call, its result, and the files left."""
 
 import json
 import re
@@ -43,7 +43,7 @@ class Tokens:
         return self._real[name]
 
     def matches(self, name: str, token: object) -> bool:
-        """Whether `token` is what `name` stands for; the first time, it is from then on."""
+        """Return True if `name` is the name of `token`; the first time it becomes so."""
         if not isinstance(token, str) or not name.startswith("$token:"):
             return False
         if name not in self._real and token not in self._name:
@@ -59,7 +59,7 @@ class Comparison:
         self._clock = clock
 
     def differences(self, found: Plain, expected: Plain, *, ordered: bool = False) -> list[str]:
-        """Each place where the two differ; with `ordered`, in the order of keys, too."""
+        """List the paths at which the two differ; with `ordered`, the order of keys counts too."""
         found = self._as_recorded(found, expected)
         return list(differences(found, expected, ordered=ordered))
 
@@ -81,7 +81,7 @@ class Comparison:
 
 
 async def replay(store: Store, clock: TickingClock, calls: list[dict[str, Any]]) -> Comparison:
-    """Make all calls; fail with every result that is not the reference's."""
+    """Make all calls, and fail if any result is not the reference's."""
     comparison = Comparison(clock)
     wrong: list[str] = []
     for number, line in enumerate(calls, start=1):
@@ -93,8 +93,8 @@ async def replay(store: Store, clock: TickingClock, calls: list[dict[str, Any]])
             found = {"returns": await CALLS[line["call"]](store, arguments)}
         except TreadleError as error:
             found = _reported(error, expected)
-        places = comparison.differences(found, expected)
-        wrong += [f"call {number}, {line['call']}{line['args']}: {place}" for place in places]
+        paths = comparison.differences(found, expected)
+        wrong += [f"call {number}, {line['call']}{line['args']}: {path}" for path in paths]
     assert wrong == []
     return comparison
 
@@ -136,24 +136,24 @@ _KINDS: dict[type[TreadleError], str] = {
 
 
 def _failure(line: dict[str, Any]) -> dict[str, Any]:
-    """The reference's error: its kind, and the data its message tells."""
+    """The reference's error: its kind, and the data in its message."""
     kind, message = line["raises"], line["message"]
     if kind == "State":
         return {"raises": kind, "message": message}
     pattern, names = _MESSAGES[kind]
     match = re.fullmatch(pattern, message, re.DOTALL)
     assert match, message
-    told = zip(names, match.groups(), strict=True)
-    return {"raises": kind, **{name: item for name, item in told if item is not None}}
+    data = zip(names, match.groups(), strict=True)
+    return {"raises": kind, **{name: item for name, item in data if item is not None}}
 
 
-def _reported(error: TreadleError, told: Iterable[str]) -> dict[str, Any]:
-    """Treadle's error in the same form, with the data that the reference has `told`."""
+def _reported(error: TreadleError, names: Iterable[str]) -> dict[str, Any]:
+    """Treadle's error in the same form, with the data that the reference gives: `names`."""
     if isinstance(error, PatchError):
         return {"raises": "State", "message": str(error)}
     kind = _KINDS[type(error)]
-    names = [name for name in _MESSAGES[kind][1] if name in told]
-    return {"raises": kind, **{name: str(getattr(error, name)) for name in names}}
+    common = [name for name in _MESSAGES[kind][1] if name in names]
+    return {"raises": kind, **{name: str(getattr(error, name)) for name in common}}
 
 
 # --- calls ----------------------------------------------------------------------------------------

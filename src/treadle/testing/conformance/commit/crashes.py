@@ -1,4 +1,4 @@
-"""Crashes: a process dies at any step of a write; what it acknowledged is there, the rest whole."""
+"""Crashes: a process dies at any step of a write, which is kept whole or not at all."""
 
 import asyncio
 from pathlib import Path
@@ -71,7 +71,7 @@ def other_processes_see_the_write_of_a_process_that_died_whole_or_absent(
 
 
 def model_states(write: Operation) -> tuple[Any, Any, Any]:
-    """What the model holds before the write, what the write gives, and what it holds after it."""
+    """Run a write on the memory backend: the contents before, the result, the contents after."""
 
     async def ask() -> tuple[Any, Any, Any]:
         async with Store(MemoryBackend(ManualClock())) as model:
@@ -87,7 +87,7 @@ def _assert_one_of(found: Any, states: list[Any], when: str) -> None:
     """Fail unless the contents are one of these; deltas may be forgotten in a crash."""
     forgotten = [key for key in found if key.startswith("deltas ") and found[key] is None]
     states = [state | dict.fromkeys(state.keys() & forgotten) for state in states]
-    told = [list(differences(found, state)) for state in states]
-    if all(told):
-        listed = "; ".join(folder for places in told for folder in places[:3])
+    paths = [list(differences(found, state)) for state in states]
+    if all(paths):
+        listed = "; ".join(path for of_state in paths for path in of_state[:3])
         raise AssertionError(f"{when} it is neither whole nor absent: {listed}")

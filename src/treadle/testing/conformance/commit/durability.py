@@ -1,4 +1,4 @@
-"""Keeping: what was acknowledged is there, for every handle, and after all of them were closed."""
+"""Durability: acknowledged writes are kept, for every handle, and after all were closed."""
 
 import asyncio
 

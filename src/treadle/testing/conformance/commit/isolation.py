@@ -1,6 +1,6 @@
-"""Nothing is shared: what a caller changes in what it was given changes nothing in the store.
+"""Isolation: a caller that changes a value which it got does not change the store.
 
-What a caller gives is copied by the façade, before a backend sees it.
+The façade copies the values that a caller passes, before a backend sees them.
 """
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""Restoring: rows as they are in another store, whatever their version and status."""
+"""Restoring: rows are copied from another store, with any version and status."""
 
 from treadle import ClaimConflict, Message, Store, Thread
 from treadle.backends.base import Guarantee

@@ -1,4 +1,4 @@
-"""Time: what happens at a `now` that is given is what happens when the clock shows it."""
+"""Times: a command with its own `now` does the same as one at which the clock shows it."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Values: what is given comes back exactly, whatever it is and wherever it stands."""
+"""Values: every value comes back exactly as it was given, in every field."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Cancellation: a cancelled caller leaves its write done or not done, and the store usable."""
+"""Cancellation: the write of a cancelled caller is done or not, and the store stays usable."""
 
 import asyncio
 from collections.abc import Awaitable, Iterator

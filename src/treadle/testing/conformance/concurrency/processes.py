@@ -1,4 +1,4 @@
-"""Processes: several at one store, and some of them killed, at full speed."""
+"""Processes: several write to one store at full speed, and some are killed."""
 
 from pathlib import Path
 

@@ -1,7 +1,7 @@
-"""Races: two processes at the same store end as if one had come after the other.
+"""Races: two processes on one store end as if one had come after the other.
 
-What may come of a race is asked of the model: each order of the two acts gives one outcome. The
-acts meet at full speed, and with one of them held at each step that its commit takes.
+The memory backend gives the two possible ends, one for each order of the two operations. They race
+at full speed, and with one of them paused at each step of its commit.
 """
 
 import asyncio
@@ -50,7 +50,7 @@ TURNED: dict[str, tuple[Operation, Operation]] = {
     "interrupt against a worker's step": (operations.interrupt, operations.step),
     "interrupt against send": (operations.interrupt, operations.send_to_box),
 }
-"""The same with the other of the two held; at full speed it makes no difference."""
+"""The same, with the other one paused; at full speed there is no difference."""
 
 
 @checks.add(Guarantee.ONE_ORDER, "shared", each=RACES)
@@ -90,7 +90,7 @@ def a_write_paused_at_any_step_comes_before_or_after_the_other(
 
 
 def possible_ends(one: Operation, other: Operation) -> list[Any]:
-    """What comes of the two on the model, in either order: both results, and the contents."""
+    """Run the two on the memory backend, in both orders: the results and the contents."""
 
     async def ask() -> list[Any]:
         first = await _in_order([one, other])
@@ -116,7 +116,7 @@ def assert_possible(results: list[Any], contents: Any, possible: list[Any]) -> N
 
 
 def _describe(found: list[Any], possible: list[Any]) -> str:
-    told = [f"the results {found[:2]!r}"]
+    lines = [f"the results {found[:2]!r}"]
     for end in possible:
-        told += list(differences(found, end))[:3]
-    return "; ".join(told)
+        lines += list(differences(found, end))[:3]
+    return "; ".join(lines)

@@ -1,7 +1,7 @@
-"""Waiting: it ends when there may be something to claim, and not long after its time.
+"""Waits: they end when there may be something to claim, and not long after their time.
 
-A wait may return early, so a worker claims and waits in a loop; what is tried is that such a worker
-gets its work soon, and that it need not go round its loop for nothing.
+A wait may return early, so a worker claims and waits in a loop. The checks test that such a worker
+gets its work soon, and that its loop does not spin.
 """
 
 import asyncio
