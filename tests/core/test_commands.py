@@ -326,9 +326,9 @@ CHOICES: dict[str, tuple[Any, str]] = {
 }
 
 
-@pytest.mark.parametrize(("changes", "told"), CHOICES.values(), ids=CHOICES)
-def test_who_gives_a_word_that_is_none_is_told_which_there_are(
-    changes: ThreadChangeSet, told: str
+@pytest.mark.parametrize(("changes", "message"), CHOICES.values(), ids=CHOICES)
+def test_an_unknown_word_is_refused_with_the_known_ones(
+    changes: ThreadChangeSet, message: str
 ) -> None:
-    with pytest.raises(InvalidValue, match=told):
+    with pytest.raises(InvalidValue, match=message):
         check_command(commands.AppendThread(thread_id="t", changes=changes))

@@ -73,7 +73,7 @@ async def test_only_what_differs_is_written_again() -> None:
         assert await other.threads.load("only here") is not None
 
 
-async def test_what_changes_meanwhile_is_told() -> None:
+async def test_a_change_during_the_copy_is_reported() -> None:
     backend = MemoryBackend()
     async with Store(backend) as one, open_store("memory:") as other:
         for number in range(60):

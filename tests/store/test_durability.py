@@ -32,7 +32,7 @@ async def test_files_sync_each_commit_or_none(
 
 
 @pytest.mark.parametrize(("durability", "level"), [("full", 2), ("relaxed", 1)])
-async def test_sqlite_is_told_when_to_sync(
+async def test_sqlite_syncs_as_the_durability_says(
     tmp_path: Path, durability: Literal["full", "relaxed"], level: int
 ) -> None:
     async with open_store(f"sqlite:///{tmp_path}/store.db", durability=durability) as store:

@@ -8,6 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "treadle"
 FOLDERS = ("src", "tests", "docs", "benchmarks")
+NOT_OURS = {".coverage", ".git", "LICENSE"}
 TEXTS = {".md", ".py", ".sql", ".toml", ""}
 """The suffixes of files with text that somebody wrote; `Makefile` has none."""
 
@@ -26,7 +27,7 @@ def texts() -> Iterator[tuple[str, str]]:
     """Yield the name and the text of each file that somebody wrote."""
     files = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*")]
     for path in sorted([*files, *ROOT.glob("*")]):
-        if path.is_file() and path.suffix in TEXTS and path.name not in (".git", ".coverage"):
+        if path.is_file() and path.suffix in TEXTS and path.name not in NOT_OURS:
             yield name_of(path), path.read_text(encoding="utf-8")
 
 

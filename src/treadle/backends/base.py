@@ -109,7 +109,7 @@ class Backend(Protocol):
         ...
 
     async def close(self) -> None:
-        """Finish what is under way and let go of everything; may be called twice."""
+        """Finish the calls in progress and release all resources; may be called twice."""
         ...
 
     async def commit(self, batch: Commands) -> Receipt:

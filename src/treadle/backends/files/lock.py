@@ -72,7 +72,7 @@ class WriterLock(_LockFile):
 
 
 class PresenceLock(_LockFile):
-    """Shared by all who have the store open; whoever can take it exclusively is the only one."""
+    """Shared by all processes that have the store open; a process that is alone can own it."""
 
     def is_alone(self) -> bool:
         """Try to take the lock exclusively; return True if nobody else has the store open.

@@ -24,8 +24,8 @@ class FairFileLock:
     @contextmanager
     def hold(self) -> Generator[None, None, None]:
         """Wait for the turn, and keep it for the duration of the block."""
-        # Whoever waits for the lock also holds the queue. A writer that releases the lock and comes
-        # back at once is therefore stopped at the queue, and cannot overtake.
+        # A writer that waits for the lock also holds the queue. So a writer that releases the lock
+        # and comes back at once is stopped at the queue, and cannot overtake.
         portalocker.lock(self._queue, portalocker.LockFlags.EXCLUSIVE)
         try:
             portalocker.lock(self._lock, portalocker.LockFlags.EXCLUSIVE)
