@@ -56,7 +56,7 @@ async def call_everything(path: Path) -> None:
                     await call(store)
 
 
-def is_told(path: Path) -> bool:
+def is_reported(path: Path) -> bool:
     """Return True if the doctor finds something wrong."""
     try:
         return examine(path).findings != ()
@@ -71,7 +71,7 @@ async def damage_each_page(path: Path, healthy: bytes, damage: Damage, seed: int
     for start in range(0, len(healthy), PAGE):
         page = damage(healthy[start : start + PAGE], choose)
         lay_down(path, healthy[:start] + page + healthy[start + PAGE :])
-        if not is_told(path):
+        if not is_reported(path):
             untold.append(start // PAGE)
         await call_everything(path)
     return untold
@@ -108,7 +108,7 @@ async def test_swapped_pages_are_noticed(tmp_path: Path, healthy: bytes) -> None
         swapped = [*pages]
         swapped[first : first + 2] = pages[first + 1], pages[first]
         lay_down(path, b"".join(swapped))
-        assert is_told(path)
+        assert is_reported(path)
         await call_everything(path)
 
 
@@ -116,5 +116,5 @@ async def test_a_truncated_file_is_noticed(tmp_path: Path, healthy: bytes) -> No
     path = tmp_path / "store.db"
     for size in range(PAGE // 2, len(healthy), PAGE // 2):
         lay_down(path, healthy[:size])
-        assert is_told(path)
+        assert is_reported(path)
         await call_everything(path)
