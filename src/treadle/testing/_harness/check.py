@@ -45,7 +45,7 @@ class Checks:
 
     def __init__(self, module_name: str) -> None:
         facet, self._module = module_name.split(".")[-2:]
-        self._facet = cast("FacetName", facet)
+        self._facet: FacetName = cast("FacetName", facet)
         self._checks: list[Check] = []
 
     def __iter__(self) -> Iterator[Check]:
