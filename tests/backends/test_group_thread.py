@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from treadle.backends.group_thread import GROUP, GroupThread
+from treadle.backends._group_thread import GROUP, GroupThread
 
 
 class Work:

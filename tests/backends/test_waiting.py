@@ -2,7 +2,7 @@
 
 import asyncio
 
-from treadle.backends.waiting import Waiting
+from treadle.backends._waiting import Waiting
 
 
 async def test_a_write_while_a_caller_looks_ends_the_sleep_after_it() -> None:

@@ -5,7 +5,7 @@ import re
 from tests.conformance.broken_backends import BROKEN_BACKENDS, ONLY_BY_HISTORIES
 from tests.docs.documents import document
 from treadle.backends.base import Backend, Guarantee
-from treadle.backends.postgres import limits
+from treadle.backends.postgres import _limits as limits
 from treadle.backends.postgres.location import Location
 from treadle.backends.sql.migrations import all_migrations
 from treadle.testing._harness.history_machine import SHORT

@@ -3,9 +3,9 @@
 from functools import partial
 from typing import Any
 
-from treadle.backends.files.engine import Call, Engine, ReadCall, WriteCall
-from treadle.backends.files.tables import FileTables
-from treadle.backends.group_thread import Failure
+from treadle.backends._group_thread import Failure
+from treadle.backends.files._engine import Call, Engine, ReadCall, WriteCall
+from treadle.backends.files._tables import FileTables
 from treadle.backends.model.apply import apply_batch, apply_claim
 from treadle.clock import new_token
 from treadle.core.claims import ClaimRequest

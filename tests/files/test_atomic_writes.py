@@ -10,7 +10,8 @@ import pytest
 
 import treadle
 from treadle import Message, Thread, ThreadChangeSet
-from treadle.backends.files import swap, temp_files
+from treadle.backends.files import _swap as swap
+from treadle.backends.files import _temp_files as temp_files
 from treadle.backends.files.disk import Disk
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux swaps names and has leases")

@@ -6,11 +6,12 @@ import pytest
 
 import treadle
 from treadle import Message, Thread
-from treadle.backends.files import cache, tables
-from treadle.backends.files.cache import ThreadCache
+from treadle.backends.files import _cache as cache
+from treadle.backends.files import _tables as tables
+from treadle.backends.files._cache import ThreadCache
+from treadle.backends.files._thread_document import ThreadDocument
 from treadle.backends.files.disk import Disk
 from treadle.backends.files.documents import Documents
-from treadle.backends.files.thread_document import ThreadDocument
 from treadle.backends.model.tables import Put
 from treadle.core.threads import StoredThread, ThreadHead
 

@@ -10,12 +10,12 @@ import pytest
 
 from tests.files.calls import State, claim, commit, read_state
 from tests.files.simulated_disk import Image, Keep, RecordingDisk, SteadyDisk, lay_down
+from treadle.backends.files._engine import Engine
+from treadle.backends.files._entries import Put, encode_entries
+from treadle.backends.files._journal import Journal, Position
+from treadle.backends.files._recovery import journal_path
 from treadle.backends.files.disk import Disk
 from treadle.backends.files.documents import Documents
-from treadle.backends.files.engine import Engine
-from treadle.backends.files.entries import Put, encode_entries
-from treadle.backends.files.journal import Journal, Position
-from treadle.backends.files.recovery import journal_path
 from treadle.core.claims import Ack, ClaimRequest
 from treadle.core.codec import encode
 from treadle.core.commands import AnyCommand

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.files.calls import attempt, batch_of, claim_of, commit, read_state
+from treadle.backends.files._engine import Engine
 from treadle.backends.files.disk import Disk
-from treadle.backends.files.engine import Engine
 from treadle.core.claims import ClaimRequest
 from treadle.core.commands import AnyCommand
 from treadle.core.mailboxes import Cancel, Interrupt, Purge, Send

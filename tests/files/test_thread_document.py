@@ -4,7 +4,7 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from treadle.backends.files.thread_document import ThreadDocument, advance
+from treadle.backends.files._thread_document import ThreadDocument, advance
 from treadle.core.codec import encode_compact
 from treadle.core.messages import Message
 from treadle.core.threads import Thread, ThreadChangeSet, ThreadDelta, ThreadHead, appended

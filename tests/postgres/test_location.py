@@ -10,9 +10,9 @@ from psycopg.conninfo import conninfo_to_dict
 
 import treadle
 from treadle import InvalidValue, StoreUnavailable
+from treadle.backends.postgres._statements import Queries
 from treadle.backends.postgres.location import Location, parse_location
 from treadle.backends.postgres.schema import migrate
-from treadle.backends.postgres.statements import Queries
 from treadle.backends.sql.program import Read, Statement, Write
 from treadle.backends.sql.tables import PLAIN_WRITES
 from treadle.backends.urls import without_password

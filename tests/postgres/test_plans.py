@@ -15,9 +15,9 @@ import psycopg.sql
 import pytest
 
 from treadle import Message, Thread, ThreadChangeSet, open_store
+from treadle.backends.postgres._statements import Queries, Query
+from treadle.backends.postgres._transactions import SETTINGS
 from treadle.backends.postgres.location import Location, parse_location
-from treadle.backends.postgres.statements import Queries, Query
-from treadle.backends.postgres.transactions import SETTINGS
 from treadle.backends.sql.program import Read, Statement, Write
 from treadle.core.runs import RunRecord
 

@@ -14,13 +14,13 @@ import pytest
 
 from tests.postgres.proxy import Proxy
 from treadle import Committed, Message, Store, Thread, ThreadChangeSet
-from treadle.backends.group_thread import Failure
+from treadle.backends._group_thread import Failure
+from treadle.backends.postgres._deadline import Deadline
+from treadle.backends.postgres._limits import ANSWER_SECONDS, LEAST_CONNECT_SECONDS
+from treadle.backends.postgres._transactions import Call, Commits, Database
 from treadle.backends.postgres.backend import PostgresBackend
 from treadle.backends.postgres.connection import Connection
-from treadle.backends.postgres.deadline import Deadline
-from treadle.backends.postgres.limits import ANSWER_SECONDS, LEAST_CONNECT_SECONDS
 from treadle.backends.postgres.location import parse_location
-from treadle.backends.postgres.transactions import Call, Commits, Database
 from treadle.core.commands import Commands
 from treadle.core.threads import AppendThread
 from treadle.errors import StoreUnavailable

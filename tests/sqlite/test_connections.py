@@ -7,7 +7,7 @@ from typing import Any, Literal
 import pytest
 
 from treadle import open_store
-from treadle.backends.sqlite.connection import connect
+from treadle.backends.sqlite._connection import connect
 
 
 @pytest.mark.parametrize(("durability", "synchronous"), [("full", 2), ("relaxed", 1)])

@@ -4,7 +4,7 @@ import threading
 import time
 from pathlib import Path
 
-from treadle.backends.sqlite.fair_lock import FairFileLock
+from treadle.backends.sqlite._fair_lock import FairFileLock
 
 
 def test_a_waiting_writer_is_overtaken_twice_at_most(tmp_path: Path) -> None:

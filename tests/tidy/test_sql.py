@@ -8,7 +8,7 @@ import pytest
 
 import treadle.backends
 from treadle.backends.sql.tables import ENTRIES, MAILBOXES, PAYLOADS, PLAIN_WRITES, RUNS
-from treadle.backends.sqlite.row_checks import ROW_CHECKS
+from treadle.backends.sqlite._row_checks import ROW_CHECKS
 
 BACKENDS = Path(treadle.backends.__file__).parent
 FOLDERS = ("sql", "sqlite", "postgres")

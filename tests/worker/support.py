@@ -14,7 +14,7 @@ from treadle.core.mailboxes import LoadEntry, Purge
 from treadle.core.queries import Query
 from treadle.testing import ManualClock
 from treadle.worker import Backoff, Claimed, Delivery, Event, Handler, Retried, Worker
-from treadle.worker.clock import sleep
+from treadle.worker._clock import sleep
 
 E = TypeVar("E")
 T = TypeVar("T")

@@ -23,8 +23,8 @@ import treadle
 from treadle import ClaimConflict, Committed, MailboxEntry, Store, VersionConflict
 from treadle.testing import ManualClock
 from treadle.worker import Claimed, Delivery, Done, Released, Retried, Withdrawn, Worker
-from treadle.worker.blocking import call_blocking
-from treadle.worker.lease import Lease
+from treadle.worker._blocking import call_blocking
+from treadle.worker._lease import Lease
 
 pytestmark = pytest.mark.usefixtures("thread")
 

@@ -29,7 +29,7 @@ from treadle.worker import (
     Retry,
     TooManyAttempts,
 )
-from treadle.worker.decision import ERROR_LENGTH, decide, describe_error
+from treadle.worker._decision import ERROR_LENGTH, decide, describe_error
 
 
 def entry(attempts: int = 1) -> MailboxEntry:

@@ -1,10 +1,9 @@
 """Workers: they claim entries from mailboxes, run your handler on each, and settle it."""
 
-from treadle.worker.backoff import Backoff
-from treadle.worker.clock import Alarm, WorkerClock
-from treadle.worker.decision import Reject, Retry, TooManyAttempts
-from treadle.worker.delivery import Delivery, DeliveryBatch
-from treadle.worker.events import (
+from treadle.worker._clock import Alarm, WorkerClock
+from treadle.worker._decision import Reject, Retry, TooManyAttempts
+from treadle.worker._delivery import Delivery, DeliveryBatch
+from treadle.worker._events import (
     Claimed,
     DeadLettered,
     Done,
@@ -18,8 +17,9 @@ from treadle.worker.events import (
     Withdrawn,
     log_events,
 )
-from treadle.worker.executor import AsyncHandler, BlockingHandler, Handler
-from treadle.worker.worker import Worker
+from treadle.worker._executor import AsyncHandler, BlockingHandler, Handler
+from treadle.worker._worker import Worker
+from treadle.worker.backoff import Backoff
 
 __all__ = [
     "Alarm",

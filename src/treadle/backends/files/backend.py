@@ -4,14 +4,14 @@ import os
 from functools import partial
 from typing import TypeVar
 
+from treadle.backends._group_thread import GroupThread
+from treadle.backends._waiting import Waiting
 from treadle.backends.base import Capabilities, Durability
 from treadle.backends.cancellation import opened
+from treadle.backends.files._engine import Call, Engine, ReadCall, WriteCall
+from treadle.backends.files._journal import Position
 from treadle.backends.files.disk import Disk
-from treadle.backends.files.engine import Call, Engine, ReadCall, WriteCall
-from treadle.backends.files.journal import Position
-from treadle.backends.group_thread import GroupThread
 from treadle.backends.model.apply import apply_batch, apply_claim
-from treadle.backends.waiting import Waiting
 from treadle.clock import Clock, new_token, system_clock
 from treadle.core.claims import ClaimRequest
 from treadle.core.codec import copied

@@ -5,8 +5,8 @@ import stat
 from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
-from treadle.backends.files.swap import swap
-from treadle.backends.files.temp_files import TempFilePool
+from treadle.backends.files._swap import swap
+from treadle.backends.files._temp_files import TempFilePool
 
 Bytes: TypeAlias = bytes | bytearray | memoryview
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)

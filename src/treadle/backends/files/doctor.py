@@ -3,13 +3,13 @@
 import os
 from collections.abc import Callable
 
-from treadle.backends.files.cache import row_reader
+from treadle.backends.files._cache import row_reader
+from treadle.backends.files._engine import Engine
+from treadle.backends.files._lock import PresenceLock, WriterLock
+from treadle.backends.files._recovery import find_journals, journal_path, read_journal
+from treadle.backends.files._thread_document import read_thread
 from treadle.backends.files.disk import Disk
 from treadle.backends.files.documents import Documents
-from treadle.backends.files.engine import Engine
-from treadle.backends.files.lock import PresenceLock, WriterLock
-from treadle.backends.files.recovery import find_journals, journal_path, read_journal
-from treadle.backends.files.thread_document import read_thread
 from treadle.backends.findings import Finding, Report
 from treadle.backends.model.tables import TableName
 from treadle.clock import system_clock

@@ -8,27 +8,27 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar, cast
 
+from treadle.backends._group_thread import GroupThread
+from treadle.backends._waiting import Waiting
 from treadle.backends.base import Capabilities, Durability
 from treadle.backends.cancellation import opened
-from treadle.backends.group_thread import GroupThread
-from treadle.backends.postgres.caller_transaction import CallerTransaction
-from treadle.backends.postgres.claims import Claims
-from treadle.backends.postgres.connection import Connection
-from treadle.backends.postgres.deadline import Deadline
-from treadle.backends.postgres.limits import (
+from treadle.backends.postgres._caller_transaction import CallerTransaction
+from treadle.backends.postgres._claims import Claims
+from treadle.backends.postgres._deadline import Deadline
+from treadle.backends.postgres._limits import (
     CALL_SECONDS,
     LOOK_SECONDS,
     READING_THREADS,
     WAITING_THREADS,
 )
+from treadle.backends.postgres._notices import Notices
+from treadle.backends.postgres._transactions import Call, Commits, Database, Transaction
+from treadle.backends.postgres.connection import Connection
 from treadle.backends.postgres.location import Location
-from treadle.backends.postgres.notices import Notices
 from treadle.backends.postgres.schema import migrate
-from treadle.backends.postgres.transactions import Call, Commits, Database, Transaction
 from treadle.backends.sql import claims
 from treadle.backends.sql.program import Program, Read
 from treadle.backends.sql.reads import read
-from treadle.backends.waiting import Waiting
 from treadle.clock import Clock
 from treadle.core.claims import ClaimRequest
 from treadle.core.commands import Commands, Receipt

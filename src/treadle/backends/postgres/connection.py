@@ -15,14 +15,14 @@ from psycopg.pq import TransactionStatus
 from psycopg.rows import tuple_row
 from psycopg.waiting import Ready, Wait
 
-from treadle.backends.postgres.deadline import Deadline
-from treadle.backends.postgres.limits import (
+from treadle.backends.postgres._deadline import Deadline
+from treadle.backends.postgres._limits import (
     ANSWER_SECONDS,
     CONNECT_SECONDS,
     LEAST_CONNECT_SECONDS,
 )
+from treadle.backends.postgres._statements import Query
 from treadle.backends.postgres.location import Location
-from treadle.backends.postgres.statements import Query
 from treadle.backends.sql.program import Row
 from treadle.backends.sql.working_set import StaleRead
 from treadle.errors import StoreUnavailable

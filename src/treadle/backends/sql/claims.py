@@ -5,7 +5,7 @@ from itertools import groupby, islice
 from typing import TypeAlias
 
 from treadle.backends.model.tables import Change
-from treadle.backends.sql.mailboxes import write_entries
+from treadle.backends.sql._mailboxes import write_entries
 from treadle.backends.sql.program import Program, Read, Statement
 from treadle.clock import new_token
 from treadle.core.claims import ClaimRequest, claimed

@@ -5,11 +5,11 @@ from operator import attrgetter
 
 from treadle.backends.model.apply import apply_batch, read_set_of
 from treadle.backends.model.tables import Change
-from treadle.backends.sql.loading import reads_of
-from treadle.backends.sql.mailboxes import write_entries, write_mailboxes, write_purges
+from treadle.backends.sql._loading import reads_of
+from treadle.backends.sql._mailboxes import write_entries, write_mailboxes, write_purges
+from treadle.backends.sql._runs import write_runs
+from treadle.backends.sql._threads import write_threads
 from treadle.backends.sql.program import Program, Read, Statement
-from treadle.backends.sql.runs import write_runs
-from treadle.backends.sql.threads import write_threads
 from treadle.backends.sql.working_set import WorkingSet
 from treadle.core.commands import Commands, Receipt
 from treadle.core.mailboxes import Purge

@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
-from treadle.backends.sql import mailboxes, runs, threads
+from treadle.backends.sql import _mailboxes as mailboxes
+from treadle.backends.sql import _runs as runs
+from treadle.backends.sql import _threads as threads
 from treadle.backends.sql.program import Program
 from treadle.core.mailboxes import CountEntries, ListEntries, ListMailboxes, LoadEntry, LoadMailbox
 from treadle.core.queries import Query

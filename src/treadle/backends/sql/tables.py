@@ -1,7 +1,7 @@
 """The tables: their columns, how the values of a row come from a model, and the plain writes.
 
 Statements that only insert, update or delete named columns are rendered from this description
-(`treadle.backends.sql.dialects`). A new column of runs, entries or mailboxes is written here once,
+(`treadle.backends.sql._dialects`). A new column of runs, entries or mailboxes is written here once,
 and in the migration of each database; no statement has to name it.
 """
 

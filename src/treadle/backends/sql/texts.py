@@ -6,14 +6,14 @@ is a file: `<dialect>/queries/<name>.sql` in the folder of the one backend that 
 `queries/<name>.<dialect>.sql` is beside it.
 
 Values are bound by the driver and never become text. A text consists of files, names of columns and
-the fragments of `treadle.backends.sql.dialects`, all written in these packages.
+the fragments of `treadle.backends.sql._dialects`, all written in these packages.
 """
 
 from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
 
-from treadle.backends.sql.dialects import Dialect, Postgres, Sqlite
+from treadle.backends.sql._dialects import Dialect, Postgres, Sqlite
 from treadle.backends.sql.program import Direction, Read, Statement
 from treadle.backends.sql.tables import CLAIM_COLUMNS, ENTRY_COLUMNS, PLAIN_WRITES
 

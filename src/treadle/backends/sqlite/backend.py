@@ -7,25 +7,25 @@ from contextlib import ExitStack
 from itertools import groupby
 from typing import Any, TypeVar, cast
 
+from treadle.backends._group_thread import Failure, GroupThread
+from treadle.backends._waiting import Waiting
 from treadle.backends.base import NO_STORE, Capabilities, Durability
 from treadle.backends.cancellation import opened
-from treadle.backends.group_thread import Failure, GroupThread
 from treadle.backends.sql.claims import next_due
 from treadle.backends.sql.commit import commit
 from treadle.backends.sql.program import Program
 from treadle.backends.sql.reads import read
-from treadle.backends.sqlite.claims import claim
-from treadle.backends.sqlite.connection import (
+from treadle.backends.sqlite._claims import claim
+from treadle.backends.sqlite._connection import (
     MakeConnection,
     connect,
     transaction,
 )
-from treadle.backends.sqlite.errors import translate_errors
-from treadle.backends.sqlite.execution import run
-from treadle.backends.sqlite.fair_lock import FairFileLock
-from treadle.backends.sqlite.readers import Readers
+from treadle.backends.sqlite._errors import translate_errors
+from treadle.backends.sqlite._execution import run
+from treadle.backends.sqlite._fair_lock import FairFileLock
+from treadle.backends.sqlite._readers import Readers
 from treadle.backends.sqlite.schema import prepare
-from treadle.backends.waiting import Waiting
 from treadle.clock import Clock, system_clock
 from treadle.core.claims import ClaimRequest
 from treadle.core.commands import Commands, Receipt

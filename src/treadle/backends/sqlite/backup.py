@@ -15,8 +15,8 @@ from collections.abc import Callable, Generator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
-from treadle.backends.sqlite.connection import connect_read_only, transaction
-from treadle.backends.sqlite.errors import translate_errors
+from treadle.backends.sqlite._connection import connect_read_only, transaction
+from treadle.backends.sqlite._errors import translate_errors
 from treadle.backends.sqlite.schema import check_owner
 from treadle.core.codec import Model
 from treadle.errors import AlreadyExists, CorruptRecord

@@ -16,8 +16,8 @@ from treadle.backends.sql.migrations import (
     find_missing,
     states_of,
 )
-from treadle.backends.sqlite.connection import connect_read_only, transaction
-from treadle.backends.sqlite.errors import translate, translate_errors
+from treadle.backends.sqlite._connection import connect_read_only, transaction
+from treadle.backends.sqlite._errors import translate, translate_errors
 from treadle.clock import Clock
 from treadle.errors import CorruptRecord, InvalidValue, StoreUnavailable
 

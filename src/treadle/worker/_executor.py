@@ -8,13 +8,13 @@ from typing import TypeAlias
 
 from treadle.backends.cancellation import shielded
 from treadle.core.claims import Ack, Release, Settlement
-from treadle.worker.blocking import call_blocking
-from treadle.worker.decision import TooManyAttempts, decide
-from treadle.worker.delivery import Delivery
-from treadle.worker.events import Claimed
-from treadle.worker.lease import Lease
-from treadle.worker.outcomes import Settler, event_for
-from treadle.worker.settings import RunContext
+from treadle.worker._blocking import call_blocking
+from treadle.worker._decision import TooManyAttempts, decide
+from treadle.worker._delivery import Delivery
+from treadle.worker._events import Claimed
+from treadle.worker._lease import Lease
+from treadle.worker._outcomes import Settler, event_for
+from treadle.worker._settings import RunContext
 
 AsyncHandler: TypeAlias = Callable[[Delivery], Awaitable[None]]
 """An async function that processes an entry."""

@@ -1,9 +1,9 @@
 """Removing entries that ended long ago, from time to time."""
 
+from treadle.worker._clock import sleep
+from treadle.worker._events import Outage, Purged
+from treadle.worker._settings import RunContext
 from treadle.worker.backoff import TRANSIENT, Backoff
-from treadle.worker.clock import sleep
-from treadle.worker.events import Outage, Purged
-from treadle.worker.settings import RunContext
 
 _SHORTEST_MS = 100
 _LONGEST_MS = 600_000

@@ -19,9 +19,9 @@ from treadle.backends.sql.rows import (
     read_thread,
 )
 from treadle.backends.sql.tables import ENTRIES, ENTRY_COLUMNS, MAILBOX_COLUMNS, RUNS, text_value
-from treadle.backends.sqlite.column_types import check_rows
-from treadle.backends.sqlite.errors import UNREADABLE
-from treadle.backends.sqlite.execution import TEXTS
+from treadle.backends.sqlite._column_types import check_rows
+from treadle.backends.sqlite._errors import UNREADABLE
+from treadle.backends.sqlite._execution import TEXTS
 from treadle.core.codec import checked, decode
 from treadle.core.ids import check_id
 from treadle.core.messages import Message

@@ -8,8 +8,8 @@ from threading import Lock
 
 import portalocker
 
+from treadle.backends.files._journal import Position
 from treadle.backends.files.disk import Disk
-from treadle.backends.files.journal import Position
 
 _POSITION = struct.Struct("<QQQQ")
 _CLOSED = -1

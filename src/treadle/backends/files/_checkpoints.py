@@ -3,9 +3,9 @@
 import logging
 import threading
 
+from treadle.backends.files._recovery import checkpoint
 from treadle.backends.files.disk import Disk
 from treadle.backends.files.documents import Documents
-from treadle.backends.files.recovery import checkpoint
 from treadle.errors import TreadleError
 
 _log = logging.getLogger(__name__)

@@ -13,10 +13,10 @@ from psycopg import pq
 from psycopg.rows import tuple_row
 
 from treadle.backends.cancellation import shielded
+from treadle.backends.postgres._limits import CALLER_ATTEMPTS
+from treadle.backends.postgres._statements import Queries, Query, RoundTrips
 from treadle.backends.postgres.connection import CONFLICTS, send, unavailable
-from treadle.backends.postgres.limits import CALLER_ATTEMPTS
 from treadle.backends.postgres.location import Location
-from treadle.backends.postgres.statements import Queries, Query, RoundTrips
 from treadle.backends.sql.commit import Outcome, commit
 from treadle.backends.sql.program import Row
 from treadle.backends.sql.working_set import StaleRead

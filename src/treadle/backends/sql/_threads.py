@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from treadle.backends.model.tables import Change, deltas_of
-from treadle.backends.sql.listing import bounded, conditions_of, offset_and_limit
+from treadle.backends.sql._listing import bounded, conditions_of, offset_and_limit
 from treadle.backends.sql.program import Program, Read, Statement, Values, writes
 from treadle.backends.sql.rows import (
     body_values,

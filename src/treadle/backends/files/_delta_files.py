@@ -8,9 +8,9 @@ from collections.abc import Iterable
 
 import msgspec
 
+from treadle.backends.files._entries import Append, Entry, Put, Remove
 from treadle.backends.files.disk import Disk
 from treadle.backends.files.documents import Documents
-from treadle.backends.files.entries import Append, Entry, Put, Remove
 from treadle.core.codec import decode
 from treadle.core.threads import ThreadDelta, ThreadHead
 from treadle.errors import CorruptRecord

@@ -2,16 +2,16 @@
 
 from collections.abc import Iterable
 
-from treadle.backends.files.disk import Bytes, Disk
-from treadle.backends.files.documents import Documents
-from treadle.backends.files.entries import (
+from treadle.backends.files._entries import (
     DocumentChange,
     Entry,
     combine,
     decode_entries,
 )
-from treadle.backends.files.journal import Journal, Position
-from treadle.backends.files.thread_document import ThreadDocument, advance, read_thread
+from treadle.backends.files._journal import Journal, Position
+from treadle.backends.files._thread_document import ThreadDocument, advance, read_thread
+from treadle.backends.files.disk import Bytes, Disk
+from treadle.backends.files.documents import Documents
 from treadle.backends.model.tables import TableName
 from treadle.errors import CorruptRecord
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from treadle.core.claims import Settlement, claim_of
 from treadle.core.mailboxes import MailboxEntry
-from treadle.worker.clock import WorkerClock, wait
+from treadle.worker._clock import WorkerClock, wait
 
 T = TypeVar("T")
 

@@ -8,10 +8,9 @@ from treadle.core.claims import Ack, DeadLetter, Hold, Nack, Release, Settlement
 from treadle.core.commands import Commands
 from treadle.core.mailboxes import MailboxEntry
 from treadle.errors import ClaimConflict, NotFound, StoreClosed, TreadleError
-from treadle.worker.backoff import OUTAGE_BACKOFF, TRANSIENT
-from treadle.worker.clock import sleep, timeout
-from treadle.worker.decision import describe_error
-from treadle.worker.events import (
+from treadle.worker._clock import sleep, timeout
+from treadle.worker._decision import describe_error
+from treadle.worker._events import (
     DeadLettered,
     Done,
     Event,
@@ -21,8 +20,9 @@ from treadle.worker.events import (
     Retried,
     Withdrawn,
 )
-from treadle.worker.lease import Lease
-from treadle.worker.settings import RunContext
+from treadle.worker._lease import Lease
+from treadle.worker._settings import RunContext
+from treadle.worker.backoff import OUTAGE_BACKOFF, TRANSIENT
 
 Loss: TypeAlias = LeaseLost | Withdrawn
 

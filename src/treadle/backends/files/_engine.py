@@ -7,23 +7,23 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from treadle.backends._group_thread import Failure
 from treadle.backends.base import NO_STORE, Durability
-from treadle.backends.files.checkpoints import Checkpoints
-from treadle.backends.files.delta_files import DeltaFiles
-from treadle.backends.files.disk import Disk
-from treadle.backends.files.documents import Documents
-from treadle.backends.files.journal import Journal, Position
-from treadle.backends.files.lock import PresenceLock, WriterLock
-from treadle.backends.files.recovery import (
+from treadle.backends.files._checkpoints import Checkpoints
+from treadle.backends.files._delta_files import DeltaFiles
+from treadle.backends.files._journal import Journal, Position
+from treadle.backends.files._lock import PresenceLock, WriterLock
+from treadle.backends.files._recovery import (
     checkpoint,
     find_journals,
     journal_path,
     recover,
     replay,
 )
-from treadle.backends.files.replica import Replica
-from treadle.backends.files.tables import FileTables
-from treadle.backends.group_thread import Failure
+from treadle.backends.files._replica import Replica
+from treadle.backends.files._tables import FileTables
+from treadle.backends.files.disk import Disk
+from treadle.backends.files.documents import Documents
 from treadle.backends.model.tables import Change
 from treadle.clock import Clock
 from treadle.errors import StoreUnavailable

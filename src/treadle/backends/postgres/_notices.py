@@ -14,13 +14,13 @@ from collections.abc import Callable
 import psycopg
 from psycopg import sql
 
-from treadle.backends.postgres.connection import Connection, connect
-from treadle.backends.postgres.deadline import Deadline
-from treadle.backends.postgres.limits import (
+from treadle.backends.postgres._deadline import Deadline
+from treadle.backends.postgres._limits import (
     NOTICE_PAUSE_SECONDS,
     NOTICE_RETRY_SECONDS,
     NOTICE_SECONDS,
 )
+from treadle.backends.postgres.connection import Connection, connect
 from treadle.backends.postgres.location import Location
 
 _LOG = logging.getLogger("treadle.postgres")

@@ -12,15 +12,15 @@ from typing import Any
 
 import msgspec
 
-from treadle.backends.postgres.deadline import Deadline
-from treadle.backends.postgres.limits import (
+from treadle.backends.postgres._deadline import Deadline
+from treadle.backends.postgres._limits import (
     BUSY_MS,
     BUSY_PAUSE_SECONDS,
     COOLING_SECONDS,
     EXPIRED_MAILBOXES,
     GROUP_LOCK_MS,
 )
-from treadle.backends.postgres.transactions import (
+from treadle.backends.postgres._transactions import (
     Blocked,
     Call,
     Database,

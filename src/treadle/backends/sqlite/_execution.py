@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from treadle.backends.sql.program import Program, Read, Row, Statement
 from treadle.backends.sql.texts import Texts
-from treadle.backends.sqlite.column_types import check_rows
+from treadle.backends.sqlite._column_types import check_rows
 
 T = TypeVar("T")
 

@@ -3,17 +3,17 @@
 from collections.abc import Iterator, Sequence
 from itertools import chain
 
-from treadle.backends.files.delta_files import DeltaFiles
-from treadle.backends.files.documents import Documents
-from treadle.backends.files.entries import (
+from treadle.backends.files._delta_files import DeltaFiles
+from treadle.backends.files._entries import (
     Entry,
     combine,
     decode_entries,
     encode_entries,
     entries_of,
 )
-from treadle.backends.files.journal import Journal, Position
-from treadle.backends.files.tables import FileTables
+from treadle.backends.files._journal import Journal, Position
+from treadle.backends.files._tables import FileTables
+from treadle.backends.files.documents import Documents
 from treadle.backends.model.tables import Change
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from treadle.backends.model.tables import Change
-from treadle.backends.sql.listing import conditions_of, offset_and_limit
+from treadle.backends.sql._listing import conditions_of, offset_and_limit
 from treadle.backends.sql.program import Program, Read, Statement, Values, writes
 from treadle.backends.sql.rows import read_run
 from treadle.backends.sql.tables import RUNS

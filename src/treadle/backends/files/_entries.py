@@ -6,7 +6,7 @@ from typing import ClassVar, TypeAlias, assert_never
 
 import msgspec
 
-from treadle.backends.files.thread_document import ThreadDocument
+from treadle.backends.files._thread_document import ThreadDocument
 from treadle.backends.model.tables import Change, TableName, deltas_of
 from treadle.core.codec import encode, encode_compact
 from treadle.core.threads import StoredThread, ThreadDelta, ThreadHead, all_deltas

@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
 from treadle.backends.cancellation import shielded
+from treadle.worker._clock import sleep, timeout
+from treadle.worker._events import Outage
+from treadle.worker._lease import Lease
+from treadle.worker._settings import RunContext
 from treadle.worker.backoff import OUTAGE_BACKOFF, TRANSIENT, Backoff
-from treadle.worker.clock import sleep, timeout
-from treadle.worker.events import Outage
-from treadle.worker.lease import Lease
-from treadle.worker.settings import RunContext
 
 _POLL = Backoff(base_ms=50, factor=2.0, max_ms=1_000)
 """How long to rely on a notification: a short time after the last entry, then longer.

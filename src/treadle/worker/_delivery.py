@@ -14,7 +14,7 @@ from treadle.core.threads import ThreadHead
 from treadle.errors import ClaimConflict
 from treadle.store.batch import Batch, Commit
 from treadle.store.store import Store
-from treadle.worker.lease import Lease
+from treadle.worker._lease import Lease
 
 T = TypeVar("T")
 

@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from treadle.backends.files._thread_document import ThreadDocument, advance, read_thread
 from treadle.backends.files.documents import Documents, fold
-from treadle.backends.files.thread_document import ThreadDocument, advance, read_thread
 from treadle.backends.model.tables import Put, RowTable, TableName
 from treadle.core.codec import Model, decode
 from treadle.core.mailboxes import MailboxEntry, MailboxState

@@ -10,16 +10,16 @@ from typing import Any
 from treadle.backends.cancellation import shielded
 from treadle.errors import InvalidValue
 from treadle.store.store import Store
+from treadle.worker._claimer import Claimer
+from treadle.worker._clock import StoreClock, WorkerClock, wait
+from treadle.worker._events import OnEvent, guarded, log_events
+from treadle.worker._executor import Executor, Handler
+from treadle.worker._heartbeat import Heartbeat
+from treadle.worker._lease import Lease
+from treadle.worker._outcomes import Settler
+from treadle.worker._purger import Purger
+from treadle.worker._settings import RunContext, Settings, new_consumer
 from treadle.worker.backoff import Backoff
-from treadle.worker.claimer import Claimer
-from treadle.worker.clock import StoreClock, WorkerClock, wait
-from treadle.worker.events import OnEvent, guarded, log_events
-from treadle.worker.executor import Executor, Handler
-from treadle.worker.heartbeat import Heartbeat
-from treadle.worker.lease import Lease
-from treadle.worker.outcomes import Settler
-from treadle.worker.purger import Purger
-from treadle.worker.settings import RunContext, Settings, new_consumer
 from treadle.worker.signals import stop_on_signals
 
 _LOGGER = logging.getLogger("treadle.worker")

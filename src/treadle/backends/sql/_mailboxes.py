@@ -7,7 +7,7 @@ from typing import cast
 import msgspec
 
 from treadle.backends.model.tables import Change
-from treadle.backends.sql.listing import conditions_of, offset_and_limit
+from treadle.backends.sql._listing import conditions_of, offset_and_limit
 from treadle.backends.sql.program import Program, Read, Statement, Values, writes
 from treadle.backends.sql.rows import id_list, read_entry, read_mailbox
 from treadle.backends.sql.tables import ENTRIES, MAILBOXES, PAYLOADS

@@ -11,9 +11,9 @@ import msgspec
 from treadle.core.ids import check_id
 from treadle.errors import InvalidValue
 from treadle.store.store import Store
+from treadle.worker._clock import StoreClock, WorkerClock
+from treadle.worker._events import OnEvent
 from treadle.worker.backoff import Backoff
-from treadle.worker.clock import StoreClock, WorkerClock
-from treadle.worker.events import OnEvent
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,8 +15,17 @@ import msgspec
 import psycopg
 from psycopg import errors
 
+from treadle.backends._group_thread import Failure
 from treadle.backends.base import Durability
-from treadle.backends.group_thread import Failure
+from treadle.backends.postgres._deadline import Deadline
+from treadle.backends.postgres._limits import (
+    CONFLICT_PAUSE_SECONDS,
+    GROUP_LOCK_MS,
+    MOST_CONFLICTS,
+    OUTAGE_PAUSE_SECONDS,
+    SINGLE_LOCK_MS,
+)
+from treadle.backends.postgres._statements import Queries, Query, RoundTrips, Uncommitted
 from treadle.backends.postgres.connection import (
     CONFLICTS,
     Connection,
@@ -25,17 +34,8 @@ from treadle.backends.postgres.connection import (
     send,
     unavailable,
 )
-from treadle.backends.postgres.deadline import Deadline
-from treadle.backends.postgres.limits import (
-    CONFLICT_PAUSE_SECONDS,
-    GROUP_LOCK_MS,
-    MOST_CONFLICTS,
-    OUTAGE_PAUSE_SECONDS,
-    SINGLE_LOCK_MS,
-)
 from treadle.backends.postgres.location import Location
 from treadle.backends.postgres.schema import check_schema
-from treadle.backends.postgres.statements import Queries, Query, RoundTrips, Uncommitted
 from treadle.backends.sql.commit import commit
 from treadle.backends.sql.program import Program, Read
 from treadle.core.commands import Commands, Receipt

@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from treadle.core.claims import ExtendLease
+from treadle.worker._clock import sleep, timeout
+from treadle.worker._events import LeaseLost, Outage
+from treadle.worker._lease import Lease
+from treadle.worker._outcomes import Settler
+from treadle.worker._settings import RunContext
 from treadle.worker.backoff import OUTAGE_BACKOFF, TRANSIENT
-from treadle.worker.clock import sleep, timeout
-from treadle.worker.events import LeaseLost, Outage
-from treadle.worker.lease import Lease
-from treadle.worker.outcomes import Settler
-from treadle.worker.settings import RunContext
 
 _NO_ANSWER = "it ran out while the store did not answer"
 

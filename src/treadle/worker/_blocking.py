@@ -7,9 +7,9 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TypeVar
 
-from treadle.worker.clock import WorkerClock, wait
-from treadle.worker.delivery import Delivery
-from treadle.worker.lease import Lease
+from treadle.worker._clock import WorkerClock, wait
+from treadle.worker._delivery import Delivery
+from treadle.worker._lease import Lease
 
 T = TypeVar("T")
 

@@ -11,7 +11,7 @@ from typing import TypeAlias, assert_never
 import msgspec
 
 from treadle.core.mailboxes import EntryStatus, MailboxEntry
-from treadle.worker.decision import Reject, Retry, describe_error
+from treadle.worker._decision import Reject, Retry, describe_error
 
 _LOGGER = logging.getLogger("treadle.worker")
 

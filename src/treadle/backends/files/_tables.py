@@ -5,12 +5,12 @@ from typing import Any, cast
 
 import msgspec
 
-from treadle.backends.files.cache import RowCache, ThreadCache, row_reader
-from treadle.backends.files.delta_files import DeltaFiles
+from treadle.backends.files._cache import RowCache, ThreadCache, row_reader
+from treadle.backends.files._delta_files import DeltaFiles
+from treadle.backends.files._entries import Append, DocumentKey, Entry, Put
+from treadle.backends.files._index import MailboxIndex
+from treadle.backends.files._thread_document import Labels
 from treadle.backends.files.documents import Documents
-from treadle.backends.files.entries import Append, DocumentKey, Entry, Put
-from treadle.backends.files.index import MailboxIndex
-from treadle.backends.files.thread_document import Labels
 from treadle.backends.model.tables import Row, TableName, Tables
 from treadle.core.claims import ClaimRequest
 from treadle.core.codec import decode

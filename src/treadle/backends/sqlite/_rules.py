@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import msgspec
 
 from treadle.backends.findings import Finding
-from treadle.backends.sqlite.row_checks import escape
+from treadle.backends.sqlite._row_checks import escape
 
 
 class Rule(msgspec.Struct, frozen=True):

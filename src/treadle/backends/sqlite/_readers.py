@@ -8,9 +8,9 @@ from typing import TypeVar
 
 from treadle.backends.base import Durability
 from treadle.backends.sql.program import Program
-from treadle.backends.sqlite.connection import connect, transaction
-from treadle.backends.sqlite.errors import translate_errors
-from treadle.backends.sqlite.execution import run
+from treadle.backends.sqlite._connection import connect, transaction
+from treadle.backends.sqlite._errors import translate_errors
+from treadle.backends.sqlite._execution import run
 
 T = TypeVar("T")
 
