@@ -10,6 +10,8 @@ BIN   := $(VENV)/bin
 PY    := $(BIN)/python
 STAMP := $(VENV)/.installed
 LOCK  := requirements-dev.lock
+# Tests start hundreds of processes; each would compile the sources again if none kept the result.
+PYTEST := env -u PYTHONDONTWRITEBYTECODE $(PY) -m pytest
 BENCH := $(VENV)/bench
 BENCH_STAMP := $(BENCH)/.installed
 
@@ -48,8 +50,9 @@ else
 	@$(BIN)/treadle demo --store '$(STORE)' $(ARGS)
 endif
 
+# Three processes on two cores, because tests wait for other processes and for servers.
 test: $(STAMP)  ## Run the tests on two cores; ARGS="-k claim -x" goes to pytest
-	$(PY) -m pytest -n 2 --dist loadgroup $(ARGS)
+	$(PYTEST) -n 3 --dist loadgroup $(ARGS)
 
 check: $(STAMP)  ## Check format, lint, types (mypy and pyright) and who imports whom
 	@echo "==> ruff format"
@@ -73,7 +76,7 @@ docs: $(STAMP)  ## Write the reference's pages and build the site in build/docs;
 	@echo "==> docs: build/docs/index.html"
 
 soak: $(STAMP)  ## Run the long tests (random crashes, long histories), an hour each at most
-	$(PY) -m pytest -m soak --timeout 3600 $(ARGS)
+	$(PYTEST) -m soak --timeout 3600 $(ARGS)
 
 # The peers have many dependencies, which must not get into the environment of the tools.
 $(BENCH_STAMP): pyproject.toml $(STAMP)

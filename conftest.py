@@ -27,6 +27,9 @@ from tests.postgres.server import Server
 
 from treadle.testing.builtin_subjects import remove_postgres, schema_of
 
+_LONG = "random_histories"
+"""Part of the names of the longest tests."""
+
 
 def run_earlier(example: Example) -> None:
     """Run the blocks that come before this one, if it was chosen without them."""
@@ -97,10 +100,14 @@ def tear_down(namespace: dict[str, Any]) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let one process run all blocks of a document, in their order."""
+    """Let one process run all blocks of a document, in their order, and begin with what is long.
+
+    A long test at the end would run alone, while the other process has nothing left to do.
+    """
     for item in items:
         if item.path.suffix == ".md":
             item.add_marker(pytest.mark.xdist_group(item.path.name))
+    items.sort(key=lambda item: not (item.path.suffix == ".md" or _LONG in item.name))
 
 
 @pytest.fixture(scope="session")

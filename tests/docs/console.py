@@ -135,7 +135,8 @@ def _pattern(shown: str) -> str:
 
 def _environment() -> dict[str, str]:
     """Return our environment without the variables of this test run, and with its commands."""
-    strange = ("PYTEST_", "TREADLE_")
+    # Unbuffered, a line is two writes, and the lines of two processes mix within a line.
+    strange = ("PYTEST_", "TREADLE_", "PYTHONUNBUFFERED")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(strange)}
     path = f"{Path(sys.executable).parent}{os.pathsep}{kept.get('PATH', os.defpath)}"
     return {**kept, "PATH": path, "TERM": "dumb", "COLUMNS": str(_COLUMNS)}
