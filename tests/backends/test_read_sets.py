@@ -73,7 +73,6 @@ CASES = {
     f"{type(command).__name__} without {name}": (command, name, item)
     for command in COMMANDS
     for name, item in parts(command)
-    if name != "payloads"  # not rows: the part of an entry that only results need
 }
 # The claims beside the held entry are loaded too, and it is one of them.
 del CASES["ExtendLease without entries"]

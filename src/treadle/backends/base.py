@@ -1,4 +1,4 @@
-"""The contract every backend keeps: what it guarantees, what it declares, and its methods."""
+"""The contract of every backend: its guarantees, its capabilities and its methods."""
 
 from enum import Enum
 from typing import Literal, Protocol, TypeAlias, TypeVar, runtime_checkable
@@ -30,7 +30,7 @@ NO_STORE = "no store exists there, and create=False"
 
 
 class Guarantee(Enum):
-    """What every backend guarantees, by number; each check of `treadle.testing` cites one."""
+    """The guarantees of every backend, by number; each check of `treadle.testing` cites one."""
 
     ALL_OR_NOTHING = 1
     """`commit` applies every command of its batch, in order, or none. When it raises, nothing of
@@ -86,26 +86,26 @@ class Guarantee(Enum):
 
 
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
-    """What a backend declares of itself; nothing is guessed."""
+    """What a backend can do, as it declares itself; nothing is guessed."""
 
     durable: bool
-    """What was acknowledged survives the end of the process."""
+    """Acknowledged writes survive the end of the process."""
     shared: bool
-    """Several handles, in one process or many, may use one store at a time."""
+    """Several handles, in one process or in many, may use one store at the same time."""
     notifies: bool
-    """A wait ends soon after what another handle or process did; without it, at its timeout."""
+    """A wait ends soon after a write of another handle or process; without it, at its timeout."""
 
 
 class Backend(Protocol):
-    """Where a store keeps its data. All methods may be called concurrently."""
+    """Keeps the data of a store. All methods may be called concurrently."""
 
     @property
     def capabilities(self) -> Capabilities:
-        """What this backend declares of itself."""
+        """The capabilities of this backend."""
         ...
 
     async def open(self) -> None:
-        """Get ready; called once, before anything else."""
+        """Open the store; called before any other method."""
         ...
 
     async def close(self) -> None:
@@ -117,11 +117,11 @@ class Backend(Protocol):
         ...
 
     async def claim(self, request: ClaimRequest) -> tuple[MailboxEntry, ...]:
-        """Take due entries, best first (guarantee 5)."""
+        """Claim due entries, best first (guarantee 5)."""
         ...
 
     async def wait(self, timeout_ms: int, mailbox_id: str | None = None) -> None:
-        """Return once something may be claimable, or after `timeout_ms` (guarantee 12)."""
+        """Return once an entry may be claimable, or after `timeout_ms` (guarantee 12)."""
         ...
 
     async def read(self, query: Query[T]) -> T:
@@ -135,7 +135,7 @@ class Backend(Protocol):
 
 @runtime_checkable
 class JoinsTransactions(Protocol):
-    """A backend that can write in a transaction of its user's."""
+    """A backend that can write in a transaction of its user."""
 
     async def commit_in(self, connection: object, batch: Commands) -> Receipt:
         """Apply a checked batch in the transaction of `connection`, which its owner commits.

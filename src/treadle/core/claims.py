@@ -15,7 +15,7 @@ from treadle.errors import ClaimConflict, InvalidValue, NotFound
 
 
 class ClaimRequest(Model, frozen=True, kw_only=True):
-    """Who wants entries, how many at most, and for how long (`lease_ms`) nobody else may take them.
+    """A request for entries: by whom, how many at most, and for how long (`lease_ms`).
 
     With `entry_id` just that entry is claimed, even if it is not due yet.
     """

@@ -39,7 +39,7 @@ class Model(
     repr_omit_defaults=True,
     forbid_unknown_fields=True,
 ):
-    """What every stored value is: frozen, and keeping in `extra` the fields Treadle does not know.
+    """The base of all stored values: frozen, with the fields that Treadle does not know in `extra`.
 
     `extra` is flattened: its keys stand beside the model's own in JSON. `None` fields are left out.
     """

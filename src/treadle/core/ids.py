@@ -12,7 +12,7 @@ from treadle.core.limits import ID_BYTES
 from treadle.errors import InvalidId
 
 IdKind = Literal["thread", "run", "mailbox", "entry"]
-"""What an id names: for errors."""
+"""The kind of thing that an id names; errors show it."""
 
 ThreadId: TypeAlias = Annotated[str, Meta(extra={"id": "thread"})]
 RunId: TypeAlias = Annotated[str, Meta(extra={"id": "run"})]

@@ -32,7 +32,7 @@ TERMINAL: frozenset[EntryStatus] = frozenset(STATUSES) - frozenset(UNFINISHED)
 
 CANCEL_REASON = "cancelled"
 INTERRUPT_REASON = "superseded by interrupt"
-"""What a cancel and an interrupt write into `last_error` of the entries that they end."""
+"""Texts in `last_error` of entries that a cancel or an interrupt has ended."""
 
 
 class MailboxEntry(Model, frozen=True, kw_only=True):

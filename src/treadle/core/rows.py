@@ -1,4 +1,4 @@
-"""What a command or a query needs of a store: tables of rows, by id."""
+"""Tables of rows, by id: the part of a store that commands and queries see."""
 
 from collections.abc import Iterable
 from typing import Protocol, TypeVar

@@ -21,7 +21,7 @@ RunStatus = Literal["running", "waiting", "done"]
 
 
 class RunMeta(Model, frozen=True, kw_only=True):
-    """What an append says about its run; the fields are those of `RunRecord`.
+    """The part of an append that is about its run; the fields are those of `RunRecord`.
 
     Each append replaces all of them, so give everything that is known so far, and totals of tokens.
     """

@@ -41,7 +41,7 @@ class Store:
 
     @property
     def capabilities(self) -> Capabilities:
-        """What the store's backend declares of itself."""
+        """The capabilities of the store's backend."""
         return self._backend.capabilities
 
     async def open(self) -> "Store":

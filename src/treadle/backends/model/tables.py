@@ -82,7 +82,7 @@ class Tables:
         return MemoryTable(self.put_in(table))
 
     def put_in(self, table: TableName) -> Put[Any]:
-        """What puts a row into `table`."""
+        """Return the function that puts a row into `table`."""
         return partial(self.put, table)
 
     def put(self, table: TableName, key: str, row: Row | None) -> None:

@@ -10,9 +10,10 @@ from treadle.backends.sql._mailboxes import write_entries, write_mailboxes, writ
 from treadle.backends.sql._runs import write_runs
 from treadle.backends.sql._threads import write_threads
 from treadle.backends.sql.program import Program, Read, Statement
-from treadle.backends.sql.working_set import WorkingSet
+from treadle.backends.sql.rows import has_payload
+from treadle.backends.sql.working_set import NotLoaded, WorkingSet
 from treadle.core.commands import Commands, Receipt
-from treadle.core.mailboxes import Purge
+from treadle.core.mailboxes import Interrupted, MailboxEntry, Purge
 
 Outcome = Receipt | Exception
 
@@ -35,6 +36,7 @@ def commit(batches: Sequence[Commands], now: int | None) -> Program[list[Outcome
         rows.fill(reads, answers)
         for batch in group:
             outcomes.append(_apply(rows, batch, clock))
+            _require_payloads(outcomes[-1])
         writes = write(rows)
         if writes:
             yield tuple(writes)
@@ -67,6 +69,30 @@ def _apply(rows: WorkingSet, batch: Commands, now: int) -> Outcome:
         return apply_batch(rows, batch, now)[0]
     except Exception as error:
         return error
+
+
+def _require_payloads(outcome: Outcome) -> None:
+    """Refuse results without payloads, before anything is written.
+
+    Raises:
+        NotLoaded: a command returns an entry that its `touches` did not add to `payloads`.
+    """
+    for result in outcome.results if isinstance(outcome, Receipt) else ():
+        for entry in _entries_in(result):
+            if not has_payload(entry):
+                raise NotLoaded(f"the payload of entry {entry.entry_id!r}")
+
+
+def _entries_in(result: object) -> tuple[MailboxEntry, ...]:
+    match result:
+        case MailboxEntry():
+            return (result,)
+        case Interrupted():
+            return result.superseded_entries
+        case tuple():
+            return result
+        case _:
+            return ()
 
 
 def _groups(batches: Sequence[Commands]) -> list[Sequence[Commands]]:

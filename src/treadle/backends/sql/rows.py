@@ -52,11 +52,16 @@ def read_entry(row: Row) -> MailboxEntry:
     return MailboxEntry(payload=msgspec.json.decode(payload), **values)
 
 
-class Unloaded:
-    """Stands for a payload that no command needs. It is no JSON, so no result can contain it."""
+class _Unloaded:
+    """Stands for a payload that was not loaded; `has_payload` tells it from one that was."""
 
 
-_UNLOADED: Any = Unloaded()
+_UNLOADED: Any = _Unloaded()
+
+
+def has_payload(entry: MailboxEntry) -> bool:
+    """Return True unless the entry was loaded without its payload."""
+    return entry.payload is not _UNLOADED
 
 
 def read_claim(row: Row) -> MailboxEntry:

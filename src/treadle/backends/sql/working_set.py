@@ -27,7 +27,7 @@ class NotLoaded(AssertionError):
     """A command asked for rows that its `touches` did not name."""
 
     def __init__(self, rows: str) -> None:
-        super().__init__(f"{rows} are not in the read set; `touches` of a command is incomplete")
+        super().__init__(f"not in the read set: {rows}; `touches` of a command is incomplete")
 
 
 class StaleRead(LookupError):
