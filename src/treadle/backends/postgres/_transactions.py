@@ -1,7 +1,7 @@
 """Transactions: each is tried until it is known to be committed, or its deadline has passed.
 
 The way of a commit: `Commits.carry_out` (a group of batches) → `Transaction.run` (attempts) →
-`Transaction._attempt` (two round trips) → `send`. All limits are in `limits.py`.
+`Transaction._attempt` (two round trips) → `send`. All limits are in `_limits.py`.
 """
 
 import random
