@@ -23,6 +23,7 @@ from treadle.core.mailboxes import (
     Supersede,
 )
 from treadle.core.read_set import ReadSet
+from treadle.core.restoring import RestoreEntry
 from treadle.core.runs import DeleteRun, UpsertRun
 from treadle.core.threads import AppendThread, CreateThread, DeleteThread, EnsureThread, SaveThread
 from treadle.testing import ManualClock
@@ -139,3 +140,17 @@ def test_a_finder_that_asks_for_more_than_was_loaded_fails(
 def test_every_finder_is_tried() -> None:
     finders = {name for name in vars(WorkingSet) if name.startswith("find_")}
     assert finders <= FINDERS.keys()
+
+
+async def test_entries_that_share_a_dedupe_key_are_all_known(tmp_path: Path) -> None:
+    keyed = entry("e1", "box", dedupe_key="k")
+    async with Store(SQLITE.make(tmp_path, ManualClock())) as store:
+        await store.mailboxes.enqueue(keyed)
+        receipt = await store.commit(
+            (
+                RestoreEntry(entry=entry("e2", "box", dedupe_key="k")),
+                RestoreEntry(entry=entry("e2", "box")),
+                Send(entry_id="e3", mailbox_id="box", payload=3, dedupe_key="k"),
+            )
+        )
+        assert receipt.results[2].entry_id == "e1"

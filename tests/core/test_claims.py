@@ -187,7 +187,7 @@ def test_the_fence_lets_the_holder_pass(state: tuple[MailboxState, ...]) -> None
 FENCED: dict[str, tuple[tuple[MailboxEntry | MailboxState, ...], str, str]] = {
     "gone": ((), "mine", "gone"),
     "another token": ((in_status("claimed"), STATE), "other", "claimed with another token"),
-    "queued again": ((in_status("queued"), STATE), "mine", "it is queued again"),
+    "queued again": ((in_status("queued"), STATE), "mine", "it is queued"),
     "settled": ((in_status("accepted"), STATE), "mine", "it is already accepted"),
     "superseded": ((in_status("superseded"), STATE), "mine", "it is already superseded"),
     "lease over": (

@@ -225,6 +225,16 @@ def test_what_is_no_command_is_refused(thing: Any) -> None:
         check_batch((thing,))
 
 
+class Foreign(commands.Command[None], frozen=True, kw_only=True):
+    """A command that Treadle does not know; it could harm the other batches of its group."""
+
+
+@pytest.mark.parametrize("thing", [commands.TimedCommand(), commands.Command(), Foreign()])
+def test_a_command_of_somebody_else_is_refused(thing: Any) -> None:
+    with pytest.raises(InvalidValue, match=f"it must hold commands, not a {type(thing).__name__}"):
+        check_batch((thing,))
+
+
 @pytest.mark.parametrize("thing", [None, 5, BY_NAME["Ack"]])
 def test_what_is_no_batch_is_refused(thing: Any) -> None:
     with pytest.raises(InvalidValue, match="tuple of commands"):

@@ -238,3 +238,9 @@ def test_every_statement_is_valid_in_a_schema_whose_tables_have_a_prefix(
             for number, value in enumerate(values, start=1):
                 text = text.replace(f"%({value})s", f"${number}")
             connection.execute(f"PREPARE {statement.name} AS {text}".encode())
+
+
+@pytest.mark.parametrize("seconds", ["", "abc", "1.5"])
+def test_a_connect_timeout_that_is_no_number_is_refused(seconds: str) -> None:
+    with pytest.raises(InvalidValue, match="connect_timeout is a whole number of seconds"):
+        parse_location(f"postgresql://host/database?connect_timeout={seconds}")

@@ -138,3 +138,17 @@ async def test_a_batch_that_failed_can_be_tried_again(store: Store) -> None:
     async with step:
         pass
     assert (await store.threads.load("t") or pytest.fail("no thread")).version == 1
+
+
+async def test_a_batch_whose_block_failed_writes_nothing_later_either(store: Store) -> None:
+    batch = store.batch()
+    with pytest.raises(KeyError):
+        async with batch as step:
+            step.threads.create(Thread(id="dropped"))
+            raise KeyError
+    with pytest.raises(RuntimeError, match="has failed; make another one"):
+        async with batch:
+            pass
+    with pytest.raises(RuntimeError, match="has failed; make another one"):
+        batch.threads.create(Thread(id="late"))
+    assert await store.threads.load("dropped") is None

@@ -1,6 +1,9 @@
 """Writes: awaited on the store, pending in a batch, and never lost in silence."""
 
 import asyncio
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -34,6 +37,34 @@ async def test_a_write_can_be_awaited_once(store: Store) -> None:
     await write
     with pytest.raises(RuntimeError, match="cannot reuse already awaited coroutine"):
         await write
+
+
+async def test_a_closed_write_says_so(store: Store) -> None:
+    write = store.threads.create(Thread(id="t"))
+    write.close()
+    with pytest.raises(RuntimeError, match="this write was closed"):
+        await write
+
+
+async def test_a_task_is_named_after_its_write(store: Store) -> None:
+    task = asyncio.create_task(store.threads.create(Thread(id="t")))
+    assert "CreateThread" in repr(task)
+    await task
+
+
+def test_a_write_that_is_left_until_the_interpreter_ends_still_warns(tmp_path: Path) -> None:
+    (tmp_path / "holder.py").write_text(
+        "import treadle\nwrite = treadle.open_store('memory:').mailboxes.interrupt('box')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", "import holder"],
+        check=False,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert "Traceback" not in done.stderr
+    assert "never awaited" in done.stderr or done.stderr == ""
 
 
 async def test_a_write_of_a_batch_is_not_awaited(store: Store) -> None:

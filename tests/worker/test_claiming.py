@@ -20,6 +20,7 @@ from tests.worker.support import (
 )
 
 from treadle import InvalidId, InvalidValue, MailboxEntry, Store
+from treadle.backends.memory import MemoryBackend
 from treadle.testing import ManualClock
 from treadle.worker import Backoff, Claimed, Delivery, Done, Retried, Worker
 
@@ -339,3 +340,37 @@ async def test_a_claim_has_an_event_with_the_entry_as_it_was_claimed(
     assert claimed.entry.entry_id == sent.entry_id
     assert claimed.entry.claimed_by == "me"
     assert claimed.entry.attempt_count == 1
+
+
+class CountsWaits(MemoryBackend):
+    """Counts the waits, and those that were cancelled."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ended = 0
+        self.cancelled = 0
+        self.three_ended = asyncio.Event()
+
+    async def wait(self, timeout_ms: int, mailbox_id: str | None = None) -> None:
+        try:
+            await super().wait(timeout_ms, mailbox_id)
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        self.ended += 1
+        if self.ended == 3:
+            self.three_ended.set()
+
+
+async def test_the_store_ends_a_wait_at_the_poll_so_that_no_read_is_left_behind() -> None:
+    async def never(delivery: Delivery) -> None:
+        raise AssertionError("there is nothing to do")
+
+    backend = CountsWaits()
+    async with Store(backend) as store:
+        running = asyncio.create_task(Worker(store, never).run())
+        await asyncio.wait_for(backend.three_ended.wait(), 10)
+        assert backend.cancelled == 0
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running

@@ -188,7 +188,7 @@ def _conflict(entry: MailboxEntry) -> ClaimConflict:
 
 
 _STATUS_WORDS: dict[EntryStatus, str] = {
-    "queued": "queued again",
+    "queued": "queued",
     "accepted": "already accepted",
     "superseded": "already superseded",
     "cancelled": "already cancelled",

@@ -81,7 +81,14 @@ def check_command(command: AnyCommand) -> AnyCommand:
     Raises:
         InvalidId, InvalidValue: it cannot be stored; the message says where.
     """
-    if not isinstance(command, Command):
+    # A backend trusts `touches` and `apply`, so a command of somebody else's could harm the other
+    # batches of its group. Those defined in this module are abstract.
+    module = type(command).__module__
+    if (
+        not isinstance(command, Command)
+        or not module.startswith("treadle.core.")
+        or module == __name__
+    ):
         raise InvalidValue("batch", f"it must hold commands, not a {type(command).__name__}")
     check_ids(command)
     name = type(command).__name__

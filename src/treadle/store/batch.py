@@ -37,6 +37,7 @@ class Batch:
         """Writes to mailboxes, and `MailboxWrites.hold`."""
         self.receipt: Receipt | None = None
         """The receipt of the commit; None until then."""
+        self._has_failed = False
 
     async def __aenter__(self) -> "Batch":
         self._require_open()
@@ -48,17 +49,22 @@ class Batch:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._has_failed = error is not None
         if error is None:
             self.receipt = await self._commit(tuple(self._commands))
 
     def _require_open(self) -> None:
-        """Refuse writes after the commit.
+        """Refuse writes after the commit, or after a block that has failed.
+
+        A batch whose commit has failed may be entered again, to try it once more.
 
         Raises:
-            RuntimeError: the batch is committed.
+            RuntimeError: the batch is committed, or its block has failed.
         """
         if self.receipt is not None:
             raise RuntimeError("this batch is committed; make another one")
+        if self._has_failed:
+            raise RuntimeError("the block of this batch has failed; make another one")
 
     def _add(self, command: Command[T]) -> Write[T]:
         self._require_open()

@@ -63,13 +63,25 @@ class Write(Coroutine[Any, Any, T], Generic[T]):
         else:
             self._coroutine.close()
 
+    @property
+    def __name__(self) -> str:
+        """The name of the command: the reports of a task show it."""
+        return type(self.command).__name__
+
     def __del__(self) -> None:
-        if self._commit is not None and self._coroutine is None:
-            message = f"the write {describe(self.command)} was never awaited: nothing was written"
-            warnings.warn(message, RuntimeWarning, source=self, stacklevel=2)
+        if getattr(self, "_commit", None) is None or self._coroutine is not None:
+            return
+        try:
+            write = describe(self.command)
+        except ImportError:  # the interpreter ends, and its modules are gone
+            write = type(self.command).__name__
+        message = f"the write {write} was never awaited: nothing was written"
+        warnings.warn(message, RuntimeWarning, source=self, stacklevel=2)
 
     def _start(self) -> Coroutine[Any, Any, T]:
         if self._coroutine is None:
+            if self._commit is None and self._find_result is None:
+                raise RuntimeError("this write was closed: nothing was written")
             if self._commit is None:
                 raise RuntimeError(
                     "this write commits with its batch: leave the `async with` block, "

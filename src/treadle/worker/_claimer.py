@@ -1,6 +1,7 @@
 """Claiming entries: as many as there are free slots, as soon as one is due, without a busy loop."""
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
@@ -130,6 +131,15 @@ class Claimer:
 
     async def _await_notification(self, seconds: float) -> bool:
         """Return True when the store notifies, False after `seconds`."""
+        if isinstance(self._clock, asyncio.AbstractEventLoop):
+            # The store ends the wait. If we cancelled it at each poll, a read that hangs would stay
+            # in its thread each time, until no thread is left for other reads.
+            began = self._clock.time()
+            async with timeout(self._clock, seconds + _STORE_WAIT_MS / 1000):
+                await self._mailboxes.wait(
+                    math.ceil(seconds * 1000), mailbox_id=self._settings.mailbox_id
+                )
+            return self._clock.time() - began < seconds
         poll = asyncio.timeout(None)
         alarm = self._clock.call_later(seconds, lambda: poll.reschedule(0))
         try:

@@ -119,7 +119,9 @@ def connect(
         psycopg.Error: the server cannot be reached, or refuses us.
     """
     options: dict[str, Any] = dict(conninfo_to_dict(location.conninfo))
-    seconds = float(options.get("connect_timeout", CONNECT_SECONDS))
+    seconds = float(options.get("connect_timeout", 0))
+    if seconds <= 0:  # for libpq that is no limit; a call has one
+        seconds = CONNECT_SECONDS
     if deadline is not None:
         seconds = min(seconds, deadline.seconds_left())
     options["connect_timeout"] = max(LEAST_CONNECT_SECONDS, int(seconds))

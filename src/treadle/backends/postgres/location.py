@@ -128,10 +128,13 @@ def _check_theirs(conninfo: str) -> None:
     from psycopg.conninfo import conninfo_to_dict
 
     try:
-        conninfo_to_dict(conninfo)
+        seconds = str(conninfo_to_dict(conninfo).get("connect_timeout", 0))
     except ProgrammingError as error:
         unknown = _UNKNOWN.search(str(error))
     else:
+        if re.fullmatch(r"-?\d+", seconds) is None:
+            reason = f"connect_timeout is a whole number of seconds, not {seconds!r}"
+            raise InvalidValue("url", reason)
         return
     if unknown:
         raise InvalidValue("url", f"neither Treadle nor libpq has a parameter {unknown[1]!r}")

@@ -99,7 +99,8 @@ class WorkingSet(Tables):
         self._known_messages: dict[str, set[str]] = {}
         self._claimed_in = set(read_set.claimed_in)
         """The mailboxes whose claimed entries are all in memory."""
-        self._duplicates: dict[tuple[str, str], MailboxEntry] = {}
+        self._duplicates: dict[tuple[str, str], dict[str, MailboxEntry]] = {}
+        """Entries by mailbox and dedupe key. Restored entries may share one."""
         self._claimed: dict[str, dict[str, MailboxEntry]] = {}
 
     def make_table(self, table: TableName) -> LoadedRows[Any]:
@@ -211,7 +212,7 @@ class WorkingSet(Tables):
         """The entry of the mailbox that has the dedupe key, or None."""
         if (mailbox_id, dedupe_key) not in self._read_set.duplicates:
             raise NotLoaded(f"entries of mailbox {mailbox_id!r} with dedupe key {dedupe_key!r}")
-        return self._duplicates.get((mailbox_id, dedupe_key))
+        return next(iter(self._duplicates.get((mailbox_id, dedupe_key), {}).values()), None)
 
     def find_claimed(self, mailbox_id: str) -> Iterable[MailboxEntry]:
         """The claimed entries of a mailbox."""
@@ -284,13 +285,15 @@ class WorkingSet(Tables):
         if isinstance(before, MailboxEntry):
             self._claimed.get(before.mailbox_id, {}).pop(before.entry_id, None)
             if before.dedupe_key is not None:
-                self._duplicates.pop((before.mailbox_id, before.dedupe_key), None)
+                key = (before.mailbox_id, before.dedupe_key)
+                self._duplicates.get(key, {}).pop(before.entry_id, None)
         if isinstance(after, MailboxEntry):
             self.mailboxes.asked.add(after.mailbox_id)
             if after.status == "claimed":
                 self._claimed.setdefault(after.mailbox_id, {})[after.entry_id] = after
             if after.dedupe_key is not None:
-                self._duplicates[after.mailbox_id, after.dedupe_key] = after
+                key = (after.mailbox_id, after.dedupe_key)
+                self._duplicates.setdefault(key, {})[after.entry_id] = after
 
 
 def _refuse(rows: str) -> NoReturn:
