@@ -29,6 +29,7 @@ class Write(Coroutine[Any, Any, T], Generic[T]):
     ) -> None:
         self.command = command
         """The command that the backend will get."""
+        self.__name__ = type(command).__name__  # for the reports of a task that runs it
         self._commit = commit
         self._find_result = find_result
         self._coroutine: Coroutine[Any, Any, T] | None = None
@@ -62,11 +63,6 @@ class Write(Coroutine[Any, Any, T], Generic[T]):
             self._commit = None
         else:
             self._coroutine.close()
-
-    @property
-    def __name__(self) -> str:
-        """The name of the command: the reports of a task show it."""
-        return type(self.command).__name__
 
     def __del__(self) -> None:
         if getattr(self, "_commit", None) is None or self._coroutine is not None:
