@@ -21,7 +21,10 @@ So an entry that falls due after `d` ms is claimed at most about `d` ms late, an
 """
 
 _STORE_WAIT_MS = 5_000
-"""Longer than any poll, as the worker's clock ends the wait; a bound if the store does not stop."""
+"""How much longer than a poll the store's wait may take, before the worker ends it itself.
+
+With a manual clock, which ends the polls, it is the store's timeout, and longer than any poll.
+"""
 
 _NOTIFICATION_GAP_S = 0.01
 """The least time between a claim that a notification caused in vain and the next such claim."""

@@ -99,11 +99,6 @@ class Tables:
         elif before is not None:
             del rows[key]
 
-    def rows(self, table: TableName) -> RowTable[Any]:
-        """The table of that name."""
-        rows: RowTable[Any] = getattr(self, table)
-        return rows
-
     def commit(self) -> list[Change]:
         """End the batch; return its changes, in the order of first touch."""
         changes: list[Change] = []
