@@ -142,7 +142,8 @@ def open_store(
         url: a folder (plain JSON files), "sqlite:///agents.db" (one database file; four slashes
             for an absolute path), "postgresql://user@host/database" (needs `treadle[postgres]`; it
             takes psycopg's parameters, and `schema`, `table_prefix`, `prepared_statements=off` and
-            `listen=off`), or "memory:" (lost when the store is closed).
+            `listen=off`), or "memory:" (lost when the store is closed). In "file:" and "sqlite:" a
+            character may be a % escape, such as %3F for a question mark.
         clock: returns the present in unix milliseconds, for calls without `now`. The default on
             PostgreSQL is the database's clock.
         durability: with "full", acknowledged writes survive a power failure; with "relaxed", they

@@ -267,8 +267,8 @@ def test_urls_of_folders_are_recognized(url: str, folder: Path | None) -> None:
     [
         ("sqlite:///x.db", Path("x.db")),
         ("sqlite:////a/x.db", Path("/a/x.db")),
-        ("SQLite:x.db", Path("x.db")),
-        ("file:x.db", None),
+        ("SQLite:///x%3Fy.db", Path("x?y.db")),
+        ("file:x", None),
         ("./x", None),
         ("memory:", None),
         ("postgresql://host/db", None),

@@ -43,11 +43,7 @@ def find_backend(
     scheme, rest = split_url(url)
     create_backend = SCHEMES.get(scheme)
     if create_backend is None:
-        known = ", ".join(f"'{name}:'" for name in SCHEMES)
-        raise InvalidValue(
-            "url",
-            f"there is no backend for {scheme!r}; use a folder like './agents', or {known}",
-        )
+        raise InvalidValue("url", f"there is no backend for {scheme!r}; {_advice_for(scheme)}")
     return create_backend(rest, Options(clock, durability, create, migrate))
 
 
@@ -89,6 +85,14 @@ def require_postgres() -> None:
     except ModuleNotFoundError as error:
         reason = f"PostgreSQL needs {error.name}; install treadle[postgres]"
         raise InvalidValue("url", reason) from error
+
+
+def _advice_for(scheme: str) -> str:
+    kind, plus, driver = scheme.partition("+")  # as SQLAlchemy names drivers
+    if plus and kind in SCHEMES:
+        return f"write '{kind}:', without {plus + driver!r}"
+    known = ", ".join(f"'{name}:'" for name in SCHEMES)
+    return f"use a folder like './agents', or {known}"
 
 
 def _memory(rest: str, options: Options) -> Backend:

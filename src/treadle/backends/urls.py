@@ -3,17 +3,19 @@
 import os
 import re
 from pathlib import Path
+from urllib.parse import quote, unquote_to_bytes
 
+from treadle.backends._spelling import find_habit_in_path, find_habit_in_url
 from treadle.errors import InvalidValue
 
 _DATABASE_FILES = (".db", ".db3", ".sqlite", ".sqlite3")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")  # two letters at least: C: is a drive
-_SECRETS = re.compile(r"([?&][a-z_]*(?:password|secret)=)[^&]+")
-_PASSWORD = re.compile(r"(?<=://)([^:/@?]*):.+@", re.DOTALL)
+_SECRETS = re.compile(r"((?:^|[?&\s])[a-z_]*(?:password|secret)=)('[^']*'|[^&\s]+)")
+_PASSWORD = re.compile(r"(?<=//)([^:/@?]*):.+@", re.DOTALL)
 
 
 def split_url(url: str | os.PathLike[str]) -> tuple[str, str]:
-    """Return the scheme in lower case, and the rest of the URL; a plain path is a `file`.
+    """Return the scheme in lower case, and the rest of the URL; a plain path becomes `file:`.
 
     Raises:
         InvalidValue: it is neither a URL nor a path.
@@ -21,11 +23,13 @@ def split_url(url: str | os.PathLike[str]) -> tuple[str, str]:
     text = os.fspath(url) if isinstance(url, str | os.PathLike) else None
     if not isinstance(text, str) or not text:
         raise InvalidValue("url", f"it must be a folder, or 'memory:', not {url!r}")
-    scheme = _SCHEME.match(text) if isinstance(url, str) else None
-    if scheme:
-        return scheme[1].lower(), text[scheme.end() :]
-    _check_folder(text)
-    return "file", text
+    scheme = _SCHEME.match(text)
+    if scheme is None:
+        _refuse(text, find_habit_in_path(text))
+        return "file", _as_rest(text)
+    if not isinstance(url, str):
+        _refuse(text, "it begins as a URL does; pass a URL as a string, not as a path object")
+    return scheme[1].lower(), text[scheme.end() :]
 
 
 def folder_path(rest: str) -> Path:
@@ -34,10 +38,19 @@ def folder_path(rest: str) -> Path:
     Raises:
         InvalidValue: it names no folder.
     """
-    path = rest.removeprefix("//")
-    if not path:
+    if rest in ("", "//"):
         raise InvalidValue("url", "'file:' needs a folder after it, such as 'file:./agents'")
+    _refuse(f"file:{rest}", find_habit_in_url(rest))
+    path = rest
+    if rest.startswith("//"):
+        host, slash, path = rest[2:].partition("/")
+        path = slash + path
+        if host:
+            meant = f"'file://{path}'" if host == "localhost" else f"'file:{host}{path}'"
+            raise InvalidValue("url", f"a folder is on no host, such as {host!r}; write {meant}")
+    path = _unescaped(path)
     _check_home(path)
+    _check_folder(path)
     return Path(path)
 
 
@@ -47,9 +60,14 @@ def sqlite_path(rest: str) -> Path:
     Raises:
         InvalidValue: it names no file.
     """
-    path = rest.removeprefix("///") if rest.startswith("///") else rest
-    if not path or path.startswith("//") or path.endswith("/"):
+    path = rest.removeprefix("///")
+    if not path.strip("/") or path.endswith("/"):
         raise InvalidValue("url", "'sqlite:' needs a file, such as 'sqlite:///agents.db'")
+    _refuse(f"sqlite:{rest}", find_habit_in_url(rest))
+    if not rest.startswith("///"):
+        meant = f"sqlite:///{rest.removeprefix('//')}"
+        raise InvalidValue("url", f"three slashes begin the name of a file; write {meant!r}")
+    path = _unescaped(path)
     _check_home(path)
     return Path(path)
 
@@ -62,15 +80,41 @@ def without_password(url: str) -> str:
     return _PASSWORD.sub(r"\1:***@", _SECRETS.sub(r"\1***", url))
 
 
+def _refuse(url: str, reason: str | None) -> None:
+    if reason is not None:
+        raise InvalidValue("url", f"{without_password(url)!r}: {reason}")
+
+
+def _as_rest(path: str) -> str:
+    """Return what follows `file:` in the URL of a path."""
+    escaped = quote(_as_bytes(path))
+    return f"//{escaped}" if escaped.startswith("/") else escaped
+
+
+def _unescaped(path: str) -> str:
+    """Return a path of a URL with its escapes replaced, as bytes of UTF-8."""
+    text = os.fsdecode(unquote_to_bytes(_as_bytes(path)))
+    if "\0" in text:
+        _refuse(path, "the name of a file has no NUL")
+    return text
+
+
+def _as_bytes(path: str) -> bytes:
+    try:
+        return os.fsencode(path)
+    except UnicodeEncodeError as error:
+        reason = f"{path!r} cannot be the name of a file on this system: {error.reason}"
+        raise InvalidValue("url", reason) from error
+
+
 def _check_folder(path: str) -> None:
-    """Refuse a plain path to a database file, which would become a folder of JSON files."""
-    _check_home(path)
-    advice = f"for a database file, write 'sqlite:///{path}'"
+    """Refuse the path of a database file, which would become a folder of JSON files."""
+    advice = f"for a database file, write 'sqlite:///{quote(_as_bytes(path))}'"
     if os.path.isfile(path):
         raise InvalidValue("url", f"{path!r} is a file, not the folder of a store; {advice}")
     if path.lower().endswith(_DATABASE_FILES) and not os.path.isdir(path):
         reason = f"{path!r} would become a folder of JSON files; {advice}"
-        raise InvalidValue("url", f"{reason}; if you mean the folder, 'file:{path}'")
+        raise InvalidValue("url", f"{reason}; if you mean a folder, create it first")
 
 
 def _check_home(path: str) -> None:

@@ -16,7 +16,7 @@ from treadle.backends.files.disk import Bytes, Disk
 from treadle.backends.memory.backend import MemoryBackend
 from treadle.backends.registry import find_backend
 from treadle.backends.sqlite.backend import SqliteBackend
-from treadle.backends.urls import split_url, sqlite_path
+from treadle.backends.urls import folder_path, split_url, sqlite_path
 from treadle.clock import Clock, system_clock
 from treadle.testing.subject import Step, Subject
 
@@ -193,4 +193,4 @@ def subject_at(url: str) -> tuple[Subject, Path | None]:
         case "postgresql" | "postgres":
             return postgres_subject(url), None
         case _:
-            return FILES, Path(rest.removeprefix("//"))
+            return FILES, folder_path(rest)
