@@ -158,6 +158,19 @@ def test_hot_statements_use_their_indexes(
     assert not wrong, "\n".join(map(str, wrong))
 
 
+def test_a_purge_looks_up_the_loaded_entries_in_a_hash(
+    connection: psycopg.Connection[tuple[Any, ...]], location: Location
+) -> None:
+    row = {"older_than": 1, "loaded": "[]", "counted": 0}
+    for statement in (
+        Read("count_ended", row),
+        Write("purge_payloads", (row,)),
+        Write("purge_entries", (row,)),
+    ):
+        nodes = plan(connection, Queries(location).of(statement))
+        assert any("hashed SubPlan" in node.get("Filter", "") for node in nodes), nodes
+
+
 @pytest.mark.parametrize("location", ["much is claimed and done"], indirect=True)
 @pytest.mark.parametrize(
     ("name", "condition", "index"),

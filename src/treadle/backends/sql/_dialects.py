@@ -39,7 +39,8 @@ class Dialect(ABC):
             case "in":
                 return self._is_in(self._rows(argument))
             case "not_in":
-                return self._is_not_in(self._rows(argument))
+                # PostgreSQL looks them up in a hash; `<> ALL` would compare with each of them.
+                return f"NOT IN ({self._rows(argument)})"
             case "list":
                 return self._list(argument)
             case "pairs":
@@ -77,9 +78,6 @@ class Dialect(ABC):
 
     @abstractmethod
     def _is_in(self, query: str) -> str: ...
-
-    @abstractmethod
-    def _is_not_in(self, query: str) -> str: ...
 
     @abstractmethod
     def _pairs(self, argument: str) -> str: ...
@@ -134,9 +132,6 @@ class Sqlite(Dialect):
 
     def _is_in(self, query: str) -> str:
         return f"IN ({query})"
-
-    def _is_not_in(self, query: str) -> str:
-        return f"NOT IN ({query})"
 
     def _pairs(self, argument: str) -> str:
         columns = "json_extract(value, '$[0]') AS id, json_extract(value, '$[1]') AS text"
@@ -206,9 +201,6 @@ class Postgres(Dialect):
     # The planner takes an index for `= ANY (ARRAY(…))`; `IN (…)` it might turn into a join.
     def _is_in(self, query: str) -> str:
         return f"= ANY (ARRAY({query}))"
-
-    def _is_not_in(self, query: str) -> str:
-        return f"<> ALL (ARRAY({query}))"
 
     def _pairs(self, argument: str) -> str:
         columns = "pair ->> 0 AS id, pair ->> 1 AS text"

@@ -79,6 +79,10 @@ def write_entries(changes: Sequence[Change]) -> Sequence[Statement]:
             queue = head_after[:2]
             waiting[queue] = min(head_after, waiting.get(queue, head_after))
     mailboxes = [{"mailbox_id": mailbox_id} for mailbox_id in sorted(claimed)]
+    # Each queue once: until a transaction ends, PostgreSQL's index still has the entries that it
+    # took out of the queue, and every search for the next one passes over all of them.
+    queues = sorted({(row["mailbox_id"], row["priority"]) for row in left})
+    shortened = [{"mailbox_id": mailbox, "priority": priority} for mailbox, priority in queues]
     heads = [dict(zip(_HEAD_COLUMNS, waiting[queue], strict=True)) for queue in sorted(waiting)]
     return writes(
         delete_payload=gone,
@@ -89,7 +93,7 @@ def write_entries(changes: Sequence[Change]) -> Sequence[Statement]:
         # Heads take from their mailbox whether they are blocked, so its lease comes first.
         refresh_lease=mailboxes,
         remove_head=left,
-        promote_head=left,
+        promote_head=shortened,
         upsert_head=heads,
         block_heads=mailboxes,
     )

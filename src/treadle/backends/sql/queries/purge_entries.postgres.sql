@@ -8,7 +8,7 @@ WITH asked AS (
 gone AS (
     DELETE FROM entries
     WHERE ended_at < (SELECT older_than FROM asked)
-        AND entry_id <> ALL (ARRAY(SELECT json_array_elements_text(loaded::json) FROM asked))
+        AND entry_id NOT IN (SELECT json_array_elements_text(loaded::json) FROM asked)
     RETURNING entry_id
 )
 SELECT 1 / CASE WHEN COUNT(*) = (SELECT counted FROM asked) THEN 1 ELSE 0 END FROM gone

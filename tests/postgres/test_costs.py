@@ -1,0 +1,116 @@
+"""Costs: a command reads rows in proportion to those that it changes, counted by the server."""
+
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import psycopg
+import pytest
+
+from treadle import Message, Store, Thread, ThreadChangeSet, open_store
+
+FEW, MANY = 200, 800
+LARGEST_RATIO = 6
+"""Of four times the work; a little more than four, because searches in an index become deeper."""
+
+
+async def sent(store: Store, count: int) -> None:
+    async with store.batch() as step:
+        for number in range(count):
+            step.mailboxes.send("box", number)
+
+
+async def ended(store: Store, count: int) -> None:
+    await sent(store, count)
+    await store.mailboxes.interrupt("box")
+
+
+async def written(store: Store, count: int) -> None:
+    messages = tuple(Message.user(str(number)) for number in range(count))
+    await store.threads.create(Thread(id="t", messages=messages))
+    async with store.batch() as step:
+        for number in range(count):
+            step.threads.append("t", ThreadChangeSet(messages=(Message.user(str(number)),)))
+
+
+async def interrupt(store: Store) -> None:
+    await store.mailboxes.interrupt("box")
+
+
+async def cancel_pending(store: Store) -> None:
+    await store.mailboxes.cancel_pending("box")
+
+
+async def ack_and_cancel(store: Store) -> None:
+    entries = await store.mailboxes.claim(consumer="w", mailbox_id="box")
+    async with store.batch() as step:
+        step.mailboxes.ack(entries[0])
+        step.mailboxes.cancel_pending("box")
+
+
+async def purge(store: Store) -> None:
+    await store.mailboxes.purge(2**60)
+
+
+async def save(store: Store) -> None:
+    await store.threads.save(Thread(id="t"))
+
+
+async def delete(store: Store) -> None:
+    await store.threads.delete("t")
+
+
+def rows_read(url: str, schema: str, name: str) -> int:
+    """How many rows the server has read in a schema's tables and indexes, with dead ones.
+
+    A session reports its counts when it ends at the latest, so first those of `name` have to.
+    """
+    reading = """SELECT
+        (SELECT count(*) FROM pg_stat_activity WHERE application_name = %(name)s),
+        (SELECT sum(idx_tup_read) FROM pg_stat_user_indexes WHERE schemaname = %(schema)s)
+            + (SELECT sum(seq_tup_read) FROM pg_stat_user_tables WHERE schemaname = %(schema)s)"""
+    end = time.monotonic() + 20
+    with psycopg.connect(url, autocommit=True) as connection:
+        while time.monotonic() < end:
+            found = connection.execute(reading, {"schema": schema, "name": name}).fetchone()
+            assert found is not None
+            if found[0] == 0:
+                return int(found[1])
+            time.sleep(0.005)
+    raise AssertionError("the store's sessions do not end")
+
+
+@pytest.mark.parametrize(
+    ("fill", "command"),
+    [
+        (sent, interrupt),
+        (sent, cancel_pending),
+        (sent, ack_and_cancel),
+        (ended, purge),
+        (written, save),
+        (written, delete),
+    ],
+)
+async def test_a_command_reads_what_it_changes(
+    url: str,
+    postgres_url: str,
+    schema: str,
+    fill: Callable[[Store, int], Coroutine[Any, Any, None]],
+    command: Callable[[Store], Coroutine[Any, Any, None]],
+) -> None:
+    name = f"costs of {schema}"
+    named = f"{url}&application_name={name.replace(' ', '%20')}"
+    read: list[int] = []
+    for count in (FEW, MANY):
+        async with open_store(named) as store:
+            await store.mailboxes.purge(2**60)
+            await fill(store, count)
+        before = rows_read(postgres_url, schema, name)
+        async with open_store(named) as store:
+            await command(store)
+        read.append(rows_read(postgres_url, schema, name) - before)
+        async with open_store(named) as store:
+            await store.threads.delete("t")
+    few, many = read
+    assert few > 0
+    assert many <= LARGEST_RATIO * few, read
