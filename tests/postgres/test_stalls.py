@@ -14,8 +14,8 @@ import pytest
 
 from tests.postgres.proxy import Proxy
 from treadle import Committed, Message, Store, Thread, ThreadChangeSet
+from treadle.backends._deadline import Deadline
 from treadle.backends._group_thread import Failure
-from treadle.backends.postgres._deadline import Deadline
 from treadle.backends.postgres._limits import ANSWER_SECONDS, LEAST_CONNECT_SECONDS
 from treadle.backends.postgres._transactions import Call, Commits, Database
 from treadle.backends.postgres.backend import PostgresBackend

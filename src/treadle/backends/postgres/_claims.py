@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from treadle.backends.postgres._deadline import Deadline
+from treadle.backends._deadline import Deadline
 from treadle.backends.postgres._limits import (
     BUSY_MS,
     BUSY_PAUSE_SECONDS,

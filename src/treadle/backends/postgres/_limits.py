@@ -1,14 +1,11 @@
 """The limits of the PostgreSQL backend, each with its unit and its reason.
 
 How long may a commit, a claim or a read take? It gets one deadline when it is asked for,
-`CALL_SECONDS` later. Every wait of the call ends there: for the calls before it, for a connection,
-for a lock, for the server's answer, between two attempts. On top come at most `ANSWER_SECONDS`,
-and, if it is connecting then, `LEAST_CONNECT_SECONDS` for each server that the URL names.
+`CALL_SECONDS` later, as on every backend. Every wait of the call ends there: for the calls before
+it, for a connection, for a lock, for the server's answer, between two attempts. On top come at most
+`ANSWER_SECONDS`, and, if it is connecting then, `LEAST_CONNECT_SECONDS` for each server that the
+URL names.
 """
-
-CALL_SECONDS = 30.0
-"""The deadline of a commit, a claim or a read. A server that restarts or fails over is back by
-then; a caller that hears nothing for longer takes the program for dead."""
 
 ANSWER_SECONDS = 1.0
 """How long after the deadline the server's answer is awaited. The server's own limit for locks ends

@@ -14,7 +14,7 @@ from collections.abc import Callable
 import psycopg
 from psycopg import sql
 
-from treadle.backends.postgres._deadline import Deadline
+from treadle.backends._deadline import Deadline
 from treadle.backends.postgres._limits import (
     NOTICE_PAUSE_SECONDS,
     NOTICE_RETRY_SECONDS,

@@ -15,9 +15,9 @@ import msgspec
 import psycopg
 from psycopg import errors
 
+from treadle.backends._deadline import Deadline
 from treadle.backends._group_thread import Failure
 from treadle.backends.base import Durability
-from treadle.backends.postgres._deadline import Deadline
 from treadle.backends.postgres._limits import (
     CONFLICT_PAUSE_SECONDS,
     GROUP_LOCK_MS,

@@ -8,15 +8,14 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar, cast
 
+from treadle.backends._deadline import CALL_SECONDS, Deadline
 from treadle.backends._group_thread import GroupThread
 from treadle.backends._waiting import Waiting
 from treadle.backends.base import Capabilities, Durability
 from treadle.backends.cancellation import opened
 from treadle.backends.postgres._caller_transaction import CallerTransaction
 from treadle.backends.postgres._claims import Claims
-from treadle.backends.postgres._deadline import Deadline
 from treadle.backends.postgres._limits import (
-    CALL_SECONDS,
     LOOK_SECONDS,
     READING_THREADS,
     WAITING_THREADS,

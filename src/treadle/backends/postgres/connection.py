@@ -15,7 +15,7 @@ from psycopg.pq import TransactionStatus
 from psycopg.rows import tuple_row
 from psycopg.waiting import Ready, Wait
 
-from treadle.backends.postgres._deadline import Deadline
+from treadle.backends._deadline import Deadline
 from treadle.backends.postgres._limits import (
     ANSWER_SECONDS,
     CONNECT_SECONDS,

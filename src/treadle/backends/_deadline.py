@@ -4,6 +4,10 @@ import time
 
 import msgspec
 
+CALL_SECONDS = 30.0
+"""The deadline of a commit, a claim or a read, on every backend. A server that restarts or fails
+over is back by then; a caller that hears nothing for longer takes the program for dead."""
+
 
 class Deadline(msgspec.Struct, frozen=True):
     """A point in time at which a call is given up."""
