@@ -1,21 +1,18 @@
-"""An open store can be used by any thread and event loop of its process, and by no other
-process."""
+"""An open store can be used by any thread and event loop of its process."""
 
 import asyncio
-import multiprocessing
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import Any
 from urllib.parse import quote
 from uuid import uuid4
 
 import psycopg
 import pytest
 
-from treadle import Message, Store, Thread, ThreadChangeSet, open_store
-from treadle.errors import SchemaTooOld, StoreClosed, StoreUnavailable
+from treadle import Message, Thread, ThreadChangeSet, open_store
+from treadle.errors import SchemaTooOld, StoreUnavailable
 
 MESSAGE = ThreadChangeSet(run_id="", reason="UserMessage", messages=(Message.user("hi"),))
 
@@ -37,51 +34,6 @@ async def test_many_threads_with_a_loop_each_share_a_store(url: str) -> None:
             calls = [loop.run_in_executor(threads, asyncio.run, work(n)) for n in range(24)]
             assert sorted(await asyncio.gather(*calls)) == list(range(24))
         assert (await store.mailboxes.count_entries()).accepted == 24
-
-
-def _use(store: Store, pipe: Any) -> None:
-    for call in (
-        lambda: store.threads.load("t"),
-        lambda: store.threads.create(Thread(id="from the child")),
-        lambda: store.mailboxes.claim(consumer="child"),
-        lambda: store.mailboxes.wait(10),
-    ):
-        try:
-            asyncio.run(call())
-        except StoreClosed as error:
-            pipe.send(str(error))
-        else:
-            pipe.send("used")
-    asyncio.run(store.close())
-    pipe.send("closed")
-
-
-def _hear(pipe: Any) -> Any:
-    """The next message of the child; there must be one."""
-    assert pipe.poll(20), "the child says nothing"
-    return pipe.recv()
-
-
-@pytest.mark.skipif(
-    "fork" not in multiprocessing.get_all_start_methods(), reason="this system does not fork"
-)
-@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-async def test_a_forked_process_is_refused(url: str) -> None:
-    context = multiprocessing.get_context("fork")
-    async with open_store(url, migrate=True) as store:
-        await store.threads.create(Thread(id="t"))
-        ours, theirs = context.Pipe()
-        child = context.Process(target=_use, args=(store, theirs))
-        child.start()
-        try:
-            answers = [await asyncio.to_thread(_hear, ours) for _ in range(5)]
-        finally:
-            child.kill()
-            await asyncio.to_thread(child.join)
-        assert answers.pop() == "closed"
-        assert all("forked" in each for each in answers), answers
-        assert await store.threads.load("t") is not None
-        await store.threads.create(Thread(id="from the parent"))
 
 
 async def test_a_store_without_a_schema_is_refused_with_advice(

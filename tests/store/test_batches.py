@@ -140,6 +140,35 @@ async def test_a_batch_that_failed_can_be_tried_again(store: Store) -> None:
     assert (await store.threads.load("t") or pytest.fail("no thread")).version == 1
 
 
+@every_backend
+async def test_a_batch_whose_commit_was_cancelled_is_not_committed_twice(store: Store) -> None:
+    step = store.batch()
+
+    async def work() -> None:
+        async with step:
+            step.mailboxes.send("box", 1)
+
+    task = asyncio.ensure_future(work())
+    await asyncio.sleep(0)  # as far as the commit
+    task.cancel()
+    await asyncio.wait([task])
+    with pytest.raises(RuntimeError, match="make another one"):
+        async with step:
+            pass
+    with pytest.raises(RuntimeError, match="make another one"):
+        step.mailboxes.send("box", 2)
+    assert (await store.mailboxes.count_entries()).queued <= 1
+
+
+async def test_a_batch_cannot_be_entered_within_its_own_block(store: Store) -> None:
+    with pytest.raises(RuntimeError, match="is in use: its block has not ended"):
+        async with store.batch() as step:
+            step.mailboxes.send("box", 1)
+            async with step:
+                pass
+    assert (await store.mailboxes.count_entries()).queued == 0
+
+
 async def test_a_batch_whose_block_failed_writes_nothing_later_either(store: Store) -> None:
     batch = store.batch()
     with pytest.raises(KeyError):

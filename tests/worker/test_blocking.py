@@ -56,6 +56,8 @@ async def test_a_plain_function_reads_and_commits_with_blocking_calls(
             step.threads.append("t", says("never"), expected=0)
         with pytest.raises(KeyError), delivery.batch() as step:
             raise KeyError
+        with pytest.raises(RuntimeError, match="has failed; make another one"), step:
+            pass
         assert not delivery.settled
         with delivery.batch() as step:
             step.threads.append("t", says("two"), expected=1)

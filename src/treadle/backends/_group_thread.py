@@ -4,6 +4,8 @@ This is group commit: calls that arrive while a group is being synced share the 
 """
 
 import asyncio
+import logging
+import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -14,9 +16,12 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from treadle.backends._forks import require_process
 from treadle.errors import StoreClosed
 
 CallT = TypeVar("CallT")
+
+_LOG = logging.getLogger(__name__)
 
 GROUP = 256
 """Most calls of a group. It bounds how long other processes wait for a group to end."""
@@ -29,8 +34,7 @@ class Failure(msgspec.Struct, frozen=True):
 
 
 class _Request(msgspec.Struct, Generic[CallT], eq=False):
-    call: CallT | None
-    """None ends the thread."""
+    call: CallT
     loop: asyncio.AbstractEventLoop
     future: "asyncio.Future[Any]"
 
@@ -42,7 +46,7 @@ class GroupThread(Generic[CallT]):
         name: the name of the thread.
         carry_out: called on the thread with a group; returns for each call its result, a `Failure`,
             or a future, if the call is completed elsewhere.
-        end: called on the thread when it ends.
+        end: called on the thread when it ends; it releases everything, even if it raises.
         on_done: called with the calls of a group after their callers have been answered, on the
             callers' event loop.
     """
@@ -58,37 +62,74 @@ class GroupThread(Generic[CallT]):
         self._carry_out = carry_out
         self._end = end
         self._on_done = on_done
-        self._queue: SimpleQueue[_Request[CallT]] = SimpleQueue()
+        self._queue: SimpleQueue[_Request[CallT] | None] = SimpleQueue()
+        """None ends the thread."""
         self._thread: threading.Thread | None = None
+        self._is_accepting = False
+        self._is_closing = False
+        self._failure: Exception | None = None
+        self._process = os.getpid()
 
     @property
     def is_running(self) -> bool:
         """Whether calls are accepted."""
-        return self._thread is not None
+        return self._is_accepting and os.getpid() == self._process
 
     def start(self) -> None:
-        """Start to accept calls."""
-        self._thread = threading.Thread(target=self._work, name=self._name, daemon=True)
-        self._thread.start()
+        """Start to accept calls.
+
+        Raises:
+            RuntimeError: the process may have no more threads; `end` was called.
+        """
+        self._process = os.getpid()
+        self._queue = SimpleQueue()
+        self._failure = None
+        self._is_closing = False
+        thread = threading.Thread(target=self._work, name=self._name, daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            self._end()
+            raise
+        self._thread = thread
+        self._is_accepting = True
+
+    def stop(self) -> None:
+        """Accept no more calls; the thread ends once it has carried out the accepted ones.
+
+        It does not wait for that, and is safe in a finalizer. In a forked child it does nothing:
+        the thread is the parent's.
+        """
+        if self.is_running:
+            self._is_accepting = False
+            self._queue.put(None)
+
+    def join(self) -> None:
+        """Wait until the thread has ended, if it was started."""
+        if self._thread is not None:
+            self._thread.join()
 
     async def close(self) -> None:
         """Carry out the calls that were accepted, and end; an error of `end` is raised here."""
-        thread, self._thread = self._thread, None
-        if thread is not None:
-            loop = asyncio.get_running_loop()
-            closing = _Request[CallT](None, loop, loop.create_future())
-            self._queue.put(closing)
-            await asyncio.shield(closing.future)
-            await asyncio.to_thread(thread.join)
+        thread = self._thread
+        if thread is None or os.getpid() != self._process:
+            return
+        self._is_closing = True
+        self.stop()
+        await asyncio.shield(asyncio.to_thread(thread.join))
+        if self._thread is not thread:
+            return  # another caller has closed it, too
+        self._thread = None
+        if self._failure is not None:
+            raise self._failure
 
     def ask(self, call: CallT) -> "asyncio.Future[Any]":
         """Have a call carried out.
 
         Raises:
-            StoreClosed: the thread is not running.
+            StoreClosed: the thread is not running, or runs in the process that forked this one.
         """
-        if self._thread is None:
-            raise StoreClosed
+        self.require_running()
         loop = asyncio.get_running_loop()
         request = _Request(call, loop, loop.create_future())
         self._queue.put(request)
@@ -98,40 +139,49 @@ class GroupThread(Generic[CallT]):
         """Check that calls are accepted.
 
         Raises:
-            StoreClosed: the thread is not running.
+            StoreClosed: the thread is not running, or runs in the process that forked this one.
         """
-        if self._thread is None:
+        if not self._is_accepting:
             raise StoreClosed
+        require_process(self._process)
 
     def _work(self) -> None:
-        while True:
-            group = [self._queue.get()]
-            with suppress(Empty):
-                while len(group) < GROUP and group[-1].call is not None:
-                    group.append(self._queue.get_nowait())
-            closing = group.pop() if group[-1].call is None else None
-            requests: list[_Request[CallT]] = []
-            calls: list[Any] = []
-            for request in group:
-                if not request.future.cancelled():
-                    requests.append(request)
-                    calls.append(request.call)
-            if requests:
-                try:
-                    outcomes = self._carry_out(calls)
-                except Exception as error:  # a mistake of ours: the thread must go on
-                    outcomes = [Failure(error)] * len(calls)
-                self._finish(requests, outcomes)
-            if closing is not None:
-                self._finish([closing], [self._ended()])
-                return
-
-    def _ended(self) -> Failure | None:
+        while group := self._next_group():
+            requests = [request for request in group if not request.future.cancelled()]
+            if not requests:
+                continue
+            calls = [request.call for request in requests]
+            try:
+                outcomes = self._carry_out(calls)
+            except Exception as error:  # a mistake of ours: the thread must go on
+                outcomes = [Failure(error)] * len(calls)
+            self._finish(requests, outcomes)
         try:
             self._end()
         except Exception as error:
-            return Failure(error)
-        return None
+            self._failure = error
+            if not self._is_closing:
+                _LOG.exception("%s: closing a store that was dropped failed", self._name)
+        # A call of another event loop may have come in at the last moment.
+        while not self._queue.empty():
+            request = self._queue.get()
+            if request is not None:
+                self._finish([request], [Failure(StoreClosed())])
+
+    def _next_group(self) -> list[_Request[CallT]]:
+        """Wait for calls, and return those that are there; none if the thread is to end."""
+        first = self._queue.get()
+        group = [] if first is None else [first]
+        while 0 < len(group) < GROUP:
+            try:
+                request = self._queue.get_nowait()
+            except Empty:
+                break
+            if request is None:
+                self._queue.put(None)  # for the next time
+                break
+            group.append(request)
+        return group
 
     def _finish(self, requests: list[_Request[CallT]], outcomes: list[Any]) -> None:
         """Answer the callers; those of a call that is completed elsewhere, when it is.
@@ -155,8 +205,7 @@ class GroupThread(Generic[CallT]):
     def _report(self, answers: list[tuple[_Request[CallT], Any]]) -> None:
         done: list[CallT] = []
         for request, outcome in answers:
-            if request.call is not None:
-                done.append(request.call)
+            done.append(request.call)
             if request.future.cancelled():
                 continue
             if isinstance(outcome, Failure):

@@ -1,6 +1,7 @@
 """A batch: writes that are collected, and committed together when its block ends."""
 
 from collections.abc import Awaitable, Callable
+from enum import Enum
 from functools import partial
 from types import TracebackType
 from typing import Any, TypeVar
@@ -14,6 +15,19 @@ from treadle.store.writes import Write
 T = TypeVar("T")
 
 Commit = Callable[[Commands], Awaitable[Receipt]]
+
+
+class _State(Enum):
+    """How far a batch is; the value says why its block cannot be entered."""
+
+    NEW = ""
+    ENTERED = "this batch is in use: its block has not ended; make another one"
+    FAILED = "the block of this batch has failed; make another one"
+    COMMITTING = (
+        "the commit of this batch was interrupted, and may have happened all the same; "
+        "look at the store, and make another one"
+    )
+    COMMITTED = "this batch is committed; make another one"
 
 
 class Batch:
@@ -37,10 +51,10 @@ class Batch:
         """Writes to mailboxes, and `MailboxWrites.hold`."""
         self.receipt: Receipt | None = None
         """The receipt of the commit; None until then."""
-        self._has_failed = False
+        self._state = _State.NEW
 
     async def __aenter__(self) -> "Batch":
-        self._require_open()
+        self._enter()
         return self
 
     async def __aexit__(
@@ -49,25 +63,29 @@ class Batch:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._has_failed = error is not None
-        if error is None:
+        if error is not None:
+            self._fail()
+            return
+        self._state = _State.COMMITTING
+        try:
             self.receipt = await self._commit(tuple(self._commands))
+        except Exception:
+            self._state = _State.NEW  # the batch may be entered again, to try it once more
+            raise
+        # Not after a cancellation: the backend may have committed, and must not do it twice.
+        self._state = _State.COMMITTED
 
-    def _require_open(self) -> None:
-        """Refuse writes after the commit, or after a block that has failed.
+    def _enter(self) -> None:
+        if self._state is not _State.NEW:
+            raise RuntimeError(self._state.value)
+        self._state = _State.ENTERED
 
-        A batch whose commit has failed may be entered again, to try it once more.
-
-        Raises:
-            RuntimeError: the batch is committed, or its block has failed.
-        """
-        if self.receipt is not None:
-            raise RuntimeError("this batch is committed; make another one")
-        if self._has_failed:
-            raise RuntimeError("the block of this batch has failed; make another one")
+    def _fail(self) -> None:
+        self._state = _State.FAILED
 
     def _add(self, command: Command[T]) -> Write[T]:
-        self._require_open()
+        if self._state not in (_State.NEW, _State.ENTERED):
+            raise RuntimeError(self._state.value)
         self._commands.append(command)
         return Write(command, find_result=partial(self._result_at, len(self._commands) - 1))
 

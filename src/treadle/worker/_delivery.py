@@ -30,11 +30,11 @@ class DeliveryBatch(Batch):
         self._call = call
 
     async def __aenter__(self) -> "DeliveryBatch":
-        self._require_open()
+        self._enter()
         return self
 
     def __enter__(self) -> "DeliveryBatch":
-        self._require_open()
+        self._enter()
         return self
 
     def __exit__(
@@ -45,6 +45,8 @@ class DeliveryBatch(Batch):
     ) -> None:
         if error is None:
             self._call(self.__aexit__(None, None, None))
+        else:
+            self._fail()
 
 
 class Delivery:

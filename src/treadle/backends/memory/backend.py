@@ -1,11 +1,13 @@
 """The memory backend: all rows in dictionaries, for tests and for data that may be lost."""
 
 import asyncio
+import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TypeVar
 
+from treadle.backends._forks import require_process
 from treadle.backends.base import Capabilities
 from treadle.backends.model.apply import apply_batch, apply_claim
 from treadle.backends.model.tables import Tables
@@ -32,10 +34,12 @@ class MemoryBackend:
         self._new_token = new_token
         self.tables = Tables()
         self._is_open = False
+        self._process = os.getpid()
         self._changed = asyncio.Event()
 
     async def open(self) -> None:
         """Accept calls."""
+        self._process = os.getpid()
         self._is_open = True
 
     async def close(self) -> None:
@@ -77,6 +81,8 @@ class MemoryBackend:
     def _open_tables(self) -> Tables:
         if not self._is_open:
             raise StoreClosed
+        # A child has a copy: nobody else would ever see what it writes.
+        require_process(self._process)
         return self.tables
 
     def _wake(self) -> None:

@@ -1,13 +1,13 @@
 """The PostgreSQL backend: two threads that write in groups, and threads that read beside them."""
 
 import asyncio
-import os
 import random
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar, cast
 
+from treadle.backends._closing import close_all
 from treadle.backends._deadline import CALL_SECONDS, Deadline
 from treadle.backends._group_thread import GroupThread
 from treadle.backends._waiting import Waiting
@@ -33,7 +33,6 @@ from treadle.core.claims import ClaimRequest
 from treadle.core.commands import Commands, Receipt
 from treadle.core.mailboxes import MailboxEntry
 from treadle.core.queries import Query
-from treadle.errors import StoreClosed
 
 T = TypeVar("T")
 ArgumentT = TypeVar("ArgumentT")
@@ -74,24 +73,26 @@ class PostgresBackend:
         self._commits: GroupThread[Call[Commands]] = GroupThread(
             "treadle-postgres-commits",
             Commits(self._database, self._now, self._submit).carry_out,
-            on_done=self._committed,
+            self._end,
+            self._committed,
         )
         self._claims: GroupThread[Call[ClaimRequest]] = GroupThread(
             "treadle-postgres-claims", Claims(self._database, self._now, self._submit).carry_out
         )
         self._caller_transaction = CallerTransaction(location, self._database.queries)
         self._waiting = Waiting(self._position)
-        self._closing: asyncio.Future[None] | None = None
         self._changes = 0
         self._phase = random.random()  # noqa: S311
-        self._process = os.getpid()
 
     async def open(self) -> None:
         """Connect, and check the schema."""
-        self._closing = None
         await opened(self._open, self._end)
         self._commits.start()
-        self._claims.start()
+        try:
+            self._claims.start()
+        except RuntimeError:
+            self._commits.stop()
+            raise
 
     def _open(self) -> None:
         if self._migrate:
@@ -102,38 +103,28 @@ class PostgresBackend:
         self._notices = Notices(self._location, self._call_seconds)
 
     async def close(self) -> None:
-        """Finish what is under way, and close all connections; those of a fork are its parent's."""
-        if os.getpid() != self._process:
-            return
-        if self._closing is None and self._commits.is_running:
-            self._closing = asyncio.ensure_future(self._close())
-        if self._closing is not None:
-            await asyncio.shield(self._closing)
-
-    async def _close(self) -> None:
-        try:
-            await self._claims.close()
-            await self._commits.close()
-        finally:
-            await asyncio.to_thread(self._end)
-            self._waiting.wake()
+        """Finish what is under way, and close all connections."""
+        self._claims.stop()
+        await self._commits.close()
+        self._waiting.wake()
 
     def _end(self) -> None:
-        for threads in (self._waiters, self._readers):
-            threads.shutdown()
-        self._notices.close()
-        self._database.close()
+        close_all(
+            self._claims.join,
+            self._waiters.shutdown,
+            self._readers.shutdown,
+            self._notices.close,
+            self._database.close,
+        )
 
     async def commit(self, batch: Commands) -> Receipt:
         """Apply all commands of a checked batch, or none."""
-        self._require_own_process()
         return cast(
             "Receipt", await self._commits.ask(Call(batch, Deadline.after(self._call_seconds)))
         )
 
     async def commit_in(self, connection: object, batch: Commands) -> Receipt:
         """Apply a batch in a transaction of the caller's, which the caller commits."""
-        self._require_own_process()
         self._commits.require_running()
         return await self._caller_transaction.commit(connection, batch, self._now())
 
@@ -143,7 +134,6 @@ class PostgresBackend:
         A mailbox that another transaction holds for long is skipped: one of a commit in a
         transaction of the caller's, say.
         """
-        self._require_own_process()
         call = Call(request, Deadline.after(self._call_seconds))
         return cast("tuple[MailboxEntry, ...]", await self._claims.ask(call))
 
@@ -153,7 +143,6 @@ class PostgresBackend:
 
     async def wait(self, timeout_ms: int, mailbox_id: str | None = None) -> None:
         """Return once something is claimable, or after `timeout_ms`."""
-        self._require_own_process()
         self._commits.require_running()
         self._notices.listen()
         await self._waiting.until_due(timeout_ms, lambda: self._time_left(mailbox_id))
@@ -163,7 +152,6 @@ class PostgresBackend:
         return await self._read(lambda: _time_left(mailbox_id, now))
 
     async def _read(self, program: Callable[[], Program[T]]) -> T:
-        self._require_own_process()
         self._commits.require_running()
         reading = Transaction(
             self._database, program, Deadline.after(self._call_seconds), is_read_only=True
@@ -189,10 +177,6 @@ class PostgresBackend:
 
     def _now(self) -> int | None:
         return None if self._clock is None else self._clock()
-
-    def _require_own_process(self) -> None:
-        if os.getpid() != self._process:
-            raise StoreClosed("this process was forked from the one that opened it; open one here")
 
 
 def _time_left(mailbox_id: str | None, now: int | None) -> Program[int | None]:
