@@ -1,75 +1,172 @@
-"""Waiting for a store to change: this process wakes its callers; they look for other processes."""
+"""Waiting for entries to fall due: one watcher looks for all callers of an event loop.
+
+The cost of a wait must not grow with the number of callers. So the callers of a loop share one
+watcher. It looks whether the store has changed, asks once for all of them what is due, and wakes as
+many callers as can expect to get something.
+"""
 
 import asyncio
 import random
-import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from itertools import islice
+from typing import TypeAlias
 
 _LOOK_SECONDS = (0.01, 0.025)
-"""How often a waiting caller looks whether another process has written. Random, so that many
-callers do not look at the same moment."""
+"""How often a watcher looks whether another process has written. Random, so that many processes do
+not look at the same moment."""
+
+TimesLeft: TypeAlias = Callable[[Sequence[str | None]], Awaitable[Sequence[int | None]]]
+"""Returns, for each mailbox id, how many milliseconds are left until an entry of the mailbox is
+claimable: 0 or less if one is, None if none ever is. The id None is for all mailboxes."""
 
 
 class Waiting:
-    """The callers that wait for a store to change.
+    """The callers that wait for an entry to fall due.
 
     Args:
         position: returns cheaply how far the store has been written, by any process. None ends
             every wait.
+        times_left: asks the store what is due.
     """
 
-    def __init__(self, position: Callable[[], object]) -> None:
+    def __init__(self, position: Callable[[], object], times_left: TimesLeft) -> None:
         self._position = position
-        self._sleepers: set[Callable[[], None]] = set()
+        self._times_left = times_left
+        self._watchers: dict[asyncio.AbstractEventLoop, _Watcher] = {}
 
     def wake(self) -> None:
-        """Let all callers look again, on whichever event loop they wait."""
-        for wake in tuple(self._sleepers):
-            wake()
+        """Look now, on each event loop where somebody waits; may be called on any thread."""
+        for loop, watcher in tuple(self._watchers.items()):
+            try:
+                loop.call_soon_threadsafe(watcher.changed.set)
+            except RuntimeError:  # the loop is closed: no caller waits there
+                self._watchers.pop(loop, None)
 
-    async def until_due(
-        self, timeout_ms: int, time_left: Callable[[], Awaitable[int | None]]
-    ) -> None:
-        """Return once `time_left()`, in milliseconds, is 0 or less, or after `timeout_ms`.
+    async def until_due(self, timeout_ms: int, mailbox_id: str | None) -> None:
+        """Return once an entry of the mailbox, or of any, is due, or after `timeout_ms`.
 
-        `time_left` returns None if nothing falls due.
+        It may return early, because another caller may get the entry first.
         """
-        end = time.monotonic() + timeout_ms / 1000
-        while (patience := end - time.monotonic()) > 0:
-            # Read first: what is written while we look must end the sleep after it.
-            seen = self._position()
-            left_ms = await time_left()
-            if left_ms is not None and left_ms <= 0:
-                return
-            await self._sleep(patience if left_ms is None else min(patience, left_ms / 1000), seen)
-
-    async def _sleep(self, seconds: float, seen: object) -> None:
+        if timeout_ms <= 0:
+            return
         loop = asyncio.get_running_loop()
-        woken: asyncio.Future[None] = loop.create_future()
+        end = loop.time() + timeout_ms / 1000
+        # Read first: a write after it must end the sleep.
+        seen = self._position()
+        (left_ms,) = await self._times_left((mailbox_id,))
+        if left_ms is not None and left_ms <= 0:
+            return
+        watcher = self._watcher(loop)
+        try:
+            with suppress(TimeoutError):
+                # not `wait_for`: before Python 3.12 it drops a cancellation that meets the result
+                async with asyncio.timeout_at(end):
+                    await watcher.sleep(mailbox_id, seen)
+        finally:
+            if not watcher.sleepers:
+                await self._end(loop, watcher)
 
-        def wake() -> None:
-            if not woken.done():
-                woken.set_result(None)
+    def _watcher(self, loop: asyncio.AbstractEventLoop) -> "_Watcher":
+        watcher = self._watchers.get(loop)
+        # A watcher that has woken its last sleeper has ended, and is here until that one has left.
+        if watcher is None or watcher.task.done():
+            watcher = self._watchers[loop] = _Watcher(self._position, self._times_left)
+            watcher.task = loop.create_task(watcher.run(), name="treadle-watcher")
+        return watcher
 
-        def wake_from_any_thread() -> None:
-            with suppress(RuntimeError):  # the loop is closed: no caller waits there
-                loop.call_soon_threadsafe(wake)
+    async def _end(self, loop: asyncio.AbstractEventLoop, watcher: "_Watcher") -> None:
+        """End a watcher without sleepers, so that no task is left behind."""
+        if self._watchers.get(loop) is watcher:
+            del self._watchers[loop]  # before it ends: nobody may begin to sleep here any longer
+        watcher.task.cancel()
+        await asyncio.wait([watcher.task])
 
-        ending = looking = loop.call_later(seconds, wake)
 
-        def look() -> None:
-            nonlocal looking
-            if self._position() != seen:
-                wake()
-            else:
-                looking = loop.call_later(random.uniform(*_LOOK_SECONDS), look)  # noqa: S311
+class _Watcher:
+    """Looks for all sleepers of one event loop, and ends when none is left."""
 
-        look()
-        self._sleepers.add(wake_from_any_thread)
+    task: "asyncio.Task[None]"  # asyncio keeps no reference to it
+
+    def __init__(self, position: Callable[[], object], times_left: TimesLeft) -> None:
+        self._position = position
+        self._times_left = times_left
+        self._seen: object = None
+        self.sleepers: dict[str | None, dict[asyncio.Future[None], None]] = {}
+        """The sleepers of each mailbox id, in the order of their arrival."""
+        self._share: dict[str | None, int] = {}
+        """How many sleepers are woken next, of the mailbox ids for which something is due."""
+        self.changed = asyncio.Event()
+
+    async def sleep(self, mailbox_id: str | None, seen: object) -> None:
+        """Return once this sleeper is woken. `seen` is the position when it last asked."""
+        if mailbox_id not in self.sleepers or seen != self._seen:
+            self.changed.set()  # the watcher has not asked for it, or at another position
+        woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.sleepers.setdefault(mailbox_id, {})[woken] = None
         try:
             await woken
         finally:
-            self._sleepers.discard(wake_from_any_thread)
-            looking.cancel()
-            ending.cancel()
+            self._remove(mailbox_id, woken)
+
+    async def run(self) -> None:
+        """Wake sleepers until none is left. An error is the answer to all who sleep."""
+        while self.sleepers:
+            self.changed.clear()
+            self._seen = self._position()
+            asked = tuple(self.sleepers)
+            try:
+                times = await self._times_left(asked)
+            except Exception as error:
+                self._fail(error)
+                continue
+            pauses = [
+                pause
+                for mailbox_id, left_ms in zip(asked, times, strict=True)
+                if (pause := self._wake_due(mailbox_id, left_ms)) is not None
+            ]
+            await self._until_changed(min(pauses, default=None))
+
+    def _wake_due(self, mailbox_id: str | None, left_ms: int | None) -> float | None:
+        """Wake sleepers if something is due; return after how many seconds to ask again.
+
+        One is woken at first. While something is still due, twice as many follow each time: there
+        may be many entries, and those who were woken may not claim.
+        """
+        if left_ms is None or left_ms > 0:
+            self._share.pop(mailbox_id, None)
+            return None if left_ms is None else left_ms / 1000
+        share = self._share.get(mailbox_id, 1)
+        self._share[mailbox_id] = 2 * share
+        for woken in tuple(islice(self.sleepers.get(mailbox_id, ()), share)):
+            self._remove(mailbox_id, woken)
+            if not woken.done():
+                woken.set_result(None)
+        return _LOOK_SECONDS[0]
+
+    def _fail(self, error: Exception) -> None:
+        for mailbox_id, sleepers in tuple(self.sleepers.items()):
+            for woken in tuple(sleepers):
+                self._remove(mailbox_id, woken)
+                if not woken.done():
+                    woken.set_exception(error)
+
+    def _remove(self, mailbox_id: str | None, woken: "asyncio.Future[None]") -> None:
+        sleepers = self.sleepers.get(mailbox_id, {})
+        sleepers.pop(woken, None)
+        if not sleepers:
+            self.sleepers.pop(mailbox_id, None)
+            self._share.pop(mailbox_id, None)
+
+    async def _until_changed(self, seconds: float | None) -> None:
+        """Return once the store may have changed, or after `seconds`."""
+        loop = asyncio.get_running_loop()
+        end = None if seconds is None else loop.time() + seconds
+        while self.sleepers and not self.changed.is_set():
+            pause = random.uniform(*_LOOK_SECONDS)  # noqa: S311
+            left = pause if end is None else min(pause, end - loop.time())
+            with suppress(TimeoutError):
+                async with asyncio.timeout(left):
+                    await self.changed.wait()
+            if self._position() != self._seen or (end is not None and loop.time() >= end):
+                return

@@ -1,6 +1,7 @@
 """The files backend: an engine on a thread of its own, and callers that wait for it."""
 
 import os
+from collections.abc import Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -49,7 +50,7 @@ class FilesBackend:
         self._thread = GroupThread(
             "treadle-files", self._engine.run, self._engine.close, self._wake_after
         )
-        self._waiting = Waiting(self._position)
+        self._waiting = Waiting(self._position, self._times_left)
 
     async def open(self) -> None:
         """Open the folder, finish what a crash has left undone, and start the engine's thread."""
@@ -79,15 +80,14 @@ class FilesBackend:
 
     async def wait(self, timeout_ms: int, mailbox_id: str | None = None) -> None:
         """Return once something is claimable, or after `timeout_ms`."""
+        await self._waiting.until_due(timeout_ms, mailbox_id)
 
-        async def time_left() -> int | None:
-            now = self._clock()
-            due: int | None = await self._thread.ask(
-                ReadCall(lambda tables: tables.next_due(now, mailbox_id))
-            )
-            return None if due is None else due - now
-
-        await self._waiting.until_due(timeout_ms, time_left)
+    async def _times_left(self, mailbox_ids: Sequence[str | None]) -> list[int | None]:
+        now = self._clock()
+        times: list[int | None] = await self._thread.ask(
+            ReadCall(lambda tables: [tables.next_due(now, each) for each in mailbox_ids])
+        )
+        return [None if due is None else due - now for due in times]
 
     def _wake_after(self, calls: list[Call]) -> None:
         """Let waits look again after a group that may have changed something."""

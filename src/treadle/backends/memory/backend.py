@@ -1,13 +1,11 @@
 """The memory backend: all rows in dictionaries, for tests and for data that may be lost."""
 
-import asyncio
 import os
-import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from treadle.backends._forks import require_process
+from treadle.backends._waiting import Waiting
 from treadle.backends.base import Capabilities
 from treadle.backends.model.apply import apply_batch, apply_claim
 from treadle.backends.model.tables import Tables
@@ -35,7 +33,8 @@ class MemoryBackend:
         self.tables = Tables()
         self._is_open = False
         self._process = os.getpid()
-        self._changed = asyncio.Event()
+        self._changes = 0
+        self._waiting = Waiting(lambda: self._changes, self._times_left)
 
     async def open(self) -> None:
         """Accept calls."""
@@ -66,17 +65,13 @@ class MemoryBackend:
 
     async def wait(self, timeout_ms: int, mailbox_id: str | None = None) -> None:
         """Return once an entry is claimable, or after `timeout_ms`."""
-        end = time.monotonic() + timeout_ms / 1000
-        while (left := end - time.monotonic()) > 0:
-            changed, now = self._changed, self._clock()
-            due = self._open_tables().next_due(now, mailbox_id)
-            if due is not None and due <= now:
-                return
-            pause = left if due is None else min(left, (due - now) / 1000)
-            with suppress(TimeoutError):
-                # not `wait_for`: before Python 3.12 it drops a cancellation that meets the event
-                async with asyncio.timeout(pause):
-                    await changed.wait()
+        self._open_tables()
+        await self._waiting.until_due(timeout_ms, mailbox_id)
+
+    async def _times_left(self, mailbox_ids: Sequence[str | None]) -> list[int | None]:
+        tables, now = self._open_tables(), self._clock()
+        times = [tables.next_due(now, mailbox_id) for mailbox_id in mailbox_ids]
+        return [None if due is None else due - now for due in times]
 
     def _open_tables(self) -> Tables:
         if not self._is_open:
@@ -86,5 +81,5 @@ class MemoryBackend:
         return self.tables
 
     def _wake(self) -> None:
-        self._changed.set()
-        self._changed = asyncio.Event()
+        self._changes += 1
+        self._waiting.wake()

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar, cast
 
@@ -80,7 +80,7 @@ class PostgresBackend:
             "treadle-postgres-claims", Claims(self._database, self._now, self._submit).carry_out
         )
         self._caller_transaction = CallerTransaction(location, self._database.queries)
-        self._waiting = Waiting(self._position)
+        self._waiting = Waiting(self._position, self._times_left)
         self._changes = 0
         self._phase = random.random()  # noqa: S311
 
@@ -145,11 +145,11 @@ class PostgresBackend:
         """Return once something is claimable, or after `timeout_ms`."""
         self._commits.require_running()
         self._notices.listen()
-        await self._waiting.until_due(timeout_ms, lambda: self._time_left(mailbox_id))
+        await self._waiting.until_due(timeout_ms, mailbox_id)
 
-    async def _time_left(self, mailbox_id: str | None) -> int | None:
+    async def _times_left(self, mailbox_ids: Sequence[str | None]) -> list[int | None]:
         now = self._now()
-        return await self._read(lambda: _time_left(mailbox_id, now))
+        return await self._read(lambda: _times_left(mailbox_ids, now))
 
     async def _read(self, program: Callable[[], Program[T]]) -> T:
         self._commits.require_running()
@@ -179,12 +179,12 @@ class PostgresBackend:
         return None if self._clock is None else self._clock()
 
 
-def _time_left(mailbox_id: str | None, now: int | None) -> Program[int | None]:
+def _times_left(mailbox_ids: Sequence[str | None], now: int | None) -> Program[list[int | None]]:
     """How many milliseconds until something may be claimable; None if nothing waits."""
-    due = yield from claims.next_due(mailbox_id)
-    if due is None:
-        return None
-    if now is not None:
-        return due - now
-    (((present,),),) = yield (Read("clock", {}),)
-    return due - int(present)
+    times = yield from claims.next_due(mailbox_ids)
+    if all(due is None for due in times):
+        return times
+    if now is None:
+        (((present,),),) = yield (Read("clock", {}),)
+        now = int(present)
+    return [None if due is None else due - now for due in times]

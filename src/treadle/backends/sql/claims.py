@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 from treadle.backends.model.tables import Change
 from treadle.backends.sql._mailboxes import write_entries
-from treadle.backends.sql.program import Program, Read, Statement
+from treadle.backends.sql.program import Program, Read, Row, Statement
 from treadle.clock import new_token
 from treadle.core.claims import ClaimRequest, claimed
 from treadle.core.limits import LARGEST_TIME
@@ -47,16 +47,34 @@ def _change(before: MailboxEntry, after: MailboxEntry) -> Change:
     return Change("entries", before.entry_id, before, after)
 
 
-def next_due(mailbox_id: str | None) -> Program[int | None]:
-    """The time at which an entry may become claimable; None if no entry is waiting."""
-    if mailbox_id is None:
-        ready, expiry = yield (Read("next_ready", {}), Read("next_expiry", {}))
-        times = [time for ((time,),) in (ready, expiry) if time is not None]
-        return min(times, default=None)
-    (rows,) = yield (Read("next_of_mailbox", {"mailbox_id": mailbox_id}),)
+def next_due(mailbox_ids: Sequence[str | None]) -> Program[list[int | None]]:
+    """The time at which an entry of each mailbox may become claimable; None if none is waiting.
+
+    The id None is for all mailboxes.
+    """
+    reads: list[Read] = []
+    for mailbox_id in mailbox_ids:
+        if mailbox_id is None:
+            reads += (Read("next_ready", {}), Read("next_expiry", {}))
+        else:
+            reads.append(Read("next_of_mailbox", {"mailbox_id": mailbox_id}))
+    answers = iter((yield tuple(reads)))
+    return [
+        _first_time(next(answers), next(answers))
+        if mailbox_id is None
+        else _time_in_mailbox(next(answers))
+        for mailbox_id in mailbox_ids
+    ]
+
+
+def _first_time(ready: list[Row], expiry: list[Row]) -> int | None:
+    times = [int(time) for ((time,),) in (ready, expiry) if time is not None]
+    return min(times, default=None)
+
+
+def _time_in_mailbox(rows: list[Row]) -> int | None:
     if not rows:
         return None
     lease_until, available_at = rows[0]
-    if lease_until is not None:
-        return int(lease_until)
-    return None if available_at is None else int(available_at)
+    due = available_at if lease_until is None else lease_until
+    return None if due is None else int(due)

@@ -2,7 +2,7 @@
 
 import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from itertools import groupby
 from typing import Any, TypeVar, cast
@@ -67,7 +67,7 @@ class SqliteBackend:
         self._thread: GroupThread[_Call] = GroupThread(
             "treadle-sqlite", self._carry_out, self._end, self._on_done
         )
-        self._waiting = Waiting(self._position)
+        self._waiting = Waiting(self._position, self._times_left)
 
     async def open(self) -> None:
         """Open the file, create it if it does not exist, and bring its schema up to date."""
@@ -115,12 +115,12 @@ class SqliteBackend:
 
     async def wait(self, timeout_ms: int, mailbox_id: str | None = None) -> None:
         """Return once something is claimable, or after `timeout_ms`."""
+        await self._waiting.until_due(timeout_ms, mailbox_id)
 
-        async def time_left() -> int | None:
-            due = await self._read(lambda: next_due(mailbox_id))
-            return None if due is None else due - self._clock()
-
-        await self._waiting.until_due(timeout_ms, time_left)
+    async def _times_left(self, mailbox_ids: Sequence[str | None]) -> list[int | None]:
+        times = await self._read(lambda: next_due(mailbox_ids))
+        now = self._clock()
+        return [None if due is None else due - now for due in times]
 
     async def _read(self, program: Callable[[], Program[T]]) -> T:
         self._thread.require_running()
