@@ -48,7 +48,8 @@ class Guarantee(Enum):
     order of `treadle.core.claims.claim_order`, each with a unique token. An expired lease is not
     extended beside a live one."""
     FENCE = 6
-    """A batch with a `Hold` whose claim was lost, expired or was interrupted changes nothing."""
+    """A batch with a `Hold` whose claim was lost, expired or was interrupted changes nothing. At
+    most one claim of a mailbox passes it at any time, whichever way the clock was set."""
     VERSIONS_WITHOUT_GAPS = 7
     """A thread's version starts at 0 and rises by one with each append or save. An append that
     expects another version changes nothing."""

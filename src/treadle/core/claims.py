@@ -9,7 +9,7 @@ from treadle.core.codec import Model
 from treadle.core.commands import TimedCommand
 from treadle.core.ids import EntryId, MailboxId
 from treadle.core.limits import LARGEST_TIME, Time, later
-from treadle.core.mailboxes import EntryStatus, MailboxEntry, MailboxRows, MailboxState, moved
+from treadle.core.mailboxes import EntryStatus, MailboxEntry, MailboxRows, moved
 from treadle.core.read_set import ReadSet
 from treadle.errors import ClaimConflict, InvalidValue, NotFound
 
@@ -142,14 +142,17 @@ def claim_of(entry: MailboxEntry | str, claim_token: str | None) -> tuple[str, s
     return entry_id, token
 
 
-def _is_outlived(entry: MailboxEntry, claimed: Iterable[MailboxEntry], now: int) -> bool:
-    """Return whether another claim in the mailbox is live and ends later than the entry's.
+def _find_holder(
+    entry: MailboxEntry, claimed: Iterable[MailboxEntry], now: int
+) -> MailboxEntry | None:
+    """Return the claimed entry of the mailbox whose live lease ends later than the entry's.
 
-    Then the other one is the holder's: this one expired before, even if the clock has gone back
-    since (decision 8).
+    If there is one, its claim came later: this one had expired by then, even if the clock has gone
+    back since (decision 8). So at most one claim of a mailbox is held at any time.
     """
     end = _lease_end(entry)
-    return any(has_live_lease(other, now) and _lease_end(other) > end for other in claimed)
+    later_ones = (each for each in claimed if _lease_end(each) > end and has_live_lease(each, now))
+    return next(iter(later_ones), None)
 
 
 def _lease_end(entry: MailboxEntry) -> tuple[int, str]:
@@ -158,14 +161,13 @@ def _lease_end(entry: MailboxEntry) -> tuple[int, str]:
     return until, entry.entry_id
 
 
-def _check_held(
-    entry: MailboxEntry | None, state: MailboxState | None, command: "Hold", now: int
-) -> None:
+def _check_held(rows: ClaimRows, command: "Hold", now: int) -> None:
     """The fence.
 
     Raises:
-        ClaimConflict: the claim was lost, has expired or was interrupted.
+        ClaimConflict: the claim was lost, has expired, was overtaken or was interrupted.
     """
+    entry = rows.entries.get(command.entry_id)
     if entry is None:
         raise ClaimConflict(command.entry_id, "the entry is gone")
     if not _is_held_with(entry, command.claim_token):
@@ -173,6 +175,11 @@ def _check_held(
     if has_expired(entry, now):
         reason = f"its lease expired at {entry.lease_until}, now is {now}"
         raise ClaimConflict(command.entry_id, reason)
+    holder = _find_holder(entry, rows.find_claimed(entry.mailbox_id), now)
+    if holder is not None:
+        reason = f"entry {holder.entry_id!r} of its mailbox was claimed after its lease expired"
+        raise ClaimConflict(command.entry_id, reason)
+    state = rows.mailboxes.get(entry.mailbox_id)
     if state is not None and state.current_generation != entry.generation:
         raise ClaimConflict(command.entry_id, f"mailbox {entry.mailbox_id!r} was interrupted")
 
@@ -202,21 +209,21 @@ _STATUS_WORDS: dict[EntryStatus, str] = {
 class Hold(TimedCommand[None], frozen=True, kw_only=True):
     """The fence: the batch commits only while this claim is held. Result: None.
 
-    Fails with `ClaimConflict` if the claim was lost, expired, or its mailbox was interrupted.
+    Fails with `ClaimConflict` if the claim was lost or expired, if another entry of its mailbox was
+    claimed since, or if the mailbox was interrupted.
     """
 
     entry_id: EntryId
     claim_token: str
 
     def touches(self, read_set: ReadSet) -> None:
-        """The entry; its mailbox comes with it."""
+        """The entry, and what is claimed beside it in its mailbox."""
         read_set.entries.add(self.entry_id)
+        read_set.claimed_beside.add(self.entry_id)
 
-    def apply(self, rows: MailboxRows, now: int) -> None:
+    def apply(self, rows: ClaimRows, now: int) -> None:
         """Check the claim; change nothing."""
-        entry = rows.entries.get(self.entry_id)
-        state = rows.mailboxes.get(entry.mailbox_id) if entry else None
-        _check_held(entry, state, self, now)
+        _check_held(rows, self, now)
 
 
 class _Settlement(TimedCommand[None], frozen=True, kw_only=True):
@@ -309,9 +316,12 @@ class ExtendLease(TimedCommand[bool], frozen=True, kw_only=True):
         entry = rows.entries.get(self.entry_id)
         if entry is None or not _is_held_with(entry, self.claim_token):
             return False
-        if _is_outlived(entry, rows.find_claimed(entry.mailbox_id), now):
+        claimed = rows.find_claimed(entry.mailbox_id)
+        if _find_holder(entry, claimed, now):
             return False
-        lease_until = later(now, self.extension_ms)
+        # A clock that went back must not let the lease end before one that it has outlived.
+        ends = [each.lease_until or 0 for each in claimed if each.entry_id != entry.entry_id]
+        lease_until = max(later(now, self.extension_ms), later(max(ends, default=-1), 1))
         extended = msgspec.structs.replace(entry, lease_until=lease_until, updated_at=now)
         rows.entries.put(self.entry_id, extended)
         return True

@@ -1,6 +1,7 @@
 """Backends that break the rules of batches and errors."""
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any
 
 from msgspec.structs import replace
@@ -94,6 +95,14 @@ class Timeless(Twisted):
 
     def twist(self, command: AnyCommand) -> AnyCommand:
         return replace(command, now=0) if isinstance(command, Hold) else command
+
+
+@breaks(Guarantee.FENCE, "only the later claim of a mailbox is held after the clock went back")
+class Alone(Tables):
+    """Looks at the entry of a hold only, not at what is claimed beside it."""
+
+    def find_claimed(self, mailbox_id: str) -> Iterable[MailboxEntry]:
+        return ()
 
 
 @breaks(Guarantee.FENCE, "every hold of a batch is checked")

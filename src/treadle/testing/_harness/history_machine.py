@@ -193,6 +193,18 @@ class HistoryMachine(RuleBasedStateMachine):
     def move_clock(self, milliseconds: int) -> None:
         self.clock.now += milliseconds
 
+    @rule(data=st.data(), forward=st.sampled_from([1_000, 30_000, 10**6]))
+    def jump_and_claim(self, data: st.DataObject, forward: int) -> None:
+        """Claim while the clock is ahead; then it goes back, and at most one claim is held."""
+        lease_ms = data.draw(commands.durations)
+        self.clock.now += forward
+        self.step(
+            data, lambda store, _: store.mailboxes.claim(5, consumer="ahead", lease_ms=lease_ms)
+        )
+        self.clock.now -= data.draw(st.sampled_from([forward, forward // 2, 2 * forward]))
+        subject = self.subjects[data.draw(st.integers(0, self.handles - 1), label="handle")]
+        self.hold_each_claim(subject)
+
     @rule(data=st.data())
     def reopen(self, data: st.DataObject) -> None:
         """Close one handle and open it again, while the others stay open."""
@@ -259,6 +271,20 @@ class HistoryMachine(RuleBasedStateMachine):
         self.check(found, expected)
         reader = self.subjects[data.draw(st.integers(0, self.handles - 1), label="reader")]
         self.compare(reader)
+
+    def hold_each_claim(self, subject: Store) -> None:
+        """Try to hold each claim: at most one of each mailbox is held."""
+        held: list[str] = []
+        for entry in self.run(all_entries(self.model)):
+            if entry.status != "claimed" or entry.claim_token is None:
+                continue
+            batch: Commands = (Hold(entry_id=entry.entry_id, claim_token=entry.claim_token),)
+            expected = self.run(result_or_error(self.model.commit(batch)))
+            found = self.run(result_or_error(subject.commit(self.tokens.for_subject(batch))))
+            self.check(found, expected)
+            if found == [None]:
+                held.append(entry.mailbox_id)
+        assert len(held) == len(set(held)), f"two claims of one mailbox are held: {held}"
 
     def compare(self, *subjects: Store) -> None:
         """Check that each handle reads exactly what the model holds."""

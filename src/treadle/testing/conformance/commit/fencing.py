@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
-from treadle import ClaimConflict, Store, Thread
+from treadle import ClaimConflict, MailboxEntry, Store, Thread
 from treadle.backends.base import Guarantee
 from treadle.testing._harness.builders import (
     claim_by_id,
@@ -217,6 +217,61 @@ async def a_slow_worker_is_refused_and_the_one_that_took_over_is_not(
             step.threads.append("box", says("slow"))
             step.mailboxes.ack(slow)
     expect(await texts(store, "box"), ["quick"])
+
+
+async def _overtaken(store: Store, clock: ManualClock) -> tuple[MailboxEntry, MailboxEntry]:
+    """Claim an entry, once its lease has expired a more urgent one, and set the clock back."""
+    await store.mailboxes.enqueue(entry("first"))
+    first = await claim_one(store, lease_ms=30_000)
+    await store.mailboxes.enqueue(entry("urgent", priority=9))
+    clock.now += 100_000
+    urgent = await claim_one(store, lease_ms=30_000)
+    expect(urgent.entry_id, "urgent")
+    clock.now -= 90_000
+    return first, urgent
+
+
+@checks.add(Guarantee.FENCE)
+async def only_the_later_claim_of_a_mailbox_is_held_after_the_clock_went_back(
+    store: Store, clock: ManualClock
+) -> None:
+    first, urgent = await _overtaken(store, clock)
+    before = await read_everything(store, ["box"])
+    with refused(ClaimConflict) as caught:
+        async with store.batch() as step:
+            step.mailboxes.hold(first)
+            step.threads.create(Thread(id="t"))
+    expect(caught.value.entry_id, "first")
+    assert "'urgent'" in caught.value.reason
+    expect(await read_everything(store, ["box"]), before)
+    async with store.batch() as step:
+        step.mailboxes.hold(urgent)
+    expect(results_of(step), (None,))
+
+
+@checks.add(Guarantee.FENCE, each={"shorter": 1_000, "longer": 90_000})
+async def a_renewal_after_the_clock_went_back_keeps_the_earlier_claim_out(
+    store: Store, clock: ManualClock, extension_ms: int
+) -> None:
+    first, urgent = await _overtaken(store, clock)
+    expect(await store.mailboxes.extend_lease(urgent, extension_ms=extension_ms), True)
+    expect(await store.mailboxes.extend_lease(first, extension_ms=300_000), False)
+    with refused(ClaimConflict):
+        async with store.batch() as step:
+            step.mailboxes.hold(first)
+    async with store.batch() as step:
+        step.mailboxes.hold(urgent)
+    expect(results_of(step), (None,))
+
+
+@checks.add(Guarantee.ENTRIES_MOVE_BY_RULE)
+async def an_earlier_claim_is_still_settled_by_its_token(store: Store, clock: ManualClock) -> None:
+    first, urgent = await _overtaken(store, clock)
+    await store.mailboxes.ack(first)
+    expect(await status(store, "first"), "accepted")
+    async with store.batch() as step:
+        step.mailboxes.hold(urgent)
+    expect(results_of(step), (None,))
 
 
 @checks.add(Guarantee.FENCE, "shared")
