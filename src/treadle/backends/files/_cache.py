@@ -7,14 +7,16 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from treadle.backends.files._decoding import decode_model
 from treadle.backends.files._thread_document import ThreadDocument, advance, read_thread
 from treadle.backends.files.documents import Documents, fold
 from treadle.backends.model.tables import Put, RowTable, TableName
-from treadle.core.codec import Model, decode
+from treadle.core.codec import Model
+from treadle.core.ids import check_optional_id
 from treadle.core.mailboxes import MailboxEntry, MailboxState
 from treadle.core.runs import RunRecord
 from treadle.core.threads import StoredThread, ThreadHead
-from treadle.errors import AlreadyExists, CorruptRecord
+from treadle.errors import AlreadyExists, CorruptRecord, InvalidId
 
 RowT = TypeVar("RowT")
 _UNREAD: Any = object()
@@ -250,13 +252,14 @@ def row_reader(
 
     def read(key: str, data: bytes) -> RowModel:
         where = documents.where(table, key)
-        try:
-            row = decode(kind, data)
-        except CorruptRecord as error:
-            raise CorruptRecord(where, error.reason) from error
+        row = decode_model(kind, data, where)
         found: Any = getattr(row, _IDS[kind])
         if found != key:
             raise CorruptRecord(where, f"it holds {found!r}")
+        try:
+            check_optional_id("mailbox", getattr(row, "mailbox_id", None))
+        except InvalidId as error:
+            raise CorruptRecord(where, f"its mailbox_id is no id: {error.reason}") from error
         return row
 
     return read

@@ -4,16 +4,20 @@ A crash may lose such a file or a part of it: it is neither in the journal nor s
 count only as far as they lead, version by version, to the thread as it is.
 """
 
+import logging
 from collections.abc import Iterable
 
 import msgspec
 
+from treadle.backends._plain_files import NotPlainFile
 from treadle.backends.files._entries import Append, Entry, Put, Remove
 from treadle.backends.files.disk import Disk
 from treadle.backends.files.documents import Documents
 from treadle.core.codec import decode
 from treadle.core.threads import ThreadDelta, ThreadHead
 from treadle.errors import CorruptRecord
+
+_log = logging.getLogger(__name__)
 
 
 class DeltaFiles:
@@ -24,18 +28,24 @@ class DeltaFiles:
         self._documents = documents
 
     def write(self, entries: Iterable[Entry]) -> None:
-        """Write the deltas that committed entries contain."""
+        """Write the deltas that committed entries contain, as far as that is possible."""
         for entry in entries:
-            match entry:
-                case Append(key=key, deltas=deltas):
-                    self._append(key, deltas)
-                case Put(table="threads", key=key, deltas=deltas):
-                    self._disk.remove(self._documents.delta_path(key))
-                    self._append(key, deltas)
-                case Remove(table="threads", key=key):
-                    self._disk.remove(self._documents.delta_path(key))
-                case _:
-                    pass
+            try:
+                self._write(entry)
+            except OSError:  # nobody depends on them, and the commit has succeeded
+                _log.warning("the deltas of thread %r are not kept", entry.key, exc_info=True)
+
+    def _write(self, entry: Entry) -> None:
+        match entry:
+            case Append(key=key, deltas=deltas):
+                self._append(key, deltas)
+            case Put(table="threads", key=key, deltas=deltas):
+                self._disk.remove(self._documents.delta_path(key))
+                self._append(key, deltas)
+            case Remove(table="threads", key=key):
+                self._disk.remove(self._documents.delta_path(key))
+            case _:
+                pass
 
     def since(self, head: ThreadHead, after_version: int) -> tuple[ThreadDelta, ...] | None:
         """Return the deltas from `after_version` to `head`, or None if they are not all known."""
@@ -45,7 +55,7 @@ class DeltaFiles:
             return ()
         try:
             lines = self._disk.read(self._documents.delta_path(head.thread.id)).split(b"\n")
-        except FileNotFoundError:
+        except (FileNotFoundError, NotPlainFile):
             return None
         found: list[ThreadDelta] = []
         wanted = head.version

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from treadle.backends._group_thread import Failure
+from treadle.backends._plain_files import NotPlainFile
 from treadle.backends.base import NO_STORE, Durability
 from treadle.backends.files._checkpoints import Checkpoints
 from treadle.backends.files._delta_files import DeltaFiles
@@ -26,7 +27,7 @@ from treadle.backends.files.disk import Disk
 from treadle.backends.files.documents import Documents
 from treadle.backends.model.tables import Change
 from treadle.clock import Clock
-from treadle.errors import StoreUnavailable
+from treadle.errors import CorruptRecord, StoreUnavailable
 
 JOURNAL_BYTES = 32 * 2**20
 """A journal of this size is complete: a crash replays two of them at most."""
@@ -92,7 +93,7 @@ class Engine:
         Raises:
             InvalidValue: the folder holds other files and no store.
             SchemaTooNew: a newer Treadle wrote the store.
-            CorruptRecord: the journal is damaged.
+            CorruptRecord: the journal is damaged, or another of its files is no plain file.
             StoreUnavailable: the folder cannot be read or written.
         """
         with self._translate_errors(), ExitStack() as undo:
@@ -244,7 +245,7 @@ class Engine:
         try:
             yield
         except OSError as error:
-            raise self._unavailable(error) from error
+            raise self._refusal(error) from error
 
     def _attempt(self, call: Callable[..., Any], tables: FileTables, **arguments: object) -> Any:
         """Return the result of a call, or the `Failure` for the one who asked."""
@@ -255,10 +256,12 @@ class Engine:
 
     def _failure(self, error: Exception) -> Failure:
         if isinstance(error, OSError):
-            unavailable = self._unavailable(error)
-            unavailable.__cause__ = error
-            return Failure(unavailable)
+            refusal = self._refusal(error)
+            refusal.__cause__ = error
+            return Failure(refusal)
         return Failure(error)
 
-    def _unavailable(self, error: OSError) -> StoreUnavailable:
+    def _refusal(self, error: OSError) -> CorruptRecord | StoreUnavailable:
+        if isinstance(error, NotPlainFile):
+            return CorruptRecord(error.path, error.reason)
         return StoreUnavailable(self._documents.root, str(error))

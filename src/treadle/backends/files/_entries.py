@@ -6,10 +6,13 @@ from typing import ClassVar, TypeAlias, assert_never
 
 import msgspec
 
+from treadle.backends.files._journal import Record
 from treadle.backends.files._thread_document import ThreadDocument
+from treadle.backends.files.documents import check_document_id
 from treadle.backends.model.tables import Change, TableName, deltas_of
 from treadle.core.codec import encode, encode_compact
 from treadle.core.threads import StoredThread, ThreadDelta, ThreadHead, all_deltas
+from treadle.errors import CorruptRecord
 
 DocumentKey: TypeAlias = tuple[TableName, str]
 
@@ -50,10 +53,22 @@ Entry: TypeAlias = Put | Remove | Append | FirstAppend
 
 encode_entries: Callable[[Sequence[Entry]], bytes] = msgspec.json.Encoder().encode
 """Encodes the entries of a batch for the journal."""
-decode_entries: Callable[[bytes], tuple[Entry, ...]] = msgspec.json.Decoder(
-    tuple[Entry, ...]
-).decode
-"""Decodes the entries of a batch from the journal."""
+_decode: Callable[[bytes], tuple[Entry, ...]] = msgspec.json.Decoder(tuple[Entry, ...]).decode
+
+
+def decode_entries(record: Record, path: str) -> tuple[Entry, ...]:
+    """Return the entries of a batch from its record in the journal at `path`.
+
+    Raises:
+        CorruptRecord: they are no entries, or name documents that cannot be.
+    """
+    try:
+        entries = _decode(record.payload)
+        for entry in entries:
+            check_document_id(entry.table, entry.key)
+    except (ValueError, RecursionError) as error:
+        raise CorruptRecord(f"{path}, record {record.number}", str(error)) from error
+    return entries
 
 
 def entries_of(

@@ -136,8 +136,8 @@ class MailboxIndex:
             self._offer(entry.mailbox_id)
         elif entry.status == "queued":
             heappush(self._later, (entry.available_at, entry.entry_id))
-        else:
-            heappush(self._leases, (due_time(entry), entry.entry_id))
+        elif entry.lease_until is not None:  # without a lease it is held until it is ended
+            heappush(self._leases, (entry.lease_until, entry.entry_id))
 
     def _offer(self, mailbox_id: str) -> None:
         """Put the mailbox's first entry on the heap of heads, unless it is there."""

@@ -21,6 +21,9 @@ _MAGIC = b"TRDL"
 _HEADER = struct.Struct(f"<{len(_MAGIC)}sIIQQ")
 _CHECKED = struct.Struct("<IQQ")
 _CHECKED_FROM = _HEADER.size - _CHECKED.size
+_CHECKS = 8
+"""How often each byte after damage is checksummed; headers by chance are rare and name no length
+that fits, but a file can be made of them."""
 
 
 class Position(msgspec.Struct, frozen=True):
@@ -112,8 +115,13 @@ class Journal:
 
     def _refuse_lost(self, rest: bytes) -> None:
         """Raise if the damage at the start of `rest` cannot be an unfinished write."""
+        budget = _CHECKS * len(rest)
         start = rest.find(_MAGIC, 1)
         while start >= 0:
+            budget -= _length_at(rest, start) or 0
+            if budget < 0:
+                reason = "it is full of damaged records, and Treadle has not written them"
+                raise CorruptRecord(f"{self.path} at byte {self.position.end}", reason)
             record = _parse(rest, start)
             # a later record of the same group proves nothing: groups reach the disk in any order
             if record is not None and record.group > self.position.group + 1:
@@ -124,14 +132,22 @@ class Journal:
             start = rest.find(_MAGIC, start + 1)
 
 
-def _parse(data: bytes, start: int) -> Record | None:
-    """Return the record at `start`, or None if it is damaged or incomplete."""
+def _length_at(data: bytes, start: int) -> int | None:
+    """Return the length of the payload at `start`, or None if no whole record can be there."""
     body = start + _HEADER.size
     if body > len(data):
         return None
-    magic, checksum, length, number, group = _HEADER.unpack_from(data, start)
-    if magic != _MAGIC or body + length > len(data):
+    magic, _, length, _, _ = _HEADER.unpack_from(data, start)
+    return length if magic == _MAGIC and body + length <= len(data) else None
+
+
+def _parse(data: bytes, start: int) -> Record | None:
+    """Return the record at `start`, or None if it is damaged or incomplete."""
+    length = _length_at(data, start)
+    if length is None:
         return None
+    body = start + _HEADER.size
+    _, checksum, _, number, group = _HEADER.unpack_from(data, start)
     if zlib.crc32(memoryview(data)[start + _CHECKED_FROM : body + length]) != checksum:
         return None
     return Record(number, group, data[body : body + length])

@@ -1,9 +1,11 @@
 """After a crash: the documents are brought to where the journals are."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 
 from treadle.backends.files._entries import (
     DocumentChange,
+    DocumentKey,
     Entry,
     combine,
     decode_entries,
@@ -16,6 +18,8 @@ from treadle.backends.model.tables import TableName
 from treadle.errors import CorruptRecord
 
 _PREFIX = "journal-"
+_NAME = re.compile(f"{_PREFIX}([0-9]{{16}})")
+_LAST = 10**16 - 1
 
 
 def journal_path(documents: Documents, number: int) -> str:
@@ -24,23 +28,38 @@ def journal_path(documents: Documents, number: int) -> str:
 
 
 def find_journals(disk: Disk, documents: Documents) -> list[int]:
-    """Return the numbers of the journal files, oldest first."""
-    names = disk.list_names(documents.own_folder, "")
-    digits = (name.removeprefix(_PREFIX) for name in names if name.startswith(_PREFIX))
-    return sorted(int(number) for number in digits if number.isdecimal())
+    """Return the numbers of the journal files, oldest first; files with other names are ignored."""
+    names = map(_NAME.fullmatch, disk.list_names(documents.own_folder, ""))
+    return sorted(int(name[1]) for name in names if name is not None)
 
 
 def read_journal(disk: Disk, documents: Documents, number: int) -> list[Entry]:
     """Return all entries of a journal.
 
     Raises:
-        CorruptRecord: a record that had been synced is damaged.
+        CorruptRecord: a record that had been synced is damaged, or is not what Treadle writes.
     """
-    journal = Journal(disk, journal_path(documents, number), Position(number))
+    path = journal_path(documents, number)
+    journal = Journal(disk, path, Position(number))
     try:
-        return [entry for record in journal.read_on() for entry in decode_entries(record.payload)]
+        return [entry for record in journal.read_on() for entry in decode_entries(record, path)]
     finally:
         journal.close()
+
+
+def check_journal(disk: Disk, documents: Documents, name: str) -> None:
+    """Check that `recover` could use a journal; nothing is written.
+
+    Raises:
+        CorruptRecord: it could not, or its name is no journal's.
+    """
+    found = _NAME.fullmatch(name)
+    if found is None:
+        raise CorruptRecord(documents.where_own(name), "its name is not a journal's")
+    number = int(found[1])
+    _check_last(documents, number)
+    for _ in _contents(documents, read_journal(disk, documents, number)):
+        pass
 
 
 def checkpoint(disk: Disk, documents: Documents, numbers: list[int], *, sync: bool) -> None:
@@ -63,27 +82,45 @@ def recover(disk: Disk, documents: Documents, *, sync: bool) -> int:
     Returns the number of the newest journal, 0 if there was none.
 
     Raises:
-        CorruptRecord: a record that had been synced is damaged.
+        CorruptRecord: a record that had been synced is damaged, or is not what Treadle writes.
     """
     documents.clear_temporary()
     numbers = find_journals(disk, documents)
+    newest = numbers[-1] if numbers else 0
+    _check_last(documents, newest)
     replay(documents, [e for number in numbers for e in read_journal(disk, documents, number)])
     checkpoint(disk, documents, numbers, sync=sync)
-    return numbers[-1] if numbers else 0
+    return newest
 
 
 def replay(documents: Documents, entries: Iterable[Entry]) -> None:
-    """Write the documents that committed entries are ahead of."""
+    """Write the documents that committed entries are ahead of.
+
+    Raises:
+        CorruptRecord: entries append to a thread that cannot be read; nothing is written.
+    """
+    for (table, key), change, content in list(_contents(documents, entries)):
+        if content is None:
+            documents.replace(table, key, None)
+        elif not _is_up_to_date(documents, table, key, change, content):
+            documents.replace(table, key, [content])
+
+
+def _contents(
+    documents: Documents, entries: Iterable[Entry]
+) -> Iterator[tuple[DocumentKey, DocumentChange, bytes | None]]:
+    """Yield the documents after committed entries; None: there is none."""
     for (table, key), change in combine(entries).items():
         if change.appended:
-            content = _appended(documents, key, change)
-        elif change.whole is not None:
-            content = bytes(change.whole)
+            yield (table, key), change, _appended(documents, key, change)
         else:
-            documents.replace(table, key, None)
-            continue
-        if not _is_up_to_date(documents, table, key, change, content):
-            documents.replace(table, key, [content])
+            yield (table, key), change, None if change.whole is None else bytes(change.whole)
+
+
+def _check_last(documents: Documents, number: int) -> None:
+    if number >= _LAST:
+        reason = "no journal can follow it, so Treadle has not written it"
+        raise CorruptRecord(journal_path(documents, number), reason)
 
 
 def _appended(documents: Documents, key: str, change: DocumentChange) -> bytes:
@@ -96,7 +133,11 @@ def _appended(documents: Documents, key: str, change: DocumentChange) -> bytes:
         data = documents.read("threads", key)
     if data is None:
         raise CorruptRecord(where, "the journal appends to it, but it is not there")
-    head = advance(read_thread(key, data, where), change.appended)
+    try:
+        head = advance(read_thread(key, data, where), change.appended)
+    except CorruptRecord as error:
+        reason = f"the journal appends to it what does not fit: {error.reason}"
+        raise CorruptRecord(where, reason) from error
     return b"".join(ThreadDocument(head).parts())
 
 

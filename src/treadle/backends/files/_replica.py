@@ -80,7 +80,7 @@ class Replica:
 
     def _read_on(self) -> Iterator[Sequence[Entry]]:
         for record in self.journal.read_on():
-            entries = decode_entries(record.payload)
+            entries = decode_entries(record, self.journal.path)
             self.tables.follow(entries)
             self._journaled.update(entry.key for entry in entries if entry.table == "threads")
             yield entries

@@ -9,17 +9,17 @@ other permissions than a new file would get.
 
 import os
 import secrets
-import stat
 import sys
 from collections import deque
 from contextlib import suppress
 from itertools import count
 
+from treadle.backends._plain_files import open_plain
+
 if sys.platform == "linux":
     import fcntl
 
 _MOST_KEPT = 64
-_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _PLAIN = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
@@ -61,19 +61,19 @@ class TempFilePool:
 
     def _reopen(self, path: str) -> int | None:
         try:
-            descriptor = os.open(path, os.O_WRONLY | _NO_FOLLOW | _PLAIN)
+            descriptor = open_plain(path, os.O_WRONLY, one_name=True)
         except OSError:  # somebody cleaned up the folder: the caller creates another
             return None
-        status = os.fstat(descriptor)
-        ours = stat.S_ISREG(status.st_mode) and status.st_mode == self._mode
-        if ours and status.st_nlink == 1 and _is_open_nowhere_else(descriptor):
+        ours = os.fstat(descriptor).st_mode == self._mode
+        if ours and _is_open_nowhere_else(descriptor):
             return descriptor
         os.close(descriptor)
         return None
 
 
 def _remove(path: str) -> None:
-    with suppress(FileNotFoundError):
+    # A swap may have brought somebody's folder here.
+    with suppress(FileNotFoundError, IsADirectoryError, PermissionError):
         os.unlink(path)
 
 

@@ -4,8 +4,10 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
+from treadle.backends.files._decoding import decode_model
 from treadle.backends.files.disk import Bytes
 from treadle.core.codec import decode, encode_compact
+from treadle.core.limits import Version
 from treadle.core.threads import Thread, ThreadDelta, ThreadHead, appended
 from treadle.errors import CorruptRecord
 
@@ -18,7 +20,7 @@ _ITEM = b"\n    "
 class VersionedThread(Thread, frozen=True, kw_only=True):
     """A thread document: the thread, with its version among its fields."""
 
-    version: int = msgspec.field(default=0, name="_version")
+    version: Version = msgspec.field(default=0, name="_version")
 
 
 class Labels(msgspec.Struct, frozen=True):
@@ -52,10 +54,7 @@ def read_thread(key: str, data: Bytes, where: str) -> ThreadHead:
     Raises:
         CorruptRecord: it is no thread, or one with another id.
     """
-    try:
-        found = decode(VersionedThread, bytes(data))
-    except CorruptRecord as error:
-        raise CorruptRecord(where, error.reason) from error
+    found = decode_model(VersionedThread, bytes(data), where)
     if found.id != key:
         raise CorruptRecord(where, f"it holds the thread {found.id!r}")
     fields = {name: getattr(found, name) for name in Thread.__struct_fields__}

@@ -1,23 +1,26 @@
 """All access to the file system, in one class, so that tests can replace it by a failing disk."""
 
+import errno
 import os
-import stat
 from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
+from treadle.backends._plain_files import NotPlainFile, open_plain
 from treadle.backends.files._swap import swap
 from treadle.backends.files._temp_files import TempFilePool
 
 Bytes: TypeAlias = bytes | bytearray | memoryview
-_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
-_PLAIN = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 _datasync = getattr(os, "fdatasync", os.fsync)
 _MOST_PARTS = 1024
 """Linux and macOS refuse a vectored write of more parts (IOV_MAX)."""
 
 
 class Disk:
-    """The real file system. A symbolic link at the end of a path is never followed."""
+    """The real file system. A link at the end of a path is never followed, a pipe never waited for.
+
+    What is written as it is, and not replaced, must have no other name. A document may have one:
+    it is replaced, and its other name keeps the old content.
+    """
 
     def __init__(self) -> None:
         self._temp_files = TempFilePool()
@@ -50,13 +53,14 @@ class Disk:
         return os.path.lexists(path)
 
     def read(self, path: str) -> bytes:
-        """Return the content of a file; a link or a folder at its path is an `OSError`."""
-        descriptor = os.open(path, os.O_RDONLY | _NO_FOLLOW | _PLAIN)
+        """Return the content of a file.
+
+        Raises:
+            NotPlainFile: it is a link, a folder, a pipe, a socket or a device.
+        """
+        descriptor = open_plain(path, os.O_RDONLY)
         try:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
-                raise IsADirectoryError(f"{path} is not a plain file")
-            return _read_all(descriptor, status.st_size)
+            return _read_all(descriptor, os.fstat(descriptor).st_size)
         finally:
             os.close(descriptor)
 
@@ -91,30 +95,37 @@ class Disk:
         self._temp_files.clear()
 
     def append(self, path: str, data: bytes) -> None:
-        """Append to a file, which is created if missing and is not synced."""
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | _NO_FOLLOW | _PLAIN
-        descriptor = os.open(path, flags, 0o666)
+        """Append to a file, which is created if missing and is not synced.
+
+        Raises:
+            NotPlainFile: it is no plain file, or has other names.
+        """
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        descriptor = open_plain(path, flags, one_name=True)
         try:
             _write_all(descriptor, [data])
         finally:
             os.close(descriptor)
 
     def remove(self, path: str) -> None:
-        """Remove a file if it exists."""
+        """Remove a file if it exists; a folder at its path stays."""
         try:
             os.unlink(path)
         except FileNotFoundError:
             return
+        except (IsADirectoryError, PermissionError):
+            if not os.path.isdir(path):
+                raise
 
     def move(self, source: str, target: str) -> None:
         """Rename a file, over whatever is at `target`."""
         os.replace(source, target)
 
     def sync(self, path: str) -> None:
-        """Make a file's content survive a power failure; a missing file is ignored."""
+        """Make a file's content survive a power failure; what is no plain file is ignored."""
         try:
-            descriptor = os.open(path, os.O_RDWR | _NO_FOLLOW | _PLAIN)
-        except FileNotFoundError:
+            descriptor = open_plain(path, os.O_RDWR)
+        except (FileNotFoundError, NotPlainFile):
             return
         try:
             os.fsync(descriptor)
@@ -125,15 +136,19 @@ class Disk:
         """Make the names in a folder survive a power failure."""
         if os.name == "nt":  # Windows cannot open folders; it writes names to the disk at once
             return
-        descriptor = os.open(path, os.O_RDONLY | _PLAIN)
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
         try:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
 
     def open_log(self, path: str) -> int:
-        """Open a file for reading and writing at any offset; it is created if missing."""
-        return os.open(path, os.O_RDWR | os.O_CREAT | _NO_FOLLOW | _PLAIN, 0o666)
+        """Open a file for reading and writing at any offset; it is created if missing.
+
+        Raises:
+            NotPlainFile: it is no plain file, or has other names.
+        """
+        return open_plain(path, os.O_RDWR | os.O_CREAT, one_name=True)
 
     def size_of(self, log: int) -> int:
         """Return the length of a log in bytes."""
@@ -163,7 +178,10 @@ class Disk:
 
 
 def _read_all(descriptor: int, size: int) -> bytes:
-    data = os.read(descriptor, size)
+    try:
+        data = os.read(descriptor, size)
+    except (MemoryError, OverflowError) as error:  # a file with holes may be of any size
+        raise OSError(errno.EFBIG, f"{size} bytes do not fit in memory") from error
     while len(data) < size:
         more = os.read(descriptor, size - len(data))
         if not more:

@@ -1,12 +1,13 @@
 """Find the files in a store's folder that cannot be read, and move them aside when asked to."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
+from treadle.backends._plain_files import NotPlainFile, check_plain
 from treadle.backends.files._cache import row_reader
 from treadle.backends.files._engine import Engine
 from treadle.backends.files._lock import PresenceLock, WriterLock
-from treadle.backends.files._recovery import find_journals, journal_path, read_journal
+from treadle.backends.files._recovery import check_journal
 from treadle.backends.files._thread_document import read_thread
 from treadle.backends.files.disk import Disk
 from treadle.backends.files.documents import Documents
@@ -21,6 +22,7 @@ from treadle.errors import CorruptRecord, InvalidId, StoreUnavailable
 
 Reader = Callable[[str, bytes], object]
 _ASIDE = "aside"
+_LOCKS = ("lock", "open")
 
 
 def examine(root: str | os.PathLike[str]) -> Report:
@@ -28,20 +30,27 @@ def examine(root: str | os.PathLike[str]) -> Report:
 
     Raises:
         StoreUnavailable: the folder cannot be read.
+        CorruptRecord: the store cannot be opened, and moving a file aside would not help.
         SchemaTooNew: a newer Treadle wrote it.
     """
     engine = Engine(os.fspath(root), system_clock, "full")
+    refused: CorruptRecord | None = None
     try:
         engine.open()
-    except CorruptRecord:
-        pass  # a damaged journal: it is reported below
+    except CorruptRecord as error:
+        refused = error
     else:
         engine.close()
     disk, documents = _parts(root)
-    findings = _examine_journals(disk, documents)
+    findings = [*_examine_own_files(disk, documents)]
+    if refused is not None and not findings:
+        raise refused
     count = 0
     for table, read in _readers(documents).items():
-        for name in sorted(disk.list_names(documents.folder(table), ".json")):
+        for file_name in disk.list_all(documents.folder(table)):
+            name = file_name.removesuffix(".json")
+            if name == file_name:
+                continue
             count += 1
             reason = _examine(documents, table, name, read)
             if reason is not None:
@@ -58,6 +67,11 @@ def move_aside(root: str | os.PathLike[str], report: Report) -> tuple[str, ...]:
         StoreUnavailable: another process has the store open, or a file cannot be moved.
     """
     disk, documents = _parts(root)
+    # What is no lock file was never locked: it makes room for one.
+    first = [each for each in report.findings if os.path.basename(each.path) in _LOCKS]
+    rest = [each for each in report.findings if each not in first]
+    disk.make_folder(documents.own_path(_ASIDE))
+    moved = [_move(disk, documents, finding) for finding in first]
     lock = WriterLock(disk, documents.own_path("lock"))
     presence = PresenceLock(disk, documents.own_path("open"))
     lock.open()
@@ -67,8 +81,7 @@ def move_aside(root: str | os.PathLike[str], report: Report) -> tuple[str, ...]:
             if not presence.is_alone():
                 reason = "another process has it open; stop it, then run this again"
                 raise StoreUnavailable(documents.root, reason)
-            disk.make_folder(documents.own_path(_ASIDE))
-            return tuple(_move(disk, documents, finding) for finding in report.findings)
+            return (*moved, *(_move(disk, documents, finding) for finding in rest))
     finally:
         presence.close()
         lock.close()
@@ -79,15 +92,24 @@ def _parts(root: str | os.PathLike[str]) -> tuple[Disk, Documents]:
     return disk, Documents(disk, os.path.abspath(root))
 
 
-def _examine_journals(disk: Disk, documents: Documents) -> list[Finding]:
-    findings: list[Finding] = []
-    for number in find_journals(disk, documents):
+def _examine_own_files(disk: Disk, documents: Documents) -> Iterator[Finding]:
+    """Examine Treadle's own files; what cannot be opened, or written, is found."""
+    for name in disk.list_all(documents.own_folder):
         try:
-            read_journal(disk, documents, number)
-        except CorruptRecord as error:
-            path = os.path.relpath(journal_path(documents, number), documents.root)
-            findings.append(Finding(path=path, reason=error.reason))
-    return findings
+            if name in _LOCKS:
+                check_plain(documents.own_path(name))
+            elif name == "format.json":
+                documents.read_format()
+            elif name.startswith("journal-"):
+                check_plain(documents.own_path(name))
+                check_journal(disk, documents, name)
+        except (CorruptRecord, NotPlainFile) as error:
+            yield Finding(path=documents.where_own(name), reason=error.reason)
+    for path in documents.delta_paths():
+        try:
+            check_plain(path)
+        except NotPlainFile as error:
+            yield Finding(path=os.path.relpath(path, documents.root), reason=error.reason)
 
 
 def _readers(documents: Documents) -> dict[TableName, Reader]:

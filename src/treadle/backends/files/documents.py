@@ -1,15 +1,16 @@
 """The documents: a JSON file for each thread, run, entry and mailbox, laid out as in tirea."""
 
-import errno
 import os
 import unicodedata
 from collections.abc import Iterator, Sequence
 
 import msgspec
 
+from treadle.backends._plain_files import NotPlainFile
+from treadle.backends.files._decoding import plain_text
 from treadle.backends.files.disk import Bytes, Disk
 from treadle.backends.model.tables import TableName
-from treadle.core.ids import check_id
+from treadle.core.ids import IdKind, check_id
 from treadle.errors import CorruptRecord, InvalidId, InvalidValue, SchemaTooNew
 
 FORMAT = 1
@@ -18,6 +19,12 @@ FOLDERS: dict[TableName, str] = {
     "runs": "_runs",
     "entries": "_mailbox",
     "mailboxes": "_mailbox_threads",
+}
+_KINDS: dict[TableName, IdKind] = {
+    "threads": "thread",
+    "runs": "run",
+    "entries": "entry",
+    "mailboxes": "mailbox",
 }
 _SUFFIX = ".json"
 _OWN_FOLDER = "_treadle"
@@ -68,12 +75,23 @@ class Documents:
             data = msgspec.json.encode(_Format(FORMAT))
             self._disk.write_atomically(path, [data], self._temporary, sync=True)
             self.sync_folders()
-        try:
-            found = msgspec.json.decode(self._disk.read(path), type=_Format).format
-        except msgspec.DecodeError as error:
-            raise CorruptRecord(path, str(error)) from error
+        found = self.read_format()
         if found > FORMAT:
             raise SchemaTooNew(self.root, found, FORMAT)
+
+    def read_format(self) -> int:
+        """Return the format of the store.
+
+        Raises:
+            CorruptRecord: its `format.json` cannot be read.
+        """
+        path = self.own_path("format.json")
+        try:
+            return msgspec.json.decode(plain_text(self._disk.read(path), path), type=_Format).format
+        except NotPlainFile as error:
+            raise CorruptRecord(path, error.reason) from error
+        except (ValueError, RecursionError) as error:
+            raise CorruptRecord(path, str(error)) from error
 
     def _check_owner(self) -> None:
         """Refuse to create a store among somebody else's files; hidden files do not count."""
@@ -90,6 +108,15 @@ class Documents:
         """Return the path of one of Treadle's own files."""
         return os.path.join(self.own_folder, name)
 
+    def where_own(self, name: str) -> str:
+        """Return the path of one of Treadle's own files, as errors name it."""
+        return os.path.join(_OWN_FOLDER, name)
+
+    def delta_paths(self) -> Iterator[str]:
+        """Yield the path of everything that is where the delta files are."""
+        for name in self._disk.list_all(self._deltas):
+            yield os.path.join(self._deltas, name)
+
     def delta_path(self, thread_id: str) -> str:
         """Return the path of a thread's delta file."""
         return os.path.join(self._deltas, thread_id + ".jsonl")
@@ -99,7 +126,12 @@ class Documents:
         return self._folders[table]
 
     def path(self, table: TableName, key: str) -> str:
-        """Return the path of a document."""
+        """Return the path of a document.
+
+        Raises:
+            InvalidId: the key is no id, and its path might lead out of the folder.
+        """
+        check_document_id(table, key)
         return f"{self._folders[table]}{os.sep}{key}{_SUFFIX}"
 
     def where(self, table: TableName, key: str) -> str:
@@ -122,17 +154,15 @@ class Documents:
         """Return a document, or None.
 
         Raises:
-            CorruptRecord: a link or a folder is at its path.
+            CorruptRecord: a link, a folder or a pipe is at its path, or it is UTF-16.
         """
         try:
-            return self._disk.read(self.path(table, key))
+            data = self._disk.read(self.path(table, key))
         except FileNotFoundError:
             return None
-        except OSError as error:
-            if error.errno == errno.ELOOP or isinstance(error, IsADirectoryError):
-                reason = "it is not a plain file but a link or a folder"
-                raise CorruptRecord(self.where(table, key), reason) from error
-            raise
+        except NotPlainFile as error:
+            raise CorruptRecord(self.where(table, key), error.reason) from error
+        return plain_text(data, self.where(table, key))
 
     def replace(self, table: TableName, key: str, parts: Sequence[Bytes] | None) -> None:
         """Write a document atomically, without a sync; None removes it."""
@@ -158,6 +188,15 @@ class Documents:
     def folds_case(self) -> bool:
         """Return True if the file system does not distinguish `a` from `A` in names."""
         return self._disk.exists(self.own_path("FORMAT.JSON"))
+
+
+def check_document_id(table: TableName, key: str) -> None:
+    """Check that an id can be in the name of a document.
+
+    Raises:
+        InvalidId: it cannot; its path might lead out of the folder.
+    """
+    check_id(_KINDS[table], key)
 
 
 def fold(key: str) -> str:
