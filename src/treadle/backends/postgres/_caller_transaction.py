@@ -15,7 +15,7 @@ from psycopg.rows import tuple_row
 from treadle.backends.cancellation import shielded
 from treadle.backends.postgres._limits import CALLER_ATTEMPTS
 from treadle.backends.postgres._statements import Queries, Query, RoundTrips
-from treadle.backends.postgres.connection import CONFLICTS, send, unavailable
+from treadle.backends.postgres.connection import CONFLICTS, SEARCH_PATH, send, unavailable
 from treadle.backends.postgres.location import Location
 from treadle.backends.sql.commit import Outcome, commit
 from treadle.backends.sql.program import Row
@@ -25,7 +25,13 @@ from treadle.errors import InvalidValue
 
 Send: TypeAlias = Callable[[Sequence[Query]], Awaitable[list[list[Row]]]]
 
-_SAVEPOINT = (Query("SAVEPOINT treadle"), Query("SHOW transaction_isolation"))
+_SAVEPOINT = (
+    Query("SAVEPOINT treadle"),
+    Query("SHOW transaction_isolation"),
+    Query("SHOW search_path"),
+)
+_SEARCH_PATH = Query(f"SELECT {SEARCH_PATH}")
+_RESTORE_PATH = "SELECT pg_catalog.set_config('search_path', %(path)s, true)"
 _UNDO = Query("ROLLBACK TO SAVEPOINT treadle")
 _RELEASE = Query("RELEASE SAVEPOINT treadle")
 
@@ -36,6 +42,8 @@ class CallerTransaction:
     def __init__(self, location: Location, queries: Queries) -> None:
         self._location = location
         self._queries = queries
+        self._notice = Query(f'NOTIFY "{location.channel}"')
+        """Given to other processes when the caller commits."""
 
     async def commit(self, connection: object, batch: Commands, now: int | None) -> Receipt:
         """Apply a batch in the transaction of a psycopg connection, which its owner will commit.
@@ -43,8 +51,9 @@ class CallerTransaction:
         If the batch fails, the transaction is as it was before.
 
         Raises:
-            InvalidValue: it is no connection of psycopg, is in no transaction, or in one that sees
-                everything on one snapshot, and so not what others have just done.
+            InvalidValue: it is no connection of psycopg, has another encoding than UTF-8, is in no
+                transaction, or in one that sees everything on one snapshot, and so not what others
+                have just done.
             StoreUnavailable: the server refuses; if it is away, the transaction is lost with it.
         """
         try:
@@ -58,10 +67,10 @@ class CallerTransaction:
     async def _commit(self, connection: object, batch: Commands, now: int | None) -> Outcome:
         match connection:
             case psycopg.AsyncConnection():
-                _require_transaction(connection)
+                _check(connection)
                 return await self._apply(partial(_send_async, connection), batch, now)
             case psycopg.Connection():
-                _require_transaction(connection)
+                _check(connection)
                 # A caller that is cancelled gets the connection back when no thread uses it.
                 in_thread = partial(_send_in_thread, connection)
                 return await shielded(self._apply(in_thread, batch, now))
@@ -73,17 +82,18 @@ class CallerTransaction:
 
     async def _apply(self, send: Send, batch: Commands, now: int | None) -> Outcome:
         """Apply a batch under a savepoint, again if others were faster."""
-        _, ((isolation,),) = await send(_SAVEPOINT)
+        _, ((isolation,),), ((path,),) = await send(_SAVEPOINT)
         if isolation != "read committed":
             await send((_RELEASE,))
             reason = f"its transaction is {isolation}; it must be read committed"
             raise InvalidValue("connection", reason)
         for left in reversed(range(CALLER_ATTEMPTS)):
             try:
-                round_trips = RoundTrips(commit((batch,), now), self._queries)
+                round_trips = RoundTrips(commit((batch,), now), self._queries, (_SEARCH_PATH,))
                 while round_trips.pending:
                     round_trips.answer(await send(round_trips.pending))
-                await send((*round_trips.outcome.unsent, self._notice(), _RELEASE))
+                restore = Query(_RESTORE_PATH, {"path": path})
+                await send((*round_trips.outcome.unsent, self._notice, restore, _RELEASE))
             except (psycopg.Error, StaleRead) as error:
                 await send((_UNDO,))
                 if not left or not isinstance(error, CONFLICTS):
@@ -91,10 +101,6 @@ class CallerTransaction:
             else:
                 return round_trips.outcome.result[0]
         raise AssertionError("a loop that always returns or raises")
-
-    def _notice(self) -> Query:
-        """Given to other processes when the caller commits."""
-        return Query("SELECT pg_notify(%(channel)s, '')", {"channel": self._location.channel})
 
 
 async def _send_async(
@@ -115,7 +121,11 @@ async def _send_in_thread(
     return await asyncio.to_thread(send, connection, queries)
 
 
-def _require_transaction(connection: "psycopg.BaseConnection[Any]") -> None:
+def _check(connection: "psycopg.BaseConnection[Any]") -> None:
+    if connection.info.encoding != "utf-8":
+        encoding = connection.info.parameter_status("client_encoding")
+        reason = f"its client_encoding is {encoding}, which cannot hold all texts; it must be UTF8"
+        raise InvalidValue("connection", reason)
     idle = connection.info.transaction_status == pq.TransactionStatus.IDLE
     if connection.autocommit and idle:
         reason = "it is in no transaction; begin one with `async with connection.transaction()`"

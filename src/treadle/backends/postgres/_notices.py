@@ -103,5 +103,5 @@ class Notices:
         while self._wanted.wait() and not self._closing.is_set():
             self._wanted.clear()
             connection.deadline = Deadline.after(self._seconds)
-            connection.execute("SELECT pg_notify(%s, '')", (self._location.channel,))
+            connection.execute(sql.SQL("NOTIFY {}").format(sql.Identifier(self._location.channel)))
             self._closing.wait(NOTICE_PAUSE_SECONDS)

@@ -28,8 +28,10 @@ from treadle.backends.postgres._limits import (
 from treadle.backends.postgres._statements import Queries, Query, RoundTrips, Uncommitted
 from treadle.backends.postgres.connection import (
     CONFLICTS,
+    SEARCH_PATH,
     Connection,
     Connections,
+    begin,
     is_outage,
     send,
     unavailable,
@@ -50,15 +52,17 @@ _BEGIN = Query("BEGIN ISOLATION LEVEL READ COMMITTED")
 what is read after a lock is what the lock's last holder has left."""
 _BEGIN_READING = Query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 """All statements see the store as it was at one moment, and wait for no lock."""
+_READING_SETTINGS = Query(f"SELECT {SEARCH_PATH}")
 _COMMIT = Query("COMMIT")
 """Also ends what wrote nothing: after a ROLLBACK the driver would prepare its statements again."""
-SETTINGS = """SELECT
-    set_config('lock_timeout', %(lock_timeout)s, true),
-    set_config('synchronous_commit', %(synchronous_commit)s, true),
-    set_config('plan_cache_mode', 'force_generic_plan', true),
-    set_config('enable_seqscan', 'off', true),
-    set_config('enable_hashjoin', 'off', true),
-    set_config('enable_mergejoin', 'off', true)"""
+SETTINGS = f"""SELECT
+    {SEARCH_PATH},
+    pg_catalog.set_config('lock_timeout', %(lock_timeout)s, true),
+    pg_catalog.set_config('synchronous_commit', %(synchronous_commit)s, true),
+    pg_catalog.set_config('plan_cache_mode', 'force_generic_plan', true),
+    pg_catalog.set_config('enable_seqscan', 'off', true),
+    pg_catalog.set_config('enable_hashjoin', 'off', true),
+    pg_catalog.set_config('enable_mergejoin', 'off', true)"""
 """Settings of the transaction, not of the session, which a pooler may give to others. Every
 statement goes by an index: what the planner knew of a table when it was small must not lead it to
 read all of it later."""
@@ -91,11 +95,11 @@ class Database:
         """Connect, and check that this Treadle can work with the schema.
 
         Raises:
-            SchemaTooOld, SchemaTooNew, CorruptRecord: it cannot.
+            SchemaTooOld, SchemaTooNew, CorruptRecord, InvalidValue: it cannot.
             StoreUnavailable: the server cannot be reached, refuses us or does not answer.
         """
         try:
-            with self.connections.hold(deadline) as connection:
+            with self.connections.hold(deadline) as connection, begin(connection):
                 check_schema(connection, self.location)
                 send(connection, [self.queries.of(Read("delete_commits", {}))])
         except BaseException as error:
@@ -226,7 +230,7 @@ class Transaction(Generic[T]):
 
     def _opening(self) -> list[Query]:
         if self._is_read_only:
-            return [_BEGIN_READING]
+            return [_BEGIN_READING, _READING_SETTINGS]
         left_ms = int(self._deadline.seconds_left() * 1000)
         lock_ms = left_ms if self._lock_ms is None else min(self._lock_ms, left_ms)
         values = {

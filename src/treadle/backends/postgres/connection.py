@@ -25,11 +25,18 @@ from treadle.backends.postgres._statements import Query
 from treadle.backends.postgres.location import Location
 from treadle.backends.sql.program import Row
 from treadle.backends.sql.working_set import StaleRead
-from treadle.errors import StoreUnavailable
+from treadle.errors import InvalidValue, StoreUnavailable
 
 T = TypeVar("T")
 
 AsyncConnection: TypeAlias = psycopg.AsyncConnection[Any]
+
+SEARCH_PATH = "pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true)"
+"""Sets where a transaction looks for names: functions, operators and types are the server's.
+
+With another path, somebody who may create functions in `public` could have ours call theirs, with
+our rights. Tables are named with their schema. `pg_temp`, if left out, would come first.
+"""
 
 CONFLICTS = (
     errors.SerializationFailure,
@@ -117,6 +124,7 @@ def connect(
 
     Raises:
         psycopg.Error: the server cannot be reached, or refuses us.
+        InvalidValue: the database has another encoding than UTF-8.
     """
     options: dict[str, Any] = dict(conninfo_to_dict(location.conninfo))
     seconds = float(options.get("connect_timeout", 0))
@@ -125,11 +133,38 @@ def connect(
     if deadline is not None:
         seconds = min(seconds, deadline.seconds_left())
     options["connect_timeout"] = max(LEAST_CONNECT_SECONDS, int(seconds))
-    return connection_class.connect(
+    options["client_encoding"] = "UTF8"  # whatever the URL, the environment or the role says
+    connection = connection_class.connect(
         **options,
         autocommit=True,
         prepare_threshold=2 if location.prepared_statements == "on" else None,
     )
+    # For `begin`; whatever the default of the database is.
+    connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
+    try:
+        _require_utf8(connection)
+    except InvalidValue:
+        connection.close()
+        raise
+    return connection
+
+
+def _require_utf8(connection: Connection) -> None:
+    encoding = connection.info.parameter_status("server_encoding")
+    if encoding != "UTF8":
+        raise InvalidValue(
+            "url",
+            f"database {connection.info.dbname!r} has the encoding {encoding}, which cannot hold "
+            "all texts; use one that `createdb -E UTF8 -T template0` created",
+        )
+
+
+@contextmanager
+def begin(connection: Connection) -> Generator[None, None, None]:
+    """A transaction that writes, in which names mean what they mean to us."""
+    with connection.transaction():
+        connection.execute(f"SELECT {SEARCH_PATH}".encode())
+        yield
 
 
 class Connections:

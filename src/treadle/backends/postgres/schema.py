@@ -11,7 +11,13 @@ import msgspec
 import psycopg
 from psycopg import errors
 
-from treadle.backends.postgres.connection import Connection, connect, unavailable
+from treadle.backends.postgres.connection import (
+    SEARCH_PATH,
+    Connection,
+    begin,
+    connect,
+    unavailable,
+)
 from treadle.backends.postgres.location import Location
 from treadle.backends.sql.migrations import (
     Applied,
@@ -100,18 +106,15 @@ def migrate(
     """
     known = known_migrations() if known is None else known
     with _connected(location) as connection:
-        # So that what is read after the lock is what its last holder has left.
-        connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
-        with connection.transaction():
-            connection.execute(_lock(location).encode())
-            schema = _read(connection, location)
-            wanted = _wanted(schema, known, location, contract=contract)
-            if wanted:
-                _apply(connection, _preparations(schema, location), "creating the schema", location)
-            for migration in wanted:
-                doing = f"migration {migration.label}"
-                _apply(connection, _statements(migration, location), doing, location)
-            return wanted
+        connection.execute(_lock(location).encode())
+        schema = _read(connection, location)
+        wanted = _wanted(schema, known, location, contract=contract)
+        if wanted:
+            _apply(connection, _preparations(schema, location), "creating the schema", location)
+        for migration in wanted:
+            doing = f"migration {migration.label}"
+            _apply(connection, _statements(migration, location), doing, location)
+        return wanted
 
 
 def migration_script(location: Location, *, contract: bool = False) -> str:
@@ -125,7 +128,12 @@ def migration_script(location: Location, *, contract: bool = False) -> str:
     wanted = _wanted(schema, known_migrations(), location, contract=contract)
     if not wanted:
         return ""
-    statements = ["BEGIN", _lock(location), *_preparations(schema, location)]
+    statements = [
+        "BEGIN",
+        f"SELECT {SEARCH_PATH}",
+        _lock(location),
+        *_preparations(schema, location),
+    ]
     for migration in wanted:
         statements += _statements(migration, location)
     return "\n\n".join(f"{statement};" for statement in (*statements, "COMMIT")) + "\n"
@@ -209,7 +217,7 @@ def _read(connection: Connection, location: Location) -> Schema:
 @contextmanager
 def _connected(location: Location) -> Generator[Connection, None, None]:
     try:
-        with connect(location) as connection:  # no deadline: a migration takes its time
-            yield connection
+        with connect(location) as connection, begin(connection):
+            yield connection  # without a deadline: a migration takes its time
     except psycopg.Error as error:
         raise unavailable(error, location) from error
