@@ -110,7 +110,9 @@ def test_the_help_lists_each_command_with_its_own_summary() -> None:
 def test_the_help_tells_the_exit_statuses() -> None:
     text = " ".join(run("--help").stdout.split())
     assert "Exit status: 0, success; 1, failure" in text
-    assert "2, wrong usage: nothing was done; 130, Ctrl-C." in text
+    assert (
+        "2, wrong usage: nothing was done; 130, Ctrl-C; 141, the reader of a pipe has gone." in text
+    )
 
 
 def test_wrong_usage_is_status_2() -> None:

@@ -9,8 +9,6 @@ from treadle.cli.terminal.tables import (
     aligned,
     count_fitting,
     fit_widths,
-    one_line,
-    printable,
     separated,
     shortened,
 )
@@ -67,11 +65,6 @@ def test_numbers_are_aligned_to_the_right() -> None:
 def test_a_pipe_gets_whole_cells_separated_by_tabs() -> None:
     columns = (Column("id"), Column("text"))
     assert separated(columns, [("x" * 300, "a\tb\nc")]) == ["id\ttext", f"{'x' * 300}\ta b c"]
-
-
-def test_control_characters_are_escaped() -> None:
-    assert one_line("\x1b[31mred\x07") == "\\x1b[31mred\\x07"
-    assert printable("two\nlines\x1b]0;title\x9c") == "two\nlines\\x1b]0;title\\x9c"
 
 
 @pytest.mark.parametrize("milliseconds", [0, 1_746_000_000_000])

@@ -17,6 +17,8 @@ def main() -> None:
             raise SystemExit(1)
     try:
         from treadle.cli.app import app
+        from treadle.cli.terminal.standard_files import reopen_closed
     except KeyboardInterrupt:  # from here on, the group handles it
         raise SystemExit(130) from None
+    reopen_closed()
     app.main(prog_name="treadle")

@@ -11,6 +11,7 @@ import treadle
 from treadle.cli.options import STORE_VARIABLE, store_option
 from treadle.cli.terminal.failure import INTERRUPTED, STATUSES, failure_of
 from treadle.cli.terminal.help import ExampleGroup
+from treadle.cli.terminal.notes import write_note
 from treadle.errors import TreadleError
 
 # Each command's summary is repeated here, so that `treadle --help` need not import all commands,
@@ -63,7 +64,7 @@ class App(ExampleGroup):
         except TreadleError as error:
             raise failure_of(error) from error
         except (KeyboardInterrupt, click.Abort):  # Abort: Ctrl-C at a question
-            click.echo(err=True)
+            write_note()
             ctx.exit(INTERRUPTED)
 
 

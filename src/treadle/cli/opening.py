@@ -13,6 +13,7 @@ from treadle.backends.registry import store_exists
 from treadle.backends.urls import folder_path, split_url, sqlite_path
 from treadle.cli.options import STORE_VARIABLE, chosen_store
 from treadle.cli.terminal.failure import Failure
+from treadle.cli.terminal.notes import write_note
 from treadle.store.store import Store
 
 T = TypeVar("T")
@@ -42,7 +43,7 @@ def write_store(work: Callable[[Store], Awaitable[T]]) -> T:
     is_new = not store_exists(url)
     result = asyncio.run(_work(url, work))
     if is_new:
-        click.echo(f"treadle: {url} is a new store", err=True)
+        write_note(f"treadle: {url} is a new store")
     return result
 
 

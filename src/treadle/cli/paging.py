@@ -3,8 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-import click
-
+from treadle.cli.terminal.notes import write_note
 from treadle.cli.terminal.output import write_json, write_table
 from treadle.cli.terminal.tables import Column
 from treadle.core.codec import Json
@@ -44,4 +43,4 @@ def write_page(
     if page.has_more:
         end = offset + len(page.items)
         line = f"{end:,} of {page.total:,} {things}; --offset {end} shows the next, --limit more"
-        click.echo(line, err=True)
+        write_note(line)

@@ -7,7 +7,7 @@ import click
 
 from treadle.backends.sqlite.backup import snapshot
 from treadle.backends.urls import without_password
-from treadle.cli.opening import check_present, database_of, folder_of
+from treadle.cli.opening import check_present, database_of
 from treadle.cli.options import chosen_store, json_option, store_option
 from treadle.cli.terminal.counts import counted, counted_rows
 from treadle.cli.terminal.help import ExampleCommand
@@ -46,6 +46,8 @@ def backup(target: str, as_json: bool) -> None:
             f"{shown} is not a database file; copy it with `treadle copy {shown} TARGET`, "
             "or a PostgreSQL database with its own tools, such as pg_dump"
         )
+    if target == "-":
+        raise click.UsageError("a database file cannot be written to standard output; name a file")
     path = _path_of(target)
     check_present(url)
     with (
@@ -62,7 +64,7 @@ def backup(target: str, as_json: bool) -> None:
 
 def _path_of(target: str) -> Path:
     is_url = _SCHEME.match(target) is not None
-    path = database_of(target) or folder_of(target) if is_url else Path(target)
+    path = database_of(target) if is_url else Path(target)
     if path is None:
         shown = without_password(target)
         raise click.UsageError(

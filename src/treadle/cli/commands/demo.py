@@ -3,7 +3,7 @@
 import asyncio
 import shutil
 import tempfile
-from importlib.resources import as_file, files
+from importlib.resources import files
 from pathlib import Path
 
 import click
@@ -17,6 +17,7 @@ from treadle.cli.options import json_option, named_store, store_option
 from treadle.cli.terminal.counts import counted
 from treadle.cli.terminal.failure import Failure
 from treadle.cli.terminal.help import ExampleCommand
+from treadle.cli.terminal.notes import write_note
 from treadle.cli.terminal.output import write_json
 
 
@@ -103,8 +104,9 @@ def demo(source: Path | None, processes: int, think_ms: int, keep: bool, as_json
 def _copy_scripts(source: Path | None, folder: Path) -> Path:
     """Copy the conversations, so that all processes read the same, even if the file changes."""
     script_file = folder / "conversations.jsonl"
-    with as_file(files("treadle.cli.demo") / "conversations.jsonl") as shipped:
-        shutil.copyfile(source or shipped, script_file)
+    shipped = files("treadle.cli.demo") / "conversations.jsonl"
+    with (source or shipped).open("rb") as given, script_file.open("wb") as copy:
+        shutil.copyfileobj(given, copy)  # `copyfile` refuses a pipe
     return script_file
 
 
@@ -114,7 +116,7 @@ def _read_scripts(path: Path) -> tuple[tuple[Script, ...], int]:
     for read in read_scripts(path):
         if isinstance(read, Bad):
             bad_lines += 1
-            click.echo(f"line {read.number}: {read.reason}", err=True)
+            write_note(f"line {read.number}: {read.reason}")
         else:
             scripts.append(read)
     if not scripts:

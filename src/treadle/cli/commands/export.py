@@ -1,13 +1,9 @@
 """`treadle export`: write threads as conversations, which `treadle import` reads."""
 
-import os
-import sys
-import tempfile
-from collections.abc import Generator
-from contextlib import aclosing, contextmanager, suppress
+from contextlib import aclosing
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
 import click
 import msgspec
@@ -15,9 +11,12 @@ import msgspec
 from treadle.cli.concurrency import map_in_order
 from treadle.cli.opening import read_store
 from treadle.cli.options import store_option
+from treadle.cli.output_file import STANDARD_OUTPUT, open_output
 from treadle.cli.terminal.counts import counted
+from treadle.cli.terminal.escaping import harmless_json
 from treadle.cli.terminal.failure import Failure, describe
 from treadle.cli.terminal.help import ExampleCommand
+from treadle.cli.terminal.notes import write_note
 from treadle.cli.terminal.progress import progress
 from treadle.core.threads import ThreadHead
 from treadle.errors import CorruptRecord, NotFound
@@ -43,10 +42,11 @@ _CONCURRENCY = 16
 @click.option(
     "--output",
     "-o",
-    type=click.Path(dir_okay=False, writable=True, path_type=Path),
-    help="Write to this file, which appears when it is complete.",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path, allow_dash=True),
+    default=STANDARD_OUTPUT,
+    help="Write to this file, which appears when it is complete.  [default: standard output]",
 )
-def export_command(thread_ids: tuple[str, ...], resource: str | None, output: Path | None) -> None:
+def export_command(thread_ids: tuple[str, ...], resource: str | None, output: Path) -> None:
     """Write threads as JSON Lines in the OpenAI chat format.
 
     Without a THREAD, all threads are written. Each line is {"id": ..., "messages": [...], ...};
@@ -57,12 +57,12 @@ def export_command(thread_ids: tuple[str, ...], resource: str | None, output: Pa
 
     async def write(store: Store) -> list[str]:
         ids = list(thread_ids) or await _list_ids(store, resource)
-        with _open(output) as stream:
-            return await _write(store, ids, stream)
+        return await _write(store, ids, stream)
 
-    errors = read_store(write)
+    with open_output(output) as stream:
+        errors = read_store(write)
     for error in errors:
-        click.echo(f"treadle: {error}", err=True)
+        write_note(f"treadle: {error}")
     if errors:
         raise Failure(f"{counted(len(errors), 'thread')} could not be exported; all others were")
 
@@ -89,33 +89,7 @@ async def _write(store: Store, ids: list[str], stream: BinaryIO) -> list[str]:
                 if isinstance(loaded, str):
                     errors.append(loaded)
                 else:
-                    stream.write(msgspec.json.encode(write_conversation(loaded.thread)) + b"\n")
+                    line = msgspec.json.encode(write_conversation(loaded.thread))
+                    stream.write(harmless_json(line) + b"\n")
                 bar.advance(1)
-    stream.flush()
     return errors
-
-
-@contextmanager
-def _open(output: Path | None) -> Generator[BinaryIO]:
-    if output is None:
-        yield sys.stdout.buffer
-        return
-    try:
-        handle, name = tempfile.mkstemp(prefix=f".{output.name}.", dir=output.parent)
-    except OSError as error:
-        raise Failure(f"{output} cannot be written: {error.strerror}") from error
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            yield cast("BinaryIO", stream)
-        Path(name).chmod(0o666 & ~_umask())
-        Path(name).replace(output)
-    except BaseException:
-        with suppress(OSError):
-            Path(name).unlink()
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -14,6 +14,7 @@ from treadle.cli.paging import read_page, write_page
 from treadle.cli.terminal.counts import counted
 from treadle.cli.terminal.failure import Failure, describe
 from treadle.cli.terminal.help import ExampleGroup
+from treadle.cli.terminal.notes import write_note
 from treadle.cli.terminal.output import time_text, write_json, write_line
 from treadle.cli.terminal.tables import Column, beginning
 from treadle.cli.terminal.transcript import write_transcript
@@ -204,6 +205,6 @@ def _cut(head: ThreadHead, last: int | None) -> ThreadHead:
 def _report_unreadable(page: Page[_Row]) -> None:
     errors = [row.error for row in page.items if row.error]
     for error in errors[:-1]:
-        click.echo(f"treadle: {error}", err=True)
+        write_note(f"treadle: {error}")
     if errors:
         raise Failure(errors[-1])

@@ -13,8 +13,10 @@ from treadle.cli.options import STORE_VARIABLE, chosen_store, duration, store_op
 from treadle.cli.processes.lifeline import watch_lifeline
 from treadle.cli.processes.supervisor import Supervisor
 from treadle.cli.targets import load_handler
+from treadle.cli.terminal.escaping import HarmlessFormatter
 from treadle.cli.terminal.failure import Failure
 from treadle.cli.terminal.help import ExampleCommand
+from treadle.cli.terminal.notes import write_note
 from treadle.worker import Handler, Worker
 
 
@@ -130,7 +132,7 @@ def _supervise(processes: int, *, until_idle: bool, grace_s: float) -> None:
     _announce(f"{processes} processes; Ctrl-C stops them")
 
     def note(line: str) -> None:
-        click.echo(f"treadle: {line}", err=True)
+        write_note(f"treadle: {line}")
 
     environment = {STORE_VARIABLE: chosen_store()}
     supervisor = Supervisor(
@@ -145,7 +147,7 @@ def _supervise(processes: int, *, until_idle: bool, grace_s: float) -> None:
 
 
 def _announce(workers: str) -> None:
-    click.echo(f"working {without_password(chosen_store())} with {workers}", err=True)
+    write_note(f"working {without_password(chosen_store())} with {workers}")
 
 
 def _child_arguments() -> list[str]:
@@ -167,8 +169,10 @@ def _child_arguments() -> list[str]:
 
 def _log(*, verbose: bool) -> None:
     level = logging.DEBUG if verbose else logging.INFO
+    handler = logging.StreamHandler(sys.stderr)
     form = "%(asctime)s %(process)d %(levelname)s %(message)s"
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=form)
+    handler.setFormatter(HarmlessFormatter(form))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
     logging.getLogger("treadle").setLevel(level)
 
 

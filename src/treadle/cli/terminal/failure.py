@@ -4,15 +4,20 @@ from typing import IO, Any
 
 import click
 
+from treadle.cli.terminal.notes import write_note
 from treadle.errors import TreadleError
 
 FAILED = 1
 INTERRUPTED = 130
 """After Ctrl-C, as in shells: 128 plus the number of the signal."""
 
+PIPE_CLOSED = 141
+"""The reader of standard output has gone, as in `treadle export | head`: 128 plus SIGPIPE."""
+
 STATUSES = (
     f"Exit status: 0, success; {FAILED}, failure, or problems were found; "
-    f"{click.UsageError.exit_code}, wrong usage: nothing was done; {INTERRUPTED}, Ctrl-C."
+    f"{click.UsageError.exit_code}, wrong usage: nothing was done; {INTERRUPTED}, Ctrl-C; "
+    f"{PIPE_CLOSED}, the reader of a pipe has gone."
 )
 """The exit statuses, for `treadle --help`."""
 
@@ -24,7 +29,7 @@ class Failure(click.ClickException):
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Write the line."""
-        click.echo(f"treadle: {self.message}", file=file, err=True)
+        write_note(f"treadle: {self.message}")
 
 
 def describe(error: TreadleError) -> str:

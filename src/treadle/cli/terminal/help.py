@@ -4,6 +4,8 @@ from typing import Any
 
 import click
 
+from treadle.cli.terminal.standard_files import writing_output
+
 
 class ExampleCommand(click.Command):
     """A command with `examples`: lines that a shell runs as they are."""
@@ -11,6 +13,11 @@ class ExampleCommand(click.Command):
     def __init__(self, *args: Any, examples: tuple[str, ...] = (), **attributes: Any) -> None:
         super().__init__(*args, **attributes)
         self.examples = examples
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the arguments; `--help` writes its text here."""
+        with writing_output():
+            return super().parse_args(ctx, args)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the examples at the end of the help."""
@@ -27,6 +34,11 @@ class ExampleGroup(click.Group):
     def __init__(self, *args: Any, examples: tuple[str, ...] = (), **attributes: Any) -> None:
         super().__init__(*args, **attributes)
         self.examples = examples
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the arguments; `--help` writes its text here."""
+        with writing_output():
+            return super().parse_args(ctx, args)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the examples at the end of the help."""

@@ -9,7 +9,9 @@ from typing import Any
 import click
 import msgspec
 
-from treadle.cli.terminal.tables import Column, aligned, count_fitting, printable, separated
+from treadle.cli.terminal.escaping import harmless_json, one_line, printable
+from treadle.cli.terminal.standard_files import writing_output
+from treadle.cli.terminal.tables import Column, aligned, count_fitting, separated
 from treadle.core.codec import Json
 
 _COLOURS = {
@@ -30,18 +32,19 @@ def write_json(value: Json) -> None:
     data = msgspec.json.encode(value)
     if sys.stdout.isatty():
         data = msgspec.json.format(data, indent=2)
-    write_bytes(data + b"\n")
+    write_bytes(harmless_json(data) + b"\n")
 
 
 def write_bytes(data: bytes) -> None:
     """Write bytes unchanged, and flush them."""
-    sys.stdout.buffer.write(data)
-    sys.stdout.buffer.flush()
+    with writing_output():
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
 
 
 def write_line(text: str = "", **style: Any) -> None:
     """Write text, on a terminal in a `style` of `click.style`; control characters are escaped."""
-    click.secho(printable(text), **style)
+    _write(click.style(printable(text), **style))
 
 
 def write_table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
@@ -52,19 +55,19 @@ def write_table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> Non
     width = shutil.get_terminal_size().columns
     count = count_fitting(columns, rows, width)
     titles, *lines = aligned(columns[:count], [row[:count] for row in rows], width)
-    click.secho(titles, bold=True)
+    _write(click.style(titles, bold=True))
     for line, row in zip(lines, rows, strict=True):
-        click.echo(_coloured(line, row[:count]))
+        _write(_coloured(line, row[:count]))
     if left_out := ", ".join(column.title for column in columns[count:]):
-        click.secho(f"(no room for: {left_out}; --json has it)", dim=True)
+        write_line(f"(no room for: {left_out}; --json has it)", dim=True)
 
 
 def write_fields(fields: dict[str, Json]) -> None:
     """Write a record as lines of `name  value`."""
     width = max(map(len, fields), default=0)
     for name, value in fields.items():
-        click.echo(f"{click.style(f'{name:<{width}}', bold=True)}  ", nl=False)
-        write_line(_field_text(value, is_time=name in _TIMES))
+        title = click.style(f"{one_line(name):<{width}}", bold=True)
+        _write(f"{title}  {printable(_field_text(value, is_time=name in _TIMES))}")
 
 
 def time_text(milliseconds: int | None) -> str:
@@ -76,6 +79,11 @@ def time_text(milliseconds: int | None) -> str:
     except (OverflowError, OSError, ValueError):
         return f"{milliseconds} ms"
     return moment.strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _write(line: str) -> None:
+    with writing_output():
+        click.echo(line)
 
 
 def _coloured(line: str, row: Sequence[str]) -> str:

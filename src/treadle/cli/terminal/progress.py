@@ -5,7 +5,8 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Protocol
 
-import click
+from treadle.cli.terminal.escaping import one_line
+from treadle.cli.terminal.notes import write_note
 
 
 class Progress(Protocol):
@@ -42,7 +43,7 @@ class _Quiet:
         """Show nothing."""
 
     def note(self, line: str) -> None:
-        click.echo(line, err=True)
+        write_note(line)
 
 
 @contextmanager
@@ -75,7 +76,7 @@ def _bar(title: str, total: int | None, unit: str) -> Generator[Progress]:
             live.update(task, completed=done, total=total)
 
         def note(self, line: str) -> None:
-            console.print(Text(line), soft_wrap=True)
+            console.print(Text(one_line(line)), soft_wrap=True)
 
     with live:
         task = live.add_task(title, total=total)

@@ -4,12 +4,10 @@ from collections.abc import Sequence
 
 import msgspec
 
+from treadle.cli.terminal.escaping import one_line
+
 _GAP = 2
 _NARROWEST = 10
-# A message may contain an escape sequence, which a terminal would execute.
-_ESCAPED = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))}
-_SPACED = _ESCAPED | {ord("\t"): " ", ord("\n"): " ", ord("\r"): " "}
-_PRINTABLE = {code: text for code, text in _ESCAPED.items() if chr(code) not in "\n\t"}
 
 
 class Column(msgspec.Struct, frozen=True):
@@ -71,16 +69,6 @@ def shortened(text: str, width: int) -> str:
 def beginning(text: str, length: int = 60) -> str:
     """Return the first `length` characters of `text` at most."""
     return text if len(text) <= length else f"{text[: length - 1]}…"
-
-
-def one_line(text: str) -> str:
-    """Return `text` on one line, with control characters escaped."""
-    return text.translate(_SPACED)
-
-
-def printable(text: str) -> str:
-    """Return `text` with its line breaks and tabs, and other control characters escaped."""
-    return text.translate(_PRINTABLE)
 
 
 def _natural(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> list[int]:

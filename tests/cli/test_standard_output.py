@@ -1,0 +1,122 @@
+"""Standard output that is full, closed or without a reader, with every command."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import treadle
+from tests.cli.support import in_store, spawn
+from tests.cli.test_app import ALL
+from treadle.cli.terminal.failure import FAILED, PIPE_CLOSED
+
+DRIVER = """
+import io, json, os, sys
+from contextlib import redirect_stderr
+from treadle.cli.app import app
+
+def run(arguments, kind):
+    if kind == "full":
+        target = os.open("/dev/full", os.O_WRONLY)
+    else:
+        reader, target = os.pipe()
+        os.close(reader)
+    os.dup2(target, 1)
+    os.close(target)
+    sys.stdout = io.TextIOWrapper(open(1, "wb", closefd=False))
+    try:
+        with redirect_stderr(io.StringIO()) as errors:
+            app.main(arguments, prog_name="treadle")
+    except SystemExit as end:
+        sys.stdout.flush()  # as Python does at its end
+        return [end.code, errors.getvalue()]
+
+answers = os.dup(1)
+for line in sys.stdin:
+    arguments, kind = json.loads(line)
+    os.write(answers, json.dumps(run(arguments, kind)).encode() + b"\\n")
+"""
+"""Runs commands one after the other: starting Python for each would take most of the time."""
+
+WORKING: dict[str, list[str]] = {
+    "backup": ["backup", "copy-{kind}.db", "--store", "sqlite:///store.db"],
+    "completion": ["completion", "bash"],
+    "copy": ["copy", "agents", "copy-{kind}"],
+    "doctor": ["doctor"],
+    "export": ["export"],
+    "import": ["import", "empty.jsonl"],
+    "mailboxes cancel": ["mailboxes", "cancel", "--mailbox", "m1"],
+    "mailboxes interrupt": ["mailboxes", "interrupt", "m1"],
+    "mailboxes list": ["mailboxes", "list"],
+    "mailboxes purge": ["mailboxes", "purge", "--older-than", "1d"],
+    "mailboxes requeue": ["mailboxes", "requeue", "--all"],
+    "mailboxes show": ["mailboxes", "show", "m1"],
+    "mailboxes stats": ["mailboxes", "stats"],
+    "migrate": ["migrate"],
+    "runs list": ["runs", "list"],
+    "runs show": ["runs", "show", "r1"],
+    "send": ["send", "m3", "1"],
+    "threads delete": ["threads", "delete", "--yes", "t-{kind}"],
+    "threads list": ["threads", "list"],
+    "threads show": ["threads", "show", "t1"],
+}
+READ_AGAIN = {"doctor", "import", "mailboxes", "migrate", "runs", "send"}
+SLOW = {"certify", "demo", "work"}
+LEAVES = {" ".join(path): path for path, command in ALL if not hasattr(command, "commands")}
+LINE = "treadle: standard output cannot be written: No space left on device\n"
+
+
+def test_every_command_is_tried() -> None:
+    assert {*WORKING, *SLOW} == {*LEAVES}
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="/dev/full")
+@pytest.mark.parametrize("kind", ["full", "closed"])
+def test_output_that_arrives_nowhere_ends_every_command_the_same_way(
+    agents: Path, kind: str
+) -> None:
+    async def add(store: treadle.Store) -> None:
+        await store.threads.create(treadle.Thread(id=f"t-{kind}"))
+
+    in_store(agents, add)
+    in_store("sqlite:///store.db", add)
+    Path("empty.jsonl").touch()
+    helps = [[*path, "--help"] for path, _ in ALL] + [["--version"]]
+    working = [[word.format(kind=kind) for word in words] for words in WORKING.values()]
+    with_json = [[*words, "--json"] for words in working if words[0] in READ_AGAIN]
+    commands = [*helps, *working, *with_json]
+    given = "\n".join(json.dumps([words, kind]) for words in commands)
+    child = subprocess.run(
+        [sys.executable, "-c", DRIVER], input=given, capture_output=True, text=True, check=True
+    )
+    results: list[Any] = [json.loads(line) for line in child.stdout.splitlines()]
+    wanted = [FAILED, LINE] if kind == "full" else [PIPE_CLOSED, ""]
+    for words, result in zip(commands, results, strict=True):
+        assert result == wanted, words
+
+
+def test_a_process_ends_with_the_status_of_a_closed_pipe(agents: Path) -> None:
+    child = spawn("threads", "list", "--store", agents)
+    assert child.stdout is not None
+    assert child.stderr is not None
+    child.stdout.close()
+    assert child.stderr.read() == ""
+    child.stderr.close()
+    assert child.wait() == PIPE_CLOSED
+
+
+@pytest.mark.skipif(os.name != "posix", reason="descriptors are not numbered on Windows")
+def test_closed_standard_files_are_not_taken_by_the_files_of_a_store(agents: Path) -> None:
+    script = (
+        f"{sys.executable} -m treadle threads list --store {agents} <&- >&- 2>errors; echo $?;"
+        f"{sys.executable} -m treadle send m9 1 --store {agents} 2>&- <&-; echo $?"
+    )
+    child = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True)
+    first, entry, second = child.stdout.splitlines()
+    assert (first, len(entry), second) == ("1", 36, "0")
+    line = "treadle: standard output cannot be written: Bad file descriptor\n"
+    assert Path("errors").read_text() == line
