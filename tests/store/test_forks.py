@@ -2,10 +2,17 @@
 
 import asyncio
 import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from typing import Any
+from uuid import uuid4
 
+import psycopg
 import pytest
 
 from tests.marks import every_backend
@@ -92,3 +99,74 @@ async def test_a_child_can_open_the_store_itself(store_url: str, *, is_open: boo
             await store.close()
         if other.capabilities.shared:
             assert await other.threads.load("from the child") is not None
+
+
+@contextmanager
+def killed_while_it_forks(url: str) -> Generator[None]:
+    """Run `forking_process` until it is killed; its child lives until the end of the block."""
+    script = [sys.executable, "-m", "tests.store.forking_process", url]
+    with subprocess.Popen(script, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        child = int(parent.stdout.readline())
+        try:
+            assert parent.wait(20) == -signal.SIGKILL
+            yield
+        finally:
+            os.kill(child, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("store_url", ["files", "sqlite", "postgres"], indirect=True)
+def test_a_child_does_not_keep_the_locks_of_a_killed_parent(store_url: str) -> None:
+    async def use() -> None:
+        async with asyncio.timeout(20), open_store(store_url) as store:
+            assert (await store.threads.list()).items == ("acknowledged",)
+            await store.threads.create(Thread(id="from another process"))
+
+    with killed_while_it_forks(store_url):
+        asyncio.run(use())
+
+
+@pytest.mark.parametrize("store_url", ["postgres"], indirect=True)
+def test_a_child_does_not_keep_the_sessions_of_a_killed_parent(store_url: str) -> None:
+    name = uuid4().hex
+    left = "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s"
+    with (
+        killed_while_it_forks(f"{store_url}&application_name={name}"),
+        psycopg.connect(store_url.partition("&schema=")[0], autocommit=True) as connection,
+    ):
+        for _ in range(200):  # the server sees a moment later that a client has left
+            if connection.execute(left, (name,)).fetchone() == (0,):
+                return
+            time.sleep(0.05)
+        pytest.fail("the server still has a session of the parent")
+
+
+def _open_and_wait(pipe: Any, url: str) -> None:
+    async def create_when_asked() -> None:
+        async with open_store(url) as store:
+            pipe.send("opened")
+            await asyncio.to_thread(pipe.recv)
+            await store.threads.create(Thread(id="from the child"))
+        pipe.send("closed")
+
+    asyncio.run(create_when_asked())
+
+
+@pytest.mark.parametrize("store_url", ["files", "sqlite", "postgres"], indirect=True)
+async def test_the_store_that_a_child_opens_outlives_its_parents(store_url: str) -> None:
+    async with open_store(store_url, migrate=True) as store:
+        await store.threads.create(Thread(id="t"))
+        await store.threads.list()
+        await store.mailboxes.wait(1)
+        child = forked(_open_and_wait, store_url)
+        pipe = child.__enter__()
+        assert await hear(pipe) == "opened"
+    try:
+        async with open_store(store_url) as store:
+            await store.threads.create(Thread(id="after"))
+        pipe.send("go on")
+        assert await hear(pipe) == "closed"
+    finally:
+        child.__exit__(None, None, None)
+    async with open_store(store_url) as store:
+        assert (await store.threads.list()).items == ("after", "from the child", "t")

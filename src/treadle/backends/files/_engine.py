@@ -96,6 +96,7 @@ class Engine:
             CorruptRecord: the journal is damaged, or another of its files is no plain file.
             StoreUnavailable: the folder cannot be read or written.
         """
+        self._replica = None  # a forked child has that of its parent
         with self._translate_errors(), ExitStack() as undo:
             if not self._create and not self._documents.is_store():
                 raise StoreUnavailable(self._documents.root, NO_STORE)

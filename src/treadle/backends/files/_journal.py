@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
+from treadle.backends._forks import give_up_in_children
 from treadle.backends.files.disk import Disk
 from treadle.errors import CorruptRecord
 
@@ -55,12 +56,20 @@ class Journal:
         self._disk = disk
         self.path = path
         self._log = disk.open_log(path)
+        self._is_open = True
+        give_up_in_children(self)
         self.position = known
         """How far this process has read or written."""
 
     def close(self) -> None:
         """Close the file."""
+        self._is_open = False
         self._disk.close_log(self._log)
+
+    def give_up(self) -> None:
+        """Close the descriptor of a forked child."""
+        if self._is_open:
+            self.close()
 
     def has_news(self) -> bool:
         """Return True if the file is longer than what this process has read or written."""

@@ -8,6 +8,7 @@ from threading import Lock
 
 import portalocker
 
+from treadle.backends._forks import give_up_in_children
 from treadle.backends.files._journal import Position
 from treadle.backends.files.disk import Disk
 
@@ -27,11 +28,17 @@ class _LockFile:
     def open(self) -> None:
         """Open the file; it is created if missing."""
         self._descriptor = self._disk.open_log(self._path)
+        give_up_in_children(self)
 
     def close(self) -> None:
         """Close the file, which releases its lock."""
         descriptor, self._descriptor = self._descriptor, _CLOSED
         self._disk.close_log(descriptor)
+
+    def give_up(self) -> None:
+        """Close the descriptor of a forked child; the parent's lock stays as it is."""
+        if self._descriptor != _CLOSED:
+            self.close()
 
 
 class WriterLock(_LockFile):

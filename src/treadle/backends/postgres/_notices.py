@@ -15,6 +15,7 @@ import psycopg
 from psycopg import sql
 
 from treadle.backends._deadline import Deadline
+from treadle.backends._forks import give_up_in_children
 from treadle.backends.postgres._limits import (
     NOTICE_PAUSE_SECONDS,
     NOTICE_RETRY_SECONDS,
@@ -42,6 +43,7 @@ class Notices:
         self._starting = threading.Lock()
         self._threads: dict[str, threading.Thread] = {}
         self._end, self._ending = socket.socketpair()
+        give_up_in_children(self)
         self.heard = 0
         """Grows with every notice, and when one may have been missed."""
 
@@ -58,9 +60,16 @@ class Notices:
         """End both threads."""
         self._closing.set()
         self._wanted.set()
+        # Not just `close`: a child that was forked may have a copy, which would keep it open.
+        self._end.shutdown(socket.SHUT_RDWR)
         self._end.close()
         for thread in self._threads.values():
             thread.join()
+        self._ending.close()
+
+    def give_up(self) -> None:
+        """Close the sockets in a forked child."""
+        self._end.close()
         self._ending.close()
 
     def _start(self, name: str, work: Callable[[Connection], None]) -> None:

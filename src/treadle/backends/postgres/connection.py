@@ -1,5 +1,6 @@
 """Connections to the server: a deadline for every answer, and what the server's errors mean."""
 
+import os
 import select
 import time
 from collections.abc import Generator, Sequence
@@ -16,6 +17,7 @@ from psycopg.rows import tuple_row
 from psycopg.waiting import Ready, Wait
 
 from treadle.backends._deadline import Deadline
+from treadle.backends._forks import give_up_in_children
 from treadle.backends.postgres._limits import (
     ANSWER_SECONDS,
     CONNECT_SECONDS,
@@ -72,6 +74,16 @@ class Connection(psycopg.Connection[Any]):
     """A connection that waits for the server's answers until its deadline, if it has one."""
 
     deadline: Deadline | None = None
+
+    def give_up(self) -> None:
+        """Close the socket of a forked child; the parent's session goes on."""
+        if self.closed:
+            return
+        # `close` says goodbye to the server, for the parent: it gets a file that leads nowhere.
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        os.dup2(nowhere, self.fileno(), inheritable=False)
+        os.close(nowhere)
+        self.close()
 
     def wait(self, gen: PQGen[T], *arguments: Any, **options: Any) -> T:
         """Run a generator of psycopg that communicates with the server.
@@ -139,6 +151,7 @@ def connect(
         autocommit=True,
         prepare_threshold=2 if location.prepared_statements == "on" else None,
     )
+    give_up_in_children(connection)
     # For `begin`; whatever the default of the database is.
     connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
     try:
@@ -180,6 +193,12 @@ class Connections:
         self._connection_class = connection_class
         self._lock = Lock()
         self._idle: list[Connection] = []
+        give_up_in_children(self)
+
+    def give_up(self) -> None:
+        """Forget the connections in a forked child, which closes each of them."""
+        self._lock = Lock()
+        self._idle = []
 
     @contextmanager
     def hold(self, deadline: Deadline) -> Generator[Connection, None, None]:

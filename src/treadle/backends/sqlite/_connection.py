@@ -1,5 +1,6 @@
 """Opening connections, and transactions on them."""
 
+import ctypes
 import sqlite3
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -7,8 +8,14 @@ from pathlib import Path
 from typing import Literal
 
 from treadle.backends.base import Durability
+from treadle.errors import StoreUnavailable
 
 MakeConnection = Callable[..., sqlite3.Connection]
+
+_in_use: set[sqlite3.Connection] = set()
+"""The connections in a transaction, which another thread may be carrying out."""
+_spoilt: set[str] = set()
+"""The files that a forked child cannot use, because SQLite's memory of them is wrong."""
 
 _TIMEOUT_SECONDS = 60
 """How long to wait for other programs; Treadle's own processes wait for the `FairFileLock`."""
@@ -22,7 +29,13 @@ def connect(
     """Open a connection, which one thread uses at a time.
 
     The driver begins no transactions by itself: `transaction` does, by statement.
+
+    Raises:
+        StoreUnavailable: this process was forked while its parent was using the file.
     """
+    if path in _spoilt:
+        reason = "this process was forked while its parent was using the file"
+        raise StoreUnavailable(path, f"{reason}; open it in a process that starts afresh")
     connection = make(
         path,
         timeout=_TIMEOUT_SECONDS,
@@ -60,6 +73,37 @@ def transaction(
     connection: sqlite3.Connection, kind: Literal["DEFERRED", "IMMEDIATE"]
 ) -> Generator[None, None, None]:
     """Run the block in a transaction: commit at its end, or roll back after an error."""
+    _in_use.add(connection)
+    try:
+        with _begun(connection, kind):
+            yield
+    finally:
+        _in_use.discard(connection)
+
+
+def give_up(connection: sqlite3.Connection, path: str) -> None:
+    """Close a connection in a forked child, whose parent goes on with its own.
+
+    SQLite keeps the locks of a process in its memory. As long as a child has a connection of its
+    parent, those that it opens itself would take locks that nobody holds for held.
+    """
+    if connection not in _in_use:
+        connection.close()
+        return
+    # Closing would roll back what the parent is about to commit, in memory that they share.
+    keep(connection)
+    _spoilt.add(path)
+
+
+def keep(connection: sqlite3.Connection) -> None:
+    """Prevent a connection from ever being closed, also when the interpreter ends."""
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
+
+
+@contextmanager
+def _begun(
+    connection: sqlite3.Connection, kind: Literal["DEFERRED", "IMMEDIATE"]
+) -> Generator[None, None, None]:
     connection.execute(f"BEGIN {kind}")
     try:
         yield

@@ -4,10 +4,16 @@ SQLite waits for its write lock by polling with growing sleeps, which starves so
 up on others. A writer therefore takes this lock first, and waits for it in the kernel.
 """
 
+import os
 from collections.abc import Generator
 from contextlib import contextmanager
 
 import portalocker
+
+from treadle.backends._closing import close_all
+from treadle.backends._forks import give_up_in_children
+
+_FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
 
 
 class FairFileLock:
@@ -18,8 +24,10 @@ class FairFileLock:
     """
 
     def __init__(self, path: str) -> None:
-        self._queue = open(path + "-queue", "ab")  # noqa: SIM115
-        self._lock = open(path + "-lock", "ab")  # noqa: SIM115
+        self._queue = os.open(path + "-queue", _FLAGS, 0o666)
+        self._lock = os.open(path + "-lock", _FLAGS, 0o666)
+        self._is_open = True
+        give_up_in_children(self)
 
     @contextmanager
     def hold(self) -> Generator[None, None, None]:
@@ -38,5 +46,10 @@ class FairFileLock:
 
     def close(self) -> None:
         """Close the files."""
-        self._queue.close()
-        self._lock.close()
+        if self._is_open:
+            self._is_open = False
+            close_all(lambda: os.close(self._queue), lambda: os.close(self._lock))
+
+    def give_up(self) -> None:
+        """Close the files in a forked child; the parent's lock stays as it is."""
+        self.close()

@@ -6,9 +6,10 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from treadle.backends._forks import give_up_in_children
 from treadle.backends.base import Durability
 from treadle.backends.sql.program import Program
-from treadle.backends.sqlite._connection import connect, transaction
+from treadle.backends.sqlite._connection import connect, give_up, transaction
 from treadle.backends.sqlite._errors import translate_errors
 from treadle.backends.sqlite._execution import run
 
@@ -26,11 +27,17 @@ class Readers:
         self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="treadle-sqlite-reader")
         self._of_thread = threading.local()
         self._connections: list[sqlite3.Connection] = []
+        give_up_in_children(self)
 
     async def read(self, program: Program[T]) -> T:
         """Run a program that reads, and return its result."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._executor, self._read, program)
+
+    def give_up(self) -> None:
+        """Close the connections in a forked child."""
+        for connection in self._connections:
+            give_up(connection, self._path)
 
     def close(self) -> None:
         """Finish the reads that were accepted, and close the connections."""

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from itertools import groupby
 from typing import Any, TypeVar, cast
 
+from treadle.backends._forks import give_up_in_children
 from treadle.backends._group_thread import Failure, GroupThread
 from treadle.backends._waiting import Waiting
 from treadle.backends.base import NO_STORE, Capabilities, Durability
@@ -19,6 +20,7 @@ from treadle.backends.sqlite._claims import claim
 from treadle.backends.sqlite._connection import (
     MakeConnection,
     connect,
+    give_up,
     transaction,
 )
 from treadle.backends.sqlite._errors import translate_errors
@@ -88,11 +90,17 @@ class SqliteBackend:
             self._watcher = connect(self._path, self._durability)
             undo.pop_all()
         self._readers = Readers(self._path, self._durability)
+        give_up_in_children(self)
 
     async def close(self) -> None:
         """Finish the calls that were accepted, and close the file."""
         await self._thread.close()
         self._waiting.wake()
+
+    def give_up(self) -> None:
+        """Close the connections in a forked child."""
+        for connection in (self._writer, self._watcher):
+            give_up(connection, self._path)
 
     def _end(self) -> None:
         self._readers.close()
