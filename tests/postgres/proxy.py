@@ -11,6 +11,8 @@ from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 
 Side = Literal["before the server has it", "before the client hears of it"]
 Hold = Literal["requests", "answers"]
+Loss = Literal["the request", "half of the request", "the answer"]
+"""What does not arrive when a connection falls silent."""
 
 _PARTS_OF_A_TRIP = (b"P", b"B", b"D", b"E", b"C")
 """Parse, bind, describe, execute and close; sync ends the round trip."""
@@ -31,6 +33,8 @@ class Proxy:
         self._side: Side = "before the server has it"
         self._stall_at = 0
         self._hold: Hold = "requests"
+        self._silent_at = 0
+        self._loss: Loss = "the request"
         self._flowing = threading.Event()  # cleared while all connections stall
         self._flowing.set()
         self._resumed = threading.Event()  # set when stalled connections may end
@@ -75,10 +79,19 @@ class Proxy:
         """Stall all connections, and serve no new one."""
         self._flowing.clear()
 
+    def silence(self, trip: int, loss: Loss) -> None:
+        """Forward nothing, and close nothing, on the one connection that makes a round trip.
+
+        It is the one counted `trip` from now. When the proxy resumes, the server gets what was
+        held back.
+        """
+        with self._lock:
+            self._silent_at, self._loss = self.round_trips + trip, loss
+
     def resume(self) -> None:
         """Close what has stalled, and serve new connections."""
         with self._lock:
-            self._stall_at = 0
+            self._stall_at = self._silent_at = 0
             self._flowing.set()
             self._resumed.set()
             self._resumed = threading.Event()
@@ -129,7 +142,16 @@ class Proxy:
             if begins_to_stall:
                 self._flowing.clear()
             stalls = begins_to_stall or not self._flowing.is_set()
+            falls_silent = self.round_trips == self._silent_at
             resumed = self._resumed
+        if falls_silent:
+            received = {"the request": 0, "half of the request": len(trip) // 2}
+            size = received.get(self._loss, len(trip))
+            held.set()
+            server.sendall(trip[:size])
+            resumed.wait()
+            server.sendall(trip[size:])
+            return False
         if cuts:
             self._cut(client, server, trip)
             return False

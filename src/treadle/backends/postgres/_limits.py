@@ -11,6 +11,24 @@ ANSWER_SECONDS = 1.0
 """How long after the deadline the server's answer is awaited. The server's own limit for locks ends
 at the deadline, so its error arrives a moment later, and saves the connection."""
 
+# --- connections that fall silent -----------------------------------------------------------------
+
+SILENCE_SECONDS = 3.0
+"""How long a server may be silent before it is asked, on another connection, whether it is working.
+Commits, claims and most reads take milliseconds."""
+
+INQUIRY_SECONDS = 2.0
+"""How long such a question may take."""
+
+KEEPALIVES = {
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+}
+"""When the operating system gives up a connection to a machine that is gone, unless the URL says
+otherwise: by default, after many minutes. In seconds; the last one in milliseconds."""
+
 # --- connections and threads ----------------------------------------------------------------------
 
 CONNECT_SECONDS = 10.0

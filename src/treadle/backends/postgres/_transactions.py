@@ -18,11 +18,14 @@ from psycopg import errors
 from treadle.backends._deadline import Deadline
 from treadle.backends._group_thread import Failure
 from treadle.backends.base import Durability
+from treadle.backends.postgres._connections import Connections
 from treadle.backends.postgres._limits import (
+    ANSWER_SECONDS,
     CONFLICT_PAUSE_SECONDS,
     GROUP_LOCK_MS,
     MOST_CONFLICTS,
     OUTAGE_PAUSE_SECONDS,
+    SILENCE_SECONDS,
     SINGLE_LOCK_MS,
 )
 from treadle.backends.postgres._statements import Queries, Query, RoundTrips, Uncommitted
@@ -30,7 +33,6 @@ from treadle.backends.postgres.connection import (
     CONFLICTS,
     SEARCH_PATH,
     Connection,
-    Connections,
     begin,
     is_outage,
     send,
@@ -66,6 +68,11 @@ SETTINGS = f"""SELECT
 """Settings of the transaction, not of the session, which a pooler may give to others. Every
 statement goes by an index: what the planner knew of a table when it was small must not lead it to
 read all of it later."""
+_TRANSACTION_TIMEOUT = "SELECT pg_catalog.set_config('transaction_timeout', %(timeout)s, true)"
+"""The server ends the transaction of a process that was stopped or cut off, so that its rows are
+free again and a COMMIT that arrives late finds nothing."""
+_KNOWS_TRANSACTION_TIMEOUT = 170_000
+"""The first version of PostgreSQL that has this setting."""
 
 
 class Blocked(Exception):
@@ -83,11 +90,15 @@ class Database:
     """What the transactions of a store share."""
 
     def __init__(
-        self, location: Location, durability: Durability, connection_class: type[Connection]
+        self,
+        location: Location,
+        durability: Durability,
+        connection_class: type[Connection],
+        silence_seconds: float = SILENCE_SECONDS,
     ) -> None:
         self.location = location
         self.queries = Queries(location)
-        self.connections = Connections(location, connection_class)
+        self.connections = Connections(location, connection_class, silence_seconds)
         self.synchronous_commit = "on" if durability == "full" else "off"
         self._writers = _Writers()
 
@@ -117,11 +128,21 @@ class Database:
         self._writers.number += 1
         return {"writer": self._writers.name, "number": self._writers.number}
 
+    def keep_mark(self) -> None:
+        """Let no later transaction of this thread remove the mark of the present one.
+
+        It must stay in the way of an attempt that may still come to its COMMIT.
+        """
+        self._writers.begin()
+
 
 class _Writers(threading.local):
     """A writer for each thread: it writes one transaction after the other, and numbers them."""
 
     def __init__(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
         self.name = uuid.uuid4().hex
         self.number = 0
 
@@ -186,12 +207,14 @@ class Transaction(Generic[T]):
                 self._database.connections.close_idle()
                 failure, pause, growth = error, OUTAGE_PAUSE_SECONDS, 1
             self._deadline.sleep(random.uniform(*pause) * growth)  # noqa: S311
+        if self._unconfirmed is not None:
+            return self._settle(self._unconfirmed, failure)
         raise self._unavailable(failure) from failure
 
     def _attempt(self, connection: Connection) -> T:
         if self._unconfirmed is not None:
             return self._rerun_after_unknown_commit(connection, self._unconfirmed)
-        uncommitted = self._carry_out(connection, self._opening())
+        uncommitted = self._carry_out(connection, self._opening(connection, self._deadline))
         if not uncommitted.writes:
             send(connection, [_COMMIT])
             return uncommitted.result
@@ -206,11 +229,29 @@ class Transaction(Generic[T]):
         because this one is in its way.
         """
         mark = self._database.queries.of(Read("insert_commit_once", self._mark))
-        *_, marked = send(connection, [*self._opening(), mark])
+        *_, marked = send(connection, [*self._opening(connection, self._deadline), mark])
         if not marked:
             connection.rollback()
             return before.result
         return self._commit(connection, self._carry_out(connection, ()), _COMMIT)
+
+    def _settle(self, before: Uncommitted[T], failure: Exception | None) -> T:
+        """Decide how the attempt ended whose COMMIT had no answer; there is no time for another.
+
+        Its mark is committed here without its writes. So if it was not committed, it never will be.
+        """
+        mark = self._database.queries.of(Read("insert_commit_once", self._mark))
+        deadline = Deadline.after(ANSWER_SECONDS)
+        try:
+            with self._database.connections.hold(deadline) as connection:
+                *_, marked = send(connection, [*self._opening(connection, deadline), mark])
+                send(connection, [_COMMIT])
+        except psycopg.Error as error:
+            raise self._unavailable(failure or error) from error
+        if not marked:
+            return before.result
+        self._unconfirmed = None
+        raise self._unavailable(failure) from failure
 
     def _carry_out(self, connection: Connection, opening: Sequence[Query]) -> Uncommitted[T]:
         round_trips = RoundTrips(self._program(), self._database.queries, opening)
@@ -225,19 +266,25 @@ class Transaction(Generic[T]):
             # Any other error is the server's answer, and says that it has rolled back.
             if is_outage(error):
                 self._unconfirmed = uncommitted
+                self._database.keep_mark()
             raise
         return uncommitted.result
 
-    def _opening(self) -> list[Query]:
+    def _opening(self, connection: Connection, deadline: Deadline) -> list[Query]:
         if self._is_read_only:
             return [_BEGIN_READING, _READING_SETTINGS]
-        left_ms = int(self._deadline.seconds_left() * 1000)
+        left_ms = int(deadline.seconds_left() * 1000)
         lock_ms = left_ms if self._lock_ms is None else min(self._lock_ms, left_ms)
         values = {
             "lock_timeout": str(max(lock_ms, 1)),  # 0 would mean: without end
             "synchronous_commit": self._database.synchronous_commit,
         }
-        return [_BEGIN, Query(SETTINGS, values)]
+        opening = [_BEGIN, Query(SETTINGS, values)]
+        if connection.info.server_version >= _KNOWS_TRANSACTION_TIMEOUT:
+            # Between the end of the wait for a lock and the end of ours, so that all is decided.
+            timeout = left_ms + int(ANSWER_SECONDS * 500)
+            opening.append(Query(_TRANSACTION_TIMEOUT, {"timeout": str(timeout)}))
+        return opening
 
     def _gives_way(self, error: Exception, conflicts: int) -> bool:
         """Return True if a transaction that is not to wait for others has met some."""

@@ -18,6 +18,7 @@ from treadle.backends.postgres._claims import Claims
 from treadle.backends.postgres._limits import (
     LOOK_SECONDS,
     READING_THREADS,
+    SILENCE_SECONDS,
     WAITING_THREADS,
 )
 from treadle.backends.postgres._notices import Notices
@@ -51,6 +52,7 @@ class PostgresBackend:
         migrate: bring the schema up to date at the opening.
         connection_class: the class of all connections but those for notices; for tests.
         call_seconds: the deadline of a commit, a claim or a read; shorter in tests.
+        silence_seconds: how long the server may be silent before it is asked; shorter in tests.
     """
 
     capabilities = Capabilities(durable=True, shared=True, notifies=True)
@@ -64,12 +66,13 @@ class PostgresBackend:
         migrate: bool = False,
         connection_class: type[Connection] = Connection,
         call_seconds: float = CALL_SECONDS,
+        silence_seconds: float = SILENCE_SECONDS,
     ) -> None:
         self._location = location
         self._clock = clock
         self._migrate = migrate
         self._call_seconds = call_seconds
-        self._database = Database(location, durability, connection_class)
+        self._database = Database(location, durability, connection_class, silence_seconds)
         self._commits: GroupThread[Call[Commands]] = GroupThread(
             "treadle-postgres-commits",
             Commits(self._database, self._now, self._submit).carry_out,

@@ -1,18 +1,16 @@
-"""Connections to the server: a deadline for every answer, and what the server's errors mean."""
+"""A connection to the server: a deadline for every answer, and what the server's errors mean."""
 
 import os
 import select
 import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
-from threading import Lock
-from typing import Any, NoReturn, TypeAlias, TypeVar
+from typing import Any, NoReturn, Protocol, TypeAlias, TypeVar
 
 import psycopg
 from psycopg import errors
 from psycopg.abc import PQGen
 from psycopg.conninfo import conninfo_to_dict
-from psycopg.pq import TransactionStatus
 from psycopg.rows import tuple_row
 from psycopg.waiting import Ready, Wait
 
@@ -21,6 +19,7 @@ from treadle.backends._forks import give_up_in_children
 from treadle.backends.postgres._limits import (
     ANSWER_SECONDS,
     CONNECT_SECONDS,
+    KEEPALIVES,
     LEAST_CONNECT_SECONDS,
 )
 from treadle.backends.postgres._statements import Query
@@ -51,9 +50,9 @@ CONFLICTS = (
 )
 """Another transaction was faster: everything is rolled back, and may be tried again."""
 
-_OUTAGES = ("08", "57P", "53300", "25006")
-"""Beginnings of the error codes that mean: the server is gone, going, full, or only a standby
-now."""
+_OUTAGES = ("08", "57P", "53300", "25006", "25P04")
+"""Beginnings of the error codes that mean: the server is gone, going, full, or only a standby now,
+or has ended a transaction that took too long."""
 
 _HAS_POLL = hasattr(select, "poll")
 """Not on Windows."""
@@ -67,13 +66,31 @@ meets it."""
 
 
 class NoAnswer(psycopg.OperationalError):
-    """The server did not answer before the deadline; the connection is closed."""
+    """The server did not answer; the connection is closed."""
+
+
+class Watch(Protocol):
+    """Asks about a connection on which the server does not answer."""
+
+    @property
+    def seconds(self) -> float:
+        """How long the server may be silent before it is asked, and between two questions."""
+        ...
+
+    def is_lost(self, deadline: Deadline) -> bool:
+        """Return True if the server waits for us, as we wait for it, or has ended the session."""
+        ...
+
+    def end(self) -> None:
+        """End the session on the server, unless it is working."""
+        ...
 
 
 class Connection(psycopg.Connection[Any]):
     """A connection that waits for the server's answers until its deadline, if it has one."""
 
     deadline: Deadline | None = None
+    watch: Watch | None = None
 
     def give_up(self) -> None:
         """Close the socket of a forked child; the parent's session goes on."""
@@ -93,28 +110,48 @@ class Connection(psycopg.Connection[Any]):
         does.
 
         Raises:
-            NoAnswer: the deadline has passed.
+            NoAnswer: the deadline has passed, or the connection has fallen silent.
         """
         if self.deadline is None or not _HAS_POLL:
             return super().wait(gen, *arguments, **options)
         end = self.deadline.at + ANSWER_SECONDS
-        socket = self.pgconn.socket  # raises if the connection is closed
         try:
             state = next(gen)
             if state != Wait.R:
                 # A socket is nearly always ready for writing. If not, the generator asks again.
                 state = gen.send(Ready.W)
             while True:
-                poll = select.poll()
-                poll.register(socket, _POLLED[state])
-                found = poll.poll(max(0.0, end - time.monotonic()) * 1000)
-                if not found:
+                event = self._event(_POLLED[state], end)
+                if event is None:
                     self._give_up(gen)
-                ((_, event),) = found
                 state = gen.send(_READY.get(event, Ready.RW))
         except StopIteration as end_of_generator:
             result: T = end_of_generator.value
             return result
+
+    def _event(self, wanted: int, end: float) -> int | None:
+        """Wait for an event of the socket; None if none is to be expected."""
+        while self.watch is not None:
+            looks_at = time.monotonic() + self.watch.seconds
+            if looks_at >= end:
+                break
+            if event := self._poll(wanted, looks_at):
+                return event
+            if self.watch.is_lost(Deadline(end)):
+                # It may have answered while we asked.
+                grace = min(self.watch.seconds, ANSWER_SECONDS)
+                if event := self._poll(wanted, time.monotonic() + grace):
+                    return event
+                self.watch.end()
+                return None
+        return self._poll(wanted, end)
+
+    def _poll(self, wanted: int, end: float) -> int | None:
+        poll = select.poll()
+        poll.register(self.pgconn.socket, wanted)  # raises if the connection is closed
+        for _, event in poll.poll(max(0.0, end - time.monotonic()) * 1000):
+            return event
+        return None
 
     def _give_up(self, gen: PQGen[Any]) -> NoReturn:
         """Close the connection: a late answer must not be taken for that of the next query."""
@@ -146,6 +183,7 @@ def connect(
         seconds = min(seconds, deadline.seconds_left())
     options["connect_timeout"] = max(LEAST_CONNECT_SECONDS, int(seconds))
     options["client_encoding"] = "UTF8"  # whatever the URL, the environment or the role says
+    options = KEEPALIVES | options
     connection = connection_class.connect(
         **options,
         autocommit=True,
@@ -178,68 +216,6 @@ def begin(connection: Connection) -> Generator[None, None, None]:
     with connection.transaction():
         connection.execute(f"SELECT {SEARCH_PATH}".encode())
         yield
-
-
-class Connections:
-    """The connections of a store. There are never more than threads that use them.
-
-    Args:
-        location: the database.
-        connection_class: for tests.
-    """
-
-    def __init__(self, location: Location, connection_class: type[Connection]) -> None:
-        self._location = location
-        self._connection_class = connection_class
-        self._lock = Lock()
-        self._idle: list[Connection] = []
-        give_up_in_children(self)
-
-    def give_up(self) -> None:
-        """Forget the connections in a forked child, which closes each of them."""
-        self._lock = Lock()
-        self._idle = []
-
-    @contextmanager
-    def hold(self, deadline: Deadline) -> Generator[Connection, None, None]:
-        """Lend a connection that is in no transaction; a transaction left open is rolled back.
-
-        Raises:
-            psycopg.Error: the server cannot be reached, or refuses us.
-        """
-        connection = self._take(deadline)
-        try:
-            yield connection
-        except BaseException:
-            with suppress(psycopg.Error):  # the caller gets the first error
-                if not connection.closed:
-                    connection.rollback()
-            raise
-        finally:
-            self._give_back(connection)
-
-    def close_idle(self) -> None:
-        """Close the connections that nobody uses: after an outage they are lost as well."""
-        with self._lock:
-            idle, self._idle = self._idle, []
-        for connection in idle:
-            connection.close()
-
-    def _take(self, deadline: Deadline) -> Connection:
-        with self._lock:
-            # The last one used, so that a store with little to do needs one connection only.
-            connection = self._idle.pop() if self._idle else None
-        if connection is None:
-            connection = connect(self._location, deadline, self._connection_class)
-        connection.deadline = deadline
-        return connection
-
-    def _give_back(self, connection: Connection) -> None:
-        if connection.info.transaction_status == TransactionStatus.IDLE:
-            with self._lock:
-                self._idle.append(connection)
-        else:
-            connection.close()
 
 
 def send(connection: "psycopg.Connection[Any]", queries: Sequence[Query]) -> list[list[Row]]:

@@ -1,0 +1,86 @@
+"""Sessions: what the server says about a connection on which it does not answer.
+
+A connection may fall silent and stay open: a firewall forgets it, a proxy stops forwarding, a host
+fails over. Without an answer, that cannot be told from a server that is still working. So the
+server is asked on another connection.
+"""
+
+from contextlib import suppress
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+import psycopg
+
+from treadle.backends._deadline import Deadline
+from treadle.backends.postgres._limits import INQUIRY_SECONDS
+from treadle.backends.postgres.connection import Connection, connect
+from treadle.backends.postgres.location import Location
+
+# Functions instead of `pg_stat_activity`, because no operator of another role is to be called.
+_FIND = """SELECT pid, backend_start
+FROM pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid())"""
+_LOOK = """SELECT backend_start, wait_event_type
+FROM pg_catalog.pg_stat_get_activity(%(pid)s)"""
+_END = "SELECT pg_catalog.pg_terminate_backend(%(pid)s)"
+
+
+class Session(msgspec.Struct, frozen=True):
+    """The server's end of a connection; no two have the same values."""
+
+    pid: int
+    started: datetime
+
+
+def session_of(connection: Connection) -> Session | None:
+    """The session of a connection; None behind a pooler, which gives it to others.
+
+    Raises:
+        psycopg.Error: the server does not answer.
+    """
+    row = connection.execute(_FIND).fetchone()
+    if row is None or row[0] != connection.info.backend_pid:
+        return None
+    return Session(*row)
+
+
+class SessionWatch:
+    """Asks about a session, each time on a new connection: idle ones may be silent as well.
+
+    Args:
+        location: the database.
+        session: the session.
+        seconds: how long it may be silent before it is asked about.
+    """
+
+    def __init__(self, location: Location, session: Session, seconds: float) -> None:
+        self.seconds = seconds
+        self._location = location
+        self._session = session
+
+    def is_lost(self, deadline: Deadline) -> bool:
+        """Return True if the server waits for us, as we wait for it, or has ended the session.
+
+        A server that cannot be asked may be working.
+        """
+        with suppress(psycopg.Error), self._asking(deadline) as asking:
+            return self._state(asking) != "working"
+        return False
+
+    def end(self) -> None:
+        """End the session, unless it is working: its transaction keeps its locks."""
+        deadline = Deadline.after(INQUIRY_SECONDS)
+        with suppress(psycopg.Error), self._asking(deadline) as asking:
+            if self._state(asking) == "waiting":
+                asking.execute(_END, {"pid": self._session.pid})
+
+    def _state(self, asking: Connection) -> Literal["working", "waiting", "gone"]:
+        row = asking.execute(_LOOK, {"pid": self._session.pid}).fetchone()
+        if row is None or row[0] != self._session.started:
+            return "gone"
+        return "waiting" if row[1] == "Client" else "working"
+
+    def _asking(self, deadline: Deadline) -> Connection:
+        connection = connect(self._location, deadline.sooner(INQUIRY_SECONDS))
+        connection.deadline = deadline.sooner(INQUIRY_SECONDS)
+        return connection

@@ -1,0 +1,144 @@
+"""One connection falls silent: it stays open, but nothing arrives, as behind a firewall that has
+forgotten it. The call that uses it takes effect once or not at all, and the others go on.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from typing import get_args
+
+import pytest
+
+from tests.postgres.proxy import Loss, Proxy
+from treadle import Committed, Message, Store, Thread, ThreadChangeSet, open_store
+from treadle.backends.postgres.backend import PostgresBackend
+from treadle.backends.postgres.location import parse_location
+from treadle.errors import StoreUnavailable
+
+SILENCE_SECONDS = 0.1
+LIMIT_SECONDS = 20
+"""Less than the deadline of a call, so a store that waits for the silent connection fails."""
+
+losses = pytest.mark.parametrize("loss", get_args(Loss))
+trips = pytest.mark.parametrize("trip", [1, 2])
+
+
+def said(text: str) -> ThreadChangeSet:
+    return ThreadChangeSet(run_id="", reason="UserMessage", messages=(Message.user(text),))
+
+
+@pytest.fixture
+def proxy(url: str) -> Iterator[Proxy]:
+    with Proxy(url) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def store(proxy: Proxy) -> AsyncIterator[Store]:
+    location = parse_location(f"{proxy.url}&listen=off")
+    backend = PostgresBackend(location, migrate=True, silence_seconds=SILENCE_SECONDS)
+    async with Store(backend) as opened:
+        await opened.threads.create(Thread(id="t"))
+        await opened.threads.create(Thread(id="other"))
+        yield opened
+        proxy.resume()
+
+
+async def version(store: Store, thread: str) -> int:
+    head = await store.threads.load(thread)
+    assert head is not None
+    return head.version
+
+
+@trips
+@losses
+async def test_a_commit_is_applied_once_and_those_behind_it_go_on(
+    proxy: Proxy, store: Store, loss: Loss, trip: int
+) -> None:
+    proxy.silence(trip, loss)
+    async with asyncio.timeout(LIMIT_SECONDS):
+        first = asyncio.ensure_future(store.threads.append("t", said("first")))
+        await asyncio.sleep(0.01)
+        behind = [store.threads.append(thread, said("second")) for thread in ("other", "t")]
+        done = await asyncio.gather(first, *behind)
+    assert done == [Committed(version=1), Committed(version=1), Committed(version=2)]
+    proxy.resume()
+    await asyncio.sleep(0.05)  # so that the server has what was held back
+    assert await version(store, "t") == 2
+
+
+@trips
+@losses
+async def test_a_send_that_locks_no_row_is_applied_once(
+    proxy: Proxy, store: Store, loss: Loss, trip: int
+) -> None:
+    proxy.silence(trip, loss)
+    async with asyncio.timeout(LIMIT_SECONDS):
+        await store.mailboxes.send("new", 1)
+        await store.mailboxes.send("new", 2)
+    proxy.resume()
+    await asyncio.sleep(0.05)
+    assert (await store.mailboxes.count_entries("new")).queued == 2
+
+
+@trips
+@losses
+async def test_a_claim_is_given_once(proxy: Proxy, store: Store, loss: Loss, trip: int) -> None:
+    await store.mailboxes.send("box", 1)
+    proxy.silence(trip, loss)
+    async with asyncio.timeout(LIMIT_SECONDS):
+        (entry,) = await store.mailboxes.claim(consumer="w", lease_ms=60_000)
+    proxy.resume()
+    await asyncio.sleep(0.05)
+    held = await store.mailboxes.load_entry(entry.entry_id)
+    assert held == entry
+    assert entry.attempt_count == 1
+
+
+@trips
+@losses
+async def test_a_read_is_answered(proxy: Proxy, store: Store, loss: Loss, trip: int) -> None:
+    proxy.silence(trip, loss)
+    async with asyncio.timeout(LIMIT_SECONDS):
+        assert await version(store, "t") == 0
+
+
+@pytest.fixture
+async def hasty(proxy: Proxy) -> AsyncIterator[Store]:
+    """A store that does not ask about silent connections before the deadline of the call."""
+    location = parse_location(f"{proxy.url}&listen=off")
+    backend = PostgresBackend(location, migrate=True, call_seconds=0.3)
+    async with Store(backend) as opened:
+        await opened.threads.create(Thread(id="t"))
+        yield opened
+        proxy.resume()
+
+
+async def test_a_commit_that_is_known_to_have_failed_is_not_applied_when_the_network_recovers(
+    proxy: Proxy, hasty: Store
+) -> None:
+    proxy.silence(2, "the request")
+    with pytest.raises(StoreUnavailable) as refused:
+        await hasty.mailboxes.send("new", 1)
+    assert "not known" not in refused.value.reason
+    await hasty.threads.append("t", said("the same writer goes on"))
+    proxy.resume()
+    await asyncio.sleep(0.05)
+    assert (await hasty.mailboxes.count_entries("new")).queued == 0
+
+
+async def test_a_commit_whose_answer_is_lost_until_the_deadline_is_found(
+    proxy: Proxy, hasty: Store
+) -> None:
+    proxy.silence(2, "the answer")
+    assert await hasty.threads.append("t", said("hi")) == Committed(version=1)
+
+
+async def test_the_server_ends_a_transaction_whose_process_is_silent(
+    proxy: Proxy, hasty: Store, url: str
+) -> None:
+    """As if the process was stopped: its rows are free again before others give up."""
+    proxy.silence(2, "the request")
+    with pytest.raises(StoreUnavailable):
+        await hasty.threads.append("t", said("silent"))
+    async with asyncio.timeout(LIMIT_SECONDS), open_store(url) as elsewhere:
+        assert await elsewhere.threads.append("t", said("hi")) == Committed(version=1)
