@@ -1,5 +1,7 @@
 """Calls of an engine without a backend: batches, claims, and the whole state of a store."""
 
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -7,11 +9,13 @@ from treadle.backends._group_thread import Failure
 from treadle.backends.files._engine import Call, Engine, ReadCall, WriteCall
 from treadle.backends.files._tables import FileTables
 from treadle.backends.model.apply import apply_batch, apply_claim
+from treadle.backends.model.tables import RowTable
 from treadle.clock import new_token
 from treadle.core.claims import ClaimRequest
 from treadle.core.codec import encode
 from treadle.core.commands import AnyCommand, check_batch
 from treadle.core.mailboxes import MailboxEntry
+from treadle.errors import CorruptRecord
 
 State = dict[str, bytes]
 
@@ -52,9 +56,35 @@ def read_state(engine: Engine) -> State:
     return state
 
 
-def _encode_rows(tables: FileTables) -> State:
-    state: State = {f"thread {key}": encode(row.head) for key, row in tables.threads.items()}
-    state |= {f"run {key}": encode(row) for key, row in tables.runs.items()}
-    state |= {f"entry {key}": encode(row) for key, row in tables.entries.items()}
-    state |= {f"mailbox {key}": encode(row) for key, row in tables.mailboxes.items()}
+def read_readable(engine: Engine) -> State:
+    """Return every row of the store that can be read, encoded."""
+    state: State = do(engine, ReadCall(_encode_readable_rows))
     return state
+
+
+def _encode_rows(tables: FileTables) -> State:
+    return {f"{kind} {key}": read() for kind, key, read in _rows(tables)}
+
+
+def _encode_readable_rows(tables: FileTables) -> State:
+    state: State = {}
+    for kind, key, read in _rows(tables):
+        with suppress(CorruptRecord):
+            state[f"{kind} {key}"] = read()
+    return state
+
+
+def _rows(tables: FileTables) -> Iterator[tuple[str, str, Callable[[], bytes]]]:
+    yield from (("thread", key, partial(_encode_thread, tables, key)) for key in tables.threads)
+    yield from (("run", key, partial(_encode_row, tables.runs, key)) for key in tables.runs)
+    yield from (("entry", key, partial(_encode_row, tables.entries, key)) for key in tables.entries)
+    for key in tables.mailboxes:
+        yield "mailbox", key, partial(_encode_row, tables.mailboxes, key)
+
+
+def _encode_thread(tables: FileTables, key: str) -> bytes:
+    return encode(tables.threads[key].head)
+
+
+def _encode_row(table: RowTable[Any], key: str) -> bytes:
+    return encode(table[key])

@@ -32,12 +32,13 @@ class Content:
         self.sure, self.writes = self.now(), []
 
     def after_failure(self, choose: random.Random) -> bytes:
-        """Return the synced bytes and a random part of the writes since, cut at a random byte."""
-        kept = self.writes[: choose.randint(0, len(self.writes))]
+        """Return the synced bytes and some of the writes since, the last cut at a random byte."""
+        kept = [write for write in self.writes if choose.random() < 0.7]
         data = bytearray(self.sure or b"")
         for position, (start, written) in enumerate(kept):
             last = position == len(kept) - 1
             length = choose.randint(0, len(written)) if last else len(written)
+            data += bytes(max(0, start - len(data)))  # a hole, where a write is lost
             data[start : start + length] = written[:length]
         return bytes(data)
 
@@ -108,6 +109,8 @@ class RecordingDisk(SteadyDisk):
         self.steps: list[Step] = []
         self.log_writes: list[tuple[int, str, int]] = []
         """Of each write to a log: the number of steps before it, the path and the length."""
+        self.log_syncs: list[int] = [0]
+        """The number of steps before each sync of a log."""
         self._paths: dict[int, str] = {}
         self._one_by_one = RLock()
         """Checkpoints run on their own threads: a change and its record must not be separated."""
@@ -182,6 +185,7 @@ class RecordingDisk(SteadyDisk):
     def sync_log(self, log: int) -> None:
         path = self._paths[log]
         with self._one_by_one:
+            self.log_syncs.append(len(self.steps))
             self.steps.append(lambda image: image.names[path].sync())
 
     def cut_log(self, log: int, size: int) -> None:

@@ -279,7 +279,7 @@ async def test_a_file_of_any_size_affects_only_itself(tmp_path: Path) -> None:
 
 def record(payload: bytes, number: int = 1, group: int = 1) -> bytes:
     """Return a record of a journal with a valid checksum."""
-    rest = struct.pack("<IQQ", len(payload), number, group)
+    rest = struct.pack("<IQQ?", len(payload), number, group, True)
     checksum = zlib.crc32(payload, zlib.crc32(rest))
     return b"TRDL" + struct.pack("<I", checksum) + rest + payload
 
@@ -372,14 +372,16 @@ async def test_the_largest_numbers_in_a_record_are_no_error(tmp_path: Path) -> N
     await fill(tmp_path)
     journal = tmp_path / "_treadle" / "journal-0000000000000001"
     journal.write_bytes(record(b"[]", 2**64 - 1, 2**64 - 1))
-    (tmp_path / "_treadle" / "lock").write_bytes(b"\xff" * 32)
+    (tmp_path / "_treadle" / "lock").write_bytes(b"\xff" * 33)
     assert len(await use_folder(tmp_path)) == 2
 
 
 async def test_a_journal_full_of_damaged_records_is_refused_in_bounded_time(tmp_path: Path) -> None:
     await fill(tmp_path)
-    header, count = struct.Struct("<4sIIQQ"), 200_000
-    headers = (header.pack(b"TRDL", 0, header.size * left, 9, 9) for left in reversed(range(count)))
+    header, count = struct.Struct("<4sIIQQ?"), 200_000
+    headers = (
+        header.pack(b"TRDL", 0, header.size * left, 9, 9, True) for left in reversed(range(count))
+    )
     journal = tmp_path / "_treadle" / "journal-0000000000000001"
     journal.write_bytes(b"damaged" + b"".join(headers))
     with pytest.raises(CorruptRecord, match="full of damaged records"):

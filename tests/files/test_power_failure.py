@@ -2,14 +2,16 @@
 
 import random
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
 
 import msgspec
 import pytest
 
-from tests.files.calls import State, claim, commit, read_state
+from tests.files.calls import State, claim, commit, read_readable, read_state
 from tests.files.simulated_disk import Image, Keep, RecordingDisk, SteadyDisk, lay_down
+from treadle.backends.base import Durability
 from treadle.backends.files._engine import Engine
 from treadle.backends.files._entries import Put, encode_entries
 from treadle.backends.files._journal import Journal, Position
@@ -38,13 +40,17 @@ KINDS = ["append", "append", "append", "save", "delete", "send", "work", "purge"
 class Recording:
     """A store in use: the steps of its disk, and the states that were acknowledged in between."""
 
-    def __init__(self, folder: Path, seed: int, commits: int = 40) -> None:
+    def __init__(
+        self, folder: Path, seed: int, commits: int = 40, durability: Durability = "full"
+    ) -> None:
         self.folder = folder
         self.disk = RecordingDisk()
         self.acknowledged: list[tuple[int, State]] = [(0, {})]
         self._choose = random.Random(seed)
         ticks = iter(range(1, 10**9))
-        self._engine = Engine(str(folder), ticks.__next__, "full", self.disk, journal_bytes=4000)
+        self._engine = Engine(
+            str(folder), ticks.__next__, durability, self.disk, journal_bytes=4000
+        )
         self._engine.open()
         for number in range(commits):
             self._step(number)
@@ -95,14 +101,29 @@ class Recording:
 
     def possible(self, steps: int) -> list[State]:
         """Return the last state acknowledged before `steps`, and the next one."""
-        before = max(i for i, (at, _) in enumerate(self.acknowledged) if at <= steps)
+        before = self._acknowledged_before(steps)
         return [state for _, state in self.acknowledged[before : before + 2]]
 
+    def possible_rows(self, steps: int) -> dict[str, set[bytes | None]]:
+        """Return what each row may be in relaxed mode; None: it may be lost, or unreadable.
 
-def reopen(folder: Path) -> State:
+        Of the commits since the last sync, any part may be lost.
+        """
+        synced = max(at for at in self.disk.log_syncs if at < max(steps, 1))
+        first = self._acknowledged_before(synced)
+        last = self._acknowledged_before(steps) + 1
+        states = [state for _, state in self.acknowledged[first : last + 1]]
+        keys = {key for state in states for key in state}
+        return {key: {state.get(key) for state in states} for key in keys}
+
+    def _acknowledged_before(self, steps: int) -> int:
+        return max(i for i, (at, _) in enumerate(self.acknowledged) if at <= steps)
+
+
+def reopen(folder: Path, read: Callable[[Engine], State] = read_state) -> State:
     engine = Engine(str(folder), lambda: 10**12, "full", SteadyDisk())
     engine.open()
-    state = read_state(engine)
+    state = read(engine)
     engine.close()
     return state
 
@@ -150,6 +171,63 @@ def test_a_failure_after_each_step_leaves_what_was_acknowledged(tmp_path: Path, 
     assert survives(tmp_path, seed, every=1) == []
 
 
+def survives_relaxed(folder: Path, seed: int, every: int) -> list[str]:
+    """Like `survives`: return the rows that are not what they were at the last sync, or later."""
+    recording = Recording(folder / "life", seed, durability="relaxed")
+    choose = random.Random(seed)
+    wrong: list[str] = []
+    for at in range(0, len(recording.disk.steps) + 1, every):
+        image = image_at(recording, at)
+        possible = recording.possible_rows(at)
+        for keep in get_args(Keep):
+            target = folder / "after"
+            shutil.rmtree(target, ignore_errors=True)
+            target.mkdir()
+            lay_down(image.after_failure(choose, keep), recording.folder, target)
+            state = reopen(target, read_readable)
+            wrong += [
+                f"{key} after step {at}, of the unsynced {keep}"
+                for key in possible.keys() | state.keys()
+                if state.get(key) not in possible.get(key, {None})
+            ]
+    return wrong
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_failure_in_relaxed_mode_loses_nothing_that_was_synced(tmp_path: Path, seed: int) -> None:
+    assert survives_relaxed(tmp_path, seed, every=9) == []
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", range(2, 40))
+def test_a_failure_after_each_step_in_relaxed_mode_loses_nothing_that_was_synced(
+    tmp_path: Path, seed: int
+) -> None:
+    assert survives_relaxed(tmp_path, seed, every=1) == []
+
+
+def test_relaxed_appends_are_synced_once_for_each_thread(tmp_path: Path) -> None:
+    disk = RecordingDisk()
+    engine = Engine(str(tmp_path / "life"), lambda: 1, "relaxed", disk)
+    engine.open()
+    for key in ("a", "b"):
+        commit(engine, CreateThread(thread=Thread(id=key)))
+    engine.close()
+    engine = Engine(str(tmp_path / "life"), lambda: 1, "relaxed", disk)
+    engine.open()
+    before = len(disk.log_syncs)
+    for number in range(20):
+        message = Message(id=f"m{number}", role="user", content="x")
+        for key in ("a", "b"):
+            commit(
+                engine,
+                AppendThread(thread_id=key, changes=ThreadChangeSet(messages=(message,))),
+                Send(entry_id=f"{key}{number}", mailbox_id=key, payload=1),
+            )
+    assert len(disk.log_syncs) == before + 2
+    engine.close()
+
+
 def test_a_record_torn_at_any_byte_is_whole_or_absent(tmp_path: Path) -> None:
     recording = Recording(tmp_path / "life", seed=1, commits=6)
     at, path, length = recording.disk.log_writes[-1]
@@ -194,7 +272,7 @@ def test_a_torn_group_does_not_come_back_after_the_next_commit(tmp_path: Path) -
     dead = Journal(Disk(), path, Position(1))
     dead.append([payload_for("box 1"), payload_for("box 2")], sync=False)
     data = bytearray(Path(path).read_bytes())
-    data[40] ^= 1
+    data[45] ^= 1
     Path(path).write_bytes(data)
     commit(one, EnsureMailbox(mailbox_id="box 3"))  # its record is as long as the torn one
     for engine in (other, one):
@@ -208,7 +286,7 @@ def test_damage_to_a_synced_record_is_an_error(tmp_path: Path) -> None:
     at, path, _ = recording.disk.log_writes[-1]
     files = image_at(recording, at).after_failure(random.Random(0), "nothing")
     damaged = bytearray(files[path])
-    damaged[40] ^= 1
+    damaged[45] ^= 1
     (tmp_path / "after").mkdir()
     lay_down({**files, path: bytes(damaged)}, recording.folder, tmp_path / "after")
     with pytest.raises(CorruptRecord, match="later ones are whole"):

@@ -15,10 +15,9 @@ _POSTPONED = "journals %s stay until the next checkpoint"
 class Checkpoints:
     """The checkpoints of one handle, which run beside its commits."""
 
-    def __init__(self, disk: Disk, documents: Documents, *, sync: bool) -> None:
+    def __init__(self, disk: Disk, documents: Documents) -> None:
         self._disk = disk
         self._documents = documents
-        self._sync = sync
         self._threads: list[threading.Thread] = []
 
     def start(self, numbers: list[int]) -> None:
@@ -39,6 +38,6 @@ class Checkpoints:
 
     def _run(self, numbers: list[int]) -> None:
         try:
-            checkpoint(self._disk, self._documents, numbers, sync=self._sync)
+            checkpoint(self._disk, self._documents, numbers)
         except (OSError, TreadleError):
             _log.exception(_POSTPONED, numbers)

@@ -58,7 +58,7 @@ class Engine:
     Args:
         root: the folder.
         clock: the time in unix milliseconds.
-        durability: "full" syncs the journal for each group.
+        durability: "full" syncs the journal for each group, "relaxed" only where it must.
         disk: the file system.
         journal_bytes: the size at which a journal is complete.
         create: create the store if it does not exist.
@@ -83,7 +83,7 @@ class Engine:
         self._delta_files = DeltaFiles(self._disk, self._documents)
         self._lock = WriterLock(self._disk, self._documents.own_path("lock"))
         self._presence = PresenceLock(self._disk, self._documents.own_path("open"))
-        self._checkpoints = Checkpoints(self._disk, self._documents, sync=self._sync)
+        self._checkpoints = Checkpoints(self._disk, self._documents)
         self._replica: Replica | None = None
         """None: the next group starts from the documents."""
 
@@ -109,7 +109,7 @@ class Engine:
             with self._lock.hold():
                 self._documents.check_format()
                 if self._presence.is_alone():
-                    newest = recover(self._disk, self._documents, sync=self._sync)
+                    newest = recover(self._disk, self._documents)
                     self._start_journal(newest + 1).close()
                 self._presence.share()
                 self._catch_up()
@@ -125,7 +125,7 @@ class Engine:
                     self._drop_replica()
                     if self._presence.is_alone():
                         numbers = find_journals(self._disk, self._documents)
-                        checkpoint(self._disk, self._documents, numbers, sync=self._sync)
+                        checkpoint(self._disk, self._documents, numbers)
                     self._presence.close()
                     self._disk.remove_temp_files()
             finally:
@@ -195,8 +195,7 @@ class Engine:
             return replica
         unwritten = replica.follow(written)
         if unwritten:
-            if self._sync:
-                replica.journal.sync()
+            replica.journal.sync()
             replay(self._documents, unwritten)
             self._lock.write_position(replica.journal.position)
         replica.journal.cut()  # a torn group, of a process that died
@@ -228,8 +227,7 @@ class Engine:
         journal = self._open_journal(Position(number))
         try:
             journal.cut()  # a process may have died while it created this one
-            if self._sync:
-                self._documents.sync_folders()
+            self._documents.sync_folders()
             self._lock.write_position(journal.position)
         except BaseException:
             journal.close()
@@ -238,6 +236,7 @@ class Engine:
 
     def _rotate(self, replica: Replica) -> None:
         """Go on in a new journal, and checkpoint the complete ones."""
+        replica.journal.sync()  # a commit of the next one must not survive without these
         replica.move_to(self._start_journal(replica.journal.position.journal + 1))
         self._checkpoints.start(find_journals(self._disk, self._documents)[:-1])
 

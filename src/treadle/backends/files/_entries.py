@@ -73,24 +73,25 @@ def decode_entries(record: Record, path: str) -> tuple[Entry, ...]:
 
 def entries_of(
     batches: Iterable[Iterable[Change]],
-    journaled: AbstractSet[str],
+    journaled: AbstractSet[DocumentKey],
     document_of: Callable[[str, ThreadHead], ThreadDocument],
 ) -> list[list[Entry]]:
     """Return the entries of each batch of a group.
 
     Args:
-        journaled: the threads whose documents are in the journal already.
+        journaled: the documents that the journal has already.
         document_of: returns the document of a thread.
     """
-    in_group: set[str] = set()
+    in_group: set[DocumentKey] = set()
     group: list[list[Entry]] = []
     for changes in batches:
         entries: list[Entry] = []
         for change in changes:
             if isinstance(change.after, StoredThread):
-                is_first = change.key not in journaled and change.key not in in_group
+                key: DocumentKey = "threads", change.key
+                is_first = key not in journaled and key not in in_group
                 entries.append(_thread_entry(change, change.after, document_of, is_first=is_first))
-                in_group.add(change.key)
+                in_group.add(key)
             elif change.after is None:
                 entries.append(Remove(change.table, change.key))
             else:

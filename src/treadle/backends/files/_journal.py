@@ -1,11 +1,12 @@
 """The journal: a file of checksummed records, one for each batch. A batch in it is committed.
 
 A record is a header and a payload. The header holds a magic number, the checksum of everything
-after it, the payload's length, the record's number and the number of its group: the records that
-were written and synced together. After a crash the journal ends at the first damaged record.
-Usually that is a write which was never acknowledged, and it is cut off. But a group is written only
-after the group before it was synced. So if a record of a later group follows the damage, the disk
-has lost data that it had confirmed, and that is an error.
+after it, the payload's length, the record's number, the number of its group, and whether its writer
+synced it before it went on. A group is what reaches the disk with one sync, so the records after
+one that was not synced belong to its group. After a crash the journal ends at the first damaged
+record. Usually that is a write which was never acknowledged, or not synced, and it is cut off. But
+a group is written only after the group before it was synced. So if a record of a later group
+follows the damage, the disk has lost data that it had confirmed, and that is an error.
 """
 
 import struct
@@ -19,8 +20,8 @@ from treadle.backends.files.disk import Disk
 from treadle.errors import CorruptRecord
 
 _MAGIC = b"TRDL"
-_HEADER = struct.Struct(f"<{len(_MAGIC)}sIIQQ")
-_CHECKED = struct.Struct("<IQQ")
+_HEADER = struct.Struct(f"<{len(_MAGIC)}sIIQQ?")
+_CHECKED = struct.Struct("<IQQ?")
 _CHECKED_FROM = _HEADER.size - _CHECKED.size
 _CHECKS = 8
 """How often each byte after damage is checksummed; headers by chance are rare and name no length
@@ -38,6 +39,13 @@ class Position(msgspec.Struct, frozen=True):
     """The number of the last record before it, 0 for none."""
     group: int = 0
     """The number of that record's group, 0 for none."""
+    synced: bool = True
+    """True if that record was synced before anything was written after it."""
+
+    @property
+    def next_group(self) -> int:
+        """The group of the next record."""
+        return self.group + 1 if self.synced else self.group
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -45,6 +53,7 @@ class Record(msgspec.Struct, frozen=True):
 
     number: int
     group: int
+    synced: bool
     payload: bytes
 
 
@@ -89,6 +98,7 @@ class Journal:
                 end=self.position.end + _HEADER.size + len(record.payload),
                 record=record.number,
                 group=record.group,
+                synced=record.synced,
             )
             yield record
         self._refuse_lost(data[self.position.end - start :])
@@ -101,11 +111,11 @@ class Journal:
         return True
 
     def append(self, payloads: Sequence[bytes], *, sync: bool) -> None:
-        """Write a group of records and sync it: they are committed when this returns."""
-        known = self.position
+        """Write records, which are committed when this returns, and sync them if asked to."""
+        known, group = self.position, self.position.next_group
         frames = bytearray()
         for number, payload in enumerate(payloads, start=known.record + 1):
-            rest = _CHECKED.pack(len(payload), number, known.group + 1)
+            rest = _CHECKED.pack(len(payload), number, group, sync)
             checksum = zlib.crc32(payload, zlib.crc32(rest))
             frames += _MAGIC + checksum.to_bytes(4, "little") + rest + payload
         self._disk.write_log(self._log, known.end, frames)
@@ -115,7 +125,8 @@ class Journal:
             journal=known.journal,
             end=known.end + len(frames),
             record=known.record + len(payloads),
-            group=known.group + 1,
+            group=group,
+            synced=sync,
         )
 
     def sync(self) -> None:
@@ -132,8 +143,8 @@ class Journal:
                 reason = "it is full of damaged records, and Treadle has not written them"
                 raise CorruptRecord(f"{self.path} at byte {self.position.end}", reason)
             record = _parse(rest, start)
-            # a later record of the same group proves nothing: groups reach the disk in any order
-            if record is not None and record.group > self.position.group + 1:
+            # Another record of the same group proves nothing: they reach the disk in any order.
+            if record is not None and record.group > self.position.next_group:
                 raise CorruptRecord(
                     f"{self.path} at byte {self.position.end}",
                     f"record {self.position.record + 1} is damaged, but later ones are whole",
@@ -146,7 +157,7 @@ def _length_at(data: bytes, start: int) -> int | None:
     body = start + _HEADER.size
     if body > len(data):
         return None
-    magic, _, length, _, _ = _HEADER.unpack_from(data, start)
+    magic, _, length, *_ = _HEADER.unpack_from(data, start)
     return length if magic == _MAGIC and body + length <= len(data) else None
 
 
@@ -156,7 +167,7 @@ def _parse(data: bytes, start: int) -> Record | None:
     if length is None:
         return None
     body = start + _HEADER.size
-    _, checksum, _, number, group = _HEADER.unpack_from(data, start)
+    _, checksum, _, number, group, synced = _HEADER.unpack_from(data, start)
     if zlib.crc32(memoryview(data)[start + _CHECKED_FROM : body + length]) != checksum:
         return None
-    return Record(number, group, data[body : body + length])
+    return Record(number, group, synced, data[body : body + length])

@@ -6,13 +6,14 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from threading import Lock
 
+import msgspec
 import portalocker
 
 from treadle.backends._forks import give_up_in_children
 from treadle.backends.files._journal import Position
 from treadle.backends.files.disk import Disk
 
-_POSITION = struct.Struct("<QQQQ")
+_POSITION = struct.Struct("<QQQQ?")
 _CLOSED = -1
 """A file descriptor that the system refuses."""
 
@@ -72,7 +73,7 @@ class WriterLock(_LockFile):
 
     def write_position(self, position: Position) -> None:
         """Publish the position to other processes; only the holder may call it."""
-        data = _POSITION.pack(position.journal, position.end, position.record, position.group)
+        data = _POSITION.pack(*msgspec.structs.astuple(position))
         with self._seeking:
             os.lseek(self._descriptor, 0, os.SEEK_SET)
             os.write(self._descriptor, data)

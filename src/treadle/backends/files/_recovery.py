@@ -62,21 +62,20 @@ def check_journal(disk: Disk, documents: Documents, name: str) -> None:
         pass
 
 
-def checkpoint(disk: Disk, documents: Documents, numbers: list[int], *, sync: bool) -> None:
+def checkpoint(disk: Disk, documents: Documents, numbers: list[int]) -> None:
     """Sync the documents that journals have entries for, and remove the journals.
 
     The documents are written already. A document may be replaced, while this runs, by one that is
     not synced yet: then a later journal has it.
     """
     for number in numbers:
-        if sync:
-            for table, key in combine(read_journal(disk, documents, number)):
-                documents.sync(table, key)
-            documents.sync_folders()
+        for table, key in combine(read_journal(disk, documents, number)):
+            documents.sync(table, key)
+        documents.sync_folders()
         disk.remove(journal_path(documents, number))
 
 
-def recover(disk: Disk, documents: Documents, *, sync: bool) -> int:
+def recover(disk: Disk, documents: Documents) -> int:
     """Write the documents that the journals are ahead of, sync them, and remove the journals.
 
     Returns the number of the newest journal, 0 if there was none.
@@ -89,7 +88,7 @@ def recover(disk: Disk, documents: Documents, *, sync: bool) -> int:
     newest = numbers[-1] if numbers else 0
     _check_last(documents, newest)
     replay(documents, [e for number in numbers for e in read_journal(disk, documents, number)])
-    checkpoint(disk, documents, numbers, sync=sync)
+    checkpoint(disk, documents, numbers)
     return newest
 
 

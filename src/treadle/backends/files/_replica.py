@@ -5,6 +5,7 @@ from itertools import chain
 
 from treadle.backends.files._delta_files import DeltaFiles
 from treadle.backends.files._entries import (
+    DocumentKey,
     Entry,
     combine,
     decode_entries,
@@ -30,8 +31,8 @@ class Replica:
         self.journal = journal
         self._documents = documents
         self._delta_files = delta_files
-        self._journaled: set[str] = set()
-        """The threads whose documents are in the journal."""
+        self._journaled: set[DocumentKey] = set()
+        """The documents that the journal has."""
 
     def follow(self, written: Position) -> list[Entry]:
         """Read what other processes have committed.
@@ -57,8 +58,17 @@ class Replica:
         self._journaled.clear()
 
     def commit(self, batches: list[list[Change]], *, sync: bool) -> list[Entry]:
-        """Write batches to the journal, which commits them; return their entries."""
+        """Write batches to the journal, which commits them; return their entries.
+
+        Without `sync` the journal is synced only before it replaces documents that may be safe on
+        the disk: until theirs are too, the journal must have them. See docs/decisions/0026.
+        """
         group = entries_of(batches, self._journaled, self.tables.threads.document)
+        sync = sync or any(
+            change.before is not None and (change.table, change.key) not in self._journaled
+            for changes in batches
+            for change in changes
+        )
         self.journal.append(list(map(encode_entries, group)), sync=sync)
         return list(chain.from_iterable(group))
 
@@ -74,13 +84,12 @@ class Replica:
                 self._documents.replace(table, key, [bytes(change.whole)])
             else:
                 self._documents.replace(table, key, None)
-            if table == "threads":
-                self._journaled.add(key)
+        self._journaled.update(changes)
         self.tables.mark_written(changes)
 
     def _read_on(self) -> Iterator[Sequence[Entry]]:
         for record in self.journal.read_on():
             entries = decode_entries(record, self.journal.path)
             self.tables.follow(entries)
-            self._journaled.update(entry.key for entry in entries if entry.table == "threads")
+            self._journaled.update((entry.table, entry.key) for entry in entries)
             yield entries
