@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from treadle.backends.base import Durability
+from treadle.backends.sqlite._side_files import check_files
 from treadle.errors import StoreUnavailable
 
 MakeConnection = Callable[..., sqlite3.Connection]
@@ -36,6 +37,7 @@ def connect(
     if path in _spoilt:
         reason = "this process was forked while its parent was using the file"
         raise StoreUnavailable(path, f"{reason}; open it in a process that starts afresh")
+    check_files(path)
     connection = make(
         path,
         timeout=_TIMEOUT_SECONDS,
@@ -56,6 +58,7 @@ def connect(
 
 def connect_read_only(path: str) -> sqlite3.Connection:
     """Open a connection that creates no file and writes no row."""
+    check_files(path)
     # Not `mode=ro`, which could not read a store whose log has to be recovered first.
     connection = sqlite3.connect(
         f"{Path(path).absolute().as_uri()}?mode=rw",

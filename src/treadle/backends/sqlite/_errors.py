@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 import msgspec
 
+from treadle.backends._plain_files import NotPlainFile
 from treadle.errors import CorruptRecord, StoreUnavailable, TreadleError
 
 _DAMAGED = (
@@ -31,7 +32,7 @@ def translate_errors(path: str) -> Generator[None, None, None]:
     """Raise SQLite's errors in the block as Treadle's, with the original as the cause.
 
     Raises:
-        CorruptRecord: the file is damaged, or is no database.
+        CorruptRecord: the file is damaged, or is no database, or one beside it is no plain file.
         StoreUnavailable: it cannot be read or written.
     """
     try:
@@ -48,6 +49,8 @@ def translate(
     error: sqlite3.Error | OSError, path: str, doing: str = ""
 ) -> CorruptRecord | StoreUnavailable:
     """Return the error of Treadle for one of SQLite or the system; `doing` begins its reason."""
+    if isinstance(error, NotPlainFile):
+        return CorruptRecord(error.path, error.reason)
     reason = f"{doing}: {error}" if doing else str(error)
     if isinstance(error, sqlite3.Error) and _is_damage(error):
         return CorruptRecord(path, reason)

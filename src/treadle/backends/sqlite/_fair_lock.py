@@ -12,8 +12,7 @@ import portalocker
 
 from treadle.backends._closing import close_all
 from treadle.backends._forks import give_up_in_children
-
-_FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
+from treadle.backends._plain_files import open_plain
 
 
 class FairFileLock:
@@ -24,8 +23,12 @@ class FairFileLock:
     """
 
     def __init__(self, path: str) -> None:
-        self._queue = os.open(path + "-queue", _FLAGS, 0o666)
-        self._lock = os.open(path + "-lock", _FLAGS, 0o666)
+        self._queue = _open(path + "-queue")
+        try:
+            self._lock = _open(path + "-lock")
+        except BaseException:
+            os.close(self._queue)
+            raise
         self._is_open = True
         give_up_in_children(self)
 
@@ -53,3 +56,7 @@ class FairFileLock:
     def give_up(self) -> None:
         """Close the files in a forked child; the parent's lock stays as it is."""
         self.close()
+
+
+def _open(path: str) -> int:
+    return open_plain(path, os.O_RDWR | os.O_CREAT, one_name=True)

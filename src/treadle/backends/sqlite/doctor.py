@@ -39,7 +39,7 @@ def examine(path: str | os.PathLike[str]) -> Report:
                 _check_schema(connection, path)
                 findings += _examine_all(connection, os.path.basename(path), counts)
     except CorruptRecord as error:
-        findings.append(Finding(path=os.path.basename(path), reason=escape(error.reason)))
+        findings.append(Finding(path=os.path.basename(error.where), reason=escape(error.reason)))
     documents = sum(counts[name] for name in _DOCUMENTS)
     unique = {(each.path, each.reason): each for each in findings}
     return Report(documents=documents, rows=dict(counts), findings=tuple(unique.values()))
