@@ -49,6 +49,10 @@ class ReadCall(msgspec.Struct, frozen=True, eq=False):
 Call: TypeAlias = WriteCall | ReadCall
 
 
+class _RefusedGroup(Exception):
+    """Nothing of a group was committed, because one of its batches cannot be written."""
+
+
 class Engine:
     """One handle on a store's folder. Its methods are called by one thread at a time.
 
@@ -138,7 +142,8 @@ class Engine:
     def run(self, calls: Sequence[Call]) -> list[Any]:
         """Do the writes as one group, then the reads.
 
-        Returns a result or a `Failure` for each call, in order.
+        Returns a result or a `Failure` for each call, in order. If one of them cannot be written,
+        each is tried by itself.
         """
         try:
             with self._lock.hold():
@@ -149,6 +154,11 @@ class Engine:
                         outcomes[index] = self._attempt(call.answer, replica.tables)
                 replica.tables.threads.evict()
                 return outcomes
+        except _RefusedGroup as refused:
+            self._drop_replica()
+            if len(calls) > 1:
+                return [outcome for call in calls for outcome in self.run([call])]
+            return [Failure(refused.__cause__ or refused)]
         except Exception as error:  # every caller gets it: the engine's thread must go on
             self._drop_replica()
             return [self._failure(error)] * len(calls)
@@ -172,11 +182,13 @@ class Engine:
     def _commit(self, replica: Replica, batches: list[list[Change]]) -> None:
         try:
             committed = replica.commit(batches, sync=self._sync)
-        except BaseException:
+        except BaseException as error:
             # What was half written must not be read by others as an unfinished group of ours.
             with suppress(OSError):
                 replica.journal.cut()
-            raise
+            if isinstance(error, OSError) or not isinstance(error, Exception):
+                raise
+            raise _RefusedGroup from error
         try:
             replica.write_documents(committed)
             self._lock.write_position(replica.journal.position)

@@ -17,12 +17,13 @@ import msgspec
 
 from treadle.backends._forks import give_up_in_children
 from treadle.backends.files.disk import Disk
-from treadle.errors import CorruptRecord
+from treadle.errors import CorruptRecord, InvalidValue
 
 _MAGIC = b"TRDL"
 _HEADER = struct.Struct(f"<{len(_MAGIC)}sIIQQ?")
 _CHECKED = struct.Struct("<IQQ?")
 _CHECKED_FROM = _HEADER.size - _CHECKED.size
+_LARGEST_PAYLOAD = 2**32 - 1
 _CHECKS = 8
 """How often each byte after damage is checksummed; headers by chance are rare and name no length
 that fits, but a file can be made of them."""
@@ -111,7 +112,15 @@ class Journal:
         return True
 
     def append(self, payloads: Sequence[bytes], *, sync: bool) -> None:
-        """Write records, which are committed when this returns, and sync them if asked to."""
+        """Write records, which are committed when this returns, and sync them if asked to.
+
+        Raises:
+            InvalidValue: one is larger than a record can be; nothing was written.
+        """
+        largest = max(map(len, payloads), default=0)
+        if largest > _LARGEST_PAYLOAD:
+            reason = f"it takes {largest:,} bytes of at most {_LARGEST_PAYLOAD:,}; divide it"
+            raise InvalidValue("batch", reason)
         known, group = self.position, self.position.next_group
         frames = bytearray()
         for number, payload in enumerate(payloads, start=known.record + 1):

@@ -15,7 +15,13 @@ from psycopg.rows import tuple_row
 from treadle.backends.cancellation import shielded
 from treadle.backends.postgres._limits import CALLER_ATTEMPTS
 from treadle.backends.postgres._statements import Queries, Query, RoundTrips
-from treadle.backends.postgres.connection import CONFLICTS, SEARCH_PATH, send, unavailable
+from treadle.backends.postgres.connection import (
+    CONFLICTS,
+    SEARCH_PATH,
+    refused_value,
+    send,
+    unavailable,
+)
 from treadle.backends.postgres.location import Location
 from treadle.backends.sql.commit import Outcome, commit
 from treadle.backends.sql.program import Row
@@ -54,12 +60,13 @@ class CallerTransaction:
             InvalidValue: it is no connection of psycopg, has another encoding than UTF-8, is in no
                 transaction, or in one that sees everything on one snapshot, and so not what others
                 have just done.
+            InvalidValue: the server refuses a value.
             StoreUnavailable: the server refuses; if it is away, the transaction is lost with it.
         """
         try:
             outcome = await self._commit(connection, batch, now)
         except psycopg.Error as error:
-            raise unavailable(error, self._location) from error
+            raise refused_value(error) or unavailable(error, self._location) from error
         if isinstance(outcome, Exception):
             raise outcome
         return outcome

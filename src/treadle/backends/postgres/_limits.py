@@ -106,3 +106,8 @@ NOTICE_SECONDS = 5.0
 EXPIRED_MAILBOXES = 1_000
 """Mailboxes with an expired lease that one claim looks at and locks, those that expired first. All
 leases of a fleet may expire at once; a claim of ten entries must not lock a million rows."""
+
+# --- sizes ----------------------------------------------------------------------------------------
+
+LARGEST_VALUE = 2**30 - 2**20
+"""Most bytes of the rows of one statement. A message to the server may have one GiB."""

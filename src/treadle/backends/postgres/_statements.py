@@ -9,9 +9,11 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from treadle.backends.postgres._limits import LARGEST_VALUE
 from treadle.backends.postgres.location import Location
 from treadle.backends.sql.program import Program, Read, Row, Statement, Values, Write
 from treadle.backends.sql.texts import Texts
+from treadle.errors import InvalidValue
 
 T = TypeVar("T")
 
@@ -35,13 +37,22 @@ class Queries:
         self._known: dict[object, str] = {}
 
     def of(self, statement: Statement) -> Query:
-        """The query for a statement. All rows of a write are one value, so they are one query."""
+        """The query for a statement. All rows of a write are one value, so they are one query.
+
+        Raises:
+            InvalidValue: the server would not take so large a value, and end the session.
+        """
         if isinstance(statement, Read):
             key: object = (statement.name, statement.conditions, statement.direction)
             values = statement.values
         else:
             key = statement.name
-            values = {"rows": msgspec.json.encode(statement.rows).decode()}
+            rows = msgspec.json.encode(statement.rows)
+            if len(rows) > LARGEST_VALUE:
+                size = f"{statement.name} has {len(rows):,} bytes of rows"
+                reason = f"{size}, of which PostgreSQL takes {LARGEST_VALUE:,} at a time"
+                raise InvalidValue("batch", f"{reason}; divide the batch")
+            values = {"rows": rows.decode()}
         text = self._known.get(key)
         if text is None:
             text = self._known[key] = self._texts.of(statement)

@@ -35,6 +35,7 @@ from treadle.backends.postgres.connection import (
     Connection,
     begin,
     is_outage,
+    refused_value,
     send,
     unavailable,
 )
@@ -188,6 +189,7 @@ class Transaction(Generic[T]):
                 was written.
             StoreUnavailable: the server refuses, or the deadline has passed. If the transaction
                 `is_in_doubt`, the error says so.
+            InvalidValue: the server refuses a value; nothing was written.
             Exception: whatever else the program raises; nothing was written.
         """
         conflicts = 0
@@ -203,7 +205,7 @@ class Transaction(Generic[T]):
                 failure, pause, growth = error, CONFLICT_PAUSE_SECONDS, min(conflicts, 10)
             except psycopg.Error as error:
                 if not is_outage(error):
-                    raise self._unavailable(error) from error
+                    raise refused_value(error) or self._unavailable(error) from error
                 self._database.connections.close_idle()
                 failure, pause, growth = error, OUTAGE_PAUSE_SECONDS, 1
             self._deadline.sleep(random.uniform(*pause) * growth)  # noqa: S311

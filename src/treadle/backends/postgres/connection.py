@@ -54,6 +54,10 @@ _OUTAGES = ("08", "57P", "53300", "25006", "25P04")
 """Beginnings of the error codes that mean: the server is gone, going, full, or only a standby now,
 or has ended a transaction that took too long."""
 
+_REFUSALS = ("22", "23", "54")
+"""Beginnings of the error codes that mean: a value cannot be stored, breaks a constraint, or is too
+large."""
+
 _HAS_POLL = hasattr(select, "poll")
 """Not on Windows."""
 _POLLIN: int = getattr(select, "POLLIN", 1)
@@ -237,6 +241,13 @@ def is_outage(error: psycopg.Error) -> bool:
     if not isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
         return False
     return error.sqlstate is None or error.sqlstate.startswith(_OUTAGES)
+
+
+def refused_value(error: psycopg.Error) -> InvalidValue | None:
+    """The error for a value that the server refuses; None if the error is about something else."""
+    if isinstance(error, CONFLICTS) or not (error.sqlstate or "").startswith(_REFUSALS):
+        return None
+    return InvalidValue("batch", f"PostgreSQL cannot store a value: {error.diag.message_primary}")
 
 
 def unavailable(error: psycopg.Error, location: Location) -> StoreUnavailable:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import msgspec
 
 from treadle.backends._plain_files import NotPlainFile
-from treadle.errors import CorruptRecord, StoreUnavailable, TreadleError
+from treadle.errors import CorruptRecord, InvalidValue, StoreUnavailable, TreadleError
 
 _DAMAGED = (
     sqlite3.SQLITE_CORRUPT,
@@ -33,10 +33,13 @@ def translate_errors(path: str) -> Generator[None, None, None]:
 
     Raises:
         CorruptRecord: the file is damaged, or is no database, or one beside it is no plain file.
+        InvalidValue: a value is too large.
         StoreUnavailable: it cannot be read or written.
     """
     try:
         yield
+    except sqlite3.DataError as error:
+        raise InvalidValue("batch", f"SQLite cannot store a value: {error}") from error
     except (sqlite3.Error, OSError) as error:
         raise translate(error, path) from error
     except TreadleError:

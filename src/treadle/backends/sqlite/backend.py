@@ -33,7 +33,7 @@ from treadle.core.claims import ClaimRequest
 from treadle.core.commands import Commands, Receipt
 from treadle.core.mailboxes import MailboxEntry
 from treadle.core.queries import Query
-from treadle.errors import CorruptRecord, StoreUnavailable
+from treadle.errors import StoreUnavailable
 
 T = TypeVar("T")
 _Call = Commands | ClaimRequest
@@ -137,7 +137,8 @@ class SqliteBackend:
     def _carry_out(self, calls: list[_Call]) -> list[Any]:
         """Carry out batches and claims in one transaction.
 
-        If one of them meets a damaged row, nothing is committed, and each is tried by itself.
+        If one of them meets a damaged row, or has a value that SQLite refuses, nothing is
+        committed, and each is tried by itself.
         """
         try:
             with (
@@ -146,12 +147,12 @@ class SqliteBackend:
                 transaction(self._writer, "IMMEDIATE"),
             ):
                 return run(self._writer, _carry_out(calls, self._clock()))
-        except CorruptRecord as error:
+        except StoreUnavailable as error:  # none of them can be carried out at present
+            return [Failure(error)] * len(calls)
+        except Exception as error:  # it is raised to the callers: the thread must go on
             if len(calls) == 1:
                 return [Failure(error)]
             return [outcome for call in calls for outcome in self._carry_out([call])]
-        except Exception as error:  # every caller gets it, and the thread goes on
-            return [Failure(error)] * len(calls)
 
     def _on_done(self, calls: list[_Call]) -> None:
         self._waiting.wake()
