@@ -1,12 +1,11 @@
 """Sessions: what the server says about a connection on which it does not answer.
 
 A connection may fall silent and stay open: a firewall forgets it, a proxy stops forwarding, a host
-fails over. Without an answer, that cannot be told from a server that is still working. So the
-server is asked on another connection.
+fails over. Without an answer, that looks like a server that is still working. So the server is
+asked on another connection.
 """
 
 from contextlib import suppress
-from datetime import datetime
 from typing import Literal
 
 import msgspec
@@ -18,9 +17,10 @@ from treadle.backends.postgres.connection import Connection, connect
 from treadle.backends.postgres.location import Location
 
 # Functions instead of `pg_stat_activity`, because no operator of another role is to be called.
-_FIND = """SELECT pid, backend_start
+# Numbers instead of times, whose form depends on `DateStyle`.
+_FIND = """SELECT pid, pg_catalog.date_part('epoch', backend_start)
 FROM pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid())"""
-_LOOK = """SELECT backend_start, wait_event_type
+_LOOK = """SELECT pg_catalog.date_part('epoch', backend_start), wait_event_type
 FROM pg_catalog.pg_stat_get_activity(%(pid)s)"""
 _END = "SELECT pg_catalog.pg_terminate_backend(%(pid)s)"
 
@@ -29,7 +29,8 @@ class Session(msgspec.Struct, frozen=True):
     """The server's end of a connection; no two have the same values."""
 
     pid: int
-    started: datetime
+    started: float
+    """In seconds since 1970, by the server's clock."""
 
 
 def session_of(connection: Connection) -> Session | None:
