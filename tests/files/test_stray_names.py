@@ -1,12 +1,17 @@
 """Documents with an empty or strange name: they hurt nobody, whatever is in them."""
 
+import asyncio
 import os
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
 import treadle
-from treadle import Message, RunMeta, RunRecord, Thread, ThreadChangeSet
+from treadle import InvalidId, MailboxEntry, Message, RunMeta, RunRecord, Thread, ThreadChangeSet
+from treadle.backends.files import documents
 from treadle.backends.files.disk import Disk
 from treadle.backends.files.doctor import examine
 from treadle.backends.files.documents import FOLDERS
@@ -20,6 +25,22 @@ def strew(folder: Path) -> None:
         (folder / name).mkdir(parents=True, exist_ok=True)
         for stray in NAMES:
             (folder / name / stray).write_bytes(b"no JSON")
+
+
+def files_in(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def run_in_ascii(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run the command in a locale in which Python takes the names of files for ASCII."""
+    return subprocess.run(
+        [sys.executable, "-m", "treadle", *arguments],
+        env=os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
 
 
 async def test_stray_files_are_invisible_to_every_call(tmp_path: Path) -> None:
@@ -62,3 +83,55 @@ def test_the_doctor_reports_documents_whose_names_are_not_ids(tmp_path: Path) ->
     reported = {finding.path for finding in examine(tmp_path).findings}
     bad = (".json", "CON.json", "a..b.json")
     assert reported == {os.path.join(name, stray) for name in FOLDERS.values() for stray in bad}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are always UTF-8 elsewhere")
+@pytest.mark.parametrize("command", ["export", "doctor --move-aside", "send m 1"])
+async def test_a_locale_with_other_file_names_is_refused_and_no_document_is_taken_for_damage(
+    tmp_path: Path, command: str
+) -> None:
+    async with treadle.open_store(tmp_path) as store:
+        await store.threads.create(Thread(id="caf\u00e9"))
+    before = files_in(tmp_path)
+    ended = await asyncio.to_thread(run_in_ascii, *command.split(), "--store", str(tmp_path))
+    assert ended.returncode != 0
+    assert "PYTHONUTF8=1" in ended.stderr
+    assert ended.stdout == ""
+    assert files_in(tmp_path) == before
+
+
+FORBIDDEN = ("telegram:601", "a?b", "a*b", "a|b", "<a>", 'a"b')
+
+
+@pytest.mark.parametrize("key", FORBIDDEN)
+async def test_an_id_that_is_no_file_name_on_windows_is_refused_there(
+    tmp_path: Path, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(documents, "_IS_WINDOWS", True)
+    async with treadle.open_store(tmp_path) as store:
+        await store.threads.create(Thread(id="t"))
+        calls: list[Callable[[], Awaitable[object]]] = [
+            lambda: store.threads.create(Thread(id=key)),
+            lambda: store.threads.append("t", ThreadChangeSet(run_id=key, run_meta=RunMeta())),
+            lambda: store.mailboxes.send(key, 1),
+            lambda: store.mailboxes.enqueue(MailboxEntry(entry_id=key, mailbox_id="m")),
+            lambda: store.threads.load(key),
+        ]
+        for call in calls:
+            with pytest.raises(InvalidId, match="on Windows no file name has"):
+                await call()
+        assert (await store.threads.list()).items == ("t",)
+        assert (await store.mailboxes.list()).total == 0
+    assert [path.name for path in files_in(tmp_path) if path.parent == tmp_path] == ["t.json"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such file names")
+@pytest.mark.parametrize("key", FORBIDDEN)
+async def test_an_id_that_is_no_file_name_on_windows_is_the_name_of_its_document_elsewhere(
+    tmp_path: Path, key: str
+) -> None:
+    async with treadle.open_store(tmp_path) as store:
+        await store.threads.create(Thread(id=key))
+    async with treadle.open_store(tmp_path) as store:
+        assert (await store.threads.list()).items == (key,)
+    assert (tmp_path / f"{key}.json").exists()

@@ -1,4 +1,8 @@
-"""Which ids a store accepts: those that are safe as a file name on every system we run on."""
+"""Which ids a store accepts: those that are safe as a file name on Linux and macOS.
+
+They may have characters that no file name has on Windows (`telegram:1`); there a folder refuses
+them.
+"""
 
 import re
 from functools import cache

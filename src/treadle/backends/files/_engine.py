@@ -102,6 +102,7 @@ class Engine:
         """
         self._replica = None  # a forked child has that of its parent
         with self._translate_errors(), ExitStack() as undo:
+            self._documents.check_system()
             if not self._create and not self._documents.is_store():
                 raise StoreUnavailable(self._documents.root, NO_STORE)
             self._documents.make_folders()

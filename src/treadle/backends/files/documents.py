@@ -1,6 +1,8 @@
 """The documents: a JSON file for each thread, run, entry and mailbox, laid out as in tirea."""
 
 import os
+import re
+import sys
 import unicodedata
 from collections.abc import Iterator, Sequence
 
@@ -11,7 +13,7 @@ from treadle.backends.files._decoding import plain_text
 from treadle.backends.files.disk import Bytes, Disk
 from treadle.backends.model.tables import TableName
 from treadle.core.ids import IdKind, check_id
-from treadle.errors import CorruptRecord, InvalidId, InvalidValue, SchemaTooNew
+from treadle.errors import CorruptRecord, InvalidId, InvalidValue, SchemaTooNew, StoreUnavailable
 
 FORMAT = 1
 FOLDERS: dict[TableName, str] = {
@@ -26,6 +28,8 @@ _KINDS: dict[TableName, IdKind] = {
     "entries": "entry",
     "mailboxes": "mailbox",
 }
+_IS_WINDOWS = os.name == "nt"
+_NOT_ON_WINDOWS = re.compile(r'[<>:"|?*]')  # `a:b` would be written into the file `a`
 _SUFFIX = ".json"
 _OWN_FOLDER = "_treadle"
 _OUR_NAMES = {_OWN_FOLDER, *FOLDERS.values()} - {""}
@@ -47,6 +51,18 @@ class Documents:
         self._folders = {
             table: os.path.join(root, name) if name else root for table, name in FOLDERS.items()
         }
+
+    def check_system(self) -> None:
+        """Check that ids can be in the names of files, which are UTF-8 in every store.
+
+        Raises:
+            StoreUnavailable: Python was started to read the names of files in another encoding.
+        """
+        encoding = sys.getfilesystemencoding()
+        if encoding not in ("utf-8", "utf8"):
+            reason = f"names of files are UTF-8, and Python takes them for {encoding}"
+            advice = "set PYTHONUTF8=1, or a locale such as LC_ALL=C.UTF-8"
+            raise StoreUnavailable(self.root, f"{reason}; {advice}")
 
     def make_folders(self) -> None:
         """Create the missing folders.
@@ -191,12 +207,15 @@ class Documents:
 
 
 def check_document_id(table: TableName, key: str) -> None:
-    """Check that an id can be in the name of a document.
+    """Check that an id can be in the name of a document on this system.
 
     Raises:
-        InvalidId: it cannot; its path might lead out of the folder.
+        InvalidId: it cannot; its path might lead out of the folder, or to another file.
     """
     check_id(_KINDS[table], key)
+    if _IS_WINDOWS and (found := _NOT_ON_WINDOWS.search(key)):
+        reason = f"on Windows no file name has {found[0]!r}; use another id, or another backend"
+        raise InvalidId(_KINDS[table], key, reason)
 
 
 def fold(key: str) -> str:
