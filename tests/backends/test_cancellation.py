@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from treadle.backends._deadline import Patience
 from treadle.backends.cancellation import opened, shielded
 
 
@@ -20,7 +21,8 @@ class Door:
         self._opening = opening
         self._closing = closing
 
-    def open(self) -> str:
+    def open(self, patience: Patience) -> str:
+        self.patience = patience
         self.is_opening.set()
         assert self.released.wait(10)
         if self._opening is not None:
@@ -37,12 +39,13 @@ class Door:
 
 async def cancelled_while_opening(door: Door, times: int = 1) -> asyncio.CancelledError:
     """The error of a caller that is cancelled before the door has opened."""
-    task = asyncio.create_task(opened(door.open, door.close))
+    task = asyncio.create_task(opened(door.open, door.close, 60))
     await asyncio.to_thread(door.is_opening.wait, 10)
     for _ in range(times):
         task.cancel()
         await turns_of_the_loop()
     assert not task.done(), "it did not wait"
+    assert door.patience.is_over, "the door does not learn that nobody waits"
     door.released.set()
     with pytest.raises(asyncio.CancelledError) as caught:
         await task
@@ -58,7 +61,7 @@ async def turns_of_the_loop() -> None:
 async def test_a_caller_that_is_not_cancelled_gets_the_handle() -> None:
     door = Door()
     door.released.set()
-    assert await opened(door.open, door.close) == "a handle"
+    assert await opened(door.open, door.close, 60) == "a handle"
     assert door.record == ["opened"]
 
 
@@ -85,7 +88,7 @@ def test_a_handle_that_opens_after_the_event_loop_has_ended_is_closed() -> None:
     door = Door()
 
     async def leave() -> None:
-        task = asyncio.create_task(opened(door.open, door.close))
+        task = asyncio.create_task(opened(door.open, door.close, 60))
         await asyncio.to_thread(door.is_opening.wait, 10)
         for one in asyncio.all_tasks() - {asyncio.current_task()}:
             one.cancel()  # as asyncio.run does at its end

@@ -5,6 +5,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
+from treadle.backends._deadline import Patience
 from treadle.backends._group_thread import Failure
 from treadle.backends.files._engine import Call, Engine, ReadCall, WriteCall
 from treadle.backends.files._tables import FileTables
@@ -30,7 +31,7 @@ def claim_of(request: ClaimRequest) -> WriteCall:
 
 def attempt(engine: Engine, call: Call) -> Any:
     """Return the result of a call, or its `Failure`."""
-    [outcome] = engine.run([call])
+    [outcome] = engine.run([call], Patience.of(60))
     return outcome
 
 

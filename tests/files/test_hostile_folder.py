@@ -201,7 +201,9 @@ async def test_what_is_no_plain_file_affects_only_itself(
 
 
 @each_strange
-@pytest.mark.parametrize("name", ["format.json", "lock", "open", "journal-0000000000000001"])
+@pytest.mark.parametrize(
+    "name", ["format.json", "lock", "open", "queue", "journal-0000000000000001"]
+)
 async def test_a_file_of_ours_that_is_no_plain_file_is_named_and_moved(
     tmp_path: Path, make: Callable[[Path], object], name: str
 ) -> None:
@@ -232,7 +234,7 @@ async def test_what_is_put_in_place_of_a_document_of_an_open_store_is_replaced(
     assert examine(tmp_path).findings == ()
 
 
-OURS = ("lock", "open", "journal-0000000000000001", "deltas/b.jsonl")
+OURS = ("lock", "open", "queue", "journal-0000000000000001", "deltas/b.jsonl")
 
 
 @pytest.mark.parametrize("name", OURS)

@@ -11,6 +11,7 @@ import pytest
 
 from tests.files.calls import State, claim, commit, read_readable, read_state
 from tests.files.simulated_disk import Image, Keep, RecordingDisk, SteadyDisk, lay_down
+from treadle.backends._deadline import Patience
 from treadle.backends.base import Durability
 from treadle.backends.files._engine import Engine
 from treadle.backends.files._entries import Put, encode_entries
@@ -51,7 +52,7 @@ class Recording:
         self._engine = Engine(
             str(folder), ticks.__next__, durability, self.disk, journal_bytes=4000
         )
-        self._engine.open()
+        self._engine.open(Patience.of(60))
         for number in range(commits):
             self._step(number)
         self._engine.close()
@@ -122,7 +123,7 @@ class Recording:
 
 def reopen(folder: Path, read: Callable[[Engine], State] = read_state) -> State:
     engine = Engine(str(folder), lambda: 10**12, "full", SteadyDisk())
-    engine.open()
+    engine.open(Patience.of(60))
     state = read(engine)
     engine.close()
     return state
@@ -209,12 +210,12 @@ def test_a_failure_after_each_step_in_relaxed_mode_loses_nothing_that_was_synced
 def test_relaxed_appends_are_synced_once_for_each_thread(tmp_path: Path) -> None:
     disk = RecordingDisk()
     engine = Engine(str(tmp_path / "life"), lambda: 1, "relaxed", disk)
-    engine.open()
+    engine.open(Patience.of(60))
     for key in ("a", "b"):
         commit(engine, CreateThread(thread=Thread(id=key)))
     engine.close()
     engine = Engine(str(tmp_path / "life"), lambda: 1, "relaxed", disk)
-    engine.open()
+    engine.open(Patience.of(60))
     before = len(disk.log_syncs)
     for number in range(20):
         message = Message(id=f"m{number}", role="user", content="x")
@@ -248,7 +249,7 @@ def payload_for(mailbox_id: str) -> bytes:
 def test_a_dead_writer_s_commit_survives_once_another_process_has_read_it(tmp_path: Path) -> None:
     folder, disk = tmp_path / "life", RecordingDisk()
     engine = Engine(str(folder), lambda: 1, "full", disk)
-    engine.open()
+    engine.open(Patience.of(60))
     dead = Journal(disk, journal_path(Documents(disk, str(folder)), 1), Position(1))
     dead.append([payload_for("box")], sync=False)
     seen = read_state(engine)
@@ -266,8 +267,8 @@ def test_a_torn_group_does_not_come_back_after_the_next_commit(tmp_path: Path) -
     """The process died while it wrote two records: the first is torn, the second whole."""
     folder = str(tmp_path)
     one, other = (Engine(folder, lambda: 1, "full", SteadyDisk()) for _ in range(2))
-    one.open()
-    other.open()
+    one.open(Patience.of(60))
+    other.open(Patience.of(60))
     path = journal_path(Documents(Disk(), folder), 1)
     dead = Journal(Disk(), path, Position(1))
     dead.append([payload_for("box 1"), payload_for("box 2")], sync=False)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.files.calls import attempt, batch_of, claim_of, commit, read_state
+from treadle.backends._deadline import Patience
 from treadle.backends.files._engine import Engine
 from treadle.backends.files.disk import Disk
 from treadle.core.claims import ClaimRequest
@@ -39,7 +40,7 @@ class Handles:
         engine = Engine(
             str(self._folder), self._clock, "relaxed", journal_bytes=self._journal_bytes
         )
-        engine.open()
+        engine.open(Patience.of(60))
         return engine
 
     def close(self) -> None:
@@ -103,7 +104,7 @@ def test_a_closed_store_has_no_journals_and_no_temporary_files(tmp_path: Path) -
         write(handles.engines[number % 2], random.Random(number), number)
     handles.close()
     left = sorted(path.name for path in (tmp_path / "_treadle").iterdir())
-    assert left == ["deltas", "format.json", "lock", "open", "tmp"]
+    assert left == ["deltas", "format.json", "lock", "open", "queue", "tmp"]
     assert list((tmp_path / "_treadle" / "tmp").iterdir()) == []
 
 
@@ -133,7 +134,7 @@ def test_a_commit_succeeds_although_the_next_journal_cannot_be_created(
 ) -> None:
     disk = RefusingDisk()
     engine = Engine(str(tmp_path), lambda: 1, "full", disk, journal_bytes=1)
-    engine.open()
+    engine.open(Patience.of(60))
 
     commit(engine, CreateThread(thread=Thread(id="t")))
     disk.refused = refused
@@ -149,7 +150,7 @@ def test_a_commit_succeeds_although_no_thread_can_be_started_for_its_checkpoint(
         raise RuntimeError("can't start new thread")
 
     engine = Engine(str(tmp_path), lambda: 1, "full", journal_bytes=1)
-    engine.open()
+    engine.open(Patience.of(60))
     monkeypatch.setattr(threading.Thread, "start", refuse)
     for number in range(3):
         commit(engine, CreateThread(thread=Thread(id=f"t{number}")))
@@ -162,7 +163,7 @@ def test_a_commit_succeeds_although_no_thread_can_be_started_for_its_checkpoint(
 def test_handles_can_open_a_new_folder_at_the_same_time(tmp_path: Path) -> None:
     def open_and_close(number: int) -> None:
         engine = Engine(str(tmp_path / str(number // 8)), lambda: 1, "full")
-        engine.open()
+        engine.open(Patience.of(60))
         engine.close()
 
     with ThreadPoolExecutor(8) as threads:

@@ -4,6 +4,7 @@ import threading
 import time
 from pathlib import Path
 
+from treadle.backends._deadline import Patience
 from treadle.backends.sqlite._fair_lock import FairFileLock
 
 
@@ -15,7 +16,7 @@ def test_a_waiting_writer_is_overtaken_twice_at_most(tmp_path: Path) -> None:
     def write_without_a_break() -> None:
         nonlocal turns
         while not ended.is_set():
-            with one.hold():
+            with one.hold(Patience.of(60)):
                 time.sleep(0.001)
                 turns += 1
 
@@ -25,7 +26,7 @@ def test_a_waiting_writer_is_overtaken_twice_at_most(tmp_path: Path) -> None:
     for _ in range(30):
         time.sleep(0.002)
         before = turns
-        with other.hold():
+        with other.hold(Patience.of(60)):
             passed.append(turns - before)
     ended.set()
     writer.join()

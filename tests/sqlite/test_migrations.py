@@ -11,6 +11,7 @@ import pytest
 
 from tests.sqlite.support import change, filled, in_store, look
 from treadle import CorruptRecord, SchemaTooNew, StoreUnavailable
+from treadle.backends._deadline import Patience
 from treadle.backends.sql.migrations import Migration, all_migrations
 from treadle.backends.sqlite import schema
 from treadle.backends.sqlite.doctor import examine
@@ -215,7 +216,7 @@ def test_a_switch_to_write_ahead_mode_waits_for_other_connections(tmp_path: Path
     ):
         holder.execute("BEGIN")
         holder.execute("SELECT * FROM runs").fetchall()
-        schema.prepare(connection, str(path), lambda: 1)
+        schema.prepare(connection, str(path), lambda: 1, Patience.of(60))
     assert len(tries) == 3
     assert look(path, "PRAGMA journal_mode") == [("wal",)]
 

@@ -16,8 +16,9 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from treadle.backends._deadline import CALL_SECONDS, Deadline, Patience
 from treadle.backends._forks import require_process
-from treadle.errors import StoreClosed
+from treadle.errors import StoreClosed, StoreUnavailable
 
 CallT = TypeVar("CallT")
 
@@ -37,6 +38,11 @@ class _Request(msgspec.Struct, Generic[CallT], eq=False):
     call: CallT
     loop: asyncio.AbstractEventLoop
     future: "asyncio.Future[Any]"
+    deadline: Deadline
+
+    @property
+    def is_wanted(self) -> bool:
+        return not self.future.cancelled()
 
 
 class GroupThread(Generic[CallT]):
@@ -45,10 +51,12 @@ class GroupThread(Generic[CallT]):
     Args:
         name: the name of the thread.
         carry_out: called on the thread with a group; returns for each call its result, a `Failure`,
-            or a future, if the call is completed elsewhere.
+            or a future, if the call is completed elsewhere. It raises `StoreUnavailable` if others
+            kept the store as long as `patience` allows; then it has done nothing.
         end: called on the thread when it ends; it releases everything, even if it raises.
         on_done: called with the calls of a group after their callers have been answered, on the
             callers' event loop.
+        call_seconds: how long each call may wait for others.
     """
 
     def __init__(
@@ -57,18 +65,28 @@ class GroupThread(Generic[CallT]):
         carry_out: Callable[[list[CallT]], list[Any]],
         end: Callable[[], None] = lambda: None,
         on_done: Callable[[list[CallT]], None] = lambda calls: None,
+        call_seconds: float = CALL_SECONDS,
     ) -> None:
         self._name = name
         self._carry_out = carry_out
         self._end = end
         self._on_done = on_done
+        self._call_seconds = call_seconds
         self._queue: SimpleQueue[_Request[CallT] | None] = SimpleQueue()
         """None ends the thread."""
+        self._group: list[_Request[CallT]] = []
+        """The calls that `carry_out` works on."""
         self._thread: threading.Thread | None = None
         self._is_accepting = False
         self._is_closing = False
         self._failure: Exception | None = None
         self._process = os.getpid()
+
+    @property
+    def patience(self) -> Patience:
+        """How long the group that is being carried out may wait; its first call came first."""
+        group = self._group
+        return Patience(group[0].deadline, lambda: any(each.is_wanted for each in group))
 
     @property
     def is_running(self) -> bool:
@@ -131,7 +149,8 @@ class GroupThread(Generic[CallT]):
         """
         self.require_running()
         loop = asyncio.get_running_loop()
-        request = _Request(call, loop, loop.create_future())
+        deadline = Deadline.after(self._call_seconds)
+        request = _Request(call, loop, loop.create_future(), deadline)
         self._queue.put(request)
         return request.future
 
@@ -147,15 +166,8 @@ class GroupThread(Generic[CallT]):
 
     def _work(self) -> None:
         while group := self._next_group():
-            requests = [request for request in group if not request.future.cancelled()]
-            if not requests:
-                continue
-            calls = [request.call for request in requests]
-            try:
-                outcomes = self._carry_out(calls)
-            except Exception as error:  # a mistake of ours: the thread must go on
-                outcomes = [Failure(error)] * len(calls)
-            self._finish(requests, outcomes)
+            while group := [request for request in group if request.is_wanted]:
+                group = self._attempt(group)
         try:
             self._end()
         except Exception as error:
@@ -167,6 +179,21 @@ class GroupThread(Generic[CallT]):
             request = self._queue.get()
             if request is not None:
                 self._finish([request], [Failure(StoreClosed())])
+
+    def _attempt(self, group: list[_Request[CallT]]) -> list[_Request[CallT]]:
+        """Carry out a group; return the calls that others kept from it, and that have time left."""
+        self._group = group
+        calls = [request.call for request in group]
+        try:
+            outcomes = self._carry_out(calls)
+        except StoreUnavailable as error:
+            late = max(1, sum(request.deadline.has_passed for request in group))
+            self._finish(group[:late], [Failure(error)] * late)
+            return group[late:]
+        except Exception as error:  # a mistake of ours: the thread must go on
+            outcomes = [Failure(error)] * len(calls)
+        self._finish(group, outcomes)
+        return []
 
     def _next_group(self) -> list[_Request[CallT]]:
         """Wait for calls, and return those that are there; none if the thread is to end."""

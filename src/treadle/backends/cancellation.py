@@ -2,8 +2,10 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from threading import Lock
+from threading import Event, Lock
 from typing import Any, TypeVar
+
+from treadle.backends._deadline import Patience
 
 T = TypeVar("T")
 
@@ -28,19 +30,26 @@ async def shielded(
     raise cancelled from task.exception()
 
 
-async def opened(work: Callable[[], T], undo: Callable[[], object]) -> T:
+async def opened(work: Callable[[Patience], T], undo: Callable[[], object], seconds: float) -> T:
     """Run `work` on a thread and return its result; if the caller is cancelled, undo it.
 
     A cancelled caller waits until it is undone, so that nothing stays open behind its back. If the
     event loop ends before `work` does, nobody can wait, and the thread undoes it by itself.
+
+    Args:
+        work: called with the patience that it may have with others; a cancellation ends it.
+        undo: called after `work` if its result is not wanted.
+        seconds: how long `work` may wait for others.
     """
+    is_cancelled = Event()
+    patience = Patience.of(seconds, lambda: not is_cancelled.is_set())
     # The thread and the event loop must agree which of them undoes the work, and both must not.
     deciding = Lock()
     is_done = is_abandoned = False
 
     def work_or_undo() -> T:
         nonlocal is_done
-        result = work()
+        result = work(patience)
         with deciding:
             is_done = True
             is_wanted = not is_abandoned
@@ -56,7 +65,7 @@ async def opened(work: Callable[[], T], undo: Callable[[], object]) -> T:
             return is_done
 
     try:
-        return await shielded(asyncio.to_thread(work_or_undo))
+        return await shielded(asyncio.to_thread(work_or_undo), on_cancel=is_cancelled.set)
     except asyncio.CancelledError as cancelled:
         if abandon():
             try:

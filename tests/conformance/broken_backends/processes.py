@@ -1,11 +1,13 @@
 """Backends that break rules which only several processes or a crash bring to light."""
 
 import asyncio
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
 from tests.conformance.broken_backends.broken_backend import BROKEN_BACKENDS, BrokenBackend
+from treadle.backends._deadline import Patience
 from treadle.backends.base import Capabilities, Guarantee
 from treadle.backends.files.backend import FilesBackend
 from treadle.backends.memory.backend import MemoryBackend
@@ -27,7 +29,7 @@ class Lockless(FilesBackend):
 
 
 @contextmanager
-def _no_lock() -> Any:
+def _no_lock(patience: Patience) -> Generator[None]:
     yield
 
 

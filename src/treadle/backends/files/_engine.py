@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from treadle.backends._deadline import CLOSE_SECONDS, Patience
 from treadle.backends._group_thread import Failure
 from treadle.backends._plain_files import NotPlainFile
 from treadle.backends.base import NO_STORE, Durability
@@ -85,20 +86,20 @@ class Engine:
         self._journal_bytes = journal_bytes
         self._documents = Documents(self._disk, os.path.abspath(root))
         self._delta_files = DeltaFiles(self._disk, self._documents)
-        self._lock = WriterLock(self._disk, self._documents.own_path("lock"))
-        self._presence = PresenceLock(self._disk, self._documents.own_path("open"))
+        self._lock = WriterLock(self._disk, self._documents)
+        self._presence = PresenceLock(self._disk, self._documents)
         self._checkpoints = Checkpoints(self._disk, self._documents)
         self._replica: Replica | None = None
         """None: the next group starts from the documents."""
 
-    def open(self) -> None:
+    def open(self, patience: Patience) -> None:
         """Open the store; the first handle on it does what a crash has left undone.
 
         Raises:
             InvalidValue: the folder holds other files and no store.
             SchemaTooNew: a newer Treadle wrote the store.
             CorruptRecord: the journal is damaged, or another of its files is no plain file.
-            StoreUnavailable: the folder cannot be read or written.
+            StoreUnavailable: the folder cannot be read or written, or others kept its lock.
         """
         self._replica = None  # a forked child has that of its parent
         with self._translate_errors(), ExitStack() as undo:
@@ -111,58 +112,73 @@ class Engine:
             self._presence.open()
             undo.callback(self._presence.close)
             undo.callback(self._drop_replica)
-            with self._lock.hold():
+            with self._lock.hold(patience):
                 self._documents.check_format()
                 if self._presence.is_alone():
                     newest = recover(self._disk, self._documents)
                     self._start_journal(newest + 1).close()
-                self._presence.share()
+                self._presence.share(patience)
                 self._catch_up()
             undo.pop_all()
 
     def close(self) -> None:
-        """Close the store; the last handle on it syncs the documents and removes the journals."""
+        """Close the store; the last handle on it syncs the documents and removes the journals.
+
+        If others keep the lock, the journals stay, for the next one who opens or closes the store.
+        """
         self._checkpoints.join()
-        with self._translate_errors():
+        with self._translate_errors(), ExitStack() as closing:
+            closing.callback(self._lock.close)
             try:
-                with self._lock.hold():
-                    self._catch_up()
-                    self._drop_replica()
-                    if self._presence.is_alone():
-                        numbers = find_journals(self._disk, self._documents)
-                        checkpoint(self._disk, self._documents, numbers)
-                    self._presence.close()
-                    self._disk.remove_temp_files()
-            finally:
-                self._lock.close()
+                closing.enter_context(self._lock.hold(Patience.of(CLOSE_SECONDS)))
+                is_our_turn = True
+            except StoreUnavailable:
+                is_our_turn = False
+            closing.callback(self._disk.remove_temp_files)
+            closing.callback(self._presence.close)
+            closing.callback(self._drop_replica)
+            if is_our_turn:
+                self._catch_up()
+                if self._presence.is_alone():
+                    numbers = find_journals(self._disk, self._documents)
+                    checkpoint(self._disk, self._documents, numbers)
 
     def position(self) -> Position:
         """Return how far any process has written the store; a hint, as it takes no lock."""
         return self._lock.read_position()
 
-    def run(self, calls: Sequence[Call]) -> list[Any]:
+    def run(self, calls: Sequence[Call], patience: Patience) -> list[Any]:
         """Do the writes as one group, then the reads.
 
         Returns a result or a `Failure` for each call, in order. If one of them cannot be written,
         each is tried by itself.
+
+        Raises:
+            StoreUnavailable: others kept the lock; nothing was done.
         """
+        with self._lock.hold(patience):
+            return self._run(calls)
+
+    def _run(self, calls: Sequence[Call]) -> list[Any]:
         try:
-            with self._lock.hold():
-                replica = self._catch_up()
-                outcomes = self._write(replica, calls)
-                for index, call in enumerate(calls):
-                    if isinstance(call, ReadCall):
-                        outcomes[index] = self._attempt(call.answer, replica.tables)
-                replica.tables.threads.evict()
-                return outcomes
+            return self._carry_out(calls)
         except _RefusedGroup as refused:
             self._drop_replica()
             if len(calls) > 1:
-                return [outcome for call in calls for outcome in self.run([call])]
+                return [outcome for call in calls for outcome in self._run([call])]
             return [Failure(refused.__cause__ or refused)]
         except Exception as error:  # every caller gets it: the engine's thread must go on
             self._drop_replica()
             return [self._failure(error)] * len(calls)
+
+    def _carry_out(self, calls: Sequence[Call]) -> list[Any]:
+        replica = self._catch_up()
+        outcomes = self._write(replica, calls)
+        for index, call in enumerate(calls):
+            if isinstance(call, ReadCall):
+                outcomes[index] = self._attempt(call.answer, replica.tables)
+        replica.tables.threads.evict()
+        return outcomes
 
     def _write(self, replica: Replica, calls: Sequence[Call]) -> list[Any]:
         """Apply and commit the writes; return their outcomes, with None for each read."""

@@ -9,9 +9,12 @@ from threading import Lock
 import msgspec
 import portalocker
 
+from treadle.backends._deadline import Patience
+from treadle.backends._fair_lock import LockFile, hold_in_turn, take
 from treadle.backends._forks import give_up_in_children
 from treadle.backends.files._journal import Position
 from treadle.backends.files.disk import Disk
+from treadle.backends.files.documents import Documents
 
 _POSITION = struct.Struct("<QQQQ?")
 _CLOSED = -1
@@ -32,35 +35,59 @@ class _LockFile:
         give_up_in_children(self)
 
     def close(self) -> None:
-        """Close the file, which releases its lock."""
+        """Close the file, which releases its lock; does nothing if it is closed."""
         descriptor, self._descriptor = self._descriptor, _CLOSED
-        self._disk.close_log(descriptor)
+        if descriptor != _CLOSED:
+            self._disk.close_log(descriptor)
 
     def give_up(self) -> None:
         """Close the descriptor of a forked child; the parent's lock stays as it is."""
-        if self._descriptor != _CLOSED:
-            self.close()
+        self.close()
+
+    @property
+    def file(self) -> LockFile:
+        """The file, as it is open now."""
+        return LockFile(self._path, self._descriptor)
 
 
 class WriterLock(_LockFile):
-    """One process holds it at a time. Its file stores how far the documents are written."""
+    """One process holds it at a time. Its file stores how far the documents are written.
 
-    def __init__(self, disk: Disk, path: str) -> None:
-        super().__init__(disk, path)
+    Args:
+        disk: the file system.
+        documents: the store.
+    """
+
+    def __init__(self, disk: Disk, documents: Documents) -> None:
+        super().__init__(disk, documents.own_path("lock"))
+        self._store = documents.root
+        self._queue = _LockFile(disk, documents.own_path("queue"))
         # The event loop's thread reads the position while the engine's thread writes it.
         self._seeking = Lock()
 
+    def open(self) -> None:
+        """Open the files; they are created if missing."""
+        self._queue.open()
+        try:
+            super().open()
+        except BaseException:
+            self._queue.close()
+            raise
+
+    def close(self) -> None:
+        """Close the files, which releases the lock."""
+        self._queue.close()
+        super().close()
+
     @contextmanager
-    def hold(self) -> Generator[None, None, None]:
-        """Wait for the lock; the kernel passes it on, so nobody polls."""
-        try:
-            portalocker.lock(self._descriptor, portalocker.LockFlags.EXCLUSIVE)
-        except portalocker.LockException as error:
-            raise OSError(f"its lock cannot be taken: {error}") from error
-        try:
+    def hold(self, patience: Patience) -> Generator[None, None, None]:
+        """Wait for the turn, and keep the lock for the duration of the block.
+
+        Raises:
+            StoreUnavailable: others did not release it in time.
+        """
+        with hold_in_turn(self._store, self._queue.file, self.file, patience):
             yield
-        finally:
-            portalocker.unlock(self._descriptor)
 
     def read_position(self) -> Position:
         """Return how far the documents follow the journals; without the lock it is a hint."""
@@ -82,6 +109,10 @@ class WriterLock(_LockFile):
 class PresenceLock(_LockFile):
     """Shared by all processes that have the store open; a process that is alone can own it."""
 
+    def __init__(self, disk: Disk, documents: Documents) -> None:
+        super().__init__(disk, documents.own_path("open"))
+        self._store = documents.root
+
     def is_alone(self) -> bool:
         """Try to take the lock exclusively; return True if nobody else has the store open.
 
@@ -94,7 +125,11 @@ class PresenceLock(_LockFile):
             return False
         return True
 
-    def share(self) -> None:
-        """Take the shared lock."""
+    def share(self, patience: Patience) -> None:
+        """Take the shared lock.
+
+        Raises:
+            StoreUnavailable: another program did not release it in time.
+        """
         portalocker.unlock(self._descriptor)
-        portalocker.lock(self._descriptor, portalocker.LockFlags.SHARED)
+        take(self._store, self.file, patience, is_shared=True)

@@ -3,8 +3,9 @@
 import os
 from collections.abc import Sequence
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from treadle.backends._deadline import CALL_SECONDS
 from treadle.backends._group_thread import GroupThread
 from treadle.backends._waiting import Waiting
 from treadle.backends.base import Capabilities, Durability
@@ -32,6 +33,7 @@ class FilesBackend:
         durability: what an acknowledged write survives.
         disk: the file system.
         create: create the store if it does not exist.
+        call_seconds: how long a call, or opening, waits for other processes; shorter in tests.
     """
 
     capabilities = Capabilities(durable=True, shared=True, notifies=True)
@@ -44,17 +46,19 @@ class FilesBackend:
         disk: Disk | None = None,
         *,
         create: bool = True,
+        call_seconds: float = CALL_SECONDS,
     ) -> None:
         self._clock = clock
+        self._call_seconds = call_seconds
         self._engine = Engine(os.fspath(root), clock, durability, disk, create=create)
         self._thread = GroupThread(
-            "treadle-files", self._engine.run, self._engine.close, self._wake_after
+            "treadle-files", self._carry_out, self._engine.close, self._wake_after, call_seconds
         )
         self._waiting = Waiting(self._position, self._times_left)
 
     async def open(self) -> None:
         """Open the folder, finish what a crash has left undone, and start the engine's thread."""
-        await opened(self._engine.open, self._engine.close)
+        await opened(self._engine.open, self._engine.close, self._call_seconds)
         self._thread.start()
 
     async def close(self) -> None:
@@ -88,6 +92,9 @@ class FilesBackend:
             ReadCall(lambda tables: [tables.next_due(now, each) for each in mailbox_ids])
         )
         return [None if due is None else due - now for due in times]
+
+    def _carry_out(self, calls: list[Call]) -> list[Any]:
+        return self._engine.run(calls, self._thread.patience)
 
     def _wake_after(self, calls: list[Call]) -> None:
         """Let waits look again after a group that may have changed something."""

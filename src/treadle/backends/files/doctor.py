@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator
 
+from treadle.backends._deadline import CALL_SECONDS, Patience
 from treadle.backends._plain_files import NotPlainFile, check_plain
 from treadle.backends.files._cache import row_reader
 from treadle.backends.files._engine import Engine
@@ -22,21 +23,21 @@ from treadle.errors import CorruptRecord, InvalidId, StoreUnavailable
 
 Reader = Callable[[str, bytes], object]
 _ASIDE = "aside"
-_LOCKS = ("lock", "open")
+_LOCKS = ("lock", "open", "queue")
 
 
 def examine(root: str | os.PathLike[str]) -> Report:
     """Open the store, which does what a crash has left undone, and read every document.
 
     Raises:
-        StoreUnavailable: the folder cannot be read.
+        StoreUnavailable: the folder cannot be read, or another process kept its lock.
         CorruptRecord: the store cannot be opened, and moving a file aside would not help.
         SchemaTooNew: a newer Treadle wrote it.
     """
     engine = Engine(os.fspath(root), system_clock, "full")
     refused: CorruptRecord | None = None
     try:
-        engine.open()
+        engine.open(Patience.of(CALL_SECONDS))
     except CorruptRecord as error:
         refused = error
     else:
@@ -72,12 +73,12 @@ def move_aside(root: str | os.PathLike[str], report: Report) -> tuple[str, ...]:
     rest = [each for each in report.findings if each not in first]
     disk.make_folder(documents.own_path(_ASIDE))
     moved = [_move(disk, documents, finding) for finding in first]
-    lock = WriterLock(disk, documents.own_path("lock"))
-    presence = PresenceLock(disk, documents.own_path("open"))
+    lock = WriterLock(disk, documents)
+    presence = PresenceLock(disk, documents)
     lock.open()
     presence.open()
     try:
-        with lock.hold():
+        with lock.hold(Patience.of(CALL_SECONDS)):
             if not presence.is_alone():
                 reason = "another process has it open; stop it, then run this again"
                 raise StoreUnavailable(documents.root, reason)

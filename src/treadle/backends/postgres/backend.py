@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar, cast
 
 from treadle.backends._closing import close_all
-from treadle.backends._deadline import CALL_SECONDS, Deadline
+from treadle.backends._deadline import CALL_SECONDS, Deadline, Patience
 from treadle.backends._group_thread import GroupThread
 from treadle.backends._waiting import Waiting
 from treadle.backends.base import Capabilities, Durability
@@ -89,7 +89,7 @@ class PostgresBackend:
 
     async def open(self) -> None:
         """Connect, and check the schema."""
-        await opened(self._open, self._end)
+        await opened(self._open, self._end, self._call_seconds)
         self._commits.start()
         try:
             self._claims.start()
@@ -97,10 +97,10 @@ class PostgresBackend:
             self._commits.stop()
             raise
 
-    def _open(self) -> None:
+    def _open(self, patience: Patience) -> None:
         if self._migrate:
             migrate(self._location)
-        self._database.open(Deadline.after(self._call_seconds))
+        self._database.open(patience.deadline)
         self._waiters = ThreadPoolExecutor(WAITING_THREADS, "treadle-postgres-waiter")
         self._readers = ThreadPoolExecutor(READING_THREADS, "treadle-postgres-reader")
         self._notices = Notices(self._location, self._call_seconds)

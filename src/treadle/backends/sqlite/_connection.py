@@ -2,12 +2,15 @@
 
 import ctypes
 import sqlite3
+import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
+from treadle.backends._deadline import Patience
 from treadle.backends.base import Durability
+from treadle.backends.sqlite._errors import is_busy
 from treadle.backends.sqlite._side_files import check_files
 from treadle.errors import StoreUnavailable
 
@@ -18,14 +21,19 @@ _in_use: set[sqlite3.Connection] = set()
 _spoilt: set[str] = set()
 """The files that a forked child cannot use, because SQLite's memory of them is wrong."""
 
-_TIMEOUT_SECONDS = 60
-"""How long to wait for other programs; Treadle's own processes wait for the `FairFileLock`."""
+_LOOK_SECONDS = 0.05
+"""How long SQLite itself waits for other programs; `transaction` goes on as long as its caller has
+patience. Treadle's own processes wait for the `FairFileLock`."""
+_PAUSE_SECONDS = 0.005
 _PAGE_BYTES = 8192
 """The page size of a new file. It holds seven messages of 1 kB; the usual 4096 hold three."""
 
 
 def connect(
-    path: str, durability: Durability, make: MakeConnection = sqlite3.Connection
+    path: str,
+    durability: Durability,
+    patience: Patience,
+    make: MakeConnection = sqlite3.Connection,
 ) -> sqlite3.Connection:
     """Open a connection, which one thread uses at a time.
 
@@ -40,7 +48,7 @@ def connect(
     check_files(path)
     connection = make(
         path,
-        timeout=_TIMEOUT_SECONDS,
+        timeout=_LOOK_SECONDS,
         isolation_level=None,
         check_same_thread=False,
         cached_statements=512,
@@ -52,7 +60,7 @@ def connect(
         "cache_size = -16000",
         "temp_store = MEMORY",
     ):
-        connection.execute(f"PRAGMA {pragma}")
+        execute(connection, f"PRAGMA {pragma}", patience)
     return connection
 
 
@@ -63,7 +71,7 @@ def connect_read_only(path: str) -> sqlite3.Connection:
     connection = sqlite3.connect(
         f"{Path(path).absolute().as_uri()}?mode=rw",
         uri=True,
-        timeout=_TIMEOUT_SECONDS,
+        timeout=_LOOK_SECONDS,
         isolation_level=None,
     )
     connection.execute("PRAGMA trusted_schema = OFF")
@@ -71,14 +79,33 @@ def connect_read_only(path: str) -> sqlite3.Connection:
     return connection
 
 
+def execute(connection: sqlite3.Connection, statement: str, patience: Patience) -> sqlite3.Cursor:
+    """Execute a statement, again and again while another program has locked the file.
+
+    Raises:
+        sqlite3.OperationalError: it was locked for too long.
+    """
+    while True:
+        is_last = patience.is_over
+        try:
+            return connection.execute(statement)
+        except sqlite3.OperationalError as error:
+            if is_last or not is_busy(error):
+                raise
+            time.sleep(_PAUSE_SECONDS)  # for some statements SQLite itself does not wait
+
+
 @contextmanager
 def transaction(
-    connection: sqlite3.Connection, kind: Literal["DEFERRED", "IMMEDIATE"]
+    connection: sqlite3.Connection, kind: Literal["DEFERRED", "IMMEDIATE"], patience: Patience
 ) -> Generator[None, None, None]:
-    """Run the block in a transaction: commit at its end, or roll back after an error."""
+    """Run the block in a transaction: commit at its end, or roll back after an error.
+
+    Once it has begun, other programs cannot hold it up.
+    """
     _in_use.add(connection)
     try:
-        with _begun(connection, kind):
+        with _begun(connection, kind, patience):
             yield
     finally:
         _in_use.discard(connection)
@@ -105,10 +132,11 @@ def keep(connection: sqlite3.Connection) -> None:
 
 @contextmanager
 def _begun(
-    connection: sqlite3.Connection, kind: Literal["DEFERRED", "IMMEDIATE"]
+    connection: sqlite3.Connection, kind: Literal["DEFERRED", "IMMEDIATE"], patience: Patience
 ) -> Generator[None, None, None]:
-    connection.execute(f"BEGIN {kind}")
+    execute(connection, f"BEGIN {kind}", patience)
     try:
+        execute(connection, "SELECT 1 FROM sqlite_schema LIMIT 1", patience)  # takes the snapshot
         yield
     except BaseException:
         if connection.in_transaction:  # SQLite itself rolls back after a full disk, for one

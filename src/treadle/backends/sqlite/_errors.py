@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 import msgspec
 
+from treadle.backends._fair_lock import holder_of
 from treadle.backends._plain_files import NotPlainFile
 from treadle.errors import CorruptRecord, InvalidValue, StoreUnavailable, TreadleError
 
@@ -15,6 +16,8 @@ _DAMAGED = (
     sqlite3.SQLITE_MISMATCH,
     sqlite3.SQLITE_CONSTRAINT,
 )
+_WRITING = 120
+"""The byte of the `-shm` file that a writer locks."""
 _MISSING = ("no such table", "no such column", "has no column", "malformed", "UTF-8")
 UNREADABLE = (
     msgspec.MsgspecError,
@@ -54,10 +57,23 @@ def translate(
     """Return the error of Treadle for one of SQLite or the system; `doing` begins its reason."""
     if isinstance(error, NotPlainFile):
         return CorruptRecord(error.path, error.reason)
-    reason = f"{doing}: {error}" if doing else str(error)
+    text = _busy(path) if isinstance(error, sqlite3.Error) and is_busy(error) else str(error)
+    reason = f"{doing}: {text}" if doing else text
     if isinstance(error, sqlite3.Error) and _is_damage(error):
         return CorruptRecord(path, reason)
     return StoreUnavailable(path, reason)
+
+
+def is_busy(error: sqlite3.Error) -> bool:
+    """Return True if another program has locked the file."""
+    code = getattr(error, "sqlite_errorcode", 0)  # the driver's own errors have none
+    return code & 0xFF == sqlite3.SQLITE_BUSY
+
+
+def _busy(path: str) -> str:
+    holder = holder_of(path + "-shm", _WRITING) or holder_of(path)
+    named = f" ({holder})" if holder else ""
+    return f"another program{named} holds the file for writing; let it finish, or end it"
 
 
 def _is_damage(error: sqlite3.Error) -> bool:

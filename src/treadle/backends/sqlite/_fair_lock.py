@@ -1,16 +1,16 @@
-"""A fair lock between processes: writers take turns in the order in which they came.
+"""The lock of writers: they take turns.
 
 SQLite waits for its write lock by polling with growing sleeps, which starves some writers and gives
-up on others. A writer therefore takes this lock first, and waits for it in the kernel.
+up on others. A writer therefore takes this lock first, which is fair.
 """
 
 import os
 from collections.abc import Generator
 from contextlib import contextmanager
 
-import portalocker
-
 from treadle.backends._closing import close_all
+from treadle.backends._deadline import Patience
+from treadle.backends._fair_lock import LockFile, hold_in_turn
 from treadle.backends._forks import give_up_in_children
 from treadle.backends._plain_files import open_plain
 
@@ -23,6 +23,7 @@ class FairFileLock:
     """
 
     def __init__(self, path: str) -> None:
+        self._path = path
         self._queue = _open(path + "-queue")
         try:
             self._lock = _open(path + "-lock")
@@ -33,19 +34,16 @@ class FairFileLock:
         give_up_in_children(self)
 
     @contextmanager
-    def hold(self) -> Generator[None, None, None]:
-        """Wait for the turn, and keep it for the duration of the block."""
-        # A writer that waits for the lock also holds the queue. So a writer that releases the lock
-        # and comes back at once is stopped at the queue, and cannot overtake.
-        portalocker.lock(self._queue, portalocker.LockFlags.EXCLUSIVE)
-        try:
-            portalocker.lock(self._lock, portalocker.LockFlags.EXCLUSIVE)
-        finally:
-            portalocker.unlock(self._queue)
-        try:
+    def hold(self, patience: Patience) -> Generator[None, None, None]:
+        """Wait for the turn, and keep it for the duration of the block.
+
+        Raises:
+            StoreUnavailable: others did not end theirs in time.
+        """
+        queue = LockFile(self._path + "-queue", self._queue)
+        lock = LockFile(self._path + "-lock", self._lock)
+        with hold_in_turn(self._path, queue, lock, patience):
             yield
-        finally:
-            portalocker.unlock(self._lock)
 
     def close(self) -> None:
         """Close the files."""

@@ -4,8 +4,10 @@ import asyncio
 import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 from typing import TypeVar
 
+from treadle.backends._deadline import Patience
 from treadle.backends._forks import give_up_in_children
 from treadle.backends.base import Durability
 from treadle.backends.sql.program import Program
@@ -29,10 +31,21 @@ class Readers:
         self._connections: list[sqlite3.Connection] = []
         give_up_in_children(self)
 
-    async def read(self, program: Program[T]) -> T:
-        """Run a program that reads, and return its result."""
+    async def read(self, program: Program[T], seconds: float) -> T:
+        """Run a program that reads, and return its result.
+
+        Args:
+            program: the program.
+            seconds: how long to wait for other programs.
+        """
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._executor, self._read, program)
+        is_cancelled = Event()
+        patience = Patience.of(seconds, lambda: not is_cancelled.is_set())
+        try:
+            return await loop.run_in_executor(self._executor, self._read, program, patience)
+        except asyncio.CancelledError:
+            is_cancelled.set()
+            raise
 
     def give_up(self) -> None:
         """Close the connections in a forked child."""
@@ -45,16 +58,16 @@ class Readers:
         for connection in self._connections:
             connection.close()
 
-    def _read(self, program: Program[T]) -> T:
+    def _read(self, program: Program[T], patience: Patience) -> T:
         with translate_errors(self._path):
-            connection = self._connection()
-            with transaction(connection, "DEFERRED"):
+            connection = self._connection(patience)
+            with transaction(connection, "DEFERRED", patience):
                 return run(connection, program)
 
-    def _connection(self) -> sqlite3.Connection:
+    def _connection(self, patience: Patience) -> sqlite3.Connection:
         found: sqlite3.Connection | None = getattr(self._of_thread, "connection", None)
         if found is None:
-            found = self._of_thread.connection = connect(self._path, self._durability)
+            found = self._of_thread.connection = connect(self._path, self._durability, patience)
             found.execute("PRAGMA query_only = ON")
             self._connections.append(found)
         return found

@@ -3,10 +3,12 @@
 import os
 import sqlite3
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from itertools import groupby
 from typing import Any, TypeVar, cast
 
+from treadle.backends._closing import close_all
+from treadle.backends._deadline import CALL_SECONDS, CLOSE_SECONDS, Patience
 from treadle.backends._forks import give_up_in_children
 from treadle.backends._group_thread import Failure, GroupThread
 from treadle.backends._waiting import Waiting
@@ -60,34 +62,36 @@ class SqliteBackend:
         make_writer: MakeConnection = sqlite3.Connection,
         *,
         create: bool = True,
+        call_seconds: float = CALL_SECONDS,
     ) -> None:
         self._create = create
+        self._call_seconds = call_seconds
         self._path = os.path.abspath(path)
         self._clock = clock
         self._durability: Durability = durability
         self._make_writer = make_writer
         self._thread: GroupThread[_Call] = GroupThread(
-            "treadle-sqlite", self._carry_out, self._end, self._on_done
+            "treadle-sqlite", self._carry_out, self._end, self._on_done, call_seconds
         )
         self._waiting = Waiting(self._position, self._times_left)
 
     async def open(self) -> None:
         """Open the file, create it if it does not exist, and bring its schema up to date."""
-        await opened(self._open, self._end)
+        await opened(self._open, self._end, self._call_seconds)
         self._thread.start()
 
-    def _open(self) -> None:
+    def _open(self, patience: Patience) -> None:
         with translate_errors(self._path), ExitStack() as undo:
             if not self._create and not is_store(self._path):
                 raise StoreUnavailable(self._path, NO_STORE)
             os.makedirs(os.path.dirname(self._path), exist_ok=True)
             self._lock = FairFileLock(self._path)
             undo.callback(self._lock.close)
-            self._writer = connect(self._path, self._durability, self._make_writer)
+            self._writer = connect(self._path, self._durability, patience, self._make_writer)
             undo.callback(self._writer.close)
-            with self._lock.hold():
-                prepare(self._writer, self._path, self._clock)
-            self._watcher = connect(self._path, self._durability)
+            with self._lock.hold(patience):
+                prepare(self._writer, self._path, self._clock, patience)
+            self._watcher = connect(self._path, self._durability, patience)
             undo.pop_all()
         self._readers = Readers(self._path, self._durability)
         give_up_in_children(self)
@@ -103,11 +107,17 @@ class SqliteBackend:
             give_up(connection, self._path)
 
     def _end(self) -> None:
-        self._readers.close()
-        self._watcher.close()
-        with translate_errors(self._path), self._lock.hold():
+        with translate_errors(self._path):
+            close_all(
+                self._readers.close, self._watcher.close, self._close_writer, self._lock.close
+            )
+
+    def _close_writer(self) -> None:
+        with ExitStack() as turn:
+            # SQLite tidies up the file. If others keep the lock, the last of them does.
+            with suppress(StoreUnavailable):
+                turn.enter_context(self._lock.hold(Patience.of(CLOSE_SECONDS)))
             self._writer.close()
-        self._lock.close()
 
     async def commit(self, batch: Commands) -> Receipt:
         """Apply all commands of a checked batch, or none of them."""
@@ -132,27 +142,40 @@ class SqliteBackend:
 
     async def _read(self, program: Callable[[], Program[T]]) -> T:
         self._thread.require_running()
-        return await self._readers.read(program())
+        return await self._readers.read(program(), self._call_seconds)
 
     def _carry_out(self, calls: list[_Call]) -> list[Any]:
         """Carry out batches and claims in one transaction.
 
         If one of them meets a damaged row, or has a value that SQLite refuses, nothing is
         committed, and each is tried by itself.
+
+        Raises:
+            StoreUnavailable: others kept the file; nothing was done.
         """
+        has_begun = False
         try:
             with (
                 translate_errors(self._path),
-                self._lock.hold(),
-                transaction(self._writer, "IMMEDIATE"),
+                self._lock.hold(self._thread.patience),
+                transaction(self._writer, "IMMEDIATE", self._thread.patience),
             ):
+                has_begun = True
                 return run(self._writer, _carry_out(calls, self._clock()))
-        except StoreUnavailable as error:  # none of them can be carried out at present
+        except StoreUnavailable as error:
+            if not has_begun:
+                raise
             return [Failure(error)] * len(calls)
         except Exception as error:  # it is raised to the callers: the thread must go on
             if len(calls) == 1:
                 return [Failure(error)]
-            return [outcome for call in calls for outcome in self._carry_out([call])]
+            return [self._carry_out_alone(call) for call in calls]
+
+    def _carry_out_alone(self, call: _Call) -> Any:
+        try:
+            return self._carry_out([call])[0]
+        except StoreUnavailable as error:
+            return Failure(error)
 
     def _on_done(self, calls: list[_Call]) -> None:
         self._waiting.wake()

@@ -15,6 +15,7 @@ from collections.abc import Callable, Generator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
+from treadle.backends._deadline import CALL_SECONDS, Patience
 from treadle.backends.sqlite._connection import connect_read_only, transaction
 from treadle.backends.sqlite._errors import translate_errors
 from treadle.backends.sqlite.schema import check_owner
@@ -106,7 +107,7 @@ def snapshot(path: str | os.PathLike[str]) -> Generator[Snapshot]:
     with ExitStack() as held:
         with translate_errors(path):
             connection = held.enter_context(closing(connect_read_only(path)))
-            held.enter_context(transaction(connection, "DEFERRED"))
+            held.enter_context(transaction(connection, "DEFERRED", Patience.of(CALL_SECONDS)))
             check_owner(connection, path)
             found = Snapshot(connection, path)
         yield found

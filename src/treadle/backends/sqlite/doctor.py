@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 
+from treadle.backends._deadline import CALL_SECONDS, Patience
 from treadle.backends.findings import Finding, Report
 from treadle.backends.sqlite._connection import connect_read_only, transaction
 from treadle.backends.sqlite._errors import translate_errors
@@ -35,7 +36,7 @@ def examine(path: str | os.PathLike[str]) -> Report:
     try:
         with translate_errors(path), closing(connect_read_only(path)) as connection:
             connection.text_factory = _decode_leniently
-            with transaction(connection, "DEFERRED"):
+            with transaction(connection, "DEFERRED", Patience.of(CALL_SECONDS)):
                 _check_schema(connection, path)
                 findings += _examine_all(connection, os.path.basename(path), counts)
     except CorruptRecord as error:

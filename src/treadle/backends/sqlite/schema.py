@@ -1,13 +1,13 @@
 """The schema of a database file: created, migrated, and refused if it is another program's."""
 
 import sqlite3
-import time
 from collections.abc import Mapping
 from contextlib import closing
 from functools import cache
 from pathlib import Path
 from typing import TypeAlias
 
+from treadle.backends._deadline import CALL_SECONDS, Patience
 from treadle.backends.sql.migrations import (
     Applied,
     Migration,
@@ -16,7 +16,7 @@ from treadle.backends.sql.migrations import (
     find_missing,
     states_of,
 )
-from treadle.backends.sqlite._connection import connect_read_only, transaction
+from treadle.backends.sqlite._connection import connect_read_only, execute, transaction
 from treadle.backends.sqlite._errors import translate, translate_errors
 from treadle.clock import Clock
 from treadle.errors import CorruptRecord, InvalidValue, StoreUnavailable
@@ -43,11 +43,9 @@ FROM sqlite_schema AS item JOIN pragma_index_xinfo(item.name) AS info
 WHERE item.type = 'index' AND item.name NOT LIKE 'sqlite_%'
 ORDER BY item.name, info.seqno
 """
-_TIMEOUT_SECONDS = 60
-_RETRY_SECONDS = 0.005
 
 
-def prepare(connection: sqlite3.Connection, path: str, clock: Clock) -> None:
+def prepare(connection: sqlite3.Connection, path: str, clock: Clock, patience: Patience) -> None:
     """Check that the file is ours, and apply the missing migrations: all of them or none.
 
     Raises:
@@ -56,11 +54,11 @@ def prepare(connection: sqlite3.Connection, path: str, clock: Clock) -> None:
         CorruptRecord: its schema differs from that of its migrations.
         StoreUnavailable: a migration failed, or the file cannot be written.
     """
-    with transaction(connection, "DEFERRED"):
+    with transaction(connection, "DEFERRED", patience):
         check_owner(connection, path)
-    _use_write_ahead(connection, path)
+    _use_write_ahead(connection, path, patience)
     if find_missing_here(connection, path):
-        with transaction(connection, "IMMEDIATE"):
+        with transaction(connection, "IMMEDIATE", patience):
             missing = find_missing_here(connection, path)  # another process may have been faster
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(_MIGRATIONS)
@@ -147,31 +145,23 @@ def _look_up_applied(path: str) -> dict[int, Applied]:
     with translate_errors(path):
         if not Path(path).exists():
             return {}
-        with closing(connect_read_only(path)) as connection, transaction(connection, "DEFERRED"):
+        patience = Patience.of(CALL_SECONDS)
+        with (
+            closing(connect_read_only(path)) as connection,
+            transaction(connection, "DEFERRED", patience),
+        ):
             check_owner(connection, path)
             applied = read_applied(connection, path)
             find_missing(all_migrations("sqlite"), applied, path)
             return applied
 
 
-def _use_write_ahead(connection: sqlite3.Connection, path: str) -> None:
-    """Switch the file to write-ahead mode.
-
-    SQLite does not wait for another process that switches at the same moment, so this waits.
-    """
-    end = time.monotonic() + _TIMEOUT_SECONDS
-    while True:
-        try:
-            (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > end:
-                raise
-            time.sleep(_RETRY_SECONDS)
-            continue
-        if mode != "wal":
-            reason = "its disk does not allow write-ahead mode, which needs shared memory"
-            raise StoreUnavailable(path, reason)
-        return
+def _use_write_ahead(connection: sqlite3.Connection, path: str, patience: Patience) -> None:
+    """Switch the file to write-ahead mode."""
+    (mode,) = execute(connection, "PRAGMA journal_mode = WAL", patience).fetchone()
+    if mode != "wal":
+        reason = "its disk does not allow write-ahead mode, which needs shared memory"
+        raise StoreUnavailable(path, reason)
 
 
 def _apply(connection: sqlite3.Connection, migration: Migration, path: str, clock: Clock) -> None:
