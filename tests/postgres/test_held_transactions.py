@@ -161,6 +161,26 @@ async def test_calls_in_one_group_with_many_blocked_ones_do_not_wait(
     assert (await store.mailboxes.count_entries("held")).queued == 21
 
 
+async def test_a_call_whose_row_is_free_again_does_not_wait_for_those_whose_rows_are_not(
+    store: Store, connection: psycopg.AsyncConnection[Any], postgres_url: str
+) -> None:
+    """The blocked ones occupy every waiting thread, and the others come after them."""
+    async with store.batch(connection=connection) as step:
+        step.threads.append("held", MESSAGE)
+    async with await psycopg.AsyncConnection.connect(postgres_url) as other:
+        async with store.batch(connection=other) as step:
+            step.threads.append("free", MESSAGE)
+        waiting = [asyncio.ensure_future(store.threads.append("held", MESSAGE)) for _ in range(8)]
+        soon = asyncio.ensure_future(store.threads.append("free", MESSAGE))
+        await asyncio.wait({soon}, timeout=0.3)
+        assert not soon.done()
+        await other.rollback()
+    assert (await asyncio.wait_for(soon, 20)).version == 1
+    assert not any(each.done() for each in waiting)
+    await connection.rollback()
+    await asyncio.wait_for(asyncio.gather(*waiting), 20)
+
+
 async def test_a_reopened_store_waits_as_before(
     url: str, connection: psycopg.AsyncConnection[Any]
 ) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from tests.postgres.proxy import Loss, Proxy
 from treadle import Committed, Message, Store, Thread, ThreadChangeSet, open_store
+from treadle.backends.postgres import _connections
 from treadle.backends.postgres.backend import PostgresBackend
 from treadle.backends.postgres.location import parse_location
 from treadle.errors import StoreUnavailable
@@ -103,8 +104,9 @@ async def test_a_read_is_answered(proxy: Proxy, store: Store, loss: Loss, trip: 
 
 
 @pytest.fixture
-async def hasty(proxy: Proxy) -> AsyncIterator[Store]:
-    """A store that does not ask about silent connections before the deadline of the call."""
+async def pooled(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Store]:
+    """A store that cannot ask about silent connections, as behind a pooler."""
+    monkeypatch.setattr(_connections, "session_of", lambda connection: None)
     location = parse_location(f"{proxy.url}&listen=off")
     backend = PostgresBackend(location, migrate=True, call_seconds=0.3)
     async with Store(backend) as opened:
@@ -114,31 +116,31 @@ async def hasty(proxy: Proxy) -> AsyncIterator[Store]:
 
 
 async def test_a_commit_that_is_known_to_have_failed_is_not_applied_when_the_network_recovers(
-    proxy: Proxy, hasty: Store
+    proxy: Proxy, pooled: Store
 ) -> None:
     proxy.silence(2, "the request")
     with pytest.raises(StoreUnavailable) as refused:
-        await hasty.mailboxes.send("new", 1)
+        await pooled.mailboxes.send("new", 1)
     assert "not known" not in refused.value.reason
-    await hasty.threads.append("t", said("the same writer goes on"))
+    await pooled.threads.append("t", said("the same writer goes on"))
     proxy.resume()
     await asyncio.sleep(0.05)
-    assert (await hasty.mailboxes.count_entries("new")).queued == 0
+    assert (await pooled.mailboxes.count_entries("new")).queued == 0
 
 
 async def test_a_commit_whose_answer_is_lost_until_the_deadline_is_found(
-    proxy: Proxy, hasty: Store
+    proxy: Proxy, pooled: Store
 ) -> None:
     proxy.silence(2, "the answer")
-    assert await hasty.threads.append("t", said("hi")) == Committed(version=1)
+    assert await pooled.threads.append("t", said("hi")) == Committed(version=1)
 
 
 async def test_the_server_ends_a_transaction_whose_process_is_silent(
-    proxy: Proxy, hasty: Store, url: str
+    proxy: Proxy, pooled: Store, url: str
 ) -> None:
     """As if the process was stopped: its rows are free again before others give up."""
     proxy.silence(2, "the request")
     with pytest.raises(StoreUnavailable):
-        await hasty.threads.append("t", said("silent"))
+        await pooled.threads.append("t", said("silent"))
     async with asyncio.timeout(LIMIT_SECONDS), open_store(url) as elsewhere:
         assert await elsewhere.threads.append("t", said("hi")) == Committed(version=1)

@@ -6,7 +6,6 @@ The connections stay open, as with a server whose machine hangs, or a network th
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psycopg
@@ -18,6 +17,7 @@ from treadle.backends._deadline import Deadline
 from treadle.backends._group_thread import Failure
 from treadle.backends.postgres._limits import ANSWER_SECONDS, LEAST_CONNECT_SECONDS
 from treadle.backends.postgres._transactions import Call, Commits, Database
+from treadle.backends.postgres._waiters import Waiters
 from treadle.backends.postgres.backend import PostgresBackend
 from treadle.backends.postgres.connection import Connection
 from treadle.backends.postgres.location import parse_location
@@ -114,13 +114,19 @@ async def test_a_commit_that_cannot_connect_is_refused(proxy: Proxy, store: Stor
 async def test_a_commit_that_another_transaction_blocks_is_refused(
     store: Store, postgres_url: str
 ) -> None:
-    async with await psycopg.AsyncConnection.connect(postgres_url) as connection:
+    """The error names it, and so do those of the calls that wait behind the first one."""
+    connecting = psycopg.AsyncConnection.connect(postgres_url, application_name="the keeper")
+    async with await connecting as connection:
         async with store.batch(connection=connection) as step:
             step.threads.append("t", MESSAGE)
-        error = await refusal(store.threads.append("t", MESSAGE))
+        calls = [refusal(store.threads.append("t", MESSAGE)) for _ in range(5)]
+        reasons = [error.reason for error in await asyncio.gather(*calls)]
+        assert all("another transaction holds rows" in reason for reason in reasons)
+        assert not any(UNKNOWN in reason for reason in reasons)
+        pid = connection.info.backend_pid
+        holder = f"process {pid} of the server ('the keeper', idle in transaction)"
+        assert any(holder in reason for reason in reasons)
         await connection.rollback()
-    assert "another transaction holds rows" in error.reason
-    assert UNKNOWN not in error.reason
     assert (await store.threads.append("t", MESSAGE)).version == 1
 
 
@@ -145,11 +151,12 @@ async def test_a_call_with_time_left_does_not_fail_with_one_whose_deadline_has_p
         Call(batch, Deadline.after(0)),
         Call(batch, Deadline.after(60)),
     ]
-    with ThreadPoolExecutor(1) as waiters:
-        late, early = Commits(database, lambda: 1, waiters.submit).carry_out(calls)
-        assert isinstance(late, Failure)
-        assert "the calls before this one took too long" in str(late.error)
-        assert early.result().results == (Committed(version=1),)
+    waiters = Waiters(database.location)
+    late, early = Commits(database, lambda: 1, waiters.submit).carry_out(calls)
+    assert isinstance(late, Failure)
+    assert "the calls before this one took too long" in str(late.error)
+    assert early.result().results == (Committed(version=1),)
+    waiters.close()
     database.close()
 
 

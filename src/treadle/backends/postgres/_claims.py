@@ -94,8 +94,11 @@ class Claims:
                 )
             deadline.sleep(random.uniform(*BUSY_PAUSE_SECONDS))  # noqa: S311
 
-    def _claim_alone(self, call: Call[ClaimRequest]) -> Claimed:
-        """Claim from a mailbox that others hold; nothing if they hold it for long."""
+    def _claim_alone(self, call: Call[ClaimRequest], turn_ms: int) -> Claimed:
+        """Claim from a mailbox that others hold; nothing if they hold it for long.
+
+        The limit is its own, so a claim has one turn.
+        """
         transaction = self._transaction([call.request], call.deadline, BUSY_MS, frozenset())
         try:
             [found] = transaction.run()

@@ -9,6 +9,7 @@ from psycopg.pq import TransactionStatus
 
 from treadle.backends._deadline import Deadline
 from treadle.backends._forks import give_up_in_children
+from treadle.backends.postgres._limits import SILENCE_SECONDS
 from treadle.backends.postgres._sessions import SessionWatch, session_of
 from treadle.backends.postgres.connection import Connection, connect
 from treadle.backends.postgres.location import Location
@@ -20,15 +21,11 @@ class Connections:
     Args:
         location: the database.
         connection_class: for tests.
-        silence_seconds: how long a server may be silent before it is asked about it.
     """
 
-    def __init__(
-        self, location: Location, connection_class: type[Connection], silence_seconds: float
-    ) -> None:
+    def __init__(self, location: Location, connection_class: type[Connection]) -> None:
         self._location = location
         self._connection_class = connection_class
-        self._silence_seconds = silence_seconds
         self._lock = Lock()
         self._idle: list[Connection] = []
         give_up_in_children(self)
@@ -39,13 +36,21 @@ class Connections:
         self._idle = []
 
     @contextmanager
-    def hold(self, deadline: Deadline) -> Generator[Connection, None, None]:
+    def hold(
+        self, deadline: Deadline, silence_seconds: float = SILENCE_SECONDS
+    ) -> Generator[Connection, None, None]:
         """Lend a connection that is in no transaction; a transaction left open is rolled back.
+
+        Args:
+            deadline: the deadline of its use.
+            silence_seconds: how long the server may be silent before it is asked about it.
 
         Raises:
             psycopg.Error: the server cannot be reached, or refuses us.
         """
         connection = self._take(deadline)
+        if connection.watch is not None:
+            connection.watch.begin(silence_seconds)
         try:
             yield connection
         except BaseException:
@@ -81,7 +86,7 @@ class Connections:
             connection.close()
             raise
         if session is not None:
-            connection.watch = SessionWatch(self._location, session, self._silence_seconds)
+            connection.watch = SessionWatch(self._location, session)
         return connection
 
     def _give_back(self, connection: Connection) -> None:

@@ -58,6 +58,12 @@ SINGLE_LOCK_MS = 5
 """How long each call of such a group waits before it moves to a thread of its own. Short, because
 the rest of the group waits behind it."""
 
+ROUND_MS = 1_000
+"""The time in which each call that waits for a row has a turn, however many are waiting."""
+
+HOLDER_SECONDS = 2.0
+"""How long before its deadline a call that waits for a row asks who holds it, for the error."""
+
 BUSY_MS = 500
 """How long a claim waits for commits to leave the mailboxes that come first. A claim that ignored
 them would give out entries in a wrong order; commits seldom take longer than some milliseconds."""

@@ -12,7 +12,7 @@ import msgspec
 import psycopg
 
 from treadle.backends._deadline import Deadline
-from treadle.backends.postgres._limits import INQUIRY_SECONDS
+from treadle.backends.postgres._limits import INQUIRY_SECONDS, SILENCE_SECONDS
 from treadle.backends.postgres.connection import Connection, connect
 from treadle.backends.postgres.location import Location
 
@@ -21,6 +21,9 @@ from treadle.backends.postgres.location import Location
 _FIND = """SELECT pid, pg_catalog.date_part('epoch', backend_start)
 FROM pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid())"""
 _LOOK = """SELECT pg_catalog.date_part('epoch', backend_start), wait_event_type
+FROM pg_catalog.pg_stat_get_activity(%(pid)s)"""
+_BLOCKERS = "SELECT pg_catalog.pg_blocking_pids(%(pid)s)"
+_NAME = """SELECT application_name, state
 FROM pg_catalog.pg_stat_get_activity(%(pid)s)"""
 _END = "SELECT pg_catalog.pg_terminate_backend(%(pid)s)"
 
@@ -51,13 +54,18 @@ class SessionWatch:
     Args:
         location: the database.
         session: the session.
-        seconds: how long it may be silent before it is asked about.
     """
 
-    def __init__(self, location: Location, session: Session, seconds: float) -> None:
-        self.seconds = seconds
+    def __init__(self, location: Location, session: Session) -> None:
+        self.seconds = SILENCE_SECONDS
+        self.holders = ""
         self._location = location
         self._session = session
+
+    def begin(self, seconds: float) -> None:
+        """Begin to look after a new use of the connection."""
+        self.seconds = seconds
+        self.holders = ""
 
     def is_lost(self, deadline: Deadline) -> bool:
         """Return True if the server waits for us, as we wait for it, or has ended the session.
@@ -65,7 +73,10 @@ class SessionWatch:
         A server that cannot be asked may be working.
         """
         with suppress(psycopg.Error), self._asking(deadline) as asking:
-            return self._state(asking) != "working"
+            state = self._state(asking)
+            if state == "blocked":
+                self.holders = _holders(asking, self._session.pid)
+            return state in ("waiting", "gone")
         return False
 
     def end(self) -> None:
@@ -75,13 +86,46 @@ class SessionWatch:
             if self._state(asking) == "waiting":
                 asking.execute(_END, {"pid": self._session.pid})
 
-    def _state(self, asking: Connection) -> Literal["working", "waiting", "gone"]:
+    def _state(self, asking: Connection) -> Literal["working", "blocked", "waiting", "gone"]:
         row = asking.execute(_LOOK, {"pid": self._session.pid}).fetchone()
         if row is None or row[0] != self._session.started:
             return "gone"
-        return "waiting" if row[1] == "Client" else "working"
+        match row[1]:
+            case "Client":
+                return "waiting"
+            case "Lock":
+                return "blocked"
+            case _:
+                return "working"
 
     def _asking(self, deadline: Deadline) -> Connection:
         connection = connect(self._location, deadline.sooner(INQUIRY_SECONDS))
         connection.deadline = deadline.sooner(INQUIRY_SECONDS)
         return connection
+
+
+def _holders(asking: Connection, pid: int) -> str:
+    """The sessions for which a session waits in the end, with the names that they gave themselves.
+
+    Those that wait themselves are left out: they are in the same queue.
+    """
+    found: list[str] = []
+    seen = {pid}
+    queue = [pid]
+    while queue:
+        (blockers,) = asking.execute(_BLOCKERS, {"pid": queue.pop()}).fetchone() or ([],)
+        for blocker in set(blockers) - seen:
+            seen.add(blocker)
+            if asking.execute(_BLOCKERS, {"pid": blocker}).fetchone() == ([],):
+                found.append(_described(asking, blocker))
+            else:
+                queue.append(blocker)
+    return ", ".join(found)
+
+
+def _described(asking: Connection, pid: int) -> str:
+    if pid == 0:
+        return "a prepared transaction"
+    name, state = asking.execute(_NAME, {"pid": pid}).fetchone() or (None, None)
+    known = ", ".join(filter(None, (repr(name) if name else None, state)))
+    return f"process {pid} of the server" + (f" ({known})" if known else "")

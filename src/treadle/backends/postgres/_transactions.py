@@ -23,6 +23,7 @@ from treadle.backends.postgres._limits import (
     ANSWER_SECONDS,
     CONFLICT_PAUSE_SECONDS,
     GROUP_LOCK_MS,
+    HOLDER_SECONDS,
     MOST_CONFLICTS,
     OUTAGE_PAUSE_SECONDS,
     SILENCE_SECONDS,
@@ -48,7 +49,7 @@ from treadle.errors import StoreUnavailable
 
 T = TypeVar("T")
 Submit: TypeAlias = Callable[..., "Future[Any]"]
-"""Has a call carried out on another thread, as `Executor.submit` does."""
+"""Has a call carried out on a thread of the `Waiters`."""
 
 _BEGIN = Query("BEGIN ISOLATION LEVEL READ COMMITTED")
 """Each statement sees what was committed before it, whatever the default of the database is. So
@@ -77,7 +78,11 @@ _KNOWS_TRANSACTION_TIMEOUT = 170_000
 
 
 class Blocked(Exception):
-    """Other transactions hold rows that this one needs."""
+    """Other transactions hold rows that this one needs, or were faster each time."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 class Call(msgspec.Struct, Generic[T], frozen=True):
@@ -99,7 +104,8 @@ class Database:
     ) -> None:
         self.location = location
         self.queries = Queries(location)
-        self.connections = Connections(location, connection_class, silence_seconds)
+        self.silence_seconds = silence_seconds
+        self.connections = Connections(location, connection_class)
         self.synchronous_commit = "on" if durability == "full" else "off"
         self._writers = _Writers()
 
@@ -175,6 +181,7 @@ class Transaction(Generic[T]):
         self._is_read_only = is_read_only
         self._mark = {} if is_read_only else database.new_mark()
         self._unconfirmed: Uncommitted[T] | None = None
+        self._holders = ""
 
     @property
     def is_in_doubt(self) -> bool:
@@ -196,12 +203,11 @@ class Transaction(Generic[T]):
         failure: Exception | None = None
         while not self._deadline.has_passed:
             try:
-                with self._database.connections.hold(self._deadline) as connection:
-                    return self._attempt(connection)
+                return self._attempt()
             except (*CONFLICTS, errors.LockNotAvailable) as error:
                 conflicts += 1
                 if self._gives_way(error, conflicts):
-                    raise Blocked from error
+                    raise Blocked(self._reason(error)) from error
                 failure, pause, growth = error, CONFLICT_PAUSE_SECONDS, min(conflicts, 10)
             except psycopg.Error as error:
                 if not is_outage(error):
@@ -213,7 +219,14 @@ class Transaction(Generic[T]):
             return self._settle(self._unconfirmed, failure)
         raise self._unavailable(failure) from failure
 
-    def _attempt(self, connection: Connection) -> T:
+    def _attempt(self) -> T:
+        with self._database.connections.hold(self._deadline, self._patience()) as connection:
+            try:
+                return self._attempt_on(connection)
+            finally:
+                self._holders = connection.holders
+
+    def _attempt_on(self, connection: Connection) -> T:
         if self._unconfirmed is not None:
             return self._rerun_after_unknown_commit(connection, self._unconfirmed)
         uncommitted = self._carry_out(connection, self._opening(connection, self._deadline))
@@ -294,20 +307,33 @@ class Transaction(Generic[T]):
             return False
         return isinstance(error, errors.LockNotAvailable) or conflicts > MOST_CONFLICTS
 
+    def _patience(self) -> float:
+        """How many seconds the server may be silent before it is asked what it is doing.
+
+        Shortly before the deadline it is asked early, to learn who holds the rows.
+        """
+        left = self._deadline.seconds_left()
+        if self._lock_ms is None or left > HOLDER_SECONDS:
+            return self._database.silence_seconds
+        return min(self._lock_ms / 1000, left) / 2
+
     def _unavailable(self, failure: Exception | None) -> StoreUnavailable:
-        location = self._database.location
-        match failure:
-            case None:
-                reason = "the calls before this one took too long"
-            case errors.LockNotAvailable():
-                reason = "another transaction holds rows that this one needs"
-            case psycopg.Error() if not isinstance(failure, CONFLICTS):
-                reason = unavailable(failure, location).reason
-            case _:
-                reason = "other transactions were faster each time"
+        reason = self._reason(failure)
         if self.is_in_doubt:
             reason += "; whether the write was committed is not known"
-        return StoreUnavailable(str(location), reason)
+        return StoreUnavailable(str(self._database.location), reason)
+
+    def _reason(self, failure: Exception | None) -> str:
+        match failure:
+            case None:
+                return "the calls before this one took too long"
+            case errors.LockNotAvailable():
+                reason = "another transaction holds rows that this one needs"
+                return f"{reason}: {self._holders}" if self._holders else reason
+            case psycopg.Error() if not isinstance(failure, CONFLICTS):
+                return unavailable(failure, self._database.location).reason
+            case _:
+                return "other transactions were faster each time"
 
 
 class Commits:
@@ -333,14 +359,12 @@ class Commits:
         )
         try:
             outcomes: list[Any] = transaction.run()
-        except Blocked:
+        except Blocked as blocked:
             if len(calls) > 1:
                 return [self._commit_alone(call) for call in calls]
-            return [self._submit(self._commit_patiently, call) for call in calls]
+            return [self._submit(self._commit, call, blocked) for call in calls]
         except Exception as error:  # it is raised to the callers: the thread must go on
-            return outcomes_of_failed_group(
-                transaction, error, calls, self._submit, self._commit_patiently
-            )
+            return outcomes_of_failed_group(transaction, error, calls, self._submit, self._commit)
         for position, outcome in enumerate(outcomes):
             if isinstance(outcome, Exception):
                 outcomes[position] = Failure(outcome)
@@ -350,16 +374,12 @@ class Commits:
         """Commit a batch of a group that was blocked, unless it is the one that has to wait."""
         try:
             return self._commit(call, SINGLE_LOCK_MS)
-        except Blocked:
-            return self._submit(self._commit_patiently, call)
+        except Blocked as blocked:
+            return self._submit(self._commit, call, blocked)
         except Exception as error:  # it is raised to the caller: the thread must go on
             return Failure(error)
 
-    def _commit_patiently(self, call: Call[Commands]) -> Receipt:
-        """Commit a batch; wait for other transactions until its deadline."""
-        return self._commit(call, None)
-
-    def _commit(self, call: Call[Commands], lock_ms: int | None) -> Receipt:
+    def _commit(self, call: Call[Commands], lock_ms: int) -> Receipt:
         [outcome] = Transaction(
             self._database,
             lambda: commit((call.request,), self._clock()),
@@ -376,7 +396,7 @@ def outcomes_of_failed_group(
     error: Exception,
     calls: Sequence[Call[Any]],
     submit: Submit,
-    carry_out_alone: Callable[[Call[Any]], Any],
+    carry_out_alone: Callable[[Call[Any], int], Any],
 ) -> list[Any]:
     """The outcomes of calls whose common transaction has failed.
 

@@ -5,7 +5,7 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from treadle.backends._closing import close_all
 from treadle.backends._deadline import CALL_SECONDS, Deadline, Patience
@@ -19,10 +19,10 @@ from treadle.backends.postgres._limits import (
     LOOK_SECONDS,
     READING_THREADS,
     SILENCE_SECONDS,
-    WAITING_THREADS,
 )
 from treadle.backends.postgres._notices import Notices
-from treadle.backends.postgres._transactions import Call, Commits, Database, Transaction
+from treadle.backends.postgres._transactions import Blocked, Call, Commits, Database, Transaction
+from treadle.backends.postgres._waiters import Waiters
 from treadle.backends.postgres.connection import Connection
 from treadle.backends.postgres.location import Location
 from treadle.backends.postgres.schema import migrate
@@ -101,7 +101,7 @@ class PostgresBackend:
         if self._migrate:
             migrate(self._location)
         self._database.open(patience.deadline)
-        self._waiters = ThreadPoolExecutor(WAITING_THREADS, "treadle-postgres-waiter")
+        self._waiters = Waiters(self._location)
         self._readers = ThreadPoolExecutor(READING_THREADS, "treadle-postgres-reader")
         self._notices = Notices(self._location, self._call_seconds)
 
@@ -114,7 +114,7 @@ class PostgresBackend:
     def _end(self) -> None:
         close_all(
             self._claims.join,
-            self._waiters.shutdown,
+            self._waiters.close,
             self._readers.shutdown,
             self._notices.close,
             self._database.close,
@@ -174,9 +174,14 @@ class PostgresBackend:
         moment = int(time.monotonic() / LOOK_SECONDS + self._phase)
         return self._changes, self._notices.heard, moment
 
-    def _submit(self, call: Callable[[ArgumentT], T], argument: ArgumentT) -> "Future[T]":
-        """Carry out a call that waits for other transactions on a thread of its own."""
-        return self._waiters.submit(call, argument)
+    def _submit(
+        self,
+        attempt: Callable[[Call[Any], int], T],
+        call: Call[Any],
+        blocked: Blocked | None = None,
+    ) -> "Future[T]":
+        """Carry out a call that waits for other transactions on a thread of the waiters."""
+        return self._waiters.submit(attempt, call, blocked)
 
     def _now(self) -> int | None:
         return None if self._clock is None else self._clock()

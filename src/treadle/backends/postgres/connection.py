@@ -81,6 +81,15 @@ class Watch(Protocol):
         """How long the server may be silent before it is asked, and between two questions."""
         ...
 
+    @property
+    def holders(self) -> str:
+        """Who held rows that the session waited for when the server was asked; empty if nobody."""
+        ...
+
+    def begin(self, seconds: float) -> None:
+        """Begin to look after a new use of the connection."""
+        ...
+
     def is_lost(self, deadline: Deadline) -> bool:
         """Return True if the server waits for us, as we wait for it, or has ended the session."""
         ...
@@ -95,6 +104,11 @@ class Connection(psycopg.Connection[Any]):
 
     deadline: Deadline | None = None
     watch: Watch | None = None
+
+    @property
+    def holders(self) -> str:
+        """Who held rows that were waited for, as far as the server was asked."""
+        return "" if self.watch is None else self.watch.holders
 
     def give_up(self) -> None:
         """Close the socket of a forked child; the parent's session goes on."""
