@@ -29,7 +29,7 @@ class InvalidId(TreadleError, ValueError):
     """An id breaks the rules of `treadle.core.ids`; nothing was written."""
 
     def __init__(self, kind: str, value: object, reason: str) -> None:
-        super().__init__(f"invalid {kind} id {_shorten(value)}: {reason}")
+        super().__init__(f"invalid {kind} id {shorten(value)}: {reason}")
         self.kind = kind
         self.value = value
         self.reason = reason
@@ -57,7 +57,7 @@ class NotFound(TreadleError, LookupError):
 
     def __init__(self, kind: str, key: str) -> None:
         advice = "check the id, or create it first" if kind == "thread" else "check the id"
-        super().__init__(f"{kind} {_shorten(key)} does not exist; {advice}")
+        super().__init__(f"{kind} {shorten(key)} does not exist; {advice}")
         self.kind = kind
         self.key = key
 
@@ -66,7 +66,7 @@ class AlreadyExists(TreadleError):
     """The id, or the mailbox's dedupe key, is taken; `kind` says which."""
 
     def __init__(self, kind: str, key: str, advice: str = "use another id, or load it") -> None:
-        super().__init__(f"{kind} {_shorten(key)} already exists; {advice}")
+        super().__init__(f"{kind} {shorten(key)} already exists; {advice}")
         self.kind = kind
         self.key = key
 
@@ -76,7 +76,7 @@ class VersionConflict(TreadleError):
 
     def __init__(self, thread_id: str, expected: int, actual: int) -> None:
         super().__init__(
-            f"thread {_shorten(thread_id)} is at version {actual}, not {expected}; "
+            f"thread {shorten(thread_id)} is at version {actual}, not {expected}; "
             "load it again, decide again, and append with its new version"
         )
         self.thread_id = thread_id
@@ -92,7 +92,7 @@ class GenerationMismatch(TreadleError):
 
     def __init__(self, mailbox_id: str, expected: int, actual: int) -> None:
         super().__init__(
-            f"mailbox {_shorten(mailbox_id)} is at generation {expected}, not {actual}; "
+            f"mailbox {shorten(mailbox_id)} is at generation {expected}, not {actual}; "
             "load its state and enqueue with the current generation, or use send"
         )
         self.mailbox_id = mailbox_id
@@ -105,7 +105,7 @@ class ClaimConflict(TreadleError):
 
     def __init__(self, entry_id: str, reason: str) -> None:
         super().__init__(
-            f"the claim on entry {_shorten(entry_id)} is not held: {reason}; "
+            f"the claim on entry {shorten(entry_id)} is not held: {reason}; "
             "stop working on it: another worker has settled it, or will"
         )
         self.entry_id = entry_id
@@ -164,6 +164,10 @@ class SchemaTooOld(TreadleError):
         self.missing = missing
 
 
-def _shorten(value: object, limit: int = 80) -> str:
-    text = repr(value)
+def shorten(value: object, limit: int = 80) -> str:
+    """Return `repr(value)`, cut to `limit` characters, for messages about a caller's value."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # integers of thousands of digits, too deep a nesting
+        text = f"<{type(value).__name__} too large to show>"
     return text if len(text) <= limit else f"{text[: limit - 3]}..."

@@ -64,6 +64,7 @@ BAD = {
     "number": (5, "must be a string, not int"),
     "bytes": (b"a", "must be a string, not bytes"),
     "list": (["a"], "must be a string, not list"),
+    "number of 5,000 digits": (10**5_000, "must be a string, not int"),
 }
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from treadle import InvalidValue, Patch, PatchError, apply_patch
 from treadle.core.codec import from_plain
-from treadle.core.patches import Set
+from treadle.core.patches import Decrement, Increment, Insert, Op, Remove, Set
 from treadle.testing._harness.builders import patch
 from treadle.testing._harness.json_diff import differences, same
 from treadle.testing._harness.recorded import load_patches
@@ -261,3 +261,26 @@ def test_an_operation(document: Any, op: str, expected: Any) -> None:
         assert isinstance(caught.value, InvalidValue)
     else:
         assert list(differences(apply_patch(document, change), expected)) == []
+
+
+HUGE = 10**5_000
+"""Python refuses to write out an integer of so many digits, also in an error's message."""
+
+
+@pytest.mark.parametrize(
+    ("document", "op"),
+    [
+        ({"n": 1}, Increment(path=("n",), amount=HUGE)),
+        ({"n": 1}, Decrement(path=("n",), amount=HUGE)),
+        ({"n": 1.5}, Increment(path=("n",), amount=HUGE)),
+        ({"n": -HUGE}, Increment(path=("n",), amount=1)),
+        ({"n": HUGE}, Decrement(path=("n",), amount=1)),
+        ({"n": []}, Insert(path=("n",), index=HUGE, value=1)),
+        ({"n": []}, Set(path=("n", HUGE), value=1)),
+        ({"n": 1}, Remove(path=("n", HUGE), value=1)),
+    ],
+)
+def test_an_integer_of_5000_digits_is_an_error_of_the_patch(document: Any, op: Op) -> None:
+    with pytest.raises(PatchError) as caught:
+        apply_patch(document, Patch(ops=(op,)))
+    assert len(str(caught.value)) < 300

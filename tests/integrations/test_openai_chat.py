@@ -1,6 +1,7 @@
 """The OpenAI chat format: conversations and messages are read, and written back unchanged."""
 
 import json
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from treadle.integrations.openai_chat import (
     write_conversation,
     write_message,
 )
+from treadle.integrations.strict_json import read_json
 
 PROJECT = Path(__file__).parents[2]
 SHIPPED = PROJECT / "src" / "treadle" / "cli" / "demo" / "conversations.jsonl"
@@ -267,3 +269,24 @@ def test_ids_and_the_layout_of_arguments_do_not_make_messages_differ() -> None:
     assert says_the_same(one, other)
     assert not says_the_same(one, read_message(assistant(call('{"a":1,"b":true}')), "t-0", "m"))
     assert not says_the_same(one, read_message(assistant(call(), content="x"), "t-0", "m"))
+
+
+@pytest.mark.parametrize(
+    ("chat", "where"),
+    [
+        ({"messages": [], "later": [10**5_000]}, "chat.later[0]"),
+        ({"messages": [{"role": "user", "content": [10**5_000]}]}, "chat.messages[0].content[0]"),
+        ({"messages": [{"role": "user", "content": [math.nan]}]}, "chat.messages[0].content[0]"),
+        ({"messages": [], "later": "\ud800"}, "chat.later"),
+    ],
+)
+def test_what_no_json_holds_is_refused_by_its_place(chat: Any, where: str) -> None:
+    with pytest.raises(treadle.InvalidValue) as caught:
+        read_conversation(chat, "chat")
+    assert where in caught.value.where
+
+
+def test_json_with_an_integer_of_5000_digits_is_refused_by_its_place() -> None:
+    with pytest.raises(treadle.InvalidValue, match="does not fit 64 bits") as caught:
+        read_json(f'{{"a": [1, {"7" * 5_000}]}}', "line")
+    assert caught.value.where == "line.a[1]"

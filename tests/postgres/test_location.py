@@ -139,6 +139,18 @@ def test_a_text_that_is_no_url_gets_an_example_of_one(url: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "url", ["postgresql://h\0/a", "postgresql://h/a%00", "postgresql://h/a?application_name=\0"]
+)
+def test_nul_is_refused(url: str) -> None:
+    assert "NUL" in refusal(url)
+
+
+@pytest.mark.parametrize("url", ["postgresql://h/\ud800", "postgresql://h/%ED%A0%80"])
+def test_a_url_is_utf_8(url: str) -> None:
+    assert "not UTF-8" in refusal(url)
+
+
+@pytest.mark.parametrize(
     "url",
     [
         f"postgresql://u:a/{SECRET}@h/a",

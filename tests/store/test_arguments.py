@@ -82,20 +82,25 @@ VALUES: dict[str, Any] = {
     "updated_at_from": 1,
     "updated_at_to": 1,
 }
+HUGE = 10**5_000
+"""Python refuses to write out an integer of so many digits, also in an error's message."""
 NO_MODEL: dict[str, Any] = {
     "none": None,
     "text": "x",
-    "number": 5,
+    "number": HUGE,
     "list": [],
     "dict": {},
     "dict of its form": {"id": "a/b", "run_id": "a/b", "thread_id": "t", "messages": []},
     "another model": ThreadMetadata(),
     "its class": Thread,
 }
-NO_TEXT: dict[str, Any] = {"number": 5, "bytes": b"x", "list": ["x"], "surrogate": "\ud800"}
-NO_CHOICE: dict[str, Any] = {"another": "nonsense", "empty": "", "number": 5, "capitals": "DONE"}
+NO_TEXT: dict[str, Any] = {"number": HUGE, "bytes": b"x", "list": ["x"], "surrogate": "\ud800"}
+NO_CHOICE: dict[str, Any] = {"another": "nonsense", "empty": "", "number": HUGE, "capitals": "DONE"}
 NO_INTEGER: dict[str, Any] = {
     "text": "1",
+    "5,000 digits": HUGE,
+    "5,000 digits below zero": -HUGE,
+    "beyond 63 bits": 2**63,
     "float": 1.0,
     "true": True,
     "too large": 2**64,
@@ -104,14 +109,13 @@ NO_INTEGER: dict[str, Any] = {
 }
 NO_TIME: dict[str, Any] = NO_INTEGER | {
     "negative": -1,
-    "beyond 63 bits": 2**63,
     "datetime": datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC),
 }
 BAD_VALUES: dict[str, dict[str, Any]] = {
     "thread": NO_MODEL,
     "changes": NO_MODEL,
     "run": NO_MODEL,
-    "payload": {"NaN": float("nan"), "bytes": b"x", "object": object(), "set": {1}},
+    "payload": {"NaN": float("nan"), "bytes": b"x", "object": object(), "set": {1}, "huge": HUGE},
     "order": NO_CHOICE | {"none": None},
     "priority": NO_INTEGER | {"negative": -1, "256": 256},
     **dict.fromkeys(

@@ -70,6 +70,7 @@ BAD: dict[str, tuple[Any, str]] = {
     "NUL in an escape": ("file:a%00b", "no NUL"),
     "lone surrogate": ("a\ud800", "cannot be the name of a file"),
     "lone surrogate in a url": ("sqlite:///a\ud800.db", "cannot be the name of a file"),
+    "number of 5,000 digits": (10**5_000, "it must be a folder"),
 }
 ON_POSIX = {
     "drive": ("C:\\agents", "a path of Windows"),

@@ -13,7 +13,7 @@ import msgspec
 from treadle.backends.base import Backend, Durability
 from treadle.backends.urls import folder_path, split_url, sqlite_path
 from treadle.clock import Clock, system_clock
-from treadle.errors import InvalidValue, StoreUnavailable
+from treadle.errors import InvalidValue, StoreUnavailable, shorten
 
 
 class Options(msgspec.Struct, frozen=True):
@@ -39,7 +39,9 @@ def find_backend(
         InvalidValue: Treadle does not know such a URL.
     """
     if durability not in ("full", "relaxed"):
-        raise InvalidValue("durability", f"it must be 'full' or 'relaxed', not {durability!r}")
+        raise InvalidValue(
+            "durability", f"it must be 'full' or 'relaxed', not {shorten(durability)}"
+        )
     scheme, rest = split_url(url)
     create_backend = SCHEMES.get(scheme)
     if create_backend is None:

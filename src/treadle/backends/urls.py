@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote_to_bytes
 
 from treadle.backends._spelling import find_habit_in_path, find_habit_in_url
-from treadle.errors import InvalidValue
+from treadle.errors import InvalidValue, shorten
 
 _DATABASE_FILES = (".db", ".db3", ".sqlite", ".sqlite3")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")  # two letters at least: C: is a drive
@@ -22,7 +22,7 @@ def split_url(url: str | os.PathLike[str]) -> tuple[str, str]:
     """
     text = os.fspath(url) if isinstance(url, str | os.PathLike) else None
     if not isinstance(text, str) or not text:
-        raise InvalidValue("url", f"it must be a folder, or 'memory:', not {url!r}")
+        raise InvalidValue("url", f"it must be a folder, or 'memory:', not {shorten(url)}")
     scheme = _SCHEME.match(text)
     if scheme is None:
         _refuse(text, find_habit_in_path(text))

@@ -8,10 +8,10 @@ import msgspec
 from treadle.core.codec import Model
 from treadle.core.commands import TimedCommand
 from treadle.core.ids import EntryId, MailboxId
-from treadle.core.limits import LARGEST_TIME, Time, later
+from treadle.core.limits import LARGEST_TIME, Bound, Time, later
 from treadle.core.mailboxes import EntryStatus, MailboxEntry, MailboxRows, moved
 from treadle.core.read_set import ReadSet
-from treadle.errors import ClaimConflict, InvalidValue, NotFound
+from treadle.errors import ClaimConflict, InvalidValue, NotFound, shorten
 
 
 class ClaimRequest(Model, frozen=True, kw_only=True):
@@ -21,7 +21,7 @@ class ClaimRequest(Model, frozen=True, kw_only=True):
     """
 
     consumer: str
-    limit: int = 1
+    limit: Bound = 1
     lease_ms: Time = 30_000
     mailbox_id: MailboxId | None = None
     entry_id: EntryId | None = None
@@ -109,7 +109,7 @@ def claimed(entry: MailboxEntry, request: ClaimRequest, token: str, now: int) ->
         claim_token=token,
         claimed_by=request.consumer,
         lease_until=later(now, request.lease_ms),
-        attempt_count=entry.attempt_count + 1,
+        attempt_count=min(entry.attempt_count + 1, LARGEST_TIME),
         updated_at=now,
     )
 
@@ -137,7 +137,7 @@ def claim_of(entry: MailboxEntry | str, claim_token: str | None) -> tuple[str, s
         entry_id, token = entry, claim_token
     if token is None:
         raise InvalidValue(
-            "claim_token", f"entry {entry_id!r} has none; pass the entry that claim returned"
+            "claim_token", f"entry {shorten(entry_id)} has none; pass the entry that claim returned"
         )
     return entry_id, token
 

@@ -17,8 +17,8 @@ from typing import Any, NamedTuple, TypeVar, cast
 import msgspec
 from msgspec.inspect import LiteralType, StructType, VarTupleType
 
-from treadle.core.limits import DEPTH, LARGEST_INTEGER, SMALLEST_INTEGER
-from treadle.errors import CorruptRecord, InvalidValue
+from treadle.core.limits import DEPTH, LARGEST_INTEGER, LARGEST_TIME, SMALLEST_INTEGER
+from treadle.errors import CorruptRecord, InvalidValue, shorten
 
 Json = Any
 """A value JSON can hold: None, bool, int, float, str, list or dict with string keys."""
@@ -149,7 +149,7 @@ def check_json(value: Json, where: str, depth: int = DEPTH) -> None:
             raise InvalidValue(where, "the text has a lone surrogate, which UTF-8 cannot hold")
     elif kind is int:
         if not SMALLEST_INTEGER <= value <= LARGEST_INTEGER:
-            raise InvalidValue(where, f"the integer {value} does not fit 64 bits")
+            raise InvalidValue(where, f"the integer {shorten(value)} does not fit 64 bits")
     elif kind is float:
         if not math.isfinite(value):
             raise InvalidValue(where, f"JSON has no {value}")
@@ -165,7 +165,7 @@ def _check_object(value: dict[object, Json], where: str, depth: int) -> None:
         raise InvalidValue(where, f"it is nested deeper than {DEPTH} levels")
     for key, item in value.items():
         if type(key) is not str:
-            raise InvalidValue(where, f"the key {key!r} is not a string")
+            raise InvalidValue(where, f"the key {shorten(key)} is not a string")
         if not key.isascii():
             check_json(key, where)
         if not (type(item) in _SIMPLE or (type(item) is str and item.isascii())):
@@ -181,10 +181,12 @@ def _check_array(value: list[Json], where: str, depth: int) -> None:
 
 
 def check_integer(where: str, value: object) -> int:
-    """Return `value` if it is an integer of 64 bits, else raise `InvalidValue`."""
+    """Return `value` if it is a signed integer of 64 bits, else raise `InvalidValue`."""
     if type(value) is not int:
         raise InvalidValue(where, f"it must be an integer, not a {type(value).__name__}")
-    check_json(value, where)
+    if not SMALLEST_INTEGER <= value <= LARGEST_TIME:
+        reason = f"the integer {shorten(value)} does not fit a signed integer of 64 bits"
+        raise InvalidValue(where, reason)
     return value
 
 
@@ -247,7 +249,9 @@ def _check_fields(value: Model, where: str) -> None:
         )
     if not shape.known.isdisjoint(value.extra):
         taken = min(shape.known.intersection(value.extra))
-        raise InvalidValue(f"{where}.extra.{taken}", f"{taken!r} is a field of its own; set that")
+        raise InvalidValue(
+            f"{where}.extra.{taken}", f"{shorten(taken)} is a field of its own; set that"
+        )
 
 
 def _check_item(item: object, models: tuple[type[Model], ...], where: str) -> None:

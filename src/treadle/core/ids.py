@@ -49,6 +49,11 @@ def check_id(kind: IdKind, value: object) -> str:
     return value
 
 
+def is_id(value: str) -> bool:
+    """Return whether `value` is a valid id."""
+    return _PLAIN.fullmatch(value) is not None or _refusal(value) is None
+
+
 def check_optional_id(kind: IdKind, value: object) -> None:
     """Raise `InvalidId` unless `value` is None or a valid id."""
     if value is not None:

@@ -4,6 +4,8 @@ from typing import Annotated, TypeAlias
 
 from msgspec import Meta
 
+from treadle.errors import InvalidValue
+
 ID_BYTES = 200
 """Longest id, in bytes of UTF-8: with `.json` and a temporary suffix it stays a file name (255)."""
 
@@ -29,6 +31,9 @@ PRIORITY = 255
 Time: TypeAlias = Annotated[int, Meta(ge=0, le=LARGEST_TIME)]
 """A time in unix milliseconds, or a duration in milliseconds."""
 
+Bound: TypeAlias = Annotated[int, Meta(ge=SMALLEST_INTEGER, le=LARGEST_TIME)]
+"""An end of what a query asks for: a position, a version or a time. Negative: before the first."""
+
 Version: TypeAlias = Annotated[int, Meta(ge=0, le=LARGEST_TIME)]
 """How often a thread was changed since it was created."""
 
@@ -38,6 +43,9 @@ Generation: TypeAlias = Annotated[int, Meta(ge=0, le=LARGEST_TIME)]
 Count: TypeAlias = Annotated[int, Meta(ge=0)]
 """A number of things."""
 
+Attempts: TypeAlias = Annotated[int, Meta(ge=0, le=LARGEST_TIME)]
+"""How often an entry was claimed; at the largest number it stays."""
+
 Priority: TypeAlias = Annotated[int, Meta(ge=0, le=PRIORITY)]
 """Priority of an entry: entries of a higher one are claimed first."""
 
@@ -45,6 +53,17 @@ Priority: TypeAlias = Annotated[int, Meta(ge=0, le=PRIORITY)]
 def later(now: int, duration_ms: int) -> int:
     """Return the time `duration_ms` after `now`, at most `LARGEST_TIME`."""
     return min(now + duration_ms, LARGEST_TIME)
+
+
+def next_number(number: int, where: str) -> int:
+    """Return the version or generation after `number`.
+
+    Raises:
+        InvalidValue: it is the largest one already; `where` says whose it is.
+    """
+    if number >= LARGEST_TIME:
+        raise InvalidValue(where, f"it is {number}, the largest number, and cannot rise")
+    return number + 1
 
 
 def clamp_page(limit: int) -> int:

@@ -12,7 +12,16 @@ import msgspec
 from treadle.core.codec import Json, Model, always_encoded
 from treadle.core.commands import Command, TimedCommand
 from treadle.core.ids import EntryId, MailboxId
-from treadle.core.limits import LARGEST_COUNT, Count, Generation, Priority, Time, later
+from treadle.core.limits import (
+    LARGEST_COUNT,
+    Attempts,
+    Count,
+    Generation,
+    Priority,
+    Time,
+    later,
+    next_number,
+)
 from treadle.core.pages import Page, PageQuery, page_of, page_with
 from treadle.core.queries import Query
 from treadle.core.read_set import ReadSet
@@ -51,7 +60,7 @@ class MailboxEntry(Model, frozen=True, kw_only=True):
     status: EntryStatus = always_encoded("queued")
     available_at: Time = always_encoded(0)
     """When it is due."""
-    attempt_count: Count = always_encoded(0)
+    attempt_count: Attempts = always_encoded(0)
     """How often it was claimed; a release takes one back."""
     last_error: str | None = None
     """The error of the last attempt, or why the entry was ended."""
@@ -231,10 +240,7 @@ def _touch_new_entry(
 
 
 class Enqueue(Command[None], frozen=True, kw_only=True):
-    """Enqueues an entry as it is. Result: None.
-
-    Fails with `AlreadyExists` or `GenerationMismatch`.
-    """
+    """Enqueues an entry as it is, or fails with `AlreadyExists` or `GenerationMismatch`."""
 
     entry: MailboxEntry
 
@@ -382,7 +388,8 @@ class Interrupt(TimedCommand[Interrupted], frozen=True, kw_only=True):
     def apply(self, rows: MailboxRows, now: int) -> Interrupted:
         """Put the new state, and end the entries of older generations."""
         before = rows.mailboxes.get(self.mailbox_id) or MailboxState(mailbox_id=self.mailbox_id)
-        generation = before.current_generation + 1
+        whose = f"the generation of mailbox {self.mailbox_id!r}"
+        generation = next_number(before.current_generation, whose)
         state = msgspec.structs.replace(before, current_generation=generation, updated_at=now)
         rows.mailboxes.put(self.mailbox_id, state)
         unfinished = rows.find_unfinished(self.mailbox_id)

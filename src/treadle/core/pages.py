@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Generic, TypeVar
 
 from treadle.core.codec import Model, always_encoded
-from treadle.core.limits import clamp_page
+from treadle.core.limits import Bound, clamp_page
 from treadle.core.queries import Query
 
 ItemT = TypeVar("ItemT")
@@ -14,8 +14,8 @@ PageT = TypeVar("PageT", bound="Page[Any]")
 class PageQuery(Query[PageT], Generic[PageT], frozen=True, kw_only=True):
     """A page of a listing: at most `limit` items (clamped to 1..200), after the first `offset`."""
 
-    offset: int = 0
-    limit: int = 50
+    offset: Bound = 0
+    limit: Bound = 50
 
     @property
     def start(self) -> int:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, TypeAlias
 from msgspec import Meta
 
 from treadle.core.codec import Json, SortedModel, copy_json
-from treadle.errors import PatchError
+from treadle.errors import PatchError, shorten
 
 Index = Annotated[int, Meta(ge=0)]
 """A position in an array, from 0."""
@@ -208,13 +208,21 @@ def _add(
         result: int | float = value + sign * amount
         if not -(2**63) <= result < 2**63:
             operator = "+" if sign == 1 else "-"
-            detail = f"{{path}}: {value} {operator} {amount}"
+            detail = f"{{path}}: {shorten(value)} {operator} {shorten(amount)}"
             raise _failure(f"invalid operation: {name} overflow at {detail}", path)
     else:
-        result = float(value) + sign * float(amount)
+        result = _as_float(value) + sign * _as_float(amount)
         if not math.isfinite(result):
             raise _failure(f"invalid operation: {name} produced non-finite value at {{path}}", path)
     container[key] = result
+
+
+def _as_float(number: int | float) -> float:
+    """The number as a float; infinite if it is an integer beyond all floats."""
+    try:
+        return float(number)
+    except OverflowError:
+        return math.inf if number > 0 else -math.inf
 
 
 def _delete(root: list[Json], path: Path) -> None:
@@ -301,7 +309,7 @@ def _equal(left: Json, right: Json) -> bool:
 
 
 def _failure(message: str, path: Path) -> PatchError:
-    where = "$" + "".join(f"[{s}]" if isinstance(s, int) else f".{s}" for s in path)
+    where = "$" + "".join(f"[{shorten(s)}]" if isinstance(s, int) else f".{s}" for s in path)
     return PatchError(where, message.format(path=where))
 
 
@@ -312,4 +320,4 @@ def _mismatch(path: Path, found: Json) -> PatchError:
 
 
 def _out_of_bounds(path: Path, index: int, length: int) -> PatchError:
-    return _failure(f"index {index} out of bounds (len: {length}) at path {{path}}", path)
+    return _failure(f"index {shorten(index)} out of bounds (len: {length}) at path {{path}}", path)

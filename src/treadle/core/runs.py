@@ -7,7 +7,7 @@ import msgspec
 from treadle.core.codec import Json, Model, always_encoded
 from treadle.core.commands import Command
 from treadle.core.ids import EntryId, RunId, ThreadId
-from treadle.core.limits import Count, Time
+from treadle.core.limits import Bound, Count, Time
 from treadle.core.pages import Page, PageQuery, page_of
 from treadle.core.queries import Query
 from treadle.core.read_set import ReadSet
@@ -206,10 +206,10 @@ class ListRuns(PageQuery[RunPage], frozen=True, kw_only=True):
     status: RunStatus | None = None
     origin: RunOrigin | None = None
     termination_code: str | None = None
-    created_at_from: int | None = None
-    created_at_to: int | None = None
-    updated_at_from: int | None = None
-    updated_at_to: int | None = None
+    created_at_from: Bound | None = None
+    created_at_to: Bound | None = None
+    updated_at_from: Bound | None = None
+    updated_at_to: Bound | None = None
 
     def answer(self, rows: RunRows) -> RunPage:
         """Filter, sort, cut."""

@@ -8,7 +8,7 @@ import msgspec
 from treadle.core.codec import Json, SortedModel, always_encoded
 from treadle.core.commands import Command, TimedCommand
 from treadle.core.ids import OptionalRunId, RunId, ThreadId
-from treadle.core.limits import Time, Version
+from treadle.core.limits import Bound, Time, Version, next_number
 from treadle.core.messages import Message, MessagePage, Order, Visibility, page_messages
 from treadle.core.pages import Page, PageQuery, page_of
 from treadle.core.patches import TrackedPatch, apply_patches
@@ -16,7 +16,7 @@ from treadle.core.queries import Query
 from treadle.core.read_set import ReadSet
 from treadle.core.rows import Table
 from treadle.core.runs import RunMeta, RunRows, record_run
-from treadle.errors import AlreadyExists, InvalidValue, NotFound, VersionConflict
+from treadle.errors import AlreadyExists, InvalidValue, NotFound, VersionConflict, shorten
 
 Reason = Literal["UserMessage", "AssistantTurnCommitted", "ToolResultsCommitted", "RunFinished"]
 """Why a change set was made: for its readers; no rule depends on it."""
@@ -62,7 +62,9 @@ class Thread(SortedModel, frozen=True, kw_only=True):
             PatchError: a patch does not fit.
         """
         if not 0 <= index < len(self.patches):
-            raise InvalidValue("index", f"{index} is not one of {len(self.patches)} patches")
+            raise InvalidValue(
+                "index", f"{shorten(index)} is not one of {len(self.patches)} patches"
+            )
         return apply_patches(self.state, (item.patch for item in self.patches[: index + 1]))
 
     def snapshot(self) -> "Thread":
@@ -196,7 +198,7 @@ def created(thread: Thread, now: int) -> ThreadHead:
 
 def saved(thread: Thread, before: ThreadHead | None, now: int) -> ThreadHead:
     """The thread after it was replaced as a whole: one version on, or at 0 if it is new."""
-    return ThreadHead(thread=_touched(thread, now), version=before.version + 1 if before else 0)
+    return ThreadHead(thread=_touched(thread, now), version=_next_version(before) if before else 0)
 
 
 def appended(
@@ -208,9 +210,8 @@ def appended(
     """The thread after `changes`, one version on; for `messages` see `ThreadChangeSet.apply_to`."""
     thread = changes.apply_to(head.thread, messages)
     metadata = msgspec.structs.replace(thread.metadata, updated_at=now)
-    return ThreadHead(
-        thread=msgspec.structs.replace(thread, metadata=metadata), version=head.version + 1
-    )
+    thread = msgspec.structs.replace(thread, metadata=metadata)
+    return ThreadHead(thread=thread, version=_next_version(head))
 
 
 def extended(
@@ -260,6 +261,10 @@ def deltas_since(
         deltas.append(history.delta)
         history = history.before
     return tuple(reversed(deltas))
+
+
+def _next_version(head: ThreadHead) -> int:
+    return next_number(head.version, f"the version of thread {head.thread.id!r}")
 
 
 def _touched(thread: Thread, now: int) -> Thread:
@@ -440,9 +445,9 @@ class ListMessages(Query[MessagePage], frozen=True, kw_only=True):
     """A page of the messages of a thread between two cursors, both excluded."""
 
     thread_id: ThreadId
-    after: int | None = None
-    before: int | None = None
-    limit: int = 50
+    after: Bound | None = None
+    before: Bound | None = None
+    limit: Bound = 50
     order: Order = "asc"
     visibility: Visibility | None = "all"
     run_id: RunId | None = None
@@ -484,7 +489,7 @@ class ListDeltas(Query[tuple[ThreadDelta, ...] | None], frozen=True, kw_only=Tru
     """The deltas of a thread since `after_version`, oldest first; None if not all are known."""
 
     thread_id: ThreadId
-    after_version: int
+    after_version: Bound
 
     def answer(self, rows: ThreadRows) -> tuple[ThreadDelta, ...] | None:
         """Look them up; fail with `NotFound` without the thread."""

@@ -24,7 +24,7 @@ from typing import Any, cast
 
 import msgspec
 
-from treadle.core.codec import Json, SortedModel, checked, from_plain, to_plain
+from treadle.core.codec import Json, SortedModel, check_json, checked, from_plain, to_plain
 from treadle.core.ids import check_id
 from treadle.core.messages import Message, MessageMetadata, Role, ToolCall, Visibility
 from treadle.core.patches import TrackedPatch
@@ -36,7 +36,7 @@ from treadle.core.threads import (
     ThreadHead,
     ThreadMetadata,
 )
-from treadle.errors import InvalidValue
+from treadle.errors import InvalidValue, shorten
 from treadle.integrations.strict_json import read_json
 
 __all__ = [
@@ -99,7 +99,7 @@ def read_conversation(chat: Json, where: str = "conversation") -> Thread:
     fields = _as_object(chat, where)
     if "messages" not in fields:
         raise InvalidValue(where, "it has no messages; this reads the OpenAI chat format")
-    thread_id = _read_id(fields)
+    thread_id = _read_id(fields, where)
     own = _read_own_fields(fields, f"{where}.treadle")
     extra = {key: item for key, item in fields.items() if key not in _NOT_IN_THREAD}
     thread = Thread(
@@ -236,10 +236,11 @@ def _message_id(thread_id: str, index: int) -> str:
     return f"{thread_id}-{index}"
 
 
-def _read_id(fields: dict[str, Json]) -> str:
+def _read_id(fields: dict[str, Json], where: str) -> str:
     value = fields.get("id")
     if value is not None:
         return check_id("thread", value)
+    check_json(fields, where)
     digest = hashlib.sha256(msgspec.json.encode(fields, order="sorted"))
     return f"chat-{digest.hexdigest()[:32]}"
 
@@ -312,7 +313,7 @@ def _read_visibility(own: dict[str, Json], where: str) -> Visibility:
         case "internal":
             return "internal"
         case other:
-            raise InvalidValue(where, f"it must be 'all' or 'internal', not {other!r}")
+            raise InvalidValue(where, f"it must be 'all' or 'internal', not {shorten(other)}")
 
 
 def _read_metadata(own: dict[str, Json], where: str) -> MessageMetadata | None:
@@ -371,7 +372,7 @@ def _read_tool_call(chat: Json, where: str) -> ToolCall:
     fields = _as_object(chat, where)
     function = _as_object(fields.get("function"), f"{where}.function")
     if fields.get("type", "function") != "function":
-        raise InvalidValue(f"{where}.type", f"it must be 'function', not {fields['type']!r}")
+        raise InvalidValue(f"{where}.type", f"it must be 'function', not {shorten(fields['type'])}")
     call = ToolCall(
         id=_as_text(fields.get("id"), f"{where}.id"),
         name=_as_text(function.get("name"), f"{where}.function.name"),

@@ -35,7 +35,8 @@ def _explain(data: bytes | str, where: str, error: Exception) -> InvalidValue:
     # Python's own reader is slower, but says more clearly what is wrong and in which column.
     try:
         text = data if isinstance(data, str) else data.decode()
-        check_json(json.loads(text, parse_constant=_refuse_constant), where)
+        value = json.loads(text, parse_constant=_refuse_constant, parse_int=_read_integer)
+        check_json(value, where)
     except InvalidValue as refusal:
         return refusal
     except json.JSONDecodeError as refusal:
@@ -52,6 +53,12 @@ def _explain(data: bytes | str, where: str, error: Exception) -> InvalidValue:
 def _position_of(error: json.JSONDecodeError) -> str:
     column = f"column {error.colno}"
     return column if error.lineno == 1 else f"line {error.lineno}, {column}"
+
+
+def _read_integer(digits: str) -> int:
+    # Python converts no more than 4,300 digits. So many do not fit 64 bits either, and
+    # `check_json` says where they are.
+    return int(digits[:400])
 
 
 def _refuse_constant(name: str) -> NoReturn:

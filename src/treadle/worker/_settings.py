@@ -9,7 +9,7 @@ from random import Random
 import msgspec
 
 from treadle.core.ids import check_id
-from treadle.errors import InvalidValue
+from treadle.errors import InvalidValue, shorten
 from treadle.store.store import Store
 from treadle.worker._clock import StoreClock, WorkerClock
 from treadle.worker._events import OnEvent
@@ -67,4 +67,4 @@ def new_consumer() -> str:
 
 def _check_least(name: str, value: int, least: int) -> None:
     if value < least:
-        raise InvalidValue(name, f"it must be at least {least}, not {value}")
+        raise InvalidValue(name, f"it must be at least {least}, not {shorten(value)}")

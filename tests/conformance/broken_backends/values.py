@@ -11,8 +11,10 @@ from treadle.backends.memory.backend import MemoryBackend
 from treadle.backends.model.tables import Tables
 from treadle.core.claims import due_time
 from treadle.core.commands import AnyCommand, Commands, Receipt
+from treadle.core.limits import LARGEST_TIME
 from treadle.core.mailboxes import LoadMailbox, MailboxEntry
-from treadle.core.threads import CreateThread, SaveThread
+from treadle.core.messages import Message
+from treadle.core.threads import AppendThread, CreateThread, ListMessages, SaveThread
 
 
 @breaks(Guarantee.TIME_IS_GIVEN, "all commands of a batch happen at one time")
@@ -53,6 +55,46 @@ class Narrow(Twisted):
         if isinstance(command, CreateThread | SaveThread):
             return replace(command, thread=replace(command.thread, extra={}))
         return command
+
+
+@breaks(Guarantee.VALUES_ARE_KEPT, "every field of every command keeps both ends of its range")
+class CText(Twisted):
+    """Keeps the run of a message up to the first NUL."""
+
+    def twist(self, command: AnyCommand) -> AnyCommand:
+        if not isinstance(command, AppendThread):
+            return command
+        messages = tuple(map(self._cut, command.changes.messages))
+        return replace(command, changes=replace(command.changes, messages=messages))
+
+    def _cut(self, message: Message) -> Message:
+        if message.metadata is None or message.metadata.run_id is None:
+            return message
+        run_id = message.metadata.run_id.partition("\0")[0]
+        return replace(message, metadata=replace(message.metadata, run_id=run_id))
+
+
+@breaks(Guarantee.LISTINGS_ARE_COMPLETE, "every query answers at both ends of its ranges")
+class FromTheEnd(MemoryBackend):
+    """Counts a negative position from the end, as Python does."""
+
+    async def read(self, query: Any) -> Any:
+        if isinstance(query, ListMessages) and (query.before or 0) < 0:
+            query = replace(query, before=None)
+        return await super().read(query)
+
+
+@breaks(
+    Guarantee.ENTRIES_MOVE_BY_RULE,
+    "an entry with the largest number of attempts is claimed like others",
+)
+class RollingOver(Tables):
+    """Counts attempts in 63 bits, and begins again after the last number."""
+
+    def put(self, table: Any, key: str, row: Any) -> None:
+        if isinstance(row, MailboxEntry) and row.status == "claimed":
+            row = replace(row, attempt_count=row.attempt_count % LARGEST_TIME)
+        super().put(table, key, row)
 
 
 @breaks(Guarantee.NOTHING_IS_SHARED, "changing the result of a read does not change the store")

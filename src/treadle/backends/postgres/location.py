@@ -3,7 +3,7 @@
 import re
 from functools import cached_property
 from typing import Literal
-from urllib.parse import unquote
+from urllib.parse import unquote, unquote_to_bytes
 
 import msgspec
 
@@ -124,6 +124,7 @@ def _check_ours(given: dict[str, str]) -> None:
 
 def _check_theirs(conninfo: str) -> None:
     """Let libpq read it. Its own error messages are not shown: they may contain a password."""
+    _check_text(conninfo)
     from psycopg import ProgrammingError
     from psycopg.conninfo import conninfo_to_dict
 
@@ -139,3 +140,13 @@ def _check_theirs(conninfo: str) -> None:
     if unknown:
         raise InvalidValue("url", f"neither Treadle nor libpq has a parameter {unknown[1]!r}")
     raise InvalidValue("url", f"libpq cannot read it; {_ENCODING}")
+
+
+def _check_text(url: str) -> None:
+    # libpq reads UTF-8 up to the first NUL. The escapes are replaced as it replaces them.
+    try:
+        text = unquote_to_bytes(url).decode()
+    except UnicodeError:  # it is not shown either
+        raise InvalidValue("url", "it has characters that are not UTF-8") from None
+    if "\0" in text:
+        raise InvalidValue("url", "it has a NUL character")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from treadle.backends.model.tables import Change, deltas_of
-from treadle.backends.sql._listing import bounded, conditions_of, offset_and_limit
+from treadle.backends.sql._listing import conditions_of, offset_and_limit
 from treadle.backends.sql.program import Program, Read, Statement, Values, writes
 from treadle.backends.sql.rows import (
     body_values,
@@ -215,7 +215,7 @@ def list_deltas(query: ListDeltas) -> Program[tuple[ThreadDelta, ...] | None]:
     thread_id, after_version = query.thread_id, query.after_version
     thread, rows = yield (
         Read("find_thread", {"thread_id": thread_id}),
-        Read("list_deltas", {"thread_id": thread_id, "after_version": bounded(after_version)}),
+        Read("list_deltas", {"thread_id": thread_id, "after_version": after_version}),
     )
     if not thread:
         raise NotFound("thread", thread_id)

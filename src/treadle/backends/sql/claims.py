@@ -9,7 +9,6 @@ from treadle.backends.sql._mailboxes import write_entries
 from treadle.backends.sql.program import Program, Read, Row, Statement
 from treadle.clock import new_token
 from treadle.core.claims import ClaimRequest, claimed
-from treadle.core.limits import LARGEST_TIME
 from treadle.core.mailboxes import MailboxEntry
 
 Claimed: TypeAlias = tuple[MailboxEntry, ...]
@@ -36,7 +35,7 @@ def take(
     given: list[Claimed] = []
     changes: list[Change] = []
     for request in requests:
-        taken = list(islice(left, max(0, min(request.limit, LARGEST_TIME))))
+        taken = list(islice(left, max(0, request.limit)))
         held = tuple(claimed(entry, request, new_token(), now) for entry in taken)
         changes += map(_change, taken, held)
         given.append(held)

@@ -15,6 +15,7 @@ from treadle.backends.sql.tables import (
     to_json,
 )
 from treadle.core.codec import Json, decode, encode_compact
+from treadle.core.ids import is_id
 from treadle.core.mailboxes import MailboxEntry, MailboxState
 from treadle.core.messages import Message
 from treadle.core.patches import TrackedPatch
@@ -87,12 +88,14 @@ def read_run(body: str) -> RunRecord:
 
 def message_values(thread_id: str, position: int, message: Message) -> Values:
     """The columns of a message."""
+    run_id = message.metadata.run_id if message.metadata else None
     return {
         "thread_id": thread_id,
         "position": position,
         "message_id": text_value(message.id),
         "visibility": message.visibility,
-        "run_id": message.metadata.run_id if message.metadata else None,
+        # Pages are asked for by valid ids only; any other text stays in the body.
+        "run_id": run_id if run_id is not None and is_id(run_id) else None,
         "body": encode_compact(message).decode(),
     }
 

@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeVar
 
 from treadle import MailboxEntry, MailboxState, RunRecord, Store, encode
 from treadle.core.codec import to_plain
+from treadle.core.limits import LARGEST_TIME
 
 Documents = dict[str, bytes]
 """Relative path of a document → its bytes."""
@@ -103,7 +104,7 @@ async def _read_mailbox(store: Store, mailbox_id: str) -> dict[str, Any]:
 
 async def _read_about(store: Store, thread_id: str, version: int) -> dict[str, Any]:
     """What can be read about a thread beside its document."""
-    versions = range(max(version - 3, 0), version + 2)
+    versions = range(max(version - 3, 0), min(version + 1, LARGEST_TIME) + 1)
     about = asyncio.gather(
         store.threads.list_messages(thread_id, limit=3, order="desc", visibility=None),
         store.threads.message_count(thread_id),

@@ -4,7 +4,7 @@ from typing import Any, get_args
 
 from treadle import MailboxState, MailboxStats, Store
 from treadle.backends.base import Guarantee
-from treadle.core.limits import LARGEST_INTEGER
+from treadle.core.limits import LARGEST_TIME
 from treadle.core.mailboxes import EntryStatus
 from treadle.testing._harness.builders import (
     TERMINAL,
@@ -56,8 +56,8 @@ PAGES = [
     (9, 2, "", False),
     (-1, 1, "d", True),
     (0, 0, "d", True),
-    (0, LARGEST_INTEGER, "dcab", False),
-    (LARGEST_INTEGER, 2, "", False),
+    (0, LARGEST_TIME, "dcab", False),
+    (LARGEST_TIME, 2, "", False),
 ]
 
 
@@ -136,8 +136,8 @@ MAILBOX_PAGES = [
     (9, 2, "", False),
     (-1, 1, "a", True),
     (0, 0, "a", True),
-    (0, LARGEST_INTEGER, "abcd", False),
-    (LARGEST_INTEGER, 2, "", False),
+    (0, LARGEST_TIME, "abcd", False),
+    (LARGEST_TIME, 2, "", False),
 ]
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from treadle import Store
 from treadle.backends.base import Guarantee
-from treadle.core.limits import LARGEST_INTEGER, SMALLEST_INTEGER
+from treadle.core.limits import LARGEST_TIME, SMALLEST_INTEGER
 from treadle.testing._harness.builders import run
 from treadle.testing._harness.check import Checks
 from treadle.testing._harness.expect import expect
@@ -32,10 +32,10 @@ LISTINGS: dict[str, tuple[dict[str, Any], str]] = {
     "created between": ({"created_at_from": 15, "created_at_to": 25}, "c"),
     "updated at": ({"updated_at_from": 40, "updated_at_to": 40}, "d"),
     "created within the longest span": (
-        {"created_at_from": SMALLEST_INTEGER, "created_at_to": LARGEST_INTEGER},
+        {"created_at_from": SMALLEST_INTEGER, "created_at_to": LARGEST_TIME},
         "bdca",
     ),
-    "updated from beyond every time": ({"updated_at_from": LARGEST_INTEGER}, ""),
+    "updated from beyond every time": ({"updated_at_from": LARGEST_TIME}, ""),
     "all at once": ({"thread_id": "t", "parent_run_id": "a", "status": "running"}, "b"),
     "nothing": ({"thread_id": "x"}, ""),
 }
@@ -59,8 +59,8 @@ PAGES = [
     (9, 2, "", False),
     (-1, 1, "b", True),
     (0, 0, "b", True),
-    (0, LARGEST_INTEGER, "bdca", False),
-    (LARGEST_INTEGER, 2, "", False),
+    (0, LARGEST_TIME, "bdca", False),
+    (LARGEST_TIME, 2, "", False),
 ]
 
 

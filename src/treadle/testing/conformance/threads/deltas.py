@@ -10,7 +10,7 @@ from treadle import (
     VersionConflict,
 )
 from treadle.backends.base import Guarantee
-from treadle.core.limits import LARGEST_INTEGER
+from treadle.core.limits import LARGEST_TIME
 from treadle.testing._harness.builders import deltas_since, head_of, said, says, sets
 from treadle.testing._harness.check import Checks
 from treadle.testing._harness.expect import expect, refused
@@ -70,7 +70,7 @@ async def there_are_no_deltas_after_the_current_version(store: Store, clock: Man
     expect(await store.threads.list_deltas("t", 3), ())
 
 
-@checks.add(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED, each=[4, LARGEST_INTEGER, -1])
+@checks.add(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED, each=[4, LARGEST_TIME, -1])
 async def the_deltas_after_a_version_that_the_thread_never_had_are_unknown(
     store: Store, clock: ManualClock, version: int
 ) -> None:

@@ -5,7 +5,7 @@ from treadle import (
     Thread,
 )
 from treadle.backends.base import Guarantee
-from treadle.core.limits import LARGEST_INTEGER
+from treadle.core.limits import LARGEST_TIME
 from treadle.testing._harness.check import Checks
 from treadle.testing._harness.expect import expect
 
@@ -51,8 +51,8 @@ PAGES = [
     (-3, 2, ("a", "b"), True),
     (0, 0, ("a",), True),
     (0, -5, ("a",), True),
-    (0, LARGEST_INTEGER, ("a", "b", "c", "d", "e"), False),
-    (LARGEST_INTEGER, 2, (), False),
+    (0, LARGEST_TIME, ("a", "b", "c", "d", "e"), False),
+    (LARGEST_TIME, 2, (), False),
 ]
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from treadle import MessageMetadata, NotFound, Store, Thread, ThreadChangeSet
 from treadle.backends.base import Guarantee
-from treadle.core.limits import LARGEST_INTEGER
+from treadle.core.limits import LARGEST_TIME
 from treadle.testing._harness.builders import said, says
 from treadle.testing._harness.check import Checks
 from treadle.testing._harness.expect import expect, refused
@@ -52,8 +52,8 @@ PAGES: dict[str, tuple[dict[str, Any], list[int], bool]] = {
     "nothing between neighbours": ({"after": 2, "before": 3}, [], False),
     "nothing between crossed cursors": ({"after": 4, "before": 1}, [], False),
     "after the end": ({"after": 5}, [], False),
-    "far after the end": ({"after": LARGEST_INTEGER}, [], False),
-    "before a cursor far beyond the end": ({"before": LARGEST_INTEGER}, [0, 2, 3, 5], False),
+    "far after the end": ({"after": LARGEST_TIME}, [], False),
+    "before a cursor far beyond the end": ({"before": LARGEST_TIME}, [0, 2, 3, 5], False),
     "before the beginning": ({"before": 0}, [], False),
     "negative cursors": ({"after": -9, "before": -1}, [], False),
     "after a negative cursor": ({"after": -9, "limit": 1}, [0], True),

@@ -1,0 +1,78 @@
+"""Models in which every field holds a chosen value, made by walking their types.
+
+A new field of a record, command or query is filled like the others, so no test has to name it.
+"""
+
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import Any
+
+import msgspec
+from msgspec.inspect import (
+    AnyType,
+    DictType,
+    ListType,
+    NoneType,
+    StructType,
+    UnionType,
+    VarTupleType,
+)
+
+from treadle import core
+
+Leaf = msgspec.inspect.Type
+"""The type of a field that holds no other models: text, an id, a choice, a number, any JSON."""
+
+Choose = Callable[[str, Leaf], Any]
+"""Returns the value of the leaf at a path such as `send.payload`."""
+
+
+def filled(kind: type[Any], choose: Choose, path: str = "") -> Any:
+    """Return a `kind` in which no field is left out; tuples have an item of each possible type."""
+    info = msgspec.inspect.type_info(kind)
+    assert isinstance(info, StructType)
+    path = path or kind.__name__[0].lower() + kind.__name__[1:]
+    return kind(
+        **{field.name: _value(field.type, choose, f"{path}.{field.name}") for field in info.fields}
+    )
+
+
+def _value(kind: Leaf, choose: Choose, path: str) -> Any:
+    match kind:
+        case StructType(cls=cls):
+            return filled(cls, choose, path)
+        case VarTupleType(item_type=item):
+            return tuple(
+                _value(each, choose, f"{path}[{index}]")
+                for index, each in enumerate(_options(item))
+            )
+        case ListType(item_type=item):
+            return [_value(item, choose, f"{path}[0]")]
+        case DictType():  # unknown fields
+            return {"unknown": choose(f"{path}.unknown", AnyType())}
+        case UnionType():
+            # Only `Message.content` and the amounts of patches leave a choice.
+            return _value(_options(kind)[-1], choose, path)
+        case _:
+            return choose(path, kind)
+
+
+def _options(kind: Leaf) -> list[Leaf]:
+    options = kind.types if isinstance(kind, UnionType) else (kind,)
+    return [each for each in options if not isinstance(each, NoneType)]
+
+
+def concrete(base: type[Any]) -> Iterator[type[Any]]:
+    """The classes of the core below `base` that have none below them."""
+    for module in iter_modules(core.__path__):
+        import_module(f"{core.__name__}.{module.name}")
+    yield from _leaves(base)
+
+
+def _leaves(base: type[Any]) -> Iterator[type[Any]]:
+    below = [each for each in base.__subclasses__() if each.__module__.startswith(core.__name__)]
+    for kind in below:
+        yield from _leaves(kind)
+    if not below:
+        yield base

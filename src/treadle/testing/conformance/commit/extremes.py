@@ -1,0 +1,190 @@
+"""Extremes: both ends of what every field takes, through every command and query that has it.
+
+The fields are found by walking the types, so a new one is tested without a word here.
+"""
+
+from typing import Any
+
+import msgspec
+from msgspec.inspect import AnyType, FloatType, IntType, LiteralType, Metadata
+
+from treadle import InvalidValue, RunRecord, Store, Thread, ThreadHead
+from treadle.backends.base import Guarantee
+from treadle.backends.memory.backend import MemoryBackend
+from treadle.core.commands import AnyCommand, Command
+from treadle.core.limits import DEPTH, LARGEST_INTEGER, LARGEST_TIME, SMALLEST_INTEGER
+from treadle.core.mailboxes import MailboxEntry, MailboxState
+from treadle.core.queries import Query
+from treadle.core.restoring import RestoreEntry, RestoreMailbox, RestoreThread
+from treadle.core.runs import UpsertRun
+from treadle.testing._harness.builders import claim_ids, claim_one, entry, generation, says
+from treadle.testing._harness.call_results import plain, result_or_error
+from treadle.testing._harness.check import Checks
+from treadle.testing._harness.dump import read_everything
+from treadle.testing._harness.expect import expect, refused
+from treadle.testing._harness.extremes import Leaf, concrete, filled
+from treadle.testing.clock import ManualClock
+
+checks = Checks(__name__)
+
+
+class Extreme(msgspec.Struct, frozen=True):
+    """What the fields of one kind hold; an integer is brought into the range of its field."""
+
+    text: str
+    integer: int
+    number: float
+    json: Any
+
+
+def _nested(depth: int) -> Any:
+    value: Any = {"\x00": [-0.0, 0.0, LARGEST_INTEGER, SMALLEST_INTEGER]}
+    for _ in range(depth - 2):
+        value = [value]
+    return value
+
+
+EXTREMES = {
+    "largest": Extreme('\u202e\x00\x1f\x7f"\\ \u2028\uffff 🧵', 2**64, 1e308, _nested(DEPTH - 1)),
+    "smallest": Extreme("", -(2**64), -0.0, ""),
+    "long": Extreme("é" * 32_768, 2**53 + 1, 5e-324, {"k" * 65_536: "\x00" * 1_000}),
+    "none": Extreme("x", 0, 0.0, None),
+}
+
+FIXED: dict[str, Any] = {
+    "enqueue.entry.status": "queued",
+    "enqueue.entry.generation": 0,
+    "enqueue.entry.attempt_count": 0,
+    "enqueue.entry.claim_token": None,
+    "enqueue.entry.claimed_by": None,
+    "enqueue.entry.lease_until": None,
+    "appendThread.expected": 0,
+    "hold.now": 0,
+}
+"""What a command needs to take effect."""
+CREATE = ("CreateThread", "EnsureThread", "Enqueue", "Send")
+"""The commands that are about something new."""
+
+
+def _choose(label: str, extreme: Extreme) -> Any:
+    def choose(path: str, leaf: Leaf) -> Any:
+        if path in FIXED:
+            return FIXED[path]
+        match leaf:
+            case Metadata():  # an id
+                return label
+            case LiteralType(values=values):
+                return values[0]
+            case IntType(ge=least, le=most):
+                low = SMALLEST_INTEGER if least is None else least
+                return max(low, min(extreme.integer, LARGEST_INTEGER if most is None else most))
+            case FloatType():
+                return extreme.number
+            case AnyType():
+                return extreme.json
+            case _:
+                return extreme.text
+
+    return choose
+
+
+def _before(label: str, name: str, extreme: Extreme) -> tuple[AnyCommand, ...]:
+    """What the command is about: a thread, a run, and an entry that can be settled."""
+    if name in CREATE:
+        return ()
+    held: dict[str, Any] = {"claim_token": extreme.text, "lease_until": LARGEST_TIME}
+    status: dict[str, Any] = {"status": "claimed", **held}
+    if name == "Requeue":
+        status = {"status": "dead_letter"}
+    return (
+        RestoreThread(head=ThreadHead(thread=Thread(id=label), version=0)),
+        UpsertRun(run=RunRecord(run_id=label, thread_id=label)),
+        RestoreMailbox(mailbox=MailboxState(mailbox_id=label)),
+        RestoreEntry(entry=MailboxEntry(entry_id=label, mailbox_id=label, **status)),
+    )
+
+
+@checks.add(Guarantee.VALUES_ARE_KEPT)
+async def every_field_of_every_command_keeps_both_ends_of_its_range(
+    store: Store, clock: ManualClock
+) -> None:
+    async with Store(MemoryBackend(clock)) as model:
+        for kind in concrete(Command):
+            for name, extreme in EXTREMES.items():
+                label = f"{kind.__name__} {name}"
+                command = filled(kind, _choose(label, extreme))
+                batch = (*_before(label, kind.__name__, extreme), command)
+                expected = plain(await model.commit(batch))
+                expect(plain(await store.commit(batch)), expected)
+        expect(await read_everything(store), await read_everything(model))
+
+
+@checks.add(Guarantee.LISTINGS_ARE_COMPLETE)
+async def every_query_answers_at_both_ends_of_its_ranges(store: Store, clock: ManualClock) -> None:
+    kinds = list(concrete(Query))
+    async with Store(MemoryBackend(clock)) as model:
+        for handle in (store, model):
+            await handle.threads.create(Thread(id="x"))
+            await handle.threads.append("x", says("one", "two", run_id="x"))
+            await handle.mailboxes.enqueue(entry("x", "x"))
+        for kind in kinds:
+            for number in (-(2**63), -1, 0, 1, LARGEST_TIME):
+                query = filled(kind, _choose("x", Extreme("", number, 0.0, None)))
+                whole = {
+                    name: None
+                    for name in ("resource_id", "parent_thread_id", "parent_run_id", "run_id")
+                    if hasattr(query, name)
+                }
+                for asked in (query, msgspec.structs.replace(query, **whole)):
+                    expected = await result_or_error(model._backend.read(asked))
+                    expect(await result_or_error(store._backend.read(asked)), expected)
+
+
+# --- numbers that cannot rise ---------------------------------------------------------------------
+
+
+@checks.add(Guarantee.VERSIONS_WITHOUT_GAPS)
+async def a_thread_at_the_largest_version_is_read_and_not_changed(store: Store) -> None:
+    head = ThreadHead(thread=Thread(id="t"), version=LARGEST_TIME)
+    await store.commit((RestoreThread(head=head),))
+    for write in (
+        store.threads.append("t", says("x")),
+        store.threads.save(Thread(id="t", state="new")),
+    ):
+        with refused(InvalidValue) as caught:
+            await write
+        assert "the version of thread 't'" in str(caught.value)
+    expect(await store.threads.load("t"), head)
+    expect(await store.threads.list_deltas("t", LARGEST_TIME), ())
+
+
+@checks.add(Guarantee.ENTRIES_MOVE_BY_RULE)
+async def a_mailbox_at_the_largest_generation_works_and_is_not_interrupted(store: Store) -> None:
+    state = MailboxState(mailbox_id="box", current_generation=LARGEST_TIME)
+    await store.commit((RestoreMailbox(mailbox=state),))
+    sent = await store.mailboxes.send("box", 1)
+    with refused(InvalidValue) as caught:
+        await store.mailboxes.interrupt("box")
+    assert "the generation of mailbox 'box'" in str(caught.value)
+    expect(await generation(store), LARGEST_TIME)
+    await store.mailboxes.ack(await claim_one(store))
+    expect(sent.generation, LARGEST_TIME)
+
+
+@checks.add(Guarantee.ENTRIES_MOVE_BY_RULE)
+async def an_entry_with_the_largest_number_of_attempts_is_claimed_like_others(store: Store) -> None:
+    worn = entry("worn", attempt_count=LARGEST_TIME)
+    await store.commit((RestoreEntry(entry=worn), RestoreEntry(entry=entry("e", "other"))))
+    claimed = await claim_one(store)
+    expect(claimed.attempt_count, LARGEST_TIME)
+    expect(await store.mailboxes.load_entry("worn"), claimed)
+    expect(await claim_ids(store), ["e"])
+    await store.mailboxes.nack(claimed)
+    expect((await claim_one(store)).attempt_count, LARGEST_TIME)
+
+
+@checks.add(Guarantee.ONE_HOLDER, each=(-(2**63), -1, 0))
+async def a_claim_of_less_than_one_entry_gets_none(store: Store, limit: int) -> None:
+    await store.mailboxes.enqueue(entry("e"))
+    expect(await store.mailboxes.claim(limit, consumer="w"), ())
+    expect(await claim_ids(store, LARGEST_TIME), ["e"])
