@@ -22,6 +22,7 @@ FACETS: tuple[FacetName, ...] = (
     "runs",
     "mailboxes",
     "commit",
+    "size",
     "concurrency",
     "history",
 )

@@ -1,6 +1,14 @@
 """Backends that break one rule each, and the check that has to find it out."""
 
-from tests.conformance.broken_backends import batches, claims, mailboxes, processes, threads, values
+from tests.conformance.broken_backends import (
+    batches,
+    claims,
+    mailboxes,
+    processes,
+    size,
+    threads,
+    values,
+)
 from tests.conformance.broken_backends.broken_backend import BROKEN_BACKENDS, BrokenBackend
 from tests.conformance.broken_backends.histories import ONLY_BY_HISTORIES
 
@@ -12,6 +20,7 @@ __all__ = [
     "claims",
     "mailboxes",
     "processes",
+    "size",
     "threads",
     "values",
 ]

@@ -17,6 +17,7 @@ from treadle.testing.conformance import (  # noqa: E402
     history,
     mailboxes,
     runs,
+    size,
     threads,
 )
 
@@ -25,6 +26,7 @@ SUITE: tuple[Check, ...] = (
     *runs.checks,
     *mailboxes.checks,
     *commit.checks,
+    *size.checks,
     *concurrency.checks,
     *history.checks,
 )
