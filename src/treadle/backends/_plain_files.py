@@ -3,6 +3,8 @@
 import os
 import stat
 
+from treadle.backends._modes import PRIVATE_FILE, share
+
 _FLAGS = (
     getattr(os, "O_NONBLOCK", 0)  # a pipe would wait for its other end
     | getattr(os, "O_NOFOLLOW", 0)
@@ -26,7 +28,7 @@ class NotPlainFile(OSError):
         self.reason = reason
 
 
-def open_plain(path: str, flags: int, *, one_name: bool = False) -> int:
+def open_plain(path: str, flags: int, *, one_name: bool = False, mode: int = PRIVATE_FILE) -> int:
     """Return the descriptor of a plain file.
 
     Args:
@@ -34,12 +36,13 @@ def open_plain(path: str, flags: int, *, one_name: bool = False) -> int:
         flags: as for `os.open`.
         one_name: refuse a file with other hard links. What is written to it, or locked, would
             concern the file that somebody else has under another name.
+        mode: the mode of a file that is created, whatever the umask is.
 
     Raises:
         NotPlainFile: it is a link, a folder, a pipe, a socket or a device, or has other names.
     """
     try:
-        descriptor = os.open(path, flags | _FLAGS, 0o666)
+        descriptor = os.open(path, flags | _FLAGS, mode)
     except OSError as error:
         reason = _fault_at(path, one_name=one_name)
         if reason is None:
@@ -49,6 +52,8 @@ def open_plain(path: str, flags: int, *, one_name: bool = False) -> int:
     if reason is not None:
         os.close(descriptor)
         raise NotPlainFile(path, reason)
+    if flags & os.O_CREAT and mode != PRIVATE_FILE:
+        share(descriptor, mode)
     return descriptor
 
 

@@ -14,13 +14,13 @@ from collections import deque
 from contextlib import suppress
 from itertools import count
 
+from treadle.backends._modes import file_mode_like
 from treadle.backends._plain_files import open_plain
 
 if sys.platform == "linux":
     import fcntl
 
 _MOST_KEPT = 64
-_PLAIN = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
 class TempFilePool:
@@ -42,7 +42,8 @@ class TempFilePool:
                 return descriptor, path
             _remove(path)
         path = f"{folder}{os.sep}{self._prefix}-{next(self._numbers)}.tmp"
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _PLAIN, 0o666)
+        mode = file_mode_like(folder)
+        descriptor = open_plain(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode=mode)
         if self._mode is None:
             self._mode = os.fstat(descriptor).st_mode
         return descriptor, path

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
+from treadle.backends._modes import file_mode_like, make_folder
 from treadle.backends._plain_files import NotPlainFile, open_plain
 from treadle.backends.files._swap import swap
 from treadle.backends.files._temp_files import TempFilePool
@@ -25,9 +26,12 @@ class Disk:
     def __init__(self) -> None:
         self._temp_files = TempFilePool()
 
-    def make_folder(self, path: str) -> None:
-        """Create a folder unless it exists; a link to one elsewhere is refused."""
-        os.makedirs(path, exist_ok=True)
+    def make_folder(self, path: str, like: str | None = None) -> None:
+        """Create a folder unless it exists; a link to one elsewhere is refused.
+
+        Only its owner may use it, and those who may use the folder `like`.
+        """
+        make_folder(path, like)
         if os.path.islink(path):
             raise NotADirectoryError(f"{path} is a symbolic link")
 
@@ -101,7 +105,7 @@ class Disk:
             NotPlainFile: it is no plain file, or has other names.
         """
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-        descriptor = open_plain(path, flags, one_name=True)
+        descriptor = open_plain(path, flags, one_name=True, mode=_mode_beside(path))
         try:
             _write_all(descriptor, [data])
         finally:
@@ -148,7 +152,8 @@ class Disk:
         Raises:
             NotPlainFile: it is no plain file, or has other names.
         """
-        return open_plain(path, os.O_RDWR | os.O_CREAT, one_name=True)
+        flags = os.O_RDWR | os.O_CREAT
+        return open_plain(path, flags, one_name=True, mode=_mode_beside(path))
 
     def size_of(self, log: int) -> int:
         """Return the length of a log in bytes."""
@@ -175,6 +180,10 @@ class Disk:
     def close_log(self, log: int) -> None:
         """Close a log."""
         os.close(log)
+
+
+def _mode_beside(path: str) -> int:
+    return file_mode_like(os.path.dirname(path))
 
 
 def _read_all(descriptor: int, size: int) -> bytes:

@@ -71,7 +71,7 @@ def move_aside(root: str | os.PathLike[str], report: Report) -> tuple[str, ...]:
     # What is no lock file was never locked: it makes room for one.
     first = [each for each in report.findings if os.path.basename(each.path) in _LOCKS]
     rest = [each for each in report.findings if each not in first]
-    disk.make_folder(documents.own_path(_ASIDE))
+    disk.make_folder(documents.own_path(_ASIDE), like=documents.own_folder)
     moved = [_move(disk, documents, finding) for finding in first]
     lock = WriterLock(disk, documents)
     presence = PresenceLock(disk, documents)

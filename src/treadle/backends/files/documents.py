@@ -65,14 +65,15 @@ class Documents:
             raise StoreUnavailable(self.root, f"{reason}; {advice}")
 
     def make_folders(self) -> None:
-        """Create the missing folders.
+        """Create the missing folders, for those who may use Treadle's own one.
 
         Raises:
             InvalidValue: the folder holds other files and no store.
         """
         self._check_owner()
-        for folder in (*self._folders.values(), self.own_folder, self._temporary, self._deltas):
-            self._disk.make_folder(folder)
+        self._disk.make_folder(self.own_folder)
+        for folder in (*self._folders.values(), self._temporary, self._deltas):
+            self._disk.make_folder(folder, like=self.own_folder)
 
     def is_store(self) -> bool:
         """Return True if the folder holds a store, written by Treadle or by tirea."""

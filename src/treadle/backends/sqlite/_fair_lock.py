@@ -12,6 +12,7 @@ from treadle.backends._closing import close_all
 from treadle.backends._deadline import Patience
 from treadle.backends._fair_lock import LockFile, hold_in_turn
 from treadle.backends._forks import give_up_in_children
+from treadle.backends._modes import PRIVATE_FILE, file_mode_like
 from treadle.backends._plain_files import open_plain
 
 
@@ -24,9 +25,10 @@ class FairFileLock:
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self._queue = _open(path + "-queue")
+        mode = file_mode_like(path) if os.path.exists(path) else PRIVATE_FILE
+        self._queue = _open(path + "-queue", mode)
         try:
-            self._lock = _open(path + "-lock")
+            self._lock = _open(path + "-lock", mode)
         except BaseException:
             os.close(self._queue)
             raise
@@ -56,5 +58,5 @@ class FairFileLock:
         self.close()
 
 
-def _open(path: str) -> int:
-    return open_plain(path, os.O_RDWR | os.O_CREAT, one_name=True)
+def _open(path: str, mode: int) -> int:
+    return open_plain(path, os.O_RDWR | os.O_CREAT, one_name=True, mode=mode)

@@ -11,6 +11,7 @@ from treadle.backends._closing import close_all
 from treadle.backends._deadline import CALL_SECONDS, CLOSE_SECONDS, Patience
 from treadle.backends._forks import give_up_in_children
 from treadle.backends._group_thread import Failure, GroupThread
+from treadle.backends._modes import PRIVATE_FILE, make_folder
 from treadle.backends._waiting import Waiting
 from treadle.backends.base import NO_STORE, Capabilities, Durability
 from treadle.backends.cancellation import opened
@@ -84,12 +85,13 @@ class SqliteBackend:
         with translate_errors(self._path), ExitStack() as undo:
             if not self._create and not is_store(self._path):
                 raise StoreUnavailable(self._path, NO_STORE)
-            os.makedirs(os.path.dirname(self._path), exist_ok=True)
+            make_folder(os.path.dirname(self._path))
             self._lock = FairFileLock(self._path)
             undo.callback(self._lock.close)
-            self._writer = connect(self._path, self._durability, patience, self._make_writer)
-            undo.callback(self._writer.close)
             with self._lock.hold(patience):
+                _create(self._path)
+                self._writer = connect(self._path, self._durability, patience, self._make_writer)
+                undo.callback(self._writer.close)
                 prepare(self._writer, self._path, self._clock, patience)
             self._watcher = connect(self._path, self._durability, patience)
             undo.pop_all()
@@ -185,6 +187,13 @@ class SqliteBackend:
         if not self._thread.is_running:
             return None
         return self._watcher.execute("PRAGMA data_version").fetchone()
+
+
+def _create(path: str) -> None:
+    """Create the file, unless it exists; SQLite would create it with the mode of the umask."""
+    with suppress(FileExistsError):
+        # Not a file that exists: closing it would release the locks of other connections to it.
+        os.close(os.open(os.path.realpath(path), os.O_CREAT | os.O_EXCL, PRIVATE_FILE))
 
 
 def _carry_out(calls: list[_Call], now: int) -> Program[list[Any]]:

@@ -93,7 +93,7 @@ def _certify(target: str) -> "CertificationReport":
 
 def _create(folder: Path) -> None:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise Failure(f"the folder {folder} cannot be created: {error.strerror}") from error
 

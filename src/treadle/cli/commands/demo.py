@@ -105,6 +105,7 @@ def _copy_scripts(source: Path | None, folder: Path) -> Path:
     """Copy the conversations, so that all processes read the same, even if the file changes."""
     script_file = folder / "conversations.jsonl"
     shipped = files("treadle.cli.demo") / "conversations.jsonl"
+    script_file.touch(mode=0o600)  # conversations are private
     with (source or shipped).open("rb") as given, script_file.open("wb") as copy:
         shutil.copyfileobj(given, copy)  # `copyfile` refuses a pipe
     return script_file

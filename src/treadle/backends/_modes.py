@@ -1,0 +1,50 @@
+"""Who may read a store: its owner, and those whom a file or a folder of it lets in already.
+
+Folders are created with mode 0700 and files with 0600, whatever the umask is. An administrator who
+wants to share a store changes the modes of what is there; what is created later follows.
+"""
+
+import os
+from stat import S_IMODE
+
+PRIVATE_FILE = 0o600
+_PRIVATE_FOLDER = 0o700
+
+
+def file_mode_like(path: str) -> int:
+    """Return the mode of a new file that the same people may read and write as `path`."""
+    return PRIVATE_FILE | (_mode_of(path) & 0o066)
+
+
+def make_folder(path: str, like: str | None = None) -> None:
+    """Create a folder, and the folders above it, unless they exist.
+
+    Args:
+        path: the folder.
+        like: a folder that the same people may use; None: only the owner may use the new one.
+    """
+    if os.path.isdir(path):
+        return
+    above = os.path.dirname(path)
+    if above:
+        make_folder(above)
+    try:
+        os.mkdir(path, _PRIVATE_FOLDER)
+    except FileExistsError:
+        if not os.path.isdir(path):
+            raise
+        return
+    if like is not None:
+        os.chmod(path, _mode_of(path) | (_mode_of(like) & 0o077))
+
+
+def share(descriptor: int, mode: int) -> None:
+    """Give a file the permissions in `mode` that the umask withheld when it was created."""
+    status = os.fstat(descriptor)
+    missing = mode & ~status.st_mode
+    if missing and hasattr(os, "fchmod") and status.st_uid == os.geteuid():
+        os.fchmod(descriptor, S_IMODE(status.st_mode) | missing)
+
+
+def _mode_of(path: str) -> int:
+    return S_IMODE(os.stat(path).st_mode)
