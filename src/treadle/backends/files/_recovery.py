@@ -15,7 +15,7 @@ from treadle.backends.files._thread_document import ThreadDocument, advance, rea
 from treadle.backends.files.disk import Bytes, Disk
 from treadle.backends.files.documents import Documents
 from treadle.backends.model.tables import TableName
-from treadle.errors import CorruptRecord
+from treadle.errors import CorruptRecord, InvalidValue
 
 _PREFIX = "journal-"
 _NAME = re.compile(f"{_PREFIX}([0-9]{{16}})")
@@ -134,7 +134,7 @@ def _appended(documents: Documents, key: str, change: DocumentChange) -> bytes:
         raise CorruptRecord(where, "the journal appends to it, but it is not there")
     try:
         head = advance(read_thread(key, data, where), change.appended)
-    except CorruptRecord as error:
+    except (CorruptRecord, InvalidValue) as error:
         reason = f"the journal appends to it what does not fit: {error.reason}"
         raise CorruptRecord(where, reason) from error
     return b"".join(ThreadDocument(head).parts())
