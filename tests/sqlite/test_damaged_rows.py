@@ -1,4 +1,4 @@
-"""A damaged row fails the calls that read it, and no others."""
+"""A damaged row fails the calls that name it; those that look at many rows leave it out."""
 
 import asyncio
 from pathlib import Path
@@ -9,12 +9,14 @@ from tests.sqlite.support import READS, WRITES, change, filled, opened
 from treadle import CorruptRecord, Thread, ThreadChangeSet
 from treadle.store.store import Store
 
+NOUNS = ("thread", "run", "mailbox", "mailbox entry")
 CALLS = {**READS, **WRITES}
 KEY = "(SELECT thread_key FROM threads WHERE thread_id = 't')"
 THREAD = ("load a thread",)
 MESSAGES = ("load a thread", "page messages", "count messages", "deltas")
-RUN = ("load a run", "list runs", "the active run", "upsert")
-ENTRIES = ("load an entry", "list entries", "send", "interrupt")
+RUN = ("load a run", "upsert")
+ENTRIES = ("load an entry",)
+MAILBOX = ("load a state", "interrupt")
 
 DAMAGE: dict[str, tuple[str, tuple[str, ...]]] = {
     # what is damaged: the statement, and the calls that touch it
@@ -54,11 +56,11 @@ DAMAGE: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "a version that is text": (
         "UPDATE threads SET version = 'one' WHERE thread_id = 't'",
-        (*MESSAGES, "append"),
+        (*THREAD, "deltas", "append"),
     ),
     "a version below zero": (
         "UPDATE threads SET version = -5 WHERE thread_id = 't'",
-        (*MESSAGES, "append"),
+        (*THREAD, "deltas", "append"),
     ),
     "a version that cannot be followed": (
         "UPDATE threads SET version = 9223372036854775807 WHERE thread_id = 't'",
@@ -118,15 +120,15 @@ DAMAGE: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "a mailbox with a generation that is text": (
         "UPDATE mailboxes SET current_generation = 'one' WHERE mailbox_id = 'box'",
-        ("load a state", "list states", "send", "interrupt"),
+        MAILBOX,
     ),
     "a mailbox whose further fields are no JSON": (
         "UPDATE mailboxes SET extra = '{' WHERE mailbox_id = 'box'",
-        ("load a state", "list states", "send", "interrupt"),
+        MAILBOX,
     ),
     "an entry in an unknown status": (
         "UPDATE entries SET status = 'lost' WHERE entry_id = 'queued'",
-        ("load an entry", "list entries", "count entries", "send"),
+        ENTRIES,
     ),
     "an entry from nowhere": (
         "UPDATE entries SET origin = 'space' WHERE entry_id = 'queued'",
@@ -172,13 +174,13 @@ async def outcome(store: Store, name: str) -> str:
     try:
         await CALLS[name](store)
     except CorruptRecord as error:
-        assert "store.db" in error.where or error.where.startswith("a "), error
+        assert error.where.split(" '")[0] in NOUNS or "too large" in error.reason, error
         return "damaged"
     return "done"
 
 
 @pytest.mark.parametrize(("statement", "touching"), DAMAGE.values(), ids=DAMAGE)
-async def test_only_calls_that_read_a_damaged_row_are_refused(
+async def test_only_calls_that_name_a_damaged_row_are_refused(
     tmp_path: Path, healthy: bytes, statement: str, touching: tuple[str, ...]
 ) -> None:
     for names in (tuple(READS), *((name,) for name in WRITES)):  # each write on a new store
@@ -210,7 +212,9 @@ async def test_an_error_names_the_row_and_the_column(tmp_path: Path, healthy: by
     path.write_bytes(healthy)
     change(path, "UPDATE entries SET status = 'lost' WHERE entry_id = 'queued'")
     async with opened(path) as store:
-        with pytest.raises(CorruptRecord, match=r"'queued', status: Invalid enum value 'lost'"):
+        with pytest.raises(
+            CorruptRecord, match=r"mailbox entry 'queued' .*'lost' - at `\$.status`"
+        ):
             await store.mailboxes.load_entry("queued")
 
 

@@ -162,7 +162,7 @@ DAMAGE: dict[str, tuple[str, str, str]] = {
     "a mailbox whose further fields are none": (
         "UPDATE mailboxes SET extra = '[1]' WHERE mailbox_id = 'box'",
         "mailboxes/box",
-        "dict",
+        "Expected `object`, got `array`",
     ),
     "an entry in an unknown status": (
         "UPDATE entries SET status = 'lost' WHERE entry_id = 'queued'",

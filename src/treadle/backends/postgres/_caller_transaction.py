@@ -14,7 +14,8 @@ from psycopg.rows import tuple_row
 
 from treadle.backends.cancellation import shielded
 from treadle.backends.postgres._limits import CALLER_ATTEMPTS
-from treadle.backends.postgres._statements import Queries, Query, RoundTrips
+from treadle.backends.postgres._statements import Query, RoundTrips
+from treadle.backends.postgres._transactions import Database
 from treadle.backends.postgres.connection import (
     CONFLICTS,
     SEARCH_PATH,
@@ -22,7 +23,6 @@ from treadle.backends.postgres.connection import (
     send,
     unavailable,
 )
-from treadle.backends.postgres.location import Location
 from treadle.backends.sql.commit import Outcome, commit
 from treadle.backends.sql.program import Row
 from treadle.backends.sql.working_set import StaleRead
@@ -45,10 +45,11 @@ _RELEASE = Query("RELEASE SAVEPOINT treadle")
 class CallerTransaction:
     """Commits in transactions that callers have begun."""
 
-    def __init__(self, location: Location, queries: Queries) -> None:
-        self._location = location
-        self._queries = queries
-        self._notice = Query(f'NOTIFY "{location.channel}"')
+    def __init__(self, database: Database) -> None:
+        self._location = database.location
+        self._queries = database.queries
+        self._damage = database.damage
+        self._notice = Query(f'NOTIFY "{self._location.channel}"')
         """Given to other processes when the caller commits."""
 
     async def commit(self, connection: object, batch: Commands, now: int | None) -> Receipt:
@@ -96,7 +97,8 @@ class CallerTransaction:
             raise InvalidValue("connection", reason)
         for left in reversed(range(CALLER_ATTEMPTS)):
             try:
-                round_trips = RoundTrips(commit((batch,), now), self._queries, (_SEARCH_PATH,))
+                program = commit((batch,), now, self._damage)
+                round_trips = RoundTrips(program, self._queries, (_SEARCH_PATH,))
                 while round_trips.pending:
                     round_trips.answer(await send(round_trips.pending))
                 restore = Query(_RESTORE_PATH, {"path": path})

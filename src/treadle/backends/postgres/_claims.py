@@ -12,7 +12,9 @@ from typing import Any
 
 import msgspec
 
+from treadle.backends._damage import DamageLog
 from treadle.backends._deadline import Deadline
+from treadle.backends._group_thread import Failure
 from treadle.backends.postgres._limits import (
     BUSY_MS,
     BUSY_PAUSE_SECONDS,
@@ -28,11 +30,20 @@ from treadle.backends.postgres._transactions import (
     Transaction,
     outcomes_of_failed_group,
 )
-from treadle.backends.sql.claims import Claimed, in_turn, take
-from treadle.backends.sql.program import Program, Read, Write
+from treadle.backends.sql.claims import (
+    Candidate,
+    Claimed,
+    ClaimOutcome,
+    Sieve,
+    choose_named,
+    in_turn,
+    take,
+)
+from treadle.backends.sql.program import Program, Read, Row, Write
 from treadle.backends.sql.rows import read_entry
 from treadle.core.claims import ClaimRequest, choose, has_live_lease
 from treadle.core.limits import LARGEST_TIME
+from treadle.errors import CorruptRecord
 
 
 class MailboxesBusy(Exception):
@@ -82,7 +93,7 @@ class Claims:
         while True:
             transaction = self._transaction(requests, deadline, GROUP_LOCK_MS, self._cooling.now())
             try:
-                return list(transaction.run())
+                return [_result(outcome) for outcome in transaction.run()]
             except MailboxesBusy as busy:
                 if patience.has_passed:
                     self._cooling.add(busy.mailboxes)
@@ -104,6 +115,8 @@ class Claims:
             [found] = transaction.run()
         except (Blocked, MailboxesBusy):
             return ()
+        if isinstance(found, CorruptRecord):
+            raise found
         return found
 
     def _transaction(
@@ -112,44 +125,90 @@ class Claims:
         deadline: Deadline,
         lock_ms: int,
         cooling: Container[str],
-    ) -> Transaction[list[Claimed]]:
+    ) -> Transaction[list[ClaimOutcome]]:
+        damage = self._database.damage
         return Transaction(
-            self._database, lambda: claim(requests, self._clock(), cooling), deadline, lock_ms
+            self._database,
+            lambda: claim(requests, self._clock(), cooling, damage),
+            deadline,
+            lock_ms,
         )
 
 
+def _result(outcome: ClaimOutcome) -> Claimed | Failure:
+    return Failure(outcome) if isinstance(outcome, CorruptRecord) else outcome
+
+
 def claim(
-    requests: Sequence[ClaimRequest], clock: int | None, cooling: Container[str]
-) -> Program[list[Claimed]]:
+    requests: Sequence[ClaimRequest],
+    clock: int | None,
+    cooling: Container[str],
+    damage: DamageLog,
+) -> Program[list[ClaimOutcome]]:
     """Give due entries to consumers; without `clock`, at the database's time.
+
+    `damage` notes the entries that cannot be read, and that are left out.
 
     Raises:
         MailboxesBusy: a commit is changing a mailbox that would come first and is not `cooling`.
     """
-    given: list[Claimed] = []
+    outcomes: list[ClaimOutcome] = []
     for alike in in_turn(requests):
-        given += yield from _claim(alike, clock, cooling)
-    return given
+        if alike[0].limit < 1:
+            outcomes += [()] * len(alike)
+        elif alike[0].entry_id is not None:
+            outcomes.append((yield from _claim_one(alike[0], clock)))
+        else:
+            outcomes += yield from _claim(alike, clock, cooling, damage)
+    return outcomes
 
 
 def _claim(
-    requests: Sequence[ClaimRequest], clock: int | None, cooling: Container[str]
+    requests: Sequence[ClaimRequest],
+    clock: int | None,
+    cooling: Container[str],
+    damage: DamageLog,
 ) -> Program[list[Claimed]]:
     first = requests[0]
     limit = min(sum(request.limit for request in requests), LARGEST_TIME)
-    if limit < 1:
-        return [()] * len(requests)
-    now = clock if first.now is None else first.now
-    locked, rows, *skipped = yield _looks(first, limit, now)
-    busy = {key for found in skipped for (key,) in found if key not in cooling}
-    if busy:
-        raise MailboxesBusy(frozenset(busy))
-    now = int(locked[0][0])
-    entries = [read_entry(row) for row in rows]
+    time = clock if first.now is None else first.now
+    sieve = Sieve(damage)
+    looked = limit
+    while True:
+        locked, rows, *skipped = yield _looks(first, looked, time)
+        busy = {key for found in skipped for (key,) in found if key not in cooling}
+        if busy:
+            raise MailboxesBusy(frozenset(busy))
+        now = int(locked[0][0])
+        entries = sieve.sift(map(_candidate, rows), now)
+        if not (yield from sieve.clear_the_way()):
+            break
+        looked = min(2 * looked, LARGEST_TIME)  # further, as many may be damaged
     together = msgspec.structs.replace(first, limit=limit)
     given, writes = take(requests, choose(entries, together, now), now)
-    if any(has_live_lease(entry, now) for entry in entries):
+    if sieve.has_held or any(has_live_lease(entry, now) for entry in entries):
         writes = (Write("refresh_wakes", ({},)), *writes)
+    if writes:
+        yield writes
+    return given
+
+
+def _candidate(row: Row) -> tuple[Candidate, Row | None]:
+    """A candidate and its entry's columns, from a row of `read_locked`."""
+    mailbox_id, priority, entry_id, *entry = row
+    return Candidate(mailbox_id, priority, entry_id), None if entry[0] is None else tuple(entry)
+
+
+def _claim_one(request: ClaimRequest, clock: int | None) -> Program[ClaimOutcome]:
+    """Claim the entry that a request names, unless its mailbox is held; it need not be due."""
+    values = {"now": clock if request.now is None else request.now, "entry_id": request.entry_id}
+    locked, rows = yield Read("lock_mailbox_of_entry", values), Read("read_locked_entry", values)
+    now = int(locked[0][0])
+    try:
+        chosen = choose_named(request, [(read_entry, row) for row in rows], now)
+    except CorruptRecord as error:
+        return error
+    [given], writes = take([request], chosen, now)
     if writes:
         yield writes
     return given
@@ -157,9 +216,6 @@ def _claim(
 
 def _looks(request: ClaimRequest, limit: int, now: int | None) -> tuple[Read, ...]:
     """The queries that lock mailboxes, read the locked ones, and list those that were skipped."""
-    if request.entry_id is not None:
-        entry = {"now": now, "entry_id": request.entry_id}
-        return Read("lock_mailbox_of_entry", entry), Read("read_locked_entry", entry)
     if request.mailbox_id is not None:
         mailbox = {"now": now, "mailbox_id": request.mailbox_id}
         return Read("lock_mailbox", mailbox), Read("read_locked", mailbox)

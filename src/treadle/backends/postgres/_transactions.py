@@ -15,6 +15,7 @@ import msgspec
 import psycopg
 from psycopg import errors
 
+from treadle.backends._damage import DamageLog
 from treadle.backends._deadline import Deadline
 from treadle.backends._group_thread import Failure
 from treadle.backends.base import Durability
@@ -103,6 +104,7 @@ class Database:
         silence_seconds: float = SILENCE_SECONDS,
     ) -> None:
         self.location = location
+        self.damage = DamageLog(str(location))
         self.queries = Queries(location)
         self.silence_seconds = silence_seconds
         self.connections = Connections(location, connection_class)
@@ -353,7 +355,7 @@ class Commits:
         batches = [call.request for call in calls]
         transaction = Transaction(
             self._database,
-            lambda: commit(batches, self._clock()),
+            lambda: commit(batches, self._clock(), self._database.damage),
             calls[0].deadline,  # the earliest: the group has one end
             GROUP_LOCK_MS,
         )
@@ -382,7 +384,7 @@ class Commits:
     def _commit(self, call: Call[Commands], lock_ms: int) -> Receipt:
         [outcome] = Transaction(
             self._database,
-            lambda: commit((call.request,), self._clock()),
+            lambda: commit((call.request,), self._clock(), self._database.damage),
             call.deadline,
             lock_ms,
         ).run()

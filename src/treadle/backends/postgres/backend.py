@@ -82,7 +82,7 @@ class PostgresBackend:
         self._claims: GroupThread[Call[ClaimRequest]] = GroupThread(
             "treadle-postgres-claims", Claims(self._database, self._now, self._submit).carry_out
         )
-        self._caller_transaction = CallerTransaction(location, self._database.queries)
+        self._caller_transaction = CallerTransaction(self._database)
         self._waiting = Waiting(self._position, self._times_left)
         self._changes = 0
         self._phase = random.random()  # noqa: S311
@@ -142,7 +142,7 @@ class PostgresBackend:
 
     async def read(self, query: Query[T]) -> T:
         """Answer a checked query from one snapshot."""
-        return await self._read(lambda: read(query))
+        return await self._read(lambda: read(query, self._database.damage))
 
     async def wait(self, timeout_ms: int, mailbox_id: str | None = None) -> None:
         """Return once something is claimable, or after `timeout_ms`."""

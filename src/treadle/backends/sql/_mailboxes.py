@@ -6,12 +6,14 @@ from typing import cast
 
 import msgspec
 
+from treadle.backends._damage import DamageLog
 from treadle.backends.model.tables import Change
 from treadle.backends.sql._listing import conditions_of, offset_and_limit
 from treadle.backends.sql.program import Program, Read, Statement, Values, writes
-from treadle.backends.sql.rows import id_list, read_entry, read_mailbox
+from treadle.backends.sql.rows import id_list, read_entry, read_mailbox, readable
 from treadle.backends.sql.tables import ENTRIES, MAILBOXES, PAYLOADS
 from treadle.core.mailboxes import (
+    STATUSES,
     CountEntries,
     EntryPage,
     ListEntries,
@@ -29,14 +31,15 @@ _fixed = attrgetter(
     *{column.name for column in (*ENTRIES.columns, *PAYLOADS.columns) if column.fixed}
 )
 """The fields that no transition changes; a restored entry may replace them."""
-_HEAD_COLUMNS: tuple[str, ...] = (
+HEAD_COLUMNS: tuple[str, ...] = (
     "mailbox_id",
     "priority",
     "available_at",
     "created_at",
     "entry_id",
 )
-_head = attrgetter(*_HEAD_COLUMNS)
+"""The columns of a queue head that come from its entry."""
+_head = attrgetter(*HEAD_COLUMNS)
 
 
 def write_mailboxes(changes: Sequence[Change]) -> Sequence[Statement]:
@@ -74,7 +77,7 @@ def write_entries(changes: Sequence[Change]) -> Sequence[Statement]:
         if head_before == head_after:
             continue
         if head_before:
-            left.append(dict(zip(_HEAD_COLUMNS, head_before, strict=True)))
+            left.append(dict(zip(HEAD_COLUMNS, head_before, strict=True)))
         if head_after:  # the first of each queue is enough: a statement upserts a head once
             queue = head_after[:2]
             waiting[queue] = min(head_after, waiting.get(queue, head_after))
@@ -83,7 +86,7 @@ def write_entries(changes: Sequence[Change]) -> Sequence[Statement]:
     # took out of the queue, and every search for the next one passes over all of them.
     queues = sorted({(row["mailbox_id"], row["priority"]) for row in left})
     shortened = [{"mailbox_id": mailbox, "priority": priority} for mailbox, priority in queues]
-    heads = [dict(zip(_HEAD_COLUMNS, waiting[queue], strict=True)) for queue in sorted(waiting)]
+    heads = [dict(zip(HEAD_COLUMNS, waiting[queue], strict=True)) for queue in sorted(waiting)]
     return writes(
         delete_payload=gone,
         delete_entry=gone,
@@ -97,6 +100,11 @@ def write_entries(changes: Sequence[Change]) -> Sequence[Statement]:
         upsert_head=heads,
         block_heads=mailboxes,
     )
+
+
+def head_of(entry: MailboxEntry) -> Values:
+    """The queue head that a waiting entry makes."""
+    return dict(zip(HEAD_COLUMNS, _head(entry), strict=True))
 
 
 def write_purges(times: Sequence[int], loaded: Iterable[str], counted: int) -> Sequence[Statement]:
@@ -125,14 +133,15 @@ def load_mailbox(query: LoadMailbox) -> Program[MailboxState | None]:
     return read_mailbox(rows[0]) if rows else None
 
 
-def list_mailboxes(query: ListMailboxes) -> Program[MailboxPage]:
+def list_mailboxes(query: ListMailboxes, damage: DamageLog) -> Program[MailboxPage]:
     """A page of mailboxes' states."""
     page = offset_and_limit(query)
     rows, counted = yield (Read("list_mailboxes", page), Read("count_mailboxes", {}))
-    return page_with(MailboxPage, (read_mailbox(row) for row in rows), counted[0][0], query)
+    states = readable(read_mailbox, rows, damage)
+    return page_with(MailboxPage, states, counted[0][0], query)
 
 
-def list_entries(query: ListEntries) -> Program[EntryPage]:
+def list_entries(query: ListEntries, damage: DamageLog) -> Program[EntryPage]:
     """A page of entries."""
     conditions, values = conditions_of(query)
     page = offset_and_limit(query)
@@ -140,13 +149,13 @@ def list_entries(query: ListEntries) -> Program[EntryPage]:
         Read("list_entries", {**values, **page}, conditions),
         Read("count_entries", values, conditions),
     )
-    return page_with(
-        EntryPage, (read_entry(row) for row in rows), sum(count for _, count in counted), query
-    )
+    entries = readable(read_entry, rows, damage)
+    return page_with(EntryPage, entries, sum(count for _, count in counted), query)
 
 
 def count_entries(query: CountEntries) -> Program[MailboxStats]:
     """How many entries there are in each status."""
     conditions, values = conditions_of(query)
     (rows,) = yield (Read("count_entries", values, conditions),)
-    return msgspec.convert(dict(rows), type=MailboxStats)
+    counts = {status: count for status, count in rows if status in STATUSES}
+    return msgspec.convert(counts, type=MailboxStats)

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 
+from treadle.backends._damage import DamageLog
 from treadle.backends.model.tables import Change
 from treadle.backends.sql._listing import conditions_of, offset_and_limit
 from treadle.backends.sql.program import Program, Read, Statement, Values, writes
-from treadle.backends.sql.rows import read_run
+from treadle.backends.sql.rows import read_run, readable
 from treadle.backends.sql.tables import RUNS
 from treadle.core.pages import page_with
 from treadle.core.runs import FindActiveRun, ListRuns, LoadRun, RunPage, RunRecord
@@ -29,16 +30,23 @@ def write_runs(changes: Sequence[Change]) -> Sequence[Statement]:
 def load_run(query: LoadRun) -> Program[RunRecord | None]:
     """A run, or None."""
     (rows,) = yield (Read("load_run", {"run_id": query.run_id}),)
-    return read_run(rows[0][0]) if rows else None
+    return read_run(rows[0]) if rows else None
 
 
-def find_active_run(query: FindActiveRun) -> Program[RunRecord | None]:
+def find_active_run(query: FindActiveRun, damage: DamageLog) -> Program[RunRecord | None]:
     """The newest run of a thread that is not done, or None."""
-    (rows,) = yield (Read("find_active_run", {"thread_id": query.thread_id}),)
-    return read_run(rows[0][0]) if rows else None
+    offset = 0
+    while True:
+        values = {"thread_id": query.thread_id, "offset": offset}
+        (rows,) = yield (Read("find_active_run", values),)
+        if not rows:
+            return None
+        for run in readable(read_run, rows, damage):
+            return run
+        offset += 1
 
 
-def list_runs(query: ListRuns) -> Program[RunPage]:
+def list_runs(query: ListRuns, damage: DamageLog) -> Program[RunPage]:
     """A page of runs."""
     conditions, values = conditions_of(query)
     page = offset_and_limit(query)
@@ -46,4 +54,4 @@ def list_runs(query: ListRuns) -> Program[RunPage]:
         Read("list_runs", {**values, **page}, conditions),
         Read("count_runs", values, conditions),
     )
-    return page_with(RunPage, (read_run(body) for (body,) in rows), counted[0][0], query)
+    return page_with(RunPage, readable(read_run, rows, damage), counted[0][0], query)

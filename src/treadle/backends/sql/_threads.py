@@ -4,23 +4,31 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Literal
 
+from treadle.backends._damage import DamageLog
 from treadle.backends.model.tables import Change, deltas_of
 from treadle.backends.sql._listing import conditions_of, offset_and_limit
-from treadle.backends.sql.program import Program, Read, Statement, Values, writes
+from treadle.backends.sql.program import Program, Read, Row, Statement, Values, writes
 from treadle.backends.sql.rows import (
+    DeltaRow,
+    FoundThread,
+    ThreadRow,
     body_values,
+    damage_of,
     delta_values,
     id_list,
     message_values,
     patch_values,
+    read_columns,
     read_delta,
     read_delta_body,
+    read_message,
     read_thread,
+    read_thread_id,
+    readable,
 )
 from treadle.backends.sql.tables import text_value, to_json
-from treadle.core.codec import decode
 from treadle.core.limits import clamp_page
-from treadle.core.messages import Message, MessagePage, StoredMessage, message_page
+from treadle.core.messages import MessagePage, StoredMessage, message_page
 from treadle.core.pages import page_with
 from treadle.core.threads import (
     ListDeltas,
@@ -166,15 +174,14 @@ def load_thread(query: LoadThread) -> Program[ThreadHead | None]:
     )
     if not found:
         return None
-    version, updated_at, body, state = found[0]
-    thread = read_thread(
-        body,
-        state,
-        updated_at,
-        (message for (message,) in messages),
-        (patch for (patch,) in patches),
-    )
-    return ThreadHead(thread=thread, version=version)
+    with damage_of(f"thread {query.thread_id!r}"):
+        row = read_columns(ThreadRow, found[0])
+        thread = read_thread(
+            row, (message for (message,) in messages), (patch for (patch,) in patches)
+        )
+        if thread.id != query.thread_id:
+            raise ValueError(f"its body is that of thread {thread.id!r}")
+        return ThreadHead(thread=thread, version=row.version)
 
 
 def list_messages(query: ListMessages) -> Program[MessagePage]:
@@ -192,14 +199,15 @@ def list_messages(query: ListMessages) -> Program[MessagePage]:
     )
     if not thread:
         raise NotFound("thread", query.thread_id)
-    found = tuple(
-        StoredMessage(cursor=position, message=decode(Message, body))
-        for position, body in rows[:limit]
-    )
+    with damage_of(f"thread {query.thread_id!r}"):
+        found = tuple(
+            StoredMessage(cursor=position, message=message)
+            for position, message in map(read_message, rows[:limit])
+        )
     return message_page(found, has_more=len(rows) > limit)
 
 
-def list_threads(query: ListThreads) -> Program[ThreadPage]:
+def list_threads(query: ListThreads, damage: DamageLog) -> Program[ThreadPage]:
     """A page of thread ids."""
     conditions, values = conditions_of(query)
     page = offset_and_limit(query)
@@ -207,7 +215,8 @@ def list_threads(query: ListThreads) -> Program[ThreadPage]:
         Read("list_threads", {**values, **page}, conditions),
         Read("count_threads", values, conditions),
     )
-    return page_with(ThreadPage, (thread_id for (thread_id,) in rows), counted[0][0], query)
+    ids = readable(read_thread_id, rows, damage)
+    return page_with(ThreadPage, ids, counted[0][0], query)
 
 
 def list_deltas(query: ListDeltas) -> Program[tuple[ThreadDelta, ...] | None]:
@@ -219,17 +228,19 @@ def list_deltas(query: ListDeltas) -> Program[tuple[ThreadDelta, ...] | None]:
     )
     if not thread:
         raise NotFound("thread", thread_id)
-    version = thread[0][1]
-    if not 0 <= after_version <= version or len(rows) != version - after_version:
-        return None
-    bodies = [read_delta_body(body) for _, _, body in rows]
+    with damage_of(f"thread {thread_id!r}"):
+        version = read_columns(FoundThread, thread[0]).version
+        if not 0 <= after_version <= version or len(rows) != version - after_version:
+            return None
+        deltas = [read_columns(DeltaRow, row) for row in rows]
+        bodies = [read_delta_body(delta.body) for delta in deltas]
     positions = {place for _, places in bodies for place in places if isinstance(place, int)}
-    found: list[tuple[int, str]] = []
+    found: list[Row] = []
     if positions:
         values = {"thread_id": thread_id, "positions": id_list(positions)}
         (found,) = yield (Read("messages_at", values),)
-    messages = {position: decode(Message, body) for position, body in found}
-    return tuple(
-        read_delta(version, committed_at, body, messages)
-        for (version, committed_at, _), body in zip(rows, bodies, strict=True)
-    )
+    with damage_of(f"thread {thread_id!r}"):
+        messages = dict(map(read_message, found))
+        return tuple(
+            read_delta(delta, body, messages) for delta, body in zip(deltas, bodies, strict=True)
+        )

@@ -1,8 +1,9 @@
 """Committing: load the read set of the batches, apply the commands to it, write what changed."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from operator import attrgetter
 
+from treadle.backends._damage import DamageLog
 from treadle.backends.model.apply import apply_batch, read_set_of
 from treadle.backends.model.tables import Change
 from treadle.backends.sql._loading import reads_of
@@ -11,7 +12,7 @@ from treadle.backends.sql._runs import write_runs
 from treadle.backends.sql._threads import write_threads
 from treadle.backends.sql.program import Program, Read, Statement
 from treadle.backends.sql.rows import has_payload
-from treadle.backends.sql.working_set import NotLoaded, WorkingSet
+from treadle.backends.sql.working_set import NotLoaded, StaleRead, WorkingSet
 from treadle.core.commands import Commands, Receipt
 from treadle.core.mailboxes import Interrupted, MailboxEntry, Purge
 
@@ -20,10 +21,16 @@ Outcome = Receipt | Exception
 _KEY = attrgetter("key")
 
 
-def commit(batches: Sequence[Commands], now: int | None) -> Program[list[Outcome]]:
+def commit(
+    batches: Sequence[Commands], now: int | None, damage: DamageLog
+) -> Program[list[Outcome]]:
     """Commit batches in their order. Each succeeds or fails by itself; a failed one leaves nothing.
 
-    Without `now`, the database's clock is read once the rows are locked.
+    Without `now`, the database's clock is read once the rows are locked. `damage` notes the records
+    that cannot be read and that a command leaves out.
+
+    Raises:
+        StaleRead: another transaction has inserted an entry in the meantime.
     """
     outcomes: list[Outcome] = []
     for group in _groups(batches):
@@ -33,7 +40,9 @@ def commit(batches: Sequence[Commands], now: int | None) -> Program[list[Outcome
         answers = (yield asked) if asked else []
         clock = answers.pop()[0][0] if now is None else now
         rows = WorkingSet(read_set)
-        rows.fill(reads, answers)
+        unlocked = rows.fill(reads, answers, damage)
+        if unlocked:
+            yield from _require_missing(unlocked)
         for batch in group:
             outcomes.append(_apply(rows, batch, clock))
             _require_payloads(outcomes[-1])
@@ -41,6 +50,18 @@ def commit(batches: Sequence[Commands], now: int | None) -> Program[list[Outcome
         if writes:
             yield tuple(writes)
     return outcomes
+
+
+def _require_missing(mailboxes: Iterable[str]) -> Program[None]:
+    """Check that mailboxes do not exist, although entries are in them; that is damage.
+
+    Raises:
+        StaleRead: one exists by now.
+    """
+    for mailbox_id in mailboxes:
+        (found,) = yield (Read("load_mailbox", {"mailbox_id": mailbox_id}),)
+        if found:
+            raise StaleRead(mailbox_id)
 
 
 def write(rows: WorkingSet) -> list[Statement]:

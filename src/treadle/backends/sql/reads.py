@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
+from treadle.backends._damage import DamageLog
 from treadle.backends.sql import _mailboxes as mailboxes
 from treadle.backends.sql import _runs as runs
 from treadle.backends.sql import _threads as threads
@@ -17,19 +18,25 @@ T = TypeVar("T")
 _PROGRAMS: dict[type[Query[Any]], Callable[[Any], Program[Any]]] = {
     LoadThread: threads.load_thread,
     ListMessages: threads.list_messages,
-    ListThreads: threads.list_threads,
     ListDeltas: threads.list_deltas,
     LoadRun: runs.load_run,
-    FindActiveRun: runs.find_active_run,
-    ListRuns: runs.list_runs,
     LoadEntry: mailboxes.load_entry,
-    ListEntries: mailboxes.list_entries,
     CountEntries: mailboxes.count_entries,
     LoadMailbox: mailboxes.load_mailbox,
+}
+_LISTINGS: dict[type[Query[Any]], Callable[[Any, DamageLog], Program[Any]]] = {
+    ListThreads: threads.list_threads,
+    FindActiveRun: runs.find_active_run,
+    ListRuns: runs.list_runs,
+    ListEntries: mailboxes.list_entries,
     ListMailboxes: mailboxes.list_mailboxes,
 }
+"""Programs that look at many records, and leave out those that cannot be read."""
 
 
-def read(query: Query[T]) -> Program[T]:
-    """The program that answers `query`."""
+def read(query: Query[T], damage: DamageLog) -> Program[T]:
+    """The program that answers `query`; `damage` notes the records that it leaves out."""
+    listing = _LISTINGS.get(type(query))
+    if listing is not None:
+        return cast("Program[T]", listing(query, damage))
     return cast("Program[T]", _PROGRAMS[type(query)](query))

@@ -1,10 +1,17 @@
-"""Conversion between rows and models. JSON is stored as text, times as integers."""
+"""Conversion between rows and models. JSON is stored as text, times as integers.
 
-from collections.abc import Iterable
-from typing import Any
+A row that is read is checked: SQLite keeps any value in any column, and people change databases by
+hand. A damaged one raises `CorruptRecord`, which names it.
+"""
+
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager
+from functools import wraps
+from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 
+from treadle.backends._damage import DamageLog
 from treadle.backends.sql.program import Row, Values
 from treadle.backends.sql.tables import (
     CLAIM_COLUMNS,
@@ -15,20 +22,44 @@ from treadle.backends.sql.tables import (
     to_json,
 )
 from treadle.core.codec import Json, decode, encode_compact
-from treadle.core.ids import is_id
+from treadle.core.ids import check_id, check_ids, is_id
+from treadle.core.limits import Count, Time, Version
 from treadle.core.mailboxes import MailboxEntry, MailboxState
 from treadle.core.messages import Message
 from treadle.core.patches import TrackedPatch
 from treadle.core.runs import RunRecord
 from treadle.core.threads import Thread, ThreadChangeSet, ThreadDelta, ThreadMetadata
+from treadle.errors import CorruptRecord, InvalidId
 
+RecordT = TypeVar("RecordT")
+StructT = TypeVar("StructT", bound=msgspec.Struct)
+ReadRow: TypeAlias = Callable[[Row], RecordT]
+
+UNREADABLE = (
+    msgspec.MsgspecError,
+    ArithmeticError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+"""The errors that our own code raises for values that a healthy database never contains."""
+
+_EXTRA = msgspec.structs.fields(MailboxState)[0].encode_name
+"""The name of the field of a model for unknown fields."""
 _FREE_TEXT_OF_CLAIMS = tuple(name for name in CLAIM_COLUMNS if name in FREE_TEXT)
 _FREE_TEXT_OF_ENTRIES = tuple(name for name in ENTRY_FIELDS if name in FREE_TEXT)
 
 
 def read_json(text: str | None) -> Json:
     """A JSON value from its text; None from none."""
-    return None if text is None else msgspec.json.decode(text)
+    return None if text is None else msgspec.json.decode(_text(text))
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):  # msgspec would read bytes too
+        raise TypeError(f"expected text, got {type(value).__name__}")
+    return value
 
 
 def pair_list(pairs: Iterable[tuple[str, str]]) -> str:
@@ -41,6 +72,50 @@ def id_list(ids: Iterable[str] | Iterable[int]) -> str:
     return to_json(sorted(ids))
 
 
+@contextmanager
+def damage_of(record: str) -> Generator[None, None, None]:
+    """Raise whatever the block raises for unreadable values as the damage of a record.
+
+    Raises:
+        CorruptRecord: names the record.
+    """
+    try:
+        yield
+    except (CorruptRecord, InvalidId) as error:
+        raise CorruptRecord(record, error.reason) from error
+    except UNREADABLE as error:
+        raise CorruptRecord(record, str(error)) from error
+
+
+def _names_damage(kind: str) -> Callable[[ReadRow[RecordT]], ReadRow[RecordT]]:
+    """Let a function that reads a row name it in its errors, by the first column."""
+
+    def decorate(read: ReadRow[RecordT]) -> ReadRow[RecordT]:
+        @wraps(read)
+        def named(row: Row) -> RecordT:
+            try:
+                return read(row)
+            except (CorruptRecord, InvalidId, *UNREADABLE):
+                with damage_of(f"{kind} {row[0]!r}"):
+                    raise
+
+        return named
+
+    return decorate
+
+
+def readable(read: ReadRow[RecordT], rows: Iterable[Row], damage: DamageLog) -> list[RecordT]:
+    """The records of the rows that can be read; `damage` notes the others."""
+    records: list[RecordT] = []
+    for row in rows:
+        try:
+            records.append(read(row))
+        except CorruptRecord as error:
+            damage.note(error)
+    return records
+
+
+@_names_damage("mailbox entry")
 def read_entry(row: Row) -> MailboxEntry:
     """An entry from the columns `ENTRY_COLUMNS`."""
     *fields, extra, payload = row
@@ -49,8 +124,11 @@ def read_entry(row: Row) -> MailboxEntry:
         if values[name] is not None:
             values[name] = msgspec.json.decode(values[name], type=str)
     if extra is not None:
-        values["extra"] = msgspec.json.decode(extra)
-    return MailboxEntry(payload=msgspec.json.decode(payload), **values)
+        values[_EXTRA] = read_json(extra)
+    if payload is None:
+        raise ValueError("its payload is missing")
+    values["payload"] = read_json(payload)
+    return _checked(values, MailboxEntry)
 
 
 class _Unloaded:
@@ -65,25 +143,46 @@ def has_payload(entry: MailboxEntry) -> bool:
     return entry.payload is not _UNLOADED
 
 
+@_names_damage("mailbox entry")
 def read_claim(row: Row) -> MailboxEntry:
     """An entry without its payload, from the columns `CLAIM_COLUMNS`."""
     values: dict[str, Any] = dict(zip(CLAIM_COLUMNS, row, strict=True))
     for name in _FREE_TEXT_OF_CLAIMS:
         if values[name] is not None:
             values[name] = msgspec.json.decode(values[name], type=str)
-    return MailboxEntry(payload=_UNLOADED, **values)
+    values["payload"] = _UNLOADED
+    return _checked(values, MailboxEntry)
 
 
+@_names_damage("mailbox")
 def read_mailbox(row: Row) -> MailboxState:
     """A mailbox's state from the columns `MAILBOX_COLUMNS`."""
     values: dict[str, Any] = dict(zip(MAILBOX_COLUMNS, row, strict=True))
-    values["extra"] = read_json(values["extra"]) or {}
-    return MailboxState(**values)
+    values[_EXTRA] = read_json(values.pop("extra")) or {}
+    return _checked(values, MailboxState)
 
 
-def read_run(body: str) -> RunRecord:
-    """A run from its body."""
-    return decode(RunRecord, body)
+@_names_damage("run")
+def read_run(row: Row) -> RunRecord:
+    """A run from its id and its body."""
+    run_id, body = row
+    run = decode(RunRecord, _text(body))
+    if run.run_id != run_id:
+        raise ValueError(f"its body is that of run {run.run_id!r}")
+    check_ids(run)
+    return run
+
+
+@_names_damage("thread")
+def read_thread_id(row: Row) -> str:
+    """A thread's id, if it is one."""
+    return check_id("thread", row[0])
+
+
+def _checked(values: dict[str, Any], kind: type[StructT]) -> StructT:
+    model = msgspec.convert(values, kind)
+    check_ids(model)
+    return model
 
 
 def message_values(thread_id: str, position: int, message: Message) -> Values:
@@ -120,19 +219,69 @@ def body_values(thread: Thread) -> Values:
     }
 
 
-def read_thread(
-    body: str, state: str, updated_at: int | None, messages: Iterable[str], patches: Iterable[str]
-) -> Thread:
+class ThreadRow(msgspec.Struct, frozen=True, array_like=True):
+    """The columns from which a thread is read, beside its messages and patches."""
+
+    version: Version
+    updated_at: Time | None
+    body: str
+    state: str
+
+
+class FoundThread(msgspec.Struct, frozen=True, array_like=True):
+    """The columns of a thread that a read of its parts needs."""
+
+    thread_key: int
+    version: Version
+
+
+class LockedThread(msgspec.Struct, frozen=True, array_like=True):
+    """The columns of a thread that a commit needs."""
+
+    thread_id: str
+    version: Version
+    updated_at: Time | None
+    message_count: Count
+    patch_count: Count
+
+
+class MessageRow(msgspec.Struct, frozen=True, array_like=True):
+    """The columns from which a message is read."""
+
+    position: Count
+    body: str
+
+
+class DeltaRow(msgspec.Struct, frozen=True, array_like=True):
+    """The columns from which a delta is read."""
+
+    version: Version
+    committed_at: Time
+    body: str
+
+
+def read_columns(kind: type[StructT], row: Row) -> StructT:
+    """The columns of a row, each checked to be of its type."""
+    return msgspec.convert(row, kind)
+
+
+def read_thread(row: ThreadRow, messages: Iterable[str], patches: Iterable[str]) -> Thread:
     """A thread from its parts."""
-    bare = decode(Thread, body)
-    metadata: ThreadMetadata = msgspec.structs.replace(bare.metadata, updated_at=updated_at)
+    bare = decode(Thread, row.body)
+    metadata: ThreadMetadata = msgspec.structs.replace(bare.metadata, updated_at=row.updated_at)
     return msgspec.structs.replace(
         bare,
-        state=read_json(state),
-        messages=tuple(decode(Message, each) for each in messages),
-        patches=tuple(decode(TrackedPatch, each) for each in patches),
+        state=read_json(row.state),
+        messages=tuple(decode(Message, _text(each)) for each in messages),
+        patches=tuple(decode(TrackedPatch, _text(each)) for each in patches),
         metadata=metadata,
     )
+
+
+def read_message(row: Row) -> tuple[int, Message]:
+    """A message and its position."""
+    columns = read_columns(MessageRow, row)
+    return columns.position, decode(Message, columns.body)
 
 
 class DeltaBody(msgspec.Struct, frozen=True):
@@ -160,17 +309,14 @@ def delta_values(thread_id: str, delta: ThreadDelta, positions: dict[int, int]) 
 
 
 def read_delta(
-    version: int,
-    committed_at: int,
-    body: "tuple[ThreadChangeSet, list[int | Message]]",
-    messages: dict[int, Message],
+    row: DeltaRow, body: "tuple[ThreadChangeSet, list[int | Message]]", messages: dict[int, Message]
 ) -> ThreadDelta:
-    """A delta from its row, with the messages at its positions."""
+    """A delta from its row and its body, with the messages at its positions."""
     changes, stored = body
     restored = tuple(messages[each] if isinstance(each, int) else each for each in stored)
     return ThreadDelta(
-        version=version,
-        committed_at=committed_at,
+        version=row.version,
+        committed_at=row.committed_at,
         changes=msgspec.structs.replace(changes, messages=restored),
     )
 

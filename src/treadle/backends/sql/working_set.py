@@ -10,17 +10,30 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Any, NoReturn, TypeVar
 
+from treadle.backends._damage import DamageLog
 from treadle.backends.model.tables import Change, MemoryTable, Put, Row, TableName, Tables
 from treadle.backends.sql.program import Read
 from treadle.backends.sql.program import Row as DatabaseRow
-from treadle.backends.sql.rows import read_claim, read_entry, read_json, read_mailbox, read_run
+from treadle.backends.sql.rows import (
+    LockedThread,
+    ReadRow,
+    damage_of,
+    read_claim,
+    read_columns,
+    read_entry,
+    read_json,
+    read_mailbox,
+    read_run,
+)
 from treadle.core.claims import ClaimRequest
 from treadle.core.mailboxes import EntryStatus, MailboxEntry, MailboxState, is_terminal
 from treadle.core.read_set import ReadSet
 from treadle.core.runs import RunRecord
 from treadle.core.threads import StoredThread, Thread, ThreadDelta, ThreadHead
+from treadle.errors import CorruptRecord
 
 RowT = TypeVar("RowT")
+ReadT = TypeVar("ReadT")
 
 
 class NotLoaded(AssertionError):
@@ -43,24 +56,31 @@ class LoadedRows(MemoryTable[RowT]):
         self._rows: dict[str, RowT] = {}
         self._table = table
         self.asked = set(asked)
+        self.damaged: dict[str, CorruptRecord] = {}
+        """Why the rows that cannot be read are damaged, by id."""
 
     def get(self, key: str, default: Any = None) -> Any:
         """Return the row, or `default` if the database has none.
 
         Raises:
             NotLoaded: the row was not loaded.
+            CorruptRecord: it is damaged.
         """
         if key not in self.asked:
             raise NotLoaded(f"{self._table} {key!r}")
+        if key in self.damaged:
+            error = self.damaged[key]  # a new one for each command, which adds its name
+            raise CorruptRecord(error.where, error.reason) from error
         return dict.get(self, key, default)
 
     def __contains__(self, key: object) -> bool:
-        return self.get(str(key)) is not None
+        return key in self.damaged or self.get(str(key)) is not None
 
     def __getitem__(self, key: str) -> RowT:
-        if key not in self.asked:
-            raise NotLoaded(f"{self._table} {key!r}")
-        return super().__getitem__(key)
+        row: RowT | None = self.get(key)
+        if row is None:
+            raise KeyError(key)
+        return row
 
     def _refuse_all(self) -> NoReturn:
         raise NotLoaded(f"all {self._table}")
@@ -107,50 +127,83 @@ class WorkingSet(Tables):
         """Return an empty table that knows which rows will be loaded into it."""
         return LoadedRows(partial(self.put, table), table, getattr(self._read_set, table))
 
-    def fill(self, reads: Iterable[Read], answers: Iterable[list[DatabaseRow]]) -> None:
+    def fill(
+        self, reads: Iterable[Read], answers: Iterable[list[DatabaseRow]], damage: DamageLog
+    ) -> frozenset[str]:
         """Take in the answers of the queries that load the read set.
 
-        Raises:
-            StaleRead: an entry came into being since its mailbox was loaded.
+        A row that is damaged fails the commands that look it up by its id. Finders leave it out,
+        and `damage` notes it.
+
+        Returns:
+            The mailboxes of loaded entries that were not loaded with them: they came into being
+            since, or are missing. Their entries count as damaged.
         """
-        entries: list[MailboxEntry] = []
         claims: list[MailboxEntry] = []
+        entries: list[MailboxEntry] = []
         for read, rows in zip(reads, answers, strict=True):
             match read.name:
                 case "load_mailboxes_for_update":
-                    for row in rows:
-                        state = read_mailbox(row)
+                    for state in self._readable("mailboxes", read_mailbox, rows):
                         self._load("mailboxes", state.mailbox_id, state)
                 case "load_threads_for_update":
-                    for _, thread_id, version, _, message_count, patch_count in rows:
-                        self.counts[thread_id] = (message_count, patch_count)
-                        head = ThreadHead(thread=Thread(id=thread_id), version=version)
-                        self._load("threads", thread_id, StoredThread(head))
+                    for row in self._readable("threads", _read_locked, rows):
+                        self.counts[row.thread_id] = (row.message_count, row.patch_count)
+                        head = ThreadHead(thread=Thread(id=row.thread_id), version=row.version)
+                        self._load("threads", row.thread_id, StoredThread(head))
                 case "load_runs_for_update":
-                    for (body,) in rows:
-                        run = read_run(body)
+                    for run in self._readable("runs", read_run, rows):
                         self._load("runs", run.run_id, run)
                 case "load_message_ids":
                     for thread_id, message_id in rows:
                         self._known_messages.setdefault(thread_id, set()).add(read_json(message_id))
                 case "count_ended":
                     self.ended[read.values["older_than"]] = rows[0][0]
-                case "load_claims" | "load_claimed_beside":
-                    claims += map(read_claim, rows)
+                case "load_claims":
+                    claims += self._readable("entries", read_claim, rows)
+                case "load_entries":
+                    entries += self._readable("entries", read_entry, rows)
+                case "load_claimed_beside":
+                    claims += self._readable("entries", read_claim, rows, damage)
                 case _:
-                    entries += map(read_entry, rows)
+                    entries += self._readable("entries", read_entry, rows, damage)
         # An entry may come twice. The one with its payload comes first, and stays.
-        for entry in (*entries, *claims):
-            self._load_entry(entry)
+        return frozenset(
+            entry.mailbox_id for entry in (*entries, *claims) if not self._load_entry(entry)
+        )
 
-    def _load_entry(self, entry: MailboxEntry) -> None:
-        if not self.mailboxes.is_loaded(entry.mailbox_id):
-            raise StaleRead(entry.mailbox_id)
+    def _readable(
+        self,
+        table: TableName,
+        read: ReadRow[ReadT],
+        rows: Iterable[DatabaseRow],
+        damage: DamageLog | None = None,
+    ) -> list[ReadT]:
+        """What can be read of the rows; the others are marked as damaged, and noted."""
+        found: list[ReadT] = []
+        for row in rows:
+            try:
+                found.append(read(row))
+            except CorruptRecord as error:
+                getattr(self, table).damaged[row[0]] = error
+                if damage is not None:
+                    damage.note(error)
+        return found
+
+    def _load_entry(self, entry: MailboxEntry) -> bool:
+        """Load an entry, unless its mailbox is not loaded: then return False."""
+        mailboxes = self.mailboxes
+        if not mailboxes.is_loaded(entry.mailbox_id) and entry.mailbox_id not in mailboxes.damaged:
+            reason = "its mailbox is missing"
+            where = f"mailbox entry {entry.entry_id!r}"
+            self.entries.damaged[entry.entry_id] = CorruptRecord(where, reason)
+            return False
         if entry.entry_id in self._read_set.claimed_beside:
             self._claimed_in.add(entry.mailbox_id)
         if not self.entries.is_loaded(entry.entry_id):
             self._load("entries", entry.entry_id, entry)
             self._index(None, entry)
+        return True
 
     def _load(self, table: TableName, key: str, row: Row) -> None:
         rows: LoadedRows[Any] = getattr(self, table)
@@ -294,6 +347,11 @@ class WorkingSet(Tables):
             if after.dedupe_key is not None:
                 key = (after.mailbox_id, after.dedupe_key)
                 self._duplicates.setdefault(key, {})[after.entry_id] = after
+
+
+def _read_locked(row: DatabaseRow) -> LockedThread:
+    with damage_of(f"thread {row[0]!r}"):
+        return read_columns(LockedThread, row)
 
 
 def _refuse(rows: str) -> NoReturn:

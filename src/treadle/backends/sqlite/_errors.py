@@ -4,10 +4,9 @@ import sqlite3
 from collections.abc import Generator
 from contextlib import contextmanager
 
-import msgspec
-
 from treadle.backends._fair_lock import holder_of
 from treadle.backends._plain_files import NotPlainFile
+from treadle.backends.sql.rows import UNREADABLE
 from treadle.errors import CorruptRecord, InvalidValue, StoreUnavailable, TreadleError
 
 _DAMAGED = (
@@ -19,15 +18,6 @@ _DAMAGED = (
 _WRITING = 120
 """The byte of the `-shm` file that a writer locks."""
 _MISSING = ("no such table", "no such column", "has no column", "malformed", "UTF-8")
-UNREADABLE = (
-    msgspec.MsgspecError,
-    ArithmeticError,
-    LookupError,
-    RecursionError,
-    TypeError,
-    ValueError,
-)
-"""The errors that our own code raises for values that a healthy database never contains."""
 
 
 @contextmanager

@@ -1,17 +1,14 @@
 """Running programs on a connection, statement by statement."""
 
 import sqlite3
-from operator import itemgetter
 from typing import TypeVar
 
-from treadle.backends.sql.program import Program, Read, Row, Statement
+from treadle.backends.sql.program import Program, Row, Statement, Values, Write
 from treadle.backends.sql.texts import Texts
-from treadle.backends.sqlite._column_types import check_rows
 
 T = TypeVar("T")
 
 TEXTS = Texts("sqlite")
-_NAME = itemgetter(0)
 
 
 def run(connection: sqlite3.Connection, program: Program[T]) -> T:
@@ -30,9 +27,28 @@ def run(connection: sqlite3.Connection, program: Program[T]) -> T:
 
 def _execute(connection: sqlite3.Connection, statement: Statement) -> list[Row]:
     text = TEXTS.of(statement)
-    if isinstance(statement, Read):
-        cursor = connection.execute(text, statement.values)
-        rows = cursor.fetchall()
-        return check_rows(tuple(map(_NAME, cursor.description)), rows) if rows else rows
-    connection.executemany(text, statement.rows)
-    return []
+    if isinstance(statement, Write):
+        connection.executemany(text, statement.rows)
+        return []
+    try:
+        return connection.execute(text, statement.values).fetchall()
+    except sqlite3.OperationalError as error:
+        if "UTF-8" not in str(error):
+            raise
+    return _read_leniently(connection, text, statement.values)
+
+
+def _read_leniently(connection: sqlite3.Connection, text: str, values: Values) -> list[Row]:
+    """Run a query with texts that are not UTF-8 as bytes: it fails as a whole otherwise."""
+    connection.text_factory = _decode_or_keep
+    try:
+        return connection.execute(text, values).fetchall()
+    finally:
+        connection.text_factory = str
+
+
+def _decode_or_keep(data: bytes) -> str | bytes:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return data

@@ -10,6 +10,8 @@ import msgspec
 from treadle.backends.findings import Finding
 from treadle.backends.sql.program import Read, Values
 from treadle.backends.sql.rows import (
+    UNREADABLE,
+    ThreadRow,
     message_values,
     patch_values,
     read_delta_body,
@@ -20,7 +22,6 @@ from treadle.backends.sql.rows import (
 )
 from treadle.backends.sql.tables import ENTRIES, ENTRY_COLUMNS, MAILBOX_COLUMNS, RUNS, text_value
 from treadle.backends.sqlite._column_types import check_rows
-from treadle.backends.sqlite._errors import UNREADABLE
 from treadle.backends.sqlite._execution import TEXTS
 from treadle.core.codec import checked, decode
 from treadle.core.ids import check_id
@@ -93,7 +94,8 @@ def _check_types(row: Values) -> Values:
 def _check_thread(row: Values) -> Values:
     _check_types(row)
     check_id("thread", row["thread_id"])
-    thread = read_thread(row["body"], row["state"], row["updated_at"], (), ())
+    columns = ThreadRow(row["version"], row["updated_at"], row["body"], row["state"])
+    thread = read_thread(columns, (), ())
     checked(ThreadHead(thread=thread, version=row["version"]))
     return {
         "thread_id": thread.id,
@@ -125,7 +127,7 @@ def _check_delta(row: Values) -> Values:
 
 def _check_run(row: Values) -> Values:
     check_id("run", row["run_id"])
-    return _without_body(RUNS.values(read_run(row["body"])))
+    return _without_body(RUNS.values(read_run((row["run_id"], row["body"]))))
 
 
 def _check_mailbox(row: Values) -> Values:

@@ -8,6 +8,7 @@ from itertools import groupby
 from typing import Any, TypeVar, cast
 
 from treadle.backends._closing import close_all
+from treadle.backends._damage import DamageLog
 from treadle.backends._deadline import CALL_SECONDS, CLOSE_SECONDS, Patience
 from treadle.backends._forks import give_up_in_children
 from treadle.backends._group_thread import Failure, GroupThread
@@ -71,6 +72,7 @@ class SqliteBackend:
         self._clock = clock
         self._durability: Durability = durability
         self._make_writer = make_writer
+        self._damage = DamageLog(self._path)
         self._thread: GroupThread[_Call] = GroupThread(
             "treadle-sqlite", self._carry_out, self._end, self._on_done, call_seconds
         )
@@ -131,7 +133,7 @@ class SqliteBackend:
 
     async def read(self, query: Query[T]) -> T:
         """Answer a checked query from one snapshot."""
-        return await self._read(lambda: read(query))
+        return await self._read(lambda: read(query, self._damage))
 
     async def wait(self, timeout_ms: int, mailbox_id: str | None = None) -> None:
         """Return once something is claimable, or after `timeout_ms`."""
@@ -163,7 +165,7 @@ class SqliteBackend:
                 transaction(self._writer, "IMMEDIATE", self._thread.patience),
             ):
                 has_begun = True
-                return run(self._writer, _carry_out(calls, self._clock()))
+                return run(self._writer, _carry_out(calls, self._clock(), self._damage))
         except StoreUnavailable as error:
             if not has_begun:
                 raise
@@ -196,14 +198,14 @@ def _create(path: str) -> None:
         os.close(os.open(os.path.realpath(path), os.O_CREAT | os.O_EXCL, PRIVATE_FILE))
 
 
-def _carry_out(calls: list[_Call], now: int) -> Program[list[Any]]:
+def _carry_out(calls: list[_Call], now: int, damage: DamageLog) -> Program[list[Any]]:
     """Carry out calls in their order; batches that follow each other together, and so claims."""
     outcomes: list[Any] = []
     for kind, group in groupby(calls, type):
         if kind is ClaimRequest:
-            outcomes += yield from claim(cast("list[ClaimRequest]", list(group)), now)
+            outcomes += yield from claim(cast("list[ClaimRequest]", list(group)), now, damage)
         else:
-            outcomes += yield from commit(cast("list[Commands]", list(group)), now)
+            outcomes += yield from commit(cast("list[Commands]", list(group)), now, damage)
     for index, outcome in enumerate(outcomes):
         if isinstance(outcome, Exception):
             outcomes[index] = Failure(outcome)

@@ -1,9 +1,7 @@
--- The claimed entries of the locked mailboxes, and their queue heads that are due.
-SELECT {entry_columns}
-FROM entries
-JOIN payloads USING (entry_id, mailbox_id, created_at)
-WHERE entry_id = ANY (ARRAY(
-    SELECT queue_heads.entry_id
+-- The claimed entries of the locked mailboxes, and their queue heads that are due; before each, the
+-- mailbox, the priority and the id that name it. Its columns are NULL if it is missing.
+WITH named (named_in, named_at, named) AS (
+    SELECT queue_heads.mailbox_id, queue_heads.priority, queue_heads.entry_id
     FROM queue_heads
     WHERE queue_heads.mailbox_id = ANY (ARRAY(
             SELECT json_array_elements_text(current_setting('treadle.locked')::json)
@@ -11,10 +9,31 @@ WHERE entry_id = ANY (ARRAY(
         AND queue_heads.available_at
             <= COALESCE(:now::bigint, (extract(epoch FROM now()) * 1000)::bigint)
     UNION ALL
-    SELECT entries.entry_id
+    SELECT entries.mailbox_id, NULL, entries.entry_id
     FROM entries
     WHERE entries.mailbox_id = ANY (ARRAY(
             SELECT json_array_elements_text(current_setting('treadle.locked')::json)
         ))
         AND entries.status = 'claimed'
-))
+    UNION ALL
+    -- A mailbox with a lease and no claimed entry is damaged; the claim has to know of it.
+    SELECT mailboxes.mailbox_id, NULL, NULL
+    FROM mailboxes
+    WHERE mailboxes.mailbox_id = ANY (ARRAY(
+            SELECT json_array_elements_text(current_setting('treadle.locked')::json)
+        ))
+        AND mailboxes.lease_until IS NOT NULL
+        AND (
+            SELECT COUNT(*)
+            FROM entries
+            WHERE entries.mailbox_id = mailboxes.mailbox_id AND entries.status = 'claimed'
+        ) = 0
+)
+SELECT named_in, named_at, named, {entry_columns}
+FROM named
+LEFT JOIN LATERAL (
+    SELECT {entry_columns}
+    FROM entries
+    LEFT JOIN payloads USING (entry_id, mailbox_id, created_at)
+    WHERE entries.entry_id = named.named
+) AS entry ON true

@@ -1,7 +1,7 @@
 -- The entry, and the claimed entries of its mailbox, if that is locked.
 SELECT {entry_columns}
 FROM entries
-JOIN payloads USING (entry_id, mailbox_id, created_at)
+LEFT JOIN payloads USING (entry_id, mailbox_id, created_at)
 WHERE entry_id = ANY (ARRAY(
     SELECT entries.entry_id
     FROM entries

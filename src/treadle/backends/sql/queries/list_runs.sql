@@ -1,4 +1,4 @@
-SELECT body
+SELECT run_id, body
 FROM runs
 WHERE {conditions}
 ORDER BY created_at, run_id

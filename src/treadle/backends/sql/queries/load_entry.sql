@@ -1,4 +1,4 @@
 SELECT {entry_columns}
 FROM entries
-JOIN payloads USING (entry_id, mailbox_id, created_at)
+LEFT JOIN payloads USING (entry_id, mailbox_id, created_at)
 WHERE entry_id = :entry_id

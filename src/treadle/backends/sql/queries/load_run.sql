@@ -1,3 +1,3 @@
-SELECT body
+SELECT run_id, body
 FROM runs
 WHERE run_id = :run_id

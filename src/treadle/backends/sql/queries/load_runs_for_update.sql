@@ -1,4 +1,4 @@
-SELECT body
+SELECT run_id, body
 FROM runs
 WHERE run_id {in:ids}
 ORDER BY run_id

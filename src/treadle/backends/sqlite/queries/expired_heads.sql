@@ -1,11 +1,13 @@
-SELECT heads.mailbox_id, heads.priority, heads.available_at, heads.created_at, heads.entry_id
+SELECT heads.mailbox_id, heads.priority, heads.available_at, heads.created_at, heads.entry_id,
+    1 AS is_head
 FROM mailboxes
 JOIN queue_heads AS heads ON heads.mailbox_id = mailboxes.mailbox_id
 WHERE mailboxes.lease_until <= :now AND heads.available_at <= :now
 UNION ALL
 SELECT
-    entries.mailbox_id, entries.priority, entries.available_at, entries.created_at,
-    entries.entry_id
+    mailboxes.mailbox_id, entries.priority, entries.available_at, entries.created_at,
+    entries.entry_id, 0 AS is_head
 FROM mailboxes
-JOIN entries ON entries.mailbox_id = mailboxes.mailbox_id AND entries.status = 'claimed'
+-- A mailbox with a lease and no claimed entry is damaged; the claim has to know of it.
+LEFT JOIN entries ON entries.mailbox_id = mailboxes.mailbox_id AND entries.status = 'claimed'
 WHERE mailboxes.lease_until <= :now
