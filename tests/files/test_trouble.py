@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -32,6 +33,7 @@ class RefusingDisk(Disk):
     def __init__(self) -> None:
         super().__init__()
         self.refused: str | None = None
+        self.cuts_fail = False
         self.error: Exception = OSError(errno.ENOSPC, "no space left on device")
 
     def _refuse(self, request: str) -> None:
@@ -48,6 +50,11 @@ class RefusingDisk(Disk):
     def sync_log(self, log: int) -> None:
         super().sync_log(log)
         self._refuse("sync_log")
+
+    def cut_log(self, log: int, size: int) -> None:
+        if self.cuts_fail:
+            raise self.error
+        super().cut_log(log, size)
 
     def write_atomically(
         self, path: str, parts: Sequence[Bytes], temp_folder: str, *, sync: bool = False
@@ -79,6 +86,86 @@ async def test_a_commit_that_the_journal_refused_leaves_nothing(
         head = await store.threads.load("t")
         assert head is not None
         assert head.version == 1
+
+
+async def test_a_commit_that_was_neither_completed_nor_taken_back_is_not_reported_as_refused(
+    tmp_path: Path,
+) -> None:
+    """The sync and the truncation fail: nobody knows, until the store is opened again."""
+    disk = RefusingDisk()
+    async with opened(tmp_path, disk) as store:
+        await store.threads.create(Thread(id="t"))
+        disk.refused = "sync_log"
+        disk.cuts_fail = True
+        with pytest.raises(StoreUnavailable, match="to see whether the write was committed"):
+            await store.threads.append("t", ThreadChangeSet())
+        for _ in range(2):
+            with pytest.raises(StoreUnavailable, match="close the store and open it again"):
+                await store.threads.load("t")
+        with pytest.raises(StoreUnavailable, match="close the store and open it again"):
+            await store.threads.append("t", ThreadChangeSet())
+        disk.cuts_fail = False
+    async with treadle.open_store(tmp_path) as store:
+        head = await store.threads.load("t")
+        assert head is not None
+        assert (await store.threads.append("t", ThreadChangeSet())).version == head.version + 1
+
+
+class UnreadableDisk(Disk):
+    """Refuses to read some documents."""
+
+    def __init__(self, *names: str, number: int = errno.EIO) -> None:
+        super().__init__()
+        self.names = names
+        self.number = number
+
+    def read(self, path: str) -> bytes:
+        if Path(path).stem in self.names:
+            raise OSError(self.number, os.strerror(self.number), path)
+        return super().read(path)
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EACCES])
+async def test_a_document_that_the_disk_refuses_to_read_hurts_only_itself(
+    tmp_path: Path, number: int
+) -> None:
+    async with treadle.open_store(tmp_path) as store:
+        first = await store.mailboxes.send("box", 1, dedupe_key="k")
+        await store.mailboxes.send("box", 2)
+        await store.mailboxes.ensure("bad")
+        await store.threads.create(Thread(id="t"))
+        await store.runs.upsert(treadle.RunRecord(run_id="r", thread_id="t"))
+    disk = UnreadableDisk(first.entry_id, "bad", "t", "r", number=number)
+    async with opened(tmp_path, disk) as store:
+        [claimed] = await store.mailboxes.claim(9, consumer="w")
+        assert claimed.payload == 2
+        assert (await store.mailboxes.count_entries()).claimed == 1
+        assert (await store.mailboxes.send("box", 3, dedupe_key="k")).payload == 3
+        assert [state.mailbox_id for state in (await store.mailboxes.list()).items] == ["box"]
+        assert (await store.runs.list()).items == ()
+        assert await store.runs.find_active("t") is None
+        assert (await store.threads.list(resource_id="x")).items == ()
+        for load in (
+            store.mailboxes.load_entry(first.entry_id),
+            store.mailboxes.load("bad"),
+            store.threads.load("t"),
+            store.runs.load("r"),
+        ):
+            with pytest.raises(CorruptRecord, match=os.strerror(number)):
+                await load
+
+
+async def test_a_store_that_has_no_descriptors_left_does_not_take_its_documents_for_damaged(
+    tmp_path: Path,
+) -> None:
+    async with treadle.open_store(tmp_path) as store:
+        sent = await store.mailboxes.send("box", 1)
+    disk = UnreadableDisk(sent.entry_id, number=errno.EMFILE)
+    async with opened(tmp_path, disk) as store:
+        with pytest.raises(StoreUnavailable):
+            await store.mailboxes.claim(consumer="w")
+        disk.names = ()
+        assert len(await store.mailboxes.claim(consumer="w")) == 1
 
 
 async def test_a_commit_succeeds_although_its_document_cannot_be_written(tmp_path: Path) -> None:

@@ -495,6 +495,5 @@ class ListMailboxes(PageQuery[MailboxPage], frozen=True, kw_only=True):
     def answer(self, rows: MailboxRows) -> MailboxPage:
         """Sort the ids, cut, and look up the states of the page only."""
         ids = sorted(rows.mailboxes.keys())
-        found = (rows.mailboxes.get(mailbox_id) for mailbox_id in ids[self.start : self.end])
-        states = (state for state in found if state is not None)
+        states = rows.mailboxes.find(ids[self.start : self.end])
         return page_with(MailboxPage, states, len(ids), self)

@@ -30,5 +30,9 @@ class Table(Protocol[RowT]):
         ...
 
     def values(self) -> Iterable[RowT]:
-        """All rows, in no order."""
+        """All rows, in no order; those that cannot be read are left out."""
+        ...
+
+    def find(self, keys: Iterable[str], /) -> Iterable[RowT]:
+        """The rows at some ids, in that order; ids without one that can be read are left out."""
         ...

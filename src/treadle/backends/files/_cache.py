@@ -1,8 +1,7 @@
 """The rows of a table, read from their documents when they are needed, and kept in memory."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence, ValuesView
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence, ValuesView
 from typing import Any, TypeVar
 
 import msgspec
@@ -88,11 +87,23 @@ class RowCache(RowTable[RowT]):
 
     def values(self) -> ValuesView[RowT]:
         """Return all rows except those whose documents are damaged."""
+        return self._readable(list(self._list())).values()
+
+    def find(self, keys: Iterable[str]) -> ValuesView[RowT]:
+        """Return the rows at some ids except those that are missing or damaged."""
+        return self._readable(keys).values()
+
+    def _readable(self, keys: Iterable[str]) -> dict[str, RowT]:
         rows: dict[str, RowT] = {}
-        for key in list(self._list()):
-            with suppress(CorruptRecord, KeyError):
-                rows[key] = self[key]
-        return rows.values()
+        for key in keys:
+            try:
+                row: RowT | None = self.get(key)
+            except CorruptRecord as error:
+                self._documents.damage.note(error)
+                continue
+            if row is not None:
+                rows[key] = row
+        return rows
 
     def cached(self, key: str) -> RowT | None:
         """Return the row if it is in memory."""

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Generator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from typing import Any, TypeAlias
 
 import msgspec
@@ -91,6 +91,8 @@ class Engine:
         self._checkpoints = Checkpoints(self._disk, self._documents)
         self._replica: Replica | None = None
         """None: the next group starts from the documents."""
+        self._broken: str | None = None
+        """Why nothing can be read or written until the store is opened again."""
 
     def open(self, patience: Patience) -> None:
         """Open the store; the first handle on it does what a crash has left undone.
@@ -102,6 +104,7 @@ class Engine:
             StoreUnavailable: the folder cannot be read or written, or others kept its lock.
         """
         self._replica = None  # a forked child has that of its parent
+        self._broken = None
         with self._translate_errors(), ExitStack() as undo:
             self._documents.check_system()
             if not self._create and not self._documents.is_store():
@@ -172,6 +175,8 @@ class Engine:
             return [self._failure(error)] * len(calls)
 
     def _carry_out(self, calls: Sequence[Call]) -> list[Any]:
+        if self._broken is not None:
+            raise StoreUnavailable(self._documents.root, self._broken)
         replica = self._catch_up()
         outcomes = self._write(replica, calls)
         for index, call in enumerate(calls):
@@ -200,9 +205,7 @@ class Engine:
         try:
             committed = replica.commit(batches, sync=self._sync)
         except BaseException as error:
-            # What was half written must not be read by others as an unfinished group of ours.
-            with suppress(OSError):
-                replica.journal.cut()
+            self._take_back(replica.journal, error)
             if isinstance(error, OSError) or not isinstance(error, Exception):
                 raise
             raise _RefusedGroup from error
@@ -213,6 +216,21 @@ class Engine:
                 self._rotate(replica)
         except OSError:
             self._drop_replica()  # committed all the same: the next group writes the documents
+
+    def _take_back(self, journal: Journal, failure: BaseException) -> None:
+        """Cut off what was written of a group that failed: nobody may read it as committed.
+
+        Raises:
+            StoreUnavailable: that failed too. The group may be committed, so nothing is written
+                after it until the store is opened again.
+        """
+        try:
+            journal.cut()
+        except OSError as error:
+            reason = f"{failure}; then its journal could not be cut off: {error}"
+            self._broken = f"{reason}; close the store and open it again"
+            unknown = f"{self._broken} to see whether the write was committed"
+            raise StoreUnavailable(self._documents.root, unknown) from failure
 
     def _catch_up(self) -> Replica:
         """Return the replica, with everything that any process has committed."""

@@ -1,5 +1,6 @@
 """The documents: a JSON file for each thread, run, entry and mailbox, laid out as in tirea."""
 
+import errno
 import os
 import re
 import sys
@@ -8,6 +9,7 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
+from treadle.backends._damage import DamageLog
 from treadle.backends._plain_files import NotPlainFile
 from treadle.backends.files._decoding import plain_text
 from treadle.backends.files.disk import Bytes, Disk
@@ -45,6 +47,7 @@ class Documents:
     def __init__(self, disk: Disk, root: str) -> None:
         self._disk = disk
         self.root = root
+        self.damage = DamageLog(root)
         self.own_folder = os.path.join(root, _OWN_FOLDER)
         self._temporary = os.path.join(self.own_folder, "tmp")
         self._deltas = os.path.join(self.own_folder, "deltas")
@@ -171,7 +174,8 @@ class Documents:
         """Return a document, or None.
 
         Raises:
-            CorruptRecord: a link, a folder or a pipe is at its path, or it is UTF-16.
+            CorruptRecord: a link, a folder or a pipe is at its path, the disk or its permissions do
+                not let it be read, or it is UTF-16.
         """
         try:
             data = self._disk.read(self.path(table, key))
@@ -179,6 +183,10 @@ class Documents:
             return None
         except NotPlainFile as error:
             raise CorruptRecord(self.where(table, key), error.reason) from error
+        except OSError as error:
+            if not isinstance(error, PermissionError) and error.errno != errno.EIO:
+                raise  # too many open files, say: that is not about this document
+            raise CorruptRecord(self.where(table, key), str(error)) from error
         return plain_text(data, self.where(table, key))
 
     def replace(self, table: TableName, key: str, parts: Sequence[Bytes] | None) -> None:

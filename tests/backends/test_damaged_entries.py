@@ -1,0 +1,193 @@
+"""An entry that cannot be read is left out; what is behind it and around it goes on."""
+
+import asyncio
+import json
+import logging
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from treadle import CorruptRecord, MailboxEntry, Store, open_store
+from treadle.backends.postgres.location import parse_location
+from treadle.testing.clock import ManualClock
+
+LEASE_MS = 1_000
+
+
+class Damager:
+    """Changes a store of one kind behind its back, while it is closed."""
+
+    def __init__(self, url: str, clock: ManualClock) -> None:
+        self._url = url
+        self._clock = clock
+
+    @property
+    def is_files(self) -> bool:
+        """Whether an entry is one document."""
+        return not self._url.startswith(("sqlite", "postgres"))
+
+    def opened(self) -> Store:
+        """A handle on the store, not yet open."""
+        return open_store(self._url, clock=self._clock)
+
+    def damage(self, entry_id: str, column: str, value: str) -> None:
+        """Put a JSON text, valid or not, in the place of a value of an entry."""
+        if self._url.startswith("sqlite"):
+            with closing(sqlite3.connect(self._url.removeprefix("sqlite:///"))) as connection:
+                for table in _tables(column):
+                    connection.execute(
+                        f"UPDATE {table} SET {column} = ? WHERE entry_id = ?",
+                        (value, entry_id),
+                    )
+                connection.commit()
+        elif self._url.startswith("postgres"):
+            location = parse_location(self._url)
+            with psycopg.connect(location.conninfo) as connection:
+                for table in _tables(column):
+                    text = f'UPDATE "{location.schema}".{table} SET {column} = %s'
+                    connection.execute((text + " WHERE entry_id = %s").encode(), (value, entry_id))
+        else:
+            path = Path(self._url) / "_mailbox" / f"{entry_id}.json"
+            marked = json.loads(path.read_text()) | {column: "<here>"}
+            path.write_text(json.dumps(marked).replace('"<here>"', value or '"'))
+
+
+def _tables(column: str) -> tuple[str, ...]:
+    return ("payloads",) if column == "payload" else ("entries",)
+
+
+CUT_OFF = '{"half": '
+DAMAGE = {
+    "a payload that was cut off": ("payload", CUT_OFF),
+    "an unknown status": ("status", "lost"),
+    "an unknown origin": ("origin", "space"),
+    "an error that is no text": ("last_error", "{"),
+    "a count below zero": ("attempt_count", "-1"),
+    "a generation below zero": ("generation", "-1"),
+}
+each_damage = pytest.mark.parametrize(("column", "value"), DAMAGE.values(), ids=DAMAGE)
+every_kind = pytest.mark.parametrize("store_url", ["files", "sqlite", "postgres"], indirect=True)
+pytestmark = every_kind
+
+
+@pytest.fixture
+def damager(store_url: str, clock: ManualClock) -> Damager:
+    return Damager(store_url, clock)
+
+
+async def send(store: Store, mailbox_id: str, *names: str) -> list[MailboxEntry]:
+    return [await store.mailboxes.send(mailbox_id, name, dedupe_key=name) for name in names]
+
+
+async def drain(store: Store, limit: int = 1) -> list[object]:
+    """Claim and accept whatever there is; return the payloads."""
+    done: list[object] = []
+    while entries := await store.mailboxes.claim(limit, consumer="w", lease_ms=LEASE_MS):
+        for entry in entries:
+            done.append(entry.payload)
+            await store.mailboxes.ack(entry)
+    return done
+
+
+@each_damage
+async def test_a_claim_passes_over_an_entry_that_cannot_be_read(
+    damager: Damager, clock: ManualClock, column: str, value: str
+) -> None:
+    async with damager.opened() as store:
+        [first, *_] = await send(store, "box", "a", "b", "c")
+        clock.now += 1
+        await send(store, "other", "d", "e")
+    damager.damage(first.entry_id, column, value)
+    async with damager.opened() as store:
+        for limit in (1, 5):
+            assert await drain(store, limit) == ([] if limit == 5 else ["b", "c", "d", "e"])
+        await send(store, "box", "f")
+        assert await drain(store) == ["f"]
+
+
+async def test_a_claim_passes_over_many_entries_that_cannot_be_read(damager: Damager) -> None:
+    async with damager.opened() as store:
+        damaged = [await store.mailboxes.send(f"box{number % 8}", 0) for number in range(24)]
+        whole = [await store.mailboxes.send("box7", 1), await store.mailboxes.send("last", 2)]
+    for entry in damaged:
+        damager.damage(entry.entry_id, "payload", CUT_OFF)
+    async with damager.opened() as store:
+        assert await drain(store) == [entry.payload for entry in whole]
+
+
+@each_damage
+async def test_an_entry_whose_lease_expires_and_that_cannot_be_read_frees_its_mailbox(
+    damager: Damager, clock: ManualClock, column: str, value: str
+) -> None:
+    async with damager.opened() as store:
+        [held, *_] = await send(store, "box", "a", "b", "c")
+        assert len(await store.mailboxes.claim(1, consumer="w", lease_ms=LEASE_MS)) == 1
+    damager.damage(held.entry_id, column, value)
+    async with damager.opened() as store:
+        clock.now += LEASE_MS
+        assert await drain(store) == ["b", "c"]
+        assert await store.mailboxes.claim(9, consumer="w", mailbox_id="box") == ()
+
+
+async def test_a_live_lease_of_an_entry_that_cannot_be_read_holds_its_mailbox(
+    damager: Damager, clock: ManualClock
+) -> None:
+    async with damager.opened() as store:
+        await send(store, "box", "a", "b")
+        [held] = await store.mailboxes.claim(1, consumer="w", lease_ms=LEASE_MS)
+    damager.damage(held.entry_id, "payload", CUT_OFF)
+    if damager.is_files:  # nothing is known of a document that cannot be read
+        return
+    async with damager.opened() as store:
+        assert await drain(store) == []
+        clock.now += LEASE_MS
+        assert await drain(store) == ["b"]
+
+
+@each_damage
+async def test_calls_about_many_entries_leave_one_out_that_cannot_be_read(
+    damager: Damager, column: str, value: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with damager.opened() as store:
+        [first, second] = await send(store, "box", "a", "b")
+    damager.damage(first.entry_id, column, value)
+    with caplog.at_level(logging.WARNING, "treadle.damage"):
+        async with damager.opened() as store:
+            listed = await store.mailboxes.list_entries()
+            assert [entry.payload for entry in listed.items] == ["b"]
+            assert (await store.mailboxes.count_entries()).queued in (1, 2)
+            again = await store.mailboxes.send("box", "again", dedupe_key="a")
+            assert again.payload == "again"
+            assert await store.mailboxes.purge(10**15) == 0
+            ended = await store.mailboxes.cancel_pending("box", exclude=second.entry_id)
+            assert [entry.payload for entry in ended] == ["again"]
+            interrupted = await store.mailboxes.interrupt("box")
+            assert [each.payload for each in interrupted.superseded_entries] == ["b"]
+    reported = [record for record in caplog.records if first.entry_id in record.getMessage()]
+    assert len(reported) == 1
+
+
+@each_damage
+async def test_calls_that_name_an_entry_that_cannot_be_read_say_so_and_fail_alone(
+    damager: Damager, column: str, value: str
+) -> None:
+    async with damager.opened() as store:
+        [first] = await send(store, "box", "a")
+    damager.damage(first.entry_id, column, value)
+    async with damager.opened() as store:
+        mailboxes = store.mailboxes
+        others = [mailboxes.send(f"box{number}", number) for number in range(10)]
+        failed, claimed, loaded, *sent = await asyncio.gather(
+            mailboxes.cancel(first.entry_id),
+            mailboxes.claim_entry(first.entry_id, consumer="w"),
+            mailboxes.load_entry(first.entry_id),
+            *others,
+            return_exceptions=True,
+        )
+        for error in (failed, claimed, loaded):
+            assert isinstance(error, CorruptRecord), error
+            assert first.entry_id in error.where
+        assert all(isinstance(entry, MailboxEntry) for entry in sent)
