@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from treadle.backends._closing import close_all
 from treadle.backends._deadline import CLOSE_SECONDS, Patience
 from treadle.backends._group_thread import Failure
 from treadle.backends._plain_files import NotPlainFile
@@ -127,24 +128,38 @@ class Engine:
     def close(self) -> None:
         """Close the store; the last handle on it syncs the documents and removes the journals.
 
-        If others keep the lock, the journals stay, for the next one who opens or closes the store.
+        Whatever fails, no lock and no file stays open. If others keep the lock, the journals stay,
+        for the next one who opens or closes the store.
+
+        Raises:
+            StoreUnavailable, CorruptRecord: as `open`; what is left to do, the next handle does.
         """
-        self._checkpoints.join()
-        with self._translate_errors(), ExitStack() as closing:
-            closing.callback(self._lock.close)
+        with self._translate_errors():
+            close_all(
+                self._checkpoints.join,
+                self._leave,
+                self._drop_replica,
+                self._presence.close,
+                self._disk.remove_temp_files,
+                self._lock.close,
+            )
+
+    def _leave(self) -> None:
+        with ExitStack() as turn:
             try:
-                closing.enter_context(self._lock.hold(Patience.of(CLOSE_SECONDS)))
-                is_our_turn = True
+                turn.enter_context(self._lock.hold(Patience.of(CLOSE_SECONDS)))
             except StoreUnavailable:
-                is_our_turn = False
-            closing.callback(self._disk.remove_temp_files)
-            closing.callback(self._presence.close)
-            closing.callback(self._drop_replica)
-            if is_our_turn:
-                self._catch_up()
-                if self._presence.is_alone():
-                    numbers = find_journals(self._disk, self._documents)
-                    checkpoint(self._disk, self._documents, numbers)
+                return
+            # Others may come in only once this handle is not seen any longer.
+            close_all(self._finish, self._presence.close)
+
+    def _finish(self) -> None:
+        """Sync the documents and remove the journals, unless others have the store open."""
+        self._catch_up()
+        self._drop_replica()
+        if self._presence.is_alone():
+            numbers = find_journals(self._disk, self._documents)
+            checkpoint(self._disk, self._documents, numbers)
 
     def position(self) -> Position:
         """Return how far any process has written the store; a hint, as it takes no lock."""
@@ -257,13 +272,14 @@ class Engine:
             return replica
         # Nothing is in memory, or a journal in between is gone and with it what it said.
         self._drop_replica()
-        return Replica(self._documents, self._delta_files, self._open_journal(written))
+        tables = FileTables(self._documents, self._delta_files)
+        return Replica(self._documents, self._delta_files, tables, self._open_journal(written))
 
     def _drop_replica(self) -> None:
         """Forget what is in memory, as it may differ from what is on disk."""
-        if self._replica is not None:
-            self._replica.journal.close()
-            self._replica = None
+        replica, self._replica = self._replica, None
+        if replica is not None:
+            replica.journal.close()
 
     def _open_journal(self, position: Position) -> Journal:
         path = journal_path(self._documents, position.journal)

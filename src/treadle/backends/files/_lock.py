@@ -9,6 +9,7 @@ from threading import Lock
 import msgspec
 import portalocker
 
+from treadle.backends._closing import close_all
 from treadle.backends._deadline import Patience
 from treadle.backends._fair_lock import LockFile, hold_in_turn, take
 from treadle.backends._forks import give_up_in_children
@@ -76,8 +77,7 @@ class WriterLock(_LockFile):
 
     def close(self) -> None:
         """Close the files, which releases the lock."""
-        self._queue.close()
-        super().close()
+        close_all(self._queue.close, super().close)
 
     @contextmanager
     def hold(self, patience: Patience) -> Generator[None, None, None]:

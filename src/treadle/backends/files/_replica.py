@@ -26,8 +26,10 @@ class Replica:
     starts from the documents.
     """
 
-    def __init__(self, documents: Documents, delta_files: DeltaFiles, journal: Journal) -> None:
-        self.tables = FileTables(documents, delta_files)
+    def __init__(
+        self, documents: Documents, delta_files: DeltaFiles, tables: FileTables, journal: Journal
+    ) -> None:
+        self.tables = tables
         self.journal = journal
         self._documents = documents
         self._delta_files = delta_files
@@ -53,9 +55,9 @@ class Replica:
 
     def move_to(self, journal: Journal) -> None:
         """Go on in the next journal, of which nothing is read so far."""
-        self.journal.close()
-        self.journal = journal
+        finished, self.journal = self.journal, journal
         self._journaled.clear()
+        finished.close()
 
     def commit(self, batches: list[list[Change]], *, sync: bool) -> list[Entry]:
         """Write batches to the journal, which commits them; return their entries.

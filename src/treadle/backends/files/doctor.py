@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator
 
+from treadle.backends._closing import close_all
 from treadle.backends._deadline import CALL_SECONDS, Patience
 from treadle.backends._plain_files import NotPlainFile, check_plain
 from treadle.backends.files._cache import row_reader
@@ -75,17 +76,16 @@ def move_aside(root: str | os.PathLike[str], report: Report) -> tuple[str, ...]:
     moved = [_move(disk, documents, finding) for finding in first]
     lock = WriterLock(disk, documents)
     presence = PresenceLock(disk, documents)
-    lock.open()
-    presence.open()
     try:
+        lock.open()
+        presence.open()
         with lock.hold(Patience.of(CALL_SECONDS)):
             if not presence.is_alone():
                 reason = "another process has it open; stop it, then run this again"
                 raise StoreUnavailable(documents.root, reason)
             return (*moved, *(_move(disk, documents, finding) for finding in rest))
     finally:
-        presence.close()
-        lock.close()
+        close_all(presence.close, lock.close)
 
 
 def _parts(root: str | os.PathLike[str]) -> tuple[Disk, Documents]:

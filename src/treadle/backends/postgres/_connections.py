@@ -7,6 +7,7 @@ from threading import Lock
 import psycopg
 from psycopg.pq import TransactionStatus
 
+from treadle.backends._closing import close_all
 from treadle.backends._deadline import Deadline
 from treadle.backends._forks import give_up_in_children
 from treadle.backends.postgres._limits import SILENCE_SECONDS
@@ -65,8 +66,7 @@ class Connections:
         """Close the connections that nobody uses: after an outage they are lost as well."""
         with self._lock:
             idle, self._idle = self._idle, []
-        for connection in idle:
-            connection.close()
+        close_all(*(connection.close for connection in idle))
 
     def _take(self, deadline: Deadline) -> Connection:
         with self._lock:

@@ -34,6 +34,7 @@ from treadle.core.claims import ClaimRequest
 from treadle.core.commands import Commands, Receipt
 from treadle.core.mailboxes import MailboxEntry
 from treadle.core.queries import Query
+from treadle.errors import StoreUnavailable
 
 T = TypeVar("T")
 ArgumentT = TypeVar("ArgumentT")
@@ -103,7 +104,11 @@ class PostgresBackend:
         self._database.open(patience.deadline)
         self._waiters = Waiters(self._location)
         self._readers = ThreadPoolExecutor(READING_THREADS, "treadle-postgres-reader")
-        self._notices = Notices(self._location, self._call_seconds)
+        try:
+            self._notices = Notices(self._location, self._call_seconds)
+        except OSError as error:  # the process has no more descriptors
+            self._database.close()
+            raise StoreUnavailable(str(self._location), str(error)) from error
 
     async def close(self) -> None:
         """Finish what is under way, and close all connections."""

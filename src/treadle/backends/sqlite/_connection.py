@@ -53,6 +53,15 @@ def connect(
         check_same_thread=False,
         cached_statements=512,
     )
+    try:
+        _set_up(connection, durability, patience)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _set_up(connection: sqlite3.Connection, durability: Durability, patience: Patience) -> None:
     for pragma in (
         f"synchronous = {'FULL' if durability == 'full' else 'NORMAL'}",
         f"page_size = {_PAGE_BYTES}",
@@ -61,7 +70,6 @@ def connect(
         "temp_store = MEMORY",
     ):
         execute(connection, f"PRAGMA {pragma}", patience)
-    return connection
 
 
 def connect_read_only(path: str) -> sqlite3.Connection:

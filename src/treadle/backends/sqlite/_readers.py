@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 from typing import TypeVar
 
+from treadle.backends._closing import close_all
 from treadle.backends._deadline import Patience
 from treadle.backends._forks import give_up_in_children
 from treadle.backends.base import Durability
@@ -55,8 +56,7 @@ class Readers:
     def close(self) -> None:
         """Finish the reads that were accepted, and close the connections."""
         self._executor.shutdown()
-        for connection in self._connections:
-            connection.close()
+        close_all(*(connection.close for connection in self._connections))
 
     def _read(self, program: Program[T], patience: Patience) -> T:
         with translate_errors(self._path):
@@ -67,7 +67,8 @@ class Readers:
     def _connection(self, patience: Patience) -> sqlite3.Connection:
         found: sqlite3.Connection | None = getattr(self._of_thread, "connection", None)
         if found is None:
-            found = self._of_thread.connection = connect(self._path, self._durability, patience)
-            found.execute("PRAGMA query_only = ON")
+            found = connect(self._path, self._durability, patience)
             self._connections.append(found)
+            found.execute("PRAGMA query_only = ON")
+            self._of_thread.connection = found
         return found

@@ -113,10 +113,14 @@ class SqliteBackend:
     def _end(self) -> None:
         with translate_errors(self._path):
             close_all(
-                self._readers.close, self._watcher.close, self._close_writer, self._lock.close
+                self._readers.close,
+                self._watcher.close,
+                self._close_writer_in_turn,
+                self._writer.close,
+                self._lock.close,
             )
 
-    def _close_writer(self) -> None:
+    def _close_writer_in_turn(self) -> None:
         with ExitStack() as turn:
             # SQLite tidies up the file. If others keep the lock, the last of them does.
             with suppress(StoreUnavailable):
