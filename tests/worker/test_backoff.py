@@ -44,6 +44,11 @@ def test_pauses_are_at_least_half_the_ceiling() -> None:
         (1, math.inf, 10, "backoff.factor"),
         (1, math.nan, 10, "backoff.factor"),
         (11, 2, 10, "backoff.max_ms"),
+        (1, 2, 2**63, "backoff.max_ms"),
+        pytest.param(-(10**5_000), 2, 10, "backoff.base_ms", id="5,000 digits below zero"),
+        pytest.param(1, -(10**5_000), 10, "backoff.factor", id="a factor far below zero"),
+        pytest.param(10**5_000, 2, 10, "backoff.max_ms", id="5,000 digits"),
+        pytest.param(1, 2, 10**5_000, "backoff.max_ms", id="at most 5,000 digits"),
     ],
 )
 def test_settings_out_of_range_are_refused(

@@ -308,6 +308,10 @@ async def test_each_worker_has_a_different_name(store: Store) -> None:
         ("max_attempts", 0),
         ("grace_ms", -1),
         ("purge_after_ms", -1),
+        pytest.param("concurrency", -(10**5_000), id="5,000 digits below zero"),
+        ("lease_ms", 2**63),
+        pytest.param("lease_ms", 10**5_000, id="5,000 digits"),
+        ("max_attempts", 2**63),
     ],
 )
 async def test_settings_out_of_range_are_refused(store: Store, name: str, value: int) -> None:

@@ -9,6 +9,7 @@ from random import Random
 import msgspec
 
 from treadle.core.ids import check_id
+from treadle.core.limits import LARGEST_TIME
 from treadle.errors import InvalidValue, shorten
 from treadle.store.store import Store
 from treadle.worker._clock import StoreClock, WorkerClock
@@ -68,3 +69,5 @@ def new_consumer() -> str:
 def _check_least(name: str, value: int, least: int) -> None:
     if value < least:
         raise InvalidValue(name, f"it must be at least {least}, not {shorten(value)}")
+    if value > LARGEST_TIME:
+        raise InvalidValue(name, f"it must be at most {LARGEST_TIME}, not {shorten(value)}")

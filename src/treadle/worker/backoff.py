@@ -5,7 +5,8 @@ from random import Random
 
 import msgspec
 
-from treadle.errors import InvalidValue, StoreUnavailable
+from treadle.core.limits import LARGEST_TIME
+from treadle.errors import InvalidValue, StoreUnavailable, shorten
 
 TRANSIENT = (StoreUnavailable, OSError)
 """Errors after which the same call may succeed; a `TimeoutError` is an `OSError`."""
@@ -18,7 +19,8 @@ class Backoff(msgspec.Struct, frozen=True, kw_only=True):
     are not retried together.
 
     Raises:
-        InvalidValue: `base_ms` is below 1, `factor` below 1, or `max_ms` below `base_ms`.
+        InvalidValue: `base_ms` is below 1, `factor` below 1, or `max_ms` below `base_ms` or
+            above 2^63 - 1.
     """
 
     base_ms: int = 1_000
@@ -27,11 +29,17 @@ class Backoff(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         if self.base_ms < 1:
-            raise InvalidValue("backoff.base_ms", f"it must be at least 1, not {self.base_ms}")
+            raise InvalidValue(
+                "backoff.base_ms", f"it must be at least 1, not {shorten(self.base_ms)}"
+            )
         if not (1 <= self.factor < math.inf):
-            raise InvalidValue("backoff.factor", f"it must be 1 or more, not {self.factor}")
-        if self.max_ms < self.base_ms:
-            raise InvalidValue("backoff.max_ms", f"it must not be below base_ms, {self.base_ms}")
+            raise InvalidValue(
+                "backoff.factor", f"it must be 1 or more, not {shorten(self.factor)}"
+            )
+        if not self.base_ms <= self.max_ms <= LARGEST_TIME:
+            least = shorten(self.base_ms)
+            reason = f"it must be from {least}, the base_ms, to {LARGEST_TIME}"
+            raise InvalidValue("backoff.max_ms", reason)
 
     def ceiling_ms(self, attempt: int) -> int:
         """Return the longest delay after the `attempt`-th failure (from 1), in milliseconds."""

@@ -5,6 +5,7 @@ from pathlib import Path
 from types import TracebackType
 
 from treadle import Store
+from treadle.backends.base import Backend
 from treadle.clock import Clock
 from treadle.testing._harness.timeouts import with_timeout
 from treadle.testing.clock import ManualClock
@@ -18,6 +19,8 @@ class Harness:
     """
 
     store: Store
+    backend: Backend
+    """The backend of the store that was opened last."""
 
     def __init__(self, subject: Subject, folder: Path) -> None:
         self.subject = subject
@@ -40,8 +43,8 @@ class Harness:
 
     async def open(self, clock: Clock | None = None, folder: Path | None = None) -> Store:
         """Open another handle on the store, or on the store in another `folder`."""
-        backend = self.subject.make(folder or self.folder, clock or self.clock)
-        return await with_timeout(self._handles.enter_async_context(Store(backend)))
+        self.backend = self.subject.make(folder or self.folder, clock or self.clock)
+        return await with_timeout(self._handles.enter_async_context(Store(self.backend)))
 
     async def open_other(self, clock: Clock | None = None) -> Store:
         """Open a second, independent store."""
