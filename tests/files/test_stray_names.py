@@ -1,6 +1,7 @@
 """Documents with an empty or strange name: they hurt nobody, whatever is in them."""
 
 import asyncio
+import json
 import os
 import subprocess
 import sys
@@ -31,11 +32,14 @@ def files_in(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
-def run_in_ascii(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    """Run the command in a locale in which Python takes the names of files for ASCII."""
+ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+"""A locale in which Python takes the names of files for ASCII."""
+
+
+def run(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [sys.executable, "-m", "treadle", *arguments],
-        env=os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+        env=os.environ | environment,
         capture_output=True,
         text=True,
         timeout=60,
@@ -93,11 +97,28 @@ async def test_a_locale_with_other_file_names_is_refused_and_no_document_is_take
     async with treadle.open_store(tmp_path) as store:
         await store.threads.create(Thread(id="caf\u00e9"))
     before = files_in(tmp_path)
-    ended = await asyncio.to_thread(run_in_ascii, *command.split(), "--store", str(tmp_path))
+    arguments = [*command.split(), "--store", str(tmp_path)]
+    ended = await asyncio.to_thread(run, *arguments, **ASCII)
     assert ended.returncode != 0
     assert "PYTHONUTF8=1" in ended.stderr
     assert ended.stdout == ""
     assert files_in(tmp_path) == before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are always UTF-8 elsewhere")
+def test_names_that_are_not_utf_8_are_reported_and_moved(tmp_path: Path) -> None:
+    strew(tmp_path)
+    for name in (b"\xff.json", b"_treadle/journal-\xff"):
+        path = os.path.join(os.fsencode(tmp_path), name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        os.close(os.open(path, os.O_CREAT))
+    ended = run("doctor", "--json", "--move-aside", "--store", str(tmp_path))
+    report = json.loads(ended.stdout)
+    assert {"\\udcff.json", "_treadle/journal-\\udcff"} <= {
+        finding["path"] for finding in report["findings"]
+    }
+    assert len(report["moved"]) == len(report["findings"])
+    assert run("doctor", "--store", str(tmp_path)).returncode == 0
 
 
 FORBIDDEN = ("telegram:601", "a?b", "a*b", "a|b", "<a>", 'a"b')

@@ -23,3 +23,8 @@ class Report(Model, frozen=True, kw_only=True):
     rows: dict[str, int] = msgspec.field(default_factory=dict)
     """The number of rows by table; empty if there are no tables."""
     findings: tuple[Finding, ...]
+
+
+def escape(text: str) -> str:
+    """Return text that can be encoded, from text or from the name of a file that is not UTF-8."""
+    return text.encode("utf-8", "backslashreplace").decode()

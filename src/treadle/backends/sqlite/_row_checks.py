@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from treadle.backends.findings import Finding
+from treadle.backends.findings import Finding, escape
 from treadle.backends.sql.program import Read, Values
 from treadle.backends.sql.rows import (
     UNREADABLE,
@@ -55,11 +55,6 @@ def examine_rows(
         if reason is not None:
             path = row_check.path.format(**values)
             yield Finding(path=escape(path), reason=escape(reason))
-
-
-def escape(text: str) -> str:
-    """Return text that can be printed, from text that may not be UTF-8."""
-    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _find_fault(values: Values, check: Check) -> str | None:

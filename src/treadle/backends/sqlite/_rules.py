@@ -8,8 +8,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from treadle.backends.findings import Finding
-from treadle.backends.sqlite._row_checks import escape
+from treadle.backends.findings import Finding, escape
 
 
 class Rule(msgspec.Struct, frozen=True):

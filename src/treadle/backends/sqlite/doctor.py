@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing
 
 from treadle.backends._deadline import CALL_SECONDS, Patience
-from treadle.backends.findings import Finding, Report
+from treadle.backends.findings import Finding, Report, escape
 from treadle.backends.sqlite._connection import connect_read_only, transaction
 from treadle.backends.sqlite._errors import translate_errors
-from treadle.backends.sqlite._row_checks import ROW_CHECKS, escape, examine_rows
+from treadle.backends.sqlite._row_checks import ROW_CHECKS, examine_rows
 from treadle.backends.sqlite._rules import RULES, examine_rule
 from treadle.backends.sqlite.schema import check_owner, check_shape, find_missing_here
 from treadle.errors import CorruptRecord, StoreUnavailable

@@ -4,9 +4,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import click
+import msgspec
 
 from treadle.backends.files import doctor as files
-from treadle.backends.findings import Finding
+from treadle.backends.findings import Finding, escape
 from treadle.backends.sqlite import doctor as sqlite
 from treadle.backends.urls import without_password
 from treadle.cli.opening import check_present, database_of, folder_of
@@ -65,7 +66,11 @@ def _examine_folder(folder: Path, move_aside: bool, as_json: bool) -> None:
     report = files.examine(folder)
     moved = files.move_aside(folder, report) if move_aside and report.findings else ()
     if as_json:
-        write_json({**to_plain(report), "moved": list(moved)})
+        findings = tuple(
+            Finding(path=escape(each.path), reason=each.reason) for each in report.findings
+        )
+        report = msgspec.structs.replace(report, findings=findings)
+        write_json({**to_plain(report), "moved": list(map(escape, moved))})
     else:
         _write_findings(report.findings)
         for path in moved:
