@@ -43,6 +43,8 @@ def check_id(kind: IdKind, value: object) -> str:
     """
     if not isinstance(value, str):
         raise InvalidId(kind, value, f"it must be a string, not {type(value).__name__}")
+    if _PLAIN.fullmatch(value):  # most ids are uuids or slugs: one match tells that they are valid
+        return value
     reason = _refusal(value)
     if reason is not None:
         raise InvalidId(kind, value, reason)
@@ -72,7 +74,7 @@ def check_ids(value: msgspec.Struct) -> None:
             if isinstance(item, msgspec.Struct):
                 check_ids(item)
         elif type(item) is str and _PLAIN.fullmatch(item):
-            continue  # most ids are uuids or slugs: one match tells that they are valid
+            continue
         elif not (item is None and field.may_be_none) and not (item == "" and field.may_be_empty):
             check_id(field.kind, item)
 

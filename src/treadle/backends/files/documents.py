@@ -14,7 +14,7 @@ from treadle.backends._plain_files import NotPlainFile
 from treadle.backends.files._decoding import plain_text
 from treadle.backends.files.disk import Bytes, Disk
 from treadle.backends.model.tables import TableName
-from treadle.core.ids import IdKind, check_id
+from treadle.core.ids import IdKind, check_id, is_id
 from treadle.errors import CorruptRecord, InvalidId, InvalidValue, SchemaTooNew, StoreUnavailable
 
 FORMAT = 1
@@ -33,6 +33,7 @@ _KINDS: dict[TableName, IdKind] = {
 _IS_WINDOWS = os.name == "nt"
 _NOT_ON_WINDOWS = re.compile(r'[<>:"|?*]')  # `a:b` would be written into the file `a`
 _SUFFIX = ".json"
+_PREFIXES = {table: folder + os.sep if folder else "" for table, folder in FOLDERS.items()}
 _OWN_FOLDER = "_treadle"
 _OUR_NAMES = {_OWN_FOLDER, *FOLDERS.values()} - {""}
 
@@ -156,15 +157,11 @@ class Documents:
 
     def where(self, table: TableName, key: str) -> str:
         """Return the path of a document relative to the store's folder, as errors name it."""
-        return os.path.join(FOLDERS[table], key + _SUFFIX)
+        return f"{_PREFIXES[table]}{key}{_SUFFIX}"
 
     def names(self, table: TableName) -> Iterator[str]:
-        """Yield the ids that have a document; files whose names are no ids are ignored."""
-        for name in self._disk.list_names(self._folders[table], _SUFFIX):
-            try:
-                yield check_id("thread", name)  # every kind of id has the same rule
-            except InvalidId:
-                continue
+        """Return the ids that have a document; files whose names are no ids are ignored."""
+        return filter(is_id, self._disk.list_names(self._folders[table], _SUFFIX))
 
     def exists(self, table: TableName, key: str) -> bool:
         """Return True if there is anything at the document's path."""
