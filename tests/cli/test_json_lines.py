@@ -1,9 +1,17 @@
 """Conversations in JSON Lines."""
 
+import gzip
+import json
+import os
+import time
+from typing import Any
+
 import pytest
 
-from tests.cli.support import line_of
+from tests.cli.support import line_of, run
+from treadle.cli.importing import Failed, Summary
 from treadle.cli.json_lines import Bad, Good, Repeated, read_lines
+from treadle.errors import InvalidValue
 
 
 @pytest.mark.parametrize(
@@ -60,3 +68,66 @@ def test_empty_lines_and_a_byte_order_mark_are_skipped() -> None:
     lines = list(read_lines([b"\xef\xbb\xbf" + line_of("a").encode(), b"\n", b"  \r\n"]))
     assert [line.number for line in lines] == [1]
     assert isinstance(lines[0], Good)
+
+
+CHATS = [json.loads(line_of("a", "x")), json.loads(line_of("b", "y"))]
+CHATGPT = [{"title": "t", "create_time": 1.5, "mapping": {"n": {"message": None}}}]
+CLAUDE = [{"uuid": "u", "name": "n", "account": {"uuid": "a"}, "chat_messages": []}]
+OTHER_FORMATS: dict[str, tuple[bytes, str]] = {
+    "array on one line": (json.dumps(CHATS).encode(), "`jq -c '.[]' FILE | treadle import -`"),
+    "array": (json.dumps(CHATS, indent=2).encode(), "one JSON document, not JSON Lines"),
+    "array of lines": (b"[\n" + line_of("a").encode() + b"\n]\n", "`jq -c '.[]' FILE"),
+    "array after empty lines": (b"\n\n" + json.dumps(CHATS).encode(), "`jq -c '.[]' FILE"),
+    "array with a mark": (b"\xef\xbb\xbf" + json.dumps(CHATS).encode(), "`jq -c '.[]' FILE"),
+    "object": (json.dumps(CHATS[0], indent=2).encode(), "`jq -c . FILE | treadle import -`"),
+    "object that ends the file": (b'{"messages": [', "`jq -c . FILE"),
+    "export of ChatGPT": (json.dumps(CHATGPT).encode(), "an export of ChatGPT, which"),
+    "export of ChatGPT in lines": (json.dumps(CHATGPT, indent=1).encode(), "export of ChatGPT"),
+    "export of Claude": (json.dumps(CLAUDE, indent=4).encode(), "an export of Claude, which"),
+    "ShareGPT": (json.dumps([{"conversations": []}]).encode(), "an export of ShareGPT"),
+    "UTF-16": (line_of("a").encode("utf-16"), "this is UTF-16; `iconv"),
+    "gzip": (gzip.compress(line_of("a").encode()), "this is compressed; `zcat FILE"),
+    "zip": (b"PK\x03\x04...", "this is a zip archive"),
+}
+
+
+@pytest.mark.parametrize(("data", "reason"), OTHER_FORMATS.values(), ids=OTHER_FORMATS)
+def test_another_format_is_reported_once_and_nothing_is_read(data: bytes, reason: str) -> None:
+    with pytest.raises(InvalidValue, match="input") as caught:
+        read_lines(data.splitlines(keepends=True))
+    assert reason in caught.value.reason
+    result = run("import", input=data)
+    assert result.exit_code == 1
+    assert result.stderr.startswith("treadle: invalid value at input: this is ")
+    assert result.stderr.count("\n") == 1
+    assert not os.path.exists("agents")
+
+
+def test_a_torn_first_line_is_one_error() -> None:
+    first, second, third = read_lines(
+        [b'{"messages": [\n', line_of("a").encode(), line_of("b").encode()]
+    )
+    assert isinstance(first, Bad)
+    assert isinstance(second, Good)
+    assert isinstance(third, Good)
+    assert [first.number, second.number, third.number] == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("chat", "program"),
+    [(CHATGPT[0], "ChatGPT"), (CLAUDE[0], "Claude"), ({"conversations": []}, "ShareGPT")],
+)
+def test_a_line_of_another_program_is_named(chat: dict[str, Any], program: str) -> None:
+    [bad] = read_lines([json.dumps(chat).encode()])
+    assert isinstance(bad, Bad)
+    assert f"it is a conversation of {program}" in bad.reason
+
+
+def test_many_bad_lines_are_collected_in_time_in_proportion() -> None:
+    """The tuple of all errors was copied for each: with 200,000 that took minutes."""
+    before = time.monotonic()
+    summary = Summary()
+    for number in range(200_000):
+        summary.add(Failed(number=number, size=1, reason="bad"))
+    assert time.monotonic() - before < 30
+    assert len(summary.errors) == 200_000

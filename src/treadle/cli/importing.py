@@ -1,5 +1,6 @@
 """Conversations imported into a store: many threads in a commit, several commits at a time."""
 
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from contextlib import aclosing
 from typing import Literal, TypeAlias
@@ -53,28 +54,28 @@ class Failed(_LineResult, frozen=True, kw_only=True):
 ImportResult: TypeAlias = Stored | Failed
 
 
-class Summary(msgspec.Struct, frozen=True, kw_only=True):
+class Summary:
     """The counts of an import, and its errors."""
 
-    created: int = 0
-    extended: int = 0
-    unchanged: int = 0
-    messages: int = 0
-    errors: tuple[Failed, ...] = ()
+    def __init__(self) -> None:
+        self.kinds: Counter[str] = Counter()
+        self.messages = 0
+        self.errors: list[Failed] = []
 
-    def plus(self, result: ImportResult) -> "Summary":
-        """Return the summary with one more line."""
+    def add(self, result: ImportResult) -> None:
+        """Count one more line."""
         if isinstance(result, Failed):
-            return msgspec.structs.replace(self, errors=(*self.errors, result))
-        counted = {result.kind: getattr(self, result.kind) + 1}
-        return msgspec.structs.replace(self, messages=self.messages + result.messages, **counted)
+            self.errors.append(result)
+            return
+        self.kinds[result.kind] += 1
+        self.messages += result.messages
 
     def as_json(self) -> dict[str, Json]:
         """Return the document that `treadle import --json` writes."""
         return {
-            "created": self.created,
-            "extended": self.extended,
-            "unchanged": self.unchanged,
+            "created": self.kinds["created"],
+            "extended": self.kinds["extended"],
+            "unchanged": self.kinds["unchanged"],
             "failed": len(self.errors),
             "messages": self.messages,
             "errors": [{"line": error.number, "reason": error.reason} for error in self.errors],

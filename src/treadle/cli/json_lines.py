@@ -1,7 +1,9 @@
 """Conversations in JSON Lines, read one by one; a bad line is reported, and reading goes on."""
 
 import hashlib
+import json
 from collections.abc import Iterable, Iterator
+from itertools import chain, islice
 from typing import TypeAlias
 
 import msgspec
@@ -9,7 +11,7 @@ import msgspec
 from treadle.core.codec import Json
 from treadle.core.threads import Thread
 from treadle.errors import InvalidId, InvalidValue
-from treadle.integrations.openai_chat import read_conversation
+from treadle.integrations.openai_chat import EXPORTS, read_conversation
 from treadle.integrations.strict_json import read_json
 
 
@@ -40,14 +42,88 @@ class Bad(_Line, frozen=True, kw_only=True):
 
 Line: TypeAlias = Good | Repeated | Bad
 
+_FORMATS = {
+    b"\xff\xfe": "this is UTF-16; `iconv -f UTF-16 -t UTF-8 FILE | treadle import -`",
+    b"\xfe\xff": "this is UTF-16; `iconv -f UTF-16 -t UTF-8 FILE | treadle import -`",
+    b"\x1f\x8b": "this is compressed; `zcat FILE | treadle import -`",
+    b"PK\x03\x04": "this is a zip archive; `unzip -p FILE NAME | treadle import -`",
+}
+_LINES_OF_FIELDS = 50
+"""Of a document in lines, so many have the names of its first fields."""
+
 
 def read_lines(lines: Iterable[bytes]) -> Iterator[Line]:
-    """Yield the conversation of each line; empty lines are skipped."""
-    seen: dict[str, tuple[int, bytes]] = {}
+    """Return the conversation of each line; empty lines are skipped.
+
+    Raises:
+        InvalidValue: the input is no JSON Lines at all, as its first lines show.
+    """
+    numbered = _numbered(lines)
+    first = list(islice(numbered, 1))
+    if first and (reason := _find_other_format(first, numbered)):
+        raise InvalidValue("input", reason)
+    return _read(chain(first, numbered))
+
+
+def _numbered(lines: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
     for number, data in enumerate(lines, start=1):
         text = data.removeprefix(b"\xef\xbb\xbf") if number == 1 else data  # byte order mark
         if text.strip():
-            yield _read_line(number, text, seen)
+            yield number, text
+
+
+def _read(lines: Iterable[tuple[int, bytes]]) -> Iterator[Line]:
+    seen: dict[str, tuple[int, bytes]] = {}
+    for number, text in lines:
+        yield _read_line(number, text, seen)
+
+
+def _find_other_format(
+    read: list[tuple[int, bytes]], following: Iterator[tuple[int, bytes]]
+) -> str | None:
+    """Return what the input is if it is not JSON Lines; what it reads further is added to `read`.
+
+    Otherwise each physical line would be an error.
+    """
+    first = read[0][1].strip()
+    for beginning, reason in _FORMATS.items():
+        if first.startswith(beginning):
+            return reason
+    is_array = first.startswith(b"[")
+    if not is_array:
+        if not _is_incomplete(first):
+            return None
+        read += islice(following, 1)
+        if _is_conversation(read[-1][1]):  # so it is the first line that was torn
+            return None
+    read += islice(following, _LINES_OF_FIELDS)
+    text = b"".join(line for _, line in read)
+    for field, program in EXPORTS.items():
+        if f'"{field}"'.encode() in text:
+            return f"this is an export of {program}, which `treadle import` does not read"
+    query = "'.[]'" if is_array else "."
+    return f"this is one JSON document, not JSON Lines; `jq -c {query} FILE | treadle import -`"
+
+
+def _is_incomplete(text: bytes) -> bool:
+    """Return True if a JSON object begins in the text, and does not end in it."""
+    if not text.startswith(b"{"):
+        return False
+    try:
+        json.loads(text)
+    except json.JSONDecodeError as error:
+        return error.pos >= len(error.doc)
+    except (ValueError, RecursionError):
+        return False
+    return False
+
+
+def _is_conversation(text: bytes) -> bool:
+    try:
+        chat = json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(chat, dict) and "messages" in chat
 
 
 def _read_line(number: int, data: bytes, seen: dict[str, tuple[int, bytes]]) -> Line:

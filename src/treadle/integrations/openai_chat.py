@@ -61,6 +61,9 @@ _ROLES: dict[str, Role] = {
     "assistant": "assistant",
     "tool": "tool",
 }
+EXPORTS = {"mapping": "ChatGPT", "chat_messages": "Claude", "conversations": "ShareGPT"}
+"""Fields that only the conversations of other programs have."""
+
 _CONVERSATION_FIELDS = frozenset({"id", "messages", "treadle"})
 # `extra` is written beside a model's own fields, so it must not have a field of the same name.
 # A conversation, message or tool call that has one keeps it among the originals.
@@ -98,7 +101,7 @@ def read_conversation(chat: Json, where: str = "conversation") -> Thread:
     """
     fields = _as_object(chat, where)
     if "messages" not in fields:
-        raise InvalidValue(where, "it has no messages; this reads the OpenAI chat format")
+        raise InvalidValue(where, _reason_without_messages(fields))
     thread_id = _read_id(fields, where)
     own = _read_own_fields(fields, f"{where}.treadle")
     extra = {key: item for key, item in fields.items() if key not in _NOT_IN_THREAD}
@@ -243,6 +246,13 @@ def _read_id(fields: dict[str, Json], where: str) -> str:
     check_json(fields, where)
     digest = hashlib.sha256(msgspec.json.encode(fields, order="sorted"))
     return f"chat-{digest.hexdigest()[:32]}"
+
+
+def _reason_without_messages(fields: dict[str, Json]) -> str:
+    for field, program in EXPORTS.items():
+        if field in fields:
+            return f"it is a conversation of {program}; convert it to the OpenAI chat format first"
+    return "it has no messages; this reads the OpenAI chat format"
 
 
 def _read_messages(value: Json, thread_id: str) -> tuple[Message, ...]:

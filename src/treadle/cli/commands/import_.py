@@ -51,17 +51,19 @@ def import_command(file: IO[bytes], as_json: bool) -> None:
         raise click.UsageError("give a FILE, or pipe conversations to standard input")
 
     async def load(store: Store) -> Summary:
-        summary, lines = Summary(), InputLines(stream)
+        summary = Summary()
         with progress("importing", _size_of(stream)) as bar:
-            loading = load_lines(store, read_lines(lines), lines.is_ready)
+            loading = load_lines(store, conversations, lines.is_ready)
             async with aclosing(loading) as results:
                 async for result in results:
                     _note(result, bar)
                     bar.advance(result.size)
-                    summary = summary.plus(result)
+                    summary.add(result)
         return summary
 
+    lines = InputLines(stream)
     with _interruptible_reads():
+        conversations = read_lines(lines)  # before a store is created for nothing
         summary = write_store(load)
     _report(summary, as_json=as_json)
 
@@ -96,9 +98,10 @@ def _report(summary: Summary, *, as_json: bool) -> None:
     if as_json:
         write_json(summary.as_json())
     else:
+        kinds = summary.kinds
         write_line(
-            f"{counted(summary.created, 'thread')} created, {summary.extended} extended, "
-            f"{summary.unchanged} unchanged, {counted(summary.messages, 'message')} added"
+            f"{counted(kinds['created'], 'thread')} created, {kinds['extended']} extended, "
+            f"{kinds['unchanged']} unchanged, {counted(summary.messages, 'message')} added"
         )
     if summary.errors:
         lines = counted(len(summary.errors), "line")

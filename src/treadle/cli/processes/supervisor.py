@@ -101,7 +101,8 @@ class Supervisor:
         pause_s = _BACKOFF.ceiling_ms(len(deaths)) / 1000
         self._note(f"process {number} {how}; it is started again in {pause_s:g} s")
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._stopping.wait(), pause_s)
+            async with asyncio.timeout(pause_s):
+                await self._stopping.wait()
 
 
 def describe_exit(code: int) -> str:
@@ -114,7 +115,8 @@ async def end_process(process: Process, grace_s: float) -> None:
     if process.stdin is not None:
         process.stdin.close()
     try:
-        await asyncio.wait_for(process.wait(), grace_s)
+        async with asyncio.timeout(grace_s):  # `wait_for` may lose a cancellation
+            await process.wait()
     except TimeoutError:
         kill_process(process)
         await process.wait()
