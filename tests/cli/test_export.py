@@ -41,6 +41,8 @@ def test_export_then_import_is_identical(store: Path, tmp_path: Path) -> None:
 
 def test_the_shipped_conversations_are_exported_unchanged(store: Path) -> None:
     exported = [json.loads(line) for line in run("export", "--store", store).stdout.splitlines()]
+    for chat in exported:
+        assert list(chat.pop("treadle")) == ["created_at"]
     shipped = [json.loads(line) for line in SHIPPED.read_text().splitlines()]
     assert exported == sorted(shipped, key=lambda chat: chat["id"])
 
@@ -94,6 +96,24 @@ def test_the_threads_of_one_owner_are_exported(tmp_path: Path) -> None:
     result = run("export", "--resource", "u1", "--store", tmp_path / "s")
     assert [json.loads(line)["id"] for line in result.stdout.splitlines()] == ["a"]
     assert run("export", "a", "--resource", "u1", "--store", tmp_path / "s").exit_code == 2
+
+
+DRONE = """\
+{"messages": [{"role": "system", "content": "You fly."}, {"role": "user", "content": "Up!"}, \
+{"role": "assistant", "tool_calls": [{"id": "call_id", "type": "function", "function": \
+{"name": "takeoff_drone", "arguments": "{\\"altitude\\": 100}"}}]}], \
+"parallel_tool_calls": false, "tools": [{"type": "function", "function": {"name": "f"}}]}
+"""
+
+
+def test_a_training_file_comes_back_with_its_absent_fields() -> None:
+    """As OpenAI's guide to fine-tuning writes them: the assistant's message has no `content`."""
+    chat = json.loads(DRONE)
+    assert run("import", input=DRONE).exit_code == 0
+    exported = json.loads(run("export").stdout)
+    assert isinstance(exported.pop("treadle").pop("created_at"), int)
+    assert exported.pop("id").startswith("chat-")
+    assert exported == chat
 
 
 @pytest.mark.parametrize("count", [450])

@@ -35,7 +35,7 @@ from treadle.errors import InvalidValue
         (b"[" * 9999, "it is nested deeper than 100 levels"),
         (b'{"messages": [], "a": ' + b"[" * 150 + b"]" * 150 + b"}", "nested deeper than 100"),
         (b'{"id": "a/b", "messages": []}', "invalid thread id 'a/b'"),
-        (b'{"id": 5, "messages": []}', "invalid thread id 5: it must be a string"),
+        (b'{"id": 5.5, "messages": []}', "id: it must be a string, not a number"),
         (b'{"id": "", "messages": []}', "invalid thread id ''"),
         (
             b'{"messages": [], "treadle": {"new": 1}}',

@@ -62,7 +62,8 @@ def test_real_conversations_come_back_unchanged() -> None:
         {"created_at": "2024-01-01", "version": "two", "updated_at": 3},
         {"openai_chat": {"a": 1}, "state": 1, "resource_id": "not ours"},
         {"treadle": {"resource_id": "u1", "parent_thread_id": "p1", "state": {"x": 1}}},
-        {"treadle": {"metadata": {"id": 7, "treadle": 1}}},
+        {"treadle": {"created_at": 5, "version": 3, "version_timestamp": 0}},
+        {"treadle": {}, "reward": 1, "n": 1.0, "done": True},
     ],
 )
 def test_unknown_fields_come_back_unchanged(fields: dict[str, Any]) -> None:
@@ -106,12 +107,15 @@ def test_messages_without_an_id_get_the_same_one_each_time() -> None:
     assert [message.id for message in thread.messages] == ["t1-0", "t1-1"]
 
 
-def test_two_messages_with_one_id_are_refused() -> None:
+def test_two_messages_with_one_id_are_created_but_not_appended() -> None:
+    """A store keeps both in a new thread, but skips the second one of an append."""
     message = {"role": "user", "content": "hi", "id": "same"}
-    with pytest.raises(
-        InvalidValue, match=r"messages\[1\].id: messages\[0\] has the id 'same' too"
-    ):
-        read_conversation({"id": "t", "messages": [message, message]})
+    chat = {"id": "t", "messages": [message, message]}
+    thread = read_conversation(chat)
+    assert write_conversation(thread) == chat
+    empty = read_conversation({"id": "t", "messages": []})
+    with pytest.raises(InvalidValue, match="already has a message 'same'"):
+        plan_import(thread, ThreadHead(thread=empty, version=0))
 
 
 def test_ids_are_checked() -> None:
@@ -147,6 +151,10 @@ def call(arguments: Any = "{}", **fields: Any) -> dict[str, Any]:
     return {"id": "c1", "type": "function", "function": function, **fields}
 
 
+def custom(given: Any, **fields: Any) -> dict[str, Any]:
+    return {"id": "c2", "type": "custom", "custom": {"name": "sql", "input": given}, **fields}
+
+
 def assistant(*calls: dict[str, Any], content: Any = None, **fields: Any) -> dict[str, Any]:
     return {"role": "assistant", "content": content, "tool_calls": list(calls), **fields}
 
@@ -166,6 +174,20 @@ def assistant(*calls: dict[str, Any], content: Any = None, **fields: Any) -> dic
         {"role": "user", "content": "hi", "visibility": "secret", "metadata": [1]},
         {"role": "user", "content": "hi", "id": "mine", "openai_chat": 3},
         {"role": "user", "content": "hi", "id": 7, "tool_call_id": None},
+        {"role": "user", "content": "hi", "treadle": {"visibility": "all"}},
+        {"role": "user", "content": "hi", "treadle": {"id": None}},
+        {"role": "assistant"},
+        {"role": "assistant", "tool_calls": [call()]},
+        {"role": "assistant", "content": None, "function_call": {"name": "f", "arguments": "1"}},
+        {"role": "function", "name": "f", "content": "42"},
+        {"role": "function", "name": "f", "content": None},
+        {"role": "tool", "tool_call_id": 3, "content": {"rows": [1, 1.0, True]}},
+        {"role": "tool", "content": 42},
+        assistant(custom("SELECT 1")),
+        assistant(custom('{"not": "parsed"}', index=1)),
+        assistant({"function": {"name": "f"}}, {"id": None, "function": {"name": "g"}}),
+        assistant(call(id=7), call(type=None)),
+        assistant(call("[" * 100 + "]" * 100), call("[" * 101 + "]" * 101)),
         assistant(call()),
         assistant(call(), content=""),
         assistant(call(), content="let me look"),
@@ -205,7 +227,7 @@ def test_a_message_is_written_back_unchanged(chat: dict[str, Any]) -> None:
 )
 def test_a_treadle_message_survives_the_chat_format(message: treadle.Message) -> None:
     again = read_message(write_message(message, None), "given", "message")
-    assert again == msgspec.structs.replace(message, id=message.id or "given")
+    assert again == message
 
 
 def test_arguments_are_stored_as_json_values() -> None:
@@ -236,12 +258,24 @@ def test_a_change_made_in_the_store_wins_over_the_original() -> None:
         ({"content": ""}, "m.role", "not null"),
         ({"role": "user"}, "m.content", "not null"),
         ({"role": "user", "content": 3}, "m.content", "not a number"),
-        ({"role": "tool", "content": "", "tool_call_id": 3}, "m.tool_call_id", "a string"),
+        ({"role": "tool", "content": "", "tool_call_id": 3.5}, "m.tool_call_id", "a string"),
+        ({"role": "user", "content": "", "id": [1]}, "m.id", "a string, not a list"),
+        ({"role": "user", "content": {"a": 1}}, "m.content", "not an object"),
+        ({"role": "system", "content": None}, "m.content", "not null"),
         (assistant() | {"tool_calls": {"a": 1}}, "m.tool_calls", "a list, not an object"),
         (assistant({}), "m.tool_calls[0].function", "not null"),
-        (assistant(call(), call(id=3)), "m.tool_calls[1].id", "a string, not a number"),
-        (assistant(call(type="custom")), "m.tool_calls[0].type", "'function'"),
+        (assistant(call(), call(id=True)), "m.tool_calls[1].id", "a string, not a boolean"),
+        (assistant(call(type="custom")), "m.tool_calls[0].custom", "an object, not null"),
+        (assistant(call(type="mcp")), "m.tool_calls[0].type", "or 'custom', not 'mcp'"),
+        (assistant(custom(7)), "m.tool_calls[0].custom.input", "a string, not a number"),
         ({"role": "user", "content": "", "treadle": 1}, "m.treadle", "an object"),
+        ({"role": "user", "content": "", "treadle": {"new": 1}}, "m.treadle", "does not know new"),
+        ({"role": "user", "content": "", "treadle": {"id": "x"}}, "m.treadle.id", "be null"),
+        (
+            {"role": "user", "content": "", "treadle": {"message": {"role": "user"}}},
+            "m.treadle.message",
+            "content",
+        ),
         (
             {"role": "user", "content": "", "treadle": {"visibility": "x"}},
             "m.treadle.visibility",

@@ -11,7 +11,7 @@ import msgspec
 from treadle.core.codec import Json
 from treadle.core.threads import Thread
 from treadle.errors import InvalidId, InvalidValue
-from treadle.integrations.openai_chat import EXPORTS, read_conversation
+from treadle.integrations.openai_chat import CHAT_DEPTH, EXPORTS, read_conversation
 from treadle.integrations.strict_json import read_json
 
 
@@ -129,7 +129,7 @@ def _is_conversation(text: bytes) -> bool:
 def _read_line(number: int, data: bytes, seen: dict[str, tuple[int, bytes]]) -> Line:
     size = len(data)
     try:
-        chat = read_json(data, "line")
+        chat = read_json(data, "line", CHAT_DEPTH)
         thread = read_conversation(chat, "line")
     except (InvalidId, InvalidValue) as error:
         return Bad(number=number, size=size, reason=_reason_of(error))
