@@ -37,10 +37,6 @@ async def interrupt(store: Store) -> None:
     await store.mailboxes.interrupt("box")
 
 
-async def cancel_pending(store: Store) -> None:
-    await store.mailboxes.cancel_pending("box")
-
-
 async def ack_and_cancel(store: Store) -> None:
     entries = await store.mailboxes.claim(consumer="w", mailbox_id="box")
     async with store.batch() as step:
@@ -84,7 +80,6 @@ def rows_read(url: str, schema: str, name: str) -> int:
     ("fill", "command"),
     [
         (sent, interrupt),
-        (sent, cancel_pending),
         (sent, ack_and_cancel),
         (ended, purge),
         (written, save),

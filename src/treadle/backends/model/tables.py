@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeAlias, TypeVar
 
 import msgspec
 
+from treadle.backends.model._known_messages import KnownMessages
 from treadle.core.claims import ClaimRequest, choose, due_time
 from treadle.core.mailboxes import TERMINAL, UNFINISHED, EntryStatus, MailboxEntry, MailboxState
 from treadle.core.runs import RunRecord
@@ -80,6 +81,7 @@ class Tables:
         self.entries: RowTable[MailboxEntry] = self.make_table("entries")
         self.mailboxes: RowTable[MailboxState] = self.make_table("mailboxes")
         self._before: dict[tuple[TableName, str], Row | None] = {}
+        self._known_messages = KnownMessages()
 
     def make_table(self, table: TableName) -> RowTable[Any]:
         """Return an empty table; a subclass may keep its rows in another kind of table."""
@@ -125,10 +127,7 @@ class Tables:
 
     def find_known_messages(self, thread_id: str, message_ids: Iterable[str]) -> set[str]:
         """Return those of `message_ids` that the thread already has."""
-        messages = self.threads[thread_id].head.thread.messages
-        return {message.id for message in messages if message.id is not None}.intersection(
-            message_ids
-        )
+        return self._known_messages.ids(self.threads[thread_id]).intersection(message_ids)
 
     def find_thread_ids(
         self, resource_id: str | None, parent_thread_id: str | None

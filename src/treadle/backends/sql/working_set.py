@@ -116,7 +116,8 @@ class WorkingSet(Tables):
         """How many entries that are not in memory are to be purged."""
         self._as_loaded: dict[tuple[TableName, str], Row] = {}
         self._touched: dict[tuple[TableName, str], None] = {}
-        self._known_messages: dict[str, set[str]] = {}
+        self._stored_messages: dict[str, set[str]] = {}
+        """Those message ids of each thread that the database has, of the ids asked for."""
         self._claimed_in = set(read_set.claimed_in)
         """The mailboxes whose claimed entries are all in memory."""
         self._duplicates: dict[tuple[str, str], dict[str, MailboxEntry]] = {}
@@ -156,7 +157,8 @@ class WorkingSet(Tables):
                         self._load("runs", run.run_id, run)
                 case "load_message_ids":
                     for thread_id, message_id in rows:
-                        self._known_messages.setdefault(thread_id, set()).add(read_json(message_id))
+                        known = self._stored_messages.setdefault(thread_id, set())
+                        known.add(read_json(message_id))
                 case "count_ended":
                     self.ended[read.values["older_than"]] = rows[0][0]
                 case "load_claims":
@@ -254,12 +256,11 @@ class WorkingSet(Tables):
         if not {(thread_id, each) for each in wanted} <= self._read_set.messages:
             raise NotLoaded(f"messages of thread {thread_id!r}")
         stored = self.threads[thread_id]
-        messages = stored.head.thread.messages  # those that this group has added
-        known = {message.id for message in messages if message.id is not None}
+        known = self._known_messages.ids(stored) & wanted  # those that this group has added
         before = self._as_loaded.get(("threads", thread_id))
         if isinstance(before, StoredThread) and before.origin is stored.origin:
-            known |= self._known_messages.get(thread_id, set())
-        return known & wanted
+            known |= self._stored_messages.get(thread_id, set()) & wanted
+        return known
 
     def find_duplicate(self, mailbox_id: str, dedupe_key: str) -> MailboxEntry | None:
         """The entry of the mailbox that has the dedupe key, or None."""

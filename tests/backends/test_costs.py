@@ -1,0 +1,135 @@
+"""Costs: four times the work executes about four times as many instructions.
+
+PostgreSQL's share: `tests/postgres/test_costs.py`.
+"""
+
+import sys
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import AsyncExitStack, contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+
+import treadle
+from tests.marks import every_backend
+from treadle import Message, Store, Thread, ThreadChangeSet, open_store
+
+FEW, MANY = 80, 320
+LARGEST_RATIO = 5
+SOURCES = str(Path(treadle.__file__).parent)
+
+
+class Instructions:
+    """Counts the instructions of Treadle's code that are executed."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self, frame: FrameType, event: str, _: object) -> "Instructions | None":
+        if not frame.f_code.co_filename.startswith(SOURCES):
+            return None
+        frame.f_trace_opcodes = True
+        frame.f_trace_lines = False
+        self.count += 1
+        return self
+
+
+@contextmanager
+def counted_instructions() -> Iterator[Instructions]:
+    """Count in this thread, and in those that are started in the block."""
+    counted, before = Instructions(), sys.gettrace()
+    threading.settrace(counted)
+    sys.settrace(counted)
+    try:
+        yield counted
+    finally:
+        sys.settrace(before)
+        threading.settrace(before)
+
+
+def change(number: int) -> ThreadChangeSet:
+    return ThreadChangeSet(messages=(Message.user(str(number)),))
+
+
+async def sent(store: Store, count: int) -> None:
+    async with store.batch() as step:
+        for number in range(count):
+            step.mailboxes.send("box", number, priority=number % 3)
+
+
+async def ended(store: Store, count: int) -> None:
+    await sent(store, count)
+    await store.mailboxes.interrupt("box")
+
+
+async def written(store: Store, count: int) -> None:
+    messages = tuple(Message.user(str(number)) for number in range(count))
+    await store.threads.create(Thread(id="t", messages=messages))
+    async with store.batch() as step:
+        for number in range(count):
+            step.threads.append("t", change(number))
+
+
+async def nothing(store: Store, count: int) -> None:
+    pass
+
+
+async def interrupt(store: Store, count: int) -> None:
+    await store.mailboxes.interrupt("box")
+
+
+async def send_and_purge(store: Store, count: int) -> None:
+    async with store.batch() as step:
+        for number in range(count):
+            step.mailboxes.send("other", number)
+        step.mailboxes.purge(2**60)
+
+
+async def append(store: Store, count: int) -> None:
+    async with store.batch() as step:
+        step.threads.ensure(Thread(id="t"))
+        for number in range(count):
+            step.threads.append("t", change(number))
+
+
+async def save(store: Store, count: int) -> None:
+    await store.threads.save(Thread(id="t"))
+
+
+Work = Callable[[Store, int], Coroutine[Any, Any, None]]
+
+
+@every_backend
+@pytest.mark.parametrize(
+    ("fill", "command"),
+    [
+        (sent, interrupt),
+        (ended, send_and_purge),
+        (nothing, append),
+        (written, save),
+    ],
+)
+async def test_a_command_costs_what_it_changes(
+    store: Store, store_url: str, fill: Work, command: Work
+) -> None:
+    counts: list[int] = []
+    for count in (FEW, MANY):
+        await fill(store, count)
+        with counted_instructions() as counted:
+            # Opened here, so that its threads are counted as well; memory has no threads.
+            async with AsyncExitStack() as stack:
+                opened = store
+                if store_url != "memory:":
+                    opened = await stack.enter_async_context(open_store(store_url))
+                await command(opened, count)
+        counts.append(counted.count)
+        await store.mailboxes.interrupt("box")
+        await store.mailboxes.interrupt("other")
+        await store.mailboxes.purge(2**60)
+        await store.threads.delete("t")
+    few, many = counts
+    assert few > 0
+    assert many <= LARGEST_RATIO * few, counts
