@@ -4,6 +4,7 @@ A new field of a record, command or query is filled like the others, so no test 
 """
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any
@@ -28,14 +29,22 @@ Choose = Callable[[str, Leaf], Any]
 """Returns the value of the leaf at a path such as `send.payload`."""
 
 
-def filled(kind: type[Any], choose: Choose, path: str = "") -> Any:
+def filled(kind: type[msgspec.Struct], choose: Choose, path: str = "") -> Any:
     """Return a `kind` in which no field is left out; tuples have an item of each possible type."""
-    info = msgspec.inspect.type_info(kind)
-    assert isinstance(info, StructType)
     path = path or kind.__name__[0].lower() + kind.__name__[1:]
     return kind(
-        **{field.name: _value(field.type, choose, f"{path}.{field.name}") for field in info.fields}
+        **{
+            field.name: _value(field.type, choose, f"{path}.{field.name}")
+            for field in _fields(kind)
+        }
     )
+
+
+@cache
+def _fields(kind: type[msgspec.Struct]) -> tuple[msgspec.inspect.Field, ...]:
+    info = msgspec.inspect.type_info(kind)
+    assert isinstance(info, StructType)
+    return info.fields
 
 
 def _value(kind: Leaf, choose: Choose, path: str) -> Any:
