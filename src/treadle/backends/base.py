@@ -118,7 +118,11 @@ class Backend(Protocol):
         ...
 
     async def claim(self, request: ClaimRequest) -> tuple[MailboxEntry, ...]:
-        """Claim due entries, best first (guarantee 5)."""
+        """Claim due entries, best first (guarantee 5).
+
+        A backend with many writers may leave out a mailbox that another transaction keeps for
+        long, and give fewer entries than it might while other claims take theirs.
+        """
         ...
 
     async def wait(self, timeout_ms: int, mailbox_id: str | None = None) -> None:

@@ -47,7 +47,7 @@ from treadle.errors import CorruptRecord
 
 
 class MailboxesBusy(Exception):
-    """Commits are changing mailboxes that would come first."""
+    """Others are changing mailboxes that would come first."""
 
     def __init__(self, mailboxes: frozenset[str]) -> None:
         super().__init__(mailboxes)
@@ -150,7 +150,8 @@ def claim(
     `damage` notes the entries that cannot be read, and that are left out.
 
     Raises:
-        MailboxesBusy: a commit is changing a mailbox that would come first and is not `cooling`.
+        MailboxesBusy: a commit is changing a mailbox that would come first and is not `cooling`,
+            or there is nothing to give and another claim is taking from such a mailbox.
     """
     outcomes: list[ClaimOutcome] = []
     for alike in in_turn(requests):
@@ -176,21 +177,40 @@ def _claim(
     looked = limit
     while True:
         locked, rows, *skipped = yield _looks(first, looked, time)
-        busy = {key for found in skipped for (key,) in found if key not in cooling}
-        if busy:
-            raise MailboxesBusy(frozenset(busy))
+        _check_skipped(skipped, cooling, of_claims=False)
         now = int(locked[0][0])
         entries = sieve.sift(map(_candidate, rows), now)
         if not (yield from sieve.clear_the_way()):
             break
         looked = min(2 * looked, LARGEST_TIME)  # further, as many may be damaged
     together = msgspec.structs.replace(first, limit=limit)
-    given, writes = take(requests, choose(entries, together, now), now)
+    chosen = choose(entries, together, now)
+    if not chosen:  # another claim may have locked more than it takes
+        _check_skipped(skipped, cooling, of_claims=True)
+    given, writes = take(requests, chosen, now)
     if sieve.has_held or any(has_live_lease(entry, now) for entry in entries):
         writes = (Write("refresh_wakes", ({},)), *writes)
     if writes:
         yield writes
     return given
+
+
+def _check_skipped(
+    skipped: Sequence[Sequence[Row]], cooling: Container[str], *, of_claims: bool
+) -> None:
+    """Check that no commit, and if `of_claims` no other claim, was the reason to skip a mailbox.
+
+    Raises:
+        MailboxesBusy: one was, and the mailbox is not `cooling`.
+    """
+    busy = {
+        mailbox_id
+        for found in skipped
+        for mailbox_id, is_of_commit in found
+        if (is_of_commit or of_claims) and mailbox_id not in cooling
+    }
+    if busy:
+        raise MailboxesBusy(frozenset(busy))
 
 
 def _candidate(row: Row) -> tuple[Candidate, Row | None]:

@@ -43,5 +43,10 @@ expired AS (
 )
 SELECT
     (SELECT now FROM clock),
-    set_config('treadle.locked', COALESCE(json_agg(locked.mailbox_id), '[]')::text, true)
+    set_config('treadle.locked', COALESCE(json_agg(locked.mailbox_id), '[]')::text, true),
+    set_config(
+        'treadle.ready',
+        (SELECT COALESCE(json_agg(ready.mailbox_id), '[]')::text FROM ready),
+        true
+    )
 FROM (SELECT mailbox_id FROM ready UNION SELECT mailbox_id FROM expired) AS locked

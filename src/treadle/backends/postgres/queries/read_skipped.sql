@@ -1,7 +1,8 @@
--- The mailboxes that would come first and were skipped because of a commit, which is changing them
--- or was a moment ago. The claim is then tried again: what it would give out without them could be
--- explained by no order of the claim and the commit (docs/decisions/0006-many-writers.md). Mailboxes
--- that were skipped because of another claim are not listed: that claim takes what is first in them.
+-- The mailboxes that would come first and were skipped, and whether because of a commit, which is
+-- changing them or was a moment ago. With a commit, the claim is tried again: what it would give out
+-- without them could be explained by no order of the claim and the commit
+-- (docs/decisions/0006-many-writers.md). The others were skipped because of another claim, which
+-- takes what is first in them.
 --
 -- Two strengths of locks tell them apart. Commits lock mailboxes FOR UPDATE
 -- (load_mailboxes_for_update.sql), claims FOR NO KEY UPDATE. FOR KEY SHARE is refused by the first
@@ -9,6 +10,25 @@
 WITH RECURSIVE {priorities},
 clock (now) AS (
     SELECT COALESCE(:now::bigint, (extract(epoch FROM now()) * 1000)::bigint)
+),
+-- The last head that the claim takes.
+last AS (
+    SELECT priority, available_at, created_at, entry_id
+    FROM queue_heads
+    WHERE queue_heads.mailbox_id = ANY (ARRAY(
+            SELECT json_array_elements_text(current_setting('treadle.ready')::json)
+        ))
+        AND queue_heads.blocked = 0
+        AND queue_heads.available_at <= (SELECT now FROM clock)
+        AND NOT EXISTS (
+            SELECT 1
+            FROM queue_heads AS better
+            WHERE better.mailbox_id = queue_heads.mailbox_id
+                AND better.priority > queue_heads.priority
+                AND better.available_at <= (SELECT now FROM clock)
+        )
+    ORDER BY priority, available_at DESC, created_at DESC, entry_id DESC
+    LIMIT 1
 ),
 front AS (
     SELECT heads.mailbox_id
@@ -24,8 +44,27 @@ front AS (
     ) AS heads
     LIMIT :limit
 ),
+-- More than :limit, if some of those were skipped.
+before_last AS (
+    SELECT heads.mailbox_id
+    FROM queue_heads AS heads
+    CROSS JOIN last
+    WHERE heads.blocked = 0
+        AND heads.priority = last.priority
+        AND (heads.available_at, heads.created_at, heads.entry_id)
+            <= (last.available_at, last.created_at, last.entry_id)
+    UNION ALL
+    SELECT heads.mailbox_id
+    FROM queue_heads AS heads
+    CROSS JOIN last
+    WHERE heads.blocked = 0
+        AND heads.priority > last.priority
+        AND heads.available_at <= (SELECT now FROM clock)
+),
 skipped AS (
     SELECT mailbox_id FROM front
+    UNION
+    SELECT mailbox_id FROM before_last
     UNION
     (
         SELECT mailbox_id
@@ -52,10 +91,8 @@ released AS (
         AND COALESCE(lease_until, 0) <= (SELECT now FROM clock)
     FOR NO KEY UPDATE SKIP LOCKED
 )
-SELECT mailbox_id FROM skipped
-EXCEPT
-(
-    SELECT mailbox_id FROM without_commit
-    EXCEPT
-    SELECT mailbox_id FROM released
-)
+SELECT
+    mailbox_id,
+    mailbox_id NOT IN (SELECT mailbox_id FROM without_commit)
+        OR mailbox_id IN (SELECT mailbox_id FROM released)
+FROM skipped
