@@ -129,6 +129,29 @@ async def test_a_thread_that_contradicts_itself_affects_only_itself(
     assert await use_folder(tmp_path) != []
 
 
+NO_THREADS = {
+    "nested without end": b'{"id": "a", "resource_id": "owner", "state": ' + b"[" * 100_000,
+    "not UTF-8": b'{"id": "a", "resource_id": "\xff"}',
+    "an owner that is a number": b'{"id": "a", "resource_id": 5}',
+    "a number of 5,000 digits": b'{"id": "a", "resource_id": "owner", "state": %s}' % (b"1" * 5000),
+}
+
+
+@pytest.mark.parametrize("data", NO_THREADS.values(), ids=NO_THREADS)
+async def test_a_thread_that_cannot_be_read_does_not_stop_listings(
+    tmp_path: Path, data: bytes
+) -> None:
+    await fill(tmp_path)
+    (tmp_path / "a.json").write_bytes(data)
+    async with treadle.open_store(tmp_path) as store:
+        await store.threads.create(Thread(id="c", resource_id="owner"))
+        assert "c" in (await store.threads.list(resource_id="owner")).items
+        assert (await store.threads.list()).total == 3
+        with pytest.raises(CorruptRecord, match=r"a\.json"):
+            await store.threads.load("a")
+    assert [finding.path for finding in examine(tmp_path).findings] == ["a.json"]
+
+
 # --- documents as editors write them --------------------------------------------------------------
 
 

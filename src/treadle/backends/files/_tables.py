@@ -176,5 +176,5 @@ class FileTables(Tables):
         try:
             data = self._documents.read("threads", key)
             return None if data is None else msgspec.json.decode(data, type=Labels)
-        except (msgspec.DecodeError, CorruptRecord):
+        except (ValueError, RecursionError, CorruptRecord):
             return None

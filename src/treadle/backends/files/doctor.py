@@ -1,7 +1,8 @@
 """Find the files in a store's folder that cannot be read, and move them aside when asked to."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 
 from treadle.backends._closing import close_all
 from treadle.backends._deadline import CALL_SECONDS, Patience
@@ -72,10 +73,24 @@ def move_aside(root: str | os.PathLike[str], report: Report) -> tuple[str, ...]:
     # What is no lock file was never locked: it makes room for one.
     first = [each for each in report.findings if os.path.basename(each.path) in _LOCKS]
     rest = [each for each in report.findings if each not in first]
-    disk.make_folder(documents.own_path(_ASIDE), like=documents.own_folder)
-    moved = [_move(disk, documents, finding) for finding in first]
-    lock = WriterLock(disk, documents)
-    presence = PresenceLock(disk, documents)
+    try:
+        disk.make_folder(documents.own_path(_ASIDE), like=documents.own_folder)
+        moved = [_move(disk, documents, finding) for finding in first]
+        with _alone(disk, documents):
+            moved += [_move(disk, documents, finding) for finding in rest]
+    except OSError as error:
+        raise StoreUnavailable(documents.root, str(error)) from error
+    return tuple(moved)
+
+
+@contextmanager
+def _alone(disk: Disk, documents: Documents) -> Generator[None]:
+    """Keep the store's locks for the duration of the block.
+
+    Raises:
+        StoreUnavailable: another process has the store open.
+    """
+    lock, presence = WriterLock(disk, documents), PresenceLock(disk, documents)
     try:
         lock.open()
         presence.open()
@@ -83,7 +98,7 @@ def move_aside(root: str | os.PathLike[str], report: Report) -> tuple[str, ...]:
             if not presence.is_alone():
                 reason = "another process has it open; stop it, then run this again"
                 raise StoreUnavailable(documents.root, reason)
-            return (*moved, *(_move(disk, documents, finding) for finding in rest))
+            yield
     finally:
         close_all(presence.close, lock.close)
 
@@ -146,8 +161,5 @@ def _move(disk: Disk, documents: Documents, finding: Finding) -> str:
     while disk.exists(target):
         number += 1
         target = os.path.join(documents.own_path(_ASIDE), f"{name}.{number}")
-    try:
-        disk.move(os.path.join(documents.root, finding.path), target)
-    except OSError as error:
-        raise StoreUnavailable(documents.root, str(error)) from error
+    disk.move(os.path.join(documents.root, finding.path), target)
     return os.path.relpath(target, documents.root)
