@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import gc
 import inspect
 import os
 import threading
@@ -59,6 +60,7 @@ async def _check_that_it_is_free(folder: Path, threads: tuple[str, ...]) -> None
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="it counts descriptors in /proc")
 async def test_whatever_fails_while_it_closes_the_folder_is_free(tmp_path: Path) -> None:
     await _check_that_it_is_free(tmp_path, ())
+    gc.collect()  # of the tests before this one
     before, failed = _held(), 0
     for number in range(1, 100):
         disk = FailingDisk()
@@ -81,6 +83,7 @@ async def test_whatever_fails_while_it_closes_the_folder_is_free(tmp_path: Path)
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="it counts descriptors in /proc")
 async def test_whatever_fails_while_it_opens_the_folder_is_free(tmp_path: Path) -> None:
     await _check_that_it_is_free(tmp_path / "first", ())
+    gc.collect()  # of the tests before this one
     before, failed = _held(), 0
     for number in range(1, 100):
         disk, folder = FailingDisk(), tmp_path / str(number)

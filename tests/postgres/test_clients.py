@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from treadle import Message, Thread, ThreadChangeSet, open_store
 from treadle.errors import SchemaTooOld, StoreUnavailable
@@ -97,3 +98,25 @@ async def test_the_database_s_default_isolation_does_not_matter(
         appends = [store.threads.append("t", MESSAGE) for _ in range(20)]
         versions = [committed.version for committed in await asyncio.gather(*appends)]
     assert sorted(versions) == list(range(1, 21))
+
+
+async def test_a_store_goes_on_in_a_schema_that_was_dropped_and_made_again(
+    postgres_url: str, new_schema: str
+) -> None:
+    url = f"{postgres_url}{'&' if '?' in postgres_url else '?'}schema={new_schema}"
+    async with open_store(url, migrate=True) as store:
+        for number in range(4):  # so often that its statements are prepared
+            await store.threads.create(Thread(id=f"old-{number}"))
+            await store.mailboxes.claim(consumer="w")
+            await store.threads.list()
+        with psycopg.connect(postgres_url, autocommit=True) as connection:
+            connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(new_schema)))
+        for call in (store.threads.create(Thread(id="lost")), store.threads.list()):
+            with pytest.raises(StoreUnavailable, match="treadle migrate"):
+                await call
+        async with open_store(url, migrate=True) as other:
+            await store.threads.create(Thread(id="new"))
+            await store.mailboxes.send("box", 1)
+            assert (await other.threads.list()).items == ("new",)
+            assert len(await other.mailboxes.claim(consumer="w")) == 1
+            assert await store.mailboxes.claim(consumer="w") == ()

@@ -1,6 +1,7 @@
 """Closing releases everything, and so does opening that fails, whatever else fails."""
 
 import asyncio
+import gc
 import os
 import sqlite3
 import threading
@@ -24,6 +25,7 @@ class UnwillingConnection(sqlite3.Connection):
 
 def _held() -> tuple[int, int]:
     """How many descriptors and threads of stores there are."""
+    gc.collect()  # of the tests before this one
     ours = [thread for thread in threading.enumerate() if thread.name.startswith("treadle")]
     return len(os.listdir("/proc/self/fd")), len(ours)
 
@@ -41,9 +43,8 @@ async def test_a_connection_that_cannot_be_closed_leaves_nothing_else_open(tmp_p
     before = _held()
     store = await Store(SqliteBackend(path, make_writer=UnwillingConnection)).open()
     await store.threads.list()
-    with pytest.raises(StoreUnavailable, match="disk I/O error") as caught:
+    with pytest.raises(StoreUnavailable, match="disk I/O error"):
         await store.close()
-    assert "at another step too" in str(getattr(caught.value.__cause__, "__notes__", ""))
     await store.close()
     assert _held() == before
     await _use(path)

@@ -10,6 +10,7 @@ import msgspec
 from treadle.backends._closing import close_all
 from treadle.backends._deadline import CLOSE_SECONDS, Patience
 from treadle.backends._group_thread import Failure
+from treadle.backends._identity import lost
 from treadle.backends._plain_files import NotPlainFile
 from treadle.backends.base import NO_STORE, Durability
 from treadle.backends.files._checkpoints import Checkpoints
@@ -117,6 +118,7 @@ class Engine:
             undo.callback(self._presence.close)
             undo.callback(self._drop_replica)
             with self._lock.hold(patience):
+                self._require_in_place()
                 self._documents.check_format()
                 if self._presence.is_alone():
                     newest = recover(self._disk, self._documents)
@@ -155,15 +157,19 @@ class Engine:
 
     def _finish(self) -> None:
         """Sync the documents and remove the journals, unless others have the store open."""
+        self._require_in_place()
         self._catch_up()
         self._drop_replica()
         if self._presence.is_alone():
             numbers = find_journals(self._disk, self._documents)
             checkpoint(self._disk, self._documents, numbers)
 
-    def position(self) -> Position:
-        """Return how far any process has written the store; a hint, as it takes no lock."""
-        return self._lock.read_position()
+    def position(self) -> tuple[Position, bool]:
+        """Return how far any process has written the store, and whether it is still there.
+
+        It is a hint, as it takes no lock.
+        """
+        return self._lock.read_position(), self._lock.is_in_place()
 
     def run(self, calls: Sequence[Call], patience: Patience) -> list[Any]:
         """Do the writes as one group, then the reads.
@@ -192,6 +198,7 @@ class Engine:
     def _carry_out(self, calls: Sequence[Call]) -> list[Any]:
         if self._broken is not None:
             raise StoreUnavailable(self._documents.root, self._broken)
+        self._require_in_place()
         replica = self._catch_up()
         outcomes = self._write(replica, calls)
         for index, call in enumerate(calls):
@@ -247,12 +254,19 @@ class Engine:
             unknown = f"{self._broken} to see whether the write was committed"
             raise StoreUnavailable(self._documents.root, unknown) from failure
 
+    def _require_in_place(self) -> None:
+        """Check, under the lock, that it is the lock of the folder that the path names."""
+        if not self._lock.is_in_place():
+            raise lost(self._documents.root)
+
     def _catch_up(self) -> Replica:
         """Return the replica, with everything that any process has committed."""
         written = self._lock.read_position()
         replica = self._replica
         if replica is None or replica.journal.position.journal != written.journal:
             replica = self._replica = self._join(written)
+        if replica.journal.is_lost():
+            raise lost(self._documents.root)
         if not replica.journal.has_news():
             return replica
         unwritten = replica.follow(written)

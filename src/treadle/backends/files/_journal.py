@@ -81,6 +81,12 @@ class Journal:
         if self._is_open:
             self.close()
 
+    def is_lost(self) -> bool:
+        """Return True if the file was removed, or is shorter than it was."""
+        return self._disk.is_removed(self._log) or (
+            self._disk.size_of(self._log) < self.position.end
+        )
+
     def has_news(self) -> bool:
         """Return True if the file is longer than what this process has read or written."""
         return self._disk.size_of(self._log) > self.position.end

@@ -13,6 +13,7 @@ from treadle.backends._closing import close_all
 from treadle.backends._deadline import Patience
 from treadle.backends._fair_lock import LockFile, hold_in_turn, take
 from treadle.backends._forks import give_up_in_children
+from treadle.backends._identity import identity
 from treadle.backends.files._journal import Position
 from treadle.backends.files.disk import Disk
 from treadle.backends.files.documents import Documents
@@ -71,6 +72,7 @@ class WriterLock(_LockFile):
         self._queue.open()
         try:
             super().open()
+            self._identity = identity(self._descriptor)
         except BaseException:
             self._queue.close()
             raise
@@ -88,6 +90,10 @@ class WriterLock(_LockFile):
         """
         with hold_in_turn(self._store, self._queue.file, self.file, patience):
             yield
+
+    def is_in_place(self) -> bool:
+        """Return True if who opens the folder now gets this lock."""
+        return identity(self._path) == self._identity
 
     def read_position(self) -> Position:
         """Return how far the documents follow the journals; without the lock it is a hint."""

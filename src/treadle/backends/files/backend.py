@@ -11,7 +11,6 @@ from treadle.backends._waiting import Waiting
 from treadle.backends.base import Capabilities, Durability
 from treadle.backends.cancellation import opened
 from treadle.backends.files._engine import Call, Engine, ReadCall, WriteCall
-from treadle.backends.files._journal import Position
 from treadle.backends.files.disk import Disk
 from treadle.backends.model.apply import apply_batch, apply_claim
 from treadle.clock import Clock, new_token, system_clock
@@ -103,5 +102,5 @@ class FilesBackend:
                 self._waiting.wake()
                 return
 
-    def _position(self) -> Position | None:
+    def _position(self) -> object:
         return self._engine.position() if self._thread.is_running else None

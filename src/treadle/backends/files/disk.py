@@ -159,6 +159,10 @@ class Disk:
         """Return the length of a log in bytes."""
         return os.fstat(log).st_size
 
+    def is_removed(self, log: int) -> bool:
+        """Return True if the log has no name any longer."""
+        return os.fstat(log).st_nlink == 0
+
     def read_log(self, log: int, start: int, size: int) -> bytes:
         """Return up to `size` bytes of a log, from `start` on."""
         os.lseek(log, start, os.SEEK_SET)

@@ -35,7 +35,7 @@ def connect(
     patience: Patience,
     make: MakeConnection = sqlite3.Connection,
 ) -> sqlite3.Connection:
-    """Open a connection, which one thread uses at a time.
+    """Open a connection to a file that exists, which one thread uses at a time.
 
     The driver begins no transactions by itself: `transaction` does, by statement.
 
@@ -47,7 +47,8 @@ def connect(
         raise StoreUnavailable(path, f"{reason}; open it in a process that starts afresh")
     check_files(path)
     connection = make(
-        path,
+        f"{Path(path).as_uri()}?mode=rw",
+        uri=True,
         timeout=_LOOK_SECONDS,
         isolation_level=None,
         check_same_thread=False,

@@ -15,6 +15,7 @@ from treadle.backends.sql.program import Program
 from treadle.backends.sqlite._connection import connect, give_up, transaction
 from treadle.backends.sqlite._errors import translate_errors
 from treadle.backends.sqlite._execution import run
+from treadle.backends.sqlite._open_files import OpenFiles
 
 T = TypeVar("T")
 
@@ -24,8 +25,9 @@ _THREADS = 4
 class Readers:
     """A few threads that read. Each read sees the store as it was at one moment."""
 
-    def __init__(self, path: str, durability: Durability) -> None:
+    def __init__(self, path: str, durability: Durability, files: OpenFiles) -> None:
         self._path = path
+        self._files = files
         self._durability: Durability = durability
         self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="treadle-sqlite-reader")
         self._of_thread = threading.local()
@@ -62,11 +64,13 @@ class Readers:
         with translate_errors(self._path):
             connection = self._connection(patience)
             with transaction(connection, "DEFERRED", patience):
+                self._files.require_in_place()
                 return run(connection, program)
 
     def _connection(self, patience: Patience) -> sqlite3.Connection:
         found: sqlite3.Connection | None = getattr(self._of_thread, "connection", None)
         if found is None:
+            self._files.require_in_place()
             found = connect(self._path, self._durability, patience)
             self._connections.append(found)
             found.execute("PRAGMA query_only = ON")

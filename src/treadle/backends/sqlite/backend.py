@@ -12,6 +12,7 @@ from treadle.backends._damage import DamageLog
 from treadle.backends._deadline import CALL_SECONDS, CLOSE_SECONDS, Patience
 from treadle.backends._forks import give_up_in_children
 from treadle.backends._group_thread import Failure, GroupThread
+from treadle.backends._identity import identity, lost
 from treadle.backends._modes import PRIVATE_FILE, make_folder
 from treadle.backends._waiting import Waiting
 from treadle.backends.base import NO_STORE, Capabilities, Durability
@@ -25,11 +26,13 @@ from treadle.backends.sqlite._connection import (
     MakeConnection,
     connect,
     give_up,
+    keep,
     transaction,
 )
 from treadle.backends.sqlite._errors import translate_errors
 from treadle.backends.sqlite._execution import run
 from treadle.backends.sqlite._fair_lock import FairFileLock
+from treadle.backends.sqlite._open_files import OpenFiles
 from treadle.backends.sqlite._readers import Readers
 from treadle.backends.sqlite.schema import prepare
 from treadle.clock import Clock, system_clock
@@ -94,10 +97,15 @@ class SqliteBackend:
                 _create(self._path)
                 self._writer = connect(self._path, self._durability, patience, self._make_writer)
                 undo.callback(self._writer.close)
+                database = identity(self._path)
                 prepare(self._writer, self._path, self._clock, patience)
             self._watcher = connect(self._path, self._durability, patience)
+            undo.callback(self._watcher.close)
+            self._files = OpenFiles(self._path)
+            if self._files.database != database:
+                raise lost(self._path)
             undo.pop_all()
-        self._readers = Readers(self._path, self._durability)
+        self._readers = Readers(self._path, self._durability, self._files)
         give_up_in_children(self)
 
     async def close(self) -> None:
@@ -115,13 +123,17 @@ class SqliteBackend:
             close_all(
                 self._readers.close,
                 self._watcher.close,
-                self._close_writer_in_turn,
-                self._writer.close,
+                self._close_writer,
                 self._lock.close,
             )
 
-    def _close_writer_in_turn(self) -> None:
+    def _close_writer(self) -> None:
+        if not self._files.are_in_place():
+            # Closing the last connection removes the files beside the new database, by their names.
+            keep(self._writer)
+            raise lost(self._path)
         with ExitStack() as turn:
+            turn.callback(self._writer.close)
             # SQLite tidies up the file. If others keep the lock, the last of them does.
             with suppress(StoreUnavailable):
                 turn.enter_context(self._lock.hold(Patience.of(CLOSE_SECONDS)))
@@ -169,6 +181,7 @@ class SqliteBackend:
                 transaction(self._writer, "IMMEDIATE", self._thread.patience),
             ):
                 has_begun = True
+                self._files.require_in_place()
                 return run(self._writer, _carry_out(calls, self._clock(), self._damage))
         except StoreUnavailable as error:
             if not has_begun:
@@ -192,7 +205,7 @@ class SqliteBackend:
         """A number that changes with each commit of any process; None once the store is closed."""
         if not self._thread.is_running:
             return None
-        return self._watcher.execute("PRAGMA data_version").fetchone()
+        return self._watcher.execute("PRAGMA data_version").fetchone(), self._files.are_in_place()
 
 
 def _create(path: str) -> None:

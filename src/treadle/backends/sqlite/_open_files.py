@@ -1,0 +1,37 @@
+"""The files of an open database, which another program may remove or replace."""
+
+import os
+
+from treadle.backends._identity import identity, lost
+
+
+class OpenFiles:
+    """The database and the two files beside it, as they are when a store is opened.
+
+    SQLite keeps all three open, and nobody replaces one while a connection is open: only restoring
+    a backup, or removing what looks like left over, does.
+    """
+
+    def __init__(self, path: str) -> None:
+        beside = os.path.realpath(path)
+        self._path = path
+        self._paths = (path, beside + "-wal", beside + "-shm")
+        self._known = self._look()
+        self.database = self._known[0]
+        """The identity of the database."""
+
+    def are_in_place(self) -> bool:
+        """Return True if the paths lead to the files that are open."""
+        return self._look() == self._known
+
+    def require_in_place(self) -> None:
+        """Check that the paths lead to the files that are open.
+
+        Raises:
+            StoreUnavailable: one was removed or replaced.
+        """
+        if not self.are_in_place():
+            raise lost(self._path)
+
+    def _look(self) -> tuple[object, ...]:
+        return tuple(map(identity, self._paths))
