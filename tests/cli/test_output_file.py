@@ -2,6 +2,7 @@
 
 import os
 import resource
+import signal
 import stat
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.support import run, spawn
+from treadle.cli.terminal.failure import INTERRUPTED
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="links, pipes and devices")
 
@@ -63,6 +65,19 @@ def test_a_named_pipe_is_written_to(store: Path, tmp_path: Path) -> None:
     reader.join(20)
     assert [line[:21] for line in received] == ['{"id":"lost-cello-bow']
     assert stat.S_ISFIFO(pipe.stat().st_mode)
+
+
+@POSIX
+def test_the_first_ctrl_c_ends_an_export_whose_reader_has_stopped(
+    store: Path, tmp_path: Path
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    child = spawn("export", "--store", store, "--output", tmp_path / "pipe")
+    with (tmp_path / "pipe").open("rb", buffering=0) as reader:
+        assert reader.read(1) == b"{"  # more than a pipe holds is left
+        child.send_signal(signal.SIGINT)
+        _, errors = child.communicate(timeout=20)
+    assert (child.returncode, errors.strip()) == (INTERRUPTED, "")
 
 
 @POSIX

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -107,6 +108,29 @@ def test_a_process_ends_with_the_status_of_a_closed_pipe(agents: Path) -> None:
     assert child.stderr.read() == ""
     child.stderr.close()
     assert child.wait() == PIPE_CLOSED
+
+
+@pytest.mark.parametrize("words", [["import"], ["send", "m", "-"]], ids=" ".join)
+def test_input_that_cannot_be_read_is_an_error_of_one_line(words: list[str]) -> None:
+    with Path("for-writing").open("wb") as stream:
+        child = subprocess.run(
+            [sys.executable, "-m", "treadle", *words],
+            stdin=stream,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert child.returncode == FAILED
+    assert child.stderr == "treadle: the input cannot be read: Bad file descriptor\n"
+
+
+def test_commands_write_through_the_terminal_s_functions_only() -> None:
+    """Those escape what a terminal obeys, and know what to do when nothing can be written."""
+    package = Path(treadle.__file__).parent / "cli"
+    terminal = {"notes.py", "output.py", "progress.py"}
+    for path in package.rglob("*.py"):
+        if path.name not in terminal and path != package / "__init__.py":
+            assert re.search(r"click\.s?echo\(|\bprint\(", path.read_text()) is None, path
 
 
 @pytest.mark.skipif(os.name != "posix", reason="descriptors are not numbered on Windows")

@@ -200,9 +200,7 @@ def _write(message: Message, generated_id: str | None) -> dict[str, Json]:
 
 
 def _write_plainly(message: Message, generated_id: str | None) -> dict[str, Json]:
-    chat: dict[str, Any] = {
-        key: item for key, item in message.extra.items() if key not in _NOT_IN_EXTRA
-    }
+    chat: dict[str, Any] = {}
     if message.id is not None and message.id != generated_id:
         chat["id"] = message.id
     chat["role"] = message.role
@@ -215,6 +213,7 @@ def _write_plainly(message: Message, generated_id: str | None) -> dict[str, Json
         ]
     if message.tool_call_id is not None:
         chat["tool_call_id"] = message.tool_call_id
+    chat |= {key: item for key, item in message.extra.items() if key not in _NOT_IN_EXTRA}
     treadle: dict[str, Json] = {"id": None} if message.id is None else {}
     if message.visibility != "all":
         treadle["visibility"] = message.visibility

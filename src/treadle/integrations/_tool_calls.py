@@ -101,8 +101,9 @@ def _write_plainly(call: ToolCall) -> dict[str, Json]:
         # Sorted as stores keep them, so that a call is written alike before and after it is stored.
         arguments = msgspec.json.encode(call.arguments, order="sorted").decode()
         inner = {"name": call.name, "arguments": arguments}
-    extra = {key: item for key, item in call.extra.items() if key != ORIGINALS}
-    return {**extra, "id": call.id, "type": name, name: inner}
+    chat: dict[str, Json] = {"id": call.id, "type": name, name: inner}
+    extra = {key: item for key, item in call.extra.items() if key not in {*chat, ORIGINALS}}
+    return {**chat, **extra}
 
 
 def _inner_name(call: ToolCall) -> str:

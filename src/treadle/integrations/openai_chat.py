@@ -259,8 +259,8 @@ def _write(thread: Thread) -> dict[str, Json]:
 
 def _write_plainly(thread: Thread) -> dict[str, Json]:
     extra = thread.metadata.extra.items()
-    frame: dict[str, Json] = {key: item for key, item in extra if key not in _NOT_IN_EXTRA}
-    frame["id"] = thread.id
+    frame: dict[str, Json] = {"id": thread.id}
+    frame |= {key: item for key, item in extra if key not in _NOT_IN_EXTRA}
     own = _TreadleFields(
         resource_id=thread.resource_id,
         parent_thread_id=thread.parent_thread_id,

@@ -16,6 +16,7 @@ from treadle.cli.terminal.counts import counted
 from treadle.cli.terminal.escaping import harmless_json
 from treadle.cli.terminal.failure import Failure, describe
 from treadle.cli.terminal.help import ExampleCommand
+from treadle.cli.terminal.interrupts import interruptible
 from treadle.cli.terminal.notes import write_note
 from treadle.cli.terminal.progress import progress
 from treadle.core.threads import ThreadHead
@@ -59,7 +60,7 @@ def export_command(thread_ids: tuple[str, ...], resource: str | None, output: Pa
         ids = list(thread_ids) or await _list_ids(store, resource)
         return await _write(store, ids, stream)
 
-    with open_output(output) as stream:
+    with open_output(output) as stream, interruptible():
         errors = read_store(write)
     for error in errors:
         write_note(f"treadle: {error}")

@@ -1,12 +1,9 @@
 """`treadle import`: store the conversations of a file as threads."""
 
 import os
-import signal
 import sys
-from collections.abc import Generator
-from contextlib import aclosing, contextmanager
-from types import FrameType
-from typing import IO, BinaryIO, NoReturn, cast
+from contextlib import aclosing
+from typing import IO, BinaryIO, cast
 
 import click
 
@@ -18,6 +15,7 @@ from treadle.cli.terminal.counts import counted
 from treadle.cli.terminal.failure import Failure
 from treadle.cli.terminal.help import ExampleCommand
 from treadle.cli.terminal.input import InputLines
+from treadle.cli.terminal.interrupts import interruptible
 from treadle.cli.terminal.output import write_json, write_line
 from treadle.cli.terminal.progress import Progress, progress
 from treadle.store.store import Store
@@ -62,24 +60,10 @@ def import_command(file: IO[bytes], as_json: bool) -> None:
         return summary
 
     lines = InputLines(stream)
-    with _interruptible_reads():
+    with interruptible():
         conversations = read_lines(lines)  # before a store is created for nothing
         summary = write_store(load)
     _report(summary, as_json=as_json)
-
-
-@contextmanager
-def _interruptible_reads() -> Generator[None]:
-    """Let Ctrl-C end a read from a silent pipe; asyncio's handler would wait for the next line."""
-
-    def stop(number: int, frame: FrameType | None) -> NoReturn:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGINT, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _note(result: ImportResult, bar: Progress) -> None:

@@ -7,6 +7,7 @@ import click
 from treadle.cli.opening import write_store
 from treadle.cli.options import duration, json_option, store_option
 from treadle.cli.terminal.help import ExampleCommand
+from treadle.cli.terminal.input import reading_input
 from treadle.cli.terminal.output import write_json, write_line
 from treadle.core.codec import Json, to_plain
 from treadle.core.limits import PRIORITY
@@ -92,7 +93,9 @@ def _read_payload(payload: str | None, text: str | None) -> Json:
     if text is not None:
         return {"text": text}
     if payload == "-":
-        return read_json(sys.stdin.buffer.read(), "payload")
+        with reading_input():
+            data = sys.stdin.buffer.read()
+        return read_json(data, "payload")
     try:
         return read_json(payload or "", "payload")
     except InvalidValue as error:

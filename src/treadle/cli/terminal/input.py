@@ -2,8 +2,11 @@
 
 import os
 import select
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from typing import BinaryIO
+
+from treadle.cli.terminal.failure import Failure
 
 _READ_BYTES = 1 << 16
 
@@ -45,4 +48,18 @@ class InputLines:
             descriptor = self._stream.fileno()
         except OSError:
             return self._stream.read(_READ_BYTES)
-        return os.read(descriptor, _READ_BYTES)
+        with reading_input():
+            return os.read(descriptor, _READ_BYTES)
+
+
+@contextmanager
+def reading_input() -> Generator[None]:
+    """End the command with a clear error if its input cannot be read.
+
+    Raises:
+        Failure: see above; the input is a folder, for example.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise Failure(f"the input cannot be read: {error.strerror or error}") from error
