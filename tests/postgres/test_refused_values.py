@@ -63,6 +63,25 @@ async def test_a_value_that_the_server_refuses_fails_alone(
     assert isinstance(error.__cause__, psycopg.Error)
 
 
+async def test_a_claim_that_the_server_refuses_fails_alone(
+    store: Store, postgres_url: str, new_schema: str
+) -> None:
+    async with store.batch() as step:
+        for number in range(CALLS):
+            step.mailboxes.send(f"b{number}", number)
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        limit = f"ALTER TABLE {new_schema}.entries ALTER claimed_by TYPE varchar(20)"
+        connection.execute(limit.encode())
+    consumers = ["w" if number != CALLS // 2 else "w" * 30 for number in range(CALLS)]
+    calls = (
+        store.mailboxes.claim(consumer=consumer, mailbox_id=f"b{number}", lease_ms=60_000)
+        for number, consumer in enumerate(consumers)
+    )
+    outcomes = list(await asyncio.gather(*calls, return_exceptions=True))
+    assert isinstance(outcomes.pop(CALLS // 2), InvalidValue)
+    assert [isinstance(each, tuple) and len(each) for each in outcomes] == [1] * (CALLS - 1)
+
+
 async def test_rows_that_are_too_many_for_one_value_fail_alone(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
