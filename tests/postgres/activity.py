@@ -19,6 +19,18 @@ async def until_listening(url: str) -> None:
     await _until(url, "query LIKE 'LISTEN%%' AND position(%s IN query) > 0")
 
 
+async def until_gone(url: str, application_name: str) -> None:
+    """Return once no session has the name."""
+    named = "SELECT 1 FROM pg_stat_activity WHERE application_name = %s"
+    connecting = psycopg.AsyncConnection.connect(parse_location(url).conninfo, autocommit=True)
+    async with await connecting as connection, asyncio.timeout(_SECONDS):
+        while True:
+            cursor = await connection.execute(named, (application_name,))
+            if await cursor.fetchone() is None:
+                return
+            await asyncio.sleep(0.005)
+
+
 async def _until(url: str, condition: str) -> None:
     """Return once a session meets a condition, whose query contains the schema's name."""
     location = parse_location(url)

@@ -38,6 +38,7 @@ class Proxy:
         self._flowing = threading.Event()  # cleared while all connections stall
         self._flowing.set()
         self._resumed = threading.Event()  # set when stalled connections may end
+        self._connected = threading.Event()  # set when a client comes that is not served
         self._lock = threading.Lock()
 
     def __enter__(self) -> "Proxy":
@@ -88,6 +89,10 @@ class Proxy:
         with self._lock:
             self._silent_at, self._loss = self.round_trips + trip, loss
 
+    def until_connected(self) -> None:
+        """Return once a client connects that is not served."""
+        assert self._connected.wait(30)
+
     def resume(self) -> None:
         """Close what has stalled, and serve new connections."""
         with self._lock:
@@ -103,6 +108,8 @@ class Proxy:
                 threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:
+        if not self._flowing.is_set():
+            self._connected.set()
         self._flowing.wait()
         with client, socket.socket(socket.AF_UNIX) as server:
             server.connect(str(Path(self._folder) / ".s.PGSQL.5432"))

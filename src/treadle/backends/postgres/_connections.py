@@ -8,7 +8,7 @@ import psycopg
 from psycopg.pq import TransactionStatus
 
 from treadle.backends._closing import close_all
-from treadle.backends._deadline import Deadline
+from treadle.backends._deadline import Patience
 from treadle.backends._forks import give_up_in_children
 from treadle.backends.postgres._limits import SILENCE_SECONDS
 from treadle.backends.postgres._sessions import SessionWatch, session_of
@@ -38,18 +38,18 @@ class Connections:
 
     @contextmanager
     def hold(
-        self, deadline: Deadline, silence_seconds: float = SILENCE_SECONDS
+        self, patience: Patience, silence_seconds: float = SILENCE_SECONDS
     ) -> Generator[Connection, None, None]:
         """Lend a connection that is in no transaction; a transaction left open is rolled back.
 
         Args:
-            deadline: the deadline of its use.
+            patience: how long its use may take.
             silence_seconds: how long the server may be silent before it is asked about it.
 
         Raises:
             psycopg.Error: the server cannot be reached, or refuses us.
         """
-        connection = self._take(deadline)
+        connection = self._take(patience)
         if connection.watch is not None:
             connection.watch.begin(silence_seconds)
         try:
@@ -68,18 +68,17 @@ class Connections:
             idle, self._idle = self._idle, []
         close_all(*(connection.close for connection in idle))
 
-    def _take(self, deadline: Deadline) -> Connection:
+    def _take(self, patience: Patience) -> Connection:
         with self._lock:
             # The last one used, so that a store with little to do needs one connection only.
             connection = self._idle.pop() if self._idle else None
         if connection is None:
-            return self._connect(deadline)
-        connection.deadline = deadline
+            return self._connect(patience)
+        connection.patience = patience
         return connection
 
-    def _connect(self, deadline: Deadline) -> Connection:
-        connection = connect(self._location, deadline, self._connection_class)
-        connection.deadline = deadline
+    def _connect(self, patience: Patience) -> Connection:
+        connection = connect(self._location, patience, self._connection_class)
         try:
             session = session_of(connection)
         except BaseException:

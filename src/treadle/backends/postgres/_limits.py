@@ -3,8 +3,7 @@
 How long may a commit, a claim or a read take? It gets one deadline when it is asked for,
 `CALL_SECONDS` later, as on every backend. Every wait of the call ends there: for the calls before
 it, for a connection, for a lock, for the server's answer, between two attempts. On top come at most
-`ANSWER_SECONDS`, and, if it is connecting then, `LEAST_CONNECT_SECONDS` for each server that the
-URL names.
+`ANSWER_SECONDS`, and as long again if the outcome of a COMMIT must be found out.
 """
 
 ANSWER_SECONDS = 1.0
@@ -34,8 +33,12 @@ otherwise: by default, after many minutes. In seconds; the last one in milliseco
 CONNECT_SECONDS = 10.0
 """How long one server may take to accept a connection, unless the URL says `connect_timeout`."""
 
-LEAST_CONNECT_SECONDS = 2
-"""The shortest time that libpq gives a server to accept a connection."""
+WANTED_SECONDS = 0.05
+"""How often code that waits for the server looks whether its caller still does."""
+
+CLOSING_SECONDS = 5.0
+"""How much longer the calls of a store may take that is being closed: a server that is away or
+silent must not keep a program from ending."""
 
 WAITING_THREADS = 4
 """Commits and claims of a store that wait for other transactions at a time. Each needs a
@@ -105,7 +108,10 @@ NOTICE_RETRY_SECONDS = 1.0
 trouble."""
 
 NOTICE_SECONDS = 5.0
-"""How long the server may take over a notice. Closing a store waits for it."""
+"""How long the server may take over a notice."""
+
+CHECK_SECONDS = 30.0
+"""How often a connection on which no notice comes is checked: it may have fallen silent."""
 
 # --- claims ---------------------------------------------------------------------------------------
 

@@ -14,9 +14,10 @@ from collections.abc import Callable
 import psycopg
 from psycopg import sql
 
-from treadle.backends._deadline import Deadline
+from treadle.backends._deadline import Patience
 from treadle.backends._forks import give_up_in_children
 from treadle.backends.postgres._limits import (
+    CHECK_SECONDS,
     NOTICE_PAUSE_SECONDS,
     NOTICE_RETRY_SECONDS,
     NOTICE_SECONDS,
@@ -87,9 +88,7 @@ class Notices:
         """Work on a connection of its own, and on a new one whenever it is lost."""
         while not self._closing.is_set():
             try:
-                deadline = Deadline.after(self._seconds)
-                with connect(self._location, deadline) as connection:
-                    connection.deadline = deadline
+                with connect(self._location, self._patience()) as connection:
                     work(connection)
             except psycopg.Error as error:
                 _LOG.warning("notices wait for the server: %s", error)
@@ -97,20 +96,30 @@ class Notices:
 
     def _listen(self, connection: Connection) -> None:
         connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(self._location.channel)))
-        connection.deadline = None  # a notice may come at any time
+        connection.patience = None  # `notifies` does not wait
         with selectors.DefaultSelector() as selector:
             selector.register(connection.fileno(), selectors.EVENT_READ)
             # Readable once the other end is closed: so `close` ends the select.
             selector.register(self._ending, selectors.EVENT_READ)
             while not self._closing.is_set():
                 self.heard += 1
-                selector.select()
+                if not selector.select(CHECK_SECONDS):
+                    self._check(connection)
                 for _ in connection.notifies(timeout=0):
                     pass
+
+    def _check(self, connection: Connection) -> None:
+        """Ask for an answer: the connection may have fallen silent."""
+        connection.patience = self._patience()
+        connection.execute("SELECT 1")
+        connection.patience = None
+
+    def _patience(self) -> Patience:
+        return Patience.of(self._seconds, lambda: not self._closing.is_set())
 
     def _notify(self, connection: Connection) -> None:
         while self._wanted.wait() and not self._closing.is_set():
             self._wanted.clear()
-            connection.deadline = Deadline.after(self._seconds)
+            connection.patience = self._patience()
             connection.execute(sql.SQL("NOTIFY {}").format(sql.Identifier(self._location.channel)))
             self._closing.wait(NOTICE_PAUSE_SECONDS)

@@ -11,7 +11,7 @@ from typing import Literal
 import msgspec
 import psycopg
 
-from treadle.backends._deadline import Deadline
+from treadle.backends._deadline import Deadline, Patience
 from treadle.backends.postgres._limits import INQUIRY_SECONDS, SILENCE_SECONDS
 from treadle.backends.postgres.connection import Connection, connect
 from treadle.backends.postgres.location import Location
@@ -99,9 +99,7 @@ class SessionWatch:
                 return "working"
 
     def _asking(self, deadline: Deadline) -> Connection:
-        connection = connect(self._location, deadline.sooner(INQUIRY_SECONDS))
-        connection.deadline = deadline.sooner(INQUIRY_SECONDS)
-        return connection
+        return connect(self._location, Patience(deadline.sooner(INQUIRY_SECONDS)))
 
 
 def _holders(asking: Connection, pid: int) -> str:

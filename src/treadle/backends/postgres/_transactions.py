@@ -16,12 +16,13 @@ import psycopg
 from psycopg import errors
 
 from treadle.backends._damage import DamageLog
-from treadle.backends._deadline import Deadline
+from treadle.backends._deadline import Deadline, Patience
 from treadle.backends._group_thread import Failure
 from treadle.backends.base import Durability
 from treadle.backends.postgres._connections import Connections
 from treadle.backends.postgres._limits import (
     ANSWER_SECONDS,
+    CLOSING_SECONDS,
     CONFLICT_PAUSE_SECONDS,
     GROUP_LOCK_MS,
     HOLDER_SECONDS,
@@ -110,16 +111,27 @@ class Database:
         self.connections = Connections(location, connection_class)
         self.synchronous_commit = "on" if durability == "full" else "off"
         self._writers = _Writers()
+        self._end: Deadline | None = None
 
-    def open(self, deadline: Deadline) -> None:
+    def is_wanted(self) -> bool:
+        """Return False if the store was closed and its calls had their time to end."""
+        return self._end is None or not self._end.has_passed
+
+    def begin_to_close(self) -> None:
+        """Let all calls end soon."""
+        if self._end is None:
+            self._end = Deadline.after(CLOSING_SECONDS)
+
+    def open(self, patience: Patience) -> None:
         """Connect, and check that this Treadle can work with the schema.
 
         Raises:
             SchemaTooOld, SchemaTooNew, CorruptRecord, InvalidValue: it cannot.
             StoreUnavailable: the server cannot be reached, refuses us or does not answer.
         """
+        self._end = None
         try:
-            with self.connections.hold(deadline) as connection, begin(connection):
+            with self.connections.hold(patience) as connection, begin(connection):
                 check_schema(connection, self.location)
                 send(connection, [self.queries.of(Read("delete_commits", {}))])
         except BaseException as error:
@@ -179,6 +191,7 @@ class Transaction(Generic[T]):
         self._database = database
         self._program = program
         self._deadline = deadline
+        self._patience = Patience(deadline, database.is_wanted)
         self._lock_ms = lock_ms
         self._is_read_only = is_read_only
         self._mark = {} if is_read_only else database.new_mark()
@@ -203,7 +216,7 @@ class Transaction(Generic[T]):
         """
         conflicts = 0
         failure: Exception | None = None
-        while not self._deadline.has_passed:
+        while not self._patience.is_over:
             try:
                 return self._attempt()
             except (*CONFLICTS, errors.LockNotAvailable) as error:
@@ -222,7 +235,7 @@ class Transaction(Generic[T]):
         raise self._unavailable(failure) from failure
 
     def _attempt(self) -> T:
-        with self._database.connections.hold(self._deadline, self._patience()) as connection:
+        with self._database.connections.hold(self._patience, self._silence_seconds()) as connection:
             try:
                 return self._attempt_on(connection)
             finally:
@@ -260,7 +273,7 @@ class Transaction(Generic[T]):
         mark = self._database.queries.of(Read("insert_commit_once", self._mark))
         deadline = Deadline.after(ANSWER_SECONDS)
         try:
-            with self._database.connections.hold(deadline) as connection:
+            with self._database.connections.hold(Patience(deadline)) as connection:
                 *_, marked = send(connection, [*self._opening(connection, deadline), mark])
                 send(connection, [_COMMIT])
         except psycopg.Error as error:
@@ -309,7 +322,7 @@ class Transaction(Generic[T]):
             return False
         return isinstance(error, errors.LockNotAvailable) or conflicts > MOST_CONFLICTS
 
-    def _patience(self) -> float:
+    def _silence_seconds(self) -> float:
         """How many seconds the server may be silent before it is asked what it is doing.
 
         Shortly before the deadline it is asked early, to learn who holds the rows.
@@ -327,6 +340,8 @@ class Transaction(Generic[T]):
 
     def _reason(self, failure: Exception | None) -> str:
         match failure:
+            case None if not self._database.is_wanted():
+                return "the store was closed"
             case None:
                 return "the calls before this one took too long"
             case errors.LockNotAvailable():

@@ -100,8 +100,8 @@ class PostgresBackend:
 
     def _open(self, patience: Patience) -> None:
         if self._migrate:
-            migrate(self._location)
-        self._database.open(patience.deadline)
+            migrate(self._location, is_wanted=patience.is_wanted)
+        self._database.open(patience)
         self._waiters = Waiters(self._location)
         self._readers = ThreadPoolExecutor(READING_THREADS, "treadle-postgres-reader")
         try:
@@ -112,6 +112,7 @@ class PostgresBackend:
 
     async def close(self) -> None:
         """Finish what is under way, and close all connections."""
+        self._database.begin_to_close()
         self._claims.stop()
         await self._commits.close()
         self._waiting.wake()

@@ -2,9 +2,13 @@
 
 import os
 import select
+import threading
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from concurrent import futures
+from concurrent.futures import Future
 from contextlib import contextmanager, nullcontext, suppress
+from functools import partial
 from typing import Any, NoReturn, Protocol, TypeAlias, TypeVar
 
 import psycopg
@@ -14,13 +18,13 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import tuple_row
 from psycopg.waiting import Ready, Wait
 
-from treadle.backends._deadline import Deadline
+from treadle.backends._deadline import Deadline, Patience
 from treadle.backends._forks import give_up_in_children
 from treadle.backends.postgres._limits import (
     ANSWER_SECONDS,
     CONNECT_SECONDS,
     KEEPALIVES,
-    LEAST_CONNECT_SECONDS,
+    WANTED_SECONDS,
 )
 from treadle.backends.postgres._statements import Query
 from treadle.backends.postgres.location import Location
@@ -100,9 +104,10 @@ class Watch(Protocol):
 
 
 class Connection(psycopg.Connection[Any]):
-    """A connection that waits for the server's answers until its deadline, if it has one."""
+    """A connection that waits for the server's answers as long as its patience allows."""
 
-    deadline: Deadline | None = None
+    patience: Patience | None = None
+    """None: without end."""
     watch: Watch | None = None
 
     @property
@@ -128,18 +133,18 @@ class Connection(psycopg.Connection[Any]):
         does.
 
         Raises:
-            NoAnswer: the deadline has passed, or the connection has fallen silent.
+            NoAnswer: the patience is over, or the connection has fallen silent.
         """
-        if self.deadline is None or not _HAS_POLL:
+        if self.patience is None or not _HAS_POLL:
             return super().wait(gen, *arguments, **options)
-        end = self.deadline.at + ANSWER_SECONDS
+        patience, end = self.patience, self.patience.deadline.at + ANSWER_SECONDS
         try:
             state = next(gen)
             if state != Wait.R:
                 # A socket is nearly always ready for writing. If not, the generator asks again.
                 state = gen.send(Ready.W)
             while True:
-                event = self._event(_POLLED[state], end)
+                event = self._event(_POLLED[state], end, patience.is_wanted)
                 if event is None:
                     self._give_up(gen)
                 state = gen.send(_READY.get(event, Ready.RW))
@@ -147,29 +152,32 @@ class Connection(psycopg.Connection[Any]):
             result: T = end_of_generator.value
             return result
 
-    def _event(self, wanted: int, end: float) -> int | None:
+    def _event(self, wanted: int, end: float, is_wanted: Callable[[], bool]) -> int | None:
         """Wait for an event of the socket; None if none is to be expected."""
         while self.watch is not None:
             looks_at = time.monotonic() + self.watch.seconds
             if looks_at >= end:
                 break
-            if event := self._poll(wanted, looks_at):
+            if (event := self._poll(wanted, looks_at, is_wanted)) or not is_wanted():
                 return event
             if self.watch.is_lost(Deadline(end)):
                 # It may have answered while we asked.
                 grace = min(self.watch.seconds, ANSWER_SECONDS)
-                if event := self._poll(wanted, time.monotonic() + grace):
+                if event := self._poll(wanted, time.monotonic() + grace, is_wanted):
                     return event
                 self.watch.end()
                 return None
-        return self._poll(wanted, end)
+        return self._poll(wanted, end, is_wanted)
 
-    def _poll(self, wanted: int, end: float) -> int | None:
+    def _poll(self, wanted: int, end: float, is_wanted: Callable[[], bool]) -> int | None:
         poll = select.poll()
         poll.register(self.pgconn.socket, wanted)  # raises if the connection is closed
-        for _, event in poll.poll(max(0.0, end - time.monotonic()) * 1000):
-            return event
-        return None
+        while True:
+            left = max(0.0, end - time.monotonic())
+            for _, event in poll.poll(min(left, WANTED_SECONDS) * 1000):
+                return event
+            if not left or not is_wanted():
+                return None
 
     def _give_up(self, gen: PQGen[Any]) -> NoReturn:
         """Close the connection: a late answer must not be taken for that of the next query."""
@@ -182,31 +190,27 @@ class Connection(psycopg.Connection[Any]):
 
 def connect(
     location: Location,
-    deadline: Deadline | None = None,
+    patience: Patience | None = None,
     connection_class: type[Connection] = Connection,
 ) -> Connection:
-    """Connect to the server before the deadline; transactions begin and end by statement.
-
-    The new connection has no deadline itself.
+    """Connect to the server, as long as `patience` allows; transactions begin and end by statement.
 
     Raises:
         psycopg.Error: the server cannot be reached, or refuses us.
         InvalidValue: the database has another encoding than UTF-8.
     """
-    options: dict[str, Any] = dict(conninfo_to_dict(location.conninfo))
-    seconds = float(options.get("connect_timeout", 0))
-    if seconds <= 0:  # for libpq that is no limit; a call has one
-        seconds = CONNECT_SECONDS
-    if deadline is not None:
-        seconds = min(seconds, deadline.seconds_left())
-    options["connect_timeout"] = max(LEAST_CONNECT_SECONDS, int(seconds))
+    options: dict[str, Any] = KEEPALIVES | dict(conninfo_to_dict(location.conninfo))
+    if float(options.get("connect_timeout", 0)) <= 0:  # for libpq that is no limit
+        options["connect_timeout"] = CONNECT_SECONDS
     options["client_encoding"] = "UTF8"  # whatever the URL, the environment or the role says
-    options = KEEPALIVES | options
-    connection = connection_class.connect(
+    connecting = partial(
+        connection_class.connect,
         **options,
         autocommit=True,
         prepare_threshold=2 if location.prepared_statements == "on" else None,
     )
+    connection = connecting() if patience is None else _connect_patiently(connecting, patience)
+    connection.patience = patience
     give_up_in_children(connection)
     # For `begin`; whatever the default of the database is.
     connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
@@ -216,6 +220,33 @@ def connect(
         connection.close()
         raise
     return connection
+
+
+def _connect_patiently(connecting: Callable[[], Connection], patience: Patience) -> Connection:
+    """Connect on a thread: the name of a host may take long to find, and nothing interrupts that.
+
+    If nobody waits for the connection when it is there, the thread closes it.
+    """
+    result: Future[Connection] = Future()
+
+    def work() -> None:
+        try:
+            connection = connecting()
+        except BaseException as error:  # it is raised to the caller, if one waits
+            if result.set_running_or_notify_cancel():
+                result.set_exception(error)
+            return
+        if result.set_running_or_notify_cancel():
+            result.set_result(connection)
+        else:
+            connection.close()
+
+    threading.Thread(target=work, name="treadle-postgres-connect", daemon=True).start()
+    while True:
+        if futures.wait((result,), WANTED_SECONDS).done:
+            return result.result()
+        if patience.is_over and result.cancel():
+            raise NoAnswer("connection timeout: the server does not answer")
 
 
 def _require_utf8(connection: Connection) -> None:

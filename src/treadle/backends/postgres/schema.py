@@ -4,13 +4,15 @@ Migrations that expand may be applied while an older Treadle works. Those that c
 it uses: they are applied on request, once no older Treadle is running.
 """
 
-from collections.abc import Generator, Iterable, Iterator, Sequence
+import math
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import msgspec
 import psycopg
 from psycopg import errors
 
+from treadle.backends._deadline import Deadline, Patience
 from treadle.backends.postgres.connection import (
     SEARCH_PATH,
     Connection,
@@ -93,19 +95,25 @@ def missing_migrations(
 
 
 def migrate(
-    location: Location, *, contract: bool = False, known: Sequence[Migration] | None = None
+    location: Location,
+    *,
+    contract: bool = False,
+    known: Sequence[Migration] | None = None,
+    is_wanted: Callable[[], bool] | None = None,
 ) -> tuple[Migration, ...]:
     """Apply the migrations that a database lacks, all or none, and return them.
 
     Several processes that migrate at the same time wait for each other. With `contract`, migrations
-    are applied that remove what an older Treadle uses.
+    are applied that remove what an older Treadle uses. There is no deadline, because a migration
+    takes its time, but it ends once `is_wanted` returns False.
 
     Raises:
         SchemaTooNew, CorruptRecord, InvalidValue: as `check_schema`.
         StoreUnavailable: the server cannot be reached, or a migration failed; nothing was changed.
     """
     known = known_migrations() if known is None else known
-    with _connected(location) as connection:
+    patience = None if is_wanted is None else Patience(Deadline(math.inf), is_wanted)
+    with _connected(location, patience) as connection:
         connection.execute(_lock(location).encode())
         schema = _read(connection, location)
         wanted = _wanted(schema, known, location, contract=contract)
@@ -215,9 +223,11 @@ def _read(connection: Connection, location: Location) -> Schema:
 
 
 @contextmanager
-def _connected(location: Location) -> Generator[Connection, None, None]:
+def _connected(
+    location: Location, patience: Patience | None = None
+) -> Generator[Connection, None, None]:
     try:
-        with connect(location) as connection, begin(connection):
-            yield connection  # without a deadline: a migration takes its time
+        with connect(location, patience) as connection, begin(connection):
+            yield connection
     except psycopg.Error as error:
         raise unavailable(error, location) from error
