@@ -12,7 +12,11 @@ import pytest
 
 from treadle import CorruptRecord, MailboxEntry, Store, open_store
 from treadle.backends.postgres.location import parse_location
+from treadle.store.copying import copy_store
+from treadle.store.pages import every
+from treadle.testing._harness import builders
 from treadle.testing.clock import ManualClock
+from treadle.worker import Delivery, Worker
 
 LEASE_MS = 1_000
 
@@ -158,6 +162,8 @@ async def test_calls_about_many_entries_leave_one_out_that_cannot_be_read(
         async with damager.opened() as store:
             listed = await store.mailboxes.list_entries()
             assert [entry.payload for entry in listed.items] == ["b"]
+            [name] = listed.unreadable
+            assert first.entry_id in name
             assert (await store.mailboxes.count_entries()).queued in (1, 2)
             again = await store.mailboxes.send("box", "again", dedupe_key="a")
             assert again.payload == "again"
@@ -191,3 +197,65 @@ async def test_calls_that_name_an_entry_that_cannot_be_read_say_so_and_fail_alon
             assert isinstance(error, CorruptRecord), error
             assert first.entry_id in error.where
         assert all(isinstance(entry, MailboxEntry) for entry in sent)
+
+
+async def test_a_copy_fails_rather_than_lose_an_entry_that_cannot_be_read(
+    damager: Damager,
+) -> None:
+    async with damager.opened() as store:
+        [first, _] = await send(store, "box", "a", "b")
+    damager.damage(first.entry_id, "payload", CUT_OFF)
+    async with damager.opened() as store, open_store("memory:") as target:
+        with pytest.raises(CorruptRecord, match=first.entry_id):
+            await copy_store(store, target)
+
+
+async def test_every_item_of_a_listing_comes_once_around_those_that_cannot_be_read(
+    damager: Damager, clock: ManualClock
+) -> None:
+    async with damager.opened() as store, store.batch() as step:
+        for number in range(450):
+            step.mailboxes.enqueue(
+                builders.entry(f"e{number:03}", payload=number, created_at=number)
+            )
+    damaged = [*range(200), 300]
+    for number in damaged:
+        damager.damage(f"e{number:03}", "payload", CUT_OFF)
+    async with damager.opened() as store:
+        found = [each.payload async for each in every(store.mailboxes.list_entries)]
+        assert found == [number for number in range(450) if number not in damaged]
+
+
+async def test_a_worker_that_stops_when_idle_does_not_wait_for_entries_that_cannot_be_read(
+    damager: Damager,
+) -> None:
+    async with damager.opened() as store:
+        [first, *_] = await send(store, "box", "a", "b", "c")
+    damager.damage(first.entry_id, "payload", CUT_OFF)
+    done: list[object] = []
+
+    async def handle(delivery: Delivery) -> None:
+        done.append(delivery.entry.payload)
+
+    async with damager.opened() as store:
+        worker = Worker(store, handle, consumer="w")
+        await asyncio.wait_for(worker.run(until_idle=True), 30)
+    assert done == ["b", "c"]
+
+
+async def test_a_wait_does_not_end_for_an_entry_that_cannot_be_read(
+    damager: Damager, clock: ManualClock
+) -> None:
+    async with damager.opened() as store:
+        [queued] = await send(store, "queued", "a")
+        [held] = await send(store, "claimed", "b")
+        assert await store.mailboxes.claim_entry(held.entry_id, consumer="w", lease_ms=LEASE_MS)
+    for entry_id in (queued.entry_id, held.entry_id):
+        damager.damage(entry_id, "payload", CUT_OFF)
+    async with damager.opened() as store:
+        clock.now += LEASE_MS
+        for mailbox_id in (None, "queued", "claimed"):
+            assert await store.mailboxes.claim(9, consumer="w", mailbox_id=mailbox_id) == ()
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.1):
+                    await store.mailboxes.wait(60_000, mailbox_id=mailbox_id)

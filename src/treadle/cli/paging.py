@@ -17,11 +17,20 @@ T = TypeVar("T")
 async def read_page(listing: Listing[T], offset: int, limit: int) -> Page[T]:
     """Return up to `limit` items from `offset` on; a store returns at most 200 at a time."""
     items: list[T] = []
+    unreadable: dict[str, None] = {}
+    end = offset + limit
     while True:
-        page = await listing(offset=offset + len(items), limit=min(limit - len(items), PAGE))
+        page = await listing(offset=offset, limit=min(end - offset, PAGE))
         items += page.items
-        if not page.has_more or not page.items or len(items) >= limit:
-            return Page(items=tuple(items), total=page.total, has_more=page.has_more)
+        unreadable |= dict.fromkeys(page.unreadable)
+        offset += PAGE
+        if not page.has_more or offset >= end:
+            return Page(
+                items=tuple(items),
+                total=page.total,
+                has_more=page.has_more,
+                unreadable=tuple(unreadable),
+            )
 
 
 def write_page(
@@ -40,6 +49,8 @@ def write_page(
         write_json({"items": items, "total": page.total, "has_more": page.has_more})
         return
     write_table(columns, [cells(item) for item in page.items])
+    for name in page.unreadable:
+        write_note(f"{name} cannot be read; see `treadle doctor`")
     if page.has_more:
         end = offset + len(page.items)
         line = f"{end:,} of {page.total:,} {things}; --offset {end} shows the next, --limit more"

@@ -465,7 +465,8 @@ class ListEntries(PageQuery[EntryPage], frozen=True, kw_only=True):
         statuses = STATUSES if self.status is None else (self.status,)
         found = rows.find_entries(self.mailbox_id, statuses)
         matching = [entry for entry in found if self.origin in (None, entry.origin)]
-        return page_of(EntryPage, sorted(matching, key=listing_order), self)
+        entries = sorted(matching, key=listing_order)
+        return page_of(EntryPage, entries, self, rows.entries.unreadable())
 
 
 class CountEntries(Query[MailboxStats], frozen=True, kw_only=True):
@@ -496,4 +497,4 @@ class ListMailboxes(PageQuery[MailboxPage], frozen=True, kw_only=True):
         """Sort the ids, cut, and look up the states of the page only."""
         ids = sorted(rows.mailboxes.keys())
         states = rows.mailboxes.find(ids[self.start : self.end])
-        return page_with(MailboxPage, states, len(ids), self)
+        return page_with(MailboxPage, states, len(ids), self, rows.mailboxes.unreadable())

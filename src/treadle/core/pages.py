@@ -34,15 +34,32 @@ class Page(Model, Generic[ItemT], frozen=True, kw_only=True):
     items: tuple[ItemT, ...] = always_encoded(())
     total: int = always_encoded(0)
     has_more: bool = always_encoded(False)
+    unreadable: tuple[str, ...] = ()
+    """Damaged records that were left out, by name; `total` may count them. A store in a folder
+    names all that it knows of, whatever the page and the filters."""
 
 
-def page_of(kind: type[PageT], matching: Sequence[Any], query: PageQuery[PageT]) -> PageT:
+def page_of(
+    kind: type[PageT],
+    matching: Sequence[Any],
+    query: PageQuery[PageT],
+    unreadable: Iterable[str] = (),
+) -> PageT:
     """Cut the page that `query` asks for out of all items that match, which are in order."""
-    return page_with(kind, matching[query.start : query.end], len(matching), query)
+    return page_with(kind, matching[query.start : query.end], len(matching), query, unreadable)
 
 
 def page_with(
-    kind: type[PageT], items: Iterable[Any], total: int, query: PageQuery[PageT]
+    kind: type[PageT],
+    items: Iterable[Any],
+    total: int,
+    query: PageQuery[PageT],
+    unreadable: Iterable[str] = (),
 ) -> PageT:
     """Make the page of `items`, which `query` asks for, out of `total` that match."""
-    return kind(items=tuple(items), total=total, has_more=query.end < total)
+    return kind(
+        items=tuple(items),
+        total=total,
+        has_more=query.end < total,
+        unreadable=tuple(unreadable),
+    )

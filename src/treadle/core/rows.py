@@ -33,6 +33,10 @@ class Table(Protocol[RowT]):
         """All rows, in no order; those that cannot be read are left out."""
         ...
 
+    def unreadable(self) -> Iterable[str]:
+        """The rows that cannot be read, as far as they are known: all of them after `values`."""
+        ...
+
     def find(self, keys: Iterable[str], /) -> Iterable[RowT]:
         """The rows at some ids, in that order; ids without one that can be read are left out."""
         ...

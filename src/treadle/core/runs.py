@@ -214,7 +214,8 @@ class ListRuns(PageQuery[RunPage], frozen=True, kw_only=True):
     def answer(self, rows: RunRows) -> RunPage:
         """Filter, sort, cut."""
         matching = filter(self.matches, rows.runs.values())
-        return page_of(RunPage, sorted(matching, key=listing_order), self)
+        runs = sorted(matching, key=listing_order)
+        return page_of(RunPage, runs, self, rows.runs.unreadable())
 
     def matches(self, run: RunRecord) -> bool:
         """Return whether all filters let `run` pass."""

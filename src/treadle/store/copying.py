@@ -2,20 +2,26 @@
 
 Rows that are equal at both ends are not written, so an interrupted copy continues where it stopped,
 and it can be repeated until both ends are equal. Versions, statuses, claims and generations are
-kept. The deltas of a thread are not copied.
+kept. The deltas of a thread are not copied. A row that cannot be read fails the copy: nothing is
+left out silently.
 """
 
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import msgspec
 
 from treadle.core.codec import Model
 from treadle.core.commands import AnyCommand
+from treadle.core.pages import Page
 from treadle.core.restoring import RestoreEntry, RestoreMailbox, RestoreThread
 from treadle.core.runs import UpsertRun
-from treadle.store.pages import every
+from treadle.errors import CorruptRecord
+from treadle.store.pages import Listing, every
 from treadle.store.store import Store
+
+ItemT = TypeVar("ItemT")
 
 _BATCH_ROWS = 50
 """Largest number of rows in a batch."""
@@ -47,6 +53,9 @@ async def copy_store(
 
     Rows that only `target` has stay as they are. If others write into `source` during the copy, the
     comparison finds their changes, and the next call copies them.
+
+    Raises:
+        CorruptRecord: a row of `source` cannot be read.
     """
     total = 2 * await _count(source)
     done = written = 0
@@ -110,15 +119,29 @@ async def _count(store: Store) -> int:
     return threads.total + runs.total + states.total + entries.total
 
 
+async def _list_all(listing: Listing[ItemT], **page: int) -> Page[ItemT]:
+    """A page of a listing that leaves nothing out.
+
+    Raises:
+        CorruptRecord: a row cannot be read.
+    """
+    found = await listing(**page)
+    for name in found.unreadable:
+        raise CorruptRecord(
+            name, "a copy would lose it", "repair or remove it; see `treadle doctor`"
+        )
+    return found
+
+
 async def _items(store: Store) -> AsyncIterator[_Item]:
     """Yield all rows; a mailbox comes before its entries."""
-    async for thread_id in every(store.threads.list):
+    async for thread_id in every(partial(_list_all, store.threads.list)):
         head = await store.threads.load(thread_id)
         if head is not None:
             yield _Item("thread", thread_id, head, RestoreThread(head=head))
-    async for run in every(store.runs.list):
+    async for run in every(partial(_list_all, store.runs.list)):
         yield _Item("run", run.run_id, run, UpsertRun(run=run))
-    async for state in every(store.mailboxes.list):
+    async for state in every(partial(_list_all, store.mailboxes.list)):
         yield _Item("mailbox", state.mailbox_id, state, RestoreMailbox(mailbox=state))
-    async for entry in every(store.mailboxes.list_entries):
+    async for entry in every(partial(_list_all, store.mailboxes.list_entries)):
         yield _Item("entry", entry.entry_id, entry, RestoreEntry(entry=entry))

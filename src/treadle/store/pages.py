@@ -13,12 +13,15 @@ Listing: TypeAlias = Callable[..., Awaitable[Page[ItemT]]]
 
 
 async def every(listing: Listing[ItemT]) -> AsyncIterator[ItemT]:
-    """Yield each item, in order. While others write, an item may be missed or come twice."""
+    """Yield each item that can be read, in order.
+
+    While others write, an item may be missed or come twice.
+    """
     offset = 0
     while True:
         page = await listing(offset=offset, limit=PAGE)
         for item in page.items:
             yield item
-        offset += len(page.items)
-        if not page.has_more or not page.items:
+        offset += PAGE  # not the number of items: those that cannot be read are left out
+        if not page.has_more:
             return

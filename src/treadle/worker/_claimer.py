@@ -4,9 +4,12 @@ import asyncio
 import math
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from functools import partial
 from typing import Any
 
 from treadle.backends.cancellation import shielded
+from treadle.core.mailboxes import UNFINISHED
+from treadle.store.pages import every
 from treadle.worker._clock import sleep, timeout
 from treadle.worker._events import Outage
 from treadle.worker._lease import Lease
@@ -161,7 +164,17 @@ class Claimer:
             return False
         async with timeout(self._clock, self._settings.lease_s):
             stats = await self._mailboxes.count_entries(self._settings.mailbox_id)
-        return stats.queued + stats.claimed == 0
+            return stats.queued + stats.claimed == 0 or not await self._any_can_be_read()
+
+    async def _any_can_be_read(self) -> bool:
+        """Return whether there is an entry to wait for: a count may include damaged ones."""
+        for status in UNFINISHED:
+            listing = partial(
+                self._mailboxes.list_entries, mailbox_id=self._settings.mailbox_id, status=status
+            )
+            async for _ in every(listing):
+                return True
+        return False
 
     async def _rest(self, error: Exception, failures: int) -> None:
         pause_ms = OUTAGE_BACKOFF.pause_ms(failures, self._context.random)

@@ -40,6 +40,7 @@ class RowCache(RowTable[RowT]):
         self._read = read
         self._rows: OrderedDict[str, RowT | None] = OrderedDict()
         """The least recently used first. None: removed, though its document may still exist."""
+        self._damaged: set[str] = set()
         self._names: set[str] | None = None
         """The ids of all rows, once somebody has asked for them."""
         self._folded: dict[str, str] | None = None
@@ -93,6 +94,10 @@ class RowCache(RowTable[RowT]):
         """Return the rows at some ids except those that are missing or damaged."""
         return self._readable(keys).values()
 
+    def unreadable(self) -> Iterable[str]:
+        """Return the damaged documents that were left out, as errors name them."""
+        return sorted(self._documents.where(self._table, key) for key in self._damaged)
+
     def _readable(self, keys: Iterable[str]) -> dict[str, RowT]:
         rows: dict[str, RowT] = {}
         for key in keys:
@@ -100,7 +105,9 @@ class RowCache(RowTable[RowT]):
                 row: RowT | None = self.get(key)
             except CorruptRecord as error:
                 self._documents.damage.note(error)
+                self._damaged.add(key)
                 continue
+            self._damaged.discard(key)
             if row is not None:
                 rows[key] = row
         return rows
@@ -111,6 +118,7 @@ class RowCache(RowTable[RowT]):
 
     def forget(self, key: str, *, present: bool) -> None:
         """Drop a row that another process has written or removed; it is read again when needed."""
+        self._damaged.discard(key)
         self._rows.pop(key, None)
         self._note(key, present=present)
 

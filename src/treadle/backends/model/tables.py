@@ -59,6 +59,10 @@ class RowTable(MutableMapping[str, RowT]):
         """Remove the row."""
         self.put(key, None)
 
+    def unreadable(self) -> Iterable[str]:
+        """The rows that cannot be read, as far as they are known."""
+        return ()
+
     def find(self, keys: Iterable[str]) -> Iterable[RowT]:
         """The rows at some ids, in that order; ids without one are left out."""
         return [row for key in keys if (row := self.get(key)) is not None]

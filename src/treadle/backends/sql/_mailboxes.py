@@ -8,9 +8,9 @@ import msgspec
 
 from treadle.backends._damage import DamageLog
 from treadle.backends.model.tables import Change
-from treadle.backends.sql._listing import conditions_of, offset_and_limit
+from treadle.backends.sql._listing import conditions_of, offset_and_limit, page_of_rows
 from treadle.backends.sql.program import Program, Read, Statement, Values, writes
-from treadle.backends.sql.rows import id_list, read_entry, read_mailbox, readable
+from treadle.backends.sql.rows import id_list, read_entry, read_mailbox
 from treadle.backends.sql.tables import ENTRIES, MAILBOXES, PAYLOADS
 from treadle.core.mailboxes import (
     STATUSES,
@@ -25,7 +25,6 @@ from treadle.core.mailboxes import (
     MailboxState,
     MailboxStats,
 )
-from treadle.core.pages import page_with
 
 _fixed = attrgetter(
     *{column.name for column in (*ENTRIES.columns, *PAYLOADS.columns) if column.fixed}
@@ -137,8 +136,7 @@ def list_mailboxes(query: ListMailboxes, damage: DamageLog) -> Program[MailboxPa
     """A page of mailboxes' states."""
     page = offset_and_limit(query)
     rows, counted = yield (Read("list_mailboxes", page), Read("count_mailboxes", {}))
-    states = readable(read_mailbox, rows, damage)
-    return page_with(MailboxPage, states, counted[0][0], query)
+    return page_of_rows(MailboxPage, read_mailbox, rows, counted[0][0], query, damage)
 
 
 def list_entries(query: ListEntries, damage: DamageLog) -> Program[EntryPage]:
@@ -149,8 +147,8 @@ def list_entries(query: ListEntries, damage: DamageLog) -> Program[EntryPage]:
         Read("list_entries", {**values, **page}, conditions),
         Read("count_entries", values, conditions),
     )
-    entries = readable(read_entry, rows, damage)
-    return page_with(EntryPage, entries, sum(count for _, count in counted), query)
+    total = sum(count for _, count in counted)
+    return page_of_rows(EntryPage, read_entry, rows, total, query, damage)
 
 
 def count_entries(query: CountEntries) -> Program[MailboxStats]:

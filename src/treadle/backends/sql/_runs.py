@@ -4,11 +4,10 @@ from collections.abc import Sequence
 
 from treadle.backends._damage import DamageLog
 from treadle.backends.model.tables import Change
-from treadle.backends.sql._listing import conditions_of, offset_and_limit
+from treadle.backends.sql._listing import conditions_of, offset_and_limit, page_of_rows
 from treadle.backends.sql.program import Program, Read, Statement, Values, writes
 from treadle.backends.sql.rows import read_run, readable
 from treadle.backends.sql.tables import RUNS
-from treadle.core.pages import page_with
 from treadle.core.runs import FindActiveRun, ListRuns, LoadRun, RunPage, RunRecord
 
 
@@ -54,4 +53,4 @@ def list_runs(query: ListRuns, damage: DamageLog) -> Program[RunPage]:
         Read("list_runs", {**values, **page}, conditions),
         Read("count_runs", values, conditions),
     )
-    return page_with(RunPage, readable(read_run, rows, damage), counted[0][0], query)
+    return page_of_rows(RunPage, read_run, rows, counted[0][0], query, damage)

@@ -6,7 +6,7 @@ from typing import Literal
 
 from treadle.backends._damage import DamageLog
 from treadle.backends.model.tables import Change, deltas_of
-from treadle.backends.sql._listing import conditions_of, offset_and_limit
+from treadle.backends.sql._listing import conditions_of, offset_and_limit, page_of_rows
 from treadle.backends.sql.program import Program, Read, Row, Statement, Values, writes
 from treadle.backends.sql.rows import (
     DeltaRow,
@@ -24,12 +24,10 @@ from treadle.backends.sql.rows import (
     read_message,
     read_thread,
     read_thread_id,
-    readable,
 )
 from treadle.backends.sql.tables import text_value, to_json
 from treadle.core.limits import clamp_page
 from treadle.core.messages import MessagePage, StoredMessage, message_page
-from treadle.core.pages import page_with
 from treadle.core.threads import (
     ListDeltas,
     ListMessages,
@@ -215,8 +213,7 @@ def list_threads(query: ListThreads, damage: DamageLog) -> Program[ThreadPage]:
         Read("list_threads", {**values, **page}, conditions),
         Read("count_threads", values, conditions),
     )
-    ids = readable(read_thread_id, rows, damage)
-    return page_with(ThreadPage, ids, counted[0][0], query)
+    return page_of_rows(ThreadPage, read_thread_id, rows, counted[0][0], query, damage)
 
 
 def list_deltas(query: ListDeltas) -> Program[tuple[ThreadDelta, ...] | None]:

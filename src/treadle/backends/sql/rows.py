@@ -104,14 +104,24 @@ def _names_damage(kind: str) -> Callable[[ReadRow[RecordT]], ReadRow[RecordT]]:
     return decorate
 
 
-def readable(read: ReadRow[RecordT], rows: Iterable[Row], damage: DamageLog) -> list[RecordT]:
-    """The records of the rows that can be read; `damage` notes the others."""
+def readable(
+    read: ReadRow[RecordT],
+    rows: Iterable[Row],
+    damage: DamageLog,
+    left_out: list[str] | None = None,
+) -> list[RecordT]:
+    """The records of the rows that can be read; `damage` notes the others.
+
+    Their names are added to `left_out`.
+    """
     records: list[RecordT] = []
     for row in rows:
         try:
             records.append(read(row))
         except CorruptRecord as error:
             damage.note(error)
+            if left_out is not None:
+                left_out.append(error.where)
     return records
 
 
