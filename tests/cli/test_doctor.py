@@ -38,10 +38,10 @@ def test_files_are_moved_aside_only_on_request(damaged: Path) -> None:
     assert run_json("doctor") == {"documents": 1, "findings": [], "moved": []}
 
 
-def test_the_doctor_examines_only_folders_and_files() -> None:
+def test_the_doctor_examines_only_what_outlives_it() -> None:
     result = run("doctor", "--store", "memory:")
     assert result.exit_code == 2
-    assert "neither a folder nor a database file" in result.stderr
+    assert "forgotten when the command ends" in result.stderr
 
 
 DATABASE = "sqlite:///agents.db"
@@ -75,7 +75,7 @@ def test_damage_in_a_database_is_named(database: Path) -> None:
     assert entry.endswith(": Input data was truncated")
     assert head.startswith("mailboxes/m/queue_heads/0: it is missing, and entry ")
     assert counts == "1 mailbox, 1 entry read"
-    assert result.stderr.startswith("treadle: 2 findings; restore a copy from `treadle backup`")
+    assert result.stderr.startswith("treadle: 2 findings; restore a backup")
     result = run("doctor", "--store", DATABASE, "--json")
     assert result.exit_code == 1
     paths = [finding["path"] for finding in json.loads(result.stdout)["findings"]]

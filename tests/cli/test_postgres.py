@@ -56,6 +56,25 @@ def test_the_printed_sql_migrates_the_database(
     assert run_json("migrate", "--sql", "--store", store)["sql"] == ""
 
 
+def test_the_doctor_names_the_damaged_rows_of_a_server(
+    store: str, postgres_url: str, tmp_path: Path
+) -> None:
+    run("migrate", "--store", store)
+    sent = [run("send", "box", "{}", "--store", store).stdout.strip() for _ in range(2)]
+    healthy = run_json("doctor", "--store", store)
+    assert healthy["findings"] == []
+    assert healthy["rows"]["entries"] == 2
+    location = location_of(postgres_url, tmp_path)
+    with psycopg.connect(location.conninfo) as connection:
+        connection.execute(f'SET search_path TO "{location.schema}"'.encode())
+        connection.execute("UPDATE payloads SET payload = '{' WHERE entry_id = %s", (sent[0],))
+        connection.execute("DELETE FROM payloads WHERE entry_id = %s", (sent[1],))
+    result = run("doctor", "--store", store)
+    assert result.exit_code == 1
+    assert f"mailboxes/box/entries/{sent[0]}: Input data was truncated" in result.stdout
+    assert f"mailboxes/box/entries/{sent[1]}: " in result.stdout
+
+
 def test_a_store_is_copied_from_a_server_into_a_folder(store: str, tmp_path: Path) -> None:
     run("migrate", "--store", store)
     sent = run("send", "box", '{"n": 1}', "--store", store)
@@ -66,11 +85,8 @@ def test_a_store_is_copied_from_a_server_into_a_folder(store: str, tmp_path: Pat
     assert run_json("mailboxes", "stats", "--store", str(tmp_path / "folder"))["queued"] == 1
 
 
-@pytest.mark.parametrize("command", [("doctor",), ("backup", "x.db")])
-def test_commands_for_files_name_the_tools_of_the_server(
-    store: str, command: tuple[str, ...]
-) -> None:
-    result = run(*command, "--store", store)
+def test_a_command_for_files_names_the_tools_of_the_server(store: str) -> None:
+    result = run("backup", "x.db", "--store", store)
     assert result.exit_code != 0
     assert "PostgreSQL" in result.output
     assert "sekret" not in result.output

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 import treadle.backends
+from treadle.backends.sql.row_checks import ROW_CHECKS
 from treadle.backends.sql.tables import ENTRIES, MAILBOXES, PAYLOADS, PLAIN_WRITES, RUNS
-from treadle.backends.sqlite._row_checks import ROW_CHECKS
 
 BACKENDS = Path(treadle.backends.__file__).parent
 FOLDERS = ("sql", "sqlite", "postgres")

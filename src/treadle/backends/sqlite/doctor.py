@@ -12,14 +12,13 @@ from contextlib import closing
 
 from treadle.backends._deadline import CALL_SECONDS, Patience
 from treadle.backends.findings import Finding, Report, escape
+from treadle.backends.sql.row_checks import DOCUMENTS, ROW_CHECKS, RowCheck, examine_rows
 from treadle.backends.sqlite._connection import connect_read_only, transaction
 from treadle.backends.sqlite._errors import translate_errors
-from treadle.backends.sqlite._row_checks import ROW_CHECKS, examine_rows
+from treadle.backends.sqlite._execution import TEXTS
 from treadle.backends.sqlite._rules import RULES, examine_rule
 from treadle.backends.sqlite.schema import check_owner, check_shape, find_missing_here
 from treadle.errors import CorruptRecord, StoreUnavailable
-
-_DOCUMENTS = ("threads", "runs", "entries", "mailboxes")
 
 
 def examine(path: str | os.PathLike[str]) -> Report:
@@ -41,7 +40,7 @@ def examine(path: str | os.PathLike[str]) -> Report:
                 findings += _examine_all(connection, os.path.basename(path), counts)
     except CorruptRecord as error:
         findings.append(Finding(path=os.path.basename(error.where), reason=escape(error.reason)))
-    documents = sum(counts[name] for name in _DOCUMENTS)
+    documents = sum(counts[name] for name in DOCUMENTS)
     unique = {(each.path, each.reason): each for each in findings}
     return Report(documents=documents, rows=dict(counts), findings=tuple(unique.values()))
 
@@ -60,10 +59,18 @@ def _examine_all(
 ) -> Iterable[Finding]:
     yield from _until_unreadable(name, _examine_pages(connection, name))
     for row_check in ROW_CHECKS:
-        rows = examine_rows(connection, row_check, counts)
+        rows = _examine_rows(connection, row_check, counts)
         yield from _until_unreadable(row_check.table, rows)
     for rule in RULES:
         yield from _until_unreadable(rule.table, examine_rule(connection, rule))
+
+
+def _examine_rows(
+    connection: sqlite3.Connection, row_check: RowCheck, counts: Counter[str]
+) -> Iterator[Finding]:
+    cursor = connection.execute(TEXTS.of(row_check.query))
+    columns = tuple(column for column, *_ in cursor.description)
+    yield from examine_rows(row_check, columns, cursor, counts)
 
 
 def _examine_pages(connection: sqlite3.Connection, name: str) -> Iterator[Finding]:

@@ -7,10 +7,11 @@ import click
 import msgspec
 
 from treadle.backends.files import doctor as files
-from treadle.backends.findings import Finding, escape
+from treadle.backends.findings import Finding, Report, escape
+from treadle.backends.registry import require_postgres
 from treadle.backends.sqlite import doctor as sqlite
 from treadle.backends.urls import without_password
-from treadle.cli.opening import check_present, database_of, folder_of
+from treadle.cli.opening import check_possible, check_present, database_of, folder_of
 from treadle.cli.options import chosen_store, json_option, store_option
 from treadle.cli.terminal.counts import counted, counted_rows
 from treadle.cli.terminal.failure import Failure
@@ -27,6 +28,7 @@ from treadle.core.codec import to_plain
         "treadle doctor --json | jq .findings",
         "treadle doctor --move-aside    # into _treadle/aside, for you to repair",
         "treadle doctor --store sqlite:///agents.db",
+        "treadle doctor --store postgresql://treadle@db.example/agents",
     ),
 )
 @store_option()
@@ -38,28 +40,26 @@ def doctor(move_aside: bool, as_json: bool) -> None:
     """Read everything in a store, and report what is damaged.
 
     The exit status is 1 if there is damage. A folder is opened, which completes commits that a
-    crash interrupted, and all its documents are read. A database file may be in use: its pages, its
-    rows and the rules between rows are checked as they are at one moment, and nothing is changed.
+    crash interrupted, and all its documents are read. A database may be in use: its rows are
+    checked as they are at one moment, and nothing is changed. Of a database file, the pages and the
+    rules between rows are checked, too; PostgreSQL has amcheck and data checksums.
 
     --json: {"documents", "findings": [{"path", "reason"}], "moved": [...]}, and for a database
-    file also {"rows": {...}}.
+    also {"rows": {...}}.
     """
     url = chosen_store()
     folder, database = folder_of(url), database_of(url)
-    if folder is None and database is None:
-        raise click.UsageError(
-            f"{without_password(url)} is neither a folder nor a database file, which are all that "
-            "`treadle doctor` checks; PostgreSQL has amcheck and data checksums"
-        )
-    if database is not None and move_aside:
+    check_possible(url)
+    if folder is None and move_aside:
         raise click.UsageError(
             f"--move-aside is for folders, and {without_password(url)} is a database"
         )
     check_present(url)
     if folder is not None:
         _examine_folder(folder, move_aside, as_json)
-    elif database is not None:
-        _examine_database(database, as_json)
+        return
+    report = sqlite.examine(database) if database is not None else _examine_server(url)
+    _write_report(report, as_json)
 
 
 def _examine_folder(folder: Path, move_aside: bool, as_json: bool) -> None:
@@ -83,17 +83,22 @@ def _examine_folder(folder: Path, move_aside: bool, as_json: bool) -> None:
         )
 
 
-def _examine_database(database: Path, as_json: bool) -> None:
-    report = sqlite.examine(database)
+def _examine_server(url: str) -> Report:
+    require_postgres()
+    from treadle.backends.postgres.doctor import examine
+    from treadle.backends.postgres.location import parse_location
+
+    return examine(parse_location(url))
+
+
+def _write_report(report: Report, as_json: bool) -> None:
     if as_json:
         write_json({**to_plain(report), "moved": []})
     else:
         _write_findings(report.findings)
         write_line(f"{counted_rows(report.rows)} read")
     if report.findings:
-        advice = (
-            "restore a copy from `treadle backup`, or save what can be read with `treadle export`"
-        )
+        advice = "restore a backup, or save what can be read with `treadle export`"
         raise Failure(f"{counted(len(report.findings), 'finding')}; {advice}")
 
 

@@ -1,14 +1,14 @@
 """Examining rows: each is read into its model, and its columns are compared with the model."""
 
-import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeAlias
 
 import msgspec
 
 from treadle.backends.findings import Finding, escape
-from treadle.backends.sql.program import Read, Values
+from treadle.backends.sql._column_types import check_rows
+from treadle.backends.sql.program import Read, Row, Values
 from treadle.backends.sql.rows import (
     UNREADABLE,
     ThreadRow,
@@ -21,8 +21,6 @@ from treadle.backends.sql.rows import (
     read_thread,
 )
 from treadle.backends.sql.tables import ENTRIES, ENTRY_COLUMNS, MAILBOX_COLUMNS, RUNS, text_value
-from treadle.backends.sqlite._column_types import check_rows
-from treadle.backends.sqlite._execution import TEXTS
 from treadle.core.codec import checked, decode
 from treadle.core.ids import check_id
 from treadle.core.messages import Message
@@ -41,14 +39,17 @@ class RowCheck(msgspec.Struct, frozen=True):
     path: str
     check: Check
 
+    @property
+    def query(self) -> Read:
+        """The query for all rows of the table."""
+        return Read(f"examine_{self.table}", {})
+
 
 def examine_rows(
-    connection: sqlite3.Connection, row_check: RowCheck, counts: Counter[str]
+    row_check: RowCheck, columns: tuple[str, ...], rows: Iterable[Row], counts: Counter[str]
 ) -> Iterator[Finding]:
-    """Examine every row of a table, and count them."""
-    cursor = connection.execute(TEXTS.of(Read(f"examine_{row_check.table}", {})))
-    columns = tuple(column for column, *_ in cursor.description)
-    for row in cursor:
+    """Examine rows of a table, and count them."""
+    for row in rows:
         counts[row_check.table] += 1
         values = dict(zip(columns, row, strict=True))
         reason = _find_fault(values, row_check.check)
@@ -154,3 +155,6 @@ ROW_CHECKS = (
     RowCheck("entries", "mailboxes/{mailbox_id}/entries/{entry_id}", _check_entry),
     RowCheck("queue_heads", "mailboxes/{mailbox_id}/queue_heads/{priority}", _check_types),
 )
+
+DOCUMENTS = ("threads", "runs", "entries", "mailboxes")
+"""The tables that have a row for each thing that users know."""

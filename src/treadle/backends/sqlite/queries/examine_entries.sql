@@ -1,3 +1,0 @@
-SELECT {entry_columns}, ended_at
-FROM entries
-JOIN payloads USING (entry_id, mailbox_id, created_at)
