@@ -14,6 +14,8 @@ CHAT_DEPTH = DEPTH + 20
 
 def same(one: object, other: object) -> bool:
     """Return True if both have the same JSON; unlike `==`, this tells 1, 1.0 and True apart."""
+    if one is other:
+        return True
     return msgspec.json.encode(one, order="sorted") == msgspec.json.encode(other, order="sorted")
 
 
