@@ -74,12 +74,13 @@ class AlreadyExists(TreadleError):
 class VersionConflict(TreadleError):
     """The thread changed since you read it: it is at version `actual`, not at `expected`."""
 
-    def __init__(self, thread_id: str, expected: int, actual: int) -> None:
+    def __init__(self, kind: str, key: object, expected: int, actual: int) -> None:
         super().__init__(
-            f"thread {shorten(thread_id)} is at version {actual}, not {expected}; "
-            "load it again, decide again, and append with its new version"
+            f"{kind} {shorten(key)} is at version {actual}, not {expected}; "
+            "load it again, decide again, and write with its new version"
         )
-        self.thread_id = thread_id
+        self.kind = kind
+        self.key = key
         self.expected = expected
         self.actual = actual
 

@@ -28,8 +28,8 @@ EXAMPLES: list[tuple[TreadleError, dict[str, object], str]] = [
     (errors.NotFound("thread", "t"), {"kind": "thread", "key": "t"}, "thread 't' does not exist"),
     (errors.AlreadyExists("thread", "t"), {"kind": "thread", "key": "t"}, "use another id"),
     (
-        errors.VersionConflict("t", 3, 4),
-        {"thread_id": "t", "expected": 3, "actual": 4},
+        errors.VersionConflict("thread", "t", 3, 4),
+        {"kind": "thread", "key": "t", "expected": 3, "actual": 4},
         "thread 't' is at version 4, not 3; load it again",
     ),
     (

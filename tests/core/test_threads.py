@@ -188,7 +188,7 @@ def page(messages: tuple[Message, ...], **query: Any) -> tuple[list[int], bool]:
     tables = Tables()
     head = ThreadHead(thread=Thread(id="t", messages=messages), version=0)
     tables.threads.put("t", StoredThread(head))
-    found = ListMessages(thread_id="t", **query).answer(tables)
+    found = ListMessages(thread_id="t", **query).answer(tables, 0)
     cursors = [stored.cursor for stored in found.messages]
     assert [stored.message for stored in found.messages] == [messages[at] for at in cursors]
     assert found.next_cursor == (cursors[-1] if cursors else None)

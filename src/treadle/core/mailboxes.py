@@ -448,7 +448,7 @@ class LoadEntry(Query[MailboxEntry | None], frozen=True, kw_only=True):
 
     entry_id: EntryId
 
-    def answer(self, rows: MailboxRows) -> MailboxEntry | None:
+    def answer(self, rows: MailboxRows, now: int) -> MailboxEntry | None:
         """Look it up."""
         return rows.entries.get(self.entry_id)
 
@@ -460,7 +460,7 @@ class ListEntries(PageQuery[EntryPage], frozen=True, kw_only=True):
     status: EntryStatus | None = None
     origin: EntryOrigin | None = None
 
-    def answer(self, rows: MailboxRows) -> EntryPage:
+    def answer(self, rows: MailboxRows, now: int) -> EntryPage:
         """Filter, sort, cut."""
         statuses = STATUSES if self.status is None else (self.status,)
         found = rows.find_entries(self.mailbox_id, statuses)
@@ -474,7 +474,7 @@ class CountEntries(Query[MailboxStats], frozen=True, kw_only=True):
 
     mailbox_id: MailboxId | None = None
 
-    def answer(self, rows: MailboxRows) -> MailboxStats:
+    def answer(self, rows: MailboxRows, now: int) -> MailboxStats:
         """Count them."""
         found = rows.find_entries(self.mailbox_id, STATUSES)
         return msgspec.convert(Counter(entry.status for entry in found), type=MailboxStats)
@@ -485,7 +485,7 @@ class LoadMailbox(Query[MailboxState | None], frozen=True, kw_only=True):
 
     mailbox_id: MailboxId
 
-    def answer(self, rows: MailboxRows) -> MailboxState | None:
+    def answer(self, rows: MailboxRows, now: int) -> MailboxState | None:
         """Look it up."""
         return rows.mailboxes.get(self.mailbox_id)
 
@@ -493,7 +493,7 @@ class LoadMailbox(Query[MailboxState | None], frozen=True, kw_only=True):
 class ListMailboxes(PageQuery[MailboxPage], frozen=True, kw_only=True):
     """A page of mailboxes' states, in order of their ids."""
 
-    def answer(self, rows: MailboxRows) -> MailboxPage:
+    def answer(self, rows: MailboxRows, now: int) -> MailboxPage:
         """Sort the ids, cut, and look up the states of the page only."""
         ids = sorted(rows.mailboxes.keys())
         states = rows.mailboxes.find(ids[self.start : self.end])

@@ -15,12 +15,23 @@ QueryT = TypeVar("QueryT", bound="Query[Any]")
 class Query(Model, Generic[AnswerT], frozen=True, kw_only=True):
     """One read, and the rule for its answer."""
 
-    def answer(self, rows: Any) -> AnswerT:
+    def answer(self, rows: Any, now: int) -> AnswerT:
         """Answer from the rows of a store that is kept in tables (memory and files).
 
         A database answers with SQL; the conformance suite compares the two.
+
+        Args:
+            rows: the rows; a query names those that it needs in its signature.
+            now: the present in unix milliseconds.
         """
         raise NotImplementedError
+
+    def check(self) -> None:
+        """Refuse arguments that have the right type and cannot be asked for.
+
+        Raises:
+            InvalidValue: there is one; the message says where.
+        """
 
 
 def check_query(query: QueryT, where: str) -> QueryT:
@@ -30,4 +41,6 @@ def check_query(query: QueryT, where: str) -> QueryT:
         InvalidId, InvalidValue: an argument is out of its range; the message says which.
     """
     check_ids(query)
-    return checked(query, where)
+    query = checked(query, where)
+    query.check()
+    return query

@@ -182,7 +182,7 @@ class LoadRun(Query[RunRecord | None], frozen=True, kw_only=True):
 
     run_id: RunId
 
-    def answer(self, rows: RunRows) -> RunRecord | None:
+    def answer(self, rows: RunRows, now: int) -> RunRecord | None:
         """Look it up."""
         return rows.runs.get(self.run_id)
 
@@ -192,7 +192,7 @@ class FindActiveRun(Query[RunRecord | None], frozen=True, kw_only=True):
 
     thread_id: ThreadId
 
-    def answer(self, rows: RunRows) -> RunRecord | None:
+    def answer(self, rows: RunRows, now: int) -> RunRecord | None:
         """The last active run in `active_order`."""
         runs = (run for run in rows.runs.values() if run.thread_id == self.thread_id)
         return max(filter(is_active, runs), key=active_order, default=None)
@@ -211,7 +211,7 @@ class ListRuns(PageQuery[RunPage], frozen=True, kw_only=True):
     updated_at_from: Bound | None = None
     updated_at_to: Bound | None = None
 
-    def answer(self, rows: RunRows) -> RunPage:
+    def answer(self, rows: RunRows, now: int) -> RunPage:
         """Filter, sort, cut."""
         matching = filter(self.matches, rows.runs.values())
         runs = sorted(matching, key=listing_order)

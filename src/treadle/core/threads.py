@@ -365,7 +365,7 @@ class AppendThread(TimedCommand[Committed], frozen=True, kw_only=True):
         stored, changes = _require(rows, self.thread_id), self.changes
         version = stored.head.version
         if self.expected is not None and self.expected != version:
-            raise VersionConflict(self.thread_id, self.expected, version)
+            raise VersionConflict("thread", self.thread_id, self.expected, version)
         messages = changes.messages
         if ids := self._message_ids():
             messages = new_messages(messages, rows.find_known_messages(self.thread_id, ids))
@@ -435,7 +435,7 @@ class LoadThread(Query[ThreadHead | None], frozen=True, kw_only=True):
 
     thread_id: ThreadId
 
-    def answer(self, rows: ThreadRows) -> ThreadHead | None:
+    def answer(self, rows: ThreadRows, now: int) -> ThreadHead | None:
         """Look it up."""
         stored = rows.threads.get(self.thread_id)
         return None if stored is None else stored.head
@@ -452,7 +452,7 @@ class ListMessages(Query[MessagePage], frozen=True, kw_only=True):
     visibility: Visibility | None = "all"
     run_id: RunId | None = None
 
-    def answer(self, rows: ThreadRows) -> MessagePage:
+    def answer(self, rows: ThreadRows, now: int) -> MessagePage:
         """Cut the page; fail with `NotFound` without the thread."""
         messages = _require(rows, self.thread_id).head.thread.messages
         return page_messages(
@@ -479,7 +479,7 @@ class ListThreads(PageQuery[ThreadPage], frozen=True, kw_only=True):
     resource_id: str | None = None
     parent_thread_id: ThreadId | None = None
 
-    def answer(self, rows: ThreadRows) -> ThreadPage:
+    def answer(self, rows: ThreadRows, now: int) -> ThreadPage:
         """Filter, sort, cut."""
         matching = rows.find_thread_ids(self.resource_id, self.parent_thread_id)
         return page_of(ThreadPage, sorted(matching), self)
@@ -491,7 +491,7 @@ class ListDeltas(Query[tuple[ThreadDelta, ...] | None], frozen=True, kw_only=Tru
     thread_id: ThreadId
     after_version: Bound
 
-    def answer(self, rows: ThreadRows) -> tuple[ThreadDelta, ...] | None:
+    def answer(self, rows: ThreadRows, now: int) -> tuple[ThreadDelta, ...] | None:
         """Look them up; fail with `NotFound` without the thread."""
         _require(rows, self.thread_id)
         return rows.find_deltas(self.thread_id, self.after_version)

@@ -102,7 +102,7 @@ class Sharing(MemoryBackend):
     """Hands out what it keeps."""
 
     async def read(self, query: Any) -> Any:
-        return query.answer(self.tables)
+        return query.answer(self.tables, 0)
 
 
 @breaks(Guarantee.WAITS_END, "wait ends when something is sent")
@@ -151,7 +151,7 @@ class Lending(MemoryBackend):
 
     async def read(self, query: Any) -> Any:
         if isinstance(query, LoadMailbox):
-            return query.answer(self.tables)
+            return query.answer(self.tables, 0)
         return await super().read(query)
 
 

@@ -78,7 +78,7 @@ class FilesBackend:
 
     async def read(self, query: Query[T]) -> T:
         """Answer a checked query."""
-        answer: T = await self._thread.ask(ReadCall(query.answer))
+        answer: T = await self._thread.ask(ReadCall(partial(query.answer, now=self._clock())))
         return copied(answer)
 
     async def wait(self, timeout_ms: int, mailbox_id: str | None = None) -> None:

@@ -61,7 +61,7 @@ class MemoryBackend:
 
     async def read(self, query: Query[T]) -> T:
         """Answer a checked query."""
-        return copied(query.answer(self._open_tables()))
+        return copied(query.answer(self._open_tables(), self._clock()))
 
     async def wait(self, timeout_ms: int, mailbox_id: str | None = None) -> None:
         """Return once an entry is claimable, or after `timeout_ms`."""

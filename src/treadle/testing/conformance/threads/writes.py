@@ -229,7 +229,7 @@ async def an_append_at_another_version_is_a_conflict_and_changes_nothing(
     before = await read_everything(store)
     with refused(VersionConflict) as caught:
         await store.threads.append("t", says("z", run_id="r"), expected=expected)
-    expect((caught.value.thread_id, caught.value.expected), ("t", expected))
+    expect((caught.value.key, caught.value.expected), ("t", expected))
     expect(caught.value.actual, 2)
     expect(await read_everything(store), before)
 
