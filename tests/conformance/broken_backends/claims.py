@@ -62,6 +62,18 @@ class OffByOne(Tables):
         return [self.entries[entry.entry_id] for entry in choose(late, request, now)]
 
 
+@breaks(Guarantee.ONE_HOLDER, "a restored claim without a lease holds its mailbox alone")
+class Impatient(Tables):
+    """Takes a claim without a lease for one that has expired."""
+
+    def find_claimable(self, request: ClaimRequest, now: int) -> list[MailboxEntry]:
+        leased = [
+            replace(e, lease_until=0) if e.status == "claimed" and e.lease_until is None else e
+            for e in self.entries.values()
+        ]
+        return [self.entries[entry.entry_id] for entry in choose(leased, request, now)]
+
+
 @breaks(Guarantee.ONE_HOLDER, "a claim takes one entry from each mailbox")
 class Greedy(Tables):
     """Takes several entries from a mailbox."""

@@ -43,6 +43,18 @@ async def a_restored_entry_keeps_its_holder(store: Store, clock: ManualClock) ->
     expect(len(await claim_ids(store)), 1)
 
 
+@checks.add(Guarantee.ONE_HOLDER)
+async def a_restored_claim_without_a_lease_holds_its_mailbox_alone(store: Store) -> None:
+    held = entry("e", status="claimed", claim_token="token")
+    await store.commit((RestoreEntry(entry=held),))
+    await store.mailboxes.send("box", None)
+    expect(await claim_ids(store), [])
+    await store.mailboxes.enqueue(entry("f", "other"))
+    expect(await claim_ids(store), ["f"])
+    await store.mailboxes.ack("e", "token")
+    expect(len(await claim_ids(store)), 1)
+
+
 @checks.add(Guarantee.ENTRIES_MOVE_BY_RULE)
 async def the_number_of_attempts_is_never_negative(store: Store) -> None:
     held = entry("e", status="claimed", claim_token="token", claimed_by="w", lease_until=2**50)
