@@ -71,7 +71,8 @@ async def test_a_closed_store_can_be_opened_again(store_url: str) -> None:
         assert (await store.threads.append("t", says("x"))).version == 1
 
 
-async def test_a_store_is_closed_when_its_block_fails(store: Store) -> None:
+async def test_a_store_is_closed_when_its_block_fails() -> None:
+    store = open_store("memory:")
     with pytest.raises(RuntimeError, match="in the block"):
         async with store:
             raise RuntimeError("in the block")

@@ -18,6 +18,7 @@ __all__ = [
     "Guarantee",
     "JoinsTransactions",
     "Query",
+    "ReleasesUnclosed",
 ]
 
 T = TypeVar("T")
@@ -146,5 +147,22 @@ class JoinsTransactions(Protocol):
         """Apply a checked batch in the transaction of `connection`, which its owner commits.
 
         If it raises, the transaction is as it was before.
+        """
+        ...
+
+
+@runtime_checkable
+class ReleasesUnclosed(Protocol):
+    """A backend with threads, files or connections, which a store may drop without closing it."""
+
+    @property
+    def where(self) -> str:
+        """The location of the store, without passwords."""
+        ...
+
+    def release(self) -> None:
+        """Begin to close, and do not wait for it.
+
+        The garbage collector calls it, on any thread and at any moment.
         """
         ...

@@ -1,10 +1,12 @@
 """The store: threads, runs and mailboxes behind one backend."""
 
+import os
+import warnings
 from functools import partial
 from types import TracebackType
 from typing import TypeVar, cast
 
-from treadle.backends.base import Backend, Capabilities, JoinsTransactions
+from treadle.backends.base import Backend, Capabilities, JoinsTransactions, ReleasesUnclosed
 from treadle.core.commands import Command, Commands, Receipt, check_batch
 from treadle.errors import InvalidValue
 from treadle.store.batch import Batch
@@ -35,6 +37,8 @@ class Store:
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
+        self._opener: int | None = None
+        """The id of the process that has it open."""
         self.threads = Threads(backend, self._write)
         self.runs = Runs(backend, self._write)
         self.mailboxes = Mailboxes(backend, self._write)
@@ -52,13 +56,28 @@ class Store:
             SchemaTooNew: a newer Treadle wrote the store.
             SchemaTooOld: the schema of the PostgreSQL database must be migrated first.
             CorruptRecord: a journal that must be replayed after a crash cannot be read.
+            RuntimeError: it is open already.
         """
+        if self._opener == os.getpid():
+            raise RuntimeError("this store is open already; close it before you open it again")
         await self._backend.open()
+        self._opener = os.getpid()
         return self
 
     async def close(self) -> None:
-        """Finish the calls in progress and close; closing twice does no harm."""
+        """Finish the calls in progress and close; closing twice does no harm.
+
+        A store that is dropped without it warns with `ResourceWarning`, and closes later.
+        """
+        self._opener = None
         await self._backend.close()
+
+    def __del__(self) -> None:
+        backend = self._backend
+        if self._opener == os.getpid() and isinstance(backend, ReleasesUnclosed):
+            backend.release()
+            message = f"the store at {backend.where} was never closed; use `async with`"
+            warnings.warn(message, ResourceWarning, source=self, stacklevel=2)
 
     async def __aenter__(self) -> "Store":
         return await self.open()

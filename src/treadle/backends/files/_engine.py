@@ -96,6 +96,11 @@ class Engine:
         self._broken: str | None = None
         """Why nothing can be read or written until the store is opened again."""
 
+    @property
+    def root(self) -> str:
+        """The folder."""
+        return self._documents.root
+
     def open(self, patience: Patience) -> None:
         """Open the store; the first handle on it does what a crash has left undone.
 

@@ -65,6 +65,15 @@ class FilesBackend:
         await self._thread.close()
         self._waiting.wake()
 
+    @property
+    def where(self) -> str:
+        """The folder."""
+        return self._engine.root
+
+    def release(self) -> None:
+        """Let the thread end by itself."""
+        self._thread.stop()
+
     async def commit(self, batch: Commands) -> Receipt:
         """Apply all commands of a checked batch, or none."""
         receipt: Receipt = await self._thread.ask(WriteCall(partial(apply_batch, batch=batch)))

@@ -117,6 +117,16 @@ class PostgresBackend:
         await self._commits.close()
         self._waiting.wake()
 
+    @property
+    def where(self) -> str:
+        """The database and the schema."""
+        return str(self._location)
+
+    def release(self) -> None:
+        """Let the threads end by themselves."""
+        self._claims.stop()
+        self._commits.stop()
+
     def _end(self) -> None:
         close_all(
             self._claims.join,

@@ -113,6 +113,15 @@ class SqliteBackend:
         await self._thread.close()
         self._waiting.wake()
 
+    @property
+    def where(self) -> str:
+        """The file."""
+        return self._path
+
+    def release(self) -> None:
+        """Let the thread end by itself."""
+        self._thread.stop()
+
     def give_up(self) -> None:
         """Close the connections in a forked child."""
         for connection in (self._writer, self._watcher):

@@ -1,0 +1,89 @@
+"""A store that is dropped without being closed warns, and is closed all the same."""
+
+import asyncio
+import gc
+import os
+import threading
+import time
+import warnings
+
+import pytest
+
+from tests.marks import every_backend
+from treadle import Store, Thread, open_store
+
+on_disk_or_server = pytest.mark.parametrize(
+    "store_url", ["files", "sqlite", "postgres"], indirect=True
+)
+
+
+def _held() -> tuple[int, int]:
+    """How many descriptors and threads of stores there are."""
+    ours = [thread for thread in threading.enumerate() if thread.name.startswith("treadle")]
+    return len(os.listdir("/proc/self/fd")), len(ours)
+
+
+async def _use(store: Store) -> None:
+    await store.threads.save(Thread(id="t"))
+    await store.threads.list()
+    await store.mailboxes.claim(consumer="w")
+    await store.mailboxes.wait(1)
+
+
+def _drop(stores: list[Store]) -> None:
+    stores.clear()
+    gc.collect()
+
+
+@on_disk_or_server
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="it counts descriptors in /proc")
+def test_a_store_that_is_dropped_warns_and_is_released(store_url: str) -> None:
+    async def open_and_use() -> Store:
+        store = await open_store(store_url, migrate=True).open()
+        await _use(store)
+        return store
+
+    async def use_again() -> None:
+        async with asyncio.timeout(20), open_store(store_url) as store:
+            await _use(store)
+
+    gc.collect()
+    before = _held()
+    stores = [asyncio.run(open_and_use())]
+    with pytest.warns(ResourceWarning, match=r"store at .* was never closed"):
+        _drop(stores)
+    end = time.monotonic() + 20
+    while _held() > before and time.monotonic() < end:
+        time.sleep(0.01)
+    assert _held() <= before
+    asyncio.run(use_again())
+
+
+@every_backend
+def test_a_store_that_is_closed_or_was_never_open_does_not_warn(store_url: str) -> None:
+    async def close_twice() -> None:
+        async with open_store(store_url, migrate=True) as store:
+            await _use(store)
+        await store.close()
+
+    async def close_and_be_cancelled() -> None:
+        store = await open_store(store_url).open()
+        closing = asyncio.ensure_future(store.close())
+        await asyncio.sleep(0)
+        closing.cancel()
+        await asyncio.wait([closing])
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        open_store(store_url)
+        asyncio.run(close_twice())
+        asyncio.run(close_and_be_cancelled())
+        gc.collect()
+
+
+@every_backend
+async def test_an_open_store_is_not_opened_twice(store_url: str) -> None:
+    async with open_store(store_url, migrate=True) as store:
+        with pytest.raises(RuntimeError, match="is open already"):
+            await store.open()
+        await _use(store)
