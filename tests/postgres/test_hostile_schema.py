@@ -16,6 +16,7 @@ from psycopg import sql
 
 from treadle import Thread, open_store
 from treadle.backends.postgres._statements import Queries
+from treadle.backends.postgres.doctor import examine
 from treadle.backends.postgres.location import parse_location
 from treadle.backends.postgres.schema import migrate, migration_script, migration_states
 from treadle.backends.sql.program import Read, Write
@@ -137,6 +138,7 @@ async def test_the_store_calls_none_of_them(trapped_url: str, ours: str) -> None
         await store.mailboxes.send("box", 1)
         await store.mailboxes.wait(0)
         assert await store.mailboxes.claim(10, consumer="w", lease_ms=1)
+    assert examine(location).findings == ()
 
 
 def test_the_script_of_a_migration_calls_none_of_them(trapped_url: str) -> None:
