@@ -38,6 +38,7 @@ class Proxy:
         self._flowing = threading.Event()  # cleared while all connections stall
         self._flowing.set()
         self._resumed = threading.Event()  # set when stalled connections may end
+        self._silent = threading.Event()  # set when a connection has fallen silent
         self._connected = threading.Event()  # set when a client comes that is not served
         self._lock = threading.Lock()
 
@@ -88,6 +89,10 @@ class Proxy:
         """
         with self._lock:
             self._silent_at, self._loss = self.round_trips + trip, loss
+
+    def until_silent(self) -> None:
+        """Return once a connection has fallen silent."""
+        assert self._silent.wait(30)
 
     def until_connected(self) -> None:
         """Return once a client connects that is not served."""
@@ -155,6 +160,7 @@ class Proxy:
             received = {"the request": 0, "half of the request": len(trip) // 2}
             size = received.get(self._loss, len(trip))
             held.set()
+            self._silent.set()
             server.sendall(trip[:size])
             resumed.wait()
             server.sendall(trip[size:])

@@ -8,6 +8,7 @@ from typing import get_args
 
 import pytest
 
+from tests.postgres.activity import until_listening
 from tests.postgres.proxy import Loss, Proxy
 from treadle import Committed, Message, Store, Thread, ThreadChangeSet, open_store
 from treadle.backends.postgres import _connections
@@ -101,6 +102,38 @@ async def test_a_read_is_answered(proxy: Proxy, store: Store, loss: Loss, trip: 
     proxy.silence(trip, loss)
     async with asyncio.timeout(LIMIT_SECONDS):
         assert await version(store, "t") == 0
+
+
+@pytest.mark.parametrize("trip", [1, 2, 3])
+async def test_a_wait_ends_though_the_connection_that_looks_is_silent(
+    proxy: Proxy, store: Store, url: str, trip: int
+) -> None:
+    proxy.silence(trip, "the answer")
+    waiting = asyncio.ensure_future(store.mailboxes.wait(60_000))
+    await asyncio.sleep(0.05)
+    async with asyncio.timeout(LIMIT_SECONDS), open_store(url) as elsewhere:
+        await elsewhere.mailboxes.send("box", 1)
+        await waiting
+
+
+async def test_a_silent_connection_for_notices_is_replaced(
+    proxy: Proxy, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The caller does not look by itself, so only a notice can end its wait."""
+    monkeypatch.setattr("treadle.backends.postgres.backend.LOOK_SECONDS", 3_600)
+    monkeypatch.setattr("treadle.backends.postgres._notices.CHECK_SECONDS", 0.1)
+    monkeypatch.setattr("treadle.backends.postgres._notices.NOTICE_RETRY_SECONDS", 0.01)
+    backend = PostgresBackend(parse_location(proxy.url), migrate=True, call_seconds=1)
+    async with Store(backend) as waiter, open_store(url) as elsewhere:
+        waiting = asyncio.ensure_future(waiter.mailboxes.wait(60_000))
+        await until_listening(url)
+        proxy.silence(1, "the request")  # the next round trip is that of the check
+        await asyncio.to_thread(proxy.until_silent)
+        async with asyncio.timeout(LIMIT_SECONDS):
+            while not waiting.done():
+                await elsewhere.mailboxes.send("box", 1)
+                await asyncio.wait({waiting}, timeout=0.1)
+        await waiting
 
 
 @pytest.fixture
