@@ -37,6 +37,18 @@ class Damager:
         """A handle on the store, not yet open."""
         return open_store(self._url, clock=self._clock)
 
+    def execute(self, statement: str) -> None:
+        """Run a statement in the tables of a database."""
+        if self._url.startswith("sqlite"):
+            with closing(sqlite3.connect(self._url.removeprefix("sqlite:///"))) as connection:
+                connection.execute(statement)
+                connection.commit()
+            return
+        location = parse_location(self._url)
+        with psycopg.connect(location.conninfo) as connection:
+            connection.execute(f'SET search_path TO "{location.schema}"'.encode())
+            connection.execute(statement.encode())
+
     def damage(self, entry_id: str, column: str, value: str) -> None:
         """Put a JSON text, valid or not, in the place of a value of an entry."""
         if self._url.startswith("sqlite"):
@@ -74,7 +86,6 @@ DAMAGE = {
 }
 each_damage = pytest.mark.parametrize(("column", "value"), DAMAGE.values(), ids=DAMAGE)
 every_kind = pytest.mark.parametrize("store_url", ["files", "sqlite", "postgres"], indirect=True)
-pytestmark = every_kind
 
 
 @pytest.fixture
@@ -96,6 +107,7 @@ async def drain(store: Store, limit: int = 1) -> list[object]:
     return done
 
 
+@every_kind
 @each_damage
 async def test_a_claim_passes_over_an_entry_that_cannot_be_read(
     damager: Damager, clock: ManualClock, column: str, value: str
@@ -112,6 +124,7 @@ async def test_a_claim_passes_over_an_entry_that_cannot_be_read(
         assert await drain(store) == ["f"]
 
 
+@every_kind
 async def test_a_claim_passes_over_many_entries_that_cannot_be_read(damager: Damager) -> None:
     async with damager.opened() as store:
         damaged = [await store.mailboxes.send(f"box{number % 8}", 0) for number in range(24)]
@@ -122,6 +135,7 @@ async def test_a_claim_passes_over_many_entries_that_cannot_be_read(damager: Dam
         assert await drain(store) == [entry.payload for entry in whole]
 
 
+@every_kind
 @each_damage
 async def test_an_entry_whose_lease_expires_and_that_cannot_be_read_frees_its_mailbox(
     damager: Damager, clock: ManualClock, column: str, value: str
@@ -136,6 +150,7 @@ async def test_an_entry_whose_lease_expires_and_that_cannot_be_read_frees_its_ma
         assert await store.mailboxes.claim(9, consumer="w", mailbox_id="box") == ()
 
 
+@every_kind
 async def test_a_live_lease_of_an_entry_that_cannot_be_read_holds_its_mailbox(
     damager: Damager, clock: ManualClock
 ) -> None:
@@ -151,6 +166,7 @@ async def test_a_live_lease_of_an_entry_that_cannot_be_read_holds_its_mailbox(
         assert await drain(store) == ["b"]
 
 
+@every_kind
 @each_damage
 async def test_calls_about_many_entries_leave_one_out_that_cannot_be_read(
     damager: Damager, column: str, value: str, caplog: pytest.LogCaptureFixture
@@ -176,6 +192,7 @@ async def test_calls_about_many_entries_leave_one_out_that_cannot_be_read(
     assert len(reported) == 1
 
 
+@every_kind
 @each_damage
 async def test_calls_that_name_an_entry_that_cannot_be_read_say_so_and_fail_alone(
     damager: Damager, column: str, value: str
@@ -199,6 +216,7 @@ async def test_calls_that_name_an_entry_that_cannot_be_read_say_so_and_fail_alon
         assert all(isinstance(entry, MailboxEntry) for entry in sent)
 
 
+@every_kind
 async def test_a_copy_fails_rather_than_lose_an_entry_that_cannot_be_read(
     damager: Damager,
 ) -> None:
@@ -210,6 +228,7 @@ async def test_a_copy_fails_rather_than_lose_an_entry_that_cannot_be_read(
             await copy_store(store, target)
 
 
+@every_kind
 async def test_every_item_of_a_listing_comes_once_around_those_that_cannot_be_read(
     damager: Damager, clock: ManualClock
 ) -> None:
@@ -226,6 +245,7 @@ async def test_every_item_of_a_listing_comes_once_around_those_that_cannot_be_re
         assert found == [number for number in range(450) if number not in damaged]
 
 
+@every_kind
 async def test_a_worker_that_stops_when_idle_does_not_wait_for_entries_that_cannot_be_read(
     damager: Damager,
 ) -> None:
@@ -243,6 +263,7 @@ async def test_a_worker_that_stops_when_idle_does_not_wait_for_entries_that_cann
     assert done == ["b", "c"]
 
 
+@every_kind
 async def test_a_wait_does_not_end_for_an_entry_that_cannot_be_read(
     damager: Damager, clock: ManualClock
 ) -> None:
@@ -259,3 +280,39 @@ async def test_a_wait_does_not_end_for_an_entry_that_cannot_be_read(
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0.1):
                     await store.mailboxes.wait(60_000, mailbox_id=mailbox_id)
+
+
+databases = pytest.mark.parametrize("store_url", ["sqlite", "postgres"], indirect=True)
+
+
+@databases
+async def test_a_purge_keeps_an_entry_that_waits_whatever_the_time_of_its_end(
+    damager: Damager,
+) -> None:
+    async with damager.opened() as store:
+        [first] = await send(store, "box", "a")
+    damager.damage(first.entry_id, "ended_at", "1")
+    async with damager.opened() as store:
+        assert await store.mailboxes.purge(10**15) == 0
+        assert await drain(store) == ["a"]
+
+
+@databases
+async def test_entries_whose_mailbox_is_missing_stop_nobody(
+    damager: Damager, clock: ManualClock
+) -> None:
+    async with damager.opened() as store:
+        [lost] = await send(store, "lost", "a")
+        clock.now += 1
+        await send(store, "box", "b")
+    damager.execute("DELETE FROM mailboxes WHERE mailbox_id = 'lost'")
+    async with damager.opened() as store:
+        async with asyncio.timeout(20):
+            for _ in range(2):  # SQLite looks at mailboxes only when leases are written
+                claimed = await store.mailboxes.claim(1, consumer="w", lease_ms=LEASE_MS)
+                if [entry.payload for entry in claimed] == ["b"]:
+                    break
+            else:
+                raise AssertionError("the entry behind it was never claimed")
+            with pytest.raises(CorruptRecord, match="its mailbox is missing"):
+                await store.mailboxes.cancel(lost.entry_id)

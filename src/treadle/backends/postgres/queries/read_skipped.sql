@@ -96,3 +96,5 @@ SELECT
     mailbox_id NOT IN (SELECT mailbox_id FROM without_commit)
         OR mailbox_id IN (SELECT mailbox_id FROM released)
 FROM skipped
+-- Nobody is changing a mailbox whose row is missing, which is damage.
+JOIN mailboxes USING (mailbox_id)

@@ -1,3 +1,5 @@
 SELECT COUNT(*)
 FROM entries
-WHERE ended_at < :older_than AND entry_id {not_in:loaded}
+WHERE ended_at < :older_than
+    AND status NOT IN ('queued', 'claimed') -- it has a time of its end only by damage
+    AND entry_id {not_in:loaded}

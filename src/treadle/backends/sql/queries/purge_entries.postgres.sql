@@ -8,6 +8,7 @@ WITH asked AS (
 gone AS (
     DELETE FROM entries
     WHERE ended_at < (SELECT older_than FROM asked)
+        AND status NOT IN ('queued', 'claimed')
         AND entry_id NOT IN (SELECT json_array_elements_text(loaded::json) FROM asked)
     RETURNING entry_id
 )

@@ -6,4 +6,5 @@ DELETE FROM payloads
 USING entries
 WHERE payloads.entry_id = entries.entry_id
     AND entries.ended_at < (SELECT older_than FROM asked)
+    AND entries.status NOT IN ('queued', 'claimed')
     AND entries.entry_id NOT IN (SELECT json_array_elements_text(loaded::json) FROM asked)
