@@ -47,6 +47,7 @@ from treadle.errors import (
     InvalidValue,
     NotFound,
     PatchError,
+    ReadOnlyStore,
     SchemaTooNew,
     SchemaTooOld,
     StoreClosed,
@@ -93,6 +94,7 @@ __all__ = [
     "NotFound",
     "Patch",
     "PatchError",
+    "ReadOnlyStore",
     "Receipt",
     "Role",
     "RunMeta",
@@ -135,6 +137,7 @@ def open_store(
     durability: Durability = "full",
     create: bool = True,
     migrate: bool = False,
+    read_only: bool = False,
 ) -> Store:
     """Return the store at `url`; `async with treadle.open_store(url) as store:` opens it.
 
@@ -152,8 +155,14 @@ def open_store(
             raises `StoreUnavailable` then. It has no effect in memory and on PostgreSQL.
         migrate: when opening, bring the schema of a PostgreSQL database up to date, as
             `treadle migrate` does. Folders and database files are always brought up to date.
+        read_only: only read, and write nothing, not even beside the store, which must exist. It may
+            be a snapshot, on a read-only volume, another user's, or on a standby server. Writes and
+            claims raise `ReadOnlyStore`.
 
     Raises:
-        InvalidValue: the URL names no kind of store that Treadle knows.
+        InvalidValue: the URL names no kind of store that Treadle knows, or with `read_only` one in
+            memory.
     """
-    return Store(find_backend(url, clock, durability, create=create, migrate=migrate))
+    return Store(
+        find_backend(url, clock, durability, create=create, migrate=migrate, read_only=read_only)
+    )

@@ -140,6 +140,14 @@ class StoreUnavailable(TreadleError):
         self.reason = reason
 
 
+class ReadOnlyStore(TreadleError):
+    """A store that was opened with `read_only=True` was to be written to; nothing was written."""
+
+    def __init__(self, where: str) -> None:
+        super().__init__(f"the store at {where} is open to read only; open it without read_only")
+        self.where = where
+
+
 class SchemaTooNew(TreadleError):
     """A newer Treadle wrote the store, in a format that this one does not know."""
 

@@ -263,7 +263,7 @@ def test_a_command_that_waits_for_a_held_store_ends_at_the_first_ctrl_c(
     asyncio.run(create())
     lock = tmp_path / LOCKS[kind][0]
     with held(lock):
-        command = [sys.executable, "-m", "treadle", "--store", url, "threads", "list"]
+        command = [sys.executable, "-m", "treadle", "--store", url, "send", "box", "1"]
         with subprocess.Popen(command, stderr=subprocess.PIPE) as child:
             opened = Path(f"/proc/{child.pid}/fd")
             end = time.monotonic() + SOON_SECONDS

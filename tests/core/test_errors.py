@@ -54,6 +54,11 @@ EXAMPLES: list[tuple[TreadleError, dict[str, object], str]] = [
         "the store at /x is not available: disk full",
     ),
     (
+        errors.ReadOnlyStore("/x"),
+        {"where": "/x"},
+        "the store at /x is open to read only; open it without read_only",
+    ),
+    (
         errors.SchemaTooNew("/x", 2, 1),
         {"where": "/x", "found": 2, "supported": 1},
         "upgrade Treadle to open it",

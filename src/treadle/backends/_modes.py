@@ -4,11 +4,17 @@ Folders are created with mode 0700 and files with 0600, whatever the umask is. A
 wants to share a store changes the modes of what is there; what is created later follows.
 """
 
+import errno
 import os
+from collections.abc import Generator
+from contextlib import contextmanager
 from stat import S_IMODE
+
+from treadle.errors import StoreUnavailable
 
 PRIVATE_FILE = 0o600
 _PRIVATE_FOLDER = 0o700
+_REFUSALS = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 def file_mode_like(path: str) -> int:
@@ -44,6 +50,27 @@ def share(descriptor: int, mode: int) -> None:
     missing = mode & ~status.st_mode
     if missing and hasattr(os, "fchmod") and status.st_uid == os.geteuid():
         os.fchmod(descriptor, S_IMODE(status.st_mode) | missing)
+
+
+def can_write(folder: str) -> bool:
+    """Return True if this process may create files in a folder."""
+    return os.access(folder, os.W_OK)
+
+
+@contextmanager
+def advising_to_read(where: str) -> Generator[None, None, None]:
+    """Advise a caller who may not write to the store to open it to read only.
+
+    Raises:
+        StoreUnavailable: the system does not allow to write there.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _REFUSALS:
+            raise
+        advice = "if you only want to read, open it with read_only=True"
+        raise StoreUnavailable(where, f"{error}; {advice}") from error
 
 
 def _mode_of(path: str) -> int:

@@ -10,6 +10,7 @@ from importlib import import_module
 
 import msgspec
 
+from treadle.backends._read_only import ReadOnlyBackend
 from treadle.backends.base import Backend, Durability
 from treadle.backends.urls import folder_path, split_url, sqlite_path
 from treadle.clock import Clock, system_clock
@@ -23,6 +24,7 @@ class Options(msgspec.Struct, frozen=True):
     durability: Durability
     create: bool
     migrate: bool
+    read_only: bool
 
 
 def find_backend(
@@ -32,11 +34,12 @@ def find_backend(
     *,
     create: bool = True,
     migrate: bool = False,
+    read_only: bool = False,
 ) -> Backend:
     """Return the backend that `url` names, not yet opened.
 
     Raises:
-        InvalidValue: Treadle does not know such a URL.
+        InvalidValue: Treadle does not know such a URL, or it cannot be opened in this way.
     """
     if durability not in ("full", "relaxed"):
         raise InvalidValue(
@@ -46,7 +49,9 @@ def find_backend(
     create_backend = SCHEMES.get(scheme)
     if create_backend is None:
         raise InvalidValue("url", f"there is no backend for {scheme!r}; {_advice_for(scheme)}")
-    return create_backend(rest, Options(clock, durability, create, migrate))
+    if read_only and migrate:
+        raise InvalidValue("migrate", "a store that is opened to read only cannot be migrated")
+    return create_backend(rest, Options(clock, durability, create, migrate, read_only))
 
 
 def store_exists(url: str) -> bool:
@@ -100,6 +105,8 @@ def _advice_for(scheme: str) -> str:
 def _memory(rest: str, options: Options) -> Backend:
     if rest not in ("", "//"):
         raise InvalidValue("url", f"'memory:' takes nothing after it, not {rest!r}")
+    if options.read_only:
+        raise InvalidValue("read_only", "a store in memory is empty when it is opened")
     from treadle.backends.memory.backend import MemoryBackend
 
     return MemoryBackend(options.clock)
@@ -109,13 +116,19 @@ def _files(rest: str, options: Options) -> Backend:
     from treadle.backends.files.backend import FilesBackend
 
     path = folder_path(rest)
+    if options.read_only:
+        return ReadOnlyBackend(FilesBackend(path, options.clock, read_only=True), str(path))
     return FilesBackend(path, options.clock, options.durability, create=options.create)
 
 
 def _sqlite(rest: str, options: Options) -> Backend:
+    path = sqlite_path(rest)
+    if options.read_only:
+        from treadle.backends.sqlite.reader import SqliteReader
+
+        return ReadOnlyBackend(SqliteReader(path, options.clock), str(path))
     from treadle.backends.sqlite.backend import SqliteBackend
 
-    path = sqlite_path(rest)
     return SqliteBackend(path, options.clock, options.durability, create=options.create)
 
 
@@ -127,6 +140,9 @@ def _postgres(rest: str, options: Options) -> Backend:
     # By default, a store on PostgreSQL uses the database's clock, which all its users share.
     clock = None if options.clock is system_clock else options.clock
     location = parse_location(f"postgresql:{rest}")
+    if options.read_only:
+        reader = PostgresBackend(location, clock, read_only=True)
+        return ReadOnlyBackend(reader, str(location))
     return PostgresBackend(location, clock, options.durability, migrate=options.migrate)
 
 

@@ -20,6 +20,17 @@ T = TypeVar("T")
 
 
 def read_store(work: Callable[[Store], Awaitable[T]]) -> T:
+    """Open the chosen store to read only, and return the result of `work`.
+
+    Raises:
+        Failure: the store does not exist.
+    """
+    url = chosen_store()
+    check_present(url)
+    return asyncio.run(_work(url, work, read_only=True))
+
+
+def change_store(work: Callable[[Store], Awaitable[T]]) -> T:
     """Open the chosen store, which must exist, and return the result of `work`.
 
     Raises:
@@ -100,6 +111,6 @@ def database_of(url: str) -> Path | None:
     return sqlite_path(rest) if scheme == "sqlite" else None
 
 
-async def _work(url: str, work: Callable[[Store], Awaitable[T]]) -> T:
-    async with treadle.open_store(url) as store:
+async def _work(url: str, work: Callable[[Store], Awaitable[T]], *, read_only: bool = False) -> T:
+    async with treadle.open_store(url, read_only=read_only) as store:
         return await work(store)

@@ -11,6 +11,7 @@ from treadle.backends._closing import close_all
 from treadle.backends._deadline import CLOSE_SECONDS, Patience
 from treadle.backends._group_thread import Failure
 from treadle.backends._identity import lost
+from treadle.backends._modes import advising_to_read
 from treadle.backends._plain_files import NotPlainFile
 from treadle.backends.base import NO_STORE, Durability
 from treadle.backends.files._checkpoints import Checkpoints
@@ -112,7 +113,8 @@ class Engine:
         """
         self._replica = None  # a forked child has that of its parent
         self._broken = None
-        with self._translate_errors(), ExitStack() as undo:
+        root = self._documents.root
+        with self._translate_errors(), advising_to_read(root), ExitStack() as undo:
             self._documents.check_system()
             if not self._create and not self._documents.is_store():
                 raise StoreUnavailable(self._documents.root, NO_STORE)

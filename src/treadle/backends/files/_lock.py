@@ -77,6 +77,10 @@ class WriterLock(_LockFile):
             self._queue.close()
             raise
 
+    def is_present(self) -> bool:
+        """Return True if the files of the lock exist."""
+        return self._disk.exists(self._path) and self._disk.exists(self._queue._path)
+
     def close(self) -> None:
         """Close the files, which releases the lock."""
         close_all(self._queue.close, super().close)

@@ -11,6 +11,7 @@ from treadle.backends._waiting import Waiting
 from treadle.backends.base import Capabilities, Durability
 from treadle.backends.cancellation import opened
 from treadle.backends.files._engine import Call, Engine, ReadCall, WriteCall
+from treadle.backends.files._read_only import ReadOnlyEngine
 from treadle.backends.files.disk import Disk
 from treadle.backends.model.apply import apply_batch, apply_claim
 from treadle.clock import Clock, new_token, system_clock
@@ -32,6 +33,8 @@ class FilesBackend:
         durability: what an acknowledged write survives.
         disk: the file system.
         create: create the store if it does not exist.
+        read_only: write nothing to the folder; the store must exist, and nobody may call `commit`
+            or `claim`.
         call_seconds: how long a call, or opening, waits for other processes; shorter in tests.
     """
 
@@ -45,11 +48,17 @@ class FilesBackend:
         disk: Disk | None = None,
         *,
         create: bool = True,
+        read_only: bool = False,
         call_seconds: float = CALL_SECONDS,
     ) -> None:
         self._clock = clock
         self._call_seconds = call_seconds
-        self._engine = Engine(os.fspath(root), clock, durability, disk, create=create)
+        folder = os.fspath(root)
+        self._engine = (
+            ReadOnlyEngine(folder, clock)
+            if read_only
+            else Engine(folder, clock, durability, disk, create=create)
+        )
         self._thread = GroupThread(
             "treadle-files", self._carry_out, self._engine.close, self._wake_after, call_seconds
         )

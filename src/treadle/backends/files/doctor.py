@@ -6,10 +6,12 @@ from contextlib import contextmanager
 
 from treadle.backends._closing import close_all
 from treadle.backends._deadline import CALL_SECONDS, Patience
+from treadle.backends._modes import can_write
 from treadle.backends._plain_files import NotPlainFile, check_plain
 from treadle.backends.files._cache import row_reader
 from treadle.backends.files._engine import Engine
 from treadle.backends.files._lock import PresenceLock, WriterLock
+from treadle.backends.files._read_only import ReadOnlyEngine
 from treadle.backends.files._recovery import check_journal
 from treadle.backends.files._thread_document import read_thread
 from treadle.backends.files.disk import Disk
@@ -31,12 +33,20 @@ _LOCKS = ("lock", "open", "queue")
 def examine(root: str | os.PathLike[str]) -> Report:
     """Open the store, which does what a crash has left undone, and read every document.
 
+    If nothing can be written there, the store is opened to read only.
+
     Raises:
         StoreUnavailable: the folder cannot be read, or another process kept its lock.
         CorruptRecord: the store cannot be opened, and moving a file aside would not help.
         SchemaTooNew: a newer Treadle wrote it.
     """
-    engine = Engine(os.fspath(root), system_clock, "full")
+    folder = os.fspath(root)
+    is_writable = can_write(folder)
+    engine = (
+        Engine(folder, system_clock, "full")
+        if is_writable
+        else ReadOnlyEngine(folder, system_clock)
+    )
     refused: CorruptRecord | None = None
     try:
         engine.open(Patience.of(CALL_SECONDS))

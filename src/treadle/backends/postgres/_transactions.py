@@ -122,8 +122,10 @@ class Database:
         if self._end is None:
             self._end = Deadline.after(CLOSING_SECONDS)
 
-    def open(self, patience: Patience) -> None:
+    def open(self, patience: Patience, *, read_only: bool = False) -> None:
         """Connect, and check that this Treadle can work with the schema.
+
+        With `read_only`, nothing is written: the server may be a standby.
 
         Raises:
             SchemaTooOld, SchemaTooNew, CorruptRecord, InvalidValue: it cannot.
@@ -133,7 +135,8 @@ class Database:
         try:
             with self.connections.hold(patience) as connection, begin(connection):
                 check_schema(connection, self.location)
-                send(connection, [self.queries.of(Read("delete_commits", {}))])
+                if not read_only:
+                    send(connection, [self.queries.of(Read("delete_commits", {}))])
         except BaseException as error:
             self.close()
             if isinstance(error, psycopg.Error):

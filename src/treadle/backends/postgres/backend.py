@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar, cast
 
+import msgspec
+
 from treadle.backends._closing import close_all
 from treadle.backends._deadline import CALL_SECONDS, Deadline, Patience
 from treadle.backends._group_thread import GroupThread
@@ -51,6 +53,8 @@ class PostgresBackend:
         clock: is used instead of the database's clock.
         durability: "relaxed": what was acknowledged last may be lost when the server crashes.
         migrate: bring the schema up to date at the opening.
+        read_only: write nothing, and do not listen, which a standby refuses; nobody may call
+            `commit` or `claim`.
         connection_class: the class of all connections but those for notices; for tests.
         call_seconds: the deadline of a commit, a claim or a read; shorter in tests.
         silence_seconds: how long the server may be silent before it is asked; shorter in tests.
@@ -65,11 +69,15 @@ class PostgresBackend:
         durability: Durability = "full",
         *,
         migrate: bool = False,
+        read_only: bool = False,
         connection_class: type[Connection] = Connection,
         call_seconds: float = CALL_SECONDS,
         silence_seconds: float = SILENCE_SECONDS,
     ) -> None:
+        if read_only:
+            location = msgspec.structs.replace(location, listen="off")
         self._location = location
+        self._read_only = read_only
         self._clock = clock
         self._migrate = migrate
         self._call_seconds = call_seconds
@@ -101,7 +109,7 @@ class PostgresBackend:
     def _open(self, patience: Patience) -> None:
         if self._migrate:
             migrate(self._location, is_wanted=patience.is_wanted)
-        self._database.open(patience)
+        self._database.open(patience, read_only=self._read_only)
         self._waiters = Waiters(self._location)
         self._readers = ThreadPoolExecutor(READING_THREADS, "treadle-postgres-reader")
         try:

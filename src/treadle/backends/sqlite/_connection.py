@@ -1,6 +1,7 @@
 """Opening connections, and transactions on them."""
 
 import ctypes
+import os
 import sqlite3
 import time
 from collections.abc import Callable, Generator
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from treadle.backends._deadline import Patience
+from treadle.backends._modes import can_write
 from treadle.backends.base import Durability
 from treadle.backends.sqlite._errors import is_busy
 from treadle.backends.sqlite._side_files import check_files
@@ -73,15 +75,38 @@ def _set_up(connection: sqlite3.Connection, durability: Durability, patience: Pa
         execute(connection, f"PRAGMA {pragma}", patience)
 
 
-def connect_read_only(path: str) -> sqlite3.Connection:
-    """Open a connection that creates no file and writes no row."""
+def has_log(path: str) -> bool:
+    """Return True if some of the database may be in its log."""
+    try:
+        return os.stat(path + "-wal").st_size > 0
+    except FileNotFoundError:
+        return False
+
+
+def connect_read_only(path: str, *, is_logged: bool) -> sqlite3.Connection:
+    """Open a connection that creates no file, and writes none.
+
+    Args:
+        path: the file.
+        is_logged: there is a log that is not empty. Without one, SQLite takes no locks, and the
+            caller must see to it that nobody writes meanwhile.
+    """
     check_files(path)
-    # Not `mode=ro`, which could not read a store whose log has to be recovered first.
+    address = f"{Path(path).absolute().as_uri()}?mode=ro"
+    return _connect_to_read(address if is_logged else f"{address}&immutable=1")
+
+
+def connect_beside_others(path: str) -> sqlite3.Connection:
+    """Open a connection that creates no database and writes no row, but may recover the log."""
+    if not can_write(os.path.dirname(os.path.abspath(path))):
+        return connect_read_only(path, is_logged=has_log(path))
+    check_files(path)
+    return _connect_to_read(f"{Path(path).absolute().as_uri()}?mode=rw")
+
+
+def _connect_to_read(address: str) -> sqlite3.Connection:
     connection = sqlite3.connect(
-        f"{Path(path).absolute().as_uri()}?mode=rw",
-        uri=True,
-        timeout=_LOOK_SECONDS,
-        isolation_level=None,
+        address, uri=True, timeout=_LOOK_SECONDS, isolation_level=None, check_same_thread=False
     )
     connection.execute("PRAGMA trusted_schema = OFF")
     connection.execute("PRAGMA query_only = ON")

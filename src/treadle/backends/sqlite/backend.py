@@ -13,7 +13,7 @@ from treadle.backends._deadline import CALL_SECONDS, CLOSE_SECONDS, Patience
 from treadle.backends._forks import give_up_in_children
 from treadle.backends._group_thread import Failure, GroupThread
 from treadle.backends._identity import identity, lost
-from treadle.backends._modes import PRIVATE_FILE, make_folder
+from treadle.backends._modes import PRIVATE_FILE, advising_to_read, make_folder
 from treadle.backends._waiting import Waiting
 from treadle.backends.base import NO_STORE, Capabilities, Durability
 from treadle.backends.cancellation import opened
@@ -90,8 +90,9 @@ class SqliteBackend:
         with translate_errors(self._path), ExitStack() as undo:
             if not self._create and not is_store(self._path):
                 raise StoreUnavailable(self._path, NO_STORE)
-            make_folder(os.path.dirname(self._path))
-            self._lock = FairFileLock(self._path)
+            with advising_to_read(self._path):
+                make_folder(os.path.dirname(self._path))
+                self._lock = FairFileLock(self._path)
             undo.callback(self._lock.close)
             with self._lock.hold(patience):
                 _create(self._path)

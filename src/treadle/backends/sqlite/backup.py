@@ -16,7 +16,7 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
 from treadle.backends._deadline import CALL_SECONDS, Patience
-from treadle.backends.sqlite._connection import connect_read_only, transaction
+from treadle.backends.sqlite._connection import connect_beside_others, transaction
 from treadle.backends.sqlite._errors import translate_errors
 from treadle.backends.sqlite.schema import check_owner
 from treadle.core.codec import Model
@@ -106,7 +106,7 @@ def snapshot(path: str | os.PathLike[str]) -> Generator[Snapshot]:
     path = os.path.abspath(path)
     with ExitStack() as held:
         with translate_errors(path):
-            connection = held.enter_context(closing(connect_read_only(path)))
+            connection = held.enter_context(closing(connect_beside_others(path)))
             held.enter_context(transaction(connection, "DEFERRED", Patience.of(CALL_SECONDS)))
             check_owner(connection, path)
             found = Snapshot(connection, path)

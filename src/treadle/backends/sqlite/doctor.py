@@ -13,12 +13,12 @@ from contextlib import closing
 from treadle.backends._deadline import CALL_SECONDS, Patience
 from treadle.backends.findings import Finding, Report, escape
 from treadle.backends.sql.row_checks import DOCUMENTS, ROW_CHECKS, RowCheck, examine_rows
-from treadle.backends.sqlite._connection import connect_read_only, transaction
+from treadle.backends.sqlite._connection import connect_beside_others, transaction
 from treadle.backends.sqlite._errors import translate_errors
 from treadle.backends.sqlite._execution import TEXTS
 from treadle.backends.sqlite._rules import RULES, examine_rule
-from treadle.backends.sqlite.schema import check_owner, check_shape, find_missing_here
-from treadle.errors import CorruptRecord, StoreUnavailable
+from treadle.backends.sqlite.schema import check_current
+from treadle.errors import CorruptRecord
 
 
 def examine(path: str | os.PathLike[str]) -> Report:
@@ -33,25 +33,16 @@ def examine(path: str | os.PathLike[str]) -> Report:
     counts: Counter[str] = Counter({each.table: 0 for each in ROW_CHECKS})
     findings: list[Finding] = []
     try:
-        with translate_errors(path), closing(connect_read_only(path)) as connection:
+        with translate_errors(path), closing(connect_beside_others(path)) as connection:
             connection.text_factory = _decode_leniently
             with transaction(connection, "DEFERRED", Patience.of(CALL_SECONDS)):
-                _check_schema(connection, path)
+                check_current(connection, path)
                 findings += _examine_all(connection, os.path.basename(path), counts)
     except CorruptRecord as error:
         findings.append(Finding(path=os.path.basename(error.where), reason=escape(error.reason)))
     documents = sum(counts[name] for name in DOCUMENTS)
     unique = {(each.path, each.reason): each for each in findings}
     return Report(documents=documents, rows=dict(counts), findings=tuple(unique.values()))
-
-
-def _check_schema(connection: sqlite3.Connection, path: str) -> None:
-    check_owner(connection, path)
-    if find_missing_here(connection, path):
-        raise StoreUnavailable(
-            path, "its schema is older than this Treadle; run `treadle migrate` first"
-        )
-    check_shape(connection, path)
 
 
 def _examine_all(

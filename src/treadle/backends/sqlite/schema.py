@@ -16,7 +16,7 @@ from treadle.backends.sql.migrations import (
     find_missing,
     states_of,
 )
-from treadle.backends.sqlite._connection import connect_read_only, execute, transaction
+from treadle.backends.sqlite._connection import connect_beside_others, execute, transaction
 from treadle.backends.sqlite._errors import translate, translate_errors
 from treadle.clock import Clock
 from treadle.errors import CorruptRecord, InvalidValue, StoreUnavailable
@@ -84,6 +84,20 @@ def check_owner(connection: sqlite3.Connection, path: str) -> None:
         raise CorruptRecord(path, "it has tables, but no list of migrations")
 
 
+def check_current(connection: sqlite3.Connection, path: str) -> None:
+    """Check, in a transaction, that the database is ours, and that its schema is up to date.
+
+    Raises:
+        InvalidValue, CorruptRecord, SchemaTooNew: as `prepare`.
+        StoreUnavailable: its schema has to be brought up to date first.
+    """
+    check_owner(connection, path)
+    if find_missing_here(connection, path):
+        reason = "its schema is older than this Treadle; run `treadle migrate` first"
+        raise StoreUnavailable(path, reason)
+    check_shape(connection, path)
+
+
 def check_shape(connection: sqlite3.Connection, path: str) -> None:
     """Check that the tables and indexes of the migrations are there; others may be there too.
 
@@ -147,7 +161,7 @@ def _look_up_applied(path: str) -> dict[int, Applied]:
             return {}
         patience = Patience.of(CALL_SECONDS)
         with (
-            closing(connect_read_only(path)) as connection,
+            closing(connect_beside_others(path)) as connection,
             transaction(connection, "DEFERRED", patience),
         ):
             check_owner(connection, path)

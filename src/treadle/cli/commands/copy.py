@@ -52,7 +52,10 @@ def copy(source: str, target: str, as_json: bool) -> None:
 
 
 async def _copy(source: str, target: str) -> Copied:
-    async with treadle.open_store(source) as origin, treadle.open_store(target) as copied:
+    async with (
+        treadle.open_store(source, read_only=True) as origin,
+        treadle.open_store(target) as copied,
+    ):
         with progress(f"copying {without_password(source)}", None) as bar:
             return await copy_store(origin, copied, lambda now: bar.reach(now.done, now.total))
 

@@ -40,9 +40,10 @@ def doctor(move_aside: bool, as_json: bool) -> None:
     """Read everything in a store, and report what is damaged.
 
     The exit status is 1 if there is damage. A folder is opened, which completes commits that a
-    crash interrupted, and all its documents are read. A database may be in use: its rows are
-    checked as they are at one moment, and nothing is changed. Of a database file, the pages and the
-    rules between rows are checked, too; PostgreSQL has amcheck and data checksums.
+    crash interrupted, unless it cannot be written; all its documents are read. A database may be in
+    use: its rows are checked as they are at one moment, and nothing is changed. Of a database file,
+    the pages and the rules between rows are checked, too; PostgreSQL has amcheck and data
+    checksums.
 
     --json: {"documents", "findings": [{"path", "reason"}], "moved": [...]}, and for a database
     also {"rows": {...}}.

@@ -6,7 +6,7 @@ from typing import cast, get_args
 import click
 import msgspec
 
-from treadle.cli.opening import read_store
+from treadle.cli.opening import change_store, read_store
 from treadle.cli.options import duration, json_option, limit_option, offset_option, store_option
 from treadle.cli.paging import read_page, write_page
 from treadle.cli.terminal.counts import counted
@@ -168,7 +168,7 @@ def interrupt(mailbox: str, as_json: bool) -> None:
 
     --json: {"mailbox_state": {...}, "superseded_entries": [entries]}.
     """
-    result = read_store(lambda store: store.mailboxes.interrupt(mailbox))
+    result = change_store(lambda store: store.mailboxes.interrupt(mailbox))
     if as_json:
         write_json(to_plain(result))
         return
@@ -203,7 +203,7 @@ def requeue(entry_ids: tuple[str, ...], all_dead: bool, mailbox: str | None, as_
         ids = await _list_dead(store, mailbox) if all_dead else list(entry_ids)
         return [await _requeue(store, entry_id) for entry_id in ids]
 
-    _write_entries("queued again", read_store(write), as_json=as_json)
+    _write_entries("queued again", change_store(write), as_json=as_json)
 
 
 @mailboxes.command(
@@ -230,7 +230,7 @@ def cancel(entry_ids: tuple[str, ...], mailbox: str | None, as_json: bool) -> No
             return list(await store.mailboxes.cancel_pending(mailbox))
         return [await _cancel(store, entry_id) for entry_id in entry_ids]
 
-    _write_entries("cancelled", read_store(write), as_json=as_json)
+    _write_entries("cancelled", change_store(write), as_json=as_json)
 
 
 @mailboxes.command("purge", examples=("treadle mailboxes purge --older-than 30d",))
@@ -251,7 +251,7 @@ def purge(older_than: int, as_json: bool) -> None:
     --json: {"purged": N}.
     """
     until = max(system_clock() - older_than, 0)
-    count = read_store(lambda store: store.mailboxes.purge(until))
+    count = change_store(lambda store: store.mailboxes.purge(until))
     if as_json:
         write_json({"purged": count})
     else:

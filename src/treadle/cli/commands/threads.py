@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from treadle.cli.concurrency import map_in_order
-from treadle.cli.opening import read_store
+from treadle.cli.opening import change_store, read_store
 from treadle.cli.options import json_option, limit_option, offset_option, store_option
 from treadle.cli.paging import read_page, write_page
 from treadle.cli.terminal.counts import counted
@@ -135,7 +135,7 @@ def delete_threads(thread_ids: tuple[str, ...], yes: bool, as_json: bool) -> Non
             result["deleted" if was_there else "missing"].append(thread_id)
         return result
 
-    result = read_store(delete)
+    result = change_store(delete)
     if as_json:
         write_json(result)
     else:

@@ -1,0 +1,180 @@
+"""Reading a folder without writing to it: what journals are ahead of is kept in memory."""
+
+import os
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+
+from treadle.backends._deadline import Patience
+from treadle.backends._plain_files import open_plain
+from treadle.backends.base import NO_STORE
+from treadle.backends.files._engine import Engine
+from treadle.backends.files._journal import Position
+from treadle.backends.files._lock import WriterLock
+from treadle.backends.files._recovery import find_journals, read_journal, replay
+from treadle.backends.files._replica import Replica
+from treadle.backends.files._tables import FileTables
+from treadle.backends.files.disk import Bytes, Disk
+from treadle.clock import Clock
+from treadle.errors import StoreUnavailable
+
+
+class OverlaidDisk(Disk):
+    """The real file system, to which nothing is written: changed files are kept in memory."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._files: dict[str, bytes | None] = {}
+        """The content of changed files by path; None if a file is removed."""
+
+    def uncover(self) -> None:
+        """Forget all changes."""
+        self._files.clear()
+
+    def read(self, path: str) -> bytes:
+        """Return the content of a file, with its changes."""
+        if path not in self._files:
+            return super().read(path)
+        data = self._files[path]
+        if data is None:
+            raise FileNotFoundError(path)
+        return data
+
+    def exists(self, path: str) -> bool:
+        """Return True if there is anything at `path`."""
+        return self._files[path] is not None if path in self._files else super().exists(path)
+
+    def list_names(self, folder: str, suffix: str) -> Iterator[str]:
+        """Yield the names in a folder that end with `suffix`, without it."""
+        names = set(super().list_names(folder, suffix))
+        for path, data in self._files.items():
+            if os.path.dirname(path) == folder and path.endswith(suffix):
+                name = os.path.basename(path).removesuffix(suffix)
+                (names.discard if data is None else names.add)(name)
+        yield from names
+
+    def write_atomically(
+        self, path: str, parts: Sequence[Bytes], temp_folder: str, *, sync: bool = False
+    ) -> None:
+        """Replace a file's content in memory."""
+        self._files[path] = b"".join(parts)
+
+    def remove(self, path: str) -> None:
+        """Remove a file in memory."""
+        self._files[path] = None
+
+    def sync(self, path: str) -> None:
+        """Do nothing."""
+
+    def sync_folder(self, path: str) -> None:
+        """Do nothing."""
+
+    def open_log(self, path: str) -> int:
+        """Open a file for reading at any offset; a missing one is empty."""
+        try:
+            return open_plain(path, os.O_RDONLY)
+        except FileNotFoundError:
+            return os.open(os.devnull, os.O_RDONLY)
+
+
+class ReaderLock(WriterLock):
+    """The lock of those who write, taken by one who cannot create it.
+
+    If it is missing, or may not be opened, nobody is waited for: the store is read as it is.
+    """
+
+    _is_open = False
+
+    def open(self) -> None:
+        """Open the files, if they are there."""
+        if not self.is_present():
+            return
+        try:
+            super().open()
+        except PermissionError:
+            return
+        self._is_open = True
+
+    def close(self) -> None:
+        """Close the files, if they were opened."""
+        self._is_open = False
+        super().close()
+
+    @contextmanager
+    def hold(self, patience: Patience) -> Generator[None, None, None]:
+        """Keep out those who write for the duration of the block, if that is possible."""
+        if not self._is_open:  # somebody may have opened the store to write since
+            self.open()
+        with super().hold(patience) if self._is_open else nullcontext():
+            yield
+
+    def is_in_place(self) -> bool:
+        """Return True unless those who open the folder now get another lock."""
+        return not self._is_open or super().is_in_place()
+
+    def read_position(self) -> Position:
+        """Return how far the documents follow the journals; a hint."""
+        return super().read_position() if self._is_open else Position(0)
+
+
+class ReadOnlyEngine(Engine):
+    """Reads a folder, which may be on a read-only medium or belong to another user.
+
+    If other processes have the store open, it follows them, and takes turns with them if it may
+    open the files of their locks, which needs no right to write.
+
+    Args:
+        root: the folder.
+        clock: the time in unix milliseconds.
+    """
+
+    def __init__(self, root: str, clock: Clock) -> None:
+        self._overlay = OverlaidDisk()
+        super().__init__(root, clock, "relaxed", self._overlay, create=False)
+        self._lock = ReaderLock(self._disk, self._documents)
+
+    def open(self, patience: Patience) -> None:
+        """Open the store, as it is.
+
+        Raises:
+            SchemaTooNew: a newer Treadle wrote the store.
+            CorruptRecord: the journal is damaged, or another of its files is no plain file.
+            StoreUnavailable: there is no store, it cannot be read, or others kept its lock.
+        """
+        self._replica = None
+        with self._translate_errors():
+            self._documents.check_system()
+            if not self._documents.is_store():
+                raise StoreUnavailable(self._documents.root, NO_STORE)
+            self._lock.open()
+            try:
+                with self._lock.hold(patience):
+                    self._documents.check_format()
+                    self._catch_up()
+            except BaseException:
+                self.close()
+                raise
+
+    def close(self) -> None:
+        """Close the files."""
+        self._drop_replica()
+        self._lock.close()
+
+    def _catch_up(self) -> Replica:
+        """Return the replica, with everything that any process has committed."""
+        numbers = find_journals(self._disk, self._documents)
+        replica = self._replica
+        if replica is None or replica.journal.position.journal != max(numbers, default=0):
+            replica = self._replica = self._start(numbers)
+        if replica.journal.has_news():
+            replay(self._documents, replica.follow(Position(replica.journal.position.journal)))
+        return replica
+
+    def _start(self, numbers: list[int]) -> Replica:
+        """Return a replica at the start of the newest journal."""
+        self._drop_replica()
+        self._overlay.uncover()
+        for number in numbers[:-1]:
+            replay(self._documents, read_journal(self._disk, self._documents, number))
+        journal = self._open_journal(Position(max(numbers, default=0)))
+        tables = FileTables(self._documents, self._delta_files)
+        return Replica(self._documents, self._delta_files, tables, journal)
