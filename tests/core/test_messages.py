@@ -65,8 +65,8 @@ def test_a_constructor_takes_an_id_and_metadata(make: Callable[..., Message]) ->
 
 
 def test_what_is_default_is_not_written() -> None:
-    assert encode(Message(role="user", content="")) == b'{\n  "content": "",\n  "role": "user"\n}'
+    assert encode(Message(role="user", content="")) == b'{"content":"","role":"user"}'
 
 
 def test_the_arguments_of_a_tool_call_are_always_written() -> None:
-    assert b'"arguments": null' in encode(ToolCall(id="c", name="n"))
+    assert b'"arguments":null' in encode(ToolCall(id="c", name="n"))

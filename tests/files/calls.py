@@ -84,8 +84,8 @@ def _rows(tables: FileTables) -> Iterator[tuple[str, str, Callable[[], bytes]]]:
 
 
 def _encode_thread(tables: FileTables, key: str) -> bytes:
-    return encode(tables.threads[key].head)
+    return encode(tables.threads[key].head, pretty=True)
 
 
 def _encode_row(table: RowTable[Any], key: str) -> bytes:
-    return encode(table[key])
+    return encode(table[key], pretty=True)

@@ -243,7 +243,7 @@ def test_a_record_torn_at_any_byte_is_whole_or_absent(tmp_path: Path) -> None:
 def payload_for(mailbox_id: str) -> bytes:
     """Return the payload of a record that creates a mailbox."""
     state = MailboxState(mailbox_id=mailbox_id, updated_at=1)
-    return encode_entries([Put("mailboxes", mailbox_id, msgspec.Raw(encode(state)))])
+    return encode_entries([Put("mailboxes", mailbox_id, msgspec.Raw(encode(state, pretty=True)))])
 
 
 def test_a_dead_writer_s_commit_survives_once_another_process_has_read_it(tmp_path: Path) -> None:

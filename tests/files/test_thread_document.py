@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from treadle.backends.files._thread_document import ThreadDocument, advance
-from treadle.core.codec import encode_compact
+from treadle.core.codec import encode
 from treadle.core.messages import Message
 from treadle.core.threads import Thread, ThreadChangeSet, ThreadDelta, ThreadHead, appended
 from treadle.testing._harness.strategies.models import models
@@ -43,7 +43,7 @@ def test_a_grown_document_is_the_document_of_the_whole_thread(
             now = 1_000 + head.version
             head = appended(head, change, now)
             delta = ThreadDelta(version=head.version, committed_at=now, changes=change)
-            deltas.append(msgspec.Raw(encode_compact(delta)))
+            deltas.append(msgspec.Raw(encode(delta)))
         document.append(deltas, head)
         all_deltas += deltas
     assert whole(document) == whole(ThreadDocument(head))

@@ -300,7 +300,9 @@ async def test_the_deltas_of_a_thread_that_another_program_wrote_are_unknown(
             await store.threads.append("t", ThreadChangeSet(actions=("ours",)))
         assert await store.threads.list_deltas("t", 0) is not None
     theirs = Thread(id="t", state="theirs", metadata=ThreadMetadata(created_at=1, updated_at=2))
-    document = encode(theirs).replace(b"{", b'{"_version": 2,', 1)  # the same version by chance
+    document = encode(theirs, pretty=True).replace(
+        b"{", b'{"_version": 2,', 1
+    )  # the same version by chance
     (tmp_path / "t.json").write_bytes(document)
     async with treadle.open_store(tmp_path) as store:
         assert await store.threads.list_deltas("t", 0) is None

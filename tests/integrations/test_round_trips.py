@@ -11,7 +11,7 @@ import treadle
 from treadle import Message, Thread, ThreadMetadata, ToolCall
 from treadle.cli.json_lines import Good, read_lines
 from treadle.cli.terminal.escaping import harmless_json
-from treadle.core.codec import checked, encode_compact
+from treadle.core.codec import checked, encode
 from treadle.core.limits import DEPTH
 from treadle.errors import InvalidId, InvalidValue
 from treadle.integrations.openai_chat import (
@@ -92,7 +92,7 @@ def through_a_line(thread: Thread) -> Thread:
 def test_every_thread_that_can_be_stored_is_read_as_it_was_written(thread: Thread) -> None:
     thread = checked(thread)
     read = through_a_line(thread)
-    assert encode_compact(read) == encode_compact(thread)
+    assert encode(read) == encode(thread)
     assert write_conversation(read) == write_conversation(thread)
 
 

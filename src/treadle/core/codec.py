@@ -64,16 +64,18 @@ def always_encoded(value: Any) -> Any:
     return msgspec.field(default_factory=repeat(value).__next__)
 
 
-def encode(value: Model) -> bytes:
-    """The on-disk JSON of `value`: pretty-printed as the reference writes it.
+def encode(value: Model, *, pretty: bool = False) -> bytes:
+    """Return the JSON of a stored value, a page or a report, in UTF-8; see `decode`.
 
     `value` is not checked; a store checks what it is given.
+
+    Args:
+        value: what to encode; the keys of its `extra` stand beside its own.
+        pretty: lay it out over many lines, indented, as in a store of plain files. Otherwise it is
+            one line without spaces, as server-sent events and JSON Lines need it.
     """
-    return msgspec.json.format(encode_compact(value), indent=2)
-
-
-def encode_compact(value: Model) -> bytes:
-    """The JSON of `value` on one line, keys in the on-disk order."""
+    if pretty:
+        return msgspec.json.format(encode(value), indent=2)
     sort = isinstance(value, SortedModel)
     data = msgspec.json.encode(value, order="sorted" if sort else "deterministic")
     if _EXTRA_BYTES not in data:
@@ -110,7 +112,7 @@ def from_plain(kind: type[ModelT], plain: Json) -> ModelT:
 
 def to_plain(value: Model) -> Json:
     """The decoded JSON of `value`: what `json.loads(encode(value))` would give."""
-    return msgspec.json.decode(encode_compact(value))
+    return msgspec.json.decode(encode(value))
 
 
 def checked(value: ModelT, where: str = "") -> ModelT:

@@ -10,7 +10,7 @@ from treadle.backends.files._journal import Record
 from treadle.backends.files._thread_document import ThreadDocument
 from treadle.backends.files.documents import check_document_id
 from treadle.backends.model.tables import Change, TableName, deltas_of
-from treadle.core.codec import encode, encode_compact
+from treadle.core.codec import encode
 from treadle.core.threads import StoredThread, ThreadDelta, ThreadHead, all_deltas
 from treadle.errors import CorruptRecord
 
@@ -95,7 +95,9 @@ def entries_of(
             elif change.after is None:
                 entries.append(Remove(change.table, change.key))
             else:
-                entries.append(Put(change.table, change.key, msgspec.Raw(encode(change.after))))
+                entries.append(
+                    Put(change.table, change.key, msgspec.Raw(encode(change.after, pretty=True)))
+                )
         group.append(entries)
     return group
 
@@ -117,7 +119,7 @@ def _thread_entry(
 
 
 def _encode_deltas(deltas: tuple[ThreadDelta, ...]) -> tuple[msgspec.Raw, ...]:
-    return tuple(map(msgspec.Raw, map(encode_compact, deltas)))
+    return tuple(map(msgspec.Raw, map(encode, deltas)))
 
 
 def _join(document: ThreadDocument) -> msgspec.Raw:

@@ -6,7 +6,7 @@ import msgspec
 
 from treadle.backends.files._decoding import decode_model
 from treadle.backends.files.disk import Bytes
-from treadle.core.codec import decode, encode_compact
+from treadle.core.codec import decode, encode
 from treadle.core.limits import Version
 from treadle.core.threads import Thread, ThreadDelta, ThreadHead, appended
 from treadle.errors import CorruptRecord
@@ -77,9 +77,9 @@ class ThreadDocument:
         thread = head.thread
         self.head = head
         self._messages = bytearray()
-        _extend(self._messages, map(encode_compact, thread.messages))
+        _extend(self._messages, map(encode, thread.messages))
         self._patches = bytearray()
-        _extend(self._patches, map(encode_compact, thread.patches))
+        _extend(self._patches, map(encode, thread.patches))
         self._state = _lay_out(_encode(thread.state), _FIELD)
         self._constant = {name: _lay_out(_encode(item), _FIELD) for name, item in _constant(thread)}
 
@@ -101,7 +101,7 @@ class ThreadDocument:
                 _extend(self._patches, changes.patches)
         added = head.thread.messages[len(self.head.thread.messages) :]
         if len(messages) != len(added):  # some were skipped, because the thread had their ids
-            messages = list(map(encode_compact, added))
+            messages = list(map(encode, added))
         _extend(self._messages, messages)
         self.head = head
 
@@ -111,7 +111,7 @@ class ThreadDocument:
             **self._constant,
             "_version": b"%d" % self.head.version,
             "messages": self._messages,
-            "metadata": _lay_out(encode_compact(self.head.thread.metadata), _FIELD),
+            "metadata": _lay_out(encode(self.head.thread.metadata), _FIELD),
             "patches": self._patches,
             "state": self._state,
         }

@@ -21,7 +21,7 @@ from treadle.backends.sql.tables import (
     text_value,
     to_json,
 )
-from treadle.core.codec import Json, decode, encode_compact
+from treadle.core.codec import Json, decode, encode
 from treadle.core.ids import check_id, check_ids, is_id
 from treadle.core.limits import Count, Time, Version
 from treadle.core.mailboxes import MailboxEntry, MailboxState
@@ -205,7 +205,7 @@ def message_values(thread_id: str, position: int, message: Message) -> Values:
         "visibility": message.visibility,
         # Pages are asked for by valid ids only; any other text stays in the body.
         "run_id": run_id if run_id is not None and is_id(run_id) else None,
-        "body": encode_compact(message).decode(),
+        "body": encode(message).decode(),
     }
 
 
@@ -214,7 +214,7 @@ def patch_values(thread_id: str, position: int, patch: TrackedPatch) -> Values:
     return {
         "thread_id": thread_id,
         "position": position,
-        "body": encode_compact(patch).decode(),
+        "body": encode(patch).decode(),
     }
 
 
@@ -224,7 +224,7 @@ def body_values(thread: Thread) -> Values:
     bare = msgspec.structs.replace(thread, messages=(), patches=(), state=None, metadata=metadata)
     return {
         "thread_id": thread.id,
-        "body": encode_compact(bare).decode(),
+        "body": encode(bare).decode(),
         "state": to_json(thread.state),
     }
 
@@ -306,10 +306,10 @@ def delta_values(thread_id: str, delta: ThreadDelta, positions: dict[int, int]) 
     messages = delta.changes.messages
     bare = msgspec.structs.replace(delta.changes, messages=())
     stored: list[int | msgspec.Raw] = [
-        positions[index] if index in positions else msgspec.Raw(encode_compact(message))
+        positions[index] if index in positions else msgspec.Raw(encode(message))
         for index, message in enumerate(messages)
     ]
-    body = DeltaBody(changes=msgspec.Raw(encode_compact(bare)), messages=stored)
+    body = DeltaBody(changes=msgspec.Raw(encode(bare)), messages=stored)
     return {
         "thread_id": thread_id,
         "version": delta.version,

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 import msgspec
 
 from treadle.backends.sql.program import Values
-from treadle.core.codec import Json, Model, encode_compact
+from treadle.core.codec import Json, Model, encode
 from treadle.core.mailboxes import MailboxEntry, is_terminal
 
 Type: TypeAlias = Literal["text", "integer", "bigint"]
@@ -82,7 +82,7 @@ class PlainWrite(msgspec.Struct, frozen=True):
 
 
 def _body(model: Model) -> str:
-    return encode_compact(model).decode()
+    return encode(model).decode()
 
 
 def _extra(model: Model) -> str | None:

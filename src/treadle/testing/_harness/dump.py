@@ -65,10 +65,12 @@ async def read_documents(store: Store) -> Documents:
     for thread_id, head in zip(ids, heads, strict=True):
         assert head is not None, f"thread {thread_id!r} is listed, and not there"
         version = b'{\n  "_version": %d,\n' % head.version
-        found[f"{thread_id}.json"] = encode(head.thread).replace(b"{\n", version, 1)
-    found |= {f"_runs/{run.run_id}.json": encode(run) for run in runs}
-    found |= {f"_mailbox/{entry.entry_id}.json": encode(entry) for entry in entries}
-    found |= {f"_mailbox_threads/{state.mailbox_id}.json": encode(state) for state in states}
+        found[f"{thread_id}.json"] = encode(head.thread, pretty=True).replace(b"{\n", version, 1)
+    found |= {f"_runs/{run.run_id}.json": encode(run, pretty=True) for run in runs}
+    found |= {f"_mailbox/{entry.entry_id}.json": encode(entry, pretty=True) for entry in entries}
+    found |= {
+        f"_mailbox_threads/{state.mailbox_id}.json": encode(state, pretty=True) for state in states
+    }
     return found
 
 
