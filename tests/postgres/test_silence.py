@@ -127,7 +127,8 @@ async def test_a_silent_connection_for_notices_is_replaced(
     async with Store(backend) as waiter, open_store(url) as elsewhere:
         waiting = asyncio.ensure_future(waiter.mailboxes.wait(60_000))
         await until_listening(url)
-        proxy.silence(1, "the request")  # the next round trip is that of the check
+        await asyncio.sleep(0.2)  # by now the caller has looked; the next round trip is a check
+        proxy.silence(1, "the request")
         await asyncio.to_thread(proxy.until_silent)
         async with asyncio.timeout(LIMIT_SECONDS):
             while not waiting.done():
