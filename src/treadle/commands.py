@@ -5,6 +5,7 @@
 
 from treadle.core.claims import Ack, DeadLetter, ExtendLease, Hold, Nack, Release, Settlement
 from treadle.core.commands import Command, Commands, Receipt, TimedCommand
+from treadle.core.heads import CheckThread
 from treadle.core.mailboxes import (
     Cancel,
     CancelPending,
@@ -25,6 +26,7 @@ __all__ = [
     "AppendThread",
     "Cancel",
     "CancelPending",
+    "CheckThread",
     "Command",
     "Commands",
     "CreateThread",

@@ -11,6 +11,7 @@ from treadle import CorruptRecord, RunMeta, Store, Thread, ThreadChangeSet
 from treadle.backends.sql.working_set import NotLoaded, WorkingSet
 from treadle.core.claims import Ack, ClaimRequest, DeadLetter, ExtendLease, Hold, Nack, Release
 from treadle.core.commands import AnyCommand
+from treadle.core.heads import CheckThread
 from treadle.core.mailboxes import (
     Cancel,
     CancelPending,
@@ -39,6 +40,7 @@ COMMANDS: tuple[AnyCommand, ...] = (
     EnsureThread(thread=Thread(id="new")),
     AppendThread(thread_id="t", changes=CHANGES),
     SaveThread(thread=Thread(id="t")),
+    CheckThread(thread_id="t", expected=1),
     DeleteThread(thread_id="t"),
     UpsertRun(run=run("r")),
     DeleteRun(run_id="r"),

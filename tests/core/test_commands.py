@@ -22,7 +22,7 @@ from treadle import (
     commands,
     open_store,
 )
-from treadle.core import claims, mailboxes, restoring, runs, threads
+from treadle.core import claims, heads, mailboxes, restoring, runs, threads
 from treadle.core.codec import Model
 from treadle.core.commands import AnyCommand, Command, check_batch, check_command, describe
 from treadle.core.mailboxes import Interrupted, MailboxEntry
@@ -44,6 +44,7 @@ EXAMPLES: list[tuple[Any, str, type | tuple[type, ...]]] = [
     (commands.EnsureThread(thread=Thread(id="t", parent_thread_id="tp")), "t", Committed),
     (commands.AppendThread(thread_id="t", changes=CHANGES, expected=0), "t", Committed),
     (commands.SaveThread(thread=Thread(id="t", state=[1])), "t", Committed),
+    (commands.CheckThread(thread_id="t", expected=0), "t", Committed),
     (commands.DeleteThread(thread_id="t"), "t", bool),
     (
         commands.UpsertRun(
@@ -93,7 +94,7 @@ def test_every_command_has_an_example() -> None:
 def test_all_commands_are_public() -> None:
     defined = {
         value
-        for module in (claims, mailboxes, restoring, runs, threads)
+        for module in (claims, heads, mailboxes, restoring, runs, threads)
         for name, value in vars(module).items()
         if isinstance(value, type) and issubclass(value, Command) and not name.startswith("_")
     }
@@ -270,6 +271,7 @@ ARGUMENTS: dict[str, Any] = {
     "thread": Thread(id="t"),
     "thread_id": "t",
     "changes": CHANGES,
+    "expected": 0,
     "run": run("r"),
     "run_id": "r",
     "entry": "e",

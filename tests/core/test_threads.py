@@ -19,7 +19,8 @@ from treadle import (
 )
 from treadle.backends.model.tables import Tables
 from treadle.core.patches import Append, Increment
-from treadle.core.threads import ListMessages, StoredThread, appended, created, saved
+from treadle.core.thread_queries import ListMessages
+from treadle.core.threads import StoredThread, appended, created, saved
 from treadle.testing._harness.builders import said, says, sets, tracked
 from treadle.testing._harness.strategies.models import models
 

@@ -16,6 +16,7 @@ ARGUMENTS: dict[str, Any] = {
     "thread": Thread(id="t"),
     "thread_id": "t",
     "changes": says("x"),
+    "expected": 0,
     "after_version": 0,
     "run": run("r"),
     "run_id": "r",
@@ -51,7 +52,7 @@ def call(store: Store, part: str, name: str, method: Any) -> Any:
 
 
 def test_the_methods_are_found() -> None:
-    assert len(METHODS) == 10 + 5 + 23
+    assert len(METHODS) == 11 + 5 + 23
 
 
 @every_backend

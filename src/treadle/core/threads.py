@@ -8,11 +8,10 @@ import msgspec
 from treadle.core.codec import Json, SortedModel, always_encoded
 from treadle.core.commands import Command, TimedCommand
 from treadle.core.ids import OptionalRunId, RunId, ThreadId
-from treadle.core.limits import Bound, Time, Version, next_number
-from treadle.core.messages import Message, MessagePage, Order, Visibility, page_messages
-from treadle.core.pages import Page, PageQuery, page_of
+from treadle.core.limits import Time, Version, next_number
+from treadle.core.messages import Message
+from treadle.core.pages import Page
 from treadle.core.patches import TrackedPatch, apply_patches
-from treadle.core.queries import Query
 from treadle.core.read_set import ReadSet
 from treadle.core.rows import Table
 from treadle.core.runs import RunMeta, RunRows, record_run
@@ -276,10 +275,18 @@ def _touched(thread: Thread, now: int) -> Thread:
     return msgspec.structs.replace(thread, metadata=metadata)
 
 
-def _require(rows: ThreadRows, thread_id: str) -> StoredThread:
+def require_thread(rows: ThreadRows, thread_id: str, expected: int | None = None) -> StoredThread:
+    """Return the row of a thread.
+
+    Raises:
+        NotFound: the thread does not exist.
+        VersionConflict: it is at another version than `expected`.
+    """
     stored = rows.threads.get(thread_id)
     if stored is None:
         raise NotFound("thread", thread_id)
+    if expected is not None and expected != stored.head.version:
+        raise VersionConflict("thread", thread_id, expected, stored.head.version)
     return stored
 
 
@@ -362,10 +369,7 @@ class AppendThread(TimedCommand[Committed], frozen=True, kw_only=True):
 
     def apply(self, rows: ThreadRows, now: int) -> Committed:
         """Put the changed thread with one more delta, and its run."""
-        stored, changes = _require(rows, self.thread_id), self.changes
-        version = stored.head.version
-        if self.expected is not None and self.expected != version:
-            raise VersionConflict("thread", self.thread_id, self.expected, version)
+        stored, changes = require_thread(rows, self.thread_id, self.expected), self.changes
         messages = changes.messages
         if ids := self._message_ids():
             messages = new_messages(messages, rows.find_known_messages(self.thread_id, ids))
@@ -375,7 +379,7 @@ class AppendThread(TimedCommand[Committed], frozen=True, kw_only=True):
                 rows, changes.run_id, self.thread_id, changes.parent_run_id, changes.run_meta, now
             )
         skipped = () if len(messages) == len(changes.messages) else self._skipped(messages)
-        return Committed(version=version + 1, skipped=skipped)
+        return Committed(version=stored.head.version + 1, skipped=skipped)
 
     def _message_ids(self) -> list[str]:
         return [message.id for message in self.changes.messages if message.id is not None]
@@ -390,9 +394,14 @@ class AppendThread(TimedCommand[Committed], frozen=True, kw_only=True):
 
 
 class SaveThread(TimedCommand[Committed], frozen=True, kw_only=True):
-    """Creates or replaces a thread as a whole. Result: `Committed`."""
+    """Creates or replaces a thread as a whole. Result: `Committed`.
+
+    With `expected` it only replaces. It fails with `NotFound`, or with `VersionConflict` if the
+    thread is not at that version.
+    """
 
     thread: Thread
+    expected: Version | None = None
 
     def check(self) -> None:
         """Refuse a version in the thread's `extra`."""
@@ -405,15 +414,22 @@ class SaveThread(TimedCommand[Committed], frozen=True, kw_only=True):
     def apply(self, rows: ThreadRows, now: int) -> Committed:
         """Put the thread; its history starts here, so earlier deltas are unknown from now on."""
         before = rows.threads.get(self.thread.id)
+        if self.expected is not None:
+            before = require_thread(rows, self.thread.id, self.expected)
         head = saved(self.thread, before.head if before else None, now)
         rows.threads.put(self.thread.id, StoredThread(head))
         return Committed(version=head.version)
 
 
 class DeleteThread(Command[bool], frozen=True, kw_only=True):
-    """Deletes a thread; its runs and mailbox stay. Result: whether it existed."""
+    """Deletes a thread; its runs and mailbox stay. Result: whether it existed.
+
+    With `expected` it fails with `NotFound`, or with `VersionConflict` if the thread is not at that
+    version.
+    """
 
     thread_id: ThreadId
+    expected: Version | None = None
 
     def touches(self, read_set: ReadSet) -> None:
         """The thread."""
@@ -421,77 +437,9 @@ class DeleteThread(Command[bool], frozen=True, kw_only=True):
 
     def apply(self, rows: ThreadRows, now: int) -> bool:
         """Remove the thread."""
+        if self.expected is not None:
+            require_thread(rows, self.thread_id, self.expected)
         existed = self.thread_id in rows.threads
         if existed:
             rows.threads.remove(self.thread_id)
         return existed
-
-
-# --- queries --------------------------------------------------------------------------------------
-
-
-class LoadThread(Query[ThreadHead | None], frozen=True, kw_only=True):
-    """A thread as a whole with its version, or None."""
-
-    thread_id: ThreadId
-
-    def answer(self, rows: ThreadRows, now: int) -> ThreadHead | None:
-        """Look it up."""
-        stored = rows.threads.get(self.thread_id)
-        return None if stored is None else stored.head
-
-
-class ListMessages(Query[MessagePage], frozen=True, kw_only=True):
-    """A page of the messages of a thread between two cursors, both excluded."""
-
-    thread_id: ThreadId
-    after: Bound | None = None
-    before: Bound | None = None
-    limit: Bound = 50
-    order: Order = "asc"
-    visibility: Visibility | None = "all"
-    run_id: RunId | None = None
-
-    def answer(self, rows: ThreadRows, now: int) -> MessagePage:
-        """Cut the page; fail with `NotFound` without the thread."""
-        messages = _require(rows, self.thread_id).head.thread.messages
-        return page_messages(
-            messages,
-            after=self.after,
-            before=self.before,
-            limit=self.limit,
-            order=self.order,
-            matches=self.matches,
-        )
-
-    def matches(self, message: Message) -> bool:
-        """Return whether the filters let `message` pass."""
-        if self.visibility is not None and message.visibility != self.visibility:
-            return False
-        if self.run_id is None:
-            return True
-        return message.metadata is not None and message.metadata.run_id == self.run_id
-
-
-class ListThreads(PageQuery[ThreadPage], frozen=True, kw_only=True):
-    """A page of the ids of the threads that match all filters, in order of their ids."""
-
-    resource_id: str | None = None
-    parent_thread_id: ThreadId | None = None
-
-    def answer(self, rows: ThreadRows, now: int) -> ThreadPage:
-        """Filter, sort, cut."""
-        matching = rows.find_thread_ids(self.resource_id, self.parent_thread_id)
-        return page_of(ThreadPage, sorted(matching), self)
-
-
-class ListDeltas(Query[tuple[ThreadDelta, ...] | None], frozen=True, kw_only=True):
-    """The deltas of a thread since `after_version`, oldest first; None if not all are known."""
-
-    thread_id: ThreadId
-    after_version: Bound
-
-    def answer(self, rows: ThreadRows, now: int) -> tuple[ThreadDelta, ...] | None:
-        """Look them up; fail with `NotFound` without the thread."""
-        _require(rows, self.thread_id)
-        return rows.find_deltas(self.thread_id, self.after_version)

@@ -3,18 +3,16 @@
 from typing import overload
 
 from treadle.backends.base import Backend
+from treadle.core.heads import CheckThread
 from treadle.core.messages import Message, MessagePage, Order, Visibility
 from treadle.core.queries import check_query
+from treadle.core.thread_queries import ListDeltas, ListMessages, ListThreads, LoadThread
 from treadle.core.threads import (
     AppendThread,
     Committed,
     CreateThread,
     DeleteThread,
     EnsureThread,
-    ListDeltas,
-    ListMessages,
-    ListThreads,
-    LoadThread,
     SaveThread,
     Thread,
     ThreadChangeSet,
@@ -103,17 +101,44 @@ class ThreadWrites:
         command = AppendThread(thread_id=thread_id, changes=change_set, expected=expected, now=now)
         return self._write(command)
 
-    def save(self, thread: Thread, *, now: int | None = None) -> Write[Committed]:
+    def save(
+        self, thread: Thread, *, expected: int | None = None, now: int | None = None
+    ) -> Write[Committed]:
         """Create a thread (version 0), or replace it as a whole (one version on).
 
+        Args:
+            thread: the new thread.
+            expected: replace the thread only if it is still at this version; never create it.
+            now: the present.
+
         Raises:
+            NotFound: the thread does not exist, and a version is expected.
+            VersionConflict: the thread is at another version than `expected`.
             InvalidId, InvalidValue: the thread cannot be stored; the message says where.
         """
-        return self._write(SaveThread(thread=thread, now=now))
+        return self._write(SaveThread(thread=thread, expected=expected, now=now))
 
-    def delete(self, thread_id: str) -> Write[bool]:
-        """Delete a thread; its runs and its mailbox stay. Returns whether it existed."""
-        return self._write(DeleteThread(thread_id=thread_id))
+    def check(self, thread_id: str, *, expected: int) -> Write[Committed]:
+        """Let a batch commit only if a thread is still at version `expected`.
+
+        Raises:
+            NotFound: the thread does not exist.
+            VersionConflict: the thread is at another version.
+        """
+        return self._write(CheckThread(thread_id=thread_id, expected=expected))
+
+    def delete(self, thread_id: str, *, expected: int | None = None) -> Write[bool]:
+        """Delete a thread; its runs and its mailbox stay. Returns whether it existed.
+
+        Args:
+            thread_id: which thread.
+            expected: delete the thread only if it is still at this version.
+
+        Raises:
+            NotFound: the thread does not exist, and a version is expected.
+            VersionConflict: the thread is at another version than `expected`.
+        """
+        return self._write(DeleteThread(thread_id=thread_id, expected=expected))
 
 
 class Threads(ThreadWrites):

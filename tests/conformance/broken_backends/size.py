@@ -22,13 +22,8 @@ from treadle.core.mailboxes import (
 )
 from treadle.core.pages import Page
 from treadle.core.runs import RunRecord, UpsertRun
-from treadle.core.threads import (
-    AppendThread,
-    ListDeltas,
-    LoadThread,
-    StoredThread,
-    ThreadDelta,
-)
+from treadle.core.thread_queries import ListDeltas, LoadThread
+from treadle.core.threads import AppendThread, StoredThread, ThreadDelta
 
 TEXT = 2**16 - 1
 """The largest text column of some databases, in bytes."""

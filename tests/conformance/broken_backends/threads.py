@@ -9,16 +9,10 @@ from treadle.backends.base import Guarantee
 from treadle.backends.memory.backend import MemoryBackend
 from treadle.backends.model.tables import Tables
 from treadle.core.commands import AnyCommand
+from treadle.core.heads import CheckThread
 from treadle.core.runs import FindActiveRun, ListRuns, RunRecord
-from treadle.core.threads import (
-    AppendThread,
-    ListDeltas,
-    ListMessages,
-    ListThreads,
-    SaveThread,
-    StoredThread,
-    ThreadHead,
-)
+from treadle.core.thread_queries import ListDeltas, ListMessages, ListThreads
+from treadle.core.threads import AppendThread, DeleteThread, SaveThread, StoredThread, ThreadHead
 
 
 @breaks(
@@ -30,6 +24,27 @@ class Overwriting(Twisted):
 
     def twist(self, command: AnyCommand) -> AnyCommand:
         return replace(command, expected=None) if isinstance(command, AppendThread) else command
+
+
+@breaks(Guarantee.VERSIONS_WITHOUT_GAPS, "a guarded write at another version is a conflict")
+class Unguarded(Twisted):
+    """Saves and deletes whatever the version is."""
+
+    def twist(self, command: AnyCommand) -> AnyCommand:
+        if isinstance(command, SaveThread | DeleteThread):
+            return replace(command, expected=None)
+        return command
+
+
+@breaks(Guarantee.ALL_OR_NOTHING, "a check that fails keeps its batch from taking effect")
+class Unchecked(Twisted):
+    """Does not compare the version that a check expects."""
+
+    def twist(self, command: AnyCommand) -> AnyCommand:
+        if not isinstance(command, CheckThread):
+            return command
+        stored = self.tables.threads.get(command.thread_id)
+        return replace(command, expected=stored.head.version) if stored else command
 
 
 @breaks(

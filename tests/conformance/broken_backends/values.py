@@ -14,7 +14,8 @@ from treadle.core.commands import AnyCommand, Commands, Receipt
 from treadle.core.limits import LARGEST_TIME
 from treadle.core.mailboxes import LoadMailbox, MailboxEntry
 from treadle.core.messages import Message
-from treadle.core.threads import AppendThread, CreateThread, ListMessages, SaveThread
+from treadle.core.thread_queries import ListMessages
+from treadle.core.threads import AppendThread, CreateThread, SaveThread
 
 
 @breaks(Guarantee.TIME_IS_GIVEN, "all commands of a batch happen at one time")

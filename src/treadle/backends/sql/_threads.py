@@ -28,17 +28,8 @@ from treadle.backends.sql.rows import (
 from treadle.backends.sql.tables import text_value, to_json
 from treadle.core.limits import clamp_page
 from treadle.core.messages import MessagePage, StoredMessage, message_page
-from treadle.core.threads import (
-    ListDeltas,
-    ListMessages,
-    ListThreads,
-    LoadThread,
-    StoredThread,
-    ThreadDelta,
-    ThreadHead,
-    ThreadPage,
-    all_deltas,
-)
+from treadle.core.thread_queries import ListDeltas, ListMessages, ListThreads, LoadThread
+from treadle.core.threads import StoredThread, ThreadDelta, ThreadHead, ThreadPage, all_deltas
 from treadle.errors import NotFound
 
 _INSERTS = (

@@ -11,7 +11,7 @@ from treadle.backends.sql.program import Program
 from treadle.core.mailboxes import CountEntries, ListEntries, ListMailboxes, LoadEntry, LoadMailbox
 from treadle.core.queries import Query
 from treadle.core.runs import FindActiveRun, ListRuns, LoadRun
-from treadle.core.threads import ListDeltas, ListMessages, ListThreads, LoadThread
+from treadle.core.thread_queries import ListDeltas, ListMessages, ListThreads, LoadThread
 
 T = TypeVar("T")
 

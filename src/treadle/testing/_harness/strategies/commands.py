@@ -20,6 +20,7 @@ from treadle import (
 )
 from treadle.core.claims import Ack, DeadLetter, ExtendLease, Hold, Nack, Release
 from treadle.core.commands import AnyCommand
+from treadle.core.heads import CheckThread
 from treadle.core.mailboxes import (
     Cancel,
     CancelPending,
@@ -191,6 +192,20 @@ def appends(draw: st.DrawFn, world: World) -> AppendThread:
 
 
 @st.composite
+def guarded(draw: st.DrawFn, world: World) -> AnyCommand:
+    """Writes that may expect a version, mostly the right one."""
+    thread = draw(threads)
+    version = world.versions.get(thread.id, 0)
+    expected = draw(st.sampled_from([None, version, version, version + 1]))
+    choices: list[AnyCommand] = [
+        SaveThread(thread=thread, expected=expected, now=draw(nows(world.now))),
+        DeleteThread(thread_id=thread.id, expected=expected),
+        CheckThread(thread_id=thread.id, expected=version if expected is None else expected),
+    ]
+    return draw(st.sampled_from(choices))
+
+
+@st.composite
 def settlements(draw: st.DrawFn, world: World) -> AnyCommand:
     """What wants a claim token, mostly with one that fits."""
     entry_id, token = draw(world.known_claims())
@@ -294,7 +309,7 @@ def commands(world: World) -> st.SearchStrategy[AnyCommand]:
     seldom: list[st.SearchStrategy[AnyCommand]] = [
         st.builds(CreateThread, **at, thread=threads),
         st.builds(EnsureThread, **at, thread=threads),
-        st.builds(SaveThread, **at, thread=threads),
+        guarded(world),
         st.builds(DeleteThread, thread_id=thread_ids),
         st.builds(RestoreThread, head=heads),
         st.builds(UpsertRun, run=runs(world.now)),

@@ -64,6 +64,9 @@ FIXED: dict[str, Any] = {
     "enqueue.entry.claimed_by": None,
     "enqueue.entry.lease_until": None,
     "appendThread.expected": 0,
+    "saveThread.expected": 0,
+    "checkThread.expected": 0,
+    "deleteThread.expected": 0,
     "hold.now": 0,
 }
 """What a command needs to take effect."""

@@ -1,10 +1,11 @@
 """Threads: written, listed, read in pages, and followed by deltas."""
 
 from treadle.testing._harness.check import Check
-from treadle.testing.conformance.threads import deltas, listings, messages, writes
+from treadle.testing.conformance.threads import deltas, guards, listings, messages, writes
 
 checks: tuple[Check, ...] = (
     *writes.checks,
+    *guards.checks,
     *listings.checks,
     *messages.checks,
     *deltas.checks,

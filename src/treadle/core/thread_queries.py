@@ -1,0 +1,81 @@
+"""Queries about threads: as a whole, their messages in pages, their ids, their deltas."""
+
+from treadle.core.ids import RunId, ThreadId
+from treadle.core.limits import Bound
+from treadle.core.messages import Message, MessagePage, Order, Visibility, page_messages
+from treadle.core.pages import PageQuery, page_of
+from treadle.core.queries import Query
+from treadle.core.threads import (
+    ThreadDelta,
+    ThreadHead,
+    ThreadPage,
+    ThreadRows,
+    require_thread,
+)
+
+
+class LoadThread(Query[ThreadHead | None], frozen=True, kw_only=True):
+    """A thread as a whole with its version, or None."""
+
+    thread_id: ThreadId
+
+    def answer(self, rows: ThreadRows, now: int) -> ThreadHead | None:
+        """Look it up."""
+        stored = rows.threads.get(self.thread_id)
+        return None if stored is None else stored.head
+
+
+class ListMessages(Query[MessagePage], frozen=True, kw_only=True):
+    """A page of the messages of a thread between two cursors, both excluded."""
+
+    thread_id: ThreadId
+    after: Bound | None = None
+    before: Bound | None = None
+    limit: Bound = 50
+    order: Order = "asc"
+    visibility: Visibility | None = "all"
+    run_id: RunId | None = None
+
+    def answer(self, rows: ThreadRows, now: int) -> MessagePage:
+        """Cut the page; fail with `NotFound` without the thread."""
+        messages = require_thread(rows, self.thread_id).head.thread.messages
+        return page_messages(
+            messages,
+            after=self.after,
+            before=self.before,
+            limit=self.limit,
+            order=self.order,
+            matches=self.matches,
+        )
+
+    def matches(self, message: Message) -> bool:
+        """Return whether the filters let `message` pass."""
+        if self.visibility is not None and message.visibility != self.visibility:
+            return False
+        if self.run_id is None:
+            return True
+        return message.metadata is not None and message.metadata.run_id == self.run_id
+
+
+class ListThreads(PageQuery[ThreadPage], frozen=True, kw_only=True):
+    """A page of the ids of the threads that match all filters, in order of their ids."""
+
+    resource_id: str | None = None
+    parent_thread_id: ThreadId | None = None
+
+    def answer(self, rows: ThreadRows, now: int) -> ThreadPage:
+        """Filter, sort, cut."""
+        matching = rows.find_thread_ids(self.resource_id, self.parent_thread_id)
+        return page_of(ThreadPage, sorted(matching), self)
+
+
+class ListDeltas(Query[tuple[ThreadDelta, ...] | None], frozen=True, kw_only=True):
+    """The deltas of a thread since `after_version`, oldest first; None if not all are known."""
+
+    thread_id: ThreadId
+    after_version: Bound
+
+    def answer(self, rows: ThreadRows, now: int) -> tuple[ThreadDelta, ...] | None:
+        """Look them up; fail with `NotFound` without the thread."""
+        require_thread(rows, self.thread_id)
+        return rows.find_deltas(self.thread_id, self.after_version)
