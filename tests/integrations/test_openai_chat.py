@@ -12,13 +12,12 @@ import pytest
 import treadle
 from treadle.core.threads import AppendThread, CreateThread, ThreadHead
 from treadle.errors import InvalidId, InvalidValue
+from treadle.integrations._messages import read_message, write_message
 from treadle.integrations.openai_chat import (
     plan_import,
     read_conversation,
-    read_message,
     says_the_same,
     write_conversation,
-    write_message,
 )
 from treadle.integrations.strict_json import read_json
 
@@ -206,7 +205,7 @@ def assistant(*calls: dict[str, Any], content: Any = None, **fields: Any) -> dic
         | {"tool_calls": [call() | {"function": {"name": "f", "arguments": "1", "strict": True}}]},
     ],
 )
-def test_a_message_is_written_back_unchanged(chat: dict[str, Any]) -> None:
+def test_a_message_of_a_conversation_is_written_back_unchanged(chat: dict[str, Any]) -> None:
     message = read_message(chat, "t-0", "message")
     assert write_message(message, "t-0") == chat
     stored = treadle.decode(treadle.Message, treadle.encode(message))

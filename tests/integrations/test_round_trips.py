@@ -14,12 +14,8 @@ from treadle.cli.terminal.escaping import harmless_json
 from treadle.core.codec import checked, encode
 from treadle.core.limits import DEPTH
 from treadle.errors import InvalidId, InvalidValue
-from treadle.integrations.openai_chat import (
-    read_conversation,
-    read_message,
-    write_conversation,
-    write_message,
-)
+from treadle.integrations._messages import read_message, write_message
+from treadle.integrations.openai_chat import read_conversation, write_conversation
 from treadle.testing._harness.strategies.models import json_values, models, text
 
 # Names that mean something in the chat format, or to us.

@@ -1,5 +1,8 @@
 """Conversations in the OpenAI chat format: read into threads, and written back unchanged.
 
+`read_message` and `write_message` convert single messages, as a model gives and takes them,
+`read_messages` and `write_messages` lists of them.
+
 A conversation is a JSON object (here `chat`) with a list of `messages`. Import one into a store,
 and export it::
 
@@ -29,13 +32,16 @@ list of parts.
 """
 
 import hashlib
+from collections.abc import Sequence
 from typing import cast
 
 import msgspec
 
+from treadle.clock import new_id
 from treadle.core.codec import Json, SortedModel, check_json, checked, from_plain, to_plain
 from treadle.core.ids import check_id
 from treadle.core.limits import Time, Version
+from treadle.core.messages import Message, MessageMetadata
 from treadle.core.patches import TrackedPatch
 from treadle.core.threads import (
     AppendThread,
@@ -46,8 +52,10 @@ from treadle.core.threads import (
     ThreadMetadata,
 )
 from treadle.errors import InvalidId, InvalidValue
-from treadle.integrations._messages import read_message, says_the_same, write_message
+from treadle.integrations import _messages
+from treadle.integrations._messages import says_the_same
 from treadle.integrations._originals import NONE, ORIGINALS, difference, kept_in, restored
+from treadle.integrations._parts import ANTHROPIC_LAYOUT, ANTHROPIC_PARTS, refuse_parts
 from treadle.integrations._values import CHAT_DEPTH, as_id, as_list, as_object, same
 
 __all__ = [
@@ -56,9 +64,11 @@ __all__ = [
     "plan_import",
     "read_conversation",
     "read_message",
+    "read_messages",
     "says_the_same",
     "write_conversation",
     "write_message",
+    "write_messages",
 ]
 
 EXPORTS = {"mapping": "ChatGPT", "chat_messages": "Claude", "conversations": "ShareGPT"}
@@ -105,7 +115,7 @@ def read_conversation(chat: Json, where: str = "conversation") -> Thread:
         raise InvalidValue(where, _reason_without_messages(fields))
     thread = _read_frame(fields, where)
     messages = tuple(
-        read_message(message, _message_id(thread.id, index), f"messages[{index}]")
+        _messages.read_message(message, _message_id(thread.id, index), f"messages[{index}]")
         for index, message in enumerate(as_list(fields["messages"], "messages"))
     )
     return checked(msgspec.structs.replace(thread, messages=messages), where)
@@ -114,10 +124,77 @@ def read_conversation(chat: Json, where: str = "conversation") -> Thread:
 def write_conversation(thread: Thread) -> dict[str, Json]:
     """Return the thread as a conversation, the inverse of `read_conversation`."""
     messages = [
-        write_message(message, _message_id(thread.id, index))
+        _messages.write_message(message, _message_id(thread.id, index))
         for index, message in enumerate(thread.messages)
     ]
     return {**_write_frame(_frame_of(thread)), "messages": messages}
+
+
+def read_message(
+    chat: Json,
+    *,
+    id: str | None = None,
+    metadata: MessageMetadata | None = None,
+    where: str = "message",
+) -> Message:
+    """Return a message of the chat format, such as the answer of a model, as Treadle's message.
+
+    Args:
+        chat: the message, as JSON values.
+        id: the id of the message if it has none; the default is a new one.
+        metadata: the run that the message comes from.
+        where: a name for the message, which begins the path in an error.
+
+    Raises:
+        InvalidValue: it is not a message; the error has the path of the wrong value.
+    """
+    message = _messages.read_message(chat, id or new_id(), where)
+    if metadata is not None:
+        message = msgspec.structs.replace(message, metadata=metadata)
+    return checked(message, where)
+
+
+def read_messages(chats: Json, where: str = "messages") -> list[Message]:
+    """Return the messages of a list in the chat format; those without an id get a new one.
+
+    Raises:
+        InvalidValue: one is not a message; the error has the path of the wrong value.
+    """
+    return [
+        read_message(chat, where=f"{where}[{index}]")
+        for index, chat in enumerate(as_list(chats, where))
+    ]
+
+
+def write_message(message: Message, where: str = "message") -> dict[str, Json]:
+    """Return the message in the chat format, as a model takes it.
+
+    Its id, visibility and run are left out, because a model refuses what it does not know;
+    `write_conversation` leaves nothing out. The fields in `extra` are written.
+
+    Args:
+        message: the message.
+        where: a name for the message, which begins the path in an error.
+
+    Raises:
+        InvalidValue: the chat format cannot express it, for example parts of Anthropic's format.
+    """
+    refuse_parts(message, ANTHROPIC_PARTS, "the OpenAI chat format", where)
+    extra = {key: item for key, item in message.extra.items() if key != ANTHROPIC_LAYOUT}
+    bare = msgspec.structs.replace(message, id="", visibility="all", metadata=None, extra=extra)
+    chat = _messages.write_message(bare, "")
+    if "treadle" in chat:
+        raise InvalidValue(where, "the OpenAI chat format cannot express this message")
+    return chat
+
+
+def write_messages(messages: Sequence[Message]) -> list[dict[str, Json]]:
+    """Return the messages in the chat format, as a model takes them; see `write_message`.
+
+    Raises:
+        InvalidValue: the chat format cannot express one of them; the error has its index.
+    """
+    return [write_message(message, f"messages[{index}]") for index, message in enumerate(messages)]
 
 
 def plan_import(thread: Thread, stored: ThreadHead | None) -> CreateThread | AppendThread | None:
