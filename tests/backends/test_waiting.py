@@ -27,7 +27,13 @@ class FakeStore:
         self.times_left = 0
         self.questions = 0
         self.error: Exception | None = None
-        self.waiting = Waiting(lambda: self.position, self._times_left)
+        self.position_error: Exception | None = None
+        self.waiting = Waiting(self._position, self._times_left)
+
+    def _position(self) -> Any:
+        if self.position_error is not None:
+            raise self.position_error
+        return self.position
 
     def send(self, entries: int = 1) -> None:
         self.due += entries
@@ -158,6 +164,18 @@ async def test_an_error_reaches_every_caller_and_a_later_wait_works() -> None:
     store.error, store.due = None, 1
     async with asyncio.timeout(SOON_SECONDS):
         await store.waiting.until_due(LONG, None)
+
+
+@pytest.mark.parametrize("is_woken", [True, False], ids=["woken", "looking"])
+async def test_an_error_of_a_look_reaches_every_caller(*, is_woken: bool) -> None:
+    store = FakeStore()
+    sleepers = await all_asleep(store, 3)
+    store.position_error = StoreClosed()
+    if is_woken:
+        store.waiting.wake()
+    async with asyncio.timeout(SOON_SECONDS):
+        outcomes = await asyncio.gather(*sleepers, return_exceptions=True)
+    assert outcomes == [store.position_error] * 3
 
 
 async def test_a_caller_that_comes_as_the_last_one_leaves_is_woken() -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.sqlite.support import READS, WRITES, filled, opened
-from treadle import TreadleError
+from tests.sqlite.support import READS, WRITES, filled, in_store, opened
+from treadle import Store, TreadleError
 from treadle.backends.sqlite.doctor import examine
 
 PAGE = 8192
@@ -118,3 +118,17 @@ async def test_a_truncated_file_is_noticed(tmp_path: Path, healthy: bytes) -> No
         lay_down(path, healthy[:size])
         assert is_reported(path)
         await call_everything(path)
+
+
+def test_a_wait_on_a_damaged_file_raises_an_error_of_treadle(tmp_path: Path) -> None:
+    path = filled(tmp_path / "store.db")
+
+    async def truncate_and_wait(store: Store) -> None:
+        path.write_bytes(b"")
+        with suppress(TreadleError):
+            await store.threads.load("t")
+        with pytest.raises(TreadleError):
+            await store.mailboxes.wait(10)
+
+    with suppress(TreadleError):  # of closing it
+        in_store(path, truncate_and_wait)

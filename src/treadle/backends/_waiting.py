@@ -112,20 +112,23 @@ class _Watcher:
     async def run(self) -> None:
         """Wake sleepers until none is left. An error is the answer to all who sleep."""
         while self.sleepers:
-            self.changed.clear()
-            self._seen = self._position()
-            asked = tuple(self.sleepers)
             try:
-                times = await self._times_left(asked)
+                await self._look()
             except Exception as error:
                 self._fail(error)
-                continue
-            pauses = [
-                pause
-                for mailbox_id, left_ms in zip(asked, times, strict=True)
-                if (pause := self._wake_due(mailbox_id, left_ms)) is not None
-            ]
-            await self._until_changed(min(pauses, default=None))
+
+    async def _look(self) -> None:
+        """Ask what is due, wake sleepers, and return when it is time to ask again."""
+        self.changed.clear()
+        self._seen = self._position()
+        asked = tuple(self.sleepers)
+        times = await self._times_left(asked)
+        pauses = [
+            pause
+            for mailbox_id, left_ms in zip(asked, times, strict=True)
+            if (pause := self._wake_due(mailbox_id, left_ms)) is not None
+        ]
+        await self._until_changed(min(pauses, default=None))
 
     def _wake_due(self, mailbox_id: str | None, left_ms: int | None) -> float | None:
         """Wake sleepers if something is due; return after how many seconds to ask again.

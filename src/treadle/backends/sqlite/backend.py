@@ -215,7 +215,9 @@ class SqliteBackend:
         """A number that changes with each commit of any process; None once the store is closed."""
         if not self._thread.is_running:
             return None
-        return self._watcher.execute("PRAGMA data_version").fetchone(), self._files.are_in_place()
+        with translate_errors(self._path):
+            version = self._watcher.execute("PRAGMA data_version").fetchone()
+        return version, self._files.are_in_place()
 
 
 def _create(path: str) -> None:
