@@ -7,6 +7,7 @@ from treadle.backends.registry import find_backend
 from treadle.clock import Clock, new_id, system_clock
 from treadle.core.codec import Json, decode, encode
 from treadle.core.commands import Receipt
+from treadle.core.heads import ThreadSummary
 from treadle.core.mailboxes import (
     EntryOrigin,
     EntryPage,
@@ -115,6 +116,7 @@ __all__ = [
     "ThreadHead",
     "ThreadMetadata",
     "ThreadPage",
+    "ThreadSummary",
     "Threads",
     "ToolCall",
     "TrackedPatch",

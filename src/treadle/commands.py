@@ -5,7 +5,7 @@
 
 from treadle.core.claims import Ack, DeadLetter, ExtendLease, Hold, Nack, Release, Settlement
 from treadle.core.commands import Command, Commands, Receipt, TimedCommand
-from treadle.core.heads import CheckThread
+from treadle.core.heads import CheckThread, UpdateThread
 from treadle.core.mailboxes import (
     Cancel,
     CancelPending,
@@ -52,5 +52,6 @@ __all__ = [
     "Settlement",
     "Supersede",
     "TimedCommand",
+    "UpdateThread",
     "UpsertRun",
 ]

@@ -99,6 +99,11 @@ async def save(store: Store, count: int) -> None:
     await store.threads.save(Thread(id="t"))
 
 
+async def update(store: Store, count: int) -> None:
+    await store.threads.update("t", metadata={"title": "new"})
+    assert await store.threads.head("t") is not None
+
+
 Work = Callable[[Store, int], Coroutine[Any, Any, None]]
 
 
@@ -110,6 +115,7 @@ Work = Callable[[Store, int], Coroutine[Any, Any, None]]
         (ended, send_and_purge),
         (nothing, append),
         (written, save),
+        (written, update),
     ],
 )
 async def test_a_command_costs_what_it_changes(

@@ -11,7 +11,7 @@ from treadle import CorruptRecord, RunMeta, Store, Thread, ThreadChangeSet
 from treadle.backends.sql.working_set import NotLoaded, WorkingSet
 from treadle.core.claims import Ack, ClaimRequest, DeadLetter, ExtendLease, Hold, Nack, Release
 from treadle.core.commands import AnyCommand
-from treadle.core.heads import CheckThread
+from treadle.core.heads import CheckThread, UpdateThread
 from treadle.core.mailboxes import (
     Cancel,
     CancelPending,
@@ -40,6 +40,7 @@ COMMANDS: tuple[AnyCommand, ...] = (
     EnsureThread(thread=Thread(id="new")),
     AppendThread(thread_id="t", changes=CHANGES),
     SaveThread(thread=Thread(id="t")),
+    UpdateThread(thread_id="t", metadata={"a": 1}),
     CheckThread(thread_id="t", expected=1),
     DeleteThread(thread_id="t"),
     UpsertRun(run=run("r")),
@@ -123,6 +124,8 @@ FINDERS: dict[str, Callable[[WorkingSet], object]] = {
     "find_claimed": lambda rows: rows.find_claimed("box"),
     "find_unfinished": lambda rows: rows.find_unfinished("box"),
     "find_entries": lambda rows: rows.find_entries("box", ("queued",)),
+    "find_labels": lambda rows: rows.find_labels("t"),
+    "find_summary": lambda rows: rows.find_summary("t"),
     "find_thread_ids": lambda rows: rows.find_thread_ids(None, None),
     "find_deltas": lambda rows: rows.find_deltas("t", 0),
     "find_claimable": lambda rows: rows.find_claimable(ClaimRequest(consumer="w"), 0),

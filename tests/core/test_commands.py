@@ -44,6 +44,13 @@ EXAMPLES: list[tuple[Any, str, type | tuple[type, ...]]] = [
     (commands.EnsureThread(thread=Thread(id="t", parent_thread_id="tp")), "t", Committed),
     (commands.AppendThread(thread_id="t", changes=CHANGES, expected=0), "t", Committed),
     (commands.SaveThread(thread=Thread(id="t", state=[1])), "t", Committed),
+    (
+        commands.UpdateThread(
+            thread_id="t", metadata={"a": [1]}, resource_id=None, parent_thread_id="tp", expected=0
+        ),
+        "t",
+        Committed,
+    ),
     (commands.CheckThread(thread_id="t", expected=0), "t", Committed),
     (commands.DeleteThread(thread_id="t"), "t", bool),
     (

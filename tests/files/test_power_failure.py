@@ -22,6 +22,7 @@ from treadle.backends.files.documents import Documents
 from treadle.core.claims import Ack, ClaimRequest
 from treadle.core.codec import encode
 from treadle.core.commands import AnyCommand
+from treadle.core.heads import UpdateThread
 from treadle.core.mailboxes import EnsureMailbox, Interrupt, MailboxState, Purge, Send
 from treadle.core.messages import Message
 from treadle.core.runs import RunMeta
@@ -35,7 +36,7 @@ from treadle.core.threads import (
 )
 from treadle.errors import CorruptRecord
 
-KINDS = ["append", "append", "append", "save", "delete", "send", "work", "purge"]
+KINDS = ["append", "append", "append", "update", "save", "delete", "send", "work", "purge"]
 
 
 class Recording:
@@ -72,6 +73,8 @@ class Recording:
         match self._choose.choice(KINDS):
             case "append":
                 self._append(key, number, message)
+            case "update":
+                self._update(key, number)
             case "save":
                 self._commit(SaveThread(thread=Thread(id=key, messages=(message,))))
             case "delete":
@@ -91,6 +94,11 @@ class Recording:
             self._commit(append, append, send)
         else:
             self._commit(CreateThread(thread=Thread(id=key)), append, send)
+
+    def _update(self, key: str, number: int) -> None:
+        update = UpdateThread(thread_id=key, metadata={f"k{number % 3}": number}, resource_id="x")
+        created = f"thread {key}" in self.acknowledged[-1][1]
+        self._commit(*(() if created else (CreateThread(thread=Thread(id=key)),)), update)
 
     def _work(self) -> None:
         request = ClaimRequest(consumer="w", limit=1, lease_ms=0)

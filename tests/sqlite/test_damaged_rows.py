@@ -13,6 +13,7 @@ NOUNS = ("thread", "run", "mailbox", "mailbox entry")
 CALLS = {**READS, **WRITES}
 KEY = "(SELECT thread_key FROM threads WHERE thread_id = 't')"
 THREAD = ("load a thread",)
+HEAD = ("load a thread", "a head")
 MESSAGES = ("load a thread", "page messages", "count messages", "deltas")
 RUN = ("load a run", "upsert")
 ENTRIES = ("load an entry",)
@@ -22,28 +23,28 @@ DAMAGE: dict[str, tuple[str, tuple[str, ...]]] = {
     # what is damaged: the statement, and the calls that touch it
     "a body that is no JSON": (
         f"UPDATE thread_bodies SET body = '{{' WHERE thread_key = {KEY}",
-        THREAD,
+        HEAD,
     ),
     "a body that is another thing": (
         f"UPDATE thread_bodies SET body = '[1, 2]' WHERE thread_key = {KEY}",
-        THREAD,
+        HEAD,
     ),
     "a body that is a number": (
         f"UPDATE thread_bodies SET body = 5 WHERE thread_key = {KEY}",
-        THREAD,
+        HEAD,
     ),
     "a body that is bytes": (
         f"UPDATE thread_bodies SET body = x'7b7d' WHERE thread_key = {KEY}",
-        THREAD,
+        HEAD,
     ),
     "a body that is not UTF-8": (
         f"UPDATE thread_bodies SET body = CAST(x'22ff22' AS TEXT) WHERE thread_key = {KEY}",
-        THREAD,
+        HEAD,
     ),
     "a body that is nested without end": (
         f"UPDATE thread_bodies SET body = replace(hex(zeroblob(9000)), '00', '[')"
         f" WHERE thread_key = {KEY}",
-        THREAD,
+        HEAD,
     ),
     "a state that is no JSON": (
         f"UPDATE thread_bodies SET state = 'x' WHERE thread_key = {KEY}",
@@ -56,19 +57,19 @@ DAMAGE: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "a version that is text": (
         "UPDATE threads SET version = 'one' WHERE thread_id = 't'",
-        (*THREAD, "deltas", "append"),
+        (*HEAD, "deltas", "append"),
     ),
     "a version below zero": (
         "UPDATE threads SET version = -5 WHERE thread_id = 't'",
-        (*THREAD, "deltas", "append"),
+        (*HEAD, "deltas", "append"),
     ),
     "a time that is text": (
         "UPDATE threads SET updated_at = 'now' WHERE thread_id = 't'",
-        (*THREAD, "append"),
+        (*HEAD, "append"),
     ),
     "a count that is text": (
         "UPDATE threads SET message_count = 'two' WHERE thread_id = 't'",
-        ("append",),
+        ("a head", "append"),
     ),
     "a message that is no JSON": (
         f"UPDATE messages SET body = '{{' WHERE thread_key = {KEY} AND position = 1",

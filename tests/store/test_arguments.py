@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
+from msgspec import UNSET
 
 from tests.core.test_ids import BAD as BAD_IDS
 from treadle import InvalidId, InvalidValue, Store, Thread, ThreadMetadata, open_store
@@ -50,6 +51,7 @@ VALUES: dict[str, Any] = {
     "thread": Thread(id="new"),
     "changes": says("more"),
     "run": run("new"),
+    "metadata": {"title": "hi"},
     "payload": 1,
     "claim_token": "token",
     "consumer": "worker",
@@ -115,6 +117,13 @@ BAD_VALUES: dict[str, dict[str, Any]] = {
     "thread": NO_MODEL,
     "changes": NO_MODEL,
     "run": NO_MODEL,
+    "metadata": {
+        "none": None,
+        "text": "x",
+        "list": [],
+        "NaN": {"a": float("nan")},
+        "set": {"a": {1}},
+    },
     "payload": {"NaN": float("nan"), "bytes": b"x", "object": object(), "set": {1}, "huge": HUGE},
     "order": NO_CHOICE | {"none": None},
     "priority": NO_INTEGER | {"negative": -1, "256": 256},
@@ -194,7 +203,7 @@ def test_every_argument_of_every_method_is_in_these_tables() -> None:
 
 def bad_ids(method: Callable[..., Any], argument: str) -> dict[str, Any]:
     """The bad ids for an argument; where it may be left out, None is none of them."""
-    may_be_none = inspect.signature(method).parameters[argument].default is None
+    may_be_none = inspect.signature(method).parameters[argument].default in (None, UNSET)
     return {
         name: value for name, (value, _) in BAD_IDS.items() if value is not None or not may_be_none
     }

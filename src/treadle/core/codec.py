@@ -232,6 +232,8 @@ def _check_fields(value: Model, where: str) -> None:
             continue
         if type(item) is int and not field.models and SMALLEST_INTEGER <= item <= LARGEST_INTEGER:
             continue
+        if item is msgspec.UNSET and field.may_be_unset:
+            continue
         path = f"{where}.{field.attribute}"
         if type(item) in field.models:
             _check_fields(cast("Model", item), path)
@@ -323,6 +325,7 @@ class _Field(NamedTuple):
     """Which models it holds; none: plain JSON."""
     repeated: bool
     """It holds a tuple of them."""
+    may_be_unset: bool
 
 
 class _Shape(NamedTuple):
@@ -338,12 +341,15 @@ def _shape(kind: type[Model]) -> _Shape:
     known = {field.encode_name for field in info.fields} - {_EXTRA}
     if info.tag_field:
         known.add(info.tag_field)
+    unset = {each.name for each in msgspec.structs.fields(kind) if each.default is msgspec.UNSET}
     fields: list[_Field] = []
     for field in info.fields:
         items = [one for one in _options(field.type) if isinstance(one, VarTupleType)]
         held = [each for one in items for each in _options(one.item_type)]
         models = _models(held if items else _options(field.type))
-        fields.append(_Field(field.name, field.encode_name, models, bool(items)))
+        fields.append(
+            _Field(field.name, field.encode_name, models, bool(items), field.name in unset)
+        )
     return _Shape(frozenset(known), tuple(fields))
 
 

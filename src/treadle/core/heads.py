@@ -1,10 +1,146 @@
-"""Threads without their messages: checked in a batch."""
+"""Threads without their messages: summaries, changes of their labels, and checks in a batch."""
 
-from treadle.core.commands import Command
+from typing import Protocol
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from treadle.core.codec import Json, SortedModel, always_encoded
+from treadle.core.commands import Command, TimedCommand
 from treadle.core.ids import ThreadId
-from treadle.core.limits import Version
+from treadle.core.limits import Count, Version
+from treadle.core.queries import Query
 from treadle.core.read_set import ReadSet
-from treadle.core.threads import Committed, ThreadRows, require_thread
+from treadle.core.threads import (
+    Committed,
+    StoredThread,
+    Thread,
+    ThreadHead,
+    ThreadMetadata,
+    ThreadRows,
+    require_thread,
+)
+from treadle.errors import InvalidValue, shorten
+
+_SET_BY_THE_STORE = frozenset(ThreadMetadata.__struct_fields__) - {"extra"}
+
+
+class ThreadSummary(SortedModel, frozen=True, kw_only=True):
+    """A thread without its messages, its state, its patches and its unknown fields."""
+
+    id: ThreadId
+    resource_id: str | None = None
+    """The owner, such as a user."""
+    parent_thread_id: ThreadId | None = None
+    metadata: ThreadMetadata = always_encoded(ThreadMetadata())
+    version: Version
+    message_count: Count
+    """How many messages the thread has, internal ones too."""
+
+
+class HeadRows(ThreadRows, Protocol):
+    """The rows that commands and queries about labels and summaries need."""
+
+    def find_labels(self, thread_id: str) -> Thread:
+        """A thread with its owner, parent and metadata; a database loads nothing else of it."""
+        ...
+
+    def find_summary(self, thread_id: str) -> ThreadSummary | None:
+        """The summary of a thread, or None if it does not exist."""
+        ...
+
+
+# --- rules ----------------------------------------------------------------------------------------
+
+
+def summarized(head: ThreadHead) -> ThreadSummary:
+    """The summary of a thread."""
+    thread = head.thread
+    return ThreadSummary(
+        id=thread.id,
+        resource_id=thread.resource_id,
+        parent_thread_id=thread.parent_thread_id,
+        metadata=thread.metadata,
+        version=head.version,
+        message_count=len(thread.messages),
+    )
+
+
+def same_labels(one: Thread, other: Thread) -> bool:
+    """Return True if no update of the labels lies between two rows of one origin."""
+    return (
+        one.resource_id == other.resource_id
+        and one.parent_thread_id == other.parent_thread_id
+        # By identity: an append keeps the object, an update makes another, and 1 == 1.0.
+        and one.metadata.extra is other.metadata.extra
+    )
+
+
+def merged(target: Json, patch: Json) -> Json:
+    """Return a value after a JSON merge patch (RFC 7396): null removes a key."""
+    if not isinstance(patch, dict):
+        return patch
+    result = dict(target) if isinstance(target, dict) else {}
+    for key, item in patch.items():
+        if item is None:
+            result.pop(key, None)
+        else:
+            result[key] = merged(result.get(key), item)
+    return result
+
+
+# --- commands -------------------------------------------------------------------------------------
+
+
+class UpdateThread(TimedCommand[Committed], frozen=True, kw_only=True):
+    """Changes the labels of a thread: its metadata, its owner, its parent. Result: `Committed`.
+
+    Its version stays, so that it disturbs nobody who expects one, and `metadata.updated_at` becomes
+    the present. Fails with `NotFound`, or with `VersionConflict` if the thread is not at version
+    `expected`.
+    """
+
+    thread_id: ThreadId
+    metadata: dict[str, Json] | UnsetType = UNSET
+    """A JSON merge patch (RFC 7396) of `ThreadMetadata.extra`: null removes a key."""
+    resource_id: str | UnsetType | None = UNSET
+    """The new owner; None removes it."""
+    parent_thread_id: ThreadId | UnsetType | None = UNSET
+    """The new parent; None removes it."""
+    expected: Version | None = None
+
+    def check(self) -> None:
+        """Refuse a merge patch of what the store sets."""
+        if self.metadata is UNSET:
+            return
+        for key in sorted(_SET_BY_THE_STORE.intersection(self.metadata)):
+            reason = f"the store sets {shorten(key)} itself; leave it out"
+            raise InvalidValue(f"updateThread.metadata.{key}", reason)
+
+    def touches(self, read_set: ReadSet) -> None:
+        """The thread with its labels."""
+        read_set.threads.add(self.thread_id)
+        read_set.labels.add(self.thread_id)
+
+    def apply(self, rows: HeadRows, now: int) -> Committed:
+        """Put the thread with its new labels; its deltas stay known."""
+        stored = require_thread(rows, self.thread_id, self.expected)
+        thread = self._updated(rows.find_labels(self.thread_id), now)
+        head = ThreadHead(thread=thread, version=stored.head.version)
+        rows.threads.put(self.thread_id, StoredThread(head, stored.history, stored.origin))
+        return Committed(version=head.version)
+
+    def _updated(self, thread: Thread, now: int) -> Thread:
+        metadata = msgspec.structs.replace(thread.metadata, updated_at=now)
+        if self.metadata is not UNSET:
+            extra = merged(metadata.extra, self.metadata)
+            metadata = msgspec.structs.replace(metadata, extra=extra)
+        thread = msgspec.structs.replace(thread, metadata=metadata)
+        if self.resource_id is not UNSET:
+            thread = msgspec.structs.replace(thread, resource_id=self.resource_id)
+        if self.parent_thread_id is not UNSET:
+            thread = msgspec.structs.replace(thread, parent_thread_id=self.parent_thread_id)
+        return thread
 
 
 class CheckThread(Command[Committed], frozen=True, kw_only=True):
@@ -24,3 +160,16 @@ class CheckThread(Command[Committed], frozen=True, kw_only=True):
         """Compare the versions."""
         require_thread(rows, self.thread_id, self.expected)
         return Committed(version=self.expected)
+
+
+# --- queries --------------------------------------------------------------------------------------
+
+
+class LoadHead(Query[ThreadSummary | None], frozen=True, kw_only=True):
+    """A thread without its messages, or None."""
+
+    thread_id: ThreadId
+
+    def answer(self, rows: HeadRows, now: int) -> ThreadSummary | None:
+        """Look it up."""
+        return rows.find_summary(self.thread_id)

@@ -6,11 +6,11 @@ them.
 
 import re
 from functools import cache
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 from msgspec import Meta
-from msgspec.inspect import Metadata, StructType, UnionType
+from msgspec.inspect import Metadata, NoneType, StructType, UnionType
 
 from treadle.core.limits import ID_BYTES
 from treadle.errors import InvalidId
@@ -70,6 +70,8 @@ def check_ids(value: msgspec.Struct) -> None:
     """
     for field in _id_fields(type(value)):
         item = getattr(value, field.name)
+        if item is msgspec.UNSET and field.may_be_unset:
+            continue
         if field.kind is None:
             if isinstance(item, msgspec.Struct):
                 check_ids(item)
@@ -96,6 +98,7 @@ class _Field(msgspec.Struct, frozen=True):
     kind: IdKind | None = None
     may_be_none: bool = False
     may_be_empty: bool = False
+    may_be_unset: bool = False
 
 
 @cache
@@ -103,19 +106,21 @@ def _id_fields(struct: type[msgspec.Struct]) -> tuple[_Field, ...]:
     # Cached, because the inspection takes far longer than the check itself.
     info = msgspec.inspect.type_info(struct)
     assert isinstance(info, StructType)  # noqa: S101
+    unset = {each.name for each in msgspec.structs.fields(struct) if each.default is msgspec.UNSET}
     fields: list[_Field] = []
     for field in info.fields:
         options = field.type.types if isinstance(field.type, UnionType) else (field.type,)
         for option in options:
             if isinstance(option, Metadata) and "id" in (extra := option.extra or {}):
-                fields.append(_id_field(field.name, extra, is_optional=len(options) > 1))
+                is_optional = any(isinstance(each, NoneType) for each in options)
+                may_be_empty = extra.get("may_be_empty", False)
+                may_be_unset = field.name in unset
+                fields.append(
+                    _Field(field.name, extra["id"], is_optional, may_be_empty, may_be_unset)
+                )
             elif isinstance(option, StructType) and _id_fields(option.cls):
                 fields.append(_Field(field.name))
     return tuple(fields)
-
-
-def _id_field(name: str, extra: dict[str, Any], *, is_optional: bool) -> _Field:
-    return _Field(name, extra["id"], is_optional, extra.get("may_be_empty", False))
 
 
 def _refusal(value: str) -> str | None:

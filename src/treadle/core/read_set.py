@@ -11,6 +11,8 @@ class ReadSet(msgspec.Struct):
     """Ids of the rows to load. Each command adds its own in `Command.touches`."""
 
     threads: set[str] = msgspec.field(default_factory=set)
+    labels: set[str] = msgspec.field(default_factory=set)
+    """Those of `threads` that are loaded with owner, parent and metadata."""
     messages: set[tuple[str, str]] = msgspec.field(default_factory=set)
     """Pairs of a thread's id and the id of a message that the thread may already have."""
     runs: set[str] = msgspec.field(default_factory=set)

@@ -2,8 +2,11 @@
 
 from typing import overload
 
+from msgspec import UNSET, UnsetType
+
 from treadle.backends.base import Backend
-from treadle.core.heads import CheckThread
+from treadle.core.codec import Json
+from treadle.core.heads import CheckThread, LoadHead, ThreadSummary, UpdateThread
 from treadle.core.messages import Message, MessagePage, Order, Visibility
 from treadle.core.queries import check_query
 from treadle.core.thread_queries import ListDeltas, ListMessages, ListThreads, LoadThread
@@ -118,6 +121,46 @@ class ThreadWrites:
         """
         return self._write(SaveThread(thread=thread, expected=expected, now=now))
 
+    def update(
+        self,
+        thread_id: str,
+        *,
+        metadata: dict[str, Json] | UnsetType = UNSET,
+        resource_id: str | UnsetType | None = UNSET,
+        parent_thread_id: str | UnsetType | None = UNSET,
+        expected: int | None = None,
+        now: int | None = None,
+    ) -> Write[Committed]:
+        """Change the labels of a thread: its title, say. What is left out stays as it is.
+
+        The version stays, so a turn that is under way and expects a version goes on. No append is
+        lost, and `list_deltas` still answers. `metadata.updated_at` becomes the present.
+
+        Args:
+            thread_id: which thread.
+            metadata: a JSON merge patch (RFC 7396) of `ThreadMetadata.extra`: `{"title": "Hi"}`
+                sets a key, `{"title": None}` removes it.
+            resource_id: the new owner; None removes it.
+            parent_thread_id: the new parent; None removes it.
+            expected: update the thread only if it is still at this version.
+            now: the present.
+
+        Raises:
+            NotFound: the thread does not exist.
+            VersionConflict: the thread is at another version than `expected`.
+            InvalidId, InvalidValue: the labels cannot be stored, or `metadata` has a key that the
+                store sets, such as `created_at`; the message says where.
+        """
+        command = UpdateThread(
+            thread_id=thread_id,
+            metadata=metadata,
+            resource_id=resource_id,
+            parent_thread_id=parent_thread_id,
+            expected=expected,
+            now=now,
+        )
+        return self._write(command)
+
     def check(self, thread_id: str, *, expected: int) -> Write[Committed]:
         """Let a batch commit only if a thread is still at version `expected`.
 
@@ -155,6 +198,18 @@ class Threads(ThreadWrites):
             CorruptRecord: its document cannot be read.
         """
         return await self._backend.read(check_query(LoadThread(thread_id=thread_id), "load"))
+
+    async def head(self, thread_id: str) -> ThreadSummary | None:
+        """Read a thread without its messages, its state and its patches; None if it does not exist.
+
+        It has the owner, the parent, the metadata, the version and the number of messages. It costs
+        the same however long the thread is, but on files, where a thread that is not in memory is
+        read from its document.
+
+        Raises:
+            CorruptRecord: it cannot be read.
+        """
+        return await self._backend.read(check_query(LoadHead(thread_id=thread_id), "head"))
 
     async def list(
         self,

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from tests.conformance.broken_backends.broken_backend import Twisted, breaks
@@ -9,7 +10,7 @@ from treadle.backends.base import Guarantee
 from treadle.backends.memory.backend import MemoryBackend
 from treadle.backends.model.tables import Tables
 from treadle.core.commands import AnyCommand
-from treadle.core.heads import CheckThread
+from treadle.core.heads import CheckThread, LoadHead, UpdateThread
 from treadle.core.runs import FindActiveRun, ListRuns, RunRecord
 from treadle.core.thread_queries import ListDeltas, ListMessages, ListThreads
 from treadle.core.threads import AppendThread, DeleteThread, SaveThread, StoredThread, ThreadHead
@@ -243,3 +244,60 @@ class Retentive(Tables):
         if isinstance(row, RunRecord) and before and row.termination_code is None:
             row = replace(row, termination_code=before.termination_code)
         super().put(table, key, row)
+
+
+@breaks(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED, "updates keep the deltas")
+class Forgetful(Tables):
+    """Takes an update for a save: the deltas before it are unknown."""
+
+    def put(self, table: Any, key: str, row: Any) -> None:
+        before = self.threads.get(key) if table == "threads" else None
+        if isinstance(row, StoredThread) and before and row.head.version == before.head.version:
+            row = StoredThread(row.head)
+        super().put(table, key, row)
+
+
+@breaks(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED, "metadata is changed by a merge patch")
+class Shallow(Twisted):
+    """Replaces the objects inside metadata instead of merging them."""
+
+    def twist(self, command: AnyCommand) -> AnyCommand:
+        if not isinstance(command, UpdateThread) or command.metadata is UNSET:
+            return command
+        stored = self.tables.threads.get(command.thread_id)
+        before = stored.head.thread.metadata.extra if stored else {}
+        removed = {
+            name: None
+            for key, value in command.metadata.items()
+            if isinstance(value, dict)
+            for name in before.get(key) or {}
+        }
+        metadata = {
+            key: removed | value if isinstance(value, dict) else value
+            for key, value in command.metadata.items()
+        }
+        return replace(command, metadata=metadata)
+
+
+@breaks(Guarantee.VERSIONS_WITHOUT_GAPS, "an update disturbs no append that expects a version")
+class Counting(Tables):
+    """Raises the version with each update."""
+
+    def put(self, table: Any, key: str, row: Any) -> None:
+        before = self.threads.get(key) if table == "threads" else None
+        if isinstance(row, StoredThread) and before and row.head.version == before.head.version:
+            row = replace(row, head=replace(row.head, version=row.head.version + 1))
+        super().put(table, key, row)
+
+
+@breaks(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED, "a head is the thread without its messages")
+class Selective(MemoryBackend):
+    """Leaves internal messages out of a head's count."""
+
+    async def read(self, query: Any) -> Any:
+        answer = await super().read(query)
+        if not isinstance(query, LoadHead) or answer is None:
+            return answer
+        messages = self.tables.threads[query.thread_id].head.thread.messages
+        count = sum(message.visibility == "all" for message in messages)
+        return replace(answer, message_count=count)

@@ -4,13 +4,19 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence, ValuesView
 from typing import Any, TypeVar
 
-import msgspec
-
 from treadle.backends.files._decoding import decode_model
-from treadle.backends.files._thread_document import ThreadDocument, advance, read_thread
+from treadle.backends.files._thread_document import (
+    Labels,
+    Step,
+    ThreadDocument,
+    advance,
+    read_summary,
+    read_thread,
+)
 from treadle.backends.files.documents import Documents, fold
 from treadle.backends.model.tables import Put, RowTable, TableName
 from treadle.core.codec import Model
+from treadle.core.heads import ThreadSummary, summarized
 from treadle.core.ids import check_optional_id
 from treadle.core.mailboxes import MailboxEntry, MailboxState
 from treadle.core.runs import RunRecord
@@ -202,22 +208,23 @@ class ThreadCache(RowCache[StoredThread]):
             document = self._encoded[key] = ThreadDocument(head)
         return document
 
-    def append(self, key: str, deltas: Sequence[msgspec.Raw]) -> ThreadDocument:
-        """Extend a thread's document by the deltas that led to the thread as it is."""
+    def advance(self, key: str, steps: Sequence[Step]) -> ThreadDocument:
+        """Extend a thread's document by the steps that led to the thread as it is."""
         head = self[key].head
+        deltas = [step for step in steps if not isinstance(step, Labels)]
         document = self._encoded.get(key)
         if document is None or document.head.version + len(deltas) != head.version:
             return self.document(key, head)  # its bytes are not in memory, or too old
         document.append(deltas, head)
         return document
 
-    def follow(self, key: str, deltas: Sequence[msgspec.Raw]) -> None:
-        """Apply the deltas that another process has appended, if the thread is in memory."""
+    def follow(self, key: str, steps: Sequence[Step]) -> None:
+        """Apply the steps that another process has committed, if the thread is in memory."""
         stored = self._rows.get(key)
         if stored is not None:
-            self._rows[key] = StoredThread(advance(stored.head, deltas))
+            self._rows[key] = StoredThread(advance(stored.head, steps))
             if key in self._encoded:
-                self._measure(key, self.append(key, deltas).size)
+                self._measure(key, self.advance(key, steps).size)
 
     def forget(self, key: str, *, present: bool) -> None:
         """Drop a thread that another process has written or removed."""
@@ -241,6 +248,21 @@ class ThreadCache(RowCache[StoredThread]):
         while self._total > self._budget and len(self._rows) > 1:
             oldest, _ = self._rows.popitem(last=False)
             self._drop(oldest)
+
+    def summary(self, key: str) -> ThreadSummary | None:
+        """Return the summary of a thread; one that is not in memory is read without its messages.
+
+        Raises:
+            CorruptRecord: its document is damaged.
+        """
+        row = self._rows.get(key, _UNREAD)
+        if row is not _UNREAD:
+            return None if row is None else summarized(row.head)
+        data = None
+        if self._names is None or key in self._names:
+            data = self._documents.read("threads", key)
+        where = self._documents.where("threads", key)
+        return None if data is None else read_summary(key, data, where)
 
     def _drop(self, key: str) -> None:
         self._encoded.pop(key, None)

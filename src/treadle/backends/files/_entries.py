@@ -1,16 +1,17 @@
 """Journal entries: the documents that a batch writes, removes or appends to."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from typing import ClassVar, TypeAlias, assert_never
 
 import msgspec
 
 from treadle.backends.files._journal import Record
-from treadle.backends.files._thread_document import ThreadDocument
+from treadle.backends.files._thread_document import Labels, Step, ThreadDocument, labels_of
 from treadle.backends.files.documents import check_document_id
 from treadle.backends.model.tables import Change, TableName, deltas_of
 from treadle.core.codec import encode
+from treadle.core.heads import same_labels
 from treadle.core.threads import StoredThread, ThreadDelta, ThreadHead, all_deltas
 from treadle.errors import CorruptRecord
 
@@ -49,7 +50,22 @@ class FirstAppend(Append, frozen=True, tag="first", array_like=True):
     """The document without the deltas."""
 
 
-Entry: TypeAlias = Put | Remove | Append | FirstAppend
+class Update(msgspec.Struct, frozen=True, tag="update", array_like=True):
+    """The labels of a thread change. An earlier entry of the same journal has its document."""
+
+    table: ClassVar[TableName] = "threads"
+    key: str
+    labels: Labels
+
+
+class FirstUpdate(Update, frozen=True, tag="first update", array_like=True):
+    """The first change of a journal to a thread, like `FirstAppend`."""
+
+    before: msgspec.Raw
+    """The document with the labels that it had before."""
+
+
+Entry: TypeAlias = Put | Remove | Append | FirstAppend | Update | FirstUpdate
 
 encode_entries: Callable[[Sequence[Entry]], bytes] = msgspec.json.Encoder().encode
 """Encodes the entries of a batch for the journal."""
@@ -90,7 +106,7 @@ def entries_of(
             if isinstance(change.after, StoredThread):
                 key: DocumentKey = "threads", change.key
                 is_first = key not in journaled and key not in in_group
-                entries.append(_thread_entry(change, change.after, document_of, is_first=is_first))
+                entries += _thread_entries(change, change.after, document_of, is_first=is_first)
                 in_group.add(key)
             elif change.after is None:
                 entries.append(Remove(change.table, change.key))
@@ -102,20 +118,40 @@ def entries_of(
     return group
 
 
-def _thread_entry(
+def _thread_entries(
     change: Change,
     after: StoredThread,
     document_of: Callable[[str, ThreadHead], ThreadDocument],
     *,
     is_first: bool,
-) -> Entry:
+) -> Iterator[Entry]:
     key, before, deltas = change.key, change.before, deltas_of(change)
-    if not deltas or not isinstance(before, StoredThread):  # it was created, or saved whole
+    if deltas is None or not isinstance(before, StoredThread):  # it was created, or saved whole
         document = _join(document_of(key, after.head))
-        return Put("threads", key, document, _encode_deltas(all_deltas(after.history)))
-    if is_first:
-        return FirstAppend(key, _encode_deltas(deltas), _join(document_of(key, before.head)))
-    return Append(key, _encode_deltas(deltas))
+        yield Put("threads", key, document, _encode_deltas(all_deltas(after.history)))
+        return
+    if deltas and is_first:
+        yield FirstAppend(key, _encode_deltas(deltas), _join(document_of(key, before.head)))
+    elif deltas:
+        yield Append(key, _encode_deltas(deltas))
+    if not _was_updated(before, after, deltas):
+        return
+    labels = labels_of(after.head)
+    if is_first and not deltas:
+        yield FirstUpdate(key, labels, _join(document_of(key, before.head)))
+    else:
+        yield Update(key, labels)
+
+
+def _was_updated(
+    before: StoredThread, after: StoredThread, deltas: tuple[ThreadDelta, ...]
+) -> bool:
+    """Return True if the deltas alone do not lead to the thread's labels."""
+    return (
+        not deltas
+        or after.head.thread.metadata.updated_at != deltas[-1].committed_at
+        or not same_labels(before.head.thread, after.head.thread)
+    )
 
 
 def _encode_deltas(deltas: tuple[ThreadDelta, ...]) -> tuple[msgspec.Raw, ...]:
@@ -131,8 +167,8 @@ class DocumentChange(msgspec.Struct):
 
     whole: msgspec.Raw | None = None
     """The last document that an entry has, unless a later entry removes it."""
-    appended: list[msgspec.Raw] = msgspec.field(default_factory=list)
-    """The deltas of a thread that come after it."""
+    steps: list[Step] = msgspec.field(default_factory=list)
+    """The steps of a thread that come after it."""
     was_removed: bool = False
     """An entry removes the document; a later one may have written it again."""
 
@@ -147,13 +183,17 @@ def combine(entries: Iterable[Entry]) -> dict[DocumentKey, DocumentChange]:
         change = changes[key]
         match entry:
             case Put(document=document):
-                change.whole, change.appended = document, []
+                change.whole, change.steps = document, []
             case FirstAppend(before=before, deltas=deltas):
-                change.whole, change.appended = before, list(deltas)
+                change.whole, change.steps = before, list(deltas)
+            case FirstUpdate(before=before, labels=labels):
+                change.whole, change.steps = before, [labels]
             case Append(deltas=deltas):
-                change.appended.extend(deltas)
+                change.steps.extend(deltas)
+            case Update(labels=labels):
+                change.steps.append(labels)
             case Remove():
-                change.whole, change.appended, change.was_removed = None, [], True
+                change.whole, change.steps, change.was_removed = None, [], True
             case _:
                 assert_never(entry)
     return changes

@@ -96,7 +96,7 @@ def replay(documents: Documents, entries: Iterable[Entry]) -> None:
     """Write the documents that committed entries are ahead of.
 
     Raises:
-        CorruptRecord: entries append to a thread that cannot be read; nothing is written.
+        CorruptRecord: entries change a thread that cannot be read; nothing is written.
     """
     for (table, key), change, content in list(_contents(documents, entries)):
         if content is None:
@@ -110,8 +110,8 @@ def _contents(
 ) -> Iterator[tuple[DocumentKey, DocumentChange, bytes | None]]:
     """Yield the documents after committed entries; None: there is none."""
     for (table, key), change in combine(entries).items():
-        if change.appended:
-            yield (table, key), change, _appended(documents, key, change)
+        if change.steps:
+            yield (table, key), change, _advanced(documents, key, change)
         else:
             yield (table, key), change, None if change.whole is None else bytes(change.whole)
 
@@ -122,8 +122,8 @@ def _check_last(documents: Documents, number: int) -> None:
         raise CorruptRecord(journal_path(documents, number), reason)
 
 
-def _appended(documents: Documents, key: str, change: DocumentChange) -> bytes:
-    """Return the document of a thread after what was appended to it."""
+def _advanced(documents: Documents, key: str, change: DocumentChange) -> bytes:
+    """Return the document of a thread after its steps."""
     where = documents.where("threads", key)
     data: Bytes | None = None
     if change.whole is not None:
@@ -131,11 +131,11 @@ def _appended(documents: Documents, key: str, change: DocumentChange) -> bytes:
     elif not change.was_removed:
         data = documents.read("threads", key)
     if data is None:
-        raise CorruptRecord(where, "the journal appends to it, but it is not there")
+        raise CorruptRecord(where, "the journal changes it, but it is not there")
     try:
-        head = advance(read_thread(key, data, where), change.appended)
+        head = advance(read_thread(key, data, where), change.steps)
     except (CorruptRecord, InvalidValue) as error:
-        reason = f"the journal appends to it what does not fit: {error.reason}"
+        reason = f"the journal changes it in a way that does not fit: {error.reason}"
         raise CorruptRecord(where, reason) from error
     return b"".join(ThreadDocument(head).parts())
 

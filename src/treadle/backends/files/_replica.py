@@ -79,8 +79,8 @@ class Replica:
         self._delta_files.write(committed)
         changes = combine(committed)
         for (table, key), change in changes.items():
-            if change.appended:
-                document = self.tables.threads.append(key, change.appended)
+            if change.steps:
+                document = self.tables.threads.advance(key, change.steps)
                 self._documents.replace(table, key, document.parts())
             elif change.whole is not None:
                 self._documents.replace(table, key, [bytes(change.whole)])

@@ -3,17 +3,15 @@
 from collections.abc import Iterable
 from typing import Any, cast
 
-import msgspec
-
 from treadle.backends.files._cache import RowCache, ThreadCache, row_reader
 from treadle.backends.files._delta_files import DeltaFiles
-from treadle.backends.files._entries import Append, DocumentKey, Entry, Put
+from treadle.backends.files._entries import Append, DocumentKey, Entry, Put, Update
 from treadle.backends.files._index import MailboxIndex
-from treadle.backends.files._thread_document import Labels
 from treadle.backends.files.documents import Documents
 from treadle.backends.model.tables import Row, TableName, Tables
 from treadle.core.claims import ClaimRequest
 from treadle.core.codec import decode
+from treadle.core.heads import ThreadSummary
 from treadle.core.mailboxes import TERMINAL, EntryStatus, MailboxEntry, MailboxState
 from treadle.core.runs import RunRecord
 from treadle.core.threads import ThreadDelta
@@ -58,7 +56,8 @@ class FileTables(Tables):
             "mailboxes": self.mailboxes,
         }
         self._index: MailboxIndex | None = None
-        self._labels: dict[str, Labels] = {}
+        self._summaries: dict[str, ThreadSummary] = {}
+        """Those that listings have looked at."""
 
     def put(self, table: TableName, key: str, row: Row | None) -> None:
         """Insert or replace the row at `key`; None removes it.
@@ -84,7 +83,7 @@ class FileTables(Tables):
         elif before is not None:
             del cache[key]
         if table == "threads":
-            self._labels.pop(key, None)
+            self._summaries.pop(key, None)
         elif table == "entries" and self._index is not None:
             self._index.replace(
                 cast("MailboxEntry | None", before), cast("MailboxEntry | None", after)
@@ -93,8 +92,12 @@ class FileTables(Tables):
     def follow(self, entries: Iterable[Entry]) -> None:
         """Apply entries that another process has committed, as far as rows are in memory."""
         for entry in entries:
+            if entry.table == "threads":
+                self._summaries.pop(entry.key, None)
             if isinstance(entry, Append):
                 self.threads.follow(entry.key, entry.deltas)
+            elif isinstance(entry, Update):
+                self.threads.follow(entry.key, [entry.labels])
             elif entry.table == "entries" and self._index is not None:
                 before = self.entries.cached(entry.key)
                 document = entry.document if isinstance(entry, Put) else None
@@ -102,8 +105,6 @@ class FileTables(Tables):
                 self.replace("entries", entry.key, before, after)
             else:
                 self._caches[entry.table].forget(entry.key, present=isinstance(entry, Put))
-                if entry.table == "threads":
-                    self._labels.pop(entry.key, None)
 
     def mark_written(self, keys: Iterable[DocumentKey]) -> None:
         """Note that the documents of these rows are written, or removed."""
@@ -117,10 +118,14 @@ class FileTables(Tables):
         return [
             key
             for key in list(self.threads)
-            if (labels := self._find_labels(key)) is not None
-            and resource_id in (None, labels.resource_id)
-            and parent_thread_id in (None, labels.parent_thread_id)
+            if (summary := self._listed(key)) is not None
+            and resource_id in (None, summary.resource_id)
+            and parent_thread_id in (None, summary.parent_thread_id)
         ]
+
+    def find_summary(self, thread_id: str) -> ThreadSummary | None:
+        """Return the summary of a thread, or None."""
+        return self.threads.summary(thread_id)
 
     def find_deltas(self, thread_id: str, after_version: int) -> tuple[ThreadDelta, ...] | None:
         """Return the deltas of a thread since `after_version`, or None if not all are known."""
@@ -160,21 +165,15 @@ class FileTables(Tables):
             self._index = MailboxIndex(self.entries)
         return self._index
 
-    def _find_labels(self, key: str) -> Labels | None:
-        labels = self._labels.get(key)
-        if labels is None:
-            labels = self._read_labels(key)
-            if labels is not None:
-                self._labels[key] = labels
-        return labels
-
-    def _read_labels(self, key: str) -> Labels | None:
-        stored = self.threads.cached(key)
-        if stored is not None:
-            thread = stored.head.thread
-            return Labels(thread.resource_id, thread.parent_thread_id)
-        try:
-            data = self._documents.read("threads", key)
-            return None if data is None else msgspec.json.decode(data, type=Labels)
-        except (ValueError, RecursionError, CorruptRecord):
-            return None
+    def _listed(self, key: str) -> ThreadSummary | None:
+        """Return the summary of a thread for a listing; None if its document is damaged."""
+        summary = self._summaries.get(key)
+        if summary is None:
+            try:
+                summary = self.threads.summary(key)
+            except CorruptRecord as error:
+                self._documents.damage.note(error)
+                return None
+            if summary is not None:
+                self._summaries[key] = summary
+        return summary

@@ -1,14 +1,16 @@
 """The document of a thread: encoded once, and extended by what is appended."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeAlias
 
 import msgspec
 
 from treadle.backends.files._decoding import decode_model
 from treadle.backends.files.disk import Bytes
 from treadle.core.codec import decode, encode
+from treadle.core.heads import ThreadSummary, same_labels
 from treadle.core.limits import Version
-from treadle.core.threads import Thread, ThreadDelta, ThreadHead, appended
+from treadle.core.threads import Thread, ThreadDelta, ThreadHead, ThreadMetadata, appended
 from treadle.errors import CorruptRecord
 
 _FIELD = b"\n  "
@@ -23,11 +25,28 @@ class VersionedThread(Thread, frozen=True, kw_only=True):
     version: Version = msgspec.field(default=0, name="_version")
 
 
-class Labels(msgspec.Struct, frozen=True):
-    """The fields that listings of threads filter by."""
+class Labels(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What an update of a thread at `version` left as its labels."""
 
+    version: Version
+    metadata: msgspec.Raw
     resource_id: str | None = None
     parent_thread_id: str | None = None
+
+
+Step: TypeAlias = msgspec.Raw | Labels
+"""What leads from a thread to the next one: an encoded delta, or its labels after an update."""
+
+
+class _Summary(msgspec.Struct, frozen=True):
+    """The parts of a document that a summary needs; messages are counted, and not decoded."""
+
+    id: str
+    resource_id: str | None = None
+    parent_thread_id: str | None = None
+    metadata: msgspec.Raw = msgspec.Raw(b"{}")
+    messages: tuple[msgspec.Raw, ...] = ()
+    version: Version = msgspec.field(default=0, name="_version")
 
 
 class _Changes(msgspec.Struct, frozen=True):
@@ -61,13 +80,57 @@ def read_thread(key: str, data: Bytes, where: str) -> ThreadHead:
     return ThreadHead(thread=Thread(**fields), version=found.version)
 
 
-def advance(head: ThreadHead, deltas: Iterable[msgspec.Raw]) -> ThreadHead:
-    """Return the thread after encoded deltas; those that it has already are skipped."""
-    for raw in deltas:
-        delta = decode(ThreadDelta, bytes(raw))
+def read_summary(key: str, data: Bytes, where: str) -> ThreadSummary:
+    """Read the summary of a thread from its document.
+
+    Raises:
+        CorruptRecord: it is no thread, or one with another id.
+    """
+    try:
+        found = msgspec.json.decode(data, type=_Summary)
+    except (ValueError, RecursionError) as error:
+        raise CorruptRecord(where, str(error)) from error
+    if found.id != key:
+        raise CorruptRecord(where, f"it holds the thread {found.id!r}")
+    return ThreadSummary(
+        id=key,
+        resource_id=found.resource_id,
+        parent_thread_id=found.parent_thread_id,
+        metadata=decode_model(ThreadMetadata, bytes(found.metadata), where),
+        version=found.version,
+        message_count=len(found.messages),
+    )
+
+
+def labels_of(head: ThreadHead) -> Labels:
+    """Return the labels of a thread."""
+    thread = head.thread
+    metadata = msgspec.Raw(encode(thread.metadata))
+    return Labels(head.version, metadata, thread.resource_id, thread.parent_thread_id)
+
+
+def advance(head: ThreadHead, steps: Iterable[Step]) -> ThreadHead:
+    """Return the thread after some steps; those that it has already are skipped."""
+    for step in steps:
+        if isinstance(step, Labels):
+            head = _labeled(head, step)
+            continue
+        delta = decode(ThreadDelta, bytes(step))
         if delta.version > head.version:
             head = appended(head, delta.changes, delta.committed_at)
     return head
+
+
+def _labeled(head: ThreadHead, labels: Labels) -> ThreadHead:
+    if labels.version < head.version:
+        return head
+    thread = msgspec.structs.replace(
+        head.thread,
+        resource_id=labels.resource_id,
+        parent_thread_id=labels.parent_thread_id,
+        metadata=decode(ThreadMetadata, bytes(labels.metadata)),
+    )
+    return ThreadHead(thread=thread, version=head.version)
 
 
 class ThreadDocument:
@@ -81,7 +144,7 @@ class ThreadDocument:
         self._patches = bytearray()
         _extend(self._patches, map(encode, thread.patches))
         self._state = _lay_out(_encode(thread.state), _FIELD)
-        self._constant = {name: _lay_out(_encode(item), _FIELD) for name, item in _constant(thread)}
+        self._labels = _lay_out_labels(thread)
 
     @property
     def size(self) -> int:
@@ -89,7 +152,10 @@ class ThreadDocument:
         return len(self._messages) + len(self._patches) + len(self._state)
 
     def append(self, deltas: Sequence[msgspec.Raw], head: ThreadHead) -> None:
-        """Extend the document by encoded deltas, which led from its head to `head`."""
+        """Extend the document by encoded deltas, which led from its head to `head`.
+
+        Updates of its labels may lie between, too.
+        """
         messages: list[Bytes | msgspec.Raw] = []
         for delta in deltas:
             changes = _delta_decoder.decode(delta).changes
@@ -103,12 +169,14 @@ class ThreadDocument:
         if len(messages) != len(added):  # some were skipped, because the thread had their ids
             messages = list(map(encode, added))
         _extend(self._messages, messages)
+        if not same_labels(head.thread, self.head.thread):
+            self._labels = _lay_out_labels(head.thread)
         self.head = head
 
     def parts(self) -> list[Bytes]:
         """Return the document in parts, to be written one after the other."""
         fields: dict[str, Bytes] = {
-            **self._constant,
+            **self._labels,
             "_version": b"%d" % self.head.version,
             "messages": self._messages,
             "metadata": _lay_out(encode(self.head.thread.metadata), _FIELD),
@@ -126,7 +194,11 @@ class ThreadDocument:
         return parts
 
 
-def _constant(thread: Thread) -> Iterator[tuple[str, object]]:
+def _lay_out_labels(thread: Thread) -> dict[str, bytes]:
+    return {name: _lay_out(_encode(item), _FIELD) for name, item in _unappended(thread)}
+
+
+def _unappended(thread: Thread) -> Iterator[tuple[str, object]]:
     """Yield the fields that no append changes."""
     yield "id", thread.id
     yield from thread.extra.items()

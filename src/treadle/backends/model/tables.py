@@ -12,9 +12,10 @@ import msgspec
 
 from treadle.backends.model._known_messages import KnownMessages
 from treadle.core.claims import ClaimRequest, choose, due_time
+from treadle.core.heads import ThreadSummary, summarized
 from treadle.core.mailboxes import TERMINAL, UNFINISHED, EntryStatus, MailboxEntry, MailboxState
 from treadle.core.runs import RunRecord
-from treadle.core.threads import StoredThread, ThreadDelta, deltas_since
+from treadle.core.threads import StoredThread, Thread, ThreadDelta, deltas_since
 
 TableName = Literal["threads", "runs", "entries", "mailboxes"]
 
@@ -127,7 +128,7 @@ class Tables:
                 self.replace(table, key, now, before)
         self._before.clear()
 
-    # --- finders: see `MailboxRows`, `ThreadRows` and `ClaimRows` ---------------------------------
+    # --- finders: see `MailboxRows`, `ThreadRows`, `HeadRows` and `ClaimRows` ------------------
 
     def find_known_messages(self, thread_id: str, message_ids: Iterable[str]) -> set[str]:
         """Return those of `message_ids` that the thread already has."""
@@ -143,6 +144,15 @@ class Tables:
             if resource_id in (None, stored.head.thread.resource_id)
             and parent_thread_id in (None, stored.head.thread.parent_thread_id)
         ]
+
+    def find_labels(self, thread_id: str) -> Thread:
+        """A thread with its owner, its parent and its metadata."""
+        return self.threads[thread_id].head.thread
+
+    def find_summary(self, thread_id: str) -> ThreadSummary | None:
+        """The summary of a thread, or None if it does not exist."""
+        stored = self.threads.get(thread_id)
+        return None if stored is None else summarized(stored.head)
 
     def find_deltas(self, thread_id: str, after_version: int) -> tuple[ThreadDelta, ...] | None:
         """The deltas of a thread since `after_version`; None if they are not all known."""

@@ -231,6 +231,8 @@ def _stored(table: Table) -> list[str]:
 
 def _updated(write: PlainWrite) -> list[str]:
     """The columns that an update sets."""
+    if write.columns:
+        return list(write.columns)
     return [
         column.name
         for column in write.table.columns

@@ -17,6 +17,7 @@ def reads_of(read_set: ReadSet) -> list[Read]:
         reads.append(Read("load_mailboxes_for_update", ids))
     for name, keys in (
         ("load_threads_for_update", read_set.threads),
+        ("load_labels", read_set.labels),
         ("load_runs_for_update", read_set.runs),
         ("load_entries", read_set.payloads),
         ("load_claims", read_set.entries - read_set.payloads),

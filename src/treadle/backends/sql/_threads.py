@@ -12,6 +12,7 @@ from treadle.backends.sql.rows import (
     DeltaRow,
     FoundThread,
     ThreadRow,
+    bare_body,
     body_values,
     damage_of,
     delta_values,
@@ -22,21 +23,32 @@ from treadle.backends.sql.rows import (
     read_delta,
     read_delta_body,
     read_message,
+    read_summary,
     read_thread,
     read_thread_id,
 )
 from treadle.backends.sql.tables import text_value, to_json
+from treadle.core.heads import LoadHead, ThreadSummary, same_labels
 from treadle.core.limits import clamp_page
 from treadle.core.messages import MessagePage, StoredMessage, message_page
 from treadle.core.thread_queries import ListDeltas, ListMessages, ListThreads, LoadThread
-from treadle.core.threads import StoredThread, ThreadDelta, ThreadHead, ThreadPage, all_deltas
+from treadle.core.threads import (
+    StoredThread,
+    Thread,
+    ThreadDelta,
+    ThreadHead,
+    ThreadPage,
+    all_deltas,
+)
 from treadle.errors import NotFound
 
 _INSERTS = (
     "insert_thread",
     "replace_thread",
     "update_thread",
+    "update_thread_labels",
     "insert_thread_body",
+    "update_thread_body",
     "update_thread_state",
     "insert_message",
     "insert_patch",
@@ -78,6 +90,7 @@ def write_threads(changes: Sequence[Change], counts: dict[str, tuple[int, int]])
         deltas = deltas_of(change)
         if deltas is not None and isinstance(after, StoredThread):
             _write_append(rows, after, deltas, counts[change.key])
+            _write_labels(rows, change, after)
             continue
         key = {"thread_id": change.key}
         if not isinstance(after, StoredThread):
@@ -121,16 +134,21 @@ def _write_append(
     )
 
 
+def _write_labels(rows: _Rows, change: Change, after: StoredThread) -> None:
+    """Write owner, parent and metadata, if an update has changed them."""
+    thread = after.head.thread
+    if isinstance(change.before, StoredThread) and same_labels(change.before.head.thread, thread):
+        return
+    rows.new["update_thread_labels"].append(_labels(thread))
+    rows.new["update_thread_body"].append({"thread_id": thread.id, "body": bare_body(thread)})
+
+
 def _write_whole(
     rows: _Rows, after: StoredThread, statement: Literal["insert_thread", "replace_thread"]
 ) -> None:
     thread = after.head.thread
     row = _thread_row(after.head, len(thread.messages), len(thread.patches))
-    labels = {
-        "resource_id": text_value(thread.resource_id),
-        "parent_thread_id": thread.parent_thread_id,
-    }
-    rows.new[statement].append({**row, **labels})
+    rows.new[statement].append({**row, **_labels(thread)})
     rows.new["insert_thread_body"].append(body_values(thread))
     for position, message in enumerate(thread.messages):
         rows.new["insert_message"].append(message_values(thread.id, position, message))
@@ -138,6 +156,14 @@ def _write_whole(
         rows.new["insert_patch"].append(patch_values(thread.id, position, patch))
     for delta in all_deltas(after.history):
         rows.new["insert_delta"].append(delta_values(thread.id, delta, {}))
+
+
+def _labels(thread: Thread) -> dict[str, object]:
+    return {
+        "thread_id": thread.id,
+        "resource_id": text_value(thread.resource_id),
+        "parent_thread_id": thread.parent_thread_id,
+    }
 
 
 def _thread_row(head: ThreadHead, message_count: int, patch_count: int) -> dict[str, object]:
@@ -171,6 +197,12 @@ def load_thread(query: LoadThread) -> Program[ThreadHead | None]:
         if thread.id != query.thread_id:
             raise ValueError(f"its body is that of thread {thread.id!r}")
         return ThreadHead(thread=thread, version=row.version)
+
+
+def load_head(query: LoadHead) -> Program[ThreadSummary | None]:
+    """The summary of a thread, or None."""
+    (found,) = yield (Read("load_head", {"thread_id": query.thread_id}),)
+    return read_summary(found[0]) if found else None
 
 
 def list_messages(query: ListMessages) -> Program[MessagePage]:

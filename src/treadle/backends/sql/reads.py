@@ -8,6 +8,7 @@ from treadle.backends.sql import _mailboxes as mailboxes
 from treadle.backends.sql import _runs as runs
 from treadle.backends.sql import _threads as threads
 from treadle.backends.sql.program import Program
+from treadle.core.heads import LoadHead
 from treadle.core.mailboxes import CountEntries, ListEntries, ListMailboxes, LoadEntry, LoadMailbox
 from treadle.core.queries import Query
 from treadle.core.runs import FindActiveRun, ListRuns, LoadRun
@@ -16,6 +17,7 @@ from treadle.core.thread_queries import ListDeltas, ListMessages, ListThreads, L
 T = TypeVar("T")
 
 _PROGRAMS: dict[type[Query[Any]], Callable[[Any], Program[Any]]] = {
+    LoadHead: threads.load_head,
     LoadThread: threads.load_thread,
     ListMessages: threads.list_messages,
     ListDeltas: threads.list_deltas,

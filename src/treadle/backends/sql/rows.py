@@ -22,6 +22,7 @@ from treadle.backends.sql.tables import (
     to_json,
 )
 from treadle.core.codec import Json, decode, encode
+from treadle.core.heads import ThreadSummary
 from treadle.core.ids import check_id, check_ids, is_id
 from treadle.core.limits import Count, Time, Version
 from treadle.core.mailboxes import MailboxEntry, MailboxState
@@ -219,14 +220,15 @@ def patch_values(thread_id: str, position: int, patch: TrackedPatch) -> Values:
 
 
 def body_values(thread: Thread) -> Values:
-    """The body of a thread: without its messages, its patches and when it was updated."""
+    """The body of a thread, and its state."""
+    return {"thread_id": thread.id, "body": bare_body(thread), "state": to_json(thread.state)}
+
+
+def bare_body(thread: Thread) -> str:
+    """A thread as JSON, without its messages, its patches, its state and when it was updated."""
     metadata = msgspec.structs.replace(thread.metadata, updated_at=None)
     bare = msgspec.structs.replace(thread, messages=(), patches=(), state=None, metadata=metadata)
-    return {
-        "thread_id": thread.id,
-        "body": encode(bare).decode(),
-        "state": to_json(thread.state),
-    }
+    return encode(bare).decode()
 
 
 class ThreadRow(msgspec.Struct, frozen=True, array_like=True):
@@ -286,6 +288,54 @@ def read_thread(row: ThreadRow, messages: Iterable[str], patches: Iterable[str])
         patches=tuple(decode(TrackedPatch, _text(each)) for each in patches),
         metadata=metadata,
     )
+
+
+class LabelsRow(msgspec.Struct, frozen=True, array_like=True):
+    """The columns from which the labels of a thread are read."""
+
+    thread_id: str
+    updated_at: Time | None
+    body: str
+
+
+class HeadRow(msgspec.Struct, frozen=True, array_like=True):
+    """The columns from which the summary of a thread is read."""
+
+    thread_id: str
+    version: Version
+    updated_at: Time | None
+    message_count: Count
+    body: str
+
+
+@_names_damage("thread")
+def read_labels(row: Row) -> Thread:
+    """A thread without messages, state and patches."""
+    return _read_bare(read_columns(LabelsRow, row))
+
+
+@_names_damage("thread")
+def read_summary(row: Row) -> ThreadSummary:
+    """The summary of a thread."""
+    columns = read_columns(HeadRow, row)
+    thread = _read_bare(columns)
+    return ThreadSummary(
+        id=thread.id,
+        resource_id=thread.resource_id,
+        parent_thread_id=thread.parent_thread_id,
+        metadata=thread.metadata,
+        version=columns.version,
+        message_count=columns.message_count,
+    )
+
+
+def _read_bare(columns: LabelsRow | HeadRow) -> Thread:
+    bare = decode(Thread, columns.body)
+    if bare.id != columns.thread_id:
+        raise ValueError(f"its body is that of thread {bare.id!r}")
+    check_ids(bare)
+    metadata = msgspec.structs.replace(bare.metadata, updated_at=columns.updated_at)
+    return msgspec.structs.replace(bare, metadata=metadata)
 
 
 def read_message(row: Row) -> tuple[int, Message]:

@@ -77,6 +77,8 @@ class PlainWrite(msgspec.Struct, frozen=True):
 
     kind: Literal["insert", "update", "replace", "delete"]
     table: Table
+    columns: tuple[str, ...] = ()
+    """If not empty, an update writes these columns only."""
     all_exist: bool = False
     """True if the statement fails unless it meets every row, where others write at that time."""
 
@@ -241,10 +243,12 @@ MAILBOX_COLUMNS = tuple(MAILBOXES.types)
 PLAIN_WRITES = {
     "insert_thread": PlainWrite("insert", THREADS),
     "update_thread": PlainWrite("update", THREADS),
+    "update_thread_labels": PlainWrite("update", THREADS, ("resource_id", "parent_thread_id")),
     "replace_thread": PlainWrite("replace", THREADS),
     "delete_thread": PlainWrite("delete", THREADS),
     "insert_thread_body": PlainWrite("insert", THREAD_BODIES),
-    "update_thread_state": PlainWrite("update", THREAD_BODIES),
+    "update_thread_body": PlainWrite("update", THREAD_BODIES, ("body",)),
+    "update_thread_state": PlainWrite("update", THREAD_BODIES, ("state",)),
     "delete_thread_body": PlainWrite("delete", THREAD_BODIES),
     "insert_message": PlainWrite("insert", MESSAGES),
     "delete_messages": PlainWrite("delete", MESSAGES),

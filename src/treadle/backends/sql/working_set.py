@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Any, NoReturn, TypeVar
 
+import msgspec
+
 from treadle.backends._damage import DamageLog
 from treadle.backends.model.tables import Change, MemoryTable, Put, Row, TableName, Tables
 from treadle.backends.sql.program import Read
@@ -22,10 +24,12 @@ from treadle.backends.sql.rows import (
     read_columns,
     read_entry,
     read_json,
+    read_labels,
     read_mailbox,
     read_run,
 )
 from treadle.core.claims import ClaimRequest
+from treadle.core.heads import ThreadSummary
 from treadle.core.mailboxes import EntryStatus, MailboxEntry, MailboxState, is_terminal
 from treadle.core.read_set import ReadSet
 from treadle.core.runs import RunRecord
@@ -148,10 +152,9 @@ class WorkingSet(Tables):
                     for state in self._readable("mailboxes", read_mailbox, rows):
                         self._load("mailboxes", state.mailbox_id, state)
                 case "load_threads_for_update":
-                    for row in self._readable("threads", _read_locked, rows):
-                        self.counts[row.thread_id] = (row.message_count, row.patch_count)
-                        head = ThreadHead(thread=Thread(id=row.thread_id), version=row.version)
-                        self._load("threads", row.thread_id, StoredThread(head))
+                    self._load_threads(rows)
+                case "load_labels":
+                    self._load_labels(rows)
                 case "load_runs_for_update":
                     for run in self._readable("runs", read_run, rows):
                         self._load("runs", run.run_id, run)
@@ -191,6 +194,19 @@ class WorkingSet(Tables):
                 if damage is not None:
                     damage.note(error)
         return found
+
+    def _load_threads(self, rows: Iterable[DatabaseRow]) -> None:
+        for row in self._readable("threads", _read_locked, rows):
+            self.counts[row.thread_id] = (row.message_count, row.patch_count)
+            head = ThreadHead(thread=Thread(id=row.thread_id), version=row.version)
+            self._load("threads", row.thread_id, StoredThread(head))
+
+    def _load_labels(self, rows: Iterable[DatabaseRow]) -> None:
+        """Give the loaded threads their owners, parents and metadata."""
+        for thread in self._readable("threads", read_labels, rows):
+            if self.threads.is_loaded(thread.id):  # others may have created it since
+                head = msgspec.structs.replace(self.threads[thread.id].head, thread=thread)
+                self._load("threads", thread.id, StoredThread(head))
 
     def _load_entry(self, entry: MailboxEntry) -> bool:
         """Load an entry, unless its mailbox is not loaded: then return False."""
@@ -249,6 +265,16 @@ class WorkingSet(Tables):
         return [entry.entry_id for entry in self.entries.loaded()]
 
     # --- finders ----------------------------------------------------------------------------------
+
+    def find_labels(self, thread_id: str) -> Thread:
+        """A thread with its owner, its parent and its metadata."""
+        if thread_id not in self._read_set.labels:
+            raise NotLoaded(f"labels of thread {thread_id!r}")
+        return super().find_labels(thread_id)
+
+    def find_summary(self, thread_id: str) -> ThreadSummary | None:
+        """Raise an error: no command may read a summary."""
+        _refuse(f"summary of thread {thread_id!r}")
 
     def find_known_messages(self, thread_id: str, message_ids: Iterable[str]) -> set[str]:
         """Return those of `message_ids` that the thread already has."""

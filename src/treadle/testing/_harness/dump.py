@@ -111,12 +111,14 @@ async def _read_about(store: Store, thread_id: str, version: int) -> dict[str, A
         store.threads.list_messages(thread_id, limit=3, order="desc", visibility=None),
         store.threads.message_count(thread_id),
         store.runs.find_active(thread_id),
+        store.threads.head(thread_id),
     )
     deltas = asyncio.gather(*(store.threads.list_deltas(thread_id, after) for after in versions))
-    page, count, active = await about
+    page, count, active, head = await about
     found: dict[str, Any] = {
         f"last messages {thread_id}": to_plain(page),
         f"message count {thread_id}": count,
+        f"head {thread_id}": None if head is None else to_plain(head),
         f"active run {thread_id}": None if active is None else active.run_id,
     }
     for after, known in zip(versions, await deltas, strict=True):

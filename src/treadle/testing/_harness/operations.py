@@ -164,6 +164,11 @@ async def save(store: Store) -> Any:
     return await store.threads.save(Thread(id="t", state="saved"))
 
 
+async def update(store: Store) -> Any:
+    """Give the thread a title and an owner."""
+    return await store.threads.update("t", metadata={"title": "new"}, resource_id="owner")
+
+
 async def renew(store: Store) -> Any:
     """Delete the thread and create it again, at the version it had."""
     return await store.commit(

@@ -51,6 +51,7 @@ WRITES: dict[str, Write] = {
     "append": lambda step, _: step.threads.append("t", says("three", run_id="r")),
     "append at a version": lambda step, _: step.threads.append("u", says("x"), expected=0),
     "save": lambda step, _: step.threads.save(Thread(id="t", state="saved")),
+    "update": lambda step, _: step.threads.update("t", metadata={"a": 1}, resource_id="y"),
     "delete a thread": lambda step, _: step.threads.delete("u"),
     "upsert": lambda step, _: step.runs.upsert(run("r", "u", status="done")),
     "delete a run": lambda step, _: step.runs.delete("r"),
@@ -73,6 +74,7 @@ WRITES: dict[str, Write] = {
 Read = Callable[[Store], Awaitable[Any]]
 READS: dict[str, Read] = {
     "load a thread": lambda store: store.threads.load("t"),
+    "a head": lambda store: store.threads.head("t"),
     "page messages": lambda store: store.threads.list_messages("t"),
     "list threads": lambda store: store.threads.list(),
     "deltas": lambda store: store.threads.list_deltas("t", 0),

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hypothesis import strategies as st
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from treadle import (
@@ -20,7 +21,7 @@ from treadle import (
 )
 from treadle.core.claims import Ack, DeadLetter, ExtendLease, Hold, Nack, Release
 from treadle.core.commands import AnyCommand
-from treadle.core.heads import CheckThread
+from treadle.core.heads import CheckThread, UpdateThread
 from treadle.core.mailboxes import (
     Cancel,
     CancelPending,
@@ -103,10 +104,14 @@ patches = st.sampled_from(
         tracked(Increment(path=("n",), amount=1), Increment(path=("a", "b"), amount=2)),
     ]
 )
+owners = st.none() | st.sampled_from(["x", "y"])
+merge_patches: st.SearchStrategy[dict[str, Any]] = st.sampled_from(
+    [{}, {"title": "é"}, {"title": None}, {"a": {"b": 1}}, {"a": {"b": None, "<extra>": [1.0]}}]
+)
 threads = st.builds(
     Thread,
     id=thread_ids,
-    resource_id=st.none() | st.sampled_from(["x", "y"]),
+    resource_id=owners,
     parent_thread_id=st.none() | thread_ids,
     messages=st.lists(messages, max_size=3).map(tuple),
     state=payloads,
@@ -200,6 +205,14 @@ def guarded(draw: st.DrawFn, world: World) -> AnyCommand:
     choices: list[AnyCommand] = [
         SaveThread(thread=thread, expected=expected, now=draw(nows(world.now))),
         DeleteThread(thread_id=thread.id, expected=expected),
+        UpdateThread(
+            thread_id=thread.id,
+            metadata=draw(st.just(UNSET) | merge_patches),
+            resource_id=draw(st.just(UNSET) | owners),
+            parent_thread_id=draw(st.just(UNSET) | st.none() | thread_ids),
+            expected=expected,
+            now=draw(nows(world.now)),
+        ),
         CheckThread(thread_id=thread.id, expected=version if expected is None else expected),
     ]
     return draw(st.sampled_from(choices))
@@ -309,6 +322,7 @@ def commands(world: World) -> st.SearchStrategy[AnyCommand]:
     seldom: list[st.SearchStrategy[AnyCommand]] = [
         st.builds(CreateThread, **at, thread=threads),
         st.builds(EnsureThread, **at, thread=threads),
+        guarded(world),
         guarded(world),
         st.builds(DeleteThread, thread_id=thread_ids),
         st.builds(RestoreThread, head=heads),

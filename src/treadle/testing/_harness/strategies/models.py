@@ -77,6 +77,8 @@ def _values(  # noqa: PLR0911
             return st.lists(_values(item, extra, json), max_size=2).map(tuple)
         case msgspec.inspect.ListType(item_type=item):
             return st.lists(_values(item, extra, json), max_size=2)
+        case msgspec.inspect.DictType():
+            return st.dictionaries(keys, json, max_size=2)
         case msgspec.inspect.StructType(cls=cls):
             return _struct(cls, extra, json)
         case _:

@@ -23,6 +23,7 @@ WRITES: dict[str, Operation] = {
     "a worker's step": operations.step,
     "a claim": operations.claim,
     "an append": operations.append_one,
+    "an update": operations.update,
     "a save": operations.save,
     "a thread's end": operations.delete,
     "a thread's renewal": operations.renew,

@@ -65,6 +65,7 @@ FIXED: dict[str, Any] = {
     "enqueue.entry.lease_until": None,
     "appendThread.expected": 0,
     "saveThread.expected": 0,
+    "updateThread.expected": 0,
     "checkThread.expected": 0,
     "deleteThread.expected": 0,
     "hold.now": 0,

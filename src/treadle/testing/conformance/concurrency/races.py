@@ -38,6 +38,7 @@ RACES: dict[str, tuple[Operation, Operation]] = {
     "append against delete": (operations.append_one, operations.delete),
     "a worker's step against interrupt": (operations.step, operations.interrupt),
     "a worker's step against a claim after the lease": (operations.step, operations.claim_later),
+    "append against update": (operations.append_one, operations.update),
     "append against save": (operations.append_one, operations.save),
     "send against interrupt": (operations.send_to_box, operations.interrupt),
     "enqueue against interrupt": (operations.enqueue_in_box, operations.interrupt),
@@ -46,6 +47,7 @@ RACES: dict[str, tuple[Operation, Operation]] = {
 TURNED: dict[str, tuple[Operation, Operation]] = {
     "claim against enqueue": (operations.claim, operations.enqueue_urgent),
     "interrupt against ack": (operations.interrupt, operations.ack),
+    "update against append": (operations.update, operations.append_one),
     "cancel against claim": (operations.cancel, operations.claim),
     "interrupt against a worker's step": (operations.interrupt, operations.step),
     "interrupt against send": (operations.interrupt, operations.send_to_box),

@@ -1,11 +1,12 @@
 """Threads: written, listed, read in pages, and followed by deltas."""
 
 from treadle.testing._harness.check import Check
-from treadle.testing.conformance.threads import deltas, guards, listings, messages, writes
+from treadle.testing.conformance.threads import deltas, guards, listings, messages, updates, writes
 
 checks: tuple[Check, ...] = (
     *writes.checks,
     *guards.checks,
+    *updates.checks,
     *listings.checks,
     *messages.checks,
     *deltas.checks,

@@ -1,0 +1,4 @@
+SELECT threads.thread_id, threads.updated_at, thread_bodies.body
+FROM threads
+LEFT JOIN thread_bodies USING (thread_key)
+WHERE threads.thread_id {in:ids}
