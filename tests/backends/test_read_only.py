@@ -305,11 +305,11 @@ async def test_a_snapshot_of_an_open_store_on_a_read_only_volume_is_read(
 @needs_mounts
 @KINDS
 async def test_the_commands_that_read_work_on_a_read_only_volume(kind: str, tmp_path: Path) -> None:
-    store, target = tmp_path / "store", tmp_path / "copied"
-    store.mkdir()
-    url = url_of(kind, store)
-    await filled(url)
-    command = [sys.executable, "-c", COMMANDS, url, str(target)]
+    live, store, target = tmp_path / "live", tmp_path / "store", tmp_path / "copied"
+    async with open_store(url_of(kind, live)) as opened:
+        await fill(opened)
+        shutil.copytree(live, store)  # with its journal, or its log
+    command = [sys.executable, "-c", COMMANDS, url_of(kind, store), str(target)]
     done = in_read_only_mount(store, command)
     assert done.returncode == 0, done.stderr + done.stdout
     async with open_store(target) as copied:

@@ -11,7 +11,7 @@ from treadle.backends._plain_files import NotPlainFile, check_plain
 from treadle.backends.files._cache import row_reader
 from treadle.backends.files._engine import Engine
 from treadle.backends.files._lock import PresenceLock, WriterLock
-from treadle.backends.files._read_only import ReadOnlyEngine
+from treadle.backends.files._read_only import OverlaidDisk, ReadOnlyEngine
 from treadle.backends.files._recovery import check_journal
 from treadle.backends.files._thread_document import read_thread
 from treadle.backends.files.disk import Disk
@@ -54,7 +54,8 @@ def examine(root: str | os.PathLike[str]) -> Report:
         refused = error
     else:
         engine.close()
-    disk, documents = _parts(root)
+    disk = Disk() if is_writable else OverlaidDisk()
+    documents = Documents(disk, os.path.abspath(root))
     findings = [*_examine_own_files(disk, documents)]
     if refused is not None and not findings:
         raise refused
@@ -79,7 +80,8 @@ def move_aside(root: str | os.PathLike[str], report: Report) -> tuple[str, ...]:
     Raises:
         StoreUnavailable: another process has the store open, or a file cannot be moved.
     """
-    disk, documents = _parts(root)
+    disk = Disk()
+    documents = Documents(disk, os.path.abspath(root))
     # What is no lock file was never locked: it makes room for one.
     first = [each for each in report.findings if os.path.basename(each.path) in _LOCKS]
     rest = [each for each in report.findings if each not in first]
@@ -111,11 +113,6 @@ def _alone(disk: Disk, documents: Documents) -> Generator[None]:
             yield
     finally:
         close_all(presence.close, lock.close)
-
-
-def _parts(root: str | os.PathLike[str]) -> tuple[Disk, Documents]:
-    disk = Disk()
-    return disk, Documents(disk, os.path.abspath(root))
 
 
 def _examine_own_files(disk: Disk, documents: Documents) -> Iterator[Finding]:
