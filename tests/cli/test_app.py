@@ -342,7 +342,7 @@ def test_a_missing_extra_is_named_with_the_way_to_install_it(missing: str) -> No
     assert child.returncode == 1
     assert child.stdout == ""
     assert child.stderr == (
-        f"treadle: the command needs {missing}; install it with: pip install 'treadle[cli]'\n"
+        f"treadle: the command needs {missing}; in Treadle's folder, run: pip install '.[cli]'\n"
     )
 
 

@@ -128,4 +128,4 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "hypothesis", None)
     result = run("certify", "memory:")
     assert result.exit_code == 1
-    assert "pip install 'treadle[testing]'" in result.stderr
+    assert "pip install '.[cli,testing]'" in result.stderr

@@ -33,6 +33,19 @@ def test_entries_of_one_origin_are_listed(agents: Path) -> None:
     assert [entry["payload"] for entry in items] == [{"n": 4}]
 
 
+def test_the_listing_shows_when_entries_are_due_and_until_when_they_are_held(agents: Path) -> None:
+    async def claim(store: treadle.Store) -> None:
+        await store.mailboxes.claim(limit=1, consumer="worker-1")
+
+    in_store(agents, claim)
+    titles, *lines = run("mailboxes", "list", "--store", agents).stdout.splitlines()
+    rows = [dict(zip(titles.split("\t"), line.split("\t"), strict=True)) for line in lines]
+    by_status = {row["status"]: row for row in rows}
+    assert by_status["claimed"]["note"].startswith("worker-1 holds it until 20")
+    assert by_status["claimed"]["due"] == by_status["dead_letter"]["due"] == ""
+    assert by_status["queued"]["due"].startswith("20")
+
+
 def test_entries_are_counted(agents: Path) -> None:
     assert run_json("mailboxes", "stats", "--store", agents)["queued"] == 2
     assert run_json("mailboxes", "stats", "m2", "--store", agents)["dead_letter"] == 1

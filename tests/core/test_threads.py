@@ -18,6 +18,7 @@ from treadle import (
     ThreadMetadata,
 )
 from treadle.backends.model.tables import Tables
+from treadle.core.codec import checked
 from treadle.core.patches import Append, Increment
 from treadle.core.thread_queries import ListMessages
 from treadle.core.threads import StoredThread, appended, created, saved
@@ -27,6 +28,11 @@ from treadle.testing._harness.strategies.models import models
 
 def contents(thread: Thread) -> list[Any]:
     return [message.content for message in thread.messages]
+
+
+def test_a_change_set_takes_lists_and_is_stored_with_tuples() -> None:
+    changes = ThreadChangeSet(messages=[Message.user("hi")], patches=[], actions=[1])
+    assert isinstance(checked(changes).messages, tuple)
 
 
 def test_a_snapshot_replaces_the_state_and_clears_the_patches() -> None:

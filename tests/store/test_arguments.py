@@ -13,6 +13,8 @@ from treadle import InvalidId, InvalidValue, Store, Thread, ThreadMetadata, open
 from treadle.core.claims import Ack
 from treadle.testing._harness.builders import entry, run, says
 
+pytestmark = pytest.mark.filterwarnings("ignore:a batch was never entered:RuntimeWarning")
+
 
 class Unreached:
     """A backend that is opened and closed; any other call of it fails the test."""

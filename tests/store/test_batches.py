@@ -42,6 +42,12 @@ async def test_what_cannot_be_stored_is_named_and_keeps_the_whole_batch_from_bei
     assert await store.mailboxes.load("box") is None
 
 
+async def test_a_batch_that_is_never_entered_warns_and_writes_nothing(store: Store) -> None:
+    with pytest.warns(RuntimeWarning, match="a batch was never entered: nothing was written"):
+        store.batch().threads.create(Thread(id="t"))
+    assert await store.threads.load("t") is None
+
+
 async def test_a_write_has_its_result_once_the_batch_is_committed(store: Store) -> None:
     async with store.batch() as step:
         created = step.threads.create(Thread(id="t"))

@@ -37,6 +37,21 @@ METHODS = [
 ]
 
 
+async def test_its_text_says_which_store_it_is() -> None:
+    secret = open_store("postgresql://anna:secret@host/agents?schema=x")
+    assert repr(secret).startswith("<Store at postgresql://anna")
+    assert "secret" not in repr(secret)
+    store = open_store("memory:")
+    assert repr(store) == "<Store at memory:, closed>"
+    async with store:
+        assert repr(store) == "<Store at memory:, open>"
+
+
+@pytest.mark.parametrize("url", ["./agents", "sqlite:///agents.db"])
+def test_the_text_of_a_store_has_its_path(url: str) -> None:
+    assert "agents" in repr(open_store(url))
+
+
 def call(store: Store, part: str, name: str, method: Any) -> Any:
     """Call a method with good values for the arguments that it must have."""
     if name == "append":

@@ -37,6 +37,44 @@ async def test_an_entry_is_done_when_its_handler_returns(recorder: Recorder, wor
     assert recorder.names() == ["Claimed", "Done"]
 
 
+async def test_a_handler_that_writes_nothing_is_logged_once(
+    store: Store, work: Work, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def forgetful(delivery: Delivery) -> None:
+        await asyncio.sleep(0)
+
+    await store.mailboxes.send("t", {"text": "again"})
+    await work(forgetful)
+    [record] = caplog.records
+    assert "the handler returned without a batch: entry" in record.getMessage()
+
+
+async def test_a_handler_that_writes_or_says_so_is_not_logged(
+    work: Work, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def writing(delivery: Delivery) -> None:
+        async with delivery.batch(settle=False) as step:
+            step.threads.append("t", says("one"))
+
+    async def explicit(delivery: Delivery) -> None:
+        async with delivery.batch():
+            pass
+
+    await work(writing)
+    await work(explicit)
+    assert caplog.records == []
+
+
+async def test_a_delivery_s_batch_that_is_never_entered_warns(work: Work) -> None:
+    async def handler(delivery: Delivery) -> None:
+        step = delivery.batch()
+        step.threads.append("t", says("lost"))
+        with pytest.warns(RuntimeWarning, match="a batch was never entered: nothing was written"):
+            del step
+
+    await work(handler)
+
+
 async def test_a_delivery_loads_the_thread_that_has_the_mailbox_id(
     store: Store, recorder: Recorder, work: Work
 ) -> None:

@@ -90,7 +90,9 @@ def require_postgres() -> None:
     try:
         import_module("treadle.backends.postgres.backend")
     except ModuleNotFoundError as error:
-        reason = f"PostgreSQL needs {error.name}; install treadle[postgres]"
+        reason = (
+            f"PostgreSQL needs {error.name}; in Treadle's folder, run: pip install '.[postgres]'"
+        )
         raise InvalidValue("url", reason) from error
 
 

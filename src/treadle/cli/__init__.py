@@ -11,7 +11,7 @@ def main() -> None:
     for name in _NEEDED:
         if find_spec(name) is None:  # `rich` is imported late, so this must not wait for the import
             message = (
-                f"treadle: the command needs {name}; install it with: pip install 'treadle[cli]'"
+                f"treadle: the command needs {name}; in Treadle's folder, run: pip install '.[cli]'"
             )
             print(message, file=sys.stderr)
             raise SystemExit(1)

@@ -24,6 +24,7 @@ class RunMeta(Model, frozen=True, kw_only=True):
     """The part of an append that is about its run; the fields are those of `RunRecord`.
 
     Each append replaces all of them, so give everything that is known so far, and totals of tokens.
+    Only `metadata` stays as it is when it is None.
     """
 
     agent_id: str = always_encoded("")
@@ -33,6 +34,7 @@ class RunMeta(Model, frozen=True, kw_only=True):
     termination_code: str | None = None
     termination_detail: str | None = None
     source_mailbox_entry_id: EntryId | None = None
+    metadata: Json | None = None
     input_tokens: Count = always_encoded(0)
     output_tokens: Count = always_encoded(0)
 
@@ -131,6 +133,7 @@ def _updated(
         termination_detail=meta.termination_detail,
         updated_at=now,
         source_mailbox_entry_id=_first(run.source_mailbox_entry_id, meta.source_mailbox_entry_id),
+        metadata=run.metadata if meta.metadata is None else meta.metadata,
         input_tokens=meta.input_tokens,
         output_tokens=meta.output_tokens,
     )

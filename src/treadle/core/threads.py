@@ -1,7 +1,7 @@
 """Threads: a conversation with its state, and how a change set is applied to it."""
 
-from collections.abc import Iterable
-from typing import Any, Literal, Protocol
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import msgspec
 
@@ -103,6 +103,22 @@ class ThreadChangeSet(SortedModel, frozen=True, kw_only=True):
     """Free-form data for readers of `Threads.list_deltas`; the thread does not keep it."""
     snapshot: Json | None = None
     """A new state that replaces the old one and its patches; None keeps them."""
+
+    if TYPE_CHECKING:  # lists are accepted too, and stored as tuples
+
+        def __init__(
+            self,
+            *,
+            run_id: str = "",
+            parent_run_id: str | None = None,
+            run_meta: RunMeta | None = None,
+            reason: Reason = "UserMessage",
+            messages: Sequence[Message] = (),
+            patches: Sequence[TrackedPatch] = (),
+            actions: Sequence[Json] = (),
+            snapshot: Json | None = None,
+            extra: dict[str, Json] = ...,
+        ) -> None: ...
 
     def apply_to(self, thread: Thread, messages: tuple[Message, ...] | None = None) -> Thread:
         """Return the thread after these changes.

@@ -1,5 +1,6 @@
 """A batch: writes that are collected, and committed together when its block ends."""
 
+import warnings
 from collections.abc import Awaitable, Callable
 from enum import Enum
 from functools import partial
@@ -30,6 +31,36 @@ class _State(Enum):
     COMMITTED = "this batch is committed; make another one"
 
 
+class _Writes:
+    """The writes of a batch.
+
+    They do not refer to the batch, so both are freed at once, and the warning comes in time.
+    """
+
+    def __init__(self) -> None:
+        self.commands: list[Command[Any]] = []
+        self.state = _State.NEW
+        self.was_entered = False
+        self.receipt: Receipt | None = None
+
+    def __del__(self) -> None:
+        if self.commands and not self.was_entered:
+            message = "a batch was never entered: nothing was written; use `async with`"
+            warnings.warn(message, RuntimeWarning, source=self, stacklevel=2)
+
+    def add(self, command: Command[T]) -> Write[T]:
+        """Add a write."""
+        if self.state not in (_State.NEW, _State.ENTERED):
+            raise RuntimeError(self.state.value)
+        self.commands.append(command)
+        return Write(command, find_result=partial(self._result_at, len(self.commands) - 1))
+
+    def _result_at(self, index: int) -> Any:
+        if self.receipt is None:
+            raise RuntimeError("the batch is not committed; ask after the `async with` block")
+        return self.receipt.results[index]
+
+
 class Batch:
     """One atomic step: `async with store.batch() as step:`, then `step.threads.append(...)`.
 
@@ -38,20 +69,23 @@ class Batch:
     after the block: `sent.result` for `sent = step.mailboxes.send(...)`.
 
     If a write fails, leaving the block raises its error; `TreadleError.command` names the write.
+    A batch that has writes and is dropped without being entered warns with `RuntimeWarning`.
     """
 
     def __init__(self, commit: Commit) -> None:
         self._commit = commit
-        self._commands: list[Command[Any]] = []
-        self.threads = ThreadWrites(self._add)
+        self._writes = writes = _Writes()
+        self.threads = ThreadWrites(writes.add)
         """Writes to threads."""
-        self.runs = RunWrites(self._add)
+        self.runs = RunWrites(writes.add)
         """Writes to runs."""
-        self.mailboxes = MailboxWrites(self._add)
+        self.mailboxes = MailboxWrites(writes.add)
         """Writes to mailboxes, and `MailboxWrites.hold`."""
-        self.receipt: Receipt | None = None
+
+    @property
+    def receipt(self) -> Receipt | None:
         """The receipt of the commit; None until then."""
-        self._state = _State.NEW
+        return self._writes.receipt
 
     async def __aenter__(self) -> "Batch":
         self._enter()
@@ -66,30 +100,21 @@ class Batch:
         if error is not None:
             self._fail()
             return
-        self._state = _State.COMMITTING
+        writes = self._writes
+        writes.state = _State.COMMITTING
         try:
-            self.receipt = await self._commit(tuple(self._commands))
+            writes.receipt = await self._commit(tuple(writes.commands))
         except Exception:
-            self._state = _State.NEW  # the batch may be entered again, to try it once more
+            writes.state = _State.NEW  # the batch may be entered again, to try it once more
             raise
         # Not after a cancellation: the backend may have committed, and must not do it twice.
-        self._state = _State.COMMITTED
+        writes.state = _State.COMMITTED
 
     def _enter(self) -> None:
-        if self._state is not _State.NEW:
-            raise RuntimeError(self._state.value)
-        self._state = _State.ENTERED
+        if self._writes.state is not _State.NEW:
+            raise RuntimeError(self._writes.state.value)
+        self._writes.state = _State.ENTERED
+        self._writes.was_entered = True
 
     def _fail(self) -> None:
-        self._state = _State.FAILED
-
-    def _add(self, command: Command[T]) -> Write[T]:
-        if self._state not in (_State.NEW, _State.ENTERED):
-            raise RuntimeError(self._state.value)
-        self._commands.append(command)
-        return Write(command, find_result=partial(self._result_at, len(self._commands) - 1))
-
-    def _result_at(self, index: int) -> Any:
-        if self.receipt is None:
-            raise RuntimeError("the batch is not committed; ask after the `async with` block")
-        return self.receipt.results[index]
+        self._writes.state = _State.FAILED

@@ -43,6 +43,12 @@ class Store:
         self.runs = Runs(backend, self._write)
         self.mailboxes = Mailboxes(backend, self._write)
 
+    def __repr__(self) -> str:
+        backend = self._backend
+        where = getattr(backend, "where", type(backend).__name__)
+        state = "open" if self._opener == os.getpid() else "closed"
+        return f"<Store at {where}, {state}>"
+
     @property
     def capabilities(self) -> Capabilities:
         """The capabilities of the store's backend."""

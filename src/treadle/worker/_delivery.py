@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Coroutine
 from contextlib import nullcontext
+from functools import partial
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -25,15 +26,23 @@ class DeliveryBatch(Batch):
     `async with` in an asynchronous handler, plain `with` in a handler that runs in a thread.
     """
 
-    def __init__(self, commit: Commit, call: Callable[[Coroutine[Any, Any, None]], None]) -> None:
+    def __init__(
+        self,
+        commit: Commit,
+        call: Callable[[Coroutine[Any, Any, None]], None],
+        is_on_loop: Callable[[], bool],
+    ) -> None:
         super().__init__(commit)
         self._call = call
+        self._is_on_loop = is_on_loop
 
     async def __aenter__(self) -> "DeliveryBatch":
         self._enter()
         return self
 
     def __enter__(self) -> "DeliveryBatch":
+        if self._is_on_loop():
+            raise RuntimeError("in an asynchronous handler, write `async with delivery.batch()`")
         self._enter()
         return self
 
@@ -110,7 +119,7 @@ class Delivery:
         async def commit(commands: Commands) -> Receipt:
             return await shielded(self._commit(commands, settle=settle))
 
-        return DeliveryBatch(commit, self.call)
+        return DeliveryBatch(commit, self.call, partial(_runs_on, self._loop))
 
     def call(self, work: Coroutine[Any, Any, T]) -> T:
         """Await `work` on the worker's event loop, from a handler that runs in a thread.
@@ -142,6 +151,7 @@ class Delivery:
         fence = Hold(entry_id=lease.entry_id, claim_token=lease.claim_token)
         with lease.settling(settlement) if settlement is not None else nullcontext():
             receipt = await lease.within(self._store.commit((fence, *commands, *last)))
+        lease.has_committed = True
         return Receipt(results=receipt.results[1 : 1 + len(commands)])
 
     def _find_settlement(self, commands: Commands) -> Settlement | None:

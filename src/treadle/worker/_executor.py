@@ -34,6 +34,7 @@ class Executor:
         self._handler = handler
         self._settler = settler
         self._is_async = _is_async(handler)
+        self._has_warned = False
 
     async def execute(self, lease: Lease) -> None:
         """Run the handler, then settle the entry; nothing is written once the lease is lost.
@@ -86,12 +87,26 @@ class Executor:
         if lease.is_lost:
             return
         if lease.settlement is None:
+            if cause is None and isinstance(settlement, Ack):
+                self._warn_if_nothing_written(lease)
             await self._settler.settle(lease, settlement, cause)
             return
         if cause is not None:
             message = "the handler failed after it had settled entry %r; the entry stays settled"
             _LOGGER.warning(message, lease.entry_id, exc_info=cause)
         self._context.emit(event_for(lease, lease.settlement))
+
+    def _warn_if_nothing_written(self, lease: Lease) -> None:
+        """Warn, once, of a handler that may have forgotten its batch."""
+        if lease.has_committed or self._has_warned:
+            return
+        self._has_warned = True
+        message = (
+            "the handler returned without a batch: entry %r is accepted, and nothing was written "
+            "with it; if that is intended, end the handler with "
+            "`async with delivery.batch(): pass` (this is logged once)"
+        )
+        _LOGGER.warning(message, lease.entry_id)
 
     def _decide(self, lease: Lease, error: BaseException) -> Settlement:
         settings = self._context.settings

@@ -26,6 +26,8 @@ class Lease:
         self.settlement: Settlement | None = None
         self.loss: str | None = None
         """Why the claim is lost, once it is."""
+        self.has_committed = False
+        """Whether the handler has committed a batch."""
         self.cancelled = threading.Event()
         self.task: asyncio.Task[None] | None = None
         self._clock = clock

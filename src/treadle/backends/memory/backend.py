@@ -24,6 +24,7 @@ class MemoryBackend:
     """The model's tables and nothing else; the other backends are compared with it."""
 
     capabilities = Capabilities(durable=False, shared=False, notifies=False)
+    where = "memory:"
 
     def __init__(
         self, clock: Clock = system_clock, new_token: Callable[[], str] = new_token

@@ -104,7 +104,8 @@ def _require_testing() -> None:
             importlib.import_module(name)
         except ModuleNotFoundError as error:
             reason = (
-                f"`treadle certify` needs {name}; install it with: pip install 'treadle[testing]'"
+                f"`treadle certify` needs {name}; "
+                "in Treadle's folder, run: pip install '.[cli,testing]'"
             )
             raise Failure(reason) from error
 

@@ -15,7 +15,6 @@ from treadle.cli.terminal.help import ExampleGroup
 from treadle.cli.terminal.output import time_text, write_fields, write_json, write_line, write_table
 from treadle.cli.terminal.tables import Column, beginning
 from treadle.clock import system_clock
-from treadle.core.claims import due_time
 from treadle.core.codec import Json, to_plain
 from treadle.core.mailboxes import (
     EntryOrigin,
@@ -270,10 +269,16 @@ def _cells(entry: MailboxEntry) -> tuple[str, ...]:
         entry.mailbox_id,
         entry.status,
         str(entry.attempt_count),
-        time_text(due_time(entry)),
-        entry.claimed_by or entry.last_error or "",
+        time_text(entry.available_at) if entry.status == "queued" else "",
+        _note(entry),
         beginning(msgspec.json.encode(entry.payload).decode()),
     )
+
+
+def _note(entry: MailboxEntry) -> str:
+    if entry.status == "claimed":
+        return f"{entry.claimed_by} holds it until {time_text(entry.lease_until)}"
+    return entry.last_error or ""
 
 
 async def _requeue(store: Store, entry_id: str) -> MailboxEntry:

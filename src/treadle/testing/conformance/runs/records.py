@@ -20,6 +20,7 @@ FULL_META = RunMeta(
     termination_code="error",
     termination_detail="so",
     source_mailbox_entry_id="e",
+    metadata={"model": "m"},
     input_tokens=3,
     output_tokens=4,
 )
@@ -51,7 +52,9 @@ async def a_later_append_replaces_the_whole_record_but_its_origins(
     clock.now += 10
     await store.threads.append("u", says("x", run_id="r", run_meta=RunMeta()))
     kept = {"parent_run_id": "q", "parent_thread_id": "p", "source_mailbox_entry_id": "e"}
-    expected = run("r", "u", created_at=created_at, updated_at=clock.now, **kept)
+    expected = run(
+        "r", "u", created_at=created_at, updated_at=clock.now, **kept, metadata={"model": "m"}
+    )
     expect(await loaded_run(store), expected)
 
 
