@@ -58,6 +58,7 @@ class RunRecord(Model, frozen=True, kw_only=True):
     """Why it ended, in a word of your own that `Runs.list` can filter by."""
     termination_detail: str | None = None
     created_at: Time = always_encoded(0)
+    """An append sets it. For `Runs.upsert` set it yourself, or the run is from 1970."""
     updated_at: Time = always_encoded(0)
     source_mailbox_entry_id: EntryId | None = None
     """The entry that it works on."""
