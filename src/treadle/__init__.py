@@ -7,7 +7,7 @@ from treadle.backends.registry import find_backend
 from treadle.clock import Clock, new_id, system_clock
 from treadle.core.codec import Json, decode, encode
 from treadle.core.commands import Receipt
-from treadle.core.heads import ThreadSummary
+from treadle.core.heads import HeadPage, ThreadSummary
 from treadle.core.mailboxes import (
     EntryOrigin,
     EntryPage,
@@ -80,6 +80,7 @@ __all__ = [
     "EntryPage",
     "EntryStatus",
     "GenerationMismatch",
+    "HeadPage",
     "Interrupted",
     "InvalidId",
     "InvalidValue",

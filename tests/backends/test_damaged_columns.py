@@ -21,6 +21,7 @@ LEASE_MS = 30_000
 THREAD_PART = "thread_key = (SELECT thread_key FROM threads WHERE thread_id = 't')"
 ROWS = {
     "threads": "thread_id = 't'",
+    "thread_times": THREAD_PART,
     "thread_bodies": THREAD_PART,
     "messages": f"{THREAD_PART} AND position = 1",
     "patches": THREAD_PART,

@@ -126,6 +126,7 @@ FINDERS: dict[str, Callable[[WorkingSet], object]] = {
     "find_entries": lambda rows: rows.find_entries("box", ("queued",)),
     "find_labels": lambda rows: rows.find_labels("t"),
     "find_summary": lambda rows: rows.find_summary("t"),
+    "find_summaries": lambda rows: rows.find_summaries(None, None),
     "find_thread_ids": lambda rows: rows.find_thread_ids(None, None),
     "find_deltas": lambda rows: rows.find_deltas("t", 0),
     "find_claimable": lambda rows: rows.find_claimable(ClaimRequest(consumer="w"), 0),

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from msgspec.inspect import AnyType, FloatType, IntType, LiteralType, Metadata, StrType
+from msgspec.inspect import AnyType, BoolType, FloatType, IntType, LiteralType, Metadata, StrType
 
 from treadle import InvalidId, InvalidValue
 from treadle.core.claims import ClaimRequest
@@ -84,6 +84,8 @@ def refused_by(leaf: Leaf) -> dict[str, Any]:
                 "true": True,
                 "deep": NO_TEXT["deep"],
             }
+        case BoolType():
+            return NO_TEXT | {"one": 1, "true as text": "true", "NULL": None}
         case FloatType():
             return {"NaN": math.nan, "infinity": -math.inf, "5,000 digits": HUGE, "text": "1"}
         case _:
@@ -92,8 +94,8 @@ def refused_by(leaf: Leaf) -> dict[str, Any]:
 
 def plain_value(path: str, leaf: Leaf) -> Any:
     """What a field takes."""
-    if path in ENQUEUED:
-        return ENQUEUED[path]
+    if path in CHOSEN:
+        return CHOSEN[path]
     match leaf:
         case LiteralType(values=values):
             return values[0]
@@ -101,19 +103,22 @@ def plain_value(path: str, leaf: Leaf) -> Any:
             return 1
         case FloatType():
             return 1.5
+        case BoolType():
+            return True
         case AnyType():
             return {"a": None}
         case _:
             return "x"
 
 
-ENQUEUED: dict[str, Any] = {
+CHOSEN: dict[str, Any] = {
     "enqueue.entry.status": "queued",
     "enqueue.entry.claim_token": None,
     "enqueue.entry.claimed_by": None,
     "enqueue.entry.lease_until": None,
+    "listHeads.after": None,
 }
-"""A new entry is not claimed."""
+"""A new entry is not claimed, and no text is a cursor."""
 
 
 def check_request(request: ClaimRequest) -> ClaimRequest:

@@ -194,6 +194,7 @@ CALLS: tuple[Callable[[Store], Awaitable[object]], ...] = (
     lambda store: store.threads.list(),
     lambda store: store.threads.list(resource_id="owner"),
     lambda store: store.threads.head("a"),
+    lambda store: store.threads.list_heads(by="updated_at"),
     lambda store: store.threads.update("a", metadata={"title": "x"}),
     lambda store: store.threads.load("a"),
     lambda store: store.threads.list_deltas("a", 0),

@@ -26,6 +26,7 @@ from treadle.testing.subject import Step
 
 _TABLES = (
     "threads",
+    "thread_times",
     "thread_bodies",
     "messages",
     "patches",

@@ -40,6 +40,8 @@ ROWS: dict[str, dict[str, object]] = {
 IDS = '["box 1", "box 2"]'
 READS: dict[str, dict[str, object]] = {
     "load_mailboxes_for_update": {"ids": IDS, "entries": IDS},
+    "load_labels": {"ids": IDS},
+    "load_head": {"thread_id": "t"},
     "load_threads_for_update": {"ids": IDS},
     "load_runs_for_update": {"ids": IDS},
     "load_entries": {"ids": IDS},

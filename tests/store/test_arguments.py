@@ -65,6 +65,8 @@ VALUES: dict[str, Any] = {
     "origin": "internal",
     "status": "done",
     "order": "asc",
+    "by": "id",
+    "roots": True,
     "visibility": "all",
     "termination_code": "ok",
     "expected": 1,
@@ -128,6 +130,8 @@ BAD_VALUES: dict[str, dict[str, Any]] = {
     },
     "payload": {"NaN": float("nan"), "bytes": b"x", "object": object(), "set": {1}, "huge": HUGE},
     "order": NO_CHOICE | {"none": None},
+    "by": NO_CHOICE | {"none": None},
+    "roots": {"number": 1, "text": "true", "none": None},
     "priority": NO_INTEGER | {"negative": -1, "256": 256},
     **dict.fromkeys(
         ("claim_token", "resource_id", "dedupe_key", "sender_id", "termination_code"), NO_TEXT

@@ -67,7 +67,7 @@ def call(store: Store, part: str, name: str, method: Any) -> Any:
 
 
 def test_the_methods_are_found() -> None:
-    assert len(METHODS) == 13 + 5 + 23
+    assert len(METHODS) == 14 + 5 + 23
 
 
 @every_backend

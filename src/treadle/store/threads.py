@@ -6,7 +6,15 @@ from msgspec import UNSET, UnsetType
 
 from treadle.backends.base import Backend
 from treadle.core.codec import Json
-from treadle.core.heads import CheckThread, LoadHead, ThreadSummary, UpdateThread
+from treadle.core.heads import (
+    CheckThread,
+    HeadKey,
+    HeadPage,
+    ListHeads,
+    LoadHead,
+    ThreadSummary,
+    UpdateThread,
+)
 from treadle.core.messages import Message, MessagePage, Order, Visibility
 from treadle.core.queries import check_query
 from treadle.core.thread_queries import ListDeltas, ListMessages, ListThreads, LoadThread
@@ -210,6 +218,48 @@ class Threads(ThreadWrites):
             CorruptRecord: it cannot be read.
         """
         return await self._backend.read(check_query(LoadHead(thread_id=thread_id), "head"))
+
+    async def list_heads(
+        self,
+        *,
+        by: HeadKey = "id",
+        order: Order = "asc",
+        after: str | None = None,
+        limit: int = 50,
+        resource_id: str | None = None,
+        parent_thread_id: str | None = None,
+        roots: bool = False,
+    ) -> HeadPage:
+        """List the threads that match all filters, without their messages, in pages by a cursor.
+
+        The newest threads of a user: `list_heads(by="updated_at", order="desc", resource_id=user)`.
+        A page costs the same however many threads there are, but on files, which look at all of
+        them. A thread that is updated while pages are read may be listed twice or left out, where
+        threads are sorted by `updated_at`.
+
+        Args:
+            by: sort by id, or by a time of the metadata (a thread without one is the oldest), and
+                then by id.
+            order: "asc" or "desc".
+            after: `next_cursor` of the page before, which was read with the same `by`.
+            limit: how many at most, clamped to 1..200.
+            resource_id: only threads of this owner.
+            parent_thread_id: only threads with this parent.
+            roots: only threads without a parent.
+
+        Raises:
+            InvalidValue: `after` is no cursor of a listing in this order.
+        """
+        query = ListHeads(
+            by=by,
+            order=order,
+            after=after,
+            limit=limit,
+            resource_id=resource_id,
+            parent_thread_id=parent_thread_id,
+            roots=roots,
+        )
+        return await self._backend.read(check_query(query, "list_heads"))
 
     async def list(
         self,

@@ -10,7 +10,8 @@ from treadle.backends.base import Guarantee
 from treadle.backends.memory.backend import MemoryBackend
 from treadle.backends.model.tables import Tables
 from treadle.core.commands import AnyCommand
-from treadle.core.heads import CheckThread, LoadHead, UpdateThread
+from treadle.core.cursors import cursor_of
+from treadle.core.heads import CheckThread, ListHeads, LoadHead, UpdateThread
 from treadle.core.runs import FindActiveRun, ListRuns, RunRecord
 from treadle.core.thread_queries import ListDeltas, ListMessages, ListThreads
 from treadle.core.threads import AppendThread, DeleteThread, SaveThread, StoredThread, ThreadHead
@@ -244,6 +245,30 @@ class Retentive(Tables):
         if isinstance(row, RunRecord) and before and row.termination_code is None:
             row = replace(row, termination_code=before.termination_code)
         super().put(table, key, row)
+
+
+@breaks(Guarantee.LISTINGS_ARE_COMPLETE, "heads are listed in their order in pages of any size")
+class Untied(MemoryBackend):
+    """Begins a page behind all threads of the time at which the last one ended."""
+
+    async def read(self, query: Any) -> Any:
+        if not isinstance(query, ListHeads) or query.by == "id":
+            return await super().read(query)
+        start = query.position()
+        if start is not None:
+            last = "\U0010ffff" * 50 if query.order == "asc" else "!"
+            query = replace(query, after=cursor_of(replace(start, id=last)))
+        return await super().read(query)
+
+
+@breaks(Guarantee.LISTINGS_ARE_COMPLETE, "heads are filtered in every order")
+class Rootless(MemoryBackend):
+    """Lists children among the roots."""
+
+    async def read(self, query: Any) -> Any:
+        if isinstance(query, ListHeads):
+            query = replace(query, roots=False)
+        return await super().read(query)
 
 
 @breaks(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED, "updates keep the deltas")

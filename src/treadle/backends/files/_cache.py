@@ -104,16 +104,24 @@ class RowCache(RowTable[RowT]):
         """Return the damaged documents that were left out, as errors name them."""
         return sorted(self._documents.where(self._table, key) for key in self._damaged)
 
+    def note_damage(self, key: str, error: CorruptRecord) -> None:
+        """Note that a listing leaves out a document that is damaged."""
+        self._documents.damage.note(error)
+        self._damaged.add(key)
+
+    def note_repair(self, key: str) -> None:
+        """Note that a document can be read."""
+        self._damaged.discard(key)
+
     def _readable(self, keys: Iterable[str]) -> dict[str, RowT]:
         rows: dict[str, RowT] = {}
         for key in keys:
             try:
                 row: RowT | None = self.get(key)
             except CorruptRecord as error:
-                self._documents.damage.note(error)
-                self._damaged.add(key)
+                self.note_damage(key, error)
                 continue
-            self._damaged.discard(key)
+            self.note_repair(key)
             if row is not None:
                 rows[key] = row
         return rows

@@ -115,8 +115,14 @@ class FileTables(Tables):
         """Return the ids of the threads with this owner and this parent; None matches all."""
         if resource_id is None and parent_thread_id is None:
             return list(self.threads)
+        return [each.id for each in self.find_summaries(resource_id, parent_thread_id)]
+
+    def find_summaries(
+        self, resource_id: str | None, parent_thread_id: str | None
+    ) -> list[ThreadSummary]:
+        """Return the summaries of the threads with this owner and this parent; None matches all."""
         return [
-            key
+            summary
             for key in list(self.threads)
             if (summary := self._listed(key)) is not None
             and resource_id in (None, summary.resource_id)
@@ -172,8 +178,9 @@ class FileTables(Tables):
             try:
                 summary = self.threads.summary(key)
             except CorruptRecord as error:
-                self._documents.damage.note(error)
+                self.threads.note_damage(key, error)
                 return None
+            self.threads.note_repair(key)
             if summary is not None:
                 self._summaries[key] = summary
         return summary

@@ -149,6 +149,13 @@ class Tables:
         """A thread with its owner, its parent and its metadata."""
         return self.threads[thread_id].head.thread
 
+    def find_summaries(
+        self, resource_id: str | None, parent_thread_id: str | None
+    ) -> Iterable[ThreadSummary]:
+        """The summaries of the threads with this owner and this parent; None matches all."""
+        ids = self.find_thread_ids(resource_id, parent_thread_id)
+        return [summarized(self.threads[key].head) for key in ids]
+
     def find_summary(self, thread_id: str) -> ThreadSummary | None:
         """The summary of a thread, or None if it does not exist."""
         stored = self.threads.get(thread_id)

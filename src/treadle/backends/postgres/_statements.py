@@ -34,7 +34,6 @@ class Queries:
     def __init__(self, location: Location) -> None:
         self._location = location
         self._texts = Texts("postgres", self._adapt)
-        self._known: dict[object, str] = {}
 
     def of(self, statement: Statement) -> Query:
         """The query for a statement. All rows of a write are one value, so they are one query.
@@ -43,20 +42,15 @@ class Queries:
             InvalidValue: the server would not take so large a value, and end the session.
         """
         if isinstance(statement, Read):
-            key: object = (statement.name, statement.conditions, statement.direction)
             values = statement.values
         else:
-            key = statement.name
             rows = msgspec.json.encode(statement.rows)
             if len(rows) > LARGEST_VALUE:
                 size = f"{statement.name} has {len(rows):,} bytes of rows"
                 reason = f"{size}, of which PostgreSQL takes {LARGEST_VALUE:,} at a time"
                 raise InvalidValue("batch", f"{reason}; divide the batch")
             values = {"rows": rows.decode()}
-        text = self._known.get(key)
-        if text is None:
-            text = self._known[key] = self._texts.of(statement)
-        return Query(text, values)
+        return Query(self._texts.of(statement), values)
 
     def _adapt(self, text: str) -> str:
         bare = _COMMENT.sub("", text)

@@ -6,9 +6,9 @@ from typing import Any, get_type_hints
 import msgspec
 
 from treadle.backends.sql.program import Row
+from treadle.core.heads import ThreadTime
 from treadle.core.limits import Count, Time, Version
 from treadle.core.mailboxes import MailboxEntry, MailboxState
-from treadle.core.threads import ThreadMetadata
 
 COLUMN_TYPES: dict[str, Any] = {
     **get_type_hints(MailboxState, include_extras=True),
@@ -24,7 +24,8 @@ COLUMN_TYPES: dict[str, Any] = {
     "state": str,
     "thread_id": str,
     "thread_key": int,
-    "updated_at": get_type_hints(ThreadMetadata, include_extras=True)["updated_at"],
+    "created_at": ThreadTime,
+    "updated_at": ThreadTime,
     "version": Version,
 }
 """The type of each column's values. Columns that are not here are not checked."""

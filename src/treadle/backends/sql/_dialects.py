@@ -189,7 +189,7 @@ class Postgres(Dialect):
 
     def condition(self, name: str) -> str:
         """The condition that a column has the value of its name."""
-        if name in ("resource_id", "run_id"):
+        if name in ("owner", "resource_id", "run_id"):
             return self._equal(name, f":{name}")
         # Listings by status go by an index of an expression, so that nothing else goes by it: it
         # holds the dead rows of all entries that were ever claimed.

@@ -23,12 +23,24 @@ from treadle.backends.sql.rows import (
     read_delta,
     read_delta_body,
     read_message,
+    read_place,
     read_summary,
     read_thread,
     read_thread_id,
+    readable,
 )
 from treadle.backends.sql.tables import text_value, to_json
-from treadle.core.heads import LoadHead, ThreadSummary, same_labels
+from treadle.core.cursors import cursor_of
+from treadle.core.heads import (
+    NO_TIME,
+    HeadPage,
+    HeadPosition,
+    ListHeads,
+    LoadHead,
+    ThreadSummary,
+    same_labels,
+    sortable,
+)
 from treadle.core.limits import clamp_page
 from treadle.core.messages import MessagePage, StoredMessage, message_page
 from treadle.core.thread_queries import ListDeltas, ListMessages, ListThreads, LoadThread
@@ -40,13 +52,16 @@ from treadle.core.threads import (
     ThreadPage,
     all_deltas,
 )
-from treadle.errors import NotFound
+from treadle.errors import CorruptRecord, NotFound
 
 _INSERTS = (
     "insert_thread",
     "replace_thread",
     "update_thread",
     "update_thread_labels",
+    "insert_thread_time",
+    "update_thread_time",
+    "update_thread_owner",
     "insert_thread_body",
     "update_thread_body",
     "update_thread_state",
@@ -74,6 +89,7 @@ class _Rows:
             delete_patches=emptied + self.without_patches,
             delete_deltas=emptied,
             delete_thread_body=emptied,
+            delete_thread_time=emptied,
             delete_thread=self.gone,
             **inserts,
         )
@@ -132,6 +148,7 @@ def _write_append(
     rows.new["update_thread"].append(
         _thread_row(after.head, message_count + len(fresh), patch_count + len(thread.patches))
     )
+    rows.new["update_thread_time"].append(_time_row(thread))
 
 
 def _write_labels(rows: _Rows, change: Change, after: StoredThread) -> None:
@@ -140,6 +157,7 @@ def _write_labels(rows: _Rows, change: Change, after: StoredThread) -> None:
     if isinstance(change.before, StoredThread) and same_labels(change.before.head.thread, thread):
         return
     rows.new["update_thread_labels"].append(_labels(thread))
+    rows.new["update_thread_owner"].append(_owner_row(thread))
     rows.new["update_thread_body"].append({"thread_id": thread.id, "body": bare_body(thread)})
 
 
@@ -148,7 +166,9 @@ def _write_whole(
 ) -> None:
     thread = after.head.thread
     row = _thread_row(after.head, len(thread.messages), len(thread.patches))
-    rows.new[statement].append({**row, **_labels(thread)})
+    created_at = sortable(thread.metadata.created_at)
+    rows.new[statement].append({**row, "created_at": created_at, **_labels(thread)})
+    rows.new["insert_thread_time"].append({**_time_row(thread), **_owner_row(thread)})
     rows.new["insert_thread_body"].append(body_values(thread))
     for position, message in enumerate(thread.messages):
         rows.new["insert_message"].append(message_values(thread.id, position, message))
@@ -156,6 +176,15 @@ def _write_whole(
         rows.new["insert_patch"].append(patch_values(thread.id, position, patch))
     for delta in all_deltas(after.history):
         rows.new["insert_delta"].append(delta_values(thread.id, delta, {}))
+
+
+def _time_row(thread: Thread) -> dict[str, object]:
+    changed_at = sortable(thread.metadata.updated_at)
+    return {"thread_id": thread.id, "changed_at": changed_at, "changed_id": thread.id}
+
+
+def _owner_row(thread: Thread) -> dict[str, object]:
+    return {"thread_id": thread.id, "owner": text_value(thread.resource_id)}
 
 
 def _labels(thread: Thread) -> dict[str, object]:
@@ -170,7 +199,7 @@ def _thread_row(head: ThreadHead, message_count: int, patch_count: int) -> dict[
     return {
         "thread_id": head.thread.id,
         "version": head.version,
-        "updated_at": head.thread.metadata.updated_at,
+        "updated_at": sortable(head.thread.metadata.updated_at),
         "message_count": message_count,
         "patch_count": patch_count,
     }
@@ -203,6 +232,56 @@ def load_head(query: LoadHead) -> Program[ThreadSummary | None]:
     """The summary of a thread, or None."""
     (found,) = yield (Read("load_head", {"thread_id": query.thread_id}),)
     return read_summary(found[0]) if found else None
+
+
+def list_heads(query: ListHeads, damage: DamageLog) -> Program[HeadPage]:
+    """A page of summaries."""
+    size = clamp_page(query.limit)
+    (rows,) = yield (_list_heads(query, size + 1),)
+    unreadable: list[str] = []
+    items = readable(read_summary, rows[:size], damage, unreadable)
+    return HeadPage(
+        items=tuple(items),
+        next_cursor=_cursor_behind(query, rows[size - 1], items) if len(rows) > size else None,
+        unreadable=tuple(unreadable),
+    )
+
+
+def _list_heads(query: ListHeads, limit: int) -> Read:
+    by_update = query.by == "updated_at"
+    filters = {
+        "owner" if by_update else "resource_id": text_value(query.resource_id),
+        "parent_thread_id": query.parent_thread_id,
+    }
+    values: dict[str, object] = {name: each for name, each in filters.items() if each is not None}
+    conditions = [*values]
+    if query.roots:
+        conditions.append("roots")
+    sort: tuple[str, ...] = ("changed_at", "changed_id") if by_update else (query.by, "thread_id")
+    if query.by == "id":
+        sort = ("thread_id",)
+    start = query.position()
+    if start is not None:
+        conditions.append("behind")
+        place = (start.id,) if query.by == "id" else (start.time, start.id)
+        values |= {f"behind_{column}": value for column, value in zip(sort, place, strict=True)}
+    return Read(
+        "list_heads_by_update" if by_update else "list_heads",
+        {**values, "limit": limit},
+        tuple(conditions),
+        "ASC" if query.order == "asc" else "DESC",
+        sort,
+    )
+
+
+def _cursor_behind(query: ListHeads, last: Row, items: list[ThreadSummary]) -> str | None:
+    """The cursor of the last row; of the last item, if the row does not even say where it is."""
+    try:
+        place = read_place(last)
+    except CorruptRecord:
+        return cursor_of(query.position_of(items[-1])) if items else None
+    time = NO_TIME if query.by == "id" else getattr(place, query.by)
+    return cursor_of(HeadPosition(query.by, time, place.thread_id))
 
 
 def list_messages(query: ListMessages) -> Program[MessagePage]:

@@ -25,6 +25,9 @@ class Read(msgspec.Struct, frozen=True):
     """Names of the conditions that replace `{conditions}`; without any, all rows match."""
     direction: Direction = "ASC"
     """Replaces `{direction}`."""
+    sort: tuple[str, ...] = ()
+    """The columns that `{sort}` sorts by, in `direction`. The condition `behind` compares them with
+    the values `behind_<column>`."""
 
 
 class Write(msgspec.Struct, frozen=True):

@@ -8,7 +8,7 @@ from treadle.backends.sql import _mailboxes as mailboxes
 from treadle.backends.sql import _runs as runs
 from treadle.backends.sql import _threads as threads
 from treadle.backends.sql.program import Program
-from treadle.core.heads import LoadHead
+from treadle.core.heads import ListHeads, LoadHead
 from treadle.core.mailboxes import CountEntries, ListEntries, ListMailboxes, LoadEntry, LoadMailbox
 from treadle.core.queries import Query
 from treadle.core.runs import FindActiveRun, ListRuns, LoadRun
@@ -27,6 +27,7 @@ _PROGRAMS: dict[type[Query[Any]], Callable[[Any], Program[Any]]] = {
     LoadMailbox: mailboxes.load_mailbox,
 }
 _LISTINGS: dict[type[Query[Any]], Callable[[Any, DamageLog], Program[Any]]] = {
+    ListHeads: threads.list_heads,
     ListThreads: threads.list_threads,
     FindActiveRun: runs.find_active_run,
     ListRuns: runs.list_runs,

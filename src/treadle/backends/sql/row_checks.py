@@ -22,6 +22,7 @@ from treadle.backends.sql.rows import (
 )
 from treadle.backends.sql.tables import ENTRIES, ENTRY_COLUMNS, MAILBOX_COLUMNS, RUNS, text_value
 from treadle.core.codec import checked, decode
+from treadle.core.heads import sortable
 from treadle.core.ids import check_id
 from treadle.core.messages import Message
 from treadle.core.patches import TrackedPatch
@@ -95,6 +96,10 @@ def _check_thread(row: Values) -> Values:
     checked(ThreadHead(thread=thread, version=row["version"]))
     return {
         "thread_id": thread.id,
+        "created_at": sortable(thread.metadata.created_at),
+        "changed_at": row["updated_at"],
+        "changed_id": thread.id,
+        "owner": text_value(thread.resource_id),
         "resource_id": text_value(thread.resource_id),
         "parent_thread_id": thread.parent_thread_id,
     }

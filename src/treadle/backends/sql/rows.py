@@ -22,7 +22,7 @@ from treadle.backends.sql.tables import (
     to_json,
 )
 from treadle.core.codec import Json, decode, encode
-from treadle.core.heads import ThreadSummary
+from treadle.core.heads import NO_TIME, ThreadSummary, ThreadTime
 from treadle.core.ids import check_id, check_ids, is_id
 from treadle.core.limits import Count, Time, Version
 from treadle.core.mailboxes import MailboxEntry, MailboxState
@@ -231,11 +231,16 @@ def bare_body(thread: Thread) -> str:
     return encode(bare).decode()
 
 
+def read_time(time: int) -> int | None:
+    """A time of a thread, or None."""
+    return None if time == NO_TIME else time
+
+
 class ThreadRow(msgspec.Struct, frozen=True, array_like=True):
     """The columns from which a thread is read, beside its messages and patches."""
 
     version: Version
-    updated_at: Time | None
+    updated_at: ThreadTime
     body: str
     state: str
 
@@ -252,7 +257,7 @@ class LockedThread(msgspec.Struct, frozen=True, array_like=True):
 
     thread_id: str
     version: Version
-    updated_at: Time | None
+    updated_at: ThreadTime
     message_count: Count
     patch_count: Count
 
@@ -280,7 +285,9 @@ def read_columns(kind: type[StructT], row: Row) -> StructT:
 def read_thread(row: ThreadRow, messages: Iterable[str], patches: Iterable[str]) -> Thread:
     """A thread from its parts."""
     bare = decode(Thread, row.body)
-    metadata: ThreadMetadata = msgspec.structs.replace(bare.metadata, updated_at=row.updated_at)
+    metadata: ThreadMetadata = msgspec.structs.replace(
+        bare.metadata, updated_at=read_time(row.updated_at)
+    )
     return msgspec.structs.replace(
         bare,
         state=read_json(row.state),
@@ -294,16 +301,22 @@ class LabelsRow(msgspec.Struct, frozen=True, array_like=True):
     """The columns from which the labels of a thread are read."""
 
     thread_id: str
-    updated_at: Time | None
+    updated_at: ThreadTime
     body: str
 
 
-class HeadRow(msgspec.Struct, frozen=True, array_like=True):
-    """The columns from which the summary of a thread is read."""
+class PlaceRow(msgspec.Struct, frozen=True, array_like=True):
+    """The first columns of a thread in a listing: where it is."""
 
     thread_id: str
     version: Version
-    updated_at: Time | None
+    created_at: ThreadTime
+    updated_at: ThreadTime
+
+
+class HeadRow(PlaceRow, frozen=True, array_like=True):
+    """The columns from which the summary of a thread is read."""
+
     message_count: Count
     body: str
 
@@ -312,6 +325,14 @@ class HeadRow(msgspec.Struct, frozen=True, array_like=True):
 def read_labels(row: Row) -> Thread:
     """A thread without messages, state and patches."""
     return _read_bare(read_columns(LabelsRow, row))
+
+
+@_names_damage("thread")
+def read_place(row: Row) -> PlaceRow:
+    """Where a thread is in a listing."""
+    place = read_columns(PlaceRow, row[: len(PlaceRow.__struct_fields__)])
+    check_id("thread", place.thread_id)
+    return place
 
 
 @_names_damage("thread")
@@ -334,7 +355,7 @@ def _read_bare(columns: LabelsRow | HeadRow) -> Thread:
     if bare.id != columns.thread_id:
         raise ValueError(f"its body is that of thread {bare.id!r}")
     check_ids(bare)
-    metadata = msgspec.structs.replace(bare.metadata, updated_at=columns.updated_at)
+    metadata = msgspec.structs.replace(bare.metadata, updated_at=read_time(columns.updated_at))
     return msgspec.structs.replace(bare, metadata=metadata)
 
 

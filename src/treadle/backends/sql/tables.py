@@ -111,11 +111,21 @@ THREADS = Table(
     ("thread_id",),
     _THREAD_ID,
     Column("version", "bigint"),
+    Column("created_at", "bigint", fixed=True),
     Column("updated_at", "bigint"),
     Column("message_count", "bigint"),
     Column("patch_count", "bigint"),
     Column("resource_id", fixed=True, free_text=True),
     Column("parent_thread_id", fixed=True),
+)
+THREAD_TIMES = Table(
+    "thread_times",
+    ("thread_id",),
+    _THREAD_ID,
+    Column("changed_at", "bigint"),
+    Column("changed_id"),
+    Column("owner", free_text=True),
+    part_of_thread=True,
 )
 THREAD_BODIES = Table(
     "thread_bodies", ("thread_id",), _THREAD_ID, _BODY, Column("state"), part_of_thread=True
@@ -208,6 +218,7 @@ TABLES = {
     table.name: table
     for table in (
         THREADS,
+        THREAD_TIMES,
         THREAD_BODIES,
         MESSAGES,
         PATCHES,
@@ -246,6 +257,10 @@ PLAIN_WRITES = {
     "update_thread_labels": PlainWrite("update", THREADS, ("resource_id", "parent_thread_id")),
     "replace_thread": PlainWrite("replace", THREADS),
     "delete_thread": PlainWrite("delete", THREADS),
+    "insert_thread_time": PlainWrite("insert", THREAD_TIMES),
+    "update_thread_time": PlainWrite("update", THREAD_TIMES, ("changed_at",)),
+    "update_thread_owner": PlainWrite("update", THREAD_TIMES, ("owner",)),
+    "delete_thread_time": PlainWrite("delete", THREAD_TIMES),
     "insert_thread_body": PlainWrite("insert", THREAD_BODIES),
     "update_thread_body": PlainWrite("update", THREAD_BODIES, ("body",)),
     "update_thread_state": PlainWrite("update", THREAD_BODIES, ("state",)),

@@ -14,7 +14,7 @@ from functools import cache
 from importlib.resources import files
 
 from treadle.backends.sql._dialects import Dialect, Postgres, Sqlite
-from treadle.backends.sql.program import Direction, Read, Statement
+from treadle.backends.sql.program import Read, Statement
 from treadle.backends.sql.tables import CLAIM_COLUMNS, ENTRY_COLUMNS, PLAIN_WRITES
 
 _DIALECTS: dict[str, Dialect] = {each.name: each for each in (Sqlite(), Postgres())}
@@ -25,6 +25,7 @@ _BOUNDS = {
     "updated_at_to": "updated_at <= :updated_at_to",
     "after": "position > :after",
     "before": "position < :before",
+    "roots": "parent_thread_id IS NULL",
 }
 """The conditions that are no equalities."""
 
@@ -52,7 +53,7 @@ class Texts:
         """The text of a statement."""
         key: object = statement.name
         if isinstance(statement, Read):
-            key = (statement.name, statement.conditions, statement.direction)
+            key = (statement.name, statement.conditions, statement.direction, statement.sort)
         text = self._known.get(key)
         if text is None:
             text = self._known[key] = self._adapt(self._assemble(statement))
@@ -62,13 +63,12 @@ class Texts:
         if statement.name in PLAIN_WRITES:
             return self._dialect.write(PLAIN_WRITES[statement.name])
         text = read_text(statement.name, self._dialect.name)
-        conditions: tuple[str, ...] = ()
-        direction: Direction = "ASC"
-        if isinstance(statement, Read):
-            conditions, direction = statement.conditions, statement.direction
+        read = statement if isinstance(statement, Read) else Read(statement.name, {})
+        conditions = [self._condition(name, read) for name in read.conditions]
         for fragment, meaning in (
-            ("{conditions}", " AND ".join(map(self._condition, conditions)) or "1 = 1"),
-            ("{direction}", direction),
+            ("{conditions}", " AND ".join(conditions) or "1 = 1"),
+            ("{direction}", read.direction),
+            ("{sort}", ", ".join(f"{column} {read.direction}" for column in read.sort)),
             ("{entry_columns}", ", ".join(ENTRY_COLUMNS)),
             ("{claim_columns}", ", ".join(CLAIM_COLUMNS)),
             ("{priorities}", _PRIORITIES),
@@ -76,7 +76,11 @@ class Texts:
             text = text.replace(fragment, meaning)
         return self._dialect.expand(text)
 
-    def _condition(self, name: str) -> str:
+    def _condition(self, name: str, read: Read) -> str:
+        if name == "behind":
+            sign = ">" if read.direction == "ASC" else "<"
+            values = ", ".join(f":behind_{column}" for column in read.sort)
+            return f"({', '.join(read.sort)}) {sign} ({values})"
         return _BOUNDS.get(name) or self._dialect.condition(name)
 
 

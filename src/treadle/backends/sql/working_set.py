@@ -339,6 +339,12 @@ class WorkingSet(Tables):
         """Raise an error: no command may list threads."""
         _refuse("threads by owner or parent")
 
+    def find_summaries(
+        self, resource_id: str | None, parent_thread_id: str | None
+    ) -> Iterable[ThreadSummary]:
+        """Raise an error: no command may list threads."""
+        _refuse("summaries of threads")
+
     def find_deltas(self, thread_id: str, after_version: int) -> tuple[ThreadDelta, ...] | None:
         """Raise an error: no command may read deltas."""
         _refuse(f"deltas of thread {thread_id!r}")

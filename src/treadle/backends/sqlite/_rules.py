@@ -66,6 +66,12 @@ _PARTS = (
         "SELECT * FROM thread_bodies WHERE thread_key NOT IN (SELECT thread_key FROM threads)",
     ),
     Rule(
+        "thread_times",
+        "threads/#{thread_key}",
+        "its thread is missing",
+        "SELECT * FROM thread_times WHERE thread_key NOT IN (SELECT thread_key FROM threads)",
+    ),
+    Rule(
         "messages",
         "threads/#{thread_key}/messages/{position}",
         "its thread is missing",

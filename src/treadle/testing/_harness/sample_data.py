@@ -75,6 +75,7 @@ Read = Callable[[Store], Awaitable[Any]]
 READS: dict[str, Read] = {
     "load a thread": lambda store: store.threads.load("t"),
     "a head": lambda store: store.threads.head("t"),
+    "heads": lambda store: store.threads.list_heads(by="updated_at"),
     "page messages": lambda store: store.threads.list_messages("t"),
     "list threads": lambda store: store.threads.list(),
     "deltas": lambda store: store.threads.list_deltas("t", 0),

@@ -9,7 +9,8 @@ CREATE TABLE threads (
     thread_key bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     thread_id text COLLATE "C" NOT NULL UNIQUE,
     version bigint NOT NULL,
-    updated_at bigint,
+    created_at bigint NOT NULL,
+    updated_at bigint NOT NULL,
     message_count bigint NOT NULL,
     patch_count bigint NOT NULL,
     resource_id text COLLATE "C",
@@ -17,8 +18,23 @@ CREATE TABLE threads (
 ) WITH (fillfactor = 70);
 CREATE INDEX threads_of_resource ON threads (hashtextextended(resource_id, 0), thread_id)
     WHERE resource_id IS NOT NULL;
+CREATE INDEX threads_by_creation ON threads (created_at, thread_id);
+CREATE INDEX threads_of_resource_by_creation ON threads (hashtextextended(resource_id, 0), created_at, thread_id)
+    WHERE resource_id IS NOT NULL;
 CREATE INDEX threads_of_parent ON threads (parent_thread_id, thread_id)
     WHERE parent_thread_id IS NOT NULL;
+
+-- What listings by the time of the last change are sorted by. It is apart, because an append changes
+-- it: no index of threads has to be written again.
+CREATE TABLE thread_times (
+    thread_key bigint PRIMARY KEY,
+    changed_at bigint NOT NULL,
+    changed_id text COLLATE "C" NOT NULL,
+    owner text COLLATE "C"
+) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
+CREATE INDEX thread_times_by_update ON thread_times (changed_at, changed_id);
+CREATE INDEX thread_times_of_owner ON thread_times (hashtextextended(owner, 0), changed_at, changed_id)
+    WHERE owner IS NOT NULL;
 
 CREATE TABLE thread_bodies (
     thread_key bigint PRIMARY KEY,

@@ -1,10 +1,11 @@
 -- Threads. The row that every append updates is small. Body and state are apart: only a snapshot or
--- a save writes them again.
+-- a save writes them again. The time of a thread that has none is -1, so that indexes sort it.
 CREATE TABLE threads (
     thread_key INTEGER PRIMARY KEY,
     thread_id TEXT NOT NULL UNIQUE,
     version INTEGER NOT NULL,
-    updated_at INTEGER,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
     message_count INTEGER NOT NULL,
     patch_count INTEGER NOT NULL,
     resource_id TEXT,
@@ -12,8 +13,23 @@ CREATE TABLE threads (
 );
 CREATE INDEX threads_of_resource ON threads (resource_id, thread_id)
     WHERE resource_id IS NOT NULL;
+CREATE INDEX threads_by_creation ON threads (created_at, thread_id);
+CREATE INDEX threads_of_resource_by_creation ON threads (resource_id, created_at, thread_id)
+    WHERE resource_id IS NOT NULL;
 CREATE INDEX threads_of_parent ON threads (parent_thread_id, thread_id)
     WHERE parent_thread_id IS NOT NULL;
+
+-- What listings by the time of the last change are sorted by. It is apart, because an append changes
+-- it: no index of threads has to be written again.
+CREATE TABLE thread_times (
+    thread_key INTEGER PRIMARY KEY,
+    changed_at INTEGER NOT NULL,
+    changed_id TEXT NOT NULL,
+    owner TEXT
+);
+CREATE INDEX thread_times_by_update ON thread_times (changed_at, changed_id);
+CREATE INDEX thread_times_of_owner ON thread_times (owner, changed_at, changed_id)
+    WHERE owner IS NOT NULL;
 
 CREATE TABLE thread_bodies (
     thread_key INTEGER PRIMARY KEY,

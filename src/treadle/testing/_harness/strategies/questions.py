@@ -6,6 +6,7 @@ import msgspec
 from hypothesis import strategies as st
 
 from treadle import Store
+from treadle.core.heads import HeadKey
 from treadle.core.mailboxes import EntryStatus
 from treadle.testing._harness.strategies import commands
 
@@ -20,6 +21,18 @@ class Question(msgspec.Struct, frozen=True):
     async def ask(self, store: Store) -> Any:
         """What the store answers."""
         return await getattr(getattr(store, self.part), self.method)(**self.arguments)
+
+
+class Pages(Question, frozen=True):
+    """A listing with cursors, read to its end."""
+
+    async def ask(self, store: Store) -> Any:
+        """What all pages hold, and where they end."""
+        pages = [await super().ask(store)]
+        while pages[-1].next_cursor is not None:
+            arguments = {**self.arguments, "after": pages[-1].next_cursor}
+            pages.append(await Question(self.part, self.method, arguments).ask(store))
+        return pages
 
 
 offsets = st.sampled_from([0, 0, 1, 3, -1])
@@ -49,6 +62,23 @@ def questions(now: int) -> st.SearchStrategy[Question]:
             **page,
             resource_id=st.sampled_from(["x", "y"]),
             parent_thread_id=commands.thread_ids,
+        ),
+        st.builds(
+            Pages,
+            st.just("threads"),
+            st.just("list_heads"),
+            st.fixed_dictionaries(
+                {
+                    "by": st.sampled_from(get_args(HeadKey)),
+                    "order": st.sampled_from(["asc", "desc"]),
+                    "limit": limits,
+                },
+                optional={
+                    "resource_id": st.sampled_from(["x", "y"]),
+                    "parent_thread_id": commands.thread_ids,
+                    "roots": st.booleans(),
+                },
+            ),
         ),
         _about(
             "threads",

@@ -7,7 +7,7 @@ from hashlib import sha256
 from typing import Any
 
 import msgspec
-from msgspec.inspect import AnyType, FloatType, IntType, LiteralType, Metadata
+from msgspec.inspect import AnyType, BoolType, FloatType, IntType, LiteralType, Metadata
 
 from treadle import InvalidValue, RunMeta, RunRecord, Store, Thread, ThreadHead
 from treadle.backends.base import Guarantee
@@ -69,6 +69,7 @@ FIXED: dict[str, Any] = {
     "checkThread.expected": 0,
     "deleteThread.expected": 0,
     "hold.now": 0,
+    "listHeads.after": None,
 }
 """What a command needs to take effect."""
 CREATE = ("CreateThread", "EnsureThread", "Enqueue", "Send")
@@ -89,6 +90,8 @@ def _choose(label: str, extreme: Extreme) -> Any:
                 return max(low, min(extreme.integer, LARGEST_INTEGER if most is None else most))
             case FloatType():
                 return extreme.number
+            case BoolType():
+                return extreme.integer > 0
             case AnyType():
                 return extreme.json
             case _:

@@ -1,11 +1,20 @@
 """Threads: written, listed, read in pages, and followed by deltas."""
 
 from treadle.testing._harness.check import Check
-from treadle.testing.conformance.threads import deltas, guards, listings, messages, updates, writes
+from treadle.testing.conformance.threads import (
+    deltas,
+    guards,
+    head_listings,
+    listings,
+    messages,
+    updates,
+    writes,
+)
 
 checks: tuple[Check, ...] = (
     *writes.checks,
     *guards.checks,
+    *head_listings.checks,
     *updates.checks,
     *listings.checks,
     *messages.checks,

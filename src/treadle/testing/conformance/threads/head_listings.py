@@ -1,0 +1,190 @@
+"""Listings of heads: orders, filters, and pages by cursors."""
+
+from base64 import urlsafe_b64encode
+from typing import Any
+
+import msgspec
+
+from treadle import InvalidValue, Store, Thread, ThreadMetadata, ThreadSummary
+from treadle.backends.base import Guarantee
+from treadle.core.commands import AnyCommand
+from treadle.core.heads import HeadKey
+from treadle.core.limits import LARGEST_TIME
+from treadle.core.messages import Order
+from treadle.core.restoring import RestoreThread
+from treadle.core.threads import ThreadHead
+from treadle.testing._harness.builders import says
+from treadle.testing._harness.check import Checks
+from treadle.testing._harness.expect import expect, refused
+from treadle.testing.clock import ManualClock
+
+checks = Checks(__name__)
+
+TIMES: dict[str, tuple[int | None, int | None]] = {
+    # id: created, updated
+    "a": (5, 9),
+    "b": (4, 9),
+    "c": (4, 10),
+    "🧵": (4, 2),
+    "\ufb00": (LARGEST_TIME, LARGEST_TIME),
+    "d": (None, 7),
+    "e": (0, None),
+    "f": (None, None),
+}
+ORDERS: dict[HeadKey, str] = {
+    "id": "abcdef\ufb00🧵",
+    "created_at": "dfebc🧵a\ufb00",
+    "updated_at": "ef🧵dabc\ufb00",
+}
+
+
+async def _fill(store: Store) -> None:
+    restored: list[AnyCommand] = []
+    for key, (created_at, updated_at) in TIMES.items():
+        metadata = ThreadMetadata(created_at=created_at, updated_at=updated_at)
+        thread = Thread(
+            id=key,
+            resource_id="x" if key in "acf" else "y",
+            parent_thread_id="a" if key in "bcd" else None,
+            metadata=metadata,
+        )
+        restored.append(RestoreThread(head=ThreadHead(thread=thread, version=3)))
+    await store.commit(tuple(restored))
+
+
+async def _ids(store: Store, **arguments: Any) -> str:
+    """The ids of all pages, one after the other."""
+    found: list[ThreadSummary] = []
+    page = await store.threads.list_heads(**arguments)
+    while True:
+        found += page.items
+        if page.next_cursor is None:
+            return "".join(each.id for each in found)
+        assert page.items, "a page has a cursor, and no items"
+        page = await store.threads.list_heads(**arguments, after=page.next_cursor)
+
+
+@checks.add(Guarantee.LISTINGS_ARE_COMPLETE, each=ORDERS)
+async def heads_are_listed_in_their_order_in_pages_of_any_size(store: Store, ordered: str) -> None:
+    await _fill(store)
+    by = next(key for key, ids in ORDERS.items() if ids == ordered)
+    directions: dict[Order, str] = {"asc": ordered, "desc": ordered[::-1]}
+    for order, ids in directions.items():
+        for limit in (1, 2, 3, 8, 200):
+            expect(await _ids(store, by=by, order=order, limit=limit), ids)
+
+
+FILTERS: dict[str, tuple[dict[str, Any], str]] = {
+    "owner": ({"resource_id": "x"}, "acf"),
+    "nobody": ({"resource_id": "z"}, ""),
+    "parent": ({"parent_thread_id": "a"}, "bcd"),
+    "roots": ({"roots": True}, "aef\ufb00🧵"),
+    "roots of an owner": ({"roots": True, "resource_id": "x"}, "af"),
+    "owner and parent": ({"resource_id": "y", "parent_thread_id": "a"}, "bd"),
+    "roots with a parent": ({"roots": True, "parent_thread_id": "a"}, ""),
+}
+
+
+@checks.add(Guarantee.LISTINGS_ARE_COMPLETE, each=FILTERS)
+async def heads_are_filtered_in_every_order(
+    store: Store, filters: dict[str, Any], ids: str
+) -> None:
+    await _fill(store)
+    for by, ordered in ORDERS.items():
+        expected = "".join(key for key in ordered if key in ids)
+        for limit in (1, 50):
+            expect(await _ids(store, by=by, limit=limit, **filters), expected)
+            backward = await _ids(store, by=by, order="desc", limit=limit, **filters)
+            expect(backward, expected[::-1])
+
+
+@checks.add(Guarantee.LISTINGS_ARE_COMPLETE)
+async def a_listed_head_is_the_head_of_the_thread(store: Store, clock: ManualClock) -> None:
+    metadata = ThreadMetadata(extra={"title": "é"})
+    await store.threads.create(Thread(id="t", resource_id="x", metadata=metadata))
+    await store.threads.create(Thread(id="u"))
+    clock.now += 5
+    await store.threads.append("t", says("one", "two"))
+    page = await store.threads.list_heads(by="updated_at", order="desc")
+    expect(list(page.items), [await store.threads.head("t"), await store.threads.head("u")])
+    expect(page.next_cursor, None)
+
+
+@checks.add(Guarantee.LISTINGS_ARE_COMPLETE)
+async def a_listing_follows_appends_updates_saves_and_deletions(
+    store: Store, clock: ManualClock
+) -> None:
+    for key in "abcd":
+        clock.now += 1
+        await store.threads.create(Thread(id=key, resource_id="x"))
+    newest: dict[str, Any] = {"by": "updated_at", "order": "desc", "resource_id": "x"}
+    expect(await _ids(store, **newest), "dcba")
+    clock.now += 1
+    await store.threads.append("b", says("x"))
+    expect(await _ids(store, **newest), "bdca")
+    clock.now += 1
+    await store.threads.update("a", metadata={"title": "new"})
+    expect(await _ids(store, **newest), "abdc")
+    await store.threads.update("b", resource_id="y")
+    await store.threads.delete("d")
+    expect(await _ids(store, **newest), "ac")
+    clock.now += 1
+    await store.threads.save(Thread(id="c", resource_id="x"))
+    expect(await _ids(store, **newest), "ca")
+    oldest = await _ids(store, by="created_at")
+    expect(oldest, "abc")
+
+
+@checks.add(Guarantee.LISTINGS_ARE_COMPLETE)
+async def a_page_of_heads_has_at_most_200(store: Store) -> None:
+    async with store.batch() as step:
+        for number in range(201):
+            step.threads.create(Thread(id=f"t{number:03}"))
+    page = await store.threads.list_heads(limit=500)
+    expect((len(page.items), page.next_cursor is None), (200, False))
+    expect(len((await store.threads.list_heads(limit=0)).items), 1)
+
+
+@checks.add(Guarantee.LISTINGS_ARE_COMPLETE)
+async def a_cursor_stays_good_when_its_thread_is_deleted(store: Store) -> None:
+    await _fill(store)
+    first = await store.threads.list_heads(by="created_at", limit=4)
+    await store.threads.delete("b")
+    await store.threads.delete("c")
+    rest = await store.threads.list_heads(by="created_at", after=first.next_cursor)
+    expect("".join(each.id for each in rest.items), "c🧵a\ufb00".replace("c", ""))
+
+
+def _written(position: Any) -> str:
+    return urlsafe_b64encode(msgspec.json.encode(position)).rstrip(b"=").decode()
+
+
+CURSORS: dict[str, str] = {
+    "empty": "",
+    "text": "x",
+    "é": "é",
+    "an id": "thread-1",
+    "no list": _written({}),
+    "too short": _written(["id", -1]),
+    "too long": _written(["id", -1, "t", 1]),
+    "another order": _written(["created_at", 5, "t"]),
+    "an unknown order": _written(["size", 5, "t"]),
+    "a time that is text": _written(["id", "5", "t"]),
+    "a time below none": _written(["id", -2, "t"]),
+    "a time of 65 bits": _written(["id", 2**64, "t"]),
+    "a bad id": _written(["id", -1, "a/b"]),
+    "no id": _written(["id", -1, ""]),
+    "padding": urlsafe_b64encode(b'["id",-1,"tt"]').decode(),
+    "spaces": urlsafe_b64encode(b'["id", -1,"tt"] ').decode(),
+    "a long one": "x" * 100_000,
+    "brackets": urlsafe_b64encode(b"[" * 50_000).decode(),
+}
+
+
+@checks.add(Guarantee.LISTINGS_ARE_COMPLETE, each=CURSORS)
+async def what_is_no_cursor_of_the_listing_is_refused(store: Store, cursor: str) -> None:
+    await _fill(store)
+    with refused(InvalidValue) as caught:
+        await store.threads.list_heads(after=cursor)
+    expect(caught.value.where, "list_heads.after")
+    assert len(str(caught.value)) < 1_000
