@@ -75,6 +75,25 @@ def test_the_doctor_names_the_damaged_rows_of_a_server(
     assert f"mailboxes/box/entries/{sent[1]}: " in result.stdout
 
 
+def test_the_doctor_names_rows_of_a_server_whose_parts_are_missing(
+    store: str, postgres_url: str, tmp_path: Path
+) -> None:
+    run("migrate", "--store", store)
+    sent = run("send", "box", "{}", "--store", store).stdout.strip()
+    conversation = tmp_path / "t.jsonl"
+    conversation.write_text('{"id": "t", "messages": [{"role": "user", "content": "hello"}]}')
+    run("import", str(conversation), "--store", store)
+    location = location_of(postgres_url, tmp_path)
+    with psycopg.connect(location.conninfo) as connection:
+        connection.execute(f'SET search_path TO "{location.schema}"'.encode())
+        connection.execute("DELETE FROM mailboxes")
+        connection.execute("DELETE FROM thread_bodies")
+    result = run("doctor", "--store", store)
+    assert result.exit_code == 1
+    assert f"mailboxes/box/entries/{sent}: its mailbox is missing" in result.stdout
+    assert "threads/t: its body is missing" in result.stdout
+
+
 def test_a_store_is_copied_from_a_server_into_a_folder(store: str, tmp_path: Path) -> None:
     run("migrate", "--store", store)
     sent = run("send", "box", '{"n": 1}', "--store", store)

@@ -1,4 +1,4 @@
-"""Examining a schema: every row is read into its model, as all are at one moment."""
+"""Examining a schema, at one moment: every row is read into its model, and has its parts."""
 
 from collections import Counter
 
@@ -10,6 +10,7 @@ from treadle.backends.postgres.connection import begin, connect, unavailable
 from treadle.backends.postgres.location import Location
 from treadle.backends.postgres.schema import check_schema
 from treadle.backends.sql.row_checks import DOCUMENTS, ROW_CHECKS, examine_rows
+from treadle.backends.sql.rules import PART_RULES, findings_of
 
 
 def examine(location: Location) -> Report:
@@ -34,6 +35,10 @@ def examine(location: Location) -> Report:
                         cursor.execute(queries.of(row_check.query).text.encode())
                         columns = tuple(each.name for each in cursor.description or ())
                         findings += examine_rows(row_check, columns, cursor, counts)
+                for rule in PART_RULES:
+                    found = connection.execute(location.qualify(rule.query).encode())
+                    columns = tuple(each.name for each in found.description or ())
+                    findings += findings_of(rule, columns, found)
     except psycopg.Error as error:
         raise unavailable(error, location) from error
     documents = sum(counts[name] for name in DOCUMENTS)

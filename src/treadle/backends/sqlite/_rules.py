@@ -1,33 +1,17 @@
-"""Examining what holds between rows: no part without its whole, no gaps, every queue has its head.
-
-Each rule is a query for the rows that break it, and the sentence that reports one of them.
-"""
+"""Examining what holds between rows: every part has its whole, no gaps, each queue has its head."""
 
 import sqlite3
 from collections.abc import Iterator
 
-import msgspec
-
-from treadle.backends.findings import Finding, escape
-
-
-class Rule(msgspec.Struct, frozen=True):
-    """A query for rows that break a rule; `path` and `reason` are filled in with their columns."""
-
-    table: str
-    path: str
-    reason: str
-    query: str
+from treadle.backends.findings import Finding
+from treadle.backends.sql.rules import PART_RULES, Rule, findings_of
 
 
 def examine_rule(connection: sqlite3.Connection, rule: Rule) -> Iterator[Finding]:
     """Find the rows that break a rule."""
     cursor = connection.execute(_DERIVED + rule.query)
     columns = tuple(column for column, *_ in cursor.description)
-    for row in cursor:
-        values = dict(zip(columns, row, strict=True))
-        path, reason = rule.path.format(**values), rule.reason.format(**values)
-        yield Finding(path=escape(path), reason=escape(reason))
+    yield from findings_of(rule, columns, cursor)
 
 
 # A claimed entry without a lease is held for ever: `refresh_lease` writes the same number.
@@ -57,70 +41,6 @@ WITH
     )
 """
 """Tables for the queries of rules: what the stored rows should be, derived from the others."""
-
-_PARTS = (
-    Rule(
-        "thread_bodies",
-        "threads/#{thread_key}",
-        "its thread is missing",
-        "SELECT * FROM thread_bodies WHERE thread_key NOT IN (SELECT thread_key FROM threads)",
-    ),
-    Rule(
-        "thread_times",
-        "threads/#{thread_key}",
-        "its thread is missing",
-        "SELECT * FROM thread_times WHERE thread_key NOT IN (SELECT thread_key FROM threads)",
-    ),
-    Rule(
-        "messages",
-        "threads/#{thread_key}/messages/{position}",
-        "its thread is missing",
-        "SELECT * FROM messages WHERE thread_key NOT IN (SELECT thread_key FROM threads)",
-    ),
-    Rule(
-        "patches",
-        "threads/#{thread_key}/patches/{position}",
-        "its thread is missing",
-        "SELECT * FROM patches WHERE thread_key NOT IN (SELECT thread_key FROM threads)",
-    ),
-    Rule(
-        "deltas",
-        "threads/#{thread_key}/deltas/{version}",
-        "its thread is missing",
-        "SELECT * FROM deltas WHERE thread_key NOT IN (SELECT thread_key FROM threads)",
-    ),
-    Rule(
-        "threads",
-        "threads/{thread_id}",
-        "its body is missing",
-        "SELECT thread_id FROM threads"
-        " WHERE thread_key NOT IN (SELECT thread_key FROM thread_bodies)",
-    ),
-    Rule(
-        "payloads",
-        "mailboxes/{mailbox_id}/entries/{entry_id}",
-        "its payload is there, and it is missing",
-        "SELECT mailbox_id, entry_id FROM payloads"
-        " WHERE (entry_id, mailbox_id, created_at)"
-        " NOT IN (SELECT entry_id, mailbox_id, created_at FROM entries)",
-    ),
-    Rule(
-        "entries",
-        "mailboxes/{mailbox_id}/entries/{entry_id}",
-        "its payload is missing",
-        "SELECT mailbox_id, entry_id FROM entries"
-        " WHERE (entry_id, mailbox_id, created_at)"
-        " NOT IN (SELECT entry_id, mailbox_id, created_at FROM payloads)",
-    ),
-    Rule(
-        "entries",
-        "mailboxes/{mailbox_id}/entries/{entry_id}",
-        "its mailbox is missing",
-        "SELECT mailbox_id, entry_id FROM entries"
-        " WHERE mailbox_id NOT IN (SELECT mailbox_id FROM mailboxes)",
-    ),
-)
-"""Every part belongs to a whole, and every whole has its parts."""
 
 # Messages begin at 0. Patches begin after the last snapshot, which removed those before it.
 _COUNTS = (
@@ -207,4 +127,4 @@ _QUEUES = (
 )
 """Leases and queue heads are what the entries say."""
 
-RULES = (*_PARTS, *_COUNTS, *_QUEUES)
+RULES = (*PART_RULES, *_COUNTS, *_QUEUES)
