@@ -60,6 +60,7 @@ def test_histories_ask_about_everything_that_is_listed() -> None:
     meet()
     assert asked == {
         ("threads", "list"),
+        ("threads", "list_heads"),
         ("threads", "list_messages"),
         ("threads", "list_deltas"),
         ("runs", "list"),

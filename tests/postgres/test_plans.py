@@ -15,14 +15,21 @@ import psycopg.sql
 import pytest
 
 from treadle import Message, Thread, ThreadChangeSet, open_store
+from treadle.backends._damage import DamageLog
 from treadle.backends.postgres._statements import Queries, Query
-from treadle.backends.postgres._transactions import SETTINGS
+from treadle.backends.postgres._transactions import READING_SETTINGS, SETTINGS
 from treadle.backends.postgres.location import Location, parse_location
+from treadle.backends.sql._threads import list_heads
 from treadle.backends.sql.program import Read, Statement, Write
+from treadle.core.cursors import cursor_of
+from treadle.core.heads import HeadKey, HeadPosition, ListHeads
+from treadle.core.messages import Order
 from treadle.core.runs import RunRecord
 
 BOXES = 2_000
-LISTINGS = re.compile(r".*_(in_status|by_age|of_mailbox|of_parent|of_resource|of_thread)")
+LISTINGS = re.compile(
+    r".*_(in_status|by_age|of_mailbox|of_parent|of_resource|of_thread|of_owner|by_creation|by_update)"
+)
 ROWS: dict[str, dict[str, object]] = {
     "update_entry": {"entry_id": "e", "status": "accepted", "updated_at": 1},
     "refresh_lease": {"mailbox_id": "box 1"},
@@ -171,6 +178,39 @@ def test_a_purge_looks_up_the_loaded_entries_in_a_hash(
     ):
         nodes = plan(connection, Queries(location).of(statement))
         assert any("hashed SubPlan" in node.get("Filter", "") for node in nodes), nodes
+
+
+@pytest.mark.parametrize(
+    ("by", "filters", "index"),
+    [
+        ("id", {}, "threads_thread_id_key"),
+        ("id", {"resource_id": "x"}, "threads_of_resource"),
+        ("created_at", {}, "threads_by_creation"),
+        ("created_at", {"resource_id": "x"}, "threads_of_resource_by_creation"),
+        ("updated_at", {}, "thread_times_by_update"),
+        ("updated_at", {"resource_id": "x"}, "thread_times_of_owner"),
+        ("updated_at", {"resource_id": "x", "roots": True}, "thread_times_of_owner"),
+    ],
+)
+@pytest.mark.parametrize("order", ["asc", "desc"])
+def test_a_page_of_heads_is_read_off_an_index_in_its_order(
+    connection: psycopg.Connection[tuple[Any, ...]],
+    location: Location,
+    by: HeadKey,
+    filters: dict[str, Any],
+    index: str,
+    order: Order,
+) -> None:
+    connection.execute(READING_SETTINGS.text.encode())
+    after = cursor_of(HeadPosition(by, 1, "t"))
+    for query in (
+        ListHeads(by=by, order=order, limit=20, **filters),
+        ListHeads(by=by, order=order, limit=20, after=after, **filters),
+    ):
+        (read,) = next(list_heads(query, DamageLog("")))
+        nodes = plan(connection, Queries(location).of(read))
+        assert not any("Sort" in node["Node Type"] for node in nodes), nodes
+        assert index in {node.get("Index Name") for node in nodes}, nodes
 
 
 @pytest.mark.parametrize("location", ["much is claimed and done"], indirect=True)

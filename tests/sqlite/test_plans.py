@@ -65,6 +65,26 @@ PLANS: dict[str, tuple[Read, str]] = {
         "threads_of_resource (resource_id=?)",
     ),
     "threads of a parent": (Read("list_threads", {}, ("parent_thread_id",)), "threads_of_parent"),
+    "heads by id": (
+        Read("list_heads", {}, ("behind",), "ASC", ("thread_id",)),
+        "SEARCH threads USING INDEX sqlite_autoindex_threads_1 (thread_id>?)",
+    ),
+    "heads by creation": (
+        Read("list_heads", {}, ("created", "behind"), "DESC", ("created_at", "thread_id")),
+        "SEARCH threads USING INDEX threads_by_creation (created_at>? AND",
+    ),
+    "heads of an owner by creation": (
+        Read("list_heads", {}, ("resource_id", "behind"), "ASC", ("created_at", "thread_id")),
+        "threads_of_resource_by_creation (resource_id=? AND (created_at,thread_id)>(?,?))",
+    ),
+    "newest heads": (
+        Read("list_heads_by_update", {}, ("roots",), "DESC", ("changed_at", "changed_id")),
+        "SCAN thread_times USING COVERING INDEX thread_times_by_update",
+    ),
+    "newest heads of an owner": (
+        Read("list_heads_by_update", {}, ("owner", "behind"), "DESC", ("changed_at", "changed_id")),
+        "thread_times_of_owner (owner=? AND (changed_at,changed_id)<(?,?))",
+    ),
     "runs": (Read("list_runs", {}), "SCAN runs USING INDEX runs_by_age"),
     "runs since": (Read("list_runs", {}, ("created_at_from",)), "runs_by_age (created_at>?)"),
     "runs of a thread": (Read("list_runs", {}, ("thread_id",)), "runs_of_thread (thread_id=?)"),

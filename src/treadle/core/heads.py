@@ -29,8 +29,8 @@ from treadle.errors import InvalidValue, shorten
 NO_TIME = -1
 """Stands for the missing time of a thread where threads are sorted by it."""
 
-ThreadTime: TypeAlias = Annotated[int, Meta(ge=NO_TIME, le=LARGEST_TIME)]
-"""A time of a thread, or `NO_TIME`."""
+ThreadTime: TypeAlias = Annotated[int, Meta(ge=-1, le=LARGEST_TIME)]
+"""A time of a thread, or -1 for none, which listings sort before all others."""
 
 _SET_BY_THE_STORE = frozenset(ThreadMetadata.__struct_fields__) - {"extra"}
 
@@ -68,7 +68,7 @@ class HeadPosition(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_
 
     by: HeadKey
     time: ThreadTime
-    """What it is sorted by; `NO_TIME` if that is its id, or if it has no such time."""
+    """The time it is sorted by; -1 if that is its id, or if it has no such time."""
     id: str
 
 
@@ -147,7 +147,7 @@ class UpdateThread(TimedCommand[Committed], frozen=True, kw_only=True):
 
     thread_id: ThreadId
     metadata: dict[str, Json] | UnsetType = UNSET
-    """A JSON merge patch (RFC 7396) of `ThreadMetadata.extra`: null removes a key."""
+    """A JSON merge patch (RFC 7396) of the further keys of `ThreadMetadata`: null removes a key."""
     resource_id: str | UnsetType | None = UNSET
     """The new owner; None removes it."""
     parent_thread_id: ThreadId | UnsetType | None = UNSET

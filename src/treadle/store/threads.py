@@ -146,8 +146,8 @@ class ThreadWrites:
 
         Args:
             thread_id: which thread.
-            metadata: a JSON merge patch (RFC 7396) of `ThreadMetadata.extra`: `{"title": "Hi"}`
-                sets a key, `{"title": None}` removes it.
+            metadata: a JSON merge patch (RFC 7396) of the further keys of `ThreadMetadata`:
+                ``{"title": "Hi"}`` sets a key, ``{"title": None}`` removes it.
             resource_id: the new owner; None removes it.
             parent_thread_id: the new parent; None removes it.
             expected: update the thread only if it is still at this version.
@@ -232,7 +232,8 @@ class Threads(ThreadWrites):
     ) -> HeadPage:
         """List the threads that match all filters, without their messages, in pages by a cursor.
 
-        The newest threads of a user: `list_heads(by="updated_at", order="desc", resource_id=user)`.
+        The newest threads of a user:
+        ``list_heads(by="updated_at", order="desc", resource_id=user)``.
         A page costs the same however many threads there are, but on files, which look at all of
         them. A thread that is updated while pages are read may be listed twice or left out, where
         threads are sorted by `updated_at`.

@@ -58,7 +58,11 @@ _BEGIN = Query("BEGIN ISOLATION LEVEL READ COMMITTED")
 what is read after a lock is what the lock's last holder has left."""
 _BEGIN_READING = Query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 """All statements see the store as it was at one moment, and wait for no lock."""
-_READING_SETTINGS = Query(f"SELECT {SEARCH_PATH}")
+READING_SETTINGS = Query(
+    f"SELECT {SEARCH_PATH}, pg_catalog.set_config('enable_bitmapscan', 'off', true)"
+)
+"""A page is read off an index in its order. A planner that takes a filter's matches for few would
+collect all of them in a bitmap, and sort them."""
 _COMMIT = Query("COMMIT")
 """Also ends what wrote nothing: after a ROLLBACK the driver would prepare its statements again."""
 SETTINGS = f"""SELECT
@@ -305,7 +309,7 @@ class Transaction(Generic[T]):
 
     def _opening(self, connection: Connection, deadline: Deadline) -> list[Query]:
         if self._is_read_only:
-            return [_BEGIN_READING, _READING_SETTINGS]
+            return [_BEGIN_READING, READING_SETTINGS]
         left_ms = int(deadline.seconds_left() * 1000)
         lock_ms = left_ms if self._lock_ms is None else min(self._lock_ms, left_ms)
         values = {

@@ -257,6 +257,8 @@ def _list_heads(query: ListHeads, limit: int) -> Read:
     conditions = [*values]
     if query.roots:
         conditions.append("roots")
+    if query.by == "created_at":
+        conditions.append("created")  # all are; PostgreSQL's index is for those who say so
     sort: tuple[str, ...] = ("changed_at", "changed_id") if by_update else (query.by, "thread_id")
     if query.by == "id":
         sort = ("thread_id",)

@@ -26,6 +26,7 @@ _BOUNDS = {
     "after": "position > :after",
     "before": "position < :before",
     "roots": "parent_thread_id IS NULL",
+    "created": "created_at >= -1",
 }
 """The conditions that are no equalities."""
 

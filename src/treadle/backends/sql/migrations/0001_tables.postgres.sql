@@ -18,7 +18,9 @@ CREATE TABLE threads (
 ) WITH (fillfactor = 70);
 CREATE INDEX threads_of_resource ON threads (hashtextextended(resource_id, 0), thread_id)
     WHERE resource_id IS NOT NULL;
-CREATE INDEX threads_by_creation ON threads (created_at, thread_id);
+-- Partial, so that nothing looks up a thread by its id in it: every time is at least -1.
+CREATE INDEX threads_by_creation ON threads (created_at, thread_id)
+    WHERE created_at >= -1;
 CREATE INDEX threads_of_resource_by_creation ON threads (hashtextextended(resource_id, 0), created_at, thread_id)
     WHERE resource_id IS NOT NULL;
 CREATE INDEX threads_of_parent ON threads (parent_thread_id, thread_id)
