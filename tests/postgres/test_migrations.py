@@ -203,6 +203,18 @@ async def test_a_failed_migration_changes_nothing(url: str, location: Location, 
     await open_and_close(url)
 
 
+def test_a_migration_does_not_wait_for_ever_for_a_locked_table(
+    location: Location, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    migrate(location)
+    monkeypatch.setattr(schemas, "LOCK_SECONDS", 1)
+    with psycopg.connect(location.conninfo) as other:
+        other.execute(location.qualify("LOCK TABLE migrations IN ACCESS EXCLUSIVE MODE").encode())
+        with pytest.raises(StoreUnavailable, match="lock timeout"):
+            migrate(location)
+    migrate(location)
+
+
 def test_a_failed_second_migration_leaves_no_schema_behind(
     location: Location,
 ) -> None:

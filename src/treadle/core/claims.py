@@ -209,8 +209,8 @@ _STATUS_WORDS: dict[EntryStatus, str] = {
 class Hold(TimedCommand[None], frozen=True, kw_only=True):
     """The fence: the batch commits only while this claim is held. Result: None.
 
-    Fails with `ClaimConflict` if the claim was lost or expired, if another entry of its mailbox was
-    claimed since, or if the mailbox was interrupted.
+    Fails with `ClaimConflict` if the claim was lost or expired, if an entry of its mailbox that was
+    claimed since is held, or if the mailbox was interrupted.
     """
 
     entry_id: EntryId

@@ -117,8 +117,8 @@ class MailboxWrites:
         """Let a batch commit only while this claim is held and its mailbox not interrupted.
 
         Raises:
-            ClaimConflict: the claim was lost, its lease expired, another entry of its mailbox was
-                claimed since, or its mailbox was interrupted. Leaving the batch raises it.
+            ClaimConflict: the claim was lost, its lease expired, an entry of its mailbox that was
+                claimed since is held, or its mailbox was interrupted. Leaving the batch raises it.
         """
         entry_id, token = claim_of(entry, claim_token)
         return self._write(Hold(entry_id=entry_id, claim_token=token, now=now))

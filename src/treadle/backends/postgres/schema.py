@@ -50,6 +50,10 @@ VALUES ({0.number}, '{0.name}', {0.contracts}, '{0.checksum}',
 _READ = "SELECT number, contracts, checksum, applied_at FROM migrations"
 
 
+LOCK_SECONDS = 30
+"""How long a migration waits for a table, once it is its turn among migrations."""
+
+
 class Schema(msgspec.Struct, frozen=True):
     """The state of a database."""
 
@@ -105,7 +109,8 @@ def migrate(
 
     Several processes that migrate at the same time wait for each other. With `contract`, migrations
     are applied that remove what an older Treadle uses. There is no deadline, because a migration
-    takes its time, but it ends once `is_wanted` returns False.
+    takes its time, but it ends once `is_wanted` returns False. It waits `LOCK_SECONDS` at most for
+    a table that another program has locked, because others wait for that table behind it.
 
     Raises:
         SchemaTooNew, CorruptRecord, InvalidValue: as `check_schema`.
@@ -115,6 +120,7 @@ def migrate(
     patience = None if is_wanted is None else Patience(Deadline(math.inf), is_wanted)
     with _connected(location, patience) as connection:
         connection.execute(_lock(location).encode())
+        connection.execute(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'".encode())
         schema = _read(connection, location)
         wanted = _wanted(schema, known, location, contract=contract)
         if wanted:
