@@ -1,6 +1,7 @@
 """More than a thousand of each: listings, counts and commands that take many are complete."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from treadle import Store, Thread
@@ -33,7 +34,7 @@ async def more_than_a_thousand_threads_are_listed(store: Store) -> None:
         for number in NUMBERS:
             step.threads.create(Thread(id=f"t{number:04}", resource_id="owner"))
         step.threads.create(Thread(id="u"))
-    await expect_pages(lambda **page: store.threads.list(resource_id="owner", **page), str)
+    await expect_pages(partial(store.threads.list, resource_id="owner"), str)
     expect((await store.threads.list()).total, COUNT + 1)
 
 
@@ -43,9 +44,7 @@ async def more_than_a_thousand_runs_are_listed(store: Store) -> None:
         for number in NUMBERS:
             step.runs.upsert(run(f"r{number:04}", created_at=number))
         step.runs.upsert(run("other", "u"))
-    await expect_pages(
-        lambda **page: store.runs.list(thread_id="t", **page), lambda each: str(each.run_id)
-    )
+    await expect_pages(partial(store.runs.list, thread_id="t"), lambda each: str(each.run_id))
 
 
 @checks.add(Guarantee.LISTINGS_ARE_COMPLETE)
@@ -70,7 +69,7 @@ async def more_than_a_thousand_entries_are_listed_and_counted(store: Store) -> N
     await send_many(store)
     await store.mailboxes.send("other", None)
     await expect_pages(
-        lambda **page: store.mailboxes.list_entries(mailbox_id="box", **page),
+        partial(store.mailboxes.list_entries, mailbox_id="box"),
         lambda each: str(each.entry_id),
     )
     expect((await store.mailboxes.count_entries("box")).queued, COUNT)
