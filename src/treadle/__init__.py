@@ -1,4 +1,4 @@
-"""Treadle keeps what an AI agent must not lose: its threads, its runs and its mailboxes."""
+"""Treadle keeps what an AI agent must not lose: threads, runs, mailboxes and documents."""
 
 import os
 
@@ -7,6 +7,7 @@ from treadle.backends.registry import find_backend
 from treadle.clock import Clock, new_id, system_clock
 from treadle.core.codec import Json, decode, encode
 from treadle.core.commands import Receipt
+from treadle.core.documents import CollectionPage, Document, DocumentPage, Stored
 from treadle.core.heads import HeadPage, ThreadSummary
 from treadle.core.mailboxes import (
     EntryOrigin,
@@ -57,6 +58,7 @@ from treadle.errors import (
     VersionConflict,
 )
 from treadle.store.batch import Batch
+from treadle.store.documents import Documents
 from treadle.store.mailboxes import Mailboxes
 from treadle.store.runs import Runs
 from treadle.store.store import Store
@@ -73,8 +75,12 @@ __all__ = [
     "Capabilities",
     "ClaimConflict",
     "Clock",
+    "CollectionPage",
     "Committed",
     "CorruptRecord",
+    "Document",
+    "DocumentPage",
+    "Documents",
     "Durability",
     "EntryOrigin",
     "EntryPage",
@@ -110,6 +116,7 @@ __all__ = [
     "Store",
     "StoreClosed",
     "StoreUnavailable",
+    "Stored",
     "StoredMessage",
     "Thread",
     "ThreadChangeSet",

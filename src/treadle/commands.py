@@ -1,10 +1,20 @@
 """Commands: everything that can be written, as values, for `Store.commit`.
 
-`store.threads`, `store.runs` and `store.mailboxes` have a method for each of these.
+`store.threads`, `store.runs`, `store.mailboxes` and `store.documents` have a method for each.
 """
 
 from treadle.core.claims import Ack, DeadLetter, ExtendLease, Hold, Nack, Release, Settlement
 from treadle.core.commands import Command, Commands, Receipt, TimedCommand
+from treadle.core.documents import (
+    CheckDocument,
+    CreateDocument,
+    DeleteDocument,
+    DeleteDocuments,
+    EnsureDocument,
+    PurgeDocuments,
+    PutDocument,
+    TouchDocument,
+)
 from treadle.core.heads import CheckThread, UpdateThread
 from treadle.core.mailboxes import (
     Cancel,
@@ -17,7 +27,7 @@ from treadle.core.mailboxes import (
     Send,
     Supersede,
 )
-from treadle.core.restoring import RestoreEntry, RestoreMailbox, RestoreThread
+from treadle.core.restoring import RestoreDocument, RestoreEntry, RestoreMailbox, RestoreThread
 from treadle.core.runs import DeleteRun, UpsertRun
 from treadle.core.threads import AppendThread, CreateThread, DeleteThread, EnsureThread, SaveThread
 
@@ -26,14 +36,19 @@ __all__ = [
     "AppendThread",
     "Cancel",
     "CancelPending",
+    "CheckDocument",
     "CheckThread",
     "Command",
     "Commands",
+    "CreateDocument",
     "CreateThread",
     "DeadLetter",
+    "DeleteDocument",
+    "DeleteDocuments",
     "DeleteRun",
     "DeleteThread",
     "Enqueue",
+    "EnsureDocument",
     "EnsureMailbox",
     "EnsureThread",
     "ExtendLease",
@@ -41,9 +56,12 @@ __all__ = [
     "Interrupt",
     "Nack",
     "Purge",
+    "PurgeDocuments",
+    "PutDocument",
     "Receipt",
     "Release",
     "Requeue",
+    "RestoreDocument",
     "RestoreEntry",
     "RestoreMailbox",
     "RestoreThread",
@@ -52,6 +70,7 @@ __all__ = [
     "Settlement",
     "Supersede",
     "TimedCommand",
+    "TouchDocument",
     "UpdateThread",
     "UpsertRun",
 ]

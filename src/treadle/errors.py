@@ -53,7 +53,7 @@ class PatchError(InvalidValue):
 
 
 class NotFound(TreadleError, LookupError):
-    """There is no such thread, run or mailbox entry; `kind` says which."""
+    """There is no such thread, run, mailbox entry or document; `kind` says which."""
 
     def __init__(self, kind: str, key: str) -> None:
         advice = "check the id, or create it first" if kind == "thread" else "check the id"
@@ -72,7 +72,10 @@ class AlreadyExists(TreadleError):
 
 
 class VersionConflict(TreadleError):
-    """The thread changed since you read it: it is at version `actual`, not at `expected`."""
+    """The thread or document changed since you read it: it is at `actual`, not at `expected`.
+
+    `kind` says which of the two it is. A version of 0 means that there is no such document.
+    """
 
     def __init__(self, kind: str, key: object, expected: int, actual: int) -> None:
         super().__init__(

@@ -31,6 +31,7 @@ ROWS = {
     "queue_heads": "mailbox_id = 'box' AND priority = 0",
     "entries": "entry_id = 'queued'",
     "payloads": "entry_id = 'second'",
+    "documents": "collection = 'memories' AND key = 'ann'",
 }
 DERIVED = {"mailboxes": ("lease_until",), "queue_heads": ("blocked",)}
 SQLITE_VALUES = ("'{'", "x'ff'", "CAST(x'22ff22' AS TEXT)", "-1", "0.5", "9223372036854775807")

@@ -8,10 +8,22 @@ import msgspec
 import pytest
 
 from treadle import CorruptRecord, RunMeta, Store, Thread, ThreadChangeSet
+from treadle.backends.model.tables import VersionSource
 from treadle.backends.sql.working_set import NotLoaded, WorkingSet
 from treadle.core.claims import Ack, ClaimRequest, DeadLetter, ExtendLease, Hold, Nack, Release
 from treadle.core.commands import AnyCommand
+from treadle.core.documents import (
+    CheckDocument,
+    CreateDocument,
+    DeleteDocument,
+    DeleteDocuments,
+    EnsureDocument,
+    PurgeDocuments,
+    PutDocument,
+    TouchDocument,
+)
 from treadle.core.heads import CheckThread, UpdateThread
+from treadle.core.keys import KeyRange
 from treadle.core.mailboxes import (
     Cancel,
     CancelPending,
@@ -60,6 +72,14 @@ COMMANDS: tuple[AnyCommand, ...] = (
     Interrupt(mailbox_id="box"),
     Requeue(entry_id="dead"),
     Purge(older_than=100),
+    PutDocument(collection="memories", key=("ann",), value=1),
+    CreateDocument(collection="new", key=("k",), value=1),
+    EnsureDocument(collection="new", key=("k",), value=1),
+    DeleteDocument(collection="memories", key=("ann",)),
+    DeleteDocuments(collection="memories", prefix=("ann",)),
+    CheckDocument(collection="memories", key=("ann",)),
+    TouchDocument(collection="marks", key=("seen",)),
+    PurgeDocuments(expired_before=6),
 )
 """One of each, on the sample data."""
 
@@ -69,6 +89,8 @@ def parts(command: AnyCommand) -> Iterator[tuple[str, Any]]:
     read_set = ReadSet()
     command.touches(read_set)
     for name in ReadSet.__struct_fields__:
+        if name == "absent_documents":  # they are locked, and in `documents` as well
+            continue
         for item in getattr(read_set, name):
             yield name, item
 
@@ -130,6 +152,11 @@ FINDERS: dict[str, Callable[[WorkingSet], object]] = {
     "find_thread_ids": lambda rows: rows.find_thread_ids(None, None),
     "find_deltas": lambda rows: rows.find_deltas("t", 0),
     "find_claimable": lambda rows: rows.find_claimable(ClaimRequest(consumer="w"), 0),
+    "find_documents": lambda rows: rows.find_documents(KeyRange("c")),
+    "find_expired": lambda rows: rows.find_expired(5),
+    "find_collections": lambda rows: rows.find_collections(""),
+    "unreadable_documents": lambda rows: rows.unreadable_documents(),
+    "get a document": lambda rows: rows.documents.get("c\x1fk"),
     "next_due": lambda rows: rows.next_due(0, None),
     "purge": lambda rows: rows.purge(100),
 }
@@ -140,7 +167,7 @@ def test_a_finder_that_asks_for_more_than_was_loaded_fails(
     find: Callable[[WorkingSet], object],
 ) -> None:
     with pytest.raises(NotLoaded):
-        find(WorkingSet(ReadSet()))
+        find(WorkingSet(ReadSet(), VersionSource()))
 
 
 def test_every_finder_is_tried() -> None:

@@ -23,6 +23,7 @@ def test_a_store_is_copied_from_a_folder_to_a_database_and_back(folder: Path) ->
         "runs": 0,
         "mailboxes": 1,
         "entries": 1,
+        "documents": 0,
         "written": 3,
         "differing": [],
     }

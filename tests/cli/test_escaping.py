@@ -75,6 +75,10 @@ def test_the_log_of_the_worker_obeys_no_handler(tmp_path: Path) -> None:
 
 SHOWING: dict[str, tuple[str, ...]] = {
     "doctor": ("doctor",),
+    "documents delete": ("documents", "delete", "c\u202e", "no\u202e"),
+    "documents list": ("documents", "list", "c\u202e"),
+    "documents put": ("documents", "put", "c\u202e", "", ""),
+    "documents show": ("documents", "show", "c\u202e", "k\u202e\x7f"),
     "export": ("export",),
     "mailboxes cancel": ("mailboxes", "cancel", HOSTILE),
     "mailboxes interrupt": ("mailboxes", "interrupt", "m1\u202e"),
@@ -126,6 +130,7 @@ def hostile(tmp_path: Path) -> Path:
             run_id="r\u202e", thread_id="t\u202e", agent_id=HOSTILE, extra=extra
         )
         await store.runs.upsert(run)
+        await store.documents.put("c\u202e", "k\u202e\x7f", {HOSTILE: HOSTILE})
         await store.mailboxes.send("m1\u202e", {HOSTILE: HOSTILE}, sender_id=HOSTILE)
         [entry] = await store.mailboxes.claim(consumer=HOSTILE)
         await store.mailboxes.dead_letter(entry, error=HOSTILE)

@@ -58,6 +58,10 @@ WORKING: dict[str, list[str]] = {
     "mailboxes show": ["mailboxes", "show", "m1"],
     "mailboxes stats": ["mailboxes", "stats"],
     "migrate": ["migrate"],
+    "documents delete": ["documents", "delete", "c", "k-{kind}"],
+    "documents list": ["documents", "list"],
+    "documents put": ["documents", "put", "c", "k", "--value", "1"],
+    "documents show": ["documents", "show", "c", "k-shown"],
     "runs list": ["runs", "list"],
     "runs show": ["runs", "show", "r1"],
     "send": ["send", "m3", "1"],
@@ -82,6 +86,8 @@ def test_output_that_arrives_nowhere_ends_every_command_the_same_way(
 ) -> None:
     async def add(store: treadle.Store) -> None:
         await store.threads.create(treadle.Thread(id=f"t-{kind}"))
+        await store.documents.put("c", f"k-{kind}", 1)
+        await store.documents.put("c", "k-shown", 1)
 
     in_store(agents, add)
     in_store("sqlite:///store.db", add)

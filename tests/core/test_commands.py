@@ -10,22 +10,25 @@ import pytest
 from tests.core.test_ids import BAD as BAD_IDS
 from treadle import (
     Committed,
+    Document,
     InvalidId,
     InvalidValue,
     MailboxState,
     Message,
     RunMeta,
     RunRecord,
+    Stored,
     Thread,
     ThreadChangeSet,
     ThreadHead,
     commands,
     open_store,
 )
-from treadle.core import claims, heads, mailboxes, restoring, runs, threads
+from treadle.core import claims, documents, heads, mailboxes, restoring, runs, threads
 from treadle.core.codec import Model
 from treadle.core.commands import AnyCommand, Command, check_batch, check_command, describe
 from treadle.core.mailboxes import Interrupted, MailboxEntry
+from treadle.store.documents import DocumentWrites
 from treadle.store.mailboxes import MailboxWrites
 from treadle.store.runs import RunWrites
 from treadle.store.threads import ThreadWrites
@@ -39,6 +42,7 @@ CHANGES = ThreadChangeSet(
     messages=(said("hi", "m"),),
     patches=(sets("a", [1]),),
 )
+DOCUMENT = Document(collection="c", key=("k",), value=[1], version=7, created_at=1, updated_at=2)
 EXAMPLES: list[tuple[Any, str, type | tuple[type, ...]]] = [
     (commands.CreateThread(thread=Thread(id="t", parent_thread_id="tp")), "t", Committed),
     (commands.EnsureThread(thread=Thread(id="t", parent_thread_id="tp")), "t", Committed),
@@ -79,6 +83,15 @@ EXAMPLES: list[tuple[Any, str, type | tuple[type, ...]]] = [
     (commands.RestoreThread(head=ThreadHead(thread=Thread(id="t"), version=3)), "t", type(None)),
     (commands.RestoreEntry(entry=entry("e", status="cancelled")), "e", type(None)),
     (commands.RestoreMailbox(mailbox=MailboxState(mailbox_id="box")), "box", type(None)),
+    (commands.PutDocument(collection="c", key=("k",), value=[1], expected=7), "c", Stored),
+    (commands.CreateDocument(collection="c", key=("new",), value=[1]), "c", Stored),
+    (commands.EnsureDocument(collection="c", key=("k",), value=[1]), "c", Stored),
+    (commands.DeleteDocument(collection="c", key=("k",)), "c", bool),
+    (commands.DeleteDocuments(collection="c", prefix=("k",)), "c", int),
+    (commands.CheckDocument(collection="c", key=("k",)), "c", type(None)),
+    (commands.TouchDocument(collection="c", key=("k",), expires_at=5), "c", bool),
+    (commands.PurgeDocuments(expired_before=5), "", int),
+    (commands.RestoreDocument(document=DOCUMENT), "c", type(None)),
 ]
 ABSTRACT: set[type[Any]] = {commands.Command, commands.TimedCommand}
 ALL_COMMANDS: set[type[Any]] = {
@@ -86,7 +99,12 @@ ALL_COMMANDS: set[type[Any]] = {
     for name in commands.__all__
     if isinstance(value := getattr(commands, name), type) and issubclass(value, commands.Command)
 } - ABSTRACT
-RESTORING = {commands.RestoreThread, commands.RestoreEntry, commands.RestoreMailbox}
+RESTORING = {
+    commands.RestoreThread,
+    commands.RestoreEntry,
+    commands.RestoreMailbox,
+    commands.RestoreDocument,
+}
 """For copies of stores only: the façade has no method for them."""
 BY_NAME = {type(command).__name__: command for command, _, _ in EXAMPLES}
 each_example = pytest.mark.parametrize(
@@ -101,7 +119,7 @@ def test_every_command_has_an_example() -> None:
 def test_all_commands_are_public() -> None:
     defined = {
         value
-        for module in (claims, heads, mailboxes, restoring, runs, threads)
+        for module in (claims, documents, heads, mailboxes, restoring, runs, threads)
         for name, value in vars(module).items()
         if isinstance(value, type) and issubclass(value, Command) and not name.startswith("_")
     }
@@ -146,6 +164,7 @@ async def test_every_command_can_be_carried_out(command: Any, subject: str, resu
             await store.threads.create(Thread(id="t"))
         if not isinstance(command, commands.Enqueue):
             await store.mailboxes.enqueue(entry("e", "box"))
+        await store.commit((commands.RestoreDocument(document=DOCUMENT),))
         if hasattr(command, "claim_token"):
             claimed = await store.mailboxes.claim_entry("e", consumer="c")
             assert claimed is not None
@@ -163,7 +182,7 @@ def _places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
             found += _places(item, (*path, name))
         elif name in ("agent_id", "sender_id", "id") and not isinstance(value, Thread):
             continue  # labels: they name no document
-        elif (name.endswith("_id") or name in ("id", "exclude")) and item is not None:
+        elif (name.endswith("_id") or name in ("id", "exclude", "collection")) and item is not None:
             found.append((*path, name))
     return found
 
@@ -174,6 +193,7 @@ def _with(value: Any, path: tuple[Any, ...], item: Any) -> Any:
     return msgspec.structs.replace(value, **{name: inner})
 
 
+REQUIRED_IDS = ("id", "thread_id", "run_id", "entry_id", "collection")
 ID_PLACES = [(command, path) for command, _, _ in EXAMPLES for path in _places(command)]
 
 
@@ -191,7 +211,7 @@ def test_an_id_is_checked_in_every_place_of_every_command(
 ) -> None:
     accepted = []
     for name, (bad, _) in BAD_IDS.items():
-        may_be_left_out = bad is None and path[-1] not in ("id", "thread_id", "run_id", "entry_id")
+        may_be_left_out = bad is None and path[-1] not in REQUIRED_IDS
         no_run = bad == "" and path == ("changes", "run_id")
         if may_be_left_out or no_run:
             continue
@@ -288,6 +308,11 @@ ARGUMENTS: dict[str, Any] = {
     "payload": 1,
     "reason": "newer",
     "older_than": 5,
+    "collection": "c",
+    "key": "k",
+    "value": 1,
+    "expires_at": None,
+    "expired_before": 5,
 }
 
 
@@ -315,7 +340,8 @@ def test_a_writing_method_exists_for_every_command() -> None:
         collected.append(command)
         return Write(command)
 
-    for part in (ThreadWrites(collect), RunWrites(collect), MailboxWrites(collect)):
+    for writes in (ThreadWrites, RunWrites, MailboxWrites, DocumentWrites):
+        part = writes(collect)
         for name, method in vars(type(part)).items():
             if not name.startswith("_") and callable(method):
                 more = {"entry": entry("e")} if name == "enqueue" else {}

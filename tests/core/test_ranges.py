@@ -66,8 +66,10 @@ NO_ID: dict[str, Any] = {
 def refused_by(leaf: Leaf) -> dict[str, Any]:
     """What a field must refuse."""
     match leaf:
-        case Metadata():
+        case Metadata(extra={"id": _}):
             return NO_ID
+        case Metadata():
+            return NO_TEXT | {"NUL": "a\x00b", "the separator": "a\x1fb"}
         case StrType():
             return NO_TEXT
         case AnyType():
@@ -101,10 +103,10 @@ def plain_value(path: str, leaf: Leaf) -> Any:
             return values[0]
         case IntType():
             return 1
-        case FloatType():
-            return 1.5
         case BoolType():
             return True
+        case FloatType():
+            return 1.5
         case AnyType():
             return {"a": None}
         case _:

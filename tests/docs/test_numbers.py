@@ -13,7 +13,16 @@ from treadle.testing._harness.history_machine import SHORT
 from treadle.testing.certification import FACETS
 from treadle.testing.conformance import SUITE
 
-WORDS = {"two": 2, "four": 4, "five": 5, "six": 6, "seven": 7, "seventeen": 17, "sixty": 60}
+WORDS = {
+    "two": 2,
+    "four": 4,
+    "five": 5,
+    "six": 6,
+    "seven": 7,
+    "eight": 8,
+    "eighteen": 18,
+    "sixty": 60,
+}
 
 
 def found(pattern: str, text: str) -> set[int]:

@@ -15,6 +15,7 @@ from treadle.clock import new_token
 from treadle.core.claims import ClaimRequest
 from treadle.core.codec import encode
 from treadle.core.commands import AnyCommand, check_batch
+from treadle.core.keys import KeyRange
 from treadle.core.mailboxes import MailboxEntry
 from treadle.errors import CorruptRecord
 
@@ -81,6 +82,9 @@ def _rows(tables: FileTables) -> Iterator[tuple[str, str, Callable[[], bytes]]]:
     yield from (("entry", key, partial(_encode_row, tables.entries, key)) for key in tables.entries)
     for key in tables.mailboxes:
         yield "mailbox", key, partial(_encode_row, tables.mailboxes, key)
+    for name in tables.find_collections(""):
+        for document in tables.find_documents(KeyRange(name)):
+            yield "document", f"{name} {document.key}", partial(encode, document)
 
 
 def _encode_thread(tables: FileTables, key: str) -> bytes:

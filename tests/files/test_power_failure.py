@@ -22,6 +22,7 @@ from treadle.backends.files.documents import Documents
 from treadle.core.claims import Ack, ClaimRequest
 from treadle.core.codec import encode
 from treadle.core.commands import AnyCommand
+from treadle.core.documents import DeleteDocuments, PutDocument
 from treadle.core.heads import UpdateThread
 from treadle.core.mailboxes import EnsureMailbox, Interrupt, MailboxState, Purge, Send
 from treadle.core.messages import Message
@@ -36,7 +37,20 @@ from treadle.core.threads import (
 )
 from treadle.errors import CorruptRecord
 
-KINDS = ["append", "append", "append", "update", "save", "delete", "send", "work", "purge"]
+KINDS = [
+    "append",
+    "append",
+    "append",
+    "update",
+    "save",
+    "delete",
+    "send",
+    "work",
+    "purge",
+    "put",
+    "put",
+    "range",
+]
 
 
 class Recording:
@@ -83,6 +97,12 @@ class Recording:
                 self._commit(Send(entry_id=f"e{number}", mailbox_id=key, payload={"n": number}))
             case "purge":
                 self._commit(Purge(older_than=10**13), Interrupt(mailbox_id="other"))
+            case "put":
+                put = PutDocument(collection=key, key=(str(number % 7),), value=message.content)
+                send = Send(entry_id=f"e{number}", mailbox_id=key, payload=number)
+                self._commit(put, send, msgspec.structs.replace(put, collection="all"))
+            case "range":
+                self._commit(DeleteDocuments(collection=key), Interrupt(mailbox_id=key))
             case _:
                 self._work()
 

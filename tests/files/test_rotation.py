@@ -106,7 +106,7 @@ def test_a_closed_store_has_no_journals_and_no_temporary_files(tmp_path: Path) -
         write(handles.engines[number % 2], random.Random(number), number)
     handles.close()
     left = sorted(path.name for path in (tmp_path / "_treadle").iterdir())
-    assert left == ["deltas", "format.json", "lock", "open", "queue", "tmp"]
+    assert left == ["deltas", "documents", "format.json", "lock", "open", "queue", "tmp"]
     assert list((tmp_path / "_treadle" / "tmp").iterdir()) == []
 
 

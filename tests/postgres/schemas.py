@@ -36,6 +36,7 @@ _TABLES = (
     "queue_heads",
     "entries",
     "payloads",
+    "documents",
     "commits",
 )
 _FILE = "schema"

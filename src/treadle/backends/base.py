@@ -81,7 +81,11 @@ class Guarantee(Enum):
     that the mailbox has seen, in this order. `Send` returns the entry of a known dedupe key."""
     LISTINGS_ARE_COMPLETE = 17
     """Listings and pages hold every match once, in order, with the limit clamped to 1..200. Counts
-    count everything."""
+    count everything. Documents are in the order of their keys, compared part by part."""
+    DOCUMENTS_CHANGE_BY_RULE = 18
+    """Documents change as the commands of `treadle.core.documents` say. A version is not used again
+    for its key, also after a removal. From `expires_at` on a document counts as absent, at the time
+    that a command or query brings, or else at the backend's clock."""
 
     def __str__(self) -> str:
         return f"guarantee {self.value}, {self.name.replace('_', ' ').lower()}"

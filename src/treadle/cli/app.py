@@ -26,6 +26,7 @@ _COMMANDS = {
     "copy": ("copy:copy", "Copy a store into another, of any kind."),
     "demo": ("demo:demo", "See it at work: a worker is killed, and nothing is lost."),
     "doctor": ("doctor:doctor", "Read everything in a store, and report what is damaged."),
+    "documents": ("documents:documents", "Look at what agents know, and change it."),
     "export": ("export:export_command", "Write threads as JSON Lines in the OpenAI chat format."),
     "import": ("import_:import_command", "Store conversations from JSON Lines as threads."),
     "mailboxes": ("mailboxes:mailboxes", "Look at queued work, and settle it by hand."),
@@ -90,4 +91,4 @@ def _escape_unknown_characters() -> None:
 @store_option(variable=STORE_VARIABLE)
 @click.version_option(treadle.__version__, prog_name="treadle")
 def app() -> None:
-    """Keep what AI agents must not lose: their threads, runs and mailboxes."""
+    """Keep what AI agents must not lose: their threads, runs, mailboxes and documents."""

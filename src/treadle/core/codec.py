@@ -243,6 +243,8 @@ def _check_fields(value: Model, where: str) -> None:
             for index, one in enumerate(cast("tuple[object, ...]", item)):
                 if type(one) in field.models:
                     _check_fields(cast("Model", one), f"{path}[{index}]")
+                elif field.nested and type(one) is tuple:
+                    check_json(list(cast("tuple[object, ...]", one)), f"{path}[{index}]")
                 else:
                     _check_item(one, field.models, f"{path}[{index}]")
         else:
@@ -326,6 +328,8 @@ class _Field(NamedTuple):
     repeated: bool
     """It holds a tuple of them."""
     may_be_unset: bool
+    nested: bool
+    """It holds a tuple of tuples."""
 
 
 class _Shape(NamedTuple):
@@ -347,9 +351,9 @@ def _shape(kind: type[Model]) -> _Shape:
         items = [one for one in _options(field.type) if isinstance(one, VarTupleType)]
         held = [each for one in items for each in _options(one.item_type)]
         models = _models(held if items else _options(field.type))
-        fields.append(
-            _Field(field.name, field.encode_name, models, bool(items), field.name in unset)
-        )
+        nested = any(isinstance(one, VarTupleType) for one in held)
+        is_unset = field.name in unset
+        fields.append(_Field(field.name, field.encode_name, models, bool(items), is_unset, nested))
     return _Shape(frozenset(known), tuple(fields))
 
 

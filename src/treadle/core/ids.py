@@ -15,13 +15,14 @@ from msgspec.inspect import Metadata, NoneType, StructType, UnionType
 from treadle.core.limits import ID_BYTES
 from treadle.errors import InvalidId
 
-IdKind = Literal["thread", "run", "mailbox", "entry"]
+IdKind = Literal["thread", "run", "mailbox", "entry", "collection"]
 """The kind of thing that an id names; errors show it."""
 
 ThreadId: TypeAlias = Annotated[str, Meta(extra={"id": "thread"})]
 RunId: TypeAlias = Annotated[str, Meta(extra={"id": "run"})]
 MailboxId: TypeAlias = Annotated[str, Meta(extra={"id": "mailbox"})]
 EntryId: TypeAlias = Annotated[str, Meta(extra={"id": "entry"})]
+CollectionId: TypeAlias = Annotated[str, Meta(extra={"id": "collection"})]
 # The types of a model's fields say which of them are ids, so a new field is checked at once.
 
 OptionalRunId: TypeAlias = Annotated[str, Meta(extra={"id": "run", "may_be_empty": True})]

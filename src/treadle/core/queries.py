@@ -7,6 +7,7 @@ from typing import Any, Generic, TypeVar
 
 from treadle.core.codec import Model, checked
 from treadle.core.ids import check_ids
+from treadle.core.limits import Time
 
 AnswerT = TypeVar("AnswerT")
 QueryT = TypeVar("QueryT", bound="Query[Any]")
@@ -32,6 +33,24 @@ class Query(Model, Generic[AnswerT], frozen=True, kw_only=True):
         Raises:
             InvalidValue: there is one; the message says where.
         """
+
+
+class TimedQuery(Query[AnswerT], Generic[AnswerT], frozen=True, kw_only=True):
+    """A query about `now` (unix milliseconds); None is the backend's clock."""
+
+    now: Time | None = None
+
+
+def answer_query(query: Query[AnswerT], rows: Any, clock: int) -> AnswerT:
+    """Answer from rows.
+
+    Args:
+        query: a checked query.
+        rows: the rows.
+        clock: the present in unix milliseconds, for a query that brings no `now`.
+    """
+    now = query.now if isinstance(query, TimedQuery) else None
+    return query.answer(rows, clock if now is None else now)
 
 
 def check_query(query: QueryT, where: str) -> QueryT:

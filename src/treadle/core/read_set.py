@@ -31,3 +31,11 @@ class ReadSet(msgspec.Struct):
     """Mailboxes whose queued and claimed entries are all loaded."""
     ended_before: set[int] = msgspec.field(default_factory=set)
     """Times before which ended entries are purged."""
+    documents: set[str] = msgspec.field(default_factory=set)
+    """Documents by `row_key`, without their values."""
+    absent_documents: set[str] = msgspec.field(default_factory=set)
+    """Those of `documents` that nobody may create at the same time if they do not exist."""
+    document_ranges: set[tuple[str, str, str | None]] = msgspec.field(default_factory=set)
+    """Ranges of joined keys of a collection (see `KeyRange`), all of whose documents are loaded."""
+    expired_before: set[int] = msgspec.field(default_factory=set)
+    """Times before which documents expired that are purged; all of them are loaded."""

@@ -1,6 +1,8 @@
 """Restoring: rows that are put as they are, whatever was there, for copies of stores."""
 
 from treadle.core.commands import Command
+from treadle.core.documents import Document, DocumentRows
+from treadle.core.keys import check_key, row_key
 from treadle.core.mailboxes import MailboxEntry, MailboxRows, MailboxState, put_first_state
 from treadle.core.read_set import ReadSet
 from treadle.core.threads import StoredThread, ThreadHead, ThreadRows, check_metadata
@@ -59,3 +61,22 @@ class RestoreMailbox(Command[None], frozen=True, kw_only=True):
     def apply(self, rows: MailboxRows, now: int) -> None:
         """Put the state."""
         rows.mailboxes.put(self.mailbox.mailbox_id, self.mailbox)
+
+
+class RestoreDocument(Command[None], frozen=True, kw_only=True):
+    """Creates or replaces a document at its version. Result: None."""
+
+    document: Document
+
+    def check(self) -> None:
+        """Refuse a key that cannot be stored."""
+        check_key(self.document.key, "restoreDocument.document.key")
+
+    def touches(self, read_set: ReadSet) -> None:
+        """The document."""
+        read_set.documents.add(row_key(self.document.collection, self.document.key))
+
+    def apply(self, rows: DocumentRows, now: int) -> None:
+        """Put the document."""
+        key = row_key(self.document.collection, self.document.key)
+        rows.documents.put(key, self.document)

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from treadle.core.commands import Command, Commands, Receipt
+from treadle.store.documents import DocumentWrites
 from treadle.store.mailboxes import MailboxWrites
 from treadle.store.runs import RunWrites
 from treadle.store.threads import ThreadWrites
@@ -81,6 +82,8 @@ class Batch:
         """Writes to runs."""
         self.mailboxes = MailboxWrites(writes.add)
         """Writes to mailboxes, and `MailboxWrites.hold`."""
+        self.documents = DocumentWrites(writes.add)
+        """Writes to documents."""
 
     @property
     def receipt(self) -> Receipt | None:

@@ -6,7 +6,7 @@ kept. The deltas of a thread are not copied. A row that cannot be read fails the
 left out silently.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from functools import partial
 from typing import Any, TypeVar
 
@@ -14,8 +14,11 @@ import msgspec
 
 from treadle.core.codec import Model
 from treadle.core.commands import AnyCommand
+from treadle.core.documents import Document
+from treadle.core.keys import Key
+from treadle.core.limits import PAGE
 from treadle.core.pages import Page
-from treadle.core.restoring import RestoreEntry, RestoreMailbox, RestoreThread
+from treadle.core.restoring import RestoreDocument, RestoreEntry, RestoreMailbox, RestoreThread
 from treadle.core.runs import UpsertRun
 from treadle.errors import CorruptRecord
 from treadle.store.pages import Listing, every
@@ -23,6 +26,8 @@ from treadle.store.store import Store
 
 ItemT = TypeVar("ItemT")
 
+_ALL = 0
+"""The time at which no document has expired."""
 _BATCH_ROWS = 50
 """Largest number of rows in a batch."""
 
@@ -34,6 +39,7 @@ class Copied(Model, frozen=True, kw_only=True):
     runs: int
     mailboxes: int
     entries: int
+    documents: int
     written: int
     differing: tuple[str, ...]
     """Rows that differ between both ends, such as `thread 't1'`: someone else writes there."""
@@ -85,6 +91,7 @@ async def copy_store(
         runs=counts.get("run", 0),
         mailboxes=counts.get("mailbox", 0),
         entries=counts.get("entry", 0),
+        documents=counts.get("document", 0),
         written=written,
         differing=tuple(differing),
     )
@@ -107,8 +114,11 @@ class _Item(msgspec.Struct, frozen=True):
                 return await store.runs.load(self.key)
             case "mailbox":
                 return await store.mailboxes.load(self.key)
-            case _:
+            case "entry":
                 return await store.mailboxes.load_entry(self.key)
+            case _:
+                document: Document = self.row
+                return await store.documents.load(document.collection, document.key, now=_ALL)
 
 
 async def _count(store: Store) -> int:
@@ -116,7 +126,10 @@ async def _count(store: Store) -> int:
     runs = await store.runs.list(limit=1)
     states = await store.mailboxes.list(limit=1)
     entries = await store.mailboxes.list_entries(limit=1)
-    return threads.total + runs.total + states.total + entries.total
+    total = threads.total + runs.total + states.total + entries.total
+    async for _ in _documents(store, values=False):
+        total += 1
+    return total
 
 
 async def _list_all(listing: Listing[ItemT], **page: int) -> Page[ItemT]:
@@ -126,11 +139,46 @@ async def _list_all(listing: Listing[ItemT], **page: int) -> Page[ItemT]:
         CorruptRecord: a row cannot be read.
     """
     found = await listing(**page)
-    for name in found.unreadable:
+    _refuse_damage(found.unreadable)
+    return found
+
+
+def _refuse_damage(unreadable: Iterable[str]) -> None:
+    for name in unreadable:
         raise CorruptRecord(
             name, "a copy would lose it", "repair or remove it; see `treadle doctor`"
         )
-    return found
+
+
+async def _documents(store: Store, *, values: bool = True) -> AsyncIterator[Document]:
+    """Yield all documents, those that have expired included.
+
+    Raises:
+        CorruptRecord: one cannot be read.
+    """
+    after: str | None = None
+    while True:
+        collections = await store.documents.collections(after=after, limit=PAGE, now=_ALL)
+        for collection in collections.items:
+            async for document in _documents_of(store, collection, values=values):
+                yield document
+        after = collections.next_cursor
+        if not collections.has_more:
+            return
+
+
+async def _documents_of(store: Store, collection: str, *, values: bool) -> AsyncIterator[Document]:
+    after: Key | None = None
+    while True:
+        page = await store.documents.list(
+            collection, after=after, limit=PAGE, values=values, now=_ALL
+        )
+        _refuse_damage(page.unreadable)
+        for document in page.items:
+            yield document
+        after = page.next_cursor
+        if not page.has_more:
+            return
 
 
 async def _items(store: Store) -> AsyncIterator[_Item]:
@@ -145,3 +193,9 @@ async def _items(store: Store) -> AsyncIterator[_Item]:
         yield _Item("mailbox", state.mailbox_id, state, RestoreMailbox(mailbox=state))
     async for entry in every(partial(_list_all, store.mailboxes.list_entries)):
         yield _Item("entry", entry.entry_id, entry, RestoreEntry(entry=entry))
+    async for document in _documents(store):
+        yield _Item("document", _name_of(document), document, RestoreDocument(document=document))
+
+
+def _name_of(document: Document) -> str:
+    return f"{document.collection}, {' / '.join(document.key)}"

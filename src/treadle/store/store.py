@@ -1,4 +1,4 @@
-"""The store: threads, runs and mailboxes behind one backend."""
+"""The store: threads, runs, mailboxes and documents behind one backend."""
 
 import os
 import warnings
@@ -10,6 +10,7 @@ from treadle.backends.base import Backend, Capabilities, JoinsTransactions, Rele
 from treadle.core.commands import Command, Commands, Receipt, check_batch
 from treadle.errors import InvalidValue
 from treadle.store.batch import Batch
+from treadle.store.documents import Documents
 from treadle.store.mailboxes import Mailboxes
 from treadle.store.runs import Runs
 from treadle.store.threads import Threads
@@ -19,7 +20,7 @@ T = TypeVar("T")
 
 
 class Store:
-    """An open store: `store.threads`, `store.runs`, `store.mailboxes`, and `store.batch()`.
+    """An open store: threads, runs, mailboxes and documents, and `store.batch()`.
 
     `treadle.open_store` makes it: `async with treadle.open_store(url) as store:`. One event loop at
     a time uses it (on PostgreSQL any number of them), in the process that opened it.
@@ -34,6 +35,8 @@ class Store:
     """Executions of agents."""
     mailboxes: Mailboxes
     """Work waiting for agents."""
+    documents: Documents
+    """What agents know."""
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
@@ -42,6 +45,7 @@ class Store:
         self.threads = Threads(backend, self._write)
         self.runs = Runs(backend, self._write)
         self.mailboxes = Mailboxes(backend, self._write)
+        self.documents = Documents(backend, self._write)
 
     def __repr__(self) -> str:
         backend = self._backend

@@ -21,6 +21,7 @@ FACETS: tuple[FacetName, ...] = (
     "threads",
     "runs",
     "mailboxes",
+    "documents",
     "commit",
     "size",
     "concurrency",

@@ -9,7 +9,9 @@ import msgspec
 from treadle.backends.base import Backend
 from treadle.clock import Clock
 
-FacetName = Literal["threads", "runs", "mailboxes", "commit", "size", "concurrency", "history"]
+FacetName = Literal[
+    "threads", "runs", "mailboxes", "documents", "commit", "size", "concurrency", "history"
+]
 CapabilityName = Literal["durable", "shared", "notifies", "faults"]
 """Something that a subject may declare. `faults`: its backend has the fault hook."""
 

@@ -3,6 +3,7 @@
 from tests.conformance.broken_backends import (
     batches,
     claims,
+    documents,
     mailboxes,
     processes,
     size,
@@ -18,6 +19,7 @@ __all__ = [
     "BrokenBackend",
     "batches",
     "claims",
+    "documents",
     "mailboxes",
     "processes",
     "size",

@@ -29,7 +29,7 @@ from treadle.backends.files._replica import Replica
 from treadle.backends.files._tables import FileTables
 from treadle.backends.files.disk import Disk
 from treadle.backends.files.documents import Documents
-from treadle.backends.model.tables import Change
+from treadle.backends.model.tables import Change, VersionSource
 from treadle.clock import Clock
 from treadle.errors import CorruptRecord, StoreUnavailable
 
@@ -89,6 +89,7 @@ class Engine:
         self._journal_bytes = journal_bytes
         self._documents = Documents(self._disk, os.path.abspath(root))
         self._delta_files = DeltaFiles(self._disk, self._documents)
+        self._versions = VersionSource()
         self._lock = WriterLock(self._disk, self._documents)
         self._presence = PresenceLock(self._disk, self._documents)
         self._checkpoints = Checkpoints(self._disk, self._documents)
@@ -211,7 +212,7 @@ class Engine:
         for index, call in enumerate(calls):
             if isinstance(call, ReadCall):
                 outcomes[index] = self._attempt(call.answer, replica.tables)
-        replica.tables.threads.evict()
+        replica.tables.end_group()
         return outcomes
 
     def _write(self, replica: Replica, calls: Sequence[Call]) -> list[Any]:
@@ -293,7 +294,7 @@ class Engine:
             return replica
         # Nothing is in memory, or a journal in between is gone and with it what it said.
         self._drop_replica()
-        tables = FileTables(self._documents, self._delta_files)
+        tables = FileTables(self._documents, self._delta_files, self._versions)
         return Replica(self._documents, self._delta_files, tables, self._open_journal(written))
 
     def _drop_replica(self) -> None:

@@ -6,6 +6,7 @@ from typing import ClassVar, TypeAlias, assert_never
 
 import msgspec
 
+from treadle.backends.files._collection_files import Lines, Whole
 from treadle.backends.files._journal import Record
 from treadle.backends.files._thread_document import Labels, Step, ThreadDocument, labels_of
 from treadle.backends.files.documents import check_document_id
@@ -65,7 +66,7 @@ class FirstUpdate(Update, frozen=True, tag="first update", array_like=True):
     """The document with the labels that it had before."""
 
 
-Entry: TypeAlias = Put | Remove | Append | FirstAppend | Update | FirstUpdate
+Entry: TypeAlias = Put | Remove | Append | FirstAppend | Update | FirstUpdate | Lines | Whole
 
 encode_entries: Callable[[Sequence[Entry]], bytes] = msgspec.json.Encoder().encode
 """Encodes the entries of a batch for the journal."""
@@ -81,29 +82,39 @@ def decode_entries(record: Record, path: str) -> tuple[Entry, ...]:
     try:
         entries = _decode(record.payload)
         for entry in entries:
-            check_document_id(entry.table, entry.key)
+            check_document_id(table_of(entry), entry.key)
     except (ValueError, RecursionError) as error:
         raise CorruptRecord(f"{path}, record {record.number}", str(error)) from error
     return entries
+
+
+def table_of(entry: Entry) -> TableName:
+    """Return the table that an entry is about."""
+    return "documents" if isinstance(entry, Lines | Whole) else entry.table
 
 
 def entries_of(
     batches: Iterable[Iterable[Change]],
     journaled: AbstractSet[DocumentKey],
     document_of: Callable[[str, ThreadHead], ThreadDocument],
+    lines_of: Callable[[list[Change]], Iterable[Lines | Whole]],
 ) -> list[list[Entry]]:
     """Return the entries of each batch of a group.
 
     Args:
         journaled: the documents that the journal has already.
         document_of: returns the document of a thread.
+        lines_of: returns the entries of changes of documents of the noun.
     """
     in_group: set[DocumentKey] = set()
     group: list[list[Entry]] = []
     for changes in batches:
         entries: list[Entry] = []
+        documents: list[Change] = []
         for change in changes:
-            if isinstance(change.after, StoredThread):
+            if change.table == "documents":
+                documents.append(change)
+            elif isinstance(change.after, StoredThread):
                 key: DocumentKey = "threads", change.key
                 is_first = key not in journaled and key not in in_group
                 entries += _thread_entries(change, change.after, document_of, is_first=is_first)
@@ -114,7 +125,7 @@ def entries_of(
                 entries.append(
                     Put(change.table, change.key, msgspec.Raw(encode(change.after, pretty=True)))
                 )
-        group.append(entries)
+        group.append([*entries, *lines_of(documents)])
     return group
 
 
@@ -174,9 +185,11 @@ class DocumentChange(msgspec.Struct):
 
 
 def combine(entries: Iterable[Entry]) -> dict[DocumentKey, DocumentChange]:
-    """Return what entries do to each document."""
+    """Return what entries do to each document that has a file of its own."""
     changes: dict[DocumentKey, DocumentChange] = {}
     for entry in entries:
+        if isinstance(entry, Lines | Whole):
+            continue
         key = entry.table, entry.key
         if key not in changes:
             changes[key] = DocumentChange()

@@ -1,13 +1,14 @@
 """Reading a folder without writing to it: what journals are ahead of is kept in memory."""
 
 import os
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 
 from treadle.backends._deadline import Patience
 from treadle.backends._plain_files import open_plain
 from treadle.backends.base import NO_STORE
 from treadle.backends.files._engine import Engine
+from treadle.backends.files._entries import Entry
 from treadle.backends.files._journal import Position
 from treadle.backends.files._lock import WriterLock
 from treadle.backends.files._recovery import find_journals, read_journal, replay
@@ -57,6 +58,19 @@ class OverlaidDisk(Disk):
     ) -> None:
         """Replace a file's content in memory."""
         self._files[path] = b"".join(parts)
+
+    def read_parts(self, path: str, parts: Iterable[tuple[int, int]]) -> list[bytes]:
+        """Return parts of a file, with its changes."""
+        if path not in self._files:
+            return super().read_parts(path, parts)
+        data = self.read(path)
+        return [data[start : start + size] for start, size in parts]
+
+    def write_tail(self, path: str, start: int, data: Bytes) -> None:
+        """Let a file end with `data` in memory, unless it does."""
+        content = self.read(path) if self.exists(path) else b""
+        if content[start:] != data:
+            self._files[path] = content[:start].ljust(start, b"\n") + bytes(data)
 
     def remove(self, path: str) -> None:
         """Remove a file in memory."""
@@ -131,6 +145,8 @@ class ReadOnlyEngine(Engine):
         self._overlay = OverlaidDisk()
         super().__init__(root, clock, "relaxed", self._overlay, create=False)
         self._lock = ReaderLock(self._disk, self._documents)
+        self._older: list[Entry] = []
+        """What complete journals have, until it is replayed."""
 
     def open(self, patience: Patience) -> None:
         """Open the store, as it is.
@@ -165,16 +181,19 @@ class ReadOnlyEngine(Engine):
         replica = self._replica
         if replica is None or replica.journal.position.journal != max(numbers, default=0):
             replica = self._replica = self._start(numbers)
+        entries, self._older = self._older, []
         if replica.journal.has_news():
-            replay(self._documents, replica.follow(Position(replica.journal.position.journal)))
+            entries += replica.follow(Position(replica.journal.position.journal))
+        replay(self._documents, entries)
         return replica
 
     def _start(self, numbers: list[int]) -> Replica:
         """Return a replica at the start of the newest journal."""
         self._drop_replica()
         self._overlay.uncover()
-        for number in numbers[:-1]:
-            replay(self._documents, read_journal(self._disk, self._documents, number))
+        # All at once: what one journal appends to a file, a later one may have replaced.
+        older = [read_journal(self._disk, self._documents, number) for number in numbers[:-1]]
+        self._older = [entry for entries in older for entry in entries]
         journal = self._open_journal(Position(max(numbers, default=0)))
-        tables = FileTables(self._documents, self._delta_files)
+        tables = FileTables(self._documents, self._delta_files, self._versions)
         return Replica(self._documents, self._delta_files, tables, journal)

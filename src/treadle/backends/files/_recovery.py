@@ -3,6 +3,12 @@
 import re
 from collections.abc import Iterable, Iterator
 
+from treadle.backends.files._collection_files import (
+    CollectionChange,
+    Lines,
+    Whole,
+    combine_lines,
+)
 from treadle.backends.files._entries import (
     DocumentChange,
     DocumentKey,
@@ -58,7 +64,9 @@ def check_journal(disk: Disk, documents: Documents, name: str) -> None:
         raise CorruptRecord(documents.where_own(name), "its name is not a journal's")
     number = int(found[1])
     _check_last(documents, number)
-    for _ in _contents(documents, read_journal(disk, documents, number)):
+    entries = read_journal(disk, documents, number)
+    combine_lines(entries, documents.collections)
+    for _ in _contents(documents, entries):
         pass
 
 
@@ -69,8 +77,11 @@ def checkpoint(disk: Disk, documents: Documents, numbers: list[int]) -> None:
     not synced yet: then a later journal has it.
     """
     for number in numbers:
-        for table, key in combine(read_journal(disk, documents, number)):
+        entries = read_journal(disk, documents, number)
+        for table, key in combine(entries):
             documents.sync(table, key)
+        for name in {entry.key for entry in entries if isinstance(entry, Lines | Whole)}:
+            documents.collections.sync(name)
         documents.sync_folders()
         disk.remove(journal_path(documents, number))
 
@@ -96,13 +107,25 @@ def replay(documents: Documents, entries: Iterable[Entry]) -> None:
     """Write the documents that committed entries are ahead of.
 
     Raises:
-        CorruptRecord: entries change a thread that cannot be read; nothing is written.
+        CorruptRecord: entries change what is not there or cannot be read; nothing is written.
     """
+    entries = tuple(entries)
+    collections = _collections(documents, entries)
     for (table, key), change, content in list(_contents(documents, entries)):
         if content is None:
             documents.replace(table, key, None)
         elif not _is_up_to_date(documents, table, key, change, content):
             documents.replace(table, key, [content])
+    for name, lines in collections.items():
+        documents.collections.write(name, lines)
+
+
+def _collections(documents: Documents, entries: Iterable[Entry]) -> dict[str, CollectionChange]:
+    """Return the lines that committed entries write, each checked to follow those before it."""
+    changes = combine_lines(entries, documents.collections)
+    for name, change in changes.items():
+        documents.collections.check(name, change)
+    return changes
 
 
 def _contents(

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from itertools import chain
 
+from treadle.backends.files._collection_files import Whole, combine_lines
 from treadle.backends.files._delta_files import DeltaFiles
 from treadle.backends.files._entries import (
     DocumentKey,
@@ -11,6 +12,7 @@ from treadle.backends.files._entries import (
     decode_entries,
     encode_entries,
     entries_of,
+    table_of,
 )
 from treadle.backends.files._journal import Journal, Position
 from treadle.backends.files._tables import FileTables
@@ -65,18 +67,29 @@ class Replica:
         Without `sync` the journal is synced only before it replaces documents that may be safe on
         the disk: until theirs are too, the journal must have them. See docs/decisions/0026.
         """
-        group = entries_of(batches, self._journaled, self.tables.threads.document)
+        group = entries_of(
+            batches,
+            self._journaled,
+            self.tables.threads.document,
+            self.tables.documents.entries_of,
+        )
         sync = sync or any(
-            change.before is not None and (change.table, change.key) not in self._journaled
+            change.before is not None
+            and change.table != "documents"
+            and (change.table, change.key) not in self._journaled
             for changes in batches
             for change in changes
         )
+        sync = sync or any(isinstance(entry, Whole) for entries in group for entry in entries)
         self.journal.append(list(map(encode_entries, group)), sync=sync)
         return list(chain.from_iterable(group))
 
     def write_documents(self, committed: Sequence[Entry]) -> None:
         """Write the documents, and the delta files, of entries that `commit` returned."""
         self._delta_files.write(committed)
+        collections = self._documents.collections
+        for name, lines in combine_lines(committed, collections).items():
+            collections.write(name, lines)
         changes = combine(committed)
         for (table, key), change in changes.items():
             if change.steps:
@@ -93,5 +106,5 @@ class Replica:
         for record in self.journal.read_on():
             entries = decode_entries(record, self.journal.path)
             self.tables.follow(entries)
-            self._journaled.update((entry.table, entry.key) for entry in entries)
+            self._journaled.update((table_of(entry), entry.key) for entry in entries)
             yield entries

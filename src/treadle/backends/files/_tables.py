@@ -4,14 +4,18 @@ from collections.abc import Iterable
 from typing import Any, cast
 
 from treadle.backends.files._cache import RowCache, ThreadCache, row_reader
+from treadle.backends.files._collection_files import Lines, Whole
 from treadle.backends.files._delta_files import DeltaFiles
+from treadle.backends.files._document_table import DocumentTable
 from treadle.backends.files._entries import Append, DocumentKey, Entry, Put, Update
 from treadle.backends.files._index import MailboxIndex
 from treadle.backends.files.documents import Documents
-from treadle.backends.model.tables import Row, TableName, Tables
+from treadle.backends.model.tables import Row, RowTable, TableName, Tables, VersionSource
 from treadle.core.claims import ClaimRequest
 from treadle.core.codec import decode
+from treadle.core.documents import Document, Order
 from treadle.core.heads import ThreadSummary
+from treadle.core.keys import KeyRange
 from treadle.core.mailboxes import TERMINAL, EntryStatus, MailboxEntry, MailboxState
 from treadle.core.runs import RunRecord
 from treadle.core.threads import ThreadDelta
@@ -25,9 +29,13 @@ class FileTables(Tables):
     runs: RowCache[RunRecord]
     entries: RowCache[MailboxEntry]
     mailboxes: RowCache[MailboxState]
+    documents: DocumentTable
 
-    def __init__(self, documents: Documents, delta_files: DeltaFiles) -> None:
+    def __init__(
+        self, documents: Documents, delta_files: DeltaFiles, versions: VersionSource
+    ) -> None:
         super().__init__()
+        self.versions = versions
         self._documents = documents
         self._delta_files = delta_files
         self._folds_case = documents.folds_case()
@@ -49,6 +57,9 @@ class FileTables(Tables):
             self.put_in("mailboxes"),
             row_reader(documents, "mailboxes", MailboxState),
         )
+        self.documents = DocumentTable(  # pyright: ignore[reportIncompatibleVariableOverride]
+            documents, self.put_in("documents")
+        )
         self._caches: dict[TableName, RowCache[Any]] = {
             "threads": self.threads,
             "runs": self.runs,
@@ -66,7 +77,7 @@ class FileTables(Tables):
             AlreadyExists: the file system cannot distinguish the new id from another one.
             CorruptRecord: the document of the row that is there cannot be read.
         """
-        cache = self._caches[table]
+        cache = self._table(table)
         before = cache.get(key)
         if before is None and row is not None:
             cache.check_unused(key)
@@ -77,7 +88,7 @@ class FileTables(Tables):
 
     def replace(self, table: TableName, key: str, before: Row | None, after: Row | None) -> None:
         """Make a change, and update the index."""
-        cache = self._caches[table]
+        cache: RowTable[Any] = self._table(table)
         if after is not None:
             cache[key] = after
         elif before is not None:
@@ -92,6 +103,9 @@ class FileTables(Tables):
     def follow(self, entries: Iterable[Entry]) -> None:
         """Apply entries that another process has committed, as far as rows are in memory."""
         for entry in entries:
+            if isinstance(entry, Lines | Whole):
+                self.documents.follow(entry)
+                continue
             if entry.table == "threads":
                 self._summaries.pop(entry.key, None)
             if isinstance(entry, Append):
@@ -110,6 +124,27 @@ class FileTables(Tables):
         """Note that the documents of these rows are written, or removed."""
         for table, key in keys:
             self._caches[table].mark_written(key)
+
+    def end_group(self) -> None:
+        """Keep no more in memory than there is room for."""
+        self.threads.evict()
+        self.documents.end_group()
+
+    def find_documents(self, keys: KeyRange, order: Order = "asc") -> Iterable[Document]:
+        """Return the documents in a range, by their keys, except damaged ones."""
+        return self.documents.find_range(keys, order)
+
+    def find_expired(self, before: int) -> Iterable[Document]:
+        """Return the documents that expired before a time (unix milliseconds)."""
+        return self.documents.find_expired(before)
+
+    def find_collections(self, first: str) -> Iterable[str]:
+        """Return the collections from `first` on that may have documents, in order."""
+        return self.documents.find_collections(first)
+
+    def unreadable_documents(self) -> Iterable[str]:
+        """Return the damaged lines of documents that are known."""
+        return self.documents.unreadable()
 
     def find_thread_ids(self, resource_id: str | None, parent_thread_id: str | None) -> list[str]:
         """Return the ids of the threads with this owner and this parent; None matches all."""
@@ -165,6 +200,9 @@ class FileTables(Tables):
     def next_due(self, now: int, mailbox_id: str | None) -> int | None:
         """Return when an entry becomes claimable: `now` if one is, None if none ever does."""
         return self._indexed().next_due(now, mailbox_id)
+
+    def _table(self, table: TableName) -> RowCache[Any] | DocumentTable:
+        return self.documents if table == "documents" else self._caches[table]
 
     def _indexed(self) -> MailboxIndex:
         if self._index is None:

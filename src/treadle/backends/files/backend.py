@@ -19,7 +19,7 @@ from treadle.core.claims import ClaimRequest
 from treadle.core.codec import copied
 from treadle.core.commands import Commands, Receipt
 from treadle.core.mailboxes import MailboxEntry
-from treadle.core.queries import Query
+from treadle.core.queries import Query, answer_query
 
 T = TypeVar("T")
 
@@ -96,7 +96,9 @@ class FilesBackend:
 
     async def read(self, query: Query[T]) -> T:
         """Answer a checked query."""
-        answer: T = await self._thread.ask(ReadCall(partial(query.answer, now=self._clock())))
+        answer: T = await self._thread.ask(
+            ReadCall(partial(answer_query, query, clock=self._clock()))
+        )
         return copied(answer)
 
     async def wait(self, timeout_ms: int, mailbox_id: str | None = None) -> None:

@@ -2,7 +2,7 @@
 
 import errno
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeAlias
 
 from treadle.backends._modes import file_mode_like, make_folder
@@ -68,6 +68,18 @@ class Disk:
         finally:
             os.close(descriptor)
 
+    def read_parts(self, path: str, parts: Iterable[tuple[int, int]]) -> list[bytes]:
+        """Return parts of a file, each given by its first byte and its length.
+
+        Raises:
+            NotPlainFile: it is a link, a folder, a pipe, a socket or a device.
+        """
+        descriptor = open_plain(path, os.O_RDONLY)
+        try:
+            return [self.read_log(descriptor, start, size) for start, size in parts]
+        finally:
+            os.close(descriptor)
+
     def write_atomically(
         self, path: str, parts: Sequence[Bytes], temp_folder: str, *, sync: bool = False
     ) -> None:
@@ -110,6 +122,27 @@ class Disk:
             _write_all(descriptor, [data])
         finally:
             os.close(descriptor)
+
+    def write_tail(self, path: str, start: int, data: Bytes) -> None:
+        """Write from a byte of a file on, and cut off what follows; it is not synced.
+
+        The file is created if missing. Missing bytes before `start` become ends of lines.
+
+        Raises:
+            NotPlainFile: it is no plain file, or has other names.
+        """
+        log = self.open_log(path)
+        try:
+            size, end = self.size_of(log), start + len(data)
+            if size == end and self.read_log(log, start, len(data)) == data:
+                return
+            if size < start:
+                self.write_log(log, size, b"\n" * (start - size))
+            self.write_log(log, start, data)
+            if size > end:
+                self.cut_log(log, end)
+        finally:
+            self.close_log(log)
 
     def remove(self, path: str) -> None:
         """Remove a file if it exists; a folder at its path stays."""

@@ -9,6 +9,8 @@ from treadle.backends._deadline import CALL_SECONDS, Patience
 from treadle.backends._modes import can_write
 from treadle.backends._plain_files import NotPlainFile, check_plain
 from treadle.backends.files._cache import row_reader
+from treadle.backends.files._collection_files import CollectionChange
+from treadle.backends.files._collection_index import CollectionIndex
 from treadle.backends.files._engine import Engine
 from treadle.backends.files._lock import PresenceLock, WriterLock
 from treadle.backends.files._read_only import OverlaidDisk, ReadOnlyEngine
@@ -69,6 +71,10 @@ def examine(root: str | os.PathLike[str]) -> Report:
             reason = _examine(documents, table, name, read)
             if reason is not None:
                 findings.append(Finding(path=documents.where(table, name), reason=reason))
+    for name in disk.list_all(documents.collections.folder):
+        lines, found = _examine_collection(documents, name)
+        count += lines
+        findings += found
     return Report(documents=count, findings=tuple(findings))
 
 
@@ -89,10 +95,20 @@ def move_aside(root: str | os.PathLike[str], report: Report) -> tuple[str, ...]:
         disk.make_folder(documents.own_path(_ASIDE), like=documents.own_folder)
         moved = [_move(disk, documents, finding) for finding in first]
         with _alone(disk, documents):
-            moved += [_move(disk, documents, finding) for finding in rest]
+            moved += [_move(disk, documents, finding) for finding in _once(documents, rest)]
     except OSError as error:
         raise StoreUnavailable(documents.root, str(error)) from error
     return tuple(moved)
+
+
+def _once(documents: Documents, findings: list[Finding]) -> Iterator[Finding]:
+    """Yield one finding for each file: all damaged lines of a collection are moved together."""
+    seen: set[str] = set()
+    for finding in findings:
+        if finding.path in seen and _is_in_collection(documents, finding):
+            continue
+        seen.add(finding.path)
+        yield finding
 
 
 @contextmanager
@@ -161,12 +177,68 @@ def _examine(documents: Documents, table: TableName, name: str, read: Reader) ->
     return None
 
 
-def _move(disk: Disk, documents: Documents, finding: Finding) -> str:
-    name = finding.path.replace(os.sep, "-")
+def _examine_collection(documents: Documents, file_name: str) -> tuple[int, list[Finding]]:
+    """Return how many documents a collection's file has, and the lines that cannot be read."""
+    files = documents.collections
+    name = file_name.removesuffix(".jsonl")
+    path = files.where(name)
+    if name == file_name:
+        return 0, []
+    try:
+        check_id("collection", name)
+        index = CollectionIndex(name, files.read(name), path)
+        for key, span in list(index.spans.items()):
+            (line,) = files.read_lines(name, [span])
+            index.examine(key, line)
+    except InvalidId as error:
+        return 0, [Finding(path=path, reason=f"its name is not an id: {error.reason}")]
+    except CorruptRecord as error:
+        return 0, [Finding(path=path, reason=error.reason)]
+    findings = [
+        Finding(path=path, reason=f"byte {start}: {error.reason}")
+        for start, error in index.damaged.items()
+    ]
+    return len(index.spans), findings
+
+
+def _move_lines(disk: Disk, documents: Documents, path: str) -> str:
+    """Move the damaged lines of a collection's file to a file of their own; return its path."""
+    files = documents.collections
+    name = os.path.basename(path).removesuffix(".jsonl")
+    data = files.read(name)
+    index = CollectionIndex(name, data, path)
+    for key, span in list(index.spans.items()):
+        index.examine(key, data[span.start : span.start + span.size])
+    damaged = [data[start:].split(b"\n", 1)[0] + b"\n" for start in sorted(index.damaged)]
+    kept = [data[span.start : span.start + span.size] + b"\n" for span in index.spans.values()]
+    target = _free_path(disk, documents, path)
+    disk.append(target, b"".join(damaged))
+    disk.sync(target)
+    whole = CollectionChange(0, is_whole=True, data=bytearray(b"".join(kept)))
+    files.write(name, whole)
+    files.sync(name)
+    return os.path.relpath(target, documents.root)
+
+
+def _free_path(disk: Disk, documents: Documents, path: str) -> str:
+    name = path.replace(os.sep, "-")
     target = os.path.join(documents.own_path(_ASIDE), name)
     number = 1
     while disk.exists(target):
         number += 1
         target = os.path.join(documents.own_path(_ASIDE), f"{name}.{number}")
+    return target
+
+
+def _move(disk: Disk, documents: Documents, finding: Finding) -> str:
+    if _is_in_collection(documents, finding):
+        return _move_lines(disk, documents, finding.path)
+    target = _free_path(disk, documents, finding.path)
     disk.move(os.path.join(documents.root, finding.path), target)
     return os.path.relpath(target, documents.root)
+
+
+def _is_in_collection(documents: Documents, finding: Finding) -> bool:
+    """Return True if only lines of a file are damaged, and not the file."""
+    folder = os.path.relpath(documents.collections.folder, documents.root)
+    return os.path.dirname(finding.path) == folder and finding.reason.startswith("byte ")

@@ -1,8 +1,6 @@
 """The documents: a JSON file for each thread, run, entry and mailbox, laid out as in tirea."""
 
-import errno
 import os
-import re
 import sys
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -11,11 +9,13 @@ import msgspec
 
 from treadle.backends._damage import DamageLog
 from treadle.backends._plain_files import NotPlainFile
+from treadle.backends.files._collection_files import CollectionFiles
 from treadle.backends.files._decoding import plain_text
+from treadle.backends.files._names import check_file_name, read_file
 from treadle.backends.files.disk import Bytes, Disk
 from treadle.backends.model.tables import TableName
-from treadle.core.ids import IdKind, check_id, is_id
-from treadle.errors import CorruptRecord, InvalidId, InvalidValue, SchemaTooNew, StoreUnavailable
+from treadle.core.ids import IdKind, is_id
+from treadle.errors import CorruptRecord, InvalidValue, SchemaTooNew, StoreUnavailable
 
 FORMAT = 1
 FOLDERS: dict[TableName, str] = {
@@ -29,9 +29,8 @@ _KINDS: dict[TableName, IdKind] = {
     "runs": "run",
     "entries": "entry",
     "mailboxes": "mailbox",
+    "documents": "collection",
 }
-_IS_WINDOWS = os.name == "nt"
-_NOT_ON_WINDOWS = re.compile(r'[<>:"|?*]')  # `a:b` would be written into the file `a`
 _SUFFIX = ".json"
 _PREFIXES = {table: folder + os.sep if folder else "" for table, folder in FOLDERS.items()}
 _OWN_FOLDER = "_treadle"
@@ -52,6 +51,9 @@ class Documents:
         self.own_folder = os.path.join(root, _OWN_FOLDER)
         self._temporary = os.path.join(self.own_folder, "tmp")
         self._deltas = os.path.join(self.own_folder, "deltas")
+        self.collections = CollectionFiles(
+            disk, os.path.join(self.own_folder, "documents"), self._temporary
+        )
         self._folders = {
             table: os.path.join(root, name) if name else root for table, name in FOLDERS.items()
         }
@@ -76,7 +78,12 @@ class Documents:
         """
         self._check_owner()
         self._disk.make_folder(self.own_folder)
-        for folder in (*self._folders.values(), self._temporary, self._deltas):
+        for folder in (
+            *self._folders.values(),
+            self._temporary,
+            self._deltas,
+            self.collections.folder,
+        ):
             self._disk.make_folder(folder, like=self.own_folder)
 
     def is_store(self) -> bool:
@@ -174,17 +181,9 @@ class Documents:
             CorruptRecord: a link, a folder or a pipe is at its path, the disk or its permissions do
                 not let it be read, or it is UTF-16.
         """
-        try:
-            data = self._disk.read(self.path(table, key))
-        except FileNotFoundError:
-            return None
-        except NotPlainFile as error:
-            raise CorruptRecord(self.where(table, key), error.reason) from error
-        except OSError as error:
-            if not isinstance(error, PermissionError) and error.errno != errno.EIO:
-                raise  # too many open files, say: that is not about this document
-            raise CorruptRecord(self.where(table, key), str(error)) from error
-        return plain_text(data, self.where(table, key))
+        where = self.where(table, key)
+        data = read_file(self._disk, self.path(table, key), where)
+        return None if data is None else plain_text(data, where)
 
     def replace(self, table: TableName, key: str, parts: Sequence[Bytes] | None) -> None:
         """Write a document atomically, without a sync; None removes it."""
@@ -199,7 +198,7 @@ class Documents:
 
     def sync_folders(self) -> None:
         """Make the names in all folders survive a power failure."""
-        for folder in (*self._folders.values(), self.own_folder):
+        for folder in (*self._folders.values(), self.collections.folder, self.own_folder):
             self._disk.sync_folder(folder)
 
     def clear_temporary(self) -> None:
@@ -218,10 +217,7 @@ def check_document_id(table: TableName, key: str) -> None:
     Raises:
         InvalidId: it cannot; its path might lead out of the folder, or to another file.
     """
-    check_id(_KINDS[table], key)
-    if _IS_WINDOWS and (found := _NOT_ON_WINDOWS.search(key)):
-        reason = f"on Windows no file name has {found[0]!r}; use another id, or another backend"
-        raise InvalidId(_KINDS[table], key, reason)
+    check_file_name(_KINDS[table], key)
 
 
 def fold(key: str) -> str:

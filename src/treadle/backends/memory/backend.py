@@ -14,7 +14,7 @@ from treadle.core.claims import ClaimRequest
 from treadle.core.codec import copied
 from treadle.core.commands import Commands, Receipt
 from treadle.core.mailboxes import MailboxEntry
-from treadle.core.queries import Query
+from treadle.core.queries import Query, answer_query
 from treadle.errors import StoreClosed
 
 T = TypeVar("T")
@@ -62,7 +62,7 @@ class MemoryBackend:
 
     async def read(self, query: Query[T]) -> T:
         """Answer a checked query."""
-        return copied(query.answer(self._open_tables(), self._clock()))
+        return copied(answer_query(query, self._open_tables(), self._clock()))
 
     async def wait(self, timeout_ms: int, mailbox_id: str | None = None) -> None:
         """Return once an entry is claimable, or after `timeout_ms`."""

@@ -4,6 +4,7 @@ Memory keeps all rows in them. Files put a cache of documents in their place, an
 that a batch touches; both override the finders that would look at every row.
 """
 
+import threading
 from collections.abc import Callable, Iterable, MutableMapping
 from functools import partial
 from typing import Any, Literal, TypeAlias, TypeVar
@@ -11,15 +12,19 @@ from typing import Any, Literal, TypeAlias, TypeVar
 import msgspec
 
 from treadle.backends.model._known_messages import KnownMessages
+from treadle.backends.model.sorted_keys import SortedKeys
 from treadle.core.claims import ClaimRequest, choose, due_time
+from treadle.core.documents import Document, Order
 from treadle.core.heads import ThreadSummary, summarized
+from treadle.core.keys import END, SEPARATOR, KeyRange, split_row_key
+from treadle.core.limits import next_number
 from treadle.core.mailboxes import TERMINAL, UNFINISHED, EntryStatus, MailboxEntry, MailboxState
 from treadle.core.runs import RunRecord
 from treadle.core.threads import StoredThread, Thread, ThreadDelta, deltas_since
 
-TableName = Literal["threads", "runs", "entries", "mailboxes"]
+TableName = Literal["threads", "runs", "entries", "mailboxes", "documents"]
 
-Row: TypeAlias = StoredThread | RunRecord | MailboxEntry | MailboxState
+Row: TypeAlias = StoredThread | RunRecord | MailboxEntry | MailboxState | Document
 RowT = TypeVar("RowT")
 
 Put: TypeAlias = Callable[[str, RowT | None], None]
@@ -44,6 +49,24 @@ def deltas_of(change: Change) -> tuple[ThreadDelta, ...] | None:
     if before.origin is not after.origin:
         return None
     return deltas_since(after.history, before.head.version, after.head.version)
+
+
+class VersionSource:
+    """The versions of documents that one handle gives out, in any thread; they only rise."""
+
+    def __init__(self) -> None:
+        self._last = 0
+        self._lock = threading.Lock()
+
+    def next(self, least: int) -> int:
+        """Return a version that is at least `least` and larger than all before.
+
+        Raises:
+            InvalidValue: there is none left.
+        """
+        with self._lock:
+            self._last = max(least, next_number(self._last, "the version of the document"))
+            return self._last
 
 
 class RowTable(MutableMapping[str, RowT]):
@@ -85,6 +108,9 @@ class Tables:
         self.runs: RowTable[RunRecord] = self.make_table("runs")
         self.entries: RowTable[MailboxEntry] = self.make_table("entries")
         self.mailboxes: RowTable[MailboxState] = self.make_table("mailboxes")
+        self.documents: RowTable[Document] = self.make_table("documents")
+        self.versions = VersionSource()
+        self._document_keys = SortedKeys()
         self._before: dict[tuple[TableName, str], Row | None] = {}
         self._known_messages = KnownMessages()
 
@@ -109,6 +135,8 @@ class Tables:
             rows[key] = after
         elif before is not None:
             del rows[key]
+        if table == "documents":
+            self._document_keys.note(key, present=after is not None)
 
     def commit(self) -> list[Change]:
         """End the batch; return its changes, in the order of first touch."""
@@ -208,6 +236,38 @@ class Tables:
         for entry in old:
             self.put("entries", entry.entry_id, None)
         return len(old)
+
+    def find_documents(self, keys: KeyRange, order: Order = "asc") -> Iterable[Document]:
+        """The documents in a range, by their keys, those that have expired included."""
+        first = keys.collection + SEPARATOR
+        end = keys.collection + END if keys.before is None else first + keys.before
+        found = self._document_keys.between(first + keys.after, end, order)
+        return (self.documents[key] for key in found)
+
+    def find_collections(self, first: str) -> Iterable[str]:
+        """The names of the collections from `first` on that have documents, in order."""
+        key = self._document_keys.first(first)
+        while key is not None:
+            name, _ = split_row_key(key)
+            if name >= first:
+                yield name
+            key = self._document_keys.first(name + END)
+
+    def unreadable_documents(self) -> Iterable[str]:
+        """The documents that cannot be read: none, where they are values in memory."""
+        return ()
+
+    def find_expired(self, before: int) -> Iterable[Document]:
+        """The documents that expired before a time (unix milliseconds)."""
+        return [
+            document
+            for document in self.documents.values()
+            if document.expires_at is not None and document.expires_at < before
+        ]
+
+    def new_version(self, least: int) -> int:
+        """A version that is at least `least` and larger than all that were given out before."""
+        return self.versions.next(least)
 
     def next_due(self, now: int, mailbox_id: str | None) -> int | None:
         """When an entry becomes claimable: `now` if one is, None if no entry waits for a time."""

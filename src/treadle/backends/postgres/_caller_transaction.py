@@ -49,6 +49,7 @@ class CallerTransaction:
         self._location = database.location
         self._queries = database.queries
         self._damage = database.damage
+        self._versions = database.versions
         self._notice = Query(f'NOTIFY "{self._location.channel}"')
         """Given to other processes when the caller commits."""
 
@@ -97,7 +98,7 @@ class CallerTransaction:
             raise InvalidValue("connection", reason)
         for left in reversed(range(CALLER_ATTEMPTS)):
             try:
-                program = commit((batch,), now, self._damage)
+                program = commit((batch,), now, self._damage, self._versions)
                 round_trips = RoundTrips(program, self._queries, (_SEARCH_PATH,))
                 while round_trips.pending:
                     round_trips.answer(await send(round_trips.pending))

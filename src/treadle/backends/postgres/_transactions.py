@@ -19,6 +19,7 @@ from treadle.backends._damage import DamageLog
 from treadle.backends._deadline import Deadline, Patience
 from treadle.backends._group_thread import Failure
 from treadle.backends.base import Durability
+from treadle.backends.model.tables import VersionSource
 from treadle.backends.postgres._connections import Connections
 from treadle.backends.postgres._limits import (
     ANSWER_SECONDS,
@@ -44,7 +45,7 @@ from treadle.backends.postgres.connection import (
 )
 from treadle.backends.postgres.location import Location
 from treadle.backends.postgres.schema import check_schema
-from treadle.backends.sql.commit import commit
+from treadle.backends.sql.commit import Outcome, commit
 from treadle.backends.sql.program import Program, Read
 from treadle.core.commands import Commands, Receipt
 from treadle.errors import StoreUnavailable
@@ -110,6 +111,7 @@ class Database:
     ) -> None:
         self.location = location
         self.damage = DamageLog(str(location))
+        self.versions = VersionSource()
         self.queries = Queries(location)
         self.silence_seconds = silence_seconds
         self.connections = Connections(location, connection_class)
@@ -377,7 +379,7 @@ class Commits:
         batches = [call.request for call in calls]
         transaction = Transaction(
             self._database,
-            lambda: commit(batches, self._clock(), self._database.damage),
+            lambda: self._program(batches),
             calls[0].deadline,  # the earliest: the group has one end
             GROUP_LOCK_MS,
         )
@@ -394,6 +396,10 @@ class Commits:
                 outcomes[position] = Failure(outcome)
         return outcomes
 
+    def _program(self, batches: Sequence[Commands]) -> Program[list[Outcome]]:
+        database = self._database
+        return commit(batches, self._clock(), database.damage, database.versions)
+
     def _commit_alone(self, call: Call[Commands]) -> Any:
         """Commit a batch of a group that was blocked, unless it is the one that has to wait."""
         try:
@@ -406,7 +412,7 @@ class Commits:
     def _commit(self, call: Call[Commands], lock_ms: int) -> Receipt:
         [outcome] = Transaction(
             self._database,
-            lambda: commit((call.request,), self._clock(), self._database.damage),
+            lambda: self._program((call.request,)),
             call.deadline,
             lock_ms,
         ).run()

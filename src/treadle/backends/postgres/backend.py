@@ -166,7 +166,8 @@ class PostgresBackend:
 
     async def read(self, query: Query[T]) -> T:
         """Answer a checked query from one snapshot."""
-        return await self._read(lambda: read(query, self._database.damage))
+        now = self._now()
+        return await self._read(lambda: read(query, self._database.damage, now))
 
     async def wait(self, timeout_ms: int, mailbox_id: str | None = None) -> None:
         """Return once something is claimable, or after `timeout_ms`."""

@@ -9,7 +9,7 @@ from treadle.backends.postgres._statements import Queries
 from treadle.backends.postgres.connection import begin, connect, unavailable
 from treadle.backends.postgres.location import Location
 from treadle.backends.postgres.schema import check_schema
-from treadle.backends.sql.row_checks import DOCUMENTS, ROW_CHECKS, examine_rows
+from treadle.backends.sql.row_checks import RECORDS, ROW_CHECKS, examine_rows
 from treadle.backends.sql.rules import PART_RULES, findings_of
 
 
@@ -41,5 +41,5 @@ def examine(location: Location) -> Report:
                     findings += findings_of(rule, columns, found)
     except psycopg.Error as error:
         raise unavailable(error, location) from error
-    documents = sum(counts[name] for name in DOCUMENTS)
+    documents = sum(counts[name] for name in RECORDS)
     return Report(documents=documents, rows=dict(counts), findings=tuple(findings))

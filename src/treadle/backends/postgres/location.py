@@ -26,7 +26,7 @@ _NAME = re.compile(r"(?!pg_)[a-z_][a-z0-9_]{0,39}")
 _PREFIX = re.compile(r"((?!pg_)[a-z_][a-z0-9_]{0,23})?")
 _TABLES = re.compile(
     r"(?<!:)\b(threads|thread_times|thread_bodies|messages|patches|deltas|runs|mailboxes|queue_heads|entries|payloads"
-    r"|commits|migrations)\b"
+    r"|documents|commits|migrations)\b"
 )
 _INDEXES = re.compile(r"(?<=CREATE INDEX )(\w+)")
 Switch = Literal["on", "off"]

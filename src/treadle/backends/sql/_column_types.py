@@ -14,8 +14,11 @@ COLUMN_TYPES: dict[str, Any] = {
     **get_type_hints(MailboxState, include_extras=True),
     **get_type_hints(MailboxEntry, include_extras=True),
     "body": str,
+    "collection": str,
     "committed_at": Time,
+    "expires_at": Time | None,
     "extra": str | None,
+    "key": str,
     "message_count": Count,
     "message_id": str | None,
     "patch_count": Count,
@@ -26,6 +29,7 @@ COLUMN_TYPES: dict[str, Any] = {
     "thread_key": int,
     "created_at": ThreadTime,
     "updated_at": ThreadTime,
+    "value": str,
     "version": Version,
 }
 """The type of each column's values. Columns that are not here are not checked."""

@@ -9,6 +9,7 @@ A statement's text may contain fragments in braces, so that one text serves both
 - `{given:a, b}`: a table `given (a, b)` of the rows of a write.
 - `{columns:runs}`: the columns of a table, in the order of its description.
 - `{equal:a = b}`: equality of texts that PostgreSQL's index knows by their hashes.
+- `{live:now}`: a document has not expired at the time `:now`; NULL is the database's clock.
 - `{lock:FOR UPDATE}`: what PostgreSQL locks; SQLite has one writer at a time.
 - `{index:name}`: the index that SQLite has to take; its planner has no statistics to choose by.
 """
@@ -51,6 +52,8 @@ class Dialect(ABC):
                 return ", ".join(TABLES[argument].types)
             case "equal":
                 return self._equal(*argument.split(" = "))
+            case "live":
+                return f"(expires_at IS NULL OR expires_at > {self._time(argument)})"
             case "lock":
                 return self._lock(argument)
             case "index":
@@ -87,6 +90,9 @@ class Dialect(ABC):
 
     @abstractmethod
     def _equal(self, one: str, other: str) -> str: ...
+
+    @abstractmethod
+    def _time(self, argument: str) -> str: ...
 
     @abstractmethod
     def _lock(self, argument: str) -> str: ...
@@ -142,6 +148,9 @@ class Sqlite(Dialect):
 
     def _equal(self, one: str, other: str) -> str:
         return f"{one} = {other}"
+
+    def _time(self, argument: str) -> str:
+        return f":{argument}"
 
     def _lock(self, argument: str) -> str:
         return ""
@@ -215,6 +224,10 @@ class Postgres(Dialect):
     def _equal(self, one: str, other: str) -> str:
         # An index holds no texts of more than a third of a page, only their hashes.
         return f"hashtextextended({one}, 0) = hashtextextended({other}, 0) AND {one} = {other}"
+
+    def _time(self, argument: str) -> str:
+        clock = "(extract(epoch FROM statement_timestamp()) * 1000)::bigint"
+        return f"COALESCE(:{argument}::bigint, {clock})"
 
     def _lock(self, argument: str) -> str:
         return argument

@@ -1,15 +1,20 @@
 """Loading a read set: the queries that bring its rows, and lock them where others may write."""
 
+from itertools import starmap
+
+from treadle.backends.sql._documents import read_range
 from treadle.backends.sql.program import Read
 from treadle.backends.sql.rows import id_list, pair_list
+from treadle.backends.sql.tables import to_json
+from treadle.core.keys import KeyRange, split_row_key
 from treadle.core.read_set import ReadSet
 
 
 def reads_of(read_set: ReadSet) -> list[Read]:
     """The queries that load a read set; those with nothing to load are left out.
 
-    Mailboxes come first, then threads, then runs. Every transaction locks in this order, so no two
-    wait for each other. The other rows are covered by the lock of their mailbox or thread.
+    Mailboxes come first, then threads, runs and documents. Every transaction locks in this order,
+    so no two wait for each other. The locks of mailboxes and threads cover the other rows.
     """
     reads: list[Read] = []
     if read_set.mailboxes or read_set.entries:
@@ -32,6 +37,12 @@ def reads_of(read_set: ReadSet) -> list[Read]:
         reads.append(Read("load_message_ids", {"pairs": pair_list(read_set.messages)}))
     if read_set.duplicates:
         reads.append(Read("load_duplicates", {"pairs": pair_list(read_set.duplicates)}))
+    if read_set.documents:
+        pairs = sorted(map(split_row_key, read_set.documents))
+        reads.append(Read("load_documents_for_update", {"pairs": to_json(pairs)}))
+    reads += map(read_range, sorted(starmap(KeyRange, read_set.document_ranges), key=repr))
+    for time in sorted(read_set.expired_before):
+        reads.append(Read("load_expired_documents", {"expired_before": time}))
     for time in sorted(read_set.ended_before):
         loaded = id_list(read_set.entries)
         reads.append(Read("count_ended", {"older_than": time, "loaded": loaded}))

@@ -5,7 +5,8 @@ from operator import attrgetter
 
 from treadle.backends._damage import DamageLog
 from treadle.backends.model.apply import apply_batch, read_set_of
-from treadle.backends.model.tables import Change
+from treadle.backends.model.tables import Change, VersionSource
+from treadle.backends.sql._documents import write_documents
 from treadle.backends.sql._loading import reads_of
 from treadle.backends.sql._mailboxes import write_entries, write_mailboxes, write_purges
 from treadle.backends.sql._runs import write_runs
@@ -22,12 +23,12 @@ _KEY = attrgetter("key")
 
 
 def commit(
-    batches: Sequence[Commands], now: int | None, damage: DamageLog
+    batches: Sequence[Commands], now: int | None, damage: DamageLog, versions: VersionSource
 ) -> Program[list[Outcome]]:
     """Commit batches in their order. Each succeeds or fails by itself; a failed one leaves nothing.
 
     Without `now`, the database's clock is read once the rows are locked. `damage` notes the records
-    that cannot be read and that a command leaves out.
+    that cannot be read and that a command leaves out; `versions` are for documents.
 
     Raises:
         StaleRead: another transaction has inserted an entry in the meantime.
@@ -39,7 +40,7 @@ def commit(
         asked = tuple(reads) if now is not None else (*reads, Read("clock", {}))
         answers = (yield asked) if asked else []
         clock = answers.pop()[0][0] if now is None else now
-        rows = WorkingSet(read_set)
+        rows = WorkingSet(read_set, versions)
         unlocked = rows.fill(reads, answers, damage)
         if unlocked:
             yield from _require_missing(unlocked)
@@ -66,7 +67,13 @@ def _require_missing(mailboxes: Iterable[str]) -> Program[None]:
 
 def write(rows: WorkingSet) -> list[Statement]:
     """The statements that write the changed rows."""
-    changes: dict[str, list[Change]] = {"threads": [], "runs": [], "mailboxes": [], "entries": []}
+    changes: dict[str, list[Change]] = {
+        "threads": [],
+        "runs": [],
+        "mailboxes": [],
+        "entries": [],
+        "documents": [],
+    }
     # Sorted by key: two transactions that insert the same keys do so in the same order, so neither
     # waits for the other while the other waits for it.
     for change in sorted(rows.changes(), key=_KEY):
@@ -82,6 +89,9 @@ def write(rows: WorkingSet) -> list[Statement]:
         statements += write_entries(changes["entries"])
     if rows.purged_before:
         statements += write_purges(rows.purged_before, rows.loaded_entry_ids(), rows.purged)
+    absent = rows.absent_documents() if statements or changes["documents"] else ()
+    if changes["documents"] or absent:
+        statements += write_documents(changes["documents"], absent)
     return statements
 
 

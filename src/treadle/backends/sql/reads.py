@@ -4,13 +4,15 @@ from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 from treadle.backends._damage import DamageLog
+from treadle.backends.sql import _documents as documents
 from treadle.backends.sql import _mailboxes as mailboxes
 from treadle.backends.sql import _runs as runs
 from treadle.backends.sql import _threads as threads
 from treadle.backends.sql.program import Program
+from treadle.core.documents import ListCollections, ListDocuments, LoadDocuments
 from treadle.core.heads import ListHeads, LoadHead
 from treadle.core.mailboxes import CountEntries, ListEntries, ListMailboxes, LoadEntry, LoadMailbox
-from treadle.core.queries import Query
+from treadle.core.queries import Query, TimedQuery
 from treadle.core.runs import FindActiveRun, ListRuns, LoadRun
 from treadle.core.thread_queries import ListDeltas, ListMessages, ListThreads, LoadThread
 
@@ -37,8 +39,22 @@ _LISTINGS: dict[type[Query[Any]], Callable[[Any, DamageLog], Program[Any]]] = {
 """Programs that look at many records, and leave out those that cannot be read."""
 
 
-def read(query: Query[T], damage: DamageLog) -> Program[T]:
-    """The program that answers `query`; `damage` notes the records that it leaves out."""
+_TIMED: dict[type[Query[Any]], Callable[[Any, DamageLog, int | None], Program[Any]]] = {
+    LoadDocuments: documents.load_documents,
+    ListDocuments: documents.list_documents,
+    ListCollections: documents.list_collections,
+}
+"""Programs whose answer depends on the time; None is the database's clock."""
+
+
+def read(query: Query[T], damage: DamageLog, clock: int | None) -> Program[T]:
+    """The program that answers `query`; `damage` notes the records that it leaves out.
+
+    `clock` is the present in unix milliseconds; None is the database's clock.
+    """
+    if isinstance(query, TimedQuery):
+        now = clock if query.now is None else query.now
+        return cast("Program[T]", _TIMED[type(query)](query, damage, now))
     listing = _LISTINGS.get(type(query))
     if listing is not None:
         return cast("Program[T]", listing(query, damage))

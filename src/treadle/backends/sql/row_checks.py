@@ -15,12 +15,20 @@ from treadle.backends.sql.rows import (
     message_values,
     patch_values,
     read_delta_body,
+    read_document,
     read_entry,
     read_mailbox,
     read_run,
     read_thread,
 )
-from treadle.backends.sql.tables import ENTRIES, ENTRY_COLUMNS, MAILBOX_COLUMNS, RUNS, text_value
+from treadle.backends.sql.tables import (
+    DOCUMENT_COLUMNS,
+    ENTRIES,
+    ENTRY_COLUMNS,
+    MAILBOX_COLUMNS,
+    RUNS,
+    text_value,
+)
 from treadle.core.codec import checked, decode
 from treadle.core.heads import sortable
 from treadle.core.ids import check_id
@@ -146,6 +154,12 @@ def _check_entry(row: Values) -> Values:
     return {"ended_at": ENTRIES.values(entry)["ended_at"]}
 
 
+def _check_document(row: Values) -> Values:
+    _check_types(row)
+    checked(read_document(tuple(row[name] for name in DOCUMENT_COLUMNS)))
+    return {}
+
+
 def _without_body(values: Values) -> dict[str, Any]:
     return {column: value for column, value in values.items() if column != "body"}
 
@@ -158,8 +172,9 @@ ROW_CHECKS = (
     RowCheck("runs", "runs/{run_id}", _check_run),
     RowCheck("mailboxes", "mailboxes/{mailbox_id}", _check_mailbox),
     RowCheck("entries", "mailboxes/{mailbox_id}/entries/{entry_id}", _check_entry),
+    RowCheck("documents", "documents/{collection}/{key}", _check_document),
     RowCheck("queue_heads", "mailboxes/{mailbox_id}/queue_heads/{priority}", _check_types),
 )
 
-DOCUMENTS = ("threads", "runs", "entries", "mailboxes")
+RECORDS = ("threads", "runs", "entries", "mailboxes", "documents")
 """The tables that have a row for each thing that users know."""

@@ -15,6 +15,7 @@ from treadle.backends._damage import DamageLog
 from treadle.backends.sql.program import Row, Values
 from treadle.backends.sql.tables import (
     CLAIM_COLUMNS,
+    DOCUMENT_COLUMNS,
     ENTRY_FIELDS,
     FREE_TEXT,
     MAILBOX_COLUMNS,
@@ -22,8 +23,10 @@ from treadle.backends.sql.tables import (
     to_json,
 )
 from treadle.core.codec import Json, decode, encode
+from treadle.core.documents import Document
 from treadle.core.heads import NO_TIME, ThreadSummary, ThreadTime
 from treadle.core.ids import check_id, check_ids, is_id
+from treadle.core.keys import check_key, split
 from treadle.core.limits import Count, Time, Version
 from treadle.core.mailboxes import MailboxEntry, MailboxState
 from treadle.core.messages import Message
@@ -143,7 +146,7 @@ def read_entry(row: Row) -> MailboxEntry:
 
 
 class _Unloaded:
-    """Stands for a payload that was not loaded; `has_payload` tells it from one that was."""
+    """Stands for a payload or value that was not loaded, which is another thing than null."""
 
 
 _UNLOADED: Any = _Unloaded()
@@ -182,6 +185,37 @@ def read_run(row: Row) -> RunRecord:
         raise ValueError(f"its body is that of run {run.run_id!r}")
     check_ids(run)
     return run
+
+
+def read_document(row: Row) -> Document:
+    """A document from the columns `DOCUMENT_COLUMNS`."""
+    *columns, extra, value = row
+    with damage_of(_document_name(row)):
+        return _document(columns, read_json(extra) or {}, read_json(_text(value)))
+
+
+def read_document_head(row: Row) -> Document:
+    """A document without its value, from the columns `DOCUMENT_COLUMNS` but for the last two."""
+    with damage_of(_document_name(row)):
+        return _document(row, {}, _UNLOADED)
+
+
+def has_value(document: Document) -> bool:
+    """Return True unless the document was loaded without its value."""
+    return document.value is not _UNLOADED
+
+
+def _document_name(row: Row) -> str:
+    collection, key, *_ = row
+    return f"document {(collection, *split(str(key)))}"
+
+
+def _document(columns: Iterable[Any], extra: Json, value: Json) -> Document:
+    values: dict[str, Any] = dict(zip(DOCUMENT_COLUMNS, columns, strict=False))
+    values["key"] = split(_text(values["key"]))
+    document = _checked({**values, _EXTRA: extra, "value": value}, Document)
+    check_key(document.key, "key")
+    return document
 
 
 @_names_damage("thread")

@@ -5,7 +5,7 @@ Statements that only insert, update or delete named columns are rendered from th
 and in the migration of each database; no statement has to name it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from operator import attrgetter
 from typing import Any, Literal, TypeAlias
 
@@ -13,6 +13,8 @@ import msgspec
 
 from treadle.backends.sql.program import Values
 from treadle.core.codec import Json, Model, encode
+from treadle.core.documents import Document
+from treadle.core.keys import join
 from treadle.core.mailboxes import MailboxEntry, is_terminal
 
 Type: TypeAlias = Literal["text", "integer", "bigint"]
@@ -58,14 +60,18 @@ class Table:
         self._free_text = tuple(column.name for column in columns if column.free_text)
         self._computed = [(each.name, each.value) for each in columns if each.value is not None]
 
-    def values(self, model: object) -> Values:
-        """The row of a model, for tables whose rows hold one model each."""
+    def values(self, model: object, without: Collection[str] = ()) -> Values:
+        """The row of a model, for tables whose rows hold one model each.
+
+        `without` names computed columns that are left out, because they are not loaded.
+        """
         row: dict[str, Any] = dict(zip(self._plain, self._read(model), strict=True))
         for name in self._free_text:
             if row[name] is not None:
                 row[name] = to_json(row[name])
         for name, value in self._computed:
-            row[name] = value(model)
+            if name not in without:
+                row[name] = value(model)
         return row
 
 
@@ -97,6 +103,14 @@ def _ended_at(entry: MailboxEntry) -> int | None:
 
 def _payload(entry: MailboxEntry) -> str:
     return to_json(entry.payload)
+
+
+def _key(document: Document) -> str:
+    return join(document.key)
+
+
+def _value(document: Document) -> str:
+    return to_json(document.value)
 
 
 _MAILBOX_ID = Column("mailbox_id", fixed=True)
@@ -213,6 +227,20 @@ PAYLOADS = Table(
     Column("extra", fixed=True, value=_extra),
     Column("payload", fixed=True, value=_payload),
 )
+# The keys of a collection are in the order of tuples, because their parts are joined by the lowest
+# character. A new time of expiry leaves the value alone, which may be large.
+DOCUMENTS = Table(
+    "documents",
+    ("collection", "key"),
+    Column("collection"),
+    Column("key", value=_key),
+    Column("version", "bigint"),
+    Column("created_at", "bigint"),
+    Column("updated_at", "bigint"),
+    Column("expires_at", "bigint"),
+    Column("extra", fixed=True, value=_extra),
+    Column("value", fixed=True, value=_value),
+)
 
 TABLES = {
     table.name: table
@@ -228,6 +256,7 @@ TABLES = {
         HEADS,
         ENTRIES,
         PAYLOADS,
+        DOCUMENTS,
     )
 }
 TYPES: dict[str, Type] = {
@@ -248,6 +277,8 @@ ENTRY_FIELDS = tuple(
 """The columns that are attributes of an entry."""
 ENTRY_COLUMNS = (*ENTRY_FIELDS, "extra", "payload")
 """The columns from which an entry is read."""
+DOCUMENT_COLUMNS = tuple(DOCUMENTS.types)
+"""The columns from which a document is read; without the last two, it is read without its value."""
 MAILBOX_COLUMNS = tuple(MAILBOXES.types)
 """The columns from which a mailbox's state is read."""
 
@@ -283,5 +314,9 @@ PLAIN_WRITES = {
     "insert_payload": PlainWrite("insert", PAYLOADS),
     "delete_payload": PlainWrite("delete", PAYLOADS),
     "remove_head": PlainWrite("delete", HEADS),
+    "insert_document": PlainWrite("insert", DOCUMENTS),
+    "update_document": PlainWrite("update", DOCUMENTS),
+    "replace_document": PlainWrite("replace", DOCUMENTS),
+    "delete_document": PlainWrite("delete", DOCUMENTS),
 }
 """The statements of this kind, by their names in programs."""

@@ -27,6 +27,8 @@ _BOUNDS = {
     "before": "position < :before",
     "roots": "parent_thread_id IS NULL",
     "created": "created_at >= -1",
+    "key_after": "key > :key_after",
+    "key_before": "key < :key_before",
 }
 """The conditions that are no equalities."""
 

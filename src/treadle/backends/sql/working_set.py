@@ -13,7 +13,15 @@ from typing import Any, NoReturn, TypeVar
 import msgspec
 
 from treadle.backends._damage import DamageLog
-from treadle.backends.model.tables import Change, MemoryTable, Put, Row, TableName, Tables
+from treadle.backends.model.tables import (
+    Change,
+    MemoryTable,
+    Put,
+    Row,
+    TableName,
+    Tables,
+    VersionSource,
+)
 from treadle.backends.sql.program import Read
 from treadle.backends.sql.program import Row as DatabaseRow
 from treadle.backends.sql.rows import (
@@ -22,6 +30,7 @@ from treadle.backends.sql.rows import (
     damage_of,
     read_claim,
     read_columns,
+    read_document_head,
     read_entry,
     read_json,
     read_labels,
@@ -29,7 +38,9 @@ from treadle.backends.sql.rows import (
     read_run,
 )
 from treadle.core.claims import ClaimRequest
+from treadle.core.documents import Document, Order
 from treadle.core.heads import ThreadSummary
+from treadle.core.keys import KeyRange, join, row_key
 from treadle.core.mailboxes import EntryStatus, MailboxEntry, MailboxState, is_terminal
 from treadle.core.read_set import ReadSet
 from treadle.core.runs import RunRecord
@@ -107,10 +118,12 @@ class WorkingSet(Tables):
     runs: LoadedRows[RunRecord]  # pyright: ignore[reportIncompatibleVariableOverride]
     entries: LoadedRows[MailboxEntry]  # pyright: ignore[reportIncompatibleVariableOverride]
     mailboxes: LoadedRows[MailboxState]  # pyright: ignore[reportIncompatibleVariableOverride]
+    documents: LoadedRows[Document]  # pyright: ignore[reportIncompatibleVariableOverride]
 
-    def __init__(self, read_set: ReadSet) -> None:
+    def __init__(self, read_set: ReadSet, versions: VersionSource) -> None:
         self._read_set = read_set
         super().__init__()
+        self.versions = versions
         self.counts: dict[str, tuple[int, int]] = {}
         """The numbers of messages and patches that each loaded thread has."""
         self.ended: dict[int, int] = {}
@@ -158,6 +171,8 @@ class WorkingSet(Tables):
                 case "load_runs_for_update":
                     for run in self._readable("runs", read_run, rows):
                         self._load("runs", run.run_id, run)
+                case "load_documents_for_update" | "load_document_range" | "load_expired_documents":
+                    self._load_documents(rows, damage)
                 case "load_message_ids":
                     for thread_id, message_id in rows:
                         known = self._stored_messages.setdefault(thread_id, set())
@@ -207,6 +222,15 @@ class WorkingSet(Tables):
             if self.threads.is_loaded(thread.id):  # others may have created it since
                 head = msgspec.structs.replace(self.threads[thread.id].head, thread=thread)
                 self._load("threads", thread.id, StoredThread(head))
+
+    def _load_documents(self, rows: Iterable[DatabaseRow], damage: DamageLog) -> None:
+        for row in rows:
+            key = row_key(row[0], (row[1],))
+            try:
+                self._load("documents", key, read_document_head(row))
+            except CorruptRecord as error:
+                self.documents.damaged[key] = error
+                damage.note(error)
 
     def _load_entry(self, entry: MailboxEntry) -> bool:
         """Load an entry, unless its mailbox is not loaded: then return False."""
@@ -263,6 +287,16 @@ class WorkingSet(Tables):
     def loaded_entry_ids(self) -> Iterable[str]:
         """The ids of the entries in memory."""
         return [entry.entry_id for entry in self.entries.loaded()]
+
+    def absent_documents(self) -> list[str]:
+        """The documents that a check has found missing, and that this group does not create."""
+        return [
+            key
+            for key in self._read_set.absent_documents
+            if ("documents", key) not in self._as_loaded
+            and key not in self.documents.damaged
+            and not self.documents.is_loaded(key)
+        ]
 
     # --- finders ----------------------------------------------------------------------------------
 
@@ -326,6 +360,35 @@ class WorkingSet(Tables):
         self.purged += elsewhere
         self.purged_before.append(older_than)
         return len(here) + elsewhere
+
+    def find_documents(self, keys: KeyRange, order: Order = "asc") -> list[Document]:
+        """The documents in a range of keys."""
+        if (keys.collection, keys.after, keys.before) not in self._read_set.document_ranges:
+            raise NotLoaded(f"documents of collection {keys.collection!r} in {keys}")
+        found = [
+            document
+            for document in self.documents.loaded()
+            if document.collection == keys.collection and keys.has(join(document.key))
+        ]
+        return sorted(found, key=lambda document: document.key, reverse=order == "desc")
+
+    def find_expired(self, before: int) -> list[Document]:
+        """The documents that expired before a time (unix milliseconds)."""
+        if before not in self._read_set.expired_before:
+            raise NotLoaded(f"documents that expired before {before}")
+        return [
+            document
+            for document in self.documents.loaded()
+            if document.expires_at is not None and document.expires_at < before
+        ]
+
+    def find_collections(self, first: str) -> Iterable[str]:
+        """Raise an error: no command may list collections."""
+        _refuse("collections")
+
+    def unreadable_documents(self) -> Iterable[str]:
+        """Raise an error: no command may list documents."""
+        _refuse("damaged documents")
 
     def find_entries(
         self, mailbox_id: str | None, statuses: Iterable[EntryStatus]

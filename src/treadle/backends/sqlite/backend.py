@@ -17,6 +17,7 @@ from treadle.backends._modes import PRIVATE_FILE, advising_to_read, make_folder
 from treadle.backends._waiting import Waiting
 from treadle.backends.base import NO_STORE, Capabilities, Durability
 from treadle.backends.cancellation import opened
+from treadle.backends.model.tables import VersionSource
 from treadle.backends.sql.claims import next_due
 from treadle.backends.sql.commit import commit
 from treadle.backends.sql.program import Program
@@ -76,6 +77,7 @@ class SqliteBackend:
         self._durability: Durability = durability
         self._make_writer = make_writer
         self._damage = DamageLog(self._path)
+        self._versions = VersionSource()
         self._thread: GroupThread[_Call] = GroupThread(
             "treadle-sqlite", self._carry_out, self._end, self._on_done, call_seconds
         )
@@ -159,7 +161,8 @@ class SqliteBackend:
 
     async def read(self, query: Query[T]) -> T:
         """Answer a checked query from one snapshot."""
-        return await self._read(lambda: read(query, self._damage))
+        now = self._clock()
+        return await self._read(lambda: read(query, self._damage, now))
 
     async def wait(self, timeout_ms: int, mailbox_id: str | None = None) -> None:
         """Return once something is claimable, or after `timeout_ms`."""
@@ -192,7 +195,8 @@ class SqliteBackend:
             ):
                 has_begun = True
                 self._files.require_in_place()
-                return run(self._writer, _carry_out(calls, self._clock(), self._damage))
+                program = _carry_out(calls, self._clock(), self._damage, self._versions)
+                return run(self._writer, program)
         except StoreUnavailable as error:
             if not has_begun:
                 raise
@@ -227,14 +231,17 @@ def _create(path: str) -> None:
         os.close(os.open(os.path.realpath(path), os.O_CREAT | os.O_EXCL, PRIVATE_FILE))
 
 
-def _carry_out(calls: list[_Call], now: int, damage: DamageLog) -> Program[list[Any]]:
+def _carry_out(
+    calls: list[_Call], now: int, damage: DamageLog, versions: VersionSource
+) -> Program[list[Any]]:
     """Carry out calls in their order; batches that follow each other together, and so claims."""
     outcomes: list[Any] = []
     for kind, group in groupby(calls, type):
         if kind is ClaimRequest:
             outcomes += yield from claim(cast("list[ClaimRequest]", list(group)), now, damage)
         else:
-            outcomes += yield from commit(cast("list[Commands]", list(group)), now, damage)
+            batches = cast("list[Commands]", list(group))
+            outcomes += yield from commit(batches, now, damage, versions)
     for index, outcome in enumerate(outcomes):
         if isinstance(outcome, Exception):
             outcomes[index] = Failure(outcome)

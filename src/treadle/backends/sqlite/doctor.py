@@ -12,7 +12,7 @@ from contextlib import closing
 
 from treadle.backends._deadline import CALL_SECONDS, Patience
 from treadle.backends.findings import Finding, Report, escape
-from treadle.backends.sql.row_checks import DOCUMENTS, ROW_CHECKS, RowCheck, examine_rows
+from treadle.backends.sql.row_checks import RECORDS, ROW_CHECKS, RowCheck, examine_rows
 from treadle.backends.sqlite._connection import connect_beside_others, transaction
 from treadle.backends.sqlite._errors import translate_errors
 from treadle.backends.sqlite._execution import TEXTS
@@ -40,7 +40,7 @@ def examine(path: str | os.PathLike[str]) -> Report:
                 findings += _examine_all(connection, os.path.basename(path), counts)
     except CorruptRecord as error:
         findings.append(Finding(path=os.path.basename(error.where), reason=escape(error.reason)))
-    documents = sum(counts[name] for name in DOCUMENTS)
+    documents = sum(counts[name] for name in RECORDS)
     unique = {(each.path, each.reason): each for each in findings}
     return Report(documents=documents, rows=dict(counts), findings=tuple(unique.values()))
 

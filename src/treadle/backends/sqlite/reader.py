@@ -67,7 +67,8 @@ class SqliteReader:
 
     async def read(self, query: Query[T]) -> T:
         """Answer a checked query from one snapshot."""
-        return await self._run(lambda: read(query, self._damage))
+        now = self._clock()
+        return await self._run(lambda: read(query, self._damage, now))
 
     async def wait(self, timeout_ms: int, mailbox_id: str | None = None) -> None:
         """Return once something is claimable, or after `timeout_ms`."""

@@ -36,7 +36,7 @@ def copy(source: str, target: str, as_json: bool) -> None:
     interruption, run the same command again. At the end both stores are compared, and the exit
     status is 1 if they differ.
 
-    --json: {"threads", "runs", "mailboxes", "entries", "written", "differing"}.
+    --json: {"threads", "runs", "mailboxes", "entries", "documents", "written", "differing"}.
     """
     check_present(source)
     check_possible(target)

@@ -10,6 +10,7 @@ _ROWS = {
     "runs": "run",
     "mailboxes": "mailbox",
     "entries": "entry",
+    "documents": "document",
 }
 """The rows of a store that users know, and the singular of each."""
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Protocol, TypeVar
 
-from treadle import MailboxEntry, MailboxState, RunRecord, Store, encode
+from treadle import Document, MailboxEntry, MailboxState, RunRecord, Store, encode
 from treadle.core.codec import to_plain
 from treadle.core.limits import LARGEST_TIME
 
@@ -14,6 +14,8 @@ Documents = dict[str, bytes]
 """Relative path of a document → its bytes."""
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_VERSION = re.compile(r'("version":) [0-9]{16}\b')
+"""The version of a document: a time, in microseconds."""
 ItemT_co = TypeVar("ItemT_co", covariant=True)
 
 
@@ -74,6 +76,32 @@ async def read_documents(store: Store) -> Documents:
     return found
 
 
+async def all_collections(store: Store) -> list[str]:
+    """The names of all collections."""
+    names: list[str] = []
+    after: str | None = None
+    while True:
+        page = await store.documents.collections(after=after, limit=2, now=0)
+        names += page.items
+        after = page.next_cursor
+        if not page.has_more:
+            return names
+
+
+async def all_documents(store: Store) -> list[Document]:
+    """All documents, those that have expired included, by collection and key."""
+    found: list[Document] = []
+    for collection in await all_collections(store):
+        after: tuple[str, ...] | None = None
+        while True:
+            page = await store.documents.list(collection, after=after, limit=100, now=0)
+            found += page.items
+            after = page.next_cursor
+            if not page.has_more:
+                break
+    return found
+
+
 async def read_everything(store: Store, mailbox_ids: Iterable[str] = ()) -> dict[str, Any]:
     """All documents, parsed, in the order of their listings, and what else can be read.
 
@@ -84,6 +112,7 @@ async def read_everything(store: Store, mailbox_ids: Iterable[str] = ()) -> dict
     found: dict[str, Any] = {path: json.loads(data) for path, data in documents.items()}
     found["listed"] = list(documents)
     threads = [(plain["id"], plain["_version"]) for plain in found.values() if "_version" in plain]
+    found["documents"] = [to_plain(document) for document in await all_documents(store)]
     parts = await asyncio.gather(
         _read_stats(store, None),
         *(_read_mailbox(store, mailbox_id) for mailbox_id in mailbox_ids),
@@ -128,5 +157,8 @@ async def _read_about(store: Store, thread_id: str, version: int) -> dict[str, A
 
 
 def without_uuids(plain: Any) -> Any:
-    """JSON in which all claim tokens, and all ids that a store has made, are alike."""
-    return json.loads(_UUID.sub("uuid", json.dumps(plain)))
+    """JSON in which all claim tokens, and all ids that a store has made, are alike.
+
+    So are the versions of documents, which depend on what else their handle has written.
+    """
+    return json.loads(_VERSION.sub(r"\1 1", _UUID.sub("uuid", json.dumps(plain))))

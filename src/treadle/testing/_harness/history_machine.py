@@ -27,12 +27,19 @@ from hypothesis.stateful import (
 from treadle import Store
 from treadle.backends.memory.backend import MemoryBackend
 from treadle.core.claims import Hold
-from treadle.core.commands import Commands
+from treadle.core.commands import AnyCommand, Commands
 from treadle.testing._harness.call_results import result_or_error
-from treadle.testing._harness.dump import all_entries, all_states, all_thread_ids, read_everything
+from treadle.testing._harness.dump import (
+    all_documents,
+    all_entries,
+    all_states,
+    all_thread_ids,
+    read_everything,
+)
 from treadle.testing._harness.json_diff import differences
 from treadle.testing._harness.strategies import commands
 from treadle.testing._harness.strategies.questions import questions
+from treadle.testing._harness.strategies.times import nows
 from treadle.testing._harness.timeouts import with_timeout
 from treadle.testing.clock import ManualClock
 from treadle.testing.subject import Subject
@@ -59,21 +66,37 @@ class Tokens:
     def __init__(self) -> None:
         self._of_subject: dict[str, str] = {}
         self._of_model: dict[str, str] = {}
+        self._versions: dict[tuple[str, ...], int] = {}
+        """The version of a document at the subject, by its collection, key and model's version."""
 
     def for_subject(self, batch: Commands) -> Commands:
-        """Replace the model's tokens in a batch by the subject's."""
-        return tuple(
-            msgspec.structs.replace(
-                command, claim_token=self._of_subject.get(command.claim_token, command.claim_token)
-            )
-            if isinstance(command, commands.WITH_TOKEN)
-            else command
-            for command in batch
-        )
+        """Replace the model's tokens, and versions of documents, in a batch by the subject's."""
+        return tuple(map(self._command_for_subject, batch))
+
+    def _command_for_subject(self, command: AnyCommand) -> AnyCommand:
+        if isinstance(command, commands.WITH_TOKEN):
+            token = self._of_subject.get(command.claim_token, command.claim_token)
+            return msgspec.structs.replace(command, claim_token=token)
+        if isinstance(command, commands.GUARDED) and command.expected is not None:
+            name = (command.collection, *command.key, str(command.expected))
+            expected = self._versions.get(name, command.expected)
+            return msgspec.structs.replace(command, expected=expected)
+        return command
 
     def pair(self, found: Any, expected: Any) -> Any:
-        """Replace the subject's tokens in a result by the model's; pair tokens that are new."""
+        """Replace the subject's tokens in a result by the model's; pair tokens that are new.
+
+        The same with versions of documents, which each handle gives out by itself.
+        """
         match found, expected:
+            case {"collection": _, "version": _}, {"version": int(version)}:
+                name = (found["collection"], *found["key"], str(version))
+                known = self._versions.setdefault(name, found["version"])
+                return {**found, "version": version} if found["version"] == known else found
+            case {"version": int(), "created": _}, {"version": int(version)}:
+                return {**found, "version": version}
+            case {"raises": "VersionConflict", "kind": "document"}, {"kind": "document"}:
+                return {**found, "expected": expected["expected"], "actual": expected["actual"]}
             case dict(), dict():
                 return {
                     key: self._translate(item, expected.get(key))
@@ -161,7 +184,7 @@ class HistoryMachine(RuleBasedStateMachine):
             "consumer": data.draw(st.sampled_from(["one", "two"])),
             "lease_ms": data.draw(commands.durations),
             "mailbox_id": data.draw(st.sampled_from([None, None, None, *commands.MAILBOXES])),
-            "now": data.draw(commands.nows(self.clock.now)),
+            "now": data.draw(nows(self.clock.now)),
         }
         self.step(data, lambda store, _: store.mailboxes.claim(**arguments))
 
@@ -171,7 +194,7 @@ class HistoryMachine(RuleBasedStateMachine):
         arguments: dict[str, Any] = {
             "consumer": "three",
             "lease_ms": data.draw(commands.durations),
-            "now": data.draw(commands.nows(self.clock.now)),
+            "now": data.draw(nows(self.clock.now)),
         }
         self.step(data, lambda store, _: store.mailboxes.claim_entry(entry_id, **arguments))
 
@@ -329,4 +352,8 @@ async def read_world(model: Store, now: int, claims: list[tuple[str, str]]) -> c
         claims=claims,
         generations={state.mailbox_id: state.current_generation for state in states},
         versions={head.thread.id: head.version for head in heads if head},
+        documents={
+            (document.collection, *document.key): document.version
+            for document in await all_documents(model)
+        },
     )

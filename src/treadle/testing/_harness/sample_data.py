@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from treadle import Batch, MailboxEntry, Store, Thread
+from treadle.core.limits import LARGEST_TIME
 from treadle.testing._harness.builders import claim_by_id, enqueue, entry, run, said, says, sets
 
 MAILBOXES = ("box", "other", "mine", "third", "keyed")
@@ -26,6 +27,10 @@ async def fill(store: Store) -> Sample:
     await store.threads.append("t", says("two", patches=(sets("a", 1),)))
     await store.threads.create(Thread(id="u", resource_id="x"))
     await store.runs.upsert(run("r", "t", created_at=1, metadata={"a": 1}))
+    await store.documents.put("memories", "ann", {"likes": ["tea"]})
+    await store.documents.put("memories", ("ann", "notes"), [1.0, None])
+    await store.documents.put("memories", ("bob", "notes"), "none", expires_at=5)
+    await store.documents.put("marks", "seen", True, expires_at=LARGEST_TIME)
     await enqueue(
         store,
         entry("mine", "mine"),
@@ -69,6 +74,13 @@ WRITES: dict[str, Write] = {
     "interrupt": lambda step, _: step.mailboxes.interrupt("box"),
     "requeue": lambda step, _: step.mailboxes.requeue("dead"),
     "purge": lambda step, _: step.mailboxes.purge(100),
+    "put a document": lambda step, _: step.documents.put("memories", "ann", {"likes": ["cake"]}),
+    "create a document": lambda step, _: step.documents.create("new", ("a", "b"), 1.0),
+    "ensure a document": lambda step, _: step.documents.ensure("marks", "new", None, expires_at=9),
+    "delete a document": lambda step, _: step.documents.delete("memories", ("ann", "notes")),
+    "delete documents": lambda step, _: step.documents.delete_range("memories"),
+    "touch a document": lambda step, _: step.documents.touch("marks", "seen", expires_at=None),
+    "purge documents": lambda step, _: step.documents.purge(6),
 }
 
 Read = Callable[[Store], Awaitable[Any]]
@@ -87,5 +99,8 @@ READS: dict[str, Read] = {
     "count entries": lambda store: store.mailboxes.count_entries(),
     "load a state": lambda store: store.mailboxes.load("box"),
     "list states": lambda store: store.mailboxes.list(),
+    "load documents": lambda store: store.documents.load_many("memories", ["ann", "none"]),
+    "list documents": lambda store: store.documents.list("memories", prefix="ann"),
+    "list collections": lambda store: store.documents.collections(),
 }
 """One for each reading method of a backend."""

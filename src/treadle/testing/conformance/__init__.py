@@ -14,6 +14,7 @@ from treadle.testing._harness.check import Check  # noqa: E402
 from treadle.testing.conformance import (  # noqa: E402
     commit,
     concurrency,
+    documents,
     history,
     mailboxes,
     runs,
@@ -25,6 +26,7 @@ SUITE: tuple[Check, ...] = (
     *threads.checks,
     *runs.checks,
     *mailboxes.checks,
+    *documents.checks,
     *commit.checks,
     *size.checks,
     *concurrency.checks,

@@ -162,6 +162,21 @@ CREATE INDEX payloads_of_mailbox ON payloads (mailbox_id, created_at, entry_id);
 CREATE INDEX payloads_by_dedupe_key ON payloads (mailbox_id, hashtextextended(dedupe_key, 0))
     WHERE dedupe_key IS NOT NULL;
 
+-- Documents, by their collection and the joined parts of their keys.
+CREATE TABLE documents (
+    collection text COLLATE "C" NOT NULL,
+    key text COLLATE "C" NOT NULL,
+    version bigint NOT NULL,
+    created_at bigint NOT NULL,
+    updated_at bigint NOT NULL,
+    expires_at bigint,
+    extra text COLLATE "C",
+    value text COLLATE "C" NOT NULL,
+    PRIMARY KEY (collection, key)
+) WITH (fillfactor = 70);
+CREATE INDEX documents_expiring ON documents (expires_at)
+    WHERE expires_at IS NOT NULL;
+
 -- The last transaction of each writer. A writer that loses its connection during a COMMIT learns
 -- here whether it happened, and the primary key prevents a second commit of the same number.
 CREATE TABLE commits (

@@ -152,3 +152,18 @@ CREATE TABLE payloads (
 );
 CREATE INDEX payloads_by_dedupe_key ON payloads (mailbox_id, dedupe_key)
     WHERE dedupe_key IS NOT NULL;
+
+-- Documents, by their collection and the joined parts of their keys.
+CREATE TABLE documents (
+    collection TEXT NOT NULL,
+    key TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    expires_at INTEGER,
+    extra TEXT,
+    value TEXT NOT NULL,
+    PRIMARY KEY (collection, key)
+);
+CREATE INDEX documents_expiring ON documents (expires_at)
+    WHERE expires_at IS NOT NULL;

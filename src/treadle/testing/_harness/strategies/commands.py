@@ -21,6 +21,7 @@ from treadle import (
 )
 from treadle.core.claims import Ack, DeadLetter, ExtendLease, Hold, Nack, Release
 from treadle.core.commands import AnyCommand
+from treadle.core.documents import CheckDocument, DeleteDocument, PutDocument
 from treadle.core.heads import CheckThread, UpdateThread
 from treadle.core.mailboxes import (
     Cancel,
@@ -38,9 +39,12 @@ from treadle.core.restoring import RestoreEntry, RestoreMailbox, RestoreThread
 from treadle.core.runs import DeleteRun, UpsertRun
 from treadle.core.threads import AppendThread, CreateThread, DeleteThread, EnsureThread, SaveThread
 from treadle.testing._harness.builders import sets, tracked
+from treadle.testing._harness.strategies import documents
 from treadle.testing._harness.strategies.models import json_values
+from treadle.testing._harness.strategies.times import nows, times
 
 WITH_TOKEN = (Hold, Ack, Nack, DeadLetter, Release, ExtendLease)
+GUARDED = (PutDocument, DeleteDocument, CheckDocument)
 SETTLEMENTS = (Ack, Nack, DeadLetter, Release)
 MAILBOXES = ("m0", "m1", "é m")
 
@@ -66,6 +70,8 @@ class World:
     """Entries' ids and the tokens they are or were claimed with."""
     generations: dict[str, int] = field(default_factory=dict)
     versions: dict[str, int] = field(default_factory=dict)
+    documents: dict[tuple[str, ...], int] = field(default_factory=dict)
+    """The versions of documents, by their collections and keys."""
 
     def known_entry_ids(self) -> st.SearchStrategy[str]:
         """Any of them, and one that may not be there."""
@@ -75,16 +81,6 @@ class World:
         """Mostly the newest ones."""
         newest = [*self.claims[-3:], ("e0", "wrong")]
         return st.sampled_from(newest) | st.sampled_from([*self.claims, newest[-1]])
-
-
-def times(now: int) -> st.SearchStrategy[int]:
-    """Times about `now`."""
-    return st.sampled_from([now, now - 1, now + 1, now - 1_000, now + 1_000, now + 40_000, 0])
-
-
-def nows(now: int) -> st.SearchStrategy[int | None]:
-    """What a call gives as `now`: mostly nothing."""
-    return st.none() | st.none() | st.none() | times(now)
 
 
 messages = st.builds(
@@ -337,7 +333,9 @@ def commands(world: World) -> st.SearchStrategy[AnyCommand]:
         st.builds(Purge, older_than=times(world.now)),
         st.builds(RestoreEntry, entry=entries(world).map(_free) | entries(world).map(_held)),
         st.builds(RestoreMailbox, mailbox=states(world.now)),
+        *documents.seldom(world.now),
     ]
+    usual.append(documents.writes(world.now, world.documents))
     kinds = st.sampled_from([*usual * 4, *seldom])
     return kinds.flatmap(lambda kind: kind)  # `|` would make all of them alike
 

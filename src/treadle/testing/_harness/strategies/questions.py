@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from treadle import Store
 from treadle.core.heads import HeadKey
 from treadle.core.mailboxes import EntryStatus
-from treadle.testing._harness.strategies import commands
+from treadle.testing._harness.strategies import commands, documents
+from treadle.testing._harness.strategies.times import nows, times
 
 
 class Question(msgspec.Struct, frozen=True):
@@ -54,7 +55,7 @@ def _about(part: str, method: str, **arguments: Any) -> st.SearchStrategy[Questi
 def questions(now: int) -> st.SearchStrategy[Question]:
     """Any question; few of them ask for things that are not there."""
     page: dict[str, Any] = {"offset": offsets, "limit": limits}
-    times = commands.times(now)
+    about = times(now)
     return st.one_of(
         _question(
             "threads",
@@ -106,10 +107,10 @@ def questions(now: int) -> st.SearchStrategy[Question]:
             status=st.sampled_from(["running", "waiting", "done"]),
             origin=st.sampled_from(["user", "subagent"]),
             termination_code=st.just("error"),
-            created_at_from=times,
-            created_at_to=times,
-            updated_at_from=times,
-            updated_at_to=times,
+            created_at_from=about,
+            created_at_to=about,
+            updated_at_from=about,
+            updated_at_to=about,
         ),
         _about("runs", "find_active", thread_id=commands.thread_ids),
         _question(
@@ -121,4 +122,31 @@ def questions(now: int) -> st.SearchStrategy[Question]:
             origin=st.sampled_from(["external", "internal"]),
         ),
         _question("mailboxes", "list", **page),
+        _about(
+            "documents",
+            "load_many",
+            collection=documents.collections,
+            keys=st.lists(documents.keys, max_size=4),
+            now=nows(now),
+        ),
+        _about(
+            "documents",
+            "list",
+            collection=documents.collections,
+            prefix=documents.prefixes,
+            after=documents.ends,
+            before=documents.ends,
+            limit=limits,
+            order=st.sampled_from(["asc", "desc"]),
+            values=st.booleans(),
+            now=nows(now),
+        ),
+        _question(
+            "documents",
+            "collections",
+            prefix=st.sampled_from(["c", "c0", "é", "x"]),
+            after=documents.collections,
+            limit=limits,
+            now=about,
+        ),
     )

@@ -13,10 +13,12 @@ from treadle import InvalidValue, RunMeta, RunRecord, Store, Thread, ThreadHead
 from treadle.backends.base import Guarantee
 from treadle.backends.memory.backend import MemoryBackend
 from treadle.core.commands import AnyCommand, Command
+from treadle.core.documents import Document
+from treadle.core.keys import KEY_BYTES
 from treadle.core.limits import DEPTH, LARGEST_INTEGER, LARGEST_TIME, SMALLEST_INTEGER
 from treadle.core.mailboxes import MailboxEntry, MailboxState
 from treadle.core.queries import Query
-from treadle.core.restoring import RestoreEntry, RestoreMailbox, RestoreThread
+from treadle.core.restoring import RestoreDocument, RestoreEntry, RestoreMailbox, RestoreThread
 from treadle.core.runs import UpsertRun
 from treadle.testing._harness.builders import claim_ids, claim_one, entry, generation, says
 from treadle.testing._harness.call_results import plain, result_or_error
@@ -70,9 +72,12 @@ FIXED: dict[str, Any] = {
     "deleteThread.expected": 0,
     "hold.now": 0,
     "listHeads.after": None,
+    "putDocument.expected": 1,
+    "deleteDocument.expected": 1,
+    "checkDocument.expected": 1,
 }
 """What a command needs to take effect."""
-CREATE = ("CreateThread", "EnsureThread", "Enqueue", "Send")
+CREATE = ("CreateThread", "EnsureThread", "Enqueue", "Send", "CreateDocument", "EnsureDocument")
 """The commands that are about something new."""
 
 
@@ -81,8 +86,10 @@ def _choose(label: str, extreme: Extreme) -> Any:
         if path in FIXED:
             return FIXED[path]
         match leaf:
-            case Metadata():  # an id
+            case Metadata(extra={"id": _}):
                 return label
+            case Metadata():
+                return _key_part(extreme.text)
             case LiteralType(values=values):
                 return values[0]
             case IntType(ge=least, le=most):
@@ -100,6 +107,11 @@ def _choose(label: str, extreme: Extreme) -> Any:
     return choose
 
 
+def _key_part(text: str) -> str:
+    """What a key may have of a text; it must not be empty."""
+    return "".join(each for each in text if each >= " ")[: KEY_BYTES // 4] or " "
+
+
 def _before(label: str, name: str, extreme: Extreme) -> tuple[AnyCommand, ...]:
     """What the command is about: a thread, a run, and an entry that can be settled."""
     if name in CREATE:
@@ -113,6 +125,15 @@ def _before(label: str, name: str, extreme: Extreme) -> tuple[AnyCommand, ...]:
         UpsertRun(run=RunRecord(run_id=label, thread_id=label)),
         RestoreMailbox(mailbox=MailboxState(mailbox_id=label)),
         RestoreEntry(entry=MailboxEntry(entry_id=label, mailbox_id=label, **status)),
+        RestoreDocument(
+            document=Document(
+                collection=label,
+                key=(_key_part(extreme.text),),
+                version=1,
+                created_at=0,
+                updated_at=0,
+            )
+        ),
     )
 
 
@@ -139,6 +160,7 @@ async def every_query_answers_at_both_ends_of_its_ranges(harness: Harness) -> No
             await store.threads.create(Thread(id="x"))
             await store.threads.append("x", says("one", "two", run_id="x", run_meta=RunMeta()))
             await store.mailboxes.enqueue(entry("x", "x"))
+            await store.documents.put("x", " ", "x")
         for kind in concrete(Query):
             for number in (SMALLEST_INTEGER, -1, 0, 1, LARGEST_TIME):
                 query = filled(kind, _choose("x", Extreme("", number, 0.0, None)))

@@ -8,6 +8,7 @@ from treadle import RunMeta, Store, Thread
 from treadle.backends.base import Guarantee
 from treadle.core.claims import Ack, DeadLetter, ExtendLease, Nack, Release
 from treadle.core.commands import TimedCommand
+from treadle.core.documents import CreateDocument, EnsureDocument, PutDocument
 from treadle.core.mailboxes import (
     Cancel,
     CancelPending,
@@ -47,6 +48,9 @@ TIMED: tuple[TimedCommand[Any], ...] = (
     CancelPending(mailbox_id="box"),
     Interrupt(mailbox_id="box"),
     Requeue(entry_id="dead"),
+    PutDocument(collection="memories", key=("ann",), value=1),
+    CreateDocument(collection="new", key=("k",), value=1),
+    EnsureDocument(collection="new", key=("k",), value=1),
 )
 """One of each command that happens at a time and leaves a trace of it."""
 WITH_TOKEN = (Ack, Nack, DeadLetter, Release, ExtendLease)

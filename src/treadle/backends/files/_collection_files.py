@@ -1,0 +1,164 @@
+"""The files of documents: one for each collection, a line for each write, the newest last."""
+
+import os
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from treadle.backends._plain_files import NotPlainFile
+from treadle.backends.files._names import check_file_name, read_file
+from treadle.backends.files.disk import Disk
+from treadle.core.ids import is_id
+from treadle.errors import CorruptRecord
+
+_SUFFIX = ".jsonl"
+_FOLDER = os.path.join("_treadle", "documents")
+
+
+class Lines(msgspec.Struct, frozen=True, tag="lines", array_like=True):
+    """A journal entry: lines are written into the file of a collection, from a byte on."""
+
+    key: str
+    """The name of the collection."""
+    start: int
+    lines: tuple[msgspec.Raw, ...]
+
+
+class Whole(msgspec.Struct, frozen=True, tag="whole", array_like=True):
+    """A journal entry: the file of a collection is replaced; without lines it is removed."""
+
+    key: str
+    """The name of the collection."""
+    lines: tuple[msgspec.Raw, ...]
+
+
+class Span(NamedTuple):
+    """The bytes of a line in a file."""
+
+    start: int
+    size: int
+
+
+class CollectionChange(msgspec.Struct):
+    """What entries do to the file of one collection together."""
+
+    start: int
+    is_whole: bool
+    data: bytearray
+
+    @property
+    def end(self) -> int:
+        """The length of the file afterwards."""
+        return self.start + len(self.data)
+
+
+class CollectionFiles:
+    """The files in one folder. Only the holder of the store's lock reads or writes them."""
+
+    def __init__(self, disk: Disk, folder: str, temporary: str) -> None:
+        self._disk = disk
+        self._temporary = temporary
+        self.folder = folder
+
+    def path(self, name: str) -> str:
+        """Return the path of a collection's file.
+
+        Raises:
+            InvalidId: the name is no id, and its path might lead out of the folder.
+        """
+        check_file_name("collection", name)
+        return os.path.join(self.folder, name + _SUFFIX)
+
+    def where(self, name: str) -> str:
+        """Return the path of a collection's file relative to the store's folder."""
+        return os.path.join(_FOLDER, name + _SUFFIX)
+
+    def names(self) -> Iterator[str]:
+        """Yield the names of the collections that have a file."""
+        return filter(is_id, self._disk.list_names(self.folder, _SUFFIX))
+
+    def read(self, name: str) -> bytes:
+        """Return the content of a collection's file; nothing if there is none.
+
+        Raises:
+            CorruptRecord: no plain file that can be read is at its path.
+        """
+        return read_file(self._disk, self.path(name), self.where(name)) or b""
+
+    def read_lines(self, name: str, spans: Collection[Span]) -> list[bytes]:
+        """Return the lines at some places.
+
+        Raises:
+            CorruptRecord: no plain file is at its path.
+        """
+        if not spans:
+            return []
+        try:
+            return self._disk.read_parts(self.path(name), spans)
+        except (NotPlainFile, FileNotFoundError) as error:
+            raise CorruptRecord(self.where(name), str(error)) from error
+
+    def check(self, name: str, change: CollectionChange) -> None:
+        """Check that a file has what a change is to follow.
+
+        Raises:
+            CorruptRecord: it has not.
+        """
+        if change.is_whole:
+            return
+        path = self.path(name)
+        size = len(self.read(name)) if self._disk.exists(path) else 0
+        if size < change.start - 1:
+            reason = f"the journal writes to it at byte {change.start}, but it has only {size}"
+            raise CorruptRecord(self.where(name), reason)
+
+    def write(self, name: str, change: CollectionChange) -> None:
+        """Carry out a change, without a sync; whatever the file has behind it is cut off."""
+        if change.is_whole:
+            if change.data:
+                self._disk.write_atomically(self.path(name), [change.data], self._temporary)
+            else:
+                self._disk.remove(self.path(name))
+            return
+        try:
+            self._disk.write_tail(self.path(name), change.start, change.data)
+        except NotPlainFile as error:
+            raise CorruptRecord(self.where(name), error.reason) from error
+
+    def sync(self, name: str) -> None:
+        """Make a collection's file survive a power failure."""
+        self._disk.sync(self.path(name))
+
+
+def combine_lines(entries: Iterable[object], files: CollectionFiles) -> dict[str, CollectionChange]:
+    """Return what entries do to the file of each collection.
+
+    Raises:
+        CorruptRecord: lines do not follow those before them.
+    """
+    changes: dict[str, CollectionChange] = {}
+    for entry in entries:
+        match entry:
+            case Whole(key=name, lines=lines):
+                changes[name] = CollectionChange(0, is_whole=True, data=join_lines(lines))
+            case Lines(key=name, start=start, lines=lines):
+                change = changes.setdefault(
+                    name, CollectionChange(start, is_whole=False, data=bytearray())
+                )
+                if start != change.end or start < 0:
+                    reason = f"the journal writes to it at byte {start}, not at {change.end}"
+                    raise CorruptRecord(files.where(name), reason)
+                change.data += join_lines(lines)
+            case _:
+                pass
+    return changes
+
+
+def join_lines(lines: Sequence[msgspec.Raw]) -> bytearray:
+    """Return the bytes of lines."""
+    data = bytearray()
+    for line in lines:
+        data += line
+        data += b"\n"
+    return data

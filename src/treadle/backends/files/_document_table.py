@@ -1,0 +1,253 @@
+"""The documents of the files backend, as a table: keys in memory, values in files."""
+
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any, NoReturn
+
+import msgspec
+
+from treadle.backends.files._collection_files import CollectionFiles, Lines, Whole
+from treadle.backends.files._collection_index import CollectionIndex, line_of, read_line
+from treadle.backends.files.documents import Documents, fold
+from treadle.backends.model.tables import Change, Put, RowTable
+from treadle.core.documents import Document, Order
+from treadle.core.keys import KeyRange, row_key, split, split_row_key
+from treadle.errors import AlreadyExists, CorruptRecord
+
+_MOST_KEYS = 1_000_000
+"""How many keys stay in memory, of all collections but the one that was used last."""
+_READ_TOGETHER = 100
+"""How many documents of a range are read at a time."""
+
+
+class DocumentTable(RowTable[Document]):
+    """Documents by their row keys.
+
+    A batch changes rows in memory. `entries_of` makes the journal entries of its changes, and
+    notes where their lines will be in the files; `end_group` forgets the rows.
+    """
+
+    def __init__(self, documents: Documents, put: Put[Document]) -> None:
+        super().__init__(put)
+        self._files: CollectionFiles = documents.collections
+        self._damage = documents.damage
+        self._indexes: OrderedDict[str, CollectionIndex] = OrderedDict()
+        """The least recently used first."""
+        self._changed: dict[str, Document | None] = {}
+        """The rows that the current group has changed; None: removed."""
+
+    # --- rows -------------------------------------------------------------------------------------
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return the document, or `default` if there is none.
+
+        Raises:
+            CorruptRecord: it cannot be read.
+        """
+        if key in self._changed:
+            document = self._changed[key]
+            return default if document is None else document
+        collection, text = split_row_key(key)
+        index = self._index(collection)
+        if text in index.lost:
+            raise CorruptRecord(index.lost[text].where, index.lost[text].reason)
+        span = index.spans.get(text)
+        if span is None:
+            return default
+        (line,) = self._files.read_lines(collection, [span])
+        return read_line(collection, text, line, self._files.where(collection))
+
+    def __getitem__(self, key: str) -> Document:
+        document: Document | None = self.get(key)
+        if document is None:
+            raise KeyError(key)
+        return document
+
+    def __setitem__(self, key: str, row: Document) -> None:
+        self._changed[key] = row
+
+    def __delitem__(self, key: str) -> None:
+        self._changed[key] = None
+
+    def _refuse_all(self) -> NoReturn:
+        raise NotImplementedError("documents are found by their keys, and in ranges of them")
+
+    __iter__ = __len__ = _refuse_all
+
+    # --- finders ----------------------------------------------------------------------------------
+
+    def find_range(self, keys: KeyRange, order: Order) -> Iterator[Document]:
+        """Yield the documents in a range, except damaged ones."""
+        index = self._index(keys.collection)
+        found = index.keys.between(keys.after, keys.before, order)
+        changed = self._changed_in(keys)
+        if changed:
+            found = iter(sorted({*found, *changed}, reverse=order == "desc"))
+        while some := tuple(islice(found, _READ_TOGETHER)):
+            yield from self._readable(keys.collection, index, some)
+
+    def find_expired(self, before: int) -> Iterator[Document]:
+        """Yield the documents that expired before a time, except damaged ones."""
+        for name in self.find_collections(""):
+            index = self._index(name)
+            keys = {key for key, time in index.expiring.items() if time < before}
+            keys.update(self._changed_in(KeyRange(name)))
+            for document in self._readable(name, index, sorted(keys)):
+                if document.expires_at is not None and document.expires_at < before:
+                    yield document
+
+    def find_collections(self, first: str) -> Iterator[str]:
+        """Yield the collections from `first` on that may have documents, except damaged ones."""
+        for name in self._names():
+            if name < first:
+                continue
+            try:
+                self._index(name)
+            except CorruptRecord as error:
+                self._damage.note(error)
+            else:
+                yield name
+
+    def _names(self) -> list[str]:
+        changed = {split_row_key(key)[0] for key in self._changed}
+        return sorted({*self._files.names(), *changed})
+
+    def unreadable(self) -> Iterable[str]:
+        """Return the damaged lines that are known, as errors name them."""
+        found = [error for index in self._indexes.values() for error in index.damaged.values()]
+        return sorted(error.where for error in found)
+
+    def _changed_in(self, keys: KeyRange) -> list[str]:
+        found: list[str] = []
+        for row in self._changed:
+            collection, text = split_row_key(row)
+            if collection == keys.collection and keys.has(text):
+                found.append(text)
+        return found
+
+    def _readable(
+        self, collection: str, index: CollectionIndex, keys: Sequence[str]
+    ) -> Iterator[Document]:
+        """Yield the documents at some keys, in that order, except missing and damaged ones."""
+        spans = {
+            key: index.spans[key]
+            for key in keys
+            if key in index.spans and row_key(collection, (key,)) not in self._changed
+        }
+        try:
+            stored = dict(
+                zip(spans, self._files.read_lines(collection, spans.values()), strict=True)
+            )
+        except CorruptRecord as error:
+            self._damage.note(error)
+            return
+        for key in keys:
+            document = self._changed.get(row_key(collection, (key,)))
+            if document is None and key in stored:
+                document = self._decode_or_note(collection, index, key, stored[key])
+            if document is not None:
+                yield document
+
+    def _decode_or_note(
+        self, collection: str, index: CollectionIndex, key: str, line: bytes
+    ) -> Document | None:
+        try:
+            return read_line(collection, key, line, self._files.where(collection))
+        except CorruptRecord as error:
+            self._damage.note(error)
+            index.damaged[index.spans[key].start] = error
+            return None
+
+    # --- files ------------------------------------------------------------------------------------
+
+    def check_unused(self, key: str) -> None:
+        """Do nothing: a file that another program puts there is read when it is needed."""
+
+    def check_distinct(self, key: str) -> None:
+        """Check that the file system can distinguish a collection from all others.
+
+        Raises:
+            AlreadyExists: one exists that differs only in case or in its Unicode form.
+        """
+        name, _ = split_row_key(key)
+        for other in self._names():
+            if other != name and fold(other) == fold(name):
+                raise AlreadyExists("collection", other, "file names here do not tell them apart")
+
+    def entries_of(self, changes: Iterable[Change]) -> Iterator[Lines | Whole]:
+        """Yield the journal entries of a batch's changes of documents, one for each collection."""
+        of_collection: dict[str, list[Change]] = {}
+        for change in changes:
+            of_collection.setdefault(split_row_key(change.key)[0], []).append(change)
+        for collection, changed in of_collection.items():
+            yield self._entry_of(collection, changed)
+
+    def _entry_of(self, collection: str, changes: list[Change]) -> Lines | Whole:
+        index = self._index(collection)
+        lines: list[msgspec.Raw] = []
+        for change in changes:
+            document = change.after if isinstance(change.after, Document) else None
+            lines.append(line_of(collection, split(split_row_key(change.key)[1]), document))
+        start, was_written = index.size, index.is_written
+        index.add(tuple(lines))
+        index.is_written = False
+        if not index.spans and not index.damaged:
+            return self._replaced(collection, [])
+        if index.wants_compaction and was_written:
+            return self._replaced(collection, self._live_lines(collection, index, start, lines))
+        return Lines(collection, start, tuple(lines))
+
+    def _live_lines(
+        self, collection: str, index: CollectionIndex, start: int, lines: list[msgspec.Raw]
+    ) -> list[msgspec.Raw]:
+        """The lines of all documents: those in the file, up to `start`, and new ones."""
+        data = self._files.read(collection)
+        added: dict[int, msgspec.Raw] = {}
+        for line in lines:
+            added[start] = line
+            start += len(line) + 1
+        return [
+            added[span.start]
+            if span.start in added
+            else msgspec.Raw(data[span.start : span.start + span.size])
+            for span in index.spans.values()
+        ]
+
+    def _replaced(self, collection: str, lines: list[msgspec.Raw]) -> Whole:
+        index = CollectionIndex(collection, b"", self._files.where(collection))
+        self._indexes[collection] = index
+        index.add(tuple(lines))
+        index.is_written = False
+        return Whole(collection, tuple(lines))
+
+    def follow(self, entry: Lines | Whole) -> None:
+        """Apply an entry that another process has committed, if its collection is in memory."""
+        index = self._indexes.get(entry.key)
+        if index is None:
+            return
+        if isinstance(entry, Lines) and entry.start == index.size:
+            index.add(entry.lines)
+        else:
+            del self._indexes[entry.key]  # it is read again when it is needed
+
+    def end_group(self) -> None:
+        """Forget the rows that are now in files, and collections that were not used for long."""
+        self._changed.clear()
+        total = sum(len(index.spans) for index in self._indexes.values())
+        while total > _MOST_KEYS and len(self._indexes) > 1:
+            _, index = self._indexes.popitem(last=False)
+            total -= len(index.spans)
+        for index in self._indexes.values():
+            index.is_written = True
+
+    def _index(self, collection: str) -> CollectionIndex:
+        index = self._indexes.get(collection)
+        if index is None:
+            where = self._files.where(collection)
+            index = CollectionIndex(collection, self._files.read(collection), where)
+            for error in index.damaged.values():
+                self._damage.note(error)
+            self._indexes[collection] = index
+        self._indexes.move_to_end(collection)
+        return index

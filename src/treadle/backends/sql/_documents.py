@@ -1,0 +1,129 @@
+"""Documents: written by their keys, read and listed in ranges of them."""
+
+from collections.abc import Iterable, Sequence
+
+from treadle.backends._damage import DamageLog
+from treadle.backends.model.tables import Change
+from treadle.backends.sql.program import Direction, Program, Read, Row, Statement, Values, writes
+from treadle.backends.sql.rows import has_value, read_document, readable
+from treadle.backends.sql.tables import DOCUMENTS, to_json
+from treadle.core.documents import (
+    CollectionPage,
+    Document,
+    DocumentPage,
+    ListCollections,
+    ListDocuments,
+    LoadDocuments,
+    collection_page,
+)
+from treadle.core.keys import Key, KeyRange, check_key, join, split, split_row_key
+from treadle.core.limits import clamp_page
+from treadle.errors import InvalidValue
+
+_BEHIND_ALL = "\U0010ffff" * 64
+"""Longer than any name, so it is behind all that begin with the same text."""
+
+
+def write_documents(changes: Sequence[Change], absent: Iterable[str]) -> Sequence[Statement]:
+    """The statements that carry out changes of documents.
+
+    A document in `absent` is created and deleted: who creates it at the same time has to wait, and
+    then one of the two finds that the other was there.
+    """
+    new: list[Values] = []
+    changed: list[Values] = []
+    touched: list[Values] = []
+    gone = [_key_columns(row_key) for row_key in sorted(absent)]
+    new += [{**dict.fromkeys(DOCUMENTS.types), **_EMPTY, **key} for key in gone]
+    for change in changes:
+        if not isinstance(change.after, Document):
+            gone.append(_key_columns(change.key))
+        elif change.before is None:
+            new.append(DOCUMENTS.values(change.after))
+        elif has_value(change.after):
+            changed.append(DOCUMENTS.values(change.after))
+        else:
+            touched.append(DOCUMENTS.values(change.after, without=("extra", "value")))
+    new.sort(key=lambda row: (row["collection"], row["key"]))
+    return writes(
+        insert_document=new,
+        replace_document=changed,
+        update_document=touched,
+        delete_document=gone,
+    )
+
+
+_EMPTY = {"version": 0, "created_at": 0, "updated_at": 0, "value": "null"}
+
+
+def _key_columns(row_key: str) -> Values:
+    return dict(zip(("collection", "key"), split_row_key(row_key), strict=True))
+
+
+# --- reading --------------------------------------------------------------------------------------
+
+
+def read_range(keys: KeyRange) -> Read:
+    """The query that loads the documents of a range, without their values."""
+    conditions, values = _range_conditions(keys)
+    return Read("load_document_range", values, conditions)
+
+
+def load_documents(
+    query: LoadDocuments, damage: DamageLog, now: int | None
+) -> Program[tuple[Document | None, ...]]:
+    """The documents at some keys; one that is damaged fails the query."""
+    keys = to_json(sorted({join(key) for key in query.keys}))
+    values = {"collection": query.collection, "keys": keys, "now": now}
+    (rows,) = yield (Read("load_documents", values),)
+    found = {document.key: document for document in map(read_document, rows)}
+    return tuple(found.get(key) for key in query.keys)
+
+
+def list_documents(
+    query: ListDocuments, damage: DamageLog, now: int | None
+) -> Program[DocumentPage]:
+    """A page of documents."""
+    conditions, values = _range_conditions(query.range)
+    limit = clamp_page(query.limit)
+    page = {"limit": limit + 1, "with_values": int(query.values), "now": now}
+    direction: Direction = "ASC" if query.order == "asc" else "DESC"
+    (rows,) = yield (Read("list_documents", {**values, **page}, conditions, direction),)
+    unreadable: list[str] = []
+    return DocumentPage(
+        items=tuple(readable(read_document, rows[:limit], damage, unreadable)),
+        has_more=len(rows) > limit,
+        next_cursor=_cursor(rows[:limit]),
+        unreadable=tuple(unreadable),
+    )
+
+
+def list_collections(
+    query: ListCollections, damage: DamageLog, now: int | None
+) -> Program[CollectionPage]:
+    """A page of the names of collections."""
+    limit = clamp_page(query.limit)
+    # No name has a control character, so the first one behind `after` is not before this text.
+    first = query.prefix if query.after is None else max(query.prefix, query.after + "\x01")
+    values = {"first": first, "behind": query.prefix + _BEHIND_ALL, "limit": limit + 1, "now": now}
+    (rows,) = yield (Read("list_collections", values),)
+    return collection_page(tuple(name for (name,) in rows), limit)
+
+
+def _range_conditions(keys: KeyRange) -> tuple[tuple[str, ...], dict[str, object]]:
+    values: dict[str, object] = {"collection": keys.collection, "key_after": keys.after}
+    if keys.before is None:
+        return ("key_after",), values
+    return ("key_after", "key_before"), {**values, "key_before": keys.before}
+
+
+def _cursor(rows: Sequence[Row]) -> Key | None:
+    """The last key of a page that can be asked for; the document itself may be damaged."""
+    for _, text, *_ in reversed(rows):
+        key = split(str(text))
+        try:
+            check_key(key, "key")
+        except InvalidValue:
+            continue
+        return key
+    return None

@@ -1,0 +1,2 @@
+SELECT {columns:documents}
+FROM documents

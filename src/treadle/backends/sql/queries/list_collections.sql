@@ -1,0 +1,22 @@
+-- A step from one collection to the next is one look at the index, however many documents it has.
+-- The steps end when enough collections are found that have a document.
+WITH RECURSIVE names (name, found) AS (
+    SELECT MIN(collection), 0
+    FROM documents
+    WHERE collection >= :first AND collection < :behind
+    UNION ALL
+    SELECT
+        (SELECT MIN(collection) FROM documents
+         WHERE collection > names.name AND collection < :behind),
+        names.found + CASE
+            WHEN EXISTS (SELECT 1 FROM documents WHERE collection = names.name AND {live:now})
+            THEN 1 ELSE 0 END
+    FROM names
+    WHERE names.name IS NOT NULL AND names.found < :limit
+)
+SELECT name
+FROM names
+WHERE name IS NOT NULL
+    AND EXISTS (SELECT 1 FROM documents WHERE collection = names.name AND {live:now})
+ORDER BY name
+LIMIT :limit

@@ -1,0 +1,3 @@
+SELECT {columns:documents}
+FROM documents
+WHERE collection = :collection AND key {in:keys} AND {live:now}

@@ -1,0 +1,434 @@
+"""Documents: JSON values under keys, in collections; whatever an agent knows."""
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Annotated, Any, Literal, Protocol, TypeAlias
+
+import msgspec
+from msgspec import Meta
+
+from treadle.core.codec import Json, Model, always_encoded
+from treadle.core.commands import Command, TimedCommand
+from treadle.core.ids import CollectionId
+from treadle.core.keys import Key, KeyRange, check_key, check_range, check_text, key_range, row_key
+from treadle.core.limits import LARGEST_TIME, Bound, Time, Version, clamp_page, next_number
+from treadle.core.queries import TimedQuery
+from treadle.core.read_set import ReadSet
+from treadle.core.rows import Table
+from treadle.errors import AlreadyExists, InvalidValue, NotFound, VersionConflict, shorten
+
+KEYS = 1_000
+"""Most keys of one `LoadDocuments`."""
+
+_LAST_TIME = 2**42
+"""A time behind the year 2100 is nobody's clock, and would use up the versions."""
+_LAST_VERSION = 2**53
+"""Versions that we give out are below, so that every reader of JSON keeps them."""
+
+Order: TypeAlias = Literal["asc", "desc"]
+
+
+class Document(Model, frozen=True, kw_only=True):
+    """A JSON value under a key."""
+
+    collection: CollectionId
+    key: Key
+    value: Json = always_encoded(None)
+    """None in a page that was asked for without values."""
+    version: Annotated[int, Meta(ge=1, le=LARGEST_TIME)]
+    """Larger with each write, and not used again for the key; compare it, do not count with it."""
+    created_at: Time
+    updated_at: Time
+    expires_at: Time | None = None
+    """From this time on the document counts as absent; `PurgeDocuments` removes it."""
+
+
+class Stored(Model, frozen=True, kw_only=True):
+    """The result of a write to a document, which is now at `version`."""
+
+    version: Version
+    created: bool
+    """True if there was none before."""
+
+
+class DocumentPage(Model, frozen=True, kw_only=True):
+    """A page of documents, in the order of their keys; there is no total."""
+
+    items: tuple[Document, ...] = always_encoded(())
+    has_more: bool = always_encoded(False)
+    next_cursor: Key | None = None
+    """The key of the last document: `after` (or `before`, in descending order) of the next page."""
+    unreadable: tuple[str, ...] = ()
+    """Damaged documents that were left out, by name. A store in a folder names all that it knows
+    of, whatever the page."""
+
+
+class CollectionPage(Model, frozen=True, kw_only=True):
+    """A page of the names of collections, in order; there is no total."""
+
+    items: tuple[str, ...] = always_encoded(())
+    has_more: bool = always_encoded(False)
+    next_cursor: str | None = None
+    """The last name: `after` of the next page."""
+
+
+class DocumentRows(Protocol):
+    """The rows that commands and queries about documents need."""
+
+    @property
+    def documents(self) -> Table[Document]:
+        """All documents by `row_key`, those that have expired included."""
+        ...
+
+    def find_documents(self, keys: KeyRange, order: Order = "asc") -> Iterable[Document]:
+        """The documents in a range, in the order of their keys, those that have expired included.
+
+        The caller may stop early: documents behind that point cost nothing.
+        """
+        ...
+
+    def find_collections(self, first: str) -> Iterable[str]:
+        """The names of the collections from `first` on that may have documents, in order."""
+        ...
+
+    def unreadable_documents(self) -> Iterable[str]:
+        """The documents that cannot be read, as far as they are known."""
+        ...
+
+    def find_expired(self, before: int) -> Iterable[Document]:
+        """The documents that expired before a time (unix milliseconds), in no order."""
+        ...
+
+    def new_version(self, least: int) -> int:
+        """A version that is at least `least` and larger than all that were given out before."""
+        ...
+
+
+# --- rules ----------------------------------------------------------------------------------------
+
+
+def is_live(document: Document, now: int) -> bool:
+    """Return whether the document has not expired at `now`."""
+    return document.expires_at is None or document.expires_at > now
+
+
+def find_live(rows: DocumentRows, collection: str, key: Key, now: int) -> Document | None:
+    """Return the document, unless it has expired."""
+    found = rows.documents.get(row_key(collection, key))
+    return found if found is not None and is_live(found, now) else None
+
+
+def _check_version(collection: str, key: Key, expected: int | None, found: Document | None) -> None:
+    actual = 0 if found is None else found.version
+    if expected is not None and expected != actual:
+        raise VersionConflict("document", (collection, *key), expected, actual)
+
+
+def _put(rows: DocumentRows, new: "_NewDocument", found: Document | None, now: int) -> Stored:
+    key = row_key(new.collection, new.key)
+    document = Document(
+        collection=new.collection,
+        key=new.key,
+        value=new.value,
+        version=_next_version(rows, rows.documents.get(key), now),
+        created_at=now if found is None else found.created_at,
+        updated_at=now,
+        expires_at=new.expires_at,
+    )
+    rows.documents.put(key, document)
+    return Stored(version=document.version, created=found is None)
+
+
+def _next_version(rows: DocumentRows, before: Document | None, now: int) -> int:
+    """Return the version of a write at `now`; a document that has expired still counts as `before`.
+
+    The time makes it larger than all versions of a document that was removed before, in any
+    process.
+    """
+    least = now * 1_000 if now < _LAST_TIME else 0
+    if before is not None:
+        following = next_number(before.version, "the version of the document")
+        if following > _LAST_VERSION:  # a copy brought it: other documents need not rise with it
+            return following
+        least = max(least, following)
+    return rows.new_version(least)
+
+
+# --- commands -------------------------------------------------------------------------------------
+
+
+class _NewDocument(TimedCommand[Stored], frozen=True, kw_only=True):
+    """A document to be stored."""
+
+    collection: CollectionId
+    key: Key
+    value: Json
+    expires_at: Time | None = None
+
+    def check(self) -> None:
+        """Refuse a key that cannot be stored."""
+        check_key(self.key, f"{_name_of(self)}.key")
+
+    def touches(self, read_set: ReadSet) -> None:
+        """The document."""
+        read_set.documents.add(row_key(self.collection, self.key))
+
+
+class PutDocument(_NewDocument, frozen=True, kw_only=True):
+    """Creates or replaces a document. Result: `Stored`.
+
+    Fails with `VersionConflict` if it is not at version `expected`; 0: if it exists.
+    """
+
+    expected: Version | None = None
+
+    def apply(self, rows: DocumentRows, now: int) -> Stored:
+        """Put the document; the time of its creation stays."""
+        found = find_live(rows, self.collection, self.key, now)
+        _check_version(self.collection, self.key, self.expected, found)
+        return _put(rows, self, found, now)
+
+
+class CreateDocument(_NewDocument, frozen=True, kw_only=True):
+    """Creates a document. Result: `Stored`. Fails with `AlreadyExists`."""
+
+    def apply(self, rows: DocumentRows, now: int) -> Stored:
+        """Put the new document."""
+        if find_live(rows, self.collection, self.key, now) is not None:
+            where = shorten((self.collection, *self.key))
+            raise AlreadyExists("document", where, "use another key, or put")
+        return _put(rows, self, None, now)
+
+
+class EnsureDocument(_NewDocument, frozen=True, kw_only=True):
+    """Creates a document if it does not exist. Result: `Stored`, with its current version."""
+
+    def apply(self, rows: DocumentRows, now: int) -> Stored:
+        """Put the document, unless it exists; an existing document stays as it is."""
+        found = find_live(rows, self.collection, self.key, now)
+        if found is not None:
+            return Stored(version=found.version, created=False)
+        return _put(rows, self, None, now)
+
+
+class DeleteDocument(TimedCommand[bool], frozen=True, kw_only=True):
+    """Deletes a document. Result: whether it existed.
+
+    Fails with `VersionConflict` if it is not at version `expected`.
+    """
+
+    collection: CollectionId
+    key: Key
+    expected: Version | None = None
+
+    def check(self) -> None:
+        """Refuse a key that cannot be stored."""
+        check_key(self.key, "deleteDocument.key")
+
+    def touches(self, read_set: ReadSet) -> None:
+        """The document."""
+        read_set.documents.add(row_key(self.collection, self.key))
+
+    def apply(self, rows: DocumentRows, now: int) -> bool:
+        """Remove the document."""
+        found = find_live(rows, self.collection, self.key, now)
+        _check_version(self.collection, self.key, self.expected, found)
+        rows.documents.remove(row_key(self.collection, self.key))  # also one that has expired
+        return found is not None
+
+
+class DeleteDocuments(TimedCommand[int], frozen=True, kw_only=True):
+    """Deletes the documents below `prefix` between two keys, which stay. Result: how many."""
+
+    collection: CollectionId
+    prefix: Key = ()
+    after: Key | None = None
+    before: Key | None = None
+
+    def check(self) -> None:
+        """Refuse keys that cannot be stored."""
+        check_range("deleteDocuments", self.prefix, self.after, self.before)
+
+    def touches(self, read_set: ReadSet) -> None:
+        """All documents of the range."""
+        keys = self._range
+        read_set.document_ranges.add((keys.collection, keys.after, keys.before))
+
+    def apply(self, rows: DocumentRows, now: int) -> int:
+        """Remove the documents; those that have expired go, too, and are not counted."""
+        found = list(rows.find_documents(self._range))
+        for document in found:
+            rows.documents.remove(row_key(document.collection, document.key))
+        return sum(is_live(document, now) for document in found)
+
+    @property
+    def _range(self) -> KeyRange:
+        return key_range(self.collection, self.prefix, self.after, self.before)
+
+
+class CheckDocument(TimedCommand[None], frozen=True, kw_only=True):
+    """Guards a batch. Result: None.
+
+    Fails with `VersionConflict` if the document is not at version `expected` (0: if it exists), or
+    without `expected` with `NotFound` if it does not exist.
+    """
+
+    collection: CollectionId
+    key: Key
+    expected: Version | None = None
+
+    def check(self) -> None:
+        """Refuse a key that cannot be stored."""
+        check_key(self.key, "checkDocument.key")
+
+    def touches(self, read_set: ReadSet) -> None:
+        """The document."""
+        read_set.documents.add(row_key(self.collection, self.key))
+        read_set.absent_documents.add(row_key(self.collection, self.key))
+
+    def apply(self, rows: DocumentRows, now: int) -> None:
+        """Compare the version."""
+        found = find_live(rows, self.collection, self.key, now)
+        if self.expected is None and found is None:
+            raise NotFound("document", shorten((self.collection, *self.key)))
+        _check_version(self.collection, self.key, self.expected, found)
+
+
+class TouchDocument(TimedCommand[bool], frozen=True, kw_only=True):
+    """Moves the time at which a document expires; its version stays. Result: whether it exists."""
+
+    collection: CollectionId
+    key: Key
+    expires_at: Time | None = None
+
+    def check(self) -> None:
+        """Refuse a key that cannot be stored."""
+        check_key(self.key, "touchDocument.key")
+
+    def touches(self, read_set: ReadSet) -> None:
+        """The document."""
+        read_set.documents.add(row_key(self.collection, self.key))
+
+    def apply(self, rows: DocumentRows, now: int) -> bool:
+        """Put the document with its new time."""
+        found = find_live(rows, self.collection, self.key, now)
+        if found is None:
+            return False
+        document = msgspec.structs.replace(found, expires_at=self.expires_at)
+        rows.documents.put(row_key(self.collection, self.key), document)
+        return True
+
+
+class PurgeDocuments(Command[int], frozen=True, kw_only=True):
+    """Deletes the documents that expired before `expired_before`. Result: how many."""
+
+    expired_before: Time
+
+    def touches(self, read_set: ReadSet) -> None:
+        """The documents that expired before that time."""
+        read_set.expired_before.add(self.expired_before)
+
+    def apply(self, rows: DocumentRows, now: int) -> int:
+        """Remove the documents."""
+        expired = list(rows.find_expired(self.expired_before))
+        for document in expired:
+            rows.documents.remove(row_key(document.collection, document.key))
+        return len(expired)
+
+
+def _name_of(command: Command[Any]) -> str:
+    name = type(command).__name__
+    return name[0].lower() + name[1:]
+
+
+# --- queries --------------------------------------------------------------------------------------
+
+
+class LoadDocuments(TimedQuery[tuple[Document | None, ...]], frozen=True, kw_only=True):
+    """The documents at some keys, in the order of the keys; None where there is none."""
+
+    collection: CollectionId
+    keys: tuple[Key, ...]
+
+    def check(self) -> None:
+        """Refuse too many keys, and keys that cannot be stored."""
+        if len(self.keys) > KEYS:
+            raise InvalidValue(
+                "loadDocuments.keys", f"at most {KEYS} at a time, not {len(self.keys)}"
+            )
+        for position, key in enumerate(self.keys):
+            check_key(key, f"loadDocuments.keys[{position}]")
+
+    def answer(self, rows: DocumentRows, now: int) -> tuple[Document | None, ...]:
+        """Look each of them up."""
+        return tuple(find_live(rows, self.collection, key, now) for key in self.keys)
+
+
+class ListDocuments(TimedQuery[DocumentPage], frozen=True, kw_only=True):
+    """A page of the documents below `prefix` between two keys, both excluded."""
+
+    collection: CollectionId
+    prefix: Key = ()
+    after: Key | None = None
+    before: Key | None = None
+    limit: Bound = 50
+    order: Order = "asc"
+    values: bool = True
+
+    def check(self) -> None:
+        """Refuse keys that cannot be stored."""
+        check_range("listDocuments", self.prefix, self.after, self.before)
+
+    @property
+    def range(self) -> KeyRange:
+        """The keys that are asked for."""
+        return key_range(self.collection, self.prefix, self.after, self.before)
+
+    def answer(self, rows: DocumentRows, now: int) -> DocumentPage:
+        """Take the first ones of the range."""
+        found = rows.find_documents(self.range, self.order)
+        limit = clamp_page(self.limit)
+        live = list(islice((each for each in found if is_live(each, now)), limit + 1))
+        page = live[:limit]
+        if not self.values:
+            page = [msgspec.structs.replace(document, value=None) for document in page]
+        return DocumentPage(
+            items=tuple(page),
+            has_more=len(live) > limit,
+            next_cursor=page[-1].key if page else None,
+            unreadable=tuple(rows.unreadable_documents()),
+        )
+
+
+class ListCollections(TimedQuery[CollectionPage], frozen=True, kw_only=True):
+    """A page of the collections that have a document and whose names begin with `prefix`."""
+
+    prefix: str = ""
+    after: str | None = None
+    limit: Bound = 50
+
+    def check(self) -> None:
+        """Refuse what no name has."""
+        check_text("listCollections.prefix", self.prefix)
+        check_text("listCollections.after", self.after or "")
+
+    def answer(self, rows: DocumentRows, now: int) -> CollectionPage:
+        """Take the first names."""
+        limit = clamp_page(self.limit)
+        return collection_page(tuple(islice(self._live(rows, now), limit + 1)), limit)
+
+    def _live(self, rows: DocumentRows, now: int) -> Iterator[str]:
+        first = self.prefix if self.after is None else max(self.prefix, self.after + "\0")
+        for name in rows.find_collections(first):
+            if not name.startswith(self.prefix):
+                return
+            if any(is_live(document, now) for document in rows.find_documents(KeyRange(name))):
+                yield name
+
+
+def collection_page(names: tuple[str, ...], limit: int) -> CollectionPage:
+    """Return a page of names, of which one more than `limit` may be given."""
+    page = names[:limit]
+    return CollectionPage(
+        items=page, has_more=len(names) > limit, next_cursor=page[-1] if page else None
+    )

@@ -1,0 +1,279 @@
+"""Documents, as a user of a store sees them."""
+
+from collections.abc import Iterable
+from typing import TypeAlias
+
+from treadle.backends.base import Backend
+from treadle.core.codec import Json
+from treadle.core.documents import (
+    CheckDocument,
+    CollectionPage,
+    CreateDocument,
+    DeleteDocument,
+    DeleteDocuments,
+    Document,
+    DocumentPage,
+    EnsureDocument,
+    ListCollections,
+    ListDocuments,
+    LoadDocuments,
+    Order,
+    PurgeDocuments,
+    PutDocument,
+    Stored,
+    TouchDocument,
+)
+from treadle.core.keys import Key
+from treadle.core.queries import check_query
+from treadle.store.writes import NewWrite, Write
+
+AnyKey: TypeAlias = str | Key
+"""A key: a tuple of 1 to 16 texts, or one text."""
+
+
+class DocumentWrites:
+    """Writes to documents: awaited on the store, collected in a batch.
+
+    A collection is named by an id and needs not be created. A key is a text, or a tuple of 1 to 16
+    texts, of at most 1,024 bytes together, without control characters.
+    """
+
+    def __init__(self, write: NewWrite) -> None:
+        self._write = write
+
+    def put(
+        self,
+        collection: str,
+        key: AnyKey,
+        value: Json,
+        *,
+        expected: int | None = None,
+        expires_at: int | None = None,
+        now: int | None = None,
+    ) -> Write[Stored]:
+        """Create or replace a document.
+
+        Args:
+            collection: the name of the collection.
+            key: the key.
+            value: any JSON value.
+            expected: the version that the document must have; 0: it must not exist.
+            expires_at: from this time on (unix milliseconds) it counts as absent.
+            now: the present.
+
+        Raises:
+            VersionConflict: the document is not at version `expected`.
+            InvalidId, InvalidValue: it cannot be stored; the message says where.
+        """
+        command = PutDocument(
+            collection=collection,
+            key=_parts(key),
+            value=value,
+            expected=expected,
+            expires_at=expires_at,
+            now=now,
+        )
+        return self._write(command)
+
+    def create(
+        self,
+        collection: str,
+        key: AnyKey,
+        value: Json,
+        *,
+        expires_at: int | None = None,
+        now: int | None = None,
+    ) -> Write[Stored]:
+        """Create a document; see `put`.
+
+        Raises:
+            AlreadyExists: there is one.
+        """
+        command = CreateDocument(
+            collection=collection, key=_parts(key), value=value, expires_at=expires_at, now=now
+        )
+        return self._write(command)
+
+    def ensure(
+        self,
+        collection: str,
+        key: AnyKey,
+        value: Json,
+        *,
+        expires_at: int | None = None,
+        now: int | None = None,
+    ) -> Write[Stored]:
+        """Create a document unless it exists; see `put`. The first writer wins."""
+        command = EnsureDocument(
+            collection=collection, key=_parts(key), value=value, expires_at=expires_at, now=now
+        )
+        return self._write(command)
+
+    def delete(
+        self,
+        collection: str,
+        key: AnyKey,
+        *,
+        expected: int | None = None,
+        now: int | None = None,
+    ) -> Write[bool]:
+        """Delete a document. Returns whether it existed.
+
+        Raises:
+            VersionConflict: the document is not at version `expected`.
+        """
+        command = DeleteDocument(collection=collection, key=_parts(key), expected=expected, now=now)
+        return self._write(command)
+
+    def delete_range(
+        self,
+        collection: str,
+        *,
+        prefix: AnyKey = (),
+        after: AnyKey | None = None,
+        before: AnyKey | None = None,
+        now: int | None = None,
+    ) -> Write[int]:
+        """Delete the documents whose keys are below `prefix` and between two keys, which stay.
+
+        Without arguments it deletes the whole collection. Returns how many there were.
+        """
+        command = DeleteDocuments(
+            collection=collection,
+            prefix=_parts(prefix),
+            after=_optional_parts(after),
+            before=_optional_parts(before),
+            now=now,
+        )
+        return self._write(command)
+
+    def check(
+        self,
+        collection: str,
+        key: AnyKey,
+        *,
+        expected: int | None = None,
+        now: int | None = None,
+    ) -> Write[None]:
+        """Guard a batch: it commits only if the document is at version `expected`.
+
+        0: only if there is none. Without `expected`: only if there is one.
+
+        Raises:
+            VersionConflict: the document is at another version.
+            NotFound: there is none, and `expected` is None.
+        """
+        command = CheckDocument(collection=collection, key=_parts(key), expected=expected, now=now)
+        return self._write(command)
+
+    def touch(
+        self,
+        collection: str,
+        key: AnyKey,
+        *,
+        expires_at: int | None,
+        now: int | None = None,
+    ) -> Write[bool]:
+        """Move the time at which a document expires; None: never. Returns whether it exists.
+
+        The document's version stays.
+        """
+        command = TouchDocument(
+            collection=collection, key=_parts(key), expires_at=expires_at, now=now
+        )
+        return self._write(command)
+
+    def purge(self, expired_before: int) -> Write[int]:
+        """Delete the documents that expired before a time (unix milliseconds).
+
+        They count as absent already; this makes room. Returns how many there were.
+        """
+        return self._write(PurgeDocuments(expired_before=expired_before))
+
+
+class Documents(DocumentWrites):
+    """JSON values under keys, in collections: whatever an agent knows."""
+
+    def __init__(self, backend: Backend, write: NewWrite) -> None:
+        super().__init__(write)
+        self._backend = backend
+
+    async def load(
+        self, collection: str, key: AnyKey, *, now: int | None = None
+    ) -> Document | None:
+        """Read a document; None if it does not exist, or has expired."""
+        (found,) = await self.load_many(collection, (key,), now=now)
+        return found
+
+    async def load_many(
+        self, collection: str, keys: Iterable[AnyKey], *, now: int | None = None
+    ) -> tuple[Document | None, ...]:
+        """Read up to 1,000 documents at once, in the order of `keys`; None where there is none."""
+        query = LoadDocuments(collection=collection, keys=tuple(map(_parts, keys)), now=now)
+        return await self._backend.read(check_query(query, "loadDocuments"))
+
+    async def list(
+        self,
+        collection: str,
+        *,
+        prefix: AnyKey = (),
+        after: AnyKey | None = None,
+        before: AnyKey | None = None,
+        limit: int = 50,
+        order: Order = "asc",
+        values: bool = True,
+        now: int | None = None,
+    ) -> DocumentPage:
+        """List documents in the order of their keys.
+
+        The order is that of tuples, part by part: `("a",)`, `("a", "b")`, `("a!",)`.
+
+        Args:
+            collection: the name of the collection.
+            prefix: only documents whose keys have these parts first, and more.
+            after: only keys behind this one. For the next page, pass `next_cursor`.
+            before: only keys in front of this one. For the next page when `order` is "desc", pass
+                `next_cursor`.
+            limit: how many at most, clamped to 1..200.
+            order: "asc" or "desc".
+            values: False leaves the values out (they are None), for a list of keys.
+            now: the present, for documents that expire.
+        """
+        query = ListDocuments(
+            collection=collection,
+            prefix=_parts(prefix),
+            after=_optional_parts(after),
+            before=_optional_parts(before),
+            limit=limit,
+            order=order,
+            values=values,
+            now=now,
+        )
+        return await self._backend.read(check_query(query, "listDocuments"))
+
+    async def collections(
+        self,
+        *,
+        prefix: str = "",
+        after: str | None = None,
+        limit: int = 50,
+        now: int | None = None,
+    ) -> CollectionPage:
+        """List the names of the collections that have a document, in order.
+
+        Args:
+            prefix: only names that begin with this text.
+            after: only names behind this one. For the next page, pass `next_cursor`.
+            limit: how many at most, clamped to 1..200.
+            now: the present, for documents that expire.
+        """
+        query = ListCollections(prefix=prefix, after=after, limit=limit, now=now)
+        return await self._backend.read(check_query(query, "listCollections"))
+
+
+def _parts(key: AnyKey) -> Key:
+    return (key,) if isinstance(key, str) else key
+
+
+def _optional_parts(key: AnyKey | None) -> Key | None:
+    return None if key is None else _parts(key)

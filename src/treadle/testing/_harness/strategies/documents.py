@@ -1,0 +1,99 @@
+"""Commands about documents, from few keys, so that they meet each other."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from hypothesis import strategies as st
+
+from treadle import Document
+from treadle.core.commands import AnyCommand
+from treadle.core.documents import (
+    CheckDocument,
+    CreateDocument,
+    DeleteDocument,
+    DeleteDocuments,
+    EnsureDocument,
+    PurgeDocuments,
+    PutDocument,
+    TouchDocument,
+)
+from treadle.core.keys import Key
+from treadle.core.restoring import RestoreDocument
+from treadle.testing._harness.strategies.models import json_values
+from treadle.testing._harness.strategies.times import nows, times
+
+COLLECTIONS = ("c", "c0", "é c")
+KEYS: tuple[Key, ...] = (
+    ("a",),
+    ("a", ""),
+    ("a", "b"),
+    ("a", "b", "c"),
+    ("a!",),
+    ("ab",),
+    ("b", "\x7f"),
+    ("\uffff",),
+    ("🧵",),
+)
+"""Neighbours: keys below one of them, and keys that only begin with the same text."""
+
+collections = st.sampled_from(COLLECTIONS)
+keys = st.sampled_from(KEYS)
+prefixes: st.SearchStrategy[Key] = st.sampled_from([(), (), ("a",), ("a", "b"), ("b",)])
+ends = st.none() | st.none() | keys
+values = st.sampled_from([None, 1, 1.0, {"extra": [True]}, "\x00\n"]) | json_values
+
+
+def expiries(now: int) -> st.SearchStrategy[int | None]:
+    """When documents expire: mostly never."""
+    return st.none() | st.none() | times(now)
+
+
+@st.composite
+def writes(draw: st.DrawFn, now: int, versions: Mapping[tuple[str, ...], int]) -> AnyCommand:
+    """A write to one document, or a check of it, mostly at the right version."""
+    collection, key = draw(collections), draw(keys)
+    version = versions.get((collection, *key), 0)
+    about: dict[str, Any] = {"collection": collection, "key": key, "now": draw(nows(now))}
+    new: dict[str, Any] = {"value": draw(values), "expires_at": draw(expiries(now))}
+    guard: dict[str, Any] = {
+        "expected": draw(st.sampled_from([None, None, version, version, 0, version + 1]))
+    }
+    choices: list[AnyCommand] = [
+        PutDocument(**about, **new, **guard),
+        PutDocument(**about, **new, **guard),
+        CreateDocument(**about, **new),
+        EnsureDocument(**about, **new),
+        DeleteDocument(**about, **guard),
+        CheckDocument(**about, **guard),
+        TouchDocument(**about, expires_at=new["expires_at"]),
+    ]
+    return draw(st.sampled_from(choices))
+
+
+def seldom(now: int) -> list[st.SearchStrategy[AnyCommand]]:
+    """Commands about many documents at once, and copies of documents."""
+    return [
+        st.builds(
+            DeleteDocuments,
+            collection=collections,
+            prefix=prefixes,
+            after=ends,
+            before=ends,
+            now=nows(now),
+        ),
+        st.builds(PurgeDocuments, expired_before=times(now)),
+        st.builds(
+            RestoreDocument,
+            document=st.builds(
+                Document,
+                collection=collections,
+                key=keys,
+                value=values,
+                version=st.sampled_from([1, 7, 2**53]),
+                created_at=times(now),
+                updated_at=times(now),
+                expires_at=expiries(now),
+                extra=st.sampled_from([{}, {}, {"later": 1.0}]),
+            ),
+        ),
+    ]

@@ -1,0 +1,81 @@
+"""Expiry: from its time on a document counts as absent, whether or not it is removed."""
+
+from treadle import Store
+from treadle.backends.base import Guarantee
+from treadle.testing._harness.check import Checks
+from treadle.testing._harness.expect import expect
+from treadle.testing.clock import ManualClock
+
+checks = Checks(__name__)
+
+
+@checks.add(Guarantee.DOCUMENTS_CHANGE_BY_RULE)
+async def an_expired_document_is_absent_for_reads(store: Store, clock: ManualClock) -> None:
+    await store.documents.put("c", "k", 1, expires_at=clock.now + 1)
+    await store.documents.put("c", "stays", 2)
+    await store.documents.put("d", "k", 3, expires_at=clock.now + 1)
+    expect(len((await store.documents.list("c")).items), 2)
+    clock.now += 1
+    expect(await store.documents.load("c", "k"), None)
+    expect((await store.documents.load_many("c", ["k"])), (None,))
+    expect([each.key for each in (await store.documents.list("c")).items], [("stays",)])
+    expect((await store.documents.collections()).items, ("c",))
+
+
+@checks.add(Guarantee.DOCUMENTS_CHANGE_BY_RULE)
+async def an_expired_document_is_absent_for_writes(store: Store, clock: ManualClock) -> None:
+    expiring = clock.now + 1
+    versions: list[int] = []
+    for key in ("put", "create", "ensure", "delete", "check"):
+        versions.append((await store.documents.put("c", key, 1, expires_at=expiring)).version)
+    clock.now = expiring
+    stored = await store.documents.put("c", "put", 2, expected=0)
+    expect(stored.created, True)
+    assert stored.version > versions[0]
+    document = await store.documents.load("c", "put")
+    assert document is not None
+    expect(document.created_at, clock.now)
+    expect((await store.documents.create("c", "create", 2)).created, True)
+    expect((await store.documents.ensure("c", "ensure", 2)).created, True)
+    expect(await store.documents.delete("c", "delete"), False)
+    async with store.batch() as step:
+        step.documents.check("c", "check", expected=0)
+
+
+@checks.add(Guarantee.TIME_IS_GIVEN)
+async def a_read_takes_its_own_time(store: Store, clock: ManualClock) -> None:
+    at = clock.now + 100
+    await store.documents.put("c", "k", 1, expires_at=at)
+    for now, is_there in ((at - 1, True), (at, False)):
+        expect(await store.documents.load("c", "k", now=now) is not None, is_there)
+        expect(len((await store.documents.list("c", now=now)).items), int(is_there))
+        expect(len((await store.documents.collections(now=now)).items), int(is_there))
+        expect(await store.documents.touch("c", "k", expires_at=at, now=now), is_there)
+
+
+@checks.add(Guarantee.DOCUMENTS_CHANGE_BY_RULE)
+async def a_purge_removes_what_expired_before_a_time(store: Store, clock: ManualClock) -> None:
+    for number in range(4):
+        await store.documents.put(f"c{number % 2}", ("k", str(number)), number, expires_at=number)
+    await store.documents.put("c0", "stays", None)
+    expect(await store.documents.purge(2), 2)
+    left = [each.key for each in (await store.documents.list("c0", now=0)).items]
+    expect(left, [("k", "2"), ("stays",)])
+    expect(await store.documents.purge(clock.now), 2)
+    expect(await store.documents.purge(clock.now), 0)
+    expect((await store.documents.collections(now=0)).items, ("c0",))
+
+
+@checks.add(Guarantee.ONE_ORDER)
+async def a_purge_sees_its_own_batch(store: Store) -> None:
+    for key in ("old", "kept", "gone"):
+        await store.documents.put("c", key, 1, expires_at=5)
+    async with store.batch() as step:
+        step.documents.put("c", "new", 1, expires_at=5)
+        step.documents.put("c", "kept", 2)
+        step.documents.delete("c", "gone")
+        purged = step.documents.purge(6)
+        step.documents.ensure("c", "old", 3)
+    expect(purged.result, 2)
+    values = [(each.key, each.value) for each in (await store.documents.list("c")).items]
+    expect(values, [(("kept",), 2), (("old",), 3)])
