@@ -26,6 +26,7 @@ from treadle.backends.files._engine import Engine
 from treadle.backends.files._read_only import ReadOnlyEngine
 from treadle.backends.files.backend import FilesBackend
 from treadle.backends.files.disk import Bytes, Disk
+from treadle.core.documents import DeleteDocuments, PutDocument
 from treadle.core.mailboxes import Send
 from treadle.core.threads import DeleteThread, EnsureThread
 from treadle.store.copying import copy_store
@@ -239,12 +240,14 @@ async def test_commits_that_are_only_in_the_journal_are_read_and_not_written(
             step.threads.ensure(Thread(id="b"))
             step.threads.append("a", Message.user("again"))
             step.mailboxes.send("box", {"n": 1})
+            step.documents.put("c", "k", 1)
         shutil.copytree(live, snapshot)
         disk.is_full = False
     before = contents(snapshot)
     assert "b.json" not in before
     async with open_store(snapshot, read_only=True) as store:
         await check_reads(store)
+        assert await store.documents.load("c", "k") is not None
     assert contents(snapshot) == before
 
 
@@ -255,7 +258,10 @@ def test_a_reader_sees_what_a_writer_sees_across_journals(tmp_path: Path) -> Non
     reader = ReadOnlyEngine(str(tmp_path), lambda: 1)
     reader.open(Patience.of(60))
     for number in range(40):
-        commit(writer, Send(mailbox_id="box", payload={"n": number}, entry_id=f"e{number}"))
+        put = PutDocument(collection="c", key=(str(number % 3),), value="x" * number)
+        remove = DeleteDocuments(collection="c" if number % 10 == 9 else "none")
+        send = Send(mailbox_id="box", payload={"n": number}, entry_id=f"e{number}")
+        commit(writer, put, remove, send)
         if number % 3 == 0:
             assert read_state(reader) == read_state(writer)
     last = read_state(writer)

@@ -107,8 +107,8 @@ class RecordingDisk(SteadyDisk):
     def __init__(self) -> None:
         super().__init__()
         self.steps: list[Step] = []
-        self.log_writes: list[tuple[int, str, int]] = []
-        """Of each write to a log: the number of steps before it, the path and the length."""
+        self.journal_writes: list[tuple[int, str, int]] = []
+        """Of each write to a journal: the number of steps before it, the path and the length."""
         self.log_syncs: list[int] = [0]
         """The number of steps before each sync of a log."""
         self._paths: dict[int, str] = {}
@@ -179,7 +179,8 @@ class RecordingDisk(SteadyDisk):
         path, copy = self._paths[log], bytes(data)
         with self._one_by_one:
             super().write_log(log, start, data)
-            self.log_writes.append((len(self.steps), path, len(copy)))
+            if "journal-" in path:
+                self.journal_writes.append((len(self.steps), path, len(copy)))
             self.steps.append(lambda image: image.names[path].writes.append((start, copy)))
 
     def sync_log(self, log: int) -> None:

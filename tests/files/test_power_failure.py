@@ -259,7 +259,7 @@ def test_relaxed_appends_are_synced_once_for_each_thread(tmp_path: Path) -> None
 
 def test_a_record_torn_at_any_byte_is_whole_or_absent(tmp_path: Path) -> None:
     recording = Recording(tmp_path / "life", seed=1, commits=6)
-    at, path, length = recording.disk.log_writes[-1]
+    at, path, length = recording.disk.journal_writes[-1]
     image = image_at(recording, at)
     before = image.after_failure(random.Random(0), "nothing")
     recording.disk.steps[at](image)
@@ -312,7 +312,8 @@ def test_a_torn_group_does_not_come_back_after_the_next_commit(tmp_path: Path) -
 
 def test_damage_to_a_synced_record_is_an_error(tmp_path: Path) -> None:
     recording = Recording(tmp_path / "life", seed=1, commits=6)
-    at, path, _ = recording.disk.log_writes[-1]
+    first = recording.disk.journal_writes[0][1]
+    *_, (at, path, _) = [each for each in recording.disk.journal_writes if each[1] == first]
     files = image_at(recording, at).after_failure(random.Random(0), "nothing")
     damaged = bytearray(files[path])
     damaged[45] ^= 1
