@@ -12,7 +12,7 @@ import pytest
 
 import treadle
 from treadle import InvalidId, MailboxEntry, Message, RunMeta, RunRecord, Thread, ThreadChangeSet
-from treadle.backends.files import documents
+from treadle.backends.files import _names
 from treadle.backends.files.disk import Disk
 from treadle.backends.files.doctor import examine
 from treadle.backends.files.documents import FOLDERS
@@ -128,7 +128,7 @@ FORBIDDEN = ("telegram:601", "a?b", "a*b", "a|b", "<a>", 'a"b')
 async def test_an_id_that_is_no_file_name_on_windows_is_refused_there(
     tmp_path: Path, key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(documents, "_IS_WINDOWS", True)
+    monkeypatch.setattr(_names, "_IS_WINDOWS", True)
     async with treadle.open_store(tmp_path) as store:
         await store.threads.create(Thread(id="t"))
         calls: list[Callable[[], Awaitable[object]]] = [
