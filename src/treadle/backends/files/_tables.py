@@ -88,11 +88,11 @@ class FileTables(Tables):
 
     def replace(self, table: TableName, key: str, before: Row | None, after: Row | None) -> None:
         """Make a change, and update the index."""
-        cache: RowTable[Any] = self._table(table)
+        rows: RowTable[Any] = self._table(table)
         if after is not None:
-            cache[key] = after
+            rows[key] = after
         elif before is not None:
-            del cache[key]
+            del rows[key]
         if table == "threads":
             self._summaries.pop(key, None)
         elif table == "entries" and self._index is not None:
@@ -201,7 +201,7 @@ class FileTables(Tables):
         """Return when an entry becomes claimable: `now` if one is, None if none ever does."""
         return self._indexed().next_due(now, mailbox_id)
 
-    def _table(self, table: TableName) -> RowCache[Any] | DocumentTable:
+    def _table(self, table: TableName) -> Any:  # a cache, or the table of documents
         return self.documents if table == "documents" else self._caches[table]
 
     def _indexed(self) -> MailboxIndex:

@@ -6,6 +6,7 @@ from typing import Any, get_type_hints
 import msgspec
 
 from treadle.backends.sql.program import Row
+from treadle.core.documents import Document
 from treadle.core.heads import ThreadTime
 from treadle.core.limits import Count, Time, Version
 from treadle.core.mailboxes import MailboxEntry, MailboxState
@@ -16,7 +17,7 @@ COLUMN_TYPES: dict[str, Any] = {
     "body": str,
     "collection": str,
     "committed_at": Time,
-    "expires_at": Time | None,
+    "expires_at": get_type_hints(Document, include_extras=True)["expires_at"],
     "extra": str | None,
     "key": str,
     "message_count": Count,
