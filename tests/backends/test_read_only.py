@@ -1,6 +1,7 @@
 """Reading needs no writing: snapshots, read-only volumes and other users' stores can be read."""
 
 import asyncio
+import itertools
 import os
 import shutil
 import subprocess
@@ -26,7 +27,9 @@ from treadle.backends.files._engine import Engine
 from treadle.backends.files._read_only import ReadOnlyEngine
 from treadle.backends.files.backend import FilesBackend
 from treadle.backends.files.disk import Bytes, Disk
+from treadle.backends.sqlite.reader import SqliteReader
 from treadle.core.documents import DeleteDocuments, PutDocument
+from treadle.core.heads import LoadHead
 from treadle.core.mailboxes import Send
 from treadle.core.threads import DeleteThread, EnsureThread
 from treadle.store.copying import copy_store
@@ -165,6 +168,55 @@ async def test_a_read_only_store_follows_those_that_write(store_url: str) -> Non
             assert await reader.threads.message_count(name) == 1
         await writer.threads.delete("c")
         assert (await reader.threads.list()).items == ("a", "b", "d")
+
+
+@STORES
+@pytest.mark.parametrize("is_open", [True, False])
+async def test_a_read_only_store_follows_writers_that_come_and_go(
+    store_url: str, is_open: bool
+) -> None:
+    await filled(store_url)
+    first = await open_store(store_url).open()
+    if not is_open:
+        await first.close()
+    async with open_store(store_url, read_only=True) as reader:
+        await check_reads(reader)
+        await first.close()
+        for _ in range(2):
+            async with open_store(store_url) as writer:
+                await writer.threads.append("a", Message.user("x"))
+        assert await reader.threads.message_count("a") == 4
+        async with open_store(store_url) as writer:
+            await writer.threads.append("a", Message.user("x"))
+            assert await reader.threads.message_count("a") == 5
+
+
+async def test_commits_in_the_log_are_read_through_a_link_to_the_database(tmp_path: Path) -> None:
+    (tmp_path / "links").mkdir()
+    link = tmp_path / "links" / "store.db"
+    link.symlink_to(tmp_path / "store.db")
+    await filled(url_of("sqlite", tmp_path))
+    async with open_store(url_of("sqlite", tmp_path)) as writer:
+        await writer.threads.ensure(Thread(id="c"))
+        async with open_store(url_of("sqlite", link.parent), read_only=True) as reader:
+            assert (await reader.threads.list()).items == ("a", "b", "c")
+
+
+async def test_a_database_that_never_stops_changing_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = url_of("sqlite", tmp_path)
+    await filled(url)
+    reader = SqliteReader(tmp_path / "store.db", call_seconds=0.1)
+    await reader.open()
+    versions = itertools.count()
+    monkeypatch.setattr(
+        "treadle.backends.sqlite.reader._state_of", lambda _: (next(versions), None)
+    )
+    with pytest.raises(StoreUnavailable, match="changed each time"):
+        async with asyncio.timeout(20):
+            await reader.read(LoadHead(thread_id="a"))
+    await reader.close()
 
 
 @STORES

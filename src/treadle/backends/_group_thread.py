@@ -168,6 +168,7 @@ class GroupThread(Generic[CallT]):
         while group := self._next_group():
             while group := [request for request in group if request.is_wanted]:
                 group = self._attempt(group)
+            self._group = []  # an error of a call refers to its caller, and so to the store
         try:
             self._end()
         except Exception as error:

@@ -179,13 +179,19 @@ class ReadOnlyEngine(Engine):
         """Return the replica, with everything that any process has committed."""
         numbers = find_journals(self._disk, self._documents)
         replica = self._replica
-        if replica is None or replica.journal.position.journal != max(numbers, default=0):
+        if replica is None or self._may_be_outdated(replica, numbers):
             replica = self._replica = self._start(numbers)
         entries, self._older = self._older, []
         if replica.journal.has_news():
             entries += replica.follow(Position(replica.journal.position.journal))
         replay(self._documents, entries)
         return replica
+
+    def _may_be_outdated(self, replica: Replica, numbers: list[int]) -> bool:
+        """Return True if its journal may not have everything that was committed since."""
+        # The last writer removes all journals, and the next one counts from 1 again.
+        newest = max(numbers, default=None)
+        return replica.journal.position.journal != newest or replica.journal.is_lost()
 
     def _start(self, numbers: list[int]) -> Replica:
         """Return a replica at the start of the newest journal."""

@@ -13,7 +13,7 @@ from treadle.backends._deadline import Patience
 from treadle.backends._modes import can_write
 from treadle.backends.base import Durability
 from treadle.backends.sqlite._errors import is_busy
-from treadle.backends.sqlite._side_files import check_files
+from treadle.backends.sqlite._side_files import beside, check_files
 from treadle.errors import StoreUnavailable
 
 MakeConnection = Callable[..., sqlite3.Connection]
@@ -78,7 +78,7 @@ def _set_up(connection: sqlite3.Connection, durability: Durability, patience: Pa
 def has_log(path: str) -> bool:
     """Return True if some of the database may be in its log."""
     try:
-        return os.stat(path + "-wal").st_size > 0
+        return os.stat(beside(path, "-wal")).st_size > 0
     except FileNotFoundError:
         return False
 
@@ -98,7 +98,7 @@ def connect_read_only(path: str, *, is_logged: bool) -> sqlite3.Connection:
 
 def connect_beside_others(path: str) -> sqlite3.Connection:
     """Open a connection that creates no database and writes no row, but may recover the log."""
-    if not can_write(os.path.dirname(os.path.abspath(path))):
+    if not can_write(os.path.dirname(os.path.realpath(path))):
         return connect_read_only(path, is_logged=has_log(path))
     check_files(path)
     return _connect_to_read(f"{Path(path).absolute().as_uri()}?mode=rw")

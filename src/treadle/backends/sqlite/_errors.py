@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from treadle.backends._fair_lock import holder_of
 from treadle.backends._plain_files import NotPlainFile
 from treadle.backends.sql.rows import UNREADABLE
+from treadle.backends.sqlite._side_files import beside
 from treadle.errors import CorruptRecord, InvalidValue, StoreUnavailable, TreadleError
 
 _DAMAGED = (
@@ -61,7 +62,7 @@ def is_busy(error: sqlite3.Error) -> bool:
 
 
 def _busy(path: str) -> str:
-    holder = holder_of(path + "-shm", _WRITING) or holder_of(path)
+    holder = holder_of(beside(path, "-shm"), _WRITING) or holder_of(path)
     named = f" ({holder})" if holder else ""
     return f"another program{named} holds the file for writing; let it finish, or end it"
 

@@ -1,8 +1,7 @@
 """The files of an open database, which another program may remove or replace."""
 
-import os
-
 from treadle.backends._identity import identity, lost
+from treadle.backends.sqlite._side_files import beside
 
 
 class OpenFiles:
@@ -13,9 +12,8 @@ class OpenFiles:
     """
 
     def __init__(self, path: str) -> None:
-        beside = os.path.realpath(path)
         self._path = path
-        self._paths = (path, beside + "-wal", beside + "-shm")
+        self._paths = (path, beside(path, "-wal"), beside(path, "-shm"))
         self._known = self._look()
         self.database = self._known[0]
         """The identity of the database."""

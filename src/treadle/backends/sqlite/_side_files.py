@@ -15,6 +15,16 @@ _NAMES_ANOTHER = bytes.fromhex("d9d505f920a163d7")
 """The end of a journal that names another, as in a transaction of several databases."""
 
 
+def beside(path: str, suffix: str) -> str:
+    """Return the path of one of SQLite's files: it is beside the database, not beside a link to it.
+
+    Args:
+        path: the database, or a link to it.
+        suffix: such as `-wal`.
+    """
+    return os.path.realpath(path) + suffix
+
+
 def check_files(path: str) -> None:
     """Check a database file and the files beside it; all may be missing.
 

@@ -18,6 +18,7 @@ from treadle.backends.sql.reads import read
 from treadle.backends.sqlite._connection import connect_read_only, transaction
 from treadle.backends.sqlite._errors import translate_errors
 from treadle.backends.sqlite._execution import run
+from treadle.backends.sqlite._side_files import beside
 from treadle.backends.sqlite.schema import check_current
 from treadle.clock import Clock, system_clock
 from treadle.core.queries import Query
@@ -121,6 +122,8 @@ class SqliteReader:
                     continue
                 if log is not None or _state_of(self._path) == before:
                     return result
+                if patience.is_over:
+                    raise StoreUnavailable(self._path, "it changed each time that it was read")
 
 
 def _unreadable_log(path: str) -> StoreUnavailable:
@@ -135,7 +138,7 @@ def _unreadable_log(path: str) -> StoreUnavailable:
 
 def _state_of(path: str) -> _State:
     """What tells a version of the file, and of its log, from others; None for an empty one."""
-    return tuple(map(_version_of, (path, path + "-wal")))
+    return tuple(map(_version_of, (path, beside(path, "-wal"))))
 
 
 def _version_of(path: str) -> tuple[int, int, int] | None:
