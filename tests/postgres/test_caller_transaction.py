@@ -10,6 +10,7 @@ from psycopg.rows import dict_row
 
 from tests.postgres.activity import until_blocked, until_listening
 from treadle import Committed, Message, Store, Thread, ThreadChangeSet, open_store
+from treadle.backends.postgres import _statements
 from treadle.core.threads import AppendThread, CreateThread
 from treadle.errors import AlreadyExists, InvalidValue, StoreUnavailable, VersionConflict
 
@@ -205,3 +206,40 @@ async def test_a_cancelled_caller_gets_the_connection_back(
             await committing
         blocking.rollback()
         assert blocking.execute("SELECT 1").fetchone() == (1,)
+
+
+async def test_a_batch_that_is_too_large_leaves_the_transaction_as_it_was(
+    store: Store, connection: psycopg.AsyncConnection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await store.threads.create(Thread(id="t"))
+    await connection.execute("INSERT INTO orders VALUES ('o1')")
+    monkeypatch.setattr(_statements, "LARGEST_VALUE", 100)
+    with pytest.raises(InvalidValue, match="divide the batch"):
+        async with store.batch(connection=connection) as step:
+            step.threads.append("t", MESSAGE)
+    assert (await (await connection.execute("TABLE threads")).fetchone()) is not None
+    await connection.commit()
+    assert await orders(connection) == ["o1"]
+
+
+async def test_a_batch_that_is_cancelled_leaves_the_transaction_as_it_was(
+    url: str, store: Store, postgres_url: str, connection: psycopg.AsyncConnection[Any]
+) -> None:
+    await store.threads.create(Thread(id="t"))
+    await connection.execute("INSERT INTO orders VALUES ('o1')")
+    async with await psycopg.AsyncConnection.connect(postgres_url) as other:
+        async with store.batch(connection=other) as step:
+            step.threads.append("t", MESSAGE)
+        batch = (AppendThread(thread_id="t", changes=MESSAGE),)
+        committing = asyncio.ensure_future(store.commit(batch, connection=connection))
+        await until_blocked(url)
+        committing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await committing
+        await other.rollback()
+    assert (await (await connection.execute("TABLE threads")).fetchone()) is not None
+    await connection.commit()
+    assert await orders(connection) == ["o1"]
+    head = await store.threads.load("t")
+    assert head is not None
+    assert head.version == 0

@@ -5,6 +5,7 @@ The connection, its settings and its timeouts are the caller's, so no deadline o
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -25,7 +26,6 @@ from treadle.backends.postgres.connection import (
 )
 from treadle.backends.sql.commit import Outcome, commit
 from treadle.backends.sql.program import Row
-from treadle.backends.sql.working_set import StaleRead
 from treadle.core.commands import Commands, Receipt
 from treadle.errors import InvalidValue
 
@@ -56,7 +56,8 @@ class CallerTransaction:
     async def commit(self, connection: object, batch: Commands, now: int | None) -> Receipt:
         """Apply a batch in the transaction of a psycopg connection, which its owner will commit.
 
-        If the batch fails, the transaction is as it was before.
+        If the batch fails or is cancelled, the transaction is as it was before. On a blocking
+        connection, a cancelled batch may be in it.
 
         Raises:
             InvalidValue: it is no connection of psycopg, has another encoding than UTF-8, is in no
@@ -104,7 +105,11 @@ class CallerTransaction:
                     round_trips.answer(await send(round_trips.pending))
                 restore = Query(_RESTORE_PATH, {"path": path})
                 await send((*round_trips.outcome.unsent, self._notice, restore, _RELEASE))
-            except (psycopg.Error, StaleRead) as error:
+            except asyncio.CancelledError:
+                with suppress(psycopg.Error):  # a lost connection has lost its transaction, too
+                    await send((_UNDO,))
+                raise
+            except Exception as error:
                 await send((_UNDO,))
                 if not left or not isinstance(error, CONFLICTS):
                     raise
