@@ -23,7 +23,7 @@ from treadle.backends.sql.rows import (
     read_delta,
     read_delta_body,
     read_message,
-    read_place,
+    read_position,
     read_summary,
     read_thread,
     read_thread_id,
@@ -32,9 +32,7 @@ from treadle.backends.sql.rows import (
 from treadle.backends.sql.tables import text_value, to_json
 from treadle.core.cursors import cursor_of
 from treadle.core.heads import (
-    NO_TIME,
     HeadPage,
-    HeadPosition,
     ListHeads,
     LoadHead,
     ThreadSummary,
@@ -279,11 +277,9 @@ def _list_heads(query: ListHeads, limit: int) -> Read:
 def _cursor_behind(query: ListHeads, last: Row, items: list[ThreadSummary]) -> str | None:
     """The cursor of the last row; of the last item, if the row does not even say where it is."""
     try:
-        place = read_place(last)
+        return cursor_of(read_position(last, query.by))
     except CorruptRecord:
         return cursor_of(query.position_of(items[-1])) if items else None
-    time = NO_TIME if query.by == "id" else getattr(place, query.by)
-    return cursor_of(HeadPosition(query.by, time, place.thread_id))
 
 
 def list_messages(query: ListMessages) -> Program[MessagePage]:

@@ -24,7 +24,7 @@ from treadle.backends.sql.tables import (
 )
 from treadle.core.codec import Json, decode, encode
 from treadle.core.documents import Document
-from treadle.core.heads import NO_TIME, ThreadSummary, ThreadTime
+from treadle.core.heads import NO_TIME, HeadKey, HeadPosition, ThreadSummary, ThreadTime
 from treadle.core.ids import check_id, check_ids, is_id
 from treadle.core.keys import check_key, split
 from treadle.core.limits import Count, Time, Version
@@ -339,18 +339,13 @@ class LabelsRow(msgspec.Struct, frozen=True, array_like=True):
     body: str
 
 
-class PlaceRow(msgspec.Struct, frozen=True, array_like=True):
-    """The first columns of a thread in a listing: where it is."""
+class HeadRow(msgspec.Struct, frozen=True, array_like=True):
+    """The columns from which the summary of a thread is read."""
 
     thread_id: str
     version: Version
     created_at: ThreadTime
     updated_at: ThreadTime
-
-
-class HeadRow(PlaceRow, frozen=True, array_like=True):
-    """The columns from which the summary of a thread is read."""
-
     message_count: Count
     body: str
 
@@ -361,12 +356,18 @@ def read_labels(row: Row) -> Thread:
     return _read_bare(read_columns(LabelsRow, row))
 
 
-@_names_damage("thread")
-def read_place(row: Row) -> PlaceRow:
-    """Where a thread is in a listing."""
-    place = read_columns(PlaceRow, row[: len(PlaceRow.__struct_fields__)])
-    check_id("thread", place.thread_id)
-    return place
+def read_position(row: Row, by: HeadKey) -> HeadPosition:
+    """Where the row of a summary is in a listing. Only the columns it is sorted by are read.
+
+    Raises:
+        CorruptRecord: one of these is damaged.
+    """
+    thread_id, _, created_at, updated_at, *_ = row
+    times = {"id": NO_TIME, "created_at": created_at, "updated_at": updated_at}
+    with damage_of(f"thread {thread_id!r}"):
+        position = msgspec.convert((by, times[by], thread_id), HeadPosition)
+        check_id("thread", position.id)
+        return position
 
 
 @_names_damage("thread")

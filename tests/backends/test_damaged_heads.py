@@ -1,0 +1,64 @@
+"""A listing of threads goes on behind a damaged row, and ends."""
+
+import sqlite3
+from contextlib import closing
+
+import psycopg
+import pytest
+
+from treadle import Store, Thread, open_store
+from treadle.backends.postgres.location import parse_location
+from treadle.core.heads import HeadKey, HeadPage
+
+in_databases = pytest.mark.parametrize("store_url", ["sqlite", "postgres"], indirect=True)
+KEY_OF_B = "thread_key = (SELECT thread_key FROM threads WHERE thread_id = 'b')"
+
+
+def execute(store_url: str, statement: str) -> None:
+    if store_url.startswith("sqlite"):
+        with closing(sqlite3.connect(store_url.removeprefix("sqlite:///"))) as file:
+            file.execute(statement)
+            file.commit()
+        return
+    location = parse_location(store_url)
+    with psycopg.connect(location.conninfo) as server:
+        server.execute(f'SET search_path TO "{location.schema}"'.encode())
+        server.execute(statement.encode())
+
+
+async def listed(store: Store, by: HeadKey) -> list[str]:
+    """The ids on all pages of one thread each, of at most ten."""
+    found: list[str] = []
+    page = HeadPage(items=(), next_cursor=None)
+    for _ in range(10):
+        page = await store.threads.list_heads(by=by, limit=1, after=page.next_cursor)
+        found += [item.id for item in page.items]
+        if page.next_cursor is None:
+            break
+    return found
+
+
+@in_databases
+@pytest.mark.parametrize("by", ["id", "created_at", "updated_at"])
+async def test_a_page_of_nothing_but_a_damaged_row_does_not_end_a_listing(
+    store_url: str, by: HeadKey
+) -> None:
+    async with open_store(store_url) as store:
+        for thread in "abc":
+            await store.threads.create(Thread(id=thread))
+        execute(store_url, "UPDATE threads SET version = -5 WHERE thread_id = 'b'")
+        assert sorted(await listed(store, by)) == ["a", "c"]
+
+
+@in_databases
+@pytest.mark.parametrize("column", ["updated_at", "changed_at"])
+@pytest.mark.parametrize("time", [0, 2**60])
+async def test_a_listing_ends_if_a_thread_has_two_times(
+    store_url: str, column: str, time: int
+) -> None:
+    async with open_store(store_url) as store:
+        for thread in "abc":
+            await store.threads.create(Thread(id=thread))
+        table = "threads" if column == "updated_at" else "thread_times"
+        execute(store_url, f"UPDATE {table} SET {column} = {time} WHERE {KEY_OF_B}")
+        assert sorted(await listed(store, "updated_at")) == ["a", "b", "c"]
