@@ -191,6 +191,21 @@ async def test_a_read_only_store_follows_writers_that_come_and_go(
             assert await reader.threads.message_count("a") == 5
 
 
+async def test_a_wait_in_a_folder_that_nobody_has_opened_sees_the_first_writer(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "store"
+    await filled(str(folder))
+    for name in ("lock", "queue", "open"):
+        (folder / "_treadle" / name).unlink()
+    async with open_store(folder, read_only=True) as reader:
+        waiting = asyncio.create_task(reader.mailboxes.wait(60_000, mailbox_id="new"))
+        await asyncio.sleep(0.05)
+        async with open_store(folder) as writer, asyncio.timeout(20):
+            await writer.mailboxes.send("new", 1)
+            await waiting
+
+
 async def test_commits_in_the_log_are_read_through_a_link_to_the_database(tmp_path: Path) -> None:
     (tmp_path / "links").mkdir()
     link = tmp_path / "links" / "store.db"

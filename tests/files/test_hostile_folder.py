@@ -290,6 +290,46 @@ async def test_a_document_with_a_second_name_is_read_and_its_other_name_is_not_w
     assert copy.read_bytes() == before != (folder / "b.json").read_bytes()
 
 
+@pytest.mark.parametrize("is_open", [True, False])
+async def test_a_collection_with_a_second_name_is_written_and_its_other_name_is_not(
+    tmp_path: Path, is_open: bool
+) -> None:
+    folder = tmp_path / "store"
+    copy = tmp_path / "copy.jsonl"
+    async with treadle.open_store(folder) as store:
+        await store.documents.put("c", "a", 1)
+        if is_open:
+            copy.hardlink_to(folder / "_treadle" / "documents" / "c.jsonl")
+    if not is_open:
+        copy.hardlink_to(folder / "_treadle" / "documents" / "c.jsonl")
+    before = copy.read_bytes()
+    async with treadle.open_store(folder) as store:
+        await store.documents.put("c", "b", 2)
+        await store.documents.put("c", "a", 3)
+    async with treadle.open_store(folder) as store:
+        page = await store.documents.list("c")
+        assert [(each.key, each.value) for each in page.items] == [(("a",), 3), (("b",), 2)]
+    assert copy.read_bytes() == before
+    assert examine(folder).findings == ()
+
+
+async def test_a_commit_is_acknowledged_although_its_collection_became_a_link(
+    tmp_path: Path,
+) -> None:
+    async with treadle.open_store(tmp_path / "store") as store:
+        await store.documents.put("c", "a", 1)
+        path = tmp_path / "store" / "_treadle" / "documents" / "c.jsonl"
+        path.rename(tmp_path / "moved")
+        path.symlink_to(tmp_path / "moved")
+        await store.documents.put("c", "b", 2)
+        with pytest.raises(CorruptRecord, match="a link"):
+            await store.documents.list("c")
+        path.unlink()
+        (tmp_path / "moved").rename(path)
+        page = await store.documents.list("c")
+        assert [each.value for each in page.items] == [1, 2]
+
+
 async def test_a_file_of_any_size_affects_only_itself(tmp_path: Path) -> None:
     await fill(tmp_path)
     os.truncate(tmp_path / "a.json", 2**43)  # it has holes, and takes no space

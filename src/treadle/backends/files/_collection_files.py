@@ -8,7 +8,7 @@ import msgspec
 
 from treadle.backends._plain_files import NotPlainFile
 from treadle.backends.files._names import check_file_name, read_file
-from treadle.backends.files.disk import Disk
+from treadle.backends.files.disk import Bytes, Disk
 from treadle.core.ids import is_id
 from treadle.errors import CorruptRecord
 
@@ -123,8 +123,19 @@ class CollectionFiles:
             return
         try:
             self._disk.write_tail(self.path(name), change.start, change.data)
-        except NotPlainFile as error:
-            raise CorruptRecord(self.where(name), error.reason) from error
+        except NotPlainFile:
+            self._replace(name, change)
+
+    def _replace(self, name: str, change: CollectionChange) -> None:
+        """Replace a file with other names, such as a backup by hard links: they keep its content.
+
+        Raises:
+            CorruptRecord: it cannot be written because it is a link, a folder, a pipe or a device.
+        """
+        before = self.read(name)[: change.start].ljust(change.start, b"\n")
+        # Synced: the journals may not have what was written before.
+        parts: list[Bytes] = [before, change.data]
+        self._disk.write_atomically(self.path(name), parts, self._temporary, sync=True)
 
     def sync(self, name: str) -> None:
         """Make a collection's file survive a power failure."""

@@ -172,7 +172,7 @@ class Engine:
             numbers = find_journals(self._disk, self._documents)
             checkpoint(self._disk, self._documents, numbers)
 
-    def position(self) -> tuple[Position, bool]:
+    def position(self) -> object:
         """Return how far any process has written the store, and whether it is still there.
 
         It is a hint, as it takes no lock.
@@ -244,7 +244,7 @@ class Engine:
             self._lock.write_position(replica.journal.position)
             if replica.journal.position.end > self._journal_bytes:
                 self._rotate(replica)
-        except OSError:
+        except (OSError, CorruptRecord):
             self._drop_replica()  # committed all the same: the next group writes the documents
 
     def _take_back(self, journal: Journal, failure: BaseException) -> None:

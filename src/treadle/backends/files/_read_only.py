@@ -175,6 +175,11 @@ class ReadOnlyEngine(Engine):
         self._drop_replica()
         self._lock.close()
 
+    def position(self) -> object:
+        """Return what changes when another process writes; a hint."""
+        # If there is no lock, the first process that opens the store to write creates it.
+        return super().position(), self._lock.is_present()
+
     def _catch_up(self) -> Replica:
         """Return the replica, with everything that any process has committed."""
         numbers = find_journals(self._disk, self._documents)
