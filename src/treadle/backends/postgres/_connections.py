@@ -22,11 +22,18 @@ class Connections:
     Args:
         location: the database.
         connection_class: for tests.
+        silence_seconds: how long the server may be silent before it is asked about it.
     """
 
-    def __init__(self, location: Location, connection_class: type[Connection]) -> None:
+    def __init__(
+        self,
+        location: Location,
+        connection_class: type[Connection],
+        silence_seconds: float = SILENCE_SECONDS,
+    ) -> None:
         self._location = location
         self._connection_class = connection_class
+        self._silence_seconds = silence_seconds
         self._lock = Lock()
         self._idle: list[Connection] = []
         give_up_in_children(self)
@@ -38,20 +45,21 @@ class Connections:
 
     @contextmanager
     def hold(
-        self, patience: Patience, silence_seconds: float = SILENCE_SECONDS
+        self, patience: Patience, silence_seconds: float | None = None
     ) -> Generator[Connection, None, None]:
         """Lend a connection that is in no transaction; a transaction left open is rolled back.
 
         Args:
             patience: how long its use may take.
-            silence_seconds: how long the server may be silent before it is asked about it.
+            silence_seconds: how long the server may be silent this time, if it is to be asked
+                earlier; it has as long as usual to answer then.
 
         Raises:
             psycopg.Error: the server cannot be reached, or refuses us.
         """
         connection = self._take(patience)
         if connection.watch is not None:
-            connection.watch.begin(silence_seconds)
+            connection.watch.begin(silence_seconds or self._silence_seconds)
         try:
             yield connection
         except BaseException:
@@ -85,7 +93,7 @@ class Connections:
             connection.close()
             raise
         if session is not None:
-            connection.watch = SessionWatch(self._location, session)
+            connection.watch = SessionWatch(self._location, session, self._silence_seconds)
         return connection
 
     def _give_back(self, connection: Connection) -> None:

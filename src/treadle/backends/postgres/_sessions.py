@@ -12,16 +12,20 @@ import msgspec
 import psycopg
 
 from treadle.backends._deadline import Deadline, Patience
-from treadle.backends.postgres._limits import INQUIRY_SECONDS, SILENCE_SECONDS
+from treadle.backends.postgres._limits import ANSWER_SECONDS, INQUIRY_SECONDS, SILENCE_SECONDS
 from treadle.backends.postgres.connection import Connection, connect
 from treadle.backends.postgres.location import Location
 
 # Functions instead of `pg_stat_activity`, because no operator of another role is to be called.
 # Numbers instead of times, whose form depends on `DateStyle`.
-_FIND = """SELECT pid, pg_catalog.date_part('epoch', backend_start)
+_FIND = """SELECT pid, pg_catalog.date_part('epoch', backend_start),
+    pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time()),
+    pg_catalog.pg_is_in_recovery()
 FROM pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid())"""
-_LOOK = """SELECT pg_catalog.date_part('epoch', backend_start), wait_event_type
-FROM pg_catalog.pg_stat_get_activity(%(pid)s)"""
+_LOOK = """SELECT pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time()),
+    pg_catalog.pg_is_in_recovery(), pg_catalog.date_part('epoch', backend_start), wait_event_type
+FROM (VALUES (1)) AS always
+LEFT JOIN pg_catalog.pg_stat_get_activity(%(pid)s) ON true"""
 _BLOCKERS = "SELECT pg_catalog.pg_blocking_pids(%(pid)s)"
 _NAME = """SELECT application_name, state
 FROM pg_catalog.pg_stat_get_activity(%(pid)s)"""
@@ -34,6 +38,16 @@ class Session(msgspec.Struct, frozen=True):
     pid: int
     started: float
     """In seconds since 1970, by the server's clock."""
+    server_started: float
+    """Likewise, for the server."""
+    is_standby: bool
+
+    def may_be_known(self, server_started: float, *, is_standby: bool) -> bool:
+        """Return True if a server would know this session: it is the same, or has taken over.
+
+        A URL may name many hosts, so a standby beside the session's server may be the one asked.
+        """
+        return server_started == self.server_started or not (is_standby or self.is_standby)
 
 
 def session_of(connection: Connection) -> Session | None:
@@ -54,10 +68,14 @@ class SessionWatch:
     Args:
         location: the database.
         session: the session.
+        silence_seconds: how long the server may be silent before it is asked.
     """
 
-    def __init__(self, location: Location, session: Session) -> None:
-        self.seconds = SILENCE_SECONDS
+    def __init__(
+        self, location: Location, session: Session, silence_seconds: float = SILENCE_SECONDS
+    ) -> None:
+        self.seconds = silence_seconds
+        self.grace = min(silence_seconds, ANSWER_SECONDS)
         self.holders = ""
         self._location = location
         self._session = session
@@ -87,10 +105,13 @@ class SessionWatch:
                 asking.execute(_END, {"pid": self._session.pid})
 
     def _state(self, asking: Connection) -> Literal["working", "blocked", "waiting", "gone"]:
-        row = asking.execute(_LOOK, {"pid": self._session.pid}).fetchone()
-        if row is None or row[0] != self._session.started:
+        found = asking.execute(_LOOK, {"pid": self._session.pid}).fetchone()
+        server_started, is_standby, started, waits_for = found or (0.0, True, None, None)
+        if not self._session.may_be_known(server_started, is_standby=is_standby):
+            return "working"  # as far as is known
+        if started != self._session.started:
             return "gone"
-        match row[1]:
+        match waits_for:
             case "Client":
                 return "waiting"
             case "Lock":

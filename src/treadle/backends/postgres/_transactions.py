@@ -113,8 +113,7 @@ class Database:
         self.damage = DamageLog(str(location))
         self.versions = VersionSource()
         self.queries = Queries(location)
-        self.silence_seconds = silence_seconds
-        self.connections = Connections(location, connection_class)
+        self.connections = Connections(location, connection_class, silence_seconds)
         self.synchronous_commit = "on" if durability == "full" else "off"
         self._writers = _Writers()
         self._end: Deadline | None = None
@@ -331,14 +330,14 @@ class Transaction(Generic[T]):
             return False
         return isinstance(error, errors.LockNotAvailable) or conflicts > MOST_CONFLICTS
 
-    def _silence_seconds(self) -> float:
-        """How many seconds the server may be silent before it is asked what it is doing.
+    def _silence_seconds(self) -> float | None:
+        """After how many seconds of silence to ask the server what it is doing; None: as usual.
 
         Shortly before the deadline it is asked early, to learn who holds the rows.
         """
         left = self._deadline.seconds_left()
         if self._lock_ms is None or left > HOLDER_SECONDS:
-            return self._database.silence_seconds
+            return None
         return min(self._lock_ms / 1000, left) / 2
 
     def _unavailable(self, failure: Exception | None) -> StoreUnavailable:

@@ -86,6 +86,11 @@ class Watch(Protocol):
         ...
 
     @property
+    def grace(self) -> float:
+        """How many seconds a server that has answered elsewhere may take to answer here, too."""
+        ...
+
+    @property
     def holders(self) -> str:
         """Who held rows that the session waited for when the server was asked; empty if nobody."""
         ...
@@ -162,8 +167,8 @@ class Connection(psycopg.Connection[Any]):
                 return event
             if self.watch.is_lost(Deadline(end)):
                 # It may have answered while we asked.
-                grace = min(self.watch.seconds, ANSWER_SECONDS)
-                if event := self._poll(wanted, time.monotonic() + grace, is_wanted):
+                until = min(end, time.monotonic() + self.watch.grace)
+                if event := self._poll(wanted, until, is_wanted):
                     return event
                 self.watch.end()
                 return None
