@@ -36,6 +36,7 @@ FUNCTIONS = (
     ("now()", "timestamptz"),
     ('"extract"(text, timestamptz)', "numeric"),
     ("clock_timestamp()", "timestamptz"),
+    ("statement_timestamp()", "timestamptz"),
     ("pg_advisory_xact_lock(bigint)", "void"),
     ("pg_notify(text, text)", "void"),
     ("count(bigint)", "bigint"),

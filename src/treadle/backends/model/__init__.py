@@ -2,6 +2,7 @@
 
 from treadle.backends.model.apply import apply_batch, apply_claim, read_set_of
 from treadle.backends.model.tables import Change, Tables
+from treadle.core.keys import row_key
 from treadle.core.threads import History, StoredThread, all_deltas
 
 __all__ = [
@@ -13,4 +14,5 @@ __all__ = [
     "apply_batch",
     "apply_claim",
     "read_set_of",
+    "row_key",
 ]

@@ -9,6 +9,7 @@ from treadle.backends.base import Guarantee
 from treadle.core.claims import Ack, DeadLetter, ExtendLease, Nack, Release
 from treadle.core.commands import TimedCommand
 from treadle.core.documents import CreateDocument, EnsureDocument, PutDocument
+from treadle.core.heads import UpdateThread
 from treadle.core.mailboxes import (
     Cancel,
     CancelPending,
@@ -36,6 +37,7 @@ TIMED: tuple[TimedCommand[Any], ...] = (
     EnsureThread(thread=Thread(id="new")),
     AppendThread(thread_id="t", changes=says("x", run_id="new", run_meta=RunMeta())),
     SaveThread(thread=Thread(id="t")),
+    UpdateThread(thread_id="t", metadata={"title": "new"}),
     Send(entry_id="new", mailbox_id="new box", payload=1, delay_ms=5),
     EnsureMailbox(mailbox_id="box"),
     Ack(**HELD),
