@@ -123,7 +123,8 @@ async def test_a_silent_connection_for_notices_is_replaced(
     monkeypatch.setattr("treadle.backends.postgres.backend.LOOK_SECONDS", 3_600)
     monkeypatch.setattr("treadle.backends.postgres._notices.CHECK_SECONDS", 0.1)
     monkeypatch.setattr("treadle.backends.postgres._notices.NOTICE_RETRY_SECONDS", 0.01)
-    backend = PostgresBackend(parse_location(proxy.url), migrate=True, call_seconds=1)
+    # Long enough that a read of the waiter is asked again, if it is the one that falls silent.
+    backend = PostgresBackend(parse_location(proxy.url), migrate=True, call_seconds=10)
     async with Store(backend) as waiter, open_store(url) as elsewhere:
         waiting = asyncio.ensure_future(waiter.mailboxes.wait(60_000))
         await until_listening(url)
