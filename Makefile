@@ -50,9 +50,9 @@ else
 	@$(BIN)/treadle demo --store '$(STORE)' $(ARGS)
 endif
 
-# Four processes on two cores, because tests wait for other processes and for servers.
+# Three processes on two cores, because tests wait for other processes and for servers.
 test: $(STAMP)  ## Run the tests on two cores; ARGS="-k claim -x" goes to pytest
-	$(PYTEST) -n 4 --dist loadgroup $(ARGS)
+	$(PYTEST) -n 3 --dist loadgroup $(ARGS)
 
 check: $(STAMP)  ## Check format, lint, types (mypy and pyright) and who imports whom
 	@echo "==> ruff format"
