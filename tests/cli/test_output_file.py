@@ -107,6 +107,13 @@ def test_a_descriptor_of_the_shell_is_appended_to(store: Path, tmp_path: Path) -
 
 
 @POSIX
+def test_a_file_with_the_longest_name_is_written(store: Path, tmp_path: Path) -> None:
+    name = "n" * 255
+    assert export(store, name) == 0
+    assert (tmp_path / name).stat().st_size > 0
+
+
+@POSIX
 def test_an_export_can_be_read_by_its_owner_unless_the_file_says_otherwise(
     store: Path, tmp_path: Path
 ) -> None:

@@ -91,7 +91,7 @@ async def test_a_commit_that_the_journal_refused_leaves_nothing(
 async def test_a_commit_that_was_neither_completed_nor_taken_back_is_not_reported_as_refused(
     tmp_path: Path,
 ) -> None:
-    """The sync and the truncation fail: nobody knows, until the store is opened again."""
+    """The sync and the truncation fail: the outcome is unknown until the store opens again."""
     disk = RefusingDisk()
     async with opened(tmp_path, disk) as store:
         await store.threads.create(Thread(id="t"))

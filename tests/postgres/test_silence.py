@@ -21,7 +21,7 @@ LIMIT_SECONDS = 20
 """Less than the deadline of a call, so a store that waits for the silent connection fails."""
 
 losses = pytest.mark.parametrize("loss", get_args(Loss))
-trips = pytest.mark.parametrize("trip", [1, 2])
+round_trips = pytest.mark.parametrize("trip", [1, 2])
 
 
 def said(text: str) -> ThreadChangeSet:
@@ -51,7 +51,7 @@ async def version(store: Store, thread: str) -> int:
     return head.version
 
 
-@trips
+@round_trips
 @losses
 async def test_a_commit_is_applied_once_and_those_behind_it_go_on(
     proxy: Proxy, store: Store, loss: Loss, trip: int
@@ -68,7 +68,7 @@ async def test_a_commit_is_applied_once_and_those_behind_it_go_on(
     assert await version(store, "t") == 2
 
 
-@trips
+@round_trips
 @losses
 async def test_a_send_that_locks_no_row_is_applied_once(
     proxy: Proxy, store: Store, loss: Loss, trip: int
@@ -82,7 +82,7 @@ async def test_a_send_that_locks_no_row_is_applied_once(
     assert (await store.mailboxes.count_entries("new")).queued == 2
 
 
-@trips
+@round_trips
 @losses
 async def test_a_claim_is_given_once(proxy: Proxy, store: Store, loss: Loss, trip: int) -> None:
     await store.mailboxes.send("box", 1)
@@ -96,7 +96,7 @@ async def test_a_claim_is_given_once(proxy: Proxy, store: Store, loss: Loss, tri
     assert entry.attempt_count == 1
 
 
-@trips
+@round_trips
 @losses
 async def test_a_read_is_answered(proxy: Proxy, store: Store, loss: Loss, trip: int) -> None:
     proxy.silence(trip, loss)

@@ -60,7 +60,7 @@ def _opened(path: Path) -> Generator[BinaryIO]:
 
 @contextmanager
 def _replacing(target: Path, mode: int | None) -> Generator[BinaryIO]:
-    handle, part = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    handle, part = tempfile.mkstemp(prefix=".export-", dir=target.parent)
     try:
         with os.fdopen(handle, "wb") as stream:
             yield stream
