@@ -15,7 +15,10 @@ import pytest
 
 import treadle
 from treadle import CorruptRecord, Message, RunRecord, Thread, ThreadChangeSet, TreadleError
+from treadle.backends.files.backend import FilesBackend
+from treadle.backends.files.disk import Bytes, Disk
 from treadle.backends.files.doctor import examine, move_aside
+from treadle.core.documents import Stored
 from treadle.store.store import Store
 
 SECONDS = 20
@@ -313,19 +316,63 @@ async def test_a_collection_with_a_second_name_is_written_and_its_other_name_is_
     assert examine(folder).findings == ()
 
 
-async def test_a_commit_is_acknowledged_although_its_collection_became_a_link(
+def collection_of(folder: Path) -> Path:
+    return folder / "_treadle" / "documents" / "c.jsonl"
+
+
+@each_strange
+async def test_what_is_put_in_place_of_a_collection_of_an_open_store_affects_only_itself(
+    tmp_path: Path, make: Callable[[Path], object]
+) -> None:
+    folder = tmp_path / "store"
+    path = folder / "_treadle" / "documents" / "c.jsonl"
+    async with treadle.open_store(folder) as store:
+        await store.documents.put("c", "a", 1)
+        path.rename(tmp_path / "moved")
+        make(path)
+        for number in range(3):
+            puts = (store.documents.put(collection, "b", number) for collection in "cd")
+            group = asyncio.gather(*puts, return_exceptions=True)
+            refused, stored = await asyncio.wait_for(group, SECONDS)
+            assert isinstance(refused, CorruptRecord)
+            assert refused.where == os.path.join("_treadle", "documents", "c.jsonl")
+            assert isinstance(stored, Stored)
+        path.rename(tmp_path / "strange")
+        (tmp_path / "moved").rename(path)
+        await store.documents.put("c", "b", 2)
+    async with treadle.open_store(folder) as store:
+        page = await store.documents.list("c")
+        assert [each.value for each in page.items] == [1, 2]
+
+
+class HastyDisk(Disk):
+    """Lets somebody put a link in place of a file at the last moment before it is written."""
+
+    def __init__(self, moved: Path) -> None:
+        super().__init__()
+        self.moved: Path | None = moved
+
+    def write_tail(self, path: str, start: int, data: Bytes) -> None:
+        if self.moved is not None:
+            moved, self.moved = self.moved, None
+            os.rename(path, moved)
+            os.symlink(moved, path)
+        super().write_tail(path, start, data)
+
+
+async def test_a_commit_is_acknowledged_although_its_collection_becomes_a_link_meanwhile(
     tmp_path: Path,
 ) -> None:
-    async with treadle.open_store(tmp_path / "store") as store:
+    folder, moved = tmp_path / "store", tmp_path / "moved"
+    path = folder / "_treadle" / "documents" / "c.jsonl"
+    async with treadle.open_store(folder) as store:
         await store.documents.put("c", "a", 1)
-        path = tmp_path / "store" / "_treadle" / "documents" / "c.jsonl"
-        path.rename(tmp_path / "moved")
-        path.symlink_to(tmp_path / "moved")
+    async with Store(FilesBackend(folder, disk=HastyDisk(moved))) as store:
         await store.documents.put("c", "b", 2)
         with pytest.raises(CorruptRecord, match="a link"):
             await store.documents.list("c")
         path.unlink()
-        (tmp_path / "moved").rename(path)
+        moved.rename(path)
         page = await store.documents.list("c")
         assert [each.value for each in page.items] == [1, 2]
 

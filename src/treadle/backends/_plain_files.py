@@ -57,13 +57,17 @@ def open_plain(path: str, flags: int, *, one_name: bool = False, mode: int = PRI
     return descriptor
 
 
-def check_plain(path: str) -> None:
-    """Check a file that somebody else will open for writing; it may be missing.
+def check_plain(path: str, *, one_name: bool = True) -> None:
+    """Check a file that will be opened for writing; it may be missing.
+
+    Args:
+        path: the file.
+        one_name: refuse a file with other hard links.
 
     Raises:
         NotPlainFile: it is a link, a folder, a pipe, a socket or a device, or has other names.
     """
-    reason = _fault_at(path, one_name=True)
+    reason = _fault_at(path, one_name=one_name)
     if reason is not None:
         raise NotPlainFile(path, reason)
 

@@ -99,6 +99,19 @@ class CollectionFiles:
         except (NotPlainFile, FileNotFoundError) as error:
             raise CorruptRecord(self.where(name), str(error)) from error
 
+    def check_writable(self, name: str) -> None:
+        """Check that a collection's file can be written, before the journal says that it is.
+
+        Raises:
+            CorruptRecord: it is no plain file, or its permissions do not let it be written.
+        """
+        try:
+            self._disk.check_writable(self.path(name))
+        except NotPlainFile as error:
+            raise CorruptRecord(self.where(name), error.reason) from error
+        except PermissionError as error:
+            raise CorruptRecord(self.where(name), str(error)) from error
+
     def check(self, name: str, change: CollectionChange) -> None:
         """Check that a file has what a change is to follow.
 

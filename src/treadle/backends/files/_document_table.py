@@ -176,7 +176,11 @@ class DocumentTable(RowTable[Document]):
                 raise AlreadyExists("collection", other, "file names here do not tell them apart")
 
     def entries_of(self, changes: Iterable[Change]) -> Iterator[Lines | Whole]:
-        """Yield the journal entries of a batch's changes of documents, one for each collection."""
+        """Yield the journal entries of a batch's changes of documents, one for each collection.
+
+        Raises:
+            CorruptRecord: the file of a collection cannot be written.
+        """
         of_collection: dict[str, list[Change]] = {}
         for change in changes:
             of_collection.setdefault(split_row_key(change.key)[0], []).append(change)
@@ -184,6 +188,7 @@ class DocumentTable(RowTable[Document]):
             yield self._entry_of(collection, changed)
 
     def _entry_of(self, collection: str, changes: list[Change]) -> Lines | Whole:
+        self._files.check_writable(collection)
         index = self._index(collection)
         lines: list[msgspec.Raw] = []
         for change in changes:

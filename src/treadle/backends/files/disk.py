@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeAlias
 
 from treadle.backends._modes import file_mode_like, make_folder
-from treadle.backends._plain_files import NotPlainFile, open_plain
+from treadle.backends._plain_files import NotPlainFile, check_plain, open_plain
 from treadle.backends.files._swap import swap
 from treadle.backends.files._temp_files import TempFilePool
 
@@ -55,6 +55,17 @@ class Disk:
     def exists(self, path: str) -> bool:
         """Return True if there is anything at `path`, even a dangling link."""
         return os.path.lexists(path)
+
+    def check_writable(self, path: str) -> None:
+        """Check a file that will be written; it may be missing, or have other names.
+
+        Raises:
+            NotPlainFile: it is a link, a folder, a pipe, a socket or a device.
+            PermissionError: its permissions do not let it be written.
+        """
+        check_plain(path, one_name=False)
+        if not os.access(path, os.W_OK) and self.exists(path):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
 
     def read(self, path: str) -> bytes:
         """Return the content of a file.
