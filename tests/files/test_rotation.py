@@ -145,6 +145,34 @@ def test_a_commit_succeeds_although_the_next_journal_cannot_be_created(
     engine.close()
 
 
+class FullDisk(Disk):
+    """Has no space for another journal."""
+
+    attempts = 0
+
+    def open_log(self, path: str) -> int:
+        if path.endswith("journal-0000000000000002"):
+            self.attempts += 1
+            raise OSError(errno.ENOSPC, "no space left on device")
+        return super().open_log(path)
+
+
+def test_a_journal_that_cannot_be_completed_is_logged_and_tried_again_when_it_has_grown(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    disk = FullDisk()
+    engine = Engine(str(tmp_path), lambda: 1, "full", disk, journal_bytes=2_000)
+    engine.open(Patience.of(60))
+    commit(engine, CreateThread(thread=Thread(id="t")))
+    path = tmp_path / "_treadle" / "journal-0000000000000001"
+    while path.stat().st_size < 10_000:
+        commit(engine, AppendThread(thread_id="t", changes=ThreadChangeSet()))
+    assert 4 <= disk.attempts <= 5
+    assert caplog.text.count("no space left on device") >= disk.attempts
+    assert "no journal can be started after journal 1" in caplog.text
+    engine.close()
+
+
 def test_a_commit_succeeds_although_no_thread_can_be_started_for_its_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -1,5 +1,6 @@
 """A handle on a store's folder, in blocking code: groups of writes under the lock, then reads."""
 
+import logging
 import os
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -32,6 +33,12 @@ from treadle.backends.files.documents import Documents
 from treadle.backends.model.tables import Change, VersionSource
 from treadle.clock import Clock
 from treadle.errors import CorruptRecord, StoreUnavailable
+
+_log = logging.getLogger(__name__)
+_NOT_ROTATED = (
+    "%s: no journal can be started after journal %d, which has %d bytes; it grows on, and the next"
+    " attempt is made at %d bytes"
+)
 
 JOURNAL_BYTES = 32 * 2**20
 """A journal of this size is complete: a crash replays two of them at most."""
@@ -87,6 +94,8 @@ class Engine:
         self._clock = clock
         self._sync = durability == "full"
         self._journal_bytes = journal_bytes
+        self._rotate_at = journal_bytes
+        """The size of the journal at which the next one is started."""
         self._documents = Documents(self._disk, os.path.abspath(root))
         self._delta_files = DeltaFiles(self._disk, self._documents)
         self._versions = VersionSource()
@@ -242,10 +251,10 @@ class Engine:
         try:
             replica.write_documents(committed)
             self._lock.write_position(replica.journal.position)
-            if replica.journal.position.end > self._journal_bytes:
-                self._rotate(replica)
         except (OSError, CorruptRecord):
             self._drop_replica()  # committed all the same: the next group writes the documents
+        else:
+            self._rotate_if_complete(replica)
 
     def _take_back(self, journal: Journal, failure: BaseException) -> None:
         """Cut off what was written of a group that failed: nobody may read it as committed.
@@ -318,6 +327,20 @@ class Engine:
             journal.close()
             raise
         return journal
+
+    def _rotate_if_complete(self, replica: Replica) -> None:
+        """Go on in a new journal if this one is complete. If that fails, this one grows on."""
+        position = replica.journal.position
+        if position.end <= self._rotate_at:
+            return
+        self._rotate_at = position.end + self._journal_bytes
+        try:
+            self._rotate(replica)
+        except (OSError, CorruptRecord):
+            _log.exception(_NOT_ROTATED, self.root, position.journal, position.end, self._rotate_at)
+            self._drop_replica()
+        else:
+            self._rotate_at = self._journal_bytes
 
     def _rotate(self, replica: Replica) -> None:
         """Go on in a new journal, and checkpoint the complete ones."""
