@@ -16,6 +16,7 @@ from tests.docs.documents import DOCS
 MODULES = (
     "treadle",
     "treadle.commands",
+    "treadle.queries",
     "treadle.patches",
     "treadle.worker",
     "treadle.testing",
