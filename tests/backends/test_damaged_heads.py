@@ -9,6 +9,7 @@ import pytest
 from treadle import Store, Thread, open_store
 from treadle.backends.postgres.location import parse_location
 from treadle.core.heads import HeadKey, HeadPage
+from treadle.core.messages import Order
 
 in_databases = pytest.mark.parametrize("store_url", ["sqlite", "postgres"], indirect=True)
 KEY_OF_B = "thread_key = (SELECT thread_key FROM threads WHERE thread_id = 'b')"
@@ -26,12 +27,14 @@ def execute(store_url: str, statement: str) -> None:
         server.execute(statement.encode())
 
 
-async def listed(store: Store, by: HeadKey) -> list[str]:
-    """The ids on all pages of one thread each, of at most ten."""
+async def listed(store: Store, by: HeadKey, order: Order = "asc", limit: int = 1) -> list[str]:
+    """The ids on all pages, of at most ten."""
     found: list[str] = []
     page = HeadPage(items=(), next_cursor=None)
     for _ in range(10):
-        page = await store.threads.list_heads(by=by, limit=1, after=page.next_cursor)
+        page = await store.threads.list_heads(
+            by=by, order=order, limit=limit, after=page.next_cursor
+        )
         found += [item.id for item in page.items]
         if page.next_cursor is None:
             break
@@ -62,3 +65,36 @@ async def test_a_listing_ends_if_a_thread_has_two_times(
         table = "threads" if column == "updated_at" else "thread_times"
         execute(store_url, f"UPDATE {table} SET {column} = {time} WHERE {KEY_OF_B}")
         assert sorted(await listed(store, "updated_at")) == ["a", "b", "c"]
+
+
+ANYWHERE: dict[str, tuple[HeadKey, str]] = {
+    "ids that are none": ("id", "UPDATE threads SET thread_id = '/' || thread_id"),
+    "changes before none": ("updated_at", "UPDATE thread_times SET changed_at = -2"),
+    "changed ids": ("updated_at", "UPDATE thread_times SET changed_id = '..' || changed_id"),
+}
+IN_SQLITE: dict[str, tuple[HeadKey, str]] = {
+    "times that are text": ("created_at", "UPDATE threads SET created_at = 'x' || thread_id"),
+    "bytes": ("id", "UPDATE threads SET thread_id = CAST('c' || thread_id AS BLOB)"),
+    "no UTF-8": ("id", "UPDATE threads SET thread_id = CAST(x'63ff' || thread_id AS TEXT)"),
+}
+DAMAGES = [
+    pytest.param("sqlite", *damage, id=f"sqlite: {name}")
+    for name, damage in (ANYWHERE | IN_SQLITE).items()
+] + [pytest.param("postgres", *damage, id=f"postgres: {name}") for name, damage in ANYWHERE.items()]
+
+
+@pytest.mark.parametrize(("store_url", "by", "statement"), DAMAGES, indirect=["store_url"])
+@pytest.mark.parametrize("order", ["asc", "desc"])
+@pytest.mark.parametrize("limit", [1, 2])
+async def test_whole_pages_of_rows_without_an_order_do_not_end_a_listing(
+    store_url: str, by: HeadKey, statement: str, order: Order, limit: int
+) -> None:
+    key = "changed_id" if "thread_times" in statement else "thread_id"
+    async with open_store(store_url) as store:
+        async with store.batch() as step:
+            for thread in ("a", "m", "z", *(f"m{number}" for number in range(9))):
+                step.threads.create(Thread(id=thread))
+        execute(store_url, f"{statement} WHERE {key} LIKE 'm_'")
+        assert sorted(await listed(store, by, order, limit)) == ["a", "m", "z"]
+        page = await store.threads.list_heads(by=by, order=order)
+        assert len(page.unreadable) == 9

@@ -21,8 +21,8 @@ from treadle.backends.postgres._transactions import READING_SETTINGS, SETTINGS
 from treadle.backends.postgres.location import Location, parse_location
 from treadle.backends.sql._threads import list_heads
 from treadle.backends.sql.program import Read, Statement, Write
-from treadle.core.cursors import cursor_of
-from treadle.core.heads import HeadKey, HeadPosition, ListHeads
+from treadle.core.cursors import Position, cursor_of
+from treadle.core.heads import HeadKey, ListHeads
 from treadle.core.messages import Order
 from treadle.core.runs import RunRecord
 
@@ -202,12 +202,12 @@ def test_a_page_of_heads_is_read_off_an_index_in_its_order(
     order: Order,
 ) -> None:
     connection.execute(READING_SETTINGS.text.encode())
-    after = cursor_of(HeadPosition(by, 1, "t"))
+    after = cursor_of(Position(by, 1, "t"))
     for query in (
         ListHeads(by=by, order=order, limit=20, **filters),
         ListHeads(by=by, order=order, limit=20, after=after, **filters),
     ):
-        (read,) = next(list_heads(query, DamageLog("")))
+        (read,) = cast("tuple[Read]", next(list_heads(query, DamageLog(""))))
         nodes = plan(connection, Queries(location).of(read))
         assert not any("Sort" in node["Node Type"] for node in nodes), nodes
         assert index in {node.get("Index Name") for node in nodes}, nodes

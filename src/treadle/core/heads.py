@@ -1,17 +1,16 @@
 """Threads without their messages: summaries, changes of their labels, and checks in a batch."""
 
 from collections.abc import Iterable
-from heapq import nlargest, nsmallest
-from typing import Annotated, Literal, Protocol, TypeAlias
+from typing import Literal, Protocol
 
 import msgspec
-from msgspec import UNSET, Meta, UnsetType
+from msgspec import UNSET, UnsetType
 
-from treadle.core.codec import Json, Model, SortedModel, always_encoded
+from treadle.core.codec import Json, SortedModel, always_encoded
 from treadle.core.commands import Command, TimedCommand
-from treadle.core.cursors import cursor_of, read_cursor
-from treadle.core.ids import ThreadId, is_id
-from treadle.core.limits import LARGEST_TIME, Bound, Count, Version, clamp_page
+from treadle.core.cursors import NO_TIME, CursorPage, Position, page_behind, read_cursor
+from treadle.core.ids import ThreadId
+from treadle.core.limits import Bound, Count, Version
 from treadle.core.messages import Order
 from treadle.core.queries import Query
 from treadle.core.read_set import ReadSet
@@ -25,12 +24,6 @@ from treadle.core.threads import (
     require_thread,
 )
 from treadle.errors import InvalidValue, shorten
-
-NO_TIME = -1
-"""Stands for the missing time of a thread where threads are sorted by it."""
-
-ThreadTime: TypeAlias = Annotated[int, Meta(ge=-1, le=LARGEST_TIME)]
-"""A time of a thread, or -1 for none, which listings sort before all others."""
 
 _SET_BY_THE_STORE = frozenset(ThreadMetadata.__struct_fields__) - {"extra"}
 
@@ -52,24 +45,8 @@ HeadKey = Literal["id", "created_at", "updated_at"]
 """What a listing of heads is sorted by; threads of one time are sorted by their ids."""
 
 
-class HeadPage(Model, frozen=True, kw_only=True):
+class HeadPage(CursorPage[ThreadSummary], frozen=True, kw_only=True):
     """A page of a listing of heads."""
-
-    items: tuple[ThreadSummary, ...] = always_encoded(())
-    next_cursor: str | None = None
-    """Pass it as `after` for the next page; None if this is the last one."""
-    unreadable: tuple[str, ...] = ()
-    """Damaged records that were left out, by name. A store in a folder names all that it knows of,
-    whatever the page and the filters."""
-
-
-class HeadPosition(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """The position of a thread in a listing."""
-
-    by: HeadKey
-    time: ThreadTime
-    """The time it is sorted by; -1 if that is its id, or if it has no such time."""
-    id: str
 
 
 class HeadRows(ThreadRows, Protocol):
@@ -235,52 +212,28 @@ class ListHeads(Query[HeadPage], frozen=True, kw_only=True):
 
     def check(self) -> None:
         """Refuse a cursor of another listing."""
-        self.position()
+        self.start()
 
-    def position(self) -> HeadPosition | None:
+    def start(self) -> Position[HeadKey] | None:
         """Return the position behind which the page begins; None is the beginning.
 
         Raises:
             InvalidValue: `after` is no cursor of this listing.
         """
-        if self.after is None:
-            return None
-        found = read_cursor(HeadPosition, self.after, "list_heads.after")
-        if found.by != self.by:
-            reason = f"it is a cursor of a listing by {found.by}, not by {self.by}"
-            raise InvalidValue("list_heads.after", reason)
-        if not is_id(found.id):
-            raise InvalidValue("list_heads.after", f"{shorten(self.after)} names no thread")
-        return found
+        return read_cursor(Position[HeadKey], self.after, self.by, "list_heads.after")
 
-    def position_of(self, summary: ThreadSummary) -> HeadPosition:
+    def position_of(self, summary: ThreadSummary) -> Position[HeadKey]:
         """Return the position of a thread in this listing."""
         time = None if self.by == "id" else getattr(summary.metadata, self.by)
-        return HeadPosition(self.by, sortable(time), summary.id)
+        return Position(self.by, sortable(time), summary.id)
 
     def answer(self, rows: HeadRows, now: int) -> HeadPage:
         """Filter, sort, cut."""
-        start = self.position()
-        keyed: list[tuple[tuple[int, str], ThreadSummary]] = []
-        for summary in rows.find_summaries(self.resource_id, self.parent_thread_id):
-            position = self.position_of(summary)
-            if self._matches(summary) and self._is_behind(position, start):
-                keyed.append(((position.time, position.id), summary))
-        size = clamp_page(self.limit)
-        first = nsmallest if self.order == "asc" else nlargest
-        found = [summary for _, summary in first(size + 1, keyed, key=lambda pair: pair[0])]
-        more = cursor_of(self.position_of(found[size - 1])) if len(found) > size else None
-        return HeadPage(
-            items=tuple(found[:size]),
-            next_cursor=more,
-            unreadable=tuple(rows.threads.unreadable()),
-        )
-
-    def _matches(self, summary: ThreadSummary) -> bool:
-        return not self.roots or summary.parent_thread_id is None
-
-    def _is_behind(self, position: HeadPosition, start: HeadPosition | None) -> bool:
-        if start is None:
-            return True
-        one, other = (start.time, start.id), (position.time, position.id)
-        return one < other if self.order == "asc" else one > other
+        summaries = rows.find_summaries(self.resource_id, self.parent_thread_id)
+        matching = [
+            (self.position_of(summary), summary)
+            for summary in summaries
+            if not self.roots or summary.parent_thread_id is None
+        ]
+        unreadable = rows.threads.unreadable()
+        return page_behind(HeadPage, self.start(), matching, self.order, self.limit, unreadable)

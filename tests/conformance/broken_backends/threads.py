@@ -254,7 +254,7 @@ class Untied(MemoryBackend):
     async def read(self, query: Any) -> Any:
         if not isinstance(query, ListHeads) or query.by == "id":
             return await super().read(query)
-        start = query.position()
+        start = query.start()
         if start is not None:
             last = "\U0010ffff" * 50 if query.order == "asc" else "!"
             query = replace(query, after=cursor_of(replace(start, id=last)))

@@ -6,8 +6,8 @@ from typing import Any, get_type_hints
 import msgspec
 
 from treadle.backends.sql.program import Row
+from treadle.core.cursors import SortTime
 from treadle.core.documents import Document
-from treadle.core.heads import ThreadTime
 from treadle.core.limits import Count, Time, Version
 from treadle.core.mailboxes import MailboxEntry, MailboxState
 
@@ -28,8 +28,8 @@ COLUMN_TYPES: dict[str, Any] = {
     "state": str,
     "thread_id": str,
     "thread_key": int,
-    "created_at": ThreadTime,
-    "updated_at": ThreadTime,
+    "created_at": SortTime,
+    "updated_at": SortTime,
     "value": str,
     "version": Version,
 }

@@ -1,17 +1,24 @@
 """Listings: which conditions a query asks for, and which page."""
 
-from collections.abc import Iterable
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import msgspec
 
 from treadle.backends._damage import DamageLog
-from treadle.backends.sql.program import Row
+from treadle.backends.sql.program import Program, Read, Row
 from treadle.backends.sql.rows import ReadRow, readable
 from treadle.backends.sql.tables import FREE_TEXT, to_json
+from treadle.core.cursors import CursorPage, Position, cursor_page
+from treadle.core.limits import PAGE, clamp_page
 from treadle.core.pages import Page, PageQuery, page_with
+from treadle.errors import CorruptRecord
 
+ItemT = TypeVar("ItemT")
 PageT = TypeVar("PageT", bound=Page[Any])
+CursorPageT = TypeVar("CursorPageT", bound=CursorPage[Any])
+Placed: TypeAlias = tuple[Position[Any], ItemT]
+"""An item of a listing, and its position."""
 
 _NO_FILTERS = frozenset((*PageQuery.__struct_fields__, "order"))
 
@@ -50,3 +57,72 @@ def page_of_rows(
 def offset_and_limit(query: PageQuery[Any]) -> dict[str, int]:
     """Where a page begins, and how long it is at most."""
     return {"offset": query.start, "limit": query.end - query.start}
+
+
+class _Range(Generic[ItemT]):
+    """One range of a listing: it is read until it has enough items that can be read, or ends."""
+
+    def __init__(self, read: Read, place: Callable[[Row], Placed[ItemT]], size: int) -> None:
+        self._read = read
+        self._place = place
+        self._size = size
+        self._offset = 0
+        self._limit = size + 1
+        self.items: list[Placed[ItemT]] = []
+        self.more = False
+        """True if a row follows the items."""
+        self.is_done = False
+
+    def next_read(self) -> Read:
+        """The rows that follow those that were read, in the same snapshot."""
+        values = {**self._read.values, "limit": self._limit, "offset": self._offset}
+        return msgspec.structs.replace(self._read, values=values)
+
+    def add(self, rows: Sequence[Row], damage: DamageLog, unreadable: list[str]) -> None:
+        """Add the rows of a read; `damage` and `unreadable` note those that cannot be read."""
+        self.is_done = len(rows) < self._limit
+        self._offset += len(rows)
+        self._limit = PAGE  # a row could not be read: look at more of them at a time
+        for row in rows:
+            if len(self.items) == self._size:
+                self.more = self.is_done = True
+                return
+            try:
+                self.items.append(self._place(row))
+            except CorruptRecord as error:
+                damage.note(error)
+                unreadable.append(error.where)
+
+
+def read_cursor_page(
+    kind: type[CursorPageT],
+    reads: Iterable[Read],
+    place: Callable[[Row], Placed[ItemT]],
+    limit: int,
+    damage: DamageLog,
+) -> Program[CursorPageT]:
+    """The page at the beginning of some ranges, which are merged.
+
+    Rows that cannot be read are left out, and those behind them are read instead: a page with a
+    cursor is full, so that no listing ends before its last item.
+
+    Args:
+        kind: the kind of page.
+        reads: one for each range, in one direction; their texts have `:limit` and `:offset`.
+        place: reads a row, or raises `CorruptRecord`.
+        limit: how many items at most; it is clamped.
+        damage: notes the rows that cannot be read.
+    """
+    size = clamp_page(limit)
+    ranges = [_Range(read, place, size) for read in reads]
+    unreadable: list[str] = []
+    while open_ranges := [each for each in ranges if not each.is_done]:
+        answers = yield tuple(each.next_read() for each in open_ranges)
+        for each, rows in zip(open_ranges, answers, strict=True):
+            each.add(rows, damage, unreadable)
+    items = [item for each in ranges for item in each.items]
+    if len(ranges) > 1:
+        descending = ranges[0].next_read().direction == "DESC"
+        items.sort(key=lambda item: item[0].order, reverse=descending)
+    more = len(items) > size or any(each.more for each in ranges)
+    return cursor_page(kind, items[:size], unreadable, more=more)

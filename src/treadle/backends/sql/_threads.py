@@ -6,7 +6,13 @@ from typing import Literal
 
 from treadle.backends._damage import DamageLog
 from treadle.backends.model.tables import Change, deltas_of
-from treadle.backends.sql._listing import conditions_of, offset_and_limit, page_of_rows
+from treadle.backends.sql._listing import (
+    Placed,
+    conditions_of,
+    offset_and_limit,
+    page_of_rows,
+    read_cursor_page,
+)
 from treadle.backends.sql.program import Program, Read, Row, Statement, Values, writes
 from treadle.backends.sql.rows import (
     DeltaRow,
@@ -16,6 +22,7 @@ from treadle.backends.sql.rows import (
     body_values,
     damage_of,
     delta_values,
+    head_position,
     id_list,
     message_values,
     patch_values,
@@ -23,14 +30,11 @@ from treadle.backends.sql.rows import (
     read_delta,
     read_delta_body,
     read_message,
-    read_position,
     read_summary,
     read_thread,
     read_thread_id,
-    readable,
 )
 from treadle.backends.sql.tables import text_value, to_json
-from treadle.core.cursors import cursor_of
 from treadle.core.heads import (
     HeadPage,
     ListHeads,
@@ -50,7 +54,7 @@ from treadle.core.threads import (
     ThreadPage,
     all_deltas,
 )
-from treadle.errors import CorruptRecord, NotFound
+from treadle.errors import NotFound
 
 _INSERTS = (
     "insert_thread",
@@ -234,18 +238,14 @@ def load_head(query: LoadHead) -> Program[ThreadSummary | None]:
 
 def list_heads(query: ListHeads, damage: DamageLog) -> Program[HeadPage]:
     """A page of summaries."""
-    size = clamp_page(query.limit)
-    (rows,) = yield (_list_heads(query, size + 1),)
-    unreadable: list[str] = []
-    items = readable(read_summary, rows[:size], damage, unreadable)
-    return HeadPage(
-        items=tuple(items),
-        next_cursor=_cursor_behind(query, rows[size - 1], items) if len(rows) > size else None,
-        unreadable=tuple(unreadable),
-    )
+
+    def place(row: Row) -> Placed[ThreadSummary]:
+        return head_position(row, query.by), read_summary(row)
+
+    return read_cursor_page(HeadPage, [_list_heads(query)], place, query.limit, damage)
 
 
-def _list_heads(query: ListHeads, limit: int) -> Read:
+def _list_heads(query: ListHeads) -> Read:
     by_update = query.by == "updated_at"
     filters = {
         "owner" if by_update else "resource_id": text_value(query.resource_id),
@@ -260,26 +260,18 @@ def _list_heads(query: ListHeads, limit: int) -> Read:
     sort: tuple[str, ...] = ("changed_at", "changed_id") if by_update else (query.by, "thread_id")
     if query.by == "id":
         sort = ("thread_id",)
-    start = query.position()
+    start = query.start()
     if start is not None:
         conditions.append("behind")
-        place = (start.id,) if query.by == "id" else (start.time, start.id)
+        place = (start.id,) if query.by == "id" else start.order
         values |= {f"behind_{column}": value for column, value in zip(sort, place, strict=True)}
     return Read(
         "list_heads_by_update" if by_update else "list_heads",
-        {**values, "limit": limit},
+        values,
         tuple(conditions),
         "ASC" if query.order == "asc" else "DESC",
         sort,
     )
-
-
-def _cursor_behind(query: ListHeads, last: Row, items: list[ThreadSummary]) -> str | None:
-    """The cursor of the last row; of the last item, if the row does not even say where it is."""
-    try:
-        return cursor_of(read_position(last, query.by))
-    except CorruptRecord:
-        return cursor_of(query.position_of(items[-1])) if items else None
 
 
 def list_messages(query: ListMessages) -> Program[MessagePage]:

@@ -23,8 +23,9 @@ from treadle.backends.sql.tables import (
     to_json,
 )
 from treadle.core.codec import Json, decode, encode
+from treadle.core.cursors import NO_TIME, Position, SortTime
 from treadle.core.documents import Document
-from treadle.core.heads import NO_TIME, HeadKey, HeadPosition, ThreadSummary, ThreadTime
+from treadle.core.heads import HeadKey, ThreadSummary
 from treadle.core.ids import check_id, check_ids, is_id
 from treadle.core.keys import check_key, split
 from treadle.core.limits import Count, Time, Version
@@ -274,7 +275,7 @@ class ThreadRow(msgspec.Struct, frozen=True, array_like=True):
     """The columns from which a thread is read, beside its messages and patches."""
 
     version: Version
-    updated_at: ThreadTime
+    updated_at: SortTime
     body: str
     state: str
 
@@ -291,7 +292,7 @@ class LockedThread(msgspec.Struct, frozen=True, array_like=True):
 
     thread_id: str
     version: Version
-    updated_at: ThreadTime
+    updated_at: SortTime
     message_count: Count
     patch_count: Count
 
@@ -335,7 +336,7 @@ class LabelsRow(msgspec.Struct, frozen=True, array_like=True):
     """The columns from which the labels of a thread are read."""
 
     thread_id: str
-    updated_at: ThreadTime
+    updated_at: SortTime
     body: str
 
 
@@ -344,8 +345,8 @@ class HeadRow(msgspec.Struct, frozen=True, array_like=True):
 
     thread_id: str
     version: Version
-    created_at: ThreadTime
-    updated_at: ThreadTime
+    created_at: SortTime
+    updated_at: SortTime
     message_count: Count
     body: str
 
@@ -354,20 +355,6 @@ class HeadRow(msgspec.Struct, frozen=True, array_like=True):
 def read_labels(row: Row) -> Thread:
     """A thread without messages, state and patches."""
     return _read_bare(read_columns(LabelsRow, row))
-
-
-def read_position(row: Row, by: HeadKey) -> HeadPosition:
-    """Where the row of a summary is in a listing. Only the columns it is sorted by are read.
-
-    Raises:
-        CorruptRecord: one of these is damaged.
-    """
-    thread_id, _, created_at, updated_at, *_ = row
-    times = {"id": NO_TIME, "created_at": created_at, "updated_at": updated_at}
-    with damage_of(f"thread {thread_id!r}"):
-        position = msgspec.convert((by, times[by], thread_id), HeadPosition)
-        check_id("thread", position.id)
-        return position
 
 
 @_names_damage("thread")
@@ -383,6 +370,18 @@ def read_summary(row: Row) -> ThreadSummary:
         version=columns.version,
         message_count=columns.message_count,
     )
+
+
+def head_position(row: Row, by: HeadKey) -> Position[HeadKey]:
+    """Where the row of a summary is in a listing, by the columns that it is sorted by.
+
+    Raises:
+        CorruptRecord: one of these is damaged.
+    """
+    thread_id, _, created_at, updated_at, *_ = row
+    times = {"id": NO_TIME, "created_at": created_at, "updated_at": updated_at}
+    with damage_of(f"thread {thread_id!r}"):
+        return msgspec.convert((by, times[by], thread_id), Position[HeadKey])
 
 
 def _read_bare(columns: LabelsRow | HeadRow) -> Thread:

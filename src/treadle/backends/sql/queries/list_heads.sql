@@ -4,4 +4,4 @@ FROM threads
 LEFT JOIN thread_bodies USING (thread_key)
 WHERE {conditions}
 ORDER BY {sort}
-LIMIT :limit
+LIMIT :limit OFFSET :offset

@@ -6,4 +6,4 @@ JOIN threads USING (thread_key)
 LEFT JOIN thread_bodies USING (thread_key)
 WHERE {conditions}
 ORDER BY {sort}
-LIMIT :limit
+LIMIT :limit OFFSET :offset
