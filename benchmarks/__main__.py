@@ -140,7 +140,8 @@ def main() -> None:
     parts = options.parts or list(WORKLOADS)
     with tempfile.TemporaryDirectory(dir=options.folder) as folder, ExitStack() as ending:
         no_server = server.missing()
-        wants_server = any(part.startswith("postgres") for part in parts) and not no_server
+        uses_server = any(kind.uses_server for part in parts for kind in WORKLOADS[part].subjects)
+        wants_server = uses_server and not no_server
         running = ending.enter_context(server.running(Path(folder))) if wants_server else ""
         run = Run(
             folder=Path(folder),

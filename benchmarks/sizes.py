@@ -35,6 +35,16 @@ class Sizes(msgspec.Struct, frozen=True, kw_only=True):
     """Queued in each mailbox."""
     grown: tuple[int, int] = (100, 100_000)
     """Messages in the threads that are appended to."""
+    owned: tuple[int, int] = (100, 10_000)
+    """Threads of one owner."""
+    messages_each: int = 200
+    newest: int = 20
+    """Heads in a page of the newest."""
+    documents: tuple[int, int] = (1_000, 1_000_000)
+    stored: int = 10_000
+    """Messages whose size on disk is measured."""
+    text_lengths: tuple[int, ...] = (1_000, 200)
+    """Characters in these messages."""
     lengths_in_files: tuple[int, ...] = (10, 100, 1_000)
     depths_in_files: tuple[int, ...] = (1_000, 10_000, 100_000)
     """Entries in the queues of plain files."""
@@ -61,6 +71,12 @@ QUICK = Sizes(
     in_flight=8,
     depths=(40, 400),
     grown=(10, 100),
+    owned=(10, 20),
+    messages_each=4,
+    newest=5,
+    documents=(20, 100),
+    stored=20,
+    text_lengths=(1_000,),
     lengths_in_files=(5, 10),
     depths_in_files=(50, 100),
     operations=10,

@@ -8,6 +8,8 @@ from benchmarks.tables import Row, Table
 
 FLAT = 1.5
 """A cost counts as flat up to this factor, because of noise."""
+NOISE = 0.1
+"""Two costs that take turns count as equal up to this part."""
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,12 +29,15 @@ def judge(tables: Iterable[Table], syncs: int) -> list[Target]:
 def _judge_table(table: Table, syncs: int) -> list[Target]:
     if table.name == "files":
         return _judge_files(table, syncs) if all(row.figures for row in table.rows) else []
-    return [
-        target
-        for row in table.rows
-        if row.who.startswith("treadle (") and "(files)" not in row.who and row.figures
-        for target in _judge(table, row)
-    ]
+    ours = [row for row in table.rows if row.who.startswith("treadle (") and row.figures]
+    if table.name == "documents":
+        return [target for row in ours for target in _judge_documents(row)]
+    if table.name == "storage":
+        return [
+            _at_most(f"{row.who}, storage: to the text of 1 KB", row.figures["times_1000"], 1.6)
+            for row in ours
+        ]
+    return [target for row in ours if "(files)" not in row.who for target in _judge(table, row)]
 
 
 def _judge_files(table: Table, syncs: int) -> list[Target]:
@@ -59,6 +64,9 @@ def _judge(table: Table, row: Row) -> list[Target]:
     match table.name:
         case "flatness" | "pages":
             return [_at_most(f"{who}: large to small", row.figures["growth"], FLAT)]
+        case "heads":
+            flat = _at_most(f"{who}: many to few", row.figures["growth"], FLAT)
+            return [flat] if "title" in row.who else [flat, _within(who, row, 2_000)]
         case "one-caller":
             rate = 1 / row.figures["times_floor"]
             return [_at_least(f"{who}: part of the floor's rate", rate, 0.4)]
@@ -104,6 +112,16 @@ def _judge_drain(table: Table, row: Row) -> list[Target]:
     return targets
 
 
+def _judge_documents(row: Row) -> list[Target]:
+    who = f"{row.who}, documents"
+    if "open" in row.who or "after it" in row.who:
+        return [_within(who, row, 2_000_000)]
+    flat = _at_most(f"{who}: many to few", row.figures["growth"], FLAT)
+    if "times_append" not in row.figures:
+        return [flat]
+    return [flat, _at_most(f"{who}: to an append", row.figures["times_append"], 1 + NOISE)]
+
+
 def _beside_best(name: str, table: Table, row: Row, figure: str, least: float) -> list[Target]:
     """Compare with the best of the peers, if any is installed."""
     peers = [
@@ -118,6 +136,15 @@ def _beside_best(name: str, table: Table, row: Row, figure: str, least: float) -
 
 def _rate(table: Table, who: str, figure: str) -> float:
     return next((row.figures[figure] for row in table.rows if who in row.who), float("inf"))
+
+
+def _within(who: str, row: Row, most: float) -> Target:
+    return Target(
+        name=f"{who}, µs",
+        wanted=f"at most {most:,.0f}",
+        measured=round(row.figures["many"]),
+        met=row.figures["many"] <= most,
+    )
 
 
 def _at_least(name: str, measured: float, least: float) -> Target:

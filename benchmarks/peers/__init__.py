@@ -4,16 +4,38 @@ Each has the settings that its own documentation recommends. The packages of the
 dependency group `bench`; a peer without its package is reported as not installed.
 """
 
-from benchmarks.peers.base import QueueSubject, Subject, ThreadSubject
+from benchmarks.peers.base import (
+    DocumentSubject,
+    HeadSubject,
+    QueueSubject,
+    Subject,
+    ThreadSubject,
+)
 from benchmarks.peers.by_hand import ByHand, ByHandBatched
+from benchmarks.peers.by_hand_documents import DocumentsByHand
+from benchmarks.peers.by_hand_heads import HeadsByHand
 from benchmarks.peers.by_hand_queue import ByHandQueue, ByHandQueueBatched
-from benchmarks.peers.google_adk import AdkSessions
+from benchmarks.peers.google_adk import AdkHeads, AdkSessions
 from benchmarks.peers.huey import HueyQueue
 from benchmarks.peers.langgraph import AsyncSaverGraph, SaverGraph
+from benchmarks.peers.langgraph_store import LangGraphStore
 from benchmarks.peers.litequeue import LiteQueue, LiteQueueFull
 from benchmarks.peers.openai_agents import OpenAiSessions
 from benchmarks.peers.persist_queue import PersistQueue
-from benchmarks.peers.treadle_store import TreadleMailboxes, TreadleMailboxesAtOnce, TreadleThreads
+from benchmarks.peers.postgres import (
+    APPENDED,
+    DocumentsOnPostgresByHand,
+    HeadsOnPostgresByHand,
+    TreadleDocumentsOnPostgres,
+    TreadleHeadsOnPostgres,
+)
+from benchmarks.peers.treadle_store import (
+    TreadleDocuments,
+    TreadleHeads,
+    TreadleMailboxes,
+    TreadleMailboxesAtOnce,
+    TreadleThreads,
+)
 
 THREAD_STORES: tuple[type[ThreadSubject], ...] = (
     ByHand,
@@ -44,9 +66,33 @@ QUEUES: tuple[type[QueueSubject], ...] = (
 )
 """Subjects that are queues."""
 
+HEADS: tuple[type[HeadSubject], ...] = (
+    HeadsByHand,
+    TreadleHeads,
+    AdkHeads,
+    HeadsOnPostgresByHand,
+    TreadleHeadsOnPostgres,
+)
+"""Subjects that list threads."""
+
+DOCUMENTS: tuple[type[DocumentSubject], ...] = (
+    DocumentsByHand,
+    TreadleDocuments,
+    LangGraphStore,
+    DocumentsOnPostgresByHand,
+    TreadleDocumentsOnPostgres,
+)
+"""Subjects that store documents."""
+
+STORED: tuple[type[ThreadSubject], ...] = (*THREAD_STORES, *APPENDED)
+"""Subjects that store threads, also on a server."""
+
 __all__ = [
     "CONCURRENT_THREAD_STORES",
+    "DOCUMENTS",
+    "HEADS",
     "QUEUES",
+    "STORED",
     "THREAD_STORES",
     "QueueSubject",
     "Subject",

@@ -96,6 +96,71 @@ class BatchingThreadSubject(ThreadSubject):
         """Append to several threads in one commit."""
 
 
+class HeadSubject(Subject):
+    """A store of threads that shows the newest threads of an owner without their messages."""
+
+    note: ClassVar[str] = ""
+    """What it does differently."""
+
+    @abstractmethod
+    async def fill(self, threads: int, texts: Sequence[str]) -> None:
+        """Create so many threads of one owner, each with these messages."""
+
+    @abstractmethod
+    async def head(self, number: int) -> object:
+        """Read what a thread has beside its messages."""
+
+    @abstractmethod
+    async def newest(self, count: int) -> Sequence[object]:
+        """Read the heads of the threads that changed last."""
+
+    @abstractmethod
+    async def rename(self, number: int, title: str) -> None:
+        """Change the title of a thread; when this returns, it is durable."""
+
+
+class DocumentSubject(Subject):
+    """A store of JSON values under keys, which are numbers here."""
+
+    fills_quickly: ClassVar[bool] = True
+    """It creates a million documents in a minute or two."""
+    appends: ClassVar[bool] = True
+    """It has threads, too."""
+
+    @abstractmethod
+    async def fill(self, count: int) -> None:
+        """Create the documents of the first numbers."""
+
+    @abstractmethod
+    async def put(self, number: int, text: str) -> None:
+        """Create or replace a document; when this returns, it is durable."""
+
+    @abstractmethod
+    async def load(self, number: int) -> object:
+        """Read a document."""
+
+    @abstractmethod
+    async def page(self, after: int, count: int) -> Sequence[object]:
+        """Read documents behind a number, in the order of their keys."""
+
+    @abstractmethod
+    async def say(self, text: str) -> None:
+        """Append a message to a thread, to compare: when this returns, it is durable."""
+
+    @abstractmethod
+    async def connect(self) -> None:
+        """Open the store that is there."""
+
+    @abstractmethod
+    async def disconnect(self) -> None:
+        """Close it."""
+
+
+def key_of(number: int) -> str:
+    """Return the key of a document."""
+    return f"{number:09d}"
+
+
 class QueueSubject(Subject):
     """A queue: payloads are claimed, one by one, and acknowledged."""
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
-from benchmarks.peers.base import ThreadSubject, sqlite_durability
+from benchmarks.peers.base import HeadSubject, ThreadSubject, sqlite_durability
 
 OWNER = {"app_name": "bench", "user_id": "user"}
 
@@ -26,6 +26,7 @@ class AdkSessions(ThreadSubject):
         """Use this session service."""
         self.service = service
         self.event = import_module("google.adk.events").Event
+        self.actions = import_module("google.adk.events.event_actions").EventActions
         self.types = import_module("google.genai.types")
         base = import_module("google.adk.sessions.base_session_service")
         self.config = base.GetSessionConfig
@@ -53,3 +54,29 @@ class AdkSessions(ThreadSubject):
         )
         events: list[object] = session.events
         return events
+
+
+class AdkHeads(AdkSessions, HeadSubject):
+    """A list of sessions has no pages, and a title is in the state of a session."""
+
+    note = "its sessions have no events; a list has all of them"
+
+    async def fill(self, threads: int, texts: Sequence[str]) -> None:
+        for number in range(threads):
+            title = {"title": f"about {number}"}
+            await self.service.create_session(**OWNER, session_id=f"t{number}", state=title)
+
+    async def head(self, number: int) -> object:
+        config = self.config(num_recent_events=0)
+        return await self.service.get_session(**OWNER, session_id=f"t{number}", config=config)
+
+    async def newest(self, count: int) -> Sequence[object]:
+        listed = await self.service.list_sessions(**OWNER)
+        newest: list[object] = listed.sessions[-count:]
+        return newest
+
+    async def rename(self, number: int, title: str) -> None:
+        session = await self.service.get_session(**OWNER, session_id=f"t{number}")
+        actions = self.actions(state_delta={"title": title})
+        event = self.event(author="user", invocation_id="bench", actions=actions)
+        await self.service.append_event(session, event)

@@ -5,14 +5,25 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 
 import treadle
-from benchmarks.peers.base import BatchingQueueSubject, QueueSubject, Subject, ThreadSubject
+from benchmarks.peers.base import (
+    BatchingQueueSubject,
+    DocumentSubject,
+    HeadSubject,
+    QueueSubject,
+    Subject,
+    ThreadSubject,
+    key_of,
+)
 from benchmarks.stores import durability_of, url_in
-from treadle import MailboxEntry, Message, Thread, ThreadChangeSet
+from benchmarks.texts import payload
+from treadle import MailboxEntry, Message, Thread, ThreadChangeSet, ThreadMetadata
 
 ENTRIES_EACH = 4
 """Entries in each mailbox, of which one can be claimed at a time."""
 SENT_AT_ONCE = 500
-"""Entries in each batch that is sent before anything is timed."""
+"""Entries or documents in each batch that is sent before anything is timed."""
+CREATED_AT_ONCE = 20
+"""Threads in each batch that is created before anything is timed."""
 
 
 def says(text: str) -> ThreadChangeSet:
@@ -40,10 +51,22 @@ class _Treadle(Subject):
     uses_store = True
 
     async def open(self) -> None:
-        self.opened = await treadle.open_store(url_in(self.store, self.folder)).open()
+        await self.connect()
 
     async def close(self) -> None:
+        await self.disconnect()
+
+    async def connect(self) -> None:
+        """Open the store."""
+        self.opened = await treadle.open_store(self.url()).open()
+
+    async def disconnect(self) -> None:
+        """Close the store."""
         await self.opened.close()
+
+    def url(self) -> str:
+        """Return the URL of the store."""
+        return url_in(self.store, self.folder)
 
     def durability(self) -> str:
         return durability_of(self.store)
@@ -63,6 +86,59 @@ class TreadleThreads(_Treadle, ThreadSubject):
     async def last(self, thread: str, count: int) -> Sequence[object]:
         page = await self.opened.threads.list_messages(thread, order="desc", limit=count)
         return page.messages[::-1]
+
+
+class TreadleHeads(_Treadle, HeadSubject):
+    """`threads.head`, `threads.list_heads` and `threads.update`."""
+
+    async def fill(self, threads: int, texts: Sequence[str]) -> None:
+        messages = tuple(map(Message.user, texts))
+        for first in range(0, threads, CREATED_AT_ONCE):
+            async with self.opened.batch() as step:
+                for number in range(first, min(first + CREATED_AT_ONCE, threads)):
+                    thread = Thread(
+                        id=f"t{number}",
+                        resource_id="owner",
+                        messages=messages,
+                        metadata=ThreadMetadata(extra={"title": f"about {number}"}),
+                    )
+                    step.threads.create(thread)
+
+    async def head(self, number: int) -> object:
+        return await self.opened.threads.head(f"t{number}")
+
+    async def newest(self, count: int) -> Sequence[object]:
+        page = await self.opened.threads.list_heads(
+            by="updated_at", order="desc", resource_id="owner", limit=count
+        )
+        return page.items
+
+    async def rename(self, number: int, title: str) -> None:
+        await self.opened.threads.update(f"t{number}", metadata={"title": title})
+
+
+class TreadleDocuments(_Treadle, DocumentSubject):
+    """`store.documents`."""
+
+    async def fill(self, count: int) -> None:
+        for first in range(0, count, SENT_AT_ONCE):
+            async with self.opened.batch() as step:
+                for number in range(first, min(first + SENT_AT_ONCE, count)):
+                    step.documents.put("known", key_of(number), payload(number))
+        await self.opened.threads.create(Thread(id="t"))
+
+    async def put(self, number: int, text: str) -> None:
+        await self.opened.documents.put("known", key_of(number), text)
+
+    async def load(self, number: int) -> object:
+        return await self.opened.documents.load("known", key_of(number))
+
+    async def page(self, after: int, count: int) -> Sequence[object]:
+        page = await self.opened.documents.list("known", after=key_of(after), limit=count)
+        return page.items
+
+    async def say(self, text: str) -> None:
+        await self.opened.threads.append("t", says(text))
 
 
 class TreadleFiles(_Treadle):

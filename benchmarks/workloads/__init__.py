@@ -1,8 +1,10 @@
 """The workloads: the same work, timing and figures for all subjects."""
 
 from benchmarks.workloads import (
+    documents,
     files,
     flatness,
+    heads,
     many_callers,
     one_caller,
     pages,
@@ -11,6 +13,7 @@ from benchmarks.workloads import (
     postgres_drain,
     postgres_tables,
     queue,
+    storage,
 )
 from benchmarks.workloads.base import Workload
 
@@ -23,6 +26,9 @@ WORKLOADS: dict[str, Workload] = {
         queue.WORKLOAD,
         flatness.WORKLOAD,
         files.WORKLOAD,
+        heads.WORKLOAD,
+        documents.WORKLOAD,
+        storage.WORKLOAD,
         postgres_drain.WORKLOAD,
         postgres_depth.WORKLOAD,
         postgres_appends.WORKLOAD,

@@ -7,7 +7,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from benchmarks.measure import sync_disk
 from benchmarks.peers.base import Subject
+from benchmarks.peers.postgres.base import PostgresSubject
 from benchmarks.sizes import Sizes
 from benchmarks.stores import label_of
 from benchmarks.tables import Column, Row
@@ -46,6 +48,19 @@ def title(kind: type[Subject], store: str) -> str:
     if store:
         return f"{kind.name} ({label_of(store)})"
     return f"{kind.name} {kind.version() or ''}".rstrip()
+
+
+def title_of(kind: type[Subject], task: Task) -> str:
+    """Return the name of the subject of a task in a table."""
+    return title(kind, "" if kind.uses_server else task.store)
+
+
+def settle(subject: Subject, sizes: Sizes) -> None:
+    """Leave nothing to be written or vacuumed later, while something is timed."""
+    if sizes.syncs_first and isinstance(subject, PostgresSubject):
+        subject.rest()
+    else:
+        sync_disk(sizes.syncs_first)
 
 
 @asynccontextmanager

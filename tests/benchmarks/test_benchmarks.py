@@ -153,3 +153,34 @@ def test_databases_have_targets_beside_the_floor_and_the_best_peer() -> None:
     assert verdicts(rows("queue", "many", **alone)) == []
     queue = {"treadle (sqlite)": 60.0, "by hand": 50.0, "peer": 20.0}
     assert verdicts(rows("queue", "many", **queue)) == [(3, False)]
+
+
+def test_heads_have_targets_in_microseconds_on_databases() -> None:
+    found = [
+        Row(who=who, figures={"many": many, "growth": growth})
+        for who, many, growth in (
+            ("treadle (sqlite), head", 300, 1.2),
+            ("treadle (postgresql), 20 newest heads", 2_500, 1.7),
+            ("treadle (sqlite), new title", 9_000, 1.0),
+            ("treadle (files), head", 9_000, 9.0),
+            ("by hand (the floor), head", 9_000, 9.0),
+        )
+    ]
+    table = Table(name="heads", work="", columns=(), rows=tuple(found))
+    assert verdicts(table) == [(1.2, True), (300, True), (1.7, False), (2_500, False), (1.0, True)]
+
+
+def test_documents_have_targets_on_all_backends() -> None:
+    found = [
+        Row(who="treadle (files), put", figures={"many": 9, "growth": 1.1, "times_append": 1.2}),
+        Row(who="treadle (files), load", figures={"many": 9, "growth": 1.6}),
+        Row(who="treadle (files), open", figures={"many": 3_000_000, "growth": 99}),
+        Row(who="LangGraph SqliteStore, load", figures={"many": 9, "growth": 9}),
+    ]
+    table = Table(name="documents", work="", columns=(), rows=tuple(found))
+    assert verdicts(table) == [(1.1, True), (1.2, False), (1.6, False), (3_000_000, False)]
+
+
+def test_storage_has_a_target_beside_its_text() -> None:
+    table = rows("storage", "times_1000", **{"treadle (files)": 1.2, "peer": 9.0})
+    assert verdicts(table) == [(1.2, True)]

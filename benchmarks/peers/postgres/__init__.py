@@ -1,6 +1,12 @@
 """The subjects on PostgreSQL, each with its own database on the server of the run."""
 
-from benchmarks.peers.postgres.by_hand import AppendsByHand, DrainByHand
+from benchmarks.peers.base import ThreadSubject
+from benchmarks.peers.postgres.by_hand import (
+    AppendsByHand,
+    DocumentsOnPostgresByHand,
+    DrainByHand,
+    HeadsOnPostgresByHand,
+)
 from benchmarks.peers.postgres.dbos import DbosQueue
 from benchmarks.peers.postgres.google_adk import AdkOnPostgres
 from benchmarks.peers.postgres.langgraph import SaverOnPostgres
@@ -9,7 +15,9 @@ from benchmarks.peers.postgres.pgqueuer import PgQueuerQueue
 from benchmarks.peers.postgres.procrastinate import ProcrastinateQueue
 from benchmarks.peers.postgres.saq import SaqQueue
 from benchmarks.peers.postgres.treadle_store import (
+    TreadleDocumentsOnPostgres,
     TreadleDrain,
+    TreadleHeadsOnPostgres,
     TreadleInMailboxes,
     TreadleThreadsOnPostgres,
     TreadleWorker,
@@ -27,7 +35,7 @@ DRAINED = (
 )
 """Subjects that are queues."""
 
-APPENDED = (
+APPENDED: tuple[type[ThreadSubject], ...] = (
     AppendsByHand,
     TreadleThreadsOnPostgres,
     OpenAiOnPostgres,
@@ -36,4 +44,11 @@ APPENDED = (
 )
 """Subjects that store threads."""
 
-__all__ = ["APPENDED", "DRAINED"]
+__all__ = [
+    "APPENDED",
+    "DRAINED",
+    "DocumentsOnPostgresByHand",
+    "HeadsOnPostgresByHand",
+    "TreadleDocumentsOnPostgres",
+    "TreadleHeadsOnPostgres",
+]

@@ -6,8 +6,11 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
-from benchmarks.peers.base import ThreadSubject
+from benchmarks.peers.base import DocumentSubject, HeadSubject, ThreadSubject, key_of
+from benchmarks.peers.by_hand_heads import COLUMNS, now_ms
+from benchmarks.peers.by_hand_heads import SCHEMA as HEADS
 from benchmarks.peers.postgres.base import CONNECTIONS, DrainSubject, PostgresSubject
+from benchmarks.texts import payload
 
 JOBS = """
 create table jobs (id bigserial primary key, status text not null default 'ready', payload text);
@@ -21,6 +24,16 @@ returning id, payload
 MESSAGES = """
 create table messages (thread text, position bigint, body text, primary key (thread, position))
 """
+INSERT_MESSAGES = (
+    "insert into messages select $1, position, body"
+    " from unnest($2::text[]) with ordinality as given (body, position)"
+)
+DOCUMENTS = """
+create table documents (collection text, key text collate "C", value text not null,
+    primary key (collection, key)) with (fillfactor = 70);
+create table said (id bigserial primary key, body text not null);
+"""
+FILLED_AT_ONCE = 10_000
 
 
 class _ByHand(PostgresSubject):
@@ -29,12 +42,20 @@ class _ByHand(PostgresSubject):
     tables = ""
 
     async def begin(self) -> None:
-        self.pool: Any = await import_module("asyncpg").create_pool(
-            min_size=CONNECTIONS, max_size=CONNECTIONS, **self.address.for_asyncpg()
-        )
+        await self.connect()
         await self.pool.execute(self.tables)
 
     async def end(self) -> None:
+        await self.disconnect()
+
+    async def connect(self) -> None:
+        """Connect to the database."""
+        self.pool: Any = await import_module("asyncpg").create_pool(
+            min_size=CONNECTIONS, max_size=CONNECTIONS, **self.address.for_asyncpg()
+        )
+
+    async def disconnect(self) -> None:
+        """Close the connections."""
         await self.pool.close()
 
 
@@ -67,11 +88,7 @@ class AppendsByHand(_ByHand, ThreadSubject):
     tables = MESSAGES
 
     async def start(self, name: str, texts: Sequence[str] = ()) -> Any:
-        insert = (
-            "insert into messages select $1, position, body"
-            " from unnest($2::text[]) with ordinality as given (body, position)"
-        )
-        await self.pool.execute(insert, name, [json.dumps(text) for text in texts])
+        await self.pool.execute(INSERT_MESSAGES, name, [json.dumps(text) for text in texts])
         return [name, len(texts)]
 
     async def append(self, thread: Any, text: str) -> None:
@@ -84,3 +101,69 @@ class AppendsByHand(_ByHand, ThreadSubject):
         select = "select body from messages where thread = $1 order by position desc limit $2"
         rows = await self.pool.fetch(select, thread[0], count)
         return [json.loads(body) for (body,) in reversed(rows)]
+
+
+class HeadsOnPostgresByHand(_ByHand, HeadSubject):
+    """A row for each thread, and an index of its owner's threads by time."""
+
+    tables = HEADS
+
+    async def fill(self, threads: int, texts: Sequence[str]) -> None:
+        async with self.pool.acquire() as connection, connection.transaction():
+            for number in range(threads):
+                head = (f"t{number}", "owner", f"about {number}", 0, len(texts), now_ms())
+                await connection.execute("insert into threads values ($1,$2,$3,$4,$5,$6)", *head)
+                await connection.execute(INSERT_MESSAGES, f"t{number}", list(texts))
+
+    async def head(self, number: int) -> object:
+        select = f"select {COLUMNS} from threads where id = $1"
+        return await self.pool.fetchrow(select, f"t{number}")
+
+    async def newest(self, count: int) -> Sequence[object]:
+        select = (
+            f"select {COLUMNS} from threads where owner = $1"
+            " order by updated_at desc, id desc limit $2"
+        )
+        rows: list[object] = await self.pool.fetch(select, "owner", count)
+        return rows
+
+    async def rename(self, number: int, title: str) -> None:
+        update = "update threads set title = $1, updated_at = $2 where id = $3"
+        await self.pool.execute(update, title, now_ms(), f"t{number}")
+
+
+class DocumentsOnPostgresByHand(_ByHand, DocumentSubject):
+    """A row for each document."""
+
+    tables = DOCUMENTS
+
+    async def fill(self, count: int) -> None:
+        for first in range(0, count, FILLED_AT_ONCE):
+            numbers = range(first, min(first + FILLED_AT_ONCE, count))
+            await self.pool.execute(
+                "insert into documents select 'known', * from unnest($1::text[], $2::text[])",
+                list(map(key_of, numbers)),
+                list(map(payload, numbers)),
+            )
+
+    async def put(self, number: int, text: str) -> None:
+        put = (
+            "insert into documents values ('known', $1, $2)"
+            " on conflict (collection, key) do update set value = excluded.value"
+        )
+        await self.pool.execute(put, key_of(number), json.dumps(text))
+
+    async def load(self, number: int) -> object:
+        select = "select value from documents where collection = 'known' and key = $1"
+        return json.loads(await self.pool.fetchval(select, key_of(number)))
+
+    async def page(self, after: int, count: int) -> Sequence[object]:
+        select = (
+            "select key, value from documents where collection = 'known' and key > $1"
+            " order by key limit $2"
+        )
+        rows = await self.pool.fetch(select, key_of(after), count)
+        return [(key, json.loads(value)) for key, value in rows]
+
+    async def say(self, text: str) -> None:
+        await self.pool.execute("insert into said (body) values ($1)", json.dumps(text))

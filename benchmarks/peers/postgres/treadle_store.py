@@ -5,7 +5,12 @@ from collections.abc import Sequence
 
 import treadle
 from benchmarks.peers.postgres.base import DrainSubject, PostgresSubject
-from benchmarks.peers.treadle_store import TreadleThreads, send_all
+from benchmarks.peers.treadle_store import (
+    TreadleDocuments,
+    TreadleHeads,
+    TreadleThreads,
+    send_all,
+)
 from treadle.worker import Delivery, Worker
 
 LOOPS = 4
@@ -23,15 +28,34 @@ class _Treadle(PostgresSubject):
         return ""
 
     async def begin(self) -> None:
-        url = self.address.uri(schema="treadle")
-        self.opened = await treadle.open_store(url, migrate=True).open()
+        await self.connect()
 
     async def end(self) -> None:
+        await self.disconnect()
+
+    async def connect(self) -> None:
+        """Open the store."""
+        self.opened = await treadle.open_store(self.url(), migrate=True).open()
+
+    async def disconnect(self) -> None:
+        """Close the store."""
         await self.opened.close()
+
+    def url(self) -> str:
+        """Return the URL of the store."""
+        return self.address.uri(schema="treadle")
 
 
 class TreadleThreadsOnPostgres(_Treadle, TreadleThreads):
     """`store.threads`."""
+
+
+class TreadleHeadsOnPostgres(_Treadle, TreadleHeads):
+    """`threads.head`, `threads.list_heads` and `threads.update`."""
+
+
+class TreadleDocumentsOnPostgres(_Treadle, TreadleDocuments):
+    """`store.documents`."""
 
 
 class TreadleDrain(_Treadle, DrainSubject):
