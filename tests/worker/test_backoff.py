@@ -2,6 +2,7 @@
 
 import math
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -45,14 +46,19 @@ def test_pauses_are_at_least_half_the_ceiling() -> None:
         (1, math.nan, 10, "backoff.factor"),
         (11, 2, 10, "backoff.max_ms"),
         (1, 2, 2**63, "backoff.max_ms"),
+        (1.0, 2, 10, "backoff.base_ms"),
+        (True, 2, 10, "backoff.base_ms"),
+        ("1", 2, 10, "backoff.base_ms"),
+        (1, "2", 10, "backoff.factor"),
+        (1, 2, 10.0, "backoff.max_ms"),
         pytest.param(-(10**5_000), 2, 10, "backoff.base_ms", id="5,000 digits below zero"),
         pytest.param(1, -(10**5_000), 10, "backoff.factor", id="a factor far below zero"),
-        pytest.param(10**5_000, 2, 10, "backoff.max_ms", id="5,000 digits"),
+        pytest.param(10**5_000, 2, 10, "backoff.base_ms", id="5,000 digits"),
         pytest.param(1, 2, 10**5_000, "backoff.max_ms", id="at most 5,000 digits"),
     ],
 )
 def test_settings_out_of_range_are_refused(
-    base_ms: int, factor: float, max_ms: int, where: str
+    base_ms: Any, factor: Any, max_ms: Any, where: str
 ) -> None:
     with pytest.raises(InvalidValue) as caught:
         Backoff(base_ms=base_ms, factor=factor, max_ms=max_ms)

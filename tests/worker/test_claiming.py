@@ -1,7 +1,9 @@
 """Claiming: as many entries as there are free slots, as soon as one is due, and no busy loop."""
 
 import asyncio
+import math
 import time
+from typing import Any
 
 import pytest
 from tests.marks import every_backend
@@ -312,11 +314,22 @@ async def test_each_worker_has_a_different_name(store: Store) -> None:
         ("lease_ms", 2**63),
         pytest.param("lease_ms", 10**5_000, id="5,000 digits"),
         ("max_attempts", 2**63),
+        ("concurrency", 2.5),
+        ("concurrency", "4"),
+        ("concurrency", True),
+        ("lease_ms", 1500.5),
+        ("grace_ms", math.nan),
+        ("purge_after_ms", 0.5 * 86_400_000),
+        ("consumer", 5),
+        ("consumer", "\ud800"),
+        ("backoff", 5),
     ],
 )
-async def test_settings_out_of_range_are_refused(store: Store, name: str, value: int) -> None:
+async def test_settings_of_another_type_or_out_of_range_are_refused(
+    store: Store, name: str, value: Any
+) -> None:
     with pytest.raises(InvalidValue, match=name):
-        Worker(store, return_at_once, **{name: value})  # type: ignore[arg-type]
+        Worker(store, return_at_once, **{name: value})
     with pytest.raises(InvalidId):
         Worker(store, return_at_once, mailbox_id="a/b")
 

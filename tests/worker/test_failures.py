@@ -1,6 +1,13 @@
 """Failing handlers: their entries are retried, given up in the end, and hold up no others."""
 
+import asyncio
+import math
 import random
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from tests.marks import every_backend
@@ -10,11 +17,13 @@ from tests.worker.support import (
     NewWorker,
     Recorder,
     load,
+    return_at_once,
     running,
     until_idle,
 )
 
-from treadle import InvalidValue, MailboxEntry, NotFound, Store
+import treadle
+from treadle import InvalidValue, MailboxEntry, MailboxStats, NotFound, Store
 from treadle.core.claims import DeadLetter, Nack
 from treadle.core.limits import LARGEST_TIME
 from treadle.testing import ManualClock
@@ -191,12 +200,196 @@ async def test_an_entry_that_crashed_too_many_workers_is_given_up_without_anothe
         called.append(delivery.entry.mailbox_id)
 
     await store.mailboxes.send("m", 1)
-    for _ in range(3):  # workers that crashed: their leases ran out
+    for _ in range(4):  # workers that crashed, the last one as it tried the entry alone
         assert await store.mailboxes.claim(consumer="dead", lease_ms=10)
         clock.now += 11
     await until_idle(new_worker(store, handler, max_attempts=3))
     assert called == []
-    assert "3 attempts did not end" in recorder.of(DeadLettered)[0].error
+    assert "4 attempts did not end" in recorder.of(DeadLettered)[0].error
+
+
+@every_backend
+async def test_entries_that_were_in_flight_when_processes_died_are_tried_alone(
+    store: Store, clock: ManualClock, new_worker: NewWorker
+) -> None:
+    running: set[str] = set()
+    beside: dict[object, int] = {}
+
+    async def handler(delivery: Delivery) -> None:
+        running.add(delivery.entry.entry_id)
+        for _ in range(5):
+            await asyncio.sleep(0.001)
+            most = max(beside.get(delivery.entry.payload, 0), len(running))
+            beside[delivery.entry.payload] = most
+        running.remove(delivery.entry.entry_id)
+
+    for number in range(4):
+        await store.mailboxes.send(f"m{number}", number)
+    for _ in range(3):  # one of the four ends the process, each time
+        assert len(await store.mailboxes.claim(4, consumer="dead", lease_ms=10)) == 4
+        clock.now += 11
+    for number in range(4, 7):
+        await store.mailboxes.send(f"m{number}", number)
+    await until_idle(new_worker(store, handler, max_attempts=3))
+    assert (await store.mailboxes.count_entries()).accepted == 7
+    assert {number: beside[number] for number in range(4)} == dict.fromkeys(range(4), 1)
+    assert max(beside.values()) > 1
+
+
+def test_an_entry_that_ends_its_process_makes_no_dead_letter_of_another(tmp_path: Path) -> None:
+    program = """
+import asyncio, os, sys
+import treadle
+from treadle.worker import Worker
+
+async def handle(delivery):
+    await asyncio.sleep(0.02)
+    if delivery.entry.payload == "poison":
+        os._exit(1)
+    await asyncio.sleep(0.2)
+
+async def main():
+    async with treadle.open_store(sys.argv[1]) as store:
+        worker = Worker(store, handle, max_attempts=2, lease_ms=100)
+        await worker.run(until_idle=True)
+
+asyncio.run(main())
+"""
+    folder = str(tmp_path / "store")
+
+    async def send() -> None:
+        async with treadle.open_store(folder) as store:
+            for number in range(6):
+                await store.mailboxes.send(f"m{number}", number)
+            await store.mailboxes.send("bad", "poison")
+
+    async def count() -> MailboxStats:
+        async with treadle.open_store(folder) as store:
+            return await store.mailboxes.count_entries()
+
+    asyncio.run(send())
+    for _ in range(10):
+        ended = subprocess.run([sys.executable, "-c", program, folder], check=False, timeout=60)
+        if ended.returncode == 0:
+            break
+    assert asyncio.run(count()) == MailboxStats(accepted=6, dead_letter=1)
+
+
+class Ends(BaseException):
+    """An exception that is no `Exception`."""
+
+
+@every_backend
+@pytest.mark.parametrize("end", [SystemExit(1), KeyboardInterrupt(), GeneratorExit(), Ends()])
+async def test_an_exit_of_a_handler_is_a_failure_of_its_entry_alone(
+    store: Store, recorder: Recorder, end: BaseException, new_worker: NewWorker
+) -> None:
+    async def handler(delivery: Delivery) -> None:
+        if delivery.entry.payload == "ends":
+            raise end
+
+    ending = await store.mailboxes.send("a", "ends")
+    for number in range(6):
+        await store.mailboxes.send(f"m{number}", number)
+    await until_idle(new_worker(store, handler, max_attempts=2, backoff=AT_ONCE))
+    left = await load(store, ending)
+    assert (left.status, left.attempt_count) == ("dead_letter", 2)
+    assert type(end).__name__ in str(left.last_error)
+    assert len(recorder.of(Done)) == 6
+
+
+def test_an_exit_of_a_task_of_a_handler_is_a_failure_though_it_ends_the_event_loop(
+    recorder: Recorder, new_worker: NewWorker
+) -> None:
+    stores: list[Store] = []
+
+    async def leave() -> None:
+        sys.exit(3)
+
+    async def handler(delivery: Delivery) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(leave())
+
+    async def main() -> None:
+        store = await treadle.open_store("memory:").open()
+        stores.append(store)
+        await store.mailboxes.send("m", 1)
+        await new_worker(store, handler).run()
+
+    with pytest.raises(SystemExit):
+        asyncio.run(main())
+    [entry] = asyncio.run(stores[0].mailboxes.list_entries()).items
+    assert entry.attempt_count == 1
+    assert entry.last_error == "RuntimeError: the handler raised SystemExit(3)"
+
+
+def test_ctrl_c_in_a_handler_is_the_process_s_own(new_worker: NewWorker) -> None:
+    async def handler(delivery: Delivery) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    async def main() -> None:
+        async with treadle.open_store("memory:") as store:
+            await store.mailboxes.send("m", 1)
+            await new_worker(store, handler).run()
+
+    loop = asyncio.new_event_loop()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            loop.run_until_complete(main())
+        left = asyncio.all_tasks(loop)
+        for task in left:
+            task.cancel()
+        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+    finally:
+        loop.close()
+
+
+async def test_an_exit_of_the_hook_does_not_end_the_worker(
+    store: Store, new_worker: NewWorker
+) -> None:
+    def leave(event: object) -> None:
+        sys.exit(1)
+
+    await store.mailboxes.send("m", 1)
+    await until_idle(new_worker(store, return_at_once, on_event=leave))
+    assert (await store.mailboxes.count_entries()).accepted == 1
+
+
+@pytest.mark.parametrize(
+    ("delay_ms", "expected"), [(200.0, 200), (0.1, 1), (-5, 0), (1e300, LARGEST_TIME)]
+)
+def test_the_delay_of_a_retry_is_rounded_up_to_an_integer(delay_ms: float, expected: int) -> None:
+    assert Retry(delay_ms=delay_ms).delay_ms == expected
+
+
+@pytest.mark.parametrize("delay_ms", ["200", math.nan, math.inf, -math.inf, True, [1]])
+@every_backend
+async def test_a_retry_with_a_delay_that_is_no_number_is_a_failure_like_any_other(
+    store: Store, recorder: Recorder, delay_ms: Any, new_worker: NewWorker
+) -> None:
+    async def handler(delivery: Delivery) -> None:
+        raise Retry(delay_ms=delay_ms, reason="429")
+
+    sent = await store.mailboxes.send("m", 1)
+    await until_idle(new_worker(store, handler, max_attempts=2, backoff=AT_ONCE))
+    assert recorder.names() == ["Claimed", "Retried", "Claimed", "DeadLettered"]
+    left = await load(store, sent)
+    assert "retry.delay_ms: it must be a number of milliseconds" in str(left.last_error)
+
+
+async def test_a_retry_whose_delay_was_changed_to_nonsense_waits_for_the_backoff(
+    store: Store, recorder: Recorder, new_worker: NewWorker
+) -> None:
+    class Later(Retry):
+        def __init__(self) -> None:
+            self.delay_ms = cast("Any", "soon")
+
+    async def handler(delivery: Delivery) -> None:
+        raise Later
+
+    await store.mailboxes.send("m", 1)
+    await until_idle(new_worker(store, handler, max_attempts=2, backoff=AT_ONCE))
+    assert recorder.names() == ["Claimed", "Retried", "Claimed", "DeadLettered"]
 
 
 async def test_entries_that_always_fail_at_once_starve_no_others(
@@ -217,8 +410,13 @@ async def test_entries_that_always_fail_at_once_starve_no_others(
     assert all(mailbox.startswith("bad") for mailbox in failed)
 
 
-async def test_an_outcome_that_the_store_refuses_loses_one_claim_and_does_not_end_the_worker(
-    faulty: FaultyBackend, faulty_store: Store, recorder: Recorder, new_worker: NewWorker
+@pytest.mark.parametrize("times", [1, 2])
+async def test_an_outcome_that_the_store_refuses_is_a_retry_if_possible_and_ends_no_worker(
+    faulty: FaultyBackend,
+    faulty_store: Store,
+    recorder: Recorder,
+    new_worker: NewWorker,
+    times: int,
 ) -> None:
     refusals = 0
 
@@ -229,16 +427,20 @@ async def test_an_outcome_that_the_store_refuses_loses_one_claim_and_does_not_en
 
     def refuse(name: str) -> None:
         nonlocal refusals
-        if name == "commit" and not refusals:
+        if name == "commit" and refusals < times:
             refusals += 1
             raise InvalidValue("nack.error", "of no use")
 
     await faulty_store.mailboxes.send("a", "bad")
     async with running(new_worker(faulty_store, handler)):
-        [lost] = await recorder.wait_for(LeaseLost)
+        if times == 1:
+            [retried] = await recorder.wait_for(Retried)
+            assert retried.error == "ValueError"
+        else:
+            [lost] = await recorder.wait_for(LeaseLost)
+            assert "of no use" in lost.reason
         await faulty_store.mailboxes.send("b", "good")
         await recorder.wait_for(Done)
-    assert "of no use" in lost.reason
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -8,6 +8,7 @@ from concurrent.futures import Future
 from typing import TypeVar
 
 from treadle.worker._clock import WorkerClock, wait
+from treadle.worker._decision import failure_of
 from treadle.worker._delivery import Delivery
 from treadle.worker._lease import Lease
 
@@ -54,22 +55,13 @@ def _start(function: Callable[[Delivery], T], delivery: Delivery) -> "Future[T]"
         try:
             result = context.run(function, delivery)
         except BaseException as error:
-            promise.set_exception(_for_a_future(error))
+            promise.set_exception(failure_of(error))
         else:
             promise.set_result(result)
 
     name = f"treadle-{delivery.entry.entry_id}"
     threading.Thread(target=work, name=name, daemon=True).start()
     return promise
-
-
-def _for_a_future(error: BaseException) -> Exception:
-    """Wrap an error that a future cannot carry or that would end the event loop."""
-    if isinstance(error, Exception) and not isinstance(error, StopIteration):
-        return error
-    wrapped = RuntimeError(f"the handler raised {error!r}")
-    wrapped.__cause__ = error
-    return wrapped
 
 
 def _retrieve_error(result: "asyncio.Future[T]") -> None:

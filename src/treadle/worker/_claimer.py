@@ -3,14 +3,16 @@
 import asyncio
 import math
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any
 
 from treadle.backends.cancellation import shielded
-from treadle.core.mailboxes import UNFINISHED
+from treadle.core.mailboxes import UNFINISHED, MailboxEntry
 from treadle.store.pages import every
 from treadle.worker._clock import sleep, timeout
+from treadle.worker._decision import is_suspect
 from treadle.worker._events import Outage
 from treadle.worker._lease import Lease
 from treadle.worker._settings import RunContext
@@ -38,7 +40,7 @@ class Claimer:
 
     Args:
         context: the store, the settings and the clock.
-        count_free: returns the number of free slots.
+        count_free: returns the number of free slots; none while an entry is tried alone.
         start: starts the handler of a claim.
         release: releases claims that came too late to be started.
     """
@@ -58,6 +60,8 @@ class Claimer:
         self._count_free = count_free
         self._start = start
         self._release = release
+        self._suspects: deque[str] = deque()
+        """Entries to be tried alone: see `is_suspect`."""
         self._is_stopped = False
         self._is_woken = False
         self._is_notified = False
@@ -97,35 +101,64 @@ class Claimer:
         self.wake()
 
     async def _claim(self) -> int:
-        free = self._count_free()
+        free = self._count_claimable()
         if not free:
             return 0
         # shielded: a claim whose answer nobody takes would hold its entries for a whole lease
         return await shielded(self._take(free), on_cancel=self.stop)
 
+    def _count_claimable(self) -> int:
+        """The number of entries to claim now; none while a suspect waits for the others to end."""
+        free = self._count_free()
+        return 0 if self._suspects and free < self._settings.concurrency else free
+
     async def _take(self, limit: int) -> int:
         # from before the call, so that our deadline is never later than the store's
         deadline = self._clock.time() + self._settings.lease_s
         async with timeout(self._clock, self._settings.lease_s):
-            entries = await self._mailboxes.claim(
-                limit,
-                consumer=self._settings.consumer,
-                lease_ms=self._settings.lease_ms,
-                mailbox_id=self._settings.mailbox_id,
-            )
+            entries = await self._choose(limit)
         leases = [Lease(entry, deadline, self._clock) for entry in entries]
         for lease in leases:
             self._context.store_clock.observe(lease.entry.updated_at)
         if self._is_stopped:
             await self._release(leases)
             return len(leases)
+        early = self._set_suspects_apart(leases)
         for lease in leases:
-            self._start(lease)
+            if lease not in early:
+                self._start(lease)
+        await self._release(early)
         return len(leases)
+
+    async def _choose(self, limit: int) -> Sequence[MailboxEntry]:
+        settings = self._settings
+        if self._suspects:
+            entry = await self._mailboxes.claim_entry(
+                self._suspects[0], consumer=settings.consumer, lease_ms=settings.lease_ms
+            )
+            self._suspects.popleft()
+            return () if entry is None else (entry,)
+        return await self._mailboxes.claim(
+            limit,
+            consumer=settings.consumer,
+            lease_ms=settings.lease_ms,
+            mailbox_id=settings.mailbox_id,
+        )
+
+    def _set_suspects_apart(self, leases: Sequence[Lease]) -> Sequence[Lease]:
+        """Return the claims that have to be released, until nothing runs beside them."""
+        suspects = [
+            lease for lease in leases if is_suspect(lease.entry, self._settings.max_attempts)
+        ]
+        if len(leases) == 1 and self._count_free() == self._settings.concurrency:
+            leases[0].is_alone = bool(suspects)
+            return ()
+        self._suspects += (lease.entry_id for lease in suspects)
+        return suspects
 
     async def _wait(self, in_vain: int) -> None:
         """Return when there may be something to claim: at a notification, or at the next poll."""
-        if not self._count_free():
+        if not self._count_claimable():
             await asyncio.Event().wait()  # for ever: a slot that becomes free wakes us
         began = time.monotonic()
         was_notified = self._is_notified

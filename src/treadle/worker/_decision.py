@@ -1,11 +1,13 @@
 """How to settle an entry whose handler failed: a pure rule, and the errors that steer it."""
 
+import math
 from random import Random
 from typing import cast
 
 from treadle.core.claims import DeadLetter, Nack
 from treadle.core.limits import LARGEST_TIME
 from treadle.core.mailboxes import MailboxEntry
+from treadle.errors import InvalidValue, shorten
 from treadle.worker.backoff import Backoff
 
 ERROR_LENGTH = 2_000
@@ -23,17 +25,42 @@ class Reject(Exception):
 class Retry(Exception):
     """Raised by a handler: try again in `delay_ms` milliseconds (None: after the backoff).
 
-    It counts as an attempt like any other failure.
+    It counts as an attempt like any other failure. A fraction of a millisecond is rounded up.
+
+    Raises:
+        InvalidValue: `delay_ms` is not a finite number.
     """
 
-    def __init__(self, *, delay_ms: int | None = None, reason: str = "") -> None:
+    def __init__(self, *, delay_ms: float | None = None, reason: str = "") -> None:
         super().__init__(reason)
-        self.delay_ms = delay_ms
+        self.delay_ms = None if delay_ms is None else _whole_delay(delay_ms)
         self.reason = reason
+
+
+def _whole_delay(delay_ms: float) -> int:
+    """Return a delay as an integer from 0 to the largest time.
+
+    Raises:
+        InvalidValue: it is not a finite number.
+    """
+    is_number = isinstance(delay_ms, int | float) and not isinstance(delay_ms, bool)
+    if is_number and abs(delay_ms) < math.inf:
+        return min(max(math.ceil(delay_ms), 0), LARGEST_TIME)
+    reason = f"it must be a number of milliseconds, not {shorten(delay_ms)}"
+    raise InvalidValue("retry.delay_ms", reason)
 
 
 class TooManyAttempts(Exception):
     """Why an entry is not tried again: its attempts ended without a result, as in a crash."""
+
+
+def is_suspect(entry: MailboxEntry, max_attempts: int) -> bool:
+    """Return whether a claimed entry has used up its attempts, and the last one did not end.
+
+    It may have ended with its process because of another entry that was worked beside it. So it
+    gets one attempt more, alone.
+    """
+    return entry.attempt_count - 1 == max_attempts
 
 
 def decide(
@@ -51,10 +78,31 @@ def decide(
     final = isinstance(error, Reject | TooManyAttempts) or entry.attempt_count >= max_attempts
     if final:
         return DeadLetter(entry_id=entry.entry_id, claim_token=claim_token, error=text)
-    wanted = error.delay_ms if isinstance(error, Retry) else None
-    delay_ms = backoff.delay_ms(entry.attempt_count, random) if wanted is None else max(wanted, 0)
+    wanted = _wanted_delay(error)
+    delay_ms = backoff.delay_ms(entry.attempt_count, random) if wanted is None else wanted
     retry_at = min(now + delay_ms, LARGEST_TIME)
     return Nack(entry_id=entry.entry_id, claim_token=claim_token, retry_at=retry_at, error=text)
+
+
+def _wanted_delay(error: BaseException) -> int | None:
+    """Return the delay that a handler asks for; None if it leaves it to the backoff."""
+    wanted = getattr(error, "delay_ms", None) if isinstance(error, Retry) else None
+    try:
+        return None if wanted is None else _whole_delay(wanted)
+    except InvalidValue:  # a subclass has set it: the failure counts, the delay does not
+        return None
+
+
+def failure_of(error: BaseException) -> Exception:
+    """Return the error of a handler, or one that stands for what would end more than its entry.
+
+    `SystemExit` and `KeyboardInterrupt` end an event loop; `StopIteration` fits in no future.
+    """
+    if isinstance(error, Exception) and not isinstance(error, StopIteration):
+        return error
+    failure = RuntimeError(f"the handler raised {error!r}")
+    failure.__cause__ = error
+    return failure
 
 
 def describe_error(error: BaseException) -> str:

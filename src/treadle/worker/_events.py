@@ -155,7 +155,7 @@ def guarded(hook: OnEvent) -> OnEvent:
     def emit(event: Event) -> None:
         try:
             hook(event)
-        except Exception:
+        except (Exception, SystemExit):
             _LOGGER.exception("the hook failed at %s", type(event).__name__)
 
     return emit

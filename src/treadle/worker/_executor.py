@@ -1,6 +1,7 @@
 """One delivery from its claim to its outcome: the handler runs, then the entry is settled."""
 
 import asyncio
+import dis
 import inspect
 import logging
 from collections.abc import Awaitable, Callable
@@ -8,8 +9,9 @@ from typing import TypeAlias
 
 from treadle.backends.cancellation import shielded
 from treadle.core.claims import Ack, Release, Settlement
+from treadle.errors import InvalidValue
 from treadle.worker._blocking import call_blocking
-from treadle.worker._decision import TooManyAttempts, decide
+from treadle.worker._decision import TooManyAttempts, decide, failure_of
 from treadle.worker._delivery import Delivery
 from treadle.worker._events import Claimed
 from treadle.worker._lease import Lease
@@ -66,20 +68,28 @@ class Executor:
         error = asyncio.CancelledError() if handling.cancelled() else handling.exception()
         if error is None:
             return Ack(entry_id=lease.entry_id, claim_token=lease.claim_token), None
-        # whatever a handler raises as it is cancelled, the entry did not fail: the worker stopped
-        if is_cancelled:
+        # Whatever a handler raises as it is cancelled, the entry did not fail: the worker stopped.
+        # But an exit, of a task that the handler started, may be what ended the event loop.
+        if is_cancelled and not isinstance(error.__cause__, SystemExit):
             return Release(entry_id=lease.entry_id, claim_token=lease.claim_token), None
         return self._decide(lease, error), error
 
     async def _call(self, lease: Lease) -> None:
         self._check_attempts(lease)
         delivery = Delivery(self._context.store, lease)
-        if self._is_async:
-            result = self._handler(delivery)
-        else:
-            result = await call_blocking(self._handler, delivery, lease, self._context.clock)
-        if inspect.isawaitable(result):
-            await result
+        try:
+            if self._is_async:
+                result = self._handler(delivery)
+            else:
+                result = await call_blocking(self._handler, delivery, lease, self._context.clock)
+            if inspect.isawaitable(result):
+                await result
+        except SystemExit as error:
+            raise failure_of(error) from error
+        except KeyboardInterrupt as error:
+            if not _is_raised_by_code(error):
+                raise
+            raise failure_of(error) from error
 
     async def _conclude(
         self, lease: Lease, settlement: Settlement, cause: BaseException | None
@@ -89,12 +99,21 @@ class Executor:
         if lease.settlement is None:
             if cause is None and isinstance(settlement, Ack):
                 self._warn_if_nothing_written(lease)
-            await self._settler.settle(lease, settlement, cause)
+            await self._settle(lease, settlement, cause)
             return
         if cause is not None:
             message = "the handler failed after it had settled entry %r; the entry stays settled"
             _LOGGER.warning(message, lease.entry_id, exc_info=cause)
         self._context.emit(event_for(lease, lease.settlement))
+
+    async def _settle(
+        self, lease: Lease, settlement: Settlement, cause: BaseException | None
+    ) -> None:
+        try:
+            await self._settler.settle(lease, settlement, cause)
+        except InvalidValue as refusal:
+            error = cause or refusal
+            await self._settler.settle(lease, self._decide(lease, error), error, or_lose=True)
 
     def _warn_if_nothing_written(self, lease: Lease) -> None:
         """Warn, once, of a handler that may have forgotten its batch."""
@@ -123,10 +142,20 @@ class Executor:
     def _check_attempts(self, lease: Lease) -> None:
         """Give up an entry whose handler crashes its process: no failure is ever recorded."""
         earlier = lease.entry.attempt_count - 1
-        if earlier < self._context.settings.max_attempts:
+        if earlier <= self._context.settings.max_attempts:  # the last one more was alone
             return
         last = lease.entry.last_error or "none"
         raise TooManyAttempts(f"{earlier} attempts did not end; the last known error: {last}")
+
+
+def _is_raised_by_code(error: KeyboardInterrupt) -> bool:
+    """Return True if a `raise` in the handler raised it, and not Ctrl-C."""
+    step = error.__traceback__
+    while step is not None and step.tb_next is not None:
+        step = step.tb_next
+    if step is None or step.tb_frame.f_globals.get("__name__") == asyncio.runners.__name__:
+        return False
+    return step.tb_frame.f_code.co_code[step.tb_lasti] == dis.opmap["RAISE_VARARGS"]
 
 
 def _is_async(handler: Handler) -> bool:

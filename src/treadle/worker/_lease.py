@@ -28,6 +28,8 @@ class Lease:
         """Why the claim is lost, once it is."""
         self.has_committed = False
         """Whether the handler has committed a batch."""
+        self.is_alone = False
+        """Whether the worker runs nothing beside it: the entry may end the process."""
         self.cancelled = threading.Event()
         self.task: asyncio.Task[None] | None = None
         self._clock = clock

@@ -7,7 +7,7 @@ from typing import TypeAlias, assert_never
 from treadle.core.claims import Ack, DeadLetter, Hold, Nack, Release, Settlement
 from treadle.core.commands import Commands
 from treadle.core.mailboxes import MailboxEntry
-from treadle.errors import ClaimConflict, NotFound, StoreClosed, TreadleError
+from treadle.errors import ClaimConflict, InvalidValue, NotFound, StoreClosed, TreadleError
 from treadle.worker._clock import sleep, timeout
 from treadle.worker._decision import describe_error
 from treadle.worker._events import (
@@ -40,12 +40,18 @@ class Settler:
         self._context = context
 
     async def settle(
-        self, lease: Lease, settlement: Settlement, cause: BaseException | None = None
+        self,
+        lease: Lease,
+        settlement: Settlement,
+        cause: BaseException | None = None,
+        *,
+        or_lose: bool = False,
     ) -> None:
         """Write `settlement` and emit the event of its outcome.
 
         Raises:
             StoreClosed: the store was closed under the worker.
+            InvalidValue: the store refuses a value of it; with `or_lose`, the claim is lost.
         """
         try:
             await self._write(lease, settlement)
@@ -54,6 +60,8 @@ class Settler:
         except StoreClosed:
             raise
         except (TreadleError, *TRANSIENT) as error:
+            if isinstance(error, InvalidValue) and not or_lose:
+                raise
             self._lose(lease, LeaseLost(entry=lease.entry, reason=describe_error(error)))
         if lease.settlement is not None:
             self._context.emit(event_for(lease, lease.settlement, cause))
@@ -63,7 +71,12 @@ class Settler:
         releases = (
             Release(entry_id=lease.entry_id, claim_token=lease.claim_token) for lease in leases
         )
-        await asyncio.gather(*map(self.settle, leases, releases))
+        await asyncio.gather(
+            *(
+                self.settle(lease, release, or_lose=True)
+                for lease, release in zip(leases, releases, strict=True)
+            )
+        )
 
     async def explain(self, lease: Lease, error: TreadleError | None = None) -> None:
         """Find out what ended a claim: a write with its own token after all, or a loss."""

@@ -8,8 +8,8 @@ from random import Random
 
 import msgspec
 
+from treadle.core.codec import check_integer, check_json
 from treadle.core.ids import check_id
-from treadle.core.limits import LARGEST_TIME
 from treadle.errors import InvalidValue, shorten
 from treadle.store.store import Store
 from treadle.worker._clock import StoreClock, WorkerClock
@@ -42,6 +42,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             _check_least("purge_after_ms", self.purge_after_ms, 0)
         if self.mailbox_id is not None:
             check_id("mailbox", self.mailbox_id)
+        _check_kind("consumer", self.consumer, str)
+        check_json(self.consumer, "consumer")
+        _check_kind("backoff", self.backoff, Backoff)
 
     @property
     def lease_s(self) -> float:
@@ -66,8 +69,11 @@ def new_consumer() -> str:
     return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
 
 
+def _check_kind(name: str, value: object, kind: type) -> None:
+    if not isinstance(value, kind):
+        raise InvalidValue(name, f"it must be a {kind.__name__}, not {shorten(value)}")
+
+
 def _check_least(name: str, value: int, least: int) -> None:
-    if value < least:
-        raise InvalidValue(name, f"it must be at least {least}, not {shorten(value)}")
-    if value > LARGEST_TIME:
-        raise InvalidValue(name, f"it must be at most {LARGEST_TIME}, not {shorten(value)}")
+    if check_integer(name, value) < least:
+        raise InvalidValue(name, f"it must be at least {least}, not {value}")

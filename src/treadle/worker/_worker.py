@@ -45,7 +45,8 @@ class Worker:
         lease_ms: how long a claim outlives its worker, in milliseconds, at least 1. The worker
             renews its leases every third of it, and notices an interrupt at a renewal.
         max_attempts: how many times an entry is claimed, at least 1. A clean stop releases its
-            claims, which then do not count.
+            claims, which then do not count. An entry whose last attempt ended with its process is
+            claimed once more, and worked with nothing beside it: only then is it given up.
         backoff: how long a failed entry waits.
         consumer: the worker's name in `claimed_by`; by default host, process and a random part.
         mailbox_id: process this mailbox only.
@@ -206,6 +207,8 @@ class _Run:
             self._loop.call_soon_threadsafe(self._claimer.stop)
 
     def _count_free(self) -> int:
+        if any(lease.is_alone for lease in self._leases.values()):
+            return 0
         return self._settings.concurrency - len(self._leases)
 
     def _start(self, lease: Lease) -> None:

@@ -5,7 +5,7 @@ from random import Random
 
 import msgspec
 
-from treadle.core.limits import LARGEST_TIME
+from treadle.core.codec import check_integer
 from treadle.errors import InvalidValue, StoreUnavailable, shorten
 
 TRANSIENT = (StoreUnavailable, OSError)
@@ -20,7 +20,7 @@ class Backoff(msgspec.Struct, frozen=True, kw_only=True):
 
     Raises:
         InvalidValue: `base_ms` is below 1, `factor` below 1, or `max_ms` below `base_ms` or
-            above 2^63 - 1.
+            above 2^63 - 1; or one of them is no number (the times must be integers).
     """
 
     base_ms: int = 1_000
@@ -28,17 +28,14 @@ class Backoff(msgspec.Struct, frozen=True, kw_only=True):
     max_ms: int = 300_000
 
     def __post_init__(self) -> None:
-        if self.base_ms < 1:
+        if check_integer("backoff.base_ms", self.base_ms) < 1:
+            raise InvalidValue("backoff.base_ms", f"it must be at least 1, not {self.base_ms}")
+        if type(self.factor) not in (int, float) or not 1 <= self.factor < math.inf:
             raise InvalidValue(
-                "backoff.base_ms", f"it must be at least 1, not {shorten(self.base_ms)}"
+                "backoff.factor", f"it must be a number from 1, not {shorten(self.factor)}"
             )
-        if not (1 <= self.factor < math.inf):
-            raise InvalidValue(
-                "backoff.factor", f"it must be 1 or more, not {shorten(self.factor)}"
-            )
-        if not self.base_ms <= self.max_ms <= LARGEST_TIME:
-            least = shorten(self.base_ms)
-            reason = f"it must be from {least}, the base_ms, to {LARGEST_TIME}"
+        if check_integer("backoff.max_ms", self.max_ms) < self.base_ms:
+            reason = f"it must be at least {self.base_ms}, the base_ms, not {self.max_ms}"
             raise InvalidValue("backoff.max_ms", reason)
 
     def ceiling_ms(self, attempt: int) -> int:
