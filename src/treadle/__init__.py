@@ -9,6 +9,7 @@ from treadle.core.codec import Json, decode, encode
 from treadle.core.commands import Receipt
 from treadle.core.documents import CollectionPage, Document, DocumentPage, Stored
 from treadle.core.heads import HeadPage, ThreadSummary
+from treadle.core.hints import Hint, HintKind
 from treadle.core.mailboxes import (
     EntryOrigin,
     EntryPage,
@@ -87,6 +88,8 @@ __all__ = [
     "EntryStatus",
     "GenerationMismatch",
     "HeadPage",
+    "Hint",
+    "HintKind",
     "Interrupted",
     "InvalidId",
     "InvalidValue",

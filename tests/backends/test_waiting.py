@@ -10,6 +10,7 @@ import pytest
 
 from treadle import Store
 from treadle.backends._waiting import Waiting
+from treadle.backends._watch import Watch
 from treadle.errors import StoreClosed
 from treadle.testing import ManualClock, Subject
 from treadle.testing.builtin_subjects import FILES, MEMORY, SQLITE
@@ -28,7 +29,8 @@ class FakeStore:
         self.questions = 0
         self.error: Exception | None = None
         self.position_error: Exception | None = None
-        self.waiting = Waiting(self._position, self._times_left)
+        self.watch = Watch(self._position)
+        self.waiting = Waiting(self.watch, self._times_left)
 
     def _position(self) -> Any:
         if self.position_error is not None:
@@ -38,14 +40,14 @@ class FakeStore:
     def send(self, entries: int = 1) -> None:
         self.due += entries
         self.position += 1
-        self.waiting.wake()
+        self.watch.wake()
 
     def claim(self) -> bool:
         if self.due == 0:
             return False
         self.due -= 1
         self.position += 1
-        self.waiting.wake()
+        self.watch.wake()
         return True
 
     async def _times_left(self, mailbox_ids: Sequence[str | None]) -> list[int | None]:
@@ -82,7 +84,7 @@ async def test_a_write_while_a_caller_asks_ends_the_sleep_after_it() -> None:
             return [None]
         return [0]
 
-    waiting = Waiting(lambda: position, times_left)
+    waiting = Waiting(Watch(lambda: position), times_left)
     async with asyncio.timeout(SOON_SECONDS):
         await waiting.until_due(LONG, None)
     assert position == 1
@@ -172,7 +174,7 @@ async def test_an_error_of_a_look_reaches_every_caller(*, is_woken: bool) -> Non
     sleepers = await all_asleep(store, 3)
     store.position_error = StoreClosed()
     if is_woken:
-        store.waiting.wake()
+        store.watch.wake()
     async with asyncio.timeout(SOON_SECONDS):
         outcomes = await asyncio.gather(*sleepers, return_exceptions=True)
     assert outcomes == [store.position_error] * 3

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Collection, Iterator
 from typing import Any
 
 import psycopg
@@ -28,6 +28,7 @@ from treadle.backends.postgres.backend import PostgresBackend
 from treadle.backends.postgres.connection import Connection
 from treadle.backends.postgres.location import parse_location
 from treadle.core.commands import Commands
+from treadle.core.hints import Hint
 from treadle.core.threads import AppendThread
 from treadle.errors import StoreUnavailable
 
@@ -157,10 +158,13 @@ async def test_a_call_with_time_left_does_not_fail_with_one_whose_deadline_has_p
         Call(batch, Deadline.after(60)),
     ]
     waiters = Waiters(database.location)
-    late, early = Commits(database, lambda: 1, waiters.submit).carry_out(calls)
+    hints: list[Collection[Hint]] = []
+    commits = Commits(database, lambda: 1, waiters.submit, hints.append)
+    late, early = commits.carry_out(calls)
     assert isinstance(late, Failure)
     assert "the calls before this one took too long" in str(late.error)
     assert early.result().results == (Committed(version=1),)
+    assert hints[-1] == {Hint(kind="thread", id="t")}
     waiters.close()
     database.close()
 

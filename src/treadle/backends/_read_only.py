@@ -2,9 +2,10 @@
 
 from typing import NoReturn, Protocol, TypeVar
 
-from treadle.backends.base import Capabilities, ReleasesUnclosed
+from treadle.backends.base import Capabilities, Listener, ReleasesUnclosed
 from treadle.core.claims import ClaimRequest
 from treadle.core.commands import Commands, Receipt
+from treadle.core.hints import Hint
 from treadle.core.mailboxes import MailboxEntry
 from treadle.core.queries import Query
 from treadle.errors import ReadOnlyStore
@@ -25,6 +26,8 @@ class Reading(Protocol):
     async def wait(self, timeout_ms: int, mailbox_id: str | None = None) -> None: ...
 
     async def read(self, query: Query[T]) -> T: ...
+
+    def listen(self, wanted: frozenset[Hint] | None = None) -> Listener: ...
 
 
 class ReadOnlyBackend:
@@ -76,6 +79,10 @@ class ReadOnlyBackend:
     async def read(self, query: Query[T]) -> T:
         """Answer a checked query from one snapshot."""
         return await self._backend.read(query)
+
+    def listen(self, wanted: frozenset[Hint] | None = None) -> Listener:
+        """Begin to listen for changes."""
+        return self._backend.listen(wanted)
 
     def _refuse(self) -> NoReturn:
         raise ReadOnlyStore(self.where)

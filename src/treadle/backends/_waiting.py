@@ -1,20 +1,20 @@
 """Waiting for entries to fall due: one watcher looks for all callers of an event loop.
 
 The cost of a wait must not grow with the number of callers. So the callers of a loop share one
-watcher. It looks whether the store has changed, asks once for all of them what is due, and wakes as
-many callers as can expect to get something.
+watcher. When the store has changed, it asks once for all of them what is due, and wakes as many
+callers as can expect to get something.
 """
 
 import asyncio
-import random
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from itertools import islice
 from typing import TypeAlias
 
-_LOOK_SECONDS = (0.01, 0.025)
-"""How often a watcher looks whether another process has written. Random, so that many processes do
-not look at the same moment."""
+from treadle.backends._watch import Watch
+
+_ASK_AGAIN_SECONDS = 0.01
+"""How soon to ask again, while something is due and nobody has claimed it."""
 
 TimesLeft: TypeAlias = Callable[[Sequence[str | None]], Awaitable[Sequence[int | None]]]
 """Returns, for each mailbox id, how many milliseconds are left until an entry of the mailbox is
@@ -25,23 +25,14 @@ class Waiting:
     """The callers that wait for an entry to fall due.
 
     Args:
-        position: returns cheaply how far the store has been written, by any process. None ends
-            every wait.
+        watch: knows when any process has written the store.
         times_left: asks the store what is due.
     """
 
-    def __init__(self, position: Callable[[], object], times_left: TimesLeft) -> None:
-        self._position = position
+    def __init__(self, watch: Watch, times_left: TimesLeft) -> None:
+        self._watch = watch
         self._times_left = times_left
         self._watchers: dict[asyncio.AbstractEventLoop, _Watcher] = {}
-
-    def wake(self) -> None:
-        """Look now, on each event loop where somebody waits; may be called on any thread."""
-        for loop, watcher in tuple(self._watchers.items()):
-            try:
-                loop.call_soon_threadsafe(watcher.changed.set)
-            except RuntimeError:  # the loop is closed: no caller waits there
-                self._watchers.pop(loop, None)
 
     async def until_due(self, timeout_ms: int, mailbox_id: str | None) -> None:
         """Return once an entry of the mailbox, or of any, is due, or after `timeout_ms`.
@@ -53,7 +44,7 @@ class Waiting:
         loop = asyncio.get_running_loop()
         end = loop.time() + timeout_ms / 1000
         # Read first: a write after it must end the sleep.
-        seen = self._position()
+        seen = self._watch.position()
         (left_ms,) = await self._times_left((mailbox_id,))
         if left_ms is not None and left_ms <= 0:
             return
@@ -71,7 +62,7 @@ class Waiting:
         watcher = self._watchers.get(loop)
         # A watcher that has woken its last sleeper has ended, and is here until that one has left.
         if watcher is None or watcher.task.done():
-            watcher = self._watchers[loop] = _Watcher(self._position, self._times_left)
+            watcher = self._watchers[loop] = _Watcher(self._watch, self._times_left)
             watcher.task = loop.create_task(watcher.run(), name="treadle-watcher")
         return watcher
 
@@ -88,8 +79,8 @@ class _Watcher:
 
     task: "asyncio.Task[None]"  # asyncio keeps no reference to it
 
-    def __init__(self, position: Callable[[], object], times_left: TimesLeft) -> None:
-        self._position = position
+    def __init__(self, watch: Watch, times_left: TimesLeft) -> None:
+        self._watch = watch
         self._times_left = times_left
         self._seen: object = None
         self.sleepers: dict[str | None, dict[asyncio.Future[None], None]] = {}
@@ -111,16 +102,20 @@ class _Watcher:
 
     async def run(self) -> None:
         """Wake sleepers until none is left. An error is the answer to all who sleep."""
-        while self.sleepers:
-            try:
-                await self._look()
-            except Exception as error:
-                self._fail(error)
+        self._watch.start(self.changed.set)
+        try:
+            while self.sleepers:
+                try:
+                    await self._look()
+                except Exception as error:
+                    self._fail(error)
+        finally:
+            self._watch.stop(self.changed.set)
 
     async def _look(self) -> None:
         """Ask what is due, wake sleepers, and return when it is time to ask again."""
         self.changed.clear()
-        self._seen = self._position()
+        self._seen = self._watch.position()
         asked = tuple(self.sleepers)
         times = await self._times_left(asked)
         pauses = [
@@ -145,7 +140,7 @@ class _Watcher:
             self._remove(mailbox_id, woken)
             if not woken.done():
                 woken.set_result(None)
-        return _LOOK_SECONDS[0]
+        return _ASK_AGAIN_SECONDS
 
     def _fail(self, error: Exception) -> None:
         for mailbox_id, sleepers in tuple(self.sleepers.items()):
@@ -163,13 +158,7 @@ class _Watcher:
 
     async def _until_changed(self, seconds: float | None) -> None:
         """Return once the store may have changed, or after `seconds`."""
-        loop = asyncio.get_running_loop()
-        end = None if seconds is None else loop.time() + seconds
-        while self.sleepers and not self.changed.is_set():
-            pause = random.uniform(*_LOOK_SECONDS)  # noqa: S311
-            left = pause if end is None else min(pause, end - loop.time())
+        if self.sleepers:
             with suppress(TimeoutError):
-                async with asyncio.timeout(left):
+                async with asyncio.timeout(seconds):
                     await self.changed.wait()
-            if self._position() != self._seen or (end is not None and loop.time() >= end):
-                return

@@ -7,6 +7,7 @@ import msgspec
 
 from treadle.core.claims import ClaimRequest
 from treadle.core.commands import Commands, Receipt
+from treadle.core.hints import Hint
 from treadle.core.mailboxes import MailboxEntry
 from treadle.core.queries import Query
 
@@ -15,8 +16,10 @@ __all__ = [
     "Capabilities",
     "ClaimRequest",
     "Durability",
+    "GivesHints",
     "Guarantee",
     "JoinsTransactions",
+    "Listener",
     "Query",
     "ReleasesUnclosed",
 ]
@@ -139,6 +142,41 @@ class Backend(Protocol):
 
         Raises:
             NotFound: the query is about the messages or deltas of a thread that does not exist.
+        """
+        ...
+
+
+class Listener(Protocol):
+    """Somebody who listens for what changes in a store, on one event loop."""
+
+    async def next(self, timeout_seconds: float | None = None) -> Hint | None:
+        """Return a hint about what has changed; None after `timeout_seconds`.
+
+        The first one is "anything" and comes at once. A hint that was given while nobody asked
+        comes later, once however often it was given, and "anything" comes in place of many.
+
+        Raises:
+            StoreClosed: the store is closed, or was closed in the meantime.
+        """
+        ...
+
+    def stop(self) -> None:
+        """Listen no longer; may be called twice."""
+        ...
+
+
+@runtime_checkable
+class GivesHints(Protocol):
+    """A backend that knows what changes, in all processes; others are asked again and again."""
+
+    def listen(self, wanted: frozenset[Hint] | None = None) -> Listener:
+        """Begin to listen, on the running event loop.
+
+        A hint comes after the change that it is about, soon, and never too seldom: if hints may
+        have been lost, "anything" comes.
+
+        Args:
+            wanted: the hints to listen for, beside "anything"; None listens for all.
         """
         ...
 

@@ -2,14 +2,17 @@
 
 import os
 import warnings
+from collections.abc import AsyncGenerator
 from functools import partial
 from types import TracebackType
 from typing import TypeVar, cast
 
 from treadle.backends.base import Backend, Capabilities, JoinsTransactions, ReleasesUnclosed
 from treadle.core.commands import Command, Commands, Receipt, check_batch
+from treadle.core.hints import Hint
 from treadle.errors import InvalidValue
 from treadle.store.batch import Batch
+from treadle.store.changes import listened, wanted_hints
 from treadle.store.documents import Documents
 from treadle.store.mailboxes import Mailboxes
 from treadle.store.runs import Runs
@@ -126,6 +129,28 @@ class Store:
         if not isinstance(self._backend, JoinsTransactions):
             raise InvalidValue("connection", "only a store in PostgreSQL can join a transaction")
         return await self._backend.commit_in(connection, checked)
+
+    def changes(
+        self, *, thread_id: str | None = None, mailbox_id: str | None = None
+    ) -> AsyncGenerator[Hint]:
+        """Listen for what changes: `async for hint in store.changes(thread_id="t"): ...`.
+
+        A hint says what to read again, and comes after the change, whichever process made it. While
+        nobody asks for the next one, hints are kept, each once. The first hint is "anything" and
+        comes at once: what is read after it misses nothing that a later hint does not tell. The
+        same hint comes where hints were lost, or are too many. A hint may name what has not
+        changed; some seconds late it is only on a backend that does not give hints.
+
+        It ends when the store is closed. Any number may listen: a process looks once for all.
+
+        Args:
+            thread_id: only hints about this thread, its runs among them.
+            mailbox_id: only hints about this mailbox; with `thread_id`, about either.
+
+        Raises:
+            InvalidId: an id cannot be one.
+        """
+        return listened(self._backend, wanted_hints(thread_id, mailbox_id))
 
     def _write(self, command: Command[T]) -> Write[T]:
         return Write(command, commit=self._commit_alone)

@@ -4,6 +4,7 @@ import logging
 import os
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, contextmanager
+from itertools import chain
 from typing import Any, TypeAlias
 
 import msgspec
@@ -11,6 +12,8 @@ import msgspec
 from treadle.backends._closing import close_all
 from treadle.backends._deadline import CLOSE_SECONDS, Patience
 from treadle.backends._group_thread import Failure
+from treadle.backends._hint_ring import HintRing
+from treadle.backends._hints import hints_of
 from treadle.backends._identity import lost
 from treadle.backends._modes import advising_to_read
 from treadle.backends._plain_files import NotPlainFile
@@ -32,6 +35,7 @@ from treadle.backends.files.disk import Disk
 from treadle.backends.files.documents import Documents
 from treadle.backends.model.tables import Change, VersionSource
 from treadle.clock import Clock
+from treadle.core.hints import ANYTHING
 from treadle.errors import CorruptRecord, StoreUnavailable
 
 _log = logging.getLogger(__name__)
@@ -186,7 +190,12 @@ class Engine:
 
         It is a hint, as it takes no lock.
         """
-        return self._lock.read_position(), self._lock.is_in_place()
+        return self._lock.read_position(), self._lock.is_in_place(), self._lock.ring.end()
+
+    @property
+    def ring(self) -> HintRing:
+        """The hints of all processes."""
+        return self._lock.ring
 
     def run(self, calls: Sequence[Call], patience: Patience) -> list[Any]:
         """Do the writes as one group, then the reads.
@@ -251,6 +260,7 @@ class Engine:
         try:
             replica.write_documents(committed)
             self._lock.write_position(replica.journal.position)
+            self._lock.ring.append(hints_of(chain.from_iterable(batches)))
         except (OSError, CorruptRecord):
             self._drop_replica()  # committed all the same: the next group writes the documents
         else:
@@ -291,6 +301,7 @@ class Engine:
             replica.journal.sync()
             replay(self._documents, unwritten)
             self._lock.write_position(replica.journal.position)
+            self._lock.ring.append((ANYTHING,))
         replica.journal.cut()  # a torn group, of a process that died
         return replica
 

@@ -13,6 +13,7 @@ from treadle.backends._closing import close_all
 from treadle.backends._deadline import Patience
 from treadle.backends._fair_lock import LockFile, hold_in_turn, take
 from treadle.backends._forks import give_up_in_children
+from treadle.backends._hint_ring import HintRing
 from treadle.backends._identity import identity
 from treadle.backends.files._journal import Position
 from treadle.backends.files.disk import Disk
@@ -53,7 +54,7 @@ class _LockFile:
 
 
 class WriterLock(_LockFile):
-    """One process holds it at a time. Its file stores how far the documents are written.
+    """One process holds it at a time. Its file stores how far the documents are written, and hints.
 
     Args:
         disk: the file system.
@@ -73,6 +74,7 @@ class WriterLock(_LockFile):
         try:
             super().open()
             self._identity = identity(self._descriptor)
+            self.ring = HintRing(self._descriptor, self._seeking)
         except BaseException:
             self._queue.close()
             raise

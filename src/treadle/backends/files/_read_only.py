@@ -178,7 +178,11 @@ class ReadOnlyEngine(Engine):
     def position(self) -> object:
         """Return what changes when another process writes; a hint."""
         # If there is no lock, the first process that opens the store to write creates it.
-        return super().position(), self._lock.is_present()
+        return (
+            self._lock.read_position(),
+            self._lock.is_in_place(),
+            self._lock.is_present(),
+        )
 
     def _catch_up(self) -> Replica:
         """Return the replica, with everything that any process has committed."""

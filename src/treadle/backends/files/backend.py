@@ -7,8 +7,11 @@ from typing import Any, TypeVar
 
 from treadle.backends._deadline import CALL_SECONDS
 from treadle.backends._group_thread import GroupThread
+from treadle.backends._hint_ring import HintRing, RingHints
+from treadle.backends._hints import CoarseHints
 from treadle.backends._waiting import Waiting
-from treadle.backends.base import Capabilities, Durability
+from treadle.backends._watch import Watch
+from treadle.backends.base import Capabilities, Durability, Listener
 from treadle.backends.cancellation import opened
 from treadle.backends.files._engine import Call, Engine, ReadCall, WriteCall
 from treadle.backends.files._read_only import ReadOnlyEngine
@@ -18,6 +21,7 @@ from treadle.clock import Clock, new_token, system_clock
 from treadle.core.claims import ClaimRequest
 from treadle.core.codec import copied
 from treadle.core.commands import Commands, Receipt
+from treadle.core.hints import Hint
 from treadle.core.mailboxes import MailboxEntry
 from treadle.core.queries import Query, answer_query
 
@@ -62,7 +66,9 @@ class FilesBackend:
         self._thread = GroupThread(
             "treadle-files", self._carry_out, self._engine.close, self._wake_after, call_seconds
         )
-        self._waiting = Waiting(self._position, self._times_left)
+        self._watch = Watch(self._position)
+        self._waiting = Waiting(self._watch, self._times_left)
+        self._hints = CoarseHints(self._watch) if read_only else RingHints(self._watch, self._ring)
 
     async def open(self) -> None:
         """Open the folder, finish what a crash has left undone, and start the engine's thread."""
@@ -71,8 +77,9 @@ class FilesBackend:
 
     async def close(self) -> None:
         """Let the engine finish the calls it was given, and end its thread."""
+        self._hints.close()
         await self._thread.close()
-        self._waiting.wake()
+        self._watch.wake()
 
     @property
     def where(self) -> str:
@@ -105,6 +112,11 @@ class FilesBackend:
         """Return once something is claimable, or after `timeout_ms`."""
         await self._waiting.until_due(timeout_ms, mailbox_id)
 
+    def listen(self, wanted: frozenset[Hint] | None = None) -> Listener:
+        """Begin to listen for changes."""
+        self._thread.require_running()
+        return self._hints.listen(wanted)
+
     async def _times_left(self, mailbox_ids: Sequence[str | None]) -> list[int | None]:
         now = self._clock()
         times: list[int | None] = await self._thread.ask(
@@ -119,8 +131,11 @@ class FilesBackend:
         """Let waits look again after a group that may have changed something."""
         for call in calls:
             if isinstance(call, WriteCall):
-                self._waiting.wake()
+                self._watch.wake()
                 return
+
+    def _ring(self) -> HintRing | None:
+        return self._engine.ring if self._thread.is_running else None
 
     def _position(self) -> object:
         return self._engine.position() if self._thread.is_running else None

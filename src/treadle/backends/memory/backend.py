@@ -5,14 +5,17 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from treadle.backends._forks import require_process
+from treadle.backends._hints import Hints, hints_of
 from treadle.backends._waiting import Waiting
-from treadle.backends.base import Capabilities
+from treadle.backends._watch import Watch
+from treadle.backends.base import Capabilities, Listener
 from treadle.backends.model.apply import apply_batch, apply_claim
-from treadle.backends.model.tables import Tables
+from treadle.backends.model.tables import Change, Tables
 from treadle.clock import Clock, new_token, system_clock
 from treadle.core.claims import ClaimRequest
 from treadle.core.codec import copied
 from treadle.core.commands import Commands, Receipt
+from treadle.core.hints import Hint
 from treadle.core.mailboxes import MailboxEntry
 from treadle.core.queries import Query, answer_query
 from treadle.errors import StoreClosed
@@ -35,7 +38,9 @@ class MemoryBackend:
         self._is_open = False
         self._process = os.getpid()
         self._changes = 0
-        self._waiting = Waiting(lambda: self._changes, self._times_left)
+        self._watch = Watch(lambda: self._changes)
+        self._waiting = Waiting(self._watch, self._times_left)
+        self._hints = Hints()
 
     async def open(self) -> None:
         """Accept calls."""
@@ -46,18 +51,19 @@ class MemoryBackend:
         """Refuse further calls; the data is lost with the object."""
         self._is_open = False
         self._wake()
+        self._hints.close()
 
     async def commit(self, batch: Commands) -> Receipt:
         """Apply all commands of a checked batch, or none."""
         receipt, changes = apply_batch(self._open_tables(), batch, self._clock())
-        if changes:
-            self._wake()
+        self._tell(changes)
         return Receipt(results=copied(receipt.results))
 
     async def claim(self, request: ClaimRequest) -> tuple[MailboxEntry, ...]:
         """Claim due entries, best first."""
         tables = self._open_tables()
-        entries, _ = apply_claim(tables, request, self._clock(), self._new_token)
+        entries, changes = apply_claim(tables, request, self._clock(), self._new_token)
+        self._tell(changes)
         return copied(entries)
 
     async def read(self, query: Query[T]) -> T:
@@ -68,6 +74,11 @@ class MemoryBackend:
         """Return once an entry is claimable, or after `timeout_ms`."""
         self._open_tables()
         await self._waiting.until_due(timeout_ms, mailbox_id)
+
+    def listen(self, wanted: frozenset[Hint] | None = None) -> Listener:
+        """Begin to listen for changes."""
+        self._open_tables()
+        return self._hints.listen(wanted)
 
     async def _times_left(self, mailbox_ids: Sequence[str | None]) -> list[int | None]:
         tables, now = self._open_tables(), self._clock()
@@ -81,6 +92,11 @@ class MemoryBackend:
         require_process(self._process)
         return self.tables
 
+    def _tell(self, changes: list[Change]) -> None:
+        if changes:
+            self._wake()
+            self._hints.give(hints_of(changes))
+
     def _wake(self) -> None:
         self._changes += 1
-        self._waiting.wake()
+        self._watch.wake()

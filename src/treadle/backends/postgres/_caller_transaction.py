@@ -15,6 +15,7 @@ from psycopg.rows import tuple_row
 
 from treadle.backends.cancellation import shielded
 from treadle.backends.postgres._limits import CALLER_ATTEMPTS
+from treadle.backends.postgres._notices import NOTIFY, payloads_of
 from treadle.backends.postgres._statements import Query, RoundTrips
 from treadle.backends.postgres._transactions import Database
 from treadle.backends.postgres.connection import (
@@ -27,6 +28,7 @@ from treadle.backends.postgres.connection import (
 from treadle.backends.sql.commit import Outcome, commit
 from treadle.backends.sql.program import Row
 from treadle.core.commands import Commands, Receipt
+from treadle.core.hints import Hint
 from treadle.errors import InvalidValue
 
 Send: TypeAlias = Callable[[Sequence[Query]], Awaitable[list[list[Row]]]]
@@ -50,8 +52,6 @@ class CallerTransaction:
         self._queries = database.queries
         self._damage = database.damage
         self._versions = database.versions
-        self._notice = Query(f'NOTIFY "{self._location.channel}"')
-        """Given to other processes when the caller commits."""
 
     async def commit(self, connection: object, batch: Commands, now: int | None) -> Receipt:
         """Apply a batch in the transaction of a psycopg connection, which its owner will commit.
@@ -99,12 +99,14 @@ class CallerTransaction:
             raise InvalidValue("connection", reason)
         for left in reversed(range(CALLER_ATTEMPTS)):
             try:
-                program = commit((batch,), now, self._damage, self._versions)
+                hints: set[Hint] = set()
+                program = commit((batch,), now, self._damage, self._versions, hints)
                 round_trips = RoundTrips(program, self._queries, (_SEARCH_PATH,))
                 while round_trips.pending:
                     round_trips.answer(await send(round_trips.pending))
                 restore = Query(_RESTORE_PATH, {"path": path})
-                await send((*round_trips.outcome.unsent, self._notice, restore, _RELEASE))
+                notices = self._notices(hints)
+                await send((*round_trips.outcome.unsent, *notices, restore, _RELEASE))
             except asyncio.CancelledError:
                 with suppress(psycopg.Error):  # a lost connection has lost its transaction, too
                     await send((_UNDO,))
@@ -116,6 +118,14 @@ class CallerTransaction:
             else:
                 return round_trips.outcome.result[0]
         raise AssertionError("a loop that always returns or raises")
+
+    def _notices(self, hints: set[Hint]) -> list[Query]:
+        """What all processes, this one too, hear when the caller commits."""
+        channel = self._location.channel
+        return [
+            Query(NOTIFY, {"channel": channel, "payload": payload})
+            for payload in payloads_of(hints)
+        ]
 
 
 async def _send_async(

@@ -15,6 +15,7 @@ import msgspec
 from treadle.backends._damage import DamageLog
 from treadle.backends._deadline import Deadline
 from treadle.backends._group_thread import Failure
+from treadle.backends._hints import hints_of_claims
 from treadle.backends.postgres._limits import (
     BUSY_MS,
     BUSY_PAUSE_SECONDS,
@@ -26,6 +27,7 @@ from treadle.backends.postgres._transactions import (
     Blocked,
     Call,
     Database,
+    GiveHints,
     Submit,
     Transaction,
     outcomes_of_failed_group,
@@ -75,10 +77,17 @@ class CoolingDown:
 class Claims:
     """Carries out claims in groups; one that has to wait for others is handed to `submit`."""
 
-    def __init__(self, database: Database, clock: Callable[[], int | None], submit: Submit) -> None:
+    def __init__(
+        self,
+        database: Database,
+        clock: Callable[[], int | None],
+        submit: Submit,
+        give_hints: GiveHints,
+    ) -> None:
         self._database = database
         self._clock = clock
         self._submit = submit
+        self._give_hints = give_hints
         self._cooling = CoolingDown(COOLING_SECONDS)
 
     def carry_out(self, calls: list[Call[ClaimRequest]]) -> list[Any]:
@@ -93,7 +102,9 @@ class Claims:
         while True:
             transaction = self._transaction(requests, deadline, GROUP_LOCK_MS, self._cooling.now())
             try:
-                return [_result(outcome) for outcome in transaction.run()]
+                outcomes = transaction.run()
+                self._give_hints(hints_of_claims(outcomes))
+                return [_result(outcome) for outcome in outcomes]
             except MailboxesBusy as busy:
                 if patience.has_passed:
                     self._cooling.add(busy.mailboxes)
@@ -117,6 +128,7 @@ class Claims:
             return ()
         if isinstance(found, CorruptRecord):
             raise found
+        self._give_hints(hints_of_claims([found]))
         return found
 
     def _transaction(

@@ -7,7 +7,7 @@ The way of a commit: `Commits.carry_out` (a group of batches) → `Transaction.r
 import random
 import threading
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future
 from typing import Any, Generic, TypeAlias, TypeVar
 
@@ -48,11 +48,15 @@ from treadle.backends.postgres.schema import check_schema
 from treadle.backends.sql.commit import Outcome, commit
 from treadle.backends.sql.program import Program, Read
 from treadle.core.commands import Commands, Receipt
+from treadle.core.hints import Hint
 from treadle.errors import StoreUnavailable
 
 T = TypeVar("T")
 Submit: TypeAlias = Callable[..., "Future[Any]"]
 """Has a call carried out on a thread of the `Waiters`."""
+
+GiveHints: TypeAlias = Callable[[Collection[Hint]], None]
+"""Says what was committed to those who listen."""
 
 _BEGIN = Query("BEGIN ISOLATION LEVEL READ COMMITTED")
 """Each statement sees what was committed before it, whatever the default of the database is. So
@@ -364,10 +368,17 @@ class Transaction(Generic[T]):
 class Commits:
     """Commits batches in groups; a batch that has to wait for others is handed to `submit`."""
 
-    def __init__(self, database: Database, clock: Callable[[], int | None], submit: Submit) -> None:
+    def __init__(
+        self,
+        database: Database,
+        clock: Callable[[], int | None],
+        submit: Submit,
+        give_hints: GiveHints,
+    ) -> None:
         self._database = database
         self._clock = clock
         self._submit = submit
+        self._give_hints = give_hints
 
     def carry_out(self, calls: list[Call[Commands]]) -> list[Any]:
         """Commit all batches in one transaction; or each alone if others hold rows that it needs.
@@ -376,9 +387,10 @@ class Commits:
             For each call its receipt, a `Failure`, or a future of one of the two.
         """
         batches = [call.request for call in calls]
+        hints: set[Hint] = set()
         transaction = Transaction(
             self._database,
-            lambda: self._program(batches),
+            lambda: self._program(batches, hints),
             calls[0].deadline,  # the earliest: the group has one end
             GROUP_LOCK_MS,
         )
@@ -389,15 +401,17 @@ class Commits:
                 return [self._commit_alone(call) for call in calls]
             return [self._submit(self._commit, call, blocked) for call in calls]
         except Exception as error:  # it is raised to the callers: the thread must go on
+            self._give_hints(hints)  # it may have been committed
             return outcomes_of_failed_group(transaction, error, calls, self._submit, self._commit)
+        self._give_hints(hints)
         for position, outcome in enumerate(outcomes):
             if isinstance(outcome, Exception):
                 outcomes[position] = Failure(outcome)
         return outcomes
 
-    def _program(self, batches: Sequence[Commands]) -> Program[list[Outcome]]:
+    def _program(self, batches: Sequence[Commands], hints: set[Hint]) -> Program[list[Outcome]]:
         database = self._database
-        return commit(batches, self._clock(), database.damage, database.versions)
+        return commit(batches, self._clock(), database.damage, database.versions, hints)
 
     def _commit_alone(self, call: Call[Commands]) -> Any:
         """Commit a batch of a group that was blocked, unless it is the one that has to wait."""
@@ -409,12 +423,14 @@ class Commits:
             return Failure(error)
 
     def _commit(self, call: Call[Commands], lock_ms: int) -> Receipt:
+        hints: set[Hint] = set()
         [outcome] = Transaction(
             self._database,
-            lambda: self._program((call.request,)),
+            lambda: self._program((call.request,), hints),
             call.deadline,
             lock_ms,
         ).run()
+        self._give_hints(hints)
         if isinstance(outcome, Exception):
             raise outcome
         return outcome

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar, cast
 
@@ -12,8 +12,10 @@ import msgspec
 from treadle.backends._closing import close_all
 from treadle.backends._deadline import CALL_SECONDS, Deadline, Patience
 from treadle.backends._group_thread import GroupThread
+from treadle.backends._hints import CoarseHints, Hints
 from treadle.backends._waiting import Waiting
-from treadle.backends.base import Capabilities, Durability
+from treadle.backends._watch import Watch
+from treadle.backends.base import Capabilities, Durability, Listener
 from treadle.backends.cancellation import opened
 from treadle.backends.postgres._caller_transaction import CallerTransaction
 from treadle.backends.postgres._claims import Claims
@@ -34,6 +36,7 @@ from treadle.backends.sql.reads import read
 from treadle.clock import Clock
 from treadle.core.claims import ClaimRequest
 from treadle.core.commands import Commands, Receipt
+from treadle.core.hints import Hint
 from treadle.core.mailboxes import MailboxEntry
 from treadle.core.queries import Query
 from treadle.errors import StoreUnavailable
@@ -84,15 +87,21 @@ class PostgresBackend:
         self._database = Database(location, durability, connection_class, silence_seconds)
         self._commits: GroupThread[Call[Commands]] = GroupThread(
             "treadle-postgres-commits",
-            Commits(self._database, self._now, self._submit).carry_out,
+            Commits(self._database, self._now, self._submit, self._give_hints).carry_out,
             self._end,
             self._committed,
         )
         self._claims: GroupThread[Call[ClaimRequest]] = GroupThread(
-            "treadle-postgres-claims", Claims(self._database, self._now, self._submit).carry_out
+            "treadle-postgres-claims",
+            Claims(self._database, self._now, self._submit, self._give_hints).carry_out,
         )
         self._caller_transaction = CallerTransaction(self._database)
-        self._waiting = Waiting(self._position, self._times_left)
+        self._watch = Watch(self._position)
+        self._waiting = Waiting(self._watch, self._times_left)
+        # Without notices, hints can only say now and then that something may have changed.
+        self._hints = (
+            CoarseHints(Watch(self._moment)) if location.listen == "off" else Hints(self._listen)
+        )
         self._changes = 0
         self._phase = random.random()  # noqa: S311
 
@@ -113,7 +122,7 @@ class PostgresBackend:
         self._waiters = Waiters(self._location)
         self._readers = ThreadPoolExecutor(READING_THREADS, "treadle-postgres-reader")
         try:
-            self._notices = Notices(self._location, self._call_seconds)
+            self._notices = Notices(self._location, self._call_seconds, self._hear)
         except OSError as error:  # the process has no more descriptors
             self._database.close()
             raise StoreUnavailable(str(self._location), str(error)) from error
@@ -122,8 +131,9 @@ class PostgresBackend:
         """Finish what is under way, and close all connections."""
         self._database.begin_to_close()
         self._claims.stop()
+        self._hints.close()
         await self._commits.close()
-        self._waiting.wake()
+        self._watch.wake()
 
     @property
     def where(self) -> str:
@@ -175,6 +185,11 @@ class PostgresBackend:
         self._notices.listen()
         await self._waiting.until_due(timeout_ms, mailbox_id)
 
+    def listen(self, wanted: frozenset[Hint] | None = None) -> Listener:
+        """Begin to listen for changes."""
+        self._commits.require_running()
+        return self._hints.listen(wanted)
+
     async def _times_left(self, mailbox_ids: Sequence[str | None]) -> list[int | None]:
         now = self._now()
         return await self._read(lambda: _times_left(mailbox_ids, now))
@@ -187,17 +202,31 @@ class PostgresBackend:
         return await asyncio.get_running_loop().run_in_executor(self._readers, reading.run)
 
     def _committed(self, calls: list[Call[Commands]]) -> None:
-        """Wake callers that wait, here and in other processes; the callers of `calls` know."""
+        """Wake the callers of this process that wait; the callers of `calls` know."""
         self._changes += 1
-        self._waiting.wake()
-        self._notices.give()
+        self._watch.wake()
+
+    def _listen(self) -> None:
+        self._notices.listen()
+
+    def _give_hints(self, hints: Collection[Hint]) -> None:
+        """Say what has changed, here and in other processes."""
+        self._hints.give(hints)
+        self._notices.give(hints)
+
+    def _hear(self, hints: Collection[Hint]) -> None:
+        """Say what other processes have changed."""
+        self._hints.give(hints)
+        self._watch.wake()
 
     def _position(self) -> object:
         """A value that changes with every commit of this process, every notice and every second."""
         if not self._commits.is_running:
             return None
-        moment = int(time.monotonic() / LOOK_SECONDS + self._phase)
-        return self._changes, self._notices.heard, moment
+        return self._changes, self._notices.heard, self._moment()
+
+    def _moment(self) -> int:
+        return int(time.monotonic() / LOOK_SECONDS + self._phase)
 
     def _submit(
         self,

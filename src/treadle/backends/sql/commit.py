@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from operator import attrgetter
 
 from treadle.backends._damage import DamageLog
+from treadle.backends._hints import hints_of
 from treadle.backends.model.apply import apply_batch, read_set_of
 from treadle.backends.model.tables import Change, VersionSource
 from treadle.backends.sql._documents import write_documents
@@ -15,6 +16,7 @@ from treadle.backends.sql.program import Program, Read, Statement
 from treadle.backends.sql.rows import has_payload
 from treadle.backends.sql.working_set import NotLoaded, StaleRead, WorkingSet
 from treadle.core.commands import Commands, Receipt
+from treadle.core.hints import ANYTHING, Hint
 from treadle.core.mailboxes import Interrupted, MailboxEntry, Purge
 
 Outcome = Receipt | Exception
@@ -23,12 +25,17 @@ _KEY = attrgetter("key")
 
 
 def commit(
-    batches: Sequence[Commands], now: int | None, damage: DamageLog, versions: VersionSource
+    batches: Sequence[Commands],
+    now: int | None,
+    damage: DamageLog,
+    versions: VersionSource,
+    hints: set[Hint],
 ) -> Program[list[Outcome]]:
     """Commit batches in their order. Each succeeds or fails by itself; a failed one leaves nothing.
 
     Without `now`, the database's clock is read once the rows are locked. `damage` notes the records
-    that cannot be read and that a command leaves out; `versions` are for documents.
+    that cannot be read and that a command leaves out; `versions` are for documents. `hints` takes
+    in what changes; the caller gives them to those who listen, after the transaction.
 
     Raises:
         StaleRead: another transaction has inserted an entry in the meantime.
@@ -47,7 +54,11 @@ def commit(
         for batch in group:
             outcomes.append(_apply(rows, batch, clock))
             _require_payloads(outcomes[-1])
-        writes = write(rows)
+        rows_changed = rows.changes()
+        hints |= hints_of(rows_changed)
+        if rows.purged:
+            hints.add(ANYTHING)
+        writes = write(rows, rows_changed)
         if writes:
             yield tuple(writes)
     return outcomes
@@ -65,7 +76,7 @@ def _require_missing(mailboxes: Iterable[str]) -> Program[None]:
             raise StaleRead(mailbox_id)
 
 
-def write(rows: WorkingSet) -> list[Statement]:
+def write(rows: WorkingSet, rows_changed: Iterable[Change]) -> list[Statement]:
     """The statements that write the changed rows."""
     changes: dict[str, list[Change]] = {
         "threads": [],
@@ -76,7 +87,7 @@ def write(rows: WorkingSet) -> list[Statement]:
     }
     # Sorted by key: two transactions that insert the same keys do so in the same order, so neither
     # waits for the other while the other waits for it.
-    for change in sorted(rows.changes(), key=_KEY):
+    for change in sorted(rows_changed, key=_KEY):
         changes[change.table].append(change)
     statements: list[Statement] = []
     if changes["threads"]:

@@ -5,19 +5,24 @@ up on others. A writer therefore takes this lock first, which is fair.
 """
 
 import os
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Collection, Generator
+from contextlib import contextmanager, suppress
+from threading import Lock
 
 from treadle.backends._closing import close_all
 from treadle.backends._deadline import Patience
 from treadle.backends._fair_lock import LockFile, hold_in_turn
 from treadle.backends._forks import give_up_in_children
+from treadle.backends._hint_ring import HintRing
 from treadle.backends._modes import PRIVATE_FILE, file_mode_like
 from treadle.backends._plain_files import open_plain
+from treadle.core.hints import Hint
 
 
 class FairFileLock:
-    """Locks on two files beside the database; the files are empty and may be deleted when unused.
+    """Locks on two files beside the database, which may be deleted when unused.
+
+    One of the files is empty, the other has the hints of the last commits.
 
     A writer that has just written queues again behind those that came in the meantime, so nobody
     writes twice in a row while others wait.
@@ -32,6 +37,7 @@ class FairFileLock:
         except BaseException:
             os.close(self._queue)
             raise
+        self.ring = HintRing(self._lock, Lock())
         self._is_open = True
         give_up_in_children(self)
 
@@ -46,6 +52,14 @@ class FairFileLock:
         lock = LockFile(self._path + "-lock", self._lock)
         with hold_in_turn(self._path, queue, lock, patience):
             yield
+
+    def give_hints(self, hints: Collection[Hint]) -> None:
+        """Write what a commit has changed; only the holder may call it.
+
+        If that fails, others see that the database has changed, and not what.
+        """
+        with suppress(OSError):
+            self.ring.append(hints)
 
     def close(self) -> None:
         """Close the files."""

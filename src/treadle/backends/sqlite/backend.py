@@ -12,10 +12,13 @@ from treadle.backends._damage import DamageLog
 from treadle.backends._deadline import CALL_SECONDS, CLOSE_SECONDS, Patience
 from treadle.backends._forks import give_up_in_children
 from treadle.backends._group_thread import Failure, GroupThread
+from treadle.backends._hint_ring import HintRing, RingHints
+from treadle.backends._hints import hints_of_claims
 from treadle.backends._identity import identity, lost
 from treadle.backends._modes import PRIVATE_FILE, advising_to_read, make_folder
 from treadle.backends._waiting import Waiting
-from treadle.backends.base import NO_STORE, Capabilities, Durability
+from treadle.backends._watch import Watch
+from treadle.backends.base import NO_STORE, Capabilities, Durability, Listener
 from treadle.backends.cancellation import opened
 from treadle.backends.model.tables import VersionSource
 from treadle.backends.sql.claims import next_due
@@ -39,6 +42,7 @@ from treadle.backends.sqlite.schema import prepare
 from treadle.clock import Clock, system_clock
 from treadle.core.claims import ClaimRequest
 from treadle.core.commands import Commands, Receipt
+from treadle.core.hints import Hint
 from treadle.core.mailboxes import MailboxEntry
 from treadle.core.queries import Query
 from treadle.errors import StoreUnavailable
@@ -81,7 +85,9 @@ class SqliteBackend:
         self._thread: GroupThread[_Call] = GroupThread(
             "treadle-sqlite", self._carry_out, self._end, self._on_done, call_seconds
         )
-        self._waiting = Waiting(self._position, self._times_left)
+        self._watch = Watch(self._position)
+        self._waiting = Waiting(self._watch, self._times_left)
+        self._hints = RingHints(self._watch, self._ring, self._data_version)
 
     async def open(self) -> None:
         """Open the file, create it if it does not exist, and bring its schema up to date."""
@@ -113,8 +119,9 @@ class SqliteBackend:
 
     async def close(self) -> None:
         """Finish the calls that were accepted, and close the file."""
+        self._hints.close()
         await self._thread.close()
-        self._waiting.wake()
+        self._watch.wake()
 
     @property
     def where(self) -> str:
@@ -168,6 +175,11 @@ class SqliteBackend:
         """Return once something is claimable, or after `timeout_ms`."""
         await self._waiting.until_due(timeout_ms, mailbox_id)
 
+    def listen(self, wanted: frozenset[Hint] | None = None) -> Listener:
+        """Begin to listen for changes."""
+        self._thread.require_running()
+        return self._hints.listen(wanted)
+
     async def _times_left(self, mailbox_ids: Sequence[str | None]) -> list[int | None]:
         times = await self._read(lambda: next_due(mailbox_ids))
         now = self._clock()
@@ -187,16 +199,17 @@ class SqliteBackend:
             StoreUnavailable: others kept the file; nothing was done.
         """
         has_begun = False
+        hints: set[Hint] = set()
         try:
-            with (
-                translate_errors(self._path),
-                self._lock.hold(self._thread.patience),
-                transaction(self._writer, "IMMEDIATE", self._thread.patience),
-            ):
-                has_begun = True
-                self._files.require_in_place()
-                program = _carry_out(calls, self._clock(), self._damage, self._versions)
-                return run(self._writer, program)
+            with translate_errors(self._path), self._lock.hold(self._thread.patience):
+                with transaction(self._writer, "IMMEDIATE", self._thread.patience):
+                    has_begun = True
+                    self._files.require_in_place()
+                    program = _carry_out(calls, self._clock(), self._damage, self._versions, hints)
+                    outcomes = run(self._writer, program)
+                if hints:
+                    self._lock.give_hints(hints)
+                return outcomes
         except StoreUnavailable as error:
             if not has_begun:
                 raise
@@ -213,15 +226,20 @@ class SqliteBackend:
             return Failure(error)
 
     def _on_done(self, calls: list[_Call]) -> None:
-        self._waiting.wake()
+        self._watch.wake()
 
     def _position(self) -> object:
         """A number that changes with each commit of any process; None once the store is closed."""
         if not self._thread.is_running:
             return None
+        return self._data_version(), self._files.are_in_place(), self._lock.ring.end()
+
+    def _data_version(self) -> object:
         with translate_errors(self._path):
-            version = self._watcher.execute("PRAGMA data_version").fetchone()
-        return version, self._files.are_in_place()
+            return self._watcher.execute("PRAGMA data_version").fetchone()
+
+    def _ring(self) -> HintRing | None:
+        return self._lock.ring if self._thread.is_running else None
 
 
 def _create(path: str) -> None:
@@ -232,16 +250,22 @@ def _create(path: str) -> None:
 
 
 def _carry_out(
-    calls: list[_Call], now: int, damage: DamageLog, versions: VersionSource
+    calls: list[_Call],
+    now: int,
+    damage: DamageLog,
+    versions: VersionSource,
+    hints: set[Hint],
 ) -> Program[list[Any]]:
     """Carry out calls in their order; batches that follow each other together, and so claims."""
     outcomes: list[Any] = []
     for kind, group in groupby(calls, type):
         if kind is ClaimRequest:
-            outcomes += yield from claim(cast("list[ClaimRequest]", list(group)), now, damage)
+            claimed = yield from claim(cast("list[ClaimRequest]", list(group)), now, damage)
+            hints |= hints_of_claims(claimed)
+            outcomes += claimed
         else:
             batches = cast("list[Commands]", list(group))
-            outcomes += yield from commit(batches, now, damage, versions)
+            outcomes += yield from commit(batches, now, damage, versions, hints)
     for index, outcome in enumerate(outcomes):
         if isinstance(outcome, Exception):
             outcomes[index] = Failure(outcome)

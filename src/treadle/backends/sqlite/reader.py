@@ -10,8 +10,10 @@ from typing import TypeVar
 
 from treadle.backends._damage import DamageLog
 from treadle.backends._deadline import CALL_SECONDS, Patience
+from treadle.backends._hints import CoarseHints
 from treadle.backends._waiting import Waiting
-from treadle.backends.base import NO_STORE, Capabilities
+from treadle.backends._watch import Watch
+from treadle.backends.base import NO_STORE, Capabilities, Listener
 from treadle.backends.sql.claims import next_due
 from treadle.backends.sql.program import Program
 from treadle.backends.sql.reads import read
@@ -21,6 +23,7 @@ from treadle.backends.sqlite._execution import run
 from treadle.backends.sqlite._side_files import beside
 from treadle.backends.sqlite.schema import check_current
 from treadle.clock import Clock, system_clock
+from treadle.core.hints import Hint
 from treadle.core.queries import Query
 from treadle.errors import StoreClosed, StoreUnavailable
 
@@ -50,7 +53,9 @@ class SqliteReader:
         self._call_seconds = call_seconds
         self._is_open = False
         self._damage = DamageLog(self._path)
-        self._waiting = Waiting(self._position, self._times_left)
+        self._watch = Watch(self._position)
+        self._waiting = Waiting(self._watch, self._times_left)
+        self._hints = CoarseHints(self._watch)
 
     async def open(self) -> None:
         """Check that the file is a store, and that its schema is up to date."""
@@ -64,7 +69,8 @@ class SqliteReader:
     async def close(self) -> None:
         """End all waits."""
         self._is_open = False
-        self._waiting.wake()
+        self._hints.close()
+        self._watch.wake()
 
     async def read(self, query: Query[T]) -> T:
         """Answer a checked query from one snapshot."""
@@ -74,6 +80,12 @@ class SqliteReader:
     async def wait(self, timeout_ms: int, mailbox_id: str | None = None) -> None:
         """Return once something is claimable, or after `timeout_ms`."""
         await self._waiting.until_due(timeout_ms, mailbox_id)
+
+    def listen(self, wanted: frozenset[Hint] | None = None) -> Listener:
+        """Begin to listen for changes."""
+        if not self._is_open:
+            raise StoreClosed
+        return self._hints.listen(wanted)
 
     async def _times_left(self, mailbox_ids: Sequence[str | None]) -> list[int | None]:
         times = await self._run(lambda: next_due(mailbox_ids))

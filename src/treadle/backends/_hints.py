@@ -1,0 +1,204 @@
+"""Hints for those who listen: each has a short list of what has changed since it last asked."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+
+from treadle.backends._watch import Watch
+from treadle.backends.model.tables import Change
+from treadle.core.documents import Document
+from treadle.core.hints import ANYTHING, Hint
+from treadle.core.mailboxes import MailboxEntry, MailboxState
+from treadle.core.runs import RunRecord
+from treadle.core.threads import StoredThread
+from treadle.errors import StoreClosed
+
+MOST_HINTS = 1_000
+"""Most hints of a listener that does not ask for them, and of a commit. More say "anything"."""
+
+
+def hints_of(changes: Iterable[Change]) -> set[Hint]:
+    """The hints that changes give."""
+    hints: set[Hint] = set()
+    for change in changes:
+        for row in (change.before, change.after):
+            match row:
+                case StoredThread():
+                    hints.add(Hint(kind="thread", id=change.key))
+                case RunRecord():
+                    hints.add(Hint(kind="run", id=row.run_id))
+                    hints.add(Hint(kind="thread", id=row.thread_id))
+                case MailboxEntry() | MailboxState():
+                    hints.add(Hint(kind="mailbox", id=row.mailbox_id))
+                case Document():
+                    hints.add(Hint(kind="collection", id=row.collection))
+                case None:
+                    pass
+    return hints
+
+
+def hints_of_claims(outcomes: Iterable[tuple[MailboxEntry, ...] | Exception]) -> set[Hint]:
+    """The hints that claims give; those that failed give none."""
+    return {
+        Hint(kind="mailbox", id=entry.mailbox_id)
+        for outcome in outcomes
+        if not isinstance(outcome, Exception)
+        for entry in outcome
+    }
+
+
+class HintListener:
+    """What one who listens has not heard yet. It begins with "anything": see `next`."""
+
+    def __init__(self, hints: "Hints", wanted: frozenset[Hint] | None) -> None:
+        self._hints = hints
+        self.wanted = wanted
+        """What to listen for; None for everything."""
+        self._pending: dict[Hint, None] = {ANYTHING: None}
+        self._news = asyncio.Event()
+        self._error: Exception | None = None
+
+    async def next(self, timeout_seconds: float | None = None) -> Hint | None:
+        """Return what has changed; None after `timeout_seconds`.
+
+        The first hint is "anything", and comes at once: what is read after it misses nothing that
+        a later hint does not tell.
+
+        Raises:
+            StoreClosed: the store is closed, or was closed in the meantime.
+            StoreUnavailable: it cannot be watched any longer.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_seconds):
+                while not self._pending and self._error is None:
+                    self._news.clear()
+                    await self._news.wait()
+        if self._error is not None:
+            raise self._error
+        if not self._pending:
+            return None
+        hint = next(iter(self._pending))
+        del self._pending[hint]
+        return hint
+
+    def stop(self) -> None:
+        """Listen no longer."""
+        self._hints.remove(self)
+
+    def add(self, hints: Iterable[Hint]) -> None:
+        """Take in hints, each once until it is returned."""
+        self._pending |= dict.fromkeys(hints)
+        if ANYTHING in self._pending or len(self._pending) > MOST_HINTS:
+            self._pending = {ANYTHING: None}
+        self._news.set()
+
+    def fail(self, error: Exception) -> None:
+        """Let `next` raise an error from now on."""
+        self._error = error
+        self._news.set()
+
+
+class Hints:
+    """All who listen to a store, by the event loops that they listen on.
+
+    Args:
+        start: called on an event loop when its first listener comes.
+        stop: called on it when its last listener has gone.
+    """
+
+    def __init__(
+        self, start: Callable[[], None] = lambda: None, stop: Callable[[], None] = lambda: None
+    ) -> None:
+        self._start = start
+        self._stop = stop
+        self._audiences: dict[asyncio.AbstractEventLoop, _Audience] = {}
+
+    def listen(self, wanted: frozenset[Hint] | None) -> HintListener:
+        """Begin to listen on the running event loop."""
+        loop = asyncio.get_running_loop()
+        listener = HintListener(self, wanted)
+        if loop not in self._audiences:
+            self._start()
+            self._audiences[loop] = _Audience()
+        self._audiences[loop].add(listener)
+        return listener
+
+    def remove(self, listener: HintListener) -> None:
+        """Let one who listens on the running event loop go; done twice, it does nothing."""
+        loop = asyncio.get_running_loop()
+        audience = self._audiences.get(loop)
+        if audience is not None and audience.remove(listener):
+            del self._audiences[loop]
+            self._stop()
+
+    def give(self, hints: Iterable[Hint]) -> None:
+        """Give hints to those who want them; may be called on any thread."""
+        if self._audiences and (given := tuple(hints)):
+            self._call(lambda audience: audience.give(given))
+
+    def fail(self, error: Exception) -> None:
+        """End all listeners with an error; may be called on any thread."""
+        self._call(lambda audience: audience.fail(error))
+
+    def close(self) -> None:
+        """End all listeners: the store is closed."""
+        self.fail(StoreClosed())
+
+    def _call(self, act: "Callable[[_Audience], None]") -> None:
+        for loop, audience in tuple(self._audiences.items()):
+            try:
+                loop.call_soon_threadsafe(act, audience)
+            except RuntimeError:  # the loop is closed: nobody listens there
+                self._audiences.pop(loop, None)
+
+
+class CoarseHints(Hints):
+    """Hints of a store that shows that something has changed, and not what."""
+
+    def __init__(self, watch: Watch) -> None:
+        super().__init__(lambda: watch.start(self._hear), lambda: watch.stop(self._hear))
+
+    def _hear(self) -> None:
+        self.give((ANYTHING,))
+
+
+class _Audience:
+    """The listeners of one event loop, by what they want to hear."""
+
+    def __init__(self) -> None:
+        self._of_everything: dict[HintListener, None] = {}
+        self._of: dict[Hint, dict[HintListener, None]] = {}
+        self._all: dict[HintListener, None] = {}
+
+    def add(self, listener: HintListener) -> None:
+        self._all[listener] = None
+        for hint in listener.wanted or ():
+            self._of.setdefault(hint, {})[listener] = None
+        if listener.wanted is None:
+            self._of_everything[listener] = None
+
+    def remove(self, listener: HintListener) -> bool:
+        """Remove a listener; return True if it was there and was the last."""
+        if self._all.pop(listener, self) is self:
+            return False
+        self._of_everything.pop(listener, None)
+        for hint in listener.wanted or ():
+            self._of[hint].pop(listener)
+            if not self._of[hint]:
+                del self._of[hint]
+        return not self._all
+
+    def give(self, hints: tuple[Hint, ...]) -> None:
+        if ANYTHING in hints:
+            for listener in self._all:
+                listener.add((ANYTHING,))
+            return
+        for listener in self._of_everything:
+            listener.add(hints)
+        for hint in hints:
+            for listener in self._of.get(hint, ()):
+                listener.add((hint,))
+
+    def fail(self, error: Exception) -> None:
+        for listener in self._all:
+            listener.fail(error)

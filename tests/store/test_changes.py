@@ -1,0 +1,226 @@
+"""Hints at the façade: who listens hears of every change, in whichever process, and then ends."""
+
+import asyncio
+import gc
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from tests.marks import every_backend
+from treadle import Hint, InvalidId, Message, RunRecord, Store, StoreClosed, Thread, open_store
+from treadle.core.hints import ANYTHING
+
+SOON_SECONDS = 10
+QUIET_SECONDS = 0.15
+MESSAGE = Message(role="user", content="hi")
+
+
+def thread(name: str) -> Hint:
+    return Hint(kind="thread", id=name)
+
+
+def mailbox(name: str) -> Hint:
+    return Hint(kind="mailbox", id=name)
+
+
+class Heard:
+    """The hints that have come so far."""
+
+    def __init__(self, hints: AsyncGenerator[Hint]) -> None:
+        self._hints = hints
+        self.hints: list[Hint] = []
+        self._news = asyncio.Event()
+        self.task = asyncio.create_task(self._listen())
+
+    async def _listen(self) -> None:
+        async for hint in self._hints:
+            self.hints.append(hint)
+            self._news.set()
+
+    async def until(self, *wanted: Hint) -> None:
+        """Return once hints have come, and forget all."""
+        async with asyncio.timeout(SOON_SECONDS):
+            while not set(wanted) <= set(self.hints):
+                self._news.clear()
+                await self._news.wait()
+        self.hints.clear()
+
+    async def until_quiet(self) -> list[Hint]:
+        """Forget and return all hints, after a time in which none has come."""
+        count = -1
+        while count != len(self.hints):
+            count = len(self.hints)
+            await asyncio.sleep(QUIET_SECONDS)
+        hints, self.hints = self.hints, []
+        return hints
+
+
+@asynccontextmanager
+async def listening(
+    store: Store, *, thread_id: str | None = None, mailbox_id: str | None = None
+) -> AsyncGenerator[Heard]:
+    """Listen during the block; it begins once the hints have that come at the start."""
+    heard = Heard(store.changes(thread_id=thread_id, mailbox_id=mailbox_id))
+    try:
+        assert ANYTHING in await heard.until_quiet()
+        yield heard
+    finally:
+        heard.task.cancel()
+        await asyncio.gather(heard.task, return_exceptions=True)
+
+
+@every_backend
+async def test_the_first_hint_comes_at_once(store: Store) -> None:
+    hints = store.changes(thread_id="t")
+    async with asyncio.timeout(SOON_SECONDS):
+        assert await anext(hints) == ANYTHING
+    await hints.aclose()
+
+
+@every_backend
+async def test_every_kind_of_change_gives_a_hint(store: Store) -> None:
+    async with listening(store) as heard:
+        await store.threads.create(Thread(id="t"))
+        await heard.until(thread("t"))
+        await store.threads.append("t", MESSAGE)
+        await heard.until(thread("t"))
+        await store.threads.update("t", metadata={"title": "Hi"})
+        await heard.until(thread("t"))
+        await store.runs.upsert(RunRecord(run_id="r", thread_id="t"))
+        await heard.until(Hint(kind="run", id="r"), thread("t"))
+        await store.mailboxes.send("box", 1)
+        await heard.until(mailbox("box"))
+        (claimed,) = await store.mailboxes.claim(consumer="c")
+        await heard.until(mailbox("box"))
+        await store.mailboxes.ack(claimed)
+        await heard.until(mailbox("box"))
+        await store.documents.put("notes", "a", 1)
+        await heard.until(Hint(kind="collection", id="notes"))
+        await store.threads.delete("t")
+        await heard.until(thread("t"))
+
+
+@every_backend
+async def test_who_listens_to_a_thread_or_a_mailbox_hears_of_no_other(store: Store) -> None:
+    for name in ("mine", "other"):
+        await store.threads.create(Thread(id=name))
+    async with listening(store, thread_id="mine", mailbox_id="box") as heard:
+        await store.threads.append("other", MESSAGE)
+        await store.mailboxes.send("another", 1)
+        await store.runs.upsert(RunRecord(run_id="r", thread_id="mine"))
+        await store.mailboxes.send("box", 1)
+        assert set(await heard.until_quiet()) == {thread("mine"), mailbox("box")}
+
+
+@every_backend
+async def test_a_change_of_another_handle_gives_a_hint(store: Store, store_url: str) -> None:
+    if not store.capabilities.shared:
+        return
+    async with open_store(store_url) as other, listening(store, thread_id="t") as heard:
+        await other.threads.create(Thread(id="t"))
+        await heard.until(thread("t"))
+
+
+@every_backend
+async def test_a_write_that_fails_gives_no_hint(store: Store) -> None:
+    async with listening(store) as heard:
+        async with store.batch() as step:
+            step.threads.delete("nobody's")
+        with pytest.raises(InvalidId):
+            await store.threads.delete("a/b")
+        assert await heard.until_quiet() == []
+
+
+@every_backend
+async def test_a_reader_that_does_not_ask_keeps_each_hint_once(store: Store) -> None:
+    await store.threads.create(Thread(id="t"))
+    hints = store.changes(thread_id="t")
+    await anext(hints)
+    await asyncio.sleep(QUIET_SECONDS)
+    for _ in range(20):
+        await store.threads.append("t", MESSAGE)
+    heard = Heard(hints)
+    assert set(found := await heard.until_quiet()) <= {thread("t"), ANYTHING}
+    assert len(found) <= 2
+    heard.task.cancel()
+
+
+@every_backend
+async def test_a_reader_that_is_slow_keeps_few_hints(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("treadle.backends._hints.MOST_HINTS", 20)
+    hints = store.changes()
+    await anext(hints)
+    for number in range(30):
+        await store.mailboxes.send(f"box{number}", 1)
+    await asyncio.sleep(QUIET_SECONDS)
+    heard = Heard(hints)
+    found = await heard.until_quiet()
+    assert ANYTHING in found
+    assert len(found) <= 20
+    heard.task.cancel()
+
+
+@every_backend
+async def test_one_who_listens_ends_when_the_store_is_closed(store_url: str) -> None:
+    async with open_store(store_url) as store:
+        heard = Heard(store.changes())
+        await heard.until(ANYTHING)
+    async with asyncio.timeout(SOON_SECONDS):
+        await heard.task
+
+
+@every_backend
+async def test_a_store_that_is_closed_gives_no_hints(store_url: str) -> None:
+    store = open_store(store_url)
+    with pytest.raises(StoreClosed):
+        await anext(store.changes())
+
+
+def test_an_id_is_checked_before_anybody_listens() -> None:
+    with pytest.raises(InvalidId):
+        open_store("memory:").changes(thread_id="a/b")
+
+
+@every_backend
+@pytest.mark.parametrize("how", ["cancelled", "dropped", "closed"])
+async def test_nothing_is_left_of_one_who_has_listened(store: Store, how: str) -> None:
+    backend: Any = store._backend
+    hints = store.changes(thread_id="t")
+    await anext(hints)
+    await asyncio.sleep(QUIET_SECONDS)
+    assert len(backend._hints._audiences) == 1
+    match how:
+        case "cancelled":
+            listening = asyncio.gather(Heard(hints).task, return_exceptions=True)
+            await asyncio.sleep(0)
+            listening.cancel()
+            await asyncio.wait([listening])
+        case "closed":
+            await hints.aclose()
+    del hints
+    gc.collect()
+    await asyncio.sleep(0.01)
+    assert backend._hints._audiences == {}
+    assert backend._watch._lookers == {}
+
+
+@every_backend
+async def test_a_thousand_listeners_share_one_look_and_no_task(store: Store) -> None:
+    backend: Any = store._backend
+    tasks = len(asyncio.all_tasks())
+    listeners = [store.changes(thread_id=f"t{number}") for number in range(1_000)]
+    for hints in listeners:
+        assert await anext(hints) == ANYTHING
+    assert len(backend._watch._lookers) <= 1
+    assert len(asyncio.all_tasks()) == tasks
+    await asyncio.sleep(QUIET_SECONDS)
+    heard = Heard(listeners.pop(500))
+    await store.threads.create(Thread(id="t500"))
+    await heard.until(thread("t500"))
+    heard.task.cancel()
+    for hints in listeners:
+        await hints.aclose()
