@@ -8,8 +8,17 @@ import psycopg
 import pytest
 
 from tests.postgres.proxy import Proxy, Side
-from treadle import Message, Store, Thread, ThreadChangeSet, open_store
+from treadle import Message, NotFound, Store, Thread, ThreadChangeSet, open_store
 from treadle.core.runs import RunRecord
+from treadle.queries import (
+    CountEntries,
+    FindActiveRun,
+    ListHeads,
+    ListMessages,
+    LoadDocuments,
+    LoadHead,
+)
+from treadle.testing._harness.sample_data import READS, Read
 
 MESSAGE = ThreadChangeSet(run_id="", reason="UserMessage", messages=(Message.user("hi"),))
 
@@ -67,6 +76,53 @@ async def test_a_claim_is_two_round_trips(proxy: Proxy, store: Store) -> None:
     before = proxy.round_trips
     assert len(await store.mailboxes.claim(limit=10, consumer="w", lease_ms=60_000)) == 10
     assert proxy.round_trips - before == 2
+
+
+ONCE: dict[str, Read] = {
+    name: read for name, read in READS.items() if name not in ("deltas", "queries together")
+}
+
+
+@pytest.mark.parametrize("read", ONCE.values(), ids=ONCE)
+async def test_a_read_is_one_round_trip(proxy: Proxy, store: Store, read: Read) -> None:
+    before = proxy.round_trips
+    await read(store)
+    assert proxy.round_trips - before == 1
+
+
+async def test_a_read_that_goes_on_is_three_round_trips(proxy: Proxy, store: Store) -> None:
+    await store.threads.append("t", MESSAGE)
+    before = proxy.round_trips
+    assert len(await store.threads.list_deltas("t", 0) or ()) == 1
+    assert proxy.round_trips - before == 3
+
+
+async def test_queries_that_are_asked_together_are_one_round_trip(
+    proxy: Proxy, store: Store
+) -> None:
+    before = proxy.round_trips
+    head, page, run, stats, (document,), heads = await store.read(
+        LoadHead(thread_id="t"),
+        ListMessages(thread_id="t"),
+        FindActiveRun(thread_id="t"),
+        CountEntries(),
+        LoadDocuments(collection="c", keys=(("a",),)),
+        ListHeads(by="updated_at"),
+    )
+    assert proxy.round_trips - before == 1
+    assert (head, page.messages, run, document) == (heads.items[0], (), None, None)
+    assert stats.claimed == 1
+
+
+async def test_a_read_that_fails_is_one_round_trip_and_leaves_nothing_open(
+    proxy: Proxy, store: Store
+) -> None:
+    before = proxy.round_trips
+    for _ in range(3):
+        with pytest.raises(NotFound):
+            await store.read(LoadHead(thread_id="t"), ListMessages(thread_id="x"))
+    await store.threads.head("t")
+    assert proxy.round_trips - before == 4
 
 
 async def test_a_batch_that_fails_is_two_round_trips_and_leaves_nothing_open(

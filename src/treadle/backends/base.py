@@ -9,7 +9,7 @@ from treadle.core.claims import ClaimRequest
 from treadle.core.commands import Commands, Receipt
 from treadle.core.hints import Hint
 from treadle.core.mailboxes import MailboxEntry
-from treadle.core.queries import Query
+from treadle.core.queries import Query, Together
 
 __all__ = [
     "Backend",
@@ -22,6 +22,7 @@ __all__ = [
     "Listener",
     "Query",
     "ReleasesUnclosed",
+    "Together",
 ]
 
 T = TypeVar("T")
@@ -139,6 +140,8 @@ class Backend(Protocol):
 
     async def read(self, query: Query[T]) -> T:
         """Answer a checked query from one snapshot (guarantees 3, 9, 11, 13 and 17).
+
+        `Together` holds several queries, which have one snapshot.
 
         Raises:
             NotFound: the query is about the messages or deltas of a thread that does not exist.

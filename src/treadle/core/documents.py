@@ -350,14 +350,12 @@ class LoadDocuments(TimedQuery[tuple[Document | None, ...]], frozen=True, kw_onl
     collection: CollectionId
     keys: tuple[Key, ...]
 
-    def check(self) -> None:
+    def check(self, where: str) -> None:
         """Refuse too many keys, and keys that cannot be stored."""
         if len(self.keys) > KEYS:
-            raise InvalidValue(
-                "loadDocuments.keys", f"at most {KEYS} at a time, not {len(self.keys)}"
-            )
+            raise InvalidValue(f"{where}.keys", f"at most {KEYS} at a time, not {len(self.keys)}")
         for position, key in enumerate(self.keys):
-            check_key(key, f"loadDocuments.keys[{position}]")
+            check_key(key, f"{where}.keys[{position}]")
 
     def answer(self, rows: DocumentRows, now: int) -> tuple[Document | None, ...]:
         """Look each of them up."""
@@ -375,9 +373,9 @@ class ListDocuments(TimedQuery[DocumentPage], frozen=True, kw_only=True):
     order: Order = "asc"
     values: bool = True
 
-    def check(self) -> None:
+    def check(self, where: str) -> None:
         """Refuse keys that cannot be stored."""
-        check_range("listDocuments", self.prefix, self.after, self.before)
+        check_range(where, self.prefix, self.after, self.before)
 
     @property
     def range(self) -> KeyRange:
@@ -407,10 +405,10 @@ class ListCollections(TimedQuery[CollectionPage], frozen=True, kw_only=True):
     after: str | None = None
     limit: Bound = 50
 
-    def check(self) -> None:
+    def check(self, where: str) -> None:
         """Refuse what no name has."""
-        check_text("listCollections.prefix", self.prefix)
-        check_text("listCollections.after", self.after or "")
+        check_text(f"{where}.prefix", self.prefix)
+        check_text(f"{where}.after", self.after or "")
 
     def answer(self, rows: DocumentRows, now: int) -> CollectionPage:
         """Take the first names."""

@@ -210,17 +210,17 @@ class ListHeads(Query[HeadPage], frozen=True, kw_only=True):
     roots: bool = False
     """Only threads without a parent."""
 
-    def check(self) -> None:
+    def check(self, where: str) -> None:
         """Refuse a cursor of another listing."""
-        self.start()
+        self.start(where)
 
-    def start(self) -> Position[HeadKey] | None:
+    def start(self, where: str = "list_heads") -> Position[HeadKey] | None:
         """Return the position behind which the page begins; None is the beginning.
 
         Raises:
             InvalidValue: `after` is no cursor of this listing.
         """
-        return read_cursor(Position[HeadKey], self.after, self.by, "list_heads.after")
+        return read_cursor(Position[HeadKey], self.after, self.by, f"{where}.after")
 
     def position_of(self, summary: ThreadSummary) -> Position[HeadKey]:
         """Return the position of a thread in this listing."""

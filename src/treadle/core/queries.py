@@ -3,11 +3,13 @@
 Each query stands beside the model that it reads: in `threads`, `runs`, `mailboxes`.
 """
 
-from typing import Any, Generic, TypeVar
+from collections.abc import Sequence
+from typing import Any, Generic, TypeGuard, TypeVar
 
 from treadle.core.codec import Model, checked
 from treadle.core.ids import check_ids
 from treadle.core.limits import Time
+from treadle.errors import InvalidId, InvalidValue
 
 AnswerT = TypeVar("AnswerT")
 QueryT = TypeVar("QueryT", bound="Query[Any]")
@@ -27,8 +29,11 @@ class Query(Model, Generic[AnswerT], frozen=True, kw_only=True):
         """
         raise NotImplementedError
 
-    def check(self) -> None:
+    def check(self, where: str) -> None:
         """Refuse arguments that have the right type and cannot be asked for.
+
+        Args:
+            where: names the query in errors.
 
         Raises:
             InvalidValue: there is one; the message says where.
@@ -39,6 +44,19 @@ class TimedQuery(Query[AnswerT], Generic[AnswerT], frozen=True, kw_only=True):
     """A query about `now` (unix milliseconds); None is the backend's clock."""
 
     now: Time | None = None
+
+
+class Together(Query[tuple[Any, ...]], frozen=True, kw_only=True):
+    """Several queries, which are answered from one snapshot; the answers are in their order.
+
+    If one of them fails, all do.
+    """
+
+    queries: tuple[Query[Any], ...]
+
+    def answer(self, rows: Any, now: int) -> tuple[Any, ...]:
+        """Answer each of them."""
+        return tuple(answer_query(query, rows, now) for query in self.queries)
 
 
 def answer_query(query: Query[AnswerT], rows: Any, clock: int) -> AnswerT:
@@ -61,5 +79,36 @@ def check_query(query: QueryT, where: str) -> QueryT:
     """
     check_ids(query)
     query = checked(query, where)
-    query.check()
+    query.check(where)
     return query
+
+
+def check_queries(queries: Sequence[object]) -> Together:
+    """Return queries, checked, to be answered together.
+
+    Raises:
+        InvalidId, InvalidValue: an argument is out of its range, or one of them is no query; the
+            message says where, such as `queries[1].limit`.
+    """
+    checked_queries: list[Query[Any]] = []
+    for position, query in enumerate(queries):
+        where = f"queries[{position}]"
+        if not _is_query(query):
+            raise InvalidValue(where, f"it must be a query, not a {type(query).__name__}")
+        try:
+            checked_queries.append(check_query(query, where))
+        except InvalidId as error:
+            error.add_note(f"it is in {where}")
+            raise
+    return Together(queries=tuple(checked_queries))
+
+
+def _is_query(value: object) -> TypeGuard[Query[Any]]:
+    """Return True for a query that backends know; those defined in this module are abstract."""
+    module = type(value).__module__
+    return (
+        isinstance(value, Query)
+        and type(value).answer is not Query.answer
+        and module.startswith("treadle.core.")
+        and module != __name__
+    )

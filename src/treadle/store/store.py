@@ -5,11 +5,12 @@ import warnings
 from collections.abc import AsyncGenerator
 from functools import partial
 from types import TracebackType
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast, overload
 
 from treadle.backends.base import Backend, Capabilities, JoinsTransactions, ReleasesUnclosed
 from treadle.core.commands import Command, Commands, Receipt, check_batch
 from treadle.core.hints import Hint
+from treadle.core.queries import Query, check_queries
 from treadle.errors import InvalidValue
 from treadle.store.batch import Batch
 from treadle.store.changes import listened, wanted_hints
@@ -20,6 +21,12 @@ from treadle.store.threads import Threads
 from treadle.store.writes import Write
 
 T = TypeVar("T")
+AT = TypeVar("AT")
+BT = TypeVar("BT")
+CT = TypeVar("CT")
+DT = TypeVar("DT")
+ET = TypeVar("ET")
+FT = TypeVar("FT")
 
 
 class Store:
@@ -151,6 +158,51 @@ class Store:
             InvalidId: an id cannot be one.
         """
         return listened(self._backend, wanted_hints(thread_id, mailbox_id))
+
+    @overload
+    async def read(self, a: Query[AT], /) -> tuple[AT]: ...
+
+    @overload
+    async def read(self, a: Query[AT], b: Query[BT], /) -> tuple[AT, BT]: ...
+
+    @overload
+    async def read(self, a: Query[AT], b: Query[BT], c: Query[CT], /) -> tuple[AT, BT, CT]: ...
+
+    @overload
+    async def read(
+        self, a: Query[AT], b: Query[BT], c: Query[CT], d: Query[DT], /
+    ) -> tuple[AT, BT, CT, DT]: ...
+
+    @overload
+    async def read(
+        self, a: Query[AT], b: Query[BT], c: Query[CT], d: Query[DT], e: Query[ET], /
+    ) -> tuple[AT, BT, CT, DT, ET]: ...
+
+    @overload
+    async def read(
+        self, a: Query[AT], b: Query[BT], c: Query[CT], d: Query[DT], e: Query[ET], f: Query[FT], /
+    ) -> tuple[AT, BT, CT, DT, ET, FT]: ...
+
+    @overload
+    async def read(self, *queries: Query[T]) -> tuple[T, ...]: ...
+
+    @overload
+    async def read(self, *queries: Query[Any]) -> tuple[Any, ...]: ...
+
+    async def read(self, *queries: Query[Any]) -> tuple[Any, ...]:
+        """Answer queries (see `treadle.queries`) from one snapshot, in one round trip.
+
+        `head, page = await store.read(LoadHead(thread_id="t"), ListMessages(thread_id="t"))`: what
+        is committed meanwhile is in both answers, or in neither. The answers are in the order of
+        the queries. If one of them fails, the call does.
+
+        Raises:
+            InvalidId, InvalidValue: a query cannot be asked; the message says which argument of
+                which one, such as `queries[1].limit`.
+            NotFound: a query is about the messages or deltas of a thread that does not exist.
+            CorruptRecord: the record that a query is about is damaged.
+        """
+        return await self._backend.read(check_queries(queries))
 
     def _write(self, command: Command[T]) -> Write[T]:
         return Write(command, commit=self._commit_alone)

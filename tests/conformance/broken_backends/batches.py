@@ -14,6 +14,7 @@ from treadle.clock import Clock
 from treadle.core.claims import Hold
 from treadle.core.commands import AnyCommand, Commands, Receipt
 from treadle.core.mailboxes import MailboxEntry, Purge
+from treadle.core.queries import Together
 from treadle.errors import TreadleError
 
 
@@ -156,3 +157,27 @@ class Ajar(MemoryBackend):
 
     async def close(self) -> None:
         self._wake()
+
+
+@breaks(Guarantee.ONE_ORDER, "queries that are asked together have one snapshot")
+class OneAfterTheOther(MemoryBackend):
+    """Answers each of several queries from a snapshot of its own."""
+
+    async def read(self, query: Any) -> Any:
+        if not isinstance(query, Together):
+            return await super().read(query)
+        answers: list[Any] = []
+        for each in query.queries:
+            answers.append(await super().read(each))
+            await asyncio.sleep(0)
+        return tuple(answers)
+
+
+@breaks(Guarantee.ONE_ORDER, "answers are in the order of their queries")
+class Sorting(MemoryBackend):
+    """Answers queries in an order of its own."""
+
+    async def read(self, query: Any) -> Any:
+        if isinstance(query, Together):
+            query = Together(queries=tuple(sorted(query.queries, key=repr)))
+        return await super().read(query)

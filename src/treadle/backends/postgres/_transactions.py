@@ -189,6 +189,7 @@ class Transaction(Generic[T]):
         deadline: no attempt begins, and no wait ends, after it.
         lock_ms: how long to wait for a lock; None waits until the deadline.
         is_read_only: the program reads one snapshot and locks nothing.
+        reads_once: a program that is read only reads in one step, as a rule.
     """
 
     def __init__(
@@ -199,6 +200,7 @@ class Transaction(Generic[T]):
         lock_ms: int | None = None,
         *,
         is_read_only: bool = False,
+        reads_once: bool = False,
     ) -> None:
         self._database = database
         self._program = program
@@ -206,6 +208,7 @@ class Transaction(Generic[T]):
         self._patience = Patience(deadline, database.is_wanted)
         self._lock_ms = lock_ms
         self._is_read_only = is_read_only
+        self._reads_once = reads_once
         self._mark = {} if is_read_only else database.new_mark()
         self._unconfirmed: Uncommitted[T] | None = None
         self._holders = ""
@@ -256,12 +259,26 @@ class Transaction(Generic[T]):
     def _attempt_on(self, connection: Connection) -> T:
         if self._unconfirmed is not None:
             return self._rerun_after_unknown_commit(connection, self._unconfirmed)
+        if self._reads_once:
+            return self._read_once(connection)
         uncommitted = self._carry_out(connection, self._opening(connection, self._deadline))
         if not uncommitted.writes:
             send(connection, [_COMMIT])
             return uncommitted.result
         mark = self._database.queries.of(Read("insert_commit", self._mark))
         return self._commit(connection, uncommitted, mark, _COMMIT)
+
+    def _read_once(self, connection: Connection) -> T:
+        """Send the only step together with the COMMIT: one round trip."""
+        opening = self._opening(connection, self._deadline)
+        reading = RoundTrips(self._program(), self._database.queries, opening)
+        if reading.pending:
+            *rows, _ = send(connection, [*reading.pending, _COMMIT])
+            reading.answer(rows)
+        if not reading.pending:
+            return reading.outcome.result
+        self._reads_once = False  # it met damage, and has to look further, on one snapshot
+        return self._attempt_on(connection)
 
     def _rerun_after_unknown_commit(self, connection: Connection, before: Uncommitted[T]) -> T:
         """Find out how the attempt ended whose COMMIT had no answer, and go on from there.

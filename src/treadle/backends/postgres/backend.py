@@ -5,6 +5,7 @@ import random
 import time
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Any, TypeVar, cast
 
 import msgspec
@@ -32,7 +33,7 @@ from treadle.backends.postgres.location import Location
 from treadle.backends.postgres.schema import migrate
 from treadle.backends.sql import claims
 from treadle.backends.sql.program import Program, Read
-from treadle.backends.sql.reads import read
+from treadle.backends.sql.reads import read, reads_once
 from treadle.clock import Clock
 from treadle.core.claims import ClaimRequest
 from treadle.core.commands import Commands, Receipt
@@ -177,7 +178,8 @@ class PostgresBackend:
     async def read(self, query: Query[T]) -> T:
         """Answer a checked query from one snapshot."""
         now = self._now()
-        return await self._read(lambda: read(query, self._database.damage, now))
+        program = partial(read, query, self._database.damage, now)
+        return await self._read(program, reads_once=reads_once(query))
 
     async def wait(self, timeout_ms: int, mailbox_id: str | None = None) -> None:
         """Return once something is claimable, or after `timeout_ms`."""
@@ -194,10 +196,14 @@ class PostgresBackend:
         now = self._now()
         return await self._read(lambda: _times_left(mailbox_ids, now))
 
-    async def _read(self, program: Callable[[], Program[T]]) -> T:
+    async def _read(self, program: Callable[[], Program[T]], *, reads_once: bool = False) -> T:
         self._commits.require_running()
         reading = Transaction(
-            self._database, program, Deadline.after(self._call_seconds), is_read_only=True
+            self._database,
+            program,
+            Deadline.after(self._call_seconds),
+            is_read_only=True,
+            reads_once=reads_once,
         )
         return await asyncio.get_running_loop().run_in_executor(self._readers, reading.run)
 

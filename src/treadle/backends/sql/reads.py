@@ -1,6 +1,7 @@
 """Reading: which program answers a query."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import chain, islice
 from typing import Any, TypeVar, cast
 
 from treadle.backends._damage import DamageLog
@@ -8,11 +9,11 @@ from treadle.backends.sql import _documents as documents
 from treadle.backends.sql import _mailboxes as mailboxes
 from treadle.backends.sql import _runs as runs
 from treadle.backends.sql import _threads as threads
-from treadle.backends.sql.program import Program
+from treadle.backends.sql.program import Program, Row, Statement
 from treadle.core.documents import ListCollections, ListDocuments, LoadDocuments
 from treadle.core.heads import ListHeads, LoadHead
 from treadle.core.mailboxes import CountEntries, ListEntries, ListMailboxes, LoadEntry, LoadMailbox
-from treadle.core.queries import Query, TimedQuery
+from treadle.core.queries import Query, TimedQuery, Together
 from treadle.core.runs import FindActiveRun, ListRuns, LoadRun
 from treadle.core.thread_queries import ListDeltas, ListMessages, ListThreads, LoadThread
 
@@ -38,6 +39,8 @@ _LISTINGS: dict[type[Query[Any]], Callable[[Any, DamageLog], Program[Any]]] = {
 }
 """Programs that look at many records, and leave out those that cannot be read."""
 
+_READING_ON = frozenset({ListDeltas})
+"""Queries whose programs read again what their first rows name."""
 
 _TIMED: dict[type[Query[Any]], Callable[[Any, DamageLog, int | None], Program[Any]]] = {
     LoadDocuments: documents.load_documents,
@@ -52,6 +55,9 @@ def read(query: Query[T], damage: DamageLog, clock: int | None) -> Program[T]:
 
     `clock` is the present in unix milliseconds; None is the database's clock.
     """
+    if isinstance(query, Together):
+        programs = [read(each, damage, clock) for each in query.queries]
+        return cast("Program[T]", _side_by_side(programs))
     if isinstance(query, TimedQuery):
         now = clock if query.now is None else query.now
         return cast("Program[T]", _TIMED[type(query)](query, damage, now))
@@ -59,3 +65,29 @@ def read(query: Query[T], damage: DamageLog, clock: int | None) -> Program[T]:
     if listing is not None:
         return cast("Program[T]", listing(query, damage))
     return cast("Program[T]", _PROGRAMS[type(query)](query))
+
+
+def reads_once(query: Query[Any]) -> bool:
+    """Return True if the program of a query reads in one step, unless it meets damage."""
+    if isinstance(query, Together):
+        return all(map(reads_once, query.queries))
+    return type(query) not in _READING_ON
+
+
+def _side_by_side(programs: Sequence[Program[Any]]) -> Program[tuple[Any, ...]]:
+    """Run programs that read, each step of all of them together; return their results."""
+    results: list[Any] = [None] * len(programs)
+    rows_of: dict[int, list[list[Row]] | None] = dict.fromkeys(range(len(programs)))
+    while rows_of:
+        steps: dict[int, tuple[Statement, ...]] = {}
+        for position, rows in rows_of.items():
+            try:
+                # A generator that has not begun takes None only.
+                steps[position] = programs[position].send(rows)  # type: ignore[arg-type]
+            except StopIteration as end:
+                results[position] = end.value
+        if not steps:
+            break
+        rows_in_turn = iter((yield tuple(chain.from_iterable(steps.values()))))
+        rows_of = {key: list(islice(rows_in_turn, len(step))) for key, step in steps.items()}
+    return tuple(results)

@@ -73,10 +73,10 @@ def _options(kind: Leaf) -> list[Leaf]:
 
 
 def concrete(base: type[Any]) -> Iterator[type[Any]]:
-    """The classes of the core below `base` that have none below them."""
+    """The classes of the core below `base` that have none below them, but for those beside it."""
     for module in iter_modules(core.__path__):
         import_module(f"{core.__name__}.{module.name}")
-    yield from _leaves(base)
+    yield from (kind for kind in _leaves(base) if kind.__module__ != base.__module__)
 
 
 def _leaves(base: type[Any]) -> Iterator[type[Any]]:

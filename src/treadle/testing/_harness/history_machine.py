@@ -212,6 +212,15 @@ class HistoryMachine(RuleBasedStateMachine):
         expected = self.run(result_or_error(question.ask(self.model)))
         self.check(self.run(result_or_error(question.ask(reader))), expected)
 
+    @rule(data=st.data())
+    def ask_together(self, data: st.DataObject) -> None:
+        """Ask several queries at once through any handle."""
+        drawn = data.draw(st.lists(questions(self.clock.now), min_size=2, max_size=4))
+        queries = [self.run(question.query()) for question in drawn]
+        reader = self.subjects[data.draw(st.integers(0, self.handles - 1), label="reader")]
+        expected = self.run(result_or_error(self.model.read(*queries)))
+        self.check(self.run(result_or_error(reader.read(*queries))), expected)
+
     @rule(milliseconds=st.sampled_from([1, 10, 1_000, 30_000, 10**9, -1, -1_000, -60_000]))
     def move_clock(self, milliseconds: int) -> None:
         self.clock.now += milliseconds

@@ -7,6 +7,7 @@ import msgspec
 
 from treadle import Batch, MailboxEntry, Store, Thread
 from treadle.core.limits import LARGEST_TIME
+from treadle.queries import ListDeltas, ListEntries, LoadRun
 from treadle.testing._harness.builders import claim_by_id, enqueue, entry, run, said, says, sets
 
 MAILBOXES = ("box", "other", "mine", "third", "keyed")
@@ -102,5 +103,8 @@ READS: dict[str, Read] = {
     "load documents": lambda store: store.documents.load_many("memories", ["ann", "none"]),
     "list documents": lambda store: store.documents.list("memories", prefix="ann"),
     "list collections": lambda store: store.documents.collections(),
+    "queries together": lambda store: store.read(
+        ListDeltas(thread_id="t", after_version=0), ListEntries(), LoadRun(run_id="r")
+    ),
 }
 """One for each reading method of a backend."""

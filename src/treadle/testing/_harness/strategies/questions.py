@@ -6,8 +6,10 @@ import msgspec
 from hypothesis import strategies as st
 
 from treadle import Store
+from treadle.backends.memory.backend import MemoryBackend
 from treadle.core.heads import HeadKey
 from treadle.core.mailboxes import EntryStatus
+from treadle.core.queries import Query
 from treadle.testing._harness.strategies import commands, documents
 from treadle.testing._harness.strategies.times import nows, times
 
@@ -22,6 +24,21 @@ class Question(msgspec.Struct, frozen=True):
     async def ask(self, store: Store) -> Any:
         """What the store answers."""
         return await getattr(getattr(store, self.part), self.method)(**self.arguments)
+
+    async def query(self) -> Query[Any]:
+        """The query that the method makes."""
+        recorder = _Recorder()
+        await Question(self.part, self.method, self.arguments).ask(Store(recorder))
+        return recorder.query
+
+
+class _Recorder(MemoryBackend):
+    """Keeps the query that it is asked."""
+
+    query: Query[Any]
+
+    async def read(self, query: Query[Any]) -> Any:
+        self.query = query
 
 
 class Pages(Question, frozen=True):

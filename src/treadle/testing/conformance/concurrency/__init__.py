@@ -1,10 +1,11 @@
-"""Concurrency: callers are cancelled, processes race and are killed."""
+"""Concurrency: callers are cancelled, reads are of one moment, processes race and are killed."""
 
 from treadle.testing._harness.check import Check
-from treadle.testing.conformance.concurrency import cancellation, processes, races
+from treadle.testing.conformance.concurrency import cancellation, processes, races, snapshots
 
 checks: tuple[Check, ...] = (
     *cancellation.checks,
     *races.checks,
     *processes.checks,
+    *snapshots.checks,
 )
