@@ -33,6 +33,7 @@ class ToolCall(SortedModel, frozen=True, kw_only=True):
     """A call of a tool by the assistant; a message with role `tool` answers it by its `id`."""
 
     id: str
+    """Unique in its message only: some providers begin again with `call_0` in each."""
     name: str
     arguments: Json = always_encoded(None)
     """The value itself, not a string of JSON."""
