@@ -8,6 +8,7 @@ from treadle.clock import Clock, new_id, system_clock
 from treadle.core.codec import Json, decode, encode
 from treadle.core.commands import Receipt
 from treadle.core.documents import CollectionPage, Document, DocumentPage, Stored
+from treadle.core.edits import Truncated
 from treadle.core.heads import HeadPage, ThreadSummary
 from treadle.core.hints import Hint, HintKind
 from treadle.core.mailboxes import (
@@ -132,6 +133,7 @@ __all__ = [
     "ToolCall",
     "TrackedPatch",
     "TreadleError",
+    "Truncated",
     "VersionConflict",
     "Visibility",
     "Write",

@@ -15,6 +15,7 @@ from treadle.core.documents import (
     PutDocument,
     TouchDocument,
 )
+from treadle.core.edits import TruncateThread
 from treadle.core.heads import CheckThread, UpdateThread
 from treadle.core.mailboxes import (
     Cancel,
@@ -71,6 +72,7 @@ __all__ = [
     "Supersede",
     "TimedCommand",
     "TouchDocument",
+    "TruncateThread",
     "UpdateThread",
     "UpsertRun",
 ]

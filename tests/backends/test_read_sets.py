@@ -22,6 +22,7 @@ from treadle.core.documents import (
     PutDocument,
     TouchDocument,
 )
+from treadle.core.edits import TruncateThread
 from treadle.core.heads import CheckThread, UpdateThread
 from treadle.core.keys import KeyRange
 from treadle.core.mailboxes import (
@@ -54,6 +55,8 @@ COMMANDS: tuple[AnyCommand, ...] = (
     SaveThread(thread=Thread(id="t")),
     UpdateThread(thread_id="t", metadata={"a": 1}),
     CheckThread(thread_id="t", expected=1),
+    TruncateThread(thread_id="t", keep=1),
+    TruncateThread(thread_id="t", drop=1),
     DeleteThread(thread_id="t"),
     UpsertRun(run=run("r")),
     DeleteRun(run_id="r"),
@@ -116,7 +119,8 @@ async def test_a_command_that_names_too_little_fails(
 
     def touches_less(self: AnyCommand, read_set: ReadSet) -> None:
         touches(self, read_set)
-        getattr(read_set, name).discard(item)
+        part = getattr(read_set, name)
+        part.pop(item) if isinstance(part, dict) else part.remove(item)
 
     async with Store(SQLITE.make(tmp_path, ManualClock())) as store:
         sample = await fill(store)
@@ -142,6 +146,7 @@ FINDERS: dict[str, Callable[[WorkingSet], object]] = {
     "items": lambda rows: list(rows.runs.items()),
     "length": lambda rows: len(rows.runs),
     "find_known_messages": lambda rows: rows.find_known_messages("t", ["m"]),
+    "find_messages_from": lambda rows: rows.find_messages_from("t", 0),
     "find_duplicate": lambda rows: rows.find_duplicate("box", "k"),
     "find_claimed": lambda rows: rows.find_claimed("box"),
     "find_unfinished": lambda rows: rows.find_unfinished("box"),

@@ -21,10 +21,11 @@ from treadle import (
     Thread,
     ThreadChangeSet,
     ThreadHead,
+    Truncated,
     commands,
     open_store,
 )
-from treadle.core import claims, documents, heads, mailboxes, restoring, runs, threads
+from treadle.core import claims, documents, edits, heads, mailboxes, restoring, runs, threads
 from treadle.core.codec import Model
 from treadle.core.commands import AnyCommand, Command, check_batch, check_command, describe
 from treadle.core.mailboxes import Interrupted, MailboxEntry
@@ -55,6 +56,7 @@ EXAMPLES: list[tuple[Any, str, type | tuple[type, ...]]] = [
         "t",
         Committed,
     ),
+    (commands.TruncateThread(thread_id="t", keep=0, expected=0), "t", Truncated),
     (commands.CheckThread(thread_id="t", expected=0), "t", Committed),
     (commands.DeleteThread(thread_id="t"), "t", bool),
     (
@@ -119,7 +121,7 @@ def test_every_command_has_an_example() -> None:
 def test_all_commands_are_public() -> None:
     defined = {
         value
-        for module in (claims, documents, heads, mailboxes, restoring, runs, threads)
+        for module in (claims, documents, edits, heads, mailboxes, restoring, runs, threads)
         for name, value in vars(module).items()
         if isinstance(value, type) and issubclass(value, Command) and not name.startswith("_")
     }

@@ -119,8 +119,10 @@ CHOSEN: dict[str, Any] = {
     "enqueue.entry.claimed_by": None,
     "enqueue.entry.lease_until": None,
     "listHeads.after": None,
+    "appendThread.changes.truncated_to": None,
+    "truncateThread.keep": None,
 }
-"""A new entry is not claimed, and no text is a cursor."""
+"""A new entry is not claimed, no text is a cursor, and only a truncation cuts, by one number."""
 
 
 def check_request(request: ClaimRequest) -> ClaimRequest:

@@ -23,6 +23,7 @@ from treadle.core.claims import Ack, ClaimRequest
 from treadle.core.codec import encode
 from treadle.core.commands import AnyCommand
 from treadle.core.documents import DeleteDocuments, PutDocument
+from treadle.core.edits import TruncateThread
 from treadle.core.heads import UpdateThread
 from treadle.core.mailboxes import EnsureMailbox, Interrupt, MailboxState, Purge, Send
 from treadle.core.messages import Message
@@ -42,6 +43,7 @@ KINDS = [
     "append",
     "append",
     "update",
+    "truncate",
     "save",
     "delete",
     "send",
@@ -89,6 +91,8 @@ class Recording:
                 self._append(key, number, message)
             case "update":
                 self._update(key, number)
+            case "truncate":
+                self._truncate(key, message)
             case "save":
                 self._commit(SaveThread(thread=Thread(id=key, messages=(message,))))
             case "delete":
@@ -119,6 +123,14 @@ class Recording:
         update = UpdateThread(thread_id=key, metadata={f"k{number % 3}": number}, resource_id="x")
         created = f"thread {key}" in self.acknowledged[-1][1]
         self._commit(*(() if created else (CreateThread(thread=Thread(id=key)),)), update)
+
+    def _truncate(self, key: str, message: Message) -> None:
+        created = f"thread {key}" in self.acknowledged[-1][1]
+        truncate = TruncateThread(thread_id=key, drop=self._choose.randrange(3))
+        append = AppendThread(thread_id=key, changes=ThreadChangeSet(messages=(message,)))
+        create = (CreateThread(thread=Thread(id=key)),)
+        batch = (truncate, append, truncate) if self._choose.random() < 0.5 else (truncate, append)
+        self._commit(*(() if created else create), *batch)
 
     def _work(self) -> None:
         request = ClaimRequest(consumer="w", limit=1, lease_ms=0)

@@ -14,6 +14,7 @@ from treadle.backends.files._engine import Engine
 from treadle.backends.files.disk import Disk
 from treadle.core.claims import ClaimRequest
 from treadle.core.commands import AnyCommand
+from treadle.core.edits import TruncateThread
 from treadle.core.heads import UpdateThread
 from treadle.core.mailboxes import Cancel, Interrupt, Purge, Send
 from treadle.core.messages import Message
@@ -58,6 +59,7 @@ def write(engine: Engine, choose: random.Random, number: int) -> None:
         "create": CreateThread(thread=Thread(id=key)),
         "append": AppendThread(thread_id=key, changes=changes),
         "update": UpdateThread(thread_id=key, metadata={"n": number}, now=number),
+        "truncate": TruncateThread(thread_id=key, drop=choose.randrange(3)),
         "save": SaveThread(thread=Thread(id=key, messages=(message,))),
         "delete": DeleteThread(thread_id=key),
         "send": Send(
@@ -67,7 +69,9 @@ def write(engine: Engine, choose: random.Random, number: int) -> None:
         "interrupt": Interrupt(mailbox_id=key),
         "purge": Purge(older_than=number),
     }
-    kind = choose.choice(["append", "append", "update", "send", "send", "claim", *commands])
+    kind = choose.choice(
+        ["append", "append", "update", "truncate", "send", "send", "claim", *commands]
+    )
     if kind == "claim":
         request = ClaimRequest(consumer="w", limit=2, lease_ms=choose.randrange(20))
         attempt(engine, claim_of(request))

@@ -14,7 +14,7 @@ CALLS = {**READS, **WRITES}
 KEY = "(SELECT thread_key FROM threads WHERE thread_id = 't')"
 THREAD = ("load a thread",)
 HEAD = ("load a thread", "a head")
-MESSAGES = ("load a thread", "page messages", "count messages", "deltas")
+MESSAGES = ("load a thread", "page messages", "count messages", "deltas", "truncate")
 RUN = ("load a run", "upsert")
 ENTRIES = ("load an entry",)
 MAILBOX = ("load a state", "interrupt")
@@ -57,19 +57,19 @@ DAMAGE: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "a version that is text": (
         "UPDATE threads SET version = 'one' WHERE thread_id = 't'",
-        (*HEAD, "deltas", "append"),
+        (*HEAD, "deltas", "append", "truncate"),
     ),
     "a version below zero": (
         "UPDATE threads SET version = -5 WHERE thread_id = 't'",
-        (*HEAD, "deltas", "append"),
+        (*HEAD, "deltas", "append", "truncate"),
     ),
     "a time that is text": (
         "UPDATE threads SET updated_at = 'now' WHERE thread_id = 't'",
-        (*HEAD, "append"),
+        (*HEAD, "append", "truncate"),
     ),
     "a count that is text": (
         "UPDATE threads SET message_count = 'two' WHERE thread_id = 't'",
-        ("a head", "append"),
+        ("a head", "append", "truncate"),
     ),
     "a message that is no JSON": (
         f"UPDATE messages SET body = '{{' WHERE thread_key = {KEY} AND position = 1",
@@ -82,11 +82,19 @@ DAMAGE: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "a message that is missing": (
         f"DELETE FROM messages WHERE thread_key = {KEY} AND position = 1",
-        ("deltas",),
+        ("deltas", "truncate"),
     ),
     "a message at a place that is none": (
         f"UPDATE messages SET position = 'x' WHERE thread_key = {KEY} AND position = 1",
-        ("page messages", "count messages", "deltas"),
+        ("page messages", "count messages", "deltas", "truncate"),
+    ),
+    "a removed message that is no JSON": (
+        f"INSERT INTO removed_messages SELECT {KEY}, 1, 9, '{{'",
+        ("deltas",),
+    ),
+    "a removed message that went at no version": (
+        f"INSERT INTO removed_messages SELECT {KEY}, 1, 'x', '{{}}'",
+        ("deltas",),
     ),
     "a patch that is no JSON": (f"UPDATE patches SET body = '' WHERE thread_key = {KEY}", THREAD),
     "a delta that is no JSON": (

@@ -126,7 +126,17 @@ DAMAGE: dict[str, tuple[str, str, str]] = {
     "a delta that names what is not there": (
         f"UPDATE deltas SET body = replace(body, '[1]', '[7]') WHERE thread_key = {KEY}",
         "threads/t/deltas/1",
-        "it names message 7, which the thread does not have",
+        "it names message 7, which the thread never had",
+    ),
+    "a removed message from nobody": (
+        f"INSERT INTO removed_messages SELECT {KEY}, 1, 2, '{{}}'",
+        "threads/t/removed_messages/1@2",
+        "role",
+    ),
+    "a removed message of no thread": (
+        "INSERT INTO removed_messages SELECT 99, 1, 2, '{}'",
+        "threads/#99/removed_messages/1@2",
+        "its thread is missing",
     ),
     "deltas that lead elsewhere": (
         "UPDATE threads SET version = 5 WHERE thread_id = 't'",
@@ -278,6 +288,7 @@ def test_a_healthy_store_is_counted(store: Path) -> None:
     assert report.rows == {
         "threads": 2,
         "messages": 2,
+        "removed_messages": 0,
         "patches": 1,
         "deltas": 1,
         "runs": 1,

@@ -17,7 +17,7 @@ PLANS: dict[str, tuple[Read, str]] = {
     ),
     "a message met again": (
         Read("load_message_ids", {}),
-        "messages USING COVERING INDEX messages_by_id",
+        "messages USING INDEX messages_by_id",
     ),
     "a dedupe key": (Read("load_duplicates", {}), "payloads USING INDEX payloads_by_dedupe_key"),
     "what else is claimed": (

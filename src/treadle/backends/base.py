@@ -56,8 +56,8 @@ class Guarantee(Enum):
     """A batch with a `Hold` whose claim was lost, expired or was interrupted changes nothing. At
     most one claim of a mailbox passes it at any time, whichever way the clock was set."""
     VERSIONS_WITHOUT_GAPS = 7
-    """A thread's version starts at 0 and rises by one with each append or save. An append that
-    expects another version changes nothing."""
+    """A thread's version starts at 0 and rises by one with each append, truncation or save. A write
+    that expects another version changes nothing."""
     TIME_IS_GIVEN = 8
     """A command without `now` happens at the backend's clock, read once for the batch."""
     NOTHING_IS_SHARED = 9
@@ -72,8 +72,9 @@ class Guarantee(Enum):
     """`wait` returns when an entry is claimable, becomes due or is sent. It may return early, but
     never much later."""
     THREADS_ARE_WHAT_WAS_APPENDED = 13
-    """Threads change as the commands of `treadle.core.threads` say: a known message id is skipped,
-    a snapshot replaces the state. `ListDeltas` returns every change since a version, or None."""
+    """Threads change as the commands of `treadle.core.threads`, `treadle.core.heads` and
+    `treadle.core.edits` say: a known message id is skipped, a snapshot replaces the state.
+    `ListDeltas` returns every change since a version, or None."""
     RUNS_FOLLOW_THEIR_THREADS = 14
     """Runs change as `treadle.core.runs` says: appends record them, and the first parent wins."""
     ENTRIES_MOVE_BY_RULE = 15

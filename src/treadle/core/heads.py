@@ -16,7 +16,6 @@ from treadle.core.queries import Query
 from treadle.core.read_set import ReadSet
 from treadle.core.threads import (
     Committed,
-    StoredThread,
     Thread,
     ThreadHead,
     ThreadMetadata,
@@ -149,7 +148,7 @@ class UpdateThread(TimedCommand[Committed], frozen=True, kw_only=True):
         stored = require_thread(rows, self.thread_id, self.expected)
         thread = self._updated(rows.find_labels(self.thread_id), now)
         head = ThreadHead(thread=thread, version=stored.head.version)
-        rows.threads.put(self.thread_id, StoredThread(head, stored.history, stored.origin))
+        rows.threads.put(self.thread_id, msgspec.structs.replace(stored, head=head))
         return Committed(version=head.version)
 
     def _updated(self, thread: Thread, now: int) -> Thread:

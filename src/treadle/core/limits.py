@@ -37,6 +37,9 @@ Bound: TypeAlias = Annotated[int, Meta(ge=SMALLEST_INTEGER, le=LARGEST_TIME)]
 Version: TypeAlias = Annotated[int, Meta(ge=0, le=LARGEST_TIME)]
 """How often a thread was changed since it was created."""
 
+Length: TypeAlias = Annotated[int, Meta(ge=0, le=LARGEST_TIME)]
+"""How many messages stay in a thread, or go from its end."""
+
 Generation: TypeAlias = Annotated[int, Meta(ge=0, le=LARGEST_TIME)]
 """How often a mailbox was interrupted."""
 

@@ -6,6 +6,8 @@ gets an error, never a wrong answer.
 
 import msgspec
 
+from treadle.core.limits import LARGEST_TIME
+
 
 class ReadSet(msgspec.Struct):
     """Ids of the rows to load. Each command adds its own in `Command.touches`."""
@@ -15,6 +17,10 @@ class ReadSet(msgspec.Struct):
     """Those of `threads` that are loaded with owner, parent and metadata."""
     messages: set[tuple[str, str]] = msgspec.field(default_factory=set)
     """Pairs of a thread's id and the id of a message that the thread may already have."""
+    messages_from: dict[str, int] = msgspec.field(default_factory=dict)
+    """Threads by id, and the position from which on their messages are loaded."""
+    last_messages: dict[str, int] = msgspec.field(default_factory=dict)
+    """Threads by id, and how many of their last messages are loaded."""
     runs: set[str] = msgspec.field(default_factory=set)
     entries: set[str] = msgspec.field(default_factory=set)
     """Entries, without their payloads; the state of each one's mailbox is loaded with it."""
@@ -39,3 +45,19 @@ class ReadSet(msgspec.Struct):
     """Ranges of joined keys of a collection (see `KeyRange`), all of whose documents are loaded."""
     expired_before: set[int] = msgspec.field(default_factory=set)
     """Times before which documents expired that are purged; all of them are loaded."""
+
+    def add_messages_from(self, thread_id: str, position: int) -> None:
+        """Add the messages of a thread from a position on."""
+        known = self.messages_from.get(thread_id, position)
+        self.messages_from[thread_id] = min(known, position)
+
+    def add_last_messages(self, thread_id: str, number: int) -> None:
+        """Add so many messages before those of a thread that are in the set already."""
+        # Each of several truncations in a group takes what the ones before it have left.
+        known = self.last_messages.get(thread_id, 0)
+        self.last_messages[thread_id] = min(known + number, LARGEST_TIME)
+
+    def first_loaded(self, thread_id: str, count: int) -> int:
+        """Return the position from which on the messages of a thread of `count` are loaded."""
+        first = count - self.last_messages.get(thread_id, 0)
+        return max(min(first, self.messages_from.get(thread_id, count)), 0)

@@ -8,7 +8,7 @@ import msgspec
 from treadle.core.codec import Json, SortedModel, always_encoded
 from treadle.core.commands import Command, TimedCommand
 from treadle.core.ids import OptionalRunId, RunId, ThreadId
-from treadle.core.limits import Time, Version, next_number
+from treadle.core.limits import Length, Time, Version, next_number
 from treadle.core.messages import Message
 from treadle.core.pages import Page
 from treadle.core.patches import TrackedPatch, apply_patches
@@ -80,7 +80,7 @@ class Thread(SortedModel, frozen=True, kw_only=True):
 
 
 class ThreadHead(SortedModel, frozen=True, kw_only=True):
-    """A thread and its version: 0 when created, one higher after each append or save."""
+    """A thread and its version: 0 when created, one more after each append, truncation or save."""
 
     thread: Thread
     version: Version
@@ -103,6 +103,8 @@ class ThreadChangeSet(SortedModel, frozen=True, kw_only=True):
     """Free-form data for readers of `Threads.list_deltas`; the thread does not keep it."""
     snapshot: Json | None = None
     """A new state that replaces the old one and its patches; None keeps them."""
+    truncated_to: Length | None = None
+    """Only so many messages stayed, the first ones; None if `Threads.truncate` did not do it."""
 
     if TYPE_CHECKING:  # lists are accepted too, and stored as tuples
 
@@ -117,28 +119,32 @@ class ThreadChangeSet(SortedModel, frozen=True, kw_only=True):
             patches: Sequence[TrackedPatch] = (),
             actions: Sequence[Json] = (),
             snapshot: Json | None = None,
+            truncated_to: int | None = None,
             extra: dict[str, Json] = ...,
         ) -> None: ...
 
     def apply_to(self, thread: Thread, messages: tuple[Message, ...] | None = None) -> Thread:
         """Return the thread after these changes.
 
-        A snapshot replaces the state and clears the patches. Then messages are added, except those
-        whose id the thread already has. Then patches are added.
+        A snapshot replaces the state and clears the patches. Then messages are cut off, and others
+        added, except those whose id the thread already has. Then patches are added.
 
         Args:
             thread: the thread before.
             messages: the messages to add, if the caller knows which ones the thread already has.
         """
+        kept = thread.messages
+        if self.truncated_to is not None:
+            kept = kept[: self.truncated_to]
         if messages is None:
-            known = (message.id for message in thread.messages if message.id is not None)
+            known = (message.id for message in kept if message.id is not None)
             messages = new_messages(self.messages, known)
         changes: dict[str, Any] = {}
         patches = thread.patches
         if self.snapshot is not None:
             changes["state"], patches = self.snapshot, ()
-        if messages:
-            changes["messages"] = thread.messages + messages
+        if messages or kept is not thread.messages:
+            changes["messages"] = kept + messages
         if patches is not thread.patches or self.patches:
             changes["patches"] = patches + self.patches
         return msgspec.structs.replace(thread, **changes) if changes else thread
@@ -168,6 +174,8 @@ class History(msgspec.Struct, frozen=True, eq=False):
     """A thread's last delta and those before it: a list that grows without being copied."""
 
     delta: ThreadDelta
+    added: tuple[Message, ...]
+    """The messages that the thread got: those of the delta that it did not have already."""
     before: "History | None"
 
 
@@ -178,6 +186,13 @@ class StoredThread(msgspec.Struct, frozen=True, eq=False):
     history: History | None = None
     origin: object = msgspec.field(default_factory=object)
     """The creation, save or load that the deltas start from; compared by identity."""
+    unloaded: int = 0
+    """How many messages come before those of `head`: a database does not load them."""
+
+    @property
+    def message_count(self) -> int:
+        """How many messages the thread has."""
+        return self.unloaded + len(self.head.thread.messages)
 
 
 class ThreadRows(RunRows, Protocol):
@@ -233,9 +248,14 @@ def extended(
     stored: StoredThread, changes: ThreadChangeSet, now: int, messages: tuple[Message, ...]
 ) -> StoredThread:
     """The thread and its history, one delta on."""
-    head = appended(stored.head, changes, now, messages)
+    unloaded, cut = stored.unloaded, changes
+    if changes.truncated_to is not None:  # the head begins behind those that are not loaded
+        here = max(changes.truncated_to - unloaded, 0)
+        cut = msgspec.structs.replace(changes, truncated_to=here)
+        unloaded = min(unloaded, changes.truncated_to)
+    head = appended(stored.head, cut, now, messages)
     delta = ThreadDelta(version=head.version, committed_at=now, changes=changes)
-    return StoredThread(head, History(delta, stored.history), stored.origin)
+    return StoredThread(head, History(delta, messages, stored.history), stored.origin, unloaded)
 
 
 def new_messages(messages: Iterable[Message], known: Iterable[str]) -> tuple[Message, ...]:
@@ -263,19 +283,19 @@ def all_deltas(history: History | None) -> tuple[ThreadDelta, ...]:
     return tuple(reversed(deltas))
 
 
-def deltas_since(
+def history_since(
     history: History | None, after_version: int, version: int
-) -> tuple[ThreadDelta, ...] | None:
-    """The last `version - after_version` deltas of a history, or None if it is shorter."""
+) -> tuple[History, ...] | None:
+    """The last `version - after_version` steps of a history, oldest first, or None."""
     if not 0 <= after_version <= version:
         return None
-    deltas: list[ThreadDelta] = []
-    while len(deltas) < version - after_version:
+    steps: list[History] = []
+    while len(steps) < version - after_version:
         if history is None:
             return None
-        deltas.append(history.delta)
+        steps.append(history)
         history = history.before
-    return tuple(reversed(deltas))
+    return tuple(reversed(steps))
 
 
 def _next_version(head: ThreadHead) -> int:
@@ -375,6 +395,12 @@ class AppendThread(TimedCommand[Committed], frozen=True, kw_only=True):
     thread_id: ThreadId
     changes: ThreadChangeSet
     expected: Version | None = None
+
+    def check(self) -> None:
+        """Refuse a change set that cuts messages off."""
+        if self.changes.truncated_to is not None:
+            reason = "an append cuts nothing off; use `truncate`"
+            raise InvalidValue("appendThread.changes.truncated_to", reason)
 
     def touches(self, read_set: ReadSet) -> None:
         """The thread, which of the messages it has already, and the run."""

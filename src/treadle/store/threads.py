@@ -6,6 +6,7 @@ from msgspec import UNSET, UnsetType
 
 from treadle.backends.base import Backend
 from treadle.core.codec import Json
+from treadle.core.edits import Truncated, TruncateThread
 from treadle.core.heads import (
     CheckThread,
     HeadKey,
@@ -166,6 +167,41 @@ class ThreadWrites:
             parent_thread_id=parent_thread_id,
             expected=expected,
             now=now,
+        )
+        return self._write(command)
+
+    def truncate(
+        self,
+        thread_id: str,
+        *,
+        keep: int | None = None,
+        drop: int | None = None,
+        expected: int | None = None,
+        now: int | None = None,
+    ) -> Write[Truncated]:
+        """Take back the last messages of a thread; give either `keep` or `drop`.
+
+        State, patches and runs stay. The version rises by one if a message goes; otherwise nothing
+        changes. In a batch with an append it replaces the end of a conversation: that is how an
+        answer is generated again, or a message is edited and sent again.
+
+        The positions of the removed messages are given out again. Deltas still show the removed
+        messages, until the thread is saved as a whole or deleted.
+
+        Args:
+            thread_id: which thread.
+            keep: how many messages stay, the first ones; all, if there are no more.
+            drop: how many messages go, the last ones; all, if there are no more.
+            expected: truncate the thread only if it is still at this version.
+            now: the present.
+
+        Raises:
+            NotFound: the thread does not exist.
+            VersionConflict: the thread is at another version than `expected`.
+            InvalidValue: both of `keep` and `drop` are given or none is, or one is negative.
+        """
+        command = TruncateThread(
+            thread_id=thread_id, keep=keep, drop=drop, expected=expected, now=now
         )
         return self._write(command)
 

@@ -1,16 +1,19 @@
 """Backends that break the rules of threads and runs."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from msgspec import UNSET
 from msgspec.structs import replace
 
 from tests.conformance.broken_backends.broken_backend import Twisted, breaks
+from treadle import Message, ThreadChangeSet
 from treadle.backends.base import Guarantee
 from treadle.backends.memory.backend import MemoryBackend
 from treadle.backends.model.tables import Tables
 from treadle.core.commands import AnyCommand
 from treadle.core.cursors import cursor_of
+from treadle.core.edits import TruncateThread
 from treadle.core.heads import CheckThread, ListHeads, LoadHead, UpdateThread
 from treadle.core.runs import FindActiveRun, ListRuns, RunRecord
 from treadle.core.thread_queries import ListDeltas, ListMessages, ListThreads
@@ -30,10 +33,10 @@ class Overwriting(Twisted):
 
 @breaks(Guarantee.VERSIONS_WITHOUT_GAPS, "a guarded write at another version is a conflict")
 class Unguarded(Twisted):
-    """Saves and deletes whatever the version is."""
+    """Saves, deletes and truncates whatever the version is."""
 
     def twist(self, command: AnyCommand) -> AnyCommand:
-        if isinstance(command, SaveThread | DeleteThread):
+        if isinstance(command, SaveThread | DeleteThread | TruncateThread):
             return replace(command, expected=None)
         return command
 
@@ -326,3 +329,69 @@ class Selective(MemoryBackend):
         messages = self.tables.threads[query.thread_id].head.thread.messages
         count = sum(message.visibility == "all" for message in messages)
         return replace(answer, message_count=count)
+
+
+@breaks(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED, "a removed message may be appended again")
+class Resentful(Tables):
+    """Skips a message whose id the thread once had."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: set[tuple[str, str | None]] = set()
+
+    def find_known_messages(self, thread_id: str, message_ids: Iterable[str]) -> set[str]:
+        thread = self.threads[thread_id].head.thread
+        self.seen.update((thread_id, message.id) for message in thread.messages)
+        return {each for each in message_ids if (thread_id, each) in self.seen}
+
+    def find_messages_from(self, thread_id: str, position: int) -> tuple[Message, ...]:
+        self.find_known_messages(thread_id, ())
+        return super().find_messages_from(thread_id, position)
+
+
+@breaks(
+    Guarantee.THREADS_ARE_WHAT_WAS_APPENDED,
+    "earlier deltas show the messages that truncations removed",
+)
+class Censoring(MemoryBackend):
+    """Leaves the messages out of deltas that are not in the thread."""
+
+    async def read(self, query: Any) -> Any:
+        answer = await super().read(query)
+        if not isinstance(query, ListDeltas) or answer is None:
+            return answer
+        kept = self.tables.threads[query.thread_id].head.thread.messages
+        return tuple(replace(delta, changes=_only(delta.changes, kept)) for delta in answer)
+
+
+def _only(changes: ThreadChangeSet, kept: tuple[Message, ...]) -> ThreadChangeSet:
+    return replace(changes, messages=tuple(each for each in changes.messages if each in kept))
+
+
+@breaks(
+    Guarantee.ALL_OR_NOTHING,
+    "truncations of a batch see what was appended and cut off before",
+)
+class Foreseeing(Twisted):
+    """Counts the messages that stay before it applies the batch."""
+
+    def twist(self, command: AnyCommand) -> AnyCommand:
+        if not isinstance(command, TruncateThread) or command.drop is None:
+            return command
+        stored = self.tables.threads.get(command.thread_id)
+        if stored is None:
+            return command
+        return replace(command, keep=max(stored.message_count - command.drop, 0), drop=None)
+
+
+@breaks(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED, "a truncation keeps state patches and runs")
+class Radical(Tables):
+    """Removes the patches with the messages."""
+
+    def put(self, table: Any, key: str, row: Any) -> None:
+        if isinstance(row, StoredThread) and row.history is not None:
+            changes = row.history.delta.changes
+            if changes.truncated_to is not None:
+                thread = replace(row.head.thread, patches=())
+                row = replace(row, head=replace(row.head, thread=thread))
+        super().put(table, key, row)

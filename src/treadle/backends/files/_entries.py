@@ -10,7 +10,7 @@ from treadle.backends.files._collection_files import Lines, Whole
 from treadle.backends.files._journal import Record
 from treadle.backends.files._thread_document import Labels, Step, ThreadDocument, labels_of
 from treadle.backends.files.documents import check_document_id
-from treadle.backends.model.tables import Change, TableName, deltas_of
+from treadle.backends.model.tables import Change, TableName, steps_of
 from treadle.core.codec import encode
 from treadle.core.heads import same_labels
 from treadle.core.threads import StoredThread, ThreadDelta, ThreadHead, all_deltas
@@ -37,7 +37,7 @@ class Remove(msgspec.Struct, frozen=True, tag="remove", array_like=True):
 
 
 class Append(msgspec.Struct, frozen=True, tag="append", array_like=True):
-    """A thread is appended to. An earlier entry of the same journal has its document."""
+    """A thread is appended to, or cut. An earlier entry of the same journal has its document."""
 
     table: ClassVar[TableName] = "threads"
     key: str
@@ -136,11 +136,12 @@ def _thread_entries(
     *,
     is_first: bool,
 ) -> Iterator[Entry]:
-    key, before, deltas = change.key, change.before, deltas_of(change)
-    if deltas is None or not isinstance(before, StoredThread):  # it was created, or saved whole
+    key, before, steps = change.key, change.before, steps_of(change)
+    if steps is None or not isinstance(before, StoredThread):  # it was created, or saved whole
         document = _join(document_of(key, after.head))
         yield Put("threads", key, document, _encode_deltas(all_deltas(after.history)))
         return
+    deltas = tuple(step.delta for step in steps)
     if deltas and is_first:
         yield FirstAppend(key, _encode_deltas(deltas), _join(document_of(key, before.head)))
     elif deltas:

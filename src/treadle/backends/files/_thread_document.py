@@ -1,5 +1,6 @@
-"""The document of a thread: encoded once, and extended by what is appended."""
+"""The document of a thread: encoded once, extended by what is appended, and cut by truncations."""
 
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeAlias
 
@@ -55,6 +56,7 @@ class _Changes(msgspec.Struct, frozen=True):
     messages: tuple[msgspec.Raw, ...] = ()
     patches: tuple[msgspec.Raw, ...] = ()
     snapshot: msgspec.Raw = msgspec.Raw()
+    truncated_to: int | None = None
 
 
 class _Delta(msgspec.Struct, frozen=True):
@@ -134,13 +136,15 @@ def _labeled(head: ThreadHead, labels: Labels) -> ThreadHead:
 
 
 class ThreadDocument:
-    """The bytes of a thread's document, so that an append need not encode the whole thread."""
+    """The bytes of a thread's document, so that a change need not encode the whole thread."""
 
     def __init__(self, head: ThreadHead) -> None:
         thread = head.thread
         self.head = head
         self._messages = bytearray()
-        _extend(self._messages, map(encode, thread.messages))
+        self._ends = array("Q")
+        """The end of each message in these bytes."""
+        self._add_messages(map(encode, thread.messages))
         self._patches = bytearray()
         _extend(self._patches, map(encode, thread.patches))
         self._state = _lay_out(_encode(thread.state), _FIELD)
@@ -157,21 +161,36 @@ class ThreadDocument:
         Updates of its labels may lie between, too.
         """
         messages: list[Bytes | msgspec.Raw] = []
+        kept = count = len(self._ends)
         for delta in deltas:
             changes = _delta_decoder.decode(delta).changes
             messages += changes.messages
+            if changes.truncated_to is not None:
+                kept = min(kept, changes.truncated_to)
             if bytes(changes.snapshot):
                 self._state = _lay_out(changes.snapshot, _FIELD)
                 self._patches.clear()
             if changes.patches:
                 _extend(self._patches, changes.patches)
-        added = head.thread.messages[len(self.head.thread.messages) :]
-        if len(messages) != len(added):  # some were skipped, because the thread had their ids
+        added = head.thread.messages[kept:]
+        if kept < count or len(messages) != len(added):
+            # Some were cut off, or skipped because the thread had their ids.
             messages = list(map(encode, added))
-        _extend(self._messages, messages)
+        self._cut_messages(kept)
+        self._add_messages(messages)
         if not same_labels(head.thread, self.head.thread):
             self._labels = _lay_out_labels(head.thread)
         self.head = head
+
+    def _add_messages(self, messages: Iterable[Bytes | msgspec.Raw]) -> None:
+        for message in messages:
+            _extend(self._messages, (message,))
+            self._ends.append(len(self._messages))
+
+    def _cut_messages(self, kept: int) -> None:
+        if kept < len(self._ends):
+            del self._ends[kept:]
+            del self._messages[self._ends[-1] if kept else 0 :]
 
     def parts(self) -> list[Bytes]:
         """Return the document in parts, to be written one after the other."""

@@ -19,8 +19,9 @@ from treadle.core.heads import ThreadSummary, summarized
 from treadle.core.keys import END, SEPARATOR, KeyRange, split_row_key
 from treadle.core.limits import next_number
 from treadle.core.mailboxes import TERMINAL, UNFINISHED, EntryStatus, MailboxEntry, MailboxState
+from treadle.core.messages import Message
 from treadle.core.runs import RunRecord
-from treadle.core.threads import StoredThread, Thread, ThreadDelta, deltas_since
+from treadle.core.threads import History, StoredThread, Thread, ThreadDelta, history_since
 
 TableName = Literal["threads", "runs", "entries", "mailboxes", "documents"]
 
@@ -40,15 +41,15 @@ class Change(msgspec.Struct, frozen=True, eq=False):
     after: Row | None
 
 
-def deltas_of(change: Change) -> tuple[ThreadDelta, ...] | None:
-    """The deltas that a batch appended to a thread; None if it did more than append."""
+def steps_of(change: Change) -> tuple[History, ...] | None:
+    """What a batch appended to a thread and cut off, as steps; None if it did more than that."""
     before, after = change.before, change.after
     if not isinstance(before, StoredThread) or not isinstance(after, StoredThread):
         return None
     # Versions alone do not tell: a thread may be deleted and created again at such a version.
     if before.origin is not after.origin:
         return None
-    return deltas_since(after.history, before.head.version, after.head.version)
+    return history_since(after.history, before.head.version, after.head.version)
 
 
 class VersionSource:
@@ -160,7 +161,12 @@ class Tables:
 
     def find_known_messages(self, thread_id: str, message_ids: Iterable[str]) -> set[str]:
         """Return those of `message_ids` that the thread already has."""
-        return self._known_messages.ids(self.threads[thread_id]).intersection(message_ids)
+        ids = self._known_messages.ids(self.threads[thread_id])
+        return {each for each in message_ids if ids[each] > 0}
+
+    def find_messages_from(self, thread_id: str, position: int) -> tuple[Message, ...]:
+        """The messages of a thread from a position on."""
+        return self.threads[thread_id].head.thread.messages[position:]
 
     def find_thread_ids(
         self, resource_id: str | None, parent_thread_id: str | None
@@ -192,7 +198,8 @@ class Tables:
     def find_deltas(self, thread_id: str, after_version: int) -> tuple[ThreadDelta, ...] | None:
         """The deltas of a thread since `after_version`; None if they are not all known."""
         stored = self.threads[thread_id]
-        return deltas_since(stored.history, after_version, stored.head.version)
+        steps = history_since(stored.history, after_version, stored.head.version)
+        return None if steps is None else tuple(step.delta for step in steps)
 
     def find_duplicate(self, mailbox_id: str, dedupe_key: str) -> MailboxEntry | None:
         """The entry of the mailbox that has the dedupe key, or None."""

@@ -7,6 +7,7 @@ from treadle.backends.sql.program import Read
 from treadle.backends.sql.rows import id_list, pair_list
 from treadle.backends.sql.tables import to_json
 from treadle.core.keys import KeyRange, split_row_key
+from treadle.core.limits import LARGEST_TIME
 from treadle.core.read_set import ReadSet
 
 
@@ -35,6 +36,11 @@ def reads_of(read_set: ReadSet) -> list[Read]:
         reads.append(Read("load_claimed_beside", ids))
     if read_set.messages:
         reads.append(Read("load_message_ids", {"pairs": pair_list(read_set.messages)}))
+    for thread_id in sorted(read_set.messages_from.keys() | read_set.last_messages.keys()):
+        first = read_set.messages_from.get(thread_id, LARGEST_TIME)
+        number = read_set.last_messages.get(thread_id, 0)
+        values = {"thread_id": thread_id, "first": first, "number": number}
+        reads.append(Read("load_last_messages", values))
     if read_set.duplicates:
         reads.append(Read("load_duplicates", {"pairs": pair_list(read_set.duplicates)}))
     if read_set.documents:

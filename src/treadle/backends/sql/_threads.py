@@ -1,11 +1,11 @@
-"""Threads: an append writes only what is new, and a page is a range of an index."""
+"""Threads: a change writes only what is new or goes, and a page is a range of an index."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from treadle.backends._damage import DamageLog
-from treadle.backends.model.tables import Change, deltas_of
+from treadle.backends.model.tables import Change, steps_of
 from treadle.backends.sql._listing import (
     Placed,
     conditions_of,
@@ -15,8 +15,10 @@ from treadle.backends.sql._listing import (
 )
 from treadle.backends.sql.program import Program, Read, Row, Statement, Values, writes
 from treadle.backends.sql.rows import (
+    DeltaBodyParts,
     DeltaRow,
     FoundThread,
+    PastMessages,
     ThreadRow,
     bare_body,
     body_values,
@@ -47,6 +49,7 @@ from treadle.core.limits import clamp_page
 from treadle.core.messages import MessagePage, StoredMessage, message_page
 from treadle.core.thread_queries import ListDeltas, ListMessages, ListThreads, LoadThread
 from treadle.core.threads import (
+    History,
     StoredThread,
     Thread,
     ThreadDelta,
@@ -56,7 +59,9 @@ from treadle.core.threads import (
 )
 from treadle.errors import NotFound
 
-_INSERTS = (
+_WRITES = (
+    "keep_removed_messages",
+    "remove_messages",
     "insert_thread",
     "replace_thread",
     "update_thread",
@@ -83,32 +88,37 @@ class _Rows:
         self.new: dict[str, list[Values]] = defaultdict(list)
 
     def statements(self) -> list[Statement]:
-        """Deletions come before insertions, and a thread before its parts."""
+        """Deletions of a whole come first, and a thread before its parts."""
         emptied = self.gone + self.emptied
-        inserts = {name: self.new[name] for name in _INSERTS if name in self.new}
+        others = {name: self.new[name] for name in _WRITES if name in self.new}
         return writes(
             delete_messages=emptied,
+            delete_removed_messages=emptied,
             delete_patches=emptied + self.without_patches,
             delete_deltas=emptied,
             delete_thread_body=emptied,
             delete_thread_time=emptied,
             delete_thread=self.gone,
-            **inserts,
+            **others,
         )
 
 
-def write_threads(changes: Sequence[Change], counts: dict[str, tuple[int, int]]) -> list[Statement]:
+def write_threads(changes: Sequence[Change], patch_counts: dict[str, int]) -> list[Statement]:
     """The statements that write changed threads.
 
-    `counts` are the numbers of messages and patches that each thread had before.
+    `patch_counts` are the numbers of patches that each thread had before.
     """
     rows = _Rows()
     for change in changes:
-        after = change.after
-        deltas = deltas_of(change)
-        if deltas is not None and isinstance(after, StoredThread):
-            _write_append(rows, after, deltas, counts[change.key])
-            _write_labels(rows, change, after)
+        before, after = change.before, change.after
+        steps = steps_of(change)
+        if (
+            steps is not None
+            and isinstance(before, StoredThread)
+            and isinstance(after, StoredThread)
+        ):
+            _write_steps(rows, before, after, steps, patch_counts[change.key])
+            _write_labels(rows, before, after)
             continue
         key = {"thread_id": change.key}
         if not isinstance(after, StoredThread):
@@ -121,42 +131,77 @@ def write_threads(changes: Sequence[Change], counts: dict[str, tuple[int, int]])
     return rows.statements()
 
 
-def _write_append(
-    rows: _Rows, after: StoredThread, deltas: tuple[ThreadDelta, ...], counts: tuple[int, int]
+def _write_steps(
+    rows: _Rows,
+    before: StoredThread,
+    after: StoredThread,
+    steps: tuple[History, ...],
+    patch_count: int,
 ) -> None:
-    """Add what is new: the thread was loaded without messages, so those that it has are new."""
+    """Write what is new and remove what goes: the thread was loaded without its messages."""
     thread = after.head.thread
-    message_count, patch_count = counts
-    fresh = thread.messages
-    for position, message in enumerate(fresh, start=message_count):
+    _write_removals(rows, before, steps)
+    for position, message in enumerate(thread.messages, start=after.unloaded):
         rows.new["insert_message"].append(message_values(thread.id, position, message))
     for position, patch in enumerate(thread.patches, start=patch_count):
         rows.new["insert_patch"].append(patch_values(thread.id, position, patch))
-    added = 0
-    has_snapshot = False
-    for delta in deltas:
-        has_snapshot = has_snapshot or delta.changes.snapshot is not None
-        positions: dict[int, int] = {}
-        for index, message in enumerate(delta.changes.messages):
-            # A message that the thread already had was skipped, and stays in the delta itself.
-            if added < len(fresh) and fresh[added] is message:
-                positions[index] = message_count + added
-                added += 1
-        rows.new["insert_delta"].append(delta_values(thread.id, delta, positions))
-    if has_snapshot:
+    for step, positions in zip(steps, _positions(before.unloaded, steps), strict=True):
+        rows.new["insert_delta"].append(delta_values(thread.id, step.delta, positions))
+    if any(step.delta.changes.snapshot is not None for step in steps):
         rows.without_patches.append({"thread_id": thread.id})
         state = {"thread_id": thread.id, "state": to_json(thread.state)}
         rows.new["update_thread_state"].append(state)
     rows.new["update_thread"].append(
-        _thread_row(after.head, message_count + len(fresh), patch_count + len(thread.patches))
+        _thread_row(after.head, after.message_count, patch_count + len(thread.patches))
     )
     rows.new["update_thread_time"].append(_time_row(thread))
 
 
-def _write_labels(rows: _Rows, change: Change, after: StoredThread) -> None:
+def _write_removals(rows: _Rows, before: StoredThread, steps: tuple[History, ...]) -> None:
+    """Move the stored messages that each truncation removes."""
+    thread_id, count = before.head.thread.id, before.unloaded
+    for step in steps:
+        kept = step.delta.changes.truncated_to
+        if kept is not None and kept < count:
+            bounds = {"thread_id": thread_id, "position": kept, "message_count": count}
+            version = step.delta.version
+            rows.new["keep_removed_messages"].append({**bounds, "version": version})
+            count = kept
+    if count < before.unloaded:
+        rows.new["remove_messages"].append({"thread_id": thread_id, "position": count})
+
+
+def _positions(count: int, steps: tuple[History, ...]) -> list[dict[int, int]]:
+    """The positions of the messages that each step has added, by their indexes in its delta.
+
+    Those that were skipped, or removed by a later step, have none: they stay in the delta itself.
+    """
+    added: list[tuple[int, int]] = []
+    for number, step in enumerate(steps):
+        kept = step.delta.changes.truncated_to
+        if kept is not None:
+            del added[max(kept - count, 0) :]
+            count = min(count, kept)
+        added += ((number, index) for index in _indexes_of_added(step))
+    positions: list[dict[int, int]] = [{} for _ in steps]
+    for position, (number, index) in enumerate(added, start=count):
+        positions[number][index] = position
+    return positions
+
+
+def _indexes_of_added(step: History) -> Iterator[int]:
+    added = iter(step.added)
+    awaited = next(added, None)
+    for index, message in enumerate(step.delta.changes.messages):
+        if message is awaited:
+            yield index
+            awaited = next(added, None)
+
+
+def _write_labels(rows: _Rows, before: StoredThread, after: StoredThread) -> None:
     """Write owner, parent and metadata, if an update has changed them."""
     thread = after.head.thread
-    if isinstance(change.before, StoredThread) and same_labels(change.before.head.thread, thread):
+    if same_labels(before.head.thread, thread):
         return
     rows.new["update_thread_labels"].append(_labels(thread))
     rows.new["update_thread_owner"].append(_owner_row(thread))
@@ -323,13 +368,24 @@ def list_deltas(query: ListDeltas) -> Program[tuple[ThreadDelta, ...] | None]:
             return None
         deltas = [read_columns(DeltaRow, row) for row in rows]
         bodies = [read_delta_body(delta.body) for delta in deltas]
-    positions = {place for _, places in bodies for place in places if isinstance(place, int)}
-    found: list[Row] = []
-    if positions:
-        values = {"thread_id": thread_id, "positions": id_list(positions)}
-        (found,) = yield (Read("messages_at", values),)
+    messages, removed = yield from _messages_of_deltas(thread_id, after_version, bodies)
     with damage_of(f"thread {thread_id!r}"):
-        messages = dict(map(read_message, found))
+        past = PastMessages(messages, removed)
         return tuple(
-            read_delta(delta, body, messages) for delta, body in zip(deltas, bodies, strict=True)
+            read_delta(delta, body, past) for delta, body in zip(deltas, bodies, strict=True)
         )
+
+
+def _messages_of_deltas(
+    thread_id: str, after_version: int, bodies: Sequence[DeltaBodyParts]
+) -> Program[tuple[list[Row], list[Row]]]:
+    """The messages that are at the positions in deltas, and those that were there."""
+    positions = {place for _, places in bodies for place in places if isinstance(place, int)}
+    if not positions:
+        return [], []
+    values = {"thread_id": thread_id, "positions": id_list(positions)}
+    messages, removed = yield (
+        Read("messages_at", values),
+        Read("removed_messages_at", {**values, "after_version": after_version}),
+    )
+    return messages, removed

@@ -91,7 +91,7 @@ def write(rows: WorkingSet, rows_changed: Iterable[Change]) -> list[Statement]:
         changes[change.table].append(change)
     statements: list[Statement] = []
     if changes["threads"]:
-        statements += write_threads(changes["threads"], rows.counts)
+        statements += write_threads(changes["threads"], rows.patch_counts)
     if changes["runs"]:
         statements += write_runs(changes["runs"])
     if changes["mailboxes"]:

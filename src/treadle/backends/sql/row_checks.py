@@ -119,6 +119,12 @@ def _check_message(row: Values) -> Values:
     return _without_body(wanted)
 
 
+def _check_removed_message(row: Values) -> Values:
+    _check_types(row)
+    decode(Message, row["body"])
+    return {}
+
+
 def _check_patch(row: Values) -> Values:
     _check_types(row)
     wanted = patch_values(row["thread_id"], row["position"], decode(TrackedPatch, row["body"]))
@@ -129,8 +135,8 @@ def _check_delta(row: Values) -> Values:
     _check_types(row)
     _, messages = read_delta_body(row["body"])
     for position in messages:
-        if isinstance(position, int) and not 0 <= position < row["message_count"]:
-            raise ValueError(f"it names message {position}, which the thread does not have")
+        if isinstance(position, int) and not 0 <= position <= (row["last_position"] or 0):
+            raise ValueError(f"it names message {position}, which the thread never had")
     return {}
 
 
@@ -167,6 +173,11 @@ def _without_body(values: Values) -> dict[str, Any]:
 ROW_CHECKS = (
     RowCheck("threads", "threads/{thread_id}", _check_thread),
     RowCheck("messages", "threads/{thread_id}/messages/{position}", _check_message),
+    RowCheck(
+        "removed_messages",
+        "threads/{thread_id}/removed_messages/{position}@{version}",
+        _check_removed_message,
+    ),
     RowCheck("patches", "threads/{thread_id}/patches/{position}", _check_patch),
     RowCheck("deltas", "threads/{thread_id}/deltas/{version}", _check_delta),
     RowCheck("runs", "runs/{run_id}", _check_run),

@@ -4,6 +4,7 @@ A row that is read is checked: SQLite keeps any value in any column, and people 
 hand. A damaged one raises `CorruptRecord`, which names it.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from functools import wraps
@@ -39,6 +40,9 @@ from treadle.errors import CorruptRecord, InvalidId
 RecordT = TypeVar("RecordT")
 StructT = TypeVar("StructT", bound=msgspec.Struct)
 ReadRow: TypeAlias = Callable[[Row], RecordT]
+
+DeltaBodyParts: TypeAlias = tuple[ThreadChangeSet, list[int | Message]]
+"""A change set without its messages, and its messages or their positions."""
 
 UNREADABLE = (
     msgspec.MsgspecError,
@@ -304,6 +308,14 @@ class MessageRow(msgspec.Struct, frozen=True, array_like=True):
     body: str
 
 
+class RemovedRow(msgspec.Struct, frozen=True, array_like=True):
+    """The columns from which a message is read that a truncation removed."""
+
+    position: Count
+    version: Version
+    body: str
+
+
 class DeltaRow(msgspec.Struct, frozen=True, array_like=True):
     """The columns from which a delta is read."""
 
@@ -423,12 +435,42 @@ def delta_values(thread_id: str, delta: ThreadDelta, positions: dict[int, int]) 
     }
 
 
-def read_delta(
-    row: DeltaRow, body: "tuple[ThreadChangeSet, list[int | Message]]", messages: dict[int, Message]
-) -> ThreadDelta:
+class PastMessages:
+    """The messages of a thread, each as long as it was there.
+
+    Args:
+        messages: rows of those that are there, with their positions.
+        removed: rows of those that truncations removed, with their positions and the versions of
+            these truncations, which rise.
+    """
+
+    def __init__(self, messages: Iterable[Row], removed: Iterable[Row]) -> None:
+        self._messages = dict(map(read_message, messages))
+        self._removed: dict[int, list[tuple[int, Message]]] = defaultdict(list)
+        for row in removed:
+            position, version, message = _read_removed(row)
+            self._removed[position].append((version, message))
+
+    def at(self, position: int, version: int) -> Message:
+        """Return the message that was at a position when the thread was at a version."""
+        # It stayed until the first truncation that took this position.
+        for removed_by, message in self._removed.get(position, ()):
+            if removed_by > version:
+                return message
+        return self._messages[position]
+
+
+def _read_removed(row: Row) -> tuple[int, int, Message]:
+    columns = read_columns(RemovedRow, row)
+    return columns.position, columns.version, decode(Message, columns.body)
+
+
+def read_delta(row: DeltaRow, body: DeltaBodyParts, messages: PastMessages) -> ThreadDelta:
     """A delta from its row and its body, with the messages at its positions."""
     changes, stored = body
-    restored = tuple(messages[each] if isinstance(each, int) else each for each in stored)
+    restored = tuple(
+        messages.at(each, row.version) if isinstance(each, int) else each for each in stored
+    )
     return ThreadDelta(
         version=row.version,
         committed_at=row.committed_at,
@@ -436,7 +478,7 @@ def read_delta(
     )
 
 
-def read_delta_body(text: str) -> "tuple[ThreadChangeSet, list[int | Message]]":
+def read_delta_body(text: str) -> DeltaBodyParts:
     """A change set without its messages, and its messages or their positions."""
     plain = msgspec.json.decode(text)
     stored: list[int | Message] = [

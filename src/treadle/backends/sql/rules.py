@@ -53,6 +53,14 @@ PART_RULES = (
         " WHERE NOT EXISTS (SELECT 1 FROM threads WHERE threads.thread_key = messages.thread_key)",
     ),
     Rule(
+        "removed_messages",
+        "threads/#{thread_key}/removed_messages/{position}@{version}",
+        "its thread is missing",
+        "SELECT thread_key, position, version FROM removed_messages"
+        " WHERE NOT EXISTS"
+        " (SELECT 1 FROM threads WHERE threads.thread_key = removed_messages.thread_key)",
+    ),
+    Rule(
         "patches",
         "threads/#{thread_key}/patches/{position}",
         "its thread is missing",

@@ -155,6 +155,17 @@ MESSAGES = Table(
     _BODY,
     part_of_thread=True,
 )
+# A truncation moves messages here. A position may be given out and cut off several times; `version`
+# is the one that the thread got when this message went.
+REMOVED_MESSAGES = Table(
+    "removed_messages",
+    ("thread_id",),
+    _THREAD_ID,
+    _POSITION,
+    Column("version", "bigint"),
+    _BODY,
+    part_of_thread=True,
+)
 PATCHES = Table("patches", ("thread_id",), _THREAD_ID, _POSITION, _BODY, part_of_thread=True)
 DELTAS = Table(
     "deltas",
@@ -249,6 +260,7 @@ TABLES = {
         THREAD_TIMES,
         THREAD_BODIES,
         MESSAGES,
+        REMOVED_MESSAGES,
         PATCHES,
         DELTAS,
         RUNS,
@@ -298,6 +310,7 @@ PLAIN_WRITES = {
     "delete_thread_body": PlainWrite("delete", THREAD_BODIES),
     "insert_message": PlainWrite("insert", MESSAGES),
     "delete_messages": PlainWrite("delete", MESSAGES),
+    "delete_removed_messages": PlainWrite("delete", REMOVED_MESSAGES),
     "insert_patch": PlainWrite("insert", PATCHES),
     "delete_patches": PlainWrite("delete", PATCHES),
     "insert_delta": PlainWrite("insert", DELTAS),

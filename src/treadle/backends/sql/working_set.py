@@ -35,6 +35,7 @@ from treadle.backends.sql.rows import (
     read_json,
     read_labels,
     read_mailbox,
+    read_message,
     read_run,
 )
 from treadle.core.claims import ClaimRequest
@@ -42,6 +43,7 @@ from treadle.core.documents import Document, Order
 from treadle.core.heads import ThreadSummary
 from treadle.core.keys import KeyRange, join, row_key
 from treadle.core.mailboxes import EntryStatus, MailboxEntry, MailboxState, is_terminal
+from treadle.core.messages import Message
 from treadle.core.read_set import ReadSet
 from treadle.core.runs import RunRecord
 from treadle.core.threads import StoredThread, Thread, ThreadDelta, ThreadHead
@@ -124,8 +126,8 @@ class WorkingSet(Tables):
         self._read_set = read_set
         super().__init__()
         self.versions = versions
-        self.counts: dict[str, tuple[int, int]] = {}
-        """The numbers of messages and patches that each loaded thread has."""
+        self.patch_counts: dict[str, int] = {}
+        """The number of patches that each loaded thread has."""
         self.ended: dict[int, int] = {}
         """How many entries outside of `read_set.entries` ended before a time."""
         self.purged_before: list[int] = []
@@ -133,8 +135,11 @@ class WorkingSet(Tables):
         """How many entries that are not in memory are to be purged."""
         self._as_loaded: dict[tuple[TableName, str], Row] = {}
         self._touched: dict[tuple[TableName, str], None] = {}
-        self._stored_messages: dict[str, set[str]] = {}
-        """Those message ids of each thread that the database has, of the ids asked for."""
+        self._stored_messages: dict[str, dict[str, int]] = {}
+        """Those message ids of each thread that the database has, of the ids asked for, and the
+        first position of each."""
+        self._last_messages: dict[str, list[DatabaseRow]] = {}
+        """The last messages of each thread, with their positions, as far as they are loaded."""
         self._claimed_in = set(read_set.claimed_in)
         """The mailboxes whose claimed entries are all in memory."""
         self._duplicates: dict[tuple[str, str], dict[str, MailboxEntry]] = {}
@@ -173,10 +178,8 @@ class WorkingSet(Tables):
                         self._load("runs", run.run_id, run)
                 case "load_documents_for_update" | "load_document_range" | "load_expired_documents":
                     self._load_documents(rows, damage)
-                case "load_message_ids":
-                    for thread_id, message_id in rows:
-                        known = self._stored_messages.setdefault(thread_id, set())
-                        known.add(read_json(message_id))
+                case "load_message_ids" | "load_last_messages":
+                    self._load_messages(read.name, rows)
                 case "count_ended":
                     self.ended[read.values["older_than"]] = rows[0][0]
                 case "load_claims":
@@ -212,16 +215,27 @@ class WorkingSet(Tables):
 
     def _load_threads(self, rows: Iterable[DatabaseRow]) -> None:
         for row in self._readable("threads", _read_locked, rows):
-            self.counts[row.thread_id] = (row.message_count, row.patch_count)
+            self.patch_counts[row.thread_id] = row.patch_count
             head = ThreadHead(thread=Thread(id=row.thread_id), version=row.version)
-            self._load("threads", row.thread_id, StoredThread(head))
+            stored = StoredThread(head, unloaded=row.message_count)
+            self._load("threads", row.thread_id, stored)
+
+    def _load_messages(self, name: str, rows: Iterable[DatabaseRow]) -> None:
+        for thread_id, *row in rows:
+            if name == "load_last_messages":
+                self._last_messages.setdefault(thread_id, []).append(tuple(row))
+                continue
+            known = self._stored_messages.setdefault(thread_id, {})
+            message_id, position = read_json(row[0]), row[1]
+            known[message_id] = min(known.get(message_id, position), position)
 
     def _load_labels(self, rows: Iterable[DatabaseRow]) -> None:
         """Give the loaded threads their owners, parents and metadata."""
         for thread in self._readable("threads", read_labels, rows):
             if self.threads.is_loaded(thread.id):  # others may have created it since
-                head = msgspec.structs.replace(self.threads[thread.id].head, thread=thread)
-                self._load("threads", thread.id, StoredThread(head))
+                stored = self.threads[thread.id]
+                head = msgspec.structs.replace(stored.head, thread=thread)
+                self._load("threads", thread.id, msgspec.structs.replace(stored, head=head))
 
     def _load_documents(self, rows: Iterable[DatabaseRow], damage: DamageLog) -> None:
         for row in rows:
@@ -316,11 +330,27 @@ class WorkingSet(Tables):
         if not {(thread_id, each) for each in wanted} <= self._read_set.messages:
             raise NotLoaded(f"messages of thread {thread_id!r}")
         stored = self.threads[thread_id]
-        known = self._known_messages.ids(stored) & wanted  # those that this group has added
+        known = super().find_known_messages(thread_id, wanted)  # those that this group has added
         before = self._as_loaded.get(("threads", thread_id))
         if isinstance(before, StoredThread) and before.origin is stored.origin:
-            known |= self._stored_messages.get(thread_id, set()) & wanted
+            loaded = self._stored_messages.get(thread_id, {})
+            known |= {each for each in wanted if each in loaded and loaded[each] < stored.unloaded}
         return known
+
+    def find_messages_from(self, thread_id: str, position: int) -> tuple[Message, ...]:
+        """The messages of a thread from a position on."""
+        stored = self.threads[thread_id]
+        fresh = super().find_messages_from(thread_id, max(position - stored.unloaded, 0))
+        if position >= stored.unloaded:
+            return fresh
+        before = self._as_loaded["threads", thread_id]
+        assert isinstance(before, StoredThread)  # noqa: S101
+        if position < self._read_set.first_loaded(thread_id, before.unloaded):
+            raise NotLoaded(f"messages of thread {thread_id!r} from {position} on")
+        wanted = range(position, stored.unloaded)
+        with damage_of(f"thread {thread_id!r}"):
+            found = dict(map(read_message, self._last_messages.get(thread_id, ())))
+            return tuple(found[each] for each in wanted) + fresh
 
     def find_duplicate(self, mailbox_id: str, dedupe_key: str) -> MailboxEntry | None:
         """The entry of the mailbox that has the dedupe key, or None."""

@@ -265,7 +265,9 @@ class HistoryMachine(RuleBasedStateMachine):
         one = commands.commands(world)
         few = st.lists(one, min_size=1, max_size=1) | st.lists(one, max_size=5)
         plain = few.map(tuple)
-        special = commands.renewals(world) | commands.restarts(world)
+        special = st.one_of(
+            commands.renewals(world), commands.restarts(world), commands.rewrites(world)
+        )
         return st.one_of(plain, plain, special, commands.failing(plain | special))
 
     @st.composite

@@ -7,6 +7,7 @@ from typing import Any
 from treadle import Store, Thread
 from treadle.core.claims import Ack, Hold, Nack
 from treadle.core.commands import Commands
+from treadle.core.edits import TruncateThread
 from treadle.core.mailboxes import Enqueue, Send
 from treadle.core.threads import AppendThread, CreateThread, DeleteThread
 from treadle.testing._harness.builders import claim_one, entry, head_of, says
@@ -22,9 +23,10 @@ MAILBOXES = ("box", "other")
 
 
 async def prepare(store: Store) -> None:
-    """Write a thread, two entries in one mailbox, the first of them claimed, and one in another."""
+    """Write threads, two entries in a mailbox, the first of them claimed, and one in another."""
     async with store.batch() as step:
         step.threads.create(Thread(id="t"))
+        step.threads.create(Thread(id="said", messages=says("one", "two", "three").messages))
         for each in (entry("held", priority=9), entry("next"), entry("third", "other")):
             step.mailboxes.enqueue(each)
     held = await claim_one(store, "box", consumer="holder", lease_ms=30_000)
@@ -167,6 +169,16 @@ async def save(store: Store) -> Any:
 async def update(store: Store) -> Any:
     """Give the thread a title and an owner."""
     return await store.threads.update("t", metadata={"title": "new"}, resource_id="owner")
+
+
+async def rewrite(store: Store) -> Any:
+    """Replace the last two messages of a thread."""
+    return await store.commit(
+        (
+            TruncateThread(thread_id="said", drop=2),
+            AppendThread(thread_id="said", changes=says("again")),
+        )
+    )
 
 
 async def renew(store: Store) -> Any:

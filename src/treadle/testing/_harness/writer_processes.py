@@ -1,8 +1,8 @@
 """Writer processes: each commits one step after the other, until its end or until it is killed.
 
-Half of the steps append at an expected version and send. The other half claim, hold, append and
-settle. A writer reports each step once it is acknowledged, so that the store can be compared with
-the reports.
+Half of the steps append at an expected version and send, some of them in place of a draft that they
+take back. The other half claim, hold, append and settle. A writer reports each step once
+it is acknowledged, so that the store can be compared with the reports.
 """
 
 import asyncio
@@ -31,6 +31,10 @@ from treadle.testing.subject import Subject
 
 THREADS = tuple(f"t{number}" for number in range(4))
 MAILBOXES = tuple(f"m{number}" for number in range(6))
+_DRAFT = "draft "
+"""Begins a message that its writer was about to take back."""
+_AGAIN = "-again"
+"""Ends a message that stands in place of a draft: an append and a truncation were before it."""
 _KILLED = -getattr(signal, "SIGKILL", signal.SIGTERM)
 
 
@@ -138,8 +142,10 @@ class WriterProcesses:
                 head = await store.threads.load(thread_id)
                 assert head is not None, f"thread {thread_id} is lost"
                 count = len(head.thread.messages)
-                assert head.version == count, f"version {head.version} after {count} appends"
-                said += [str(message.content) for message in head.thread.messages]
+                texts = [str(message.content) for message in head.thread.messages]
+                steps = count + 2 * sum(text.endswith(_AGAIN) for text in texts)
+                assert head.version == steps, f"version {head.version} after {steps} steps"
+                said += [text for text in texts if not text.startswith(_DRAFT)]
             entries = await all_entries(store)
             _assert_once([str(entry.payload) for entry in entries], "an entry")
             return said, {str(entry.payload): entry.status for entry in entries}
@@ -260,7 +266,9 @@ async def _work(
                 return
             text = f"{name}-{run}-{number}"
             try:
-                if choose.random() < 0.5:
+                if (chance := choose.random()) < 0.1:
+                    done = await _replace_and_send(store, choose, text)
+                elif chance < 0.5:
                     done = await _append_and_send(store, choose, text)
                 else:
                     done = await _claim_and_settle(store, choose, text, lease_ms)
@@ -281,6 +289,16 @@ async def _append_and_send(store: Store, choose: random.Random, text: str) -> st
     assert head is not None, f"thread {thread_id} is lost"
     async with store.batch() as step:
         step.threads.append(thread_id, _saying(text), expected=head.version)
+        step.mailboxes.send(choose.choice(MAILBOXES), text, dedupe_key=text)
+    return f"sent {text}"
+
+
+async def _replace_and_send(store: Store, choose: random.Random, text: str) -> str:
+    thread_id, text = choose.choice(THREADS), text + _AGAIN
+    draft = await store.threads.append(thread_id, _saying(_DRAFT + text))
+    async with store.batch() as step:
+        step.threads.truncate(thread_id, drop=1, expected=draft.version)
+        step.threads.append(thread_id, _saying(text))
         step.mailboxes.send(choose.choice(MAILBOXES), text, dedupe_key=text)
     return f"sent {text}"
 

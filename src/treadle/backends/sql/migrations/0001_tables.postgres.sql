@@ -58,6 +58,14 @@ CREATE INDEX messages_by_id ON messages (thread_key, hashtextextended(message_id
 CREATE INDEX messages_of_run ON messages (thread_key, hashtextextended(run_id, 0), position)
     WHERE run_id IS NOT NULL;
 
+CREATE TABLE removed_messages (
+    thread_key bigint NOT NULL,
+    position bigint NOT NULL,
+    version bigint NOT NULL,
+    body text COLLATE "C" NOT NULL,
+    PRIMARY KEY (thread_key, position, version)
+);
+
 CREATE TABLE patches (
     thread_key bigint NOT NULL,
     position bigint NOT NULL,

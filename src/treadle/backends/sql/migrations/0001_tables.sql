@@ -51,6 +51,15 @@ CREATE INDEX messages_by_id ON messages (thread_key, message_id)
 CREATE INDEX messages_of_run ON messages (thread_key, run_id, position)
     WHERE run_id IS NOT NULL;
 
+-- The messages that truncations removed, for the deltas before. `version` is the truncation's.
+CREATE TABLE removed_messages (
+    thread_key INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    version INTEGER NOT NULL,
+    body TEXT NOT NULL,
+    PRIMARY KEY (thread_key, position, version)
+);
+
 CREATE TABLE patches (
     thread_key INTEGER NOT NULL,
     position INTEGER NOT NULL,
@@ -58,7 +67,7 @@ CREATE TABLE patches (
     PRIMARY KEY (thread_key, position)
 );
 
--- The change set that led to each version. Its messages are named by their positions.
+-- The change set that led to each version. Its messages are named by the positions that they got.
 CREATE TABLE deltas (
     thread_key INTEGER NOT NULL,
     version INTEGER NOT NULL,

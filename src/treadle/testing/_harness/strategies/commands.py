@@ -22,7 +22,9 @@ from treadle import (
 from treadle.core.claims import Ack, DeadLetter, ExtendLease, Hold, Nack, Release
 from treadle.core.commands import AnyCommand
 from treadle.core.documents import CheckDocument, DeleteDocument, PutDocument
+from treadle.core.edits import TruncateThread
 from treadle.core.heads import CheckThread, UpdateThread
+from treadle.core.limits import LARGEST_TIME
 from treadle.core.mailboxes import (
     Cancel,
     CancelPending,
@@ -209,9 +211,29 @@ def guarded(draw: st.DrawFn, world: World) -> AnyCommand:
             expected=expected,
             now=draw(nows(world.now)),
         ),
+        draw(truncations(thread.id, expected, world.now)),
         CheckThread(thread_id=thread.id, expected=version if expected is None else expected),
     ]
     return draw(st.sampled_from(choices))
+
+
+@st.composite
+def truncations(draw: st.DrawFn, thread_id: str, expected: int | None, now: int) -> TruncateThread:
+    """Truncations of threads, few of which have more than five messages."""
+    number = draw(st.sampled_from([1, 1, 2, 3, 0, 5, LARGEST_TIME]))
+    end: dict[str, Any] = {draw(st.sampled_from(["keep", "drop"])): number}
+    return TruncateThread(thread_id=thread_id, **end, expected=expected, now=draw(nows(now)))
+
+
+@st.composite
+def rewrites(draw: st.DrawFn, world: World) -> tuple[AnyCommand, ...]:
+    """The end of a thread is replaced, perhaps several times, at once."""
+    thread_id = draw(thread_ids)
+    batch: list[AnyCommand] = []
+    for _ in range(draw(st.integers(1, 3))):
+        batch.append(draw(truncations(thread_id, None, world.now)))
+        batch.append(AppendThread(thread_id=thread_id, changes=draw(changes)))
+    return tuple(batch[draw(st.integers(0, 1)) :])
 
 
 @st.composite

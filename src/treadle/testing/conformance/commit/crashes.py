@@ -24,6 +24,7 @@ WRITES: dict[str, Operation] = {
     "a claim": operations.claim,
     "an append": operations.append_one,
     "an update": operations.update,
+    "a rewrite": operations.rewrite,
     "a save": operations.save,
     "a thread's end": operations.delete,
     "a thread's renewal": operations.renew,

@@ -3,6 +3,7 @@
 from treadle.testing._harness.check import Check
 from treadle.testing.conformance.threads import (
     deltas,
+    edits,
     guards,
     head_listings,
     listings,
@@ -18,5 +19,6 @@ checks: tuple[Check, ...] = (
     *updates.checks,
     *listings.checks,
     *messages.checks,
+    *edits.checks,
     *deltas.checks,
 )

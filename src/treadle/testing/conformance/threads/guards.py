@@ -17,6 +17,7 @@ GUARDED: dict[str, Guarded] = {
     "save": lambda store, version: store.threads.save(
         Thread(id="t", state="new"), expected=version
     ),
+    "truncate": lambda store, version: store.threads.truncate("t", keep=0, expected=version),
     "check": lambda store, version: store.threads.check("t", expected=version),
     "delete": lambda store, version: store.threads.delete("t", expected=version),
 }

@@ -1,0 +1,6 @@
+SELECT removed_messages.position, removed_messages.version, removed_messages.body
+FROM threads
+JOIN removed_messages USING (thread_key)
+WHERE threads.thread_id = :thread_id AND removed_messages.position {in:positions bigint}
+    AND removed_messages.version > :after_version
+ORDER BY removed_messages.position, removed_messages.version
