@@ -9,6 +9,7 @@ from treadle.core.codec import Json, decode, encode
 from treadle.core.commands import Receipt
 from treadle.core.documents import CollectionPage, Document, DocumentPage, Stored
 from treadle.core.edits import Truncated
+from treadle.core.following import FollowedItem, ThreadDeleted, ThreadReset
 from treadle.core.heads import HeadPage, ThreadSummary
 from treadle.core.hints import Hint, HintKind
 from treadle.core.mailboxes import (
@@ -87,6 +88,7 @@ __all__ = [
     "EntryOrigin",
     "EntryPage",
     "EntryStatus",
+    "FollowedItem",
     "GenerationMismatch",
     "HeadPage",
     "Hint",
@@ -124,10 +126,12 @@ __all__ = [
     "StoredMessage",
     "Thread",
     "ThreadChangeSet",
+    "ThreadDeleted",
     "ThreadDelta",
     "ThreadHead",
     "ThreadMetadata",
     "ThreadPage",
+    "ThreadReset",
     "ThreadSummary",
     "Threads",
     "ToolCall",

@@ -8,7 +8,7 @@ from hypothesis import settings
 from tests.conformance.broken_backends import BROKEN_BACKENDS, ONLY_BY_HISTORIES, BrokenBackend
 from treadle.backends.base import Guarantee
 from treadle.testing import CheckResult, Subject
-from treadle.testing._harness import child_process
+from treadle.testing._harness import child_process, listening
 from treadle.testing._harness.check import Check
 from treadle.testing._harness.history_machine import SHORT, compare_histories
 from treadle.testing.certification import run_check
@@ -33,6 +33,7 @@ def test_the_check_of_a_rule_fails_on_the_backend_that_breaks_it(
     tmp_path: Path, broken: BrokenBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(waits, "SOON_SECONDS", 0.5)  # what never comes is not waited for
+    monkeypatch.setattr(listening, "SOON_SECONDS", 0.5)
     monkeypatch.setattr(child_process, "BLOCKED_SECONDS", 5.0)  # what comes late still does
     checks = [check for check in SUITE if check.rule.startswith(broken.found_by)]
     found = failures(checks, broken.subject, tmp_path)

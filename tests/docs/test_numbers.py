@@ -20,7 +20,8 @@ WORDS = {
     "six": 6,
     "seven": 7,
     "eight": 8,
-    "eighteen": 18,
+    "nine": 9,
+    "nineteen": 19,
     "sixty": 60,
 }
 

@@ -92,6 +92,10 @@ class Guarantee(Enum):
     for its key, also after a removal. From `expires_at` on a document counts as absent, at the time
     that a command or query brings, or else at the backend's clock."""
 
+    CHANGES_ARE_HINTED = 19
+    """Who listens gets a hint after every change: in milliseconds if the backend gives hints and
+    `notifies`, in seconds otherwise. Hints may come too often, and name too much."""
+
     def __str__(self) -> str:
         return f"guarantee {self.value}, {self.name.replace('_', ' ').lower()}"
 
@@ -176,8 +180,8 @@ class GivesHints(Protocol):
     def listen(self, wanted: frozenset[Hint] | None = None) -> Listener:
         """Begin to listen, on the running event loop.
 
-        A hint comes after the change that it is about, soon, and never too seldom: if hints may
-        have been lost, "anything" comes.
+        A hint comes soon after the change that it is about. If hints may have been lost,
+        "anything" comes (guarantee 19).
 
         Args:
             wanted: the hints to listen for, beside "anything"; None listens for all.

@@ -146,9 +146,12 @@ class Store:
         nobody asks for the next one, hints are kept, each once. The first hint is "anything" and
         comes at once: what is read after it misses nothing that a later hint does not tell. The
         same hint comes where hints were lost, or are too many. A hint may name what has not
-        changed; some seconds late it is only on a backend that does not give hints.
+        changed. Hints come within milliseconds, and "anything" comes once a second on a backend
+        that gives none.
 
-        It ends when the store is closed. Any number may listen: a process looks once for all.
+        It ends when the store is closed. Any number may listen: a process looks once for all. To
+        do something while nothing comes, use `asyncio.wait` on a task of `anext`, as a cancelled
+        `anext` ends it.
 
         Args:
             thread_id: only hints about this thread, its runs among them.

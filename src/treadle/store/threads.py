@@ -1,5 +1,6 @@
 """Threads, as a user of a store sees them."""
 
+from collections.abc import AsyncGenerator
 from typing import overload
 
 from msgspec import UNSET, UnsetType
@@ -7,6 +8,7 @@ from msgspec import UNSET, UnsetType
 from treadle.backends.base import Backend
 from treadle.core.codec import Json
 from treadle.core.edits import Truncated, TruncateThread
+from treadle.core.following import FollowedItem
 from treadle.core.heads import (
     CheckThread,
     HeadKey,
@@ -33,6 +35,7 @@ from treadle.core.threads import (
     ThreadPage,
 )
 from treadle.errors import InvalidValue
+from treadle.store.following import follow
 from treadle.store.writes import NewWrite, Write
 
 
@@ -374,6 +377,29 @@ class Threads(ThreadWrites):
         """
         query = ListDeltas(thread_id=thread_id, after_version=after_version)
         return await self._backend.read(check_query(query, "list_deltas"))
+
+    def follow(self, thread_id: str, after_version: int) -> AsyncGenerator[FollowedItem]:
+        """Follow a thread: `async for item in store.threads.follow("t", version): ...`.
+
+        Each `ThreadDelta` after `after_version` comes once and in order, within milliseconds,
+        whichever process made it. To resume, pass the version of the last one. If deltas are not
+        known, as for `list_deltas`, a `ThreadReset` brings the thread as a whole, and those after
+        it follow. A `ThreadDeleted` is the last item.
+
+        It ends when the store is closed. Changes of labels (`update`) are no deltas:
+        `store.changes(thread_id=…)` says when to read `head` again. To do something while nothing
+        comes, use `asyncio.wait` on a task of `anext`, as a cancelled `anext` ends it.
+
+        Args:
+            thread_id: which thread.
+            after_version: the version up to which the deltas are known, such as that of `load`.
+
+        Raises:
+            InvalidId, InvalidValue: the arguments cannot be those of a thread.
+            NotFound: the thread does not exist, when the first item is awaited.
+        """
+        query = ListDeltas(thread_id=thread_id, after_version=after_version)
+        return follow(self._backend, check_query(query, "follow"))
 
 
 def _change_set(changes: tuple[Message | ThreadChangeSet, ...]) -> ThreadChangeSet:

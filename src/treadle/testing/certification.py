@@ -22,6 +22,7 @@ FACETS: tuple[FacetName, ...] = (
     "runs",
     "mailboxes",
     "documents",
+    "hints",
     "commit",
     "size",
     "concurrency",

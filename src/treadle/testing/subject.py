@@ -10,7 +10,7 @@ from treadle.backends.base import Backend
 from treadle.clock import Clock
 
 FacetName = Literal[
-    "threads", "runs", "mailboxes", "documents", "commit", "size", "concurrency", "history"
+    "threads", "runs", "mailboxes", "documents", "hints", "commit", "size", "concurrency", "history"
 ]
 CapabilityName = Literal["durable", "shared", "notifies", "faults"]
 """Something that a subject may declare. `faults`: its backend has the fault hook."""

@@ -1,0 +1,181 @@
+"""Following a thread: each version once, in order, until the thread is gone."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from tests.marks import every_backend
+from treadle import (
+    FollowedItem,
+    InvalidId,
+    InvalidValue,
+    Message,
+    NotFound,
+    Store,
+    Thread,
+    ThreadDeleted,
+    ThreadDelta,
+    ThreadReset,
+    open_store,
+)
+from treadle.backends._hints import Hints
+from treadle.store import following
+
+SOON_SECONDS = 10
+
+
+class Follower:
+    """The items that have come so far."""
+
+    def __init__(self, items: AsyncGenerator[FollowedItem]) -> None:
+        self._items = items
+        self.items: list[FollowedItem] = []
+        self._news = asyncio.Event()
+        self.task = asyncio.create_task(self._follow())
+
+    async def _follow(self) -> None:
+        async for item in self._items:
+            self.items.append(item)
+            self._news.set()
+
+    async def until(self, count: int) -> list[FollowedItem]:
+        """Return the items, once there are so many."""
+        async with asyncio.timeout(SOON_SECONDS):
+            while len(self.items) < count:
+                self._news.clear()
+                await self._news.wait()
+        return self.items
+
+    def versions(self) -> list[int]:
+        """The versions of all deltas."""
+        return [item.version for item in self.items if isinstance(item, ThreadDelta)]
+
+
+@asynccontextmanager
+async def following_from(store: Store, version: int) -> AsyncGenerator[Follower]:
+    follower = Follower(store.threads.follow("t", version))
+    try:
+        yield follower
+    finally:
+        follower.task.cancel()
+        await asyncio.gather(follower.task, return_exceptions=True)
+
+
+async def say(store: Store, *texts: str) -> None:
+    for text in texts:
+        await store.threads.append("t", Message.user(text))
+
+
+@every_backend
+async def test_each_version_comes_once_and_in_order(store: Store) -> None:
+    await store.threads.create(Thread(id="t"))
+    await say(store, "one", "two")
+    async with following_from(store, 0) as follower:
+        await follower.until(2)
+        await asyncio.gather(*(say(store, "more", "and more") for _ in range(5)))
+        await follower.until(12)
+    assert follower.versions() == list(range(1, 13))
+    assert tuple(follower.items) == await store.threads.list_deltas("t", 0)
+
+
+@every_backend
+async def test_one_who_resumes_gets_the_rest(store: Store) -> None:
+    await store.threads.create(Thread(id="t"))
+    await say(store, "one", "two", "three")
+    async with following_from(store, 2) as follower:
+        await follower.until(1)
+        await say(store, "four")
+        await follower.until(2)
+    assert follower.versions() == [3, 4]
+
+
+@every_backend
+async def test_a_thread_that_is_saved_as_a_whole_comes_as_a_whole(store: Store) -> None:
+    await store.threads.create(Thread(id="t"))
+    async with following_from(store, 0) as follower:
+        await say(store, "one")
+        await follower.until(1)
+        await store.threads.save(Thread(id="t"))
+        await follower.until(2)
+        await say(store, "after")
+        await follower.until(3)
+    _, reset, after = follower.items
+    assert isinstance(reset, ThreadReset)
+    assert (reset.head.version, reset.head.thread.messages) == (2, ())
+    assert isinstance(after, ThreadDelta)
+    assert after.version == 3
+
+
+@every_backend
+async def test_a_version_that_the_thread_has_not_reached_gives_a_reset(store: Store) -> None:
+    await store.threads.create(Thread(id="t"))
+    async with following_from(store, 5) as follower:
+        [reset] = await follower.until(1)
+    assert isinstance(reset, ThreadReset)
+    assert reset.head == await store.threads.load("t")
+
+
+@every_backend
+async def test_a_thread_that_is_deleted_ends_it(store: Store) -> None:
+    await store.threads.create(Thread(id="t"))
+    async with following_from(store, 0) as follower:
+        await say(store, "one")
+        await follower.until(1)
+        await store.threads.delete("t")
+        await follower.until(2)
+        async with asyncio.timeout(SOON_SECONDS):
+            await follower.task
+    assert follower.items[-1] == ThreadDeleted(thread_id="t")
+
+
+@every_backend
+async def test_a_change_of_labels_is_no_item(store: Store) -> None:
+    await store.threads.create(Thread(id="t"))
+    async with following_from(store, 0) as follower:
+        await store.threads.update("t", metadata={"title": "Hi"})
+        await say(store, "one")
+        await follower.until(1)
+    assert follower.versions() == [1]
+    assert len(follower.items) == 1
+
+
+@every_backend
+async def test_a_thread_that_does_not_exist_is_not_followed(store: Store) -> None:
+    with pytest.raises(NotFound):
+        await anext(store.threads.follow("t", 0))
+
+
+def test_arguments_are_checked_at_once() -> None:
+    threads = open_store("memory:").threads
+    with pytest.raises(InvalidId):
+        threads.follow("a/b", 0)
+    with pytest.raises(InvalidValue):
+        threads.follow("t", 1.5)  # type: ignore[arg-type]
+
+
+@every_backend
+async def test_it_ends_when_the_store_is_closed(store_url: str) -> None:
+    async with open_store(store_url) as store:
+        await store.threads.create(Thread(id="t"))
+        await say(store, "one")
+        follower = Follower(store.threads.follow("t", 0))
+        await follower.until(1)
+    async with asyncio.timeout(SOON_SECONDS):
+        await follower.task
+
+
+@every_backend
+async def test_a_lost_hint_costs_a_look_and_no_version(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(Hints, "give", lambda self, hints: None)
+    await store.threads.create(Thread(id="t"))
+    async with following_from(store, 0) as follower:
+        await say(store, "one")
+        await follower.until(1)
+        await say(store, "two")
+        await follower.until(2)
+    assert follower.versions() == [1, 2]
