@@ -12,6 +12,7 @@ import asyncio
 import inspect
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +27,12 @@ from tests.postgres.schemas import SchemaPool, pool_of
 from tests.postgres.server import Server
 
 from treadle.testing.builtin_subjects import remove_postgres, schema_of
+
+_MEMORY = Path("/dev/shm")
+# On a disk the tests mostly wait for syncs, which prove nothing here: they kill processes, and what
+# a process has written outlives it without one. The pages of the docs run on the disk.
+if _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > 2 * 2**30:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
 
 _LONG = "random_histories"
 """Part of the names of the longest tests."""

@@ -31,7 +31,8 @@ class BackendConformance:
     @pytest.mark.parametrize("check", SUITE, ids=str)
     def test_conformance(self, check: Check, subject: Subject, tmp_path: Path) -> None:
         """Run one check."""
-        missing = check.needs - declared_by(subject, tmp_path)
+        # Most checks need nothing, and a handle may cost more than the check.
+        missing = check.needs and check.needs - declared_by(subject, tmp_path)
         if missing:
             pytest.skip(f"not declared: {', '.join(sorted(missing))}")
         run(check, subject, tmp_path)

@@ -292,7 +292,8 @@ class HistoryMachine(RuleBasedStateMachine):
         self.run(self.subjects[index].close())
 
     def run(self, call: Coroutine[Any, Any, T]) -> T:
-        return self.runner.run(with_timeout(call))
+        # Not `Runner.run`: for each call it sets a handler of signals, and describes it in a text.
+        return self.runner.get_loop().run_until_complete(with_timeout(call))
 
     def step(self, data: st.DataObject, call: Call) -> None:
         """Make a call on the model and on one handle; compare the results and the contents.
