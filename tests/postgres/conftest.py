@@ -1,4 +1,4 @@
-"""A schema for each test, on the server that all share."""
+"""A schema for each test, on the server that all share, and a proxy before the server."""
 
 from collections.abc import Iterator
 from uuid import uuid4
@@ -7,6 +7,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from tests.postgres.proxy import Proxy
 from tests.postgres.schemas import SchemaPool
 
 
@@ -36,3 +37,10 @@ def url(postgres_url: str, schema: str) -> str:
     """The URL of a store in that schema."""
     joint = "&" if "?" in postgres_url else "?"
     return f"{postgres_url}{joint}schema={schema}"
+
+
+@pytest.fixture
+def proxy(url: str) -> Iterator[Proxy]:
+    """A proxy before the server, which can hold back what is sent; it has that URL of its own."""
+    with Proxy(url) as opened:
+        yield opened

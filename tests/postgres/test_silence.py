@@ -3,7 +3,7 @@ forgotten it. The call that uses it takes effect once or not at all, and the oth
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import get_args
 
 import pytest
@@ -26,12 +26,6 @@ round_trips = pytest.mark.parametrize("trip", [1, 2])
 
 def said(text: str) -> ThreadChangeSet:
     return ThreadChangeSet(run_id="", reason="UserMessage", messages=(Message.user(text),))
-
-
-@pytest.fixture
-def proxy(url: str) -> Iterator[Proxy]:
-    with Proxy(url) as opened:
-        yield opened
 
 
 @pytest.fixture

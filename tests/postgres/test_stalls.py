@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Collection, Iterator
+from collections.abc import AsyncIterator, Awaitable, Collection
 from typing import Any
 
 import psycopg
@@ -18,11 +18,11 @@ import pytest
 from tests.postgres.activity import until_gone
 from tests.postgres.proxy import Proxy
 from treadle import Committed, Message, Store, Thread, ThreadChangeSet
-from treadle.backends._deadline import Deadline
+from treadle.backends._deadline import Deadline, Patience
 from treadle.backends._group_thread import Failure
 from treadle.backends.postgres import _transactions
 from treadle.backends.postgres._limits import ANSWER_SECONDS
-from treadle.backends.postgres._transactions import Call, Commits, Database
+from treadle.backends.postgres._transactions import Blocked, Call, Commits, Database
 from treadle.backends.postgres._waiters import Waiters
 from treadle.backends.postgres.backend import PostgresBackend
 from treadle.backends.postgres.connection import Connection
@@ -37,12 +37,6 @@ CALL_SECONDS = 0.5
 SLACK_SECONDS = 10.0
 """For a machine under load; without a deadline, each of these would wait for ever."""
 UNKNOWN = "whether the write was committed is not known"
-
-
-@pytest.fixture
-def proxy(url: str) -> Iterator[Proxy]:
-    with Proxy(url) as opened:
-        yield opened
 
 
 @pytest.fixture
@@ -165,6 +159,47 @@ async def test_a_call_with_time_left_does_not_fail_with_one_whose_deadline_has_p
     assert "the calls before this one took too long" in str(late.error)
     assert early.result().results == (Committed(version=1),)
     assert hints[-1] == {Hint(kind="thread", id="t")}
+    waiters.close()
+    database.close()
+
+
+def test_a_call_that_waited_for_a_row_says_so_whatever_its_last_attempt_met(url: str) -> None:
+    location = parse_location(url)
+    blocked = Blocked("another transaction holds rows that this one needs: the keeper")
+
+    def fail(call: Call[None], turn_ms: int) -> None:
+        error = StoreUnavailable(str(location), "connection timeout: the server does not answer")
+        raise error from psycopg.OperationalError("connection timeout")
+
+    waiters = Waiters(location)
+    call = Call(None, Deadline.after(60))
+    error = waiters.submit(fail, call, blocked).exception(60)
+    waiters.close()
+    assert isinstance(error, StoreUnavailable)
+    assert error.reason.startswith(blocked.reason)
+    assert error.reason.endswith("the server does not answer")
+    assert isinstance(error.__cause__, psycopg.OperationalError)
+
+
+async def test_a_call_whose_time_ended_while_its_group_waited_for_a_row_says_so(
+    store: Store, postgres_url: str, url: str
+) -> None:
+    location = parse_location(url)
+    database = Database(location, "full", Connection)
+    database.open(Patience.of(60))
+    waiters = Waiters(location)
+    async with await psycopg.AsyncConnection.connect(postgres_url) as connection:
+        async with store.batch(connection=connection) as step:
+            step.threads.append("t", MESSAGE)
+        batch: Commands = (AppendThread(thread_id="t", changes=MESSAGE),)
+        calls = [Call(batch, Deadline.after(0.09)) for _ in range(2)]
+        commits = Commits(database, lambda: 1, waiters.submit, lambda hints: None)
+        outcomes = commits.carry_out(calls)
+        errors = [
+            each.error if isinstance(each, Failure) else each.exception(60) for each in outcomes
+        ]
+        assert all("another transaction holds rows" in str(error) for error in errors), errors
+        await connection.rollback()
     waiters.close()
     database.close()
 

@@ -95,6 +95,12 @@ class Blocked(Exception):
         super().__init__(reason)
         self.reason = reason
 
+    def before(self, error: StoreUnavailable) -> StoreUnavailable:
+        """Return the error of a later attempt, which says, too, why that one was needed."""
+        both = StoreUnavailable(error.where, f"{self.reason}; then {error.reason}")
+        both.__cause__ = error.__cause__
+        return both
+
 
 class Call(msgspec.Struct, Generic[T], frozen=True):
     """A request of a caller, and until when it may take."""
@@ -415,7 +421,7 @@ class Commits:
             outcomes: list[Any] = transaction.run()
         except Blocked as blocked:
             if len(calls) > 1:
-                return [self._commit_alone(call) for call in calls]
+                return [self._commit_alone(call, blocked) for call in calls]
             return [self._submit(self._commit, call, blocked) for call in calls]
         except Exception as error:  # it is raised to the callers: the thread must go on
             self._give_hints(hints)  # it may have been committed
@@ -430,12 +436,14 @@ class Commits:
         database = self._database
         return commit(batches, self._clock(), database.damage, database.versions, hints)
 
-    def _commit_alone(self, call: Call[Commands]) -> Any:
+    def _commit_alone(self, call: Call[Commands], group_blocked: Blocked) -> Any:
         """Commit a batch of a group that was blocked, unless it is the one that has to wait."""
         try:
             return self._commit(call, SINGLE_LOCK_MS)
         except Blocked as blocked:
             return self._submit(self._commit, call, blocked)
+        except StoreUnavailable as error:
+            return Failure(group_blocked.before(error))
         except Exception as error:  # it is raised to the caller: the thread must go on
             return Failure(error)
 

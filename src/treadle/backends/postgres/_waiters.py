@@ -66,9 +66,7 @@ class Waiters:
         blocked: Blocked | None,
     ) -> None:
         try:
-            if blocked is not None and call.deadline.has_passed:
-                raise StoreUnavailable(str(self._location), blocked.reason) from blocked
-            result = attempt(call, self._turn_ms(call.deadline))
+            result = self._attempt(attempt, call, blocked)
         except Blocked as still_blocked:
             self._threads.submit(self._take_turn, attempt, call, done, still_blocked)
         except BaseException as error:  # it is raised to the caller: the thread must go on
@@ -77,6 +75,21 @@ class Waiters:
         else:
             self._end()
             done.set_result(result)
+
+    def _attempt(
+        self,
+        attempt: Callable[[Call[Any], int], T],
+        call: Call[Any],
+        blocked: Blocked | None,
+    ) -> T:
+        if blocked is None:
+            return attempt(call, self._turn_ms(call.deadline))
+        if call.deadline.has_passed:
+            raise StoreUnavailable(str(self._location), blocked.reason) from blocked
+        try:
+            return attempt(call, self._turn_ms(call.deadline))
+        except StoreUnavailable as error:
+            raise blocked.before(error) from error.__cause__
 
     def _turn_ms(self, deadline: Deadline) -> int:
         """Shorter if many are waiting, so that each has a turn in `ROUND_MS`."""
