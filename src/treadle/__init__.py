@@ -33,6 +33,7 @@ from treadle.core.messages import (
     use_ids,
 )
 from treadle.core.patches import Patch, TrackedPatch, apply_patch
+from treadle.core.run_queries import FoundRuns, RunKey, RunStats
 from treadle.core.runs import RunMeta, RunOrigin, RunPage, RunRecord, RunStatus
 from treadle.core.threads import (
     Committed,
@@ -43,6 +44,7 @@ from treadle.core.threads import (
     ThreadMetadata,
     ThreadPage,
 )
+from treadle.core.usage import Usage, UsageKey, UsageReport
 from treadle.errors import (
     AlreadyExists,
     ClaimConflict,
@@ -89,6 +91,7 @@ __all__ = [
     "EntryPage",
     "EntryStatus",
     "FollowedItem",
+    "FoundRuns",
     "GenerationMismatch",
     "HeadPage",
     "Hint",
@@ -111,10 +114,12 @@ __all__ = [
     "ReadOnlyStore",
     "Receipt",
     "Role",
+    "RunKey",
     "RunMeta",
     "RunOrigin",
     "RunPage",
     "RunRecord",
+    "RunStats",
     "RunStatus",
     "Runs",
     "SchemaTooNew",
@@ -138,6 +143,9 @@ __all__ = [
     "TrackedPatch",
     "TreadleError",
     "Truncated",
+    "Usage",
+    "UsageKey",
+    "UsageReport",
     "VersionConflict",
     "Visibility",
     "Write",

@@ -8,11 +8,13 @@ from treadle.core.heads import ListHeads, LoadHead
 from treadle.core.mailboxes import CountEntries, ListEntries, ListMailboxes, LoadEntry, LoadMailbox
 from treadle.core.pages import PageQuery
 from treadle.core.queries import Query, TimedQuery
-from treadle.core.runs import FindActiveRun, ListRuns, LoadRun
+from treadle.core.run_queries import CountRuns, FindActiveRun, ListRuns, LoadRun, SearchRuns
 from treadle.core.thread_queries import ListDeltas, ListMessages, ListThreads, LoadThread
+from treadle.core.usage import SumUsage
 
 __all__ = [
     "CountEntries",
+    "CountRuns",
     "FindActiveRun",
     "ListCollections",
     "ListDeltas",
@@ -31,5 +33,7 @@ __all__ = [
     "LoadThread",
     "PageQuery",
     "Query",
+    "SearchRuns",
+    "SumUsage",
     "TimedQuery",
 ]

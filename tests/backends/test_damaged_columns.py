@@ -27,6 +27,7 @@ ROWS = {
     "patches": THREAD_PART,
     "deltas": THREAD_PART,
     "runs": "run_id = 'r'",
+    "run_times": "run_id = 'r'",
     "mailboxes": "mailbox_id = 'box'",
     "queue_heads": "mailbox_id = 'box' AND priority = 0",
     "entries": "entry_id = 'queued'",

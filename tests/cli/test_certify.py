@@ -13,7 +13,7 @@ SHORT = tuple(check for check in SUITE if check.facet == "runs" or check.needs =
 MODULE = """
 from treadle.backends.base import Capabilities
 from treadle.backends.memory.backend import MemoryBackend
-from treadle.core.runs import ListRuns
+from treadle.core.run_queries import ListRuns
 from treadle.testing import Subject
 
 class Boastful(MemoryBackend):

@@ -32,6 +32,7 @@ _TABLES = (
     "patches",
     "deltas",
     "runs",
+    "run_times",
     "mailboxes",
     "queue_heads",
     "entries",

@@ -90,6 +90,48 @@ PLANS: dict[str, tuple[Read, str]] = {
     "runs of a thread": (Read("list_runs", {}, ("thread_id",)), "runs_of_thread (thread_id=?)"),
     "runs of a parent": (Read("list_runs", {}, ("parent_run_id",)), "runs_of_parent"),
     "runs in a status": (Read("list_runs", {}, ("status",)), "runs_in_status (status=?)"),
+    "newest runs": (
+        Read("search_runs", {}, ("behind",), "DESC", ("created_at", "run_id")),
+        "runs_by_age ((created_at,run_id)<(?,?))",
+    ),
+    "newest runs in a status": (
+        Read("search_runs", {}, ("status", "behind"), "DESC", ("created_at", "run_id")),
+        "runs_in_status (status=? AND (created_at,run_id)<(?,?))",
+    ),
+    "runs by update": (
+        Read("search_run_times", {}, ("in_status", "behind"), "DESC", ("changed_at", "run_id")),
+        "run_times_by_update (in_status=? AND (changed_at,run_id)<(?,?))",
+    ),
+    "runs of a thread by update": (
+        Read("search_run_times", {}, ("of_thread", "in_status"), "DESC", ("changed_at", "run_id")),
+        "run_times_of_thread (of_thread=? AND in_status=?)",
+    ),
+    "newest runs of an owner": (
+        Read(
+            "search_run_times",
+            {},
+            ("owner", "in_status", "behind"),
+            "DESC",
+            ("begun_at", "run_id"),
+        ),
+        "run_times_of_owner (owner=? AND in_status=? AND (begun_at,run_id)<(?,?))",
+    ),
+    "runs of an owner by update": (
+        Read("search_run_times", {}, ("owner", "in_status"), "ASC", ("changed_at", "run_id")),
+        "run_times_of_owner_by_update (owner=? AND in_status=?)",
+    ),
+    "how many runs there are": (
+        Read("count_runs_by_status", {}),
+        "SCAN run_times USING COVERING INDEX run_times_by_update",
+    ),
+    "how many runs an owner has": (
+        Read("count_runs_by_status", {}, ("owner",)),
+        "USING COVERING INDEX run_times_of_owner",
+    ),
+    "what runs have used": (
+        Read("read_usage", {}, ("since", "until"), "ASC", ("created_at", "run_id")),
+        "runs_by_age (created_at>? AND created_at<?)",
+    ),
     "the active run": (Read("find_active_run", {}), "runs_active (thread_id=?)"),
     "entries": (Read("list_entries", {}), "SCAN entries USING INDEX entries_by_age"),
     "entries of a mailbox": (

@@ -7,9 +7,8 @@ import msgspec
 from treadle.core.codec import Json, Model, always_encoded
 from treadle.core.commands import Command
 from treadle.core.ids import EntryId, RunId, ThreadId
-from treadle.core.limits import Bound, Count, Time
-from treadle.core.pages import Page, PageQuery, page_of
-from treadle.core.queries import Query
+from treadle.core.limits import Count, Time
+from treadle.core.pages import Page
 from treadle.core.read_set import ReadSet
 from treadle.core.rows import Table
 
@@ -153,8 +152,9 @@ class UpsertRun(Command[None], frozen=True, kw_only=True):
     run: RunRecord
 
     def touches(self, read_set: ReadSet) -> None:
-        """The run."""
+        """The run, and its thread, by whose owner the run is found."""
         read_set.runs.add(self.run.run_id)
+        read_set.threads.add(self.run.thread_id)
 
     def apply(self, rows: RunRows, now: int) -> None:
         """Put the record; its times stay as they are."""
@@ -176,61 +176,3 @@ class DeleteRun(Command[bool], frozen=True, kw_only=True):
         if existed:
             rows.runs.remove(self.run_id)
         return existed
-
-
-# --- queries --------------------------------------------------------------------------------------
-
-
-class LoadRun(Query[RunRecord | None], frozen=True, kw_only=True):
-    """A run, or None."""
-
-    run_id: RunId
-
-    def answer(self, rows: RunRows, now: int) -> RunRecord | None:
-        """Look it up."""
-        return rows.runs.get(self.run_id)
-
-
-class FindActiveRun(Query[RunRecord | None], frozen=True, kw_only=True):
-    """The newest run of a thread that is not done, or None."""
-
-    thread_id: ThreadId
-
-    def answer(self, rows: RunRows, now: int) -> RunRecord | None:
-        """The last active run in `active_order`."""
-        runs = (run for run in rows.runs.values() if run.thread_id == self.thread_id)
-        return max(filter(is_active, runs), key=active_order, default=None)
-
-
-class ListRuns(PageQuery[RunPage], frozen=True, kw_only=True):
-    """A page of the runs that match all filters, oldest first; bounds of times are inclusive."""
-
-    thread_id: ThreadId | None = None
-    parent_run_id: RunId | None = None
-    status: RunStatus | None = None
-    origin: RunOrigin | None = None
-    termination_code: str | None = None
-    created_at_from: Bound | None = None
-    created_at_to: Bound | None = None
-    updated_at_from: Bound | None = None
-    updated_at_to: Bound | None = None
-
-    def answer(self, rows: RunRows, now: int) -> RunPage:
-        """Filter, sort, cut."""
-        matching = filter(self.matches, rows.runs.values())
-        runs = sorted(matching, key=listing_order)
-        return page_of(RunPage, runs, self, rows.runs.unreadable())
-
-    def matches(self, run: RunRecord) -> bool:
-        """Return whether all filters let `run` pass."""
-        return (
-            (self.thread_id is None or run.thread_id == self.thread_id)
-            and (self.parent_run_id is None or run.parent_run_id == self.parent_run_id)
-            and (self.status is None or run.status == self.status)
-            and (self.origin is None or run.origin == self.origin)
-            and (self.termination_code is None or run.termination_code == self.termination_code)
-            and (self.created_at_from is None or run.created_at >= self.created_at_from)
-            and (self.created_at_to is None or run.created_at <= self.created_at_to)
-            and (self.updated_at_from is None or run.updated_at >= self.updated_at_from)
-            and (self.updated_at_to is None or run.updated_at <= self.updated_at_to)
-        )

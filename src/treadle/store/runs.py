@@ -1,18 +1,22 @@
 """Runs, as a user of a store sees them."""
 
+from collections.abc import Collection
+
 from treadle.backends.base import Backend
+from treadle.core.messages import Order
 from treadle.core.queries import check_query
-from treadle.core.runs import (
-    DeleteRun,
+from treadle.core.run_queries import (
+    CountRuns,
     FindActiveRun,
+    FoundRuns,
     ListRuns,
     LoadRun,
-    RunOrigin,
-    RunPage,
-    RunRecord,
-    RunStatus,
-    UpsertRun,
+    RunKey,
+    RunStats,
+    SearchRuns,
 )
+from treadle.core.runs import DeleteRun, RunOrigin, RunPage, RunRecord, RunStatus, UpsertRun
+from treadle.core.usage import SumUsage, UsageKey, UsageReport
 from treadle.store.writes import NewWrite, Write
 
 
@@ -84,3 +88,86 @@ class Runs(RunWrites):
         """Return the newest run of a thread that is not done, or None."""
         query = FindActiveRun(thread_id=thread_id)
         return await self._backend.read(check_query(query, "find_active"))
+
+    async def search(
+        self,
+        *,
+        by: RunKey = "created_at",
+        order: Order = "desc",
+        after: str | None = None,
+        limit: int = 50,
+        thread_id: str | None = None,
+        resource_id: str | None = None,
+        agent_id: str | None = None,
+        statuses: Collection[RunStatus] | None = None,
+    ) -> FoundRuns:
+        """List the runs that match all filters, newest first, in pages by a cursor.
+
+        A page costs the same however many runs there are, but on files, which look at all of them.
+        `agent_id`, and the statuses of a thread's runs, have no index: all that match the other
+        filters are looked at, in order, until the page is full.
+
+        Args:
+            by: sort by `created_at` or `updated_at`; runs of one time are sorted by their ids.
+            order: "desc" begins with the newest, "asc" with the oldest.
+            after: `next_cursor` of the page before, which was read with the same `by`.
+            limit: how many at most, clamped to 1..200.
+            thread_id: only runs on this thread.
+            resource_id: only runs on threads of this owner, as they are now.
+            agent_id: only runs of this agent.
+            statuses: only runs in one of these statuses.
+
+        Raises:
+            InvalidValue: `after` is no cursor of a listing in this order.
+        """
+        query = SearchRuns(
+            by=by,
+            order=order,
+            after=after,
+            limit=limit,
+            thread_id=thread_id,
+            resource_id=resource_id,
+            agent_id=agent_id,
+            statuses=None if statuses is None else tuple(statuses),
+        )
+        return await self._backend.read(check_query(query, "search"))
+
+    async def count(
+        self, *, thread_id: str | None = None, resource_id: str | None = None
+    ) -> RunStats:
+        """Count the runs in each status: of a thread, of an owner, or of all."""
+        query = CountRuns(thread_id=thread_id, resource_id=resource_id)
+        return await self._backend.read(check_query(query, "count"))
+
+    async def usage(
+        self,
+        *,
+        by: UsageKey,
+        since: int | None = None,
+        until: int | None = None,
+        thread_id: str | None = None,
+        resource_id: str | None = None,
+        agent_id: str | None = None,
+    ) -> UsageReport:
+        """Sum the tokens of the runs that match all filters.
+
+        All runs of that time are read: the cost grows with their number.
+
+        Args:
+            by: one sum for each "thread", "owner" (of the thread, as it is now), "agent" or "day"
+                (in UTC, on which the run was created).
+            since: only runs that were created at this time (unix ms) or later.
+            until: only runs that were created before this time (unix ms).
+            thread_id: only runs on this thread.
+            resource_id: only runs on threads of this owner.
+            agent_id: only runs of this agent.
+        """
+        query = SumUsage(
+            by=by,
+            since=since,
+            until=until,
+            thread_id=thread_id,
+            resource_id=resource_id,
+            agent_id=agent_id,
+        )
+        return await self._backend.read(check_query(query, "usage"))

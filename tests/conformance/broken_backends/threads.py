@@ -15,7 +15,8 @@ from treadle.core.commands import AnyCommand
 from treadle.core.cursors import cursor_of
 from treadle.core.edits import TruncateThread
 from treadle.core.heads import CheckThread, ListHeads, LoadHead, UpdateThread
-from treadle.core.runs import FindActiveRun, ListRuns, RunRecord
+from treadle.core.run_queries import FindActiveRun, ListRuns
+from treadle.core.runs import RunRecord
 from treadle.core.thread_queries import ListDeltas, ListMessages, ListThreads
 from treadle.core.threads import AppendThread, DeleteThread, SaveThread, StoredThread, ThreadHead
 

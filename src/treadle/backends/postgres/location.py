@@ -25,7 +25,7 @@ _ENCODING = (
 _NAME = re.compile(r"(?!pg_)[a-z_][a-z0-9_]{0,39}")
 _PREFIX = re.compile(r"((?!pg_)[a-z_][a-z0-9_]{0,23})?")
 _TABLES = re.compile(
-    r"(?<!:)\b(threads|thread_times|thread_bodies|messages|removed_messages|patches|deltas|runs|mailboxes|queue_heads|entries|payloads"
+    r"(?<!:)\b(threads|thread_times|thread_bodies|messages|removed_messages|patches|deltas|runs|run_times|mailboxes|queue_heads|entries|payloads"
     r"|documents|commits|migrations)\b"
 )
 _INDEXES = re.compile(r"(?<=CREATE INDEX )(\w+)")

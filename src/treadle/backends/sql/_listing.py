@@ -19,6 +19,8 @@ PageT = TypeVar("PageT", bound=Page[Any])
 CursorPageT = TypeVar("CursorPageT", bound=CursorPage[Any])
 Placed: TypeAlias = tuple[Position[Any], ItemT]
 """An item of a listing, and its position."""
+Place: TypeAlias = Callable[[Row], Placed[ItemT] | None]
+"""Reads a row; None if it does not match. A damaged one raises `CorruptRecord`."""
 
 _NO_FILTERS = frozenset((*PageQuery.__struct_fields__, "order"))
 
@@ -59,10 +61,15 @@ def offset_and_limit(query: PageQuery[Any]) -> dict[str, int]:
     return {"offset": query.start, "limit": query.end - query.start}
 
 
+def behind(sort: Sequence[str], place: Sequence[object]) -> dict[str, object]:
+    """The values of the condition `behind`: where a page of a listing in this order begins."""
+    return {f"behind_{column}": value for column, value in zip(sort, place, strict=True)}
+
+
 class _Range(Generic[ItemT]):
     """One range of a listing: it is read until it has enough items that can be read, or ends."""
 
-    def __init__(self, read: Read, place: Callable[[Row], Placed[ItemT]], size: int) -> None:
+    def __init__(self, read: Read, place: Place[ItemT], size: int) -> None:
         self._read = read
         self._place = place
         self._size = size
@@ -82,22 +89,25 @@ class _Range(Generic[ItemT]):
         """Add the rows of a read; `damage` and `unreadable` note those that cannot be read."""
         self.is_done = len(rows) < self._limit
         self._offset += len(rows)
-        self._limit = PAGE  # a row could not be read: look at more of them at a time
+        self._limit = PAGE  # a row was left out: look at more of them at a time
         for row in rows:
             if len(self.items) == self._size:
                 self.more = self.is_done = True
                 return
             try:
-                self.items.append(self._place(row))
+                placed = self._place(row)
             except CorruptRecord as error:
                 damage.note(error)
                 unreadable.append(error.where)
+                continue
+            if placed is not None:
+                self.items.append(placed)
 
 
 def read_cursor_page(
     kind: type[CursorPageT],
     reads: Iterable[Read],
-    place: Callable[[Row], Placed[ItemT]],
+    place: Place[ItemT],
     limit: int,
     damage: DamageLog,
 ) -> Program[CursorPageT]:
@@ -109,7 +119,7 @@ def read_cursor_page(
     Args:
         kind: the kind of page.
         reads: one for each range, in one direction; their texts have `:limit` and `:offset`.
-        place: reads a row, or raises `CorruptRecord`.
+        place: reads a row.
         limit: how many items at most; it is clamped.
         damage: notes the rows that cannot be read.
     """

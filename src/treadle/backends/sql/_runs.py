@@ -1,14 +1,39 @@
-"""Runs: written as a whole, read and listed."""
+"""Runs: written as a whole, read, searched and summed."""
 
 from collections.abc import Sequence
 
+import msgspec
+
 from treadle.backends._damage import DamageLog
-from treadle.backends.model.tables import Change
-from treadle.backends.sql._listing import conditions_of, offset_and_limit, page_of_rows
-from treadle.backends.sql.program import Program, Read, Statement, Values, writes
-from treadle.backends.sql.rows import read_run, readable
-from treadle.backends.sql.tables import RUNS
-from treadle.core.runs import FindActiveRun, ListRuns, LoadRun, RunPage, RunRecord
+from treadle.backends.model.tables import Change, steps_of
+from treadle.backends.sql._listing import (
+    Placed,
+    behind,
+    conditions_of,
+    offset_and_limit,
+    page_of_rows,
+    read_cursor_page,
+)
+from treadle.backends.sql.program import Direction, Program, Read, Row, Statement, Values, writes
+from treadle.backends.sql.rows import read_owned_run, read_run, readable
+from treadle.backends.sql.tables import RUNS, text_value
+from treadle.core.heads import same_labels
+from treadle.core.run_queries import (
+    STATUSES,
+    CountRuns,
+    FindActiveRun,
+    FoundRuns,
+    ListRuns,
+    LoadRun,
+    RunStats,
+    SearchRuns,
+)
+from treadle.core.runs import RunPage, RunRecord
+from treadle.core.threads import StoredThread
+from treadle.core.usage import Sums, SumUsage, UsageReport
+
+_USAGE_ROWS = 1_000
+"""How many runs are read at a time to sum their tokens."""
 
 
 def write_runs(changes: Sequence[Change]) -> Sequence[Statement]:
@@ -16,14 +41,58 @@ def write_runs(changes: Sequence[Change]) -> Sequence[Statement]:
     new: list[Values] = []
     changed: list[Values] = []
     gone: list[Values] = []
+    times: list[Values] = []
     for change in changes:
-        if not isinstance(change.after, RunRecord):
+        run = change.after
+        if not isinstance(run, RunRecord):
             gone.append({"run_id": change.key})
-        elif change.before is None:
-            new.append(RUNS.values(change.after))
-        else:
-            changed.append(RUNS.values(change.after))
-    return writes(insert_run=new, update_run=changed, delete_run=gone)
+            continue
+        (new if change.before is None else changed).append(RUNS.values(run))
+        times.append({"run_id": run.run_id, **times_of(run)})
+    return writes(
+        insert_run=new,
+        update_run=changed,
+        delete_run=gone,
+        delete_run_time=gone,
+        upsert_run_time=times,
+    )
+
+
+def times_of(run: RunRecord) -> Values:
+    """What a search finds a run by, but for its owner."""
+    return {
+        "of_thread": run.thread_id,
+        "in_status": run.status,
+        "begun_at": run.created_at,
+        "changed_at": run.updated_at,
+    }
+
+
+def write_owners(changes: Sequence[Change]) -> Sequence[Statement]:
+    """The statement that gives the runs of changed threads their owners."""
+    return writes(
+        update_run_owners=[
+            {"of_thread": change.key, "owner": _owner(change.after)}
+            for change in changes
+            if _may_change_owner(change)
+        ]
+    )
+
+
+def _owner(thread: object) -> str | None:
+    return text_value(thread.head.thread.resource_id) if isinstance(thread, StoredThread) else None
+
+
+def _may_change_owner(change: Change) -> bool:
+    if steps_of(change) is None:  # neither by appends nor by updates of the labels
+        return change.before is not None or _owner(change.after) is not None
+    before, after = change.before, change.after
+    if not isinstance(before, StoredThread) or not isinstance(after, StoredThread):
+        return False
+    return not same_labels(before.head.thread, after.head.thread)
+
+
+# --- reading --------------------------------------------------------------------------------------
 
 
 def load_run(query: LoadRun) -> Program[RunRecord | None]:
@@ -54,3 +123,80 @@ def list_runs(query: ListRuns, damage: DamageLog) -> Program[RunPage]:
         Read("count_runs", values, conditions),
     )
     return page_of_rows(RunPage, read_run, rows, counted[0][0], query, damage)
+
+
+def search_runs(query: SearchRuns, damage: DamageLog) -> Program[FoundRuns]:
+    """A page of runs; those of each status are a range of an index, and the ranges are merged."""
+
+    def place(row: Row) -> Placed[RunRecord] | None:
+        run = read_run(row)
+        return (query.position_of(run), run) if query.matches(run) else None
+
+    return read_cursor_page(FoundRuns, _searches(query), place, query.limit, damage)
+
+
+def _searches(query: SearchRuns) -> list[Read]:
+    statuses = None if query.statuses is None else tuple(dict.fromkeys(query.statuses))
+    if query.by == "updated_at" or query.resource_id is not None:
+        sort = "changed_at" if query.by == "updated_at" else "begun_at"
+        filters = {"of_thread": query.thread_id, "owner": text_value(query.resource_id)}
+        ranges = [
+            {**filters, "in_status": status}
+            for status in (STATUSES if statuses is None else statuses)
+        ]
+        return [_search(query, "search_run_times", sort, each) for each in ranges]
+    if query.thread_id is not None or statuses is None:
+        return [_search(query, "search_runs", "created_at", {"thread_id": query.thread_id})]
+    return [_search(query, "search_runs", "created_at", {"status": each}) for each in statuses]
+
+
+def _search(query: SearchRuns, name: str, by: str, filters: Values) -> Read:
+    values = {column: value for column, value in filters.items() if value is not None}
+    conditions = [*values]
+    sort = (by, "run_id")
+    start = query.start()
+    if start is not None:
+        conditions.append("behind")
+        values |= behind(sort, start.order)
+    direction: Direction = "ASC" if query.order == "asc" else "DESC"
+    return Read(name, values, tuple(conditions), direction, sort)
+
+
+def count_runs(query: CountRuns) -> Program[RunStats]:
+    """How many runs there are in each status."""
+    filters = {"of_thread": query.thread_id, "owner": text_value(query.resource_id)}
+    values = {column: value for column, value in filters.items() if value is not None}
+    (rows,) = yield (Read("count_runs_by_status", values, tuple(values)),)
+    counts = {status: count for status, count in rows if status in STATUSES}
+    return msgspec.convert(counts, type=RunStats)
+
+
+def sum_usage(query: SumUsage, damage: DamageLog) -> Program[UsageReport]:
+    """The tokens of runs, which are read a few at a time."""
+    sums = Sums(query)
+    unreadable: list[str] = []
+    last: Row | None = None
+    while True:
+        (rows,) = yield (_read_usage(query, last),)
+        for run, owner in readable(read_owned_run, rows, damage, unreadable):
+            sums.add(run, owner)
+        if len(rows) < _USAGE_ROWS:
+            return sums.report(unreadable)
+        last = rows[-1]
+
+
+def _read_usage(query: SumUsage, last: Row | None) -> Read:
+    filters = {
+        "since": query.since,
+        "until": query.until,
+        "thread_id": query.thread_id,
+        "owner": text_value(query.resource_id),
+    }
+    values: dict[str, object] = {name: each for name, each in filters.items() if each is not None}
+    conditions = [*values]
+    sort = ("created_at", "run_id")
+    if last is not None:
+        run_id, _, created_at, _ = last
+        conditions.append("behind")
+        values |= behind(sort, (created_at, run_id))
+    return Read("read_usage", {**values, "limit": _USAGE_ROWS}, tuple(conditions), "ASC", sort)

@@ -10,7 +10,7 @@ from treadle.backends.model.tables import Change, VersionSource
 from treadle.backends.sql._documents import write_documents
 from treadle.backends.sql._loading import reads_of
 from treadle.backends.sql._mailboxes import write_entries, write_mailboxes, write_purges
-from treadle.backends.sql._runs import write_runs
+from treadle.backends.sql._runs import write_owners, write_runs
 from treadle.backends.sql._threads import write_threads
 from treadle.backends.sql.program import Program, Read, Statement
 from treadle.backends.sql.rows import has_payload
@@ -92,6 +92,7 @@ def write(rows: WorkingSet, rows_changed: Iterable[Change]) -> list[Statement]:
     statements: list[Statement] = []
     if changes["threads"]:
         statements += write_threads(changes["threads"], rows.patch_counts)
+        statements += write_owners(changes["threads"])
     if changes["runs"]:
         statements += write_runs(changes["runs"])
     if changes["mailboxes"]:

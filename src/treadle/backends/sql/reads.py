@@ -14,8 +14,9 @@ from treadle.core.documents import ListCollections, ListDocuments, LoadDocuments
 from treadle.core.heads import ListHeads, LoadHead
 from treadle.core.mailboxes import CountEntries, ListEntries, ListMailboxes, LoadEntry, LoadMailbox
 from treadle.core.queries import Query, TimedQuery, Together
-from treadle.core.runs import FindActiveRun, ListRuns, LoadRun
+from treadle.core.run_queries import CountRuns, FindActiveRun, ListRuns, LoadRun, SearchRuns
 from treadle.core.thread_queries import ListDeltas, ListMessages, ListThreads, LoadThread
+from treadle.core.usage import SumUsage
 
 T = TypeVar("T")
 
@@ -25,6 +26,7 @@ _PROGRAMS: dict[type[Query[Any]], Callable[[Any], Program[Any]]] = {
     ListMessages: threads.list_messages,
     ListDeltas: threads.list_deltas,
     LoadRun: runs.load_run,
+    CountRuns: runs.count_runs,
     LoadEntry: mailboxes.load_entry,
     CountEntries: mailboxes.count_entries,
     LoadMailbox: mailboxes.load_mailbox,
@@ -34,12 +36,14 @@ _LISTINGS: dict[type[Query[Any]], Callable[[Any, DamageLog], Program[Any]]] = {
     ListThreads: threads.list_threads,
     FindActiveRun: runs.find_active_run,
     ListRuns: runs.list_runs,
+    SearchRuns: runs.search_runs,
+    SumUsage: runs.sum_usage,
     ListEntries: mailboxes.list_entries,
     ListMailboxes: mailboxes.list_mailboxes,
 }
 """Programs that look at many records, and leave out those that cannot be read."""
 
-_READING_ON = frozenset({ListDeltas})
+_READING_ON = frozenset({ListDeltas, SumUsage})
 """Queries whose programs read again what their first rows name."""
 
 _TIMED: dict[type[Query[Any]], Callable[[Any, DamageLog, int | None], Program[Any]]] = {

@@ -8,6 +8,7 @@ import msgspec
 
 from treadle.backends.findings import Finding, escape
 from treadle.backends.sql._column_types import check_rows
+from treadle.backends.sql._runs import times_of
 from treadle.backends.sql.program import Read, Row, Values
 from treadle.backends.sql.rows import (
     UNREADABLE,
@@ -142,7 +143,12 @@ def _check_delta(row: Values) -> Values:
 
 def _check_run(row: Values) -> Values:
     check_id("run", row["run_id"])
-    return _without_body(RUNS.values(read_run((row["run_id"], row["body"]))))
+    run = read_run((row["run_id"], row["body"]))
+    return {
+        **_without_body(RUNS.values(run)),
+        **times_of(run),
+        "owner": row["resource_id"],
+    }
 
 
 def _check_mailbox(row: Values) -> Values:

@@ -46,6 +46,13 @@ PART_RULES = (
         " (SELECT 1 FROM threads WHERE threads.thread_key = thread_times.thread_key)",
     ),
     Rule(
+        "run_times",
+        "runs/{run_id}",
+        "its run is missing",
+        "SELECT run_id FROM run_times"
+        " WHERE NOT EXISTS (SELECT 1 FROM runs WHERE runs.run_id = run_times.run_id)",
+    ),
+    Rule(
         "messages",
         "threads/#{thread_key}/messages/{position}",
         "its thread is missing",

@@ -189,6 +189,17 @@ RUNS = Table(
     Column("updated_at", "bigint"),
     Column("body", value=_body),
 )
+# What searches for runs are sorted by. It is apart, as `thread_times` is: an append changes it.
+RUN_TIMES = Table(
+    "run_times",
+    ("run_id",),
+    Column("run_id"),
+    Column("of_thread"),
+    Column("in_status"),
+    Column("begun_at", "bigint"),
+    Column("changed_at", "bigint"),
+    Column("owner", free_text=True),
+)
 MAILBOXES = Table(
     "mailboxes",
     ("mailbox_id",),
@@ -264,6 +275,7 @@ TABLES = {
         PATCHES,
         DELTAS,
         RUNS,
+        RUN_TIMES,
         MAILBOXES,
         HEADS,
         ENTRIES,
@@ -318,6 +330,7 @@ PLAIN_WRITES = {
     "insert_run": PlainWrite("insert", RUNS),
     "update_run": PlainWrite("update", RUNS),
     "delete_run": PlainWrite("delete", RUNS),
+    "delete_run_time": PlainWrite("delete", RUN_TIMES),
     "insert_mailbox": PlainWrite("insert", MAILBOXES),
     "update_mailbox": PlainWrite("update", MAILBOXES),
     "insert_entry": PlainWrite("insert", ENTRIES),

@@ -23,6 +23,8 @@ _BOUNDS = {
     "created_at_to": "created_at <= :created_at_to",
     "updated_at_from": "updated_at >= :updated_at_from",
     "updated_at_to": "updated_at <= :updated_at_to",
+    "since": "created_at >= :since",
+    "until": "created_at < :until",
     "after": "position > :after",
     "before": "position < :before",
     "roots": "parent_thread_id IS NULL",

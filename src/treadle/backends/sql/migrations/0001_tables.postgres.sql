@@ -100,6 +100,23 @@ CREATE INDEX runs_in_status ON runs ((status || ''), created_at, run_id);
 CREATE INDEX runs_active ON runs (thread_id, created_at, run_id)
     WHERE status <> 'done';
 
+-- What searches for runs are sorted by. It is apart, because an append changes it, and has the owner of
+-- the thread.
+CREATE TABLE run_times (
+    run_id text COLLATE "C" PRIMARY KEY,
+    of_thread text COLLATE "C" NOT NULL,
+    in_status text COLLATE "C" NOT NULL,
+    begun_at bigint NOT NULL,
+    changed_at bigint NOT NULL,
+    owner text COLLATE "C"
+) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
+CREATE INDEX run_times_by_update ON run_times (in_status, changed_at, run_id);
+CREATE INDEX run_times_of_thread ON run_times (of_thread, in_status, changed_at, run_id);
+CREATE INDEX run_times_of_owner ON run_times (hashtextextended(owner, 0), in_status, begun_at, run_id)
+    WHERE owner IS NOT NULL;
+CREATE INDEX run_times_of_owner_by_update ON run_times (hashtextextended(owner, 0), in_status, changed_at, run_id)
+    WHERE owner IS NOT NULL;
+
 -- Mailboxes. A transaction that writes anything of a mailbox locks its row first. `lease_until` is
 -- the latest end of a lease on its entries, NULL if none is claimed. `wakes_at` is never later, and
 -- is indexed in its stead: a renewal does not change it.

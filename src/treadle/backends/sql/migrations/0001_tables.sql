@@ -95,6 +95,23 @@ CREATE INDEX runs_in_status ON runs (status, created_at, run_id);
 CREATE INDEX runs_active ON runs (thread_id, created_at, run_id)
     WHERE status <> 'done';
 
+-- What searches for runs are sorted by. It is apart, because an append changes it, and has the owner of
+-- the thread.
+CREATE TABLE run_times (
+    run_id TEXT PRIMARY KEY,
+    of_thread TEXT NOT NULL,
+    in_status TEXT NOT NULL,
+    begun_at INTEGER NOT NULL,
+    changed_at INTEGER NOT NULL,
+    owner TEXT
+);
+CREATE INDEX run_times_by_update ON run_times (in_status, changed_at, run_id);
+CREATE INDEX run_times_of_thread ON run_times (of_thread, in_status, changed_at, run_id);
+CREATE INDEX run_times_of_owner ON run_times (owner, in_status, begun_at, run_id)
+    WHERE owner IS NOT NULL;
+CREATE INDEX run_times_of_owner_by_update ON run_times (owner, in_status, changed_at, run_id)
+    WHERE owner IS NOT NULL;
+
 -- Mailboxes. `lease_until` is the latest end of a lease on its entries, NULL if none is claimed.
 CREATE TABLE mailboxes (
     mailbox_id TEXT PRIMARY KEY,

@@ -5,7 +5,7 @@ from typing import Any, get_args
 import msgspec
 from hypothesis import strategies as st
 
-from treadle import Store
+from treadle import RunKey, RunStatus, Store, UsageKey
 from treadle.backends.memory.backend import MemoryBackend
 from treadle.core.heads import HeadKey
 from treadle.core.mailboxes import EntryStatus
@@ -57,6 +57,8 @@ offsets = st.sampled_from([0, 0, 1, 3, -1])
 limits = st.sampled_from([50, 1, 2, 0])
 positions = st.none() | st.integers(-1, 8)
 statuses = st.sampled_from(get_args(EntryStatus))
+owners = st.sampled_from(["x", "y"])
+agents = commands.texts
 
 
 def _question(part: str, method: str, **arguments: Any) -> st.SearchStrategy[Question]:
@@ -130,6 +132,40 @@ def questions(now: int) -> st.SearchStrategy[Question]:
             updated_at_to=about,
         ),
         _about("runs", "find_active", thread_id=commands.thread_ids),
+        st.builds(
+            Pages,
+            st.just("runs"),
+            st.just("search"),
+            st.fixed_dictionaries(
+                {
+                    "by": st.sampled_from(get_args(RunKey)),
+                    "order": st.sampled_from(["asc", "desc"]),
+                    "limit": limits,
+                },
+                optional={
+                    "thread_id": commands.thread_ids,
+                    "resource_id": owners,
+                    "agent_id": agents,
+                    "statuses": st.lists(st.sampled_from(get_args(RunStatus)), max_size=3),
+                },
+            ),
+        ),
+        _question("runs", "count", thread_id=commands.thread_ids, resource_id=owners),
+        st.builds(
+            Question,
+            st.just("runs"),
+            st.just("usage"),
+            st.fixed_dictionaries(
+                {"by": st.sampled_from(get_args(UsageKey))},
+                optional={
+                    "since": about,
+                    "until": about,
+                    "thread_id": commands.thread_ids,
+                    "resource_id": owners,
+                    "agent_id": agents,
+                },
+            ),
+        ),
         _question(
             "mailboxes",
             "list_entries",

@@ -1,10 +1,12 @@
-"""Runs: recorded by appends, written as a whole, and listed."""
+"""Runs: recorded by appends, written as a whole, listed, searched and summed."""
 
 from treadle.testing._harness.check import Check
-from treadle.testing.conformance.runs import active, listings, records
+from treadle.testing.conformance.runs import active, listings, records, searches, usage
 
 checks: tuple[Check, ...] = (
     *records.checks,
     *listings.checks,
     *active.checks,
+    *searches.checks,
+    *usage.checks,
 )

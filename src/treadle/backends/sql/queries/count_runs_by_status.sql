@@ -1,0 +1,4 @@
+SELECT in_status, COUNT(*)
+FROM run_times
+WHERE {conditions}
+GROUP BY in_status

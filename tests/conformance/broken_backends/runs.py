@@ -1,0 +1,59 @@
+"""Backends that break the rules of searches for runs and of usage."""
+
+from typing import Any
+
+from msgspec.structs import replace
+
+from tests.conformance.broken_backends.broken_backend import breaks
+from treadle.backends.base import Guarantee
+from treadle.backends.memory.backend import MemoryBackend
+from treadle.backends.model.tables import Tables
+from treadle.core.run_queries import CountRuns, SearchRuns
+from treadle.core.usage import SumUsage
+
+
+@breaks(Guarantee.LISTINGS_ARE_COMPLETE, "a search for runs begins with the newest")
+class OldRunsFirst(MemoryBackend):
+    """Searches for runs from the oldest on."""
+
+    async def read(self, query: Any) -> Any:
+        if isinstance(query, SearchRuns):
+            query = replace(query, order="asc")
+        return await super().read(query)
+
+
+@breaks(Guarantee.LISTINGS_ARE_COMPLETE, "the owner of a run is that of its thread at present")
+class FirstOwner(Tables):
+    """Remembers the first owner that it sees of each thread."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._first: dict[str, str | None] = {}
+
+    def find_summaries(self, resource_id: str | None, parent_thread_id: str | None) -> Any:
+        for summary in super().find_summaries(None, parent_thread_id):
+            owner = self._first.setdefault(summary.id, summary.resource_id)
+            if resource_id in (None, owner):
+                yield summary
+
+
+@breaks(Guarantee.LISTINGS_ARE_COMPLETE, "runs are counted by status: of an owner")
+class CountingAll(MemoryBackend):
+    """Counts the runs of all owners."""
+
+    async def read(self, query: Any) -> Any:
+        if isinstance(query, CountRuns):
+            query = replace(query, resource_id=None)
+        return await super().read(query)
+
+
+@breaks(Guarantee.LISTINGS_ARE_COMPLETE, "usage is exact beyond 64 bits")
+class Floating(MemoryBackend):
+    """Sums tokens as floats."""
+
+    async def read(self, query: Any) -> Any:
+        answer = await super().read(query)
+        if not isinstance(query, SumUsage):
+            return answer
+        items = [replace(each, input_tokens=int(float(each.input_tokens))) for each in answer.items]
+        return replace(answer, items=tuple(items))
