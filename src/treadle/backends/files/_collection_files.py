@@ -1,18 +1,23 @@
 """The files of documents: one for each collection, a line for each write, the newest last."""
 
+import logging
 import os
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from typing import NamedTuple
+import zlib
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import TypeAlias
 
 import msgspec
 
 from treadle.backends._plain_files import NotPlainFile
 from treadle.backends.files._names import check_file_name, read_file
+from treadle.backends.files._saved_index import SavedIndex, read_saved, write_saved
 from treadle.backends.files.disk import Bytes, Disk
 from treadle.core.ids import is_id
 from treadle.errors import CorruptRecord
 
+_log = logging.getLogger(__name__)
 _SUFFIX = ".jsonl"
+_INDEX_SUFFIX = ".index"
 _FOLDER = os.path.join("_treadle", "documents")
 
 
@@ -33,11 +38,8 @@ class Whole(msgspec.Struct, frozen=True, tag="whole", array_like=True):
     lines: tuple[msgspec.Raw, ...]
 
 
-class Span(NamedTuple):
-    """The bytes of a line in a file."""
-
-    start: int
-    size: int
+Span: TypeAlias = tuple[int, int]
+"""The bytes of a line in a file: where it begins, and its length without its end."""
 
 
 class CollectionChange(msgspec.Struct):
@@ -86,6 +88,39 @@ class CollectionFiles:
         """
         return read_file(self._disk, self.path(name), self.where(name)) or b""
 
+    def read_index(self, name: str, content: bytes) -> SavedIndex | None:
+        """Return the saved index of a collection whose file has some content, if it counts."""
+        try:
+            data = read_file(self._disk, self._index_path(name), self.where(name))
+        except (CorruptRecord, OSError):  # the file itself is read instead
+            _log.warning("the index of collection %r cannot be read", name, exc_info=True)
+            return None
+        return None if data is None else read_saved(data, content)
+
+    def write_index(
+        self, name: str, size: int, spans: Mapping[str, Span], expiring: Mapping[str, int]
+    ) -> None:
+        """Save the index of a collection's file, which has `size` bytes, if that is possible."""
+        try:
+            content = self.read(name)
+            if len(content) != size:  # another program has written to it
+                return
+            index = SavedIndex(
+                size=size,
+                checksum=zlib.crc32(content),
+                keys=list(spans),
+                starts=[start for start, _ in spans.values()],
+                sizes=[length for _, length in spans.values()],
+                expiring=dict(expiring),
+            )
+            parts: list[Bytes] = [write_saved(index)]
+            self._disk.write_atomically(self._index_path(name), parts, self._temporary)
+        except (CorruptRecord, OSError):  # nothing depends on it
+            _log.warning("the index of collection %r is not saved", name, exc_info=True)
+
+    def _index_path(self, name: str) -> str:
+        return os.path.join(self.folder, name + _INDEX_SUFFIX)
+
     def read_lines(self, name: str, spans: Collection[Span]) -> list[bytes]:
         """Return the lines at some places.
 
@@ -129,6 +164,7 @@ class CollectionFiles:
     def write(self, name: str, change: CollectionChange) -> None:
         """Carry out a change, without a sync; whatever the file has behind it is cut off."""
         if change.is_whole:
+            self._disk.remove(self._index_path(name))  # it has keys of removed documents
             if change.data:
                 self._disk.write_atomically(self.path(name), [change.data], self._temporary)
             else:

@@ -7,6 +7,7 @@ import msgspec
 
 from treadle.backends.files._collection_files import Span
 from treadle.backends.files._decoding import decode_model
+from treadle.backends.files._saved_index import SavedIndex
 from treadle.backends.model.sorted_keys import SortedKeys
 from treadle.core.codec import encode
 from treadle.core.documents import Document
@@ -79,9 +80,10 @@ class CollectionIndex:
         name: the name of the collection.
         data: the content of its file.
         where: names the file for errors.
+        saved: what an earlier index has found in the beginning of `data`.
     """
 
-    def __init__(self, name: str, data: bytes, where: str) -> None:
+    def __init__(self, name: str, data: bytes, where: str, saved: SavedIndex | None = None) -> None:
         self._name = name
         self._where = where
         self.spans: dict[str, Span] = {}
@@ -95,12 +97,22 @@ class CollectionIndex:
         """Where the next line begins."""
         self.is_written = True
         """False while the journal has lines that the file has not."""
+        self.unsaved = 0
+        """How many lines were read since it was saved."""
         self._live = 0
         self._keys: SortedKeys | None = None
-        if data.startswith(codecs.BOM_UTF8):
-            self.size, data = len(codecs.BOM_UTF8), data[len(codecs.BOM_UTF8) :]
-        if data:
-            self.add(data.removesuffix(b"\n").split(b"\n"))
+        if saved is not None:
+            self._restore(saved)
+        elif data.startswith(codecs.BOM_UTF8):
+            self.size = len(codecs.BOM_UTF8)
+        if len(data) > self.size:
+            self.add(data[self.size :].removesuffix(b"\n").split(b"\n"))
+
+    def _restore(self, saved: SavedIndex) -> None:
+        self.size = saved.size
+        self.spans = dict(zip(saved.keys, zip(saved.starts, saved.sizes, strict=True), strict=True))
+        self.expiring = saved.expiring
+        self._live = sum(saved.sizes) + len(saved.sizes)
 
     @property
     def keys(self) -> SortedKeys:
@@ -119,14 +131,15 @@ class CollectionIndex:
         for line in lines:
             start, self.size = self.size, self.size + len(line) + 1
             if line:
-                self._note(line, Span(start, len(line)))
+                self._note(line, (start, len(line)))
+        self.unsaved += len(lines)
 
     def examine(self, key: str, line: bytes) -> None:
         """Note as damaged a line that is in `spans` and cannot be read."""
         try:
             read_line(self._name, key, line, self._where)
         except CorruptRecord as error:
-            self.damaged[self.spans[key].start] = error
+            self.damaged[self.spans[key][0]] = error
             self._drop(key)
 
     def _note(self, line: bytes | msgspec.Raw, span: Span) -> None:
@@ -139,15 +152,15 @@ class CollectionIndex:
         self._drop(key)
         if not found.removed:
             self.spans[key] = span
-            self._live += span.size + 1
+            self._live += span[1] + 1
             if found.expires_at is not None:
                 self.expiring[key] = found.expires_at
         if self._keys is not None:
             self._keys.note(key, present=not found.removed)
 
     def _note_damage(self, line: bytes | msgspec.Raw, span: Span, reason: str) -> None:
-        damage = CorruptRecord(f"{self._where}, byte {span.start}", reason)
-        self.damaged[span.start] = damage
+        damage = CorruptRecord(f"{self._where}, byte {span[0]}", reason)
+        self.damaged[span[0]] = damage
         beginning = _BEGINNING.match(line)
         if beginning is None:
             return
@@ -170,5 +183,5 @@ class CollectionIndex:
         self.lost.pop(key, None)
         span = self.spans.pop(key, None)
         if span is not None:
-            self._live -= span.size + 1
+            self._live -= span[1] + 1
             self.expiring.pop(key, None)

@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 import msgspec
 
-from treadle.backends.files._collection_files import CollectionFiles, Lines, Whole
+from treadle.backends.files._collection_files import CollectionFiles, Lines, Whole, join_lines
 from treadle.backends.files._collection_index import CollectionIndex, line_of, read_line
 from treadle.backends.files.documents import Documents, fold
 from treadle.backends.model.tables import Change, Put, RowTable
@@ -19,6 +19,8 @@ _MOST_KEYS = 1_000_000
 """How many keys stay in memory, of all collections but the one that was used last."""
 _READ_TOGETHER = 100
 """How many documents of a range are read at a time."""
+_SAVED_FROM = 10_000
+"""How many lines must have been read to make it worthwhile to save an index."""
 
 
 class DocumentTable(RowTable[Document]):
@@ -156,7 +158,7 @@ class DocumentTable(RowTable[Document]):
             return read_line(collection, key, line, self._files.where(collection))
         except CorruptRecord as error:
             self._damage.note(error)
-            index.damaged[index.spans[key].start] = error
+            index.damaged[index.spans[key][0]] = error
             return None
 
     # --- files ------------------------------------------------------------------------------------
@@ -200,24 +202,15 @@ class DocumentTable(RowTable[Document]):
         if not index.spans and not index.damaged:
             return self._replaced(collection, [])
         if index.wants_compaction and was_written:
-            return self._replaced(collection, self._live_lines(collection, index, start, lines))
+            # Parsed again: a saved index must not be the reason that a line is dropped.
+            data = self._files.read(collection)[:start] + join_lines(lines)
+            index = CollectionIndex(collection, data, self._files.where(collection))
+            if not index.damaged:
+                live = [msgspec.Raw(data[at : at + size]) for at, size in index.spans.values()]
+                return self._replaced(collection, live)
+            index.is_written = False
+            self._indexes[collection] = index
         return Lines(collection, start, tuple(lines))
-
-    def _live_lines(
-        self, collection: str, index: CollectionIndex, start: int, lines: list[msgspec.Raw]
-    ) -> list[msgspec.Raw]:
-        """The lines of all documents: those in the file, up to `start`, and new ones."""
-        data = self._files.read(collection)
-        added: dict[int, msgspec.Raw] = {}
-        for line in lines:
-            added[start] = line
-            start += len(line) + 1
-        return [
-            added[span.start]
-            if span.start in added
-            else msgspec.Raw(data[span.start : span.start + span.size])
-            for span in index.spans.values()
-        ]
 
     def _replaced(self, collection: str, lines: list[msgspec.Raw]) -> Whole:
         index = CollectionIndex(collection, b"", self._files.where(collection))
@@ -246,11 +239,19 @@ class DocumentTable(RowTable[Document]):
         for index in self._indexes.values():
             index.is_written = True
 
+    def save_indexes(self) -> None:
+        """Save what was found in files, so that the next one who reads them need not parse them."""
+        for name, index in self._indexes.items():
+            if index.unsaved >= _SAVED_FROM and not index.damaged:
+                self._files.write_index(name, index.size, index.spans, index.expiring)
+
     def _index(self, collection: str) -> CollectionIndex:
         index = self._indexes.get(collection)
         if index is None:
             where = self._files.where(collection)
-            index = CollectionIndex(collection, self._files.read(collection), where)
+            content = self._files.read(collection)
+            saved = self._files.read_index(collection, content)
+            index = CollectionIndex(collection, content, where, saved)
             for error in index.damaged.values():
                 self._damage.note(error)
             self._indexes[collection] = index

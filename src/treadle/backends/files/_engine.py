@@ -179,7 +179,7 @@ class Engine:
     def _finish(self) -> None:
         """Sync the documents and remove the journals, unless others have the store open."""
         self._require_in_place()
-        self._catch_up()
+        self._catch_up().tables.documents.save_indexes()
         self._drop_replica()
         if self._presence.is_alone():
             numbers = find_journals(self._disk, self._documents)

@@ -208,9 +208,9 @@ def _move_lines(disk: Disk, documents: Documents, path: str) -> str:
     data = files.read(name)
     index = CollectionIndex(name, data, path)
     for key, span in list(index.spans.items()):
-        index.examine(key, data[span.start : span.start + span.size])
+        index.examine(key, data[span[0] : sum(span)])
     damaged = [data[start:].split(b"\n", 1)[0] + b"\n" for start in sorted(index.damaged)]
-    kept = [data[span.start : span.start + span.size] + b"\n" for span in index.spans.values()]
+    kept = [data[start : start + size] + b"\n" for start, size in index.spans.values()]
     target = _free_path(disk, documents, path)
     disk.append(target, b"".join(damaged))
     disk.sync(target)
