@@ -175,7 +175,10 @@ async def test_a_file_is_rewritten_from_its_lines_whatever_its_index_says(tmp_pa
         assert await values(store) == {**written, ("new",): [99, "x" * 2_000]}
 
 
-@pytest.mark.parametrize("content", [b"", b"\x00" * 100, b"[]", b"00000000\n"], ids=repr)
+SENSELESS = {"empty": b"", "zeros": b"\x00" * 100, "no checksum": b"[]", "no index": b"00000000\n"}
+
+
+@pytest.mark.parametrize("content", SENSELESS.values(), ids=SENSELESS)
 async def test_an_index_without_sense_is_ignored(tmp_path: Path, content: bytes) -> None:
     written = await fill(tmp_path)
     index_of(tmp_path).write_bytes(content)
@@ -192,11 +195,13 @@ async def test_what_is_no_file_in_place_of_an_index_hurts_nobody(tmp_path: Path,
     written = await fill(tmp_path)
     path = index_of(tmp_path)
     path.unlink()
-    {
-        "a folder": path.mkdir,
-        "a pipe": lambda: os.mkfifo(path),
-        "a link": lambda: path.symlink_to(tmp_path.parent / "elsewhere"),
-    }[what]()
+    match what:
+        case "a folder":
+            path.mkdir()
+        case "a pipe":
+            os.mkfifo(path)
+        case _:
+            path.symlink_to(tmp_path.parent / "elsewhere")
     async with open_store(tmp_path) as store:
         assert await values(store) == written
         await store.documents.put("c", "new", 1)

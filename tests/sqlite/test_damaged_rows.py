@@ -102,7 +102,7 @@ DAMAGE: dict[str, tuple[str, tuple[str, ...]]] = {
         ("deltas",),
     ),
     "a delta that is another thing": (
-        f"UPDATE deltas SET body = '[]' WHERE thread_key = {KEY}",
+        f"UPDATE deltas SET body = '[null]' WHERE thread_key = {KEY}",
         ("deltas",),
     ),
     "a delta without its messages": (

@@ -1,65 +1,85 @@
-"""The recent appends of each thread, in a file of lines beside the documents, for `list_deltas`.
+"""The recent changes of each thread, in a file of lines beside the documents, for `list_deltas`.
 
-An update of a thread's labels has a line, too: it says when the thread was updated since.
+What the document has is not repeated: a line names the messages of a delta by their positions, and
+a truncation keeps those that it removes. An update of a thread's labels has a line, too: it says
+when the thread was updated since.
 
 A crash may lose such a file or a part of it: it is neither in the journal nor synced. So its lines
 count only as far as they lead, version by version, to the thread as it is.
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
 from treadle.backends._plain_files import NotPlainFile
-from treadle.backends.files._entries import Append, Entry, Put, Remove, Update
+from treadle.backends.files._entries import was_updated
 from treadle.backends.files.disk import Disk
 from treadle.backends.files.documents import Documents
-from treadle.core.codec import decode
-from treadle.core.limits import Time, Version
-from treadle.core.threads import ThreadDelta, ThreadHead, ThreadMetadata
+from treadle.backends.model.steps import positions_of, removals_of
+from treadle.backends.model.tables import Change, steps_of
+from treadle.core.codec import decode, encode
+from treadle.core.limits import Count, Time, Version
+from treadle.core.messages import Message
+from treadle.core.threads import (
+    History,
+    StoredThread,
+    ThreadChangeSet,
+    ThreadDelta,
+    ThreadHead,
+    all_deltas,
+)
 from treadle.errors import CorruptRecord
 
 _log = logging.getLogger(__name__)
+_NOTHING = msgspec.Raw(encode(ThreadChangeSet()))
 
 
-class _Update(msgspec.Struct, frozen=True):
-    """The line of an update."""
+class _Line(msgspec.Struct, frozen=True, array_like=True):
+    """A delta; or an update, which has a version and a time only."""
 
     version: Version
-    updated_at: Time | None
+    time: Time | None
+    messages: tuple[msgspec.Raw, ...] | None = None
+    """Each is its position in the thread, or the message if the thread did not get it."""
+    changes: msgspec.Raw = _NOTHING
+    """The change set without its messages."""
+    removed: tuple[msgspec.Raw, ...] = ()
+    """The messages that a truncation removed."""
 
 
 class DeltaFiles:
-    """One file for each thread, one line for each delta, the newest last."""
+    """One file for each thread, one line for each change, the newest last."""
 
     def __init__(self, disk: Disk, documents: Documents) -> None:
         self._disk = disk
         self._documents = documents
 
-    def write(self, entries: Iterable[Entry]) -> None:
-        """Write the deltas that committed entries contain, as far as that is possible."""
-        for entry in entries:
+    def write(self, changes: Iterable[Change]) -> None:
+        """Write the deltas of committed changes, as far as that is possible."""
+        for change in changes:
+            if change.table != "threads":
+                continue
             try:
-                self._write(entry)
+                self._write(change)
             except OSError:  # nobody depends on them, and the commit has succeeded
-                _log.warning("the deltas of thread %r are not kept", entry.key, exc_info=True)
+                _log.warning("the deltas of thread %r are not kept", change.key, exc_info=True)
 
-    def _write(self, entry: Entry) -> None:
-        match entry:
-            case Append(key=key, deltas=deltas):
-                self._append(key, deltas)
-            case Update(key=key, labels=labels):
-                updated_at = decode(ThreadMetadata, bytes(labels.metadata)).updated_at
-                line = _Update(labels.version, updated_at)
-                self._append(key, (msgspec.Raw(msgspec.json.encode(line)),))
-            case Put(table="threads", key=key, deltas=deltas):
-                self._disk.remove(self._documents.delta_path(key))
-                self._append(key, deltas)
-            case Remove(table="threads", key=key):
-                self._disk.remove(self._documents.delta_path(key))
-            case _:
-                pass
+    def _write(self, change: Change) -> None:
+        before, after, steps = change.before, change.after, steps_of(change)
+        path = self._documents.delta_path(change.key)
+        lines: list[bytes] = []
+        if steps is None or not isinstance(before, StoredThread):  # created, saved or deleted
+            self._disk.remove(path)
+            if isinstance(after, StoredThread):
+                # A later step of this batch may have removed what an earlier one has added.
+                lines = [_line_of(delta, {}, ()) for delta in all_deltas(after.history)]
+        elif isinstance(after, StoredThread):
+            lines = _lines_of(before, after, steps)
+        if lines:
+            # Each starts on a new line, because a crash may have left half of one at the end.
+            self._disk.append(path, b"\n".join((b"", *lines)))
 
     def since(self, head: ThreadHead, after_version: int) -> tuple[ThreadDelta, ...] | None:
         """Return the deltas from `after_version` to `head`, or None if they are not all known."""
@@ -73,37 +93,82 @@ class DeltaFiles:
             return None
         found: list[ThreadDelta] = []
         wanted, updated_at = head.version, head.thread.metadata.updated_at
-        for number, line in enumerate(reversed(lines)):
-            if wanted == after_version:
-                break
-            step = _read(line)
-            if step is None or step.version != wanted:
-                return None
-            # Another program may have written the thread at the same version, not at the same time.
-            if number == 0 and _time(step) != updated_at:
-                return None
-            if isinstance(step, ThreadDelta):
-                found.append(step)
-                wanted -= 1
+        past = _PastMessages(head.thread.messages)
+        try:
+            for number, data in enumerate(reversed(lines)):
+                if wanted == after_version:
+                    break
+                line = msgspec.json.decode(data, type=_Line)
+                # Another program may have written the thread at this version, at another time.
+                if line.version != wanted or (number == 0 and line.time != updated_at):
+                    return None
+                if line.messages is not None:
+                    found.append(past.step_back(line))
+                    wanted -= 1
+        except (CorruptRecord, LookupError, RecursionError, ValueError):
+            return None
         return tuple(reversed(found)) if wanted == after_version else None
 
-    def _append(self, key: str, deltas: tuple[msgspec.Raw, ...]) -> None:
-        if deltas:
-            # Each starts on a new line, because a crash may have left half of one at the end.
-            self._disk.append(self._documents.delta_path(key), b"\n".join((b"", *deltas)))
+
+class _PastMessages:
+    """The messages of a thread, which goes back in time, delta by delta."""
+
+    def __init__(self, messages: Sequence[Message]) -> None:
+        self._messages = messages
+        self._removed: dict[int, Message] = {}
+        """Those that were at a position before a truncation removed them."""
+
+    def step_back(self, line: _Line) -> ThreadDelta:
+        """Return the delta in a line, and go back to the thread before it.
+
+        Raises:
+            CorruptRecord, LookupError, ValueError: it does not fit.
+        """
+        changes = decode(ThreadChangeSet, bytes(line.changes))
+        delta = ThreadDelta(
+            version=line.version,
+            committed_at=msgspec.convert(line.time, Time),
+            changes=msgspec.structs.replace(
+                changes, messages=tuple(map(self._message, line.messages or ()))
+            ),
+        )
+        for position, message in enumerate(line.removed, start=changes.truncated_to or 0):
+            self._removed[position] = decode(Message, bytes(message))
+        return delta
+
+    def _message(self, stored: msgspec.Raw) -> Message:
+        if bytes(stored).startswith(b"{"):
+            return decode(Message, bytes(stored))
+        position = msgspec.json.decode(stored, type=Count)
+        removed = self._removed.get(position)
+        return self._messages[position] if removed is None else removed
 
 
-def _read(line: bytes) -> ThreadDelta | _Update | None:
-    """Return what a line says, or None if it is damaged."""
-    try:
-        return decode(ThreadDelta, line)
-    except CorruptRecord:
-        pass
-    try:
-        return msgspec.json.decode(line, type=_Update)
-    except (ValueError, RecursionError):
-        return None
+def _lines_of(before: StoredThread, after: StoredThread, steps: Sequence[History]) -> list[bytes]:
+    """Return the lines of the steps that led from one thread to the next."""
+    messages = before.head.thread.messages
+    count = len(messages)
+    lines = [
+        _line_of(step.delta, positions, messages[gone.start : gone.stop])
+        for step, positions, gone in zip(
+            steps, positions_of(count, steps), removals_of(count, steps), strict=True
+        )
+    ]
+    if was_updated(before, after, tuple(step.delta for step in steps)):
+        updated_at = after.head.thread.metadata.updated_at
+        lines.append(msgspec.json.encode((after.head.version, updated_at)))
+    return lines
 
 
-def _time(step: ThreadDelta | _Update) -> int | None:
-    return step.committed_at if isinstance(step, ThreadDelta) else step.updated_at
+def _line_of(delta: ThreadDelta, positions: dict[int, int], removed: Iterable[Message]) -> bytes:
+    """Return the line of a delta; `positions` are those of its messages, by their indexes."""
+    messages = [
+        positions[index] if index in positions else msgspec.Raw(encode(message))
+        for index, message in enumerate(delta.changes.messages)
+    ]
+    parts: list[object] = [delta.version, delta.committed_at, messages]
+    changes = msgspec.Raw(encode(msgspec.structs.replace(delta.changes, messages=())))
+    gone = [msgspec.Raw(encode(message)) for message in removed]
+    if gone or bytes(changes) != bytes(_NOTHING):
+        parts += (changes, gone) if gone else (changes,)
+    return msgspec.json.encode(parts)

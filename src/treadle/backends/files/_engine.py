@@ -258,7 +258,7 @@ class Engine:
                 raise
             raise _RefusedGroup from error
         try:
-            replica.write_documents(committed)
+            replica.write_documents(batches, committed)
             self._lock.write_position(replica.journal.position)
             self._lock.ring.append(hints_of(chain.from_iterable(batches)))
         except (OSError, CorruptRecord):

@@ -13,7 +13,7 @@ from treadle.backends.files.documents import check_document_id
 from treadle.backends.model.tables import Change, TableName, steps_of
 from treadle.core.codec import encode
 from treadle.core.heads import same_labels
-from treadle.core.threads import StoredThread, ThreadDelta, ThreadHead, all_deltas
+from treadle.core.threads import StoredThread, ThreadDelta, ThreadHead
 from treadle.errors import CorruptRecord
 
 DocumentKey: TypeAlias = tuple[TableName, str]
@@ -25,8 +25,6 @@ class Put(msgspec.Struct, frozen=True, tag="put", array_like=True):
     table: TableName
     key: str
     document: msgspec.Raw
-    deltas: tuple[msgspec.Raw, ...] = ()
-    """Of a new thread: the appends in the batch that created it, which its document includes."""
 
 
 class Remove(msgspec.Struct, frozen=True, tag="remove", array_like=True):
@@ -138,15 +136,14 @@ def _thread_entries(
 ) -> Iterator[Entry]:
     key, before, steps = change.key, change.before, steps_of(change)
     if steps is None or not isinstance(before, StoredThread):  # it was created, or saved whole
-        document = _join(document_of(key, after.head))
-        yield Put("threads", key, document, _encode_deltas(all_deltas(after.history)))
+        yield Put("threads", key, _join(document_of(key, after.head)))
         return
     deltas = tuple(step.delta for step in steps)
     if deltas and is_first:
         yield FirstAppend(key, _encode_deltas(deltas), _join(document_of(key, before.head)))
     elif deltas:
         yield Append(key, _encode_deltas(deltas))
-    if not _was_updated(before, after, deltas):
+    if not was_updated(before, after, deltas):
         return
     labels = labels_of(after.head)
     if is_first and not deltas:
@@ -155,9 +152,7 @@ def _thread_entries(
         yield Update(key, labels)
 
 
-def _was_updated(
-    before: StoredThread, after: StoredThread, deltas: tuple[ThreadDelta, ...]
-) -> bool:
+def was_updated(before: StoredThread, after: StoredThread, deltas: tuple[ThreadDelta, ...]) -> bool:
     """Return True if the deltas alone do not lead to the thread's labels."""
     return (
         not deltas

@@ -84,9 +84,9 @@ class Replica:
         self.journal.append(list(map(encode_entries, group)), sync=sync)
         return list(chain.from_iterable(group))
 
-    def write_documents(self, committed: Sequence[Entry]) -> None:
-        """Write the documents, and the delta files, of entries that `commit` returned."""
-        self._delta_files.write(committed)
+    def write_documents(self, batches: list[list[Change]], committed: Sequence[Entry]) -> None:
+        """Write the documents and delta files of batches, for which `commit` returned entries."""
+        self._delta_files.write(chain.from_iterable(batches))
         collections = self._documents.collections
         for name, lines in combine_lines(committed, collections).items():
             collections.write(name, lines)

@@ -1,10 +1,11 @@
 """Threads: a change writes only what is new or goes, and a page is a range of an index."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
 from treadle.backends._damage import DamageLog
+from treadle.backends.model.steps import positions_of, removals_of
 from treadle.backends.model.tables import Change, steps_of
 from treadle.backends.sql._listing import (
     Placed,
@@ -145,7 +146,7 @@ def _write_steps(
         rows.new["insert_message"].append(message_values(thread.id, position, message))
     for position, patch in enumerate(thread.patches, start=patch_count):
         rows.new["insert_patch"].append(patch_values(thread.id, position, patch))
-    for step, positions in zip(steps, _positions(before.unloaded, steps), strict=True):
+    for step, positions in zip(steps, positions_of(before.unloaded, steps), strict=True):
         rows.new["insert_delta"].append(delta_values(thread.id, step.delta, positions))
     if any(step.delta.changes.snapshot is not None for step in steps):
         rows.without_patches.append({"thread_id": thread.id})
@@ -159,43 +160,15 @@ def _write_steps(
 
 def _write_removals(rows: _Rows, before: StoredThread, steps: tuple[History, ...]) -> None:
     """Move the stored messages that each truncation removes."""
-    thread_id, count = before.head.thread.id, before.unloaded
-    for step in steps:
-        kept = step.delta.changes.truncated_to
-        if kept is not None and kept < count:
-            bounds = {"thread_id": thread_id, "position": kept, "message_count": count}
+    thread_id, left = before.head.thread.id, before.unloaded
+    for step, gone in zip(steps, removals_of(before.unloaded, steps), strict=True):
+        if gone:
+            bounds = {"thread_id": thread_id, "position": gone.start, "message_count": gone.stop}
             version = step.delta.version
             rows.new["keep_removed_messages"].append({**bounds, "version": version})
-            count = kept
-    if count < before.unloaded:
-        rows.new["remove_messages"].append({"thread_id": thread_id, "position": count})
-
-
-def _positions(count: int, steps: tuple[History, ...]) -> list[dict[int, int]]:
-    """The positions of the messages that each step has added, by their indexes in its delta.
-
-    Those that were skipped, or removed by a later step, have none: they stay in the delta itself.
-    """
-    added: list[tuple[int, int]] = []
-    for number, step in enumerate(steps):
-        kept = step.delta.changes.truncated_to
-        if kept is not None:
-            del added[max(kept - count, 0) :]
-            count = min(count, kept)
-        added += ((number, index) for index in _indexes_of_added(step))
-    positions: list[dict[int, int]] = [{} for _ in steps]
-    for position, (number, index) in enumerate(added, start=count):
-        positions[number][index] = position
-    return positions
-
-
-def _indexes_of_added(step: History) -> Iterator[int]:
-    added = iter(step.added)
-    awaited = next(added, None)
-    for index, message in enumerate(step.delta.changes.messages):
-        if message is awaited:
-            yield index
-            awaited = next(added, None)
+            left = gone.start
+    if left < before.unloaded:
+        rows.new["remove_messages"].append({"thread_id": thread_id, "position": left})
 
 
 def _write_labels(rows: _Rows, before: StoredThread, after: StoredThread) -> None:

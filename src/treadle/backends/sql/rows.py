@@ -418,8 +418,14 @@ def read_message(row: Row) -> tuple[int, Message]:
     return columns.position, decode(Message, columns.body)
 
 
+_NO_CHANGES = encode(ThreadChangeSet())
+
+
 class DeltaBody(msgspec.Struct, frozen=True):
-    """A change set, and its messages: positions in the thread, or messages that were skipped."""
+    """A change set, and its messages: positions in the thread, or messages that were skipped.
+
+    Of a delta that has messages only, these are stored without the change set.
+    """
 
     changes: msgspec.Raw
     messages: list[int | msgspec.Raw]
@@ -433,7 +439,8 @@ def delta_values(thread_id: str, delta: ThreadDelta, positions: dict[int, int]) 
         positions[index] if index in positions else msgspec.Raw(encode(message))
         for index, message in enumerate(messages)
     ]
-    body = DeltaBody(changes=msgspec.Raw(encode(bare)), messages=stored)
+    changes = encode(bare)
+    body = stored if changes == _NO_CHANGES else DeltaBody(msgspec.Raw(changes), stored)
     return {
         "thread_id": thread_id,
         "version": delta.version,
@@ -487,9 +494,13 @@ def read_delta(row: DeltaRow, body: DeltaBodyParts, messages: PastMessages) -> T
 
 def read_delta_body(text: str) -> DeltaBodyParts:
     """A change set without its messages, and its messages or their positions."""
-    plain = msgspec.json.decode(text)
+    body = msgspec.json.decode(text)
+    if isinstance(body, list):
+        messages, changes = body, {}
+    else:
+        messages, changes = body["messages"], body["changes"]
     stored: list[int | Message] = [
         each if isinstance(each, int) else decode(Message, msgspec.json.encode(each))
-        for each in plain["messages"]
+        for each in messages
     ]
-    return decode(ThreadChangeSet, msgspec.json.encode(plain["changes"])), stored
+    return decode(ThreadChangeSet, msgspec.json.encode(changes)), stored

@@ -1,0 +1,124 @@
+"""Delta files repeat no message of a document, and a line that does not fit is not believed."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from treadle import Message, Store, Thread, ThreadChangeSet, open_store
+from treadle.backends.files.doctor import examine
+
+TEXT = "a text that is long enough to be recognised"
+
+
+def lines_of(folder: Path) -> Path:
+    return folder / "_treadle" / "deltas" / "t.jsonl"
+
+
+async def texts(store: Store) -> list[list[Any]] | None:
+    deltas = await store.threads.list_deltas("t", 0)
+    if deltas is None:
+        return None
+    return [[message.content for message in delta.changes.messages] for delta in deltas]
+
+
+def says(*contents: str) -> ThreadChangeSet:
+    return ThreadChangeSet(messages=tuple(map(Message.user, contents)))
+
+
+async def fill(folder: Path) -> None:
+    async with open_store(folder) as store:
+        await store.threads.create(Thread(id="t"))
+        await store.threads.append("t", says(TEXT + "1", TEXT + "2"))
+        await store.threads.truncate("t", drop=1)
+        await store.threads.append("t", says(TEXT + "3"))
+
+
+SAID = [[TEXT + "1", TEXT + "2"], [], [TEXT + "3"]]
+
+
+async def test_a_line_names_its_messages_and_only_a_truncation_keeps_them(tmp_path: Path) -> None:
+    await fill(tmp_path)
+    _, *lines = lines_of(tmp_path).read_bytes().splitlines()
+    first, cut, last = map(json.loads, lines)
+    assert [first[0], first[2:]] == [1, [[0, 1]]]
+    assert [cut[0], cut[2], cut[3]["truncated_to"]] == [2, [], 1]
+    assert [each["content"] for each in cut[4]] == [TEXT + "2"]
+    assert [last[0], last[2:]] == [3, [[1]]]
+    async with open_store(tmp_path) as store:
+        assert await texts(store) == SAID
+
+
+async def test_a_message_that_the_thread_had_already_is_in_its_line(tmp_path: Path) -> None:
+    again = Message(id="one", role="user", content="again")
+    async with open_store(tmp_path) as store:
+        await store.threads.create(Thread(id="t", messages=(Message.user("one", id="one"),)))
+        changes = ThreadChangeSet(messages=(again, Message.user(TEXT)))
+        await store.threads.append("t", changes)
+        (delta,) = await store.threads.list_deltas("t", 0) or ()
+        assert delta.changes == changes
+    assert TEXT not in lines_of(tmp_path).read_text()
+
+
+async def test_a_batch_that_takes_back_what_it_said_has_all_of_it_in_its_lines(
+    tmp_path: Path,
+) -> None:
+    async with open_store(tmp_path) as store:
+        async with store.batch() as step:
+            step.threads.create(Thread(id="t"))
+            step.threads.append("t", says("a", "b"))
+            step.threads.truncate("t", keep=1)
+        async with store.batch() as step:
+            step.threads.append("t", says("c"))
+            step.threads.truncate("t", keep=0)
+            step.threads.append("t", says("d"))
+        assert await texts(store) == [["a", "b"], [], ["c"], [], ["d"]]
+    async with open_store(tmp_path) as store:
+        assert await texts(store) == [["a", "b"], [], ["c"], [], ["d"]]
+
+
+DAMAGE: dict[str, Any] = {
+    "a position that the thread does not have": [1, 5, [7]],
+    "a position that is negative": [1, 5, [-1]],
+    "a position that is too large": [1, 5, [2**70]],
+    "a position that is true": [1, 5, [True]],
+    "a position that is text": [1, 5, ["0"]],
+    "a message that is none": [1, 5, [{"content": "x"}]],
+    "messages that are none": [1, 5, {}],
+    "no time": [1, None, [0, 1]],
+    "a time that is text": [1, "now", [0, 1]],
+    "changes that are none": [1, 5, [0, 1], []],
+    "removed messages that are none": [1, 5, [0, 1], {}, [7]],
+    "a cut that is none": [1, 5, [0, 1], {"truncated_to": -1}],
+    "another version": [4, 5, [0, 1]],
+    "no version": [],
+    "an object": {"version": 1},
+}
+
+
+@pytest.mark.parametrize("line", DAMAGE.values(), ids=DAMAGE)
+async def test_a_line_that_does_not_fit_ends_what_is_known(tmp_path: Path, line: Any) -> None:
+    await fill(tmp_path)
+    _, _, *rest = lines_of(tmp_path).read_bytes().splitlines()
+    lines_of(tmp_path).write_bytes(b"\n".join((b"", json.dumps(line).encode(), *rest)))
+    assert not examine(tmp_path).findings
+    async with open_store(tmp_path) as store:
+        assert await texts(store) is None
+        assert len(await store.threads.list_deltas("t", 1) or ()) == 2
+        await store.threads.append("t", says("more"))
+        assert len(await store.threads.list_deltas("t", 1) or ()) == 3
+
+
+TORN = {"empty": b"\n", "zeros": b"\x00" * 9, "deep": b"[" * 100_000, "no text": b"\xff"}
+
+
+@pytest.mark.parametrize("lost", TORN.values(), ids=TORN)
+async def test_a_torn_line_ends_what_is_known(tmp_path: Path, lost: bytes) -> None:
+    await fill(tmp_path)
+    with lines_of(tmp_path).open("ab") as file:
+        file.write(b"\n" + lost)
+    async with open_store(tmp_path) as store:
+        assert await texts(store) is None
+        await store.threads.append("t", says("more"))
+        assert len(await store.threads.list_deltas("t", 3) or ()) == 1
