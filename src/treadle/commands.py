@@ -15,7 +15,7 @@ from treadle.core.documents import (
     PutDocument,
     TouchDocument,
 )
-from treadle.core.edits import TruncateThread
+from treadle.core.edits import ForkThread, TruncateThread
 from treadle.core.heads import CheckThread, UpdateThread
 from treadle.core.mailboxes import (
     Cancel,
@@ -53,6 +53,7 @@ __all__ = [
     "EnsureMailbox",
     "EnsureThread",
     "ExtendLease",
+    "ForkThread",
     "Hold",
     "Interrupt",
     "Nack",

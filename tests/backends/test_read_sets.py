@@ -22,7 +22,7 @@ from treadle.core.documents import (
     PutDocument,
     TouchDocument,
 )
-from treadle.core.edits import TruncateThread
+from treadle.core.edits import ForkThread, TruncateThread
 from treadle.core.heads import CheckThread, UpdateThread
 from treadle.core.keys import KeyRange
 from treadle.core.mailboxes import (
@@ -55,6 +55,7 @@ COMMANDS: tuple[AnyCommand, ...] = (
     SaveThread(thread=Thread(id="t")),
     UpdateThread(thread_id="t", metadata={"a": 1}),
     CheckThread(thread_id="t", expected=1),
+    ForkThread(source="t", new="new"),
     TruncateThread(thread_id="t", keep=1),
     TruncateThread(thread_id="t", drop=1),
     DeleteThread(thread_id="t"),
@@ -146,6 +147,7 @@ FINDERS: dict[str, Callable[[WorkingSet], object]] = {
     "items": lambda rows: list(rows.runs.items()),
     "length": lambda rows: len(rows.runs),
     "find_known_messages": lambda rows: rows.find_known_messages("t", ["m"]),
+    "find_whole": lambda rows: rows.find_whole("t"),
     "find_messages_from": lambda rows: rows.find_messages_from("t", 0),
     "find_duplicate": lambda rows: rows.find_duplicate("box", "k"),
     "find_claimed": lambda rows: rows.find_claimed("box"),

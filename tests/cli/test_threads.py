@@ -52,6 +52,39 @@ def test_threads_are_deleted(agents: Path) -> None:
     assert run_json("threads", "list", "--store", agents)["total"] == 0
 
 
+def test_the_end_of_a_thread_is_removed(agents: Path) -> None:
+    for wrong in ((), ("--keep", "1", "--drop", "1")):
+        assert run("threads", "truncate", "t1", *wrong, "--store", agents).exit_code == 2
+    unasked = run("threads", "truncate", "t1", "--drop", "1", "--store", agents)
+    assert unasked.exit_code == 2
+    assert "--yes" in unasked.stderr
+    result = run_json("threads", "truncate", "t1", "--drop", 1, "--yes", "--store", agents)
+    assert result["version"] == 1
+    assert [message["content"] for message in result["removed"]] == ["be quiet"]
+    text = run("threads", "truncate", "t1", "--keep", 1, "--yes", "--store", agents).stdout
+    assert text == "removed 1 message; the thread is at version 2\n"
+    negative = run("threads", "truncate", "t1", "--keep", -1, "--yes", "--store", agents)
+    assert negative.stderr.startswith("treadle: invalid value at truncateThread.keep")
+
+
+def test_a_thread_is_forked(agents: Path) -> None:
+    unknown = run("threads", "fork", "t1", "t2", "--at", 1, "--store", agents)
+    assert unknown.exit_code == 1
+    assert "forkThread.state" in unknown.stderr
+    damaged = run("threads", "fork", "t1", "t2", "--state", "{", "--store", agents)
+    assert damaged.stderr.startswith("treadle: invalid value at state: it is not JSON")
+    fork = ("threads", "fork", "t1", "t2", "--at", 1, "--state", '{"n": 0}', "--resource", "u2")
+    assert run_json(*fork, "--store", agents) == {"id": "t2", "version": 0}
+    thread = run_json("threads", "show", "t2", "--store", agents)["thread"]
+    assert (len(thread["messages"]), thread["state"]) == (1, {"n": 0})
+    assert thread["resource_id"] == "u2"
+    assert thread["metadata"]["forked_from"]["thread_id"] == "t1"
+    again = run("threads", "fork", "t1", "t2", "--state", "1", "--store", agents)
+    assert again.exit_code == 1
+    copied = run("threads", "fork", "t1", "t3", "--store", agents).stdout
+    assert copied == "forked thread 't1' as 't3'\n"
+
+
 def test_an_invalid_id_is_an_error_of_one_line(agents: Path) -> None:
     result = run("threads", "show", "../etc", "--store", agents)
     assert result.exit_code == 1

@@ -56,6 +56,11 @@ EXAMPLES: list[tuple[Any, str, type | tuple[type, ...]]] = [
         "t",
         Committed,
     ),
+    (
+        commands.ForkThread(source="t", new="tp", at=0, state=[1], resource_id=None, expected=0),
+        "t",
+        Committed,
+    ),
     (commands.TruncateThread(thread_id="t", keep=0, expected=0), "t", Truncated),
     (commands.CheckThread(thread_id="t", expected=0), "t", Committed),
     (commands.DeleteThread(thread_id="t"), "t", bool),
@@ -184,7 +189,7 @@ def _places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
             found += _places(item, (*path, name))
         elif name in ("agent_id", "sender_id", "id") and not isinstance(value, Thread):
             continue  # labels: they name no document
-        elif (name.endswith("_id") or name in ("id", "exclude", "collection")) and item is not None:
+        elif (name.endswith("_id") or name in OTHER_IDS) and item is not None:
             found.append((*path, name))
     return found
 
@@ -195,7 +200,8 @@ def _with(value: Any, path: tuple[Any, ...], item: Any) -> Any:
     return msgspec.structs.replace(value, **{name: inner})
 
 
-REQUIRED_IDS = ("id", "thread_id", "run_id", "entry_id", "collection")
+OTHER_IDS = ("id", "exclude", "collection", "source", "new")
+REQUIRED_IDS = ("id", "thread_id", "run_id", "entry_id", "collection", "source", "new")
 ID_PLACES = [(command, path) for command, _, _ in EXAMPLES for path in _places(command)]
 
 
@@ -299,6 +305,8 @@ def test_of_a_batch_the_command_that_cannot_be_stored_is_named_by_its_place() ->
 ARGUMENTS: dict[str, Any] = {
     "thread": Thread(id="t"),
     "thread_id": "t",
+    "source": "t",
+    "new": "u",
     "changes": CHANGES,
     "expected": 0,
     "run": run("r"),

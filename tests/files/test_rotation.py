@@ -14,7 +14,7 @@ from treadle.backends.files._engine import Engine
 from treadle.backends.files.disk import Disk
 from treadle.core.claims import ClaimRequest
 from treadle.core.commands import AnyCommand
-from treadle.core.edits import TruncateThread
+from treadle.core.edits import ForkThread, TruncateThread
 from treadle.core.heads import UpdateThread
 from treadle.core.mailboxes import Cancel, Interrupt, Purge, Send
 from treadle.core.messages import Message
@@ -60,6 +60,7 @@ def write(engine: Engine, choose: random.Random, number: int) -> None:
         "append": AppendThread(thread_id=key, changes=changes),
         "update": UpdateThread(thread_id=key, metadata={"n": number}, now=number),
         "truncate": TruncateThread(thread_id=key, drop=choose.randrange(3)),
+        "fork": ForkThread(source=key, new=f"t{choose.randrange(4)}"),
         "save": SaveThread(thread=Thread(id=key, messages=(message,))),
         "delete": DeleteThread(thread_id=key),
         "send": Send(

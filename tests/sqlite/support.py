@@ -85,6 +85,7 @@ WRITES: dict[str, Call] = {
     "create": lambda store: store.threads.create(treadle.Thread(id="new")),
     "save": lambda store: store.threads.save(treadle.Thread(id="u")),
     "update": lambda store: store.threads.update("u", metadata={"title": "x"}),
+    "fork": lambda store: store.threads.fork("t", "new"),
     "truncate": lambda store: store.threads.truncate("t", drop=1),
     "upsert": lambda store: store.runs.upsert(treadle.RunRecord(run_id="r", thread_id="t")),
     "send": lambda store: store.mailboxes.send("box", 1, dedupe_key="known"),

@@ -1,15 +1,28 @@
-"""Edits of what was said: messages at the end of a thread are taken back."""
+"""Edits of what was said: messages at the end of a thread are taken back, or a thread is forked."""
 
 from typing import Protocol
 
-from treadle.core.codec import SortedModel, always_encoded
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from treadle.core.codec import Json, SortedModel, always_encoded
 from treadle.core.commands import TimedCommand
 from treadle.core.ids import ThreadId
 from treadle.core.limits import Length, Version
 from treadle.core.messages import Message
 from treadle.core.read_set import ReadSet
-from treadle.core.threads import ThreadChangeSet, ThreadRows, extended, require_thread
-from treadle.errors import InvalidValue
+from treadle.core.threads import (
+    Committed,
+    StoredThread,
+    Thread,
+    ThreadChangeSet,
+    ThreadMetadata,
+    ThreadRows,
+    created,
+    extended,
+    require_thread,
+)
+from treadle.errors import AlreadyExists, InvalidValue
 
 
 class Truncated(SortedModel, frozen=True, kw_only=True):
@@ -25,6 +38,10 @@ class EditRows(ThreadRows, Protocol):
 
     def find_messages_from(self, thread_id: str, position: int) -> tuple[Message, ...]:
         """The messages of a thread from a position on; a database loads those of the read set."""
+        ...
+
+    def find_whole(self, thread_id: str) -> Thread:
+        """A thread as a whole; a database loads those of the read set."""
         ...
 
 
@@ -73,3 +90,63 @@ class TruncateThread(TimedCommand[Truncated], frozen=True, kw_only=True):
         if self.keep is not None:
             return min(self.keep, count)
         return max(count - (self.drop or 0), 0)
+
+
+class ForkThread(TimedCommand[Committed], frozen=True, kw_only=True):
+    """Creates a thread from the first messages of another one. Result: `Committed`, version 0.
+
+    Metadata and owner are copied, and `metadata.forked_from` names the source, its version and the
+    number of messages that were copied. Fails with `NotFound` without the source, with
+    `VersionConflict` if it is not at version `expected`, and with `AlreadyExists` if there is a
+    thread `new`.
+    """
+
+    source: ThreadId
+    new: ThreadId
+    at: Length | None = None
+    """How many messages are copied, the first ones; None or more than there are: all."""
+    state: Json | UnsetType = UNSET
+    """The state of the new thread; left out, it is that of the source at that position."""
+    resource_id: str | UnsetType | None = UNSET
+    """The owner of the new thread; left out, it is that of the source."""
+    expected: Version | None = None
+
+    def touches(self, read_set: ReadSet) -> None:
+        """The source as a whole, and the new thread."""
+        read_set.threads.update((self.source, self.new))
+        read_set.labels.add(self.source)
+        read_set.wholes.add(self.source)
+
+    def apply(self, rows: EditRows, now: int) -> Committed:
+        """Put the new thread; the source stays as it is."""
+        stored = require_thread(rows, self.source, self.expected)
+        if self.new in rows.threads:
+            raise AlreadyExists("thread", self.new, "append to it, or use another id")
+        source = rows.find_whole(self.source)
+        thread = self._copied(source, stored.head.version)
+        rows.threads.put(self.new, StoredThread(created(thread, now)))
+        return Committed(version=0)
+
+    def _copied(self, source: Thread, version: int) -> Thread:
+        messages = source.messages[: self.at]
+        origin = {"thread_id": self.source, "version": version, "messages": len(messages)}
+        return msgspec.structs.replace(
+            self._with_state(source, len(messages)),
+            id=self.new,
+            messages=messages,
+            resource_id=source.resource_id if self.resource_id is UNSET else self.resource_id,
+            metadata=ThreadMetadata(extra={**source.metadata.extra, "forked_from": origin}),
+        )
+
+    def _with_state(self, source: Thread, kept: int) -> Thread:
+        """The source with the state that it had when it had so many messages."""
+        if self.state is not UNSET:
+            return msgspec.structs.replace(source, state=self.state, patches=())
+        # No snapshot makes a state null, so this one has been null since the thread is known.
+        was_always_null = source.state is None and not source.patches
+        if kept < len(source.messages) and not was_always_null:
+            reason = (
+                f"the state of thread {self.source!r} after {kept} messages is not known; give it"
+            )
+            raise InvalidValue("forkThread.state", reason)
+        return source

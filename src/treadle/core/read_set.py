@@ -15,6 +15,8 @@ class ReadSet(msgspec.Struct):
     threads: set[str] = msgspec.field(default_factory=set)
     labels: set[str] = msgspec.field(default_factory=set)
     """Those of `threads` that are loaded with owner, parent and metadata."""
+    wholes: set[str] = msgspec.field(default_factory=set)
+    """Those of `threads` that are loaded as a whole."""
     messages: set[tuple[str, str]] = msgspec.field(default_factory=set)
     """Pairs of a thread's id and the id of a message that the thread may already have."""
     messages_from: dict[str, int] = msgspec.field(default_factory=dict)

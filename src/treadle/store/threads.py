@@ -7,7 +7,7 @@ from msgspec import UNSET, UnsetType
 
 from treadle.backends.base import Backend
 from treadle.core.codec import Json
-from treadle.core.edits import Truncated, TruncateThread
+from treadle.core.edits import ForkThread, Truncated, TruncateThread
 from treadle.core.following import FollowedItem
 from treadle.core.heads import (
     CheckThread,
@@ -205,6 +205,52 @@ class ThreadWrites:
         """
         command = TruncateThread(
             thread_id=thread_id, keep=keep, drop=drop, expected=expected, now=now
+        )
+        return self._write(command)
+
+    def fork(
+        self,
+        source: str,
+        new: str,
+        *,
+        at: int | None = None,
+        state: Json | UnsetType = UNSET,
+        resource_id: str | UnsetType | None = UNSET,
+        expected: int | None = None,
+        now: int | None = None,
+    ) -> Write[Committed]:
+        """Create a thread from the first messages of another one, at version 0.
+
+        Owner, parent and metadata are copied, and the patches with the state.
+        `metadata.extra["forked_from"]` names the source, its version and how many messages were
+        copied.
+
+        Args:
+            source: which thread is copied; it stays as it is.
+            new: the id of the new thread.
+            at: how many messages are copied, the first ones; None, or more than there are: all.
+            state: the state of the new thread. Left out, it is the state of the source, which has
+                to be known: `at` leaves no message out, or the source has neither state nor
+                patches.
+            resource_id: the owner of the new thread. Left out, it is the owner of the source.
+            expected: fork the source only if it is still at this version.
+            now: the present.
+
+        Raises:
+            NotFound: the source does not exist.
+            VersionConflict: it is at another version than `expected`.
+            AlreadyExists: there is a thread `new`.
+            InvalidId, InvalidValue: an argument cannot be stored, or the state at that position is
+                not known; the message says which.
+        """
+        command = ForkThread(
+            source=source,
+            new=new,
+            at=at,
+            state=state,
+            resource_id=resource_id,
+            expected=expected,
+            now=now,
         )
         return self._write(command)
 

@@ -13,7 +13,7 @@ from treadle.backends.memory.backend import MemoryBackend
 from treadle.backends.model.tables import Tables
 from treadle.core.commands import AnyCommand
 from treadle.core.cursors import cursor_of
-from treadle.core.edits import TruncateThread
+from treadle.core.edits import ForkThread, TruncateThread
 from treadle.core.heads import CheckThread, ListHeads, LoadHead, UpdateThread
 from treadle.core.run_queries import FindActiveRun, ListRuns
 from treadle.core.runs import RunRecord
@@ -396,3 +396,27 @@ class Radical(Tables):
                 thread = replace(row.head.thread, patches=())
                 row = replace(row, head=replace(row.head, thread=thread))
         super().put(table, key, row)
+
+
+@breaks(
+    Guarantee.THREADS_ARE_WHAT_WAS_APPENDED, "a fork has the first messages and names its origin"
+)
+class Whole(Twisted):
+    """Copies all messages into a fork."""
+
+    def twist(self, command: AnyCommand) -> AnyCommand:
+        return replace(command, at=None) if isinstance(command, ForkThread) else command
+
+
+@breaks(
+    Guarantee.THREADS_ARE_WHAT_WAS_APPENDED,
+    "an earlier fork needs a state unless there never was one",
+)
+class Guessing(Twisted):
+    """Takes the state of the present for that of an earlier position."""
+
+    def twist(self, command: AnyCommand) -> AnyCommand:
+        if not isinstance(command, ForkThread) or command.state is not UNSET:
+            return command
+        stored = self.tables.threads.get(command.source)
+        return replace(command, state=stored.head.thread.state) if stored else command

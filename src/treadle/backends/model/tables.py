@@ -164,6 +164,10 @@ class Tables:
         ids = self._known_messages.ids(self.threads[thread_id])
         return {each for each in message_ids if ids[each] > 0}
 
+    def find_whole(self, thread_id: str) -> Thread:
+        """A thread as a whole."""
+        return self.threads[thread_id].head.thread
+
     def find_messages_from(self, thread_id: str, position: int) -> tuple[Message, ...]:
         """The messages of a thread from a position on."""
         return self.threads[thread_id].head.thread.messages[position:]

@@ -14,13 +14,13 @@ from treadle.backends.sql._listing import (
     page_of_rows,
     read_cursor_page,
 )
+from treadle.backends.sql._whole_threads import reads_of_whole, whole_thread
 from treadle.backends.sql.program import Program, Read, Row, Statement, Values, writes
 from treadle.backends.sql.rows import (
     DeltaBodyParts,
     DeltaRow,
     FoundThread,
     PastMessages,
-    ThreadRow,
     bare_body,
     body_values,
     damage_of,
@@ -34,7 +34,6 @@ from treadle.backends.sql.rows import (
     read_delta_body,
     read_message,
     read_summary,
-    read_thread,
     read_thread_id,
 )
 from treadle.backends.sql.tables import text_value, to_json
@@ -230,22 +229,8 @@ def _thread_row(head: ThreadHead, message_count: int, patch_count: int) -> dict[
 
 def load_thread(query: LoadThread) -> Program[ThreadHead | None]:
     """A thread as a whole, or None."""
-    values = {"thread_id": query.thread_id}
-    found, messages, patches = yield (
-        Read("load_thread", values),
-        Read("load_messages", values),
-        Read("load_patches", values),
-    )
-    if not found:
-        return None
-    with damage_of(f"thread {query.thread_id!r}"):
-        row = read_columns(ThreadRow, found[0])
-        thread = read_thread(
-            row, (message for (message,) in messages), (patch for (patch,) in patches)
-        )
-        if thread.id != query.thread_id:
-            raise ValueError(f"its body is that of thread {thread.id!r}")
-        return ThreadHead(thread=thread, version=row.version)
+    parts = yield reads_of_whole(query.thread_id)
+    return whole_thread(query.thread_id, parts)
 
 
 def load_head(query: LoadHead) -> Program[ThreadSummary | None]:

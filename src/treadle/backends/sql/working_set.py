@@ -22,6 +22,7 @@ from treadle.backends.model.tables import (
     Tables,
     VersionSource,
 )
+from treadle.backends.sql._whole_threads import WholeThreads
 from treadle.backends.sql.program import Read
 from treadle.backends.sql.program import Row as DatabaseRow
 from treadle.backends.sql.rows import (
@@ -138,6 +139,7 @@ class WorkingSet(Tables):
         self._stored_messages: dict[str, dict[str, int]] = {}
         """Those message ids of each thread that the database has, of the ids asked for, and the
         first position of each."""
+        self._wholes = WholeThreads()
         self._last_messages: dict[str, list[DatabaseRow]] = {}
         """The last messages of each thread, with their positions, as far as they are loaded."""
         self._claimed_in = set(read_set.claimed_in)
@@ -180,6 +182,8 @@ class WorkingSet(Tables):
                     self._load_documents(rows, damage)
                 case "load_message_ids" | "load_last_messages":
                     self._load_messages(read.name, rows)
+                case _ if self._wholes.take(read, rows):
+                    pass
                 case "count_ended":
                     self.ended[read.values["older_than"]] = rows[0][0]
                 case "load_claims":
@@ -336,6 +340,16 @@ class WorkingSet(Tables):
             loaded = self._stored_messages.get(thread_id, {})
             known |= {each for each in wanted if each in loaded and loaded[each] < stored.unloaded}
         return known
+
+    def find_whole(self, thread_id: str) -> Thread:
+        """A thread as a whole."""
+        if not {thread_id} <= self._read_set.wholes & self._read_set.labels:
+            raise NotLoaded(f"thread {thread_id!r} as a whole")
+        stored = self.threads[thread_id]
+        loaded = self._as_loaded.get(("threads", thread_id))
+        if not isinstance(loaded, StoredThread) or loaded.origin is not stored.origin:
+            return stored.head.thread
+        return self._wholes.grown(loaded, stored)
 
     def find_messages_from(self, thread_id: str, position: int) -> tuple[Message, ...]:
         """The messages of a thread from a position on."""

@@ -8,13 +8,14 @@ import msgspec
 from treadle.cli.opening import change_store, read_store, write_store
 from treadle.cli.options import json_option, limit_option, store_option
 from treadle.cli.terminal.help import ExampleGroup
+from treadle.cli.terminal.input import parse_json
 from treadle.cli.terminal.notes import write_note
 from treadle.cli.terminal.output import time_text, write_fields, write_json, write_line, write_table
 from treadle.cli.terminal.tables import Column, beginning
 from treadle.core.codec import to_plain
 from treadle.core.documents import CollectionPage, Document, DocumentPage, Stored
 from treadle.core.limits import PAGE
-from treadle.errors import InvalidValue, NotFound
+from treadle.errors import NotFound
 from treadle.store.store import Store
 
 _COLUMNS = (
@@ -120,10 +121,7 @@ def put_document(
     --json: {"version", "created"}.
     """
     text = sys.stdin.read() if value is None else value
-    try:
-        plain = msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        raise InvalidValue("value", f"it is not JSON: {error}") from error
+    plain = parse_json(text, "value")
 
     async def put(store: Store) -> Stored:
         return await store.documents.put(collection, key, plain, expected=expected)

@@ -1,4 +1,4 @@
-"""`treadle threads`: list, show and delete conversations."""
+"""`treadle threads`: list, show, cut, fork and delete conversations."""
 
 import sys
 from contextlib import aclosing
@@ -6,6 +6,7 @@ from functools import partial
 
 import click
 import msgspec
+from msgspec import UNSET
 
 from treadle.cli.concurrency import map_in_order
 from treadle.cli.opening import change_store, read_store
@@ -14,13 +15,15 @@ from treadle.cli.paging import read_page, write_page
 from treadle.cli.terminal.counts import counted
 from treadle.cli.terminal.failure import Failure, describe
 from treadle.cli.terminal.help import ExampleGroup
+from treadle.cli.terminal.input import parse_json
 from treadle.cli.terminal.notes import write_note
 from treadle.cli.terminal.output import time_text, write_json, write_line
 from treadle.cli.terminal.tables import Column, beginning
 from treadle.cli.terminal.transcript import write_transcript
 from treadle.core.codec import Json, to_plain
+from treadle.core.edits import Truncated
 from treadle.core.pages import Page
-from treadle.core.threads import ThreadHead
+from treadle.core.threads import Committed, ThreadHead
 from treadle.errors import CorruptRecord, NotFound
 from treadle.store.store import Store
 
@@ -41,7 +44,7 @@ _CONCURRENCY = 16
     examples=("treadle threads list", "treadle threads show bike-squeaky-brakes"),
 )
 def threads() -> None:
-    """Look at conversations, and delete them."""
+    """Look at conversations; cut, fork and delete them."""
 
 
 class _Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -142,6 +145,82 @@ def delete_threads(thread_ids: tuple[str, ...], yes: bool, as_json: bool) -> Non
         write_line(f"deleted {counted(len(result['deleted']), 'thread')}")
     if result["missing"]:
         raise Failure(f"there is no thread {', '.join(map(repr, result['missing']))}")
+
+
+@threads.command(
+    "truncate",
+    examples=(
+        "treadle threads truncate bike-squeaky-brakes --drop 2",
+        "treadle threads truncate bike-squeaky-brakes --keep 5 --yes --json | jq '.removed'",
+    ),
+)
+@store_option()
+@click.argument("thread_id", metavar="THREAD")
+@click.option("--keep", type=int, metavar="N", help="Only the first N messages stay.")
+@click.option("--drop", type=int, metavar="N", help="The last N messages go.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@json_option
+def truncate_thread(
+    thread_id: str, keep: int | None, drop: int | None, yes: bool, as_json: bool
+) -> None:
+    """Remove the last messages of a conversation; state, patches and runs stay.
+
+    --json: {"version": N, "removed": [messages]}.
+    """
+    if (keep is None) == (drop is None):
+        raise click.UsageError("give either --keep or --drop")
+    if not yes:
+        _confirm(f"the last messages of thread {thread_id!r}")
+
+    async def truncate(store: Store) -> Truncated:
+        return await store.threads.truncate(thread_id, keep=keep, drop=drop)
+
+    truncated = change_store(truncate)
+    if as_json:
+        write_json(to_plain(truncated))
+        return
+    removed = counted(len(truncated.removed), "message")
+    write_line(f"removed {removed}; the thread is at version {truncated.version}")
+
+
+@threads.command(
+    "fork",
+    examples=(
+        "treadle threads fork bike-squeaky-brakes second-try --at 3",
+        "treadle threads fork bike-squeaky-brakes second-try --at 3 --state '{}'",
+        "treadle threads fork bike-squeaky-brakes copy --json",
+    ),
+)
+@store_option()
+@click.argument("source", metavar="THREAD")
+@click.argument("new", metavar="NEW")
+@click.option("--at", type=int, metavar="N", help="Copy only the first N messages.")
+@click.option("--state", metavar="JSON", help="The state of the new thread.")
+@click.option("--resource", metavar="ID", help="The owner of the new thread.")
+@json_option
+def fork_thread(
+    source: str,
+    new: str,
+    at: int | None,
+    state: str | None,
+    resource: str | None,
+    as_json: bool,
+) -> None:
+    """Create the thread NEW from the first messages of another one.
+
+    --json: {"id": "...", "version": 0}.
+    """
+    value = UNSET if state is None else parse_json(state, "state")
+    owner = UNSET if resource is None else resource
+
+    async def fork(store: Store) -> Committed:
+        return await store.threads.fork(source, new, at=at, state=value, resource_id=owner)
+
+    forked = change_store(fork)
+    if as_json:
+        write_json({"id": new, "version": forked.version})
+    else:
+        write_line(f"forked thread {source!r} as {new!r}")
 
 
 def _confirm(what: str) -> None:

@@ -1,4 +1,4 @@
-"""Lines of a file or a pipe, as they arrive."""
+"""Input: lines of a file or a pipe as they arrive, and JSON that somebody typed."""
 
 import os
 import select
@@ -6,7 +6,11 @@ from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
 
+import msgspec
+
 from treadle.cli.terminal.failure import Failure
+from treadle.core.codec import Json
+from treadle.errors import InvalidValue
 
 _READ_BYTES = 1 << 16
 
@@ -63,3 +67,15 @@ def reading_input() -> Generator[None]:
         yield
     except OSError as error:
         raise Failure(f"the input cannot be read: {error.strerror or error}") from error
+
+
+def parse_json(text: str, where: str) -> Json:
+    """Return the value of a JSON text; `where` names it for errors.
+
+    Raises:
+        InvalidValue: it is not JSON.
+    """
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        raise InvalidValue(where, f"it is not JSON: {error}") from error

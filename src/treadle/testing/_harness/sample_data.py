@@ -58,6 +58,7 @@ WRITES: dict[str, Write] = {
     "append at a version": lambda step, _: step.threads.append("u", says("x"), expected=0),
     "save": lambda step, _: step.threads.save(Thread(id="t", state="saved")),
     "update": lambda step, _: step.threads.update("t", metadata={"a": 1}, resource_id="y"),
+    "fork": lambda step, _: step.threads.fork("t", "forked"),
     "truncate": lambda step, _: step.threads.truncate("t", drop=1),
     "delete a thread": lambda step, _: step.threads.delete("u"),
     "upsert": lambda step, _: step.runs.upsert(run("r", "u", status="done")),

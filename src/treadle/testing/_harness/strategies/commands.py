@@ -22,7 +22,7 @@ from treadle import (
 from treadle.core.claims import Ack, DeadLetter, ExtendLease, Hold, Nack, Release
 from treadle.core.commands import AnyCommand
 from treadle.core.documents import CheckDocument, DeleteDocument, PutDocument
-from treadle.core.edits import TruncateThread
+from treadle.core.edits import ForkThread, TruncateThread
 from treadle.core.heads import CheckThread, UpdateThread
 from treadle.core.limits import LARGEST_TIME
 from treadle.core.mailboxes import (
@@ -212,6 +212,15 @@ def guarded(draw: st.DrawFn, world: World) -> AnyCommand:
             now=draw(nows(world.now)),
         ),
         draw(truncations(thread.id, expected, world.now)),
+        ForkThread(
+            source=thread.id,
+            new=draw(thread_ids.filter(lambda other: other != thread.id)),
+            at=draw(st.sampled_from([None, 0, 1, 2, LARGEST_TIME])),
+            state=draw(st.just(UNSET) | st.just(UNSET) | payloads),
+            resource_id=draw(st.just(UNSET) | owners),
+            expected=expected,
+            now=draw(nows(world.now)),
+        ),
         CheckThread(thread_id=thread.id, expected=version if expected is None else expected),
     ]
     return draw(st.sampled_from(choices))

@@ -67,6 +67,7 @@ FIXED: dict[str, Any] = {
     "enqueue.entry.lease_until": None,
     "appendThread.expected": 0,
     "appendThread.changes.truncated_to": None,
+    "forkThread.expected": 0,
     "saveThread.expected": 0,
     "truncateThread.expected": 0,
     "truncateThread.keep": None,
@@ -88,6 +89,8 @@ def _choose(label: str, extreme: Extreme) -> Any:
     def choose(path: str, leaf: Leaf) -> Any:
         if path in FIXED:
             return FIXED[path]
+        if path == "forkThread.new":  # the other id names what is there
+            return f"new {label}"
         match leaf:
             case Metadata(extra={"id": _}):
                 return label

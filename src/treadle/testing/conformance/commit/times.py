@@ -9,7 +9,7 @@ from treadle.backends.base import Guarantee
 from treadle.core.claims import Ack, DeadLetter, ExtendLease, Nack, Release
 from treadle.core.commands import TimedCommand
 from treadle.core.documents import CreateDocument, EnsureDocument, PutDocument
-from treadle.core.edits import TruncateThread
+from treadle.core.edits import ForkThread, TruncateThread
 from treadle.core.heads import UpdateThread
 from treadle.core.mailboxes import (
     Cancel,
@@ -40,6 +40,7 @@ TIMED: tuple[TimedCommand[Any], ...] = (
     SaveThread(thread=Thread(id="t")),
     UpdateThread(thread_id="t", metadata={"title": "new"}),
     TruncateThread(thread_id="t", keep=1),
+    ForkThread(source="t", new="new"),
     Send(entry_id="new", mailbox_id="new box", payload=1, delay_ms=5),
     EnsureMailbox(mailbox_id="box"),
     Ack(**HELD),

@@ -4,6 +4,7 @@ from treadle.testing._harness.check import Check
 from treadle.testing.conformance.threads import (
     deltas,
     edits,
+    forks,
     guards,
     head_listings,
     listings,
@@ -20,5 +21,6 @@ checks: tuple[Check, ...] = (
     *listings.checks,
     *messages.checks,
     *edits.checks,
+    *forks.checks,
     *deltas.checks,
 )

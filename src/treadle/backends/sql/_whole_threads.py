@@ -1,0 +1,68 @@
+"""Threads as a whole: their rows, put together."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from treadle.backends.sql.program import Read, Row
+from treadle.backends.sql.rows import ThreadRow, damage_of, read_columns, read_thread
+from treadle.core.threads import StoredThread, Thread, ThreadHead, history_since
+from treadle.errors import NotFound
+
+_PARTS = ("load_thread", "load_messages", "load_patches")
+
+
+def reads_of_whole(thread_id: str) -> tuple[Read, ...]:
+    """The queries whose rows `whole_thread` puts together."""
+    return tuple(Read(name, {"thread_id": thread_id}) for name in _PARTS)
+
+
+def whole_thread(thread_id: str, parts: Sequence[Sequence[Row]]) -> ThreadHead | None:
+    """The thread of the rows of `reads_of_whole`; None if it does not exist.
+
+    Raises:
+        CorruptRecord: a part cannot be read.
+    """
+    found, messages, patches = parts
+    if not found:
+        return None
+    with damage_of(f"thread {thread_id!r}"):
+        row = read_columns(ThreadRow, found[0])
+        thread = read_thread(
+            row, (message for (message,) in messages), (patch for (patch,) in patches)
+        )
+        if thread.id != thread_id:
+            raise ValueError(f"its body is that of thread {thread.id!r}")
+        return ThreadHead(thread=thread, version=row.version)
+
+
+class WholeThreads:
+    """The rows of threads that commands need as a whole; they are read when they are asked for."""
+
+    def __init__(self) -> None:
+        self._rows: dict[tuple[str, str], list[Row]] = {}
+
+    def take(self, read: Read, rows: list[Row]) -> bool:
+        """Take in the answer of a query; return False if it is not one of these."""
+        if read.name not in _PARTS:
+            return False
+        self._rows[read.values["thread_id"], read.name] = rows
+        return True
+
+    def grown(self, loaded: StoredThread, stored: StoredThread) -> Thread:
+        """Return a thread that was loaded, after the steps that lead to its row.
+
+        Raises:
+            CorruptRecord: a part cannot be read.
+            NotFound: it does not exist.
+        """
+        labels = stored.head.thread
+        head = whole_thread(labels.id, [self._rows[labels.id, name] for name in _PARTS])
+        if head is None:
+            raise NotFound("thread", labels.id)
+        thread, version = head.thread, loaded.head.version
+        for step in history_since(stored.history, version, stored.head.version) or ():
+            thread = step.delta.changes.apply_to(thread, step.added)
+        return msgspec.structs.replace(
+            labels, messages=thread.messages, state=thread.state, patches=thread.patches
+        )
