@@ -65,6 +65,10 @@ offset_option = click.option(
     help="Skip the first N.",
 )
 
+after_option = click.option(
+    "--after", metavar="CURSOR", help="Begin behind the page that ended with this cursor."
+)
+
 limit_option = click.option(
     "--limit",
     metavar="N",

@@ -131,7 +131,9 @@ class SearchRuns(Query[FoundRuns], frozen=True, kw_only=True):
     thread_id: ThreadId | None = None
     resource_id: str | None = None
     """The owner of the run's thread, as it is now."""
+    parent_run_id: RunId | None = None
     agent_id: str | None = None
+    origin: RunOrigin | None = None
     statuses: tuple[RunStatus, ...] | None = None
     """Runs in one of these; None matches all."""
 
@@ -152,9 +154,12 @@ class SearchRuns(Query[FoundRuns], frozen=True, kw_only=True):
         return Position(self.by, getattr(run, self.by), run.run_id)
 
     def matches(self, run: RunRecord) -> bool:
-        """Return whether the filters by agent and status let `run` pass."""
-        return self.agent_id in (None, run.agent_id) and (
-            self.statuses is None or run.status in self.statuses
+        """Return whether the filters but for thread and owner let `run` pass."""
+        return (
+            self.parent_run_id in (None, run.parent_run_id)
+            and self.agent_id in (None, run.agent_id)
+            and self.origin in (None, run.origin)
+            and (self.statuses is None or run.status in self.statuses)
         )
 
     def answer(self, rows: OwnedRunRows, now: int) -> FoundRuns:

@@ -98,14 +98,17 @@ class Runs(RunWrites):
         limit: int = 50,
         thread_id: str | None = None,
         resource_id: str | None = None,
+        parent_run_id: str | None = None,
         agent_id: str | None = None,
+        origin: RunOrigin | None = None,
         statuses: Collection[RunStatus] | None = None,
     ) -> FoundRuns:
         """List the runs that match all filters, newest first, in pages by a cursor.
 
         A page costs the same however many runs there are, but on files, which look at all of them.
-        `agent_id`, and the statuses of a thread's runs, have no index: all that match the other
-        filters are looked at, in order, until the page is full.
+        `agent_id`, `origin`, and the statuses of a thread's runs have no index: all that match the
+        other filters are looked at, in order, until the page is full. Nor has `parent_run_id`, but
+        by `created_at` and without an owner.
 
         Args:
             by: sort by `created_at` or `updated_at`; runs of one time are sorted by their ids.
@@ -114,7 +117,9 @@ class Runs(RunWrites):
             limit: how many at most, clamped to 1..200.
             thread_id: only runs on this thread.
             resource_id: only runs on threads of this owner, as they are now.
+            parent_run_id: only runs that this run has started.
             agent_id: only runs of this agent.
+            origin: only runs that this kind of caller asked for.
             statuses: only runs in one of these statuses.
 
         Raises:
@@ -127,7 +132,9 @@ class Runs(RunWrites):
             limit=limit,
             thread_id=thread_id,
             resource_id=resource_id,
+            parent_run_id=parent_run_id,
             agent_id=agent_id,
+            origin=origin,
             statuses=None if statuses is None else tuple(statuses),
         )
         return await self._backend.read(check_query(query, "search"))

@@ -145,8 +145,9 @@ def _searches(query: SearchRuns) -> list[Read]:
             for status in (STATUSES if statuses is None else statuses)
         ]
         return [_search(query, "search_run_times", sort, each) for each in ranges]
-    if query.thread_id is not None or statuses is None:
-        return [_search(query, "search_runs", "created_at", {"thread_id": query.thread_id})]
+    if query.thread_id is not None or query.parent_run_id is not None or statuses is None:
+        filters = {"thread_id": query.thread_id, "parent_run_id": query.parent_run_id}
+        return [_search(query, "search_runs", "created_at", filters)]
     return [_search(query, "search_runs", "created_at", {"status": each}) for each in statuses]
 
 

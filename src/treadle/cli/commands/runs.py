@@ -1,19 +1,24 @@
-"""`treadle runs`: list and show runs."""
+"""`treadle runs`: list and show runs, and sum what they used."""
 
+from collections.abc import Awaitable
+from datetime import UTC, datetime
 from functools import partial
-from typing import cast, get_args
+from typing import get_args
 
 import click
 
 from treadle.cli.opening import read_store
-from treadle.cli.options import json_option, limit_option, offset_option, store_option
-from treadle.cli.paging import read_page, write_page
+from treadle.cli.options import after_option, json_option, limit_option, store_option
+from treadle.cli.paging import read_found, write_found
 from treadle.cli.terminal.help import ExampleGroup
-from treadle.cli.terminal.output import time_text, write_fields, write_json
+from treadle.cli.terminal.notes import write_note
+from treadle.cli.terminal.output import time_text, write_fields, write_json, write_table
 from treadle.cli.terminal.tables import Column
 from treadle.core.codec import to_plain
-from treadle.core.pages import Page
+from treadle.core.cursors import CursorPage
+from treadle.core.run_queries import RunKey
 from treadle.core.runs import RunOrigin, RunRecord, RunStatus
+from treadle.core.usage import Usage, UsageKey, UsageReport
 from treadle.errors import NotFound
 from treadle.store.store import Store
 
@@ -27,12 +32,18 @@ _COLUMNS = (
     Column("updated", whole=True),
     Column("tokens", right=True),
 )
+_USAGE_COLUMNS = (
+    Column("runs", right=True),
+    Column("input tokens", right=True),
+    Column("output tokens", right=True),
+)
+_DATE = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
 
 
 @click.group(
     "runs",
     cls=ExampleGroup,
-    examples=("treadle runs list --status running", "treadle runs show bike-squeaky-brakes-turn-1"),
+    examples=("treadle runs list --status running", "treadle runs usage --by day"),
 )
 def runs() -> None:
     """Look at runs, the executions of agents."""
@@ -41,44 +52,121 @@ def runs() -> None:
 @runs.command(
     "list",
     examples=(
-        "treadle runs list --status running",
-        "treadle runs list --thread bike-squeaky-brakes",
-        "treadle runs list --json | jq '.total'",
+        "treadle runs list --status running --status waiting",
+        "treadle runs list --owner user-17 --by updated_at",
+        "treadle runs list --json | jq -r '.items[].run_id'",
     ),
 )
 @store_option()
 @click.option("--thread", metavar="ID", help="Only on this thread.")
+@click.option("--owner", metavar="ID", help="Only on threads of this owner.")
 @click.option("--parent", metavar="RUN", help="Only children of this run.")
-@click.option("--status", type=click.Choice(get_args(RunStatus)), help="Only with this status.")
+@click.option("--agent", metavar="ID", help="Only of this agent.")
+@click.option(
+    "--status",
+    "statuses",
+    type=click.Choice(get_args(RunStatus)),
+    multiple=True,
+    help="Only with this status; may be repeated.",
+)
 @click.option("--origin", type=click.Choice(get_args(RunOrigin)), help="Only from this origin.")
-@offset_option
+@click.option(
+    "--by",
+    type=click.Choice(get_args(RunKey)),
+    default="created_at",
+    show_default=True,
+    help="Sort by this time.",
+)
+@after_option
 @limit_option
 @json_option
 def list_runs(
     thread: str | None,
+    owner: str | None,
     parent: str | None,
-    status: str | None,
-    origin: str | None,
-    offset: int,
+    agent: str | None,
+    statuses: tuple[RunStatus, ...],
+    origin: RunOrigin | None,
+    by: RunKey,
+    after: str | None,
     limit: int,
     as_json: bool,
 ) -> None:
-    """List runs, oldest first.
+    """List runs, newest first.
 
-    --json: {"items": [run records], "total", "has_more"}.
+    --json: {"items": [run records], "next_cursor"}.
     """
 
-    async def read(store: Store) -> Page[RunRecord]:
-        listing = partial(
-            store.runs.list,
+    async def read(store: Store) -> CursorPage[RunRecord]:
+        search = partial(
+            store.runs.search,
+            by=by,
             thread_id=thread,
+            resource_id=owner,
             parent_run_id=parent,
-            status=cast("RunStatus | None", status),
-            origin=cast("RunOrigin | None", origin),
+            agent_id=agent,
+            origin=origin,
+            statuses=statuses or None,
         )
-        return await read_page(listing, offset, limit)
+        return await read_found(search, after, limit)
 
-    write_page(read_store(read), offset, "runs", _COLUMNS, _cells, as_json=as_json, plain=to_plain)
+    write_found(read_store(read), _COLUMNS, _cells, as_json=as_json, plain=to_plain)
+
+
+@runs.command(
+    "usage",
+    examples=(
+        "treadle runs usage --by day --since 2026-11-01",
+        "treadle runs usage --by owner --since 2026-11-01 --until 2026-12-01",
+        "treadle runs usage --by agent --json | jq '.items[0]'",
+    ),
+)
+@store_option()
+@click.option(
+    "--by",
+    type=click.Choice(get_args(UsageKey)),
+    default="day",
+    show_default=True,
+    help="One sum for each.",
+)
+@click.option("--since", type=_DATE, help="Only runs created from this day or time on, in UTC.")
+@click.option("--until", type=_DATE, help="Only runs created before this day or time, in UTC.")
+@click.option("--thread", metavar="ID", help="Only on this thread.")
+@click.option("--owner", metavar="ID", help="Only on threads of this owner.")
+@click.option("--agent", metavar="ID", help="Only of this agent.")
+@json_option
+def show_usage(
+    by: UsageKey,
+    since: datetime | None,
+    until: datetime | None,
+    thread: str | None,
+    owner: str | None,
+    agent: str | None,
+    as_json: bool,
+) -> None:
+    """Sum the tokens of runs.
+
+    --json: {"items": [{"key", "runs", "input_tokens", "output_tokens"}]}.
+    """
+
+    def read(store: Store) -> Awaitable[UsageReport]:
+        return store.runs.usage(
+            by=by,
+            since=_milliseconds(since),
+            until=_milliseconds(until),
+            thread_id=thread,
+            resource_id=owner,
+            agent_id=agent,
+        )
+
+    report = read_store(read)
+    if as_json:
+        write_json({"items": [to_plain(usage) for usage in report.items]})
+        return
+    columns = (Column(by, whole=True), *_USAGE_COLUMNS)
+    write_table(columns, [_usage_cells(usage) for usage in report.items])
+    for name in report.unreadable:
+        write_note(f"{name} cannot be read; see `treadle doctor`")
 
 
 @runs.command(
@@ -116,3 +204,12 @@ def _cells(run: RunRecord) -> tuple[str, ...]:
         time_text(run.updated_at),
         f"{run.input_tokens + run.output_tokens:,}",
     )
+
+
+def _usage_cells(usage: Usage) -> tuple[str, ...]:
+    numbers = (usage.runs, usage.input_tokens, usage.output_tokens)
+    return (usage.key or "", *(f"{number:,}" for number in numbers))
+
+
+def _milliseconds(moment: datetime | None) -> int | None:
+    return None if moment is None else int(moment.replace(tzinfo=UTC).timestamp() * 1000)

@@ -145,7 +145,9 @@ def questions(now: int) -> st.SearchStrategy[Question]:
                 optional={
                     "thread_id": commands.thread_ids,
                     "resource_id": owners,
+                    "parent_run_id": commands.run_ids,
                     "agent_id": agents,
+                    "origin": st.sampled_from(["user", "subagent"]),
                     "statuses": st.lists(st.sampled_from(get_args(RunStatus)), max_size=3),
                 },
             ),

@@ -76,6 +76,7 @@ FIXED: dict[str, Any] = {
     "deleteThread.expected": 0,
     "hold.now": 0,
     "listHeads.after": None,
+    "searchRuns.after": None,
     "putDocument.expected": 1,
     "deleteDocument.expected": 1,
     "checkDocument.expected": 1,

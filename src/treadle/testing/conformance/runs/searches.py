@@ -37,7 +37,10 @@ async def _fill(store: Store) -> None:
             step.threads.create(Thread(id=key, resource_id=owner))
         for key, (created, updated, status, thread, agent) in RUNS.items():
             times = {"created_at": created, "updated_at": updated}
-            step.runs.upsert(run(key, thread, status=status, agent_id=agent, **times))
+            parent = "a" if key in "bc" else None
+            origin = "subagent" if parent else "user"
+            fields = {"status": status, "agent_id": agent, "origin": origin, **times}
+            step.runs.upsert(run(key, thread, parent_run_id=parent, **fields))
 
 
 async def _ids(store: Store, **arguments: Any) -> str:
@@ -80,6 +83,11 @@ FILTERS: dict[str, tuple[dict[str, Any], str]] = {
     "two statuses": ({"statuses": ("running", "waiting")}, "bcde"),
     "a status twice": ({"statuses": ("done", "done")}, "a\U0001f9f5\ufb00"),
     "no status": ({"statuses": ()}, ""),
+    "parent": ({"parent_run_id": "a"}, "bc"),
+    "parent and owner": ({"parent_run_id": "a", "resource_id": "y"}, "c"),
+    "parent and thread": ({"parent_run_id": "a", "thread_id": "t"}, "b"),
+    "parent and statuses": ({"parent_run_id": "a", "statuses": ("waiting", "done")}, "c"),
+    "origin": ({"origin": "subagent"}, "bc"),
     "owner and statuses": ({"resource_id": "y", "statuses": ("waiting", "running")}, "c"),
     "owner and agent": ({"resource_id": "y", "agent_id": "two"}, "\U0001f9f5"),
     "thread and statuses": ({"thread_id": "t", "statuses": ("done",)}, "a\ufb00"),
