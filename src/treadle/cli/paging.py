@@ -13,13 +13,12 @@ from treadle.core.pages import Page
 from treadle.store.pages import Listing
 
 T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
 
 
-class Search(Protocol[T_co]):
+class Search(Protocol[T]):
     """A listing in pages by cursors, such as `store.runs.search`."""
 
-    def __call__(self, *, after: str | None, limit: int) -> Awaitable[CursorPage[T_co]]:
+    def __call__(self, *, after: str | None, limit: int) -> Awaitable[CursorPage[T]]:
         """Return a page."""
         ...
 
