@@ -9,6 +9,7 @@ from treadle.core.codec import Json, SortedModel, always_encoded
 from treadle.core.commands import TimedCommand
 from treadle.core.ids import ThreadId
 from treadle.core.limits import Length, Version
+from treadle.core.message_times import trimmed
 from treadle.core.messages import Message
 from treadle.core.read_set import ReadSet
 from treadle.core.threads import (
@@ -16,6 +17,7 @@ from treadle.core.threads import (
     StoredThread,
     Thread,
     ThreadChangeSet,
+    ThreadHead,
     ThreadMetadata,
     ThreadRows,
     created,
@@ -36,11 +38,7 @@ class Truncated(SortedModel, frozen=True, kw_only=True):
 class EditRows(ThreadRows, Protocol):
     """The rows that edits need."""
 
-    def find_messages_from(self, thread_id: str, position: int) -> tuple[Message, ...]:
-        """The messages of a thread from a position on; a database loads those of the read set."""
-        ...
-
-    def find_whole(self, thread_id: str) -> Thread:
+    def find_whole(self, thread_id: str) -> ThreadHead:
         """A thread as a whole; a database loads those of the read set."""
         ...
 
@@ -81,9 +79,10 @@ class TruncateThread(TimedCommand[Truncated], frozen=True, kw_only=True):
         kept = self._kept(stored.message_count)
         if kept == stored.message_count:
             return Truncated(version=stored.head.version)
-        removed = rows.find_messages_from(self.thread_id, kept)
+        found = rows.find_messages_from(self.thread_id, kept)
         after = extended(stored, ThreadChangeSet(truncated_to=kept), now, ())
         rows.threads.put(self.thread_id, after)
+        removed = tuple(each.message for each in found)
         return Truncated(version=after.head.version, removed=removed)
 
     def _kept(self, count: int) -> int:
@@ -95,10 +94,10 @@ class TruncateThread(TimedCommand[Truncated], frozen=True, kw_only=True):
 class ForkThread(TimedCommand[Committed], frozen=True, kw_only=True):
     """Creates a thread from the first messages of another one. Result: `Committed`, version 0.
 
-    Metadata and owner are copied, and `metadata.forked_from` names the source, its version and the
-    number of messages that were copied. Fails with `NotFound` without the source, with
-    `VersionConflict` if it is not at version `expected`, and with `AlreadyExists` if there is a
-    thread `new`.
+    Labels and the times of messages are copied, and `metadata.forked_from` names the source, its
+    version and the number of messages that were copied. Fails with `NotFound` without the source,
+    with `VersionConflict` if it is not at version `expected`, and with `AlreadyExists` if there is
+    a thread `new`.
     """
 
     source: ThreadId
@@ -123,8 +122,10 @@ class ForkThread(TimedCommand[Committed], frozen=True, kw_only=True):
         if self.new in rows.threads:
             raise AlreadyExists("thread", self.new, "append to it, or use another id")
         source = rows.find_whole(self.source)
-        thread = self._copied(source, stored.head.version)
-        rows.threads.put(self.new, StoredThread(created(thread, now)))
+        thread = self._copied(source.thread, stored.head.version)
+        times = trimmed(source.message_times[: len(thread.messages)])
+        head = msgspec.structs.replace(created(thread, now), message_times=times)
+        rows.threads.put(self.new, StoredThread(head))
         return Committed(version=0)
 
     def _copied(self, source: Thread, version: int) -> Thread:

@@ -147,7 +147,7 @@ class UpdateThread(TimedCommand[Committed], frozen=True, kw_only=True):
         """Put the thread with its new labels; its deltas stay known."""
         stored = require_thread(rows, self.thread_id, self.expected)
         thread = self._updated(rows.find_labels(self.thread_id), now)
-        head = ThreadHead(thread=thread, version=stored.head.version)
+        head = msgspec.structs.replace(stored.head, thread=thread)
         rows.threads.put(self.thread_id, msgspec.structs.replace(stored, head=head))
         return Committed(version=head.version)
 

@@ -1,10 +1,10 @@
 """Messages of a conversation, with their tool calls, and pages of them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Literal
 
 from treadle.core.codec import Json, SortedModel, always_encoded
-from treadle.core.limits import clamp_page
+from treadle.core.limits import Time, clamp_page
 
 Role = Literal["system", "user", "assistant", "tool"]
 """The author of a message."""
@@ -145,6 +145,8 @@ class StoredMessage(SortedModel, frozen=True, kw_only=True):
 
     cursor: int
     message: Message
+    committed_at: Time | None = None
+    """When it was committed, in unix milliseconds; None if another program wrote it."""
 
 
 class MessagePage(SortedModel, frozen=True, kw_only=True):
@@ -156,8 +158,25 @@ class MessagePage(SortedModel, frozen=True, kw_only=True):
     prev_cursor: int | None = None
 
 
+def new_messages(messages: Iterable[Message], known: Iterable[str]) -> tuple[Message, ...]:
+    """Those of `messages` whose id is neither `known` nor the id of an earlier one.
+
+    A message without an id is always new.
+    """
+    seen = set(known)
+    result: list[Message] = []
+    for message in messages:
+        if message.id is not None:
+            if message.id in seen:
+                continue
+            seen.add(message.id)
+        result.append(message)
+    return tuple(result)
+
+
 def page_messages(
     messages: Sequence[Message],
+    times: Sequence[int | None] = (),
     *,
     after: int | None,
     before: int | None,
@@ -176,7 +195,9 @@ def page_messages(
             continue
         if len(found) == limit:
             return message_page(found, has_more=True)
-        found.append(StoredMessage(cursor=position, message=messages[position]))
+        time = times[position] if position < len(times) else None
+        stored = StoredMessage(cursor=position, message=messages[position], committed_at=time)
+        found.append(stored)
     return message_page(found, has_more=False)
 
 

@@ -38,9 +38,10 @@ class ListMessages(Query[MessagePage], frozen=True, kw_only=True):
 
     def answer(self, rows: ThreadRows, now: int) -> MessagePage:
         """Cut the page; fail with `NotFound` without the thread."""
-        messages = require_thread(rows, self.thread_id).head.thread.messages
+        head = require_thread(rows, self.thread_id).head
         return page_messages(
-            messages,
+            head.thread.messages,
+            head.message_times,
             after=self.after,
             before=self.before,
             limit=self.limit,

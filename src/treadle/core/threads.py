@@ -9,7 +9,8 @@ from treadle.core.codec import Json, SortedModel, always_encoded
 from treadle.core.commands import Command, TimedCommand
 from treadle.core.ids import OptionalRunId, RunId, ThreadId
 from treadle.core.limits import Length, Time, Version, next_number
-from treadle.core.messages import Message
+from treadle.core.message_times import MessageTimes, grown, renewed
+from treadle.core.messages import Message, StoredMessage, new_messages
 from treadle.core.pages import Page
 from treadle.core.patches import TrackedPatch, apply_patches
 from treadle.core.read_set import ReadSet
@@ -19,6 +20,12 @@ from treadle.errors import AlreadyExists, InvalidValue, NotFound, VersionConflic
 
 Reason = Literal["UserMessage", "AssistantTurnCommitted", "ToolResultsCommitted", "RunFinished"]
 """Why a change set was made: for its readers; no rule depends on it."""
+
+
+_KEYS_OF_THE_STORE = {
+    "_version": "the store counts versions itself",
+    "_message_times": "the store notes the times of messages itself",
+}
 
 
 class ThreadMetadata(SortedModel, frozen=True, kw_only=True):
@@ -84,6 +91,9 @@ class ThreadHead(SortedModel, frozen=True, kw_only=True):
 
     thread: Thread
     version: Version
+    message_times: MessageTimes = ()
+    """When each message was committed (unix milliseconds), in their order. None: it is not known;
+    the unknown times at the end are left out."""
 
 
 class ThreadChangeSet(SortedModel, frozen=True, kw_only=True):
@@ -207,6 +217,10 @@ class ThreadRows(RunRows, Protocol):
         """Return those of `message_ids` that the thread already has."""
         ...
 
+    def find_messages_from(self, thread_id: str, position: int) -> tuple[StoredMessage, ...]:
+        """The messages of a thread from a position on; a database loads those of the read set."""
+        ...
+
     def find_thread_ids(
         self, resource_id: str | None, parent_thread_id: str | None
     ) -> Iterable[str]:
@@ -223,12 +237,20 @@ class ThreadRows(RunRows, Protocol):
 
 def created(thread: Thread, now: int) -> ThreadHead:
     """A new thread at version 0; a `created_at` that it has already is kept."""
-    return ThreadHead(thread=_touched(thread, now), version=0)
+    times = (now,) * len(thread.messages)
+    return ThreadHead(thread=_touched(thread, now), version=0, message_times=times)
 
 
-def saved(thread: Thread, before: ThreadHead | None, now: int) -> ThreadHead:
-    """The thread after it was replaced as a whole: one version on, or at 0 if it is new."""
-    return ThreadHead(thread=_touched(thread, now), version=_next_version(before) if before else 0)
+def saved(
+    thread: Thread, before: ThreadHead | None, now: int, messages: Iterable[StoredMessage] = ()
+) -> ThreadHead:
+    """The thread after it was replaced as a whole: one version on, or at 0 if it is new.
+
+    `messages` are those that it had: one that stays as it is keeps its time.
+    """
+    version = _next_version(before) if before else 0
+    times = renewed(thread.messages, messages, now)
+    return ThreadHead(thread=_touched(thread, now), version=version, message_times=times)
 
 
 def appended(
@@ -239,9 +261,11 @@ def appended(
 ) -> ThreadHead:
     """The thread after `changes`, one version on; for `messages` see `ThreadChangeSet.apply_to`."""
     thread = changes.apply_to(head.thread, messages)
+    kept = len(head.thread.messages[: changes.truncated_to])
+    times = grown(head.message_times, kept, len(thread.messages) - kept, now)
     metadata = msgspec.structs.replace(thread.metadata, updated_at=now)
     thread = msgspec.structs.replace(thread, metadata=metadata)
-    return ThreadHead(thread=thread, version=_next_version(head))
+    return ThreadHead(thread=thread, version=_next_version(head), message_times=times)
 
 
 def extended(
@@ -256,22 +280,6 @@ def extended(
     head = appended(stored.head, cut, now, messages)
     delta = ThreadDelta(version=head.version, committed_at=now, changes=changes)
     return StoredThread(head, History(delta, messages, stored.history), stored.origin, unloaded)
-
-
-def new_messages(messages: Iterable[Message], known: Iterable[str]) -> tuple[Message, ...]:
-    """Those of `messages` whose id is neither `known` nor the id of an earlier one.
-
-    A message without an id is always new.
-    """
-    seen = set(known)
-    result: list[Message] = []
-    for message in messages:
-        if message.id is not None:
-            if message.id in seen:
-                continue
-            seen.add(message.id)
-        result.append(message)
-    return tuple(result)
 
 
 def all_deltas(history: History | None) -> tuple[ThreadDelta, ...]:
@@ -327,16 +335,15 @@ def require_thread(rows: ThreadRows, thread_id: str, expected: int | None = None
 
 
 def check_metadata(thread: Thread, where: str) -> None:
-    """Refuse a thread that brings a version of its own.
+    """Refuse a thread that brings a version or times of messages of its own.
 
     Raises:
         InvalidValue: it does; `where` says where the thread is.
     """
-    # The files backend writes the version beside the thread's own fields under this key.
-    if "_version" in thread.extra:
-        raise InvalidValue(
-            f"{where}.extra._version", "the store counts versions itself; leave it out"
-        )
+    # The files backend writes them beside the thread's own fields under these keys.
+    for key, reason in _KEYS_OF_THE_STORE.items():
+        if key in thread.extra:
+            raise InvalidValue(f"{where}.extra.{key}", f"{reason}; leave it out")
 
 
 # --- commands -------------------------------------------------------------------------------------
@@ -450,15 +457,17 @@ class SaveThread(TimedCommand[Committed], frozen=True, kw_only=True):
         check_metadata(self.thread, "saveThread.thread")
 
     def touches(self, read_set: ReadSet) -> None:
-        """The thread."""
+        """The thread, and its messages, for their times."""
         read_set.threads.add(self.thread.id)
+        read_set.add_messages_from(self.thread.id, 0)
 
     def apply(self, rows: ThreadRows, now: int) -> Committed:
         """Put the thread; its history starts here, so earlier deltas are unknown from now on."""
         before = rows.threads.get(self.thread.id)
         if self.expected is not None:
             before = require_thread(rows, self.thread.id, self.expected)
-        head = saved(self.thread, before.head if before else None, now)
+        known = rows.find_messages_from(self.thread.id, 0) if before else ()
+        head = saved(self.thread, before.head if before else None, now, known)
         rows.threads.put(self.thread.id, StoredThread(head))
         return Committed(version=head.version)
 

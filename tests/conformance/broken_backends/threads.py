@@ -7,7 +7,7 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from tests.conformance.broken_backends.broken_backend import Twisted, breaks
-from treadle import Message, ThreadChangeSet
+from treadle import Message, StoredMessage, ThreadChangeSet
 from treadle.backends.base import Guarantee
 from treadle.backends.memory.backend import MemoryBackend
 from treadle.backends.model.tables import Tables
@@ -345,7 +345,7 @@ class Resentful(Tables):
         self.seen.update((thread_id, message.id) for message in thread.messages)
         return {each for each in message_ids if (thread_id, each) in self.seen}
 
-    def find_messages_from(self, thread_id: str, position: int) -> tuple[Message, ...]:
+    def find_messages_from(self, thread_id: str, position: int) -> tuple[StoredMessage, ...]:
         self.find_known_messages(thread_id, ())
         return super().find_messages_from(thread_id, position)
 
@@ -420,3 +420,18 @@ class Guessing(Twisted):
             return command
         stored = self.tables.threads.get(command.source)
         return replace(command, state=stored.head.thread.state) if stored else command
+
+
+@breaks(
+    Guarantee.THREADS_ARE_WHAT_WAS_APPENDED,
+    "a save keeps the times of messages that it does not change",
+)
+class Timeless(Tables):
+    """Gives all messages of a saved thread the time of the save."""
+
+    def put(self, table: Any, key: str, row: Any) -> None:
+        if isinstance(row, StoredThread) and row.history is None and row.head.version > 0:
+            now = row.head.thread.metadata.updated_at
+            times = (now,) * len(row.head.thread.messages)
+            row = replace(row, head=replace(row.head, message_times=times))
+        super().put(table, key, row)

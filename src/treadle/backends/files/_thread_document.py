@@ -11,6 +11,7 @@ from treadle.backends.files.disk import Bytes
 from treadle.core.codec import decode, encode
 from treadle.core.heads import ThreadSummary, same_labels
 from treadle.core.limits import Version
+from treadle.core.message_times import MessageTimes, trimmed
 from treadle.core.threads import Thread, ThreadDelta, ThreadHead, ThreadMetadata, appended
 from treadle.errors import CorruptRecord
 
@@ -21,9 +22,10 @@ _ITEM = b"\n    "
 
 
 class VersionedThread(Thread, frozen=True, kw_only=True):
-    """A thread document: the thread, with its version among its fields."""
+    """A thread document: the thread, with its version and the times of its messages."""
 
     version: Version = msgspec.field(default=0, name="_version")
+    message_times: MessageTimes = msgspec.field(default=(), name="_message_times")
 
 
 class Labels(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -79,7 +81,9 @@ def read_thread(key: str, data: Bytes, where: str) -> ThreadHead:
     if found.id != key:
         raise CorruptRecord(where, f"it holds the thread {found.id!r}")
     fields = {name: getattr(found, name) for name in Thread.__struct_fields__}
-    return ThreadHead(thread=Thread(**fields), version=found.version)
+    thread = Thread(**fields)
+    times = trimmed(found.message_times[: len(thread.messages)])
+    return ThreadHead(thread=thread, version=found.version, message_times=times)
 
 
 def read_summary(key: str, data: Bytes, where: str) -> ThreadSummary:
@@ -132,7 +136,7 @@ def _labeled(head: ThreadHead, labels: Labels) -> ThreadHead:
         parent_thread_id=labels.parent_thread_id,
         metadata=decode(ThreadMetadata, bytes(labels.metadata)),
     )
-    return ThreadHead(thread=thread, version=head.version)
+    return msgspec.structs.replace(head, thread=thread)
 
 
 class ThreadDocument:
@@ -202,6 +206,8 @@ class ThreadDocument:
             "patches": self._patches,
             "state": self._state,
         }
+        if self.head.message_times:
+            fields["_message_times"] = msgspec.json.encode(self.head.message_times)
         parts: list[Bytes] = []
         opening = b"{\n  "
         for name in sorted(fields):

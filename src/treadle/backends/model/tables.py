@@ -19,9 +19,17 @@ from treadle.core.heads import ThreadSummary, summarized
 from treadle.core.keys import END, SEPARATOR, KeyRange, split_row_key
 from treadle.core.limits import next_number
 from treadle.core.mailboxes import TERMINAL, UNFINISHED, EntryStatus, MailboxEntry, MailboxState
-from treadle.core.messages import Message
+from treadle.core.message_times import timed
+from treadle.core.messages import StoredMessage
 from treadle.core.runs import RunRecord
-from treadle.core.threads import History, StoredThread, Thread, ThreadDelta, history_since
+from treadle.core.threads import (
+    History,
+    StoredThread,
+    Thread,
+    ThreadDelta,
+    ThreadHead,
+    history_since,
+)
 
 TableName = Literal["threads", "runs", "entries", "mailboxes", "documents"]
 
@@ -164,13 +172,14 @@ class Tables:
         ids = self._known_messages.ids(self.threads[thread_id])
         return {each for each in message_ids if ids[each] > 0}
 
-    def find_whole(self, thread_id: str) -> Thread:
+    def find_whole(self, thread_id: str) -> ThreadHead:
         """A thread as a whole."""
-        return self.threads[thread_id].head.thread
+        return self.threads[thread_id].head
 
-    def find_messages_from(self, thread_id: str, position: int) -> tuple[Message, ...]:
+    def find_messages_from(self, thread_id: str, position: int) -> tuple[StoredMessage, ...]:
         """The messages of a thread from a position on."""
-        return self.threads[thread_id].head.thread.messages[position:]
+        head = self.threads[thread_id].head
+        return timed(head.thread.messages, head.message_times, position)
 
     def find_thread_ids(
         self, resource_id: str | None, parent_thread_id: str | None

@@ -16,7 +16,7 @@ COLUMN_TYPES: dict[str, Any] = {
     **get_type_hints(MailboxEntry, include_extras=True),
     "body": str,
     "collection": str,
-    "committed_at": Time,
+    "committed_at": Time | None,
     "expires_at": get_type_hints(Document, include_extras=True)["expires_at"],
     "extra": str | None,
     "key": str,

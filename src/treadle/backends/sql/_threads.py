@@ -14,13 +14,13 @@ from treadle.backends.sql._listing import (
     page_of_rows,
     read_cursor_page,
 )
+from treadle.backends.sql._past_messages import PastMessages, read_delta
 from treadle.backends.sql._whole_threads import reads_of_whole, whole_thread
 from treadle.backends.sql.program import Program, Read, Row, Statement, Values, writes
 from treadle.backends.sql.rows import (
     DeltaBodyParts,
     DeltaRow,
     FoundThread,
-    PastMessages,
     bare_body,
     body_values,
     damage_of,
@@ -30,7 +30,6 @@ from treadle.backends.sql.rows import (
     message_values,
     patch_values,
     read_columns,
-    read_delta,
     read_delta_body,
     read_message,
     read_summary,
@@ -46,7 +45,8 @@ from treadle.core.heads import (
     sortable,
 )
 from treadle.core.limits import clamp_page
-from treadle.core.messages import MessagePage, StoredMessage, message_page
+from treadle.core.message_times import timed
+from treadle.core.messages import MessagePage, message_page
 from treadle.core.thread_queries import ListDeltas, ListMessages, ListThreads, LoadThread
 from treadle.core.threads import (
     History,
@@ -141,8 +141,7 @@ def _write_steps(
     """Write what is new and remove what goes: the thread was loaded without its messages."""
     thread = after.head.thread
     _write_removals(rows, before, steps)
-    for position, message in enumerate(thread.messages, start=after.unloaded):
-        rows.new["insert_message"].append(message_values(thread.id, position, message))
+    _write_messages(rows, after)
     for position, patch in enumerate(thread.patches, start=patch_count):
         rows.new["insert_patch"].append(patch_values(thread.id, position, patch))
     for step, positions in zip(steps, positions_of(before.unloaded, steps), strict=True):
@@ -155,6 +154,13 @@ def _write_steps(
         _thread_row(after.head, after.message_count, patch_count + len(thread.patches))
     )
     rows.new["update_thread_time"].append(_time_row(thread))
+
+
+def _write_messages(rows: _Rows, after: StoredThread) -> None:
+    for each in timed(after.head.thread.messages, after.head.message_times):
+        position = after.unloaded + each.cursor
+        values = message_values(after.head.thread.id, position, each.message, each.committed_at)
+        rows.new["insert_message"].append(values)
 
 
 def _write_removals(rows: _Rows, before: StoredThread, steps: tuple[History, ...]) -> None:
@@ -189,8 +195,7 @@ def _write_whole(
     rows.new[statement].append({**row, "created_at": created_at, **_labels(thread)})
     rows.new["insert_thread_time"].append({**_time_row(thread), **_owner_row(thread)})
     rows.new["insert_thread_body"].append(body_values(thread))
-    for position, message in enumerate(thread.messages):
-        rows.new["insert_message"].append(message_values(thread.id, position, message))
+    _write_messages(rows, after)
     for position, patch in enumerate(thread.patches):
         rows.new["insert_patch"].append(patch_values(thread.id, position, patch))
     for delta in all_deltas(after.history):
@@ -293,10 +298,7 @@ def list_messages(query: ListMessages) -> Program[MessagePage]:
     if not thread:
         raise NotFound("thread", query.thread_id)
     with damage_of(f"thread {query.thread_id!r}"):
-        found = tuple(
-            StoredMessage(cursor=position, message=message)
-            for position, message in map(read_message, rows[:limit])
-        )
+        found = tuple(map(read_message, rows[:limit]))
     return message_page(found, has_more=len(rows) > limit)
 
 

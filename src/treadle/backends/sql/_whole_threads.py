@@ -5,8 +5,15 @@ from collections.abc import Sequence
 import msgspec
 
 from treadle.backends.sql.program import Read, Row
-from treadle.backends.sql.rows import ThreadRow, damage_of, read_columns, read_thread
-from treadle.core.threads import StoredThread, Thread, ThreadHead, history_since
+from treadle.backends.sql.rows import (
+    ThreadRow,
+    damage_of,
+    read_columns,
+    read_message,
+    read_thread,
+)
+from treadle.core.message_times import trimmed
+from treadle.core.threads import StoredThread, ThreadHead, appended, history_since
 from treadle.errors import NotFound
 
 _PARTS = ("load_thread", "load_messages", "load_patches")
@@ -28,12 +35,14 @@ def whole_thread(thread_id: str, parts: Sequence[Sequence[Row]]) -> ThreadHead |
         return None
     with damage_of(f"thread {thread_id!r}"):
         row = read_columns(ThreadRow, found[0])
+        stored = [read_message(message) for message in messages]
         thread = read_thread(
-            row, (message for (message,) in messages), (patch for (patch,) in patches)
+            row, (each.message for each in stored), (patch for (patch,) in patches)
         )
         if thread.id != thread_id:
             raise ValueError(f"its body is that of thread {thread.id!r}")
-        return ThreadHead(thread=thread, version=row.version)
+        times = trimmed([each.committed_at for each in stored])
+        return ThreadHead(thread=thread, version=row.version, message_times=times)
 
 
 class WholeThreads:
@@ -49,7 +58,7 @@ class WholeThreads:
         self._rows[read.values["thread_id"], read.name] = rows
         return True
 
-    def grown(self, loaded: StoredThread, stored: StoredThread) -> Thread:
+    def grown(self, stored: StoredThread) -> ThreadHead:
         """Return a thread that was loaded, after the steps that lead to its row.
 
         Raises:
@@ -60,9 +69,13 @@ class WholeThreads:
         head = whole_thread(labels.id, [self._rows[labels.id, name] for name in _PARTS])
         if head is None:
             raise NotFound("thread", labels.id)
-        thread, version = head.thread, loaded.head.version
-        for step in history_since(stored.history, version, stored.head.version) or ():
-            thread = step.delta.changes.apply_to(thread, step.added)
-        return msgspec.structs.replace(
-            labels, messages=thread.messages, state=thread.state, patches=thread.patches
+        for step in history_since(stored.history, head.version, stored.head.version) or ():
+            changes, now = step.delta.changes, step.delta.committed_at
+            head = appended(head, changes, now, step.added)
+        thread = msgspec.structs.replace(
+            labels,
+            messages=head.thread.messages,
+            state=head.thread.state,
+            patches=head.thread.patches,
         )
+        return msgspec.structs.replace(head, thread=thread)

@@ -19,6 +19,7 @@ from treadle.backends.sql.rows import (
     read_document,
     read_entry,
     read_mailbox,
+    read_message,
     read_run,
     read_thread,
 )
@@ -116,7 +117,8 @@ def _check_thread(row: Values) -> Values:
 
 def _check_message(row: Values) -> Values:
     _check_types(row)
-    wanted = message_values(row["thread_id"], row["position"], decode(Message, row["body"]))
+    stored = read_message((row["position"], row["committed_at"], row["body"]))
+    wanted = message_values(row["thread_id"], stored.cursor, stored.message, stored.committed_at)
     return _without_body(wanted)
 
 

@@ -4,7 +4,6 @@ A row that is read is checked: SQLite keeps any value in any column, and people 
 hand. A damaged one raises `CorruptRecord`, which names it.
 """
 
-from collections import defaultdict
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from functools import wraps
@@ -31,7 +30,7 @@ from treadle.core.ids import check_id, check_ids, is_id
 from treadle.core.keys import check_key, split
 from treadle.core.limits import Count, Time, Version
 from treadle.core.mailboxes import MailboxEntry, MailboxState
-from treadle.core.messages import Message
+from treadle.core.messages import Message, StoredMessage
 from treadle.core.patches import TrackedPatch
 from treadle.core.runs import RunRecord
 from treadle.core.threads import Thread, ThreadChangeSet, ThreadDelta, ThreadMetadata
@@ -242,7 +241,9 @@ def _checked(values: dict[str, Any], kind: type[StructT]) -> StructT:
     return model
 
 
-def message_values(thread_id: str, position: int, message: Message) -> Values:
+def message_values(
+    thread_id: str, position: int, message: Message, committed_at: int | None
+) -> Values:
     """The columns of a message."""
     run_id = message.metadata.run_id if message.metadata else None
     return {
@@ -252,6 +253,7 @@ def message_values(thread_id: str, position: int, message: Message) -> Values:
         "visibility": message.visibility,
         # Pages are asked for by valid ids only; any other text stays in the body.
         "run_id": run_id if run_id is not None and is_id(run_id) else None,
+        "committed_at": committed_at,
         "body": encode(message).decode(),
     }
 
@@ -312,14 +314,7 @@ class MessageRow(msgspec.Struct, frozen=True, array_like=True):
     """The columns from which a message is read."""
 
     position: Count
-    body: str
-
-
-class RemovedRow(msgspec.Struct, frozen=True, array_like=True):
-    """The columns from which a message is read that a truncation removed."""
-
-    position: Count
-    version: Version
+    committed_at: Time | None
     body: str
 
 
@@ -336,7 +331,7 @@ def read_columns(kind: type[StructT], row: Row) -> StructT:
     return msgspec.convert(row, kind)
 
 
-def read_thread(row: ThreadRow, messages: Iterable[str], patches: Iterable[str]) -> Thread:
+def read_thread(row: ThreadRow, messages: Iterable[Message], patches: Iterable[str]) -> Thread:
     """A thread from its parts."""
     bare = decode(Thread, row.body)
     metadata: ThreadMetadata = msgspec.structs.replace(
@@ -345,7 +340,7 @@ def read_thread(row: ThreadRow, messages: Iterable[str], patches: Iterable[str])
     return msgspec.structs.replace(
         bare,
         state=read_json(row.state),
-        messages=tuple(decode(Message, _text(each)) for each in messages),
+        messages=tuple(messages),
         patches=tuple(decode(TrackedPatch, _text(each)) for each in patches),
         metadata=metadata,
     )
@@ -412,10 +407,13 @@ def _read_bare(columns: LabelsRow | HeadRow) -> Thread:
     return msgspec.structs.replace(bare, metadata=metadata)
 
 
-def read_message(row: Row) -> tuple[int, Message]:
-    """A message and its position."""
+def read_message(row: Row) -> StoredMessage:
+    """A message, its position and its time."""
     columns = read_columns(MessageRow, row)
-    return columns.position, decode(Message, columns.body)
+    message = decode(Message, columns.body)
+    return StoredMessage(
+        cursor=columns.position, message=message, committed_at=columns.committed_at
+    )
 
 
 _NO_CHANGES = encode(ThreadChangeSet())
@@ -447,49 +445,6 @@ def delta_values(thread_id: str, delta: ThreadDelta, positions: dict[int, int]) 
         "committed_at": delta.committed_at,
         "body": msgspec.json.encode(body).decode(),
     }
-
-
-class PastMessages:
-    """The messages of a thread, each as long as it was there.
-
-    Args:
-        messages: rows of those that are there, with their positions.
-        removed: rows of those that truncations removed, with their positions and the versions of
-            these truncations, which rise.
-    """
-
-    def __init__(self, messages: Iterable[Row], removed: Iterable[Row]) -> None:
-        self._messages = dict(map(read_message, messages))
-        self._removed: dict[int, list[tuple[int, Message]]] = defaultdict(list)
-        for row in removed:
-            position, version, message = _read_removed(row)
-            self._removed[position].append((version, message))
-
-    def at(self, position: int, version: int) -> Message:
-        """Return the message that was at a position when the thread was at a version."""
-        # It stayed until the first truncation that took this position.
-        for removed_by, message in self._removed.get(position, ()):
-            if removed_by > version:
-                return message
-        return self._messages[position]
-
-
-def _read_removed(row: Row) -> tuple[int, int, Message]:
-    columns = read_columns(RemovedRow, row)
-    return columns.position, columns.version, decode(Message, columns.body)
-
-
-def read_delta(row: DeltaRow, body: DeltaBodyParts, messages: PastMessages) -> ThreadDelta:
-    """A delta from its row and its body, with the messages at its positions."""
-    changes, stored = body
-    restored = tuple(
-        messages.at(each, row.version) if isinstance(each, int) else each for each in stored
-    )
-    return ThreadDelta(
-        version=row.version,
-        committed_at=row.committed_at,
-        changes=msgspec.structs.replace(changes, messages=restored),
-    )
 
 
 def read_delta_body(text: str) -> DeltaBodyParts:

@@ -152,6 +152,7 @@ MESSAGES = Table(
     Column("message_id"),
     Column("visibility"),
     Column("run_id"),
+    Column("committed_at", "bigint"),
     _BODY,
     part_of_thread=True,
 )

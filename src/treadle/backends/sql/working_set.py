@@ -44,7 +44,7 @@ from treadle.core.documents import Document, Order
 from treadle.core.heads import ThreadSummary
 from treadle.core.keys import KeyRange, join, row_key
 from treadle.core.mailboxes import EntryStatus, MailboxEntry, MailboxState, is_terminal
-from treadle.core.messages import Message
+from treadle.core.messages import StoredMessage
 from treadle.core.read_set import ReadSet
 from treadle.core.runs import RunRecord
 from treadle.core.threads import StoredThread, Thread, ThreadDelta, ThreadHead
@@ -341,17 +341,17 @@ class WorkingSet(Tables):
             known |= {each for each in wanted if each in loaded and loaded[each] < stored.unloaded}
         return known
 
-    def find_whole(self, thread_id: str) -> Thread:
+    def find_whole(self, thread_id: str) -> ThreadHead:
         """A thread as a whole."""
         if not {thread_id} <= self._read_set.wholes & self._read_set.labels:
             raise NotLoaded(f"thread {thread_id!r} as a whole")
         stored = self.threads[thread_id]
         loaded = self._as_loaded.get(("threads", thread_id))
         if not isinstance(loaded, StoredThread) or loaded.origin is not stored.origin:
-            return stored.head.thread
-        return self._wholes.grown(loaded, stored)
+            return stored.head
+        return self._wholes.grown(stored)
 
-    def find_messages_from(self, thread_id: str, position: int) -> tuple[Message, ...]:
+    def find_messages_from(self, thread_id: str, position: int) -> tuple[StoredMessage, ...]:
         """The messages of a thread from a position on."""
         stored = self.threads[thread_id]
         fresh = super().find_messages_from(thread_id, max(position - stored.unloaded, 0))
@@ -363,7 +363,8 @@ class WorkingSet(Tables):
             raise NotLoaded(f"messages of thread {thread_id!r} from {position} on")
         wanted = range(position, stored.unloaded)
         with damage_of(f"thread {thread_id!r}"):
-            found = dict(map(read_message, self._last_messages.get(thread_id, ())))
+            rows = map(read_message, self._last_messages.get(thread_id, ()))
+            found = {each.cursor: each for each in rows}
             return tuple(found[each] for each in wanted) + fresh
 
     def find_duplicate(self, mailbox_id: str, dedupe_key: str) -> MailboxEntry | None:

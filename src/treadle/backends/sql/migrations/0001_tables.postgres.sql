@@ -50,6 +50,7 @@ CREATE TABLE messages (
     message_id text COLLATE "C",
     visibility text COLLATE "C" NOT NULL,
     run_id text COLLATE "C",
+    committed_at bigint,
     body text COLLATE "C" NOT NULL,
     PRIMARY KEY (thread_key, position)
 );

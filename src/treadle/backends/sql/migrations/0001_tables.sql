@@ -43,6 +43,7 @@ CREATE TABLE messages (
     message_id TEXT,
     visibility TEXT NOT NULL,
     run_id TEXT,
+    committed_at INTEGER,
     body TEXT NOT NULL,
     PRIMARY KEY (thread_key, position)
 );

@@ -1,5 +1,5 @@
 -- The messages of a thread from a position on, and at least so many of its last ones.
-SELECT threads.thread_id, messages.position, messages.body
+SELECT threads.thread_id, messages.position, messages.committed_at, messages.body
 FROM threads
 JOIN messages ON messages.thread_key = threads.thread_key
     AND messages.position >= CASE
