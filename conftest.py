@@ -152,12 +152,13 @@ _PARSERS = (
     CodeBlockParser(language="toml", evaluator=run_toml),
     CodeBlockParser(language="console", evaluator=run_console),
 )
+_WITH_SERVERS = "docs/how-to/build-a-chat-service.md"  # tests/docs/test_chat_service.py runs it
 _ON_POSTGRES = ["docs/how-to/deploy-on-postgresql.md", "docs/how-to/move-between-backends.md"]
 pytest_collect_file = collect_documents(
     Sybil(
         parsers=_PARSERS,
         patterns=["README.md", "docs/*.md", "docs/**/*.md"],
-        excludes=["docs/decisions/*", *_ON_POSTGRES],
+        excludes=["docs/decisions/*", *_ON_POSTGRES, _WITH_SERVERS],
         setup=set_up,
         teardown=tear_down,
     ),

@@ -50,7 +50,7 @@ class Shell:
             stdout=child,
             stderr=child,
             cwd=folder,
-            env=_environment(),
+            env=environment(),
             start_new_session=True,
         )
         os.close(child)
@@ -133,7 +133,7 @@ def _pattern(shown: str) -> str:
     return "(?ms)^" + r"[ \t]*\n".join(lines) + r"[ \t]*(?:\n|\Z)"
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """Return our environment without the variables of this test run, and with its commands."""
     # Unbuffered, a line is two writes, and the lines of two processes mix within a line.
     strange = ("PYTEST_", "TREADLE_", "PYTHONUNBUFFERED")
