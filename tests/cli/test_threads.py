@@ -39,6 +39,7 @@ def test_a_thread_is_shown(agents: Path) -> None:
     assert len(shown["thread"]["messages"]) == 3
     last = run_json("threads", "show", "t1", "--last", 1, "--store", agents)
     assert last["thread"]["messages"][0]["content"] == "be quiet"
+    assert last["message_times"] == shown["message_times"][-1:]
 
 
 def test_threads_are_deleted(agents: Path) -> None:

@@ -22,6 +22,7 @@ from treadle.cli.terminal.tables import Column, beginning
 from treadle.cli.terminal.transcript import write_transcript
 from treadle.core.codec import Json, to_plain
 from treadle.core.edits import Truncated
+from treadle.core.message_times import padded, trimmed
 from treadle.core.pages import Page
 from treadle.core.threads import Committed, ThreadHead
 from treadle.errors import CorruptRecord, NotFound
@@ -104,7 +105,7 @@ def list_threads(
 def show_thread(thread_id: str, last: int | None, as_json: bool) -> None:
     """Show a conversation.
 
-    --json: {"thread": {...}, "version": N}.
+    --json: {"thread": {...}, "version": N, "message_times": [...]}.
     """
     head = read_store(lambda store: store.threads.load(thread_id))
     if head is None:
@@ -277,8 +278,10 @@ def _beginning(head: ThreadHead) -> str:
 def _cut(head: ThreadHead, last: int | None) -> ThreadHead:
     if last is None:
         return head
-    thread = msgspec.structs.replace(head.thread, messages=head.thread.messages[-last:])
-    return msgspec.structs.replace(head, thread=thread)
+    messages = head.thread.messages
+    times = padded(head.message_times, len(messages))[-last:]
+    thread = msgspec.structs.replace(head.thread, messages=messages[-last:])
+    return msgspec.structs.replace(head, thread=thread, message_times=trimmed(times))
 
 
 def _report_unreadable(page: Page[_Row]) -> None:
