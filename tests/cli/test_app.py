@@ -50,7 +50,7 @@ def test_all_commands_exist() -> None:
     paths = {" ".join(path) for path, _ in ALL}
     wanted = ["demo", "import", "export", "send", "work", "completion"]
     wanted += ["doctor", "migrate", "backup"]
-    wanted += [f"threads {name}" for name in ("list", "show", "delete")]
+    wanted += [f"threads {name}" for name in ("list", "show", "follow", "delete")]
     wanted += [f"runs {name}" for name in ("list", "show")]
     names = ("list", "show", "stats", "interrupt", "requeue", "cancel", "purge")
     wanted += [f"mailboxes {name}" for name in names]

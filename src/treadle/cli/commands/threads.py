@@ -1,4 +1,4 @@
-"""`treadle threads`: list, show, cut, fork and delete conversations."""
+"""`treadle threads`: list, show, follow, cut, fork and delete conversations."""
 
 import sys
 from contextlib import aclosing
@@ -8,6 +8,7 @@ import click
 import msgspec
 from msgspec import UNSET
 
+from treadle.cli.commands.follow import follow_thread
 from treadle.cli.concurrency import map_in_order
 from treadle.cli.opening import change_store, read_store
 from treadle.cli.options import json_option, limit_option, offset_option, store_option
@@ -222,6 +223,9 @@ def fork_thread(
         write_json({"id": new, "version": forked.version})
     else:
         write_line(f"forked thread {source!r} as {new!r}")
+
+
+threads.add_command(follow_thread)
 
 
 def _confirm(what: str) -> None:

@@ -7,7 +7,7 @@ import msgspec
 from treadle.cli.terminal.counts import counted
 from treadle.cli.terminal.output import time_text, write_line
 from treadle.core.codec import Json
-from treadle.core.messages import Message
+from treadle.core.messages import Message, ToolCall
 from treadle.core.threads import ThreadHead
 
 _COLOURS = {"user": "cyan", "assistant": "green", "tool": "yellow", "system": "magenta"}
@@ -27,6 +27,12 @@ def write_transcript(head: ThreadHead, last: int | None) -> None:
         write_line()
         write_line("state", bold=True)
         write_line(_pretty(thread.rebuild_state()))
+
+
+def message_text(message: Message) -> str:
+    """The content of a message, then its calls of tools, on lines of their own."""
+    content = [_text(message.content)] if message.content else []
+    return "\n".join([*content, *map(_call_text, message.tool_calls or ())])
 
 
 def _facts(head: ThreadHead) -> str:
@@ -54,8 +60,11 @@ def _write_message(position: int, message: Message) -> None:
     if message.content:
         write_line(_text(message.content))
     for call in message.tool_calls or ():
-        arguments = msgspec.json.encode(call.arguments).decode()
-        write_line(f"→ {call.name}({arguments})", fg="yellow")
+        write_line(_call_text(call), fg="yellow")
+
+
+def _call_text(call: ToolCall) -> str:
+    return f"→ {call.name}({msgspec.json.encode(call.arguments).decode()})"
 
 
 def _text(content: str | list[Json]) -> str:

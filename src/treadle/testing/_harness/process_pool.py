@@ -21,6 +21,7 @@ _CONTEXT: Any = multiprocessing.get_context(
 _PRELOADED = [
     "__main__",
     "treadle.testing._harness.child_process",
+    "treadle.testing._harness.follower_processes",
     "treadle.testing._harness.writer_processes",
     "treadle.testing.conformance",  # has the operations
     "treadle.backends.postgres.backend",  # skipped where psycopg is missing

@@ -1,0 +1,98 @@
+"""`treadle threads follow`: show what is said in a conversation, as it is said."""
+
+from typing import assert_never
+
+import click
+import msgspec
+
+from treadle.cli.opening import read_store
+from treadle.cli.options import json_option, store_option
+from treadle.cli.terminal.counts import counted
+from treadle.cli.terminal.escaping import harmless_json, one_line
+from treadle.cli.terminal.help import ExampleCommand
+from treadle.cli.terminal.output import time_text, write_bytes, write_line
+from treadle.cli.terminal.transcript import message_text
+from treadle.core.codec import Json, to_plain
+from treadle.core.following import FollowedItem, ThreadDeleted, ThreadReset
+from treadle.core.threads import ThreadDelta
+from treadle.errors import NotFound
+from treadle.store.store import Store
+
+
+@click.command(
+    "follow",
+    cls=ExampleCommand,
+    examples=(
+        "treadle threads follow bike-squeaky-brakes",
+        "treadle threads follow bike-squeaky-brakes --after 0",
+        "treadle threads follow bike-squeaky-brakes --json | jq -c .delta",
+    ),
+)
+@store_option()
+@click.argument("thread_id", metavar="THREAD")
+@click.option(
+    "--after",
+    type=click.IntRange(min=0),
+    metavar="VERSION",
+    help="Begin after this version; otherwise only what is new is shown.",
+)
+@json_option
+def follow_thread(thread_id: str, after: int | None, as_json: bool) -> None:
+    """Show what is said in a conversation, as it is said.
+
+    It ends when the thread is deleted, or with Ctrl-C. The store is only read.
+
+    --json: one line for each: {"delta": {...}}, {"reset": {...}} or {"deleted": id}.
+    """
+
+    async def follow(store: Store) -> None:
+        version = after
+        if version is None:
+            head = await store.threads.head(thread_id)
+            if head is None:
+                raise NotFound("thread", thread_id)
+            version = head.version
+        async for item in store.threads.follow(thread_id, version):
+            if as_json:
+                write_bytes(harmless_json(msgspec.json.encode(_plain(item))) + b"\n")
+            else:
+                write_line("\n".join(_lines(item)))
+
+    read_store(follow)
+
+
+def _plain(item: FollowedItem) -> Json:
+    match item:
+        case ThreadDelta():
+            return {"delta": to_plain(item)}
+        case ThreadReset():
+            return {"reset": to_plain(item.head)}
+        case ThreadDeleted():
+            return {"deleted": item.thread_id}
+        case _:
+            assert_never(item)
+
+
+def _lines(item: FollowedItem) -> list[str]:
+    match item:
+        case ThreadDelta():
+            return _delta_lines(item)
+        case ThreadReset():
+            count = counted(len(item.head.thread.messages), "message")
+            return [f"{item.head.version}  the thread was replaced, and has {count}"]
+        case ThreadDeleted():
+            return ["the thread was deleted"]
+        case _:
+            assert_never(item)
+
+
+def _delta_lines(delta: ThreadDelta) -> list[str]:
+    changes = delta.changes
+    begin = f"{delta.version}  {time_text(delta.committed_at)}"
+    lines = [
+        f"{begin}  {message.role}: {one_line(message_text(message))}"
+        for message in changes.messages
+    ]
+    if changes.truncated_to is not None:
+        lines.append(f"{begin}  truncated to {counted(changes.truncated_to, 'message')}")
+    return lines or [f"{begin}  no messages"]

@@ -1,0 +1,86 @@
+"""`treadle threads follow`: lines as they come, until the thread is deleted or Ctrl-C."""
+
+import json
+import select
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.cli.support import in_store, run, spawn
+from treadle import Message, Thread, ToolCall
+
+
+@pytest.fixture(params=["files", "sqlite"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    path = tmp_path / "agents"
+    url = str(path) if request.param == "files" else f"sqlite:///{path}.db"
+    in_store(url, lambda store: store.threads.create(Thread(id="t")))
+    say(url, "one")
+    return url
+
+
+def say(url: str, text: str) -> None:
+    in_store(url, lambda store: store.threads.append("t", Message.user(text)))
+
+
+def rest(child: "subprocess.Popen[str]") -> list[str]:
+    """Return what a process still writes, once it has ended."""
+    output, errors = child.communicate(timeout=60)
+    assert (child.returncode, errors) == (0, "")
+    return output.splitlines()
+
+
+def test_what_is_said_is_shown_until_the_thread_is_deleted(url: str) -> None:
+    child = spawn("threads", "follow", "t", "--store", url, "--after", 0)
+    assert child.stdout is not None
+    assert child.stdout.readline().endswith("  user: one\n")
+    say(url, "two\nlines")
+    in_store(url, lambda store: store.threads.truncate("t", keep=1))
+    calls = (ToolCall(id="c", name="look", arguments={"at": 1}),)
+    answer = Message(role="assistant", content="", tool_calls=calls)
+    in_store(url, lambda store: store.threads.append("t", answer))
+    in_store(url, lambda store: store.threads.save(Thread(id="t")))
+    assert child.stdout.readline().startswith("2  ")
+    in_store(url, lambda store: store.threads.delete("t"))
+    lines = rest(child)
+    assert lines[-1] == "the thread was deleted"
+
+
+def test_json_has_a_line_for_each_item(url: str) -> None:
+    child = spawn("threads", "follow", "t", "--store", url, "--after", 0, "--json")
+    assert child.stdout is not None
+    first = json.loads(child.stdout.readline())
+    assert first["delta"]["version"] == 1
+    assert first["delta"]["changes"]["messages"][0]["content"] == "one"
+    in_store(url, lambda store: store.threads.delete("t"))
+    assert list(map(json.loads, rest(child))) == [{"deleted": "t"}]
+
+
+def test_without_a_version_only_what_is_new_is_shown(url: str) -> None:
+    child = spawn("threads", "follow", "t", "--store", url, "--json")
+    assert child.stdout is not None
+    said = 1
+    while not select.select([child.stdout], [], [], 0.3)[0]:
+        said += 1
+        say(url, "more")
+    assert 1 < json.loads(child.stdout.readline())["delta"]["version"] <= said
+    in_store(url, lambda store: store.threads.delete("t"))
+    assert json.loads(rest(child)[-1]) == {"deleted": "t"}
+
+
+def test_ctrl_c_ends_it(url: str) -> None:
+    child = spawn("threads", "follow", "t", "--store", url, "--after", 0)
+    assert child.stdout is not None
+    child.stdout.readline()
+    child.send_signal(signal.SIGINT)
+    child.communicate(timeout=60)
+    assert child.returncode == 130
+
+
+def test_a_thread_that_does_not_exist_is_a_failure(url: str) -> None:
+    for words in ((), ("--after", 0)):
+        result = run("threads", "follow", "nobody's", "--store", url, *words)
+        assert result.exit_code == 1
+        assert "does not exist" in result.stderr
