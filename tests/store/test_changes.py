@@ -10,7 +10,9 @@ import pytest
 
 from tests.marks import every_backend
 from treadle import Hint, InvalidId, Message, RunRecord, Store, StoreClosed, Thread, open_store
+from treadle.backends.memory import MemoryBackend
 from treadle.core.hints import ANYTHING
+from treadle.testing._harness.listening import Listener, listening
 
 SOON_SECONDS = 10
 QUIET_SECONDS = 0.15
@@ -25,50 +27,20 @@ def mailbox(name: str) -> Hint:
     return Hint(kind="mailbox", id=name)
 
 
-class Heard:
-    """The hints that have come so far."""
-
-    def __init__(self, hints: AsyncGenerator[Hint]) -> None:
-        self._hints = hints
-        self.hints: list[Hint] = []
-        self._news = asyncio.Event()
-        self.task = asyncio.create_task(self._listen())
-
-    async def _listen(self) -> None:
-        async for hint in self._hints:
-            self.hints.append(hint)
-            self._news.set()
-
-    async def until(self, *wanted: Hint) -> None:
-        """Return once hints have come, and forget all."""
-        async with asyncio.timeout(SOON_SECONDS):
-            while not set(wanted) <= set(self.hints):
-                self._news.clear()
-                await self._news.wait()
-        self.hints.clear()
-
-    async def until_quiet(self) -> list[Hint]:
-        """Forget and return all hints, after a time in which none has come."""
-        count = -1
-        while count != len(self.hints):
-            count = len(self.hints)
-            await asyncio.sleep(QUIET_SECONDS)
-        hints, self.hints = self.hints, []
-        return hints
-
-
 @asynccontextmanager
-async def listening(
+async def heard_by(
     store: Store, *, thread_id: str | None = None, mailbox_id: str | None = None
-) -> AsyncGenerator[Heard]:
-    """Listen during the block; it begins once the hints have that come at the start."""
-    heard = Heard(store.changes(thread_id=thread_id, mailbox_id=mailbox_id))
-    try:
+) -> AsyncGenerator[Listener[Hint]]:
+    """Listen during the block; it begins once the hints have come that come at the start."""
+    async with listening(store.changes(thread_id=thread_id, mailbox_id=mailbox_id)) as heard:
         assert ANYTHING in await heard.until_quiet()
         yield heard
-    finally:
-        heard.task.cancel()
-        await asyncio.gather(heard.task, return_exceptions=True)
+
+
+async def until(heard: Listener[Hint], *wanted: Hint) -> None:
+    """Return once hints have come, and forget all."""
+    await heard.until(lambda hints: set(wanted) <= set(hints))
+    heard.items.clear()
 
 
 @every_backend
@@ -81,32 +53,32 @@ async def test_the_first_hint_comes_at_once(store: Store) -> None:
 
 @every_backend
 async def test_every_kind_of_change_gives_a_hint(store: Store) -> None:
-    async with listening(store) as heard:
+    async with heard_by(store) as heard:
         await store.threads.create(Thread(id="t"))
-        await heard.until(thread("t"))
+        await until(heard, thread("t"))
         await store.threads.append("t", MESSAGE)
-        await heard.until(thread("t"))
+        await until(heard, thread("t"))
         await store.threads.update("t", metadata={"title": "Hi"})
-        await heard.until(thread("t"))
+        await until(heard, thread("t"))
         await store.runs.upsert(RunRecord(run_id="r", thread_id="t"))
-        await heard.until(Hint(kind="run", id="r"), thread("t"))
+        await until(heard, Hint(kind="run", id="r"), thread("t"))
         await store.mailboxes.send("box", 1)
-        await heard.until(mailbox("box"))
+        await until(heard, mailbox("box"))
         (claimed,) = await store.mailboxes.claim(consumer="c")
-        await heard.until(mailbox("box"))
+        await until(heard, mailbox("box"))
         await store.mailboxes.ack(claimed)
-        await heard.until(mailbox("box"))
+        await until(heard, mailbox("box"))
         await store.documents.put("notes", "a", 1)
-        await heard.until(Hint(kind="collection", id="notes"))
+        await until(heard, Hint(kind="collection", id="notes"))
         await store.threads.delete("t")
-        await heard.until(thread("t"))
+        await until(heard, thread("t"))
 
 
 @every_backend
 async def test_who_listens_to_a_thread_or_a_mailbox_hears_of_no_other(store: Store) -> None:
     for name in ("mine", "other"):
         await store.threads.create(Thread(id=name))
-    async with listening(store, thread_id="mine", mailbox_id="box") as heard:
+    async with heard_by(store, thread_id="mine", mailbox_id="box") as heard:
         await store.threads.append("other", MESSAGE)
         await store.mailboxes.send("another", 1)
         await store.runs.upsert(RunRecord(run_id="r", thread_id="mine"))
@@ -118,14 +90,14 @@ async def test_who_listens_to_a_thread_or_a_mailbox_hears_of_no_other(store: Sto
 async def test_a_change_of_another_handle_gives_a_hint(store: Store, store_url: str) -> None:
     if not store.capabilities.shared:
         return
-    async with open_store(store_url) as other, listening(store, thread_id="t") as heard:
+    async with open_store(store_url) as other, heard_by(store, thread_id="t") as heard:
         await other.threads.create(Thread(id="t"))
-        await heard.until(thread("t"))
+        await until(heard, thread("t"))
 
 
 @every_backend
 async def test_a_write_that_fails_gives_no_hint(store: Store) -> None:
-    async with listening(store) as heard:
+    async with heard_by(store) as heard:
         async with store.batch() as step:
             step.threads.delete("nobody's")
         with pytest.raises(InvalidId):
@@ -141,10 +113,9 @@ async def test_a_reader_that_does_not_ask_keeps_each_hint_once(store: Store) -> 
     await asyncio.sleep(QUIET_SECONDS)
     for _ in range(20):
         await store.threads.append("t", MESSAGE)
-    heard = Heard(hints)
-    assert set(found := await heard.until_quiet()) <= {thread("t"), ANYTHING}
-    assert len(found) <= 2
-    heard.task.cancel()
+    async with listening(hints) as heard:
+        assert set(found := await heard.until_quiet()) <= {thread("t"), ANYTHING}
+        assert len(found) <= 2
 
 
 @every_backend
@@ -157,20 +128,18 @@ async def test_a_reader_that_is_slow_keeps_few_hints(
     for number in range(30):
         await store.mailboxes.send(f"box{number}", 1)
     await asyncio.sleep(QUIET_SECONDS)
-    heard = Heard(hints)
-    found = await heard.until_quiet()
+    async with listening(hints) as heard:
+        found = await heard.until_quiet()
     assert ANYTHING in found
     assert len(found) <= 20
-    heard.task.cancel()
 
 
 @every_backend
 async def test_one_who_listens_ends_when_the_store_is_closed(store_url: str) -> None:
-    async with open_store(store_url) as store:
-        heard = Heard(store.changes())
-        await heard.until(ANYTHING)
-    async with asyncio.timeout(SOON_SECONDS):
-        await heard.task
+    async with open_store(store_url) as store, listening(store.changes()) as heard:
+        await until(heard, ANYTHING)
+        await store.close()
+        await heard.until_end()
 
 
 @every_backend
@@ -178,6 +147,38 @@ async def test_a_store_that_is_closed_gives_no_hints(store_url: str) -> None:
     store = open_store(store_url)
     with pytest.raises(StoreClosed):
         await anext(store.changes())
+
+
+class WithoutHints:
+    """A backend of somebody else's, which gives no hints."""
+
+    capabilities = MemoryBackend.capabilities
+
+    def __init__(self) -> None:
+        backend = MemoryBackend()
+        self.open, self.close, self.wait = backend.open, backend.close, backend.wait
+        self.commit, self.claim, self.read = backend.commit, backend.claim, backend.read
+
+
+async def test_a_backend_without_hints_is_followed_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("treadle.store.changes.POLL_SECONDS", 0.05)
+    async with (
+        Store(WithoutHints()) as store,
+        listening(store.changes(mailbox_id="box")) as heard,
+    ):
+        await store.threads.create(Thread(id="t"))
+        async with listening(store.threads.follow("t", 0)) as follower:
+            await store.threads.append("t", MESSAGE)
+            await follower.until(lambda items: len(items) == 1)
+            await store.threads.append("t", MESSAGE)
+            await follower.until(lambda items: len(items) == 2)
+        heard.items.clear()
+        await heard.until(lambda hints: len(hints) > 2)
+        assert set(heard.items) == {ANYTHING}
+        await store.close()
+        await heard.until_end()
 
 
 def test_an_id_is_checked_before_anybody_listens() -> None:
@@ -195,10 +196,8 @@ async def test_nothing_is_left_of_one_who_has_listened(store: Store, how: str) -
     assert len(backend._hints._audiences) == 1
     match how:
         case "cancelled":
-            listening = asyncio.gather(Heard(hints).task, return_exceptions=True)
-            await asyncio.sleep(0)
-            listening.cancel()
-            await asyncio.wait([listening])
+            async with listening(hints):
+                await asyncio.sleep(0)
         case "closed":
             await hints.aclose()
     del hints
@@ -218,9 +217,8 @@ async def test_a_thousand_listeners_share_one_look_and_no_task(store: Store) -> 
     assert len(backend._watch._lookers) <= 1
     assert len(asyncio.all_tasks()) == tasks
     await asyncio.sleep(QUIET_SECONDS)
-    heard = Heard(listeners.pop(500))
-    await store.threads.create(Thread(id="t500"))
-    await heard.until(thread("t500"))
-    heard.task.cancel()
+    async with listening(listeners.pop(500)) as heard:
+        await store.threads.create(Thread(id="t500"))
+        await until(heard, thread("t500"))
     for hints in listeners:
         await hints.aclose()

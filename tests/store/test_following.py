@@ -1,8 +1,8 @@
 """Following a thread: each version once, in order, until the thread is gone."""
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
+from typing import TypeAlias
 
 import pytest
 
@@ -22,45 +22,25 @@ from treadle import (
 )
 from treadle.backends._hints import Hints
 from treadle.store import following
+from treadle.testing._harness.listening import Listener, listening
 
-SOON_SECONDS = 10
-
-
-class Follower:
-    """The items that have come so far."""
-
-    def __init__(self, items: AsyncGenerator[FollowedItem]) -> None:
-        self._items = items
-        self.items: list[FollowedItem] = []
-        self._news = asyncio.Event()
-        self.task = asyncio.create_task(self._follow())
-
-    async def _follow(self) -> None:
-        async for item in self._items:
-            self.items.append(item)
-            self._news.set()
-
-    async def until(self, count: int) -> list[FollowedItem]:
-        """Return the items, once there are so many."""
-        async with asyncio.timeout(SOON_SECONDS):
-            while len(self.items) < count:
-                self._news.clear()
-                await self._news.wait()
-        return self.items
-
-    def versions(self) -> list[int]:
-        """The versions of all deltas."""
-        return [item.version for item in self.items if isinstance(item, ThreadDelta)]
+Follower: TypeAlias = Listener[FollowedItem]
 
 
-@asynccontextmanager
-async def following_from(store: Store, version: int) -> AsyncGenerator[Follower]:
-    follower = Follower(store.threads.follow("t", version))
-    try:
-        yield follower
-    finally:
-        follower.task.cancel()
-        await asyncio.gather(follower.task, return_exceptions=True)
+def following_from(store: Store, version: int) -> AbstractAsyncContextManager[Follower]:
+    """Follow the thread during the block."""
+    return listening(store.threads.follow("t", version))
+
+
+async def until(follower: Follower, count: int) -> list[FollowedItem]:
+    """Return the items, once there are so many."""
+    await follower.until(lambda items: len(items) >= count)
+    return follower.items
+
+
+def versions(follower: Follower) -> list[int]:
+    """The versions of all deltas."""
+    return [item.version for item in follower.items if isinstance(item, ThreadDelta)]
 
 
 async def say(store: Store, *texts: str) -> None:
@@ -73,10 +53,10 @@ async def test_each_version_comes_once_and_in_order(store: Store) -> None:
     await store.threads.create(Thread(id="t"))
     await say(store, "one", "two")
     async with following_from(store, 0) as follower:
-        await follower.until(2)
+        await until(follower, 2)
         await asyncio.gather(*(say(store, "more", "and more") for _ in range(5)))
-        await follower.until(12)
-    assert follower.versions() == list(range(1, 13))
+        await until(follower, 12)
+    assert versions(follower) == list(range(1, 13))
     assert tuple(follower.items) == await store.threads.list_deltas("t", 0)
 
 
@@ -85,10 +65,10 @@ async def test_one_who_resumes_gets_the_rest(store: Store) -> None:
     await store.threads.create(Thread(id="t"))
     await say(store, "one", "two", "three")
     async with following_from(store, 2) as follower:
-        await follower.until(1)
+        await until(follower, 1)
         await say(store, "four")
-        await follower.until(2)
-    assert follower.versions() == [3, 4]
+        await until(follower, 2)
+    assert versions(follower) == [3, 4]
 
 
 @every_backend
@@ -96,11 +76,11 @@ async def test_a_thread_that_is_saved_as_a_whole_comes_as_a_whole(store: Store) 
     await store.threads.create(Thread(id="t"))
     async with following_from(store, 0) as follower:
         await say(store, "one")
-        await follower.until(1)
+        await until(follower, 1)
         await store.threads.save(Thread(id="t"))
-        await follower.until(2)
+        await until(follower, 2)
         await say(store, "after")
-        await follower.until(3)
+        await until(follower, 3)
     _, reset, after = follower.items
     assert isinstance(reset, ThreadReset)
     assert (reset.head.version, reset.head.thread.messages) == (2, ())
@@ -109,10 +89,25 @@ async def test_a_thread_that_is_saved_as_a_whole_comes_as_a_whole(store: Store) 
 
 
 @every_backend
+async def test_a_truncation_is_a_delta(store: Store) -> None:
+    await store.threads.create(Thread(id="t"))
+    async with following_from(store, 0) as follower:
+        await say(store, "one", "two", "three")
+        await until(follower, 3)
+        await store.threads.truncate("t", keep=1)
+        await say(store, "again")
+        await until(follower, 5)
+    assert versions(follower) == [1, 2, 3, 4, 5]
+    truncation = follower.items[3]
+    assert isinstance(truncation, ThreadDelta)
+    assert truncation.changes.truncated_to == 1
+
+
+@every_backend
 async def test_a_version_that_the_thread_has_not_reached_gives_a_reset(store: Store) -> None:
     await store.threads.create(Thread(id="t"))
     async with following_from(store, 5) as follower:
-        [reset] = await follower.until(1)
+        [reset] = await until(follower, 1)
     assert isinstance(reset, ThreadReset)
     assert reset.head == await store.threads.load("t")
 
@@ -122,11 +117,10 @@ async def test_a_thread_that_is_deleted_ends_it(store: Store) -> None:
     await store.threads.create(Thread(id="t"))
     async with following_from(store, 0) as follower:
         await say(store, "one")
-        await follower.until(1)
+        await until(follower, 1)
         await store.threads.delete("t")
-        await follower.until(2)
-        async with asyncio.timeout(SOON_SECONDS):
-            await follower.task
+        await until(follower, 2)
+        await follower.until_end()
     assert follower.items[-1] == ThreadDeleted(thread_id="t")
 
 
@@ -136,8 +130,8 @@ async def test_a_change_of_labels_is_no_item(store: Store) -> None:
     async with following_from(store, 0) as follower:
         await store.threads.update("t", metadata={"title": "Hi"})
         await say(store, "one")
-        await follower.until(1)
-    assert follower.versions() == [1]
+        await until(follower, 1)
+    assert versions(follower) == [1]
     assert len(follower.items) == 1
 
 
@@ -160,10 +154,10 @@ async def test_it_ends_when_the_store_is_closed(store_url: str) -> None:
     async with open_store(store_url) as store:
         await store.threads.create(Thread(id="t"))
         await say(store, "one")
-        follower = Follower(store.threads.follow("t", 0))
-        await follower.until(1)
-    async with asyncio.timeout(SOON_SECONDS):
-        await follower.task
+        async with following_from(store, 0) as follower:
+            await until(follower, 1)
+            await store.close()
+            await follower.until_end()
 
 
 @every_backend
@@ -175,7 +169,7 @@ async def test_a_lost_hint_costs_a_look_and_no_version(
     await store.threads.create(Thread(id="t"))
     async with following_from(store, 0) as follower:
         await say(store, "one")
-        await follower.until(1)
+        await until(follower, 1)
         await say(store, "two")
-        await follower.until(2)
-    assert follower.versions() == [1, 2]
+        await until(follower, 2)
+    assert versions(follower) == [1, 2]

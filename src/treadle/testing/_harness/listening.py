@@ -41,6 +41,15 @@ class Listener(Generic[T]):
             assert not ended, f"it ended after {self.items}"
             assert not late, f"{SOON_SECONDS} s later only this had come: {self.items}"
 
+    async def until_quiet(self, seconds: float = 0.15) -> list[T]:
+        """Forget and return all that has come, after a time in which nothing has."""
+        count = -1
+        while count != len(self.items):
+            count = len(self.items)
+            await asyncio.sleep(seconds)
+        items, self.items = self.items, []
+        return items
+
     async def until_end(self) -> None:
         """Return once it has ended by itself; fail if that is not soon."""
         done, _ = await asyncio.wait([self.task], timeout=SOON_SECONDS)

@@ -55,9 +55,8 @@ async def heard(
 ) -> AsyncGenerator[Listener[Hint]]:
     """Listen during the block, in which what came before it is forgotten."""
     async with listening(store.changes(thread_id=thread_id, mailbox_id=mailbox_id)) as listener:
-        await listener.until(lambda hints: ANYTHING in hints)
-        await asyncio.sleep(0.1)  # a backend that begins to listen may say "anything" once more
-        listener.items.clear()
+        # a backend that begins to listen may say "anything" once more
+        assert ANYTHING in await listener.until_quiet(0.1), "the first hint does not come at once"
         yield listener
 
 
