@@ -8,8 +8,8 @@ import click
 import msgspec
 from msgspec import UNSET
 
-from treadle.cli.commands.follow import follow_thread
 from treadle.cli.concurrency import map_in_order
+from treadle.cli.following import follow_thread
 from treadle.cli.opening import change_store, read_store
 from treadle.cli.options import json_option, limit_option, offset_option, store_option
 from treadle.cli.paging import read_page, write_page
