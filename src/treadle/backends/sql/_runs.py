@@ -15,7 +15,7 @@ from treadle.backends.sql._listing import (
     read_cursor_page,
 )
 from treadle.backends.sql.program import Direction, Program, Read, Row, Statement, Values, writes
-from treadle.backends.sql.rows import read_owned_run, read_run, readable
+from treadle.backends.sql.rows import damage_of, read_json, read_run, readable
 from treadle.backends.sql.tables import RUNS, text_value
 from treadle.core.heads import same_labels
 from treadle.core.run_queries import (
@@ -179,11 +179,17 @@ def sum_usage(query: SumUsage, damage: DamageLog) -> Program[UsageReport]:
     last: Row | None = None
     while True:
         (rows,) = yield (_read_usage(query, last),)
-        for run, owner in readable(read_owned_run, rows, damage, unreadable):
+        for run, owner in readable(_read_owned_run, rows, damage, unreadable):
             sums.add(run, owner)
         if len(rows) < _USAGE_ROWS:
             return sums.report(unreadable)
         last = rows[-1]
+
+
+def _read_owned_run(row: Row) -> tuple[RunRecord, str | None]:
+    run_id, body, _, owner = row
+    with damage_of(f"run {run_id!r}"):
+        return read_run((run_id, body)), msgspec.convert(read_json(owner), str | None)
 
 
 def _read_usage(query: SumUsage, last: Row | None) -> Read:

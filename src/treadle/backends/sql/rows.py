@@ -191,13 +191,6 @@ def read_run(row: Row) -> RunRecord:
     return run
 
 
-@_names_damage("run")
-def read_owned_run(row: Row) -> tuple[RunRecord, str | None]:
-    """A run and its owner, from its id, its body, a time and its owner."""
-    run_id, body, _, owner = row
-    return read_run((run_id, body)), msgspec.convert(read_json(owner), str | None)
-
-
 def read_document(row: Row) -> Document:
     """A document from the columns `DOCUMENT_COLUMNS`."""
     *columns, extra, value = row
