@@ -9,6 +9,7 @@ from treadle.core.codec import Json, decode, encode
 from treadle.core.commands import Receipt
 from treadle.core.documents import CollectionPage, Document, DocumentPage, Stored
 from treadle.core.edits import Truncated
+from treadle.core.endings import Interrupted
 from treadle.core.following import FollowedItem, ThreadDeleted, ThreadReset
 from treadle.core.heads import HeadPage, ThreadSummary
 from treadle.core.hints import Hint, HintKind
@@ -16,7 +17,6 @@ from treadle.core.mailboxes import (
     EntryOrigin,
     EntryPage,
     EntryStatus,
-    Interrupted,
     MailboxEntry,
     MailboxPage,
     MailboxState,

@@ -16,18 +16,9 @@ from treadle.core.documents import (
     TouchDocument,
 )
 from treadle.core.edits import ForkThread, TruncateThread
+from treadle.core.endings import Cancel, CancelPending, Interrupt, Purge, Requeue, Supersede
 from treadle.core.heads import CheckThread, UpdateThread
-from treadle.core.mailboxes import (
-    Cancel,
-    CancelPending,
-    Enqueue,
-    EnsureMailbox,
-    Interrupt,
-    Purge,
-    Requeue,
-    Send,
-    Supersede,
-)
+from treadle.core.mailboxes import Enqueue, EnsureMailbox, Send
 from treadle.core.restoring import RestoreDocument, RestoreEntry, RestoreMailbox, RestoreThread
 from treadle.core.runs import DeleteRun, UpsertRun
 from treadle.core.threads import AppendThread, CreateThread, DeleteThread, EnsureThread, SaveThread

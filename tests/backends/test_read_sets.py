@@ -23,19 +23,10 @@ from treadle.core.documents import (
     TouchDocument,
 )
 from treadle.core.edits import ForkThread, TruncateThread
+from treadle.core.endings import Cancel, CancelPending, Interrupt, Purge, Requeue, Supersede
 from treadle.core.heads import CheckThread, UpdateThread
 from treadle.core.keys import KeyRange
-from treadle.core.mailboxes import (
-    Cancel,
-    CancelPending,
-    Enqueue,
-    EnsureMailbox,
-    Interrupt,
-    Purge,
-    Requeue,
-    Send,
-    Supersede,
-)
+from treadle.core.mailboxes import Enqueue, EnsureMailbox, Send
 from treadle.core.read_set import ReadSet
 from treadle.core.restoring import RestoreEntry
 from treadle.core.runs import DeleteRun, UpsertRun

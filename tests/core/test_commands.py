@@ -28,7 +28,8 @@ from treadle import (
 from treadle.core import claims, documents, edits, heads, mailboxes, restoring, runs, threads
 from treadle.core.codec import Model
 from treadle.core.commands import AnyCommand, Command, check_batch, check_command, describe
-from treadle.core.mailboxes import Interrupted, MailboxEntry
+from treadle.core.endings import Interrupted
+from treadle.core.mailboxes import MailboxEntry
 from treadle.store.documents import DocumentWrites
 from treadle.store.mailboxes import MailboxWrites
 from treadle.store.runs import RunWrites

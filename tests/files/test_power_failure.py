@@ -24,8 +24,9 @@ from treadle.core.codec import encode
 from treadle.core.commands import AnyCommand
 from treadle.core.documents import DeleteDocuments, PutDocument
 from treadle.core.edits import TruncateThread
+from treadle.core.endings import Interrupt, Purge
 from treadle.core.heads import UpdateThread
-from treadle.core.mailboxes import EnsureMailbox, Interrupt, MailboxState, Purge, Send
+from treadle.core.mailboxes import EnsureMailbox, MailboxState, Send
 from treadle.core.messages import Message
 from treadle.core.runs import RunMeta
 from treadle.core.threads import (

@@ -15,8 +15,9 @@ from treadle.backends.files.disk import Disk
 from treadle.core.claims import ClaimRequest
 from treadle.core.commands import AnyCommand
 from treadle.core.edits import ForkThread, TruncateThread
+from treadle.core.endings import Cancel, Interrupt, Purge
 from treadle.core.heads import UpdateThread
-from treadle.core.mailboxes import Cancel, Interrupt, Purge, Send
+from treadle.core.mailboxes import Send
 from treadle.core.messages import Message
 from treadle.core.threads import (
     AppendThread,

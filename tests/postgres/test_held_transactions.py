@@ -9,7 +9,8 @@ import pytest
 
 from tests.postgres.activity import until_blocked
 from treadle import Message, Store, Thread, ThreadChangeSet, open_store
-from treadle.core.mailboxes import EnsureMailbox, MailboxEntry, MailboxState, Requeue
+from treadle.core.endings import Requeue
+from treadle.core.mailboxes import EnsureMailbox, MailboxEntry, MailboxState
 from treadle.core.restoring import RestoreEntry, RestoreMailbox
 
 MESSAGE = ThreadChangeSet(run_id="", reason="UserMessage", messages=(Message.user("hi"),))

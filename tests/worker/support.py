@@ -10,7 +10,8 @@ from treadle import MailboxEntry, Message, Store, ThreadChangeSet
 from treadle.backends.memory.backend import MemoryBackend
 from treadle.core.claims import ClaimRequest, ExtendLease
 from treadle.core.commands import Commands, Receipt
-from treadle.core.mailboxes import LoadEntry, Purge
+from treadle.core.endings import Purge
+from treadle.core.mailboxes import LoadEntry
 from treadle.core.queries import Query
 from treadle.testing import ManualClock
 from treadle.worker import Backoff, Claimed, Delivery, Event, Handler, Retried, Worker

@@ -12,7 +12,7 @@ from tests.worker.support import (
 )
 
 from treadle import Store, StoreUnavailable
-from treadle.core.mailboxes import Purge
+from treadle.core.endings import Purge
 from treadle.testing import ManualClock
 from treadle.worker import Done, Outage, Purged, Worker
 

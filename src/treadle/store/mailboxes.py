@@ -13,18 +13,23 @@ from treadle.core.claims import (
     claim_of,
 )
 from treadle.core.codec import Json, check_integer, checked
-from treadle.core.ids import check_id, check_ids, check_optional_id
-from treadle.core.mailboxes import (
+from treadle.core.endings import (
     Cancel,
     CancelPending,
+    Interrupt,
+    Interrupted,
+    Purge,
+    Requeue,
+    Supersede,
+)
+from treadle.core.ids import check_id, check_ids, check_optional_id
+from treadle.core.mailboxes import (
     CountEntries,
     Enqueue,
     EnsureMailbox,
     EntryOrigin,
     EntryPage,
     EntryStatus,
-    Interrupt,
-    Interrupted,
     ListEntries,
     ListMailboxes,
     LoadEntry,
@@ -33,10 +38,7 @@ from treadle.core.mailboxes import (
     MailboxPage,
     MailboxState,
     MailboxStats,
-    Purge,
-    Requeue,
     Send,
-    Supersede,
 )
 from treadle.core.queries import check_query
 from treadle.store.writes import NewWrite, Write

@@ -11,15 +11,8 @@ from treadle.backends.memory.backend import MemoryBackend
 from treadle.backends.model.tables import Tables
 from treadle.core.claims import Ack, DeadLetter, ExtendLease, Nack, Release
 from treadle.core.commands import AnyCommand, Commands, Receipt
-from treadle.core.mailboxes import (
-    CountEntries,
-    Enqueue,
-    EntryStatus,
-    Interrupt,
-    MailboxEntry,
-    Purge,
-    Send,
-)
+from treadle.core.endings import Interrupt, Purge
+from treadle.core.mailboxes import CountEntries, Enqueue, EntryStatus, MailboxEntry, Send
 
 
 @breaks(Guarantee.ENTRIES_MOVE_BY_RULE, "settling needs the token of the claim: ack, wrong token")

@@ -11,8 +11,8 @@ from treadle.backends.memory.backend import MemoryBackend
 from treadle.backends.model.tables import Tables
 from treadle.core.claims import ClaimRequest
 from treadle.core.commands import AnyCommand, Commands, Receipt
+from treadle.core.endings import Cancel
 from treadle.core.mailboxes import (
-    Cancel,
     EntryStatus,
     ListEntries,
     MailboxEntry,

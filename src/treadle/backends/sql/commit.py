@@ -16,8 +16,9 @@ from treadle.backends.sql.program import Program, Read, Statement
 from treadle.backends.sql.rows import has_payload
 from treadle.backends.sql.working_set import NotLoaded, StaleRead, WorkingSet
 from treadle.core.commands import Commands, Receipt
+from treadle.core.endings import Interrupted, Purge
 from treadle.core.hints import ANYTHING, Hint
-from treadle.core.mailboxes import Interrupted, MailboxEntry, Purge
+from treadle.core.mailboxes import MailboxEntry
 
 Outcome = Receipt | Exception
 

@@ -23,19 +23,10 @@ from treadle.core.claims import Ack, DeadLetter, ExtendLease, Hold, Nack, Releas
 from treadle.core.commands import AnyCommand
 from treadle.core.documents import CheckDocument, DeleteDocument, PutDocument
 from treadle.core.edits import ForkThread, TruncateThread
+from treadle.core.endings import Cancel, CancelPending, Interrupt, Purge, Requeue, Supersede
 from treadle.core.heads import CheckThread, UpdateThread
 from treadle.core.limits import LARGEST_TIME
-from treadle.core.mailboxes import (
-    Cancel,
-    CancelPending,
-    Enqueue,
-    EnsureMailbox,
-    Interrupt,
-    Purge,
-    Requeue,
-    Send,
-    Supersede,
-)
+from treadle.core.mailboxes import Enqueue, EnsureMailbox, Send
 from treadle.core.patches import Append, Increment
 from treadle.core.restoring import RestoreEntry, RestoreMailbox, RestoreThread
 from treadle.core.runs import DeleteRun, UpsertRun

@@ -10,16 +10,9 @@ from treadle.core.claims import Ack, DeadLetter, ExtendLease, Nack, Release
 from treadle.core.commands import TimedCommand
 from treadle.core.documents import CreateDocument, EnsureDocument, PutDocument
 from treadle.core.edits import ForkThread, TruncateThread
+from treadle.core.endings import Cancel, CancelPending, Interrupt, Requeue, Supersede
 from treadle.core.heads import UpdateThread
-from treadle.core.mailboxes import (
-    Cancel,
-    CancelPending,
-    EnsureMailbox,
-    Interrupt,
-    Requeue,
-    Send,
-    Supersede,
-)
+from treadle.core.mailboxes import EnsureMailbox, Send
 from treadle.core.threads import AppendThread, CreateThread, EnsureThread, SaveThread
 from treadle.testing._harness.builders import head_of, says
 from treadle.testing._harness.call_results import plain

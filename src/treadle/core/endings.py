@@ -1,0 +1,173 @@
+"""How work ends without a claim, and begins again: cancel, supersede, interrupt, requeue, purge."""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from treadle.core.codec import Model, always_encoded
+from treadle.core.commands import Command, TimedCommand
+from treadle.core.ids import EntryId, MailboxId
+from treadle.core.limits import Time, next_number
+from treadle.core.mailboxes import (
+    EntryStatus,
+    MailboxEntry,
+    MailboxRows,
+    MailboxState,
+    is_terminal,
+    moved,
+)
+from treadle.core.read_set import ReadSet
+
+CANCEL_REASON = "cancelled"
+INTERRUPT_REASON = "superseded by interrupt"
+"""Texts in `last_error` of entries that a cancel or an interrupt has ended."""
+
+
+class Interrupted(Model, frozen=True, kw_only=True):
+    """The result of an interrupt: the mailbox's new state, and the entries it superseded."""
+
+    mailbox_state: MailboxState
+    superseded_entries: tuple[MailboxEntry, ...] = always_encoded(())
+
+
+# --- rules ----------------------------------------------------------------------------------------
+
+
+def _end(
+    rows: MailboxRows, entry: MailboxEntry | None, status: EntryStatus, reason: str, now: int
+) -> MailboxEntry | None:
+    """End an entry; one that has ended, or does not exist, stays as it is."""
+    if entry is None or is_terminal(entry):
+        return entry
+    ended = moved(entry, status, now, last_error=reason)
+    rows.entries.put(entry.entry_id, ended)
+    return ended
+
+
+def _end_all(
+    rows: MailboxRows, entries: Iterable[MailboxEntry], status: EntryStatus, reason: str, now: int
+) -> tuple[MailboxEntry, ...]:
+    """End unfinished entries, in the order of their ids."""
+    ended: list[MailboxEntry] = []
+    for entry in sorted(entries, key=lambda entry: entry.entry_id):
+        after = moved(entry, status, now, last_error=reason)
+        rows.entries.put(entry.entry_id, after)
+        ended.append(after)
+    return tuple(ended)
+
+
+# --- commands -------------------------------------------------------------------------------------
+
+
+class Cancel(TimedCommand[MailboxEntry | None], frozen=True, kw_only=True):
+    """Cancels an entry. Result: the entry (unchanged if it had ended), or None."""
+
+    entry_id: EntryId
+
+    def touches(self, read_set: ReadSet) -> None:
+        """The entry."""
+        read_set.entries.add(self.entry_id)
+        read_set.payloads.add(self.entry_id)
+
+    def apply(self, rows: MailboxRows, now: int) -> MailboxEntry | None:
+        """End the entry."""
+        return _end(rows, rows.entries.get(self.entry_id), "cancelled", CANCEL_REASON, now)
+
+
+class Supersede(TimedCommand[MailboxEntry | None], frozen=True, kw_only=True):
+    """Ends an entry because of a newer one. Result: as for `Cancel`."""
+
+    entry_id: EntryId
+    reason: str
+
+    def touches(self, read_set: ReadSet) -> None:
+        """The entry."""
+        read_set.entries.add(self.entry_id)
+        read_set.payloads.add(self.entry_id)
+
+    def apply(self, rows: MailboxRows, now: int) -> MailboxEntry | None:
+        """End the entry."""
+        return _end(rows, rows.entries.get(self.entry_id), "superseded", self.reason, now)
+
+
+class CancelPending(TimedCommand[tuple[MailboxEntry, ...]], frozen=True, kw_only=True):
+    """Cancels all unfinished entries of a mailbox but `exclude`. Result: the cancelled entries."""
+
+    mailbox_id: MailboxId
+    exclude: EntryId | None = None
+
+    def touches(self, read_set: ReadSet) -> None:
+        """The mailbox and its unfinished entries."""
+        read_set.mailboxes.add(self.mailbox_id)
+        read_set.unfinished.add(self.mailbox_id)
+
+    def apply(self, rows: MailboxRows, now: int) -> tuple[MailboxEntry, ...]:
+        """End the entries."""
+        unfinished = rows.find_unfinished(self.mailbox_id)
+        entries = [entry for entry in unfinished if entry.entry_id != self.exclude]
+        return _end_all(rows, entries, "cancelled", CANCEL_REASON, now)
+
+
+class Interrupt(TimedCommand[Interrupted], frozen=True, kw_only=True):
+    """Raises a mailbox's generation, and supersedes older entries. Result: `Interrupted`."""
+
+    mailbox_id: MailboxId
+
+    def touches(self, read_set: ReadSet) -> None:
+        """The mailbox and its unfinished entries."""
+        read_set.mailboxes.add(self.mailbox_id)
+        read_set.unfinished.add(self.mailbox_id)
+
+    def apply(self, rows: MailboxRows, now: int) -> Interrupted:
+        """Put the new state, and end the entries of older generations."""
+        before = rows.mailboxes.get(self.mailbox_id) or MailboxState(mailbox_id=self.mailbox_id)
+        whose = f"the generation of mailbox {self.mailbox_id!r}"
+        generation = next_number(before.current_generation, whose)
+        state = msgspec.structs.replace(before, current_generation=generation, updated_at=now)
+        rows.mailboxes.put(self.mailbox_id, state)
+        unfinished = rows.find_unfinished(self.mailbox_id)
+        older = [entry for entry in unfinished if entry.generation < generation]
+        ended = _end_all(rows, older, "superseded", INTERRUPT_REASON, now)
+        return Interrupted(mailbox_state=state, superseded_entries=ended)
+
+
+class Requeue(TimedCommand[MailboxEntry | None], frozen=True, kw_only=True):
+    """Queues a dead letter again. Result: the entry (unchanged if it is none), or None."""
+
+    entry_id: EntryId
+
+    def touches(self, read_set: ReadSet) -> None:
+        """The entry; its mailbox comes with it."""
+        read_set.entries.add(self.entry_id)
+        read_set.payloads.add(self.entry_id)
+
+    def apply(self, rows: MailboxRows, now: int) -> MailboxEntry | None:
+        """Put the entry as if it had just been sent: due now, without attempts."""
+        entry = rows.entries.get(self.entry_id)
+        if entry is None or entry.status != "dead_letter":
+            return entry
+        state = rows.mailboxes.get(entry.mailbox_id)
+        after = msgspec.structs.replace(
+            entry,
+            status="queued",
+            generation=state.current_generation if state else entry.generation,
+            available_at=now,
+            attempt_count=0,
+            updated_at=now,
+        )
+        rows.entries.put(self.entry_id, after)
+        return after
+
+
+class Purge(Command[int], frozen=True, kw_only=True):
+    """Deletes the entries that ended before `older_than` (unix milliseconds). Result: how many."""
+
+    older_than: Time
+
+    def touches(self, read_set: ReadSet) -> None:
+        """The entries that ended before that time, which are counted and not loaded."""
+        read_set.ended_before.add(self.older_than)
+
+    def apply(self, rows: MailboxRows, now: int) -> int:
+        """Remove the entries."""
+        return rows.purge(self.older_than)
