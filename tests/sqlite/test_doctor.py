@@ -230,7 +230,7 @@ DAMAGE: dict[str, tuple[str, str, str]] = {
         "it is missing, and entry queued is waiting",
     ),
     "a queue head too many": (
-        "INSERT INTO queue_heads VALUES ('box', 7, 0, 0, 'queued', 1)",
+        "INSERT INTO queue_heads VALUES ('box', 7, 2, NULL, 0, 0, 'queued', 1)",
         "mailboxes/box/queue_heads/7",
         "it is entry queued, and no entry is waiting",
     ),
@@ -247,7 +247,7 @@ DAMAGE: dict[str, tuple[str, str, str]] = {
     "a queue head that is not blocked": (
         "UPDATE queue_heads SET blocked = 0 WHERE mailbox_id = 'box'",
         HEAD,
-        "blocked is 0, and the mailbox is held: 1",
+        "blocked is 0, and it should be 1",
     ),
     "a lease that is forgotten": (
         "UPDATE mailboxes SET lease_until = NULL WHERE mailbox_id = 'mine'",

@@ -30,7 +30,7 @@ PLANS: dict[str, tuple[Read, str]] = {
     ),
     "ready queue heads of a priority": (
         Read("ready_heads", {}),
-        "SEARCH queue_heads USING INDEX queue_heads_ready (priority=? AND available_at<?)",
+        "SEARCH heads USING INDEX queue_heads_ready (priority=? AND kind=? AND available_at<?)",
     ),
     "priorities": (
         Read("ready_priorities", {}),
@@ -41,6 +41,10 @@ PLANS: dict[str, tuple[Read, str]] = {
         "SEARCH mailboxes USING INDEX mailboxes_held (lease_until<?)",
     ),
     "heads of a mailbox": (Read("heads_of_mailbox", {}), "SEARCH heads USING PRIMARY KEY"),
+    "retries that keep their order": (
+        Read("load_kept", {}),
+        "entries USING INDEX entries_queued (mailbox_id=? AND priority=? AND kind=?)",
+    ),
     "when something is due": (
         Read("next_ready", {}),
         "SEARCH queue_heads USING INDEX queue_heads_ready (priority=?",
@@ -149,7 +153,7 @@ WRITES: dict[str, tuple[str, str]] = {
     ),
     "the next entry becomes queue head": (
         "promote_head",
-        "waiting USING INDEX entries_queued (mailbox_id=? AND priority=?)",
+        "waiting USING INDEX entries_queued (mailbox_id=? AND priority=? AND kind=?)",
     ),
     "a queue head is removed": ("remove_head", "queue_heads USING PRIMARY KEY"),
     "queue heads are blocked": ("block_heads", "queue_heads USING PRIMARY KEY (mailbox_id=?)"),

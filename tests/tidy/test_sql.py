@@ -25,6 +25,8 @@ CHOSEN_BY = {
     "updated_at",
     "available_at",
     "lease_until",
+    "kind",
+    "turn",
     "ended_at",
     "dedupe_key",
     "origin",

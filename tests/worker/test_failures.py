@@ -54,6 +54,7 @@ def decided(
         error,
         max_attempts=3,
         backoff=backoff or AT_ONCE,
+        keep_order=True,
         random=random.Random(),
         now=now,
     )
@@ -177,6 +178,29 @@ async def test_a_retry_is_due_by_the_clock_of_the_store(
     async with running(new_worker(store, fail)):
         [retried] = await recorder.wait_for(Retried)
     assert retried.retry_at == clock.now + 1_000
+
+
+@every_backend
+@pytest.mark.parametrize("keep_order", [True, False])
+async def test_a_failed_entry_keeps_its_order_unless_the_worker_lets_others_pass(
+    store: Store, keep_order: bool, new_worker: NewWorker
+) -> None:
+    worked: list[object] = []
+    attempts: dict[object, int] = {}
+
+    async def handler(delivery: Delivery) -> None:
+        entry = delivery.entry
+        attempts[entry.payload] = entry.attempt_count
+        if entry.payload == 0 and entry.attempt_count < 3:
+            raise Retry(delay_ms=1_000)
+        worked.append(entry.payload)
+
+    for number in range(3):
+        await store.mailboxes.send("m", number)
+    await until_idle(new_worker(store, handler, keep_order=keep_order))
+    assert worked[0] == (0 if keep_order else 1)
+    assert worked == [0, 1, 2] or not keep_order
+    assert attempts == {0: 3, 1: 1, 2: 1}
 
 
 async def test_a_rejected_entry_is_not_tried_again(

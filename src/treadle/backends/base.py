@@ -91,10 +91,13 @@ class Guarantee(Enum):
     """Documents change as the commands of `treadle.core.documents` say. A version is not used again
     for its key, also after a removal. From `expires_at` on a document counts as absent, at the time
     that a command or query brings, or else at the backend's clock."""
-
     CHANGES_ARE_HINTED = 19
     """Who listens gets a hint after every change: in milliseconds if the backend gives hints and
     `notifies`, in seconds otherwise. Hints may come too often, and name too much."""
+    ORDER_IS_KEPT = 20
+    """What is sent to a mailbox without a delay is due at once, and is claimed in the order in
+    which it was sent, whatever the clock does. Behind a retry that keeps its order, nothing of the
+    same or a lower priority is claimed until the entry is settled or due."""
 
     def __str__(self) -> str:
         return f"guarantee {self.value}, {self.name.replace('_', ' ').lower()}"

@@ -13,6 +13,8 @@ from treadle.core.mailboxes import EntryStatus, MailboxEntry, MailboxRows, moved
 from treadle.core.read_set import ReadSet
 from treadle.errors import ClaimConflict, InvalidValue, NotFound, shorten
 
+TurnOrder: TypeAlias = tuple[int, int, int, int, int, str]
+
 
 class ClaimRequest(Model, frozen=True, kw_only=True):
     """A request for entries: by whom, how many at most, and for how long (`lease_ms`).
@@ -39,6 +41,10 @@ class ClaimRows(MailboxRows, Protocol):
         """The claimed entries of a mailbox, whether their leases are live or not."""
         ...
 
+    def find_kept(self, mailbox_id: str) -> Iterable[MailboxEntry]:
+        """The entries of a mailbox that wait for their retry and keep their order."""
+        ...
+
 
 # --- rules ----------------------------------------------------------------------------------------
 
@@ -46,8 +52,19 @@ class ClaimRows(MailboxRows, Protocol):
 def is_claimable(entry: MailboxEntry, now: int) -> bool:
     """Return whether the entry is due, or its lease has expired."""
     if entry.status == "queued":
-        return entry.available_at <= now
+        return entry.available_at <= now or is_undelayed(entry)
     return has_expired(entry, now)
+
+
+def is_undelayed(entry: MailboxEntry) -> bool:
+    """Return whether the entry was sent without a delay: it is due, even if the clock goes back."""
+    return entry.turn is not None and entry.available_at <= entry.turn
+
+
+def is_kept(entry: MailboxEntry) -> bool:
+    """Return whether the entry waits for its retry, or is due again, and keeps its order."""
+    waits = entry.turn is not None and entry.turn < entry.available_at
+    return waits and entry.status == "queued"
 
 
 def has_expired(entry: MailboxEntry, now: int) -> bool:
@@ -68,37 +85,66 @@ def due_time(entry: MailboxEntry) -> int:
 
 
 def claim_order(entry: MailboxEntry) -> tuple[int, int, int, str]:
-    """The order of claims: highest priority, then longest due, then oldest."""
+    """The order of claims among mailboxes: highest priority, then longest due, then oldest."""
     return -entry.priority, entry.available_at, entry.created_at, entry.entry_id
+
+
+def turn_order(entry: MailboxEntry) -> TurnOrder:
+    """The order of claims within a mailbox: highest priority, then a retry that keeps its order."""
+    turn = entry.available_at if entry.turn is None else entry.turn
+    is_first = 0 if is_kept(entry) else 1
+    return -entry.priority, is_first, turn, entry.available_at, entry.created_at, entry.entry_id
 
 
 def choose(entries: Iterable[MailboxEntry], request: ClaimRequest, now: int) -> list[MailboxEntry]:
     """The claim rule: the entries that a request gets out of all `entries`, best first.
 
-    It gets at most one from each mailbox, and none from a mailbox in which a lease is live. An
-    entry that is asked for by its id need not be due.
+    It gets at most one from each mailbox, and none from a mailbox in which a lease is live. From a
+    mailbox it gets the first that is due, in the order of their turns; a retry that keeps its order
+    and is not due holds back those behind it. An entry that is asked for by its id need not be due.
     """
-    entries = list(entries)
-    taken = {entry.mailbox_id for entry in entries if has_live_lease(entry, now)}
-    if request.entry_id is not None:
-        return [
-            entry
-            for entry in entries
-            if entry.entry_id == request.entry_id
-            and entry.mailbox_id not in taken
-            and (entry.status == "queued" or has_expired(entry, now))
-        ]
+    mailboxes: dict[str, list[MailboxEntry]] = {}
+    for entry in entries:
+        if request.mailbox_id in (None, entry.mailbox_id):
+            mailboxes.setdefault(entry.mailbox_id, []).append(entry)
     chosen: list[MailboxEntry] = []
-    for entry in sorted(entries, key=claim_order):
-        if len(chosen) >= request.limit:
-            break
-        if entry.mailbox_id in taken or not is_claimable(entry, now):
-            continue
-        if request.mailbox_id is not None and entry.mailbox_id != request.mailbox_id:
-            continue
-        taken.add(entry.mailbox_id)
-        chosen.append(entry)
-    return chosen
+    for beside in mailboxes.values():
+        if request.entry_id is not None:
+            chosen += _named(request.entry_id, beside, now)
+        elif (first := first_claimable(beside, now)) is not None:
+            chosen.append(first)
+    return sorted(chosen, key=claim_order)[: max(request.limit, 0)]
+
+
+def first_claimable(entries: Iterable[MailboxEntry], now: int) -> MailboxEntry | None:
+    """The entry that a mailbox gives, out of all its `entries`."""
+    rivals: list[MailboxEntry] = []
+    for entry in entries:
+        if has_live_lease(entry, now):
+            return None
+        if is_claimable(entry, now) or is_kept(entry):
+            rivals.append(entry)
+    first = min(rivals, key=turn_order, default=None)
+    return first if first is not None and is_claimable(first, now) else None
+
+
+def _named(entry_id: str, beside: list[MailboxEntry], now: int) -> Iterable[MailboxEntry]:
+    """The entry of that id, unless its mailbox is held or holds it back."""
+    if any(has_live_lease(entry, now) for entry in beside):
+        return
+    for entry in beside:
+        is_free = entry.status == "queued" or has_expired(entry, now)
+        if entry.entry_id == entry_id and is_free and not _is_held_back(entry, beside, now):
+            yield entry
+
+
+def _is_held_back(entry: MailboxEntry, beside: list[MailboxEntry], now: int) -> bool:
+    """Return whether a retry that keeps its order, and is not due, comes before the entry."""
+    order = turn_order(entry)
+    return any(
+        is_kept(each) and not is_claimable(each, now) and turn_order(each) < order
+        for each in beside
+    )
 
 
 def claimed(entry: MailboxEntry, request: ClaimRequest, token: str, now: int) -> MailboxEntry:
@@ -263,15 +309,21 @@ class Ack(_Settlement, frozen=True, kw_only=True):
 
 
 class Nack(_Settlement, frozen=True, kw_only=True):
-    """Returns a claimed entry to the queue until `retry_at` (None: now), with the error."""
+    """Returns a claimed entry to the queue until `retry_at` (None: now), with the error.
+
+    With `keep_order`, nothing of the mailbox with the same or a lower priority is claimed until the
+    entry is settled or its retry is due.
+    """
 
     retry_at: Time | None = None
     error: str = ""
+    keep_order: bool = False
 
     def settled(self, entry: MailboxEntry, now: int) -> MailboxEntry:
         """The entry, queued."""
         due = now if self.retry_at is None else self.retry_at
-        return moved(entry, "queued", now, available_at=due, last_error=self.error)
+        turn = 0 if self.keep_order else None
+        return moved(entry, "queued", now, available_at=due, turn=turn, last_error=self.error)
 
 
 class DeadLetter(_Settlement, frozen=True, kw_only=True):

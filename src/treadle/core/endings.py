@@ -15,6 +15,8 @@ from treadle.core.mailboxes import (
     MailboxState,
     is_terminal,
     moved,
+    next_turn,
+    put_last_turn,
 )
 from treadle.core.read_set import ReadSet
 
@@ -147,15 +149,18 @@ class Requeue(TimedCommand[MailboxEntry | None], frozen=True, kw_only=True):
         if entry is None or entry.status != "dead_letter":
             return entry
         state = rows.mailboxes.get(entry.mailbox_id)
+        turn = next_turn(state, now)
         after = msgspec.structs.replace(
             entry,
             status="queued",
             generation=state.current_generation if state else entry.generation,
             available_at=now,
+            turn=turn,
             attempt_count=0,
             updated_at=now,
         )
         rows.entries.put(self.entry_id, after)
+        put_last_turn(rows, entry.mailbox_id, turn)
         return after
 
 

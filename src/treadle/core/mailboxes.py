@@ -64,6 +64,12 @@ class MailboxEntry(Model, frozen=True, kw_only=True):
     claimed_by: str | None = None
     lease_until: Time | None = None
     """From this time on another worker may claim it."""
+    turn: Time | None = None
+    """Its turn among the entries of its priority in its mailbox. None: that of `available_at`.
+
+    An entry that was sent without a delay has a turn, and is due at once, whatever the clock says.
+    One that waits for its retry and keeps its order has turn 0.
+    """
     created_at: Time = always_encoded(0)
     updated_at: Time = always_encoded(0)
 
@@ -74,6 +80,8 @@ class MailboxState(Model, frozen=True, kw_only=True):
     mailbox_id: MailboxId
     current_generation: Generation = always_encoded(0)
     updated_at: Time = always_encoded(0)
+    last_turn: Time = 0
+    """The turn of the last entry that was sent to it without a delay."""
 
 
 class EntryPage(Page[MailboxEntry], frozen=True, kw_only=True):
@@ -192,6 +200,18 @@ def put_first_state(rows: MailboxRows, entry: MailboxEntry) -> None:
     rows.mailboxes.put(entry.mailbox_id, state)
 
 
+def next_turn(state: MailboxState | None, now: int) -> int:
+    """The turn of an entry that is sent at `now`: after all that were sent, whatever the clock."""
+    return now if state is None else max(now, later(state.last_turn, 1))
+
+
+def put_last_turn(rows: MailboxRows, mailbox_id: str, turn: int) -> None:
+    """Remember the last turn of a mailbox that has a state."""
+    state = rows.mailboxes.get(mailbox_id)
+    if state is not None:
+        rows.mailboxes.put(mailbox_id, msgspec.structs.replace(state, last_turn=turn))
+
+
 def _touch_new_entry(
     read_set: ReadSet, entry_id: str, mailbox_id: str, dedupe_key: str | None
 ) -> None:
@@ -257,6 +277,7 @@ class Send(TimedCommand[MailboxEntry], frozen=True, kw_only=True):
         if duplicate is not None:
             return duplicate
         state = rows.mailboxes.get(self.mailbox_id)
+        turn = None if self.delay_ms else next_turn(state, now)
         entry = MailboxEntry(
             entry_id=self.entry_id,
             mailbox_id=self.mailbox_id,
@@ -267,10 +288,13 @@ class Send(TimedCommand[MailboxEntry], frozen=True, kw_only=True):
             dedupe_key=self.dedupe_key,
             generation=state.current_generation if state else 0,
             available_at=later(now, self.delay_ms),
+            turn=turn,
             created_at=now,
             updated_at=now,
         )
         _enqueue(rows, entry)
+        if turn is not None:
+            put_last_turn(rows, entry.mailbox_id, turn)
         return entry
 
 

@@ -70,6 +70,9 @@ class MailboxWrites:
     ) -> Write[MailboxEntry]:
         """Send work to a mailbox, of its current generation. A mailbox need not be created first.
 
+        Without a delay it is due at once, and what is sent one after the other to a mailbox is
+        claimed in that order, whatever the clock does.
+
         Args:
             mailbox_id: which mailbox; a thread's own mailbox has the thread's id.
             payload: the work, as any JSON value.
@@ -145,6 +148,7 @@ class MailboxWrites:
         *,
         retry_at: int | None = None,
         error: str = "",
+        keep_order: bool = False,
         now: int | None = None,
     ) -> Write[None]:
         """Return a claimed entry to the queue, to be tried again.
@@ -154,6 +158,9 @@ class MailboxWrites:
             claim_token: its token, if `entry` is an id.
             retry_at: when it is due again, in unix milliseconds; None: at once.
             error: what went wrong, for `MailboxEntry.last_error`.
+            keep_order: claim nothing of the mailbox with the same or a lower priority until the
+                entry is settled or its retry is due; then it comes first. Otherwise the entries
+                behind it go on, and it is in line by `retry_at`.
             now: the present.
 
         Raises:
@@ -161,7 +168,14 @@ class MailboxWrites:
         """
         entry_id, token = claim_of(entry, claim_token)
         return self._write(
-            Nack(entry_id=entry_id, claim_token=token, retry_at=retry_at, error=error, now=now)
+            Nack(
+                entry_id=entry_id,
+                claim_token=token,
+                retry_at=retry_at,
+                error=error,
+                keep_order=keep_order,
+                now=now,
+            )
         )
 
     def dead_letter(

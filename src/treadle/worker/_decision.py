@@ -70,6 +70,7 @@ def decide(
     *,
     max_attempts: int,
     backoff: Backoff,
+    keep_order: bool,
     random: Random,
     now: int,
 ) -> Nack | DeadLetter:
@@ -81,7 +82,13 @@ def decide(
     wanted = _wanted_delay(error)
     delay_ms = backoff.delay_ms(entry.attempt_count, random) if wanted is None else wanted
     retry_at = min(now + delay_ms, LARGEST_TIME)
-    return Nack(entry_id=entry.entry_id, claim_token=claim_token, retry_at=retry_at, error=text)
+    return Nack(
+        entry_id=entry.entry_id,
+        claim_token=claim_token,
+        retry_at=retry_at,
+        error=text,
+        keep_order=keep_order,
+    )
 
 
 def _wanted_delay(error: BaseException) -> int | None:

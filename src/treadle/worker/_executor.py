@@ -135,6 +135,7 @@ class Executor:
             error,
             max_attempts=settings.max_attempts,
             backoff=settings.backoff,
+            keep_order=settings.keep_order,
             random=self._context.random,
             now=self._context.store_clock.now(),
         )

@@ -28,6 +28,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     lease_ms: int
     max_attempts: int
     backoff: Backoff
+    keep_order: bool
     consumer: str
     mailbox_id: str | None
     grace_ms: int
@@ -45,6 +46,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         _check_kind("consumer", self.consumer, str)
         check_json(self.consumer, "consumer")
         _check_kind("backoff", self.backoff, Backoff)
+        _check_kind("keep_order", self.keep_order, bool)
 
     @property
     def lease_s(self) -> float:

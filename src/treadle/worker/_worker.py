@@ -36,7 +36,7 @@ class Worker:
 
     Entries of one mailbox are processed one at a time, so a mailbox uses at most one slot. Among
     mailboxes, the entry that has been due longest comes first. An entry that waits for its retry
-    does not hold up those behind it: where their order matters more, retry within the handler.
+    holds back those behind it in its mailbox, so their order is kept; see `keep_order`.
 
     Args:
         store: an open store. The worker does not close it.
@@ -48,6 +48,8 @@ class Worker:
             claims, which then do not count. An entry whose last attempt ended with its process is
             claimed once more, and worked with nothing beside it: only then is it given up.
         backoff: how long a failed entry waits.
+        keep_order: while a failed entry waits for its retry, claim nothing of its mailbox with the
+            same or a lower priority. False: the entries behind it go on.
         consumer: the worker's name in `claimed_by`; by default host, process and a random part.
         mailbox_id: process this mailbox only.
         grace_ms: how long running handlers may continue after `stop`, in milliseconds, 0 or more.
@@ -72,6 +74,7 @@ class Worker:
         lease_ms: int = 30_000,
         max_attempts: int = 10,
         backoff: Backoff = Backoff(),  # noqa: B008
+        keep_order: bool = True,
         consumer: str | None = None,
         mailbox_id: str | None = None,
         grace_ms: int = 10_000,
@@ -88,6 +91,7 @@ class Worker:
             lease_ms=lease_ms,
             max_attempts=max_attempts,
             backoff=backoff,
+            keep_order=keep_order,
             consumer=new_consumer() if consumer is None else consumer,
             mailbox_id=mailbox_id,
             grace_ms=grace_ms,

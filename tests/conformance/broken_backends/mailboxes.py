@@ -188,7 +188,9 @@ class Snapshotted(Tables):
         return [entry for entry in found if entry.entry_id not in new]
 
 
-@breaks(Guarantee.WORK_COMES_IN_ONCE, "new entries do not change their mailbox")
+@breaks(
+    Guarantee.WORK_COMES_IN_ONCE, "new entries change nothing of their mailbox but its last turn"
+)
 class Touching(Tables):
     """Touches a mailbox's state when work comes in."""
 

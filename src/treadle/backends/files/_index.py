@@ -1,15 +1,25 @@
 """An index of entries, so that a claim finds what it gets without looking at every entry.
 
-Each mailbox has a heap of its claimable entries, and one more heap has the first entry of each
-mailbox. Two heaps wait for the clock: one has the entries that are due later, one the leases. No
-item is searched for in a heap to remove it: an outdated one stays until it comes up, and is skipped
-then. When most items are outdated, or when the clock goes back, the heaps are built again.
+Each mailbox has a heap of its claimable entries in the order of their turns, and one more heap has
+the first entry of each mailbox in the order of claims. Two heaps wait for the clock: one has the
+entries that are due later, one the leases. No item is searched for in a heap to remove it: an
+outdated one stays until it comes up, and is skipped then. When most items are outdated, or when the
+clock goes back, the heaps are built again.
 """
 
 from collections.abc import Mapping
 from heapq import heappop, heappush
 
-from treadle.core.claims import ClaimRequest, claim_order, due_time, has_live_lease, is_claimable
+from treadle.core.claims import (
+    ClaimRequest,
+    TurnOrder,
+    claim_order,
+    due_time,
+    has_live_lease,
+    is_claimable,
+    is_kept,
+    turn_order,
+)
 from treadle.core.mailboxes import TERMINAL, MailboxEntry
 
 _Order = tuple[int, int, int, str]
@@ -26,8 +36,10 @@ class MailboxIndex:
         """How many entries have not ended."""
         self._unfinished: dict[str, set[str]] = {}
         self._claimed: dict[str, set[str]] = {}
+        self._kept: dict[str, set[str]] = {}
+        """Retries that keep their order; they hold back what is behind them."""
         self._duplicates: dict[tuple[str, str], str] = {}
-        self._claimable: dict[str, list[_Order]] = {}
+        self._claimable: dict[str, list[TurnOrder]] = {}
         self._heads: list[tuple[_Order, str]] = []
         self._offered: dict[str, _Order] = {}
         """The item of each mailbox in `_heads` that is not outdated."""
@@ -47,8 +59,8 @@ class MailboxIndex:
             self._note(after)
             if after.status not in TERMINAL:
                 self._push(after)
-        if before is not None and before.status == "claimed":
-            self._offer(before.mailbox_id)  # its other entries may have waited for this lease
+        if before is not None and (before.status == "claimed" or is_kept(before)):
+            self._offer(before.mailbox_id)  # its other entries may have waited for this one
 
     def find_duplicate(self, mailbox_id: str, dedupe_key: str) -> str | None:
         """Return the id of the entry of the mailbox that has the dedupe key, or None."""
@@ -62,12 +74,16 @@ class MailboxIndex:
         """Return the claimed entries of the mailbox."""
         return [self._entries[entry_id] for entry_id in self._claimed.get(mailbox_id, ())]
 
+    def kept(self, mailbox_id: str) -> list[MailboxEntry]:
+        """Return the entries of the mailbox that wait for their retry and keep their order."""
+        return [self._entries[entry_id] for entry_id in self._kept.get(mailbox_id, ())]
+
     def choose(self, request: ClaimRequest, now: int) -> list[MailboxEntry]:
         """Return the entries that a claim gets, best first, by the rule of `claims.choose`."""
         self._advance(now)
         if request.mailbox_id is not None:
             head = self._head(request.mailbox_id)
-            return [] if head is None or request.limit < 1 else [self._entries[head[-1]]]
+            return [] if head is None or request.limit < 1 else [head]
         chosen: list[tuple[_Order, str]] = []
         while len(chosen) < request.limit and self._heads:
             order, mailbox_id = heappop(self._heads)
@@ -75,10 +91,10 @@ class MailboxIndex:
                 continue
             del self._offered[mailbox_id]
             head = self._head(mailbox_id)
-            if head == order:
+            if head is not None and claim_order(head) == order:
                 chosen.append((order, mailbox_id))
             elif head is not None:
-                self._offer_head(head, mailbox_id)
+                self._offer_head(claim_order(head), mailbox_id)
         for order, mailbox_id in chosen:  # the caller may not take them
             self._offer_head(order, mailbox_id)
         return [self._entries[order[-1]] for order, _ in chosen]
@@ -102,6 +118,8 @@ class MailboxIndex:
             self._unfinished.setdefault(entry.mailbox_id, set()).add(entry.entry_id)
         if entry.status == "claimed":
             self._claimed.setdefault(entry.mailbox_id, set()).add(entry.entry_id)
+        if is_kept(entry):
+            self._kept.setdefault(entry.mailbox_id, set()).add(entry.entry_id)
 
     def _forget(self, entry: MailboxEntry) -> None:
         if entry.dedupe_key is not None:
@@ -110,7 +128,7 @@ class MailboxIndex:
                 del self._duplicates[key]
         if entry.status not in TERMINAL:
             self._count -= 1
-        for sets in (self._unfinished, self._claimed):
+        for sets in (self._unfinished, self._claimed, self._kept):
             ids = sets.get(entry.mailbox_id)
             if ids is not None:
                 ids.discard(entry.entry_id)
@@ -132,7 +150,7 @@ class MailboxIndex:
         """Put an unfinished entry on the heap that it belongs to at present."""
         self._pushed += 1
         if is_claimable(entry, self._now):
-            heappush(self._claimable.setdefault(entry.mailbox_id, []), claim_order(entry))
+            heappush(self._claimable.setdefault(entry.mailbox_id, []), turn_order(entry))
             self._offer(entry.mailbox_id)
         elif entry.status == "queued":
             heappush(self._later, (entry.available_at, entry.entry_id))
@@ -143,7 +161,7 @@ class MailboxIndex:
         """Put the mailbox's first entry on the heap of heads, unless it is there."""
         head = self._head(mailbox_id)
         if head is not None:
-            self._offer_head(head, mailbox_id)
+            self._offer_head(claim_order(head), mailbox_id)
 
     def _offer_head(self, head: _Order, mailbox_id: str) -> None:
         offered = self._offered.get(mailbox_id)
@@ -152,18 +170,25 @@ class MailboxIndex:
             self._offered[mailbox_id] = head
             heappush(self._heads, (head, mailbox_id))
 
-    def _head(self, mailbox_id: str) -> _Order | None:
-        """Return the order of the mailbox's first claimable entry; None if it may give none."""
+    def _head(self, mailbox_id: str) -> MailboxEntry | None:
+        """Return the mailbox's first claimable entry; None if it may give none."""
         heap = self._claimable.get(mailbox_id)
         if not heap or (mailbox_id in self._claimed and self._is_held(mailbox_id)):
             return None
         while heap:
             entry = self._entries.get(heap[0][-1])
-            if entry and is_claimable(entry, self._now) and claim_order(entry) == heap[0]:
-                return heap[0]
+            if entry and is_claimable(entry, self._now) and turn_order(entry) == heap[0]:
+                return None if self._is_held_back(mailbox_id, heap[0]) else entry
             heappop(heap)
         del self._claimable[mailbox_id]
         return None
+
+    def _is_held_back(self, mailbox_id: str, order: TurnOrder) -> bool:
+        """Return True if a retry that keeps its order, and is not due, comes before."""
+        return any(
+            turn_order(entry) < order and not is_claimable(entry, self._now)
+            for entry in self.kept(mailbox_id)
+        )
 
     def _is_held(self, mailbox_id: str) -> bool:
         """Return True if an entry of the mailbox has a live lease."""

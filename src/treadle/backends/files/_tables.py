@@ -197,6 +197,10 @@ class FileTables(Tables):
         """Return the claimed entries of a mailbox, whether their leases are live or not."""
         return self._indexed().claimed(mailbox_id)
 
+    def find_kept(self, mailbox_id: str) -> Iterable[MailboxEntry]:
+        """Return the entries of a mailbox that wait for their retry and keep their order."""
+        return self._indexed().kept(mailbox_id)
+
     def next_due(self, now: int, mailbox_id: str | None) -> int | None:
         """Return when an entry becomes claimable: `now` if one is, None if none ever does."""
         return self._indexed().next_due(now, mailbox_id)

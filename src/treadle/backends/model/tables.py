@@ -13,7 +13,7 @@ import msgspec
 
 from treadle.backends.model._known_messages import KnownMessages
 from treadle.backends.model.sorted_keys import SortedKeys
-from treadle.core.claims import ClaimRequest, choose, due_time
+from treadle.core.claims import ClaimRequest, choose, due_time, is_kept
 from treadle.core.documents import Document, Order
 from treadle.core.heads import ThreadSummary, summarized
 from treadle.core.keys import END, SEPARATOR, KeyRange, split_row_key
@@ -239,6 +239,10 @@ class Tables:
         """The claimed entries of a mailbox, whether their leases are live or not."""
         return self.find_entries(mailbox_id, ("claimed",))
 
+    def find_kept(self, mailbox_id: str) -> Iterable[MailboxEntry]:
+        """The entries of a mailbox that wait for their retry and keep their order."""
+        return [entry for entry in self.find_entries(mailbox_id, ("queued",)) if is_kept(entry)]
+
     def find_claimable(self, request: ClaimRequest, now: int) -> Iterable[MailboxEntry]:
         """The entries that a claim gets, best first."""
         if request.entry_id is None:
@@ -246,8 +250,8 @@ class Tables:
         entry = self.entries.get(request.entry_id)
         if entry is None:
             return []
-        others = [each for each in self.find_claimed(entry.mailbox_id) if each is not entry]
-        return choose([entry, *others], request, now)
+        beside = (*self.find_claimed(entry.mailbox_id), *self.find_kept(entry.mailbox_id))
+        return choose([entry, *(each for each in beside if each is not entry)], request, now)
 
     def purge(self, older_than: int) -> int:
         """Remove the entries that ended before `older_than`, and return their number."""

@@ -227,8 +227,9 @@ def _check_skipped(
 
 def _candidate(row: Row) -> tuple[Candidate, Row | None]:
     """A candidate and its entry's columns, from a row of `read_locked`."""
-    mailbox_id, priority, entry_id, *entry = row
-    return Candidate(mailbox_id, priority, entry_id), None if entry[0] is None else tuple(entry)
+    mailbox_id, priority, kind, entry_id, *entry = row
+    candidate = Candidate(mailbox_id, priority, kind, entry_id)
+    return candidate, None if entry[0] is None else tuple(entry)
 
 
 def _claim_one(request: ClaimRequest, clock: int | None) -> Program[ClaimOutcome]:

@@ -20,6 +20,7 @@ COLUMN_TYPES: dict[str, Any] = {
     "expires_at": get_type_hints(Document, include_extras=True)["expires_at"],
     "extra": str | None,
     "key": str,
+    "kind": int,
     "message_count": Count,
     "message_id": str | None,
     "patch_count": Count,

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from operator import attrgetter, is_
-from typing import cast
+from typing import TypeAlias, cast
 
 import msgspec
 
@@ -11,7 +11,8 @@ from treadle.backends.model.tables import Change
 from treadle.backends.sql._listing import conditions_of, offset_and_limit, page_of_rows
 from treadle.backends.sql.program import Program, Read, Statement, Values, writes
 from treadle.backends.sql.rows import id_list, read_entry, read_mailbox
-from treadle.backends.sql.tables import ENTRIES, MAILBOXES, PAYLOADS
+from treadle.backends.sql.tables import ENTRIES, HEADS, MAILBOXES, PAYLOADS, kind_of
+from treadle.core.claims import is_kept, turn_order
 from treadle.core.mailboxes import (
     STATUSES,
     CountEntries,
@@ -30,15 +31,8 @@ _fixed = attrgetter(
     *{column.name for column in (*ENTRIES.columns, *PAYLOADS.columns) if column.fixed}
 )
 """The fields that no transition changes; a restored entry may replace them."""
-HEAD_COLUMNS: tuple[str, ...] = (
-    "mailbox_id",
-    "priority",
-    "available_at",
-    "created_at",
-    "entry_id",
-)
-"""The columns of a queue head that come from its entry."""
-_head = attrgetter(*HEAD_COLUMNS)
+Queue: TypeAlias = tuple[str, int, int]
+"""The mailbox, priority and kind of entries that wait in one queue."""
 
 
 def write_mailboxes(changes: Sequence[Change]) -> Sequence[Statement]:
@@ -59,7 +53,8 @@ def write_entries(changes: Sequence[Change]) -> Sequence[Statement]:
     changed: list[MailboxEntry] = []
     claimed: set[str] = set()
     left: list[Values] = []
-    waiting: dict[tuple[str, int], tuple[str | int, ...]] = {}
+    waiting: dict[Queue, MailboxEntry] = {}
+    reordered: set[str] = set()
     for change in changes:
         before = cast("MailboxEntry | None", change.before)
         after = cast("MailboxEntry | None", change.after)
@@ -71,21 +66,27 @@ def write_entries(changes: Sequence[Change]) -> Sequence[Statement]:
             if after:
                 new.append(after)
         claimed.update(e.mailbox_id for e in (before, after) if e and e.status == "claimed")
-        head_before = _head(before) if before and before.status == "queued" else None
-        head_after = _head(after) if after and after.status == "queued" else None
+        reordered.update(e.mailbox_id for e in (before, after) if e and is_kept(e))
+        head_before = head_of(before) if before and before.status == "queued" else None
+        head_after = head_of(after) if after and after.status == "queued" else None
         if head_before == head_after:
             continue
         if head_before:
-            left.append(dict(zip(HEAD_COLUMNS, head_before, strict=True)))
-        if head_after:  # the first of each queue is enough: a statement upserts a head once
-            queue = head_after[:2]
-            waiting[queue] = min(head_after, waiting.get(queue, head_after))
-    mailboxes = [{"mailbox_id": mailbox_id} for mailbox_id in sorted(claimed)]
+            left.append(head_before)
+        if after and head_after:  # the first of each queue is enough: it is upserted once
+            queue = _queue_of(after)
+            waiting[queue] = min(after, waiting.get(queue, after), key=turn_order)
+    leased = [{"mailbox_id": mailbox_id} for mailbox_id in sorted(claimed)]
+    kept = [{"mailbox_id": mailbox_id} for mailbox_id in sorted(reordered)]
+    blocked = [{"mailbox_id": mailbox_id} for mailbox_id in sorted(claimed | reordered)]
     # Each queue once: until a transaction ends, PostgreSQL's index still has the entries that it
     # took out of the queue, and every search for the next one passes over all of them.
-    queues = sorted({(row["mailbox_id"], row["priority"]) for row in left})
-    shortened = [{"mailbox_id": mailbox, "priority": priority} for mailbox, priority in queues]
-    heads = [dict(zip(HEAD_COLUMNS, waiting[queue], strict=True)) for queue in sorted(waiting)]
+    queues = {(row["mailbox_id"], row["priority"], row["kind"]) for row in left}
+    shortened = [
+        {"mailbox_id": mailbox_id, "priority": priority, "kind": kind}
+        for mailbox_id, priority, kind in sorted(queues)
+    ]
+    heads = [head_of(waiting[queue]) for queue in sorted(waiting)]
     return writes(
         delete_payload=gone,
         delete_entry=gone,
@@ -93,17 +94,22 @@ def write_entries(changes: Sequence[Change]) -> Sequence[Statement]:
         insert_payload=list(map(PAYLOADS.values, new)),
         update_entry=list(map(ENTRIES.values, changed)),
         # Heads take from their mailbox whether they are blocked, so its lease comes first.
-        refresh_lease=mailboxes,
+        refresh_lease=leased,
         remove_head=left,
         promote_head=shortened,
         upsert_head=heads,
-        block_heads=mailboxes,
+        refresh_kept=kept,
+        block_heads=blocked,
     )
 
 
 def head_of(entry: MailboxEntry) -> Values:
     """The queue head that a waiting entry makes."""
-    return dict(zip(HEAD_COLUMNS, _head(entry), strict=True))
+    return HEADS.values(entry)
+
+
+def _queue_of(entry: MailboxEntry) -> Queue:
+    return entry.mailbox_id, entry.priority, kind_of(entry)
 
 
 def write_purges(times: Sequence[int], loaded: Iterable[str], counted: int) -> Sequence[Statement]:

@@ -16,9 +16,9 @@ from treadle.backends.model.tables import Change
 from treadle.backends.sql._mailboxes import head_of, write_entries
 from treadle.backends.sql.program import Program, Read, Row, Statement, writes
 from treadle.backends.sql.rows import ReadRow, id_list, read_entry, readable
-from treadle.backends.sql.tables import ENTRY_COLUMNS
+from treadle.backends.sql.tables import ENTRY_COLUMNS, KEPT, kind_of
 from treadle.clock import new_token
-from treadle.core.claims import ClaimRequest, choose, claimed, is_claimable
+from treadle.core.claims import ClaimRequest, choose, claimed, is_claimable, is_kept
 from treadle.core.mailboxes import MailboxEntry
 from treadle.errors import CorruptRecord
 
@@ -38,6 +38,8 @@ class Candidate(msgspec.Struct, frozen=True):
     mailbox_id: str
     priority: int | None
     """That of the queue whose head it is; None if it is claimed."""
+    kind: int | None
+    """That of the queue; see `treadle.backends.sql.tables.kind_of`."""
     entry_id: str | None
     """None: the mailbox has a lease, and no entry of it is claimed."""
 
@@ -112,7 +114,7 @@ class Sieve:
 
     def _replace_head(self, unfit: Candidate) -> Program[None]:
         """Put the first entry that can be read at the head of a queue."""
-        queue = {"mailbox_id": unfit.mailbox_id, "priority": unfit.priority}
+        queue = {"mailbox_id": unfit.mailbox_id, "priority": unfit.priority, "kind": unfit.kind}
         first: MailboxEntry | None = None
         offset = 0
         while first is None:
@@ -124,7 +126,10 @@ class Sieve:
             offset += _QUEUE_ROWS
         gone = {**queue, "entry_id": unfit.entry_id}
         heads = [head_of(first)] if first is not None else []
-        yield tuple(writes(remove_head=[gone], upsert_head=heads))
+        kept = [{"mailbox_id": unfit.mailbox_id}] if unfit.kind == KEPT else []
+        yield tuple(
+            writes(remove_head=[gone], upsert_head=heads, refresh_kept=kept, block_heads=kept)
+        )
 
 
 def _read(candidate: Candidate, row: Row | None, now: int) -> MailboxEntry:
@@ -142,8 +147,9 @@ def _read(candidate: Candidate, row: Row | None, now: int) -> MailboxEntry:
     if candidate.priority is None:
         fits = entry.status == "claimed" and entry.lease_until is not None
     else:
-        fits = entry.status == "queued" and is_claimable(entry, now)
-        fits = fits and entry.priority == candidate.priority
+        fits = entry.status == "queued" and (is_claimable(entry, now) or is_kept(entry))
+        queue = (entry.priority, kind_of(entry))
+        fits = fits and queue == (candidate.priority, candidate.kind)
     if entry.mailbox_id != candidate.mailbox_id or not fits:
         reason = f"it names entry {entry.entry_id!r}, which is {entry.status} elsewhere or later"
         raise CorruptRecord(name, reason)
@@ -163,7 +169,8 @@ def choose_named(
 
     Args:
         request: names the entry.
-        rows: that of the entry, and of what is claimed in its mailbox, with their readers.
+        rows: that of the entry, and of what is claimed in its mailbox or may hold it back, with
+            their readers.
         now: the time of the claim, in unix milliseconds.
 
     Raises:

@@ -12,12 +12,17 @@ from typing import Any, Literal, TypeAlias
 import msgspec
 
 from treadle.backends.sql.program import Values
+from treadle.core.claims import is_kept, is_undelayed
 from treadle.core.codec import Json, Model, encode
 from treadle.core.documents import Document
 from treadle.core.keys import join
 from treadle.core.mailboxes import MailboxEntry, is_terminal
 
 Type: TypeAlias = Literal["text", "integer", "bigint"]
+
+UNDELAYED, KEPT, TIMED = range(3)
+"""The kinds of queues: of what is due whatever the clock says, of retries that keep their order,
+and of what is due at a time. Statements name them by their numbers."""
 
 
 def to_json(value: Json) -> str:
@@ -101,6 +106,13 @@ def _ended_at(entry: MailboxEntry) -> int | None:
     return entry.updated_at if is_terminal(entry) else None
 
 
+def kind_of(entry: MailboxEntry) -> int:
+    """The kind of queue that the entry waits in; each has a head of its own."""
+    if is_undelayed(entry):
+        return UNDELAYED
+    return KEPT if is_kept(entry) else TIMED
+
+
 def _payload(entry: MailboxEntry) -> str:
     return to_json(entry.payload)
 
@@ -115,6 +127,7 @@ def _value(document: Document) -> str:
 
 _MAILBOX_ID = Column("mailbox_id", fixed=True)
 _PRIORITY = Column("priority", "integer", fixed=True)
+_KIND = Column("kind", "integer", value=kind_of)
 _ENTRY_ID = Column("entry_id")
 _THREAD_ID = Column("thread_id")
 _POSITION = Column("position", "bigint")
@@ -207,13 +220,16 @@ MAILBOXES = Table(
     _MAILBOX_ID,
     Column("current_generation", "bigint"),
     Column("updated_at", "bigint"),
+    Column("last_turn", "bigint"),
     Column("extra", value=_extra),
 )
 HEADS = Table(
     "queue_heads",
-    ("mailbox_id", "priority", "entry_id"),
+    ("mailbox_id", "priority", "kind", "entry_id"),
     _MAILBOX_ID,
     _PRIORITY,
+    _KIND,
+    Column("turn", "bigint"),
     Column("available_at", "bigint"),
     Column("created_at", "bigint"),
     _ENTRY_ID,
@@ -235,9 +251,11 @@ ENTRIES = Table(
     Column("claim_token", free_text=True),
     Column("claimed_by", free_text=True),
     Column("lease_until", "bigint"),
+    Column("turn", "bigint"),
     Column("created_at", "bigint", fixed=True),
     Column("updated_at", "bigint"),
     Column("ended_at", "bigint", value=_ended_at),
+    _KIND,
 )
 PAYLOADS = Table(
     "payloads",

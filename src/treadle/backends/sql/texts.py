@@ -45,6 +45,37 @@ _PRIORITIES = """priorities (priority) AS (
 )"""
 """The priorities of queue heads that are not blocked, highest first, and NULL at the end."""
 
+_DUE_HEADS = """SELECT * FROM queue_heads
+    WHERE blocked = 0 AND priority = priorities.priority AND kind = 0
+    UNION ALL
+    SELECT * FROM queue_heads
+    WHERE blocked = 0 AND priority = priorities.priority AND kind = 1
+        AND available_at <= (SELECT now FROM clock)
+    UNION ALL
+    SELECT * FROM queue_heads
+    WHERE blocked = 0 AND priority = priorities.priority AND kind = 2
+        AND available_at <= (SELECT now FROM clock)"""
+"""The heads of a priority that are due; each kind is in the order of the index, which is merged."""
+
+_BLOCKED = """CASE
+    WHEN mailboxes.lease_until IS NOT NULL THEN 1
+    WHEN mailboxes.kept_priority > queued.priority THEN 1
+    WHEN mailboxes.kept_priority = queued.priority AND queued.kind <> 1 THEN 1
+    ELSE 0
+END"""
+"""1 if nothing of the queue `queued` may be claimed, 0 otherwise."""
+
+_BETTER = """SELECT 1
+    FROM queue_heads AS better
+    WHERE better.mailbox_id = heads.mailbox_id
+        AND better.blocked = 0
+        AND (better.kind = 0 OR better.available_at <= (SELECT now FROM clock))
+        AND (-better.priority, COALESCE(better.turn, better.available_at), better.available_at,
+            better.created_at, better.entry_id)
+            < (-heads.priority, COALESCE(heads.turn, heads.available_at), heads.available_at,
+            heads.created_at, heads.entry_id)"""
+"""Another head of the mailbox that is due, and comes before `heads` in the order of their turns."""
+
 
 class Texts:
     """The texts in one dialect; `adapt` brings them into the form that the driver wants."""
@@ -77,6 +108,9 @@ class Texts:
             ("{entry_columns}", ", ".join(ENTRY_COLUMNS)),
             ("{claim_columns}", ", ".join(CLAIM_COLUMNS)),
             ("{priorities}", _PRIORITIES),
+            ("{blocked}", _BLOCKED),
+            ("{due_heads}", _DUE_HEADS),
+            ("{better}", _BETTER),
         ):
             text = text.replace(fragment, meaning)
         return self._dialect.expand(text)

@@ -6,6 +6,8 @@ chosen here with the rule, `treadle.core.claims.choose`.
 """
 
 from collections.abc import Sequence
+from itertools import chain
+from typing import NamedTuple
 
 import msgspec
 
@@ -21,6 +23,7 @@ from treadle.backends.sql.claims import (
 )
 from treadle.backends.sql.program import Program, Read, Row
 from treadle.backends.sql.rows import id_list, read_claim, read_entry
+from treadle.backends.sql.tables import KEPT, TIMED, UNDELAYED
 from treadle.core.claims import ClaimRequest, choose
 from treadle.core.limits import LARGEST_TIME
 from treadle.core.mailboxes import MailboxEntry
@@ -70,11 +73,13 @@ def _claim(requests: list[ClaimRequest], now: int, damage: DamageLog) -> Program
 def _claim_one(request: ClaimRequest, entry_id: str, now: int) -> Program[ClaimOutcome]:
     """Claim the entry that a request names, unless its mailbox is held; it need not be due."""
     ids = id_list([entry_id])
-    found, beside = yield (
+    found, held, kept = yield (
         Read("load_entries", {"ids": ids}),
         Read("load_claimed_beside", {"ids": ids, "mailboxes": id_list([])}),
+        Read("load_kept", {"entry_id": entry_id}),
     )
-    rows = [*((read_entry, row) for row in found), *((read_claim, row) for row in beside)]
+    beside = ((read_claim, row) for row in (*held, *kept))
+    rows = [*((read_entry, row) for row in found), *beside]
     try:
         chosen = choose_named(request, rows, now)
     except CorruptRecord as error:
@@ -91,7 +96,7 @@ def _candidates(
     """The best claimable entry of each mailbox, best first."""
     if mailbox_id is not None:
         (rows,) = yield (Read("heads_of_mailbox", {"mailbox_id": mailbox_id, "now": now}),)
-        return _best_of_each(rows, limit, sieve)
+        return _first_of_each(rows, limit, now, sieve)
     priorities, expired = yield (
         Read("ready_priorities", {}),
         Read("expired_heads", {"now": now}),
@@ -99,35 +104,67 @@ def _candidates(
     ready: list[Row] = []
     for (priority,) in priorities:
         values = {"priority": priority, "now": now, "limit": min(limit, LARGEST_TIME)}
-        (rows,) = yield (Read("ready_heads", values),)
-        ready += rows
-        if len({head[0] for head in ready}) >= limit:
-            break
-    return _best_of_each([*ready, *expired], limit, sieve)
-
-
-def _best_of_each(heads: Sequence[Row], limit: int, sieve: Sieve) -> list[Candidate]:
-    try:
-        ordered = sorted(heads, key=_order)
-    except TypeError:  # a damaged head does not have numbers: its entry decides
-        ordered = sorted(
-            heads, key=lambda head: _order(head) if _is_whole(head) else (-LARGEST_TIME,)
+        found = yield tuple(
+            Read("ready_heads", {**values, "kind": kind, "until": until})
+            for kind, until in ((UNDELAYED, LARGEST_TIME), (KEPT, now), (TIMED, now))
         )
-    chosen: dict[str, Candidate] = {}
-    for owner, priority, _, _, entry_id, is_head in ordered:
-        if len(chosen) >= limit:
+        ready += chain.from_iterable(found)
+        if len(ready) >= limit:  # each is of another mailbox
             break
-        candidate = Candidate(owner, priority if is_head else None, entry_id)
-        if not sieve.is_unfit(candidate):
-            chosen.setdefault(owner, candidate)
-    return list(chosen.values())
+    return _first_of_each([*ready, *expired], limit, now, sieve)
 
 
-def _order(head: Row) -> tuple[int, int, int, str]:
-    """The same order as `treadle.core.claims.claim_order`, for a row."""
-    _, priority, available_at, created_at, entry_id, _ = head
-    return -priority, available_at, created_at, entry_id
+def _first_of_each(heads: Sequence[Row], limit: int, now: int, sieve: Sieve) -> list[Candidate]:
+    """The first of each mailbox, unless it holds back the others, in the order of claims."""
+    mailboxes: dict[str, list[_Head]] = {}
+    for row in heads:
+        head = _Head(*row)
+        if not sieve.is_unfit(head.candidate()):
+            mailboxes.setdefault(head.mailbox_id, []).append(head)
+    firsts = (min(beside, key=_Head.turn_order) for beside in mailboxes.values())
+    ready = [first for first in firsts if not first.holds_back(now)]
+    return [head.candidate() for head in sorted(ready, key=_Head.claim_order)[:limit]]
 
 
-def _is_whole(head: Row) -> bool:
-    return isinstance(head[4], str) and all(isinstance(value, int) for value in head[1:4])
+class _Head(NamedTuple):
+    """A row of `ready_heads`, `expired_heads` or `heads_of_mailbox`.
+
+    A damaged one does not have numbers. It comes first, so that its entry decides.
+    """
+
+    mailbox_id: str
+    priority: int
+    kind: int
+    turn: int | None
+    available_at: int
+    created_at: int
+    entry_id: str
+    is_head: int
+
+    def candidate(self) -> Candidate:
+        if not self.is_head:
+            return Candidate(self.mailbox_id, None, None, self.entry_id)
+        return Candidate(self.mailbox_id, self.priority, self.kind, self.entry_id)
+
+    def is_whole(self) -> bool:
+        numbers = (self.priority, self.kind, self.turn or 0, self.available_at, self.created_at)
+        return isinstance(self.entry_id, str) and all(isinstance(each, int) for each in numbers)
+
+    def claim_order(self) -> tuple[int | str, ...]:
+        """The same order as `treadle.core.claims.claim_order`."""
+        if not self.is_whole():
+            return (-LARGEST_TIME,)
+        return -self.priority, self.available_at, self.created_at, self.entry_id
+
+    def turn_order(self) -> tuple[int | str, ...]:
+        """The same order as `treadle.core.claims.turn_order`."""
+        if not self.is_whole():
+            return (-LARGEST_TIME,)
+        priority, *others = self.claim_order()
+        turn = self.available_at if self.turn is None else self.turn
+        return priority, 0 if self.is_head and self.kind == KEPT else 1, turn, *others
+
+    def holds_back(self, now: int) -> bool:
+        """Return whether it is a retry that keeps its order, and is not due."""
+        waits = self.is_whole() and self.available_at > now
+        return waits and self.kind == KEPT and bool(self.is_head)

@@ -18,13 +18,18 @@ def examine_rule(connection: sqlite3.Connection, rule: Rule) -> Iterator[Finding
 _DERIVED = """
 WITH
     waiting AS (
-        SELECT mailbox_id, priority, available_at, created_at, entry_id,
+        SELECT mailbox_id, priority, kind, turn, available_at, created_at, entry_id,
             ROW_NUMBER() OVER (
-                PARTITION BY mailbox_id, priority ORDER BY available_at, created_at, entry_id
+                PARTITION BY mailbox_id, priority, kind
+                ORDER BY turn, available_at, created_at, entry_id
             ) AS number
         FROM entries WHERE status = 'queued'
     ),
     heads AS (SELECT * FROM waiting WHERE number = 1),
+    kept AS (
+        SELECT mailbox_id, MAX(priority) AS until_priority
+        FROM queue_heads WHERE kind = 1 GROUP BY mailbox_id
+    ),
     leases AS (
         SELECT mailbox_id, MAX(COALESCE(lease_until, 9223372036854775807)) AS until
         FROM entries WHERE status = 'claimed' GROUP BY mailbox_id
@@ -99,30 +104,42 @@ _QUEUES = (
         "mailboxes/{mailbox_id}/queue_heads/{priority}",
         "it is missing, and entry {entry_id} is waiting",
         "SELECT * FROM heads"
-        " WHERE (mailbox_id, priority) NOT IN (SELECT mailbox_id, priority FROM queue_heads)",
+        " WHERE (mailbox_id, priority, kind)"
+        " NOT IN (SELECT mailbox_id, priority, kind FROM queue_heads)",
     ),
     Rule(
         "queue_heads",
         "mailboxes/{mailbox_id}/queue_heads/{priority}",
         "it is entry {entry_id}, and no entry is waiting",
         "SELECT * FROM queue_heads"
-        " WHERE (mailbox_id, priority) NOT IN (SELECT mailbox_id, priority FROM heads)",
+        " WHERE (mailbox_id, priority, kind) NOT IN (SELECT mailbox_id, priority, kind FROM heads)",
     ),
     Rule(
         "queue_heads",
         "mailboxes/{mailbox_id}/queue_heads/{priority}",
         "it should be entry {head} at {head_at}, and is {entry_id} at {available_at}",
         "SELECT queue_heads.*, heads.entry_id AS head, heads.available_at AS head_at"
-        " FROM queue_heads JOIN heads USING (mailbox_id, priority)"
-        " WHERE (queue_heads.entry_id, queue_heads.available_at, queue_heads.created_at)"
-        " IS NOT (heads.entry_id, heads.available_at, heads.created_at)",
+        " FROM queue_heads JOIN heads USING (mailbox_id, priority, kind)"
+        " WHERE (queue_heads.entry_id, queue_heads.turn, queue_heads.available_at,"
+        " queue_heads.created_at)"
+        " IS NOT (heads.entry_id, heads.turn, heads.available_at, heads.created_at)",
     ),
     Rule(
         "queue_heads",
         "mailboxes/{mailbox_id}/queue_heads/{priority}",
-        "blocked is {blocked}, and the mailbox is held: {held}",
-        "SELECT mailbox_id, priority, blocked, lease_until IS NOT NULL AS held"
+        "blocked is {blocked}, and it should be {held}",
+        "SELECT mailbox_id, priority, blocked,"
+        " CASE WHEN lease_until IS NOT NULL OR kept_priority > priority"
+        " OR kept_priority = priority AND kind <> 1 THEN 1 ELSE 0 END AS held"
         " FROM queue_heads LEFT JOIN mailboxes USING (mailbox_id) WHERE blocked IS NOT held",
+    ),
+    Rule(
+        "mailboxes",
+        "mailboxes/{mailbox_id}",
+        "its retry that keeps its order is of priority {found}, and it says {stored}",
+        "SELECT mailboxes.mailbox_id AS mailbox_id, until_priority AS found,"
+        " kept_priority AS stored FROM mailboxes LEFT JOIN kept USING (mailbox_id)"
+        " WHERE kept_priority IS NOT until_priority",
     ),
 )
 """Leases and queue heads are what the entries say."""

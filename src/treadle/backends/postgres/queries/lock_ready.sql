@@ -9,28 +9,19 @@ clock (now) AS (
     SELECT COALESCE(:now::bigint, (extract(epoch FROM now()) * 1000)::bigint)
 ),
 ready AS (
-    SELECT heads.mailbox_id
+    SELECT found.mailbox_id
     FROM priorities
     CROSS JOIN LATERAL (
         SELECT mailbox.mailbox_id
-        FROM queue_heads
-        JOIN mailboxes AS mailbox USING (mailbox_id)
-        WHERE queue_heads.blocked = 0
-            AND queue_heads.priority = priorities.priority
-            AND queue_heads.available_at <= (SELECT now FROM clock)
-            -- Only the best head of a mailbox counts, or the limit would include a mailbox twice.
-            AND NOT EXISTS (
-                SELECT 1
-                FROM queue_heads AS better
-                WHERE better.mailbox_id = queue_heads.mailbox_id
-                    AND better.priority > queue_heads.priority
-                    AND better.available_at <= (SELECT now FROM clock)
-            )
-        ORDER BY queue_heads.available_at, queue_heads.created_at, queue_heads.entry_id
+        FROM ({due_heads}) AS heads
+        JOIN mailboxes AS mailbox ON mailbox.mailbox_id = heads.mailbox_id
+        -- Only the first head of a mailbox counts, or the limit would include a mailbox twice.
+        WHERE NOT EXISTS ({better})
+        ORDER BY heads.available_at, heads.created_at, heads.entry_id
         LIMIT :limit
         -- Weaker than the FOR UPDATE of commits: see read_skipped.sql.
         FOR NO KEY UPDATE OF mailbox SKIP LOCKED
-    ) AS heads
+    ) AS found
     LIMIT :limit
 ),
 expired AS (

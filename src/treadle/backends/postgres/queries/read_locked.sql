@@ -1,15 +1,19 @@
--- The claimed entries of the locked mailboxes, and their queue heads that are due; before each, the
--- mailbox, the priority and the id that name it. Its columns are NULL if it is missing.
-WITH named (named_in, named_at, named) AS (
-    SELECT queue_heads.mailbox_id, queue_heads.priority, queue_heads.entry_id
+-- The claimed entries of the locked mailboxes, and their queue heads that are due, or that hold back
+-- others; before each, the mailbox, the priority, the kind and the id that name it. Its columns are
+-- NULL if it is missing.
+WITH named (named_in, named_at, named_kind, named) AS (
+    SELECT queue_heads.mailbox_id, queue_heads.priority, queue_heads.kind, queue_heads.entry_id
     FROM queue_heads
     WHERE queue_heads.mailbox_id = ANY (ARRAY(
             SELECT json_array_elements_text(current_setting('treadle.locked')::json)
         ))
-        AND queue_heads.available_at
-            <= COALESCE(:now::bigint, (extract(epoch FROM now()) * 1000)::bigint)
+        AND (
+            queue_heads.kind <> 2
+            OR queue_heads.available_at
+                <= COALESCE(:now::bigint, (extract(epoch FROM now()) * 1000)::bigint)
+        )
     UNION ALL
-    SELECT entries.mailbox_id, NULL, entries.entry_id
+    SELECT entries.mailbox_id, NULL, NULL, entries.entry_id
     FROM entries
     WHERE entries.mailbox_id = ANY (ARRAY(
             SELECT json_array_elements_text(current_setting('treadle.locked')::json)
@@ -17,7 +21,7 @@ WITH named (named_in, named_at, named) AS (
         AND entries.status = 'claimed'
     UNION ALL
     -- A mailbox with a lease and no claimed entry is damaged; the claim has to know of it.
-    SELECT mailboxes.mailbox_id, NULL, NULL
+    SELECT mailboxes.mailbox_id, NULL, NULL, NULL
     FROM mailboxes
     WHERE mailboxes.mailbox_id = ANY (ARRAY(
             SELECT json_array_elements_text(current_setting('treadle.locked')::json)
@@ -29,7 +33,7 @@ WITH named (named_in, named_at, named) AS (
             WHERE entries.mailbox_id = mailboxes.mailbox_id AND entries.status = 'claimed'
         ) = 0
 )
-SELECT named_in, named_at, named, {entry_columns}
+SELECT named_in, named_at, named_kind, named, {entry_columns}
 FROM named
 LEFT JOIN LATERAL (
     SELECT {entry_columns}

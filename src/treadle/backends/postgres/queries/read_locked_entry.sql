@@ -1,4 +1,5 @@
--- The entry, and the claimed entries of its mailbox, if that is locked.
+-- The entry, and the claimed entries of its mailbox and the retries that keep their order there, if it
+-- is locked.
 SELECT {entry_columns}
 FROM entries
 LEFT JOIN payloads USING (entry_id, mailbox_id, created_at)
@@ -16,4 +17,15 @@ WHERE entry_id = ANY (ARRAY(
             SELECT json_array_elements_text(current_setting('treadle.locked')::json)
         ))
         AND entries.status = 'claimed'
+    UNION
+    SELECT entries.entry_id
+    FROM queue_heads
+    JOIN entries
+        ON entries.mailbox_id = queue_heads.mailbox_id AND entries.priority = queue_heads.priority
+    WHERE queue_heads.mailbox_id = ANY (ARRAY(
+            SELECT json_array_elements_text(current_setting('treadle.locked')::json)
+        ))
+        AND queue_heads.kind = 1
+        AND entries.kind = 1
+        AND entries.status = 'queued'
 ))

@@ -14,52 +14,47 @@ clock (now) AS (
 -- The last head that the claim takes.
 last AS (
     SELECT priority, available_at, created_at, entry_id
-    FROM queue_heads
-    WHERE queue_heads.mailbox_id = ANY (ARRAY(
+    FROM queue_heads AS heads
+    WHERE heads.mailbox_id = ANY (ARRAY(
             SELECT json_array_elements_text(current_setting('treadle.ready')::json)
         ))
-        AND queue_heads.blocked = 0
-        AND queue_heads.available_at <= (SELECT now FROM clock)
-        AND NOT EXISTS (
-            SELECT 1
-            FROM queue_heads AS better
-            WHERE better.mailbox_id = queue_heads.mailbox_id
-                AND better.priority > queue_heads.priority
-                AND better.available_at <= (SELECT now FROM clock)
-        )
+        AND heads.blocked = 0
+        AND (heads.kind = 0 OR heads.available_at <= (SELECT now FROM clock))
+        AND NOT EXISTS ({better})
     ORDER BY priority, available_at DESC, created_at DESC, entry_id DESC
     LIMIT 1
 ),
 front AS (
-    SELECT heads.mailbox_id
+    SELECT found.mailbox_id
     FROM priorities
     CROSS JOIN LATERAL (
-        SELECT queue_heads.mailbox_id
-        FROM queue_heads
-        WHERE queue_heads.blocked = 0
-            AND queue_heads.priority = priorities.priority
-            AND queue_heads.available_at <= (SELECT now FROM clock)
-        ORDER BY queue_heads.available_at, queue_heads.created_at, queue_heads.entry_id
+        SELECT heads.mailbox_id
+        FROM ({due_heads}) AS heads
+        WHERE NOT EXISTS ({better})
+        ORDER BY heads.available_at, heads.created_at, heads.entry_id
         LIMIT :limit
-    ) AS heads
+    ) AS found
     LIMIT :limit
 ),
 -- More than :limit, if some of those were skipped.
 before_last AS (
     SELECT heads.mailbox_id
-    FROM queue_heads AS heads
-    CROSS JOIN last
-    WHERE heads.blocked = 0
-        AND heads.priority = last.priority
-        AND (heads.available_at, heads.created_at, heads.entry_id)
+    FROM last
+    CROSS JOIN (VALUES (0), (1), (2)) AS kinds (kind)
+    JOIN queue_heads AS heads
+        ON heads.blocked = 0 AND heads.priority = last.priority AND heads.kind = kinds.kind
+    WHERE (heads.available_at, heads.created_at, heads.entry_id)
             <= (last.available_at, last.created_at, last.entry_id)
+        AND (heads.kind = 0 OR heads.available_at <= (SELECT now FROM clock))
+        AND NOT EXISTS ({better})
     UNION ALL
     SELECT heads.mailbox_id
     FROM queue_heads AS heads
     CROSS JOIN last
     WHERE heads.blocked = 0
         AND heads.priority > last.priority
-        AND heads.available_at <= (SELECT now FROM clock)
+        AND (heads.kind = 0 OR heads.available_at <= (SELECT now FROM clock))
+        AND NOT EXISTS ({better})
 ),
 skipped AS (
     SELECT mailbox_id FROM front

@@ -120,32 +120,39 @@ CREATE INDEX run_times_of_owner_by_update ON run_times (hashtextextended(owner, 
 
 -- Mailboxes. A transaction that writes anything of a mailbox locks its row first. `lease_until` is
 -- the latest end of a lease on its entries, NULL if none is claimed. `wakes_at` is never later, and
--- is indexed in its stead: a renewal does not change it.
+-- is indexed in its stead: a renewal does not change it. `kept_priority` is the highest priority of a
+-- retry that keeps its order, NULL if there is none.
 CREATE TABLE mailboxes (
     mailbox_id text COLLATE "C" PRIMARY KEY,
     current_generation bigint NOT NULL,
     updated_at bigint NOT NULL,
+    last_turn bigint NOT NULL,
     extra text COLLATE "C",
     lease_until bigint,
+    kept_priority integer,
     wakes_at bigint
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
 CREATE INDEX mailboxes_waking ON mailboxes (wakes_at)
     WHERE wakes_at IS NOT NULL;
 
--- Queue heads: for each mailbox and priority, the waiting entry that comes first. A head is blocked
--- while an entry of its mailbox is claimed. A claim reads heads in their order, so its cost depends
--- neither on the depth nor on the number of mailboxes.
+-- Queue heads: for each mailbox, priority and kind, the waiting entry that comes first. Entries of kind
+-- 0 are due whatever the clock says, those of 1 are retries that keep their order, and those of 2 are
+-- due at a time. A head is blocked while an entry of its mailbox is claimed, and behind a retry that
+-- keeps its order. A claim reads heads in their order, so its cost depends neither on the depth nor on
+-- the number of mailboxes.
 CREATE TABLE queue_heads (
     mailbox_id text COLLATE "C" NOT NULL,
     priority integer NOT NULL,
+    kind integer NOT NULL,
+    turn bigint,
     available_at bigint NOT NULL,
     created_at bigint NOT NULL,
     entry_id text COLLATE "C" NOT NULL,
     blocked integer NOT NULL,
-    PRIMARY KEY (mailbox_id, priority)
+    PRIMARY KEY (mailbox_id, priority, kind)
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
 CREATE INDEX queue_heads_ready
-    ON queue_heads (priority, available_at, created_at, entry_id, mailbox_id)
+    ON queue_heads (priority, kind, available_at, created_at, entry_id, mailbox_id)
     WHERE blocked = 0;
 
 CREATE TABLE entries (
@@ -161,11 +168,14 @@ CREATE TABLE entries (
     claim_token text COLLATE "C",
     claimed_by text COLLATE "C",
     lease_until bigint,
+    turn bigint,
     created_at bigint NOT NULL,
     updated_at bigint NOT NULL,
-    ended_at bigint
+    ended_at bigint,
+    kind integer NOT NULL
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
-CREATE INDEX entries_queued ON entries (mailbox_id, priority, available_at, created_at, entry_id)
+CREATE INDEX entries_queued
+    ON entries (mailbox_id, priority, kind, turn, available_at, created_at, entry_id)
     WHERE status = 'queued';
 CREATE INDEX entries_claimed ON entries (mailbox_id)
     WHERE status = 'claimed';

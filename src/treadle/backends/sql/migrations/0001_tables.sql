@@ -114,30 +114,37 @@ CREATE INDEX run_times_of_owner_by_update ON run_times (owner, in_status, change
     WHERE owner IS NOT NULL;
 
 -- Mailboxes. `lease_until` is the latest end of a lease on its entries, NULL if none is claimed.
+-- `kept_priority` is the highest priority of a retry that keeps its order, NULL if there is none.
 CREATE TABLE mailboxes (
     mailbox_id TEXT PRIMARY KEY,
     current_generation INTEGER NOT NULL,
     updated_at INTEGER NOT NULL,
+    last_turn INTEGER NOT NULL,
     extra TEXT,
-    lease_until INTEGER
+    lease_until INTEGER,
+    kept_priority INTEGER
 );
 CREATE INDEX mailboxes_held ON mailboxes (lease_until)
     WHERE lease_until IS NOT NULL;
 
--- Queue heads: for each mailbox and priority, the waiting entry that comes first. A head is blocked
--- while an entry of its mailbox is claimed. A claim reads heads in their order, so its cost depends
--- neither on the depth nor on the number of mailboxes.
+-- Queue heads: for each mailbox, priority and kind, the waiting entry that comes first. Entries of kind
+-- 0 are due whatever the clock says, those of 1 are retries that keep their order, and those of 2 are
+-- due at a time. A head is blocked while an entry of its mailbox is claimed, and behind a retry that
+-- keeps its order. A claim reads heads in their order, so its cost depends neither on the depth nor on
+-- the number of mailboxes.
 CREATE TABLE queue_heads (
     mailbox_id TEXT NOT NULL,
     priority INTEGER NOT NULL,
+    kind INTEGER NOT NULL,
+    turn INTEGER,
     available_at INTEGER NOT NULL,
     created_at INTEGER NOT NULL,
     entry_id TEXT NOT NULL,
     blocked INTEGER NOT NULL,
-    PRIMARY KEY (mailbox_id, priority)
+    PRIMARY KEY (mailbox_id, priority, kind)
 ) WITHOUT ROWID;
 CREATE INDEX queue_heads_ready
-    ON queue_heads (priority, available_at, created_at, entry_id, mailbox_id)
+    ON queue_heads (priority, kind, available_at, created_at, entry_id, mailbox_id)
     WHERE blocked = 0;
 
 CREATE TABLE entries (
@@ -153,11 +160,14 @@ CREATE TABLE entries (
     claim_token TEXT,
     claimed_by TEXT,
     lease_until INTEGER,
+    turn INTEGER,
     created_at INTEGER NOT NULL,
     updated_at INTEGER NOT NULL,
-    ended_at INTEGER
+    ended_at INTEGER,
+    kind INTEGER NOT NULL
 ) WITHOUT ROWID;
-CREATE INDEX entries_queued ON entries (mailbox_id, priority, available_at, created_at, entry_id)
+CREATE INDEX entries_queued
+    ON entries (mailbox_id, priority, kind, turn, available_at, created_at, entry_id)
     WHERE status = 'queued';
 CREATE INDEX entries_claimed ON entries (mailbox_id, lease_until)
     WHERE status = 'claimed';

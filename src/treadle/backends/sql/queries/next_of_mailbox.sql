@@ -1,5 +1,8 @@
-SELECT mailboxes.lease_until, MIN(queue_heads.available_at)
+-- When a mailbox may give something: when its lease ends, or when a head that is not blocked is due.
+SELECT
+    mailboxes.lease_until,
+    MIN(CASE WHEN queue_heads.kind = 0 THEN 0 ELSE queue_heads.available_at END)
 FROM mailboxes
-LEFT JOIN queue_heads ON queue_heads.mailbox_id = mailboxes.mailbox_id
+LEFT JOIN queue_heads ON queue_heads.mailbox_id = mailboxes.mailbox_id AND queue_heads.blocked = 0
 WHERE mailboxes.mailbox_id = :mailbox_id
 GROUP BY mailboxes.lease_until

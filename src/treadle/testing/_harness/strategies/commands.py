@@ -166,6 +166,7 @@ def entries(draw: st.DrawFn, world: World) -> MailboxEntry:
         dedupe_key=draw(dedupe_keys),
         generation=draw(st.sampled_from([current, current, current, 0, current + 1])),
         available_at=draw(times(world.now)),
+        turn=draw(st.none() | st.just(0) | times(world.now)),
         created_at=draw(times(world.now)),
         updated_at=draw(times(world.now)),
         extra=draw(unknown),
@@ -249,7 +250,7 @@ def settlements(draw: st.DrawFn, world: World) -> AnyCommand:
     choices: list[AnyCommand] = [
         Hold(**claim),
         Ack(**claim),
-        Nack(**claim, retry_at=retry_at, error=error),
+        Nack(**claim, retry_at=retry_at, error=error, keep_order=draw(st.booleans())),
         DeadLetter(**claim, error=error),
         Release(**claim),
         ExtendLease(**claim, extension_ms=draw(durations)),
@@ -369,6 +370,7 @@ def states(now: int) -> st.SearchStrategy[MailboxState]:
         mailbox_id=mailbox_ids,
         current_generation=st.sampled_from([0, 1, 2]),
         updated_at=times(now),
+        last_turn=st.just(0) | times(now),
         extra=unknown,
     )
 

@@ -2,6 +2,8 @@
 
 import asyncio
 
+from msgspec.structs import replace
+
 from treadle import AlreadyExists, GenerationMismatch, MailboxEntry, MailboxState, Store
 from treadle.backends.base import Guarantee
 from treadle.testing._harness.builders import TERMINAL, end, entry, loaded
@@ -61,16 +63,20 @@ async def the_first_send_creates_the_mailbox_at_generation_0(
     expect(await store.mailboxes.load("box"), None)
     await store.mailboxes.send("box", None)
     state = await store.mailboxes.load("box")
-    expect(state, MailboxState(mailbox_id="box", current_generation=0, updated_at=clock.now))
+    now = clock.now
+    expect(state, MailboxState(mailbox_id="box", updated_at=now, last_turn=now))
 
 
 @checks.add(Guarantee.WORK_COMES_IN_ONCE)
-async def new_entries_do_not_change_their_mailbox(store: Store, clock: ManualClock) -> None:
+async def new_entries_change_nothing_of_their_mailbox_but_its_last_turn(
+    store: Store, clock: ManualClock
+) -> None:
     state = (await store.mailboxes.interrupt("box")).mailbox_state
     clock.now += 10
-    await store.mailboxes.send("box", None)
     await store.mailboxes.enqueue(entry("e", generation=1, updated_at=clock.now))
     expect(await store.mailboxes.load("box"), state)
+    await store.mailboxes.send("box", None)
+    expect(await store.mailboxes.load("box"), replace(state, last_turn=clock.now))
 
 
 @checks.add(Guarantee.WORK_COMES_IN_ONCE)

@@ -126,7 +126,8 @@ async def mailboxes_are_listed_in_the_order_of_their_ids(store: Store, clock: Ma
     page = await store.mailboxes.list()
     expect([state.mailbox_id for state in page.items], ["B", "a", "b", "\ufb00", "🧵"])
     expect((page.total, page.has_more), (5, False))
-    expect(page.items[0], MailboxState(mailbox_id="B", updated_at=clock.now))
+    now = clock.now
+    expect(page.items[0], MailboxState(mailbox_id="B", updated_at=now, last_turn=now))
 
 
 MAILBOX_PAGES = [
