@@ -25,7 +25,17 @@ from treadle import (
     commands,
     open_store,
 )
-from treadle.core import claims, documents, edits, heads, mailboxes, restoring, runs, threads
+from treadle.core import (
+    claims,
+    documents,
+    edits,
+    endings,
+    heads,
+    mailboxes,
+    restoring,
+    runs,
+    threads,
+)
 from treadle.core.codec import Model
 from treadle.core.commands import AnyCommand, Command, check_batch, check_command, describe
 from treadle.core.endings import Interrupted
@@ -127,7 +137,17 @@ def test_every_command_has_an_example() -> None:
 def test_all_commands_are_public() -> None:
     defined = {
         value
-        for module in (claims, documents, edits, heads, mailboxes, restoring, runs, threads)
+        for module in (
+            claims,
+            documents,
+            edits,
+            endings,
+            heads,
+            mailboxes,
+            restoring,
+            runs,
+            threads,
+        )
         for name, value in vars(module).items()
         if isinstance(value, type) and issubclass(value, Command) and not name.startswith("_")
     }
