@@ -61,5 +61,6 @@ class ReadSet(msgspec.Struct):
 
     def first_loaded(self, thread_id: str, count: int) -> int:
         """Return the position from which on the messages of a thread of `count` are loaded."""
-        first = count - self.last_messages.get(thread_id, 0)
-        return max(min(first, self.messages_from.get(thread_id, count)), 0)
+        # A truncation to a position may come before those that take some of what is left.
+        end = min(self.messages_from.get(thread_id, count), count)
+        return max(end - self.last_messages.get(thread_id, 0), 0)

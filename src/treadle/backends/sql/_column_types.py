@@ -8,15 +8,16 @@ import msgspec
 from treadle.backends.sql.program import Row
 from treadle.core.cursors import SortTime
 from treadle.core.documents import Document
-from treadle.core.limits import Count, Time, Version
+from treadle.core.limits import Count, Version
 from treadle.core.mailboxes import MailboxEntry, MailboxState
+from treadle.core.messages import StoredMessage
 
 COLUMN_TYPES: dict[str, Any] = {
     **get_type_hints(MailboxState, include_extras=True),
     **get_type_hints(MailboxEntry, include_extras=True),
     "body": str,
     "collection": str,
-    "committed_at": Time | None,
+    "committed_at": get_type_hints(StoredMessage, include_extras=True)["committed_at"],
     "expires_at": get_type_hints(Document, include_extras=True)["expires_at"],
     "extra": str | None,
     "key": str,

@@ -1,10 +1,10 @@
--- The messages of a thread from a position on, and at least so many of its last ones.
+-- The messages of a thread from a position on, and at least so many before them or before its end.
 SELECT threads.thread_id, messages.position, messages.committed_at, messages.body
 FROM threads
 JOIN messages ON messages.thread_key = threads.thread_key
     AND messages.position >= CASE
-        WHEN :first < threads.message_count - :number THEN :first
-        ELSE threads.message_count - :number
-    END
+        WHEN :first < threads.message_count THEN :first
+        ELSE threads.message_count
+    END - :number
 WHERE threads.thread_id = :thread_id
 ORDER BY messages.position

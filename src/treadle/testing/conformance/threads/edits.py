@@ -182,6 +182,20 @@ async def truncations_of_a_batch_see_what_was_appended_and_cut_off_before(store:
 
 
 @checks.add(Guarantee.ALL_OR_NOTHING)
+async def a_truncation_of_a_batch_takes_what_another_one_kept(store: Store) -> None:
+    await create(store)
+    async with store.batch() as step:
+        step.threads.truncate("t", keep=2)
+        step.threads.append("t", said("e"))
+        step.threads.truncate("t", drop=2)
+    removed = [getattr(each, "removed", None) for each in results_of(step)]
+    a, b, c, d = MESSAGES
+    expect(removed, [(c, d), None, (b, said("e"))])
+    expect(await texts(store, "t"), ["a"])
+    expect((await head_of(store)).thread.messages, (a,))
+
+
+@checks.add(Guarantee.ALL_OR_NOTHING)
 async def a_thread_is_truncated_in_the_batch_that_creates_or_saves_it(store: Store) -> None:
     async with store.batch() as step:
         step.threads.create(Thread(id="t", messages=MESSAGES))

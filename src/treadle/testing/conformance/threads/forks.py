@@ -1,6 +1,6 @@
 """Forks: a new thread begins with the first messages of another one."""
 
-from typing import Any
+from typing import Any, cast
 
 from treadle import (
     AlreadyExists,
@@ -134,9 +134,11 @@ async def a_fork_that_cannot_be_made_changes_nothing(store: Store) -> None:
             await store.threads.fork("t", taken)
     with refused(VersionConflict):
         await store.threads.fork("t", "new", expected=1)
-    for arguments in ({"at": -1}, {"at": LARGEST_TIME + 1}, {"at": "1"}, {"state": float("nan")}):
+    for position in (-1, LARGEST_TIME + 1, cast("int", "1")):
         with refused(InvalidValue):
-            await store.threads.fork("t", "new", **arguments)
+            await store.threads.fork("t", "new", at=position)
+    with refused(InvalidValue):
+        await store.threads.fork("t", "new", state=float("nan"))
     expect(await store.threads.load("new"), None)
     expect((await store.threads.fork("t", "new", expected=2)).version, 0)
 
