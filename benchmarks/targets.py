@@ -62,7 +62,7 @@ def _judge_files(table: Table, syncs: int) -> list[Target]:
 def _judge(table: Table, row: Row) -> list[Target]:
     who = f"{row.who}, {table.name}"
     match table.name:
-        case "flatness" | "pages":
+        case "flatness" | "pages" | "edits":
             return [_at_most(f"{who}: large to small", row.figures["growth"], FLAT)]
         case "heads":
             flat = _at_most(f"{who}: many to few", row.figures["growth"], FLAT)

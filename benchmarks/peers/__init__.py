@@ -6,6 +6,7 @@ dependency group `bench`; a peer without its package is reported as not installe
 
 from benchmarks.peers.base import (
     DocumentSubject,
+    EditSubject,
     HeadSubject,
     QueueSubject,
     Subject,
@@ -24,10 +25,13 @@ from benchmarks.peers.openai_agents import OpenAiSessions
 from benchmarks.peers.persist_queue import PersistQueue
 from benchmarks.peers.postgres import (
     APPENDED,
+    AppendsByHand,
     DocumentsOnPostgresByHand,
     HeadsOnPostgresByHand,
+    OpenAiOnPostgres,
     TreadleDocumentsOnPostgres,
     TreadleHeadsOnPostgres,
+    TreadleThreadsOnPostgres,
 )
 from benchmarks.peers.treadle_store import (
     TreadleDocuments,
@@ -84,12 +88,23 @@ DOCUMENTS: tuple[type[DocumentSubject], ...] = (
 )
 """Subjects that store documents."""
 
+EDITED: tuple[type[EditSubject], ...] = (
+    ByHand,
+    TreadleThreads,
+    OpenAiSessions,
+    AppendsByHand,
+    TreadleThreadsOnPostgres,
+    OpenAiOnPostgres,
+)
+"""Subjects that take messages back."""
+
 STORED: tuple[type[ThreadSubject], ...] = (*THREAD_STORES, *APPENDED)
 """Subjects that store threads, also on a server."""
 
 __all__ = [
     "CONCURRENT_THREAD_STORES",
     "DOCUMENTS",
+    "EDITED",
     "HEADS",
     "QUEUES",
     "STORED",

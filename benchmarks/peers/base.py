@@ -63,6 +63,8 @@ class ThreadSubject(Subject):
 
     fills_quickly: ClassVar[bool] = True
     """It creates a thread of 100,000 messages in seconds."""
+    commits_together: ClassVar[bool] = False
+    """Appends of many callers share commits, so that it is filled by many."""
 
     @abstractmethod
     async def start(self, name: str, texts: Sequence[str] = ()) -> Any:
@@ -75,6 +77,20 @@ class ThreadSubject(Subject):
     @abstractmethod
     async def last(self, thread: Any, count: int) -> Sequence[object]:
         """Read the last messages, oldest first, as the objects that users get."""
+
+
+class EditSubject(ThreadSubject):
+    """A store of threads from which the last message can be taken back."""
+
+    has_titles: ClassVar[bool] = True
+
+    @abstractmethod
+    async def take_back(self, thread: Any) -> None:
+        """Remove the last message; when this returns, it is gone for good."""
+
+    async def rename(self, thread: Any, title: str) -> None:
+        """Change the title; when this returns, it is durable."""
+        raise NotImplementedError
 
 
 class BlockingThreadSubject(ThreadSubject):

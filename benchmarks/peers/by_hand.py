@@ -5,13 +5,16 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from benchmarks.peers.base import BatchingThreadSubject, ThreadSubject, sqlite_durability
+from benchmarks.peers.base import BatchingThreadSubject, EditSubject, sqlite_durability
 
 SCHEMA = """
     create table messages (id integer primary key, thread text not null, body text not null);
     create index messages_of on messages (thread, id);
 """
 INSERT = "insert into messages (thread, body) values (?, ?)"
+TAKE_BACK = """
+    delete from messages where id = (select max(id) from messages where thread = ?)
+"""
 LAST = "select body from messages where thread = ? order by id desc limit ?"
 
 
@@ -23,10 +26,11 @@ def connect(database: Path) -> sqlite3.Connection:
     return connection
 
 
-class ByHand(ThreadSubject):
+class ByHand(EditSubject):
     """One insert in each commit."""
 
     name = "by hand (the floor)"
+    has_titles = False
 
     async def open(self) -> None:
         self.database = self.folder / "by_hand.db"
@@ -45,6 +49,9 @@ class ByHand(ThreadSubject):
 
     async def append(self, thread: str, text: str) -> None:
         self.connection.execute(INSERT, (thread, _body(text)))
+
+    async def take_back(self, thread: str) -> None:
+        self.connection.execute(TAKE_BACK, (thread,))
 
     async def last(self, thread: str, count: int) -> Sequence[object]:
         rows = self.connection.execute(LAST, (thread, count)).fetchall()

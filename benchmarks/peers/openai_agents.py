@@ -4,14 +4,15 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
-from benchmarks.peers.base import ThreadSubject, sqlite_durability
+from benchmarks.peers.base import EditSubject, sqlite_durability
 
 
-class OpenAiSessions(ThreadSubject):
+class OpenAiSessions(EditSubject):
     """A session for each thread, all in one file."""
 
     name = "OpenAI Agents SQLiteSession"
     distribution = "openai-agents"
+    has_titles = False
 
     async def open(self) -> None:
         self.make = import_module("agents").SQLiteSession
@@ -39,6 +40,9 @@ class OpenAiSessions(ThreadSubject):
 
     async def append(self, thread: Any, text: str) -> None:
         await thread.add_items([_item(text)])
+
+    async def take_back(self, thread: Any) -> None:
+        await thread.pop_item()
 
     async def last(self, thread: Any, count: int) -> Sequence[object]:
         items: list[object] = await thread.get_items(limit=count)

@@ -8,10 +8,10 @@ import treadle
 from benchmarks.peers.base import (
     BatchingQueueSubject,
     DocumentSubject,
+    EditSubject,
     HeadSubject,
     QueueSubject,
     Subject,
-    ThreadSubject,
     key_of,
 )
 from benchmarks.stores import durability_of, url_in
@@ -72,8 +72,10 @@ class _Treadle(Subject):
         return durability_of(self.store)
 
 
-class TreadleThreads(_Treadle, ThreadSubject):
+class TreadleThreads(_Treadle, EditSubject):
     """`store.threads`."""
+
+    commits_together = True
 
     async def start(self, name: str, texts: Sequence[str] = ()) -> str:
         messages = tuple(map(Message.user, texts))
@@ -82,6 +84,12 @@ class TreadleThreads(_Treadle, ThreadSubject):
 
     async def append(self, thread: str, text: str) -> None:
         await self.opened.threads.append(thread, says(text))
+
+    async def take_back(self, thread: str) -> None:
+        await self.opened.threads.truncate(thread, drop=1)
+
+    async def rename(self, thread: str, title: str) -> None:
+        await self.opened.threads.update(thread, metadata={"title": title})
 
     async def last(self, thread: str, count: int) -> Sequence[object]:
         page = await self.opened.threads.list_messages(thread, order="desc", limit=count)

@@ -2,6 +2,7 @@
 
 from benchmarks.workloads import (
     documents,
+    edits,
     files,
     flatness,
     heads,
@@ -27,6 +28,7 @@ WORKLOADS: dict[str, Workload] = {
         flatness.WORKLOAD,
         files.WORKLOAD,
         heads.WORKLOAD,
+        edits.WORKLOAD,
         documents.WORKLOAD,
         storage.WORKLOAD,
         postgres_drain.WORKLOAD,

@@ -1,5 +1,6 @@
 """The size of stored messages, beside that of their text."""
 
+import asyncio
 from pathlib import Path
 from typing import cast
 
@@ -54,10 +55,17 @@ async def measure(kind: type[Subject], task: Task) -> list[Row]:
 
 
 async def _append(subject: ThreadSubject, count: int, length: int, messages_each: int) -> None:
-    for first in range(0, count, messages_each):
+    async def fill(first: int) -> None:
         thread = await subject.start(f"t{first}")
         for number in range(first, min(first + messages_each, count)):
             await subject.append(thread, text(number)[:length])
+
+    firsts = range(0, count, messages_each)
+    if subject.commits_together:
+        await asyncio.gather(*map(fill, firsts))
+        return
+    for first in firsts:
+        await fill(first)
 
 
 WORKLOAD = Workload(

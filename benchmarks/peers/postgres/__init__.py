@@ -47,8 +47,11 @@ APPENDED: tuple[type[ThreadSubject], ...] = (
 __all__ = [
     "APPENDED",
     "DRAINED",
+    "AppendsByHand",
     "DocumentsOnPostgresByHand",
     "HeadsOnPostgresByHand",
+    "OpenAiOnPostgres",
     "TreadleDocumentsOnPostgres",
     "TreadleHeadsOnPostgres",
+    "TreadleThreadsOnPostgres",
 ]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
-from benchmarks.peers.base import DocumentSubject, HeadSubject, ThreadSubject, key_of
+from benchmarks.peers.base import DocumentSubject, EditSubject, HeadSubject, key_of
 from benchmarks.peers.by_hand_heads import COLUMNS, now_ms
 from benchmarks.peers.by_hand_heads import SCHEMA as HEADS
 from benchmarks.peers.postgres.base import CONNECTIONS, DrainSubject, PostgresSubject
@@ -82,10 +82,11 @@ class DrainByHand(_ByHand, DrainSubject):
         return f"{CONNECTIONS} connections one by one, 2 in batches; claim, delete"
 
 
-class AppendsByHand(_ByHand, ThreadSubject):
+class AppendsByHand(_ByHand, EditSubject):
     """One insert in each commit."""
 
     tables = MESSAGES
+    has_titles = False
 
     async def start(self, name: str, texts: Sequence[str] = ()) -> Any:
         await self.pool.execute(INSERT_MESSAGES, name, [json.dumps(text) for text in texts])
@@ -96,6 +97,10 @@ class AppendsByHand(_ByHand, ThreadSubject):
         await self.pool.execute(
             "insert into messages values ($1, $2, $3)", *thread, json.dumps(text)
         )
+
+    async def take_back(self, thread: Any) -> None:
+        await self.pool.execute("delete from messages where thread = $1 and position = $2", *thread)
+        thread[1] -= 1
 
     async def last(self, thread: Any, count: int) -> Sequence[object]:
         select = "select body from messages where thread = $1 order by position desc limit $2"
