@@ -146,12 +146,14 @@ class Service:
             eventually(partial(self._is_up, web), "web process")
 
     def close(self) -> None:
-        """End the followers and the processes."""
+        """End the followers and the processes; pytest shows their output if a test failed."""
         for follower in self._followers:
             follower.close()
         for process in self.processes:
             process.kill()
             process.wait()
+        for number in range(len(self.processes)):
+            print(self._output(number))
 
     def request(
         self,
@@ -214,7 +216,7 @@ class Service:
 
     def read_by_model(self) -> Counter[str]:
         """Return how often the model has read which text, of all workers."""
-        outputs = (path.read_text(encoding="utf-8") for path in self._folder.glob("*.log"))
+        outputs = (self._output(process) for process in range(len(self.processes)))
         return Counter(text for each in outputs for text in re.findall(r"has read '(.*)'", each))
 
     def entries(self) -> list[treadle.MailboxEntry]:
@@ -247,7 +249,14 @@ class Service:
         names = (each.claimed_by for each in self.entries() if each.status == "claimed")
         return {int(name.split("-")[-2]) for name in names if name}
 
+    def _log(self, process: int) -> Path:
+        return self._folder / f"{process}.log"
+
+    def _output(self, process: int) -> str:
+        return self._log(process).read_text(encoding="utf-8")
+
     def _is_up(self, web: int) -> bool:
+        assert self.processes[web].poll() is None, self._output(web)
         try:
             self.request(web, "GET", "/chats")
         except ConnectionError:
@@ -263,7 +272,7 @@ class Service:
         if "--port" in command:
             self.ports.append(free_port())
             command = re.sub(r"--port \d+", f"--port {self.ports[-1]}", command)
-        with (self._folder / f"{len(self.processes)}.log").open("wb") as log:
+        with self._log(len(self.processes)).open("wb") as log:
             process = subprocess.Popen(
                 shlex.split(command),
                 cwd=self._folder,
@@ -298,7 +307,8 @@ def replayed(events: Iterable[Event]) -> list[Any]:
     messages: list[Any] = []
     for event in events:
         assert event.kind == "delta"
-        messages = messages[: event.data.get("truncated_to", len(messages))]
+        changes = event.data["changes"]
+        messages = messages[: changes.get("truncated_to", len(messages))]
         known = {each["id"] for each in messages}
-        messages += [each for each in event.data["messages"] if each["id"] not in known]
+        messages += [each for each in changes["messages"] if each["id"] not in known]
     return messages
