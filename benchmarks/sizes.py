@@ -38,6 +38,7 @@ class Sizes(msgspec.Struct, frozen=True, kw_only=True):
     owned: tuple[int, int] = (100, 10_000)
     """Threads of one owner."""
     messages_each: int = 200
+    listeners: int = 1_000
     newest: int = 20
     """Heads in a page of the newest."""
     documents: tuple[int, int] = (1_000, 1_000_000)
@@ -73,6 +74,7 @@ QUICK = Sizes(
     grown=(10, 100),
     owned=(10, 20),
     messages_each=4,
+    listeners=10,
     newest=5,
     documents=(20, 100),
     stored=20,

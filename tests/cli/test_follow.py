@@ -37,12 +37,16 @@ def test_what_is_said_is_shown_until_the_thread_is_deleted(url: str) -> None:
     assert child.stdout is not None
     assert child.stdout.readline().endswith("  user: one\n")
     say(url, "two\nlines")
+    line = child.stdout.readline()
+    assert (line[0], line[-11:]) == ("2", " two lines\n")
     in_store(url, lambda store: store.threads.truncate("t", keep=1))
+    assert child.stdout.readline().endswith("  truncated to 1 message\n")
     calls = (ToolCall(id="c", name="look", arguments={"at": 1}),)
     answer = Message(role="assistant", content="", tool_calls=calls)
     in_store(url, lambda store: store.threads.append("t", answer))
+    assert child.stdout.readline().endswith('  assistant: → look({"at":1})\n')
     in_store(url, lambda store: store.threads.save(Thread(id="t")))
-    assert child.stdout.readline().startswith("2  ")
+    assert child.stdout.readline() == "5  the thread was replaced, and has 0 messages\n"
     in_store(url, lambda store: store.threads.delete("t"))
     lines = rest(child)
     assert lines[-1] == "the thread was deleted"
