@@ -1,15 +1,23 @@
 """Damaged pages: every call works, or says what is wrong."""
 
 import random
+import sqlite3
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
+from functools import partial
+from itertools import count
 from pathlib import Path
 
 import pytest
 
 from tests.sqlite.support import READS, WRITES, filled, in_store, opened
 from treadle import Store, TreadleError
+from treadle.backends._damage import DamageLog
+from treadle.backends.sql.claims import next_due
+from treadle.backends.sql.reads import read
+from treadle.backends.sqlite._execution import run
 from treadle.backends.sqlite.doctor import examine
+from treadle.queries import ListCollections
 
 PAGE = 8192
 CALLS = {**READS, **WRITES}
@@ -118,6 +126,40 @@ async def test_a_truncated_file_is_noticed(tmp_path: Path, healthy: bytes) -> No
         lay_down(path, healthy[:size])
         assert is_reported(path)
         await call_everything(path)
+
+
+def test_a_step_to_the_next_value_of_an_index_never_goes_round(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+
+    async def fill_indexes(store: Store) -> None:
+        await store.mailboxes.send("m", None)
+        await store.documents.put("c", "key", None)
+
+    in_store(path, fill_indexes)
+    healthy = path.read_bytes()
+    for index in ("queue_heads_ready", "sqlite_autoindex_documents_1"):
+        query = "SELECT rootpage FROM sqlite_schema WHERE name = ?"
+        with closing(sqlite3.connect(path)) as connection:
+            (number,) = connection.execute(query, (index,)).fetchone()
+        start, end = (number - 1) * PAGE, number * PAGE
+        for seed in range(300):
+            page = flipped_head(healthy[start:end], random.Random(seed))
+            path.write_bytes(healthy[:start] + page + healthy[end:])
+            step_through_indexes(path)
+        path.write_bytes(healthy)
+
+
+def step_through_indexes(path: Path) -> None:
+    """Fail if a query takes a million steps."""
+    with closing(sqlite3.connect(path)) as connection:
+        for program in (next_due((None,)), read(ListCollections(), DamageLog("store"), 1)):
+            steps = count()
+            connection.set_progress_handler(partial(lambda taken: next(taken) > 100, steps), 10_000)
+            try:
+                with suppress(TreadleError, ValueError):
+                    run(connection, program)
+            except sqlite3.Error as error:
+                assert error.sqlite_errorcode == sqlite3.SQLITE_CORRUPT
 
 
 def test_a_wait_on_a_damaged_file_raises_an_error_of_treadle(tmp_path: Path) -> None:

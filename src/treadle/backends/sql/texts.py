@@ -37,13 +37,15 @@ _BOUNDS = {
 # A step from one priority to the next is one look at the index, however many heads there are.
 _PRIORITIES = """priorities (priority) AS (
     SELECT MAX(priority) FROM queue_heads WHERE blocked = 0
-    UNION ALL
+    UNION
     SELECT (SELECT MAX(queue_heads.priority) FROM queue_heads
             WHERE queue_heads.blocked = 0 AND queue_heads.priority < priorities.priority)
     FROM priorities
     WHERE priorities.priority IS NOT NULL
 )"""
-"""The priorities of queue heads that are not blocked, highest first, and NULL at the end."""
+"""The priorities of queue heads that are not blocked, highest first, and NULL at the end.
+
+UNION ends it if one comes again, as a damaged index may give one that is not lower."""
 
 _DUE_HEADS = """SELECT * FROM queue_heads
     WHERE blocked = 0 AND priority = priorities.priority AND kind = 0

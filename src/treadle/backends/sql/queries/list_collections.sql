@@ -1,10 +1,11 @@
 -- A step from one collection to the next is one look at the index, however many documents it has.
--- The steps end when enough collections are found that have a document.
+-- The steps end when enough collections are found that have a document, or (hence UNION) when a
+-- damaged index gives one again.
 WITH RECURSIVE names (name, found) AS (
     SELECT MIN(collection), 0
     FROM documents
     WHERE collection >= :first AND collection < :behind
-    UNION ALL
+    UNION
     SELECT
         (SELECT MIN(collection) FROM documents
          WHERE collection > names.name AND collection < :behind),
