@@ -19,6 +19,7 @@ from treadle.core.edits import ForkThread, TruncateThread
 from treadle.core.endings import Cancel, CancelPending, Interrupt, Purge, Requeue, Supersede
 from treadle.core.heads import CheckThread, UpdateThread
 from treadle.core.mailboxes import Enqueue, EnsureMailbox, Send
+from treadle.core.pauses import Pause, Resume
 from treadle.core.restoring import RestoreDocument, RestoreEntry, RestoreMailbox, RestoreThread
 from treadle.core.runs import DeleteRun, UpsertRun
 from treadle.core.threads import AppendThread, CreateThread, DeleteThread, EnsureThread, SaveThread
@@ -48,6 +49,7 @@ __all__ = [
     "Hold",
     "Interrupt",
     "Nack",
+    "Pause",
     "Purge",
     "PurgeDocuments",
     "PutDocument",
@@ -58,6 +60,7 @@ __all__ = [
     "RestoreEntry",
     "RestoreMailbox",
     "RestoreThread",
+    "Resume",
     "SaveThread",
     "Send",
     "Settlement",

@@ -27,6 +27,7 @@ from treadle.core.endings import Cancel, CancelPending, Interrupt, Purge, Requeu
 from treadle.core.heads import CheckThread, UpdateThread
 from treadle.core.keys import KeyRange
 from treadle.core.mailboxes import Enqueue, EnsureMailbox, Send
+from treadle.core.pauses import Pause, Resume
 from treadle.core.read_set import ReadSet
 from treadle.core.restoring import RestoreEntry
 from treadle.core.runs import DeleteRun, UpsertRun
@@ -65,6 +66,8 @@ COMMANDS: tuple[AnyCommand, ...] = (
     Supersede(entry_id="queued", reason="newer"),
     CancelPending(mailbox_id="box"),
     Interrupt(mailbox_id="box"),
+    Pause(mailbox_id="box"),
+    Resume(mailbox_id="box"),
     Requeue(entry_id="dead"),
     Purge(older_than=100),
     PutDocument(collection="memories", key=("ann",), value=1),

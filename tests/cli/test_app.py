@@ -52,7 +52,7 @@ def test_all_commands_exist() -> None:
     wanted += ["doctor", "migrate", "backup"]
     wanted += [f"threads {name}" for name in ("list", "show", "follow", "delete")]
     wanted += [f"runs {name}" for name in ("list", "show")]
-    names = ("list", "show", "stats", "interrupt", "requeue", "cancel", "purge")
+    names = ("list", "show", "stats", "interrupt", "pause", "resume", "requeue", "cancel", "purge")
     wanted += [f"mailboxes {name}" for name in names]
     assert set(wanted) <= paths
 
@@ -130,6 +130,8 @@ READING = [
     ("mailboxes", "list"),
     ("mailboxes", "stats"),
     ("mailboxes", "interrupt", "m"),
+    ("mailboxes", "pause", "m"),
+    ("mailboxes", "resume", "m"),
     ("mailboxes", "requeue", "--all"),
     ("export",),
     ("doctor",),

@@ -82,6 +82,8 @@ SHOWING: dict[str, tuple[str, ...]] = {
     "export": ("export",),
     "mailboxes cancel": ("mailboxes", "cancel", HOSTILE),
     "mailboxes interrupt": ("mailboxes", "interrupt", "m1\u202e"),
+    "mailboxes pause": ("mailboxes", "pause", "m1\u202e", "--reason", "\u202e"),
+    "mailboxes resume": ("mailboxes", "resume", "m1\u202e"),
     "mailboxes list": ("mailboxes", "list"),
     "mailboxes requeue": ("mailboxes", "requeue", HOSTILE),
     "mailboxes show": ("mailboxes", "show", "m1\u202e"),

@@ -52,6 +52,21 @@ def test_entries_are_counted(agents: Path) -> None:
     assert "queued\t2" in run("mailboxes", "stats", "--store", agents).stdout
 
 
+def test_a_mailbox_is_paused_and_resumed(agents: Path) -> None:
+    result = run("mailboxes", "pause", "m1", "--reason", "the model is down", "--store", agents)
+    assert result.stdout == "m1 is paused until it is resumed\n"
+    shown = run_json("mailboxes", "show", "m1", "--store", agents)["mailbox"]
+    assert shown["pause_reason"] == "the model is down"
+    assert "paused_until" not in shown
+    text = run("mailboxes", "pause", "m1", "--for", "2h", "--store", agents).stdout
+    assert text.startswith("m1 is paused until 20")
+    document = run_json("mailboxes", "pause", "m1", "--for", "1h", "--store", agents)
+    assert document["paused_until"] - document["paused_at"] <= 3_600_000
+    assert run("mailboxes", "resume", "m1", "--store", agents).stdout == "m1 is not paused\n"
+    assert "paused_at" not in run_json("mailboxes", "resume", "m1", "--store", agents)
+    assert run("mailboxes", "resume", "unknown", "--store", agents).exit_code == 1
+
+
 def test_a_mailbox_is_interrupted(agents: Path) -> None:
     result = run("mailboxes", "interrupt", "m1", "--store", agents)
     assert result.stdout == "superseded 2 entries; m1 is at generation 1\n"

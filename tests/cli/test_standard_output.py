@@ -52,6 +52,8 @@ WORKING: dict[str, list[str]] = {
     "import": ["import", "empty.jsonl"],
     "mailboxes cancel": ["mailboxes", "cancel", "--mailbox", "m1"],
     "mailboxes interrupt": ["mailboxes", "interrupt", "m1"],
+    "mailboxes pause": ["mailboxes", "pause", "m1"],
+    "mailboxes resume": ["mailboxes", "resume", "m1"],
     "mailboxes list": ["mailboxes", "list"],
     "mailboxes purge": ["mailboxes", "purge", "--older-than", "1d"],
     "mailboxes requeue": ["mailboxes", "requeue", "--all"],

@@ -142,9 +142,8 @@ def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def is_exact(node: dict[str, Any]) -> bool:
     """Return True if a scan reads only the rows that it is for."""
     if "Index Cond" not in node:  # the first or last of a small index
-        return (
-            node["Index Name"] in ("queue_heads_ready", "mailboxes_waking") and "Filter" not in node
-        )
+        small = ("queue_heads_ready", "mailboxes_waking", "mailboxes_paused")
+        return node["Index Name"] in small and "Filter" not in node
     is_listing = LISTINGS.fullmatch(node["Index Name"]) is not None
     return not is_listing or "entry_id = entries" in node["Index Cond"]
 

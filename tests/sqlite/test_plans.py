@@ -49,7 +49,10 @@ PLANS: dict[str, tuple[Read, str]] = {
         Read("next_ready", {}),
         "SEARCH queue_heads USING INDEX queue_heads_ready (priority=?",
     ),
-    "when a lease runs out": (Read("next_expiry", {}), "USING COVERING INDEX mailboxes_held"),
+    "when a lease runs out": (
+        Read("next_expiry", {}),
+        "USING INDEX mailboxes_held (lease_until>?)",
+    ),
     "a page of messages": (
         Read("list_messages", {}, ("after", "before")),
         "sqlite_autoindex_messages_1 (thread_key=? AND position>? AND position<?)",

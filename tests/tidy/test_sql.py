@@ -27,6 +27,8 @@ CHOSEN_BY = {
     "lease_until",
     "kind",
     "turn",
+    "paused_at",
+    "paused_until",
     "ended_at",
     "dedupe_key",
     "origin",

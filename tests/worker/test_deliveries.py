@@ -5,6 +5,7 @@ import threading
 from functools import partial
 
 import pytest
+from tests.marks import every_backend
 from tests.worker.support import (
     FaultyBackend,
     NewWorker,
@@ -360,3 +361,52 @@ async def test_any_async_callable_runs_on_the_event_loop(recorder: Recorder, wor
     await work(lambda delivery: function(seen, delivery))
     assert {*seen, *instance.threads} == {threading.main_thread()}
     assert len(recorder.of(Done)) == 3
+
+
+@every_backend
+async def test_a_handler_asks_and_pauses_in_one_batch_and_goes_on_with_the_answer(
+    store: Store, recorder: Recorder, clock: ManualClock, new_worker: NewWorker
+) -> None:
+    attempts: list[tuple[object, int]] = []
+
+    async def handler(delivery: Delivery) -> None:
+        entry = delivery.entry
+        attempts.append((entry.payload, entry.attempt_count))
+        head = await delivery.thread()
+        assert head is not None
+        if entry.payload == "refund" and not head.thread.messages:
+            async with delivery.pause(reason="approval") as step:
+                step.threads.append("t", says("may I?"))
+            assert delivery.settled
+            return
+        async with delivery.batch() as step:
+            step.threads.append("t", says("done"))
+
+    await store.mailboxes.send("t", "refund")
+    await store.mailboxes.send("t", "next")
+    worker = new_worker(store, handler)
+    async with running(worker):
+        await recorder.wait_for(Released)
+        state = await store.mailboxes.load("t")
+        assert state is not None
+        assert state.pause_reason == "approval"
+        await advance(clock, 10_000)
+        async with store.batch() as step:
+            step.threads.append("t", says("yes"))
+            step.mailboxes.resume("t")
+        await recorder.wait_for(Done, 2)
+    assert attempts == [("refund", 1), ("refund", 1), ("next", 1)]
+    assert await texts(store, "t") == ["may I?", "yes", "done", "done"]
+
+
+async def test_a_pause_in_a_thread_commits_with_a_plain_with(
+    store: Store, recorder: Recorder, new_worker: NewWorker
+) -> None:
+    def handler(delivery: Delivery) -> None:
+        with delivery.pause(until=10**15):
+            pass
+
+    await store.mailboxes.send("t", 1)
+    async with running(new_worker(store, handler)):
+        await recorder.wait_for(Released)
+    assert await store.mailboxes.claim(consumer="w") == ()

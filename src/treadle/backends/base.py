@@ -98,6 +98,9 @@ class Guarantee(Enum):
     """What is sent to a mailbox without a delay is due at once, and is claimed in the order in
     which it was sent, whatever the clock does. Behind a retry that keeps its order, nothing of the
     same or a lower priority is claimed until the entry is settled or due."""
+    PAUSES_HOLD = 21
+    """Nobody claims from a paused mailbox until the pause is over: at its end, or when the mailbox
+    is resumed or interrupted. A claim that is held stays held."""
 
     def __str__(self) -> str:
         return f"guarantee {self.value}, {self.name.replace('_', ' ').lower()}"

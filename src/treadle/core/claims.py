@@ -1,6 +1,6 @@
 """Claims: who may take an entry, and what the holder of a claim may do with it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from typing import Protocol, TypeAlias
 
 import msgspec
@@ -96,16 +96,22 @@ def turn_order(entry: MailboxEntry) -> TurnOrder:
     return -entry.priority, is_first, turn, entry.available_at, entry.created_at, entry.entry_id
 
 
-def choose(entries: Iterable[MailboxEntry], request: ClaimRequest, now: int) -> list[MailboxEntry]:
+def choose(
+    entries: Iterable[MailboxEntry],
+    request: ClaimRequest,
+    now: int,
+    paused: Container[str] = (),
+) -> list[MailboxEntry]:
     """The claim rule: the entries that a request gets out of all `entries`, best first.
 
     It gets at most one from each mailbox, and none from a mailbox in which a lease is live. From a
+    mailbox that is `paused` it gets nothing (`treadle.core.pauses.is_paused`). From any other
     mailbox it gets the first that is due, in the order of their turns; a retry that keeps its order
     and is not due holds back those behind it. An entry that is asked for by its id need not be due.
     """
     mailboxes: dict[str, list[MailboxEntry]] = {}
     for entry in entries:
-        if request.mailbox_id in (None, entry.mailbox_id):
+        if request.mailbox_id in (None, entry.mailbox_id) and entry.mailbox_id not in paused:
             mailboxes.setdefault(entry.mailbox_id, []).append(entry)
     chosen: list[MailboxEntry] = []
     for beside in mailboxes.values():

@@ -18,6 +18,7 @@ from treadle.core.mailboxes import (
     next_turn,
     put_last_turn,
 )
+from treadle.core.pauses import without_pause
 from treadle.core.read_set import ReadSet
 
 CANCEL_REASON = "cancelled"
@@ -111,7 +112,10 @@ class CancelPending(TimedCommand[tuple[MailboxEntry, ...]], frozen=True, kw_only
 
 
 class Interrupt(TimedCommand[Interrupted], frozen=True, kw_only=True):
-    """Raises a mailbox's generation, and supersedes older entries. Result: `Interrupted`."""
+    """Raises a mailbox's generation, and supersedes older entries. Result: `Interrupted`.
+
+    It also ends a pause.
+    """
 
     mailbox_id: MailboxId
 
@@ -125,7 +129,9 @@ class Interrupt(TimedCommand[Interrupted], frozen=True, kw_only=True):
         before = rows.mailboxes.get(self.mailbox_id) or MailboxState(mailbox_id=self.mailbox_id)
         whose = f"the generation of mailbox {self.mailbox_id!r}"
         generation = next_number(before.current_generation, whose)
-        state = msgspec.structs.replace(before, current_generation=generation, updated_at=now)
+        state = msgspec.structs.replace(
+            without_pause(before), current_generation=generation, updated_at=now
+        )
         rows.mailboxes.put(self.mailbox_id, state)
         unfinished = rows.find_unfinished(self.mailbox_id)
         older = [entry for entry in unfinished if entry.generation < generation]

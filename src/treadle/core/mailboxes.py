@@ -82,6 +82,11 @@ class MailboxState(Model, frozen=True, kw_only=True):
     updated_at: Time = always_encoded(0)
     last_turn: Time = 0
     """The turn of the last entry that was sent to it without a delay."""
+    paused_at: Time | None = None
+    """When it was paused. None: it is not, as the next two fields say, too."""
+    paused_until: Time | None = None
+    """From this time on it gives its entries again. None: when it is resumed."""
+    pause_reason: str | None = None
 
 
 class EntryPage(Page[MailboxEntry], frozen=True, kw_only=True):

@@ -40,6 +40,7 @@ from treadle.core.mailboxes import (
     MailboxStats,
     Send,
 )
+from treadle.core.pauses import Pause, Resume
 from treadle.core.queries import check_query
 from treadle.store.writes import NewWrite, Write
 
@@ -255,6 +256,38 @@ class MailboxWrites:
         The holder of a claimed entry can write nothing more; see `hold`.
         """
         return self._write(Interrupt(mailbox_id=mailbox_id, now=now))
+
+    # --- pauses ---------------------------------------------------------------------------------
+
+    def pause(
+        self,
+        mailbox_id: str,
+        *,
+        until: int | None = None,
+        reason: str | None = None,
+        now: int | None = None,
+    ) -> Write[MailboxState]:
+        """Pause a mailbox: it takes what is sent to it, and claims get nothing from it.
+
+        A claim that is held stays held. An interrupt ends the pause, too.
+
+        Args:
+            mailbox_id: which mailbox; it need not exist.
+            until: when the pause ends, in unix milliseconds; None: when `resume` is called.
+            reason: why, for those who read `MailboxState.pause_reason`.
+            now: the present.
+
+        Raises:
+            InvalidId, InvalidValue: an argument is out of its range.
+        """
+        return self._write(Pause(mailbox_id=mailbox_id, until=until, reason=reason, now=now))
+
+    def resume(self, mailbox_id: str, *, now: int | None = None) -> Write[MailboxState | None]:
+        """End the pause of a mailbox: what is due in it is claimed at once.
+
+        A mailbox that is not paused stays as it is. Returns its state, or None if it has none.
+        """
+        return self._write(Resume(mailbox_id=mailbox_id, now=now))
 
     def requeue(self, entry_id: str, *, now: int | None = None) -> Write[MailboxEntry | None]:
         """Queue a dead letter again: due at once, with no attempts.

@@ -11,6 +11,7 @@ from treadle.backends.cancellation import shielded
 from treadle.core.claims import Ack, DeadLetter, Hold, Nack, Release, Settlement
 from treadle.core.commands import Commands, Receipt
 from treadle.core.mailboxes import MailboxEntry
+from treadle.core.pauses import Pause
 from treadle.core.threads import ThreadHead
 from treadle.errors import ClaimConflict
 from treadle.store.batch import Batch, Commit
@@ -18,6 +19,8 @@ from treadle.store.store import Store
 from treadle.worker._lease import Lease
 
 T = TypeVar("T")
+
+SETTLEMENTS = (Ack, Nack, DeadLetter, Release)
 
 
 class DeliveryBatch(Batch):
@@ -115,9 +118,33 @@ class Delivery:
             TimeoutError: the store did not answer before the lease ended.
             TreadleError: a write of the batch failed; nothing was written.
         """
+        lease = self._lease
+        ack = Ack(entry_id=lease.entry_id, claim_token=lease.claim_token)
+        return self._batch((ack,) if settle else ())
 
+    def pause(self, *, until: int | None = None, reason: str | None = None) -> DeliveryBatch:
+        """Collect writes that commit together with a pause of this mailbox, to wait for a human.
+
+        The batch ends this delivery: the entry is released, which counts as no attempt, and the
+        mailbox is paused. So nothing is held for days. `store.mailboxes.resume`, in one batch with
+        the answer, hands the entry out again at once. An interrupt ends the pause, too, and the
+        entry with it. Return after the block.
+
+        Args:
+            until: when the pause ends by itself, in unix milliseconds; None: never.
+            reason: why, for those who read `MailboxState.pause_reason`.
+
+        Raises:
+            ClaimConflict, TimeoutError, TreadleError: as for `batch`.
+        """
+        lease = self._lease
+        release = Release(entry_id=lease.entry_id, claim_token=lease.claim_token)
+        pause = Pause(mailbox_id=self.entry.mailbox_id, until=until, reason=reason)
+        return self._batch((release, pause))
+
+    def _batch(self, last: Commands) -> DeliveryBatch:
         async def commit(commands: Commands) -> Receipt:
-            return await shielded(self._commit(commands, settle=settle))
+            return await shielded(self._commit(commands, last))
 
         return DeliveryBatch(commit, self.call, partial(_runs_on, self._loop))
 
@@ -139,15 +166,16 @@ class Delivery:
             raise
         return future.result()
 
-    async def _commit(self, commands: Commands, *, settle: bool) -> Receipt:
+    async def _commit(self, commands: Commands, last: Commands) -> Receipt:
+        """Commit the commands and then `last`, which settles the entry unless they have."""
         lease = self._lease
         if not lease.is_open:
             raise ClaimConflict(lease.entry_id, lease.loss or "this delivery is settled")
         settlement = self._find_settlement(commands)
-        last: Commands = ()
-        if settlement is None and settle:
-            settlement = Ack(entry_id=lease.entry_id, claim_token=lease.claim_token)
-            last = (settlement,)
+        if settlement is None:
+            settlement = self._find_settlement(last)
+        else:
+            last = tuple(each for each in last if not isinstance(each, SETTLEMENTS))
         fence = Hold(entry_id=lease.entry_id, claim_token=lease.claim_token)
         with lease.settling(settlement) if settlement is not None else nullcontext():
             receipt = await lease.within(self._store.commit((fence, *commands, *last)))
@@ -156,7 +184,7 @@ class Delivery:
 
     def _find_settlement(self, commands: Commands) -> Settlement | None:
         for command in commands:
-            if not isinstance(command, Ack | Nack | DeadLetter | Release):
+            if not isinstance(command, SETTLEMENTS):
                 continue
             if command.entry_id == self._lease.entry_id:
                 return command

@@ -20,7 +20,9 @@ from treadle.core.claims import (
     is_kept,
     turn_order,
 )
-from treadle.core.mailboxes import TERMINAL, MailboxEntry
+from treadle.core.mailboxes import TERMINAL, MailboxEntry, MailboxState
+from treadle.core.pauses import is_paused
+from treadle.errors import CorruptRecord
 
 _Order = tuple[int, int, int, str]
 """`claim_order` of an entry; its last item is the entry's id."""
@@ -29,8 +31,11 @@ _Order = tuple[int, int, int, str]
 class MailboxIndex:
     """An index of entries. Its owner calls `replace` for every change."""
 
-    def __init__(self, entries: Mapping[str, MailboxEntry]) -> None:
+    def __init__(
+        self, entries: Mapping[str, MailboxEntry], mailboxes: Mapping[str, MailboxState]
+    ) -> None:
         self._entries = entries
+        self._mailboxes = mailboxes
         self._now = 0
         self._count = 0
         """How many entries have not ended."""
@@ -45,6 +50,8 @@ class MailboxIndex:
         """The item of each mailbox in `_heads` that is not outdated."""
         self._later: list[tuple[int, str]] = []
         self._leases: list[tuple[int, str]] = []
+        self._pauses: list[tuple[int, str]] = []
+        """The ends of pauses of mailboxes that claims have come upon."""
         self._pushed = 0
         """How many items were pushed since the heaps were built."""
         for entry in entries.values():
@@ -60,7 +67,7 @@ class MailboxIndex:
             if after.status not in TERMINAL:
                 self._push(after)
         if before is not None and (before.status == "claimed" or is_kept(before)):
-            self._offer(before.mailbox_id)  # its other entries may have waited for this one
+            self.offer(before.mailbox_id)  # its other entries may have waited for this one
 
     def find_duplicate(self, mailbox_id: str, dedupe_key: str) -> str | None:
         """Return the id of the entry of the mailbox that has the dedupe key, or None."""
@@ -82,7 +89,7 @@ class MailboxIndex:
         """Return the entries that a claim gets, best first, by the rule of `claims.choose`."""
         self._advance(now)
         if request.mailbox_id is not None:
-            head = self._head(request.mailbox_id)
+            head = None if self._is_paused(request.mailbox_id) else self._head(request.mailbox_id)
             return [] if head is None or request.limit < 1 else [head]
         chosen: list[tuple[_Order, str]] = []
         while len(chosen) < request.limit and self._heads:
@@ -90,7 +97,7 @@ class MailboxIndex:
             if self._offered.get(mailbox_id) != order:
                 continue
             del self._offered[mailbox_id]
-            head = self._head(mailbox_id)
+            head = None if self._is_paused(mailbox_id) else self._head(mailbox_id)
             if head is not None and claim_order(head) == order:
                 chosen.append((order, mailbox_id))
             elif head is not None:
@@ -106,9 +113,13 @@ class MailboxIndex:
         if mailbox_id is not None:
             waiting = (self._entries[entry_id] for entry_id in self.unfinished(mailbox_id))
             times = [due for entry in waiting if (due := due_time(entry)) > now]
+            state = self._mailboxes.get(mailbox_id)
+            if state is not None and state.paused_until is not None and state.paused_until > now:
+                times.append(state.paused_until)
             return min(times, default=None)
         self._drop_outdated()
-        return min((heap[0][0] for heap in (self._later, self._leases) if heap), default=None)
+        heaps = (self._later, self._leases, self._pauses)
+        return min((heap[0][0] for heap in heaps if heap), default=None)
 
     def _note(self, entry: MailboxEntry) -> None:
         if entry.dedupe_key is not None:
@@ -141,6 +152,7 @@ class MailboxIndex:
         self._offered.clear()
         self._later.clear()
         self._leases.clear()
+        self._pauses.clear()
         self._pushed = 0
         for ids in self._unfinished.values():
             for entry_id in ids:
@@ -151,13 +163,13 @@ class MailboxIndex:
         self._pushed += 1
         if is_claimable(entry, self._now):
             heappush(self._claimable.setdefault(entry.mailbox_id, []), turn_order(entry))
-            self._offer(entry.mailbox_id)
+            self.offer(entry.mailbox_id)
         elif entry.status == "queued":
             heappush(self._later, (entry.available_at, entry.entry_id))
         elif entry.lease_until is not None:  # without a lease it is held until it is ended
             heappush(self._leases, (entry.lease_until, entry.entry_id))
 
-    def _offer(self, mailbox_id: str) -> None:
+    def offer(self, mailbox_id: str) -> None:
         """Put the mailbox's first entry on the heap of heads, unless it is there."""
         head = self._head(mailbox_id)
         if head is not None:
@@ -183,6 +195,18 @@ class MailboxIndex:
         del self._claimable[mailbox_id]
         return None
 
+    def _is_paused(self, mailbox_id: str) -> bool:
+        """Return True if the mailbox is paused; it is offered again when the pause ends."""
+        try:
+            state = self._mailboxes.get(mailbox_id)
+        except CorruptRecord:  # nobody can say that it is paused
+            return False
+        if state is None or not is_paused(state, self._now):
+            return False
+        if state.paused_until is not None:
+            heappush(self._pauses, (state.paused_until, mailbox_id))
+        return True
+
     def _is_held_back(self, mailbox_id: str, order: TurnOrder) -> bool:
         """Return True if a retry that keeps its order, and is not due, comes before."""
         return any(
@@ -206,12 +230,14 @@ class MailboxIndex:
             self._wake(*heappop(self._later))
         while self._leases and self._leases[0][0] <= now:
             self._wake(*heappop(self._leases))
+        while self._pauses and self._pauses[0][0] <= now:
+            self.offer(heappop(self._pauses)[1])
 
     def _wake(self, due: int, entry_id: str) -> None:
         entry = self._entries.get(entry_id)
         if entry and entry.status not in TERMINAL and due_time(entry) == due:
             self._push(entry)
-            self._offer(entry.mailbox_id)
+            self.offer(entry.mailbox_id)
 
     def _drop_outdated(self) -> None:
         """Pop outdated items until the first of each waiting heap is not."""

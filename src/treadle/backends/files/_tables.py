@@ -99,6 +99,8 @@ class FileTables(Tables):
             self._index.replace(
                 cast("MailboxEntry | None", before), cast("MailboxEntry | None", after)
             )
+        elif table == "mailboxes" and self._index is not None:
+            self._index.offer(key)  # it may have been paused, and is no longer
 
     def follow(self, entries: Iterable[Entry]) -> None:
         """Apply entries that another process has committed, as far as rows are in memory."""
@@ -119,6 +121,8 @@ class FileTables(Tables):
                 self.replace("entries", entry.key, before, after)
             else:
                 self._caches[entry.table].forget(entry.key, present=isinstance(entry, Put))
+                if entry.table == "mailboxes" and self._index is not None:
+                    self._index.offer(entry.key)
 
     def mark_written(self, keys: Iterable[DocumentKey]) -> None:
         """Note that the documents of these rows are written, or removed."""
@@ -210,7 +214,7 @@ class FileTables(Tables):
 
     def _indexed(self) -> MailboxIndex:
         if self._index is None:
-            self._index = MailboxIndex(self.entries)
+            self._index = MailboxIndex(self.entries, self.mailboxes)
         return self._index
 
     def _listed(self, key: str) -> ThreadSummary | None:

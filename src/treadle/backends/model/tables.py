@@ -21,6 +21,7 @@ from treadle.core.limits import next_number
 from treadle.core.mailboxes import TERMINAL, UNFINISHED, EntryStatus, MailboxEntry, MailboxState
 from treadle.core.message_times import timed
 from treadle.core.messages import StoredMessage
+from treadle.core.pauses import is_paused
 from treadle.core.runs import RunRecord
 from treadle.core.threads import (
     History,
@@ -246,12 +247,22 @@ class Tables:
     def find_claimable(self, request: ClaimRequest, now: int) -> Iterable[MailboxEntry]:
         """The entries that a claim gets, best first."""
         if request.entry_id is None:
-            return choose(self.find_entries(None, UNFINISHED), request, now)
+            return choose(self.find_entries(None, UNFINISHED), request, now, self._paused(now))
         entry = self.entries.get(request.entry_id)
         if entry is None:
             return []
         beside = (*self.find_claimed(entry.mailbox_id), *self.find_kept(entry.mailbox_id))
-        return choose([entry, *(each for each in beside if each is not entry)], request, now)
+        paused = is_paused(self.mailboxes.get(entry.mailbox_id), now)
+        return choose(
+            [entry, *(each for each in beside if each is not entry)],
+            request,
+            now,
+            (entry.mailbox_id,) if paused else (),
+        )
+
+    def _paused(self, now: int) -> set[str]:
+        """The mailboxes that are paused."""
+        return {key for key, state in self.mailboxes.items() if is_paused(state, now)}
 
     def purge(self, older_than: int) -> int:
         """Remove the entries that ended before `older_than`, and return their number."""
@@ -296,6 +307,9 @@ class Tables:
     def next_due(self, now: int, mailbox_id: str | None) -> int | None:
         """When an entry becomes claimable: `now` if one is, None if no entry waits for a time."""
         entries = self.find_entries(mailbox_id, UNFINISHED)
-        if choose(entries, ClaimRequest(consumer="", mailbox_id=mailbox_id), now):
+        request = ClaimRequest(consumer="", mailbox_id=mailbox_id)
+        if choose(entries, request, now, self._paused(now)):
             return now
-        return min((time for entry in entries if (time := due_time(entry)) > now), default=None)
+        ends = (self.mailboxes[entry.mailbox_id].paused_until for entry in entries)
+        times = (*map(due_time, entries), *(end for end in ends if end is not None))
+        return min((time for time in times if time > now), default=None)

@@ -41,7 +41,7 @@ from treadle.backends.sql.claims import (
     in_turn,
     take,
 )
-from treadle.backends.sql.program import Program, Read, Row, Write
+from treadle.backends.sql.program import Program, Read, Row, Write, writes
 from treadle.backends.sql.rows import read_entry
 from treadle.core.claims import ClaimRequest, choose, has_live_lease
 from treadle.core.limits import LARGEST_TIME
@@ -188,7 +188,11 @@ def _claim(
     sieve = Sieve(damage)
     looked = limit
     while True:
-        locked, rows, *skipped = yield _looks(first, looked, time)
+        ended, locked, rows, *skipped = yield _looks(first, looked, time)
+        if ended:
+            mailboxes = [{"mailbox_id": mailbox_id} for (mailbox_id,) in ended]
+            yield tuple(writes(end_pauses=mailboxes, block_heads=mailboxes))
+            continue
         _check_skipped(skipped, cooling, of_claims=False)
         now = int(locked[0][0])
         entries = sieve.sift(map(_candidate, rows), now)
@@ -199,11 +203,11 @@ def _claim(
     chosen = choose(entries, together, now)
     if not chosen:  # another claim may have locked more than it takes
         _check_skipped(skipped, cooling, of_claims=True)
-    given, writes = take(requests, chosen, now)
+    given, statements = take(requests, chosen, now)
     if sieve.has_held or any(has_live_lease(entry, now) for entry in entries):
-        writes = (Write("refresh_wakes", ({},)), *writes)
-    if writes:
-        yield writes
+        statements = (Write("refresh_wakes", ({},)), *statements)
+    if statements:
+        yield statements
     return given
 
 
@@ -241,16 +245,22 @@ def _claim_one(request: ClaimRequest, clock: int | None) -> Program[ClaimOutcome
         chosen = choose_named(request, [(read_entry, row) for row in rows], now)
     except CorruptRecord as error:
         return error
-    [given], writes = take([request], chosen, now)
-    if writes:
-        yield writes
+    [given], statements = take([request], chosen, now)
+    if statements:
+        yield statements
     return given
 
 
 def _looks(request: ClaimRequest, limit: int, now: int | None) -> tuple[Read, ...]:
-    """The queries that lock mailboxes, read the locked ones, and list those that were skipped."""
+    """The queries that end pauses, lock mailboxes, read the locked ones, and list the others."""
+    mailbox = {"now": now, "mailbox_id": request.mailbox_id, "expired": EXPIRED_MAILBOXES}
+    ended = Read("ended_pauses", mailbox)
     if request.mailbox_id is not None:
-        mailbox = {"now": now, "mailbox_id": request.mailbox_id}
-        return Read("lock_mailbox", mailbox), Read("read_locked", mailbox)
+        return ended, Read("lock_mailbox", mailbox), Read("read_locked", mailbox)
     values = {"now": now, "limit": limit, "expired": EXPIRED_MAILBOXES}
-    return Read("lock_ready", values), Read("read_locked", values), Read("read_skipped", values)
+    return (
+        ended,
+        Read("lock_ready", values),
+        Read("read_locked", values),
+        Read("read_skipped", values),
+    )

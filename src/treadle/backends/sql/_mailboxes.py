@@ -31,6 +31,7 @@ _fixed = attrgetter(
     *{column.name for column in (*ENTRIES.columns, *PAYLOADS.columns) if column.fixed}
 )
 """The fields that no transition changes; a restored entry may replace them."""
+_pause = attrgetter("paused_at", "paused_until")
 Queue: TypeAlias = tuple[str, int, int]
 """The mailbox, priority and kind of entries that wait in one queue."""
 
@@ -39,11 +40,17 @@ def write_mailboxes(changes: Sequence[Change]) -> Sequence[Statement]:
     """The statements that write changed states of mailboxes."""
     new: list[Values] = []
     changed: list[Values] = []
+    paused: list[Values] = []
     for change in changes:
-        if isinstance(change.after, MailboxState):
-            row = MAILBOXES.values(change.after)
-            (new if change.before is None else changed).append(row)
-    return writes(insert_mailbox=new, update_mailbox=changed)
+        before, after = change.before, change.after
+        if isinstance(after, MailboxState):
+            (new if before is None else changed).append(MAILBOXES.values(after))
+            earlier = _pause(before) if isinstance(before, MailboxState) else (None, None)
+            if _pause(after) != earlier:
+                paused.append({"mailbox_id": after.mailbox_id})
+    return writes(
+        insert_mailbox=new, update_mailbox=changed, refresh_pause=paused, block_heads=paused
+    )
 
 
 def write_entries(changes: Sequence[Change]) -> Sequence[Statement]:

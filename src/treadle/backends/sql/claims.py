@@ -251,6 +251,7 @@ def _first_time(ready: list[Row], expiry: list[Row]) -> int | None:
 def _time_in_mailbox(rows: list[Row]) -> int | None:
     if not rows:
         return None
-    lease_until, available_at = rows[0]
-    due = available_at if lease_until is None else lease_until
-    return due if isinstance(due, int) else None
+    *ends, available_at = rows[0]
+    held = [end for end in ends if end is not None]
+    times = [time for time in (held or [available_at]) if isinstance(time, int)]
+    return max(times, default=None)

@@ -221,6 +221,9 @@ MAILBOXES = Table(
     Column("current_generation", "bigint"),
     Column("updated_at", "bigint"),
     Column("last_turn", "bigint"),
+    Column("paused_at", "bigint"),
+    Column("paused_until", "bigint"),
+    Column("pause_reason", free_text=True),
     Column("extra", value=_extra),
 )
 HEADS = Table(

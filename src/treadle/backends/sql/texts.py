@@ -60,12 +60,18 @@ _DUE_HEADS = """SELECT * FROM queue_heads
 """The heads of a priority that are due; each kind is in the order of the index, which is merged."""
 
 _BLOCKED = """CASE
-    WHEN mailboxes.lease_until IS NOT NULL THEN 1
+    WHEN mailboxes.lease_until IS NOT NULL OR mailboxes.pause_ends IS NOT NULL THEN 1
     WHEN mailboxes.kept_priority > queued.priority THEN 1
     WHEN mailboxes.kept_priority = queued.priority AND queued.kind <> 1 THEN 1
     ELSE 0
 END"""
 """1 if nothing of the queue `queued` may be claimed, 0 otherwise."""
+
+_PAUSED = """(
+    mailboxes.paused_at IS NOT NULL
+    AND COALESCE(mailboxes.paused_until, 9223372036854775807) > (SELECT now FROM clock)
+)"""
+"""Whether a mailbox is paused: `treadle.core.pauses.is_paused`."""
 
 _BETTER = """SELECT 1
     FROM queue_heads AS better
@@ -111,6 +117,7 @@ class Texts:
             ("{claim_columns}", ", ".join(CLAIM_COLUMNS)),
             ("{priorities}", _PRIORITIES),
             ("{blocked}", _BLOCKED),
+            ("{paused}", _PAUSED),
             ("{due_heads}", _DUE_HEADS),
             ("{better}", _BETTER),
         ):

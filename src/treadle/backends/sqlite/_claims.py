@@ -21,7 +21,7 @@ from treadle.backends.sql.claims import (
     in_turn,
     take,
 )
-from treadle.backends.sql.program import Program, Read, Row
+from treadle.backends.sql.program import Program, Read, Row, writes
 from treadle.backends.sql.rows import id_list, read_claim, read_entry
 from treadle.backends.sql.tables import KEPT, TIMED, UNDELAYED
 from treadle.core.claims import ClaimRequest, choose
@@ -53,6 +53,7 @@ def _claim(requests: list[ClaimRequest], now: int, damage: DamageLog) -> Program
     looked = sum(request.limit for request in requests)
     if looked < 1:
         return [()] * len(requests)
+    yield from _end_pauses(requests[0].mailbox_id, now)
     sieve = Sieve(damage)
     entries: list[MailboxEntry] = []
     while candidates := (yield from _candidates(requests[0].mailbox_id, looked, now, sieve)):
@@ -73,11 +74,14 @@ def _claim(requests: list[ClaimRequest], now: int, damage: DamageLog) -> Program
 def _claim_one(request: ClaimRequest, entry_id: str, now: int) -> Program[ClaimOutcome]:
     """Claim the entry that a request names, unless its mailbox is held; it need not be due."""
     ids = id_list([entry_id])
-    found, held, kept = yield (
+    paused, found, held, kept = yield (
+        Read("paused_mailbox_of_entry", {"entry_id": entry_id, "now": now}),
         Read("load_entries", {"ids": ids}),
         Read("load_claimed_beside", {"ids": ids, "mailboxes": id_list([])}),
         Read("load_kept", {"entry_id": entry_id}),
     )
+    if paused:
+        return ()
     beside = ((read_claim, row) for row in (*held, *kept))
     rows = [*((read_entry, row) for row in found), *beside]
     try:
@@ -88,6 +92,14 @@ def _claim_one(request: ClaimRequest, entry_id: str, now: int) -> Program[ClaimO
     if statements:
         yield statements
     return given
+
+
+def _end_pauses(mailbox_id: str | None, now: int) -> Program[None]:
+    """Unblock the heads of mailboxes whose pauses are over."""
+    (ended,) = yield (Read("ended_pauses", {"now": now, "mailbox_id": mailbox_id}),)
+    if ended:
+        mailboxes = [{"mailbox_id": each} for (each,) in ended]
+        yield tuple(writes(end_pauses=mailboxes, block_heads=mailboxes))
 
 
 def _candidates(

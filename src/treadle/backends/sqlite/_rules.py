@@ -129,9 +129,19 @@ _QUEUES = (
         "mailboxes/{mailbox_id}/queue_heads/{priority}",
         "blocked is {blocked}, and it should be {held}",
         "SELECT mailbox_id, priority, blocked,"
-        " CASE WHEN lease_until IS NOT NULL OR kept_priority > priority"
+        " CASE WHEN lease_until IS NOT NULL OR pause_ends IS NOT NULL OR kept_priority > priority"
         " OR kept_priority = priority AND kind <> 1 THEN 1 ELSE 0 END AS held"
         " FROM queue_heads LEFT JOIN mailboxes USING (mailbox_id) WHERE blocked IS NOT held",
+    ),
+    # A claim that comes after the end of a pause takes it out, so it may be missing.
+    Rule(
+        "mailboxes",
+        "mailboxes/{mailbox_id}",
+        "its pause ends at {found}, and it says at {stored}",
+        "SELECT mailbox_id, stored, found FROM (SELECT mailbox_id, pause_ends AS stored,"
+        " CASE WHEN paused_at IS NOT NULL THEN COALESCE(paused_until, 9223372036854775807) END"
+        " AS found, paused_until FROM mailboxes)"
+        " WHERE stored IS NOT found AND (stored IS NOT NULL OR paused_until IS NULL)",
     ),
     Rule(
         "mailboxes",

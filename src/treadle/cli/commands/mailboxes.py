@@ -177,6 +177,52 @@ def interrupt(mailbox: str, as_json: bool) -> None:
 
 
 @mailboxes.command(
+    "pause",
+    examples=(
+        "treadle mailboxes pause bike-squeaky-brakes --reason 'the model is down'",
+        "treadle mailboxes pause bike-squeaky-brakes --for 2h",
+    ),
+)
+@store_option()
+@click.argument("mailbox")
+@click.option(
+    "--for", "length", type=duration, metavar="DURATION", help="How long; default: until resumed."
+)
+@click.option("--reason", metavar="TEXT", help="Why, for those who look at the mailbox.")
+@json_option
+def pause(mailbox: str, length: int | None, reason: str | None, as_json: bool) -> None:
+    """Let no worker claim from a mailbox.
+
+    MAILBOX takes what is sent to it. What a worker holds already is not stopped.
+
+    --json: {"mailbox_id", "paused_at", ...}.
+    """
+    until = None if length is None else system_clock() + length
+    state = change_store(lambda store: store.mailboxes.pause(mailbox, until=until, reason=reason))
+    end = "it is resumed" if state.paused_until is None else time_text(state.paused_until)
+    _write_state(state, f"{mailbox} is paused until {end}", as_json=as_json)
+
+
+@mailboxes.command("resume", examples=("treadle mailboxes resume bike-squeaky-brakes",))
+@store_option()
+@click.argument("mailbox")
+@json_option
+def resume(mailbox: str, as_json: bool) -> None:
+    """End the pause of a mailbox.
+
+    --json: {"mailbox_id", "current_generation", ...}.
+    """
+
+    async def write(store: Store) -> MailboxState:
+        state = await store.mailboxes.resume(mailbox)
+        if state is None:
+            raise NotFound("mailbox", mailbox)
+        return state
+
+    _write_state(change_store(write), f"{mailbox} is not paused", as_json=as_json)
+
+
+@mailboxes.command(
     "requeue",
     examples=(
         "treadle mailboxes requeue 0196a1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1b",
@@ -255,6 +301,13 @@ def purge(older_than: int, as_json: bool) -> None:
         write_json({"purged": count})
     else:
         write_line(f"purged {counted(count, 'entry', 'entries')}")
+
+
+def _write_state(state: MailboxState, text: str, *, as_json: bool) -> None:
+    if as_json:
+        write_json(to_plain(state))
+    else:
+        write_line(text)
 
 
 def _document_of(found: MailboxEntry | _Mailbox) -> dict[str, dict[str, Json]]:

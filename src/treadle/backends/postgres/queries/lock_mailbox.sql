@@ -1,7 +1,13 @@
--- Lock one mailbox for a claim, and return the time of the claim; see lock_ready.sql.
+-- Lock one mailbox for a claim, unless it is paused, and return the time of the claim; see lock_ready.sql.
+WITH clock (now) AS (
+    SELECT COALESCE(:now::bigint, (extract(epoch FROM now()) * 1000)::bigint)
+)
 SELECT
-    COALESCE(:now::bigint, (extract(epoch FROM now()) * 1000)::bigint),
+    (SELECT now FROM clock),
     set_config('treadle.locked', COALESCE(json_agg(locked.mailbox_id), '[]')::text, true)
 FROM (
-    SELECT mailbox_id FROM mailboxes WHERE mailbox_id = :mailbox_id FOR NO KEY UPDATE
+    SELECT mailbox_id
+    FROM mailboxes
+    WHERE mailbox_id = :mailbox_id AND NOT {paused}
+    FOR NO KEY UPDATE
 ) AS locked

@@ -15,8 +15,13 @@ ready AS (
         SELECT mailbox.mailbox_id
         FROM ({due_heads}) AS heads
         JOIN mailboxes AS mailbox ON mailbox.mailbox_id = heads.mailbox_id
-        -- Only the first head of a mailbox counts, or the limit would include a mailbox twice.
+        -- Only the first head of a mailbox counts, or the limit would include a mailbox twice. And a
+        -- clock that went back can lead into a pause that a claim has found to be over.
         WHERE NOT EXISTS ({better})
+            AND NOT (
+                mailbox.paused_at IS NOT NULL
+                AND COALESCE(mailbox.paused_until, 9223372036854775807) > (SELECT now FROM clock)
+            )
         ORDER BY heads.available_at, heads.created_at, heads.entry_id
         LIMIT :limit
         -- Weaker than the FOR UPDATE of commits: see read_skipped.sql.
@@ -27,7 +32,7 @@ ready AS (
 expired AS (
     SELECT mailbox_id
     FROM mailboxes
-    WHERE wakes_at <= (SELECT now FROM clock)
+    WHERE wakes_at <= (SELECT now FROM clock) AND pause_ends IS NULL AND NOT {paused}
     ORDER BY wakes_at
     LIMIT :expired
     FOR NO KEY UPDATE SKIP LOCKED

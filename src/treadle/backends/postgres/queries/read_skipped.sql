@@ -64,7 +64,7 @@ skipped AS (
     (
         SELECT mailbox_id
         FROM mailboxes
-        WHERE wakes_at <= (SELECT now FROM clock)
+        WHERE wakes_at <= (SELECT now FROM clock) AND pause_ends IS NULL
         ORDER BY wakes_at
         LIMIT :expired
     )
@@ -93,3 +93,4 @@ SELECT
 FROM skipped
 -- Nobody is changing a mailbox whose row is missing, which is damage.
 JOIN mailboxes USING (mailbox_id)
+WHERE NOT {paused}

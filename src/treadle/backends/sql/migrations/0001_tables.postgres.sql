@@ -121,24 +121,31 @@ CREATE INDEX run_times_of_owner_by_update ON run_times (hashtextextended(owner, 
 -- Mailboxes. A transaction that writes anything of a mailbox locks its row first. `lease_until` is
 -- the latest end of a lease on its entries, NULL if none is claimed. `wakes_at` is never later, and
 -- is indexed in its stead: a renewal does not change it. `kept_priority` is the highest priority of a
--- retry that keeps its order, NULL if there is none.
+-- retry that keeps its order, NULL if there is none. `pause_ends` is the
+-- end of a pause, until a claim has found that it is over, and the largest integer if it has none.
 CREATE TABLE mailboxes (
     mailbox_id text COLLATE "C" PRIMARY KEY,
     current_generation bigint NOT NULL,
     updated_at bigint NOT NULL,
     last_turn bigint NOT NULL,
+    paused_at bigint,
+    paused_until bigint,
+    pause_reason text COLLATE "C",
     extra text COLLATE "C",
     lease_until bigint,
+    pause_ends bigint,
     kept_priority integer,
     wakes_at bigint
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
 CREATE INDEX mailboxes_waking ON mailboxes (wakes_at)
-    WHERE wakes_at IS NOT NULL;
+    WHERE wakes_at IS NOT NULL AND pause_ends IS NULL;
+CREATE INDEX mailboxes_paused ON mailboxes (pause_ends)
+    WHERE pause_ends IS NOT NULL;
 
 -- Queue heads: for each mailbox, priority and kind, the waiting entry that comes first. Entries of kind
 -- 0 are due whatever the clock says, those of 1 are retries that keep their order, and those of 2 are
--- due at a time. A head is blocked while an entry of its mailbox is claimed, and behind a retry that
--- keeps its order. A claim reads heads in their order, so its cost depends neither on the depth nor on
+-- due at a time. A head is blocked while an entry of its mailbox is claimed, while that is paused, and
+-- behind a retry that keeps its order. A claim reads heads in their order, so its cost depends neither on the depth nor on
 -- the number of mailboxes.
 CREATE TABLE queue_heads (
     mailbox_id text COLLATE "C" NOT NULL,

@@ -114,23 +114,30 @@ CREATE INDEX run_times_of_owner_by_update ON run_times (owner, in_status, change
     WHERE owner IS NOT NULL;
 
 -- Mailboxes. `lease_until` is the latest end of a lease on its entries, NULL if none is claimed.
--- `kept_priority` is the highest priority of a retry that keeps its order, NULL if there is none.
+-- `kept_priority` is the highest priority of a retry that keeps its order, NULL if there is none. `pause_ends` is the
+-- end of a pause, until a claim has found that it is over, and the largest integer if it has none.
 CREATE TABLE mailboxes (
     mailbox_id TEXT PRIMARY KEY,
     current_generation INTEGER NOT NULL,
     updated_at INTEGER NOT NULL,
     last_turn INTEGER NOT NULL,
+    paused_at INTEGER,
+    paused_until INTEGER,
+    pause_reason TEXT,
     extra TEXT,
     lease_until INTEGER,
+    pause_ends INTEGER,
     kept_priority INTEGER
 );
 CREATE INDEX mailboxes_held ON mailboxes (lease_until)
-    WHERE lease_until IS NOT NULL;
+    WHERE lease_until IS NOT NULL AND pause_ends IS NULL;
+CREATE INDEX mailboxes_paused ON mailboxes (pause_ends)
+    WHERE pause_ends IS NOT NULL;
 
 -- Queue heads: for each mailbox, priority and kind, the waiting entry that comes first. Entries of kind
 -- 0 are due whatever the clock says, those of 1 are retries that keep their order, and those of 2 are
--- due at a time. A head is blocked while an entry of its mailbox is claimed, and behind a retry that
--- keeps its order. A claim reads heads in their order, so its cost depends neither on the depth nor on
+-- due at a time. A head is blocked while an entry of its mailbox is claimed, while that is paused, and
+-- behind a retry that keeps its order. A claim reads heads in their order, so its cost depends neither on the depth nor on
 -- the number of mailboxes.
 CREATE TABLE queue_heads (
     mailbox_id TEXT NOT NULL,

@@ -1,3 +1,11 @@
-SELECT MIN(lease_until)
-FROM mailboxes
-WHERE lease_until IS NOT NULL
+-- When the first lease runs out, or the first pause ends.
+SELECT MIN(first.time)
+FROM (
+    SELECT MIN(lease_until) AS time
+    FROM mailboxes
+    WHERE lease_until IS NOT NULL AND pause_ends IS NULL
+    UNION ALL
+    SELECT MIN(pause_ends)
+    FROM mailboxes
+    WHERE pause_ends IS NOT NULL
+) AS first

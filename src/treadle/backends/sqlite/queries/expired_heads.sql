@@ -1,9 +1,13 @@
+WITH clock (now) AS (VALUES (:now))
 SELECT
     heads.mailbox_id, heads.priority, heads.kind, heads.turn, heads.available_at, heads.created_at,
     heads.entry_id, 1 AS is_head
 FROM mailboxes
 JOIN queue_heads AS heads ON heads.mailbox_id = mailboxes.mailbox_id
-WHERE mailboxes.lease_until <= :now AND (heads.available_at <= :now OR heads.kind <> 2)
+WHERE mailboxes.lease_until <= :now
+    AND mailboxes.pause_ends IS NULL
+    AND NOT {paused}
+    AND (heads.available_at <= :now OR heads.kind <> 2)
 UNION ALL
 SELECT
     mailboxes.mailbox_id, entries.priority, entries.kind, entries.turn, entries.available_at,
@@ -11,4 +15,4 @@ SELECT
 FROM mailboxes
 -- A mailbox with a lease and no claimed entry is damaged; the claim has to know of it.
 LEFT JOIN entries ON entries.mailbox_id = mailboxes.mailbox_id AND entries.status = 'claimed'
-WHERE mailboxes.lease_until <= :now
+WHERE mailboxes.lease_until <= :now AND mailboxes.pause_ends IS NULL AND NOT {paused}

@@ -1,9 +1,11 @@
+WITH clock (now) AS (VALUES (:now))
 SELECT
     heads.mailbox_id, heads.priority, heads.kind, heads.turn, heads.available_at, heads.created_at,
     heads.entry_id, 1 AS is_head
 FROM mailboxes
 JOIN queue_heads AS heads ON heads.mailbox_id = mailboxes.mailbox_id
 WHERE mailboxes.mailbox_id = :mailbox_id
+    AND NOT {paused}
     AND COALESCE(mailboxes.lease_until, :now) <= :now
     AND (heads.available_at <= :now OR heads.kind <> 2)
 UNION ALL
@@ -13,4 +15,4 @@ SELECT
 FROM mailboxes
 -- A mailbox with a lease and no claimed entry is damaged; the claim has to know of it.
 LEFT JOIN entries ON entries.mailbox_id = mailboxes.mailbox_id AND entries.status = 'claimed'
-WHERE mailboxes.mailbox_id = :mailbox_id AND mailboxes.lease_until <= :now
+WHERE mailboxes.mailbox_id = :mailbox_id AND NOT {paused} AND mailboxes.lease_until <= :now

@@ -7,5 +7,9 @@ WHERE blocked = 0
     AND kind = :kind
     AND available_at <= :until
     AND NOT EXISTS ({better})
+    -- A clock that went back can lead into a pause that a claim has found to be over.
+    AND NOT EXISTS (
+        SELECT 1 FROM mailboxes WHERE mailboxes.mailbox_id = heads.mailbox_id AND {paused}
+    )
 ORDER BY available_at, created_at, entry_id
 LIMIT :limit

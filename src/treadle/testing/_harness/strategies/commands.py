@@ -28,6 +28,7 @@ from treadle.core.heads import CheckThread, UpdateThread
 from treadle.core.limits import LARGEST_TIME
 from treadle.core.mailboxes import Enqueue, EnsureMailbox, Send
 from treadle.core.patches import Append, Increment
+from treadle.core.pauses import Pause, Resume
 from treadle.core.restoring import RestoreEntry, RestoreMailbox, RestoreThread
 from treadle.core.runs import DeleteRun, UpsertRun
 from treadle.core.threads import AppendThread, CreateThread, DeleteThread, EnsureThread, SaveThread
@@ -352,6 +353,15 @@ def commands(world: World) -> st.SearchStrategy[AnyCommand]:
         st.builds(Supersede, **at, entry_id=known, reason=texts),
         st.builds(CancelPending, **at, mailbox_id=mailbox_ids, exclude=st.none() | known),
         st.builds(Interrupt, **at, mailbox_id=mailbox_ids),
+        st.builds(
+            Pause,
+            **at,
+            mailbox_id=mailbox_ids,
+            until=st.none() | times(world.now),
+            reason=st.none() | texts,
+        ),
+        st.builds(Resume, **at, mailbox_id=mailbox_ids),
+        st.builds(Resume, **at, mailbox_id=mailbox_ids),
         st.builds(Requeue, **at, entry_id=known),
         st.builds(Purge, older_than=times(world.now)),
         st.builds(RestoreEntry, entry=entries(world).map(_free) | entries(world).map(_held)),
@@ -371,6 +381,9 @@ def states(now: int) -> st.SearchStrategy[MailboxState]:
         current_generation=st.sampled_from([0, 1, 2]),
         updated_at=times(now),
         last_turn=st.just(0) | times(now),
+        paused_at=st.none() | times(now),
+        paused_until=st.none() | times(now),
+        pause_reason=st.none() | texts,
         extra=unknown,
     )
 

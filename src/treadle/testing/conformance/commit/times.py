@@ -13,6 +13,7 @@ from treadle.core.edits import ForkThread, TruncateThread
 from treadle.core.endings import Cancel, CancelPending, Interrupt, Requeue, Supersede
 from treadle.core.heads import UpdateThread
 from treadle.core.mailboxes import EnsureMailbox, Send
+from treadle.core.pauses import Pause
 from treadle.core.threads import AppendThread, CreateThread, EnsureThread, SaveThread
 from treadle.testing._harness.builders import head_of, says
 from treadle.testing._harness.call_results import plain
@@ -45,6 +46,7 @@ TIMED: tuple[TimedCommand[Any], ...] = (
     Supersede(entry_id="queued", reason="newer"),
     CancelPending(mailbox_id="box"),
     Interrupt(mailbox_id="box"),
+    Pause(mailbox_id="box"),
     Requeue(entry_id="dead"),
     PutDocument(collection="memories", key=("ann",), value=1),
     CreateDocument(collection="new", key=("k",), value=1),

@@ -1,0 +1,8 @@
+-- Lock the mailboxes whose pauses are over, of all mailboxes or of one, and return their ids.
+SELECT mailbox_id
+FROM mailboxes
+WHERE pause_ends <= COALESCE(:now::bigint, (extract(epoch FROM now()) * 1000)::bigint)
+    AND COALESCE(:mailbox_id, mailbox_id) = mailbox_id
+ORDER BY pause_ends
+LIMIT :expired
+FOR NO KEY UPDATE SKIP LOCKED

@@ -1,0 +1,68 @@
+"""Pauses: a paused mailbox takes what is sent to it, and gives nothing."""
+
+import msgspec
+
+from treadle.core.commands import TimedCommand
+from treadle.core.ids import MailboxId
+from treadle.core.limits import Time
+from treadle.core.mailboxes import MailboxRows, MailboxState
+from treadle.core.read_set import ReadSet
+
+
+def is_paused(state: MailboxState | None, now: int) -> bool:
+    """Return whether claims get nothing from a mailbox."""
+    if state is None or state.paused_at is None:
+        return False
+    return state.paused_until is None or now < state.paused_until
+
+
+def without_pause(state: MailboxState) -> MailboxState:
+    """The state of a mailbox that is not paused."""
+    return msgspec.structs.replace(state, paused_at=None, paused_until=None, pause_reason=None)
+
+
+class Pause(TimedCommand[MailboxState], frozen=True, kw_only=True):
+    """Pauses a mailbox until `until`, or until it is resumed. Result: `MailboxState`.
+
+    An interrupt ends the pause, too. A paused mailbox gets this end and this reason instead.
+    """
+
+    mailbox_id: MailboxId
+    until: Time | None = None
+    reason: str | None = None
+
+    def touches(self, read_set: ReadSet) -> None:
+        """The mailbox."""
+        read_set.mailboxes.add(self.mailbox_id)
+
+    def apply(self, rows: MailboxRows, now: int) -> MailboxState:
+        """Put the state."""
+        state = rows.mailboxes.get(self.mailbox_id) or MailboxState(mailbox_id=self.mailbox_id)
+        paused = msgspec.structs.replace(
+            state,
+            paused_at=now,
+            paused_until=self.until,
+            pause_reason=self.reason,
+            updated_at=now,
+        )
+        rows.mailboxes.put(self.mailbox_id, paused)
+        return paused
+
+
+class Resume(TimedCommand[MailboxState | None], frozen=True, kw_only=True):
+    """Ends the pause of a mailbox. Result: its state (unchanged without a pause), or None."""
+
+    mailbox_id: MailboxId
+
+    def touches(self, read_set: ReadSet) -> None:
+        """The mailbox."""
+        read_set.mailboxes.add(self.mailbox_id)
+
+    def apply(self, rows: MailboxRows, now: int) -> MailboxState | None:
+        """Put the state."""
+        state = rows.mailboxes.get(self.mailbox_id)
+        if state is None or state.paused_at is None:
+            return state
+        resumed = msgspec.structs.replace(without_pause(state), updated_at=now)
+        rows.mailboxes.put(self.mailbox_id, resumed)
+        return resumed
