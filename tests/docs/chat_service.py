@@ -3,7 +3,6 @@
 import asyncio
 import http.client
 import json
-import os
 import re
 import shlex
 import signal
@@ -121,7 +120,7 @@ class Follower(threading.Thread):
 class Service:
     """Two web processes and two workers, started by the commands of the page.
 
-    The model thinks faster than on the page, and leases are shorter.
+    The model thinks faster than on the page.
     """
 
     def __init__(self, folder: Path, store_url: str) -> None:
@@ -228,26 +227,18 @@ class Service:
 
         return asyncio.run(read())
 
-    def kill_a_holder(self) -> None:
-        """Kill -9 a worker that is in the middle of a turn, and start another one."""
+    def kill_a_holder(self) -> bool:
+        """Kill -9 a worker and start another one; return True if it was in the middle of a turn."""
+        held = next((each for each in self.entries() if each.status == "claimed"), None)
+        if held is None or held.claimed_by is None:
+            return False
         workers = {process.pid: process for process in self.processes}
-
-        def look() -> int | None:
-            for pid in self._holders():
-                os.kill(pid, signal.SIGSTOP)  # so that it cannot end its turn before it is killed
-                if pid in self._holders():
-                    return pid
-                os.kill(pid, signal.SIGCONT)
-            return None
-
-        pid = eventually(look, "entry that is claimed")
-        workers[pid].kill()
-        assert workers[pid].wait() == -signal.SIGKILL
+        worker = workers[int(held.claimed_by.split("-")[-2])]
+        worker.kill()
+        assert worker.wait() == -signal.SIGKILL
         self._start("treadle work agent:answer --lease-ms 5000 &")
-
-    def _holders(self) -> set[int]:
-        names = (each.claimed_by for each in self.entries() if each.status == "claimed")
-        return {int(name.split("-")[-2]) for name in names if name}
+        now = {each.entry_id: each.status for each in self.entries()}
+        return now[held.entry_id] != "accepted"
 
     def _log(self, process: int) -> Path:
         return self._folder / f"{process}.log"
@@ -268,7 +259,7 @@ class Service:
             pass
 
     def _start(self, command: str) -> None:
-        command = command.rstrip(" &").replace("--lease-ms 5000", "--lease-ms 2000")
+        command = command.rstrip(" &")
         if "--port" in command:
             self.ports.append(free_port())
             command = re.sub(r"--port \d+", f"--port {self.ports[-1]}", command)

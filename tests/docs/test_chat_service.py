@@ -81,23 +81,30 @@ def test_a_killed_worker_loses_nothing_and_each_question_is_answered_once(
 ) -> None:
     chats = [service.create() for _ in range(3)]
     followers = [service.follow(web, chat) for web in (0, 1) for chat in chats]
-    texts = ["What time is it?", "Are you there?", "Is it time?"]
     turns: dict[str, list[str]] = {chat: [] for chat in chats}
-    for number, text in enumerate(texts):
+    texts: list[str] = []
+
+    def ask(text: str) -> None:
         for chat in chats:
-            turn = service.say(0, chat, text, key=f"{number}")
-            assert service.say(1, chat, text, key=f"{number}") == turn
+            turn = service.say(0, chat, text, key=f"{len(texts)}")
+            assert service.say(1, chat, text, key=f"{len(texts)}") == turn
             turns[chat].append(turn)
             assert turn in map(turn_of, service.show(1, chat)[0]), "visible at once"
-    service.kill_a_holder()
+        texts.append(text)
+
+    ask("Are you there?")
+    ask("What time is it?")
+    while not service.kill_a_holder():  # the workers may be faster than this test
+        ask("What time is it?")
+    ask("Is it time?")
     followers[0].wait_for(3)
     resumed = service.follow(1, chats[0], after=3)
 
     for chat in chats:
         assert service.answered(chat, turns[chat]) == [reply(text) for text in texts]
     entries = [each for each in service.entries() if each.mailbox_id in chats]
-    assert [each.status for each in entries] == ["accepted"] * 9
-    assert max(each.attempt_count for each in entries) == 2, "the killed worker held one"
+    assert [each.status for each in entries] == ["accepted"] * len(chats) * len(texts)
+    assert max(each.attempt_count for each in entries) >= 2, "the killed worker held one"
     for chat, follower in zip(chats * 2, followers, strict=True):
         messages, version = service.show(0, chat)
         events = follower.wait_for(version)
