@@ -109,18 +109,18 @@ async def _finish(subject: Subject, folder: Path) -> tuple[tuple[ThreadDelta, ..
 
 
 def _check(deltas: tuple[ThreadDelta, ...], head: ThreadHead, reports: dict[str, Report]) -> None:
-    told = [(delta.version, _seen(delta)) for delta in deltas]
-    expect([version for version, _ in told], list(range(1, head.version + 1)))
+    listed = [(delta.version, _seen(delta)) for delta in deltas]
+    expect([version for version, _ in listed], list(range(1, head.version + 1)))
     texts: list[str] = []
-    for _, (added, kept) in told:
+    for _, (added, kept) in listed:
         texts = [*texts[:kept], *added]
     expect([message.content for message in head.thread.messages], texts)
-    of_version = dict(told)
+    of_version = dict(listed)
     for name, report in reports.items():
         assert report.error is None, f"process {name} failed: {report.error}"
         assert report.others == [], f"process {name} saw {report.others}"
-        expect([version for version, _ in report.seen], [version for version, _ in told])
-        expect(report.seen, told)
+        expect([version for version, _ in report.seen], [version for version, _ in listed])
+        expect(report.seen, listed)
         for version, text in report.appended.items():
             expect(of_version[version], ((text,), None))
         for version in report.truncated:
