@@ -21,7 +21,7 @@ WORDS = {
     "seven": 7,
     "eight": 8,
     "nine": 9,
-    "nineteen": 19,
+    "twenty": 20,
     "sixty": 60,
 }
 
