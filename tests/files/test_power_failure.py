@@ -2,7 +2,7 @@
 
 import random
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import get_args
 
@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from tests.files.calls import State, claim, commit, read_readable, read_state
-from tests.files.simulated_disk import Image, Keep, RecordingDisk, SteadyDisk, lay_down
+from tests.files.simulated_disk import Content, Image, Keep, RecordingDisk, SteadyDisk, lay_down
 from treadle.backends._deadline import Patience
 from treadle.backends.base import Durability
 from treadle.backends.files._engine import Engine
@@ -183,9 +183,9 @@ def fails(recording: Recording, images: list[dict[str, bytes]], at: int, target:
     return wrong
 
 
-def image_at(recording: Recording, steps: int) -> Image:
+def image_at(disk: RecordingDisk, steps: int) -> Image:
     image = Image()
-    for change in recording.disk.steps[:steps]:
+    for change in disk.steps[:steps]:
         change(image)
     return image
 
@@ -196,7 +196,7 @@ def survives(folder: Path, seed: int, every: int) -> list[str]:
     choose = random.Random(seed)
     wrong: list[str] = []
     for at in range(0, len(recording.disk.steps) + 1, every):
-        image = image_at(recording, at)
+        image = image_at(recording.disk, at)
         images = [image.after_failure(choose, keep) for keep in get_args(Keep)]
         wrong += fails(recording, images, at, folder / "after")
     return wrong
@@ -219,7 +219,7 @@ def survives_relaxed(folder: Path, seed: int, every: int) -> list[str]:
     choose = random.Random(seed)
     wrong: list[str] = []
     for at in range(0, len(recording.disk.steps) + 1, every):
-        image = image_at(recording, at)
+        image = image_at(recording.disk, at)
         possible = recording.possible_rows(at)
         for keep in get_args(Keep):
             target = folder / "after"
@@ -270,10 +270,53 @@ def test_relaxed_appends_are_synced_once_for_each_thread(tmp_path: Path) -> None
     engine.close()
 
 
+def test_relaxed_puts_are_synced_once_for_each_collection_that_exists(tmp_path: Path) -> None:
+    disk = RecordingDisk()
+    for collections, syncs in (("ab", 0), ("abc", 2)):
+        engine = Engine(str(tmp_path / "life"), lambda: 1, "relaxed", disk)
+        engine.open(Patience.of(60))
+        before = len(disk.log_syncs)
+        for number in range(20):
+            for name in collections:
+                put = PutDocument(collection=name, key=(str(number),), value=number)
+                commit(engine, put, msgspec.structs.replace(put, key=("newest",)))
+        assert len(disk.log_syncs) == before + syncs
+        engine.close()
+
+
+def torn_tails(content: Content) -> Iterator[bytes]:
+    """Yield a file whose writes since its sync end too early, or have a hole before the last."""
+    data = content.now()
+    last, _ = content.writes[-1]
+    for size in range(len(content.sure or b""), len(data), 9):
+        yield data[:size]
+        yield data[:size].ljust(last, b"\0") + data[max(size, last) :]
+
+
+def test_a_torn_line_does_not_hide_the_document_that_was_synced(tmp_path: Path) -> None:
+    folder, disk, image = tmp_path / "life", RecordingDisk(), Image()
+    acknowledged: list[State] = []
+    for values in (["synced"], ["newer", "newest"]):
+        engine = Engine(str(folder), lambda: 1, "relaxed", disk)
+        engine.open(Patience.of(60))
+        for value in values:
+            commit(engine, PutDocument(collection="notes", key=("a",), value=value * 9))
+            acknowledged.append(read_state(engine))
+        image = image_at(disk, len(disk.steps))  # of the second handle: before it is closed
+        engine.close()
+    path = str(folder / "_treadle" / "documents" / "notes.jsonl")
+    files = image.after_failure(random.Random(0), "nothing")
+    for number, data in enumerate(torn_tails(image.names[path])):
+        after = tmp_path / f"after {number}"
+        after.mkdir()
+        lay_down({**files, path: data}, folder, after)
+        assert reopen(after, read_readable) in acknowledged
+
+
 def test_a_record_torn_at_any_byte_is_whole_or_absent(tmp_path: Path) -> None:
     recording = Recording(tmp_path / "life", seed=1, commits=6)
     at, path, length = recording.disk.journal_writes[-1]
-    image = image_at(recording, at)
+    image = image_at(recording.disk, at)
     before = image.after_failure(random.Random(0), "nothing")
     recording.disk.steps[at](image)
     written = image.names[path].writes[-1][1]
@@ -295,9 +338,7 @@ def test_a_dead_writer_s_commit_survives_once_another_process_has_read_it(tmp_pa
     dead.append([payload_for("box")], sync=False)
     seen = read_state(engine)
     assert list(seen) == ["mailbox box"]
-    image = Image()
-    for change in disk.steps:
-        change(image)
+    image = image_at(disk, len(disk.steps))
     (tmp_path / "after").mkdir()
     lay_down(image.after_failure(random.Random(0), "nothing"), folder, tmp_path / "after")
     assert reopen(tmp_path / "after") == seen
@@ -327,7 +368,7 @@ def test_damage_to_a_synced_record_is_an_error(tmp_path: Path) -> None:
     recording = Recording(tmp_path / "life", seed=1, commits=6)
     first = recording.disk.journal_writes[0][1]
     *_, (at, path, _) = [each for each in recording.disk.journal_writes if each[1] == first]
-    files = image_at(recording, at).after_failure(random.Random(0), "nothing")
+    files = image_at(recording.disk, at).after_failure(random.Random(0), "nothing")
     damaged = bytearray(files[path])
     damaged[45] ^= 1
     (tmp_path / "after").mkdir()

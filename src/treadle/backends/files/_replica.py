@@ -1,9 +1,9 @@
 """One process's copy of the store in memory, and how it follows the journals."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 
-from treadle.backends.files._collection_files import Whole, combine_lines
+from treadle.backends.files._collection_files import Lines, Whole, combine_lines
 from treadle.backends.files._delta_files import DeltaFiles
 from treadle.backends.files._entries import (
     DocumentKey,
@@ -64,8 +64,8 @@ class Replica:
     def commit(self, batches: list[list[Change]], *, sync: bool) -> list[Entry]:
         """Write batches to the journal, which commits them; return their entries.
 
-        Without `sync` the journal is synced only before it replaces documents that may be safe on
-        the disk: until theirs are too, the journal must have them. See docs/decisions/0026.
+        Without `sync` the journal is synced only before a file changes that may be safe on the
+        disk: until the new content is safe too, the journal must have it. See docs/decisions/0026.
         """
         group = entries_of(
             batches,
@@ -73,16 +73,34 @@ class Replica:
             self.tables.threads.document,
             self.tables.documents.entries_of,
         )
-        sync = sync or any(
+        committed = list(chain.from_iterable(group))
+        sync = sync or self._replaces_safe(batches) or self._changes_safe_file(committed)
+        self.journal.append(list(map(encode_entries, group)), sync=sync)
+        return committed
+
+    def _replaces_safe(self, batches: list[list[Change]]) -> bool:
+        """Return True if a file is replaced that may be safe, and is not in the journal."""
+        return any(
             change.before is not None
             and change.table != "documents"
             and (change.table, change.key) not in self._journaled
             for changes in batches
             for change in changes
         )
-        sync = sync or any(isinstance(entry, Whole) for entries in group for entry in entries)
-        self.journal.append(list(map(encode_entries, group)), sync=sync)
-        return list(chain.from_iterable(group))
+
+    def _changes_safe_file(self, entries: Sequence[Entry]) -> bool:
+        """Return True if a collection's file is replaced, or gets its first lines of the journal.
+
+        A torn line hides what the lines before it say about its document. A replay cuts off torn
+        lines, but only from files that a synced journal has.
+        """
+        starts: dict[str, int] = {}
+        for entry in entries:
+            if isinstance(entry, Whole):
+                return True
+            if isinstance(entry, Lines) and ("documents", entry.key) not in self._journaled:
+                starts.setdefault(entry.key, entry.start)
+        return any(starts.values())  # a file that begins in this group has nothing to lose
 
     def write_documents(self, batches: list[list[Change]], committed: Sequence[Entry]) -> None:
         """Write the documents and delta files of batches, for which `commit` returned entries."""
@@ -99,12 +117,15 @@ class Replica:
                 self._documents.replace(table, key, [bytes(change.whole)])
             else:
                 self._documents.replace(table, key, None)
-        self._journaled.update(changes)
+        self._note_journaled(committed)
         self.tables.mark_written(changes)
 
     def _read_on(self) -> Iterator[Sequence[Entry]]:
         for record in self.journal.read_on():
             entries = decode_entries(record, self.journal.path)
             self.tables.follow(entries)
-            self._journaled.update((table_of(entry), entry.key) for entry in entries)
+            self._note_journaled(entries)
             yield entries
+
+    def _note_journaled(self, entries: Iterable[Entry]) -> None:
+        self._journaled.update((table_of(entry), entry.key) for entry in entries)
