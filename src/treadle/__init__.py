@@ -13,6 +13,7 @@ from treadle.core.endings import Interrupted
 from treadle.core.following import FollowedItem, ThreadDeleted, ThreadReset
 from treadle.core.heads import HeadPage, ThreadSummary
 from treadle.core.hints import Hint, HintKind
+from treadle.core.mailbox_queries import FoundEntries
 from treadle.core.mailboxes import (
     EntryOrigin,
     EntryPage,
@@ -91,6 +92,7 @@ __all__ = [
     "EntryPage",
     "EntryStatus",
     "FollowedItem",
+    "FoundEntries",
     "FoundRuns",
     "GenerationMismatch",
     "HeadPage",

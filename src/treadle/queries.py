@@ -5,7 +5,14 @@
 
 from treadle.core.documents import ListCollections, ListDocuments, LoadDocuments
 from treadle.core.heads import ListHeads, LoadHead
-from treadle.core.mailboxes import CountEntries, ListEntries, ListMailboxes, LoadEntry, LoadMailbox
+from treadle.core.mailbox_queries import (
+    CountEntries,
+    ListEntries,
+    ListMailboxes,
+    LoadEntry,
+    LoadMailbox,
+    SearchEntries,
+)
 from treadle.core.pages import PageQuery
 from treadle.core.queries import Query, TimedQuery
 from treadle.core.run_queries import CountRuns, FindActiveRun, ListRuns, LoadRun, SearchRuns
@@ -33,6 +40,7 @@ __all__ = [
     "LoadThread",
     "PageQuery",
     "Query",
+    "SearchEntries",
     "SearchRuns",
     "SumUsage",
     "TimedQuery",

@@ -67,6 +67,7 @@ def test_histories_ask_about_everything_that_is_listed() -> None:
         ("runs", "find_active"),
         ("mailboxes", "list"),
         ("mailboxes", "list_entries"),
+        ("mailboxes", "search_entries"),
         ("documents", "load_many"),
         ("documents", "list"),
         ("documents", "collections"),

@@ -19,10 +19,12 @@ from treadle.backends._damage import DamageLog
 from treadle.backends.postgres._statements import Queries, Query
 from treadle.backends.postgres._transactions import READING_SETTINGS, SETTINGS
 from treadle.backends.postgres.location import Location, parse_location
+from treadle.backends.sql._mailboxes import search_entries
 from treadle.backends.sql._threads import list_heads
 from treadle.backends.sql.program import Read, Statement, Write
 from treadle.core.cursors import Position, cursor_of
 from treadle.core.heads import HeadKey, ListHeads
+from treadle.core.mailbox_queries import SearchEntries
 from treadle.core.messages import Order
 from treadle.core.runs import RunRecord
 
@@ -207,6 +209,38 @@ def test_a_page_of_heads_is_read_off_an_index_in_its_order(
         ListHeads(by=by, order=order, limit=20, after=after, **filters),
     ):
         (read,) = cast("tuple[Read]", next(list_heads(query, DamageLog(""))))
+        nodes = plan(connection, Queries(location).of(read))
+        assert not any("Sort" in node["Node Type"] for node in nodes), nodes
+        assert index in {node.get("Index Name") for node in nodes}, nodes
+
+
+@pytest.mark.parametrize(
+    ("filters", "index"),
+    [
+        ({}, "payloads_by_age"),
+        ({"mailbox_id": "box 1"}, "payloads_of_mailbox"),
+        ({"statuses": ("dead_letter",)}, "entries_in_status"),
+        ({"statuses": ("accepted",), "error": "no"}, "entries_in_status"),
+        ({"claimed_by": "w"}, "entries_in_status"),
+        ({"statuses": ("queued",), "mailbox_id": "box 1"}, "entries_unfinished_of_mailbox"),
+        ({"statuses": ("cancelled",), "mailbox_id": "box 1"}, "entries_stopped_of_mailbox"),
+        ({"statuses": ("accepted",), "mailbox_id": "box 1"}, "payloads_of_mailbox"),
+        ({"by": "available_at"}, "entries_due"),
+    ],
+)
+@pytest.mark.parametrize("order", ["asc", "desc"])
+def test_a_page_of_found_entries_is_read_off_an_index_in_its_order(
+    connection: psycopg.Connection[tuple[Any, ...]],
+    location: Location,
+    filters: dict[str, Any],
+    index: str,
+    order: Order,
+) -> None:
+    connection.execute(READING_SETTINGS.text.encode())
+    after = cursor_of(Position(filters.get("by", "created_at"), 1, "e"))
+    for cursor in (None, after):
+        query = SearchEntries(order=order, limit=20, after=cursor, **filters)
+        (read,) = cast("tuple[Read]", next(search_entries(query, DamageLog(""))))
         nodes = plan(connection, Queries(location).of(read))
         assert not any("Sort" in node["Node Type"] for node in nodes), nodes
         assert index in {node.get("Index Name") for node in nodes}, nodes

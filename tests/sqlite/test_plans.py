@@ -10,6 +10,7 @@ from treadle.backends.sql.program import Read, Write
 from treadle.backends.sql.texts import Texts
 
 TEXTS = Texts("sqlite")
+CREATED = ("created_at", "entry_id")
 PLANS: dict[str, tuple[Read, str]] = {
     "a thread by its id": (
         Read("load_threads_for_update", {}),
@@ -146,6 +147,34 @@ PLANS: dict[str, tuple[Read, str]] = {
         "entries_of_mailbox (mailbox_id=?)",
     ),
     "entries in a status": (Read("list_entries", {}, ("status",)), "entries_in_status (status=?)"),
+    "newest entries": (
+        Read("search_by_age", {}, ("behind",), "DESC", CREATED),
+        "entries USING INDEX entries_by_age ((created_at,entry_id)<(?,?))",
+    ),
+    "newest entries of a mailbox": (
+        Read("search_by_age", {}, ("mailbox_id", "behind"), "DESC", CREATED),
+        "entries_of_mailbox (mailbox_id=? AND (created_at,entry_id)<(?,?))",
+    ),
+    "newest entries of a mailbox that are done": (
+        Read("search_by_age", {}, ("mailbox_id", "filter"), "DESC", CREATED),
+        "entries_of_mailbox (mailbox_id=?)",
+    ),
+    "newest entries in a status": (
+        Read("search_entries", {}, ("status", "behind"), "DESC", CREATED),
+        "entries_in_status (status=? AND (created_at,entry_id)<(?,?))",
+    ),
+    "newest entries in a mailbox that wait": (
+        Read("search_unfinished", {}, ("mailbox", "filter", "behind"), "DESC", CREATED),
+        "entries_unfinished_of_mailbox (mailbox_id=? AND (created_at,entry_id)<(?,?))",
+    ),
+    "newest entries in a mailbox that failed": (
+        Read("search_stopped", {}, ("mailbox", "status", "behind"), "DESC", CREATED),
+        "stopped_of_mailbox (mailbox_id=? AND status=? AND (created_at,entry_id)<(?,?))",
+    ),
+    "entries by when they are due": (
+        Read("search_due", {}, ("behind",), "ASC", ("available_at", "entry_id")),
+        "entries USING INDEX entries_due ((available_at,entry_id)>(?,?))",
+    ),
     "counts": (Read("count_entries", {}), "USING COVERING INDEX entries_in_status"),
     "what may be purged": (Read("count_ended", {}), "entries_ended (ended_at<?)"),
 }

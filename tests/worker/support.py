@@ -11,7 +11,7 @@ from treadle.backends.memory.backend import MemoryBackend
 from treadle.core.claims import ClaimRequest, ExtendLease
 from treadle.core.commands import Commands, Receipt
 from treadle.core.endings import Purge
-from treadle.core.mailboxes import LoadEntry
+from treadle.core.mailbox_queries import LoadEntry
 from treadle.core.queries import Query
 from treadle.testing import ManualClock
 from treadle.worker import Backoff, Claimed, Delivery, Event, Handler, Retried, Worker

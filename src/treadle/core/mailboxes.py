@@ -1,9 +1,9 @@
 """Mailboxes: work waiting for an agent, how it comes in, and how it ends without a claim.
 
-What a claim may do is in `treadle.core.claims`.
+What a claim may do is in `treadle.core.claims`, and what can be read in
+`treadle.core.mailbox_queries`.
 """
 
-from collections import Counter
 from collections.abc import Iterable
 from typing import Any, Literal, Protocol, get_args
 
@@ -21,8 +21,7 @@ from treadle.core.limits import (
     Time,
     later,
 )
-from treadle.core.pages import Page, PageQuery, page_of, page_with
-from treadle.core.queries import Query
+from treadle.core.pages import Page
 from treadle.core.read_set import ReadSet
 from treadle.core.rows import Table
 from treadle.errors import AlreadyExists, GenerationMismatch, InvalidValue
@@ -318,63 +317,3 @@ class EnsureMailbox(TimedCommand[MailboxState], frozen=True, kw_only=True):
         state = msgspec.structs.replace(state, updated_at=now)
         rows.mailboxes.put(self.mailbox_id, state)
         return state
-
-
-# --- queries --------------------------------------------------------------------------------------
-
-
-class LoadEntry(Query[MailboxEntry | None], frozen=True, kw_only=True):
-    """A mailbox entry, or None."""
-
-    entry_id: EntryId
-
-    def answer(self, rows: MailboxRows, now: int) -> MailboxEntry | None:
-        """Look it up."""
-        return rows.entries.get(self.entry_id)
-
-
-class ListEntries(PageQuery[EntryPage], frozen=True, kw_only=True):
-    """A page of the entries that match all filters, oldest first."""
-
-    mailbox_id: MailboxId | None = None
-    status: EntryStatus | None = None
-    origin: EntryOrigin | None = None
-
-    def answer(self, rows: MailboxRows, now: int) -> EntryPage:
-        """Filter, sort, cut."""
-        statuses = STATUSES if self.status is None else (self.status,)
-        found = rows.find_entries(self.mailbox_id, statuses)
-        matching = [entry for entry in found if self.origin in (None, entry.origin)]
-        entries = sorted(matching, key=listing_order)
-        return page_of(EntryPage, entries, self, rows.entries.unreadable())
-
-
-class CountEntries(Query[MailboxStats], frozen=True, kw_only=True):
-    """The number of entries in each status, of one mailbox or of all."""
-
-    mailbox_id: MailboxId | None = None
-
-    def answer(self, rows: MailboxRows, now: int) -> MailboxStats:
-        """Count them."""
-        found = rows.find_entries(self.mailbox_id, STATUSES)
-        return msgspec.convert(Counter(entry.status for entry in found), type=MailboxStats)
-
-
-class LoadMailbox(Query[MailboxState | None], frozen=True, kw_only=True):
-    """A mailbox's state, or None."""
-
-    mailbox_id: MailboxId
-
-    def answer(self, rows: MailboxRows, now: int) -> MailboxState | None:
-        """Look it up."""
-        return rows.mailboxes.get(self.mailbox_id)
-
-
-class ListMailboxes(PageQuery[MailboxPage], frozen=True, kw_only=True):
-    """A page of mailboxes' states, in order of their ids."""
-
-    def answer(self, rows: MailboxRows, now: int) -> MailboxPage:
-        """Sort the ids, cut, and look up the states of the page only."""
-        ids = sorted(rows.mailboxes.keys())
-        states = rows.mailboxes.find(ids[self.start : self.end])
-        return page_with(MailboxPage, states, len(ids), self, rows.mailboxes.unreadable())

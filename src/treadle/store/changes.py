@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 from treadle.backends.base import Backend, GivesHints, Listener
 from treadle.core.hints import ANYTHING, Hint
 from treadle.core.ids import check_id
-from treadle.core.mailboxes import LoadMailbox
+from treadle.core.mailbox_queries import LoadMailbox
 from treadle.errors import StoreClosed
 
 POLL_SECONDS = 1.0

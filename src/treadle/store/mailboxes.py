@@ -1,5 +1,7 @@
 """Mailboxes, as a user of a store sees them."""
 
+from collections.abc import Collection
+
 from treadle.backends.base import Backend
 from treadle.clock import new_id
 from treadle.core.claims import (
@@ -23,23 +25,29 @@ from treadle.core.endings import (
     Supersede,
 )
 from treadle.core.ids import check_id, check_ids, check_optional_id
-from treadle.core.mailboxes import (
+from treadle.core.mailbox_queries import (
     CountEntries,
+    EntryKey,
+    FoundEntries,
+    ListEntries,
+    ListMailboxes,
+    LoadEntry,
+    LoadMailbox,
+    SearchEntries,
+)
+from treadle.core.mailboxes import (
     Enqueue,
     EnsureMailbox,
     EntryOrigin,
     EntryPage,
     EntryStatus,
-    ListEntries,
-    ListMailboxes,
-    LoadEntry,
-    LoadMailbox,
     MailboxEntry,
     MailboxPage,
     MailboxState,
     MailboxStats,
     Send,
 )
+from treadle.core.messages import Order
 from treadle.core.pauses import Pause, Resume
 from treadle.core.queries import check_query
 from treadle.store.writes import NewWrite, Write
@@ -389,6 +397,58 @@ class Mailboxes(MailboxWrites):
             offset=offset, limit=limit, mailbox_id=mailbox_id, status=status, origin=origin
         )
         return await self._backend.read(check_query(query, "list_entries"))
+
+    async def search_entries(
+        self,
+        *,
+        by: EntryKey = "created_at",
+        order: Order = "desc",
+        after: str | None = None,
+        limit: int = 50,
+        mailbox_id: str | None = None,
+        statuses: Collection[EntryStatus] | None = None,
+        error: str | None = None,
+        claimed_by: str | None = None,
+        sender_id: str | None = None,
+        origin: EntryOrigin | None = None,
+    ) -> FoundEntries:
+        """List the entries that match all filters, newest first, in pages by a cursor.
+
+        The last failures: ``search_entries(statuses=["dead_letter"], error="timeout")``.
+        A page costs the same however many entries there are, but on files, which look at all of
+        them. `error`, `sender_id`, `origin`, and a mailbox's accepted entries have no index: all
+        that match the other filters are looked at, in order, until the page is full. By
+        `available_at`, a page of one mailbox looks at all that waits there.
+
+        Args:
+            by: sort by `created_at`, or by `available_at`, when an entry is due: then only queued
+                entries are listed. Entries of one time are sorted by their ids.
+            order: "desc" begins with the newest, "asc" with the oldest.
+            after: `next_cursor` of the page before, which was read with the same `by`.
+            limit: how many at most, clamped to 1..200.
+            mailbox_id: only entries of this mailbox.
+            statuses: only entries in one of these statuses.
+            error: only entries whose `last_error` contains this text.
+            claimed_by: only entries that are claimed by this consumer, even if the lease is over.
+            sender_id: only entries of this sender.
+            origin: only entries from this origin.
+
+        Raises:
+            InvalidValue: `after` is no cursor of a listing in this order.
+        """
+        query = SearchEntries(
+            by=by,
+            order=order,
+            after=after,
+            limit=limit,
+            mailbox_id=mailbox_id,
+            statuses=None if statuses is None else tuple(statuses),
+            error=error,
+            claimed_by=claimed_by,
+            sender_id=sender_id,
+            origin=origin,
+        )
+        return await self._backend.read(check_query(query, "search_entries"))
 
     async def count_entries(self, mailbox_id: str | None = None) -> MailboxStats:
         """Count the entries in each status, of one mailbox or of all."""

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any, get_args
 
+import msgspec
 from msgspec.structs import replace
 
 from tests.conformance.broken_backends.broken_backend import Twisted, breaks
@@ -11,8 +12,10 @@ from treadle.backends.memory.backend import MemoryBackend
 from treadle.backends.model.tables import Tables
 from treadle.core.claims import Ack, DeadLetter, ExtendLease, Nack, Release
 from treadle.core.commands import AnyCommand, Commands, Receipt
+from treadle.core.cursors import cursor_of
 from treadle.core.endings import Interrupt, Purge
-from treadle.core.mailboxes import CountEntries, Enqueue, EntryStatus, MailboxEntry, Send
+from treadle.core.mailbox_queries import CountEntries, SearchEntries
+from treadle.core.mailboxes import Enqueue, EntryStatus, MailboxEntry, Send
 
 
 @breaks(Guarantee.ENTRIES_MOVE_BY_RULE, "settling needs the token of the claim: ack, wrong token")
@@ -161,6 +164,38 @@ class Miscounting(MemoryBackend):
         if isinstance(query, CountEntries):
             query = CountEntries()
         return await super().read(query)
+
+
+@breaks(Guarantee.LISTINGS_ARE_COMPLETE, "entries are found in their order in pages of any size")
+class Coarse(MemoryBackend):
+    """Begins a page behind all entries of the time at which the last one ended."""
+
+    async def read(self, query: Any) -> Any:
+        start = query.start() if isinstance(query, SearchEntries) else None
+        if start is not None:
+            last = "\U0010ffff" * 50 if query.order == "asc" else "!"
+            query = replace(query, after=cursor_of(replace(start, id=last)))
+        return await super().read(query)
+
+
+@breaks(
+    Guarantee.LISTINGS_ARE_COMPLETE,
+    "entries are filtered in every order: a letter that JSON uses in escapes",
+)
+class Escaped(MemoryBackend):
+    """Looks for the text of an error in its JSON."""
+
+    async def read(self, query: Any) -> Any:
+        if not isinstance(query, SearchEntries) or query.error is None:
+            return await super().read(query)
+        page = await super().read(replace(query, error=None, limit=200))
+        text = encoded(query.error)
+        found = [each for each in page.items if text in encoded(each.last_error or "")]
+        return replace(page, items=tuple(found), next_cursor=None)
+
+
+def encoded(text: str) -> bytes:
+    return msgspec.json.encode(text)[1:-1]
 
 
 @breaks(

@@ -12,9 +12,9 @@ from treadle.backends.model.tables import Tables
 from treadle.core.claims import ClaimRequest
 from treadle.core.commands import AnyCommand, Commands, Receipt
 from treadle.core.endings import Cancel
+from treadle.core.mailbox_queries import ListEntries
 from treadle.core.mailboxes import (
     EntryStatus,
-    ListEntries,
     MailboxEntry,
     MailboxState,
     MailboxStats,

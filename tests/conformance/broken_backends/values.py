@@ -12,7 +12,8 @@ from treadle.backends.model.tables import Tables
 from treadle.core.claims import due_time
 from treadle.core.commands import AnyCommand, Commands, Receipt
 from treadle.core.limits import LARGEST_TIME
-from treadle.core.mailboxes import LoadMailbox, MailboxEntry
+from treadle.core.mailbox_queries import LoadMailbox
+from treadle.core.mailboxes import MailboxEntry
 from treadle.core.messages import Message
 from treadle.core.thread_queries import ListMessages
 from treadle.core.threads import AppendThread, CreateThread, SaveThread

@@ -64,7 +64,8 @@ what is read after a lock is what the lock's last holder has left."""
 _BEGIN_READING = Query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 """All statements see the store as it was at one moment, and wait for no lock."""
 READING_SETTINGS = Query(
-    f"SELECT {SEARCH_PATH}, pg_catalog.set_config('enable_bitmapscan', 'off', true)"
+    f"SELECT {SEARCH_PATH}, pg_catalog.set_config('enable_bitmapscan', 'off', true),"
+    " pg_catalog.set_config('enable_sort', 'off', true)"
 )
 """A page is read off an index in its order. A planner that takes a filter's matches for few would
 collect all of them in a bitmap, and sort them."""

@@ -74,7 +74,11 @@ class Dialect(ABC):
 
     @abstractmethod
     def condition(self, name: str) -> str:
-        """The condition that a column has the value of its name."""
+        """The condition that a column has the value of its name.
+
+        `error` is a text within the column, `mailbox` a mailbox in an index by status, and `filter`
+        a status for which no index is used.
+        """
 
     @abstractmethod
     def _list(self, name: str, type_: str = "text") -> str: ...
@@ -131,7 +135,15 @@ class Sqlite(Dialect):
 
     def condition(self, name: str) -> str:
         """The condition that a column has the value of its name."""
-        return f"{name} = :{name}"
+        match name:
+            case "error":
+                return "instr(last_error, :error) > 0"
+            case "filter":
+                return "status || '' = :status"
+            case "mailbox":
+                return "mailbox_id = :mailbox_id"
+            case _:
+                return f"{name} = :{name}"
 
     def _list(self, name: str, type_: str = "text") -> str:
         return f"SELECT value FROM json_each(:{name})"
@@ -198,11 +210,21 @@ class Postgres(Dialect):
 
     def condition(self, name: str) -> str:
         """The condition that a column has the value of its name."""
-        if name in ("owner", "resource_id", "run_id"):
-            return self._equal(name, f":{name}")
-        # Listings by status go by an index of an expression, so that nothing else goes by it: it
-        # holds the dead rows of all entries that were ever claimed.
-        return f"status || '' = :{name}" if name == "status" else f"{name} = :{name}"
+        match name:
+            case "owner" | "resource_id" | "run_id":
+                return self._equal(name, f":{name}")
+            case "error":
+                return "position(:error IN last_error) > 0"
+            case "filter":
+                return "status = :status"
+            # Listings by status go by indexes of expressions, so that nothing else goes by them:
+            # they hold the dead rows of all entries that were ever claimed.
+            case "status":
+                return "status || '' = :status"
+            case "mailbox":
+                return "mailbox_id || '' = :mailbox_id"
+            case _:
+                return f"{name} = :{name}"
 
     def _list(self, name: str, type_: str = "text") -> str:
         return f"SELECT json_array_elements_text(:{name}::json)::{type_}"

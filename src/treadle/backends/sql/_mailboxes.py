@@ -2,25 +2,45 @@
 
 from collections.abc import Iterable, Sequence
 from operator import attrgetter, is_
-from typing import TypeAlias, cast
+from typing import TypeAlias, assert_never, cast
 
 import msgspec
 
 from treadle.backends._damage import DamageLog
 from treadle.backends.model.tables import Change
-from treadle.backends.sql._listing import conditions_of, offset_and_limit, page_of_rows
-from treadle.backends.sql.program import Program, Read, Statement, Values, writes
+from treadle.backends.sql._listing import (
+    Placed,
+    behind,
+    conditions_of,
+    offset_and_limit,
+    page_of_rows,
+    read_cursor_page,
+)
+from treadle.backends.sql.program import Direction, Program, Read, Row, Statement, Values, writes
 from treadle.backends.sql.rows import id_list, read_entry, read_mailbox
-from treadle.backends.sql.tables import ENTRIES, HEADS, MAILBOXES, PAYLOADS, kind_of
+from treadle.backends.sql.tables import (
+    ENTRIES,
+    HEADS,
+    MAILBOXES,
+    PAYLOADS,
+    kind_of,
+    text_value,
+    to_json,
+)
 from treadle.core.claims import is_kept, turn_order
-from treadle.core.mailboxes import (
-    STATUSES,
+from treadle.core.mailbox_queries import (
     CountEntries,
-    EntryPage,
+    FoundEntries,
     ListEntries,
     ListMailboxes,
     LoadEntry,
     LoadMailbox,
+    SearchEntries,
+)
+from treadle.core.mailboxes import (
+    STATUSES,
+    EntryPage,
+    EntryStatus,
     MailboxEntry,
     MailboxPage,
     MailboxState,
@@ -162,6 +182,62 @@ def list_entries(query: ListEntries, damage: DamageLog) -> Program[EntryPage]:
     )
     total = sum(count for _, count in counted)
     return page_of_rows(EntryPage, read_entry, rows, total, query, damage)
+
+
+def search_entries(query: SearchEntries, damage: DamageLog) -> Program[FoundEntries]:
+    """A page of entries, whose statuses are ranges of indexes that are merged."""
+
+    def place(row: Row) -> Placed[MailboxEntry] | None:
+        entry = read_entry(row)
+        # The statement finds the text of an error in its JSON, whose escapes are no text.
+        return (query.position_of(entry), entry) if query.matches(entry) else None
+
+    statuses = query.searched_statuses()
+    if len(statuses) == len(STATUSES):
+        reads = [_search(query, None)]
+    else:
+        reads = [_search(query, status) for status in statuses]
+    return read_cursor_page(FoundEntries, reads, place, query.limit, damage)
+
+
+def _search(query: SearchEntries, status: EntryStatus | None) -> Read:
+    filters = {
+        "error": None if query.error is None else to_json(query.error)[1:-1],
+        "claimed_by": text_value(query.claimed_by),
+        "sender_id": text_value(query.sender_id),
+        "origin": query.origin,
+    }
+    values: dict[str, object] = {name: each for name, each in filters.items() if each is not None}
+    name, *ranges = _range_of(query, status)
+    conditions = [*values, *ranges]
+    values |= {"mailbox_id": query.mailbox_id, "status": status}
+    sort = (query.by, "entry_id")
+    start = query.start()
+    if start is not None:
+        conditions.append("behind")
+        values |= behind(sort, start.order)
+    direction: Direction = "ASC" if query.order == "asc" else "DESC"
+    return Read(name, values, tuple(conditions), direction, sort)
+
+
+def _range_of(query: SearchEntries, status: EntryStatus | None) -> tuple[str, ...]:
+    """The statement for the index in the order of the query, and the conditions of its range."""
+    if query.by == "available_at":
+        anywhere = query.mailbox_id is None
+        return ("search_due",) if anywhere else ("search_due_of_mailbox", "mailbox_id")
+    if query.mailbox_id is None:
+        return ("search_by_age",) if status is None else ("search_entries", "status")
+    match status:
+        case None:
+            return "search_by_age", "mailbox_id"
+        case "queued" | "claimed":
+            return "search_unfinished", "mailbox", "filter"
+        case "superseded" | "cancelled" | "dead_letter":
+            return "search_stopped", "mailbox", "status"
+        case "accepted":  # they are most of what a mailbox has had, and have no index
+            return "search_by_age", "mailbox_id", "filter"
+        case _:
+            assert_never(status)
 
 
 def count_entries(query: CountEntries) -> Program[MailboxStats]:

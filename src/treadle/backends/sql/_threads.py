@@ -9,6 +9,7 @@ from treadle.backends.model.steps import positions_of, removals_of
 from treadle.backends.model.tables import Change, steps_of
 from treadle.backends.sql._listing import (
     Placed,
+    behind,
     conditions_of,
     offset_and_limit,
     page_of_rows,
@@ -272,7 +273,7 @@ def _list_heads(query: ListHeads) -> Read:
     if start is not None:
         conditions.append("behind")
         place = (start.id,) if query.by == "id" else start.order
-        values |= {f"behind_{column}": value for column, value in zip(sort, place, strict=True)}
+        values |= behind(sort, place)
     return Read(
         "list_heads_by_update" if by_update else "list_heads",
         values,

@@ -12,7 +12,14 @@ from treadle.backends.sql import _threads as threads
 from treadle.backends.sql.program import Program, Row, Statement
 from treadle.core.documents import ListCollections, ListDocuments, LoadDocuments
 from treadle.core.heads import ListHeads, LoadHead
-from treadle.core.mailboxes import CountEntries, ListEntries, ListMailboxes, LoadEntry, LoadMailbox
+from treadle.core.mailbox_queries import (
+    CountEntries,
+    ListEntries,
+    ListMailboxes,
+    LoadEntry,
+    LoadMailbox,
+    SearchEntries,
+)
 from treadle.core.queries import Query, TimedQuery, Together
 from treadle.core.run_queries import CountRuns, FindActiveRun, ListRuns, LoadRun, SearchRuns
 from treadle.core.thread_queries import ListDeltas, ListMessages, ListThreads, LoadThread
@@ -40,6 +47,7 @@ _LISTINGS: dict[type[Query[Any]], Callable[[Any, DamageLog], Program[Any]]] = {
     SumUsage: runs.sum_usage,
     ListEntries: mailboxes.list_entries,
     ListMailboxes: mailboxes.list_mailboxes,
+    SearchEntries: mailboxes.search_entries,
 }
 """Programs that look at many records, and leave out those that cannot be read."""
 

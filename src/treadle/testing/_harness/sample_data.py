@@ -102,6 +102,7 @@ READS: dict[str, Read] = {
     "the active run": lambda store: store.runs.find_active("t"),
     "load an entry": lambda store: store.mailboxes.load_entry("queued"),
     "list entries": lambda store: store.mailboxes.list_entries(),
+    "search entries": lambda store: store.mailboxes.search_entries(statuses=["queued", "claimed"]),
     "count entries": lambda store: store.mailboxes.count_entries(),
     "load a state": lambda store: store.mailboxes.load("box"),
     "list states": lambda store: store.mailboxes.list(),

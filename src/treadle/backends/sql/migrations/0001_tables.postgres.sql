@@ -1,8 +1,8 @@
 -- As 0001_tables.sql, for many concurrent writers. An update writes a new version of the whole row,
 -- so what a claim changes is in small rows (entries, mailboxes, queue heads), and the rest is apart
 -- (payloads). No index contains a column that a renewal writes, and pages have room for the next
--- version of a row, so renewals and appends are heap-only updates. Listings by status use an index
--- on an expression, so that nothing else uses it: it holds the dead rows of all entries that were
+-- version of a row, so renewals and appends are heap-only updates. Listings by status use indexes
+-- on expressions, so that nothing else uses them: they hold the dead rows of all entries that were
 -- ever claimed. Texts of unlimited length are indexed by their hashes: an index takes at most a
 -- third of a page.
 CREATE TABLE threads (
@@ -189,6 +189,12 @@ CREATE INDEX entries_claimed ON entries (mailbox_id)
 CREATE INDEX entries_ended ON entries (ended_at)
     WHERE ended_at IS NOT NULL;
 CREATE INDEX entries_in_status ON entries ((status || ''), created_at, entry_id);
+CREATE INDEX entries_unfinished_of_mailbox ON entries ((mailbox_id || ''), created_at, entry_id)
+    WHERE status IN ('queued', 'claimed');
+CREATE INDEX entries_stopped_of_mailbox ON entries ((mailbox_id || ''), (status || ''), created_at, entry_id)
+    WHERE status IN ('superseded', 'cancelled', 'dead_letter');
+CREATE INDEX entries_due ON entries (available_at, entry_id)
+    WHERE status = 'queued';
 
 -- The part of an entry that neither a claim nor its end changes.
 CREATE TABLE payloads (

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from treadle import RunKey, RunStatus, Store, UsageKey
 from treadle.backends.memory.backend import MemoryBackend
 from treadle.core.heads import HeadKey
+from treadle.core.mailbox_queries import EntryKey
 from treadle.core.mailboxes import EntryStatus
 from treadle.core.queries import Query
 from treadle.testing._harness.strategies import commands, documents
@@ -177,6 +178,25 @@ def questions(now: int) -> st.SearchStrategy[Question]:
             origin=st.sampled_from(["external", "internal"]),
         ),
         _question("mailboxes", "list", **page),
+        st.builds(
+            Pages,
+            st.just("mailboxes"),
+            st.just("search_entries"),
+            st.fixed_dictionaries(
+                {
+                    "by": st.sampled_from(get_args(EntryKey)),
+                    "order": st.sampled_from(["asc", "desc"]),
+                    "limit": limits,
+                },
+                optional={
+                    "mailbox_id": commands.mailbox_ids,
+                    "statuses": st.lists(statuses, max_size=3),
+                    "error": st.sampled_from(["", "e", "n", "supers"]),
+                    "claimed_by": st.sampled_from(["w", "worker"]),
+                    "origin": st.sampled_from(["external", "internal"]),
+                },
+            ),
+        ),
         _about(
             "documents",
             "load_many",

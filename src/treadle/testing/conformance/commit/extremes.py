@@ -77,6 +77,7 @@ FIXED: dict[str, Any] = {
     "hold.now": 0,
     "listHeads.after": None,
     "searchRuns.after": None,
+    "searchEntries.after": None,
     "putDocument.expected": 1,
     "deleteDocument.expected": 1,
     "checkDocument.expected": 1,

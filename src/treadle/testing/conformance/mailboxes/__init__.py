@@ -11,6 +11,7 @@ from treadle.testing.conformance.mailboxes import (
     pauses,
     purge,
     requeue,
+    searches,
     settlements,
     waits,
 )
@@ -27,4 +28,5 @@ checks: tuple[Check, ...] = (
     *requeue.checks,
     *purge.checks,
     *listings.checks,
+    *searches.checks,
 )
