@@ -20,7 +20,13 @@ from treadle.core.endings import Cancel, CancelPending, Interrupt, Purge, Requeu
 from treadle.core.heads import CheckThread, UpdateThread
 from treadle.core.mailboxes import Enqueue, EnsureMailbox, Send
 from treadle.core.pauses import Pause, Resume
-from treadle.core.restoring import RestoreDocument, RestoreEntry, RestoreMailbox, RestoreThread
+from treadle.core.restoring import (
+    RestoreDocument,
+    RestoreEntry,
+    RestoreMailbox,
+    RestoreRun,
+    RestoreThread,
+)
 from treadle.core.runs import DeleteRun, UpsertRun
 from treadle.core.threads import AppendThread, CreateThread, DeleteThread, EnsureThread, SaveThread
 
@@ -59,6 +65,7 @@ __all__ = [
     "RestoreDocument",
     "RestoreEntry",
     "RestoreMailbox",
+    "RestoreRun",
     "RestoreThread",
     "Resume",
     "SaveThread",

@@ -29,7 +29,7 @@ from treadle.core.keys import KeyRange
 from treadle.core.mailboxes import Enqueue, EnsureMailbox, Send
 from treadle.core.pauses import Pause, Resume
 from treadle.core.read_set import ReadSet
-from treadle.core.restoring import RestoreEntry
+from treadle.core.restoring import RestoreEntry, RestoreRun
 from treadle.core.runs import DeleteRun, UpsertRun
 from treadle.core.threads import AppendThread, CreateThread, DeleteThread, EnsureThread, SaveThread
 from treadle.testing import ManualClock
@@ -52,6 +52,7 @@ COMMANDS: tuple[AnyCommand, ...] = (
     TruncateThread(thread_id="t", drop=1),
     DeleteThread(thread_id="t"),
     UpsertRun(run=run("r")),
+    RestoreRun(run=run("r")),
     DeleteRun(run_id="r"),
     Enqueue(entry=entry("new", dedupe_key="k")),
     Send(entry_id="new", mailbox_id="box", payload=1, dedupe_key="k"),

@@ -106,6 +106,19 @@ def test_a_conversation_that_contradicts_the_stored_one_is_refused() -> None:
     assert run_json("threads", "list")["total"] == 2
 
 
+def test_a_line_that_repeats_a_failed_one_fails_as_that_did() -> None:
+    run("import", input=line_of("a", "one"))
+    refused, good = line_of("a", "other"), line_of("b", "x")
+    many = (line_of(f"c{number}", "x") for number in range(70))  # more than are committed together
+    result = run(
+        "import", "--json", input="\n".join((refused, good, refused, *many, refused, good))
+    )
+    summary = json.loads(result.stdout)
+    assert [error["line"] for error in summary["errors"]] == [1, 3, 74]
+    assert len({error["reason"] for error in summary["errors"]}) == 1
+    assert (summary["created"], summary["unchanged"], summary["failed"]) == (71, 1, 3)
+
+
 def test_a_thread_that_changes_during_the_import_does_not_stop_the_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -104,6 +104,7 @@ EXAMPLES: list[tuple[Any, str, type | tuple[type, ...]]] = [
     (commands.RestoreThread(head=ThreadHead(thread=Thread(id="t"), version=3)), "t", type(None)),
     (commands.RestoreEntry(entry=entry("e", status="cancelled")), "e", type(None)),
     (commands.RestoreMailbox(mailbox=MailboxState(mailbox_id="box")), "box", type(None)),
+    (commands.RestoreRun(run=run("r")), "r", type(None)),
     (commands.PutDocument(collection="c", key=("k",), value=[1], expected=7), "c", Stored),
     (commands.CreateDocument(collection="c", key=("new",), value=[1]), "c", Stored),
     (commands.EnsureDocument(collection="c", key=("k",), value=[1]), "c", Stored),
@@ -122,6 +123,7 @@ ALL_COMMANDS: set[type[Any]] = {
 } - ABSTRACT
 RESTORING = {
     commands.RestoreThread,
+    commands.RestoreRun,
     commands.RestoreEntry,
     commands.RestoreMailbox,
     commands.RestoreDocument,

@@ -54,6 +54,12 @@ class Failed(_LineResult, frozen=True, kw_only=True):
 ImportResult: TypeAlias = Stored | Failed
 
 
+class _Again(_LineResult, frozen=True, kw_only=True):
+    """A line that repeats the line `first`, whose outcome may not be known yet."""
+
+    first: int
+
+
 class Summary:
     """The counts of an import, and its errors."""
 
@@ -97,14 +103,29 @@ async def load_lines(
         StoreUnavailable: the store is not available; the lines that were yielded are in it.
     """
 
-    async def load(chunk: list[Line]) -> list[ImportResult]:
+    async def load(chunk: list[Line]) -> list[ImportResult | _Again]:
         return await _load_chunk(store, chunk)
 
+    failed: dict[int, Failed] = {}
     imported = map_in_order(load, _chunks(lines, is_ready), _CONCURRENT_COMMITS, is_ready)
     async with aclosing(imported) as chunks:
         async for results in chunks:
-            for result in results:
+            for outcome in results:
+                result = _resolved(outcome, failed)
+                if isinstance(result, Failed):
+                    failed[result.number] = result
                 yield result
+
+
+def _resolved(outcome: ImportResult | _Again, failed: dict[int, Failed]) -> ImportResult:
+    """Return the result of a line; one that repeats a line fails as that did."""
+    if not isinstance(outcome, _Again):
+        return outcome
+    if outcome.first in failed:
+        return msgspec.structs.replace(
+            failed[outcome.first], number=outcome.number, size=outcome.size
+        )
+    return Stored(number=outcome.number, size=outcome.size, kind="unchanged")
 
 
 def _chunks(lines: Iterable[Line], is_ready: Callable[[], bool]) -> Iterator[list[Line]]:
@@ -120,10 +141,10 @@ def _chunks(lines: Iterable[Line], is_ready: Callable[[], bool]) -> Iterator[lis
         yield chunk
 
 
-async def _load_chunk(store: Store, chunk: list[Line]) -> list[ImportResult]:
+async def _load_chunk(store: Store, chunk: list[Line]) -> list[ImportResult | _Again]:
     """Import all lines in one commit; if the store refuses it, each line by itself."""
     commands: list[AnyCommand] = []
-    results: list[ImportResult] = []
+    results: list[ImportResult | _Again] = []
     for line in chunk:
         try:
             command = await _plan_line(store, line)
@@ -145,7 +166,7 @@ async def _load_chunk(store: Store, chunk: list[Line]) -> list[ImportResult]:
     return results
 
 
-async def _load_line(store: Store, line: Line) -> ImportResult:
+async def _load_line(store: Store, line: Line) -> ImportResult | _Again:
     for attempt in range(1, _ATTEMPTS + 1):
         try:
             command = await _plan_line(store, line)
@@ -169,13 +190,13 @@ async def _plan_line(store: Store, line: Line) -> AnyCommand | None:
     return plan_import(line.thread, await store.threads.load(line.thread.id))
 
 
-def _result(line: Line, command: AnyCommand | None) -> ImportResult:
+def _result(line: Line, command: AnyCommand | None) -> ImportResult | _Again:
     number, size = line.number, line.size
     match line, command:
         case Bad(reason=reason), _:
             return Failed(number=number, size=size, reason=reason)
-        case Repeated(), _:
-            return Stored(number=number, size=size, kind="unchanged")
+        case Repeated(first=first), _:
+            return _Again(number=number, size=size, first=first)
         case Good(), CreateThread(thread=thread):
             count = len(thread.messages)
             return Stored(number=number, size=size, kind="created", messages=count)

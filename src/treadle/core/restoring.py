@@ -5,6 +5,7 @@ from treadle.core.documents import Document, DocumentRows
 from treadle.core.keys import check_key, row_key
 from treadle.core.mailboxes import MailboxEntry, MailboxRows, MailboxState, put_first_state
 from treadle.core.read_set import ReadSet
+from treadle.core.runs import RunRecord, RunRows
 from treadle.core.threads import StoredThread, ThreadHead, ThreadRows, check_metadata
 
 
@@ -24,6 +25,20 @@ class RestoreThread(Command[None], frozen=True, kw_only=True):
     def apply(self, rows: ThreadRows, now: int) -> None:
         """Put the thread; its earlier deltas are unknown."""
         rows.threads.put(self.head.thread.id, StoredThread(self.head))
+
+
+class RestoreRun(Command[None], frozen=True, kw_only=True):
+    """Creates or replaces a run's record, with its times. Result: None."""
+
+    run: RunRecord
+
+    def touches(self, read_set: ReadSet) -> None:
+        """The run."""
+        read_set.runs.add(self.run.run_id)
+
+    def apply(self, rows: RunRows, now: int) -> None:
+        """Put the record."""
+        rows.runs.put(self.run.run_id, self.run)
 
 
 class RestoreEntry(Command[None], frozen=True, kw_only=True):

@@ -5,7 +5,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from treadle.core.codec import Json, Model, always_encoded
-from treadle.core.commands import Command
+from treadle.core.commands import Command, TimedCommand
 from treadle.core.ids import EntryId, RunId, ThreadId
 from treadle.core.limits import Count, Time
 from treadle.core.pages import Page
@@ -57,8 +57,9 @@ class RunRecord(Model, frozen=True, kw_only=True):
     """Why it ended, in a word of your own that `Runs.list` can filter by."""
     termination_detail: str | None = None
     created_at: Time = always_encoded(0)
-    """An append sets it. For `Runs.upsert` set it yourself, or the run is from 1970."""
+    """When it began. A write sets it if it is 0: to that of the known run, or to the present."""
     updated_at: Time = always_encoded(0)
+    """When it last changed. A write sets it to the present if it is 0."""
     source_mailbox_entry_id: EntryId | None = None
     """The entry that it works on."""
     metadata: Json | None = None
@@ -146,8 +147,11 @@ def _first(earlier: str | None, later: str | None) -> str | None:
 # --- commands -------------------------------------------------------------------------------------
 
 
-class UpsertRun(Command[None], frozen=True, kw_only=True):
-    """Inserts or replaces a run's record as a whole. Result: None."""
+class UpsertRun(TimedCommand[None], frozen=True, kw_only=True):
+    """Inserts or replaces a run's record as a whole. Result: None.
+
+    Its times stay as they are, but those that are 0 are set.
+    """
 
     run: RunRecord
 
@@ -157,8 +161,14 @@ class UpsertRun(Command[None], frozen=True, kw_only=True):
         read_set.threads.add(self.run.thread_id)
 
     def apply(self, rows: RunRows, now: int) -> None:
-        """Put the record; its times stay as they are."""
-        rows.runs.put(self.run.run_id, self.run)
+        """Put the record, with the times that it lacks."""
+        run = self.run
+        if not run.created_at or not run.updated_at:
+            known = rows.runs.get(run.run_id)
+            began = run.created_at or (known.created_at if known else now)
+            changed = run.updated_at or now
+            run = msgspec.structs.replace(run, created_at=began, updated_at=changed)
+        rows.runs.put(run.run_id, run)
 
 
 class DeleteRun(Command[bool], frozen=True, kw_only=True):

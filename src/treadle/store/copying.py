@@ -18,8 +18,13 @@ from treadle.core.documents import Document
 from treadle.core.keys import Key
 from treadle.core.limits import PAGE
 from treadle.core.pages import Page
-from treadle.core.restoring import RestoreDocument, RestoreEntry, RestoreMailbox, RestoreThread
-from treadle.core.runs import UpsertRun
+from treadle.core.restoring import (
+    RestoreDocument,
+    RestoreEntry,
+    RestoreMailbox,
+    RestoreRun,
+    RestoreThread,
+)
 from treadle.errors import CorruptRecord
 from treadle.store.pages import Listing, every
 from treadle.store.store import Store
@@ -188,7 +193,7 @@ async def _items(store: Store) -> AsyncIterator[_Item]:
         if head is not None:
             yield _Item("thread", thread_id, head, RestoreThread(head=head))
     async for run in every(partial(_list_all, store.runs.list)):
-        yield _Item("run", run.run_id, run, UpsertRun(run=run))
+        yield _Item("run", run.run_id, run, RestoreRun(run=run))
     async for state in every(partial(_list_all, store.mailboxes.list)):
         yield _Item("mailbox", state.mailbox_id, state, RestoreMailbox(mailbox=state))
     async for entry in every(partial(_list_all, store.mailboxes.list_entries)):

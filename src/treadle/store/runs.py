@@ -26,13 +26,20 @@ class RunWrites:
     def __init__(self, write: NewWrite) -> None:
         self._write = write
 
-    def upsert(self, run: RunRecord) -> Write[None]:
-        """Insert or replace a run's record as a whole; its times stay as they are.
+    def upsert(self, run: RunRecord, *, now: int | None = None) -> Write[None]:
+        """Insert or replace a run's record as a whole.
+
+        Its times stay as they are, but those that are 0 are set: `updated_at` to the present, and
+        `created_at` to that of the known run, or to the present.
+
+        Args:
+            run: the record.
+            now: the present in unix milliseconds; the default is the store's clock.
 
         Raises:
             InvalidId, InvalidValue: the record cannot be stored; the message says where.
         """
-        return self._write(UpsertRun(run=run))
+        return self._write(UpsertRun(run=run, now=now))
 
     def delete(self, run_id: str) -> Write[bool]:
         """Delete a run's record. Returns whether it existed."""

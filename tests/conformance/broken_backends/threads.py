@@ -15,8 +15,9 @@ from treadle.core.commands import AnyCommand
 from treadle.core.cursors import cursor_of
 from treadle.core.edits import ForkThread, TruncateThread
 from treadle.core.heads import CheckThread, ListHeads, LoadHead, UpdateThread
+from treadle.core.restoring import RestoreRun
 from treadle.core.run_queries import FindActiveRun, ListRuns
-from treadle.core.runs import RunRecord
+from treadle.core.runs import RunRecord, UpsertRun
 from treadle.core.thread_queries import ListDeltas, ListMessages, ListThreads
 from treadle.core.threads import AppendThread, DeleteThread, SaveThread, StoredThread, ThreadHead
 
@@ -263,6 +264,22 @@ class Untied(MemoryBackend):
             last = "\U0010ffff" * 50 if query.order == "asc" else "!"
             query = replace(query, after=cursor_of(replace(start, id=last)))
         return await super().read(query)
+
+
+@breaks(Guarantee.RUNS_FOLLOW_THEIR_THREADS, "a run without times gets those of the clock")
+class Ageless(Twisted):
+    """Keeps the times of a run as they are given, though they are none."""
+
+    def twist(self, command: AnyCommand) -> AnyCommand:
+        return RestoreRun(run=command.run) if isinstance(command, UpsertRun) else command
+
+
+@breaks(Guarantee.RUNS_FOLLOW_THEIR_THREADS, "a restored run keeps its times")
+class Rejuvenating(Twisted):
+    """Takes a copy of a run for a new one."""
+
+    def twist(self, command: AnyCommand) -> AnyCommand:
+        return UpsertRun(run=command.run) if isinstance(command, RestoreRun) else command
 
 
 @breaks(Guarantee.LISTINGS_ARE_COMPLETE, "heads are filtered in every order")

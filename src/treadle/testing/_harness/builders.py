@@ -49,8 +49,9 @@ def sets(key: str, value: Any) -> TrackedPatch:
 
 
 def run(run_id: str, thread_id: str = "t", **fields: Any) -> RunRecord:
-    """A run's record."""
-    return RunRecord(run_id=run_id, thread_id=thread_id, **fields)
+    """A run's record, with times that no write sets."""
+    times = {"created_at": 1, "updated_at": 1}
+    return RunRecord(run_id=run_id, thread_id=thread_id, **times | fields)
 
 
 def entry(entry_id: str, mailbox_id: str = "box", **fields: Any) -> MailboxEntry:

@@ -29,7 +29,7 @@ from treadle.core.limits import LARGEST_TIME
 from treadle.core.mailboxes import Enqueue, EnsureMailbox, Send
 from treadle.core.patches import Append, Increment
 from treadle.core.pauses import Pause, Resume
-from treadle.core.restoring import RestoreEntry, RestoreMailbox, RestoreThread
+from treadle.core.restoring import RestoreEntry, RestoreMailbox, RestoreRun, RestoreThread
 from treadle.core.runs import DeleteRun, UpsertRun
 from treadle.core.threads import AppendThread, CreateThread, DeleteThread, EnsureThread, SaveThread
 from treadle.testing._harness.builders import sets, tracked
@@ -346,7 +346,7 @@ def commands(world: World) -> st.SearchStrategy[AnyCommand]:
         guarded(world),
         st.builds(DeleteThread, thread_id=thread_ids),
         st.builds(RestoreThread, head=heads),
-        st.builds(UpsertRun, run=runs(world.now)),
+        st.builds(UpsertRun, now=nows(world.now), run=runs(world.now)),
         st.builds(DeleteRun, run_id=run_ids),
         st.builds(EnsureMailbox, **at, mailbox_id=mailbox_ids),
         st.builds(Cancel, **at, entry_id=known),
@@ -366,6 +366,7 @@ def commands(world: World) -> st.SearchStrategy[AnyCommand]:
         st.builds(Purge, older_than=times(world.now)),
         st.builds(RestoreEntry, entry=entries(world).map(_free) | entries(world).map(_held)),
         st.builds(RestoreMailbox, mailbox=states(world.now)),
+        st.builds(RestoreRun, run=runs(world.now)),
         *documents.seldom(world.now),
     ]
     usual.append(documents.writes(world.now, world.documents))

@@ -2,8 +2,11 @@
 
 from typing import Any
 
+from msgspec.structs import replace
+
 from treadle import NotFound, RunMeta, RunRecord, Store, Thread, VersionConflict
 from treadle.backends.base import Guarantee
+from treadle.core.restoring import RestoreRun
 from treadle.testing._harness.builders import loaded_run, run, says
 from treadle.testing._harness.check import Checks
 from treadle.testing._harness.expect import expect, refused
@@ -39,6 +42,31 @@ async def an_append_with_run_meta_records_its_run(store: Store, clock: ManualClo
     now = clock.now
     expected = full_run("t", parent_run_id="q", created_at=now, updated_at=now)
     expect(await loaded_run(store), expected)
+
+
+@checks.add(Guarantee.RUNS_FOLLOW_THEIR_THREADS)
+async def a_run_without_times_gets_those_of_the_clock(store: Store, clock: ManualClock) -> None:
+    bare = RunRecord(run_id="r", thread_id="t")
+    await store.runs.upsert(bare)
+    began = clock.now
+    expect(await loaded_run(store), run("r", created_at=began, updated_at=began))
+    clock.now += 10
+    await store.runs.upsert(replace(bare, status="done"))
+    expected = run("r", status="done", created_at=began, updated_at=clock.now)
+    expect(await loaded_run(store), expected)
+    await store.runs.upsert(replace(bare, created_at=3), now=5)
+    expect(await loaded_run(store), run("r", created_at=3, updated_at=5))
+    await store.runs.upsert(replace(bare, updated_at=4))
+    expect(await loaded_run(store), run("r", created_at=3, updated_at=4))
+
+
+@checks.add(Guarantee.RUNS_FOLLOW_THEIR_THREADS)
+async def a_restored_run_keeps_its_times(store: Store) -> None:
+    old = RunRecord(run_id="r", thread_id="t")
+    await store.commit((RestoreRun(run=old),))
+    expect(await loaded_run(store), old)
+    await store.commit((RestoreRun(run=run("r", status="done")),))
+    expect(await loaded_run(store), run("r", status="done"))
 
 
 @checks.add(Guarantee.RUNS_FOLLOW_THEIR_THREADS)

@@ -6,6 +6,7 @@ from treadle import InvalidValue, RunKey, RunRecord, RunStats, RunStatus, Store,
 from treadle.backends.base import Guarantee
 from treadle.core.limits import LARGEST_TIME
 from treadle.core.messages import Order
+from treadle.core.restoring import RestoreRun
 from treadle.core.runs import RunMeta
 from treadle.testing._harness.builders import run, says
 from treadle.testing._harness.check import Checks
@@ -35,12 +36,13 @@ async def _fill(store: Store) -> None:
     async with store.batch() as step:
         for key, owner in OWNERS.items():
             step.threads.create(Thread(id=key, resource_id=owner))
-        for key, (created, updated, status, thread, agent) in RUNS.items():
-            times = {"created_at": created, "updated_at": updated}
-            parent = "a" if key in "bc" else None
-            origin = "subagent" if parent else "user"
-            fields = {"status": status, "agent_id": agent, "origin": origin, **times}
-            step.runs.upsert(run(key, thread, parent_run_id=parent, **fields))
+    for key, (created, updated, status, thread, agent) in RUNS.items():
+        times = {"created_at": created, "updated_at": updated}
+        parent = "a" if key in "bc" else None
+        origin = "subagent" if parent else "user"
+        fields = {"status": status, "agent_id": agent, "origin": origin, **times}
+        restored = run(key, thread, parent_run_id=parent, **fields)
+        await store.commit((RestoreRun(run=restored),))
 
 
 async def _ids(store: Store, **arguments: Any) -> str:

@@ -4,7 +4,9 @@ from typing import Any
 
 from treadle import Store, Thread, Usage, UsageKey
 from treadle.backends.base import Guarantee
+from treadle.core.commands import AnyCommand
 from treadle.core.limits import LARGEST_INTEGER, LARGEST_TIME
+from treadle.core.restoring import RestoreRun
 from treadle.testing._harness.builders import run
 from treadle.testing._harness.check import Checks
 from treadle.testing._harness.expect import expect
@@ -19,6 +21,7 @@ async def _fill(store: Store) -> None:
         step.threads.create(Thread(id="t", resource_id="x"))
         step.threads.create(Thread(id="u", resource_id="x"))
         step.threads.create(Thread(id="v"))
+        restored: list[AnyCommand] = []
         for key, thread, agent, at, tokens in (
             ("a", "t", "one", 0, (1, 2)),
             ("b", "t", "two", DAY_MS - 1, (10, 20)),
@@ -26,16 +29,10 @@ async def _fill(store: Store) -> None:
             ("d", "v", "", 20_000 * DAY_MS, (1_000, 2_000)),
             ("e", "gone", "one", LARGEST_TIME, (0, 0)),
         ):
-            step.runs.upsert(
-                run(
-                    key,
-                    thread,
-                    agent_id=agent,
-                    created_at=at,
-                    input_tokens=tokens[0],
-                    output_tokens=tokens[1],
-                )
-            )
+            used = {"input_tokens": tokens[0], "output_tokens": tokens[1]}
+            each = run(key, thread, agent_id=agent, created_at=at, **used)
+            restored.append(RestoreRun(run=each))
+    await store.commit(tuple(restored))
 
 
 def _usage(key: str | None, runs: int, tokens: int) -> Usage:
@@ -99,6 +96,8 @@ async def usage_counts_every_run_once_however_many_there_are(store: Store) -> No
     for part in range(3):
         async with store.batch() as step:
             for number in range(700):
-                step.runs.upsert(run(f"{part} {number}", created_at=number // 50, input_tokens=1))
+                step.runs.upsert(
+                    run(f"{part} {number}", created_at=1 + number // 50, input_tokens=1)
+                )
     [found] = (await store.runs.usage(by="day")).items
     expect((found.runs, found.input_tokens), (2_100, 2_100))
