@@ -13,7 +13,7 @@ from treadle.core.endings import Interrupted
 from treadle.core.following import FollowedItem, ThreadDeleted, ThreadReset
 from treadle.core.heads import HeadPage, ThreadSummary
 from treadle.core.hints import Hint, HintKind
-from treadle.core.mailbox_queries import FoundEntries
+from treadle.core.mailbox_queries import FoundEntries, MailboxSummary, MailboxSummaryPage
 from treadle.core.mailboxes import (
     EntryOrigin,
     EntryPage,
@@ -106,6 +106,8 @@ __all__ = [
     "MailboxPage",
     "MailboxState",
     "MailboxStats",
+    "MailboxSummary",
+    "MailboxSummaryPage",
     "Mailboxes",
     "Message",
     "MessageMetadata",

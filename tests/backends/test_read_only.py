@@ -70,7 +70,8 @@ def run(*arguments, status=0):
     return result.output
 
 url, target = sys.argv[1:]
-for command in ("threads list", "threads show a", "mailboxes list", "mailboxes stats", "runs list",
+for command in ("threads list", "threads show a", "mailboxes list", "mailboxes stats",
+                "mailboxes entries", "runs list",
                 "doctor", f"export --output {target}.jsonl", f"copy {url} {target}"):
     run(*command.split())
 assert "is not available" in run("send", "box", "1", status=1)

@@ -35,7 +35,9 @@ def test_json_describes_the_backup(database: Path, target: str) -> None:
     report = run_json("backup", target, "--store", DATABASE)
     assert report["target"] == "copy.db"
     assert report["bytes"] == Path("copy.db").stat().st_size == report["pages"] * 8192
-    assert report["rows"]["threads"] == run_json("threads", "list", "--store", DATABASE)["total"]
+    assert report["rows"]["threads"] == len(
+        run_json("threads", "list", "--store", DATABASE)["items"]
+    )
 
 
 def test_a_store_in_use_is_copied(database: Path) -> None:

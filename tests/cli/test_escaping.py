@@ -85,6 +85,7 @@ SHOWING: dict[str, tuple[str, ...]] = {
     "mailboxes pause": ("mailboxes", "pause", "m1\u202e", "--reason", "\u202e"),
     "mailboxes resume": ("mailboxes", "resume", "m1\u202e"),
     "mailboxes list": ("mailboxes", "list"),
+    "mailboxes entries": ("mailboxes", "entries"),
     "mailboxes requeue": ("mailboxes", "requeue", HOSTILE),
     "mailboxes show": ("mailboxes", "show", "m1\u202e"),
     "mailboxes stats": ("mailboxes", "stats", "m1\u202e"),

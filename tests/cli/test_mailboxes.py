@@ -7,11 +7,11 @@ from tests.cli.support import in_store, run, run_json
 
 
 def test_entries_are_listed_and_shown(agents: Path) -> None:
-    listing = run_json("mailboxes", "list", "--store", agents)
+    listing = run_json("mailboxes", "entries", "--store", agents)
     assert sorted(entry["payload"]["n"] for entry in listing["items"]) == [1, 2, 3]
-    dead = run_json("mailboxes", "list", "--status", "dead_letter", "--store", agents)
+    dead = run_json("mailboxes", "entries", "--status", "dead_letter", "--store", agents)
     assert dead["items"][0]["last_error"] == "boom"
-    assert run_json("mailboxes", "list", "--mailbox", "m1", "--store", agents)["total"] == 2
+    assert len(run_json("mailboxes", "entries", "--mailbox", "m1", "--store", agents)["items"]) == 2
     first = next(entry for entry in listing["items"] if entry["payload"] == {"n": 1})
     entry_id = first["entry_id"]
     assert run_json("mailboxes", "show", entry_id, "--store", agents)["entry"]["payload"] == {
@@ -29,7 +29,7 @@ def test_entries_of_one_origin_are_listed(agents: Path) -> None:
         await store.mailboxes.send("m1", {"n": 4}, origin="internal")
 
     in_store(agents, send)
-    items = run_json("mailboxes", "list", "--origin", "internal", "--store", agents)["items"]
+    items = run_json("mailboxes", "entries", "--origin", "internal", "--store", agents)["items"]
     assert [entry["payload"] for entry in items] == [{"n": 4}]
 
 
@@ -38,12 +38,66 @@ def test_the_listing_shows_when_entries_are_due_and_until_when_they_are_held(age
         await store.mailboxes.claim(limit=1, consumer="worker-1")
 
     in_store(agents, claim)
-    titles, *lines = run("mailboxes", "list", "--store", agents).stdout.splitlines()
+    titles, *lines = run("mailboxes", "entries", "--store", agents).stdout.splitlines()
     rows = [dict(zip(titles.split("\t"), line.split("\t"), strict=True)) for line in lines]
     by_status = {row["status"]: row for row in rows}
     assert by_status["claimed"]["note"].startswith("worker-1 holds it until 20")
     assert by_status["claimed"]["due"] == by_status["dead_letter"]["due"] == ""
     assert by_status["queued"]["due"].startswith("20")
+
+
+def test_entries_are_listed_newest_first_in_pages(agents: Path) -> None:
+    words = ("mailboxes", "entries", "--status", "queued", "--status", "dead_letter", "--limit", 2)
+    oldest = run_json("mailboxes", "entries", "--order", "asc", "--store", agents)["items"]
+    first = run_json(*words, "--store", agents)
+    rest = run_json(*words, "--after", first["next_cursor"], "--store", agents)
+    assert [*first["items"], *rest["items"]] == oldest[::-1]
+    assert rest["next_cursor"] is None
+    assert f"--after {first['next_cursor']}" in run(*words, "--store", agents).stderr
+
+
+def test_entries_are_found_by_their_errors_and_holders(agents: Path) -> None:
+    async def claim(store: treadle.Store) -> None:
+        await store.mailboxes.claim(limit=1, consumer="worker-1")
+
+    in_store(agents, claim)
+    for words, count in (
+        (("--error", "oom"), 1),
+        (("--error", "OOM"), 0),
+        (("--holder", "worker-1"), 1),
+        (("--holder", "worker-2"), 0),
+        (("--by", "available_at"), 1),
+    ):
+        items = run_json("mailboxes", "entries", *words, "--store", agents)["items"]
+        assert len(items) == count, words
+
+
+def test_mailboxes_are_listed_with_what_is_in_them(agents: Path) -> None:
+    async def claim(store: treadle.Store) -> None:
+        await store.mailboxes.claim(limit=1, consumer="worker-1", mailbox_id="m1")
+
+    in_store(agents, claim)
+    first, second = run_json("mailboxes", "list", "--store", agents)["items"]
+    assert (first["state"]["mailbox_id"], first["claimed_by"]) == ("m1", "worker-1")
+    assert (first["counts"]["claimed"], second["counts"]["dead_letter"]) == (1, 1)
+    titles, *lines = run("mailboxes", "list", "--store", agents).stdout.splitlines()
+    rows = [dict(zip(titles.split("\t"), line.split("\t"), strict=True)) for line in lines]
+    assert [(row["mailbox"], row["dead letters"]) for row in rows] == [("m1", "0"), ("m2", "1")]
+    assert rows[0]["holder"] == "worker-1"
+    newest = run_json("mailboxes", "list", "--by", "updated_at", "--limit", 1, "--store", agents)
+    assert newest["next_cursor"] is not None
+
+
+def test_a_page_has_at_most_200_as_in_the_api(tmp_path: Path) -> None:
+    async def send(store: treadle.Store) -> None:
+        async with store.batch() as step:
+            for number in range(201):
+                step.mailboxes.send("m", number)
+
+    in_store(tmp_path / "s", send)
+    page = run_json("mailboxes", "entries", "--limit", 300, "--store", tmp_path / "s")
+    assert len(page["items"]) == 200
+    assert page["next_cursor"] is not None
 
 
 def test_entries_are_counted(agents: Path) -> None:
@@ -78,7 +132,7 @@ def test_dead_letters_are_requeued(agents: Path) -> None:
     assert run_json("mailboxes", "requeue", "--all", "--store", agents)["entries"][0]["status"] == (
         "queued"
     )
-    [entry] = run_json("mailboxes", "list", "--mailbox", "m2", "--store", agents)["items"]
+    [entry] = run_json("mailboxes", "entries", "--mailbox", "m2", "--store", agents)["items"]
     again = run("mailboxes", "requeue", entry["entry_id"], "--store", agents)
     assert again.exit_code == 1
     assert "is queued; only a dead letter can be requeued" in again.stderr
@@ -89,7 +143,7 @@ def test_dead_letters_are_requeued(agents: Path) -> None:
 
 
 def test_entries_are_cancelled(agents: Path) -> None:
-    items = run_json("mailboxes", "list", "--store", agents)["items"]
+    items = run_json("mailboxes", "entries", "--store", agents)["items"]
     first = next(entry for entry in items if entry["status"] == "queued")
     dead = next(entry for entry in items if entry["status"] == "dead_letter")
     result = run("mailboxes", "cancel", first["entry_id"], "--store", agents)

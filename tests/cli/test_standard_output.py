@@ -55,6 +55,7 @@ WORKING: dict[str, list[str]] = {
     "mailboxes pause": ["mailboxes", "pause", "m1"],
     "mailboxes resume": ["mailboxes", "resume", "m1"],
     "mailboxes list": ["mailboxes", "list"],
+    "mailboxes entries": ["mailboxes", "entries"],
     "mailboxes purge": ["mailboxes", "purge", "--older-than", "1d"],
     "mailboxes requeue": ["mailboxes", "requeue", "--all"],
     "mailboxes show": ["mailboxes", "show", "m1"],

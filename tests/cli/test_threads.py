@@ -12,7 +12,7 @@ from tests.cli.support import in_store, run, run_json
 
 def test_threads_are_listed(agents: Path) -> None:
     listing = run_json("threads", "list", "--store", agents)
-    assert listing["total"] == 1
+    assert (len(listing["items"]), listing["next_cursor"]) == (1, None)
     item = listing["items"][0]
     assert (item["id"], item["message_count"], item["resource_id"]) == ("t1", 3, "u1")
     titles, row = run("threads", "list", "--store", agents).stdout.splitlines()
@@ -20,7 +20,7 @@ def test_threads_are_listed(agents: Path) -> None:
     assert row.split("\t")[:3] == ["t1", "3", "0"]
 
 
-@pytest.mark.parametrize("option", ["--resource", "--parent"])
+@pytest.mark.parametrize("option", ["--owner", "--parent"])
 def test_threads_are_listed_by_filter(agents: Path, option: str) -> None:
     child = treadle.Thread(id="t2", resource_id="x", parent_thread_id="x")
     in_store(agents, lambda store: store.threads.create(child))
@@ -50,7 +50,7 @@ def test_threads_are_deleted(agents: Path) -> None:
     assert result.exit_code == 1
     assert json.loads(result.stdout) == {"deleted": ["t1"], "missing": ["nope"]}
     assert "there is no thread 'nope'" in result.stderr
-    assert run_json("threads", "list", "--store", agents)["total"] == 0
+    assert len(run_json("threads", "list", "--store", agents)["items"]) == 0
 
 
 def test_the_end_of_a_thread_is_removed(agents: Path) -> None:
@@ -101,10 +101,84 @@ def test_a_thread_without_times_is_shown(agents: Path) -> None:
     assert lines[:2] == ["t1", "3 messages, version 0, resource u1"]
 
 
-def test_a_long_first_message_is_shortened() -> None:
-    thread = treadle.Thread(id="t", messages=(treadle.Message.user("x" * 100),))
-    in_store("agents", lambda store: store.threads.create(thread))
-    assert run("threads", "list").stdout.endswith("\t" + "x" * 59 + "…\n")
+def _filled(folder: Path) -> Path:
+    async def fill(store: treadle.Store) -> None:
+        for number, name in enumerate("bca", start=1):
+            parent = "b" if name == "c" else None
+            times = treadle.ThreadMetadata(created_at=number, extra={"title": f"on {name}"})
+            thread = treadle.Thread(id=name, parent_thread_id=parent, metadata=times)
+            await store.threads.create(thread)
+        await store.threads.append("b", treadle.Message.user("hi"))
+
+    in_store(folder, fill)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("words", "ids"),
+    [
+        ((), "abc"),
+        (("--order", "desc"), "cba"),
+        (("--by", "created_at"), "acb"),
+        (("--by", "created_at", "--order", "asc"), "bca"),
+        (("--roots",), "ab"),
+        (("--by", "created_at", "--roots", "--limit", 1), "a"),
+    ],
+)
+def test_threads_are_listed_in_an_order(
+    tmp_path: Path, words: tuple[object, ...], ids: str
+) -> None:
+    store = _filled(tmp_path / "s")
+    items = run_json("threads", "list", *words, "--store", store)["items"]
+    assert "".join(item["id"] for item in items) == ids
+
+
+def test_a_page_of_threads_names_the_next_one(tmp_path: Path) -> None:
+    store = _filled(tmp_path / "s")
+    words = ("threads", "list", "--by", "updated_at", "--limit", 1, "--store", store)
+    first = run_json(*words)
+    assert first["items"][0]["metadata"]["title"] == "on b"
+    assert f"--after {first['next_cursor']}" in run(*words).stderr
+    assert run_json(*words, "--after", first["next_cursor"])["items"][0]["id"] != "b"
+    wrong = run("threads", "list", "--after", first["next_cursor"], "--store", store)
+    assert "it is a cursor of a listing by updated_at, not by id" in wrong.stderr
+
+
+def test_a_damaged_thread_is_named_and_the_others_are_listed(agents: Path) -> None:
+    (agents / "t2.json").write_text("{")
+    result = run("threads", "list", "--store", agents)
+    assert result.exit_code == 0
+    assert "t2.json cannot be read; see `treadle doctor`" in result.stderr
+    assert "t1" in result.stdout
+
+
+def test_a_thread_is_updated(agents: Path) -> None:
+    text = run("threads", "update", "t1", "--title", "Brakes", "--store", agents).stdout
+    assert text == "updated thread 't1'\n"
+    words = ("threads", "update", "t1", "--metadata", '{"title": null, "a": [1]}', "--owner", "")
+    head = run_json(*words, "--expected", 0, "--store", agents)
+    assert (head["version"], head["metadata"]["a"]) == (0, [1])
+    assert "title" not in head["metadata"]
+    assert "resource_id" not in head
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        ((), "give --title, --metadata or --owner"),
+        (("--metadata", "[1]"), "a merge patch is a JSON object"),
+        (("--metadata", "{"), "metadata"),
+        (("--metadata", '{"updated_at": 1}'), "the store sets"),
+        (("--title", "x", "--expected", "7"), "version"),
+    ],
+)
+def test_an_update_that_cannot_be_is_refused(
+    agents: Path, words: tuple[str, ...], error: str
+) -> None:
+    result = run("threads", "update", "t1", *words, "--store", agents)
+    assert result.exit_code != 0
+    assert error in result.stderr
+    assert run("threads", "update", "t9", "--title", "x", "--store", agents).exit_code == 1
 
 
 @pytest.mark.skipif(os.name != "posix", reason="pseudo-terminals")
@@ -125,4 +199,4 @@ def test_deleting_asks_on_a_terminal(agents: Path, answer: str, status: int, lef
     )
     assert code == status, output
     assert "Traceback" not in output
-    assert run_json("threads", "list", "--store", agents)["total"] == left
+    assert len(run_json("threads", "list", "--store", agents)["items"]) == left

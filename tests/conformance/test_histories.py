@@ -68,6 +68,7 @@ def test_histories_ask_about_everything_that_is_listed() -> None:
         ("mailboxes", "list"),
         ("mailboxes", "list_entries"),
         ("mailboxes", "search_entries"),
+        ("mailboxes", "list_summaries"),
         ("documents", "load_many"),
         ("documents", "list"),
         ("documents", "collections"),

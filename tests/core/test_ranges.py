@@ -122,6 +122,7 @@ CHOSEN: dict[str, Any] = {
     "appendThread.changes.truncated_to": None,
     "truncateThread.keep": None,
     "searchEntries.after": None,
+    "listSummaries.after": None,
     "searchRuns.after": None,
 }
 """A new entry is not claimed, no text is a cursor, and only a truncation cuts, by one number."""

@@ -175,6 +175,22 @@ PLANS: dict[str, tuple[Read, str]] = {
         Read("search_due", {}, ("behind",), "ASC", ("available_at", "entry_id")),
         "entries USING INDEX entries_due ((available_at,entry_id)>(?,?))",
     ),
+    "mailboxes by id": (
+        Read("list_summaries", {}, ("behind",), "DESC", ("mailbox_id",)),
+        "mailboxes USING INDEX sqlite_autoindex_mailboxes_1 (mailbox_id<?)",
+    ),
+    "mailboxes by their last change": (
+        Read("list_summaries", {}, ("behind",), "DESC", ("updated_at", "mailbox_id")),
+        "mailboxes USING INDEX mailboxes_by_update ((updated_at,mailbox_id)<(?,?))",
+    ),
+    "counts in mailboxes": (
+        Read("count_in_mailboxes", {}),
+        "entries USING INDEX entries_of_mailbox (mailbox_id=?)",
+    ),
+    "claims of mailboxes": (
+        Read("list_claims", {}),
+        "entries USING INDEX entries_claimed (mailbox_id=?)",
+    ),
     "counts": (Read("count_entries", {}), "USING COVERING INDEX entries_in_status"),
     "what may be purged": (Read("count_ended", {}), "entries_ended (ended_at<?)"),
 }

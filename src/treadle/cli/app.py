@@ -33,7 +33,7 @@ _COMMANDS = {
     "migrate": ("migrate:migrate", "Bring the schema of a database up to date."),
     "runs": ("runs:runs", "Look at runs, the executions of agents."),
     "send": ("send:send", "Send work to a mailbox."),
-    "threads": ("threads:threads", "Look at conversations, and delete them."),
+    "threads": ("threads:threads", "Look at conversations, and change them."),
     "work": ("work:work", "Work the entries of all mailboxes with a handler."),
 }
 

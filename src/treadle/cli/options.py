@@ -2,10 +2,13 @@
 
 import re
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 import click
 from click.core import ParameterSource
+
+from treadle.core.limits import PAGE
+from treadle.core.messages import Order
 
 DEFAULT_STORE = "./agents"
 STORE_VARIABLE = "TREADLE_STORE"
@@ -56,26 +59,23 @@ json_option = click.option(
     "--json", "as_json", is_flag=True, help="Write one JSON document; times are in unix ms."
 )
 
-offset_option = click.option(
-    "--offset",
-    metavar="N",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="Skip the first N.",
-)
-
 after_option = click.option(
     "--after", metavar="CURSOR", help="Begin behind the page that ended with this cursor."
+)
+
+order_option = click.option(
+    "--order",
+    type=click.Choice(get_args(Order)),
+    help="The direction; by default times begin with the newest, and ids with the first.",
 )
 
 limit_option = click.option(
     "--limit",
     metavar="N",
-    type=click.IntRange(min=1),
+    type=click.IntRange(min=1, max=PAGE, clamp=True),
     default=50,
     show_default=True,
-    help="List at most N.",
+    help=f"List at most N; a page has at most {PAGE}.",
 )
 
 
@@ -89,3 +89,8 @@ def duration(text: str) -> int:
     if match is None:
         raise click.BadParameter(f"{text!r} is not a duration such as 90s, 12h or 7d")
     return int(float(match[1]) * _MILLISECONDS[match[2]])
+
+
+def direction(order: Order | None, by: str) -> Order:
+    """Return the direction of a listing: the one that was chosen, or the usual one."""
+    return order or ("asc" if by == "id" else "desc")

@@ -1,14 +1,15 @@
 """Queries about mailboxes: entries, states, and listings of both in pages by cursors."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Literal
 
 import msgspec
 
-from treadle.core.cursors import CursorPage, Position, page_behind, read_cursor
+from treadle.core.codec import Model, always_encoded
+from treadle.core.cursors import NO_TIME, CursorPage, Position, page_behind, read_cursor
 from treadle.core.ids import EntryId, MailboxId
-from treadle.core.limits import Bound
+from treadle.core.limits import LARGEST_TIME, Bound, Time
 from treadle.core.mailboxes import (
     STATUSES,
     EntryOrigin,
@@ -27,6 +28,32 @@ from treadle.core.queries import Query
 
 EntryKey = Literal["created_at", "available_at"]
 """What a search for entries is sorted by; entries of one time are sorted by their ids."""
+
+
+MailboxKey = Literal["id", "updated_at"]
+"""What a listing of summaries is sorted by; mailboxes of one time are sorted by their ids."""
+
+
+class MailboxSummary(Model, frozen=True, kw_only=True):
+    """A mailbox, and what is in it."""
+
+    state: MailboxState
+    counts: MailboxStats = always_encoded(MailboxStats())
+    """How many entries it has in each status."""
+    due_at: Time | None = None
+    """When the first of its queued entries is due, or was; None if none is queued."""
+    claimed_by: str | None = None
+    """Who holds it, by the latest lease; None if nothing is claimed."""
+    lease_until: Time | None = None
+    """Until when; None if nothing is claimed, or if it is held without an end."""
+
+
+class MailboxSummaryPage(CursorPage[MailboxSummary], frozen=True, kw_only=True):
+    """A page of a listing of mailboxes' summaries."""
+
+
+class StatePage(CursorPage[MailboxState], frozen=True, kw_only=True):
+    """The states of a page of summaries."""
 
 
 class FoundEntries(CursorPage[MailboxEntry], frozen=True, kw_only=True):
@@ -154,3 +181,74 @@ class ListMailboxes(PageQuery[MailboxPage], frozen=True, kw_only=True):
         ids = sorted(rows.mailboxes.keys())
         states = rows.mailboxes.find(ids[self.start : self.end])
         return page_with(MailboxPage, states, len(ids), self, rows.mailboxes.unreadable())
+
+
+class ListSummaries(Query[MailboxSummaryPage], frozen=True, kw_only=True):
+    """A page of the summaries of all mailboxes."""
+
+    by: MailboxKey = "id"
+    order: Order = "asc"
+    after: str | None = None
+    """The cursor of a page in the same order; the next page begins behind it."""
+    limit: Bound = 50
+
+    def check(self, where: str) -> None:
+        """Refuse a cursor of another listing."""
+        self.start(where)
+
+    def start(self, where: str = "list_summaries") -> Position[MailboxKey] | None:
+        """Return the position behind which the page begins; None is the beginning.
+
+        Raises:
+            InvalidValue: `after` is no cursor of this listing.
+        """
+        return read_cursor(Position[MailboxKey], self.after, self.by, f"{where}.after")
+
+    def position_of(self, state: MailboxState) -> Position[MailboxKey]:
+        """Return the position of a mailbox in this listing."""
+        time = NO_TIME if self.by == "id" else state.updated_at
+        return Position(self.by, time, state.mailbox_id)
+
+    def answer(self, rows: MailboxRows, now: int) -> MailboxSummaryPage:
+        """Sort the states, cut, and look at all entries once."""
+        states = [(self.position_of(state), state) for state in rows.mailboxes.values()]
+        unreadable = rows.mailboxes.unreadable()
+        page = page_behind(StatePage, self.start(), states, self.order, self.limit, unreadable)
+        entries: dict[str, list[MailboxEntry]] = {state.mailbox_id: [] for state in page.items}
+        for entry in rows.find_entries(None, STATUSES):
+            if entry.mailbox_id in entries:
+                entries[entry.mailbox_id].append(entry)
+        return summarized(page, lambda state: _summary(state, entries[state.mailbox_id]))
+
+
+def summarized(
+    page: StatePage, summary: Callable[[MailboxState], MailboxSummary]
+) -> MailboxSummaryPage:
+    """Return the page with a summary of each state."""
+    return MailboxSummaryPage(
+        items=tuple(map(summary, page.items)),
+        next_cursor=page.next_cursor,
+        unreadable=page.unreadable,
+    )
+
+
+def holding(claimed: Iterable[MailboxEntry]) -> MailboxEntry | None:
+    """Return the claimed entry with the latest lease, or None."""
+    return max(claimed, key=_end_of_lease, default=None)
+
+
+def _end_of_lease(entry: MailboxEntry) -> tuple[int, str]:
+    lease_until = LARGEST_TIME if entry.lease_until is None else entry.lease_until
+    return lease_until, entry.entry_id
+
+
+def _summary(state: MailboxState, entries: Sequence[MailboxEntry]) -> MailboxSummary:
+    held = holding(entry for entry in entries if entry.status == "claimed")
+    times = [entry.available_at for entry in entries if entry.status == "queued"]
+    return MailboxSummary(
+        state=state,
+        counts=msgspec.convert(Counter(entry.status for entry in entries), type=MailboxStats),
+        due_at=min(times, default=None),
+        claimed_by=held.claimed_by if held else None,
+        lease_until=held.lease_until if held else None,
+    )

@@ -31,8 +31,11 @@ from treadle.core.mailbox_queries import (
     FoundEntries,
     ListEntries,
     ListMailboxes,
+    ListSummaries,
     LoadEntry,
     LoadMailbox,
+    MailboxKey,
+    MailboxSummaryPage,
     SearchEntries,
 )
 from treadle.core.mailboxes import (
@@ -378,6 +381,32 @@ class Mailboxes(MailboxWrites):
         """List mailboxes' states in the order of their ids; `limit` is clamped to 1..200."""
         query = ListMailboxes(offset=offset, limit=limit)
         return await self._backend.read(check_query(query, "list"))
+
+    async def list_summaries(
+        self,
+        *,
+        by: MailboxKey = "id",
+        order: Order = "asc",
+        after: str | None = None,
+        limit: int = 50,
+    ) -> MailboxSummaryPage:
+        """List mailboxes with their holders and the number of their entries, in pages by a cursor.
+
+        A page costs the same however many mailboxes there are, but on files, which look at all of
+        them. The entries of the mailboxes on the page are counted.
+
+        Args:
+            by: sort by id, or by `updated_at`, when the state last changed, and then by id. An
+                interrupt changes a state, and work does not.
+            order: "asc" or "desc".
+            after: `next_cursor` of the page before, which was read with the same `by`.
+            limit: how many at most, clamped to 1..200.
+
+        Raises:
+            InvalidValue: `after` is no cursor of a listing in this order.
+        """
+        query = ListSummaries(by=by, order=order, after=after, limit=limit)
+        return await self._backend.read(check_query(query, "list_summaries"))
 
     async def load_entry(self, entry_id: str) -> MailboxEntry | None:
         """Read an entry; None if it does not exist."""

@@ -14,7 +14,7 @@ from treadle.core.claims import Ack, DeadLetter, ExtendLease, Nack, Release
 from treadle.core.commands import AnyCommand, Commands, Receipt
 from treadle.core.cursors import cursor_of
 from treadle.core.endings import Interrupt, Purge
-from treadle.core.mailbox_queries import CountEntries, SearchEntries
+from treadle.core.mailbox_queries import CountEntries, ListSummaries, SearchEntries
 from treadle.core.mailboxes import Enqueue, EntryStatus, MailboxEntry, Send
 
 
@@ -192,6 +192,17 @@ class Escaped(MemoryBackend):
         text = encoded(query.error)
         found = [each for each in page.items if text in encoded(each.last_error or "")]
         return replace(page, items=tuple(found), next_cursor=None)
+
+
+@breaks(Guarantee.LISTINGS_ARE_COMPLETE, "a summary names the holder with the latest lease")
+class Anonymous(MemoryBackend):
+    """Names no holder of a mailbox."""
+
+    async def read(self, query: Any) -> Any:
+        page = await super().read(query)
+        if not isinstance(query, ListSummaries):
+            return page
+        return replace(page, items=tuple(replace(each, claimed_by=None) for each in page.items))
 
 
 def encoded(text: str) -> bytes:

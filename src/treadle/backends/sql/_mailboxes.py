@@ -1,5 +1,6 @@
 """Mailboxes: the writes of entries and of their queue heads, and the queries."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from operator import attrgetter, is_
 from typing import TypeAlias, assert_never, cast
@@ -17,7 +18,7 @@ from treadle.backends.sql._listing import (
     read_cursor_page,
 )
 from treadle.backends.sql.program import Direction, Program, Read, Row, Statement, Values, writes
-from treadle.backends.sql.rows import id_list, read_entry, read_mailbox
+from treadle.backends.sql.rows import id_list, read_claim, read_entry, read_mailbox, readable
 from treadle.backends.sql.tables import (
     ENTRIES,
     HEADS,
@@ -33,9 +34,15 @@ from treadle.core.mailbox_queries import (
     FoundEntries,
     ListEntries,
     ListMailboxes,
+    ListSummaries,
     LoadEntry,
     LoadMailbox,
+    MailboxSummary,
+    MailboxSummaryPage,
     SearchEntries,
+    StatePage,
+    holding,
+    summarized,
 )
 from treadle.core.mailboxes import (
     STATUSES,
@@ -238,6 +245,53 @@ def _range_of(query: SearchEntries, status: EntryStatus | None) -> tuple[str, ..
             return "search_by_age", "mailbox_id", "filter"
         case _:
             assert_never(status)
+
+
+def list_summaries(query: ListSummaries, damage: DamageLog) -> Program[MailboxSummaryPage]:
+    """A page of summaries: the states, and then what is in these mailboxes."""
+
+    def place(row: Row) -> Placed[MailboxState]:
+        state = read_mailbox(row)
+        return query.position_of(state), state
+
+    page = yield from read_cursor_page(StatePage, [_list_states(query)], place, query.limit, damage)
+    if not page.items:
+        return summarized(page, lambda state: MailboxSummary(state=state))
+    ids = {"ids": id_list(state.mailbox_id for state in page.items)}
+    counted, claims = yield (Read("count_in_mailboxes", ids), Read("list_claims", ids))
+    counts: dict[str, dict[str, int]] = defaultdict(dict)
+    times: dict[str, int] = {}
+    for mailbox_id, status, count, first_due in counted:
+        if status in STATUSES:
+            counts[mailbox_id][status] = count
+        if status == "queued" and isinstance(first_due, int):
+            times[mailbox_id] = first_due
+    claimed: dict[str, list[MailboxEntry]] = defaultdict(list)
+    for entry in readable(read_claim, claims, damage):
+        claimed[entry.mailbox_id].append(entry)
+
+    def summary(state: MailboxState) -> MailboxSummary:
+        held = holding(claimed[state.mailbox_id])
+        return MailboxSummary(
+            state=state,
+            counts=msgspec.convert(counts[state.mailbox_id], type=MailboxStats),
+            due_at=times.get(state.mailbox_id),
+            claimed_by=held.claimed_by if held else None,
+            lease_until=held.lease_until if held else None,
+        )
+
+    return summarized(page, summary)
+
+
+def _list_states(query: ListSummaries) -> Read:
+    by_id = query.by == "id"
+    sort = ("mailbox_id",) if by_id else (query.by, "mailbox_id")
+    start = query.start()
+    direction: Direction = "ASC" if query.order == "asc" else "DESC"
+    if start is None:
+        return Read("list_summaries", {}, (), direction, sort)
+    place = (start.id,) if by_id else start.order
+    return Read("list_summaries", behind(sort, place), ("behind",), direction, sort)
 
 
 def count_entries(query: CountEntries) -> Program[MailboxStats]:

@@ -16,6 +16,7 @@ from treadle.core.mailbox_queries import (
     CountEntries,
     ListEntries,
     ListMailboxes,
+    ListSummaries,
     LoadEntry,
     LoadMailbox,
     SearchEntries,
@@ -48,10 +49,11 @@ _LISTINGS: dict[type[Query[Any]], Callable[[Any, DamageLog], Program[Any]]] = {
     ListEntries: mailboxes.list_entries,
     ListMailboxes: mailboxes.list_mailboxes,
     SearchEntries: mailboxes.search_entries,
+    ListSummaries: mailboxes.list_summaries,
 }
 """Programs that look at many records, and leave out those that cannot be read."""
 
-_READING_ON = frozenset({ListDeltas, SumUsage})
+_READING_ON = frozenset({ListDeltas, ListSummaries, SumUsage})
 """Queries whose programs read again what their first rows name."""
 
 _TIMED: dict[type[Query[Any]], Callable[[Any, DamageLog, int | None], Program[Any]]] = {

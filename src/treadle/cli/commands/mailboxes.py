@@ -1,14 +1,22 @@
 """`treadle mailboxes`: list, show and count entries, and settle them by hand."""
 
 from functools import partial
-from typing import cast, get_args
+from typing import get_args
 
 import click
 import msgspec
 
 from treadle.cli.opening import change_store, read_store
-from treadle.cli.options import duration, json_option, limit_option, offset_option, store_option
-from treadle.cli.paging import read_page, write_page
+from treadle.cli.options import (
+    after_option,
+    direction,
+    duration,
+    json_option,
+    limit_option,
+    order_option,
+    store_option,
+)
+from treadle.cli.paging import write_found
 from treadle.cli.terminal.counts import counted
 from treadle.cli.terminal.failure import Failure
 from treadle.cli.terminal.help import ExampleGroup
@@ -16,6 +24,13 @@ from treadle.cli.terminal.output import time_text, write_fields, write_json, wri
 from treadle.cli.terminal.tables import Column, beginning
 from treadle.clock import system_clock
 from treadle.core.codec import Json, to_plain
+from treadle.core.mailbox_queries import (
+    EntryKey,
+    FoundEntries,
+    MailboxKey,
+    MailboxSummary,
+    MailboxSummaryPage,
+)
 from treadle.core.mailboxes import (
     EntryOrigin,
     EntryStatus,
@@ -23,7 +38,7 @@ from treadle.core.mailboxes import (
     MailboxState,
     MailboxStats,
 )
-from treadle.core.pages import Page
+from treadle.core.messages import Order
 from treadle.errors import NotFound
 from treadle.store.pages import every
 from treadle.store.store import Store
@@ -37,13 +52,23 @@ _COLUMNS = (
     Column("note"),
     Column("payload"),
 )
+_MAILBOXES = (
+    Column("mailbox", whole=True),
+    Column("queued", right=True),
+    Column("claimed", right=True),
+    Column("dead letters", right=True),
+    Column("ended", right=True),
+    Column("due", whole=True),
+    Column("holder"),
+    Column("until", whole=True),
+)
 _ENTRIES = click.argument("entry_ids", metavar="[ENTRY]...", nargs=-1)
 
 
 @click.group(
     "mailboxes",
     cls=ExampleGroup,
-    examples=("treadle mailboxes stats", "treadle mailboxes list --status dead_letter"),
+    examples=("treadle mailboxes stats", "treadle mailboxes entries --status dead_letter"),
 )
 def mailboxes() -> None:
     """Look at queued work, and settle it by hand."""
@@ -52,43 +77,102 @@ def mailboxes() -> None:
 @mailboxes.command(
     "list",
     examples=(
-        "treadle mailboxes list --status dead_letter",
-        "treadle mailboxes list --mailbox bike-squeaky-brakes",
-        "treadle mailboxes list --json | jq -r '.items[].entry_id'",
+        "treadle mailboxes list",
+        "treadle mailboxes list --by updated_at",
+        "treadle mailboxes list --json | jq '.items[] | select(.counts.dead_letter > 0)'",
+    ),
+)
+@store_option()
+@click.option(
+    "--by",
+    type=click.Choice(get_args(MailboxKey)),
+    default="id",
+    show_default=True,
+    help="Sort by the id, or by the last change of the state, such as an interrupt.",
+)
+@order_option
+@after_option
+@limit_option
+@json_option
+def list_mailboxes(
+    by: MailboxKey, order: Order | None, after: str | None, limit: int, as_json: bool
+) -> None:
+    """List mailboxes, what is in them, and who holds them.
+
+    --json: {"items": [{"state", "counts", "due_at", "claimed_by", ...}], "next_cursor"}.
+    """
+
+    async def read(store: Store) -> MailboxSummaryPage:
+        return await store.mailboxes.list_summaries(
+            by=by, order=direction(order, by), after=after, limit=limit
+        )
+
+    write_found(read_store(read), _MAILBOXES, _mailbox_cells, as_json=as_json, plain=to_plain)
+
+
+@mailboxes.command(
+    "entries",
+    examples=(
+        "treadle mailboxes entries --status dead_letter --error timeout",
+        "treadle mailboxes entries --mailbox bike-squeaky-brakes",
+        "treadle mailboxes entries --by available_at --order asc",
+        "treadle mailboxes entries --json | jq -r '.items[].entry_id'",
     ),
 )
 @store_option()
 @click.option("--mailbox", metavar="ID", help="Only in this mailbox.")
-@click.option("--status", type=click.Choice(get_args(EntryStatus)), help="Only with this status.")
+@click.option(
+    "--status",
+    "statuses",
+    type=click.Choice(get_args(EntryStatus)),
+    multiple=True,
+    help="Only with this status; may be repeated.",
+)
+@click.option("--error", metavar="TEXT", help="Only with this text in the last error.")
+@click.option("--holder", metavar="NAME", help="Only claimed by this worker.")
 @click.option("--origin", type=click.Choice(get_args(EntryOrigin)), help="Only from this origin.")
-@offset_option
+@click.option(
+    "--by",
+    type=click.Choice(get_args(EntryKey)),
+    default="created_at",
+    show_default=True,
+    help="Sort by this time; available_at lists what is queued, by when it is due.",
+)
+@order_option
+@after_option
 @limit_option
 @json_option
 def list_entries(
     mailbox: str | None,
-    status: str | None,
-    origin: str | None,
-    offset: int,
+    statuses: tuple[EntryStatus, ...],
+    error: str | None,
+    holder: str | None,
+    origin: EntryOrigin | None,
+    by: EntryKey,
+    order: Order | None,
+    after: str | None,
     limit: int,
     as_json: bool,
 ) -> None:
-    """List entries, oldest first.
+    """List entries, newest first.
 
-    --json: {"items": [entries], "total", "has_more"}.
+    --json: {"items": [entries], "next_cursor"}.
     """
 
-    async def read(store: Store) -> Page[MailboxEntry]:
-        listing = partial(
-            store.mailboxes.list_entries,
+    async def read(store: Store) -> FoundEntries:
+        return await store.mailboxes.search_entries(
+            by=by,
+            order=direction(order, by),
+            after=after,
+            limit=limit,
             mailbox_id=mailbox,
-            status=cast("EntryStatus | None", status),
-            origin=cast("EntryOrigin | None", origin),
+            statuses=statuses or None,
+            error=error,
+            claimed_by=holder,
+            origin=origin,
         )
-        return await read_page(listing, offset, limit)
 
-    write_page(
-        read_store(read), offset, "entries", _COLUMNS, _cells, as_json=as_json, plain=to_plain
-    )
+    write_found(read_store(read), _COLUMNS, _cells, as_json=as_json, plain=to_plain)
 
 
 class _Mailbox(msgspec.Struct, frozen=True, kw_only=True):
@@ -314,6 +398,18 @@ def _document_of(found: MailboxEntry | _Mailbox) -> dict[str, dict[str, Json]]:
     if isinstance(found, MailboxEntry):
         return {"entry": to_plain(found)}
     return {"mailbox": to_plain(found.state), "stats": to_plain(found.stats)}
+
+
+def _mailbox_cells(summary: MailboxSummary) -> tuple[str, ...]:
+    counts = summary.counts
+    ended = counts.accepted + counts.superseded + counts.cancelled
+    return (
+        summary.state.mailbox_id,
+        *(f"{count:,}" for count in (counts.queued, counts.claimed, counts.dead_letter, ended)),
+        time_text(summary.due_at),
+        summary.claimed_by or "",
+        time_text(summary.lease_until),
+    )
 
 
 def _cells(entry: MailboxEntry) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ import click
 
 from treadle.cli.opening import read_store
 from treadle.cli.options import after_option, json_option, limit_option, store_option
-from treadle.cli.paging import read_found, write_found
+from treadle.cli.paging import write_found
 from treadle.cli.terminal.help import ExampleGroup
 from treadle.cli.terminal.notes import write_note
 from treadle.cli.terminal.output import time_text, write_fields, write_json, write_table
@@ -108,7 +108,7 @@ def list_runs(
             origin=origin,
             statuses=statuses or None,
         )
-        return await read_found(search, after, limit)
+        return await search(after=after, limit=limit)
 
     write_found(read_store(read), _COLUMNS, _cells, as_json=as_json, plain=to_plain)
 

@@ -1,32 +1,37 @@
-"""`treadle threads`: list, show, follow, cut, fork and delete conversations."""
+"""`treadle threads`: list, show, follow, change, cut, fork and delete conversations."""
 
 import sys
-from contextlib import aclosing
-from functools import partial
+from typing import get_args
 
 import click
 import msgspec
 from msgspec import UNSET
 
-from treadle.cli.concurrency import map_in_order
 from treadle.cli.following import follow_thread
 from treadle.cli.opening import change_store, read_store
-from treadle.cli.options import json_option, limit_option, offset_option, store_option
-from treadle.cli.paging import read_page, write_page
+from treadle.cli.options import (
+    after_option,
+    direction,
+    json_option,
+    limit_option,
+    order_option,
+    store_option,
+)
+from treadle.cli.paging import write_found
 from treadle.cli.terminal.counts import counted
-from treadle.cli.terminal.failure import Failure, describe
+from treadle.cli.terminal.failure import Failure
 from treadle.cli.terminal.help import ExampleGroup
 from treadle.cli.terminal.input import parse_json
-from treadle.cli.terminal.notes import write_note
 from treadle.cli.terminal.output import time_text, write_json, write_line
-from treadle.cli.terminal.tables import Column, beginning
+from treadle.cli.terminal.tables import Column
 from treadle.cli.terminal.transcript import write_transcript
-from treadle.core.codec import Json, to_plain
+from treadle.core.codec import to_plain
 from treadle.core.edits import Truncated
+from treadle.core.heads import HeadKey, HeadPage, ThreadSummary
 from treadle.core.message_times import padded, trimmed
-from treadle.core.pages import Page
+from treadle.core.messages import Order
 from treadle.core.threads import Committed, ThreadHead
-from treadle.errors import CorruptRecord, NotFound
+from treadle.errors import InvalidValue, NotFound
 from treadle.store.store import Store
 
 _COLUMNS = (
@@ -34,10 +39,9 @@ _COLUMNS = (
     Column("messages", right=True),
     Column("version", right=True),
     Column("updated", whole=True),
-    Column("resource"),
-    Column("begins"),
+    Column("owner"),
+    Column("title"),
 )
-_CONCURRENCY = 16
 
 
 @click.group(
@@ -46,49 +50,59 @@ _CONCURRENCY = 16
     examples=("treadle threads list", "treadle threads show bike-squeaky-brakes"),
 )
 def threads() -> None:
-    """Look at conversations; cut, fork and delete them."""
-
-
-class _Row(msgspec.Struct, frozen=True, kw_only=True):
-    thread_id: str
-    head: ThreadHead | None
-    error: str = ""
+    """Look at conversations, and change them."""
 
 
 @threads.command(
     "list",
     examples=(
         "treadle threads list",
-        "treadle threads list --resource user-17 --limit 10",
-        "treadle threads list --json | jq -r '.items[].id'",
+        "treadle threads list --by updated_at --owner user-17 --limit 10",
+        "treadle threads list --roots --json | jq -r '.items[].id'",
     ),
 )
 @store_option()
-@click.option("--resource", metavar="ID", help="Only threads of this owner.")
+@click.option(
+    "--by",
+    type=click.Choice(get_args(HeadKey)),
+    default="id",
+    show_default=True,
+    help="Sort by the id, or by a time.",
+)
+@order_option
+@click.option("--owner", metavar="ID", help="Only threads of this owner.")
 @click.option("--parent", metavar="ID", help="Only children of this thread.")
-@offset_option
+@click.option("--roots", is_flag=True, help="Only threads without a parent.")
+@after_option
 @limit_option
 @json_option
 def list_threads(
-    resource: str | None, parent: str | None, offset: int, limit: int, as_json: bool
+    by: HeadKey,
+    order: Order | None,
+    owner: str | None,
+    parent: str | None,
+    roots: bool,
+    after: str | None,
+    limit: int,
+    as_json: bool,
 ) -> None:
-    """List threads, ordered by id.
+    """List threads, by id or the newest first.
 
-    --json: {"items": [{"id", "version", "message_count", ...}], "total", "has_more"}.
+    --json: {"items": [{"id", "version", "message_count", ...}], "next_cursor"}.
     """
 
-    async def read(store: Store) -> Page[_Row]:
-        listing = partial(store.threads.list, resource_id=resource, parent_thread_id=parent)
-        ids = await read_page(listing, offset, limit)
-        async with aclosing(
-            map_in_order(partial(_load_row, store), ids.items, _CONCURRENCY)
-        ) as loaded:
-            rows = tuple([row async for row in loaded])
-        return Page(items=rows, total=ids.total, has_more=ids.has_more)
+    async def read(store: Store) -> HeadPage:
+        return await store.threads.list_heads(
+            by=by,
+            order=direction(order, by),
+            after=after,
+            limit=limit,
+            resource_id=owner,
+            parent_thread_id=parent,
+            roots=roots,
+        )
 
-    page = read_store(read)
-    write_page(page, offset, "threads", _COLUMNS, _cells, as_json=as_json, plain=_summarize)
-    _report_unreadable(page)
+    write_found(read_store(read), _COLUMNS, _cells, as_json=as_json, plain=to_plain)
 
 
 @threads.command(
@@ -150,6 +164,61 @@ def delete_threads(thread_ids: tuple[str, ...], yes: bool, as_json: bool) -> Non
 
 
 @threads.command(
+    "update",
+    examples=(
+        "treadle threads update bike-squeaky-brakes --title 'Squeaky brakes'",
+        "treadle threads update bike-squeaky-brakes --owner user-17 --expected 4",
+        """treadle threads update bike-squeaky-brakes --metadata '{"draft": null}'""",
+    ),
+)
+@store_option()
+@click.argument("thread_id", metavar="THREAD")
+@click.option("--title", metavar="TEXT", help="The title, a key of the metadata.")
+@click.option("--metadata", metavar="JSON", help="A JSON merge patch; null removes a key.")
+@click.option("--owner", metavar="ID", help="The new owner; an empty text removes it.")
+@click.option("--expected", type=int, metavar="N", help="Only if the thread is at this version.")
+@json_option
+def update_thread(
+    thread_id: str,
+    title: str | None,
+    metadata: str | None,
+    owner: str | None,
+    expected: int | None,
+    as_json: bool,
+) -> None:
+    """Change a thread's title, metadata or owner.
+
+    Its messages and its version stay.
+
+    --json: the head of the thread.
+    """
+    patch = {} if metadata is None else parse_json(metadata, "metadata")
+    if not isinstance(patch, dict):
+        raise InvalidValue("metadata", "a merge patch is a JSON object")
+    if title is not None:
+        patch = {**patch, "title": title}
+    if not patch and owner is None:
+        raise click.UsageError("give --title, --metadata or --owner")
+
+    async def update(store: Store) -> ThreadSummary | None:
+        await store.threads.update(
+            thread_id,
+            metadata=patch or UNSET,
+            resource_id=UNSET if owner is None else owner or None,
+            expected=expected,
+        )
+        return await store.threads.head(thread_id)
+
+    head = change_store(update)
+    if head is None:
+        raise NotFound("thread", thread_id)
+    if as_json:
+        write_json(to_plain(head))
+    else:
+        write_line(f"updated thread {thread_id!r}")
+
+
+@threads.command(
     "truncate",
     examples=(
         "treadle threads truncate bike-squeaky-brakes --drop 2",
@@ -165,7 +234,9 @@ def delete_threads(thread_ids: tuple[str, ...], yes: bool, as_json: bool) -> Non
 def truncate_thread(
     thread_id: str, keep: int | None, drop: int | None, yes: bool, as_json: bool
 ) -> None:
-    """Remove the last messages of a conversation; state, patches and runs stay.
+    """Remove the last messages of a conversation.
+
+    Its state, its patches and its runs stay.
 
     --json: {"version": N, "removed": [messages]}.
     """
@@ -235,48 +306,16 @@ def _confirm(what: str) -> None:
         raise Failure("nothing was deleted")
 
 
-async def _load_row(store: Store, thread_id: str) -> _Row:
-    try:
-        return _Row(thread_id=thread_id, head=await store.threads.load(thread_id))
-    except CorruptRecord as error:
-        return _Row(thread_id=thread_id, head=None, error=describe(error))
-
-
-def _summarize(row: _Row) -> dict[str, Json]:
-    if row.head is None:
-        return {"id": row.thread_id, "error": row.error or "it was deleted while it was listed"}
-    thread = row.head.thread
-    return {
-        "id": thread.id,
-        "version": row.head.version,
-        "message_count": len(thread.messages),
-        "resource_id": thread.resource_id,
-        "parent_thread_id": thread.parent_thread_id,
-        "metadata": to_plain(thread.metadata),
-    }
-
-
-def _cells(row: _Row) -> tuple[str, ...]:
-    if row.head is None:
-        return row.thread_id, "", "", "", "", row.error or "(deleted while it was listed)"
-    thread = row.head.thread
+def _cells(head: ThreadSummary) -> tuple[str, ...]:
+    title = head.metadata.extra.get("title")
     return (
-        thread.id,
-        str(len(thread.messages)),
-        str(row.head.version),
-        time_text(thread.metadata.updated_at),
-        thread.resource_id or "",
-        _beginning(row.head),
+        head.id,
+        str(head.message_count),
+        str(head.version),
+        time_text(head.metadata.updated_at),
+        head.resource_id or "",
+        title if isinstance(title, str) else "",
     )
-
-
-def _beginning(head: ThreadHead) -> str:
-    for message in head.thread.messages:
-        if message.role == "user":
-            content = message.content
-            text = content if isinstance(content, str) else msgspec.json.encode(content).decode()
-            return beginning(text)
-    return ""
 
 
 def _cut(head: ThreadHead, last: int | None) -> ThreadHead:
@@ -286,11 +325,3 @@ def _cut(head: ThreadHead, last: int | None) -> ThreadHead:
     times = padded(head.message_times, len(messages))[-last:]
     thread = msgspec.structs.replace(head.thread, messages=messages[-last:])
     return msgspec.structs.replace(head, thread=thread, message_times=trimmed(times))
-
-
-def _report_unreadable(page: Page[_Row]) -> None:
-    errors = [row.error for row in page.items if row.error]
-    for error in errors[:-1]:
-        write_note(f"treadle: {error}")
-    if errors:
-        raise Failure(errors[-1])

@@ -3,7 +3,6 @@
 Nothing that the workers reported is used: every number comes from the store.
 """
 
-import sys
 from collections.abc import Iterable, Iterator
 from contextlib import aclosing
 from functools import partial
@@ -14,7 +13,7 @@ import msgspec
 from treadle import Json, MailboxEntry, Message, RunRecord, Store, ThreadHead, encode
 from treadle.cli.concurrency import map_in_order
 from treadle.cli.demo.script import Script
-from treadle.cli.paging import read_page
+from treadle.store.pages import every
 
 _CONCURRENCY = 8
 
@@ -147,8 +146,8 @@ async def _gather(store: Store, thread_id: str) -> Evidence:
     runs = partial(store.runs.list, thread_id=thread_id)
     return Evidence(
         head=await store.threads.load(thread_id),
-        runs=(await read_page(runs, offset=0, limit=sys.maxsize)).items,
-        entries=(await read_page(entries, offset=0, limit=sys.maxsize)).items,
+        runs=tuple([run async for run in every(runs)]),
+        entries=tuple([entry async for entry in every(entries)]),
     )
 
 

@@ -106,6 +106,7 @@ READS: dict[str, Read] = {
     "count entries": lambda store: store.mailboxes.count_entries(),
     "load a state": lambda store: store.mailboxes.load("box"),
     "list states": lambda store: store.mailboxes.list(),
+    "summaries": lambda store: store.mailboxes.list_summaries(),
     "load documents": lambda store: store.documents.load_many("memories", ["ann", "none"]),
     "list documents": lambda store: store.documents.list("memories", prefix="ann"),
     "list collections": lambda store: store.documents.collections(),

@@ -133,6 +133,7 @@ CREATE INDEX mailboxes_held ON mailboxes (lease_until)
     WHERE lease_until IS NOT NULL AND pause_ends IS NULL;
 CREATE INDEX mailboxes_paused ON mailboxes (pause_ends)
     WHERE pause_ends IS NOT NULL;
+CREATE INDEX mailboxes_by_update ON mailboxes (updated_at, mailbox_id);
 
 -- Queue heads: for each mailbox, priority and kind, the waiting entry that comes first. Entries of kind
 -- 0 are due whatever the clock says, those of 1 are retries that keep their order, and those of 2 are

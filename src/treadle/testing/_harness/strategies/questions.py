@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from treadle import RunKey, RunStatus, Store, UsageKey
 from treadle.backends.memory.backend import MemoryBackend
 from treadle.core.heads import HeadKey
-from treadle.core.mailbox_queries import EntryKey
+from treadle.core.mailbox_queries import EntryKey, MailboxKey
 from treadle.core.mailboxes import EntryStatus
 from treadle.core.queries import Query
 from treadle.testing._harness.strategies import commands, documents
@@ -178,6 +178,18 @@ def questions(now: int) -> st.SearchStrategy[Question]:
             origin=st.sampled_from(["external", "internal"]),
         ),
         _question("mailboxes", "list", **page),
+        st.builds(
+            Pages,
+            st.just("mailboxes"),
+            st.just("list_summaries"),
+            st.fixed_dictionaries(
+                {
+                    "by": st.sampled_from(get_args(MailboxKey)),
+                    "order": st.sampled_from(["asc", "desc"]),
+                    "limit": limits,
+                }
+            ),
+        ),
         st.builds(
             Pages,
             st.just("mailboxes"),

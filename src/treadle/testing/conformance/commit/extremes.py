@@ -78,6 +78,7 @@ FIXED: dict[str, Any] = {
     "listHeads.after": None,
     "searchRuns.after": None,
     "searchEntries.after": None,
+    "listSummaries.after": None,
     "putDocument.expected": 1,
     "deleteDocument.expected": 1,
     "checkDocument.expected": 1,

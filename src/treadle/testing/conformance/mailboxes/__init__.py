@@ -13,6 +13,7 @@ from treadle.testing.conformance.mailboxes import (
     requeue,
     searches,
     settlements,
+    summaries,
     waits,
 )
 
@@ -29,4 +30,5 @@ checks: tuple[Check, ...] = (
     *purge.checks,
     *listings.checks,
     *searches.checks,
+    *summaries.checks,
 )
