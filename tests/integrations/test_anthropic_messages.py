@@ -180,6 +180,54 @@ def test_text_and_tool_calls_can_go_from_one_format_to_the_other() -> None:
     }
 
 
+DATA = "data:image/png;base64,iVBORw0="
+INLINE = {"type": "base64", "media_type": "image/png", "data": "iVBORw0="}
+WEB = {"type": "url", "url": "https://x/y.png"}
+
+
+@pytest.mark.parametrize(("url", "source"), [(DATA, INLINE), (WEB["url"], WEB)])
+def test_images_can_go_from_one_format_to_the_other(url: str, source: dict[str, str]) -> None:
+    theirs = {"type": "image_url", "image_url": {"url": url}}
+    ours = {"type": "image", "source": source}
+    chat = user([TEXT, theirs])
+    request = write_messages(openai_chat.read_messages([chat]))
+    assert request == {"messages": [user([TEXT, ours])]}
+    assert openai_chat.write_messages(read_messages(request["messages"])) == [chat]
+
+
+def test_hints_at_the_cost_of_an_image_are_left_out() -> None:
+    detailed = {"type": "image_url", "image_url": {"url": DATA, "detail": "low"}}
+    cached = {"type": "image", "source": INLINE, "cache_control": {"type": "ephemeral"}}
+    (written,) = write_messages([Message.user([detailed])])["messages"]
+    assert written == user([{"type": "image", "source": INLINE}])
+    (chat,) = openai_chat.write_messages([Message.user([cached])])
+    assert chat == user([{"type": "image_url", "image_url": {"url": DATA}}])
+    result = Message.tool("c1", [{"type": "image_url", "image_url": {"url": DATA}}])
+    assert write_message(result) == user([{**RESULT, "content": written["content"]}])
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        {"url": "ftp://x/y.png"},
+        {"url": "data:image/png,plain"},
+        {"url": 3},
+        {"url": DATA, "later": 1},
+        DATA,
+    ],
+)
+def test_an_image_that_cannot_be_converted_is_refused(image: object) -> None:
+    with pytest.raises(InvalidValue, match="'image_url'"):
+        write_message(Message.user([{"type": "image_url", "image_url": image}]))
+
+
+def test_a_field_that_only_has_the_name_of_an_original_is_written() -> None:
+    for extra in ({"openai_chat": "theirs"}, {"openai_chat": {"x": 1}}, {"anthropic_messages": 1}):
+        message = Message(role="user", content="hi", extra=extra)
+        assert write_message(message) == user("hi", **extra)
+        assert read_message(user("hi", **extra)).extra == extra
+
+
 # --- in both directions, whatever they hold -------------------------------------------------------
 
 NAMES = st.sampled_from(

@@ -14,6 +14,8 @@ from treadle.integrations.openai_chat import (
 )
 
 CALL = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": '{"day":4}'}}
+FILE = {"type": "image", "source": {"type": "file", "file_id": "f"}}
+IMAGE = {"type": "image", "source": {"type": "url", "url": "https://x/y.png"}}
 CHATS: list[dict[str, Any]] = [
     {"role": "developer", "content": "be brief"},
     {"role": "user", "content": [{"type": "text", "text": "hi"}], "name": "odile"},
@@ -28,6 +30,20 @@ def test_a_list_of_messages_is_written_back_unchanged() -> None:
     messages = read_messages(CHATS)
     assert write_messages(messages) == CHATS
     assert len({message.id for message in messages}) == len(CHATS)
+
+
+def test_a_part_of_an_unknown_type_is_written_back_unchanged() -> None:
+    part = {"type": "invented_later", "n": [1, 1.0], "cache_control": {}}
+    chat = {"role": "user", "content": [part, {"type": "text", "text": "hi"}]}
+    assert write_message(read_message(chat)) == chat
+
+
+def test_a_field_that_only_has_the_name_of_a_layout_is_written() -> None:
+    message = Message(role="user", content="hi", extra={"anthropic_messages": "theirs"})
+    chat = {"role": "user", "content": "hi", "anthropic_messages": "theirs"}
+    assert write_message(message) == chat
+    with pytest.raises(InvalidValue, match="cannot express"):
+        write_message(msgspec.structs.replace(message, extra={"openai_chat": "theirs"}))
 
 
 def test_a_model_gets_neither_ids_nor_runs_nor_visibility() -> None:
@@ -53,6 +69,8 @@ def test_the_id_and_the_run_of_an_answer_can_be_given() -> None:
     ("message", "where", "reason"),
     [
         (Message.user([{"type": "image", "source": {}}]), "messages[1].content[0]", "'image'"),
+        (Message.user([FILE]), "messages[1].content[0]", "'image'"),
+        (Message.tool("c", [IMAGE]), "messages[1].content[0]", "'image'"),
         (Message.user("hi", id="m"), "messages[1]", "cannot express"),
     ],
 )

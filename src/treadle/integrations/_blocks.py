@@ -8,7 +8,7 @@ import msgspec
 from treadle.core.codec import Json
 from treadle.core.messages import Message, Role, ToolCall
 from treadle.errors import InvalidValue
-from treadle.integrations._originals import ORIGINALS
+from treadle.integrations._originals import ORIGINALS, is_difference
 from treadle.integrations._parts import ANTHROPIC_LAYOUT
 from treadle.integrations._values import as_list, as_object, as_text, kind_of
 
@@ -40,9 +40,24 @@ def with_layout(message: Message, **changes: Any) -> Message:
     )
 
 
+def is_layout(key: str, item: Json) -> bool:
+    """Return True if an item of `extra` is a layout; another one is a field of that name."""
+    if key != ANTHROPIC_LAYOUT:
+        return False
+    try:
+        msgspec.convert(item, Layout)
+    except msgspec.ValidationError:
+        return False
+    return True
+
+
 def fields_of(extra: dict[str, Json]) -> dict[str, Json]:
     """Return the fields in `extra` that are written: all but the layouts of the two formats."""
-    return {key: item for key, item in extra.items() if key not in (ANTHROPIC_LAYOUT, ORIGINALS)}
+    return {
+        key: item
+        for key, item in extra.items()
+        if not (is_layout(key, item) or (key == ORIGINALS and is_difference(item)))
+    }
 
 
 def text_of(content: str | list[Json]) -> str | list[Json]:

@@ -44,6 +44,15 @@ def difference(read: dict[str, Json], written: dict[str, Json]) -> Difference:
     return Difference(fields=fields, absent=sorted(written.keys() - read.keys()))
 
 
+def is_difference(value: Json) -> bool:
+    """Return True if a value looks like a difference; another one is a field of that name."""
+    try:
+        msgspec.convert(value, Difference)
+    except msgspec.ValidationError:
+        return False
+    return True
+
+
 def kept_in(extra: dict[str, Json]) -> Difference:
     """Return the difference in a model's `extra`, if there is one."""
     try:

@@ -45,6 +45,7 @@ from treadle.integrations._blocks import (
     write_blocks,
     write_content,
 )
+from treadle.integrations._images import as_anthropic
 from treadle.integrations._parts import OPENAI_PARTS, refuse_parts
 from treadle.integrations._values import CHAT_DEPTH, as_list, as_object, same
 
@@ -109,7 +110,8 @@ def read_messages(messages: Json, system: Json = None) -> list[Message]:
 def write_message(message: Message, where: str = "message") -> dict[str, Json]:
     """Return the message in the Messages format, as a model takes it.
 
-    Its id, visibility and run are left out. The fields in `extra` are written.
+    Its id, visibility and run are left out. The fields in `extra` are written, and an image of
+    OpenAI's format is converted.
 
     Args:
         message: the message; its role is not `system`, see `write_messages`.
@@ -121,6 +123,7 @@ def write_message(message: Message, where: str = "message") -> dict[str, Json]:
     if message.role == "system":
         reason = "the Messages format has no such role; write_messages makes a system prompt"
         raise InvalidValue(f"{where}.role", reason)
+    message = as_anthropic(message)
     _check_expressible(message, where)
     return _write_group([message])
 
@@ -132,6 +135,7 @@ def write_messages(messages: Sequence[Message]) -> Request:
         InvalidValue: the format cannot express a message, such as a system message behind others;
             the error has its index.
     """
+    messages = [as_anthropic(message) for message in messages]
     before = "system"
     for index, message in enumerate(messages):
         if message.role == "system" != before:

@@ -53,9 +53,11 @@ from treadle.core.threads import (
 )
 from treadle.errors import InvalidId, InvalidValue
 from treadle.integrations import _messages
+from treadle.integrations._blocks import is_layout
+from treadle.integrations._images import as_openai
 from treadle.integrations._messages import says_the_same
 from treadle.integrations._originals import NONE, ORIGINALS, difference, kept_in, restored
-from treadle.integrations._parts import ANTHROPIC_LAYOUT, ANTHROPIC_PARTS, refuse_parts
+from treadle.integrations._parts import ANTHROPIC_PARTS, refuse_parts
 from treadle.integrations._values import CHAT_DEPTH, as_id, as_list, as_object, same
 
 __all__ = [
@@ -170,7 +172,8 @@ def write_message(message: Message, where: str = "message") -> dict[str, Json]:
     """Return the message in the chat format, as a model takes it.
 
     Its id, visibility and run are left out, because a model refuses what it does not know;
-    `write_conversation` leaves nothing out. The fields in `extra` are written.
+    `write_conversation` leaves nothing out. The fields in `extra` are written, and an image of
+    Anthropic's format in a message of the user is converted.
 
     Args:
         message: the message.
@@ -179,8 +182,9 @@ def write_message(message: Message, where: str = "message") -> dict[str, Json]:
     Raises:
         InvalidValue: the chat format cannot express it, for example parts of Anthropic's format.
     """
+    message = as_openai(message)
     refuse_parts(message, ANTHROPIC_PARTS, "the OpenAI chat format", where)
-    extra = {key: item for key, item in message.extra.items() if key != ANTHROPIC_LAYOUT}
+    extra = {key: item for key, item in message.extra.items() if not is_layout(key, item)}
     bare = msgspec.structs.replace(message, id="", visibility="all", metadata=None, extra=extra)
     chat = _messages.write_message(bare, "")
     if "treadle" in chat:
