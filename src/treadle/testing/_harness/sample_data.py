@@ -26,6 +26,8 @@ async def fill(store: Store) -> Sample:
     """Put threads, runs and entries in every status."""
     await store.threads.create(Thread(id="t", messages=(said("one", "m1"),), state={"n": 1}))
     await store.threads.append("t", says("two", patches=(sets("a", 1),)))
+    await store.threads.append("t", says("taken back"))
+    await store.threads.truncate("t", keep=2)
     await store.threads.create(Thread(id="u", resource_id="x"))
     await store.runs.upsert(run("r", "t", created_at=1, metadata={"a": 1}))
     await store.documents.put("memories", "ann", {"likes": ["tea"]})
