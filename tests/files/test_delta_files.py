@@ -122,3 +122,15 @@ async def test_a_torn_line_ends_what_is_known(tmp_path: Path, lost: bytes) -> No
         assert await texts(store) is None
         await store.threads.append("t", says("more"))
         assert len(await store.threads.list_deltas("t", 3) or ()) == 1
+
+
+async def test_a_batch_that_saves_appends_and_updates_has_its_deltas(tmp_path: Path) -> None:
+    async with open_store(tmp_path) as store:
+        await store.threads.create(Thread(id="t"))
+        async with store.batch() as step:
+            step.threads.save(Thread(id="t"))
+            step.threads.append("t", says("said"))
+            step.threads.update("t", metadata={"title": "x"}, now=5)
+        found = await store.threads.list_deltas("t", 1)
+        assert found is not None
+        assert [each.version for each in found] == [2]

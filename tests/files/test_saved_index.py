@@ -175,6 +175,17 @@ async def test_a_file_is_rewritten_from_its_lines_whatever_its_index_says(tmp_pa
         assert await values(store) == {**written, ("new",): [99, "x" * 2_000]}
 
 
+async def test_an_index_without_keys_empties_no_file(tmp_path: Path) -> None:
+    written = await fill(tmp_path)
+    made_up(tmp_path, lambda found: found.update(keys=[], starts=[], sizes=[], expiring={}))
+    async with open_store(tmp_path) as store:
+        await store.documents.put("c", "new", "only this one is known")
+        await store.documents.delete("c", "new")
+        assert await values(store) == written
+    async with open_store(tmp_path) as store:
+        assert await values(store) == written
+
+
 SENSELESS = {"empty": b"", "zeros": b"\x00" * 100, "no checksum": b"[]", "no index": b"00000000\n"}
 
 

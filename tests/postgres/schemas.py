@@ -29,6 +29,7 @@ _TABLES = (
     "thread_times",
     "thread_bodies",
     "messages",
+    "removed_messages",
     "patches",
     "deltas",
     "runs",

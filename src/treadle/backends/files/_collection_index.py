@@ -97,6 +97,8 @@ class CollectionIndex:
         """Where the next line begins."""
         self.is_written = True
         """False while the journal has lines that the file has not."""
+        self.is_parsed = saved is None
+        """False if some of it was taken from a saved index."""
         self.unsaved = 0
         """How many lines were read since it was saved."""
         self._live = 0

@@ -73,8 +73,7 @@ class DeltaFiles:
         if steps is None or not isinstance(before, StoredThread):  # created, saved or deleted
             self._disk.remove(path)
             if isinstance(after, StoredThread):
-                # A later step of this batch may have removed what an earlier one has added.
-                lines = [_line_of(delta, {}, ()) for delta in all_deltas(after.history)]
+                lines = _lines_since_whole(after)
         elif isinstance(after, StoredThread):
             lines = _lines_of(before, after, steps)
         if lines:
@@ -155,9 +154,23 @@ def _lines_of(before: StoredThread, after: StoredThread, steps: Sequence[History
         )
     ]
     if was_updated(before, after, tuple(step.delta for step in steps)):
-        updated_at = after.head.thread.metadata.updated_at
-        lines.append(msgspec.json.encode((after.head.version, updated_at)))
+        lines.append(_update_line(after.head))
     return lines
+
+
+def _lines_since_whole(after: StoredThread) -> list[bytes]:
+    """Return the lines of a thread that one batch has created or saved, and then changed."""
+    deltas = all_deltas(after.history)
+    # Whole: a later step of the batch may have removed the messages that an earlier one has added.
+    lines = [_line_of(delta, {}, ()) for delta in deltas]
+    if deltas and deltas[-1].committed_at != after.head.thread.metadata.updated_at:
+        lines.append(_update_line(after.head))
+    return lines
+
+
+def _update_line(head: ThreadHead) -> bytes:
+    """Return the line of an update, which led to the thread as it is."""
+    return msgspec.json.encode((head.version, head.thread.metadata.updated_at))
 
 
 def _line_of(delta: ThreadDelta, positions: dict[int, int], removed: Iterable[Message]) -> bytes:

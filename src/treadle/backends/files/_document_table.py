@@ -199,9 +199,10 @@ class DocumentTable(RowTable[Document]):
         start, was_written = index.size, index.is_written
         index.add(tuple(lines))
         index.is_written = False
-        if not index.spans and not index.damaged:
+        is_empty = not index.spans and not index.damaged
+        if is_empty and index.is_parsed:
             return self._replaced(collection, [])
-        if index.wants_compaction and was_written:
+        if was_written and (is_empty or index.wants_compaction):
             # Parsed again: a saved index must not be the reason that a line is dropped.
             data = self._files.read(collection)[:start] + join_lines(lines)
             index = CollectionIndex(collection, data, self._files.where(collection))
