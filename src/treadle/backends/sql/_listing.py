@@ -77,7 +77,7 @@ class _Range(Generic[ItemT]):
         self._limit = size + 1
         self.items: list[Placed[ItemT]] = []
         self.more = False
-        """True if a row follows the items."""
+        """True if a row follows the items that can be read and matches."""
         self.is_done = False
 
     def next_read(self) -> Read:
@@ -91,17 +91,18 @@ class _Range(Generic[ItemT]):
         self._offset += len(rows)
         self._limit = PAGE  # a row was left out: look at more of them at a time
         for row in rows:
-            if len(self.items) == self._size:
-                self.more = self.is_done = True
-                return
             try:
                 placed = self._place(row)
             except CorruptRecord as error:
                 damage.note(error)
                 unreadable.append(error.where)
                 continue
-            if placed is not None:
-                self.items.append(placed)
+            if placed is None:
+                continue
+            if len(self.items) == self._size:
+                self.more = self.is_done = True
+                return
+            self.items.append(placed)
 
 
 def read_cursor_page(

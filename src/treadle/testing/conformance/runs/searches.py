@@ -109,6 +109,18 @@ async def runs_are_filtered_in_every_order(store: Store, filters: dict[str, Any]
 
 
 @checks.add(Guarantee.LISTINGS_ARE_COMPLETE)
+async def the_last_page_of_a_search_has_no_cursor_whatever_follows_that_does_not_match(
+    store: Store,
+) -> None:
+    await _fill(store)
+    page = await store.runs.search(agent_id="two", order="asc", limit=2)
+    expect([each.run_id for each in page.items], ["b", "\U0001f9f5"])
+    expect(page.next_cursor, None)
+    page = await store.runs.search(by="updated_at", agent_id="two", order="asc", limit=2)
+    expect(page.next_cursor, None)
+
+
+@checks.add(Guarantee.LISTINGS_ARE_COMPLETE)
 async def a_search_follows_appends_and_deletions(store: Store, clock: ManualClock) -> None:
     await store.threads.create(Thread(id="t", resource_id="x"))
     for key in "abc":
