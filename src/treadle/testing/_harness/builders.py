@@ -50,7 +50,7 @@ def sets(key: str, value: Any) -> TrackedPatch:
 
 def run(run_id: str, thread_id: str = "t", **fields: Any) -> RunRecord:
     """A run's record, with times that no write sets."""
-    times = {"created_at": 1, "updated_at": 1}
+    times: dict[str, Any] = {"created_at": 1, "updated_at": 1}
     return RunRecord(run_id=run_id, thread_id=thread_id, **times | fields)
 
 

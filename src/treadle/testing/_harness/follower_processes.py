@@ -9,7 +9,7 @@ import asyncio
 import os
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -67,7 +67,7 @@ def write_and_follow(subject: Subject, folder: Path, processes: int, seconds: fl
 
 
 @contextmanager
-def _ended() -> Iterator[list[BaseProcess]]:
+def _ended() -> Generator[list[BaseProcess]]:
     """End the processes that the block starts."""
     started: list[BaseProcess] = []
     try:

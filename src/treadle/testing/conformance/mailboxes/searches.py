@@ -143,7 +143,8 @@ async def entries_are_filtered_in_every_order(
 @checks.add(Guarantee.LISTINGS_ARE_COMPLETE)
 async def a_search_follows_an_entry_through_its_statuses(store: Store, clock: ManualClock) -> None:
     async def expect_found(status: EntryStatus, **more: Any) -> None:
-        for filters in ({}, {"mailbox_id": "box"}, more):
+        chosen: tuple[dict[str, Any], ...] = ({}, {"mailbox_id": "box"}, more)
+        for filters in chosen:
             page = await store.mailboxes.search_entries(statuses=[status], **filters)
             expect(page.items, (await loaded(store),))
             expect(page.next_cursor, None)
