@@ -30,7 +30,7 @@ def says(*contents: str) -> ThreadChangeSet:
 async def fill(folder: Path) -> None:
     async with open_store(folder) as store:
         await store.threads.create(Thread(id="t"))
-        await store.threads.append("t", says(TEXT + "1", TEXT + "2"))
+        await store.threads.append("t", says(TEXT + "1", TEXT + "2"), now=TIME)
         await store.threads.truncate("t", drop=1)
         await store.threads.append("t", says(TEXT + "3"))
 
@@ -42,10 +42,11 @@ async def test_a_line_names_its_messages_and_only_a_truncation_keeps_them(tmp_pa
     await fill(tmp_path)
     _, *lines = lines_of(tmp_path).read_bytes().splitlines()
     first, cut, last = map(json.loads, lines)
-    assert [first[0], first[2:]] == [1, [[0, 1]]]
-    assert [cut[0], cut[2], cut[3]["truncated_to"]] == [2, [], 1]
-    assert [each["content"] for each in cut[4]] == [TEXT + "2"]
-    assert [last[0], last[2:]] == [3, [[1]]]
+    assert [cut[2], last[2]] == [first[1], cut[1]]
+    assert [first[0], first[3:]] == [1, [[0, 1]]]
+    assert [cut[0], cut[3], cut[4]["truncated_to"]] == [2, [], 1]
+    assert [each["content"] for each in cut[5]] == [TEXT + "2"]
+    assert [last[0], last[3:]] == [3, [[1]]]
     async with open_store(tmp_path) as store:
         assert await texts(store) == SAID
 
@@ -78,20 +79,23 @@ async def test_a_batch_that_takes_back_what_it_said_has_all_of_it_in_its_lines(
         assert await texts(store) == [["a", "b"], [], ["c"], [], ["d"]]
 
 
+TIME = 1_700_000_000_000
 DAMAGE: dict[str, Any] = {
-    "a position that the thread does not have": [1, 5, [7]],
-    "a position that is negative": [1, 5, [-1]],
-    "a position that is too large": [1, 5, [2**70]],
-    "a position that is true": [1, 5, [True]],
-    "a position that is text": [1, 5, ["0"]],
-    "a message that is none": [1, 5, [{"content": "x"}]],
-    "messages that are none": [1, 5, {}],
-    "no time": [1, None, [0, 1]],
-    "a time that is text": [1, "now", [0, 1]],
-    "changes that are none": [1, 5, [0, 1], []],
-    "removed messages that are none": [1, 5, [0, 1], {}, [7]],
-    "a cut that is none": [1, 5, [0, 1], {"truncated_to": -1}],
-    "another version": [4, 5, [0, 1]],
+    "a position that the thread does not have": [1, TIME, 5, [7]],
+    "a position that is negative": [1, TIME, 5, [-1]],
+    "a position that is too large": [1, TIME, 5, [2**70]],
+    "a position that is true": [1, TIME, 5, [True]],
+    "a position that is text": [1, TIME, 5, ["0"]],
+    "a message that is none": [1, TIME, 5, [{"content": "x"}]],
+    "messages that are none": [1, TIME, 5, {}],
+    "no time": [1, None, 5, [0, 1]],
+    "a time that is text": [1, "now", 5, [0, 1]],
+    "changes that are none": [1, TIME, 5, [0, 1], []],
+    "removed messages that are none": [1, TIME, 5, [0, 1], {}, [7]],
+    "a cut that is none": [1, TIME, 5, [0, 1], {"truncated_to": -1}],
+    "another time": [1, 5, 5, [0, 1]],
+    "a time before that is text": [1, TIME, "then", [0, 1]],
+    "another version": [4, TIME, 5, [0, 1]],
     "no version": [],
     "an object": {"version": 1},
 }
@@ -134,3 +138,21 @@ async def test_a_batch_that_saves_appends_and_updates_has_its_deltas(tmp_path: P
         found = await store.threads.list_deltas("t", 1)
         assert found is not None
         assert [each.version for each in found] == [2]
+
+
+async def test_deltas_of_a_deleted_thread_are_not_those_of_its_successor(tmp_path: Path) -> None:
+    """A crash may undo the removal of the file, and lose the first lines of the new thread."""
+    await fill(tmp_path)
+    old = lines_of(tmp_path).read_bytes()
+    async with open_store(tmp_path) as store:
+        await store.threads.delete("t")
+        await store.threads.create(Thread(id="t"))
+        for text in ("a", "b", "c", "d"):
+            await store.threads.append("t", says(text))
+    *_, last = lines_of(tmp_path).read_bytes().splitlines()
+    assert json.loads(last)[0] == 4
+    lines_of(tmp_path).write_bytes(old + b"\n" + last)
+    async with open_store(tmp_path) as store:
+        assert await texts(store) is None
+        (delta,) = await store.threads.list_deltas("t", 3) or ()
+        assert [each.content for each in delta.changes.messages] == ["d"]

@@ -4,8 +4,9 @@ What the document has is not repeated: a line names the messages of a delta by t
 a truncation keeps those that it removes. An update of a thread's labels has a line, too: it says
 when the thread was updated since.
 
-A crash may lose such a file or a part of it: it is neither in the journal nor synced. So its lines
-count only as far as they lead, version by version, to the thread as it is.
+A crash may lose such a file, a part of it, or its removal with the thread: it is neither in the
+journal nor synced. So each line says when the thread was changed before it, and lines count only as
+far as they lead, change by change, to the thread as it is.
 """
 
 import logging
@@ -37,10 +38,12 @@ _NOTHING = msgspec.Raw(encode(ThreadChangeSet()))
 
 
 class _Line(msgspec.Struct, frozen=True, array_like=True):
-    """A delta; or an update, which has a version and a time only."""
+    """A delta; or an update, which has a version and times only."""
 
     version: Version
     time: Time | None
+    since: Time | None
+    """When the thread was last changed before; None in the first line of a thread."""
     messages: tuple[msgspec.Raw, ...] | None = None
     """Each is its position in the thread, or the message if the thread did not get it."""
     changes: msgspec.Raw = _NOTHING
@@ -91,16 +94,17 @@ class DeltaFiles:
         except (FileNotFoundError, NotPlainFile):
             return None
         found: list[ThreadDelta] = []
-        wanted, updated_at = head.version, head.thread.metadata.updated_at
+        wanted, changed_at = head.version, head.thread.metadata.updated_at
         past = _PastMessages(head.thread.messages)
         try:
-            for number, data in enumerate(reversed(lines)):
+            for data in reversed(lines):
                 if wanted == after_version:
                     break
                 line = msgspec.json.decode(data, type=_Line)
-                # Another program may have written the thread at this version, at another time.
-                if line.version != wanted or (number == 0 and line.time != updated_at):
+                # At another time, it is a change by another program or of a deleted thread.
+                if line.version != wanted or line.time != changed_at:
                     return None
+                changed_at = line.since
                 if line.messages is not None:
                     found.append(past.step_back(line))
                     wanted -= 1
@@ -147,39 +151,49 @@ def _lines_of(before: StoredThread, after: StoredThread, steps: Sequence[History
     """Return the lines of the steps that led from one thread to the next."""
     messages = before.head.thread.messages
     count = len(messages)
-    lines = [
-        _line_of(step.delta, positions, messages[gone.start : gone.stop])
-        for step, positions, gone in zip(
-            steps, positions_of(count, steps), removals_of(count, steps), strict=True
-        )
-    ]
+    changed_at = before.head.thread.metadata.updated_at
+    lines: list[bytes] = []
+    for step, positions, gone in zip(
+        steps, positions_of(count, steps), removals_of(count, steps), strict=True
+    ):
+        removed = messages[gone.start : gone.stop]
+        lines.append(_line_of(step.delta, changed_at, positions, removed))
+        changed_at = step.delta.committed_at
     if was_updated(before, after, tuple(step.delta for step in steps)):
-        lines.append(_update_line(after.head))
+        lines.append(_update_line(after.head, changed_at))
     return lines
 
 
 def _lines_since_whole(after: StoredThread) -> list[bytes]:
     """Return the lines of a thread that one batch has created or saved, and then changed."""
-    deltas = all_deltas(after.history)
     # Whole: a later step of the batch may have removed the messages that an earlier one has added.
-    lines = [_line_of(delta, {}, ()) for delta in deltas]
-    if deltas and deltas[-1].committed_at != after.head.thread.metadata.updated_at:
-        lines.append(_update_line(after.head))
+    changed_at: int | None = None
+    lines: list[bytes] = []
+    for delta in all_deltas(after.history):
+        lines.append(_line_of(delta, changed_at, {}, ()))
+        changed_at = delta.committed_at
+    if lines and changed_at != after.head.thread.metadata.updated_at:
+        lines.append(_update_line(after.head, changed_at))
     return lines
 
 
-def _update_line(head: ThreadHead) -> bytes:
+def _update_line(head: ThreadHead, since: int | None) -> bytes:
     """Return the line of an update, which led to the thread as it is."""
-    return msgspec.json.encode((head.version, head.thread.metadata.updated_at))
+    return msgspec.json.encode((head.version, head.thread.metadata.updated_at, since))
 
 
-def _line_of(delta: ThreadDelta, positions: dict[int, int], removed: Iterable[Message]) -> bytes:
+def _line_of(
+    delta: ThreadDelta,
+    since: int | None,
+    positions: dict[int, int],
+    removed: Iterable[Message],
+) -> bytes:
     """Return the line of a delta; `positions` are those of its messages, by their indexes."""
     messages = [
         positions[index] if index in positions else msgspec.Raw(encode(message))
         for index, message in enumerate(delta.changes.messages)
     ]
-    parts: list[object] = [delta.version, delta.committed_at, messages]
+    parts: list[object] = [delta.version, delta.committed_at, since, messages]
     changes = msgspec.Raw(encode(msgspec.structs.replace(delta.changes, messages=())))
     gone = [msgspec.Raw(encode(message)) for message in removed]
     if gone or bytes(changes) != bytes(_NOTHING):
