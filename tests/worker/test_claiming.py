@@ -225,6 +225,49 @@ async def test_until_idle_waits_for_retries(
     assert (await store.mailboxes.count_entries()).accepted == 1
 
 
+@every_backend
+async def test_until_idle_ends_when_only_a_resume_can_continue(
+    store: Store, clock: ManualClock, new_worker: NewWorker
+) -> None:
+    await store.mailboxes.send("dead", "held by a worker that died")
+    await store.mailboxes.claim(consumer="other", lease_ms=1_000)
+    await store.mailboxes.pause("dead")
+    await store.mailboxes.send("human", "refund")
+    await store.mailboxes.pause("human")
+    await store.mailboxes.send("open", "work")
+    clock.now += 1_000
+    await until_idle(new_worker(store, return_at_once))
+    stats = await store.mailboxes.count_entries()
+    assert (stats.queued, stats.claimed, stats.accepted) == (1, 1, 1)
+    await store.mailboxes.resume("dead")
+    await store.mailboxes.resume("human")
+    await until_idle(new_worker(store, return_at_once))
+    assert (await store.mailboxes.count_entries()).accepted == 3
+
+
+@every_backend
+async def test_until_idle_waits_for_the_end_of_a_pause_and_for_holders_in_paused_mailboxes(
+    store: Store, recorder: Recorder, clock: ManualClock, new_worker: NewWorker
+) -> None:
+    await store.mailboxes.send("held", "by another worker")
+    [held] = await store.mailboxes.claim(consumer="other", lease_ms=60_000)
+    await store.mailboxes.pause("held")
+    await store.mailboxes.send("m", "later")
+    await store.mailboxes.pause("m", until=clock.now + 2_000)
+    task = asyncio.create_task(until_idle(new_worker(store, return_at_once)))
+    await settle()
+    assert not task.done()
+    await advance(clock, 2_000)
+    await recorder.wait_for(Done)
+    await settle()
+    assert not task.done()
+    await store.mailboxes.ack(held)
+    while not task.done():
+        await store.mailboxes.count_entries()
+        await advance(clock, 100)
+    await task
+
+
 async def test_until_idle_ends_at_once_on_an_empty_store(
     store: Store, new_worker: NewWorker
 ) -> None:

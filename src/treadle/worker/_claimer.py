@@ -68,7 +68,7 @@ class Claimer:
         self._nap: asyncio.Timeout | None = None
 
     async def run(self, *, until_idle: bool) -> None:
-        """Claim until `stop`; with `until_idle` also until no entry is queued or claimed.
+        """Claim until `stop`; with `until_idle` also until there is nothing to wait for.
 
         Raises:
             StoreClosed: the store was closed under the worker.
@@ -197,17 +197,36 @@ class Claimer:
             return False
         async with timeout(self._clock, self._settings.lease_s):
             stats = await self._mailboxes.count_entries(self._settings.mailbox_id)
-            return stats.queued + stats.claimed == 0 or not await self._any_can_be_read()
+            return stats.queued + stats.claimed == 0 or not await self._any_to_wait_for()
 
-    async def _any_can_be_read(self) -> bool:
-        """Return whether there is an entry to wait for: a count may include damaged ones."""
+    async def _any_to_wait_for(self) -> bool:
+        """Return whether anything is left that time or another worker ends.
+
+        The count may include entries that cannot be read, and those of paused mailboxes.
+        """
+        paused: dict[str, bool] = {}
         for status in UNFINISHED:
             listing = partial(
                 self._mailboxes.list_entries, mailbox_id=self._settings.mailbox_id, status=status
             )
-            async for _ in every(listing):
-                return True
+            async for entry in every(listing):
+                if self._is_held(entry):
+                    return True
+                if entry.mailbox_id not in paused:
+                    paused[entry.mailbox_id] = await self._needs_resume(entry.mailbox_id)
+                if not paused[entry.mailbox_id]:
+                    return True
         return False
+
+    def _is_held(self, entry: MailboxEntry) -> bool:
+        if entry.status != "claimed":
+            return False
+        return entry.lease_until is None or entry.lease_until > self._context.store_clock.now()
+
+    async def _needs_resume(self, mailbox_id: str) -> bool:
+        """Return whether a mailbox is paused until it is resumed."""
+        state = await self._mailboxes.load(mailbox_id)
+        return state is not None and state.paused_at is not None and state.paused_until is None
 
     async def _rest(self, error: Exception, failures: int) -> None:
         pause_ms = OUTAGE_BACKOFF.pause_ms(failures, self._context.random)

@@ -78,7 +78,11 @@ from treadle.worker import Handler, Worker
     help="Remove entries so long after they end: 12h, 7d.  [default: never]",
 )
 @click.option("--mailbox", metavar="ID", help="Work only this mailbox.")
-@click.option("--until-idle", is_flag=True, help="End when no entry is queued or claimed.")
+@click.option(
+    "--until-idle",
+    is_flag=True,
+    help="End when no entry is queued or claimed, but in paused mailboxes.",
+)
 @click.option("--verbose", "-v", is_flag=True, help="Log every claim.")
 @click.option("--child", is_flag=True, hidden=True)
 def work(  # noqa: PLR0913, PLR0917
