@@ -13,10 +13,10 @@ from contextlib import closing
 from treadle.backends._deadline import CALL_SECONDS, Patience
 from treadle.backends.findings import Finding, Report, escape
 from treadle.backends.sql.row_checks import RECORDS, ROW_CHECKS, RowCheck, examine_rows
+from treadle.backends.sql.rules import RULES, Rule, findings_of
 from treadle.backends.sqlite._connection import connect_beside_others, transaction
 from treadle.backends.sqlite._errors import translate_errors
 from treadle.backends.sqlite._execution import TEXTS
-from treadle.backends.sqlite._rules import RULES, examine_rule
 from treadle.backends.sqlite.schema import check_current
 from treadle.errors import CorruptRecord
 
@@ -53,7 +53,7 @@ def _examine_all(
         rows = _examine_rows(connection, row_check, counts)
         yield from _until_unreadable(row_check.table, rows)
     for rule in RULES:
-        yield from _until_unreadable(rule.table, examine_rule(connection, rule))
+        yield from _until_unreadable(rule.table, _examine_rule(connection, rule))
 
 
 def _examine_rows(
@@ -62,6 +62,12 @@ def _examine_rows(
     cursor = connection.execute(TEXTS.of(row_check.query))
     columns = tuple(column for column, *_ in cursor.description)
     yield from examine_rows(row_check, columns, cursor, counts)
+
+
+def _examine_rule(connection: sqlite3.Connection, rule: Rule) -> Iterator[Finding]:
+    cursor = connection.execute(rule.query)
+    columns = tuple(column for column, *_ in cursor.description)
+    yield from findings_of(rule, columns, cursor)
 
 
 def _examine_pages(connection: sqlite3.Connection, name: str) -> Iterator[Finding]:
