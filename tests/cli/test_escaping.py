@@ -91,10 +91,14 @@ SHOWING: dict[str, tuple[str, ...]] = {
     "mailboxes stats": ("mailboxes", "stats", "m1\u202e"),
     "runs list": ("runs", "list"),
     "runs show": ("runs", "show", "r\u202e"),
+    "runs usage": ("runs", "usage", "--by", "agent"),
     "send": ("send", "m1\u202e", json.dumps(HOSTILE)),
     "threads delete": ("threads", "delete", "--yes", "no\u202e"),
+    "threads fork": ("threads", "fork", "t\u202e", "fork\u202e"),
     "threads list": ("threads", "list"),
     "threads show": ("threads", "show", "t\u202e"),
+    "threads truncate": ("threads", "truncate", "--yes", "--drop", "1", "t\u202e"),
+    "threads update": ("threads", "update", "--title", HOSTILE, "t\u202e"),
     "import": ("import", "lines.jsonl"),
     "copy": ("copy", "agents", "other\u202estore"),
     "backup": ("backup", "there\u202e.db", "--store", "sqlite:///store\u202e.db"),
@@ -105,6 +109,7 @@ SHOWING_NOTHING = {
     "demo": "it writes conversations as `threads list` does",
     "mailboxes purge": "a number",
     "migrate": "the names of our migrations",
+    "threads follow": "it does not end by itself, and is tested below",
     "work": "its log is tested above",
 }
 
@@ -154,6 +159,19 @@ def test_no_command_writes_what_a_terminal_obeys_or_hides(words: tuple[str, ...]
         result = run(*each)
         assert result.output
         assert not DANGEROUS & {*result.stdout + result.stderr}
+
+
+@pytest.mark.usefixtures("hostile")
+@pytest.mark.parametrize("form", [(), ("--json",)], ids=["text", "json"])
+def test_following_writes_nothing_that_a_terminal_obeys(form: tuple[str, ...]) -> None:
+    said = treadle.Message.user(HOSTILE)
+    in_store("agents", lambda store: store.threads.append("t\u202e", said))
+    child = spawn("threads", "follow", "t\u202e", "--after", 0, *form)
+    assert child.stdout is not None
+    first = child.stdout.readline()
+    in_store("agents", lambda store: store.threads.delete("t\u202e"))
+    others, errors = child.communicate(timeout=60)
+    assert not DANGEROUS & {*first + others.replace("\n", "") + errors}
 
 
 def test_the_json_of_a_command_has_the_exact_text(hostile: Path) -> None:

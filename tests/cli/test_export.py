@@ -67,9 +67,8 @@ def test_a_damaged_thread_does_not_affect_the_others(store: Path) -> None:
     assert len(result.stdout.splitlines()) == 35
     assert "bike-squeaky-brakes" in result.stderr
     listing = run("threads", "list", "--json", "--store", store)
-    assert listing.exit_code == 1
-    items = json.loads(listing.stdout)["items"]
-    assert [item["id"] for item in items if "error" in item] == ["bike-squeaky-brakes"]
+    assert len(json.loads(listing.stdout)["items"]) == 35
+    assert "bike-squeaky-brakes" in listing.stderr
 
 
 def test_an_exported_file_appears_when_it_is_complete(store: Path, tmp_path: Path) -> None:
@@ -125,6 +124,12 @@ def test_more_threads_than_a_page_are_exported_and_listed(tmp_path: Path, count:
 
     in_store(tmp_path / "s", add)
     assert len(run("export", "--store", tmp_path / "s").stdout.splitlines()) == count
-    listing = run_json("threads", "list", "--limit", 440, "--store", tmp_path / "s")
-    assert [item["id"] for item in listing["items"]] == [f"t{number:04}" for number in range(440)]
-    assert listing["has_more"]
+    listed: list[str] = []
+    after: tuple[str, ...] = ()
+    while True:
+        page = run_json("threads", "list", "--limit", 200, *after, "--store", tmp_path / "s")
+        listed += [item["id"] for item in page["items"]]
+        if page["next_cursor"] is None:
+            break
+        after = ("--after", page["next_cursor"])
+    assert listed == [f"t{number:04}" for number in range(count)]

@@ -67,10 +67,15 @@ WORKING: dict[str, list[str]] = {
     "documents show": ["documents", "show", "c", "k-shown"],
     "runs list": ["runs", "list"],
     "runs show": ["runs", "show", "r1"],
+    "runs usage": ["runs", "usage"],
     "send": ["send", "m3", "1"],
     "threads delete": ["threads", "delete", "--yes", "t-{kind}"],
     "threads list": ["threads", "list"],
+    "threads follow": ["threads", "follow", "said", "--after", "0"],
+    "threads fork": ["threads", "fork", "t1", "fork-{kind}"],
     "threads show": ["threads", "show", "t1"],
+    "threads truncate": ["threads", "truncate", "--yes", "--drop", "1", "t1"],
+    "threads update": ["threads", "update", "t1", "--title", "x"],
 }
 READ_AGAIN = {"doctor", "import", "mailboxes", "migrate", "runs", "send"}
 SLOW = {"certify", "demo", "work"}
@@ -89,6 +94,8 @@ def test_output_that_arrives_nowhere_ends_every_command_the_same_way(
 ) -> None:
     async def add(store: treadle.Store) -> None:
         await store.threads.create(treadle.Thread(id=f"t-{kind}"))
+        await store.threads.create(treadle.Thread(id="said"))
+        await store.threads.append("said", treadle.Message.user("hi"))
         await store.documents.put("c", f"k-{kind}", 1)
         await store.documents.put("c", "k-shown", 1)
 

@@ -2,6 +2,7 @@
 
 import datetime
 import inspect
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -42,6 +43,8 @@ async def store() -> AsyncIterator[Store]:
 IDS = {
     "thread_id": "t",
     "parent_thread_id": "t",
+    "source": "t",
+    "new": "t2",
     "run_id": "r",
     "parent_run_id": "r",
     "mailbox_id": "box",
@@ -49,6 +52,8 @@ IDS = {
     "exclude": "e",
     "entry": "e",
 }
+KINDS = {"source": ["thread"], "new": ["thread"]}
+"""What the ids are of, where the argument's name does not say it."""
 VALUES: dict[str, Any] = {
     "thread": Thread(id="new"),
     "changes": says("more"),
@@ -60,13 +65,18 @@ VALUES: dict[str, Any] = {
     "reason": "newer",
     "error": "boom",
     "resource_id": "u",
+    "agent_id": "a",
+    "claimed_by": "worker",
     "dedupe_key": "k",
     "sender_id": "s",
     "origin": "internal",
     "status": "done",
+    "statuses": (),
     "order": "asc",
-    "by": "id",
+    "by": "updated_at",
     "roots": True,
+    "keep_order": True,
+    "state": {},
     "visibility": "all",
     "termination_code": "ok",
     "expected": 1,
@@ -75,6 +85,9 @@ VALUES: dict[str, Any] = {
     "before": 1,
     "offset": 0,
     "limit": 1,
+    "at": 1,
+    "keep": 1,
+    "drop": 1,
     "priority": 1,
     "delay_ms": 1,
     "lease_ms": 1,
@@ -87,7 +100,11 @@ VALUES: dict[str, Any] = {
     "created_at_to": 1,
     "updated_at_from": 1,
     "updated_at_to": 1,
+    "since": 1,
+    "until": 1,
 }
+VALUES_OF: dict[str, dict[str, Any]] = {"usage": {"by": "agent"}}
+"""The values of methods that take others."""
 HUGE = 10**5_000
 """Python refuses to write out an integer of so many digits, also in an error's message."""
 NO_MODEL: dict[str, Any] = {
@@ -117,6 +134,14 @@ NO_TIME: dict[str, Any] = NO_INTEGER | {
     "negative": -1,
     "datetime": datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC),
 }
+NO_JSON: dict[str, Any] = {
+    "NaN": float("nan"),
+    "bytes": b"x",
+    "object": object(),
+    "set": {1},
+    "huge": HUGE,
+}
+NO_BOOLEAN: dict[str, Any] = {"number": 1, "text": "true", "none": None}
 BAD_VALUES: dict[str, dict[str, Any]] = {
     "thread": NO_MODEL,
     "changes": NO_MODEL,
@@ -128,26 +153,58 @@ BAD_VALUES: dict[str, dict[str, Any]] = {
         "NaN": {"a": float("nan")},
         "set": {"a": {1}},
     },
-    "payload": {"NaN": float("nan"), "bytes": b"x", "object": object(), "set": {1}, "huge": HUGE},
-    "order": NO_CHOICE | {"none": None},
-    "by": NO_CHOICE | {"none": None},
-    "roots": {"number": 1, "text": "true", "none": None},
+    **dict.fromkeys(("payload", "state"), NO_JSON),
+    "statuses": {"a text": "done", "another": ["nonsense"], "number": 1, "numbers": [HUGE]},
+    **dict.fromkeys(("roots", "keep_order"), NO_BOOLEAN),
     "priority": NO_INTEGER | {"negative": -1, "256": 256},
     **dict.fromkeys(
-        ("claim_token", "resource_id", "dedupe_key", "sender_id", "termination_code"), NO_TEXT
+        (
+            "claim_token",
+            "resource_id",
+            "agent_id",
+            "claimed_by",
+            "dedupe_key",
+            "sender_id",
+            "termination_code",
+            "consumer",
+            "reason",
+            "error",
+        ),
+        NO_TEXT | {"none": None},
     ),
-    **dict.fromkeys(("consumer", "reason", "error"), NO_TEXT | {"none": None}),
-    **dict.fromkeys(("origin", "status", "visibility"), NO_CHOICE),
+    **dict.fromkeys(("order", "by", "origin", "status"), NO_CHOICE | {"none": None}),
+    "visibility": NO_CHOICE,
     **dict.fromkeys(
-        ("after_version", "offset", "limit", "timeout_ms"), NO_INTEGER | {"none": None}
+        (
+            "after_version",
+            "after",
+            "before",
+            "offset",
+            "limit",
+            "timeout_ms",
+            "created_at_from",
+            "created_at_to",
+            "updated_at_from",
+            "updated_at_to",
+            "since",
+            "until",
+        ),
+        NO_INTEGER | {"none": None},
     ),
     **dict.fromkeys(
-        ("after", "before", "created_at_from", "created_at_to", "updated_at_from", "updated_at_to"),
-        NO_INTEGER,
-    ),
-    **dict.fromkeys(("expected", "now", "retry_at"), NO_TIME),
-    **dict.fromkeys(
-        ("delay_ms", "lease_ms", "extension_ms", "older_than"), NO_TIME | {"none": None}
+        (
+            "expected",
+            "now",
+            "retry_at",
+            "at",
+            "keep",
+            "drop",
+            "delay_ms",
+            "lease_ms",
+            "extension_ms",
+            "older_than",
+        ),
+        NO_TIME | {"none": None},
     ),
 }
 
@@ -172,8 +229,9 @@ def arguments(method: Callable[..., Any]) -> list[str]:
 def call(method: Callable[..., Any], **chosen: Any) -> Any:
     """Call with good arguments where there must be some, but those that are `chosen`."""
     parameters = inspect.signature(method).parameters.items()
+    values = {**IDS, **VALUES, **VALUES_OF.get(method.__name__, {})}
     named = {
-        name: {**IDS, **VALUES}[name]
+        name: values[name]
         for name, parameter in parameters
         if parameter.default is parameter.empty or name == "claim_token"
     } | chosen
@@ -208,11 +266,19 @@ def test_every_argument_of_every_method_is_in_these_tables() -> None:
 
 
 def bad_ids(method: Callable[..., Any], argument: str) -> dict[str, Any]:
-    """The bad ids for an argument; where it may be left out, None is none of them."""
+    """The bad ids for an argument."""
+    return refused(method, argument, {name: value for name, (value, _) in BAD_IDS.items()})
+
+
+def bad_values(method: Callable[..., Any], argument: str) -> dict[str, Any]:
+    """The bad values for an argument."""
+    return refused(method, argument, BAD_VALUES[argument])
+
+
+def refused(method: Callable[..., Any], argument: str, values: dict[str, Any]) -> dict[str, Any]:
+    """The values without None where an argument may be left out."""
     may_be_none = inspect.signature(method).parameters[argument].default in (None, UNSET)
-    return {
-        name: value for name, (value, _) in BAD_IDS.items() if value is not None or not may_be_none
-    }
+    return {case: value for case, value in values.items() if value is not None or not may_be_none}
 
 
 @pytest.mark.parametrize(("noun", "name", "argument"), cases(METHODS, UNOPENED, IDS))
@@ -227,7 +293,7 @@ async def test_every_method_refuses_bad_ids(
         except InvalidId as error:
             assert error.value is value
             assert error.reason in str(error)
-            assert argument == "entry" or error.kind in (*argument.split("_"), "entry")
+            assert error.kind in (*KINDS.get(argument, argument.split("_")), "entry")
         else:
             accepted.append(case)
     assert accepted == []
@@ -253,11 +319,11 @@ async def test_every_method_refuses_bad_values_and_names_the_argument(
 ) -> None:
     method = getattr(getattr(store, noun), name)
     accepted = []
-    for case, value in BAD_VALUES[argument].items():
+    for case, value in bad_values(method, argument).items():
         try:
             await call(method, **{argument: value})
         except InvalidValue as error:
-            assert argument in error.where.split("."), case
+            assert argument in re.split(r"[.\[]", error.where), case
             assert error.where in str(error)
             assert len(error.reason) > 10, case
         else:
@@ -269,7 +335,8 @@ async def test_every_method_refuses_bad_values_and_names_the_argument(
 async def test_a_batch_with_a_bad_value_is_refused_as_a_whole(
     store: Store, noun: str, name: str, argument: str
 ) -> None:
-    for value in BAD_VALUES[argument].values():
+    method = getattr(getattr(store.batch(), noun), name)
+    for value in bad_values(method, argument).values():
         with pytest.raises(InvalidValue, match=argument):
             async with store.batch() as step:
                 step.threads.append("t", says("before"))

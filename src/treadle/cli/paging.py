@@ -20,13 +20,16 @@ def write_found(
     as_json: bool,
     plain: Callable[[T], Json],
 ) -> None:
-    """Write the page as JSON, or as a table with a note on standard error if there is more."""
+    """Write the page as JSON, or as a table with a note on standard error if there is more.
+
+    Notes name what cannot be read, and is missing on the page.
+    """
+    for name in page.unreadable:
+        write_note(f"{name} cannot be read; see `treadle doctor`")
     if as_json:
         items = [plain(item) for item in page.items]
         write_json({"items": items, "next_cursor": page.next_cursor})
         return
     write_table(columns, [cells(item) for item in page.items])
-    for name in page.unreadable:
-        write_note(f"{name} cannot be read; see `treadle doctor`")
     if page.next_cursor is not None:
         write_note(f"more follow: --after {page.next_cursor} shows the next")

@@ -3,16 +3,17 @@
 Each query stands beside the model that it reads: in `threads`, `runs`, `mailboxes`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Generic, TypeGuard, TypeVar
 
 from treadle.core.codec import Model, checked
 from treadle.core.ids import check_ids
 from treadle.core.limits import Time
-from treadle.errors import InvalidId, InvalidValue
+from treadle.errors import InvalidId, InvalidValue, shorten
 
 AnswerT = TypeVar("AnswerT")
 QueryT = TypeVar("QueryT", bound="Query[Any]")
+ValueT = TypeVar("ValueT")
 
 
 class Query(Model, Generic[AnswerT], frozen=True, kw_only=True):
@@ -81,6 +82,19 @@ def check_query(query: QueryT, where: str) -> QueryT:
     query = checked(query, where)
     query.check(where)
     return query
+
+
+def several(values: Collection[ValueT] | None, where: str) -> tuple[ValueT, ...] | None:
+    """Return the values of which a filter lets any pass; None lets all pass.
+
+    Raises:
+        InvalidValue: `values` is one value, and no collection; `where` names it.
+    """
+    if values is None:
+        return None
+    if isinstance(values, str) or not isinstance(values, Collection):
+        raise InvalidValue(where, f"pass a list or None, not {shorten(values)}")
+    return tuple(values)
 
 
 def check_queries(queries: Sequence[object]) -> Together:

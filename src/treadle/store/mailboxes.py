@@ -52,7 +52,7 @@ from treadle.core.mailboxes import (
 )
 from treadle.core.messages import Order
 from treadle.core.pauses import Pause, Resume
-from treadle.core.queries import check_query
+from treadle.core.queries import check_query, several
 from treadle.store.writes import NewWrite, Write
 
 
@@ -471,7 +471,7 @@ class Mailboxes(MailboxWrites):
             after=after,
             limit=limit,
             mailbox_id=mailbox_id,
-            statuses=None if statuses is None else tuple(statuses),
+            statuses=several(statuses, "search_entries.statuses"),
             error=error,
             claimed_by=claimed_by,
             sender_id=sender_id,

@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from treadle.backends.base import Backend
 from treadle.core.messages import Order
-from treadle.core.queries import check_query
+from treadle.core.queries import check_query, several
 from treadle.core.run_queries import (
     CountRuns,
     FindActiveRun,
@@ -142,7 +142,7 @@ class Runs(RunWrites):
             parent_run_id=parent_run_id,
             agent_id=agent_id,
             origin=origin,
-            statuses=None if statuses is None else tuple(statuses),
+            statuses=several(statuses, "search.statuses"),
         )
         return await self._backend.read(check_query(query, "search"))
 

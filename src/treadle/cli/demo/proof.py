@@ -3,19 +3,30 @@
 Nothing that the workers reported is used: every number comes from the store.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import aclosing
 from functools import partial
 from itertools import groupby
+from typing import Protocol, TypeVar
 
 import msgspec
 
 from treadle import Json, MailboxEntry, Message, RunRecord, Store, ThreadHead, encode
 from treadle.cli.concurrency import map_in_order
 from treadle.cli.demo.script import Script
-from treadle.store.pages import every
 
 _CONCURRENCY = 8
+_ItemT_co = TypeVar("_ItemT_co", covariant=True)
+
+
+class _Page(Protocol[_ItemT_co]):
+    """A page of a search."""
+
+    @property
+    def items(self) -> tuple[_ItemT_co, ...]: ...
+
+    @property
+    def next_cursor(self) -> str | None: ...
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
@@ -142,13 +153,25 @@ def _run_ids(script: Script) -> set[str]:
 
 
 async def _gather(store: Store, thread_id: str) -> Evidence:
-    entries = partial(store.mailboxes.list_entries, mailbox_id=thread_id)
-    runs = partial(store.runs.list, thread_id=thread_id)
+    entries = partial(store.mailboxes.search_entries, mailbox_id=thread_id)
+    runs = partial(store.runs.search, thread_id=thread_id)
     return Evidence(
         head=await store.threads.load(thread_id),
-        runs=tuple([run async for run in every(runs)]),
-        entries=tuple([entry async for entry in every(entries)]),
+        runs=tuple([run async for run in _every(runs)]),
+        entries=tuple([entry async for entry in _every(entries)]),
     )
+
+
+async def _every(search: Callable[..., Awaitable[_Page[_ItemT_co]]]) -> AsyncIterator[_ItemT_co]:
+    """Yield all that a search finds, page by page."""
+    cursor = None
+    while True:
+        page = await search(after=cursor)
+        for item in page.items:
+            yield item
+        cursor = page.next_cursor
+        if cursor is None:
+            return
 
 
 def proof_as_json(proof: Proof) -> dict[str, Json]:
