@@ -34,7 +34,7 @@ EACH_LOCK = pytest.mark.parametrize(
 )
 
 STOPS_IN_MID_COMMIT = """
-import asyncio, os, signal, sys
+import asyncio, os, signal, sys, time
 from pathlib import Path
 from treadle import Store, Thread, system_clock
 from treadle.testing.builtin_subjects import make_stepping_files, make_stepping_sqlite
@@ -47,6 +47,7 @@ async def main(kind, folder):
         if is_writing:
             is_writing = False
             os.kill(os.getpid(), signal.SIGSTOP)
+            time.sleep(0.2)  # another thread may take the signal: do not go on until then
     async with Store(make(folder, system_clock, step)) as store:
         is_writing = True
         await store.threads.ensure(Thread(id="stopped"))

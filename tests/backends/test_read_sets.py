@@ -46,7 +46,7 @@ COMMANDS: tuple[AnyCommand, ...] = (
     AppendThread(thread_id="t", changes=CHANGES),
     SaveThread(thread=Thread(id="t")),
     UpdateThread(thread_id="t", metadata={"a": 1}),
-    CheckThread(thread_id="t", expected=1),
+    CheckThread(thread_id="t", expected=3),
     ForkThread(source="t", new="new"),
     TruncateThread(thread_id="t", keep=1),
     TruncateThread(thread_id="t", drop=1),

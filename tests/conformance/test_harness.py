@@ -21,6 +21,7 @@ from treadle.core.documents import (
     DeleteDocuments,
     TouchDocument,
 )
+from treadle.core.pauses import Resume
 from treadle.testing import Subject
 from treadle.testing._harness import running
 from treadle.testing._harness.child_process import ChildProcess, Died
@@ -190,5 +191,12 @@ def concrete(kind: type[Any]) -> set[type[Any]]:
 
 
 def test_every_command_that_happens_at_a_time_is_tried_at_one() -> None:
-    without_trace = {Hold, CheckDocument, DeleteDocument, DeleteDocuments, TouchDocument}
+    without_trace = {
+        Hold,
+        Resume,
+        CheckDocument,
+        DeleteDocument,
+        DeleteDocuments,
+        TouchDocument,
+    }
     assert {type(command) for command in times.TIMED} | without_trace == concrete(TimedCommand)

@@ -40,7 +40,7 @@ def test_histories_are_made_of_every_command() -> None:
     missing = kinds - {Command, TimedCommand}
     assert len(missing) > 20
 
-    @settings(max_examples=1_000, phases=[Phase.generate], derandomize=True)
+    @settings(max_examples=2_000, phases=[Phase.generate], derandomize=True)
     @given(commands.commands(world))
     def meet(command: AnyCommand) -> None:
         missing.discard(type(command))
@@ -64,6 +64,9 @@ def test_histories_ask_about_everything_that_is_listed() -> None:
         ("threads", "list_messages"),
         ("threads", "list_deltas"),
         ("runs", "list"),
+        ("runs", "search"),
+        ("runs", "count"),
+        ("runs", "usage"),
         ("runs", "find_active"),
         ("mailboxes", "list"),
         ("mailboxes", "list_entries"),

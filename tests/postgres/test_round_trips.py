@@ -81,7 +81,7 @@ async def test_a_claim_is_two_round_trips(proxy: Proxy, store: Store) -> None:
 ONCE: dict[str, Read] = {
     name: read
     for name, read in READS.items()
-    if name not in ("deltas", "usage", "queries together")
+    if name not in ("deltas", "usage", "summaries", "queries together")
 }
 
 
@@ -90,6 +90,12 @@ async def test_a_read_is_one_round_trip(proxy: Proxy, store: Store, read: Read) 
     before = proxy.round_trips
     await read(store)
     assert proxy.round_trips - before == 1
+
+
+async def test_counts_of_a_page_of_mailboxes_are_two_trips_more(proxy: Proxy, store: Store) -> None:
+    before = proxy.round_trips
+    assert (await store.mailboxes.list_summaries()).items
+    assert proxy.round_trips - before == 3
 
 
 async def test_a_read_that_goes_on_is_three_round_trips(proxy: Proxy, store: Store) -> None:

@@ -113,6 +113,8 @@ async def test_swapped_pages_are_noticed(tmp_path: Path, healthy: bytes) -> None
     path = tmp_path / "store.db"
     pages = [healthy[start : start + PAGE] for start in range(0, len(healthy), PAGE)]
     for first in range(1, len(pages) - 1):
+        if pages[first] == pages[first + 1]:  # two empty indexes
+            continue
         swapped = [*pages]
         swapped[first : first + 2] = pages[first + 1], pages[first]
         lay_down(path, b"".join(swapped))

@@ -141,7 +141,7 @@ DAMAGE: dict[str, tuple[str, str, str]] = {
     "deltas that lead elsewhere": (
         "UPDATE threads SET version = 5 WHERE thread_id = 't'",
         "threads/t",
-        "it is at version 5, and its 1 deltas lead to versions 1 to 1",
+        "it is at version 5, and its 3 deltas lead to versions 1 to 3",
     ),
     "a delta of no thread": (
         "UPDATE deltas SET thread_key = 99",
@@ -288,9 +288,9 @@ def test_a_healthy_store_is_counted(store: Path) -> None:
     assert report.rows == {
         "threads": 2,
         "messages": 2,
-        "removed_messages": 0,
+        "removed_messages": 1,
         "patches": 1,
-        "deltas": 1,
+        "deltas": 3,
         "runs": 1,
         "mailboxes": 5,
         "entries": 9,

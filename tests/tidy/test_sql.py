@@ -12,7 +12,7 @@ from treadle.backends.sql.tables import ENTRIES, MAILBOXES, PAYLOADS, PLAIN_WRIT
 
 BACKENDS = Path(treadle.backends.__file__).parent
 FOLDERS = ("sql", "sqlite", "postgres")
-TWINS = 8
+TWINS = 9
 PLACES_OF_A_COLUMN = 4
 CHOSEN_BY = {
     "mailbox_id",
@@ -36,6 +36,8 @@ CHOSEN_BY = {
     "extra",
     "body",
     "payload",
+    "claimed_by",
+    "last_error",
 }
 """Columns by which a statement, an index or a rule chooses rows, and those that hold JSON.
 

@@ -14,7 +14,7 @@ from treadle.backends._deadline import CLOSE_SECONDS, Patience
 from treadle.backends._group_thread import Failure
 from treadle.backends._hint_ring import HintRing
 from treadle.backends._hints import hints_of
-from treadle.backends._identity import lost
+from treadle.backends._identity import identity, lost
 from treadle.backends._modes import advising_to_read
 from treadle.backends._plain_files import NotPlainFile
 from treadle.backends.base import NO_STORE, Durability
@@ -190,7 +190,9 @@ class Engine:
 
         It is a hint, as it takes no lock.
         """
-        return self._lock.read_position(), self._lock.is_in_place(), self._lock.ring.end()
+        written = self._lock.read_position()
+        journal = identity(journal_path(self._documents, written.journal))
+        return written, journal, self._lock.is_in_place(), self._lock.ring.end()
 
     @property
     def ring(self) -> HintRing:

@@ -254,7 +254,7 @@ def _claim_one(request: ClaimRequest, clock: int | None) -> Program[ClaimOutcome
 def _looks(request: ClaimRequest, limit: int, now: int | None) -> tuple[Read, ...]:
     """The queries that end pauses, lock mailboxes, read the locked ones, and list the others."""
     mailbox = {"now": now, "mailbox_id": request.mailbox_id, "expired": EXPIRED_MAILBOXES}
-    ended = Read("ended_pauses", mailbox)
+    ended = Read("lock_ended_pauses", mailbox)
     if request.mailbox_id is not None:
         return ended, Read("lock_mailbox", mailbox), Read("read_locked", mailbox)
     values = {"now": now, "limit": limit, "expired": EXPIRED_MAILBOXES}

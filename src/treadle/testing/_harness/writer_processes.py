@@ -143,12 +143,18 @@ class WriterProcesses:
                 assert head is not None, f"thread {thread_id} is lost"
                 count = len(head.thread.messages)
                 texts = [str(message.content) for message in head.thread.messages]
-                steps = count + 2 * sum(text.endswith(_AGAIN) for text in texts)
+                kept = [text for text in texts if not text.startswith(_DRAFT)]
+                replaced = [text for text in kept if _is_replacement(text)]
+                steps = count + 2 * len(replaced)
                 assert head.version == steps, f"version {head.version} after {steps} steps"
-                said += [text for text in texts if not text.startswith(_DRAFT)]
+                said += kept
             entries = await all_entries(store)
             _assert_once([str(entry.payload) for entry in entries], "an entry")
             return said, {str(entry.payload): entry.status for entry in entries}
+
+
+def _is_replacement(text: str) -> bool:
+    return text.endswith(_AGAIN) and not text.startswith("ack ")
 
 
 def _assert_once(texts: list[str], what: str) -> None:

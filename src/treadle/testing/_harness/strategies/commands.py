@@ -39,6 +39,7 @@ from treadle.testing._harness.strategies.times import nows, times
 
 WITH_TOKEN = (Hold, Ack, Nack, DeadLetter, Release, ExtendLease)
 GUARDED = (PutDocument, DeleteDocument, CheckDocument)
+EXPECTING = (SaveThread, DeleteThread, UpdateThread, TruncateThread, ForkThread, CheckThread)
 SETTLEMENTS = (Ack, Nack, DeadLetter, Release)
 MAILBOXES = ("m0", "m1", "é m")
 
@@ -188,24 +189,28 @@ def appends(draw: st.DrawFn, world: World) -> AppendThread:
 
 
 @st.composite
-def guarded(draw: st.DrawFn, world: World) -> AnyCommand:
-    """Writes that may expect a version, mostly the right one."""
+def guarded(draw: st.DrawFn, world: World, kind: type[AnyCommand]) -> AnyCommand:
+    """A write that may expect a version, mostly the right one."""
     thread = draw(threads)
     version = world.versions.get(thread.id, 0)
     expected = draw(st.sampled_from([None, version, version, version + 1]))
-    choices: list[AnyCommand] = [
-        SaveThread(thread=thread, expected=expected, now=draw(nows(world.now))),
-        DeleteThread(thread_id=thread.id, expected=expected),
-        UpdateThread(
+    if kind is SaveThread:
+        return SaveThread(thread=thread, expected=expected, now=draw(nows(world.now)))
+    if kind is DeleteThread:
+        return DeleteThread(thread_id=thread.id, expected=expected)
+    if kind is TruncateThread:
+        return draw(truncations(thread.id, expected, world.now))
+    if kind is UpdateThread:
+        return UpdateThread(
             thread_id=thread.id,
             metadata=draw(st.just(UNSET) | merge_patches),
             resource_id=draw(st.just(UNSET) | owners),
             parent_thread_id=draw(st.just(UNSET) | st.none() | thread_ids),
             expected=expected,
             now=draw(nows(world.now)),
-        ),
-        draw(truncations(thread.id, expected, world.now)),
-        ForkThread(
+        )
+    if kind is ForkThread:
+        return ForkThread(
             source=thread.id,
             new=draw(thread_ids.filter(lambda other: other != thread.id)),
             at=draw(st.sampled_from([None, 0, 1, 2, LARGEST_TIME])),
@@ -213,10 +218,8 @@ def guarded(draw: st.DrawFn, world: World) -> AnyCommand:
             resource_id=draw(st.just(UNSET) | owners),
             expected=expected,
             now=draw(nows(world.now)),
-        ),
-        CheckThread(thread_id=thread.id, expected=version if expected is None else expected),
-    ]
-    return draw(st.sampled_from(choices))
+        )
+    return CheckThread(thread_id=thread.id, expected=version if expected is None else expected)
 
 
 @st.composite
@@ -342,8 +345,7 @@ def commands(world: World) -> st.SearchStrategy[AnyCommand]:
     seldom: list[st.SearchStrategy[AnyCommand]] = [
         st.builds(CreateThread, **at, thread=threads),
         st.builds(EnsureThread, **at, thread=threads),
-        guarded(world),
-        guarded(world),
+        *(guarded(world, kind) for kind in EXPECTING),
         st.builds(DeleteThread, thread_id=thread_ids),
         st.builds(RestoreThread, head=heads),
         st.builds(UpsertRun, now=nows(world.now), run=runs(world.now)),

@@ -37,7 +37,7 @@ async def a_reopened_store_continues_where_it_was(harness: Harness) -> None:
     sample = await fill(harness.store)
     await harness.store.close()
     store = await harness.open()
-    expect(await store.threads.append("t", says("three"), expected=1), Committed(version=2))
+    expect(await store.threads.append("t", says("three"), expected=3), Committed(version=4))
     expect(await texts(store, "t"), ["one", "two", "three"])
     expect((await store.mailboxes.send("box", None, dedupe_key="known")).entry_id, "queued")
     expect((await store.mailboxes.send("third", None)).generation, 1)

@@ -4,7 +4,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from treadle import RunMeta, Store, Thread
+from treadle import RunMeta, RunRecord, Store, Thread
 from treadle.backends.base import Guarantee
 from treadle.core.claims import Ack, DeadLetter, ExtendLease, Nack, Release
 from treadle.core.commands import TimedCommand
@@ -14,6 +14,7 @@ from treadle.core.endings import Cancel, CancelPending, Interrupt, Requeue, Supe
 from treadle.core.heads import UpdateThread
 from treadle.core.mailboxes import EnsureMailbox, Send
 from treadle.core.pauses import Pause
+from treadle.core.runs import UpsertRun
 from treadle.core.threads import AppendThread, CreateThread, EnsureThread, SaveThread
 from treadle.testing._harness.builders import head_of, says
 from treadle.testing._harness.call_results import plain
@@ -48,6 +49,7 @@ TIMED: tuple[TimedCommand[Any], ...] = (
     Interrupt(mailbox_id="box"),
     Pause(mailbox_id="box"),
     Requeue(entry_id="dead"),
+    UpsertRun(run=RunRecord(run_id="new", thread_id="t")),
     PutDocument(collection="memories", key=("ann",), value=1),
     CreateDocument(collection="new", key=("k",), value=1),
     EnsureDocument(collection="new", key=("k",), value=1),
