@@ -108,7 +108,8 @@ def _filled(folder: Path) -> Path:
             times = treadle.ThreadMetadata(created_at=number, extra={"title": f"on {name}"})
             thread = treadle.Thread(id=name, parent_thread_id=parent, metadata=times)
             await store.threads.create(thread)
-        await store.threads.append("b", treadle.Message.user("hi"))
+        later = treadle.system_clock() + 1_000
+        await store.threads.append("b", treadle.Message.user("hi"), now=later)
 
     in_store(folder, fill)
     return folder
