@@ -16,7 +16,15 @@ from treadle.core.documents import (
     TouchDocument,
 )
 from treadle.core.edits import ForkThread, TruncateThread
-from treadle.core.endings import Cancel, CancelPending, Interrupt, Purge, Requeue, Supersede
+from treadle.core.endings import (
+    Cancel,
+    CancelPending,
+    DeleteMailbox,
+    Interrupt,
+    Purge,
+    Requeue,
+    Supersede,
+)
 from treadle.core.heads import CheckThread, UpdateThread
 from treadle.core.mailboxes import Enqueue, EnsureMailbox, Send
 from treadle.core.pauses import Pause, Resume
@@ -44,6 +52,7 @@ __all__ = [
     "DeadLetter",
     "DeleteDocument",
     "DeleteDocuments",
+    "DeleteMailbox",
     "DeleteRun",
     "DeleteThread",
     "Enqueue",

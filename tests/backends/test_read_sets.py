@@ -23,10 +23,18 @@ from treadle.core.documents import (
     TouchDocument,
 )
 from treadle.core.edits import ForkThread, TruncateThread
-from treadle.core.endings import Cancel, CancelPending, Interrupt, Purge, Requeue, Supersede
+from treadle.core.endings import (
+    Cancel,
+    CancelPending,
+    DeleteMailbox,
+    Interrupt,
+    Purge,
+    Requeue,
+    Supersede,
+)
 from treadle.core.heads import CheckThread, UpdateThread
 from treadle.core.keys import KeyRange
-from treadle.core.mailboxes import Enqueue, EnsureMailbox, Send
+from treadle.core.mailboxes import SETTLED, Enqueue, EnsureMailbox, Send
 from treadle.core.pauses import Pause, Resume
 from treadle.core.read_set import ReadSet
 from treadle.core.restoring import RestoreEntry, RestoreRun
@@ -71,6 +79,8 @@ COMMANDS: tuple[AnyCommand, ...] = (
     Resume(mailbox_id="box"),
     Requeue(entry_id="dead"),
     Purge(older_than=100),
+    Purge(older_than=100, mailbox_id="box"),
+    DeleteMailbox(mailbox_id="box"),
     PutDocument(collection="memories", key=("ann",), value=1),
     CreateDocument(collection="new", key=("k",), value=1),
     EnsureDocument(collection="new", key=("k",), value=1),
@@ -162,7 +172,7 @@ FINDERS: dict[str, Callable[[WorkingSet], object]] = {
     "unreadable_documents": lambda rows: rows.unreadable_documents(),
     "get a document": lambda rows: rows.documents.get("c\x1fk"),
     "next_due": lambda rows: rows.next_due(0, None),
-    "purge": lambda rows: rows.purge(100),
+    "purge": lambda rows: rows.purge(100, SETTLED),
 }
 
 

@@ -52,7 +52,18 @@ def test_all_commands_exist() -> None:
     wanted += ["doctor", "migrate", "backup"]
     wanted += [f"threads {name}" for name in ("list", "show", "follow", "delete")]
     wanted += [f"runs {name}" for name in ("list", "show")]
-    names = ("list", "show", "stats", "interrupt", "pause", "resume", "requeue", "cancel", "purge")
+    names = (
+        "list",
+        "show",
+        "stats",
+        "interrupt",
+        "pause",
+        "resume",
+        "requeue",
+        "cancel",
+        "purge",
+        "delete",
+    )
     wanted += [f"mailboxes {name}" for name in names]
     assert set(wanted) <= paths
 

@@ -81,6 +81,7 @@ SHOWING: dict[str, tuple[str, ...]] = {
     "documents show": ("documents", "show", "c\u202e", "k\u202e\x7f"),
     "export": ("export",),
     "mailboxes cancel": ("mailboxes", "cancel", HOSTILE),
+    "mailboxes delete": ("mailboxes", "delete", "--yes", "m1\u202e"),
     "mailboxes interrupt": ("mailboxes", "interrupt", "m1\u202e"),
     "mailboxes pause": ("mailboxes", "pause", "m1\u202e", "--reason", "\u202e"),
     "mailboxes resume": ("mailboxes", "resume", "m1\u202e"),

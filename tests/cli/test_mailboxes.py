@@ -160,4 +160,18 @@ def test_entries_that_have_ended_are_purged(agents: Path) -> None:
     assert run_json("mailboxes", "purge", "--older-than", "1h", "--store", agents)["purged"] == 0
     result = run("mailboxes", "purge", "--older-than", "0s", "--store", agents)
     assert result.stdout in ("purged 1 entry\n", "purged 0 entries\n")
+    items = run_json("mailboxes", "entries", "--store", agents)["items"]
+    [dead] = [entry for entry in items if entry["status"] == "dead_letter"]
+    arguments = ("--older-than", "0s", "--mailbox", dead["mailbox_id"], "--status", "dead_letter")
+    assert run_json("mailboxes", "purge", *arguments, "--store", agents)["purged"] == 1
     assert run("mailboxes", "purge", "--older-than", "7 weeks", "--store", agents).exit_code == 2
+
+
+def test_a_mailbox_is_deleted_with_its_entries(agents: Path) -> None:
+    assert run("mailboxes", "delete", "m1", "--store", agents).exit_code == 2  # it wants --yes
+    before = run_json("mailboxes", "stats", "m1", "--store", agents)
+    deleted = run_json("mailboxes", "delete", "--yes", "m1", "--store", agents)["deleted"]
+    assert deleted == sum(before.values()) > 0
+    missing = run("mailboxes", "delete", "--yes", "m1", "--store", agents)
+    assert missing.exit_code == 1
+    assert "mailbox 'm1' does not exist" in missing.stderr

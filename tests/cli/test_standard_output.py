@@ -51,6 +51,7 @@ WORKING: dict[str, list[str]] = {
     "export": ["export"],
     "import": ["import", "empty.jsonl"],
     "mailboxes cancel": ["mailboxes", "cancel", "--mailbox", "m1"],
+    "mailboxes delete": ["mailboxes", "delete", "--yes", "deleted-{kind}"],
     "mailboxes interrupt": ["mailboxes", "interrupt", "m1"],
     "mailboxes pause": ["mailboxes", "pause", "m1"],
     "mailboxes resume": ["mailboxes", "resume", "m1"],

@@ -42,7 +42,7 @@ from treadle.core.commands import AnyCommand, Command, check_batch, check_comman
 from treadle.core.endings import Interrupted
 from treadle.core.mailboxes import MailboxEntry
 from treadle.store.documents import DocumentWrites
-from treadle.store.mailboxes import MailboxWrites
+from treadle.store.mailbox_writes import MailboxWrites
 from treadle.store.runs import RunWrites
 from treadle.store.threads import ThreadWrites
 from treadle.store.writes import Write
@@ -101,6 +101,7 @@ EXAMPLES: list[tuple[Any, str, type | tuple[type, ...]]] = [
     (commands.Pause(mailbox_id="box", until=5, reason="why"), "box", MailboxState),
     (commands.Resume(mailbox_id="box"), "box", MailboxState),
     (commands.Purge(older_than=5), "", int),
+    (commands.DeleteMailbox(mailbox_id="box"), "box", int),
     (commands.RestoreThread(head=ThreadHead(thread=Thread(id="t"), version=3)), "t", type(None)),
     (commands.RestoreEntry(entry=entry("e", status="cancelled")), "e", type(None)),
     (commands.RestoreMailbox(mailbox=MailboxState(mailbox_id="box")), "box", type(None)),

@@ -171,7 +171,7 @@ def test_hot_statements_use_their_indexes(
 def test_a_purge_looks_up_the_loaded_entries_in_a_hash(
     connection: psycopg.Connection[tuple[Any, ...]], location: Location
 ) -> None:
-    row = {"older_than": 1, "loaded": "[]", "counted": 0}
+    row = {"older_than": 1, "statuses": "[]", "loaded": "[]", "counted": 0}
     for statement in (
         Read("count_ended", row),
         Write("purge_payloads", (row,)),

@@ -193,6 +193,10 @@ PLANS: dict[str, tuple[Read, str]] = {
     ),
     "counts": (Read("count_entries", {}), "USING COVERING INDEX entries_in_status"),
     "what may be purged": (Read("count_ended", {}), "entries_ended (ended_at<?)"),
+    "entries of deleted mailboxes": (
+        Read("load_entries_of_mailboxes", {}),
+        "entries USING INDEX entries_of_mailbox (mailbox_id=?)",
+    ),
 }
 WRITES: dict[str, tuple[str, str]] = {
     "an entry changes": (

@@ -1,4 +1,4 @@
-"""How work ends without a claim, and begins again: cancel, supersede, interrupt, requeue, purge."""
+"""How work ends without a claim, begins again, and is deleted."""
 
 from collections.abc import Iterable
 
@@ -9,6 +9,9 @@ from treadle.core.commands import Command, TimedCommand
 from treadle.core.ids import EntryId, MailboxId
 from treadle.core.limits import Time, next_number
 from treadle.core.mailboxes import (
+    SETTLED,
+    STATUSES,
+    TERMINAL,
     EntryStatus,
     MailboxEntry,
     MailboxRows,
@@ -20,6 +23,7 @@ from treadle.core.mailboxes import (
 )
 from treadle.core.pauses import without_pause
 from treadle.core.read_set import ReadSet
+from treadle.errors import InvalidValue
 
 CANCEL_REASON = "cancelled"
 INTERRUPT_REASON = "superseded by interrupt"
@@ -57,6 +61,14 @@ def _end_all(
         rows.entries.put(entry.entry_id, after)
         ended.append(after)
     return tuple(ended)
+
+
+def _remove(rows: MailboxRows, entries: Iterable[MailboxEntry]) -> int:
+    """Remove entries, and return their number."""
+    ids = [entry.entry_id for entry in entries]
+    for entry_id in ids:
+        rows.entries.remove(entry_id)
+    return len(ids)
 
 
 # --- commands -------------------------------------------------------------------------------------
@@ -171,14 +183,53 @@ class Requeue(TimedCommand[MailboxEntry | None], frozen=True, kw_only=True):
 
 
 class Purge(Command[int], frozen=True, kw_only=True):
-    """Deletes the entries that ended before `older_than` (unix milliseconds). Result: how many."""
+    """Deletes the entries that ended before `older_than` (unix milliseconds). Result: how many.
+
+    They are those in one of `statuses`, of one mailbox or, without `mailbox_id`, of all.
+    """
 
     older_than: Time
+    mailbox_id: MailboxId | None = None
+    statuses: tuple[EntryStatus, ...] = SETTLED
+
+    def check(self) -> None:
+        """Refuse statuses of entries that have not ended."""
+        for position, status in enumerate(self.statuses):
+            if status not in TERMINAL:
+                reason = f"entries that are {status} have not ended; cancel them first"
+                raise InvalidValue(f"purge.statuses[{position}]", reason)
 
     def touches(self, read_set: ReadSet) -> None:
-        """The entries that ended before that time, which are counted and not loaded."""
-        read_set.ended_before.add(self.older_than)
+        """The mailbox's entries; of all mailboxes they are counted and not loaded."""
+        if self.mailbox_id is None:
+            read_set.ended_before.add(self.older_than)
+        else:
+            read_set.mailboxes.add(self.mailbox_id)
+            read_set.entries_of.add(self.mailbox_id)
 
     def apply(self, rows: MailboxRows, now: int) -> int:
         """Remove the entries."""
-        return rows.purge(self.older_than)
+        if self.mailbox_id is None:
+            return rows.purge(self.older_than, self.statuses)
+        ended = rows.find_entries(self.mailbox_id, self.statuses)
+        return _remove(rows, [entry for entry in ended if entry.updated_at < self.older_than])
+
+
+class DeleteMailbox(Command[int], frozen=True, kw_only=True):
+    """Deletes a mailbox with its entries, in whatever status. Result: how many entries it had.
+
+    The holder of a claimed entry has lost it, as if it had been cancelled.
+    """
+
+    mailbox_id: MailboxId
+
+    def touches(self, read_set: ReadSet) -> None:
+        """The mailbox and its entries."""
+        read_set.mailboxes.add(self.mailbox_id)
+        read_set.entries_of.add(self.mailbox_id)
+
+    def apply(self, rows: MailboxRows, now: int) -> int:
+        """Remove the entries and the state."""
+        count = _remove(rows, rows.find_entries(self.mailbox_id, STATUSES))
+        rows.mailboxes.remove(self.mailbox_id)
+        return count

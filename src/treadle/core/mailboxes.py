@@ -4,7 +4,7 @@ What a claim may do is in `treadle.core.claims`, and what can be read in
 `treadle.core.mailbox_queries`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any, Literal, Protocol, get_args
 
 import msgspec
@@ -36,6 +36,8 @@ STATUSES: tuple[EntryStatus, ...] = get_args(EntryStatus)
 UNFINISHED: tuple[EntryStatus, ...] = ("queued", "claimed")
 TERMINAL: frozenset[EntryStatus] = frozenset(STATUSES) - frozenset(UNFINISHED)
 """The statuses of entries that have ended."""
+SETTLED: tuple[EntryStatus, ...] = ("accepted", "superseded", "cancelled")
+"""The statuses that a purge removes by default: people have to look at dead letters first."""
 
 
 class MailboxEntry(Model, frozen=True, kw_only=True):
@@ -134,8 +136,8 @@ class MailboxRows(Protocol):
         """The entries of a mailbox, or of all, in one of the statuses, in no order."""
         ...
 
-    def purge(self, older_than: int) -> int:
-        """Remove the entries that ended before `older_than`, and return their number."""
+    def purge(self, older_than: int, statuses: Collection[EntryStatus]) -> int:
+        """Remove the entries that ended in `statuses` before a time, and return their number."""
         ...
 
 

@@ -37,8 +37,10 @@ class ReadSet(msgspec.Struct):
     """Mailboxes whose claimed entries are loaded, for entries that the batch itself puts there."""
     unfinished: set[str] = msgspec.field(default_factory=set)
     """Mailboxes whose queued and claimed entries are all loaded."""
+    entries_of: set[str] = msgspec.field(default_factory=set)
+    """Mailboxes whose entries are all loaded, without their payloads."""
     ended_before: set[int] = msgspec.field(default_factory=set)
-    """Times before which ended entries are purged."""
+    """Times before which ended entries of all mailboxes are purged."""
     documents: set[str] = msgspec.field(default_factory=set)
     """Documents by `row_key`, without their values."""
     absent_documents: set[str] = msgspec.field(default_factory=set)

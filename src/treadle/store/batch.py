@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from treadle.core.commands import Command, Commands, Receipt
 from treadle.store.documents import DocumentWrites
-from treadle.store.mailboxes import MailboxWrites
+from treadle.store.mailbox_writes import MailboxWrites
 from treadle.store.runs import RunWrites
 from treadle.store.threads import ThreadWrites
 from treadle.store.writes import Write

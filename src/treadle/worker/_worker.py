@@ -55,7 +55,7 @@ class Worker:
         grace_ms: how long running handlers may continue after `stop`, in milliseconds, 0 or more.
             After that they are cancelled and their entries are released.
         purge_after_ms: remove entries of all mailboxes so many milliseconds after they ended, 0 or
-            more; their dedupe keys are forgotten with them. None: never.
+            more; their dedupe keys are forgotten with them. Dead letters stay. None: never.
         on_event: receives every event, on the event loop. An exception that it raises is logged.
         clock: the time that the worker waits by. None: the event loop's. The times of leases and
             retries are the store's (`treadle.open_store` takes its clock).

@@ -3,10 +3,13 @@
 Each takes a coincidence that nobody has thought of; once somebody has, it can be a named check.
 """
 
+from collections.abc import Collection
+
 from tests.conformance.broken_backends.broken_backend import on_tables
 from treadle.backends.memory.backend import MemoryBackend
 from treadle.backends.model.tables import Tables
 from treadle.core.commands import Commands, Receipt
+from treadle.core.mailboxes import EntryStatus
 from treadle.core.runs import DeleteRun
 from treadle.testing.subject import Subject
 
@@ -24,11 +27,11 @@ class DeletesLast(MemoryBackend):
 class PurgesFirst(Tables):
     """Does not purge what has ended in the batch of the purge."""
 
-    def purge(self, older_than: int) -> int:
+    def purge(self, older_than: int, statuses: Collection[EntryStatus]) -> int:
         touched = {key for table, key in self._before if table == "entries"}
         hidden = {key: self.entries.pop(key) for key in touched & self.entries.keys()}
         try:
-            return super().purge(older_than)
+            return super().purge(older_than, statuses)
         finally:
             self.entries.update(hidden)
 

@@ -1,6 +1,7 @@
 """Backends that break the rules of mailboxes."""
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any, get_args
 
 import msgspec
@@ -15,7 +16,14 @@ from treadle.core.commands import AnyCommand, Commands, Receipt
 from treadle.core.cursors import cursor_of
 from treadle.core.endings import Interrupt, Purge
 from treadle.core.mailbox_queries import CountEntries, ListSummaries, SearchEntries
-from treadle.core.mailboxes import Enqueue, EntryStatus, MailboxEntry, Send
+from treadle.core.mailboxes import (
+    STATUSES,
+    TERMINAL,
+    Enqueue,
+    EntryStatus,
+    MailboxEntry,
+    Send,
+)
 
 
 @breaks(Guarantee.ENTRIES_MOVE_BY_RULE, "settling needs the token of the claim: ack, wrong token")
@@ -96,6 +104,58 @@ class Sweeping(Twisted):
         if isinstance(command, Purge):
             return replace(command, older_than=command.older_than + 1)
         return command
+
+
+@breaks(Guarantee.ENTRIES_MOVE_BY_RULE, "purge keeps dead letters unless they are asked for")
+class Thorough(Twisted):
+    """Purges dead letters, too."""
+
+    def twist(self, command: AnyCommand) -> AnyCommand:
+        return replace(command, statuses=tuple(TERMINAL)) if isinstance(command, Purge) else command
+
+
+@breaks(Guarantee.ENTRIES_MOVE_BY_RULE, "purge of a mailbox keeps what is in others")
+class Boundless(Twisted):
+    """Purges all mailboxes where one was asked for."""
+
+    def twist(self, command: AnyCommand) -> AnyCommand:
+        return replace(command, mailbox_id=None) if isinstance(command, Purge) else command
+
+
+@breaks(Guarantee.ENTRIES_MOVE_BY_RULE, "deleting a mailbox deletes its state and all its entries")
+class Hoarding(Tables):
+    """Keeps the dead letters of a mailbox that is deleted."""
+
+    def find_entries(
+        self, mailbox_id: str | None, statuses: Iterable[EntryStatus]
+    ) -> list[MailboxEntry]:
+        found = super().find_entries(mailbox_id, statuses)
+        is_deletion = mailbox_id is not None and set(statuses) == set(STATUSES)
+        return [each for each in found if not is_deletion or each.status != "dead_letter"]
+
+
+@breaks(Guarantee.ONE_HOLDER, "who holds an entry of a deleted mailbox has lost it")
+class Loyal(Tables):
+    """Leaves the claimed entry of a mailbox that is deleted to its holder."""
+
+    def find_entries(
+        self, mailbox_id: str | None, statuses: Iterable[EntryStatus]
+    ) -> list[MailboxEntry]:
+        found = super().find_entries(mailbox_id, statuses)
+        is_deletion = mailbox_id is not None and set(statuses) == set(STATUSES)
+        return [each for each in found if not is_deletion or each.status != "claimed"]
+
+
+@breaks(
+    Guarantee.WORK_COMES_IN_ONCE,
+    "a deleted mailbox begins again without keys or interrupts",
+)
+class Resentful(Tables):
+    """Keeps the state of a mailbox that is deleted."""
+
+    def put(self, table: Any, key: str, row: Any) -> None:
+        if table != "mailboxes" or row is not None:
+            super().put(table, key, row)
 
 
 @breaks(

@@ -5,7 +5,7 @@ that a batch touches; both override the finders that would look at every row.
 """
 
 import threading
-from collections.abc import Callable, Iterable, MutableMapping
+from collections.abc import Callable, Collection, Iterable, MutableMapping
 from functools import partial
 from typing import Any, Literal, TypeAlias, TypeVar
 
@@ -18,7 +18,7 @@ from treadle.core.documents import Document, Order
 from treadle.core.heads import ThreadSummary, summarized
 from treadle.core.keys import END, SEPARATOR, KeyRange, split_row_key
 from treadle.core.limits import next_number
-from treadle.core.mailboxes import TERMINAL, UNFINISHED, EntryStatus, MailboxEntry, MailboxState
+from treadle.core.mailboxes import UNFINISHED, EntryStatus, MailboxEntry, MailboxState
 from treadle.core.message_times import timed
 from treadle.core.messages import StoredMessage
 from treadle.core.pauses import is_paused
@@ -264,9 +264,9 @@ class Tables:
         """The mailboxes that are paused."""
         return {key for key, state in self.mailboxes.items() if is_paused(state, now)}
 
-    def purge(self, older_than: int) -> int:
-        """Remove the entries that ended before `older_than`, and return their number."""
-        ended = self.find_entries(None, TERMINAL)
+    def purge(self, older_than: int, statuses: Collection[EntryStatus]) -> int:
+        """Remove the entries that ended in `statuses` before a time, and return their number."""
+        ended = self.find_entries(None, statuses)
         old = [entry for entry in ended if entry.updated_at < older_than]
         for entry in old:
             self.put("entries", entry.entry_id, None)

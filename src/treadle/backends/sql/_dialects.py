@@ -115,7 +115,7 @@ class Sqlite(Dialect):
         table = write.table
         if write.kind == "insert":
             return self._insert(table)
-        where = " AND ".join(f"{name} = :{name}" for name in table.key)
+        where = " AND ".join(f"{name} = :{name}" for name in write.by or table.key)
         if table.part_of_thread:
             where = "thread_key = (SELECT thread_key FROM threads WHERE thread_id = :thread_id)"
         if write.kind == "delete":
@@ -184,7 +184,9 @@ class Postgres(Dialect):
             given += " JOIN threads USING (thread_id)"
         if write.kind == "insert":
             return self._insert(table, given)
-        where = " AND ".join(f"{table.name}.{name} = given.{name}" for name in table.key)
+        where = " AND ".join(
+            f"{table.name}.{name} = given.{name}" for name in write.by or table.key
+        )
         if table.part_of_thread:
             where = f"{table.name}.thread_key = threads.thread_key"
         if write.kind == "delete":
@@ -281,6 +283,6 @@ def _named(write: PlainWrite) -> list[str]:
         case "insert":
             return [column.name for column in write.table.columns]
         case "delete":
-            return list(write.table.key)
+            return list(write.by or write.table.key)
         case _:
             return [*write.table.key, *_updated(write)]

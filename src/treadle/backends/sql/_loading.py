@@ -29,6 +29,7 @@ def reads_of(read_set: ReadSet) -> list[Read]:
         ("load_entries", read_set.payloads),
         ("load_claims", read_set.entries - read_set.payloads),
         ("load_unfinished", read_set.unfinished),
+        ("load_entries_of_mailboxes", read_set.entries_of),
     ):
         if keys:
             reads.append(Read(name, {"ids": id_list(keys)}))

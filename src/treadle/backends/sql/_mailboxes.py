@@ -1,7 +1,7 @@
 """Mailboxes: the writes of entries and of their queue heads, and the queries."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter, is_
 from typing import TypeAlias, assert_never, cast
 
@@ -17,6 +17,7 @@ from treadle.backends.sql._listing import (
     page_of_rows,
     read_cursor_page,
 )
+from treadle.backends.sql._purges import EntryPurge
 from treadle.backends.sql.program import Direction, Program, Read, Row, Statement, Values, writes
 from treadle.backends.sql.rows import id_list, read_claim, read_entry, read_mailbox, readable
 from treadle.backends.sql.tables import (
@@ -146,14 +147,34 @@ def _queue_of(entry: MailboxEntry) -> Queue:
     return entry.mailbox_id, entry.priority, kind_of(entry)
 
 
-def write_purges(times: Sequence[int], loaded: Iterable[str], counted: int) -> Sequence[Statement]:
-    """The statements that delete entries which ended before each time and were not loaded.
+def write_deletions(
+    changes: Sequence[Change], unreadable: Mapping[str, Iterable[str]]
+) -> Sequence[Statement]:
+    """The statements that delete mailboxes, with the entries of each that are `unreadable`."""
+    gone = [each.key for each in changes if each.after is None]
+    mailboxes: list[Values] = [{"mailbox_id": mailbox_id} for mailbox_id in gone]
+    entries: list[Values] = [
+        {"entry_id": entry_id} for mailbox_id in gone for entry_id in unreadable.get(mailbox_id, ())
+    ]
+    return writes(
+        delete_payload=entries,
+        delete_entry=entries,
+        delete_heads_of_mailbox=mailboxes,
+        delete_mailbox=mailboxes,
+    )
 
-    `counted` is their number, for databases in which others write at the same time.
+
+def write_purge(purge: EntryPurge, loaded: Iterable[str]) -> Sequence[Statement]:
+    """The statements that delete entries which ended before a time and were not loaded.
+
+    Their number goes with them, for databases in which others write at the same time.
     """
-    if not times:
-        return ()
-    row = {"older_than": max(times), "loaded": id_list(loaded), "counted": counted}
+    row = {
+        "older_than": purge.older_than,
+        "statuses": to_json(list(purge.statuses)),
+        "loaded": id_list(loaded),
+        "counted": purge.counted,
+    }
     return writes(purge_payloads=[row], purge_entries=[row])
 
 

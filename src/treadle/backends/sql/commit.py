@@ -9,7 +9,12 @@ from treadle.backends.model.apply import apply_batch, read_set_of
 from treadle.backends.model.tables import Change, VersionSource
 from treadle.backends.sql._documents import write_documents
 from treadle.backends.sql._loading import reads_of
-from treadle.backends.sql._mailboxes import write_entries, write_mailboxes, write_purges
+from treadle.backends.sql._mailboxes import (
+    write_deletions,
+    write_entries,
+    write_mailboxes,
+    write_purge,
+)
 from treadle.backends.sql._runs import write_owners, write_runs
 from treadle.backends.sql._threads import write_threads
 from treadle.backends.sql.program import Program, Read, Statement
@@ -57,7 +62,7 @@ def commit(
             _require_payloads(outcomes[-1])
         rows_changed = rows.changes()
         hints |= hints_of(rows_changed)
-        if rows.purged:
+        if rows.purges.deletes_any():
             hints.add(ANYTHING)
         writes = write(rows, rows_changed)
         if writes:
@@ -100,8 +105,10 @@ def write(rows: WorkingSet, rows_changed: Iterable[Change]) -> list[Statement]:
         statements += write_mailboxes(changes["mailboxes"])
     if changes["entries"]:
         statements += write_entries(changes["entries"])
-    if rows.purged_before:
-        statements += write_purges(rows.purged_before, rows.loaded_entry_ids(), rows.purged)
+    if changes["mailboxes"]:
+        statements += write_deletions(changes["mailboxes"], rows.unreadable_entries)
+    for purge in rows.purges.asked:
+        statements += write_purge(purge, rows.loaded_entry_ids())
     absent = rows.absent_documents() if statements or changes["documents"] else ()
     if changes["documents"] or absent:
         statements += write_documents(changes["documents"], absent)

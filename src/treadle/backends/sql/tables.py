@@ -90,6 +90,8 @@ class PlainWrite(msgspec.Struct, frozen=True):
     table: Table
     columns: tuple[str, ...] = ()
     """If not empty, an update writes these columns only."""
+    by: tuple[str, ...] = ()
+    """If not empty, a deletion finds its rows by these columns, and not by the key."""
     all_exist: bool = False
     """True if the statement fails unless it meets every row, where others write at that time."""
 
@@ -355,6 +357,8 @@ PLAIN_WRITES = {
     "delete_run_time": PlainWrite("delete", RUN_TIMES),
     "insert_mailbox": PlainWrite("insert", MAILBOXES),
     "update_mailbox": PlainWrite("update", MAILBOXES),
+    "delete_mailbox": PlainWrite("delete", MAILBOXES),
+    "delete_heads_of_mailbox": PlainWrite("delete", HEADS, by=("mailbox_id",)),
     "insert_entry": PlainWrite("insert", ENTRIES),
     # A purge may delete an entry between the time it is loaded and the time it is written.
     "update_entry": PlainWrite("update", ENTRIES, all_exist=True),

@@ -6,7 +6,7 @@ row outside of the read set gets an error, whichever way it asks: its `touches` 
 "not loaded" must not look like "does not exist".
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import partial
 from typing import Any, NoReturn, TypeVar
 
@@ -22,6 +22,7 @@ from treadle.backends.model.tables import (
     Tables,
     VersionSource,
 )
+from treadle.backends.sql._purges import EntryPurges
 from treadle.backends.sql._whole_threads import WholeThreads
 from treadle.backends.sql.program import Read
 from treadle.backends.sql.program import Row as DatabaseRow
@@ -129,11 +130,10 @@ class WorkingSet(Tables):
         self.versions = versions
         self.patch_counts: dict[str, int] = {}
         """The number of patches that each loaded thread has."""
-        self.ended: dict[int, int] = {}
-        """How many entries outside of `read_set.entries` ended before a time."""
-        self.purged_before: list[int] = []
-        self.purged = 0
-        """How many entries that are not in memory are to be purged."""
+        self.unreadable_entries: dict[str, list[str]] = {}
+        """The loaded entries that cannot be read, by their mailboxes."""
+        self.purges = EntryPurges()
+        """The purges of entries that are not in memory."""
         self._as_loaded: dict[tuple[TableName, str], Row] = {}
         self._touched: dict[tuple[TableName, str], None] = {}
         self._stored_messages: dict[str, dict[str, int]] = {}
@@ -185,12 +185,12 @@ class WorkingSet(Tables):
                 case _ if self._wholes.take(read, rows):
                     pass
                 case "count_ended":
-                    self.ended[read.values["older_than"]] = rows[0][0]
+                    self.purges.found[read.values["older_than"]] = dict(rows)
                 case "load_claims":
                     claims += self._readable("entries", read_claim, rows)
                 case "load_entries":
                     entries += self._readable("entries", read_entry, rows)
-                case "load_claimed_beside":
+                case "load_claimed_beside" | "load_entries_of_mailboxes":
                     claims += self._readable("entries", read_claim, rows, damage)
                 case _:
                     entries += self._readable("entries", read_entry, rows, damage)
@@ -213,6 +213,8 @@ class WorkingSet(Tables):
                 found.append(read(row))
             except CorruptRecord as error:
                 getattr(self, table).damaged[row[0]] = error
+                if table == "entries":
+                    self.unreadable_entries.setdefault(row[1], []).append(row[0])
                 if damage is not None:
                     damage.note(error)
         return found
@@ -289,8 +291,7 @@ class WorkingSet(Tables):
         """Take back what the batch has changed so far."""
         super().rollback()
         # A batch that purges is a group by itself, so all purges are this batch's.
-        self.purged_before.clear()
-        self.purged = 0
+        self.purges.clear()
 
     def changes(self) -> list[Change]:
         """The rows that differ from what was loaded, in the order of first touch."""
@@ -389,22 +390,36 @@ class WorkingSet(Tables):
             if entry.mailbox_id == mailbox_id and not is_terminal(entry)
         ]
 
-    def purge(self, older_than: int) -> int:
+    def find_entries(
+        self, mailbox_id: str | None, statuses: Iterable[EntryStatus]
+    ) -> list[MailboxEntry]:
+        """The entries of a mailbox in one of the statuses."""
+        if mailbox_id not in self._read_set.entries_of:
+            raise NotLoaded(f"entries by status of {mailbox_id!r}")
+        loaded = self.entries.loaded()
+        return [
+            each for each in loaded if each.mailbox_id == mailbox_id and each.status in statuses
+        ]
+
+    def purge(self, older_than: int, statuses: Collection[EntryStatus]) -> int:
         """Remove ended entries; `write` removes those that are not in memory, which are counted."""
-        if older_than not in self.ended:
+        if older_than not in self.purges.found:
             raise NotLoaded(f"entries that ended before {older_than}")
         here = [
             entry
             for entry in self.entries.loaded()
-            if is_terminal(entry) and entry.updated_at < older_than
+            if entry.status in statuses and entry.updated_at < older_than
         ]
         for entry in here:
             self.put("entries", entry.entry_id, None)
-        twice = sum(self._counted_as_ended(row, older_than) for row in self._as_loaded.values())
-        elsewhere = max(self.ended[older_than] - twice - self.purged, 0)
-        self.purged += elsewhere
-        self.purged_before.append(older_than)
-        return len(here) + elsewhere
+        # Those that the read set names by id were not counted. Others were loaded by their mailbox
+        # or dedupe key.
+        counted = [
+            row
+            for row in self._as_loaded.values()
+            if isinstance(row, MailboxEntry) and row.entry_id not in self._read_set.entries
+        ]
+        return len(here) + self.purges.add(older_than, statuses, counted)
 
     def find_documents(self, keys: KeyRange, order: Order = "asc") -> list[Document]:
         """The documents in a range of keys."""
@@ -435,12 +450,6 @@ class WorkingSet(Tables):
         """Raise an error: no command may list documents."""
         _refuse("damaged documents")
 
-    def find_entries(
-        self, mailbox_id: str | None, statuses: Iterable[EntryStatus]
-    ) -> list[MailboxEntry]:
-        """Raise an error: no command may look at entries by status."""
-        _refuse("entries by status")
-
     def find_thread_ids(
         self, resource_id: str | None, parent_thread_id: str | None
     ) -> Iterable[str]:
@@ -464,16 +473,6 @@ class WorkingSet(Tables):
     def next_due(self, now: int, mailbox_id: str | None) -> int | None:
         """Raise an error: waits have statements of their own."""
         _refuse("due entries")
-
-    def _counted_as_ended(self, row: Row, older_than: int) -> bool:
-        """Return whether `ended` counts an entry that is in memory too.
-
-        `ended` leaves out the entries that the read set names by id. Others were loaded by their
-        mailbox or dedupe key.
-        """
-        if not isinstance(row, MailboxEntry) or row.entry_id in self._read_set.entries:
-            return False
-        return is_terminal(row) and row.updated_at < older_than
 
     def _index(self, before: Row | None, after: Row | None) -> None:
         if isinstance(before, MailboxEntry):

@@ -6,6 +6,7 @@ from typing import get_args
 import click
 import msgspec
 
+from treadle.cli.mailbox_deletions import delete, purge
 from treadle.cli.opening import change_store, read_store
 from treadle.cli.options import (
     after_option,
@@ -362,29 +363,8 @@ def cancel(entry_ids: tuple[str, ...], mailbox: str | None, as_json: bool) -> No
     _write_entries("cancelled", change_store(write), as_json=as_json)
 
 
-@mailboxes.command("purge", examples=("treadle mailboxes purge --older-than 30d",))
-@store_option()
-@click.option(
-    "--older-than",
-    type=duration,
-    metavar="DURATION",
-    required=True,
-    help="How long ago they ended at least: 90s, 12h, 7d.",
-)
-@json_option
-def purge(older_than: int, as_json: bool) -> None:
-    """Remove entries that have ended.
-
-    Dead letters are removed too. A dedupe key of a removed entry can be used again.
-
-    --json: {"purged": N}.
-    """
-    until = max(system_clock() - older_than, 0)
-    count = change_store(lambda store: store.mailboxes.purge(until))
-    if as_json:
-        write_json({"purged": count})
-    else:
-        write_line(f"purged {counted(count, 'entry', 'entries')}")
+mailboxes.add_command(purge)
+mailboxes.add_command(delete)
 
 
 def _write_state(state: MailboxState, text: str, *, as_json: bool) -> None:

@@ -1,12 +1,12 @@
 """`treadle threads`: list, show, follow, change, cut, fork and delete conversations."""
 
-import sys
 from typing import get_args
 
 import click
 import msgspec
 from msgspec import UNSET
 
+from treadle.cli.confirming import confirm_deletion, yes_option
 from treadle.cli.following import follow_thread
 from treadle.cli.opening import change_store, read_store
 from treadle.cli.options import (
@@ -137,7 +137,7 @@ def show_thread(thread_id: str, last: int | None, as_json: bool) -> None:
 )
 @store_option()
 @click.argument("thread_ids", metavar="THREAD...", nargs=-1, required=True)
-@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@yes_option
 @json_option
 def delete_threads(thread_ids: tuple[str, ...], yes: bool, as_json: bool) -> None:
     """Delete threads, but not their runs and mailboxes.
@@ -145,7 +145,7 @@ def delete_threads(thread_ids: tuple[str, ...], yes: bool, as_json: bool) -> Non
     --json: {"deleted": [ids], "missing": [ids]}.
     """
     if not yes:
-        _confirm(counted(len(thread_ids), "thread"))
+        confirm_deletion(counted(len(thread_ids), "thread"))
 
     async def delete(store: Store) -> dict[str, list[str]]:
         result: dict[str, list[str]] = {"deleted": [], "missing": []}
@@ -229,7 +229,7 @@ def update_thread(
 @click.argument("thread_id", metavar="THREAD")
 @click.option("--keep", type=int, metavar="N", help="Only the first N messages stay.")
 @click.option("--drop", type=int, metavar="N", help="The last N messages go.")
-@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@yes_option
 @json_option
 def truncate_thread(
     thread_id: str, keep: int | None, drop: int | None, yes: bool, as_json: bool
@@ -243,7 +243,7 @@ def truncate_thread(
     if (keep is None) == (drop is None):
         raise click.UsageError("give either --keep or --drop")
     if not yes:
-        _confirm(f"the last messages of thread {thread_id!r}")
+        confirm_deletion(f"the last messages of thread {thread_id!r}")
 
     async def truncate(store: Store) -> Truncated:
         return await store.threads.truncate(thread_id, keep=keep, drop=drop)
@@ -297,13 +297,6 @@ def fork_thread(
 
 
 threads.add_command(follow_thread)
-
-
-def _confirm(what: str) -> None:
-    if not sys.stdin.isatty():
-        raise click.UsageError(f"deleting {what} needs --yes when there is no terminal to ask on")
-    if not click.confirm(f"Delete {what}?", err=True):
-        raise Failure("nothing was deleted")
 
 
 def _cells(head: ThreadSummary) -> tuple[str, ...]:

@@ -15,9 +15,10 @@ from treadle import (
     TrackedPatch,
     decode,
 )
+from treadle.core.mailboxes import EntryStatus
 from treadle.core.patches import Op, Set
 
-TERMINAL = ("accepted", "superseded", "cancelled", "dead_letter")
+TERMINAL: tuple[EntryStatus, ...] = ("accepted", "superseded", "cancelled", "dead_letter")
 
 
 # --- values ---------------------------------------------------------------------------------------

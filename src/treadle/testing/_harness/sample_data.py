@@ -79,6 +79,10 @@ WRITES: dict[str, Write] = {
     "interrupt": lambda step, _: step.mailboxes.interrupt("box"),
     "requeue": lambda step, _: step.mailboxes.requeue("dead"),
     "purge": lambda step, _: step.mailboxes.purge(100),
+    "purge a mailbox": lambda step, _: step.mailboxes.purge(
+        100, mailbox_id="other", statuses=["dead_letter"]
+    ),
+    "delete a mailbox": lambda step, _: step.mailboxes.delete("box"),
     "put a document": lambda step, _: step.documents.put("memories", "ann", {"likes": ["cake"]}),
     "create a document": lambda step, _: step.documents.create("new", ("a", "b"), 1.0),
     "ensure a document": lambda step, _: step.documents.ensure("marks", "new", None, expires_at=9),

@@ -1,5 +1,6 @@
-SELECT COUNT(*)
-FROM entries
+SELECT status, COUNT(*)
+FROM entries {index:entries_ended}
 WHERE ended_at < :older_than
     AND status NOT IN ('queued', 'claimed') -- it has a time of its end only by damage
     AND entry_id {not_in:loaded}
+GROUP BY status

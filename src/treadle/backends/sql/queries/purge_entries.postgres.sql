@@ -3,12 +3,13 @@
 -- itself.
 WITH asked AS (
     SELECT *
-    FROM json_to_recordset(:rows::json) AS given (older_than bigint, loaded text, counted bigint)
+    FROM json_to_recordset(:rows::json)
+        AS given (older_than bigint, statuses text, loaded text, counted bigint)
 ),
 gone AS (
     DELETE FROM entries
     WHERE ended_at < (SELECT older_than FROM asked)
-        AND status NOT IN ('queued', 'claimed')
+        AND status IN (SELECT json_array_elements_text(statuses::json) FROM asked)
         AND entry_id NOT IN (SELECT json_array_elements_text(loaded::json) FROM asked)
     RETURNING entry_id
 )

@@ -1,4 +1,4 @@
-DELETE FROM entries
+DELETE FROM entries {index:entries_ended}
 WHERE ended_at < :older_than
-    AND status NOT IN ('queued', 'claimed')
+    AND status {in:statuses}
     AND entry_id {not_in:loaded}

@@ -1,8 +1,8 @@
 DELETE FROM payloads
 WHERE entry_id IN (
     SELECT entries.entry_id
-    FROM entries
+    FROM entries {index:entries_ended}
     WHERE entries.ended_at < :older_than
-        AND entries.status NOT IN ('queued', 'claimed')
+        AND entries.status {in:statuses}
         AND entries.entry_id {not_in:loaded}
 )

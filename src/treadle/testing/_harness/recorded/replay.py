@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from treadle import (
@@ -18,7 +19,7 @@ from treadle import (
     VersionConflict,
 )
 from treadle.core.codec import from_plain, to_plain
-from treadle.core.mailboxes import MailboxEntry
+from treadle.core.mailboxes import TERMINAL, MailboxEntry
 from treadle.testing._harness.call_results import plain
 from treadle.testing._harness.dump import Documents
 from treadle.testing._harness.json_diff import differences
@@ -241,7 +242,7 @@ CALLS: dict[str, Handler] = {
     "supersede": _calls(lambda store: store.mailboxes.supersede),
     "interrupt": _calls(lambda store: store.mailboxes.interrupt),
     "cancel_pending": _calls(lambda store: store.mailboxes.cancel_pending),
-    "purge": _calls(lambda store: store.mailboxes.purge),
+    "purge": _calls(lambda store: partial(store.mailboxes.purge, statuses=TERMINAL)),
     "ensure": _calls(lambda store: store.mailboxes.ensure),
     "load_entry": _calls(lambda store: store.mailboxes.load_entry),
     "load_state": _calls(lambda store: store.mailboxes.load),

@@ -23,10 +23,18 @@ from treadle.core.claims import Ack, DeadLetter, ExtendLease, Hold, Nack, Releas
 from treadle.core.commands import AnyCommand
 from treadle.core.documents import CheckDocument, DeleteDocument, PutDocument
 from treadle.core.edits import ForkThread, TruncateThread
-from treadle.core.endings import Cancel, CancelPending, Interrupt, Purge, Requeue, Supersede
+from treadle.core.endings import (
+    Cancel,
+    CancelPending,
+    DeleteMailbox,
+    Interrupt,
+    Purge,
+    Requeue,
+    Supersede,
+)
 from treadle.core.heads import CheckThread, UpdateThread
 from treadle.core.limits import LARGEST_TIME
-from treadle.core.mailboxes import Enqueue, EnsureMailbox, Send
+from treadle.core.mailboxes import SETTLED, TERMINAL, Enqueue, EnsureMailbox, Send
 from treadle.core.patches import Append, Increment
 from treadle.core.pauses import Pause, Resume
 from treadle.core.restoring import RestoreEntry, RestoreMailbox, RestoreRun, RestoreThread
@@ -310,18 +318,22 @@ def renewals(draw: st.DrawFn, world: World) -> tuple[AnyCommand, ...]:
 
 @st.composite
 def restarts(draw: st.DrawFn, world: World) -> tuple[AnyCommand, ...]:
-    """Work is put into a mailbox, all that waits there is ended, and perhaps purged, at once."""
+    """Work is put into a mailbox, all that waits there is ended, and perhaps deleted, at once."""
     sent = draw(st.lists(sends(world), min_size=1, max_size=2))
     mailbox_id = draw(st.sampled_from([command.mailbox_id for command in sent]))
     endings: list[AnyCommand] = [
         Interrupt(mailbox_id=mailbox_id),
         CancelPending(mailbox_id=mailbox_id),
     ]
-    purge = Purge(older_than=world.now + 1)
+    deletions: list[tuple[AnyCommand, ...]] = [
+        (Purge(older_than=world.now + 1),),
+        (Purge(older_than=world.now + 1, mailbox_id=mailbox_id),),
+        (DeleteMailbox(mailbox_id=mailbox_id),),
+    ]
     return (
         *sent,
         draw(st.sampled_from(endings)),
-        *draw(st.sampled_from([(), (), (purge,)])),
+        *draw(st.sampled_from([(), (), *deletions])),
         *draw(st.lists(sends(world), max_size=1)),
     )
 
@@ -365,7 +377,13 @@ def commands(world: World) -> st.SearchStrategy[AnyCommand]:
         st.builds(Resume, **at, mailbox_id=mailbox_ids),
         st.builds(Resume, **at, mailbox_id=mailbox_ids),
         st.builds(Requeue, **at, entry_id=known),
-        st.builds(Purge, older_than=times(world.now)),
+        st.builds(
+            Purge,
+            older_than=times(world.now),
+            mailbox_id=st.none() | mailbox_ids,
+            statuses=st.sampled_from([SETTLED, tuple(TERMINAL), ("cancelled",), ()]),
+        ),
+        st.builds(DeleteMailbox, mailbox_id=mailbox_ids),
         st.builds(RestoreEntry, entry=entries(world).map(_free) | entries(world).map(_held)),
         st.builds(RestoreMailbox, mailbox=states(world.now)),
         st.builds(RestoreRun, run=runs(world.now)),

@@ -248,7 +248,7 @@ async def a_receipt_has_one_result_for_each_command_in_order(
                 None,
                 None,
                 None,
-                2,
+                1,
             )
         ),
     )

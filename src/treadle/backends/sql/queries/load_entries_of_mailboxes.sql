@@ -1,0 +1,3 @@
+SELECT {claim_columns}
+FROM entries {index:entries_of_mailbox}
+WHERE mailbox_id {in:ids}

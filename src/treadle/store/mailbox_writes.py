@@ -1,0 +1,316 @@
+"""Writes to mailboxes, as a user of a store or of a batch sees them."""
+
+from collections.abc import Collection
+
+from treadle.clock import new_id
+from treadle.core.claims import Ack, DeadLetter, ExtendLease, Hold, Nack, Release, claim_of
+from treadle.core.codec import Json
+from treadle.core.endings import (
+    Cancel,
+    CancelPending,
+    DeleteMailbox,
+    Interrupt,
+    Interrupted,
+    Purge,
+    Requeue,
+    Supersede,
+)
+from treadle.core.mailboxes import (
+    SETTLED,
+    Enqueue,
+    EnsureMailbox,
+    EntryOrigin,
+    EntryStatus,
+    MailboxEntry,
+    MailboxState,
+    Send,
+)
+from treadle.core.pauses import Pause, Resume
+from treadle.core.queries import several
+from treadle.store.writes import NewWrite, Write
+
+
+class MailboxWrites:
+    """Writes to mailboxes: awaited on the store, collected in a batch.
+
+    Writes that settle or extend a claim take the entry that `Mailboxes.claim` returned, or its id
+    and token. Most take `now`, the present in unix milliseconds; the default is the store's clock.
+    """
+
+    def __init__(self, write: NewWrite) -> None:
+        self._write = write
+
+    # --- sending ----------------------------------------------------------------------------------
+
+    def send(
+        self,
+        mailbox_id: str,
+        payload: Json,
+        *,
+        dedupe_key: str | None = None,
+        priority: int = 0,
+        delay_ms: int = 0,
+        sender_id: str | None = None,
+        origin: EntryOrigin = "external",
+        now: int | None = None,
+    ) -> Write[MailboxEntry]:
+        """Send work to a mailbox, of its current generation. A mailbox need not be created first.
+
+        Without a delay it is due at once, and what is sent one after the other to a mailbox is
+        claimed in that order, whatever the clock does.
+
+        Args:
+            mailbox_id: which mailbox; a thread's own mailbox has the thread's id.
+            payload: the work, as any JSON value.
+            dedupe_key: if the mailbox has seen this key, nothing is written, and the result is the
+                entry that has it.
+            priority: 0..255; entries of a higher priority are claimed first.
+            delay_ms: how many milliseconds from now the entry is due.
+            sender_id: who sends it; kept for readers, as `origin` is.
+            origin: "external", or "internal" if an agent sends it.
+            now: the present.
+
+        Raises:
+            InvalidId, InvalidValue: the entry cannot be stored; the message says where.
+        """
+        command = Send(
+            entry_id=new_id(),
+            mailbox_id=mailbox_id,
+            payload=payload,
+            dedupe_key=dedupe_key,
+            priority=priority,
+            delay_ms=delay_ms,
+            sender_id=sender_id,
+            origin=origin,
+            now=now,
+        )
+        return self._write(command)
+
+    def enqueue(self, entry: MailboxEntry) -> Write[None]:
+        """Enqueue an entry as it is; its status must be queued. `send` fills in most fields.
+
+        Raises:
+            AlreadyExists: the entry's id is known, or the mailbox has seen its dedupe key.
+            GenerationMismatch: the mailbox is at another generation.
+            InvalidId, InvalidValue: the entry cannot be stored; the message says where.
+        """
+        return self._write(Enqueue(entry=entry))
+
+    def ensure(self, mailbox_id: str, *, now: int | None = None) -> Write[MailboxState]:
+        """Create the mailbox's state at generation 0 if it has none; its `updated_at` is now."""
+        return self._write(EnsureMailbox(mailbox_id=mailbox_id, now=now))
+
+    # --- claims -----------------------------------------------------------------------------------
+
+    def hold(
+        self, entry: MailboxEntry | str, claim_token: str | None = None, *, now: int | None = None
+    ) -> Write[None]:
+        """Let a batch commit only while this claim is held and its mailbox not interrupted.
+
+        Raises:
+            ClaimConflict: the claim was lost, its lease expired, an entry of its mailbox that was
+                claimed since is held, or its mailbox was interrupted. Leaving the batch raises it.
+        """
+        entry_id, token = claim_of(entry, claim_token)
+        return self._write(Hold(entry_id=entry_id, claim_token=token, now=now))
+
+    def ack(
+        self, entry: MailboxEntry | str, claim_token: str | None = None, *, now: int | None = None
+    ) -> Write[None]:
+        """Settle a claimed entry as done.
+
+        Raises:
+            NotFound: the entry does not exist.
+            ClaimConflict: it is not claimed with this token. An expired lease is no reason, as long
+                as nobody else has claimed the entry.
+        """
+        entry_id, token = claim_of(entry, claim_token)
+        return self._write(Ack(entry_id=entry_id, claim_token=token, now=now))
+
+    def nack(
+        self,
+        entry: MailboxEntry | str,
+        claim_token: str | None = None,
+        *,
+        retry_at: int | None = None,
+        error: str = "",
+        keep_order: bool = False,
+        now: int | None = None,
+    ) -> Write[None]:
+        """Return a claimed entry to the queue, to be tried again.
+
+        Args:
+            entry: the claimed entry, or its id.
+            claim_token: its token, if `entry` is an id.
+            retry_at: when it is due again, in unix milliseconds; None: at once.
+            error: what went wrong, for `MailboxEntry.last_error`.
+            keep_order: claim nothing of the mailbox with the same or a lower priority until the
+                entry is settled or its retry is due; then it comes first. Otherwise the entries
+                behind it go on, and it is in line by `retry_at`.
+            now: the present.
+
+        Raises:
+            NotFound, ClaimConflict: as for `ack`.
+        """
+        entry_id, token = claim_of(entry, claim_token)
+        return self._write(
+            Nack(
+                entry_id=entry_id,
+                claim_token=token,
+                retry_at=retry_at,
+                error=error,
+                keep_order=keep_order,
+                now=now,
+            )
+        )
+
+    def dead_letter(
+        self,
+        entry: MailboxEntry | str,
+        claim_token: str | None = None,
+        *,
+        error: str = "",
+        now: int | None = None,
+    ) -> Write[None]:
+        """Settle a claimed entry as failed for good.
+
+        Raises:
+            NotFound, ClaimConflict: as for `ack`.
+        """
+        entry_id, token = claim_of(entry, claim_token)
+        return self._write(DeadLetter(entry_id=entry_id, claim_token=token, error=error, now=now))
+
+    def release(
+        self, entry: MailboxEntry | str, claim_token: str | None = None, *, now: int | None = None
+    ) -> Write[None]:
+        """Return a claimed entry untouched: the claim does not count as an attempt.
+
+        Raises:
+            NotFound, ClaimConflict: as for `ack`.
+        """
+        entry_id, token = claim_of(entry, claim_token)
+        return self._write(Release(entry_id=entry_id, claim_token=token, now=now))
+
+    def extend_lease(
+        self,
+        entry: MailboxEntry | str,
+        claim_token: str | None = None,
+        *,
+        extension_ms: int = 30_000,
+        now: int | None = None,
+    ) -> Write[bool]:
+        """Keep a claim for `extension_ms` from now. Returns whether it is still held.
+
+        An expired claim is still held as long as nobody has claimed an entry of its mailbox.
+        """
+        entry_id, token = claim_of(entry, claim_token)
+        return self._write(
+            ExtendLease(entry_id=entry_id, claim_token=token, extension_ms=extension_ms, now=now)
+        )
+
+    # --- ending work without a claim --------------------------------------------------------------
+
+    def cancel(self, entry_id: str, *, now: int | None = None) -> Write[MailboxEntry | None]:
+        """Cancel an entry, even if it is claimed; one that has ended stays as it is.
+
+        Returns the entry after that, or None if it does not exist.
+        """
+        return self._write(Cancel(entry_id=entry_id, now=now))
+
+    def supersede(
+        self, entry_id: str, reason: str, *, now: int | None = None
+    ) -> Write[MailboxEntry | None]:
+        """End an entry because of a newer one; `reason` is kept in `MailboxEntry.last_error`.
+
+        Returns the same as `cancel`.
+        """
+        return self._write(Supersede(entry_id=entry_id, reason=reason, now=now))
+
+    def cancel_pending(
+        self, mailbox_id: str, *, exclude: str | None = None, now: int | None = None
+    ) -> Write[tuple[MailboxEntry, ...]]:
+        """Cancel all queued and claimed entries of a mailbox except `exclude`.
+
+        Returns the entries that this has cancelled, in the order of their ids.
+        """
+        return self._write(CancelPending(mailbox_id=mailbox_id, exclude=exclude, now=now))
+
+    def interrupt(self, mailbox_id: str, *, now: int | None = None) -> Write[Interrupted]:
+        """Raise a mailbox's generation, and supersede its queued and claimed entries.
+
+        The holder of a claimed entry can write nothing more; see `hold`.
+        """
+        return self._write(Interrupt(mailbox_id=mailbox_id, now=now))
+
+    # --- pauses ---------------------------------------------------------------------------------
+
+    def pause(
+        self,
+        mailbox_id: str,
+        *,
+        until: int | None = None,
+        reason: str | None = None,
+        now: int | None = None,
+    ) -> Write[MailboxState]:
+        """Pause a mailbox: it takes what is sent to it, and claims get nothing from it.
+
+        A claim that is held stays held. An interrupt ends the pause, too.
+
+        Args:
+            mailbox_id: which mailbox; it need not exist.
+            until: when the pause ends, in unix milliseconds; None: when `resume` is called.
+            reason: why, for those who read `MailboxState.pause_reason`.
+            now: the present.
+
+        Raises:
+            InvalidId, InvalidValue: an argument is out of its range.
+        """
+        return self._write(Pause(mailbox_id=mailbox_id, until=until, reason=reason, now=now))
+
+    def resume(self, mailbox_id: str, *, now: int | None = None) -> Write[MailboxState | None]:
+        """End the pause of a mailbox: what is due in it is claimed at once.
+
+        A mailbox that is not paused stays as it is. Returns its state, or None if it has none.
+        """
+        return self._write(Resume(mailbox_id=mailbox_id, now=now))
+
+    def requeue(self, entry_id: str, *, now: int | None = None) -> Write[MailboxEntry | None]:
+        """Queue a dead letter again: due at once, with no attempts.
+
+        Any other entry stays as it is. Returns the entry, or None if it does not exist.
+        """
+        return self._write(Requeue(entry_id=entry_id, now=now))
+
+    # --- deletion ---------------------------------------------------------------------------------
+
+    def purge(
+        self,
+        older_than: int,
+        *,
+        mailbox_id: str | None = None,
+        statuses: Collection[EntryStatus] = SETTLED,
+    ) -> Write[int]:
+        """Delete the entries that ended before a time. Returns how many.
+
+        Their mailboxes forget their dedupe keys. Dead letters stay unless `statuses` has their
+        status: somebody has to look at them, and may requeue them.
+
+        Args:
+            older_than: the time, in unix milliseconds.
+            mailbox_id: only entries of this mailbox.
+            statuses: only entries in one of these statuses, which must be final.
+
+        Raises:
+            InvalidId, InvalidValue: an argument is out of its range.
+        """
+        chosen = several(statuses, "purge.statuses") or ()
+        return self._write(Purge(older_than=older_than, mailbox_id=mailbox_id, statuses=chosen))
+
+    def delete(self, mailbox_id: str) -> Write[int]:
+        """Delete a mailbox: its state, its entries and their payloads. Returns how many entries.
+
+        Whatever waits there is gone, dead letters too. Who holds a claim there has lost it: `hold`
+        raises `ClaimConflict`, `extend_lease` returns False, and a worker cancels its handler.
+        What is sent to the mailbox afterwards begins at generation 0 again, with no dedupe keys.
+        """
+        return self._write(DeleteMailbox(mailbox_id=mailbox_id))
