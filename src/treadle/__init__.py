@@ -65,6 +65,7 @@ from treadle.errors import (
 )
 from treadle.store.batch import Batch
 from treadle.store.documents import Documents
+from treadle.store.erasing import Erased
 from treadle.store.mailboxes import Mailboxes
 from treadle.store.runs import Runs
 from treadle.store.store import Store
@@ -91,6 +92,7 @@ __all__ = [
     "EntryOrigin",
     "EntryPage",
     "EntryStatus",
+    "Erased",
     "FollowedItem",
     "FoundEntries",
     "FoundRuns",

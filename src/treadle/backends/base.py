@@ -19,6 +19,7 @@ __all__ = [
     "GivesHints",
     "Guarantee",
     "JoinsTransactions",
+    "LeavesTraces",
     "Listener",
     "Query",
     "ReleasesUnclosed",
@@ -220,5 +221,18 @@ class ReleasesUnclosed(Protocol):
         """Begin to close, and do not wait for it.
 
         The garbage collector calls it, on any thread and at any moment.
+        """
+        ...
+
+
+@runtime_checkable
+class LeavesTraces(Protocol):
+    """A backend whose files keep, for a while, what was deleted."""
+
+    async def remove_traces(self) -> None:
+        """Remove from the store's files what was deleted before this call.
+
+        Raises:
+            StoreUnavailable: somebody else has the files in use for too long; try it again.
         """
         ...

@@ -27,6 +27,7 @@ _COMMANDS = {
     "demo": ("demo:demo", "See it at work: a worker is killed, and nothing is lost."),
     "doctor": ("doctor:doctor", "Read everything in a store, and report what is damaged."),
     "documents": ("documents:documents", "Look at what agents know, and change it."),
+    "erase": ("erase:erase", "Delete everything of one user."),
     "export": ("export:export_command", "Write threads as JSON Lines in the OpenAI chat format."),
     "import": ("import_:import_command", "Store conversations from JSON Lines as threads."),
     "mailboxes": ("mailboxes:mailboxes", "Look at queued work, and settle it by hand."),

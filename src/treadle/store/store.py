@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from functools import partial
 from types import TracebackType
 from typing import Any, TypeVar, cast, overload
@@ -15,6 +15,7 @@ from treadle.errors import InvalidValue
 from treadle.store.batch import Batch
 from treadle.store.changes import listened, wanted_hints
 from treadle.store.documents import Documents
+from treadle.store.erasing import Erased, Erasure
 from treadle.store.mailboxes import Mailboxes
 from treadle.store.runs import Runs
 from treadle.store.threads import Threads
@@ -136,6 +137,33 @@ class Store:
         if not isinstance(self._backend, JoinsTransactions):
             raise InvalidValue("connection", "only a store in PostgreSQL can join a transaction")
         return await self._backend.commit_in(connection, checked)
+
+    async def erase(
+        self, resource_id: str, *, report: Callable[[Erased], object] = lambda _: None
+    ) -> Erased:
+        """Delete everything of an owner, and remove what that leaves in the store's files.
+
+        That is: the threads with this `resource_id` and their deltas; the threads below them that
+        have no other owner; for each thread its runs, and the mailbox with its id; and the
+        documents of all collections whose keys begin with the owner's or such a thread's id.
+        A worker that works for the owner loses the lease.
+
+        It commits one thread at a time, and up to 100 of its runs, so that others can go on. If it
+        is interrupted, do it again: it deletes what is left. What others write for the owner
+        meanwhile may stay, so let nobody send first. `docs/how-to/delete-a-user.md` lists what
+        backups, other processes and a server's log keep.
+
+        Args:
+            resource_id: the owner.
+            report: is called after each thread with what has been deleted so far.
+
+        Raises:
+            InvalidValue: the owner is no text.
+            CorruptRecord: a record that would have to be changed is damaged.
+        """
+        if not isinstance(resource_id, str):
+            raise InvalidValue("erase.resource_id", f"it must be a text, not {resource_id!r}")
+        return await Erasure(self._backend, self.commit, report).run(resource_id)
 
     def changes(
         self, *, thread_id: str | None = None, mailbox_id: str | None = None

@@ -128,6 +128,11 @@ class CollectionIndex:
         """True if more than half of a large file is dead."""
         return self.size > _COMPACTED_FROM and self._live < self.size / 2 and not self.damaged
 
+    @property
+    def is_compact(self) -> bool:
+        """True if nothing of the file is dead."""
+        return self._live == self.size
+
     def add(self, lines: "list[bytes] | tuple[msgspec.Raw, ...]") -> None:
         """Note lines that follow each other at the end of the file."""
         for line in lines:

@@ -61,7 +61,11 @@ class ReadCall(msgspec.Struct, frozen=True, eq=False):
     answer: Callable[[FileTables], Any]
 
 
-Call: TypeAlias = WriteCall | ReadCall
+class CleanCall(msgspec.Struct, frozen=True, eq=False):
+    """A request to remove what was deleted from all files."""
+
+
+Call: TypeAlias = WriteCall | ReadCall | CleanCall
 
 
 class _RefusedGroup(Exception):
@@ -232,6 +236,8 @@ class Engine:
         for index, call in enumerate(calls):
             if isinstance(call, ReadCall):
                 outcomes[index] = self._attempt(call.answer, replica.tables)
+            elif isinstance(call, CleanCall):
+                self._clean(replica)
         replica.tables.end_group()
         return outcomes
 
@@ -360,6 +366,21 @@ class Engine:
         replica.journal.sync()  # a commit of the next one must not survive without these
         replica.move_to(self._start_journal(replica.journal.position.journal + 1))
         self._checkpoints.start(find_journals(self._disk, self._documents)[:-1])
+
+    def _clean(self, replica: Replica) -> None:
+        """Go on in a new journal, after the files have nothing that was deleted, and no other."""
+        try:
+            entries = replica.commit_compaction()
+        except BaseException as error:
+            self._take_back(replica.journal, error)
+            raise
+        replica.write_documents([], entries)
+        replica.journal.sync()
+        replica.move_to(self._start_journal(replica.journal.position.journal + 1))
+        self._checkpoints.join()
+        checkpoint(self._disk, self._documents, find_journals(self._disk, self._documents)[:-1])
+        self._disk.remove_temp_files()
+        self._documents.clear_temporary()  # those that other handles keep, which write none now
 
     @contextmanager
     def _translate_errors(self) -> Generator[None, None, None]:

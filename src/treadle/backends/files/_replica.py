@@ -120,6 +120,13 @@ class Replica:
         self._note_journaled(committed)
         self.tables.mark_written(changes)
 
+    def commit_compaction(self) -> list[Entry]:
+        """Write to the journal what the files of documents are without what was deleted."""
+        entries: list[Entry] = list(self.tables.documents.compacted())
+        if entries:
+            self.journal.append([encode_entries(entries)], sync=True)
+        return entries
+
     def _read_on(self) -> Iterator[Sequence[Entry]]:
         for record in self.journal.read_on():
             entries = decode_entries(record, self.journal.path)

@@ -13,7 +13,7 @@ from treadle.backends._waiting import Waiting
 from treadle.backends._watch import Watch
 from treadle.backends.base import Capabilities, Durability, Listener
 from treadle.backends.cancellation import opened
-from treadle.backends.files._engine import Call, Engine, ReadCall, WriteCall
+from treadle.backends.files._engine import Call, CleanCall, Engine, ReadCall, WriteCall
 from treadle.backends.files._read_only import ReadOnlyEngine
 from treadle.backends.files.disk import Disk
 from treadle.backends.model.apply import apply_batch, apply_claim
@@ -107,6 +107,10 @@ class FilesBackend:
             ReadCall(partial(answer_query, query, clock=self._clock()))
         )
         return copied(answer)
+
+    async def remove_traces(self) -> None:
+        """Remove the journals, and dead lines of documents: both have what was deleted."""
+        await self._thread.ask(CleanCall())
 
     async def wait(self, timeout_ms: int, mailbox_id: str | None = None) -> None:
         """Return once something is claimable, or after `timeout_ms`."""

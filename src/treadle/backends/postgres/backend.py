@@ -27,6 +27,7 @@ from treadle.backends.postgres._limits import (
 )
 from treadle.backends.postgres._notices import Notices
 from treadle.backends.postgres._transactions import Blocked, Call, Commits, Database, Transaction
+from treadle.backends.postgres._vacuum import vacuum
 from treadle.backends.postgres._waiters import Waiters
 from treadle.backends.postgres.connection import Connection
 from treadle.backends.postgres.location import Location
@@ -180,6 +181,11 @@ class PostgresBackend:
         now = self._now()
         program = partial(read, query, self._database.damage, now)
         return await self._read(program, reads_once=reads_once(query))
+
+    async def remove_traces(self) -> None:
+        """Vacuum the tables, whose pages have what was deleted."""
+        self._commits.require_running()
+        await asyncio.to_thread(vacuum, self._location)
 
     async def wait(self, timeout_ms: int, mailbox_id: str | None = None) -> None:
         """Return once something is claimable, or after `timeout_ms`."""

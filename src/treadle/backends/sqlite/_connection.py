@@ -69,6 +69,7 @@ def _set_up(connection: sqlite3.Connection, durability: Durability, patience: Pa
         f"synchronous = {'FULL' if durability == 'full' else 'NORMAL'}",
         f"page_size = {_PAGE_BYTES}",
         "trusted_schema = OFF",
+        "secure_delete = ON",  # what is deleted is overwritten, not only forgotten
         "cache_size = -16000",
         "temp_store = MEMORY",
     ):
@@ -127,6 +128,16 @@ def execute(connection: sqlite3.Connection, statement: str, patience: Patience) 
             if is_last or not is_busy(error):
                 raise
             time.sleep(_PAUSE_SECONDS)  # for some statements SQLite itself does not wait
+
+
+def empty_log(connection: sqlite3.Connection, patience: Patience) -> bool:
+    """Write the log into the file and empty it; return False if others read it for too long."""
+    while True:
+        is_last = patience.is_over
+        is_busy, *_ = execute(connection, "PRAGMA wal_checkpoint(TRUNCATE)", patience).fetchone()
+        if not is_busy or is_last:
+            return not is_busy
+        time.sleep(_PAUSE_SECONDS)
 
 
 @contextmanager

@@ -1,9 +1,10 @@
 """The SQLite backend: one thread that writes in groups, and readers beside it."""
 
+import asyncio
 import os
 import sqlite3
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from itertools import groupby
 from typing import Any, TypeVar, cast
 
@@ -29,6 +30,7 @@ from treadle.backends.sqlite._claims import claim
 from treadle.backends.sqlite._connection import (
     MakeConnection,
     connect,
+    empty_log,
     give_up,
     keep,
     transaction,
@@ -170,6 +172,21 @@ class SqliteBackend:
         """Answer a checked query from one snapshot."""
         now = self._clock()
         return await self._read(lambda: read(query, self._damage, now))
+
+    async def remove_traces(self) -> None:
+        """Empty the log, which has what was deleted; the file itself was overwritten."""
+        self._thread.require_running()
+        await asyncio.to_thread(self._empty_log)
+
+    def _empty_log(self) -> None:
+        patience = Patience.of(self._call_seconds)
+        with (
+            translate_errors(self._path),
+            closing(connect(self._path, self._durability, patience)) as connection,
+        ):
+            is_empty = empty_log(connection, patience)
+        if not is_empty:
+            raise StoreUnavailable(self._path, "others kept its log in use; try it again")
 
     async def wait(self, timeout_ms: int, mailbox_id: str | None = None) -> None:
         """Return once something is claimable, or after `timeout_ms`."""

@@ -1,0 +1,25 @@
+"""`treadle erase`."""
+
+from pathlib import Path
+
+import treadle
+from tests.cli.support import in_store, run, run_json
+
+
+def test_a_user_is_erased_and_the_rest_stays(tmp_path: Path) -> None:
+    async def fill(store: treadle.Store) -> None:
+        for owner in ("ann", "bob"):
+            await store.threads.create(treadle.Thread(id=f"of {owner}", resource_id=owner))
+            await store.mailboxes.send(f"of {owner}", "work")
+
+    store = tmp_path / "agents"
+    in_store(store, fill)
+    refused = run("erase", "--resource", "ann", "--store", store)
+    assert refused.exit_code == 2
+    assert "needs --yes" in refused.stderr
+    result = run("erase", "--resource", "ann", "--yes", "--store", store)
+    assert result.stdout == "erased 1 thread, 1 mailbox, 1 entry\n"
+    [left] = run_json("threads", "list", "--store", store)["items"]
+    assert left["id"] == "of bob"
+    again = run_json("erase", "--resource", "ann", "--yes", "--store", store)
+    assert again == {"threads": 0, "runs": 0, "mailboxes": 0, "entries": 0, "documents": 0}

@@ -1,0 +1,124 @@
+"""Erasing an owner: nothing of theirs can be read afterwards, neither by calls nor in the files."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.marks import every_backend
+from treadle import ClaimConflict, Erased, RunRecord, Store, Thread, open_store
+from treadle.backends.postgres.location import parse_location
+from treadle.backends.sql.tables import TABLES
+from treadle.testing._harness.builders import says
+from treadle.testing.clock import ManualClock
+
+WORD = "quizzaciously"
+
+
+def contents(store_url: str, tmp_path: Path) -> Iterator[bytes]:
+    """What somebody finds who looks at the store without Treadle."""
+    if store_url.startswith("postgresql"):
+        location = parse_location(store_url)
+        with psycopg.connect(location.conninfo) as connection:
+            for table in TABLES:
+                query = location.qualify(f"COPY (SELECT * FROM {table}) TO STDOUT")
+                with connection.cursor().copy(query.encode()) as copy:
+                    yield from map(bytes, copy)
+    for folder, _, names in os.walk(tmp_path):
+        for name in names:
+            yield name.encode() + Path(folder, name).read_bytes()
+
+
+async def fill(store: Store, owner: str, word: str) -> None:
+    """Put everything that an owner may have into a store."""
+    for number in range(3):
+        thread_id = f"{owner}-{number}"
+        await store.threads.create(Thread(id=thread_id, resource_id=owner))
+        await store.threads.append(thread_id, says(f"{word} said", f"{word} removed"))
+        await store.threads.truncate(thread_id, drop=1)
+        await store.threads.update(thread_id, metadata={"title": word})
+        run = RunRecord(run_id=f"run of {thread_id}", thread_id=thread_id, metadata=word)
+        await store.runs.upsert(run)
+        await store.mailboxes.send(thread_id, {"text": word}, dedupe_key=word, sender_id=word)
+        await store.documents.put("notes", (thread_id, "one"), word)
+        await store.documents.put("memories", (owner, str(number)), word)
+    below = Thread(id=f"below {owner}", parent_thread_id=f"{owner}-0", state={"of": word})
+    await store.threads.create(below)
+    await store.threads.fork(f"{owner}-1", f"fork {owner}", at=1, state=word)
+
+
+@every_backend
+async def test_nothing_of_an_owner_is_left_anywhere(
+    store: Store, store_url: str, tmp_path: Path
+) -> None:
+    await fill(store, "ann", WORD)
+    await fill(store, "bob", "salubrious")
+    expected = Erased(threads=5, runs=3, mailboxes=3, entries=3, documents=6)
+    assert await store.erase("ann") == expected
+    assert not any(WORD.encode() in content for content in contents(store_url, tmp_path))
+    assert [head.id for head in (await store.threads.list_heads()).items] == [
+        "below bob",
+        *(f"bob-{number}" for number in range(3)),
+        "fork bob",
+    ]
+    assert (await store.mailboxes.count_entries()).queued == 3
+    assert (await store.runs.count()).running == 3
+    assert len((await store.documents.list("memories")).items) == 3
+    assert await store.erase("ann") == Erased()
+
+
+@every_backend
+async def test_who_works_for_the_owner_writes_nothing_more(store: Store) -> None:
+    await fill(store, "ann", WORD)
+    [held] = await store.mailboxes.claim(consumer="worker", mailbox_id="ann-1")
+    await store.erase("ann")
+    with pytest.raises(ClaimConflict):
+        async with store.batch() as step:
+            step.mailboxes.hold(held)
+            step.threads.save(Thread(id="ann-1", resource_id="ann"))
+    assert await store.threads.load("ann-1") is None
+
+
+async def test_threads_below_stay_if_they_are_somebody_else_s(store: Store) -> None:
+    await store.threads.create(Thread(id="a", resource_id="ann", parent_thread_id="b"))
+    await store.threads.create(Thread(id="b", parent_thread_id="a"))
+    await store.threads.create(Thread(id="c", parent_thread_id="b", resource_id="bob"))
+    assert (await store.erase("ann")).threads == 2
+    assert await store.threads.load("c") is not None
+
+
+async def test_an_erasure_that_was_interrupted_is_finished_by_the_next(store: Store) -> None:
+    await fill(store, "ann", WORD)
+
+    def stop(erased: Erased) -> None:
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        await store.erase("ann", report=stop)
+    counts: list[int] = []
+    erased = await store.erase("ann", report=lambda done: counts.append(done.threads))
+    assert erased.threads == 4
+    assert counts == [1, 2, 3, 4]
+    assert (await store.mailboxes.list()).total == 0
+    assert (await store.threads.list()).total == 0
+
+
+async def test_an_owner_that_can_be_no_key_is_erased(store: Store) -> None:
+    await store.threads.create(Thread(id="t", resource_id="a\nb"))
+    assert (await store.erase("a\nb")).threads == 1
+
+
+@pytest.mark.parametrize("kind", ["files", "sqlite"])
+async def test_other_handles_go_on_after_an_erasure(tmp_path: Path, kind: str) -> None:
+    urls = {"files": str(tmp_path / "store"), "sqlite": f"sqlite:///{tmp_path}/store.db"}
+    clock = ManualClock()
+    async with open_store(urls[kind], clock=clock) as one, open_store(urls[kind]) as other:
+        await fill(other, "ann", WORD)
+        await fill(one, "bob", "salubrious")
+        await one.erase("ann")
+        assert (await other.threads.list()).total == 5
+        await other.documents.put("memories", ("bob", "new"), 1)
+        assert (await one.documents.load("memories", ("bob", "new"))) is not None
+        assert not any(WORD.encode() in content for content in contents(urls[kind], tmp_path))
