@@ -39,6 +39,8 @@ class Sizes(msgspec.Struct, frozen=True, kw_only=True):
     """Threads of one owner."""
     messages_each: int = 200
     listeners: int = 1_000
+    idle_seconds: float = 2.0
+    """How long nothing happens while they listen."""
     newest: int = 20
     """Heads in a page of the newest."""
     documents: tuple[int, int] = (1_000, 1_000_000)
@@ -75,6 +77,7 @@ QUICK = Sizes(
     owned=(10, 20),
     messages_each=4,
     listeners=10,
+    idle_seconds=0.1,
     newest=5,
     documents=(20, 100),
     stored=20,

@@ -18,7 +18,6 @@ from benchmarks.workloads.base import Task, Workload, opened, title_of
 Measured: TypeAlias = TreadleThreads | TreadleThreadsOnPostgres
 PAUSE_SECONDS = 0.02
 """Between two appends, so that each is heard of by itself."""
-IDLE_SECONDS = 2.0
 
 
 def work(sizes: Sizes) -> str:
@@ -52,8 +51,8 @@ async def measure(kind: type[Subject], task: Task) -> list[Row]:
         figures = {
             "median": statistics.median(late) * 1e3,
             "slow": sorted(late)[len(late) * 19 // 20] * 1e3,
-            "one": await _idle(store, 1),
-            "many": await _idle(store, sizes.listeners),
+            "one": await _idle(store, 1, sizes.idle_seconds),
+            "many": await _idle(store, sizes.listeners, sizes.idle_seconds),
         }
         durability = subject.durability()
     return [Row(who=title_of(kind, task), durability=durability, figures=figures)]
@@ -80,18 +79,18 @@ async def _latencies(store: treadle.Store, writer: treadle.Store, count: int) ->
     return [max(came[version] - appended[version], 0.0) for version in appended]
 
 
-async def _idle(store: treadle.Store, listeners: int) -> float:
+async def _idle(store: treadle.Store, listeners: int, seconds: float) -> float:
     """Return how much of a core is used while so many listen, in percent."""
     hints = [store.changes(thread_id=f"t{number}") for number in range(listeners)]
     waiting = [asyncio.ensure_future(_listen(each)) for each in hints]
-    await asyncio.sleep(IDLE_SECONDS / 2)
+    await asyncio.sleep(seconds / 2)
     before = time.process_time()
-    await asyncio.sleep(IDLE_SECONDS)
+    await asyncio.sleep(seconds)
     used = time.process_time() - before
     for each in waiting:
         each.cancel()
     await asyncio.gather(*waiting, return_exceptions=True)
-    return used / IDLE_SECONDS * 100
+    return used / seconds * 100
 
 
 async def _listen(hints: AsyncGenerator[treadle.Hint]) -> None:
