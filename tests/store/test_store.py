@@ -73,7 +73,7 @@ def call(store: Store, part: str, name: str, method: Any) -> Any:
 
 
 def test_the_methods_are_found() -> None:
-    assert len(METHODS) == 17 + 8 + 27
+    assert len(METHODS) == 17 + 8 + 28
 
 
 @every_backend
