@@ -1,5 +1,6 @@
 """Erasing an owner: nothing of theirs can be read afterwards, neither by calls nor in the files."""
 
+import asyncio
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +9,15 @@ import psycopg
 import pytest
 
 from tests.marks import every_backend
-from treadle import ClaimConflict, Erased, RunRecord, Store, Thread, open_store
+from treadle import (
+    ClaimConflict,
+    Erased,
+    RunRecord,
+    Store,
+    StoreUnavailable,
+    Thread,
+    open_store,
+)
 from treadle.backends.postgres.location import parse_location
 from treadle.backends.sql.tables import TABLES
 from treadle.testing._harness.builders import says
@@ -122,3 +131,45 @@ async def test_other_handles_go_on_after_an_erasure(tmp_path: Path, kind: str) -
         await other.documents.put("memories", ("bob", "new"), 1)
         assert (await one.documents.load("memories", ("bob", "new"))) is not None
         assert not any(WORD.encode() in content for content in contents(urls[kind], tmp_path))
+
+
+async def test_deltas_that_a_crash_has_left_of_a_deleted_thread_are_erased(tmp_path: Path) -> None:
+    deltas = tmp_path / "_treadle" / "deltas"
+    async with open_store(tmp_path) as store:
+        await store.threads.create(Thread(id="kept"))
+        await store.threads.append("kept", says("kept"))
+        await store.erase("nobody")
+        deltas.joinpath("gone.jsonl").write_text(f'[1,2,1,[{{"content":"{WORD}"}}]]')
+        await store.erase("nobody")
+    assert [path.name for path in deltas.iterdir()] == ["kept.jsonl"]
+
+
+async def test_a_write_beside_a_cleaning_that_fails_is_acknowledged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_store(tmp_path) as store:
+
+        def fail(self: object) -> None:
+            raise OSError("no space is left")
+
+        monkeypatch.setattr("treadle.backends.files._replica.Replica.commit_compaction", fail)
+        cleaning = asyncio.ensure_future(store.erase("nobody"))
+        creating = asyncio.gather(
+            *(store.threads.create(Thread(id=f"t{number}")) for number in range(50))
+        )
+        with pytest.raises(StoreUnavailable, match="no space is left"):
+            await cleaning
+        assert len(await creating) == 50
+        assert (await store.threads.list()).total == 50
+
+
+async def test_a_damaged_thread_does_not_stop_the_cleaning(tmp_path: Path) -> None:
+    async with open_store(tmp_path) as store:
+        for thread_id in ("damaged", "erased"):
+            await store.threads.create(Thread(id=thread_id, resource_id=f"of {thread_id}"))
+            await store.threads.append(thread_id, says("more"))
+    (tmp_path / "damaged.json").write_text("{ torn")
+    async with open_store(tmp_path) as store:
+        assert (await store.erase("of erased")).threads == 1
+    deltas = tmp_path / "_treadle" / "deltas"
+    assert [path.name for path in deltas.iterdir()] == ["damaged.jsonl"]

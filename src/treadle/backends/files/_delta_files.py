@@ -10,7 +10,8 @@ far as they lead, change by change, to the thread as it is.
 """
 
 import logging
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Container, Iterable, Sequence
 
 import msgspec
 
@@ -82,6 +83,13 @@ class DeltaFiles:
         if lines:
             # Each starts on a new line, because a crash may have left half of one at the end.
             self._disk.append(path, b"\n".join((b"", *lines)))
+
+    def remove_others(self, thread_ids: Container[str]) -> None:
+        """Remove the files of other threads, which a crash may leave when a thread is deleted."""
+        for path in self._documents.delta_paths():
+            thread_id = os.path.basename(path).removesuffix(".jsonl")
+            if thread_id not in thread_ids:
+                self._disk.remove(path)
 
     def since(self, head: ThreadHead, after_version: int) -> tuple[ThreadDelta, ...] | None:
         """Return the deltas from `after_version` to `head`, or None if they are not all known."""

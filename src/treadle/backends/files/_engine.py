@@ -236,10 +236,20 @@ class Engine:
         for index, call in enumerate(calls):
             if isinstance(call, ReadCall):
                 outcomes[index] = self._attempt(call.answer, replica.tables)
-            elif isinstance(call, CleanCall):
-                self._clean(replica)
         replica.tables.end_group()
+        for index, call in enumerate(calls):
+            if isinstance(call, CleanCall):
+                outcomes[index] = self._try_to_clean(replica)
         return outcomes
+
+    def _try_to_clean(self, replica: Replica) -> Failure | None:
+        """Clean the files; a failure is not one of the writes beside it, which are committed."""
+        try:
+            self._clean(replica)
+        except Exception as error:
+            self._drop_replica()
+            return self._failure(error)
+        return None
 
     def _write(self, replica: Replica, calls: Sequence[Call]) -> list[Any]:
         """Apply and commit the writes; return their outcomes, with None for each read."""
@@ -375,6 +385,7 @@ class Engine:
             self._take_back(replica.journal, error)
             raise
         replica.write_documents([], entries)
+        self._delta_files.remove_others(replica.tables.threads)
         replica.journal.sync()
         replica.move_to(self._start_journal(replica.journal.position.journal + 1))
         self._checkpoints.join()
