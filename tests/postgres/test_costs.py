@@ -6,6 +6,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from treadle import Message, Store, Thread, ThreadChangeSet, open_store
 
@@ -44,6 +45,14 @@ async def ack_and_cancel(store: Store) -> None:
         step.mailboxes.cancel_pending("box")
 
 
+async def search(store: Store) -> None:
+    await store.mailboxes.search_entries(mailbox_id="box", statuses=["queued"], by="available_at")
+
+
+async def stats(store: Store) -> None:
+    await store.mailboxes.count_entries("box")
+
+
 async def purge(store: Store) -> None:
     await store.mailboxes.purge(2**60)
 
@@ -76,14 +85,27 @@ def rows_read(url: str, schema: str, name: str) -> int:
     raise AssertionError("the store's sessions do not end")
 
 
+def analyze(url: str, schema: str) -> None:
+    """Let the server take the tables to be as large as they are now; it may do so at any moment."""
+    tables = "SELECT tablename FROM pg_tables WHERE schemaname = %s"
+    with psycopg.connect(url, autocommit=True) as connection:
+        for (table,) in connection.execute(tables, (schema,)).fetchall():
+            connection.execute(
+                sql.SQL("ANALYZE {}.{}").format(*map(sql.Identifier, (schema, table)))
+            )
+
+
 @pytest.mark.parametrize(
-    ("fill", "command"),
+    ("fill", "command", "is_stale"),
     [
-        (sent, interrupt),
-        (sent, ack_and_cancel),
-        (ended, purge),
-        (written, save),
-        (written, delete),
+        # With stale statistics, both join all entries with all payloads of a mailbox.
+        (sent, interrupt, False),
+        (sent, ack_and_cancel, False),
+        (sent, search, True),
+        (sent, stats, True),
+        (ended, purge, True),
+        (written, save, True),
+        (written, delete, True),
     ],
 )
 async def test_a_command_reads_what_it_changes(
@@ -92,6 +114,7 @@ async def test_a_command_reads_what_it_changes(
     schema: str,
     fill: Callable[[Store, int], Coroutine[Any, Any, None]],
     command: Callable[[Store], Coroutine[Any, Any, None]],
+    is_stale: bool,
 ) -> None:
     name = f"costs of {schema}"
     named = f"{url}&application_name={name.replace(' ', '%20')}"
@@ -99,7 +122,11 @@ async def test_a_command_reads_what_it_changes(
     for count in (FEW, MANY):
         async with open_store(named) as store:
             await store.mailboxes.purge(2**60)
+            if is_stale:
+                analyze(postgres_url, schema)
             await fill(store, count)
+            if not is_stale:
+                analyze(postgres_url, schema)
         before = rows_read(postgres_url, schema, name)
         async with open_store(named) as store:
             await command(store)

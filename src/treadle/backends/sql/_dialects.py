@@ -140,7 +140,7 @@ class Sqlite(Dialect):
                 return "instr(last_error, :error) > 0"
             case "filter":
                 return "status || '' = :status"
-            case "mailbox":
+            case "mailbox" | "one_mailbox":
                 return "mailbox_id = :mailbox_id"
             case _:
                 return f"{name} = :{name}"
@@ -215,6 +215,9 @@ class Postgres(Dialect):
         match name:
             case "owner" | "resource_id" | "run_id":
                 return self._equal(name, f":{name}")
+            case "one_mailbox":
+                # Not `=`: each entry's payload might be looked for in the whole mailbox.
+                return "mailbox_id = ANY (ARRAY[:mailbox_id])"
             case "error":
                 return "position(:error IN last_error) > 0"
             case "filter":

@@ -1,10 +1,15 @@
--- The waiting entries of a queue, best first.
+-- The waiting entries of a queue, best first. They are found first, by themselves: PostgreSQL might
+-- look for the payload of each among those of the whole mailbox.
 SELECT {entry_columns}
-FROM entries {index:entries_queued}
+FROM (
+    SELECT *
+    FROM entries {index:entries_queued}
+    WHERE mailbox_id = :mailbox_id
+        AND priority = :priority
+        AND kind = :kind
+        AND status = 'queued'
+    ORDER BY turn, available_at, created_at, entry_id
+    LIMIT :limit OFFSET :offset
+) AS waiting
 LEFT JOIN payloads USING (entry_id, mailbox_id, created_at)
-WHERE mailbox_id = :mailbox_id
-    AND priority = :priority
-    AND kind = :kind
-    AND status = 'queued'
 ORDER BY turn, available_at, created_at, entry_id
-LIMIT :limit OFFSET :offset

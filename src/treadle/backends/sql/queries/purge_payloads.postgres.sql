@@ -1,11 +1,14 @@
+-- The entries are found first, by themselves: a join might look for each payload among all of them.
 WITH asked AS (
     SELECT *
     FROM json_to_recordset(:rows::json)
         AS given (older_than bigint, statuses text, loaded text, counted bigint)
 )
 DELETE FROM payloads
-USING entries
-WHERE payloads.entry_id = entries.entry_id
-    AND entries.ended_at < (SELECT older_than FROM asked)
-    AND entries.status IN (SELECT json_array_elements_text(statuses::json) FROM asked)
-    AND entries.entry_id NOT IN (SELECT json_array_elements_text(loaded::json) FROM asked)
+WHERE entry_id = ANY (ARRAY(
+    SELECT entries.entry_id
+    FROM entries
+    WHERE entries.ended_at < (SELECT older_than FROM asked)
+        AND entries.status IN (SELECT json_array_elements_text(statuses::json) FROM asked)
+        AND entries.entry_id NOT IN (SELECT json_array_elements_text(loaded::json) FROM asked)
+))
