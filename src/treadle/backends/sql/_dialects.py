@@ -18,7 +18,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 
-from treadle.backends.sql.tables import TABLES, TYPES, PlainWrite, Table
+from treadle.backends.sql.tables import PAYLOADS, TABLES, TYPES, PlainWrite, Table
 
 _FRAGMENT = re.compile(r"\{(\w+):([^{}]*)\}")
 
@@ -54,6 +54,8 @@ class Dialect(ABC):
                 return self._equal(*argument.split(" = "))
             case "once":
                 return self._once(*argument.split(" = "))
+            case "payloads":
+                return self._payloads(argument)
             case "live":
                 return f"(expires_at IS NULL OR expires_at > {self._time(argument)})"
             case "lock":
@@ -101,6 +103,9 @@ class Dialect(ABC):
     def _once(self, one: str, other: str) -> str: ...
 
     @abstractmethod
+    def _payloads(self, join: str) -> str: ...
+
+    @abstractmethod
     def _time(self, argument: str) -> str: ...
 
     @abstractmethod
@@ -145,7 +150,7 @@ class Sqlite(Dialect):
                 return "instr(last_error, :error) > 0"
             case "filter":
                 return "status || '' = :status"
-            case "mailbox" | "one_mailbox":
+            case "mailbox":
                 return "mailbox_id = :mailbox_id"
             case _:
                 return f"{name} = :{name}"
@@ -168,6 +173,9 @@ class Sqlite(Dialect):
 
     def _once(self, one: str, other: str) -> str:
         return f"{one} = {other}"
+
+    def _payloads(self, join: str) -> str:
+        return f"{join} payloads USING (entry_id, mailbox_id, created_at)"
 
     def _time(self, argument: str) -> str:
         return f":{argument}"
@@ -223,9 +231,6 @@ class Postgres(Dialect):
         match name:
             case "owner" | "resource_id" | "run_id":
                 return self._equal(name, f":{name}")
-            case "one_mailbox":
-                # Not `=`: each entry's payload might be looked for in the whole mailbox.
-                return "mailbox_id = ANY (ARRAY[:mailbox_id])"
             case "error":
                 return "position(:error IN last_error) > 0"
             case "filter":
@@ -264,6 +269,13 @@ class Postgres(Dialect):
         # Found by an index for each row. With `=`, a planner that takes both tables for empty, as
         # they were when it last looked, may read the whole of one for each row of the other.
         return f"{one} = ANY (ARRAY[{other}])"
+
+    def _payloads(self, join: str) -> str:
+        keys = ("entry_id", "mailbox_id", "created_at")
+        names = ", ".join(f"{key} AS of_{key}" for key in keys)
+        same = " AND ".join(self._once(f"body.of_{key}", key) for key in keys)
+        columns = ", ".join(name for name in PAYLOADS.types if name not in keys)
+        return f"{join} (SELECT {names}, {columns} FROM payloads) AS body ON {same}"
 
     def _time(self, argument: str) -> str:
         clock = "(extract(epoch FROM statement_timestamp()) * 1000)::bigint"

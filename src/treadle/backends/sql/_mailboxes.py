@@ -252,7 +252,7 @@ def _range_of(query: SearchEntries, status: EntryStatus | None) -> tuple[str, ..
     """The statement for the index in the order of the query, and the conditions of its range."""
     if query.by == "available_at":
         anywhere = query.mailbox_id is None
-        return ("search_due",) if anywhere else ("search_due_of_mailbox", "one_mailbox")
+        return ("search_due",) if anywhere else ("search_due_of_mailbox", "mailbox_id")
     if query.mailbox_id is None:
         return ("search_by_age",) if status is None else ("search_entries", "status")
     match status:

@@ -15,13 +15,7 @@ from importlib.resources import files
 
 from treadle.backends.sql._dialects import Dialect, Postgres, Sqlite
 from treadle.backends.sql.program import Read, Statement
-from treadle.backends.sql.tables import (
-    CLAIM_COLUMNS,
-    ENTRIES,
-    ENTRY_COLUMNS,
-    PAYLOADS,
-    PLAIN_WRITES,
-)
+from treadle.backends.sql.tables import CLAIM_COLUMNS, ENTRY_COLUMNS, PLAIN_WRITES
 
 _DIALECTS: dict[str, Dialect] = {each.name: each for each in (Sqlite(), Postgres())}
 _BOUNDS = {
@@ -41,7 +35,6 @@ _BOUNDS = {
 """The conditions that are no equalities."""
 
 # A step from one priority to the next is one look at the index, however many heads there are.
-_PAYLOAD_COLUMNS = [name for name in PAYLOADS.types if name not in ENTRIES.types]
 _PRIORITIES = """priorities (priority) AS (
     SELECT MAX(priority) FROM queue_heads WHERE blocked = 0
     UNION
@@ -121,7 +114,6 @@ class Texts:
             ("{direction}", read.direction),
             ("{sort}", ", ".join(f"{column} {read.direction}" for column in read.sort)),
             ("{entry_columns}", ", ".join(ENTRY_COLUMNS)),
-            ("{payload_columns}", ", ".join(_PAYLOAD_COLUMNS)),
             ("{claim_columns}", ", ".join(CLAIM_COLUMNS)),
             ("{priorities}", _PRIORITIES),
             ("{blocked}", _BLOCKED),

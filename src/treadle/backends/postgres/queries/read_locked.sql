@@ -38,6 +38,6 @@ FROM named
 LEFT JOIN LATERAL (
     SELECT {entry_columns}
     FROM entries
-    LEFT JOIN payloads USING (entry_id, mailbox_id, created_at)
-    WHERE entries.entry_id = named.named
+    {payloads:LEFT JOIN}
+    WHERE {once:entries.entry_id = named.named}
 ) AS entry ON true

@@ -2,7 +2,7 @@
 -- is locked.
 SELECT {entry_columns}
 FROM entries
-LEFT JOIN payloads USING (entry_id, mailbox_id, created_at)
+{payloads:LEFT JOIN}
 WHERE entry_id = ANY (ARRAY(
     SELECT entries.entry_id
     FROM entries

@@ -1,4 +1,4 @@
 SELECT {entry_columns}
 FROM entries
-LEFT JOIN payloads USING (entry_id, mailbox_id, created_at)
+{payloads:LEFT JOIN}
 WHERE entry_id = :entry_id

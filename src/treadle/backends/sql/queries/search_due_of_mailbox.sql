@@ -1,7 +1,7 @@
 -- Few wait in one mailbox, so what waits is sorted.
 SELECT {entry_columns}
 FROM entries {index:entries_queued}
-JOIN payloads USING (entry_id, mailbox_id, created_at)
+{payloads:JOIN}
 WHERE status = 'queued' AND {conditions}
 ORDER BY {sort}
 LIMIT :limit OFFSET :offset

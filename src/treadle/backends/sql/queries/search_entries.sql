@@ -1,6 +1,6 @@
 SELECT {entry_columns}
 FROM entries
-JOIN payloads USING (entry_id, mailbox_id, created_at)
+{payloads:JOIN}
 WHERE {conditions}
 ORDER BY {sort}
 LIMIT :limit OFFSET :offset
