@@ -60,7 +60,7 @@ async def test_damage_is_named(filled: str, schema: str, name: str) -> None:
 @pytest.mark.parametrize("name", WRITES)
 async def test_no_write_leaves_anything_to_be_found(url: str, name: str) -> None:
     async with open_store(url) as store:
-        stock = await fill(store)
+        sample = await fill(store)
         async with store.batch() as step:
-            WRITES[name](step, stock)
+            WRITES[name](step, sample)
     assert examine(parse_location(url)).findings == ()

@@ -302,9 +302,9 @@ def test_a_healthy_store_is_counted(store: Path) -> None:
 @pytest.mark.parametrize("name", WRITES)
 def test_no_write_leaves_anything_to_be_found(tmp_path: Path, name: str) -> None:
     async def write(store: Store) -> None:
-        stock = await fill(store)
+        sample = await fill(store)
         async with store.batch() as step:
-            WRITES[name](step, stock)
+            WRITES[name](step, sample)
 
     in_store(tmp_path / "store.db", write)
     assert examine(tmp_path / "store.db").findings == ()

@@ -183,6 +183,13 @@ async def test_delayed_work_is_done_when_it_is_due_and_not_before(
     assert claimed.entry.updated_at >= sent.available_at
 
 
+async def pass_time_until_done(task: asyncio.Task[None], store: Store, clock: ManualClock) -> None:
+    while not task.done():
+        await store.mailboxes.count_entries()
+        await advance(clock, 100)
+    await task
+
+
 @every_backend
 async def test_until_idle_waits_for_scheduled_entries_and_for_those_that_others_hold(
     store: Store, recorder: Recorder, clock: ManualClock, new_worker: NewWorker
@@ -198,10 +205,7 @@ async def test_until_idle_waits_for_scheduled_entries_and_for_those_that_others_
     await settle()
     assert not task.done()
     await store.mailboxes.ack(held)
-    while not task.done():
-        await store.mailboxes.count_entries()
-        await advance(clock, 100)
-    await task
+    await pass_time_until_done(task, store, clock)
 
 
 async def test_until_idle_waits_for_retries(
@@ -262,10 +266,7 @@ async def test_until_idle_waits_for_the_end_of_a_pause_and_for_holders_in_paused
     await settle()
     assert not task.done()
     await store.mailboxes.ack(held)
-    while not task.done():
-        await store.mailboxes.count_entries()
-        await advance(clock, 100)
-    await task
+    await pass_time_until_done(task, store, clock)
 
 
 async def test_until_idle_ends_at_once_on_an_empty_store(

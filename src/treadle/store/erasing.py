@@ -80,9 +80,11 @@ class Erasure:
         So a thread without an owner is found again if the erasure stops before it is deleted.
         """
         found = [thread_id]
+        known = {thread_id}  # a thread may be below itself
         for parent in found:
             async for child in self._children(parent):
-                if child.resource_id in (None, resource_id) and child.id not in found:
+                if child.resource_id in (None, resource_id) and child.id not in known:
+                    known.add(child.id)
                     found.append(child.id)
         return found[::-1]
 
@@ -119,9 +121,9 @@ class Erasure:
         while True:
             query = ListCollections(after=after, limit=PAGE, now=_ALL)
             page = await self._backend.read(query)
-            for collection in page.items:
-                step = DeleteDocuments(collection=collection, prefix=(owner,))
-                self._counts["documents"] += await self._delete(step)
+            steps = [DeleteDocuments(collection=each, prefix=(owner,)) for each in page.items]
+            if steps:
+                self._counts["documents"] += await self._delete(*steps)
             after = page.next_cursor
             if after is None:
                 return

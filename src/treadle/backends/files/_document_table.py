@@ -216,11 +216,11 @@ class DocumentTable(RowTable[Document]):
     def compacted(self) -> Iterator[Whole]:
         """Yield the entries that leave out of each file what is dead; damaged files stay."""
         for name in self._files.names():
-            index = CollectionIndex(name, self._files.read(name), self._files.where(name))
+            data = self._files.read(name)
+            index = CollectionIndex(name, data, self._files.where(name))
             if index.is_compact or index.damaged:
                 continue
             self._files.check_writable(name)
-            data = self._files.read(name)
             live = [msgspec.Raw(data[at : at + size]) for at, size in index.spans.values()]
             yield self._replaced(name, live)
 

@@ -3,30 +3,19 @@
 Nothing that the workers reported is used: every number comes from the store.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import aclosing
 from functools import partial
 from itertools import groupby
-from typing import Protocol, TypeVar
 
 import msgspec
 
 from treadle import Json, MailboxEntry, Message, RunRecord, Store, ThreadHead, encode
 from treadle.cli.concurrency import map_in_order
 from treadle.cli.demo.script import Script
+from treadle.cli.paging import every_found
 
 _CONCURRENCY = 8
-_ItemT_co = TypeVar("_ItemT_co", covariant=True)
-
-
-class _Page(Protocol[_ItemT_co]):
-    """A page of a search."""
-
-    @property
-    def items(self) -> tuple[_ItemT_co, ...]: ...
-
-    @property
-    def next_cursor(self) -> str | None: ...
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
@@ -157,21 +146,9 @@ async def _gather(store: Store, thread_id: str) -> Evidence:
     runs = partial(store.runs.search, thread_id=thread_id)
     return Evidence(
         head=await store.threads.load(thread_id),
-        runs=tuple([run async for run in _every(runs)]),
-        entries=tuple([entry async for entry in _every(entries)]),
+        runs=tuple([run async for run in every_found(runs)]),
+        entries=tuple([entry async for entry in every_found(entries)]),
     )
-
-
-async def _every(search: Callable[..., Awaitable[_Page[_ItemT_co]]]) -> AsyncIterator[_ItemT_co]:
-    """Yield all that a search finds, page by page."""
-    cursor = None
-    while True:
-        page = await search(after=cursor)
-        for item in page.items:
-            yield item
-        cursor = page.next_cursor
-        if cursor is None:
-            return
 
 
 def proof_as_json(proof: Proof) -> dict[str, Json]:
