@@ -9,6 +9,8 @@ import pytest
 from psycopg import sql
 
 from treadle import Message, Store, Thread, ThreadChangeSet, open_store
+from treadle.backends.postgres.location import parse_location
+from treadle.backends.postgres.schema import migrate
 
 FEW, MANY = 200, 800
 LARGEST_RATIO = 6
@@ -38,10 +40,6 @@ async def interrupt(store: Store) -> None:
     await store.mailboxes.interrupt("box")
 
 
-async def claim(store: Store) -> None:
-    await store.mailboxes.claim(consumer="w", mailbox_id="box")
-
-
 async def ack_and_cancel(store: Store) -> None:
     entries = await store.mailboxes.claim(consumer="w", mailbox_id="box")
     async with store.batch() as step:
@@ -67,6 +65,13 @@ async def save(store: Store) -> None:
 
 async def delete(store: Store) -> None:
     await store.threads.delete("t")
+
+
+@pytest.fixture
+def schema(postgres_url: str, new_schema: str) -> str:
+    """A new one: what its tables held before would change the plans."""
+    migrate(parse_location(f"{postgres_url}&schema={new_schema}"))
+    return new_schema
 
 
 def rows_read(url: str, schema: str, name: str) -> int:
@@ -102,7 +107,6 @@ def analyze(url: str, schema: str) -> None:
 @pytest.mark.parametrize(
     ("fill", "command"),
     [
-        (sent, claim),
         (sent, interrupt),
         (sent, ack_and_cancel),
         (sent, search),
