@@ -13,7 +13,7 @@ from treadle.core.endings import Interrupted
 from treadle.core.following import FollowedItem, ThreadDeleted, ThreadReset
 from treadle.core.heads import HeadPage, ThreadSummary
 from treadle.core.hints import Hint, HintKind
-from treadle.core.mailbox_queries import FoundEntries, MailboxSummary, MailboxSummaryPage
+from treadle.core.mailbox_queries import Claim, FoundEntries, MailboxSummary, MailboxSummaryPage
 from treadle.core.mailboxes import (
     EntryOrigin,
     EntryPage,
@@ -80,6 +80,7 @@ __all__ = [
     "AlreadyExists",
     "Batch",
     "Capabilities",
+    "Claim",
     "ClaimConflict",
     "Clock",
     "CollectionPage",

@@ -72,6 +72,7 @@ def test_histories_ask_about_everything_that_is_listed() -> None:
         ("mailboxes", "list_entries"),
         ("mailboxes", "search_entries"),
         ("mailboxes", "list_summaries"),
+        ("mailboxes", "load_claims"),
         ("documents", "load_many"),
         ("documents", "list"),
         ("documents", "collections"),

@@ -72,6 +72,7 @@ VALUES: dict[str, Any] = {
     "origin": "internal",
     "status": "done",
     "statuses": (),
+    "entry_ids": (),
     "order": "asc",
     "by": "updated_at",
     "roots": True,
@@ -155,6 +156,7 @@ BAD_VALUES: dict[str, dict[str, Any]] = {
     },
     **dict.fromkeys(("payload", "state"), NO_JSON),
     "statuses": {"a text": "done", "another": ["nonsense"], "number": 1, "numbers": [HUGE]},
+    "entry_ids": {"none": None, "a text": "e", "number": 1, "numbers": [HUGE]},
     **dict.fromkeys(("roots", "keep_order"), NO_BOOLEAN),
     "priority": NO_INTEGER | {"negative": -1, "256": 256},
     **dict.fromkeys(

@@ -25,6 +25,7 @@ ARGUMENTS: dict[str, Any] = {
     "payload": None,
     "entry": entry("e", status="claimed", claim_token="token"),
     "entry_id": "e",
+    "entry_ids": ["e"],
     "consumer": "w",
     "reason": "newer",
     "older_than": 1,
@@ -73,7 +74,7 @@ def call(store: Store, part: str, name: str, method: Any) -> Any:
 
 
 def test_the_methods_are_found() -> None:
-    assert len(METHODS) == 17 + 8 + 28
+    assert len(METHODS) == 17 + 8 + 29
 
 
 @every_backend

@@ -8,7 +8,7 @@ import msgspec
 
 from treadle.core.codec import Model, always_encoded
 from treadle.core.cursors import NO_TIME, CursorPage, Position, page_behind, read_cursor
-from treadle.core.ids import EntryId, MailboxId
+from treadle.core.ids import EntryId, MailboxId, check_id
 from treadle.core.limits import LARGEST_TIME, Bound, Time
 from treadle.core.mailboxes import (
     STATUSES,
@@ -25,6 +25,10 @@ from treadle.core.mailboxes import (
 from treadle.core.messages import Order
 from treadle.core.pages import PageQuery, page_of, page_with
 from treadle.core.queries import Query
+from treadle.errors import InvalidValue
+
+CLAIMS = 1_000
+"""Most ids of one `LoadClaims`."""
 
 EntryKey = Literal["created_at", "available_at"]
 """What a search for entries is sorted by; entries of one time are sorted by their ids."""
@@ -60,6 +64,14 @@ class FoundEntries(CursorPage[MailboxEntry], frozen=True, kw_only=True):
     """A page of a search for entries."""
 
 
+class Claim(Model, frozen=True, kw_only=True):
+    """Who holds an entry, as `MailboxEntry` has it."""
+
+    claim_token: str | None = None
+    claimed_by: str | None = None
+    lease_until: Time | None = None
+
+
 class LoadEntry(Query[MailboxEntry | None], frozen=True, kw_only=True):
     """A mailbox entry, or None."""
 
@@ -68,6 +80,43 @@ class LoadEntry(Query[MailboxEntry | None], frozen=True, kw_only=True):
     def answer(self, rows: MailboxRows, now: int) -> MailboxEntry | None:
         """Look it up."""
         return rows.entries.get(self.entry_id)
+
+
+class LoadClaims(Query[tuple[Claim | None, ...]], frozen=True, kw_only=True):
+    """The claims of some entries, in the order of the ids; None where nothing is claimed.
+
+    Also None where an entry cannot be read.
+    """
+
+    entry_ids: tuple[EntryId, ...]
+
+    def check(self, where: str) -> None:
+        """Refuse too many ids, and what cannot be an id."""
+        if len(self.entry_ids) > CLAIMS:
+            reason = f"at most {CLAIMS} at a time, not {len(self.entry_ids)}"
+            raise InvalidValue(f"{where}.entry_ids", reason)
+        for entry_id in self.entry_ids:
+            check_id("entry", entry_id)
+
+    def answer(self, rows: MailboxRows, now: int) -> tuple[Claim | None, ...]:
+        """Look each of them up."""
+        return claims_of(rows.entries.find(dict.fromkeys(self.entry_ids)), self.entry_ids)
+
+
+def claims_of(
+    entries: Iterable[MailboxEntry], entry_ids: Iterable[str]
+) -> tuple[Claim | None, ...]:
+    """Return the claims of the entries with these ids, in the order of the ids."""
+    claims = {
+        entry.entry_id: Claim(
+            claim_token=entry.claim_token,
+            claimed_by=entry.claimed_by,
+            lease_until=entry.lease_until,
+        )
+        for entry in entries
+        if entry.status == "claimed"
+    }
+    return tuple(map(claims.get, entry_ids))
 
 
 class ListEntries(PageQuery[EntryPage], frozen=True, kw_only=True):

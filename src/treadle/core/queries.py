@@ -90,10 +90,17 @@ def several(values: Collection[ValueT] | None, where: str) -> tuple[ValueT, ...]
     Raises:
         InvalidValue: `values` is one value, and no collection; `where` names it.
     """
-    if values is None:
-        return None
+    return None if values is None else listed(values, where, "a list or None")
+
+
+def listed(values: Collection[ValueT], where: str, wanted: str = "a list") -> tuple[ValueT, ...]:
+    """Return the values of a collection.
+
+    Raises:
+        InvalidValue: `values` is one value, and no collection; `where` names it.
+    """
     if isinstance(values, str) or not isinstance(values, Collection):
-        raise InvalidValue(where, f"pass a list or None, not {shorten(values)}")
+        raise InvalidValue(where, f"pass {wanted}, not {shorten(values)}")
     return tuple(values)
 
 

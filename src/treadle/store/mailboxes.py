@@ -7,12 +7,14 @@ from treadle.core.claims import ClaimRequest
 from treadle.core.codec import check_integer, checked
 from treadle.core.ids import check_id, check_ids, check_optional_id
 from treadle.core.mailbox_queries import (
+    Claim,
     CountEntries,
     EntryKey,
     FoundEntries,
     ListEntries,
     ListMailboxes,
     ListSummaries,
+    LoadClaims,
     LoadEntry,
     LoadMailbox,
     MailboxKey,
@@ -29,7 +31,7 @@ from treadle.core.mailboxes import (
     MailboxStats,
 )
 from treadle.core.messages import Order
-from treadle.core.queries import check_query, several
+from treadle.core.queries import check_query, listed, several
 from treadle.store.mailbox_writes import MailboxWrites
 from treadle.store.writes import NewWrite
 
@@ -130,6 +132,18 @@ class Mailboxes(MailboxWrites):
     async def load_entry(self, entry_id: str) -> MailboxEntry | None:
         """Read an entry; None if it does not exist."""
         return await self._backend.read(check_query(LoadEntry(entry_id=entry_id), "load_entry"))
+
+    async def load_claims(self, entry_ids: Collection[str]) -> tuple[Claim | None, ...]:
+        """Read who holds up to 1,000 entries, in the order of the ids, without their payloads.
+
+        None where an entry is not claimed, does not exist, or cannot be read. A claim is held for
+        as long as its token is there, even if its lease is over.
+
+        Raises:
+            InvalidId, InvalidValue: an id cannot be one, or they are too many.
+        """
+        query = LoadClaims(entry_ids=listed(entry_ids, "load_claims.entry_ids"))
+        return await self._backend.read(check_query(query, "load_claims"))
 
     async def list_entries(
         self,

@@ -19,6 +19,7 @@ from treadle.worker._lease import Lease
 from treadle.worker._outcomes import Settler
 from treadle.worker._purger import Purger
 from treadle.worker._settings import RunContext, Settings, new_consumer
+from treadle.worker._watcher import Watcher
 from treadle.worker.backoff import Backoff
 from treadle.worker.signals import stop_on_signals
 
@@ -32,7 +33,8 @@ class Worker:
     retried after `backoff`, until it has been claimed `max_attempts` times; then it becomes a dead
     letter (at once if the handler raises `Reject`). The handler may run more than once for an
     entry, but what it commits through `delivery.batch()` takes effect once: a handler whose lease
-    is lost, or whose mailbox is interrupted, is cancelled and can write nothing more.
+    is lost, or whose mailbox is interrupted, is cancelled within milliseconds, in any process, and
+    can write nothing more. (A store that gives no hints is asked once a second.)
 
     Entries of one mailbox are processed one at a time, so a mailbox uses at most one slot. Among
     mailboxes, the entry that has been due longest comes first. An entry that waits for its retry
@@ -43,7 +45,7 @@ class Worker:
         handler: an async function, or a plain function, which runs in a thread.
         concurrency: the number of entries that are processed at a time, at least 1.
         lease_ms: how long a claim outlives its worker, in milliseconds, at least 1. The worker
-            renews its leases every third of it, and notices an interrupt at a renewal.
+            renews its leases every third of it.
         max_attempts: how many times an entry is claimed, at least 1. A clean stop releases its
             claims, which then do not count. An entry whose last attempt ended with its process is
             claimed once more, and worked with nothing beside it: only then is it given up.
@@ -179,8 +181,11 @@ class _Run:
             start=self._start,
             release=settler.release,
         )
+        self._watcher = Watcher(context, settler, self._list_leases)
         self._background: list[Callable[[], Coroutine[Any, Any, None]]] = [
-            Heartbeat(context, settler, lambda: [*self._leases.values()]).run
+            Heartbeat(context, settler, self._list_leases).run,
+            self._watcher.listen,
+            self._watcher.look,
         ]
         if self._settings.purge_after_ms is not None:
             self._background.append(Purger(context, self._settings.purge_after_ms).run)
@@ -216,12 +221,16 @@ class _Run:
             return 0
         return self._settings.concurrency - len(self._leases)
 
+    def _list_leases(self) -> list[Lease]:
+        return [*self._leases.values()]
+
     def _start(self, lease: Lease) -> None:
         task = self._group.create_task(
             self._executor.execute(lease), name=f"treadle-{lease.entry_id}"
         )
         lease.task = task
         self._leases[task] = lease
+        self._watcher.add(lease)
         task.add_done_callback(self._end)
 
     def _end(self, task: asyncio.Task[None]) -> None:

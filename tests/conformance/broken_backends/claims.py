@@ -10,6 +10,7 @@ from treadle.backends.base import Guarantee
 from treadle.backends.memory.backend import MemoryBackend
 from treadle.backends.model.tables import Tables
 from treadle.core.claims import ClaimRequest, choose, claim_order, is_claimable
+from treadle.core.mailbox_queries import LoadClaims
 from treadle.core.mailboxes import MailboxEntry
 
 
@@ -152,3 +153,25 @@ class Selfsure(MemoryBackend):
 
     async def claim(self, request: ClaimRequest) -> tuple[MailboxEntry, ...]:
         return await super().claim(replace(request, now=None))
+
+
+@breaks(Guarantee.ONE_HOLDER, "claims say who holds entries in the order of their ids")
+class Sorting(MemoryBackend):
+    """Answers in the order of its table who holds entries, and each once."""
+
+    async def read(self, query: Any) -> Any:
+        if isinstance(query, LoadClaims):
+            query = replace(query, entry_ids=tuple(sorted(set(query.entry_ids))))
+        return await super().read(query)
+
+
+@breaks(Guarantee.ONE_HOLDER, "claims say who holds entries in the order of their ids")
+class Presuming(MemoryBackend):
+    """Takes a claim for lost as soon as its lease is over."""
+
+    async def read(self, query: Any) -> Any:
+        answer = await super().read(query)
+        if not isinstance(query, LoadClaims):
+            return answer
+        now = self._clock()
+        return tuple(claim if claim and claim.lease_until > now else None for claim in answer)

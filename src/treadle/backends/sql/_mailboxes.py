@@ -31,17 +31,20 @@ from treadle.backends.sql.tables import (
 )
 from treadle.core.claims import is_kept, turn_order
 from treadle.core.mailbox_queries import (
+    Claim,
     CountEntries,
     FoundEntries,
     ListEntries,
     ListMailboxes,
     ListSummaries,
+    LoadClaims,
     LoadEntry,
     LoadMailbox,
     MailboxSummary,
     MailboxSummaryPage,
     SearchEntries,
     StatePage,
+    claims_of,
     holding,
     summarized,
 )
@@ -185,6 +188,12 @@ def load_entry(query: LoadEntry) -> Program[MailboxEntry | None]:
     """A mailbox entry, or None."""
     (rows,) = yield (Read("load_entry", {"entry_id": query.entry_id}),)
     return read_entry(rows[0]) if rows else None
+
+
+def load_claims(query: LoadClaims, damage: DamageLog) -> Program[tuple[Claim | None, ...]]:
+    """The claims of some entries."""
+    (rows,) = yield (Read("load_claims", {"ids": id_list(set(query.entry_ids))}),)
+    return claims_of(readable(read_claim, rows, damage), query.entry_ids)
 
 
 def load_mailbox(query: LoadMailbox) -> Program[MailboxState | None]:

@@ -178,6 +178,11 @@ def questions(now: int) -> st.SearchStrategy[Question]:
             origin=st.sampled_from(["external", "internal"]),
         ),
         _question("mailboxes", "list", **page),
+        _about(
+            "mailboxes",
+            "load_claims",
+            entry_ids=st.lists(commands.new_entry_ids, max_size=4),
+        ),
         st.builds(
             Pages,
             st.just("mailboxes"),

@@ -2,8 +2,9 @@
 
 from msgspec.structs import replace
 
-from treadle import ClaimConflict, Store
+from treadle import ClaimConflict, InvalidId, InvalidValue, MailboxEntry, Store
 from treadle.backends.base import Guarantee
+from treadle.core.mailbox_queries import CLAIMS, Claim
 from treadle.testing._harness.builders import claim_ids, claim_one, enqueue, entry, loaded
 from treadle.testing._harness.check import Checks
 from treadle.testing._harness.dump import read_everything
@@ -115,3 +116,42 @@ async def a_lease_is_not_extended_when_the_claim_is_lost(
     before = await read_everything(store, ["box"])
     expect(await store.mailboxes.extend_lease(key, token), False)
     expect(await read_everything(store, ["box"]), before)
+
+
+@checks.add(Guarantee.ONE_HOLDER)
+async def claims_say_who_holds_entries_in_the_order_of_their_ids(
+    store: Store, clock: ManualClock
+) -> None:
+    await enqueue(store, entry("a"), entry("b", "other"), entry("waits", "third"))
+    a = await claim_one(store, lease_ms=100)
+    b = await claim_one(store, "other", consumer="w", lease_ms=1_000)
+    ids = ["waits", "b", "no entry", "a", "b"]
+    expect(await store.mailboxes.load_claims(ids), (None, of(b), None, of(a), of(b)))
+    clock.now += 100
+    expect(await store.mailboxes.load_claims(["a"]), (of(a),))
+    again = await claim_one(store)
+    assert again.claim_token != a.claim_token, "two claims have the same token"
+    expect(await store.mailboxes.load_claims(["a"]), (of(again),))
+    await store.mailboxes.release(again)
+    await store.mailboxes.interrupt("other")
+    expect(await store.mailboxes.load_claims(ids), (None,) * len(ids))
+    expect(await store.mailboxes.load_claims([]), ())
+
+
+def of(entry: MailboxEntry) -> Claim:
+    """The claim of a claimed entry."""
+    return Claim(
+        claim_token=entry.claim_token, claimed_by=entry.claimed_by, lease_until=entry.lease_until
+    )
+
+
+@checks.add(Guarantee.ONE_HOLDER)
+async def claims_of_many_entries_are_loaded_at_once(store: Store) -> None:
+    await enqueue(store, entry("e"))
+    held = of(await claim_one(store))
+    ids = [f"no {number}" for number in range(CLAIMS)]
+    expect(await store.mailboxes.load_claims([*ids[1:], "e"]), (*(None,) * (CLAIMS - 1), held))
+    with refused(InvalidValue):
+        await store.mailboxes.load_claims([*ids, "e"])
+    with refused(InvalidId):
+        await store.mailboxes.load_claims(["a/b"])
