@@ -36,7 +36,13 @@ from treadle.core.restoring import (
     RestoreThread,
 )
 from treadle.core.runs import DeleteRun, UpsertRun
-from treadle.core.threads import AppendThread, CreateThread, DeleteThread, EnsureThread, SaveThread
+from treadle.core.thread_commands import (
+    AppendThread,
+    CreateThread,
+    DeleteThread,
+    EnsureThread,
+    SaveThread,
+)
 
 __all__ = [
     "Ack",

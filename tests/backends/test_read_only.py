@@ -31,7 +31,7 @@ from treadle.backends.sqlite.reader import SqliteReader
 from treadle.core.documents import DeleteDocuments, PutDocument
 from treadle.core.heads import LoadHead
 from treadle.core.mailboxes import Send
-from treadle.core.threads import DeleteThread, EnsureThread
+from treadle.core.thread_commands import DeleteThread, EnsureThread
 from treadle.store.copying import copy_store
 
 KINDS = pytest.mark.parametrize("kind", ["files", "sqlite"])

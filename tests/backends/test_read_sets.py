@@ -9,7 +9,8 @@ import pytest
 
 from treadle import CorruptRecord, RunMeta, Store, Thread, ThreadChangeSet
 from treadle.backends.model.tables import VersionSource
-from treadle.backends.sql.working_set import NotLoaded, WorkingSet
+from treadle.backends.sql.loaded_rows import NotLoaded
+from treadle.backends.sql.working_set import WorkingSet
 from treadle.core.claims import Ack, ClaimRequest, DeadLetter, ExtendLease, Hold, Nack, Release
 from treadle.core.commands import AnyCommand
 from treadle.core.documents import (
@@ -39,7 +40,13 @@ from treadle.core.pauses import Pause, Resume
 from treadle.core.read_set import ReadSet
 from treadle.core.restoring import RestoreEntry, RestoreRun
 from treadle.core.runs import DeleteRun, UpsertRun
-from treadle.core.threads import AppendThread, CreateThread, DeleteThread, EnsureThread, SaveThread
+from treadle.core.thread_commands import (
+    AppendThread,
+    CreateThread,
+    DeleteThread,
+    EnsureThread,
+    SaveThread,
+)
 from treadle.testing import ManualClock
 from treadle.testing._harness.builders import entry, run, said
 from treadle.testing._harness.sample_data import fill
@@ -155,6 +162,7 @@ FINDERS: dict[str, Callable[[WorkingSet], object]] = {
     "length": lambda rows: len(rows.runs),
     "find_known_messages": lambda rows: rows.find_known_messages("t", ["m"]),
     "find_whole": lambda rows: rows.find_whole("t"),
+    "find_steps": lambda rows: rows.find_steps("t"),
     "find_messages_from": lambda rows: rows.find_messages_from("t", 0),
     "find_duplicate": lambda rows: rows.find_duplicate("box", "k"),
     "find_claimed": lambda rows: rows.find_claimed("box"),

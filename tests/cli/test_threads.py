@@ -86,6 +86,18 @@ def test_a_thread_is_forked(agents: Path) -> None:
     assert copied == "forked thread 't1' as 't3'\n"
 
 
+def test_an_earlier_version_is_shown(agents: Path) -> None:
+    run("threads", "truncate", "t1", "--keep", 1, "--yes", "--store", agents)
+    earlier = run_json("threads", "show", "t1", "--version", 0, "--store", agents)
+    assert (earlier["version"], len(earlier["thread"]["messages"])) == (0, 3)
+    assert len(run_json("threads", "show", "t1", "--store", agents)["thread"]["messages"]) == 1
+    unknown = run("threads", "show", "t1", "--version", 9, "--store", agents)
+    assert unknown.exit_code == 1
+    assert unknown.stderr == "treadle: version 9 of thread 't1' is not known\n"
+    missing = run("threads", "show", "t9", "--version", 0, "--store", agents)
+    assert "'t9'" in missing.stderr
+
+
 def test_an_invalid_id_is_an_error_of_one_line(agents: Path) -> None:
     result = run("threads", "show", "../etc", "--store", agents)
     assert result.exit_code == 1

@@ -62,6 +62,7 @@ def test_histories_ask_about_everything_that_is_listed() -> None:
         ("threads", "list"),
         ("threads", "list_heads"),
         ("threads", "list_messages"),
+        ("threads", "load"),
         ("threads", "list_deltas"),
         ("runs", "list"),
         ("runs", "search"),

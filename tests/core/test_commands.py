@@ -35,6 +35,7 @@ from treadle.core import (
     pauses,
     restoring,
     runs,
+    thread_commands,
     threads,
 )
 from treadle.core.codec import Model
@@ -153,6 +154,7 @@ def test_all_commands_are_public() -> None:
             pauses,
             restoring,
             runs,
+            thread_commands,
             threads,
         )
         for name, value in vars(module).items()

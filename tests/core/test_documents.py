@@ -25,7 +25,7 @@ from treadle.core.commands import AnyCommand, check_command
 from treadle.core.mailboxes import Enqueue, Send
 from treadle.core.patches import Increment, Insert, Set
 from treadle.core.runs import UpsertRun
-from treadle.core.threads import AppendThread, CreateThread, SaveThread
+from treadle.core.thread_commands import AppendThread, CreateThread, SaveThread
 from treadle.testing._harness.builders import entry, run, said, sets, tracked
 
 

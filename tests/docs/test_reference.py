@@ -16,7 +16,7 @@ def test_the_pages_are_what_the_code_says() -> None:
 def test_a_page_shows_signatures_fields_and_first_sentences() -> None:
     threads = document("reference/threads.md")
     [store] = re.findall(r"```py\n(class Threads\b.*?)```", threads, re.DOTALL)
-    assert "    async def load(self, thread_id: str) -> ThreadHead | None:\n" in store
+    assert "    async def head(self, thread_id: str) -> ThreadSummary | None:\n" in store
     assert "    version: Version\n" in threads
     assert "`treadle.Committed`" in threads
     assert "$ " not in document("reference/command-line.md")

@@ -45,7 +45,7 @@ async def test_a_line_names_its_messages_and_only_a_truncation_keeps_them(tmp_pa
     assert [cut[2], last[2]] == [first[1], cut[1]]
     assert [first[0], first[3:]] == [1, [[0, 1]]]
     assert [cut[0], cut[3], cut[4]["truncated_to"]] == [2, [], 1]
-    assert [each["content"] for each in cut[5]] == [TEXT + "2"]
+    assert [(time, each["content"]) for time, each in cut[5]] == [(TIME, TEXT + "2")]
     assert [last[0], last[3:]] == [3, [[1]]]
     async with open_store(tmp_path) as store:
         assert await texts(store) == SAID
@@ -91,7 +91,8 @@ DAMAGE: dict[str, Any] = {
     "no time": [1, None, 5, [0, 1]],
     "a time that is text": [1, "now", 5, [0, 1]],
     "changes that are none": [1, TIME, 5, [0, 1], []],
-    "removed messages that are none": [1, TIME, 5, [0, 1], {}, [7]],
+    "removed messages that are none": [1, TIME, 5, [0, 1], {}, [[5, 7]]],
+    "a removed message without its time": [1, TIME, 5, [0, 1], {}, [{"role": "user"}]],
     "a cut that is none": [1, TIME, 5, [0, 1], {"truncated_to": -1}],
     "another time": [1, 5, 5, [0, 1]],
     "a time before that is text": [1, TIME, "then", [0, 1]],

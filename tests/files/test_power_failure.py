@@ -29,14 +29,8 @@ from treadle.core.heads import UpdateThread
 from treadle.core.mailboxes import EnsureMailbox, MailboxState, Send
 from treadle.core.messages import Message
 from treadle.core.runs import RunMeta
-from treadle.core.threads import (
-    AppendThread,
-    CreateThread,
-    DeleteThread,
-    SaveThread,
-    Thread,
-    ThreadChangeSet,
-)
+from treadle.core.thread_commands import AppendThread, CreateThread, DeleteThread, SaveThread
+from treadle.core.threads import Thread, ThreadChangeSet
 from treadle.errors import CorruptRecord
 
 KINDS = [

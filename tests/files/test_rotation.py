@@ -19,14 +19,8 @@ from treadle.core.endings import Cancel, Interrupt, Purge
 from treadle.core.heads import UpdateThread
 from treadle.core.mailboxes import Send
 from treadle.core.messages import Message
-from treadle.core.threads import (
-    AppendThread,
-    CreateThread,
-    DeleteThread,
-    SaveThread,
-    Thread,
-    ThreadChangeSet,
-)
+from treadle.core.thread_commands import AppendThread, CreateThread, DeleteThread, SaveThread
+from treadle.core.threads import Thread, ThreadChangeSet
 
 
 class Handles:

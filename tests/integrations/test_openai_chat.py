@@ -10,7 +10,8 @@ import msgspec
 import pytest
 
 import treadle
-from treadle.core.threads import AppendThread, CreateThread, ThreadHead
+from treadle.core.thread_commands import AppendThread, CreateThread
+from treadle.core.threads import ThreadHead
 from treadle.errors import InvalidId, InvalidValue
 from treadle.integrations._messages import read_message, write_message
 from treadle.integrations.openai_chat import (

@@ -11,7 +11,7 @@ from psycopg.rows import dict_row
 from tests.postgres.activity import until_blocked, until_listening
 from treadle import Committed, Message, Store, Thread, ThreadChangeSet, open_store
 from treadle.backends.postgres import _statements
-from treadle.core.threads import AppendThread, CreateThread
+from treadle.core.thread_commands import AppendThread, CreateThread
 from treadle.errors import AlreadyExists, InvalidValue, StoreUnavailable, VersionConflict
 
 MESSAGE = ThreadChangeSet(run_id="", reason="UserMessage", messages=(Message.user("hi"),))

@@ -29,7 +29,7 @@ from treadle.backends.postgres.connection import Connection
 from treadle.backends.postgres.location import parse_location
 from treadle.core.commands import Commands
 from treadle.core.hints import Hint
-from treadle.core.threads import AppendThread
+from treadle.core.thread_commands import AppendThread
 from treadle.errors import StoreUnavailable
 
 MESSAGE = ThreadChangeSet(run_id="", reason="UserMessage", messages=(Message.user("hi"),))

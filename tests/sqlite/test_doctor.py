@@ -129,12 +129,12 @@ DAMAGE: dict[str, tuple[str, str, str]] = {
         "it names message 7, which the thread never had",
     ),
     "a removed message from nobody": (
-        f"INSERT INTO removed_messages SELECT {KEY}, 1, 2, '{{}}'",
+        f"INSERT INTO removed_messages SELECT {KEY}, 1, 2, NULL, '{{}}'",
         "threads/t/removed_messages/1@2",
         "role",
     ),
     "a removed message of no thread": (
-        "INSERT INTO removed_messages SELECT 99, 1, 2, '{}'",
+        "INSERT INTO removed_messages SELECT 99, 1, 2, NULL, '{}'",
         "threads/#99/removed_messages/1@2",
         "its thread is missing",
     ),

@@ -82,6 +82,7 @@ VALUES: dict[str, Any] = {
     "termination_code": "ok",
     "expected": 1,
     "after_version": 0,
+    "version": 0,
     "after": 0,
     "before": 1,
     "offset": 0,
@@ -179,6 +180,7 @@ BAD_VALUES: dict[str, dict[str, Any]] = {
     **dict.fromkeys(
         (
             "after_version",
+            "version",
             "after",
             "before",
             "offset",

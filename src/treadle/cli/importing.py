@@ -12,7 +12,7 @@ from treadle.cli.json_lines import Bad, Good, Line, Repeated
 from treadle.cli.terminal.failure import describe
 from treadle.core.codec import Json
 from treadle.core.commands import AnyCommand
-from treadle.core.threads import AppendThread, CreateThread
+from treadle.core.thread_commands import AppendThread, CreateThread
 from treadle.errors import (
     AlreadyExists,
     NotFound,

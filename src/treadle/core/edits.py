@@ -11,6 +11,7 @@ from treadle.core.ids import ThreadId
 from treadle.core.limits import Length, Version
 from treadle.core.message_times import trimmed
 from treadle.core.messages import Message
+from treadle.core.past import with_state_at
 from treadle.core.read_set import ReadSet
 from treadle.core.threads import (
     Committed,
@@ -80,7 +81,7 @@ class TruncateThread(TimedCommand[Truncated], frozen=True, kw_only=True):
         if kept == stored.message_count:
             return Truncated(version=stored.head.version)
         found = rows.find_messages_from(self.thread_id, kept)
-        after = extended(stored, ThreadChangeSet(truncated_to=kept), now, ())
+        after = extended(stored, ThreadChangeSet(truncated_to=kept), now, removed=found)
         rows.threads.put(self.thread_id, after)
         removed = tuple(each.message for each in found)
         return Truncated(version=after.head.version, removed=removed)
@@ -115,6 +116,8 @@ class ForkThread(TimedCommand[Committed], frozen=True, kw_only=True):
         read_set.threads.update((self.source, self.new))
         read_set.labels.add(self.source)
         read_set.wholes.add(self.source)
+        if self._asks_for_state():
+            read_set.steps.add(self.source)
 
     def apply(self, rows: EditRows, now: int) -> Committed:
         """Put the new thread; the source stays as it is."""
@@ -122,7 +125,7 @@ class ForkThread(TimedCommand[Committed], frozen=True, kw_only=True):
         if self.new in rows.threads:
             raise AlreadyExists("thread", self.new, "append to it, or use another id")
         source = rows.find_whole(self.source)
-        thread = self._copied(source.thread, stored.head.version)
+        thread = self._copied(self._with_state(source.thread, rows), stored.head.version)
         times = trimmed(source.message_times[: len(thread.messages)])
         head = msgspec.structs.replace(created(thread, now), message_times=times)
         rows.threads.put(self.new, StoredThread(head))
@@ -132,22 +135,27 @@ class ForkThread(TimedCommand[Committed], frozen=True, kw_only=True):
         messages = source.messages[: self.at]
         origin = {"thread_id": self.source, "version": version, "messages": len(messages)}
         return msgspec.structs.replace(
-            self._with_state(source, len(messages)),
+            source,
             id=self.new,
             messages=messages,
             resource_id=source.resource_id if self.resource_id is UNSET else self.resource_id,
             metadata=ThreadMetadata(extra={**source.metadata.extra, "forked_from": origin}),
         )
 
-    def _with_state(self, source: Thread, kept: int) -> Thread:
-        """The source with the state that it had when it had so many messages."""
+    def _asks_for_state(self) -> bool:
+        return self.at is not None and self.state is UNSET
+
+    def _with_state(self, source: Thread, rows: EditRows) -> Thread:
+        """The source with the state that the new thread gets."""
         if self.state is not UNSET:
             return msgspec.structs.replace(source, state=self.state, patches=())
         # No snapshot makes a state null, so this one has been null since the thread is known.
         was_always_null = source.state is None and not source.patches
-        if kept < len(source.messages) and not was_always_null:
-            reason = (
-                f"the state of thread {self.source!r} after {kept} messages is not known; give it"
-            )
+        if self.at is None or self.at >= len(source.messages) or was_always_null:
+            return source
+        earlier = with_state_at(source, rows.find_steps(self.source), self.at)
+        if earlier is None:
+            then = f"the state of thread {self.source!r} after {self.at} messages"
+            reason = f"{then} is not known; give it"
             raise InvalidValue("forkThread.state", reason)
-        return source
+        return earlier

@@ -17,6 +17,8 @@ class ReadSet(msgspec.Struct):
     """Those of `threads` that are loaded with owner, parent and metadata."""
     wholes: set[str] = msgspec.field(default_factory=set)
     """Those of `threads` that are loaded as a whole."""
+    steps: set[str] = msgspec.field(default_factory=set)
+    """Those of `wholes` that are loaded with the steps that led to them."""
     messages: set[tuple[str, str]] = msgspec.field(default_factory=set)
     """Pairs of a thread's id and the id of a message that the thread may already have."""
     messages_from: dict[str, int] = msgspec.field(default_factory=dict)

@@ -4,6 +4,7 @@ from treadle.core.ids import RunId, ThreadId
 from treadle.core.limits import Bound
 from treadle.core.messages import Message, MessagePage, Order, Visibility, page_messages
 from treadle.core.pages import PageQuery, page_of
+from treadle.core.past import as_of
 from treadle.core.queries import Query
 from treadle.core.threads import (
     ThreadDelta,
@@ -15,14 +16,17 @@ from treadle.core.threads import (
 
 
 class LoadThread(Query[ThreadHead | None], frozen=True, kw_only=True):
-    """A thread as a whole with its version, or None."""
+    """A thread as a whole, as it is or as it was at `version`, or None."""
 
     thread_id: ThreadId
+    version: Bound | None = None
 
     def answer(self, rows: ThreadRows, now: int) -> ThreadHead | None:
-        """Look it up."""
+        """Look it up, and go back to the version."""
         stored = rows.threads.get(self.thread_id)
-        return None if stored is None else stored.head
+        if stored is None or self.version is None:
+            return None if stored is None else stored.head
+        return as_of(stored.head, rows.find_steps(self.thread_id), self.version)
 
 
 class ListMessages(Query[MessagePage], frozen=True, kw_only=True):

@@ -6,17 +6,15 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import msgspec
 
 from treadle.core.codec import Json, SortedModel, always_encoded
-from treadle.core.commands import Command, TimedCommand
 from treadle.core.ids import OptionalRunId, RunId, ThreadId
-from treadle.core.limits import Length, Time, Version, next_number
+from treadle.core.limits import Count, Length, Time, Version, next_number
 from treadle.core.message_times import MessageTimes, grown, renewed
 from treadle.core.messages import Message, StoredMessage, new_messages
 from treadle.core.pages import Page
 from treadle.core.patches import TrackedPatch, apply_patches
-from treadle.core.read_set import ReadSet
 from treadle.core.rows import Table
-from treadle.core.runs import RunMeta, RunRows, record_run
-from treadle.errors import AlreadyExists, InvalidValue, NotFound, VersionConflict, shorten
+from treadle.core.runs import RunMeta, RunRows
+from treadle.errors import InvalidValue, NotFound, VersionConflict, shorten
 
 Reason = Literal["UserMessage", "AssistantTurnCommitted", "ToolResultsCommitted", "RunFinished"]
 """Why a change set was made: for its readers; no rule depends on it."""
@@ -180,12 +178,26 @@ class ThreadPage(Page[str], frozen=True, kw_only=True):
     """A page of thread ids; `total` counts all that match."""
 
 
+class Step(msgspec.Struct, frozen=True, eq=False):
+    """A change set that a thread got, and what became of its messages."""
+
+    changes: ThreadChangeSet
+    kept: Count
+    """How many of the messages before it stayed, the first ones."""
+    removed: tuple[StoredMessage, ...] = ()
+    """The messages that went, in their order."""
+
+
 class History(msgspec.Struct, frozen=True, eq=False):
     """A thread's last delta and those before it: a list that grows without being copied."""
 
     delta: ThreadDelta
     added: tuple[Message, ...]
     """The messages that the thread got: those of the delta that it did not have already."""
+    kept: int
+    """How many of the messages before it stayed, the first ones."""
+    removed: tuple[StoredMessage, ...]
+    """The messages that went."""
     before: "History | None"
 
 
@@ -231,6 +243,13 @@ class ThreadRows(RunRows, Protocol):
         """The deltas of a thread since `after_version`; None if they are not all known."""
         ...
 
+    def find_steps(self, thread_id: str) -> tuple[Step, ...]:
+        """The last steps of a thread, oldest first, as far back as they are all known.
+
+        A database loads those of the read set. Their change sets may lack their messages.
+        """
+        ...
+
 
 # --- rules ----------------------------------------------------------------------------------------
 
@@ -269,7 +288,11 @@ def appended(
 
 
 def extended(
-    stored: StoredThread, changes: ThreadChangeSet, now: int, messages: tuple[Message, ...]
+    stored: StoredThread,
+    changes: ThreadChangeSet,
+    now: int,
+    added: tuple[Message, ...] = (),
+    removed: tuple[StoredMessage, ...] = (),
 ) -> StoredThread:
     """The thread and its history, one delta on."""
     unloaded, cut = stored.unloaded, changes
@@ -277,33 +300,40 @@ def extended(
         here = max(changes.truncated_to - unloaded, 0)
         cut = msgspec.structs.replace(changes, truncated_to=here)
         unloaded = min(unloaded, changes.truncated_to)
-    head = appended(stored.head, cut, now, messages)
+    head = appended(stored.head, cut, now, added)
     delta = ThreadDelta(version=head.version, committed_at=now, changes=changes)
-    return StoredThread(head, History(delta, messages, stored.history), stored.origin, unloaded)
+    kept = stored.message_count - len(removed)
+    history = History(delta, added, kept, removed, stored.history)
+    return StoredThread(head, history, stored.origin, unloaded)
 
 
-def all_deltas(history: History | None) -> tuple[ThreadDelta, ...]:
-    """The deltas of a history, oldest first."""
-    deltas: list[ThreadDelta] = []
+def all_history(history: History | None) -> tuple[History, ...]:
+    """The links of a history, oldest first."""
+    links: list[History] = []
     while history is not None:
-        deltas.append(history.delta)
+        links.append(history)
         history = history.before
-    return tuple(reversed(deltas))
+    return tuple(reversed(links))
 
 
 def history_since(
     history: History | None, after_version: int, version: int
 ) -> tuple[History, ...] | None:
-    """The last `version - after_version` steps of a history, oldest first, or None."""
+    """The last `version - after_version` links of a history, oldest first, or None."""
     if not 0 <= after_version <= version:
         return None
-    steps: list[History] = []
-    while len(steps) < version - after_version:
+    links: list[History] = []
+    while len(links) < version - after_version:
         if history is None:
             return None
-        steps.append(history)
+        links.append(history)
         history = history.before
-    return tuple(reversed(steps))
+    return tuple(reversed(links))
+
+
+def step_of(link: History) -> Step:
+    """The step that a link of a history stands for."""
+    return Step(link.delta.changes, link.kept, link.removed)
 
 
 def _next_version(head: ThreadHead) -> int:
@@ -344,153 +374,3 @@ def check_metadata(thread: Thread, where: str) -> None:
     for key, reason in _KEYS_OF_THE_STORE.items():
         if key in thread.extra:
             raise InvalidValue(f"{where}.extra.{key}", f"{reason}; leave it out")
-
-
-# --- commands -------------------------------------------------------------------------------------
-
-
-class CreateThread(TimedCommand[Committed], frozen=True, kw_only=True):
-    """Creates a thread. Result: `Committed`. Fails with `AlreadyExists`."""
-
-    thread: Thread
-
-    def check(self) -> None:
-        """Refuse a version in the thread's `extra`."""
-        check_metadata(self.thread, "createThread.thread")
-
-    def touches(self, read_set: ReadSet) -> None:
-        """The thread."""
-        read_set.threads.add(self.thread.id)
-
-    def apply(self, rows: ThreadRows, now: int) -> Committed:
-        """Put the new thread at version 0."""
-        thread = self.thread
-        if thread.id in rows.threads:
-            raise AlreadyExists("thread", thread.id, "append to it, or use another id")
-        rows.threads.put(thread.id, StoredThread(created(thread, now)))
-        return Committed(version=0)
-
-
-class EnsureThread(TimedCommand[Committed], frozen=True, kw_only=True):
-    """Creates a thread if it does not exist. Result: `Committed`, with its current version."""
-
-    thread: Thread
-
-    def check(self) -> None:
-        """Refuse a version in the thread's `extra`."""
-        check_metadata(self.thread, "ensureThread.thread")
-
-    def touches(self, read_set: ReadSet) -> None:
-        """The thread."""
-        read_set.threads.add(self.thread.id)
-
-    def apply(self, rows: ThreadRows, now: int) -> Committed:
-        """Put the thread, unless it exists; an existing thread stays as it is."""
-        stored = rows.threads.get(self.thread.id)
-        if stored is not None:
-            return Committed(version=stored.head.version)
-        rows.threads.put(self.thread.id, StoredThread(created(self.thread, now)))
-        return Committed(version=0)
-
-
-class AppendThread(TimedCommand[Committed], frozen=True, kw_only=True):
-    """Changes a thread, and its run. Result: `Committed`.
-
-    Fails with `NotFound`, or with `VersionConflict` if the thread is not at version `expected`.
-    """
-
-    thread_id: ThreadId
-    changes: ThreadChangeSet
-    expected: Version | None = None
-
-    def check(self) -> None:
-        """Refuse a change set that cuts messages off."""
-        if self.changes.truncated_to is not None:
-            reason = "an append cuts nothing off; use `truncate`"
-            raise InvalidValue("appendThread.changes.truncated_to", reason)
-
-    def touches(self, read_set: ReadSet) -> None:
-        """The thread, which of the messages it has already, and the run."""
-        read_set.threads.add(self.thread_id)
-        read_set.messages.update((self.thread_id, message_id) for message_id in self._message_ids())
-        if self.changes.run_id:
-            read_set.runs.add(self.changes.run_id)
-
-    def apply(self, rows: ThreadRows, now: int) -> Committed:
-        """Put the changed thread with one more delta, and its run."""
-        stored, changes = require_thread(rows, self.thread_id, self.expected), self.changes
-        messages = changes.messages
-        if ids := self._message_ids():
-            messages = new_messages(messages, rows.find_known_messages(self.thread_id, ids))
-        rows.threads.put(self.thread_id, extended(stored, changes, now, messages))
-        if changes.run_id:
-            record_run(
-                rows, changes.run_id, self.thread_id, changes.parent_run_id, changes.run_meta, now
-            )
-        skipped = () if len(messages) == len(changes.messages) else self._skipped(messages)
-        return Committed(version=stored.head.version + 1, skipped=skipped)
-
-    def _message_ids(self) -> list[str]:
-        return [message.id for message in self.changes.messages if message.id is not None]
-
-    def _skipped(self, added: tuple[Message, ...]) -> tuple[str, ...]:
-        kept = {id(message) for message in added}  # by identity: two may have one id
-        return tuple(
-            message.id
-            for message in self.changes.messages
-            if message.id is not None and id(message) not in kept
-        )
-
-
-class SaveThread(TimedCommand[Committed], frozen=True, kw_only=True):
-    """Creates or replaces a thread as a whole. Result: `Committed`.
-
-    With `expected` it only replaces. It fails with `NotFound`, or with `VersionConflict` if the
-    thread is not at that version.
-    """
-
-    thread: Thread
-    expected: Version | None = None
-
-    def check(self) -> None:
-        """Refuse a version in the thread's `extra`."""
-        check_metadata(self.thread, "saveThread.thread")
-
-    def touches(self, read_set: ReadSet) -> None:
-        """The thread, and its messages, for their times."""
-        read_set.threads.add(self.thread.id)
-        read_set.add_messages_from(self.thread.id, 0)
-
-    def apply(self, rows: ThreadRows, now: int) -> Committed:
-        """Put the thread; its history starts here, so earlier deltas are unknown from now on."""
-        before = rows.threads.get(self.thread.id)
-        if self.expected is not None:
-            before = require_thread(rows, self.thread.id, self.expected)
-        known = rows.find_messages_from(self.thread.id, 0) if before else ()
-        head = saved(self.thread, before.head if before else None, now, known)
-        rows.threads.put(self.thread.id, StoredThread(head))
-        return Committed(version=head.version)
-
-
-class DeleteThread(Command[bool], frozen=True, kw_only=True):
-    """Deletes a thread; its runs and mailbox stay. Result: whether it existed.
-
-    With `expected` it fails with `NotFound`, or with `VersionConflict` if the thread is not at that
-    version.
-    """
-
-    thread_id: ThreadId
-    expected: Version | None = None
-
-    def touches(self, read_set: ReadSet) -> None:
-        """The thread."""
-        read_set.threads.add(self.thread_id)
-
-    def apply(self, rows: ThreadRows, now: int) -> bool:
-        """Remove the thread."""
-        if self.expected is not None:
-            require_thread(rows, self.thread_id, self.expected)
-        existed = self.thread_id in rows.threads
-        if existed:
-            rows.threads.remove(self.thread_id)
-        return existed

@@ -43,14 +43,8 @@ from treadle.core.ids import check_id
 from treadle.core.limits import Time, Version
 from treadle.core.messages import Message, MessageMetadata
 from treadle.core.patches import TrackedPatch
-from treadle.core.threads import (
-    AppendThread,
-    CreateThread,
-    Thread,
-    ThreadChangeSet,
-    ThreadHead,
-    ThreadMetadata,
-)
+from treadle.core.thread_commands import AppendThread, CreateThread
+from treadle.core.threads import Thread, ThreadChangeSet, ThreadHead, ThreadMetadata
 from treadle.errors import InvalidId, InvalidValue
 from treadle.integrations import _messages
 from treadle.integrations._blocks import is_layout

@@ -17,7 +17,7 @@ from treadle.core.limits import PAGE, Count
 from treadle.core.mailbox_queries import LoadMailbox
 from treadle.core.run_queries import SearchRuns
 from treadle.core.runs import DeleteRun
-from treadle.core.threads import DeleteThread
+from treadle.core.thread_commands import DeleteThread
 from treadle.errors import InvalidValue
 
 _ALL = 0

@@ -20,14 +20,16 @@ from treadle.core.heads import (
 )
 from treadle.core.messages import Message, MessagePage, Order, Visibility
 from treadle.core.queries import check_query
-from treadle.core.thread_queries import ListDeltas, ListMessages, ListThreads, LoadThread
-from treadle.core.threads import (
+from treadle.core.thread_commands import (
     AppendThread,
-    Committed,
     CreateThread,
     DeleteThread,
     EnsureThread,
     SaveThread,
+)
+from treadle.core.thread_queries import ListDeltas, ListMessages, ListThreads, LoadThread
+from treadle.core.threads import (
+    Committed,
     Thread,
     ThreadChangeSet,
     ThreadDelta,
@@ -229,9 +231,10 @@ class ThreadWrites:
             source: which thread is copied; it stays as it is.
             new: the id of the new thread.
             at: how many messages are copied, the first ones; None, or more than there are: all.
-            state: the state of the new thread. Left out, it is the state of the source, which has
-                to be known: `at` leaves no message out, or the source has neither state nor
-                patches.
+            state: the state of the new thread. Left out, it is the state that the source had when
+                it last had so many messages. Give it if that is not known: the source was saved
+                since, or a later snapshot has replaced a state that no earlier one began, or the
+                messages before and after `at` came with one change of the state.
             resource_id: the owner of the new thread. Left out, it is the owner of the source.
             expected: fork the source only if it is still at this version.
             now: the present.
@@ -284,13 +287,19 @@ class Threads(ThreadWrites):
         super().__init__(write)
         self._backend = backend
 
-    async def load(self, thread_id: str) -> ThreadHead | None:
+    async def load(self, thread_id: str, *, version: int | None = None) -> ThreadHead | None:
         """Read a thread as a whole with its version; None if it does not exist.
 
+        With `version` it is the thread as it was then: its messages and their times, its state and
+        patches. Owner, parent and metadata are the present ones, because they have no versions.
+        None if that version is not known: it is yet to come, or comes before a save (see
+        `list_deltas`), or a later snapshot has replaced a state that no earlier one began.
+
         Raises:
-            CorruptRecord: its document cannot be read.
+            CorruptRecord: it cannot be read.
         """
-        return await self._backend.read(check_query(LoadThread(thread_id=thread_id), "load"))
+        query = LoadThread(thread_id=thread_id, version=version)
+        return await self._backend.read(check_query(query, "load"))
 
     async def head(self, thread_id: str) -> ThreadSummary | None:
         """Read a thread without its messages, its state and its patches; None if it does not exist.

@@ -11,8 +11,8 @@ from treadle.backends.memory.backend import MemoryBackend
 from treadle.core.commands import Commands, Receipt
 from treadle.core.hints import ANYTHING, Hint
 from treadle.core.queries import Query
+from treadle.core.thread_commands import DeleteThread
 from treadle.core.thread_queries import ListDeltas
-from treadle.core.threads import DeleteThread
 
 T = TypeVar("T")
 

@@ -15,8 +15,8 @@ from treadle.backends.model.tables import Tables
 from treadle.clock import Clock
 from treadle.core.commands import Commands, Receipt
 from treadle.core.mailboxes import Send
+from treadle.core.thread_commands import AppendThread
 from treadle.core.thread_queries import LoadThread
-from treadle.core.threads import AppendThread
 from treadle.testing.builtin_subjects import SteppingDisk
 from treadle.testing.subject import Step, Subject
 

@@ -22,8 +22,9 @@ from treadle.core.mailboxes import (
 )
 from treadle.core.pages import Page
 from treadle.core.runs import RunRecord, UpsertRun
+from treadle.core.thread_commands import AppendThread
 from treadle.core.thread_queries import ListDeltas, LoadThread
-from treadle.core.threads import AppendThread, StoredThread, ThreadDelta
+from treadle.core.threads import StoredThread, ThreadDelta
 
 TEXT = 2**16 - 1
 """The largest text column of some databases, in bytes."""

@@ -18,8 +18,9 @@ from treadle.core.heads import CheckThread, ListHeads, LoadHead, UpdateThread
 from treadle.core.restoring import RestoreRun
 from treadle.core.run_queries import FindActiveRun, ListRuns
 from treadle.core.runs import RunRecord, UpsertRun
+from treadle.core.thread_commands import AppendThread, DeleteThread, SaveThread
 from treadle.core.thread_queries import ListDeltas, ListMessages, ListThreads
-from treadle.core.threads import AppendThread, DeleteThread, SaveThread, StoredThread, ThreadHead
+from treadle.core.threads import StoredThread, ThreadHead
 
 
 @breaks(

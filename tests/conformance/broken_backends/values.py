@@ -15,8 +15,8 @@ from treadle.core.limits import LARGEST_TIME
 from treadle.core.mailbox_queries import LoadMailbox
 from treadle.core.mailboxes import MailboxEntry
 from treadle.core.messages import Message
+from treadle.core.thread_commands import AppendThread, CreateThread, SaveThread
 from treadle.core.thread_queries import ListMessages
-from treadle.core.threads import AppendThread, CreateThread, SaveThread
 
 
 @breaks(Guarantee.TIME_IS_GIVEN, "all commands of a batch happen at one time")

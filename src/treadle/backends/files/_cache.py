@@ -230,7 +230,7 @@ class ThreadCache(RowCache[StoredThread]):
         """Apply the steps that another process has committed, if the thread is in memory."""
         stored = self._rows.get(key)
         if stored is not None:
-            self._rows[key] = StoredThread(advance(stored.head, steps))
+            self._rows[key] = _written(advance(stored.head, steps))
             if key in self._encoded:
                 self._measure(key, self.advance(key, steps).size)
 
@@ -246,8 +246,7 @@ class ThreadCache(RowCache[StoredThread]):
             self._rows.pop(key, None)
             self._drop(key)
             return
-        if stored.history is not None:  # its delta file has the deltas now
-            self._rows[key] = StoredThread(stored.head)
+        self._rows[key] = _written(stored.head)  # its delta file has the deltas now
         if key in self._encoded:
             self._measure(key, self._encoded[key].size)
 
@@ -283,7 +282,12 @@ class ThreadCache(RowCache[StoredThread]):
     def _read_thread(self, key: str, data: bytes) -> StoredThread:
         head = read_thread(key, data, self._documents.where("threads", key))
         self._measure(key, len(data))
-        return StoredThread(head)
+        return _written(head)
+
+
+def _written(head: ThreadHead) -> StoredThread:
+    """The row of a thread whose deltas are in its delta file: they lead to its origin."""
+    return StoredThread(head, origin=head)
 
 
 _IDS: dict[type[Model], str] = {

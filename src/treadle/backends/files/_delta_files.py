@@ -11,7 +11,7 @@ far as they lead, change by change, to the thread as it is.
 
 import logging
 import os
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -19,23 +19,26 @@ from treadle.backends._plain_files import NotPlainFile
 from treadle.backends.files._entries import was_updated
 from treadle.backends.files.disk import Disk
 from treadle.backends.files.documents import Documents
-from treadle.backends.model.steps import positions_of, removals_of
+from treadle.backends.model.steps import positions_of, stored_step
 from treadle.backends.model.tables import Change, steps_of
 from treadle.core.codec import decode, encode
 from treadle.core.limits import Count, Time, Version
-from treadle.core.messages import Message
+from treadle.core.messages import Message, StoredMessage
 from treadle.core.threads import (
     History,
+    Step,
     StoredThread,
     ThreadChangeSet,
     ThreadDelta,
     ThreadHead,
-    all_deltas,
+    all_history,
 )
 from treadle.errors import CorruptRecord
 
 _log = logging.getLogger(__name__)
 _NOTHING = msgspec.Raw(encode(ThreadChangeSet()))
+_UNFIT = (CorruptRecord, LookupError, RecursionError, ValueError)
+"""The errors of lines that are damaged, or of another thread."""
 
 
 class _Line(msgspec.Struct, frozen=True, array_like=True):
@@ -46,11 +49,11 @@ class _Line(msgspec.Struct, frozen=True, array_like=True):
     since: Time | None
     """When the thread was last changed before; None in the first line of a thread."""
     messages: tuple[msgspec.Raw, ...] | None = None
-    """Each is its position in the thread, or the message if the thread did not get it."""
+    """Each is its position in the thread, or the message if the thread had it already."""
     changes: msgspec.Raw = _NOTHING
     """The change set without its messages."""
-    removed: tuple[msgspec.Raw, ...] = ()
-    """The messages that a truncation removed."""
+    removed: tuple[tuple[Time | None, msgspec.Raw], ...] = ()
+    """The messages that a truncation removed, and when each was committed."""
 
 
 class DeltaFiles:
@@ -95,30 +98,69 @@ class DeltaFiles:
         """Return the deltas from `after_version` to `head`, or None if they are not all known."""
         if not 0 <= after_version <= head.version:
             return None
-        if after_version == head.version:
-            return ()
+        found: list[ThreadDelta] = []
+        past = _PastMessages(head.thread.messages)
+        try:
+            lines = self._lines(head)
+            while len(found) < head.version - after_version:
+                found.append(past.step_back(next(lines)))
+        except (StopIteration, *_UNFIT):
+            return None
+        return tuple(reversed(found))
+
+    def steps(self, head: ThreadHead) -> tuple[Step, ...]:
+        """Return the steps that led to `head`, oldest first, as far back as they are known."""
+        found: list[Step] = []
+        count = len(head.thread.messages)
+        try:
+            for line in self._lines(head):
+                found.append(step := _read_step(line, count))
+                count = step.kept + len(step.removed)
+        except _UNFIT:
+            _log.debug("a line of the deltas of thread %r does not fit", head.thread.id)
+        return tuple(reversed(found))
+
+    def _lines(self, head: ThreadHead) -> Iterator[_Line]:
+        """Yield the lines of the deltas that led to `head`, the newest first.
+
+        Raises:
+            ValueError: one cannot be read.
+        """
         try:
             lines = self._disk.read(self._documents.delta_path(head.thread.id)).split(b"\n")
         except (FileNotFoundError, NotPlainFile):
-            return None
-        found: list[ThreadDelta] = []
+            return
         wanted, changed_at = head.version, head.thread.metadata.updated_at
-        past = _PastMessages(head.thread.messages)
-        try:
-            for data in reversed(lines):
-                if wanted == after_version:
-                    break
-                line = msgspec.json.decode(data, type=_Line)
-                # At another time, it is a change by another program or of a deleted thread.
-                if line.version != wanted or line.time != changed_at:
-                    return None
-                changed_at = line.since
-                if line.messages is not None:
-                    found.append(past.step_back(line))
-                    wanted -= 1
-        except (CorruptRecord, LookupError, RecursionError, ValueError):
-            return None
-        return tuple(reversed(found)) if wanted == after_version else None
+        for data in reversed(lines):
+            line = msgspec.json.decode(data, type=_Line)
+            # At another time, it is a change by another program or of a deleted thread.
+            if line.version != wanted or line.time != changed_at:
+                return
+            changed_at = line.since
+            if line.messages is not None:
+                wanted -= 1
+                yield line
+
+
+def _read_step(line: _Line, count: int) -> Step:
+    """Return the step in a line that led to a thread with so many messages.
+
+    Raises:
+        CorruptRecord, LookupError, ValueError: it does not fit.
+    """
+    changes = decode(ThreadChangeSet, bytes(line.changes))
+    stored = [_position_or_message(each) for each in line.messages or ()]
+    removed = [
+        StoredMessage(cursor=cursor, message=decode(Message, bytes(message)), committed_at=time)
+        for cursor, (time, message) in enumerate(line.removed, start=changes.truncated_to or 0)
+    ]
+    return stored_step(changes, stored, removed, count)
+
+
+def _position_or_message(stored: msgspec.Raw) -> int | Message:
+    if bytes(stored).startswith(b"{"):
+        return decode(Message, bytes(stored))
+    return msgspec.json.decode(stored, type=Count)
 
 
 class _PastMessages:
@@ -143,29 +185,24 @@ class _PastMessages:
                 changes, messages=tuple(map(self._message, line.messages or ()))
             ),
         )
-        for position, message in enumerate(line.removed, start=changes.truncated_to or 0):
+        for position, (_, message) in enumerate(line.removed, start=changes.truncated_to or 0):
             self._removed[position] = decode(Message, bytes(message))
         return delta
 
     def _message(self, stored: msgspec.Raw) -> Message:
-        if bytes(stored).startswith(b"{"):
-            return decode(Message, bytes(stored))
-        position = msgspec.json.decode(stored, type=Count)
+        position = _position_or_message(stored)
+        if isinstance(position, Message):
+            return position
         removed = self._removed.get(position)
         return self._messages[position] if removed is None else removed
 
 
 def _lines_of(before: StoredThread, after: StoredThread, steps: Sequence[History]) -> list[bytes]:
     """Return the lines of the steps that led from one thread to the next."""
-    messages = before.head.thread.messages
-    count = len(messages)
     changed_at = before.head.thread.metadata.updated_at
     lines: list[bytes] = []
-    for step, positions, gone in zip(
-        steps, positions_of(count, steps), removals_of(count, steps), strict=True
-    ):
-        removed = messages[gone.start : gone.stop]
-        lines.append(_line_of(step.delta, changed_at, positions, removed))
+    for step in steps:
+        lines.append(_line_of(step, changed_at))
         changed_at = step.delta.committed_at
     if was_updated(before, after, tuple(step.delta for step in steps)):
         lines.append(_update_line(after.head, changed_at))
@@ -174,12 +211,11 @@ def _lines_of(before: StoredThread, after: StoredThread, steps: Sequence[History
 
 def _lines_since_whole(after: StoredThread) -> list[bytes]:
     """Return the lines of a thread that one batch has created or saved, and then changed."""
-    # Whole: a later step of the batch may have removed the messages that an earlier one has added.
     changed_at: int | None = None
     lines: list[bytes] = []
-    for delta in all_deltas(after.history):
-        lines.append(_line_of(delta, changed_at, {}, ()))
-        changed_at = delta.committed_at
+    for step in all_history(after.history):
+        lines.append(_line_of(step, changed_at))
+        changed_at = step.delta.committed_at
     if lines and changed_at != after.head.thread.metadata.updated_at:
         lines.append(_update_line(after.head, changed_at))
     return lines
@@ -190,20 +226,16 @@ def _update_line(head: ThreadHead, since: int | None) -> bytes:
     return msgspec.json.encode((head.version, head.thread.metadata.updated_at, since))
 
 
-def _line_of(
-    delta: ThreadDelta,
-    since: int | None,
-    positions: dict[int, int],
-    removed: Iterable[Message],
-) -> bytes:
-    """Return the line of a delta; `positions` are those of its messages, by their indexes."""
+def _line_of(step: History, since: int | None) -> bytes:
+    """Return the line of a step."""
+    delta, positions = step.delta, positions_of(step)
     messages = [
         positions[index] if index in positions else msgspec.Raw(encode(message))
         for index, message in enumerate(delta.changes.messages)
     ]
     parts: list[object] = [delta.version, delta.committed_at, since, messages]
     changes = msgspec.Raw(encode(msgspec.structs.replace(delta.changes, messages=())))
-    gone = [msgspec.Raw(encode(message)) for message in removed]
+    gone = [(each.committed_at, msgspec.Raw(encode(each.message))) for each in step.removed]
     if gone or bytes(changes) != bytes(_NOTHING):
         parts += (changes, gone) if gone else (changes,)
     return msgspec.json.encode(parts)

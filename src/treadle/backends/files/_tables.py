@@ -18,7 +18,7 @@ from treadle.core.heads import ThreadSummary
 from treadle.core.keys import KeyRange
 from treadle.core.mailboxes import TERMINAL, EntryStatus, MailboxEntry, MailboxState
 from treadle.core.runs import RunRecord
-from treadle.core.threads import ThreadDelta
+from treadle.core.threads import Step, ThreadDelta, ThreadHead
 from treadle.errors import CorruptRecord
 
 
@@ -175,6 +175,12 @@ class FileTables(Tables):
     def find_deltas(self, thread_id: str, after_version: int) -> tuple[ThreadDelta, ...] | None:
         """Return the deltas of a thread since `after_version`, or None if not all are known."""
         return self._delta_files.since(self.threads[thread_id].head, after_version)
+
+    def find_steps(self, thread_id: str) -> tuple[Step, ...]:
+        """Return the last steps of a thread, oldest first, as far back as they are all known."""
+        origin = self.threads[thread_id].origin
+        written = self._delta_files.steps(origin) if isinstance(origin, ThreadHead) else ()
+        return written + super().find_steps(thread_id)
 
     def find_duplicate(self, mailbox_id: str, dedupe_key: str) -> MailboxEntry | None:
         """Return the entry of the mailbox that has the dedupe key, or None."""

@@ -3,14 +3,14 @@
 from treadle.backends.model.apply import apply_batch, apply_claim, read_set_of
 from treadle.backends.model.tables import Change, Tables
 from treadle.core.keys import row_key
-from treadle.core.threads import History, StoredThread, all_deltas
+from treadle.core.threads import History, StoredThread, all_history
 
 __all__ = [
     "Change",
     "History",
     "StoredThread",
     "Tables",
-    "all_deltas",
+    "all_history",
     "apply_batch",
     "apply_claim",
     "read_set_of",

@@ -1,45 +1,42 @@
-"""Where the messages of a thread are that steps have added or removed."""
+"""Where the messages of a thread are that a step has added or removed."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
-from treadle.core.threads import History
+from treadle.core.messages import Message, StoredMessage
+from treadle.core.threads import History, Step, ThreadChangeSet
 
 
-def positions_of(count: int, steps: Sequence[History]) -> list[dict[int, int]]:
-    """Return the positions of the messages that each step has added, by their indexes in its delta.
+def positions_of(link: History) -> dict[int, int]:
+    """Return the positions of the messages that a step has added, by their indexes in its delta.
 
-    Those that were skipped, or removed by a later step, have none.
-
-    Args:
-        count: how many messages the thread had before.
-        steps: what came then.
+    Those that the thread had already have none.
     """
-    added: list[tuple[int, int]] = []
-    for number, step in enumerate(steps):
-        kept = step.delta.changes.truncated_to
-        if kept is not None:
-            del added[max(kept - count, 0) :]
-            count = min(count, kept)
-        added += ((number, index) for index in _indexes_of_added(step))
-    positions: list[dict[int, int]] = [{} for _ in steps]
-    for position, (number, index) in enumerate(added, start=count):
-        positions[number][index] = position
+    positions: dict[int, int] = {}
+    for index, message in enumerate(link.delta.changes.messages):
+        if len(positions) < len(link.added) and message is link.added[len(positions)]:
+            positions[index] = link.kept + len(positions)
     return positions
 
 
-def removals_of(count: int, steps: Sequence[History]) -> Iterator[range]:
-    """Yield the positions that each step removes, of the `count` messages that the thread had."""
-    for step in steps:
-        kept = step.delta.changes.truncated_to
-        left = count if kept is None else min(kept, count)
-        yield range(left, count)
-        count = left
+def stored_step(
+    changes: ThreadChangeSet,
+    stored: Sequence[int | Message],
+    removed: Iterable[StoredMessage],
+    count: int,
+) -> Step:
+    """Return the step of a delta that names the messages it has added by their positions.
 
+    Args:
+        changes: its changes, without messages.
+        stored: its messages or their positions.
+        removed: the messages that a truncation removed.
+        count: how many messages the thread had after it.
 
-def _indexes_of_added(step: History) -> Iterator[int]:
-    added = iter(step.added)
-    awaited = next(added, None)
-    for index, message in enumerate(step.delta.changes.messages):
-        if message is awaited:
-            yield index
-            awaited = next(added, None)
+    Raises:
+        ValueError: they do not fit.
+    """
+    added = [each for each in stored if isinstance(each, int)]
+    kept = count - len(added)
+    if added != list(range(kept, count)) or changes.truncated_to not in (None, kept):
+        raise ValueError(f"it does not lead to a thread with {count} messages")
+    return Step(changes, kept, tuple(removed))

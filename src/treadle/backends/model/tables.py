@@ -25,11 +25,14 @@ from treadle.core.pauses import is_paused
 from treadle.core.runs import RunRecord
 from treadle.core.threads import (
     History,
+    Step,
     StoredThread,
     Thread,
     ThreadDelta,
     ThreadHead,
+    all_history,
     history_since,
+    step_of,
 )
 
 TableName = Literal["threads", "runs", "entries", "mailboxes", "documents"]
@@ -214,6 +217,10 @@ class Tables:
         stored = self.threads[thread_id]
         steps = history_since(stored.history, after_version, stored.head.version)
         return None if steps is None else tuple(step.delta for step in steps)
+
+    def find_steps(self, thread_id: str) -> tuple[Step, ...]:
+        """The last steps of a thread, oldest first, as far back as they are all known."""
+        return tuple(map(step_of, all_history(self.threads[thread_id].history)))
 
     def find_duplicate(self, mailbox_id: str, dedupe_key: str) -> MailboxEntry | None:
         """The entry of the mailbox that has the dedupe key, or None."""

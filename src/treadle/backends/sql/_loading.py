@@ -3,6 +3,7 @@
 from itertools import starmap
 
 from treadle.backends.sql._documents import read_range
+from treadle.backends.sql._past_messages import reads_of_steps
 from treadle.backends.sql._whole_threads import reads_of_whole
 from treadle.backends.sql.program import Read
 from treadle.backends.sql.rows import id_list, pair_list
@@ -40,6 +41,8 @@ def reads_of(read_set: ReadSet) -> list[Read]:
         reads.append(Read("load_message_ids", {"pairs": pair_list(read_set.messages)}))
     for thread_id in sorted(read_set.wholes):
         reads += reads_of_whole(thread_id)
+    for thread_id in sorted(read_set.steps):
+        reads += reads_of_steps(thread_id)
     for thread_id in sorted(read_set.messages_from.keys() | read_set.last_messages.keys()):
         first = read_set.messages_from.get(thread_id, LARGEST_TIME)
         number = read_set.last_messages.get(thread_id, 0)

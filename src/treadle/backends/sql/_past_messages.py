@@ -1,16 +1,24 @@
-"""The messages that deltas name by their positions, also those that have been removed since."""
+"""The past of a thread: what its deltas did, and the messages that they name by positions."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from treadle.backends.sql.program import Row
-from treadle.backends.sql.rows import DeltaBodyParts, DeltaRow, read_columns, read_message
+from treadle.backends.model.steps import stored_step
+from treadle.backends.sql.program import Read, Row
+from treadle.backends.sql.rows import (
+    DeltaBodyParts,
+    DeltaRow,
+    damage_of,
+    read_columns,
+    read_delta_body,
+    read_message,
+)
 from treadle.core.codec import decode
-from treadle.core.limits import Count, Version
-from treadle.core.messages import Message
-from treadle.core.threads import ThreadDelta
+from treadle.core.limits import Count, Time, Version
+from treadle.core.messages import Message, StoredMessage
+from treadle.core.threads import Step, ThreadDelta, ThreadHead
 
 
 class RemovedRow(msgspec.Struct, frozen=True, array_like=True):
@@ -18,6 +26,7 @@ class RemovedRow(msgspec.Struct, frozen=True, array_like=True):
 
     position: Count
     version: Version
+    committed_at: Time | None
     body: str
 
 
@@ -34,8 +43,8 @@ class PastMessages:
         self._messages = {each.cursor: each.message for each in map(read_message, messages)}
         self._removed: dict[int, list[tuple[int, Message]]] = defaultdict(list)
         for row in removed:
-            position, version, message = _read_removed(row)
-            self._removed[position].append((version, message))
+            version, each = _read_removed(row)
+            self._removed[each.cursor].append((version, each.message))
 
     def at(self, position: int, version: int) -> Message:
         """Return the message that was at a position when the thread was at a version."""
@@ -46,9 +55,13 @@ class PastMessages:
         return self._messages[position]
 
 
-def _read_removed(row: Row) -> tuple[int, int, Message]:
+def _read_removed(row: Row) -> tuple[int, StoredMessage]:
+    """The version at which a message was removed, and the message."""
     columns = read_columns(RemovedRow, row)
-    return columns.position, columns.version, decode(Message, columns.body)
+    message = decode(Message, columns.body)
+    return columns.version, StoredMessage(
+        cursor=columns.position, message=message, committed_at=columns.committed_at
+    )
 
 
 def read_delta(row: DeltaRow, body: DeltaBodyParts, messages: PastMessages) -> ThreadDelta:
@@ -62,3 +75,38 @@ def read_delta(row: DeltaRow, body: DeltaBodyParts, messages: PastMessages) -> T
         committed_at=row.committed_at,
         changes=msgspec.structs.replace(changes, messages=restored),
     )
+
+
+def reads_of_steps(thread_id: str) -> tuple[Read, Read]:
+    """The queries whose rows `steps_to` puts together."""
+    return (
+        Read("list_deltas", {"thread_id": thread_id, "after_version": 0}),
+        Read("load_removed_messages", {"thread_id": thread_id}),
+    )
+
+
+def steps_to(head: ThreadHead, deltas: Iterable[Row], removed: Iterable[Row]) -> tuple[Step, ...]:
+    """The steps that led to a thread, oldest first, from rows of deltas and removed messages.
+
+    Raises:
+        CorruptRecord: a row cannot be read.
+    """
+    with damage_of(f"thread {head.thread.id!r}"):
+        return _steps_back(head, [read_columns(DeltaRow, row) for row in deltas], removed)
+
+
+def _steps_back(
+    head: ThreadHead, deltas: Sequence[DeltaRow], removed: Iterable[Row]
+) -> tuple[Step, ...]:
+    gone: dict[int, list[StoredMessage]] = defaultdict(list)
+    for version, each in map(_read_removed, removed):
+        gone[version].append(each)
+    steps: list[Step] = []
+    count = len(head.thread.messages)
+    for row in reversed(deltas):
+        if row.version != head.version - len(steps):
+            break
+        step = stored_step(*read_delta_body(row.body), gone[row.version], count)
+        count = step.kept + len(step.removed)
+        steps.append(step)
+    return tuple(reversed(steps))

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import Literal
 
 from treadle.backends._damage import DamageLog
-from treadle.backends.model.steps import positions_of, removals_of
 from treadle.backends.model.tables import Change, steps_of
 from treadle.backends.sql._listing import (
     Placed,
@@ -15,7 +14,12 @@ from treadle.backends.sql._listing import (
     page_of_rows,
     read_cursor_page,
 )
-from treadle.backends.sql._past_messages import PastMessages, read_delta
+from treadle.backends.sql._past_messages import (
+    PastMessages,
+    read_delta,
+    reads_of_steps,
+    steps_to,
+)
 from treadle.backends.sql._whole_threads import reads_of_whole, whole_thread
 from treadle.backends.sql.program import Program, Read, Row, Statement, Values, writes
 from treadle.backends.sql.rows import (
@@ -35,6 +39,7 @@ from treadle.backends.sql.rows import (
     read_message,
     read_summary,
     read_thread_id,
+    removed_values,
 )
 from treadle.backends.sql.tables import text_value, to_json
 from treadle.core.heads import (
@@ -48,6 +53,7 @@ from treadle.core.heads import (
 from treadle.core.limits import clamp_page
 from treadle.core.message_times import timed
 from treadle.core.messages import MessagePage, message_page
+from treadle.core.past import as_of
 from treadle.core.thread_queries import ListDeltas, ListMessages, ListThreads, LoadThread
 from treadle.core.threads import (
     History,
@@ -56,12 +62,11 @@ from treadle.core.threads import (
     ThreadDelta,
     ThreadHead,
     ThreadPage,
-    all_deltas,
+    all_history,
 )
 from treadle.errors import NotFound
 
 _WRITES = (
-    "keep_removed_messages",
     "remove_messages",
     "insert_thread",
     "replace_thread",
@@ -74,6 +79,7 @@ _WRITES = (
     "update_thread_body",
     "update_thread_state",
     "insert_message",
+    "insert_removed_message",
     "insert_patch",
     "insert_delta",
 )
@@ -145,8 +151,8 @@ def _write_steps(
     _write_messages(rows, after)
     for position, patch in enumerate(thread.patches, start=patch_count):
         rows.new["insert_patch"].append(patch_values(thread.id, position, patch))
-    for step, positions in zip(steps, positions_of(before.unloaded, steps), strict=True):
-        rows.new["insert_delta"].append(delta_values(thread.id, step.delta, positions))
+    for step in steps:
+        rows.new["insert_delta"].append(delta_values(thread.id, step))
     if any(step.delta.changes.snapshot is not None for step in steps):
         rows.without_patches.append({"thread_id": thread.id})
         state = {"thread_id": thread.id, "state": to_json(thread.state)}
@@ -165,14 +171,11 @@ def _write_messages(rows: _Rows, after: StoredThread) -> None:
 
 
 def _write_removals(rows: _Rows, before: StoredThread, steps: tuple[History, ...]) -> None:
-    """Move the stored messages that each truncation removes."""
+    """Move the messages that each truncation removes: the deltas before it still show them."""
     thread_id, left = before.head.thread.id, before.unloaded
-    for step, gone in zip(steps, removals_of(before.unloaded, steps), strict=True):
-        if gone:
-            bounds = {"thread_id": thread_id, "position": gone.start, "message_count": gone.stop}
-            version = step.delta.version
-            rows.new["keep_removed_messages"].append({**bounds, "version": version})
-            left = gone.start
+    for step in steps:
+        rows.new["insert_removed_message"] += removed_values(thread_id, step)
+        left = min(left, step.kept)
     if left < before.unloaded:
         rows.new["remove_messages"].append({"thread_id": thread_id, "position": left})
 
@@ -199,8 +202,9 @@ def _write_whole(
     _write_messages(rows, after)
     for position, patch in enumerate(thread.patches):
         rows.new["insert_patch"].append(patch_values(thread.id, position, patch))
-    for delta in all_deltas(after.history):
-        rows.new["insert_delta"].append(delta_values(thread.id, delta, {}))
+    for step in all_history(after.history):
+        rows.new["insert_removed_message"] += removed_values(thread.id, step)
+        rows.new["insert_delta"].append(delta_values(thread.id, step))
 
 
 def _time_row(thread: Thread) -> dict[str, object]:
@@ -234,9 +238,15 @@ def _thread_row(head: ThreadHead, message_count: int, patch_count: int) -> dict[
 
 
 def load_thread(query: LoadThread) -> Program[ThreadHead | None]:
-    """A thread as a whole, or None."""
-    parts = yield reads_of_whole(query.thread_id)
-    return whole_thread(query.thread_id, parts)
+    """A thread as a whole, as it is or as it was, or None."""
+    thread_id, version = query.thread_id, query.version
+    if version is None:
+        return whole_thread(thread_id, (yield reads_of_whole(thread_id)))
+    *parts, deltas, removed = yield (*reads_of_whole(thread_id), *reads_of_steps(thread_id))
+    head = whole_thread(thread_id, parts)
+    if head is None:
+        return None
+    return as_of(head, steps_to(head, deltas, removed), version)
 
 
 def load_head(query: LoadHead) -> Program[ThreadSummary | None]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from treadle.backends.sql._past_messages import steps_to
 from treadle.backends.sql.program import Read, Row
 from treadle.backends.sql.rows import (
     ThreadRow,
@@ -13,10 +14,11 @@ from treadle.backends.sql.rows import (
     read_thread,
 )
 from treadle.core.message_times import trimmed
-from treadle.core.threads import StoredThread, ThreadHead, appended, history_since
+from treadle.core.threads import Step, StoredThread, ThreadHead, appended, history_since
 from treadle.errors import NotFound
 
 _PARTS = ("load_thread", "load_messages", "load_patches")
+_STEPS = ("list_deltas", "load_removed_messages")
 
 
 def reads_of_whole(thread_id: str) -> tuple[Read, ...]:
@@ -53,7 +55,7 @@ class WholeThreads:
 
     def take(self, read: Read, rows: list[Row]) -> bool:
         """Take in the answer of a query; return False if it is not one of these."""
-        if read.name not in _PARTS:
+        if read.name not in _PARTS + _STEPS:
             return False
         self._rows[read.values["thread_id"], read.name] = rows
         return True
@@ -66,9 +68,7 @@ class WholeThreads:
             NotFound: it does not exist.
         """
         labels = stored.head.thread
-        head = whole_thread(labels.id, [self._rows[labels.id, name] for name in _PARTS])
-        if head is None:
-            raise NotFound("thread", labels.id)
+        head = self._loaded(labels.id)
         for step in history_since(stored.history, head.version, stored.head.version) or ():
             changes, now = step.delta.changes, step.delta.committed_at
             head = appended(head, changes, now, step.added)
@@ -79,3 +79,19 @@ class WholeThreads:
             patches=head.thread.patches,
         )
         return msgspec.structs.replace(head, thread=thread)
+
+    def steps(self, thread_id: str) -> tuple[Step, ...]:
+        """Return the steps that led to a thread as it was loaded.
+
+        Raises:
+            CorruptRecord: a part cannot be read.
+            NotFound: it does not exist.
+        """
+        deltas, removed = (self._rows[thread_id, name] for name in _STEPS)
+        return steps_to(self._loaded(thread_id), deltas, removed)
+
+    def _loaded(self, thread_id: str) -> ThreadHead:
+        head = whole_thread(thread_id, [self._rows[thread_id, name] for name in _PARTS])
+        if head is None:
+            raise NotFound("thread", thread_id)
+        return head

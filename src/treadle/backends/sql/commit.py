@@ -17,9 +17,10 @@ from treadle.backends.sql._mailboxes import (
 )
 from treadle.backends.sql._runs import write_owners, write_runs
 from treadle.backends.sql._threads import write_threads
+from treadle.backends.sql.loaded_rows import NotLoaded
 from treadle.backends.sql.program import Program, Read, Statement
 from treadle.backends.sql.rows import has_payload
-from treadle.backends.sql.working_set import NotLoaded, StaleRead, WorkingSet
+from treadle.backends.sql.working_set import StaleRead, WorkingSet
 from treadle.core.commands import Commands, Receipt
 from treadle.core.endings import Interrupted, Purge
 from treadle.core.hints import ANYTHING, Hint

@@ -34,7 +34,6 @@ from treadle.backends.sql.tables import (
 from treadle.core.codec import checked, decode
 from treadle.core.heads import sortable
 from treadle.core.ids import check_id
-from treadle.core.messages import Message
 from treadle.core.patches import TrackedPatch
 from treadle.core.threads import ThreadHead
 from treadle.errors import CorruptRecord, InvalidId
@@ -124,7 +123,7 @@ def _check_message(row: Values) -> Values:
 
 def _check_removed_message(row: Values) -> Values:
     _check_types(row)
-    decode(Message, row["body"])
+    read_message((row["position"], row["committed_at"], row["body"]))
     return {}
 
 

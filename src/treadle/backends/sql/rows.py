@@ -12,6 +12,7 @@ from typing import Any, TypeAlias, TypeVar
 import msgspec
 
 from treadle.backends._damage import DamageLog
+from treadle.backends.model.steps import positions_of
 from treadle.backends.sql.program import Row, Values
 from treadle.backends.sql.tables import (
     CLAIM_COLUMNS,
@@ -33,7 +34,7 @@ from treadle.core.mailboxes import MailboxEntry, MailboxState
 from treadle.core.messages import Message, StoredMessage
 from treadle.core.patches import TrackedPatch
 from treadle.core.runs import RunRecord
-from treadle.core.threads import Thread, ThreadChangeSet, ThreadDelta, ThreadMetadata
+from treadle.core.threads import History, Thread, ThreadChangeSet, ThreadMetadata
 from treadle.errors import CorruptRecord, InvalidId
 
 RecordT = TypeVar("RecordT")
@@ -423,8 +424,23 @@ class DeltaBody(msgspec.Struct, frozen=True):
     messages: list[int | msgspec.Raw]
 
 
-def delta_values(thread_id: str, delta: ThreadDelta, positions: dict[int, int]) -> Values:
-    """The columns of a delta; `positions` are those of its messages in the thread, by index."""
+def removed_values(thread_id: str, step: History) -> list[Values]:
+    """The columns of the messages that a step removed."""
+    return [
+        {
+            "thread_id": thread_id,
+            "position": position,
+            "version": step.delta.version,
+            "committed_at": each.committed_at,
+            "body": encode(each.message).decode(),
+        }
+        for position, each in enumerate(step.removed, start=step.kept)
+    ]
+
+
+def delta_values(thread_id: str, step: History) -> Values:
+    """The columns of a step's delta, which names the messages that it has added by positions."""
+    delta, positions = step.delta, positions_of(step)
     messages = delta.changes.messages
     bare = msgspec.structs.replace(delta.changes, messages=())
     stored: list[int | msgspec.Raw] = [

@@ -179,6 +179,7 @@ REMOVED_MESSAGES = Table(
     _THREAD_ID,
     _POSITION,
     Column("version", "bigint"),
+    Column("committed_at", "bigint"),
     _BODY,
     part_of_thread=True,
 )
@@ -346,6 +347,7 @@ PLAIN_WRITES = {
     "delete_thread_body": PlainWrite("delete", THREAD_BODIES),
     "insert_message": PlainWrite("insert", MESSAGES),
     "delete_messages": PlainWrite("delete", MESSAGES),
+    "insert_removed_message": PlainWrite("insert", REMOVED_MESSAGES),
     "delete_removed_messages": PlainWrite("delete", REMOVED_MESSAGES),
     "insert_patch": PlainWrite("insert", PATCHES),
     "delete_patches": PlainWrite("delete", PATCHES),

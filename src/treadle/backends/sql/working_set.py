@@ -15,8 +15,6 @@ import msgspec
 from treadle.backends._damage import DamageLog
 from treadle.backends.model.tables import (
     Change,
-    MemoryTable,
-    Put,
     Row,
     TableName,
     Tables,
@@ -24,6 +22,7 @@ from treadle.backends.model.tables import (
 )
 from treadle.backends.sql._purges import EntryPurges
 from treadle.backends.sql._whole_threads import WholeThreads
+from treadle.backends.sql.loaded_rows import LoadedRows, NotLoaded
 from treadle.backends.sql.program import Read
 from treadle.backends.sql.program import Row as DatabaseRow
 from treadle.backends.sql.rows import (
@@ -48,71 +47,15 @@ from treadle.core.mailboxes import EntryStatus, MailboxEntry, MailboxState, is_t
 from treadle.core.messages import StoredMessage
 from treadle.core.read_set import ReadSet
 from treadle.core.runs import RunRecord
-from treadle.core.threads import StoredThread, Thread, ThreadDelta, ThreadHead
+from treadle.core.threads import Step, StoredThread, Thread, ThreadDelta, ThreadHead
 from treadle.errors import CorruptRecord
 
 RowT = TypeVar("RowT")
 ReadT = TypeVar("ReadT")
 
 
-class NotLoaded(AssertionError):
-    """A command asked for rows that its `touches` did not name."""
-
-    def __init__(self, rows: str) -> None:
-        super().__init__(f"not in the read set: {rows}; `touches` of a command is incomplete")
-
-
 class StaleRead(LookupError):
     """An entry was inserted after its mailbox was loaded, so it is not locked: load again."""
-
-
-class LoadedRows(MemoryTable[RowT]):
-    """The loaded rows of a table, by id. Only ids that were asked for can be looked up."""
-
-    def __init__(self, put: Put[RowT], table: TableName, asked: Iterable[str]) -> None:
-        # A commit creates four of these, so the base classes' `__init__` is spared.
-        self.put = put
-        self._rows: dict[str, RowT] = {}
-        self._table = table
-        self.asked = set(asked)
-        self.damaged: dict[str, CorruptRecord] = {}
-        """Why the rows that cannot be read are damaged, by id."""
-
-    def get(self, key: str, default: Any = None) -> Any:
-        """Return the row, or `default` if the database has none.
-
-        Raises:
-            NotLoaded: the row was not loaded.
-            CorruptRecord: it is damaged.
-        """
-        if key not in self.asked:
-            raise NotLoaded(f"{self._table} {key!r}")
-        if key in self.damaged:
-            error = self.damaged[key]  # a new one for each command, which adds its name
-            raise CorruptRecord(error.where, error.reason) from error
-        return dict.get(self, key, default)
-
-    def __contains__(self, key: object) -> bool:
-        return key in self.damaged or self.get(str(key)) is not None
-
-    def __getitem__(self, key: str) -> RowT:
-        row: RowT | None = self.get(key)
-        if row is None:
-            raise KeyError(key)
-        return row
-
-    def _refuse_all(self) -> NoReturn:
-        raise NotLoaded(f"all {self._table}")
-
-    __iter__ = __len__ = keys = values = items = _refuse_all
-
-    def is_loaded(self, key: str) -> bool:
-        """Return whether there is a row in memory."""
-        return dict.__contains__(self, key)
-
-    def loaded(self) -> Iterable[RowT]:
-        """The rows in memory."""
-        return tuple(dict.values(self))
 
 
 class WorkingSet(Tables):
@@ -352,10 +295,24 @@ class WorkingSet(Tables):
             return stored.head
         return self._wholes.grown(stored)
 
+    def find_steps(self, thread_id: str) -> tuple[Step, ...]:
+        """The last steps of a thread, oldest first, as far back as they are all known."""
+        if not {thread_id} <= self._read_set.steps & self._read_set.wholes:
+            raise NotLoaded(f"steps of thread {thread_id!r}")
+        since = super().find_steps(thread_id)  # those of this group
+        loaded = self._as_loaded.get(("threads", thread_id))
+        if not isinstance(loaded, StoredThread):
+            return since
+        is_same = loaded.origin is self.threads[thread_id].origin
+        return self._wholes.steps(thread_id) + since if is_same else since
+
     def find_messages_from(self, thread_id: str, position: int) -> tuple[StoredMessage, ...]:
         """The messages of a thread from a position on."""
         stored = self.threads[thread_id]
-        fresh = super().find_messages_from(thread_id, max(position - stored.unloaded, 0))
+        fresh = tuple(
+            msgspec.structs.replace(each, cursor=stored.unloaded + each.cursor)
+            for each in super().find_messages_from(thread_id, max(position - stored.unloaded, 0))
+        )
         if position >= stored.unloaded:
             return fresh
         before = self._as_loaded["threads", thread_id]

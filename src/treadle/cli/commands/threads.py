@@ -110,21 +110,30 @@ def list_threads(
     examples=(
         "treadle threads show bike-squeaky-brakes",
         "treadle threads show bike-squeaky-brakes --last 5",
+        "treadle threads show bike-squeaky-brakes --version 12",
         "treadle threads show bike-squeaky-brakes --json | jq '.thread.messages | length'",
     ),
 )
 @store_option()
 @click.argument("thread_id", metavar="THREAD")
 @click.option("--last", type=click.IntRange(min=1), metavar="N", help="Only the last N messages.")
+@click.option("--version", type=click.IntRange(min=0), metavar="N", help="As it was at a version.")
 @json_option
-def show_thread(thread_id: str, last: int | None, as_json: bool) -> None:
+def show_thread(thread_id: str, last: int | None, version: int | None, as_json: bool) -> None:
     """Show a conversation.
 
     --json: {"thread": {...}, "version": N, "message_times": [...]}.
     """
-    head = read_store(lambda store: store.threads.load(thread_id))
-    if head is None:
+
+    async def read(store: Store) -> tuple[bool, ThreadHead | None]:
+        head = await store.threads.load(thread_id, version=version)
+        return head is not None or await store.threads.head(thread_id) is not None, head
+
+    exists, head = read_store(read)
+    if not exists:
         raise NotFound("thread", thread_id)
+    if head is None:
+        raise Failure(f"version {version} of thread {thread_id!r} is not known")
     if as_json:
         write_json(to_plain(_cut(head, last)))
     else:

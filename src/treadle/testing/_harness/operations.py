@@ -9,7 +9,7 @@ from treadle.core.claims import Ack, Hold, Nack
 from treadle.core.commands import Commands
 from treadle.core.edits import TruncateThread
 from treadle.core.mailboxes import Enqueue, Send
-from treadle.core.threads import AppendThread, CreateThread, DeleteThread
+from treadle.core.thread_commands import AppendThread, CreateThread, DeleteThread
 from treadle.testing._harness.builders import claim_one, entry, head_of, says
 from treadle.testing._harness.dump import read_everything, without_uuids
 from treadle.testing._harness.timeouts import run_with_timeout

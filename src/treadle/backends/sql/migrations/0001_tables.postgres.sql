@@ -63,6 +63,7 @@ CREATE TABLE removed_messages (
     thread_key bigint NOT NULL,
     position bigint NOT NULL,
     version bigint NOT NULL,
+    committed_at bigint,
     body text COLLATE "C" NOT NULL,
     PRIMARY KEY (thread_key, position, version)
 );

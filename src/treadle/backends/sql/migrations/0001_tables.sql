@@ -57,6 +57,7 @@ CREATE TABLE removed_messages (
     thread_key INTEGER NOT NULL,
     position INTEGER NOT NULL,
     version INTEGER NOT NULL,
+    committed_at INTEGER,
     body TEXT NOT NULL,
     PRIMARY KEY (thread_key, position, version)
 );

@@ -39,7 +39,13 @@ from treadle.core.patches import Append, Increment
 from treadle.core.pauses import Pause, Resume
 from treadle.core.restoring import RestoreEntry, RestoreMailbox, RestoreRun, RestoreThread
 from treadle.core.runs import DeleteRun, UpsertRun
-from treadle.core.threads import AppendThread, CreateThread, DeleteThread, EnsureThread, SaveThread
+from treadle.core.thread_commands import (
+    AppendThread,
+    CreateThread,
+    DeleteThread,
+    EnsureThread,
+    SaveThread,
+)
 from treadle.testing._harness.builders import sets, tracked
 from treadle.testing._harness.strategies import documents
 from treadle.testing._harness.strategies.models import json_values

@@ -114,6 +114,12 @@ def questions(now: int) -> st.SearchStrategy[Question]:
         ),
         _about(
             "threads",
+            "load",
+            thread_id=commands.thread_ids,
+            version=st.none() | st.integers(0, 8),
+        ),
+        _about(
+            "threads",
             "list_deltas",
             thread_id=commands.thread_ids,
             after_version=st.integers(-1, 8),

@@ -15,7 +15,7 @@ from treadle.core.heads import UpdateThread
 from treadle.core.mailboxes import EnsureMailbox, Send
 from treadle.core.pauses import Pause
 from treadle.core.runs import UpsertRun
-from treadle.core.threads import AppendThread, CreateThread, EnsureThread, SaveThread
+from treadle.core.thread_commands import AppendThread, CreateThread, EnsureThread, SaveThread
 from treadle.testing._harness.builders import head_of, says
 from treadle.testing._harness.call_results import plain
 from treadle.testing._harness.check import Checks

@@ -10,6 +10,7 @@ from treadle.testing.conformance.threads import (
     listings,
     message_times,
     messages,
+    past,
     updates,
     writes,
 )
@@ -25,4 +26,5 @@ checks: tuple[Check, ...] = (
     *edits.checks,
     *forks.checks,
     *deltas.checks,
+    *past.checks,
 )

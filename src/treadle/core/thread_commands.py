@@ -1,0 +1,168 @@
+"""Threads are created, extended, replaced and deleted."""
+
+from treadle.core.commands import Command, TimedCommand
+from treadle.core.ids import ThreadId
+from treadle.core.limits import Version
+from treadle.core.messages import Message, new_messages
+from treadle.core.read_set import ReadSet
+from treadle.core.runs import record_run
+from treadle.core.threads import (
+    Committed,
+    StoredThread,
+    Thread,
+    ThreadChangeSet,
+    ThreadRows,
+    check_metadata,
+    created,
+    extended,
+    require_thread,
+    saved,
+)
+from treadle.errors import AlreadyExists, InvalidValue
+
+
+class CreateThread(TimedCommand[Committed], frozen=True, kw_only=True):
+    """Creates a thread. Result: `Committed`. Fails with `AlreadyExists`."""
+
+    thread: Thread
+
+    def check(self) -> None:
+        """Refuse a version in the thread's `extra`."""
+        check_metadata(self.thread, "createThread.thread")
+
+    def touches(self, read_set: ReadSet) -> None:
+        """The thread."""
+        read_set.threads.add(self.thread.id)
+
+    def apply(self, rows: ThreadRows, now: int) -> Committed:
+        """Put the new thread at version 0."""
+        thread = self.thread
+        if thread.id in rows.threads:
+            raise AlreadyExists("thread", thread.id, "append to it, or use another id")
+        rows.threads.put(thread.id, StoredThread(created(thread, now)))
+        return Committed(version=0)
+
+
+class EnsureThread(TimedCommand[Committed], frozen=True, kw_only=True):
+    """Creates a thread if it does not exist. Result: `Committed`, with its current version."""
+
+    thread: Thread
+
+    def check(self) -> None:
+        """Refuse a version in the thread's `extra`."""
+        check_metadata(self.thread, "ensureThread.thread")
+
+    def touches(self, read_set: ReadSet) -> None:
+        """The thread."""
+        read_set.threads.add(self.thread.id)
+
+    def apply(self, rows: ThreadRows, now: int) -> Committed:
+        """Put the thread, unless it exists; an existing thread stays as it is."""
+        stored = rows.threads.get(self.thread.id)
+        if stored is not None:
+            return Committed(version=stored.head.version)
+        rows.threads.put(self.thread.id, StoredThread(created(self.thread, now)))
+        return Committed(version=0)
+
+
+class AppendThread(TimedCommand[Committed], frozen=True, kw_only=True):
+    """Changes a thread, and its run. Result: `Committed`.
+
+    Fails with `NotFound`, or with `VersionConflict` if the thread is not at version `expected`.
+    """
+
+    thread_id: ThreadId
+    changes: ThreadChangeSet
+    expected: Version | None = None
+
+    def check(self) -> None:
+        """Refuse a change set that cuts messages off."""
+        if self.changes.truncated_to is not None:
+            reason = "an append cuts nothing off; use `truncate`"
+            raise InvalidValue("appendThread.changes.truncated_to", reason)
+
+    def touches(self, read_set: ReadSet) -> None:
+        """The thread, which of the messages it has already, and the run."""
+        read_set.threads.add(self.thread_id)
+        read_set.messages.update((self.thread_id, message_id) for message_id in self._message_ids())
+        if self.changes.run_id:
+            read_set.runs.add(self.changes.run_id)
+
+    def apply(self, rows: ThreadRows, now: int) -> Committed:
+        """Put the changed thread with one more delta, and its run."""
+        stored, changes = require_thread(rows, self.thread_id, self.expected), self.changes
+        messages = changes.messages
+        if ids := self._message_ids():
+            messages = new_messages(messages, rows.find_known_messages(self.thread_id, ids))
+        rows.threads.put(self.thread_id, extended(stored, changes, now, messages))
+        if changes.run_id:
+            record_run(
+                rows, changes.run_id, self.thread_id, changes.parent_run_id, changes.run_meta, now
+            )
+        skipped = () if len(messages) == len(changes.messages) else self._skipped(messages)
+        return Committed(version=stored.head.version + 1, skipped=skipped)
+
+    def _message_ids(self) -> list[str]:
+        return [message.id for message in self.changes.messages if message.id is not None]
+
+    def _skipped(self, added: tuple[Message, ...]) -> tuple[str, ...]:
+        kept = {id(message) for message in added}  # by identity: two may have one id
+        return tuple(
+            message.id
+            for message in self.changes.messages
+            if message.id is not None and id(message) not in kept
+        )
+
+
+class SaveThread(TimedCommand[Committed], frozen=True, kw_only=True):
+    """Creates or replaces a thread as a whole. Result: `Committed`.
+
+    With `expected` it only replaces. It fails with `NotFound`, or with `VersionConflict` if the
+    thread is not at that version.
+    """
+
+    thread: Thread
+    expected: Version | None = None
+
+    def check(self) -> None:
+        """Refuse a version in the thread's `extra`."""
+        check_metadata(self.thread, "saveThread.thread")
+
+    def touches(self, read_set: ReadSet) -> None:
+        """The thread, and its messages, for their times."""
+        read_set.threads.add(self.thread.id)
+        read_set.add_messages_from(self.thread.id, 0)
+
+    def apply(self, rows: ThreadRows, now: int) -> Committed:
+        """Put the thread; its history starts here, so earlier deltas are unknown from now on."""
+        before = rows.threads.get(self.thread.id)
+        if self.expected is not None:
+            before = require_thread(rows, self.thread.id, self.expected)
+        known = rows.find_messages_from(self.thread.id, 0) if before else ()
+        head = saved(self.thread, before.head if before else None, now, known)
+        rows.threads.put(self.thread.id, StoredThread(head))
+        return Committed(version=head.version)
+
+
+class DeleteThread(Command[bool], frozen=True, kw_only=True):
+    """Deletes a thread; its runs and mailbox stay. Result: whether it existed.
+
+    With `expected` it fails with `NotFound`, or with `VersionConflict` if the thread is not at that
+    version.
+    """
+
+    thread_id: ThreadId
+    expected: Version | None = None
+
+    def touches(self, read_set: ReadSet) -> None:
+        """The thread."""
+        read_set.threads.add(self.thread_id)
+
+    def apply(self, rows: ThreadRows, now: int) -> bool:
+        """Remove the thread."""
+        if self.expected is not None:
+            require_thread(rows, self.thread_id, self.expected)
+        existed = self.thread_id in rows.threads
+        if existed:
+            rows.threads.remove(self.thread_id)
+        return existed
