@@ -26,7 +26,7 @@ class BrokenBackend(msgspec.Struct, frozen=True):
 
 
 BROKEN_BACKENDS: dict[str, BrokenBackend] = {}
-"""By name; filled when the modules beside this one are imported."""
+"""By module and name; filled when the modules beside this one are imported."""
 
 
 def breaks(guarantee: Guarantee, found_by: str) -> Callable[[type[Any]], type[Any]]:
@@ -34,7 +34,9 @@ def breaks(guarantee: Guarantee, found_by: str) -> Callable[[type[Any]], type[An
 
     def enter(kind: type[Any]) -> type[Any]:
         make = on_tables(kind) if issubclass(kind, Tables) else lambda folder, clock: kind(clock)
-        BROKEN_BACKENDS[kind.__name__] = BrokenBackend(guarantee, found_by, Subject(make=make))
+        name = f"{kind.__module__.rpartition('.')[2]} {kind.__name__}"
+        assert name not in BROKEN_BACKENDS, name
+        BROKEN_BACKENDS[name] = BrokenBackend(guarantee, found_by, Subject(make=make))
         return kind
 
     return enter

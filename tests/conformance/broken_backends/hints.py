@@ -72,8 +72,17 @@ class Forgetful(MemoryBackend):
     def listen(self, wanted: frozenset[Hint] | None = None) -> Listener:
         listener = super().listen(wanted)
         assert isinstance(listener, HintListener)
-        add = listener.add
-        listener.add = lambda hints: None if listener._news.is_set() else add(hints)  # type: ignore[method-assign]
+        add, ask = listener.add, listener.next
+        listener.add = lambda hints: None  # type: ignore[method-assign]
+
+        async def next_hint(timeout_seconds: float | None = None) -> Hint | None:
+            listener.add = add  # type: ignore[method-assign]
+            try:
+                return await ask(timeout_seconds)
+            finally:
+                listener.add = lambda hints: None  # type: ignore[method-assign]
+
+        listener.next = next_hint  # type: ignore[method-assign]
         return listener
 
 
