@@ -36,6 +36,7 @@ from treadle.core.restoring import (
     RestoreThread,
 )
 from treadle.core.runs import DeleteRun, UpsertRun
+from treadle.core.taking import Take
 from treadle.core.thread_commands import (
     AppendThread,
     CreateThread,
@@ -87,6 +88,7 @@ __all__ = [
     "Send",
     "Settlement",
     "Supersede",
+    "Take",
     "TimedCommand",
     "TouchDocument",
     "TruncateThread",

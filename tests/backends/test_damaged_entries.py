@@ -109,6 +109,21 @@ async def drain(store: Store, limit: int = 1) -> list[object]:
 
 @every_kind
 @each_damage
+async def test_a_holder_takes_what_is_behind_damaged_entries(
+    damager: Damager, column: str, value: str
+) -> None:
+    async with damager.opened() as store:
+        _, *damaged, _ = await send(store, "box", "first", "a", "b", "c", "good")
+    for each in damaged:
+        damager.damage(each.entry_id, column, value)
+    async with damager.opened() as store:
+        held = await builders.claim_one(store)
+        taken = await store.mailboxes.take(held, limit=1)
+        assert [each.payload for each in (held, *taken)] == ["first", "good"]
+
+
+@every_kind
+@each_damage
 async def test_a_claim_passes_over_an_entry_that_cannot_be_read(
     damager: Damager, clock: ManualClock, column: str, value: str
 ) -> None:

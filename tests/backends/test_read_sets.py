@@ -40,6 +40,7 @@ from treadle.core.pauses import Pause, Resume
 from treadle.core.read_set import ReadSet
 from treadle.core.restoring import RestoreEntry, RestoreRun
 from treadle.core.runs import DeleteRun, UpsertRun
+from treadle.core.taking import Take
 from treadle.core.thread_commands import (
     AppendThread,
     CreateThread,
@@ -78,6 +79,7 @@ COMMANDS: tuple[AnyCommand, ...] = (
     DeadLetter(entry_id="held", claim_token="token"),
     Release(entry_id="held", claim_token="token"),
     ExtendLease(entry_id="held", claim_token="token", extension_ms=5),
+    Take(entry_id="held", claim_token="token", name="more"),
     Cancel(entry_id="queued"),
     Supersede(entry_id="queued", reason="newer"),
     CancelPending(mailbox_id="box"),
@@ -117,7 +119,8 @@ CASES = {
     for name, item in parts(command)
 }
 # The claims beside the held entry are loaded too, and it is one of them.
-del CASES["ExtendLease without entries"], CASES["Hold without entries"]
+for command in (ExtendLease, Hold, Take):
+    del CASES[f"{command.__name__} without entries"]
 # Its thread is not read, only locked.
 del CASES["UpsertRun without threads"]
 
@@ -166,6 +169,7 @@ FINDERS: dict[str, Callable[[WorkingSet], object]] = {
     "find_messages_from": lambda rows: rows.find_messages_from("t", 0),
     "find_duplicate": lambda rows: rows.find_duplicate("box", "k"),
     "find_claimed": lambda rows: rows.find_claimed("box"),
+    "find_waiting": lambda rows: rows.find_waiting("box", 1, 0),
     "find_unfinished": lambda rows: rows.find_unfinished("box"),
     "find_entries": lambda rows: rows.find_entries("box", ("queued",)),
     "find_labels": lambda rows: rows.find_labels("t"),

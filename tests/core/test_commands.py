@@ -35,6 +35,7 @@ from treadle.core import (
     pauses,
     restoring,
     runs,
+    taking,
     thread_commands,
     threads,
 )
@@ -90,6 +91,7 @@ EXAMPLES: list[tuple[Any, str, type | tuple[type, ...]]] = [
     (commands.EnsureMailbox(mailbox_id="box"), "box", MailboxState),
     (commands.Hold(entry_id="e", claim_token="c"), "e", type(None)),
     (commands.ExtendLease(entry_id="e", claim_token="c", extension_ms=5), "e", bool),
+    (commands.Take(entry_id="e", claim_token="c", name="n", limit=5), "e", tuple),
     (commands.Nack(entry_id="e", claim_token="c", retry_at=5, error="boom"), "e", type(None)),
     (commands.Release(entry_id="e", claim_token="c"), "e", type(None)),
     (commands.DeadLetter(entry_id="e", claim_token="c", error="boom"), "e", type(None)),
@@ -154,6 +156,7 @@ def test_all_commands_are_public() -> None:
             pauses,
             restoring,
             runs,
+            taking,
             thread_commands,
             threads,
         )

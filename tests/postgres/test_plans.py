@@ -57,6 +57,7 @@ READS: dict[str, dict[str, object]] = {
     "load_claims": {"ids": IDS},
     "load_claimed_beside": {"ids": IDS, "mailboxes": IDS},
     "load_unfinished": {"ids": IDS},
+    "load_waiting": {"ids": IDS, "mailboxes": IDS, "number": 10},
     "load_duplicates": {"pairs": '[["box 1", "k"]]'},
     "load_message_ids": {"pairs": '[["t", "m"]]'},
     "lock_ready": {"now": 1, "limit": 10, "expired": 1_000},

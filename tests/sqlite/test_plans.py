@@ -29,6 +29,10 @@ PLANS: dict[str, tuple[Read, str]] = {
         Read("load_unfinished", {}),
         "entries USING INDEX entries_queued (mailbox_id=?)",
     ),
+    "what a holder takes": (
+        Read("load_waiting", {}),
+        "queued USING INDEX entries_queued (mailbox_id=? AND priority=? AND kind=?)",
+    ),
     "ready queue heads of a priority": (
         Read("ready_heads", {}),
         "SEARCH heads USING INDEX queue_heads_ready (priority=? AND kind=? AND available_at<?)",

@@ -50,12 +50,13 @@ class Guarantee(Enum):
     FAILING_COMMAND_IS_NAMED = 4
     """The error names the command in `error.command`. Other batches of the same group commit."""
     ONE_HOLDER = 5
-    """`claim` gives at most one entry per mailbox, none from a mailbox with a live lease, in the
-    order of `treadle.core.claims.claim_order`, each with a unique token. An expired lease is not
-    extended beside a live one."""
+    """A mailbox has at most one holder. `claim` gives at most one entry per mailbox, none from a
+    mailbox with a live lease, in the order of `treadle.core.claims.claim_order`, each with a unique
+    token. Its holder may take further entries, in their order, under the same lease. An expired
+    lease is not extended beside a live one of another holder."""
     FENCE = 6
-    """A batch with a `Hold` whose claim was lost, expired or was interrupted changes nothing. At
-    most one claim of a mailbox passes it at any time, whichever way the clock was set."""
+    """A batch with a `Hold` whose claim was lost, expired or was interrupted changes nothing. Only
+    claims of one holder of a mailbox pass it at any time, whichever way the clock was set."""
     VERSIONS_WITHOUT_GAPS = 7
     """A thread's version starts at 0 and rises by one with each append, truncation or save. A write
     that expects another version changes nothing."""

@@ -9,7 +9,13 @@ from treadle.core.codec import Model
 from treadle.core.commands import TimedCommand
 from treadle.core.ids import EntryId, MailboxId
 from treadle.core.limits import LARGEST_TIME, Bound, Time, later
-from treadle.core.mailboxes import EntryStatus, MailboxEntry, MailboxRows, moved
+from treadle.core.mailboxes import (
+    EntryStatus,
+    MailboxEntry,
+    MailboxRows,
+    MailboxState,
+    moved,
+)
 from treadle.core.read_set import ReadSet
 from treadle.errors import ClaimConflict, InvalidValue, NotFound, shorten
 
@@ -43,6 +49,14 @@ class ClaimRows(MailboxRows, Protocol):
 
     def find_kept(self, mailbox_id: str) -> Iterable[MailboxEntry]:
         """The entries of a mailbox that wait for their retry and keep their order."""
+        ...
+
+    def find_waiting(self, mailbox_id: str, number: int, now: int) -> Iterable[MailboxEntry]:
+        """Unfinished entries of a mailbox, in no order.
+
+        Those that the holder of the mailbox may take are among them, the first `number` at least,
+        and the retries that hold back others.
+        """
         ...
 
 
@@ -91,9 +105,13 @@ def claim_order(entry: MailboxEntry) -> tuple[int, int, int, str]:
 
 def turn_order(entry: MailboxEntry) -> TurnOrder:
     """The order of claims within a mailbox: highest priority, then a retry that keeps its order."""
-    turn = entry.available_at if entry.turn is None else entry.turn
     is_first = 0 if is_kept(entry) else 1
+    turn = _turn(entry)
     return -entry.priority, is_first, turn, entry.available_at, entry.created_at, entry.entry_id
+
+
+def _turn(entry: MailboxEntry) -> int:
+    return entry.available_at if entry.turn is None else entry.turn
 
 
 def choose(
@@ -153,17 +171,66 @@ def _is_held_back(entry: MailboxEntry, beside: list[MailboxEntry], now: int) -> 
     )
 
 
+def choose_further(
+    entries: Iterable[MailboxEntry], held: MailboxEntry, limit: int, now: int
+) -> list[MailboxEntry]:
+    """The take rule: what the holder of `held` gets of all `entries` of its mailbox, in order.
+
+    Claims would give these, one after the other, if nobody held the mailbox. So it ends where a
+    retry holds back others, and before an entry of another generation.
+    """
+    rivals = [
+        entry
+        for entry in entries
+        if not is_of_one_holder(entry, held) and (is_claimable(entry, now) or is_kept(entry))
+    ]
+    chosen: list[MailboxEntry] = []
+    for entry in sorted(rivals, key=turn_order)[: max(limit, 0)]:
+        if not is_claimable(entry, now) or entry.generation != held.generation:
+            break
+        chosen.append(entry)
+    return chosen
+
+
 def claimed(entry: MailboxEntry, request: ClaimRequest, token: str, now: int) -> MailboxEntry:
     """The entry, held by the request's consumer."""
+    return _held(entry, token, request.consumer, later(now, request.lease_ms), now)
+
+
+def taken(entry: MailboxEntry, held: MailboxEntry, name: str, now: int) -> MailboxEntry:
+    """The entry, held by the holder of `held`; `name` tells its token from the holder's others."""
+    token = f"{_holder(held)}{_SEPARATOR}{name}"
+    return _held(entry, token, held.claimed_by, held.lease_until, now)
+
+
+def _held(
+    entry: MailboxEntry, token: str, consumer: str | None, lease_until: int | None, now: int
+) -> MailboxEntry:
     return msgspec.structs.replace(
         entry,
         status="claimed",
         claim_token=token,
-        claimed_by=request.consumer,
-        lease_until=later(now, request.lease_ms),
+        claimed_by=consumer,
+        lease_until=lease_until,
         attempt_count=min(entry.attempt_count + 1, LARGEST_TIME),
         updated_at=now,
     )
+
+
+_SEPARATOR = "/"
+"""Stands in the token of a taken entry, behind the token of its holder's claim."""
+
+
+def _holder(entry: MailboxEntry) -> str:
+    return (entry.claim_token or "").partition(_SEPARATOR)[0]
+
+
+def is_of_one_holder(one: MailboxEntry, other: MailboxEntry) -> bool:
+    """Return whether two entries of a mailbox are claimed by one holder.
+
+    A holder claims one entry and takes others; their tokens begin with that of the claim.
+    """
+    return one.status == "claimed" == other.status and _holder(one) == _holder(other)
 
 
 def claim(
@@ -194,16 +261,17 @@ def claim_of(entry: MailboxEntry | str, claim_token: str | None) -> tuple[str, s
     return entry_id, token
 
 
-def _find_holder(
+def _find_later_holder(
     entry: MailboxEntry, claimed: Iterable[MailboxEntry], now: int
 ) -> MailboxEntry | None:
-    """Return the claimed entry of the mailbox whose live lease ends later than the entry's.
+    """Return a claimed entry of the mailbox whose holder has a live lease that ends later.
 
-    If there is one, its claim came later: this one had expired by then, even if the clock has gone
-    back since (decision 8). So at most one claim of a mailbox is held at any time.
+    If there is one, its claim came later: that of `entry` had expired by then, even if the clock
+    has gone back since (decision 23). So a mailbox has at most one holder at any time.
     """
-    end = _lease_end(entry)
-    later_ones = (each for each in claimed if _lease_end(each) > end and has_live_lease(each, now))
+    beside = list(claimed)
+    end = max(_lease_end(each) for each in (entry, *beside) if is_of_one_holder(each, entry))
+    later_ones = (each for each in beside if _lease_end(each) > end and has_live_lease(each, now))
     return next(iter(later_ones), None)
 
 
@@ -213,27 +281,47 @@ def _lease_end(entry: MailboxEntry) -> tuple[int, str]:
     return until, entry.entry_id
 
 
-def _check_held(rows: ClaimRows, command: "Hold", now: int) -> None:
+def require_held(rows: ClaimRows, entry: MailboxEntry, token: str, now: int) -> None:
     """The fence.
 
     Raises:
         ClaimConflict: the claim was lost, has expired, was overtaken or was interrupted.
     """
-    entry = rows.entries.get(command.entry_id)
-    if entry is None:
-        raise ClaimConflict(command.entry_id, "the entry is gone")
-    if not _is_held_with(entry, command.claim_token):
+    if not _is_held_with(entry, token):
         raise _conflict(entry)
     if has_expired(entry, now):
         reason = f"its lease expired at {entry.lease_until}, now is {now}"
-        raise ClaimConflict(command.entry_id, reason)
-    holder = _find_holder(entry, rows.find_claimed(entry.mailbox_id), now)
+        raise ClaimConflict(entry.entry_id, reason)
+    holder = _find_later_holder(entry, rows.find_claimed(entry.mailbox_id), now)
     if holder is not None:
         reason = f"entry {holder.entry_id!r} of its mailbox was claimed after its lease expired"
-        raise ClaimConflict(command.entry_id, reason)
+        raise ClaimConflict(entry.entry_id, reason)
     state = rows.mailboxes.get(entry.mailbox_id)
     if state is not None and state.current_generation != entry.generation:
-        raise ClaimConflict(command.entry_id, f"mailbox {entry.mailbox_id!r} was interrupted")
+        raise ClaimConflict(entry.entry_id, f"mailbox {entry.mailbox_id!r} was interrupted")
+
+
+def require_entry(rows: MailboxRows, entry_id: str) -> MailboxEntry:
+    """Return an entry.
+
+    Raises:
+        NotFound: it does not exist.
+    """
+    entry = rows.entries.get(entry_id)
+    if entry is None:
+        raise NotFound("mailbox entry", entry_id)
+    return entry
+
+
+def _kept_turn(entry: MailboxEntry, state: MailboxState | None, due: int) -> int:
+    """The turn of an entry that keeps its order and waits until `due`: one before that.
+
+    Several that fail together keep the order among them.
+    """
+    # If the clock went back, turns are ahead of it, and all of the mailbox are moved alike.
+    last_turn = 0 if state is None else state.last_turn
+    turn = _turn(entry) - max(last_turn - due + 1, 0)
+    return max(min(turn, due - 1), 0)
 
 
 def _is_held_with(entry: MailboxEntry, token: str) -> bool:
@@ -261,8 +349,8 @@ _STATUS_WORDS: dict[EntryStatus, str] = {
 class Hold(TimedCommand[None], frozen=True, kw_only=True):
     """The fence: the batch commits only while this claim is held. Result: None.
 
-    Fails with `ClaimConflict` if the claim was lost or expired, if an entry of its mailbox that was
-    claimed since is held, or if the mailbox was interrupted.
+    Fails with `ClaimConflict` if the claim was lost or expired, if somebody else has claimed from
+    its mailbox since and holds that, or if the mailbox was interrupted.
     """
 
     entry_id: EntryId
@@ -275,7 +363,10 @@ class Hold(TimedCommand[None], frozen=True, kw_only=True):
 
     def apply(self, rows: ClaimRows, now: int) -> None:
         """Check the claim; change nothing."""
-        _check_held(rows, self, now)
+        entry = rows.entries.get(self.entry_id)
+        if entry is None:
+            raise ClaimConflict(self.entry_id, "the entry is gone")
+        require_held(rows, entry, self.claim_token, now)
 
 
 class _Settlement(TimedCommand[None], frozen=True, kw_only=True):
@@ -290,15 +381,14 @@ class _Settlement(TimedCommand[None], frozen=True, kw_only=True):
 
     def apply(self, rows: MailboxRows, now: int) -> None:
         """Put the entry as `settled` says."""
-        entry = rows.entries.get(self.entry_id)
-        if entry is None:
-            raise NotFound("mailbox entry", self.entry_id)
+        entry = require_entry(rows, self.entry_id)
         if not _is_held_with(entry, self.claim_token):
             raise _conflict(entry)
-        rows.entries.put(self.entry_id, self.settled(entry, now))
+        state = rows.mailboxes.get(entry.mailbox_id)
+        rows.entries.put(self.entry_id, self.settled(entry, state, now))
 
-    def settled(self, entry: MailboxEntry, now: int) -> MailboxEntry:
-        """The claimed entry after this settlement."""
+    def settled(self, entry: MailboxEntry, state: MailboxState | None, now: int) -> MailboxEntry:
+        """The claimed entry, of a mailbox in this state, after the settlement."""
         raise NotImplementedError
 
 
@@ -309,7 +399,7 @@ class Ack(_Settlement, frozen=True, kw_only=True):
     the claim's.
     """
 
-    def settled(self, entry: MailboxEntry, now: int) -> MailboxEntry:
+    def settled(self, entry: MailboxEntry, state: MailboxState | None, now: int) -> MailboxEntry:
         """The entry, accepted."""
         return moved(entry, "accepted", now)
 
@@ -325,10 +415,10 @@ class Nack(_Settlement, frozen=True, kw_only=True):
     error: str = ""
     keep_order: bool = False
 
-    def settled(self, entry: MailboxEntry, now: int) -> MailboxEntry:
+    def settled(self, entry: MailboxEntry, state: MailboxState | None, now: int) -> MailboxEntry:
         """The entry, queued."""
         due = now if self.retry_at is None else self.retry_at
-        turn = 0 if self.keep_order else None
+        turn = _kept_turn(entry, state, due) if self.keep_order else None
         return moved(entry, "queued", now, available_at=due, turn=turn, last_error=self.error)
 
 
@@ -337,7 +427,7 @@ class DeadLetter(_Settlement, frozen=True, kw_only=True):
 
     error: str = ""
 
-    def settled(self, entry: MailboxEntry, now: int) -> MailboxEntry:
+    def settled(self, entry: MailboxEntry, state: MailboxState | None, now: int) -> MailboxEntry:
         """The entry as a dead letter."""
         return moved(entry, "dead_letter", now, last_error=self.error)
 
@@ -345,7 +435,7 @@ class DeadLetter(_Settlement, frozen=True, kw_only=True):
 class Release(_Settlement, frozen=True, kw_only=True):
     """Returns a claimed entry to the queue; the claim does not count as an attempt."""
 
-    def settled(self, entry: MailboxEntry, now: int) -> MailboxEntry:
+    def settled(self, entry: MailboxEntry, state: MailboxState | None, now: int) -> MailboxEntry:
         """The entry, queued, with one attempt less."""
         return moved(entry, "queued", now, attempt_count=max(entry.attempt_count - 1, 0))
 
@@ -357,7 +447,8 @@ Settlement: TypeAlias = Ack | Nack | DeadLetter | Release
 class ExtendLease(TimedCommand[bool], frozen=True, kw_only=True):
     """Keeps a claim for `extension_ms` from now. Result: whether it is still held.
 
-    A claim that expired is not extended if another entry of its mailbox was claimed since.
+    The lease is the holder's: it is extended for all that the holder has claimed in the mailbox. A
+    lease that expired is not extended if somebody else holds an entry of the mailbox since.
     """
 
     entry_id: EntryId
@@ -370,16 +461,18 @@ class ExtendLease(TimedCommand[bool], frozen=True, kw_only=True):
         read_set.claimed_beside.add(self.entry_id)
 
     def apply(self, rows: ClaimRows, now: int) -> bool:
-        """Put the entry with its new lease, if it is still held."""
+        """Put the holder's entries with their new lease, if this one is still held."""
         entry = rows.entries.get(self.entry_id)
         if entry is None or not _is_held_with(entry, self.claim_token):
             return False
-        claimed = rows.find_claimed(entry.mailbox_id)
-        if _find_holder(entry, claimed, now):
+        claimed = list(rows.find_claimed(entry.mailbox_id))
+        if _find_later_holder(entry, claimed, now):
             return False
         # A clock that went back must not let the lease end before one that it has outlived.
-        ends = [each.lease_until or 0 for each in claimed if each.entry_id != entry.entry_id]
+        ends = [each.lease_until or 0 for each in claimed if not is_of_one_holder(each, entry)]
         lease_until = max(later(now, self.extension_ms), later(max(ends, default=-1), 1))
-        extended = msgspec.structs.replace(entry, lease_until=lease_until, updated_at=now)
-        rows.entries.put(self.entry_id, extended)
+        for each in claimed:
+            if is_of_one_holder(each, entry):
+                after = msgspec.structs.replace(each, lease_until=lease_until, updated_at=now)
+                rows.entries.put(each.entry_id, after)
         return True

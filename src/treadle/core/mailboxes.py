@@ -69,7 +69,7 @@ class MailboxEntry(Model, frozen=True, kw_only=True):
     """Its turn among the entries of its priority in its mailbox. None: that of `available_at`.
 
     An entry that was sent without a delay has a turn, and is due at once, whatever the clock says.
-    One that waits for its retry and keeps its order has turn 0.
+    One that waits for its retry and keeps its order has a turn before that time.
     """
     created_at: Time = always_encoded(0)
     updated_at: Time = always_encoded(0)

@@ -37,6 +37,8 @@ class ReadSet(msgspec.Struct):
     """Entries whose mailboxes' claimed entries are loaded too."""
     claimed_in: set[str] = msgspec.field(default_factory=set)
     """Mailboxes whose claimed entries are loaded, for entries that the batch itself puts there."""
+    waiting: dict[str, int] = msgspec.field(default_factory=dict)
+    """Entries whose mailboxes' claimed entries, and so many that wait first, are loaded too."""
     unfinished: set[str] = msgspec.field(default_factory=set)
     """Mailboxes whose queued and claimed entries are all loaded."""
     entries_of: set[str] = msgspec.field(default_factory=set)
@@ -62,6 +64,16 @@ class ReadSet(msgspec.Struct):
         # Each of several truncations in a group takes what the ones before it have left.
         known = self.last_messages.get(thread_id, 0)
         self.last_messages[thread_id] = min(known + number, LARGEST_TIME)
+
+    def add_waiting(self, entry_id: str, number: int) -> None:
+        """Add so many entries that wait in the mailbox of an entry to those in the set already."""
+        # Each of several takes in a group gets what the ones before it have left.
+        self.waiting[entry_id] = min(self.waiting.get(entry_id, 0) + number, LARGEST_TIME)
+
+    def first_waiting(self) -> int:
+        """Return how many entries of each queue are loaded for the takes."""
+        # The other commands may end entries that they name, which a take then passes over.
+        return min(sum(self.waiting.values()) + len(self.entries), LARGEST_TIME)
 
     def first_loaded(self, thread_id: str, count: int) -> int:
         """Return the position from which on the messages of a thread of `count` are loaded."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from treadle.clock import new_id
+from treadle.clock import new_id, new_token
 from treadle.core.claims import Ack, DeadLetter, ExtendLease, Hold, Nack, Release, claim_of
 from treadle.core.codec import Json
 from treadle.core.endings import (
@@ -27,6 +27,7 @@ from treadle.core.mailboxes import (
 )
 from treadle.core.pauses import Pause, Resume
 from treadle.core.queries import several
+from treadle.core.taking import Take
 from treadle.store.writes import NewWrite, Write
 
 
@@ -108,8 +109,9 @@ class MailboxWrites:
         """Let a batch commit only while this claim is held and its mailbox not interrupted.
 
         Raises:
-            ClaimConflict: the claim was lost, its lease expired, an entry of its mailbox that was
-                claimed since is held, or its mailbox was interrupted. Leaving the batch raises it.
+            ClaimConflict: the claim was lost, its lease expired, somebody else has claimed from its
+                mailbox since and holds that, or its mailbox was interrupted. Leaving the batch
+                raises it.
         """
         entry_id, token = claim_of(entry, claim_token)
         return self._write(Hold(entry_id=entry_id, claim_token=token, now=now))
@@ -191,6 +193,35 @@ class MailboxWrites:
         entry_id, token = claim_of(entry, claim_token)
         return self._write(Release(entry_id=entry_id, claim_token=token, now=now))
 
+    def take(
+        self,
+        entry: MailboxEntry | str,
+        claim_token: str | None = None,
+        *,
+        limit: int = 1,
+        now: int | None = None,
+    ) -> Write[tuple[MailboxEntry, ...]]:
+        """Claim further due entries of the same mailbox, for who holds one of it.
+
+        They come in the order of claims: the ones that claims would give if nobody held the
+        mailbox, so nothing while it is paused, and nothing from behind a retry that keeps its
+        order. Each is settled by itself. They share the lease: it ends for all at once, and
+        extending one extends all.
+
+        Args:
+            entry: an entry that is held, or its id.
+            claim_token: its token, if `entry` is an id.
+            limit: how many at most.
+            now: the present.
+
+        Raises:
+            NotFound: the entry does not exist.
+            ClaimConflict: the claim is not held; see `hold`.
+        """
+        entry_id, token = claim_of(entry, claim_token)
+        command = Take(entry_id=entry_id, claim_token=token, name=new_token(), limit=limit, now=now)
+        return self._write(command)
+
     def extend_lease(
         self,
         entry: MailboxEntry | str,
@@ -201,7 +232,8 @@ class MailboxWrites:
     ) -> Write[bool]:
         """Keep a claim for `extension_ms` from now. Returns whether it is still held.
 
-        An expired claim is still held as long as nobody has claimed an entry of its mailbox.
+        What its holder has taken from the mailbox is kept, too: they share one lease. An expired
+        claim is still held as long as nobody else has claimed an entry of its mailbox.
         """
         entry_id, token = claim_of(entry, claim_token)
         return self._write(

@@ -12,6 +12,7 @@ from tests.conformance.broken_backends import (
     processes,
     runs,
     size,
+    taking,
     threads,
     values,
 )
@@ -33,6 +34,7 @@ __all__ = [
     "processes",
     "runs",
     "size",
+    "taking",
     "threads",
     "values",
 ]

@@ -7,8 +7,9 @@ outdated one stays until it comes up, and is skipped then. When most items are o
 clock goes back, the heaps are built again.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from heapq import heappop, heappush
+from itertools import islice
 
 from treadle.core.claims import (
     ClaimRequest,
@@ -106,6 +107,33 @@ class MailboxIndex:
             self._offer_head(order, mailbox_id)
         return [self._entries[order[-1]] for order, _ in chosen]
 
+    def first_waiting(self, mailbox_id: str, number: int, now: int) -> list[MailboxEntry]:
+        """Return the first claimable entries of the mailbox, and the retries that hold back others.
+
+        Beside `number` entries there may be as many as are claimed, if their leases have expired.
+        """
+        self._advance(now)
+        number = min(number, self._count) + len(self._claimed.get(mailbox_id, ()))
+        retries = [entry for entry in self.kept(mailbox_id) if not is_claimable(entry, now)]
+        return [*islice(self._in_turn(mailbox_id), number), *retries]
+
+    def _in_turn(self, mailbox_id: str) -> Iterator[MailboxEntry]:
+        """Yield the claimable entries of the mailbox, in the order of their turns."""
+        heap = self._claimable.get(mailbox_id, [])
+        while heap and not self._is_current(heap[0]):
+            heappop(heap)
+        # Of a heap, the next item is a child of one of those before it.
+        next_ones = [(heap[0], 0)] if heap else []
+        last: TurnOrder | None = None
+        while next_ones:
+            order, position = heappop(next_ones)
+            if order != last and self._is_current(order):
+                last = order
+                yield self._entries[order[-1]]
+            for child in (2 * position + 1, 2 * position + 2):
+                if child < len(heap):
+                    heappush(next_ones, (heap[child], child))
+
     def next_due(self, now: int, mailbox_id: str | None) -> int | None:
         """Return when an entry becomes claimable: `now` if one is, None if none ever does."""
         if self.choose(ClaimRequest(consumer="", mailbox_id=mailbox_id), now):
@@ -188,12 +216,19 @@ class MailboxIndex:
         if not heap or (mailbox_id in self._claimed and self._is_held(mailbox_id)):
             return None
         while heap:
-            entry = self._entries.get(heap[0][-1])
-            if entry and is_claimable(entry, self._now) and turn_order(entry) == heap[0]:
-                return None if self._is_held_back(mailbox_id, heap[0]) else entry
+            if self._is_current(heap[0]):
+                is_held_back = self._is_held_back(mailbox_id, heap[0])
+                return None if is_held_back else self._entries[heap[0][-1]]
             heappop(heap)
         del self._claimable[mailbox_id]
         return None
+
+    def _is_current(self, item: TurnOrder) -> bool:
+        """Return True unless the item of a heap of claimable entries is outdated."""
+        entry = self._entries.get(item[-1])
+        if entry is None or not is_claimable(entry, self._now):
+            return False
+        return turn_order(entry) == item
 
     def _is_paused(self, mailbox_id: str) -> bool:
         """Return True if the mailbox is paused; it is offered again when the pause ends."""

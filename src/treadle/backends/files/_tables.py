@@ -211,6 +211,10 @@ class FileTables(Tables):
         """Return the entries of a mailbox that wait for their retry and keep their order."""
         return self._indexed().kept(mailbox_id)
 
+    def find_waiting(self, mailbox_id: str, number: int, now: int) -> Iterable[MailboxEntry]:
+        """Return the first entries of a mailbox that its holder may take, and retries."""
+        return self._indexed().first_waiting(mailbox_id, number, now)
+
     def next_due(self, now: int, mailbox_id: str | None) -> int | None:
         """Return when an entry becomes claimable: `now` if one is, None if none ever does."""
         return self._indexed().next_due(now, mailbox_id)

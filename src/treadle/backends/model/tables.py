@@ -251,6 +251,10 @@ class Tables:
         """The entries of a mailbox that wait for their retry and keep their order."""
         return [entry for entry in self.find_entries(mailbox_id, ("queued",)) if is_kept(entry)]
 
+    def find_waiting(self, mailbox_id: str, number: int, now: int) -> Iterable[MailboxEntry]:
+        """Unfinished entries of a mailbox, among them those that its holder may take."""
+        return self.find_unfinished(mailbox_id)
+
     def find_claimable(self, request: ClaimRequest, now: int) -> Iterable[MailboxEntry]:
         """The entries that a claim gets, best first."""
         if request.entry_id is None:

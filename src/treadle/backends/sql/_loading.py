@@ -37,6 +37,9 @@ def reads_of(read_set: ReadSet) -> list[Read]:
     if read_set.claimed_beside or read_set.claimed_in:
         ids = {"ids": id_list(read_set.claimed_beside), "mailboxes": id_list(read_set.claimed_in)}
         reads.append(Read("load_claimed_beside", ids))
+    if read_set.waiting:
+        ids = {"ids": id_list(read_set.waiting), "mailboxes": id_list(read_set.claimed_in)}
+        reads.append(Read("load_waiting", {**ids, "number": read_set.first_waiting()}))
     if read_set.messages:
         reads.append(Read("load_message_ids", {"pairs": pair_list(read_set.messages)}))
     for thread_id in sorted(read_set.wholes):

@@ -24,6 +24,7 @@ from treadle.backends.sql.working_set import StaleRead, WorkingSet
 from treadle.core.commands import Commands, Receipt
 from treadle.core.endings import Interrupted, Purge
 from treadle.core.hints import ANYTHING, Hint
+from treadle.core.limits import LARGEST_TIME
 from treadle.core.mailboxes import MailboxEntry
 
 Outcome = Receipt | Exception
@@ -56,6 +57,7 @@ def commit(
         clock = answers.pop()[0][0] if now is None else now
         rows = WorkingSet(read_set, versions)
         unlocked = rows.fill(reads, answers, damage)
+        yield from _look_further(rows, reads, damage)
         if unlocked:
             yield from _require_missing(unlocked)
         for batch in group:
@@ -69,6 +71,20 @@ def commit(
         if writes:
             yield tuple(writes)
     return outcomes
+
+
+def _look_further(rows: WorkingSet, reads: Iterable[Read], damage: DamageLog) -> Program[None]:
+    """Load the entries that wait behind those that cannot be read, for takes."""
+    for read in reads:
+        if read.name != "load_waiting":
+            continue
+        hidden = 0
+        while len(rows.entries.damaged) > hidden:
+            hidden = len(rows.entries.damaged)
+            further = {**read.values, "number": min(read.values["number"] + hidden, LARGEST_TIME)}
+            again = Read(read.name, further)
+            (found,) = yield (again,)
+            rows.fill((again,), (found,), damage)
 
 
 def _require_missing(mailboxes: Iterable[str]) -> Program[None]:

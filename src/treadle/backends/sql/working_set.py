@@ -87,6 +87,8 @@ class WorkingSet(Tables):
         """The last messages of each thread, with their positions, as far as they are loaded."""
         self._claimed_in = set(read_set.claimed_in)
         """The mailboxes whose claimed entries are all in memory."""
+        self._waiting_in = set(read_set.claimed_in) if read_set.waiting else set[str]()
+        """The mailboxes of which the entries that wait first are in memory."""
         self._duplicates: dict[tuple[str, str], dict[str, MailboxEntry]] = {}
         """Entries by mailbox and dedupe key. Restored entries may share one."""
         self._claimed: dict[str, dict[str, MailboxEntry]] = {}
@@ -205,6 +207,8 @@ class WorkingSet(Tables):
             return False
         if entry.entry_id in self._read_set.claimed_beside:
             self._claimed_in.add(entry.mailbox_id)
+        if entry.entry_id in self._read_set.waiting:
+            self._waiting_in.add(entry.mailbox_id)
         if not self.entries.is_loaded(entry.entry_id):
             self._load("entries", entry.entry_id, entry)
             self._index(None, entry)
@@ -337,10 +341,19 @@ class WorkingSet(Tables):
             raise NotLoaded(f"claimed entries of mailbox {mailbox_id!r}")
         return tuple(self._claimed.get(mailbox_id, {}).values())
 
+    def find_waiting(self, mailbox_id: str, number: int, now: int) -> list[MailboxEntry]:
+        """The unfinished entries of a mailbox that are in memory."""
+        if mailbox_id not in self._waiting_in:
+            raise NotLoaded(f"waiting entries of mailbox {mailbox_id!r}")
+        return self._loaded_unfinished(mailbox_id)
+
     def find_unfinished(self, mailbox_id: str) -> list[MailboxEntry]:
         """The queued and claimed entries of a mailbox."""
         if mailbox_id not in self._read_set.unfinished:
             raise NotLoaded(f"unfinished entries of mailbox {mailbox_id!r}")
+        return self._loaded_unfinished(mailbox_id)
+
+    def _loaded_unfinished(self, mailbox_id: str) -> list[MailboxEntry]:
         return [
             entry
             for entry in self.entries.loaded()

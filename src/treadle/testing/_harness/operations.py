@@ -9,6 +9,7 @@ from treadle.core.claims import Ack, Hold, Nack
 from treadle.core.commands import Commands
 from treadle.core.edits import TruncateThread
 from treadle.core.mailboxes import Enqueue, Send
+from treadle.core.taking import Take
 from treadle.core.thread_commands import AppendThread, CreateThread, DeleteThread
 from treadle.testing._harness.builders import claim_one, entry, head_of, says
 from treadle.testing._harness.dump import read_everything, without_uuids
@@ -124,6 +125,12 @@ async def extend(store: Store) -> Any:
     return await store.mailboxes.extend_lease("held", await held_token(store), extension_ms=90_000)
 
 
+async def take(store: Store) -> Any:
+    """Take more from the mailbox of the held entry."""
+    token = await held_token(store)
+    return await store.commit((Take(entry_id="held", claim_token=token, name="more", limit=5),))
+
+
 async def step(store: Store) -> Any:
     """Commit the step of a worker: a hold, an append, a send and the settlement."""
     token = await held_token(store)
@@ -144,6 +151,11 @@ async def interrupt(store: Store) -> Any:
 async def cancel(store: Store) -> Any:
     """Cancel the entry of the other mailbox."""
     return await store.mailboxes.cancel("third")
+
+
+async def cancel_next(store: Store) -> Any:
+    """Cancel the entry that waits behind the held one."""
+    return await store.mailboxes.cancel("next")
 
 
 async def append_one(store: Store) -> Any:

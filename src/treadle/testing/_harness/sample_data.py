@@ -68,6 +68,7 @@ WRITES: dict[str, Write] = {
     "send": lambda step, _: step.mailboxes.send("new box", {"a": 1}, dedupe_key="new"),
     "enqueue": lambda step, _: step.mailboxes.enqueue(entry("new", "other")),
     "ensure": lambda step, _: step.mailboxes.ensure("box", now=77),
+    "take": lambda step, sample: step.mailboxes.take(sample.held, limit=5, now=77),
     "ack": lambda step, sample: step.mailboxes.ack(sample.held),
     "nack": lambda step, sample: step.mailboxes.nack(sample.held, error="no"),
     "dead letter": lambda step, sample: step.mailboxes.dead_letter(sample.held, error="no"),

@@ -39,6 +39,7 @@ from treadle.core.patches import Append, Increment
 from treadle.core.pauses import Pause, Resume
 from treadle.core.restoring import RestoreEntry, RestoreMailbox, RestoreRun, RestoreThread
 from treadle.core.runs import DeleteRun, UpsertRun
+from treadle.core.taking import Take
 from treadle.core.thread_commands import (
     AppendThread,
     CreateThread,
@@ -51,7 +52,7 @@ from treadle.testing._harness.strategies import documents
 from treadle.testing._harness.strategies.models import json_values
 from treadle.testing._harness.strategies.times import nows, times
 
-WITH_TOKEN = (Hold, Ack, Nack, DeadLetter, Release, ExtendLease)
+WITH_TOKEN = (Hold, Ack, Nack, DeadLetter, Release, ExtendLease, Take)
 GUARDED = (PutDocument, DeleteDocument, CheckDocument)
 EXPECTING = (SaveThread, DeleteThread, UpdateThread, TruncateThread, ForkThread, CheckThread)
 SETTLEMENTS = (Ack, Nack, DeadLetter, Release)
@@ -63,6 +64,8 @@ mailbox_ids = st.sampled_from(MAILBOXES)
 new_entry_ids = st.integers(0, 300).map(lambda number: f"e{number}")
 texts = st.sampled_from(["", "hi", "\x00\x7f\u2028", "é🧵", '"<extra>"'])
 payloads = st.sampled_from([None, {}, [1, 1.0, True], {"a": {"b": "<extra>"}}]) | json_values
+take_names = st.integers(0, 10**9).map(str)
+take_limits = st.sampled_from([1, 2, 5, 0, -1, LARGEST_TIME])
 durations = st.sampled_from([30_000, 1_000, 100, 1, 0])
 unknown: st.SearchStrategy[dict[str, Any]] = st.sampled_from(
     [{}, {}, {"later": 1.0}, {"a": {"id": None}}]
@@ -272,8 +275,20 @@ def settlements(draw: st.DrawFn, world: World) -> AnyCommand:
         DeadLetter(**claim, error=error),
         Release(**claim),
         ExtendLease(**claim, extension_ms=draw(durations)),
+        Take(**claim, name=draw(take_names), limit=draw(take_limits)),
     ]
     return draw(st.sampled_from(choices))
+
+
+@st.composite
+def takes(draw: st.DrawFn, world: World) -> tuple[AnyCommand, ...]:
+    """Work is sent, and the holder of a claim takes some of it, perhaps twice."""
+    batch: list[AnyCommand] = draw(st.lists(sends(world), max_size=3))
+    entry_id, token = draw(world.known_claims())
+    for name in draw(st.lists(take_names, min_size=1, max_size=2, unique=True)):
+        limit = draw(take_limits)
+        batch.append(Take(entry_id=entry_id, claim_token=token, name=name, limit=limit))
+    return tuple(draw(st.permutations(batch)))
 
 
 def sends(world: World) -> st.SearchStrategy[Send]:

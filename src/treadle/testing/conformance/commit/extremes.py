@@ -75,6 +75,7 @@ FIXED: dict[str, Any] = {
     "checkThread.expected": 0,
     "deleteThread.expected": 0,
     "hold.now": 0,
+    "take.now": 0,
     "listHeads.after": None,
     "searchRuns.after": None,
     "searchEntries.after": None,

@@ -15,6 +15,7 @@ from treadle.core.heads import UpdateThread
 from treadle.core.mailboxes import EnsureMailbox, Send
 from treadle.core.pauses import Pause
 from treadle.core.runs import UpsertRun
+from treadle.core.taking import Take
 from treadle.core.thread_commands import AppendThread, CreateThread, EnsureThread, SaveThread
 from treadle.testing._harness.builders import head_of, says
 from treadle.testing._harness.call_results import plain
@@ -43,6 +44,7 @@ TIMED: tuple[TimedCommand[Any], ...] = (
     DeadLetter(**HELD),
     Release(**HELD),
     ExtendLease(**HELD, extension_ms=5),
+    Take(**HELD, name="more"),
     Cancel(entry_id="queued"),
     Supersede(entry_id="queued", reason="newer"),
     CancelPending(mailbox_id="box"),
@@ -55,7 +57,7 @@ TIMED: tuple[TimedCommand[Any], ...] = (
     EnsureDocument(collection="new", key=("k",), value=1),
 )
 """One of each command that happens at a time and leaves a trace of it."""
-WITH_TOKEN = (Ack, Nack, DeadLetter, Release, ExtendLease)
+WITH_TOKEN = (Ack, Nack, DeadLetter, Release, ExtendLease, Take)
 EARLIER = 20_000
 """Milliseconds before the clock's time at which a command is said to happen."""
 

@@ -14,6 +14,7 @@ from treadle.testing.conformance.mailboxes import (
     searches,
     settlements,
     summaries,
+    taking,
     waits,
 )
 
@@ -24,6 +25,7 @@ checks: tuple[Check, ...] = (
     *order.checks,
     *pauses.checks,
     *leases.checks,
+    *taking.checks,
     *waits.checks,
     *endings.checks,
     *requeue.checks,

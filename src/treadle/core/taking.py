@@ -1,0 +1,47 @@
+"""Taking more: who holds a mailbox may take further due entries of it under the same lease."""
+
+from treadle.core.claims import ClaimRows, choose_further, require_entry, require_held, taken
+from treadle.core.commands import TimedCommand
+from treadle.core.ids import EntryId
+from treadle.core.limits import Bound
+from treadle.core.mailboxes import MailboxEntry
+from treadle.core.pauses import is_paused
+from treadle.core.read_set import ReadSet
+
+
+class Take(TimedCommand[tuple[MailboxEntry, ...]], frozen=True, kw_only=True):
+    """Claims further entries of a mailbox for who holds `entry_id`. Result: these entries.
+
+    They are those that are due, at most `limit`, in the order of claims: what claims would give if
+    nobody held the mailbox; nothing while it is paused. Each has a token of its own, the consumer
+    of the held entry, and its lease. Fails with `NotFound`, or with `ClaimConflict` if the claim is
+    not held, as `Hold` does.
+    """
+
+    entry_id: EntryId
+    claim_token: str
+    name: str
+    """A text that no other take of the holder has; the tokens of the entries contain it."""
+    limit: Bound = 1
+
+    def touches(self, read_set: ReadSet) -> None:
+        """The entry, what is claimed beside it, and what waits first in its mailbox."""
+        read_set.entries.add(self.entry_id)
+        read_set.claimed_beside.add(self.entry_id)
+        read_set.add_waiting(self.entry_id, max(self.limit, 0))
+
+    def apply(self, rows: ClaimRows, now: int) -> tuple[MailboxEntry, ...]:
+        """Put the entries, each with a token."""
+        held = require_entry(rows, self.entry_id)
+        require_held(rows, held, self.claim_token, now)
+        if is_paused(rows.mailboxes.get(held.mailbox_id), now):
+            return ()
+        waiting = rows.find_waiting(held.mailbox_id, max(self.limit, 0), now)
+        chosen = choose_further(waiting, held, self.limit, now)
+        further = tuple(
+            taken(entry, held, f"{self.name}.{number}", now)
+            for number, entry in enumerate(chosen, start=1)
+        )
+        for entry in further:
+            rows.entries.put(entry.entry_id, entry)
+        return further
