@@ -15,7 +15,7 @@ import pytest
 
 import treadle
 from tests.marks import every_backend
-from treadle import Message, Store, Thread, ThreadChangeSet, open_store
+from treadle import Message, RunRecord, Store, Thread, ThreadChangeSet, open_store
 
 FEW, MANY = 80, 320
 LARGEST_RATIO = 5
@@ -73,6 +73,16 @@ async def written(store: Store, count: int) -> None:
             step.threads.append("t", change(number))
 
 
+async def sent_with_runs(store: Store, count: int) -> None:
+    await sent(store, count)
+    entries = (await store.mailboxes.search_entries(limit=200)).items
+    async with store.batch() as step:
+        for number in range(count):
+            source = entries[number % len(entries)].entry_id
+            run = RunRecord(run_id=f"r{number}", thread_id="t", source_mailbox_entry_id=source)
+            step.runs.upsert(run)
+
+
 async def nothing(store: Store, count: int) -> None:
     pass
 
@@ -112,6 +122,7 @@ Work = Callable[[Store, int], Coroutine[Any, Any, None]]
     ("fill", "command"),
     [
         (sent, interrupt),
+        (sent_with_runs, interrupt),
         (ended, send_and_purge),
         (nothing, append),
         (written, save),

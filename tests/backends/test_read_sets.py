@@ -170,6 +170,7 @@ FINDERS: dict[str, Callable[[WorkingSet], object]] = {
     "find_duplicate": lambda rows: rows.find_duplicate("box", "k"),
     "find_claimed": lambda rows: rows.find_claimed("box"),
     "find_waiting": lambda rows: rows.find_waiting("box", 1, 0),
+    "find_runs_of": lambda rows: rows.find_runs_of(entry("e")),
     "find_unfinished": lambda rows: rows.find_unfinished("box"),
     "find_entries": lambda rows: rows.find_entries("box", ("queued",)),
     "find_labels": lambda rows: rows.find_labels("t"),

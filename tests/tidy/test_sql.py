@@ -33,6 +33,7 @@ CHOSEN_BY = {
     "dedupe_key",
     "origin",
     "parent_run_id",
+    "source_mailbox_entry_id",
     "extra",
     "body",
     "payload",

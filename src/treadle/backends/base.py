@@ -103,6 +103,9 @@ class Guarantee(Enum):
     PAUSES_HOLD = 21
     """Nobody claims from a paused mailbox until the pause is over: at its end, or when the mailbox
     is resumed or interrupted. A claim that is held stays held."""
+    RUNS_END_WITH_ENTRIES = 22
+    """When an entry that was sent ends as a dead letter, cancelled or superseded, its active runs
+    are closed in the same commit, with a termination code that says which."""
 
     def __str__(self) -> str:
         return f"guarantee {self.value}, {self.name.replace('_', ' ').lower()}"

@@ -5,6 +5,7 @@ from typing import Protocol, TypeAlias
 
 import msgspec
 
+from treadle.core.closing import ClosingRows, close_runs
 from treadle.core.codec import Model
 from treadle.core.commands import TimedCommand
 from treadle.core.ids import EntryId, MailboxId
@@ -379,7 +380,7 @@ class _Settlement(TimedCommand[None], frozen=True, kw_only=True):
         """The entry; its mailbox comes with it."""
         read_set.entries.add(self.entry_id)
 
-    def apply(self, rows: MailboxRows, now: int) -> None:
+    def apply(self, rows: ClosingRows, now: int) -> None:
         """Put the entry as `settled` says."""
         entry = require_entry(rows, self.entry_id)
         if not _is_held_with(entry, self.claim_token):
@@ -423,9 +424,20 @@ class Nack(_Settlement, frozen=True, kw_only=True):
 
 
 class DeadLetter(_Settlement, frozen=True, kw_only=True):
-    """Settles a claimed entry as failed for good."""
+    """Settles a claimed entry as failed for good, and closes its runs."""
 
     error: str = ""
+
+    def touches(self, read_set: ReadSet) -> None:
+        """The entry and its active runs."""
+        super().touches(read_set)
+        read_set.runs_of.add(self.entry_id)
+
+    def apply(self, rows: ClosingRows, now: int) -> None:
+        """Put the entry, and close its runs."""
+        super().apply(rows, now)
+        entry = require_entry(rows, self.entry_id)
+        close_runs(rows, entry, "dead_letter", self.error, now)
 
     def settled(self, entry: MailboxEntry, state: MailboxState | None, now: int) -> MailboxEntry:
         """The entry as a dead letter."""

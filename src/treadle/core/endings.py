@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from treadle.core.closing import ClosingRows, close_runs, end
 from treadle.core.codec import Model, always_encoded
 from treadle.core.commands import Command, TimedCommand
 from treadle.core.ids import EntryId, MailboxId
@@ -17,7 +18,6 @@ from treadle.core.mailboxes import (
     MailboxRows,
     MailboxState,
     is_terminal,
-    moved,
     next_turn,
     put_last_turn,
 )
@@ -28,6 +28,8 @@ from treadle.errors import InvalidValue
 CANCEL_REASON = "cancelled"
 INTERRUPT_REASON = "superseded by interrupt"
 """Texts in `last_error` of entries that a cancel or an interrupt has ended."""
+DELETION_REASON = "its mailbox was deleted"
+"""Text in `termination_detail` of runs whose entry was deleted before it ended."""
 
 
 class Interrupted(Model, frozen=True, kw_only=True):
@@ -41,26 +43,20 @@ class Interrupted(Model, frozen=True, kw_only=True):
 
 
 def _end(
-    rows: MailboxRows, entry: MailboxEntry | None, status: EntryStatus, reason: str, now: int
+    rows: ClosingRows, entry: MailboxEntry | None, status: EntryStatus, reason: str, now: int
 ) -> MailboxEntry | None:
     """End an entry; one that has ended, or does not exist, stays as it is."""
     if entry is None or is_terminal(entry):
         return entry
-    ended = moved(entry, status, now, last_error=reason)
-    rows.entries.put(entry.entry_id, ended)
-    return ended
+    return end(rows, entry, status, reason, now)
 
 
 def _end_all(
-    rows: MailboxRows, entries: Iterable[MailboxEntry], status: EntryStatus, reason: str, now: int
+    rows: ClosingRows, entries: Iterable[MailboxEntry], status: EntryStatus, reason: str, now: int
 ) -> tuple[MailboxEntry, ...]:
     """End unfinished entries, in the order of their ids."""
-    ended: list[MailboxEntry] = []
-    for entry in sorted(entries, key=lambda entry: entry.entry_id):
-        after = moved(entry, status, now, last_error=reason)
-        rows.entries.put(entry.entry_id, after)
-        ended.append(after)
-    return tuple(ended)
+    in_order = sorted(entries, key=lambda entry: entry.entry_id)
+    return tuple(end(rows, entry, status, reason, now) for entry in in_order)
 
 
 def _remove(rows: MailboxRows, entries: Iterable[MailboxEntry]) -> int:
@@ -75,16 +71,17 @@ def _remove(rows: MailboxRows, entries: Iterable[MailboxEntry]) -> int:
 
 
 class Cancel(TimedCommand[MailboxEntry | None], frozen=True, kw_only=True):
-    """Cancels an entry. Result: the entry (unchanged if it had ended), or None."""
+    """Cancels an entry, and closes its runs. Result: the entry (unchanged if ended), or None."""
 
     entry_id: EntryId
 
     def touches(self, read_set: ReadSet) -> None:
-        """The entry."""
+        """The entry and its active runs."""
         read_set.entries.add(self.entry_id)
         read_set.payloads.add(self.entry_id)
+        read_set.runs_of.add(self.entry_id)
 
-    def apply(self, rows: MailboxRows, now: int) -> MailboxEntry | None:
+    def apply(self, rows: ClosingRows, now: int) -> MailboxEntry | None:
         """End the entry."""
         return _end(rows, rows.entries.get(self.entry_id), "cancelled", CANCEL_REASON, now)
 
@@ -96,11 +93,12 @@ class Supersede(TimedCommand[MailboxEntry | None], frozen=True, kw_only=True):
     reason: str
 
     def touches(self, read_set: ReadSet) -> None:
-        """The entry."""
+        """The entry and its active runs."""
         read_set.entries.add(self.entry_id)
         read_set.payloads.add(self.entry_id)
+        read_set.runs_of.add(self.entry_id)
 
-    def apply(self, rows: MailboxRows, now: int) -> MailboxEntry | None:
+    def apply(self, rows: ClosingRows, now: int) -> MailboxEntry | None:
         """End the entry."""
         return _end(rows, rows.entries.get(self.entry_id), "superseded", self.reason, now)
 
@@ -112,11 +110,12 @@ class CancelPending(TimedCommand[tuple[MailboxEntry, ...]], frozen=True, kw_only
     exclude: EntryId | None = None
 
     def touches(self, read_set: ReadSet) -> None:
-        """The mailbox and its unfinished entries."""
+        """The mailbox, its unfinished entries, and their active runs."""
         read_set.mailboxes.add(self.mailbox_id)
         read_set.unfinished.add(self.mailbox_id)
+        read_set.runs_in.add(self.mailbox_id)
 
-    def apply(self, rows: MailboxRows, now: int) -> tuple[MailboxEntry, ...]:
+    def apply(self, rows: ClosingRows, now: int) -> tuple[MailboxEntry, ...]:
         """End the entries."""
         unfinished = rows.find_unfinished(self.mailbox_id)
         entries = [entry for entry in unfinished if entry.entry_id != self.exclude]
@@ -132,11 +131,12 @@ class Interrupt(TimedCommand[Interrupted], frozen=True, kw_only=True):
     mailbox_id: MailboxId
 
     def touches(self, read_set: ReadSet) -> None:
-        """The mailbox and its unfinished entries."""
+        """The mailbox, its unfinished entries, and their active runs."""
         read_set.mailboxes.add(self.mailbox_id)
         read_set.unfinished.add(self.mailbox_id)
+        read_set.runs_in.add(self.mailbox_id)
 
-    def apply(self, rows: MailboxRows, now: int) -> Interrupted:
+    def apply(self, rows: ClosingRows, now: int) -> Interrupted:
         """Put the new state, and end the entries of older generations."""
         before = rows.mailboxes.get(self.mailbox_id) or MailboxState(mailbox_id=self.mailbox_id)
         whose = f"the generation of mailbox {self.mailbox_id!r}"
@@ -218,18 +218,22 @@ class Purge(Command[int], frozen=True, kw_only=True):
 class DeleteMailbox(Command[int], frozen=True, kw_only=True):
     """Deletes a mailbox with its entries, in whatever status. Result: how many entries it had.
 
-    The holder of a claimed entry has lost it, as if it had been cancelled.
+    The holder of a claimed entry has lost it, and runs are closed, as if it had been cancelled.
     """
 
     mailbox_id: MailboxId
 
     def touches(self, read_set: ReadSet) -> None:
-        """The mailbox and its entries."""
+        """The mailbox, its entries, and the active runs of those that have not ended."""
         read_set.mailboxes.add(self.mailbox_id)
         read_set.entries_of.add(self.mailbox_id)
+        read_set.runs_in.add(self.mailbox_id)
 
-    def apply(self, rows: MailboxRows, now: int) -> int:
+    def apply(self, rows: ClosingRows, now: int) -> int:
         """Remove the entries and the state."""
-        count = _remove(rows, rows.find_entries(self.mailbox_id, STATUSES))
+        entries = list(rows.find_entries(self.mailbox_id, STATUSES))
+        for entry in entries:
+            if not is_terminal(entry):
+                close_runs(rows, entry, "cancelled", DELETION_REASON, now)
         rows.mailboxes.remove(self.mailbox_id)
-        return count
+        return _remove(rows, entries)

@@ -71,6 +71,11 @@ class MailboxEntry(Model, frozen=True, kw_only=True):
     An entry that was sent without a delay has a turn, and is due at once, whatever the clock says.
     One that waits for its retry and keeps its order has a turn before that time.
     """
+    closes_runs: bool = False
+    """Whether its active runs are closed when it ends and is not accepted. `send` sets it.
+
+    These are the runs whose `source_mailbox_entry_id` is its id.
+    """
     created_at: Time = always_encoded(0)
     updated_at: Time = always_encoded(0)
 
@@ -295,6 +300,7 @@ class Send(TimedCommand[MailboxEntry], frozen=True, kw_only=True):
             generation=state.current_generation if state else 0,
             available_at=later(now, self.delay_ms),
             turn=turn,
+            closes_runs=True,
             created_at=now,
             updated_at=now,
         )

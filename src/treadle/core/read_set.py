@@ -26,6 +26,10 @@ class ReadSet(msgspec.Struct):
     last_messages: dict[str, int] = msgspec.field(default_factory=dict)
     """Threads by id, and how many of their last messages are loaded."""
     runs: set[str] = msgspec.field(default_factory=set)
+    runs_of: set[str] = msgspec.field(default_factory=set)
+    """Entries whose active runs are loaded."""
+    runs_in: set[str] = msgspec.field(default_factory=set)
+    """Mailboxes whose unfinished entries have their active runs loaded."""
     entries: set[str] = msgspec.field(default_factory=set)
     """Entries, without their payloads; the state of each one's mailbox is loaded with it."""
     payloads: set[str] = msgspec.field(default_factory=set)

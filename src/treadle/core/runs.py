@@ -61,7 +61,11 @@ class RunRecord(Model, frozen=True, kw_only=True):
     updated_at: Time = always_encoded(0)
     """When it last changed. A write sets it to the present if it is 0."""
     source_mailbox_entry_id: EntryId | None = None
-    """The entry that it works on."""
+    """The entry that it works on.
+
+    If that ends and is not accepted, the run is closed in the same commit, if it is active: it is
+    done, its `termination_code` is the entry's status, and the detail is the entry's error.
+    """
     metadata: Json | None = None
     input_tokens: Count = always_encoded(0)
     output_tokens: Count = always_encoded(0)

@@ -174,7 +174,7 @@ class MailboxWrites:
         error: str = "",
         now: int | None = None,
     ) -> Write[None]:
-        """Settle a claimed entry as failed for good.
+        """Settle a claimed entry as failed for good, and close its active runs.
 
         Raises:
             NotFound, ClaimConflict: as for `ack`.
@@ -245,6 +245,10 @@ class MailboxWrites:
     def cancel(self, entry_id: str, *, now: int | None = None) -> Write[MailboxEntry | None]:
         """Cancel an entry, even if it is claimed; one that has ended stays as it is.
 
+        Its active runs are closed in the same commit, as by all calls that end an entry: they are
+        done, and their `termination_code` is its status. These are the runs whose
+        `source_mailbox_entry_id` is its id; `MailboxEntry.closes_runs` must be set, as `send` does.
+
         Returns the entry after that, or None if it does not exist.
         """
         return self._write(Cancel(entry_id=entry_id, now=now))
@@ -270,7 +274,8 @@ class MailboxWrites:
     def interrupt(self, mailbox_id: str, *, now: int | None = None) -> Write[Interrupted]:
         """Raise a mailbox's generation, and supersede its queued and claimed entries.
 
-        The holder of a claimed entry can write nothing more; see `hold`.
+        The holder of a claimed entry can write nothing more; see `hold`. Their active runs are
+        closed, as by `cancel`.
         """
         return self._write(Interrupt(mailbox_id=mailbox_id, now=now))
 
@@ -341,8 +346,9 @@ class MailboxWrites:
     def delete(self, mailbox_id: str) -> Write[int]:
         """Delete a mailbox: its state, its entries and their payloads. Returns how many entries.
 
-        Whatever waits there is gone, dead letters too. Who holds a claim there has lost it: `hold`
-        raises `ClaimConflict`, `extend_lease` returns False, and a worker cancels its handler.
+        Whatever waits there is gone, dead letters too, and its active runs are closed as cancelled.
+        Who holds a claim there has lost it: `hold` raises `ClaimConflict`, `extend_lease` returns
+        False, and a worker cancels its handler.
         What is sent to the mailbox afterwards begins at generation 0 again, with no dedupe keys.
         """
         return self._write(DeleteMailbox(mailbox_id=mailbox_id))

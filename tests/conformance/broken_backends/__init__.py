@@ -3,6 +3,7 @@
 from tests.conformance.broken_backends import (
     batches,
     claims,
+    closing,
     documents,
     hints,
     mailboxes,
@@ -25,6 +26,7 @@ __all__ = [
     "BrokenBackend",
     "batches",
     "claims",
+    "closing",
     "documents",
     "hints",
     "mailboxes",

@@ -1,7 +1,7 @@
 """The model's tables over documents, with an index where the model would look at every row."""
 
 from collections.abc import Iterable
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from treadle.backends.files._cache import RowCache, ThreadCache, row_reader
 from treadle.backends.files._collection_files import Lines, Whole
@@ -10,6 +10,7 @@ from treadle.backends.files._document_table import DocumentTable
 from treadle.backends.files._entries import Append, DocumentKey, Entry, Put, Update
 from treadle.backends.files._index import MailboxIndex
 from treadle.backends.files.documents import Documents
+from treadle.backends.model.runs_of_entries import RunsOfEntries
 from treadle.backends.model.tables import Row, RowTable, TableName, Tables, VersionSource
 from treadle.core.claims import ClaimRequest
 from treadle.core.codec import decode
@@ -20,6 +21,8 @@ from treadle.core.mailboxes import TERMINAL, EntryStatus, MailboxEntry, MailboxS
 from treadle.core.runs import RunRecord
 from treadle.core.threads import Step, ThreadDelta, ThreadHead
 from treadle.errors import CorruptRecord
+
+RowT = TypeVar("RowT", MailboxEntry, RunRecord)
 
 
 class FileTables(Tables):
@@ -67,6 +70,7 @@ class FileTables(Tables):
             "mailboxes": self.mailboxes,
         }
         self._index: MailboxIndex | None = None
+        self._active_runs: RunsOfEntries | None = None
         self._summaries: dict[str, ThreadSummary] = {}
         """Those that listings have looked at."""
 
@@ -99,6 +103,10 @@ class FileTables(Tables):
             self._index.replace(
                 cast("MailboxEntry | None", before), cast("MailboxEntry | None", after)
             )
+        elif table == "runs" and self._active_runs is not None:
+            self._active_runs.replace(
+                cast("RunRecord | None", before), cast("RunRecord | None", after)
+            )
         elif table == "mailboxes" and self._index is not None:
             self._index.offer(key)  # it may have been paused, and is no longer
 
@@ -115,14 +123,21 @@ class FileTables(Tables):
             elif isinstance(entry, Update):
                 self.threads.follow(entry.key, [entry.labels])
             elif entry.table == "entries" and self._index is not None:
-                before = self.entries.cached(entry.key)
-                document = entry.document if isinstance(entry, Put) else None
-                after = None if document is None else decode(MailboxEntry, bytes(document))
-                self.replace("entries", entry.key, before, after)
+                self._follow_row(entry.table, entry.key, _document_of(entry), MailboxEntry)
+            elif entry.table == "runs" and self._active_runs is not None:
+                self._follow_row(entry.table, entry.key, _document_of(entry), RunRecord)
             else:
                 self._caches[entry.table].forget(entry.key, present=isinstance(entry, Put))
                 if entry.table == "mailboxes" and self._index is not None:
                     self._index.offer(entry.key)
+
+    def _follow_row(
+        self, table: TableName, key: str, document: bytes | None, kind: type[RowT]
+    ) -> None:
+        """Change a row of which an index knows, as another process has done."""
+        before = self._caches[table].cached(key)
+        after = None if document is None else decode(kind, document)
+        self.replace(table, key, before, after)
 
     def mark_written(self, keys: Iterable[DocumentKey]) -> None:
         """Note that the documents of these rows are written, or removed."""
@@ -197,6 +212,14 @@ class FileTables(Tables):
         entries = map(self.entries.__getitem__, self._indexed().unfinished(mailbox_id))
         return [entry for entry in entries if entry.status in statuses]
 
+    def find_runs_of(self, entry: MailboxEntry) -> Iterable[RunRecord]:
+        """Return the active runs whose `source_mailbox_entry_id` is that of the entry."""
+        if self._active_runs is None:
+            self._active_runs = RunsOfEntries()
+            for run in self.runs.values():
+                self._active_runs.replace(None, run)
+        return self.runs.find(self._active_runs.of(entry.entry_id))
+
     def find_claimable(self, request: ClaimRequest, now: int) -> Iterable[MailboxEntry]:
         """Return the entries that a claim gets, best first."""
         if request.entry_id is not None:
@@ -240,3 +263,8 @@ class FileTables(Tables):
             if summary is not None:
                 self._summaries[key] = summary
         return summary
+
+
+def _document_of(entry: Entry) -> bytes | None:
+    """Return the document that an entry of a journal puts, if it puts one."""
+    return bytes(entry.document) if isinstance(entry, Put) else None

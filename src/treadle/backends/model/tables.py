@@ -7,11 +7,12 @@ that a batch touches; both override the finders that would look at every row.
 import threading
 from collections.abc import Callable, Collection, Iterable, MutableMapping
 from functools import partial
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar, cast
 
 import msgspec
 
 from treadle.backends.model._known_messages import KnownMessages
+from treadle.backends.model.runs_of_entries import RunsOfEntries
 from treadle.backends.model.sorted_keys import SortedKeys
 from treadle.core.claims import ClaimRequest, choose, due_time, is_kept
 from treadle.core.documents import Document, Order
@@ -124,6 +125,7 @@ class Tables:
         self.documents: RowTable[Document] = self.make_table("documents")
         self.versions = VersionSource()
         self._document_keys = SortedKeys()
+        self._runs_of_entries = RunsOfEntries()
         self._before: dict[tuple[TableName, str], Row | None] = {}
         self._known_messages = KnownMessages()
 
@@ -150,6 +152,10 @@ class Tables:
             del rows[key]
         if table == "documents":
             self._document_keys.note(key, present=after is not None)
+        elif table == "runs":
+            self._runs_of_entries.replace(
+                cast("RunRecord | None", before), cast("RunRecord | None", after)
+            )
 
     def commit(self) -> list[Change]:
         """End the batch; return its changes, in the order of first touch."""
@@ -169,7 +175,7 @@ class Tables:
                 self.replace(table, key, now, before)
         self._before.clear()
 
-    # --- finders: see `MailboxRows`, `ThreadRows`, `HeadRows` and `ClaimRows` ------------------
+    # --- finders: see `MailboxRows`, `ThreadRows`, `HeadRows`, `ClosingRows` and `ClaimRows` ---
 
     def find_known_messages(self, thread_id: str, message_ids: Iterable[str]) -> set[str]:
         """Return those of `message_ids` that the thread already has."""
@@ -228,6 +234,10 @@ class Tables:
             if entry.mailbox_id == mailbox_id and entry.dedupe_key == dedupe_key:
                 return entry
         return None
+
+    def find_runs_of(self, entry: MailboxEntry) -> Iterable[RunRecord]:
+        """The active runs whose `source_mailbox_entry_id` is that of the entry."""
+        return self.runs.find(self._runs_of_entries.of(entry.entry_id))
 
     def find_entries(
         self, mailbox_id: str | None, statuses: Iterable[EntryStatus]

@@ -17,7 +17,8 @@ def reads_of(read_set: ReadSet) -> list[Read]:
     """The queries that load a read set; those with nothing to load are left out.
 
     Mailboxes come first, then threads, runs and documents. Every transaction locks in this order,
-    so no two wait for each other. The locks of mailboxes and threads cover the other rows.
+    and rows of one kind in the order of their ids, so no two wait for each other. The locks of
+    mailboxes and threads cover the other rows.
     """
     reads: list[Read] = []
     if read_set.mailboxes or read_set.entries:
@@ -26,7 +27,11 @@ def reads_of(read_set: ReadSet) -> list[Read]:
     for name, keys in (
         ("load_threads_for_update", read_set.threads),
         ("load_labels", read_set.labels),
-        ("load_runs_for_update", read_set.runs),
+    ):
+        if keys:
+            reads.append(Read(name, {"ids": id_list(keys)}))
+    reads += _reads_of_runs(read_set)
+    for name, keys in (
         ("load_entries", read_set.payloads),
         ("load_claims", read_set.entries - read_set.payloads),
         ("load_unfinished", read_set.unfinished),
@@ -63,3 +68,13 @@ def reads_of(read_set: ReadSet) -> list[Read]:
         loaded = id_list(read_set.entries)
         reads.append(Read("count_ended", {"older_than": time, "loaded": loaded}))
     return reads
+
+
+def _reads_of_runs(read_set: ReadSet) -> list[Read]:
+    ids = {"ids": id_list(read_set.runs)}
+    if read_set.runs_of or read_set.runs_in:
+        # An entry that the group itself puts into such a mailbox is in `entries`.
+        entries = read_set.entries if read_set.runs_in else read_set.runs_of
+        values = {"entries": id_list(entries), "mailboxes": id_list(read_set.runs_in)}
+        return [Read("load_runs_of_entries", {**ids, **values})]
+    return [Read("load_runs_for_update", ids)] if read_set.runs else []

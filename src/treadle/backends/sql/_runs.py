@@ -42,19 +42,23 @@ def write_runs(changes: Sequence[Change]) -> Sequence[Statement]:
     changed: list[Values] = []
     gone: list[Values] = []
     times: list[Values] = []
+    moved: list[Values] = []
     for change in changes:
-        run = change.after
+        before, run = change.before, change.after
         if not isinstance(run, RunRecord):
             gone.append({"run_id": change.key})
             continue
-        (new if change.before is None else changed).append(RUNS.values(run))
-        times.append({"run_id": run.run_id, **times_of(run)})
+        (new if before is None else changed).append(RUNS.values(run))
+        # Who closes a run has no lock of its thread, and must leave the owner alone.
+        stays = isinstance(before, RunRecord) and before.thread_id == run.thread_id
+        (times if stays else moved).append({"run_id": run.run_id, **times_of(run)})
     return writes(
         insert_run=new,
         update_run=changed,
         delete_run=gone,
         delete_run_time=gone,
-        upsert_run_time=times,
+        update_run_time=times,
+        upsert_run_time=moved,
     )
 
 

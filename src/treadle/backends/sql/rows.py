@@ -20,6 +20,7 @@ from treadle.backends.sql.tables import (
     ENTRY_FIELDS,
     FREE_TEXT,
     MAILBOX_COLUMNS,
+    TRUTHS,
     text_value,
     to_json,
 )
@@ -138,10 +139,7 @@ def readable(
 def read_entry(row: Row) -> MailboxEntry:
     """An entry from the columns `ENTRY_COLUMNS`."""
     *fields, extra, payload = row
-    values: dict[str, Any] = dict(zip(ENTRY_FIELDS, fields, strict=True))
-    for name in _FREE_TEXT_OF_ENTRIES:
-        if values[name] is not None:
-            values[name] = msgspec.json.decode(values[name], type=str)
+    values = _entry_values(ENTRY_FIELDS, fields, _FREE_TEXT_OF_ENTRIES)
     if extra is not None:
         values[_EXTRA] = read_json(extra)
     if payload is None:
@@ -165,12 +163,24 @@ def has_payload(entry: MailboxEntry) -> bool:
 @_names_damage("mailbox entry")
 def read_claim(row: Row) -> MailboxEntry:
     """An entry without its payload, from the columns `CLAIM_COLUMNS`."""
-    values: dict[str, Any] = dict(zip(CLAIM_COLUMNS, row, strict=True))
-    for name in _FREE_TEXT_OF_CLAIMS:
-        if values[name] is not None:
-            values[name] = msgspec.json.decode(values[name], type=str)
+    values = _entry_values(CLAIM_COLUMNS, row, _FREE_TEXT_OF_CLAIMS)
     values["payload"] = _UNLOADED
     return _checked(values, MailboxEntry)
+
+
+def _entry_values(
+    names: Iterable[str], row: Iterable[Any], free_text: Iterable[str]
+) -> dict[str, Any]:
+    """The fields of an entry that are columns of their own."""
+    values: dict[str, Any] = dict(zip(names, row, strict=True))
+    for name in free_text:
+        if values[name] is not None:
+            values[name] = msgspec.json.decode(values[name], type=str)
+    for name in TRUTHS:
+        if values[name] not in (0, 1):
+            raise ValueError(f"{name} is {values[name]!r}, and it should be 0 or 1")
+        values[name] = bool(values[name])
+    return values
 
 
 @_names_damage("mailbox")

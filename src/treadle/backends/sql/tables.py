@@ -44,6 +44,8 @@ class Column(msgspec.Struct, frozen=True):
     """True if a row keeps its value for life: an update leaves the column out."""
     free_text: bool = False
     """True if it holds text that a caller chose, stored as JSON."""
+    truth: bool = False
+    """True if it holds True or False, stored as 1 or 0."""
     value: Callable[[Any], object] | None = None
     """Computes the value from the model; by default it is the attribute of the column's name."""
 
@@ -63,6 +65,7 @@ class Table:
         self._plain = tuple(plain)
         self._read = attrgetter(*plain)
         self._free_text = tuple(column.name for column in columns if column.free_text)
+        self._truths = tuple(column.name for column in columns if column.truth)
         self._computed = [(each.name, each.value) for each in columns if each.value is not None]
 
     def values(self, model: object, without: Collection[str] = ()) -> Values:
@@ -74,6 +77,8 @@ class Table:
         for name in self._free_text:
             if row[name] is not None:
                 row[name] = to_json(row[name])
+        for name in self._truths:
+            row[name] = int(row[name])
         for name, value in self._computed:
             if name not in without:
                 row[name] = value(model)
@@ -199,6 +204,7 @@ RUNS = Table(
     Column("run_id"),
     _THREAD_ID,
     Column("parent_run_id"),
+    Column("source_mailbox_entry_id"),
     Column("status"),
     Column("origin"),
     Column("termination_code", free_text=True),
@@ -258,6 +264,7 @@ ENTRIES = Table(
     Column("claimed_by", free_text=True),
     Column("lease_until", "bigint"),
     Column("turn", "bigint"),
+    Column("closes_runs", "integer", fixed=True, truth=True),
     Column("created_at", "bigint", fixed=True),
     Column("updated_at", "bigint"),
     Column("ended_at", "bigint", value=_ended_at),
@@ -316,6 +323,8 @@ FREE_TEXT = frozenset(
     column.name for table in TABLES.values() for column in table.columns if column.free_text
 )
 """The columns of text that callers chose."""
+TRUTHS = tuple(column.name for column in ENTRIES.columns if column.truth)
+"""The columns of True and False."""
 CLAIM_COLUMNS = tuple(column.name for column in ENTRIES.columns if column.value is None)
 """The columns from which an entry is read without its payload."""
 ENTRY_FIELDS = tuple(
@@ -356,6 +365,7 @@ PLAIN_WRITES = {
     "insert_run": PlainWrite("insert", RUNS),
     "update_run": PlainWrite("update", RUNS),
     "delete_run": PlainWrite("delete", RUNS),
+    "update_run_time": PlainWrite("update", RUN_TIMES, ("in_status", "begun_at", "changed_at")),
     "delete_run_time": PlainWrite("delete", RUN_TIMES),
     "insert_mailbox": PlainWrite("insert", MAILBOXES),
     "update_mailbox": PlainWrite("update", MAILBOXES),

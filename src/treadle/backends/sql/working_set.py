@@ -120,9 +120,11 @@ class WorkingSet(Tables):
                     self._load_threads(rows)
                 case "load_labels":
                     self._load_labels(rows)
-                case "load_runs_for_update":
-                    for run in self._readable("runs", read_run, rows):
+                case "load_runs_for_update" | "load_runs_of_entries":
+                    named = read.name == "load_runs_for_update"
+                    for run in self._readable("runs", read_run, rows, None if named else damage):
                         self._load("runs", run.run_id, run)
+                        self._runs_of_entries.replace(None, run)
                 case "load_documents_for_update" | "load_document_range" | "load_expired_documents":
                     self._load_documents(rows, damage)
                 case "load_message_ids" | "load_last_messages":
@@ -346,6 +348,13 @@ class WorkingSet(Tables):
         if mailbox_id not in self._waiting_in:
             raise NotLoaded(f"waiting entries of mailbox {mailbox_id!r}")
         return self._loaded_unfinished(mailbox_id)
+
+    def find_runs_of(self, entry: MailboxEntry) -> Iterable[RunRecord]:
+        """The active runs whose `source_mailbox_entry_id` is that of the entry."""
+        read_set = self._read_set
+        if entry.entry_id not in read_set.runs_of and entry.mailbox_id not in read_set.runs_in:
+            raise NotLoaded(f"active runs of entry {entry.entry_id!r}")
+        return super().find_runs_of(entry)
 
     def find_unfinished(self, mailbox_id: str) -> list[MailboxEntry]:
         """The queued and claimed entries of a mailbox."""

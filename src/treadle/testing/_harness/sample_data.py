@@ -37,8 +37,8 @@ async def fill(store: Store) -> Sample:
     await enqueue(
         store,
         entry("mine", "mine"),
-        entry("held", priority=9),
-        entry("queued", dedupe_key="known"),
+        entry("held", priority=9, closes_runs=True),
+        entry("queued", dedupe_key="known", closes_runs=True),
         entry("second"),
         entry("dead", "other", updated_at=1),
         entry("done", "other", updated_at=1),

@@ -87,6 +87,7 @@ CREATE TABLE runs (
     run_id text COLLATE "C" PRIMARY KEY,
     thread_id text COLLATE "C" NOT NULL,
     parent_run_id text COLLATE "C",
+    source_mailbox_entry_id text COLLATE "C",
     status text COLLATE "C" NOT NULL,
     origin text COLLATE "C" NOT NULL,
     termination_code text COLLATE "C",
@@ -99,6 +100,9 @@ CREATE INDEX runs_of_thread ON runs (thread_id, created_at, run_id);
 CREATE INDEX runs_of_parent ON runs (parent_run_id, created_at, run_id)
     WHERE parent_run_id IS NOT NULL;
 CREATE INDEX runs_in_status ON runs ((status || ''), created_at, run_id);
+-- Its condition is an expression, so that PostgreSQL takes no other index of active runs instead.
+CREATE INDEX runs_of_entry ON runs (source_mailbox_entry_id)
+    WHERE status || '' <> 'done';
 CREATE INDEX runs_active ON runs (thread_id, created_at, run_id)
     WHERE status <> 'done';
 
@@ -178,6 +182,7 @@ CREATE TABLE entries (
     claimed_by text COLLATE "C",
     lease_until bigint,
     turn bigint,
+    closes_runs integer NOT NULL,
     created_at bigint NOT NULL,
     updated_at bigint NOT NULL,
     ended_at bigint,

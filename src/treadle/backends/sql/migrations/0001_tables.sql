@@ -82,6 +82,7 @@ CREATE TABLE runs (
     run_id TEXT PRIMARY KEY,
     thread_id TEXT NOT NULL,
     parent_run_id TEXT,
+    source_mailbox_entry_id TEXT,
     status TEXT NOT NULL,
     origin TEXT NOT NULL,
     termination_code TEXT,
@@ -94,6 +95,9 @@ CREATE INDEX runs_of_thread ON runs (thread_id, created_at, run_id);
 CREATE INDEX runs_of_parent ON runs (parent_run_id, created_at, run_id)
     WHERE parent_run_id IS NOT NULL;
 CREATE INDEX runs_in_status ON runs (status, created_at, run_id);
+-- Its condition is an expression, so that PostgreSQL takes no other index of active runs instead.
+CREATE INDEX runs_of_entry ON runs (source_mailbox_entry_id)
+    WHERE status || '' <> 'done';
 CREATE INDEX runs_active ON runs (thread_id, created_at, run_id)
     WHERE status <> 'done';
 
@@ -170,6 +174,7 @@ CREATE TABLE entries (
     claimed_by TEXT,
     lease_until INTEGER,
     turn INTEGER,
+    closes_runs INTEGER NOT NULL,
     created_at INTEGER NOT NULL,
     updated_at INTEGER NOT NULL,
     ended_at INTEGER,

@@ -62,6 +62,8 @@ thread_ids = st.sampled_from(["t0", "t1", "t.2"])
 run_ids = st.sampled_from(["r0", "r1", "r2"])
 mailbox_ids = st.sampled_from(MAILBOXES)
 new_entry_ids = st.integers(0, 300).map(lambda number: f"e{number}")
+sources = st.none() | new_entry_ids | st.sampled_from([f"b{n}" for n in range(len(MAILBOXES) * 2)])
+"""The entries that runs work on; those of `beginnings` are there from the beginning."""
 texts = st.sampled_from(["", "hi", "\x00\x7f\u2028", "é🧵", '"<extra>"'])
 payloads = st.sampled_from([None, {}, [1, 1.0, True], {"a": {"b": "<extra>"}}]) | json_values
 take_names = st.integers(0, 10**9).map(str)
@@ -136,7 +138,7 @@ run_metas = st.builds(
     status=st.sampled_from(["running", "waiting", "done"]),
     origin=st.sampled_from(["user", "subagent"]),
     parent_thread_id=st.none() | thread_ids,
-    source_mailbox_entry_id=st.none() | new_entry_ids,
+    source_mailbox_entry_id=sources,
     termination_code=st.none() | st.just("error"),
     input_tokens=st.sampled_from([0, 7]),
 )
@@ -161,6 +163,7 @@ def runs(now: int) -> st.SearchStrategy[RunRecord]:
         status=st.sampled_from(["running", "waiting", "done"]),
         origin=st.sampled_from(["user", "subagent"]),
         parent_run_id=st.none() | run_ids,
+        source_mailbox_entry_id=sources,
         termination_code=st.none() | st.just("error"),
         metadata=st.none() | payloads,
         created_at=times(now),
@@ -186,6 +189,7 @@ def entries(draw: st.DrawFn, world: World) -> MailboxEntry:
         generation=draw(st.sampled_from([current, current, current, 0, current + 1])),
         available_at=draw(times(world.now)),
         turn=draw(st.none() | st.just(0) | times(world.now)),
+        closes_runs=draw(st.booleans()),
         created_at=draw(times(world.now)),
         updated_at=draw(times(world.now)),
         extra=draw(unknown),

@@ -3,6 +3,7 @@
 from treadle.testing._harness.check import Check
 from treadle.testing.conformance.mailboxes import (
     claims,
+    closing,
     endings,
     enqueue,
     leases,
@@ -28,6 +29,7 @@ checks: tuple[Check, ...] = (
     *taking.checks,
     *waits.checks,
     *endings.checks,
+    *closing.checks,
     *requeue.checks,
     *purge.checks,
     *listings.checks,

@@ -41,6 +41,7 @@ async def send_fills_in_id_generation_and_times(store: Store, clock: ManualClock
             priority=9,
             dedupe_key="k",
             available_at=clock.now + 500,
+            closes_runs=True,
             created_at=clock.now,
             updated_at=clock.now,
         ),

@@ -35,6 +35,7 @@ async def a_requeued_dead_letter_is_like_a_new_entry(store: Store, clock: Manual
             last_error="no",
             available_at=clock.now,
             turn=clock.now,
+            closes_runs=True,
             created_at=sent.created_at,
             updated_at=clock.now,
         ),

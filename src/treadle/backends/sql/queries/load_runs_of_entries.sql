@@ -1,0 +1,21 @@
+-- The runs that are named, and the active ones of entries that may end. They are locked together,
+-- in the order of their ids, so that no two transactions wait for each other.
+SELECT run_id, body
+FROM runs
+WHERE run_id {in:
+    {list:ids}
+    UNION ALL
+    SELECT active.run_id
+    FROM runs AS active {index:runs_of_entry}
+    WHERE active.status || '' <> 'done' AND active.source_mailbox_entry_id {in:
+        {list:entries}
+        UNION ALL
+        SELECT entry_id FROM entries {index:entries_queued}
+        WHERE mailbox_id {in:mailboxes} AND status = 'queued'
+        UNION ALL
+        SELECT entry_id FROM entries {index:entries_claimed}
+        WHERE mailbox_id {in:mailboxes} AND status = 'claimed'
+    }
+}
+ORDER BY run_id
+{lock:FOR NO KEY UPDATE}

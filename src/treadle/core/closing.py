@@ -1,0 +1,44 @@
+"""Closing: the runs that work on an entry end together with it, if it is not accepted."""
+
+from collections.abc import Iterable
+from typing import Protocol
+
+import msgspec
+
+from treadle.core.mailboxes import EntryStatus, MailboxEntry, MailboxRows, moved
+from treadle.core.runs import RunRecord, RunRows
+
+
+class ClosingRows(MailboxRows, RunRows, Protocol):
+    """The rows that are needed to end an entry."""
+
+    def find_runs_of(self, entry: MailboxEntry) -> Iterable[RunRecord]:
+        """The active runs whose `source_mailbox_entry_id` is that of the entry, in no order."""
+        ...
+
+
+def end(
+    rows: ClosingRows, entry: MailboxEntry, status: EntryStatus, reason: str, now: int
+) -> MailboxEntry:
+    """End an entry that is not accepted, close its runs, and return the entry after that."""
+    ended = moved(entry, status, now, last_error=reason)
+    rows.entries.put(entry.entry_id, ended)
+    close_runs(rows, entry, status, reason, now)
+    return ended
+
+
+def close_runs(
+    rows: ClosingRows, entry: MailboxEntry, status: EntryStatus, reason: str, now: int
+) -> None:
+    """Close the active runs of an entry that ends in `status`, which becomes their code."""
+    if not entry.closes_runs:
+        return
+    for run in rows.find_runs_of(entry):
+        closed = msgspec.structs.replace(
+            run,
+            status="done",
+            termination_code=status,
+            termination_detail=reason or None,
+            updated_at=now,
+        )
+        rows.runs.put(run.run_id, closed)

@@ -1,0 +1,233 @@
+"""Closing: the runs that work on an entry end in the commit that ends it."""
+
+from collections.abc import Callable
+
+from treadle import Batch, MailboxEntry, NotFound, RunMeta, Store, Thread
+from treadle.backends.base import Guarantee
+from treadle.core.endings import DELETION_REASON
+from treadle.core.runs import RunRecord, RunStatus
+from treadle.testing._harness.builders import (
+    claim_by_id,
+    end,
+    enqueue,
+    entry,
+    loaded_run,
+    run,
+    says,
+    status,
+)
+from treadle.testing._harness.check import Checks
+from treadle.testing._harness.expect import expect, refused
+from treadle.testing.clock import ManualClock
+
+checks = Checks(__name__)
+
+MANY = 300
+End = Callable[[Batch, MailboxEntry], object]
+ENDINGS: dict[str, tuple[End, str, str | None]] = {
+    "dead letter": (
+        lambda step, held: step.mailboxes.dead_letter(held, error="broken"),
+        "dead_letter",
+        "broken",
+    ),
+    "dead letter without an error": (
+        lambda step, held: step.mailboxes.dead_letter(held),
+        "dead_letter",
+        None,
+    ),
+    "cancel": (
+        lambda step, held: step.mailboxes.cancel(held.entry_id),
+        "cancelled",
+        "cancelled",
+    ),
+    "supersede": (
+        lambda step, held: step.mailboxes.supersede(held.entry_id, "newer"),
+        "superseded",
+        "newer",
+    ),
+    "cancel pending": (
+        lambda step, held: step.mailboxes.cancel_pending("box"),
+        "cancelled",
+        "cancelled",
+    ),
+    "interrupt": (
+        lambda step, held: step.mailboxes.interrupt("box"),
+        "superseded",
+        "superseded by interrupt",
+    ),
+    "deletion": (
+        lambda step, held: step.mailboxes.delete("box"),
+        "cancelled",
+        DELETION_REASON,
+    ),
+}
+"""Each way in which an entry ends that is not accepted; the code and the detail of its runs."""
+ACTIVE: tuple[RunStatus, ...] = ("running", "waiting")
+
+
+def working(run_id: str, status: RunStatus = "running", entry_id: str = "e") -> RunRecord:
+    """A run that works on an entry."""
+    return run(run_id, status=status, source_mailbox_entry_id=entry_id, input_tokens=7)
+
+
+async def held(store: Store, entry_id: str = "e") -> MailboxEntry:
+    """An entry that was sent, and is claimed."""
+    await store.mailboxes.enqueue(entry(entry_id, closes_runs=True))
+    return await claim_by_id(store, entry_id)
+
+
+async def statuses(store: Store, *run_ids: str) -> list[str]:
+    """The statuses of runs that are there."""
+    return [(await loaded_run(store, run_id)).status for run_id in run_ids]
+
+
+@checks.add(Guarantee.RUNS_END_WITH_ENTRIES, each=ENDINGS)
+async def active_runs_are_closed_with_their_entry(
+    store: Store, clock: ManualClock, case: tuple[End, str, str | None]
+) -> None:
+    finish, code, detail = case
+    claimed = await held(store)
+    for active in ACTIVE:
+        await store.runs.upsert(working(active, active))
+    clock.now += 5
+    async with store.batch() as step:
+        finish(step, claimed)
+    for active in ACTIVE:
+        expected = run(
+            active,
+            status="done",
+            source_mailbox_entry_id="e",
+            input_tokens=7,
+            termination_code=code,
+            termination_detail=detail,
+            updated_at=clock.now,
+        )
+        expect(await loaded_run(store, active), expected)
+    expect(await store.runs.find_active("t"), None)
+    expect((await store.runs.count()).done, 2)
+    expect((await store.runs.search(statuses=ACTIVE)).items, ())
+
+
+@checks.add(Guarantee.RUNS_END_WITH_ENTRIES, each=["ack", "nack", "release", "extend_lease"])
+async def runs_go_on_when_their_entry_is_accepted_or_goes_on(store: Store, how: str) -> None:
+    claimed = await held(store)
+    await store.runs.upsert(working("r", "waiting"))
+    await getattr(store.mailboxes, how)(claimed)
+    expect(await loaded_run(store), working("r", "waiting"))
+
+
+@checks.add(Guarantee.RUNS_END_WITH_ENTRIES, each=ENDINGS)
+async def runs_that_are_done_and_those_of_other_entries_stay(
+    store: Store, case: tuple[End, str, str | None]
+) -> None:
+    claimed = await held(store)
+    await enqueue(store, entry("e2", "other", closes_runs=True), entry("E", "other"))
+    runs = [
+        run("done", status="done", source_mailbox_entry_id="e", termination_code="natural"),
+        working("other", "waiting", "e2"),
+        working("upper", "waiting", "E"),
+        run("free"),
+    ]
+    for each in runs:
+        await store.runs.upsert(each)
+    async with store.batch() as step:
+        case[0](step, claimed)
+    for each in runs:
+        expect(await loaded_run(store, each.run_id), each)
+
+
+@checks.add(Guarantee.RUNS_END_WITH_ENTRIES)
+async def an_entry_enqueued_as_it_is_leaves_runs_alone(store: Store) -> None:
+    await enqueue(store, entry("e"))
+    await store.runs.upsert(working("r"))
+    await store.mailboxes.cancel("e")
+    expect(await loaded_run(store), working("r"))
+
+
+@checks.add(Guarantee.RUNS_END_WITH_ENTRIES)
+async def an_entry_that_was_sent_closes_its_runs(store: Store) -> None:
+    sent = await store.mailboxes.send("box", "work", delay_ms=5)
+    await store.runs.upsert(working("r", "waiting", sent.entry_id))
+    await store.mailboxes.interrupt("box")
+    expect(await statuses(store, "r"), ["done"])
+
+
+@checks.add(Guarantee.RUNS_END_WITH_ENTRIES, each=["accepted", "cancelled", "dead_letter"])
+async def an_entry_that_has_ended_closes_nothing(store: Store, how: str) -> None:
+    await store.mailboxes.enqueue(entry("e", closes_runs=True))
+    await end(store, "e", how)
+    await store.runs.upsert(working("r"))
+    await store.mailboxes.cancel("e")
+    await store.mailboxes.interrupt("box")
+    expect(await loaded_run(store), working("r"))
+    await store.mailboxes.delete("box")
+    expect(await loaded_run(store), working("r"))
+
+
+@checks.add(Guarantee.RUNS_END_WITH_ENTRIES, each=["cancel", "interrupt", "deletion"])
+async def runs_and_entries_of_the_same_batch_are_closed(store: Store, how: str) -> None:
+    finish, code, _ = ENDINGS[how]
+    await store.threads.create(Thread(id="t"))
+    await store.runs.upsert(working("before"))
+    meta = RunMeta(source_mailbox_entry_id="e")
+    async with store.batch() as step:
+        new = entry("e", closes_runs=True)
+        step.mailboxes.enqueue(new)
+        step.threads.append("t", says("x", run_id="within", run_meta=meta))
+        finish(step, new)
+        step.runs.upsert(working("after"))
+    expect(await statuses(store, "before", "within", "after"), ["done", "done", "running"])
+    expect((await loaded_run(store, "within")).termination_code, code)
+
+
+@checks.add(Guarantee.RUNS_END_WITH_ENTRIES)
+async def a_run_that_has_left_its_entry_stays(store: Store) -> None:
+    await enqueue(store, entry("e", closes_runs=True), entry("f", closes_runs=True))
+    await store.runs.upsert(working("r"))
+    await store.runs.upsert(working("gone"))
+    async with store.batch() as step:
+        step.runs.upsert(working("r", entry_id="f"))
+        step.runs.delete("gone")
+        step.mailboxes.cancel("e")
+    expect(await loaded_run(store), working("r", entry_id="f"))
+    expect(await store.runs.load("gone"), None)
+    await store.mailboxes.cancel("f")
+    expect(await statuses(store, "r"), ["done"])
+
+
+@checks.add(Guarantee.RUNS_END_WITH_ENTRIES)
+async def a_batch_that_fails_closes_nothing(store: Store) -> None:
+    await store.mailboxes.enqueue(entry("e", closes_runs=True))
+    await store.runs.upsert(working("r"))
+    with refused(NotFound):
+        async with store.batch() as step:
+            step.mailboxes.cancel("e")
+            step.mailboxes.ack("missing", "token")
+    expect(await status(store, "e"), "queued")
+    expect(await loaded_run(store), working("r"))
+    await store.mailboxes.cancel("e")
+    expect(await statuses(store, "r"), ["done"])
+
+
+@checks.add(Guarantee.RUNS_END_WITH_ENTRIES)
+async def a_closed_run_keeps_its_owner(store: Store) -> None:
+    await store.threads.create(Thread(id="t", resource_id="ann"))
+    await store.mailboxes.enqueue(entry("e", closes_runs=True))
+    await store.runs.upsert(working("r"))
+    async with store.batch() as step:
+        step.threads.update("t", resource_id="bob")
+        step.mailboxes.cancel("e")
+    found = await store.runs.search(resource_id="bob", statuses=["done"])
+    expect([each.run_id for each in found.items], ["r"])
+    expect((await store.runs.search(resource_id="ann")).items, ())
+
+
+@checks.add(Guarantee.RUNS_END_WITH_ENTRIES)
+async def an_interrupt_closes_hundreds_of_runs(store: Store) -> None:
+    ids = [f"e{number:03}" for number in range(MANY)]
+    async with store.batch() as step:
+        for each in ids:
+            step.mailboxes.enqueue(entry(each, closes_runs=True))
+            step.runs.upsert(working(f"run of {each}", "waiting", each))
+    await store.mailboxes.interrupt("box")
+    expect((await store.runs.count()).done, MANY)

@@ -1,0 +1,79 @@
+"""Backends that break the rules by which runs end with their entries."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from msgspec.structs import replace
+
+from tests.conformance.broken_backends.broken_backend import breaks
+from treadle.backends.base import Guarantee
+from treadle.backends.memory.backend import MemoryBackend
+from treadle.backends.model.tables import Tables
+from treadle.core.claims import Ack
+from treadle.core.closing import close_runs
+from treadle.core.commands import Commands, Receipt
+from treadle.core.mailboxes import MailboxEntry
+from treadle.core.runs import RunRecord, is_active
+
+
+@breaks(Guarantee.RUNS_END_WITH_ENTRIES, "active runs are closed with their entry: cancel")
+class Lingering(Tables):
+    """Leaves waiting runs active."""
+
+    def find_runs_of(self, entry: MailboxEntry) -> Iterable[RunRecord]:
+        return [run for run in super().find_runs_of(entry) if run.status != "waiting"]
+
+
+@breaks(Guarantee.RUNS_END_WITH_ENTRIES, "active runs are closed with their entry: dead letter")
+class Secretive(Tables):
+    """Does not say in the run's record how its entry ended."""
+
+    def put(self, table: Any, key: str, row: Any) -> None:
+        if isinstance(row, RunRecord) and row.termination_code == "dead_letter":
+            row = replace(row, termination_code="cancelled")
+        super().put(table, key, row)
+
+
+@breaks(Guarantee.RUNS_END_WITH_ENTRIES, "runs that are done and those of other entries stay")
+class Rewriting(Tables):
+    """Closes runs a second time."""
+
+    def find_runs_of(self, entry: MailboxEntry) -> Iterable[RunRecord]:
+        runs = self.runs.values()
+        return [each for each in runs if each.source_mailbox_entry_id == entry.entry_id]
+
+
+@breaks(Guarantee.RUNS_END_WITH_ENTRIES, "runs that are done and those of other entries stay")
+class Levelling(Tables):
+    """Closes all active runs of the thread."""
+
+    def find_runs_of(self, entry: MailboxEntry) -> Iterable[RunRecord]:
+        threads = {run.thread_id for run in super().find_runs_of(entry)}
+        runs = [run for run in self.runs.values() if run.thread_id in threads]
+        return filter(is_active, runs or self.runs.values())
+
+
+@breaks(Guarantee.RUNS_END_WITH_ENTRIES, "runs go on when their entry is accepted or goes on: ack")
+class Tidying(MemoryBackend):
+    """Closes the runs of an entry that is accepted, too."""
+
+    async def commit(self, batch: Commands) -> Receipt:
+        receipt = await super().commit(batch)
+        for command in batch:
+            if isinstance(command, Ack):
+                entry = self.tables.entries[command.entry_id]
+                close_runs(self.tables, entry, "accepted", "", self._clock())
+        return receipt
+
+
+@breaks(Guarantee.RUNS_END_WITH_ENTRIES, "runs and entries of the same batch are closed: cancel")
+class Hasty(MemoryBackend):
+    """Looks for the runs before the batch, and misses those that it begins."""
+
+    async def commit(self, batch: Commands) -> Receipt:
+        before = set(self.tables.runs)
+        receipt = await super().commit(batch)
+        for key, run in list(self.tables.runs.items()):
+            if key not in before and run.termination_code == "cancelled":
+                self.tables.runs[key] = replace(run, status="running")
+        return receipt
