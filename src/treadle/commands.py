@@ -24,6 +24,7 @@ from treadle.core.endings import (
     Purge,
     Requeue,
     Supersede,
+    Withdraw,
 )
 from treadle.core.heads import CheckThread, UpdateThread
 from treadle.core.mailboxes import Enqueue, EnsureMailbox, Send
@@ -94,4 +95,5 @@ __all__ = [
     "TruncateThread",
     "UpdateThread",
     "UpsertRun",
+    "Withdraw",
 ]

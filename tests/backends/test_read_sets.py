@@ -32,6 +32,7 @@ from treadle.core.endings import (
     Purge,
     Requeue,
     Supersede,
+    Withdraw,
 )
 from treadle.core.heads import CheckThread, UpdateThread
 from treadle.core.keys import KeyRange
@@ -82,6 +83,7 @@ COMMANDS: tuple[AnyCommand, ...] = (
     Take(entry_id="held", claim_token="token", name="more"),
     Cancel(entry_id="queued"),
     Supersede(entry_id="queued", reason="newer"),
+    Withdraw(mailbox_id="box", dedupe_key="known"),
     CancelPending(mailbox_id="box"),
     Interrupt(mailbox_id="box"),
     Pause(mailbox_id="box"),

@@ -99,6 +99,7 @@ EXAMPLES: list[tuple[Any, str, type | tuple[type, ...]]] = [
     (commands.Ack(entry_id="e", claim_token="c"), "e", type(None)),
     (commands.Cancel(entry_id="e"), "e", MailboxEntry),
     (commands.Supersede(entry_id="e", reason="newer"), "e", MailboxEntry),
+    (commands.Withdraw(mailbox_id="box", dedupe_key="known"), "box", MailboxEntry),
     (commands.CancelPending(mailbox_id="box", exclude="x"), "box", tuple),
     (commands.Interrupt(mailbox_id="box"), "box", Interrupted),
     (commands.Pause(mailbox_id="box", until=5, reason="why"), "box", MailboxState),
@@ -203,7 +204,7 @@ async def test_every_command_can_be_carried_out(command: Any, subject: str, resu
         if not isinstance(command, commands.CreateThread):
             await store.threads.create(Thread(id="t"))
         if not isinstance(command, commands.Enqueue):
-            await store.mailboxes.enqueue(entry("e", "box"))
+            await store.mailboxes.enqueue(entry("e", "box", dedupe_key="known"))
         await store.commit((commands.RestoreDocument(document=DOCUMENT),))
         if hasattr(command, "claim_token"):
             claimed = await store.mailboxes.claim_entry("e", consumer="c")
@@ -349,6 +350,7 @@ ARGUMENTS: dict[str, Any] = {
     "claim_token": "c",
     "mailbox_id": "box",
     "payload": 1,
+    "dedupe_key": "known",
     "reason": "newer",
     "older_than": 5,
     "collection": "c",

@@ -53,7 +53,12 @@ READS: dict[str, dict[str, object]] = {
     "load_head": {"thread_id": "t"},
     "load_threads_for_update": {"ids": IDS},
     "load_runs_for_update": {"ids": IDS},
-    "load_runs_of_entries": {"ids": IDS, "entries": IDS, "mailboxes": IDS},
+    "load_runs_of_entries": {
+        "ids": IDS,
+        "entries": IDS,
+        "mailboxes": IDS,
+        "pairs": '[["box 1", "k"]]',
+    },
     "load_entries": {"ids": IDS},
     "load_claims": {"ids": IDS},
     "load_claimed_beside": {"ids": IDS, "mailboxes": IDS},

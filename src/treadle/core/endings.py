@@ -26,8 +26,9 @@ from treadle.core.read_set import ReadSet
 from treadle.errors import InvalidValue
 
 CANCEL_REASON = "cancelled"
+WITHDRAWAL_REASON = "withdrawn"
 INTERRUPT_REASON = "superseded by interrupt"
-"""Texts in `last_error` of entries that a cancel or an interrupt has ended."""
+"""Texts in `last_error` of entries that a cancel, a withdrawal or an interrupt has ended."""
 DELETION_REASON = "its mailbox was deleted"
 """Text in `termination_detail` of runs whose entry was deleted before it ended."""
 
@@ -84,6 +85,29 @@ class Cancel(TimedCommand[MailboxEntry | None], frozen=True, kw_only=True):
     def apply(self, rows: ClosingRows, now: int) -> MailboxEntry | None:
         """End the entry."""
         return _end(rows, rows.entries.get(self.entry_id), "cancelled", CANCEL_REASON, now)
+
+
+class Withdraw(TimedCommand[MailboxEntry | None], frozen=True, kw_only=True):
+    """Cancels the entry of a mailbox that has a dedupe key, if it is queued.
+
+    Result: the entry (unchanged if it is claimed or has ended), or None.
+    """
+
+    mailbox_id: MailboxId
+    dedupe_key: str
+
+    def touches(self, read_set: ReadSet) -> None:
+        """The mailbox, the entry that has the key, and its active runs."""
+        read_set.mailboxes.add(self.mailbox_id)
+        read_set.duplicates.add((self.mailbox_id, self.dedupe_key))
+        read_set.runs_of_keys.add((self.mailbox_id, self.dedupe_key))
+
+    def apply(self, rows: ClosingRows, now: int) -> MailboxEntry | None:
+        """End the entry."""
+        entry = rows.find_duplicate(self.mailbox_id, self.dedupe_key)
+        if entry is None or entry.status != "queued":
+            return entry
+        return end(rows, entry, "cancelled", WITHDRAWAL_REASON, now)
 
 
 class Supersede(TimedCommand[MailboxEntry | None], frozen=True, kw_only=True):

@@ -30,6 +30,8 @@ class ReadSet(msgspec.Struct):
     """Entries whose active runs are loaded."""
     runs_in: set[str] = msgspec.field(default_factory=set)
     """Mailboxes whose unfinished entries have their active runs loaded."""
+    runs_of_keys: set[tuple[str, str]] = msgspec.field(default_factory=set)
+    """Those of `duplicates` whose entries have their active runs loaded."""
     entries: set[str] = msgspec.field(default_factory=set)
     """Entries, without their payloads; the state of each one's mailbox is loaded with it."""
     payloads: set[str] = msgspec.field(default_factory=set)

@@ -14,6 +14,7 @@ from treadle.core.endings import (
     Purge,
     Requeue,
     Supersede,
+    Withdraw,
 )
 from treadle.core.mailboxes import (
     SETTLED,
@@ -252,6 +253,23 @@ class MailboxWrites:
         Returns the entry after that, or None if it does not exist.
         """
         return self._write(Cancel(entry_id=entry_id, now=now))
+
+    def withdraw(
+        self, mailbox_id: str, dedupe_key: str, *, now: int | None = None
+    ) -> Write[MailboxEntry | None]:
+        """Cancel the entry that has a dedupe key, while it is queued: a timer, or a retry.
+
+        The key is enough, the id is not needed. An entry that is claimed stays with its holder, and
+        one that has ended stays as it is. The mailbox knows the key until a purge all the same: a
+        `send` with it writes nothing.
+
+        Returns the entry after that, or None if no entry has the key. Its status is "cancelled" if
+        it will not run, and "claimed" or "accepted" if this came too late.
+
+        Raises:
+            InvalidId, InvalidValue: an argument cannot be stored.
+        """
+        return self._write(Withdraw(mailbox_id=mailbox_id, dedupe_key=dedupe_key, now=now))
 
     def supersede(
         self, entry_id: str, reason: str, *, now: int | None = None

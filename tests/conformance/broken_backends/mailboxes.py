@@ -14,7 +14,7 @@ from treadle.backends.model.tables import Tables
 from treadle.core.claims import Ack, DeadLetter, ExtendLease, Nack, Release
 from treadle.core.commands import AnyCommand, Commands, Receipt
 from treadle.core.cursors import cursor_of
-from treadle.core.endings import Interrupt, Purge
+from treadle.core.endings import Cancel, Interrupt, Purge, Withdraw
 from treadle.core.mailbox_queries import CountEntries, ListSummaries, SearchEntries
 from treadle.core.mailboxes import (
     STATUSES,
@@ -94,6 +94,26 @@ class Merciful(Twisted):
         if any(isinstance(command, Interrupt) for command in batch):
             self.tables.entries.update(held)
         return receipt
+
+
+@breaks(Guarantee.ENTRIES_MOVE_BY_RULE, "a claimed entry is not withdrawn")
+class Snatching(Twisted):
+    """Withdraws an entry that somebody holds."""
+
+    def twist(self, command: AnyCommand) -> AnyCommand:
+        if not isinstance(command, Withdraw):
+            return command
+        found = self.tables.find_duplicate(command.mailbox_id, command.dedupe_key)
+        return command if found is None else Cancel(entry_id=found.entry_id, now=command.now)
+
+
+@breaks(Guarantee.ENTRIES_MOVE_BY_RULE, "a queued entry is withdrawn by its dedupe key: due")
+class Sprawling(Tables):
+    """Finds an entry by its dedupe key in whichever mailbox."""
+
+    def find_duplicate(self, mailbox_id: str, dedupe_key: str) -> MailboxEntry | None:
+        found = [each for each in self.entries.values() if each.dedupe_key == dedupe_key]
+        return found[-1] if found else None
 
 
 @breaks(Guarantee.ENTRIES_MOVE_BY_RULE, "purge removes entries that ended before a time")

@@ -72,9 +72,13 @@ def reads_of(read_set: ReadSet) -> list[Read]:
 
 def _reads_of_runs(read_set: ReadSet) -> list[Read]:
     ids = {"ids": id_list(read_set.runs)}
-    if read_set.runs_of or read_set.runs_in:
+    if read_set.runs_of or read_set.runs_in or read_set.runs_of_keys:
         # An entry that the group itself puts into such a mailbox is in `entries`.
-        entries = read_set.entries if read_set.runs_in else read_set.runs_of
-        values = {"entries": id_list(entries), "mailboxes": id_list(read_set.runs_in)}
+        puts = read_set.runs_in or read_set.runs_of_keys
+        values = {
+            "entries": id_list(read_set.entries if puts else read_set.runs_of),
+            "mailboxes": id_list(read_set.runs_in),
+            "pairs": pair_list(read_set.runs_of_keys),
+        }
         return [Read("load_runs_of_entries", {**ids, **values})]
     return [Read("load_runs_for_update", ids)] if read_set.runs else []

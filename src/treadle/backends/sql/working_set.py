@@ -352,7 +352,11 @@ class WorkingSet(Tables):
     def find_runs_of(self, entry: MailboxEntry) -> Iterable[RunRecord]:
         """The active runs whose `source_mailbox_entry_id` is that of the entry."""
         read_set = self._read_set
-        if entry.entry_id not in read_set.runs_of and entry.mailbox_id not in read_set.runs_in:
+        if not (
+            entry.entry_id in read_set.runs_of
+            or entry.mailbox_id in read_set.runs_in
+            or (entry.mailbox_id, entry.dedupe_key) in read_set.runs_of_keys
+        ):
             raise NotLoaded(f"active runs of entry {entry.entry_id!r}")
         return super().find_runs_of(entry)
 

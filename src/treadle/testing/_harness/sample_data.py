@@ -76,6 +76,7 @@ WRITES: dict[str, Write] = {
     "extend a lease": lambda step, sample: step.mailboxes.extend_lease(sample.held, now=77),
     "cancel": lambda step, _: step.mailboxes.cancel("queued"),
     "supersede": lambda step, _: step.mailboxes.supersede("queued", "newer"),
+    "withdraw": lambda step, _: step.mailboxes.withdraw("box", "known"),
     "cancel pending": lambda step, _: step.mailboxes.cancel_pending("box"),
     "interrupt": lambda step, _: step.mailboxes.interrupt("box"),
     "requeue": lambda step, _: step.mailboxes.requeue("dead"),

@@ -15,6 +15,11 @@ WHERE run_id {in:
         UNION ALL
         SELECT entry_id FROM entries {index:entries_claimed}
         WHERE mailbox_id {in:mailboxes} AND status = 'claimed'
+        UNION ALL
+        SELECT payloads.entry_id
+        FROM {pairs:pairs}
+        JOIN payloads {index:payloads_by_dedupe_key}
+            ON payloads.mailbox_id = asked.id AND {equal:payloads.dedupe_key = asked.text}
     }
 }
 ORDER BY run_id

@@ -31,6 +31,7 @@ from treadle.core.endings import (
     Purge,
     Requeue,
     Supersede,
+    Withdraw,
 )
 from treadle.core.heads import CheckThread, UpdateThread
 from treadle.core.limits import LARGEST_TIME
@@ -172,7 +173,8 @@ def runs(now: int) -> st.SearchStrategy[RunRecord]:
     )
 
 
-dedupe_keys = st.sampled_from([None, None, "k0", "k1"])
+KEYS = ("k0", "k1")
+dedupe_keys = st.sampled_from([None, None, *KEYS])
 
 
 @st.composite
@@ -390,6 +392,7 @@ def commands(world: World) -> st.SearchStrategy[AnyCommand]:
         st.builds(EnsureMailbox, **at, mailbox_id=mailbox_ids),
         st.builds(Cancel, **at, entry_id=known),
         st.builds(Supersede, **at, entry_id=known, reason=texts),
+        st.builds(Withdraw, **at, mailbox_id=mailbox_ids, dedupe_key=st.sampled_from(KEYS)),
         st.builds(CancelPending, **at, mailbox_id=mailbox_ids, exclude=st.none() | known),
         st.builds(Interrupt, **at, mailbox_id=mailbox_ids),
         st.builds(

@@ -10,7 +10,7 @@ from treadle.core.claims import Ack, DeadLetter, ExtendLease, Nack, Release
 from treadle.core.commands import TimedCommand
 from treadle.core.documents import CreateDocument, EnsureDocument, PutDocument
 from treadle.core.edits import ForkThread, TruncateThread
-from treadle.core.endings import Cancel, CancelPending, Interrupt, Requeue, Supersede
+from treadle.core.endings import Cancel, CancelPending, Interrupt, Requeue, Supersede, Withdraw
 from treadle.core.heads import UpdateThread
 from treadle.core.mailboxes import EnsureMailbox, Send
 from treadle.core.pauses import Pause
@@ -47,6 +47,7 @@ TIMED: tuple[TimedCommand[Any], ...] = (
     Take(**HELD, name="more"),
     Cancel(entry_id="queued"),
     Supersede(entry_id="queued", reason="newer"),
+    Withdraw(mailbox_id="box", dedupe_key="known"),
     CancelPending(mailbox_id="box"),
     Interrupt(mailbox_id="box"),
     Pause(mailbox_id="box"),

@@ -45,6 +45,11 @@ ENDINGS: dict[str, tuple[End, str, str | None]] = {
         "superseded",
         "newer",
     ),
+    "withdraw": (
+        lambda step, held: step.mailboxes.release(held) and step.mailboxes.withdraw("box", "key"),
+        "cancelled",
+        "withdrawn",
+    ),
     "cancel pending": (
         lambda step, held: step.mailboxes.cancel_pending("box"),
         "cancelled",
@@ -72,7 +77,7 @@ def working(run_id: str, status: RunStatus = "running", entry_id: str = "e") -> 
 
 async def held(store: Store, entry_id: str = "e") -> MailboxEntry:
     """An entry that was sent, and is claimed."""
-    await store.mailboxes.enqueue(entry(entry_id, closes_runs=True))
+    await store.mailboxes.enqueue(entry(entry_id, closes_runs=True, dedupe_key="key"))
     return await claim_by_id(store, entry_id)
 
 

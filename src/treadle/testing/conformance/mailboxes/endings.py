@@ -1,5 +1,7 @@
 """Endings: cancel, supersede, cancel all that is pending, interrupt."""
 
+from msgspec.structs import replace
+
 from treadle import MailboxState, Store
 from treadle.backends.base import Guarantee
 from treadle.testing._harness.builders import (
@@ -88,6 +90,72 @@ async def ending_a_missing_entry_changes_nothing(store: Store) -> None:
     expect(await store.mailboxes.requeue("e"), None)
     expect(await store.mailboxes.cancel_pending("box"), ())
     expect(await store.mailboxes.load("box"), None)
+
+
+# --- withdrawals --------------------------------------------------------------------------------
+
+
+@checks.add(Guarantee.ENTRIES_MOVE_BY_RULE, each={"due": 0, "later": 60_000})
+async def a_queued_entry_is_withdrawn_by_its_dedupe_key(
+    store: Store, clock: ManualClock, delay_ms: int
+) -> None:
+    sent = await store.mailboxes.send("box", "timer", dedupe_key="k", delay_ms=delay_ms)
+    await store.mailboxes.send("other", "timer", dedupe_key="k")
+    clock.now += 5
+    found = await store.mailboxes.withdraw("box", "k")
+    expect(found, replace(sent, status="cancelled", last_error="withdrawn", updated_at=clock.now))
+    expect(await store.mailboxes.load_entry(sent.entry_id), found)
+    expect((await store.mailboxes.count_entries("other")).queued, 1)
+    expect((await store.mailboxes.count_entries("box")).queued, 0)
+
+
+@checks.add(Guarantee.ENTRIES_MOVE_BY_RULE)
+async def an_entry_that_waits_for_its_retry_is_withdrawn(store: Store, clock: ManualClock) -> None:
+    await enqueue(store, entry("e", dedupe_key="k"), entry("behind"))
+    await store.mailboxes.nack(
+        await claim_by_id(store, "e"), retry_at=clock.now + 60_000, keep_order=True
+    )
+    await store.mailboxes.withdraw("box", "k")
+    expect(await status(store, "e"), "cancelled")
+    expect((await claim_one(store)).entry_id, "behind")
+
+
+@checks.add(Guarantee.ENTRIES_MOVE_BY_RULE)
+async def a_claimed_entry_is_not_withdrawn(store: Store, clock: ManualClock) -> None:
+    await enqueue(store, entry("e", dedupe_key="k"))
+    held = await claim_one(store, lease_ms=10)
+    expect(await store.mailboxes.withdraw("box", "k"), held)
+    clock.now += 10
+    expect(await store.mailboxes.withdraw("box", "k"), held)
+    await store.mailboxes.ack(held)
+    done = await loaded(store)
+    expect(await store.mailboxes.withdraw("box", "k"), done)
+    expect(await loaded(store), done)
+
+
+@checks.add(Guarantee.ENTRIES_MOVE_BY_RULE)
+async def a_withdrawn_key_stays_known_until_a_purge(store: Store, clock: ManualClock) -> None:
+    expect(await store.mailboxes.withdraw("box", "k"), None)
+    await enqueue(store, entry("e", dedupe_key="k"))
+    async with store.batch() as step:
+        first = step.mailboxes.withdraw("box", "k")
+        again = step.mailboxes.withdraw("box", "k")
+    expect(again.result, first.result)
+    expect((await store.mailboxes.send("box", "x", dedupe_key="k")).entry_id, "e")
+    await store.mailboxes.purge(clock.now + 1)
+    expect(await store.mailboxes.withdraw("box", "k"), None)
+
+
+@checks.add(Guarantee.ENTRIES_MOVE_BY_RULE)
+async def an_entry_of_the_same_batch_is_withdrawn(store: Store) -> None:
+    async with store.batch() as step:
+        sent = step.mailboxes.send("box", "x", dedupe_key="k")
+        withdrawn = step.mailboxes.withdraw("box", "k")
+    expect(withdrawn.result and withdrawn.result.entry_id, sent.result.entry_id)
+    expect(await status(store, sent.result.entry_id), "cancelled")
+
+
+# --- several ------------------------------------------------------------------------------------
 
 
 @checks.add(Guarantee.ENTRIES_MOVE_BY_RULE)
