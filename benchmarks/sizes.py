@@ -41,6 +41,12 @@ class Sizes(msgspec.Struct, frozen=True, kw_only=True):
     listeners: int = 1_000
     idle_seconds: float = 2.0
     """How long nothing happens while they listen."""
+    presses: int = 50
+    """How often a handler is begun and cancelled."""
+    held: int = 100
+    """Claims of a worker that waits."""
+    held_seconds: float = 20.0
+    """How long it waits: two renewals of its leases."""
     newest: int = 20
     """Heads in a page of the newest."""
     documents: tuple[int, int] = (1_000, 1_000_000)
@@ -78,6 +84,9 @@ QUICK = Sizes(
     messages_each=4,
     listeners=10,
     idle_seconds=0.1,
+    presses=2,
+    held=3,
+    held_seconds=0.1,
     newest=5,
     documents=(20, 100),
     stored=20,

@@ -37,6 +37,8 @@ def _judge_table(table: Table, syncs: int) -> list[Target]:
             _at_most(f"{row.who}, storage: to the text of 1 KB", row.figures["times_1000"], 1.6)
             for row in ours
         ]
+    if table.name == "latency":
+        return [target for row in ours for target in _judge_latency(row)]
     return [target for row in ours if "(files)" not in row.who for target in _judge(table, row)]
 
 
@@ -120,6 +122,23 @@ def _judge_documents(row: Row) -> list[Target]:
     if "times_append" not in row.figures:
         return [flat]
     return [flat, _at_most(f"{who}: to an append", row.figures["times_append"], 1 + NOISE)]
+
+
+_LATENCIES = {"send": 25, "resume": 25, "interrupt": 250, "here": 50, "idle": 1}
+"""The most milliseconds of each figure, and percent of a core."""
+
+
+def _judge_latency(row: Row) -> list[Target]:
+    return [
+        Target(
+            name=f"{row.who}, latency: {figure}",
+            wanted=f"at most {most} {'% of a core' if figure == 'idle' else 'ms'}",
+            measured=round(row.figures[figure], 2),
+            met=row.figures[figure] <= most,
+        )
+        for figure, most in _LATENCIES.items()
+        if figure in row.figures
+    ]
 
 
 def _beside_best(name: str, table: Table, row: Row, figure: str, least: float) -> list[Target]:

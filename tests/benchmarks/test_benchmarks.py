@@ -188,3 +188,13 @@ def test_documents_have_targets_on_all_backends() -> None:
 def test_storage_has_a_target_beside_its_text() -> None:
     table = rows("storage", "times_1000", **{"treadle (files)": 1.2, "peer": 9.0})
     assert verdicts(table) == [(1.2, True)]
+
+
+def test_latency_has_a_target_for_each_figure_that_there_is() -> None:
+    there = {"send": 12.5, "resume": 25.1, "interrupt": 250.0, "here": 51.0, "idle": 0.9}
+    found = [
+        Row(who="treadle (files)", figures=there),
+        Row(who="treadle (memory)", figures={"here": 12.0, "idle": 1.1}),
+    ]
+    table = Table(name="latency", work="", columns=(), rows=tuple(found))
+    assert [met for _, met in verdicts(table)] == [True, False, True, False, True, True, False]

@@ -5,12 +5,42 @@ look: the callers that wait for work (`_waiting.py`) and those that listen for h
 """
 
 import asyncio
+import math
 import random
+import time
 from collections.abc import Callable
+from typing import Generic, TypeVar
 
-_LOOK_SECONDS = (0.01, 0.025)
-"""How often to look whether another process has written. Random, so that many processes do not look
-at the same moment."""
+T = TypeVar("T")
+
+OFTEN = (0.025, 0.035)
+"""How often to look whether another process has written, in seconds. Random, so that many processes
+do not look at the same moment."""
+SELDOM = (0.25, 0.5)
+"""The same where a look only has to find what was not heard of."""
+
+
+_RARE_SECONDS = 0.1
+
+
+class LookedAtRarely(Generic[T]):
+    """A part of a position that costs more to look at, and is looked at ten times a second.
+
+    It finds what no hint tells: a process that died after its commit, files that are replaced.
+    """
+
+    def __init__(self, look: Callable[[], T]) -> None:
+        self._look = look
+        self._looked_at = -math.inf
+        self._seen: T
+
+    def __call__(self) -> T:
+        """Return what was seen at the last look, if it is not too long ago."""
+        now = time.monotonic()
+        if now - self._looked_at >= _RARE_SECONDS:
+            self._seen = self._look()
+            self._looked_at = now
+        return self._seen
 
 
 class Watch:
@@ -19,10 +49,12 @@ class Watch:
     Args:
         position: returns cheaply how far the store has been written, by any process. If it raises,
             that is a change too: those who are called look for themselves.
+        pauses: the shortest and the longest time between two looks, in seconds.
     """
 
-    def __init__(self, position: Callable[[], object]) -> None:
+    def __init__(self, position: Callable[[], object], pauses: tuple[float, float] = OFTEN) -> None:
         self.position = position
+        self._pauses = pauses
         self._lookers: dict[asyncio.AbstractEventLoop, _Looker] = {}
 
     def wake(self) -> None:
@@ -37,7 +69,7 @@ class Watch:
         """Call `on_change` on the running event loop after every write from now on."""
         loop = asyncio.get_running_loop()
         if loop not in self._lookers:
-            self._lookers[loop] = _Looker(loop, self.position)
+            self._lookers[loop] = _Looker(loop, self.position, self._pauses)
         self._lookers[loop].callbacks[on_change] = None
 
     def stop(self, on_change: Callable[[], None]) -> None:
@@ -54,9 +86,15 @@ class Watch:
 class _Looker:
     """Looks at regular intervals, on one event loop, until it is ended."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, position: Callable[[], object]) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        position: Callable[[], object],
+        pauses: tuple[float, float],
+    ) -> None:
         self._loop = loop
         self._position = position
+        self._pauses = pauses
         self.callbacks: dict[Callable[[], None], None] = {}
         self._seen = self._look()
         self._timer = self._later()
@@ -77,7 +115,7 @@ class _Looker:
         self._timer.cancel()
 
     def _later(self) -> asyncio.TimerHandle:
-        return self._loop.call_later(random.uniform(*_LOOK_SECONDS), self.look)  # noqa: S311
+        return self._loop.call_later(random.uniform(*self._pauses), self.look)  # noqa: S311
 
     def _look(self) -> object:
         try:

@@ -7,7 +7,7 @@ from typing import TypeVar
 from treadle.backends._forks import require_process
 from treadle.backends._hints import Hints, hints_of
 from treadle.backends._waiting import Waiting
-from treadle.backends._watch import Watch
+from treadle.backends._watch import SELDOM, Watch
 from treadle.backends.base import Capabilities, Listener
 from treadle.backends.model.apply import apply_batch, apply_claim
 from treadle.backends.model.tables import Change, Tables
@@ -38,7 +38,7 @@ class MemoryBackend:
         self._is_open = False
         self._process = os.getpid()
         self._changes = 0
-        self._watch = Watch(lambda: self._changes)
+        self._watch = Watch(lambda: self._changes, SELDOM)
         self._waiting = Waiting(self._watch, self._times_left)
         self._hints = Hints()
 

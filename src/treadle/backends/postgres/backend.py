@@ -15,7 +15,7 @@ from treadle.backends._deadline import CALL_SECONDS, Deadline, Patience
 from treadle.backends._group_thread import GroupThread
 from treadle.backends._hints import CoarseHints, Hints
 from treadle.backends._waiting import Waiting
-from treadle.backends._watch import Watch
+from treadle.backends._watch import SELDOM, Watch
 from treadle.backends.base import Capabilities, Durability, Listener
 from treadle.backends.cancellation import opened
 from treadle.backends.postgres._caller_transaction import CallerTransaction
@@ -98,11 +98,13 @@ class PostgresBackend:
             Claims(self._database, self._now, self._submit, self._give_hints).carry_out,
         )
         self._caller_transaction = CallerTransaction(self._database)
-        self._watch = Watch(self._position)
+        self._watch = Watch(self._position, SELDOM)
         self._waiting = Waiting(self._watch, self._times_left)
         # Without notices, hints can only say now and then that something may have changed.
         self._hints = (
-            CoarseHints(Watch(self._moment)) if location.listen == "off" else Hints(self._listen)
+            CoarseHints(Watch(self._moment, SELDOM))
+            if location.listen == "off"
+            else Hints(self._listen)
         )
         self._changes = 0
         self._phase = random.random()  # noqa: S311

@@ -18,7 +18,7 @@ from treadle.backends._hints import hints_of_claims
 from treadle.backends._identity import identity, lost
 from treadle.backends._modes import PRIVATE_FILE, advising_to_read, make_folder
 from treadle.backends._waiting import Waiting
-from treadle.backends._watch import Watch
+from treadle.backends._watch import LookedAtRarely, Watch
 from treadle.backends.base import NO_STORE, Capabilities, Durability, Listener
 from treadle.backends.cancellation import opened
 from treadle.backends.model.tables import VersionSource
@@ -87,6 +87,7 @@ class SqliteBackend:
         self._thread: GroupThread[_Call] = GroupThread(
             "treadle-sqlite", self._carry_out, self._end, self._on_done, call_seconds
         )
+        self._state = LookedAtRarely(self._look_at_files)
         self._watch = Watch(self._position)
         self._waiting = Waiting(self._watch, self._times_left)
         self._hints = RingHints(self._watch, self._ring, self._data_version)
@@ -249,7 +250,10 @@ class SqliteBackend:
         """A number that changes with each commit of any process; None once the store is closed."""
         if not self._thread.is_running:
             return None
-        return self._data_version(), self._files.are_in_place(), self._lock.ring.end()
+        return self._lock.ring.end(), self._state()
+
+    def _look_at_files(self) -> object:
+        return self._data_version(), self._files.are_in_place()
 
     def _data_version(self) -> object:
         with translate_errors(self._path):
