@@ -22,6 +22,7 @@ from treadle.core.mailboxes import (
     MailboxPage,
     MailboxState,
     MailboxStats,
+    Sent,
 )
 from treadle.core.messages import (
     Message,
@@ -131,6 +132,7 @@ __all__ = [
     "Runs",
     "SchemaTooNew",
     "SchemaTooOld",
+    "Sent",
     "Store",
     "StoreClosed",
     "StoreUnavailable",

@@ -81,7 +81,7 @@ async def claim_all(store: Store) -> list[str]:
 
 
 async def use(store: Store, sample: Sample, clock: ManualClock) -> None:
-    sent = await store.mailboxes.send("untouched", "whole")
+    sent = (await store.mailboxes.send("untouched", "whole")).entry
     clock.now += LEASE_MS
     assert sent.entry_id in await claim_all(store)
     for read in READS.values():
@@ -90,7 +90,7 @@ async def use(store: Store, sample: Sample, clock: ManualClock) -> None:
         await attempt(write(store, sample, name))
     await claim_all(store)
     await store.threads.create(Thread(id="after"))
-    sent = await store.mailboxes.send("after", 1)
+    sent = (await store.mailboxes.send("after", 1)).entry
     assert await store.mailboxes.claim_entry(sent.entry_id, consumer="w") is not None
 
 

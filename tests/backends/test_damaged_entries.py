@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from treadle import CorruptRecord, MailboxEntry, Store, open_store
+from treadle import CorruptRecord, MailboxEntry, Sent, Store, open_store
 from treadle.backends.postgres.location import parse_location
 from treadle.store.copying import copy_store
 from treadle.store.pages import every
@@ -94,7 +94,8 @@ def damager(store_url: str, clock: ManualClock) -> Damager:
 
 
 async def send(store: Store, mailbox_id: str, *names: str) -> list[MailboxEntry]:
-    return [await store.mailboxes.send(mailbox_id, name, dedupe_key=name) for name in names]
+    sent = [await store.mailboxes.send(mailbox_id, name, dedupe_key=name) for name in names]
+    return [each.entry for each in sent]
 
 
 async def drain(store: Store, limit: int = 1) -> list[object]:
@@ -145,9 +146,9 @@ async def test_a_claim_passes_over_many_entries_that_cannot_be_read(damager: Dam
         damaged = [await store.mailboxes.send(f"box{number % 8}", 0) for number in range(24)]
         whole = [await store.mailboxes.send("box7", 1), await store.mailboxes.send("last", 2)]
     for entry in damaged:
-        damager.damage(entry.entry_id, "payload", CUT_OFF)
+        damager.damage(entry.entry.entry_id, "payload", CUT_OFF)
     async with damager.opened() as store:
-        assert await drain(store) == [entry.payload for entry in whole]
+        assert await drain(store) == [entry.entry.payload for entry in whole]
 
 
 @every_kind
@@ -196,7 +197,7 @@ async def test_calls_about_many_entries_leave_one_out_that_cannot_be_read(
             [name] = listed.unreadable
             assert first.entry_id in name
             assert (await store.mailboxes.count_entries()).queued in (1, 2)
-            again = await store.mailboxes.send("box", "again", dedupe_key="a")
+            again = (await store.mailboxes.send("box", "again", dedupe_key="a")).entry
             assert again.payload == "again"
             assert await store.mailboxes.purge(10**15) == 0
             ended = await store.mailboxes.cancel_pending("box", exclude=second.entry_id)
@@ -228,7 +229,7 @@ async def test_calls_that_name_an_entry_that_cannot_be_read_say_so_and_fail_alon
         for error in (failed, claimed, loaded):
             assert isinstance(error, CorruptRecord), error
             assert first.entry_id in error.where
-        assert all(isinstance(entry, MailboxEntry) for entry in sent)
+        assert all(isinstance(each, Sent) for each in sent)
 
 
 @every_kind

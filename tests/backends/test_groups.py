@@ -117,7 +117,7 @@ async def test_the_longest_ids_and_long_texts_are_stored_and_found(store: Store)
         entry_id=entry_id, mailbox_id=box, payload=text, dedupe_key=dedupe_key, sender_id=text
     )
     await store.commit((sending,))
-    again = await store.mailboxes.send(box, 1, dedupe_key=dedupe_key)
+    again = (await store.mailboxes.send(box, 1, dedupe_key=dedupe_key)).entry
     assert again.entry_id == entry_id
     (claimed,) = await store.mailboxes.claim(consumer=text, lease_ms=60_000)
     assert (claimed.entry_id, claimed.payload) == (entry_id, text)

@@ -6,20 +6,21 @@ from tests.cli.support import run, run_json
 
 
 def test_a_payload_is_json_or_text_or_standard_input() -> None:
-    assert run_json("send", "m", '{"a": 1}')["payload"] == {"a": 1}
-    assert run_json("send", "m", "--text", "hi")["payload"] == {"text": "hi"}
-    assert run_json("send", "m", "-", input="[1, 2]\n")["payload"] == [1, 2]
+    assert run_json("send", "m", '{"a": 1}')["entry"]["payload"] == {"a": 1}
+    assert run_json("send", "m", "--text", "hi")["entry"]["payload"] == {"text": "hi"}
+    assert run_json("send", "m", "-", input="[1, 2]\n")["entry"]["payload"] == [1, 2]
     entry_id = run("send", "m", "3").stdout.strip()
     assert run_json("mailboxes", "show", entry_id)["entry"]["payload"] == 3
 
 
 def test_options_of_send_are_stored_in_the_entry() -> None:
     options = ("--priority", 7, "--delay", "90s", "--sender", "me", "--dedupe-key", "k")
-    entry = run_json("send", "m", "1", *options)
+    entry = run_json("send", "m", "1", *options)["entry"]
     assert entry["priority"] == 7
     assert entry["available_at"] - entry["created_at"] == 90_000
     assert entry["sender_id"] == "me"
-    assert run_json("send", "m", "2", "--dedupe-key", "k")["entry_id"] == entry["entry_id"]
+    again = run_json("send", "m", "2", "--dedupe-key", "k")
+    assert again == {"entry": entry, "was_known": True}
 
 
 def test_a_payload_that_is_not_json_is_wrong_usage() -> None:
@@ -48,4 +49,4 @@ def test_invalid_standard_input_is_an_error() -> None:
 
 
 def test_json_of_send_is_the_entry() -> None:
-    assert json.loads(run("send", "m", "1", "--json").stdout)["status"] == "queued"
+    assert json.loads(run("send", "m", "1", "--json").stdout)["entry"]["status"] == "queued"

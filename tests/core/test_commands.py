@@ -42,7 +42,7 @@ from treadle.core import (
 from treadle.core.codec import Model
 from treadle.core.commands import AnyCommand, Command, check_batch, check_command, describe
 from treadle.core.endings import Interrupted
-from treadle.core.mailboxes import MailboxEntry
+from treadle.core.mailboxes import MailboxEntry, Sent
 from treadle.store.documents import DocumentWrites
 from treadle.store.mailbox_writes import MailboxWrites
 from treadle.store.runs import RunWrites
@@ -87,7 +87,7 @@ EXAMPLES: list[tuple[Any, str, type | tuple[type, ...]]] = [
     ),
     (commands.DeleteRun(run_id="r"), "r", bool),
     (commands.Enqueue(entry=entry("e", "box", payload={"a": [1]})), "e", type(None)),
-    (commands.Send(entry_id="s", mailbox_id="box", payload=[1]), "box", MailboxEntry),
+    (commands.Send(entry_id="s", mailbox_id="box", payload=[1]), "box", Sent),
     (commands.EnsureMailbox(mailbox_id="box"), "box", MailboxState),
     (commands.Hold(entry_id="e", claim_token="c"), "e", type(None)),
     (commands.ExtendLease(entry_id="e", claim_token="c", extension_ms=5), "e", bool),

@@ -54,7 +54,7 @@ async def test_stray_files_are_invisible_to_every_call(tmp_path: Path) -> None:
         await store.threads.append("t", ThreadChangeSet(messages=(Message.user("without a run"),)))
         await store.threads.append("t", ThreadChangeSet(run_id="r", run_meta=RunMeta()))
         await store.runs.upsert(RunRecord(run_id="s", thread_id="t"))
-        entry = await store.mailboxes.send("m", 1, dedupe_key="")
+        entry = (await store.mailboxes.send("m", 1, dedupe_key="")).entry
         [claimed] = await store.mailboxes.claim(consumer="w")
         assert claimed.entry_id == entry.entry_id
         await store.mailboxes.ack(claimed)

@@ -130,7 +130,7 @@ async def test_a_document_that_the_disk_refuses_to_read_hurts_only_itself(
     tmp_path: Path, number: int
 ) -> None:
     async with treadle.open_store(tmp_path) as store:
-        first = await store.mailboxes.send("box", 1, dedupe_key="k")
+        first = (await store.mailboxes.send("box", 1, dedupe_key="k")).entry
         await store.mailboxes.send("box", 2)
         await store.mailboxes.ensure("bad")
         await store.threads.create(Thread(id="t"))
@@ -140,7 +140,7 @@ async def test_a_document_that_the_disk_refuses_to_read_hurts_only_itself(
         [claimed] = await store.mailboxes.claim(9, consumer="w")
         assert claimed.payload == 2
         assert (await store.mailboxes.count_entries()).claimed == 1
-        assert (await store.mailboxes.send("box", 3, dedupe_key="k")).payload == 3
+        assert (await store.mailboxes.send("box", 3, dedupe_key="k")).entry.payload == 3
         assert [state.mailbox_id for state in (await store.mailboxes.list()).items] == ["box"]
         assert (await store.runs.list()).items == ()
         assert await store.runs.find_active("t") is None
@@ -159,7 +159,7 @@ async def test_a_store_that_has_no_descriptors_left_does_not_take_its_documents_
     tmp_path: Path,
 ) -> None:
     async with treadle.open_store(tmp_path) as store:
-        sent = await store.mailboxes.send("box", 1)
+        sent = (await store.mailboxes.send("box", 1)).entry
     disk = UnreadableDisk(sent.entry_id, number=errno.EMFILE)
     async with opened(tmp_path, disk) as store:
         with pytest.raises(StoreUnavailable):

@@ -113,7 +113,7 @@ async def test_a_send_waits_for_a_transaction_with_the_same_dedupe_key(
     await until_blocked(url)
     assert not sending.done()
     await connection.commit()
-    assert (await asyncio.wait_for(sending, 10)).payload == {"n": 1}
+    assert (await asyncio.wait_for(sending, 10)).entry.payload == {"n": 1}
     assert (await store.mailboxes.count_entries("fresh")).queued == 1
 
 

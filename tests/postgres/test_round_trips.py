@@ -204,7 +204,7 @@ async def test_a_group_whose_connection_is_cut_is_applied_once_for_each_call(
     sent = [store.mailboxes.send(f"m{number}", {"n": number}) for number in range(50)]
     entries = await asyncio.gather(*sent)
     assert proxy.has_cut
-    assert len({entry.entry_id for entry in entries}) == 50
+    assert len({entry.entry.entry_id for entry in entries}) == 50
     assert (await store.mailboxes.count_entries()).queued == 50
 
 

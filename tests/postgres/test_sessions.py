@@ -48,7 +48,7 @@ async def use(url: str) -> None:
         assert head is not None
         assert head.thread.messages == (message,)
         assert head.thread.state == TEXT
-        sent = await store.mailboxes.send(TEXT, TEXT, dedupe_key=TEXT)
+        sent = (await store.mailboxes.send(TEXT, TEXT, dedupe_key=TEXT)).entry
         await store.mailboxes.wait(20_000)
         (entry,) = await store.mailboxes.claim(consumer=TEXT, lease_ms=60_000)
         assert entry.payload == TEXT

@@ -56,7 +56,7 @@ async def test_a_write_has_its_result_once_the_batch_is_committed(store: Store) 
         with pytest.raises(RuntimeError, match="the batch is not committed"):
             _ = sent.result
     assert created.result.version == 0
-    assert sent.result == await store.mailboxes.load_entry(sent.result.entry_id)
+    assert sent.result.entry == await store.mailboxes.load_entry(sent.result.entry.entry_id)
     assert deleted.result is False
 
 

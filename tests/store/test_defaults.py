@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from treadle import MailboxEntry, Store, Thread
+from treadle import Sent, Store, Thread
 from treadle.testing._harness.builders import claim_one, enqueue, entry, loaded, run, said
 from treadle.testing.clock import ManualClock
 
@@ -36,9 +36,10 @@ async def test_what_is_sent_is_from_outside_due_at_once_and_not_urgent(
         step.mailboxes.send("box", 1)
     assert step.receipt is not None
     for sent in (await store.mailboxes.send("box", 1), step.receipt.results[0]):
-        assert isinstance(sent, MailboxEntry)
-        assert (sent.origin, sent.available_at, sent.priority) == ("external", clock.now, 0)
-        assert (sent.sender_id, sent.dedupe_key) == (None, None)
+        assert isinstance(sent, Sent)
+        entry = sent.entry
+        assert (entry.origin, entry.available_at, entry.priority) == ("external", clock.now, 0)
+        assert (entry.sender_id, entry.dedupe_key, sent.was_known) == (None, None, False)
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ ARGUMENTS: dict[str, Any] = {
     "run_id": "r",
     "mailbox_id": "box",
     "payload": None,
+    "dedupe_key": "k",
     "entry": entry("e", status="claimed", claim_token="token"),
     "entry_id": "e",
     "entry_ids": ["e"],
@@ -74,7 +75,7 @@ def call(store: Store, part: str, name: str, method: Any) -> Any:
 
 
 def test_the_methods_are_found() -> None:
-    assert len(METHODS) == 17 + 8 + 29
+    assert len(METHODS) == 17 + 8 + 31
 
 
 @every_backend

@@ -200,7 +200,7 @@ async def test_a_thread_that_ignores_the_stop_is_left_running_and_can_write_noth
     store: Store, recorder: Recorder, clock: ManualClock, new_worker: NewWorker
 ) -> None:
     deaf = Deaf()
-    sent = await store.mailboxes.send("t", 1)
+    sent = (await store.mailboxes.send("t", 1)).entry
     await stop_without_the_thread(new_worker(store, deaf, grace_ms=0), recorder, clock)
     assert deaf.errors == []  # it still runs
     entry = await load(store, sent)

@@ -63,7 +63,7 @@ async def test_cancelling_something_else_after_a_failed_task_group_is_a_failure(
 async def test_a_batch_after_a_failed_task_group_commits(
     store: Store, recorder: Recorder, new_worker: NewWorker
 ) -> None:
-    sent = await store.mailboxes.send("m", 1)
+    sent = (await store.mailboxes.send("m", 1)).entry
 
     async def handler(delivery: Delivery) -> None:
         try:

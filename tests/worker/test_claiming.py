@@ -40,7 +40,7 @@ async def test_every_due_entry_is_processed_and_accepted(
     await until_idle(new_worker(store, handler))
     assert sorted(seen, key=str) == list(range(9))
     assert (await store.mailboxes.count_entries()).accepted == 9
-    assert {event.entry.entry_id for event in recorder.of(Done)} == {e.entry_id for e in sent}
+    assert {event.entry.entry_id for event in recorder.of(Done)} == {e.entry.entry_id for e in sent}
 
 
 async def test_entries_of_a_mailbox_are_processed_in_order_and_one_at_a_time(
@@ -173,7 +173,7 @@ async def test_work_is_found_without_any_notification(
 async def test_delayed_work_is_done_when_it_is_due_and_not_before(
     store: Store, recorder: Recorder, clock: ManualClock, new_worker: NewWorker
 ) -> None:
-    sent = await store.mailboxes.send("m", 1, delay_ms=1_000)
+    sent = (await store.mailboxes.send("m", 1, delay_ms=1_000)).entry
     async with running(new_worker(store, return_at_once)):
         await advance(clock, 999)
         assert (await load(store, sent)).status == "queued"
@@ -294,7 +294,7 @@ async def test_a_worker_of_one_mailbox_leaves_the_others_alone(
     store: Store, new_worker: NewWorker
 ) -> None:
     await store.mailboxes.send("mine", 1)
-    other = await store.mailboxes.send("other", 2)
+    other = (await store.mailboxes.send("other", 2)).entry
     await until_idle(new_worker(store, return_at_once, mailbox_id="mine"))
     assert (await store.mailboxes.count_entries("mine")).accepted == 1
     assert await store.mailboxes.load_entry(other.entry_id) == other
@@ -394,7 +394,7 @@ async def test_a_worker_runs_once_at_a_time_and_may_run_again(
 async def test_a_claim_has_an_event_with_the_entry_as_it_was_claimed(
     store: Store, recorder: Recorder, new_worker: NewWorker
 ) -> None:
-    sent = await store.mailboxes.send("m", {"text": "hi"})
+    sent = (await store.mailboxes.send("m", {"text": "hi"})).entry
     await until_idle(new_worker(store, return_at_once, consumer="me"))
     [claimed] = recorder.of(Claimed)
     assert isinstance(claimed.entry, MailboxEntry)

@@ -240,7 +240,7 @@ async def test_a_batch_may_release_the_entry(recorder: Recorder, work: Work) -> 
 async def test_settling_another_entry_does_not_settle_this_one(
     store: Store, recorder: Recorder, new_worker: NewWorker
 ) -> None:
-    other = await store.mailboxes.send("u", 1)
+    other = (await store.mailboxes.send("u", 1)).entry
 
     async def handler(delivery: Delivery) -> None:
         held = await store.mailboxes.claim_entry(other.entry_id, consumer="handler")

@@ -50,7 +50,7 @@ async def test_a_hook_that_raises_is_logged_and_does_not_break_the_worker(
 
 async def test_logging_is_the_default_hook(store: Store, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "treadle.worker")
-    sent = await store.mailboxes.send("m", 1)
+    sent = (await store.mailboxes.send("m", 1)).entry
     await until_idle(Worker(store, return_at_once))
     assert {record.name for record in caplog.records if "treadle" in record.name} == {
         "treadle.worker"

@@ -133,7 +133,7 @@ async def test_a_failing_handler_is_called_again_until_its_attempts_are_exhauste
         attempts.append(delivery.entry.attempt_count)
         raise ValueError(f"attempt {delivery.entry.attempt_count}")
 
-    sent = await store.mailboxes.send("m", 1)
+    sent = (await store.mailboxes.send("m", 1)).entry
     await until_idle(new_worker(store, fail, max_attempts=3, backoff=AT_ONCE))
     assert attempts == [1, 2, 3]
     assert [event.error for event in recorder.of(Retried)] == [
@@ -155,7 +155,7 @@ async def test_an_entry_keeps_its_error_while_it_waits_for_its_retry(
     async def fail(delivery: Delivery) -> None:
         raise Retry(delay_ms=3_600_000, reason="later")
 
-    sent = await store.mailboxes.send("m", 1)
+    sent = (await store.mailboxes.send("m", 1)).entry
     async with running(new_worker(store, fail)):
         [retried] = await recorder.wait_for(Retried)
     left = await load(store, sent)
@@ -312,7 +312,7 @@ async def test_an_exit_of_a_handler_is_a_failure_of_its_entry_alone(
         if delivery.entry.payload == "ends":
             raise end
 
-    ending = await store.mailboxes.send("a", "ends")
+    ending = (await store.mailboxes.send("a", "ends")).entry
     for number in range(6):
         await store.mailboxes.send(f"m{number}", number)
     await until_idle(new_worker(store, handler, max_attempts=2, backoff=AT_ONCE))
@@ -394,7 +394,7 @@ async def test_a_retry_with_a_delay_that_is_no_number_is_a_failure_like_any_othe
     async def handler(delivery: Delivery) -> None:
         raise Retry(delay_ms=delay_ms, reason="429")
 
-    sent = await store.mailboxes.send("m", 1)
+    sent = (await store.mailboxes.send("m", 1)).entry
     await until_idle(new_worker(store, handler, max_attempts=2, backoff=AT_ONCE))
     assert recorder.names() == ["Claimed", "Retried", "Claimed", "DeadLettered"]
     left = await load(store, sent)

@@ -39,7 +39,7 @@ async def test_a_lease_is_renewed_for_as_long_as_the_handler_runs(
     blocked: Blocked,
     new_worker: NewWorker,
 ) -> None:
-    sent = await store.mailboxes.send("m", 1)
+    sent = (await store.mailboxes.send("m", 1)).entry
     async with running(new_worker(store, blocked, lease_ms=3_000)):
         await recorder.wait_for(Claimed)
         for _ in range(5):
@@ -140,7 +140,7 @@ async def test_cancelling_an_entry_cancels_its_handler(
     blocked: Blocked,
     new_worker: NewWorker,
 ) -> None:
-    sent = await store.mailboxes.send("m", 1)
+    sent = (await store.mailboxes.send("m", 1)).entry
     async with running(new_worker(store, blocked, lease_ms=300)):
         await recorder.wait_for(Claimed)
         await store.mailboxes.cancel(sent.entry_id)
@@ -157,7 +157,7 @@ async def test_a_claim_by_another_worker_cancels_the_handler(
     blocked: Blocked,
     new_worker: NewWorker,
 ) -> None:
-    sent = await store.mailboxes.send("m", 1)
+    sent = (await store.mailboxes.send("m", 1)).entry
     async with running(new_worker(store, blocked, lease_ms=300)):
         await recorder.wait_for(Claimed)
         clock.now += 3_600_000  # a leap, as when the machine slept: no renewal comes in time
@@ -171,7 +171,7 @@ async def test_a_claim_by_another_worker_cancels_the_handler(
 async def test_a_handler_that_returns_after_its_lease_was_taken_is_not_acked(
     store: Store, recorder: Recorder, clock: ManualClock, new_worker: NewWorker
 ) -> None:
-    stolen = sent = await store.mailboxes.send("m", 1)
+    stolen = sent = (await store.mailboxes.send("m", 1)).entry
 
     async def handler(delivery: Delivery) -> None:
         nonlocal stolen
@@ -194,7 +194,7 @@ async def test_a_lease_survives_an_outage_that_is_shorter_than_it(
     new_worker: NewWorker,
     error: Exception,
 ) -> None:
-    sent = await faulty_store.mailboxes.send("m", 1)
+    sent = (await faulty_store.mailboxes.send("m", 1)).entry
 
     def fail(name: str) -> None:
         if name == "renew" and faulty.calls["renew"] <= 3:
@@ -323,7 +323,7 @@ async def test_losing_one_lease_leaves_the_others_alone(
 async def test_a_handler_that_ignores_its_cancellation_settles_nothing(
     store: Store, recorder: Recorder, clock: ManualClock, new_worker: NewWorker
 ) -> None:
-    sent = await store.mailboxes.send("m", 1)
+    sent = (await store.mailboxes.send("m", 1)).entry
 
     async def handler(delivery: Delivery) -> None:
         try:
@@ -347,7 +347,7 @@ async def test_a_handler_that_blocks_the_event_loop_keeps_its_ended_lease_if_nob
     blocked: Blocked,
     new_worker: NewWorker,
 ) -> None:
-    sent = await store.mailboxes.send("m", 1)
+    sent = (await store.mailboxes.send("m", 1)).entry
     async with running(new_worker(store, blocked, concurrency=1, lease_ms=120)):
         await recorder.wait_for(Claimed)
         await advance(clock, 200)  # at once, with no turn of the event loop in between

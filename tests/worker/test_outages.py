@@ -105,7 +105,7 @@ async def test_an_ack_is_tried_until_the_store_is_available(
     new_worker: NewWorker,
     clock: ManualClock,
 ) -> None:
-    sent = await faulty_store.mailboxes.send("m", 1)
+    sent = (await faulty_store.mailboxes.send("m", 1)).entry
     failing(faulty, "commit", 2, StoreUnavailable("here", "restarting"))
     async with (
         running(new_worker(faulty_store, return_at_once)),
@@ -146,7 +146,7 @@ async def test_a_last_write_whose_answer_was_lost_is_recognized_by_its_effect(
     new_worker: NewWorker,
     clock: ManualClock,
 ) -> None:
-    sent = await faulty_store.mailboxes.send("m", 1)
+    sent = (await faulty_store.mailboxes.send("m", 1)).entry
     left = 1
 
     def forget(name: str) -> None:
@@ -174,7 +174,7 @@ async def test_a_batch_whose_answer_was_lost_takes_effect_once(
     faulty: FaultyBackend, faulty_store: Store, recorder: Recorder, new_worker: NewWorker
 ) -> None:
     await faulty_store.threads.create(Thread(id="m"))
-    sent = await faulty_store.mailboxes.send("m", 1)
+    sent = (await faulty_store.mailboxes.send("m", 1)).entry
     left = 1
 
     def forget(name: str) -> None:

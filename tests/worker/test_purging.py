@@ -22,7 +22,7 @@ async def test_an_entry_that_ended_long_ago_is_purged(
     store: Store, recorder: Recorder, clock: ManualClock, new_worker: NewWorker
 ) -> None:
     await store.mailboxes.send("m", 1)
-    kept = await store.mailboxes.send("later", 2, delay_ms=60_000)
+    kept = (await store.mailboxes.send("later", 2, delay_ms=60_000)).entry
     async with running(new_worker(store, return_at_once, purge_after_ms=1_000)):
         await recorder.wait_for(Done)
         clock.now += 2_000

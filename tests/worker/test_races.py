@@ -178,6 +178,6 @@ async def test_workers_with_stores_of_their_own_share_a_folder(tmp_path: Path) -
                 await until_idle(Worker(other, handler))
 
         await asyncio.gather(work(), work(), work())
-        assert seen == Counter(entry.entry_id for entry in sent)
-        for entry in sent:
-            assert (await load(store, entry)).status == "accepted"
+        assert seen == Counter(each.entry.entry_id for each in sent)
+        for each in sent:
+            assert (await load(store, each.entry)).status == "accepted"

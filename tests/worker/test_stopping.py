@@ -49,7 +49,7 @@ async def test_stopping_before_running_ends_the_run_at_once(
 async def test_a_running_handler_may_finish_within_the_grace_time(
     store: Store, recorder: Recorder, new_worker: NewWorker
 ) -> None:
-    sent = await store.mailboxes.send("m", 1)
+    sent = (await store.mailboxes.send("m", 1)).entry
     free = asyncio.Event()
 
     async def handler(delivery: Delivery) -> None:
@@ -58,7 +58,7 @@ async def test_a_running_handler_may_finish_within_the_grace_time(
     worker = new_worker(store, handler)
     task = await start(worker, recorder)
     worker.stop()
-    late = await store.mailboxes.send("m2", "too late")
+    late = (await store.mailboxes.send("m2", "too late")).entry
     assert not task.done()
     free.set()
     await task
@@ -70,7 +70,7 @@ async def test_a_running_handler_may_finish_within_the_grace_time(
 async def test_leases_are_renewed_while_running_handlers_finish(
     store: Store, recorder: Recorder, new_worker: NewWorker, clock: ManualClock
 ) -> None:
-    sent = await store.mailboxes.send("m", 1)
+    sent = (await store.mailboxes.send("m", 1)).entry
 
     blocked = Blocked()
     worker = new_worker(store, blocked, lease_ms=300)
@@ -89,7 +89,7 @@ async def test_leases_are_renewed_while_running_handlers_finish(
 async def test_a_handler_that_does_not_finish_is_cancelled_and_its_attempt_does_not_count(
     store: Store, recorder: Recorder, new_worker: NewWorker, clock: ManualClock
 ) -> None:
-    sent = await store.mailboxes.send("m", 1)
+    sent = (await store.mailboxes.send("m", 1)).entry
     worker = new_worker(store, block, grace_ms=30)
     task = await start(worker, recorder)
     worker.stop()
@@ -106,7 +106,7 @@ async def test_a_handler_that_does_not_finish_is_cancelled_and_its_attempt_does_
 async def test_an_entry_is_released_even_if_its_handler_fails_as_it_is_cancelled(
     store: Store, recorder: Recorder, new_worker: NewWorker
 ) -> None:
-    sent = await store.mailboxes.send("m", 1)
+    sent = (await store.mailboxes.send("m", 1)).entry
 
     async def handler(delivery: Delivery) -> None:
         try:
@@ -126,7 +126,7 @@ async def test_a_handler_that_commits_as_it_is_cancelled_is_done(
     store: Store, recorder: Recorder, new_worker: NewWorker
 ) -> None:
     await store.threads.create(Thread(id="m"))
-    sent = await store.mailboxes.send("m", 1)
+    sent = (await store.mailboxes.send("m", 1)).entry
 
     async def handler(delivery: Delivery) -> None:
         try:
@@ -148,8 +148,8 @@ async def test_a_handler_that_commits_as_it_is_cancelled_is_done(
 async def test_cancelling_the_run_is_as_clean_as_stopping_it(
     store: Store, recorder: Recorder, clock: ManualClock, new_worker: NewWorker, how: str
 ) -> None:
-    quick = await store.mailboxes.send("quick", 1)
-    slow = await store.mailboxes.send("slow", 2)
+    quick = (await store.mailboxes.send("quick", 1)).entry
+    slow = (await store.mailboxes.send("slow", 2)).entry
     blocked = Blocked()
     worker = new_worker(
         store, lambda d: blocked(d) if d.entry.mailbox_id == "quick" else block(d), grace_ms=100
@@ -188,8 +188,8 @@ async def test_cancelling_again_and_again_loses_nothing(
         clock.now += 1
         await asyncio.sleep(0)
     assert task.cancelled()
-    for entry in sent:
-        assert (await load(store, entry)).status == "queued"
+    for each in sent:
+        assert (await load(store, each.entry)).status == "queued"
     assert len(recorder.of(Released)) == 6
 
 
@@ -230,7 +230,7 @@ async def test_a_claim_under_way_at_a_cancellation_is_released_at_once(
 async def test_the_last_write_is_shielded_from_cancellation(
     faulty: FaultyBackend, faulty_store: Store, recorder: Recorder, new_worker: NewWorker
 ) -> None:
-    sent = await faulty_store.mailboxes.send("m", 1)
+    sent = (await faulty_store.mailboxes.send("m", 1)).entry
     gate = asyncio.Event()
 
     async def handler(delivery: Delivery) -> None:
@@ -252,7 +252,7 @@ async def test_a_batch_under_way_is_shielded_from_cancellation(
     faulty: FaultyBackend, faulty_store: Store, recorder: Recorder, new_worker: NewWorker
 ) -> None:
     await faulty_store.threads.create(Thread(id="m"))
-    sent = await faulty_store.mailboxes.send("m", 1)
+    sent = (await faulty_store.mailboxes.send("m", 1)).entry
     gate = asyncio.Event()
 
     async def handler(delivery: Delivery) -> None:

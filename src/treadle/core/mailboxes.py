@@ -95,6 +95,15 @@ class MailboxState(Model, frozen=True, kw_only=True):
     pause_reason: str | None = None
 
 
+class Sent(Model, frozen=True, kw_only=True):
+    """The result of a send."""
+
+    entry: MailboxEntry
+    """The entry that was put, or the one that has the dedupe key."""
+    was_known: bool = always_encoded(False)
+    """Whether the mailbox had seen the dedupe key: then nothing was written."""
+
+
 class EntryPage(Page[MailboxEntry], frozen=True, kw_only=True):
     """A page of entries; `total` counts all that match."""
 
@@ -263,10 +272,10 @@ class Enqueue(Command[None], frozen=True, kw_only=True):
         _enqueue(rows, self.entry)
 
 
-class Send(TimedCommand[MailboxEntry], frozen=True, kw_only=True):
+class Send(TimedCommand[Sent], frozen=True, kw_only=True):
     """Enqueues an entry of the mailbox's current generation, due after `delay_ms`.
 
-    Result: the entry. If the mailbox has seen `dedupe_key`, the entry that has it.
+    Result: `Sent`. If the mailbox has seen `dedupe_key`, nothing is put.
     """
 
     mailbox_id: MailboxId
@@ -282,11 +291,11 @@ class Send(TimedCommand[MailboxEntry], frozen=True, kw_only=True):
         """The new entry's id, its mailbox, and the dedupe key."""
         _touch_new_entry(read_set, self.entry_id, self.mailbox_id, self.dedupe_key)
 
-    def apply(self, rows: MailboxRows, now: int) -> MailboxEntry:
+    def apply(self, rows: MailboxRows, now: int) -> Sent:
         """Put the entry, unless the dedupe key is known."""
         duplicate = _find_duplicate(rows, self.mailbox_id, self.dedupe_key)
         if duplicate is not None:
-            return duplicate
+            return Sent(entry=duplicate, was_known=True)
         state = rows.mailboxes.get(self.mailbox_id)
         turn = None if self.delay_ms else next_turn(state, now)
         entry = MailboxEntry(
@@ -307,7 +316,7 @@ class Send(TimedCommand[MailboxEntry], frozen=True, kw_only=True):
         _enqueue(rows, entry)
         if turn is not None:
             put_last_turn(rows, entry.mailbox_id, turn)
-        return entry
+        return Sent(entry=entry)
 
 
 class EnsureMailbox(TimedCommand[MailboxState], frozen=True, kw_only=True):

@@ -25,6 +25,7 @@ from treadle.core.mailboxes import (
     MailboxEntry,
     MailboxState,
     Send,
+    Sent,
 )
 from treadle.core.pauses import Pause, Resume
 from treadle.core.queries import several
@@ -55,7 +56,7 @@ class MailboxWrites:
         sender_id: str | None = None,
         origin: EntryOrigin = "external",
         now: int | None = None,
-    ) -> Write[MailboxEntry]:
+    ) -> Write[Sent]:
         """Send work to a mailbox, of its current generation. A mailbox need not be created first.
 
         Without a delay it is due at once, and what is sent one after the other to a mailbox is
@@ -64,8 +65,8 @@ class MailboxWrites:
         Args:
             mailbox_id: which mailbox; a thread's own mailbox has the thread's id.
             payload: the work, as any JSON value.
-            dedupe_key: if the mailbox has seen this key, nothing is written, and the result is the
-                entry that has it.
+            dedupe_key: if the mailbox has seen this key, nothing is written: `Sent.was_known` is
+                True, and `Sent.entry` is the entry that has it.
             priority: 0..255; entries of a higher priority are claimed first.
             delay_ms: how many milliseconds from now the entry is due.
             sender_id: who sends it; kept for readers, as `origin` is.

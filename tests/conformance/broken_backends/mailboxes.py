@@ -23,6 +23,7 @@ from treadle.core.mailboxes import (
     EntryStatus,
     MailboxEntry,
     Send,
+    Sent,
 )
 
 
@@ -361,3 +362,16 @@ class Folding(Tables):
             if entry.dedupe_key and entry.dedupe_key.casefold() == dedupe_key.casefold():
                 return entry
         return None
+
+
+@breaks(Guarantee.WORK_COMES_IN_ONCE, "a send with a known dedupe key returns the first entry")
+class Tightlipped(MemoryBackend):
+    """Does not say that a dedupe key was known."""
+
+    async def commit(self, batch: Commands) -> Receipt:
+        receipt = await super().commit(batch)
+        results = [
+            replace(each, was_known=False) if isinstance(each, Sent) else each
+            for each in receipt.results
+        ]
+        return Receipt(results=tuple(results))

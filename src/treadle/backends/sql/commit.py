@@ -25,7 +25,7 @@ from treadle.core.commands import Commands, Receipt
 from treadle.core.endings import Interrupted, Purge
 from treadle.core.hints import ANYTHING, Hint
 from treadle.core.limits import LARGEST_TIME
-from treadle.core.mailboxes import MailboxEntry
+from treadle.core.mailboxes import MailboxEntry, Sent
 
 Outcome = Receipt | Exception
 
@@ -155,6 +155,8 @@ def _entries_in(result: object) -> tuple[MailboxEntry, ...]:
     match result:
         case MailboxEntry():
             return (result,)
+        case Sent():
+            return (result.entry,)
         case Interrupted():
             return result.superseded_entries
         case tuple():

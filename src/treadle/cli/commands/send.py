@@ -11,7 +11,7 @@ from treadle.cli.terminal.input import reading_input
 from treadle.cli.terminal.output import write_json, write_line
 from treadle.core.codec import Json, to_plain
 from treadle.core.limits import PRIORITY
-from treadle.core.mailboxes import MailboxEntry
+from treadle.core.mailboxes import Sent
 from treadle.errors import InvalidValue
 from treadle.integrations.strict_json import read_json
 from treadle.store.store import Store
@@ -66,11 +66,11 @@ def send(
     PAYLOAD is JSON, or `-` to read JSON from standard input. The command prints the id of the
     entry; if MAILBOX already has an entry with the dedupe key, it prints the id of that one.
 
-    --json: the entry.
+    --json: {"entry": {...}, "was_known": false}.
     """
     value = _read_payload(payload, text)
 
-    async def write(store: Store) -> MailboxEntry:
+    async def write(store: Store) -> Sent:
         return await store.mailboxes.send(
             mailbox,
             value,
@@ -80,11 +80,11 @@ def send(
             sender_id=sender,
         )
 
-    entry = write_store(write)
+    sent = write_store(write)
     if as_json:
-        write_json(to_plain(entry))
+        write_json(to_plain(sent))
     else:
-        write_line(entry.entry_id)
+        write_line(sent.entry.entry_id)
 
 
 def _read_payload(payload: str | None, text: str | None) -> Json:

@@ -13,6 +13,7 @@ from treadle import (
     MailboxState,
     NotFound,
     Receipt,
+    Sent,
     Store,
     Thread,
     TreadleError,
@@ -270,8 +271,8 @@ async def a_receipt_has_the_entries_that_commands_return(store: Store) -> None:
     ):
         assert isinstance(found, MailboxEntry)
         expect(found.status, expected)
-    assert isinstance(sent, MailboxEntry)
-    expect(sent, await store.mailboxes.load_entry(sent.entry_id))
+    assert isinstance(sent, Sent)
+    expect(sent.entry, await store.mailboxes.load_entry(sent.entry.entry_id))
     assert isinstance(pending, tuple)
     expect([each.entry_id for each in pending], ["dead"])
     expect([each.status for each in pending], ["cancelled"])

@@ -39,8 +39,8 @@ async def a_reopened_store_continues_where_it_was(harness: Harness) -> None:
     store = await harness.open()
     expect(await store.threads.append("t", says("three"), expected=3), Committed(version=4))
     expect(await texts(store, "t"), ["one", "two", "three"])
-    expect((await store.mailboxes.send("box", None, dedupe_key="known")).entry_id, "queued")
-    expect((await store.mailboxes.send("third", None)).generation, 1)
+    expect((await store.mailboxes.send("box", None, dedupe_key="known")).entry.entry_id, "queued")
+    expect((await store.mailboxes.send("third", None)).entry.generation, 1)
     async with store.batch() as step:
         step.mailboxes.hold(sample.mine)
         step.mailboxes.ack(sample.mine)

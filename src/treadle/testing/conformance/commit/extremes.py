@@ -211,7 +211,7 @@ async def a_thread_at_the_largest_version_is_read_and_not_changed(store: Store) 
 async def a_mailbox_at_the_largest_generation_works_and_is_not_interrupted(store: Store) -> None:
     state = MailboxState(mailbox_id="box", current_generation=LARGEST_TIME)
     await store.commit((RestoreMailbox(mailbox=state),))
-    sent = await store.mailboxes.send("box", 1)
+    sent = (await store.mailboxes.send("box", 1)).entry
     with refused(InvalidValue) as caught:
         await store.mailboxes.interrupt("box")
     assert "the generation of mailbox 'box'" in str(caught.value)

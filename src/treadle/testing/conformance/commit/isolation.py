@@ -90,7 +90,7 @@ async def changing_the_result_of_a_send_does_not_change_the_store(
 ) -> None:
     if again:
         await store.mailboxes.send("box", {"a": [1]}, dedupe_key="k")
-    sent = await store.mailboxes.send("box", {"a": [1]}, dedupe_key="k")
+    sent = (await store.mailboxes.send("box", {"a": [1]}, dedupe_key="k")).entry
     assert spoil(sent) > 2
     expect((await loaded(store, sent.entry_id)).payload, {"a": [1]})
 

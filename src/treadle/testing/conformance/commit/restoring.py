@@ -86,7 +86,7 @@ async def a_restored_mailbox_has_its_generation(store: Store) -> None:
     state = MailboxState(mailbox_id="box", current_generation=4, updated_at=5)
     await store.commit((RestoreMailbox(mailbox=state),))
     expect(await store.mailboxes.load("box"), state)
-    expect((await store.mailboxes.send("box", None)).generation, 4)
+    expect((await store.mailboxes.send("box", None)).entry.generation, 4)
 
 
 @checks.add(Guarantee.ENTRIES_MOVE_BY_RULE)

@@ -135,7 +135,7 @@ async def _payload(store: Store, key: str, value: Any) -> Any:
 
 
 async def _sent(store: Store, key: str, value: Any) -> Any:
-    sent = await store.mailboxes.send(key, value)
+    sent = (await store.mailboxes.send(key, value)).entry
     expect(sent, await loaded(store, sent.entry_id))
     return sent.payload
 
@@ -196,8 +196,9 @@ async def _runs_text(store: Store) -> None:
 
 
 async def _entries_text(store: Store) -> None:
-    sent = await store.mailboxes.send("box", TEXT, dedupe_key=TEXT, sender_id=TEXT)
-    expect(await store.mailboxes.send("box", None, dedupe_key=TEXT), sent)
+    sent = (await store.mailboxes.send("box", TEXT, dedupe_key=TEXT, sender_id=TEXT)).entry
+    again = await store.mailboxes.send("box", None, dedupe_key=TEXT)
+    expect((again.entry, again.was_known), (sent, True))
     claimed = await claim_one(store, consumer=TEXT)
     expect((claimed.claimed_by, claimed.sender_id, claimed.payload), (TEXT, TEXT, TEXT))
     await store.mailboxes.nack(claimed, error=TEXT)
@@ -264,7 +265,7 @@ async def dedupe_keys_that_look_alike_are_different(store: Store) -> None:
     for key in ALIKE:
         await store.mailboxes.send("box", key, dedupe_key=key)
     for key in ALIKE:
-        expect((await store.mailboxes.send("box", None, dedupe_key=key)).payload, key)
+        expect((await store.mailboxes.send("box", None, dedupe_key=key)).entry.payload, key)
     expect((await store.mailboxes.count_entries("box")).queued, len(ALIKE))
 
 
@@ -339,7 +340,7 @@ async def the_largest_numbers_of_an_entry_are_kept_and_can_be_incremented(store:
 
 @checks.add(Guarantee.VALUES_ARE_KEPT)
 async def times_are_limited_to_the_largest_time(store: Store, clock: ManualClock) -> None:
-    sent = await store.mailboxes.send("late", None, delay_ms=LARGEST_TIME)
+    sent = (await store.mailboxes.send("late", None, delay_ms=LARGEST_TIME)).entry
     expect(sent.available_at, LARGEST_TIME)
     await enqueue(store, entry("e"))
     claimed = await claim_one(store, lease_ms=LARGEST_TIME)

@@ -263,7 +263,7 @@ async def ending_a_claimed_entry_frees_its_mailbox(store: Store, how: str) -> No
         await store.mailboxes.cancel("e")
     else:
         await store.mailboxes.interrupt("box")
-    sent = await store.mailboxes.send("box", None)
+    sent = (await store.mailboxes.send("box", None)).entry
     expect(await claim_ids(store), [sent.entry_id])
 
 
@@ -295,13 +295,13 @@ async def an_entry_is_claimed_when_it_is_due_and_not_before(
 @checks.add(Guarantee.ONE_HOLDER)
 async def an_entry_that_is_not_due_does_not_block_others_of_its_mailbox(store: Store) -> None:
     await store.mailboxes.send("box", None, delay_ms=100, priority=9)
-    sent = await store.mailboxes.send("box", None)
+    sent = (await store.mailboxes.send("box", None)).entry
     expect(await claim_ids(store), [sent.entry_id])
 
 
 @checks.add(Guarantee.ONE_HOLDER)
 async def a_claim_by_id_ignores_when_the_entry_is_due(store: Store, clock: ManualClock) -> None:
-    sent = await store.mailboxes.send("box", None, delay_ms=10**6)
+    sent = (await store.mailboxes.send("box", None, delay_ms=10**6)).entry
     clock.now += 7
     claimed = await claim_by_id(store, sent.entry_id, consumer="w", lease_ms=5)
     expect(claimed, await loaded(store, sent.entry_id))
@@ -401,7 +401,7 @@ async def an_entry_sent_after_the_clock_is_set_back_is_due_by_that_clock(
     store: Store, clock: ManualClock
 ) -> None:
     clock.now -= 10**9
-    sent = await store.mailboxes.send("box", None, delay_ms=50)
+    sent = (await store.mailboxes.send("box", None, delay_ms=50)).entry
     expect(sent.available_at, clock.now + 50)
     expect(await claim_ids(store), [])
     clock.now += 50

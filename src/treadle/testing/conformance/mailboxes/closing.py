@@ -151,7 +151,7 @@ async def an_entry_enqueued_as_it_is_leaves_runs_alone(store: Store) -> None:
 
 @checks.add(Guarantee.RUNS_END_WITH_ENTRIES)
 async def an_entry_that_was_sent_closes_its_runs(store: Store) -> None:
-    sent = await store.mailboxes.send("box", "work", delay_ms=5)
+    sent = (await store.mailboxes.send("box", "work", delay_ms=5)).entry
     await store.runs.upsert(working("r", "waiting", sent.entry_id))
     await store.mailboxes.interrupt("box")
     expect(await statuses(store, "r"), ["done"])

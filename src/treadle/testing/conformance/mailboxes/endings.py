@@ -99,7 +99,7 @@ async def ending_a_missing_entry_changes_nothing(store: Store) -> None:
 async def a_queued_entry_is_withdrawn_by_its_dedupe_key(
     store: Store, clock: ManualClock, delay_ms: int
 ) -> None:
-    sent = await store.mailboxes.send("box", "timer", dedupe_key="k", delay_ms=delay_ms)
+    sent = (await store.mailboxes.send("box", "timer", dedupe_key="k", delay_ms=delay_ms)).entry
     await store.mailboxes.send("other", "timer", dedupe_key="k")
     clock.now += 5
     found = await store.mailboxes.withdraw("box", "k")
@@ -141,7 +141,7 @@ async def a_withdrawn_key_stays_known_until_a_purge(store: Store, clock: ManualC
         first = step.mailboxes.withdraw("box", "k")
         again = step.mailboxes.withdraw("box", "k")
     expect(again.result, first.result)
-    expect((await store.mailboxes.send("box", "x", dedupe_key="k")).entry_id, "e")
+    expect((await store.mailboxes.send("box", "x", dedupe_key="k")).entry.entry_id, "e")
     await store.mailboxes.purge(clock.now + 1)
     expect(await store.mailboxes.withdraw("box", "k"), None)
 
@@ -151,8 +151,8 @@ async def an_entry_of_the_same_batch_is_withdrawn(store: Store) -> None:
     async with store.batch() as step:
         sent = step.mailboxes.send("box", "x", dedupe_key="k")
         withdrawn = step.mailboxes.withdraw("box", "k")
-    expect(withdrawn.result and withdrawn.result.entry_id, sent.result.entry_id)
-    expect(await status(store, sent.result.entry_id), "cancelled")
+    expect(withdrawn.result and withdrawn.result.entry_id, sent.result.entry.entry_id)
+    expect(await status(store, sent.result.entry.entry_id), "cancelled")
 
 
 # --- several ------------------------------------------------------------------------------------

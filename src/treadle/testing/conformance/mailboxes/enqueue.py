@@ -4,7 +4,7 @@ import asyncio
 
 from msgspec.structs import replace
 
-from treadle import AlreadyExists, GenerationMismatch, MailboxEntry, MailboxState, Store
+from treadle import AlreadyExists, GenerationMismatch, MailboxEntry, MailboxState, Sent, Store
 from treadle.backends.base import Guarantee
 from treadle.testing._harness.builders import TERMINAL, end, entry, loaded
 from treadle.testing._harness.check import Checks
@@ -20,15 +20,17 @@ checks = Checks(__name__)
 
 @checks.add(Guarantee.TIME_IS_GIVEN)
 async def send_fills_in_id_generation_and_times(store: Store, clock: ManualClock) -> None:
-    sent = await store.mailboxes.send(
-        "box",
-        {"a": [1.0]},
-        priority=9,
-        delay_ms=500,
-        dedupe_key="k",
-        sender_id="me",
-        origin="internal",
-    )
+    sent = (
+        await store.mailboxes.send(
+            "box",
+            {"a": [1.0]},
+            priority=9,
+            delay_ms=500,
+            dedupe_key="k",
+            sender_id="me",
+            origin="internal",
+        )
+    ).entry
     expect(sent, await store.mailboxes.load_entry(sent.entry_id))
     expect(
         sent,
@@ -52,7 +54,7 @@ async def send_fills_in_id_generation_and_times(store: Store, clock: ManualClock
 async def each_send_has_a_new_id_that_sorts_after_earlier_ones(
     store: Store,
 ) -> None:
-    ids = [(await store.mailboxes.send("box", None)).entry_id for _ in range(5)]
+    ids = [(await store.mailboxes.send("box", None)).entry.entry_id for _ in range(5)]
     expect(len(set(ids)), 5)
     expect([key[:8] for key in ids], sorted(key[:8] for key in ids))
 
@@ -84,7 +86,7 @@ async def new_entries_change_nothing_of_their_mailbox_but_its_last_turn(
 async def send_takes_the_current_generation(store: Store) -> None:
     await store.mailboxes.interrupt("box")
     await store.mailboxes.interrupt("box")
-    expect((await store.mailboxes.send("box", None)).generation, 2)
+    expect((await store.mailboxes.send("box", None)).entry.generation, 2)
 
 
 @checks.add(Guarantee.WORK_COMES_IN_ONCE)
@@ -92,25 +94,28 @@ async def a_send_with_a_known_dedupe_key_returns_the_first_entry_and_writes_noth
     store: Store, clock: ManualClock
 ) -> None:
     first = await store.mailboxes.send("box", "first", dedupe_key="k", priority=1)
+    expect(first.was_known, False)
     before = await read_everything(store, ["box"])
     clock.now += 10
-    expect(await store.mailboxes.send("box", "second", dedupe_key="k", priority=2), first)
+    again = await store.mailboxes.send("box", "second", dedupe_key="k", priority=2)
+    expect(again, Sent(entry=first.entry, was_known=True))
     expect(await read_everything(store, ["box"]), before)
 
 
 @checks.add(Guarantee.WORK_COMES_IN_ONCE, each=TERMINAL)
 async def a_dedupe_key_is_known_after_its_entry_has_ended(store: Store, how: str) -> None:
-    first = await store.mailboxes.send("box", None, dedupe_key="k")
+    first = (await store.mailboxes.send("box", None, dedupe_key="k")).entry
     await end(store, first.entry_id, how)
     again = await store.mailboxes.send("box", None, dedupe_key="k")
-    expect((again.entry_id, again.status), (first.entry_id, how))
+    expect(again.was_known, True)
+    expect((again.entry.entry_id, again.entry.status), (first.entry_id, how))
 
 
 @checks.add(Guarantee.WORK_COMES_IN_ONCE)
 async def a_dedupe_key_is_known_after_an_interrupt(store: Store) -> None:
-    first = await store.mailboxes.send("box", None, dedupe_key="k")
+    first = (await store.mailboxes.send("box", None, dedupe_key="k")).entry
     await store.mailboxes.interrupt("box")
-    again = await store.mailboxes.send("box", None, dedupe_key="k")
+    again = (await store.mailboxes.send("box", None, dedupe_key="k")).entry
     expect((again.entry_id, again.status), (first.entry_id, "superseded"))
 
 
@@ -118,21 +123,23 @@ async def a_dedupe_key_is_known_after_an_interrupt(store: Store) -> None:
 async def each_mailbox_has_its_own_dedupe_keys(store: Store) -> None:
     one = await store.mailboxes.send("box", None, dedupe_key="k")
     other = await store.mailboxes.send("other", None, dedupe_key="k")
-    assert one.entry_id != other.entry_id
+    assert one.entry.entry_id != other.entry.entry_id
+    expect((one.was_known, other.was_known), (False, False))
     expect((await store.mailboxes.count_entries()).queued, 2)
 
 
 @checks.add(Guarantee.WORK_COMES_IN_ONCE)
 async def entries_without_a_dedupe_key_are_never_duplicates(store: Store) -> None:
-    await store.mailboxes.send("box", None)
-    await store.mailboxes.send("box", None)
+    for _ in range(2):
+        expect((await store.mailboxes.send("box", None)).was_known, False)
     expect((await store.mailboxes.count_entries("box")).queued, 2)
 
 
 @checks.add(Guarantee.WORK_COMES_IN_ONCE)
 async def the_empty_dedupe_key_is_a_key(store: Store) -> None:
     first = await store.mailboxes.send("box", 1, dedupe_key="")
-    expect(await store.mailboxes.send("box", 2, dedupe_key=""), first)
+    again = await store.mailboxes.send("box", 2, dedupe_key="")
+    expect(again, Sent(entry=first.entry, was_known=True))
 
 
 @checks.add(Guarantee.WORK_COMES_IN_ONCE)
@@ -141,7 +148,8 @@ async def sends_that_arrive_together_with_one_dedupe_key_add_one_entry(store: St
         *(store.mailboxes.send("box", number, dedupe_key="k") for number in range(10))
     )
     expect((await store.mailboxes.count_entries("box")).queued, 1)
-    expect({each.entry_id for each in sent}, {sent[0].entry_id})
+    expect({each.entry.entry_id for each in sent}, {sent[0].entry.entry_id})
+    expect([each.was_known for each in sent].count(False), 1)
 
 
 # --- enqueue ------------------------------------------------------------------------------------

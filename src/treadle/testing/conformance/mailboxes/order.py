@@ -157,7 +157,7 @@ async def a_retry_that_keeps_its_order_comes_first_however_long_others_were_due(
 async def only_the_retry_itself_is_claimed_by_its_id(store: Store, clock: ManualClock) -> None:
     failed = await fail_first(store, clock)
     others = [e for e in (await store.mailboxes.list_entries()).items if e.entry_id != failed]
-    urgent = await store.mailboxes.send("box", "urgent", priority=6)
+    urgent = (await store.mailboxes.send("box", "urgent", priority=6)).entry
     for other in others:
         expect(await store.mailboxes.claim_entry(other.entry_id, consumer="w"), None)
     for entry_id in (urgent.entry_id, failed):
@@ -244,11 +244,11 @@ async def a_retry_without_order_lets_others_pass(store: Store, clock: ManualCloc
 
 @checks.add(Guarantee.ORDER_IS_KEPT)
 async def a_mailbox_remembers_the_last_turn_that_it_gave(store: Store, clock: ManualClock) -> None:
-    sent = await store.mailboxes.send("box", "one")
-    delayed = await store.mailboxes.send("box", "two", delay_ms=1)
+    sent = (await store.mailboxes.send("box", "one")).entry
+    delayed = (await store.mailboxes.send("box", "two", delay_ms=1)).entry
     expect((sent.turn, delayed.turn), (clock.now, None))
     clock.now -= 10
-    later = await store.mailboxes.send("box", "three")
+    later = (await store.mailboxes.send("box", "three")).entry
     state = await store.mailboxes.load("box")
     assert state is not None
     expect(

@@ -23,9 +23,9 @@ async def claim_payloads(store: Store, mailbox_id: str | None = None) -> list[ob
 async def a_paused_mailbox_takes_sends_and_gives_nothing_until_it_is_resumed(
     store: Store, clock: ManualClock
 ) -> None:
-    before = await store.mailboxes.send("box", 1)
+    before = (await store.mailboxes.send("box", 1)).entry
     await store.mailboxes.pause("box")
-    after = await store.mailboxes.send("box", 2, priority=9)
+    after = (await store.mailboxes.send("box", 2, priority=9)).entry
     await store.mailboxes.send("other", "elsewhere")
     clock.now += 10**9
     expect(await claim_payloads(store), ["elsewhere"])
@@ -76,7 +76,7 @@ async def a_pause_ends_at_its_time_for_claims_from(
 
 @checks.add(Guarantee.PAUSES_HOLD)
 async def a_pause_ends_at_its_time_for_a_claim_by_id(store: Store, clock: ManualClock) -> None:
-    sent = await store.mailboxes.send("box", 1)
+    sent = (await store.mailboxes.send("box", 1)).entry
     await store.mailboxes.pause("box", until=clock.now + 100)
     clock.now += 100
     expect((await claim_by_id(store, sent.entry_id)).payload, 1)
@@ -127,7 +127,7 @@ async def a_pause_leaves_the_claim_that_is_held(store: Store, clock: ManualClock
 @checks.add(Guarantee.PAUSES_HOLD)
 async def a_question_and_its_answer_are_a_batch_each(store: Store, clock: ManualClock) -> None:
     await store.threads.create(Thread(id="box"))
-    sent = await store.mailboxes.send("box", "refund?")
+    sent = (await store.mailboxes.send("box", "refund?")).entry
     await store.mailboxes.send("box", "next")
     held = await claim_one(store)
     async with store.batch() as step:

@@ -136,7 +136,7 @@ async def a_deleted_mailbox_begins_again_without_keys_or_interrupts(store: Store
     async with store.batch() as step:
         step.mailboxes.delete("box")
         again = step.mailboxes.send("box", 2, dedupe_key="k")
-    expect((again.result.payload, again.result.generation), (2, 0))
+    expect((again.result.entry.payload, again.result.entry.generation), (2, 0))
     [found] = await store.mailboxes.claim(5, consumer="next")
     expect(found.payload, 2)
     expect(await generation(store), 0)
@@ -150,6 +150,6 @@ async def a_purge_frees_the_dedupe_keys_and_ids_of_its_entries(
     await end(store, "e", "accepted")
     await store.mailboxes.purge(clock.now + 1)
     await store.mailboxes.enqueue(entry("e", payload=2))
-    again = await store.mailboxes.send("box", 3, dedupe_key="k")
+    again = (await store.mailboxes.send("box", 3, dedupe_key="k")).entry
     expect(again.payload, 3)
     expect((await loaded(store)).payload, 2)

@@ -19,7 +19,7 @@ checks = Checks(__name__)
 
 @checks.add(Guarantee.ENTRIES_MOVE_BY_RULE)
 async def a_requeued_dead_letter_is_like_a_new_entry(store: Store, clock: ManualClock) -> None:
-    sent = await store.mailboxes.send("box", "x", priority=3, dedupe_key="k")
+    sent = (await store.mailboxes.send("box", "x", priority=3, dedupe_key="k")).entry
     await store.mailboxes.dead_letter(await claim_one(store), error="no")
     await store.mailboxes.interrupt("box")
     clock.now += 1_000
@@ -41,7 +41,7 @@ async def a_requeued_dead_letter_is_like_a_new_entry(store: Store, clock: Manual
         ),
     )
     expect(await loaded(store, sent.entry_id), back)
-    expect((await store.mailboxes.send("box", "y", dedupe_key="k")).entry_id, sent.entry_id)
+    expect((await store.mailboxes.send("box", "y", dedupe_key="k")).entry.entry_id, sent.entry_id)
     expect((await claim_one(store)).entry_id, sent.entry_id)
 
 

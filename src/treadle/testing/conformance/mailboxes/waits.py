@@ -125,7 +125,7 @@ async def wait_uses_its_whole_time_when_every_entry_is_held_ended_later_or_elsew
 @checks.add(Guarantee.WAITS_END)
 async def wait_ends_when_something_is_sent(store: Store) -> None:
     async with worker(store) as waiter:
-        sent = await store.mailboxes.send("box", None)
+        sent = (await store.mailboxes.send("box", None)).entry
     expect((await waiter).entry_id, sent.entry_id)
 
 
@@ -133,7 +133,7 @@ async def wait_ends_when_something_is_sent(store: Store) -> None:
 async def a_wait_on_a_mailbox_ends_when_something_is_sent_there(store: Store) -> None:
     async with worker(store, "box") as waiter:
         await store.mailboxes.send("other", None)
-        sent = await store.mailboxes.send("box", None)
+        sent = (await store.mailboxes.send("box", None)).entry
     expect((await waiter).entry_id, sent.entry_id)
 
 
@@ -152,7 +152,7 @@ async def every_wait_ends_when_something_is_sent(store: Store) -> None:
 @checks.add(Guarantee.WAITS_END)
 async def wait_ends_when_something_falls_due(store: Store, clock: ManualClock) -> None:
     await store.mailboxes.send("box", None, delay_ms=10**9)
-    sent = await store.mailboxes.send("box", None, delay_ms=20)
+    sent = (await store.mailboxes.send("box", None, delay_ms=20)).entry
     async with worker(store) as waiter:
         clock.now += 20
     expect((await waiter).entry_id, sent.entry_id)
@@ -217,7 +217,7 @@ async def wait_ends_when_a_dead_letter_is_requeued(store: Store) -> None:
 async def wait_ends_when_another_handle_sends(harness: Harness) -> None:
     other = await harness.open()
     async with worker(harness.store) as waiter:
-        sent = await other.mailboxes.send("box", None)
+        sent = (await other.mailboxes.send("box", None)).entry
     expect((await waiter).entry_id, sent.entry_id)
 
 
@@ -228,7 +228,7 @@ async def wait_ends_when_another_process_sends(harness: Harness) -> None:
         expect(await asyncio.to_thread(waiter.result), [])
         waiter.begin(work)
         await asyncio.to_thread(waiter.await_answer_or_block, 0.2)
-        sent = await harness.store.mailboxes.send("box", None)
+        sent = (await harness.store.mailboxes.send("box", None)).entry
         claimed = await asyncio.to_thread(waiter.result, SOON_SECONDS)
     expect(claimed["entry_id"], sent.entry_id)
 

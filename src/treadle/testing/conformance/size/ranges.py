@@ -77,7 +77,7 @@ async def mailboxes_keep_ids_and_dedupe_keys_at_the_ends_of_their_range(
         for key in (one, other):
             await store.mailboxes.send(mailbox_id, key, dedupe_key=key)
     expect((await store.mailboxes.count_entries(one)).queued, 2)
-    again = await store.mailboxes.send(one, "again", dedupe_key=other)
+    again = (await store.mailboxes.send(one, "again", dedupe_key=other)).entry
     expect(again.payload, other)
     await store.mailboxes.enqueue(entry(one, "mine"))
     await store.mailboxes.enqueue(entry(other, "mine"))
@@ -96,7 +96,7 @@ async def every_command_takes_the_first_and_the_last_time(store: Store, now: int
     for number in range(7):
         new = entry(f"e{number}", f"box {number}", created_at=now, available_at=now, updated_at=now)
         await store.mailboxes.enqueue(new)
-    expect((await store.mailboxes.send("sent", None, now=now)).available_at, now)
+    expect((await store.mailboxes.send("sent", None, now=now)).entry.available_at, now)
     await store.mailboxes.ack(await claim_by_id(store, "e0", now=now), now=now)
     await store.mailboxes.nack(await claim_by_id(store, "e1", now=now), now=now)
     await store.mailboxes.dead_letter(await claim_by_id(store, "e2", now=now), error="no", now=now)

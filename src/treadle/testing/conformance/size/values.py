@@ -71,7 +71,7 @@ async def a_state_is_kept_at_size(store: Store, size: int) -> None:
 @checks.add(Guarantee.VALUES_ARE_KEPT, each=SIZES)
 async def an_entry_is_kept_at_size(store: Store, size: int) -> None:
     text = text_of(size)
-    sent = await store.mailboxes.send("box", {"text": text})
+    sent = (await store.mailboxes.send("box", {"text": text})).entry
     require_same(sent.payload, {"text": text})
     claimed = await claim_one(store)
     require_same(claimed.payload, {"text": text})
