@@ -67,6 +67,26 @@ async def delete(store: Store) -> None:
     await store.threads.delete("t")
 
 
+async def truncate(store: Store) -> None:
+    await store.threads.truncate("short", drop=1)
+
+
+async def read_deltas(store: Store) -> None:
+    await store.threads.list_deltas("short", 1)
+
+
+async def read_the_end(store: Store) -> None:
+    await store.threads.list_messages("short", order="desc", limit=2)
+
+
+async def append(store: Store) -> None:
+    thread = await store.threads.load("t")
+    count = 0 if thread is None else len(thread.thread.messages) // 2
+    async with store.batch() as step:
+        for number in range(count):
+            step.threads.append("t", Message.user(str(number)))
+
+
 @pytest.fixture
 def schema(postgres_url: str, new_schema: str) -> str:
     """A new one: what its tables held before would change the plans."""
@@ -112,6 +132,7 @@ def analyze(url: str, schema: str) -> None:
         (sent, search),
         (sent, stats),
         (ended, purge),
+        (written, append),
         (written, save),
         (written, delete),
     ],
@@ -140,3 +161,23 @@ async def test_a_command_reads_what_it_changes(
     few, many = read
     assert few > 0
     assert many <= LARGEST_RATIO * few, read
+
+
+@pytest.mark.parametrize("command", [truncate, read_deltas, read_the_end])
+async def test_a_short_thread_costs_little_beside_a_long_one(
+    url: str, postgres_url: str, schema: str, command: Callable[[Store], Coroutine[Any, Any, None]]
+) -> None:
+    name = f"costs of {schema}"
+    named = f"{url}&application_name={name.replace(' ', '%20')}"
+    async with open_store(named) as store:
+        for thread_id, count in (("long", 5_000), ("short", 3)):
+            messages = tuple(Message.user(str(number)) for number in range(count))
+            await store.threads.create(Thread(id=thread_id, messages=messages, state={}))
+            async with store.batch() as step:
+                for number in range(count):
+                    step.threads.append(thread_id, Message.user(str(number)))
+    analyze(postgres_url, schema)
+    before = rows_read(postgres_url, schema, name)
+    async with open_store(named) as store:
+        await command(store)
+    assert rows_read(postgres_url, schema, name) - before < 200

@@ -70,7 +70,10 @@ PLANS: dict[str, tuple[Read, str]] = {
         Read("list_messages", {}, ("run_id",)),
         "messages USING INDEX messages_of_run",
     ),
-    "deltas": (Read("list_deltas", {}), "deltas USING PRIMARY KEY (thread_key=? AND version>?)"),
+    "deltas": (
+        Read("list_deltas", {}),
+        "deltas USING PRIMARY KEY (thread_key=? AND version>? AND version<?)",
+    ),
     "threads": (Read("list_threads", {}), "threads USING COVERING INDEX"),
     "threads of an owner": (
         Read("list_threads", {}, ("resource_id",)),

@@ -9,6 +9,8 @@ A statement's text may contain fragments in braces, so that one text serves both
 - `{given:a, b}`: a table `given (a, b)` of the rows of a write.
 - `{columns:runs}`: the columns of a table, in the order of its description.
 - `{equal:a = b}`: equality of texts that PostgreSQL's index knows by their hashes.
+- `{once:a = b}`: equality by which PostgreSQL looks up each row in an index, whatever it expects.
+- `{id_in_thread:a = b}`: a message has the id, and is of the thread.
 - `{live:now}`: a document has not expired at the time `:now`; NULL is the database's clock.
 - `{lock:FOR UPDATE}`: what PostgreSQL locks; SQLite has one writer at a time.
 - `{index:name}`: the index that SQLite has to take; its planner has no statistics to choose by.
@@ -52,6 +54,8 @@ class Dialect(ABC):
                 return ", ".join(TABLES[argument].types)
             case "equal":
                 return self._equal(*argument.split(" = "))
+            case "id_in_thread":
+                return self._id_in_thread(*argument.split(" = "))
             case "once":
                 return self._once(*argument.split(" = "))
             case "payloads":
@@ -98,6 +102,9 @@ class Dialect(ABC):
 
     @abstractmethod
     def _equal(self, one: str, other: str) -> str: ...
+
+    @abstractmethod
+    def _id_in_thread(self, one: str, other: str) -> str: ...
 
     @abstractmethod
     def _once(self, one: str, other: str) -> str: ...
@@ -170,6 +177,9 @@ class Sqlite(Dialect):
 
     def _equal(self, one: str, other: str) -> str:
         return f"{one} = {other}"
+
+    def _id_in_thread(self, one: str, other: str) -> str:
+        return f"messages.thread_key = threads.thread_key AND {one} = {other}"
 
     def _once(self, one: str, other: str) -> str:
         return f"{one} = {other}"
@@ -264,6 +274,14 @@ class Postgres(Dialect):
     def _equal(self, one: str, other: str) -> str:
         # An index holds no texts of more than a third of a page, only their hashes.
         return f"hashtextextended({one}, 0) = hashtextextended({other}, 0) AND {one} = {other}"
+
+    def _id_in_thread(self, one: str, other: str) -> str:
+        # With `=` between the keys, the planner may read the whole thread for each id.
+        found = self._once(
+            f"hashtextextended({one}, messages.thread_key)",
+            f"hashtextextended({other}, threads.thread_key)",
+        )
+        return f"{found} AND {one} = {other} AND messages.thread_key + 0 = threads.thread_key"
 
     def _once(self, one: str, other: str) -> str:
         # Found by an index for each row. With `=`, a planner that takes both tables for empty, as

@@ -177,7 +177,8 @@ def _write_removals(rows: _Rows, before: StoredThread, steps: tuple[History, ...
         rows.new["insert_removed_message"] += removed_values(thread_id, step)
         left = min(left, step.kept)
     if left < before.unloaded:
-        rows.new["remove_messages"].append({"thread_id": thread_id, "position": left})
+        bounds = {"position": left, "message_count": before.unloaded}
+        rows.new["remove_messages"].append({"thread_id": thread_id, **bounds})
 
 
 def _write_labels(rows: _Rows, before: StoredThread, after: StoredThread) -> None:

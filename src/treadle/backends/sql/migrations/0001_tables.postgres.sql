@@ -54,7 +54,8 @@ CREATE TABLE messages (
     body text COLLATE "C" NOT NULL,
     PRIMARY KEY (thread_key, position)
 );
-CREATE INDEX messages_by_id ON messages (thread_key, hashtextextended(message_id, 0))
+-- Thread and id in one expression: a search by both can go by no other index.
+CREATE INDEX messages_by_id ON messages (hashtextextended(message_id, thread_key))
     WHERE message_id IS NOT NULL;
 CREATE INDEX messages_of_run ON messages (thread_key, hashtextextended(run_id, 0), position)
     WHERE run_id IS NOT NULL;

@@ -6,5 +6,6 @@ JOIN messages ON messages.thread_key = threads.thread_key
         WHEN :first < threads.message_count THEN :first
         ELSE threads.message_count
     END - :number
+    AND messages.position < threads.message_count -- for PostgreSQL: see remove_messages
 WHERE threads.thread_id = :thread_id
 ORDER BY messages.position
