@@ -89,11 +89,11 @@ DAMAGE: dict[str, tuple[str, tuple[str, ...]]] = {
         MESSAGES,
     ),
     "a removed message that is no JSON": (
-        f"INSERT INTO removed_messages SELECT {KEY}, 1, 9, NULL, '{{'",
+        f"INSERT INTO removed_messages SELECT {KEY}, 1, 9, NULL, NULL, '{{'",
         ("deltas",),
     ),
     "a removed message that went at no version": (
-        f"INSERT INTO removed_messages SELECT {KEY}, 1, 'x', NULL, '{{}}'",
+        f"INSERT INTO removed_messages SELECT {KEY}, 1, 'x', NULL, NULL, '{{}}'",
         ("deltas",),
     ),
     "a patch that is no JSON": (f"UPDATE patches SET body = '' WHERE thread_key = {KEY}", THREAD),

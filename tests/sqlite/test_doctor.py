@@ -74,9 +74,15 @@ DAMAGE: dict[str, tuple[str, str, str]] = {
         "position: Expected `int`, got `str`",
     ),
     "a message with another id": (
-        f"UPDATE messages SET message_id = '\"m9\"' WHERE thread_key = {KEY} AND position = 0",
+        f"UPDATE messages SET message_id = 'm9' WHERE thread_key = {KEY} AND position = 0",
         "threads/t/messages/0",
-        "message_id is '\"m9\"', and its body says '\"m1\"'",
+        "JSON is malformed",
+    ),
+    "an id in a body": (
+        f"UPDATE messages SET body = json_set(body, '$.id', 'm9') WHERE thread_key = {KEY}"
+        " AND position = 0",
+        "threads/t/messages/0",
+        "its body has an id, which belongs into its column",
     ),
     "a gap": (
         f"UPDATE messages SET position = 5 WHERE thread_key = {KEY} AND position = 1",
@@ -129,12 +135,12 @@ DAMAGE: dict[str, tuple[str, str, str]] = {
         "it names message 7, which the thread never had",
     ),
     "a removed message from nobody": (
-        f"INSERT INTO removed_messages SELECT {KEY}, 1, 2, NULL, '{{}}'",
+        f"INSERT INTO removed_messages SELECT {KEY}, 1, 2, NULL, NULL, '{{}}'",
         "threads/t/removed_messages/1@2",
         "role",
     ),
     "a removed message of no thread": (
-        "INSERT INTO removed_messages SELECT 99, 1, 2, NULL, '{}'",
+        "INSERT INTO removed_messages SELECT 99, 1, 2, NULL, NULL, '{}'",
         "threads/#99/removed_messages/1@2",
         "its thread is missing",
     ),

@@ -10,24 +10,22 @@ from treadle.backends.sql.program import Read, Row
 from treadle.backends.sql.rows import (
     DeltaBodyParts,
     DeltaRow,
+    MessageRow,
     damage_of,
     read_columns,
     read_delta_body,
     read_message,
+    stored_message,
 )
-from treadle.core.codec import decode
-from treadle.core.limits import Count, Time, Version
+from treadle.core.limits import Version
 from treadle.core.messages import Message, StoredMessage
 from treadle.core.threads import Step, ThreadDelta, ThreadHead
 
 
-class RemovedRow(msgspec.Struct, frozen=True, array_like=True):
+class RemovedRow(MessageRow, frozen=True, array_like=True):
     """The columns from which a message is read that a truncation removed."""
 
-    position: Count
     version: Version
-    committed_at: Time | None
-    body: str
 
 
 class PastMessages:
@@ -58,10 +56,7 @@ class PastMessages:
 def _read_removed(row: Row) -> tuple[int, StoredMessage]:
     """The version at which a message was removed, and the message."""
     columns = read_columns(RemovedRow, row)
-    message = decode(Message, columns.body)
-    return columns.version, StoredMessage(
-        cursor=columns.position, message=message, committed_at=columns.committed_at
-    )
+    return columns.version, stored_message(columns)
 
 
 def read_delta(row: DeltaRow, body: DeltaBodyParts, messages: PastMessages) -> ThreadDelta:

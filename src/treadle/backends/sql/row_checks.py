@@ -12,6 +12,7 @@ from treadle.backends.sql._runs import times_of
 from treadle.backends.sql.program import Read, Row, Values
 from treadle.backends.sql.rows import (
     UNREADABLE,
+    MessageRow,
     ThreadRow,
     message_values,
     patch_values,
@@ -34,6 +35,7 @@ from treadle.backends.sql.tables import (
 from treadle.core.codec import checked, decode
 from treadle.core.heads import sortable
 from treadle.core.ids import check_id
+from treadle.core.messages import StoredMessage
 from treadle.core.patches import TrackedPatch
 from treadle.core.threads import ThreadHead
 from treadle.errors import CorruptRecord, InvalidId
@@ -116,15 +118,19 @@ def _check_thread(row: Values) -> Values:
 
 def _check_message(row: Values) -> Values:
     _check_types(row)
-    stored = read_message((row["position"], row["committed_at"], row["body"]))
+    stored = _read_message(row)
     wanted = message_values(row["thread_id"], stored.cursor, stored.message, stored.committed_at)
     return _without_body(wanted)
 
 
 def _check_removed_message(row: Values) -> Values:
     _check_types(row)
-    read_message((row["position"], row["committed_at"], row["body"]))
+    _read_message(row)
     return {}
+
+
+def _read_message(row: Values) -> StoredMessage:
+    return read_message(tuple(row[name] for name in MessageRow.__struct_fields__))
 
 
 def _check_patch(row: Values) -> Values:

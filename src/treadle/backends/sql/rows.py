@@ -254,13 +254,18 @@ def message_values(
     return {
         "thread_id": thread_id,
         "position": position,
+        "committed_at": committed_at,
         "message_id": text_value(message.id),
         "visibility": message.visibility,
         # Pages are asked for by valid ids only; any other text stays in the body.
         "run_id": run_id if run_id is not None and is_id(run_id) else None,
-        "committed_at": committed_at,
-        "body": encode(message).decode(),
+        "body": _message_body(message),
     }
+
+
+def _message_body(message: Message) -> str:
+    """A message as JSON, without its id, which has a column."""
+    return encode(msgspec.structs.replace(message, id=None)).decode()
 
 
 def patch_values(thread_id: str, position: int, patch: TrackedPatch) -> Values:
@@ -320,6 +325,7 @@ class MessageRow(msgspec.Struct, frozen=True, array_like=True):
 
     position: Count
     committed_at: Time | None
+    message_id: str | None
     body: str
 
 
@@ -414,8 +420,17 @@ def _read_bare(columns: LabelsRow | HeadRow) -> Thread:
 
 def read_message(row: Row) -> StoredMessage:
     """A message, its position and its time."""
-    columns = read_columns(MessageRow, row)
+    return stored_message(read_columns(MessageRow, row))
+
+
+def stored_message(columns: MessageRow) -> StoredMessage:
+    """A message, its position and its time."""
     message = decode(Message, columns.body)
+    if message.id is not None:
+        raise ValueError("its body has an id, which belongs into its column")
+    if columns.message_id is not None:
+        message_id = msgspec.json.decode(columns.message_id, type=str)
+        message = msgspec.structs.replace(message, id=message_id)
     return StoredMessage(
         cursor=columns.position, message=message, committed_at=columns.committed_at
     )
@@ -442,7 +457,8 @@ def removed_values(thread_id: str, step: History) -> list[Values]:
             "position": position,
             "version": step.delta.version,
             "committed_at": each.committed_at,
-            "body": encode(each.message).decode(),
+            "message_id": text_value(each.message.id),
+            "body": _message_body(each.message),
         }
         for position, each in enumerate(step.removed, start=step.kept)
     ]

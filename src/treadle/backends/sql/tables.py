@@ -169,10 +169,10 @@ MESSAGES = Table(
     ("thread_id",),
     _THREAD_ID,
     _POSITION,
+    Column("committed_at", "bigint"),
     Column("message_id"),
     Column("visibility"),
     Column("run_id"),
-    Column("committed_at", "bigint"),
     _BODY,
     part_of_thread=True,
 )
@@ -185,6 +185,7 @@ REMOVED_MESSAGES = Table(
     _POSITION,
     Column("version", "bigint"),
     Column("committed_at", "bigint"),
+    Column("message_id"),
     _BODY,
     part_of_thread=True,
 )

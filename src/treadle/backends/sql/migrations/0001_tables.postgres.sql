@@ -47,10 +47,10 @@ CREATE TABLE thread_bodies (
 CREATE TABLE messages (
     thread_key bigint NOT NULL,
     position bigint NOT NULL,
+    committed_at bigint,
     message_id text COLLATE "C",
     visibility text COLLATE "C" NOT NULL,
     run_id text COLLATE "C",
-    committed_at bigint,
     body text COLLATE "C" NOT NULL,
     PRIMARY KEY (thread_key, position)
 );
@@ -65,6 +65,7 @@ CREATE TABLE removed_messages (
     position bigint NOT NULL,
     version bigint NOT NULL,
     committed_at bigint,
+    message_id text COLLATE "C",
     body text COLLATE "C" NOT NULL,
     PRIMARY KEY (thread_key, position, version)
 );

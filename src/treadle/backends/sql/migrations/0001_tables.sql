@@ -40,10 +40,10 @@ CREATE TABLE thread_bodies (
 CREATE TABLE messages (
     thread_key INTEGER NOT NULL,
     position INTEGER NOT NULL,
+    committed_at INTEGER,
     message_id TEXT,
     visibility TEXT NOT NULL,
     run_id TEXT,
-    committed_at INTEGER,
     body TEXT NOT NULL,
     PRIMARY KEY (thread_key, position)
 );
@@ -58,6 +58,7 @@ CREATE TABLE removed_messages (
     position INTEGER NOT NULL,
     version INTEGER NOT NULL,
     committed_at INTEGER,
+    message_id TEXT,
     body TEXT NOT NULL,
     PRIMARY KEY (thread_key, position, version)
 );

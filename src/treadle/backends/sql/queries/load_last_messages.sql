@@ -1,5 +1,7 @@
 -- The messages of a thread from a position on, and at least so many before them or before its end.
-SELECT threads.thread_id, messages.position, messages.committed_at, messages.body
+SELECT
+    threads.thread_id, messages.position, messages.committed_at, messages.message_id,
+    messages.body
 FROM threads
 JOIN messages ON messages.thread_key = threads.thread_key
     AND messages.position >= CASE

@@ -1,4 +1,4 @@
-SELECT messages.position, messages.committed_at, messages.body
+SELECT messages.position, messages.committed_at, messages.message_id, messages.body
 FROM threads
 JOIN messages USING (thread_key)
 WHERE threads.thread_id = :thread_id AND messages.position {in:positions bigint}
