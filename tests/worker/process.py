@@ -1,7 +1,8 @@
-"""A worker in a process of its own: `python -m tests.worker.process FOLDER NAME [PAUSE_MS]`.
+"""A worker in a process of its own: `python -m tests.worker.process FOLDER NAME [PAUSE_MS TAKES]`.
 
 It says `claimed ENTRY_ID` on a line of its own as it begins an entry, adds one message per entry to
-the mailbox's thread, and ends once there is nothing left to do, or at SIGTERM.
+the mailbox's thread, and ends once there is nothing left to do, or at SIGTERM. It begins with up to
+TAKES entries of a mailbox at once, and takes as many again before it pauses.
 """
 
 import asyncio
@@ -13,18 +14,28 @@ import treadle
 from treadle.worker import Delivery, Worker
 
 
-async def main(folder: str, name: str, pause_ms: str = "3") -> None:
+async def main(folder: str, name: str, pause_ms: str = "3", takes: str = "1") -> None:
     async def handler(delivery: Delivery) -> None:
         entry = delivery.entry
         print("claimed", entry.entry_id, flush=True)
         async with delivery.batch(settle=False) as step:
             step.runs.upsert(treadle.RunRecord(run_id=entry.entry_id, thread_id=entry.mailbox_id))
+        await delivery.take(int(takes) - 1)
         await asyncio.sleep(int(pause_ms) / 1000)
         async with delivery.batch() as step:
-            step.threads.append(entry.mailbox_id, says(str(entry.payload)))
+            for each in delivery.entries:
+                step.threads.append(entry.mailbox_id, says(str(each.payload)))
 
     async with treadle.open_store(folder) as store:
-        worker = Worker(store, handler, concurrency=4, lease_ms=600, consumer=name, grace_ms=0)
+        worker = Worker(
+            store,
+            handler,
+            concurrency=4,
+            coalesce=int(takes),
+            lease_ms=600,
+            consumer=name,
+            grace_ms=0,
+        )
         await worker.run(until_idle=True, handle_signals=True)
     print("ended", flush=True)
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Protocol, TypeVar
 
@@ -275,3 +275,18 @@ async def texts(store: Store, thread_id: str) -> list[str]:
     head = await store.threads.load(thread_id)
     assert head is not None
     return [str(message.content) for message in head.thread.messages]
+
+
+async def send_all(store: Store, *payloads: object, delay_ms: int = 0) -> list[MailboxEntry]:
+    """Send each payload to the mailbox `t`."""
+    return [(await store.mailboxes.send("t", each, delay_ms=delay_ms)).entry for each in payloads]
+
+
+def payloads_of(entries: Sequence[MailboxEntry]) -> list[object]:
+    return [each.payload for each in entries]
+
+
+async def statuses(store: Store) -> dict[object, tuple[str, int]]:
+    """The status and the attempts of each entry, by its payload."""
+    page = await store.mailboxes.list_entries()
+    return {each.payload: (each.status, each.attempt_count) for each in page.items}

@@ -3,6 +3,8 @@
 import asyncio
 import contextvars
 import threading
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from tests.worker.support import (
@@ -23,6 +25,7 @@ import treadle
 from treadle import ClaimConflict, Committed, MailboxEntry, Store, VersionConflict
 from treadle.testing import ManualClock
 from treadle.worker import Claimed, Delivery, Done, Released, Retried, Withdrawn, Worker
+from treadle.worker._attempt import Attempt
 from treadle.worker._blocking import call_blocking
 from treadle.worker._lease import Lease
 
@@ -146,21 +149,20 @@ async def test_a_thread_of_a_lost_lease_is_flagged_and_keeps_its_slot(
 async def test_a_thread_that_notices_the_stop_is_awaited(clock: ManualClock) -> None:
     """On a clock that does not move, only its end can end the wait."""
     entry = MailboxEntry(entry_id="e", mailbox_id="m", status="claimed", claim_token="c")
-    lease = Lease(entry, 300, clock)
+    attempt = Attempt(Lease(entry, 300, clock))
     started, ended = threading.Event(), threading.Event()
 
     def handler(delivery: Delivery) -> None:
         started.set()
-        lease.cancelled.wait(DEADLINE_S)
+        attempt.cancelled.wait(DEADLINE_S)
         ended.set()
 
-    async with treadle.open_store("memory:") as store:
-        call = call_blocking(handler, Delivery(store, lease), lease, clock)
-        task = asyncio.create_task(call)
-        await asyncio.to_thread(started.wait, DEADLINE_S)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
+    delivery = cast("Delivery", SimpleNamespace(entry=entry))
+    task = asyncio.create_task(call_blocking(handler, delivery, attempt, clock))
+    await asyncio.to_thread(started.wait, DEADLINE_S)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
     assert ended.is_set()
 
 

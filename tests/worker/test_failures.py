@@ -42,15 +42,20 @@ from treadle.worker._decision import ERROR_LENGTH, decide, describe_error
 
 
 def entry(attempts: int = 1) -> MailboxEntry:
-    return MailboxEntry(entry_id="e", mailbox_id="m", status="claimed", attempt_count=attempts)
+    return MailboxEntry(
+        entry_id="e",
+        mailbox_id="m",
+        status="claimed",
+        claim_token="token",
+        attempt_count=attempts,
+    )
 
 
 def decided(
     error: BaseException, attempts: int = 1, backoff: Backoff | None = None, now: int = 1_000
 ) -> Nack | DeadLetter:
-    return decide(
-        entry(attempts),
-        "token",
+    [settlement] = decide(
+        [entry(attempts)],
         error,
         max_attempts=3,
         backoff=backoff or AT_ONCE,
@@ -58,6 +63,8 @@ def decided(
         random=random.Random(),
         now=now,
     )
+    assert isinstance(settlement, Nack | DeadLetter)
+    return settlement
 
 
 def retry_at(error: BaseException, attempts: int = 1, backoff: Backoff | None = None) -> int:

@@ -14,7 +14,9 @@ from treadle import Store, Thread
 ROOT = Path(__file__).parents[2]
 
 
-async def spawn(folder: Path, name: str, pause_ms: int = 3) -> asyncio.subprocess.Process:
+async def spawn(
+    folder: Path, name: str, pause_ms: int = 3, takes: int = 1
+) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -22,6 +24,7 @@ async def spawn(folder: Path, name: str, pause_ms: int = 3) -> asyncio.subproces
         str(folder),
         name,
         str(pause_ms),
+        str(takes),
         cwd=ROOT,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -81,6 +84,29 @@ async def test_killing_a_worker_loses_nothing_and_does_nothing_twice(
         assert victim.returncode == -signal.SIGKILL
         await finish(survivor)
     await check_done(folder, mailboxes=6, each=8)
+
+
+@pytest.mark.parametrize("killed_after", [1, 5])
+async def test_killing_a_worker_that_has_taken_more_keeps_the_order(
+    tmp_path: Path, killed_after: int
+) -> None:
+    """What it has taken comes again, in its order, and each message is in the thread once."""
+    folder = tmp_path / "store"
+    async with treadle.open_store(folder) as store:
+        await fill(store, mailboxes=2, each=12)
+    async with asyncio.timeout(60):
+        victim = await spawn(folder, "victim", 60_000 if killed_after == 1 else 40, takes=3)
+        await read_claims(victim, killed_after)
+        await asyncio.sleep(0.02)  # it may have taken more, or have settled it
+        victim.send_signal(signal.SIGKILL)
+        await victim.communicate()
+        survivor = await spawn(folder, "survivor", takes=2)
+        await survivor.communicate()  # it may say that it was too slow for its leases
+        assert survivor.returncode == 0
+    await check_done(folder, mailboxes=2, each=12)
+    async with treadle.open_store(folder) as store:
+        for mailbox in ("m0", "m1"):
+            assert await texts(store, mailbox) == [str(number) for number in range(12)]
 
 
 async def test_a_terminated_worker_releases_its_entries(tmp_path: Path) -> None:

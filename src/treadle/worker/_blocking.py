@@ -7,10 +7,10 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TypeVar
 
+from treadle.worker._attempt import Attempt
 from treadle.worker._clock import WorkerClock, wait
 from treadle.worker._decision import failure_of
 from treadle.worker._delivery import Delivery
-from treadle.worker._lease import Lease
 
 T = TypeVar("T")
 
@@ -19,12 +19,12 @@ _NOTICE_S = 1.0
 
 
 async def call_blocking(
-    function: Callable[[Delivery], T], delivery: Delivery, lease: Lease, clock: WorkerClock
+    function: Callable[[Delivery], T], delivery: Delivery, attempt: Attempt, clock: WorkerClock
 ) -> T:
     """Call `function(delivery)` in a thread and return its result.
 
     A thread cannot be ended from outside. When the caller is cancelled, `delivery.cancelled`
-    becomes true. If the lease is lost, the thread is then awaited, so that a worker never has more
+    becomes true. If a claim is lost, the thread is then awaited, so that a worker never has more
     threads than slots. If the worker stops, the thread is awaited for a second and then left
     running. The threads are daemons: one that never ends does not keep the process alive.
     """
@@ -33,9 +33,9 @@ async def call_blocking(
     try:
         await asyncio.wait({result})
     except asyncio.CancelledError:
-        lease.cancelled.set()
+        attempt.cancelled.set()
         try:
-            if lease.is_lost:
+            if attempt.loss is not None:
                 await asyncio.wait({result})
             else:
                 await wait(clock, {result}, _NOTICE_S)

@@ -11,19 +11,13 @@ from typing import Any
 from treadle.backends.cancellation import shielded
 from treadle.core.mailboxes import UNFINISHED, MailboxEntry
 from treadle.store.pages import every
+from treadle.worker._attempt import Attempt
 from treadle.worker._clock import sleep, timeout
 from treadle.worker._decision import is_suspect
 from treadle.worker._events import Outage
 from treadle.worker._lease import Lease
 from treadle.worker._settings import RunContext
-from treadle.worker.backoff import OUTAGE_BACKOFF, TRANSIENT, Backoff
-
-_POLL = Backoff(base_ms=50, factor=2.0, max_ms=1_000)
-"""How long to rely on a notification: a short time after the last entry, then longer.
-
-So an entry that falls due after `d` ms is claimed at most about `d` ms late, and never more than
-1 s late.
-"""
+from treadle.worker.backoff import OUTAGE_BACKOFF, POLL, TRANSIENT
 
 _STORE_WAIT_MS = 5_000
 """How much longer than a poll the store's wait may take, before the worker ends it itself.
@@ -41,7 +35,7 @@ class Claimer:
     Args:
         context: the store, the settings and the clock.
         count_free: returns the number of free slots; none while an entry is tried alone.
-        start: starts the handler of a claim.
+        start: starts the handler of an attempt.
         release: releases claims that came too late to be started.
     """
 
@@ -50,7 +44,7 @@ class Claimer:
         context: RunContext,
         *,
         count_free: Callable[[], int],
-        start: Callable[[Lease], None],
+        start: Callable[[Attempt], None],
         release: Callable[[Sequence[Lease]], Awaitable[None]],
     ) -> None:
         self._context = context
@@ -124,9 +118,12 @@ class Claimer:
             await self._release(leases)
             return len(leases)
         early = self._set_suspects_apart(leases)
+        is_alone = not early and any(map(self._is_suspect, leases))
         for lease in leases:
             if lease not in early:
-                self._start(lease)
+                attempt = Attempt(lease)
+                attempt.is_alone = is_alone
+                self._start(attempt)
         await self._release(early)
         return len(leases)
 
@@ -147,14 +144,14 @@ class Claimer:
 
     def _set_suspects_apart(self, leases: Sequence[Lease]) -> Sequence[Lease]:
         """Return the claims that have to be released, until nothing runs beside them."""
-        suspects = [
-            lease for lease in leases if is_suspect(lease.entry, self._settings.max_attempts)
-        ]
+        suspects = list(filter(self._is_suspect, leases))
         if len(leases) == 1 and self._count_free() == self._settings.concurrency:
-            leases[0].is_alone = bool(suspects)
             return ()
         self._suspects += (lease.entry_id for lease in suspects)
         return suspects
+
+    def _is_suspect(self, lease: Lease) -> bool:
+        return is_suspect(lease.entry, self._settings.max_attempts)
 
     async def _wait(self, in_vain: int) -> None:
         """Return when there may be something to claim: at a notification, or at the next poll."""
@@ -162,7 +159,7 @@ class Claimer:
             await asyncio.Event().wait()  # for ever: a slot that becomes free wakes us
         began = time.monotonic()
         was_notified = self._is_notified
-        pause_ms = _POLL.pause_ms(in_vain, self._context.random)
+        pause_ms = POLL.pause_ms(in_vain, self._context.random)
         self._is_notified = await self._await_notification(pause_ms / 1000)
         if self._is_notified and was_notified and in_vain:
             # real time, whatever the worker's clock: this spares the store, it follows no schedule

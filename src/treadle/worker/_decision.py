@@ -1,10 +1,11 @@
 """How to settle an entry whose handler failed: a pure rule, and the errors that steer it."""
 
 import math
+from collections.abc import Sequence
 from random import Random
-from typing import cast
+from typing import Any, cast
 
-from treadle.core.claims import DeadLetter, Nack
+from treadle.core.claims import DeadLetter, Nack, Release, Settlement, claim_of
 from treadle.core.limits import LARGEST_TIME
 from treadle.core.mailboxes import MailboxEntry
 from treadle.errors import InvalidValue, shorten
@@ -63,9 +64,16 @@ def is_suspect(entry: MailboxEntry, max_attempts: int) -> bool:
     return entry.attempt_count - 1 == max_attempts
 
 
+def is_last_try(entry: MailboxEntry, max_attempts: int) -> bool:
+    """Return whether the last of several attempts is made with a claimed entry, or one more.
+
+    It is made with that entry alone: one that always fails takes no others with it.
+    """
+    return entry.attempt_count >= max(max_attempts, 2)
+
+
 def decide(
-    entry: MailboxEntry,
-    claim_token: str,
+    entries: Sequence[MailboxEntry],
     error: BaseException,
     *,
     max_attempts: int,
@@ -73,22 +81,32 @@ def decide(
     keep_order: bool,
     random: Random,
     now: int,
-) -> Nack | DeadLetter:
-    """Retry an entry or give it up, after its handler raised `error` at `now` (unix ms)."""
+) -> list[Settlement]:
+    """Retry claimed entries or give them up, after their handler raised `error` at `now` (unix ms).
+
+    They have one time for their retry, so that they can be worked together again. A handler rejects
+    the first one; it has said nothing about the others, which are released.
+    """
+    if not entries:
+        return []
     text = describe_error(error)
-    final = isinstance(error, Reject | TooManyAttempts) or entry.attempt_count >= max_attempts
-    if final:
-        return DeadLetter(entry_id=entry.entry_id, claim_token=claim_token, error=text)
+    first, *others = entries
+    if isinstance(error, Reject | TooManyAttempts):
+        return [DeadLetter(**_claim(first), error=text), *(Release(**_claim(e)) for e in others)]
     wanted = _wanted_delay(error)
-    delay_ms = backoff.delay_ms(entry.attempt_count, random) if wanted is None else wanted
+    delay_ms = backoff.delay_ms(first.attempt_count, random) if wanted is None else wanted
     retry_at = min(now + delay_ms, LARGEST_TIME)
-    return Nack(
-        entry_id=entry.entry_id,
-        claim_token=claim_token,
-        retry_at=retry_at,
-        error=text,
-        keep_order=keep_order,
-    )
+    return [
+        DeadLetter(**_claim(entry), error=text)
+        if entry.attempt_count >= max_attempts
+        else Nack(**_claim(entry), retry_at=retry_at, error=text, keep_order=keep_order)
+        for entry in entries
+    ]
+
+
+def _claim(entry: MailboxEntry) -> dict[str, Any]:
+    entry_id, claim_token = claim_of(entry, None)
+    return {"entry_id": entry_id, "claim_token": claim_token}
 
 
 def _wanted_delay(error: BaseException) -> int | None:

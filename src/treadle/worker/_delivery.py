@@ -1,22 +1,25 @@
 """The argument of a handler: an entry, its thread, and batches that only its holder can commit."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from contextlib import nullcontext
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from types import TracebackType
 from typing import Any, TypeVar
 
 from treadle.backends.cancellation import shielded
-from treadle.core.claims import Ack, DeadLetter, Hold, Nack, Release, Settlement
-from treadle.core.commands import Commands, Receipt
+from treadle.core.claims import Ack, DeadLetter, Hold, Nack, Release
+from treadle.core.codec import check_integer
+from treadle.core.commands import AnyCommand, Commands, Receipt
 from treadle.core.mailboxes import MailboxEntry
 from treadle.core.pauses import Pause
+from treadle.core.taking import Take
 from treadle.core.threads import ThreadHead
 from treadle.errors import ClaimConflict
 from treadle.store.batch import Batch, Commit
 from treadle.store.store import Store
+from treadle.worker._attempt import Attempt, Ends, ended, settling
 from treadle.worker._lease import Lease
+from treadle.worker._taking import Taker
 
 T = TypeVar("T")
 
@@ -62,20 +65,33 @@ class DeliveryBatch(Batch):
 
 
 class Delivery:
-    """One attempt at an entry, the argument of a handler.
+    """One attempt at an entry, the argument of a handler, and at those that come with it.
 
-    If the handler returns without having settled the entry, the worker acks it.
+    If the handler returns without having settled the entries, the worker acks them.
     """
 
-    def __init__(self, store: Store, lease: Lease) -> None:
+    def __init__(self, store: Store, attempt: Attempt, taker: Taker) -> None:
         self._store = store
-        self._lease = lease
+        self._attempt = attempt
+        self._taker = taker
         self._loop = asyncio.get_running_loop()
 
     @property
     def entry(self) -> MailboxEntry:
         """The entry as it was claimed; `entry.attempt_count` is 1 at the first attempt."""
-        return self._lease.entry
+        return self._attempt.first.entry
+
+    @property
+    def entries(self) -> tuple[MailboxEntry, ...]:
+        """The entry, and behind it those that `Worker(coalesce=…)` and `take` have added.
+
+        They end together. If the handler returns, all are accepted. If it fails, all are tried
+        again, in their order, and each counts the attempt; the last of several attempts is made
+        with each entry alone. If it raises `Reject`, the first becomes a dead letter, and the
+        others are released. If one of them is cancelled from outside, the handler is cancelled, and
+        the others are released.
+        """
+        return tuple(lease.entry for lease in self._attempt.leases)
 
     @property
     def store(self) -> Store:
@@ -84,16 +100,49 @@ class Delivery:
 
     @property
     def cancelled(self) -> bool:
-        """Whether the handler should stop: the lease is lost, or the worker stops.
+        """Whether the handler should stop: a claim is lost, or the worker stops.
 
         An async handler is cancelled as well; a handler in a thread should check this regularly.
         """
-        return self._lease.cancelled.is_set()
+        return self._attempt.cancelled.is_set()
 
     @property
     def settled(self) -> bool:
-        """Whether the entry is settled. If it is, the worker writes nothing more."""
-        return self._lease.settlement is not None
+        """Whether all entries are settled. If they are, the worker writes nothing more."""
+        return self._attempt.is_settled
+
+    async def take(self, limit: int = 1) -> tuple[MailboxEntry, ...]:
+        """Take further due entries of this mailbox into the delivery: at most `limit`, in order.
+
+        So a turn that runs gets what its user wrote meanwhile. They are in `entries` from then on.
+        The result is empty if nothing is due, while the mailbox is paused, and behind a retry that
+        is not due. An entry whose last attempt this would be is not taken, and nothing behind it.
+
+        Args:
+            limit: how many at most.
+
+        Raises:
+            InvalidValue: `limit` is no integer.
+            ClaimConflict: a claim is lost, or all entries are settled.
+            TimeoutError: the store did not answer before the lease ended.
+        """
+        return await self._taker.take(self._attempt, check_integer("take.limit", limit))
+
+    async def wait_for_more(self, timeout_ms: int) -> bool:
+        """Wait until something further of this mailbox is due, for at most `timeout_ms`.
+
+        Returns whether it is; `take` gives it. What is not taken is released when the delivery
+        ends, which counts as no attempt. It also returns, with False, when the handler should stop
+        (see `cancelled`).
+
+        Args:
+            timeout_ms: how many milliseconds at most.
+
+        Raises:
+            InvalidValue, ClaimConflict, TimeoutError: as for `take`.
+        """
+        timeout_ms = check_integer("wait_for_more.timeout_ms", timeout_ms)
+        return await self._taker.wait(self._attempt, timeout_ms / 1000)
 
     async def thread(self) -> ThreadHead | None:
         """Load the thread that has the mailbox's id, with its version; None if there is none.
@@ -104,31 +153,30 @@ class Delivery:
         return await self._store.threads.load(self.entry.mailbox_id)
 
     def batch(self, *, settle: bool = True) -> DeliveryBatch:
-        """Collect writes that commit together, and only while this claim is held.
+        """Collect writes that commit together, and only while all `entries` are held.
 
-        The claim is checked first, and the ack comes last, unless the batch settles the entry in
-        another way (`step.mailboxes.nack(delivery.entry)` …). With `settle=False` nothing is added
-        at the end: use it for all steps but the last one. `receipt.results` holds the results of
-        your own writes.
+        The claims are checked first, and the acks come last, but for entries that the batch settles
+        in another way (`step.mailboxes.nack(delivery.entry)` …). With `settle=False` nothing is
+        added at the end: use it for all steps but the last one. `receipt.results` holds the results
+        of your own writes. What the batch takes with `step.mailboxes.take(delivery.entry)` is in
+        `entries` after it.
 
         Errors are raised at the end of the block.
 
         Raises:
-            ClaimConflict: the claim is lost or settled; nothing was written.
+            ClaimConflict: a claim is lost, or all are settled; nothing was written.
             TimeoutError: the store did not answer before the lease ended.
             TreadleError: a write of the batch failed; nothing was written.
         """
-        lease = self._lease
-        ack = Ack(entry_id=lease.entry_id, claim_token=lease.claim_token)
-        return self._batch((ack,) if settle else ())
+        return self._batch(Ack if settle else None)
 
     def pause(self, *, until: int | None = None, reason: str | None = None) -> DeliveryBatch:
         """Collect writes that commit together with a pause of this mailbox, to wait for a human.
 
-        The batch ends this delivery: the entry is released, which counts as no attempt, and the
+        The batch ends this delivery: its entries are released, which counts as no attempt, and the
         mailbox is paused. So nothing is held for days. `store.mailboxes.resume`, in one batch with
-        the answer, hands the entry out again at once. An interrupt ends the pause, too, and the
-        entry with it. Return after the block.
+        the answer, hands them out again at once. An interrupt ends the pause, too, and the
+        entries with it. Return after the block.
 
         Args:
             until: when the pause ends by itself, in unix milliseconds; None: never.
@@ -137,14 +185,12 @@ class Delivery:
         Raises:
             ClaimConflict, TimeoutError, TreadleError: as for `batch`.
         """
-        lease = self._lease
-        release = Release(entry_id=lease.entry_id, claim_token=lease.claim_token)
         pause = Pause(mailbox_id=self.entry.mailbox_id, until=until, reason=reason)
-        return self._batch((release, pause))
+        return self._batch(Release, pause)
 
-    def _batch(self, last: Commands) -> DeliveryBatch:
+    def _batch(self, end: type[Ack | Release] | None, *more: AnyCommand) -> DeliveryBatch:
         async def commit(commands: Commands) -> Receipt:
-            return await shielded(self._commit(commands, last))
+            return await shielded(self._commit(commands, end, more))
 
         return DeliveryBatch(commit, self.call, partial(_runs_on, self._loop))
 
@@ -166,29 +212,40 @@ class Delivery:
             raise
         return future.result()
 
-    async def _commit(self, commands: Commands, last: Commands) -> Receipt:
-        """Commit the commands and then `last`, which settles the entry unless they have."""
-        lease = self._lease
-        if not lease.is_open:
-            raise ClaimConflict(lease.entry_id, lease.loss or "this delivery is settled")
-        settlement = self._find_settlement(commands)
-        if settlement is None:
-            settlement = self._find_settlement(last)
-        else:
-            last = tuple(each for each in last if not isinstance(each, SETTLEMENTS))
-        fence = Hold(entry_id=lease.entry_id, claim_token=lease.claim_token)
-        with lease.settling(settlement) if settlement is not None else nullcontext():
-            receipt = await lease.within(self._store.commit((fence, *commands, *last)))
-        lease.has_committed = True
-        return Receipt(results=receipt.results[1 : 1 + len(commands)])
+    async def _commit(
+        self, commands: Commands, end: type[Ack | Release] | None, more: Commands
+    ) -> Receipt:
+        """Commit the commands, an `end` for each entry that they do not settle, and `more`."""
+        attempt = self._attempt
+        held = attempt.list_held()
+        if attempt.loss is not None or not held:
+            reason = attempt.loss or "this delivery is settled"
+            raise ClaimConflict(attempt.first.entry_id, reason)
+        given = _settlements(commands, held)
+        left = [lease for lease in held if lease not in dict(given)]
+        added = ended(left, end) if end is not None else []
+        fences = [Hold(entry_id=each.entry_id, claim_token=each.claim_token) for each in held]
+        last = [settlement for _, settlement in added]
+        deadline = held[0].deadline
+        with settling([*given, *added]):
+            write = self._store.commit((*fences, *commands, *last, *more))
+            receipt = await held[0].within(write)
+        attempt.has_committed = True
+        results = receipt.results[len(fences) : len(fences) + len(commands)]
+        for command, result in zip(commands, results, strict=True):
+            if isinstance(command, Take):
+                self._taker.add(attempt, result, deadline)
+        return Receipt(results=results)
 
-    def _find_settlement(self, commands: Commands) -> Settlement | None:
-        for command in commands:
-            if not isinstance(command, SETTLEMENTS):
-                continue
-            if command.entry_id == self._lease.entry_id:
-                return command
-        return None
+
+def _settlements(commands: Commands, leases: Sequence[Lease]) -> Ends:
+    """Return how commands settle some of the claims; of several that do, the first counts."""
+    of_entries = {lease.entry_id: lease for lease in leases}
+    return [
+        (lease, command)
+        for command in commands
+        if isinstance(command, SETTLEMENTS) and (lease := of_entries.pop(command.entry_id, None))
+    ]
 
 
 def _runs_on(loop: asyncio.AbstractEventLoop) -> bool:

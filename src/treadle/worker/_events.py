@@ -76,7 +76,7 @@ class Outage(msgspec.Struct, frozen=True, kw_only=True):
     """The store failed at `operation`; the worker tries again in `retry_in_ms` milliseconds."""
 
     operation: str
-    """One of "claim", "renew", "settle", "watch" and "purge"."""
+    """One of "claim", "renew", "settle", "take", "watch" and "purge"."""
     error: Exception
     """What the store raised."""
     retry_in_ms: int

@@ -4,12 +4,13 @@ import asyncio
 import dis
 import inspect
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeAlias
 
 from treadle.backends.cancellation import shielded
-from treadle.core.claims import Ack, Release, Settlement
+from treadle.core.claims import Ack, Release
 from treadle.errors import InvalidValue
+from treadle.worker._attempt import Attempt, Ends, ended
 from treadle.worker._blocking import call_blocking
 from treadle.worker._decision import TooManyAttempts, decide, failure_of
 from treadle.worker._delivery import Delivery
@@ -17,6 +18,8 @@ from treadle.worker._events import Claimed
 from treadle.worker._lease import Lease
 from treadle.worker._outcomes import Settler, event_for
 from treadle.worker._settings import RunContext
+from treadle.worker._taking import Taker
+from treadle.worker._watcher import Watcher
 
 AsyncHandler: TypeAlias = Callable[[Delivery], Awaitable[None]]
 """An async function that processes an entry."""
@@ -31,57 +34,61 @@ _LOGGER = logging.getLogger("treadle.worker")
 class Executor:
     """Runs deliveries."""
 
-    def __init__(self, context: RunContext, handler: Handler, settler: Settler) -> None:
+    def __init__(
+        self, context: RunContext, handler: Handler, settler: Settler, watcher: Watcher
+    ) -> None:
         self._context = context
         self._handler = handler
         self._settler = settler
+        self._taker = Taker(context, settler, watcher)
         self._is_async = _is_async(handler)
         self._has_warned = False
 
-    async def execute(self, lease: Lease) -> None:
-        """Run the handler, then settle the entry; nothing is written once the lease is lost.
+    async def execute(self, attempt: Attempt) -> None:
+        """Run the handler, then settle its entries; nothing is written for a claim that is lost.
 
         Raises:
             StoreClosed: the store was closed under the worker.
             CancelledError: the delivery was cancelled; it is settled all the same.
         """
-        self._context.emit(Claimed(entry=lease.entry))
-        settlement, cause = await self._attempt(lease)
-        await shielded(self._conclude(lease, settlement, cause))
+        self._context.emit(Claimed(entry=attempt.first.entry))
+        error, is_stopped = await self._attempt(attempt)
+        await shielded(self._conclude(attempt, error, is_stopped))
 
-    async def _attempt(self, lease: Lease) -> tuple[Settlement, BaseException | None]:
-        """Run the handler. Returns how to settle the entry, and what the handler raised.
+    async def _attempt(self, attempt: Attempt) -> tuple[BaseException | None, bool]:
+        """Run the handler. Returns what it raised, and whether it was stopped.
 
         The handler is a task of its own. Otherwise a CancelledError could mean two things: this
         delivery is cancelled, or something that the handler awaited was. (Before Python 3.13 a task
         group that failed in the handler leaves `task.cancelling()` raised.)
         """
-        handling = asyncio.create_task(self._call(lease), name=f"treadle-handler-{lease.entry_id}")
+        name = f"treadle-handler-{attempt.first.entry_id}"
+        handling = asyncio.create_task(self._call(attempt), name=name)
         is_cancelled = False
         while not handling.done():
             try:
                 await asyncio.wait({handling})
             except asyncio.CancelledError:
                 is_cancelled = True
-                lease.cancelled.set()
+                attempt.cancelled.set()
                 handling.cancel()
         error = asyncio.CancelledError() if handling.cancelled() else handling.exception()
-        if error is None:
-            return Ack(entry_id=lease.entry_id, claim_token=lease.claim_token), None
         # Whatever a handler raises as it is cancelled, the entry did not fail: the worker stopped.
         # But an exit, of a task that the handler started, may be what ended the event loop.
-        if is_cancelled and not isinstance(error.__cause__, SystemExit):
-            return Release(entry_id=lease.entry_id, claim_token=lease.claim_token), None
-        return self._decide(lease, error), error
+        is_stopped = (
+            is_cancelled and error is not None and not isinstance(error.__cause__, SystemExit)
+        )
+        return error, is_stopped
 
-    async def _call(self, lease: Lease) -> None:
-        self._check_attempts(lease)
-        delivery = Delivery(self._context.store, lease)
+    async def _call(self, attempt: Attempt) -> None:
+        self._check_attempts(attempt.first)
+        await self._coalesce(attempt)
+        delivery = Delivery(self._context.store, attempt, self._taker)
         try:
             if self._is_async:
                 result = self._handler(delivery)
             else:
-                result = await call_blocking(self._handler, delivery, lease, self._context.clock)
+                result = await call_blocking(self._handler, delivery, attempt, self._context.clock)
             if inspect.isawaitable(result):
                 await result
         except SystemExit as error:
@@ -91,33 +98,47 @@ class Executor:
                 raise
             raise failure_of(error) from error
 
-    async def _conclude(
-        self, lease: Lease, settlement: Settlement, cause: BaseException | None
-    ) -> None:
-        if lease.is_lost:
+    async def _coalesce(self, attempt: Attempt) -> None:
+        further = self._context.settings.coalesce - 1
+        if further == 0:
             return
-        if lease.settlement is None:
-            if cause is None and isinstance(settlement, Ack):
-                self._warn_if_nothing_written(lease)
-            await self._settle(lease, settlement, cause)
-            return
-        if cause is not None:
-            message = "the handler failed after it had settled entry %r; the entry stays settled"
-            _LOGGER.warning(message, lease.entry_id, exc_info=cause)
-        self._context.emit(event_for(lease, lease.settlement))
 
-    async def _settle(
-        self, lease: Lease, settlement: Settlement, cause: BaseException | None
+        async def take() -> None:
+            await self._taker.take(attempt, further)
+
+        await self._settler.through_outages("take", [attempt.first], take)
+
+    async def _conclude(
+        self, attempt: Attempt, error: BaseException | None, is_stopped: bool
     ) -> None:
+        """Settle what the handler has left, and give back what it has not asked for."""
+        for lease in attempt.leases:
+            if lease.settlement is not None:
+                self._context.emit(event_for(lease, lease.settlement))
+        if attempt.is_settled and error is not None and not is_stopped:
+            message = "the handler failed after it had settled entry %r; the entry stays settled"
+            _LOGGER.warning(message, attempt.first.entry_id, exc_info=error)
+        held = attempt.list_held()
+        if attempt.loss is not None or is_stopped:
+            await self._settler.settle(ended(held, Release), or_lose=True)
+        elif error is not None:
+            await self._settle(self._decide(held, error), error)
+        elif held:
+            self._warn_if_nothing_written(attempt)
+            await self._settle(ended(held, Ack), None)
+        await self._settler.release(attempt.waiting)
+
+    async def _settle(self, ends: Ends, cause: BaseException | None) -> None:
         try:
-            await self._settler.settle(lease, settlement, cause)
+            await self._settler.settle(ends, cause)
         except InvalidValue as refusal:
             error = cause or refusal
-            await self._settler.settle(lease, self._decide(lease, error), error, or_lose=True)
+            held = [lease for lease, _ in ends]
+            await self._settler.settle(self._decide(held, error), error, or_lose=True)
 
-    def _warn_if_nothing_written(self, lease: Lease) -> None:
+    def _warn_if_nothing_written(self, attempt: Attempt) -> None:
         """Warn, once, of a handler that may have forgotten its batch."""
-        if lease.has_committed or self._has_warned:
+        if attempt.has_committed or self._has_warned:
             return
         self._has_warned = True
         message = (
@@ -125,13 +146,12 @@ class Executor:
             "with it; if that is intended, end the handler with "
             "`async with delivery.batch(): pass` (this is logged once)"
         )
-        _LOGGER.warning(message, lease.entry_id)
+        _LOGGER.warning(message, attempt.first.entry_id)
 
-    def _decide(self, lease: Lease, error: BaseException) -> Settlement:
+    def _decide(self, leases: Sequence[Lease], error: BaseException) -> Ends:
         settings = self._context.settings
-        return decide(
-            lease.entry,
-            lease.claim_token,
+        settlements = decide(
+            [lease.entry for lease in leases],
             error,
             max_attempts=settings.max_attempts,
             backoff=settings.backoff,
@@ -139,6 +159,7 @@ class Executor:
             random=self._context.random,
             now=self._context.store_clock.now(),
         )
+        return list(zip(leases, settlements, strict=True))
 
     def _check_attempts(self, lease: Lease) -> None:
         """Give up an entry whose handler crashes its process: no failure is ever recorded."""

@@ -1,8 +1,7 @@
 """A claim that the worker holds: when it ends, and how it ended."""
 
 import asyncio
-import threading
-from collections.abc import Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -26,12 +25,8 @@ class Lease:
         self.settlement: Settlement | None = None
         self.loss: str | None = None
         """Why the claim is lost, once it is."""
-        self.has_committed = False
-        """Whether the handler has committed a batch."""
-        self.is_alone = False
-        """Whether the worker runs nothing beside it: the entry may end the process."""
-        self.cancelled = threading.Event()
-        self.task: asyncio.Task[None] | None = None
+        self.on_loss: Callable[[], None] = _do_nothing
+        """Called when the claim is lost."""
         self._clock = clock
         self._began = clock.time()
         self._settling = 0
@@ -75,14 +70,8 @@ class Lease:
         if not self.is_open:
             return False
         self.loss = reason
-        self.cancel()
+        self.on_loss()
         return True
-
-    def cancel(self) -> None:
-        """Ask the handler to stop."""
-        self.cancelled.set()
-        if self.task is not None:
-            self.task.cancel()
 
     async def within(self, write: Coroutine[Any, Any, T]) -> T:
         """Await `write` until the lease ends; a renewal gives it more time.
@@ -112,3 +101,7 @@ class Lease:
     def _seconds_until(self, moment: float) -> float:
         # rounded, as the difference of two floats may leave a rest that no timer can wait for
         return round(moment - self._clock.time(), 3)
+
+
+def _do_nothing() -> None:
+    pass

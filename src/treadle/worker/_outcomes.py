@@ -1,13 +1,14 @@
 """How a claim ends: the write that settles it, and what happened to a claim that was lost."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeAlias, assert_never
 
 from treadle.core.claims import Ack, DeadLetter, Hold, Nack, Release, Settlement
 from treadle.core.commands import Commands
 from treadle.core.mailboxes import MailboxEntry
 from treadle.errors import ClaimConflict, InvalidValue, NotFound, StoreClosed, TreadleError
+from treadle.worker._attempt import Ends, ended, settling
 from treadle.worker._clock import sleep, timeout
 from treadle.worker._decision import describe_error
 from treadle.worker._events import (
@@ -40,43 +41,43 @@ class Settler:
         self._context = context
 
     async def settle(
-        self,
-        lease: Lease,
-        settlement: Settlement,
-        cause: BaseException | None = None,
-        *,
-        or_lose: bool = False,
+        self, ends: Ends, cause: BaseException | None = None, *, or_lose: bool = False
     ) -> None:
-        """Write `settlement` and emit the event of its outcome.
+        """Write how the claims of an attempt end, in one commit, and emit the event of each.
+
+        If one of them turns out to be lost, the others are released.
 
         Raises:
             StoreClosed: the store was closed under the worker.
-            InvalidValue: the store refuses a value of it; with `or_lose`, the claim is lost.
+            InvalidValue: the store refuses a value of it; with `or_lose`, the claims are lost.
         """
-        try:
-            await self._write(lease, settlement)
-        except (ClaimConflict, NotFound) as error:
-            await self.explain(lease, error)
-        except StoreClosed:
-            raise
-        except (TreadleError, *TRANSIENT) as error:
-            if isinstance(error, InvalidValue) and not or_lose:
+        while open_ends := _open(ends):
+            try:
+                await self._write(open_ends)
+            except (ClaimConflict, NotFound) as error:
+                await self._explain_named(open_ends, error)
+            except StoreClosed:
                 raise
-            self._lose(lease, LeaseLost(entry=lease.entry, reason=describe_error(error)))
-        if lease.settlement is not None:
-            self._context.emit(event_for(lease, lease.settlement, cause))
+            except (TreadleError, *TRANSIENT) as error:
+                if isinstance(error, InvalidValue) and not or_lose:
+                    raise
+                for lease, _ in open_ends:
+                    self._lose(lease, LeaseLost(entry=lease.entry, reason=describe_error(error)))
+        for lease, _ in ends:
+            if lease.settlement is not None:
+                self._context.emit(event_for(lease, lease.settlement, cause))
 
     async def release(self, leases: Sequence[Lease]) -> None:
-        """Release claims whose handlers have not started."""
-        releases = (
-            Release(entry_id=lease.entry_id, claim_token=lease.claim_token) for lease in leases
-        )
+        """Release claims whose handlers have not started, each by itself."""
         await asyncio.gather(
-            *(
-                self.settle(lease, release, or_lose=True)
-                for lease, release in zip(leases, releases, strict=True)
-            )
+            *(self.settle(ended([lease], Release), or_lose=True) for lease in leases)
         )
+
+    async def _explain_named(self, ends: Ends, error: ClaimConflict | NotFound) -> None:
+        """Find out what ended the claim that an error is about."""
+        named = error.key if isinstance(error, NotFound) else error.entry_id
+        leases = [lease for lease, _ in ends if lease.entry_id == named]
+        await asyncio.gather(*(self.explain(lease, error) for lease in leases))
 
     async def explain(self, lease: Lease, error: TreadleError | None = None) -> None:
         """Find out what ended a claim: a write with its own token after all, or a loss."""
@@ -100,21 +101,43 @@ class Settler:
             return LeaseLost(entry=lease.entry, reason=describe_error(error or failure))
         return outcome_of(lease, found)
 
-    async def _write(self, lease: Lease, settlement: Settlement) -> None:
-        commands = _fenced(lease, settlement)
+    async def _write(self, ends: Ends) -> None:
+        commands = _fenced(ends)
+        first = ends[0][0]
+
+        async def write() -> None:
+            with settling(ends):
+                await first.within(self._context.store.commit(commands))
+
+        await self.through_outages("settle", [lease for lease, _ in ends], write)
+
+    async def through_outages(
+        self, operation: str, leases: Sequence[Lease], write: Callable[[], Awaitable[None]]
+    ) -> None:
+        """Write, and try again while the store is not available, as long as the leases are held.
+
+        Raises:
+            StoreUnavailable, OSError: the store was not available before the leases ended.
+        """
         failures = 0
-        while lease.is_open:
+        while all(lease.is_open for lease in leases):
             try:
-                with lease.settling(settlement):
-                    await lease.within(self._context.store.commit(commands))
+                await write()
                 return
             except TRANSIENT as error:
                 failures += 1
                 pause_ms = OUTAGE_BACKOFF.pause_ms(failures, self._context.random)
-                if lease.remaining_s() * 1000 <= pause_ms:
+                if leases[0].remaining_s() * 1000 <= pause_ms:
                     raise
-                self._context.emit(Outage(operation="settle", error=error, retry_in_ms=pause_ms))
+                self._context.emit(Outage(operation=operation, error=error, retry_in_ms=pause_ms))
                 await sleep(self._context.clock, pause_ms / 1000)
+
+
+def _open(ends: Ends) -> Ends:
+    """Return the ends of the claims that are open; they are released if another one is lost."""
+    if any(lease.is_lost for lease, _ in ends):
+        return ended([lease for lease, _ in ends if lease.is_open], Release)
+    return [(lease, settlement) for lease, settlement in ends if lease.is_open]
 
 
 def event_for(lease: Lease, settlement: Settlement, cause: BaseException | None = None) -> Event:
@@ -174,12 +197,12 @@ def outcome_of(lease: Lease, found: MailboxEntry | None) -> Settlement | Loss:
             )
 
 
-def _fenced(lease: Lease, settlement: Settlement) -> Commands:
-    """Return the commands of a settlement, an ack with a fence.
+def _fenced(ends: Ends) -> Commands:
+    """Return the commands that settle claims, with a fence for each that is accepted.
 
     An ack says that the work took effect, so it must hold the claim as the handler's writes did.
     The others give the entry up, for which its token is enough.
     """
-    if not isinstance(settlement, Ack):
-        return (settlement,)
-    return (Hold(entry_id=lease.entry_id, claim_token=lease.claim_token), settlement)
+    held = [lease for lease, settlement in ends if isinstance(settlement, Ack)]
+    fences = (Hold(entry_id=each.entry_id, claim_token=each.claim_token) for each in held)
+    return (*fences, *(settlement for _, settlement in ends))

@@ -25,6 +25,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     concurrency: int
+    coalesce: int
     lease_ms: int
     max_attempts: int
     backoff: Backoff
@@ -36,6 +37,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         _check_least("concurrency", self.concurrency, 1)
+        _check_least("coalesce", self.coalesce, 1)
         _check_least("lease_ms", self.lease_ms, 1)
         _check_least("max_attempts", self.max_attempts, 1)
         _check_least("grace_ms", self.grace_ms, 0)

@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import contextmanager
 
 from treadle.core.hints import Hint
 from treadle.core.mailbox_queries import CLAIMS, LoadClaims
@@ -41,11 +42,25 @@ class Watcher:
         """The mailboxes that may have changed since the last look."""
         self._is_all_hinted = False
         self._news = asyncio.Event()
+        self._readers: dict[str, set[asyncio.Event]] = {}
+        """Those who want to know when a mailbox may have changed."""
 
     def add(self, lease: Lease) -> None:
         """Look at a new claim, too: what ended it may have been hinted before we knew of it."""
         self._hinted.add(lease.entry.mailbox_id)
         self._news.set()
+
+    @contextmanager
+    def telling(self, mailbox_id: str, news: asyncio.Event) -> Generator[None]:
+        """Set `news` when the mailbox may have changed, within the block."""
+        readers = self._readers.setdefault(mailbox_id, set())
+        readers.add(news)
+        try:
+            yield
+        finally:
+            readers.discard(news)
+            if not readers:
+                self._readers.pop(mailbox_id, None)
 
     async def listen(self) -> None:
         """Take in hints until cancelled, or until the store is closed."""
@@ -66,8 +81,11 @@ class Watcher:
         match hint.kind:
             case "anything":
                 self._is_all_hinted = True
+                for readers in self._readers.values():
+                    _tell(readers)
             case "mailbox" if hint.id is not None:
                 self._hinted.add(hint.id)
+                _tell(self._readers.get(hint.id, ()))
             case _:
                 return
         self._news.set()
@@ -131,3 +149,8 @@ class Watcher:
         pause_ms = OUTAGE_BACKOFF.pause_ms(failures, self._context.random)
         self._context.emit(Outage(operation="watch", error=error, retry_in_ms=pause_ms))
         await sleep(self._context.clock, pause_ms / 1000)
+
+
+def _tell(readers: Iterable[asyncio.Event]) -> None:
+    for news in readers:
+        news.set()

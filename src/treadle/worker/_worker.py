@@ -10,6 +10,7 @@ from typing import Any
 from treadle.backends.cancellation import shielded
 from treadle.errors import InvalidValue
 from treadle.store.store import Store
+from treadle.worker._attempt import Attempt
 from treadle.worker._claimer import Claimer
 from treadle.worker._clock import StoreClock, WorkerClock, wait
 from treadle.worker._events import OnEvent, guarded, log_events
@@ -36,14 +37,17 @@ class Worker:
     is lost, or whose mailbox is interrupted, is cancelled within milliseconds, in any process, and
     can write nothing more. (A store that gives no hints is asked once a second.)
 
-    Entries of one mailbox are processed one at a time, so a mailbox uses at most one slot. Among
+    Entries of one mailbox are processed one at a time, or several as one delivery, so a mailbox
+    uses at most one slot. Among
     mailboxes, the entry that has been due longest comes first. An entry that waits for its retry
     holds back those behind it in its mailbox, so their order is kept; see `keep_order`.
 
     Args:
         store: an open store. The worker does not close it.
         handler: an async function, or a plain function, which runs in a thread.
-        concurrency: the number of entries that are processed at a time, at least 1.
+        concurrency: the number of deliveries that are processed at a time, at least 1.
+        coalesce: how many due entries of a mailbox are one delivery at most, at least 1. They are
+            settled together; see `Delivery.entries`.
         lease_ms: how long a claim outlives its worker, in milliseconds, at least 1. The worker
             renews its leases every third of it.
         max_attempts: how many times an entry is claimed, at least 1. A clean stop releases its
@@ -73,6 +77,7 @@ class Worker:
         handler: Handler,
         *,
         concurrency: int = 8,
+        coalesce: int = 1,
         lease_ms: int = 30_000,
         max_attempts: int = 10,
         backoff: Backoff = Backoff(),  # noqa: B008
@@ -90,6 +95,7 @@ class Worker:
         self._handler = handler
         self._settings = Settings(
             concurrency=concurrency,
+            coalesce=coalesce,
             lease_ms=lease_ms,
             max_attempts=max_attempts,
             backoff=backoff,
@@ -173,15 +179,15 @@ class _Run:
         self._settings = context.settings
         self._loop = asyncio.get_running_loop()
         self._group = asyncio.TaskGroup()
-        self._leases: dict[asyncio.Task[None], Lease] = {}
-        self._executor = Executor(context, handler, settler)
+        self._attempts: dict[asyncio.Task[None], Attempt] = {}
+        self._watcher = Watcher(context, settler, self._list_leases)
+        self._executor = Executor(context, handler, settler, self._watcher)
         self._claimer = Claimer(
             context,
             count_free=self._count_free,
             start=self._start,
             release=settler.release,
         )
-        self._watcher = Watcher(context, settler, self._list_leases)
         self._background: list[Callable[[], Coroutine[Any, Any, None]]] = [
             Heartbeat(context, settler, self._list_leases).run,
             self._watcher.listen,
@@ -217,36 +223,37 @@ class _Run:
             self._loop.call_soon_threadsafe(self._claimer.stop)
 
     def _count_free(self) -> int:
-        if any(lease.is_alone for lease in self._leases.values()):
+        if any(attempt.is_alone for attempt in self._attempts.values()):
             return 0
-        return self._settings.concurrency - len(self._leases)
+        return self._settings.concurrency - len(self._attempts)
 
     def _list_leases(self) -> list[Lease]:
-        return [*self._leases.values()]
+        attempts = self._attempts.values()
+        return [lease for each in attempts for lease in (*each.leases, *each.waiting)]
 
-    def _start(self, lease: Lease) -> None:
+    def _start(self, attempt: Attempt) -> None:
         task = self._group.create_task(
-            self._executor.execute(lease), name=f"treadle-{lease.entry_id}"
+            self._executor.execute(attempt), name=f"treadle-{attempt.first.entry_id}"
         )
-        lease.task = task
-        self._leases[task] = lease
-        self._watcher.add(lease)
+        attempt.task = task
+        self._attempts[task] = attempt
+        self._watcher.add(attempt.first)
         task.add_done_callback(self._end)
 
     def _end(self, task: asyncio.Task[None]) -> None:
-        del self._leases[task]
+        del self._attempts[task]
         self._claimer.wake()
 
     async def _drain(self) -> None:
         """Let running handlers finish within the grace time, then cancel them and wait."""
-        if self._leases:
-            await wait(self._context.clock, self._leases, self._settings.grace_ms / 1000)
-        if not self._leases:
+        if self._attempts:
+            await wait(self._context.clock, self._attempts, self._settings.grace_ms / 1000)
+        if not self._attempts:
             return
-        _LOGGER.info("cancelling %d handlers, the grace time is over", len(self._leases))
-        for lease in self._leases.values():
-            lease.cancel()
-        await asyncio.wait(self._leases)
+        _LOGGER.info("cancelling %d handlers, the grace time is over", len(self._attempts))
+        for attempt in self._attempts.values():
+            attempt.cancel()
+        await asyncio.wait(self._attempts)
 
 
 def _check_kinds(store: object, handler: object) -> None:

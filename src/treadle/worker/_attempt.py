@@ -1,0 +1,81 @@
+"""One attempt: what a handler works on, which is one claim or several of one mailbox."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Generator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import TypeAlias
+
+from treadle.core.claims import Settlement
+from treadle.worker._lease import Lease
+
+Ends: TypeAlias = Sequence[tuple[Lease, Settlement]]
+"""Claims, and how each ends."""
+
+
+class Attempt:
+    """The entry that was claimed, and those that were taken with it.
+
+    They are one turn: if one of them is lost, the handler is cancelled.
+    """
+
+    def __init__(self, first: Lease) -> None:
+        self.first = first
+        self.leases: list[Lease] = []
+        """The claims of the entries that the handler has, the first one first."""
+        self.waiting: list[Lease] = []
+        """Claims that were taken, and whose entries the handler has not asked for yet."""
+        self.takes_more = True
+        """Whether entries may be added; not once one is due that has to be worked alone."""
+        self.has_committed = False
+        """Whether the handler has committed a batch."""
+        self.is_alone = False
+        """Whether the worker runs nothing beside it: the entry may end the process."""
+        self.cancelled = threading.Event()
+        self.news = asyncio.Event()
+        """Set when the mailbox may have changed, and when the handler should stop."""
+        self.task: asyncio.Task[None] | None = None
+        self.add([first])
+
+    @property
+    def loss(self) -> str | None:
+        """Why the claim of one of its entries is lost; None if all are settled or held."""
+        return next((lease.loss for lease in self.leases if lease.is_lost), None)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether all its entries are settled."""
+        return all(lease.settlement is not None for lease in self.leases)
+
+    def list_held(self) -> list[Lease]:
+        """Return its claims that are neither settled nor lost."""
+        return [lease for lease in self.leases if lease.is_open]
+
+    def add(self, leases: Sequence[Lease]) -> None:
+        """Give entries to the handler."""
+        for lease in leases:
+            lease.on_loss = self.cancel
+        self.leases += leases
+
+    def cancel(self) -> None:
+        """Ask the handler to stop."""
+        self.cancelled.set()
+        self.news.set()
+        if self.task is not None:
+            self.task.cancel()
+
+
+@contextmanager
+def settling(ends: Ends) -> Generator[None]:
+    """Settle claims by what the block writes, if the block succeeds."""
+    with ExitStack() as stack:
+        for lease, settlement in ends:
+            stack.enter_context(lease.settling(settlement))
+        yield
+
+
+def ended(leases: Sequence[Lease], how: Callable[..., Settlement]) -> Ends:
+    """Return the ends of claims that all end alike: by an ack, or by a release."""
+    return [
+        (lease, how(entry_id=lease.entry_id, claim_token=lease.claim_token)) for lease in leases
+    ]

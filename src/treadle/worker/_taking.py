@@ -1,0 +1,115 @@
+"""Taking further entries into an attempt: for `coalesce`, and when a handler asks for them."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+
+from treadle.backends.cancellation import shielded
+from treadle.core.mailboxes import MailboxEntry
+from treadle.errors import ClaimConflict
+from treadle.worker._attempt import Attempt
+from treadle.worker._clock import timeout
+from treadle.worker._decision import is_last_try
+from treadle.worker._events import Claimed
+from treadle.worker._lease import Lease
+from treadle.worker._outcomes import Settler
+from treadle.worker._settings import RunContext
+from treadle.worker._watcher import Watcher
+from treadle.worker.backoff import POLL
+
+
+class Taker:
+    """Takes further due entries of the mailboxes that a worker holds."""
+
+    def __init__(self, context: RunContext, settler: Settler, watcher: Watcher) -> None:
+        self._context = context
+        self._settler = settler
+        self._watcher = watcher
+
+    async def take(self, attempt: Attempt, limit: int) -> tuple[MailboxEntry, ...]:
+        """Give up to `limit` further due entries to the handler of an attempt.
+
+        Raises:
+            ClaimConflict: its claim is lost or settled.
+            TimeoutError: the store did not answer before the lease ended.
+        """
+        # shielded: what is taken and not known would stay claimed until the lease ends
+        return await shielded(self._take(attempt, limit))
+
+    async def wait(self, attempt: Attempt, seconds: float) -> bool:
+        """Return True once something further is due, and False after `seconds`, or at a stop.
+
+        What is due is taken, as nobody else may claim it anyway, and kept for `take`.
+
+        Raises:
+            ClaimConflict, TimeoutError: as for `take`.
+        """
+        clock = self._context.clock
+        end = clock.time() + seconds
+        looks = 0
+        with self._watcher.telling(attempt.first.entry.mailbox_id, attempt.news):
+            while True:
+                attempt.news.clear()
+                if attempt.cancelled.is_set():
+                    return False
+                if await shielded(self._look(attempt)):
+                    return True
+                left = end - clock.time()
+                if left <= 0:
+                    return False
+                looks += 1
+                poll = POLL.pause_ms(looks, self._context.random) / 1000
+                with suppress(TimeoutError):
+                    async with timeout(clock, min(left, poll)):
+                        await attempt.news.wait()
+
+    def add(self, attempt: Attempt, entries: Sequence[MailboxEntry], deadline: float) -> None:
+        """Give entries to the handler that a batch of its has taken, with a lease to `deadline`."""
+        self._give(attempt, [Lease(entry, deadline, self._context.clock) for entry in entries])
+
+    async def _take(self, attempt: Attempt, limit: int) -> tuple[MailboxEntry, ...]:
+        number = max(limit, 0)
+        if len(_kept(attempt)) < number:
+            attempt.waiting += await self._claim(attempt, number - len(attempt.waiting))
+        given = _kept(attempt)[:number]
+        attempt.waiting = [lease for lease in attempt.waiting if lease not in given]
+        self._give(attempt, given)
+        return tuple(lease.entry for lease in given)
+
+    def _give(self, attempt: Attempt, leases: Sequence[Lease]) -> None:
+        attempt.add(leases)
+        for lease in leases:
+            self._context.emit(Claimed(entry=lease.entry))
+
+    async def _look(self, attempt: Attempt) -> bool:
+        if not _kept(attempt):
+            attempt.waiting += await self._claim(attempt, 1)
+        return bool(_kept(attempt))
+
+    async def _claim(self, attempt: Attempt, limit: int) -> Sequence[Lease]:
+        held = attempt.list_held()
+        if attempt.loss is not None or not held:
+            reason = attempt.loss or "this delivery is settled"
+            raise ClaimConflict(attempt.first.entry_id, reason)
+        if not attempt.takes_more or self._is_last_try(attempt.first):
+            return ()
+        holder = held[0]
+        # from before the write, so that our deadline is never later than the store's
+        deadline = holder.deadline
+        write = self._context.store.mailboxes.take(holder.entry, limit=limit)
+        entries = await holder.within(write)
+        leases = [Lease(entry, deadline, self._context.clock) for entry in entries]
+        for position, lease in enumerate(leases):
+            if self._is_last_try(lease):
+                attempt.takes_more = False
+                await self._settler.release(leases[position:])
+                return leases[:position]
+            self._watcher.add(lease)
+        return leases
+
+    def _is_last_try(self, lease: Lease) -> bool:
+        return is_last_try(lease.entry, self._context.settings.max_attempts)
+
+
+def _kept(attempt: Attempt) -> list[Lease]:
+    """The entries that are kept for the handler and have not been ended from outside."""
+    return [lease for lease in attempt.waiting if lease.is_open]
