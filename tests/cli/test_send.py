@@ -23,6 +23,15 @@ def test_options_of_send_are_stored_in_the_entry() -> None:
     assert again == {"entry": entry, "was_known": True}
 
 
+def test_headers_are_stored_beside_the_payload() -> None:
+    options = ("--header", "tenant=acme", "--header", "empty=", "--header", "a=b=c")
+    entry = run_json("send", "m", "1", *options)["entry"]
+    assert entry["headers"] == {"tenant": "acme", "empty": "", "a": "b=c"}
+    wrong = run("send", "m", "1", "--header", "tenant")
+    assert wrong.exit_code == 2
+    assert "'tenant' is not NAME=VALUE" in wrong.stderr
+
+
 def test_a_payload_that_is_not_json_is_wrong_usage() -> None:
     for payload in ("{hi", "NaN", '"\\ud800"'):
         result = run("send", "m", payload)

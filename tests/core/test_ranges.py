@@ -70,8 +70,8 @@ def refused_by(leaf: Leaf) -> dict[str, Any]:
             return NO_ID
         case Metadata():
             return NO_TEXT | {"NUL": "a\x00b", "the separator": "a\x1fb"}
-        case StrType():
-            return NO_TEXT
+        case StrType(max_length=most):
+            return NO_TEXT if most is None else NO_TEXT | {"a long one": "x" * (most + 1)}
         case AnyType():
             return NO_JSON
         case LiteralType():

@@ -221,7 +221,7 @@ DAMAGE: dict[str, tuple[str, str, str]] = {
         "its payload is missing",
     ),
     "a payload without its entry": (
-        "INSERT INTO payloads VALUES ('lost', 'box', 1, NULL, NULL, NULL, 'null')",
+        "INSERT INTO payloads VALUES ('lost', 'box', 1, NULL, NULL, NULL, NULL, 'null')",
         "mailboxes/box/entries/lost",
         "its payload is there, and it is missing",
     ),

@@ -35,6 +35,7 @@ CHOSEN_BY = {
     "parent_run_id",
     "source_mailbox_entry_id",
     "extra",
+    "headers",
     "body",
     "payload",
     "claimed_by",

@@ -28,6 +28,15 @@ PAGE = 200
 PRIORITY = 255
 """Highest priority of a mailbox entry."""
 
+HEADERS = 32
+"""Most headers of an entry."""
+
+HEADER_NAME = 100
+"""Longest name of a header, in characters."""
+
+HEADER_VALUE = 8_192
+"""Longest value of a header, in characters: as much as the baggage of a W3C trace may have."""
+
 Time: TypeAlias = Annotated[int, Meta(ge=0, le=LARGEST_TIME)]
 """A time in unix milliseconds, or a duration in milliseconds."""
 
@@ -51,6 +60,15 @@ Attempts: TypeAlias = Annotated[int, Meta(ge=0, le=LARGEST_TIME)]
 
 Priority: TypeAlias = Annotated[int, Meta(ge=0, le=PRIORITY)]
 """Priority of an entry: entries of a higher one are claimed first."""
+
+Headers: TypeAlias = Annotated[
+    dict[
+        Annotated[str, Meta(min_length=1, max_length=HEADER_NAME)],
+        Annotated[str, Meta(max_length=HEADER_VALUE)],
+    ],
+    Meta(max_length=HEADERS),
+]
+"""Texts by their names, beside the payload of an entry: what carries it needs, such as a trace."""
 
 
 def later(now: int, duration_ms: int) -> int:

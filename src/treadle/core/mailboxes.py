@@ -17,6 +17,7 @@ from treadle.core.limits import (
     Attempts,
     Count,
     Generation,
+    Headers,
     Priority,
     Time,
     later,
@@ -48,6 +49,8 @@ class MailboxEntry(Model, frozen=True, kw_only=True):
     origin: EntryOrigin = always_encoded("external")
     sender_id: str | None = None
     payload: Json = always_encoded(None)
+    headers: Headers = msgspec.field(default_factory=dict)
+    """What is not for the agent but for what is around it: a trace's context, a tenant."""
     priority: Priority = always_encoded(0)
     dedupe_key: str | None = None
     """The mailbox accepts no second entry with it until this one is purged."""
@@ -281,6 +284,7 @@ class Send(TimedCommand[Sent], frozen=True, kw_only=True):
     mailbox_id: MailboxId
     entry_id: EntryId
     payload: Json
+    headers: Headers = msgspec.field(default_factory=dict)
     dedupe_key: str | None = None
     priority: Priority = 0
     delay_ms: Time = 0
@@ -304,6 +308,7 @@ class Send(TimedCommand[Sent], frozen=True, kw_only=True):
             origin=self.origin,
             sender_id=self.sender_id,
             payload=self.payload,
+            headers=self.headers,
             priority=self.priority,
             dedupe_key=self.dedupe_key,
             generation=state.current_generation if state else 0,

@@ -1,6 +1,6 @@
 """Writes to mailboxes, as a user of a store or of a batch sees them."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from treadle.clock import new_id, new_token
 from treadle.core.claims import Ack, DeadLetter, ExtendLease, Hold, Nack, Release, claim_of
@@ -50,6 +50,7 @@ class MailboxWrites:
         mailbox_id: str,
         payload: Json,
         *,
+        headers: Mapping[str, str] | None = None,
         dedupe_key: str | None = None,
         priority: int = 0,
         delay_ms: int = 0,
@@ -65,6 +66,9 @@ class MailboxWrites:
         Args:
             mailbox_id: which mailbox; a thread's own mailbox has the thread's id.
             payload: the work, as any JSON value.
+            headers: texts by their names beside the payload, such as the context of a trace or a
+                tenant, for `MailboxEntry.headers`. At most 32, with names of 1 to 100 characters
+                and values of at most 8,192.
             dedupe_key: if the mailbox has seen this key, nothing is written: `Sent.was_known` is
                 True, and `Sent.entry` is the entry that has it.
             priority: 0..255; entries of a higher priority are claimed first.
@@ -80,6 +84,7 @@ class MailboxWrites:
             entry_id=new_id(),
             mailbox_id=mailbox_id,
             payload=payload,
+            headers=dict(headers or {}),
             dedupe_key=dedupe_key,
             priority=priority,
             delay_ms=delay_ms,

@@ -11,7 +11,7 @@ from tests.conformance.broken_backends.broken_backend import Twisted, breaks
 from treadle.backends.base import Guarantee
 from treadle.backends.memory.backend import MemoryBackend
 from treadle.backends.model.tables import Tables
-from treadle.core.claims import Ack, DeadLetter, ExtendLease, Nack, Release
+from treadle.core.claims import Ack, ClaimRequest, DeadLetter, ExtendLease, Nack, Release
 from treadle.core.commands import AnyCommand, Commands, Receipt
 from treadle.core.cursors import cursor_of
 from treadle.core.endings import Cancel, Interrupt, Purge, Withdraw
@@ -375,3 +375,11 @@ class Tightlipped(MemoryBackend):
             for each in receipt.results
         ]
         return Receipt(results=tuple(results))
+
+
+@breaks(Guarantee.VALUES_ARE_KEPT, "headers come with every entry that is returned")
+class Beheading(MemoryBackend):
+    """Claims entries without their headers."""
+
+    async def claim(self, request: ClaimRequest) -> tuple[MailboxEntry, ...]:
+        return tuple(replace(each, headers={}) for each in await super().claim(request))

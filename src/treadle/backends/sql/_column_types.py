@@ -22,6 +22,7 @@ COLUMN_TYPES: dict[str, Any] = {
     "committed_at": get_type_hints(StoredMessage, include_extras=True)["committed_at"],
     "expires_at": get_type_hints(Document, include_extras=True)["expires_at"],
     "extra": str | None,
+    "headers": str | None,
     "key": str,
     "kind": int,
     "message_count": Count,

@@ -138,8 +138,10 @@ def readable(
 @_names_damage("mailbox entry")
 def read_entry(row: Row) -> MailboxEntry:
     """An entry from the columns `ENTRY_COLUMNS`."""
-    *fields, extra, payload = row
+    *fields, headers, extra, payload = row
     values = _entry_values(ENTRY_FIELDS, fields, _FREE_TEXT_OF_ENTRIES)
+    if headers is not None:
+        values["headers"] = read_json(headers)
     if extra is not None:
         values[_EXTRA] = read_json(extra)
     if payload is None:

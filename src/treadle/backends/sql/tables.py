@@ -120,6 +120,10 @@ def kind_of(entry: MailboxEntry) -> int:
     return KEPT if is_kept(entry) else TIMED
 
 
+def _headers(entry: MailboxEntry) -> str | None:
+    return to_json(entry.headers) if entry.headers else None
+
+
 def _payload(entry: MailboxEntry) -> str:
     return to_json(entry.payload)
 
@@ -279,6 +283,7 @@ PAYLOADS = Table(
     Column("created_at", "bigint", fixed=True),
     Column("sender_id", fixed=True, free_text=True),
     Column("dedupe_key", fixed=True, free_text=True),
+    Column("headers", fixed=True, value=_headers),
     Column("extra", fixed=True, value=_extra),
     Column("payload", fixed=True, value=_payload),
 )
@@ -334,7 +339,7 @@ ENTRY_FIELDS = tuple(
     )
 )
 """The columns that are attributes of an entry."""
-ENTRY_COLUMNS = (*ENTRY_FIELDS, "extra", "payload")
+ENTRY_COLUMNS = (*ENTRY_FIELDS, "headers", "extra", "payload")
 """The columns from which an entry is read."""
 DOCUMENT_COLUMNS = tuple(DOCUMENTS.types)
 """The columns from which a document is read; without the last two, it is read without its value."""

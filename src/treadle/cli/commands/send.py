@@ -24,6 +24,7 @@ from treadle.store.store import Store
         'treadle send bike-squeaky-brakes --text "Is it ready?"',
         """treadle send agent-7 '{"task": "report", "day": 3}' --priority 5 --delay 10m""",
         "treadle send agent-7 - --dedupe-key order-4711 < payload.json",
+        "treadle send agent-7 --text hi --header tenant=acme",
     ),
 )
 @store_option()
@@ -49,6 +50,13 @@ from treadle.store.store import Store
     show_default=True,
     help="How long the entry waits before it is due: 90s, 12h, 7d.",
 )
+@click.option(
+    "--header",
+    "headers",
+    metavar="NAME=VALUE",
+    multiple=True,
+    help="A text beside the payload, such as traceparent=00-...; may be repeated.",
+)
 @click.option("--sender", metavar="ID", help="The id of the sender, which the handler sees.")
 @json_option
 def send(
@@ -58,6 +66,7 @@ def send(
     dedupe_key: str | None,
     priority: int,
     delay: int,
+    headers: tuple[str, ...],
     sender: str | None,
     as_json: bool,
 ) -> None:
@@ -68,7 +77,7 @@ def send(
 
     --json: {"entry": {...}, "was_known": false}.
     """
-    value = _read_payload(payload, text)
+    value, named = _read_payload(payload, text), dict(map(_read_header, headers))
 
     async def write(store: Store) -> Sent:
         return await store.mailboxes.send(
@@ -77,6 +86,7 @@ def send(
             dedupe_key=dedupe_key,
             priority=priority,
             delay_ms=delay,
+            headers=named,
             sender_id=sender,
         )
 
@@ -85,6 +95,13 @@ def send(
         write_json(to_plain(sent))
     else:
         write_line(sent.entry.entry_id)
+
+
+def _read_header(text: str) -> tuple[str, str]:
+    name, separator, value = text.partition("=")
+    if not separator:
+        raise click.BadParameter(f"{text!r} is not NAME=VALUE", param_hint="'--header'")
+    return name, value
 
 
 def _read_payload(payload: str | None, text: str | None) -> Json:

@@ -58,8 +58,10 @@ def _value(kind: Leaf, choose: Choose, path: str) -> Any:
             )
         case ListType(item_type=item):
             return [_value(item, choose, f"{path}[0]")]
-        case DictType():  # unknown fields
+        case DictType(value_type=AnyType()):  # unknown fields
             return {"unknown": choose(f"{path}.unknown", AnyType())}
+        case DictType(value_type=item):
+            return {"name": _value(item, choose, path)}
         case UnionType():
             # Only `Message.content` and the amounts of patches leave a choice.
             return _value(_options(kind)[-1], choose, path)

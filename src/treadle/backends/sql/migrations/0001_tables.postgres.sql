@@ -212,6 +212,7 @@ CREATE TABLE payloads (
     created_at bigint NOT NULL,
     sender_id text COLLATE "C",
     dedupe_key text COLLATE "C",
+    headers text COLLATE "C",
     extra text COLLATE "C",
     payload text COLLATE "C" NOT NULL
 );

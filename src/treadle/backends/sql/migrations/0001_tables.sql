@@ -205,6 +205,7 @@ CREATE TABLE payloads (
     created_at INTEGER NOT NULL,
     sender_id TEXT,
     dedupe_key TEXT,
+    headers TEXT,
     extra TEXT,
     payload TEXT NOT NULL
 );

@@ -69,6 +69,7 @@ texts = st.sampled_from(["", "hi", "\x00\x7f\u2028", "é🧵", '"<extra>"'])
 payloads = st.sampled_from([None, {}, [1, 1.0, True], {"a": {"b": "<extra>"}}]) | json_values
 take_names = st.integers(0, 10**9).map(str)
 take_limits = st.sampled_from([1, 2, 5, 0, -1, LARGEST_TIME])
+headers = st.sampled_from([{}, {}, {"traceparent": "00-1"}, {"é\x00": "", "<extra>": "🧵"}])
 durations = st.sampled_from([30_000, 1_000, 100, 1, 0])
 unknown: st.SearchStrategy[dict[str, Any]] = st.sampled_from(
     [{}, {}, {"later": 1.0}, {"a": {"id": None}}]
@@ -186,6 +187,7 @@ def entries(draw: st.DrawFn, world: World) -> MailboxEntry:
         entry_id=draw(new_entry_ids),
         mailbox_id=mailbox_id,
         payload=draw(payloads),
+        headers=draw(headers),
         priority=draw(st.sampled_from([0, 0, 1, 255])),
         dedupe_key=draw(dedupe_keys),
         generation=draw(st.sampled_from([current, current, current, 0, current + 1])),
@@ -308,6 +310,7 @@ def sends(world: World) -> st.SearchStrategy[Send]:
         dedupe_key=dedupe_keys,
         priority=st.sampled_from([0, 0, 3]),
         delay_ms=st.sampled_from([0, 0, 0, 1, 1_000]),
+        headers=headers,
         sender_id=st.none() | mailbox_ids,
         origin=st.sampled_from(["external", "internal"]),
     )

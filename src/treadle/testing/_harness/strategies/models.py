@@ -77,8 +77,10 @@ def _values(  # noqa: PLR0911
             return st.lists(_values(item, extra, json), max_size=2).map(tuple)
         case msgspec.inspect.ListType(item_type=item):
             return st.lists(_values(item, extra, json), max_size=2)
-        case msgspec.inspect.DictType():
-            return st.dictionaries(keys, json, max_size=2)
+        case msgspec.inspect.DictType(key_type=key, value_type=item):
+            is_named = isinstance(key, msgspec.inspect.StrType) and key.min_length
+            names = keys.filter(bool) if is_named else keys
+            return st.dictionaries(names, _values(item, extra, json), max_size=2)
         case msgspec.inspect.StructType(cls=cls):
             return _struct(cls, extra, json)
         case _:

@@ -7,7 +7,7 @@ from hashlib import sha256
 from typing import Any
 
 import msgspec
-from msgspec.inspect import AnyType, BoolType, FloatType, IntType, LiteralType, Metadata
+from msgspec.inspect import AnyType, BoolType, FloatType, IntType, LiteralType, Metadata, StrType
 
 from treadle import InvalidValue, RunMeta, RunRecord, Store, Thread, ThreadHead
 from treadle.backends.base import Guarantee
@@ -111,8 +111,10 @@ def _choose(label: str, extreme: Extreme) -> Any:
                 return extreme.integer > 0
             case AnyType():
                 return extreme.json
+            case StrType(min_length=least, max_length=most):
+                return extreme.text[:most].ljust(least or 0)
             case _:
-                return extreme.text
+                raise AssertionError(f"no value for {path}")
 
     return choose
 

@@ -1,12 +1,22 @@
 """Enqueue: work is sent or enqueued, once; its mailbox is created."""
 
 import asyncio
+from typing import Any
 
 from msgspec.structs import replace
 
-from treadle import AlreadyExists, GenerationMismatch, MailboxEntry, MailboxState, Sent, Store
+from treadle import (
+    AlreadyExists,
+    GenerationMismatch,
+    InvalidValue,
+    MailboxEntry,
+    MailboxState,
+    Sent,
+    Store,
+)
 from treadle.backends.base import Guarantee
-from treadle.testing._harness.builders import TERMINAL, end, entry, loaded
+from treadle.core.limits import HEADER_NAME, HEADER_VALUE, HEADERS
+from treadle.testing._harness.builders import TERMINAL, claim_one, end, entry, loaded
 from treadle.testing._harness.check import Checks
 from treadle.testing._harness.dump import read_everything
 from treadle.testing._harness.expect import expect, refused
@@ -29,6 +39,7 @@ async def send_fills_in_id_generation_and_times(store: Store, clock: ManualClock
             dedupe_key="k",
             sender_id="me",
             origin="internal",
+            headers={"traceparent": "00-1", "é": ""},
         )
     ).entry
     expect(sent, await store.mailboxes.load_entry(sent.entry_id))
@@ -38,6 +49,7 @@ async def send_fills_in_id_generation_and_times(store: Store, clock: ManualClock
             entry_id=sent.entry_id,
             mailbox_id="box",
             payload={"a": [1.0]},
+            headers={"traceparent": "00-1", "é": ""},
             origin="internal",
             sender_id="me",
             priority=9,
@@ -150,6 +162,50 @@ async def sends_that_arrive_together_with_one_dedupe_key_add_one_entry(store: St
     expect((await store.mailboxes.count_entries("box")).queued, 1)
     expect({each.entry.entry_id for each in sent}, {sent[0].entry.entry_id})
     expect([each.was_known for each in sent].count(False), 1)
+
+
+# --- headers ------------------------------------------------------------------------------------
+
+
+@checks.add(Guarantee.VALUES_ARE_KEPT)
+async def headers_come_with_every_entry_that_is_returned(store: Store) -> None:
+    headers = {"traceparent": "00-1", "<extra>": "🧵\x00"}
+    await store.mailboxes.send("box", 1, headers=headers)
+    held = await claim_one(store)
+    expect(held.headers, headers)
+    await store.mailboxes.release(held)
+    expect((await loaded(store, held.entry_id)).headers, headers)
+    found = await store.mailboxes.search_entries(mailbox_id="box")
+    expect([each.headers for each in found.items], [headers])
+    await store.mailboxes.dead_letter(await claim_one(store), error="no")
+    back = await store.mailboxes.requeue(held.entry_id)
+    expect(back and back.headers, headers)
+    ended = await store.mailboxes.interrupt("box")
+    expect([each.headers for each in ended.superseded_entries], [headers])
+
+
+@checks.add(Guarantee.VALUES_ARE_KEPT)
+async def headers_have_limits(store: Store) -> None:
+    largest = {f"{number:0100}": "🧵" * HEADER_VALUE for number in range(HEADERS)}
+    sent = await store.mailboxes.send("box", 1, headers=largest)
+    expect((await loaded(store, sent.entry.entry_id)).headers, largest)
+    wrong: list[Any] = [
+        {"": "nameless"},
+        {"a" * (HEADER_NAME + 1): "x"},
+        {"a": "x" * (HEADER_VALUE + 1)},
+        {str(number): "" for number in range(HEADERS + 1)},
+        {"a": 1},
+        {"a": None},
+        {1: "a"},
+        {"a": "\ud800"},
+    ]
+    for each in wrong:
+        with refused(InvalidValue) as refusal:
+            await store.mailboxes.send("box", 1, headers=each)
+        assert "headers" in str(refusal.value), refusal.value
+        with refused(InvalidValue):
+            await store.mailboxes.enqueue(entry("e", headers=each))
+    expect((await store.mailboxes.count_entries()).queued, 1)
 
 
 # --- enqueue ------------------------------------------------------------------------------------
