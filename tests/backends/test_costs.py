@@ -91,6 +91,14 @@ async def interrupt(store: Store, count: int) -> None:
     await store.mailboxes.interrupt("box")
 
 
+async def take_and_ack(store: Store, count: int) -> None:
+    [entry] = await store.mailboxes.claim(consumer="w", mailbox_id="box")
+    taken = await store.mailboxes.take(entry, limit=count)
+    async with store.batch() as step:
+        for each in (entry, *taken):
+            step.mailboxes.ack(each)
+
+
 async def send_and_purge(store: Store, count: int) -> None:
     async with store.batch() as step:
         for number in range(count):
@@ -122,6 +130,7 @@ Work = Callable[[Store, int], Coroutine[Any, Any, None]]
     ("fill", "command"),
     [
         (sent, interrupt),
+        (sent, take_and_ack),
         (sent_with_runs, interrupt),
         (ended, send_and_purge),
         (nothing, append),

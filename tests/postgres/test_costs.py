@@ -47,6 +47,16 @@ async def ack_and_cancel(store: Store) -> None:
         step.mailboxes.cancel_pending("box")
 
 
+async def take_all(store: Store) -> None:
+    [entry] = await store.mailboxes.claim(consumer="w", mailbox_id="box")
+    taken = await store.mailboxes.take(entry, limit=10_000)
+    await store.mailboxes.extend_lease(taken[0])
+    async with store.batch() as step:
+        for each in (entry, *taken):
+            step.mailboxes.hold(each)
+            step.mailboxes.ack(each)
+
+
 async def search(store: Store) -> None:
     await store.mailboxes.search_entries(mailbox_id="box", statuses=["queued"], by="available_at")
 
@@ -129,6 +139,7 @@ def analyze(url: str, schema: str) -> None:
     [
         (sent, interrupt),
         (sent, ack_and_cancel),
+        (sent, take_all),
         (sent, search),
         (sent, stats),
         (ended, purge),
@@ -181,3 +192,24 @@ async def test_a_short_thread_costs_little_beside_a_long_one(
     async with open_store(named) as store:
         await command(store)
     assert rows_read(postgres_url, schema, name) - before < 200
+
+
+async def test_a_take_reads_as_much_however_deep_the_queue(
+    url: str, postgres_url: str, schema: str
+) -> None:
+    name = f"costs of {schema}"
+    named = f"{url}&application_name={name.replace(' ', '%20')}"
+    read: list[int] = []
+    async with open_store(named) as store:
+        await sent(store, 1)
+        analyze(postgres_url, schema)  # the planner takes the queue to be short
+        [held] = await store.mailboxes.claim(consumer="w", mailbox_id="box")
+    for depth in (FEW, 4 * MANY):
+        async with open_store(named) as store:
+            await sent(store, depth)
+        before = rows_read(postgres_url, schema, name)
+        async with open_store(named) as store:
+            assert len(await store.mailboxes.take(held, limit=5)) == 5
+        read.append(rows_read(postgres_url, schema, name) - before)
+    few, many = read
+    assert many <= 2 * few, read

@@ -55,6 +55,13 @@ class Chaos:
         mark = f"{entry.entry_id}:{entry.claim_token}"
         for _ in range(chance.randrange(3)):
             await pause(self.clock, chance.random() * 20)
+            match chance.randrange(6):
+                case 0:
+                    await delivery.take(chance.randrange(3))
+                case 1:
+                    await delivery.wait_for_more(chance.randrange(20))
+                case _:
+                    pass
             self.tried[mark] += 1
             async with delivery.batch(settle=False) as step:
                 step.threads.append(entry.mailbox_id, says(mark))
@@ -137,6 +144,7 @@ async def test_threads_hold_exactly_what_was_committed_whatever_happens(
             store,
             chaos,
             concurrency=2,
+            coalesce=chance.choice([1, 1, 3]),
             lease_ms=300,
             grace_ms=chance.choice([0, 25, 250]),
             backoff=AT_ONCE,

@@ -251,7 +251,8 @@ class MailboxIndex:
 
     def _is_held(self, mailbox_id: str) -> bool:
         """Return True if an entry of the mailbox has a live lease."""
-        return any(has_live_lease(entry, self._now) for entry in self.claimed(mailbox_id))
+        ids = self._claimed.get(mailbox_id, ())
+        return any(has_live_lease(self._entries[entry_id], self._now) for entry_id in ids)
 
     def _advance(self, now: int) -> None:
         """Set the time, and move what has become due."""

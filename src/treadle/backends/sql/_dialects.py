@@ -7,6 +7,7 @@ A statement's text may contain fragments in braces, so that one text serves both
 - `{list:ids}`: the query of the values in the JSON list `:ids`.
 - `{pairs:pairs}`: a table `asked (id, text)` of the JSON list of pairs `:pairs`.
 - `{given:a, b}`: a table `given (a, b)` of the rows of a write.
+- `{each:SELECT … AS value}`: joins `each_row (value)`, a query that names the tables before it.
 - `{columns:runs}`: the columns of a table, in the order of its description.
 - `{equal:a = b}`: equality of texts that PostgreSQL's index knows by their hashes.
 - `{once:a = b}`: equality by which PostgreSQL looks up each row in an index, whatever it expects.
@@ -50,6 +51,8 @@ class Dialect(ABC):
                 return self._pairs(argument)
             case "given":
                 return self._given(argument.split(", "))
+            case "each":
+                return self._each(argument)
             case "columns":
                 return ", ".join(TABLES[argument].types)
             case "equal":
@@ -99,6 +102,9 @@ class Dialect(ABC):
 
     @abstractmethod
     def _given(self, columns: Iterable[str]) -> str: ...
+
+    @abstractmethod
+    def _each(self, query: str) -> str: ...
 
     @abstractmethod
     def _equal(self, one: str, other: str) -> str: ...
@@ -174,6 +180,9 @@ class Sqlite(Dialect):
 
     def _given(self, columns: Iterable[str]) -> str:
         return f"(SELECT {', '.join(f':{name} AS {name}' for name in columns)}) AS given"
+
+    def _each(self, query: str) -> str:
+        return f"json_each((SELECT json_group_array(value) FROM ({query}))) AS each_row"
 
     def _equal(self, one: str, other: str) -> str:
         return f"{one} = {other}"
@@ -270,6 +279,9 @@ class Postgres(Dialect):
     def _given(self, columns: Iterable[str]) -> str:
         typed = ", ".join(f"{name} {TYPES[name]}" for name in columns)
         return f"json_to_recordset(:rows::json) AS given ({typed})"
+
+    def _each(self, query: str) -> str:
+        return f"LATERAL ({query}) AS each_row"
 
     def _equal(self, one: str, other: str) -> str:
         # An index holds no texts of more than a third of a page, only their hashes.

@@ -3,10 +3,10 @@ SELECT {entry_columns}
 FROM entries
 {payloads:JOIN}
 WHERE entry_id {in:
-    SELECT waiting.entry_id
+    SELECT each_row.value
     FROM queue_heads
-    JOIN entries AS waiting ON waiting.entry_id {in:
-        SELECT queued.entry_id
+    CROSS JOIN {each:
+        SELECT queued.entry_id AS value
         FROM entries AS queued {index:entries_queued}
         WHERE queued.mailbox_id = queue_heads.mailbox_id
             AND queued.priority = queue_heads.priority
