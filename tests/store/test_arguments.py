@@ -51,6 +51,7 @@ IDS = {
     "entry_id": "e",
     "exclude": "e",
     "entry": "e",
+    "collection": "c",
 }
 KINDS = {"source": ["thread"], "new": ["thread"]}
 """What the ids are of, where the argument's name does not say it."""
@@ -90,6 +91,13 @@ VALUES: dict[str, Any] = {
     "at": 1,
     "keep": 1,
     "drop": 1,
+    "key": "k",
+    "keys": ["k"],
+    "value": 1,
+    "values": True,
+    "prefix": (),
+    "expires_at": 1,
+    "expired_before": 1,
     "priority": 1,
     "delay_ms": 1,
     "lease_ms": 1,
@@ -143,6 +151,13 @@ NO_JSON: dict[str, Any] = {
     "set": {1},
     "huge": HUGE,
 }
+NO_KEY: dict[str, Any] = {
+    "number": HUGE,
+    "bytes": b"x",
+    "surrogate": "\ud800",
+    "number in it": ("a", HUGE),
+    "separator in it": ("a\x1f",),
+}
 NO_BOOLEAN: dict[str, Any] = {"number": 1, "text": "true", "none": None}
 BAD_VALUES: dict[str, dict[str, Any]] = {
     "thread": NO_MODEL,
@@ -155,10 +170,13 @@ BAD_VALUES: dict[str, dict[str, Any]] = {
         "NaN": {"a": float("nan")},
         "set": {"a": {1}},
     },
-    **dict.fromkeys(("payload", "state"), NO_JSON),
+    **dict.fromkeys(("payload", "state", "value"), NO_JSON),
     "statuses": {"a text": "done", "another": ["nonsense"], "number": 1, "numbers": [HUGE]},
     "entry_ids": {"none": None, "a text": "e", "number": 1, "numbers": [HUGE]},
-    **dict.fromkeys(("roots", "keep_order"), NO_BOOLEAN),
+    **dict.fromkeys(("roots", "keep_order", "values"), NO_BOOLEAN),
+    "key": NO_KEY | {"none": None, "no part": ()},
+    "keys": {"number": HUGE, "none": None, "a key": "k", "bad ones": list(NO_KEY.values())},
+    "prefix": NO_KEY | {"none": None},
     "priority": NO_INTEGER | {"negative": -1, "256": 256},
     **dict.fromkeys(
         (
@@ -207,9 +225,11 @@ BAD_VALUES: dict[str, dict[str, Any]] = {
             "lease_ms",
             "extension_ms",
             "older_than",
+            "expired_before",
         ),
         NO_TIME | {"none": None},
     ),
+    "expires_at": NO_TIME,
 }
 
 
@@ -219,7 +239,7 @@ def public(part: Any) -> list[str]:
 
 
 UNOPENED = open_store("memory:")
-NOUNS = ("threads", "runs", "mailboxes")
+NOUNS = ("threads", "runs", "mailboxes", "documents")
 METHODS = [(noun, name) for noun in NOUNS for name in public(getattr(UNOPENED, noun))]
 BATCHED = [(noun, name) for noun in NOUNS for name in public(getattr(UNOPENED.batch(), noun))]
 
@@ -276,7 +296,8 @@ def bad_ids(method: Callable[..., Any], argument: str) -> dict[str, Any]:
 
 def bad_values(method: Callable[..., Any], argument: str) -> dict[str, Any]:
     """The bad values for an argument."""
-    return refused(method, argument, BAD_VALUES[argument])
+    is_key = argument in ("after", "before") and "Document" in method.__qualname__
+    return refused(method, argument, NO_KEY if is_key else BAD_VALUES[argument])
 
 
 def refused(method: Callable[..., Any], argument: str, values: dict[str, Any]) -> dict[str, Any]:
@@ -327,7 +348,8 @@ async def test_every_method_refuses_bad_values_and_names_the_argument(
         try:
             await call(method, **{argument: value})
         except InvalidValue as error:
-            assert argument in re.split(r"[.\[]", error.where), case
+            named = re.split(r"[.\[]", error.where)
+            assert argument in named or f"{argument}s" in named, case
             assert error.where in str(error)
             assert len(error.reason) > 10, case
         else:

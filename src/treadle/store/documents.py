@@ -25,6 +25,7 @@ from treadle.core.documents import (
 )
 from treadle.core.keys import Key
 from treadle.core.queries import check_query
+from treadle.errors import InvalidValue, shorten
 from treadle.store.writes import NewWrite, Write
 
 AnyKey: TypeAlias = str | Key
@@ -208,7 +209,14 @@ class Documents(DocumentWrites):
     async def load_many(
         self, collection: str, keys: Iterable[AnyKey], *, now: int | None = None
     ) -> tuple[Document | None, ...]:
-        """Read up to 1,000 documents at once, in the order of `keys`; None where there is none."""
+        """Read up to 1,000 documents at once, in the order of `keys`; None where there is none.
+
+        Raises:
+            CorruptRecord: one cannot be read.
+            InvalidId, InvalidValue: `keys` is no list of keys, or a name or key is not allowed.
+        """
+        if isinstance(keys, str) or not isinstance(keys, Iterable):
+            raise InvalidValue("loadDocuments.keys", f"{shorten(keys)} is no list of keys")
         query = LoadDocuments(collection=collection, keys=tuple(map(_parts, keys)), now=now)
         return await self._backend.read(check_query(query, "loadDocuments"))
 
