@@ -9,7 +9,7 @@ import pytest
 from psycopg.rows import dict_row
 
 from tests.postgres.activity import until_blocked, until_listening
-from treadle import Committed, Message, Store, Thread, ThreadChangeSet, open_store
+from treadle import Committed, Message, RunRecord, Store, Thread, ThreadChangeSet, open_store
 from treadle.backends.postgres import _statements
 from treadle.core.thread_commands import AppendThread, CreateThread
 from treadle.errors import AlreadyExists, InvalidValue, StoreUnavailable, VersionConflict
@@ -243,3 +243,16 @@ async def test_a_batch_that_is_cancelled_leaves_the_transaction_as_it_was(
     head = await store.threads.load("t")
     assert head is not None
     assert head.version == 0
+
+
+async def test_a_run_is_found_by_the_owner_of_a_thread_that_is_created_meanwhile(
+    store: Store, connection: psycopg.AsyncConnection[Any]
+) -> None:
+    async with store.batch(connection=connection) as step:
+        step.runs.upsert(RunRecord(run_id="r", thread_id="new"))
+    thread = Thread(id="new", resource_id="x")
+    created = asyncio.create_task(store.threads.create(thread))
+    await asyncio.wait({created}, timeout=0.5)  # it sees the run only if it waits for its commit
+    await connection.commit()
+    await created
+    assert [run.run_id for run in (await store.runs.search(resource_id="x")).items] == ["r"]

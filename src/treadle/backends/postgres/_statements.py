@@ -4,14 +4,14 @@ Nothing here does I/O.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Generic, TypeVar
 
 import msgspec
 
 from treadle.backends.postgres._limits import LARGEST_VALUE
 from treadle.backends.postgres.location import Location
-from treadle.backends.sql.program import Program, Read, Row, Statement, Values, Write
+from treadle.backends.sql.program import Program, Read, Row, Statement, Values, Write, writes
 from treadle.backends.sql.texts import Texts
 from treadle.errors import InvalidValue
 
@@ -19,6 +19,8 @@ T = TypeVar("T")
 
 _VALUE = re.compile(r"(?<!:):([a-z_]+)")
 _COMMENT = re.compile(r"^ *--.*\n", re.MULTILINE)
+_ABOUT_OWNERS = ("update_run_owners", "upsert_run_time")
+"""The statements that give runs the owners of their threads."""
 
 
 class Query(msgspec.Struct, frozen=True):
@@ -67,6 +69,17 @@ class Uncommitted(msgspec.Struct, Generic[T]):
     """True if the program has written anything."""
 
 
+def _locks_before(statements: Iterable[Statement]) -> Sequence[Statement]:
+    """The statement that locks the owners of the threads that others are about."""
+    thread_ids = {
+        row["of_thread"]
+        for statement in statements
+        if isinstance(statement, Write) and statement.name in _ABOUT_OWNERS
+        for row in statement.rows
+    }
+    return writes(lock_owners=[{"of_thread": each} for each in thread_ids])
+
+
 class RoundTrips(Generic[T]):
     """Carries out a program in as few round trips as possible.
 
@@ -103,7 +116,7 @@ class RoundTrips(Generic[T]):
             while not self.pending:
                 # A generator that has not begun takes None only.
                 statements = self._program.send(answers)  # type: ignore[arg-type]
-                for statement in statements:
+                for statement in (*_locks_before(statements), *statements):
                     self._unsent.append(self._queries.of(statement))
                 if isinstance(statements[0], Write):
                     self._writes = True
