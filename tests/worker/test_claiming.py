@@ -3,7 +3,8 @@
 import asyncio
 import math
 import time
-from typing import Any
+from random import Random
+from typing import Any, cast
 
 import pytest
 from tests.marks import every_backend
@@ -21,7 +22,7 @@ from tests.worker.support import (
     until_idle,
 )
 
-from treadle import InvalidId, InvalidValue, MailboxEntry, Store
+from treadle import InvalidId, InvalidValue, MailboxEntry, Store, system_clock
 from treadle.backends.memory import MemoryBackend
 from treadle.testing import ManualClock
 from treadle.worker import Backoff, Claimed, Delivery, Done, Retried, Worker
@@ -346,6 +347,20 @@ async def test_each_worker_has_a_different_name(store: Store) -> None:
     assert len(names) == 10
 
 
+class Sloppy(Backoff, frozen=True):
+    """A backoff with another idea of its numbers."""
+
+    def delay_ms(self, attempt: int, random: Random) -> int:
+        return cast("int", 0.5)
+
+
+class Stopped(ManualClock):
+    """A clock that does not know the time."""
+
+    def time(self) -> float:
+        return math.nan
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -367,6 +382,12 @@ async def test_each_worker_has_a_different_name(store: Store) -> None:
         ("consumer", 5),
         ("consumer", "\ud800"),
         ("backoff", 5),
+        ("backoff", Sloppy()),
+        ("on_event", "log"),
+        ("on_event", return_at_once),
+        ("clock", system_clock),
+        ("clock", Stopped()),
+        ("random", 0.5),
     ],
 )
 async def test_settings_of_another_type_or_out_of_range_are_refused(

@@ -116,7 +116,7 @@ async def test_a_batch_commits_with_the_ack(
         assert step.receipt is not None
         first, second = step.receipt.results
         assert first == Committed(version=1)
-        assert getattr(second, "mailbox_id", None) == "u"
+        assert getattr(second, "entry", second).mailbox_id == "u"
         worker.stop()
 
     await store.mailboxes.send("t", 1)

@@ -14,7 +14,9 @@ from treadle.backends._read_only import ReadOnlyBackend
 from treadle.backends.base import Backend, Durability
 from treadle.backends.urls import folder_path, split_url, sqlite_path
 from treadle.clock import Clock, system_clock
-from treadle.errors import InvalidValue, StoreUnavailable, shorten
+from treadle.core.codec import check_integer
+from treadle.core.limits import LARGEST_TIME
+from treadle.errors import InvalidValue, StoreUnavailable, TreadleError, shorten
 
 
 class Options(msgspec.Struct, frozen=True):
@@ -51,7 +53,32 @@ def find_backend(
         raise InvalidValue("url", f"there is no backend for {scheme!r}; {_advice_for(scheme)}")
     if read_only and migrate:
         raise InvalidValue("migrate", "a store that is opened to read only cannot be migrated")
-    return create_backend(rest, Options(clock, durability, create, migrate, read_only))
+    return create_backend(rest, Options(_checked(clock), durability, create, migrate, read_only))
+
+
+def _checked(clock: Clock) -> Clock:
+    """Return a clock whose times are checked when they are read, before anything is written.
+
+    Raises:
+        InvalidValue: it is no clock; later, what it returns is no time.
+    """
+    if clock is system_clock:
+        return clock
+    if not callable(clock):
+        raise InvalidValue("clock", f"it must be a function, not {shorten(clock)}")
+
+    def read() -> int:
+        try:
+            now = check_integer("clock", clock())
+        except TreadleError:
+            raise
+        except Exception as error:
+            raise InvalidValue("clock", f"it failed: {error!r}") from error
+        if not 0 <= now <= LARGEST_TIME:
+            raise InvalidValue("clock", f"it must return unix milliseconds, not {shorten(now)}")
+        return now
+
+    return read
 
 
 def store_exists(url: str) -> bool:

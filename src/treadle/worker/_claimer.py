@@ -118,13 +118,14 @@ class Claimer:
             await self._release(leases)
             return len(leases)
         early = self._set_suspects_apart(leases)
+        # first, as one of those that are started may end the process
+        await self._release(early)
         is_alone = not early and any(map(self._is_suspect, leases))
         for lease in leases:
             if lease not in early:
                 attempt = Attempt(lease)
                 attempt.is_alone = is_alone
                 self._start(attempt)
-        await self._release(early)
         return len(leases)
 
     async def _choose(self, limit: int) -> Sequence[MailboxEntry]:

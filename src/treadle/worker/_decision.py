@@ -1,5 +1,7 @@
 """How to settle an entry whose handler failed: a pure rule, and the errors that steer it."""
 
+import asyncio
+import dis
 import math
 from collections.abc import Sequence
 from random import Random
@@ -55,13 +57,21 @@ class TooManyAttempts(Exception):
     """Why an entry is not tried again: its attempts ended without a result, as in a crash."""
 
 
+LONE_ATTEMPTS = 3
+"""How many attempts more a suspect gets, with nothing beside it.
+
+One would not do: a process may also die for a reason of its own, or between the claim of a suspect
+and its release, because of what runs meanwhile.
+"""
+
+
 def is_suspect(entry: MailboxEntry, max_attempts: int) -> bool:
     """Return whether a claimed entry has used up its attempts, and the last one did not end.
 
     It may have ended with its process because of another entry that was worked beside it. So it
-    gets one attempt more, alone.
+    gets some attempts more, alone.
     """
-    return entry.attempt_count - 1 == max_attempts
+    return entry.attempt_count > max_attempts
 
 
 def is_last_try(entry: MailboxEntry, max_attempts: int) -> bool:
@@ -130,6 +140,18 @@ def failure_of(error: BaseException) -> Exception:
     return failure
 
 
+def is_of_process(error: BaseException) -> bool:
+    """Return whether an error is Ctrl-C, and was not raised by a `raise` in a handler or a hook."""
+    if not isinstance(error, KeyboardInterrupt):
+        return False
+    step = error.__traceback__
+    while step is not None and step.tb_next is not None:
+        step = step.tb_next
+    if step is None or step.tb_frame.f_globals.get("__name__") == asyncio.runners.__name__:
+        return True
+    return step.tb_frame.f_code.co_code[step.tb_lasti] != dis.opmap["RAISE_VARARGS"]
+
+
 def describe_error(error: BaseException) -> str:
     """Return the error's type and message, in at most `ERROR_LENGTH` characters of valid UTF-8."""
     # a lone surrogate cannot be stored
@@ -143,7 +165,9 @@ def _describe(error: BaseException) -> str:
     name = type(error).__name__
     try:
         message = str(error)
-    except Exception as failure:
+    except BaseException as failure:
+        if is_of_process(failure):
+            raise
         message = f"(its message failed with {type(failure).__name__})"
     text = f"{name}: {message}" if message else name
     if not isinstance(error, BaseExceptionGroup):

@@ -11,7 +11,7 @@ from typing import TypeAlias, assert_never
 import msgspec
 
 from treadle.core.mailboxes import EntryStatus, MailboxEntry
-from treadle.worker._decision import Reject, Retry, describe_error
+from treadle.worker._decision import Reject, Retry, describe_error, is_of_process
 
 _LOGGER = logging.getLogger("treadle.worker")
 
@@ -155,7 +155,9 @@ def guarded(hook: OnEvent) -> OnEvent:
     def emit(event: Event) -> None:
         try:
             hook(event)
-        except (Exception, SystemExit):
+        except BaseException as error:
+            if is_of_process(error):
+                raise
             _LOGGER.exception("the hook failed at %s", type(event).__name__)
 
     return emit

@@ -1,10 +1,9 @@
 """One delivery from its claim to its outcome: the handler runs, then the entry is settled."""
 
 import asyncio
-import dis
 import inspect
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
 from typing import TypeAlias
 
 from treadle.backends.cancellation import shielded
@@ -12,13 +11,14 @@ from treadle.core.claims import Ack, Release
 from treadle.errors import InvalidValue
 from treadle.worker._attempt import Attempt, Ends, ended
 from treadle.worker._blocking import call_blocking
-from treadle.worker._decision import TooManyAttempts, decide, failure_of
+from treadle.worker._decision import LONE_ATTEMPTS, TooManyAttempts, decide
 from treadle.worker._delivery import Delivery
 from treadle.worker._events import Claimed
 from treadle.worker._lease import Lease
 from treadle.worker._outcomes import Settler, event_for
 from treadle.worker._settings import RunContext
 from treadle.worker._taking import Taker
+from treadle.worker._tasks import Contained, enter_handler
 from treadle.worker._watcher import Watcher
 
 AsyncHandler: TypeAlias = Callable[[Delivery], Awaitable[None]]
@@ -63,7 +63,7 @@ class Executor:
         group that failed in the handler leaves `task.cancelling()` raised.)
         """
         name = f"treadle-handler-{attempt.first.entry_id}"
-        handling = asyncio.create_task(self._call(attempt), name=name)
+        handling = asyncio.create_task(Contained(self._call(attempt)), name=name)
         is_cancelled = False
         while not handling.done():
             try:
@@ -74,29 +74,21 @@ class Executor:
                 handling.cancel()
         error = asyncio.CancelledError() if handling.cancelled() else handling.exception()
         # Whatever a handler raises as it is cancelled, the entry did not fail: the worker stopped.
-        # But an exit, of a task that the handler started, may be what ended the event loop.
-        is_stopped = (
-            is_cancelled and error is not None and not isinstance(error.__cause__, SystemExit)
-        )
-        return error, is_stopped
+        return error, is_cancelled and error is not None
 
     async def _call(self, attempt: Attempt) -> None:
         self._check_attempts(attempt.first)
         await self._coalesce(attempt)
+        enter_handler()
         delivery = Delivery(self._context.store, attempt, self._taker)
-        try:
-            if self._is_async:
-                result = self._handler(delivery)
-            else:
-                result = await call_blocking(self._handler, delivery, attempt, self._context.clock)
-            if inspect.isawaitable(result):
-                await result
-        except SystemExit as error:
-            raise failure_of(error) from error
-        except KeyboardInterrupt as error:
-            if not _is_raised_by_code(error):
-                raise
-            raise failure_of(error) from error
+        if self._is_async:
+            result = self._handler(delivery)
+        else:
+            result = await call_blocking(self._handler, delivery, attempt, self._context.clock)
+        if inspect.isawaitable(result):
+            await result
+        elif isinstance(result, Generator | AsyncGenerator):
+            raise TypeError("the handler returned a generator, and nothing has run it")
 
     async def _coalesce(self, attempt: Attempt) -> None:
         further = self._context.settings.coalesce - 1
@@ -164,20 +156,10 @@ class Executor:
     def _check_attempts(self, lease: Lease) -> None:
         """Give up an entry whose handler crashes its process: no failure is ever recorded."""
         earlier = lease.entry.attempt_count - 1
-        if earlier <= self._context.settings.max_attempts:  # the last one more was alone
+        if earlier < self._context.settings.max_attempts + LONE_ATTEMPTS:
             return
         last = lease.entry.last_error or "none"
         raise TooManyAttempts(f"{earlier} attempts did not end; the last known error: {last}")
-
-
-def _is_raised_by_code(error: KeyboardInterrupt) -> bool:
-    """Return True if a `raise` in the handler raised it, and not Ctrl-C."""
-    step = error.__traceback__
-    while step is not None and step.tb_next is not None:
-        step = step.tb_next
-    if step is None or step.tb_frame.f_globals.get("__name__") == asyncio.runners.__name__:
-        return False
-    return step.tb_frame.f_code.co_code[step.tb_lasti] == dis.opmap["RAISE_VARARGS"]
 
 
 def _is_async(handler: Handler) -> bool:

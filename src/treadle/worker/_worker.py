@@ -8,9 +8,15 @@ from random import Random, SystemRandom
 from typing import Any
 
 from treadle.backends.cancellation import shielded
-from treadle.errors import InvalidValue
 from treadle.store.store import Store
 from treadle.worker._attempt import Attempt
+from treadle.worker._checks import (
+    check_clock,
+    check_handler,
+    check_hook,
+    check_random,
+    check_store,
+)
 from treadle.worker._claimer import Claimer
 from treadle.worker._clock import StoreClock, WorkerClock, wait
 from treadle.worker._events import OnEvent, guarded, log_events
@@ -20,6 +26,7 @@ from treadle.worker._lease import Lease
 from treadle.worker._outcomes import Settler
 from treadle.worker._purger import Purger
 from treadle.worker._settings import RunContext, Settings, new_consumer
+from treadle.worker._tasks import containing
 from treadle.worker._watcher import Watcher
 from treadle.worker.backoff import Backoff
 from treadle.worker.signals import stop_on_signals
@@ -52,7 +59,7 @@ class Worker:
             renews its leases every third of it.
         max_attempts: how many times an entry is claimed, at least 1. A clean stop releases its
             claims, which then do not count. An entry whose last attempt ended with its process is
-            claimed once more, and worked with nothing beside it: only then is it given up.
+            claimed three times more, and worked with nothing beside it: only then is it given up.
         backoff: how long a failed entry waits.
         keep_order: while a failed entry waits for its retry, claim nothing of its mailbox with the
             same or a lower priority. False: the entries behind it go on.
@@ -68,7 +75,8 @@ class Worker:
         random: draws the jitter of delays. None: the system's random source.
 
     Raises:
-        InvalidValue, InvalidId: an argument is out of its range.
+        InvalidValue, InvalidId: an argument is out of its range, or of another kind; a handler that
+            cannot be called with one argument is refused here, before it fails for real work.
     """
 
     def __init__(  # noqa: PLR0913
@@ -90,7 +98,11 @@ class Worker:
         clock: WorkerClock | None = None,
         random: Random | None = None,
     ) -> None:
-        _check_kinds(store, handler)
+        check_store(store)
+        check_handler(handler)
+        check_hook(on_event)
+        check_clock(clock)
+        check_random(random)
         self._store = store
         self._handler = handler
         self._settings = Settings(
@@ -151,7 +163,8 @@ class Worker:
         try:
             if self._is_stopping:
                 return
-            with stop_on_signals(self.stop) if handle_signals else nullcontext():
+            loop = asyncio.get_running_loop()
+            with containing(loop), stop_on_signals(self.stop) if handle_signals else nullcontext():
                 await shielded(self._run.run(until_idle=until_idle), on_cancel=self._run.stop)
         finally:
             self._run = None
@@ -254,12 +267,3 @@ class _Run:
         for attempt in self._attempts.values():
             attempt.cancel()
         await asyncio.wait(self._attempts)
-
-
-def _check_kinds(store: object, handler: object) -> None:
-    if not isinstance(store, Store):
-        reason = f"it must be a store from `treadle.open_store`, not a {type(store).__name__}"
-        raise InvalidValue("store", reason)
-    if not callable(handler):
-        reason = f"it must be a function that takes a delivery, not a {type(handler).__name__}"
-        raise InvalidValue("handler", reason)

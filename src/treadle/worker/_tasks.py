@@ -1,0 +1,81 @@
+"""Tasks that handlers start: an exit of one is its failure, and does not end the event loop."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, TypeVar
+
+from treadle.worker._decision import failure_of, is_of_process
+
+T = TypeVar("T")
+
+_of_handler: ContextVar[bool] = ContextVar("treadle_of_handler", default=False)
+"""True in the context of a handler, which the tasks that it starts inherit."""
+
+
+class Contained(Coroutine[Any, Any, T]):
+    """A coroutine that raises a failure in place of an exit.
+
+    An event loop ends when a task raises `SystemExit` or `KeyboardInterrupt`: a tool that is
+    written as a program would end the process, and whatever else it works on.
+
+    It is no `async def` around `work`: a task that is cancelled before it begins would leave `work`
+    behind, never awaited.
+    """
+
+    def __init__(self, work: Coroutine[Any, Any, T]) -> None:
+        self._work = work
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._work, name)
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        return self._work.__await__()
+
+    def send(self, value: Any, /) -> Any:
+        """Go on with the coroutine."""
+        return self._step(lambda: self._work.send(value))
+
+    def throw(self, *error: Any) -> Any:
+        """Go on with the coroutine by raising an error in it."""
+        return self._step(lambda: self._work.throw(*error))
+
+    def close(self) -> None:
+        """End the coroutine."""
+        self._work.close()
+
+    def _step(self, go_on: Callable[[], Any]) -> Any:
+        try:
+            return go_on()
+        except (SystemExit, KeyboardInterrupt) as error:
+            if is_of_process(error):
+                raise
+            raise failure_of(error) from error
+
+
+def enter_handler() -> None:
+    """Begin the context of a handler."""
+    _of_handler.set(True)
+
+
+@contextmanager
+def containing(loop: asyncio.AbstractEventLoop) -> Generator[None]:
+    """Contain, within the block, the tasks that handlers start with `asyncio.gather` and the like.
+
+    The tasks of everybody else are made as before.
+    """
+    outer = loop.get_task_factory()
+
+    def make(loop: asyncio.AbstractEventLoop, work: Any, **options: Any) -> Any:
+        chosen = Contained(work) if _of_handler.get() else work
+        if outer is None:
+            return asyncio.Task(chosen, loop=loop, **options)
+        return outer(loop, chosen, **options)
+
+    loop.set_task_factory(make)
+    try:
+        yield
+    finally:
+        if loop.get_task_factory() is make:
+            loop.set_task_factory(outer)
