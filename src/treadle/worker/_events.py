@@ -27,7 +27,7 @@ class _Ended(_OfDelivery, frozen=True, kw_only=True):
 
 
 class Claimed(_OfDelivery, frozen=True, kw_only=True):
-    """The worker has claimed an entry, and the handler is about to start."""
+    """The worker has claimed an entry, and the handler is about to start, or has asked for it."""
 
 
 class Done(_Ended, frozen=True, kw_only=True):

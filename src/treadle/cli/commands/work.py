@@ -48,6 +48,14 @@ from treadle.worker import Handler, Worker
     help="How many entries each process works at a time.",
 )
 @click.option(
+    "--coalesce",
+    metavar="N",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="How many due entries of a mailbox the handler gets at once, at most.",
+)
+@click.option(
     "--lease-ms",
     metavar="N",
     type=click.IntRange(min=1),
@@ -89,6 +97,7 @@ def work(  # noqa: PLR0913, PLR0917
     target: str,
     processes: int,
     concurrency: int,
+    coalesce: int,
     lease_ms: int,
     max_attempts: int,
     grace: int,
@@ -117,6 +126,7 @@ def work(  # noqa: PLR0913, PLR0917
                 store,
                 handler,
                 concurrency=concurrency,
+                coalesce=coalesce,
                 lease_ms=lease_ms,
                 max_attempts=max_attempts,
                 mailbox_id=mailbox,
@@ -158,7 +168,7 @@ def _child_arguments() -> list[str]:
     """Return the arguments of this command for a child process, which watches its lifeline."""
     context = click.get_current_context()
     given = context.params
-    options = ["--concurrency", "--lease-ms", "--max-attempts", "--mailbox"]
+    options = ["--concurrency", "--coalesce", "--lease-ms", "--max-attempts", "--mailbox"]
     arguments = [sys.executable, "-m", "treadle", "work", "--child"]
     for option in options:
         value = given[option.removeprefix("--").replace("-", "_")]
