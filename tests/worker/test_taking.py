@@ -320,3 +320,23 @@ async def test_a_take_without_an_answer_ends_with_the_lease(
         await recorder.wait_for(LeaseLost)
         for gate in faulty.gates.values():
             gate.set()
+
+
+async def test_what_is_taken_for_a_call_that_was_cancelled_is_kept_for_the_next(
+    faulty: FaultyBackend, faulty_store: Store, recorder: Recorder, new_worker: NewWorker
+) -> None:
+    async def handler(delivery: Delivery) -> None:
+        faulty.gates["commit"] = asyncio.Event()
+        call = asyncio.create_task(delivery.take(2))
+        await faulty.called("commit", calls + 1)
+        call.cancel()
+        faulty.gates.pop("commit").set()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        assert payloads_of(delivery.entries) == [1]
+        assert payloads_of(await delivery.take(3)) == [2, 3, 4]
+
+    await send_all(faulty_store, 1, 2, 3, 4)
+    calls = faulty.calls["commit"]
+    await until_idle(new_worker(faulty_store, handler))
+    assert set((await statuses(faulty_store)).values()) == {("accepted", 1)}

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
+from itertools import takewhile
 
 from treadle.backends.cancellation import shielded
 from treadle.core.mailboxes import MailboxEntry
@@ -32,8 +33,13 @@ class Taker:
             ClaimConflict: its claim is lost or settled.
             TimeoutError: the store did not answer before the lease ended.
         """
-        # shielded: what is taken and not known would stay claimed until the lease ends
-        return await shielded(self._take(attempt, limit))
+        missing = limit - len(_kept(attempt))
+        if missing > 0:
+            await self._claim(attempt, missing)
+        given = _kept(attempt)[: max(limit, 0)]
+        attempt.waiting = [lease for lease in attempt.waiting if lease not in given]
+        self._give(attempt, given)
+        return tuple(lease.entry for lease in given)
 
     async def wait(self, attempt: Attempt, seconds: float) -> bool:
         """Return True once something further is due, and False after `seconds`, or at a stop.
@@ -51,7 +57,9 @@ class Taker:
                 attempt.news.clear()
                 if attempt.cancelled.is_set():
                     return False
-                if await shielded(self._look(attempt)):
+                if not _kept(attempt):
+                    await self._claim(attempt, 1)
+                if _kept(attempt):
                     return True
                 left = end - clock.time()
                 if left <= 0:
@@ -66,45 +74,40 @@ class Taker:
         """Give entries to the handler that a batch of its has taken, with a lease to `deadline`."""
         self._give(attempt, [Lease(entry, deadline, self._context.clock) for entry in entries])
 
-    async def _take(self, attempt: Attempt, limit: int) -> tuple[MailboxEntry, ...]:
-        number = max(limit, 0)
-        if len(_kept(attempt)) < number:
-            attempt.waiting += await self._claim(attempt, number - len(attempt.waiting))
-        given = _kept(attempt)[:number]
-        attempt.waiting = [lease for lease in attempt.waiting if lease not in given]
-        self._give(attempt, given)
-        return tuple(lease.entry for lease in given)
-
     def _give(self, attempt: Attempt, leases: Sequence[Lease]) -> None:
         attempt.add(leases)
         for lease in leases:
             self._context.emit(Claimed(entry=lease.entry))
 
-    async def _look(self, attempt: Attempt) -> bool:
-        if not _kept(attempt):
-            attempt.waiting += await self._claim(attempt, 1)
-        return bool(_kept(attempt))
+    async def _claim(self, attempt: Attempt, limit: int) -> None:
+        """Claim further entries, and keep them for the handler.
 
-    async def _claim(self, attempt: Attempt, limit: int) -> Sequence[Lease]:
+        Raises:
+            ClaimConflict, TimeoutError: as for `take`.
+        """
+        # shielded: what is claimed and not known would stay claimed until the lease ends
+        await shielded(self._claim_whole(attempt, limit))
+
+    async def _claim_whole(self, attempt: Attempt, limit: int) -> None:
         held = attempt.list_held()
         if attempt.loss is not None or not held:
             reason = attempt.loss or "this delivery is settled"
             raise ClaimConflict(attempt.first.entry_id, reason)
         if not attempt.takes_more or self._is_last_try(attempt.first):
-            return ()
+            return
         holder = held[0]
         # from before the write, so that our deadline is never later than the store's
         deadline = holder.deadline
         write = self._context.store.mailboxes.take(holder.entry, limit=limit)
         entries = await holder.within(write)
         leases = [Lease(entry, deadline, self._context.clock) for entry in entries]
-        for position, lease in enumerate(leases):
-            if self._is_last_try(lease):
-                attempt.takes_more = False
-                await self._settler.release(leases[position:])
-                return leases[:position]
+        together = list(takewhile(lambda lease: not self._is_last_try(lease), leases))
+        attempt.waiting += together
+        for lease in together:
             self._watcher.add(lease)
-        return leases
+        if len(together) < len(leases):
+            attempt.takes_more = False
+            await self._settler.release(leases[len(together) :])
 
     def _is_last_try(self, lease: Lease) -> bool:
         return is_last_try(lease.entry, self._context.settings.max_attempts)
