@@ -10,6 +10,7 @@ from treadle.core.commands import Receipt
 from treadle.core.documents import CollectionPage, Document, DocumentPage, Stored
 from treadle.core.edits import Truncated
 from treadle.core.endings import Interrupted
+from treadle.core.explaining import Explanation, Obstacle, ObstacleKind
 from treadle.core.following import FollowedItem, ThreadDeleted, ThreadReset
 from treadle.core.heads import HeadPage, ThreadSummary
 from treadle.core.hints import Hint, HintKind
@@ -95,6 +96,7 @@ __all__ = [
     "EntryPage",
     "EntryStatus",
     "Erased",
+    "Explanation",
     "FollowedItem",
     "FoundEntries",
     "FoundRuns",
@@ -117,6 +119,8 @@ __all__ = [
     "MessageMetadata",
     "MessagePage",
     "NotFound",
+    "Obstacle",
+    "ObstacleKind",
     "Patch",
     "PatchError",
     "ReadOnlyStore",

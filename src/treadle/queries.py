@@ -4,6 +4,7 @@
 """
 
 from treadle.core.documents import ListCollections, ListDocuments, LoadDocuments
+from treadle.core.explaining import ExplainEntry
 from treadle.core.heads import ListHeads, LoadHead
 from treadle.core.mailbox_queries import (
     CountEntries,
@@ -24,6 +25,7 @@ from treadle.core.usage import SumUsage
 __all__ = [
     "CountEntries",
     "CountRuns",
+    "ExplainEntry",
     "FindActiveRun",
     "ListCollections",
     "ListDeltas",

@@ -91,6 +91,7 @@ SHOWING: dict[str, tuple[str, ...]] = {
     "mailboxes requeue": ("mailboxes", "requeue", HOSTILE),
     "mailboxes show": ("mailboxes", "show", "m1\u202e"),
     "mailboxes stats": ("mailboxes", "stats", "m1\u202e"),
+    "mailboxes why": ("mailboxes", "why", "why\u202e"),
     "runs list": ("runs", "list"),
     "runs show": ("runs", "show", "r\u202e"),
     "runs usage": ("runs", "usage", "--by", "agent"),
@@ -144,6 +145,9 @@ def hostile(tmp_path: Path) -> Path:
         await store.mailboxes.send("m1\u202e", {HOSTILE: HOSTILE}, sender_id=HOSTILE)
         [entry] = await store.mailboxes.claim(consumer=HOSTILE)
         await store.mailboxes.dead_letter(entry, error=HOSTILE)
+        waiting = treadle.MailboxEntry(entry_id="why\u202e", mailbox_id="m2\u202e")
+        await store.mailboxes.enqueue(waiting)
+        await store.mailboxes.pause("m2\u202e", reason=HOSTILE)
 
     in_store(tmp_path / "agents", fill)
     in_store("sqlite:///store\u202e.db", fill)

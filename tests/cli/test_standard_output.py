@@ -62,6 +62,7 @@ WORKING: dict[str, list[str]] = {
     "mailboxes requeue": ["mailboxes", "requeue", "--all"],
     "mailboxes show": ["mailboxes", "show", "m1"],
     "mailboxes stats": ["mailboxes", "stats"],
+    "mailboxes why": ["mailboxes", "why", "why-{kind}"],
     "migrate": ["migrate"],
     "documents delete": ["documents", "delete", "c", "k-{kind}"],
     "documents list": ["documents", "list"],
@@ -100,6 +101,8 @@ def test_output_that_arrives_nowhere_ends_every_command_the_same_way(
         await store.threads.append("said", treadle.Message.user("hi"))
         await store.documents.put("c", f"k-{kind}", 1)
         await store.mailboxes.send(f"deleted-{kind}", 1)
+        waiting = treadle.MailboxEntry(entry_id=f"why-{kind}", mailbox_id="why")
+        await store.mailboxes.enqueue(waiting)
         await store.documents.put("c", "k-shown", 1)
 
     in_store(agents, add)

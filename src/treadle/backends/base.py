@@ -106,6 +106,9 @@ class Guarantee(Enum):
     RUNS_END_WITH_ENTRIES = 22
     """When an entry that was sent ends as a dead letter, cancelled or superseded, its active runs
     are closed in the same commit, with a termination code that says which."""
+    EXPLANATIONS_ARE_TRUE = 23
+    """`ExplainEntry` names all that keeps an entry from being claimed, as it is at one moment. If
+    that is nothing, a claim from the mailbox gets the entry."""
 
     def __str__(self) -> str:
         return f"guarantee {self.value}, {self.name.replace('_', ' ').lower()}"

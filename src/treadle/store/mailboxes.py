@@ -5,6 +5,7 @@ from collections.abc import Collection
 from treadle.backends.base import Backend
 from treadle.core.claims import ClaimRequest
 from treadle.core.codec import check_integer, checked
+from treadle.core.explaining import ExplainEntry, Explanation
 from treadle.core.ids import check_id, check_ids, check_optional_id
 from treadle.core.mailbox_queries import (
     Claim,
@@ -211,6 +212,25 @@ class Mailboxes(MailboxWrites):
             origin=origin,
         )
         return await self._backend.read(check_query(query, "search_entries"))
+
+    async def explain(self, entry_id: str, *, now: int | None = None) -> Explanation | None:
+        """Say why an entry does not run: what it waits for, who holds it, how it ended.
+
+        One look at the store, whose cost does not depend on the depth of the mailbox.
+
+        Args:
+            entry_id: the entry.
+            now: the present.
+
+        Returns:
+            Its obstacles, each with what is known of it. If there are none, the next claim from its
+            mailbox gets it. None if the entry does not exist.
+
+        Raises:
+            InvalidId, InvalidValue: an argument is out of its range.
+        """
+        query = ExplainEntry(entry_id=entry_id, now=now)
+        return await self._backend.read(check_query(query, "explain"))
 
     async def count_entries(self, mailbox_id: str | None = None) -> MailboxStats:
         """Count the entries in each status, of one mailbox or of all."""

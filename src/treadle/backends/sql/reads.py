@@ -6,11 +6,13 @@ from typing import Any, TypeVar, cast
 
 from treadle.backends._damage import DamageLog
 from treadle.backends.sql import _documents as documents
+from treadle.backends.sql import _explaining as explaining
 from treadle.backends.sql import _mailboxes as mailboxes
 from treadle.backends.sql import _runs as runs
 from treadle.backends.sql import _threads as threads
 from treadle.backends.sql.program import Program, Row, Statement
 from treadle.core.documents import ListCollections, ListDocuments, LoadDocuments
+from treadle.core.explaining import ExplainEntry
 from treadle.core.heads import ListHeads, LoadHead
 from treadle.core.mailbox_queries import (
     CountEntries,
@@ -59,6 +61,7 @@ _READING_ON = frozenset({ListDeltas, ListSummaries, SumUsage})
 """Queries whose programs read again what their first rows name."""
 
 _TIMED: dict[type[Query[Any]], Callable[[Any, DamageLog, int | None], Program[Any]]] = {
+    ExplainEntry: explaining.explain_entry,
     LoadDocuments: documents.load_documents,
     ListDocuments: documents.list_documents,
     ListCollections: documents.list_collections,

@@ -7,6 +7,7 @@ import click
 import msgspec
 
 from treadle.cli.mailbox_deletions import delete, purge
+from treadle.cli.mailbox_why import why
 from treadle.cli.opening import change_store, read_store
 from treadle.cli.options import (
     after_option,
@@ -363,6 +364,7 @@ def cancel(entry_ids: tuple[str, ...], mailbox: str | None, as_json: bool) -> No
     _write_entries("cancelled", change_store(write), as_json=as_json)
 
 
+mailboxes.add_command(why)
 mailboxes.add_command(purge)
 mailboxes.add_command(delete)
 

@@ -63,8 +63,10 @@ thread_ids = st.sampled_from(["t0", "t1", "t.2"])
 run_ids = st.sampled_from(["r0", "r1", "r2"])
 mailbox_ids = st.sampled_from(MAILBOXES)
 new_entry_ids = st.integers(0, 300).map(lambda number: f"e{number}")
-sources = st.none() | new_entry_ids | st.sampled_from([f"b{n}" for n in range(len(MAILBOXES) * 2)])
-"""The entries that runs work on; those of `beginnings` are there from the beginning."""
+common_entry_ids = st.sampled_from([f"b{number}" for number in range(len(MAILBOXES) * 2)])
+"""The entries of `beginnings`."""
+sources = st.none() | new_entry_ids | common_entry_ids
+"""The entries that runs work on."""
 texts = st.sampled_from(["", "hi", "\x00\x7f\u2028", "é🧵", '"<extra>"'])
 payloads = st.sampled_from([None, {}, [1, 1.0, True], {"a": {"b": "<extra>"}}]) | json_values
 take_names = st.integers(0, 10**9).map(str)

@@ -184,6 +184,7 @@ def questions(now: int) -> st.SearchStrategy[Question]:
             origin=st.sampled_from(["external", "internal"]),
         ),
         _question("mailboxes", "list", **page),
+        _about("mailboxes", "explain", entry_id=commands.common_entry_ids, now=nows(now)),
         _about(
             "mailboxes",
             "load_claims",
