@@ -113,6 +113,7 @@ SHOWING_NOTHING = {
     "mailboxes purge": "a number",
     "migrate": "the names of our migrations",
     "threads follow": "it does not end by itself, and is tested below",
+    "watch": "it does not end by itself, and is tested with what it shows",
     "work": "its log is tested above",
 }
 

@@ -64,8 +64,8 @@ def test_entries_are_found_by_their_errors_and_holders(agents: Path) -> None:
     for words, count in (
         (("--error", "oom"), 1),
         (("--error", "OOM"), 0),
-        (("--holder", "worker-1"), 1),
-        (("--holder", "worker-2"), 0),
+        (("--claimed-by", "worker-1"), 1),
+        (("--claimed-by", "worker-2"), 0),
         (("--by", "available_at"), 1),
     ):
         items = run_json("mailboxes", "entries", *words, "--store", agents)["items"]
@@ -137,9 +137,39 @@ def test_dead_letters_are_requeued(agents: Path) -> None:
     assert again.exit_code == 1
     assert "is queued; only a dead letter can be requeued" in again.stderr
     assert run("mailboxes", "requeue", "--store", agents).exit_code == 2
+    words = ("mailboxes", "requeue", entry["entry_id"], "--error", "boom")
+    assert run(*words, "--store", agents).exit_code == 2
     missing = run("mailboxes", "requeue", "nope", "--store", agents)
     assert missing.exit_code == 1
     assert "'nope' does not exist" in missing.stderr
+
+
+def test_dead_letters_are_requeued_by_the_text_of_their_error(agents: Path) -> None:
+    async def fail(store: treadle.Store) -> None:
+        for number in range(205):
+            await store.mailboxes.send("m3", number)
+            [entry] = await store.mailboxes.claim(consumer="w", mailbox_id="m3")
+            await store.mailboxes.dead_letter(entry, error=f"the model is overloaded ({number})")
+
+    in_store(agents, fail)
+    words = ("mailboxes", "requeue", "--all", "--store", agents)
+    assert len(run_json(*words, "--error", "nothing")["entries"]) == 0
+    queued = run_json(*words, "--error", "overloaded")["entries"]
+    assert [entry["mailbox_id"] for entry in queued] == ["m3"] * 205
+    left = run_json("mailboxes", "entries", "--status", "dead_letter", "--store", agents)["items"]
+    assert [entry["last_error"] for entry in left] == ["boom"]
+
+
+def test_paused_mailboxes_are_marked_in_the_listing(agents: Path) -> None:
+    run("mailboxes", "pause", "m1", "--for", "1h", "--reason", "no model", "--store", agents)
+    run("mailboxes", "pause", "m2", "--store", agents)
+    titles, *lines = run("mailboxes", "list", "--store", agents).stdout.splitlines()
+    rows = [dict(zip(titles.split("\t"), line.split("\t"), strict=True)) for line in lines]
+    assert rows[0]["paused"].startswith("until 20")
+    assert rows[0]["paused"].endswith(": no model")
+    assert rows[1]["paused"] == "yes"
+    run("mailboxes", "resume", "m2", "--store", agents)
+    assert run("mailboxes", "list", "--store", agents).stdout.splitlines()[2].endswith("\t")
 
 
 def test_entries_are_cancelled(agents: Path) -> None:

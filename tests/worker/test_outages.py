@@ -254,3 +254,31 @@ async def test_every_entry_ends_once_whatever_call_of_the_store_fails(
     assert (await faulty_store.mailboxes.count_entries()).accepted == 30
     assert sorted(await texts(faulty_store, "m"), key=int) == [str(n) for n in range(15)]
     assert len(recorder.of(Claimed)) >= len(recorder.of(Done))
+
+
+@pytest.mark.parametrize("operation", ["claim", "renew"])
+async def test_a_worker_says_what_fails_until_it_succeeds_again(
+    faulty: FaultyBackend,
+    faulty_store: Store,
+    recorder: Recorder,
+    clock: ManualClock,
+    operation: str,
+    new_worker: NewWorker,
+) -> None:
+    blocked = Blocked()
+    await faulty_store.mailboxes.send("m", 1)
+    worker = new_worker(faulty_store, blocked, lease_ms=3_000)
+    async with running(worker):
+        await recorder.wait_for(Claimed)
+        assert worker.failing == {}
+        error = StoreUnavailable("here", "restarting")
+        failing(faulty, operation, 1, error)
+        async with passing_time(clock, faulty_store.mailboxes.count_entries):
+            await recorder.wait_for(Outage)
+            assert worker.failing == {operation: error}
+            done = faulty.done[operation]
+            await faulty.until(lambda: faulty.done[operation] > done)
+            await advance(clock, 1)
+            assert worker.failing == {}
+        blocked.free.set()
+        await recorder.wait_for(Done)

@@ -35,6 +35,7 @@ _COMMANDS = {
     "runs": ("runs:runs", "Look at runs, the executions of agents."),
     "send": ("send:send", "Send work to a mailbox."),
     "threads": ("threads:threads", "Look at conversations, and change them."),
+    "watch": ("watch:watch", "Show what happens in a store, as it happens."),
     "work": ("work:work", "Work the entries of all mailboxes with a handler."),
 }
 

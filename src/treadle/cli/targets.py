@@ -7,7 +7,8 @@ from functools import reduce
 from typing import Any, cast
 
 from treadle.cli.terminal.failure import Failure
-from treadle.worker import Handler
+from treadle.errors import InvalidValue
+from treadle.worker import Handler, check_handler
 
 
 def load_handler(target: str) -> Handler:
@@ -19,6 +20,11 @@ def load_handler(target: str) -> Handler:
     handler = load(target, "handler", "my_agent:handle")
     if not callable(handler):
         raise Failure(f"{target!r} is not a function; a handler is `async def handle(delivery)`")
+    try:
+        check_handler(handler)
+    except InvalidValue as error:
+        reason = f"{target!r} is no handler: {error.reason}; write `async def handle(delivery)`"
+        raise Failure(reason) from error
     return cast("Handler", handler)
 
 

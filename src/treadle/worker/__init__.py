@@ -1,5 +1,6 @@
 """Workers: they claim entries from mailboxes, run your handler on each, and settle it."""
 
+from treadle.worker._checks import check_handler
 from treadle.worker._clock import Alarm, WorkerClock
 from treadle.worker._decision import Reject, Retry, TooManyAttempts
 from treadle.worker._delivery import Delivery, DeliveryBatch
@@ -45,5 +46,6 @@ __all__ = [
     "Withdrawn",
     "Worker",
     "WorkerClock",
+    "check_handler",
     "log_events",
 ]

@@ -73,6 +73,7 @@ class Claimer:
             self._is_woken = False
             try:
                 claimed = await self._claim()
+                self._context.health.succeed("claim")
                 in_vain = 0 if claimed else in_vain + 1
                 if until_idle and not claimed and await self._is_idle():
                     return
@@ -228,6 +229,7 @@ class Claimer:
 
     async def _rest(self, error: Exception, failures: int) -> None:
         pause_ms = OUTAGE_BACKOFF.pause_ms(failures, self._context.random)
+        self._context.health.fail("claim", error)
         self._context.emit(Outage(operation="claim", error=error, retry_in_ms=pause_ms))
         self._is_woken = False  # a free slot does not make the store available again
         await self._sleep_until_woken(sleep(self._clock, pause_ms / 1000))

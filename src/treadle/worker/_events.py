@@ -100,46 +100,50 @@ OnEvent: TypeAlias = Callable[[Event], None]
 
 
 def log_events(event: Event) -> None:
-    """Write an event to the standard logger `treadle.worker`. This is the default hook."""
+    """Write an event to the standard logger `treadle.worker`. This is the default hook.
+
+    A record about an entry has the attributes `entry_id` and `mailbox_id`, for formatters.
+    """
     match event:
         case Claimed():
-            again = event.entry.attempt_count > 1
-            level = logging.INFO if again else logging.DEBUG
-            _LOGGER.log(level, "claimed %s, attempt %d", _name(event), event.entry.attempt_count)
+            level = logging.INFO if event.entry.attempt_count > 1 else logging.DEBUG
+            _log(level, event, "claimed %s, attempt %d", _name(event), event.entry.attempt_count)
         case Done():
-            _LOGGER.debug("done with %s after %d ms", _name(event), event.lasted_ms)
+            _log(logging.DEBUG, event, "done with %s after %d ms", _name(event), event.lasted_ms)
         case Retried():
             message = "attempt %d of %s failed, the next one is due in %d ms: %s"
             attempt = event.entry.attempt_count
-            due_in_ms = event.retry_at - event.entry.updated_at - event.lasted_ms
-            _LOGGER.warning(
-                message,
-                attempt,
-                _name(event),
-                max(due_in_ms, 0),
-                event.error,
-                exc_info=_with_traceback(event.exception),
-            )
+            due_in_ms = max(event.retry_at - event.entry.updated_at - event.lasted_ms, 0)
+            _log(logging.WARNING, event, message, attempt, _name(event), due_in_ms, event.error)
         case DeadLettered():
             message = "%s is a dead letter after attempt %d: %s"
             attempt = event.entry.attempt_count
-            cause = _with_traceback(event.exception)
-            _LOGGER.error(message, _name(event), attempt, event.error, exc_info=cause)
+            _log(logging.ERROR, event, message, _name(event), attempt, event.error)
         case Released():
-            _LOGGER.info("released %s after %d ms", _name(event), event.lasted_ms)
+            _log(logging.INFO, event, "released %s after %d ms", _name(event), event.lasted_ms)
         case LeaseLost():
-            _LOGGER.warning("lost the lease of %s: %s", _name(event), event.reason)
+            message = "lost the lease of %s: %s"
+            _log(logging.WARNING, event, message, _name(event), event.reason)
         case Withdrawn():
-            _LOGGER.info("%s was %s while its handler ran", _name(event), event.status)
+            message = "%s was %s while its handler ran"
+            _log(logging.INFO, event, message, _name(event), event.status)
         case Outage():
             message = "the store cannot %s, next try in %d ms: %s"
             reason = describe_error(event.error)
-            _LOGGER.warning(message, event.operation, event.retry_in_ms, reason)
+            _log(logging.WARNING, event, message, event.operation, event.retry_in_ms, reason)
         case Purged():
             message = "purged %d entries that ended before %d"
-            _LOGGER.info(message, event.count, event.older_than)
+            _log(logging.INFO, event, message, event.count, event.older_than)
         case _:
             assert_never(event)
+
+
+def _log(level: int, event: Event, message: str, *values: object) -> None:
+    about: dict[str, str] = {}
+    if isinstance(event, _OfDelivery):
+        about = {"entry_id": event.entry.entry_id, "mailbox_id": event.entry.mailbox_id}
+    failed = event.exception if isinstance(event, Retried | DeadLettered) else None
+    _LOGGER.log(level, message, *values, exc_info=_with_traceback(failed), extra=about)
 
 
 def _with_traceback(error: BaseException | None) -> BaseException | None:

@@ -48,10 +48,12 @@ class Heartbeat:
         while leases := self._list_held(drop_ended=failures > 0):
             try:
                 await self._renew(leases)
-                return
+                break
             except TRANSIENT as error:
                 failures += 1
+                self._context.health.fail("renew", error)
                 await self._pause(leases, error, failures)
+        self._context.health.succeed("renew")
 
     def _list_held(self, *, drop_ended: bool) -> list[Lease]:
         held: list[Lease] = []

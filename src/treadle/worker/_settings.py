@@ -14,6 +14,7 @@ from treadle.errors import InvalidValue, shorten
 from treadle.store.store import Store
 from treadle.worker._clock import StoreClock, WorkerClock
 from treadle.worker._events import OnEvent
+from treadle.worker._health import Health
 from treadle.worker.backoff import Backoff
 
 
@@ -66,6 +67,7 @@ class RunContext:
     clock: WorkerClock
     store_clock: StoreClock
     random: Random
+    health: Health
 
 
 def new_consumer() -> str:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import nullcontext, suppress
 from random import Random, SystemRandom
 from typing import Any
@@ -21,6 +21,7 @@ from treadle.worker._claimer import Claimer
 from treadle.worker._clock import StoreClock, WorkerClock, wait
 from treadle.worker._events import OnEvent, guarded, log_events
 from treadle.worker._executor import Executor, Handler
+from treadle.worker._health import Health
 from treadle.worker._heartbeat import Heartbeat
 from treadle.worker._lease import Lease
 from treadle.worker._outcomes import Settler
@@ -121,6 +122,7 @@ class Worker:
         self._clock = clock
         # not a seeded generator: workers that were forked would draw the same jitter
         self._random = SystemRandom() if random is None else random
+        self._health = Health()
         self._run: _Run | None = None
         self._is_stopping = False
 
@@ -128,6 +130,15 @@ class Worker:
     def consumer(self) -> str:
         """The worker's name, as entries have it in `claimed_by`."""
         return self._settings.consumer
+
+    @property
+    def failing(self) -> Mapping[str, Exception]:
+        """The operations that fail now, "claim" and "renew", with their errors; else it is empty.
+
+        An operation is in it from its first failure until it succeeds, so a health check can say
+        whether the worker reaches its store.
+        """
+        return self._health.failing
 
     async def run(self, *, until_idle: bool = False, handle_signals: bool = False) -> None:
         """Process entries until `stop` is called or the task is cancelled; both stop it cleanly.
@@ -158,6 +169,7 @@ class Worker:
             clock=clock,
             store_clock=StoreClock(clock),
             random=self._random,
+            health=self._health,
         )
         self._run = _Run(context, self._handler)
         try:

@@ -18,7 +18,7 @@ from treadle.cli.options import (
     order_option,
     store_option,
 )
-from treadle.cli.paging import write_found
+from treadle.cli.paging import every_found, write_found
 from treadle.cli.terminal.counts import counted
 from treadle.cli.terminal.failure import Failure
 from treadle.cli.terminal.help import ExampleGroup
@@ -41,8 +41,8 @@ from treadle.core.mailboxes import (
     MailboxStats,
 )
 from treadle.core.messages import Order
+from treadle.core.pauses import is_paused
 from treadle.errors import NotFound
-from treadle.store.pages import every
 from treadle.store.store import Store
 
 _COLUMNS = (
@@ -63,6 +63,7 @@ _MAILBOXES = (
     Column("due", whole=True),
     Column("holder"),
     Column("until", whole=True),
+    Column("paused"),
 )
 _ENTRIES = click.argument("entry_ids", metavar="[ENTRY]...", nargs=-1)
 
@@ -131,7 +132,7 @@ def list_mailboxes(
     help="Only with this status; may be repeated.",
 )
 @click.option("--error", metavar="TEXT", help="Only with this text in the last error.")
-@click.option("--holder", metavar="NAME", help="Only claimed by this worker.")
+@click.option("--claimed-by", metavar="NAME", help="Only claimed by this worker.")
 @click.option("--origin", type=click.Choice(get_args(EntryOrigin)), help="Only from this origin.")
 @click.option(
     "--by",
@@ -148,7 +149,7 @@ def list_entries(
     mailbox: str | None,
     statuses: tuple[EntryStatus, ...],
     error: str | None,
-    holder: str | None,
+    claimed_by: str | None,
     origin: EntryOrigin | None,
     by: EntryKey,
     order: Order | None,
@@ -170,7 +171,7 @@ def list_entries(
             mailbox_id=mailbox,
             statuses=statuses or None,
             error=error,
-            claimed_by=holder,
+            claimed_by=claimed_by,
             origin=origin,
         )
 
@@ -313,25 +314,34 @@ def resume(mailbox: str, as_json: bool) -> None:
     examples=(
         "treadle mailboxes requeue 0196a1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1b",
         "treadle mailboxes requeue --all --mailbox bike-squeaky-brakes",
+        "treadle mailboxes requeue --all --error 'the model is overloaded'",
     ),
 )
 @store_option()
 @_ENTRIES
-@click.option("--all", "all_dead", is_flag=True, help="All dead letters, or those in --mailbox.")
-@click.option("--mailbox", metavar="ID", help="With --all: the mailbox.")
+@click.option("--all", "all_dead", is_flag=True, help="All dead letters that match the options.")
+@click.option("--mailbox", metavar="ID", help="With --all: those in this mailbox.")
+@click.option("--error", metavar="TEXT", help="With --all: those with this text in their error.")
 @json_option
-def requeue(entry_ids: tuple[str, ...], all_dead: bool, mailbox: str | None, as_json: bool) -> None:
+def requeue(
+    entry_ids: tuple[str, ...],
+    all_dead: bool,
+    mailbox: str | None,
+    error: str | None,
+    as_json: bool,
+) -> None:
     """Queue dead letters again.
 
     Their attempts are counted from zero.
 
     --json: {"entries": [those that were queued]}.
     """
-    if bool(entry_ids) == all_dead or (mailbox is not None and not all_dead):
-        raise click.UsageError("give either entries, or --all, which may have --mailbox")
+    is_filtered = mailbox is not None or error is not None
+    if bool(entry_ids) == all_dead or (is_filtered and not all_dead):
+        raise click.UsageError("give either entries, or --all, with --mailbox or --error if wanted")
 
     async def write(store: Store) -> list[MailboxEntry]:
-        ids = await _list_dead(store, mailbox) if all_dead else list(entry_ids)
+        ids = await _list_dead(store, mailbox, error) if all_dead else list(entry_ids)
         return [await _requeue(store, entry_id) for entry_id in ids]
 
     _write_entries("queued again", change_store(write), as_json=as_json)
@@ -391,7 +401,15 @@ def _mailbox_cells(summary: MailboxSummary) -> tuple[str, ...]:
         time_text(summary.due_at),
         summary.claimed_by or "",
         time_text(summary.lease_until),
+        _pause_text(summary.state),
     )
+
+
+def _pause_text(state: MailboxState) -> str:
+    if not is_paused(state, system_clock()):
+        return ""
+    until = "yes" if state.paused_until is None else f"until {time_text(state.paused_until)}"
+    return f"{until}: {state.pause_reason}" if state.pause_reason else until
 
 
 def _cells(entry: MailboxEntry) -> tuple[str, ...]:
@@ -431,9 +449,15 @@ async def _cancel(store: Store, entry_id: str) -> MailboxEntry:
     return entry
 
 
-async def _list_dead(store: Store, mailbox: str | None) -> list[str]:
-    letters = every(partial(store.mailboxes.list_entries, mailbox_id=mailbox, status="dead_letter"))
-    return [entry.entry_id async for entry in letters]
+async def _list_dead(store: Store, mailbox: str | None, error: str | None) -> list[str]:
+    letters = partial(
+        store.mailboxes.search_entries,
+        mailbox_id=mailbox,
+        statuses=["dead_letter"],
+        error=error,
+        order="asc",
+    )
+    return [entry.entry_id async for entry in every_found(letters)]
 
 
 def _write_entries(done: str, entries: list[MailboxEntry], *, as_json: bool) -> None:

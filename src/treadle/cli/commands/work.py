@@ -1,19 +1,20 @@
 """`treadle work`: work the entries of mailboxes, in one process or several."""
 
 import asyncio
-import logging
 import sys
+from typing import get_args
 
 import click
 
 import treadle
 from treadle.backends.urls import without_password
+from treadle.cli.health import serving_health
+from treadle.cli.logging import LogForm, log_to_stderr
 from treadle.cli.opening import check_possible
 from treadle.cli.options import STORE_VARIABLE, chosen_store, duration, store_option
 from treadle.cli.processes.lifeline import watch_lifeline
 from treadle.cli.processes.supervisor import Supervisor
 from treadle.cli.targets import load_handler
-from treadle.cli.terminal.escaping import HarmlessFormatter
 from treadle.cli.terminal.failure import Failure
 from treadle.cli.terminal.help import ExampleCommand
 from treadle.cli.terminal.notes import write_note
@@ -26,6 +27,7 @@ from treadle.worker import Handler, Worker
     examples=(
         "treadle work my_agent:handle",
         "treadle work my_agent:handle --processes 4 --concurrency 16",
+        "treadle work my_agent:handle --log json --healthz 8080",
         "treadle work my_agent:handle --until-idle        # in a test, or from cron",
     ),
 )
@@ -91,6 +93,20 @@ from treadle.worker import Handler, Worker
     is_flag=True,
     help="End when no entry is queued or claimed, but in paused mailboxes.",
 )
+@click.option(
+    "--log",
+    "log_form",
+    type=click.Choice(get_args(LogForm)),
+    default="text",
+    show_default=True,
+    help="Write logs as text, or as one JSON object a line.",
+)
+@click.option(
+    "--healthz",
+    metavar="PORT",
+    type=click.IntRange(1, 65_535),
+    help="Answer GET /healthz at this port: 200, or 503 while the store cannot be reached.",
+)
 @click.option("--verbose", "-v", is_flag=True, help="Log every claim.")
 @click.option("--child", is_flag=True, hidden=True)
 def work(  # noqa: PLR0913, PLR0917
@@ -104,6 +120,8 @@ def work(  # noqa: PLR0913, PLR0917
     purge_after: int | None,
     mailbox: str | None,
     until_idle: bool,
+    log_form: LogForm,
+    healthz: int | None,
     verbose: bool,
     child: bool,
 ) -> None:
@@ -113,9 +131,11 @@ def work(  # noqa: PLR0913, PLR0917
     SIGTERM or Ctrl-C, running handlers finish, and the exit status is 0. With --processes, a
     process that dies is restarted.
     """
+    if healthz is not None and processes > 1:
+        raise click.UsageError("--healthz is about one process; leave --processes out")
     check_possible(chosen_store())
     handler = load_handler(target)
-    _log(verbose=verbose)
+    log_to_stderr(log_form, verbose=verbose)
     if processes > 1:
         _supervise(processes, until_idle=until_idle, grace_s=grace / 1000)
         return
@@ -135,7 +155,8 @@ def work(  # noqa: PLR0913, PLR0917
             )
             if child:
                 watch_lifeline(lambda order: None, worker.stop)
-            await worker.run(until_idle=until_idle, handle_signals=True)
+            async with serving_health(healthz, lambda: worker.failing):
+                await worker.run(until_idle=until_idle, handle_signals=True)
 
     if not child:
         _announce(_name(handler, target))
@@ -169,6 +190,7 @@ def _child_arguments() -> list[str]:
     context = click.get_current_context()
     given = context.params
     options = ["--concurrency", "--coalesce", "--lease-ms", "--max-attempts", "--mailbox"]
+    form = given["log_form"]
     arguments = [sys.executable, "-m", "treadle", "work", "--child"]
     for option in options:
         value = given[option.removeprefix("--").replace("-", "_")]
@@ -177,17 +199,9 @@ def _child_arguments() -> list[str]:
         value = given[option.removeprefix("--").replace("-", "_")]
         arguments += [] if value is None else [option, f"{value / 1000}s"]
     arguments += ["--until-idle"] if given["until_idle"] else []
+    arguments += ["--log", form] if form != "text" else []
     arguments += ["--verbose"] if given["verbose"] else []
     return [*arguments, "--", given["target"]]
-
-
-def _log(*, verbose: bool) -> None:
-    level = logging.DEBUG if verbose else logging.INFO
-    handler = logging.StreamHandler(sys.stderr)
-    form = "%(asctime)s %(process)d %(levelname)s %(message)s"
-    handler.setFormatter(HarmlessFormatter(form))
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
-    logging.getLogger("treadle").setLevel(level)
 
 
 def _name(handler: Handler, target: str) -> str:

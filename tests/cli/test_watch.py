@@ -1,0 +1,123 @@
+"""`treadle watch`: what happens, as it happens, until Ctrl-C."""
+
+import json
+import select
+import signal
+import subprocess
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.support import in_store, run, spawn
+from treadle import Message, RunRecord, Store, Thread
+
+
+@pytest.fixture(params=["files", "sqlite"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    path = tmp_path / "agents"
+    url = str(path) if request.param == "files" else f"sqlite:///{path}.db"
+
+    async def fill(store: Store) -> None:
+        await store.threads.create(Thread(id="t"))
+        await store.mailboxes.send("m", "an old entry")
+
+    in_store(url, fill)
+    time.sleep(0.01)
+    return url
+
+
+@pytest.fixture
+def watch(url: str) -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
+    children: list[subprocess.Popen[str]] = []
+
+    def start(*words: str) -> "subprocess.Popen[str]":
+        child = spawn("watch", "--store", url, *words)
+        children.append(child)
+        return child
+
+    yield start
+    for child in children:
+        child.send_signal(signal.SIGINT)
+        child.communicate(timeout=60)
+        assert child.returncode == 130
+
+
+def until_shown(
+    child: "subprocess.Popen[str]", url: str, act: Callable[[Store], Awaitable[object]], text: str
+) -> str:
+    """Do it again and again until the child, which may not listen yet, shows a text."""
+    assert child.stdout is not None
+    while True:
+        in_store(url, act)
+        while select.select([child.stdout], [], [], 0.3)[0]:
+            line = child.stdout.readline()
+            if text in line:
+                return line
+
+
+def next_line(child: "subprocess.Popen[str]", text: str) -> str:
+    assert child.stdout is not None
+    for line in child.stdout:
+        if text in line:
+            return line
+    raise AssertionError(f"it ended without {text!r}")
+
+
+async def fail(store: Store) -> None:
+    for _ in range(2):
+        [entry] = await store.mailboxes.claim(consumer="worker-1", mailbox_id="m")
+        await store.mailboxes.nack(entry, error="boom \x1b[31m", retry_at=0)
+
+
+def test_it_shows_entries_runs_and_what_is_said(
+    url: str, watch: Callable[..., "subprocess.Popen[str]"]
+) -> None:
+    child = watch()
+    line = until_shown(child, url, lambda store: store.mailboxes.send("m", "a new one"), "a new")
+    assert line.startswith("20")
+    assert "mailbox m: entry " in line
+    assert line.endswith(' is queued: "a new one"\n')
+    in_store(url, lambda store: store.mailboxes.claim(consumer="worker-1", mailbox_id="m"))
+    assert next_line(child, "claimed").endswith(" is claimed by worker-1, attempt 1\n")
+    in_store(url, lambda store: store.threads.append("t", Message.user("hello\nthere")))
+    assert next_line(child, "thread t").endswith("thread t, version 1: user: hello there\n")
+    in_store(url, lambda store: store.runs.upsert(RunRecord(run_id="r", thread_id="t")))
+    next_line(child, "thread t: run r is running")
+    in_store(url, lambda store: store.mailboxes.interrupt("m"))
+    next_line(child, "is superseded")
+
+
+def test_failures_are_shown_with_their_errors_and_harm_no_terminal(
+    url: str, watch: Callable[..., "subprocess.Popen[str]"]
+) -> None:
+    child = watch()
+    line = until_shown(child, url, fail, "boom")
+    assert "is queued again after attempt " in line
+    assert line.endswith(", due in 0 s: boom \\x1b[31m\n")
+
+
+def test_json_has_a_line_for_each_and_filters_hold(
+    url: str, watch: Callable[..., "subprocess.Popen[str]"]
+) -> None:
+    child = watch("--mailbox", "mine", "--json")
+
+    async def send(store: Store) -> None:
+        await store.mailboxes.send("other", 1)
+        await store.threads.append("t", Message.user("nobody's"))
+        await store.mailboxes.send("mine", {"n": 1})
+
+    shown = json.loads(until_shown(child, url, send, "{"))
+    assert list(shown) == ["entry"]
+    assert (shown["entry"]["mailbox_id"], shown["entry"]["payload"]) == ("mine", {"n": 1})
+    of_thread = watch("--thread", "t", "--json")
+    shown = json.loads(until_shown(of_thread, url, send, "{"))
+    assert shown["thread"] == "t"
+    assert shown["delta"]["changes"]["messages"][0]["content"] == "nobody's"
+
+
+def test_a_store_that_does_not_exist_is_a_failure(tmp_path: Path) -> None:
+    result = run("watch", "--store", tmp_path / "nowhere")
+    assert result.exit_code == 1
+    assert "there is no store at" in result.stderr
