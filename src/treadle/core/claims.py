@@ -76,10 +76,17 @@ def is_undelayed(entry: MailboxEntry) -> bool:
     return entry.turn is not None and entry.available_at <= entry.turn
 
 
+def is_retry_in_order(entry: MailboxEntry) -> bool:
+    """Return whether the entry has failed and keeps its order, whether it is claimed again or not.
+
+    So the first of several such retries stays the first when its claim expires.
+    """
+    return entry.turn is not None and entry.turn < entry.available_at
+
+
 def is_kept(entry: MailboxEntry) -> bool:
     """Return whether the entry waits for its retry, or is due again, and keeps its order."""
-    waits = entry.turn is not None and entry.turn < entry.available_at
-    return waits and entry.status == "queued"
+    return entry.status == "queued" and is_retry_in_order(entry)
 
 
 def has_expired(entry: MailboxEntry, now: int) -> bool:
@@ -106,7 +113,7 @@ def claim_order(entry: MailboxEntry) -> tuple[int, int, int, str]:
 
 def turn_order(entry: MailboxEntry) -> TurnOrder:
     """The order of claims within a mailbox: highest priority, then a retry that keeps its order."""
-    is_first = 0 if is_kept(entry) else 1
+    is_first = 0 if is_retry_in_order(entry) else 1
     turn = _turn(entry)
     return -entry.priority, is_first, turn, entry.available_at, entry.created_at, entry.entry_id
 

@@ -109,6 +109,18 @@ class Levelling(Tables):
         super().put(table, key, row)
 
 
+@breaks(Guarantee.ORDER_IS_KEPT, "retries keep their order when the claim of the first expires")
+class Hopeful(Tables):
+    """Puts a retry whose claim has expired behind those that wait."""
+
+    def find_claimable(self, request: ClaimRequest, now: int) -> list[MailboxEntry]:
+        entries = [
+            replace(each, turn=each.available_at) if each.status == "claimed" else each
+            for each in self.find_entries(None, UNFINISHED)
+        ]
+        return [self.entries[each.entry_id] for each in choose(entries, request, now)]
+
+
 @breaks(Guarantee.PAUSES_HOLD, "a take gets nothing while its mailbox is paused")
 class Restless(MemoryBackend):
     """Lets a holder take from a paused mailbox."""

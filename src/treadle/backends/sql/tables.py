@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 import msgspec
 
 from treadle.backends.sql.program import Values
-from treadle.core.claims import is_kept, is_undelayed
+from treadle.core.claims import is_retry_in_order, is_undelayed
 from treadle.core.codec import Json, Model, encode
 from treadle.core.documents import Document
 from treadle.core.keys import join
@@ -114,10 +114,10 @@ def _ended_at(entry: MailboxEntry) -> int | None:
 
 
 def kind_of(entry: MailboxEntry) -> int:
-    """The kind of queue that the entry waits in; each has a head of its own."""
+    """The kind of queue that the entry waits in, or waited in; each has a head of its own."""
     if is_undelayed(entry):
         return UNDELAYED
-    return KEPT if is_kept(entry) else TIMED
+    return KEPT if is_retry_in_order(entry) else TIMED
 
 
 def _headers(entry: MailboxEntry) -> str | None:

@@ -174,7 +174,7 @@ class _Head(NamedTuple):
             return (-LARGEST_TIME,)
         priority, *others = self.claim_order()
         turn = self.available_at if self.turn is None else self.turn
-        return priority, 0 if self.is_head and self.kind == KEPT else 1, turn, *others
+        return priority, 0 if self.kind == KEPT else 1, turn, *others
 
     def holds_back(self, now: int) -> bool:
         """Return whether it is a retry that keeps its order, and is not due."""

@@ -466,6 +466,21 @@ async def several_that_fail_together_keep_their_order_though_the_clock(
     expect(found[-1], "behind")
 
 
+@checks.add(Guarantee.ORDER_IS_KEPT, each={"any mailbox": None, "the mailbox": "box"})
+async def retries_keep_their_order_when_the_claim_of_the_first_expires_for_claims_from(
+    store: Store, clock: ManualClock, mailbox_id: str | None
+) -> None:
+    held = await hold_first(store, 3)
+    taken = await take(store, held, 1)
+    async with store.batch() as step:
+        for each in (held, *taken):
+            step.mailboxes.nack(each, retry_at=clock.now + 100, keep_order=True)
+    clock.now += 100
+    expect((await claim_one(store, lease_ms=100)).payload, 0)
+    clock.now += 100
+    expect(await work_off(store, mailbox_id), [0, 1, 2])
+
+
 @checks.add(Guarantee.ORDER_IS_KEPT)
 async def what_was_taken_and_released_is_in_its_order_again(
     store: Store, clock: ManualClock
