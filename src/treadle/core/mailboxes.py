@@ -64,7 +64,10 @@ class MailboxEntry(Model, frozen=True, kw_only=True):
     last_error: str | None = None
     """The error of the last attempt, or why the entry was ended."""
     claim_token: str | None = None
-    """The token that settles the claim; like the next two fields, None unless it is claimed."""
+    """The token that settles the claim; like the next two fields, None unless it is claimed.
+
+    Tokens of what one holder has claimed and taken in a mailbox begin alike.
+    """
     claimed_by: str | None = None
     lease_until: Time | None = None
     """From this time on another worker may claim it."""
