@@ -2,15 +2,17 @@
 
 import time
 from collections.abc import Callable, Coroutine
-from typing import Any
+from itertools import product
+from typing import Any, get_args
 
 import psycopg
 import pytest
 from psycopg import sql
 
-from treadle import Message, Store, Thread, ThreadChangeSet, open_store
+from treadle import Message, RunRecord, Store, Thread, ThreadChangeSet, open_store
 from treadle.backends.postgres.location import parse_location
 from treadle.backends.postgres.schema import migrate
+from treadle.core.run_queries import RunKey
 
 FEW, MANY = 200, 800
 LARGEST_RATIO = 6
@@ -213,3 +215,39 @@ async def test_a_take_reads_as_much_however_deep_the_queue(
         read.append(rows_read(postgres_url, schema, name) - before)
     few, many = read
     assert many <= 2 * few, read
+
+
+SEARCHES: dict[str, dict[str, Any]] = {
+    "newest": {},
+    "of an owner": {"resource_id": "x"},
+    "of a thread": {"thread_id": "t"},
+    "in a status": {"statuses": ["done"]},
+    "of an owner, in a status": {"resource_id": "x", "statuses": ["running"]},
+}
+
+
+async def test_a_page_of_runs_costs_little_among_many(
+    url: str, postgres_url: str, schema: str
+) -> None:
+    name = f"costs of {schema}"
+    named = f"{url}&application_name={name.replace(' ', '%20')}"
+    async with open_store(named) as store:
+        for thread_id, owner in (("t", "x"), ("u", "y")):
+            await store.threads.create(Thread(id=thread_id, resource_id=owner))
+        async with store.batch() as step:
+            for number in range(3_000):
+                run = RunRecord(
+                    run_id=f"r{number}",
+                    thread_id="t" if number % 3 else "u",
+                    status="done" if number % 4 else "running",
+                    created_at=number + 1,
+                    updated_at=number + 1,
+                )
+                step.runs.upsert(run)
+    analyze(postgres_url, schema)
+    for by, (what, filters) in product(get_args(RunKey), SEARCHES.items()):
+        before = rows_read(postgres_url, schema, name)
+        async with open_store(named) as store:
+            page = await store.runs.search(by=by, order="desc", limit=20, **filters)
+        assert len(page.items) == 20
+        assert rows_read(postgres_url, schema, name) - before < 300, (by, what)
