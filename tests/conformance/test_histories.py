@@ -71,6 +71,7 @@ def test_histories_ask_about_everything_that_is_listed() -> None:
         ("runs", "find_active"),
         ("mailboxes", "list"),
         ("mailboxes", "list_entries"),
+        ("mailboxes", "explain"),
         ("mailboxes", "search_entries"),
         ("mailboxes", "list_summaries"),
         ("mailboxes", "load_claims"),

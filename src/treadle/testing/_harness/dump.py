@@ -8,7 +8,12 @@ from typing import Any, Protocol, TypeVar
 
 from treadle import Document, MailboxEntry, MailboxState, RunRecord, Store, encode
 from treadle.core.codec import to_plain
+from treadle.core.heads import LoadHead
 from treadle.core.limits import LARGEST_TIME
+from treadle.core.mailbox_queries import CountEntries, LoadMailbox
+from treadle.core.queries import Query
+from treadle.core.run_queries import FindActiveRun
+from treadle.core.thread_queries import ListDeltas, ListMessages, LoadThread
 
 Documents = dict[str, bytes]
 """Relative path of a document → its bytes."""
@@ -62,7 +67,7 @@ async def read_documents(store: Store) -> Documents:
     ids, runs, entries, states = await asyncio.gather(
         all_thread_ids(store), all_runs(store), all_entries(store), all_states(store)
     )
-    heads = await asyncio.gather(*map(store.threads.load, ids))
+    heads = await store.read(*(LoadThread(thread_id=thread_id) for thread_id in ids))
     found: Documents = {}
     for thread_id, head in zip(ids, heads, strict=True):
         assert head is not None, f"thread {thread_id!r} is listed, and not there"
@@ -106,54 +111,46 @@ async def read_everything(store: Store, mailbox_ids: Iterable[str] = ()) -> dict
     """All documents, parsed, in the order of their listings, and what else can be read.
 
     That is deltas, pages and counts; with `mailbox_ids`, also what is read by the ids of these
-    mailboxes, if they are there or not. What can be read at once is.
+    mailboxes, if they are there or not. What can be read together is.
     """
     documents = await read_documents(store)
     found: dict[str, Any] = {path: json.loads(data) for path, data in documents.items()}
     found["listed"] = list(documents)
     threads = [(plain["id"], plain["_version"]) for plain in found.values() if "_version" in plain]
     found["documents"] = [to_plain(document) for document in await all_documents(store)]
-    parts = await asyncio.gather(
-        _read_stats(store, None),
-        *(_read_mailbox(store, mailbox_id) for mailbox_id in mailbox_ids),
-        *(_read_about(store, thread_id, version) for thread_id, version in threads),
-    )
-    for part in parts:
-        found |= part
-    return found
+    asked: dict[str, Query[Any]] = {"stats None": CountEntries()}
+    for mailbox_id in mailbox_ids:
+        asked[f"state {mailbox_id}"] = LoadMailbox(mailbox_id=mailbox_id)
+        asked[f"stats {mailbox_id}"] = CountEntries(mailbox_id=mailbox_id)
+    for thread_id, version in threads:
+        asked |= _about(thread_id, version)
+    answers = await store.read(*asked.values())
+    return found | {what: _plain(each) for what, each in zip(asked, answers, strict=True)}
 
 
-async def _read_stats(store: Store, mailbox_id: str | None) -> dict[str, Any]:
-    return {f"stats {mailbox_id}": to_plain(await store.mailboxes.count_entries(mailbox_id))}
-
-
-async def _read_mailbox(store: Store, mailbox_id: str) -> dict[str, Any]:
-    state = await store.mailboxes.load(mailbox_id)
-    plain = None if state is None else to_plain(state)
-    return {f"state {mailbox_id}": plain, **await _read_stats(store, mailbox_id)}
-
-
-async def _read_about(store: Store, thread_id: str, version: int) -> dict[str, Any]:
+def _about(thread_id: str, version: int) -> dict[str, Query[Any]]:
     """What can be read about a thread beside its document."""
     versions = range(max(version - 3, 0), min(version + 1, LARGEST_TIME) + 1)
-    about = asyncio.gather(
-        store.threads.list_messages(thread_id, limit=3, order="desc", visibility=None),
-        store.threads.message_count(thread_id),
-        store.runs.find_active(thread_id),
-        store.threads.head(thread_id),
-    )
-    deltas = asyncio.gather(*(store.threads.list_deltas(thread_id, after) for after in versions))
-    page, count, active, head = await about
-    found: dict[str, Any] = {
-        f"last messages {thread_id}": to_plain(page),
-        f"message count {thread_id}": count,
-        f"head {thread_id}": None if head is None else to_plain(head),
-        f"active run {thread_id}": None if active is None else active.run_id,
+    return {
+        f"head {thread_id}": LoadHead(thread_id=thread_id),
+        f"active run {thread_id}": FindActiveRun(thread_id=thread_id),
+        f"last messages {thread_id}": ListMessages(
+            thread_id=thread_id, limit=3, order="desc", visibility=None
+        ),
+        **{
+            f"deltas {thread_id} after {after}": ListDeltas(
+                thread_id=thread_id, after_version=after
+            )
+            for after in versions
+        },
     }
-    for after, known in zip(versions, await deltas, strict=True):
-        plain = None if known is None else [to_plain(delta) for delta in known]
-        found[f"deltas {thread_id} after {after}"] = plain
-    return found
+
+
+def _plain(answer: Any) -> Any:
+    """The JSON of an answer: None, a value, or a tuple of values."""
+    if isinstance(answer, tuple):
+        return [to_plain(each) for each in answer]
+    return None if answer is None else to_plain(answer)
 
 
 def without_uuids(plain: Any) -> Any:
