@@ -42,12 +42,7 @@ from treadle.worker import (
     Worker,
 )
 
-
-@pytest.fixture
-async def store(store: Store) -> Store:
-    """The store, with a thread for the mailbox."""
-    await store.threads.create(Thread(id="t"))
-    return store
+pytestmark = pytest.mark.usefixtures("thread")
 
 
 @every_backend

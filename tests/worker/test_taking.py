@@ -25,7 +25,6 @@ from treadle import (
     InvalidValue,
     MailboxEntry,
     Store,
-    Thread,
     open_store,
 )
 from treadle.testing import ManualClock
@@ -38,12 +37,7 @@ from treadle.worker import (
     Withdrawn,
 )
 
-
-@pytest.fixture
-async def store(store: Store) -> Store:
-    """The store, with a thread for the mailbox."""
-    await store.threads.create(Thread(id="t"))
-    return store
+pytestmark = pytest.mark.usefixtures("thread")
 
 
 @every_backend
