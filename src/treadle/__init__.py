@@ -36,6 +36,7 @@ from treadle.core.messages import (
     use_ids,
 )
 from treadle.core.patches import Patch, TrackedPatch, apply_patch
+from treadle.core.reporting import EntryReport, ErrorCount
 from treadle.core.run_queries import FoundRuns, RunKey, RunStats
 from treadle.core.runs import RunMeta, RunOrigin, RunPage, RunRecord, RunStatus
 from treadle.core.threads import (
@@ -94,8 +95,10 @@ __all__ = [
     "Durability",
     "EntryOrigin",
     "EntryPage",
+    "EntryReport",
     "EntryStatus",
     "Erased",
+    "ErrorCount",
     "Explanation",
     "FollowedItem",
     "FoundEntries",

@@ -18,6 +18,7 @@ from treadle.core.mailbox_queries import (
 )
 from treadle.core.pages import PageQuery
 from treadle.core.queries import Query, TimedQuery
+from treadle.core.reporting import ReportEntries
 from treadle.core.run_queries import CountRuns, FindActiveRun, ListRuns, LoadRun, SearchRuns
 from treadle.core.thread_queries import ListDeltas, ListMessages, ListThreads, LoadThread
 from treadle.core.usage import SumUsage
@@ -46,6 +47,7 @@ __all__ = [
     "LoadThread",
     "PageQuery",
     "Query",
+    "ReportEntries",
     "SearchEntries",
     "SearchRuns",
     "SumUsage",

@@ -75,6 +75,8 @@ def test_histories_ask_about_everything_that_is_listed() -> None:
         ("mailboxes", "search_entries"),
         ("mailboxes", "list_summaries"),
         ("mailboxes", "load_claims"),
+        ("mailboxes", "report"),
+        ("mailboxes", "explain"),
         ("documents", "load_many"),
         ("documents", "list"),
         ("documents", "collections"),

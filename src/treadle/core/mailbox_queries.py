@@ -155,6 +155,8 @@ class SearchEntries(Query[FoundEntries], frozen=True, kw_only=True):
     """Who holds the entry; only claimed entries have a holder."""
     sender_id: str | None = None
     origin: EntryOrigin | None = None
+    since: Time | None = None
+    """The least `created_at`."""
 
     def check(self, where: str) -> None:
         """Refuse a cursor of another listing."""
@@ -184,6 +186,7 @@ class SearchEntries(Query[FoundEntries], frozen=True, kw_only=True):
             and (self.claimed_by is None or entry.claimed_by == self.claimed_by)
             and (self.sender_id is None or entry.sender_id == self.sender_id)
             and (self.origin is None or entry.origin == self.origin)
+            and (self.since is None or entry.created_at >= self.since)
         )
 
     def _has_error(self, entry: MailboxEntry, text: str) -> bool:

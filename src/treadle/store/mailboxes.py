@@ -33,6 +33,7 @@ from treadle.core.mailboxes import (
 )
 from treadle.core.messages import Order
 from treadle.core.queries import check_query, listed, several
+from treadle.core.reporting import EntryReport, ReportEntries
 from treadle.store.mailbox_writes import MailboxWrites
 from treadle.store.writes import NewWrite
 
@@ -161,7 +162,7 @@ class Mailboxes(MailboxWrites):
         )
         return await self._backend.read(check_query(query, "list_entries"))
 
-    async def search_entries(
+    async def search_entries(  # noqa: PLR0913
         self,
         *,
         by: EntryKey = "created_at",
@@ -174,6 +175,7 @@ class Mailboxes(MailboxWrites):
         claimed_by: str | None = None,
         sender_id: str | None = None,
         origin: EntryOrigin | None = None,
+        since: int | None = None,
     ) -> FoundEntries:
         """List the entries that match all filters, newest first, in pages by a cursor.
 
@@ -195,6 +197,7 @@ class Mailboxes(MailboxWrites):
             claimed_by: only entries that are claimed by this consumer, even if the lease is over.
             sender_id: only entries of this sender.
             origin: only entries from this origin.
+            since: only entries that were sent at this time or later.
 
         Raises:
             InvalidValue: `after` is no cursor of a listing in this order.
@@ -210,6 +213,7 @@ class Mailboxes(MailboxWrites):
             claimed_by=claimed_by,
             sender_id=sender_id,
             origin=origin,
+            since=since,
         )
         return await self._backend.read(check_query(query, "search_entries"))
 
@@ -236,3 +240,17 @@ class Mailboxes(MailboxWrites):
         """Count the entries in each status, of one mailbox or of all."""
         query = CountEntries(mailbox_id=mailbox_id)
         return await self._backend.read(check_query(query, "count_entries"))
+
+    async def report(self, mailbox_id: str | None = None, *, now: int | None = None) -> EntryReport:
+        """Read what waits, what is held, and what fails, in one mailbox or in all.
+
+        The entries in each status; of the queued ones how many are due, scheduled for later or wait
+        for a retry; how many leases are over; since when the oldest is due; and the most frequent
+        errors. All entries are counted, as by `count_entries`.
+
+        Args:
+            mailbox_id: only this mailbox.
+            now: the present.
+        """
+        query = ReportEntries(mailbox_id=mailbox_id, now=now)
+        return await self._backend.read(check_query(query, "report"))

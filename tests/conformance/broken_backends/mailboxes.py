@@ -8,6 +8,7 @@ import msgspec
 from msgspec.structs import replace
 
 from tests.conformance.broken_backends.broken_backend import Twisted, breaks
+from treadle import ErrorCount
 from treadle.backends.base import Guarantee
 from treadle.backends.memory.backend import MemoryBackend
 from treadle.backends.model.tables import Tables
@@ -25,6 +26,7 @@ from treadle.core.mailboxes import (
     Send,
     Sent,
 )
+from treadle.core.reporting import ReportEntries
 
 
 @breaks(Guarantee.ENTRIES_MOVE_BY_RULE, "settling needs the token of the claim: ack, wrong token")
@@ -284,6 +286,55 @@ class Anonymous(MemoryBackend):
         if not isinstance(query, ListSummaries):
             return page
         return replace(page, items=tuple(replace(each, claimed_by=None) for each in page.items))
+
+
+@breaks(Guarantee.LISTINGS_ARE_COMPLETE, "entries are filtered in every order: since a time")
+class Later(MemoryBackend):
+    """Leaves out what was sent at the very time since when entries are searched."""
+
+    async def read(self, query: Any) -> Any:
+        if isinstance(query, SearchEntries) and query.since is not None:
+            query = replace(query, since=query.since + 1)
+        return await super().read(query)
+
+
+@breaks(Guarantee.LISTINGS_ARE_COMPLETE, "a report tells due from scheduled and retrying")
+class Optimistic(MemoryBackend):
+    """Takes what waits for its retry for scheduled work."""
+
+    async def read(self, query: Any) -> Any:
+        report = await super().read(query)
+        if not isinstance(query, ReportEntries):
+            return report
+        return replace(report, scheduled=report.scheduled + report.retrying, retrying=0)
+
+
+@breaks(Guarantee.LISTINGS_ARE_COMPLETE, "a report groups errors by their number")
+class Reproachful(MemoryBackend):
+    """Takes why somebody has ended an entry for an error."""
+
+    async def read(self, query: Any) -> Any:
+        report = await super().read(query)
+        if not isinstance(query, ReportEntries):
+            return report
+        ended = [
+            ErrorCount(error=each.last_error, count=1)
+            for each in self.tables.entries.values()
+            if each.status == "cancelled" and each.last_error
+        ]
+        return replace(report, errors=(*report.errors, *ended))
+
+
+@breaks(Guarantee.LISTINGS_ARE_COMPLETE, "a report counts leases that are over")
+class Patient(MemoryBackend):
+    """Takes a lease for live in its last millisecond, and a moment longer."""
+
+    async def read(self, query: Any) -> Any:
+        report = await super().read(query)
+        if not isinstance(query, ReportEntries):
+            return report
+        earlier = await super().read(replace(query, now=report.at - 1))
+        return replace(report, expired=earlier.expired)
 
 
 def encoded(text: str) -> bytes:

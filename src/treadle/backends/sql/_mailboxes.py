@@ -243,6 +243,7 @@ def _search(query: SearchEntries, status: EntryStatus | None) -> Read:
         "claimed_by": text_value(query.claimed_by),
         "sender_id": text_value(query.sender_id),
         "origin": query.origin,
+        "since": query.since,
     }
     values: dict[str, object] = {name: each for name, each in filters.items() if each is not None}
     name, *ranges = _range_of(query, status)

@@ -8,6 +8,7 @@ from treadle.backends._damage import DamageLog
 from treadle.backends.sql import _documents as documents
 from treadle.backends.sql import _explaining as explaining
 from treadle.backends.sql import _mailboxes as mailboxes
+from treadle.backends.sql import _reporting as reporting
 from treadle.backends.sql import _runs as runs
 from treadle.backends.sql import _threads as threads
 from treadle.backends.sql.program import Program, Row, Statement
@@ -25,6 +26,7 @@ from treadle.core.mailbox_queries import (
     SearchEntries,
 )
 from treadle.core.queries import Query, TimedQuery, Together
+from treadle.core.reporting import ReportEntries
 from treadle.core.run_queries import CountRuns, FindActiveRun, ListRuns, LoadRun, SearchRuns
 from treadle.core.thread_queries import ListDeltas, ListMessages, ListThreads, LoadThread
 from treadle.core.usage import SumUsage
@@ -62,6 +64,7 @@ _READING_ON = frozenset({ListDeltas, ListSummaries, SumUsage})
 
 _TIMED: dict[type[Query[Any]], Callable[[Any, DamageLog, int | None], Program[Any]]] = {
     ExplainEntry: explaining.explain_entry,
+    ReportEntries: reporting.report_entries,
     LoadDocuments: documents.load_documents,
     ListDocuments: documents.list_documents,
     ListCollections: documents.list_collections,

@@ -7,6 +7,7 @@ import click
 import msgspec
 
 from treadle.cli.mailbox_deletions import delete, purge
+from treadle.cli.mailbox_stats import stats
 from treadle.cli.mailbox_why import why
 from treadle.cli.opening import change_store, read_store
 from treadle.cli.options import (
@@ -22,7 +23,7 @@ from treadle.cli.paging import every_found, write_found
 from treadle.cli.terminal.counts import counted
 from treadle.cli.terminal.failure import Failure
 from treadle.cli.terminal.help import ExampleGroup
-from treadle.cli.terminal.output import time_text, write_fields, write_json, write_line, write_table
+from treadle.cli.terminal.output import time_text, write_fields, write_json, write_line
 from treadle.cli.terminal.tables import Column, beginning
 from treadle.clock import system_clock
 from treadle.core.codec import Json, to_plain
@@ -116,7 +117,7 @@ def list_mailboxes(
 @mailboxes.command(
     "entries",
     examples=(
-        "treadle mailboxes entries --status dead_letter --error timeout",
+        "treadle mailboxes entries --status dead_letter --error timeout --since 12h",
         "treadle mailboxes entries --mailbox bike-squeaky-brakes",
         "treadle mailboxes entries --by available_at --order asc",
         "treadle mailboxes entries --json | jq -r '.items[].entry_id'",
@@ -133,6 +134,9 @@ def list_mailboxes(
 )
 @click.option("--error", metavar="TEXT", help="Only with this text in the last error.")
 @click.option("--claimed-by", metavar="NAME", help="Only claimed by this worker.")
+@click.option(
+    "--since", metavar="DURATION", type=duration, help="Only sent since so long ago: 90s, 12h, 7d."
+)
 @click.option("--origin", type=click.Choice(get_args(EntryOrigin)), help="Only from this origin.")
 @click.option(
     "--by",
@@ -145,11 +149,12 @@ def list_mailboxes(
 @after_option
 @limit_option
 @json_option
-def list_entries(
+def list_entries(  # noqa: PLR0913, PLR0917
     mailbox: str | None,
     statuses: tuple[EntryStatus, ...],
     error: str | None,
     claimed_by: str | None,
+    since: int | None,
     origin: EntryOrigin | None,
     by: EntryKey,
     order: Order | None,
@@ -173,6 +178,7 @@ def list_entries(
             error=error,
             claimed_by=claimed_by,
             origin=origin,
+            since=None if since is None else max(system_clock() - since, 0),
         )
 
     write_found(read_store(read), _COLUMNS, _cells, as_json=as_json, plain=to_plain)
@@ -216,30 +222,6 @@ def show(any_id: str, as_json: bool) -> None:
         write_json(document)
     else:
         write_fields({name: item for part in document.values() for name, item in part.items()})
-
-
-@mailboxes.command(
-    "stats",
-    examples=(
-        "treadle mailboxes stats",
-        "treadle mailboxes stats bike-squeaky-brakes",
-        "treadle mailboxes stats --json | jq .queued",
-    ),
-)
-@store_option()
-@click.argument("mailbox", required=False)
-@json_option
-def show_stats(mailbox: str | None, as_json: bool) -> None:
-    """Count the entries in each status, in MAILBOX or in all mailboxes.
-
-    --json: {"queued": N, "claimed": N, ...}.
-    """
-    stats = to_plain(read_store(lambda store: store.mailboxes.count_entries(mailbox)))
-    if as_json:
-        write_json(stats)
-        return
-    columns = (Column("status", whole=True), Column("entries", right=True))
-    write_table(columns, [(name, f"{count:,}") for name, count in stats.items()])
 
 
 @mailboxes.command("interrupt", examples=("treadle mailboxes interrupt bike-squeaky-brakes",))
@@ -375,6 +357,7 @@ def cancel(entry_ids: tuple[str, ...], mailbox: str | None, as_json: bool) -> No
 
 
 mailboxes.add_command(why)
+mailboxes.add_command(stats)
 mailboxes.add_command(purge)
 mailboxes.add_command(delete)
 

@@ -113,6 +113,7 @@ READS: dict[str, Read] = {
     "explain an entry": lambda store: store.mailboxes.explain("second"),
     "list entries": lambda store: store.mailboxes.list_entries(),
     "search entries": lambda store: store.mailboxes.search_entries(statuses=["queued", "claimed"]),
+    "report entries": lambda store: store.mailboxes.report("box"),
     "count entries": lambda store: store.mailboxes.count_entries(),
     "load a state": lambda store: store.mailboxes.load("box"),
     "list states": lambda store: store.mailboxes.list(),

@@ -218,9 +218,11 @@ def questions(now: int) -> st.SearchStrategy[Question]:
                     "error": st.sampled_from(["", "e", "n", "supers"]),
                     "claimed_by": st.sampled_from(["w", "worker"]),
                     "origin": st.sampled_from(["external", "internal"]),
+                    "since": about,
                 },
             ),
         ),
+        _question("mailboxes", "report", mailbox_id=commands.mailbox_ids, now=nows(now)),
         _about(
             "documents",
             "load_many",

@@ -13,6 +13,7 @@ from treadle.testing.conformance.mailboxes import (
     order,
     pauses,
     purge,
+    reporting,
     requeue,
     searches,
     settlements,
@@ -39,4 +40,5 @@ checks: tuple[Check, ...] = (
     *listings.checks,
     *searches.checks,
     *summaries.checks,
+    *reporting.checks,
 )

@@ -115,6 +115,10 @@ FILTERS: dict[str, tuple[dict[str, Any], str]] = {
     "a sender": ({"sender_id": "ann"}, "bf"),
     "a sender without a name": ({"sender_id": ""}, "\ufb00"),
     "an origin": ({"origin": "internal"}, "cj"),
+    "since a time": ({"since": 4}, "abcdeghjkl🧵\ufb00"),
+    "since a time in a mailbox": ({"since": 9, "mailbox_id": "other"}, "g🧵"),
+    "since a time in statuses": ({"since": 5, "statuses": ["queued", "dead_letter"]}, "aj"),
+    "since the end of time": ({"since": LARGEST_TIME}, "🧵"),
     "all at once": (
         {
             "mailbox_id": "box",
