@@ -63,6 +63,7 @@ READS: dict[str, dict[str, object]] = {
     "load_claims": {"ids": IDS},
     "load_claimed_beside": {"ids": IDS, "mailboxes": IDS},
     "load_unfinished": {"ids": IDS},
+    "load_mailbox_of_entry": {"entry_id": "e"},
     "load_waiting": {"ids": IDS, "mailboxes": IDS, "number": 10},
     "load_duplicates": {"pairs": '[["box 1", "k"]]'},
     "load_message_ids": {"pairs": '[["t", "m"]]'},

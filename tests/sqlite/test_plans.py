@@ -33,6 +33,14 @@ PLANS: dict[str, tuple[Read, str]] = {
         Read("load_waiting", {}),
         "queued USING INDEX entries_queued (mailbox_id=? AND priority=? AND kind=?)",
     ),
+    "the runs that end with entries": (
+        Read("load_runs_of_entries", {}),
+        "active USING INDEX runs_of_entry (source_mailbox_entry_id=?)",
+    ),
+    "the mailbox of an entry": (
+        Read("load_mailbox_of_entry", {}),
+        "mailboxes USING INDEX sqlite_autoindex_mailboxes_1 (mailbox_id=?)",
+    ),
     "ready queue heads of a priority": (
         Read("ready_heads", {}),
         "SEARCH heads USING INDEX queue_heads_ready (priority=? AND kind=? AND available_at<?)",
