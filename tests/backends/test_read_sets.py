@@ -215,4 +215,4 @@ async def test_entries_that_share_a_dedupe_key_are_all_known(tmp_path: Path) -> 
                 Send(entry_id="e3", mailbox_id="box", payload=3, dedupe_key="k"),
             )
         )
-        assert receipt.results[2].entry_id == "e1"
+        assert receipt.results[2].entry.entry_id == "e1"

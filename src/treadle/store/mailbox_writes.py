@@ -1,6 +1,7 @@
 """Writes to mailboxes, as a user of a store or of a batch sees them."""
 
 from collections.abc import Collection, Mapping
+from typing import cast
 
 from treadle.clock import new_id, new_token
 from treadle.core.claims import Ack, DeadLetter, ExtendLease, Hold, Nack, Release, claim_of
@@ -30,6 +31,7 @@ from treadle.core.mailboxes import (
 from treadle.core.pauses import Pause, Resume
 from treadle.core.queries import several
 from treadle.core.taking import Take
+from treadle.errors import InvalidValue
 from treadle.store.writes import NewWrite, Write
 
 
@@ -84,7 +86,7 @@ class MailboxWrites:
             entry_id=new_id(),
             mailbox_id=mailbox_id,
             payload=payload,
-            headers=dict(headers or {}),
+            headers=_texts(headers),
             dedupe_key=dedupe_key,
             priority=priority,
             delay_ms=delay_ms,
@@ -376,3 +378,17 @@ class MailboxWrites:
         What is sent to the mailbox afterwards begins at generation 0 again, with no dedupe keys.
         """
         return self._write(DeleteMailbox(mailbox_id=mailbox_id))
+
+
+def _texts(headers: object) -> dict[str, str]:
+    """Return headers as the command has them, which checks what is in them.
+
+    Raises:
+        InvalidValue: they are no mapping.
+    """
+    if headers is None:
+        return {}
+    if not isinstance(headers, Mapping):
+        reason = f"it must map names to texts, and is a {type(headers).__name__}"
+        raise InvalidValue("send.headers", reason)
+    return dict(cast("Mapping[str, str]", headers))
