@@ -24,6 +24,20 @@ def test_entries_are_listed_and_shown(agents: Path) -> None:
     assert mailbox["stats"]["queued"] == 2
 
 
+def test_the_traceback_of_an_entry_is_shown(agents: Path) -> None:
+    async def fail(store: treadle.Store) -> None:
+        [entry] = await store.mailboxes.claim(consumer="w", mailbox_id="m1")
+        trace = 'Traceback:\n  File "\x1b[31m.py"\nKeyError'
+        await store.mailboxes.dead_letter(entry, error="KeyError", traceback=trace)
+
+    in_store(agents, fail)
+    words = ("mailboxes", "entries", "--error", "KeyError", "--store", agents)
+    [entry] = run_json(*words)["items"]
+    text = run("mailboxes", "show", entry["entry_id"], "--store", agents).stdout
+    assert "last_traceback" in text
+    assert '  File "\\x1b[31m.py"\nKeyError\n' in text
+
+
 def test_entries_of_one_origin_are_listed(agents: Path) -> None:
     async def send(store: treadle.Store) -> None:
         await store.mailboxes.send("m1", {"n": 4}, origin="internal")

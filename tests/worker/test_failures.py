@@ -32,7 +32,13 @@ from treadle.worker import (
     Retry,
     TooManyAttempts,
 )
-from treadle.worker._decision import ERROR_LENGTH, decide, describe_error
+from treadle.worker._decision import (
+    ERROR_LENGTH,
+    TRACEBACK_LENGTH,
+    decide,
+    describe_error,
+    trace_of,
+)
 
 
 def entry(attempts: int = 1) -> MailboxEntry:
@@ -371,3 +377,53 @@ async def test_every_entry_ends_once_whatever_its_handler_raises(
     assert stats.accepted == len(recorder.of(Done))
     assert stats.dead_letter == len(recorder.of(DeadLettered))
     assert stats.accepted + stats.dead_letter == 60
+
+
+def deep(levels: int) -> None:
+    if levels:
+        deep(levels - 1)
+    raise KeyError("MODEL_KEY")
+
+
+@every_backend
+async def test_the_end_of_the_traceback_is_kept_with_the_entry(
+    store: Store, recorder: Recorder, clock: ManualClock, new_worker: NewWorker
+) -> None:
+    recorder.skips_delays = False
+
+    async def handler(delivery: Delivery) -> None:
+        deep(0)
+
+    sent = (await store.mailboxes.send("m", 1)).entry
+    async with running(new_worker(store, handler)):
+        await recorder.wait_for(Retried)
+    kept = str((await load(store, sent)).last_traceback)
+    assert kept.startswith("Traceback (most recent call last):\n")
+    assert 'raise KeyError("MODEL_KEY")' in kept
+    assert kept.endswith("KeyError: 'MODEL_KEY'")
+
+
+def test_a_traceback_is_bounded_and_can_be_stored() -> None:
+    def raised(error: Exception, levels: int = 0) -> Exception:
+        try:
+            deep(levels)
+        except KeyError:
+            try:
+                raise error
+            except Exception as caught:
+                return caught
+        raise AssertionError
+
+    long = trace_of(raised(ValueError("x" * 10_000), 100))
+    assert long is not None
+    assert len(long) == TRACEBACK_LENGTH
+    assert long.startswith("…")
+    assert "\\ud800" in str(trace_of(raised(ValueError("\ud800"))))
+    assert "str() failed" in str(trace_of(raised(Unprintable())))
+
+
+@pytest.mark.parametrize("error", [Reject("no"), Retry(reason="busy"), TooManyAttempts("3")])
+def test_a_decision_of_a_handler_has_no_traceback_but_its_cause_has(error: Exception) -> None:
+    assert trace_of(error) is None
+    error.__cause__ = KeyError("why")
+    assert "KeyError: 'why'" in str(trace_of(error))

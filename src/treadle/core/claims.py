@@ -15,6 +15,7 @@ from treadle.core.mailboxes import (
     MailboxEntry,
     MailboxRows,
     MailboxState,
+    failed,
     moved,
 )
 from treadle.core.read_set import ReadSet
@@ -421,19 +422,21 @@ class Nack(_Settlement, frozen=True, kw_only=True):
 
     retry_at: Time | None = None
     error: str = ""
+    traceback: str | None = None
     keep_order: bool = False
 
     def settled(self, entry: MailboxEntry, state: MailboxState | None, now: int) -> MailboxEntry:
         """The entry, queued."""
         due = now if self.retry_at is None else self.retry_at
         turn = _kept_turn(entry, state, due) if self.keep_order else None
-        return moved(entry, "queued", now, available_at=due, turn=turn, last_error=self.error)
+        return failed(entry, "queued", now, self.error, self.traceback, available_at=due, turn=turn)
 
 
 class DeadLetter(_Settlement, frozen=True, kw_only=True):
     """Settles a claimed entry as failed for good, and closes its runs."""
 
     error: str = ""
+    traceback: str | None = None
 
     def touches(self, read_set: ReadSet) -> None:
         """The entry and its active runs."""
@@ -448,7 +451,7 @@ class DeadLetter(_Settlement, frozen=True, kw_only=True):
 
     def settled(self, entry: MailboxEntry, state: MailboxState | None, now: int) -> MailboxEntry:
         """The entry as a dead letter."""
-        return moved(entry, "dead_letter", now, last_error=self.error)
+        return failed(entry, "dead_letter", now, self.error, self.traceback)
 
 
 class Release(_Settlement, frozen=True, kw_only=True):

@@ -5,7 +5,7 @@ from typing import Protocol
 
 import msgspec
 
-from treadle.core.mailboxes import EntryStatus, MailboxEntry, MailboxRows, moved
+from treadle.core.mailboxes import EntryStatus, MailboxEntry, MailboxRows, failed
 from treadle.core.runs import RunRecord, RunRows
 
 
@@ -21,7 +21,7 @@ def end(
     rows: ClosingRows, entry: MailboxEntry, status: EntryStatus, reason: str, now: int
 ) -> MailboxEntry:
     """End an entry that is not accepted, close its runs, and return the entry after that."""
-    ended = moved(entry, status, now, last_error=reason)
+    ended = failed(entry, status, now, reason)
     rows.entries.put(entry.entry_id, ended)
     close_runs(rows, entry, status, reason, now)
     return ended

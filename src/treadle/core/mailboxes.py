@@ -63,6 +63,8 @@ class MailboxEntry(Model, frozen=True, kw_only=True):
     """How often it was claimed; a release takes one back."""
     last_error: str | None = None
     """The error of the last attempt, or why the entry was ended."""
+    last_traceback: str | None = None
+    """Where this error was raised, if it came with one."""
     claim_token: str | None = None
     """The token that settles the claim; like the next two fields, None unless it is claimed.
 
@@ -185,6 +187,18 @@ def moved(entry: MailboxEntry, status: EntryStatus, now: int, **changes: Any) ->
         lease_until=None,
         **changes,
     )
+
+
+def failed(
+    entry: MailboxEntry,
+    status: EntryStatus,
+    now: int,
+    error: str,
+    traceback: str | None = None,
+    **changes: Any,
+) -> MailboxEntry:
+    """The entry in a status in which nobody holds it, with why."""
+    return moved(entry, status, now, last_error=error, last_traceback=traceback, **changes)
 
 
 def _enqueue(rows: MailboxRows, entry: MailboxEntry) -> None:

@@ -145,6 +145,7 @@ class MailboxWrites:
         *,
         retry_at: int | None = None,
         error: str = "",
+        traceback: str | None = None,
         keep_order: bool = False,
         now: int | None = None,
     ) -> Write[None]:
@@ -155,6 +156,7 @@ class MailboxWrites:
             claim_token: its token, if `entry` is an id.
             retry_at: when it is due again, in unix milliseconds; None: at once.
             error: what went wrong, for `MailboxEntry.last_error`.
+            traceback: where, for `MailboxEntry.last_traceback`; keep it short.
             keep_order: claim nothing of the mailbox with the same or a lower priority until the
                 entry is settled or its retry is due; then it comes first. Otherwise the entries
                 behind it go on, and it is in line by `retry_at`.
@@ -170,6 +172,7 @@ class MailboxWrites:
                 claim_token=token,
                 retry_at=retry_at,
                 error=error,
+                traceback=traceback,
                 keep_order=keep_order,
                 now=now,
             )
@@ -181,15 +184,27 @@ class MailboxWrites:
         claim_token: str | None = None,
         *,
         error: str = "",
+        traceback: str | None = None,
         now: int | None = None,
     ) -> Write[None]:
         """Settle a claimed entry as failed for good, and close its active runs.
+
+        Args:
+            entry: the claimed entry, or its id.
+            claim_token: its token, if `entry` is an id.
+            error: what went wrong, for `MailboxEntry.last_error`.
+            traceback: where, for `MailboxEntry.last_traceback`; keep it short.
+            now: the present.
 
         Raises:
             NotFound, ClaimConflict: as for `ack`.
         """
         entry_id, token = claim_of(entry, claim_token)
-        return self._write(DeadLetter(entry_id=entry_id, claim_token=token, error=error, now=now))
+        return self._write(
+            DeadLetter(
+                entry_id=entry_id, claim_token=token, error=error, traceback=traceback, now=now
+            )
+        )
 
     def release(
         self, entry: MailboxEntry | str, claim_token: str | None = None, *, now: int | None = None

@@ -3,6 +3,7 @@
 import asyncio
 import dis
 import math
+import traceback
 from collections.abc import Sequence
 from random import Random
 from typing import Any, cast
@@ -15,6 +16,10 @@ from treadle.worker.backoff import Backoff
 
 ERROR_LENGTH = 2_000
 """Maximum length of the error text that is stored with an entry, in characters."""
+
+
+TRACEBACK_LENGTH = 4_000
+"""Maximum length of the traceback that is stored with an entry: of the end, which has the cause."""
 
 
 class Reject(Exception):
@@ -99,17 +104,24 @@ def decide(
     """
     if not entries:
         return []
-    text = describe_error(error)
+    text, trace = describe_error(error), trace_of(error)
     first, *others = entries
     if isinstance(error, Reject | TooManyAttempts):
-        return [DeadLetter(**_claim(first), error=text), *(Release(**_claim(e)) for e in others)]
+        rejection = DeadLetter(**_claim(first), error=text, traceback=trace)
+        return [rejection, *(Release(**_claim(each)) for each in others)]
     wanted = _wanted_delay(error)
     delay_ms = backoff.delay_ms(first.attempt_count, random) if wanted is None else wanted
     retry_at = min(now + delay_ms, LARGEST_TIME)
     return [
-        DeadLetter(**_claim(entry), error=text)
+        DeadLetter(**_claim(entry), error=text, traceback=trace)
         if entry.attempt_count >= max_attempts
-        else Nack(**_claim(entry), retry_at=retry_at, error=text, keep_order=keep_order)
+        else Nack(
+            **_claim(entry),
+            retry_at=retry_at,
+            error=text,
+            traceback=trace,
+            keep_order=keep_order,
+        )
         for entry in entries
     ]
 
@@ -150,6 +162,23 @@ def is_of_process(error: BaseException) -> bool:
     if step is None or step.tb_frame.f_globals.get("__name__") == asyncio.runners.__name__:
         return True
     return step.tb_frame.f_code.co_code[step.tb_lasti] != dis.opmap["RAISE_VARARGS"]
+
+
+def is_decision(error: BaseException) -> bool:
+    """Return whether an error is only a handler's decision, whose message says it all."""
+    decides = isinstance(error, Reject | Retry | TooManyAttempts)
+    return decides and not (error.__cause__ or error.__context__)
+
+
+def trace_of(error: BaseException) -> str | None:
+    """Return the end of an error's traceback, in at most `TRACEBACK_LENGTH` characters."""
+    if is_decision(error):
+        return None
+    text = "".join(traceback.format_exception(error)).rstrip()
+    storable = text.encode("utf-8", "backslashreplace").decode()
+    if len(storable) <= TRACEBACK_LENGTH:
+        return storable
+    return f"…{storable[1 - TRACEBACK_LENGTH :]}"
 
 
 def describe_error(error: BaseException) -> str:

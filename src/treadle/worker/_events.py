@@ -11,7 +11,7 @@ from typing import TypeAlias, assert_never
 import msgspec
 
 from treadle.core.mailboxes import EntryStatus, MailboxEntry
-from treadle.worker._decision import Reject, Retry, describe_error, is_of_process
+from treadle.worker._decision import describe_error, is_decision, is_of_process
 
 _LOGGER = logging.getLogger("treadle.worker")
 
@@ -148,9 +148,7 @@ def _log(level: int, event: Event, message: str, *values: object) -> None:
 
 def _with_traceback(error: BaseException | None) -> BaseException | None:
     """Return the error, or None if it is only a handler's decision, whose message says it all."""
-    if not isinstance(error, Reject | Retry):
-        return error
-    return error if error.__cause__ or error.__context__ else None
+    return None if error is None or is_decision(error) else error
 
 
 def guarded(hook: OnEvent) -> OnEvent:

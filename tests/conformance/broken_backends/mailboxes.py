@@ -61,6 +61,19 @@ class Silent(Twisted):
         return replace(command, error="") if isinstance(command, DeadLetter) else command
 
 
+@breaks(
+    Guarantee.ENTRIES_MOVE_BY_RULE, "a traceback is kept beside its error and goes with it: retried"
+)
+class Sentimental(Tables):
+    """Keeps the traceback of an error that another one has replaced."""
+
+    def put(self, table: Any, key: str, row: Any) -> None:
+        before = self.entries.get(key) if table == "entries" else None
+        if isinstance(row, MailboxEntry) and before and row.last_traceback is None:
+            row = replace(row, last_traceback=before.last_traceback)
+        super().put(table, key, row)
+
+
 @breaks(Guarantee.ENTRIES_MOVE_BY_RULE, "a release gives the attempt back and changes nothing else")
 class Counting(Twisted):
     """Counts a claim that was released as an attempt."""

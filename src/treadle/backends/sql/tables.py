@@ -265,6 +265,7 @@ ENTRIES = Table(
     Column("available_at", "bigint"),
     Column("attempt_count", "bigint"),
     Column("last_error", free_text=True),
+    Column("last_traceback", free_text=True),
     Column("claim_token", free_text=True),
     Column("claimed_by", free_text=True),
     Column("lease_until", "bigint"),

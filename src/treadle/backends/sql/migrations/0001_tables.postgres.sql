@@ -180,6 +180,7 @@ CREATE TABLE entries (
     available_at bigint NOT NULL,
     attempt_count bigint NOT NULL,
     last_error text COLLATE "C",
+    last_traceback text COLLATE "C",
     claim_token text COLLATE "C",
     claimed_by text COLLATE "C",
     lease_until bigint,

@@ -171,6 +171,7 @@ CREATE TABLE entries (
     available_at INTEGER NOT NULL,
     attempt_count INTEGER NOT NULL,
     last_error TEXT,
+    last_traceback TEXT,
     claim_token TEXT,
     claimed_by TEXT,
     lease_until INTEGER,

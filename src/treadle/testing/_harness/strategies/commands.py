@@ -278,11 +278,18 @@ def settlements(draw: st.DrawFn, world: World) -> AnyCommand:
         "now": draw(nows(world.now)),
     }
     retry_at, error = draw(st.none() | times(world.now)), draw(texts)
+    trace = draw(st.none() | texts)
     choices: list[AnyCommand] = [
         Hold(**claim),
         Ack(**claim),
-        Nack(**claim, retry_at=retry_at, error=error, keep_order=draw(st.booleans())),
-        DeadLetter(**claim, error=error),
+        Nack(
+            **claim,
+            retry_at=retry_at,
+            error=error,
+            traceback=trace,
+            keep_order=draw(st.booleans()),
+        ),
+        DeadLetter(**claim, error=error, traceback=trace),
         Release(**claim),
         ExtendLease(**claim, extension_ms=draw(durations)),
         Take(**claim, name=draw(take_names), limit=draw(take_limits)),

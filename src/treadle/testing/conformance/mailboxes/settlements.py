@@ -150,3 +150,27 @@ async def a_claim_with_an_expired_lease_can_be_settled_until_the_entry_is_claime
     clock.now += 1_000
     await settle(store, "e", str(claimed.claim_token))
     assert await status(store, "e") != "claimed"
+
+
+@checks.add(Guarantee.ENTRIES_MOVE_BY_RULE, each=["retried", "given up"])
+async def a_traceback_is_kept_beside_its_error_and_goes_with_it(store: Store, end: str) -> None:
+    trace = 'Traceback:\n  File "agent.py", line 1\nKeyError: \x00 \U0001f9f5'
+    await enqueue(store, entry("e"))
+    claimed = await claim_one(store)
+    if end == "retried":
+        await store.mailboxes.nack(claimed, error="KeyError", traceback=trace)
+    else:
+        await store.mailboxes.dead_letter(claimed, error="KeyError", traceback=trace)
+        await store.mailboxes.requeue("e")
+    found = await loaded(store)
+    expect((found.last_error, found.last_traceback), ("KeyError", trace))
+    again = await claim_one(store)
+    expect((again.last_error, again.last_traceback), ("KeyError", trace))
+    page = await store.mailboxes.search_entries(error="Key")
+    expect([each.last_traceback for each in page.items], [trace])
+    await store.mailboxes.nack(again, error="busy")
+    found = await loaded(store)
+    expect((found.last_error, found.last_traceback), ("busy", None))
+    await store.mailboxes.nack(await claim_one(store), error="KeyError", traceback=trace)
+    await store.mailboxes.cancel("e")
+    expect((await loaded(store)).last_traceback, None)
