@@ -127,7 +127,8 @@ def checked(value: ModelT, where: str = "") -> ModelT:
     try:
         return msgspec.convert(msgspec.to_builtins(value), type=type(value))
     except msgspec.ValidationError as error:
-        reason, _, place = str(error).partition(" - at `$")
+        text = str(error).replace(" - at `key` in `$", " as a key - at `$")
+        reason, _, place = text.partition(" - at `$")
         place = place.rstrip("`")
         choices = _choices(type(value), place)
         if choices:
