@@ -10,6 +10,7 @@ from typing import Any
 
 from treadle.backends.cancellation import shielded
 from treadle.core.mailboxes import UNFINISHED, MailboxEntry
+from treadle.core.pauses import is_paused
 from treadle.store.pages import every
 from treadle.worker._attempt import Attempt
 from treadle.worker._clock import sleep, timeout
@@ -212,7 +213,7 @@ class Claimer:
                 if self._is_held(entry):
                     return True
                 if entry.mailbox_id not in paused:
-                    paused[entry.mailbox_id] = await self._needs_resume(entry.mailbox_id)
+                    paused[entry.mailbox_id] = await self._is_paused(entry.mailbox_id)
                 if not paused[entry.mailbox_id]:
                     return True
         return False
@@ -222,10 +223,9 @@ class Claimer:
             return False
         return entry.lease_until is None or entry.lease_until > self._context.store_clock.now()
 
-    async def _needs_resume(self, mailbox_id: str) -> bool:
-        """Return whether a mailbox is paused until it is resumed."""
+    async def _is_paused(self, mailbox_id: str) -> bool:
         state = await self._mailboxes.load(mailbox_id)
-        return state is not None and state.paused_at is not None and state.paused_until is None
+        return is_paused(state, self._context.store_clock.now())
 
     async def _rest(self, error: Exception, failures: int) -> None:
         pause_ms = OUTAGE_BACKOFF.pause_ms(failures, self._context.random)

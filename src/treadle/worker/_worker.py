@@ -150,9 +150,9 @@ class Worker:
 
         With `until_idle` it also returns once the store (or the mailbox `mailbox_id`) has no entry
         that is queued or claimed: nothing is due, nothing is scheduled for later, no retry is
-        pending, and no other worker holds an entry. It does not wait for a mailbox that is paused
-        without an end. With `handle_signals` the first SIGTERM or SIGINT stops the worker; this
-        works on the main thread only.
+        pending, and no other worker holds an entry. It does not wait for paused mailboxes, whose
+        pauses may last for days. With `handle_signals` the first SIGTERM or SIGINT stops the
+        worker; this works on the main thread only.
 
         Raises:
             RuntimeError: the worker is running already.
