@@ -13,6 +13,7 @@ import inspect
 import os
 import re
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -90,11 +91,12 @@ def run_python(example: Example) -> None:
 
 
 def set_up(namespace: dict[str, Any]) -> None:
-    """Move to an empty folder, so that a document may open ``./agents``."""
+    """Move to an empty folder, so that a document may open ``./agents`` and import its files."""
     namespace["__runner__"] = asyncio.Runner()
     namespace["__home__"] = os.getcwd()
     namespace["__folder__"] = folder = tempfile.TemporaryDirectory()
     os.chdir(folder.name)
+    sys.path.insert(0, folder.name)
 
 
 def tear_down(namespace: dict[str, Any]) -> None:
@@ -103,7 +105,12 @@ def tear_down(namespace: dict[str, Any]) -> None:
         namespace["__shell__"].close()
     namespace["__runner__"].close()
     os.chdir(namespace["__home__"])
-    namespace["__folder__"].cleanup()
+    folder = namespace["__folder__"]
+    sys.path.remove(folder.name)
+    for name, module in list(sys.modules.items()):
+        if str(getattr(module, "__file__", "")).startswith(folder.name):
+            del sys.modules[name]
+    folder.cleanup()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
