@@ -403,6 +403,25 @@ async def test_the_end_of_the_traceback_is_kept_with_the_entry(
     assert kept.endswith("KeyError: 'MODEL_KEY'")
 
 
+@pytest.mark.parametrize("in_thread", [False, True])
+async def test_a_traceback_begins_at_the_handler(
+    store: Store, recorder: Recorder, new_worker: NewWorker, in_thread: bool
+) -> None:
+    recorder.skips_delays = False
+
+    async def here(delivery: Delivery) -> None:
+        deep(0)
+
+    def there(delivery: Delivery) -> None:
+        deep(0)
+
+    sent = (await store.mailboxes.send("m", 1)).entry
+    async with running(new_worker(store, there if in_thread else here)):
+        await recorder.wait_for(Retried)
+    _, first, *_ = str((await load(store, sent)).last_traceback).splitlines()
+    assert first.startswith(f'  File "{__file__}", line ')
+
+
 def test_a_traceback_is_bounded_and_can_be_stored() -> None:
     def raised(error: Exception, levels: int = 0) -> Exception:
         try:

@@ -20,6 +20,8 @@ ERROR_LENGTH = 2_000
 
 TRACEBACK_LENGTH = 4_000
 """Maximum length of the traceback that is stored with an entry: of the end, which has the cause."""
+_CALLERS = ("treadle.worker.", "asyncio.", "concurrent.")
+"""The modules between the loop of a worker and its handler."""
 
 
 class Reject(Exception):
@@ -171,10 +173,17 @@ def is_decision(error: BaseException) -> bool:
 
 
 def trace_of(error: BaseException) -> str | None:
-    """Return the end of an error's traceback, in at most `TRACEBACK_LENGTH` characters."""
+    """Return the end of an error's traceback, in at most `TRACEBACK_LENGTH` characters.
+
+    It begins at the handler: how the worker has called it helps nobody.
+    """
     if is_decision(error):
         return None
-    text = "".join(traceback.format_exception(error)).rstrip()
+    step = error.__traceback__
+    while step is not None and step.tb_frame.f_globals.get("__name__", "").startswith(_CALLERS):
+        step = step.tb_next
+    begin = error.__traceback__ if step is None else step
+    text = "".join(traceback.format_exception(type(error), error, begin)).rstrip()
     storable = text.encode("utf-8", "backslashreplace").decode()
     if len(storable) <= TRACEBACK_LENGTH:
         return storable
