@@ -17,7 +17,7 @@ HEAD = ("load a thread", "a head", "fork")
 MESSAGES = ("load a thread", "page messages", "count messages", "deltas", "truncate", "fork")
 RUN = ("load a run", "upsert")
 ENTRIES = ("load an entry",)
-MAILBOX = ("load a state", "interrupt")
+MAILBOX = ("load a state", "explain an entry", "interrupt")
 
 DAMAGE: dict[str, tuple[str, tuple[str, ...]]] = {
     # what is damaged: the statement, and the calls that touch it

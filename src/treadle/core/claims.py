@@ -393,11 +393,10 @@ class _Settlement(TimedCommand[None], frozen=True, kw_only=True):
         entry = require_entry(rows, self.entry_id)
         if not _is_held_with(entry, self.claim_token):
             raise _conflict(entry)
-        state = rows.mailboxes.get(entry.mailbox_id)
-        rows.entries.put(self.entry_id, self.settled(entry, state, now))
+        rows.entries.put(self.entry_id, self.settled(entry, rows, now))
 
-    def settled(self, entry: MailboxEntry, state: MailboxState | None, now: int) -> MailboxEntry:
-        """The claimed entry, of a mailbox in this state, after the settlement."""
+    def settled(self, entry: MailboxEntry, rows: MailboxRows, now: int) -> MailboxEntry:
+        """The claimed entry after the settlement."""
         raise NotImplementedError
 
 
@@ -408,7 +407,7 @@ class Ack(_Settlement, frozen=True, kw_only=True):
     the claim's.
     """
 
-    def settled(self, entry: MailboxEntry, state: MailboxState | None, now: int) -> MailboxEntry:
+    def settled(self, entry: MailboxEntry, rows: MailboxRows, now: int) -> MailboxEntry:
         """The entry, accepted."""
         return moved(entry, "accepted", now)
 
@@ -425,10 +424,12 @@ class Nack(_Settlement, frozen=True, kw_only=True):
     traceback: str | None = None
     keep_order: bool = False
 
-    def settled(self, entry: MailboxEntry, state: MailboxState | None, now: int) -> MailboxEntry:
+    def settled(self, entry: MailboxEntry, rows: MailboxRows, now: int) -> MailboxEntry:
         """The entry, queued."""
         due = now if self.retry_at is None else self.retry_at
-        turn = _kept_turn(entry, state, due) if self.keep_order else None
+        turn = None
+        if self.keep_order:  # others need not be able to read the mailbox's state
+            turn = _kept_turn(entry, rows.mailboxes.get(entry.mailbox_id), due)
         return failed(entry, "queued", now, self.error, self.traceback, available_at=due, turn=turn)
 
 
@@ -449,7 +450,7 @@ class DeadLetter(_Settlement, frozen=True, kw_only=True):
         entry = require_entry(rows, self.entry_id)
         close_runs(rows, entry, "dead_letter", self.error, now)
 
-    def settled(self, entry: MailboxEntry, state: MailboxState | None, now: int) -> MailboxEntry:
+    def settled(self, entry: MailboxEntry, rows: MailboxRows, now: int) -> MailboxEntry:
         """The entry as a dead letter."""
         return failed(entry, "dead_letter", now, self.error, self.traceback)
 
@@ -457,7 +458,7 @@ class DeadLetter(_Settlement, frozen=True, kw_only=True):
 class Release(_Settlement, frozen=True, kw_only=True):
     """Returns a claimed entry to the queue; the claim does not count as an attempt."""
 
-    def settled(self, entry: MailboxEntry, state: MailboxState | None, now: int) -> MailboxEntry:
+    def settled(self, entry: MailboxEntry, rows: MailboxRows, now: int) -> MailboxEntry:
         """The entry, queued, with one attempt less."""
         return moved(entry, "queued", now, attempt_count=max(entry.attempt_count - 1, 0))
 
