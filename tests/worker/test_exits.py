@@ -97,6 +97,24 @@ async def test_an_exit_of_a_handler_is_a_failure_of_its_entry_alone(
     assert len(recorder.of(Done)) == 6
 
 
+class Unprintable(BaseException):
+    def __repr__(self) -> str:
+        raise RuntimeError
+
+
+async def test_an_exit_in_a_thread_that_cannot_be_shown_is_a_failure_of_its_entry(
+    store: Store, new_worker: NewWorker
+) -> None:
+    def handler(delivery: Delivery) -> None:
+        raise Unprintable
+
+    sent = (await store.mailboxes.send("m", 1)).entry
+    await until_idle(new_worker(store, handler, max_attempts=1))
+    left = await load(store, sent)
+    assert left.status == "dead_letter"
+    assert left.last_error == "RuntimeError: the handler raised Unprintable"
+
+
 async def leave(end: BaseException) -> None:
     await asyncio.sleep(0)
     raise end

@@ -289,15 +289,27 @@ async def test_a_retry_with_a_delay_that_is_no_number_is_a_failure_like_any_othe
     assert "retry.delay_ms: it must be a number of milliseconds" in str(left.last_error)
 
 
-async def test_a_retry_whose_delay_was_changed_to_nonsense_waits_for_the_backoff(
-    store: Store, recorder: Recorder, new_worker: NewWorker
-) -> None:
-    class Later(Retry):
-        def __init__(self) -> None:
-            self.delay_ms = cast("Any", "soon")
+class Soon(Retry):
+    def __init__(self) -> None:
+        self.delay_ms = cast("Any", "soon")
 
+
+class Never(Retry):
+    @property
+    def delay_ms(self) -> int:
+        raise SystemExit
+
+    @delay_ms.setter
+    def delay_ms(self, value: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize("kind", [Soon, Never])
+async def test_a_retry_whose_delay_was_changed_to_nonsense_waits_for_the_backoff(
+    store: Store, recorder: Recorder, new_worker: NewWorker, kind: type[Retry]
+) -> None:
     async def handler(delivery: Delivery) -> None:
-        raise Later
+        raise kind
 
     await store.mailboxes.send("m", 1)
     await until_idle(new_worker(store, handler, max_attempts=2, backoff=AT_ONCE))

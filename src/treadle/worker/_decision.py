@@ -135,10 +135,13 @@ def _claim(entry: MailboxEntry) -> dict[str, Any]:
 
 def _wanted_delay(error: BaseException) -> int | None:
     """Return the delay that a handler asks for; None if it leaves it to the backoff."""
-    wanted = getattr(error, "delay_ms", None) if isinstance(error, Retry) else None
+    if not isinstance(error, Retry):
+        return None
     try:
-        return None if wanted is None else _whole_delay(wanted)
-    except InvalidValue:  # a subclass has set it: the failure counts, the delay does not
+        return None if error.delay_ms is None else _whole_delay(error.delay_ms)
+    except BaseException as failure:  # a subclass has set it: the failure counts, the delay not
+        if is_of_process(failure):
+            raise
         return None
 
 
@@ -149,9 +152,18 @@ def failure_of(error: BaseException) -> Exception:
     """
     if isinstance(error, Exception) and not isinstance(error, StopIteration):
         return error
-    failure = RuntimeError(f"the handler raised {error!r}")
+    failure = RuntimeError(f"the handler raised {_repr_of(error)}")
     failure.__cause__ = error
     return failure
+
+
+def _repr_of(error: BaseException) -> str:
+    try:
+        return repr(error)
+    except BaseException as failure:
+        if is_of_process(failure):
+            raise
+        return type(error).__name__
 
 
 def is_of_process(error: BaseException) -> bool:
