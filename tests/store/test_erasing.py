@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -12,6 +13,7 @@ from tests.marks import every_backend
 from treadle import (
     ClaimConflict,
     Erased,
+    InvalidValue,
     RunRecord,
     Store,
     StoreUnavailable,
@@ -112,6 +114,19 @@ async def test_an_erasure_that_was_interrupted_is_finished_by_the_next(store: St
     assert counts == [1, 2, 3, 4]
     assert (await store.mailboxes.list()).total == 0
     assert (await store.threads.list()).total == 0
+
+
+@pytest.mark.parametrize(
+    ("owner", "report", "where"),
+    [("a\ud800", print, "erase.resource_id"), ("anna", 5, "erase.report")],
+)
+async def test_what_cannot_be_erased_or_called_is_refused_before_anything_is_deleted(
+    store: Store, owner: str, report: Any, where: str
+) -> None:
+    await store.threads.create(Thread(id="t", resource_id="anna"))
+    with pytest.raises(InvalidValue, match=where):
+        await store.erase(owner, report=report)
+    assert await store.threads.head("t") is not None
 
 
 async def test_an_owner_that_can_be_no_key_is_erased(store: Store) -> None:

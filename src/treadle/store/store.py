@@ -8,10 +8,11 @@ from types import TracebackType
 from typing import Any, TypeVar, cast, overload
 
 from treadle.backends.base import Backend, Capabilities, JoinsTransactions, ReleasesUnclosed
+from treadle.core.codec import check_json
 from treadle.core.commands import Command, Commands, Receipt, check_batch
 from treadle.core.hints import Hint
 from treadle.core.queries import Query, check_queries
-from treadle.errors import InvalidValue
+from treadle.errors import InvalidValue, shorten
 from treadle.store.batch import Batch
 from treadle.store.changes import listened, wanted_hints
 from treadle.store.documents import Documents
@@ -158,11 +159,14 @@ class Store:
             report: is called after each thread with what has been deleted so far.
 
         Raises:
-            InvalidValue: the owner is no text.
+            InvalidValue: the owner is no text, or `report` is no function.
             CorruptRecord: a record that would have to be changed is damaged.
         """
         if not isinstance(resource_id, str):
             raise InvalidValue("erase.resource_id", f"it must be a text, not {resource_id!r}")
+        check_json(resource_id, "erase.resource_id")
+        if not callable(report):
+            raise InvalidValue("erase.report", f"it must be a function, not {shorten(report)}")
         return await Erasure(self._backend, self.commit, report).run(resource_id)
 
     def changes(
