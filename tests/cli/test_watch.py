@@ -117,6 +117,49 @@ def test_json_has_a_line_for_each_and_filters_hold(
     assert shown["delta"]["changes"]["messages"][0]["content"] == "nobody's"
 
 
+def test_all_of_a_burst_is_shown(url: str, watch: Callable[..., "subprocess.Popen[str]"]) -> None:
+    async def create(store: Store) -> None:
+        await store.threads.create(Thread(id="long"))
+        for _ in range(3):
+            await store.threads.append("long", Message.user("before"))
+
+    async def act(store: Store) -> None:
+        async with store.batch() as step:
+            for number in range(250):
+                step.mailboxes.send("burst", number)
+            for number in range(5):
+                step.threads.append("long", Message.user(f"said {number}"))
+
+    in_store(url, create)
+    time.sleep(0.01)
+    child = watch("--json")
+    until_shown(child, url, lambda store: store.mailboxes.send("m", "ready"), "ready")
+    in_store(url, act)
+    assert child.stdout is not None
+    numbers: set[int] = set()
+    texts: list[str] = []
+    while len(numbers) < 250 or len(texts) < 5:
+        shown = json.loads(child.stdout.readline())
+        if shown.get("entry", {}).get("mailbox_id") == "burst":
+            numbers.add(shown["entry"]["payload"])
+        if shown.get("thread") == "long":
+            texts += [each["content"] for each in shown["delta"]["changes"]["messages"]]
+    assert texts == [f"said {number}" for number in range(5)]
+
+
+def test_a_thread_that_does_not_exist_was_not_deleted(
+    url: str, watch: Callable[..., "subprocess.Popen[str]"]
+) -> None:
+    child = watch("--thread", "new", "--mailbox", "m")
+    line = until_shown(child, url, lambda store: store.mailboxes.send("m", "a new one"), "")
+    assert "a new one" in line
+    in_store(url, lambda store: store.threads.create(Thread(id="new")))
+    in_store(url, lambda store: store.threads.append("new", Message.user("hello")))
+    assert "version 1: user: hello" in next_line(child, "thread new")
+    in_store(url, lambda store: store.threads.delete("new"))
+    assert next_line(child, "thread new").endswith("thread new was deleted\n")
+
+
 def test_a_store_that_does_not_exist_is_a_failure(tmp_path: Path) -> None:
     result = run("watch", "--store", tmp_path / "nowhere")
     assert result.exit_code == 1

@@ -1,7 +1,7 @@
 """What happens in a store, found out by hints and reads."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 
 import msgspec
 
@@ -9,7 +9,9 @@ from treadle.cli.terminal.tables import beginning
 from treadle.cli.terminal.transcript import message_text
 from treadle.clock import system_clock
 from treadle.core.codec import Json, to_plain
+from treadle.core.heads import ThreadSummary
 from treadle.core.hints import Hint
+from treadle.core.mailbox_queries import LoadEntry
 from treadle.core.mailboxes import UNFINISHED, MailboxEntry
 from treadle.core.messages import Message
 from treadle.core.runs import RunRecord
@@ -73,7 +75,8 @@ class Watching:
         await self._look_at_mailbox(self._mailbox_id)
         if self._thread_id is not None:
             head = await self._store.threads.head(self._thread_id)
-            self._versions[self._thread_id] = 0 if head is None else head.version
+            if head is not None:
+                self._versions[self._thread_id] = head.version
 
     async def _listen(self) -> None:
         try:
@@ -124,20 +127,43 @@ class Watching:
     async def _look_at_mailbox(self, mailbox_id: str | None) -> list[Happened]:
         """Read the newest entries, those that have not ended, and those that had not."""
         mailboxes = self._store.mailboxes
-        newest = await mailboxes.search_entries(mailbox_id=mailbox_id, limit=_PAGE)
+        newest = await self._find_newest(mailbox_id)
         unfinished = await mailboxes.search_entries(
             mailbox_id=mailbox_id, statuses=UNFINISHED, order="asc", limit=_PAGE
         )
-        seen = {entry.entry_id: entry for entry in (*newest.items, *unfinished.items)}
-        for entry in tuple(self._entries.values()):
-            is_open = entry.status in UNFINISHED and mailbox_id in (None, entry.mailbox_id)
-            if is_open and entry.entry_id not in seen:
-                found = await mailboxes.load_entry(entry.entry_id)
+        seen = {entry.entry_id: entry for entry in (*newest, *unfinished.items)}
+        unseen = [
+            entry.entry_id
+            for entry in self._entries.values()
+            if entry.status in UNFINISHED
+            and mailbox_id in (None, entry.mailbox_id)
+            and entry.entry_id not in seen
+        ]
+        for first in range(0, len(unseen), _PAGE):
+            ids = unseen[first : first + _PAGE]
+            answers = await self._store.read(*(LoadEntry(entry_id=each) for each in ids))
+            for entry_id, found in zip(ids, answers, strict=True):
                 if found is None:
-                    del self._entries[entry.entry_id]
+                    del self._entries[entry_id]
                 else:
-                    seen[entry.entry_id] = found
+                    seen[entry_id] = found
         return self._compare(seen.values())
+
+    async def _find_newest(self, mailbox_id: str | None) -> list[MailboxEntry]:
+        """Read the newest entries: a page, and further ones while all on a page are new."""
+        found: list[MailboxEntry] = []
+        after: str | None = None
+        while True:
+            page = await self._store.mailboxes.search_entries(
+                mailbox_id=mailbox_id, after=after, limit=_PAGE
+            )
+            found += page.items
+            after = page.next_cursor
+            if after is None or len(found) >= _KNOWN or not all(map(self._is_new, page.items)):
+                return found
+
+    def _is_new(self, entry: MailboxEntry) -> bool:
+        return entry.entry_id not in self._entries and entry.created_at >= self._began
 
     def _compare(self, entries: Iterable[MailboxEntry]) -> list[Happened]:
         happened: list[Happened] = []
@@ -166,17 +192,19 @@ class Watching:
 
     async def _look_at_thread(self, thread_id: str) -> list[Happened]:
         head = await self._store.threads.head(thread_id)
+        known = self._versions.get(thread_id)
         if head is None:
             self._versions.pop(thread_id, None)
+            if known is None and self._thread_id is not None:  # it has never existed
+                return []
             plain: Json = {"thread": thread_id, "deleted": True}
             return [Happened(system_clock(), f"thread {thread_id} was deleted", plain)]
-        known = self._versions.get(thread_id, max(head.version - 1, 0))
         self._versions[thread_id] = head.version
         _forget_oldest(self._versions)
-        if head.version == known:
+        if head.version == (known or 0):
             return []
         try:
-            deltas = await self._store.threads.list_deltas(thread_id, min(known, head.version))
+            deltas = await self._list_deltas(head, known)
         except NotFound:  # it was deleted between the two reads, and the next hint says so
             return []
         if deltas is None:
@@ -184,6 +212,26 @@ class Watching:
             text = f"thread {thread_id} was replaced, at version {head.version}"
             return [Happened(at, text, {"thread": thread_id, "replaced": head.version})]
         return [_of_delta(thread_id, delta) for delta in deltas]
+
+    async def _list_deltas(
+        self, head: ThreadSummary, known: int | None
+    ) -> Sequence[ThreadDelta] | None:
+        """Read the steps after a version; if it is not known, the last one and all since we began.
+
+        Raises:
+            NotFound: the thread was deleted meanwhile.
+        """
+        threads, last = self._store.threads, head.version
+        if known is not None:
+            return await threads.list_deltas(head.id, min(known, last))
+        deltas = await threads.list_deltas(head.id, max(last - _PAGE, 0))
+        if deltas is None:  # a save has replaced the first of them
+            return await threads.list_deltas(head.id, last - 1)
+        return [
+            delta
+            for delta in deltas
+            if delta.version == last or (delta.committed_at or 0) >= self._began
+        ]
 
 
 def _state_of(entry: MailboxEntry) -> tuple[object, ...]:
