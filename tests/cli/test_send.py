@@ -30,6 +30,9 @@ def test_headers_are_stored_beside_the_payload() -> None:
     wrong = run("send", "m", "1", "--header", "tenant")
     assert wrong.exit_code == 2
     assert "'tenant' is not NAME=VALUE" in wrong.stderr
+    twice = run("send", "m", "1", "--header", "tenant=acme", "--header", "tenant=other")
+    assert twice.exit_code == 2
+    assert "'tenant' is given twice" in twice.stderr
 
 
 def test_a_payload_that_is_not_json_is_wrong_usage() -> None:

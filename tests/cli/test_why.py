@@ -73,6 +73,13 @@ def test_sentences_end_with_what_else_is_known() -> None:
         assert run("mailboxes", "why", entry_id).stdout.rstrip().endswith(end)
 
 
+def test_a_reason_of_several_lines_is_on_one_line() -> None:
+    run("mailboxes", "pause", "paused", "--reason", "no\n- it is next")
+    lines = run("mailboxes", "why", "paused").stdout.splitlines()
+    assert len(lines) == 2
+    assert lines[1].endswith("until it is resumed: no - it is next")
+
+
 def test_json_of_why_is_the_explanation() -> None:
     found = run_json("mailboxes", "why", "behind")
     assert found["entry"]["entry_id"] == "behind"

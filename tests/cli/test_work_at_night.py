@@ -86,6 +86,14 @@ def test_a_record_of_any_text_is_one_line_of_json() -> None:
     assert json.loads(text)["message"] == "\x1b[2J\n"
 
 
+def test_a_record_whose_values_do_not_fit_is_a_line_of_json_all_the_same() -> None:
+    record = logging.LogRecord("a", logging.INFO, "file", 1, "%d of %s", ("x",), None)
+    record.entry_id = Path("e")
+    line = json.loads(JsonFormatter().format(record))
+    assert line["message"] == "%d of %s ('x',)"
+    assert line["entry_id"] == "e"
+
+
 def free_port() -> int:
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))

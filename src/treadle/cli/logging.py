@@ -22,15 +22,22 @@ class JsonFormatter(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "process": record.process,
-            "message": record.getMessage(),
+            "message": _message_of(record),
         }
         for name in ("entry_id", "mailbox_id"):
             if (value := getattr(record, name, None)) is not None:
-                line[name] = value
+                line[name] = str(value)
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
         storable = msgspec.json.encode(_valid(line))
         return harmless_json(storable).decode()
+
+
+def _message_of(record: logging.LogRecord) -> str:
+    try:
+        return record.getMessage()
+    except Exception:  # the arguments of somebody's call do not fit: the line is still wanted
+        return f"{record.msg} {record.args!r}"
 
 
 def log_to_stderr(form: LogForm, *, verbose: bool) -> None:

@@ -6,6 +6,7 @@ import click
 
 from treadle.cli.opening import read_store
 from treadle.cli.options import json_option, store_option
+from treadle.cli.terminal.escaping import one_line
 from treadle.cli.terminal.help import ExampleCommand
 from treadle.cli.terminal.output import time_text, write_json, write_line
 from treadle.core.codec import to_plain
@@ -46,7 +47,7 @@ def why(entry: str, as_json: bool) -> None:
     found = explanation.entry
     write_line(f"{found.entry_id} in mailbox {found.mailbox_id} is {found.status}")
     for obstacle in explanation.obstacles:
-        write_line(f"- {_sentence(obstacle, explanation)}")
+        write_line(f"- {one_line(_sentence(obstacle, explanation))}")
     if not explanation.obstacles:
         write_line("- it is next: the first worker that claims from its mailbox gets it")
 

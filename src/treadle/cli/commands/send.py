@@ -77,7 +77,7 @@ def send(
 
     --json: {"entry": {...}, "was_known": false}.
     """
-    value, named = _read_payload(payload, text), dict(map(_read_header, headers))
+    value, named = _read_payload(payload, text), _read_headers(headers)
 
     async def write(store: Store) -> Sent:
         return await store.mailboxes.send(
@@ -97,11 +97,16 @@ def send(
         write_line(sent.entry.entry_id)
 
 
-def _read_header(text: str) -> tuple[str, str]:
-    name, separator, value = text.partition("=")
-    if not separator:
-        raise click.BadParameter(f"{text!r} is not NAME=VALUE", param_hint="'--header'")
-    return name, value
+def _read_headers(texts: tuple[str, ...]) -> dict[str, str]:
+    named: dict[str, str] = {}
+    for text in texts:
+        name, separator, value = text.partition("=")
+        if not separator:
+            raise click.BadParameter(f"{text!r} is not NAME=VALUE", param_hint="'--header'")
+        if name in named:
+            raise click.BadParameter(f"{name!r} is given twice", param_hint="'--header'")
+        named[name] = value
+    return named
 
 
 def _read_payload(payload: str | None, text: str | None) -> Json:

@@ -24,7 +24,9 @@ _COLOURS = {
     "NO": "red",
 }
 
-_TIMES = frozenset({"available_at", "created_at", "updated_at", "lease_until"})
+_TIMES = frozenset(
+    {"available_at", "created_at", "updated_at", "lease_until", "paused_at", "paused_until"}
+)
 
 
 def write_json(value: Json) -> None:
