@@ -246,6 +246,27 @@ async def test_what_a_handler_has_waited_for_and_not_taken_comes_next(
     assert await statuses(store) == {1: ("accepted", 1), 2: ("accepted", 1)}
 
 
+async def test_what_a_handler_has_waited_for_is_not_given_once_it_has_settled(
+    store: Store, new_worker: NewWorker
+) -> None:
+    refused: list[str] = []
+
+    async def handler(delivery: Delivery) -> None:
+        assert await delivery.wait_for_more(60_000)
+        async with delivery.pause():
+            pass
+        for ask in (delivery.take, delivery.wait_for_more):
+            with pytest.raises(ClaimConflict, match="this delivery is settled"):
+                await ask(1)
+            refused.append(ask.__name__)
+
+    await send_all(store, 1, 2)
+    await until_idle(new_worker(store, handler))
+    assert refused == ["take", "wait_for_more"]
+    left = (await store.mailboxes.list_entries()).items
+    assert [(each.status, each.attempt_count) for each in left] == [("queued", 0)] * 2
+
+
 async def test_what_is_cancelled_before_the_handler_takes_it_does_not_end_the_turn(
     store: Store, recorder: Recorder, new_worker: NewWorker
 ) -> None:

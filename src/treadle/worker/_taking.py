@@ -33,6 +33,7 @@ class Taker:
             ClaimConflict: its claim is lost or settled.
             TimeoutError: the store did not answer before the lease ended.
         """
+        _require_held(attempt)
         missing = limit - len(_kept(attempt))
         if missing > 0:
             await self._claim(attempt, missing)
@@ -57,6 +58,7 @@ class Taker:
                 attempt.news.clear()
                 if attempt.cancelled.is_set():
                     return False
+                _require_held(attempt)
                 if not _kept(attempt):
                     await self._claim(attempt, 1)
                 if _kept(attempt):
@@ -89,10 +91,7 @@ class Taker:
         await shielded(self._claim_whole(attempt, limit))
 
     async def _claim_whole(self, attempt: Attempt, limit: int) -> None:
-        held = attempt.list_held()
-        if attempt.loss is not None or not held:
-            reason = attempt.loss or "this delivery is settled"
-            raise ClaimConflict(attempt.first.entry_id, reason)
+        held = _require_held(attempt)
         if not attempt.takes_more or self._is_last_try(attempt.first):
             return
         holder = held[0]
@@ -111,6 +110,19 @@ class Taker:
 
     def _is_last_try(self, lease: Lease) -> bool:
         return is_last_try(lease.entry, self._context.settings.max_attempts)
+
+
+def _require_held(attempt: Attempt) -> list[Lease]:
+    """Return the claims that the handler holds.
+
+    Raises:
+        ClaimConflict: one of them is lost, or all are settled.
+    """
+    held = attempt.list_held()
+    if attempt.loss is not None or not held:
+        reason = attempt.loss or "this delivery is settled"
+        raise ClaimConflict(attempt.first.entry_id, reason)
+    return held
 
 
 def _kept(attempt: Attempt) -> list[Lease]:
