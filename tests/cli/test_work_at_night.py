@@ -67,7 +67,8 @@ def test_logs_are_json_lines_on_demand(processes: int) -> None:
     child = spawn("work", "agents_of_night:failing", *words)
     _, errors = child.communicate(timeout=60)
     assert child.returncode == 0, errors
-    lines = [json.loads(line) for line in errors.splitlines() if line.startswith("{")]
+    lines = [json.loads(line) for line in errors.splitlines()]
+    assert lines[0]["message"].startswith("working ")
     [dead] = [line for line in lines if line["level"] == "error"]
     assert dead["mailbox_id"] == "m"
     assert dead["entry_id"] in dead["message"]

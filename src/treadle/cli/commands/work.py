@@ -1,6 +1,7 @@
 """`treadle work`: work the entries of mailboxes, in one process or several."""
 
 import asyncio
+import logging
 import sys
 from typing import get_args
 
@@ -137,7 +138,7 @@ def work(  # noqa: PLR0913, PLR0917
     handler = load_handler(target)
     log_to_stderr(log_form, verbose=verbose)
     if processes > 1:
-        _supervise(processes, until_idle=until_idle, grace_s=grace / 1000)
+        _supervise(processes, until_idle=until_idle, grace_s=grace / 1000, form=log_form)
         return
 
     async def run() -> None:
@@ -159,15 +160,15 @@ def work(  # noqa: PLR0913, PLR0917
                 await worker.run(until_idle=until_idle, handle_signals=True)
 
     if not child:
-        _announce(_name(handler, target))
+        _announce(_name(handler, target), log_form)
     asyncio.run(run())
 
 
-def _supervise(processes: int, *, until_idle: bool, grace_s: float) -> None:
-    _announce(f"{processes} processes; Ctrl-C stops them")
+def _supervise(processes: int, *, until_idle: bool, grace_s: float, form: LogForm) -> None:
+    _announce(f"{processes} processes; Ctrl-C stops them", form)
 
     def note(line: str) -> None:
-        write_note(f"treadle: {line}")
+        _note(f"treadle: {line}", form)
 
     environment = {STORE_VARIABLE: chosen_store()}
     supervisor = Supervisor(
@@ -181,8 +182,16 @@ def _supervise(processes: int, *, until_idle: bool, grace_s: float) -> None:
         raise Failure("a process died too often; see its messages above")
 
 
-def _announce(workers: str) -> None:
-    write_note(f"working {without_password(chosen_store())} with {workers}")
+def _announce(workers: str, form: LogForm) -> None:
+    _note(f"working {without_password(chosen_store())} with {workers}", form)
+
+
+def _note(line: str, form: LogForm) -> None:
+    """Write a line to standard error; among JSON logs it is one of them."""
+    if form == "json":
+        logging.getLogger("treadle.work").info("%s", line)
+    else:
+        write_note(line)
 
 
 def _child_arguments() -> list[str]:
