@@ -19,6 +19,7 @@ from treadle.cli.terminal.failure import Failure
 
 AGENT = """
 import asyncio
+import warnings
 
 def nothing(): ...
 def two(delivery, more): ...
@@ -26,6 +27,7 @@ async def generator(delivery):
     yield 1
 class Agent: ...
 async def failing(delivery):
+    warnings.warn("beware")
     raise ValueError("no luck \\x1b[31m")
 async def slow(delivery):
     await asyncio.sleep(60)

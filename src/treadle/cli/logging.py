@@ -45,6 +45,7 @@ def log_to_stderr(form: LogForm, *, verbose: bool) -> None:
     handler = logging.StreamHandler(sys.stderr)
     if form == "json":
         handler.setFormatter(JsonFormatter())
+        logging.captureWarnings(capture=True)
     else:
         text = "%(asctime)s %(process)d %(levelname)s %(message)s"
         handler.setFormatter(HarmlessFormatter(text))
