@@ -46,10 +46,14 @@ def filled() -> None:
         ),
         ("a", "a in mailbox held is claimed", ["ann holds it until 20"]),
         ("c", "c in mailbox held is queued", ["ann holds its mailbox until 20"]),
-        ("paused", "paused in mailbox paused is queued", ["its mailbox is paused since 20"]),
-        ("until", "until in mailbox until is queued", ["its mailbox is paused since 20"]),
+        ("paused", "paused in mailbox paused is queued", ["its mailbox has been paused since 20"]),
+        ("until", "until in mailbox until is queued", ["its mailbox has been paused since 20"]),
         ("over", "over in mailbox over is cancelled", ["it ended at 20"]),
-        ("old", "old in mailbox old is queued", ["its mailbox was interrupted since: it is of"]),
+        (
+            "old",
+            "old in mailbox old is queued",
+            ["its mailbox has been interrupted since: it is of"],
+        ),
     ],
 )
 def test_each_obstacle_is_a_sentence(entry_id: str, first: str, sentences: list[str]) -> None:

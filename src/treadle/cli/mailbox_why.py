@@ -65,7 +65,7 @@ def _sentence(obstacle: Obstacle, explanation: Explanation) -> str:
             return _with_reason(f"it is due at {time_text(obstacle.until)}", obstacle)
         case "paused":
             end = _until(obstacle) if obstacle.until else "until it is resumed"
-            since = f"its mailbox is paused since {time_text(obstacle.since)}, {end}"
+            since = f"its mailbox has been paused since {time_text(obstacle.since)}, {end}"
             return _with_reason(since, obstacle)
         case "mailbox_held":
             return f"{obstacle.holder} holds its mailbox {_until(obstacle)}, with {others}"
@@ -77,7 +77,7 @@ def _sentence(obstacle: Obstacle, explanation: Explanation) -> str:
         case "older_generation":
             present = explanation.mailbox.current_generation if explanation.mailbox else ""
             generations = f"it is of generation {entry.generation}, the mailbox at {present}"
-            return f"its mailbox was interrupted since: {generations}"
+            return f"its mailbox has been interrupted since: {generations}"
         case _:
             assert_never(obstacle.kind)
 
