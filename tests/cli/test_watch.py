@@ -117,6 +117,16 @@ def test_json_has_a_line_for_each_and_filters_hold(
     assert shown["delta"]["changes"]["messages"][0]["content"] == "nobody's"
 
 
+def test_json_has_no_claim_tokens(url: str, watch: Callable[..., "subprocess.Popen[str]"]) -> None:
+    async def claim(store: Store) -> None:
+        await store.mailboxes.send("m", 1)
+        await store.mailboxes.claim(consumer="w")
+
+    shown = json.loads(until_shown(watch("--json"), url, claim, '"claimed"'))
+    assert (shown["entry"]["status"], shown["entry"]["claimed_by"]) == ("claimed", "w")
+    assert "claim_token" not in shown["entry"]
+
+
 def test_all_of_a_burst_is_shown(url: str, watch: Callable[..., "subprocess.Popen[str]"]) -> None:
     async def create(store: Store) -> None:
         await store.threads.create(Thread(id="long"))

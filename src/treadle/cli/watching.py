@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 
 import msgspec
+from msgspec.structs import replace
 
 from treadle.cli.terminal.tables import beginning
 from treadle.cli.terminal.transcript import message_text
@@ -172,7 +173,8 @@ class Watching:
             self._entries[entry.entry_id] = entry
             is_news = before is not None or entry.updated_at >= self._began
             if is_news and (before is None or _state_of(before) != _state_of(entry)):
-                plain: Json = {"entry": to_plain(entry)}
+                # Logs must not have the token: who has it may settle the entry.
+                plain: Json = {"entry": to_plain(replace(entry, claim_token=None))}
                 happened.append(Happened(entry.updated_at, _entry_text(entry), plain))
         _forget_oldest(self._entries)
         return happened

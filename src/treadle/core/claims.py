@@ -14,7 +14,6 @@ from treadle.core.mailboxes import (
     EntryStatus,
     MailboxEntry,
     MailboxRows,
-    MailboxState,
     failed,
     moved,
 )
@@ -322,15 +321,15 @@ def require_entry(rows: MailboxRows, entry_id: str) -> MailboxEntry:
     return entry
 
 
-def _kept_turn(entry: MailboxEntry, state: MailboxState | None, due: int) -> int:
+def _kept_turn(rows: MailboxRows, entry: MailboxEntry, due: int) -> int:
     """The turn of an entry that keeps its order and waits until `due`: one before that.
 
     Several that fail together keep the order among them.
     """
+    state = rows.mailboxes.get(entry.mailbox_id)
     # If the clock went back, turns are ahead of it, and all of the mailbox are moved alike.
-    last_turn = 0 if state is None else state.last_turn
-    turn = _turn(entry) - max(last_turn - due + 1, 0)
-    return max(min(turn, due - 1), 0)
+    ahead = max(state.last_turn - due + 1, 0) if state else 0
+    return max(min(_turn(entry) - ahead, due - 1), 0)
 
 
 def _is_held_with(entry: MailboxEntry, token: str) -> bool:
@@ -427,9 +426,8 @@ class Nack(_Settlement, frozen=True, kw_only=True):
     def settled(self, entry: MailboxEntry, rows: MailboxRows, now: int) -> MailboxEntry:
         """The entry, queued."""
         due = now if self.retry_at is None else self.retry_at
-        turn = None
-        if self.keep_order:  # others need not be able to read the mailbox's state
-            turn = _kept_turn(entry, rows.mailboxes.get(entry.mailbox_id), due)
+        # Nobody else asks for the mailbox's state: it may be damaged.
+        turn = _kept_turn(rows, entry, due) if self.keep_order else None
         return failed(entry, "queued", now, self.error, self.traceback, available_at=due, turn=turn)
 
 
