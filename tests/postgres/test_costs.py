@@ -217,6 +217,20 @@ async def test_a_take_reads_as_much_however_deep_the_queue(
     assert many <= 2 * few, read
 
 
+async def test_a_claim_costs_little_among_many_mailboxes(
+    url: str, postgres_url: str, schema: str
+) -> None:
+    name = f"costs of {schema}"
+    named = f"{url}&application_name={name.replace(' ', '%20')}"
+    async with open_store(named) as store, store.batch() as step:
+        for number in range(2_000):
+            step.mailboxes.send(f"box {number}", number)
+    before = rows_read(postgres_url, schema, name)
+    async with open_store(named) as store:
+        assert len(await store.mailboxes.claim(5, consumer="w")) == 5
+    assert rows_read(postgres_url, schema, name) - before < 200
+
+
 SEARCHES: dict[str, dict[str, Any]] = {
     "newest": {},
     "of an owner": {"resource_id": "x"},

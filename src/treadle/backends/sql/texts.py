@@ -47,17 +47,23 @@ _PRIORITIES = """priorities (priority) AS (
 
 UNION ends it if one comes again, as a damaged index may give one that is not lower."""
 
-_DUE_HEADS = """SELECT * FROM queue_heads
+_DUE_HEADS = """(
+    SELECT * FROM queue_heads
     WHERE blocked = 0 AND priority = priorities.priority AND kind = 0
-    UNION ALL
+    ORDER BY available_at, created_at, entry_id
+    ) UNION ALL (
     SELECT * FROM queue_heads
     WHERE blocked = 0 AND priority = priorities.priority AND kind = 1
         AND available_at <= (SELECT now FROM clock)
-    UNION ALL
+    ORDER BY available_at, created_at, entry_id
+    ) UNION ALL (
     SELECT * FROM queue_heads
     WHERE blocked = 0 AND priority = priorities.priority AND kind = 2
-        AND available_at <= (SELECT now FROM clock)"""
-"""The heads of a priority that are due; each kind is in the order of the index, which is merged."""
+        AND available_at <= (SELECT now FROM clock)
+    ORDER BY available_at, created_at, entry_id
+    )"""
+"""The heads of a priority that are due. Each kind says its order, which is that of the index, so
+PostgreSQL merges the three, and reads as many as the claim takes."""
 
 _BLOCKED = """CASE
     WHEN mailboxes.lease_until IS NOT NULL OR mailboxes.pause_ends IS NOT NULL THEN 1
