@@ -77,13 +77,16 @@ READS: dict[str, dict[str, object]] = {
 }
 
 
-@pytest.fixture(scope="module", params=["nothing is claimed", "much is claimed and done"])
+@pytest.fixture(scope="module", params=["nothing is claimed", "much is claimed and done", "new"])
 def location(request: Any, postgres_url: str) -> Iterator[Location]:
-    """A store whose tables the server has just analyzed; the tests only read it."""
+    """A store whose tables the server has just analyzed, or never; the tests only read it."""
     schema = f"treadle_plans_{os.getpid()}"
-    asyncio.run(_fill(f"{postgres_url}&schema={schema}", request.param != "nothing is claimed"))
+    asyncio.run(
+        _fill(f"{postgres_url}&schema={schema}", request.param == "much is claimed and done")
+    )
     with psycopg.connect(postgres_url, autocommit=True) as opened:
-        opened.execute("VACUUM ANALYZE")
+        if request.param != "new":
+            opened.execute("VACUUM ANALYZE")
         yield parse_location(f"{postgres_url}&schema={schema}")
         opened.execute(f"DROP SCHEMA {schema} CASCADE".encode())
 
@@ -154,6 +157,8 @@ def is_exact(node: dict[str, Any]) -> bool:
     if "Index Cond" not in node:  # the first or last of a small index
         small = ("queue_heads_ready", "mailboxes_waking", "mailboxes_paused")
         return node["Index Name"] in small and "Filter" not in node
+    if node["Index Name"] == "queue_heads_ready" and "(mailbox_id =" in node["Index Cond"]:
+        return False  # it ends with the mailbox, so this searches all of it
     is_listing = LISTINGS.fullmatch(node["Index Name"]) is not None
     return not is_listing or "entry_id = entries" in node["Index Cond"]
 

@@ -78,11 +78,10 @@ SETTINGS = f"""SELECT
     pg_catalog.set_config('plan_cache_mode', 'force_generic_plan', true),
     pg_catalog.set_config('enable_seqscan', 'off', true),
     pg_catalog.set_config('enable_hashjoin', 'off', true),
-    pg_catalog.set_config('enable_mergejoin', 'off', true),
-    pg_catalog.set_config('enable_sort', 'off', true)"""
+    pg_catalog.set_config('enable_mergejoin', 'off', true)"""
 """Settings of the transaction, not of the session, which a pooler may give to others. Every
-statement goes by an index, and in its order: what the planner knew of a table when it was small
-must not lead it to read all of it later."""
+statement goes by an index: what the planner knew of a table when it was small must not lead it to
+read all of it later."""
 _TRANSACTION_TIMEOUT = "SELECT pg_catalog.set_config('transaction_timeout', %(timeout)s, true)"
 """The server ends the transaction of a process that was stopped or cut off, so that its rows are
 free again and a COMMIT that arrives late finds nothing."""

@@ -82,13 +82,16 @@ _PAUSED = """(
 _BETTER = """SELECT 1
     FROM queue_heads AS better
     WHERE better.mailbox_id = heads.mailbox_id
-        AND better.blocked = 0
+        AND better.blocked <> 1
         AND (better.kind = 0 OR better.available_at <= (SELECT now FROM clock))
         AND (-better.priority, COALESCE(better.turn, better.available_at), better.available_at,
             better.created_at, better.entry_id)
             < (-heads.priority, COALESCE(heads.turn, heads.available_at), heads.available_at,
             heads.created_at, heads.entry_id)"""
-"""Another head of the mailbox that is due, and comes before `heads` in the order of their turns."""
+"""Another head of the mailbox that is due, and comes before `heads` in the order of their turns.
+
+It does not say `blocked = 0`: PostgreSQL would search all of the index `queue_heads_ready` for the
+mailbox, which comes last in it."""
 
 
 class Texts:

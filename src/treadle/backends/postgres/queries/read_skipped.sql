@@ -18,7 +18,7 @@ last AS (
     WHERE heads.mailbox_id = ANY (ARRAY(
             SELECT json_array_elements_text(current_setting('treadle.ready')::json)
         ))
-        AND heads.blocked = 0
+        AND heads.blocked <> 1 -- not `= 0`: see `_BETTER`
         AND (heads.kind = 0 OR heads.available_at <= (SELECT now FROM clock))
         AND NOT EXISTS ({better})
     ORDER BY priority, available_at DESC, created_at DESC, entry_id DESC

@@ -200,11 +200,11 @@ CREATE INDEX entries_ended ON entries (ended_at)
     WHERE ended_at IS NOT NULL;
 CREATE INDEX entries_in_status ON entries ((status || ''), created_at, entry_id);
 CREATE INDEX entries_unfinished_of_mailbox ON entries ((mailbox_id || ''), created_at, entry_id)
-    WHERE status IN ('queued', 'claimed');
+    WHERE status || '' IN ('queued', 'claimed');
 CREATE INDEX entries_stopped_of_mailbox ON entries ((mailbox_id || ''), (status || ''), created_at, entry_id)
     WHERE status IN ('superseded', 'cancelled', 'dead_letter');
 CREATE INDEX entries_due ON entries (available_at, entry_id)
-    WHERE status = 'queued';
+    WHERE status || '' = 'queued';
 
 -- The part of an entry that neither a claim nor its end changes.
 CREATE TABLE payloads (
