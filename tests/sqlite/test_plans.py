@@ -43,8 +43,10 @@ PLANS: dict[str, tuple[Read, str]] = {
     ),
     "ready queue heads of a priority": (
         Read("ready_heads", {}),
-        "SEARCH heads USING INDEX queue_heads_ready (priority=? AND kind=? AND available_at<?)",
+        "SEARCH queue_heads USING INDEX queue_heads_ready"
+        " (priority=? AND kind=? AND available_at<?)",
     ),
+    "ready queue heads of several kinds": (Read("ready_heads", {}), "MERGE (UNION ALL)"),
     "priorities": (
         Read("ready_priorities", {}),
         "SEARCH queue_heads USING INDEX queue_heads_ready",

@@ -6,7 +6,6 @@ chosen here with the rule, `treadle.core.claims.choose`.
 """
 
 from collections.abc import Sequence
-from itertools import chain
 from typing import NamedTuple
 
 import msgspec
@@ -23,7 +22,7 @@ from treadle.backends.sql.claims import (
 )
 from treadle.backends.sql.program import Program, Read, Row, writes
 from treadle.backends.sql.rows import id_list, read_claim, read_entry
-from treadle.backends.sql.tables import KEPT, TIMED, UNDELAYED
+from treadle.backends.sql.tables import KEPT
 from treadle.core.claims import ClaimRequest, choose
 from treadle.core.limits import LARGEST_TIME
 from treadle.core.mailboxes import MailboxEntry
@@ -116,11 +115,8 @@ def _candidates(
     ready: list[Row] = []
     for (priority,) in priorities:
         values = {"priority": priority, "now": now, "limit": min(limit, LARGEST_TIME)}
-        found = yield tuple(
-            Read("ready_heads", {**values, "kind": kind, "until": until})
-            for kind, until in ((UNDELAYED, LARGEST_TIME), (KEPT, now), (TIMED, now))
-        )
-        ready += chain.from_iterable(found)
+        (found,) = yield (Read("ready_heads", values),)
+        ready += found
         if len(ready) >= limit:  # each is of another mailbox
             break
     return _first_of_each([*ready, *expired], limit, now, sieve)
