@@ -41,8 +41,8 @@ class Obstacle(Model, frozen=True, kw_only=True):
     - "mailbox_held": the holder works on other entries of the mailbox, `entry_ids`.
     - "behind_retry": the entry named keeps its order, and waits for its retry after this error.
     - "behind_entry": the entry named comes first, and can be claimed.
-    - "older_generation": its mailbox has been interrupted since. It would be claimed, but who
-      holds it could write nothing.
+    - "older_generation": its mailbox has been interrupted since. It would be claimed, but its
+      holder could write nothing.
     """
 
     kind: ObstacleKind

@@ -1,4 +1,4 @@
-"""Taking more: who holds a mailbox may take further due entries of it under the same lease."""
+"""Taking more: the holder of a mailbox may take further due entries of it under the same lease."""
 
 from treadle.core.claims import ClaimRows, choose_further, require_entry, require_held, taken
 from treadle.core.commands import TimedCommand
@@ -10,7 +10,7 @@ from treadle.core.read_set import ReadSet
 
 
 class Take(TimedCommand[tuple[MailboxEntry, ...]], frozen=True, kw_only=True):
-    """Claims further entries of a mailbox for who holds `entry_id`. Result: these entries.
+    """Claims further entries of a mailbox for the holder of `entry_id`. Result: these entries.
 
     They are those that are due, at most `limit`, in the order of claims: what claims would give if
     nobody held the mailbox; nothing while it is paused. Each has a token of its own, the consumer

@@ -225,7 +225,7 @@ class MailboxWrites:
         limit: int = 1,
         now: int | None = None,
     ) -> Write[tuple[MailboxEntry, ...]]:
-        """Claim further due entries of the same mailbox, for who holds one of it.
+        """Claim further due entries of the same mailbox, for the holder of one of them.
 
         They come in the order of claims: the ones that claims would give if nobody held the
         mailbox, so nothing while it is paused, and nothing from behind a retry that keeps its
@@ -388,7 +388,7 @@ class MailboxWrites:
         """Delete a mailbox: its state, its entries and their payloads. Returns how many entries.
 
         Whatever waits there is gone, dead letters too, and its active runs are closed as cancelled.
-        Who holds a claim there has lost it: `hold` raises `ClaimConflict`, `extend_lease` returns
+        The holder of a claim there has lost it: `hold` raises `ClaimConflict`, `extend_lease` returns
         False, and a worker cancels its handler.
         What is sent to the mailbox afterwards begins at generation 0 again, with no dedupe keys.
         """

@@ -1,4 +1,4 @@
-"""Taking more: who holds a mailbox takes further due entries under the same lease."""
+"""Taking more: the holder of a mailbox takes further due entries under the same lease."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
