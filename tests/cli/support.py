@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from click.testing import CliRunner, Result
 
@@ -51,12 +51,13 @@ def spawn(
     )
 
 
-def read_until(child: "subprocess.Popen[str]", text: str) -> str:
-    """Return the next line on the child's standard error that contains `text`."""
-    assert child.stderr is not None
-    for line in child.stderr:
+def read_until(
+    child: "subprocess.Popen[str]", text: str, where: Literal["stdout", "stderr"] = "stderr"
+) -> str:
+    """Return the next line that the child writes there and that contains `text`."""
+    for line in getattr(child, where):
         if text in line:
-            return line
+            return str(line)
     raise AssertionError(f"the process ended with {child.wait()}, without {text!r}")
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.support import in_store, run, spawn
+from tests.cli.support import in_store, read_until, run, spawn
 from treadle import Message, RunRecord, Store, Thread
 
 
@@ -57,14 +57,6 @@ def until_shown(
                 return line
 
 
-def next_line(child: "subprocess.Popen[str]", text: str) -> str:
-    assert child.stdout is not None
-    for line in child.stdout:
-        if text in line:
-            return line
-    raise AssertionError(f"it ended without {text!r}")
-
-
 async def fail(store: Store) -> None:
     for _ in range(2):
         [entry] = await store.mailboxes.claim(consumer="worker-1", mailbox_id="m")
@@ -80,13 +72,15 @@ def test_it_shows_entries_runs_and_what_is_said(
     assert "mailbox m: entry " in line
     assert line.endswith(' is queued: "a new one"\n')
     in_store(url, lambda store: store.mailboxes.claim(consumer="worker-1", mailbox_id="m"))
-    assert next_line(child, "claimed").endswith(" is claimed by worker-1, attempt 1\n")
+    assert read_until(child, "claimed", "stdout").endswith(" is claimed by worker-1, attempt 1\n")
     in_store(url, lambda store: store.threads.append("t", Message.user("hello\nthere")))
-    assert next_line(child, "thread t").endswith("thread t, version 1: user: hello there\n")
+    assert read_until(child, "thread t", "stdout").endswith(
+        "thread t, version 1: user: hello there\n"
+    )
     in_store(url, lambda store: store.runs.upsert(RunRecord(run_id="r", thread_id="t")))
-    next_line(child, "thread t: run r is running")
+    read_until(child, "thread t: run r is running", "stdout")
     in_store(url, lambda store: store.mailboxes.interrupt("m"))
-    next_line(child, "is superseded")
+    read_until(child, "is superseded", "stdout")
 
 
 def test_failures_are_shown_with_their_errors_and_harm_no_terminal(
@@ -165,9 +159,9 @@ def test_a_thread_that_does_not_exist_was_not_deleted(
     assert "a new one" in line
     in_store(url, lambda store: store.threads.create(Thread(id="new")))
     in_store(url, lambda store: store.threads.append("new", Message.user("hello")))
-    assert "version 1: user: hello" in next_line(child, "thread new")
+    assert "version 1: user: hello" in read_until(child, "thread new", "stdout")
     in_store(url, lambda store: store.threads.delete("new"))
-    assert next_line(child, "thread new").endswith("thread new was deleted\n")
+    assert read_until(child, "thread new", "stdout").endswith("thread new was deleted\n")
 
 
 def test_a_store_that_does_not_exist_is_a_failure(tmp_path: Path) -> None:

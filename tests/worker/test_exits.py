@@ -12,8 +12,8 @@ from tests.marks import every_backend
 from tests.worker.support import AT_ONCE, NewWorker, Recorder, load, return_at_once, until_idle
 
 import treadle
-from treadle import MailboxStats, Store
-from treadle.worker import DeadLettered, Delivery, Done, Reject
+from treadle import MailboxEntry, MailboxStats, Store
+from treadle.worker import DeadLettered, Delivery, Done, Handler, Reject
 from treadle.worker._tasks import Contained
 
 KILLERS = {
@@ -78,6 +78,20 @@ class Ends(BaseException):
     """An exception that is no `Exception`."""
 
 
+async def end_beside_six(
+    store: Store, recorder: Recorder, handler: Handler, new_worker: NewWorker
+) -> MailboxEntry:
+    """Work an entry whose handler ends badly beside six others; return what becomes of it."""
+    ending = (await store.mailboxes.send("a", "ends")).entry
+    for number in range(6):
+        await store.mailboxes.send(f"m{number}", number)
+    await until_idle(new_worker(store, handler, max_attempts=2, backoff=AT_ONCE))
+    left = await load(store, ending)
+    assert (left.status, left.attempt_count) == ("dead_letter", 2)
+    assert len(recorder.of(Done)) == 6
+    return left
+
+
 @every_backend
 @pytest.mark.parametrize("end", [SystemExit(1), KeyboardInterrupt(), GeneratorExit(), Ends()])
 async def test_an_exit_of_a_handler_is_a_failure_of_its_entry_alone(
@@ -87,14 +101,8 @@ async def test_an_exit_of_a_handler_is_a_failure_of_its_entry_alone(
         if delivery.entry.payload == "ends":
             raise end
 
-    ending = (await store.mailboxes.send("a", "ends")).entry
-    for number in range(6):
-        await store.mailboxes.send(f"m{number}", number)
-    await until_idle(new_worker(store, handler, max_attempts=2, backoff=AT_ONCE))
-    left = await load(store, ending)
-    assert (left.status, left.attempt_count) == ("dead_letter", 2)
+    left = await end_beside_six(store, recorder, handler, new_worker)
     assert type(end).__name__ in str(left.last_error)
-    assert len(recorder.of(Done)) == 6
 
 
 class Unprintable(BaseException):
@@ -154,14 +162,8 @@ async def test_an_exit_of_a_task_of_a_handler_is_a_failure_of_its_entry_alone(
         else:
             await asyncio.sleep(0.01)
 
-    ending = (await store.mailboxes.send("a", "ends")).entry
-    for number in range(6):
-        await store.mailboxes.send(f"m{number}", number)
-    await until_idle(new_worker(store, handler, max_attempts=2, backoff=AT_ONCE))
-    left = await load(store, ending)
-    assert (left.status, left.attempt_count) == ("dead_letter", 2)
+    left = await end_beside_six(store, recorder, handler, new_worker)
     assert f"RuntimeError: the handler raised {end!r}" in str(left.last_error)
-    assert len(recorder.of(Done)) == 6
     assert asyncio.get_running_loop().get_task_factory() is None
 
 

@@ -388,8 +388,8 @@ class MailboxWrites:
         """Delete a mailbox: its state, its entries and their payloads. Returns how many entries.
 
         Whatever waits there is gone, dead letters too, and its active runs are closed as cancelled.
-        The holder of a claim there has lost it: `hold` raises `ClaimConflict`, `extend_lease` returns
-        False, and a worker cancels its handler.
+        The holder of a claim there has lost it: `hold` raises `ClaimConflict`, `extend_lease`
+        returns False, and a worker cancels its handler.
         What is sent to the mailbox afterwards begins at generation 0 again, with no dedupe keys.
         """
         return self._write(DeleteMailbox(mailbox_id=mailbox_id))
