@@ -14,6 +14,8 @@ LOCK  := requirements-dev.lock
 PYTEST := env -u PYTHONDONTWRITEBYTECODE $(PY) -m pytest
 BENCH := $(VENV)/bench
 BENCH_STAMP := $(BENCH)/.installed
+INTEGRATIONS := $(VENV)/integrations
+INTEGRATIONS_STAMP := $(INTEGRATIONS)/.installed
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -22,7 +24,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 # pyright runs from its wheel; without this it may ask a registry for a newer version.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS = 1
 
-.PHONY: help setup demo test check format docs soak bench lock clean
+.PHONY: help setup demo test integrations check format docs soak bench lock clean
 
 help:  ## List the targets
 	@echo "make TARGET [ARGS=...] [PYTHON=python3.12]"
@@ -53,6 +55,23 @@ endif
 # Three processes on two cores, because tests wait for other processes and for servers.
 test: $(STAMP)  ## Run the tests on two cores; ARGS="-k claim -x" goes to pytest
 	$(PYTEST) -n 3 --dist loadgroup $(ARGS)
+
+# The frameworks have many dependencies, which must not get into the environment of the tools.
+$(INTEGRATIONS_STAMP): pyproject.toml $(STAMP)
+	@echo "==> frameworks: $(INTEGRATIONS) (the first time takes a minute)"
+	@test -x $(INTEGRATIONS)/bin/python || $(PYTHON) -m venv $(INTEGRATIONS)
+	@$(INTEGRATIONS)/bin/python -m pip install --quiet 'pip>=25.1'
+	@$(INTEGRATIONS)/bin/python -m pip install --quiet -e . --group integrations
+	@touch $@
+
+integrations: $(INTEGRATIONS_STAMP)  ## Check the adapters' types, and test them beside the frameworks; ARGS as for test
+	@echo "==> mypy"
+	@$(BIN)/mypy --python-executable $(INTEGRATIONS)/bin/python $$(find src/treadle/integrations tests/frameworks -name '*.py')
+	@echo "==> pyright"
+	@$(BIN)/pyright --project tests/frameworks/pyrightconfig.json --pythonpath $(INTEGRATIONS)/bin/python
+	@test -n '$(ARGS)' || rm -rf build/certified
+	env -u PYTHONDONTWRITEBYTECODE $(INTEGRATIONS)/bin/python -m pytest tests/frameworks docs/how-to/frameworks \
+		-n 2 --dist loadgroup --timeout 900 $(ARGS)
 
 check: $(STAMP)  ## Check format, lint, types (mypy and pyright) and who imports whom
 	@echo "==> ruff format"

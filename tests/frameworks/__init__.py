@@ -1,0 +1,1 @@
+"""Tests of the adapters, beside the frameworks; `make integrations` runs them."""
