@@ -57,7 +57,7 @@ def test_the_ring_comes_round(ring: HintRing, file: int) -> None:
         position, hints = ring.since(position)
         assert hints == {thread(number)}
     assert position > 2 * _hint_ring._CAPACITY
-    assert os.fstat(file).st_size <= _hint_ring._START + _hint_ring._CAPACITY
+    assert os.fstat(file).st_size <= _hint_ring._START + 8 + _hint_ring._CAPACITY
 
 
 def test_a_reader_that_is_too_late_gets_anything(ring: HintRing) -> None:
@@ -80,7 +80,7 @@ def test_damage_is_anything_and_ends_with_the_next_hints(
 ) -> None:
     ring.append([thread(1)])
     ring.append([thread(2)])
-    at = _hint_ring._OFFSET + place
+    at = _hint_ring._START + place
     byte = os.pread(file, 1, at)
     if byte:
         os.pwrite(file, bytes([byte[0] ^ 0xFF]), at)

@@ -55,6 +55,20 @@ def hold_in_turn(
         portalocker.unlock(lock.descriptor)
 
 
+@contextmanager
+def hold(store: str, lock: LockFile, patience: Patience) -> Generator[None, None, None]:
+    """Keep a lock for the duration of the block; those who wait for it take no turns.
+
+    Raises:
+        StoreUnavailable: it was not free in time.
+    """
+    take(store, lock, patience)
+    try:
+        yield
+    finally:
+        portalocker.unlock(lock.descriptor)
+
+
 def take(store: str, file: LockFile, patience: Patience, *, is_shared: bool = False) -> None:
     """Wait for a lock and take it.
 

@@ -5,28 +5,21 @@ takes that as "anything may have changed".
 """
 
 import asyncio
-import os
-import struct
-import zlib
 from collections.abc import Callable, Collection, Iterable
 from threading import Lock
 
 import msgspec
 
 from treadle.backends._hints import MOST_HINTS, Hints
+from treadle.backends._ring import Ring
 from treadle.backends._watch import Watch
 from treadle.core.hints import ANYTHING, Hint, HintKind
 from treadle.errors import TreadleError
 
-_OFFSET = 64
+_START = 64
 """The file begins with other things, which its owner writes."""
 _CAPACITY = 64 * 1024
-_END = struct.Struct("<Q")
-_HEADER = struct.Struct("<IQI")
-"""Of a record: its length, the position at which it begins, and the checksum of the rest."""
-_START = _OFFSET + _END.size
 _LARGEST = _CAPACITY // 4
-_LAST_END = 2**63
 _DOUBT_SECONDS = 0.05
 """After this time nobody writes the hints of a commit any longer who has not died."""
 _Pairs = tuple[tuple[HintKind, str | None], ...]
@@ -35,8 +28,7 @@ _Pairs = tuple[tuple[HintKind, str | None], ...]
 class HintRing:
     """The part of a file that holds the hints of the last commits of all processes.
 
-    A position counts all bytes that were ever written into the ring. Only the holder of the store's
-    lock may write.
+    Only the holder of the store's lock may write.
 
     Args:
         descriptor: the file.
@@ -44,50 +36,23 @@ class HintRing:
     """
 
     def __init__(self, descriptor: int, seeking: Lock) -> None:
-        self._descriptor = descriptor
-        self._seeking = seeking
+        self._ring = Ring(descriptor, seeking, start=_START, capacity=_CAPACITY)
 
     def end(self) -> int:
         """The position behind the last record."""
-        data = self._read(_OFFSET, _END.size)
-        return _END.unpack(data)[0] if len(data) == _END.size else 0
+        return self._ring.end()
 
     def append(self, hints: Collection[Hint]) -> None:
         """Write the hints of a commit, after it."""
-        end = self.end()
-        if end > _LAST_END:  # somebody else wrote it
-            end = 0
-        record = _record(end, hints)
-        at = end % _CAPACITY
-        first = record[: _CAPACITY - at]
-        self._write(_START + at, first)
-        if len(first) < len(record):
-            self._write(_START, record[len(first) :])
-        self._write(_OFFSET, _END.pack(end + len(record)))
+        payload = _payload(hints if len(hints) <= MOST_HINTS else (ANYTHING,))
+        self._ring.append(payload if len(payload) <= _LARGEST else _payload((ANYTHING,)))
 
     def since(self, position: int) -> tuple[int, set[Hint]]:
         """Return the present end, and the hints from `position` to there."""
-        end = self.end()
-        if end == position:
-            return end, set()
-        if not position < end <= position + _CAPACITY:
+        end, payloads = self._ring.since(position)
+        if payloads is None:
             return end, {ANYTHING}
-        at = position % _CAPACITY
-        size = end - position
-        data = self._read(_START + at, min(size, _CAPACITY - at))
-        if len(data) < size:
-            data += self._read(_START, size - len(data))
-        return end, _hints_in(data, position)
-
-    def _read(self, start: int, size: int) -> bytes:
-        with self._seeking:
-            os.lseek(self._descriptor, start, os.SEEK_SET)
-            return os.read(self._descriptor, size)
-
-    def _write(self, start: int, data: bytes) -> None:
-        with self._seeking:
-            os.lseek(self._descriptor, start, os.SEEK_SET)
-            os.write(self._descriptor, data)
+        return end, set().union(*map(_hints_in, payloads))
 
 
 class RingHints(Hints):
@@ -139,35 +104,13 @@ class RingHints(Hints):
         self.give(hints)
 
 
-def _record(position: int, hints: Collection[Hint]) -> bytes:
-    given = hints if len(hints) <= MOST_HINTS else (ANYTHING,)
-    payload = _payload(given)
-    if len(payload) > _LARGEST:
-        payload = _payload((ANYTHING,))
-    return _HEADER.pack(len(payload), position, zlib.crc32(payload)) + payload
-
-
 def _payload(hints: Iterable[Hint]) -> bytes:
     return msgspec.json.encode([(hint.kind, hint.id) for hint in hints])
 
 
-def _hints_in(data: bytes, position: int) -> set[Hint]:
-    """The hints of the records in `data`, the first of which begins at `position`."""
-    hints: set[Hint] = set()
-    start = 0
-    while start < len(data):
-        body = start + _HEADER.size
-        if body > len(data):
-            return {ANYTHING}
-        size, written_at, checksum = _HEADER.unpack_from(data, start)
-        payload = data[body : body + size]
-        # Another process may have written over it, or not everything of it.
-        if written_at != position + start or zlib.crc32(payload) != checksum:
-            return {ANYTHING}
-        try:
-            pairs = msgspec.json.decode(payload, type=_Pairs)
-        except msgspec.DecodeError:
-            return {ANYTHING}
-        hints.update(Hint(kind=kind, id=name) for kind, name in pairs)
-        start = body + size
-    return hints
+def _hints_in(payload: bytes) -> set[Hint]:
+    try:
+        pairs = msgspec.json.decode(payload, type=_Pairs)
+    except msgspec.DecodeError:
+        return {ANYTHING}
+    return {Hint(kind=kind, id=name) for kind, name in pairs}

@@ -2,7 +2,7 @@
 
 from typing import NoReturn, Protocol, TypeVar
 
-from treadle.backends.base import Capabilities, Listener, ReleasesUnclosed
+from treadle.backends.base import Capabilities, Listener, LiveListener, ReleasesUnclosed
 from treadle.core.claims import ClaimRequest
 from treadle.core.commands import Commands, Receipt
 from treadle.core.hints import Hint
@@ -28,6 +28,8 @@ class Reading(Protocol):
     async def read(self, query: Query[T]) -> T: ...
 
     def listen(self, wanted: frozenset[Hint] | None = None) -> Listener: ...
+
+    async def follow_live(self, thread_id: str) -> LiveListener: ...
 
 
 class ReadOnlyBackend:
@@ -83,6 +85,14 @@ class ReadOnlyBackend:
     def listen(self, wanted: frozenset[Hint] | None = None) -> Listener:
         """Begin to listen for changes."""
         return self._backend.listen(wanted)
+
+    def publish(self, thread_id: str, value: bytes) -> None:
+        """Refuse to publish: others would see it."""
+        self._refuse()
+
+    async def follow_live(self, thread_id: str) -> LiveListener:
+        """Begin to follow the live values of a thread."""
+        return await self._backend.follow_live(thread_id)
 
     def _refuse(self) -> NoReturn:
         raise ReadOnlyStore(self.where)

@@ -14,6 +14,7 @@ from treadle.core.queries import Query, Together
 __all__ = [
     "Backend",
     "Capabilities",
+    "CarriesLiveValues",
     "ClaimRequest",
     "Durability",
     "GivesHints",
@@ -21,6 +22,7 @@ __all__ = [
     "JoinsTransactions",
     "LeavesTraces",
     "Listener",
+    "LiveListener",
     "Query",
     "ReleasesUnclosed",
     "Together",
@@ -109,6 +111,11 @@ class Guarantee(Enum):
     EXPLANATIONS_ARE_TRUE = 23
     """`ExplainEntry` names all that keeps an entry from being claimed, as it is at one moment. If
     that is nothing, a claim from the mailbox gets the entry."""
+
+    LIVE_VALUES_COME_AT_MOST_ONCE = 24
+    """Who follows the live values of a thread gets those of each publisher exactly, in their order
+    and each at most once; in milliseconds, also from other handles if the backend `notifies`. One
+    who does not ask may lose the oldest ones. They are kept nowhere, and change nothing."""
 
     def __str__(self) -> str:
         return f"guarantee {self.value}, {self.name.replace('_', ' ').lower()}"
@@ -199,6 +206,46 @@ class GivesHints(Protocol):
 
         Args:
             wanted: the hints to listen for, beside "anything"; None listens for all.
+        """
+        ...
+
+
+class LiveListener(Protocol):
+    """Somebody who follows the live values of a thread, on one event loop."""
+
+    async def next(self) -> bytes:
+        """Return the JSON of the next value.
+
+        Raises:
+            StoreClosed: the store is closed, or was closed in the meantime.
+        """
+        ...
+
+    def stop(self) -> None:
+        """Follow no longer; may be called twice."""
+        ...
+
+
+@runtime_checkable
+class CarriesLiveValues(Protocol):
+    """A backend that carries live values between its handles (guarantee 24).
+
+    Those of other backends stay in their store object.
+    """
+
+    def publish(self, thread_id: str, value: bytes) -> None:
+        """Give a checked value, as JSON, to all who follow the thread, and do not wait for it.
+
+        Raises:
+            StoreUnavailable: it cannot be given to others, or the store is open to read only.
+        """
+        ...
+
+    async def follow_live(self, thread_id: str) -> LiveListener:
+        """Begin to follow a thread: what is published after this call comes.
+
+        Raises:
+            StoreUnavailable: what others publish cannot be heard.
         """
         ...
 

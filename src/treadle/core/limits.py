@@ -37,6 +37,12 @@ HEADER_NAME = 100
 HEADER_VALUE = 8_192
 """Longest value of a header, in characters: as much as the baggage of a W3C trace may have."""
 
+LIVE_BYTES = 6_000
+"""Largest live value, in bytes of JSON: a notice of PostgreSQL has less than 8,000."""
+
+LIVE_VALUES = 1_000
+"""Most live values that are kept for a follower that does not ask for them."""
+
 Time: TypeAlias = Annotated[int, Meta(ge=0, le=LARGEST_TIME)]
 """A time in unix milliseconds, or a duration in milliseconds."""
 

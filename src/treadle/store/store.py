@@ -17,6 +17,7 @@ from treadle.store.batch import Batch
 from treadle.store.changes import listened, wanted_hints
 from treadle.store.documents import Documents
 from treadle.store.erasing import Erased, Erasure
+from treadle.store.live import Live
 from treadle.store.mailboxes import Mailboxes
 from treadle.store.runs import Runs
 from treadle.store.threads import Threads
@@ -49,6 +50,8 @@ class Store:
     """Work waiting for agents."""
     documents: Documents
     """What agents know."""
+    live: Live
+    """What is shown while it is made, and kept nowhere."""
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
@@ -58,6 +61,7 @@ class Store:
         self.runs = Runs(backend, self._write)
         self.mailboxes = Mailboxes(backend, self._write)
         self.documents = Documents(backend, self._write)
+        self.live = Live(backend)
 
     def __repr__(self) -> str:
         backend = self._backend

@@ -31,6 +31,7 @@ __all__ = [
     "documents",
     "explaining",
     "hints",
+    "live",
     "mailboxes",
     "order",
     "past",

@@ -122,6 +122,10 @@ class Engine:
         """The folder."""
         return self._documents.root
 
+    def own_path(self, name: str) -> str:
+        """The path of one of Treadle's own files."""
+        return self._documents.own_path(name)
+
     def open(self, patience: Patience) -> None:
         """Open the store; the first handle on it does what a crash has left undone.
 

@@ -1,17 +1,23 @@
 """The files backend: an engine on a thread of its own, and callers that wait for it."""
 
+import asyncio
 import os
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, TypeVar
 
+import msgspec
+
+from treadle.backends._closing import close_all
 from treadle.backends._deadline import CALL_SECONDS
 from treadle.backends._group_thread import GroupThread
 from treadle.backends._hint_ring import HintRing, RingHints
 from treadle.backends._hints import CoarseHints
+from treadle.backends._live_file import LiveFile
+from treadle.backends._modes import file_mode_like
 from treadle.backends._waiting import Waiting
 from treadle.backends._watch import Watch
-from treadle.backends.base import Capabilities, Durability, Listener
+from treadle.backends.base import Capabilities, Durability, Listener, LiveListener
 from treadle.backends.cancellation import opened
 from treadle.backends.files._engine import Call, CleanCall, Engine, ReadCall, WriteCall
 from treadle.backends.files._read_only import ReadOnlyEngine
@@ -64,22 +70,31 @@ class FilesBackend:
             else Engine(folder, clock, durability, disk, create=create)
         )
         self._thread = GroupThread(
-            "treadle-files", self._carry_out, self._engine.close, self._wake_after, call_seconds
+            "treadle-files", self._carry_out, self._end, self._wake_after, call_seconds
         )
         self._watch = Watch(self._position)
         self._waiting = Waiting(self._watch, self._times_left)
         self._hints = CoarseHints(self._watch) if read_only else RingHints(self._watch, self._ring)
+        self._live = LiveFile(
+            self._engine.own_path("live"),
+            lambda: file_mode_like(self._engine.own_path("")),
+            read_only=read_only,
+        )
 
     async def open(self) -> None:
         """Open the folder, finish what a crash has left undone, and start the engine's thread."""
-        await opened(self._engine.open, self._engine.close, self._call_seconds)
+        await opened(self._engine.open, self._end, self._call_seconds)
         self._thread.start()
 
     async def close(self) -> None:
         """Let the engine finish the calls it was given, and end its thread."""
         self._hints.close()
+        self._live.end_followers()
         await self._thread.close()
         self._watch.wake()
+
+    def _end(self) -> None:
+        close_all(self._engine.close, self._live.close)
 
     @property
     def where(self) -> str:
@@ -109,8 +124,9 @@ class FilesBackend:
         return copied(answer)
 
     async def remove_traces(self) -> None:
-        """Remove the journals, and dead lines of documents: both have what was deleted."""
+        """Remove the journals, dead lines of documents, and live values: all have what is gone."""
         await self._thread.ask(CleanCall())
+        await asyncio.to_thread(self._live.clear)
 
     async def wait(self, timeout_ms: int, mailbox_id: str | None = None) -> None:
         """Return once something is claimable, or after `timeout_ms`."""
@@ -120,6 +136,16 @@ class FilesBackend:
         """Begin to listen for changes."""
         self._thread.require_running()
         return self._hints.listen(wanted)
+
+    def publish(self, thread_id: str, value: bytes) -> None:
+        """Give a live value to those who follow its thread, here and in other processes."""
+        self._thread.require_running()
+        self._live.publish((thread_id, msgspec.Raw(value)))
+
+    async def follow_live(self, thread_id: str) -> LiveListener:
+        """Begin to follow the live values of a thread."""
+        self._thread.require_running()
+        return self._live.follow(thread_id)
 
     async def _times_left(self, mailbox_ids: Sequence[str | None]) -> list[int | None]:
         now = self._clock()

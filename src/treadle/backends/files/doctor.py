@@ -29,7 +29,7 @@ from treadle.errors import CorruptRecord, InvalidId, StoreUnavailable
 
 Reader = Callable[[str, bytes], object]
 _ASIDE = "aside"
-_LOCKS = ("lock", "open", "queue")
+_LOCKS = ("lock", "open", "queue", "live")
 
 
 def examine(root: str | os.PathLike[str]) -> Report:

@@ -4,11 +4,14 @@ import os
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+import msgspec
+
 from treadle.backends._forks import require_process
 from treadle.backends._hints import Hints, hints_of
 from treadle.backends._waiting import Waiting
 from treadle.backends._watch import SELDOM, Watch
-from treadle.backends.base import Capabilities, Listener
+from treadle.backends.base import Capabilities, Listener, LiveListener
+from treadle.backends.live import LiveValues
 from treadle.backends.model.apply import apply_batch, apply_claim
 from treadle.backends.model.tables import Change, Tables
 from treadle.clock import Clock, new_token, system_clock
@@ -41,6 +44,7 @@ class MemoryBackend:
         self._watch = Watch(lambda: self._changes, SELDOM)
         self._waiting = Waiting(self._watch, self._times_left)
         self._hints = Hints()
+        self._live = LiveValues()
 
     async def open(self) -> None:
         """Accept calls."""
@@ -52,6 +56,7 @@ class MemoryBackend:
         self._is_open = False
         self._wake()
         self._hints.close()
+        self._live.close()
 
     async def commit(self, batch: Commands) -> Receipt:
         """Apply all commands of a checked batch, or none."""
@@ -79,6 +84,16 @@ class MemoryBackend:
         """Begin to listen for changes."""
         self._open_tables()
         return self._hints.listen(wanted)
+
+    def publish(self, thread_id: str, value: bytes) -> None:
+        """Give a live value to those who follow its thread."""
+        self._open_tables()
+        self._live.give([(thread_id, msgspec.Raw(value))])
+
+    async def follow_live(self, thread_id: str) -> LiveListener:
+        """Begin to follow the live values of a thread."""
+        self._open_tables()
+        return self._live.follow(thread_id)
 
     async def _times_left(self, mailbox_ids: Sequence[str | None]) -> list[int | None]:
         tables, now = self._open_tables(), self._clock()

@@ -14,8 +14,9 @@ from psycopg import pq
 from psycopg.rows import tuple_row
 
 from treadle.backends.cancellation import shielded
+from treadle.backends.postgres._channel import NOTIFY
 from treadle.backends.postgres._limits import CALLER_ATTEMPTS
-from treadle.backends.postgres._notices import NOTIFY, payloads_of
+from treadle.backends.postgres._notices import payloads_of
 from treadle.backends.postgres._statements import Query, RoundTrips
 from treadle.backends.postgres._transactions import Database
 from treadle.backends.postgres.connection import (

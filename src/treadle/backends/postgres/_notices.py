@@ -1,40 +1,20 @@
-"""Notices: what one process writes wakes those who wait in others.
+"""Notices of hints: what one process writes wakes those who wait in others.
 
-A notice is a hint. It is given after a commit and not for each one, because a NOTIFY within a
-commit makes all commits of the database wait for each other. Callers that wait look by themselves
-now and then, so a lost notice costs them a moment.
+Callers that wait look by themselves now and then, so a lost notice costs them a moment.
 """
 
-import logging
-import selectors
-import socket
 import threading
 import uuid
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import TypeAlias
 
 import msgspec
-import psycopg
-from psycopg import sql
 
-from treadle.backends._deadline import Patience
-from treadle.backends._forks import give_up_in_children
 from treadle.backends._hints import MOST_HINTS
-from treadle.backends.postgres._limits import (
-    CHECK_SECONDS,
-    NOTICE_PAUSE_SECONDS,
-    NOTICE_RETRY_SECONDS,
-    NOTICE_SECONDS,
-)
-from treadle.backends.postgres.connection import Connection, connect
+from treadle.backends.postgres._channel import PAYLOAD_BYTES, Channel
 from treadle.backends.postgres.location import Location
 from treadle.core.hints import ANYTHING, Hint, HintKind
 
-_LOG = logging.getLogger("treadle.postgres")
-
-NOTIFY = "SELECT pg_catalog.pg_notify(%(channel)s, %(payload)s)"
-_PAYLOAD_BYTES = 7_900
-"""Most bytes of the hints of a notice. The server takes less than 8,000 bytes."""
 _MOST_PAYLOADS = 10
 _Pair: TypeAlias = tuple[HintKind, str | None]
 
@@ -60,7 +40,7 @@ def payloads_of(hints: Collection[Hint], sender: str = "") -> list[str]:
         size = len(msgspec.json.encode(pair)) + 1
         if size > left:
             parts.append([])
-            left = _PAYLOAD_BYTES
+            left = PAYLOAD_BYTES
         parts[-1].append(pair)
         left -= size
     if len(parts) > _MOST_PAYLOADS:
@@ -79,8 +59,8 @@ def _hints_in(payload: str, listener: str) -> set[Hint]:
     return {Hint(kind=kind, id=name) for kind, name in notice.hints}
 
 
-class Notices:
-    """Gives notices to other processes and counts theirs, each on a thread of its own if wanted.
+class Notices(Channel):
+    """Hints from process to process.
 
     Args:
         location: the database.
@@ -94,118 +74,50 @@ class Notices:
         call_seconds: float,
         on_heard: Callable[[Collection[Hint]], None],
     ) -> None:
-        self._location = location
+        super().__init__(location, location.channel, "hints", call_seconds)
         self._on_heard = on_heard
         self._name = uuid.uuid4().hex
         self._hints: set[Hint] = set()
         """What to give with the next notice."""
+        self._taken: set[Hint] = set()
+        """What was given with the last one."""
         self._changing = threading.Lock()
-        self._seconds = min(call_seconds, NOTICE_SECONDS)
-        self._closing = threading.Event()
-        self._wanted = threading.Event()
-        self._starting = threading.Lock()
-        self._threads: dict[str, threading.Thread] = {}
-        self._end, self._ending = socket.socketpair()
-        give_up_in_children(self)
         self.heard = 0
         """Grows with every notice, and when one may have been missed."""
-
-    def listen(self) -> None:
-        """Begin to count the notices of other processes."""
-        self._start("treadle-postgres-listener", self._listen)
 
     def give(self, hints: Collection[Hint]) -> None:
         """Have other processes notified soon that something was written; on any thread."""
         if not hints or self._location.listen == "off":
             return
+        self._add(hints)
+        self.notify()
+
+    def begin(self) -> None:
+        """Notices are heard from now on."""
+        self._hear({ANYTHING})
+
+    def hear(self, payloads: Sequence[str]) -> None:
+        """Take in the notices of other processes."""
+        hints = {hint for payload in payloads for hint in _hints_in(payload, self._name)}
+        if hints:
+            self._hear(hints)
+
+    def take(self) -> list[str]:
+        """Return the notices of all hints that were given."""
+        with self._changing:
+            self._taken, self._hints = self._hints, set()
+        return payloads_of(self._taken, self._name)
+
+    def put_back(self) -> None:
+        """What was taken last has not been said."""
+        self._add(self._taken)
+
+    def _add(self, hints: Collection[Hint]) -> None:
         with self._changing:
             self._hints |= hints if isinstance(hints, set) else set(hints)
             if len(self._hints) > MOST_HINTS:
                 self._hints = {ANYTHING}
-        self._wanted.set()
-        self._start("treadle-postgres-notifier", self._notify)
-
-    def close(self) -> None:
-        """End both threads."""
-        self._closing.set()
-        self._wanted.set()
-        # Not just `close`: a child that was forked may have a copy, which would keep it open.
-        self._end.shutdown(socket.SHUT_RDWR)
-        self._end.close()
-        for thread in self._threads.values():
-            thread.join()
-        self._ending.close()
-
-    def give_up(self) -> None:
-        """Close the sockets in a forked child."""
-        self._end.close()
-        self._ending.close()
-
-    def _start(self, name: str, work: Callable[[Connection], None]) -> None:
-        if name in self._threads or self._location.listen == "off":
-            return
-        with self._starting:
-            if name not in self._threads and not self._closing.is_set():
-                thread = threading.Thread(
-                    target=self._connected, args=(work,), name=name, daemon=True
-                )
-                self._threads[name] = thread
-                thread.start()
-
-    def _connected(self, work: Callable[[Connection], None]) -> None:
-        """Work on a connection of its own, and on a new one whenever it is lost."""
-        while not self._closing.is_set():
-            try:
-                with connect(self._location, self._patience()) as connection:
-                    work(connection)
-            except psycopg.Error as error:
-                _LOG.warning("notices wait for the server: %s", error)
-                self._closing.wait(NOTICE_RETRY_SECONDS)
-
-    def _listen(self, connection: Connection) -> None:
-        connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(self._location.channel)))
-        connection.patience = None  # `notifies` does not wait
-        with selectors.DefaultSelector() as selector:
-            selector.register(connection.fileno(), selectors.EVENT_READ)
-            # Readable once the other end is closed: so `close` ends the select.
-            selector.register(self._ending, selectors.EVENT_READ)
-            self._hear({ANYTHING})  # what came before this
-            while not self._closing.is_set():
-                if not selector.select(CHECK_SECONDS):
-                    self._check(connection)
-                hints: set[Hint] = set()
-                for notice in connection.notifies(timeout=0):
-                    hints |= _hints_in(notice.payload, self._name)
-                if hints:
-                    self._hear(hints)
 
     def _hear(self, hints: set[Hint]) -> None:
         self.heard += 1
         self._on_heard(hints)
-
-    def _check(self, connection: Connection) -> None:
-        """Ask for an answer: the connection may have fallen silent."""
-        connection.patience = self._patience()
-        connection.execute("SELECT 1")
-        connection.patience = None
-
-    def _patience(self) -> Patience:
-        return Patience.of(self._seconds, lambda: not self._closing.is_set())
-
-    def _notify(self, connection: Connection) -> None:
-        while self._wanted.wait() and not self._closing.is_set():
-            self._wanted.clear()
-            with self._changing:
-                hints, self._hints = self._hints, set()
-            try:
-                self._send(connection, payloads_of(hints, self._name))
-            except BaseException:
-                self.give(hints)  # once there is a connection again
-                raise
-            self._closing.wait(NOTICE_PAUSE_SECONDS)
-
-    def _send(self, connection: Connection, payloads: list[str]) -> None:
-        channel = self._location.channel
-        for payload in payloads:
-            connection.patience = self._patience()
-            connection.execute(NOTIFY, {"channel": channel, "payload": payload})

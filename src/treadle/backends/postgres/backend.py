@@ -16,7 +16,7 @@ from treadle.backends._group_thread import GroupThread
 from treadle.backends._hints import CoarseHints, Hints
 from treadle.backends._waiting import Waiting
 from treadle.backends._watch import SELDOM, Watch
-from treadle.backends.base import Capabilities, Durability, Listener
+from treadle.backends.base import Capabilities, Durability, Listener, LiveListener
 from treadle.backends.cancellation import opened
 from treadle.backends.postgres._caller_transaction import CallerTransaction
 from treadle.backends.postgres._claims import Claims
@@ -25,6 +25,7 @@ from treadle.backends.postgres._limits import (
     READING_THREADS,
     SILENCE_SECONDS,
 )
+from treadle.backends.postgres._live import LiveNotices
 from treadle.backends.postgres._notices import Notices
 from treadle.backends.postgres._transactions import Blocked, Call, Commits, Database, Transaction
 from treadle.backends.postgres._vacuum import vacuum
@@ -127,6 +128,7 @@ class PostgresBackend:
         self._readers = ThreadPoolExecutor(READING_THREADS, "treadle-postgres-reader")
         try:
             self._notices = Notices(self._location, self._call_seconds, self._hear)
+            self._live = LiveNotices(self._location, self._call_seconds)
         except OSError as error:  # the process has no more descriptors
             self._database.close()
             raise StoreUnavailable(str(self._location), str(error)) from error
@@ -136,6 +138,7 @@ class PostgresBackend:
         self._database.begin_to_close()
         self._claims.stop()
         self._hints.close()
+        self._live.end_followers()
         await self._commits.close()
         self._watch.wake()
 
@@ -155,6 +158,7 @@ class PostgresBackend:
             self._waiters.close,
             self._readers.shutdown,
             self._notices.close,
+            self._live.close,
             self._database.close,
         )
 
@@ -199,6 +203,18 @@ class PostgresBackend:
         """Begin to listen for changes."""
         self._commits.require_running()
         return self._hints.listen(wanted)
+
+    def publish(self, thread_id: str, value: bytes) -> None:
+        """Give a live value to those who follow its thread, here and in other processes."""
+        self._commits.require_running()
+        self._live.publish((thread_id, msgspec.Raw(value)))
+
+    async def follow_live(self, thread_id: str) -> LiveListener:
+        """Begin to follow the live values of a thread."""
+        self._commits.require_running()
+        follower = self._live.follow(thread_id)
+        await self._live.until_listening()
+        return follower
 
     async def _times_left(self, mailbox_ids: Sequence[str | None]) -> list[int | None]:
         now = self._now()

@@ -63,6 +63,11 @@ class Location(msgspec.Struct, frozen=True, dict=True):
         """The channel of the notices; PostgreSQL cuts names to 63 bytes."""
         return f"treadle.{self.schema}.{self.table_prefix}"[:63]
 
+    @property
+    def live_channel(self) -> str:
+        """The channel of live values, which only those hear who follow them."""
+        return f"treadle-live.{self.schema}.{self.table_prefix}"[:63]
+
     @cached_property
     def lock(self) -> str:
         """The name of the lock of migrations.

@@ -8,6 +8,8 @@ from contextlib import ExitStack, closing, suppress
 from itertools import groupby
 from typing import Any, TypeVar, cast
 
+import msgspec
+
 from treadle.backends._closing import close_all
 from treadle.backends._damage import DamageLog
 from treadle.backends._deadline import CALL_SECONDS, CLOSE_SECONDS, Patience
@@ -16,10 +18,16 @@ from treadle.backends._group_thread import Failure, GroupThread
 from treadle.backends._hint_ring import HintRing, RingHints
 from treadle.backends._hints import hints_of_claims
 from treadle.backends._identity import identity, lost
-from treadle.backends._modes import PRIVATE_FILE, advising_to_read, make_folder
+from treadle.backends._live_file import LiveFile
+from treadle.backends._modes import (
+    PRIVATE_FILE,
+    advising_to_read,
+    file_mode_like,
+    make_folder,
+)
 from treadle.backends._waiting import Waiting
 from treadle.backends._watch import LookedAtRarely, Watch
-from treadle.backends.base import NO_STORE, Capabilities, Durability, Listener
+from treadle.backends.base import NO_STORE, Capabilities, Durability, Listener, LiveListener
 from treadle.backends.cancellation import opened
 from treadle.backends.model.tables import VersionSource
 from treadle.backends.sql.claims import next_due
@@ -91,6 +99,7 @@ class SqliteBackend:
         self._watch = Watch(self._position)
         self._waiting = Waiting(self._watch, self._times_left)
         self._hints = RingHints(self._watch, self._ring, self._data_version)
+        self._live = LiveFile(self._path + "-live", lambda: file_mode_like(self._path))
 
     async def open(self) -> None:
         """Open the file, create it if it does not exist, and bring its schema up to date."""
@@ -123,6 +132,7 @@ class SqliteBackend:
     async def close(self) -> None:
         """Finish the calls that were accepted, and close the file."""
         self._hints.close()
+        self._live.end_followers()
         await self._thread.close()
         self._watch.wake()
 
@@ -147,6 +157,7 @@ class SqliteBackend:
                 self._watcher.close,
                 self._close_writer,
                 self._lock.close,
+                self._live.close,
             )
 
     def _close_writer(self) -> None:
@@ -175,9 +186,13 @@ class SqliteBackend:
         return await self._read(lambda: read(query, self._damage, now))
 
     async def remove_traces(self) -> None:
-        """Empty the log, which has what was deleted; the file itself was overwritten."""
+        """Empty the log, which has what was deleted, and remove all live values.
+
+        The database itself was overwritten.
+        """
         self._thread.require_running()
         await asyncio.to_thread(self._empty_log)
+        await asyncio.to_thread(self._live.clear)
 
     def _empty_log(self) -> None:
         patience = Patience.of(self._call_seconds)
@@ -197,6 +212,16 @@ class SqliteBackend:
         """Begin to listen for changes."""
         self._thread.require_running()
         return self._hints.listen(wanted)
+
+    def publish(self, thread_id: str, value: bytes) -> None:
+        """Give a live value to those who follow its thread, here and in other processes."""
+        self._thread.require_running()
+        self._live.publish((thread_id, msgspec.Raw(value)))
+
+    async def follow_live(self, thread_id: str) -> LiveListener:
+        """Begin to follow the live values of a thread."""
+        self._thread.require_running()
+        return self._live.follow(thread_id)
 
     async def _times_left(self, mailbox_ids: Sequence[str | None]) -> list[int | None]:
         times = await self._read(lambda: next_due(mailbox_ids))

@@ -11,9 +11,11 @@ from typing import TypeVar
 from treadle.backends._damage import DamageLog
 from treadle.backends._deadline import CALL_SECONDS, Patience
 from treadle.backends._hints import CoarseHints
+from treadle.backends._live_file import LiveFile
+from treadle.backends._modes import file_mode_like
 from treadle.backends._waiting import Waiting
 from treadle.backends._watch import Watch
-from treadle.backends.base import NO_STORE, Capabilities, Listener
+from treadle.backends.base import NO_STORE, Capabilities, Listener, LiveListener
 from treadle.backends.sql.claims import next_due
 from treadle.backends.sql.program import Program
 from treadle.backends.sql.reads import read
@@ -56,6 +58,9 @@ class SqliteReader:
         self._watch = Watch(self._position)
         self._waiting = Waiting(self._watch, self._times_left)
         self._hints = CoarseHints(self._watch)
+        self._live = LiveFile(
+            self._path + "-live", lambda: file_mode_like(self._path), read_only=True
+        )
 
     async def open(self) -> None:
         """Check that the file is a store, and that its schema is up to date."""
@@ -71,6 +76,7 @@ class SqliteReader:
         self._is_open = False
         self._hints.close()
         self._watch.wake()
+        await asyncio.to_thread(self._live.close)
 
     async def read(self, query: Query[T]) -> T:
         """Answer a checked query from one snapshot."""
@@ -86,6 +92,12 @@ class SqliteReader:
         if not self._is_open:
             raise StoreClosed
         return self._hints.listen(wanted)
+
+    async def follow_live(self, thread_id: str) -> LiveListener:
+        """Begin to follow the live values of a thread."""
+        if not self._is_open:
+            raise StoreClosed
+        return self._live.follow(thread_id)
 
     async def _times_left(self, mailbox_ids: Sequence[str | None]) -> list[int | None]:
         times = await self._run(lambda: next_due(mailbox_ids))

@@ -1,0 +1,79 @@
+"""Live values from process to process, as notices on a channel of their own."""
+
+import asyncio
+import threading
+import uuid
+from collections import deque
+from collections.abc import Sequence
+
+from treadle.backends.live import LiveFollower, LiveValue, LiveValues, packets_of, values_in
+from treadle.backends.postgres._channel import PAYLOAD_BYTES, Channel
+from treadle.backends.postgres._limits import NOTICE_SECONDS
+from treadle.backends.postgres.location import Location
+
+_MOST_PENDING = 10_000
+"""Most values that wait to be sent; the oldest ones go first."""
+
+
+_ENVELOPE_BYTES = 64
+"""What a packet has beside its values: the sender, and brackets."""
+
+
+class LiveNotices(Channel):
+    """Carries live values between the processes that use a store.
+
+    Args:
+        location: the database.
+        call_seconds: the limit for a notice, if it is shorter than usual.
+    """
+
+    def __init__(self, location: Location, call_seconds: float) -> None:
+        super().__init__(location, location.live_channel, "live", call_seconds)
+        self._values = LiveValues()
+        self._name = uuid.uuid4().hex
+        self._pending: deque[LiveValue] = deque(maxlen=_MOST_PENDING)
+        self._taken: tuple[LiveValue, ...] = ()
+        self._changing = threading.Lock()
+
+    def publish(self, value: LiveValue) -> None:
+        """Give a value to all followers, in other processes soon."""
+        self._values.give((value,))
+        if self._location.listen == "on":
+            with self._changing:
+                self._pending.append(value)
+            self.notify()
+
+    def follow(self, thread_id: str) -> LiveFollower:
+        """Begin to follow a thread on the running event loop.
+
+        The values of other processes come once `is_listening` is set.
+        """
+        self.listen()
+        return self._values.follow(thread_id)
+
+    async def until_listening(self) -> None:
+        """Return once the values of other processes come; if the server is away, a while later."""
+        if self._location.listen == "on" and not self.is_listening.is_set():
+            await asyncio.to_thread(self.is_listening.wait, NOTICE_SECONDS)
+
+    def end_followers(self) -> None:
+        """End all who follow: the store is closing."""
+        self._values.close()
+
+    def hear(self, payloads: Sequence[str]) -> None:
+        """Take in the notices of other processes."""
+        for payload in payloads:
+            self._values.give(values_in(payload, self._name))
+
+    def take(self) -> list[str]:
+        """Return the notices of all values that were published."""
+        with self._changing:
+            self._taken = tuple(self._pending)
+            self._pending.clear()
+        packets = packets_of(self._taken, self._name, PAYLOAD_BYTES - _ENVELOPE_BYTES)
+        return [packet.decode() for packet in packets]
+
+    def put_back(self) -> None:
+        """What was taken last has not been said."""
+        with self._changing:
+            self._pending.extendleft(reversed(self._taken))

@@ -1,0 +1,85 @@
+"""`store.live`: values that are shown while they are made, such as the tokens of an answer."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+import msgspec
+
+from treadle.backends.base import Backend, CarriesLiveValues, LiveListener
+from treadle.backends.live import LiveValues
+from treadle.core.codec import Json
+from treadle.core.ids import check_id
+from treadle.core.live import decode_live, encode_live
+from treadle.errors import InvalidValue, StoreClosed
+
+
+class Live:
+    """Live values of threads: seen by who follows at that moment, in any process, and kept nowhere.
+
+    They come in the order of their publisher, each at most once, and within milliseconds. Values
+    may be lost: by who does not ask for the next one while 1,000 come, when many are published at
+    once, with a process or a connection that ends. So let them be what the thread has a moment
+    later, and number them if that matters. They are in no batch, no journal and no backup.
+    """
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._here = LiveValues()
+        """For a backend that does not carry them."""
+
+    async def publish(self, thread_id: str, value: Json) -> None:
+        """Show a value to all who follow the thread, which need not exist. Nobody is waited for.
+
+        Args:
+            thread_id: the thread.
+            value: what to show, at most 6,000 bytes of JSON.
+
+        Raises:
+            InvalidId, InvalidValue: the id cannot be one, or JSON cannot hold the value, or it is
+                too large.
+            StoreUnavailable: the store is open to read only, or other processes cannot be reached.
+        """
+        data = encode_live(value)
+        check_id("thread", thread_id)
+        if isinstance(self._backend, CarriesLiveValues):
+            self._backend.publish(thread_id, data)
+        else:
+            self._here.give([(thread_id, msgspec.Raw(data))])
+
+    @asynccontextmanager
+    async def follow(self, thread_id: str) -> AsyncGenerator[AsyncGenerator[Json]]:
+        """Follow a thread: `async with store.live.follow("t") as values: async for ...`.
+
+        What is published after the block has begun comes; nothing that was published before. The
+        values end when the store is closed.
+
+        Raises:
+            InvalidId: the id cannot be one.
+            StoreUnavailable: other processes cannot be heard.
+        """
+        check_id("thread", thread_id)
+        listener = await self._listen(thread_id)
+        values = _values_of(listener)
+        try:
+            yield values
+        finally:
+            listener.stop()
+            await values.aclose()
+
+    async def _listen(self, thread_id: str) -> LiveListener:
+        if isinstance(self._backend, CarriesLiveValues):
+            return await self._backend.follow_live(thread_id)
+        return self._here.follow(thread_id)
+
+
+async def _values_of(listener: LiveListener) -> AsyncGenerator[Json]:
+    while True:
+        try:
+            data = await listener.next()
+        except StoreClosed:
+            return
+        try:
+            value = decode_live(data)
+        except InvalidValue:  # the file of live values was damaged: it is lost
+            continue
+        yield value
