@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.frameworks.contracts import pytest_runtest_logreport, pytest_sessionfinish
 from tests.postgres.schemas import SchemaPool
+
+__all__ = ["pytest_runtest_logreport", "pytest_sessionfinish"]
 
 
 @pytest.fixture

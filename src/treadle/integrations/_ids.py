@@ -1,0 +1,24 @@
+"""Ids of threads and collections that are made of the ids of another program."""
+
+import hashlib
+from urllib.parse import quote
+
+from treadle.core.limits import ID_BYTES
+
+
+def joined_id(*parts: str) -> str:
+    """Return an id for a thread or a collection that is made of texts of any kind.
+
+    Different texts give different ids. The id shows them, unless it would be longer than an id may
+    be: then it ends with a hash of them.
+    """
+    whole = ".".join(map(_escaped, parts))
+    if len(whole) <= ID_BYTES:
+        return whole
+    # No escaped text has a "~", so no other text gives this id.
+    return f"{_escaped(parts[0])}.~{hashlib.sha256(whole.encode()).hexdigest()}"
+
+
+def _escaped(text: str) -> str:
+    """Return a text without dots; an empty one becomes "%", as an id has no two dots together."""
+    return quote(text, safe="@").replace(".", "%2E").replace("~", "%7E") or "%"

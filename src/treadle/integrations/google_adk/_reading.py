@@ -1,0 +1,142 @@
+"""Reading sessions: queries from one snapshot, and pages of what is longer than one."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from google.adk.sessions.base_session_service import GetSessionConfig
+
+from treadle import (
+    CorruptRecord,
+    Document,
+    DocumentPage,
+    MessagePage,
+    Store,
+    StoredMessage,
+    ThreadHead,
+)
+from treadle.integrations.google_adk._keys import (
+    APP_STATE,
+    Key,
+    SessionKeys,
+    app_collection,
+    user_collection,
+    user_state,
+)
+from treadle.queries import ListDocuments, ListMessages, LoadDocuments, LoadThread
+
+_PAGE = 200
+"""As many documents and messages as a page may have."""
+
+
+class Loaded(NamedTuple):
+    """All that a store has of a session."""
+
+    head: Document
+    messages: list[StoredMessage]
+    app_state: list[Document]
+    user_state: list[Document]
+    own_state: list[Document]
+
+
+async def load(store: Store, keys: SessionKeys, config: GetSessionConfig | None) -> Loaded | None:
+    """Read a session; None if it does not exist.
+
+    It takes one round trip, unless a scope has more than 200 keys of state. If the session changes
+    while these are read, it is read again.
+
+    Raises:
+        NotFound: its thread does not exist.
+        CorruptRecord: a document cannot be read.
+    """
+    users = user_collection(keys.app)
+    find_head = LoadDocuments(collection=users, keys=(keys.head,))
+    scopes = (
+        _first_page(app_collection(keys.app), APP_STATE),
+        _first_page(users, user_state(keys.user)),
+        _first_page(users, keys.head),
+    )
+    while True:
+        (head,), found, *pages = await store.read(find_head, _events(keys, config), *scopes)
+        if head is None or found is None:
+            return None
+        states = [await _complete(store, *each) for each in zip(scopes, pages, strict=True)]
+        if any(page.has_more for page in pages):
+            [[now]] = await store.read(find_head)
+            if now is None or now.version != head.version:
+                continue
+        return Loaded(head, _messages(found, config), *states)
+
+
+async def every(store: Store, collection: str, prefix: Key) -> list[Document]:
+    """Read all documents below a prefix.
+
+    Raises:
+        CorruptRecord: one cannot be read.
+    """
+    query = _first_page(collection, prefix)
+    return await _complete(store, query, *await store.read(query))
+
+
+async def last_event(store: Store, keys: SessionKeys) -> tuple[Document | None, MessagePage]:
+    """Read the head of a session, and its last event.
+
+    Raises:
+        NotFound: its thread does not exist.
+    """
+    find_head = LoadDocuments(collection=user_collection(keys.app), keys=(keys.head,))
+    (head,), page = await store.read(find_head, _newest(keys, 1))
+    return head, page
+
+
+def _first_page(collection: str, prefix: Key) -> ListDocuments:
+    return ListDocuments(collection=collection, prefix=prefix, limit=_PAGE)
+
+
+async def _complete(store: Store, query: ListDocuments, page: DocumentPage) -> list[Document]:
+    """Return the documents of a page and of those behind it."""
+    found = [*page.items]
+    _refuse_damage(query, page)
+    while page.has_more:
+        page = await store.documents.list(
+            query.collection, prefix=query.prefix, after=page.next_cursor, limit=_PAGE
+        )
+        _refuse_damage(query, page)
+        found += page.items
+    return found
+
+
+def _refuse_damage(query: ListDocuments, page: DocumentPage) -> None:
+    """Refuse a state with holes, which an agent would take for the state."""
+    if page.unreadable:
+        where = f"the state at {query.prefix!r} in collection {query.collection!r}"
+        raise CorruptRecord(where, f"{', '.join(page.unreadable)} is damaged")
+
+
+def _events(keys: SessionKeys, config: GetSessionConfig | None) -> ListMessages | LoadThread:
+    """Return the query for the events of a session: a page, or all of them."""
+    count = None if config is None else config.num_recent_events
+    if count is None or count > _PAGE:
+        return LoadThread(thread_id=keys.thread_id)
+    return _newest(keys, count)
+
+
+def _newest(keys: SessionKeys, count: int) -> ListMessages:
+    return ListMessages(thread_id=keys.thread_id, order="desc", limit=count, visibility=None)
+
+
+def _messages(
+    found: ThreadHead | MessagePage, config: GetSessionConfig | None
+) -> list[StoredMessage]:
+    """Return the messages that were asked for, oldest first."""
+    count = None if config is None else config.num_recent_events
+    if isinstance(found, MessagePage):
+        return [*found.messages[:count]][::-1]  # a page has one message at least
+    messages = [*_stored(found)]
+    return messages if count is None else messages[-count:]
+
+
+def _stored(head: ThreadHead) -> Iterable[StoredMessage]:
+    times = head.message_times
+    for cursor, message in enumerate(head.thread.messages):
+        time = times[cursor] if cursor < len(times) else None
+        yield StoredMessage(cursor=cursor, message=message, committed_at=time)
