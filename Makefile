@@ -114,7 +114,7 @@ lock:  ## Bring requirements-dev.lock up to date; ARGS=--upgrade takes the newes
 	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
 	@test -x $(BIN)/uv || $(PY) -m pip install --quiet uv
 	@$(BIN)/uv pip compile --quiet --no-config --universal --python-version 3.11 \
-		--extra cli --extra postgres --extra testing --group dev \
+		--extra cli --extra http --extra postgres --extra testing --group dev \
 		--generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate \
 		--custom-compile-command "make lock" $(ARGS) -o $(LOCK) pyproject.toml > /dev/null
 

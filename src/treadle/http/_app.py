@@ -1,0 +1,220 @@
+"""The application: every request goes through the same checks, in the same order."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from typing import TypeAlias, cast
+
+import msgspec
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from treadle.http._call import Call
+from treadle.http._errors import Refused, answer_to
+from treadle.http._input import read_body, read_query
+from treadle.http._operation import Operation, check_operation
+from treadle.http._principals import Action, Authenticate, Principal
+from treadle.http._routing import Router, segments_of
+from treadle.http._security import check_host, check_origin
+from treadle.http._settings import Limits
+from treadle.http._streams import Streams
+from treadle.store.store import Store
+
+
+class Audited(msgspec.Struct, frozen=True, kw_only=True):
+    """A request that was answered, for an audit."""
+
+    principal: Principal | None
+    """Who made it; None if it was refused before that was known."""
+    action: Action | None
+    """What it needed the right to do; None: it is open to everybody, or names no operation."""
+    operation: str
+    """The method and the path, such as `POST /v1/entries/{entry_id}/cancel`."""
+    ids: dict[str, str]
+    """What it was about: the parameters of the path."""
+    status: int
+    """The status of the answer."""
+
+
+Audit: TypeAlias = Callable[[Audited], object]
+"""Is called with each request that changes something or is refused, before it is answered."""
+
+
+class _Progress:
+    """How far a request has come, for the audit."""
+
+    def __init__(self) -> None:
+        self.operation: Operation | None = None
+        self.ids: dict[str, str] = {}
+        self.principal: Principal | None = None
+
+
+class App:
+    """The API of a store as an ASGI application; see `treadle.http.app`."""
+
+    def __init__(
+        self,
+        store: Store,
+        operations: Sequence[Operation],
+        *,
+        authenticate: Authenticate,
+        hosts: Collection[str],
+        read_only: bool,
+        limits: Limits,
+        audit: Audit,
+    ) -> None:
+        for operation in operations:
+            check_operation(operation)
+        self.streams = Streams()
+        """The open streams; end them before the server stops."""
+        self._store = store
+        self._router = Router(operations)
+        self._authenticate = authenticate
+        self._hosts = frozenset(host.lower() for host in hosts)
+        self._read_only = read_only
+        self._limits = limits
+        self._audit = audit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        match scope["type"]:
+            case "http":
+                await self._serve(scope, receive, send)
+            case "lifespan":
+                await _live(receive, send)
+            case other:
+                raise RuntimeError(f"the API speaks HTTP only, not {other}")
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        progress = _Progress()
+        request = Request(scope, receive)
+        try:
+            response = await self._respond(request, progress)
+        except ClientDisconnect:
+            return
+        except Exception as error:
+            response = answer_to(error)
+        self._report(request, progress, response)
+        if scope["method"] == "HEAD":
+            start = {"type": "http.response.start", "status": response.status_code}
+            await send({**start, "headers": response.raw_headers})
+            await send({"type": "http.response.body", "body": b""})
+        else:
+            await response(scope, receive, send)
+
+    async def _respond(self, request: Request, progress: _Progress) -> Response:
+        check_host(request, self._hosts)
+        operation, ids = self._find(request)
+        progress.operation, progress.ids = operation, ids
+        if operation.owner.is_public:
+            principal = _NOBODY
+        else:
+            principal = progress.principal = await self._identify(request)
+        self._check_rights(request, operation, principal)
+        return await operation.handle(await self._understand(request, operation, ids, principal))
+
+    def _find(self, request: Request) -> tuple[Operation, dict[str, str]]:
+        found = self._router.find(segments_of(request.scope))
+        if found is None:
+            raise Refused(404, "no_such_route", "there is nothing at this path")
+        method = "GET" if request.method == "HEAD" else request.method
+        operation = found.operations.get(method)
+        if operation is None:
+            allowed = {"allow": found.allowed()}
+            raise Refused(405, "method_not_allowed", f"use {found.allowed()}", allowed)
+        return operation, dict(zip(operation.ids, found.values, strict=True))
+
+    async def _identify(self, request: Request) -> Principal:
+        found = self._authenticate(request)
+        principal = await found if isinstance(found, Awaitable) else found
+        if principal is None:
+            scheme = {"www-authenticate": "Bearer"}
+            raise Refused(401, "unauthorized", "say who you are: send your token", scheme)
+        if not isinstance(principal, Principal):
+            raise TypeError(f"authenticate returned {principal!r}, which is no Principal")
+        return principal
+
+    def _check_rights(self, request: Request, operation: Operation, principal: Principal) -> None:
+        if not operation.is_safe:
+            check_origin(request)
+            if self._read_only:
+                raise Refused(403, "read_only", "the server only reads")
+        if operation.action is not None and operation.action not in principal.can:
+            raise Refused(403, "forbidden", f"{principal.id} may not {operation.action}")
+
+    async def _understand(
+        self, request: Request, operation: Operation, ids: dict[str, str], principal: Principal
+    ) -> Call:
+        query = read_query(request.scope["query_string"], operation.parameters, ids)
+        body = None
+        if operation.body is not None:
+            data = await self._read_body(request, operation)
+            body = read_body(data, operation.body, ids)
+        call = Call(
+            store=self._store,
+            principal=principal,
+            ids=ids,
+            query=query,
+            body=body,
+            request=request,
+            limits=self._limits,
+            streams=self.streams,
+        )
+        own = principal.own
+        return call if own is None else await operation.owner.apply(call, own)
+
+    async def _read_body(self, request: Request, operation: Operation) -> bytes:
+        limit = self._limits.body_bytes
+        too_large = Refused(413, "too_large", f"the body must have at most {limit} bytes")
+        declared = request.headers.get("content-length", "0")
+        if not declared.isdigit() or int(declared) > limit:
+            raise too_large
+        data = bytearray()
+        try:
+            async with asyncio.timeout(self._limits.body_seconds):
+                async for chunk in request.stream():
+                    data += chunk
+                    if len(data) > limit:
+                        raise too_large
+        except TimeoutError as error:
+            raise Refused(408, "too_slow", "the body did not arrive in time") from error
+        if data or not operation.body_is_optional:
+            _check_content_type(request)
+        return bytes(data)
+
+    def _report(self, request: Request, progress: _Progress, response: Response) -> None:
+        operation = progress.operation
+        is_read = operation is not None and operation.is_safe
+        if is_read and response.status_code < 400:
+            return
+        name = request.method if operation is None else f"{operation.method} {operation.path}"
+        self._audit(
+            Audited(
+                principal=progress.principal,
+                action=None if operation is None else operation.action,
+                operation=name,
+                ids=progress.ids,
+                status=response.status_code,
+            )
+        )
+
+
+_NOBODY = Principal(id="nobody", owner="nobody", can=frozenset())
+"""Who calls a public operation."""
+
+
+def _check_content_type(request: Request) -> None:
+    kind, _, parameter = request.headers.get("content-type", "").lower().partition(";")
+    charset = parameter.replace(" ", "").replace('"', "")
+    if kind.strip() != "application/json" or charset not in ("", "charset=utf-8"):
+        reason = "the body must be application/json, in UTF-8"
+        raise Refused(415, "unsupported_media_type", reason)
+
+
+async def _live(receive: Receive, send: Send) -> None:
+    """Answer the messages about the life of the server: the store is opened by who mounts it."""
+    while True:
+        message = cast("str", (await receive())["type"])
+        await send({"type": f"{message}.complete"})
+        if message == "lifespan.shutdown":
+            return

@@ -1,0 +1,42 @@
+"""A call of an operation: what was asked for, by whom, and of which store."""
+
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+
+from treadle.http._errors import Refused
+from treadle.http._principals import Action, Principal
+from treadle.http._settings import Limits
+from treadle.http._streams import Streams
+from treadle.store.store import Store
+
+
+class Call(msgspec.Struct, frozen=True, kw_only=True):
+    """A request that was understood, for the function that answers it."""
+
+    store: Store
+    principal: Principal
+    ids: dict[str, str]
+    """The values of the parameters of the path, by name."""
+    query: Any
+    """The parameters of the query, as `Operation.query`; None if it has none."""
+    body: Any
+    """The body, as `Operation.body`; None if it has none."""
+    request: Request
+    limits: Limits
+    streams: Streams
+    """The streams of the server that are open."""
+
+    def can(self, action: Action) -> bool:
+        """Return whether the principal may do something."""
+        return action in self.principal.can
+
+    def require(self, action: Action) -> None:
+        """Refuse the call if the principal may not do something.
+
+        Raises:
+            Refused: with 403.
+        """
+        if not self.can(action):
+            raise Refused(403, "forbidden", f"{self.principal.id} may not {action}")

@@ -1,0 +1,224 @@
+"""What clients send: parameters of the query and bodies, read strictly.
+
+Nothing is guessed: a parameter or a field that the operation does not know is refused, and so are
+a key that comes twice and a number that would not survive.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from functools import cache
+from typing import Any, Literal, TypeVar, cast
+from urllib.parse import parse_qsl
+
+import msgspec
+from msgspec import inspect
+
+from treadle.core.codec import Json, Model, check_json, from_plain
+from treadle.core.commands import Command
+from treadle.errors import InvalidValue, shorten
+
+StructT = TypeVar("StructT", bound=msgspec.Struct)
+
+Body = Model
+"""The base of what a body holds: a model of the store, a command, or a `Fields`."""
+
+HIDDEN = frozenset({"now"})
+"""Fields that no client sets: the time is that of the store."""
+
+_FIELDS = 100
+"""Most parameters of a query."""
+_INTEGER = re.compile(r"-?[0-9]{1,20}")
+
+
+class Fields(Model, frozen=True, kw_only=True):
+    """The fields of a body that is no model of the store; it takes no others."""
+
+
+Shape = Literal["text", "integer", "flag", "texts"]
+"""How the text of a parameter is read; "texts" may come several times."""
+
+
+class Parameters(msgspec.Struct, frozen=True):
+    """The parameters of a query."""
+
+    kind: type[msgspec.Struct]
+    shapes: dict[str, Shape]
+    """The parameters by name."""
+    from_path: tuple[str, ...]
+    """Fields whose values come from the path."""
+
+
+@cache
+def parameters_of(kind: type[msgspec.Struct], ids: tuple[str, ...]) -> Parameters:
+    """Return how the fields of a struct are read from a query; the path gives those in `ids`."""
+    shapes: dict[str, Shape] = {}
+    fields = kind.__struct_fields__
+    for field in inspected(kind).fields:
+        if field.name not in HIDDEN and field.name != "extra" and field.name not in ids:
+            shapes[field.encode_name] = _shape_of(field.type)
+    return Parameters(kind, shapes, tuple(name for name in ids if name in fields))
+
+
+def inspected(kind: type[msgspec.Struct]) -> inspect.StructType:
+    """Return the fields of a struct, with their types."""
+    info = inspect.type_info(kind)
+    assert isinstance(info, inspect.StructType)  # noqa: S101
+    return info
+
+
+def _shape_of(kind: inspect.Type) -> Shape:
+    options = kind.types if isinstance(kind, inspect.UnionType) else (kind,)
+    for option in options:
+        match option.type if isinstance(option, inspect.Metadata) else option:
+            case inspect.IntType():
+                return "integer"
+            case inspect.BoolType():
+                return "flag"
+            case inspect.VarTupleType():
+                return "texts"
+            case inspect.StrType() | inspect.LiteralType():
+                return "text"
+            case _:
+                continue
+    raise TypeError(f"no parameter can be a {kind}")
+
+
+def read_query(raw: bytes, parameters: Parameters | None, ids: Mapping[str, str]) -> Any:
+    """Read the query of a URL.
+
+    Raises:
+        InvalidValue: a parameter is unknown, comes twice, or has a value that it cannot have.
+    """
+    if not raw and parameters is not None and not parameters.from_path:
+        return _converted({}, parameters.kind)
+    plain: dict[str, Json] = {}
+    shapes = {} if parameters is None else parameters.shapes
+    for name, text in _pairs(raw):
+        shape = shapes.get(name)
+        if shape is None:
+            known = ", ".join(sorted(shapes)) or "there are none"
+            raise InvalidValue("query", f"unknown parameter {shorten(name)}; known: {known}")
+        if shape == "texts":
+            plain.setdefault(name, []).append(text)
+        elif name in plain:
+            raise InvalidValue(name, "it comes twice")
+        else:
+            plain[name] = _value_of(text, shape, name)
+    if parameters is None:
+        return None
+    plain.update((name, ids[name]) for name in parameters.from_path)
+    return _converted(plain, parameters.kind)
+
+
+def _pairs(raw: bytes) -> Iterable[tuple[str, str]]:
+    if not raw:
+        return ()
+    try:
+        text = raw.decode("ascii")
+        return parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=_FIELDS)
+    except ValueError as error:
+        reason = f"it must be percent-encoded UTF-8, of at most {_FIELDS} parameters"
+        raise InvalidValue("query", reason) from error
+
+
+def _value_of(text: str, shape: Shape, name: str) -> Json:
+    match shape:
+        case "integer":
+            if not _INTEGER.fullmatch(text):
+                raise InvalidValue(name, f"it must be an integer, not {shorten(text)}")
+            return int(text)
+        case "flag":
+            if text not in ("true", "false"):
+                raise InvalidValue(name, f"it must be true or false, not {shorten(text)}")
+            return text == "true"
+        case _:
+            return text
+
+
+def _converted(plain: Json, kind: type[StructT]) -> StructT:
+    try:
+        return msgspec.convert(plain, type=kind)
+    except msgspec.ValidationError as error:
+        reason, _, place = str(error).partition(" - at `$")
+        raise InvalidValue(place.strip(".`") or "query", reason) from error
+
+
+# --- bodies ---------------------------------------------------------------------------------------
+
+
+def read_body(data: bytes, kind: type[Body], ids: Mapping[str, str]) -> Body:
+    """Read a body of JSON as a `kind`; the path gives the fields in `ids`.
+
+    Raises:
+        InvalidValue: it is no JSON, or not of that kind.
+    """
+    plain = read_json(data) if data else {}
+    if not isinstance(plain, dict):
+        raise InvalidValue("body", f"it must be an object, not {shorten(plain)}")
+    return body_of(cast("dict[str, Json]", plain), kind, ids, "body")
+
+
+def body_of(plain: dict[str, Json], kind: type[Body], ids: Mapping[str, str], where: str) -> Body:
+    """Return the `kind` that an object of JSON holds.
+
+    Raises:
+        InvalidValue: it does not hold one; `where` names it.
+    """
+    given = {name: ids[name] for name in kind.__struct_fields__ if name in ids}
+    allowed = allowed_fields(kind, ids)
+    for name in plain:
+        if name in given or name in HIDDEN or (allowed is not None and name not in allowed):
+            known = ", ".join(sorted(allowed or ())) or "others"
+            raise InvalidValue(where, f"unknown field {shorten(name)}; known: {known}")
+    try:
+        return from_plain(kind, {**plain, **given})
+    except msgspec.ValidationError as error:
+        reason, _, place = str(error).partition(" - at `$")
+        raise InvalidValue(where + place.rstrip("`"), reason) from error
+    except RecursionError as error:
+        raise InvalidValue(where, "it is nested too deeply") from error
+
+
+@cache
+def _known_fields(kind: type[Body]) -> frozenset[str]:
+    return frozenset(field.encode_name for field in inspected(kind).fields) - {"<extra>"}
+
+
+def allowed_fields(kind: type[Body], ids: Iterable[str]) -> frozenset[str] | None:
+    """Return the fields that a body may have; None: others too, which the store keeps."""
+    return None if keeps_others(kind) else _known_fields(kind) - HIDDEN - set(ids)
+
+
+def keeps_others(kind: type[Body]) -> bool:
+    """Return whether the store keeps fields that it does not know of what a body holds."""
+    return not issubclass(kind, Fields | Command)
+
+
+def read_json(data: bytes) -> Json:
+    """Read JSON in UTF-8 that the store can keep.
+
+    Raises:
+        InvalidValue: it is none, has a key twice, or has a value that JSON does not keep.
+    """
+    try:
+        plain = json.loads(data.decode(), object_pairs_hook=_unique, parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, InvalidValue):
+            raise
+        raise InvalidValue("body", f"it must be JSON in UTF-8: {shorten(str(error))}") from error
+    check_json(plain, "body")
+    return plain
+
+
+def _unique(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InvalidValue("body", f"the key {shorten(twice)} comes twice")
+    return found
+
+
+def _refuse(constant: str) -> Json:
+    raise InvalidValue("body", f"JSON has no {constant}")

@@ -1,0 +1,177 @@
+"""Operations on what is said in a thread: messages, deltas, and changes of them."""
+
+from collections.abc import Iterable
+from typing import Literal, cast
+
+import msgspec
+from starlette.responses import Response
+
+from treadle.core.codec import SortedModel, always_encoded
+from treadle.core.limits import Bound, Time, clamp_page
+from treadle.core.messages import Message, MessageMetadata, Order, StoredMessage
+from treadle.core.threads import ThreadDelta
+from treadle.http._call import Call
+from treadle.http._errors import Refused
+from treadle.http._operation import Operation
+from treadle.http._output import answer
+from treadle.http._owners import OWN_THREAD
+
+
+class MessagesQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Which messages are listed."""
+
+    after: Bound | None = None
+    """A position; only messages behind it."""
+    before: Bound | None = None
+    """A position; only messages in front of it."""
+    limit: Bound = 50
+    """How many at most, clamped to 1..200."""
+    order: Order = "asc"
+    visibility: Literal["all", "internal", "none"] = "all"
+    """"all" leaves out internal messages, "internal" all others; "none" lists both."""
+    run_id: str | None = None
+    """Only messages of this run."""
+
+
+class ShownMessage(Message, frozen=True, kw_only=True):
+    """A message, its position in the thread, and when it was committed (unix ms)."""
+
+    cursor: int
+    committed_at: Time | None = None
+
+
+class ShownMessages(SortedModel, frozen=True, kw_only=True):
+    """A page of messages; `next_cursor` is its last, `prev_cursor` its first position."""
+
+    messages: tuple[ShownMessage, ...] = always_encoded(())
+    has_more: bool = always_encoded(False)
+    next_cursor: int | None = None
+    prev_cursor: int | None = None
+
+
+class DeltasQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Which deltas are listed."""
+
+    after: Bound
+    """The version up to which they are known."""
+    limit: Bound = 50
+    """How many at most, clamped to 1..200."""
+
+
+class Deltas(SortedModel, frozen=True, kw_only=True):
+    """Deltas of a thread, oldest first. For the next ones, pass the version of the last one."""
+
+    items: tuple[ThreadDelta, ...] = always_encoded(())
+    has_more: bool = always_encoded(False)
+
+
+def visible(messages: Iterable[Message], *, internal: bool) -> tuple[Message, ...]:
+    """Return messages as the reference shows them: without the ids of their runs.
+
+    Args:
+        messages: the messages.
+        internal: whether internal messages are shown.
+    """
+    return tuple(
+        msgspec.structs.replace(message, metadata=shown_metadata(message))
+        for message in messages
+        if internal or message.visibility != "internal"
+    )
+
+
+def shown_metadata(message: Message) -> MessageMetadata | None:
+    """Return the metadata of a message without the id of its run; None if nothing else is there."""
+    if message.metadata is None:
+        return None
+    metadata = msgspec.structs.replace(message.metadata, run_id=None)
+    return None if metadata == MessageMetadata() else metadata
+
+
+def visible_delta(delta: ThreadDelta, *, internal: bool) -> ThreadDelta:
+    """Return a delta; without internal messages and actions, if those are not shown."""
+    if internal:
+        return delta
+    messages = tuple(each for each in delta.changes.messages if each.visibility != "internal")
+    changes = msgspec.structs.replace(delta.changes, messages=messages, actions=())
+    return msgspec.structs.replace(delta, changes=changes)
+
+
+async def _list(call: Call) -> Response:
+    query = cast("MessagesQuery", call.query)
+    if query.visibility != "all":
+        call.require("read_internal")
+    page = await call.store.threads.list_messages(
+        call.ids["thread_id"],
+        after=query.after,
+        before=query.before,
+        limit=query.limit,
+        order=query.order,
+        visibility=None if query.visibility == "none" else query.visibility,
+        run_id=query.run_id,
+    )
+    shown = ShownMessages(
+        messages=tuple(map(_shown, page.messages)),
+        has_more=page.has_more,
+        next_cursor=page.next_cursor,
+        prev_cursor=page.prev_cursor,
+    )
+    return answer(call, shown)
+
+
+def _shown(stored: StoredMessage) -> ShownMessage:
+    message = stored.message
+    return ShownMessage(
+        id=message.id,
+        role=message.role,
+        content=message.content,
+        tool_calls=message.tool_calls,
+        tool_call_id=message.tool_call_id,
+        visibility=message.visibility,
+        metadata=shown_metadata(message),
+        extra={key: value for key, value in message.extra.items() if key not in _ADDED},
+        cursor=stored.cursor,
+        committed_at=stored.committed_at,
+    )
+
+
+_ADDED = ("cursor", "committed_at")
+"""Fields of a message that another program may have written, and that the page has, too."""
+
+
+async def _list_deltas(call: Call) -> Response:
+    query = cast("DeltasQuery", call.query)
+    deltas = await call.store.threads.list_deltas(call.ids["thread_id"], query.after)
+    if deltas is None:
+        reason = "the deltas since this version are not known; load the thread"
+        raise Refused(410, "deltas_unknown", reason)
+    internal = call.can("read_internal")
+    shown = tuple(
+        visible_delta(delta, internal=internal) for delta in deltas[: clamp_page(query.limit)]
+    )
+    return answer(call, Deltas(items=shown, has_more=len(shown) < len(deltas)))
+
+
+OPERATIONS = (
+    Operation(
+        method="GET",
+        path="/v1/threads/{thread_id}/messages",
+        summary="List the messages of a thread, by position.",
+        action="read",
+        owner=OWN_THREAD,
+        query=MessagesQuery,
+        answers={200: ShownMessages},
+        handle=_list,
+        details="Internal messages need the right to `read_internal`.",
+    ),
+    Operation(
+        method="GET",
+        path="/v1/threads/{thread_id}/deltas",
+        summary="List what was changed in a thread after a version.",
+        action="read",
+        owner=OWN_THREAD,
+        query=DeltasQuery,
+        answers={200: Deltas, 410: None},
+        handle=_list_deltas,
+        details="410: not all of them are known; load the thread.",
+    ),
+)

@@ -1,0 +1,10 @@
+"""All operations of the API."""
+
+from treadle.http import _messages, _service, _threads
+from treadle.http._operation import Operation
+
+OPERATIONS: tuple[Operation, ...] = (
+    *_service.OPERATIONS,
+    *_threads.OPERATIONS,
+    *_messages.OPERATIONS,
+)

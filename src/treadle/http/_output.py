@@ -1,0 +1,90 @@
+"""What clients get: values of the store as JSON, without what is not for them."""
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, cast
+
+import msgspec
+from msgspec.inspect import StructType, UnionType, VarTupleType
+from starlette.responses import Response
+
+from treadle.core.codec import Model, encode
+from treadle.core.mailboxes import MailboxEntry
+from treadle.http._call import Call
+from treadle.http._errors import SAFE_HEADERS
+from treadle.http._input import inspected
+
+
+def answer(
+    call: Call,
+    value: Model | tuple[Model, ...],
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+    *,
+    with_tokens: bool = False,
+) -> Response:
+    """Return the answer that holds a value.
+
+    Args:
+        call: the call that is answered.
+        value: a value of the store; a tuple becomes an array.
+        status: the status of the answer.
+        headers: further headers.
+        with_tokens: leave the claim tokens of entries in it, for who has just claimed them.
+    """
+    shown = _shown(value, tokens=with_tokens, tracebacks=call.can("read_internal"))
+    return raw_answer(_encoded(shown), status, headers)
+
+
+def raw_answer(
+    body: bytes, status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response:
+    """Return the answer that holds JSON."""
+    return Response(body, status, {**SAFE_HEADERS, **(headers or {})}, "application/json")
+
+
+def no_content() -> Response:
+    """Return the answer of a call that has nothing to say."""
+    return Response(b"", 204, SAFE_HEADERS)
+
+
+def _encoded(value: Any) -> bytes:
+    if isinstance(value, tuple):
+        return b"[" + b",".join(map(_encoded, cast("tuple[Model, ...]", value))) + b"]"
+    return encode(value)
+
+
+def _shown(value: Any, *, tokens: bool, tracebacks: bool) -> Any:
+    """The value without claim tokens and tracebacks, wherever entries are in it."""
+    if isinstance(value, tuple):
+        return tuple(_shown(item, tokens=tokens, tracebacks=tracebacks) for item in value)
+    if isinstance(value, MailboxEntry):
+        return msgspec.structs.replace(
+            value,
+            claim_token=value.claim_token if tokens else None,
+            last_traceback=value.last_traceback if tracebacks else None,
+        )
+    if not isinstance(value, msgspec.Struct):
+        return value
+    changes = {
+        name: _shown(getattr(value, name), tokens=tokens, tracebacks=tracebacks)
+        for name in _fields_with_entries(type(value))
+    }
+    return msgspec.structs.replace(value, **changes) if changes else value
+
+
+@cache
+def _fields_with_entries(kind: type[msgspec.Struct]) -> tuple[str, ...]:
+    return tuple(field.name for field in inspected(kind).fields if _may_hold_entry(field.type))
+
+
+def _may_hold_entry(kind: msgspec.inspect.Type) -> bool:
+    match kind:
+        case UnionType(types):
+            return any(map(_may_hold_entry, types))
+        case VarTupleType(item_type):
+            return _may_hold_entry(item_type)
+        case StructType(cls):
+            return issubclass(cls, MailboxEntry) or bool(_fields_with_entries(cls))
+        case _:
+            return False

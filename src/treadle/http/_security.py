@@ -1,0 +1,56 @@
+"""What is checked of every request before anything else: its host, and where it comes from."""
+
+from collections.abc import Collection
+from urllib.parse import urlsplit
+
+from starlette.requests import Request
+
+from treadle.http._errors import Refused
+
+LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+"""The names of one's own machine."""
+
+
+def check_host(request: Request, hosts: Collection[str]) -> None:
+    """Refuse a request to another host than those that are known.
+
+    Otherwise a page of another site whose name leads here (DNS rebinding) could ask in the name of
+    its reader.
+
+    Raises:
+        Refused: with 403.
+    """
+    if "*" in hosts:
+        return
+    given = request.headers.getlist("host")
+    if len(given) != 1 or _name_of(given[0]) not in hosts:
+        reason = "the server does not answer to this host; name it when you start the server"
+        raise Refused(403, "host_not_allowed", reason)
+
+
+def check_origin(request: Request) -> None:
+    """Refuse a request that changes something and comes from a page of another site.
+
+    Browsers send such requests with the cookies, or from the network, of their users. A request
+    with an `Authorization` header is none of these; nor is one without `Sec-Fetch-Site` and
+    `Origin`, as every browser sends one of them.
+
+    Raises:
+        Refused: with 403.
+    """
+    headers = request.headers
+    if "authorization" in headers:
+        return
+    site, origin = headers.get("sec-fetch-site"), headers.get("origin")
+    if site is not None:
+        is_own = site in ("same-origin", "none")
+    else:
+        is_own = origin is None or urlsplit(origin).netloc == headers.get("host")
+    if not is_own:
+        raise Refused(403, "other_site", "the request comes from a page of another site")
+
+
+def _name_of(host: str) -> str:
+    """The host without its port, in lower case."""
+    name, colon, port = host.lower().rpartition(":")
+    return name if colon and port.isdigit() else host.lower()
