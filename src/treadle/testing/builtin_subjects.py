@@ -2,8 +2,7 @@
 
 import hashlib
 import sqlite3
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,12 +14,14 @@ from treadle.backends.files.backend import FilesBackend
 from treadle.backends.files.disk import Bytes, Disk
 from treadle.backends.memory.backend import MemoryBackend
 from treadle.backends.registry import find_backend
+from treadle.backends.sql.program import Row
 from treadle.backends.sqlite.backend import SqliteBackend
 from treadle.backends.urls import folder_path, split_url, sqlite_path
 from treadle.clock import Clock, system_clock
 from treadle.testing.subject import Step, Subject
 
 if TYPE_CHECKING:
+    from treadle.backends.postgres._statements import Query
     from treadle.backends.postgres.location import Location
 
 
@@ -134,20 +135,17 @@ def stepping_postgres(
     location: "Location", clock: Clock, step: Step, *, migrate: bool = False
 ) -> Backend:
     """The PostgreSQL backend with the fault hook."""
-    import psycopg
-
     from treadle.backends.postgres.backend import PostgresBackend
     from treadle.backends.postgres.connection import Connection
 
     class SteppingPostgres(Connection):
         """A connection that calls `step` before and after each round trip to the server."""
 
-        @contextmanager
-        def pipeline(self) -> Generator[psycopg.Pipeline, None, None]:
+        def send(self, queries: "Sequence[Query]") -> list[list[Row]]:
             step()
-            with super().pipeline() as pipeline:
-                yield pipeline
+            rows = super().send(queries)
             step()
+            return rows
 
     return PostgresBackend(location, clock, migrate=migrate, connection_class=SteppingPostgres)
 

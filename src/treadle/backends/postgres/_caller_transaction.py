@@ -5,7 +5,7 @@ The connection, its settings and its timeouts are the caller's, so no deadline o
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -23,7 +23,6 @@ from treadle.backends.postgres.connection import (
     CONFLICTS,
     SEARCH_PATH,
     refused_value,
-    send,
     unavailable,
 )
 from treadle.backends.sql.commit import Outcome, commit
@@ -132,7 +131,7 @@ class CallerTransaction:
 async def _send_async(
     connection: "psycopg.AsyncConnection[Any]", queries: Sequence[Query]
 ) -> list[list[Row]]:
-    """As `treadle.backends.postgres.connection.send`, on a connection of the event loop."""
+    """As `_send`, on a connection of the event loop."""
     async with connection.pipeline():
         # Rows are tuples, whatever the owner of the connection has chosen.
         cursors = [connection.cursor(row_factory=tuple_row) for _ in queries]
@@ -144,7 +143,21 @@ async def _send_async(
 async def _send_in_thread(
     connection: "psycopg.Connection[Any]", queries: Sequence[Query]
 ) -> list[list[Row]]:
-    return await asyncio.to_thread(send, connection, queries)
+    return await asyncio.to_thread(_send, connection, queries)
+
+
+def _send(connection: "psycopg.Connection[Any]", queries: Sequence[Query]) -> list[list[Row]]:
+    """Send queries at once and return the rows of each: one round trip to the server."""
+    cursors: list[psycopg.Cursor[Row]] = []
+    with connection.pipeline() if len(queries) > 1 else nullcontext():
+        for query in queries:
+            # Rows are tuples, whatever the owner of the connection has chosen.
+            cursor = connection.cursor(row_factory=tuple_row)
+            cursors.append(cursor.execute(query.text.encode(), query.values))
+    rows: list[list[Row]] = []
+    for cursor in cursors:
+        rows.append(cursor.fetchall() if cursor.description else [])
+    return rows
 
 
 def _check(connection: "psycopg.BaseConnection[Any]") -> None:

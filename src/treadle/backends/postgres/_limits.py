@@ -51,6 +51,10 @@ CONNECTIONS = 2 + WAITING_THREADS + READING_THREADS
 """Most connections of a store, beside the two for notices: a connection for each thread. One thread
 commits and one claims."""
 
+MOST_PREPARED = 250
+"""Statements that a connection prepares. The server keeps a plan of each, for every connection.
+Commits and claims have fewer; searches with their filters may have more."""
+
 # --- locks that other transactions hold -----------------------------------------------------------
 
 GROUP_LOCK_MS = 100

@@ -1,7 +1,7 @@
 """Transactions: each is tried until it is known to be committed, or its deadline has passed.
 
 The way of a commit: `Commits.carry_out` (a group of batches) → `Transaction.run` (attempts) →
-`Transaction._attempt` (two round trips) → `send`. All limits are in `_limits.py`.
+`Transaction._attempt` (two round trips) → `Connection.send`. All limits are in `_limits.py`.
 """
 
 import random
@@ -40,7 +40,6 @@ from treadle.backends.postgres.connection import (
     begin,
     is_outage,
     refused_value,
-    send,
     unavailable,
 )
 from treadle.backends.postgres.location import Location
@@ -152,7 +151,7 @@ class Database:
             with self.connections.hold(patience) as connection, begin(connection):
                 check_schema(connection, self.location)
                 if not read_only:
-                    send(connection, [self.queries.of(Read("delete_commits", {}))])
+                    connection.send([self.queries.of(Read("delete_commits", {}))])
         except BaseException as error:
             self.close()
             if isinstance(error, psycopg.Error):
@@ -270,7 +269,7 @@ class Transaction(Generic[T]):
             return self._read_once(connection)
         uncommitted = self._carry_out(connection, self._opening(connection, self._deadline))
         if not uncommitted.writes:
-            send(connection, [_COMMIT])
+            connection.send([_COMMIT])
             return uncommitted.result
         mark = self._database.queries.of(Read("insert_commit", self._mark))
         return self._commit(connection, uncommitted, mark, _COMMIT)
@@ -280,7 +279,7 @@ class Transaction(Generic[T]):
         opening = self._opening(connection, self._deadline)
         reading = RoundTrips(self._program(), self._database.queries, opening)
         if reading.pending:
-            *rows, _ = send(connection, [*reading.pending, _COMMIT])
+            *rows, _ = connection.send([*reading.pending, _COMMIT])
             reading.answer(rows)
         if not reading.pending:
             return reading.outcome.result
@@ -295,7 +294,7 @@ class Transaction(Generic[T]):
         because this one is in its way.
         """
         mark = self._database.queries.of(Read("insert_commit_once", self._mark))
-        *_, marked = send(connection, [*self._opening(connection, self._deadline), mark])
+        *_, marked = connection.send([*self._opening(connection, self._deadline), mark])
         if not marked:
             connection.rollback()
             return before.result
@@ -310,8 +309,8 @@ class Transaction(Generic[T]):
         deadline = Deadline.after(ANSWER_SECONDS)
         try:
             with self._database.connections.hold(Patience(deadline)) as connection:
-                *_, marked = send(connection, [*self._opening(connection, deadline), mark])
-                send(connection, [_COMMIT])
+                *_, marked = connection.send([*self._opening(connection, deadline), mark])
+                connection.send([_COMMIT])
         except psycopg.Error as error:
             raise self._unavailable(failure or error) from error
         if not marked:
@@ -322,12 +321,12 @@ class Transaction(Generic[T]):
     def _carry_out(self, connection: Connection, opening: Sequence[Query]) -> Uncommitted[T]:
         round_trips = RoundTrips(self._program(), self._database.queries, opening)
         while round_trips.pending:
-            round_trips.answer(send(connection, round_trips.pending))
+            round_trips.answer(connection.send(round_trips.pending))
         return round_trips.outcome
 
     def _commit(self, connection: Connection, uncommitted: Uncommitted[T], *ending: Query) -> T:
         try:
-            send(connection, [*uncommitted.unsent, *ending])
+            connection.send([*uncommitted.unsent, *ending])
         except psycopg.Error as error:
             # Any other error is the server's answer, and says that it has rolled back.
             if is_outage(error):

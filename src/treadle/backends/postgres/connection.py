@@ -7,19 +7,19 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from concurrent import futures
 from concurrent.futures import Future
-from contextlib import contextmanager, nullcontext, suppress
-from functools import partial
+from contextlib import contextmanager, suppress
+from functools import cached_property, partial
 from typing import Any, NoReturn, Protocol, TypeAlias, TypeVar
 
 import psycopg
 from psycopg import errors
 from psycopg.abc import PQGen
 from psycopg.conninfo import conninfo_to_dict
-from psycopg.rows import tuple_row
 from psycopg.waiting import Ready, Wait
 
 from treadle.backends._deadline import Deadline, Patience
 from treadle.backends._forks import give_up_in_children
+from treadle.backends.postgres._exchange import Exchange
 from treadle.backends.postgres._limits import (
     ANSWER_SECONDS,
     CONNECT_SECONDS,
@@ -115,10 +115,22 @@ class Connection(psycopg.Connection[Any]):
     """None: without end."""
     watch: Watch | None = None
 
+    @cached_property
+    def _exchange(self) -> Exchange:
+        return Exchange(self, prepares=self.prepare_threshold is not None)
+
     @property
     def holders(self) -> str:
         """Who held rows that were waited for, as far as the server was asked."""
         return "" if self.watch is None else self.watch.holders
+
+    def send(self, queries: Sequence[Query]) -> list[list[Row]]:
+        """Send queries at once, and return the rows of each: one round trip to the server.
+
+        Raises:
+            psycopg.Error: that of the first query that fails; nothing after it was carried out.
+        """
+        return self.wait(self._exchange.carry_out(queries))
 
     def give_up(self) -> None:
         """Close the socket of a forked child; the parent's session goes on."""
@@ -270,20 +282,6 @@ def begin(connection: Connection) -> Generator[None, None, None]:
     with connection.transaction():
         connection.execute(f"SELECT {SEARCH_PATH}".encode())
         yield
-
-
-def send(connection: "psycopg.Connection[Any]", queries: Sequence[Query]) -> list[list[Row]]:
-    """Send queries at once and return the rows of each: one round trip to the server."""
-    cursors: list[psycopg.Cursor[Row]] = []
-    with connection.pipeline() if len(queries) > 1 else nullcontext():
-        for query in queries:
-            # Rows are tuples, whatever the owner of the connection has chosen.
-            cursor = connection.cursor(row_factory=tuple_row)
-            cursors.append(cursor.execute(query.text.encode(), query.values))
-    rows: list[list[Row]] = []
-    for cursor in cursors:
-        rows.append(cursor.fetchall() if cursor.description else [])
-    return rows
 
 
 def is_outage(error: psycopg.Error) -> bool:

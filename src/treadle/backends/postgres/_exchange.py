@@ -1,0 +1,137 @@
+"""Round trips: all statements of one are sent at once, then all answers are read.
+
+It speaks to libpq itself. psycopg's cursors send each statement with a system call of its own and
+wait for the socket in between, which costs more than the statements of a commit cost the server.
+"""
+
+import re
+from collections.abc import Sequence
+from functools import cache
+from typing import Any, TypeAlias
+
+import psycopg
+from psycopg import errors
+from psycopg.abc import PQGen
+from psycopg.adapt import Transformer
+from psycopg.pq import ConnStatus, ExecStatus
+from psycopg.pq.abc import PGconn, PGresult
+from psycopg.waiting import Ready, Wait
+
+from treadle.backends.postgres._limits import MOST_PREPARED
+from treadle.backends.postgres._statements import Query
+from treadle.backends.sql.program import Row
+
+_PLACEHOLDER = re.compile(r"%\((\w+)\)s")
+_Values: TypeAlias = list[bytes | None]
+
+
+class Exchange:
+    """The round trips of a connection.
+
+    Args:
+        connection: the connection; it is in no pipeline of psycopg's.
+        prepares: whether the session keeps the statements that are prepared in it.
+    """
+
+    def __init__(self, connection: "psycopg.Connection[Any]", *, prepares: bool) -> None:
+        self._libpq = connection.pgconn
+        self._loader = Transformer(connection)
+        self._prepares = prepares
+        self._names: dict[bytes, bytes] = {}
+        """The names of the prepared statements, by text."""
+
+    def carry_out(self, queries: Sequence[Query]) -> PQGen[list[list[Row]]]:
+        """Send queries and return the rows of each.
+
+        Raises:
+            psycopg.Error: that of the first query that fails; nothing after it was carried out.
+        """
+        bound = [_bind(query) for query in queries]  # may fail, so before anything is sent
+        self._libpq.enter_pipeline_mode()
+        prepared = self._send(bound)
+        results = yield from _results(self._libpq)
+        self._libpq.exit_pipeline_mode()
+        rows: list[list[Row]] = []
+        for text, result in zip(prepared, results, strict=True):
+            if result.status not in (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK):
+                raise errors.error_from_result(result)
+            if text is None:
+                rows.append(self._rows_of(result))
+            else:
+                self._names[text] = _name_of(len(self._names))
+        return rows
+
+    def _send(self, bound: Sequence[tuple[bytes, _Values]]) -> list[bytes | None]:
+        """Send statements; return for each answer to come the text that it has prepared, if any."""
+        prepared: list[bytes | None] = []
+        names = dict[bytes, bytes]()
+        for text, values in bound:
+            name = self._names.get(text) or names.get(text)
+            known = len(self._names) + len(names)
+            if name is None and self._prepares and known < MOST_PREPARED:
+                name = names[text] = _name_of(known)
+                self._libpq.send_prepare(name, text)
+                prepared.append(text)
+            if name is None:
+                self._libpq.send_query_params(text, values)
+            else:
+                self._libpq.send_query_prepared(name, values)
+            prepared.append(None)
+        self._libpq.pipeline_sync()
+        return prepared
+
+    def _rows_of(self, result: PGresult) -> list[Row]:
+        if not result.ntuples:
+            return []
+        self._loader.set_pgresult(result)
+        rows = self._loader.load_rows(0, result.ntuples, tuple)
+        self._loader.set_pgresult(None)  # it may be large, and the connection is kept
+        return rows
+
+
+def _name_of(number: int) -> bytes:
+    return b"treadle_%d" % number
+
+
+def _results(libpq: PGconn) -> PQGen[list[PGresult]]:
+    """The results of all that was sent, once the server has answered all of it."""
+    while libpq.flush():
+        if (yield Wait.RW) & Ready.R:
+            libpq.consume_input()
+    results: list[PGresult] = []
+    while True:
+        while libpq.is_busy():
+            yield Wait.R
+            libpq.consume_input()
+        result = libpq.get_result()
+        if result is None:  # the end of one statement's answer
+            if libpq.status == ConnStatus.BAD:
+                raise psycopg.OperationalError("the connection is lost")
+        elif result.status == ExecStatus.PIPELINE_SYNC:
+            return results
+        else:
+            results.append(result)
+
+
+def _bind(query: Query) -> tuple[bytes, _Values]:
+    text, names = _numbered(query.text)
+    values = query.values or {}
+    return text, [_encoded(values[name]) for name in names]
+
+
+@cache
+def _numbered(text: str) -> tuple[bytes, tuple[str, ...]]:
+    """A text with numbers for its values, as the server wants it, and their names in this order."""
+    names = tuple(dict.fromkeys(_PLACEHOLDER.findall(text)))
+    numbers = {name: f"${number}" for number, name in enumerate(names, start=1)}
+    return _PLACEHOLDER.sub(lambda found: numbers[found[1]], text).encode(), names
+
+
+def _encoded(value: object) -> bytes | None:
+    """A value as text; the server knows its type from the statement."""
+    if value is None:
+        return None
+    encoded = str(value).encode()
+    if b"\0" in encoded:  # libpq would send what is before it
+        raise psycopg.DataError("PostgreSQL stores no text with a NUL character")
+    return encoded
