@@ -34,6 +34,7 @@ LISTINGS = re.compile(
 )
 ROWS: dict[str, dict[str, object]] = {
     "update_entry": {"entry_id": "e", "status": "accepted", "updated_at": 1},
+    "update_claim": {"entry_id": "e", "status": "accepted", "updated_at": 1},
     "refresh_lease": {"mailbox_id": "box 1"},
     "block_heads": {"mailbox_id": "box 1"},
     "remove_head": {"mailbox_id": "box 1", "priority": 0, "entry_id": "e"},
@@ -70,6 +71,7 @@ READS: dict[str, dict[str, object]] = {
     "lock_ready": {"now": 1, "limit": 10, "expired": 1_000},
     "read_locked": {"now": 1},
     "read_locked_entry": {"entry_id": "e"},
+    "read_front": {"now": 1, "limit": 10, "expired": 1_000},
     "read_skipped": {"now": 1, "limit": 10, "expired": 1_000},
     "next_ready": {},
     "next_expiry": {},
@@ -159,6 +161,8 @@ def is_exact(node: dict[str, Any]) -> bool:
         return node["Index Name"] in small and "Filter" not in node
     if node["Index Name"] == "queue_heads_ready" and "(mailbox_id =" in node["Index Cond"]:
         return False  # it ends with the mailbox, so this searches all of it
+    if node["Index Name"] == "queue_heads_pkey" and "(mailbox_id =" not in node["Index Cond"]:
+        return False  # it begins with the mailbox, so this searches all of it
     is_listing = LISTINGS.fullmatch(node["Index Name"]) is not None
     return not is_listing or "entry_id = entries" in node["Index Cond"]
 

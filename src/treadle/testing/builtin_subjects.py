@@ -21,7 +21,6 @@ from treadle.clock import Clock, system_clock
 from treadle.testing.subject import Step, Subject
 
 if TYPE_CHECKING:
-    from treadle.backends.postgres._statements import Query
     from treadle.backends.postgres.location import Location
 
 
@@ -141,7 +140,7 @@ def stepping_postgres(
     class SteppingPostgres(Connection):
         """A connection that calls `step` before and after each round trip to the server."""
 
-        def send(self, queries: "Sequence[Query]") -> list[list[Row]]:
+        def send(self, queries: Sequence[Any]) -> list[list[Row]]:
             step()
             rows = super().send(queries)
             step()

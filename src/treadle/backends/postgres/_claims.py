@@ -41,7 +41,7 @@ from treadle.backends.sql.claims import (
     in_turn,
     take,
 )
-from treadle.backends.sql.program import Program, Read, Row, Write, writes
+from treadle.backends.sql.program import Program, Read, Row, Values, Write, writes
 from treadle.backends.sql.rows import read_entry
 from treadle.core.claims import ClaimRequest, choose, has_live_lease
 from treadle.core.limits import LARGEST_TIME
@@ -188,32 +188,67 @@ def _claim(
     sieve = Sieve(damage)
     looked = limit
     while True:
-        ended, locked, rows, *skipped = yield _looks(first, looked, time)
-        if ended:
-            mailboxes = [{"mailbox_id": mailbox_id} for (mailbox_id,) in ended]
-            yield tuple(writes(end_pauses=mailboxes, block_heads=mailboxes))
-            continue
-        _check_skipped(skipped, cooling, of_claims=False)
-        now = int(locked[0][0])
-        entries = sieve.sift(map(_candidate, rows), now)
+        look = yield from _look(first, looked, time)
+        _check_skipped(look.skipped, cooling, of_claims=False)
+        entries = sieve.sift(map(_candidate, look.rows), look.now)
         if not (yield from sieve.clear_the_way()):
             break
         looked = min(2 * looked, LARGEST_TIME)  # further, as many may be damaged
     together = msgspec.structs.replace(first, limit=limit)
-    chosen = choose(entries, together, now)
+    chosen = choose(entries, together, look.now)
     if not chosen:  # another claim may have locked more than it takes
-        _check_skipped(skipped, cooling, of_claims=True)
-    given, statements = take(requests, chosen, now)
-    if sieve.has_held or any(has_live_lease(entry, now) for entry in entries):
+        _check_skipped(look.skipped, cooling, of_claims=True)
+    given, statements = take(requests, chosen, look.now)
+    if sieve.has_held or any(has_live_lease(entry, look.now) for entry in entries):
         statements = (Write("refresh_wakes", ({},)), *statements)
     if statements:
         yield statements
     return given
 
 
-def _check_skipped(
-    skipped: Sequence[Sequence[Row]], cooling: Container[str], *, of_claims: bool
-) -> None:
+class _Look(msgspec.Struct, frozen=True):
+    """What a claim sees of the mailboxes that it has locked."""
+
+    now: int
+    """The time of the claim."""
+    rows: Sequence[Row]
+    """The candidates, and what is claimed."""
+    skipped: Sequence[Row] = ()
+    """The mailboxes that would come first and are not locked."""
+
+
+def _look(request: ClaimRequest, limit: int, now: int | None) -> Program[_Look]:
+    """Lock mailboxes, those that come first or the one that is named, and look at them."""
+    values = {
+        "now": now,
+        "limit": limit,
+        "mailbox_id": request.mailbox_id,
+        "expired": EXPIRED_MAILBOXES,
+    }
+    names = ("lock_ready", "read_locked", "read_front")
+    if request.mailbox_id is not None:
+        names = ("lock_mailbox", "read_locked", "lock_ended_pauses")
+    while True:
+        locked, rows, missed = yield tuple(Read(name, values) for name in names)
+        if any(is_over for _, is_over in missed) and (yield from _end_pauses(values)):
+            continue
+        look = _Look(int(locked[0][0]), rows)
+        if all(is_over for _, is_over in missed):
+            return look
+        (skipped,) = yield (Read("read_skipped", values),)
+        return msgspec.structs.replace(look, skipped=skipped)
+
+
+def _end_pauses(values: Values) -> Program[bool]:
+    """End the pauses that are over, but those that others are ending; return whether any was."""
+    (ended,) = yield (Read("lock_ended_pauses", values),)
+    mailboxes = [{"mailbox_id": mailbox_id} for mailbox_id, _ in ended]
+    if mailboxes:
+        yield tuple(writes(end_pauses=mailboxes, block_heads=mailboxes))
+    return bool(mailboxes)
+
+
+def _check_skipped(skipped: Iterable[Row], cooling: Container[str], *, of_claims: bool) -> None:
     """Check that no commit, and if `of_claims` no other claim, was the reason to skip a mailbox.
 
     Raises:
@@ -221,8 +256,7 @@ def _check_skipped(
     """
     busy = {
         mailbox_id
-        for found in skipped
-        for mailbox_id, is_of_commit in found
+        for mailbox_id, is_of_commit in skipped
         if (is_of_commit or of_claims) and mailbox_id not in cooling
     }
     if busy:
@@ -249,18 +283,3 @@ def _claim_one(request: ClaimRequest, clock: int | None) -> Program[ClaimOutcome
     if statements:
         yield statements
     return given
-
-
-def _looks(request: ClaimRequest, limit: int, now: int | None) -> tuple[Read, ...]:
-    """The queries that end pauses, lock mailboxes, read the locked ones, and list the others."""
-    mailbox = {"now": now, "mailbox_id": request.mailbox_id, "expired": EXPIRED_MAILBOXES}
-    ended = Read("lock_ended_pauses", mailbox)
-    if request.mailbox_id is not None:
-        return ended, Read("lock_mailbox", mailbox), Read("read_locked", mailbox)
-    values = {"now": now, "limit": limit, "expired": EXPIRED_MAILBOXES}
-    return (
-        ended,
-        Read("lock_ready", values),
-        Read("read_locked", values),
-        Read("read_skipped", values),
-    )

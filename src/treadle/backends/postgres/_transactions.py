@@ -76,12 +76,15 @@ SETTINGS = f"""SELECT
     pg_catalog.set_config('synchronous_commit', %(synchronous_commit)s, true),
     pg_catalog.set_config('plan_cache_mode', 'force_generic_plan', true),
     pg_catalog.set_config('enable_seqscan', 'off', true),
+    pg_catalog.set_config('enable_bitmapscan', 'off', true),
+    pg_catalog.set_config('enable_sort', 'off', true),
     pg_catalog.set_config('enable_hashjoin', 'off', true),
     pg_catalog.set_config('enable_mergejoin', 'off', true)"""
 """Settings of the transaction, not of the session, which a pooler may give to others. Every
-statement goes by an index: what the planner knew of a table when it was small must not lead it to
-read all of it later."""
-_TRANSACTION_TIMEOUT = "SELECT pg_catalog.set_config('transaction_timeout', %(timeout)s, true)"
+statement goes by an index, and in its order: what the planner knew of a table when it was small
+must not lead it to read all of it later, or to sort all queue heads for the first."""
+_TIMED_SETTINGS = f"""{SETTINGS},
+    pg_catalog.set_config('transaction_timeout', %(timeout)s, true)"""
 """The server ends the transaction of a process that was stopped or cut off, so that its rows are
 free again and a COMMIT that arrives late finds nothing."""
 _KNOWS_TRANSACTION_TIMEOUT = 170_000
@@ -344,12 +347,11 @@ class Transaction(Generic[T]):
             "lock_timeout": str(max(lock_ms, 1)),  # 0 would mean: without end
             "synchronous_commit": self._database.synchronous_commit,
         }
-        opening = [_BEGIN, Query(SETTINGS, values)]
-        if connection.info.server_version >= _KNOWS_TRANSACTION_TIMEOUT:
-            # Between the end of the wait for a lock and the end of ours, so that all is decided.
-            timeout = left_ms + int(ANSWER_SECONDS * 500)
-            opening.append(Query(_TRANSACTION_TIMEOUT, {"timeout": str(timeout)}))
-        return opening
+        if connection.info.server_version < _KNOWS_TRANSACTION_TIMEOUT:
+            return [_BEGIN, Query(SETTINGS, values)]
+        # Between the end of the wait for a lock and the end of ours, so that all is decided.
+        timeout = left_ms + int(ANSWER_SECONDS * 500)
+        return [_BEGIN, Query(_TIMED_SETTINGS, {**values, "timeout": str(timeout)})]
 
     def _gives_way(self, error: Exception, conflicts: int) -> bool:
         """Return True if a transaction that is not to wait for others has met some."""
