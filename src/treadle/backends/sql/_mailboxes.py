@@ -21,6 +21,7 @@ from treadle.backends.sql._purges import EntryPurge
 from treadle.backends.sql.program import Direction, Program, Read, Row, Statement, Values, writes
 from treadle.backends.sql.rows import id_list, read_claim, read_entry, read_mailbox, readable
 from treadle.backends.sql.tables import (
+    CLAIMS,
     ENTRIES,
     HEADS,
     MAILBOXES,
@@ -62,6 +63,11 @@ _fixed = attrgetter(
     *{column.name for column in (*ENTRIES.columns, *PAYLOADS.columns) if column.fixed}
 )
 """The fields that no transition changes; a restored entry may replace them."""
+_beside_claims = attrgetter(
+    *{column.name for column in ENTRIES.columns if column.value is None and not column.fixed}
+    - CLAIMS.types.keys()
+)
+"""The other fields that neither a claim nor an ack changes."""
 _pause = attrgetter("paused_at", "paused_until")
 Queue: TypeAlias = tuple[str, int, int]
 """The mailbox, priority and kind of entries that wait in one queue."""
@@ -89,6 +95,7 @@ def write_entries(changes: Sequence[Change]) -> Sequence[Statement]:
     gone: list[Values] = []
     new: list[MailboxEntry] = []
     changed: list[MailboxEntry] = []
+    only_claims: list[MailboxEntry] = []
     claimed: set[str] = set()
     left: list[Values] = []
     waiting: dict[Queue, MailboxEntry] = {}
@@ -97,7 +104,8 @@ def write_entries(changes: Sequence[Change]) -> Sequence[Statement]:
         before = cast("MailboxEntry | None", change.before)
         after = cast("MailboxEntry | None", change.after)
         if before and after and all(map(is_, _fixed(before), _fixed(after))):
-            changed.append(after)
+            same = all(map(is_, _beside_claims(before), _beside_claims(after)))
+            (only_claims if same else changed).append(after)
         else:
             if before:
                 gone.append({"entry_id": before.entry_id})
@@ -131,6 +139,7 @@ def write_entries(changes: Sequence[Change]) -> Sequence[Statement]:
         insert_entry=list(map(ENTRIES.values, new)),
         insert_payload=list(map(PAYLOADS.values, new)),
         update_entry=list(map(ENTRIES.values, changed)),
+        update_claim=list(map(CLAIMS.values, only_claims)),
         # Heads take from their mailbox whether they are blocked, so its lease comes first.
         refresh_lease=leased,
         remove_head=left,

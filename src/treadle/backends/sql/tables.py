@@ -46,6 +46,8 @@ class Column(msgspec.Struct, frozen=True):
     """True if it holds text that a caller chose, stored as JSON."""
     truth: bool = False
     """True if it holds True or False, stored as 1 or 0."""
+    claimed: bool = False
+    """True if a claim or an ack may change it."""
     value: Callable[[Any], object] | None = None
     """Computes the value from the model; by default it is the attribute of the column's name."""
 
@@ -261,21 +263,27 @@ ENTRIES = Table(
     Column("origin", fixed=True),
     _PRIORITY,
     Column("generation", "bigint"),
-    Column("status"),
+    Column("status", claimed=True),
     Column("available_at", "bigint"),
-    Column("attempt_count", "bigint"),
+    Column("attempt_count", "bigint", claimed=True),
     Column("last_error", free_text=True),
     Column("last_traceback", free_text=True),
-    Column("claim_token", free_text=True),
-    Column("claimed_by", free_text=True),
-    Column("lease_until", "bigint"),
+    Column("claim_token", free_text=True, claimed=True),
+    Column("claimed_by", free_text=True, claimed=True),
+    Column("lease_until", "bigint", claimed=True),
     Column("turn", "bigint"),
     Column("closes_runs", "integer", fixed=True, truth=True),
     Column("created_at", "bigint", fixed=True),
-    Column("updated_at", "bigint"),
-    Column("ended_at", "bigint", value=_ended_at),
+    Column("updated_at", "bigint", claimed=True),
+    Column("ended_at", "bigint", claimed=True, value=_ended_at),
     _KIND,
 )
+CLAIMS = Table(
+    ENTRIES.name,
+    ENTRIES.key,
+    *(each for each in ENTRIES.columns if each.claimed or each is _ENTRY_ID),
+)
+"""The columns of entries that a claim or an ack writes."""
 PAYLOADS = Table(
     "payloads",
     ("entry_id",),
@@ -381,6 +389,7 @@ PLAIN_WRITES = {
     "insert_entry": PlainWrite("insert", ENTRIES),
     # A purge may delete an entry between the time it is loaded and the time it is written.
     "update_entry": PlainWrite("update", ENTRIES, all_exist=True),
+    "update_claim": PlainWrite("update", CLAIMS, all_exist=True),
     "delete_entry": PlainWrite("delete", ENTRIES),
     "insert_payload": PlainWrite("insert", PAYLOADS),
     "delete_payload": PlainWrite("delete", PAYLOADS),
