@@ -1,0 +1,172 @@
+"""How a LangGraph thread lies in a collection of documents.
+
+========================================= ==========================================================
+key                                       value
+========================================= ==========================================================
+``("t",)``                                `Root`: which thread it is
+``("o",)``                                None; its version is the fence of the thread's owner
+``("c", space, checkpoint)``              `Head`: a checkpoint without the values of its channels
+``("c", space, checkpoint, task, index)`` `PendingWrite`: behind its checkpoint, in one range
+``("b", space, channel, version)``        `Value`: the value of a channel
+``("x", space, channel, list, number)``   `ListPiece`: a part of the list of a channel
+``("r", run)``                            None: a run that has checkpoints in this thread
+========================================= ==========================================================
+
+A space is a namespace of checkpoints, as a part of a key.
+
+Another collection has the id of a thread at ``(run, thread)``, to find the threads of a run.
+"""
+
+import hashlib
+import urllib.parse
+from typing import TypeAlias, TypeVar
+
+import msgspec
+
+import treadle
+
+T = TypeVar("T")
+
+Key: TypeAlias = tuple[str, ...]
+
+ROOT: Key = ("t",)
+OWNER: Key = ("o",)
+_SHORT = 200
+"""Longest text in a key, in bytes; a longer one is replaced by its digest."""
+_LONGEST_NAME = 150
+"""Longest id in the name of a collection, in bytes; there is a prefix, too."""
+_LAST = "\U0010ffff"
+_SPECIAL_WRITES = 1_000
+"""Added to the index of a write, because errors and interrupts have negative ones."""
+
+
+class Sealed(msgspec.Struct, frozen=True, array_like=True):
+    """A value in the store: the name of its format, and its bytes in base64."""
+
+    format: str
+    data: str
+
+
+class Root(msgspec.Struct, frozen=True):
+    """The document that each checkpoint of a thread refers to, by its version.
+
+    What deletes values of channels gives it a new version. So a writer sees whether the values that
+    it has not written again are still there.
+    """
+
+    thread_id: str
+    sweeping: bool = False
+    """Somebody is about to delete; a writer has to give it a new version."""
+
+
+class Head(msgspec.Struct, frozen=True):
+    """A checkpoint without the values of its channels."""
+
+    ns: str
+    parent: str | None
+    checkpoint: Sealed
+    metadata: Sealed
+
+
+class PendingWrite(msgspec.Struct, frozen=True):
+    """A write of a task that is not applied yet."""
+
+    task_id: str
+    task_path: str
+    channel: str
+    value: Sealed
+
+
+class Value(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The value of a channel: none, a list in pieces, or anything else."""
+
+    value: Sealed | None = None
+    list: str | None = None
+    pieces: int = 0
+    """How many pieces of the list belong to this value."""
+
+
+class ListPiece(msgspec.Struct, frozen=True):
+    """A part of a list, which is a list."""
+
+    length: int
+    value: Sealed
+
+
+def to_json(value: msgspec.Struct) -> treadle.Json:
+    """Return a value as JSON, for a document."""
+    return msgspec.to_builtins(value)
+
+
+def read_value(document: treadle.Document, kind: type[T]) -> T:
+    """Return the value of a document as a `kind`.
+
+    Raises:
+        CorruptRecord: it is none.
+    """
+    try:
+        return msgspec.convert(document.value, kind)
+    except msgspec.ValidationError as error:
+        where = f"document {(document.collection, *document.key)!r}"
+        raise treadle.CorruptRecord(where, str(error)) from error
+
+
+def collection_of(prefix: str, thread_id: str) -> str:
+    """Return the name of the collection of a thread; it can be a file's name."""
+    quoted = urllib.parse.quote(thread_id, safe="@+=,", errors="surrogatepass")
+    name = quoted.replace(".", "%2E")
+    if not name or len(name) > _LONGEST_NAME:
+        name = f"!{_digest(thread_id)}"
+    return f"{prefix}.{name}"
+
+
+def part(text: str) -> str:
+    """Return a part of a key for any text: itself, or a digest if it cannot be one."""
+    if text.isprintable() and not text.startswith("!") and len(text.encode()) <= _SHORT:
+        return text
+    return f"!{_digest(text)}"
+
+
+def checkpoint_key(space: str, checkpoint_id: str) -> Key:
+    """Return the key of a checkpoint; its writes are below it."""
+    return ("c", space, checkpoint_id)
+
+
+def write_key(space: str, checkpoint_id: str, task_id: str, index: int) -> Key:
+    """Return the key of a write of a task."""
+    number = f"{index + _SPECIAL_WRITES:06}"
+    return (*checkpoint_key(space, checkpoint_id), part(task_id), number)
+
+
+def index_of(key: Key) -> int:
+    """Return the index of a write."""
+    return int(key[4]) - _SPECIAL_WRITES
+
+
+def value_key(space: str, channel: str, version: object) -> Key:
+    """Return the key of the value that a channel has at a version."""
+    return ("b", space, part(channel), part(str(version)))
+
+
+def piece_key(space: str, channel: str, list_id: str, number: int) -> Key:
+    """Return the key of a piece of a list."""
+    return ("x", space, part(channel), list_id, f"{number:06}")
+
+
+def run_key(run_id: str) -> Key:
+    """Return the key of the mark that a run has checkpoints in the thread."""
+    return ("r", part(run_id))
+
+
+def run_index_key(key: Key, thread_id: str) -> Key:
+    """Return the key of a thread in the collection of all runs, for the key of its run."""
+    return (key[1], part(thread_id))
+
+
+def behind(key: Key) -> Key:
+    """Return a key behind all that are below a key."""
+    return (*key, _LAST)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()

@@ -1,0 +1,324 @@
+"""Reads checkpoints, their writes, and the values of their channels."""
+
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+from langgraph.checkpoint.base import writes_sort_key
+
+import treadle
+from treadle.integrations.langgraph._codec import Codec, Plain
+from treadle.integrations.langgraph._known import Known, KnownThreads, Piece, StoredList
+from treadle.integrations.langgraph._layout import (
+    ROOT,
+    Head,
+    Key,
+    ListPiece,
+    PendingWrite,
+    Root,
+    Value,
+    behind,
+    checkpoint_key,
+    index_of,
+    piece_key,
+    read_value,
+    value_key,
+)
+from treadle.queries import ListDocuments, LoadDocuments
+
+FEW = 32
+"""A checkpoint and its writes are rarely more documents."""
+PAGE = 200
+_KEYS = 1_000
+_ATTEMPTS = 5
+"""Each needs another deletion between two reads."""
+
+ChannelValue: TypeAlias = Plain | StoredList
+
+
+class Found(NamedTuple):
+    """A checkpoint, without the values of its channels."""
+
+    key: Key
+    head: Head
+    checkpoint: dict[str, Any]
+    writes: tuple[tuple[int, PendingWrite], ...]
+    """The writes of its tasks, with their indexes."""
+
+    def ordered_writes(self) -> list[PendingWrite]:
+        """Return the writes in the order in which they are applied."""
+        ordered = sorted(
+            self.writes,
+            key=lambda each: writes_sort_key(each[1].task_path, each[1].task_id, each[0]),
+        )
+        return [write for _, write in ordered]
+
+    def keys_of_values(self) -> Mapping[str, Key]:
+        """Return the keys of the values of its channels."""
+        versions = self.checkpoint["channel_versions"]
+        return {
+            channel: value_key(self.key[1], channel, version)
+            for channel, version in versions.items()
+        }
+
+
+class Loaded(NamedTuple):
+    """A checkpoint with the values of its channels; channels without a value are left out."""
+
+    found: Found
+    values: Mapping[str, ChannelValue]
+
+
+class MissingValueError(Exception):
+    """A value is not there: it was deleted since its checkpoint was read, or is lost."""
+
+    def __init__(self, found: Found, channel: str) -> None:
+        super().__init__(f"the value of channel {channel!r} is missing")
+        self.where = f"checkpoint {found.key[2]!r}"
+
+
+class Reader:
+    """Reads the checkpoints of all threads in a store."""
+
+    def __init__(self, store: treadle.Store, codec: Codec, known: KnownThreads) -> None:
+        self.store = store
+        self.codec = codec
+        self._known = known
+
+    # --- a checkpoint -----------------------------------------------------------------------------
+
+    async def load(self, collection: str, space: str, checkpoint_id: str | None) -> Loaded | None:
+        """Return a checkpoint, or the newest one, and remember what is stored of it.
+
+        Raises:
+            CorruptRecord: a value of it is missing.
+        """
+        for attempt in range(_ATTEMPTS):
+            root, found = await self.find(collection, space, checkpoint_id)
+            if found is None:
+                return None
+            try:
+                [loaded] = await self.load_values(collection, [found])
+            except MissingValueError as error:
+                # Somebody may have deleted the checkpoint since; then it is not found again.
+                if attempt == _ATTEMPTS - 1:
+                    raise treadle.CorruptRecord(error.where, str(error)) from error
+                continue
+            if root is not None:
+                self._remember(collection, root, loaded)
+            return loaded
+        raise AssertionError("the last attempt returns or raises")
+
+    async def find(
+        self, collection: str, space: str, checkpoint_id: str | None
+    ) -> tuple[int | None, Found | None]:
+        """Return a checkpoint, or the newest one, and the version of the root before it was read.
+
+        The version is None while somebody deletes, so that nothing is taken for known.
+        """
+        roots = LoadDocuments(collection=collection, keys=(ROOT,))
+        if checkpoint_id is not None:
+            key = checkpoint_key(space, checkpoint_id)
+            query = LoadDocuments(collection=collection, keys=(key,))
+            below = ListDocuments(collection=collection, prefix=key, limit=PAGE)
+            (root,), (head,), page = await self.store.read(roots, query, below)
+            writes = list(page.items)
+            while page.has_more:
+                page = await self.store.documents.list(
+                    collection, prefix=key, after=page.next_cursor, limit=PAGE
+                )
+                writes += page.items
+            found = None if head is None else self._found(head, writes)
+            return _settled(root), found
+        latest = ListDocuments(collection=collection, prefix=("c", space), order="desc", limit=FEW)
+        (root,), page = await self.store.read(roots, latest)
+        newer: list[treadle.Document] = []
+        while True:
+            for one in self._group(newer, page.items):
+                return _settled(root), one
+            if not page.has_more:
+                return _settled(root), None
+            page = await self.store.documents.list(
+                collection,
+                prefix=("c", space),
+                before=page.next_cursor,
+                order="desc",
+                limit=PAGE,
+            )
+
+    # --- many checkpoints -------------------------------------------------------------------------
+
+    async def pages(
+        self, collection: str, space: str, before: Key | None = None, first: int = PAGE
+    ) -> AsyncIterator[list[Found]]:
+        """Yield the checkpoints of a namespace, newest first, in pages.
+
+        Args:
+            collection: the thread's collection.
+            space: the namespace.
+            before: only checkpoints and writes in front of this key.
+            first: the size of the first page, in documents.
+        """
+        newer: list[treadle.Document] = []
+        has_more, limit = True, first
+        while has_more:
+            page = await self.store.documents.list(
+                collection, prefix=("c", space), before=before, order="desc", limit=limit
+            )
+            yield list(self._group(newer, page.items))
+            has_more, before, limit = page.has_more, page.next_cursor, PAGE
+
+    async def spaces(self, collection: str) -> AsyncIterator[str]:
+        """Yield the namespaces of a thread: one read for each."""
+        cursor: Key | None = None
+        while True:
+            page = await self.store.documents.list(
+                collection, prefix=("c",), after=cursor, limit=1, values=False
+            )
+            if not page.items:
+                return
+            [document] = page.items
+            yield document.key[1]
+            cursor = behind(document.key[:2])
+
+    async def load_values(
+        self, collection: str, found: Sequence[Found], only: Collection[str] | None = None
+    ) -> list[Loaded]:
+        """Return checkpoints with the values of their channels, or of some of them.
+
+        Raises:
+            MissingValueError: one is not there.
+        """
+        keys = [
+            {ch: key for ch, key in each.keys_of_values().items() if only is None or ch in only}
+            for each in found
+        ]
+        documents = await self.load_many(collection, {k for each in keys for k in each.values()})
+        values: list[dict[str, Value]] = []
+        for each, its_keys in zip(found, keys, strict=True):
+            for channel, key in its_keys.items():
+                if key not in documents:
+                    raise MissingValueError(each, channel)
+            values.append({ch: read_value(documents[key], Value) for ch, key in its_keys.items()})
+        lists = await self._load_lists(collection, list(zip(found, values, strict=True)))
+        return [
+            Loaded(each, self._plain_values(each, its_values, lists))
+            for each, its_values in zip(found, values, strict=True)
+        ]
+
+    async def load_many(
+        self, collection: str, keys: Iterable[Key]
+    ) -> Mapping[Key, treadle.Document]:
+        """Return the documents at any number of keys, from one snapshot; some may not exist."""
+        wanted = list(keys)
+        groups = [wanted[start : start + _KEYS] for start in range(0, len(wanted), _KEYS)]
+        queries = [LoadDocuments(collection=collection, keys=tuple(group)) for group in groups]
+        answers = await self.store.read(*queries) if queries else ()
+        return {
+            document.key: document
+            for answer in answers
+            for document in answer
+            if document is not None
+        }
+
+    # --- lists ------------------------------------------------------------------------------------
+
+    async def _load_lists(
+        self, collection: str, values: Sequence[tuple[Found, Mapping[str, Value]]]
+    ) -> Mapping[tuple[str, str], StoredList]:
+        """Return all lists by channel and id, as long as the longest of the values needs them."""
+        lists: dict[tuple[str, str], StoredList] = {}
+        wanted: dict[tuple[str, str], tuple[Found, int]] = {}
+        for found, its_values in values:
+            known = self._known.get(collection, found.key[1])
+            for channel, value in its_values.items():
+                if value.list is None:
+                    continue
+                id = channel, value.list
+                cached = known.lists.get(channel) if known is not None else None
+                if cached is not None and cached.id == value.list:
+                    lists[id] = cached
+                if id not in lists or len(lists[id].pieces) < value.pieces:
+                    longest = max(value.pieces, wanted[id][1] if id in wanted else 0)
+                    wanted[id] = found, longest
+        keys = {
+            piece_key(found.key[1], channel, list_id, number): (channel, list_id)
+            for (channel, list_id), (found, pieces) in wanted.items()
+            for number in range(pieces)
+        }
+        documents = await self.load_many(collection, keys)
+        pieces: dict[tuple[str, str], list[Piece]] = {id: [] for id in wanted}
+        for key, id in keys.items():
+            if key not in documents:
+                raise MissingValueError(wanted[id][0], id[0])
+            piece = read_value(documents[key], ListPiece)
+            pieces[id].append(Piece(piece.length, self.codec.unseal(piece.value)))
+        lists.update({id: StoredList(id[1], tuple(each)) for id, each in pieces.items()})
+        return lists
+
+    def _plain_values(
+        self,
+        found: Found,
+        values: Mapping[str, Value],
+        lists: Mapping[tuple[str, str], StoredList],
+    ) -> Mapping[str, ChannelValue]:
+        plain: dict[str, ChannelValue] = {}
+        for channel, value in values.items():
+            if value.list is not None:
+                pieces = lists[channel, value.list].pieces[: value.pieces]
+                plain[channel] = StoredList(value.list, pieces)
+            elif value.value is not None:
+                plain[channel] = self.codec.unseal(value.value)
+        return plain
+
+    # --- documents --------------------------------------------------------------------------------
+
+    def _group(
+        self, newer: list[treadle.Document], documents: Iterable[treadle.Document]
+    ) -> Iterable[Found]:
+        """Yield the checkpoints among documents in descending order, each with its writes.
+
+        `newer` are writes that come before their checkpoint, from this page to the next.
+        """
+        for document in documents:
+            if len(document.key) > 3:
+                newer.append(document)
+                continue
+            writes = [each for each in newer if each.key[:3] == document.key]
+            newer.clear()  # writes of other checkpoints are of some that are not stored yet
+            yield self._found(document, writes)
+
+    def _found(self, document: treadle.Document, writes: Iterable[treadle.Document]) -> Found:
+        head = read_value(document, Head)
+        checkpoint = self.codec.load_sealed(head.checkpoint)
+        pending = tuple((index_of(each.key), read_value(each, PendingWrite)) for each in writes)
+        return Found(document.key, head, checkpoint, pending)
+
+    def _remember(self, collection: str, root: int, loaded: Loaded) -> None:
+        space = loaded.found.key[1]
+        before = self._known.get(collection, space)
+        is_current = before is not None and before.root == root
+        lists = {
+            channel: value
+            for channel, value in loaded.values.items()
+            if isinstance(value, StoredList)
+        }
+        if before is not None and is_current:
+            lists |= {
+                channel: known
+                for channel, known in before.lists.items()
+                if channel in lists and known.id == lists[channel].id
+            }  # what was read may be old, and end where the list went on since
+        versions = loaded.found.checkpoint["channel_versions"]
+        known = Known(
+            root=root,
+            versions={channel: str(version) for channel, version in versions.items()},
+            lists=lists,
+            runs=before.runs if before is not None and is_current else frozenset(),
+        )
+        self._known.put(collection, space, known)
+
+
+def _settled(root: treadle.Document | None) -> int | None:
+    if root is None or read_value(root, Root).sweeping:
+        return None
+    return root.version

@@ -1,0 +1,262 @@
+"""Deletes and copies checkpoints, while others may write."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from typing import TypeAlias
+
+import treadle
+from treadle.integrations.langgraph._layout import (
+    ROOT,
+    Key,
+    Root,
+    Value,
+    collection_of,
+    read_value,
+    run_index_key,
+    run_key,
+    to_json,
+)
+from treadle.integrations.langgraph._lists import new_list_id
+from treadle.integrations.langgraph._reading import PAGE, Found, Reader
+from treadle.integrations.langgraph._writing import ATTEMPTS, Writer, is_conflict
+
+_COMMIT = 1_000
+"""Most documents that one commit changes, so that others need not wait long."""
+_BLOCK = 100
+"""How many checkpoints are looked at together."""
+
+Choose: TypeAlias = Callable[[str, Mapping[Key, Found]], Awaitable[set[Key]]]
+"""Returns the checkpoints to be deleted: of a thread's collection, and all that it has."""
+
+
+class Sweeper:
+    """Deletes from, and copies, the threads in a store.
+
+    It gives the root of a thread a new version, reads, and deletes only while the root keeps it. A
+    writer that comes meanwhile writes all values of its checkpoint, and changes the root again.
+    """
+
+    def __init__(self, reader: Reader, writer: Writer) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._documents = reader.store.documents
+
+    # --- what to delete ---------------------------------------------------------------------------
+
+    async def delete_thread(self, collection: str, thread_id: str) -> None:
+        """Delete a thread."""
+        keys = [each async for each in self._keys(collection, ("r",))]
+        async with self._writer.commit(collection, thread_id) as step:
+            for key in keys:
+                step.documents.delete(self._writer.runs, run_index_key(key, thread_id))
+            step.documents.delete_range(collection)
+
+    async def delete_run(self, prefix: str, run_id: str) -> None:
+        """Delete the checkpoints of a run, in all threads."""
+
+        async def of_run(_: str, found: Mapping[Key, Found]) -> set[Key]:
+            return {key for key, each in found.items() if self._run_of(each) == run_id}
+
+        index = run_key(run_id)[1:]
+        threads = [
+            document.value
+            async for document in self._each(self._writer.runs, index)
+            if isinstance(document.value, str)
+        ]
+        for thread_id in threads:
+            await self._sweep(collection_of(prefix, thread_id), thread_id, of_run)
+
+    async def prune(self, collection: str, thread_id: str) -> None:
+        """Keep the newest checkpoint of each namespace, and those that it is rebuilt from."""
+        await self._sweep(collection, thread_id, self._find_old)
+
+    async def _find_old(self, collection: str, found: Mapping[Key, Found]) -> set[Key]:
+        newest: dict[str, Key] = {}
+        for key in found:
+            newest[key[1]] = max(key, newest.get(key[1], key))
+        old = set(found)
+        for key in newest.values():
+            old -= await self._needed(collection, key, found)
+        return old
+
+    async def _needed(self, collection: str, key: Key, found: Mapping[Key, Found]) -> set[Key]:
+        """Return a checkpoint, and the ancestors back to the last snapshots of its deltas."""
+        metadata = self._reader.codec.load_sealed(found[key].head.metadata)
+        missing: set[str] = set(metadata.get("counters_since_delta_snapshot") or ())
+        chain = list(_ancestors(key, found))
+        needed = {key}
+        for start in range(0, len(chain), _BLOCK):
+            block = chain[start : start + _BLOCK]
+            keys = {each.key: each.keys_of_values() for each in block}
+            wanted = {
+                k for its in keys.values() for channel, k in its.items() if channel in missing
+            }
+            documents = await self._reader.load_many(collection, wanted)
+            for each in block:
+                if not missing:
+                    return needed
+                needed.add(each.key)
+                missing -= {
+                    channel
+                    for channel, k in keys[each.key].items()
+                    if k in documents and read_value(documents[k], Value) != Value()
+                }
+        return needed
+
+    def _run_of(self, found: Found) -> object:
+        return self._reader.codec.load_sealed(found.head.metadata).get("run_id")
+
+    # --- deleting ---------------------------------------------------------------------------------
+
+    async def _sweep(self, collection: str, thread_id: str, choose: Choose) -> None:
+        for attempt in range(ATTEMPTS):
+            root = await self._documents.load(collection, ROOT)
+            if root is None:
+                return
+            try:
+                async with self._writer.commit(collection, thread_id) as step:
+                    value = to_json(Root(thread_id, sweeping=True))
+                    begun = step.documents.put(collection, ROOT, value, expected=root.version)
+                await self._sweep_at(collection, thread_id, choose, begun.result.version)
+            except treadle.VersionConflict as error:
+                if attempt == ATTEMPTS - 1 or not is_conflict(collection, error):
+                    raise
+            else:
+                return
+
+    async def _sweep_at(
+        self, collection: str, thread_id: str, choose: Choose, version: int
+    ) -> None:
+        found = {each.key: each async for each in self._checkpoints(collection)}
+        gone = await choose(collection, found)
+        kept = [each for key, each in found.items() if key not in gone]
+        index, keys = await self._find_unused(collection, gone, kept)
+        deletions = [(collection, key) for key in keys]
+        deletions += [(self._writer.runs, run_index_key(key, thread_id)) for key in index]
+        for start in range(0, len(deletions), _COMMIT):
+            async with self._writer.commit(collection, thread_id) as step:
+                step.documents.check(collection, ROOT, expected=version)
+                for place, key in deletions[start : start + _COMMIT]:
+                    step.documents.delete(place, key)
+        async with self._writer.commit(collection, thread_id) as step:
+            if kept:
+                value = to_json(Root(thread_id))
+                step.documents.put(collection, ROOT, value, expected=version)
+            else:
+                step.documents.delete(collection, ROOT, expected=version)
+
+    async def _find_unused(
+        self, collection: str, gone: set[Key], kept: Iterable[Found]
+    ) -> tuple[list[Key], list[Key]]:
+        """Return the marks of runs, and all documents, that only deleted checkpoints need.
+
+        Checkpoints come first, because an interrupted deletion may leave values without one, but no
+        checkpoint without its values.
+        """
+        values = {key for each in kept for key in each.keys_of_values().values()}
+        documents = await self._reader.load_many(collection, values)
+        lists = {
+            ("x", *key[1:3], value.list)
+            for key, document in documents.items()
+            if (value := read_value(document, Value)).list is not None
+        }
+        runs = {run_key(run) for each in kept if isinstance(run := self._run_of(each), str)}
+        unused = [key async for key in self._keys(collection, ("c",)) if key[:3] in gone]
+        unused += [key async for key in self._keys(collection, ("b",)) if key not in values]
+        unused += [key async for key in self._keys(collection, ("x",)) if key[:4] not in lists]
+        marks = [key async for key in self._keys(collection, ("r",)) if key not in runs]
+        return marks, unused + marks
+
+    # --- copying ----------------------------------------------------------------------------------
+
+    async def copy_thread(self, source: str, target: str, thread_id: str) -> None:
+        """Copy all checkpoints, writes and values to another thread.
+
+        Args:
+            source: the collection of the thread.
+            target: the collection of the other one.
+            thread_id: the id of the other one.
+        """
+        if source == target:
+            return
+        for attempt in range(ATTEMPTS):
+            root = await self._documents.load(source, ROOT)
+            if root is None:
+                return
+            try:
+                await self._copy_at(source, target, thread_id, root.version)
+            except treadle.VersionConflict as error:
+                conflict = is_conflict(source, error) or is_conflict(target, error)
+                if attempt == ATTEMPTS - 1 or not conflict:
+                    raise
+            else:
+                return
+
+    async def _copy_at(self, source: str, target: str, thread_id: str, version: int) -> None:
+        # Checkpoints are read first, so that their values are there, and written last.
+        checkpoints = [each async for each in self._each(source, ("c",))]
+        values = [each async for each in self._each(source, ("b",))]
+        pieces = [each async for each in self._each(source, ("x",))]
+        runs = [each async for each in self._keys(source, ("r",))]
+        # The lists of both threads go on apart, so they must not have the same pieces.
+        new_ids: dict[str, str] = {}
+        new: list[tuple[Key, treadle.Json]] = []
+        for piece in pieces:
+            list_id = new_ids.setdefault(piece.key[3], new_list_id())
+            new.append(((*piece.key[:3], list_id, piece.key[4]), piece.value))
+        for document in values:
+            value = read_value(document, Value)
+            if value.list is not None:
+                list_id = new_ids.setdefault(value.list, new_list_id())
+                value = Value(list=list_id, pieces=value.pieces)
+            new.append((document.key, to_json(value)))
+        new += [(each.key, each.value) for each in checkpoints]
+        target_root = await self._documents.load(target, ROOT)
+        async with self._writer.commit(target, thread_id) as step:
+            expected = 0 if target_root is None else target_root.version
+            begun = step.documents.put(target, ROOT, to_json(Root(thread_id)), expected=expected)
+            for key in runs:
+                self._writer.add_run(step, target, key, thread_id)
+        for start in range(0, len(new), _COMMIT):
+            async with self._writer.commit(target, thread_id) as step:
+                step.documents.check(source, ROOT, expected=version)
+                step.documents.check(target, ROOT, expected=begun.result.version)
+                for key, json in new[start : start + _COMMIT]:
+                    step.documents.put(target, key, json)
+
+    # --- reading ----------------------------------------------------------------------------------
+
+    async def _checkpoints(self, collection: str) -> AsyncIterator[Found]:
+        async for space in self._reader.spaces(collection):
+            async for page in self._reader.pages(collection, space):
+                for found in page:
+                    yield found
+
+    async def _keys(self, collection: str, prefix: Key) -> AsyncIterator[Key]:
+        async for document in self._each(collection, prefix, values=False):
+            yield document.key
+
+    async def _each(
+        self, collection: str, prefix: Key, *, values: bool = True
+    ) -> AsyncIterator[treadle.Document]:
+        after: Key | None = None
+        while True:
+            page = await self._documents.list(
+                collection, prefix=prefix, after=after, limit=PAGE, values=values
+            )
+            for document in page.items:
+                yield document
+            if not page.has_more:
+                return
+            after = page.next_cursor
+
+
+def _ancestors(key: Key, found: Mapping[Key, Found]) -> Iterable[Found]:
+    """Yield a checkpoint, its parent, and so on."""
+    seen: set[Key] = set()
+    while key in found and key not in seen:
+        seen.add(key)
+        each = found[key]
+        yield each
+        if each.head.parent is None:
+            return
+        key = (*key[:2], each.head.parent)

@@ -1,0 +1,1 @@
+"""LangGraph: its checkpointer and its store."""
