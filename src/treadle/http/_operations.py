@@ -1,10 +1,11 @@
 """All operations of the API."""
 
-from treadle.http import _messages, _service, _threads
+from treadle.http import _messages, _service, _thread_events, _threads
 from treadle.http._operation import Operation
 
 OPERATIONS: tuple[Operation, ...] = (
     *_service.OPERATIONS,
     *_threads.OPERATIONS,
     *_messages.OPERATIONS,
+    *_thread_events.OPERATIONS,
 )

@@ -1,18 +1,60 @@
-"""The streams of events that a server has open, and their end."""
+"""The streams of events that a server has open: how many there may be, and their end."""
 
-import asyncio
+from collections import Counter
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+
+from treadle.http._errors import Refused
+from treadle.http._settings import Limits
 
 
 class Streams:
     """The open streams of a server: so that each can be ended before the server stops."""
 
     def __init__(self) -> None:
-        self._ended = asyncio.Event()
+        self._open: dict[object, Callable[[], object]] = {}
+        """How each of them is ended."""
+        self._of_principals: Counter[str] = Counter()
+        self._have_ended = False
 
     def end(self) -> None:
-        """End all streams, and let no new one begin."""
-        self._ended.set()
+        """End all streams, and let no new one begin; on the event loop that serves them."""
+        self._have_ended = True
+        for end in tuple(self._open.values()):
+            end()
 
-    async def wait_for_end(self) -> None:
-        """Return when all streams have to end."""
-        await self._ended.wait()
+    @contextmanager
+    def counted(
+        self, principal_id: str, limits: Limits, end: Callable[[], object]
+    ) -> Generator[None, None, None]:
+        """Count a stream during the block.
+
+        Args:
+            principal_id: whose stream it is.
+            limits: how many there may be.
+            end: ends the stream.
+
+        Raises:
+            Refused: with 503 if the server stops, or with 429 if there are too many.
+        """
+        self._check(principal_id, limits)
+        stream = object()
+        self._open[stream] = end
+        self._of_principals[principal_id] += 1
+        try:
+            yield
+        finally:
+            del self._open[stream]
+            self._of_principals[principal_id] -= 1
+            if not self._of_principals[principal_id]:
+                del self._of_principals[principal_id]
+
+    def _check(self, principal_id: str, limits: Limits) -> None:
+        later = {"retry-after": "1"}
+        if self._have_ended:
+            raise Refused(503, "stopping", "the server stops; connect again", later)
+        if self._of_principals[principal_id] >= limits.streams_per_principal:
+            most = limits.streams_per_principal
+            raise Refused(429, "too_many_streams", f"close one of your {most} streams", later)
+        if len(self._open) >= limits.streams:
+            raise Refused(429, "too_many_streams", "the server has too many streams", later)

@@ -1,0 +1,188 @@
+"""Streams of a thread: its deltas, its live values, and hints for a page about it."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack
+from typing import TypeAlias, cast
+
+import msgspec
+from starlette.responses import Response
+
+from treadle.core.codec import Json, encode
+from treadle.core.heads import LoadHead
+from treadle.core.hints import Hint
+from treadle.core.limits import LARGEST_TIME, Bound
+from treadle.core.thread_queries import ListDeltas
+from treadle.errors import InvalidValue, NotFound
+from treadle.http._call import Call
+from treadle.http._event_stream import EventStream, framed
+from treadle.http._merging import merged
+from treadle.http._messages import visible_delta
+from treadle.http._operation import EVENTS, Operation
+from treadle.http._owners import ALL, OWN_THREAD
+
+LAST_EVENT_ID = "last-event-id"
+HINT_SECONDS = 0.1
+"""Between two hints of a stream; the same hint in between comes once."""
+
+
+class Live(msgspec.Struct, frozen=True):
+    """A live value."""
+
+    value: Json
+
+
+Item: TypeAlias = Hint | Live
+"""What makes a stream of a thread go on."""
+
+
+class EventsQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a stream begins, and what comes in it."""
+
+    after: Bound | None = None
+    """The version behind which deltas are wanted; without it, and without Last-Event-ID, that at
+    which the thread is."""
+    live: bool = False
+    """Whether live values come, too."""
+
+
+async def live_values(call: Call, thread_id: str, stack: AsyncExitStack) -> AsyncGenerator[Live]:
+    """Begin to follow the live values of a thread, until the stack is closed."""
+    values = await stack.enter_async_context(call.store.live.follow(thread_id))
+    return _wrapped(values)
+
+
+async def _wrapped(values: AsyncGenerator[Json]) -> AsyncGenerator[Live]:
+    async for value in values:
+        yield Live(value)
+
+
+async def _begin(call: Call) -> Response:
+    thread_id = call.ids["thread_id"]
+    query = cast("EventsQuery", call.query)
+    after = _last_event_id(call)
+    if after is None:
+        after = query.after
+    (head,) = await call.store.read(LoadHead(thread_id=thread_id))
+    if head is None:
+        raise NotFound("thread", thread_id)
+    begin = head.version if after is None else after
+    return EventStream(call, _events(call, thread_id, begin, with_live=query.live))
+
+
+def _last_event_id(call: Call) -> int | None:
+    given = call.request.headers.get(LAST_EVENT_ID)
+    if not given:
+        return None
+    if not given.isascii() or not given.isdigit() or len(given) > 19 or int(given) > LARGEST_TIME:
+        raise InvalidValue("Last-Event-ID", "it must be the id of an event, which is a version")
+    return int(given)
+
+
+async def _events(
+    call: Call, thread_id: str, version: int, *, with_live: bool
+) -> AsyncGenerator[bytes | None]:
+    async with AsyncExitStack() as stack:
+        sources: list[AsyncGenerator[Item]] = [call.store.changes(thread_id=thread_id)]
+        if with_live:
+            sources.append(await live_values(call, thread_id, stack))
+        async for item in merged(sources, call.limits.heartbeat_seconds):
+            if isinstance(item, Live):
+                yield framed(msgspec.json.encode(item.value), event="live")
+                continue
+            events, version = await _news(call, thread_id, version)
+            for event in events:
+                yield event
+            if version < 0:
+                return
+            if item is None and not events:
+                yield None
+
+
+async def _news(call: Call, thread_id: str, version: int) -> tuple[list[bytes], int]:
+    """The events after a version, and the version after them: negative if the thread is gone."""
+    try:
+        deltas, head = await call.store.read(
+            ListDeltas(thread_id=thread_id, after_version=version), LoadHead(thread_id=thread_id)
+        )
+    except NotFound:
+        return [_deleted(thread_id)], -1
+    own = call.principal.own
+    if head is None or (own is not None and head.resource_id != own):
+        return [_deleted(thread_id)], -1
+    if deltas is None:
+        data = msgspec.json.encode({"version": head.version})
+        return [framed(data, event="reset", event_id=str(head.version))], head.version
+    internal = call.can("read_internal")
+    events = [
+        framed(
+            encode(visible_delta(delta, internal=internal)),
+            event="delta",
+            event_id=str(delta.version),
+        )
+        for delta in deltas
+    ]
+    return events, max(version, head.version)
+
+
+def _deleted(thread_id: str) -> bytes:
+    return framed(msgspec.json.encode({"thread_id": thread_id}), event="deleted")
+
+
+async def _begin_hints(call: Call) -> Response:
+    thread_id = call.ids["thread_id"]
+    changes = call.store.changes(thread_id=thread_id, mailbox_id=thread_id)
+    return EventStream(call, _hints(call, changes))
+
+
+async def _begin_all_hints(call: Call) -> Response:
+    return EventStream(call, _hints(call, call.store.changes()))
+
+
+async def _hints(call: Call, changes: AsyncGenerator[Hint]) -> AsyncGenerator[bytes | None]:
+    async for hint in merged([changes], call.limits.heartbeat_seconds):
+        if hint is None:
+            yield None
+            continue
+        yield framed(encode(hint), event="hint")
+        await asyncio.sleep(HINT_SECONDS)
+
+
+OPERATIONS = (
+    Operation(
+        method="GET",
+        path="/v1/threads/{thread_id}/events",
+        summary="Follow a thread: its deltas as they come, and its live values.",
+        action="read",
+        owner=OWN_THREAD,
+        query=EventsQuery,
+        answers={200: EVENTS},
+        headers={"Last-Event-ID": "the version of the last delta that came, to go on behind it"},
+        handle=_begin,
+        details=(
+            "`delta`: a change set, with its version as the id. `reset`: the deltas up to a version"
+            " are not known; load the thread. `deleted`: nothing follows. `live`: a live value,"
+            " which is nowhere kept, and comes to all who may read the thread."
+        ),
+    ),
+    Operation(
+        method="GET",
+        path="/v1/threads/{thread_id}/hints",
+        summary="Hear when a thread, one of its runs or its mailbox may have changed.",
+        action="read",
+        owner=OWN_THREAD,
+        answers={200: EVENTS},
+        handle=_begin_hints,
+        details="`hint`: what to read again. The first one is `anything`, and comes at once.",
+    ),
+    Operation(
+        method="GET",
+        path="/v1/events",
+        summary="Hear what may have changed in the store.",
+        action="read",
+        owner=ALL,
+        answers={200: EVENTS},
+        handle=_begin_all_hints,
+        details="`hint`: what to read again. The first one is `anything`, and comes at once.",
+    ),
+)
