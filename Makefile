@@ -24,7 +24,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 # pyright runs from its wheel; without this it may ask a registry for a newer version.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS = 1
 
-.PHONY: help setup demo test integrations check format docs soak bench lock clean
+.PHONY: help setup demo test integrations check format docs twin soak bench lock clean
 
 help:  ## List the targets
 	@echo "make TARGET [ARGS=...] [PYTHON=python3.12]"
@@ -93,6 +93,9 @@ docs: $(STAMP)  ## Write the reference's pages and build the site in build/docs;
 	@$(PY) docs/_extensions/pages.py
 	@$(PY) -m sphinx --quiet --fail-on-warning $(ARGS) docs build/docs
 	@echo "==> docs: build/docs/index.html"
+
+twin: $(STAMP)  ## Write the modules of treadle.blocking from those of the asynchronous store
+	@$(PY) -m tests.blocking.twin
 
 soak: $(STAMP)  ## Run the long tests (random crashes, long histories), an hour each at most
 	$(PYTEST) -m soak --timeout 3600 $(ARGS)

@@ -15,6 +15,7 @@ from tests.docs.documents import DOCS
 
 MODULES = (
     "treadle",
+    "treadle.blocking",
     "treadle.commands",
     "treadle.queries",
     "treadle.patches",

@@ -46,7 +46,7 @@ class _Writes:
 
     def __del__(self) -> None:
         if self.commands and not self.was_entered:
-            message = "a batch was never entered: nothing was written; use `async with`"
+            message = "a batch was never entered: nothing was written; use it in a `with` block"
             warnings.warn(message, RuntimeWarning, source=self, stacklevel=2)
 
     def add(self, command: Command[T]) -> Write[T]:
@@ -58,7 +58,7 @@ class _Writes:
 
     def _result_at(self, index: int) -> Any:
         if self.receipt is None:
-            raise RuntimeError("the batch is not committed; ask after the `async with` block")
+            raise RuntimeError("the batch is not committed; ask when its block has ended")
         return self.receipt.results[index]
 
 

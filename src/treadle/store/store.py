@@ -102,7 +102,7 @@ class Store:
         backend = self._backend
         if self._opener == os.getpid() and isinstance(backend, ReleasesUnclosed):
             backend.release()
-            message = f"the store at {backend.where} was never closed; use `async with`"
+            message = f"the store at {backend.where} was never closed; use `with` or `async with`"
             warnings.warn(message, ResourceWarning, source=self, stacklevel=2)
 
     async def __aenter__(self) -> "Store":

@@ -80,8 +80,8 @@ class Write(Coroutine[Any, Any, T], Generic[T]):
                 raise RuntimeError("this write was closed: nothing was written")
             if self._commit is None:
                 raise RuntimeError(
-                    "this write commits with its batch: leave the `async with` block, "
-                    "then read its `result`"
+                    "this write commits with its batch: when the block of the batch has ended, "
+                    "read its `result`"
                 )
             self._coroutine = self._commit(self.command)
         return self._coroutine

@@ -1,0 +1,360 @@
+"""Written by `make twin` from `treadle.store.mailbox_writes`, which has its comments."""
+
+from collections.abc import Collection, Mapping
+
+from treadle.blocking._portal import Portal
+from treadle.core.codec import Json
+from treadle.core.endings import Interrupted
+from treadle.core.mailboxes import (
+    SETTLED,
+    EntryOrigin,
+    EntryStatus,
+    MailboxEntry,
+    MailboxState,
+    Sent,
+)
+from treadle.store import mailbox_writes as original
+
+
+class MailboxWrites:
+    """Writes to mailboxes: done at once.
+
+    Writes that settle or extend a claim take the entry that `Mailboxes.claim` returned, or its id
+    and token. Most take `now`, the present in unix milliseconds; the default is the store's clock.
+    """
+
+    def __init__(self, writes: original.MailboxWrites, portal: Portal) -> None:
+        self._portal = portal
+        self._writes = writes
+
+    def send(
+        self,
+        mailbox_id: str,
+        payload: Json,
+        *,
+        headers: Mapping[str, str] | None = None,
+        dedupe_key: str | None = None,
+        priority: int = 0,
+        delay_ms: int = 0,
+        sender_id: str | None = None,
+        origin: EntryOrigin = "external",
+        now: int | None = None,
+    ) -> Sent:
+        """Send work to a mailbox, of its current generation. A mailbox need not be created first.
+
+        Without a delay it is due at once, and what is sent one after the other to a mailbox is
+        claimed in that order, whatever the clock does.
+
+        Args:
+            mailbox_id: which mailbox; a thread's own mailbox has the thread's id.
+            payload: the work, as any JSON value.
+            headers: texts by their names beside the payload, such as the context of a trace or a
+                tenant, for `MailboxEntry.headers`. At most 32, with names of 1 to 100 characters
+                and values of at most 8,192.
+            dedupe_key: if the mailbox has seen this key, nothing is written: `Sent.was_known` is
+                True, and `Sent.entry` is the entry that has it.
+            priority: 0..255; entries of a higher priority are claimed first.
+            delay_ms: how many milliseconds from now the entry is due.
+            sender_id: who sends it; kept for readers, as `origin` is.
+            origin: "external", or "internal" if an agent sends it.
+            now: the present.
+
+        Raises:
+            InvalidId, InvalidValue: the entry cannot be stored; the message says where.
+        """
+        return self._portal.call(
+            self._writes.send(
+                mailbox_id,
+                payload,
+                headers=headers,
+                dedupe_key=dedupe_key,
+                priority=priority,
+                delay_ms=delay_ms,
+                sender_id=sender_id,
+                origin=origin,
+                now=now,
+            )
+        )
+
+    def enqueue(self, entry: MailboxEntry) -> None:
+        """Enqueue an entry as it is; its status must be queued. `send` fills in most fields.
+
+        Raises:
+            AlreadyExists: the entry's id is known, or the mailbox has seen its dedupe key.
+            GenerationMismatch: the mailbox is at another generation.
+            InvalidId, InvalidValue: the entry cannot be stored; the message says where.
+        """
+        return self._portal.call(self._writes.enqueue(entry))
+
+    def ensure(self, mailbox_id: str, *, now: int | None = None) -> MailboxState:
+        """Create the mailbox's state at generation 0 if it has none; its `updated_at` is now."""
+        return self._portal.call(self._writes.ensure(mailbox_id, now=now))
+
+    def hold(
+        self, entry: MailboxEntry | str, claim_token: str | None = None, *, now: int | None = None
+    ) -> None:
+        """Let a batch commit only while this claim is held and its mailbox not interrupted.
+
+        Raises:
+            ClaimConflict: the claim was lost, its lease expired, somebody else has claimed from its
+                mailbox since and holds that, or its mailbox was interrupted. Leaving the batch
+                raises it.
+        """
+        return self._portal.call(self._writes.hold(entry, claim_token, now=now))
+
+    def ack(
+        self, entry: MailboxEntry | str, claim_token: str | None = None, *, now: int | None = None
+    ) -> None:
+        """Settle a claimed entry as done.
+
+        Raises:
+            NotFound: the entry does not exist.
+            ClaimConflict: it is not claimed with this token. An expired lease is no reason, as long
+                as nobody else has claimed the entry.
+        """
+        return self._portal.call(self._writes.ack(entry, claim_token, now=now))
+
+    def nack(
+        self,
+        entry: MailboxEntry | str,
+        claim_token: str | None = None,
+        *,
+        retry_at: int | None = None,
+        error: str = "",
+        traceback: str | None = None,
+        keep_order: bool = False,
+        now: int | None = None,
+    ) -> None:
+        """Return a claimed entry to the queue, to be tried again.
+
+        Args:
+            entry: the claimed entry, or its id.
+            claim_token: its token, if `entry` is an id.
+            retry_at: when it is due again, in unix milliseconds; None: at once.
+            error: what went wrong, for `MailboxEntry.last_error`.
+            traceback: where, for `MailboxEntry.last_traceback`; keep it short.
+            keep_order: claim nothing of the mailbox with the same or a lower priority until the
+                entry is settled or its retry is due; then it comes first. Otherwise the entries
+                behind it go on, and it is in line by `retry_at`.
+            now: the present.
+
+        Raises:
+            NotFound, ClaimConflict: as for `ack`.
+        """
+        return self._portal.call(
+            self._writes.nack(
+                entry,
+                claim_token,
+                retry_at=retry_at,
+                error=error,
+                traceback=traceback,
+                keep_order=keep_order,
+                now=now,
+            )
+        )
+
+    def dead_letter(
+        self,
+        entry: MailboxEntry | str,
+        claim_token: str | None = None,
+        *,
+        error: str = "",
+        traceback: str | None = None,
+        now: int | None = None,
+    ) -> None:
+        """Settle a claimed entry as failed for good, and close its active runs.
+
+        Args:
+            entry: the claimed entry, or its id.
+            claim_token: its token, if `entry` is an id.
+            error: what went wrong, for `MailboxEntry.last_error`.
+            traceback: where, for `MailboxEntry.last_traceback`; keep it short.
+            now: the present.
+
+        Raises:
+            NotFound, ClaimConflict: as for `ack`.
+        """
+        return self._portal.call(
+            self._writes.dead_letter(entry, claim_token, error=error, traceback=traceback, now=now)
+        )
+
+    def release(
+        self, entry: MailboxEntry | str, claim_token: str | None = None, *, now: int | None = None
+    ) -> None:
+        """Return a claimed entry untouched: the claim does not count as an attempt.
+
+        Raises:
+            NotFound, ClaimConflict: as for `ack`.
+        """
+        return self._portal.call(self._writes.release(entry, claim_token, now=now))
+
+    def take(
+        self,
+        entry: MailboxEntry | str,
+        claim_token: str | None = None,
+        *,
+        limit: int = 1,
+        now: int | None = None,
+    ) -> tuple[MailboxEntry, ...]:
+        """Claim further due entries of the same mailbox, for the holder of one of them.
+
+        They come in the order of claims: the ones that claims would give if nobody held the
+        mailbox, so nothing while it is paused, and nothing from behind a retry that keeps its
+        order. Each is settled by itself. They share the lease: it ends for all at once, and
+        extending one extends all.
+
+        Args:
+            entry: an entry that is held, or its id.
+            claim_token: its token, if `entry` is an id.
+            limit: how many at most.
+            now: the present.
+
+        Raises:
+            NotFound: the entry does not exist.
+            ClaimConflict: the claim is not held; see `hold`.
+        """
+        return self._portal.call(self._writes.take(entry, claim_token, limit=limit, now=now))
+
+    def extend_lease(
+        self,
+        entry: MailboxEntry | str,
+        claim_token: str | None = None,
+        *,
+        extension_ms: int = 30000,
+        now: int | None = None,
+    ) -> bool:
+        """Keep a claim for `extension_ms` from now. Returns whether it is still held.
+
+        What its holder has taken from the mailbox is kept, too: they share one lease. An expired
+        claim is still held as long as nobody else has claimed an entry of its mailbox.
+        """
+        return self._portal.call(
+            self._writes.extend_lease(entry, claim_token, extension_ms=extension_ms, now=now)
+        )
+
+    def cancel(self, entry_id: str, *, now: int | None = None) -> MailboxEntry | None:
+        """Cancel an entry, even if it is claimed; one that has ended stays as it is.
+
+        Its active runs are closed in the same commit, as by all calls that end an entry: they are
+        done, and their `termination_code` is its status. These are the runs whose
+        `source_mailbox_entry_id` is its id; `MailboxEntry.closes_runs` must be set, as `send` does.
+
+        Returns the entry after that, or None if it does not exist.
+        """
+        return self._portal.call(self._writes.cancel(entry_id, now=now))
+
+    def withdraw(
+        self, mailbox_id: str, dedupe_key: str, *, now: int | None = None
+    ) -> MailboxEntry | None:
+        """Cancel the entry that has a dedupe key, while it is queued: a timer, or a retry.
+
+        The key is enough, the id is not needed. An entry that is claimed stays with its holder, and
+        one that has ended stays as it is. The mailbox knows the key until a purge all the same: a
+        `send` with it writes nothing.
+
+        Returns the entry after that, or None if no entry has the key. Its status is "cancelled" if
+        it will not run, and "claimed" or "accepted" if this came too late.
+
+        Raises:
+            InvalidId, InvalidValue: an argument cannot be stored.
+        """
+        return self._portal.call(self._writes.withdraw(mailbox_id, dedupe_key, now=now))
+
+    def supersede(
+        self, entry_id: str, reason: str, *, now: int | None = None
+    ) -> MailboxEntry | None:
+        """End an entry because of a newer one; `reason` is kept in `MailboxEntry.last_error`.
+
+        Returns the same as `cancel`.
+        """
+        return self._portal.call(self._writes.supersede(entry_id, reason, now=now))
+
+    def cancel_pending(
+        self, mailbox_id: str, *, exclude: str | None = None, now: int | None = None
+    ) -> tuple[MailboxEntry, ...]:
+        """Cancel all queued and claimed entries of a mailbox except `exclude`.
+
+        Returns the entries that this has cancelled, in the order of their ids.
+        """
+        return self._portal.call(self._writes.cancel_pending(mailbox_id, exclude=exclude, now=now))
+
+    def interrupt(self, mailbox_id: str, *, now: int | None = None) -> Interrupted:
+        """Raise a mailbox's generation, and supersede its queued and claimed entries.
+
+        The holder of a claimed entry can write nothing more; see `hold`. Their active runs are
+        closed, as by `cancel`.
+        """
+        return self._portal.call(self._writes.interrupt(mailbox_id, now=now))
+
+    def pause(
+        self,
+        mailbox_id: str,
+        *,
+        until: int | None = None,
+        reason: str | None = None,
+        now: int | None = None,
+    ) -> MailboxState:
+        """Pause a mailbox: it takes what is sent to it, and claims get nothing from it.
+
+        A claim that is held stays held. An interrupt ends the pause, too.
+
+        Args:
+            mailbox_id: which mailbox; it need not exist.
+            until: when the pause ends, in unix milliseconds; None: when `resume` is called.
+            reason: why, for those who read `MailboxState.pause_reason`.
+            now: the present.
+
+        Raises:
+            InvalidId, InvalidValue: an argument is out of its range.
+        """
+        return self._portal.call(
+            self._writes.pause(mailbox_id, until=until, reason=reason, now=now)
+        )
+
+    def resume(self, mailbox_id: str, *, now: int | None = None) -> MailboxState | None:
+        """End the pause of a mailbox: what is due in it is claimed at once.
+
+        A mailbox that is not paused stays as it is. Returns its state, or None if it has none.
+        """
+        return self._portal.call(self._writes.resume(mailbox_id, now=now))
+
+    def requeue(self, entry_id: str, *, now: int | None = None) -> MailboxEntry | None:
+        """Queue a dead letter again: due at once, with no attempts.
+
+        Any other entry stays as it is. Returns the entry, or None if it does not exist.
+        """
+        return self._portal.call(self._writes.requeue(entry_id, now=now))
+
+    def purge(
+        self,
+        older_than: int,
+        *,
+        mailbox_id: str | None = None,
+        statuses: Collection[EntryStatus] = SETTLED,
+    ) -> int:
+        """Delete the entries that ended before a time. Returns how many.
+
+        Their mailboxes forget their dedupe keys. Dead letters stay unless `statuses` has their
+        status: somebody has to look at them, and may requeue them.
+
+        Args:
+            older_than: the time, in unix milliseconds.
+            mailbox_id: only entries of this mailbox.
+            statuses: only entries in one of these statuses, which must be final.
+
+        Raises:
+            InvalidId, InvalidValue: an argument is out of its range.
+        """
+        return self._portal.call(
+            self._writes.purge(older_than, mailbox_id=mailbox_id, statuses=statuses)
+        )
+
+    def delete(self, mailbox_id: str) -> int:
+        """Delete a mailbox: its state, its entries and their payloads. Returns how many entries.
+
+        Whatever waits there is gone, dead letters too, and its active runs are closed as cancelled.
+        The holder of a claim there has lost it: `hold` raises `ClaimConflict`, `extend_lease`
+        returns False, and a worker cancels its handler.
+        What is sent to the mailbox afterwards begins at generation 0 again, with no dedupe keys.
+        """
+        return self._portal.call(self._writes.delete(mailbox_id))

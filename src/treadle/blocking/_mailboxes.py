@@ -1,0 +1,240 @@
+"""Written by `make twin` from `treadle.store.mailboxes`, which has its comments."""
+
+from collections.abc import Collection
+
+from treadle.blocking._mailbox_writes import MailboxWrites
+from treadle.blocking._portal import Portal
+from treadle.core.explaining import Explanation
+from treadle.core.mailbox_queries import (
+    Claim,
+    EntryKey,
+    FoundEntries,
+    MailboxKey,
+    MailboxSummaryPage,
+)
+from treadle.core.mailboxes import (
+    EntryOrigin,
+    EntryPage,
+    EntryStatus,
+    MailboxEntry,
+    MailboxPage,
+    MailboxState,
+    MailboxStats,
+)
+from treadle.core.messages import Order
+from treadle.core.reporting import EntryReport
+from treadle.store import mailboxes as original
+
+
+class Mailboxes(MailboxWrites):
+    """Work waiting for agents: sent, claimed under a lease, settled."""
+
+    def __init__(self, reads: original.Mailboxes, portal: Portal) -> None:
+        super().__init__(reads, portal)
+        self._reads = reads
+
+    def claim(
+        self,
+        limit: int = 1,
+        *,
+        consumer: str,
+        lease_ms: int = 30000,
+        mailbox_id: str | None = None,
+        now: int | None = None,
+    ) -> tuple[MailboxEntry, ...]:
+        """Claim up to `limit` due entries, at most one from each mailbox.
+
+        A mailbox with a live lease gives nothing. Entries of the highest priority come first, then
+        those that have been due longest. An entry whose lease has expired is due again. If nothing
+        is due, the result is empty at once; `wait` waits.
+
+        Args:
+            limit: how many at most.
+            consumer: your name, for `MailboxEntry.claimed_by`.
+            lease_ms: for how many milliseconds nobody else can claim them; see `extend_lease`.
+            mailbox_id: claim from this mailbox only.
+            now: the present.
+
+        Raises:
+            InvalidId, InvalidValue: an argument is out of its range.
+        """
+        return self._portal.call(
+            self._reads.claim(
+                limit, consumer=consumer, lease_ms=lease_ms, mailbox_id=mailbox_id, now=now
+            )
+        )
+
+    def claim_entry(
+        self, entry_id: str, *, consumer: str, lease_ms: int = 30000, now: int | None = None
+    ) -> MailboxEntry | None:
+        """Claim one entry by its id, even if it is not due yet.
+
+        None if it does not exist, has ended, or if a lease is live in its mailbox.
+        """
+        return self._portal.call(
+            self._reads.claim_entry(entry_id, consumer=consumer, lease_ms=lease_ms, now=now)
+        )
+
+    def wait(self, timeout_ms: int, *, mailbox_id: str | None = None) -> None:
+        """Wait until an entry may be claimable, for at most `timeout_ms` milliseconds.
+
+        It may return early, so claim in a loop.
+        """
+        return self._portal.call(self._reads.wait(timeout_ms, mailbox_id=mailbox_id))
+
+    def load(self, mailbox_id: str) -> MailboxState | None:
+        """Read a mailbox's state; None if nothing was ever sent to it."""
+        return self._portal.call(self._reads.load(mailbox_id))
+
+    def list(self, *, offset: int = 0, limit: int = 50) -> MailboxPage:
+        """List mailboxes' states in the order of their ids; `limit` is clamped to 1..200."""
+        return self._portal.call(self._reads.list(offset=offset, limit=limit))
+
+    def list_summaries(
+        self,
+        *,
+        by: MailboxKey = "id",
+        order: Order = "asc",
+        after: str | None = None,
+        limit: int = 50,
+    ) -> MailboxSummaryPage:
+        """List mailboxes with their holders and the number of their entries, in pages by a cursor.
+
+        A page costs the same however many mailboxes there are, but on files, which look at all of
+        them. The entries of the mailboxes on the page are counted.
+
+        Args:
+            by: sort by id, or by `updated_at`, when the state last changed, and then by id. An
+                interrupt changes a state, and work does not.
+            order: "asc" or "desc".
+            after: `next_cursor` of the page before, which was read with the same `by`.
+            limit: how many at most, clamped to 1..200.
+
+        Raises:
+            InvalidValue: `after` is no cursor of a listing in this order.
+        """
+        return self._portal.call(
+            self._reads.list_summaries(by=by, order=order, after=after, limit=limit)
+        )
+
+    def load_entry(self, entry_id: str) -> MailboxEntry | None:
+        """Read an entry; None if it does not exist."""
+        return self._portal.call(self._reads.load_entry(entry_id))
+
+    def load_claims(self, entry_ids: Collection[str]) -> tuple[Claim | None, ...]:
+        """Read who holds up to 1,000 entries, in the order of the ids, without their payloads.
+
+        None where an entry is not claimed, does not exist, or cannot be read. A claim is held for
+        as long as its token is there, even if its lease is over.
+
+        Raises:
+            InvalidId, InvalidValue: an id cannot be one, or they are too many.
+        """
+        return self._portal.call(self._reads.load_claims(entry_ids))
+
+    def list_entries(
+        self,
+        *,
+        offset: int = 0,
+        limit: int = 50,
+        mailbox_id: str | None = None,
+        status: EntryStatus | None = None,
+        origin: EntryOrigin | None = None,
+    ) -> EntryPage:
+        """List the entries that match all filters, oldest first; `limit` is clamped to 1..200."""
+        return self._portal.call(
+            self._reads.list_entries(
+                offset=offset, limit=limit, mailbox_id=mailbox_id, status=status, origin=origin
+            )
+        )
+
+    def search_entries(
+        self,
+        *,
+        by: EntryKey = "created_at",
+        order: Order = "desc",
+        after: str | None = None,
+        limit: int = 50,
+        mailbox_id: str | None = None,
+        statuses: Collection[EntryStatus] | None = None,
+        error: str | None = None,
+        claimed_by: str | None = None,
+        sender_id: str | None = None,
+        origin: EntryOrigin | None = None,
+        since: int | None = None,
+    ) -> FoundEntries:
+        """List the entries that match all filters, newest first, in pages by a cursor.
+
+        The last failures: ``search_entries(statuses=["dead_letter"], error="timeout")``.
+        A page costs the same however many entries there are, but on files, which look at all of
+        them. `error`, `sender_id`, `origin`, and a mailbox's accepted entries have no index: all
+        that match the other filters are looked at, in order, until the page is full. By
+        `available_at`, a page of one mailbox looks at all that waits there.
+
+        Args:
+            by: sort by `created_at`, or by `available_at`, when an entry is due: then only queued
+                entries are listed. Entries of one time are sorted by their ids.
+            order: "desc" begins with the newest, "asc" with the oldest.
+            after: `next_cursor` of the page before, which was read with the same `by`.
+            limit: how many at most, clamped to 1..200.
+            mailbox_id: only entries of this mailbox.
+            statuses: only entries in one of these statuses.
+            error: only entries whose `last_error` contains this text.
+            claimed_by: only entries that are claimed by this consumer, even if the lease is over.
+            sender_id: only entries of this sender.
+            origin: only entries from this origin.
+            since: only entries that were sent at this time or later.
+
+        Raises:
+            InvalidValue: `after` is no cursor of a listing in this order.
+        """
+        return self._portal.call(
+            self._reads.search_entries(
+                by=by,
+                order=order,
+                after=after,
+                limit=limit,
+                mailbox_id=mailbox_id,
+                statuses=statuses,
+                error=error,
+                claimed_by=claimed_by,
+                sender_id=sender_id,
+                origin=origin,
+                since=since,
+            )
+        )
+
+    def explain(self, entry_id: str, *, now: int | None = None) -> Explanation | None:
+        """Say why an entry does not run: what it waits for, who holds it, how it ended.
+
+        One look at the store, whose cost does not depend on the depth of the mailbox.
+
+        Args:
+            entry_id: the entry.
+            now: the present.
+
+        Returns:
+            Its obstacles, each with what is known of it. If there are none, the next claim from its
+            mailbox gets it. None if the entry does not exist.
+
+        Raises:
+            InvalidId, InvalidValue: an argument is out of its range.
+        """
+        return self._portal.call(self._reads.explain(entry_id, now=now))
+
+    def count_entries(self, mailbox_id: str | None = None) -> MailboxStats:
+        """Count the entries in each status, of one mailbox or of all."""
+        return self._portal.call(self._reads.count_entries(mailbox_id))
+
+    def report(self, mailbox_id: str | None = None, *, now: int | None = None) -> EntryReport:
+        """Read what waits, what is held, and what fails, in one mailbox or in all.
+
+        The entries in each status; of the queued ones how many are due, scheduled for later or wait
+        for a retry; how many leases are over; since when the oldest is due; and the most frequent
+        errors. All entries are counted, as by `count_entries`.
+
+        Args:
+            mailbox_id: only this mailbox.
+            now: the present.
+        """
+        return self._portal.call(self._reads.report(mailbox_id, now=now))

@@ -1,0 +1,93 @@
+"""Opening and closing a blocking store, and the thread that owns it meanwhile."""
+
+import threading
+from collections.abc import Callable, Coroutine
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import treadle
+from treadle.backends.base import Capabilities
+from treadle.blocking._batch import Batch
+from treadle.blocking._portal import Portal
+
+T = TypeVar("T")
+
+
+class Opening:
+    """What a blocking store has besides: it is opened and closed, and collects batches."""
+
+    def __init__(self, store: treadle.Store) -> None:
+        self._store = store
+        self._portal = Portal()
+        self._changing = threading.Lock()
+        """Held while the store is opened or closed."""
+
+    def __repr__(self) -> str:
+        return f"<blocking {repr(self._store)[1:]}"
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """The capabilities of the store's backend."""
+        return self._store.capabilities
+
+    def open(self) -> Self:
+        """Open the store; `with` does it for you.
+
+        Raises:
+            TreadleError: as for `treadle.Store.open`.
+            RuntimeError: it is open already.
+        """
+        with self._changing:
+            if self._portal.is_running:
+                raise RuntimeError("this store is open already; close it before you open it again")
+            self._portal.start()
+            try:
+                self._portal.call(self._store.open())
+            except BaseException:
+                self._portal.stop()
+                raise
+        return self
+
+    def close(self) -> None:
+        """Finish the calls in progress, of all threads, and close; closing twice does no harm.
+
+        A store that is still open when the interpreter exits has lost nothing: what a call has
+        written is committed when the call returns.
+        """
+        with self._changing:
+            if not self._portal.is_running:
+                return
+            try:
+                self._portal.call(self._store.close())
+            finally:
+                self._portal.stop()
+
+    def __del__(self) -> None:
+        self._portal.stop()
+
+    def __enter__(self) -> Self:
+        return self.open()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def batch(self, *, connection: object = None) -> Batch:
+        """Collect writes that commit together: `with store.batch() as step:`.
+
+        With `connection`, they join its transaction, as for `commit`.
+        """
+        return Batch(self._store.batch(connection=connection), self._portal)
+
+    def run(self, work: Callable[[treadle.Store], Coroutine[Any, Any, T]]) -> T:
+        """Run asynchronous code on the store: `store.run(work)` returns what `work` returns.
+
+        Args:
+            work: an `async` function of the `treadle.Store` that is behind this one. It runs in the
+                thread of the store, together with the calls of other threads, so it must not block.
+        """
+        return self._portal.call(work(self._store))

@@ -1,0 +1,164 @@
+"""An event loop in a thread of its own, for callers on any other thread."""
+
+import asyncio
+import os
+import threading
+from collections.abc import AsyncGenerator, Coroutine, Generator
+from concurrent.futures import Future, wait
+from contextlib import suppress
+from typing import Any, Generic, NamedTuple, TypeVar, cast
+
+from treadle.errors import StoreClosed
+
+T = TypeVar("T")
+
+_END = object()
+
+
+class _Loop(NamedTuple):
+    """A running event loop."""
+
+    loop: asyncio.AbstractEventLoop
+    thread: threading.Thread
+    process: int
+    ending: asyncio.Event
+
+
+class Portal:
+    """Runs coroutines for callers that wait for them.
+
+    A caller may have an event loop of its own, as in a notebook: it is blocked meanwhile.
+    """
+
+    def __init__(self) -> None:
+        # Held while work is handed over, so that the loop does not end meanwhile. It is one that a
+        # finalizer may take in a thread that holds it.
+        self._lock = threading.RLock()
+        self._current: _Loop | None = None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether this process has started it, and not stopped it."""
+        return self._current is not None and self._current.process == os.getpid()
+
+    def start(self) -> None:
+        """Start the loop; it must not be running."""
+        self._lock = threading.RLock()  # a fork may have copied one that another thread held
+        started: Future[_Loop] = Future()
+        # A daemon, because an open store must not keep the interpreter from exiting.
+        thread = threading.Thread(
+            target=lambda: asyncio.run(_serve(started)), name="treadle-blocking", daemon=True
+        )
+        thread.start()
+        self._current = started.result()
+
+    def stop(self) -> None:
+        """Finish what was handed over, and end the loop; it does not wait for that.
+
+        It is safe in a finalizer. In a forked child it does nothing: the thread is the parent's.
+        """
+        if self.is_running:
+            with self._lock:
+                current, self._current = self._current, None
+                if current is not None:
+                    current.loop.call_soon_threadsafe(current.ending.set)
+
+    def call(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine on the loop, with the caller's context variables, and return its result.
+
+        If the caller is interrupted, as by Ctrl-C, the coroutine is cancelled, and the interrupt is
+        raised when it has ended.
+
+        Raises:
+            StoreClosed: the loop is not running, or runs in the process that forked this one.
+            RuntimeError: the caller is on the loop, and would wait for itself.
+        """
+        current = self._current
+        if current is not None and current.thread is threading.current_thread():
+            work.close()
+            raise RuntimeError("a blocking store was called from inside one of its own calls")
+        call = _Call(work)
+        loop = self._begin(call)
+        try:
+            return call.outcome.result()
+        except BaseException:
+            if not call.outcome.done():
+                loop.call_soon_threadsafe(call.cancel)
+                wait((call.outcome,))
+            raise
+
+    def iterate(self, items: AsyncGenerator[T]) -> Generator[T, None, None]:
+        """Yield what an asynchronous generator yields."""
+        try:
+            while (item := self.call(_next(items))) is not _END:
+                yield cast("T", item)
+        finally:
+            # Without waiting: the garbage collector may end this generator on the loop itself.
+            with suppress(StoreClosed):
+                self._begin(_Call(_close(items)))
+
+    def _begin(self, call: "_Call[Any]") -> asyncio.AbstractEventLoop:
+        try:
+            self._require_process()
+            with self._lock:
+                if self._current is None:
+                    raise StoreClosed("open it with `with treadle.blocking.open_store(...)`")
+                loop = self._current.loop
+                loop.call_soon_threadsafe(call.begin)
+        except BaseException:
+            call.drop()
+            raise
+        return loop
+
+    def _require_process(self) -> None:
+        if self._current is not None and self._current.process != os.getpid():
+            raise StoreClosed("this process was forked from the one that opened it; open one here")
+
+
+class _Call(Generic[T]):
+    """A coroutine, and its outcome, for which a thread may wait."""
+
+    def __init__(self, work: Coroutine[Any, Any, T]) -> None:
+        self.outcome: Future[T] = Future()
+        self._work = work
+        self._task: asyncio.Task[None] | None = None
+
+    def begin(self) -> None:
+        """Begin, on the loop."""
+        self._task = asyncio.create_task(self._run())
+
+    def cancel(self) -> None:
+        """Cancel, on the loop, after it has begun."""
+        if self._task is not None:
+            self._task.cancel()
+
+    def drop(self) -> None:
+        """Do not begin."""
+        self._work.close()
+
+    async def _run(self) -> None:
+        try:
+            result = await self._work
+        except BaseException as error:
+            self.outcome.set_exception(error)
+        else:
+            self.outcome.set_result(result)
+
+
+async def _next(items: AsyncGenerator[Any]) -> Any:
+    return await anext(items, _END)
+
+
+async def _close(items: AsyncGenerator[Any]) -> None:
+    await items.aclose()
+
+
+async def _serve(started: "Future[_Loop]") -> None:
+    """Run until the portal stops, and what it was given before that has ended."""
+    ending = asyncio.Event()
+    started.set_result(
+        _Loop(asyncio.get_running_loop(), threading.current_thread(), os.getpid(), ending)
+    )
+    await ending.wait()
+    while others := asyncio.all_tasks() - {asyncio.current_task()}:
+        await asyncio.wait(others)

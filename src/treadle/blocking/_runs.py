@@ -1,0 +1,177 @@
+"""Written by `make twin` from `treadle.store.runs`, which has its comments."""
+
+from collections.abc import Collection
+
+from treadle.blocking._portal import Portal
+from treadle.core.messages import Order
+from treadle.core.run_queries import FoundRuns, RunKey, RunStats
+from treadle.core.runs import RunOrigin, RunPage, RunRecord, RunStatus
+from treadle.core.usage import UsageKey, UsageReport
+from treadle.store import runs as original
+
+
+class RunWrites:
+    """Writes to runs: done at once."""
+
+    def __init__(self, writes: original.RunWrites, portal: Portal) -> None:
+        self._portal = portal
+        self._writes = writes
+
+    def upsert(self, run: RunRecord, *, now: int | None = None) -> None:
+        """Insert or replace a run's record as a whole.
+
+        Its times stay as they are, but those that are 0 are set: `updated_at` to the present, and
+        `created_at` to that of the known run, or to the present.
+
+        Args:
+            run: the record.
+            now: the present in unix milliseconds; the default is the store's clock.
+
+        Raises:
+            InvalidId, InvalidValue: the record cannot be stored; the message says where.
+        """
+        return self._portal.call(self._writes.upsert(run, now=now))
+
+    def delete(self, run_id: str) -> bool:
+        """Delete a run's record. Returns whether it existed."""
+        return self._portal.call(self._writes.delete(run_id))
+
+
+class Runs(RunWrites):
+    """Records of agents' executions."""
+
+    def __init__(self, reads: original.Runs, portal: Portal) -> None:
+        super().__init__(reads, portal)
+        self._reads = reads
+
+    def load(self, run_id: str) -> RunRecord | None:
+        """Read a run; None if it does not exist."""
+        return self._portal.call(self._reads.load(run_id))
+
+    def list(
+        self,
+        *,
+        offset: int = 0,
+        limit: int = 50,
+        thread_id: str | None = None,
+        parent_run_id: str | None = None,
+        status: RunStatus | None = None,
+        origin: RunOrigin | None = None,
+        termination_code: str | None = None,
+        created_at_from: int | None = None,
+        created_at_to: int | None = None,
+        updated_at_from: int | None = None,
+        updated_at_to: int | None = None,
+    ) -> RunPage:
+        """List the runs that match all filters, oldest first.
+
+        `limit` is clamped to 1..200. Times are unix milliseconds, and their bounds are inclusive.
+        """
+        return self._portal.call(
+            self._reads.list(
+                offset=offset,
+                limit=limit,
+                thread_id=thread_id,
+                parent_run_id=parent_run_id,
+                status=status,
+                origin=origin,
+                termination_code=termination_code,
+                created_at_from=created_at_from,
+                created_at_to=created_at_to,
+                updated_at_from=updated_at_from,
+                updated_at_to=updated_at_to,
+            )
+        )
+
+    def find_active(self, thread_id: str) -> RunRecord | None:
+        """Return the newest run of a thread that is not done, or None."""
+        return self._portal.call(self._reads.find_active(thread_id))
+
+    def search(
+        self,
+        *,
+        by: RunKey = "created_at",
+        order: Order = "desc",
+        after: str | None = None,
+        limit: int = 50,
+        thread_id: str | None = None,
+        resource_id: str | None = None,
+        parent_run_id: str | None = None,
+        agent_id: str | None = None,
+        origin: RunOrigin | None = None,
+        statuses: Collection[RunStatus] | None = None,
+    ) -> FoundRuns:
+        """List the runs that match all filters, newest first, in pages by a cursor.
+
+        A page costs the same however many runs there are, but on files, which look at all of them.
+        `agent_id`, `origin`, and the statuses of a thread's runs have no index: all that match the
+        other filters are looked at, in order, until the page is full. Nor has `parent_run_id`, but
+        by `created_at` and without an owner.
+
+        Args:
+            by: sort by `created_at` or `updated_at`; runs of one time are sorted by their ids.
+            order: "desc" begins with the newest, "asc" with the oldest.
+            after: `next_cursor` of the page before, which was read with the same `by`.
+            limit: how many at most, clamped to 1..200.
+            thread_id: only runs on this thread.
+            resource_id: only runs on threads of this owner, as they are now.
+            parent_run_id: only runs that this run has started.
+            agent_id: only runs of this agent.
+            origin: only runs that this kind of caller asked for.
+            statuses: only runs in one of these statuses.
+
+        Raises:
+            InvalidValue: `after` is no cursor of a listing in this order.
+        """
+        return self._portal.call(
+            self._reads.search(
+                by=by,
+                order=order,
+                after=after,
+                limit=limit,
+                thread_id=thread_id,
+                resource_id=resource_id,
+                parent_run_id=parent_run_id,
+                agent_id=agent_id,
+                origin=origin,
+                statuses=statuses,
+            )
+        )
+
+    def count(self, *, thread_id: str | None = None, resource_id: str | None = None) -> RunStats:
+        """Count the runs in each status: of a thread, of an owner, or of all."""
+        return self._portal.call(self._reads.count(thread_id=thread_id, resource_id=resource_id))
+
+    def usage(
+        self,
+        *,
+        by: UsageKey,
+        since: int | None = None,
+        until: int | None = None,
+        thread_id: str | None = None,
+        resource_id: str | None = None,
+        agent_id: str | None = None,
+    ) -> UsageReport:
+        """Sum the tokens of the runs that match all filters.
+
+        All runs of that time are read: the cost grows with their number.
+
+        Args:
+            by: one sum for each "thread", "owner" (of the thread, as it is now), "agent" or "day"
+                (in UTC, on which the run was created).
+            since: only runs that were created at this time (unix ms) or later.
+            until: only runs that were created before this time (unix ms).
+            thread_id: only runs on this thread.
+            resource_id: only runs on threads of this owner.
+            agent_id: only runs of this agent.
+        """
+        return self._portal.call(
+            self._reads.usage(
+                by=by,
+                since=since,
+                until=until,
+                thread_id=thread_id,
+                resource_id=resource_id,
+                agent_id=agent_id,
+            )
+        )

@@ -1,0 +1,433 @@
+"""Written by `make twin` from `treadle.store.threads`, which has its comments."""
+
+from collections.abc import Callable, Coroutine, Generator
+from typing import Any, cast, overload
+
+from msgspec import UNSET, UnsetType
+
+from treadle.blocking._portal import Portal
+from treadle.core.codec import Json
+from treadle.core.edits import Truncated
+from treadle.core.following import FollowedItem
+from treadle.core.heads import HeadKey, HeadPage, ThreadSummary
+from treadle.core.messages import Message, MessagePage, Order, Visibility
+from treadle.core.threads import (
+    Committed,
+    Thread,
+    ThreadChangeSet,
+    ThreadDelta,
+    ThreadHead,
+    ThreadPage,
+)
+from treadle.store import threads as original
+
+
+class ThreadWrites:
+    """Writes to threads: done at once.
+
+    They take `now`, the present in unix milliseconds; the default is the store's clock.
+    """
+
+    def __init__(self, writes: original.ThreadWrites, portal: Portal) -> None:
+        self._portal = portal
+        self._writes = writes
+
+    def create(self, thread: Thread, *, now: int | None = None) -> Committed:
+        """Create a thread, at version 0.
+
+        Raises:
+            AlreadyExists: the id is taken.
+            InvalidId, InvalidValue: the thread cannot be stored; the message says where.
+        """
+        return self._portal.call(self._writes.create(thread, now=now))
+
+    def ensure(self, thread: Thread, *, now: int | None = None) -> Committed:
+        """Create a thread if it does not exist; an existing one stays as it is.
+
+        Returns its current version.
+
+        Raises:
+            InvalidId, InvalidValue: the thread cannot be stored; the message says where.
+        """
+        return self._portal.call(self._writes.ensure(thread, now=now))
+
+    @overload
+    def append(
+        self,
+        thread_id: str,
+        changes: ThreadChangeSet,
+        /,
+        *,
+        expected: int | None = None,
+        now: int | None = None,
+    ) -> Committed: ...
+
+    @overload
+    def append(
+        self,
+        thread_id: str,
+        /,
+        *messages: Message,
+        expected: int | None = None,
+        now: int | None = None,
+    ) -> Committed: ...
+
+    def append(
+        self,
+        thread_id: str,
+        /,
+        *changes: Message | ThreadChangeSet,
+        expected: int | None = None,
+        now: int | None = None,
+    ) -> Committed:
+        """Append messages to a thread, or a change set.
+
+        A change set (`ThreadChangeSet`) can hold patches, a snapshot and the run that the messages
+        belong to. A message whose id the thread already has is skipped.
+
+        Args:
+            thread_id: which thread.
+            changes: messages in their order, or one change set.
+            expected: append only if the thread is still at this version.
+            now: the present.
+
+        Raises:
+            NotFound: the thread does not exist.
+            VersionConflict: the thread is at another version than `expected`.
+            InvalidId, InvalidValue: the changes cannot be stored; the message says where.
+        """
+        append = cast("Callable[..., Coroutine[Any, Any, Committed]]", self._writes.append)
+        return self._portal.call(append(thread_id, *changes, expected=expected, now=now))
+
+    def save(
+        self, thread: Thread, *, expected: int | None = None, now: int | None = None
+    ) -> Committed:
+        """Create a thread (version 0), or replace it as a whole (one version on).
+
+        Args:
+            thread: the new thread.
+            expected: replace the thread only if it is still at this version; never create it.
+            now: the present.
+
+        Raises:
+            NotFound: the thread does not exist, and a version is expected.
+            VersionConflict: the thread is at another version than `expected`.
+            InvalidId, InvalidValue: the thread cannot be stored; the message says where.
+        """
+        return self._portal.call(self._writes.save(thread, expected=expected, now=now))
+
+    def update(
+        self,
+        thread_id: str,
+        *,
+        metadata: dict[str, Json] | UnsetType = UNSET,
+        resource_id: str | UnsetType | None = UNSET,
+        parent_thread_id: str | UnsetType | None = UNSET,
+        expected: int | None = None,
+        now: int | None = None,
+    ) -> Committed:
+        """Change the labels of a thread: its title, say. What is left out stays as it is.
+
+        The version stays, so a turn that is under way and expects a version goes on. No append is
+        lost, and `list_deltas` still answers. `metadata.updated_at` becomes the present.
+
+        Args:
+            thread_id: which thread.
+            metadata: a JSON merge patch (RFC 7396) of the further keys of `ThreadMetadata`:
+                ``{"title": "Hi"}`` sets a key, ``{"title": None}`` removes it.
+            resource_id: the new owner; None removes it.
+            parent_thread_id: the new parent; None removes it.
+            expected: update the thread only if it is still at this version.
+            now: the present.
+
+        Raises:
+            NotFound: the thread does not exist.
+            VersionConflict: the thread is at another version than `expected`.
+            InvalidId, InvalidValue: the labels cannot be stored, or `metadata` has a key that the
+                store sets, such as `created_at`; the message says where.
+        """
+        return self._portal.call(
+            self._writes.update(
+                thread_id,
+                metadata=metadata,
+                resource_id=resource_id,
+                parent_thread_id=parent_thread_id,
+                expected=expected,
+                now=now,
+            )
+        )
+
+    def truncate(
+        self,
+        thread_id: str,
+        *,
+        keep: int | None = None,
+        drop: int | None = None,
+        expected: int | None = None,
+        now: int | None = None,
+    ) -> Truncated:
+        """Take back the last messages of a thread; give either `keep` or `drop`.
+
+        State, patches and runs stay. The version rises by one if a message goes; otherwise nothing
+        changes. In a batch with an append it replaces the end of a conversation: that is how an
+        answer is generated again, or a message is edited and sent again.
+
+        The positions of the removed messages are given out again. Deltas still show the removed
+        messages, until the thread is saved as a whole or deleted.
+
+        Args:
+            thread_id: which thread.
+            keep: how many messages stay, the first ones; all, if there are no more.
+            drop: how many messages go, the last ones; all, if there are no more.
+            expected: truncate the thread only if it is still at this version.
+            now: the present.
+
+        Raises:
+            NotFound: the thread does not exist.
+            VersionConflict: the thread is at another version than `expected`.
+            InvalidValue: both of `keep` and `drop` are given or none is, or one is negative.
+        """
+        return self._portal.call(
+            self._writes.truncate(thread_id, keep=keep, drop=drop, expected=expected, now=now)
+        )
+
+    def fork(
+        self,
+        source: str,
+        new: str,
+        *,
+        at: int | None = None,
+        state: Json | UnsetType = UNSET,
+        resource_id: str | UnsetType | None = UNSET,
+        expected: int | None = None,
+        now: int | None = None,
+    ) -> Committed:
+        """Create a thread from the first messages of another one, at version 0.
+
+        Owner, parent and metadata are copied, and the patches with the state.
+        `metadata.extra["forked_from"]` names the source, its version and how many messages were
+        copied.
+
+        Args:
+            source: which thread is copied; it stays as it is.
+            new: the id of the new thread.
+            at: how many messages are copied, the first ones; None, or more than there are: all.
+            state: the state of the new thread. Left out, it is the state that the source had when
+                it last had so many messages. Give it if that is not known: the source was saved
+                since, or a later snapshot has replaced a state that no earlier one began, or the
+                messages before and after `at` came with one change of the state.
+            resource_id: the owner of the new thread. Left out, it is the owner of the source.
+            expected: fork the source only if it is still at this version.
+            now: the present.
+
+        Raises:
+            NotFound: the source does not exist.
+            VersionConflict: it is at another version than `expected`.
+            AlreadyExists: there is a thread `new`.
+            InvalidId, InvalidValue: an argument cannot be stored, or the state at that position is
+                not known; the message says which.
+        """
+        return self._portal.call(
+            self._writes.fork(
+                source, new, at=at, state=state, resource_id=resource_id, expected=expected, now=now
+            )
+        )
+
+    def check(self, thread_id: str, *, expected: int) -> Committed:
+        """Let a batch commit only if a thread is still at version `expected`.
+
+        Raises:
+            NotFound: the thread does not exist.
+            VersionConflict: the thread is at another version.
+        """
+        return self._portal.call(self._writes.check(thread_id, expected=expected))
+
+    def delete(self, thread_id: str, *, expected: int | None = None) -> bool:
+        """Delete a thread; its runs and its mailbox stay. Returns whether it existed.
+
+        Args:
+            thread_id: which thread.
+            expected: delete the thread only if it is still at this version.
+
+        Raises:
+            NotFound: the thread does not exist, and a version is expected.
+            VersionConflict: the thread is at another version than `expected`.
+        """
+        return self._portal.call(self._writes.delete(thread_id, expected=expected))
+
+
+class Threads(ThreadWrites):
+    """Conversations: created, appended to, read in pages."""
+
+    def __init__(self, reads: original.Threads, portal: Portal) -> None:
+        super().__init__(reads, portal)
+        self._reads = reads
+
+    def load(self, thread_id: str, *, version: int | None = None) -> ThreadHead | None:
+        """Read a thread as a whole with its version; None if it does not exist.
+
+        With `version` it is the thread as it was then: its messages and their times, its state and
+        patches. Owner, parent and metadata are the present ones, because they have no versions.
+        None if that version is not known: it is yet to come, or comes before a save (see
+        `list_deltas`), or a later snapshot has replaced a state that no earlier one began.
+
+        Raises:
+            CorruptRecord: it cannot be read.
+        """
+        return self._portal.call(self._reads.load(thread_id, version=version))
+
+    def head(self, thread_id: str) -> ThreadSummary | None:
+        """Read a thread without its messages, its state and its patches; None if it does not exist.
+
+        It has the owner, the parent, the metadata, the version and the number of messages. It costs
+        the same however long the thread is, but on files, where a thread that is not in memory is
+        read from its document.
+
+        Raises:
+            CorruptRecord: it cannot be read.
+        """
+        return self._portal.call(self._reads.head(thread_id))
+
+    def list_heads(
+        self,
+        *,
+        by: HeadKey = "id",
+        order: Order = "asc",
+        after: str | None = None,
+        limit: int = 50,
+        resource_id: str | None = None,
+        parent_thread_id: str | None = None,
+        roots: bool = False,
+    ) -> HeadPage:
+        """List the threads that match all filters, without their messages, in pages by a cursor.
+
+        The newest threads of a user:
+        ``list_heads(by="updated_at", order="desc", resource_id=user)``.
+        A page costs the same however many threads there are, but on files, which look at all of
+        them. A thread that is updated while pages are read may be listed twice or left out, where
+        threads are sorted by `updated_at`.
+
+        Args:
+            by: sort by id, or by a time of the metadata (a thread without one is the oldest), and
+                then by id.
+            order: "asc" or "desc".
+            after: `next_cursor` of the page before, which was read with the same `by`.
+            limit: how many at most, clamped to 1..200.
+            resource_id: only threads of this owner.
+            parent_thread_id: only threads with this parent.
+            roots: only threads without a parent.
+
+        Raises:
+            InvalidValue: `after` is no cursor of a listing in this order.
+        """
+        return self._portal.call(
+            self._reads.list_heads(
+                by=by,
+                order=order,
+                after=after,
+                limit=limit,
+                resource_id=resource_id,
+                parent_thread_id=parent_thread_id,
+                roots=roots,
+            )
+        )
+
+    def list(
+        self,
+        *,
+        offset: int = 0,
+        limit: int = 50,
+        resource_id: str | None = None,
+        parent_thread_id: str | None = None,
+    ) -> ThreadPage:
+        """List the ids of the threads that match all filters, in order.
+
+        `limit` is clamped to 1..200.
+        """
+        return self._portal.call(
+            self._reads.list(
+                offset=offset,
+                limit=limit,
+                resource_id=resource_id,
+                parent_thread_id=parent_thread_id,
+            )
+        )
+
+    def list_messages(
+        self,
+        thread_id: str,
+        *,
+        after: int | None = None,
+        before: int | None = None,
+        limit: int = 50,
+        order: Order = "asc",
+        visibility: Visibility | None = "all",
+        run_id: str | None = None,
+    ) -> MessagePage:
+        """Read a page of messages, by position.
+
+        Args:
+            thread_id: which thread.
+            after: a position; only messages behind it. For the next page, pass `next_cursor`.
+            before: a position; only messages in front of it. For the next page when `order` is
+                "desc", pass `next_cursor`.
+            limit: how many at most, clamped to 1..200.
+            order: "asc" begins with the first message, "desc" with the last one.
+            visibility: "all" leaves out internal messages, "internal" all others; None reads both.
+            run_id: only messages of this run (`MessageMetadata.run_id`).
+
+        Raises:
+            NotFound: the thread does not exist.
+        """
+        return self._portal.call(
+            self._reads.list_messages(
+                thread_id,
+                after=after,
+                before=before,
+                limit=limit,
+                order=order,
+                visibility=visibility,
+                run_id=run_id,
+            )
+        )
+
+    def message_count(self, thread_id: str) -> int:
+        """Count a thread's messages, internal ones too.
+
+        Raises:
+            NotFound: the thread does not exist.
+        """
+        return self._portal.call(self._reads.message_count(thread_id))
+
+    def list_deltas(self, thread_id: str, after_version: int) -> tuple[ThreadDelta, ...] | None:
+        """Read what was appended after version `after_version`, oldest first.
+
+        None if the store does not know: the thread was saved as a whole since, another program
+        wrote it, or it has never been at that version. Load the thread then.
+
+        Raises:
+            NotFound: the thread does not exist.
+        """
+        return self._portal.call(self._reads.list_deltas(thread_id, after_version))
+
+    def follow(self, thread_id: str, after_version: int) -> Generator[FollowedItem, None, None]:
+        """Follow a thread: `for item in store.threads.follow("t", version): ...`.
+
+        Each `ThreadDelta` after `after_version` comes once and in order, within milliseconds,
+        whichever process made it. To resume, pass the version of the last one. If deltas are not
+        known, as for `list_deltas`, a `ThreadReset` brings the thread as a whole, and those after
+        it follow. A `ThreadDeleted` is the last item.
+
+        It ends when the store is closed. Changes of labels (`update`) are no deltas:
+        `store.changes(thread_id=…)` says when to read `head` again.
+        The caller waits while nothing comes.
+
+        Args:
+            thread_id: which thread.
+            after_version: the version up to which the deltas are known, such as that of `load`.
+
+        Raises:
+            InvalidId, InvalidValue: the arguments cannot be those of a thread.
+            NotFound: the thread does not exist, when the first item is asked for.
+        """
+        return self._portal.iterate(self._reads.follow(thread_id, after_version))

@@ -1,0 +1,101 @@
+"""A blocking store in processes that fork, are interrupted, and exit."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.marks import every_backend
+from treadle import StoreClosed
+from treadle.blocking import Store, open_store
+
+EXIT = """
+import sys, threading
+from treadle.blocking import open_store
+
+store = open_store(sys.argv[1]).open()
+store.mailboxes.send("m", 1)
+threading.Thread(target=lambda: list(store.changes()), daemon=True).start()
+late = threading.Thread(target=lambda: store.mailboxes.send("m", 2))
+late.start()
+"""
+
+INTERRUPTED = """
+import os, signal, sys, threading
+from treadle.blocking import open_store
+
+with open_store(sys.argv[1]) as store:
+    timer = threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT))
+    timer.start()
+    try:
+        if sys.argv[2] == "wait":
+            store.mailboxes.wait(60_000)
+        else:
+            list(store.changes(mailbox_id="m"))
+    except KeyboardInterrupt:
+        print("interrupted")
+    store.mailboxes.send("m", 1)
+    print(store.mailboxes.count_entries().queued)
+"""
+
+
+def run(code: str, *arguments: str) -> str:
+    """Run a program to its end; it may write nothing to standard error."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+def test_a_program_that_ends_without_closing_has_lost_nothing(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/store.db"
+    run(EXIT, url)
+    with open_store(url) as store:
+        assert store.mailboxes.count_entries("m").queued == 2
+
+
+@pytest.mark.parametrize("what", ["wait", "changes"])
+@every_backend
+def test_an_interrupt_ends_the_call_and_not_the_store(store_url: str, what: str) -> None:
+    assert run(INTERRUPTED, store_url, what) == "interrupted\n1\n"
+
+
+@every_backend
+def test_a_forked_child_is_refused_and_may_open_a_store_again(store_url: str) -> None:
+    with open_store(store_url) as store:
+        store.mailboxes.send("m", 1)
+        reader, writer = os.pipe()
+        child = os.fork()
+        if child == 0:
+            try:
+                os.write(writer, in_child(store, store_url).encode())
+            finally:
+                os._exit(0)
+        os.close(writer)
+        with os.fdopen(reader) as answers:
+            assert answers.read() == "refused, closed, opened"
+        os.waitpid(child, 0)
+        assert store.mailboxes.count_entries("m").queued == 1
+
+
+def in_child(store: Store, url: str) -> str:
+    """Use the inherited store, which is refused, then close it, and open another."""
+    answers = []
+    try:
+        store.mailboxes.send("m", 2)
+    except StoreClosed as error:
+        assert "forked" in str(error)
+        answers.append("refused")
+    store.close()
+    answers.append("closed")
+    with open_store(url) as other:
+        other.mailboxes.ensure("n")
+        answers.append("opened")
+    return ", ".join(answers)
