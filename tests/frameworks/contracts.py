@@ -23,6 +23,8 @@ class Contract(NamedTuple):
 
 
 CONTRACTS = {
+    "chatkit/test_contract.py": Contract("ChatKit, store", ("openai-chatkit",), 16),
+    "chatkit/test_contract_server.py": Contract("ChatKit, server", ("openai-chatkit",), 22),
     "google_adk/test_contract.py": Contract("Google ADK, sessions", ("google-adk",), 49),
 }
 """By the path of the module, below this folder."""

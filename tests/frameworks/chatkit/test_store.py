@@ -1,0 +1,139 @@
+"""What the store promises beyond ChatKit's contract."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+from chatkit.store import NotFoundError
+from chatkit.types import Page, Thread, ThreadItem
+
+from tests.frameworks.chatkit.requests import ME, OTHER, User, answered, said, thread
+from tests.marks import every_backend
+from treadle import AlreadyExists, CorruptRecord, Store
+from treadle.integrations.chatkit import TreadleChatKitStore
+
+Chats = TreadleChatKitStore[User]
+
+
+async def listed(chats: Chats, order: str = "asc", limit: int = 500) -> list[str]:
+    return [item.id for item in (await chats.load_thread_items("t", None, limit, order, ME)).data]
+
+
+@every_backend
+async def test_an_id_that_is_taken_is_refused_and_loses_nothing(chats: Chats) -> None:
+    await chats.save_thread(thread(), ME)
+    await chats.add_thread_item("t", said("m", text="first"), ME)
+    with pytest.raises(AlreadyExists):
+        await chats.add_thread_item("t", said("m", 1, text="second"), ME)
+    assert await chats.load_item("t", "m", ME) == said("m", text="first")
+    assert await listed(chats) == ["m"]
+
+
+@every_backend
+async def test_an_item_needs_its_thread(chats: Chats) -> None:
+    await chats.save_thread(thread(), ME)
+    await chats.add_thread_item("t", said("m"), ME)
+    await chats.delete_thread("t", ME)
+    with pytest.raises(NotFoundError, match="Thread t not found"):
+        await chats.add_thread_item("t", said("n"), ME)
+    await chats.save_thread(thread(), ME)
+    assert await listed(chats) == []
+
+
+@every_backend
+async def test_pages_may_be_longer_than_those_of_the_store(chats: Chats) -> None:
+    await chats.save_thread(thread(), ME)
+    await asyncio.gather(*(chats.add_thread_item("t", said(f"{n:03}", n), ME) for n in range(230)))
+    names = [f"{n:03}" for n in range(230)]
+    assert await listed(chats) == names
+    assert await listed(chats, "desc") == names[::-1]
+    page = await chats.load_thread_items("t", "004", 210, "asc", ME)
+    assert [item.id for item in page.data] == names[5:215]
+    assert (page.has_more, page.after) == (True, "214")
+    assert await listed(chats, limit=0) == ["000"]
+
+
+@every_backend
+async def test_an_item_that_gets_another_time_is_listed_once(chats: Chats) -> None:
+    await chats.save_thread(thread(), ME)
+    for number, name in enumerate("abc"):
+        await chats.add_thread_item("t", said(name, number), ME)
+    await chats.save_item("t", said("a", 5), ME)
+    assert await listed(chats) == ["b", "c", "a"]
+    await chats.delete_thread_item("t", "a", ME)
+    await chats.delete_thread_item("t", "a", ME)
+    assert await listed(chats) == ["b", "c"]
+
+
+@every_backend
+async def test_items_that_many_save_at_once_are_listed_once(chats: Chats) -> None:
+    await chats.save_thread(thread(), ME)
+    await asyncio.gather(*(chats.save_item("t", said("a", n), ME) for n in range(8)))
+    assert await listed(chats) == ["a"]
+    await asyncio.gather(
+        *(chats.save_item("t", said("a", n), ME) for n in range(8)),
+        *(chats.delete_thread_item("t", "a", ME) for _ in range(3)),
+    )
+    assert await listed(chats) in (["a"], [])
+    await chats.delete_thread_item("t", "a", ME)
+    assert await listed(chats) == []
+
+
+async def test_items_of_one_time_are_in_the_order_of_their_ids(chats: Chats) -> None:
+    await chats.save_thread(thread(), ME)
+    for name in ("b", "c", "a"):
+        await chats.add_thread_item("t", said(name, 1), ME)
+    assert await listed(chats) == ["a", "b", "c"]
+
+
+async def test_the_items_of_a_thread_are_not_stored_with_it(chats: Chats) -> None:
+    page: Page[ThreadItem] = Page(data=[said("m")])
+    await chats.save_thread(Thread(**thread().model_dump(), items=page), ME)
+    assert await chats.load_thread("t", ME) == thread()
+    assert await listed(chats) == []
+
+
+async def test_an_unknown_order_is_refused(chats: Chats) -> None:
+    with pytest.raises(ValueError, match="order must be 'asc' or 'desc', not 'up'"):
+        await chats.load_threads(1, None, "up", ME)
+
+
+@every_backend
+async def test_an_erased_owner_leaves_nothing(chats: Chats, real_store: Store) -> None:
+    for user in (ME, OTHER):
+        await chats.save_thread(thread(), user)
+        await chats.add_thread_item("t", answered("m"), user)
+    await real_store.erase("me")
+    page = await real_store.documents.list("chatkit")
+    assert {document.key[0] for document in page.items} == {"other"}
+    assert len(page.items) == 4
+
+
+@pytest.mark.parametrize(
+    "value",
+    [None, {"row": "x", "value": {}}, {"row": [1], "value": {}}, {"row": ["a"], "value": 3}],
+)
+async def test_a_damaged_item_is_named(chats: Chats, real_store: Store, value: object) -> None:
+    await chats.save_thread(thread(), ME)
+    await real_store.documents.put("chatkit", ("me", "items", "t", "m"), value)
+    with pytest.raises(CorruptRecord, match="'m'"):
+        await chats.load_item("t", "m", ME)
+
+
+@pytest.mark.parametrize("after_load", [True, False])
+async def test_a_deletion_between_the_reads_of_a_page_leaves_an_item_out(
+    chats: Chats, real_store: Store, monkeypatch: pytest.MonkeyPatch, after_load: bool
+) -> None:
+    await chats.save_thread(thread(), ME)
+    for number, name in enumerate("abc"):
+        await chats.add_thread_item("t", said(name, number), ME)
+    load: Callable[..., object] = real_store.documents.load_many
+
+    async def load_late(*args: object, **options: object) -> object:
+        if after_load:
+            monkeypatch.undo()
+            await chats.delete_thread_item("t", "b", ME)
+        return await load(*args, **options)  # type: ignore[misc]
+
+    monkeypatch.setattr(real_store.documents, "load_many", load_late)
+    assert await listed(chats) == (["a", "c"] if after_load else ["a", "b", "c"])
