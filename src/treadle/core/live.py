@@ -1,9 +1,11 @@
 """Live values: what is worth showing while it is made, and is nowhere kept."""
 
+from typing import Literal, TypeAlias
+
 import msgspec
 
 from treadle.core.codec import Json, check_json
-from treadle.core.limits import LIVE_BYTES
+from treadle.core.limits import LIVE_BYTES, Count
 from treadle.errors import InvalidValue
 
 
@@ -31,3 +33,31 @@ def decode_live(data: bytes) -> Json:
         return msgspec.json.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidValue("value", str(error)) from error
+
+
+PartKind: TypeAlias = Literal["text", "reasoning", "tool_call"]
+"""The part of a message that grows: its text, what the model thinks, or arguments of a call."""
+
+
+class LivePiece(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A piece of a message that is being written.
+
+    `number` counts the pieces of a part, from 0: where one is missing, wait for the message.
+    """
+
+    message_id: str
+    run_id: str = ""
+    part: PartKind = "text"
+    number: Count
+    delta: str
+    """What comes behind the pieces before it."""
+    tool_call_id: str | None = None
+    tool_name: str | None = None
+
+
+def piece_in(value: Json) -> LivePiece | None:
+    """Return the piece that a live value is; None if it is something else."""
+    try:
+        return msgspec.convert(value, type=LivePiece)
+    except msgspec.ValidationError:
+        return None

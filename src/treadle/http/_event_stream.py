@@ -7,7 +7,7 @@ nothing but its stream.
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 
 from starlette.responses import Response
@@ -50,6 +50,7 @@ class EventStream(Response):
         call: the call that is answered.
         events: the framed events; None is a moment at which nothing has come for long.
         headers: further headers.
+        close: releases what the events need, also if none was asked for.
     """
 
     def __init__(
@@ -57,17 +58,26 @@ class EventStream(Response):
         call: Call,
         events: AsyncGenerator[bytes | None],
         headers: Mapping[str, str] | None = None,
+        close: Callable[[], Awaitable[object]] | None = None,
     ) -> None:
         # Not the base's: it would declare a length.
         self.status_code = 200
         self.background = None
         self._call = call
         self._events = events
+        self._close = close
         self._may_begin = asyncio.Event()
         self.init_headers({**_HEADERS, **(headers or {})})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the events."""
+        try:
+            await self._respond(scope, receive, send)
+        finally:
+            if self._close is not None:
+                await self._close()
+
+    async def _respond(self, scope: Scope, receive: Receive, send: Send) -> None:
         writing = asyncio.create_task(self._write(send))
         leaving = asyncio.create_task(_until_gone(receive))
         try:

@@ -1,6 +1,6 @@
 """All operations of the API."""
 
-from treadle.http import _messages, _service, _thread_events, _threads
+from treadle.http import _ag_ui, _messages, _service, _thread_events, _threads
 from treadle.http._operation import Operation
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -8,4 +8,5 @@ OPERATIONS: tuple[Operation, ...] = (
     *_threads.OPERATIONS,
     *_messages.OPERATIONS,
     *_thread_events.OPERATIONS,
+    *_ag_ui.OPERATIONS,
 )

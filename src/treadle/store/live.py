@@ -1,5 +1,6 @@
 """`store.live`: values that are shown while they are made, such as the tokens of an answer."""
 
+from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
@@ -9,8 +10,11 @@ from treadle.backends.base import Backend, CarriesLiveValues, LiveListener
 from treadle.backends.live import LiveValues
 from treadle.core.codec import Json
 from treadle.core.ids import check_id
-from treadle.core.live import decode_live, encode_live
+from treadle.core.live import LivePiece, PartKind, decode_live, encode_live
 from treadle.errors import InvalidValue, StoreClosed
+
+_PIECE = 500
+"""Most characters of a piece: it fits, whatever they are."""
 
 
 class Live:
@@ -66,6 +70,18 @@ class Live:
             listener.stop()
             await values.aclose()
 
+    def message(self, thread_id: str, message_id: str, *, run_id: str = "") -> "LiveMessage":
+        """Return a message that is shown while it is written, piece by piece.
+
+        Append it to the thread when it is complete, with the same id: only then it is kept.
+
+        Args:
+            thread_id: the thread.
+            message_id: the id that the message will have.
+            run_id: the run that writes it.
+        """
+        return LiveMessage(self, thread_id, message_id, run_id)
+
     async def _listen(self, thread_id: str) -> LiveListener:
         if isinstance(self._backend, CarriesLiveValues):
             return await self._backend.follow_live(thread_id)
@@ -83,3 +99,46 @@ async def _values_of(listener: LiveListener) -> AsyncGenerator[Json]:
         except InvalidValue:  # the file of live values was damaged: it is lost
             continue
         yield value
+
+
+class LiveMessage:
+    """A message that is being written, and shown; see `Live.message`.
+
+    Its pieces are `LivePiece` values, which AG-UI and the AI SDK get as their events.
+    """
+
+    def __init__(self, live: Live, thread_id: str, message_id: str, run_id: str) -> None:
+        self._live = live
+        self._thread_id = thread_id
+        self._run_id = run_id
+        self._counts: Counter[tuple[PartKind, str | None]] = Counter()
+        self.id = message_id
+        """The id that the message will have."""
+
+    async def text(self, delta: str) -> None:
+        """Show more of its text."""
+        await self._show("text", delta)
+
+    async def reasoning(self, delta: str) -> None:
+        """Show more of what the model thinks."""
+        await self._show("reasoning", delta)
+
+    async def tool_call(self, call_id: str, name: str, delta: str = "") -> None:
+        """Show a tool call, and more of its arguments, which are JSON as the model writes it."""
+        await self._show("tool_call", delta, call_id, name)
+
+    async def _show(
+        self, part: PartKind, delta: str, call_id: str | None = None, name: str | None = None
+    ) -> None:
+        for start in range(0, max(len(delta), 1), _PIECE):
+            piece = LivePiece(
+                message_id=self.id,
+                run_id=self._run_id,
+                part=part,
+                number=self._counts[part, call_id],
+                delta=delta[start : start + _PIECE],
+                tool_call_id=call_id,
+                tool_name=name,
+            )
+            self._counts[part, call_id] += 1
+            await self._live.publish(self._thread_id, msgspec.to_builtins(piece))

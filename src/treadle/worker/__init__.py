@@ -19,11 +19,14 @@ from treadle.worker._events import (
     log_events,
 )
 from treadle.worker._executor import AsyncHandler, BlockingHandler, Handler
+from treadle.worker._run_request import Answer, Interrupt, RunRequest
+from treadle.worker._turn import Turn
 from treadle.worker._worker import Worker
 from treadle.worker.backoff import Backoff
 
 __all__ = [
     "Alarm",
+    "Answer",
     "AsyncHandler",
     "Backoff",
     "BlockingHandler",
@@ -34,6 +37,7 @@ __all__ = [
     "Done",
     "Event",
     "Handler",
+    "Interrupt",
     "LeaseLost",
     "OnEvent",
     "Outage",
@@ -42,7 +46,9 @@ __all__ = [
     "Released",
     "Retried",
     "Retry",
+    "RunRequest",
     "TooManyAttempts",
+    "Turn",
     "Withdrawn",
     "Worker",
     "WorkerClock",

@@ -1,0 +1,212 @@
+"""AG-UI 1.0: a client asks for a run, a worker does it, and its events are streamed."""
+
+from collections.abc import AsyncGenerator
+from typing import Any, assert_never, cast
+
+import msgspec
+from starlette.responses import Response
+
+from treadle.core.codec import Json, Model, to_plain
+from treadle.core.ids import RunId, ThreadId
+from treadle.core.live import PartKind
+from treadle.http._ag_ui_messages import read_messages, written
+from treadle.http._call import Call
+from treadle.http._event_stream import EventStream, framed
+from treadle.http._operation import EVENTS, Operation
+from treadle.http._owners import OwnerRule
+from treadle.http._requested_runs import request, require_own_request
+from treadle.http._run_events import (
+    Begun,
+    Cancelled,
+    Failed,
+    Finished,
+    Interrupted,
+    MessagesAre,
+    PartBegan,
+    PartEnded,
+    PartGrew,
+    RunEvent,
+    StateIs,
+    ToolAnswered,
+)
+from treadle.http._run_stream import RunStream
+from treadle.http._transcript import text_of
+from treadle.worker import Answer, RunRequest
+
+PROTOCOL_VERSION = "1.0"
+
+
+class ResumeEntry(Model, frozen=True, kw_only=True):
+    """The answer to an interrupt."""
+
+    interrupt_id: str = msgspec.field(name="interruptId")
+    status: str = "resolved"
+    payload: Json = None
+
+
+class RunAgentInput(Model, frozen=True, kw_only=True):
+    """What AG-UI's clients send; see its documentation. Fields that it adds later are ignored."""
+
+    thread_id: ThreadId = msgspec.field(name="threadId")
+    run_id: RunId = msgspec.field(name="runId")
+    parent_run_id: RunId | None = msgspec.field(default=None, name="parentRunId")
+    state: Json = None
+    messages: list[Json] = msgspec.field(default_factory=list)
+    tools: list[Json] = msgspec.field(default_factory=list)
+    context: list[Json] = msgspec.field(default_factory=list)
+    forwarded_props: Json = msgspec.field(default=None, name="forwardedProps")
+    resume: tuple[ResumeEntry, ...] = ()
+
+
+async def _own_input(call: Call, own: str) -> Call:
+    given = cast("RunAgentInput", call.body)
+    run_ids = (given.run_id, given.parent_run_id)
+    await require_own_request(call.store, own, given.thread_id, run_ids)
+    return call
+
+
+OWN_INPUT = OwnerRule(
+    text="the thread must be yours, or new, and so must the run", apply=_own_input
+)
+
+
+async def _run(call: Call) -> Response:
+    call.require("append")
+    given = cast("RunAgentInput", call.body)
+    messages = read_messages(given.messages)
+    wanted = RunRequest(
+        agent_id=call.ids["agent_id"],
+        thread_id=given.thread_id,
+        run_id=given.run_id,
+        parent_run_id=given.parent_run_id,
+        origin="ag_ui",
+        state=given.state,
+        tools=tuple(given.tools),
+        context=tuple(given.context),
+        forwarded_props=given.forwarded_props,
+        resume=tuple(
+            Answer(interrupt_id=each.interrupt_id, status=each.status, payload=each.payload)
+            for each in given.resume
+        ),
+    )
+    stream = RunStream(call, given.thread_id, given.run_id, (message.id for message in messages))
+    await stream.listen()
+    try:
+        asked = await request(call, wanted, messages, f"ag-ui:{given.run_id}")
+    except BaseException:
+        await stream.close()
+        raise
+    events = stream.events(asked.entry_id, asked.version, is_behind=asked.is_behind)
+    return EventStream(call, _encoded(wanted, events), close=stream.close)
+
+
+async def _encoded(
+    wanted: RunRequest, events: AsyncGenerator[RunEvent | None]
+) -> AsyncGenerator[bytes | None]:
+    encoder = Encoder(wanted)
+    async for event in events:
+        if event is None:
+            yield None
+            continue
+        for plain in encoder.encode(event):
+            yield framed(msgspec.json.encode(plain))
+
+
+class Encoder:
+    """Encodes the events of a run as AG-UI has them."""
+
+    def __init__(self, wanted: RunRequest) -> None:
+        self._run = {"threadId": wanted.thread_id, "runId": wanted.run_id}
+        self._parent = wanted.parent_run_id
+
+    def encode(self, event: RunEvent) -> list[dict[str, Json]]:
+        """Return the events of AG-UI that say the same."""
+        match event:
+            case Begun():
+                version = {"protocolVersion": PROTOCOL_VERSION}
+                parent = {"parentRunId": self._parent} if self._parent else {}
+                return [{"type": "RUN_STARTED", **self._run, **version, **parent}]
+            case PartBegan() | PartGrew() | PartEnded():
+                return _part(event)
+            case ToolAnswered(message):
+                return [
+                    {
+                        "type": "TOOL_CALL_RESULT",
+                        "messageId": message.id,
+                        "toolCallId": message.tool_call_id or "",
+                        "content": text_of(message.content),
+                        "role": "tool",
+                    }
+                ]
+            case StateIs(state):
+                return [{"type": "STATE_SNAPSHOT", "snapshot": state}]
+            case MessagesAre(messages):
+                return [{"type": "MESSAGES_SNAPSHOT", "messages": [*map(written, messages)]}]
+            case Finished(unanswered):
+                outcome: dict[str, Any] = {"type": "success"}
+                if unanswered:
+                    outcome["pendingToolCallIds"] = list(unanswered)
+                return [self._finished(outcome)]
+            case Interrupted(interrupts):
+                plain = [to_plain(interrupt) for interrupt in interrupts]
+                return [self._finished({"type": "interrupt", "interrupts": plain})]
+            case Cancelled():
+                return [self._finished({"type": "cancelled"})]
+            case Failed(message, code):
+                return [{"type": "RUN_ERROR", "message": message, "code": code}]
+            case _:
+                assert_never(event)
+
+    def _finished(self, outcome: dict[str, Json]) -> dict[str, Json]:
+        return {"type": "RUN_FINISHED", **self._run, "outcome": outcome}
+
+
+def _part(event: PartBegan | PartGrew | PartEnded) -> list[dict[str, Json]]:
+    kinds: dict[PartKind, str] = {
+        "text": "TEXT_MESSAGE",
+        "reasoning": "REASONING_MESSAGE",
+        "tool_call": "TOOL_CALL",
+    }
+    kind = kinds[event.part]
+    about: dict[str, Json] = {"messageId": event.message_id}
+    if event.part == "reasoning":  # the message of it must not have the id of the answer
+        about = {"messageId": f"{event.message_id}-reasoning"}
+    if event.part == "tool_call":
+        about = {"toolCallId": event.call_id}
+    match event:
+        case PartBegan(message_id, part, role, _, tool_name):
+            if part == "tool_call":
+                named = {"toolCallName": tool_name, "parentMessageId": message_id}
+                return [{"type": f"{kind}_START", **about, **named}]
+            if part == "text":
+                return [{"type": f"{kind}_START", **about, "role": role}]
+            begun = {"type": f"{kind}_START", **about, "role": "reasoning"}
+            return [{"type": "REASONING_START", **about}, begun]
+        case PartGrew():
+            suffix = "ARGS" if event.part == "tool_call" else "CONTENT"
+            return [{"type": f"{kind}_{suffix}", **about, "delta": event.delta}]
+        case PartEnded():
+            ended: list[dict[str, Json]] = [{"type": f"{kind}_END", **about}]
+            if event.part == "reasoning":
+                ended.append({"type": "REASONING_END", **about})
+            return ended
+        case _:
+            assert_never(event)
+
+
+OPERATIONS = (
+    Operation(
+        method="POST",
+        path="/v1/ag-ui/agents/{agent_id}/runs",
+        summary="Run an agent on a thread, for a client of AG-UI 1.0.",
+        action="send",
+        owner=OWN_INPUT,
+        body=RunAgentInput,
+        answers={200: EVENTS},
+        handle=_run,
+        details=(
+            "It also needs the right to `append`. A worker does the run; a client that goes away"
+            " cancels nothing, and one that sends the same `runId` again sees the rest of it."
+        ),
+    ),
+)

@@ -1,0 +1,114 @@
+"""Runs that clients ask for: an entry of the thread's mailbox, which a worker claims."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from treadle.core.codec import to_plain
+from treadle.core.heads import LoadHead
+from treadle.core.ids import check_ids
+from treadle.core.mailbox_queries import LoadMailbox
+from treadle.core.messages import Message, MessagePage
+from treadle.core.run_queries import SearchRuns
+from treadle.core.runs import RunRecord
+from treadle.core.threads import Thread, ThreadChangeSet
+from treadle.errors import NotFound
+from treadle.http._call import Call
+from treadle.http._owners import require_free_run, require_free_thread
+from treadle.store.store import Store
+from treadle.worker import RunRequest
+
+RECENT = 200
+"""How many of the last messages of a thread are looked at for what a client sends again."""
+
+
+class Requested(NamedTuple):
+    """A run that was asked for."""
+
+    entry_id: str
+    version: int
+    """The version of the thread behind which the run is."""
+    is_behind: bool
+    """Whether the client lacks messages: it has asked for this run before, or others have
+    written."""
+
+
+async def require_own_request(
+    store: Store, own: str, thread_id: str, run_ids: Sequence[str | None]
+) -> None:
+    """Refuse a run on the thread of another, or with the id of another's run.
+
+    Raises:
+        NotFound: the thread or a run is another's.
+        AlreadyExists: the thread is new, and something else has its id.
+    """
+    (head,) = await store.read(LoadHead(thread_id=thread_id))
+    if head is None:
+        await require_free_thread(store, thread_id)
+    elif head.resource_id != own:
+        raise NotFound("thread", thread_id)
+    for run_id in run_ids:
+        if run_id is not None:
+            await require_free_run(store, run_id, own)
+
+
+async def request(
+    call: Call, wanted: RunRequest, messages: Sequence[Message], key: str
+) -> Requested:
+    """Append what the client says, and send the request, in one batch.
+
+    Raises:
+        InvalidId: an id cannot be one.
+
+    Args:
+        call: the call.
+        wanted: the request.
+        messages: all that the client has; the thread gets those behind the last that it knows.
+        key: the same for the same request; a known one sends nothing.
+    """
+    check_ids(wanted)
+    thread_id = wanted.thread_id
+    head, mailbox, waiting = await call.store.read(
+        LoadHead(thread_id=thread_id),
+        LoadMailbox(mailbox_id=thread_id),
+        SearchRuns(thread_id=thread_id, statuses=("waiting",), limit=RECENT),
+    )
+    owner = call.principal.own if head is None else head.resource_id
+    wanted = msgspec.structs.replace(wanted, resource_id=owner)
+    page = MessagePage()
+    if head is not None:
+        page = await call.store.threads.list_messages(
+            thread_id, limit=RECENT, order="desc", visibility=None
+        )
+    async with call.store.batch() as step:
+        if head is None:
+            step.threads.create(Thread(id=thread_id, resource_id=owner))
+        if new := _news(page, messages):
+            step.threads.append(thread_id, ThreadChangeSet(messages=new))
+        if wanted.resume and mailbox is not None and mailbox.paused_at is not None:
+            step.mailboxes.resume(thread_id)  # the run that waits goes on, and is closed by itself
+        elif wanted.resume:
+            for run in waiting.items:
+                step.runs.upsert(_answered(run))
+        sent = step.mailboxes.send(thread_id, to_plain(wanted), dedupe_key=key)
+    is_behind = sent.result.was_known or _is_behind(page, messages)
+    return Requested(sent.result.entry.entry_id, 0 if head is None else head.version, is_behind)
+
+
+def _answered(run: RunRecord) -> RunRecord:
+    """The run that has waited for the answers which another run gets."""
+    return msgspec.structs.replace(run, status="done", termination_code="answered", updated_at=0)
+
+
+def _news(page: MessagePage, messages: Sequence[Message]) -> Sequence[Message]:
+    known = {each.message.id for each in page.messages}
+    for count, message in enumerate(reversed(messages)):
+        if message.id in known:
+            return messages[len(messages) - count :]
+    return messages
+
+
+def _is_behind(page: MessagePage, messages: Sequence[Message]) -> bool:
+    shown = [each.message for each in page.messages if each.message.visibility != "internal"]
+    return bool(shown) and shown[0].id not in {message.id for message in messages}

@@ -1,0 +1,226 @@
+"""Following a run that a client has asked for, until it ends."""
+
+from collections.abc import AsyncGenerator, Iterable, Iterator
+from contextlib import AsyncExitStack
+from typing import cast
+
+import msgspec
+
+from treadle.core.codec import Json
+from treadle.core.heads import LoadHead, ThreadSummary
+from treadle.core.live import piece_in
+from treadle.core.mailbox_queries import LoadEntry, LoadMailbox
+from treadle.core.mailboxes import MailboxEntry, MailboxState
+from treadle.core.messages import Message
+from treadle.core.patches import apply_patches
+from treadle.core.run_queries import LoadRun
+from treadle.core.runs import RunRecord
+from treadle.core.thread_queries import ListDeltas, LoadThread
+from treadle.core.threads import Thread, ThreadDelta
+from treadle.errors import NotFound
+from treadle.http._call import Call
+from treadle.http._merging import merged
+from treadle.http._run_events import (
+    Begun,
+    Cancelled,
+    Failed,
+    Finished,
+    Interrupted,
+    MessagesAre,
+    RunEvent,
+    StateIs,
+)
+from treadle.http._thread_events import Item, Live, live_values
+from treadle.http._transcript import Transcript
+from treadle.worker import Interrupt
+
+
+class RunStream:
+    """The events of a run, and of all that is said in its thread meanwhile.
+
+    Args:
+        call: the call that is answered.
+        thread_id: the thread.
+        run_id: the run.
+        known: ids of messages that the client has.
+    """
+
+    def __init__(
+        self, call: Call, thread_id: str, run_id: str, known: Iterable[str | None] = ()
+    ) -> None:
+        self._call = call
+        self._thread_id = thread_id
+        self._run_id = run_id
+        self._entry_id = ""
+        self._version = 0
+        self._transcript = Transcript(each for each in known if each is not None)
+        self._state = _State()
+        self._stack = AsyncExitStack()
+        self._live: AsyncGenerator[Live] | None = None
+
+    async def listen(self) -> None:
+        """Begin to listen, before the run is asked for; `close` ends it."""
+        self._live = await live_values(self._call, self._thread_id, self._stack)
+
+    async def close(self) -> None:
+        """Listen no longer."""
+        await self._stack.aclose()
+
+    async def events(
+        self, entry_id: str, version: int, *, is_behind: bool
+    ) -> AsyncGenerator[RunEvent | None]:
+        """Yield what happens, until the run ends; None when nothing has happened for long.
+
+        Args:
+            entry_id: the entry that asks for the run.
+            version: the version of the thread after which events come.
+            is_behind: begin with all messages and the state.
+        """
+        self._entry_id, self._version = entry_id, version
+        self._transcript.is_wrong = is_behind
+        yield Begun()
+        changes = self._call.store.changes(thread_id=self._thread_id, mailbox_id=self._thread_id)
+        sources: list[AsyncGenerator[Item]] = [changes]
+        if self._live is not None:
+            sources.insert(0, self._live)  # a piece that came before its message is shown before it
+        async for item in merged(sources, self._call.limits.heartbeat_seconds):
+            if isinstance(item, Live):
+                piece = piece_in(item.value)
+                for event in () if piece is None else self._transcript.show(piece):
+                    yield event
+                continue
+            count = 0
+            for event in await self._news():
+                count += 1
+                yield event
+                if isinstance(event, Finished | Interrupted | Cancelled | Failed):
+                    return
+            if item is None and not count:
+                yield None
+
+    async def _news(self) -> list[RunEvent]:
+        """What has happened since the last look, and how the run has ended, if it has."""
+        try:
+            return await self._look()
+        except NotFound:
+            return [Failed("the thread was deleted", "deleted")]
+
+    async def _look(self) -> list[RunEvent]:
+        deltas, head, entry, run, mailbox = await self._call.store.read(
+            ListDeltas(thread_id=self._thread_id, after_version=self._version),
+            LoadHead(thread_id=self._thread_id),
+            LoadEntry(entry_id=self._entry_id),
+            LoadRun(run_id=self._run_id),
+            LoadMailbox(mailbox_id=self._thread_id),
+        )
+        self._require_own(head)
+        events: list[RunEvent] = []
+        if deltas is None or self._transcript.is_wrong:
+            events += await self._begin_again()
+        for delta in deltas or ():
+            if delta.version > self._version:
+                self._version = delta.version
+                events += self._said(delta)
+                events += await self._changed_state(delta)
+        end = _end_of(entry, run, mailbox, self._transcript.unanswered, self._run_id)
+        if end is not None:
+            events += self._transcript.end()
+        if self._transcript.is_wrong:
+            events += await self._begin_again()
+        return events if end is None else [*events, end]
+
+    def _require_own(self, thread: ThreadSummary | Thread | None) -> None:
+        """Refuse a thread that is gone, or that has become another's."""
+        own = self._call.principal.own
+        if thread is None or own not in (None, thread.resource_id):
+            raise NotFound("thread", self._thread_id)
+
+    def _said(self, delta: ThreadDelta) -> Iterator[RunEvent]:
+        if delta.changes.truncated_to is not None:
+            self._transcript.is_wrong = True
+        for number, message in enumerate(delta.changes.messages):
+            yield from self._transcript.commit(message, f"{delta.version}-{number}")
+
+    async def _changed_state(self, delta: ThreadDelta) -> list[RunEvent]:
+        changes = delta.changes
+        if changes.snapshot is None and not changes.patches:
+            return []
+        if changes.snapshot is None and not self._state.is_known:
+            await self._load()
+        if self._state.version < delta.version:
+            self._state.change(delta)
+        return [StateIs(self._state.value)]
+
+    async def _begin_again(self) -> list[RunEvent]:
+        """All messages and the state, as they are now."""
+        messages = await self._load()
+        self._version = max(self._version, self._state.version)
+        self._transcript.forget(messages)
+        shown = tuple(each for each in messages if each.visibility != "internal")
+        state = [] if self._state.value is None else [StateIs(self._state.value)]
+        return [MessagesAre(shown), *state]
+
+    async def _load(self) -> tuple[Message, ...]:
+        (head,) = await self._call.store.read(LoadThread(thread_id=self._thread_id))
+        self._require_own(None if head is None else head.thread)
+        assert head is not None  # noqa: S101
+        self._state.set(head.thread.rebuild_state(), head.version)
+        return tuple(
+            message if message.id else msgspec.structs.replace(message, id=f"message-{position}")
+            for position, message in enumerate(head.thread.messages)
+        )
+
+
+class _State:
+    """The state of the thread, which is loaded once and then follows the deltas."""
+
+    def __init__(self) -> None:
+        self.value: Json = None
+        self.version = -1
+        self.is_known = False
+
+    def set(self, value: Json, version: int) -> None:
+        self.value, self.version, self.is_known = value, version, True
+
+    def change(self, delta: ThreadDelta) -> None:
+        changes = delta.changes
+        base = self.value if changes.snapshot is None else changes.snapshot
+        self.set(apply_patches(base, (each.patch for each in changes.patches)), delta.version)
+
+
+def _end_of(
+    entry: MailboxEntry | None,
+    run: RunRecord | None,
+    mailbox: MailboxState | None,
+    unanswered: tuple[str, ...],
+    run_id: str,
+) -> RunEvent | None:
+    """How the run has ended; None if it goes on."""
+    status = "purged" if entry is None else entry.status
+    is_paused = mailbox is not None and mailbox.paused_at is not None
+    is_over = status in ("accepted", "purged") or (status == "queued" and is_paused)
+    if run is not None and run.status == "waiting" and is_over:
+        question = None if mailbox is None else mailbox.pause_reason
+        return Interrupted(_interrupts(run) or (Interrupt(id=run_id, message=question),))
+    match status:
+        case "dead_letter":
+            return Failed("the run has failed", "dead_letter")
+        case "cancelled" | "superseded":
+            return Cancelled()
+        case "accepted":
+            return Finished(unanswered)
+        case _:
+            is_done = run is not None and run.status == "done"
+            if is_done and cast("RunRecord", run).termination_code in ("cancelled", "superseded"):
+                return Cancelled()
+            if is_done or status == "purged":
+                return Finished(unanswered)
+            return None
+
+
+def _interrupts(run: RunRecord) -> tuple[Interrupt, ...]:
+    metadata = run.metadata if isinstance(run.metadata, dict) else {}
+    try:
+        return msgspec.convert(metadata.get("interrupts", []), type=tuple[Interrupt, ...])
+    except msgspec.ValidationError:
+        return ()

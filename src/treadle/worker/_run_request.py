@@ -1,0 +1,64 @@
+"""What a worker gets when a client asks for a run over HTTP: by AG-UI, or the AI SDK."""
+
+import msgspec
+
+from treadle.core.codec import Json, Model, always_encoded, from_plain
+from treadle.core.ids import RunId, ThreadId
+from treadle.core.mailboxes import MailboxEntry
+from treadle.core.runs import RunOrigin
+from treadle.errors import InvalidValue
+
+
+class Answer(Model, frozen=True, kw_only=True):
+    """The answer to an interrupt of an earlier run."""
+
+    interrupt_id: str
+    status: str = always_encoded("resolved")
+    """"resolved" or "cancelled"."""
+    payload: Json = None
+
+
+class Interrupt(Model, frozen=True, kw_only=True):
+    """What a run needs from a person before it can go on; the names are those of AG-UI in JSON."""
+
+    id: str
+    reason: str = always_encoded("input_required")
+    """Why, in a word, such as "tool_call" or "confirmation"."""
+    message: str | None = None
+    """The question."""
+    tool_call_id: str | None = msgspec.field(default=None, name="toolCallId")
+    """The tool call that may or may not be made."""
+    response_schema: Json = msgspec.field(default=None, name="responseSchema")
+    """The JSON schema of the answer."""
+
+
+class RunRequest(Model, frozen=True, kw_only=True):
+    """The payload of an entry that asks for a run. The messages are in the thread already."""
+
+    agent_id: str
+    thread_id: ThreadId
+    run_id: RunId
+    parent_run_id: RunId | None = None
+    resource_id: str | None = None
+    """The owner of the thread."""
+    origin: RunOrigin = always_encoded("user")
+    state: Json = None
+    """The state that the client has."""
+    tools: tuple[Json, ...] = ()
+    """The tools that the client has: the model may call them, and the client answers."""
+    context: tuple[Json, ...] = ()
+    forwarded_props: Json = None
+    resume: tuple[Answer, ...] = ()
+    """The answers to the interrupts of the last run."""
+
+    @classmethod
+    def of(cls, entry: MailboxEntry) -> "RunRequest":
+        """Return the request that is the payload of an entry.
+
+        Raises:
+            InvalidValue: it is something else.
+        """
+        try:
+            return from_plain(cls, entry.payload)
+        except msgspec.ValidationError as error:
+            raise InvalidValue("entry.payload", f"it asks for no run: {error}") from error
