@@ -153,6 +153,20 @@ def test_changes_come_until_the_store_is_closed(store: Store) -> None:
     assert len(kinds) >= 2
 
 
+@every_backend
+def test_live_values_are_followed(store: Store) -> None:
+    with store.live.follow("t") as values:
+        store.live.publish("t", {"token": "a"})
+        assert next(values) == {"token": "a"}
+    with store.live.follow("t") as values:
+        store.live.publish("t", 1)
+        store.live.publish("t", 2)
+        assert [value for value, _ in zip(values, range(2), strict=False)] == [1, 2]
+    with store.live.follow("t") as values:
+        store.close()
+        assert list(values) == []
+
+
 def test_an_iteration_may_end_early(store: Store) -> None:
     for hint in store.changes():
         assert hint.kind == "anything"

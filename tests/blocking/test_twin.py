@@ -9,6 +9,8 @@ import pytest
 import treadle
 from tests.blocking.twin import MODULES, REPLACED, SOURCE, TWINS, written
 from treadle import blocking
+from treadle.blocking import _live
+from treadle.store import live
 
 PAIRS = [
     (treadle.Store, blocking.Store),
@@ -16,6 +18,7 @@ PAIRS = [
     (treadle.Runs, blocking.Runs),
     (treadle.Mailboxes, blocking.Mailboxes),
     (treadle.Documents, blocking.Documents),
+    (live.Live, _live.Live),
     (treadle.Batch, blocking.Batch),
 ]
 
@@ -41,6 +44,7 @@ def test_a_module_is_what_make_twin_writes(name: str) -> None:
 def test_everything_public_is_there_with_the_same_arguments(original: type, twin: type) -> None:
     names = public(original)
     assert names - public(twin) == set()
+    assert getattr(original, "__annotations__", {}).keys() <= twin.__annotations__.keys()
     for name in sorted(names):
         method = getattr(original, name)
         if inspect.isfunction(method):

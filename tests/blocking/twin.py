@@ -34,6 +34,7 @@ MODULES = {
     "_mailbox_writes": Twin("mailbox_writes", ("MailboxWrites",)),
     "_mailboxes": Twin("mailboxes", ("Mailboxes",)),
     "_documents": Twin("documents", ("DocumentWrites", "Documents")),
+    "_live": Twin("live", ("Live",)),
     "_store": Twin("store", ("Store",)),
 }
 HOMES = {name: module for module, twin in MODULES.items() for name in twin.classes}
@@ -80,7 +81,7 @@ def _class(tree: ast.Module, name: str) -> Iterator[str]:
         yield from map(_indented, _store_fields(node))
         wrapped = "_store"
     else:
-        wrapped = "_reads" if base else "_writes"
+        wrapped = "_writes" if name.endswith("Writes") else "_reads"
         yield _indented(_initializer(name, base, wrapped))
     overloaded = {item.name for item in _functions(node) if _is_overload(item)}
     for item in _functions(node):
@@ -112,6 +113,8 @@ def _initializer(name: str, base: str, wrapped: str) -> str:
 def _method(node: Function, wrapped: str, *, is_overloaded: bool) -> str:
     """Return a method: the same arguments, what the call gives, and the call."""
     result, way = _result(node)
+    if way == "entered":
+        return _block(node, result, wrapped)
     head = f"def {node.name}({ast.unparse(node.args)}) -> {result}:"
     if _is_overload(node):
         return f"@overload\n{head} ..."
@@ -125,11 +128,24 @@ def _method(node: Function, wrapped: str, *, is_overloaded: bool) -> str:
     return "\n".join(lines)
 
 
+def _block(node: Function, result: str, wrapped: str) -> str:
+    """Return a method that is used in a `with` block, and gives a generator there."""
+    call = f"self.{wrapped}.{node.name}({_passed_on(node)})"
+    lines = ["@contextmanager", f"def {node.name}({ast.unparse(node.args)}) -> {result}:"]
+    lines += [_indented(_docstring(node)), f"    with self._portal.entered({call}) as items:"]
+    return "\n".join([*lines, "        yield self._portal.iterate(items)"])
+
+
 def _result(node: Function) -> tuple[str, str]:
     """Return the type that a method gives, and the method of the portal that waits for it."""
     match node.returns:
         case ast.Subscript(ast.Name("Write"), inner):
             return ast.unparse(inner), "call"
+        case ast.Subscript(
+            ast.Name("AsyncGenerator"), ast.Subscript(ast.Name("AsyncGenerator"), inner)
+        ):
+            items = f"Generator[{ast.unparse(inner)}, None, None]"
+            return f"Generator[{items}, None, None]", "entered"
         case ast.Subscript(ast.Name("AsyncGenerator"), inner):
             return f"Generator[{ast.unparse(inner)}, None, None]", "iterate"
         case ast.expr() if isinstance(node, ast.AsyncFunctionDef):
@@ -185,6 +201,7 @@ def _imports(code: str, original: ast.Module, source: str) -> str:
         "Portal": "from treadle.blocking._portal import Portal",
         "original": f"from treadle.store import {source.rpartition('.')[2]} as original",
         "cast": "from typing import cast",
+        "contextmanager": "from contextlib import contextmanager",
         "treadle": "import treadle",
     }
     for node in (*original.body, *(_tree("__init__.py").body if "open_store" in code else ())):

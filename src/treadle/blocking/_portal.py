@@ -5,7 +5,7 @@ import os
 import threading
 from collections.abc import AsyncGenerator, Coroutine, Generator
 from concurrent.futures import Future, wait
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 from treadle.errors import StoreClosed
@@ -97,6 +97,16 @@ class Portal:
             with suppress(StoreClosed):
                 self._begin(_Call(_close(items)))
 
+    @contextmanager
+    def entered(self, block: AbstractAsyncContextManager[T]) -> Generator[T, None, None]:
+        """Enter an `async with` block, and leave it, with whatever error, with the `with` block."""
+        value = self.call(_enter(block))
+        try:
+            yield value
+        finally:
+            with suppress(StoreClosed):  # the block has ended with the store
+                self.call(_leave(block))
+
     def _begin(self, call: "_Call[Any]") -> asyncio.AbstractEventLoop:
         try:
             self._require_process()
@@ -151,6 +161,14 @@ async def _next(items: AsyncGenerator[Any]) -> Any:
 
 async def _close(items: AsyncGenerator[Any]) -> None:
     await items.aclose()
+
+
+async def _enter(block: AbstractAsyncContextManager[T]) -> T:
+    return await block.__aenter__()
+
+
+async def _leave(block: AbstractAsyncContextManager[Any]) -> None:
+    await block.__aexit__(None, None, None)
 
 
 async def _serve(started: "Future[_Loop]") -> None:

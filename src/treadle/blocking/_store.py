@@ -7,6 +7,7 @@ from typing import Any, cast, overload
 import treadle
 from treadle.backends.base import Durability
 from treadle.blocking._documents import Documents
+from treadle.blocking._live import Live
 from treadle.blocking._mailboxes import Mailboxes
 from treadle.blocking._opening import Opening
 from treadle.blocking._runs import Runs
@@ -41,12 +42,16 @@ class Store(Opening):
     documents: Documents
     """What agents know."""
 
+    live: Live
+    """What is shown while it is made, and kept nowhere."""
+
     def __init__(self, store: treadle.Store) -> None:
         super().__init__(store)
         self.threads = Threads(store.threads, self._portal)
         self.runs = Runs(store.runs, self._portal)
         self.mailboxes = Mailboxes(store.mailboxes, self._portal)
         self.documents = Documents(store.documents, self._portal)
+        self.live = Live(store.live, self._portal)
 
     def commit(self, batch: Commands, *, connection: object = None) -> Receipt:
         """Commit commands (see `treadle.commands`) together, all or none.

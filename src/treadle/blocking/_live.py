@@ -1,0 +1,50 @@
+"""Written by `make twin` from `treadle.store.live`, which has its comments."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from treadle.blocking._portal import Portal
+from treadle.core.codec import Json
+from treadle.store import live as original
+
+
+class Live:
+    """Live values of threads: seen by who follows at that moment, in any process, and kept nowhere.
+
+    They come in the order of their publisher, each at most once, and within milliseconds. Values
+    may be lost: by who does not ask for the next one while 1,000 come, when many are published at
+    once, with a process or a connection that ends. So let them be what the thread has a moment
+    later, and number them if that matters. They are in no batch, no journal and no backup.
+    """
+
+    def __init__(self, reads: original.Live, portal: Portal) -> None:
+        self._portal = portal
+        self._reads = reads
+
+    def publish(self, thread_id: str, value: Json) -> None:
+        """Show a value to all who follow the thread, which need not exist. Nobody is waited for.
+
+        Args:
+            thread_id: the thread.
+            value: what to show, at most 6,000 bytes of JSON.
+
+        Raises:
+            InvalidId, InvalidValue: the id cannot be one, or JSON cannot hold the value, or it is
+                too large.
+            StoreUnavailable: the store is open to read only, or other processes cannot be reached.
+        """
+        return self._portal.call(self._reads.publish(thread_id, value))
+
+    @contextmanager
+    def follow(self, thread_id: str) -> Generator[Generator[Json, None, None], None, None]:
+        """Follow a thread: `with store.live.follow("t") as values: for ...`.
+
+        What is published after the block has begun comes; nothing that was published before. The
+        values end when the store is closed.
+
+        Raises:
+            InvalidId: the id cannot be one.
+            StoreUnavailable: other processes cannot be heard.
+        """
+        with self._portal.entered(self._reads.follow(thread_id)) as items:
+            yield self._portal.iterate(items)
