@@ -34,7 +34,7 @@ def _judge_table(table: Table, syncs: int) -> list[Target]:
         return [target for row in ours for target in _judge_documents(row)]
     if table.name == "storage":
         return [
-            _at_most(f"{row.who}, storage: to the text of 1 KB", row.figures["times_1000"], 1.6)
+            _at_most(f"{row.who}, storage: to the text of 1 KB", row.figures["times_1000"], 1.5)
             for row in ours
         ]
     if table.name == "latency":
@@ -84,26 +84,57 @@ def _judge(table: Table, row: Row) -> list[Target]:
         case "queue":
             return _beside_best(f"{who}: best peer that survives a crash", table, row, "many", 5)
         case "postgres-depth":
-            return [_at_most(f"{who}: deep to shallow", row.figures["growth"], FLAT)]
-        case "postgres-appends":
-            best = [
-                target
-                for figure in ("one", "many")
-                for target in _beside_best(
-                    f"{who}: best session store's rate, {figure}", table, row, figure, 2
-                )
+            return [
+                _at_most(f"{who}: deep to shallow", row.figures["growth"], FLAT),
+                _at_most(f"{who}: bytes an entry, to its payload", row.figures["times"], 2.25),
             ]
-            return [*best, _at_most(f"{who}: long to short", row.figures["growth"], FLAT)]
+        case "postgres-appends":
+            return _judge_appends(table, row)
+        case "postgres-tables" if "slowed" in row.figures:
+            return [_at_most(f"{who}: last round to first", row.figures["slowed"], 1.2)]
         case "postgres-drain" if row.figures["batch"] > 1:
             return _judge_drain(table, row)
         case _:
             return []
 
 
+def _judge_appends(table: Table, row: Row) -> list[Target]:
+    """Compare with the same statements by hand, and with the best session store."""
+    who = f"{row.who}, {table.name}"
+    by_hand = _rate(table, "the same statements", "one")
+    best = [
+        target
+        for figure, least in (("one", 3), ("many", 2))
+        for target in _beside_best(
+            f"{who}: best session store's rate, {figure}", table, row, figure, least
+        )
+    ]
+    return [
+        _at_least(f"{who}: part of the rate by hand, one", row.figures["one"] / by_hand, 0.7),
+        Target(
+            name=f"{who}: appends a second, many callers",
+            wanted="at least 14,000",
+            measured=round(row.figures["many"]),
+            met=row.figures["many"] >= 14_000,
+        ),
+        *best,
+        _at_most(f"{who}: long to short", row.figures["growth"], FLAT),
+    ]
+
+
 def _judge_drain(table: Table, row: Row) -> list[Target]:
-    """Compare with pgqueuer at the same batch size, and with procrastinate, if installed."""
+    """Compare with pgqueuer at the same batch size, and with procrastinate, if installed.
+
+    A worker is also compared with the bare drain.
+    """
     batch = row.figures["batch"]
     targets: list[Target] = []
+    if row.who.endswith("Worker") and batch == 100:
+        bare = row.who.removesuffix(", Worker")
+        for each in table.rows:
+            if each.who == bare and each.figures.get("batch") == batch:
+                part = row.figures["per_second"] / each.figures["per_second"]
+                targets.append(_at_least(f"{row.who}, {table.name}: part of the drain", part, 0.8))
     for peer, least in (("pgqueuer", 1), ("procrastinate", 15)):
         for each in table.rows:
             same = each.figures.get("batch") in (1, batch) and each.who.startswith(peer)

@@ -9,7 +9,7 @@ from benchmarks.peers.postgres.treadle_store import TreadleDrain
 from benchmarks.peers.treadle_store import claim_and_ack
 from benchmarks.sizes import Sizes
 from benchmarks.tables import Column, Row
-from benchmarks.texts import payload
+from benchmarks.texts import PAYLOAD, payload
 from benchmarks.workloads.base import Task, Workload, opened, title
 
 
@@ -28,6 +28,7 @@ def columns(sizes: Sizes) -> tuple[Column, ...]:
         Column("much", "deep, µs"),
         Column("growth", "deep/shallow", "{:.2f}"),
         Column("megabytes", "MB, deep", "{:,.0f}"),
+        Column("times", "x payloads", "{:.2f}"),
     )
 
 
@@ -56,7 +57,9 @@ async def measure(kind: type[Subject], task: Task) -> list[Row]:
             await work_deep(number)
         little, much = await medians_in_turn(operations, work_shallow, work_deep)
         figures: dict[str, Any] = {"little": little, "much": much, "growth": much / little}
-        figures["megabytes"] = (deep.bytes_now() - deep.before) / 1e6
+        stored = deep.bytes_now() - deep.before
+        figures["megabytes"] = stored / 1e6
+        figures["times"] = stored / (task.sizes.depths[1] * PAYLOAD)
         durability = deep.durability()
     return [Row(who=title(kind, ""), durability=durability, figures=figures)]
 

@@ -46,6 +46,7 @@ def columns(sizes: Sizes) -> tuple[Column, ...]:
         Column("table", "table, MB", "{:,.1f}"),
         Column("indexes", "indexes, MB", "{:,.1f}"),
         Column("vacuums", "autovacuums"),
+        Column("slowed", "last round/first", "{:.2f}"),
     )
 
 
@@ -65,6 +66,7 @@ async def measure(kind: type[Subject], task: Task) -> list[Row]:
         rows = _read(subject)
         durability = subject.durability()
     pace = f"drained {rates[0]:,.0f} a second in the first round, {rates[-1]:,.0f} in the last"
+    rows[0][1]["slowed"] = rates[0] / rates[-1]
     who = title(kind, "")
     return [
         Row(

@@ -185,6 +185,47 @@ def test_documents_have_targets_on_all_backends() -> None:
     assert verdicts(table) == [(1.1, True), (1.2, False), (1.6, False), (3_000_000, False)]
 
 
+def test_appends_on_postgresql_have_targets_beside_the_same_statements_and_session_stores() -> None:
+    found = [
+        Row(who="by hand (asyncpg)", figures={"one": 900, "many": 9_000}),
+        Row(who="by hand (psycopg, the same statements in pipelines)", figures={"one": 600}),
+        Row(who="treadle (postgresql)", figures={"one": 450, "many": 13_000, "growth": 1.1}),
+        Row(who="a session store", figures={"one": 200, "many": 1_000}),
+    ]
+    table = Table(name="postgres-appends", work="", columns=(), rows=tuple(found))
+    assert verdicts(table) == [
+        (0.75, True),
+        (13_000, False),
+        (2.25, False),
+        (13, True),
+        (1.1, True),
+    ]
+
+
+def test_a_worker_on_postgresql_has_targets_beside_the_drain_and_pgqueuer() -> None:
+    found = [
+        Row(who="treadle (postgresql)", figures={"batch": 100, "per_second": 10_000}),
+        Row(who="treadle (postgresql), Worker", figures={"batch": 100, "per_second": 7_000}),
+        Row(who="pgqueuer", figures={"batch": 100, "per_second": 8_000}),
+    ]
+    table = Table(name="postgres-drain", work="", columns=(), rows=tuple(found))
+    assert verdicts(table) == [(1.25, True), (0.7, False), (0.88, False)]
+
+
+def test_queues_on_postgresql_have_targets_for_their_sizes_and_after_much_use() -> None:
+    deep = Row(who="treadle (postgresql)", figures={"growth": 1.2, "times": 2.5})
+    assert verdicts(Table(name="postgres-depth", work="", columns=(), rows=(deep,))) == [
+        (1.2, True),
+        (2.5, False),
+    ]
+    used = [
+        Row(who="treadle (postgresql), entries", figures={"slowed": 1.1}),
+        Row(who="treadle (postgresql), payloads", figures={"live": 9}),
+    ]
+    table = Table(name="postgres-tables", work="", columns=(), rows=tuple(used))
+    assert verdicts(table) == [(1.1, True)]
+
+
 def test_storage_has_a_target_beside_its_text() -> None:
     table = rows("storage", "times_1000", **{"treadle (files)": 1.2, "peer": 9.0})
     assert verdicts(table) == [(1.2, True)]

@@ -3,6 +3,7 @@
 from benchmarks.peers.base import ThreadSubject
 from benchmarks.peers.postgres.by_hand import (
     AppendsByHand,
+    AppendsInPipelinesByHand,
     DocumentsOnPostgresByHand,
     DrainByHand,
     HeadsOnPostgresByHand,
@@ -37,6 +38,7 @@ DRAINED = (
 
 APPENDED: tuple[type[ThreadSubject], ...] = (
     AppendsByHand,
+    AppendsInPipelinesByHand,
     TreadleThreadsOnPostgres,
     OpenAiOnPostgres,
     SaverOnPostgres,

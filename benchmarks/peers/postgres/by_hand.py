@@ -1,4 +1,4 @@
-"""The floor: the cost of the same durability with asyncpg, by hand and without a store."""
+"""The floor: the cost of the same durability by hand, without a store."""
 
 import asyncio
 import json
@@ -6,7 +6,13 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
-from benchmarks.peers.base import DocumentSubject, EditSubject, HeadSubject, key_of
+from benchmarks.peers.base import (
+    DocumentSubject,
+    EditSubject,
+    HeadSubject,
+    ThreadSubject,
+    key_of,
+)
 from benchmarks.peers.by_hand_heads import COLUMNS, now_ms
 from benchmarks.peers.by_hand_heads import SCHEMA as HEADS
 from benchmarks.peers.postgres.base import CONNECTIONS, DrainSubject, PostgresSubject
@@ -24,6 +30,21 @@ returning id, payload
 MESSAGES = """
 create table messages (thread text, position bigint, body text, primary key (thread, position))
 """
+THREADS = """
+create table threads (key bigserial primary key, id text unique, version bigint, count bigint)
+    with (fillfactor = 70);
+create table messages (thread bigint, position bigint, body text, primary key (thread, position));
+create table deltas (thread bigint, version bigint, body text, primary key (thread, version));
+"""
+INSERT_THREAD = "insert into threads (id, version, count) values (%s, %s, %s) returning key"
+FILL_THREAD = (
+    "insert into messages select %s, position - 1, body"
+    " from unnest(%s::text[]) with ordinality as given (body, position)"
+)
+LOCK_THREAD = "select version, count from threads where key = %s for no key update"
+INSERT_MESSAGE = "insert into messages values (%s, %s, %s)"
+INSERT_DELTA = "insert into deltas values (%s, %s, %s)"
+UPDATE_THREAD = "update threads set version = %s, count = %s where key = %s"
 INSERT_MESSAGES = (
     "insert into messages select $1, position, body"
     " from unnest($2::text[]) with ordinality as given (body, position)"
@@ -105,6 +126,54 @@ class AppendsByHand(_ByHand, EditSubject):
     async def last(self, thread: Any, count: int) -> Sequence[object]:
         select = "select body from messages where thread = $1 order by position desc limit $2"
         rows = await self.pool.fetch(select, thread[0], count)
+        return [json.loads(body) for (body,) in reversed(rows)]
+
+
+class AppendsInPipelinesByHand(PostgresSubject, ThreadSubject):
+    """The statements of an append as Treadle stores it, in two pipelines for each commit."""
+
+    name = "by hand (psycopg, the same statements in pipelines)"
+    distribution = "psycopg"
+
+    async def begin(self) -> None:
+        self.run(self.address, THREADS)
+        pools: Any = import_module("psycopg_pool")
+        self.pool: Any = pools.AsyncConnectionPool(
+            self.address.uri(),
+            min_size=CONNECTIONS,
+            max_size=CONNECTIONS,
+            open=False,
+            kwargs={"autocommit": True, "prepare_threshold": 2},
+        )
+        await self.pool.open(wait=True)
+
+    async def end(self) -> None:
+        await self.pool.close()
+
+    async def start(self, name: str, texts: Sequence[str] = ()) -> Any:
+        values = (name, len(texts), len(texts))
+        async with self.pool.connection() as connection:
+            (key,) = await (await connection.execute(INSERT_THREAD, values)).fetchone()
+            bodies = [json.dumps(text) for text in texts]
+            await connection.execute(FILL_THREAD, (key, bodies))
+        return key
+
+    async def append(self, thread: Any, text: str) -> None:
+        async with self.pool.connection() as connection:
+            async with connection.pipeline():
+                await connection.execute("begin")
+                locked = await connection.execute(LOCK_THREAD, (thread,))
+                version, count = await locked.fetchone()
+            async with connection.pipeline():
+                await connection.execute(INSERT_MESSAGE, (thread, count, json.dumps(text)))
+                await connection.execute(INSERT_DELTA, (thread, version + 1, f"[{count}]"))
+                await connection.execute(UPDATE_THREAD, (version + 1, count + 1, thread))
+                await connection.execute("commit")
+
+    async def last(self, thread: Any, count: int) -> Sequence[object]:
+        select = "select body from messages where thread = %s order by position desc limit %s"
+        async with self.pool.connection() as connection:
+            rows = await (await connection.execute(select, (thread, count))).fetchall()
         return [json.loads(body) for (body,) in reversed(rows)]
 
 
