@@ -115,7 +115,7 @@ async def test_a_silent_connection_for_notices_is_replaced(
 ) -> None:
     """The caller does not look by itself, so only a notice can end its wait."""
     monkeypatch.setattr("treadle.backends.postgres.backend.LOOK_SECONDS", 3_600)
-    monkeypatch.setattr("treadle.backends.postgres._notices.CHECK_SECONDS", 0.1)
+    monkeypatch.setattr("treadle.backends.postgres._channel.CHECK_SECONDS", 0.1)
     monkeypatch.setattr("treadle.backends.postgres._notices.NOTICE_RETRY_SECONDS", 0.01)
     # Long enough that a read of the waiter is asked again, if it is the one that falls silent.
     backend = PostgresBackend(parse_location(proxy.url), migrate=True, call_seconds=10)

@@ -1,6 +1,10 @@
--- Record the transaction by its writer and number, instead of the writer's last one. It fails if it
--- is recorded already: another connection has committed the same, after this one was lost.
-WITH last AS (
-    DELETE FROM commits WHERE writer = :writer AND number < :number
+-- Record the transaction as the last one of its writer. It divides by zero if that is recorded already:
+-- another connection has committed the same, after this one was lost.
+WITH recorded AS (
+    INSERT INTO commits (writer, number) VALUES (:writer, :number)
+    ON CONFLICT (writer) DO UPDATE
+    SET number = excluded.number, committed_at = excluded.committed_at
+    WHERE commits.number < excluded.number
+    RETURNING number
 )
-INSERT INTO commits (writer, number) VALUES (:writer, :number)
+SELECT 1 / COUNT(*) FROM recorded
