@@ -1,0 +1,138 @@
+"""The history of a session: committed call by call, or collected in a batch."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from treadle import Batch, Json, NotFound, Store, Thread, VersionConflict
+from treadle.integrations.openai_agents._items import read_item, write_items
+from treadle.integrations.openai_agents._tail import NO_TAIL, Item, Tail, read_tail
+
+
+class History(Protocol):
+    """What a session does with its items."""
+
+    async def read(self, limit: int | None) -> list[Item]:
+        """Return at least the last `limit` items, if there are so many; None: all."""
+        ...
+
+    async def add(self, items: Sequence[Json]) -> None:
+        """Append items, all or none."""
+        ...
+
+    async def pop(self) -> Item | None:
+        """Remove the last item and return it; None if there is none."""
+        ...
+
+    async def clear(self) -> None:
+        """Delete the thread."""
+        ...
+
+
+class Committed:
+    """A history of which each call is a read or a commit."""
+
+    def __init__(self, store: Store, thread: Thread) -> None:
+        self._store = store
+        self._thread = thread
+
+    async def read(self, limit: int | None) -> list[Item]:
+        """Return at least the last `limit` items, if there are so many; None: all."""
+        return (await self.read_tail(limit)).items
+
+    async def read_tail(self, limit: int | None) -> Tail:
+        """Read at least the last `limit` items, with their positions."""
+        return await read_tail(self._store, self._thread.id, limit)
+
+    async def add(self, items: Sequence[Json]) -> None:
+        """Append items, all or none."""
+        async with self._store.batch() as step:
+            _append(step, self._thread, items)
+
+    async def pop(self) -> Item | None:
+        """Remove the last item and return it; of several callers, each gets another one."""
+        while True:
+            tail = await self.read_tail(1)
+            if not tail.rows:
+                return None
+            if await self.replace(tail, len(tail.rows) - 1, []):
+                return tail.rows[-1].item
+
+    async def clear(self) -> None:
+        """Delete the thread."""
+        await self._store.threads.delete(self._thread.id)
+
+    async def replace(self, tail: Tail, start: int, items: Sequence[Json]) -> bool:
+        """Replace the items of a tail from `start` on; return False if the thread has changed."""
+        keep, rest = tail.cut(start)
+        try:
+            async with self._store.batch() as step:
+                step.threads.truncate(self._thread.id, keep=keep, expected=tail.version)
+                _append(step, self._thread, [*rest, *items])
+        except (VersionConflict, NotFound):
+            return False
+        return True
+
+
+class Pending:
+    """A history whose writes are in a batch that others commit."""
+
+    def __init__(self, store: Store, thread: Thread, step: Batch) -> None:
+        self._store = store
+        self._thread = thread
+        self._step = step
+        self._kept: int | None = None
+        """How many of the messages before the batch stay; None: all."""
+        self._added: list[Item] = []
+        self._changes = 0
+        """How much the version will rise."""
+
+    async def read(self, limit: int | None) -> list[Item]:
+        """Return the last items of the thread, and behind them those of the batch."""
+        missing = None if limit is None else max(limit - len(self._added), 0)
+        before = NO_TAIL if missing == 0 else await self._read_before(missing)
+        return [*before.items, *(item for each in self._added for item in _copied(each))]
+
+    async def add(self, items: Sequence[Json]) -> None:
+        """Append items when the batch commits."""
+        copies = [copy for item in items for copy in _copied(item)]
+        if copies:
+            _append(self._step, self._thread, copies)
+            self._changes += 1
+        self._added += copies
+
+    async def pop(self) -> Item | None:
+        """Take back the last item of the batch, or else of the thread as it is."""
+        if self._added:
+            self._step.threads.truncate(self._thread.id, drop=1)
+            self._changes += 1
+            return self._added.pop()
+        tail = await self._read_before(1)
+        if not tail.rows:
+            return None
+        self._kept, rest = tail.cut(len(tail.rows) - 1)
+        expected = tail.version + self._changes
+        self._step.threads.truncate(self._thread.id, keep=self._kept, expected=expected)
+        self._changes += 1
+        await self.add(rest)
+        return tail.rows[-1].item
+
+    async def clear(self) -> None:
+        """Delete the thread when the batch commits."""
+        self._step.threads.delete(self._thread.id)
+        self._added = []
+        self._kept = 0
+
+    async def _read_before(self, limit: int | None) -> Tail:
+        return await read_tail(self._store, self._thread.id, limit, before=self._kept)
+
+
+def _append(step: Batch, thread: Thread, items: Sequence[Json]) -> None:
+    messages = [read_item(item) for item in items]
+    if messages:
+        step.threads.ensure(thread)
+        step.threads.append(thread.id, *messages)
+
+
+def _copied(item: Json) -> list[Item]:
+    """Return an item that shares nothing with the caller's."""
+    return write_items(read_item(item))

@@ -1,0 +1,57 @@
+"""Runs that wait for a human, as documents."""
+
+from typing import Any, TypeVar
+
+from agents import Agent, RunState
+
+from treadle import Batch, Store, Stored, Write
+from treadle.errors import CorruptRecord
+from treadle.store.documents import AnyKey
+
+RUN_STATES = "openai-run-states"
+"""The collection of the documents."""
+
+ContextT = TypeVar("ContextT")
+
+
+def put_run_state(
+    writes: Store | Batch, key: AnyKey, state: RunState[Any, Any], *, expected: int | None = None
+) -> Write[Stored]:
+    """Keep the state of a run in a document, for example until somebody approves a tool call.
+
+    Awaited on a store, collected in a batch: `put_run_state(step, key, result.to_state())`.
+
+    Args:
+        writes: the store, or a batch, such as that of `delivery.pause()`.
+        key: the key of the document in the collection `openai-run-states`.
+        state: the run.
+        expected: the version that the document must have; 0: it must not exist.
+
+    Raises:
+        VersionConflict: the document is not at version `expected`.
+        InvalidValue: the state cannot be stored; the message says where.
+    """
+    return writes.documents.put(RUN_STATES, key, state.to_json(), expected=expected)
+
+
+async def load_run_state(
+    store: Store, key: AnyKey, agent: Agent[Any], **options: Any
+) -> RunState[Any, Any] | None:
+    """Load a run that `put_run_state` has kept; None if there is none.
+
+    Args:
+        store: the store.
+        key: the key of the document.
+        agent: the agent that began the run.
+        options: what `RunState.from_json` takes further, such as `context_override`.
+
+    Raises:
+        CorruptRecord: the document holds no run, or one of an SDK that this one cannot read.
+    """
+    document = await store.documents.load(RUN_STATES, key)
+    if document is None:
+        return None
+    try:
+        return await RunState.from_json(agent, document.value, **options)
+    except Exception as error:
+        raise CorruptRecord(f"the run state {document.key!r}", str(error)) from error

@@ -1,0 +1,57 @@
+import pytest
+from agents import Agent, Runner, function_tool
+from agents.testing import ScriptedModel
+
+from tests.frameworks.openai_agents.items import call, text
+from tests.marks import every_backend
+from treadle import CorruptRecord, Store, VersionConflict
+from treadle.integrations.openai_agents import (
+    TreadleSession,
+    load_run_state,
+    put_run_state,
+)
+
+paid: list[int] = []
+
+
+@function_tool(needs_approval=True)
+def pay(amount: int) -> str:
+    """Pay."""
+    paid.append(amount)
+    return "paid"
+
+
+def agent() -> Agent:
+    model = ScriptedModel([[call("pay", '{"amount": 40}')], [text("It is paid.")]])
+    return Agent(name="clerk", model=model, tools=[pay])
+
+
+@every_backend
+async def test_a_run_waits_in_a_document(store: Store, session: TreadleSession) -> None:
+    paid.clear()
+    clerk = agent()
+    result = await Runner.run(clerk, "Pay 40.", session=session)
+    assert result.interruptions
+    async with store.batch() as step:
+        written = put_run_state(step, ("chat", "1"), result.to_state(), expected=0)
+
+    state = await load_run_state(store, ("chat", "1"), clerk)
+    assert state is not None
+    state.approve(state.get_interruptions()[0])
+    again = await Runner.run(clerk, state, session=session)
+    assert (again.final_output, paid) == ("It is paid.", [40])
+    with pytest.raises(VersionConflict):
+        await put_run_state(store, ("chat", "1"), again.to_state(), expected=0)
+    version = written.result.version
+    await put_run_state(store, ("chat", "1"), again.to_state(), expected=version)
+
+
+async def test_there_is_no_run_under_another_key(store: Store) -> None:
+    assert await load_run_state(store, "x", agent()) is None
+
+
+@pytest.mark.parametrize("value", [None, {}, {"$schemaVersion": "999.0"}, "state"])
+async def test_a_damaged_run_is_refused(store: Store, value: object) -> None:
+    await store.documents.put("openai-run-states", "x", value)
+    with pytest.raises(CorruptRecord, match=r"the run state \('x',\)"):
+        await load_run_state(store, "x", agent())

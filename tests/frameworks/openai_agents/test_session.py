@@ -1,0 +1,195 @@
+import asyncio
+from typing import Any
+
+import pytest
+from agents import Agent, Runner, SessionSettings
+from agents.memory import Session
+from agents.testing import ScriptedModel
+
+from tests.frameworks.openai_agents.items import ITEMS, USER, Item, text
+from tests.marks import every_backend
+from treadle import InvalidValue, Message, Store, StoreClosed, Thread, ToolCall
+from treadle.integrations.openai_agents import TreadleSession
+
+
+def said(*texts: str) -> list[Item]:
+    return [{"role": "user", "content": each} for each in texts]
+
+
+def test_it_satisfies_the_protocol(session: TreadleSession) -> None:
+    assert isinstance(session, Session)
+
+
+@every_backend
+async def test_items_come_back_in_their_order(session: TreadleSession) -> None:
+    assert await session.get_items() == []
+    await session.add_items(ITEMS[:3])
+    await session.add_items(ITEMS[3:])
+    assert await session.get_items() == ITEMS
+    assert await session.get_items(limit=3) == ITEMS[-3:]
+    assert await session.get_items(limit=0) == []
+    assert await session.get_items(limit=1000) == ITEMS
+
+
+async def test_the_settings_limit_what_is_read(store: Store) -> None:
+    session = TreadleSession("chat", store, session_settings={"limit": 2})
+    await session.add_items(said("a", "b", "c"))
+    assert await session.get_items() == said("b", "c")
+    assert await session.get_items(limit=1) == said("c")
+    assert session.session_settings == SessionSettings(limit=2)
+
+
+@every_backend
+async def test_more_than_a_page_is_read(session: TreadleSession) -> None:
+    items = said(*map(str, range(450)))
+    await session.add_items(items)
+    assert await session.get_items(limit=449) == items[1:]
+    assert await session.get_items() == items
+
+
+@every_backend
+async def test_items_are_added_together_or_not_at_all(session: TreadleSession) -> None:
+    with pytest.raises(InvalidValue):
+        await session.add_items([*said("a"), "no object"])  # type: ignore[list-item]
+    assert await session.get_items() == []
+
+
+@every_backend
+async def test_callers_that_take_the_last_item_get_different_ones(session: TreadleSession) -> None:
+    await session.add_items(said("a", "b", "c"))
+    taken: list[Any] = await asyncio.gather(*(session.pop_item() for _ in range(4)))
+    assert sorted(each["content"] for each in taken if each) == ["a", "b", "c"]
+    assert await session.pop_item() is None
+
+
+@every_backend
+async def test_a_cancelled_caller_waits_for_its_write(session: TreadleSession) -> None:
+    adding = asyncio.create_task(session.add_items(said("a")))
+    await asyncio.sleep(0)
+    adding.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await adding
+    assert await session.get_items() == said("a")
+
+
+@every_backend
+async def test_a_cleared_session_is_empty_and_begins_again(
+    session: TreadleSession, store: Store
+) -> None:
+    await session.clear_session()
+    await session.add_items(said("a", "b"))
+    await session.clear_session()
+    assert await session.get_items() == []
+    assert await store.threads.load("chat") is None
+    await session.add_items(said("c"))
+    assert await session.get_items() == said("c")
+
+
+async def test_a_closed_store_refuses_even_no_items(session: TreadleSession, store: Store) -> None:
+    await store.close()
+    with pytest.raises(StoreClosed):
+        await session.add_items([])
+
+
+async def test_no_items_create_no_thread(session: TreadleSession, store: Store) -> None:
+    await session.add_items([])
+    assert await store.threads.head("chat") is None
+
+
+async def test_what_is_read_and_what_was_added_belong_to_the_caller(
+    session: TreadleSession,
+) -> None:
+    part = {"type": "input_text", "text": "a"}
+    item: Any = {"role": "user", "content": [part], "note": {"a": 1}}
+    await session.add_items([item])
+    part["text"] = item["note"]["a"] = "changed"
+    found: list[Any] = await session.get_items()
+    found[0]["content"][0]["text"] = found[0]["note"]["a"] = "changed"
+    expected = [{"role": "user", "content": [{**part, "text": "a"}], "note": {"a": 1}}]
+    assert await session.get_items() == expected
+
+
+async def test_the_thread_gets_an_owner_when_the_session_creates_it(store: Store) -> None:
+    await TreadleSession("chat", store, resource_id="anna").add_items(said("a"))
+    await TreadleSession("chat", store, resource_id="ben").add_items(said("b"))
+    head = await store.threads.head("chat")
+    assert head is not None
+    assert (head.resource_id, head.message_count) == ("anna", 2)
+
+
+async def test_messages_of_other_programs_are_items_and_can_be_taken_back(
+    session: TreadleSession, store: Store
+) -> None:
+    call = ToolCall(id="c", name="f", arguments={})
+    messages = (Message.user("a"), Message.internal_system("b"), Message.assistant("c", [call]))
+    await store.threads.create(Thread(id="chat", messages=messages))
+    said_c = {"role": "assistant", "content": "c"}
+    called = {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}
+    before = [*said("a"), {"role": "system", "content": "b"}]
+    assert await session.get_items() == [*before, said_c, called]
+    assert await session.get_items(limit=1) == [called]
+    assert await session.pop_item() == called
+    assert await session.get_items() == [*before, said_c]
+    assert await session.pop_item() == said_c
+    assert await session.get_items() == before
+
+
+@every_backend
+async def test_a_run_continues_the_conversation(store: Store) -> None:
+    model = ScriptedModel([[text("Hello Anna.")], [text("Anna.")]])
+    agent = Agent(name="a", model=model)
+    await Runner.run(agent, "I am Anna.", session=TreadleSession("chat", store))
+    result = await Runner.run(agent, "Who am I?", session=TreadleSession("chat", store))
+    assert result.final_output == "Anna."
+    assert model.last_call is not None
+    assert len(model.last_call.input) == 3
+    page = await store.threads.list_messages("chat")
+    assert [each.message.role for each in page.messages] == ["user", "assistant"] * 2
+
+
+# --- compaction -----------------------------------------------------------------------------------
+
+
+async def snapshot(session: TreadleSession, limit: int, **options: Any) -> Any:
+    return await session._get_compaction_snapshot(limit, **options)
+
+
+@every_backend
+async def test_the_end_of_a_history_is_replaced_in_one_commit(session: TreadleSession) -> None:
+    await session.add_items(said("a", "b", "c"))
+    found = await snapshot(session, 2)
+    assert (found.items, found.complete) == (said("b", "c"), False)
+    assert (await snapshot(session, 3)).complete
+    assert await found.replace_suffix(1, said("summary"))
+    assert await session.get_items() == said("a", "b", "summary")
+    assert not await found.replace_suffix(1, said("late"))
+    assert await session.get_items() == said("a", "b", "summary")
+
+
+async def test_the_end_of_a_history_that_others_have_changed_stays(session: TreadleSession) -> None:
+    await session.add_items(said("a", "b"))
+    found = await snapshot(session, 2, prune_prefix=lambda item: False)
+    assert not await found.replace_suffix(2, [])
+    await session.add_items(said("c"))
+    assert not await found.replace_suffix(1, said("summary"))
+    await session.clear_session()
+    assert not await found.replace_suffix(1, said("summary"))
+    assert await session.get_items() == []
+
+
+async def test_expired_items_go_when_the_end_is_replaced(session: TreadleSession) -> None:
+    await session.add_items(said("old 1", "old 2", "a", "old 3", "b"))
+    found = await snapshot(session, 1, prune_prefix=lambda item: "old" in item["content"])
+    assert await found.replace_suffix(0, said("summary"))
+    assert await session.get_items() == said("a", "old 3", "summary")
+
+
+async def test_a_replacement_does_not_cut_a_message_of_several_items(
+    session: TreadleSession, store: Store
+) -> None:
+    call = ToolCall(id="c", name="f", arguments={})
+    await store.threads.create(Thread(id="chat", messages=(Message.assistant("c", [call]),)))
+    found = await snapshot(session, 1)
+    assert not found.complete
+    assert await found.replace_suffix(0, [USER])
+    assert await session.get_items() == [{"role": "assistant", "content": "c"}, USER]
