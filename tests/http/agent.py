@@ -48,17 +48,19 @@ async def handle(delivery: Delivery) -> None:
                     state={"count": state["count"] + 1, "client": turn.request.state},
                 )
                 step.threads.append(turn.request.thread_id, done)
+        case "slow":
+            await stream(delivery, turn, pause=0.3)
         case _:
             await stream(delivery, turn)
 
 
-async def stream(delivery: Delivery, turn: Turn) -> None:
+async def stream(delivery: Delivery, turn: Turn, pause: float = 0.02) -> None:
     """Think, and answer in pieces."""
     message = turn.message()
     await message.reasoning("They greet.")
     for piece in PIECES:
         await message.text(piece)
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(pause)
     async with delivery.batch() as step:
         said = Message.assistant("".join(PIECES), id=message.id)
         step.threads.append(turn.request.thread_id, turn.changes(said, status="done"))

@@ -46,7 +46,7 @@ class Stream:
                 name, _, value = line.partition(": ")
                 match name:
                     case "data":
-                        event.data = json.loads(value)
+                        event.data = ["DONE"] if value == "[DONE]" else json.loads(value)
                     case "event":
                         event.kind = value
                     case "id":

@@ -96,7 +96,8 @@ async def _run(call: Call) -> Response:
     except BaseException:
         await stream.close()
         raise
-    events = stream.events(asked.entry_id, asked.version, is_behind=asked.is_behind)
+    is_behind = asked.was_known or asked.is_behind
+    events = stream.events(asked.entry_id, asked.version, is_behind=is_behind)
     return EventStream(call, _encoded(wanted, events), close=stream.close)
 
 

@@ -1,6 +1,14 @@
 """All operations of the API."""
 
-from treadle.http import _ag_ui, _messages, _service, _thread_events, _threads
+from treadle.http import (
+    _ag_ui,
+    _ai_sdk,
+    _histories,
+    _messages,
+    _service,
+    _thread_events,
+    _threads,
+)
 from treadle.http._operation import Operation
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -9,4 +17,6 @@ OPERATIONS: tuple[Operation, ...] = (
     *_messages.OPERATIONS,
     *_thread_events.OPERATIONS,
     *_ag_ui.OPERATIONS,
+    *_ai_sdk.OPERATIONS,
+    *_histories.OPERATIONS,
 )

@@ -29,9 +29,10 @@ class Requested(NamedTuple):
     entry_id: str
     version: int
     """The version of the thread behind which the run is."""
+    was_known: bool
+    """Whether it had been asked for before."""
     is_behind: bool
-    """Whether the client lacks messages: it has asked for this run before, or others have
-    written."""
+    """Whether the client lacks messages that were there before."""
 
 
 async def require_own_request(
@@ -54,7 +55,12 @@ async def require_own_request(
 
 
 async def request(
-    call: Call, wanted: RunRequest, messages: Sequence[Message], key: str
+    call: Call,
+    wanted: RunRequest,
+    messages: Sequence[Message],
+    key: str,
+    *,
+    removes_rest: bool = False,
 ) -> Requested:
     """Append what the client says, and send the request, in one batch.
 
@@ -66,6 +72,7 @@ async def request(
         wanted: the request.
         messages: all that the client has; the thread gets those behind the last that it knows.
         key: the same for the same request; a known one sends nothing.
+        removes_rest: remove from the thread what comes behind the last of these messages.
     """
     check_ids(wanted)
     thread_id = wanted.thread_id
@@ -84,6 +91,9 @@ async def request(
     async with call.store.batch() as step:
         if head is None:
             step.threads.create(Thread(id=thread_id, resource_id=owner))
+        removed = None
+        if removes_rest and (last := _position(page, messages)) is not None:
+            removed = step.threads.truncate(thread_id, keep=last + 1)
         if new := _news(page, messages):
             step.threads.append(thread_id, ThreadChangeSet(messages=new))
         if wanted.resume and mailbox is not None and mailbox.paused_at is not None:
@@ -92,8 +102,13 @@ async def request(
             for run in waiting.items:
                 step.runs.upsert(_answered(run))
         sent = step.mailboxes.send(thread_id, to_plain(wanted), dedupe_key=key)
-    is_behind = sent.result.was_known or _is_behind(page, messages)
-    return Requested(sent.result.entry.entry_id, 0 if head is None else head.version, is_behind)
+    # What others append meanwhile is shown, too; what the client has asked to remove is not.
+    version = 0 if head is None else head.version
+    if removed is not None:
+        version = removed.result.version
+    return Requested(
+        sent.result.entry.entry_id, version, sent.result.was_known, _is_behind(page, messages)
+    )
 
 
 def _answered(run: RunRecord) -> RunRecord:
@@ -101,12 +116,27 @@ def _answered(run: RunRecord) -> RunRecord:
     return msgspec.structs.replace(run, status="done", termination_code="answered", updated_at=0)
 
 
+def _position(page: MessagePage, messages: Sequence[Message]) -> int | None:
+    """The position of the last message of the client in the thread; None if it is not there."""
+    last = messages[-1].id if messages else None
+    return next((each.cursor for each in page.messages if each.message.id == last), None)
+
+
 def _news(page: MessagePage, messages: Sequence[Message]) -> Sequence[Message]:
     known = {each.message.id for each in page.messages}
-    for count, message in enumerate(reversed(messages)):
-        if message.id in known:
-            return messages[len(messages) - count :]
-    return messages
+    count = next((n for n, each in enumerate(reversed(messages)) if each.id in known), None)
+    new = messages if count is None else messages[len(messages) - count :]
+    return [each for each in new if each.role != "tool" or not _is_answered(page, each)]
+
+
+def _is_answered(page: MessagePage, result: Message) -> bool:
+    """Whether the thread has a result of the tool call already, under another id."""
+    for each in page.messages:  # the newest is first
+        if each.message.tool_call_id == result.tool_call_id:
+            return True
+        if any(call.id == result.tool_call_id for call in each.message.tool_calls or ()):
+            return False
+    return False
 
 
 def _is_behind(page: MessagePage, messages: Sequence[Message]) -> bool:

@@ -43,6 +43,8 @@ class PartEnded(msgspec.Struct, frozen=True):
     tool_name: str = ""
     arguments: Json = None
     """Of a tool call that is committed: its arguments."""
+    is_complete: bool = True
+    """Whether the message was committed."""
 
 
 class ToolAnswered(msgspec.Struct, frozen=True):

@@ -1,13 +1,14 @@
 """Following a run that a client has asked for, until it ends."""
 
 from collections.abc import AsyncGenerator, Iterable, Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, aclosing
 from typing import cast
 
 import msgspec
 
 from treadle.core.codec import Json
 from treadle.core.heads import LoadHead, ThreadSummary
+from treadle.core.limits import PAGE
 from treadle.core.live import piece_in
 from treadle.core.mailbox_queries import LoadEntry, LoadMailbox
 from treadle.core.mailboxes import MailboxEntry, MailboxState
@@ -15,7 +16,7 @@ from treadle.core.messages import Message
 from treadle.core.patches import apply_patches
 from treadle.core.run_queries import LoadRun
 from treadle.core.runs import RunRecord
-from treadle.core.thread_queries import ListDeltas, LoadThread
+from treadle.core.thread_queries import ListDeltas, ListMessages, LoadThread
 from treadle.core.threads import Thread, ThreadDelta
 from treadle.errors import NotFound
 from treadle.http._call import Call
@@ -66,8 +67,30 @@ class RunStream:
         """Listen no longer."""
         await self._stack.aclose()
 
+    async def replayed(self, entry_id: str) -> AsyncGenerator[RunEvent | None]:
+        """Yield what has happened in the run so far, and then as `events`.
+
+        Args:
+            entry_id: the entry that asks for the run.
+        """
+        head, page = await self._call.store.read(
+            LoadHead(thread_id=self._thread_id),
+            ListMessages(thread_id=self._thread_id, run_id=self._run_id, limit=PAGE),
+        )
+        self._require_own(head)
+        said = [each.message for each in page.messages]
+        events = self.events(entry_id, 0 if head is None else head.version, said=said)
+        async with aclosing(events):
+            async for event in events:
+                yield event
+
     async def events(
-        self, entry_id: str, version: int, *, is_behind: bool
+        self,
+        entry_id: str,
+        version: int,
+        *,
+        is_behind: bool = False,
+        said: Iterable[Message] = (),
     ) -> AsyncGenerator[RunEvent | None]:
         """Yield what happens, until the run ends; None when nothing has happened for long.
 
@@ -75,10 +98,14 @@ class RunStream:
             entry_id: the entry that asks for the run.
             version: the version of the thread after which events come.
             is_behind: begin with all messages and the state.
+            said: what the run has said before that.
         """
         self._entry_id, self._version = entry_id, version
         self._transcript.is_wrong = is_behind
         yield Begun()
+        for number, message in enumerate(said):
+            for event in self._transcript.commit(message, f"0-{number}"):
+                yield event
         changes = self._call.store.changes(thread_id=self._thread_id, mailbox_id=self._thread_id)
         sources: list[AsyncGenerator[Item]] = [changes]
         if self._live is not None:

@@ -27,8 +27,10 @@ class _Part:
         self.next_number = 0
         """The number of the piece that is shown next."""
 
-    def ended(self, arguments: Json = None) -> PartEnded:
-        return PartEnded(self.message_id, self.part, self.call_id, self.tool_name, arguments)
+    def ended(self, arguments: Json = None, *, is_complete: bool = True) -> PartEnded:
+        return PartEnded(
+            self.message_id, self.part, self.call_id, self.tool_name, arguments, is_complete
+        )
 
 
 class Transcript:
@@ -135,7 +137,7 @@ class Transcript:
 
     def _close(self, message_id: str, kind: PartKind | None = None) -> Iterator[RunEvent]:
         for key in [key for key in self._open if key[0] == message_id and kind in (None, key[1])]:
-            yield self._open.pop(key).ended()
+            yield self._open.pop(key).ended(is_complete=message_id in self._known)
 
 
 def text_of(content: str | list[Json]) -> str:

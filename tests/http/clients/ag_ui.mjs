@@ -1,0 +1,71 @@
+// A conversation by AG-UI's own client: node ag_ui.mjs URL TOKEN THREAD
+// Prints what it has seen as JSON.
+import { HttpAgent } from "@ag-ui/client";
+
+const [url, token, threadId] = process.argv.slice(2);
+const headers = { Authorization: `Bearer ${token}` };
+
+function newAgent() {
+  return new HttpAgent({ url, threadId, headers });
+}
+
+function user(id, content) {
+  return { id, role: "user", content };
+}
+
+function said(agent) {
+  return agent.messages.map(({ role, content, toolCalls, toolCallId }) => ({
+    role,
+    content,
+    calls: (toolCalls ?? []).map((call) => [call.function.name, JSON.parse(call.function.arguments)]),
+    answers: toolCallId,
+  }));
+}
+
+const seen = {};
+const agent = newAgent();
+
+async function run(name, message, parameters = {}) {
+  const types = [];
+  let deltas = 0;
+  if (message) agent.addMessage(message);
+  await agent.runAgent(parameters, {
+    onEvent: ({ event }) => {
+      types.push(event.type);
+      deltas += event.type === "TEXT_MESSAGE_CONTENT";
+    },
+  });
+  seen[name] = { types: [...new Set(types)], deltas, state: agent.state };
+}
+
+await run("hello", user("m1", "hello"));
+await run("weather", user("m2", "weather"));
+agent.setState({ theme: "dark" });
+await run("count", user("m3", "count"));
+const tools = [{ name: "pick", description: "pick a color", parameters: { type: "object" } }];
+await run("color", user("m4", "color"), { tools });
+const [call] = agent.messages.at(-1).toolCalls;
+agent.addMessage({ id: "m5", role: "tool", toolCallId: call.id, content: "red" });
+await run("picked", null, { tools });
+await run("refund", user("m6", "refund"));
+seen.interrupts = structuredClone(agent.pendingInterrupts);
+const resume = [{ interruptId: "may-1", status: "resolved", payload: { approved: true } }];
+await run("refunded", null, { resume });
+seen.left = agent.pendingInterrupts;
+seen.said = said(agent);
+
+// a page that was loaded again: it has no messages, and gets them with its next run
+const other = newAgent();
+other.addMessage(user("m7", "hello"));
+await other.runAgent();
+seen.other = said(other);
+
+// a client that goes away; the run goes on
+const leaving = newAgent();
+leaving.setMessages(structuredClone(other.messages));
+leaving.addMessage(user("m8", "slow"));
+await leaving
+  .runAgent({}, { onRunStartedEvent: () => leaving.abortRun() })
+  .catch((error) => (seen.aborted = String(error)));
+
+console.log(JSON.stringify(seen));
