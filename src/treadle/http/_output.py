@@ -1,6 +1,6 @@
 """What clients get: values of the store as JSON, without what is not for them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, cast
 
@@ -36,6 +36,22 @@ def answer(
     return raw_answer(_encoded(shown), status, headers)
 
 
+def answer_results(call: Call, results: Sequence[Any], with_tokens: Sequence[bool]) -> Response:
+    """Return the answer that holds the results of a batch.
+
+    Args:
+        call: the call that is answered.
+        results: the results, in the order of the commands.
+        with_tokens: for each of them, whether the claim tokens stay in it.
+    """
+    tracebacks = call.can("read_internal")
+    shown = tuple(
+        _shown(result, tokens=tokens, tracebacks=tracebacks)
+        for result, tokens in zip(results, with_tokens, strict=True)
+    )
+    return raw_answer(b'{"results":' + _encoded(shown) + b"}")
+
+
 def raw_answer(
     body: bytes, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:
@@ -51,7 +67,7 @@ def no_content() -> Response:
 def _encoded(value: Any) -> bytes:
     if isinstance(value, tuple):
         return b"[" + b",".join(map(_encoded, cast("tuple[Model, ...]", value))) + b"]"
-    return encode(value)
+    return encode(value) if isinstance(value, Model) else msgspec.json.encode(value)
 
 
 def _shown(value: Any, *, tokens: bool, tracebacks: bool) -> Any:

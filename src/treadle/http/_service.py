@@ -1,12 +1,27 @@
-"""Operations on the server itself: its health and its description."""
+"""Operations on the server and the store as a whole: health, and erasing an owner."""
+
+from typing import cast
 
 from starlette.responses import Response
 
 from treadle.core.mailbox_queries import LoadMailbox
 from treadle.http._call import Call
 from treadle.http._errors import SAFE_HEADERS
+from treadle.http._input import Fields
 from treadle.http._operation import Operation
-from treadle.http._owners import PUBLIC
+from treadle.http._output import answer
+from treadle.http._owners import ALL, PUBLIC
+from treadle.store.erasing import Erased
+
+
+class NewErasure(Fields, frozen=True, kw_only=True):
+    """Whose data is deleted."""
+
+    resource_id: str
+
+
+async def _erase(call: Call) -> Response:
+    return answer(call, await call.store.erase(cast("NewErasure", call.body).resource_id))
 
 
 async def _is_up(call: Call) -> Response:
@@ -36,5 +51,16 @@ OPERATIONS = (
         owner=PUBLIC,
         answers={200: None},
         handle=_is_ready,
+    ),
+    Operation(
+        method="POST",
+        path="/v1/erase",
+        summary="Delete everything of an owner; answers how many rows of each kind.",
+        action="erase",
+        owner=ALL,
+        body=NewErasure,
+        answers={200: Erased},
+        handle=_erase,
+        details="If it fails, call it again: it deletes what is left.",
     ),
 )

@@ -17,6 +17,11 @@ class Streams:
         self._of_principals: Counter[str] = Counter()
         self._have_ended = False
 
+    @property
+    def are_ended(self) -> bool:
+        """Return whether the server stops."""
+        return self._ended.is_set()
+
     def end(self) -> None:
         """End all streams, and let no new one begin; on the event loop that serves them."""
         self._have_ended = True

@@ -1,0 +1,127 @@
+"""The operation that commits commands together, all or none."""
+
+from typing import Any, cast
+
+from starlette.responses import Response
+
+from treadle import commands
+from treadle.clock import new_id, new_token
+from treadle.core.codec import Json, Model
+from treadle.core.commands import Command
+from treadle.core.mailboxes import Send
+from treadle.core.taking import Take
+from treadle.errors import InvalidValue, shorten
+from treadle.http._call import Call
+from treadle.http._input import Fields, body_of
+from treadle.http._operation import Operation
+from treadle.http._output import answer_results
+from treadle.http._owners import ALL
+from treadle.http._principals import Action
+
+ACTIONS: dict[type[Command[Any]], Action] = {
+    commands.Ack: "claim",
+    commands.AppendThread: "append",
+    commands.Cancel: "cancel",
+    commands.CancelPending: "cancel",
+    commands.CheckDocument: "read",
+    commands.CheckThread: "read",
+    commands.CreateDocument: "write_documents",
+    commands.CreateThread: "append",
+    commands.DeadLetter: "claim",
+    commands.DeleteDocument: "write_documents",
+    commands.DeleteDocuments: "delete",
+    commands.DeleteMailbox: "delete",
+    commands.DeleteRun: "delete",
+    commands.DeleteThread: "delete",
+    commands.Enqueue: "send",
+    commands.EnsureDocument: "write_documents",
+    commands.EnsureMailbox: "send",
+    commands.EnsureThread: "append",
+    commands.ExtendLease: "claim",
+    commands.ForkThread: "append",
+    commands.Hold: "claim",
+    commands.Interrupt: "interrupt",
+    commands.Nack: "claim",
+    commands.Pause: "pause",
+    commands.Purge: "purge",
+    commands.PurgeDocuments: "purge",
+    commands.PutDocument: "write_documents",
+    commands.Release: "claim",
+    commands.Requeue: "requeue",
+    commands.Resume: "pause",
+    commands.SaveThread: "append",
+    commands.Send: "send",
+    commands.Supersede: "cancel",
+    commands.Take: "claim",
+    commands.TouchDocument: "write_documents",
+    commands.TruncateThread: "append",
+    commands.UpdateThread: "append",
+    commands.UpsertRun: "write_runs",
+    commands.Withdraw: "cancel",
+}
+"""The commands of a batch, and what each needs the right to do. The commands that restore rows of
+another store are none of them: they could forge times, versions and claims."""
+
+_KINDS = {kind.__name__: kind for kind in ACTIONS}
+
+
+class NewBatch(Fields, frozen=True, kw_only=True):
+    """Commands that are committed together, all or none."""
+
+    commands: tuple[dict[str, Json], ...]
+    """Each has its name in `command`, such as `AppendThread`, and its fields beside it."""
+
+
+class Results(Model, frozen=True, kw_only=True):
+    """The result of each command of a batch, in their order."""
+
+    results: tuple[Json, ...]
+
+
+async def _commit(call: Call) -> Response:
+    given = cast("NewBatch", call.body).commands
+    if len(given) > call.limits.commands:
+        reason = f"at most {call.limits.commands} commands, not {len(given)}"
+        raise InvalidValue("body.commands", reason)
+    batch = tuple(_command(call, plain, number) for number, plain in enumerate(given))
+    receipt = await call.store.commit(batch)
+    with_tokens = [isinstance(command, Take) for command in batch]
+    return answer_results(call, receipt.results, with_tokens)
+
+
+def _command(call: Call, plain: dict[str, Json], number: int) -> Command[Any]:
+    where = f"body.commands[{number}]"
+    name = plain.pop("command", None)
+    kind = _KINDS.get(name) if isinstance(name, str) else None
+    if kind is None:
+        raise InvalidValue(f"{where}.command", f"{shorten(name)} is no command of a batch")
+    call.require(ACTIONS[kind])
+    if kind is Take:
+        if "name" in plain:
+            raise InvalidValue(f"{where}.name", "the server makes it; leave it out")
+        plain["name"] = new_token()
+    if kind is Send:
+        plain.setdefault("entry_id", new_id())
+    command = cast("Command[Any]", body_of(plain, kind, {}, where))
+    if isinstance(command, commands.AppendThread) and command.changes.run_id:
+        call.require("write_runs")
+    return command
+
+
+OPERATIONS = (
+    Operation(
+        method="POST",
+        path="/v1/batch",
+        summary="Commit commands together, all or none.",
+        action="batch",
+        owner=ALL,
+        body=NewBatch,
+        answers={200: Results},
+        handle=_commit,
+        details=(
+            "With a `Hold`, nothing is committed unless its claim is still held: so a worker that "
+            "has lost its lease writes nothing. Each command needs its right, too. The server "
+            "makes the `entry_id` of a `Send` that has none."
+        ),
+    ),
+)

@@ -1,0 +1,116 @@
+"""Every operation says who may call it, and the checks hold for all of them."""
+
+import re
+
+import httpx
+import msgspec
+import pytest
+
+from tests.http.conftest import Connect
+from treadle import commands
+from treadle import http as treadle_http
+from treadle.http._batches import ACTIONS
+from treadle.http._operation import Operation, check_operation
+from treadle.http._operations import OPERATIONS
+from treadle.http._owners import FILTERED, OWN_THREAD, PUBLIC
+from treadle.store.store import Store
+
+NAMES = [f"{each.method} {each.path}" for each in OPERATIONS]
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=NAMES)
+def test_an_operation_has_an_action_and_an_owner_rule(operation: Operation) -> None:
+    check_operation(operation)
+    assert operation.summary.endswith(".")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"action": None},
+        {"action": "everything"},
+        {"owner": None},
+        {"owner": PUBLIC},
+        {"owner": FILTERED},
+        {"path": "/v1/threads"},
+    ],
+)
+async def test_an_operation_that_leaves_open_who_may_call_it_does_not_start(
+    changes: dict[str, object], store: Store
+) -> None:
+    operation = next(each for each in OPERATIONS if each.owner is OWN_THREAD)
+    broken = msgspec.structs.replace(operation, **changes)
+    with pytest.raises(ValueError, match=re.escape(f"{broken.method} {broken.path}")):
+        treadle_http.App(
+            store,
+            (broken,),
+            authenticate=treadle_http.everyone(treadle_http.admin("ops")),
+            hosts=treadle_http.LOOPBACK,
+            read_only=False,
+            limits=treadle_http.Limits(),
+            audit=lambda _: None,
+        )
+
+
+def test_every_command_of_a_batch_needs_a_right() -> None:
+    names = [getattr(commands, name) for name in commands.__all__]
+    concrete = {
+        each
+        for each in names
+        if isinstance(each, type)
+        and issubclass(each, commands.Command)
+        and each.apply is not commands.Command.apply
+    }
+    left_out = {each.__name__ for each in concrete - set(ACTIONS)}
+    assert left_out == {
+        "RestoreDocument",
+        "RestoreEntry",
+        "RestoreMailbox",
+        "RestoreRun",
+        "RestoreThread",
+    }
+
+
+def path_of(operation: Operation) -> str:
+    return re.sub(r"\{\w+\}", "x", operation.path)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=NAMES)
+async def test_who_lacks_the_right_or_a_name_is_refused(
+    operation: Operation, connect: Connect
+) -> None:
+    if operation.action is None:
+        return
+    everything = treadle_http.admin("ops").can
+    others = treadle_http.Principal(
+        id="most",
+        owner=treadle_http.ALL_OWNERS,
+        can=everything - {operation.action},
+    )
+    client: httpx.AsyncClient = await connect(others)
+    methods = [operation.method, "HEAD"] if operation.method == "GET" else [operation.method]
+    for method in methods:
+        refused = await client.request(method, path_of(operation), json={})
+        assert refused.status_code == 403
+    nobody: httpx.AsyncClient = await connect(others, authenticate=lambda _: None)
+    refused = await nobody.request(operation.method, path_of(operation), json={})
+    assert refused.status_code == 401
+    assert refused.json()["code"] == "unauthorized"
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=NAMES)
+async def test_a_server_that_only_reads_changes_nothing(
+    operation: Operation, connect: Connect
+) -> None:
+    client: httpx.AsyncClient = await connect(treadle_http.admin("ops"), read_only=True)
+    answer = await client.request(operation.method, path_of(operation), json={})
+    assert (answer.status_code == 403) == (not operation.is_safe)
+
+
+async def test_the_api_describes_itself(admin: httpx.AsyncClient) -> None:
+    described = (await admin.get("/openapi.json")).json()
+    listed = {
+        (method.upper(), path) for path, item in described["paths"].items() for method in item
+    }
+    assert listed == {(each.method, each.path) for each in OPERATIONS} - {("GET", "/openapi.json")}
+    assert described["openapi"] == "3.1.0"
