@@ -103,7 +103,8 @@ async def test_a_server_that_only_reads_changes_nothing(
     operation: Operation, connect: Connect
 ) -> None:
     client: httpx.AsyncClient = await connect(treadle_http.admin("ops"), read_only=True)
-    answer = await client.request(operation.method, path_of(operation), json={})
+    method = "HEAD" if operation.is_safe else operation.method  # a stream has no end
+    answer = await client.request(method, path_of(operation), json={})
     assert (answer.status_code == 403) == (not operation.is_safe)
 
 

@@ -84,11 +84,16 @@ async def _claim_in_time(call: Call, body: NewClaim) -> tuple[MailboxEntry, ...]
         left = end - loop.time()
         if entries or left <= 0 or call.streams.are_ended:
             return entries
-        wait = call.store.mailboxes.wait(int(left * 1000) + 1, mailbox_id=body.mailbox_id)
-        await _first(wait, _gone(call.request), call.streams.wait_for_end())
+        stopping = asyncio.Event()
+        with call.streams.ended_by(stopping.set):
+            await _first(
+                call.store.mailboxes.wait(int(left * 1000) + 1, mailbox_id=body.mailbox_id),
+                _gone(call.request),
+                stopping.wait(),
+            )
 
 
-async def _first(*waits: Awaitable[None]) -> None:
+async def _first(*waits: Awaitable[object]) -> None:
     """Wait for the first of several, and raise its error."""
     tasks = [asyncio.ensure_future(wait) for wait in waits]
     try:

@@ -12,21 +12,31 @@ class Streams:
     """The open streams of a server: so that each can be ended before the server stops."""
 
     def __init__(self) -> None:
-        self._open: dict[object, Callable[[], object]] = {}
-        """How each of them is ended."""
+        self._ends: dict[object, Callable[[], object]] = {}
+        """How each of them, and each wait, is ended."""
         self._of_principals: Counter[str] = Counter()
         self._have_ended = False
 
     @property
     def are_ended(self) -> bool:
         """Return whether the server stops."""
-        return self._ended.is_set()
+        return self._have_ended
 
     def end(self) -> None:
         """End all streams, and let no new one begin; on the event loop that serves them."""
         self._have_ended = True
-        for end in tuple(self._open.values()):
+        for end in tuple(self._ends.values()):
             end()
+
+    @contextmanager
+    def ended_by(self, end: Callable[[], object]) -> Generator[None, None, None]:
+        """Let `end` be called if the streams are ended during the block."""
+        key = object()
+        self._ends[key] = end
+        try:
+            yield
+        finally:
+            del self._ends[key]
 
     @contextmanager
     def counted(
@@ -43,13 +53,11 @@ class Streams:
             Refused: with 503 if the server stops, or with 429 if there are too many.
         """
         self._check(principal_id, limits)
-        stream = object()
-        self._open[stream] = end
         self._of_principals[principal_id] += 1
         try:
-            yield
+            with self.ended_by(end):
+                yield
         finally:
-            del self._open[stream]
             self._of_principals[principal_id] -= 1
             if not self._of_principals[principal_id]:
                 del self._of_principals[principal_id]
@@ -61,5 +69,5 @@ class Streams:
         if self._of_principals[principal_id] >= limits.streams_per_principal:
             most = limits.streams_per_principal
             raise Refused(429, "too_many_streams", f"close one of your {most} streams", later)
-        if len(self._open) >= limits.streams:
+        if self._of_principals.total() >= limits.streams:
             raise Refused(429, "too_many_streams", "the server has too many streams", later)
