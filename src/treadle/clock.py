@@ -2,7 +2,6 @@
 
 import random
 import time
-import uuid
 from collections.abc import Callable
 
 Clock = Callable[[], int]
@@ -37,11 +36,21 @@ def new_id() -> str:
         if tail >> _TAIL_BITS:
             time_ms, tail = time_ms + 1, _RANDOM.getrandbits(_TAIL_BITS - 1)
     _last = max(_last, (time_ms, tail))
-    value = (time_ms & 0xFFFF_FFFF_FFFF) << 80 | 0x7 << 76 | (tail >> 62) << 64
-    value |= 0b10 << 62 | tail & 0x3FFF_FFFF_FFFF_FFFF
-    return str(uuid.UUID(int=value))
+    return _uuid(7, time_ms & 0xFFFF_FFFF_FFFF, tail)
 
 
 def new_token() -> str:
     """Return a random UUID that names one claim; it cannot be guessed."""
-    return str(uuid.uuid4())
+    first, tail = divmod(_RANDOM.getrandbits(48 + _TAIL_BITS), 1 << _TAIL_BITS)
+    return _uuid(4, first, tail)
+
+
+def _uuid(version: int, first: int, tail: int) -> str:
+    """A UUID of a version, from its first 48 bits and the 74 that are free in the others.
+
+    The class of the standard library takes several times as long to check and to write it.
+    """
+    value = first << 80 | version << 76 | (tail >> 62) << 64
+    value |= 0b10 << 62 | tail & 0x3FFF_FFFF_FFFF_FFFF
+    digits = f"{value:032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"

@@ -116,7 +116,7 @@ async def test_a_silent_connection_for_notices_is_replaced(
     """The caller does not look by itself, so only a notice can end its wait."""
     monkeypatch.setattr("treadle.backends.postgres.backend.LOOK_SECONDS", 3_600)
     monkeypatch.setattr("treadle.backends.postgres._channel.CHECK_SECONDS", 0.1)
-    monkeypatch.setattr("treadle.backends.postgres._notices.NOTICE_RETRY_SECONDS", 0.01)
+    monkeypatch.setattr("treadle.backends.postgres._channel.NOTICE_RETRY_SECONDS", 0.01)
     # Long enough that a read of the waiter is asked again, if it is the one that falls silent.
     backend = PostgresBackend(parse_location(proxy.url), migrate=True, call_seconds=10)
     async with Store(backend) as waiter, open_store(url) as elsewhere:

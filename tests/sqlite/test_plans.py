@@ -225,7 +225,7 @@ WRITES: dict[str, tuple[str, str]] = {
         "waiting USING INDEX entries_queued (mailbox_id=? AND priority=? AND kind=?)",
     ),
     "a queue head is removed": ("remove_head", "queue_heads USING PRIMARY KEY"),
-    "queue heads are blocked": ("block_heads", "queue_heads USING PRIMARY KEY (mailbox_id=?)"),
+    "queue heads are blocked": ("block_heads", "queued USING PRIMARY KEY (mailbox_id=?)"),
     "a lease is known": (
         "refresh_lease",
         "entries USING INDEX entries_claimed (mailbox_id=?)",
