@@ -94,7 +94,7 @@ def store_url(tmp_path: Path) -> str:
 @pytest.fixture
 def server(store_url: str) -> Iterator[str]:
     """The address of a server, with a worker beside it."""
-    serving = ("-m", "tests.http.clients.server", store_url, TOKEN)
+    serving = ("-m", "tests.http.server_process", store_url, TOKEN)
     working = ("-m", "treadle", "work", "tests.http.agent:handle", "--store", store_url)
     with process(*serving, until="http://") as line, process(*working, until="working"):
         yield line.strip()

@@ -1,4 +1,4 @@
-"""A server in a process of its own: `python -m tests.http.clients.server STORE TOKEN`."""
+"""A server in a process of its own: `python -m tests.http.server_process STORE TOKEN`."""
 
 import asyncio
 import socket
@@ -15,7 +15,8 @@ async def main(url: str, token: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         async with treadle.open_store(url) as store:
             authenticate = treadle.http.tokens({token: treadle.http.user("alice")})
-            app = treadle.http.app(store, authenticate=authenticate)
+            limits = treadle.http.Limits(streams=10_000, streams_per_principal=10_000)
+            app = treadle.http.app(store, authenticate=authenticate, limits=limits)
             print(f"http://127.0.0.1:{listening.getsockname()[1]}", flush=True)
             config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)
             await uvicorn.Server(config).serve([listening])
