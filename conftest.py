@@ -164,7 +164,7 @@ _ON_POSTGRES = ["docs/how-to/deploy-on-postgresql.md", "docs/how-to/move-between
 pytest_collect_file = collect_documents(
     Sybil(
         parsers=_PARSERS,
-        patterns=["README.md", "docs/*.md", "docs/**/*.md"],
+        patterns=["README.md", "docs/*.md", "docs/*/*.md", "docs/how-to/frameworks/*.md"],
         excludes=["docs/decisions/*", *_ON_POSTGRES, _WITH_SERVERS],
         setup=set_up,
         teardown=tear_down,

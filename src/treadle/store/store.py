@@ -247,5 +247,5 @@ class Store:
         return Write(command, commit=self._commit_alone)
 
     async def _commit_alone(self, command: Command[T]) -> T:
-        receipt = await self._backend.commit(check_batch((command,)))
+        receipt = await self.commit((command,))
         return cast("T", receipt.results[0])

@@ -1,0 +1,257 @@
+"""OpenTelemetry: spans of stores and workers. It needs `treadle[opentelemetry]`.
+
+`trace_stores()` gives each call of a store a span, and entries that are sent the context of theirs,
+in their headers. `Worker(..., on_event=TracedEvents())` gives each delivery a span, whose parent is
+the span in which the entry was sent; what the handler does is below it::
+
+    trace_stores()
+    worker = Worker(store, handler, on_event=TracedEvents())
+
+Attributes are those of OpenTelemetry's conventions for databases and messaging, and
+`treadle.thread.id`, `treadle.run.id`, `treadle.mailbox.id`, `treadle.entry.id`, `treadle.attempt`
+and `treadle.outcome`.
+"""
+
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+try:
+    from opentelemetry import context as contexts
+    from opentelemetry import propagate, trace
+    from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode
+except ImportError as error:
+    raise ImportError(
+        "OpenTelemetry is not installed: pip install 'treadle[opentelemetry]'"
+    ) from error
+
+import msgspec
+
+import treadle
+from treadle import MailboxEntry
+from treadle.commands import Command, ExtendLease, Send
+from treadle.core.limits import HEADERS
+from treadle.integrations._store_calls import observe_calls
+from treadle.queries import LoadClaims
+from treadle.worker import (
+    Claimed,
+    DeadLettered,
+    Done,
+    Event,
+    LeaseLost,
+    OnEvent,
+    Released,
+    Retried,
+    Withdrawn,
+    log_events,
+)
+
+__all__ = ["TracedEvents", "trace_stores"]
+
+_POLLS = {"mailboxes.claim", "mailboxes.claim_entry", "mailboxes.load_claims"}
+"""Calls that workers repeat: a span for each would bury the others."""
+
+_IDS = {
+    "thread_id": "treadle.thread.id",
+    "run_id": "treadle.run.id",
+    "mailbox_id": "treadle.mailbox.id",
+    "entry_id": "treadle.entry.id",
+    "collection": "db.collection.name",
+}
+"""Arguments, and fields of commands, that become attributes."""
+
+_DELIVERY = contexts.create_key("treadle-delivery")
+"""In a context: the span of the delivery whose handler runs."""
+
+
+def trace_stores(tracer_provider: trace.TracerProvider | None = None) -> Callable[[], None]:
+    """Trace the calls of all stores of this process, and return a function that ends it.
+
+    A write, or a batch, is one span; so is a read. The claims and renewals of workers have none.
+    What a call sends without a context in its headers gets that of the span.
+
+    Args:
+        tracer_provider: where spans go; the default is the global provider.
+    """
+    return observe_calls(partial(_traced, _tracer(tracer_provider)))
+
+
+class TracedEvents:
+    """A hook of a worker that traces its deliveries: `Worker(..., on_event=TracedEvents())`.
+
+    A delivery is a span "process" from the claim of its entry to its end, which is current while
+    the handler runs. It is an error if the attempt failed or the lease was lost.
+
+    Args:
+        also: another hook, which gets every event too, within the span.
+        tracer_provider: where spans go; the default is the global provider.
+    """
+
+    def __init__(
+        self,
+        also: OnEvent = log_events,
+        *,
+        tracer_provider: trace.TracerProvider | None = None,
+    ) -> None:
+        self._also = also
+        self._tracer = _tracer(tracer_provider)
+        self._spans: dict[tuple[str, str | None], Span] = {}
+
+    def __call__(self, event: Event) -> None:
+        """Begin or end the span that an event is about."""
+        if isinstance(event, Claimed):
+            self._begin(event.entry)
+        self._also(event)
+        match event:
+            case Done():
+                self._end(event.entry, "accepted")
+            case Released():
+                self._end(event.entry, "released")
+            case Withdrawn(status=status):
+                self._end(event.entry, status)
+            case Retried(error=error, exception=exception):
+                self._end(event.entry, "retried", error, exception)
+            case DeadLettered(error=error, exception=exception):
+                self._end(event.entry, "dead_letter", error, exception)
+            case LeaseLost(reason=reason):
+                self._end(event.entry, "lease_lost", reason)
+            case _:
+                pass
+
+    def _begin(self, entry: MailboxEntry) -> None:
+        delivery = contexts.get_value(_DELIVERY)
+        span = self._tracer.start_span(
+            "process",
+            context=propagate.extract(entry.headers),
+            kind=SpanKind.CONSUMER,
+            attributes={
+                **_messaging("process", entry.mailbox_id),
+                "messaging.message.id": entry.entry_id,
+                "treadle.attempt": entry.attempt_count,
+            },
+            links=[Link(delivery.get_span_context())] if isinstance(delivery, Span) else [],
+        )
+        self._spans[entry.entry_id, entry.claim_token] = span
+        if delivery is None:
+            # The hook runs in the task of the delivery: the handler inherits its context, and with
+            # the task the context ends. An entry that a handler takes is part of its delivery.
+            contexts.attach(contexts.set_value(_DELIVERY, span, trace.set_span_in_context(span)))
+
+    def _end(
+        self,
+        entry: MailboxEntry,
+        outcome: str,
+        error: str | None = None,
+        exception: BaseException | None = None,
+    ) -> None:
+        span = self._spans.pop((entry.entry_id, entry.claim_token), None)
+        if span is None:
+            return
+        span.set_attribute("treadle.outcome", outcome)
+        if exception is not None:
+            span.record_exception(exception)
+        if error is not None:
+            span.set_attribute("error.type", _error_type(exception) if exception else outcome)
+            span.set_status(Status(StatusCode.ERROR, error))
+        span.end()
+
+
+@contextmanager
+def _traced(
+    tracer: trace.Tracer, operation: str, arguments: dict[str, Any]
+) -> Generator[None, None, None]:
+    if operation in _POLLS or _repeats(arguments):
+        yield
+        return
+    commands = _commands(arguments.get("batch"))
+    sends = bool(commands) and _all(commands, Send)
+    with tracer.start_as_current_span(
+        "send" if sends else operation,
+        kind=SpanKind.PRODUCER if sends else SpanKind.CLIENT,
+        attributes=_attributes(operation, arguments, commands),
+    ) as span:
+        if commands:
+            arguments["batch"] = tuple(map(_with_context, commands))
+        try:
+            yield
+        except Exception as error:
+            span.set_attribute("error.type", _error_type(error))
+            raise
+
+
+def _repeats(arguments: dict[str, Any]) -> bool:
+    """Return True for renewals of leases, and for reads that only ask who has claimed what."""
+    commands = _commands(arguments.get("batch"))
+    queries = arguments.get("queries", ())
+    return bool(
+        (commands and _all(commands, ExtendLease)) or (queries and _all(queries, LoadClaims))
+    )
+
+
+def _commands(batch: object) -> Sequence[Command[Any]]:
+    """Return the commands of a commit; none if the store will refuse them."""
+    if isinstance(batch, Sequence) and _all(batch, Command):
+        return batch
+    return ()
+
+
+def _all(commands: Sequence[object], kind: type) -> bool:
+    return all(isinstance(command, kind) for command in commands)
+
+
+def _attributes(
+    operation: str, arguments: dict[str, Any], commands: Sequence[Command[Any]]
+) -> dict[str, Any]:
+    attributes: dict[str, Any] = {"db.system.name": "treadle", "db.operation.name": operation}
+    names = [type(command).__name__ for command in commands]
+    if len(set(names)) == 1:
+        attributes["db.operation.name"] = names[0]
+    if len(names) > 1:
+        attributes |= {"db.operation.batch.size": len(names), "treadle.commands": names}
+    for name, attribute in _IDS.items():
+        about = [getattr(each, name, None) for each in commands] or [arguments.get(name)]
+        values = {value for value in about if isinstance(value, str)}
+        if len(values) == 1:
+            attributes[attribute] = values.pop()
+    if commands and _all(commands, Send):
+        attributes |= _messaging("send", attributes.get("treadle.mailbox.id"))
+        if len(commands) > 1:
+            attributes["messaging.batch.message_count"] = len(commands)
+    return attributes
+
+
+def _messaging(operation: str, mailbox_id: str | None) -> dict[str, str]:
+    attributes = {
+        "messaging.system": "treadle",
+        "messaging.operation.name": operation,
+        "messaging.operation.type": operation,
+    }
+    if mailbox_id is not None:
+        attributes |= {"messaging.destination.name": mailbox_id, "treadle.mailbox.id": mailbox_id}
+    return attributes
+
+
+def _with_context(command: Command[Any]) -> Command[Any]:
+    """Return a command that sends the present context, unless it sends one, or has no room."""
+    if not isinstance(command, Send):
+        return command
+    carrier: dict[str, str] = {}
+    propagate.inject(carrier)
+    headers = {**carrier, **command.headers}
+    if carrier.keys() & command.headers.keys() or len(headers) > HEADERS:
+        return command
+    return msgspec.structs.replace(command, headers=headers)
+
+
+def _error_type(error: BaseException) -> str:
+    kind = type(error)
+    return (
+        kind.__qualname__
+        if kind.__module__ == "builtins"
+        else f"{kind.__module__}.{kind.__qualname__}"
+    )
+
+
+def _tracer(provider: trace.TracerProvider | None) -> trace.Tracer:
+    return trace.get_tracer("treadle", treadle.__version__, provider)
