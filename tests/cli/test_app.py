@@ -34,6 +34,7 @@ ALL = list(commands())
 WITHOUT_JSON = {
     "completion": "writes a script for a shell",
     "export": "writes JSON Lines anyway",
+    "serve": "runs until it is stopped",
     "work": "runs until it is stopped",
 }
 

@@ -34,6 +34,7 @@ _COMMANDS = {
     "migrate": ("migrate:migrate", "Bring the schema of a database up to date."),
     "runs": ("runs:runs", "Look at runs, the executions of agents."),
     "send": ("send:send", "Send work to a mailbox."),
+    "serve": ("serve:serve", "Serve a store over HTTP."),
     "threads": ("threads:threads", "Look at conversations, and change them."),
     "watch": ("watch:watch", "Show what happens in a store, as it happens."),
     "work": ("work:work", "Work the entries of all mailboxes with a handler."),

@@ -20,6 +20,7 @@ from treadle.http._principals import (
     worker,
 )
 from treadle.http._security import LOOPBACK
+from treadle.http._serving import serve
 from treadle.http._settings import Limits
 from treadle.store.store import Store
 
@@ -38,6 +39,7 @@ __all__ = [
     "app",
     "everyone",
     "operator",
+    "serve",
     "tokens",
     "trusted_header",
     "user",

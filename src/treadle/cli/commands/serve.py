@@ -1,0 +1,145 @@
+"""`treadle serve`: serve a store over HTTP."""
+
+import asyncio
+import ipaddress
+import logging
+from pathlib import Path
+
+import click
+
+import treadle
+from treadle.cli.logging import log_to_stderr
+from treadle.cli.opening import check_possible, check_present
+from treadle.cli.options import chosen_store, store_option
+from treadle.cli.terminal.failure import Failure
+from treadle.cli.terminal.help import ExampleCommand
+from treadle.cli.terminal.notes import write_note
+from treadle.cli.tokens import read_tokens
+
+_log = logging.getLogger("treadle.serve")
+
+
+@click.command(
+    "serve",
+    cls=ExampleCommand,
+    examples=(
+        "treadle serve                                       # for this machine only",
+        "treadle serve --host 0.0.0.0 --host-name agents.example --tokens tokens.txt",
+        "treadle serve --user-header X-Forwarded-User --host-name agents.example",
+    ),
+)
+@store_option()
+@click.option(
+    "--host",
+    metavar="ADDRESS",
+    default="127.0.0.1",
+    show_default=True,
+    help="The address to listen at.",
+)
+@click.option(
+    "--port",
+    metavar="PORT",
+    type=click.IntRange(0, 65_535),
+    default=8080,
+    show_default=True,
+    help="The port; 0 is any that is free.",
+)
+@click.option(
+    "--tokens",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Who may do what: a line for each token, such as `user:alice TOKEN`.",
+)
+@click.option(
+    "--user-header",
+    metavar="NAME",
+    help="A header in which the reverse proxy names the owner who makes the request.",
+)
+@click.option(
+    "--proxy",
+    "proxies",
+    metavar="ADDRESS",
+    multiple=True,
+    default=("127.0.0.1", "::1"),
+    show_default=True,
+    help="The address of the reverse proxy; may be given several times.",
+)
+@click.option(
+    "--host-name",
+    "host_names",
+    metavar="NAME",
+    multiple=True,
+    help="A name that the server answers to, beside localhost; may be given several times.",
+)
+@click.option("--read-only", is_flag=True, help="Refuse everything that changes something.")
+def serve(
+    host: str,
+    port: int,
+    tokens: Path | None,
+    user_header: str | None,
+    proxies: tuple[str, ...],
+    host_names: tuple[str, ...],
+    read_only: bool,
+) -> None:
+    """Serve a store over HTTP.
+
+    It is for browsers, programs in other languages, and workers on other machines. It listens at
+    this machine only, and everybody here may do everything, unless --tokens or --user-header says
+    who may. Roles of tokens are user (an owner's data), viewer, operator, worker and admin. After
+    SIGTERM or Ctrl-C, streams end, and requests are answered.
+    """
+    if tokens is not None and user_header is not None:
+        raise click.UsageError("give --tokens or --user-header, not both")
+    if tokens is None and user_header is None and not _is_loopback(host):
+        raise click.UsageError(
+            f"at {host} everybody could do everything; say who may with --tokens or --user-header"
+        )
+    url = chosen_store()
+    if read_only:
+        check_present(url)
+    else:
+        check_possible(url)
+    try:
+        from treadle import http
+    except ImportError as error:
+        raise Failure("treadle serve needs more packages: pip install 'treadle[http]'") from error
+    if tokens is not None:
+        authenticate = http.tokens(read_tokens(tokens))
+    elif user_header is not None:
+        authenticate = http.trusted_header(user_header, proxies=proxies)
+    else:
+        authenticate = http.everyone(http.admin("local"))
+    log_to_stderr("text", verbose=False)
+
+    async def run() -> None:
+        async with treadle.open_store(url, read_only=read_only) as store:
+            app = http.app(
+                store,
+                authenticate=authenticate,
+                hosts=(*http.LOOPBACK, host, *host_names),
+                read_only=read_only,
+                audit=_audit,
+            )
+            await http.serve(app, host=host, port=port, on_start=_say_where)
+
+    def _say_where(where: str) -> None:
+        write_note(f"treadle: serving {url} at {where}")
+
+    def _audit(audited: http.Audited) -> None:
+        who = "-" if audited.principal is None else audited.principal.id
+        target = " ".join(audited.ids.values())
+        _log.info("%s %s %s %s", audited.status, who, audited.operation, target)
+
+    try:
+        asyncio.run(run())
+    except OSError as error:
+        raise Failure(f"cannot listen at {host} port {port}: {error}") from error
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

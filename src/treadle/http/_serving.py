@@ -1,0 +1,65 @@
+"""Serving an application with uvicorn, so that it stops within a second."""
+
+import asyncio
+import socket
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+
+from treadle.http._app import App
+from treadle.worker.signals import stop_on_signals
+
+_GRACE_SECONDS = 10
+"""How long requests that were begun may go on after a signal to stop."""
+
+
+async def serve(
+    app: App,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8080,
+    on_start: Callable[[str], object] = lambda url: None,
+) -> None:
+    """Serve the API with uvicorn until SIGTERM or SIGINT, in the main thread.
+
+    Then streams and waiting claims end at once, other requests are answered, and it returns.
+
+    Args:
+        app: the API, as `treadle.http.app` returns it.
+        host: the address to listen at; "0.0.0.0" or "::" is all.
+        port: the port; 0 is any that is free.
+        on_start: is called with the URL when it listens.
+
+    Raises:
+        OSError: the address cannot be used.
+    """
+    import uvicorn
+
+    class Server(uvicorn.Server):
+        @contextmanager
+        def capture_signals(self) -> Generator[None]:
+            """Leave the signals alone: uvicorn would raise them again before the store closes."""
+            yield
+
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host, port), family=family) as listening:
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            # A forwarded address must not stand for that of the proxy: see `trusted_header`.
+            proxy_headers=False,
+            lifespan="off",
+            timeout_graceful_shutdown=_GRACE_SECONDS,
+        )
+        server = Server(config)
+        loop = asyncio.get_running_loop()
+
+        def stop() -> None:
+            server.should_exit = True
+            loop.call_soon_threadsafe(app.streams.end)
+
+        with stop_on_signals(stop):
+            name = f"[{host}]" if ":" in host else host
+            on_start(f"http://{name}:{listening.getsockname()[1]}")
+            await server.serve([listening])
