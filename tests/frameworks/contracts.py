@@ -23,6 +23,12 @@ class Contract(NamedTuple):
 
 
 CONTRACTS = {
+    "agent_framework/test_contract_checkpoints.py": Contract(
+        "Agent Framework, checkpoints", ("agent-framework-core",), 21
+    ),
+    "agent_framework/test_contract_history.py": Contract(
+        "Agent Framework, history", ("agent-framework-core",), 17
+    ),
     "chatkit/test_contract.py": Contract("ChatKit, store", ("openai-chatkit",), 16),
     "chatkit/test_contract_server.py": Contract("ChatKit, server", ("openai-chatkit",), 22),
     "google_adk/test_contract.py": Contract("Google ADK, sessions", ("google-adk",), 49),

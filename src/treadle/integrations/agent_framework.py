@@ -1,0 +1,266 @@
+"""History and checkpoints of Microsoft's Agent Framework in a store.
+
+`TreadleHistoryProvider` keeps the messages of an agent's sessions, each in a thread, and
+`TreadleCheckpointStorage` the checkpoints of workflows::
+
+    async with treadle.open_store("sqlite:///agents.db") as store:
+        agent = Agent(client, context_providers=[TreadleHistoryProvider(store)])
+        storage = TreadleCheckpointStorage(store)
+        workflow = WorkflowBuilder(start_executor=first, checkpoint_storage=storage).build()
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, cast, get_args
+
+import msgspec
+
+import treadle
+from treadle import AlreadyExists, CorruptRecord, Json, NotFound, Store, VersionConflict
+from treadle.integrations._ids import joined_id
+from treadle.integrations._ordered import OrderedDocuments, rank_of
+from treadle.queries import ListMessages, LoadHead
+
+try:
+    from agent_framework import HistoryProvider, Message, WorkflowCheckpoint
+    from agent_framework import WorkflowCheckpointException as CheckpointError
+    from agent_framework._sessions import filter_new_messages
+    from agent_framework._workflows._checkpoint_encoding import (
+        decode_checkpoint_value,
+        encode_checkpoint_value,
+    )
+except ImportError as error:
+    raise ImportError(
+        "treadle.integrations.agent_framework needs agent-framework-core; "
+        "run: pip install 'treadle[agent-framework]'"
+    ) from error
+
+__all__ = ["TreadleCheckpointStorage", "TreadleHistoryProvider"]
+
+_EXTRA = "agent_framework"
+"""The key in a message's `extra` for what a message of Treadle has no field for."""
+_PAGE = 200
+"""As many messages as a page may have."""
+_ROLES = frozenset(get_args(treadle.Role))
+
+
+class TreadleHistoryProvider(HistoryProvider):
+    """A history provider that keeps the messages of a session in a thread.
+
+    Messages that the thread has already, because a caller passes the whole conversation again, are
+    not added again. Two runs of one session at the same time lose nothing: the later one appends
+    behind the other.
+
+    Args:
+        store: an open store; it stays open.
+        source_id: the name of this provider in an agent.
+        load_messages: whether a run gets the messages of earlier ones.
+        store_inputs: whether the messages to the agent are kept.
+        store_context_messages: whether messages of other providers are kept.
+        store_context_from: only those of these providers; None: of all.
+        store_outputs: whether the agent's answers are kept.
+        skip_excluded: whether messages that a compaction has excluded are left out when the history
+            is loaded.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        source_id: str = "treadle",
+        *,
+        load_messages: bool = True,
+        store_inputs: bool = True,
+        store_context_messages: bool = False,
+        store_context_from: set[str] | None = None,
+        store_outputs: bool = True,
+        skip_excluded: bool = False,
+    ) -> None:
+        super().__init__(
+            source_id,
+            load_messages=load_messages,
+            store_inputs=store_inputs,
+            store_context_messages=store_context_messages,
+            store_context_from=store_context_from,
+            store_outputs=store_outputs,
+        )
+        self._store = store
+        self._skip_excluded = skip_excluded
+
+    def thread_id(self, session_id: str | None) -> str:
+        """Return the id of the thread that has the messages of a session."""
+        return joined_id("agent-framework", session_id or "")
+
+    async def get_messages(
+        self, session_id: str | None, *, state: dict[str, Any] | None = None, **kwargs: Any
+    ) -> list[Message]:
+        """Load the messages of a session, oldest first; a new session has none."""
+        thread_id = self.thread_id(session_id)
+        head = await self._store.threads.load(thread_id)
+        found = [] if head is None else _read_all(head.thread.messages, thread_id)
+        if not self._skip_excluded:
+            return found
+        return [each for each in found if not each.additional_properties.get("_excluded", False)]
+
+    async def save_messages(
+        self,
+        session_id: str | None,
+        messages: Sequence[Message],
+        *,
+        state: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Append the messages that a session does not have yet, all or none."""
+        if not messages:
+            return
+        thread_id = self.thread_id(session_id)
+        while True:
+            version, last = await self._last(thread_id, len(messages))
+            added = [_written(each) for each in filter_new_messages(last, messages)]
+            if not added:
+                return
+            try:
+                async with self._store.batch() as step:
+                    step.threads.ensure(treadle.Thread(id=thread_id))
+                    step.threads.append(thread_id, *added, expected=version)
+            except VersionConflict:
+                continue  # what is new depends on what another run has added
+            return
+
+    async def _last(self, thread_id: str, count: int) -> tuple[int, list[Message]]:
+        """Return the version of a thread, and so many of its last messages: 0 and none at first."""
+        if count > _PAGE:
+            head = await self._store.threads.load(thread_id)
+            if head is None:
+                return 0, []
+            return head.version, _read_all(head.thread.messages, thread_id)[-count:]
+        newest = ListMessages(thread_id=thread_id, order="desc", limit=count, visibility=None)
+        try:
+            summary, page = await self._store.read(LoadHead(thread_id=thread_id), newest)
+        except NotFound:
+            return 0, []
+        last = _read_all([each.message for each in reversed(page.messages)], thread_id)
+        return 0 if summary is None else summary.version, last
+
+
+class TreadleCheckpointStorage:
+    """A checkpoint storage (`CheckpointStorage`) that keeps checkpoints of workflows in documents.
+
+    Values that JSON does not have are pickled, as in the framework's own storages. When they are
+    loaded, only its types and those that you allow are made.
+
+    Args:
+        store: an open store; it stays open.
+        allowed_checkpoint_types: further types, as "module:qualname".
+        collection: the collection of the documents.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        allowed_checkpoint_types: Iterable[str] = (),
+        collection: str = "agent-framework",
+    ) -> None:
+        self._store = store
+        self._allowed = frozenset(allowed_checkpoint_types)
+        self._collection = collection
+
+    async def save(self, checkpoint: WorkflowCheckpoint) -> str:
+        """Store a checkpoint, in place of one with the same id; return its id."""
+        id = checkpoint.checkpoint_id
+        rank = rank_of(datetime.fromisoformat(checkpoint.timestamp))
+        value = encode_checkpoint_value(checkpoint.to_dict())
+        documents = self._of(checkpoint.workflow_name)
+        try:
+            async with self._store.batch() as step:
+                documents.create(step, id, rank, value)
+        except AlreadyExists:
+            await documents.save(id, rank, value)
+        return id
+
+    async def load(self, checkpoint_id: str) -> WorkflowCheckpoint:
+        """Load a checkpoint.
+
+        Raises:
+            WorkflowCheckpointException: there is none, or it has a type that is not allowed.
+        """
+        try:
+            return self._decoded(await self._of("").load(checkpoint_id))
+        except NotFound as error:
+            raise CheckpointError(f"No checkpoint found with ID {checkpoint_id}") from error
+
+    async def list_checkpoints(self, *, workflow_name: str) -> list[WorkflowCheckpoint]:
+        """Load all checkpoints of a workflow, oldest first.
+
+        Raises:
+            WorkflowCheckpointException: one has a type that is not allowed.
+        """
+        found = await self._of(workflow_name).every()
+        return [self._decoded(value) for _, value in found]
+
+    async def list_checkpoint_ids(self, *, workflow_name: str) -> list[str]:
+        """List the ids of the checkpoints of a workflow, oldest first."""
+        return await self._of(workflow_name).ids()
+
+    async def get_latest(self, *, workflow_name: str) -> WorkflowCheckpoint | None:
+        """Load the newest checkpoint of a workflow; None if it has none."""
+        page = await self._of(workflow_name).page(after=None, limit=1, order="desc")
+        return self._decoded(page.items[0][1]) if page.items else None
+
+    async def delete(self, checkpoint_id: str) -> bool:
+        """Delete a checkpoint; return whether there was one."""
+        return await self._of("").delete(checkpoint_id)
+
+    def _of(self, workflow_name: str) -> OrderedDocuments:
+        """Return the documents of a workflow, whose ids are unique among all workflows."""
+        return OrderedDocuments(
+            self._store,
+            self._collection,
+            values=("checkpoints",),
+            order=("checkpoints by time", workflow_name),
+        )
+
+    def _decoded(self, value: Json) -> WorkflowCheckpoint:
+        return WorkflowCheckpoint.from_dict(
+            decode_checkpoint_value(value, allowed_types=self._allowed)
+        )
+
+
+def _written(message: Message) -> treadle.Message:
+    """Return a message of a thread.
+
+    It has no id: the store would skip a message with the id of another, changed or not.
+    """
+    fields = msgspec.to_builtins(message.to_dict())
+    contents = fields.pop("contents", [])
+    role = message.role if message.role in _ROLES else "assistant"
+    return treadle.Message(
+        role=cast("treadle.Role", role), content=_as_text(contents), extra={_EXTRA: fields}
+    )
+
+
+def _read_all(messages: Iterable[treadle.Message], thread_id: str) -> list[Message]:
+    return [_read(message, thread_id) for message in messages]
+
+
+def _read(message: treadle.Message, thread_id: str) -> Message:
+    fields = message.extra.get(_EXTRA) or {"role": message.role, "message_id": message.id}
+    try:
+        return Message.from_dict({**fields, "contents": _as_contents(message.content)})
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
+        where = f"a message of thread {thread_id!r}"
+        reason = f"it is no message of Agent Framework: {error!r}"
+        raise CorruptRecord(where, reason, "see who wrote it") from error
+
+
+def _as_text(contents: list[Json]) -> str | list[Json]:
+    """Return the text of contents that are one text, so that others can read it."""
+    if len(contents) == 1 and contents == _as_contents(contents[0].get("text")):
+        return str(contents[0]["text"])
+    return contents
+
+
+def _as_contents(content: str | list[Json]) -> list[Json]:
+    if not isinstance(content, str):
+        return content
+    return [{"type": "text", "text": content, "additional_properties": {}}]

@@ -1,0 +1,164 @@
+"""What the history provider and the checkpoint storage promise beyond the framework's contract."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from agent_framework import Content, Message, WorkflowCheckpointException
+
+from tests.frameworks.agent_framework.values import Approval, checkpoint
+from tests.marks import every_backend
+from treadle import CorruptRecord, InvalidValue, Store
+from treadle import Message as StoredMessage
+from treadle.integrations.agent_framework import TreadleCheckpointStorage, TreadleHistoryProvider
+
+History = TreadleHistoryProvider
+Storage = TreadleCheckpointStorage
+
+
+async def texts(history: History) -> list[str]:
+    return [message.text for message in await history.get_messages("s")]
+
+
+def said(*texts: str, **fields: Any) -> list[Message]:
+    return [Message("user", [text], **fields) for text in texts]
+
+
+@every_backend
+async def test_a_conversation_that_is_passed_again_is_not_added_again(history: History) -> None:
+    await history.save_messages("s", said("1", "2"))
+    await history.save_messages("s", said("1", "2", "3"))
+    await history.save_messages("s", said("2", "3", "4"))
+    await history.save_messages("s", said("1", "2", "3", "4"))
+    assert await texts(history) == ["1", "2", "3", "4"]
+    await history.save_messages("s", said("1"))
+    assert await texts(history) == ["1", "2", "3", "4", "1"]
+
+
+@every_backend
+async def test_a_long_conversation_that_is_passed_again_is_not_added_again(
+    history: History,
+) -> None:
+    whole = said(*map(str, range(230)))
+    await history.save_messages("s", whole[:225])
+    await history.save_messages("s", whole)
+    assert await texts(history) == [str(number) for number in range(230)]
+
+
+@every_backend
+async def test_what_two_runs_pass_at_the_same_time_is_added_once(
+    history: History, real_store: Store
+) -> None:
+    await history.save_messages("s", said("0", "1"))
+    runs = [TreadleHistoryProvider(real_store) for _ in range(6)]
+    await asyncio.gather(*(each.save_messages("s", said("0", "1", "2", "3")) for each in runs))
+    assert await texts(history) == ["0", "1", "2", "3"]
+
+
+async def test_no_messages_make_no_thread(history: History, real_store: Store) -> None:
+    await history.save_messages("s", [])
+    assert (await real_store.threads.list()).items == ()
+
+
+async def test_messages_of_all_kinds_are_kept(history: History) -> None:
+    call = Content.from_function_call("c", "f", arguments={"x": [1, None]})
+    messages = [
+        Message("system", ["rules"]),
+        Message("user", ["a", "b"], author_name="me", message_id="m"),
+        Message("assistant", [call, "text"], additional_properties={"key": {"n": 1}}),
+        Message("tool", [Content.from_function_result("c", result="r")]),
+        Message("developer", ["of another role"]),
+        Message("user", [""]),
+        Message("user", []),
+        Message("user", [Content.from_text("x", additional_properties={"a": 1})]),
+    ]
+    await history.save_messages("s", messages)
+    found = await history.get_messages("s")
+    assert [each.to_dict() for each in found] == [each.to_dict() for each in messages]
+
+
+async def test_messages_with_one_id_are_all_kept(history: History) -> None:
+    await history.save_messages("s", said("before", message_id="m") + said("x"))
+    await history.save_messages("s", said("after", message_id="m"))
+    assert await texts(history) == ["before", "x", "after"]
+
+
+async def test_the_messages_of_a_session_are_a_thread_that_others_can_use(
+    history: History, real_store: Store
+) -> None:
+    await history.save_messages("s", [*said("hello"), Message("developer", ["rules"])])
+    thread_id = history.thread_id("s")
+    assert thread_id == "agent-framework.s"
+    head = await real_store.threads.load(thread_id)
+    assert head is not None
+    assert [(each.role, each.content) for each in head.thread.messages] == [
+        ("user", "hello"),
+        ("assistant", "rules"),
+    ]
+    await real_store.threads.append(thread_id, StoredMessage.assistant("from elsewhere", id="m"))
+    last = (await history.get_messages("s"))[-1]
+    assert (last.role, last.text, last.message_id) == ("assistant", "from elsewhere", "m")
+
+
+@pytest.mark.parametrize("fields", [7, {"role": []}, {"unknown": 1}])
+async def test_a_damaged_message_is_named(
+    history: History, real_store: Store, fields: object
+) -> None:
+    await history.save_messages("s", said("hello"))
+    damaged = StoredMessage(role="user", content=[7], extra={"agent_framework": fields})
+    await real_store.threads.append("agent-framework.s", damaged)
+    with pytest.raises(CorruptRecord, match=r"thread 'agent-framework\.s'"):
+        await history.get_messages("s")
+
+
+@every_backend
+async def test_a_checkpoint_that_is_saved_again_is_listed_once(storage: Storage) -> None:
+    first = checkpoint("one", checkpoint_id="c", timestamp="2025-01-02T00:00:00+00:00")
+    moved = checkpoint("two", checkpoint_id="c", timestamp="2025-01-01T00:00:00+00:00")
+    for each in (first, first, moved):
+        await storage.save(each)
+    assert await storage.list_checkpoints(workflow_name="one") == []
+    assert await storage.list_checkpoints(workflow_name="two") == [moved]
+    assert await storage.delete("c") is True
+    assert await storage.list_checkpoint_ids(workflow_name="two") == []
+
+
+async def test_checkpoints_are_in_the_order_of_their_times(storage: Storage) -> None:
+    times = [
+        "2025-01-01T01:00:00.5+00:00",
+        "2025-01-01T01:00:00+00:00",
+        "2025-01-01T02:30:00+02:00",
+    ]
+    for number, time in enumerate(times):
+        await storage.save(checkpoint(checkpoint_id=str(number), timestamp=time))
+    assert await storage.list_checkpoint_ids(workflow_name="workflow") == ["2", "1", "0"]
+
+
+async def test_many_checkpoints_are_listed_whole(storage: Storage) -> None:
+    for number in range(250):
+        await storage.save(checkpoint(checkpoint_id=f"{number:03}"))
+    ids = await storage.list_checkpoint_ids(workflow_name="workflow")
+    assert len(ids) == len(await storage.list_checkpoints(workflow_name="workflow")) == 250
+
+
+async def test_types_that_are_not_allowed_are_not_made(storage: Storage, real_store: Store) -> None:
+    id = await storage.save(checkpoint(state={"approval": Approval("buy", ())}))
+    strict = TreadleCheckpointStorage(real_store)
+    with pytest.raises(WorkflowCheckpointException, match="Approval"):
+        await strict.load(id)
+    assert (await storage.load(id)).state == {"approval": Approval("buy", ())}
+
+
+async def test_a_value_that_cannot_be_stored_is_refused(storage: Storage) -> None:
+    with pytest.raises(InvalidValue, match="JSON has no nan"):
+        await storage.save(checkpoint(state={"x": float("nan")}))
+    assert await storage.list_checkpoint_ids(workflow_name="workflow") == []
+
+
+@pytest.mark.parametrize("value", [None, {"row": ["a"], "value": {"unknown": 1}}])
+async def test_a_damaged_checkpoint_is_named(
+    storage: Storage, real_store: Store, value: object
+) -> None:
+    await real_store.documents.put("agent-framework", ("checkpoints", "c"), value)
+    with pytest.raises((CorruptRecord, WorkflowCheckpointException), match=r"'c'|unknown"):
+        await storage.load("c")
