@@ -12,9 +12,9 @@ from collections.abc import Generator
 from contextlib import contextmanager, suppress
 
 import msgspec
-import portalocker
 
 from treadle.backends._deadline import Patience
+from treadle.backends._file_lock import HELD, REFUSED, lock_now, unlock
 from treadle.errors import StoreUnavailable
 
 _PAUSES = (0.0002, 0.001)
@@ -48,11 +48,11 @@ def hold_in_turn(
     try:
         take(store, lock, patience)
     finally:
-        portalocker.unlock(queue.descriptor)
+        unlock(queue.descriptor)
     try:
         yield
     finally:
-        portalocker.unlock(lock.descriptor)
+        unlock(lock.descriptor)
 
 
 @contextmanager
@@ -66,7 +66,7 @@ def hold(store: str, lock: LockFile, patience: Patience) -> Generator[None, None
     try:
         yield
     finally:
-        portalocker.unlock(lock.descriptor)
+        unlock(lock.descriptor)
 
 
 def take(store: str, file: LockFile, patience: Patience, *, is_shared: bool = False) -> None:
@@ -75,17 +75,16 @@ def take(store: str, file: LockFile, patience: Patience, *, is_shared: bool = Fa
     Raises:
         StoreUnavailable: it was not free in time.
     """
-    kind = portalocker.LockFlags.SHARED if is_shared else portalocker.LockFlags.EXCLUSIVE
     started = time.monotonic()
     while True:
         try:
-            portalocker.lock(file.descriptor, kind | portalocker.LockFlags.NON_BLOCKING)
-        except portalocker.AlreadyLocked as error:
+            lock_now(file.descriptor, is_shared=is_shared)
+        except HELD as error:
             waited = time.monotonic() - started
             if patience.is_over:
                 raise _still_held(store, file, waited) from error
             time.sleep(random.uniform(*(_PAUSES if waited < _LONG_WAIT else _LONG_PAUSES)))  # noqa: S311
-        except portalocker.LockException as error:
+        except REFUSED as error:
             raise StoreUnavailable(store, f"{file.path} cannot be locked: {error}") from error
         else:
             return

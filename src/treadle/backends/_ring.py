@@ -12,6 +12,8 @@ _END = struct.Struct("<Q")
 _HEADER = struct.Struct("<IQI")
 """Of a record: its length, the position at which it begins, and the checksum of the rest."""
 _LAST_END = 2**63
+_HAS_PREAD = hasattr(os, "pread")
+"""False on Windows."""
 
 
 class Ring:
@@ -73,11 +75,16 @@ class Ring:
             self._write(self._start, bytes(size))
 
     def _read(self, start: int, size: int) -> bytes:
+        if _HAS_PREAD:
+            return os.pread(self._descriptor, size, start)
         with self._seeking:
             os.lseek(self._descriptor, start, os.SEEK_SET)
             return os.read(self._descriptor, size)
 
     def _write(self, start: int, data: bytes) -> None:
+        if _HAS_PREAD:
+            os.pwrite(self._descriptor, data, start)
+            return
         with self._seeking:
             os.lseek(self._descriptor, start, os.SEEK_SET)
             os.write(self._descriptor, data)

@@ -2,16 +2,15 @@
 
 import os
 import struct
-from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from threading import Lock
 
 import msgspec
-import portalocker
 
 from treadle.backends._closing import close_all
 from treadle.backends._deadline import Patience
 from treadle.backends._fair_lock import LockFile, hold_in_turn, take
+from treadle.backends._file_lock import REFUSED, lock_now, unlock
 from treadle.backends._forks import give_up_in_children
 from treadle.backends._hint_ring import HintRing
 from treadle.backends._identity import identity
@@ -87,15 +86,13 @@ class WriterLock(_LockFile):
         """Close the files, which releases the lock."""
         close_all(self._queue.close, super().close)
 
-    @contextmanager
-    def hold(self, patience: Patience) -> Generator[None, None, None]:
-        """Wait for the turn, and keep the lock for the duration of the block.
+    def hold(self, patience: Patience) -> AbstractContextManager[None]:
+        """Wait for the turn, and keep the lock for the duration of a block.
 
         Raises:
             StoreUnavailable: others did not release it in time.
         """
-        with hold_in_turn(self._store, self._queue.file, self.file, patience):
-            yield
+        return hold_in_turn(self._store, self._queue.file, self.file, patience)
 
     def is_in_place(self) -> bool:
         """Return True if who opens the folder now gets this lock."""
@@ -130,10 +127,9 @@ class PresenceLock(_LockFile):
 
         Call it while holding the `WriterLock`, and then `share` or `close`.
         """
-        flags = portalocker.LockFlags.EXCLUSIVE | portalocker.LockFlags.NON_BLOCKING
         try:
-            portalocker.lock(self._descriptor, flags)
-        except portalocker.LockException:
+            lock_now(self._descriptor)
+        except REFUSED:
             return False
         return True
 
@@ -143,5 +139,5 @@ class PresenceLock(_LockFile):
         Raises:
             StoreUnavailable: another program did not release it in time.
         """
-        portalocker.unlock(self._descriptor)
+        unlock(self._descriptor)
         take(self._store, self.file, patience, is_shared=True)

@@ -146,12 +146,21 @@ def transaction(
 ) -> Generator[None, None, None]:
     """Run the block in a transaction: commit at its end, or roll back after an error.
 
-    Once it has begun, other programs cannot hold it up.
+    Once it has begun, other programs cannot hold it up: an immediate one takes its snapshot when it
+    begins, a deferred one with its first query.
     """
     _in_use.add(connection)
     try:
-        with _begun(connection, kind, patience):
+        execute(connection, f"BEGIN {kind}", patience)
+        try:
+            if kind == "DEFERRED":
+                execute(connection, "SELECT 1 FROM sqlite_schema LIMIT 1", patience)
             yield
+        except BaseException:
+            if connection.in_transaction:  # SQLite itself rolls back after a full disk, for one
+                connection.execute("ROLLBACK")
+            raise
+        connection.execute("COMMIT")
     finally:
         _in_use.discard(connection)
 
@@ -173,18 +182,3 @@ def give_up(connection: sqlite3.Connection, path: str) -> None:
 def keep(connection: sqlite3.Connection) -> None:
     """Prevent a connection from ever being closed, also when the interpreter ends."""
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
-
-
-@contextmanager
-def _begun(
-    connection: sqlite3.Connection, kind: Literal["DEFERRED", "IMMEDIATE"], patience: Patience
-) -> Generator[None, None, None]:
-    execute(connection, f"BEGIN {kind}", patience)
-    try:
-        execute(connection, "SELECT 1 FROM sqlite_schema LIMIT 1", patience)  # takes the snapshot
-        yield
-    except BaseException:
-        if connection.in_transaction:  # SQLite itself rolls back after a full disk, for one
-            connection.execute("ROLLBACK")
-        raise
-    connection.execute("COMMIT")

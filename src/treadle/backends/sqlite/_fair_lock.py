@@ -5,8 +5,8 @@ up on others. A writer therefore takes this lock first, which is fair.
 """
 
 import os
-from collections.abc import Collection, Generator
-from contextlib import contextmanager, suppress
+from collections.abc import Collection
+from contextlib import AbstractContextManager, suppress
 from threading import Lock
 
 from treadle.backends._closing import close_all
@@ -37,21 +37,19 @@ class FairFileLock:
         except BaseException:
             os.close(self._queue)
             raise
+        self._queue_file = LockFile(path + "-queue", self._queue)
+        self._lock_file = LockFile(path + "-lock", self._lock)
         self.ring = HintRing(self._lock, Lock())
         self._is_open = True
         give_up_in_children(self)
 
-    @contextmanager
-    def hold(self, patience: Patience) -> Generator[None, None, None]:
-        """Wait for the turn, and keep it for the duration of the block.
+    def hold(self, patience: Patience) -> AbstractContextManager[None]:
+        """Wait for the turn, and keep it for the duration of a block.
 
         Raises:
             StoreUnavailable: others did not end theirs in time.
         """
-        queue = LockFile(self._path + "-queue", self._queue)
-        lock = LockFile(self._path + "-lock", self._lock)
-        with hold_in_turn(self._path, queue, lock, patience):
-            yield
+        return hold_in_turn(self._path, self._queue_file, self._lock_file, patience)
 
     def give_hints(self, hints: Collection[Hint]) -> None:
         """Write what a commit has changed; only the holder may call it.
