@@ -226,17 +226,19 @@ def _check_fields(value: Model, where: str) -> None:
     shape = _shape(type(value))
     for field in shape.fields:
         item = getattr(value, field.attribute)
+        kind = type(item)
         # Most fields need no further look; this loop runs for every model of every write.
-        if item is None or (type(item) is str and item.isascii() and not field.repeated):
-            continue
-        if type(item) is dict and not item and not field.models:  # `extra`, mostly
-            continue
-        if type(item) is int and not field.models and SMALLEST_INTEGER <= item <= LARGEST_INTEGER:
-            continue
-        if item is msgspec.UNSET and field.may_be_unset:
+        if (
+            item is None
+            or (kind is str and item.isascii() and not field.repeated)
+            or (kind is tuple and not item and field.repeated)
+            or (kind is dict and not item and not field.models)  # `extra`, mostly
+            or (kind is int and not field.models and SMALLEST_INTEGER <= item <= LARGEST_INTEGER)
+            or (item is msgspec.UNSET and field.may_be_unset)
+        ):
             continue
         path = f"{where}.{field.attribute}"
-        if type(item) in field.models:
+        if kind in field.models:
             _check_fields(cast("Model", item), path)
         elif not field.repeated:
             _check_item(item, field.models, path)
