@@ -217,11 +217,12 @@ class GroupThread(Generic[CallT]):
         Each event loop is called once, because waking it costs more than answering a caller.
         """
         by_loop: dict[asyncio.AbstractEventLoop, list[tuple[_Request[CallT], Any]]] = {}
-        for request, outcome in zip(requests, outcomes, strict=True):
+        for answer in zip(requests, outcomes, strict=True):
+            request, outcome = answer
             if isinstance(outcome, Future):
                 outcome.add_done_callback(partial(self._finish_later, request))
             else:
-                by_loop.setdefault(request.loop, []).append((request, outcome))
+                by_loop.setdefault(request.loop, []).append(answer)
         for loop, answers in by_loop.items():
             with suppress(RuntimeError):  # the loop is closed: no caller waits there
                 loop.call_soon_threadsafe(self._report, answers)

@@ -3,14 +3,13 @@
 import asyncio
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from typing import Any, assert_never
 
 from treadle.backends._watch import Watch
 from treadle.backends.model.tables import Change
-from treadle.core.documents import Document
 from treadle.core.hints import ANYTHING, Hint
-from treadle.core.mailboxes import MailboxEntry, MailboxState
-from treadle.core.runs import RunRecord
-from treadle.core.threads import StoredThread
+from treadle.core.keys import split_row_key
+from treadle.core.mailboxes import MailboxEntry
 from treadle.errors import StoreClosed
 
 MOST_HINTS = 1_000
@@ -21,20 +20,25 @@ def hints_of(changes: Iterable[Change]) -> set[Hint]:
     """The hints that changes give."""
     hints: set[Hint] = set()
     for change in changes:
-        for row in (change.before, change.after):
-            match row:
-                case StoredThread():
-                    hints.add(Hint(kind="thread", id=change.key))
-                case RunRecord():
-                    hints.add(Hint(kind="run", id=row.run_id))
-                    hints.add(Hint(kind="thread", id=row.thread_id))
-                case MailboxEntry() | MailboxState():
-                    hints.add(Hint(kind="mailbox", id=row.mailbox_id))
-                case Document():
-                    hints.add(Hint(kind="collection", id=row.collection))
-                case None:
-                    pass
+        match change.table:
+            case "threads":
+                hints.add(Hint(kind="thread", id=change.key))
+            case "runs":
+                hints.add(Hint(kind="run", id=change.key))
+                hints.update(Hint(kind="thread", id=row.thread_id) for row in _rows(change))
+            case "mailboxes":
+                hints.add(Hint(kind="mailbox", id=change.key))
+            case "entries":
+                hints.update(Hint(kind="mailbox", id=row.mailbox_id) for row in _rows(change))
+            case "documents":
+                hints.add(Hint(kind="collection", id=split_row_key(change.key)[0]))
+            case _:
+                assert_never(change.table)
     return hints
+
+
+def _rows(change: Change) -> list[Any]:
+    return [row for row in (change.before, change.after) if row is not None]
 
 
 def hints_of_claims(outcomes: Iterable[tuple[MailboxEntry, ...] | Exception]) -> set[Hint]:

@@ -84,7 +84,8 @@ class AppendThread(TimedCommand[Committed], frozen=True, kw_only=True):
     def touches(self, read_set: ReadSet) -> None:
         """The thread, which of the messages it has already, and the run."""
         read_set.threads.add(self.thread_id)
-        read_set.messages.update((self.thread_id, message_id) for message_id in self._message_ids())
+        for message_id in self._message_ids():
+            read_set.messages.add((self.thread_id, message_id))
         if self.changes.run_id:
             read_set.runs.add(self.changes.run_id)
 

@@ -7,7 +7,7 @@ that a batch touches; both override the finders that would look at every row.
 import threading
 from collections.abc import Callable, Collection, Iterable, MutableMapping
 from functools import partial
-from typing import Any, Literal, TypeAlias, TypeVar, cast
+from typing import Any, Literal, TypeAlias, TypeVar, cast, get_args
 
 import msgspec
 
@@ -37,6 +37,7 @@ from treadle.core.threads import (
 )
 
 TableName = Literal["threads", "runs", "entries", "mailboxes", "documents"]
+TABLE_NAMES: tuple[TableName, ...] = get_args(TableName)
 
 Row: TypeAlias = StoredThread | RunRecord | MailboxEntry | MailboxState | Document
 RowT = TypeVar("RowT")
@@ -115,19 +116,30 @@ class MemoryTable(dict[str, RowT], RowTable[RowT]):
 
 
 class Tables:
-    """All rows of a store. A batch changes them, and ends with `commit` or `rollback`."""
+    """All rows of a store. A batch changes them, and ends with `commit` or `rollback`.
 
-    def __init__(self) -> None:
-        self.threads: RowTable[StoredThread] = self.make_table("threads")
-        self.runs: RowTable[RunRecord] = self.make_table("runs")
-        self.entries: RowTable[MailboxEntry] = self.make_table("entries")
-        self.mailboxes: RowTable[MailboxState] = self.make_table("mailboxes")
-        self.documents: RowTable[Document] = self.make_table("documents")
-        self.versions = VersionSource()
+    Args:
+        versions: the source of the versions of documents.
+    """
+
+    threads: RowTable[StoredThread]
+    runs: RowTable[RunRecord]
+    entries: RowTable[MailboxEntry]
+    mailboxes: RowTable[MailboxState]
+    documents: RowTable[Document]
+
+    def __init__(self, versions: VersionSource | None = None) -> None:
+        self.make_tables()
+        self.versions = VersionSource() if versions is None else versions
         self._document_keys = SortedKeys()
         self._runs_of_entries = RunsOfEntries()
         self._before: dict[tuple[TableName, str], Row | None] = {}
         self._known_messages = KnownMessages()
+
+    def make_tables(self) -> None:
+        """Make the tables; a subclass may put it off until they are used."""
+        for table in TABLE_NAMES:
+            setattr(self, table, self.make_table(table))
 
     def make_table(self, table: TableName) -> RowTable[Any]:
         """Return an empty table; a subclass may keep its rows in another kind of table."""

@@ -11,6 +11,7 @@ A statement's text may contain fragments in braces, so that one text serves both
 - `{columns:runs}`: the columns of a table, in the order of its description.
 - `{equal:a = b}`: equality of texts that PostgreSQL's index knows by their hashes.
 - `{once:a = b}`: equality by which PostgreSQL looks up each row in an index, whatever it expects.
+- `{unfinished:queued, claimed}`: the entry has one of these statuses, by an index for listings.
 - `{id_in_thread:a = b}`: a message has the id, and is of the thread.
 - `{live:now}`: a document has not expired at the time `:now`; NULL is the database's clock.
 - `{now:now}`: the time `:now`; NULL is the database's clock.
@@ -68,6 +69,8 @@ class Dialect(ABC):
                 return f"(expires_at IS NULL OR expires_at > {self._time(argument)})"
             case "now":
                 return self._time(argument)
+            case "unfinished":
+                return self._unfinished(", ".join(f"'{each}'" for each in argument.split(", ")))
             case "lock":
                 return self._lock(argument)
             case "index":
@@ -123,6 +126,9 @@ class Dialect(ABC):
 
     @abstractmethod
     def _time(self, argument: str) -> str: ...
+
+    @abstractmethod
+    def _unfinished(self, statuses: str) -> str: ...
 
     @abstractmethod
     def _lock(self, argument: str) -> str: ...
@@ -201,6 +207,10 @@ class Sqlite(Dialect):
 
     def _time(self, argument: str) -> str:
         return f":{argument}"
+
+    def _unfinished(self, statuses: str) -> str:
+        # The partial indexes for listings, which a claim need not touch.
+        return f"ended_at IS NULL AND status IN ({statuses})"
 
     def _lock(self, argument: str) -> str:
         return ""
@@ -313,6 +323,9 @@ class Postgres(Dialect):
     def _time(self, argument: str) -> str:
         clock = "(extract(epoch FROM statement_timestamp()) * 1000)::bigint"
         return f"COALESCE(:{argument}::bigint, {clock})"
+
+    def _unfinished(self, statuses: str) -> str:
+        return f"status || '' IN ({statuses})"
 
     def _lock(self, argument: str) -> str:
         return argument

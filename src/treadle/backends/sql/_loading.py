@@ -21,30 +21,51 @@ def reads_of(read_set: ReadSet) -> list[Read]:
     mailboxes and threads cover the other rows.
     """
     reads: list[Read] = []
-    if read_set.mailboxes or read_set.entries:
+    has_mailboxes = bool(read_set.mailboxes or read_set.entries)
+    if has_mailboxes:
         ids = {"ids": id_list(read_set.mailboxes), "entries": id_list(read_set.entries)}
         reads.append(Read("load_mailboxes_for_update", ids))
-    for name, keys in (
-        ("load_threads_for_update", read_set.threads),
-        ("load_labels", read_set.labels),
-    ):
-        if keys:
-            reads.append(Read(name, {"ids": id_list(keys)}))
+    if read_set.threads:
+        reads.append(Read("load_threads_for_update", {"ids": id_list(read_set.threads)}))
     reads += _reads_of_runs(read_set)
-    for name, keys in (
-        ("load_entries", read_set.payloads),
-        ("load_claims", read_set.entries - read_set.payloads),
-        ("load_unfinished", read_set.unfinished),
-        ("load_entries_of_mailboxes", read_set.entries_of),
-    ):
-        if keys:
-            reads.append(Read(name, {"ids": id_list(keys)}))
+    if has_mailboxes:
+        reads += _reads_of_entries(read_set)
+    if read_set.threads:
+        reads += _reads_in_threads(read_set)
+    if read_set.documents or read_set.document_ranges or read_set.expired_before:
+        reads += _reads_of_documents(read_set)
+    for time in sorted(read_set.ended_before):
+        loaded = id_list(read_set.entries)
+        reads.append(Read("count_ended", {"older_than": time, "loaded": loaded}))
+    return reads
+
+
+def _reads_of_entries(read_set: ReadSet) -> list[Read]:
+    reads = [
+        Read(name, {"ids": id_list(keys)})
+        for name, keys in (
+            ("load_entries", read_set.payloads),
+            ("load_claims", read_set.entries - read_set.payloads),
+            ("load_unfinished", read_set.unfinished),
+            ("load_entries_of_mailboxes", read_set.entries_of),
+        )
+        if keys
+    ]
     if read_set.claimed_beside or read_set.claimed_in:
         ids = {"ids": id_list(read_set.claimed_beside), "mailboxes": id_list(read_set.claimed_in)}
         reads.append(Read("load_claimed_beside", ids))
     if read_set.waiting:
         ids = {"ids": id_list(read_set.waiting), "mailboxes": id_list(read_set.claimed_in)}
         reads.append(Read("load_waiting", {**ids, "number": read_set.first_waiting()}))
+    if read_set.duplicates:
+        reads.append(Read("load_duplicates", {"pairs": pair_list(read_set.duplicates)}))
+    return reads
+
+
+def _reads_in_threads(read_set: ReadSet) -> list[Read]:
+    reads: list[Read] = []
+    if read_set.labels:
+        reads.append(Read("load_labels", {"ids": id_list(read_set.labels)}))
     if read_set.messages:
         reads.append(Read("load_message_ids", {"pairs": pair_list(read_set.messages)}))
     for thread_id in sorted(read_set.wholes):
@@ -56,23 +77,26 @@ def reads_of(read_set: ReadSet) -> list[Read]:
         number = read_set.last_messages.get(thread_id, 0)
         values = {"thread_id": thread_id, "first": first, "number": number}
         reads.append(Read("load_last_messages", values))
-    if read_set.duplicates:
-        reads.append(Read("load_duplicates", {"pairs": pair_list(read_set.duplicates)}))
+    return reads
+
+
+def _reads_of_documents(read_set: ReadSet) -> list[Read]:
+    reads: list[Read] = []
     if read_set.documents:
         pairs = sorted(map(split_row_key, read_set.documents))
         reads.append(Read("load_documents_for_update", {"pairs": to_json(pairs)}))
     reads += map(read_range, sorted(starmap(KeyRange, read_set.document_ranges), key=repr))
     for time in sorted(read_set.expired_before):
         reads.append(Read("load_expired_documents", {"expired_before": time}))
-    for time in sorted(read_set.ended_before):
-        loaded = id_list(read_set.entries)
-        reads.append(Read("count_ended", {"older_than": time, "loaded": loaded}))
     return reads
 
 
 def _reads_of_runs(read_set: ReadSet) -> list[Read]:
+    has_runs_of_entries = read_set.runs_of or read_set.runs_in or read_set.runs_of_keys
+    if not read_set.runs and not has_runs_of_entries:
+        return []
     ids = {"ids": id_list(read_set.runs)}
-    if read_set.runs_of or read_set.runs_in or read_set.runs_of_keys:
+    if has_runs_of_entries:
         # An entry that the group itself puts into such a mailbox is in `entries`.
         puts = read_set.runs_in or read_set.runs_of_keys
         values = {
@@ -81,4 +105,4 @@ def _reads_of_runs(read_set: ReadSet) -> list[Read]:
             "pairs": pair_list(read_set.runs_of_keys),
         }
         return [Read("load_runs_of_entries", {**ids, **values})]
-    return [Read("load_runs_for_update", ids)] if read_set.runs else []
+    return [Read("load_runs_for_update", ids)]

@@ -111,17 +111,21 @@ def write_entries(changes: Sequence[Change]) -> Sequence[Statement]:
                 gone.append({"entry_id": before.entry_id})
             if after:
                 new.append(after)
-        claimed.update(e.mailbox_id for e in (before, after) if e and e.status == "claimed")
-        reordered.update(e.mailbox_id for e in (before, after) if e and is_kept(e))
-        head_before = head_of(before) if before and before.status == "queued" else None
-        head_after = head_of(after) if after and after.status == "queued" else None
-        if head_before == head_after:
+        for entry in (before, after):
+            if entry and entry.status == "claimed":
+                claimed.add(entry.mailbox_id)
+            elif entry and is_kept(entry):
+                reordered.add(entry.mailbox_id)
+        has_waited = before and before.status == "queued"
+        waits = after and after.status == "queued"
+        if before and after and has_waited and waits and head_of(before) == head_of(after):
             continue
-        if head_before:
-            left.append(head_before)
-        if after and head_after:  # the first of each queue is enough: it is upserted once
+        if before and has_waited:
+            left.append(_place_of(before))
+        if after and waits:  # the first of each queue is enough: it is upserted once
             queue = _queue_of(after)
-            waiting[queue] = min(after, waiting.get(queue, after), key=turn_order)
+            first = waiting.get(queue)
+            waiting[queue] = after if first is None else min(after, first, key=turn_order)
     leased = [{"mailbox_id": mailbox_id} for mailbox_id in sorted(claimed)]
     kept = [{"mailbox_id": mailbox_id} for mailbox_id in sorted(reordered)]
     blocked = [{"mailbox_id": mailbox_id} for mailbox_id in sorted(claimed | reordered)]
@@ -153,6 +157,17 @@ def write_entries(changes: Sequence[Change]) -> Sequence[Statement]:
 def head_of(entry: MailboxEntry) -> Values:
     """The queue head that a waiting entry makes."""
     return HEADS.values(entry)
+
+
+def _place_of(entry: MailboxEntry) -> Values:
+    """The key of the queue head that a waiting entry makes."""
+    mailbox_id, priority, kind = _queue_of(entry)
+    return {
+        "mailbox_id": mailbox_id,
+        "priority": priority,
+        "kind": kind,
+        "entry_id": entry.entry_id,
+    }
 
 
 def _queue_of(entry: MailboxEntry) -> Queue:

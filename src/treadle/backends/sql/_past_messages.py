@@ -7,11 +7,11 @@ import msgspec
 
 from treadle.backends.model.steps import stored_step
 from treadle.backends.sql.program import Read, Row
-from treadle.backends.sql.rows import (
+from treadle.backends.sql.rows import damage_of
+from treadle.backends.sql.thread_rows import (
     DeltaBodyParts,
     DeltaRow,
     MessageRow,
-    damage_of,
     read_columns,
     read_delta_body,
     read_message,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from treadle.backends._damage import DamageLog
-from treadle.backends.model.tables import Change, steps_of
+from treadle.backends.model.tables import Change
 from treadle.backends.sql._listing import (
     Placed,
     behind,
@@ -17,7 +17,6 @@ from treadle.backends.sql._listing import (
 from treadle.backends.sql.program import Direction, Program, Read, Row, Statement, Values, writes
 from treadle.backends.sql.rows import damage_of, read_json, read_run, readable
 from treadle.backends.sql.tables import RUNS, text_value
-from treadle.core.heads import same_labels
 from treadle.core.run_queries import (
     STATUSES,
     CountRuns,
@@ -29,7 +28,6 @@ from treadle.core.run_queries import (
     SearchRuns,
 )
 from treadle.core.runs import RunPage, RunRecord
-from treadle.core.threads import StoredThread
 from treadle.core.usage import Sums, SumUsage, UsageReport
 
 _USAGE_ROWS = 1_000
@@ -70,30 +68,6 @@ def times_of(run: RunRecord) -> Values:
         "begun_at": run.created_at,
         "changed_at": run.updated_at,
     }
-
-
-def write_owners(changes: Sequence[Change]) -> Sequence[Statement]:
-    """The statement that gives the runs of changed threads their owners."""
-    return writes(
-        update_run_owners=[
-            {"of_thread": change.key, "owner": _owner(change.after)}
-            for change in changes
-            if _may_change_owner(change)
-        ]
-    )
-
-
-def _owner(thread: object) -> str | None:
-    return text_value(thread.head.thread.resource_id) if isinstance(thread, StoredThread) else None
-
-
-def _may_change_owner(change: Change) -> bool:
-    if steps_of(change) is None:  # neither by appends nor by updates of the labels
-        return change.before is not None or _owner(change.after) is not None
-    before, after = change.before, change.after
-    if not isinstance(before, StoredThread) or not isinstance(after, StoredThread):
-        return False
-    return not same_labels(before.head.thread, after.head.thread)
 
 
 # --- reading --------------------------------------------------------------------------------------

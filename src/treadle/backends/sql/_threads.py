@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from treadle.backends._damage import DamageLog
 from treadle.backends.model.tables import Change, steps_of
@@ -22,16 +22,16 @@ from treadle.backends.sql._past_messages import (
 )
 from treadle.backends.sql._whole_threads import reads_of_whole, whole_thread
 from treadle.backends.sql.program import Program, Read, Row, Statement, Values, writes
-from treadle.backends.sql.rows import (
+from treadle.backends.sql.rows import damage_of, id_list
+from treadle.backends.sql.tables import text_value, to_json
+from treadle.backends.sql.thread_rows import (
     DeltaBodyParts,
     DeltaRow,
     FoundThread,
     bare_body,
     body_values,
-    damage_of,
     delta_values,
     head_position,
-    id_list,
     message_values,
     patch_values,
     read_columns,
@@ -41,7 +41,6 @@ from treadle.backends.sql.rows import (
     read_thread_id,
     removed_values,
 )
-from treadle.backends.sql.tables import text_value, to_json
 from treadle.core.heads import (
     HeadPage,
     ListHeads,
@@ -51,7 +50,7 @@ from treadle.core.heads import (
     sortable,
 )
 from treadle.core.limits import clamp_page
-from treadle.core.message_times import timed
+from treadle.core.message_times import padded
 from treadle.core.messages import MessagePage, message_page
 from treadle.core.past import as_of
 from treadle.core.thread_queries import ListDeltas, ListMessages, ListThreads, LoadThread
@@ -67,6 +66,13 @@ from treadle.core.threads import (
 from treadle.errors import NotFound
 
 _WRITES = (
+    "delete_messages",
+    "delete_removed_messages",
+    "delete_patches",
+    "delete_deltas",
+    "delete_thread_body",
+    "delete_thread_time",
+    "delete_thread",
     "remove_messages",
     "insert_thread",
     "replace_thread",
@@ -82,40 +88,27 @@ _WRITES = (
     "insert_removed_message",
     "insert_patch",
     "insert_delta",
+    "update_run_owners",
 )
-
-
-class _Rows:
-    """Rows to be written, by statement."""
-
-    def __init__(self) -> None:
-        self.gone: list[Values] = []
-        self.emptied: list[Values] = []
-        self.without_patches: list[Values] = []
-        self.new: dict[str, list[Values]] = defaultdict(list)
-
-    def statements(self) -> list[Statement]:
-        """Deletions of a whole come first, and a thread before its parts."""
-        emptied = self.gone + self.emptied
-        others = {name: self.new[name] for name in _WRITES if name in self.new}
-        return writes(
-            delete_messages=emptied,
-            delete_removed_messages=emptied,
-            delete_patches=emptied + self.without_patches,
-            delete_deltas=emptied,
-            delete_thread_body=emptied,
-            delete_thread_time=emptied,
-            delete_thread=self.gone,
-            **others,
-        )
+"""The statements, in their order: what goes before what comes, and a thread before its parts."""
+_PARTS = (
+    "delete_messages",
+    "delete_removed_messages",
+    "delete_patches",
+    "delete_deltas",
+    "delete_thread_body",
+    "delete_thread_time",
+)
+_Rows: TypeAlias = defaultdict[str, list[Values]]
+"""Rows to be written, by statement."""
 
 
 def write_threads(changes: Sequence[Change], patch_counts: dict[str, int]) -> list[Statement]:
-    """The statements that write changed threads.
+    """The statements that write changed threads, and give their runs other owners.
 
     `patch_counts` are the numbers of patches that each thread had before.
     """
-    rows = _Rows()
+    rows: _Rows = defaultdict(list)
     for change in changes:
         before, after = change.before, change.after
         steps = steps_of(change)
@@ -126,16 +119,25 @@ def write_threads(changes: Sequence[Change], patch_counts: dict[str, int]) -> li
         ):
             _write_steps(rows, before, after, steps, patch_counts[change.key])
             _write_labels(rows, before, after)
-            continue
-        key = {"thread_id": change.key}
-        if not isinstance(after, StoredThread):
-            rows.gone.append(key)
-        elif change.before is None:
-            _write_whole(rows, after, "insert_thread")
-        else:  # the row stays, because others may be waiting for its lock
-            rows.emptied.append(key)
-            _write_whole(rows, after, "replace_thread")
-    return rows.statements()
+        else:
+            _replace(rows, change.key, before, after)
+    return writes(**{name: rows[name] for name in _WRITES if name in rows})
+
+
+def _replace(rows: _Rows, thread_id: str, before: object, after: object) -> None:
+    key = {"thread_id": thread_id}
+    if before is not None:
+        for part in _PARTS:
+            rows[part].append(key)
+    owner = None
+    if isinstance(after, StoredThread):
+        # The row of a thread stays, because others may be waiting for its lock.
+        _write_whole(rows, after, "insert_thread" if before is None else "replace_thread")
+        owner = text_value(after.head.thread.resource_id)
+    else:
+        rows["delete_thread"].append(key)
+    if before is not None or owner is not None:
+        rows["update_run_owners"].append({"of_thread": thread_id, "owner": owner})
 
 
 def _write_steps(
@@ -150,35 +152,37 @@ def _write_steps(
     _write_removals(rows, before, steps)
     _write_messages(rows, after)
     for position, patch in enumerate(thread.patches, start=patch_count):
-        rows.new["insert_patch"].append(patch_values(thread.id, position, patch))
+        rows["insert_patch"].append(patch_values(thread.id, position, patch))
     for step in steps:
-        rows.new["insert_delta"].append(delta_values(thread.id, step))
+        rows["insert_delta"].append(delta_values(thread.id, step))
     if any(step.delta.changes.snapshot is not None for step in steps):
-        rows.without_patches.append({"thread_id": thread.id})
+        rows["delete_patches"].append({"thread_id": thread.id})
         state = {"thread_id": thread.id, "state": to_json(thread.state)}
-        rows.new["update_thread_state"].append(state)
-    rows.new["update_thread"].append(
+        rows["update_thread_state"].append(state)
+    rows["update_thread"].append(
         _thread_row(after.head, after.message_count, patch_count + len(thread.patches))
     )
-    rows.new["update_thread_time"].append(_time_row(thread))
+    rows["update_thread_time"].append(_time_row(thread))
 
 
 def _write_messages(rows: _Rows, after: StoredThread) -> None:
-    for each in timed(after.head.thread.messages, after.head.message_times):
-        position = after.unloaded + each.cursor
-        values = message_values(after.head.thread.id, position, each.message, each.committed_at)
-        rows.new["insert_message"].append(values)
+    thread = after.head.thread
+    times = padded(after.head.message_times, len(thread.messages))
+    for position, message in enumerate(thread.messages):
+        values = message_values(thread.id, after.unloaded + position, message, times[position])
+        rows["insert_message"].append(values)
 
 
 def _write_removals(rows: _Rows, before: StoredThread, steps: tuple[History, ...]) -> None:
     """Move the messages that each truncation removes: the deltas before it still show them."""
     thread_id, left = before.head.thread.id, before.unloaded
     for step in steps:
-        rows.new["insert_removed_message"] += removed_values(thread_id, step)
+        if step.removed:
+            rows["insert_removed_message"] += removed_values(thread_id, step)
         left = min(left, step.kept)
     if left < before.unloaded:
         bounds = {"position": left, "message_count": before.unloaded}
-        rows.new["remove_messages"].append({"thread_id": thread_id, **bounds})
+        rows["remove_messages"].append({"thread_id": thread_id, **bounds})
 
 
 def _write_labels(rows: _Rows, before: StoredThread, after: StoredThread) -> None:
@@ -186,9 +190,11 @@ def _write_labels(rows: _Rows, before: StoredThread, after: StoredThread) -> Non
     thread = after.head.thread
     if same_labels(before.head.thread, thread):
         return
-    rows.new["update_thread_labels"].append(_labels(thread))
-    rows.new["update_thread_owner"].append(_owner_row(thread))
-    rows.new["update_thread_body"].append({"thread_id": thread.id, "body": bare_body(thread)})
+    rows["update_thread_labels"].append(_labels(thread))
+    rows["update_thread_owner"].append(_owner_row(thread))
+    owner = text_value(thread.resource_id)
+    rows["update_run_owners"].append({"of_thread": thread.id, "owner": owner})
+    rows["update_thread_body"].append({"thread_id": thread.id, "body": bare_body(thread)})
 
 
 def _write_whole(
@@ -197,15 +203,16 @@ def _write_whole(
     thread = after.head.thread
     row = _thread_row(after.head, len(thread.messages), len(thread.patches))
     created_at = sortable(thread.metadata.created_at)
-    rows.new[statement].append({**row, "created_at": created_at, **_labels(thread)})
-    rows.new["insert_thread_time"].append({**_time_row(thread), **_owner_row(thread)})
-    rows.new["insert_thread_body"].append(body_values(thread))
+    rows[statement].append({**row, "created_at": created_at, **_labels(thread)})
+    rows["insert_thread_time"].append({**_time_row(thread), **_owner_row(thread)})
+    rows["insert_thread_body"].append(body_values(thread))
     _write_messages(rows, after)
     for position, patch in enumerate(thread.patches):
-        rows.new["insert_patch"].append(patch_values(thread.id, position, patch))
+        rows["insert_patch"].append(patch_values(thread.id, position, patch))
     for step in all_history(after.history):
-        rows.new["insert_removed_message"] += removed_values(thread.id, step)
-        rows.new["insert_delta"].append(delta_values(thread.id, step))
+        if step.removed:
+            rows["insert_removed_message"] += removed_values(thread.id, step)
+        rows["insert_delta"].append(delta_values(thread.id, step))
 
 
 def _time_row(thread: Thread) -> dict[str, object]:

@@ -6,13 +6,8 @@ import msgspec
 
 from treadle.backends.sql._past_messages import steps_to
 from treadle.backends.sql.program import Read, Row
-from treadle.backends.sql.rows import (
-    ThreadRow,
-    damage_of,
-    read_columns,
-    read_message,
-    read_thread,
-)
+from treadle.backends.sql.rows import damage_of
+from treadle.backends.sql.thread_rows import ThreadRow, read_columns, read_message, read_thread
 from treadle.core.message_times import trimmed
 from treadle.core.threads import Step, StoredThread, ThreadHead, appended, history_since
 from treadle.errors import NotFound

@@ -6,7 +6,7 @@ from operator import attrgetter
 from treadle.backends._damage import DamageLog
 from treadle.backends._hints import hints_of
 from treadle.backends.model.apply import apply_batch, read_set_of
-from treadle.backends.model.tables import Change, VersionSource
+from treadle.backends.model.tables import Change, TableName, VersionSource
 from treadle.backends.sql._documents import write_documents
 from treadle.backends.sql._loading import reads_of
 from treadle.backends.sql._mailboxes import (
@@ -15,7 +15,7 @@ from treadle.backends.sql._mailboxes import (
     write_mailboxes,
     write_purge,
 )
-from treadle.backends.sql._runs import write_owners, write_runs
+from treadle.backends.sql._runs import write_runs
 from treadle.backends.sql._threads import write_threads
 from treadle.backends.sql.loaded_rows import NotLoaded
 from treadle.backends.sql.program import Program, Read, Statement
@@ -101,34 +101,29 @@ def _require_missing(mailboxes: Iterable[str]) -> Program[None]:
 
 def write(rows: WorkingSet, rows_changed: Iterable[Change]) -> list[Statement]:
     """The statements that write the changed rows."""
-    changes: dict[str, list[Change]] = {
-        "threads": [],
-        "runs": [],
-        "mailboxes": [],
-        "entries": [],
-        "documents": [],
-    }
+    changes: dict[TableName, list[Change]] = {}
     # Sorted by key: two transactions that insert the same keys do so in the same order, so neither
     # waits for the other while the other waits for it.
     for change in sorted(rows_changed, key=_KEY):
-        changes[change.table].append(change)
+        changes.setdefault(change.table, []).append(change)
     statements: list[Statement] = []
-    if changes["threads"]:
-        statements += write_threads(changes["threads"], rows.patch_counts)
-        statements += write_owners(changes["threads"])
-    if changes["runs"]:
-        statements += write_runs(changes["runs"])
-    if changes["mailboxes"]:
-        statements += write_mailboxes(changes["mailboxes"])
-    if changes["entries"]:
-        statements += write_entries(changes["entries"])
-    if changes["mailboxes"]:
-        statements += write_deletions(changes["mailboxes"], rows.unreadable_entries)
+    if threads := changes.get("threads"):
+        statements += write_threads(threads, rows.patch_counts)
+    if runs := changes.get("runs"):
+        statements += write_runs(runs)
+    mailboxes = changes.get("mailboxes")
+    if mailboxes:
+        statements += write_mailboxes(mailboxes)
+    if entries := changes.get("entries"):
+        statements += write_entries(entries)
+    if mailboxes:
+        statements += write_deletions(mailboxes, rows.unreadable_entries)
     for purge in rows.purges.asked:
         statements += write_purge(purge, rows.loaded_entry_ids())
-    absent = rows.absent_documents() if statements or changes["documents"] else ()
-    if changes["documents"] or absent:
-        statements += write_documents(changes["documents"], absent)
+    documents = changes.get("documents", ())
+    absent = rows.absent_documents() if statements or documents else ()
+    if documents or absent:
+        statements += write_documents(documents, absent)
     return statements
 
 

@@ -10,20 +10,7 @@ from treadle.backends.findings import Finding, escape
 from treadle.backends.sql._column_types import check_rows
 from treadle.backends.sql._runs import times_of
 from treadle.backends.sql.program import Read, Row, Values
-from treadle.backends.sql.rows import (
-    UNREADABLE,
-    MessageRow,
-    ThreadRow,
-    message_values,
-    patch_values,
-    read_delta_body,
-    read_document,
-    read_entry,
-    read_mailbox,
-    read_message,
-    read_run,
-    read_thread,
-)
+from treadle.backends.sql.rows import UNREADABLE, read_document, read_entry, read_mailbox, read_run
 from treadle.backends.sql.tables import (
     DOCUMENT_COLUMNS,
     ENTRIES,
@@ -31,6 +18,15 @@ from treadle.backends.sql.tables import (
     MAILBOX_COLUMNS,
     RUNS,
     text_value,
+)
+from treadle.backends.sql.thread_rows import (
+    MessageRow,
+    ThreadRow,
+    message_values,
+    patch_values,
+    read_delta_body,
+    read_message,
+    read_thread,
 )
 from treadle.core.codec import checked, decode
 from treadle.core.heads import sortable

@@ -7,13 +7,13 @@ row outside of the read set gets an error, whichever way it asks: its `touches` 
 """
 
 from collections.abc import Collection, Iterable
-from functools import partial
 from typing import Any, NoReturn, TypeVar
 
 import msgspec
 
 from treadle.backends._damage import DamageLog
 from treadle.backends.model.tables import (
+    TABLE_NAMES,
     Change,
     Row,
     TableName,
@@ -26,19 +26,16 @@ from treadle.backends.sql.loaded_rows import LoadedRows, NotLoaded
 from treadle.backends.sql.program import Read
 from treadle.backends.sql.program import Row as DatabaseRow
 from treadle.backends.sql.rows import (
-    LockedThread,
     ReadRow,
     damage_of,
     read_claim,
-    read_columns,
     read_document_head,
     read_entry,
     read_json,
-    read_labels,
     read_mailbox,
-    read_message,
     read_run,
 )
+from treadle.backends.sql.thread_rows import read_labels, read_locked_thread, read_message
 from treadle.core.claims import ClaimRequest
 from treadle.core.documents import Document, Order
 from treadle.core.heads import ThreadSummary
@@ -68,9 +65,8 @@ class WorkingSet(Tables):
     documents: LoadedRows[Document]  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def __init__(self, read_set: ReadSet, versions: VersionSource) -> None:
+        super().__init__(versions)
         self._read_set = read_set
-        super().__init__()
-        self.versions = versions
         self.patch_counts: dict[str, int] = {}
         """The number of patches that each loaded thread has."""
         self.unreadable_entries: dict[str, list[str]] = {}
@@ -93,9 +89,16 @@ class WorkingSet(Tables):
         """Entries by mailbox and dedupe key. Restored entries may share one."""
         self._claimed: dict[str, dict[str, MailboxEntry]] = {}
 
-    def make_table(self, table: TableName) -> LoadedRows[Any]:
-        """Return an empty table that knows which rows will be loaded into it."""
-        return LoadedRows(partial(self.put, table), table, getattr(self._read_set, table))
+    def make_tables(self) -> None:
+        """Make no table yet: most commits use two of the five."""
+
+    def __getattr__(self, name: str) -> LoadedRows[Any]:
+        """Make an empty table, which knows the rows that will be loaded into it."""
+        if name not in TABLE_NAMES:
+            raise AttributeError(f"a working set has no {name!r}")
+        rows: LoadedRows[Any] = LoadedRows(self.put_in(name), name, getattr(self._read_set, name))
+        setattr(self, name, rows)
+        return rows
 
     def fill(
         self, reads: Iterable[Read], answers: Iterable[list[DatabaseRow]], damage: DamageLog
@@ -167,7 +170,7 @@ class WorkingSet(Tables):
         return found
 
     def _load_threads(self, rows: Iterable[DatabaseRow]) -> None:
-        for row in self._readable("threads", _read_locked, rows):
+        for row in self._readable("threads", read_locked_thread, rows):
             self.patch_counts[row.thread_id] = row.patch_count
             head = ThreadHead(thread=Thread(id=row.thread_id), version=row.version)
             stored = StoredThread(head, unloaded=row.message_count)
@@ -284,10 +287,12 @@ class WorkingSet(Tables):
         if not {(thread_id, each) for each in wanted} <= self._read_set.messages:
             raise NotLoaded(f"messages of thread {thread_id!r}")
         stored = self.threads[thread_id]
-        known = super().find_known_messages(thread_id, wanted)  # those that this group has added
+        known: set[str] = set()
+        if stored.head.thread.messages:  # those that this group has added
+            known |= super().find_known_messages(thread_id, wanted)
+        loaded = self._stored_messages.get(thread_id)
         before = self._as_loaded.get(("threads", thread_id))
-        if isinstance(before, StoredThread) and before.origin is stored.origin:
-            loaded = self._stored_messages.get(thread_id, {})
+        if loaded and isinstance(before, StoredThread) and before.origin is stored.origin:
             known |= {each for each in wanted if each in loaded and loaded[each] < stored.unloaded}
         return known
 
@@ -470,11 +475,6 @@ class WorkingSet(Tables):
             if after.dedupe_key is not None:
                 key = (after.mailbox_id, after.dedupe_key)
                 self._duplicates.setdefault(key, {})[after.entry_id] = after
-
-
-def _read_locked(row: DatabaseRow) -> LockedThread:
-    with damage_of(f"thread {row[0]!r}"):
-        return read_columns(LockedThread, row)
 
 
 def _refuse(rows: str) -> NoReturn:

@@ -129,7 +129,10 @@ def _first_of_each(heads: Sequence[Row], limit: int, now: int, sieve: Sieve) -> 
         head = _Head(*row)
         if not sieve.is_unfit(head.candidate()):
             mailboxes.setdefault(head.mailbox_id, []).append(head)
-    firsts = (min(beside, key=_Head.turn_order) for beside in mailboxes.values())
+    firsts = (
+        beside[0] if len(beside) == 1 else min(beside, key=_Head.turn_order)
+        for beside in mailboxes.values()
+    )
     ready = [first for first in firsts if not first.holds_back(now)]
     return [head.candidate() for head in sorted(ready, key=_Head.claim_order)[:limit]]
 
@@ -155,8 +158,14 @@ class _Head(NamedTuple):
         return Candidate(self.mailbox_id, self.priority, self.kind, self.entry_id)
 
     def is_whole(self) -> bool:
-        numbers = (self.priority, self.kind, self.turn or 0, self.available_at, self.created_at)
-        return isinstance(self.entry_id, str) and all(isinstance(each, int) for each in numbers)
+        return (
+            isinstance(self.entry_id, str)
+            and isinstance(self.priority, int)
+            and isinstance(self.kind, int)
+            and isinstance(self.turn, int | None)
+            and isinstance(self.available_at, int)
+            and isinstance(self.created_at, int)
+        )
 
     def claim_order(self) -> tuple[int | str, ...]:
         """The same order as `treadle.core.claims.claim_order`."""
@@ -174,5 +183,5 @@ class _Head(NamedTuple):
 
     def holds_back(self, now: int) -> bool:
         """Return whether it is a retry that keeps its order, and is not due."""
-        waits = self.is_whole() and self.available_at > now
-        return waits and self.kind == KEPT and bool(self.is_head)
+        waits = self.kind == KEPT and bool(self.is_head) and self.is_whole()
+        return waits and self.available_at > now

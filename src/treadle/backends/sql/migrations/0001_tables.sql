@@ -193,11 +193,11 @@ CREATE INDEX entries_by_age ON entries (created_at, entry_id);
 CREATE INDEX entries_of_mailbox ON entries (mailbox_id, created_at, entry_id);
 CREATE INDEX entries_in_status ON entries (status, created_at, entry_id);
 CREATE INDEX entries_unfinished_of_mailbox ON entries (mailbox_id, created_at, entry_id)
-    WHERE status || '' IN ('queued', 'claimed');
+    WHERE ended_at IS NULL; -- not by status, so that a claim leaves it alone
 CREATE INDEX entries_stopped_of_mailbox ON entries (mailbox_id, status, created_at, entry_id)
     WHERE status IN ('superseded', 'cancelled', 'dead_letter');
 CREATE INDEX entries_due ON entries (available_at, entry_id)
-    WHERE status || '' = 'queued';
+    WHERE ended_at IS NULL; -- the same
 
 -- The part of an entry that neither a claim nor its end changes.
 CREATE TABLE payloads (

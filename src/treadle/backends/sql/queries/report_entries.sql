@@ -10,4 +10,4 @@ SELECT
     COUNT(CASE WHEN status = 'claimed' AND lease_until <= now THEN 1 END),
     MIN(CASE WHEN status = 'queued' AND (kind = 0 OR available_at <= now) THEN available_at END)
 FROM clock
-LEFT JOIN entries ON status || '' IN ('queued', 'claimed') AND {conditions}
+LEFT JOIN entries ON {unfinished:queued, claimed} AND {conditions}

@@ -1,6 +1,6 @@
 SELECT {entry_columns}
 FROM entries {index:entries_due}
 {payloads:JOIN}
-WHERE status || '' = 'queued' AND {conditions}
+WHERE {unfinished:queued} AND {conditions}
 ORDER BY {sort}
 LIMIT :limit OFFSET :offset
