@@ -27,7 +27,10 @@ class Chain:
         self.steps = 0
 
     async def add(
-        self, values: Mapping[str, object] | None = None, **writes: object
+        self,
+        values: Mapping[str, object] | None = None,
+        counters_since_delta_snapshot: Mapping[str, tuple[int, int]] | None = None,
+        **writes: object,
     ) -> RunnableConfig:
         """Add a checkpoint with values of channels, and a task that writes to channels."""
         self.steps += 1
@@ -43,6 +46,8 @@ class Chain:
             updated_channels=None,
         )
         metadata: Any = {"source": "loop", "step": self.steps}
+        if counters_since_delta_snapshot is not None:
+            metadata["counters_since_delta_snapshot"] = counters_since_delta_snapshot
         self.head = await self.saver.aput(parent, checkpoint, metadata, versions)
         if writes:
             await self.saver.aput_writes(self.head, list(writes.items()), str(uuid4()))

@@ -2,23 +2,66 @@
 
 import sys
 import tempfile
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, closing, contextmanager
+from pathlib import Path
+from unittest.mock import patch
+from uuid import uuid4
 
 import pytest
+from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
 
-from treadle import open_store
+import treadle.blocking
 from treadle.integrations.langgraph import TreadleSaver
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Replace what makes the savers: the fixtures look it up when a test begins."""
     makers = sys.modules["tests.conftest"]
-    makers._checkpointer_sqlite_aio = saver
+    for name, maker in {
+        "_checkpointer_sqlite": saver,
+        "_checkpointer_sqlite_aes": encrypted_saver,
+        "_checkpointer_sqlite_aio": asynchronous_saver,
+    }.items():
+        assert hasattr(makers, name)
+        setattr(makers, name, maker)
+
+
+@contextmanager
+def saver() -> Generator[TreadleSaver]:
+    """A saver in the place of `SqliteSaver`."""
+    with new_store() as store:
+        yield TreadleSaver(store)
+
+
+@contextmanager
+def encrypted_saver() -> Generator[TreadleSaver]:
+    """A saver in the place of `SqliteSaver` with a cipher."""
+    serde = EncryptedSerializer.from_pycryptodome_aes(key=b"1234567890123456")
+    with new_store() as store:
+        yield TreadleSaver(store, serde=serde)
 
 
 @asynccontextmanager
-async def saver() -> AsyncIterator[TreadleSaver]:
-    with tempfile.TemporaryDirectory() as folder:
-        async with open_store(f"sqlite:///{folder}/checkpoints.db") as store:
+async def asynchronous_saver() -> AsyncGenerator[TreadleSaver]:
+    """A saver in the place of `AsyncSqliteSaver`."""
+    with new_url() as url:
+        async with treadle.open_store(url) as store:
             yield TreadleSaver(store)
+
+
+@contextmanager
+def new_store() -> Generator[treadle.blocking.Store]:
+    """An empty store."""
+    with new_url() as url:
+        with patch("uuid.uuid4", uuid4):  # tests count the ids that are given out
+            store = treadle.blocking.open_store(url).open()
+        with closing(store):
+            yield store
+
+
+@contextmanager
+def new_url() -> Generator[str]:
+    """The URL of a new database file."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield f"sqlite:///{Path(folder) / 'checkpoints.db'}"

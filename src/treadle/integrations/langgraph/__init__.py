@@ -6,6 +6,7 @@ except ImportError as error:
     raise ImportError("LangGraph is not installed: pip install 'treadle[langgraph]'") from error
 
 from treadle.integrations.langgraph._saver import TreadleSaver
+from treadle.integrations.langgraph._store import TreadleStore
 from treadle.integrations.langgraph._writing import StaleWriteOwner
 
-__all__ = ["StaleWriteOwner", "TreadleSaver"]
+__all__ = ["StaleWriteOwner", "TreadleSaver", "TreadleStore"]

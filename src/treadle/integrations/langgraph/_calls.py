@@ -1,47 +1,58 @@
-"""Runs what needs the store on the event loop that it belongs to, for callers of both kinds."""
+"""Runs what needs the store where the store is, for coroutines and for threads."""
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any, TypeVar
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeAlias, TypeVar
 
 import treadle
+import treadle.blocking
 
 T = TypeVar("T")
 
+AnyStore: TypeAlias = treadle.Store | treadle.blocking.Store
+"""A store of either kind: for asyncio, or for code without await."""
+Work: TypeAlias = Callable[[treadle.Store], Coroutine[Any, Any, T]]
+"""What is to be done with a store."""
+
 
 class Calls:
-    """Calls of a store of asyncio, from coroutines and from threads."""
+    """Calls of a store of either kind, by coroutines and by threads."""
 
-    def __init__(self, store: treadle.Store) -> None:
-        self.store = store
+    def __init__(self, store: AnyStore) -> None:
+        self._store = store
         try:
             self._loop: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
         except RuntimeError:
-            self._loop = None
+            self._loop = None  # it is known from the first call of a coroutine
 
-    async def run(self, call: Coroutine[Any, Any, T]) -> T:
-        """Return the result, to a coroutine."""
+    async def run(self, work: Work[T]) -> T:
+        """Do it for a coroutine."""
+        if isinstance(self._store, treadle.blocking.Store):
+            return await asyncio.to_thread(self._store.run, work)
         self._loop = asyncio.get_running_loop()
-        return await call
+        return await work(self._store)
 
-    def wait(self, call: Coroutine[Any, Any, T]) -> T:
-        """Return the result, to a thread without an event loop.
+    def wait(self, work: Work[T]) -> T:
+        """Do it for a thread that waits.
 
         Raises:
-            RuntimeError: the thread has one, or the store's loop is not known or not running.
+            RuntimeError: the store is one for asyncio, and the thread has a running event loop, or
+                there is no loop for the store.
         """
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            loop = self._loop
-        else:
-            call.close()
-            raise asyncio.InvalidStateError(
-                "this would stop the event loop; use the async method, such as `ainvoke` or `aget`"
-            )
-        if loop is None or not loop.is_running():
-            call.close()
-            raise RuntimeError(
-                "no event loop runs for this store; open it with `treadle.blocking.open_store`"
-            )
-        return asyncio.run_coroutine_threadsafe(call, loop).result()
+        if isinstance(self._store, treadle.blocking.Store):
+            return self._store.run(work)
+        if _has_loop():
+            advice = "use the async method, such as `ainvoke`, or `treadle.blocking.open_store`"
+            raise asyncio.InvalidStateError(f"this would stop the event loop; {advice}")
+        if self._loop is None or not self._loop.is_running():
+            advice = "open it with `treadle.blocking.open_store`"
+            raise RuntimeError(f"no event loop is running for the store; {advice}")
+        return asyncio.run_coroutine_threadsafe(work(self._store), self._loop).result()
+
+
+def _has_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

@@ -12,18 +12,37 @@ _BYTES = 64 * 2**20
 _ENTRIES = 10_000
 
 
-class Piece(NamedTuple):
-    """A stored part of a list."""
+class Run(NamedTuple):
+    """Some stored pieces of a list that follow each other."""
 
-    length: int
+    pieces: int
+    """How many there are."""
+    items: int
+    """How many items they have together."""
     plain: Plain
+    """A list of these items."""
 
 
 class StoredList(NamedTuple):
-    """A list as its pieces in the store; they never change, and others may follow them."""
+    """A list as it is stored: in pieces, which never change; others may follow them."""
 
     id: str
-    pieces: tuple[Piece, ...]
+    runs: tuple[Run, ...]
+
+    @property
+    def pieces(self) -> int:
+        """How many pieces it has."""
+        return sum(run.pieces for run in self.runs)
+
+    def first(self, pieces: int) -> "StoredList | None":
+        """Return the list that has only the first pieces; None if they are not known apart."""
+        runs: list[Run] = []
+        for run in self.runs:
+            if pieces == 0:
+                break
+            runs.append(run)
+            pieces -= run.pieces
+        return StoredList(self.id, tuple(runs)) if pieces == 0 else None
 
 
 class Known(NamedTuple):
@@ -55,9 +74,7 @@ class KnownThreads:
 
     def put(self, collection: str, space: str, known: Known) -> None:
         """Replace what is known."""
-        size = sum(
-            len(piece.plain[1]) for stored in known.lists.values() for piece in stored.pieces
-        )
+        size = sum(len(run.plain[1]) for stored in known.lists.values() for run in stored.runs)
         with self._lock:
             self._remove((collection, space))
             self._entries[collection, space] = known, size

@@ -14,14 +14,15 @@ key                                       value
 
 A space is a namespace of checkpoints, as a part of a key.
 
-Another collection has the id of a thread at ``(run, thread)``, to find the threads of a run.
+Another collection has the id of a thread at ``("r", run, thread)``, to find the threads of a run.
 """
 
 import hashlib
 import urllib.parse
-from typing import TypeAlias, TypeVar
+from typing import Annotated, TypeAlias, TypeVar
 
 import msgspec
+from msgspec import Meta
 
 import treadle
 
@@ -35,6 +36,8 @@ _SHORT = 200
 """Longest text in a key, in bytes; a longer one is replaced by its digest."""
 _LONGEST_NAME = 150
 """Longest id in the name of a collection, in bytes; there is a prefix, too."""
+MOST_PIECES = 999_999
+"""Their numbers have six digits in keys."""
 _LAST = "\U0010ffff"
 _SPECIAL_WRITES = 1_000
 """Added to the index of a write, because errors and interrupts have negative ones."""
@@ -77,19 +80,25 @@ class PendingWrite(msgspec.Struct, frozen=True):
     value: Sealed
 
 
+class Pieces(msgspec.Struct, frozen=True, array_like=True):
+    """The first pieces of a list."""
+
+    id: str
+    count: Annotated[int, Meta(ge=1, le=MOST_PIECES)]
+
+
 class Value(msgspec.Struct, frozen=True, omit_defaults=True):
     """The value of a channel: none, a list in pieces, or anything else."""
 
     value: Sealed | None = None
-    list: str | None = None
-    pieces: int = 0
-    """How many pieces of the list belong to this value."""
+    list: Pieces | None = None
 
 
 class ListPiece(msgspec.Struct, frozen=True):
     """A part of a list, which is a list."""
 
-    length: int
+    items: Annotated[int, Meta(ge=1)]
+    """How many it has."""
     value: Sealed
 
 
@@ -160,7 +169,7 @@ def run_key(run_id: str) -> Key:
 
 def run_index_key(key: Key, thread_id: str) -> Key:
     """Return the key of a thread in the collection of all runs, for the key of its run."""
-    return (key[1], part(thread_id))
+    return (*key, part(thread_id))
 
 
 def behind(key: Key) -> Key:

@@ -5,10 +5,13 @@ from collections.abc import Iterable, Iterator
 from typing import Any, TypeGuard
 
 from treadle.integrations.langgraph._codec import Codec
-from treadle.integrations.langgraph._known import Piece, StoredList
+from treadle.integrations.langgraph._known import Run, StoredList
+from treadle.integrations.langgraph._layout import MOST_PIECES
 
 _SPLIT_FROM = 4
 """Shorter lists are stored whole."""
+_RUNS = 16
+"""Most runs that are compared one by one."""
 
 
 def is_split(value: object) -> TypeGuard[list[Any]]:
@@ -22,35 +25,41 @@ def new_list_id() -> str:
 
 
 def grow(codec: Codec, before: StoredList | None, items: list[Any]) -> StoredList:
-    """Return a list in pieces: the first ones of `before` and a new one, or all in a new list.
+    """Return a list as it is to be stored: what `before` has of it and one more piece, or anew.
 
     Bytes are compared, and not identities, because items may have been changed in place.
     """
-    known = before.pieces if before is not None else ()
-    same = tuple(_same_pieces(codec, known, items))
-    start = sum(piece.length for piece in same)
+    if before is not None and before.pieces == MOST_PIECES:
+        before = None
+    known = before.runs if before is not None else ()
+    same = tuple(_same_runs(codec, known, items))
+    start = sum(run.items for run in same)
     if before is None or not same or (start < len(items) and len(same) < len(known)):
         # Another branch went on with these pieces, or they are of another list.
-        return StoredList(new_list_id(), (_piece(codec, items),))
+        return StoredList(new_list_id(), (Run(1, len(items), codec.dump(items)),))
     if start < len(items):
-        same = (*same, _piece(codec, items[start:]))
+        rest = items[start:]
+        same = (*same, Run(1, len(rest), codec.dump(rest)))
     return StoredList(before.id, same)
 
 
-def _same_pieces(codec: Codec, known: Iterable[Piece], items: list[Any]) -> Iterator[Piece]:
-    """Yield the first pieces of `items` that are stored, with the bytes that they have now."""
+def merge(codec: Codec, stored: StoredList, items: list[Any]) -> StoredList:
+    """Return the list with fewer runs, so that it is compared in fewer steps the next time."""
+    if len(stored.runs) <= _RUNS:
+        return stored
+    return StoredList(stored.id, (Run(stored.pieces, len(items), codec.dump(items)),))
+
+
+def _same_runs(codec: Codec, known: Iterable[Run], items: list[Any]) -> Iterator[Run]:
+    """Yield the first runs of `items` that are stored, with the bytes that they have now."""
     start = 0
-    for piece in known:
-        end = start + piece.length
+    for run in known:
+        end = start + run.items
         if end > len(items):
             return
         plain = codec.dump(items[start:end])
         # An object may be serialized otherwise after it was read, such as one with default fields.
-        if plain != piece.plain and plain != codec.dump(codec.load(piece.plain)):
+        if plain != run.plain and plain != codec.dump(codec.load(run.plain)):
             return
-        yield Piece(piece.length, plain)
+        yield run._replace(plain=plain)
         start = end
-
-
-def _piece(codec: Codec, items: list[Any]) -> Piece:
-    return Piece(len(items), codec.dump(items))

@@ -7,7 +7,7 @@ from langgraph.checkpoint.base import writes_sort_key
 
 import treadle
 from treadle.integrations.langgraph._codec import Codec, Plain
-from treadle.integrations.langgraph._known import Known, KnownThreads, Piece, StoredList
+from treadle.integrations.langgraph._known import Known, KnownThreads, Run, StoredList
 from treadle.integrations.langgraph._layout import (
     ROOT,
     Head,
@@ -33,6 +33,8 @@ _ATTEMPTS = 5
 """Each needs another deletion between two reads."""
 
 ChannelValue: TypeAlias = Plain | StoredList
+_ListKey: TypeAlias = tuple[str, str, str]
+"""The namespace, the channel and the id of a list."""
 
 
 class Found(NamedTuple):
@@ -199,7 +201,7 @@ class Reader:
                 if key not in documents:
                     raise MissingValueError(each, channel)
             values.append({ch: read_value(documents[key], Value) for ch, key in its_keys.items()})
-        lists = await self._load_lists(collection, list(zip(found, values, strict=True)))
+        lists = await self._load_lists(collection, found, values)
         return [
             Loaded(each, self._plain_values(each, its_values, lists))
             for each, its_values in zip(found, values, strict=True)
@@ -223,49 +225,47 @@ class Reader:
     # --- lists ------------------------------------------------------------------------------------
 
     async def _load_lists(
-        self, collection: str, values: Sequence[tuple[Found, Mapping[str, Value]]]
-    ) -> Mapping[tuple[str, str], StoredList]:
-        """Return all lists by channel and id, as long as the longest of the values needs them."""
-        lists: dict[tuple[str, str], StoredList] = {}
-        wanted: dict[tuple[str, str], tuple[Found, int]] = {}
-        for found, its_values in values:
-            known = self._known.get(collection, found.key[1])
+        self, collection: str, found: Sequence[Found], values: Sequence[Mapping[str, Value]]
+    ) -> Mapping[_ListKey, StoredList]:
+        """Return the lists that are values: each with all pieces that one of them needs."""
+        counts: dict[_ListKey, set[int]] = {}
+        owners: dict[_ListKey, Found] = {}
+        for each, its_values in zip(found, values, strict=True):
             for channel, value in its_values.items():
-                if value.list is None:
-                    continue
-                id = channel, value.list
-                cached = known.lists.get(channel) if known is not None else None
-                if cached is not None and cached.id == value.list:
-                    lists[id] = cached
-                if id not in lists or len(lists[id].pieces) < value.pieces:
-                    longest = max(value.pieces, wanted[id][1] if id in wanted else 0)
-                    wanted[id] = found, longest
-        keys = {
-            piece_key(found.key[1], channel, list_id, number): (channel, list_id)
-            for (channel, list_id), (found, pieces) in wanted.items()
-            for number in range(pieces)
-        }
+                if value.list is not None:
+                    id = each.key[1], channel, value.list.id
+                    counts.setdefault(id, set()).add(value.list.count)
+                    owners[id] = each
+        lists: dict[_ListKey, StoredList] = {}
+        for id, wanted_counts in counts.items():
+            known = self._known.get(collection, id[0])
+            stored = known.lists.get(id[1]) if known is not None else None
+            if stored is not None and stored.id == id[2] and all(map(stored.first, wanted_counts)):
+                lists[id] = stored
+        wanted = {id: max(each) for id, each in counts.items() if id not in lists}
+        keys = [piece_key(*id, number) for id, pieces in wanted.items() for number in range(pieces)]
         documents = await self.load_many(collection, keys)
-        pieces: dict[tuple[str, str], list[Piece]] = {id: [] for id in wanted}
-        for key, id in keys.items():
-            if key not in documents:
-                raise MissingValueError(wanted[id][0], id[0])
-            piece = read_value(documents[key], ListPiece)
-            pieces[id].append(Piece(piece.length, self.codec.unseal(piece.value)))
-        lists.update({id: StoredList(id[1], tuple(each)) for id, each in pieces.items()})
+        for id, pieces in wanted.items():
+            runs: list[Run] = []
+            for number in range(pieces):
+                document = documents.get(piece_key(*id, number))
+                if document is None:
+                    raise MissingValueError(owners[id], id[1])
+                piece = read_value(document, ListPiece)
+                runs.append(Run(1, piece.items, self.codec.unseal(piece.value)))
+            lists[id] = StoredList(id[2], tuple(runs))
         return lists
 
     def _plain_values(
-        self,
-        found: Found,
-        values: Mapping[str, Value],
-        lists: Mapping[tuple[str, str], StoredList],
+        self, found: Found, values: Mapping[str, Value], lists: Mapping[_ListKey, StoredList]
     ) -> Mapping[str, ChannelValue]:
         plain: dict[str, ChannelValue] = {}
         for channel, value in values.items():
             if value.list is not None:
-                pieces = lists[channel, value.list].pieces[: value.pieces]
-                plain[channel] = StoredList(value.list, pieces)
+                stored = lists[found.key[1], channel, value.list.id].first(value.list.count)
+                if stored is None:
+                    raise MissingValueError(found, channel)
+                plain[channel] = stored
             elif value.value is not None:
                 plain[channel] = self.codec.unseal(value.value)
         return plain

@@ -2,8 +2,8 @@
 
 import copy
 import os
-from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
-from typing import Any, TypeVar, cast
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias, cast
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import (
@@ -20,7 +20,7 @@ from langgraph.checkpoint.base import (
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
 import treadle
-from treadle.integrations.langgraph._calls import Calls
+from treadle.integrations.langgraph._calls import AnyStore, Calls, Work
 from treadle.integrations.langgraph._codec import Codec
 from treadle.integrations.langgraph._history import History, load_history
 from treadle.integrations.langgraph._known import KnownThreads, StoredList
@@ -36,7 +36,8 @@ from treadle.integrations.langgraph._reading import ChannelValue, Loaded, Reader
 from treadle.integrations.langgraph._sweeping import Sweeper
 from treadle.integrations.langgraph._writing import Guards, NewCheckpoint, NewWrite, Writer
 
-T = TypeVar("T")
+_Page: TypeAlias = "list[tuple[str, Loaded]]"
+"""Checkpoints, each with the id of its thread."""
 
 
 class TreadleSaver(BaseCheckpointSaver[str]):
@@ -52,7 +53,7 @@ class TreadleSaver(BaseCheckpointSaver[str]):
 
     def __init__(
         self,
-        store: treadle.Store,
+        store: AnyStore,
         *,
         serde: SerializerProtocol | None = None,
         hold: treadle.MailboxEntry | None = None,
@@ -107,7 +108,7 @@ class TreadleSaver(BaseCheckpointSaver[str]):
             limit: how many at most.
         """
         listing = self._list(config, filter, before, limit)
-        while page := await self._calls.run(listing.next_page()):
+        while page := await self._calls.run(self._next_page(listing)):
             for thread_id, loaded in page:
                 yield self._decode(thread_id, loaded)
 
@@ -121,7 +122,7 @@ class TreadleSaver(BaseCheckpointSaver[str]):
     ) -> Iterator[CheckpointTuple]:
         """Do what `alist` does, without await."""
         listing = self._list(config, filter, before, limit)
-        while page := self._calls.wait(listing.next_page()):
+        while page := self._calls.wait(self._next_page(listing)):
             for thread_id, loaded in page:
                 yield self._decode(thread_id, loaded)
 
@@ -208,11 +209,11 @@ class TreadleSaver(BaseCheckpointSaver[str]):
 
         Then they raise `StaleWriteOwner`. Savers that have claimed nothing are not refused.
         """
-        return await self._calls.run(self._claim(thread_id))
+        return self._owner(thread_id, await self._calls.run(self._claim(thread_id)))
 
     def claim_write_ownership(self, thread_id: str) -> "TreadleSaver":
         """Do what `aclaim_write_ownership` does, without await."""
-        return self._calls.wait(self._claim(thread_id))
+        return self._owner(thread_id, self._calls.wait(self._claim(thread_id)))
 
     # --- deleting and copying ---------------------------------------------------------------------
 
@@ -257,23 +258,24 @@ class TreadleSaver(BaseCheckpointSaver[str]):
         """Do what `aprune` does, without await."""
         self._calls.wait(self._prune(thread_ids, strategy))
 
-    # --- what needs the store: it runs on the store's event loop ----------------------------------
+    # --- what is done with the store --------------------------------------------------------------
 
-    async def _load(self, config: RunnableConfig) -> Loaded | None:
+    def _load(self, config: RunnableConfig) -> Work[Loaded | None]:
         thread_id, ns = _where(config)
-        checkpoint_id = get_checkpoint_id(config) or None
-        return await self._reader.load(self._collection(thread_id), part(ns), checkpoint_id)
+        collection, checkpoint_id = self._collection(thread_id), get_checkpoint_id(config) or None
+        return lambda store: self._reader(store).load(collection, part(ns), checkpoint_id)
 
-    async def _load_history(
+    def _load_history(
         self, config: RunnableConfig, channels: Sequence[str]
-    ) -> Mapping[str, History]:
-        if not channels:
-            return {}
+    ) -> Work[Mapping[str, History]]:
         thread_id, ns = _where(config)
-        checkpoint_id = get_checkpoint_id(config) or None
-        return await load_history(
-            self._reader, self._collection(thread_id), part(ns), checkpoint_id, channels
+        collection, checkpoint_id = self._collection(thread_id), get_checkpoint_id(config) or None
+        return lambda store: load_history(
+            self._reader(store), collection, part(ns), checkpoint_id, channels
         )
+
+    def _next_page(self, listing: Listing) -> Work[_Page]:
+        return lambda store: listing.next_page(self._reader(store))
 
     def _save(
         self,
@@ -281,19 +283,20 @@ class TreadleSaver(BaseCheckpointSaver[str]):
         checkpoint: Checkpoint,
         metadata: CheckpointMetadata,
         new_versions: ChannelVersions,
-    ) -> Coroutine[Any, Any, None]:
-        """Serialize a checkpoint at once, and return what stores it."""
+    ) -> Work[None]:
+        """Serialize a checkpoint now, and return what stores it."""
         thread_id, ns = _where(config)
-        collection = self._collection(thread_id)
+        collection, codec = self._collection(thread_id), Codec(self.serde)
         known = self._known.get(collection, part(ns))
         new = NewCheckpoint(
-            self._codec,
+            codec,
             (thread_id, ns, get_checkpoint_id(config)),
             checkpoint,
             get_checkpoint_metadata(config, metadata),
             new_versions,
         )
-        return self._writer.save(collection, new, new.draft(known), known)
+        draft = new.draft(known)
+        return lambda store: self._writer(store).save(collection, new, draft, known)
 
     def _save_writes(
         self,
@@ -301,48 +304,62 @@ class TreadleSaver(BaseCheckpointSaver[str]):
         writes: Sequence[tuple[str, Any]],
         task_id: str,
         task_path: str,
-    ) -> Coroutine[Any, Any, None]:
+    ) -> Work[None]:
+        """Serialize writes now, and return what stores them."""
         thread_id, ns = _where(config)
+        codec = Codec(self.serde)
         checkpoint_id: str = _configurable(config)["checkpoint_id"]
-        new: list[NewWrite] = []  # pyright: ignore[reportInvalidTypeForm]
-        for position, (channel, value) in enumerate(writes):
-            index = WRITES_IDX_MAP.get(channel, position)
-            key = write_key(part(ns), checkpoint_id, task_id, index)
-            write = PendingWrite(task_id, task_path, channel, self._codec.dump_sealed(value))
-            new.append(NewWrite(key, write, replaces=index < 0))
-        return self._writer.save_writes(self._collection(thread_id), thread_id, new)
 
-    async def _claim(self, thread_id: str) -> "TreadleSaver":
-        thread_id = str(thread_id)
+        def new_write(position: int, channel: str, value: Any) -> NewWrite:
+            index = WRITES_IDX_MAP.get(channel, position)
+            write = PendingWrite(task_id, task_path, channel, codec.dump_sealed(value))
+            key = write_key(part(ns), checkpoint_id, task_id, index)
+            return NewWrite(key, write, replaces=index < 0)
+
+        new = [new_write(position, *write) for position, write in enumerate(writes)]
         collection = self._collection(thread_id)
-        fence = await self._calls.store.documents.put(collection, OWNER, None)
+        return lambda store: self._writer(store).save_writes(collection, thread_id, new)
+
+    def _claim(self, thread_id: str) -> Work[treadle.Stored]:
+        collection = self._collection(str(thread_id))
+
+        async def claim(store: treadle.Store) -> treadle.Stored:
+            return await store.documents.put(collection, OWNER, None)
+
+        return claim
+
+    def _owner(self, thread_id: str, fence: treadle.Stored) -> "TreadleSaver":
         owner = copy.copy(self)
-        owner._guards = self._guards._replace(owned=(thread_id, fence.version))
+        owner._guards = self._guards._replace(owned=(str(thread_id), fence.version))
         return owner
 
-    async def _delete_thread(self, thread_id: str) -> None:
+    def _delete_thread(self, thread_id: str) -> Work[None]:
         thread_id = str(thread_id)
-        await self._sweeper.delete_thread(self._collection(thread_id), thread_id)
+        collection = self._collection(thread_id)
+        return lambda store: self._sweeper(store).delete_thread(collection, thread_id)
 
-    async def _delete_runs(self, run_ids: Sequence[str]) -> None:
-        for run_id in run_ids:
-            await self._sweeper.delete_run(self._prefix, str(run_id))
+    def _delete_runs(self, run_ids: Sequence[str]) -> Work[None]:
+        runs = list(map(str, run_ids))
+        return lambda store: self._sweeper(store).delete_runs(self._prefix, runs)
 
-    async def _copy(self, source_thread_id: str, target_thread_id: str) -> None:
-        source, target = str(source_thread_id), str(target_thread_id)
-        await self._sweeper.copy_thread(self._collection(source), self._collection(target), target)
+    def _copy(self, source_thread_id: str, target_thread_id: str) -> Work[None]:
+        source, target = map(self._collection, (str(source_thread_id), str(target_thread_id)))
+        thread_id = str(target_thread_id)
+        return lambda store: self._sweeper(store).copy_thread(source, target, thread_id)
 
-    async def _prune(self, thread_ids: Sequence[str], strategy: str) -> None:
-        for thread_id in map(str, thread_ids):
-            match strategy:
-                case "keep_latest":
-                    await self._sweeper.prune(self._collection(thread_id), thread_id)
-                case "delete":
-                    await self._delete_thread(thread_id)
-                case _:
-                    raise treadle.InvalidValue(
-                        "prune.strategy", f"use 'keep_latest' or 'delete', not {strategy!r}"
-                    )
+    def _prune(self, thread_ids: Sequence[str], strategy: str) -> Work[None]:
+        if strategy not in ("keep_latest", "delete"):
+            reason = f"use 'keep_latest' or 'delete', not {strategy!r}"
+            raise treadle.InvalidValue("prune.strategy", reason)
+        threads = {self._collection(str(each)): str(each) for each in thread_ids}
+
+        async def prune(store: treadle.Store) -> None:
+            sweeper = self._sweeper(store)
+            delete = sweeper.prune if strategy == "keep_latest" else sweeper.delete_thread
+            for collection, thread_id in threads.items():
+                await delete(collection, thread_id)
+
+        return prune
 
     def _list(
         self,
@@ -354,7 +371,6 @@ class TreadleSaver(BaseCheckpointSaver[str]):
         configurable = _configurable(config) if config is not None else {}
         thread_id, ns = configurable.get("thread_id"), configurable.get("checkpoint_ns")
         return Listing(
-            self._reader,
             self._prefix,
             thread_id=None if thread_id is None else str(thread_id),
             space=None if ns is None else part(ns),
@@ -364,23 +380,14 @@ class TreadleSaver(BaseCheckpointSaver[str]):
             limit=limit,
         )
 
-    # --- parts: `with_allowlist` copies a saver and gives it another serializer -------------------
+    def _reader(self, store: treadle.Store) -> Reader:
+        return Reader(store, Codec(self.serde), self._known)
 
-    @property
-    def _codec(self) -> Codec:
-        return Codec(self.serde)
+    def _writer(self, store: treadle.Store) -> Writer:
+        return Writer(store, Codec(self.serde), self._known, self._prefix, self._guards)
 
-    @property
-    def _reader(self) -> Reader:
-        return Reader(self._calls.store, self._codec, self._known)
-
-    @property
-    def _writer(self) -> Writer:
-        return Writer(self._calls.store, self._codec, self._known, self._prefix, self._guards)
-
-    @property
-    def _sweeper(self) -> Sweeper:
-        return Sweeper(self._reader, self._writer)
+    def _sweeper(self, store: treadle.Store) -> Sweeper:
+        return Sweeper(self._reader(store), self._writer(store))
 
     def _collection(self, thread_id: str) -> str:
         return collection_of(self._prefix, thread_id)
@@ -391,7 +398,7 @@ class TreadleSaver(BaseCheckpointSaver[str]):
         return None if loaded is None else self._decode(_where(config)[0], loaded)
 
     def _decode(self, thread_id: str, loaded: Loaded) -> CheckpointTuple:
-        codec = self._codec
+        codec = Codec(self.serde)
         found = loaded.found
         head = found.head
         values = {channel: _value(codec, value) for channel, value in loaded.values.items()}
@@ -405,7 +412,7 @@ class TreadleSaver(BaseCheckpointSaver[str]):
         )
 
     def _histories(self, found: Mapping[str, History]) -> Mapping[str, DeltaChannelHistory]:
-        codec = self._codec
+        codec = Codec(self.serde)
         histories: dict[str, DeltaChannelHistory] = {}
         for channel, history in found.items():
             writes = [_pending(codec, write) for write in history.writes]
@@ -436,7 +443,7 @@ def _configurable(config: RunnableConfig) -> dict[str, Any]:
 
 def _value(codec: Codec, value: ChannelValue) -> Any:
     if isinstance(value, StoredList):
-        return [item for piece in value.pieces for item in codec.load(piece.plain)]
+        return [item for run in value.runs for item in codec.load(run.plain)]
     return codec.load(value)
 
 

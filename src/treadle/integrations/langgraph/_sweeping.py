@@ -1,12 +1,14 @@
 """Deletes and copies checkpoints, while others may write."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from typing import TypeAlias
+from functools import partial
+from typing import TypeAlias, TypeGuard
 
 import treadle
 from treadle.integrations.langgraph._layout import (
     ROOT,
     Key,
+    Pieces,
     Root,
     Value,
     collection_of,
@@ -50,20 +52,19 @@ class Sweeper:
                 step.documents.delete(self._writer.runs, run_index_key(key, thread_id))
             step.documents.delete_range(collection)
 
-    async def delete_run(self, prefix: str, run_id: str) -> None:
-        """Delete the checkpoints of a run, in all threads."""
+    async def delete_runs(self, prefix: str, run_ids: Iterable[str]) -> None:
+        """Delete the checkpoints of runs, in all threads; `prefix` begins their collections."""
+        for run_id in run_ids:
+            found = self._each(self._writer.runs, run_key(run_id))
+            threads = [each.value async for each in found]
+            for thread_id in filter(_is_text, threads):
+                collection = collection_of(prefix, thread_id)
+                await self._sweep(collection, thread_id, partial(self._find_of_run, run_id))
 
-        async def of_run(_: str, found: Mapping[Key, Found]) -> set[Key]:
-            return {key for key, each in found.items() if self._run_of(each) == run_id}
-
-        index = run_key(run_id)[1:]
-        threads = [
-            document.value
-            async for document in self._each(self._writer.runs, index)
-            if isinstance(document.value, str)
-        ]
-        for thread_id in threads:
-            await self._sweep(collection_of(prefix, thread_id), thread_id, of_run)
+    async def _find_of_run(
+        self, run_id: str, collection: str, found: Mapping[Key, Found]
+    ) -> set[Key]:
+        return {key for key, each in found.items() if self._run_of(each) == run_id}
 
     async def prune(self, collection: str, thread_id: str) -> None:
         """Keep the newest checkpoint of each namespace, and those that it is rebuilt from."""
@@ -155,9 +156,9 @@ class Sweeper:
         values = {key for each in kept for key in each.keys_of_values().values()}
         documents = await self._reader.load_many(collection, values)
         lists = {
-            ("x", *key[1:3], value.list)
+            ("x", *key[1:3], pieces.id)
             for key, document in documents.items()
-            if (value := read_value(document, Value)).list is not None
+            if (pieces := read_value(document, Value).list) is not None
         }
         runs = {run_key(run) for each in kept if isinstance(run := self._run_of(each), str)}
         unused = [key async for key in self._keys(collection, ("c",)) if key[:3] in gone]
@@ -206,8 +207,8 @@ class Sweeper:
         for document in values:
             value = read_value(document, Value)
             if value.list is not None:
-                list_id = new_ids.setdefault(value.list, new_list_id())
-                value = Value(list=list_id, pieces=value.pieces)
+                list_id = new_ids.setdefault(value.list.id, new_list_id())
+                value = Value(list=Pieces(list_id, value.list.count))
             new.append((document.key, to_json(value)))
         new += [(each.key, each.value) for each in checkpoints]
         target_root = await self._documents.load(target, ROOT)
@@ -248,6 +249,10 @@ class Sweeper:
             if not page.has_more:
                 return
             after = page.next_cursor
+
+
+def _is_text(value: treadle.Json) -> TypeGuard[str]:
+    return isinstance(value, str)
 
 
 def _ancestors(key: Key, found: Mapping[Key, Found]) -> Iterable[Found]:

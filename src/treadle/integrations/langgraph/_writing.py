@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import treadle
 from treadle.integrations.langgraph._codec import Codec
-from treadle.integrations.langgraph._known import Known, KnownThreads, Piece, StoredList
+from treadle.integrations.langgraph._known import Known, KnownThreads, Run, StoredList
 from treadle.integrations.langgraph._layout import (
     OWNER,
     ROOT,
@@ -14,6 +14,7 @@ from treadle.integrations.langgraph._layout import (
     Key,
     ListPiece,
     PendingWrite,
+    Pieces,
     Root,
     Value,
     checkpoint_key,
@@ -25,7 +26,7 @@ from treadle.integrations.langgraph._layout import (
     to_json,
     value_key,
 )
-from treadle.integrations.langgraph._lists import grow, is_split
+from treadle.integrations.langgraph._lists import grow, is_split, merge
 
 ATTEMPTS = 20
 """Each needs others that delete, or begin the thread, between a read and a commit."""
@@ -58,8 +59,8 @@ class NewValue(NamedTuple):
 
     key: Key
     value: Value
-    pieces: Mapping[Key, Piece]
-    """New pieces of a list."""
+    piece: tuple[Key, Run] | None
+    """A new piece of a list."""
     is_new: bool
     """False: another checkpoint may have stored it; then that stays."""
 
@@ -117,24 +118,25 @@ class NewCheckpoint:
             key = value_key(self.space, channel, version)
             value: Any = self._values.get(channel)
             if channel not in self._values:
-                values.append(NewValue(key, Value(), {}, is_new))
+                values.append(NewValue(key, Value(), None, is_new))
             elif is_split(value):
-                lists[channel] = stored = grow(self._codec, before, value)
-                pieces = self._new_pieces(channel, before, stored)
-                stored_value = Value(list=stored.id, pieces=len(stored.pieces))
-                values.append(NewValue(key, stored_value, pieces, is_new))
+                stored = grow(self._codec, before, value)
+                piece = self._new_piece(channel, before, stored)
+                lists[channel] = merge(self._codec, stored, value)
+                stored_value = Value(list=Pieces(stored.id, stored.pieces))
+                values.append(NewValue(key, stored_value, piece, is_new))
             else:
-                values.append(NewValue(key, Value(self._codec.dump_sealed(value)), {}, is_new))
+                sealed = self._codec.dump_sealed(value)
+                values.append(NewValue(key, Value(sealed), None, is_new))
         return Draft(values, lists)
 
-    def _new_pieces(
+    def _new_piece(
         self, channel: str, before: StoredList | None, stored: StoredList
-    ) -> Mapping[Key, Piece]:
-        first = len(before.pieces) if before is not None and before.id == stored.id else 0
-        return {
-            piece_key(self.space, channel, stored.id, number): stored.pieces[number]
-            for number in range(first, len(stored.pieces))
-        }
+    ) -> tuple[Key, Run] | None:
+        first = before.pieces if before is not None and before.id == stored.id else 0
+        if stored.pieces <= first:
+            return None
+        return piece_key(self.space, channel, stored.id, stored.pieces - 1), stored.runs[-1]
 
 
 class _Root(NamedTuple):
@@ -236,9 +238,10 @@ class Writer:
         for value in draft.values:
             write = step.documents.put if value.is_new else step.documents.ensure
             write(collection, value.key, to_json(value.value))
-            for key, piece in value.pieces.items():
-                sealed = self._codec.seal(piece.plain)
-                step.documents.create(collection, key, to_json(ListPiece(piece.length, sealed)))
+            if value.piece is not None:
+                key, run = value.piece
+                piece = ListPiece(run.items, self._codec.seal(run.plain))
+                step.documents.create(collection, key, to_json(piece))
 
     def add_run(self, step: treadle.Batch, collection: str, key: Key, thread_id: str) -> None:
         """Note in a thread, and in the index, that a run has checkpoints there."""

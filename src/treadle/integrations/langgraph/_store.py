@@ -1,0 +1,260 @@
+"""`TreadleStore`: LangGraph's long-term memory in a store of Treadle."""
+
+import re
+import urllib.parse
+from collections.abc import AsyncIterator, Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import msgspec
+from langgraph.store.base import (
+    BaseStore,
+    GetOp,
+    IndexConfig,
+    Item,
+    ListNamespacesOp,
+    Op,
+    PutOp,
+    Result,
+    SearchItem,
+    SearchOp,
+    TTLConfig,
+    validate_op_namespace,
+)
+
+import treadle
+from treadle.integrations.langgraph._calls import AnyStore, Calls
+from treadle.integrations.langgraph._filters import (
+    Namespace,
+    check_filter,
+    passes,
+    select_namespaces,
+)
+from treadle.integrations.langgraph._layout import Key, behind, read_value, to_json
+from treadle.queries import LoadDocuments
+
+Kind = TypeVar("Kind", bound=Item)
+
+_PAGE = 200
+_KEYS = 1_000
+_ITEMS: Key = ("i",)
+_UNSTORABLE = re.compile(r"[\x00-\x1f%]")
+
+
+class _Item(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The value of an item's document."""
+
+    value: dict[str, Any]
+    ttl: float | None = None
+    """In minutes."""
+
+
+class TreadleStore(BaseStore):
+    """A store for long-term memory: `builder.compile(checkpointer=..., store=TreadleStore(store))`.
+
+    An item is a document. A search reads all items of its namespaces, with those below, and returns
+    what was written last first. There is no search by meaning: a `query` has no effect.
+    """
+
+    supports_ttl = True
+
+    def __init__(
+        self,
+        store: AnyStore,
+        *,
+        ttl: TTLConfig | None = None,
+        index: IndexConfig | None = None,
+        collection: str = "langgraph-store",
+    ) -> None:
+        """Keep items in a store.
+
+        Args:
+            store: an open store. For calls without `await`, it is one of
+                `treadle.blocking.open_store`.
+            ttl: how long items live if a `put` does not say it, in minutes, and whether reading an
+                item makes it live longer. An item that has expired is not found; `sweep_ttl`
+                makes room.
+            index: must be None: there is no index of vectors.
+            collection: the collection of the items.
+
+        Raises:
+            InvalidValue: there is an `index`.
+        """
+        if index is not None:
+            reason = "there is no search by meaning; leave it out, or use a store with vectors"
+            raise treadle.InvalidValue("index", reason)
+        self.ttl_config = ttl
+        self._calls = Calls(store)
+        self._collection = collection
+
+    # --- what LangGraph calls ---------------------------------------------------------------------
+
+    def batch(self, ops: Iterable[Op]) -> list[Result]:
+        """Do what `abatch` does, without await."""
+        checked = _checked(ops)
+        return self._calls.wait(lambda store: self._items(store).do(checked))
+
+    async def abatch(self, ops: Iterable[Op]) -> list[Result]:
+        """Read and write items: reads see the store before the writes, which are one commit."""
+        checked = _checked(ops)
+        return await self._calls.run(lambda store: self._items(store).do(checked))
+
+    def sweep_ttl(self) -> int:
+        """Do what `asweep_ttl` does, without await."""
+        return self._calls.wait(_sweep)
+
+    async def asweep_ttl(self) -> int:
+        """Delete all documents of the store that have expired; return how many."""
+        return await self._calls.run(_sweep)
+
+    def _items(self, store: treadle.Store) -> "_Items":
+        return _Items(store, self._collection, refreshes=self.ttl_config is not None)
+
+
+class _Items:
+    """The items in a collection."""
+
+    def __init__(self, store: treadle.Store, collection: str, *, refreshes: bool) -> None:
+        self._store = store
+        self._collection = collection
+        self._refreshes = refreshes
+        """Reading an item may make it live longer."""
+
+    async def do(self, ops: Sequence[Op]) -> list[Result]:
+        """Read and write."""
+        gets = [op for op in ops if isinstance(op, GetOp)]
+        found = await self._load([_key(op.namespace, op.key) for op in gets])
+        read: list[treadle.Document] = []
+        results: list[Result] = []
+        for op in ops:
+            result: Result = None
+            match op:
+                case GetOp():
+                    document = found.get(_key(op.namespace, op.key))
+                    if document is not None:
+                        read += [document] if op.refresh_ttl else []
+                        result = _item(Item, document)
+                case SearchOp():
+                    documents = await self._search(op)
+                    read += documents if op.refresh_ttl else []
+                    result = [_item(SearchItem, each) for each in documents]
+                case ListNamespacesOp():
+                    result = select_namespaces(op, [each async for each in self._namespaces()])
+                case PutOp():
+                    pass
+            results.append(result)
+        await self._write([op for op in ops if isinstance(op, PutOp)], read)
+        return results
+
+    async def _write(self, puts: Sequence[PutOp], read: Sequence[treadle.Document]) -> None:
+        last = {_key(op.namespace, op.key): op for op in puts}
+        lives = {
+            document.key: item.ttl
+            for document in read
+            if self._refreshes and (item := read_value(document, _Item)).ttl is not None
+        }
+        if not last and not lives:
+            return
+        now = treadle.system_clock()
+        async with self._store.batch() as step:
+            for key, ttl in lives.items():
+                step.documents.touch(self._collection, key, expires_at=_expiry(now, ttl))
+            for key, op in last.items():
+                if op.value is None:
+                    step.documents.delete(self._collection, key)
+                    continue
+                value = to_json(_Item(dict(op.value), op.ttl))
+                expires_at = _expiry(now, op.ttl)
+                step.documents.put(self._collection, key, value, expires_at=expires_at)
+
+    async def _search(self, op: SearchOp) -> list[treadle.Document]:
+        check_filter(op.filter)
+        prefix = (*_ITEMS, *map(_quote, op.namespace_prefix))
+        found = [
+            document
+            async for document in self._each(prefix, values=bool(op.filter))
+            if not op.filter or passes(read_value(document, _Item).value, op.filter)
+        ]
+        found.sort(key=lambda document: -document.version)
+        page = found[op.offset : op.offset + op.limit]
+        if op.filter:
+            return page
+        documents = await self._load([document.key for document in page])
+        return [documents[each.key] for each in page if each.key in documents]
+
+    async def _namespaces(self) -> AsyncIterator[Namespace]:
+        """Yield each namespace: a page of keys, and then what is behind its last namespace."""
+        after: Key | None = None
+        last: Namespace | None = None
+        while True:
+            page = await self._store.documents.list(
+                self._collection, prefix=_ITEMS, after=after, limit=_PAGE, values=False
+            )
+            for document in page.items:
+                namespace = _namespace_of(document.key)
+                if namespace != last:
+                    yield namespace
+                    last = namespace
+            if not page.has_more:
+                return
+            after = behind(page.items[-1].key[:-1])
+
+    async def _load(self, keys: Sequence[Key]) -> dict[Key, treadle.Document]:
+        groups = [tuple(keys[start : start + _KEYS]) for start in range(0, len(keys), _KEYS)]
+        queries = [LoadDocuments(collection=self._collection, keys=group) for group in groups]
+        answers = await self._store.read(*queries) if queries else ()
+        return {each.key: each for answer in answers for each in answer if each is not None}
+
+    async def _each(self, prefix: Key, *, values: bool) -> AsyncIterator[treadle.Document]:
+        after: Key | None = None
+        while True:
+            page = await self._store.documents.list(
+                self._collection, prefix=prefix, after=after, limit=_PAGE, values=values
+            )
+            for document in page.items:
+                yield document
+            if not page.has_more:
+                return
+            after = page.next_cursor
+
+
+async def _sweep(store: treadle.Store) -> int:
+    return await store.documents.purge(treadle.system_clock())
+
+
+def _checked(ops: Iterable[Op]) -> Sequence[Op]:
+    checked = list(ops)
+    for op in checked:
+        validate_op_namespace(op)
+    return checked
+
+
+def _key(namespace: Namespace, key: str) -> Key:
+    """Return the key of an item: the empty part ends its namespace, as no label is empty."""
+    return (*_ITEMS, *map(_quote, namespace), "", _quote(key))
+
+
+def _namespace_of(key: Key) -> Namespace:
+    return tuple(map(urllib.parse.unquote, key[1:-2]))
+
+
+def _quote(text: str) -> str:
+    return _UNSTORABLE.sub(lambda found: f"%{ord(found[0]):02X}", text)
+
+
+def _expiry(now: int, minutes: float | None) -> int | None:
+    return None if minutes is None else now + round(minutes * 60_000)
+
+
+def _item(kind: type[Kind], document: treadle.Document) -> Kind:
+    return kind(
+        value=read_value(document, _Item).value,
+        key=urllib.parse.unquote(document.key[-1]),
+        namespace=_namespace_of(document.key),
+        created_at=_time(document.created_at),
+        updated_at=_time(document.updated_at),
+    )
+
+
+def _time(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(milliseconds / 1_000, UTC)
