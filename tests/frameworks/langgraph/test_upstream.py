@@ -1,4 +1,4 @@
-"""LangGraph's own tests, with our saver in the place of its SQLite savers."""
+"""LangGraph's own tests, with our saver and our store in the places of its own."""
 
 from pathlib import Path
 
@@ -9,7 +9,27 @@ from tests.frameworks.upstream import Outcome, run_suite, sdist
 
 VERSION = "1.2.24"
 TESTS = 1_040
-OPTIONS = ["-p", "no:asyncio", "--override-ini", "addopts=", "-k", "sqlite"]
+OPTIONS = ["-p", "no:asyncio", "--override-ini", "addopts="]
+# These make a store with an index, which they need SQLite's extensions for.
+WITH_VECTORS = [
+    f"{file}.py::{test}"
+    for file, tests in {
+        "test_store": """
+            test_vector_store_initialization test_vector_insert_with_auto_embedding
+            test_vector_update_with_embedding test_vector_search_with_filters
+            test_vector_search_pagination test_vector_search_edge_cases test_embed_with_path
+            test_embed_with_path_operation_config test_scores test_basic_store_operations
+            test_list_namespaces_operations test_search_items test_non_ascii
+        """,
+        "test_async_store": """
+            test_vector_store_initialization test_vector_insert_with_auto_embedding
+            test_vector_update_with_embedding test_vector_search_with_filters
+            test_vector_search_pagination test_vector_search_edge_cases test_embed_with_path
+            test_basic_store_ops test_list_namespaces test_search_items
+        """,
+    }.items()
+    for test in tests.split()
+]
 
 
 @pytest.mark.timeout(900)
@@ -39,7 +59,7 @@ def run(folder: Path, tests: list[str], results: Path) -> Outcome:
     results.mkdir()
     return run_suite(
         folder,
-        [*OPTIONS, *tests],
+        [*OPTIONS, "-k", "sqlite", *tests],
         plugin="langgraph_savers",
         counted="treadle.integrations.langgraph:TreadleSaver",
         results=results,
@@ -51,3 +71,54 @@ def path_of(name: str) -> str:
     """Return what pytest calls a test that its report calls `name`."""
     module, _, test = name.partition("::")
     return f"{module.replace('.', '/')}.py::{test}"
+
+
+# --- the store ------------------------------------------------------------------------------------
+
+
+def test_all_tests_of_the_store_in_memory_pass_but_one(tmp_path: Path) -> None:
+    outcome = run_suite(
+        sdist("langgraph-checkpoint", "4.3.2"),
+        ["--override-ini", "addopts=", "tests/test_store.py"],
+        plugin="langgraph_memory_store",
+        counted="treadle.integrations.langgraph:TreadleStore",
+        results=tmp_path,
+    )
+    # It counts the calls of a method of LangGraph's own class.
+    spy = ("tests.test_store::test_async_batch_store_deduplication",)
+    assert outcome.failed == spy, outcome.output
+    assert outcome.passed == 116, outcome.output
+    assert outcome.made >= 60
+    certify(
+        "LangGraph store",
+        ["langgraph-checkpoint"],
+        "langgraph-checkpoint's tests of its store in memory",
+        "memory",
+        passed=116,
+        total=117,
+    )
+
+
+def test_all_tests_of_the_store_on_sqlite_pass_that_need_no_vectors(tmp_path: Path) -> None:
+    outcome = run_suite(
+        sdist("langgraph-checkpoint-sqlite", "3.1.2"),
+        [
+            *("--override-ini", "addopts="),
+            *(f"--deselect=tests/{name}" for name in WITH_VECTORS),
+            *(f"tests/test_{name}.py" for name in ("store", "async_store", "ttl")),
+        ],
+        plugin="langgraph_sqlite_stores",
+        counted="treadle.integrations.langgraph:TreadleStore",
+        results=tmp_path,
+    )
+    assert outcome.failed == (), outcome.output
+    assert outcome.passed == 116, outcome.output
+    assert outcome.made >= 100
+    certify(
+        "LangGraph store",
+        ["langgraph-checkpoint-sqlite"],
+        "langgraph-checkpoint-sqlite's tests of its stores, without vectors",
+        "sqlite",
+        passed=116,
+        total=116,
+    )

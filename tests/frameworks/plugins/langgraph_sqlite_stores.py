@@ -95,7 +95,9 @@ class AsyncReplaced(AsyncSqliteStore):
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Replace the names that the tests use."""
     for name, module in list(sys.modules.items()):
-        if name.startswith(("tests.test_", "test_")):
-            for replaced, ours in {"SqliteStore": Replaced, "AsyncSqliteStore": AsyncReplaced}.items():
-                if hasattr(module, replaced):
-                    setattr(module, replaced, ours)
+        if not name.startswith(("tests.test_", "test_")):
+            continue
+        for ours in (Replaced, AsyncReplaced):
+            [theirs] = ours.__bases__
+            if hasattr(module, theirs.__name__):
+                setattr(module, theirs.__name__, ours)

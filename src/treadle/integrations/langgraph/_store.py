@@ -30,7 +30,7 @@ from treadle.integrations.langgraph._filters import (
     passes,
     select_namespaces,
 )
-from treadle.integrations.langgraph._layout import Key, behind, read_value, to_json
+from treadle.integrations.langgraph._layout import Key, behind, read_value
 from treadle.queries import LoadDocuments
 
 Kind = TypeVar("Kind", bound=Item)
@@ -41,7 +41,7 @@ _ITEMS: Key = ("i",)
 _UNSTORABLE = re.compile(r"[\x00-\x1f%]")
 
 
-class _Item(msgspec.Struct, frozen=True, omit_defaults=True):
+class _Item(msgspec.Struct, frozen=True):
     """The value of an item's document."""
 
     value: dict[str, Any]
@@ -71,9 +71,9 @@ class TreadleStore(BaseStore):
         Args:
             store: an open store. For calls without `await`, it is one of
                 `treadle.blocking.open_store`.
-            ttl: how long items live if a `put` does not say it, in minutes, and whether reading an
-                item makes it live longer. An item that has expired is not found; `sweep_ttl`
-                makes room.
+            ttl: `default_ttl` is how many minutes items live if a `put` does not say it. With
+                `refresh_on_read`, an item lives so long from its last reading. An item that has
+                expired is not found; `sweep_ttl` makes room.
             index: must be None: there is no index of vectors.
             collection: the collection of the items.
 
@@ -108,7 +108,9 @@ class TreadleStore(BaseStore):
         return await self._calls.run(_sweep)
 
     def _items(self, store: treadle.Store) -> "_Items":
-        return _Items(store, self._collection, refreshes=self.ttl_config is not None)
+        config = self.ttl_config or {}
+        refreshes = config.get("refresh_on_read", False)
+        return _Items(store, self._collection, refreshes=refreshes)
 
 
 class _Items:
@@ -163,7 +165,9 @@ class _Items:
                 if op.value is None:
                     step.documents.delete(self._collection, key)
                     continue
-                value = to_json(_Item(dict(op.value), op.ttl))
+                value: treadle.Json = {"value": dict(op.value)}
+                if op.ttl is not None:
+                    value["ttl"] = op.ttl
                 expires_at = _expiry(now, op.ttl)
                 step.documents.put(self._collection, key, value, expires_at=expires_at)
 

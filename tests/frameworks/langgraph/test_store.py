@@ -1,0 +1,144 @@
+"""The store for long-term memory: what LangGraph's own tests do not try."""
+
+from collections.abc import AsyncGenerator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from langgraph.store.base import GetOp, ListNamespacesOp, PutOp, SearchOp
+
+from tests.marks import every_backend
+from treadle import InvalidValue, Store, blocking, open_store
+from treadle.integrations.langgraph import TreadleStore
+
+
+@pytest.fixture
+async def store() -> AsyncGenerator[Store]:
+    async with open_store("memory:") as store:
+        yield store
+
+
+@every_backend
+async def test_items_are_found_by_key_and_by_namespace(store_url: str) -> None:
+    async with open_store(store_url, migrate=True) as store:
+        items = TreadleStore(store)
+        before = datetime.now(UTC)
+        await items.aput(("users", "1"), "name", {"text": "Ada", "age": 36})
+        await items.aput(("users", "12"), "name", {"text": "Bob", "age": 40})
+        await items.aput(("users", "1", "pets"), "cat", {"text": "Kim"})
+        await items.aput(("users", "1"), "name", {"text": "Ada", "age": 37})
+        found = await items.aget(("users", "1"), "name")
+        assert found is not None
+        assert (found.value, found.namespace) == ({"text": "Ada", "age": 37}, ("users", "1"))
+        assert abs((found.created_at - before).total_seconds()) < 60
+        below = await items.asearch(("users", "1"))
+        assert [(each.namespace, each.key) for each in below] == [
+            (("users", "1"), "name"),
+            (("users", "1", "pets"), "cat"),
+        ]
+        older = await items.asearch(("users",), filter={"age": {"$gte": 37}, "text": {"$ne": "x"}})
+        assert [each.value["text"] for each in older] == ["Ada", "Bob"]
+        namespaces = await items.alist_namespaces(prefix=("users", "*"), max_depth=2)
+        assert namespaces == [("users", "1"), ("users", "12")]
+        await items.adelete(("users", "1", "pets"), "cat")
+        assert await items.alist_namespaces(suffix=("pets",)) == []
+
+
+TEXTS = ["", "%", "%41", "a/b", "日本", "\x01\x1f", "*", "#"]
+
+
+@every_backend
+async def test_any_text_is_a_key(store_url: str) -> None:
+    async with open_store(store_url, migrate=True) as store:
+        items = TreadleStore(store)
+        for text in TEXTS:
+            await items.aput((f"n{text}",), text, {"text": text})
+        for text in TEXTS:
+            found = await items.aget((f"n{text}",), text)
+            assert found is not None
+            assert (found.key, found.namespace, found.value) == (
+                text,
+                (f"n{text}",),
+                {"text": text},
+            )
+        assert await items.alist_namespaces() == sorted((f"n{text}",) for text in TEXTS)
+
+
+async def test_a_batch_reads_before_it_writes(store: Store) -> None:
+    items = TreadleStore(store)
+    await items.aput(("a",), "k", {"n": 1})
+    results = await items.abatch(
+        [
+            PutOp(("a",), "k", {"n": 2}),
+            GetOp(("a",), "k"),
+            PutOp(("b",), "k", {"n": 3}),
+            SearchOp(("b",)),
+            ListNamespacesOp(),
+            PutOp(("a",), "k", {"n": 4}),
+        ]
+    )
+    assert results[0] is results[2] is results[5] is None
+    assert [results[3], results[4]] == [[], [("a",)]]
+    found: Any = results[1]
+    assert found.value == {"n": 1}
+    after = await items.aget(("a",), "k")
+    assert after is not None
+    assert after.value == {"n": 4}
+
+
+async def test_more_items_than_a_page_has(store: Store) -> None:
+    items = TreadleStore(store)
+    await items.abatch([PutOp((f"n{number // 450}",), str(number), {}) for number in range(1_350)])
+    assert len(await items.asearch((), limit=2_000)) == 1_350
+    assert len(await items.asearch(("n1",), limit=2_000, offset=440)) == 10
+    assert await items.alist_namespaces() == [("n0",), ("n1",), ("n2",)]
+    wanted = [GetOp((f"n{number // 450}",), str(number)) for number in range(1_350)]
+    assert all(await items.abatch(wanted))
+
+
+async def test_an_item_expires_and_reading_it_makes_it_live_longer(store: Store) -> None:
+    items = TreadleStore(store, ttl={"default_ttl": 10, "refresh_on_read": True})
+    await items.aput(("a",), "read", {})
+    await items.aput(("a",), "other", {})
+    await items.aput(("a",), "permanent", {}, ttl=None)
+    before = {each.key[-1]: each for each in (await store.documents.list("langgraph-store")).items}
+    await store.documents.touch("langgraph-store", before["read"].key, expires_at=2**42)
+    await items.aget(("a",), "read")
+    after = {each.key[-1]: each for each in (await store.documents.list("langgraph-store")).items}
+    assert after["read"].expires_at is not None
+    assert before["other"].expires_at is not None
+    assert 0 <= after["read"].expires_at - before["other"].expires_at < 60_000
+    assert after["other"] == before["other"]
+    assert after["permanent"].expires_at is None
+    for key in ("read", "other"):
+        await store.documents.touch("langgraph-store", before[key].key, expires_at=1)
+    assert [each.key for each in await items.asearch(("a",))] == ["permanent"]
+    assert await items.asweep_ttl() == 2
+
+
+async def test_an_index_is_refused(store: Store) -> None:
+    with pytest.raises(InvalidValue, match="there is no search by meaning"):
+        TreadleStore(store, index={"dims": 2, "embed": lambda texts: [[0.0, 1.0] for _ in texts]})
+
+
+async def test_a_value_that_is_no_json_is_refused(store: Store) -> None:
+    with pytest.raises(InvalidValue):
+        await TreadleStore(store).aput(("a",), "k", {"when": datetime.now(UTC)})
+
+
+@pytest.mark.parametrize("value", ["text", None, 3, True])
+async def test_what_cannot_be_compared_is_not_found(store: Store, value: object) -> None:
+    items = TreadleStore(store)
+    await items.aput(("a",), "k", {"n": value})
+    assert await items.asearch(("a",), filter={"n": {"$gt": [1]}}) == []
+    assert len(await items.asearch(("a",), filter={"n": value})) == 1
+
+
+def test_calls_without_await() -> None:
+    with blocking.open_store("memory:") as store:
+        items = TreadleStore(store)
+        items.put(("a",), "k", {"n": 1}, ttl=1)
+        assert [each.value for each in items.search(("a",))] == [{"n": 1}]
+        assert items.sweep_ttl() == 0
+        items.delete(("a",), "k")
+        assert items.list_namespaces() == []
