@@ -20,6 +20,8 @@ class Contract(NamedTuple):
     packages: tuple[str, ...]
     tests: int
     """How many tests it has, on each backend."""
+    suite: str = "our tests, one for each of its own"
+    """What the tests are, for people."""
 
 
 CONTRACTS = {
@@ -32,6 +34,12 @@ CONTRACTS = {
     "chatkit/test_contract.py": Contract("ChatKit, store", ("openai-chatkit",), 16),
     "chatkit/test_contract_server.py": Contract("ChatKit, server", ("openai-chatkit",), 22),
     "google_adk/test_contract.py": Contract("Google ADK, sessions", ("google-adk",), 49),
+    "pydantic_ai/test_contract.py": Contract(
+        "PydanticAI, conversations",
+        ("pydantic-ai-slim",),
+        26,
+        "our tests, of what its interface documents",
+    ),
 }
 """By the path of the module, below this folder."""
 _TEST = re.compile(r"tests/frameworks/(\w+/test_contract\w*\.py)::.*\[(\w+)")
@@ -56,7 +64,7 @@ def pytest_sessionfinish() -> None:
             certify(
                 contract.framework,
                 contract.packages,
-                "our tests, one for each of its own",
+                contract.suite,
                 backend,
                 passed=_passed[module, backend],
                 total=total,

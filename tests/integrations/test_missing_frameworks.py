@@ -5,7 +5,9 @@ from importlib import import_module
 import pytest
 
 
-@pytest.mark.parametrize("extra", ["agent-framework", "chatkit", "google-adk", "openai-agents"])
+@pytest.mark.parametrize(
+    "extra", ["agent-framework", "chatkit", "google-adk", "openai-agents", "pydantic-ai"]
+)
 def test_an_adapter_says_which_extra_it_needs(extra: str) -> None:
     with pytest.raises(ImportError, match=rf"pip install 'treadle\[{extra}\]'"):
         import_module(f"treadle.integrations.{extra.replace('-', '_')}")
