@@ -151,6 +151,40 @@ def test_all_of_a_burst_is_shown(url: str, watch: Callable[..., "subprocess.Pope
     assert texts == [f"said {number}" for number in range(5)]
 
 
+def test_it_shows_pauses_interrupts_and_deletions_of_mailboxes(
+    url: str, watch: Callable[..., "subprocess.Popen[str]"]
+) -> None:
+    in_store(url, lambda store: store.mailboxes.pause("m", reason="asked"))
+    child = watch()
+    until_shown(child, url, lambda store: store.mailboxes.send("m", "ready"), "ready")
+    in_store(url, lambda store: store.mailboxes.resume("m"))
+    assert read_until(child, "resumed", "stdout").endswith("  mailbox m was resumed\n")
+    in_store(url, lambda store: store.mailboxes.pause("m", reason="which one?"))
+    line = read_until(child, "paused", "stdout")
+    assert line.endswith("  mailbox m is paused until it is resumed: which one?\n")
+    in_store(url, lambda store: store.mailboxes.pause("m", until=4_102_444_800_000))
+    assert "  mailbox m is paused until 2" in read_until(child, "paused", "stdout")
+    in_store(url, lambda store: store.mailboxes.interrupt("m"))
+    line = read_until(child, "interrupted", "stdout")
+    assert line.endswith("  mailbox m was interrupted, and is at generation 1\n")
+    in_store(url, lambda store: store.mailboxes.delete("m"))
+    assert read_until(child, "deleted", "stdout").endswith("  mailbox m was deleted\n")
+
+
+def test_mailboxes_are_lines_of_json_too(
+    url: str, watch: Callable[..., "subprocess.Popen[str]"]
+) -> None:
+    child = watch("--json", "--mailbox", "m")
+    until_shown(child, url, lambda store: store.mailboxes.send("m", "ready"), "ready")
+    in_store(url, lambda store: store.mailboxes.pause("m", reason="which one?"))
+    shown = json.loads(read_until(child, "pause_reason", "stdout"))
+    assert shown["mailbox"]["mailbox_id"] == "m"
+    assert shown["mailbox"]["pause_reason"] == "which one?"
+    in_store(url, lambda store: store.mailboxes.delete("m"))
+    shown = json.loads(read_until(child, "deleted", "stdout"))
+    assert shown == {"mailbox": "m", "deleted": True}
+
+
 def test_a_thread_that_does_not_exist_was_not_deleted(
     url: str, watch: Callable[..., "subprocess.Popen[str]"]
 ) -> None:

@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 import msgspec
 from msgspec.structs import replace
 
+from treadle.cli.happened import Happened, forget_oldest
+from treadle.cli.mailbox_changes import MailboxChanges
 from treadle.cli.terminal.tables import beginning
 from treadle.cli.terminal.transcript import message_text
 from treadle.clock import system_clock
@@ -24,17 +26,8 @@ _PAUSE_SECONDS = 0.05
 """How long hints are collected before the store is read."""
 _PAGE = 100
 """How many entries of a mailbox are looked at: so many of the newest, and as many unfinished."""
-_KNOWN = 10_000
-"""How many entries, runs and threads are remembered, to show only what has changed."""
-
-
-class Happened(msgspec.Struct, frozen=True):
-    """Something that has happened."""
-
-    at: int
-    """When, in unix milliseconds."""
-    text: str
-    plain: Json
+_NEWEST = 10_000
+"""How many of the newest entries are read at most, while all of them are new."""
 
 
 class Watching:
@@ -49,6 +42,7 @@ class Watching:
         self._entries: dict[str, MailboxEntry] = {}
         self._runs: dict[str, RunRecord] = {}
         self._versions: dict[str, int] = {}
+        self._mailboxes = MailboxChanges(store)
         self._hints: dict[Hint, None] = {}
         self._news = asyncio.Event()
 
@@ -74,6 +68,7 @@ class Watching:
     async def _begin(self) -> None:
         """Note what there is, so that only what changes is shown."""
         await self._look_at_mailbox(self._mailbox_id)
+        await self._mailboxes.begin(self._mailbox_id)
         if self._thread_id is not None:
             head = await self._store.threads.head(self._thread_id)
             if head is not None:
@@ -92,7 +87,8 @@ class Watching:
     async def _look(self, hint: Hint) -> list[Happened]:
         match hint.kind, hint.id:
             case "mailbox", str(mailbox_id):
-                return await self._look_at_mailbox(mailbox_id)
+                entries = await self._look_at_mailbox(mailbox_id)
+                return entries + await self._mailboxes.look(mailbox_id)
             case "thread", str(thread_id):
                 return await self._look_at_thread(thread_id)
             case "run", str(run_id):
@@ -106,6 +102,7 @@ class Watching:
         found: list[Happened] = []
         if self._mailbox_id is not None or not self._is_filtered:
             found += await self._look_at_mailbox(self._mailbox_id)
+            found += await self._mailboxes.look_again()
         if self._thread_id is not None or not self._is_filtered:
             found += await self._look_at_threads()
         return found
@@ -160,7 +157,7 @@ class Watching:
             )
             found += page.items
             after = page.next_cursor
-            if after is None or len(found) >= _KNOWN or not all(map(self._is_new, page.items)):
+            if after is None or len(found) >= _NEWEST or not all(map(self._is_new, page.items)):
                 return found
 
     def _is_new(self, entry: MailboxEntry) -> bool:
@@ -176,7 +173,7 @@ class Watching:
                 # Logs must not have the token: who has it may settle the entry.
                 plain: Json = {"entry": to_plain(replace(entry, claim_token=None))}
                 happened.append(Happened(entry.updated_at, _entry_text(entry), plain))
-        _forget_oldest(self._entries)
+        forget_oldest(self._entries)
         return happened
 
     async def _look_at_run(self, run_id: str) -> list[Happened]:
@@ -187,7 +184,7 @@ class Watching:
         if run == self._runs.get(run.run_id):
             return []
         self._runs[run.run_id] = run
-        _forget_oldest(self._runs)
+        forget_oldest(self._runs)
         code = f" ({run.termination_code})" if run.termination_code else ""
         text = f"thread {run.thread_id}: run {run.run_id} is {run.status}{code}"
         return [Happened(run.updated_at, text, {"run": to_plain(run)})]
@@ -202,7 +199,7 @@ class Watching:
             plain: Json = {"thread": thread_id, "deleted": True}
             return [Happened(system_clock(), f"thread {thread_id} was deleted", plain)]
         self._versions[thread_id] = head.version
-        _forget_oldest(self._versions)
+        forget_oldest(self._versions)
         if head.version == (known or 0):
             return []
         try:
@@ -275,8 +272,3 @@ def _of_delta(thread_id: str, delta: ThreadDelta) -> Happened:
 
 def _message_text(message: Message) -> str:
     return f"{message.role}: {beginning(message_text(message), 200)}"
-
-
-def _forget_oldest(known: dict[str, MailboxEntry] | dict[str, RunRecord] | dict[str, int]) -> None:
-    while len(known) > _KNOWN:
-        del known[next(iter(known))]

@@ -5,12 +5,13 @@ import asyncio
 import click
 import msgspec
 
+from treadle.cli.happened import Happened
 from treadle.cli.opening import read_store
 from treadle.cli.options import store_option
 from treadle.cli.terminal.escaping import harmless_json, one_line
 from treadle.cli.terminal.help import ExampleCommand
 from treadle.cli.terminal.output import time_text, write_bytes, write_line
-from treadle.cli.watching import Happened, Watching
+from treadle.cli.watching import Watching
 from treadle.store.store import Store
 
 
@@ -30,10 +31,12 @@ from treadle.store.store import Store
 def watch(mailbox: str | None, thread: str | None, as_json: bool) -> None:
     """Show what happens in a store, as it happens.
 
-    That is: how entries and runs change, and what is said in threads. Of what changes several times
-    within a moment, the last state is shown. It ends with Ctrl-C. The store is only read.
+    That is: how entries, mailboxes and runs change, and what is said in threads. Of what changes
+    several times within a moment, the last state is shown. It ends with Ctrl-C. The store is only
+    read.
 
-    --json: one line for each: {"entry": {...}}, {"run": {...}} or {"thread": id, "delta": {...}}.
+    --json: one line for each: {"entry": {...}}, {"mailbox": {...}}, {"run": {...}} or
+    {"thread": id, "delta": {...}}.
     """
 
     async def follow(store: Store) -> None:
