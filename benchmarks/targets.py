@@ -83,6 +83,14 @@ def _judge(table: Table, row: Row) -> list[Target]:
             ]
         case "queue":
             return _beside_best(f"{who}: best peer that survives a crash", table, row, "many", 5)
+        case "adapters-adk":
+            return [
+                target
+                for figure in ("one", "many")
+                for target in _beside_best(
+                    f"{who}: its SQLite service's rate, {figure}", table, row, figure, 5
+                )
+            ]
         case "postgres-depth":
             return [
                 _at_most(f"{who}: deep to shallow", row.figures["growth"], FLAT),

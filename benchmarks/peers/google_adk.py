@@ -5,6 +5,8 @@ from importlib import import_module
 from typing import Any
 
 from benchmarks.peers.base import HeadSubject, ThreadSubject, sqlite_durability
+from benchmarks.stores import durability_of, url_in
+from treadle import open_store
 
 OWNER = {"app_name": "bench", "user_id": "user"}
 
@@ -54,6 +56,26 @@ class AdkSessions(ThreadSubject):
         )
         events: list[object] = session.events
         return events
+
+
+class TreadleAdkSessions(AdkSessions):
+    """Our session service, with a store that stays open."""
+
+    name = "treadle"
+    uses_store = True
+    slow = False
+
+    async def open(self) -> None:
+        self.kept = open_store(url_in(self.store, self.folder))
+        await self.kept.open()
+        adapter = import_module("treadle.integrations.google_adk")
+        self.serve(adapter.TreadleSessionService(self.kept))
+
+    async def close(self) -> None:
+        await self.kept.close()
+
+    def durability(self) -> str:
+        return durability_of(self.store)
 
 
 class AdkHeads(AdkSessions, HeadSubject):

@@ -1,6 +1,7 @@
 """The workloads: the same work, timing and figures for all subjects."""
 
 from benchmarks.workloads import (
+    adapters_adk,
     documents,
     edits,
     files,
@@ -35,6 +36,7 @@ WORKLOADS: dict[str, Workload] = {
         latency.WORKLOAD,
         documents.WORKLOAD,
         storage.WORKLOAD,
+        adapters_adk.WORKLOAD,
         postgres_drain.WORKLOAD,
         postgres_depth.WORKLOAD,
         postgres_appends.WORKLOAD,
