@@ -1,5 +1,6 @@
 """Google ADK: `SqliteSessionService`, with its defaults."""
 
+import sqlite3
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
@@ -48,7 +49,14 @@ class AdkSessions(ThreadSubject):
     async def append(self, thread: Any, text: str) -> None:
         content = self.types.Content(role="user", parts=[self.types.Part(text=text)])
         event = self.event(author="user", invocation_id="bench", content=content)
-        await self.service.append_event(thread, event)
+        while True:  # of many callers at a time, its SQLite gives some up after five seconds
+            try:
+                await self.service.append_event(thread, event)
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error):
+                    raise
+            else:
+                return
 
     async def last(self, thread: Any, count: int) -> Sequence[object]:
         session = await self.service.get_session(
