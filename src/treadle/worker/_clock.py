@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Collection
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
 from treadle.clock import system_clock
@@ -84,6 +84,26 @@ async def wait(
     clock: WorkerClock, tasks: Collection["asyncio.Future[Any]"], seconds: float
 ) -> None:
     """Return when all tasks are done, and after `seconds` at the latest."""
-    with suppress(TimeoutError):
-        async with timeout(clock, seconds):
-            await asyncio.wait(tasks)
+    pending = {task for task in tasks if not task.done()}
+    over = asyncio.get_running_loop().create_future()
+
+    def wake() -> None:
+        if not over.done():
+            over.set_result(None)
+
+    def end(task: "asyncio.Future[Any]") -> None:
+        pending.discard(task)
+        if not pending:
+            wake()
+
+    if not pending:
+        return
+    for task in tuple(pending):
+        task.add_done_callback(end)
+    alarm = clock.call_later(seconds, wake)
+    try:
+        await over
+    finally:
+        alarm.cancel()
+        for task in tuple(pending):
+            task.remove_done_callback(end)

@@ -6,7 +6,7 @@ import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
 from typing import TypeAlias
 
-from treadle.backends.cancellation import shielded
+from treadle.backends.cancellation import finished, shielded
 from treadle.core.claims import Ack, Release
 from treadle.errors import InvalidValue
 from treadle.worker._attempt import Attempt, Ends, ended
@@ -67,7 +67,7 @@ class Executor:
         is_cancelled = False
         while not handling.done():
             try:
-                await asyncio.wait({handling})
+                await finished(handling)
             except asyncio.CancelledError:
                 is_cancelled = True
                 attempt.cancelled.set()

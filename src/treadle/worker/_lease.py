@@ -5,6 +5,7 @@ from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from treadle.backends.cancellation import finished
 from treadle.core.claims import Settlement, claim_of
 from treadle.core.mailboxes import MailboxEntry
 from treadle.worker._clock import WorkerClock, wait
@@ -93,7 +94,8 @@ class Lease:
         finally:
             if not task.done():
                 task.cancel()
-        await asyncio.wait({task})
+        if not task.done():
+            await finished(task)
         if task.cancelled():
             raise TimeoutError("the lease ran out before the store answered")
         return task.result()
