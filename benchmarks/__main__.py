@@ -85,8 +85,7 @@ def show(result: Result) -> None:
         print("--quick: the sizes are too small to judge the targets.")
         return
     for target in result.targets:
-        verdict = "met   " if target.met else "MISSED"
-        print(f"{verdict} {target.name}: {target.measured:,} ({target.wanted})")
+        print(target)
 
 
 def parse() -> argparse.Namespace:

@@ -1,28 +1,55 @@
 """The floor: the cost of the same durability on this disk, by hand and without a store."""
 
 import os
+import statistics
+import time
 from pathlib import Path
+from types import TracebackType
 
-from benchmarks.measure import median_by_hand
+RECORD = b"x" * 1200
 
 
-def sync_floor(folder: Path, times: int, document: int = 0) -> float:
-    """Return the median time of an append of 1,200 bytes and an `fdatasync`, in microseconds.
+class Floor:
+    """An append of 1,200 bytes to a file, and an `fdatasync`.
 
-    With `document`, each append also writes a file of so many bytes, and renames it.
+    With `document`, each write also writes a new file of so many bytes, and renames it.
     """
-    record, data = b"x" * 1200, b"x" * document
-    temporary, target = folder / "floor.tmp", folder / "floor.json"
-    log = os.open(folder / "floor", os.O_CREAT | os.O_WRONLY | os.O_APPEND)
 
-    def write(_: int) -> None:
-        os.write(log, record)
-        os.fdatasync(log)
-        if document:
-            temporary.write_bytes(data)
-            temporary.replace(target)
+    def __init__(self, folder: Path, document: int = 0) -> None:
+        self._temporary, self._target = folder / "floor.tmp", folder / "floor.json"
+        self._document = b"x" * document
+        self._log = os.open(folder / "floor", os.O_CREAT | os.O_WRONLY | os.O_APPEND)
 
-    try:
-        return median_by_hand(times, write)
-    finally:
-        os.close(log)
+    def __enter__(self) -> "Floor":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        os.close(self._log)
+
+    async def write(self, number: int) -> None:
+        """Write, as an operation that can take turns with another."""
+        self.write_now()
+
+    def write_now(self) -> None:
+        """Write, and block."""
+        os.write(self._log, RECORD)
+        os.fdatasync(self._log)
+        if self._document:
+            self._temporary.write_bytes(self._document)
+            self._temporary.replace(self._target)
+
+
+def sync_floor(folder: Path, times: int) -> float:
+    """Return the median time of the floor without a document, in microseconds."""
+    taken: list[float] = []
+    with Floor(folder) as floor:
+        for _ in range(times):
+            start = time.perf_counter()
+            floor.write_now()
+            taken.append(time.perf_counter() - start)
+    return statistics.median(taken) * 1e6

@@ -32,16 +32,6 @@ async def medians_in_turn(
     return [statistics.median(found) * 1e6 for found in taken]
 
 
-def median_by_hand(times: int, operation: Callable[[int], object]) -> float:
-    """Return the same as `median_of`, for code without asyncio."""
-    taken: list[float] = []
-    for number in range(times):
-        start = time.perf_counter()
-        operation(number)
-        taken.append(time.perf_counter() - start)
-    return statistics.median(taken) * 1e6
-
-
 def sync_disk(wanted: bool) -> None:
     """Write everything to the disk now, so that it is not written while something is timed."""
     if wanted:

@@ -15,6 +15,7 @@ class Sizes(msgspec.Struct, frozen=True, kw_only=True):
     callers: int = 64
     appends_each: int = 100
     appends_each_slow: int = 20
+    appends_each_in_files: int = 50
     page: int = 50
     lengths: tuple[int, ...] = (100, 10_000, 100_000)
     """Messages in the threads of which a page is read."""
@@ -49,6 +50,8 @@ class Sizes(msgspec.Struct, frozen=True, kw_only=True):
     """How long it waits: two renewals of its leases."""
     newest: int = 20
     """Heads in a page of the newest."""
+    used: int = 100_000
+    """Appends, and claims, through a store that stays open while the process's memory is read."""
     documents: tuple[int, int] = (1_000, 1_000_000)
     stored: int = 10_000
     """Messages whose size on disk is measured."""
@@ -58,6 +61,8 @@ class Sizes(msgspec.Struct, frozen=True, kw_only=True):
     depths_in_files: tuple[int, ...] = (1_000, 10_000, 100_000)
     """Entries in the queues of plain files."""
     operations: int = 300
+    opens: int = 20
+    """How often a store is opened and closed."""
     syncs_first: bool = True
     """Sync the disk before something is timed, which may take seconds."""
 
@@ -69,6 +74,7 @@ QUICK = Sizes(
     callers=8,
     appends_each=3,
     appends_each_slow=2,
+    appends_each_in_files=3,
     page=5,
     lengths=(10, 50, 100),
     longest_for_peers=50,
@@ -88,11 +94,13 @@ QUICK = Sizes(
     held=3,
     held_seconds=0.1,
     newest=5,
+    used=100,
     documents=(20, 100),
     stored=20,
     text_lengths=(1_000,),
     lengths_in_files=(5, 10),
     depths_in_files=(50, 100),
     operations=10,
+    opens=2,
     syncs_first=False,
 )

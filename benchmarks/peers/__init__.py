@@ -13,6 +13,7 @@ from benchmarks.peers.base import (
     ThreadSubject,
 )
 from benchmarks.peers.by_hand import ByHand, ByHandBatched
+from benchmarks.peers.by_hand_appends import AppendsByHand
 from benchmarks.peers.by_hand_documents import DocumentsByHand
 from benchmarks.peers.by_hand_heads import HeadsByHand
 from benchmarks.peers.by_hand_queue import ByHandQueue, ByHandQueueBatched
@@ -25,7 +26,7 @@ from benchmarks.peers.openai_agents import OpenAiSessions
 from benchmarks.peers.persist_queue import PersistQueue
 from benchmarks.peers.postgres import (
     APPENDED,
-    AppendsByHand,
+    AppendsOnPostgresByHand,
     DocumentsOnPostgresByHand,
     HeadsOnPostgresByHand,
     OpenAiOnPostgres,
@@ -50,6 +51,9 @@ THREAD_STORES: tuple[type[ThreadSubject], ...] = (
     AdkSessions,
 )
 """Subjects that store threads."""
+
+APPENDED_BY_ONE: tuple[type[ThreadSubject], ...] = (AppendsByHand, *THREAD_STORES)
+"""The same for one caller, also with the statements of Treadle by hand."""
 
 CONCURRENT_THREAD_STORES: tuple[type[ThreadSubject], ...] = (
     ByHand,
@@ -92,7 +96,7 @@ EDITED: tuple[type[EditSubject], ...] = (
     ByHand,
     TreadleThreads,
     OpenAiSessions,
-    AppendsByHand,
+    AppendsOnPostgresByHand,
     TreadleThreadsOnPostgres,
     OpenAiOnPostgres,
 )
@@ -102,6 +106,7 @@ STORED: tuple[type[ThreadSubject], ...] = (*THREAD_STORES, *APPENDED)
 """Subjects that store threads, also on a server."""
 
 __all__ = [
+    "APPENDED_BY_ONE",
     "CONCURRENT_THREAD_STORES",
     "DOCUMENTS",
     "EDITED",

@@ -29,7 +29,7 @@ def connect(database: Path) -> sqlite3.Connection:
 class ByHand(EditSubject):
     """One insert in each commit."""
 
-    name = "by hand (the floor)"
+    name = "by hand (one insert)"
     has_titles = False
 
     async def open(self) -> None:

@@ -1,7 +1,7 @@
 """Treadle, on any of its backends."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from itertools import islice
 
 import treadle
@@ -14,10 +14,13 @@ from benchmarks.peers.base import (
     Subject,
     key_of,
 )
-from benchmarks.stores import durability_of, url_in
+from benchmarks.stores import KNOWN, durability_of, url_in
 from benchmarks.texts import payload
 from treadle import MailboxEntry, Message, Thread, ThreadChangeSet, ThreadMetadata
+from treadle.worker import Delivery, Worker
 
+LOOPS = 4
+"""How many loops claim and settle batches in a process that drains."""
 ENTRIES_EACH = 4
 """Entries in each mailbox, of which one can be claimed at a time."""
 SENT_AT_ONCE = 500
@@ -44,6 +47,46 @@ async def send_all(store: treadle.Store, payloads: Iterable[str], mailboxes: int
         async with store.batch() as step:
             for number, payload in some:
                 step.mailboxes.send(f"m{number % mailboxes}", payload)
+
+
+def opening_and_closing(url: str) -> Callable[[int], Awaitable[None]]:
+    """Return an operation that opens a store and closes it."""
+
+    async def open_and_close(_: int) -> None:
+        async with treadle.open_store(url):
+            pass
+
+    return open_and_close
+
+
+async def drain(
+    store: treadle.Store, batch: int, loops: int, handle: Callable[[str], object]
+) -> None:
+    """Claim batches in so many loops, and settle each with one `store.batch()`."""
+
+    async def loop() -> None:
+        while True:
+            entries = await store.mailboxes.claim(batch, consumer="bench")
+            if not entries:
+                if not (await store.mailboxes.count_entries()).queued:
+                    return
+                await store.mailboxes.wait(100)
+            for entry in entries:
+                handle(str(entry.payload))
+            async with store.batch() as step:
+                for entry in entries:
+                    step.mailboxes.ack(entry)
+
+    await asyncio.gather(*(loop() for _ in range(loops)))
+
+
+async def work(store: treadle.Store, concurrency: int, handle: Callable[[str], object]) -> None:
+    """Run a worker with so many concurrent handlers, until there is nothing to do."""
+
+    async def handle_delivery(delivery: Delivery) -> None:
+        handle(str(delivery.entry.payload))
+
+    await Worker(store, handle_delivery, concurrency=concurrency).run(until_idle=True)
 
 
 class _Treadle(Subject):
@@ -149,11 +192,17 @@ class TreadleDocuments(_Treadle, DocumentSubject):
         await self.opened.threads.append("t", says(text))
 
 
-class TreadleFiles(_Treadle):
+class TreadleFiles(TreadleThreads):
     """Treadle on plain files, for all stores of the run."""
 
     name = "treadle (files)"
     uses_store = False
+
+    def url(self) -> str:
+        return url_in(KNOWN["files"], self.folder)
+
+    def durability(self) -> str:
+        return "full"
 
 
 class TreadleMailboxes(_Treadle, QueueSubject):

@@ -10,6 +10,7 @@ from benchmarks.workloads import (
     hints,
     latency,
     many_callers,
+    memory,
     one_caller,
     pages,
     postgres_appends,
@@ -18,6 +19,7 @@ from benchmarks.workloads import (
     postgres_tables,
     queue,
     storage,
+    worker,
 )
 from benchmarks.workloads.base import Workload
 
@@ -28,6 +30,7 @@ WORKLOADS: dict[str, Workload] = {
         many_callers.WORKLOAD,
         pages.WORKLOAD,
         queue.WORKLOAD,
+        worker.WORKLOAD,
         flatness.WORKLOAD,
         files.WORKLOAD,
         heads.WORKLOAD,
@@ -37,6 +40,7 @@ WORKLOADS: dict[str, Workload] = {
         documents.WORKLOAD,
         storage.WORKLOAD,
         adapters_adk.WORKLOAD,
+        memory.WORKLOAD,
         postgres_drain.WORKLOAD,
         postgres_depth.WORKLOAD,
         postgres_appends.WORKLOAD,

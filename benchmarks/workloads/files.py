@@ -1,14 +1,21 @@
 """Treadle on plain files, beside the same files and syncs by hand."""
 
 import asyncio
-import time
+import statistics
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import treadle
-from benchmarks.floors import sync_floor
-from benchmarks.measure import median_of
+from benchmarks.floors import Floor, sync_floor
+from benchmarks.measure import median_of, medians_in_turn, timed
 from benchmarks.peers.base import Subject
-from benchmarks.peers.treadle_store import TreadleFiles, claim_and_ack, says, send_all
+from benchmarks.peers.treadle_store import (
+    ENTRIES_EACH,
+    TreadleFiles,
+    claim_and_ack,
+    says,
+    send_all,
+)
 from benchmarks.sizes import Sizes
 from benchmarks.tables import Column, Row
 from benchmarks.texts import SIZE, payload, text, texts
@@ -20,9 +27,11 @@ def work(sizes: Sizes) -> str:
     """Describe the work."""
     return (
         f"one caller appends 1 KB to threads of growing length; {sizes.callers} callers append to "
-        "one thread each; one entry is sent, and one is claimed and acknowledged, with queues of "
-        f"growing depth, {sizes.entries_each} entries in a mailbox. The floor: an append to a file "
-        "and fdatasync; where a thread is rewritten, also a new file and a rename"
+        f"a thread each, {sizes.appends_each_in_files} messages; one entry is sent, and one is "
+        "claimed and acknowledged, with queues of growing depth, "
+        f"{sizes.entries_each} entries in a mailbox; {sizes.in_flight} entries are claimed at once "
+        "and acknowledged at once. The floor: an append to a file and fdatasync; where a thread is "
+        "rewritten, also a new file and a rename"
     )
 
 
@@ -40,15 +49,16 @@ def columns(sizes: Sizes) -> tuple[Column, ...]:
 async def measure(kind: type[Subject], task: Task) -> list[Row]:
     """Measure the files backend."""
     folder = Path(task.folder)
-    texts(task.sizes.appends_each)  # created before anything is timed
+    texts(task.sizes.appends_each_in_files)  # created before anything is timed
     return [
         *[await _append(folder, task.sizes, length) for length in task.sizes.lengths_in_files],
-        await _append_at_once(folder, task.sizes),
+        await _repeat(folder, task.sizes, "append, many callers", _append_at_once),
         *[
             row
             for depth in task.sizes.depths_in_files
             for row in await _drain(folder, task.sizes, depth)
         ],
+        await _repeat(folder, task.sizes, "claim + ack, many", _drain_at_once),
     ]
 
 
@@ -64,26 +74,44 @@ async def _append(folder: Path, sizes: Sizes, length: int) -> Row:
             await store.threads.append("t", says(text(number)))
 
         # so few appends that the thread stays about as long as the row says
-        taken = await median_of(min(sizes.operations, max(length, 10)), append)
-    floor = sync_floor(folder, sizes.operations, document=length * (SIZE + 100))
-    return _row("append", taken, floor, "floor: sync and document", there=length)
+        operations = min(sizes.operations, max(length, 10))
+        with Floor(folder, document=length * (SIZE + 100)) as floor:
+            taken, by_hand = await medians_in_turn(operations, append, floor.write)
+    return _row("append", taken, by_hand, "floor: sync and document", there=length)
 
 
-async def _append_at_once(folder: Path, sizes: Sizes) -> Row:
+async def _repeat(
+    folder: Path, sizes: Sizes, what: str, measure_once: Callable[[Path, Sizes], Awaitable[float]]
+) -> Row:
+    """Measure work that is done by many callers at once, beside syncs."""
     floor = sync_floor(folder, sizes.operations)
-    async with treadle.open_store(folder / "at-once") as store:
+    taken = [await measure_once(folder / f"{what} {run}", sizes) for run in range(sizes.repeats)]
+    return _row(what, statistics.median(taken), floor, "floor: sync")
+
+
+async def _append_at_once(folder: Path, sizes: Sizes) -> float:
+    async with treadle.open_store(folder) as store:
         for number in range(sizes.callers):
             await store.threads.create(Thread(id=f"t{number}"))
 
         async def append_all(thread: int) -> None:
-            for number in range(sizes.appends_each):
+            for number in range(sizes.appends_each_in_files):
                 await store.threads.append(f"t{thread}", says(text(number)))
 
-        start = time.perf_counter()
-        await asyncio.gather(*map(append_all, range(sizes.callers)))
-        taken = time.perf_counter() - start
-    each = taken / (sizes.callers * sizes.appends_each) * 1e6
-    return _row(f"append, {sizes.callers} callers", each, floor, "floor: sync")
+        taken = await timed(asyncio.gather(*map(append_all, range(sizes.callers))))
+    return taken / (sizes.callers * sizes.appends_each_in_files) * 1e6
+
+
+async def _drain_at_once(folder: Path, sizes: Sizes) -> float:
+    async with treadle.open_store(folder) as store:
+        payloads = map(payload, range(sizes.entries))
+        await send_all(store, payloads, max(1, sizes.entries // ENTRIES_EACH))
+
+        async def work() -> None:
+            while entries := await store.mailboxes.claim(sizes.in_flight, consumer="bench"):
+                await asyncio.gather(*map(store.mailboxes.ack, entries))
+
+        return await timed(work()) / sizes.entries * 1e6
 
 
 async def _drain(folder: Path, sizes: Sizes, depth: int) -> list[Row]:

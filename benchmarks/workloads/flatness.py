@@ -6,7 +6,13 @@ from typing import Any
 import treadle
 from benchmarks.measure import medians_in_turn, size_of, sync_disk
 from benchmarks.peers.base import Subject
-from benchmarks.peers.treadle_store import TreadleThreads, claim_and_ack, says, send_all
+from benchmarks.peers.treadle_store import (
+    TreadleThreads,
+    claim_and_ack,
+    opening_and_closing,
+    says,
+    send_all,
+)
 from benchmarks.sizes import Sizes
 from benchmarks.stores import durability_of, is_files, url_in
 from benchmarks.tables import Column, Row
@@ -26,7 +32,7 @@ def work(sizes: Sizes) -> str:
         f"the same work in a small and in a large store: claim + ack with {sizes.depths[0]:,} and "
         f"{sizes.depths[1]:,} entries of 200 bytes queued, {sizes.entries_each} in a mailbox; "
         f"append of 1 KB to threads of {sizes.grown[0]:,} and {sizes.grown[1]:,} messages "
-        "(files: the large store has a tenth)"
+        "(files: the large store has a tenth); and to open the stores of entries"
     )
 
 
@@ -48,16 +54,19 @@ async def measure(kind: type[Subject], task: Task) -> list[Row]:
     """Measure a store of Treadle."""
     who = title(kind, task.store)
     scale = SCALE_OF_FILES if is_files(task.store) else 1
-    queue = await _measure_queue(task, task.sizes.depths[0], task.sizes.depths[1] // scale)
+    queue, opening = await _measure_queue(task, task.sizes.depths[0], task.sizes.depths[1] // scale)
     threads = await _measure_threads(task, task.sizes.grown[0], task.sizes.grown[1] // scale)
     durability = durability_of(task.store)
     return [
         Row(who=f"{who}, claim + ack", durability=durability, figures=queue),
+        Row(who=f"{who}, open", durability=durability, figures=opening),
         Row(who=f"{who}, append", durability=durability, figures=threads),
     ]
 
 
-async def _measure_queue(task: Task, little: int, much: int) -> dict[str, float]:
+async def _measure_queue(
+    task: Task, little: int, much: int
+) -> tuple[dict[str, float], dict[str, float]]:
     shallow_url, deep_url = _new_url(task, "shallow"), _new_url(task, "deep")
     await _fill_queue(shallow_url, little, task.sizes.entries_each)
     await _fill_queue(deep_url, much, task.sizes.entries_each)
@@ -75,7 +84,11 @@ async def _measure_queue(task: Task, little: int, much: int) -> dict[str, float]
         sync_disk(task.sizes.syncs_first)
         operations = min(task.sizes.operations, little // 2)
         taken = await medians_in_turn(operations, work_shallow, work_deep)
-    return _figures(little, much, taken) | _sizes(much * PAYLOAD, size)
+    opened = await medians_in_turn(
+        task.sizes.opens, opening_and_closing(shallow_url), opening_and_closing(deep_url)
+    )
+    claims = _figures(little, much, taken) | _sizes(much * PAYLOAD, size)
+    return claims, _figures(little, much, opened)
 
 
 async def _fill_queue(url: str, depth: int, entries_each: int) -> None:

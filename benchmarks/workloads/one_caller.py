@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import cast
 
 from benchmarks.measure import medians, size_of, timed
-from benchmarks.peers import THREAD_STORES
+from benchmarks.peers import APPENDED_BY_ONE
 from benchmarks.peers.base import Subject, ThreadSubject
-from benchmarks.peers.by_hand import ByHand
+from benchmarks.peers.by_hand_appends import AppendsByHand
 from benchmarks.sizes import Sizes
 from benchmarks.tables import Column, Row
 from benchmarks.texts import SIZE, text, texts
@@ -20,7 +20,11 @@ TURN = 10
 
 def work(sizes: Sizes) -> str:
     """Describe the work."""
-    return f"one caller, {sizes.appends:,} durable appends of 1 KB to one thread, one by one"
+    return (
+        f"one caller, {sizes.appends:,} durable appends of 1 KB to one thread, one by one. The "
+        "floor: the statements that Treadle needs (read the head, insert message and delta, update "
+        "the head, commit)"
+    )
 
 
 def columns(sizes: Sizes) -> tuple[Column, ...]:
@@ -46,7 +50,7 @@ async def measure(kind: type[Subject], task: Task) -> list[Row]:
     durability = ""
     for _ in range(1 if kind.slow else task.sizes.repeats):
         folder = Path(task.folder)
-        async with opened(ByHand, folder / "floor") as floor:
+        async with opened(AppendsByHand, folder / "floor") as floor:
             async with opened(thread_store, folder / "subject", task.store) as subject:
                 taken, floor_taken = await _append(subject, floor, task.sizes.appends)
                 durability = subject.durability()
@@ -92,6 +96,6 @@ WORKLOAD = Workload(
     about="one caller appends one message after the other to one thread",
     work=work,
     columns=columns,
-    subjects=THREAD_STORES,
+    subjects=APPENDED_BY_ONE,
     measure=measure,
 )

@@ -6,7 +6,7 @@ from typing import Any, cast
 from benchmarks.measure import medians_in_turn
 from benchmarks.peers.base import Subject
 from benchmarks.peers.postgres.treadle_store import TreadleDrain
-from benchmarks.peers.treadle_store import claim_and_ack
+from benchmarks.peers.treadle_store import claim_and_ack, opening_and_closing
 from benchmarks.sizes import Sizes
 from benchmarks.tables import Column, Row
 from benchmarks.texts import PAYLOAD, payload
@@ -17,7 +17,7 @@ def work(sizes: Sizes) -> str:
     """Describe the work."""
     return (
         f"claim and ack, one by one, with {sizes.depths[0]:,} and with {sizes.depths[1]:,} entries "
-        f"queued, {sizes.entries_each} in a mailbox, in turn"
+        f"queued, {sizes.entries_each} in a mailbox, in turn; and to open and close these stores"
     )
 
 
@@ -61,7 +61,19 @@ async def measure(kind: type[Subject], task: Task) -> list[Row]:
         figures["megabytes"] = stored / 1e6
         figures["times"] = stored / (task.sizes.depths[1] * PAYLOAD)
         durability = deep.durability()
-    return [Row(who=title(kind, ""), durability=durability, figures=figures)]
+        opening = await medians_in_turn(
+            task.sizes.opens, opening_and_closing(shallow.url()), opening_and_closing(deep.url())
+        )
+    who = title(kind, "")
+    return [
+        Row(who=who, durability=durability, figures=figures),
+        Row(who=f"{who}, open", durability=durability, figures=_figures(opening)),
+    ]
+
+
+def _figures(taken: list[float]) -> dict[str, float]:
+    little, much = taken
+    return {"little": little, "much": much, "growth": much / little}
 
 
 WORKLOAD = Workload(

@@ -2,8 +2,8 @@
 
 from benchmarks.peers.base import ThreadSubject
 from benchmarks.peers.postgres.by_hand import (
-    AppendsByHand,
     AppendsInPipelinesByHand,
+    AppendsOnPostgresByHand,
     DocumentsOnPostgresByHand,
     DrainByHand,
     HeadsOnPostgresByHand,
@@ -37,7 +37,7 @@ DRAINED = (
 """Subjects that are queues."""
 
 APPENDED: tuple[type[ThreadSubject], ...] = (
-    AppendsByHand,
+    AppendsOnPostgresByHand,
     AppendsInPipelinesByHand,
     TreadleThreadsOnPostgres,
     OpenAiOnPostgres,
@@ -49,7 +49,7 @@ APPENDED: tuple[type[ThreadSubject], ...] = (
 __all__ = [
     "APPENDED",
     "DRAINED",
-    "AppendsByHand",
+    "AppendsOnPostgresByHand",
     "DocumentsOnPostgresByHand",
     "HeadsOnPostgresByHand",
     "OpenAiOnPostgres",

@@ -103,7 +103,7 @@ class DrainByHand(_ByHand, DrainSubject):
         return f"{CONNECTIONS} connections one by one, 2 in batches; claim, delete"
 
 
-class AppendsByHand(_ByHand, EditSubject):
+class AppendsOnPostgresByHand(_ByHand, EditSubject):
     """One insert in each commit."""
 
     tables = MESSAGES

@@ -1,20 +1,19 @@
 """Treadle on PostgreSQL: a schema in the subject's database."""
 
-import asyncio
 from collections.abc import Sequence
 
 import treadle
 from benchmarks.peers.postgres.base import DrainSubject, PostgresSubject
 from benchmarks.peers.treadle_store import (
+    LOOPS,
     TreadleDocuments,
     TreadleHeads,
     TreadleThreads,
+    drain,
     send_all,
+    work,
 )
-from treadle.worker import Delivery, Worker
 
-LOOPS = 4
-"""How many loops claim and settle in the process."""
 TASKS = 32
 """How many loops work one entry each, without batches."""
 
@@ -67,21 +66,7 @@ class TreadleDrain(_Treadle, DrainSubject):
         await send_all(self.opened, payloads, mailboxes)
 
     async def drain(self, batch: int) -> None:
-        loops = TASKS if batch == 1 else LOOPS
-        await asyncio.gather(*(self._loop(batch) for _ in range(loops)))
-
-    async def _loop(self, batch: int) -> None:
-        mailboxes = self.opened.mailboxes
-        while True:
-            entries = await mailboxes.claim(batch, consumer="bench")
-            if not entries:
-                if not (await mailboxes.count_entries()).queued:
-                    return
-                await mailboxes.wait(100)
-            self.handled += [str(entry.payload) for entry in entries]
-            async with self.opened.batch() as step:
-                for entry in entries:
-                    step.mailboxes.ack(entry)
+        await drain(self.opened, batch, TASKS if batch == 1 else LOOPS, self.handled.append)
 
     def how(self) -> str:
         return f"{LOOPS} loops: claim, one batch() of acks ({TASKS} loops for one by one)"
@@ -100,11 +85,7 @@ class TreadleWorker(TreadleDrain):
     name = "treadle (postgresql), Worker"
 
     async def drain(self, batch: int) -> None:
-        worker = Worker(self.opened, self._handle, concurrency=TASKS if batch == 1 else batch)
-        await worker.run(until_idle=True)
-
-    async def _handle(self, delivery: Delivery) -> None:
-        self.handled.append(str(delivery.entry.payload))
+        await work(self.opened, TASKS if batch == 1 else batch, self.handled.append)
 
     def how(self) -> str:
         return f"Worker(concurrency=the batch; {TASKS} for one by one)"
