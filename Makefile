@@ -24,7 +24,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 # pyright runs from its wheel; without this it may ask a registry for a newer version.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS = 1
 
-.PHONY: help setup demo test integrations check format docs twin soak bench lock clean
+.PHONY: help setup demo test integrations check format docs twin soak bench profile lock clean
 
 help:  ## List the targets
 	@echo "make TARGET [ARGS=...] [PYTHON=python3.12]"
@@ -110,6 +110,9 @@ $(BENCH_STAMP): pyproject.toml $(STAMP)
 
 bench: $(BENCH_STAMP)  ## Measure Treadle, its peers and the same work by hand; ARGS="--quick", ARGS="queue --store files"
 	@$(BENCH)/bin/python -m benchmarks $(ARGS)
+
+profile: $(STAMP)  ## Show how long each layer takes for the common commits; ARGS="--store sqlite append", ARGS=--json
+	@$(PY) -m benchmarks.profiling $(ARGS)
 
 # This target does not need the lock: uv is installed separately, so that a broken lock can be replaced.
 lock:  ## Bring requirements-dev.lock up to date; ARGS=--upgrade takes the newest versions

@@ -1,0 +1,80 @@
+"""`python -m benchmarks.profiling` shows where the time of a commit goes."""
+
+import asyncio
+import json
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+from benchmarks.profiling.commits import COMMITS
+from benchmarks.profiling.layers import Profiler, Spent
+
+
+def profile(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "benchmarks.profiling", "--quick", *arguments]
+    return subprocess.run(command, check=False, capture_output=True, text=True, timeout=200)
+
+
+@pytest.mark.parametrize("backend", ["memory", "sqlite", "files", "postgres"])
+def test_each_commit_is_profiled_on_each_backend(backend: str) -> None:
+    done = profile("--json", "--store", backend)
+    assert done.returncode == 0, done.stderr
+    tables = json.loads(done.stdout)
+    assert [table["name"] for table in tables] == list(COMMITS)
+    for table in tables:
+        [row] = table["rows"]
+        if backend == "postgres" and row["missing"].startswith("not installed ("):
+            continue
+        figures = row["figures"]
+        layers = ("caller", "hop", "rules", "program", "io", "sync")
+        assert sum(figures[layer] for layer in layers) == pytest.approx(figures["total"])
+        assert figures["caller"] > 0
+        assert figures["calls"] > 10
+        assert backend == "memory" or figures["io"] > 0
+
+
+def test_the_tables_are_readable() -> None:
+    done = profile("--store", "memory", "append")
+    heads, row = done.stdout.splitlines()[1:3]
+    assert heads.split() == [
+        "caller",
+        "hop",
+        "rules",
+        "program",
+        "SQL",
+        "or",
+        "files",
+        "sync",
+        "total",
+        "calls",
+        "durability",
+    ]
+    assert row.split()[0] == "memory"
+
+
+def test_an_unknown_commit_is_refused() -> None:
+    done = profile("everything")
+    assert done.returncode == 2
+    assert "there is no commit 'everything'; use append, send" in done.stderr
+
+
+def test_time_in_a_thread_and_in_a_wait_belongs_to_different_layers() -> None:
+    async def run() -> Spent:
+        profiler = Profiler()
+        with profiler.threads():
+            thread = threading.Thread(target=time.sleep, args=(0.1,))
+
+            async def wait_for_it() -> None:
+                thread.start()
+                await asyncio.sleep(0.2)
+                thread.join()
+
+            return await profiler.run(wait_for_it())
+
+    spent = asyncio.run(run())
+    assert spent.layers["hop"] > 0.09  # the thread, which no layer of Treadle called
+    assert spent.layers["waiting"] > 0.15  # the event loop had nothing to do
+    assert spent.layers["rules"] == spent.layers["io"] == 0
+    assert spent.calls > 10
