@@ -4,8 +4,10 @@ import argparse
 import os
 import platform
 import sqlite3
+import subprocess
 import sys
 import tempfile
+import time
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -14,13 +16,14 @@ import msgspec
 from benchmarks import server
 from benchmarks.beside_peers import Run, measure_all
 from benchmarks.floors import sync_floor
+from benchmarks.publishing import RESULTS, publish
 from benchmarks.sizes import QUICK, Sizes
 from benchmarks.stores import KNOWN, url_of
+from benchmarks.summary import summarize
 from benchmarks.tables import Table, lines
-from benchmarks.targets import Target, judge
+from benchmarks.targets import Target, at_most, judge
 from benchmarks.workloads import WORKLOADS
 
-RESULTS = Path(__file__).parent / "results"
 PARTS = "\n".join(f"  {name:<17} {workload.about}" for name, workload in WORKLOADS.items())
 DESCRIPTION = f"""\
 Measure Treadle beside its peers, and beside the same work by hand (the floor).
@@ -49,15 +52,27 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     cores: int
     sqlite: str
     syncs_per_second: int
+    minutes: float
+    """How long the run took."""
     tables: tuple[Table, ...]
     targets: tuple[Target, ...]
+
+    @property
+    def machine(self) -> str:
+        """What it was measured on."""
+        return (
+            f"Python {self.python}, SQLite {self.sqlite}, {self.system}, {self.cores} cores, "
+            f"{self.syncs_per_second:,} syncs a second"
+        )
 
 
 def measure(parts: list[str], run: Run, quick: bool) -> Result:
     """Measure the parts."""
+    start = time.monotonic()
     run.report("floor")
     syncs = round(1e6 / sync_floor(run.folder, run.sizes.operations))
     tables = measure_all(run, [WORKLOADS[part] for part in parts])
+    minutes = round((time.monotonic() - start) / 60, 1)
     return Result(
         quick=quick,
         python=platform.python_version(),
@@ -66,15 +81,22 @@ def measure(parts: list[str], run: Run, quick: bool) -> Result:
         sqlite=sqlite3.sqlite_version,
         syncs_per_second=syncs,
         tables=tuple(tables),
-        targets=tuple(judge(tables, syncs)),
+        targets=(*judge(tables, syncs), *_judge_time(parts, minutes)),
+        minutes=minutes,
     )
+
+
+def _judge_time(parts: list[str], minutes: float) -> list[Target]:
+    """Judge the time of a run that measures everything."""
+    if parts != list(WORKLOADS):
+        return []
+    return [at_most("make bench: the whole run", minutes, 15, "minutes")]
 
 
 def show(result: Result) -> None:
     """Write the tables."""
     print(
-        f"Python {result.python}, SQLite {result.sqlite}, {result.system}, {result.cores} cores, "
-        f"{result.syncs_per_second:,} syncs a second\n"
+        f"{result.machine}\nMeasured in {result.minutes:,} minutes. "
         'Each figure is the median over its runs. "x floor" compares runs that took turns with the '
         "floor, so it\nmay differ from the quotient of the columns beside it if the disk's speed "
         "changed.\n"
@@ -133,6 +155,12 @@ def report(text: str) -> None:
         print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
 
 
+def commit() -> str:
+    """Return the commit that is measured."""
+    command = ["git", "describe", "--always", "--dirty"]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
 def main() -> None:
     """Measure, then show and write the result."""
     options = parse()
@@ -155,6 +183,8 @@ def main() -> None:
     options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=2))
     show(result)
+    if not result.quick and parts == list(WORKLOADS):
+        publish(summarize(result.tables, commit(), result.machine))
     if any(row.failed for table in result.tables for row in table.rows):
         sys.exit("something could not be measured: see FAILED above")
 

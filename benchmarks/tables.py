@@ -19,6 +19,15 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     failed: bool = False
     """The subject failed."""
 
+    @property
+    def is_durable_peer(self) -> bool:
+        """The row is of a peer, and neither a crash nor a power failure loses its work."""
+        return (
+            not self.who.startswith(("treadle", "by hand"))
+            and not self.note.startswith("LOST")
+            and not self.durability.endswith("NORMAL")
+        )
+
 
 class Column(msgspec.Struct, frozen=True):
     """The key of a figure, the title of its column, and its format."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from benchmarks.tables import Row, Table
 from benchmarks.targets import _adapters, _databases, _files, _latency, _postgres, _sizes
-from benchmarks.targets._target import Target, unknown
+from benchmarks.targets._target import Target, at_most, unknown
 
 _TABLES: Mapping[str, Callable[[Table, int], list[Target]]] = {"files": _files.judge}
 """Tables that are judged as a whole."""
@@ -56,4 +56,4 @@ def _judge(table: Table, syncs: int) -> list[Target]:
     return [*judged, *missing]
 
 
-__all__ = ["Target", "judge"]
+__all__ = ["Target", "at_most", "judge"]

@@ -68,18 +68,12 @@ def beside(
 
 def beside_best(name: str, table: Table, row: Row, figure: str, least: float) -> Target:
     """Judge a rate beside that of the best peer that keeps what it acknowledged."""
-    rates = [row.figures[figure] for row in _measured(table.rows) if _is_durable_peer(row, figure)]
+    rates = [
+        each.figures[figure]
+        for each in table.rows
+        if each.is_durable_peer and figure in each.figures
+    ]
     return _beside(name, row.figures[figure], rates, least, "no peer was measured")
-
-
-def _is_durable_peer(row: Row, figure: str) -> bool:
-    """Return True if the row is of a peer, and neither a crash nor a power failure loses work."""
-    return (
-        not row.who.startswith(("treadle", "by hand"))
-        and figure in row.figures
-        and not row.note.startswith("LOST")
-        and not row.durability.endswith("NORMAL")
-    )
 
 
 def _measured(rows: Iterable[Row]) -> list[Row]:

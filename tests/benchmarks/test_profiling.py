@@ -38,19 +38,8 @@ def test_each_commit_is_profiled_on_each_backend(backend: str) -> None:
 def test_the_tables_are_readable() -> None:
     done = profile("--store", "memory", "append")
     heads, row = done.stdout.splitlines()[1:3]
-    assert heads.split() == [
-        "caller",
-        "hop",
-        "rules",
-        "program",
-        "SQL",
-        "or",
-        "files",
-        "sync",
-        "total",
-        "calls",
-        "durability",
-    ]
+    shown = "caller hop rules program SQL or files sync total calls durability"
+    assert " ".join(heads.split()) == shown
     assert row.split()[0] == "memory"
 
 
