@@ -93,7 +93,7 @@ _FORK = OwnerRule(
 
 async def _fork(call: Call) -> Response:
     body = cast("NewFork", call.body)
-    new = body.new or new_id()
+    new = new_id() if body.new is None else body.new
     await call.store.threads.fork(
         call.ids["thread_id"],
         new,

@@ -131,7 +131,7 @@ _NEW = OwnerRule(text="the new thread is yours, and its parent must be", apply=_
 async def _create(call: Call) -> Response:
     body, own = cast("NewThread", call.body), call.principal.own
     thread = Thread(
-        id=body.id or new_id(),
+        id=new_id() if body.id is None else body.id,
         resource_id=body.resource_id,
         parent_thread_id=body.parent_thread_id,
         messages=body.messages,
