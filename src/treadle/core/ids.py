@@ -18,11 +18,23 @@ from treadle.errors import InvalidId
 IdKind = Literal["thread", "run", "mailbox", "entry", "collection"]
 """The kind of thing that an id names; errors show it."""
 
-ThreadId: TypeAlias = Annotated[str, Meta(extra={"id": "thread"})]
-RunId: TypeAlias = Annotated[str, Meta(extra={"id": "run"})]
-MailboxId: TypeAlias = Annotated[str, Meta(extra={"id": "mailbox"})]
-EntryId: TypeAlias = Annotated[str, Meta(extra={"id": "entry"})]
-CollectionId: TypeAlias = Annotated[str, Meta(extra={"id": "collection"})]
+_ASCII = r"[ -\-0-\[\]-~]"
+_ANY = r"[^\x00-\x1f./\\\x7f-\x9f]"
+ID_SCHEMA = {
+    "minLength": 1,
+    "maxLength": ID_BYTES,
+    "pattern": rf"^(?:(?:\.?{_ASCII})+\.?|(?:\.?{_ANY}){{1,24}}\.?)$",
+}
+"""Which ids a JSON schema describes: all of ASCII, but for names of devices, and the shorter ones
+of other characters, as a schema counts no bytes."""
+
+ThreadId: TypeAlias = Annotated[str, Meta(extra={"id": "thread"}, extra_json_schema=ID_SCHEMA)]
+RunId: TypeAlias = Annotated[str, Meta(extra={"id": "run"}, extra_json_schema=ID_SCHEMA)]
+MailboxId: TypeAlias = Annotated[str, Meta(extra={"id": "mailbox"}, extra_json_schema=ID_SCHEMA)]
+EntryId: TypeAlias = Annotated[str, Meta(extra={"id": "entry"}, extra_json_schema=ID_SCHEMA)]
+CollectionId: TypeAlias = Annotated[
+    str, Meta(extra={"id": "collection"}, extra_json_schema=ID_SCHEMA)
+]
 # The types of a model's fields say which of them are ids, so a new field is checked at once.
 
 OptionalRunId: TypeAlias = Annotated[str, Meta(extra={"id": "run", "may_be_empty": True})]

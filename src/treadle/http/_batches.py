@@ -1,7 +1,8 @@
 """The operation that commits commands together, all or none."""
 
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
+from msgspec import Meta
 from starlette.responses import Response
 
 from treadle import commands
@@ -65,10 +66,20 @@ another store are none of them: they could forge times, versions and claims."""
 _KINDS = {kind.__name__: kind for kind in ACTIONS}
 
 
+_COMMAND_SCHEMA = {
+    "type": "object",
+    "properties": {"command": {"enum": sorted(_KINDS)}},
+    "required": ["command"],
+}
+
+
 class NewBatch(Fields, frozen=True, kw_only=True):
     """Commands that are committed together, all or none."""
 
-    commands: tuple[dict[str, Json], ...]
+    commands: Annotated[
+        tuple[Annotated[dict[str, Json], Meta(extra_json_schema=_COMMAND_SCHEMA)], ...],
+        Meta(extra_json_schema={"maxItems": 100}),
+    ]
     """Each has its name in `command`, such as `AppendThread`, and its fields beside it."""
 
 

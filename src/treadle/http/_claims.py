@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import Awaitable
-from typing import cast
+from typing import Annotated, TypeAlias, cast
 
+from msgspec import Meta
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
@@ -12,7 +13,6 @@ from treadle.core.codec import Model
 from treadle.core.ids import MailboxId
 from treadle.core.limits import Bound, Time
 from treadle.core.mailboxes import MailboxEntry
-from treadle.errors import InvalidValue
 from treadle.http._call import Call
 from treadle.http._errors import Refused
 from treadle.http._handlers import commit, write
@@ -20,6 +20,9 @@ from treadle.http._input import Fields
 from treadle.http._operation import Operation
 from treadle.http._output import answer
 from treadle.http._owners import ALL
+
+WaitTime: TypeAlias = Annotated[int, Meta(ge=0, le=30_000)]
+"""How long a claim may wait, in milliseconds."""
 
 
 class NewClaim(Fields, frozen=True, kw_only=True):
@@ -33,7 +36,7 @@ class NewClaim(Fields, frozen=True, kw_only=True):
     """For how long nobody else can claim them."""
     mailbox_id: MailboxId | None = None
     """Only from this mailbox."""
-    wait_ms: Time = 0
+    wait_ms: WaitTime = 0
     """For how long to wait if nothing is due."""
 
 
@@ -60,8 +63,6 @@ class Held(Model, frozen=True, kw_only=True):
 
 async def _claim(call: Call) -> Response:
     body = cast("NewClaim", call.body)
-    if body.wait_ms > call.limits.wait_ms:
-        raise InvalidValue("body.wait_ms", f"it must be at most {call.limits.wait_ms}")
     entries = await _claim_in_time(call, body)
     if entries and await call.request.is_disconnected():
         async with call.store.batch() as step:

@@ -7,6 +7,7 @@ import msgspec
 from starlette.responses import Response
 
 from treadle.core.codec import SortedModel, always_encoded
+from treadle.core.ids import RunId
 from treadle.core.limits import Bound, Time, clamp_page
 from treadle.core.messages import Message, MessageMetadata, Order, StoredMessage
 from treadle.core.threads import ThreadDelta
@@ -29,7 +30,7 @@ class MessagesQuery(msgspec.Struct, frozen=True, kw_only=True):
     order: Order = "asc"
     visibility: Literal["all", "internal", "none"] = "all"
     """"all" leaves out internal messages, "internal" all others; "none" lists both."""
-    run_id: str | None = None
+    run_id: RunId | None = None
     """Only messages of this run."""
 
 

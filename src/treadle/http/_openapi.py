@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 import treadle
 from treadle.core.codec import Json, Model
+from treadle.core.ids import ID_SCHEMA
 from treadle.http._call import Call
 from treadle.http._input import Body, allowed_fields, keeps_others
 from treadle.http._operation import EVENTS, Operation
@@ -149,9 +150,8 @@ def _operation_id(operation: Operation) -> str:
 
 
 def _parameters(operation: Operation, schemas: _Schemas) -> list[Json]:
-    id_schema = {"type": "string", "minLength": 1, "maxLength": 200}
     found: list[Json] = [
-        {"name": name, "in": "path", "required": True, "schema": id_schema}
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string", **ID_SCHEMA}}
         for name in operation.ids
     ]
     if operation.query is not None and operation.parameters is not None:

@@ -12,8 +12,6 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Longest time in which a body has to arrive."""
     commands: int = 100
     """Most commands of a batch."""
-    wait_ms: int = 30_000
-    """Longest time that a claim waits for an entry."""
     streams: int = 3_000
     """Most streams of events that are open at once."""
     streams_per_principal: int = 100
