@@ -208,3 +208,17 @@ def test_two_concurrent_imports_do_not_disturb_each_other(tmp_path: Path) -> Non
     assert [child.returncode for child in children] == [0, 0]
     assert sum(summary["created"] for summary in summaries) == 36
     assert sum(summary["unchanged"] for summary in summaries) == 36
+
+
+def test_a_framework_that_is_missing_is_named_with_its_extra(tmp_path: Path) -> None:
+    source = f"sqlite:///{tmp_path}/x.db"
+    result = run("import", "--store", tmp_path / "store", "--from", "openai-agents", source)
+    assert result.exit_code == 1
+    assert "pip install 'treadle[openai-agents]'" in result.stderr
+    assert not (tmp_path / "store").exists()
+
+
+def test_a_framework_that_nobody_knows_is_wrong_usage(tmp_path: Path) -> None:
+    result = run("import", "--store", tmp_path / "store", "--from", "other", "sqlite:///x.db")
+    assert result.exit_code == 2
+    assert "'google-adk', 'langgraph', 'openai-agents'" in result.stderr

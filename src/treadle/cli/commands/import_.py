@@ -3,10 +3,12 @@
 import os
 import sys
 from contextlib import aclosing
-from typing import IO, BinaryIO, cast
+from typing import BinaryIO, cast
 
 import click
 
+from treadle.backends.urls import without_password
+from treadle.cli.databases import IMPORTERS, DatabaseSummary, find_importer
 from treadle.cli.importing import Failed, ImportResult, Summary, load_lines
 from treadle.cli.json_lines import read_lines
 from treadle.cli.opening import write_store
@@ -28,23 +30,70 @@ from treadle.store.store import Store
         "treadle import conversations.jsonl",
         "zcat conversations.jsonl.gz | treadle import --store ./agents -",
         "treadle import conversations.jsonl --json | jq .failed",
+        "treadle import --from langgraph sqlite:///checkpoints.db",
     ),
 )
 @store_option()
-@click.argument("file", type=click.File("rb", lazy=False), default="-")
+@click.option(
+    "--from",
+    "framework",
+    type=click.Choice(sorted(IMPORTERS)),
+    help="Import the database of a framework, instead of JSON Lines.",
+)
+@click.argument("source", metavar="[FILE|URL]", default="-")
 @json_option
-def import_command(file: IO[bytes], as_json: bool) -> None:
-    """Store conversations from JSON Lines as threads.
+@click.pass_context
+def import_command(
+    context: click.Context, source: str, framework: str | None, as_json: bool
+) -> None:
+    """Store conversations of a file or a framework.
 
     FILE, or standard input, is JSON Lines in the OpenAI chat format: {"id": ..., "messages":
     [...], ...} on each line. A conversation that is stored already is not changed; if it has
     new messages, these are added; if it contradicts the stored one, that is an error. A bad line
     is reported as `line N: reason`, all others are imported, and the exit status is 1.
 
+    With --from, URL is a database of LangGraph's checkpointers (sqlite:///x.db,
+    postgresql://...), of the OpenAI Agents SDK's SQLiteSession (sqlite:///x.db), or of ADK's
+    session services (either). It is only read, and the framework's adapter reads what is
+    imported. Importing again changes nothing, and adds what is new.
+
     --json: {"created", "extended", "unchanged", "failed", "messages", "errors": [{"line",
-    ...}]}.
+    ...}]}; with --from "items" and "name" instead of "messages" and "line".
     """
-    stream = cast("BinaryIO", file)
+    if framework is not None:
+        _import_database(framework, source, as_json=as_json)
+    else:
+        file = click.File("rb", lazy=False).convert(source, None, context)
+        _import_lines(cast("BinaryIO", file), as_json=as_json)
+
+
+def _import_database(framework: str, source: str, *, as_json: bool) -> None:
+    importer = find_importer(framework)
+
+    async def load(store: Store) -> DatabaseSummary:
+        summary = DatabaseSummary()
+        with progress(f"importing {without_password(source)}", None) as bar:
+            async with aclosing(importer(store, source)) as results:
+                async for result in results:
+                    if result.reason is not None:
+                        bar.note(f"{result.name}: {result.reason}")
+                    bar.reach(result.done, result.total)
+                    summary.add(result)
+        return summary
+
+    with interruptible():
+        summary = write_store(load)
+    if as_json:
+        write_json(summary.as_json())
+    else:
+        write_line(summary.as_line())
+    if summary.errors:
+        failed = counted(len(summary.errors), "conversation")
+        raise Failure(f"{failed} could not be imported, all others were")
+
+
+def _import_lines(stream: BinaryIO, *, as_json: bool) -> None:
     if stream.isatty() and stream.fileno() == sys.stdin.fileno():
         raise click.UsageError("give a FILE, or pipe conversations to standard input")
 

@@ -21,7 +21,8 @@ except ImportError as error:
         "treadle.integrations.google_adk needs google-adk; run: pip install 'treadle[google-adk]'"
     ) from error
 
+from treadle.integrations.google_adk._importing import import_sessions
 from treadle.integrations.google_adk._service import OnStale, TreadleSessionService
 from treadle.integrations.google_adk._uris import register_uris
 
-__all__ = ["OnStale", "TreadleSessionService", "register_uris"]
+__all__ = ["OnStale", "TreadleSessionService", "import_sessions", "register_uris"]

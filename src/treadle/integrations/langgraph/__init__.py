@@ -5,8 +5,9 @@ try:
 except ImportError as error:
     raise ImportError("LangGraph is not installed: pip install 'treadle[langgraph]'") from error
 
+from treadle.integrations.langgraph._importing import import_checkpoints
 from treadle.integrations.langgraph._saver import TreadleSaver
 from treadle.integrations.langgraph._store import TreadleStore
 from treadle.integrations.langgraph._writing import StaleWriteOwner
 
-__all__ = ["StaleWriteOwner", "TreadleSaver", "TreadleStore"]
+__all__ = ["StaleWriteOwner", "TreadleSaver", "TreadleStore", "import_checkpoints"]

@@ -11,8 +11,16 @@ except ImportError as error:
         "run: pip install 'treadle[openai-agents]'"
     ) from error
 
+from treadle.integrations.openai_agents._importing import import_sessions
 from treadle.integrations.openai_agents._items import read_item, write_items
 from treadle.integrations.openai_agents._run_states import load_run_state, put_run_state
 from treadle.integrations.openai_agents._session import TreadleSession
 
-__all__ = ["TreadleSession", "load_run_state", "put_run_state", "read_item", "write_items"]
+__all__ = [
+    "TreadleSession",
+    "import_sessions",
+    "load_run_state",
+    "put_run_state",
+    "read_item",
+    "write_items",
+]

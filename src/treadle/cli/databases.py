@@ -1,0 +1,65 @@
+"""The importers of frameworks' databases, and what `treadle import --from` reports of them."""
+
+from collections import Counter
+from importlib import import_module
+from typing import cast
+
+from treadle.cli.terminal.counts import counted
+from treadle.cli.terminal.failure import Failure
+from treadle.core.codec import Json
+from treadle.integrations.importing import Imported, Importer
+
+IMPORTERS = {
+    "google-adk": ("treadle.integrations.google_adk", "import_sessions"),
+    "langgraph": ("treadle.integrations.langgraph", "import_checkpoints"),
+    "openai-agents": ("treadle.integrations.openai_agents", "import_sessions"),
+}
+"""The module and the function for each framework; importing the module needs the framework."""
+
+
+def find_importer(framework: str) -> Importer:
+    """Return the importer for a framework.
+
+    Raises:
+        Failure: the framework is not installed.
+    """
+    module, name = IMPORTERS[framework]
+    try:
+        return cast("Importer", getattr(import_module(module), name))
+    except ImportError as error:
+        raise Failure(str(error)) from error
+
+
+class DatabaseSummary:
+    """The counts of an import, and its errors."""
+
+    def __init__(self) -> None:
+        self._kinds: Counter[str] = Counter()
+        self._items = 0
+        self.errors: list[Imported] = []
+
+    def add(self, result: Imported) -> None:
+        """Count one more conversation."""
+        self._kinds[result.kind] += 1
+        self._items += result.items
+        if result.reason is not None:
+            self.errors.append(result)
+
+    def as_line(self) -> str:
+        """Return the counts, for people."""
+        return (
+            f"{counted(self._kinds['created'], 'conversation')} created, "
+            f"{self._kinds['extended']} extended, {self._kinds['unchanged']} unchanged, "
+            f"{counted(self._items, 'item')} added"
+        )
+
+    def as_json(self) -> dict[str, Json]:
+        """Return the document that `treadle import --from … --json` writes."""
+        return {
+            "created": self._kinds["created"],
+            "extended": self._kinds["extended"],
+            "unchanged": self._kinds["unchanged"],
+            "failed": len(self.errors),
+            "items": self._items,
+            "errors": [{"name": error.name, "reason": error.reason} for error in self.errors],
+        }

@@ -1,0 +1,97 @@
+"""Importers of the frameworks' databases: what they have in common."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from pathlib import Path
+from typing import Literal, Protocol, TypeVar
+
+import msgspec
+
+from treadle.backends.urls import split_url, sqlite_path
+from treadle.errors import InvalidValue, StoreClosed, StoreUnavailable, TreadleError
+from treadle.store.store import Store
+
+T = TypeVar("T")
+
+
+class Imported(msgspec.Struct, frozen=True, kw_only=True):
+    """A conversation in a framework's database, and what became of it."""
+
+    name: str
+    """Its id, for people."""
+    kind: Literal["created", "extended", "unchanged", "failed"]
+    items: int = 0
+    """How many of its items were written: checkpoints, events, messages."""
+    reason: str | None = None
+    """Why it was not imported, or not to its end."""
+    done: int
+    """How many conversations are dealt with, with this one."""
+    total: int
+    """How many there are."""
+
+
+class Importer(Protocol):
+    """Imports all conversations of a database into a store; what is there is not written again."""
+
+    def __call__(self, store: Store, source: str) -> AsyncGenerator[Imported]:
+        """Import, and yield each conversation.
+
+        Raises:
+            InvalidValue: the source is no database of the framework.
+            StoreUnavailable: the store is not available; what was yielded is in it.
+        """
+        ...
+
+
+class Written(msgspec.Struct):
+    """What an importer has written of a conversation so far."""
+
+    items: int = 0
+    is_new: bool = False
+    """Whether the store had nothing of it before."""
+
+
+async def import_each(
+    conversations: Iterable[T],
+    name: Callable[[T], str],
+    work: Callable[[T, Written], Awaitable[None]],
+) -> AsyncGenerator[Imported]:
+    """Import conversations one by one; one that fails does not keep the others back."""
+    found = list(conversations)
+    for done, each in enumerate(found, start=1):
+        written = Written()
+        reason = None
+        try:
+            await work(each, written)
+        except (StoreUnavailable, StoreClosed):
+            raise
+        except Exception as error:  # of whatever library reads the source: it is reported
+            reason = str(error) if isinstance(error, TreadleError) else repr(error)
+        yield Imported(
+            name=name(each),
+            kind="failed" if reason is not None else _kind_of(written),
+            items=written.items,
+            reason=reason,
+            done=done,
+            total=len(found),
+        )
+
+
+def sqlite_file(source: str) -> Path | None:
+    """Return the database file that a URL such as sqlite:///x.db names; None for other URLs.
+
+    Raises:
+        InvalidValue: there is no such file.
+    """
+    scheme, rest = split_url(source)
+    if scheme != "sqlite":
+        return None
+    path = sqlite_path(rest)
+    if not path.is_file():
+        raise InvalidValue("source", f"there is no file {str(path)!r}")
+    return path
+
+
+def _kind_of(written: Written) -> Literal["created", "extended", "unchanged"]:
+    if written.is_new:
+        return "created"
+    return "extended" if written.items else "unchanged"

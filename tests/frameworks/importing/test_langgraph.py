@@ -1,0 +1,198 @@
+"""Checkpoints of LangGraph's savers come as they are, and a graph goes on from them."""
+
+import operator
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Annotated, Any, TypedDict
+from uuid import uuid4
+
+import psycopg
+import pytest
+from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
+from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
+from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+from langgraph.graph import END, START, StateGraph, add_messages
+from langgraph.types import Command, interrupt
+from pydantic import BaseModel
+
+from tests.frameworks.importing.runs import command, everything, run
+from tests.marks import every_backend
+from treadle import InvalidValue, Store, open_store
+from treadle.integrations.langgraph import TreadleSaver, import_checkpoints
+
+
+class Profile(BaseModel):
+    """A class of the application."""
+
+    name: str
+
+
+class State(TypedDict, total=False):
+    """The state of the graph."""
+
+    messages: Annotated[list[AnyMessage], add_messages]
+    seen: Annotated[list[int], operator.add]
+    profile: Profile
+    numbers: dict[int, bytes]
+
+
+def graph(saver: BaseCheckpointSaver[Any]) -> Any:
+    def think(state: State) -> State:
+        count = len(state["messages"])
+        return {
+            "messages": [AIMessage(f"answer {count}")],
+            "seen": [count],
+            "profile": Profile(name=f"user {count}"),
+            "numbers": {count: b"\x00\xff"},
+        }
+
+    def ask(state: State) -> State:
+        if state["messages"][0].content == "ask":
+            return {"messages": [HumanMessage(str(interrupt("sure?")))]}
+        return {}
+
+    builder = StateGraph(State)
+    builder.add_node("think", think)
+    builder.add_node("ask", ask)
+    builder.add_edge(START, "think")
+    builder.add_edge("think", "ask")
+    builder.add_edge("ask", END)
+    return builder.compile(checkpointer=saver)
+
+
+def config(thread: str) -> RunnableConfig:
+    return {"configurable": {"thread_id": thread}}
+
+
+async def say(saver: BaseCheckpointSaver[Any], thread: str, text: str) -> None:
+    await graph(saver).ainvoke({"messages": [HumanMessage(text)]}, config(thread))
+
+
+async def tuples(saver: BaseCheckpointSaver[Any]) -> list[CheckpointTuple]:
+    found = [each async for each in saver.alist(None)]
+    return sorted(found, key=lambda each: str(sorted(each.config["configurable"].items())))
+
+
+@asynccontextmanager
+async def sqlite(path: Path) -> AsyncIterator[AsyncSqliteSaver]:
+    async with AsyncSqliteSaver.from_conn_string(str(path)) as saver:
+        yield saver
+
+
+@every_backend
+async def test_checkpoints_of_sqlite_are_imported_as_they_are(store: Store, tmp_path: Path) -> None:
+    async with sqlite(tmp_path / "x.db") as source:
+        for text in ("hello", "more", "and more"):
+            await say(source, "one", text)
+        await say(source, "two", "ask")
+        expected = await tuples(source)
+    url = f"sqlite:///{tmp_path}/x.db"
+    imported = await run(import_checkpoints, store, url)
+    assert {name: each.kind for name, each in imported.items()} == {
+        "one": "created",
+        "two": "created",
+    }
+    assert sum(each.items for each in imported.values()) == len(expected)
+    target = TreadleSaver(store)
+    assert await tuples(target) == expected
+
+    before = await everything(store)
+    again = await run(import_checkpoints, store, url)
+    assert {each.kind for each in again.values()} == {"unchanged"}
+    assert await everything(store) == before
+
+    answered = await graph(target).ainvoke(Command(resume="yes"), config("two"))
+    assert [message.content for message in answered["messages"]] == ["ask", "answer 1", "yes"]
+    assert answered["profile"] == Profile(name="user 1")
+    assert answered["numbers"] == {1: b"\x00\xff"}
+
+
+async def test_what_is_new_is_added(store: Store, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/x.db"
+    async with sqlite(tmp_path / "x.db") as source:
+        await say(source, "one", "hello")
+    await run(import_checkpoints, store, url)
+    async with sqlite(tmp_path / "x.db") as source:
+        await say(source, "one", "more")
+        await say(source, "two", "hello")
+        expected = await tuples(source)
+    imported = await run(import_checkpoints, store, url)
+    assert {name: each.kind for name, each in imported.items()} == {
+        "one": "extended",
+        "two": "created",
+    }
+    assert await tuples(TreadleSaver(store)) == expected
+
+
+async def test_checkpoints_of_postgresql_are_imported_as_they_are(
+    store: Store, postgres_url: str
+) -> None:
+    schema = f"lg_{uuid4().hex[:12]}"
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute(f'CREATE SCHEMA "{schema}"')
+    joint = "&" if "?" in postgres_url else "?"
+    url = f"{postgres_url}{joint}options=-csearch_path%3D{schema}"
+    try:
+        with pytest.raises(InvalidValue, match="no checkpoints"):
+            await run(import_checkpoints, store, url)
+        async with AsyncPostgresSaver.from_conn_string(url) as source:
+            await source.setup()
+            for text in ("hello", "more"):
+                await say(source, "one", text)
+            await say(source, "two", "ask")
+            expected = await tuples(source)
+        imported = await run(import_checkpoints, store, url)
+        assert {each.kind for each in imported.values()} == {"created"}
+        assert await tuples(TreadleSaver(store)) == expected
+        again = await run(import_checkpoints, store, url)
+        assert {each.kind for each in again.values()} == {"unchanged"}
+    finally:
+        with psycopg.connect(postgres_url, autocommit=True) as connection:
+            connection.execute(f'DROP SCHEMA "{schema}" CASCADE')
+
+
+async def test_a_damaged_thread_is_reported_and_the_others_are_imported(
+    store: Store, tmp_path: Path
+) -> None:
+    async with sqlite(tmp_path / "x.db") as source:
+        await say(source, "one", "hello")
+        await say(source, "two", "hello")
+        await source.conn.execute(
+            "UPDATE checkpoints SET checkpoint = x'c1' WHERE thread_id = 'one'"
+        )
+        await source.conn.commit()
+    imported = await run(import_checkpoints, store, f"sqlite:///{tmp_path}/x.db")
+    assert {name: each.kind for name, each in imported.items()} == {
+        "one": "failed",
+        "two": "created",
+    }
+    assert imported["one"].reason
+
+
+async def test_what_is_no_database_of_langgraph_is_refused(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "text.db").write_text("no database" * 200)
+    for source, match in (
+        (f"sqlite:///{tmp_path}/none.db", "there is no file"),
+        (f"sqlite:///{tmp_path}/text.db", "no checkpoints"),
+        (str(tmp_path), "name a database"),
+    ):
+        with pytest.raises(InvalidValue, match=match):
+            await run(import_checkpoints, store, source)
+    assert not (tmp_path / "none.db").exists()
+
+
+async def test_the_command_imports_and_says_what_it_did(tmp_path: Path) -> None:
+    async with sqlite(tmp_path / "x.db") as source:
+        await say(source, "one", "hello")
+        expected = await tuples(source)
+    store = f"sqlite:///{tmp_path}/store.db"
+    arguments = ("--store", store, "--from", "langgraph", f"sqlite:///{tmp_path}/x.db")
+    status, found, _ = command(*arguments)
+    assert (status, found["created"], found["items"]) == (0, 1, len(expected))
+    status, found, _ = command(*arguments)
+    assert (status, found["unchanged"], found["items"]) == (0, 1, 0)
+    async with open_store(store) as opened:
+        assert await tuples(TreadleSaver(opened)) == expected

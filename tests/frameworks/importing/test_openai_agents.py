@@ -1,0 +1,89 @@
+"""Sessions of the SDK's SQLite file come as they are."""
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+from agents import SQLiteSession
+
+from tests.frameworks.importing.runs import command, everything, run
+from tests.marks import every_backend
+from treadle import InvalidValue, Store
+from treadle.integrations.openai_agents import TreadleSession, import_sessions
+
+ITEMS: list[Any] = [
+    {"role": "user", "content": "What is the weather?"},
+    {"type": "function_call", "call_id": "c", "name": "weather", "arguments": "{}", "id": "f1"},
+    {"type": "function_call_output", "call_id": "c", "output": "sun"},
+    {
+        "type": "message",
+        "role": "assistant",
+        "id": "m1",
+        "content": [{"type": "output_text", "text": "Sun.", "annotations": []}],
+        "status": "completed",
+    },
+]
+
+
+async def add(path: Path, session: str, items: list[Any]) -> None:
+    source = SQLiteSession(session, path)
+    await source.add_items(items)
+    source.close()
+
+
+@every_backend
+async def test_sessions_are_imported_as_they_are(store: Store, tmp_path: Path) -> None:
+    path, url = tmp_path / "x.db", f"sqlite:///{tmp_path}/x.db"
+    await add(path, "one", ITEMS)
+    await add(path, "two", [{"role": "user", "content": str(number)} for number in range(1_200)])
+    imported = await run(import_sessions, store, url)
+    assert {name: (each.kind, each.items) for name, each in imported.items()} == {
+        "one": ("created", 4),
+        "two": ("created", 1_200),
+    }
+    assert await TreadleSession("one", store).get_items() == ITEMS
+    before = await everything(store)
+    again = await run(import_sessions, store, url)
+    assert {each.kind for each in again.values()} == {"unchanged"}
+    assert await everything(store) == before
+
+    await add(path, "one", ITEMS[:1])
+    assert (await run(import_sessions, store, url))["one"].items == 1
+    assert await TreadleSession("one", store).get_items() == [*ITEMS, ITEMS[0]]
+
+
+async def test_a_session_that_went_on_stays_and_one_that_differs_fails(
+    store: Store, tmp_path: Path
+) -> None:
+    path, url = tmp_path / "x.db", f"sqlite:///{tmp_path}/x.db"
+    await add(path, "one", ITEMS)
+    await add(path, "two", ITEMS)
+    await TreadleSession("one", store).add_items([*ITEMS, ITEMS[0]])
+    await TreadleSession("two", store).add_items(ITEMS[1:])
+    imported = await run(import_sessions, store, url)
+    assert {name: each.kind for name, each in imported.items()} == {
+        "one": "unchanged",
+        "two": "failed",
+    }
+    assert await TreadleSession("two", store).get_items() == ITEMS[1:]
+
+
+async def test_a_file_without_sessions_is_refused(store: Store, tmp_path: Path) -> None:
+    sqlite3.connect(tmp_path / "empty.db").execute("CREATE TABLE t (a)").connection.close()
+    with pytest.raises(InvalidValue, match="no sessions"):
+        await run(import_sessions, store, f"sqlite:///{tmp_path}/empty.db")
+
+
+async def test_the_command_reports_what_failed(tmp_path: Path) -> None:
+    await add(tmp_path / "x.db", "one", ITEMS)
+    with sqlite3.connect(tmp_path / "x.db") as database:
+        database.execute("INSERT INTO agent_messages (session_id, message_data) VALUES ('b', '{')")
+    database.close()
+    status, found, errors = command(
+        *("--store", str(tmp_path / "store"), "--from", "openai-agents"),
+        f"sqlite:///{tmp_path}/x.db",
+    )
+    assert (status, found["created"], found["failed"]) == (1, 1, 1)
+    assert found["errors"][0]["name"] == "b"
+    assert "1 conversation could not be imported" in errors
