@@ -51,7 +51,7 @@ class Queries:
                 size = f"{statement.name} has {len(rows):,} bytes of rows"
                 reason = f"{size}, of which PostgreSQL takes {LARGEST_VALUE:,} at a time"
                 raise InvalidValue("batch", f"{reason}; divide the batch")
-            values = {"rows": rows.decode()}
+            values = {"rows": rows.decode(), "count": len(statement.rows)}
         return Query(self._texts.of(statement), values)
 
     def _adapt(self, text: str) -> str:

@@ -247,8 +247,7 @@ class Postgres(Dialect):
         # it divides by zero if a row is missing, and the transaction is tried again.
         return (
             f"WITH changed AS ({update} RETURNING 1)"
-            " SELECT 1 / CASE WHEN COUNT(*) = json_array_length(:rows::json) THEN 1 ELSE 0 END"
-            " FROM changed"
+            " SELECT 1 / CASE WHEN COUNT(*) = :count THEN 1 ELSE 0 END FROM changed"
         )
 
     def _insert(self, table: Table, given: str) -> str:
