@@ -102,7 +102,7 @@ def show(result: Result) -> None:
         "changed.\n"
     )
     for table in result.tables:
-        print("\n".join(lines(table)), end="\n\n")
+        print("\n".join(lines(table)), end=f"\n  (measured in {table.seconds} s)\n\n")
     if result.quick:
         print("--quick: the sizes are too small to judge the targets.")
         return

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -38,6 +39,7 @@ def measure_all(run: Run, workloads: Iterable[Workload]) -> list[Table]:
 
 def _measure(run: Run, workload: Workload) -> Table:
     rows: list[Row] = []
+    start = time.monotonic()
     for index, kind in enumerate(workload.subjects):
         for store in _stores(run, kind):
             run.report(f"{workload.name}: {title(kind, '' if kind.uses_server else store)}")
@@ -52,6 +54,7 @@ def _measure(run: Run, workload: Workload) -> Table:
         work=workload.work(run.sizes),
         columns=workload.columns(run.sizes),
         rows=tuple(rows),
+        seconds=round(time.monotonic() - start),
     )
 
 

@@ -44,6 +44,8 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     work: str
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
+    seconds: int = 0
+    """How long it took to measure it."""
 
 
 def lines(table: Table) -> Iterator[str]:

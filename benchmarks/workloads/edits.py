@@ -21,7 +21,7 @@ THREADS = 10
 
 def work(sizes: Sizes) -> str:
     """Describe the work."""
-    little, much = sizes.grown
+    little, much = sizes.edited
     return (
         f"threads of {little:,} and {much:,} messages of 1 KB (files: a tenth), in turn: append a "
         "message, take the last one back, change the title"
@@ -42,7 +42,7 @@ async def measure(kind: type[Subject], task: Task) -> list[Row]:
     """Measure a store of threads."""
     store = cast("type[EditSubject]", kind)
     sizes = task.sizes
-    little, much = sizes.grown
+    little, much = sizes.edited
     if task.store and is_files(task.store):
         much //= 10
     async with opened(store, Path(task.folder) / "subject", task.store) as subject:

@@ -19,8 +19,9 @@ def work(sizes: Sizes) -> str:
     """Describe the work."""
     few, many = sizes.owned
     return (
-        f"one owner has {few:,} and {many:,} threads of {sizes.messages_each} messages: read the "
-        f"head of a thread, a page of the {sizes.newest} newest heads, and change a title, in turn"
+        f"one owner has {few:,} and {many:,} threads of {sizes.messages_of_owned} messages: read "
+        f"the head of a thread, a page of the {sizes.newest} newest heads, and change a title, in "
+        "turn"
     )
 
 
@@ -38,7 +39,7 @@ async def measure(kind: type[Subject], task: Task) -> list[Row]:
     """Measure a store of threads."""
     store = cast("type[HeadSubject]", kind)
     sizes = task.sizes
-    messages = [text[:SIZE] for text in texts(sizes.messages_each)]
+    messages = [text[:SIZE] for text in texts(sizes.messages_of_owned)]
     few, many = sizes.owned
     async with (
         opened(store, Path(task.folder) / "few", task.store) as small,

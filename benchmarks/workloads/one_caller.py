@@ -46,13 +46,14 @@ async def measure(kind: type[Subject], task: Task) -> list[Row]:
     """Measure a store of threads."""
     thread_store = cast("type[ThreadSubject]", kind)
     texts(task.sizes.appends)  # created before anything is timed
+    appends = task.sizes.appends_slow if kind.slow else task.sizes.appends
     runs: list[dict[str, float]] = []
     durability = ""
     for _ in range(1 if kind.slow else task.sizes.repeats):
         folder = Path(task.folder)
         async with opened(AppendsByHand, folder / "floor") as floor:
             async with opened(thread_store, folder / "subject", task.store) as subject:
-                taken, floor_taken = await _append(subject, floor, task.sizes.appends)
+                taken, floor_taken = await _append(subject, floor, appends)
                 durability = subject.durability()
             figures = _figures(taken, floor_taken, task.sizes.edge)
             size = size_of(folder / "subject")

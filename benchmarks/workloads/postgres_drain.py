@@ -37,9 +37,10 @@ def columns(sizes: Sizes) -> tuple[Column, ...]:
 async def measure(kind: type[Subject], task: Task) -> list[Row]:
     """Measure a queue; a slow one does a fifth of the work, once."""
     drained = cast("type[DrainSubject]", kind)
-    repeats = 1 if kind.slow else task.sizes.repeats
     rows: list[Row] = []
     for batch in drained.batches[: task.sizes.batches]:
+        # one by one takes long, and has no target
+        repeats = 1 if kind.slow or batch == 1 else task.sizes.repeats
         runs = [await _measure(drained, task, batch, number) for number in range(repeats)]
         wrong = [run for run in runs if run.note.startswith("LOST")]
         figures = medians([run.figures for run in runs])

@@ -40,7 +40,7 @@ def columns(sizes: Sizes) -> tuple[Column, ...]:
 async def measure(kind: type[Subject], task: Task) -> list[Row]:
     """Measure a store of threads."""
     store = cast("type[ThreadSubject]", kind)
-    count = task.sizes.stored // (10 if kind.slow else 1)
+    count = task.sizes.stored_slow if kind.slow else task.sizes.stored
     texts(count)  # created before anything is written
     figures: dict[str, float] = {"messages": count}
     durability = ""
