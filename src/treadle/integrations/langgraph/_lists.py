@@ -25,7 +25,7 @@ def new_list_id() -> str:
 
 
 def grow(codec: Codec, before: StoredList | None, items: list[Any]) -> StoredList:
-    """Return a list as it is to be stored: what `before` has of it and one more piece, or anew.
+    """Return a list as it is to be stored: what `before` has of it and one more piece, or all.
 
     Bytes are compared, and not identities, because items may have been changed in place.
     """

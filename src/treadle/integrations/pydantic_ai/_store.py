@@ -148,7 +148,7 @@ class TreadleConversationStore(ConversationStore):
         return await read_back(self._documents, place, head_id, limit)
 
     async def sweep(self) -> int:
-        """Delete the entries that no conversation leads to any more, and return how many.
+        """Delete the entries that no conversation leads to any longer, and return how many.
 
         It may run while conversations are saved, forked and deleted.
         """

@@ -32,9 +32,10 @@ class _Entry(NamedTuple):
 async def sweep(store: Store) -> int:
     """Delete the entries that no conversation leads to; return how many.
 
-    Whoever begins a conversation, or a branch, at an entry raises the version of its document, and
-    each deletion is guarded by the version that was read before the records were. An entry goes
-    before those that it follows. So what is pointed at meanwhile stays, with all before it.
+    A caller that begins a conversation, or a branch, at an entry raises the version of its
+    document, and each deletion is guarded by the version that was read before the records were. An
+    entry goes before those that it follows. So what is pointed at meanwhile stays, with all before
+    it.
     """
     deleted = 0
     while True:
