@@ -92,12 +92,24 @@ def store_url(tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def server(store_url: str) -> Iterator[str]:
+def server(store_url: str, tmp_path: Path) -> Iterator[str]:
     """The address of a server, with a worker beside it."""
-    serving = ("-m", "tests.http.server_process", store_url, TOKEN)
+    tokens = tmp_path / "tokens.txt"
+    tokens.write_text(f"user:alice {TOKEN}\n")
+    serving = (
+        "-m",
+        "treadle",
+        "serve",
+        "--store",
+        store_url,
+        "--port",
+        "0",
+        "--tokens",
+        str(tokens),
+    )
     working = ("-m", "treadle", "work", "tests.http.agent:handle", "--store", store_url)
-    with process(*serving, until="http://") as line, process(*working, until="working"):
-        yield line.strip()
+    with process(*serving, until=" at http://") as line, process(*working, until="working"):
+        yield line.strip().rpartition(" at ")[2]
 
 
 def run_client(packages: Path, program: str, url: str, thread_id: str) -> dict[str, Any]:
