@@ -6,7 +6,7 @@ from typing import Literal, cast
 import msgspec
 from starlette.responses import Response
 
-from treadle.core.codec import SortedModel, always_encoded
+from treadle.core.codec import Json, SortedModel, always_encoded
 from treadle.core.ids import RunId
 from treadle.core.limits import Bound, Time, clamp_page
 from treadle.core.messages import Message, MessageMetadata, Order, StoredMessage
@@ -74,18 +74,18 @@ def visible(messages: Iterable[Message], *, internal: bool) -> tuple[Message, ..
         internal: whether internal messages are shown.
     """
     return tuple(
-        msgspec.structs.replace(message, metadata=shown_metadata(message))
+        msgspec.structs.replace(
+            message, metadata=message.metadata and shown_metadata(message.metadata)
+        )
         for message in messages
         if internal or message.visibility != "internal"
     )
 
 
-def shown_metadata(message: Message) -> MessageMetadata | None:
+def shown_metadata(metadata: MessageMetadata) -> MessageMetadata | None:
     """Return the metadata of a message without the id of its run; None if nothing else is there."""
-    if message.metadata is None:
-        return None
-    metadata = msgspec.structs.replace(message.metadata, run_id=None)
-    return None if metadata == MessageMetadata() else metadata
+    shown = msgspec.structs.replace(metadata, run_id=None)
+    return None if shown == MessageMetadata() else shown
 
 
 def visible_delta(delta: ThreadDelta, *, internal: bool) -> ThreadDelta:
@@ -128,11 +128,15 @@ def _shown(stored: StoredMessage) -> ShownMessage:
         tool_calls=message.tool_calls,
         tool_call_id=message.tool_call_id,
         visibility=message.visibility,
-        metadata=shown_metadata(message),
-        extra={key: value for key, value in message.extra.items() if key not in _ADDED},
+        metadata=message.metadata and shown_metadata(message.metadata),
+        extra=message.extra and _without_added(message.extra),
         cursor=stored.cursor,
         committed_at=stored.committed_at,
     )
+
+
+def _without_added(extra: dict[str, Json]) -> dict[str, Json]:
+    return {key: value for key, value in extra.items() if key not in _ADDED}
 
 
 _ADDED = ("cursor", "committed_at")

@@ -4,6 +4,7 @@ Routing, validation, authorisation, the OpenAPI document and the reference are m
 """
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import cache
 from typing import Any, Literal, TypeAlias
 
 import msgspec
@@ -49,8 +50,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def ids(self) -> tuple[str, ...]:
         """The names of the parameters of the path, in their order."""
-        segments = self.path.split("/")
-        return tuple(each[1:-1] for each in segments if each.startswith("{"))
+        return _ids_of(self.path)
 
     @property
     def parameters(self) -> Parameters | None:
@@ -61,6 +61,11 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     def is_safe(self) -> bool:
         """Return whether it changes nothing."""
         return self.method == "GET"
+
+
+@cache
+def _ids_of(path: str) -> tuple[str, ...]:
+    return tuple(each[1:-1] for each in path.split("/") if each.startswith("{"))
 
 
 def check_operation(operation: Operation) -> None:
