@@ -28,7 +28,7 @@ PARTS = "\n".join(f"  {name:<17} {workload.about}" for name, workload in WORKLOA
 DESCRIPTION = f"""\
 Measure Treadle beside its peers, and beside the same work by hand (the floor).
 
-Parts (without a PART, all are measured):
+Parts (without a PART, all are measured; "adapters" measures all whose names begin with it):
 {PARTS}
 """
 EPILOG = """\
@@ -143,9 +143,13 @@ def parse() -> argparse.Namespace:
         help="the file for the result; default: benchmarks/results/benchmarks.json",
     )
     options = parser.parse_args()
-    unknown = [part for part in options.parts if part not in WORKLOADS]
-    if unknown:
-        parser.error(f"there is no part {unknown[0]!r}; use {', '.join(WORKLOADS)}")
+    parts: list[str] = []
+    for part in options.parts:
+        found = [name for name in WORKLOADS if name == part or name.startswith(f"{part}-")]
+        if not found:
+            parser.error(f"there is no part {part!r}; use {', '.join(WORKLOADS)}")
+        parts += found
+    options.parts = parts
     return options
 
 

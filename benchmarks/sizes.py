@@ -47,6 +47,12 @@ class Sizes(msgspec.Struct, frozen=True, kw_only=True):
     """Threads of one owner."""
     messages_of_owned: int = 20
     messages_each: int = 200
+    turns: int = 400
+    """Turns of one conversation."""
+    turns_at_an_end: int = 20
+    """The first and the last turns, whose medians are compared."""
+    turns_each: int = 10
+    """Turns of each conversation if there are many at a time."""
     listeners: int = 1_000
     idle_seconds: float = 2.0
     """How long nothing happens while they listen."""
@@ -100,6 +106,9 @@ QUICK = Sizes(
     owned=(10, 20),
     messages_of_owned=2,
     messages_each=4,
+    turns=4,
+    turns_at_an_end=2,
+    turns_each=2,
     listeners=10,
     idle_seconds=0.1,
     presses=2,

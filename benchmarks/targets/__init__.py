@@ -28,6 +28,7 @@ _ROWS: Mapping[str, Callable[[Table, Row], list[Target]]] = {
     "latency": _latency.judge,
     "http": _http.judge,
     "adapters-adk": _adapters.adk,
+    "adapters-langgraph": _adapters.langgraph,
     "postgres-appends": _postgres.appends,
     "postgres-drain": _postgres.drain,
     "postgres-depth": _postgres.depth,

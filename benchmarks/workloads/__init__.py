@@ -2,6 +2,7 @@
 
 from benchmarks.workloads import (
     adapters_adk,
+    adapters_langgraph,
     documents,
     edits,
     files,
@@ -41,6 +42,7 @@ WORKLOADS: dict[str, Workload] = {
         latency.WORKLOAD,
         documents.WORKLOAD,
         storage.WORKLOAD,
+        adapters_langgraph.WORKLOAD,
         adapters_adk.WORKLOAD,
         memory.WORKLOAD,
         postgres_drain.WORKLOAD,
