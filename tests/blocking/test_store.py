@@ -161,7 +161,14 @@ def test_live_values_are_followed(store: Store) -> None:
     with store.live.follow("t") as values:
         store.live.publish("t", 1)
         store.live.publish("t", 2)
-        assert [value for value, _ in zip(values, range(2), strict=False)] == [1, 2]
+        assert [next(values), next(values)] == [1, 2]
+    with store.live.follow("t") as values:
+        message = store.live.message("t", "m1", run_id="r")
+        assert message.id == "m1"
+        message.text("Hel")
+        message.text("lo")
+        pieces = [next(values) for _ in range(2)]
+        assert "".join(piece["delta"] for piece in pieces) == "Hello"
     with store.live.follow("t") as values:
         store.close()
         assert list(values) == []

@@ -34,7 +34,7 @@ MODULES = {
     "_mailbox_writes": Twin("mailbox_writes", ("MailboxWrites",)),
     "_mailboxes": Twin("mailboxes", ("Mailboxes",)),
     "_documents": Twin("documents", ("DocumentWrites", "Documents")),
-    "_live": Twin("live", ("Live",)),
+    "_live": Twin("live", ("LiveMessage", "Live")),
     "_store": Twin("store", ("Store",)),
 }
 HOMES = {name: module for module, twin in MODULES.items() for name in twin.classes}
@@ -82,7 +82,7 @@ def _class(tree: ast.Module, name: str) -> Iterator[str]:
         wrapped = "_store"
     else:
         wrapped = "_writes" if name.endswith("Writes") else "_reads"
-        yield _indented(_initializer(name, base, wrapped))
+        yield _indented(_initializer(node, base, wrapped))
     overloaded = {item.name for item in _functions(node) if _is_overload(item)}
     for item in _functions(node):
         if not item.name.startswith("_") and item.name not in _by_hand():
@@ -99,14 +99,19 @@ def _store_fields(node: ast.ClassDef) -> Iterator[str]:
     yield "def __init__(self, store: treadle.Store) -> None:\n" + _indented("\n".join(lines))
 
 
-def _initializer(name: str, base: str, wrapped: str) -> str:
+def _initializer(node: ast.ClassDef, base: str, wrapped: str) -> str:
     argument = wrapped.removeprefix("_")
-    lines = [f"def __init__(self, {argument}: original.{name}, portal: Portal) -> None:"]
+    lines = [f"def __init__(self, {argument}: original.{node.name}, portal: Portal) -> None:"]
     if base:
         lines.append(f"    super().__init__({argument}, portal)")
     else:
         lines.append("    self._portal = portal")
     lines.append(f"    self.{wrapped} = {argument}")
+    for field, doc in pairwise(next(_functions(node)).body):
+        match field, doc:
+            case ast.Assign(targets=[ast.Attribute(attr=name)]), ast.Expr() if name[0] != "_":
+                text = ast.literal_eval(doc.value)
+                lines += [f"    self.{name} = {argument}.{name}", f'    """{text}"""']
     return "\n".join(lines)
 
 
@@ -124,7 +129,11 @@ def _method(node: Function, wrapped: str, *, is_overloaded: bool) -> str:
         kind = f"Callable[..., Coroutine[Any, Any, {result}]]"
         lines.append(f'    {node.name} = cast("{kind}", {call})')
         call = node.name
-    lines.append(f"    return self._portal.{way}({call}({_passed_on(node)}))")
+    call = f"{call}({_passed_on(node)})"
+    if way == "wrapped":
+        lines.append(f"    return {result}({call}, self._portal)")
+    else:
+        lines.append(f"    return self._portal.{way}({call})")
     return "\n".join(lines)
 
 
@@ -148,6 +157,8 @@ def _result(node: Function) -> tuple[str, str]:
             return f"Generator[{items}, None, None]", "entered"
         case ast.Subscript(ast.Name("AsyncGenerator"), inner):
             return f"Generator[{ast.unparse(inner)}, None, None]", "iterate"
+        case ast.Constant(value=name) | ast.Name(name) if name in HOMES:
+            return name, "wrapped"
         case ast.expr() if isinstance(node, ast.AsyncFunctionDef):
             return ast.unparse(node.returns), "call"
     raise AssertionError(f"{node.name} returns nothing that can be waited for")

@@ -8,6 +8,31 @@ from treadle.core.codec import Json
 from treadle.store import live as original
 
 
+class LiveMessage:
+    """A message that is being written, and shown; see `Live.message`.
+
+    Its pieces are `LivePiece` values, which AG-UI and the AI SDK get as their events.
+    """
+
+    def __init__(self, reads: original.LiveMessage, portal: Portal) -> None:
+        self._portal = portal
+        self._reads = reads
+        self.id = reads.id
+        """The id that the message will have."""
+
+    def text(self, delta: str) -> None:
+        """Show more of its text."""
+        return self._portal.call(self._reads.text(delta))
+
+    def reasoning(self, delta: str) -> None:
+        """Show more of what the model thinks."""
+        return self._portal.call(self._reads.reasoning(delta))
+
+    def tool_call(self, call_id: str, name: str, delta: str = "") -> None:
+        """Show a tool call, and more of its arguments, which are JSON as the model writes it."""
+        return self._portal.call(self._reads.tool_call(call_id, name, delta))
+
+
 class Live:
     """Live values of threads: seen by who follows at that moment, in any process, and kept nowhere.
 
@@ -48,3 +73,15 @@ class Live:
         """
         with self._portal.entered(self._reads.follow(thread_id)) as items:
             yield self._portal.iterate(items)
+
+    def message(self, thread_id: str, message_id: str, *, run_id: str = "") -> LiveMessage:
+        """Return a message that is shown while it is written, piece by piece.
+
+        Append it to the thread when it is complete, with the same id: only then it is kept.
+
+        Args:
+            thread_id: the thread.
+            message_id: the id that the message will have.
+            run_id: the run that writes it.
+        """
+        return LiveMessage(self._reads.message(thread_id, message_id, run_id=run_id), self._portal)
