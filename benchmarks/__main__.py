@@ -160,9 +160,20 @@ def report(text: str) -> None:
 
 
 def commit() -> str:
-    """Return the commit that is measured."""
+    """Return the commit that is measured; "unknown" outside a repository."""
     command = ["git", "describe", "--always", "--dirty"]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    return done.stdout.strip() or "unknown"
+
+
+def publish_all(result: Result) -> None:
+    """Write README's table, unless some of it was not measured, such as without a server."""
+    summary = summarize(result.tables, commit(), result.machine)
+    missing = [line.work for line in summary.lines if line.treadle is None]
+    if missing:
+        print(f"README's table was not replaced. Not measured: {'; '.join(missing)}")
+    else:
+        publish(summary)
 
 
 def main() -> None:
@@ -188,7 +199,7 @@ def main() -> None:
     options.json.write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=2))
     show(result)
     if not result.quick and parts == list(WORKLOADS):
-        publish(summarize(result.tables, commit(), result.machine))
+        publish_all(result)
     if any(row.failed for table in result.tables for row in table.rows):
         sys.exit("something could not be measured: see FAILED above")
 

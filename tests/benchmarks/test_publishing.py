@@ -5,10 +5,13 @@ from pathlib import Path
 from xml.sax.saxutils import unescape
 
 import msgspec
+import pytest
+from benchmarks.__main__ import Result, publish_all
 from benchmarks.picture import LIGHT, draw
 from benchmarks.publishing import RESULTS, ROOT, files_of, publish, published, section_of
 from benchmarks.summary import Line, Summary, summarize
 from benchmarks.tables import Row, Table
+from benchmarks.workloads import WORKLOADS
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -89,3 +92,22 @@ def test_a_summary_has_the_best_peer_that_is_durable() -> None:
     files = lines["Files, one caller appends 1 KB"]
     assert (files.by_hand, files.treadle, files.peer) == (5_000, 2_000, None)
     assert lines["Files, 64 callers append"].treadle is None
+
+
+def test_a_run_in_which_something_is_missing_leaves_the_table(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    result = Result(
+        quick=False,
+        python="3.11",
+        system="Linux",
+        cores=2,
+        sqlite="3.40",
+        syncs_per_second=5_000,
+        minutes=12,
+        tables=tuple(Table(name=name, work="", columns=(), rows=()) for name in WORKLOADS),
+        targets=(),
+    )
+    publish_all(result)
+    assert "README's table was not replaced. Not measured: SQLite, one" in capsys.readouterr().out
+    assert (ROOT / "README.md").read_text(encoding="utf-8") == README
