@@ -88,10 +88,16 @@ class Portal:
             raise
 
     def iterate(self, items: AsyncGenerator[T]) -> Generator[T, None, None]:
-        """Yield what an asynchronous generator yields."""
+        """Yield what an asynchronous generator yields; it ends, too, when the portal is stopped."""
+        return self._iterate(items, was_running=self.is_running)
+
+    def _iterate(self, items: AsyncGenerator[T], *, was_running: bool) -> Generator[T, None, None]:
         try:
             while (item := self.call(_next(items))) is not _END:
                 yield cast("T", item)
+        except StoreClosed:
+            if not was_running or self._current is not None:
+                raise
         finally:
             # Without waiting: the garbage collector may end this generator on the loop itself.
             with suppress(StoreClosed):
