@@ -1,11 +1,13 @@
 """Ids of threads and collections that are made of the ids of another program."""
 
 import hashlib
+from functools import lru_cache
 from urllib.parse import quote
 
 from treadle.core.limits import ID_BYTES
 
 
+@lru_cache(maxsize=1024)
 def joined_id(*parts: str) -> str:
     """Return an id for a thread or a collection that is made of texts of any kind.
 

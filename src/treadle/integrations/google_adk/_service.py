@@ -207,8 +207,10 @@ class TreadleSessionService(BaseSessionService):
         try:
             expected = await _revision(store, session, keys) if self._refuses_stale else None
             async with store.batch() as step:
-                step.documents.check(users, keys.head, expected=expected)
-                head = step.documents.put(users, keys.head, _head(event.timestamp))
+                if expected is None:
+                    step.documents.check(users, keys.head)
+                updated = _head(event.timestamp)
+                head = step.documents.put(users, keys.head, updated, expected=expected)
                 _put_state(step, keys, delta)
                 step.threads.append(keys.thread_id, as_message(event))
         except NotFound as error:
