@@ -43,7 +43,7 @@ class TreadleChatKitStore(ChatKitStore[TContext]):
 
     Args:
         store: an open store; it stays open.
-        owner: returns the id of the user, or of the one who owns the threads, from the context of a
+        owner: returns the id of the owner of the threads, such as the user, from the context of a
             request. Nobody sees what belongs to another owner.
         collection: the collection of the documents, which differs where several servers share a
             store.
