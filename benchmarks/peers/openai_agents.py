@@ -5,6 +5,8 @@ from importlib import import_module
 from typing import Any
 
 from benchmarks.peers.base import EditSubject, sqlite_durability
+from benchmarks.stores import durability_of, url_in
+from treadle import open_store
 
 
 class OpenAiSessions(EditSubject):
@@ -47,6 +49,28 @@ class OpenAiSessions(EditSubject):
     async def last(self, thread: Any, count: int) -> Sequence[object]:
         items: list[object] = await thread.get_items(limit=count)
         return items
+
+
+class TreadleOpenAiSessions(OpenAiSessions):
+    """Our sessions, with a store that stays open."""
+
+    name = "treadle"
+    uses_store = True
+
+    async def open(self) -> None:
+        self.kept = open_store(url_in(self.store, self.folder))
+        await self.kept.open()
+        self.adapter = import_module("treadle.integrations.openai_agents")
+
+    async def close(self) -> None:
+        await self.kept.close()
+
+    def durability(self) -> str:
+        return durability_of(self.store)
+
+    def session_of(self, name: str) -> Any:
+        """Return a new session."""
+        return self.adapter.TreadleSession(name, self.kept)
 
 
 def _item(text: str) -> dict[str, str]:

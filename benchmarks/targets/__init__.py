@@ -29,6 +29,7 @@ _ROWS: Mapping[str, Callable[[Table, Row], list[Target]]] = {
     "http": _http.judge,
     "adapters-adk": _adapters.adk,
     "adapters-langgraph": _adapters.langgraph,
+    "adapters-openai": _adapters.openai,
     "postgres-appends": _postgres.appends,
     "postgres-drain": _postgres.drain,
     "postgres-depth": _postgres.depth,

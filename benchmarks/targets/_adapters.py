@@ -32,3 +32,13 @@ def langgraph(table: Table, row: Row) -> list[Target]:
         at_least(f"{who}: {other}'s {what}, to ours", theirs[key] / row.figures[key], least)
         for key, what, least in (("megabytes", "size", 50), ("last", "last turns", 2))
     ]
+
+
+def openai(table: Table, row: Row) -> list[Target]:
+    """Judge sessions of the OpenAI Agents SDK beside its SQLite sessions."""
+    return [
+        beside_best(
+            f"{row.who}, {table.name}: SQLiteSession's rate, {figure}", table, row, figure, least
+        )
+        for figure, least in (("one", 1.2), ("many", 5))
+    ]

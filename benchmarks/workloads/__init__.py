@@ -3,6 +3,7 @@
 from benchmarks.workloads import (
     adapters_adk,
     adapters_langgraph,
+    adapters_openai,
     documents,
     edits,
     files,
@@ -44,6 +45,7 @@ WORKLOADS: dict[str, Workload] = {
         storage.WORKLOAD,
         adapters_langgraph.WORKLOAD,
         adapters_adk.WORKLOAD,
+        adapters_openai.WORKLOAD,
         memory.WORKLOAD,
         postgres_drain.WORKLOAD,
         postgres_depth.WORKLOAD,
