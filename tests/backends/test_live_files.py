@@ -13,6 +13,7 @@ import pytest
 import treadle
 from treadle import Store, StoreUnavailable, Thread
 from treadle.backends import _live_file
+from treadle.backends.files.doctor import examine, move_aside
 from treadle.backends.live import packets_of, values_in
 from treadle.errors import ReadOnlyStore
 from treadle.testing._harness.listening import Listener, listening
@@ -156,6 +157,24 @@ async def test_a_file_that_is_no_plain_file_is_named(
         with pytest.raises(StoreUnavailable, match="live"):
             await store.live.follow("t").__aenter__()
         await store.threads.create(Thread(id="t"))
+    assert outside.read_bytes() == b"mine"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes and links")
+@pytest.mark.parametrize("make", STRANGE.values(), ids=STRANGE)
+async def test_the_doctor_names_a_file_that_is_no_plain_file(
+    tmp_path: Path, make: Callable[[Path, Path], object]
+) -> None:
+    outside = tmp_path / "outside"
+    outside.write_bytes(b"mine")
+    async with treadle.open_store(tmp_path / "store") as store:
+        await store.threads.create(Thread(id="t"))
+    make(tmp_path / "store" / "_treadle" / "live", outside)
+    report = examine(tmp_path / "store")
+    assert [each.path for each in report.findings] == [os.path.join("_treadle", "live")]
+    move_aside(tmp_path / "store", report)
+    async with treadle.open_store(tmp_path / "store") as store:
+        await store.live.publish("t", 1)
     assert outside.read_bytes() == b"mine"
 
 

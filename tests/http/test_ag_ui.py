@@ -12,6 +12,7 @@ import treadle.http
 from tests.http.agent import handle
 from tests.http.streams_in_process import Stream, streaming
 from treadle import Message, Store, Thread
+from treadle.backends.memory.backend import MemoryBackend
 from treadle.http import App, Limits, Principal, admin, everyone, user
 from treadle.worker import Worker
 
@@ -245,6 +246,29 @@ class TestAttaching:
             await stream.until(lambda stream: b"TEXT_MESSAGE_END" in stream.body)
         start = stream.events[1].data
         assert start == {"type": "TEXT_MESSAGE_START", "messageId": "other", "role": "user"}
+
+    async def test_requests_that_create_a_thread_at_the_same_time_are_all_done(
+        self, store: Store
+    ) -> None:
+        app = app_of(store, user("alice"))
+        given = [asked(f"r{number}", f"hello {number}") for number in range(5)]
+        async with working(store):
+            runs = await asyncio.gather(*(events_of(app, each) for each in given))
+        assert [events[-1]["type"] for events in runs] == 5 * ["RUN_FINISHED"]
+        page = await store.threads.list_messages("t")
+        assert len(page.messages) == 10
+
+    async def test_a_run_leaves_nothing_behind(self, store: Store) -> None:
+        app = app_of(store)
+        before = len(asyncio.all_tasks())
+        for number in range(3):
+            async with run(app, asked(f"r{number}", "hello")) as stream:
+                await stream.until_events(1)
+            async with run(app, asked(f"r{number}", "hello", threadId="a/b")) as stream:
+                await refused(stream, 400)
+            assert len(asyncio.all_tasks()) == before
+        assert isinstance(store._backend, MemoryBackend)
+        assert not store._backend._live.are_followed
 
 
 class TestRefusals:

@@ -13,9 +13,9 @@ from treadle.core.messages import Message, MessagePage
 from treadle.core.run_queries import SearchRuns
 from treadle.core.runs import RunRecord
 from treadle.core.threads import Thread, ThreadChangeSet
-from treadle.errors import NotFound
+from treadle.errors import AlreadyExists, NotFound
 from treadle.http._call import Call
-from treadle.http._owners import require_free_run, require_free_thread
+from treadle.http._owners import require_free_run, require_free_thread, require_own_thread
 from treadle.store.store import Store
 from treadle.worker import RunRequest
 
@@ -66,6 +66,7 @@ async def request(
 
     Raises:
         InvalidId: an id cannot be one.
+        NotFound: the thread is another's.
 
     Args:
         call: the call.
@@ -75,6 +76,18 @@ async def request(
         removes_rest: remove from the thread what comes behind the last of these messages.
     """
     check_ids(wanted)
+    try:
+        return await _request(call, wanted, messages, key, removes_rest=removes_rest)
+    except AlreadyExists:  # another request has just created the thread
+        own = call.principal.own
+        if own is not None:
+            await require_own_thread(call.store, wanted.thread_id, own)
+        return await _request(call, wanted, messages, key, removes_rest=removes_rest)
+
+
+async def _request(
+    call: Call, wanted: RunRequest, messages: Sequence[Message], key: str, *, removes_rest: bool
+) -> Requested:
     thread_id = wanted.thread_id
     head, mailbox, waiting = await call.store.read(
         LoadHead(thread_id=thread_id),

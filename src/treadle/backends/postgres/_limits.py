@@ -48,8 +48,8 @@ READING_THREADS = 4
 """Reads of a store at a time."""
 
 CONNECTIONS = 2 + WAITING_THREADS + READING_THREADS
-"""Most connections of a store, beside the two for notices: a connection for each thread. One thread
-commits and one claims."""
+"""Most connections of a store, beside two for hints and two for live values: a connection for each
+thread. One thread commits and one claims."""
 
 MOST_PREPARED = 250
 """Statements that a connection prepares. The server keeps a plan of each, for every connection.
