@@ -15,7 +15,7 @@ nitpick_ignore_regex = [
     # Others' names: their inventories would have to be fetched.
     (
         "py:.*",
-        r"(asyncio|collections|concurrent|contextlib|enum|msgspec|os|pathlib|random|types)\..*",
+        r"(asyncio|collections|concurrent|contextlib|enum|msgspec|os|pathlib|random|starlette|types)\..*",
     ),
     ("py:class", r"treadle\..*\.(\w*T|_\w+)"),  # type variables, private classes
 ]

@@ -14,7 +14,8 @@ The comment lists Sphinx directives. The text below it is generated from the sou
 a heading, then its definition as Python, with signatures and the first sentences of docstrings.
 These blocks are `py`, because the tests run all blocks that are `python`.
 In the site, the directives replace that text (see `reference`). A block that begins with
-`<!-- help module:command -->` contains what the command and its subcommands print for `--help`.
+`<!-- help module:command -->` contains what the command and its subcommands print for `--help`, and
+one that begins with `<!-- operations -->` the routes of the HTTP API.
 
 `python docs/_extensions/pages.py` writes the pages. With `--check` it only reports the pages that
 differ from the code, and fails if there are any; a test does that.
@@ -29,11 +30,13 @@ from pathlib import Path
 from pkgutil import resolve_name
 
 import click
+from operations import written_operations
 from source import default_of, documented, plain, source_of
 
 PAGES = Path(__file__).parents[1] / "reference"
 BLOCK = re.compile(r"<!-- reference\n(.*?)-->\n.*?<!-- end -->\n", re.DOTALL)
 _HELP = re.compile(r"<!-- help ([\w.:]+) -->\n.*?<!-- end -->\n", re.DOTALL)
+_OPERATIONS = re.compile(r"<!-- operations -->\n.*?<!-- end -->\n", re.DOTALL)
 _DIRECTIVE = re.compile(r"^\.\. (\w+):: ([\w.]+)(\(\))?\n((?:   .*\n)*)", re.MULTILINE)
 _SENTENCE = re.compile(r".+?[.!?](?=\s+[A-Z`]|$)", re.DOTALL)
 _HIDDEN_BASES = {"Model", "SortedModel", "msgspec.Struct", "object"}
@@ -44,6 +47,7 @@ def written(page: str) -> str:
     """Return a page with its generated text brought up to date."""
     page = BLOCK.sub(_write_reference, page)
     page = _HELP.sub(_write_help, page)
+    page = _OPERATIONS.sub(_write_operations, page)
     return _format(page)
 
 
@@ -162,6 +166,10 @@ def _write_help(block: re.Match[str]) -> str:
     for context in _contexts(command, command.name, None):
         lines += [f"## {context.command_path}\n", f"```text\n{context.get_help()}\n```\n"]
     return "\n".join([*lines, "<!-- end -->\n"])
+
+
+def _write_operations(block: re.Match[str]) -> str:
+    return f"<!-- operations -->\n\n{written_operations()}\n\n<!-- end -->\n"
 
 
 def _contexts(

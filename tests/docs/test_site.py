@@ -20,6 +20,7 @@ MODULES = (
     "treadle.queries",
     "treadle.patches",
     "treadle.worker",
+    "treadle.http",
     "treadle.testing",
     "treadle.backends.base",
     "treadle.backends.memory",
