@@ -47,6 +47,9 @@ BODIES: dict[str, Any] = {
     "PATCH /v1/threads/{thread_id}/metadata": {"title": "stolen"},
     "POST /v1/threads/{thread_id}/changes": {"messages": [{"role": "user", "content": "x"}]},
     "POST /v1/threads/{thread_id}/truncate": {"keep": 0},
+    "POST /v1/runs/{run_id}/inputs": {
+        "decisions": [{"target_id": "i", "decision_id": "d", "action": "resume"}]
+    },
     "PUT /v1/runs/{run_id}": {"thread_id": "thread-of-alice"},
     "POST /v1/mailboxes/{mailbox_id}/entries": {"payload": 1},
     "POST /v1/mailboxes/{mailbox_id}/withdraw": {"dedupe_key": "k"},

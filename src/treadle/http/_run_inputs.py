@@ -1,0 +1,136 @@
+"""The reference's route for what a run gets while it is active: messages, and decisions."""
+
+from typing import Literal, cast
+
+import msgspec
+from starlette.responses import Response
+
+from treadle.clock import new_id
+from treadle.core.codec import Json, Model
+from treadle.core.ids import RunId, ThreadId
+from treadle.core.messages import Message
+from treadle.core.run_queries import LoadRun
+from treadle.core.runs import is_active
+from treadle.errors import InvalidValue, NotFound
+from treadle.http._call import Call
+from treadle.http._errors import Refused
+from treadle.http._input import Fields
+from treadle.http._operation import Operation
+from treadle.http._output import answer
+from treadle.http._owners import OWN_RUN, OwnerRule, owned_as, require_free_run
+from treadle.http._requested_runs import request
+from treadle.worker import Answer, RunRequest
+
+
+class Decision(Model, frozen=True, kw_only=True):
+    """What a person has decided about something that a run waits for."""
+
+    target_id: str
+    """What it is about: the id of the interrupt."""
+    decision_id: str | None = None
+    """The same for the same decision: it is forwarded once."""
+    action: Literal["resume", "cancel"]
+    result: Json = None
+    reason: str | None = None
+    updated_at: int | None = None
+
+
+class RunInputs(Fields, frozen=True, kw_only=True):
+    """What a run gets: messages, decisions, or both."""
+
+    agent_id: str | None = msgspec.field(default=None, name="agentId")
+    """The agent that goes on; needed with messages."""
+    run_id: RunId | None = msgspec.field(default=None, name="runId")
+    """The id of the run that goes on, with messages; a new one by default."""
+    resource_id: str | None = msgspec.field(default=None, name="resourceId")
+    state: Json = None
+    messages: tuple[Message, ...] = ()
+    decisions: tuple[Decision, ...] = ()
+
+
+class InputsGiven(Model, frozen=True, kw_only=True):
+    """The run got its inputs: with messages another run goes on, otherwise it does itself."""
+
+    status: Literal["decision_forwarded", "continuation_started"]
+    run_id: RunId | None = None
+    """The run that got decisions."""
+    parent_run_id: RunId | None = None
+    """The run that another one goes on from."""
+    thread_id: ThreadId
+
+
+async def _restrict(call: Call, own: str) -> Call:
+    call = await OWN_RUN.apply(call, own)
+    body = cast("RunInputs", call.body)
+    owned_as(own, body.resource_id)
+    if body.run_id is not None:
+        await require_free_run(call.store, body.run_id, own)
+    return call
+
+
+_INPUTS = OwnerRule(
+    text="the run must be yours, and the one that goes on must be yours or new",
+    apply=_restrict,
+    ids=("run_id",),
+)
+
+
+async def _give(call: Call) -> Response:
+    call.require("append")
+    run_id, body = call.ids["run_id"], cast("RunInputs", call.body)
+    if not body.messages and not body.decisions:
+        raise InvalidValue("body", "messages or decisions must be given")
+    if body.messages and not (body.agent_id or "").strip():
+        raise InvalidValue("body.agentId", "it is needed with messages")
+    (run,) = await call.store.read(LoadRun(run_id=run_id))
+    if run is None:
+        raise NotFound("run", run_id)
+    if not body.messages and not is_active(run):
+        raise Refused(400, "run_not_active", "run is not active")
+    wanted = RunRequest(
+        agent_id=body.agent_id or run.agent_id,
+        thread_id=run.thread_id,
+        run_id=new_id() if body.run_id is None else body.run_id,
+        parent_run_id=run_id,
+        state=body.state,
+        resume=tuple(map(_answer_of, body.decisions)),
+    )
+    await request(call, wanted, body.messages, f"inputs:{_name_of(wanted, body)}")
+    if body.messages:
+        given = InputsGiven(
+            status="continuation_started", parent_run_id=run_id, thread_id=run.thread_id
+        )
+    else:
+        given = InputsGiven(status="decision_forwarded", run_id=run_id, thread_id=run.thread_id)
+    return answer(call, given, 202)
+
+
+def _answer_of(decision: Decision) -> Answer:
+    status = "resolved" if decision.action == "resume" else "cancelled"
+    return Answer(interrupt_id=decision.target_id, status=status, payload=decision.result)
+
+
+def _name_of(wanted: RunRequest, body: RunInputs) -> str:
+    """What tells these inputs from others: what comes again is not sent again."""
+    ids = [each.decision_id for each in body.decisions if each.decision_id is not None]
+    has_names = len(ids) == len(body.decisions) and body.run_id is None and not body.messages
+    return "/".join([wanted.parent_run_id or "", *ids]) if has_names else wanted.run_id
+
+
+OPERATIONS = (
+    Operation(
+        method="POST",
+        path="/v1/runs/{run_id}/inputs",
+        summary="Give a run messages, or the decisions that it waits for.",
+        action="send",
+        owner=_INPUTS,
+        body=RunInputs,
+        answers={202: InputsGiven},
+        handle=_give,
+        details=(
+            "It also needs the right to `append`. What the run's agent gets is an entry in the "
+            "mailbox of its thread, as `treadle.worker.RunRequest`. 400: the run is over, and "
+            "there are decisions only."
+        ),
+    ),
+)

@@ -1,0 +1,104 @@
+"""Runs over HTTP, as the reference has them."""
+
+import httpx
+
+from treadle import RunMeta, RunRecord, Thread, ThreadChangeSet
+from treadle.store.store import Store
+
+
+async def working(store: Store) -> str:
+    """Make a run that works on an entry, and return the entry's id."""
+    await store.threads.create(Thread(id="t"))
+    sent = await store.mailboxes.send("t", {"text": "hi"})
+    meta = RunMeta(agent_id="helper", source_mailbox_entry_id=sent.entry.entry_id)
+    await store.threads.append("t", ThreadChangeSet(run_id="r", run_meta=meta))
+    return sent.entry.entry_id
+
+
+async def test_a_run_is_cancelled_by_its_id_or_by_that_of_its_entry(
+    admin: httpx.AsyncClient, store: Store
+) -> None:
+    entry_id = await working(store)
+    cancelled = await admin.post("/v1/runs/r/cancel")
+    assert cancelled.status_code == 202
+    assert cancelled.json() == {"status": "cancel_requested", "run_id": "r"}
+    assert (await admin.get("/v1/runs/r")).json()["termination_code"] == "cancelled"
+    for path in (f"/v1/runs/{entry_id}/cancel", "/v1/runs/r/cancel"):
+        again = await admin.post(path)
+        if again.status_code != 202:  # an entry that was cancelled stays so
+            assert (again.status_code, again.json()["error"]) == (400, "run is not active")
+    assert (await admin.post("/v1/runs/nothing/cancel")).status_code == 404
+    await store.runs.upsert(RunRecord(run_id="alone", thread_id="t"))
+    assert (await admin.post("/v1/runs/alone/cancel")).status_code == 409
+
+
+async def test_an_interrupt_says_what_it_has_ended(admin: httpx.AsyncClient, store: Store) -> None:
+    entry_id = await working(store)
+    done = await admin.post("/v1/threads/t/interrupt", content=b"ignored")
+    assert done.status_code == 202
+    assert done.json() == {
+        "status": "interrupt_requested",
+        "thread_id": "t",
+        "generation": 1,
+        "cancelled_run_id": "r",
+        "superseded_pending_count": 1,
+        "superseded_pending_entry_ids": [entry_id],
+    }
+    again = (await admin.post("/v1/threads/unknown/interrupt")).json()
+    assert (again["generation"], again["cancelled_run_id"]) == (1, None)
+
+
+async def test_decisions_are_forwarded_once(admin: httpx.AsyncClient, store: Store) -> None:
+    await working(store)
+    decision = {"target_id": "i", "decision_id": "d", "action": "resume", "result": {"ok": True}}
+    for _ in range(2):
+        given = await admin.post("/v1/runs/r/inputs", json={"decisions": [decision]})
+        assert given.status_code == 202, given.text
+        wanted = {"status": "decision_forwarded", "run_id": "r", "thread_id": "t"}
+        assert given.json() == wanted
+    payloads = [each.payload for each in (await store.mailboxes.list_entries()).items]
+    [forwarded] = [each for each in payloads if "agent_id" in each]
+    assert forwarded["agent_id"] == "helper"
+    [answered] = forwarded["resume"]
+    assert answered == {"interrupt_id": "i", "status": "resolved", "payload": {"ok": True}}
+
+
+async def test_messages_begin_a_run_that_goes_on(admin: httpx.AsyncClient, store: Store) -> None:
+    await working(store)
+    message = {"id": "m", "role": "user", "content": "and then?"}
+    body = {"agentId": "other", "messages": [message]}
+    given = await admin.post("/v1/runs/r/inputs", json=body)
+    wanted = {"status": "continuation_started", "parent_run_id": "r", "thread_id": "t"}
+    assert (given.status_code, given.json()) == (202, wanted)
+    [shown] = (await admin.get("/v1/threads/t/messages")).json()["messages"]
+    assert shown["content"] == "and then?"
+
+
+async def test_inputs_that_a_run_cannot_take_are_refused(
+    admin: httpx.AsyncClient, store: Store
+) -> None:
+    await working(store)
+    message = {"role": "user", "content": "x"}
+    decision = {"target_id": "i", "action": "cancel"}
+    for body in ({}, {"messages": [message]}, {"agentId": " ", "messages": [message]}):
+        assert (await admin.post("/v1/runs/r/inputs", json=body)).status_code == 400
+    missing = await admin.post("/v1/runs/nothing/inputs", json={"decisions": [decision]})
+    assert missing.status_code == 404
+    await admin.post("/v1/runs/r/cancel")
+    late = await admin.post("/v1/runs/r/inputs", json={"decisions": [decision]})
+    assert (late.status_code, late.json()["code"]) == (400, "run_not_active")
+
+
+async def test_runs_are_listed_with_the_names_of_the_reference(
+    admin: httpx.AsyncClient, store: Store
+) -> None:
+    run = RunRecord(run_id="r", thread_id="t", origin="ag_ui", status="done", created_at=5)
+    await store.runs.upsert(run)
+    for query in (
+        "origin=ag-ui",
+        "origin=agui",
+        "status=done",
+        "created_at_from=5&created_at_to=5",
+    ):
+        assert (await admin.get(f"/v1/runs?{query}")).json()["total"] == 1
+    assert (await admin.get("/v1/runs?terminationCode=%20FAILED%20")).json()["items"] == []
