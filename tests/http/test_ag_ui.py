@@ -320,6 +320,15 @@ class TestRefusals:
         async with run(app_of(store, user("bob")), asked("r", "hello")) as stream:
             await refused(stream, 409)
 
+    async def test_without_room_for_a_stream_nothing_is_asked_for(self, store: Store) -> None:
+        limits = Limits(streams_per_principal=1)
+        app = treadle.http.app(store, authenticate=everyone(admin("ops")), limits=limits)
+        async with run(app, asked("r1", "hello")) as first:
+            await first.until_events(1)
+            async with run(app, asked("r2", "hello", threadId="t2")) as second:
+                await refused(second, 429)
+        assert await store.threads.load("t2") is None
+
     async def test_who_may_not_send_is_refused(self, store: Store) -> None:
         async with run(app_of(store, treadle.http.viewer("v")), asked("r", "hello")) as stream:
             await refused(stream, 403)

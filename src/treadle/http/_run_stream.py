@@ -60,7 +60,12 @@ class RunStream:
         self._live: AsyncGenerator[Live] | None = None
 
     async def listen(self) -> None:
-        """Begin to listen, before the run is asked for; `close` ends it."""
+        """Begin to listen, before the run is asked for; `close` ends it.
+
+        Raises:
+            Refused: there is no room for another stream; so nothing is asked for.
+        """
+        self._call.streams.check(self._call.principal.id, self._call.limits)
         self._live = await live_values(self._call, self._thread_id, self._stack)
 
     async def close(self) -> None:

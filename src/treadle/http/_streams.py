@@ -52,7 +52,7 @@ class Streams:
         Raises:
             Refused: with 503 if the server stops, or with 429 if there are too many.
         """
-        self._check(principal_id, limits)
+        self.check(principal_id, limits)
         self._of_principals[principal_id] += 1
         try:
             with self.ended_by(end):
@@ -62,7 +62,12 @@ class Streams:
             if not self._of_principals[principal_id]:
                 del self._of_principals[principal_id]
 
-    def _check(self, principal_id: str, limits: Limits) -> None:
+    def check(self, principal_id: str, limits: Limits) -> None:
+        """Refuse a stream for which there is no room.
+
+        Raises:
+            Refused: as for `counted`.
+        """
         later = {"retry-after": "1"}
         if self._have_ended:
             raise Refused(503, "stopping", "the server stops; connect again", later)
