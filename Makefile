@@ -24,7 +24,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 # pyright runs from its wheel; without this it may ask a registry for a newer version.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS = 1
 
-.PHONY: help setup demo test integrations check format docs twin soak bench profile lock clean
+.PHONY: help setup demo test integrations certified check format docs twin soak bench profile lock clean
 
 help:  ## List the targets
 	@echo "make TARGET [ARGS=...] [PYTHON=python3.12]"
@@ -72,6 +72,10 @@ integrations: $(INTEGRATIONS_STAMP)  ## Check the adapters' types, and test them
 	@test -n '$(ARGS)' || rm -rf build/certified
 	env -u PYTHONDONTWRITEBYTECODE $(INTEGRATIONS)/bin/python -m pytest tests/frameworks docs/how-to/frameworks \
 		-n 2 --dist loadgroup --timeout 900 $(ARGS)
+	@test -n '$(ARGS)' || $(INTEGRATIONS)/bin/python -m tests.frameworks.certified_page --check
+
+certified: $(INTEGRATIONS_STAMP)  ## Write docs/reference/certified.md from the results of make integrations
+	@$(INTEGRATIONS)/bin/python -m tests.frameworks.certified_page
 
 check: $(STAMP)  ## Check format, lint, types (mypy and pyright) and who imports whom
 	@echo "==> ruff format"

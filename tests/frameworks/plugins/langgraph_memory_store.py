@@ -27,7 +27,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     """Replace the name that the tests use."""
     for name, module in list(sys.modules.items()):
         if name.endswith("test_store") and hasattr(module, "InMemoryStore"):
-            module.InMemoryStore = Replaced
+            vars(module)["InMemoryStore"] = Replaced
 
 
 def pytest_sessionfinish() -> None:
