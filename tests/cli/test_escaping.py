@@ -114,6 +114,7 @@ SHOWING_NOTHING = {
     "migrate": "the names of our migrations",
     "threads follow": "it does not end by itself, and is tested below",
     "watch": "it does not end by itself, and is tested with what it shows",
+    "serve": "its log is formatted as that of `work`",
     "work": "its log is tested above",
 }
 

@@ -81,7 +81,7 @@ WORKING: dict[str, list[str]] = {
     "threads update": ["threads", "update", "t1", "--title", "x"],
 }
 READ_AGAIN = {"doctor", "import", "mailboxes", "migrate", "runs", "send"}
-SLOW = {"certify", "demo", "watch", "work"}
+SLOW = {"certify", "demo", "serve", "watch", "work"}
 LEAVES = {" ".join(path): path for path, command in ALL if not hasattr(command, "commands")}
 LINE = "treadle: standard output cannot be written: No space left on device\n"
 
