@@ -1,14 +1,19 @@
 """LangGraph's own tests, with our saver and our store in the places of its own."""
 
+import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.frameworks.certificates import certify
 from tests.frameworks.upstream import Outcome, run_suite, sdist
+from treadle import open_store
 
 VERSION = "1.2.24"
 TESTS = 1_040
+SAMPLE = "(sqlite or sqlite_aio) and not aes and (fork or interrupt_multiple)"
+SAMPLED = 7
 OPTIONS = ["-p", "no:asyncio", "--override-ini", "addopts="]
 # These make a store with an index, which they need SQLite's extensions for.
 WITH_VECTORS = [
@@ -55,15 +60,41 @@ def test_all_tests_of_langgraph_that_use_sqlite_savers_pass(tmp_path: Path) -> N
     )
 
 
-def run(folder: Path, tests: list[str], results: Path) -> Outcome:
+@pytest.mark.parametrize("kind", ["memory", "files", "postgres"])
+async def test_a_sample_of_these_tests_passes_on_the_other_backends(
+    kind: str, new_url: Callable[[str], str], tmp_path: Path
+) -> None:
+    url = new_url(kind)
+    async with open_store(url, migrate=True):
+        pass  # it has its schema now
+    tests = ["tests/test_pregel.py", "tests/test_pregel_async.py"]
+    outcome = await asyncio.to_thread(
+        run, sdist("langgraph", VERSION), tests, tmp_path / "results", SAMPLE, url
+    )
+    assert outcome.failed == (), outcome.output
+    assert outcome.passed == SAMPLED, outcome.output
+    assert outcome.made == SAMPLED
+    certify(
+        "LangGraph checkpointer",
+        ["langgraph"],
+        "a sample of langgraph's own tests",
+        kind,
+        passed=SAMPLED,
+        total=SAMPLED,
+    )
+
+
+def run(
+    folder: Path, tests: list[str], results: Path, chosen: str = "sqlite", url: str = ""
+) -> Outcome:
     results.mkdir()
     return run_suite(
         folder,
-        [*OPTIONS, "-k", "sqlite", *tests],
+        [*OPTIONS, "-k", chosen, *tests],
         plugin="langgraph_savers",
         counted="treadle.integrations.langgraph:TreadleSaver",
         results=results,
-        environment={"NO_DOCKER": "true"},
+        environment={"NO_DOCKER": "true", **({"TREADLE_URL": url} if url else {})},
     )
 
 

@@ -1,5 +1,6 @@
 """A plugin of pytest: LangGraph's own tests with our saver in the place of its SQLite savers."""
 
+import os
 import sys
 import tempfile
 from collections.abc import AsyncGenerator, Generator
@@ -31,7 +32,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 def saver() -> Generator[TreadleSaver]:
     """A saver in the place of `SqliteSaver`."""
     with new_store() as store:
-        yield TreadleSaver(store)
+        yield TreadleSaver(store, collection=new_name())
 
 
 @contextmanager
@@ -39,7 +40,7 @@ def encrypted_saver() -> Generator[TreadleSaver]:
     """A saver in the place of `SqliteSaver` with a cipher."""
     serde = EncryptedSerializer.from_pycryptodome_aes(key=b"1234567890123456")
     with new_store() as store:
-        yield TreadleSaver(store, serde=serde)
+        yield TreadleSaver(store, serde=serde, collection=new_name())
 
 
 @asynccontextmanager
@@ -47,12 +48,12 @@ async def asynchronous_saver() -> AsyncGenerator[TreadleSaver]:
     """A saver in the place of `AsyncSqliteSaver`."""
     with new_url() as url:
         async with treadle.open_store(url) as store:
-            yield TreadleSaver(store)
+            yield TreadleSaver(store, collection=new_name())
 
 
 @contextmanager
 def new_store() -> Generator[treadle.blocking.Store]:
-    """An empty store."""
+    """A store that is empty, or in which nobody has used a new name."""
     with new_url() as url:
         with patch("uuid.uuid4", uuid4):  # tests count the ids that are given out
             store = treadle.blocking.open_store(url).open()
@@ -62,6 +63,12 @@ def new_store() -> Generator[treadle.blocking.Store]:
 
 @contextmanager
 def new_url() -> Generator[str]:
-    """The URL of a new database file."""
+    """The URL of `TREADLE_URL`, or of a new database file."""
     with tempfile.TemporaryDirectory() as folder:
-        yield f"sqlite:///{Path(folder) / 'checkpoints.db'}"
+        path = Path(folder) / "checkpoints.db"
+        yield os.environ.get("TREADLE_URL", f"sqlite:///{path}")
+
+
+def new_name() -> str:
+    """A name for the collections of a saver."""
+    return f"langgraph-{os.urandom(8).hex()}"
