@@ -37,6 +37,7 @@ STRICTER = {
     "/v1/batch": "what a command needs depends on which it is",
     "/v1/purge/entries": "only entries that have ended can be purged",
     "/v1/threads/{thread_id}/changes": "an append cuts nothing off",
+    "/v1/collections": "a prefix has no control characters",
     "/v1/collections/{collection}/document": "keys are measured in bytes, and not empty",
     "/v1/collections/{collection}/documents": "the same",
     "/v1/collections/{collection}/document/touch": "the same",
