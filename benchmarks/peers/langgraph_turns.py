@@ -85,7 +85,6 @@ class TreadleOnPostgres(Turns, PostgresSubject):
     """Our checkpointer."""
 
     name = "treadle (postgresql)"
-    distribution = ""
 
     async def saver(self) -> Any:
         store = open_store(self.address.uri(), migrate=True)
