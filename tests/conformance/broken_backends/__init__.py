@@ -7,6 +7,7 @@ from tests.conformance.broken_backends import (
     documents,
     explaining,
     hints,
+    live,
     mailboxes,
     order,
     past,

@@ -21,14 +21,13 @@ def reads_of(read_set: ReadSet) -> list[Read]:
     mailboxes and threads cover the other rows.
     """
     reads: list[Read] = []
-    has_mailboxes = bool(read_set.mailboxes or read_set.entries)
-    if has_mailboxes:
+    if read_set.mailboxes or read_set.entries:
         ids = {"ids": id_list(read_set.mailboxes), "entries": id_list(read_set.entries)}
         reads.append(Read("load_mailboxes_for_update", ids))
     if read_set.threads:
         reads.append(Read("load_threads_for_update", {"ids": id_list(read_set.threads)}))
     reads += _reads_of_runs(read_set)
-    if has_mailboxes:
+    if read_set.entries or read_set.unfinished or read_set.entries_of or read_set.duplicates:
         reads += _reads_of_entries(read_set)
     if read_set.threads:
         reads += _reads_in_threads(read_set)
