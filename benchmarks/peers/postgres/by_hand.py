@@ -133,7 +133,7 @@ class AppendsInPipelinesByHand(PostgresSubject, ThreadSubject):
     """The statements of an append as Treadle stores it, in two pipelines for each commit."""
 
     name = "by hand (psycopg, the same statements in pipelines)"
-    distribution = "psycopg"
+    distribution = "psycopg-pool"
 
     async def begin(self) -> None:
         self.run(self.address, THREADS)
