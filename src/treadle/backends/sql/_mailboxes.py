@@ -121,7 +121,7 @@ def write_entries(changes: Sequence[Change]) -> Sequence[Statement]:
         if before and after and has_waited and waits and head_of(before) == head_of(after):
             continue
         if before and has_waited:
-            left.append(_place_of(before))
+            left.append(_head_key(before))
         if after and waits:  # the first of each queue is enough: it is upserted once
             queue = _queue_of(after)
             first = waiting.get(queue)
@@ -159,7 +159,7 @@ def head_of(entry: MailboxEntry) -> Values:
     return HEADS.values(entry)
 
 
-def _place_of(entry: MailboxEntry) -> Values:
+def _head_key(entry: MailboxEntry) -> Values:
     """The key of the queue head that a waiting entry makes."""
     mailbox_id, priority, kind = _queue_of(entry)
     return {

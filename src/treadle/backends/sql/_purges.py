@@ -23,7 +23,7 @@ class EntryPurges:
         self.found: dict[int, dict[str, int]] = {}
         """How many entries ended before a time, by status."""
         self.asked: list[EntryPurge] = []
-        self._purged: dict[EntryStatus, int] = {}
+        self._purged: Counter[EntryStatus] = Counter()
 
     def add(
         self, older_than: int, statuses: Collection[EntryStatus], loaded: Iterable[MailboxEntry]
@@ -32,11 +32,10 @@ class EntryPurges:
         twice = Counter(entry.status for entry in loaded if entry.updated_at < older_than)
         found = self.found[older_than]
         counts: dict[EntryStatus, int] = {
-            status: max(found.get(status, 0) - twice[status] - self._purged.get(status, 0), 0)
+            status: max(found.get(status, 0) - twice[status] - self._purged[status], 0)
             for status in statuses
         }
-        for status, number in counts.items():
-            self._purged[status] = self._purged.get(status, 0) + number
+        self._purged.update(counts)
         count = sum(counts.values())
         self.asked.append(EntryPurge(older_than, tuple(counts), count))
         return count

@@ -65,13 +65,16 @@ from treadle.core.threads import (
 )
 from treadle.errors import NotFound
 
-_WRITES = (
+_DELETE_PARTS = (
     "delete_messages",
     "delete_removed_messages",
     "delete_patches",
     "delete_deltas",
     "delete_thread_body",
     "delete_thread_time",
+)
+_WRITES = (
+    *_DELETE_PARTS,
     "delete_thread",
     "remove_messages",
     "insert_thread",
@@ -90,15 +93,7 @@ _WRITES = (
     "insert_delta",
     "update_run_owners",
 )
-"""The statements, in their order: what goes before what comes, and a thread before its parts."""
-_PARTS = (
-    "delete_messages",
-    "delete_removed_messages",
-    "delete_patches",
-    "delete_deltas",
-    "delete_thread_body",
-    "delete_thread_time",
-)
+"""The statements in their order: deletions first, and a thread is inserted before its parts."""
 _Rows: TypeAlias = defaultdict[str, list[Values]]
 """Rows to be written, by statement."""
 
@@ -125,10 +120,11 @@ def write_threads(changes: Sequence[Change], patch_counts: dict[str, int]) -> li
 
 
 def _replace(rows: _Rows, thread_id: str, before: object, after: object) -> None:
+    """Write a thread as a whole in the place of the one before, or delete it."""
     key = {"thread_id": thread_id}
     if before is not None:
-        for part in _PARTS:
-            rows[part].append(key)
+        for statement in _DELETE_PARTS:
+            rows[statement].append(key)
     owner = None
     if isinstance(after, StoredThread):
         # The row of a thread stays, because others may be waiting for its lock.
