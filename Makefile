@@ -56,12 +56,13 @@ endif
 test: $(STAMP)  ## Run the tests on two cores; ARGS="-k claim -x" goes to pytest
 	$(PYTEST) -n 3 --dist loadgroup $(ARGS)
 
-# The frameworks have many dependencies, which must not get into the environment of the tools.
-$(INTEGRATIONS_STAMP): pyproject.toml $(STAMP)
-	@echo "==> frameworks: $(INTEGRATIONS) (the first time takes a minute)"
-	@test -x $(INTEGRATIONS)/bin/python || $(PYTHON) -m venv $(INTEGRATIONS)
-	@$(INTEGRATIONS)/bin/python -m pip install --quiet 'pip>=25.1'
-	@$(INTEGRATIONS)/bin/python -m pip install --quiet -e . --group integrations
+# Frameworks and peers have many dependencies, which must not get into the environment of the tools.
+# Each has the dependency group of its name.
+$(INTEGRATIONS_STAMP) $(BENCH_STAMP): $(VENV)/%/.installed: pyproject.toml $(STAMP)
+	@echo "==> packages of $*: $(@D) (the first time takes a minute)"
+	@test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
+	@$(@D)/bin/python -m pip install --quiet 'pip>=25.1'
+	@$(@D)/bin/python -m pip install --quiet -e . --group $*
 	@touch $@
 
 integrations: $(INTEGRATIONS_STAMP)  ## Check the adapters' types, and test them beside the frameworks; ARGS as for test
@@ -103,14 +104,6 @@ twin: $(STAMP)  ## Write the modules of treadle.blocking from those of the async
 
 soak: $(STAMP)  ## Run the long tests (random crashes, long histories), an hour each at most
 	$(PYTEST) -m soak --timeout 3600 $(ARGS)
-
-# The peers have many dependencies, which must not get into the environment of the tools.
-$(BENCH_STAMP): pyproject.toml $(STAMP)
-	@echo "==> peers: $(BENCH) (the first time takes a minute)"
-	@test -x $(BENCH)/bin/python || $(PYTHON) -m venv $(BENCH)
-	@$(BENCH)/bin/python -m pip install --quiet 'pip>=25.1'
-	@$(BENCH)/bin/python -m pip install --quiet -e . --group bench
-	@touch $@
 
 bench: $(BENCH_STAMP)  ## Measure Treadle, its peers and the same work by hand; ARGS="--quick", ARGS="queue --store files"
 	@$(BENCH)/bin/python -m benchmarks $(ARGS)
