@@ -26,7 +26,7 @@ _CLASSES: dict[str, type] = {
 }
 _NOT_OBSERVED = {"open", "close", "mailboxes.wait"}
 
-_arounds: tuple[Around, ...] = ()
+_arounds: list[Around] = []
 _originals: dict[tuple[type, str], Any] = {}
 _is_inside = ContextVar("is_inside", default=False)
 """Whether this is part of a call that is observed: `documents.load` is one call, not two."""
@@ -34,14 +34,13 @@ _is_inside = ContextVar("is_inside", default=False)
 
 def observe_calls(around: Around) -> Callable[[], None]:
     """Run `around` at each call of every store of this process; return what ends it."""
-    global _arounds  # noqa: PLW0603
-    _arounds = (*_arounds, around)
+    _arounds.append(around)
     if not _originals:
         _replace_methods()
 
     def end() -> None:
-        global _arounds  # noqa: PLW0603
-        _arounds = tuple(each for each in _arounds if each is not around)
+        if around in _arounds:
+            _arounds.remove(around)
         if not _arounds:
             _restore_methods()
 
@@ -74,7 +73,7 @@ def _observed(operation: str, method: Callable[..., Any]) -> Callable[..., Any]:
         bound = signature.bind(*values, **options)
         with ExitStack() as stack:
             stack.callback(_is_inside.reset, _is_inside.set(True))
-            for around in _arounds:
+            for around in tuple(_arounds):
                 stack.enter_context(around(operation, bound.arguments))
             return await method(*bound.args, **bound.kwargs)
 
