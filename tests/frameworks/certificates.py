@@ -1,7 +1,7 @@
 """Results of suites, for the table of docs/reference/certified.md.
 
 Each test that runs a suite on a backend records its counts in a file in build/certified, which
-`docs/_extensions/certified.py` reads.
+`tests/frameworks/certified_page.py` reads.
 """
 
 import re

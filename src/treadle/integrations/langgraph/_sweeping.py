@@ -136,8 +136,8 @@ class Sweeper:
         for start in range(0, len(deletions), _COMMIT):
             async with self._writer.commit(collection, thread_id) as step:
                 step.documents.check(collection, ROOT, expected=version)
-                for place, key in deletions[start : start + _COMMIT]:
-                    step.documents.delete(place, key)
+                for name, key in deletions[start : start + _COMMIT]:
+                    step.documents.delete(name, key)
         async with self._writer.commit(collection, thread_id) as step:
             if kept:
                 value = to_json(Root(thread_id))

@@ -227,7 +227,7 @@ def _pointed_at(record: ConversationRecord, new_entries: Sequence[ConversationEn
 def _pin(step: Batch, pointers: Iterable[Document], old_head: str | None) -> None:
     """Raise the versions of entries, so that no sweep deletes what is pointed at from now on.
 
-    The head of the old record needs it not: no sweep can miss the record.
+    The head of the old record does not need it, because no sweep can miss the record.
     """
     for each in pointers:
         if each.key[-1] != old_head:

@@ -125,7 +125,7 @@ async def _every(store: Store, prefix: Key) -> AsyncIterator[Document]:
     """Yield all documents below a prefix.
 
     Raises:
-        CorruptRecord: one is damaged: nobody knows what it leads to.
+        CorruptRecord: one is damaged, so the entries that it leads to are not known.
     """
     after: Key | None = None
     while True:
