@@ -4,7 +4,6 @@ Its `tests/workflow/test_checkpoint.py` is in no package. These tests have the n
 the storage in memory, without `memory`.
 """
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -81,8 +80,7 @@ async def test_checkpoint_storage_delete(storage: Storage) -> None:
 
 
 async def test_checkpoint_storage_get_latest(storage: Storage) -> None:
-    first = checkpoint("one")
-    await asyncio.sleep(0.002)
+    first = checkpoint("one", timestamp="2026-01-01T00:00:00+00:00")
     second, other = checkpoint("one"), checkpoint("two")
     for each in (second, first, other):
         await storage.save(each)
