@@ -1,4 +1,4 @@
-"""Fixtures of the adapters' tests: empty stores of each kind."""
+"""Fixtures of the adapters' tests: empty stores of each kind, which go by the system's clock."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -7,8 +7,15 @@ import pytest
 
 from tests.frameworks.contracts import pytest_runtest_logreport, pytest_sessionfinish
 from tests.postgres.schemas import SchemaPool
+from treadle import Clock, system_clock
 
 __all__ = ["pytest_runtest_logreport", "pytest_sessionfinish"]
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """The machine's clock, for `store`: the frameworks go by it, and leases are renewed."""
+    return system_clock
 
 
 @pytest.fixture

@@ -47,17 +47,17 @@ async def test_a_long_conversation_that_is_passed_again_is_not_added_again(
 
 @every_backend
 async def test_what_two_runs_pass_at_the_same_time_is_added_once(
-    history: History, real_store: Store
+    history: History, store: Store
 ) -> None:
     await history.save_messages("s", said("0", "1"))
-    runs = [TreadleHistoryProvider(real_store) for _ in range(6)]
+    runs = [TreadleHistoryProvider(store) for _ in range(6)]
     await asyncio.gather(*(each.save_messages("s", said("0", "1", "2", "3")) for each in runs))
     assert await texts(history) == ["0", "1", "2", "3"]
 
 
-async def test_no_messages_make_no_thread(history: History, real_store: Store) -> None:
+async def test_no_messages_make_no_thread(history: History, store: Store) -> None:
     await history.save_messages("s", [])
-    assert (await real_store.threads.list()).items == ()
+    assert (await store.threads.list()).items == ()
 
 
 async def test_messages_of_all_kinds_are_kept(history: History) -> None:
@@ -84,29 +84,27 @@ async def test_messages_with_one_id_are_all_kept(history: History) -> None:
 
 
 async def test_the_messages_of_a_session_are_a_thread_that_others_can_use(
-    history: History, real_store: Store
+    history: History, store: Store
 ) -> None:
     await history.save_messages("s", [*said("hello"), Message("developer", ["rules"])])
     thread_id = history.thread_id("s")
     assert thread_id == "agent-framework.s"
-    head = await real_store.threads.load(thread_id)
+    head = await store.threads.load(thread_id)
     assert head is not None
     assert [(each.role, each.content) for each in head.thread.messages] == [
         ("user", "hello"),
         ("assistant", "rules"),
     ]
-    await real_store.threads.append(thread_id, StoredMessage.assistant("from elsewhere", id="m"))
+    await store.threads.append(thread_id, StoredMessage.assistant("from elsewhere", id="m"))
     last = (await history.get_messages("s"))[-1]
     assert (last.role, last.text, last.message_id) == ("assistant", "from elsewhere", "m")
 
 
 @pytest.mark.parametrize("fields", [7, {"role": []}, {"unknown": 1}])
-async def test_a_damaged_message_is_named(
-    history: History, real_store: Store, fields: object
-) -> None:
+async def test_a_damaged_message_is_named(history: History, store: Store, fields: object) -> None:
     await history.save_messages("s", said("hello"))
     damaged = StoredMessage(role="user", content=[7], extra={"agent_framework": fields})
-    await real_store.threads.append("agent-framework.s", damaged)
+    await store.threads.append("agent-framework.s", damaged)
     with pytest.raises(CorruptRecord, match=r"thread 'agent-framework\.s'"):
         await history.get_messages("s")
 
@@ -141,9 +139,9 @@ async def test_many_checkpoints_are_listed_whole(storage: Storage) -> None:
     assert len(ids) == len(await storage.list_checkpoints(workflow_name="workflow")) == 250
 
 
-async def test_types_that_are_not_allowed_are_not_made(storage: Storage, real_store: Store) -> None:
+async def test_types_that_are_not_allowed_are_not_made(storage: Storage, store: Store) -> None:
     id = await storage.save(checkpoint(state={"approval": Approval("buy", ())}))
-    strict = TreadleCheckpointStorage(real_store)
+    strict = TreadleCheckpointStorage(store)
     with pytest.raises(WorkflowCheckpointException, match="Approval"):
         await strict.load(id)
     assert (await storage.load(id)).state == {"approval": Approval("buy", ())}
@@ -156,9 +154,7 @@ async def test_a_value_that_cannot_be_stored_is_refused(storage: Storage) -> Non
 
 
 @pytest.mark.parametrize("value", [None, {"row": ["a"], "value": {"unknown": 1}}])
-async def test_a_damaged_checkpoint_is_named(
-    storage: Storage, real_store: Store, value: object
-) -> None:
-    await real_store.documents.put("agent-framework", ("checkpoints", "c"), value)
+async def test_a_damaged_checkpoint_is_named(storage: Storage, store: Store, value: object) -> None:
+    await store.documents.put("agent-framework", ("checkpoints", "c"), value)
     with pytest.raises((CorruptRecord, WorkflowCheckpointException), match=r"'c'|unknown"):
         await storage.load("c")

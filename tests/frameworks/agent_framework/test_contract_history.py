@@ -53,8 +53,8 @@ async def texts(history: History, session_id: str | None = "s") -> list[str]:
     return [message.text for message in await history.get_messages(session_id)]
 
 
-def test_default_flags(real_store: Store) -> None:
-    history = TreadleHistoryProvider(real_store)
+def test_default_flags(store: Store) -> None:
+    history = TreadleHistoryProvider(store)
     assert history.load_messages is True
     assert history.store_outputs is True
     assert history.store_inputs is True
@@ -62,9 +62,9 @@ def test_default_flags(real_store: Store) -> None:
     assert history.store_context_from is None
 
 
-def test_custom_flags(real_store: Store) -> None:
+def test_custom_flags(store: Store) -> None:
     history = TreadleHistoryProvider(
-        real_store,
+        store,
         "audit",
         load_messages=False,
         store_inputs=False,
@@ -79,8 +79,8 @@ def test_custom_flags(real_store: Store) -> None:
     assert history.store_context_from == {"rag"}
 
 
-def test_source_id_attribution(real_store: Store) -> None:
-    assert TreadleHistoryProvider(real_store, "custom").source_id == "custom"
+def test_source_id_attribution(store: Store) -> None:
+    assert TreadleHistoryProvider(store, "custom").source_id == "custom"
 
 
 async def test_empty_state_returns_no_messages(history: History) -> None:
@@ -131,29 +131,29 @@ async def test_after_run_stores_coalesced_code_interpreter_chunks(history: Histo
     assert "".join(each.text or "" for each in call.inputs) == "import this"
 
 
-async def test_after_run_skips_inputs_when_disabled(real_store: Store) -> None:
-    history = TreadleHistoryProvider(real_store, store_inputs=False)
+async def test_after_run_skips_inputs_when_disabled(store: Store) -> None:
+    history = TreadleHistoryProvider(store, store_inputs=False)
     await turn(history, ["hello"])
     assert await texts(history) == ["answer"]
 
 
-async def test_after_run_skips_responses_when_disabled(real_store: Store) -> None:
-    history = TreadleHistoryProvider(real_store, store_outputs=False)
+async def test_after_run_skips_responses_when_disabled(store: Store) -> None:
+    history = TreadleHistoryProvider(store, store_outputs=False)
     await turn(history, ["hello"])
     assert await texts(history) == ["hello"]
 
 
-async def test_after_run_stores_context_messages(real_store: Store) -> None:
+async def test_after_run_stores_context_messages(store: Store) -> None:
     history = TreadleHistoryProvider(
-        real_store, "audit", load_messages=False, store_context_messages=True
+        store, "audit", load_messages=False, store_context_messages=True
     )
     await turn(history, ["hello"], rag=[Message("system", ["context"])])
     assert await texts(history) == ["context", "hello", "answer"]
 
 
-async def test_after_run_stores_context_from_specific_sources(real_store: Store) -> None:
+async def test_after_run_stores_context_from_specific_sources(store: Store) -> None:
     history = TreadleHistoryProvider(
-        real_store,
+        store,
         "audit",
         load_messages=False,
         store_context_messages=True,
@@ -170,8 +170,8 @@ async def test_none_session_id_uses_a_session_of_its_own(history: History) -> No
     assert await texts(history, "default") == []
 
 
-async def test_skip_excluded_omits_excluded_messages(real_store: Store) -> None:
-    history = TreadleHistoryProvider(real_store, skip_excluded=True)
+async def test_skip_excluded_omits_excluded_messages(store: Store) -> None:
+    history = TreadleHistoryProvider(store, skip_excluded=True)
     excluded = Message("assistant", ["skip"], additional_properties={"_excluded": True})
     await history.save_messages("s", [Message("user", ["keep"]), excluded])
     assert await texts(history) == ["keep"]
@@ -186,9 +186,9 @@ async def test_uses_encoded_names_for_unsafe_session_ids(history: History) -> No
 
 
 async def test_concurrent_writes_for_same_session_are_locked(
-    history: History, real_store: Store
+    history: History, store: Store
 ) -> None:
-    other = TreadleHistoryProvider(real_store)
+    other = TreadleHistoryProvider(store)
     await asyncio.gather(
         *(
             each.save_messages("s", [Message("user", [f"{side}-{number}"])])

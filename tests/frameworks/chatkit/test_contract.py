@@ -169,7 +169,7 @@ async def test_default_id_generators_use_default_prefixes(chats: Chats) -> None:
         assert chats.generate_item_id(kind, thread(), ME).startswith(prefix)
 
 
-async def test_overridden_id_generators_are_used(real_store: Store) -> None:
+async def test_overridden_id_generators_are_used(store: Store) -> None:
     class Numbered(TreadleChatKitStore[User]):
         made = 0
 
@@ -183,6 +183,6 @@ async def test_overridden_id_generators_are_used(real_store: Store) -> None:
             self.made += 1
             return f"{item_type}-{self.made}-{thread.id}"
 
-    chats = Numbered(real_store, owner=lambda user: user.id)
+    chats = Numbered(store, owner=lambda user: user.id)
     assert chats.generate_thread_id(ME) == "thread-1"
     assert chats.generate_item_id("message", thread(), ME) == "message-2-t"

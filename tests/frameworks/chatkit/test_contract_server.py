@@ -302,7 +302,7 @@ async def test_delete_file(chats: Chats) -> None:
         await chats.load_attachment("f", ME)
 
 
-async def test_custom_id_generators_on_server(real_store: Store) -> None:
+async def test_custom_id_generators_on_server(store: Store) -> None:
     class Named(TreadleChatKitStore[User]):
         def generate_thread_id(self, context: User) -> str:
             return f"of-{context.id}-{default_generate_id('thread')}"
@@ -312,7 +312,7 @@ async def test_custom_id_generators_on_server(real_store: Store) -> None:
         ) -> str:
             return f"{item_type}-in-{thread.id}"
 
-    chats = Named(real_store, owner=lambda user: user.id)
+    chats = Named(store, owner=lambda user: user.id)
     server = Server(chats)
     thread = await server.begin()
     assert thread.id.startswith("of-me-thr_")

@@ -99,12 +99,12 @@ async def test_an_unknown_order_is_refused(chats: Chats) -> None:
 
 
 @every_backend
-async def test_an_erased_owner_leaves_nothing(chats: Chats, real_store: Store) -> None:
+async def test_an_erased_owner_leaves_nothing(chats: Chats, store: Store) -> None:
     for user in (ME, OTHER):
         await chats.save_thread(thread(), user)
         await chats.add_thread_item("t", answered("m"), user)
-    await real_store.erase("me")
-    page = await real_store.documents.list("chatkit")
+    await store.erase("me")
+    page = await store.documents.list("chatkit")
     assert {document.key[0] for document in page.items} == {"other"}
     assert len(page.items) == 4
 
@@ -113,21 +113,21 @@ async def test_an_erased_owner_leaves_nothing(chats: Chats, real_store: Store) -
     "value",
     [None, {"row": "x", "value": {}}, {"row": [1], "value": {}}, {"row": ["a"], "value": 3}],
 )
-async def test_a_damaged_item_is_named(chats: Chats, real_store: Store, value: object) -> None:
+async def test_a_damaged_item_is_named(chats: Chats, store: Store, value: object) -> None:
     await chats.save_thread(thread(), ME)
-    await real_store.documents.put("chatkit", ("me", "items", "t", "m"), value)
+    await store.documents.put("chatkit", ("me", "items", "t", "m"), value)
     with pytest.raises(CorruptRecord, match="'m'"):
         await chats.load_item("t", "m", ME)
 
 
 @pytest.mark.parametrize("after_load", [True, False])
 async def test_a_deletion_between_the_reads_of_a_page_leaves_an_item_out(
-    chats: Chats, real_store: Store, monkeypatch: pytest.MonkeyPatch, after_load: bool
+    chats: Chats, store: Store, monkeypatch: pytest.MonkeyPatch, after_load: bool
 ) -> None:
     await chats.save_thread(thread(), ME)
     for number, name in enumerate("abc"):
         await chats.add_thread_item("t", said(name, number), ME)
-    load: Callable[..., object] = real_store.documents.load_many
+    load: Callable[..., object] = store.documents.load_many
 
     async def load_late(*args: object, **options: object) -> object:
         if after_load:
@@ -135,5 +135,5 @@ async def test_a_deletion_between_the_reads_of_a_page_leaves_an_item_out(
             await chats.delete_thread_item("t", "b", ME)
         return await load(*args, **options)  # type: ignore[misc]
 
-    monkeypatch.setattr(real_store.documents, "load_many", load_late)
+    monkeypatch.setattr(store.documents, "load_many", load_late)
     assert await listed(chats) == (["a", "c"] if after_load else ["a", "b", "c"])

@@ -34,9 +34,9 @@ async def thread_of(store: Store) -> str:
 
 
 @every_backend
-async def test_a_second_writer_may_append_to_a_session_that_has_changed(real_store: Store) -> None:
-    service = TreadleSessionService(real_store)
-    compaction = TreadleSessionService(real_store, on_stale="append")
+async def test_a_second_writer_may_append_to_a_session_that_has_changed(store: Store) -> None:
+    service = TreadleSessionService(store)
+    compaction = TreadleSessionService(store, on_stale="append")
     session = await service.create_session(app_name=APP, user_id=USER, session_id="s")
     old = await load(compaction)
     await service.append_event(session, changing({"a": 1}))
@@ -51,17 +51,17 @@ async def test_a_second_writer_may_append_to_a_session_that_has_changed(real_sto
 
 
 @every_backend
-async def test_a_second_writer_appends_to_no_session_that_is_gone(real_store: Store) -> None:
-    service = TreadleSessionService(real_store, on_stale="append")
+async def test_a_second_writer_appends_to_no_session_that_is_gone(store: Store) -> None:
+    service = TreadleSessionService(store, on_stale="append")
     session = await service.create_session(app_name=APP, user_id=USER, session_id="s")
     await service.delete_session(app_name=APP, user_id=USER, session_id="s")
     with pytest.raises(SessionNotFoundError):
         await service.append_event(session, said())
 
 
-def test_a_service_knows_two_ways_with_stale_sessions(real_store: Store) -> None:
+def test_a_service_knows_two_ways_with_stale_sessions(store: Store) -> None:
     with pytest.raises(ValueError, match="'raise' or 'append', not 'ignore'"):
-        TreadleSessionService(real_store, on_stale="ignore")  # type: ignore[arg-type]
+        TreadleSessionService(store, on_stale="ignore")  # type: ignore[arg-type]
 
 
 @every_backend
@@ -136,13 +136,13 @@ async def test_a_long_session_with_much_state_is_read_whole(service: TreadleSess
 
 async def test_a_session_that_changes_while_its_pages_are_read_is_read_again(
     service: TreadleSessionService,
-    real_store: Store,
+    store: Store,
     another: Callable[[], TreadleSessionService],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     keys = {f"{n:04}": 0 for n in range(250)}
     await service.create_session(app_name=APP, user_id=USER, session_id="s", state=keys)
-    listing, reads = real_store.documents.list, 0
+    listing, reads = store.documents.list, 0
 
     async def list_late(*args: Any, **options: Any) -> Any:
         nonlocal reads
@@ -152,7 +152,7 @@ async def test_a_session_that_changes_while_its_pages_are_read_is_read_again(
             await another().append_event(await load(another()), changed)
         return await listing(*args, **options)
 
-    monkeypatch.setattr(real_store.documents, "list", list_late)
+    monkeypatch.setattr(store.documents, "list", list_late)
     found = await load(service)
     assert set(found.state.values()) == {1}
     assert len(found.events) == 1
@@ -209,12 +209,12 @@ async def test_contents_of_all_kinds_are_kept(
 
 
 async def test_the_events_of_a_session_are_a_thread_that_others_can_read(
-    service: TreadleSessionService, real_store: Store
+    service: TreadleSessionService, store: Store
 ) -> None:
     session = await service.create_session(app_name=APP, user_id=USER, session_id="s")
     await service.append_event(session, said("hello"))
     await service.append_event(session, said("welcome", author="agent"))
-    head = await real_store.threads.load("adk.app.user.s")
+    head = await store.threads.load("adk.app.user.s")
     assert head is not None
     assert head.thread.resource_id == USER
     messages = head.thread.messages
@@ -225,11 +225,11 @@ async def test_the_events_of_a_session_are_a_thread_that_others_can_read(
 
 
 async def test_a_message_that_others_appended_is_an_event(
-    service: TreadleSessionService, real_store: Store
+    service: TreadleSessionService, store: Store
 ) -> None:
     await service.create_session(app_name=APP, user_id=USER, session_id="s")
-    thread_id = await thread_of(real_store)
-    await real_store.threads.append(thread_id, Message.assistant("from elsewhere", id="m"))
+    thread_id = await thread_of(store)
+    await store.threads.append(thread_id, Message.assistant("from elsewhere", id="m"))
     [event] = (await load(service)).events
     assert (event.id, event.author) == ("m", "assistant")
     assert event.content == types.Content(role="model", parts=[types.Part(text="from elsewhere")])
@@ -237,28 +237,28 @@ async def test_a_message_that_others_appended_is_an_event(
 
 @pytest.mark.parametrize("fields", [{"timestamp": "x"}, {"content": 3}, {"author": 1}, 7])
 async def test_a_damaged_event_is_named(
-    service: TreadleSessionService, real_store: Store, fields: object
+    service: TreadleSessionService, store: Store, fields: object
 ) -> None:
     await service.create_session(app_name=APP, user_id=USER, session_id="s")
     damaged = Message(role="user", content="x", extra={"google_adk": fields})
-    await real_store.threads.append(await thread_of(real_store), damaged)
+    await store.threads.append(await thread_of(store), damaged)
     with pytest.raises(CorruptRecord, match=r"message 0 of thread 'adk\.app\.user\.s'"):
         await load(service)
 
 
-async def test_a_damaged_head_is_named(service: TreadleSessionService, real_store: Store) -> None:
+async def test_a_damaged_head_is_named(service: TreadleSessionService, store: Store) -> None:
     await service.create_session(app_name=APP, user_id=USER, session_id="s")
-    await real_store.documents.put("adk.app", (USER, "sessions", "s"), {"last_update_time": "now"})
+    await store.documents.put("adk.app", (USER, "sessions", "s"), {"last_update_time": "now"})
     with pytest.raises(CorruptRecord, match="no last_update_time"):
         await load(service)
 
 
 @every_backend
 async def test_a_session_whose_thread_is_gone_does_not_exist(
-    service: TreadleSessionService, real_store: Store
+    service: TreadleSessionService, store: Store
 ) -> None:
     session = await service.create_session(app_name=APP, user_id=USER, session_id="s")
-    await real_store.threads.delete(await thread_of(real_store))
+    await store.threads.delete(await thread_of(store))
     for count in (None, 0, 3):
         config = GetSessionConfig(num_recent_events=count)
         found = await service.get_session(app_name=APP, user_id=USER, session_id="s", config=config)
@@ -268,21 +268,19 @@ async def test_a_session_whose_thread_is_gone_does_not_exist(
 
 
 @every_backend
-async def test_an_erased_user_leaves_nothing(
-    service: TreadleSessionService, real_store: Store
-) -> None:
+async def test_an_erased_user_leaves_nothing(service: TreadleSessionService, store: Store) -> None:
     for user in (USER, "other"):
         for name in ("s1", "s2"):
             session = await service.create_session(
                 app_name=APP, user_id=user, session_id=name, state={"user:a": 1, "b": 2}
             )
             await service.append_event(session, said())
-    await real_store.erase(USER)
+    await store.erase(USER)
     assert (await service.list_sessions(app_name=APP, user_id=USER)).sessions == []
     assert await service.get_user_state(app_name=APP, user_id=USER) == {}
     assert len((await service.list_sessions(app_name=APP)).sessions) == 2
-    assert (await real_store.threads.list()).items == ("adk.app.other.s1", "adk.app.other.s2")
-    [page] = await real_store.read(ListDocuments(collection="adk.app", limit=200))
+    assert (await store.threads.list()).items == ("adk.app.other.s1", "adk.app.other.s2")
+    [page] = await store.read(ListDocuments(collection="adk.app", limit=200))
     assert {document.key[0] for document in page.items} == {"other"}
 
 

@@ -1,6 +1,5 @@
 """A writer that has lost its claim, or its thread, is refused."""
 
-from collections.abc import AsyncGenerator
 from uuid import uuid4
 
 import pytest
@@ -9,12 +8,6 @@ from tests.frameworks.langgraph.graphs import compile_graph, put, thread
 from tests.marks import every_backend
 from treadle import ClaimConflict, Store, blocking, open_store, system_clock
 from treadle.integrations.langgraph import StaleWriteOwner, TreadleSaver
-
-
-@pytest.fixture
-async def store() -> AsyncGenerator[Store]:
-    async with open_store("memory:") as store:
-        yield store
 
 
 @every_backend

@@ -1,9 +1,7 @@
 """Lists are stored by what was added to them."""
 
-from collections.abc import AsyncGenerator
 from typing import Any
 
-import pytest
 from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
 
 from tests.frameworks.langgraph.graphs import compile_graph, put, thread, values_of
@@ -12,12 +10,6 @@ from treadle import Document, Store, open_store
 from treadle.integrations.langgraph import TreadleSaver
 
 LONG = [f"word {number}" for number in range(10)]
-
-
-@pytest.fixture
-async def store() -> AsyncGenerator[Store]:
-    async with open_store("memory:") as store:
-        yield store
 
 
 async def pieces(store: Store, collection: str = "langgraph.t") -> list[Document]:

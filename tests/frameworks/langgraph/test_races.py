@@ -1,23 +1,17 @@
 """Others read, write and delete at the same time; no state has holes."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 from langgraph.checkpoint.base import CheckpointTuple
 
 from tests.frameworks.langgraph.graphs import put, thread, values_of
-from treadle import CorruptRecord, Store, VersionConflict, open_store
+from treadle import CorruptRecord, Store, VersionConflict
 from treadle.integrations.langgraph import TreadleSaver
 
 Action = Callable[[], Awaitable[object]]
 LONG = [f"word {number}" for number in range(10)]
-
-
-@pytest.fixture
-async def store() -> AsyncGenerator[Store]:
-    async with open_store("memory:") as store:
-        yield store
 
 
 def after_reads(store: Store, count: int, action: Action) -> None:

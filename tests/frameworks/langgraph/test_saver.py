@@ -1,7 +1,6 @@
 """The saver: ids, both kinds of calls, copies, deletions and delta channels."""
 
 import asyncio
-from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
@@ -17,12 +16,6 @@ from treadle.integrations.langgraph import TreadleSaver
 
 LONG = [f"word {number}" for number in range(10)]
 QUESTION = {"said": ["a question"]}
-
-
-@pytest.fixture
-async def store() -> AsyncGenerator[Store]:
-    async with open_store("memory:") as store:
-        yield store
 
 
 # --- ids ------------------------------------------------------------------------------------------

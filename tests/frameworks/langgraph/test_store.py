@@ -1,6 +1,5 @@
 """The store for long-term memory: what LangGraph's own tests do not try."""
 
-from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,12 +9,6 @@ from langgraph.store.base import GetOp, ListNamespacesOp, PutOp, SearchOp
 from tests.marks import every_backend
 from treadle import InvalidValue, Store, blocking, open_store
 from treadle.integrations.langgraph import TreadleStore
-
-
-@pytest.fixture
-async def store() -> AsyncGenerator[Store]:
-    async with open_store("memory:") as store:
-        yield store
 
 
 @every_backend
