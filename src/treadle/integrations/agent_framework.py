@@ -19,9 +19,10 @@ import treadle
 from treadle import AlreadyExists, CorruptRecord, Json, NotFound, Store, VersionConflict
 from treadle.integrations._ids import joined_id
 from treadle.integrations._ordered import OrderedDocuments, rank_of
+from treadle.integrations._requirements import requires
 from treadle.queries import ListMessages, LoadHead
 
-try:
+with requires("treadle[agent-framework]"):
     from agent_framework import HistoryProvider, Message, WorkflowCheckpoint
     from agent_framework import WorkflowCheckpointException as CheckpointError
     from agent_framework._sessions import filter_new_messages
@@ -29,11 +30,6 @@ try:
         decode_checkpoint_value,
         encode_checkpoint_value,
     )
-except ImportError as error:
-    raise ImportError(
-        "treadle.integrations.agent_framework needs agent-framework-core; "
-        "run: pip install 'treadle[agent-framework]'"
-    ) from error
 
 __all__ = ["TreadleCheckpointStorage", "TreadleHistoryProvider"]
 

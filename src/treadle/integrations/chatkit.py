@@ -15,16 +15,13 @@ from typing import TypeVar
 
 from treadle import CorruptRecord, Json, NotFound, Store
 from treadle.integrations._ordered import Key, Order, OrderedDocuments, rank_of
+from treadle.integrations._requirements import requires
 
-try:
+with requires("treadle[chatkit]"):
     from chatkit.store import NotFoundError, TContext
     from chatkit.store import Store as ChatKitStore
     from chatkit.types import Attachment, Page, ThreadItem, ThreadMetadata
     from pydantic import TypeAdapter, ValidationError
-except ImportError as error:
-    raise ImportError(
-        "treadle.integrations.chatkit needs openai-chatkit; run: pip install 'treadle[chatkit]'"
-    ) from error
 
 __all__ = ["TreadleChatKitStore"]
 

@@ -37,6 +37,7 @@ class Importer(Protocol):
 
         Raises:
             InvalidValue: the source is no database of the framework.
+            ImportError: a package that reads the source is missing.
             StoreUnavailable: the store is not available; what was yielded is in it.
         """
         ...

@@ -17,21 +17,13 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-try:
-    from opentelemetry import context as contexts
-    from opentelemetry import propagate, trace
-    from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode
-except ImportError as error:
-    raise ImportError(
-        "OpenTelemetry is not installed: pip install 'treadle[opentelemetry]'"
-    ) from error
-
 import msgspec
 
 import treadle
 from treadle import MailboxEntry
 from treadle.commands import Command, ExtendLease, Send
 from treadle.core.limits import HEADERS
+from treadle.integrations._requirements import requires
 from treadle.integrations._store_calls import observe_calls
 from treadle.queries import LoadClaims
 from treadle.worker import (
@@ -46,6 +38,11 @@ from treadle.worker import (
     Withdrawn,
     log_events,
 )
+
+with requires("treadle[opentelemetry]"):
+    from opentelemetry import context as contexts
+    from opentelemetry import propagate, trace
+    from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode
 
 __all__ = ["TracedEvents", "trace_stores"]
 
@@ -102,7 +99,12 @@ class TracedEvents:
         """Begin or end the span that an event is about."""
         if isinstance(event, Claimed):
             self._begin(event.entry)
-        self._also(event)
+        try:
+            self._also(event)
+        finally:
+            self._end_if_over(event)
+
+    def _end_if_over(self, event: Event) -> None:
         match event:
             case Done():
                 self._end(event.entry, "accepted")

@@ -15,18 +15,10 @@ from functools import partial
 from time import perf_counter
 from typing import Any
 
-try:
-    from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
-    from prometheus_client.core import GaugeMetricFamily, Metric
-    from prometheus_client.registry import Collector
-except ImportError as error:
-    raise ImportError(
-        "prometheus_client is not installed: pip install 'treadle[prometheus]'"
-    ) from error
-
 import msgspec
 
 from treadle.blocking import Store
+from treadle.integrations._requirements import requires
 from treadle.integrations._store_calls import observe_calls
 from treadle.worker import (
     Claimed,
@@ -42,6 +34,11 @@ from treadle.worker import (
     Withdrawn,
     log_events,
 )
+
+with requires("treadle[prometheus]"):
+    from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
+    from prometheus_client.core import GaugeMetricFamily, Metric
+    from prometheus_client.registry import Collector
 
 __all__ = ["MeasuredEvents", "StoreCollector", "measure_stores"]
 
@@ -110,7 +107,10 @@ class MeasuredEvents:
 
     def __call__(self, event: Event) -> None:
         """Count an event."""
+        self._count(event)
         self._also(event)
+
+    def _count(self, event: Event) -> None:
         match event:
             case Claimed():
                 self._running.inc()

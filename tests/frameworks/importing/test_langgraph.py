@@ -1,6 +1,7 @@
 """Checkpoints of LangGraph's savers come as they are, and a graph goes on from them."""
 
 import operator
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ from langgraph.graph import END, START, StateGraph, add_messages
 from langgraph.types import Command, interrupt
 from pydantic import BaseModel
 
+from tests.cli.support import run as run_command
 from tests.frameworks.importing.runs import command, everything, run
 from tests.marks import every_backend
 from treadle import InvalidValue, Store, open_store
@@ -182,6 +184,17 @@ async def test_what_is_no_database_of_langgraph_is_refused(store: Store, tmp_pat
         with pytest.raises(InvalidValue, match=match):
             await run(import_checkpoints, store, source)
     assert not (tmp_path / "none.db").exists()
+
+
+def test_the_command_names_the_package_that_reads_the_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "x.db").touch()
+    monkeypatch.setitem(sys.modules, "aiosqlite", None)
+    source = f"sqlite:///{tmp_path}/x.db"
+    result = run_command("import", "--store", tmp_path / "store", "--from", "langgraph", source)
+    assert result.exit_code == 1
+    assert "pip install 'langgraph-checkpoint-sqlite'" in result.stderr
 
 
 async def test_the_command_imports_and_says_what_it_did(tmp_path: Path) -> None:

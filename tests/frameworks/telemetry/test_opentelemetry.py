@@ -178,6 +178,19 @@ async def test_a_failed_attempt_is_an_error(store: Store, spans: Spans) -> None:
     ]
 
 
+async def test_a_span_ends_though_a_further_hook_fails(store: Store, spans: Spans) -> None:
+    def fail(_: Event) -> None:
+        raise ZeroDivisionError
+
+    async def handler(_: Delivery) -> None:
+        pass
+
+    await store.mailboxes.send("m", 1)
+    hook = TracedEvents(fail, tracer_provider=spans.provider)
+    await Worker(store, handler, on_event=hook).run(until_idle=True)
+    assert attributes(spans.one("process"))["treadle.outcome"] == "accepted"
+
+
 async def test_entries_that_a_handler_takes_are_linked_to_its_delivery(
     store: Store, spans: Spans
 ) -> None:

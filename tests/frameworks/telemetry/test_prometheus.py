@@ -11,7 +11,7 @@ from treadle import Message, NotFound, Store, Thread
 from treadle.blocking import open_store
 from treadle.integrations.opentelemetry import trace_stores
 from treadle.integrations.prometheus import MeasuredEvents, StoreCollector, measure_stores
-from treadle.worker import Backoff, Delivery, Reject, Worker
+from treadle.worker import Backoff, Delivery, Event, Reject, Worker
 
 
 @pytest.fixture
@@ -65,6 +65,22 @@ async def test_deliveries_are_counted(store: Store, registry: CollectorRegistry)
     assert ended == {"accepted": 2, "retried": 1, "dead_letter": 1}
     assert sample(registry, "treadle_deliveries_running") == 0
     assert sample(registry, "treadle_delivery_seconds_count") == 4
+
+
+async def test_a_further_hook_that_fails_hides_nothing(
+    store: Store, registry: CollectorRegistry
+) -> None:
+    def fail(_: Event) -> None:
+        raise ZeroDivisionError
+
+    async def handler(_: Delivery) -> None:
+        pass
+
+    await store.mailboxes.send("m", 1)
+    hook = MeasuredEvents(fail, registry=registry)
+    await Worker(store, handler, on_event=hook).run(until_idle=True)
+    assert sample(registry, "treadle_deliveries_total", outcome="accepted") == 1
+    assert sample(registry, "treadle_deliveries_running") == 0
 
 
 def test_what_waits_is_read_when_metrics_are_asked_for(tmp_path: Path) -> None:

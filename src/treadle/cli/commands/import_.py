@@ -82,8 +82,11 @@ def _import_database(framework: str, source: str, *, as_json: bool) -> None:
                     summary.add(result)
         return summary
 
-    with interruptible():
-        summary = write_store(load)
+    try:
+        with interruptible():
+            summary = write_store(load)
+    except ImportError as error:  # what reads this kind of database is missing
+        raise Failure(str(error)) from error
     if as_json:
         write_json(summary.as_json())
     else:

@@ -14,15 +14,11 @@ state is documents, one for each key, in the collection `adk.<app>`, under keys 
 user's id; state of the app is in `adk-app.<app>`. So `Store.erase` deletes all of a user.
 """
 
-try:
-    import google.adk  # noqa: F401  # pyright: ignore[reportUnusedImport]
-except ImportError as error:
-    raise ImportError(
-        "treadle.integrations.google_adk needs google-adk; run: pip install 'treadle[google-adk]'"
-    ) from error
+from treadle.integrations._requirements import requires
 
-from treadle.integrations.google_adk._importing import import_sessions
-from treadle.integrations.google_adk._service import OnStale, TreadleSessionService
-from treadle.integrations.google_adk._uris import register_uris
+with requires("treadle[google-adk]"):
+    from treadle.integrations.google_adk._importing import import_sessions
+    from treadle.integrations.google_adk._service import OnStale, TreadleSessionService
+    from treadle.integrations.google_adk._uris import register_uris
 
 __all__ = ["OnStale", "TreadleSessionService", "import_sessions", "register_uris"]

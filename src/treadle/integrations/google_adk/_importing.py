@@ -12,6 +12,7 @@ from google.adk.sessions.session import Session
 from google.adk.sessions.sqlite_session_service import SqliteSessionService
 
 from treadle import Batch, InvalidValue, Json, Store, Thread
+from treadle.integrations._requirements import requires
 from treadle.integrations.google_adk._events import as_message
 from treadle.integrations.google_adk._keys import Scope, SessionKeys, user_collection
 from treadle.integrations.google_adk._service import TreadleSessionService
@@ -35,6 +36,7 @@ async def import_sessions(store: Store, source: str) -> AsyncGenerator[Imported]
 
     Raises:
         InvalidValue: the source is no such database.
+        ImportError: the package that reads it is missing.
     """
     target = TreadleSessionService(store)
     async with _opened(source) as (service, found):
@@ -103,10 +105,13 @@ async def _opened(source: str) -> AsyncGenerator[tuple[BaseSessionService, list[
     path = None if source.startswith("postgres") else sqlite_file(source)
     if path is not None and _is_of_plain_service(path):
         plain = SqliteSessionService(str(path))
-        yield plain, _list(path)
-        await plain.close()
+        try:
+            yield plain, _list(path)
+        finally:
+            await plain.close()
         return
-    from google.adk.sessions.database_session_service import DatabaseSessionService
+    with requires("google-adk[db]"):
+        from google.adk.sessions.database_session_service import DatabaseSessionService
 
     if path is not None:
         url = f"sqlite+aiosqlite:///{path.absolute()}"

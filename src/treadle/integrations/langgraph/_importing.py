@@ -12,6 +12,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver, ChannelVersions, Chec
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from treadle import InvalidValue, Store
+from treadle.integrations._requirements import requires
 from treadle.integrations.importing import Imported, Written, import_each, sqlite_file
 from treadle.integrations.langgraph._saver import TreadleSaver
 
@@ -63,6 +64,7 @@ async def import_checkpoints(store: Store, source: str) -> AsyncGenerator[Import
 
     Raises:
         InvalidValue: the source is no database of a saver.
+        ImportError: the package that reads it is missing.
     """
     target = TreadleSaver(store, serde=Unopened())
     async with _opened(source) as saver:
@@ -131,8 +133,9 @@ def _config(thread_id: str, ns: str, checkpoint_id: str | None) -> RunnableConfi
 async def _opened(source: str) -> AsyncGenerator[BaseCheckpointSaver[Any]]:
     path = sqlite_file(source)
     if path is not None:
-        import aiosqlite
-        from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+        with requires("langgraph-checkpoint-sqlite"):
+            import aiosqlite
+            from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
         uri = f"{path.absolute().as_uri()}?mode=ro"
         async with aiosqlite.connect(uri, uri=True) as connection:
@@ -140,7 +143,8 @@ async def _opened(source: str) -> AsyncGenerator[BaseCheckpointSaver[Any]]:
         return
     if not source.startswith(("postgresql://", "postgres://")):
         raise InvalidValue("source", "name a database: sqlite:///x.db or postgresql://host/name")
-    from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
+    with requires("langgraph-checkpoint-postgres"):
+        from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 
     async with AsyncPostgresSaver.from_conn_string(source, serde=Unopened()) as saver:
         yield saver

@@ -3,18 +3,13 @@
 `TreadleSession` goes where the SDK takes a session: `Runner.run(agent, text, session=session)`.
 """
 
-try:
-    import agents  # noqa: F401  # pyright: ignore[reportUnusedImport]
-except ImportError as error:
-    raise ImportError(
-        "treadle.integrations.openai_agents needs openai-agents; "
-        "run: pip install 'treadle[openai-agents]'"
-    ) from error
+from treadle.integrations._requirements import requires
 
-from treadle.integrations.openai_agents._importing import import_sessions
-from treadle.integrations.openai_agents._items import read_item, write_items
-from treadle.integrations.openai_agents._run_states import load_run_state, put_run_state
-from treadle.integrations.openai_agents._session import TreadleSession
+with requires("treadle[openai-agents]"):
+    from treadle.integrations.openai_agents._importing import import_sessions
+    from treadle.integrations.openai_agents._items import read_item, write_items
+    from treadle.integrations.openai_agents._run_states import load_run_state, put_run_state
+    from treadle.integrations.openai_agents._session import TreadleSession
 
 __all__ = [
     "TreadleSession",

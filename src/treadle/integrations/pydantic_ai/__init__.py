@@ -12,14 +12,9 @@ A conversation is a document, and each of its messages is one. They are in the c
 `pydantic-ai`.
 """
 
-try:
-    import pydantic_ai.conversation_store  # noqa: F401  # pyright: ignore[reportUnusedImport]
-except ImportError as error:
-    raise ImportError(
-        "treadle.integrations.pydantic_ai needs pydantic-ai-slim; "
-        "run: pip install 'treadle[pydantic-ai]'"
-    ) from error
+from treadle.integrations._requirements import requires
 
-from treadle.integrations.pydantic_ai._store import TreadleConversationStore
+with requires("treadle[pydantic-ai]"):
+    from treadle.integrations.pydantic_ai._store import TreadleConversationStore
 
 __all__ = ["TreadleConversationStore"]
