@@ -184,7 +184,7 @@ FINDERS: dict[str, Callable[[WorkingSet], object]] = {
     "find_documents": lambda rows: rows.find_documents(KeyRange("c")),
     "find_expired": lambda rows: rows.find_expired(5),
     "find_collections": lambda rows: rows.find_collections(""),
-    "unreadable_documents": lambda rows: rows.unreadable_documents(),
+    "unreadable_documents": lambda rows: rows.unreadable_documents(KeyRange("c")),
     "get a document": lambda rows: rows.documents.get("c\x1fk"),
     "next_due": lambda rows: rows.next_due(0, None),
     "purge": lambda rows: rows.purge(100, SETTLED),

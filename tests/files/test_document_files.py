@@ -119,6 +119,20 @@ async def test_a_damaged_line_hurts_no_other(tmp_path: Path, line: bytes) -> Non
         assert await values(store) == {("k", "0"): "new", ("k", "1"): 1, ("k", "2"): 2}
 
 
+async def test_a_page_names_the_damage_that_may_be_in_its_range(tmp_path: Path) -> None:
+    async with open_store(tmp_path) as store:
+        await store.documents.put("c", ("a", "1"), "bad")
+        await store.documents.put("c", ("b", "1"), "good")
+        await store.documents.put("d", ("a", "1"), "good")
+    path = file_of(tmp_path)
+    path.write_bytes(path.read_bytes().replace(b'"bad"', b'"b\xffd'))
+    async with open_store(tmp_path) as store:
+        assert (await store.documents.list("c")).unreadable
+        assert (await store.documents.list("c", prefix="a")).unreadable
+        assert not (await store.documents.list("c", prefix="b")).unreadable
+        assert not (await store.documents.list("d")).unreadable
+
+
 async def test_an_older_line_does_not_stand_for_a_damaged_one(tmp_path: Path) -> None:
     async with open_store(tmp_path) as store:
         await store.documents.put("c", "k", "old")

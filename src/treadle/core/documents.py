@@ -59,8 +59,8 @@ class DocumentPage(Model, frozen=True, kw_only=True):
     next_cursor: Key | None = None
     """The key of the last document: `after` (or `before`, in descending order) of the next page."""
     unreadable: tuple[str, ...] = ()
-    """Damaged documents that were left out, by name. A store in a folder names all that it knows
-    of, whatever the page."""
+    """Damaged documents that were left out, by name. A store in a folder names all that may be in
+    the range, whatever the page."""
 
 
 class CollectionPage(Model, frozen=True, kw_only=True):
@@ -91,8 +91,8 @@ class DocumentRows(Protocol):
         """The names of the collections from `first` on that may have documents, in order."""
         ...
 
-    def unreadable_documents(self) -> Iterable[str]:
-        """The documents that cannot be read, as far as they are known."""
+    def unreadable_documents(self, keys: KeyRange) -> Iterable[str]:
+        """The documents that cannot be read and may be in a range, as far as they are known."""
         ...
 
     def find_expired(self, before: int) -> Iterable[Document]:
@@ -394,7 +394,7 @@ class ListDocuments(TimedQuery[DocumentPage], frozen=True, kw_only=True):
             items=tuple(page),
             has_more=len(live) > limit,
             next_cursor=page[-1].key if page else None,
-            unreadable=tuple(rows.unreadable_documents()),
+            unreadable=tuple(rows.unreadable_documents(self.range)),
         )
 
 

@@ -120,6 +120,12 @@ class DocumentTable(RowTable[Document]):
         found = [error for index in self._indexes.values() for error in index.damaged.values()]
         return sorted(error.where for error in found)
 
+    def find_unreadable(self, keys: KeyRange) -> Iterable[str]:
+        """Return the damaged lines that may be of documents in a range, as errors name them."""
+        index = self._index(keys.collection)
+        elsewhere = {error.where for key, error in index.lost.items() if not keys.has(key)}
+        return sorted({error.where for error in index.damaged.values()} - elsewhere)
+
     def _changed_in(self, keys: KeyRange) -> list[str]:
         found: list[str] = []
         for row in self._changed:
@@ -158,7 +164,7 @@ class DocumentTable(RowTable[Document]):
             return read_line(collection, key, line, self._files.where(collection))
         except CorruptRecord as error:
             self._damage.note(error)
-            index.damaged[index.spans[key][0]] = error
+            index.damaged[index.spans[key][0]] = index.lost[key] = error
             return None
 
     # --- files ------------------------------------------------------------------------------------

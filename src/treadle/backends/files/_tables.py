@@ -161,9 +161,9 @@ class FileTables(Tables):
         """Return the collections from `first` on that may have documents, in order."""
         return self.documents.find_collections(first)
 
-    def unreadable_documents(self) -> Iterable[str]:
-        """Return the damaged lines of documents that are known."""
-        return self.documents.unreadable()
+    def unreadable_documents(self, keys: KeyRange) -> Iterable[str]:
+        """Return the damaged lines that are known, of documents that may be in a range."""
+        return self.documents.find_unreadable(keys)
 
     def find_thread_ids(self, resource_id: str | None, parent_thread_id: str | None) -> list[str]:
         """Return the ids of the threads with this owner and this parent; None matches all."""

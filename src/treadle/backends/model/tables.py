@@ -321,7 +321,7 @@ class Tables:
                 yield name
             key = self._document_keys.first(name + END)
 
-    def unreadable_documents(self) -> Iterable[str]:
+    def unreadable_documents(self, keys: KeyRange) -> Iterable[str]:
         """The documents that cannot be read: none, where they are values in memory."""
         return ()
 

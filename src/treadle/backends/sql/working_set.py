@@ -434,7 +434,7 @@ class WorkingSet(Tables):
         """Raise an error: no command may list collections."""
         _refuse("collections")
 
-    def unreadable_documents(self) -> Iterable[str]:
+    def unreadable_documents(self, keys: KeyRange) -> Iterable[str]:
         """Raise an error: no command may list documents."""
         _refuse("damaged documents")
 
