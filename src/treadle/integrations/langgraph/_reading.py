@@ -116,6 +116,9 @@ class Reader:
         """Return a checkpoint, or the newest one, and the version of the root before it was read.
 
         The version is None while somebody deletes, so that nothing is taken for known.
+
+        Raises:
+            CorruptRecord: the checkpoint, a write of it, or one that may be newer is damaged.
         """
         roots = LoadDocuments(collection=collection, keys=(ROOT,))
         if checkpoint_id is not None:
@@ -123,19 +126,19 @@ class Reader:
             query = LoadDocuments(collection=collection, keys=(key,))
             below = ListDocuments(collection=collection, prefix=key, limit=PAGE)
             (root,), (head,), page = await self.store.read(roots, query, below)
-            writes = list(page.items)
+            writes = list(undamaged(collection, page))
             while page.has_more:
                 page = await self.store.documents.list(
                     collection, prefix=key, after=page.next_cursor, limit=PAGE
                 )
-                writes += page.items
+                writes += undamaged(collection, page)
             found = None if head is None else self._found(head, writes)
             return _settled(root), found
         latest = ListDocuments(collection=collection, prefix=("c", space), order="desc", limit=FEW)
         (root,), page = await self.store.read(roots, latest)
         newer: list[treadle.Document] = []
         while True:
-            for one in self._group(newer, page.items):
+            for one in self._group(newer, undamaged(collection, page)):
                 return _settled(root), one
             if not page.has_more:
                 return _settled(root), None
@@ -159,6 +162,9 @@ class Reader:
             space: the namespace.
             before: only checkpoints and writes in front of this key.
             first: the size of the first page, in documents.
+
+        Raises:
+            CorruptRecord: a checkpoint or a write of them is damaged.
         """
         newer: list[treadle.Document] = []
         has_more, limit = True, first
@@ -166,7 +172,7 @@ class Reader:
             page = await self.store.documents.list(
                 collection, prefix=("c", space), before=before, order="desc", limit=limit
             )
-            yield list(self._group(newer, page.items))
+            yield list(self._group(newer, undamaged(collection, page)))
             has_more, before, limit = page.has_more, page.next_cursor, PAGE
 
     async def spaces(self, collection: str) -> AsyncIterator[str]:
@@ -316,6 +322,20 @@ class Reader:
             runs=before.runs if before is not None and is_current else frozenset(),
         )
         self._known.put(collection, space, known)
+
+
+def undamaged(collection: str, page: treadle.DocumentPage) -> Sequence[treadle.Document]:
+    """Return the documents of a page.
+
+    Without a damaged one, an older checkpoint would be taken for the newest, or a task run again.
+
+    Raises:
+        CorruptRecord: one is damaged.
+    """
+    if page.unreadable:
+        names = ", ".join(page.unreadable)
+        raise treadle.CorruptRecord(f"collection {collection!r}", f"{names} is damaged")
+    return page.items
 
 
 def _settled(root: treadle.Document | None) -> int | None:

@@ -106,6 +106,9 @@ class TreadleSaver(BaseCheckpointSaver[str]):
             filter: what the metadata must have.
             before: only checkpoints before this one.
             limit: how many at most.
+
+        Raises:
+            CorruptRecord: a part of one is missing or damaged.
         """
         listing = self._list(config, filter, before, limit)
         while page := await self._calls.run(self._next_page(listing)):

@@ -18,7 +18,7 @@ from treadle.integrations.langgraph._layout import (
     to_json,
 )
 from treadle.integrations.langgraph._lists import new_list_id
-from treadle.integrations.langgraph._reading import PAGE, Found, Reader
+from treadle.integrations.langgraph._reading import PAGE, Found, Reader, undamaged
 from treadle.integrations.langgraph._writing import ATTEMPTS, Writer, is_conflict
 
 _COMMIT = 1_000
@@ -244,7 +244,8 @@ class Sweeper:
             page = await self._documents.list(
                 collection, prefix=prefix, after=after, limit=PAGE, values=values
             )
-            for document in page.items:
+            # Damage must not prevent deletions, which need the keys alone.
+            for document in undamaged(collection, page) if values else page.items:
                 yield document
             if not page.has_more:
                 return

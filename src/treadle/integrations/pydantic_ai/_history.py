@@ -61,10 +61,10 @@ async def _read_run(documents: Documents, last: Place, count: int) -> _Run:
         limit=count,
         order="desc",
     )
-    if page.unreadable:
-        names = ", ".join(page.unreadable)
-        raise CorruptRecord(f"the history in line {last.line!r}", f"{names} is damaged")
     if [each.key for each in page.items] != [last.moved(-n).key for n in range(count)]:
+        if page.unreadable:
+            names = ", ".join(page.unreadable)
+            raise CorruptRecord(f"the history in line {last.line!r}", f"{names} is damaged")
         raise LookupError(f"line {last.line!r} has not all entries up to {last.number}")
     found = [read_entry(each) for each in page.items]
     return _Run([entry for entry, _ in found], found[-1][1])
