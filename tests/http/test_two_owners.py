@@ -20,8 +20,10 @@ from treadle import (
     RunRecord,
     Thread,
     ThreadChangeSet,
+    commands,
 )
 from treadle import http as treadle_http
+from treadle.http import _ag_ui, _ai_sdk
 from treadle.http._operation import EVENTS, Operation
 from treadle.http._operations import OPERATIONS
 from treadle.http._owners import ALL
@@ -90,7 +92,6 @@ def name_of(operation: Operation) -> str:
     return f"{operation.method} {operation.path}"
 
 
-PRIVATE = [each for each in OPERATIONS if not each.owner.is_public]
 BY_PREFIX = "/v1/collections/{collection}/documents"
 """It names a collection, which is nobody's: each owner has documents in it."""
 
@@ -279,6 +280,37 @@ async def test_nobody_gets_at_anothers_by_naming_it(
     assert answer.status_code == status, answer.text
     assert SECRET not in answer.text
     assert await dump(store) == before
+
+
+async def test_an_entry_with_the_id_of_anothers_run_does_not_cancel_that(store: Store) -> None:
+    await store.threads.create(Thread(id="mine", resource_id="bob"))
+    await store.commit((commands.Send(mailbox_id="mine", entry_id="run-of-alice", payload=1),))
+    before = await dump(store)
+    async with client_of(store, owner("bob")) as bob:
+        answer = await bob.post("/v1/runs/run-of-alice/cancel")
+    assert answer.status_code == 404, answer.text
+    assert await dump(store) == before
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/ag-ui/agents/helper/runs", {"threadId": "new", "runId": "r"}),
+        ("/v1/ai-sdk/agents/helper/runs", {"id": "new", "runId": "r", "messages": []}),
+    ],
+)
+async def test_a_run_on_a_thread_that_another_owner_has_just_created_is_refused(
+    path: str, body: dict[str, Any], store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def create_meanwhile(*_: Any) -> None:
+        await store.threads.create(Thread(id="new", resource_id="alice"))
+
+    for module in (_ag_ui, _ai_sdk):
+        monkeypatch.setattr(module, "require_own_request", create_meanwhile)
+    async with client_of(store, owner("bob")) as bob:
+        answer = await bob.post(path, json=body)
+    assert answer.status_code == 404, answer.text
+    assert (await store.mailboxes.count_entries(mailbox_id="new")).queued == 0
 
 
 @pytest.mark.parametrize("left", ["mailbox", "run"])

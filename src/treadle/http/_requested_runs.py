@@ -15,7 +15,7 @@ from treadle.core.runs import RunRecord
 from treadle.core.threads import Thread, ThreadChangeSet
 from treadle.errors import AlreadyExists, NotFound
 from treadle.http._call import Call
-from treadle.http._owners import require_free_run, require_free_thread, require_own_thread
+from treadle.http._owners import require_free_run, require_free_thread
 from treadle.store.store import Store
 from treadle.worker import RunRequest
 
@@ -64,24 +64,21 @@ async def request(
 ) -> Requested:
     """Append what the client says, and send the request, in one batch.
 
-    Raises:
-        InvalidId: an id cannot be one.
-        NotFound: the thread is another's.
-
     Args:
         call: the call.
         wanted: the request.
         messages: all that the client has; the thread gets those behind the last that it knows.
         key: the same for the same request; a known one sends nothing.
         removes_rest: remove from the thread what comes behind the last of these messages.
+
+    Raises:
+        InvalidId: an id cannot be one.
+        NotFound: the thread is another's, which has just created it.
     """
     check_ids(wanted)
     try:
         return await _request(call, wanted, messages, key, removes_rest=removes_rest)
     except AlreadyExists:  # another request has just created the thread
-        own = call.principal.own
-        if own is not None:
-            await require_own_thread(call.store, wanted.thread_id, own)
         return await _request(call, wanted, messages, key, removes_rest=removes_rest)
 
 
@@ -94,7 +91,10 @@ async def _request(
         LoadMailbox(mailbox_id=thread_id),
         SearchRuns(thread_id=thread_id, statuses=("waiting",), limit=RECENT),
     )
-    owner = call.principal.own if head is None else head.resource_id
+    own = call.principal.own
+    if head is not None and own not in (None, head.resource_id):
+        raise NotFound("thread", thread_id)
+    owner = own if head is None else head.resource_id
     wanted = msgspec.structs.replace(wanted, resource_id=owner)
     page = MessagePage()
     if head is not None:

@@ -181,13 +181,14 @@ async def _delete(call: Call) -> Response:
 
 async def _restrict_cancel(call: Call, own: str) -> Call:
     """The id may be that of a run or of an entry, as in the reference."""
+    run_id = call.ids["run_id"]
+    (run,) = await call.store.read(LoadRun(run_id=run_id))
+    # As `_cancel`: an entry with the id of another's run must not open that run.
+    require = require_own_entry if run is None else require_own_run
     try:
-        await require_own_run(call.store, call.ids["run_id"], own)
+        await require(call.store, run_id, own)
     except NotFound:
-        try:
-            await require_own_entry(call.store, call.ids["run_id"], own)
-        except NotFound:
-            raise NotFound("run", call.ids["run_id"]) from None
+        raise NotFound("run", run_id) from None
     return call
 
 
