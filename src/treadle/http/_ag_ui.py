@@ -1,6 +1,5 @@
 """AG-UI 1.0: a client asks for a run, a worker does it, and its events are streamed."""
 
-from collections.abc import AsyncGenerator
 from typing import Any, assert_never, cast
 
 import msgspec
@@ -11,7 +10,7 @@ from treadle.core.ids import RunId, ThreadId
 from treadle.core.live import PartKind
 from treadle.http._ag_ui_messages import read_messages, written
 from treadle.http._call import Call
-from treadle.http._event_stream import EventStream, framed
+from treadle.http._event_stream import EventStream
 from treadle.http._operation import EVENTS, Operation
 from treadle.http._owners import OwnerRule
 from treadle.http._requested_runs import request, require_own_request
@@ -29,7 +28,7 @@ from treadle.http._run_events import (
     StateIs,
     ToolAnswered,
 )
-from treadle.http._run_stream import RunStream
+from treadle.http._run_stream import RunStream, framed_run
 from treadle.http._transcript import text_of
 from treadle.worker import Answer, RunRequest
 
@@ -98,19 +97,8 @@ async def _run(call: Call) -> Response:
         raise
     is_behind = asked.was_known or asked.is_behind
     events = stream.events(asked.entry_id, asked.version, is_behind=is_behind)
-    return EventStream(call, _encoded(wanted, events), close=stream.close)
-
-
-async def _encoded(
-    wanted: RunRequest, events: AsyncGenerator[RunEvent | None]
-) -> AsyncGenerator[bytes | None]:
-    encoder = Encoder(wanted)
-    async for event in events:
-        if event is None:
-            yield None
-            continue
-        for plain in encoder.encode(event):
-            yield framed(msgspec.json.encode(plain))
+    encoded = framed_run(events, Encoder(wanted).encode)
+    return EventStream(call, encoded, close=stream.close)
 
 
 class Encoder:

@@ -1,6 +1,7 @@
 """The AI SDK's stream of messages (`useChat`): the second form of the events of a run."""
 
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Literal, assert_never, cast
 
 import msgspec
@@ -33,7 +34,7 @@ from treadle.http._run_events import (
     StateIs,
     ToolAnswered,
 )
-from treadle.http._run_stream import RunStream
+from treadle.http._run_stream import RunStream, framed_run
 from treadle.worker import Interrupt, RunRequest
 
 _HEADERS = {"x-vercel-ai-ui-message-stream": "v1"}
@@ -119,12 +120,9 @@ def _request_in(entry: MailboxEntry) -> RunRequest | None:
 async def _encoded(
     encoder: "Encoder", events: AsyncGenerator[RunEvent | None]
 ) -> AsyncGenerator[bytes | None]:
-    async for event in events:
-        if event is None:
-            yield None
-            continue
-        for plain in encoder.encode(event):
-            yield framed(msgspec.json.encode(plain))
+    async with aclosing(framed_run(events, encoder.encode)) as run:
+        async for event in run:
+            yield event
     yield framed(b"[DONE]")
 
 

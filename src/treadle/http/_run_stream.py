@@ -1,6 +1,6 @@
 """Following a run that a client has asked for, until it ends."""
 
-from collections.abc import AsyncGenerator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from contextlib import AsyncExitStack, aclosing
 from typing import cast
 
@@ -20,6 +20,7 @@ from treadle.core.thread_queries import ListDeltas, ListMessages, LoadThread
 from treadle.core.threads import Thread, ThreadDelta
 from treadle.errors import NotFound
 from treadle.http._call import Call
+from treadle.http._event_stream import framed
 from treadle.http._merging import merged
 from treadle.http._run_events import (
     Begun,
@@ -34,6 +35,19 @@ from treadle.http._run_events import (
 from treadle.http._thread_events import Item, Live, live_values
 from treadle.http._transcript import Transcript
 from treadle.worker import Interrupt
+
+
+async def framed_run(
+    events: AsyncGenerator[RunEvent | None], encode: Callable[[RunEvent], list[dict[str, Json]]]
+) -> AsyncGenerator[bytes | None]:
+    """Yield the events of a run, framed, in the words of a protocol."""
+    async with aclosing(events):
+        async for event in events:
+            if event is None:
+                yield None
+                continue
+            for plain in encode(event):
+                yield framed(msgspec.json.encode(plain))
 
 
 class RunStream:
@@ -115,20 +129,20 @@ class RunStream:
         sources: list[AsyncGenerator[Item]] = [changes]
         if self._live is not None:
             sources.insert(0, self._live)  # a piece that came before its message is shown before it
-        async for item in merged(sources, self._call.limits.heartbeat_seconds):
-            if isinstance(item, Live):
-                piece = piece_in(item.value)
-                for event in () if piece is None else self._transcript.show(piece):
+        async with aclosing(merged(sources, self._call.limits.heartbeat_seconds)) as items:
+            async for item in items:
+                if isinstance(item, Live):
+                    piece = piece_in(item.value)
+                    for event in () if piece is None else self._transcript.show(piece):
+                        yield event
+                    continue
+                news = await self._news()
+                for event in news:
                     yield event
-                continue
-            count = 0
-            for event in await self._news():
-                count += 1
-                yield event
-                if isinstance(event, Finished | Interrupted | Cancelled | Failed):
-                    return
-            if item is None and not count:
-                yield None
+                    if isinstance(event, Finished | Interrupted | Cancelled | Failed):
+                        return
+                if item is None and not news:
+                    yield None
 
     async def _news(self) -> list[RunEvent]:
         """What has happened since the last look, and how the run has ended, if it has."""
@@ -194,8 +208,9 @@ class RunStream:
 
     async def _load(self) -> tuple[Message, ...]:
         (head,) = await self._call.store.read(LoadThread(thread_id=self._thread_id))
-        self._require_own(None if head is None else head.thread)
-        assert head is not None  # noqa: S101
+        if head is None:
+            raise NotFound("thread", self._thread_id)
+        self._require_own(head.thread)
         self._state.set(head.thread.rebuild_state(), head.version)
         return tuple(
             message if message.id else msgspec.structs.replace(message, id=f"message-{position}")

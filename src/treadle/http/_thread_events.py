@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, aclosing
 from typing import TypeAlias, cast
 
 import msgspec
@@ -86,7 +86,9 @@ async def _events(
         sources: list[AsyncGenerator[Item]] = [call.store.changes(thread_id=thread_id)]
         if with_live:
             sources.append(await live_values(call, thread_id, stack))
-        async for item in merged(sources, call.limits.heartbeat_seconds):
+        items = merged(sources, call.limits.heartbeat_seconds)
+        await stack.enter_async_context(aclosing(items))
+        async for item in items:
             if isinstance(item, Live):
                 yield framed(msgspec.json.encode(item.value), event="live")
                 continue
@@ -140,12 +142,13 @@ async def _begin_all_hints(call: Call) -> Response:
 
 
 async def _hints(call: Call, changes: AsyncGenerator[Hint]) -> AsyncGenerator[bytes | None]:
-    async for hint in merged([changes], call.limits.heartbeat_seconds):
-        if hint is None:
-            yield None
-            continue
-        yield framed(encode(hint), event="hint")
-        await asyncio.sleep(HINT_SECONDS)
+    async with aclosing(merged([changes], call.limits.heartbeat_seconds)) as hints:
+        async for hint in hints:
+            if hint is None:
+                yield None
+                continue
+            yield framed(encode(hint), event="hint")
+            await asyncio.sleep(HINT_SECONDS)
 
 
 OPERATIONS = (
