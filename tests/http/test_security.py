@@ -36,6 +36,10 @@ ALICE, OPS = "token-of-alice-0123456789", "token-of-ops-0123456789"
 async def test_only_known_hosts_are_answered(host: str, status: int, connect: Connect) -> None:
     admin: httpx.AsyncClient = await connect(treadle_http.admin("ops"))
     assert (await admin.get("/v1/threads", headers={"host": host})).status_code == status
+    address: httpx.AsyncClient = await connect(treadle_http.admin("ops"), hosts=["FD00::5"])
+    for given, expected in (("[fd00::5]:8080", 200), ("[fd00::5]", 200), ("[fd00::6]", 403)):
+        found = await address.get("/v1/threads", headers={"host": given})
+        assert found.status_code == expected
     everywhere: httpx.AsyncClient = await connect(treadle_http.admin("ops"), hosts="*")
     assert (await everywhere.get("/v1/threads", headers={"host": host})).status_code == 200
 
@@ -211,10 +215,10 @@ async def test_a_failure_of_the_store_names_no_host_and_no_file(
         assert "Traceback" not in answer.text
 
 
-async def test_a_claim_that_nobody_waits_for_any_longer_is_not_made(store: Store) -> None:
+async def claim_until(gone: asyncio.Event, store: Store) -> None:
+    """Ask for claims, as a client that goes away when it is said to, and gets no answer."""
     app = treadle_http.app(store, authenticate=treadle_http.everyone(treadle_http.admin("ops")))
-    body = b'{"consumer": "gone", "wait_ms": 30000}'
-    gone = asyncio.Event()
+    body = b'{"consumer": "gone", "wait_ms": 30000, "limit": 9}'
     messages = iter([{"type": "http.request", "body": body, "more_body": False}])
 
     async def receive() -> Any:
@@ -233,13 +237,41 @@ async def test_a_claim_that_nobody_waits_for_any_longer_is_not_made(store: Store
         "query_string": b"",
         "headers": [(b"host", b"localhost"), (b"content-type", b"application/json")],
     }
-    waiting = asyncio.create_task(app(scope, receive, send))
+    await asyncio.wait_for(app(scope, receive, send), 5)
+
+
+async def test_a_claim_that_nobody_waits_for_any_longer_is_not_made(store: Store) -> None:
+    gone = asyncio.Event()
+    waiting = asyncio.create_task(claim_until(gone, store))
     await asyncio.sleep(0.05)
     gone.set()
-    await asyncio.wait_for(waiting, 5)
+    await waiting
     await store.mailboxes.send("t", 1)
     await asyncio.sleep(0.05)
     assert (await store.mailboxes.count_entries()).queued == 1
+
+
+async def test_what_was_claimed_for_a_client_that_has_gone_is_released(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claimed: list[str] = []
+    claim = type(store.mailboxes).claim
+
+    async def noted(*args: Any, **options: Any) -> Any:
+        found = await claim(*args, **options)
+        claimed.extend(entry.mailbox_id for entry in found)
+        return found
+
+    monkeypatch.setattr(type(store.mailboxes), "claim", noted)
+    sent = [await store.mailboxes.send(mailbox_id, 1) for mailbox_id in ("one", "two")]
+    gone = asyncio.Event()
+    gone.set()
+    await claim_until(gone, store)
+    assert sorted(claimed) == ["one", "two"]
+    for each in sent:
+        entry = await store.mailboxes.load_entry(each.entry.entry_id)
+        assert entry is not None
+        assert (entry.status, entry.attempt_count) == ("queued", 0)
 
 
 async def test_integers_of_64_bits_survive(admin: httpx.AsyncClient, store: Store) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -37,6 +38,14 @@ def tokens(tmp_path: Path) -> Path:
 
 def bearer(token: str) -> dict[str, str]:
     return {"authorization": f"Bearer {token}"}
+
+
+def test_an_address_that_is_taken_is_named(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        refused = run("serve", "--store", tmp_path / "s", "--port", port)
+    assert refused.exit_code == 1
+    assert f"cannot listen at 127.0.0.1 port {port}" in refused.stderr
 
 
 def test_a_store_is_served_to_who_has_a_token(tmp_path: Path, tokens: Path) -> None:

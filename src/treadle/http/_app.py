@@ -15,7 +15,7 @@ from treadle.http._input import read_body, read_query
 from treadle.http._operation import Operation, check_operation
 from treadle.http._principals import Action, Authenticate, Principal
 from treadle.http._routing import Router, segments_of
-from treadle.http._security import check_host, check_origin
+from treadle.http._security import check_host, check_origin, in_url
 from treadle.http._settings import Limits
 from treadle.http._streams import Streams
 from treadle.store.store import Store
@@ -70,7 +70,7 @@ class App:
         self._store = store
         self._router = Router(operations)
         self._authenticate = authenticate
-        self._hosts = frozenset(host.lower() for host in hosts)
+        self._hosts = frozenset(in_url(host.lower()) for host in hosts)
         self._read_only = read_only
         self._limits = limits
         self._audit = audit

@@ -11,6 +11,11 @@ LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 """The names of one's own machine."""
 
 
+def in_url(host: str) -> str:
+    """Return the name of a host as URLs and the header `Host` have it: IPv6 in brackets."""
+    return f"[{host}]" if ":" in host and not host.startswith("[") else host
+
+
 def check_host(request: Request, hosts: Collection[str]) -> None:
     """Refuse a request to another host than those that are known.
 

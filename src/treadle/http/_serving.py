@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 from treadle.http._app import App
+from treadle.http._security import in_url
 from treadle.worker.signals import stop_on_signals
 
 _GRACE_SECONDS = 10
@@ -60,6 +61,5 @@ async def serve(
             loop.call_soon_threadsafe(app.streams.end)
 
         with stop_on_signals(stop):
-            name = f"[{host}]" if ":" in host else host
-            on_start(f"http://{name}:{listening.getsockname()[1]}")
+            on_start(f"http://{in_url(host)}:{listening.getsockname()[1]}")
             await server.serve([listening])

@@ -120,7 +120,10 @@ def serve(
                 read_only=read_only,
                 audit=_audit,
             )
-            await http.serve(app, host=host, port=port, on_start=_say_where)
+            try:
+                await http.serve(app, host=host, port=port, on_start=_say_where)
+            except OSError as error:
+                raise Failure(f"cannot listen at {host} port {port}: {error}") from error
 
     def _say_where(where: str) -> None:
         write_note(f"treadle: serving {url} at {where}")
@@ -130,10 +133,7 @@ def serve(
         target = " ".join(audited.ids.values())
         _log.info("%s %s %s %s", audited.status, who, audited.operation, target)
 
-    try:
-        asyncio.run(run())
-    except OSError as error:
-        raise Failure(f"cannot listen at {host} port {port}: {error}") from error
+    asyncio.run(run())
 
 
 def _is_loopback(host: str) -> bool:
