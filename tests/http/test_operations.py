@@ -1,13 +1,14 @@
 """Every operation says who may call it, and the checks hold for all of them."""
 
 import re
+from pathlib import Path
 
 import httpx
 import msgspec
 import pytest
 
 from tests.http.conftest import Connect
-from treadle import commands
+from treadle import ThreadMetadata, commands
 from treadle import http as treadle_http
 from treadle.http._batches import ACTIONS
 from treadle.http._operation import Operation, check_operation
@@ -15,6 +16,8 @@ from treadle.http._operations import OPERATIONS
 from treadle.http._owners import FILTERED, OWN_THREAD, PUBLIC
 from treadle.store.store import Store
 
+ROOT = Path(__file__).parents[2]
+HTTP = ROOT / "src" / "treadle" / "http"
 NAMES = [f"{each.method} {each.path}" for each in OPERATIONS]
 
 
@@ -50,6 +53,28 @@ async def test_an_operation_that_leaves_open_who_may_call_it_does_not_start(
             limits=treadle_http.Limits(),
             audit=lambda _: None,
         )
+
+
+async def test_the_schema_says_which_keys_of_the_metadata_are_refused(
+    admin: httpx.AsyncClient,
+) -> None:
+    document = (await admin.get("/openapi.json")).json()
+    body = document["paths"]["/v1/threads"]["post"]["requestBody"]["content"]["application/json"]
+    refused = body["schema"]["properties"]["metadata"]["propertyNames"]["not"]["enum"]
+    assert "created_at" in refused
+    for key in (*ThreadMetadata.__struct_fields__, "title"):
+        answer = await admin.post("/v1/threads", json={"metadata": {key: 1}})
+        assert (answer.status_code == 400) == (key in refused), answer.text
+
+
+def test_the_reference_has_the_code_of_every_refusal() -> None:
+    sources = "".join(each.read_text("utf-8") for each in HTTP.glob("*.py"))
+    codes = set(re.findall(r'Refused\(\d+, "(\w+)"', sources))
+    codes |= set(re.findall(r'_Answer\(\d+, "(\w+)"', sources))
+    page = (ROOT / "docs" / "reference" / "http.md").read_text("utf-8")
+    table = page.partition("| status | code |")[2].partition("<!-- operations -->")[0]
+    assert codes
+    assert codes <= set(re.findall(r"`(\w+)`", table))
 
 
 def test_every_command_of_a_batch_needs_a_right() -> None:

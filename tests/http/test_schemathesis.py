@@ -49,6 +49,17 @@ STRICTER = {
 FLOAT = re.compile(r"[ :\[]-?\d+\.0\b")
 """1.0, which a JSON schema takes for an integer. The store keeps 1 and 1.0 apart."""
 
+INTEGER = re.compile(r"[ :\[](-?\d{19,})(?![\d.eE])")
+
+
+def is_beyond_64_bits(request: str) -> bool:
+    """Whether a request has an integer that is refused, as the reference says.
+
+    The schema cannot: for JSON schema 1e300 is an integer, too, and the store keeps that.
+    """
+    return any(not -(2**63) <= int(each) < 2**64 for each in INTEGER.findall(request))
+
+
 CONFIG = """
 seed = 7
 continue-on-failure = true
@@ -140,6 +151,10 @@ def failures_of(config: str, seconds: float) -> tuple[list[str], int]:
                     for check in checks
                     if check.failure_info is not None
                     and not FLOAT.search(check.failure_info.code_sample)
+                    and not (
+                        check.name == "positive_data_acceptance"
+                        and is_beyond_64_bits(check.failure_info.code_sample)
+                    )
                 ]
             elif isinstance(event, events.NonFatalError | events.FatalError):
                 failed.append(f"{event}")

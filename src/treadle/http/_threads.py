@@ -1,9 +1,10 @@
 """Operations on threads as a whole: list, create, look, label, delete."""
 
-from typing import Literal, cast
+from typing import Annotated, Literal, TypeAlias, cast
 from urllib.parse import quote
 
 import msgspec
+from msgspec import Meta
 from starlette.responses import Response
 
 from treadle.clock import new_id
@@ -31,6 +32,13 @@ from treadle.http._owners import (
     require_own_thread,
 )
 
+_SET_BY_THE_STORE = sorted({*ThreadMetadata.__struct_fields__} - {"extra"})
+FurtherKeys: TypeAlias = Annotated[
+    dict[str, Json],
+    Meta(extra_json_schema={"propertyNames": {"not": {"enum": _SET_BY_THE_STORE}}}),
+]
+"""Keys of the metadata that the store does not set."""
+
 
 class NewThread(Fields, frozen=True, kw_only=True):
     """A thread to be created."""
@@ -42,7 +50,7 @@ class NewThread(Fields, frozen=True, kw_only=True):
     parent_thread_id: ThreadId | None = None
     messages: tuple[Message, ...] = ()
     state: Json = None
-    metadata: dict[str, Json] = msgspec.field(default_factory=dict)
+    metadata: FurtherKeys = msgspec.field(default_factory=dict)
     """Further keys of the metadata, such as `title`."""
     if_exists: Literal["raise", "keep"] = "raise"
     """"keep": if the thread exists, it stays as it is, and is the answer."""
