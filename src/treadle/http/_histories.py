@@ -7,26 +7,14 @@ import msgspec
 from starlette.responses import Response
 
 from treadle.core.codec import Json, Model
-from treadle.core.limits import Bound
-from treadle.core.messages import Message, Order
+from treadle.core.messages import Message
 from treadle.http import _ag_ui_messages, _ai_sdk_messages
 from treadle.http._call import Call
 from treadle.http._handlers import Handle
+from treadle.http._messages import HistoryQuery
 from treadle.http._operation import Operation
 from treadle.http._output import answer
 from treadle.http._owners import OWN_THREAD
-
-
-class HistoryQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """Which messages are listed."""
-
-    after: Bound | None = None
-    """A position; only messages behind it."""
-    before: Bound | None = None
-    """A position; only messages in front of it."""
-    limit: Bound = 50
-    """How many messages of the thread at most, clamped to 1..200."""
-    order: Order = "asc"
 
 
 class History(Model, frozen=True, kw_only=True):

@@ -36,7 +36,7 @@ from treadle.core.mailboxes import (
 from treadle.core.pauses import Pause, Resume
 from treadle.core.reporting import EntryReport, ReportEntries
 from treadle.core.run_queries import FindActiveRun
-from treadle.errors import InvalidValue
+from treadle.errors import InvalidValue, NotFound
 from treadle.http._call import Call
 from treadle.http._handlers import ask, ask_for, commit, write, write_to
 from treadle.http._input import Fields
@@ -183,6 +183,14 @@ def _dedupe_key(call: Call, body: NewEntry) -> str | None:
     return given[0]
 
 
+async def _withdraw(call: Call) -> Response:
+    command = cast("Withdraw", call.body)
+    entry = await commit(call, command)
+    if entry is None:
+        raise NotFound("mailbox entry", command.dedupe_key)
+    return answer(call, entry)
+
+
 async def _delete(call: Call) -> Response:
     return answer(call, Number(count=await commit(call, call.body)))
 
@@ -325,7 +333,7 @@ OPERATIONS = (
         owner=OWN_MAILBOX,
         body=Withdraw,
         answers={200: MailboxEntry},
-        handle=write_to("mailbox entry", "mailbox_id"),
+        handle=_withdraw,
     ),
     Operation(
         method="POST",

@@ -18,8 +18,8 @@ from treadle.http._output import answer
 from treadle.http._owners import OWN_THREAD
 
 
-class MessagesQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """Which messages are listed."""
+class HistoryQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Which messages of a thread are listed."""
 
     after: Bound | None = None
     """A position; only messages behind it."""
@@ -28,6 +28,11 @@ class MessagesQuery(msgspec.Struct, frozen=True, kw_only=True):
     limit: Bound = 50
     """How many at most, clamped to 1..200."""
     order: Order = "asc"
+
+
+class MessagesQuery(HistoryQuery, frozen=True, kw_only=True):
+    """Which messages are listed, and whether internal ones are."""
+
     visibility: Literal["all", "internal", "none"] = "all"
     """"all" leaves out internal messages, "internal" all others; "none" lists both."""
     run_id: RunId | None = None

@@ -60,7 +60,8 @@ class RunsQuery(msgspec.Struct, frozen=True, kw_only=True):
     thread_id: ThreadId | None = None
     parent_run_id: RunId | None = None
     status: RunStatus | None = None
-    terminationCode: str | None = None  # noqa: N815  (the reference's name)
+    code: str | None = msgspec.field(default=None, name="terminationCode")
+    """The same as `termination_code`, as the reference calls it, too."""
     termination_code: str | None = None
     origin: (
         Literal[
@@ -110,9 +111,9 @@ _ONE_THREAD = OwnerRule(text="thread_id must name a thread of yours", apply=_res
 
 async def _list(call: Call) -> Response:
     query = cast("RunsQuery", call.query)
-    if query.terminationCode is not None and query.termination_code is not None:
+    if query.code is not None and query.termination_code is not None:
         raise InvalidValue("termination_code", "it comes twice: terminationCode is the same")
-    code = query.terminationCode if query.termination_code is None else query.termination_code
+    code = query.code if query.termination_code is None else query.termination_code
     page = await call.store.runs.list(
         offset=query.offset,
         limit=query.limit,
