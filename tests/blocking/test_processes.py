@@ -1,5 +1,6 @@
 """A blocking store in processes that fork, are interrupted, and exit."""
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 from tests.marks import every_backend
 from treadle import StoreClosed
 from treadle.blocking import Store, open_store
+from treadle.blocking._portal import _Call
 
 EXIT = """
 import sys, threading
@@ -65,6 +67,15 @@ def test_a_program_that_ends_without_closing_has_lost_nothing(tmp_path: Path) ->
 @every_backend
 def test_an_interrupt_ends_the_call_and_not_the_store(store_url: str, what: str) -> None:
     assert run(INTERRUPTED, store_url, what) == "interrupted\n1\n"
+
+
+async def test_a_call_that_is_interrupted_before_it_begins_has_an_end() -> None:
+    """The loop may be busy, so that both come to it at once."""
+    call = _Call(asyncio.sleep(60))
+    call.begin()
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(asyncio.wrap_future(call.outcome), 10)
 
 
 @every_backend

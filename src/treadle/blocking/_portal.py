@@ -146,7 +146,8 @@ class _Call(Generic[T]):
     def cancel(self) -> None:
         """Cancel, on the loop, after it has begun."""
         if self._task is not None:
-            self._task.cancel()
+            # After its first step: a task that is cancelled before has no outcome.
+            asyncio.get_running_loop().call_soon(self._task.cancel)
 
     def drop(self) -> None:
         """Do not begin."""
