@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,10 +12,12 @@ import msgspec
 import pytest
 
 import treadle
-from treadle import Store, StoreUnavailable, Thread
+from treadle import Store, StoreClosed, StoreUnavailable, Thread
 from treadle.backends import _live_file
+from treadle.backends._live_file import LiveFile
+from treadle.backends._ring import Ring
 from treadle.backends.files.doctor import examine, move_aside
-from treadle.backends.live import packets_of, values_in
+from treadle.backends.live import LiveValues, packets_of, values_in
 from treadle.errors import ReadOnlyStore
 from treadle.testing._harness.listening import Listener, listening
 
@@ -176,6 +179,57 @@ async def test_the_doctor_names_a_file_that_is_no_plain_file(
     async with treadle.open_store(tmp_path / "store") as store:
         await store.live.publish("t", 1)
     assert outside.read_bytes() == b"mine"
+
+
+async def test_a_value_that_may_have_been_written_is_not_written_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append, written = Ring.append, list[bytes]()
+
+    def append_and_fail_once(ring: Ring, payload: bytes) -> None:
+        append(ring, payload)
+        written.append(payload)
+        if len(written) == 1:
+            raise OSError("no space left")
+
+    monkeypatch.setattr(_live_file, "_RETRY_SECONDS", 0.01)
+    async with (
+        treadle.open_store(url(tmp_path, "store.db")) as store,
+        treadle.open_store(url(tmp_path, "store.db")) as other,
+        following(store) as follower,
+    ):
+        monkeypatch.setattr(Ring, "append", append_and_fail_once)
+        await other.live.publish("t", "once")
+        await follower.until(lambda items: "once" in items)
+        await until_shown(other, follower, "later")
+        assert follower.items.count("once") == 1
+
+
+def test_what_was_published_is_written_when_the_file_is_closed_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = LiveFile._work
+
+    def begin_late(file: LiveFile) -> None:
+        while not file._is_closing:
+            time.sleep(0.001)
+        work(file)
+
+    monkeypatch.setattr(LiveFile, "_work", begin_late)
+    file = LiveFile(str(tmp_path / "live"), lambda: 0o600)
+    file.publish(("t", msgspec.Raw(b'"a secret"')))
+    file.close()
+    assert SECRET.encode() in (tmp_path / "live").read_bytes()
+
+
+async def test_a_follower_that_is_closed_has_its_last_value() -> None:
+    values = LiveValues()
+    follower = values.follow("t")
+    values.give([("t", msgspec.Raw(b"1"))])
+    values.close()
+    assert await follower.next() == b"1"
+    with pytest.raises(StoreClosed):
+        await follower.next()
 
 
 async def test_a_burst_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,7 +30,8 @@ _PACKET_BYTES = 2**16
 _MOST_PENDING = 10_000
 """Most values that wait to be written; the oldest ones go first."""
 _LOOK_SECONDS = (0.006, 0.01)
-"""How often to look what others have published. It decides how late a token comes."""
+"""How often to look what others have published. It decides how late a token comes. Random, so that
+many processes do not look at the same moment."""
 _WRITE_PAUSE_SECONDS = 0.004
 """The pause after writing: in it, values come together for the next packet."""
 _LOCK_SECONDS = 1.0
@@ -156,9 +157,10 @@ class LiveFile:
             os.close(file.descriptor)
 
     def _work(self) -> None:
-        pause = 0.0
-        while not self._is_closing:
+        pause, is_last = 0.0, False
+        while not is_last:
             self._wait(pause)
+            is_last = self._is_closing
             try:
                 pause = self._exchange()
             except (OSError, StoreUnavailable) as error:
@@ -183,18 +185,14 @@ class LiveFile:
                 return _RETRY_SECONDS
             if self._values.are_followed:
                 self._hear(file.ring)
-            pending = tuple(self._pending)
-            self._pending.clear()
-        if not pending:
-            return 0.0
-        try:
-            with file.locked(Patience.of(_LOCK_SECONDS, lambda: not self._is_closing)):
-                for packet in packets_of(pending, self._name, _PACKET_BYTES):
-                    file.ring.append(packet)
-        except BaseException:
+            if not self._pending:
+                return 0.0
+        with file.locked(Patience.of(_LOCK_SECONDS, lambda: not self._is_closing)):
             with self._changed:
-                self._pending.extendleft(reversed(pending))
-            raise
+                pending = tuple(self._pending)
+                self._pending.clear()  # what may have been written must not be written again
+            for packet in packets_of(pending, self._name, _PACKET_BYTES):
+                file.ring.append(packet)
         return _WRITE_PAUSE_SECONDS
 
     def _current_file(self) -> "_OpenFile | None":

@@ -80,8 +80,10 @@ class LiveFollower:
 
     def close(self) -> None:
         """Let `next` raise after the last value; on any thread."""
+        self._call(self._end)
+
+    def _end(self) -> None:
         self._is_closed = True
-        self._call(self._news.set)
 
     def _call(self, act: Callable[..., object], *arguments: object) -> None:
         with suppress(RuntimeError):  # the loop is closed: nobody follows there

@@ -69,8 +69,7 @@ class Channel:
         raise NotImplementedError
 
     def put_back(self) -> None:
-        """What was taken last has not been said; on the notifier."""
-        raise NotImplementedError
+        """What was taken last may not have been said, or not all of it; on the notifier."""
 
     def listen(self) -> None:
         """Begin to hear the notices of other processes."""

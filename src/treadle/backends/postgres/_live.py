@@ -13,8 +13,6 @@ from treadle.backends.postgres.location import Location
 
 _MOST_PENDING = 10_000
 """Most values that wait to be sent; the oldest ones go first."""
-
-
 _ENVELOPE_BYTES = 64
 """What a packet has beside its values: the sender, and brackets."""
 
@@ -32,7 +30,6 @@ class LiveNotices(Channel):
         self._values = LiveValues()
         self._name = uuid.uuid4().hex
         self._pending: deque[LiveValue] = deque(maxlen=_MOST_PENDING)
-        self._taken: tuple[LiveValue, ...] = ()
         self._changing = threading.Lock()
 
     def publish(self, value: LiveValue) -> None:
@@ -43,18 +40,20 @@ class LiveNotices(Channel):
                 self._pending.append(value)
             self.notify()
 
-    def follow(self, thread_id: str) -> LiveFollower:
+    async def follow(self, thread_id: str) -> LiveFollower:
         """Begin to follow a thread on the running event loop.
 
-        The values of other processes come once `is_listening` is set.
+        It returns once the values of other processes come; if the server is away, a while later.
         """
         self.listen()
-        return self._values.follow(thread_id)
-
-    async def until_listening(self) -> None:
-        """Return once the values of other processes come; if the server is away, a while later."""
-        if self._location.listen == "on" and not self.is_listening.is_set():
-            await asyncio.to_thread(self.is_listening.wait, NOTICE_SECONDS)
+        follower = self._values.follow(thread_id)
+        try:
+            if self._location.listen == "on" and not self.is_listening.is_set():
+                await asyncio.to_thread(self.is_listening.wait, NOTICE_SECONDS)
+        except BaseException:
+            follower.stop()
+            raise
+        return follower
 
     def end_followers(self) -> None:
         """End all who follow: the store is closing."""
@@ -68,12 +67,8 @@ class LiveNotices(Channel):
     def take(self) -> list[str]:
         """Return the notices of all values that were published."""
         with self._changing:
-            self._taken = tuple(self._pending)
+            # They are not put back if the connection is lost: no value may come twice.
+            taken = tuple(self._pending)
             self._pending.clear()
-        packets = packets_of(self._taken, self._name, PAYLOAD_BYTES - _ENVELOPE_BYTES)
+        packets = packets_of(taken, self._name, PAYLOAD_BYTES - _ENVELOPE_BYTES)
         return [packet.decode() for packet in packets]
-
-    def put_back(self) -> None:
-        """What was taken last has not been said."""
-        with self._changing:
-            self._pending.extendleft(reversed(self._taken))

@@ -109,7 +109,7 @@ class Notices(Channel):
         return payloads_of(self._taken, self._name)
 
     def put_back(self) -> None:
-        """What was taken last has not been said."""
+        """What was taken last may not have been said: say it again, which does no harm."""
         self._add(self._taken)
 
     def _add(self, hints: Collection[Hint]) -> None:

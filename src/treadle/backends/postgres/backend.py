@@ -212,9 +212,7 @@ class PostgresBackend:
     async def follow_live(self, thread_id: str) -> LiveListener:
         """Begin to follow the live values of a thread."""
         self._commits.require_running()
-        follower = self._live.follow(thread_id)
-        await self._live.until_listening()
-        return follower
+        return await self._live.follow(thread_id)
 
     async def _times_left(self, mailbox_ids: Sequence[str | None]) -> list[int | None]:
         now = self._now()
