@@ -1,8 +1,11 @@
 """Write the modules of `treadle.blocking` that repeat the asynchronous store without `await`.
 
-`make twin` runs this. Each method of the store's classes becomes a method with the same name,
-arguments, types and docstring, which runs the asynchronous one and waits for it. It reads modules
-as source: at run time the names of types and the overloads are lost.
+`make twin` runs this. The modules repeat the store on purpose: editors and type checkers know only
+methods that are written down. `test_twin.py` compares them with the present source.
+
+Each method of the store's classes becomes a method with the same name, arguments, types and
+docstring, which runs the asynchronous one and waits for it. It reads modules as source: at run time
+the names of types and the overloads are lost.
 """
 
 import ast
@@ -66,7 +69,7 @@ def written(name: str) -> str:
     if name == "_store":
         body.append(_open_store())
     source = f"treadle.store.{twin.module}"
-    title = f'"""Written by `make twin` from `{source}`, which has its comments."""'
+    title = f'"""Written by `make twin` from `{source}`: change that, not this."""'
     code = "\n\n".join(body)
     return _format("\n\n".join([title, _imports(code, tree, source), code]))
 

@@ -4,6 +4,9 @@
 running event loop too, as in a notebook. Its calls run in a thread of its own.
 """
 
+# `_portal`, `_opening` and `_batch` are written by hand. `make twin` writes all others: they repeat
+# the methods of `treadle.store` on purpose, and tests/blocking/test_twin.py compares them.
+
 from treadle.blocking._batch import Batch
 from treadle.blocking._documents import Documents
 from treadle.blocking._mailboxes import Mailboxes

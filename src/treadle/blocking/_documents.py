@@ -1,4 +1,4 @@
-"""Written by `make twin` from `treadle.store.documents`, which has its comments."""
+"""Written by `make twin` from `treadle.store.documents`: change that, not this."""
 
 from collections.abc import Iterable
 

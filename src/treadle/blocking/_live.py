@@ -1,4 +1,4 @@
-"""Written by `make twin` from `treadle.store.live`, which has its comments."""
+"""Written by `make twin` from `treadle.store.live`: change that, not this."""
 
 from collections.abc import Generator
 from contextlib import contextmanager

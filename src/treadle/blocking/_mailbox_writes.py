@@ -1,4 +1,4 @@
-"""Written by `make twin` from `treadle.store.mailbox_writes`, which has its comments."""
+"""Written by `make twin` from `treadle.store.mailbox_writes`: change that, not this."""
 
 from collections.abc import Collection, Mapping
 

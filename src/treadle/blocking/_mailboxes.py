@@ -1,4 +1,4 @@
-"""Written by `make twin` from `treadle.store.mailboxes`, which has its comments."""
+"""Written by `make twin` from `treadle.store.mailboxes`: change that, not this."""
 
 from collections.abc import Collection
 

@@ -1,4 +1,4 @@
-"""Written by `make twin` from `treadle.store.store`, which has its comments."""
+"""Written by `make twin` from `treadle.store.store`: change that, not this."""
 
 import os
 from collections.abc import Callable, Coroutine, Generator

@@ -1,4 +1,4 @@
-"""Written by `make twin` from `treadle.store.threads`, which has its comments."""
+"""Written by `make twin` from `treadle.store.threads`: change that, not this."""
 
 from collections.abc import Callable, Coroutine, Generator
 from typing import Any, cast, overload
