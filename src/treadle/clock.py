@@ -40,7 +40,7 @@ def new_id() -> str:
 
 
 def new_token() -> str:
-    """Return a random UUID that names one claim; it cannot be guessed."""
+    """Return a random UUID, such as that of a claim; it cannot be guessed."""
     first, tail = divmod(_RANDOM.getrandbits(48 + _TAIL_BITS), 1 << _TAIL_BITS)
     return _uuid(4, first, tail)
 

@@ -8,7 +8,6 @@ import logging
 import os
 import random
 import threading
-import uuid
 from collections import deque
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from treadle.backends._plain_files import open_plain
 from treadle.backends._ring import Ring
 from treadle.backends._watch import LookedAtRarely
 from treadle.backends.live import LiveFollower, LiveValue, LiveValues, packets_of, values_in
+from treadle.clock import new_token
 from treadle.errors import StoreUnavailable
 
 _LOG = logging.getLogger("treadle.live")
@@ -52,7 +52,7 @@ class LiveFile:
         self._mode = mode
         self._read_only = read_only
         self._values = LiveValues()
-        self._name = uuid.uuid4().hex
+        self._name = new_token()
         self._pending: deque[LiveValue] = deque(maxlen=_MOST_PENDING)
         self._changed = threading.Condition()
         """Guards all that follows; is notified when there is work."""

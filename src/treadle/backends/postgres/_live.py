@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-import uuid
 from collections import deque
 from collections.abc import Sequence
 
@@ -10,6 +9,7 @@ from treadle.backends.live import LiveFollower, LiveValue, LiveValues, packets_o
 from treadle.backends.postgres._channel import PAYLOAD_BYTES, Channel
 from treadle.backends.postgres._limits import NOTICE_SECONDS
 from treadle.backends.postgres.location import Location
+from treadle.clock import new_token
 
 _MOST_PENDING = 10_000
 """Most values that wait to be sent; the oldest ones go first."""
@@ -28,7 +28,7 @@ class LiveNotices(Channel):
     def __init__(self, location: Location, call_seconds: float) -> None:
         super().__init__(location, location.live_channel, "live", call_seconds)
         self._values = LiveValues()
-        self._name = uuid.uuid4().hex
+        self._name = new_token()
         self._pending: deque[LiveValue] = deque(maxlen=_MOST_PENDING)
         self._changing = threading.Lock()
 

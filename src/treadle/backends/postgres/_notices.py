@@ -4,7 +4,6 @@ Callers that wait look by themselves now and then, so a lost notice costs them a
 """
 
 import threading
-import uuid
 from collections.abc import Callable, Collection, Sequence
 from typing import TypeAlias
 
@@ -13,6 +12,7 @@ import msgspec
 from treadle.backends._hints import MOST_HINTS
 from treadle.backends.postgres._channel import PAYLOAD_BYTES, Channel
 from treadle.backends.postgres.location import Location
+from treadle.clock import new_token
 from treadle.core.hints import ANYTHING, Hint, HintKind
 
 _MOST_PAYLOADS = 10
@@ -76,7 +76,7 @@ class Notices(Channel):
     ) -> None:
         super().__init__(location, location.channel, "hints", call_seconds)
         self._on_heard = on_heard
-        self._name = uuid.uuid4().hex
+        self._name = new_token()
         self._hints: set[Hint] = set()
         """What to give with the next notice."""
         self._taken: set[Hint] = set()
