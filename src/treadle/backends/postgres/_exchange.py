@@ -1,6 +1,6 @@
-"""Round trips: all statements of one are sent at once, then all answers are read.
+"""A round trip to the server: it sends several statements at once, then reads all their answers.
 
-It speaks to libpq itself. psycopg's cursors send each statement with a system call of its own and
+It calls libpq itself. psycopg's cursors send each statement with a system call of its own and
 wait for the socket in between, which costs more than the statements of a commit cost the server.
 """
 
@@ -26,7 +26,7 @@ _Values: TypeAlias = list[bytes | None]
 
 
 class Exchange:
-    """The round trips of a connection.
+    """Makes the round trips of one connection.
 
     Args:
         connection: the connection; it is in no pipeline of psycopg's.

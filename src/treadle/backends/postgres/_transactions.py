@@ -1,12 +1,12 @@
 """Transactions: each is tried until it is known to be committed, or its deadline has passed.
 
-The way of a commit: `Commits.carry_out` (a group of batches) → `Transaction.run` (attempts) →
-`Transaction._attempt` (two round trips) → `Connection.send`. All limits are in `_limits.py`.
+`Commits.carry_out` commits a group of batches in one transaction. `Transaction.run` makes attempts
+until one succeeds. `Transaction._attempt` makes one, and calls `Connection.send` twice as a rule;
+each call is a round trip to the server. All limits are in `_limits.py`.
 """
 
 import random
 import threading
-import uuid
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future
 from typing import Any, Generic, TypeAlias, TypeVar
@@ -46,6 +46,7 @@ from treadle.backends.postgres.location import Location
 from treadle.backends.postgres.schema import check_schema
 from treadle.backends.sql.commit import Outcome, commit
 from treadle.backends.sql.program import Program, Read
+from treadle.clock import new_token
 from treadle.core.commands import Commands, Receipt
 from treadle.core.hints import Hint
 from treadle.errors import StoreUnavailable
@@ -185,7 +186,7 @@ class _Writers(threading.local):
         self.begin()
 
     def begin(self) -> None:
-        self.name = uuid.uuid4().hex
+        self.name = new_token()
         self.number = 0
 
 
