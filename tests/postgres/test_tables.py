@@ -55,21 +55,12 @@ async def test_renewals_are_heap_only(postgres_url: str, schema: str, url: str) 
         assert hot >= updated - 5, (table, updated, hot)
 
 
-async def test_appends_are_heap_only(postgres_url: str, schema: str, url: str) -> None:
+@pytest.mark.parametrize("table", ["threads", "commits"])
+async def test_appends_are_heap_only(postgres_url: str, schema: str, url: str, table: str) -> None:
     async with open_store(url, migrate=True) as store:
         await store.threads.create(Thread(id="t"))
         for _ in range(200):
             await store.threads.append("t", MESSAGE)
-    updated, hot = updates(postgres_url, schema, "threads", expected=200)
-    assert updated == 200
-    assert hot >= 190
-
-
-async def test_records_of_commits_are_heap_only(postgres_url: str, schema: str, url: str) -> None:
-    async with open_store(url, migrate=True) as store:
-        await store.threads.create(Thread(id="t"))
-        for _ in range(200):
-            await store.threads.append("t", MESSAGE)
-    updated, hot = updates(postgres_url, schema, "commits", expected=200)
+    updated, hot = updates(postgres_url, schema, table, expected=200)
     assert updated == 200
     assert hot >= 190
