@@ -47,24 +47,6 @@ _PRIORITIES = """priorities (priority) AS (
 
 UNION ends it if one comes again, as a damaged index may give one that is not lower."""
 
-_DUE_HEADS = """(
-    SELECT * FROM queue_heads
-    WHERE blocked = 0 AND priority = priorities.priority AND kind = 0
-    ORDER BY available_at, created_at, entry_id
-    ) UNION ALL (
-    SELECT * FROM queue_heads
-    WHERE blocked = 0 AND priority = priorities.priority AND kind = 1
-        AND available_at <= (SELECT now FROM clock)
-    ORDER BY available_at, created_at, entry_id
-    ) UNION ALL (
-    SELECT * FROM queue_heads
-    WHERE blocked = 0 AND priority = priorities.priority AND kind = 2
-        AND available_at <= (SELECT now FROM clock)
-    ORDER BY available_at, created_at, entry_id
-    )"""
-"""The heads of a priority that are due. Each kind says its order, which is that of the index, so
-PostgreSQL merges the three, and reads as many as the claim takes."""
-
 _BLOCKED = """CASE
     WHEN mailboxes.lease_until IS NOT NULL OR mailboxes.pause_ends IS NOT NULL THEN 1
     WHEN mailboxes.kept_priority > queued.priority THEN 1
@@ -74,8 +56,8 @@ END"""
 """1 if nothing of the queue `queued` may be claimed, 0 otherwise."""
 
 _PAUSED = """(
-    mailboxes.paused_at IS NOT NULL
-    AND COALESCE(mailboxes.paused_until, 9223372036854775807) > (SELECT now FROM clock)
+    paused_at IS NOT NULL
+    AND COALESCE(paused_until, 9223372036854775807) > (SELECT now FROM clock)
 )"""
 """Whether a mailbox is paused: `treadle.core.pauses.is_paused`."""
 
@@ -92,6 +74,48 @@ _BETTER = """SELECT 1
 
 It does not say `blocked = 0`: PostgreSQL would search all of the index `queue_heads_ready` for the
 mailbox, which comes last in it."""
+
+# PostgreSQL's `now()` is when the transaction began: the same for all statements of a claim.
+_CLAIM_TIME = "COALESCE(:now::bigint, (extract(epoch FROM now()) * 1000)::bigint)"
+"""The time of a claim on PostgreSQL: `:now`, or the database's."""
+
+# FOR UPDATE OF takes no name with a schema, so the table has another name here.
+_READY_MAILBOXES = """SELECT mailbox.mailbox_id
+    FROM (
+        (
+            SELECT * FROM queue_heads
+            WHERE blocked = 0 AND priority = priorities.priority AND kind = 0
+            ORDER BY available_at, created_at, entry_id
+        ) UNION ALL (
+            SELECT * FROM queue_heads
+            WHERE blocked = 0 AND priority = priorities.priority AND kind = 1
+                AND available_at <= (SELECT now FROM clock)
+            ORDER BY available_at, created_at, entry_id
+        ) UNION ALL (
+            SELECT * FROM queue_heads
+            WHERE blocked = 0 AND priority = priorities.priority AND kind = 2
+                AND available_at <= (SELECT now FROM clock)
+            ORDER BY available_at, created_at, entry_id
+        )
+    ) AS heads
+    JOIN mailboxes AS mailbox ON mailbox.mailbox_id = heads.mailbox_id
+    WHERE NOT EXISTS ({better}) AND NOT {paused}
+    ORDER BY heads.available_at, heads.created_at, heads.entry_id
+    LIMIT :limit"""
+"""The mailboxes of a priority from which a claim on PostgreSQL takes first.
+
+Each kind of heads says its order, which is that of the index, so PostgreSQL merges the three, and
+reads as many as the claim takes. Only the first head of a mailbox counts, or the limit would
+include a mailbox twice. And a clock that went back can lead into a pause that a claim has found to
+be over.
+"""
+
+_EXPIRED_MAILBOXES = """SELECT mailbox_id
+    FROM mailboxes
+    WHERE wakes_at <= (SELECT now FROM clock) AND pause_ends IS NULL AND NOT {paused}
+    ORDER BY wakes_at
+    LIMIT :expired"""
+"""The mailboxes with an expired lease that a claim on PostgreSQL looks at."""
 
 
 class Texts:
@@ -124,10 +148,13 @@ class Texts:
             ("{sort}", ", ".join(f"{column} {read.direction}" for column in read.sort)),
             ("{entry_columns}", ", ".join(ENTRY_COLUMNS)),
             ("{claim_columns}", ", ".join(CLAIM_COLUMNS)),
+            # These have fragments themselves, so they come before those.
+            ("{ready_mailboxes}", _READY_MAILBOXES),
+            ("{expired_mailboxes}", _EXPIRED_MAILBOXES),
             ("{priorities}", _PRIORITIES),
             ("{blocked}", _BLOCKED),
             ("{paused}", _PAUSED),
-            ("{due_heads}", _DUE_HEADS),
+            ("{claim_time}", _CLAIM_TIME),
             ("{better}", _BETTER),
         ):
             text = text.replace(fragment, meaning)

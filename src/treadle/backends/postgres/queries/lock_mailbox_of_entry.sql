@@ -1,8 +1,6 @@
 -- Lock the mailbox of an entry for a claim, unless it is paused, and return the time of the claim; see
 -- lock_ready.sql.
-WITH clock (now) AS (
-    SELECT COALESCE(:now::bigint, (extract(epoch FROM now()) * 1000)::bigint)
-)
+WITH clock (now) AS (SELECT {claim_time})
 SELECT
     (SELECT now FROM clock),
     set_config('treadle.locked', COALESCE(json_agg(locked.mailbox_id), '[]')::text, true)

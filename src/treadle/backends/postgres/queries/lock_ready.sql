@@ -5,36 +5,19 @@
 -- start. It has to know which mailboxes were locked; both go to the server in one round trip, so
 -- their ids cannot travel through the client, and are left in a setting of the transaction.
 WITH RECURSIVE {priorities},
-clock (now) AS (
-    SELECT COALESCE(:now::bigint, (extract(epoch FROM now()) * 1000)::bigint)
-),
+clock (now) AS (SELECT {claim_time}),
 ready AS (
     SELECT found.mailbox_id
     FROM priorities
     CROSS JOIN LATERAL (
-        SELECT mailbox.mailbox_id
-        FROM ({due_heads}) AS heads
-        JOIN mailboxes AS mailbox ON mailbox.mailbox_id = heads.mailbox_id
-        -- Only the first head of a mailbox counts, or the limit would include a mailbox twice. And a
-        -- clock that went back can lead into a pause that a claim has found to be over.
-        WHERE NOT EXISTS ({better})
-            AND NOT (
-                mailbox.paused_at IS NOT NULL
-                AND COALESCE(mailbox.paused_until, 9223372036854775807) > (SELECT now FROM clock)
-            )
-        ORDER BY heads.available_at, heads.created_at, heads.entry_id
-        LIMIT :limit
+        {ready_mailboxes}
         -- Weaker than the FOR UPDATE of commits: see read_skipped.sql.
         FOR NO KEY UPDATE OF mailbox SKIP LOCKED
     ) AS found
     LIMIT :limit
 ),
 expired AS (
-    SELECT mailbox_id
-    FROM mailboxes
-    WHERE wakes_at <= (SELECT now FROM clock) AND pause_ends IS NULL AND NOT {paused}
-    ORDER BY wakes_at
-    LIMIT :expired
+    {expired_mailboxes}
     FOR NO KEY UPDATE SKIP LOCKED
 )
 SELECT

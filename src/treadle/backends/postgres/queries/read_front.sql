@@ -2,29 +2,14 @@
 -- one, the claim takes what comes first: nobody has kept a mailbox from it, and nothing has come to
 -- the front since the mailboxes were chosen. Otherwise, read_skipped.sql tells why.
 WITH RECURSIVE {priorities},
-clock (now) AS (
-    SELECT COALESCE(:now::bigint, (extract(epoch FROM now()) * 1000)::bigint)
-),
+clock (now) AS (SELECT {claim_time}),
 front AS (
     SELECT found.mailbox_id
     FROM priorities
-    CROSS JOIN LATERAL (
-        SELECT heads.mailbox_id
-        FROM ({due_heads}) AS heads
-        JOIN mailboxes ON mailboxes.mailbox_id = heads.mailbox_id
-        WHERE NOT EXISTS ({better}) AND NOT {paused}
-        ORDER BY heads.available_at, heads.created_at, heads.entry_id
-        LIMIT :limit
-    ) AS found
+    CROSS JOIN LATERAL ({ready_mailboxes}) AS found
     LIMIT :limit
 ),
-expired AS (
-    SELECT mailbox_id
-    FROM mailboxes
-    WHERE wakes_at <= (SELECT now FROM clock) AND pause_ends IS NULL AND NOT {paused}
-    ORDER BY wakes_at
-    LIMIT :expired
-)
+expired AS ({expired_mailboxes})
 SELECT mailbox_id, false AS pause_is_over
 FROM (SELECT mailbox_id FROM front UNION ALL SELECT mailbox_id FROM expired) AS first
 WHERE mailbox_id NOT IN (SELECT json_array_elements_text(current_setting('treadle.locked')::json))

@@ -9,8 +9,7 @@ WITH named (named_in, named_at, named_kind, named) AS (
         ))
         AND (
             queue_heads.kind <> 2
-            OR queue_heads.available_at
-                <= COALESCE(:now::bigint, (extract(epoch FROM now()) * 1000)::bigint)
+            OR queue_heads.available_at <= {claim_time}
         )
     UNION ALL
     SELECT entries.mailbox_id, NULL, NULL, entries.entry_id

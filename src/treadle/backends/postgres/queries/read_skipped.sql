@@ -8,9 +8,7 @@
 -- (load_mailboxes_for_update.sql), claims FOR NO KEY UPDATE. FOR KEY SHARE is refused by the first
 -- and granted beside the second.
 WITH RECURSIVE {priorities},
-clock (now) AS (
-    SELECT COALESCE(:now::bigint, (extract(epoch FROM now()) * 1000)::bigint)
-),
+clock (now) AS (SELECT {claim_time}),
 -- The last head that the claim takes.
 last AS (
     SELECT priority, available_at, created_at, entry_id
@@ -27,13 +25,7 @@ last AS (
 front AS (
     SELECT found.mailbox_id
     FROM priorities
-    CROSS JOIN LATERAL (
-        SELECT heads.mailbox_id
-        FROM ({due_heads}) AS heads
-        WHERE NOT EXISTS ({better})
-        ORDER BY heads.available_at, heads.created_at, heads.entry_id
-        LIMIT :limit
-    ) AS found
+    CROSS JOIN LATERAL ({ready_mailboxes}) AS found
     LIMIT :limit
 ),
 -- More than :limit, if some of those were skipped.
@@ -61,13 +53,7 @@ skipped AS (
     UNION
     SELECT mailbox_id FROM before_last
     UNION
-    (
-        SELECT mailbox_id
-        FROM mailboxes
-        WHERE wakes_at <= (SELECT now FROM clock) AND pause_ends IS NULL
-        ORDER BY wakes_at
-        LIMIT :expired
-    )
+    ({expired_mailboxes})
     EXCEPT
     SELECT json_array_elements_text(current_setting('treadle.locked')::json)
 ),
