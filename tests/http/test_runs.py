@@ -102,3 +102,9 @@ async def test_runs_are_listed_with_the_names_of_the_reference(
     ):
         assert (await admin.get(f"/v1/runs?{query}")).json()["total"] == 1
     assert (await admin.get("/v1/runs?terminationCode=%20FAILED%20")).json()["items"] == []
+
+
+async def test_a_withdraw_that_finds_nothing_names_the_key(admin: httpx.AsyncClient) -> None:
+    answer = await admin.post("/v1/mailboxes/m/withdraw", json={"dedupe_key": "the-key"})
+    assert answer.status_code == 404
+    assert "the-key" in answer.json()["error"]
