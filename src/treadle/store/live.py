@@ -26,10 +26,10 @@ class Live:
     later, and number them if that matters. They are in no batch, no journal and no backup.
     """
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Backend, here: LiveValues) -> None:
         self._backend = backend
-        self._here = LiveValues()
-        """For a backend that does not carry them."""
+        self._here = here
+        """For a backend that does not carry them; the store closes it."""
 
     async def publish(self, thread_id: str, value: Json) -> None:
         """Show a value to all who follow the thread, which need not exist. Nobody is waited for.

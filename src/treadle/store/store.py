@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any, TypeVar, cast, overload
 
 from treadle.backends.base import Backend, Capabilities, JoinsTransactions, ReleasesUnclosed
+from treadle.backends.live import LiveValues
 from treadle.core.codec import check_json
 from treadle.core.commands import Command, Commands, Receipt, check_batch
 from treadle.core.hints import Hint
@@ -61,7 +62,8 @@ class Store:
         self.runs = Runs(backend, self._write)
         self.mailboxes = Mailboxes(backend, self._write)
         self.documents = Documents(backend, self._write)
-        self.live = Live(backend)
+        self._live_values = LiveValues()
+        self.live = Live(backend, self._live_values)
 
     def __repr__(self) -> str:
         backend = self._backend
@@ -96,6 +98,7 @@ class Store:
         A store that is dropped without it warns with `ResourceWarning`, and closes later.
         """
         self._opener = None
+        self._live_values.close()
         await self._backend.close()
 
     def __del__(self) -> None:
