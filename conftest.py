@@ -113,6 +113,7 @@ def tear_down(namespace: dict[str, Any]) -> None:
     folder.cleanup()
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in this hook, too
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let one process run all blocks of a document, in their order, and begin with what is long.
 
