@@ -1,0 +1,1 @@
+"""The dashboard: its pages in process, and in a browser."""

@@ -1,0 +1,1 @@
+"""The dashboard as people use it: in Chromium, served by this process."""

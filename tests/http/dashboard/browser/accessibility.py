@@ -1,0 +1,25 @@
+"""What axe finds in a page."""
+
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from playwright.async_api import Page
+
+
+@cache
+def _axe() -> str:
+    return (files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
+
+
+async def barriers(page: Page) -> list[str]:
+    """Return what keeps people out of a page, a line for each element: rule, element, reason."""
+    # A debugger may run it whatever the policy of the page forbids, so the policy stays as it is.
+    await page.evaluate(f"{_axe()};undefined")
+    found: dict[str, Any] = await page.evaluate("axe.run({resultTypes: ['violations']})")
+    assert found["passes"], "axe has looked at nothing"
+    return [
+        f"{violation['id']}: {' '.join(map(str, node['target']))}: {node['failureSummary']}"
+        for violation in found["violations"]
+        for node in violation["nodes"]
+    ]

@@ -1,0 +1,48 @@
+"""One browser for all tests; each test has pages of its own, in which nothing may go wrong.
+
+Where there is no Chromium, the tests are skipped; with TREADLE_BROWSER=required, as in `.ci/run`,
+they fail. They share an event loop, as a browser belongs to one.
+"""
+
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser
+
+from tests.http.dashboard.browser.browsing import Browsing
+from tests.http.dashboard.browser.chromium import NoBrowser, launched
+
+HERE = Path(__file__).parent
+
+
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in this hook, too
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let one process run these tests, in one event loop, so that one browser is enough."""
+    for item in items:
+        if item.path.is_relative_to(HERE):
+            item.add_marker(pytest.mark.xdist_group("browser"))
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def chromium() -> AsyncIterator[Browser]:
+    """The browser."""
+    try:
+        async with launched() as browser:
+            yield browser
+    except NoBrowser as error:
+        if os.environ.get("TREADLE_BROWSER") == "required":
+            pytest.fail(str(error))
+        pytest.skip(str(error))
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def browsing(chromium: Browser) -> AsyncIterator[Browsing]:
+    """Open pages with this; at the end there must be no problem but those that it expects."""
+    pages = Browsing(chromium)
+    yield pages
+    await pages.close()
+    assert pages.faults() == []
