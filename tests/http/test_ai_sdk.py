@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
+import treadle.http
 from tests.http.streams_in_process import streaming
 from tests.http.test_ag_ui import app_of, refused, working
 from treadle import Message, Store, Thread, ToolCall
-from treadle.http import App, user
+from treadle.http import App, Limits, admin, everyone, user
 from treadle.http._ai_sdk_messages import read_messages
 
 RUNS = "/v1/ai-sdk/agents/helper/runs"
@@ -87,6 +88,16 @@ async def test_a_run_that_goes_on_is_followed_from_its_beginning(store: Store) -
     async with streaming(app, f"{RUNS}/t/stream") as stream:
         await stream.until(lambda stream: stream.has_ended)
     assert (stream.status, stream.body) == (204, b"")
+
+
+async def test_a_question_for_the_headers_follows_nothing(store: Store) -> None:
+    app = treadle.http.app(store, authenticate=everyone(admin("ops")), limits=Limits(streams=1))
+    async with streaming(app, RUNS, method="POST", body=asked(says("hello"))) as stream:
+        await stream.until_events(1)
+    for method in ("HEAD", "HEAD", "GET"):
+        async with streaming(app, f"{RUNS}/t/stream", method=method) as stream:
+            await stream.until(lambda stream: bool(stream.status))
+        assert stream.status == 200
 
 
 async def test_a_chat_of_another_does_not_exist(store: Store) -> None:

@@ -211,6 +211,22 @@ class TestLimits:
         async with open_as("c") as stream:
             await until_listening(stream)
 
+    async def test_the_audit_hears_of_a_stream_for_which_there_is_no_room(
+        self, store: Store
+    ) -> None:
+        heard: list[treadle.http.Audited] = []
+        app = treadle.http.app(
+            store,
+            authenticate=everyone(admin("ops")),
+            limits=Limits(streams=1),
+            audit=heard.append,
+        )
+        async with streaming(app, EVENTS) as first:
+            await until_listening(first)
+            async with streaming(app, EVENTS) as refused:
+                await refused.until(lambda stream: stream.has_ended)
+        assert [each.status for each in heard] == [429]
+
     async def test_a_stream_lasts_so_long_at_most(self, store: Store) -> None:
         async with streaming(app_of(store, stream_seconds=0.05), EVENTS) as stream:
             assert await stream.until_end() == []
@@ -251,6 +267,21 @@ class TestLimits:
             async with streaming(app, EVENTS, method="HEAD") as stream:
                 await stream.until(lambda stream: stream.has_ended)
             assert (stream.status, stream.body) == (200, b"")
+
+    async def test_an_audit_that_fails_leaves_no_stream_open(self, store: Store) -> None:
+        def fail(_: treadle.http.Audited) -> None:
+            raise ValueError("the audit failed")
+
+        app = treadle.http.app(store, authenticate=everyone(admin("ops")), audit=fail)
+        given = {"threadId": "t", "runId": "r"}
+        path = "/v1/ag-ui/agents/helper/runs"
+        before = len(asyncio.all_tasks())
+        with pytest.raises(ValueError, match="the audit failed"):
+            async with streaming(app, path, method="POST", body=given):
+                await asyncio.sleep(0.05)
+        assert len(asyncio.all_tasks()) == before
+        with app.streams.counted("ops", Limits(streams=1)):
+            pass
 
 
 @pytest.mark.usefixtures("thread")

@@ -1,5 +1,6 @@
 """AG-UI 1.0: a client asks for a run, a worker does it, and its events are streamed."""
 
+from collections.abc import AsyncGenerator
 from typing import Any, assert_never, cast
 
 import msgspec
@@ -10,7 +11,6 @@ from treadle.core.ids import RunId, ThreadId
 from treadle.core.live import PartKind
 from treadle.http._ag_ui_messages import read_messages, written
 from treadle.http._call import Call
-from treadle.http._event_stream import EventStream
 from treadle.http._operation import EVENTS, Operation
 from treadle.http._owners import OwnerRule
 from treadle.http._requested_runs import request, require_own_request
@@ -28,7 +28,7 @@ from treadle.http._run_events import (
     StateIs,
     ToolAnswered,
 )
-from treadle.http._run_stream import RunStream, framed_run
+from treadle.http._run_stream import RunStream, framed_run, stream_of_run
 from treadle.http._transcript import text_of
 from treadle.worker import Answer, RunRequest
 
@@ -89,16 +89,14 @@ async def _run(call: Call) -> Response:
         ),
     )
     stream = RunStream(call, given.thread_id, given.run_id, (message.id for message in messages))
-    await stream.listen()
-    try:
+
+    async def begin() -> AsyncGenerator[bytes | None]:
         asked = await request(call, wanted, messages, f"ag-ui:{given.run_id}")
-    except BaseException:
-        await stream.close()
-        raise
-    is_behind = asked.was_known or asked.is_behind
-    events = stream.events(asked.entry_id, asked.version, is_behind=is_behind)
-    encoded = framed_run(events, Encoder(wanted).encode)
-    return EventStream(call, encoded, close=stream.close)
+        is_behind = asked.was_known or asked.is_behind
+        events = stream.events(asked.entry_id, asked.version, is_behind=is_behind)
+        return framed_run(events, Encoder(wanted).encode)
+
+    return await stream_of_run(call, stream, begin)
 
 
 class Encoder:

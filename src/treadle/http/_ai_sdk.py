@@ -15,7 +15,7 @@ from treadle.core.mailboxes import MailboxEntry
 from treadle.errors import InvalidValue
 from treadle.http._ai_sdk_messages import output_of, read_messages
 from treadle.http._call import Call
-from treadle.http._event_stream import EventStream, framed
+from treadle.http._event_stream import framed
 from treadle.http._operation import EVENTS, Operation
 from treadle.http._output import no_content
 from treadle.http._owners import OwnerRule, by_id, require_own_thread
@@ -34,7 +34,7 @@ from treadle.http._run_events import (
     StateIs,
     ToolAnswered,
 )
-from treadle.http._run_stream import RunStream, framed_run
+from treadle.http._run_stream import RunStream, framed_run, stream_of_run
 from treadle.worker import Interrupt, RunRequest
 
 _HEADERS = {"x-vercel-ai-ui-message-stream": "v1"}
@@ -74,8 +74,8 @@ async def _run(call: Call) -> Response:
         resume=said.answers,
     )
     stream = RunStream(call, given.id, run_id, (message.id for message in said.messages))
-    await stream.listen()
-    try:
+
+    async def begin() -> AsyncGenerator[bytes | None]:
         asked = await request(
             call,
             wanted,
@@ -83,16 +83,9 @@ async def _run(call: Call) -> Response:
             f"ai-sdk:{run_id}",
             removes_rest=given.trigger == "regenerate-message",
         )
-    except BaseException:
-        await stream.close()
-        raise
-    events = (
-        stream.replayed(asked.entry_id)
-        if asked.was_known
-        else stream.events(asked.entry_id, asked.version)
-    )
-    encoded = _encoded(Encoder(said.continued or run_id), events)
-    return EventStream(call, encoded, _HEADERS, stream.close)
+        return _encoded(Encoder(said.continued or run_id), stream.of_request(asked))
+
+    return await stream_of_run(call, stream, begin, _HEADERS)
 
 
 async def _resume(call: Call) -> Response:
@@ -103,11 +96,17 @@ async def _resume(call: Call) -> Response:
     for entry in found[0].items:
         wanted = _request_in(entry)
         if wanted is not None and wanted.thread_id == thread_id:
-            stream = RunStream(call, thread_id, wanted.run_id)
-            await stream.listen()
-            events = stream.replayed(entry.entry_id)
-            return EventStream(call, _encoded(Encoder(None), events), _HEADERS, stream.close)
+            return await _followed(call, wanted, entry.entry_id)
     return no_content()
+
+
+async def _followed(call: Call, wanted: RunRequest, entry_id: str) -> Response:
+    stream = RunStream(call, wanted.thread_id, wanted.run_id)
+
+    async def begin() -> AsyncGenerator[bytes | None]:
+        return _encoded(Encoder(None), stream.replayed(entry_id))
+
+    return await stream_of_run(call, stream, begin, _HEADERS)
 
 
 def _request_in(entry: MailboxEntry) -> RunRequest | None:

@@ -11,6 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from treadle.http._call import Call
 from treadle.http._errors import Refused, answer_to
+from treadle.http._event_stream import EventStream
 from treadle.http._input import read_body, read_query
 from treadle.http._operation import Operation, check_operation
 from treadle.http._principals import Action, Authenticate, Principal
@@ -94,13 +95,17 @@ class App:
             return
         except Exception as error:
             response = answer_to(error)
-        self._report(request, progress, response)
-        if scope["method"] == "HEAD":
-            start = {"type": "http.response.start", "status": response.status_code}
-            await send({**start, "headers": response.raw_headers})
-            await send({"type": "http.response.body", "body": b""})
-        else:
-            await response(scope, receive, send)
+        try:
+            self._report(request, progress, response)
+            if scope["method"] == "HEAD":
+                start = {"type": "http.response.start", "status": response.status_code}
+                await send({**start, "headers": response.raw_headers})
+                await send({"type": "http.response.body", "body": b""})
+            else:
+                await response(scope, receive, send)
+        finally:
+            if isinstance(response, EventStream):
+                await response.close()
 
     async def _respond(self, request: Request, progress: _Progress) -> Response:
         check_host(request, self._hosts)

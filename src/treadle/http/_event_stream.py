@@ -7,14 +7,14 @@ nothing but its stream.
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AsyncExitStack, aclosing
 
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from treadle.http._call import Call
-from treadle.http._errors import SAFE_HEADERS, Refused, answer_to
+from treadle.http._errors import SAFE_HEADERS, answer_to
 from treadle.http._operation import EVENTS
 
 _log = logging.getLogger("treadle.http")
@@ -43,49 +43,54 @@ def framed(data: bytes, *, event: str | None = None, event_id: str | None = None
     return head + b"data: %b\n\n" % data
 
 
+def count_stream(call: Call) -> AsyncExitStack:
+    """Count a stream of the principal, until the stack is closed.
+
+    Raises:
+        Refused: with 503 if the server stops, or with 429 if there are too many.
+    """
+    stack = AsyncExitStack()
+    stack.enter_context(call.streams.counted(call.principal.id, call.limits))
+    return stack
+
+
 class EventStream(Response):
     """An answer that sends events until they end, its client goes away, or the server stops.
+
+    Close it, whether its events were sent or not.
 
     Args:
         call: the call that is answered.
         events: the framed events; None is a moment at which nothing has come for long.
+        stack: what is closed with the stream, `count_stream` and what the events need.
         headers: further headers.
-        close: releases what the events need, also if none was asked for.
     """
 
     def __init__(
         self,
         call: Call,
         events: AsyncGenerator[bytes | None],
+        stack: AsyncExitStack,
         headers: Mapping[str, str] | None = None,
-        close: Callable[[], Awaitable[object]] | None = None,
     ) -> None:
         # Not the base's: it would declare a length.
         self.status_code = 200
         self.background = None
         self._call = call
         self._events = events
-        self._close = close
-        self._may_begin = asyncio.Event()
+        self._stack = stack
         self.init_headers({**_HEADERS, **(headers or {})})
+
+    async def close(self) -> None:
+        """Release what the events need."""
+        await self._stack.aclose()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the events."""
-        try:
-            await self._respond(scope, receive, send)
-        finally:
-            if self._close is not None:
-                await self._close()
-
-    async def _respond(self, scope: Scope, receive: Receive, send: Send) -> None:
         writing = asyncio.create_task(self._write(send))
         leaving = asyncio.create_task(_until_gone(receive))
         try:
             await self._until_over(writing, leaving)
-        except Refused as error:
-            await _cancelled(writing, leaving)
-            await answer_to(error)(scope, receive, send)
-            return
         except BaseException:
             await _cancelled(writing, leaving)
             raise
@@ -99,18 +104,15 @@ class EventStream(Response):
     async def _until_over(
         self, writing: "asyncio.Task[bool]", leaving: "asyncio.Task[None]"
     ) -> None:
-        limits = self._call.limits
-        with self._call.streams.counted(self._call.principal.id, limits, writing.cancel):
-            self._may_begin.set()
+        with self._call.streams.ended_by(writing.cancel):
             await asyncio.wait(
                 {writing, leaving},
-                timeout=limits.stream_seconds,
+                timeout=self._call.limits.stream_seconds,
                 return_when=asyncio.FIRST_COMPLETED,
             )
 
     async def _write(self, send: Send) -> bool:
         """Send all events; return True if the client is too slow."""
-        await self._may_begin.wait()
         start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
         try:
             await self._send(send, start)

@@ -1,6 +1,6 @@
 """Following a run that a client has asked for, until it ends."""
 
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, aclosing
 from typing import cast
 
@@ -20,8 +20,9 @@ from treadle.core.thread_queries import ListDeltas, ListMessages, LoadThread
 from treadle.core.threads import Thread, ThreadDelta
 from treadle.errors import NotFound
 from treadle.http._call import Call
-from treadle.http._event_stream import framed
+from treadle.http._event_stream import EventStream, count_stream, framed
 from treadle.http._merging import merged
+from treadle.http._requested_runs import Requested
 from treadle.http._run_events import (
     Begun,
     Cancelled,
@@ -50,6 +51,30 @@ async def framed_run(
                 yield framed(msgspec.json.encode(plain))
 
 
+async def stream_of_run(
+    call: Call,
+    stream: "RunStream",
+    begin: Callable[[], Awaitable[AsyncGenerator[bytes | None]]],
+    headers: Mapping[str, str] | None = None,
+) -> EventStream:
+    """Return the answer that streams a run, of which nothing is missed.
+
+    Args:
+        call: the call that is answered.
+        stream: the run.
+        begin: asks for the run, and returns its framed events; it is called once `stream` listens.
+        headers: further headers of the answer.
+
+    Raises:
+        Refused: there is no room for another stream; so nothing is asked for.
+    """
+    async with count_stream(call) as stack:
+        await stream.listen(stack)
+        events = await begin()
+        call.streams.require_running()
+        return EventStream(call, events, stack.pop_all(), headers)
+
+
 class RunStream:
     """The events of a run, and of all that is said in its thread meanwhile.
 
@@ -70,21 +95,17 @@ class RunStream:
         self._version = 0
         self._transcript = Transcript(each for each in known if each is not None)
         self._state = _State()
-        self._stack = AsyncExitStack()
         self._live: AsyncGenerator[Live] | None = None
 
-    async def listen(self) -> None:
-        """Begin to listen, before the run is asked for; `close` ends it.
+    async def listen(self, stack: AsyncExitStack) -> None:
+        """Begin to listen, before the run is asked for, until the stack is closed."""
+        self._live = await live_values(self._call, self._thread_id, stack)
 
-        Raises:
-            Refused: there is no room for another stream; so nothing is asked for.
-        """
-        self._call.streams.check(self._call.principal.id, self._call.limits)
-        self._live = await live_values(self._call, self._thread_id, self._stack)
-
-    async def close(self) -> None:
-        """Listen no longer."""
-        await self._stack.aclose()
+    def of_request(self, asked: Requested) -> AsyncGenerator[RunEvent | None]:
+        """Return the events of a run that was asked for, from its beginning on."""
+        if asked.was_known:
+            return self.replayed(asked.entry_id)
+        return self.events(asked.entry_id, asked.version)
 
     async def replayed(self, entry_id: str) -> AsyncGenerator[RunEvent | None]:
         """Yield what has happened in the run so far, and then as `events`.

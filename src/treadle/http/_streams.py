@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from treadle.http._errors import Refused
 from treadle.http._settings import Limits
 
+_LATER = {"retry-after": "1"}
+
 
 class Streams:
     """The open streams of a server: so that each can be ended before the server stops."""
@@ -30,7 +32,7 @@ class Streams:
 
     @contextmanager
     def ended_by(self, end: Callable[[], object]) -> Generator[None, None, None]:
-        """Let `end` be called if the streams are ended during the block."""
+        """Let `end` be called when the streams are ended during the block."""
         key = object()
         self._ends[key] = end
         try:
@@ -39,40 +41,38 @@ class Streams:
             del self._ends[key]
 
     @contextmanager
-    def counted(
-        self, principal_id: str, limits: Limits, end: Callable[[], object]
-    ) -> Generator[None, None, None]:
+    def counted(self, principal_id: str, limits: Limits) -> Generator[None, None, None]:
         """Count a stream during the block.
 
         Args:
             principal_id: whose stream it is.
             limits: how many there may be.
-            end: ends the stream.
 
         Raises:
             Refused: with 503 if the server stops, or with 429 if there are too many.
         """
-        self.check(principal_id, limits)
+        self.require_running()
+        self._require_room(principal_id, limits)
         self._of_principals[principal_id] += 1
         try:
-            with self.ended_by(end):
-                yield
+            yield
         finally:
             self._of_principals[principal_id] -= 1
             if not self._of_principals[principal_id]:
                 del self._of_principals[principal_id]
 
-    def check(self, principal_id: str, limits: Limits) -> None:
-        """Refuse a stream for which there is no room.
+    def require_running(self) -> None:
+        """Refuse a stream if the server stops.
 
         Raises:
-            Refused: as for `counted`.
+            Refused: with 503.
         """
-        later = {"retry-after": "1"}
         if self._have_ended:
-            raise Refused(503, "stopping", "the server stops; connect again", later)
+            raise Refused(503, "stopping", "the server stops; connect again", _LATER)
+
+    def _require_room(self, principal_id: str, limits: Limits) -> None:
         if self._of_principals[principal_id] >= limits.streams_per_principal:
             most = limits.streams_per_principal
-            raise Refused(429, "too_many_streams", f"close one of your {most} streams", later)
+            raise Refused(429, "too_many_streams", f"close one of your {most} streams", _LATER)
         if self._of_principals.total() >= limits.streams:
-            raise Refused(429, "too_many_streams", "the server has too many streams", later)
+            raise Refused(429, "too_many_streams", "the server has too many streams", _LATER)

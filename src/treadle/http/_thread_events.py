@@ -15,7 +15,7 @@ from treadle.core.limits import LARGEST_TIME, Bound
 from treadle.core.thread_queries import ListDeltas
 from treadle.errors import InvalidValue, NotFound
 from treadle.http._call import Call
-from treadle.http._event_stream import EventStream, framed
+from treadle.http._event_stream import EventStream, count_stream, framed
 from treadle.http._merging import merged
 from treadle.http._messages import visible_delta
 from treadle.http._operation import EVENTS, Operation
@@ -67,7 +67,8 @@ async def _begin(call: Call) -> Response:
     if head is None:
         raise NotFound("thread", thread_id)
     begin = head.version if after is None else after
-    return EventStream(call, _events(call, thread_id, begin, with_live=query.live))
+    events = _events(call, thread_id, begin, with_live=query.live)
+    return EventStream(call, events, count_stream(call))
 
 
 def _last_event_id(call: Call) -> int | None:
@@ -134,11 +135,11 @@ def _deleted(thread_id: str) -> bytes:
 async def _begin_hints(call: Call) -> Response:
     thread_id = call.ids["thread_id"]
     changes = call.store.changes(thread_id=thread_id, mailbox_id=thread_id)
-    return EventStream(call, _hints(call, changes))
+    return EventStream(call, _hints(call, changes), count_stream(call))
 
 
 async def _begin_all_hints(call: Call) -> Response:
-    return EventStream(call, _hints(call, call.store.changes()))
+    return EventStream(call, _hints(call, call.store.changes()), count_stream(call))
 
 
 async def _hints(call: Call, changes: AsyncGenerator[Hint]) -> AsyncGenerator[bytes | None]:
