@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import httpx
 import msgspec
@@ -58,13 +59,28 @@ async def test_an_operation_that_leaves_open_who_may_call_it_does_not_start(
 async def test_the_schema_says_which_keys_of_the_metadata_are_refused(
     admin: httpx.AsyncClient,
 ) -> None:
-    document = (await admin.get("/openapi.json")).json()
-    body = document["paths"]["/v1/threads"]["post"]["requestBody"]["content"]["application/json"]
-    refused = body["schema"]["properties"]["metadata"]["propertyNames"]["not"]["enum"]
-    assert "created_at" in refused
-    for key in (*ThreadMetadata.__struct_fields__, "title"):
-        answer = await admin.post("/v1/threads", json={"metadata": {key: 1}})
-        assert (answer.status_code == 400) == (key in refused), answer.text
+    await admin.post("/v1/threads", json={"id": "t"})
+    one = "/v1/threads/{thread_id}"
+    for method, path, is_field in [
+        ("POST", "/v1/threads", True),
+        ("PATCH", one, True),
+        ("PATCH", f"{one}/metadata", False),
+    ]:
+        schema = body_schema((await admin.get("/openapi.json")).json(), method, path)
+        if is_field:
+            schema = schema["properties"]["metadata"]
+        refused = schema["propertyNames"]["not"]["enum"]
+        assert "created_at" in refused
+        for key in (*ThreadMetadata.__struct_fields__, "title", "now"):
+            body = {"metadata": {key: 1}} if is_field else {key: 1}
+            answer = await admin.request(method, path.format(thread_id="t"), json=body)
+            assert (answer.status_code == 400) == (key in refused), answer.text
+
+
+def body_schema(document: Any, method: str, path: str) -> Any:
+    """Return the schema of the body of an operation."""
+    body = document["paths"][path][method.lower()]["requestBody"]
+    return body["content"]["application/json"]["schema"]
 
 
 def test_the_reference_has_the_code_of_every_refusal() -> None:

@@ -15,7 +15,9 @@ from treadle.core.messages import Order
 from treadle.core.queries import Query
 from treadle.core.read_set import ReadSet
 from treadle.core.threads import (
+    SET_BY_THE_STORE,
     Committed,
+    FurtherKeys,
     Thread,
     ThreadHead,
     ThreadMetadata,
@@ -23,8 +25,6 @@ from treadle.core.threads import (
     require_thread,
 )
 from treadle.errors import InvalidValue, shorten
-
-_SET_BY_THE_STORE = frozenset(ThreadMetadata.__struct_fields__) - {"extra"}
 
 
 class ThreadSummary(SortedModel, frozen=True, kw_only=True):
@@ -122,7 +122,7 @@ class UpdateThread(TimedCommand[Committed], frozen=True, kw_only=True):
     """
 
     thread_id: ThreadId
-    metadata: dict[str, Json] | UnsetType = UNSET
+    metadata: FurtherKeys | UnsetType = UNSET
     """A JSON merge patch (RFC 7396) of the further keys of `ThreadMetadata`: null removes a key."""
     resource_id: str | UnsetType | None = UNSET
     """The new owner; None removes it."""
@@ -134,7 +134,7 @@ class UpdateThread(TimedCommand[Committed], frozen=True, kw_only=True):
         """Refuse a merge patch of what the store sets."""
         if self.metadata is UNSET:
             return
-        for key in sorted(_SET_BY_THE_STORE.intersection(self.metadata)):
+        for key in sorted(SET_BY_THE_STORE.intersection(self.metadata)):
             reason = f"the store sets {shorten(key)} itself; leave it out"
             raise InvalidValue(f"updateThread.metadata.{key}", reason)
 

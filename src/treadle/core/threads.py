@@ -1,9 +1,10 @@
 """Threads: a conversation with its state, and how a change set is applied to it."""
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, TypeAlias
 
 import msgspec
+from msgspec import Meta
 
 from treadle.core.codec import Json, SortedModel, always_encoded
 from treadle.core.ids import OptionalRunId, RunId, ThreadId
@@ -34,6 +35,15 @@ class ThreadMetadata(SortedModel, frozen=True, kw_only=True):
     version: Version | None = None
     """Kept for programs of the reference; the store's version is `ThreadHead.version`."""
     version_timestamp: Time | None = None
+
+
+SET_BY_THE_STORE = frozenset(ThreadMetadata.__struct_fields__) - {"extra"}
+"""The keys of the metadata that a caller cannot change."""
+FurtherKeys: TypeAlias = Annotated[
+    dict[str, Json],
+    Meta(extra_json_schema={"propertyNames": {"not": {"enum": sorted(SET_BY_THE_STORE)}}}),
+]
+"""The other keys of the metadata, with their values."""
 
 
 class Thread(SortedModel, frozen=True, kw_only=True):

@@ -8,13 +8,13 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from functools import cache
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, ClassVar, Literal, TypeVar, cast
 from urllib.parse import parse_qsl
 
 import msgspec
 from msgspec import inspect
 
-from treadle.core.codec import Json, Model, check_json, from_plain
+from treadle.core.codec import Json, Model, SortedModel, check_json, from_plain
 from treadle.core.commands import Command
 from treadle.errors import InvalidValue, shorten
 
@@ -33,6 +33,13 @@ _INTEGER = re.compile(r"-?[0-9]{1,20}")
 
 class Fields(Model, frozen=True, kw_only=True):
     """The fields of a body that is no model of the store; it takes no others."""
+
+
+class OpenBody(SortedModel, frozen=True, kw_only=True):
+    """A body whose fields are the client's, but for some."""
+
+    set_by_the_store: ClassVar[frozenset[str]]
+    """The fields that it may not have."""
 
 
 Shape = Literal["text", "integer", "flag", "texts"]
@@ -164,9 +171,9 @@ def body_of(plain: dict[str, Json], kind: type[Body], ids: Mapping[str, str], wh
         InvalidValue: it does not hold one; `where` names it.
     """
     given = {name: ids[name] for name in kind.__struct_fields__ if name in ids}
-    allowed = allowed_fields(kind, ids)
+    refused, allowed = refused_fields(kind, ids), allowed_fields(kind, ids)
     for name in plain:
-        if name in given or name in HIDDEN or (allowed is not None and name not in allowed):
+        if name in refused or (allowed is not None and name not in allowed):
             known = ", ".join(sorted(allowed or ())) or "others"
             raise InvalidValue(where, f"unknown field {shorten(name)}; known: {known}")
     try:
@@ -185,7 +192,14 @@ def _known_fields(kind: type[Body]) -> frozenset[str]:
 
 def allowed_fields(kind: type[Body], ids: Iterable[str]) -> frozenset[str] | None:
     """Return the fields that a body may have; None: others too, which the store keeps."""
-    return None if keeps_others(kind) else _known_fields(kind) - HIDDEN - set(ids)
+    return None if keeps_others(kind) else _known_fields(kind) - refused_fields(kind, ids)
+
+
+def refused_fields(kind: type[Body], ids: Iterable[str]) -> frozenset[str]:
+    """Return the fields that a body may not have: the path names them, or the store sets them."""
+    if issubclass(kind, OpenBody):
+        return kind.set_by_the_store
+    return HIDDEN | _known_fields(kind).intersection(ids)
 
 
 def keeps_others(kind: type[Body]) -> bool:

@@ -12,7 +12,7 @@ import treadle
 from treadle.core.codec import Json, Model
 from treadle.core.ids import ID_SCHEMA
 from treadle.http._call import Call
-from treadle.http._input import Body, allowed_fields, keeps_others
+from treadle.http._input import Body, keeps_others, refused_fields
 from treadle.http._operation import EVENTS, Operation
 from treadle.http._output import raw_answer
 from treadle.http._owners import PUBLIC
@@ -190,17 +190,17 @@ def _body(operation: Operation, schemas: _Schemas) -> Json:
     """The schema of a body: without the fields that the path names or the server sets."""
     kind = cast("type[Body]", operation.body)
     schema = schemas.fields(kind)
-    hidden = set(operation.ids) | {"now"}
-    properties = {name: each for name, each in schema["properties"].items() if name not in hidden}
+    refused = refused_fields(kind, operation.ids)
+    properties = {name: each for name, each in schema["properties"].items() if name not in refused}
     body: dict[str, Json] = {
         "type": "object",
         "properties": properties,
-        "required": [name for name in schema.get("required", ()) if name not in hidden],
+        "required": [name for name in schema.get("required", ()) if name not in refused],
     }
-    if allowed_fields(kind, operation.ids) is not None:
+    if not keeps_others(kind):
         body["additionalProperties"] = False
-    elif hidden & set(schema["properties"]):
-        body["propertyNames"] = {"not": {"enum": sorted(hidden)}}
+    elif refused:
+        body["propertyNames"] = {"not": {"enum": sorted(refused)}}
     return body
 
 

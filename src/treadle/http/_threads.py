@@ -1,10 +1,9 @@
 """Operations on threads as a whole: list, create, look, label, delete."""
 
-from typing import Annotated, Literal, TypeAlias, cast
+from typing import Literal, cast
 from urllib.parse import quote
 
 import msgspec
-from msgspec import Meta
 from starlette.responses import Response
 
 from treadle.clock import new_id
@@ -14,12 +13,18 @@ from treadle.core.ids import ThreadId
 from treadle.core.limits import PAGE, Bound, Count, Time, Version
 from treadle.core.messages import Message
 from treadle.core.thread_queries import ListThreads
-from treadle.core.threads import Thread, ThreadMetadata, ThreadPage
+from treadle.core.threads import (
+    SET_BY_THE_STORE,
+    FurtherKeys,
+    Thread,
+    ThreadMetadata,
+    ThreadPage,
+)
 from treadle.errors import NotFound
 from treadle.http._call import Call
 from treadle.http._errors import Refused
 from treadle.http._handlers import ask, ask_for
-from treadle.http._input import Fields
+from treadle.http._input import Fields, OpenBody
 from treadle.http._messages import visible
 from treadle.http._operation import Operation
 from treadle.http._output import answer, no_content
@@ -31,13 +36,6 @@ from treadle.http._owners import (
     require_free_thread,
     require_own_thread,
 )
-
-_SET_BY_THE_STORE = sorted({*ThreadMetadata.__struct_fields__} - {"extra"})
-FurtherKeys: TypeAlias = Annotated[
-    dict[str, Json],
-    Meta(extra_json_schema={"propertyNames": {"not": {"enum": _SET_BY_THE_STORE}}}),
-]
-"""Keys of the metadata that the store does not set."""
 
 
 class NewThread(Fields, frozen=True, kw_only=True):
@@ -240,8 +238,10 @@ async def _delete(call: Call) -> Response:
     return no_content()
 
 
-class MetadataPatch(SortedModel, frozen=True, kw_only=True):
+class MetadataPatch(OpenBody, frozen=True, kw_only=True):
     """A JSON merge patch (RFC 7396) of the further keys of the metadata: null removes a key."""
+
+    set_by_the_store = SET_BY_THE_STORE
 
 
 OPERATIONS = (

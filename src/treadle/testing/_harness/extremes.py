@@ -14,6 +14,7 @@ from msgspec.inspect import (
     AnyType,
     DictType,
     ListType,
+    Metadata,
     NoneType,
     StructType,
     UnionType,
@@ -62,6 +63,8 @@ def _value(kind: Leaf, choose: Choose, path: str) -> Any:
             return {"unknown": choose(f"{path}.unknown", AnyType())}
         case DictType(value_type=item):
             return {"name": _value(item, choose, path)}
+        case Metadata(type=DictType() as restricted):  # some keys are refused
+            return _value(restricted, choose, path)
         case UnionType():
             # Only `Message.content` and the amounts of patches leave a choice.
             return _value(_options(kind)[-1], choose, path)
