@@ -1,7 +1,8 @@
 """Operations of workers: claim entries, wait for them, extend and settle the claims."""
 
 import asyncio
-from collections.abc import Awaitable
+import logging
+from collections.abc import Awaitable, Sequence
 from typing import Annotated, TypeAlias, cast
 
 from msgspec import Meta
@@ -13,6 +14,7 @@ from treadle.core.codec import Model
 from treadle.core.ids import MailboxId
 from treadle.core.limits import Bound, Time
 from treadle.core.mailboxes import MailboxEntry
+from treadle.errors import TreadleError
 from treadle.http._call import Call
 from treadle.http._errors import Refused
 from treadle.http._handlers import commit, write
@@ -20,6 +22,9 @@ from treadle.http._input import Fields
 from treadle.http._operation import Operation
 from treadle.http._output import answer
 from treadle.http._owners import ALL
+from treadle.store.store import Store
+
+_log = logging.getLogger("treadle.http")
 
 WaitTime: TypeAlias = Annotated[int, Meta(ge=0, le=30_000)]
 """How long a claim may wait, in milliseconds."""
@@ -65,11 +70,18 @@ async def _claim(call: Call) -> Response:
     body = cast("NewClaim", call.body)
     entries = await _claim_in_time(call, body)
     if entries and await call.request.is_disconnected():
-        async with call.store.batch() as step:
-            for entry in entries:
-                step.mailboxes.release(entry)
+        await _release(call.store, entries)
         raise ClientDisconnect
     return answer(call, entries, with_tokens=True)
+
+
+async def _release(store: Store, entries: Sequence[MailboxEntry]) -> None:
+    """Release each entry by itself: one that cannot be released leaves no other claimed."""
+    for entry in entries:
+        try:
+            await store.mailboxes.release(entry)
+        except TreadleError as error:
+            _log.warning("an entry whose client has gone was not released: %s", error)
 
 
 async def _claim_in_time(call: Call, body: NewClaim) -> tuple[MailboxEntry, ...]:
