@@ -65,6 +65,8 @@ seed = 7
 continue-on-failure = true
 [auth.openapi.bearer]
 bearer = "{token}"
+[output.sanitization]
+enabled = false
 [generation]
 deterministic = true
 max-examples = {examples}

@@ -274,6 +274,53 @@ async def test_what_was_claimed_for_a_client_that_has_gone_is_released(
         assert (entry.status, entry.attempt_count) == ("queued", 0)
 
 
+async def test_an_entry_that_cannot_be_released_leaves_no_other_claimed(
+    store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    claim = type(store.mailboxes).claim
+
+    async def ended_meanwhile(*args: Any, **options: Any) -> Any:
+        found = await claim(*args, **options)
+        await store.mailboxes.cancel(found[0].entry_id)
+        return found
+
+    monkeypatch.setattr(type(store.mailboxes), "claim", ended_meanwhile)
+    for mailbox_id in ("one", "two", "three"):
+        await store.mailboxes.send(mailbox_id, 1)
+    gone = asyncio.Event()
+    gone.set()
+    await claim_until(gone, store)
+    counts = await store.mailboxes.count_entries()
+    assert (counts.queued, counts.claimed, counts.cancelled) == (2, 0, 1)
+    assert "not released" in caplog.text
+
+
+async def test_internal_messages_in_payloads_are_for_who_may_read_them_or_holds_the_claim(
+    store: Store,
+) -> None:
+    await store.threads.create(Thread(id="t", resource_id="alice"))
+    messages = [
+        {"role": "system", "content": "secret", "visibility": "internal"},
+        {"role": "user", "content": "hi"},
+    ]
+    sent = await store.mailboxes.send("t", {"agent_id": "helper", "messages": messages})
+    path = f"/v1/entries/{sent.entry.entry_id}"
+    readings = [path, f"{path}/explain", "/v1/mailboxes/t/entries", "/v1/threads/t/mailbox"]
+    async with client_of(store, treadle_http.user("alice")) as alice:
+        for each in readings:
+            answer = await alice.get(each)
+            assert answer.status_code == 200, answer.text
+            assert "secret" not in answer.text
+    async with client_of(store, treadle_http.viewer("ops")) as viewer:
+        assert "secret" in (await viewer.get(path)).text
+    can: frozenset[treadle_http.Action] = frozenset({"read", "claim"})
+    worker = treadle_http.Principal(id="w", owner=treadle_http.ALL_OWNERS, can=can)
+    async with client_of(store, worker) as client:
+        [entry] = (await client.post("/v1/claims", json={"consumer": "w"})).json()
+        assert entry["payload"]["messages"] == messages
+        assert "secret" not in (await client.get(path)).text
+
+
 async def test_integers_of_64_bits_survive(admin: httpx.AsyncClient, store: Store) -> None:
     numbers = [2**64 - 1, -(2**63), 2**53 + 1, 0.1, 1.0, 1]
     sent = await admin.post("/v1/mailboxes/m/entries", json={"payload": numbers})

@@ -1,5 +1,6 @@
 """Operations on mailboxes: look, send, steer, delete."""
 
+from collections.abc import Callable
 from typing import Any, Literal, cast
 from urllib.parse import quote
 
@@ -43,6 +44,7 @@ from treadle.http._input import Fields
 from treadle.http._operation import Operation
 from treadle.http._output import answer
 from treadle.http._owners import ALL, OWN_MAILBOX, OWN_THREAD
+from treadle.http._payloads import is_external, is_internal, with_messages
 
 
 class NewEntry(Fields, frozen=True, kw_only=True):
@@ -124,25 +126,23 @@ async def _list_of_thread(call: Call) -> Response:
         status="dead_letter" if query.status == "deadletter" else query.status,
         origin=None if query.origin == "none" else query.origin,
     )
-    items = tuple(_with_messages(entry, query.visibility) for entry in page.items)
+    items = tuple(_as_shown(entry, query.visibility) for entry in page.items)
     return answer(call, msgspec.structs.replace(page, items=items))
 
 
-def _with_messages(entry: MailboxEntry, visibility: str) -> MailboxEntry:
+_SHOWN: dict[str, Callable[[Json], bool]] = {
+    "all": is_external,
+    "internal": is_internal,
+    "none": lambda _: True,
+}
+
+
+def _as_shown(entry: MailboxEntry, visibility: str) -> MailboxEntry:
     """The entry with those of the messages in its payload that are shown, without their runs."""
-    payload = entry.payload
-    if not isinstance(payload, dict) or not isinstance(payload.get("messages"), list):
-        return entry
-    found = [
-        _without_run(message)
-        for message in payload["messages"]
-        if visibility == "none" or _visibility_of(message) == visibility
-    ]
-    return msgspec.structs.replace(entry, payload={**payload, "messages": found})
-
-
-def _visibility_of(message: Any) -> Any:
-    return message.get("visibility", "all") if isinstance(message, dict) else "all"
+    payload = with_messages(entry.payload, _SHOWN[visibility])
+    if isinstance(payload, dict) and isinstance(payload.get("messages"), list):
+        payload = {**payload, "messages": [*map(_without_run, payload["messages"])]}
+    return msgspec.structs.replace(entry, payload=payload)
 
 
 def _without_run(message: Any) -> Any:

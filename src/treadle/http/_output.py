@@ -13,6 +13,7 @@ from treadle.core.mailboxes import MailboxEntry
 from treadle.http._call import Call
 from treadle.http._errors import SAFE_HEADERS
 from treadle.http._input import inspected
+from treadle.http._payloads import is_external, with_messages
 
 
 def answer(
@@ -32,7 +33,7 @@ def answer(
         headers: further headers.
         with_tokens: leave the claim tokens of entries in it, for who has just claimed them.
     """
-    shown = _shown(value, tokens=with_tokens, tracebacks=call.can("read_internal"))
+    shown = _shown(value, tokens=with_tokens, internal=call.can("read_internal"))
     return raw_answer(_encoded(shown), status, headers)
 
 
@@ -44,9 +45,9 @@ def answer_results(call: Call, results: Sequence[Any], with_tokens: Sequence[boo
         results: the results, in the order of the commands.
         with_tokens: for each of them, whether the claim tokens stay in it.
     """
-    tracebacks = call.can("read_internal")
+    internal = call.can("read_internal")
     shown = tuple(
-        _shown(result, tokens=tokens, tracebacks=tracebacks)
+        _shown(result, tokens=tokens, internal=internal)
         for result, tokens in zip(results, with_tokens, strict=True)
     )
     return raw_answer(b'{"results":' + _encoded(shown) + b"}")
@@ -70,23 +71,28 @@ def _encoded(value: Any) -> bytes:
     return encode(value) if isinstance(value, Model) else msgspec.json.encode(value)
 
 
-def _shown(value: Any, *, tokens: bool, tracebacks: bool) -> Any:
-    """The value without claim tokens and tracebacks, wherever entries are in it."""
+def _shown(value: Any, *, tokens: bool, internal: bool) -> Any:
+    """The value without claim tokens and what is internal, wherever entries are in it."""
     if isinstance(value, tuple):
-        return tuple(_shown(item, tokens=tokens, tracebacks=tracebacks) for item in value)
+        return tuple(_shown(item, tokens=tokens, internal=internal) for item in value)
     if isinstance(value, MailboxEntry):
-        return msgspec.structs.replace(
-            value,
-            claim_token=value.claim_token if tokens else None,
-            last_traceback=value.last_traceback if tracebacks else None,
-        )
+        return _shown_entry(value, token=tokens, internal=internal)
     if not isinstance(value, msgspec.Struct):
         return value
     changes = {
-        name: _shown(getattr(value, name), tokens=tokens, tracebacks=tracebacks)
+        name: _shown(getattr(value, name), tokens=tokens, internal=internal)
         for name in _fields_with_entries(type(value))
     }
     return msgspec.structs.replace(value, **changes) if changes else value
+
+
+def _shown_entry(entry: MailboxEntry, *, token: bool, internal: bool) -> MailboxEntry:
+    if not internal:
+        entry = msgspec.structs.replace(entry, last_traceback=None)
+    if token:  # who holds the claim works on all of the payload
+        return entry
+    payload = entry.payload if internal else with_messages(entry.payload, is_external)
+    return msgspec.structs.replace(entry, claim_token=None, payload=payload)
 
 
 @cache

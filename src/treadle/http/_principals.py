@@ -28,7 +28,7 @@ Action: TypeAlias = Literal[
 """What a principal may do.
 
 - "read": threads, runs, mailboxes, entries, documents.
-- "read_internal": internal messages, actions of change sets, tracebacks.
+- "read_internal": internal messages, also those in payloads; actions of change sets; tracebacks.
 - "append": create, change, truncate and fork threads.
 - "send", "interrupt", "requeue": work of mailboxes.
 - "cancel": end entries and runs.
