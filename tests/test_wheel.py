@@ -46,3 +46,11 @@ def test_an_installed_wheel_has_the_recordings(wheel: Path, tmp_path: Path) -> N
         timeout=60,
     )
     assert json.loads(done.stdout) == [2_000, 4_800]
+
+
+def test_the_wheel_has_the_templates_and_files_of_the_dashboard(wheel: Path) -> None:
+    folder = ROOT / "src" / "treadle" / "http" / "_dashboard"
+    files = [*(folder / "templates").iterdir(), *(folder / "static").iterdir()]
+    with ZipFile(wheel) as archive:
+        packed = set(archive.namelist())
+    assert {each.relative_to(ROOT / "src").as_posix() for each in files} <= packed

@@ -11,12 +11,8 @@ import pytest
 import treadle
 from tests.cli.support import in_store, run, spawn
 from tests.cli.test_standard_output import LEAVES
-from treadle.cli.terminal.escaping import (
-    HarmlessFormatter,
-    harmless_json,
-    one_line,
-    printable,
-)
+from treadle.cli.terminal.escaping import HarmlessFormatter
+from treadle.core.escaping import harmless_json, one_line, printable
 
 HOSTILE = "\x1b]0;title\x07\x1b[2J\x9b31m\u202egnp.exe\u2066\u200e\u200b\ufeff\U000e0041\u2028\x7f"
 DANGEROUS = {*HOSTILE} - {*"]0;title[2J31mgnp.exe"}

@@ -60,6 +60,10 @@ def test_a_store_is_served_to_who_has_a_token(tmp_path: Path, tokens: Path) -> N
             assert client.get("/v1/stats", headers=bearer(ALICE)).status_code == 403
             moved = client.get("/health", headers={"host": "evil.example"})
             assert moved.json()["code"] == "host_not_allowed"
+            assert client.get("/v1/nothing").json()["code"] == "no_such_route"
+            assert client.get("/").headers["location"] == "/login"
+            assert client.post("/login", data={"token": ALICE}).status_code == 303
+            assert "/threads/t" in client.get("/threads").text
         child.send_signal(signal.SIGTERM)
         assert child.wait(5) == 0
         assert "201 alice POST /v1/threads" in child.stderr.read()  # type: ignore[union-attr]

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 import treadle
 from treadle import Message, Thread, ThreadMetadata, ToolCall
 from treadle.cli.json_lines import Good, read_lines
-from treadle.cli.terminal.escaping import harmless_json
 from treadle.core.codec import checked, encode
+from treadle.core.escaping import harmless_json
 from treadle.core.limits import DEPTH
 from treadle.errors import InvalidId, InvalidValue
 from treadle.integrations._messages import read_message, write_message

@@ -8,11 +8,11 @@ import msgspec
 from treadle.cli.opening import read_store
 from treadle.cli.options import json_option, store_option
 from treadle.cli.terminal.counts import counted
-from treadle.cli.terminal.escaping import harmless_json, one_line
 from treadle.cli.terminal.help import ExampleCommand
 from treadle.cli.terminal.output import time_text, write_bytes, write_line
 from treadle.cli.terminal.transcript import message_text
 from treadle.core.codec import Json, to_plain
+from treadle.core.escaping import harmless_json, one_line
 from treadle.core.following import FollowedItem, ThreadDeleted, ThreadReset
 from treadle.core.threads import ThreadDelta
 from treadle.errors import NotFound

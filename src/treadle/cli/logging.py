@@ -7,7 +7,8 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from treadle.cli.terminal.escaping import HarmlessFormatter, harmless_json
+from treadle.cli.terminal.escaping import HarmlessFormatter
+from treadle.core.escaping import harmless_json
 
 LogForm: TypeAlias = Literal["text", "json"]
 

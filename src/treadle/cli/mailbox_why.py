@@ -6,10 +6,10 @@ import click
 
 from treadle.cli.opening import read_store
 from treadle.cli.options import json_option, store_option
-from treadle.cli.terminal.escaping import one_line
 from treadle.cli.terminal.help import ExampleCommand
 from treadle.cli.terminal.output import time_text, write_json, write_line
 from treadle.core.codec import to_plain
+from treadle.core.escaping import one_line
 from treadle.core.explaining import Explanation, Obstacle
 from treadle.errors import NotFound
 from treadle.store.store import Store

@@ -1,8 +1,10 @@
-"""The HTTP API of a store, as an ASGI application; `pip install treadle[http]`."""
+"""The HTTP API of a store and its dashboard, as ASGI applications; `pip install treadle[http]`."""
 
 from collections.abc import Collection
 
 from treadle.http._app import App, Audit, Audited
+from treadle.http._call import Redact, show_all
+from treadle.http._dashboard import Dashboard
 from treadle.http._operations import OPERATIONS
 from treadle.http._principals import (
     ALL_OWNERS,
@@ -33,10 +35,13 @@ __all__ = [
     "Audit",
     "Audited",
     "Authenticate",
+    "Dashboard",
     "Limits",
     "Principal",
+    "Redact",
     "admin",
     "app",
+    "dashboard",
     "everyone",
     "operator",
     "serve",
@@ -81,4 +86,40 @@ def app(
         read_only=read_only,
         limits=limits or Limits(),
         audit=audit,
+    )
+
+
+def dashboard(
+    store: Store,
+    *,
+    authenticate: Authenticate,
+    hosts: Collection[str] = LOOPBACK,
+    read_only: bool = False,
+    limits: Limits | None = None,
+    audit: Audit = lambda _: None,
+    redact: Redact = show_all,
+) -> Dashboard:
+    """Return the dashboard of a store, to be served, or mounted under any path.
+
+    Who is not known to `authenticate` gets a page to log in, with a token that it knows as that of
+    a bearer; the browser keeps it in a cookie for these pages. An owner sees only what is theirs.
+
+    Args:
+        store: the store; as for `app`, who opens it closes it.
+        authenticate: as for `app`.
+        hosts: as for `app`.
+        read_only: refuse all actions, and show none.
+        limits: as for `app`.
+        audit: as for `app`.
+        redact: returns what is shown instead of a value: of a payload, a message, a state, a
+            document, an error. It gets the kind and the value, and should be fast.
+    """
+    return Dashboard(
+        store,
+        authenticate=authenticate,
+        hosts=hosts,
+        read_only=read_only,
+        limits=limits or Limits(),
+        audit=audit,
+        redact=redact,
     )

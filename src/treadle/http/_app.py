@@ -9,10 +9,10 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from treadle.http._call import Call
+from treadle.http._call import Call, Redact, show_all
 from treadle.http._errors import Refused, answer_to
 from treadle.http._event_stream import EventStream
-from treadle.http._input import read_body, read_query
+from treadle.http._input import parameters_of, read_body, read_query
 from treadle.http._operation import Operation, check_operation
 from treadle.http._principals import Action, Authenticate, Principal
 from treadle.http._routing import Router, segments_of
@@ -53,6 +53,9 @@ class _Progress:
 class App:
     """The API of a store as an ASGI application; see `treadle.http.app`."""
 
+    _has_forms = False
+    """Whether queries come from forms, in which an empty field says nothing."""
+
     def __init__(
         self,
         store: Store,
@@ -63,11 +66,14 @@ class App:
         read_only: bool,
         limits: Limits,
         audit: Audit,
+        redact: Redact = show_all,
     ) -> None:
         for operation in operations:
             check_operation(operation)
         self.streams = Streams()
         """The open streams; end them before the server stops."""
+        self.first_segments = frozenset(each.path.split("/")[1] for each in operations)
+        """How the paths of its operations begin."""
         self._store = store
         self._router = Router(operations)
         self._authenticate = authenticate
@@ -75,6 +81,7 @@ class App:
         self._read_only = read_only
         self._limits = limits
         self._audit = audit
+        self._redact = redact
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -94,7 +101,7 @@ class App:
         except ClientDisconnect:
             return
         except Exception as error:
-            response = answer_to(error)
+            response = self._answer_to(request, error)
         try:
             self._report(request, progress, response)
             if scope["method"] == "HEAD":
@@ -130,19 +137,19 @@ class App:
         return operation, dict(zip(operation.ids, found.values, strict=True))
 
     async def _identify(self, request: Request) -> Principal:
-        found = self._authenticate(request)
-        principal = await found if isinstance(found, Awaitable) else found
+        principal = await identify(self._authenticate, request)
         if principal is None:
             scheme = {"www-authenticate": "Bearer"}
             raise Refused(401, "unauthorized", "say who you are: send your token", scheme)
-        if not isinstance(principal, Principal):
-            raise TypeError(f"authenticate returned {principal!r}, which is no Principal")
         return principal
+
+    def _answer_to(self, request: Request, error: Exception) -> Response:
+        return answer_to(error)
 
     def _check_rights(self, request: Request, operation: Operation, principal: Principal) -> None:
         if not operation.is_safe:
             check_origin(request)
-            if self._read_only:
+            if self._read_only and not operation.is_about_browser:
                 raise Refused(403, "read_only", "the server only reads")
         if operation.action is not None and operation.action not in principal.can:
             raise Refused(403, "forbidden", f"{principal.id} may not {operation.action}")
@@ -150,10 +157,15 @@ class App:
     async def _understand(
         self, request: Request, operation: Operation, ids: dict[str, str], principal: Principal
     ) -> Call:
-        query = read_query(request.scope["query_string"], operation.parameters, ids)
+        query = read_query(
+            request.scope["query_string"], operation.parameters, ids, skip_empty=self._has_forms
+        )
         body = None
-        if operation.body is not None:
-            data = await self._read_body(request, operation)
+        if operation.form is not None:
+            data = await self._read_body(request, operation, "application/x-www-form-urlencoded")
+            body = read_query(data, parameters_of(operation.form, ()), ids, skip_empty=True)
+        elif operation.body is not None:
+            data = await self._read_body(request, operation, "application/json")
             body = read_body(data, operation.body, ids)
         call = Call(
             store=self._store,
@@ -164,11 +176,13 @@ class App:
             request=request,
             limits=self._limits,
             streams=self.streams,
+            read_only=self._read_only,
+            redact=self._redact,
         )
         own = principal.own
         return call if own is None else await operation.owner.apply(call, own)
 
-    async def _read_body(self, request: Request, operation: Operation) -> bytes:
+    async def _read_body(self, request: Request, operation: Operation, kind: str) -> bytes:
         limit = self._limits.body_bytes
         too_large = Refused(413, "too_large", f"the body must have at most {limit} bytes")
         declared = request.headers.get("content-length", "0")
@@ -184,7 +198,7 @@ class App:
         except TimeoutError as error:
             raise Refused(408, "too_slow", "the body did not arrive in time") from error
         if data or not operation.body_is_optional:
-            _check_content_type(request)
+            _check_content_type(request, kind)
         return bytes(data)
 
     def _report(self, request: Request, progress: _Progress, response: Response) -> None:
@@ -208,11 +222,24 @@ _NOBODY = Principal(id="nobody", owner="nobody", can=frozenset())
 """Who calls a public operation."""
 
 
-def _check_content_type(request: Request) -> None:
+async def identify(authenticate: Authenticate, request: Request) -> Principal | None:
+    """Return who makes a request; None if that is not known.
+
+    Raises:
+        TypeError: `authenticate` returned something else than a principal.
+    """
+    found = authenticate(request)
+    principal = await found if isinstance(found, Awaitable) else found
+    if principal is not None and not isinstance(principal, Principal):
+        raise TypeError(f"authenticate returned {principal!r}, which is no Principal")
+    return principal
+
+
+def _check_content_type(request: Request, wanted: str) -> None:
     kind, _, parameter = request.headers.get("content-type", "").lower().partition(";")
     charset = parameter.replace(" ", "").replace('"', "")
-    if kind.strip() != "application/json" or charset not in ("", "charset=utf-8"):
-        reason = "the body must be application/json, in UTF-8"
+    if kind.strip() != wanted or charset not in ("", "charset=utf-8"):
+        reason = f"the body must be {wanted}, in UTF-8"
         raise Refused(415, "unsupported_media_type", reason)
 
 

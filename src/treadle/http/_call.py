@@ -1,15 +1,25 @@
 """A call of an operation: what was asked for, by whom, and of which store."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import msgspec
 from starlette.requests import Request
 
+from treadle.core.codec import Json
 from treadle.http._errors import Refused
 from treadle.http._principals import Action, Principal
 from treadle.http._settings import Limits
 from treadle.http._streams import Streams
 from treadle.store.store import Store
+
+Redact: TypeAlias = Callable[[str, Json], Json]
+"""Returns what pages show instead of a value. The first argument is the kind of the value."""
+
+
+def show_all(kind: str, value: Json) -> Json:
+    """Redact nothing."""
+    return value
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,6 +37,10 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits
     streams: Streams
     """The streams of the server that are open."""
+    read_only: bool = False
+    """Whether the server refuses what changes the store."""
+    redact: Redact = show_all
+    """What pages of the dashboard call for each value that they show."""
 
     def can(self, action: Action) -> bool:
         """Return whether the principal may do something."""

@@ -46,6 +46,18 @@ class Refused(Exception):
         self.headers = dict(headers or {})
 
 
+class Failure(NamedTuple):
+    """A request that failed, as its client sees it."""
+
+    status: int
+    code: str
+    """The reason in a word, for programs."""
+    message: str
+    data: dict[str, Any]
+    """What else is known."""
+    headers: dict[str, str]
+
+
 class _Answer(NamedTuple):
     status: int
     code: str
@@ -82,16 +94,24 @@ _PRIVATE: dict[str, str] = {
 
 def answer_to(error: Exception) -> Response:
     """Return the answer to a request that failed. What is the server's fault is logged."""
+    failure = failure_of(error)
+    # Escaped to ASCII: a message may quote a text that UTF-8 cannot hold.
+    body = json.dumps({"error": failure.message, "code": failure.code, **failure.data}).encode()
+    headers = {**failure.headers, **SAFE_HEADERS}
+    return Response(body, failure.status, headers, "application/json")
+
+
+def failure_of(error: Exception) -> Failure:
+    """Return what a client may know of an error. What is the server's fault is logged."""
     if isinstance(error, Refused):
-        return _response(error.status, error.code, str(error), {}, error.headers)
+        return Failure(error.status, error.code, str(error), {}, error.headers)
     if isinstance(error, TreadleError):
-        return _answer_of_the_store(error)
+        return _failure_of_the_store(error)
     _log.error("a request failed", exc_info=error)
-    message = "the server failed; its log says why"
-    return _response(500, "internal_error", message, {}, {})
+    return Failure(500, "internal_error", "the server failed; its log says why", {}, {})
 
 
-def _answer_of_the_store(error: TreadleError) -> Response:
+def _failure_of_the_store(error: TreadleError) -> Failure:
     known = next(kind for kind in type(error).__mro__ if kind in _ANSWERS)
     answer = _ANSWERS[known]
     data = {name: getattr(error, name) for name in answer.data}
@@ -103,15 +123,7 @@ def _answer_of_the_store(error: TreadleError) -> Response:
         _log.error("a request failed: %s", error, exc_info=error)
     if answer.status == 503:
         headers["retry-after"] = "1"
-    return _response(answer.status, answer.code, message, data, headers)
-
-
-def _response(
-    status: int, code: str, message: str, data: dict[str, Any], headers: dict[str, str]
-) -> Response:
-    # Escaped to ASCII: a message may quote a text that UTF-8 cannot hold.
-    body = json.dumps({"error": message, "code": code, **data}).encode()
-    return Response(body, status, {**headers, **SAFE_HEADERS}, "application/json")
+    return Failure(answer.status, answer.code, message, data, headers)
 
 
 SAFE_HEADERS = {

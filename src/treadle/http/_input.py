@@ -89,8 +89,20 @@ def _shape_of(kind: inspect.Type) -> Shape:
     raise TypeError(f"no parameter can be a {kind}")
 
 
-def read_query(raw: bytes, parameters: Parameters | None, ids: Mapping[str, str]) -> Any:
-    """Read the query of a URL.
+def read_query(
+    raw: bytes,
+    parameters: Parameters | None,
+    ids: Mapping[str, str],
+    *,
+    skip_empty: bool = False,
+) -> Any:
+    """Read the query of a URL, or the body of a form, which is written alike.
+
+    Args:
+        raw: the query.
+        parameters: what may be in it.
+        ids: the values of the parameters of the path.
+        skip_empty: whether an empty value counts as none, as browsers send each field of a form.
 
     Raises:
         InvalidValue: a parameter is unknown, comes twice, or has a value that it cannot have.
@@ -100,6 +112,8 @@ def read_query(raw: bytes, parameters: Parameters | None, ids: Mapping[str, str]
     plain: dict[str, Json] = {}
     shapes = {} if parameters is None else parameters.shapes
     for name, text in _pairs(raw):
+        if skip_empty and not text:
+            continue
         shape = shapes.get(name)
         if shape is None:
             known = ", ".join(sorted(shapes)) or "there are none"

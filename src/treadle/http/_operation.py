@@ -38,12 +38,16 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     `now`, are no parameters."""
     body: type[Body] | None = None
     """The same for the fields of the body."""
+    form: type[msgspec.Struct] | None = None
+    """The same for the fields of the form that a page of the dashboard sends as the body."""
     body_is_optional: bool = False
     """Nothing needs to be in the body, so there may be none."""
     answers: Mapping[int, Any] = msgspec.field(default_factory=lambda: {204: None})
     """The type of the answer by its status; None: it has no body. `EVENTS`: a stream."""
     headers: Mapping[str, str] = msgspec.field(default_factory=dict)
     """Headers that it looks at, with what they mean."""
+    is_about_browser: bool = False
+    """It changes cookies only, and no store: a server that only reads does it, too."""
     details: str = ""
     """What else to know, for the reference."""
 

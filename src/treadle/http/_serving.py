@@ -5,6 +5,8 @@ import socket
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
+from starlette.types import Receive, Scope, Send
+
 from treadle.http._app import App
 from treadle.http._security import in_url
 from treadle.worker.signals import stop_on_signals
@@ -16,16 +18,19 @@ _GRACE_SECONDS = 10
 async def serve(
     app: App,
     *,
+    dashboard: App | None = None,
     host: str = "127.0.0.1",
     port: int = 8080,
     on_start: Callable[[str], object] = lambda url: None,
 ) -> None:
-    """Serve the API with uvicorn until SIGTERM or SIGINT, in the main thread.
+    """Serve the API, and the dashboard, with uvicorn until SIGTERM or SIGINT, in the main thread.
 
     Then streams and waiting claims end at once, other requests are answered, and it returns.
 
     Args:
         app: the API, as `treadle.http.app` returns it.
+        dashboard: the dashboard, as `treadle.http.dashboard` returns it: it has all paths where the
+            API has nothing.
         host: the address to listen at; "0.0.0.0" or "::" is all.
         port: the port; 0 is any that is free.
         on_start: is called with the URL when it listens.
@@ -44,7 +49,7 @@ async def serve(
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.create_server((host, port), family=family) as listening:
         config = uvicorn.Config(
-            app,
+            app if dashboard is None else _Together(app, dashboard),
             log_config=None,
             access_log=False,
             server_header=False,
@@ -58,8 +63,23 @@ async def serve(
 
         def stop() -> None:
             server.should_exit = True
-            loop.call_soon_threadsafe(app.streams.end)
+            for each in (app, dashboard):
+                if each is not None:
+                    loop.call_soon_threadsafe(each.streams.end)
 
         with stop_on_signals(stop):
             on_start(f"http://{in_url(host)}:{listening.getsockname()[1]}")
             await server.serve([listening])
+
+
+class _Together:
+    """An API, and beside it a dashboard; the first segment of a path says whose it is."""
+
+    def __init__(self, app: App, dashboard: App) -> None:
+        self._app = app
+        self._dashboard = dashboard
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        first = scope["path"].split("/")[1] if scope["type"] == "http" else ""
+        app = self._app if first in self._app.first_segments else self._dashboard
+        await app(scope, receive, send)

@@ -13,12 +13,12 @@ from treadle.cli.opening import read_store
 from treadle.cli.options import store_option
 from treadle.cli.output_file import STANDARD_OUTPUT, open_output
 from treadle.cli.terminal.counts import counted
-from treadle.cli.terminal.escaping import harmless_json
 from treadle.cli.terminal.failure import Failure, describe
 from treadle.cli.terminal.help import ExampleCommand
 from treadle.cli.terminal.interrupts import interruptible
 from treadle.cli.terminal.notes import write_note
 from treadle.cli.terminal.progress import progress
+from treadle.core.escaping import harmless_json
 from treadle.core.threads import ThreadHead
 from treadle.errors import CorruptRecord, NotFound
 from treadle.integrations.openai_chat import write_conversation

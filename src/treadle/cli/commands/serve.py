@@ -83,10 +83,11 @@ def serve(
 ) -> None:
     """Serve a store over HTTP.
 
-    It is for browsers, programs in other languages, and workers on other machines. It listens at
-    this machine only, and everybody here may do everything, unless --tokens or --user-header says
-    who may. Roles of tokens are user (an owner's data), viewer, operator, worker and admin. After
-    SIGTERM or Ctrl-C, streams end, and requests are answered.
+    It is for browsers, programs in other languages, and workers on other machines. At `/` it has a
+    dashboard: what waits, what is stuck, and every conversation. It listens at this machine only,
+    and everybody here may do everything, unless --tokens or --user-header says who may. Roles of
+    tokens are user (an owner's data), viewer, operator, worker and admin. After SIGTERM or Ctrl-C,
+    streams end, and requests are answered.
     """
     if tokens is not None and user_header is not None:
         raise click.UsageError("give --tokens or --user-header, not both")
@@ -113,15 +114,17 @@ def serve(
 
     async def run() -> None:
         async with treadle.open_store(url, read_only=read_only) as store:
+            hosts = (*http.LOOPBACK, host, *host_names)
             app = http.app(
-                store,
-                authenticate=authenticate,
-                hosts=(*http.LOOPBACK, host, *host_names),
-                read_only=read_only,
-                audit=_audit,
+                store, authenticate=authenticate, hosts=hosts, read_only=read_only, audit=_audit
+            )
+            dashboard = http.dashboard(
+                store, authenticate=authenticate, hosts=hosts, read_only=read_only, audit=_audit
             )
             try:
-                await http.serve(app, host=host, port=port, on_start=_say_where)
+                await http.serve(
+                    app, dashboard=dashboard, host=host, port=port, on_start=_say_where
+                )
             except OSError as error:
                 raise Failure(f"cannot listen at {host} port {port}: {error}") from error
 

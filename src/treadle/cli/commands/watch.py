@@ -8,10 +8,10 @@ import msgspec
 from treadle.cli.happened import Happened
 from treadle.cli.opening import read_store
 from treadle.cli.options import store_option
-from treadle.cli.terminal.escaping import harmless_json, one_line
 from treadle.cli.terminal.help import ExampleCommand
 from treadle.cli.terminal.output import time_text, write_bytes, write_line
 from treadle.cli.watching import Watching
+from treadle.core.escaping import harmless_json, one_line
 from treadle.store.store import Store
 
 

@@ -1,42 +1,14 @@
-"""Text from a store made harmless: what a terminal obeys or hides is written as an escape."""
+"""Log records made harmless: what a terminal obeys or hides is written as an escape."""
 
 import logging
-import re
 from types import TracebackType
 from typing import TypeAlias
 
-_DANGEROUS = re.compile(
-    "["
-    "\x00-\x1f\x7f-\x9f"  # control characters: a terminal executes the sequences they begin
-    "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # they change the order of what is shown
-    "\xad\u180e\u200b\u2060-\u2065\u206a-\u206f\ufeff\ufff9-\ufffb"  # nothing is seen of them
-    "\u2028\u2029\ud800-\udfff"  # line breaks for some programs; half characters
-    "\U000e0000-\U000e0fff"  # tags and selectors, in which a whole text can be hidden
-    "]"
-)
-_SPACES = str.maketrans("\t\n\r", "   ")
-_BEYOND_ASCII = re.compile(_DANGEROUS.pattern.replace("\x00-\x1f", ""))
+from treadle.core.escaping import one_line, printable
 
 _ExceptionInfo: TypeAlias = (
     tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 )
-
-
-def one_line(text: str) -> str:
-    """Return `text` on one line, with dangerous characters escaped."""
-    return _DANGEROUS.sub(_escape, text.translate(_SPACES))
-
-
-def printable(text: str) -> str:
-    """Return `text` with its line breaks and tabs, and other dangerous characters escaped."""
-    return _DANGEROUS.sub(_escape_in_text, text)
-
-
-def harmless_json(data: bytes) -> bytes:
-    """Return a JSON text of the same value, in which dangerous characters are JSON's escapes."""
-    if data.isascii() and b"\x7f" not in data:
-        return data
-    return _BEYOND_ASCII.sub(_escape_in_json, data.decode()).encode()
 
 
 class HarmlessFormatter(logging.Formatter):
@@ -57,19 +29,3 @@ class HarmlessFormatter(logging.Formatter):
 
 def _indented(text: str) -> str:
     return "\n".join(f"  {line}" for line in printable(text).split("\n"))
-
-
-def _escape(match: re.Match[str]) -> str:
-    code = ord(match[0])
-    if code <= 0xFF:
-        return f"\\x{code:02x}"
-    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
-
-
-def _escape_in_text(match: re.Match[str]) -> str:
-    return match[0] if match[0] in "\n\t" else _escape(match)
-
-
-def _escape_in_json(match: re.Match[str]) -> str:
-    units = match[0].encode("utf-16-be").hex()  # two of them for a character beyond 16 bits
-    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))

@@ -4,7 +4,7 @@ from contextlib import suppress
 
 import click
 
-from treadle.cli.terminal.escaping import one_line
+from treadle.core.escaping import one_line
 
 
 def write_note(line: str = "") -> None:

@@ -9,10 +9,10 @@ from typing import Any
 import click
 import msgspec
 
-from treadle.cli.terminal.escaping import harmless_json, one_line, printable
 from treadle.cli.terminal.standard_files import writing_output
 from treadle.cli.terminal.tables import Column, aligned, count_fitting, separated
 from treadle.core.codec import Json
+from treadle.core.escaping import harmless_json, one_line, printable
 
 _COLOURS = {
     "done": "green",

@@ -5,8 +5,8 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Protocol
 
-from treadle.cli.terminal.escaping import one_line
 from treadle.cli.terminal.notes import write_note
+from treadle.core.escaping import one_line
 
 
 class Progress(Protocol):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from treadle.cli.terminal.escaping import one_line
+from treadle.core.escaping import one_line
 
 _GAP = 2
 _NARROWEST = 10

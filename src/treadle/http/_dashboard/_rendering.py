@@ -1,0 +1,170 @@
+"""Rendering: a template and values become a page, with what every page needs."""
+
+import sys
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+from urllib.parse import parse_qsl, quote, unquote, urlencode
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.requests import Request
+from starlette.responses import Response
+
+from treadle.clock import system_clock
+from treadle.core.codec import Json
+from treadle.http._call import Call
+from treadle.http._dashboard import _formats
+from treadle.http._dashboard._sections import SECTIONS
+from treadle.http._dashboard._static_files import STATIC_FILES
+from treadle.http._errors import SAFE_HEADERS
+from treadle.http._principals import Action
+
+PAGE_HEADERS = {
+    **SAFE_HEADERS,
+    "content-security-policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self';"
+        " img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+}
+"""The headers of every page."""
+
+TOKEN_COOKIE = "treadle-token"
+_SAID_COOKIE = "treadle-said"
+_THEME_COOKIE = "treadle-theme"
+_ROOM = 100_000
+"""Most characters of values on a page; behind them, values are cut to the shortest length."""
+_SHORTEST = 80
+_READING: tuple[Action, ...] = ("read", "read_internal")
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("treadle.http._dashboard"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_formats.visible,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    for name in ("absolute", "machine", "number", "relative", "size", "span"):
+        environment.filters[name] = getattr(_formats, name)
+    return environment
+
+
+_ENVIRONMENT = _environment()
+
+
+def render(call: Call, template: str, status: int = 200, **values: Any) -> Response:
+    """Return the page that a template makes of values.
+
+    Args:
+        call: the call that is answered.
+        template: the name of the template.
+        status: the status of the answer.
+        values: what the template needs beside what every one has.
+    """
+
+    def can(action: Action) -> bool:
+        return call.can(action) and (action in _READING or not call.read_only)
+
+    room = _ROOM
+
+    def shown(kind: str, value: Json, longest: int = _formats.LONGEST) -> _formats.Shown:
+        nonlocal room
+        found = _formats.shown(call.redact(kind, value), min(longest, max(room, _SHORTEST)))
+        room -= len(found.text)
+        return found
+
+    own = call.principal.own
+    sections = [each for each in SECTIONS if own is None or not each.is_for_all]
+    known = {"can": can, "shown": shown, "own": own, "principal": call.principal}
+    return render_plain(
+        call.request, template, status, sections=sections, call=call, **known, **values
+    )
+
+
+def render_plain(request: Request, template: str, status: int = 200, **values: Any) -> Response:
+    """Return a page for a request that nobody is known to have made, such as that of an error."""
+    said = request.cookies.get(_SAID_COOKIE)
+    theme = request.cookies.get(_THEME_COOKIE)
+    page = _ENVIRONMENT.get_template(template).render(
+        {
+            "url": partial(url, request),
+            "here": partial(here, request),
+            "path": path_of(request),
+            "static": partial(_static_url, request),
+            "has_logged_in": TOKEN_COOKIE in request.cookies,
+            "said": None if said is None else unquote(said),
+            "theme": theme if theme in ("light", "dark") else None,
+            "now": system_clock(),
+            "sections": (),
+            "call": None,
+            **values,
+        }
+    )
+    response = Response(page, status, PAGE_HEADERS, "text/html")
+    if said is not None:
+        response.delete_cookie(_SAID_COOKIE, path=cookie_path(request))
+    return response
+
+
+def raw(call: Call, kind: str, value: Json) -> Response:
+    """Return a value as plain text, all of it, after the hook that redacts."""
+    text = str(_formats.visible(_formats.shown(call.redact(kind, value), sys.maxsize).text))
+    return Response(text, 200, PAGE_HEADERS, "text/plain")
+
+
+def redirect(call: Call, *segments: str, said: str | None = None, **query: Any) -> Response:
+    """Return the answer to a form: the page to go to, and what it says there was done."""
+    return redirect_to(call.request, url(call.request, *segments, **query), said)
+
+
+def redirect_to(request: Request, where: str, said: str | None = None) -> Response:
+    """The same, to a URL of the dashboard."""
+    response = Response(b"", 303, {**PAGE_HEADERS, "location": where})
+    if said is not None:
+        path = cookie_path(request)
+        response.set_cookie(
+            _SAID_COOKIE, quote(said), max_age=60, path=path, httponly=True, samesite="lax"
+        )
+    return response
+
+
+def root_of(request: Request) -> str:
+    """Return the path at which the dashboard is mounted, as URLs have it, without a slash."""
+    return quote(request.scope.get("root_path", "").rstrip("/"))
+
+
+def path_of(request: Request) -> str:
+    """Return the path that is asked for, as URLs have it."""
+    path, root = quote(request.scope["path"]), root_of(request)
+    # A proxy that cuts the prefix off says it in root_path only.
+    return path if path.startswith(f"{root}/") else root + path
+
+
+def cookie_path(request: Request) -> str:
+    """Return the path of the dashboard's cookies."""
+    return root_of(request) or "/"
+
+
+def url(request: Request, *segments: str, **query: Any) -> str:
+    """Return the URL of a page; what is None in the query is left out."""
+    path = "/".join(quote(segment, safe="") for segment in segments)
+    return f"{root_of(request)}/{path}{_query(query)}"
+
+
+def here(request: Request, **changes: Any) -> str:
+    """Return the URL of the page that is asked for, with changes of its query."""
+    raw = request.scope["query_string"].decode("ascii", "replace")
+    query: dict[str, Any] = {name: text for name, text in parse_qsl(raw) if text}
+    return path_of(request) + _query({**query, **changes})
+
+
+def _query(query: Mapping[str, Any]) -> str:
+    given = {name: value for name, value in query.items() if value is not None}
+    return f"?{urlencode(given, doseq=True)}" if given else ""
+
+
+def _static_url(request: Request, name: str) -> str:
+    return url(request, "static", name, v=STATIC_FILES[name].version)

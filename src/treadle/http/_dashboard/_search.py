@@ -1,0 +1,97 @@
+"""Searching by id: one box that leads to the page of whatever has the id."""
+
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple, cast
+
+import msgspec
+from starlette.responses import Response
+
+from treadle.core.heads import LoadHead
+from treadle.core.ids import is_id
+from treadle.core.mailbox_queries import LoadEntry, LoadMailbox
+from treadle.core.run_queries import LoadRun
+from treadle.errors import NotFound
+from treadle.http._call import Call
+from treadle.http._dashboard._rendering import redirect, render
+from treadle.http._operation import Operation
+from treadle.http._owners import (
+    OwnerRule,
+    require_own_entry,
+    require_own_mailbox,
+    require_own_run,
+    require_own_thread,
+)
+from treadle.store.store import Store
+
+
+class SearchQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """What is searched for."""
+
+    q: str | None = None
+    """An id."""
+
+
+class Kind(NamedTuple):
+    """A kind of thing that has ids."""
+
+    section: str
+    """The first segment of the paths of its pages."""
+    require_own: Callable[[Store, str, str], Awaitable[None]]
+
+
+_KINDS = (
+    Kind("threads", require_own_thread),
+    Kind("entries", require_own_entry),
+    Kind("runs", require_own_run),
+    Kind("mailboxes", require_own_mailbox),
+)
+"""The thread comes before the mailbox with its id, which its page shows, too."""
+
+
+async def _search(call: Call) -> Response:
+    wanted = cast("SearchQuery", call.query).q
+    text = None if wanted is None else wanted.strip()
+    if text is not None and is_id(text):
+        for kind in await _kinds_of(call, text):
+            return redirect(call, kind.section, text)
+    return render(call, "search.html", text=text)
+
+
+async def _kinds_of(call: Call, text: str) -> list[Kind]:
+    """The kinds of what has the id, and can be seen by who asks."""
+    found = await call.store.read(
+        LoadHead(thread_id=text),
+        LoadEntry(entry_id=text),
+        LoadRun(run_id=text),
+        LoadMailbox(mailbox_id=text),
+    )
+    own = call.principal.own
+    kinds = [kind for kind, value in zip(_KINDS, found, strict=True) if value is not None]
+    if own is None:
+        return kinds
+    return [kind for kind in kinds if await _is_own(call.store, kind, text, own)]
+
+
+async def _is_own(store: Store, kind: Kind, text: str, own: str) -> bool:
+    try:
+        await kind.require_own(store, text, own)
+    except NotFound:
+        return False
+    return True
+
+
+async def _pass(call: Call, own: str) -> Call:
+    return call
+
+
+OPERATIONS = (
+    Operation(
+        method="GET",
+        path="/search",
+        summary="Lead to the page of what has an id.",
+        action="read",
+        owner=OwnerRule(text="only what is yours is found", apply=_pass),
+        query=SearchQuery,
+        handle=_search,
+    ),
+)

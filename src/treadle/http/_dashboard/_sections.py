@@ -1,0 +1,21 @@
+"""The sections of the dashboard, as the navigation has them."""
+
+from typing import NamedTuple
+
+
+class Section(NamedTuple):
+    """A part of the dashboard with a page of its own."""
+
+    name: str
+    """The first segment of its paths; empty for the first page."""
+    title: str
+    key: str
+    """The key that leads there, after `g`."""
+    is_for_all: bool = False
+    """It is about all owners, so that who has one does not get there."""
+
+
+SECTIONS = (
+    Section("", "Overview", "o"),
+    Section("threads", "Threads", "t"),
+)
