@@ -24,7 +24,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 # pyright runs from its wheel; without this it may ask a registry for a newer version.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS = 1
 
-.PHONY: help setup demo test integrations certified check format docs twin soak bench profile lock clean
+.PHONY: help setup demo test integrations certified check format docs screenshots twin soak bench profile lock clean
 
 help:  ## List the targets
 	@echo "make TARGET [ARGS=...] [PYTHON=python3.12]"
@@ -98,6 +98,9 @@ docs: $(STAMP)  ## Write the reference's pages and build the site in build/docs;
 	@$(PY) docs/_extensions/pages.py
 	@$(PY) -m sphinx --quiet --fail-on-warning $(ARGS) docs build/docs
 	@echo "==> docs: build/docs/index.html"
+
+screenshots: $(STAMP)  ## Write the pictures of the dashboard for the documents; needs Chromium
+	@$(PY) -m tests.http.dashboard.browser.screenshots
 
 twin: $(STAMP)  ## Write the modules of treadle.blocking from those of the asynchronous store
 	@$(PY) -m tests.blocking.twin

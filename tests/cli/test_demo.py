@@ -2,12 +2,14 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.cli.support import PROJECT, SHIPPED, line_of, read_until, run, run_json, spawn
@@ -153,6 +155,34 @@ def test_ctrl_c_stops_the_demo_and_its_workers(tmp_path: Path) -> None:
     assert code == 130
     assert "Traceback" not in output
     assert output.rindex("\x1b[?25h") > output.rindex("\x1b[?25l")  # the cursor is shown again
+    assert workers_left() == ""
+    assert list((tmp_path / "temporary").iterdir()) == []
+
+
+def test_the_dashboard_shows_the_demo_until_ctrl_c(tmp_path: Path) -> None:
+    (tmp_path / "two.jsonl").write_text(f"{line_of('a', 'x', 'y')}\n{line_of('b', 'z')}")
+    child = spawn("demo", "--serve", "--think-ms", 200, "--input", tmp_path / "two.jsonl")
+    assert child.stdout is not None
+    try:
+        line = read_until(child, "the dashboard is at")
+        assert "<title>Overview" in httpx.get(line.split()[5], timeout=30).text
+        read_until(child, "every turn is there exactly once", "stdout")
+        assert child.poll() is None
+    finally:
+        child.send_signal(signal.SIGINT)
+        _, errors = child.communicate(timeout=30)
+    assert child.returncode == 0, errors
+    assert "Traceback" not in errors
+    assert workers_left() == ""
+
+
+def test_ctrl_c_before_the_end_stops_the_demo_and_its_dashboard(tmp_path: Path) -> None:
+    child = spawn("demo", "--serve", "--no-keep")
+    read_until(child, "the dashboard is at")
+    child.send_signal(signal.SIGINT)
+    _, errors = child.communicate(timeout=30)
+    assert child.returncode == 130, errors
+    assert "Traceback" not in errors
     assert workers_left() == ""
     assert list((tmp_path / "temporary").iterdir()) == []
 

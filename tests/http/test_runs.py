@@ -104,17 +104,6 @@ async def test_runs_are_listed_with_the_names_of_the_reference(
     assert (await admin.get("/v1/runs?terminationCode=%20FAILED%20")).json()["items"] == []
 
 
-async def test_who_has_an_owner_lists_their_runs(alice: httpx.AsyncClient, store: Store) -> None:
-    for owner in ("alice", "bob"):
-        await store.threads.create(Thread(id=owner, resource_id=owner))
-        await store.runs.upsert(RunRecord(run_id=f"run-of-{owner}", thread_id=owner, created_at=1))
-    await store.runs.upsert(RunRecord(run_id="run-of-nobody", thread_id="nobody", created_at=1))
-    for query in ("", "?thread_id=alice", "?resource_id=alice", "?origin=user"):
-        page = (await alice.get(f"/v1/runs{query}")).json()
-        assert [each["run_id"] for each in page["items"]] == ["run-of-alice"]
-        assert (page["total"], page["has_more"]) == (1, False)
-
-
 async def test_a_withdraw_that_finds_nothing_names_the_key(admin: httpx.AsyncClient) -> None:
     answer = await admin.post("/v1/mailboxes/m/withdraw", json={"dedupe_key": "the-key"})
     assert answer.status_code == 404

@@ -77,6 +77,7 @@ BODIES: dict[str, Any] = {
 QUERIES = {
     "GET /v1/threads/{thread_id}/deltas": "after=0",
     "GET /v1/usage": "by=thread",
+    "GET /v1/runs": "thread_id=thread-of-alice",
     "GET /v1/collections/{collection}/document": "key=alice&key=secret",
     "PUT /v1/collections/{collection}/document": "key=alice&key=secret",
     "DELETE /v1/collections/{collection}/document": "key=alice&key=secret",
@@ -255,8 +256,7 @@ STEALING = [
     ("PUT", "/v1/runs/run-of-alice", {"thread_id": "mine"}, 404),
     ("PUT", "/v1/runs/r", {"thread_id": "thread-of-alice"}, 404),
     ("PUT", "/v1/runs/r", {"thread_id": "mine", "parent_run_id": "run-of-alice"}, 404),
-    ("GET", "/v1/runs?thread_id=thread-of-alice", None, 200),
-    ("GET", "/v1/runs?resource_id=alice", None, 403),
+    ("GET", "/v1/runs", None, 403),
     ("GET", "/v1/search/runs?thread_id=thread-of-alice", None, 200),
     ("GET", "/v1/usage?by=owner&thread_id=thread-of-alice", None, 200),
     ("GET", "/v1/stats/runs?thread_id=thread-of-alice", None, 200),

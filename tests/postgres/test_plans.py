@@ -20,14 +20,12 @@ from treadle.backends.postgres._statements import Queries, Query
 from treadle.backends.postgres._transactions import READING_SETTINGS, SETTINGS
 from treadle.backends.postgres.location import Location, parse_location
 from treadle.backends.sql._mailboxes import search_entries
-from treadle.backends.sql._runs import list_runs
 from treadle.backends.sql._threads import list_heads
 from treadle.backends.sql.program import Read, Statement, Write
 from treadle.core.cursors import Position, cursor_of
 from treadle.core.heads import HeadKey, ListHeads
 from treadle.core.mailbox_queries import SearchEntries
 from treadle.core.messages import Order
-from treadle.core.run_queries import ListRuns
 from treadle.core.runs import RunRecord
 
 BOXES = 2_000
@@ -263,16 +261,6 @@ def test_a_page_of_found_entries_is_read_off_an_index_in_its_order(
         nodes = plan(connection, Queries(location).of(read))
         assert not any("Sort" in node["Node Type"] for node in nodes), nodes
         assert index in {node.get("Index Name") for node in nodes}, nodes
-
-
-def test_a_page_of_an_owners_runs_is_read_off_an_index_in_its_order(
-    connection: psycopg.Connection[tuple[Any, ...]], location: Location
-) -> None:
-    connection.execute(READING_SETTINGS.text.encode())
-    read, _ = cast("tuple[Read, Read]", next(list_runs(ListRuns(resource_id="x"), DamageLog(""))))
-    nodes = plan(connection, Queries(location).of(read))
-    assert not any("Sort" in node["Node Type"] for node in nodes), nodes
-    assert "run_times_of_owner_by_age" in {node.get("Index Name") for node in nodes}, nodes
 
 
 @pytest.mark.parametrize("location", ["much is claimed and done"], indirect=True)

@@ -114,14 +114,6 @@ PLANS: dict[str, tuple[Read, str]] = {
     "runs since": (Read("list_runs", {}, ("created_at_from",)), "runs_by_age (created_at>?)"),
     "runs of a thread": (Read("list_runs", {}, ("thread_id",)), "runs_of_thread (thread_id=?)"),
     "runs of a parent": (Read("list_runs", {}, ("parent_run_id",)), "runs_of_parent"),
-    "runs of an owner, oldest first": (
-        Read("search_run_times", {}, ("owner",), "ASC", ("begun_at", "run_id")),
-        "run_times_of_owner_by_age (owner=?)",
-    ),
-    "how many of an owner's runs match": (
-        Read("count_owned_runs", {}, ("owner", "status")),
-        "COVERING INDEX run_times_of_owner",
-    ),
     "runs in a status": (Read("list_runs", {}, ("status",)), "runs_in_status (status=?)"),
     "newest runs": (
         Read("search_runs", {}, ("behind",), "DESC", ("created_at", "run_id")),

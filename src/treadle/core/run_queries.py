@@ -90,8 +90,6 @@ class ListRuns(PageQuery[RunPage], frozen=True, kw_only=True):
     """A page of the runs that match all filters, oldest first; bounds of times are inclusive."""
 
     thread_id: ThreadId | None = None
-    resource_id: str | None = None
-    """The owner of the run's thread, as it is now."""
     parent_run_id: RunId | None = None
     status: RunStatus | None = None
     origin: RunOrigin | None = None
@@ -101,16 +99,17 @@ class ListRuns(PageQuery[RunPage], frozen=True, kw_only=True):
     updated_at_from: Bound | None = None
     updated_at_to: Bound | None = None
 
-    def answer(self, rows: OwnedRunRows, now: int) -> RunPage:
+    def answer(self, rows: RunRows, now: int) -> RunPage:
         """Filter, sort, cut."""
-        matching = filter(self.matches, runs_of(rows, self.thread_id, self.resource_id))
+        matching = filter(self.matches, rows.runs.values())
         runs = sorted(matching, key=listing_order)
         return page_of(RunPage, runs, self, rows.runs.unreadable())
 
     def matches(self, run: RunRecord) -> bool:
-        """Return whether the filters but for thread and owner let `run` pass."""
+        """Return whether all filters let `run` pass."""
         return (
-            (self.parent_run_id is None or run.parent_run_id == self.parent_run_id)
+            (self.thread_id is None or run.thread_id == self.thread_id)
+            and (self.parent_run_id is None or run.parent_run_id == self.parent_run_id)
             and (self.status is None or run.status == self.status)
             and (self.origin is None or run.origin == self.origin)
             and (self.termination_code is None or run.termination_code == self.termination_code)

@@ -58,8 +58,6 @@ class RunsQuery(msgspec.Struct, frozen=True, kw_only=True):
     limit: Bound = 50
     """How many at most, clamped to 1..200."""
     thread_id: ThreadId | None = None
-    resource_id: str | None = None
-    """The owner of the runs' threads."""
     parent_run_id: RunId | None = None
     status: RunStatus | None = None
     code: str | None = msgspec.field(default=None, name="terminationCode")
@@ -99,6 +97,18 @@ class CancelRequested(Model, frozen=True, kw_only=True):
     run_id: str
 
 
+async def _restrict_list(call: Call, own: str) -> Call:
+    thread_id = cast("RunsQuery", call.query).thread_id
+    if thread_id is None:
+        reason = "name a thread of yours in thread_id, or use /v1/search/runs"
+        raise Refused(403, "forbidden", reason)
+    await require_own_thread(call.store, thread_id, own)
+    return call
+
+
+_ONE_THREAD = OwnerRule(text="thread_id must name a thread of yours", apply=_restrict_list)
+
+
 async def _list(call: Call) -> Response:
     query = cast("RunsQuery", call.query)
     if query.code is not None and query.termination_code is not None:
@@ -108,7 +118,6 @@ async def _list(call: Call) -> Response:
         offset=query.offset,
         limit=query.limit,
         thread_id=query.thread_id,
-        resource_id=query.resource_id,
         parent_run_id=query.parent_run_id,
         status=query.status,
         origin=None if query.origin is None else _ORIGINS[query.origin],
@@ -213,11 +222,10 @@ OPERATIONS = (
         path="/v1/runs",
         summary="List runs, oldest first.",
         action="read",
-        owner=FILTERED,
+        owner=_ONE_THREAD,
         query=RunsQuery,
         answers={200: RunPage},
         handle=_list,
-        details="It counts all runs that match; `/v1/search/runs` does not, and is faster.",
     ),
     Operation(
         method="GET",

@@ -63,7 +63,6 @@ class Runs(RunWrites):
         offset: int = 0,
         limit: int = 50,
         thread_id: str | None = None,
-        resource_id: str | None = None,
         parent_run_id: str | None = None,
         status: RunStatus | None = None,
         origin: RunOrigin | None = None,
@@ -76,14 +75,11 @@ class Runs(RunWrites):
         """List the runs that match all filters, oldest first.
 
         `limit` is clamped to 1..200. Times are unix milliseconds, and their bounds are inclusive.
-        `resource_id` is the owner of the runs' threads, as they are now. All runs that match are
-        counted, so `search` is faster where there are many.
         """
         query = ListRuns(
             offset=offset,
             limit=limit,
             thread_id=thread_id,
-            resource_id=resource_id,
             parent_run_id=parent_run_id,
             status=status,
             origin=origin,

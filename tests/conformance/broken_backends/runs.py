@@ -8,7 +8,7 @@ from tests.conformance.broken_backends.broken_backend import breaks
 from treadle.backends.base import Guarantee
 from treadle.backends.memory.backend import MemoryBackend
 from treadle.backends.model.tables import Tables
-from treadle.core.run_queries import CountRuns, ListRuns, SearchRuns
+from treadle.core.run_queries import CountRuns, SearchRuns
 from treadle.core.usage import SumUsage
 
 
@@ -43,16 +43,6 @@ class CountingAll(MemoryBackend):
 
     async def read(self, query: Any) -> Any:
         if isinstance(query, CountRuns):
-            query = replace(query, resource_id=None)
-        return await super().read(query)
-
-
-@breaks(Guarantee.LISTINGS_ARE_COMPLETE, "runs are listed: of an owner")
-class ListingAll(MemoryBackend):
-    """Lists the runs of all owners."""
-
-    async def read(self, query: Any) -> Any:
-        if isinstance(query, ListRuns):
             query = replace(query, resource_id=None)
         return await super().read(query)
 

@@ -5,7 +5,16 @@ from contextlib import closing
 from pathlib import Path
 
 import treadle
-from treadle import Json, Message, RunMeta, Store, Thread, ThreadChangeSet, ToolCall
+from treadle import (
+    Json,
+    Message,
+    RunMeta,
+    Store,
+    Thread,
+    ThreadChangeSet,
+    ThreadMetadata,
+    ToolCall,
+)
 from treadle.patches import Set, track
 
 MARKUP = (
@@ -69,8 +78,12 @@ def _run(run_id: str) -> ThreadChangeSet:
 
 
 async def _write_thread(store: Store, thread_id: str) -> None:
-    thread = Thread(id=thread_id, resource_id=EVERYTHING, state={EVERYTHING: _deep()})
-    thread.metadata.extra["title"] = EVERYTHING
+    thread = Thread(
+        id=thread_id,
+        resource_id=EVERYTHING,
+        state={EVERYTHING: _deep()},
+        metadata=ThreadMetadata(extra={"title": EVERYTHING}),
+    )
     await store.threads.create(thread)
     calls = [ToolCall(id=EVERYTHING, name=EVERYTHING, arguments={EVERYTHING: NUMBERS})]
     parts: list[Json] = [

@@ -94,26 +94,11 @@ def find_active_run(query: FindActiveRun, damage: DamageLog) -> Program[RunRecor
 
 def list_runs(query: ListRuns, damage: DamageLog) -> Program[RunPage]:
     """A page of runs."""
-    if query.resource_id is not None:
-        return (yield from _list_owned_runs(query, damage))
     conditions, values = conditions_of(query)
     page = offset_and_limit(query)
     rows, counted = yield (
         Read("list_runs", {**values, **page}, conditions),
         Read("count_runs", values, conditions),
-    )
-    return page_of_rows(RunPage, read_run, rows, counted[0][0], query, damage)
-
-
-def _list_owned_runs(query: ListRuns, damage: DamageLog) -> Program[RunPage]:
-    """A page of an owner's runs, which `run_times` has in the order in which they have begun."""
-    others, values = conditions_of(query, beside="resource_id")
-    conditions = ("owner", *others)
-    values["owner"] = text_value(query.resource_id)
-    page = {**values, **offset_and_limit(query)}
-    rows, counted = yield (
-        Read("search_run_times", page, conditions, "ASC", ("begun_at", "run_id")),
-        Read("count_owned_runs", values, conditions),
     )
     return page_of_rows(RunPage, read_run, rows, counted[0][0], query, damage)
 

@@ -3,12 +3,14 @@
 import asyncio
 import shutil
 import tempfile
+from collections.abc import Callable, Coroutine
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import click
 
-from treadle.cli.demo.play import Plan, play
+from treadle.cli.demo.play import DemoResult, Plan, play
 from treadle.cli.demo.report import result_as_json, write_result
 from treadle.cli.demo.script import Script, read_scripts
 from treadle.cli.json_lines import Bad
@@ -26,6 +28,7 @@ from treadle.cli.terminal.output import write_json
     cls=ExampleCommand,
     examples=(
         "treadle demo",
+        "treadle demo --serve",
         "treadle demo --processes 5 --input conversations.jsonl",
         "treadle demo --store ./demo-store --json | jq .totals",
         "treadle demo --store 'postgresql://treadle@db.example/agents?schema=demo'",
@@ -50,9 +53,8 @@ from treadle.cli.terminal.output import write_json
     "--think-ms",
     metavar="N",
     type=click.IntRange(min=0),
-    default=20,
-    show_default=True,
-    help="How long the scripted agent thinks about each turn, in milliseconds.",
+    help="How long the scripted agent thinks about each turn, in milliseconds.  "
+    "[default: 20, with --serve 3000]",
 )
 @click.option(
     "--keep/--no-keep",
@@ -60,14 +62,24 @@ from treadle.cli.terminal.output import write_json
     show_default=True,
     help="Keep the new folder, and print commands to look at it.",
 )
+@click.option(
+    "--serve", "with_dashboard", is_flag=True, help="Show it in the dashboard, until Ctrl-C."
+)
 @json_option
-def demo(source: Path | None, processes: int, think_ms: int, keep: bool, as_json: bool) -> None:
+def demo(
+    source: Path | None,
+    processes: int,
+    think_ms: int | None,
+    keep: bool,
+    with_dashboard: bool,
+    as_json: bool,
+) -> None:
     """See it at work: a worker is killed, and nothing is lost.
 
     Conversations are sent to mailboxes, turn by turn. Several processes answer them, with one
     atomic step per turn; one process is killed with SIGKILL in the middle of a step. The table at
     the end is computed from the store alone. If anything is missing or duplicated, the exit status
-    is 1.
+    is 1. With --serve you watch them answer in a browser.
 
     --json: {"ok", "totals": {...}, "conversations": [...], "killed": {...}, "store", "seconds"}.
     """
@@ -84,21 +96,36 @@ def demo(source: Path | None, processes: int, think_ms: int, keep: bool, as_json
             scripts=scripts,
             script_file=script_file,
             processes=processes,
-            think_ms=think_ms,
+            think_ms=(3_000 if with_dashboard else 20) if think_ms is None else think_ms,
         )
-        result = asyncio.run(play(plan))
+
+        async def play_and_report() -> DemoResult:
+            result = await play(plan)
+            if as_json:
+                write_json(result_as_json(result))
+            else:
+                write_result(result, with_directions=keep)
+            return result
+
+        result = asyncio.run(
+            _served(plan.url, play_and_report) if with_dashboard else play_and_report()
+        )
         is_kept = keep and named is None
     finally:
         if not is_kept:
             shutil.rmtree(folder, ignore_errors=True)
-    if as_json:
-        write_json(result_as_json(result))
-    else:
-        write_result(result, with_directions=keep)
     if not result.proof.holds:
         raise Failure("the proof failed: see the problems above")
     if bad_lines:
         raise Failure(f"{counted(bad_lines, 'line')} of the input could not be read")
+
+
+async def _served(url: str, play_demo: Callable[[], Coroutine[Any, Any, DemoResult]]) -> DemoResult:
+    try:
+        from treadle.cli.demo.serving import serve_meanwhile
+    except ImportError as error:
+        raise Failure("--serve needs more packages: pip install 'treadle[http]'") from error
+    return await serve_meanwhile(url, play_demo())
 
 
 def _copy_scripts(source: Path | None, folder: Path) -> Path:

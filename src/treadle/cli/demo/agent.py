@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from math import ceil
 
 import msgspec
 
@@ -10,6 +11,8 @@ from treadle.cli.demo.script import Script, Turn
 from treadle.worker import Delivery, Reject
 
 AGENT = "scripted"
+_PIECE_MS = 100
+"""Between two pieces of an answer that is shown while the agent thinks."""
 
 
 class ScriptedAgent:
@@ -36,7 +39,7 @@ class ScriptedAgent:
         """Work one entry: the messages, the run, the next turn and the ack are one atomic step."""
         entry = delivery.entry
         script, turn = self._find(entry)
-        await asyncio.sleep(self._think_ms / 1000)
+        await self._think(delivery, script, turn)
         await self._before_commit(entry)
         async with delivery.batch() as step:
             changes = _changes(script, turn, entry)
@@ -49,6 +52,22 @@ class ScriptedAgent:
                     sender_id=AGENT,
                     origin="internal",
                 )
+
+    async def _think(self, delivery: Delivery, script: Script, turn: Turn) -> None:
+        """Take the time, and meanwhile show who follows the thread the end of the answer."""
+        pieces = self._think_ms // _PIECE_MS
+        if not pieces or not turn.answer:
+            await asyncio.sleep(self._think_ms / 1000)
+            return
+        message = turn.answer[-1]
+        text = str(message.content)
+        shown = delivery.store.live.message(
+            script.thread_id, message.id or "", run_id=script.run_id(turn.number)
+        )
+        size = ceil(len(text) / pieces)
+        for number in range(pieces):
+            await shown.text(text[number * size : (number + 1) * size])
+            await asyncio.sleep(self._think_ms / pieces / 1000)
 
     def _find(self, entry: MailboxEntry) -> tuple[Script, Turn]:
         try:

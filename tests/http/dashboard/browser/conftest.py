@@ -5,15 +5,24 @@ they fail. They share an event loop, as a browser belongs to one.
 """
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser
 
+import treadle
+import treadle.http
 from tests.http.dashboard.browser.browsing import Browsing
 from tests.http.dashboard.browser.chromium import NoBrowser, launched
+from tests.http.dashboard.browser.serving import served
+from treadle import Store
+from treadle.http import Principal
+
+Serve: TypeAlias = Callable[..., Awaitable[str]]
 
 HERE = Path(__file__).parent
 
@@ -40,8 +49,31 @@ async def chromium() -> AsyncIterator[Browser]:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def browsing(chromium: Browser) -> AsyncIterator[Browsing]:
-    """Open pages with this; at the end there must be no problem but those that it expects."""
+async def store() -> AsyncIterator[Store]:
+    """An empty store in memory."""
+    async with treadle.open_store("memory:") as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def serve() -> AsyncIterator[Serve]:
+    """Serve the dashboard of a store for a principal, and return its URL."""
+    async with AsyncExitStack() as stack:
+
+        async def serve(store: Store, principal: Principal | None = None) -> str:
+            authenticate = treadle.http.everyone(principal or treadle.http.admin("ada"))
+            dashboard = treadle.http.dashboard(store, authenticate=authenticate)
+            return await stack.enter_async_context(served(dashboard))
+
+        yield serve
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def browsing(chromium: Browser, serve: Serve) -> AsyncIterator[Browsing]:
+    """Open pages with this; at the end there must be no problem but those that it expects.
+
+    The pages are closed before the servers, which else would wait for their streams.
+    """
     pages = Browsing(chromium)
     yield pages
     await pages.close()

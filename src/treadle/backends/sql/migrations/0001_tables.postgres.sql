@@ -120,8 +120,6 @@ CREATE TABLE run_times (
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
 CREATE INDEX run_times_by_update ON run_times (in_status, changed_at, run_id);
 CREATE INDEX run_times_of_thread ON run_times (of_thread, in_status, changed_at, run_id);
-CREATE INDEX run_times_of_owner_by_age ON run_times (hashtextextended(owner, 0), begun_at, run_id)
-    WHERE owner IS NOT NULL;
 CREATE INDEX run_times_of_owner ON run_times (hashtextextended(owner, 0), in_status, begun_at, run_id)
     WHERE owner IS NOT NULL;
 CREATE INDEX run_times_of_owner_by_update ON run_times (hashtextextended(owner, 0), in_status, changed_at, run_id)

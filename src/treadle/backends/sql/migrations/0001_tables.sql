@@ -114,8 +114,6 @@ CREATE TABLE run_times (
 );
 CREATE INDEX run_times_by_update ON run_times (in_status, changed_at, run_id);
 CREATE INDEX run_times_of_thread ON run_times (of_thread, in_status, changed_at, run_id);
-CREATE INDEX run_times_of_owner_by_age ON run_times (owner, begun_at, run_id)
-    WHERE owner IS NOT NULL;
 CREATE INDEX run_times_of_owner ON run_times (owner, in_status, begun_at, run_id)
     WHERE owner IS NOT NULL;
 CREATE INDEX run_times_of_owner_by_update ON run_times (owner, in_status, changed_at, run_id)

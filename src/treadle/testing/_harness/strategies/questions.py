@@ -129,7 +129,6 @@ def questions(now: int) -> st.SearchStrategy[Question]:
             "list",
             **page,
             thread_id=commands.thread_ids,
-            resource_id=owners,
             parent_run_id=commands.run_ids,
             status=st.sampled_from(["running", "waiting", "done"]),
             origin=st.sampled_from(["user", "subagent"]),
