@@ -76,7 +76,7 @@ def _shown(value: Any, *, tokens: bool, internal: bool) -> Any:
     if isinstance(value, tuple):
         return tuple(_shown(item, tokens=tokens, internal=internal) for item in value)
     if isinstance(value, MailboxEntry):
-        return _shown_entry(value, token=tokens, internal=internal)
+        return shown_entry(value, token=tokens, internal=internal)
     if not isinstance(value, msgspec.Struct):
         return value
     changes = {
@@ -86,7 +86,14 @@ def _shown(value: Any, *, tokens: bool, internal: bool) -> Any:
     return msgspec.structs.replace(value, **changes) if changes else value
 
 
-def _shown_entry(entry: MailboxEntry, *, token: bool, internal: bool) -> MailboxEntry:
+def shown_entry(entry: MailboxEntry, *, internal: bool, token: bool = False) -> MailboxEntry:
+    """Return an entry without its claim token, and without what is internal.
+
+    Args:
+        entry: the entry.
+        internal: leave what is internal in it, for who may read that.
+        token: leave the claim token and all of the payload, for who holds the claim.
+    """
     if not internal:
         entry = msgspec.structs.replace(entry, last_traceback=None)
     if token:  # who holds the claim works on all of the payload

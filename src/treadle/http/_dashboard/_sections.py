@@ -18,4 +18,6 @@ class Section(NamedTuple):
 SECTIONS = (
     Section("", "Overview", "o"),
     Section("threads", "Threads", "t"),
+    Section("mailboxes", "Mailboxes", "m", is_for_all=True),
+    Section("entries", "Entries", "e", is_for_all=True),
 )

@@ -1,0 +1,107 @@
+"""The page of an entry: what it is, what became of it, and why it does not run."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from starlette.responses import Response
+
+from treadle.core.cursors import Position, cursor_of
+from treadle.core.explaining import ExplainEntry
+from treadle.core.mailbox_queries import LoadEntry
+from treadle.core.mailboxes import MailboxEntry, is_terminal
+from treadle.core.run_queries import SearchRuns
+from treadle.core.runs import RunRecord
+from treadle.errors import NotFound
+from treadle.http._call import Call
+from treadle.http._dashboard._rendering import raw, render
+from treadle.http._operation import Operation
+from treadle.http._output import shown_entry
+from treadle.http._owners import OWN_ENTRY
+from treadle.store.store import Store
+
+_KIND = "mailbox entry"
+_RUNS = 200
+"""How many runs of the thread are looked at for those of an entry."""
+
+
+class Step(NamedTuple):
+    """Something that has become of an entry, or will."""
+
+    name: str
+    at: int | None
+    """When, in unix milliseconds; None if that is not known."""
+    is_ahead: bool = False
+
+
+async def _show(call: Call) -> Response:
+    entry_id = call.ids["entry_id"]
+    (explanation,) = await call.store.read(ExplainEntry(entry_id=entry_id))
+    if explanation is None:
+        raise NotFound(_KIND, entry_id)
+    entry, now = explanation.entry, explanation.now
+    return render(
+        call,
+        "entry.html",
+        entry=shown_entry(entry, internal=call.can("read_internal")),
+        explanation=explanation,
+        steps=list(_steps(entry, now)),
+        runs=await _runs_of(call.store, entry),
+        now=now,
+    )
+
+
+def _steps(entry: MailboxEntry, now: int) -> Iterator[Step]:
+    yield Step("Sent", entry.created_at)
+    if not is_terminal(entry) or entry.available_at <= entry.updated_at:
+        yield Step("Due", entry.available_at, is_ahead=entry.available_at > now)
+    match entry.status:
+        case "queued":
+            pass
+        case "claimed":
+            yield Step("Claimed", None)
+        case "dead_letter":
+            yield Step("Failed for good", entry.updated_at)
+        case _:
+            yield Step(entry.status.capitalize(), entry.updated_at)
+
+
+async def _runs_of(store: Store, entry: MailboxEntry) -> list[RunRecord]:
+    """The runs that worked on an entry, among those of the thread that began after it was sent."""
+    before = Position("created_at", max(entry.created_at - 1, 0), entry.entry_id)
+    query = SearchRuns(
+        thread_id=entry.mailbox_id,
+        by="created_at",
+        order="asc",
+        after=cursor_of(before),
+        limit=_RUNS,
+    )
+    (page,) = await store.read(query)
+    return [run for run in page.items if run.source_mailbox_entry_id == entry.entry_id]
+
+
+async def _show_payload(call: Call) -> Response:
+    entry_id = call.ids["entry_id"]
+    (entry,) = await call.store.read(LoadEntry(entry_id=entry_id))
+    if entry is None:
+        raise NotFound(_KIND, entry_id)
+    return raw(call, "payload", shown_entry(entry, internal=call.can("read_internal")).payload)
+
+
+OPERATIONS = (
+    Operation(
+        method="GET",
+        path="/entries/{entry_id}",
+        summary="Show an entry, and why it does not run.",
+        action="read",
+        owner=OWN_ENTRY,
+        handle=_show,
+    ),
+    Operation(
+        method="GET",
+        path="/entries/{entry_id}/payload",
+        summary="Show the payload of an entry, all of it.",
+        action="read",
+        owner=OWN_ENTRY,
+        handle=_show_payload,
+    ),
+)

@@ -1,0 +1,82 @@
+"""Filters of entries: what the URL of the list says, as a search of the store."""
+
+from typing import Literal, TypeAlias
+from urllib.parse import urlencode
+
+import msgspec
+
+from treadle.clock import system_clock
+from treadle.core.ids import MailboxId
+from treadle.core.mailbox_queries import SearchEntries
+from treadle.core.mailboxes import SETTLED, EntryStatus
+from treadle.http._input import parameters_of, read_query
+
+Tab: TypeAlias = Literal["queued", "claimed", "dead", "ended"]
+Age: TypeAlias = Literal["15min", "1h", "1d", "7d", "30d"]
+
+_STATUSES: dict[Tab, tuple[EntryStatus, ...]] = {
+    "queued": ("queued",),
+    "claimed": ("claimed",),
+    "dead": ("dead_letter",),
+    "ended": SETTLED,
+}
+_AGES: dict[Age, int] = {
+    "15min": 900_000,
+    "1h": 3_600_000,
+    "1d": 86_400_000,
+    "7d": 604_800_000,
+    "30d": 2_592_000_000,
+}
+"""Lengths of time in milliseconds."""
+
+
+class EntryFilters(msgspec.Struct, frozen=True, kw_only=True):
+    """Which entries are listed."""
+
+    tab: Tab = "queued"
+    mailbox_id: MailboxId | None = None
+    error: str | None = None
+    """A text that their last error contains."""
+    claimed_by: str | None = None
+    since: Age | None = None
+    """How long ago they were sent at most."""
+    after: str | None = None
+    """The cursor of the page before."""
+
+    @property
+    def is_filtered(self) -> bool:
+        """Return whether they are more than a tab."""
+        return self != EntryFilters(tab=self.tab, after=self.after)
+
+    def as_query(self) -> str:
+        """Return them as the query of a URL, without the page."""
+        given = {
+            name: value
+            for name in self.__struct_fields__
+            if name != "after" and (value := getattr(self, name)) is not None
+        }
+        return urlencode(given)
+
+
+def filters_of(query: str) -> EntryFilters:
+    """Return the filters that a query of a URL has.
+
+    Raises:
+        InvalidValue: it has others.
+    """
+    parameters = parameters_of(EntryFilters, ())
+    found: EntryFilters = read_query(query.encode(), parameters, {}, skip_empty=True)
+    return found
+
+
+def search(wanted: EntryFilters, limit: int) -> SearchEntries:
+    """Return the search for a page of the entries that match."""
+    return SearchEntries(
+        after=wanted.after,
+        limit=limit,
+        mailbox_id=wanted.mailbox_id,
+        statuses=_STATUSES[wanted.tab],
+        error=wanted.error,
+        claimed_by=wanted.claimed_by,
+        since=None if wanted.since is None else system_clock() - _AGES[wanted.since],
+    )

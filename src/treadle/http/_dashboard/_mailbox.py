@@ -1,0 +1,74 @@
+"""The page of a mailbox: what waits in it, who holds it, and whether it is paused."""
+
+from typing import cast
+
+import msgspec
+from starlette.responses import Response
+
+from treadle.core.mailbox_queries import LoadMailbox, SearchEntries, holding
+from treadle.core.mailboxes import EntryStatus
+from treadle.core.pauses import is_paused
+from treadle.core.reporting import ReportEntries
+from treadle.http._call import Call
+from treadle.http._dashboard._rendering import render
+from treadle.http._operation import Operation
+from treadle.http._owners import OWN_MAILBOX
+
+_PAGE = 25
+_CLAIMED = 50
+"""How many claimed entries are looked at for the holder."""
+
+
+class MailboxQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Which of its entries are shown."""
+
+    status: EntryStatus | None = None
+    after: str | None = None
+    """The cursor of the page before."""
+
+
+async def _show(call: Call) -> Response:
+    return await show_mailbox(call, cast("MailboxQuery", call.query))
+
+
+async def show_mailbox(call: Call, wanted: MailboxQuery) -> Response:
+    """Return the page of the mailbox that a call is about."""
+    mailbox_id = call.ids["mailbox_id"]
+    state, report, page, claimed, queued = await call.store.read(
+        LoadMailbox(mailbox_id=mailbox_id),
+        ReportEntries(mailbox_id=mailbox_id),
+        SearchEntries(
+            mailbox_id=mailbox_id,
+            statuses=None if wanted.status is None else (wanted.status,),
+            after=wanted.after,
+            limit=_PAGE,
+        ),
+        SearchEntries(mailbox_id=mailbox_id, statuses=("claimed",), limit=_CLAIMED),
+        SearchEntries(mailbox_id=mailbox_id, by="available_at", order="asc", limit=1),
+    )
+    return render(
+        call,
+        "mailbox.html",
+        mailbox_id=mailbox_id,
+        state=state,
+        report=report,
+        page=page,
+        wanted=wanted,
+        held=holding(claimed.items),
+        next_due=queued.items[0].available_at if queued.items else None,
+        is_paused=is_paused(state, report.at),
+        now=report.at,
+    )
+
+
+OPERATIONS = (
+    Operation(
+        method="GET",
+        path="/mailboxes/{mailbox_id}",
+        summary="Show what waits in a mailbox, who holds it, and whether it is paused.",
+        action="read",
+        owner=OWN_MAILBOX,
+        query=MailboxQuery,
+        handle=_show,
+    ),
+)
