@@ -1,9 +1,11 @@
 """Time and ids: unix milliseconds, UUIDv7 in order, tokens nobody can guess."""
 
+import os
 import random
 import time
 import uuid
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count, pairwise
 
 import pytest
@@ -93,6 +95,26 @@ def test_when_a_millisecond_is_full_the_next_one_begins(monkeypatch: pytest.Monk
     made = [clock.new_id() for _ in range(3)]
     assert made == sorted(made)
     assert made[0].startswith("00000000-0008-7")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows does not fork")
+def test_a_forked_process_draws_other_tokens() -> None:
+    clock.new_token()  # the next ones are drawn as well
+    output, input_ = os.pipe()
+    child = os.fork()
+    if not child:
+        os.write(input_, clock.new_token().encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert os.read(output, 36).decode() != clock.new_token()
+    os.close(output)
+    os.close(input_)
+
+
+def test_threads_draw_different_tokens() -> None:
+    with ThreadPoolExecutor(8) as threads:
+        made = [each.result() for each in [threads.submit(clock.new_token) for _ in range(4_000)]]
+    assert len(set(made)) == 4_000
 
 
 def test_a_seed_repeats_no_id(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,14 +1,16 @@
 """The default sources of times, ids and tokens; the core gets them as arguments."""
 
-import random
+import os
 import time
 from collections.abc import Callable
 
 Clock = Callable[[], int]
 """Returns the present as unix milliseconds."""
 
-_RANDOM = random.SystemRandom()
-"""The system's source: neither a seed nor a fork makes it repeat itself."""
+_NUMBER_BYTES = 16
+_BLOCK_BYTES = 64 * _NUMBER_BYTES
+_numbers: list[int] = []
+"""Random numbers of 128 bits from the system's source, each for one use."""
 _TAIL_BITS = 74
 _STEP_BITS = 48
 """Steps of this size leave room for millions of ids in one millisecond."""
@@ -30,19 +32,39 @@ def new_id() -> str:
     global _last  # noqa: PLW0603
     now, (time_ms, tail) = system_clock(), _last
     if now > time_ms:
-        time_ms, tail = now, _RANDOM.getrandbits(_TAIL_BITS - 1)
+        time_ms, tail = now, _random(_TAIL_BITS - 1)
     else:  # a random step: it cannot be guessed, and no other thread takes the same one
-        tail += 1 + _RANDOM.getrandbits(_STEP_BITS)
+        tail += 1 + _random(_STEP_BITS)
         if tail >> _TAIL_BITS:
-            time_ms, tail = time_ms + 1, _RANDOM.getrandbits(_TAIL_BITS - 1)
+            time_ms, tail = time_ms + 1, _random(_TAIL_BITS - 1)
     _last = max(_last, (time_ms, tail))
     return _uuid(7, time_ms & 0xFFFF_FFFF_FFFF, tail)
 
 
 def new_token() -> str:
     """Return a random UUID, such as that of a claim; it cannot be guessed."""
-    first, tail = divmod(_RANDOM.getrandbits(48 + _TAIL_BITS), 1 << _TAIL_BITS)
+    first, tail = divmod(_random(48 + _TAIL_BITS), 1 << _TAIL_BITS)
     return _uuid(4, first, tail)
+
+
+def _random(bits: int) -> int:
+    """Return a random number of at most 128 bits, which nobody can guess.
+
+    The system is asked for many at once, because each time other threads run meanwhile: of many
+    callers that send at the same time, the first would be committed by itself.
+    """
+    while True:
+        try:
+            # No other thread gets the same one.
+            return _numbers.pop() >> (8 * _NUMBER_BYTES - bits)
+        except IndexError:
+            block = os.urandom(_BLOCK_BYTES)
+            starts = range(0, _BLOCK_BYTES, _NUMBER_BYTES)
+            _numbers.extend(int.from_bytes(block[at : at + _NUMBER_BYTES]) for at in starts)
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
+    os.register_at_fork(after_in_child=_numbers.clear)
 
 
 def _uuid(version: int, first: int, tail: int) -> str:
