@@ -12,7 +12,7 @@ from treadle.backends.sql.tables import ENTRIES, MAILBOXES, PAYLOADS, PLAIN_WRIT
 
 BACKENDS = Path(treadle.backends.__file__).parent
 FOLDERS = ("sql", "sqlite", "postgres")
-TWINS = 9
+TWINS = 10
 PLACES_OF_A_COLUMN = 4
 CHOSEN_BY = {
     "mailbox_id",

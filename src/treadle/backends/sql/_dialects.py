@@ -7,6 +7,7 @@ A statement's text may contain fragments in braces, so that one text serves both
 - `{list:ids}`: the query of the values in the JSON list `:ids`.
 - `{pairs:pairs}`: a table `asked (id, text)` of the JSON list of pairs `:pairs`.
 - `{given:a, b}`: a table `given (a, b)` of the rows of a write.
+- `{for_given:table.a}`: the rows of a table in an update whose column `a` is in a row of a write.
 - `{each:SELECT … AS value}`: joins `each_row (value)`, a query that names the tables before it.
 - `{columns:runs}`: the columns of a table, in the order of its description.
 - `{equal:a = b}`: equality of texts that PostgreSQL's index knows by their hashes.
@@ -53,6 +54,8 @@ class Dialect(ABC):
                 return self._pairs(argument)
             case "given":
                 return self._given(argument.split(", "))
+            case "for_given":
+                return self._for_given(argument, argument.partition(".")[2])
             case "each":
                 return self._each(argument)
             case "columns":
@@ -108,6 +111,9 @@ class Dialect(ABC):
 
     @abstractmethod
     def _given(self, columns: Iterable[str]) -> str: ...
+
+    @abstractmethod
+    def _for_given(self, column: str, name: str) -> str: ...
 
     @abstractmethod
     def _each(self, query: str) -> str: ...
@@ -189,6 +195,9 @@ class Sqlite(Dialect):
 
     def _given(self, columns: Iterable[str]) -> str:
         return f"(SELECT {', '.join(f':{name} AS {name}' for name in columns)}) AS given"
+
+    def _for_given(self, column: str, name: str) -> str:
+        return f"WHERE {column} = :{name}"  # an UPDATE with FROM stores its rows first
 
     def _each(self, query: str) -> str:
         return f"json_each((SELECT json_group_array(value) FROM ({query}))) AS each_row"
@@ -291,6 +300,9 @@ class Postgres(Dialect):
     def _given(self, columns: Iterable[str]) -> str:
         typed = ", ".join(f"{name} {TYPES[name]}" for name in columns)
         return f"json_to_recordset(:rows::json) AS given ({typed})"
+
+    def _for_given(self, column: str, name: str) -> str:
+        return f"FROM {self._given([name])} WHERE {column} = given.{name}"
 
     def _each(self, query: str) -> str:
         return f"LATERAL ({query}) AS each_row"

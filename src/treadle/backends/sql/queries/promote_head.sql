@@ -1,26 +1,16 @@
--- The next waiting entry of a queue that has lost its head, if there is one. DISTINCT lets PostgreSQL
--- look for it once for each queue: it might do so for each entry.
+-- The next waiting entry of a queue that has lost its head, if there is one.
 INSERT INTO queue_heads (
     mailbox_id, priority, kind, turn, available_at, created_at, entry_id, blocked
 )
 SELECT
     queued.mailbox_id, queued.priority, queued.kind, queued.turn, queued.available_at,
     queued.created_at, queued.entry_id, {blocked}
-FROM (
-    SELECT DISTINCT given.mailbox_id, (
-        SELECT waiting.entry_id
-        FROM entries AS waiting {index:entries_queued}
-        WHERE waiting.mailbox_id = given.mailbox_id
-            AND waiting.priority = given.priority
-            AND waiting.kind = given.kind
-            AND waiting.status = 'queued'
-        ORDER BY waiting.turn, waiting.available_at, waiting.created_at, waiting.entry_id
-        LIMIT 1
-    ) AS entry_id
-    FROM {given:mailbox_id, priority, kind}
-) AS next
-JOIN mailboxes ON mailboxes.mailbox_id = next.mailbox_id
-JOIN entries AS queued ON {once:queued.entry_id = next.entry_id}
--- Without this WHERE, SQLite would read ON CONFLICT as the condition of the join.
-WHERE true
+FROM mailboxes
+JOIN entries AS queued {index:entries_queued} ON queued.mailbox_id = mailboxes.mailbox_id
+WHERE mailboxes.mailbox_id = :mailbox_id
+    AND queued.priority = :priority
+    AND queued.kind = :kind
+    AND queued.status = 'queued'
+ORDER BY queued.turn, queued.available_at, queued.created_at, queued.entry_id
+LIMIT 1
 ON CONFLICT (mailbox_id, priority, kind) DO NOTHING

@@ -5,5 +5,4 @@ SET kept_priority = (
     FROM queue_heads
     WHERE queue_heads.mailbox_id = mailboxes.mailbox_id AND queue_heads.kind = 1
 )
-FROM {given:mailbox_id}
-WHERE mailboxes.mailbox_id = given.mailbox_id
+{for_given:mailboxes.mailbox_id}

@@ -5,5 +5,4 @@ SET pause_ends = CASE
     WHEN mailboxes.paused_at IS NULL THEN NULL
     ELSE COALESCE(mailboxes.paused_until, 9223372036854775807)
 END
-FROM {given:mailbox_id}
-WHERE mailboxes.mailbox_id = given.mailbox_id
+{for_given:mailboxes.mailbox_id}
