@@ -22,10 +22,12 @@ from treadle.backends.sql.program import Direction, Program, Read, Row, Statemen
 from treadle.backends.sql.rows import id_list, read_claim, read_entry, read_mailbox, readable
 from treadle.backends.sql.tables import (
     CLAIMS,
+    ENDS,
     ENTRIES,
     HEADS,
     MAILBOXES,
     PAYLOADS,
+    TURNS,
     kind_of,
     text_value,
     to_json,
@@ -57,18 +59,22 @@ from treadle.core.mailboxes import (
     MailboxPage,
     MailboxState,
     MailboxStats,
+    is_terminal,
 )
 
-_fixed = attrgetter(
-    *{column.name for column in (*ENTRIES.columns, *PAYLOADS.columns) if column.fixed}
-)
+_FIXED = {column.name for column in (*ENTRIES.columns, *PAYLOADS.columns) if column.fixed}
 """The fields that no transition changes; a restored entry may replace them."""
+_JSON = {"payload", "headers", "extra"}
+_fixed = attrgetter(*_FIXED - _JSON)
+_fixed_json = attrgetter(*_FIXED & _JSON)
 _beside_claims = attrgetter(
     *{column.name for column in ENTRIES.columns if column.value is None and not column.fixed}
     - CLAIMS.types.keys()
 )
-"""The other fields that neither a claim nor an ack changes."""
+"""The other fields that neither a claim nor its end changes."""
 _pause = attrgetter("paused_at", "paused_until")
+_beside_turn = attrgetter(*MAILBOXES.types.keys() - TURNS.types.keys())
+"""The fields of a mailbox that a send leaves as they are."""
 Queue: TypeAlias = tuple[str, int, int]
 """The mailbox, priority and kind of entries that wait in one queue."""
 
@@ -77,16 +83,25 @@ def write_mailboxes(changes: Sequence[Change]) -> Sequence[Statement]:
     """The statements that write changed states of mailboxes."""
     new: list[Values] = []
     changed: list[Values] = []
+    turned: list[Values] = []
     paused: list[Values] = []
     for change in changes:
-        before, after = change.before, change.after
-        if isinstance(after, MailboxState):
-            (new if before is None else changed).append(MAILBOXES.values(after))
-            earlier = _pause(before) if isinstance(before, MailboxState) else (None, None)
-            if _pause(after) != earlier:
-                paused.append({"mailbox_id": after.mailbox_id})
+        before = cast("MailboxState | None", change.before)
+        after = cast("MailboxState | None", change.after)
+        if after is None:
+            continue
+        if before and all(map(is_, _beside_turn(before), _beside_turn(after))):
+            turned.append(TURNS.values(after))
+            continue
+        (changed if before else new).append(MAILBOXES.values(after))
+        if _pause(after) != (_pause(before) if before else (None, None)):
+            paused.append({"mailbox_id": after.mailbox_id})
     return writes(
-        insert_mailbox=new, update_mailbox=changed, refresh_pause=paused, block_heads=paused
+        insert_mailbox=new,
+        update_mailbox=changed,
+        update_turn=turned,
+        refresh_pause=paused,
+        block_heads=paused,
     )
 
 
@@ -96,6 +111,7 @@ def write_entries(changes: Sequence[Change]) -> Sequence[Statement]:
     new: list[MailboxEntry] = []
     changed: list[MailboxEntry] = []
     only_claims: list[MailboxEntry] = []
+    ended: list[MailboxEntry] = []
     claimed: set[str] = set()
     left: list[Values] = []
     waiting: dict[Queue, MailboxEntry] = {}
@@ -103,9 +119,13 @@ def write_entries(changes: Sequence[Change]) -> Sequence[Statement]:
     for change in changes:
         before = cast("MailboxEntry | None", change.before)
         after = cast("MailboxEntry | None", change.after)
-        if before and after and all(map(is_, _fixed(before), _fixed(after))):
-            same = all(map(is_, _beside_claims(before), _beside_claims(after)))
-            (only_claims if same else changed).append(after)
+        if before and after and _has_same_fixed(before, after):
+            if _beside_claims(before) != _beside_claims(after):
+                changed.append(after)
+            elif is_terminal(before) or is_terminal(after):
+                ended.append(after)
+            else:
+                only_claims.append(after)
         else:
             if before:
                 gone.append({"entry_id": before.entry_id})
@@ -144,6 +164,7 @@ def write_entries(changes: Sequence[Change]) -> Sequence[Statement]:
         insert_payload=list(map(PAYLOADS.values, new)),
         update_entry=list(map(ENTRIES.values, changed)),
         update_claim=list(map(CLAIMS.values, only_claims)),
+        end_claim=list(map(ENDS.values, ended)),
         # Heads take from their mailbox whether they are blocked, so its lease comes first.
         refresh_lease=leased,
         remove_head=left,
@@ -152,6 +173,12 @@ def write_entries(changes: Sequence[Change]) -> Sequence[Statement]:
         refresh_kept=kept,
         block_heads=blocked,
     )
+
+
+def _has_same_fixed(before: MailboxEntry, after: MailboxEntry) -> bool:
+    # JSON is compared by identity: it may be large, and 1 equals True.
+    is_same_json = all(map(is_, _fixed_json(before), _fixed_json(after)))
+    return is_same_json and bool(_fixed(before) == _fixed(after))
 
 
 def head_of(entry: MailboxEntry) -> Values:

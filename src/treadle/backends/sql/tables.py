@@ -47,7 +47,9 @@ class Column(msgspec.Struct, frozen=True):
     truth: bool = False
     """True if it holds True or False, stored as 1 or 0."""
     claimed: bool = False
-    """True if a claim or an ack may change it."""
+    """True if a claim and its end may change it."""
+    sent: bool = False
+    """True if it is all that a send changes."""
     value: Callable[[Any], object] | None = None
     """Computes the value from the model; by default it is the attribute of the column's name."""
 
@@ -141,6 +143,7 @@ def _value(document: Document) -> str:
 _MAILBOX_ID = Column("mailbox_id", fixed=True)
 _PRIORITY = Column("priority", "integer", fixed=True)
 _KIND = Column("kind", "integer", value=kind_of)
+_ENDED_AT = Column("ended_at", "bigint", value=_ended_at)
 _ENTRY_ID = Column("entry_id")
 _THREAD_ID = Column("thread_id")
 _POSITION = Column("position", "bigint")
@@ -236,12 +239,18 @@ MAILBOXES = Table(
     _MAILBOX_ID,
     Column("current_generation", "bigint"),
     Column("updated_at", "bigint"),
-    Column("last_turn", "bigint"),
+    Column("last_turn", "bigint", sent=True),
     Column("paused_at", "bigint"),
     Column("paused_until", "bigint"),
     Column("pause_reason", free_text=True),
     Column("extra", value=_extra),
 )
+TURNS = Table(
+    MAILBOXES.name,
+    MAILBOXES.key,
+    *(each for each in MAILBOXES.columns if each.sent or each is _MAILBOX_ID),
+)
+"""The columns of mailboxes that a send writes."""
 HEADS = Table(
     "queue_heads",
     ("mailbox_id", "priority", "kind", "entry_id"),
@@ -275,7 +284,7 @@ ENTRIES = Table(
     Column("closes_runs", "integer", fixed=True, truth=True),
     Column("created_at", "bigint", fixed=True),
     Column("updated_at", "bigint", claimed=True),
-    Column("ended_at", "bigint", claimed=True, value=_ended_at),
+    _ENDED_AT,
     _KIND,
 )
 CLAIMS = Table(
@@ -283,7 +292,10 @@ CLAIMS = Table(
     ENTRIES.key,
     *(each for each in ENTRIES.columns if each.claimed or each is _ENTRY_ID),
 )
-"""The columns of entries that a claim or an ack writes."""
+"""The columns of entries that a claim writes."""
+# SQLite writes each index that names a column which an update sets, even to the value it had.
+ENDS = Table(ENTRIES.name, ENTRIES.key, *CLAIMS.columns, _ENDED_AT)
+"""The columns of entries that an ack writes."""
 PAYLOADS = Table(
     "payloads",
     ("entry_id",),
@@ -384,12 +396,14 @@ PLAIN_WRITES = {
     "delete_run_time": PlainWrite("delete", RUN_TIMES),
     "insert_mailbox": PlainWrite("insert", MAILBOXES),
     "update_mailbox": PlainWrite("update", MAILBOXES),
+    "update_turn": PlainWrite("update", TURNS),
     "delete_mailbox": PlainWrite("delete", MAILBOXES),
     "delete_heads_of_mailbox": PlainWrite("delete", HEADS, by=("mailbox_id",)),
     "insert_entry": PlainWrite("insert", ENTRIES),
     # A purge may delete an entry between the time it is loaded and the time it is written.
     "update_entry": PlainWrite("update", ENTRIES, all_exist=True),
     "update_claim": PlainWrite("update", CLAIMS, all_exist=True),
+    "end_claim": PlainWrite("update", ENDS, all_exist=True),
     "delete_entry": PlainWrite("delete", ENTRIES),
     "insert_payload": PlainWrite("insert", PAYLOADS),
     "delete_payload": PlainWrite("delete", PAYLOADS),

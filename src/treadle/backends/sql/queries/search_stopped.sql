@@ -1,6 +1,6 @@
 SELECT {entry_columns}
 FROM entries {index:entries_stopped_of_mailbox}
 {payloads:JOIN}
-WHERE status IN ('superseded', 'cancelled', 'dead_letter') AND {conditions}
+WHERE ended_at IS NOT NULL AND status <> 'accepted' AND {conditions}
 ORDER BY {sort}
 LIMIT :limit OFFSET :offset
