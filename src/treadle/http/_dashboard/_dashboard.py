@@ -11,7 +11,7 @@ from treadle.http._dashboard._login import login_operations, with_token
 from treadle.http._dashboard._pages import PAGES
 from treadle.http._dashboard._rendering import (
     PAGE_HEADERS,
-    path_of,
+    here,
     render_plain,
     root_of,
     url,
@@ -67,7 +67,7 @@ class Dashboard(App):
 
 def _to_login(request: Request) -> Response:
     """Send a browser to the login, and from there back to the page that it wants."""
-    wanted = path_of(request).removeprefix(root_of(request))
+    wanted = here(request).removeprefix(root_of(request))
     is_page = request.method == "GET" and wanted != "/"
     where = url(request, "login", next=wanted if is_page else None)
     if "hx-request" in request.headers:  # the whole page has to go there, not a part of it

@@ -5,19 +5,22 @@ they fail. They share an event loop, as a browser belongs to one.
 """
 
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser
+from starlette.applications import Starlette
+from starlette.routing import Mount
 
 import treadle
 import treadle.http
 from tests.http.dashboard.browser.browsing import Browsing
 from tests.http.dashboard.browser.chromium import NoBrowser, launched
+from tests.http.dashboard.browser.example import opened_example
 from tests.http.dashboard.browser.serving import served
 from treadle import Store
 from treadle.http import Principal
@@ -55,15 +58,31 @@ async def store() -> AsyncIterator[Store]:
         yield opened
 
 
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def example() -> AsyncIterator[Store]:
+    """The example store, which no test changes."""
+    async with opened_example() as store:
+        yield store
+
+
 @pytest_asyncio.fixture(loop_scope="session")
 async def serve() -> AsyncIterator[Serve]:
-    """Serve the dashboard of a store for a principal, and return its URL."""
+    """Serve the dashboard of a store, to an administrator if nobody else is named."""
     async with AsyncExitStack() as stack:
 
-        async def serve(store: Store, principal: Principal | None = None) -> str:
-            authenticate = treadle.http.everyone(principal or treadle.http.admin("ada"))
-            dashboard = treadle.http.dashboard(store, authenticate=authenticate)
-            return await stack.enter_async_context(served(dashboard))
+        async def serve(
+            store: Store,
+            principal: Principal | None = None,
+            *,
+            tokens: Mapping[str, Principal] | None = None,
+            below: str = "",
+        ) -> str:
+            everyone = treadle.http.everyone(principal or treadle.http.admin("ada"))
+            authenticate = everyone if tokens is None else treadle.http.tokens(tokens)
+            app: Any = treadle.http.dashboard(store, authenticate=authenticate)
+            if below:
+                app = Starlette(routes=[Mount(below, app)])
+            return await stack.enter_async_context(served(app)) + below
 
         yield serve
 

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from urllib.parse import quote
 
 import treadle
@@ -12,10 +11,10 @@ from treadle.testing.clock import ManualClock
 
 
 @asynccontextmanager
-async def example(folder: Path) -> AsyncGenerator[Store]:
-    """Write the example into a folder, and open it during the block."""
+async def opened_example() -> AsyncGenerator[Store]:
+    """Write the example into memory, and open it during the block."""
     clock = ManualClock(treadle.system_clock())
-    async with treadle.open_store(f"sqlite:///{folder}/example.db", clock=clock) as store:
+    async with treadle.open_store("memory:", clock=clock) as store:
         await example_store.fill(store, clock)
         yield store
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import tempfile
 from pathlib import Path
 from typing import Literal
 
@@ -10,7 +9,7 @@ from playwright.async_api import Browser, Page, ViewportSize
 
 import treadle.http
 from tests.http.dashboard.browser.chromium import launched
-from tests.http.dashboard.browser.example import example, pages_of
+from tests.http.dashboard.browser.example import opened_example, pages_of
 from tests.http.dashboard.browser.serving import served
 from treadle import Store
 
@@ -45,9 +44,8 @@ async def write_pictures(browser: Browser, store: Store, folder: Path) -> None:
 
 async def run() -> None:
     """Write all pictures."""
-    with tempfile.TemporaryDirectory() as folder:
-        async with launched() as browser, example(Path(folder)) as store:
-            await write_pictures(browser, store, PICTURES)
+    async with launched() as browser, opened_example() as store:
+        await write_pictures(browser, store, PICTURES)
 
 
 if __name__ == "__main__":

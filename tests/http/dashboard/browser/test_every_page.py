@@ -1,32 +1,29 @@
 """Every page: what axe finds, in light and dark; how wide it is; and what the console says."""
 
-from pathlib import Path
-
 from tests.http.dashboard.browser.accessibility import barriers
 from tests.http.dashboard.browser.browsing import Browsing
 from tests.http.dashboard.browser.conftest import Serve
-from tests.http.dashboard.browser.example import example, pages_of
+from tests.http.dashboard.browser.example import pages_of
+from treadle import Store
 
 NARROW = 360
 
 
 async def test_every_page_can_be_read_by_all_in_light_in_dark_and_on_a_phone(
-    browsing: Browsing, serve: Serve, tmp_path: Path
+    browsing: Browsing, serve: Serve, example: Store
 ) -> None:
     found: dict[str, object] = {}
-    async with example(tmp_path) as store:
-        url = await serve(store)
-        page = await browsing.open(url)
-        for name, path in (await pages_of(store)).items():
-            await page.set_viewport_size({"width": 1200, "height": 800})
-            await page.emulate_media(color_scheme="light")
-            await page.goto(f"{url}/{path}")
-            found[f"{name}, light"] = await barriers(page)
-            await page.emulate_media(color_scheme="dark")
-            found[f"{name}, dark"] = await barriers(page, "color-contrast")
-            await page.set_viewport_size({"width": NARROW, "height": 740})
-            found[f"{name}, narrow"] = await barriers(page, "target-size")
-            width = await page.evaluate("document.documentElement.scrollWidth")
-            found[f"{name}, wide"] = [f"{width} pixels"] if width > NARROW else []
-        await browsing.close()
+    url = await serve(example)
+    page = await browsing.open(url)
+    for name, path in (await pages_of(example)).items():
+        await page.set_viewport_size({"width": 1200, "height": 800})
+        await page.emulate_media(color_scheme="light")
+        await page.goto(f"{url}/{path}")
+        found[f"{name}, light"] = await barriers(page)
+        await page.emulate_media(color_scheme="dark")
+        found[f"{name}, dark"] = await barriers(page, "color-contrast")
+        await page.set_viewport_size({"width": NARROW, "height": 740})
+        found[f"{name}, narrow"] = await barriers(page, "target-size")
+        width = await page.evaluate("document.documentElement.scrollWidth")
+        found[f"{name}, wide"] = [f"{width} pixels"] if width > NARROW else []
     assert {name: faults for name, faults in found.items() if faults} == {}
