@@ -1,7 +1,6 @@
 """A page of messages as people read it: each tool call with its result."""
 
 from collections.abc import Iterable
-from typing import Any
 
 import msgspec
 
@@ -25,25 +24,6 @@ class ShownMessage(msgspec.Struct, frozen=True, kw_only=True):
     calls: tuple[ShownCall, ...] = ()
     more_calls: int = 0
     """How many of its calls are left out."""
-
-    @property
-    def text(self) -> Any:
-        """Return its content; a text if it is nothing but texts."""
-        content = self.stored.message.content
-        if isinstance(content, list) and content and all(map(_is_text, content)):
-            return "\n".join(part["text"] for part in content)
-        return content
-
-    @property
-    def author(self) -> str:
-        """Return who wrote it, as a heading."""
-        return self.stored.message.role
-
-
-def _is_text(part: Any) -> bool:
-    return (
-        isinstance(part, dict) and set(part) == {"type", "text"} and isinstance(part["text"], str)
-    )
 
 
 def conversation(messages: Iterable[StoredMessage]) -> list[ShownMessage]:

@@ -81,9 +81,22 @@ class Shown(NamedTuple):
 
 
 def shown(value: Json, longest: int = LONGEST) -> Shown:
-    """Return the text of a value, cut: a text as it is, and anything else as JSON."""
-    text = value if isinstance(value, str) else json_text(value)
+    """Return the text of a value, cut: texts as they are, and anything else as JSON."""
+    text = value if isinstance(value, str) else _joined(value) or json_text(value)
     return Shown(text[:longest], len(text) > longest, len(text))
+
+
+def _joined(value: Json) -> str | None:
+    """The text of a message whose parts are nothing but texts; None if they are more."""
+    if not isinstance(value, list) or not all(map(_is_text, value)):
+        return None
+    return "\n".join(part["text"] for part in value)
+
+
+def _is_text(part: Json) -> bool:
+    return (
+        isinstance(part, dict) and set(part) == {"type", "text"} and isinstance(part["text"], str)
+    )
 
 
 def json_text(value: Json) -> str:

@@ -9,6 +9,11 @@ from treadle.http._dashboard import (
     _search,
     _static,
     _thread,
+    _thread_answers,
+    _thread_edits,
+    _thread_stream,
+    _thread_tabs,
+    _thread_work,
     _threads,
 )
 from treadle.http._operation import Operation
@@ -17,6 +22,11 @@ PAGES: tuple[Operation, ...] = (
     *_overview.OPERATIONS,
     *_threads.OPERATIONS,
     *_thread.OPERATIONS,
+    *_thread_tabs.OPERATIONS,
+    *_thread_stream.OPERATIONS,
+    *_thread_edits.OPERATIONS,
+    *_thread_work.OPERATIONS,
+    *_thread_answers.OPERATIONS,
     *_mailboxes.OPERATIONS,
     *_mailbox.OPERATIONS,
     *_entries.OPERATIONS,

@@ -1,7 +1,7 @@
 """Rendering: a template and values become a page, with what every page needs."""
 
-import sys
-from collections.abc import Mapping
+import shlex
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlencode
@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from treadle.clock import system_clock
-from treadle.core.codec import Json
+from treadle.core.codec import Json, to_plain
 from treadle.http._call import Call
 from treadle.http._dashboard import _formats
 from treadle.http._dashboard._sections import SECTIONS
@@ -37,6 +37,19 @@ _SHORTEST = 80
 _READING: tuple[Action, ...] = ("read", "read_internal")
 
 
+_FILTERS: dict[str, Callable[..., Any]] = {
+    "absolute": _formats.absolute,
+    "literal": repr,
+    "machine": _formats.machine,
+    "number": _formats.number,
+    "plain": to_plain,
+    "relative": _formats.relative,
+    "shell": shlex.quote,
+    "size": _formats.size,
+    "span": _formats.span,
+}
+
+
 def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("treadle.http._dashboard"),
@@ -47,8 +60,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    for name in ("absolute", "machine", "number", "relative", "size", "span"):
-        environment.filters[name] = getattr(_formats, name)
+    environment.filters.update(_FILTERS)
     return environment
 
 
@@ -111,8 +123,13 @@ def render_plain(request: Request, template: str, status: int = 200, **values: A
 
 def raw(call: Call, kind: str, value: Json) -> Response:
     """Return a value as plain text, all of it, after the hook that redacts."""
-    text = str(_formats.visible(_formats.shown(call.redact(kind, value), sys.maxsize).text))
-    return Response(text, 200, PAGE_HEADERS, "text/plain")
+    return raw_redacted(call.redact(kind, value))
+
+
+def raw_redacted(value: Json) -> Response:
+    """The same for a value that is redacted already."""
+    text = value if isinstance(value, str) else _formats.json_text(value)
+    return Response(str(_formats.visible(text)), 200, PAGE_HEADERS, "text/plain")
 
 
 def redirect(call: Call, *segments: str, said: str | None = None, **query: Any) -> Response:

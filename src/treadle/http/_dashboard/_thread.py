@@ -1,18 +1,19 @@
-"""The page of a thread: its conversation."""
+"""The conversation of a thread, its messages as JSON, and its events for a page that follows it."""
 
 from typing import cast
 
 import msgspec
 from starlette.responses import Response
 
-from treadle.core.codec import to_plain
-from treadle.core.heads import LoadHead, ThreadSummary
+from treadle.clock import new_id
 from treadle.core.limits import Bound
 from treadle.core.thread_queries import ListMessages
 from treadle.errors import InvalidValue, NotFound
 from treadle.http._call import Call
 from treadle.http._dashboard._conversation import conversation
-from treadle.http._dashboard._rendering import raw, render
+from treadle.http._dashboard._redacted import redacted_message
+from treadle.http._dashboard._rendering import raw_redacted
+from treadle.http._dashboard._thread_page import read_thread, render_thread
 from treadle.http._operation import Operation
 from treadle.http._owners import OWN_THREAD
 
@@ -29,38 +30,27 @@ class MessagesQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def _show(call: Call) -> Response:
-    thread_id, wanted = call.ids["thread_id"], cast("MessagesQuery", call.query)
+    wanted = cast("MessagesQuery", call.query)
     with_internal = call.can("read_internal") and wanted.internal
-    head, page = await call.store.read(
-        LoadHead(thread_id=thread_id),
+    about, page = await read_thread(
+        call,
         ListMessages(
-            thread_id=thread_id,
+            thread_id=call.ids["thread_id"],
             before=wanted.before,
             limit=_PAGE,
             order="desc",
             visibility=None if with_internal else "all",
         ),
     )
-    messages = conversation(reversed(page.messages))
-    return render(
+    return render_thread(
         call,
         "thread.html",
-        head=required(head, thread_id),
-        messages=messages,
+        about,
+        messages=conversation(reversed(page.messages)),
         wanted=wanted,
         earlier=page.next_cursor if page.has_more else None,
+        key=new_id(),
     )
-
-
-def required(head: ThreadSummary | None, thread_id: str) -> ThreadSummary:
-    """Return the head of a thread.
-
-    Raises:
-        NotFound: there is no such thread.
-    """
-    if head is None:
-        raise NotFound("thread", thread_id)
-    return head
 
 
 async def _show_raw_message(call: Call) -> Response:
@@ -79,7 +69,7 @@ async def _show_raw_message(call: Call) -> Response:
     )
     if not page.messages:
         raise NotFound("message", text)
-    return raw(call, "message", to_plain(page.messages[0].message))
+    return raw_redacted(redacted_message(call, page.messages[0].message))
 
 
 OPERATIONS = (

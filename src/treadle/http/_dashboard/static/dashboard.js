@@ -35,38 +35,137 @@ showTheme();
 // --- news ----------------------------------------------------------------------------------------
 
 let isPaused = sessionStorage.getItem("treadle-paused") === "true";
-
-function showLive() {
-  liveSwitch.textContent = isPaused ? "Paused" : "Live";
-  liveSwitch.setAttribute("aria-pressed", String(!isPaused));
-  document.body.dispatchEvent(new CustomEvent("treadle:paused", { detail: isPaused }));
-}
-
-function switchLive() {
-  isPaused = !isPaused;
-  sessionStorage.setItem("treadle-paused", String(isPaused));
-  showLive();
-}
+let hasNews = false;
 
 function isBusy() {
   const selected = getSelection();
-  const inLive = live().contains(document.activeElement) && document.activeElement.matches("input, textarea, select");
+  const active = document.activeElement;
   return (
     document.hidden ||
-    inLive ||
+    (live().contains(active) && active.matches("input, textarea, select")) ||
     (selected !== null && !selected.isCollapsed) ||
     document.querySelector("dialog[open]") !== null ||
     live().querySelector("input:checked") !== null
   );
 }
 
+function refresh() {
+  hasNews = true;
+  if (isPaused || isBusy()) return;
+  hasNews = false;
+  live().dispatchEvent(new CustomEvent("refresh"));
+}
+
+function isAtEnd() {
+  const root = document.documentElement;
+  return root.scrollHeight - root.scrollTop - root.clientHeight < 80;
+}
+
+function keepAtEnd(change) {
+  const was = isAtEnd();
+  change();
+  if (was) scrollTo({ top: document.documentElement.scrollHeight });
+}
+
+// --- a thread that is being written --------------------------------------------------------------
+
+const streamUrl = live()?.dataset.stream;
+const writing = document.getElementById("writing");
+const messages = new Map();
+let source = null;
+
+function partOf(piece) {
+  const key = `${piece.part}/${piece.tool_call_id ?? ""}`;
+  let message = messages.get(piece.message_id);
+  if (!message) {
+    const box = document.createElement("div");
+    box.className = "message";
+    box.append(Object.assign(document.createElement("strong"), { textContent: "assistant, being written" }));
+    writing.append(box);
+    message = { box, parts: new Map() };
+    messages.set(piece.message_id, message);
+  }
+  let part = message.parts.get(key);
+  if (!part) {
+    const text = document.createElement("div");
+    text.className = piece.part === "text" ? "content" : "content quiet";
+    if (piece.tool_name) text.textContent = `${piece.tool_name} `;
+    message.box.append(text);
+    part = { text, next: 0 };
+    message.parts.set(key, part);
+  }
+  return part;
+}
+
+function write(piece) {
+  if (document.querySelector(`[data-message="${CSS.escape(piece.message_id)}"]`)) return;
+  if (piece.number > 0 && !messages.has(piece.message_id)) return;
+  const part = partOf({ part: "text", ...piece });
+  if (piece.number !== part.next) return;
+  part.next += 1;
+  keepAtEnd(() => part.text.append(visible(piece.delta)));
+}
+
+// As the server does it: a text in which nothing is hidden.
+function visible(text) {
+  return text.replace(/(?![\u200c\u200d])[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu, (found) =>
+    found === "\n" || found === "\t" ? found : `\\u${found.codePointAt(0).toString(16).padStart(4, "0")}`,
+  );
+}
+
+function dropWritten() {
+  for (const [id, message] of messages) {
+    if (document.querySelector(`[data-message="${CSS.escape(id)}"]`)) {
+      message.box.remove();
+      messages.delete(id);
+    }
+  }
+}
+
+function follow() {
+  if (!streamUrl) return;
+  const wanted = !isPaused && !document.hidden;
+  if (wanted && source === null) {
+    source = new EventSource(streamUrl);
+    source.addEventListener("news", refresh);
+    source.addEventListener("piece", (event) => write(JSON.parse(event.data)));
+  } else if (!wanted && source !== null) {
+    source.close();
+    source = null;
+  }
+}
+
+document.addEventListener("htmx:before:swap", () => (live().dataset.atEnd = String(isAtEnd())));
+document.addEventListener("htmx:after:swap", () => {
+  dropWritten();
+  if (streamUrl && live().dataset.atEnd === "true") scrollTo({ top: document.documentElement.scrollHeight });
+});
+addEventListener("pagehide", () => source?.close());
+document.addEventListener("visibilitychange", follow);
+
+// --- pausing -------------------------------------------------------------------------------------
+
+function showLive() {
+  liveSwitch.textContent = isPaused ? "Paused" : "Live";
+  liveSwitch.setAttribute("aria-pressed", String(!isPaused));
+}
+
+function switchLive() {
+  isPaused = !isPaused;
+  sessionStorage.setItem("treadle-paused", String(isPaused));
+  showLive();
+  follow();
+  if (!isPaused) refresh();
+}
+
 if (refreshes) {
   liveSwitch.hidden = false;
   liveSwitch.addEventListener("click", switchLive);
   setInterval(() => {
-    if (!isPaused && !isBusy()) live().dispatchEvent(new CustomEvent("refresh"));
+    if (!streamUrl || hasNews) refresh();
   }, REFRESH_MS);
   showLive();
+  follow();
 }
 
 // --- keys ----------------------------------------------------------------------------------------

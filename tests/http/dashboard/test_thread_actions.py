@@ -1,0 +1,263 @@
+"""What one can do on the page of a thread."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.http.dashboard.conftest import See
+from treadle import Message, RunMeta, RunStatus, Thread, ThreadChangeSet
+from treadle import http as treadle_http
+from treadle.store.store import Store
+from treadle.worker import RunRequest
+
+
+@pytest.fixture(autouse=True)
+async def thread(store: Store) -> None:
+    await store.threads.create(Thread(id="t", resource_id="alice"))
+    messages = [Message.user(f"text {number}") for number in range(6)]
+    await store.threads.append("t", ThreadChangeSet(messages=messages))
+
+
+async def texts(store: Store, thread_id: str = "t") -> list[Any]:
+    page = await store.threads.list_messages(thread_id)
+    return [each.message.content for each in page.messages]
+
+
+async def act(browser: httpx.AsyncClient, action: str, **form: Any) -> str:
+    """Send a form, follow its answer, and return what the next page says was done."""
+    answer = await browser.post(f"/threads/t/{action}", data=form)
+    assert answer.status_code == 303, answer.text
+    page = await browser.get(answer.headers["location"])
+    said = re.search(r'<p class="said" role="status">(.*?)</p>', page.text)
+    assert said is not None
+    again = await browser.get(answer.headers["location"])
+    assert 'class="said"' not in again.text
+    return said[1]
+
+
+async def test_the_title_is_changed_and_removed(store: Store, admin: httpx.AsyncClient) -> None:
+    assert await act(admin, "title", title="Über <b>") == "The title was changed."
+    head = await store.threads.head("t")
+    assert head is not None
+    assert head.metadata.extra["title"] == "Über <b>"
+    assert "Über &lt;b&gt;</h1>" in (await admin.get("/threads/t")).text
+    assert await act(admin, "title", title="") == "The title was removed."
+
+
+async def test_a_message_is_added_once_however_often_the_form_is_sent(
+    store: Store, admin: httpx.AsyncClient
+) -> None:
+    for _ in range(2):
+        assert await act(admin, "messages", text="one\r\ntwo", key="k") == "The message was added."
+    assert (await texts(store))[6:] == ["one\ntwo"]
+    assert (await admin.post("/threads/t/messages", data={"text": ""})).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("text", "payload"),
+    [
+        ("hello", {"text": "hello"}),
+        ("[1]", {"text": "[1]"}),
+        ('{"n": 9223372036854775807}', {"n": 2**63 - 1}),
+        ('{"broken"', {"text": '{"broken"'}),
+    ],
+)
+async def test_work_is_sent_once_however_often_the_form_is_sent(
+    text: str, payload: Any, store: Store, admin: httpx.AsyncClient
+) -> None:
+    assert (await act(admin, "send", text=text, key="k")).startswith("It was sent:")
+    assert await act(admin, "send", text=text, key="k") == "It was sent already."
+    [entry] = (await store.mailboxes.list_entries(mailbox_id="t")).items
+    assert (entry.payload, entry.sender_id) == (payload, "ops")
+
+
+async def test_a_json_that_no_store_keeps_is_refused(admin: httpx.AsyncClient) -> None:
+    answer = await admin.post("/threads/t/send", data={"text": '{"n": 1e999}'})
+    assert answer.status_code in (303, 400)
+    refused = await admin.post("/threads/t/send", data={"text": '{"n": 99999999999999999999}'})
+    assert refused.status_code == 400
+
+
+async def test_an_interrupt_says_first_what_it_supersedes(
+    store: Store, admin: httpx.AsyncClient
+) -> None:
+    for number in range(3):
+        await store.mailboxes.send("t", {"text": f"work {number}"})
+    await store.mailboxes.claim(consumer="worker-7", lease_ms=60_000)
+    question = (await admin.get("/threads/t/interrupt")).text
+    assert "3 entries would be superseded" in question
+    assert "by worker-7" in question
+    assert "work 2" in question
+    said = await act(admin, "interrupt")
+    assert said == "The mailbox was interrupted; 3 entries were superseded."
+    assert "Nothing waits there now" in (await admin.get("/threads/t/interrupt")).text
+
+
+async def test_a_mailbox_is_paused_and_resumed(store: Store, admin: httpx.AsyncClient) -> None:
+    await store.mailboxes.send("t", 1)
+    assert await act(admin, "pause", minutes=5, reason="lunch") == "The mailbox is paused."
+    page = (await admin.get("/threads/t")).text
+    assert "lunch" in page
+    assert ">Resume</button>" in page
+    assert not await store.mailboxes.claim(consumer="w")
+    assert await act(admin, "resume") == "The mailbox gives its entries again."
+    assert await store.mailboxes.claim(consumer="w")
+    assert (await admin.post("/threads/t/pause")).status_code == 303
+    state = await store.mailboxes.load("t")
+    assert state is not None
+    assert state.paused_until is None
+    for minutes in ("0", "-1", "x", "99999999"):
+        refused = await admin.post("/threads/t/pause", data={"minutes": minutes})
+        assert refused.status_code == 400
+
+
+async def test_a_truncation_shows_first_what_it_removes(
+    store: Store, admin: httpx.AsyncClient
+) -> None:
+    assert 'href="/threads/t/truncate?at=4"' in (await admin.get("/threads/t")).text
+    preview = (await admin.get("/threads/t/truncate?at=4")).text
+    assert "Remove 2 messages?" in preview
+    assert "text 4" in preview
+    assert "text 3" not in preview
+    assert "Nothing would be removed" in (await admin.get("/threads/t/truncate?at=6")).text
+    await store.threads.append("t", Message.user("meanwhile"))
+    late = await admin.post("/threads/t/truncate", data={"at": 4, "expected": 1})
+    assert late.status_code == 409
+    assert "changed meanwhile" in late.text
+    assert await act(admin, "truncate", at=4, expected=2) == "3 messages were removed."
+    assert await texts(store) == ["text 0", "text 1", "text 2", "text 3"]
+
+
+async def test_a_fork_shows_first_what_it_copies(
+    store: Store, admin: httpx.AsyncClient, alice: httpx.AsyncClient
+) -> None:
+    preview = (await admin.get("/threads/t/fork?at=2")).text
+    assert "the first 2 messages" in preview
+    assert "4 messages are left out" in preview
+    assert await act(admin, "fork", at=2, expected=1, new="copy") == "This is the new thread."
+    assert await texts(store, "copy") == ["text 0", "text 1"]
+    taken = await admin.post("/threads/t/fork", data={"at": 2, "expected": 1, "new": "copy"})
+    assert taken.status_code == 409
+    await store.mailboxes.send("billing", 1)
+    foreign = await alice.post("/threads/t/fork", data={"at": 2, "expected": 1, "new": "billing"})
+    assert foreign.status_code == 409
+    made = await alice.post("/threads/t/fork", data={"at": 2, "expected": 1})
+    head = await store.threads.head(made.headers["location"].rpartition("/")[2])
+    assert head is not None
+    assert head.resource_id == "alice"
+
+
+async def test_a_thread_is_deleted_by_who_types_its_id(
+    store: Store, admin: httpx.AsyncClient
+) -> None:
+    assert "6 messages" in (await admin.get("/threads/t/delete")).text
+    for typed in ("", "T", "other"):
+        refused = await admin.post("/threads/t/delete", data={"confirmation": typed})
+        assert refused.status_code == 400
+    assert await act(admin, "delete", confirmation="t") == "The thread was deleted."
+    assert await store.threads.head("t") is None
+
+
+async def ask(store: Store, interrupts: Sequence[Any] = (), status: RunStatus = "waiting") -> None:
+    """Let a run wait for an answer."""
+    meta = RunMeta(agent_id="refunds", status=status, metadata={"interrupts": [*interrupts]})
+    await store.threads.append("t", ThreadChangeSet(run_id="turn", run_meta=meta))
+
+
+async def test_a_paused_turn_gets_its_answer_and_goes_on(
+    store: Store, alice: httpx.AsyncClient
+) -> None:
+    await store.mailboxes.send("t", {"refund": 40})
+    await ask(store)
+    await store.mailboxes.pause("t", reason="May I refund 40 EUR?")
+    page = (await alice.get("/threads/t")).text
+    assert "refunds waits for an answer" in page
+    assert "May I refund 40 EUR?" in page
+    assert await act(alice, "answer", run_id="turn", decision="yes") == "The answer was given."
+    state = await store.mailboxes.load("t")
+    assert state is not None
+    assert state.paused_at is None
+    last = (await store.threads.list_messages("t", order="desc", limit=1)).messages[0].message
+    assert (last.id, last.role, last.content) == ("turn-answer", "user", "yes")
+    await store.mailboxes.pause("t")
+    again = await act(alice, "answer", run_id="turn", decision="no")
+    assert again == "Somebody had answered it already."
+    assert (await texts(store))[6:] == ["yes"]
+
+
+async def test_a_run_that_ended_with_a_question_gets_a_run_with_the_answer(
+    store: Store, admin: httpx.AsyncClient
+) -> None:
+    await ask(store, [{"id": "i-1", "message": "May I?"}, {"id": "i-2"}, "broken", {"no": "id"}])
+    assert "May I?" in (await admin.get("/threads/t")).text
+    said = await act(admin, "answer", run_id="turn", decision="no", text="too much")
+    assert said == "The answer was given."
+    [entry] = (await store.mailboxes.list_entries(mailbox_id="t")).items
+    wanted = RunRequest.of(entry)
+    assert (wanted.agent_id, wanted.parent_run_id, wanted.resource_id) == (
+        "refunds",
+        "turn",
+        "alice",
+    )
+    payload = {"approved": False, "reason": "too much"}
+    given = [(each.interrupt_id, each.payload) for each in wanted.resume]
+    assert given == [("i-1", payload), ("i-2", payload)]
+    assert (await admin.get("/threads/t")).text.count("waits for an answer") == 0
+
+
+async def test_a_question_that_only_its_agent_understands_has_no_button(
+    store: Store, admin: httpx.AsyncClient
+) -> None:
+    await ask(store)
+    page = (await admin.get("/threads/t")).text
+    assert "refunds waits for an answer" in page
+    assert ">Approve</button>" not in page
+    form = {"run_id": "turn", "decision": "yes"}
+    assert (await admin.post("/threads/t/answer", data=form)).status_code == 409
+
+
+async def test_only_a_run_of_the_thread_that_waits_can_be_answered(
+    store: Store, admin: httpx.AsyncClient
+) -> None:
+    await store.threads.create(Thread(id="other"))
+    meta = RunMeta(agent_id="a", status="waiting")
+    await store.threads.append("other", ThreadChangeSet(run_id="of-other", run_meta=meta))
+    await ask(store, status="done")
+    for run_id in ("of-other", "turn", "nothing"):
+        form = {"run_id": run_id, "decision": "yes"}
+        assert (await admin.post("/threads/t/answer", data=form)).status_code == 404
+
+
+@pytest.mark.parametrize(("lacking", "paused"), [("pause", True), ("send", False)])
+async def test_an_answer_needs_the_right_to_let_the_work_go_on(
+    lacking: Any, paused: bool, store: Store, see: See
+) -> None:
+    await ask(store, [{"id": "i"}])
+    if paused:
+        await store.mailboxes.pause("t")
+    others = treadle_http.Principal(
+        id="most",
+        owner=treadle_http.ALL_OWNERS,
+        can=treadle_http.admin("ops").can - {lacking},
+    )
+    browser = await see(others)
+    assert ">Approve</button>" not in (await browser.get("/threads/t")).text
+    refused = await browser.post("/threads/t/answer", data={"run_id": "turn", "decision": "yes"})
+    assert refused.status_code == 403
+    assert len(await texts(store)) == 6
+
+
+async def test_who_may_only_look_has_no_buttons(
+    store: Store, see: See, admin: httpx.AsyncClient
+) -> None:
+    await ask(store, [{"id": "i"}])
+    watching = await see(treadle_http.viewer("v"))
+    reading = await see(treadle_http.admin("ops"), read_only=True)
+    for browser in (watching, reading):
+        page = (await browser.get("/threads/t")).text
+        assert 'method="post"' not in page
+        assert not re.search(r"/threads/t/(fork|truncate|delete|interrupt)", page)
+    assert 'method="post"' in (await admin.get("/threads/t")).text
