@@ -2,7 +2,7 @@
 
 import httpx
 
-from treadle import RunMeta, RunRecord, Thread, ThreadChangeSet
+from treadle import Message, RunMeta, RunRecord, Thread, ThreadChangeSet
 from treadle.store.store import Store
 
 
@@ -72,6 +72,22 @@ async def test_messages_begin_a_run_that_goes_on(admin: httpx.AsyncClient, store
     assert (given.status_code, given.json()) == (202, wanted)
     [shown] = (await admin.get("/v1/threads/t/messages")).json()["messages"]
     assert shown["content"] == "and then?"
+
+
+async def test_inputs_without_ids_are_not_taken_for_what_the_thread_has(
+    admin: httpx.AsyncClient, store: Store
+) -> None:
+    await working(store)
+    await store.threads.append("t", Message(role="assistant", content="no id"))
+    message = {"role": "user", "content": "and then?"}
+    body = {"agent_id": " other ", "messages": [message], "initial_decisions": [], "run_id": "n"}
+    twice = await admin.post("/v1/runs/r/inputs", json={**body, "runId": "n"})
+    assert twice.status_code == 400
+    for _ in range(2):
+        given = await admin.post("/v1/runs/r/inputs", json=body)
+        assert given.status_code == 202, given.text
+    page = await store.threads.list_messages("t")
+    assert [each.message.content for each in page.messages] == ["no id", "and then?"]
 
 
 async def test_inputs_that_a_run_cannot_take_are_refused(

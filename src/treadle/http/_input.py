@@ -34,6 +34,9 @@ _INTEGER = re.compile(r"-?[0-9]{1,20}")
 class Fields(Model, frozen=True, kw_only=True):
     """The fields of a body that is no model of the store; it takes no others."""
 
+    other_names: ClassVar[Mapping[str, str]] = {}
+    """Further names of fields, as the reference has them."""
+
 
 class OpenBody(SortedModel, frozen=True, kw_only=True):
     """A body whose fields are the client's, but for some."""
@@ -184,6 +187,7 @@ def body_of(plain: dict[str, Json], kind: type[Body], ids: Mapping[str, str], wh
     Raises:
         InvalidValue: it does not hold one; `where` names it.
     """
+    plain = _under_one_name(plain, other_names_of(kind), where)
     given = {name: ids[name] for name in kind.__struct_fields__ if name in ids}
     refused, allowed = refused_fields(kind, ids), allowed_fields(kind, ids)
     for name in plain:
@@ -197,6 +201,23 @@ def body_of(plain: dict[str, Json], kind: type[Body], ids: Mapping[str, str], wh
         raise InvalidValue(where + place.rstrip("`"), reason) from error
     except RecursionError as error:
         raise InvalidValue(where, "it is nested too deeply") from error
+
+
+def other_names_of(kind: type[Body]) -> Mapping[str, str]:
+    """Return further names of the fields of a body."""
+    return kind.other_names if issubclass(kind, Fields) else {}
+
+
+def _under_one_name(
+    plain: dict[str, Json], names: Mapping[str, str], where: str
+) -> dict[str, Json]:
+    found: dict[str, Json] = {}
+    for given, value in plain.items():
+        name = names.get(given, given)
+        if name in found:
+            raise InvalidValue(where, f"{name} comes twice: {given} is the same")
+        found[name] = value
+    return found
 
 
 @cache

@@ -12,7 +12,7 @@ import treadle
 from treadle.core.codec import Json, Model
 from treadle.core.ids import ID_SCHEMA
 from treadle.http._call import Call
-from treadle.http._input import Body, keeps_others, refused_fields
+from treadle.http._input import Body, keeps_others, other_names_of, refused_fields
 from treadle.http._operation import EVENTS, Operation
 from treadle.http._output import raw_answer
 from treadle.http._owners import PUBLIC
@@ -127,7 +127,7 @@ def _cleaned(schema: dict[str, Json], *, is_open: bool) -> dict[str, Json]:
 
 def _described(operation: Operation, schemas: _Schemas) -> dict[str, Json]:
     described: dict[str, Json] = {
-        "operationId": _operation_id(operation),
+        "operationId": operation_id(operation),
         "summary": operation.summary,
         "description": f"{operation.details}\n\nOwner rule: {operation.owner.text}.".strip(),
         "parameters": _parameters(operation, schemas),
@@ -144,7 +144,8 @@ def _described(operation: Operation, schemas: _Schemas) -> dict[str, Json]:
     return described
 
 
-def _operation_id(operation: Operation) -> str:
+def operation_id(operation: Operation) -> str:
+    """Return the name of an operation, such as `get_threads_thread_id`."""
     words = operation.path.replace("/v1/", "/").replace("{", "").replace("}", "")
     return operation.method.lower() + words.replace("/", "_").replace("-", "_").replace(".", "_")
 
@@ -197,6 +198,13 @@ def _body(operation: Operation, schemas: _Schemas) -> Json:
         "properties": properties,
         "required": [name for name in schema.get("required", ()) if name not in refused],
     }
+    for other, name in other_names_of(kind).items():
+        properties[other] = properties[name]
+        if name in body["required"]:
+            body["required"].remove(name)
+            body["anyOf"] = [{"required": [name]}]
+        if {"required": [name]} in body.get("anyOf", ()):
+            body["anyOf"].append({"required": [other]})
     if not keeps_others(kind):
         body["additionalProperties"] = False
     elif refused:

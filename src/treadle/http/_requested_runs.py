@@ -1,6 +1,6 @@
 """Runs that clients ask for: an entry of the thread's mailbox, which a worker claims."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -13,7 +13,7 @@ from treadle.core.messages import Message, MessagePage
 from treadle.core.run_queries import SearchRuns
 from treadle.core.runs import RunRecord
 from treadle.core.threads import Thread, ThreadChangeSet
-from treadle.errors import AlreadyExists, NotFound
+from treadle.errors import AlreadyExists, InvalidValue, NotFound
 from treadle.http._call import Call
 from treadle.http._owners import require_free_run, require_free_thread
 from treadle.store.store import Store
@@ -33,6 +33,14 @@ class Requested(NamedTuple):
     """Whether it had been asked for before."""
     is_behind: bool
     """Whether the client lacks messages that were there before."""
+
+
+def named(messages: Iterable[Message], run_id: str) -> list[Message]:
+    """Return messages with ids: those that a run brings again are known by them."""
+    return [
+        message if message.id else msgspec.structs.replace(message, id=f"{run_id}-{number}")
+        for number, message in enumerate(messages)
+    ]
 
 
 async def require_own_request(
@@ -67,12 +75,14 @@ async def request(
     Args:
         call: the call.
         wanted: the request.
-        messages: all that the client has; the thread gets those behind the last that it knows.
+        messages: what the client has, with ids; the thread gets those behind the last that it
+            knows.
         key: the same for the same request; a known one sends nothing.
         removes_rest: remove from the thread what comes behind the last of these messages.
 
     Raises:
         InvalidId: an id cannot be one.
+        InvalidValue: the thread has another owner than the request says.
         NotFound: the thread is another's, which has just created it.
     """
     check_ids(wanted)
@@ -94,7 +104,9 @@ async def _request(
     own = call.principal.own
     if head is not None and own not in (None, head.resource_id):
         raise NotFound("thread", thread_id)
-    owner = own if head is None else head.resource_id
+    owner = _owner_of(wanted, own) if head is None else head.resource_id
+    if wanted.resource_id not in (None, owner):
+        raise InvalidValue("body.resourceId", "the thread has another owner; leave it out")
     wanted = msgspec.structs.replace(wanted, resource_id=owner)
     page = MessagePage()
     if head is not None:
@@ -103,7 +115,8 @@ async def _request(
         )
     async with call.store.batch() as step:
         if head is None:
-            step.threads.create(Thread(id=thread_id, resource_id=owner))
+            parent = wanted.parent_thread_id
+            step.threads.create(Thread(id=thread_id, resource_id=owner, parent_thread_id=parent))
         removed = None
         if removes_rest and (last := _position(page, messages)) is not None:
             removed = step.threads.truncate(thread_id, keep=last + 1)
@@ -122,6 +135,11 @@ async def _request(
     return Requested(
         sent.result.entry.entry_id, version, sent.result.was_known, _is_behind(page, messages)
     )
+
+
+def _owner_of(wanted: RunRequest, own: str | None) -> str | None:
+    """The owner of a new thread."""
+    return wanted.resource_id if own is None else own
 
 
 def _answered(run: RunRecord) -> RunRecord:

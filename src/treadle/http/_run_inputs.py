@@ -1,6 +1,7 @@
 """The reference's route for what a run gets while it is active: messages, and decisions."""
 
-from typing import Literal, cast
+from collections.abc import Mapping
+from typing import ClassVar, Literal, cast
 
 import msgspec
 from starlette.responses import Response
@@ -14,28 +15,15 @@ from treadle.core.runs import is_active
 from treadle.errors import InvalidValue, NotFound
 from treadle.http._call import Call
 from treadle.http._errors import Refused
-from treadle.http._input import Fields
 from treadle.http._operation import Operation
 from treadle.http._output import answer
 from treadle.http._owners import OWN_RUN, OwnerRule, owned_as, require_free_run
-from treadle.http._requested_runs import request
-from treadle.worker import Answer, RunRequest
+from treadle.http._requested_runs import named, request
+from treadle.http._run_fields import Decision, RunFields, answers_of, require_agent
+from treadle.worker import RunRequest
 
 
-class Decision(Model, frozen=True, kw_only=True):
-    """What a person has decided about something that a run waits for."""
-
-    target_id: str
-    """What it is about: the id of the interrupt."""
-    decision_id: str | None = None
-    """The same for the same decision: it is forwarded once."""
-    action: Literal["resume", "cancel"]
-    result: Json = None
-    reason: str | None = None
-    updated_at: int | None = None
-
-
-class RunInputs(Fields, frozen=True, kw_only=True):
+class RunInputs(RunFields, frozen=True, kw_only=True):
     """What a run gets: messages, decisions, or both."""
 
     agent_id: str | None = msgspec.field(default=None, name="agentId")
@@ -46,6 +34,14 @@ class RunInputs(Fields, frozen=True, kw_only=True):
     state: Json = None
     messages: tuple[Message, ...] = ()
     decisions: tuple[Decision, ...] = ()
+
+    other_names: ClassVar[Mapping[str, str]] = {
+        "agent_id": "agentId",
+        "run_id": "runId",
+        "resource_id": "resourceId",
+        "initialDecisions": "decisions",
+        "initial_decisions": "decisions",
+    }
 
 
 class InputsGiven(Model, frozen=True, kw_only=True):
@@ -80,8 +76,8 @@ async def _give(call: Call) -> Response:
     run_id, body = call.ids["run_id"], cast("RunInputs", call.body)
     if not body.messages and not body.decisions:
         raise InvalidValue("body", "messages or decisions must be given")
-    if body.messages and not (body.agent_id or "").strip():
-        raise InvalidValue("body.agentId", "it is needed with messages")
+    if body.messages:
+        require_agent(body.agent_id)
     (run,) = await call.store.read(LoadRun(run_id=run_id))
     if run is None:
         raise NotFound("run", run_id)
@@ -92,10 +88,12 @@ async def _give(call: Call) -> Response:
         thread_id=run.thread_id,
         run_id=new_id() if body.run_id is None else body.run_id,
         parent_run_id=run_id,
+        resource_id=body.resource_id,
         state=body.state,
-        resume=tuple(map(_answer_of, body.decisions)),
+        resume=answers_of(body.decisions),
     )
-    await request(call, wanted, body.messages, f"inputs:{_name_of(wanted, body)}")
+    messages = named(body.messages, wanted.run_id)
+    await request(call, wanted, messages, f"inputs:{_name_of(wanted, body)}")
     if body.messages:
         given = InputsGiven(
             status="continuation_started", parent_run_id=run_id, thread_id=run.thread_id
@@ -103,11 +101,6 @@ async def _give(call: Call) -> Response:
     else:
         given = InputsGiven(status="decision_forwarded", run_id=run_id, thread_id=run.thread_id)
     return answer(call, given, 202)
-
-
-def _answer_of(decision: Decision) -> Answer:
-    status = "resolved" if decision.action == "resume" else "cancelled"
-    return Answer(interrupt_id=decision.target_id, status=status, payload=decision.result)
 
 
 def _name_of(wanted: RunRequest, body: RunInputs) -> str:

@@ -1,4 +1,4 @@
-"""What a worker gets when a client asks for a run over HTTP: by AG-UI, or the AI SDK."""
+"""What a worker gets when a client asks for a run over HTTP, in whichever protocol."""
 
 import msgspec
 
@@ -39,6 +39,8 @@ class RunRequest(Model, frozen=True, kw_only=True):
     thread_id: ThreadId
     run_id: RunId
     parent_run_id: RunId | None = None
+    parent_thread_id: ThreadId | None = None
+    """The thread from which another agent has asked for it."""
     resource_id: str | None = None
     """The owner of the thread."""
     origin: RunOrigin = always_encoded("user")

@@ -63,6 +63,7 @@ class Turn:
             agent_id=request.agent_id,
             origin=request.origin,
             status=status,
+            parent_thread_id=request.parent_thread_id,
             source_mailbox_entry_id=self._delivery.entry.entry_id,
             metadata={"interrupts": [to_plain(each) for each in interrupts]}
             if interrupts
