@@ -23,7 +23,7 @@ from treadle import (
     commands,
 )
 from treadle import http as treadle_http
-from treadle.http import _ag_ui, _ai_sdk
+from treadle.http import _ag_ui, _agent_events, _ai_sdk
 from treadle.http._operation import EVENTS, Operation
 from treadle.http._operations import OPERATIONS
 from treadle.http._owners import ALL
@@ -63,6 +63,7 @@ BODIES: dict[str, Any] = {
     "POST /v1/entries/{entry_id}/nack": {"claim_token": "t"},
     "POST /v1/entries/{entry_id}/release": {"claim_token": "t"},
     "POST /v1/entries/{entry_id}/dead-letter": {"claim_token": "t"},
+    "POST /v1/runs": {"agentId": "helper", "threadId": "thread-of-alice"},
     "POST /v1/ag-ui/agents/{agent_id}/runs": {"threadId": "thread-of-alice", "runId": "r"},
     "POST /v1/ai-sdk/agents/{agent_id}/runs": {"id": "thread-of-alice", "messages": []},
     "POST /v1/claims": {"consumer": "bob"},
@@ -253,6 +254,12 @@ STEALING = [
         {"run_id": "r", "run_meta": {"source_mailbox_entry_id": "entry_id"}},
         404,
     ),
+    ("POST", "/v1/runs", {"agentId": "a", "context_id": " thread-of-alice "}, 404),
+    ("POST", "/v1/runs", {"agentId": "a", "resourceId": "alice"}, 403),
+    ("POST", "/v1/runs", {"agentId": "a", "runId": "run-of-alice"}, 404),
+    ("POST", "/v1/runs", {"agentId": "a", "threadId": "mine", "taskId": "run-of-alice"}, 404),
+    ("POST", "/v1/runs", {"agentId": "a", "parentRunId": "run-of-alice"}, 404),
+    ("POST", "/v1/runs", {"agentId": "a", "parentThreadId": "thread-of-alice"}, 404),
     ("PUT", "/v1/runs/run-of-alice", {"thread_id": "mine"}, 404),
     ("PUT", "/v1/runs/r", {"thread_id": "thread-of-alice"}, 404),
     ("PUT", "/v1/runs/r", {"thread_id": "mine", "parent_run_id": "run-of-alice"}, 404),
@@ -297,6 +304,7 @@ async def test_an_entry_with_the_id_of_anothers_run_does_not_cancel_that(store: 
     [
         ("/v1/ag-ui/agents/helper/runs", {"threadId": "new", "runId": "r"}),
         ("/v1/ai-sdk/agents/helper/runs", {"id": "new", "runId": "r", "messages": []}),
+        ("/v1/runs", {"agentId": "helper", "threadId": "new"}),
     ],
 )
 async def test_a_run_on_a_thread_that_another_owner_has_just_created_is_refused(
@@ -305,7 +313,7 @@ async def test_a_run_on_a_thread_that_another_owner_has_just_created_is_refused(
     async def create_meanwhile(*_: Any) -> None:
         await store.threads.create(Thread(id="new", resource_id="alice"))
 
-    for module in (_ag_ui, _ai_sdk):
+    for module in (_ag_ui, _ai_sdk, _agent_events):
         monkeypatch.setattr(module, "require_own_request", create_meanwhile)
     async with client_of(store, owner("bob")) as bob:
         answer = await bob.post(path, json=body)

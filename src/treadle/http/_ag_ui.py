@@ -16,6 +16,7 @@ from treadle.http._owners import OwnerRule
 from treadle.http._requested_runs import request, require_own_request
 from treadle.http._run_events import (
     Begun,
+    Broken,
     Cancelled,
     Failed,
     Finished,
@@ -139,7 +140,7 @@ class Encoder:
                 return [self._finished({"type": "interrupt", "interrupts": plain})]
             case Cancelled():
                 return [self._finished({"type": "cancelled"})]
-            case Failed(message, code):
+            case Failed(message, code) | Broken(message, code):
                 return [{"type": "RUN_ERROR", "message": message, "code": code}]
             case _:
                 assert_never(event)

@@ -13,7 +13,7 @@ from treadle.core.ids import RunId, ThreadId
 from treadle.core.mailbox_queries import SearchEntries
 from treadle.core.mailboxes import MailboxEntry
 from treadle.errors import InvalidValue
-from treadle.http._ai_sdk_messages import output_of, read_messages
+from treadle.http._ai_sdk_messages import read_messages
 from treadle.http._call import Call
 from treadle.http._event_stream import framed
 from treadle.http._operation import EVENTS, Operation
@@ -22,6 +22,7 @@ from treadle.http._owners import OwnerRule, by_id, require_own_thread
 from treadle.http._requested_runs import request, require_own_request
 from treadle.http._run_events import (
     Begun,
+    Broken,
     Cancelled,
     Failed,
     Finished,
@@ -35,6 +36,7 @@ from treadle.http._run_events import (
     ToolAnswered,
 )
 from treadle.http._run_stream import RunStream, framed_run, stream_of_run
+from treadle.http._transcript import output_of
 from treadle.worker import Interrupt, RunRequest
 
 _HEADERS = {"x-vercel-ai-ui-message-stream": "v1"}
@@ -160,12 +162,14 @@ class Encoder:
             case MessagesAre():
                 # A stream can only add to a message: the client has to load the history again.
                 return [{"type": "data-outdated", "data": None, "transient": True}]
-            case Finished() | Interrupted() | Cancelled() | Failed():
+            case Finished() | Interrupted() | Cancelled() | Failed() | Broken():
                 return self._ended(event)
             case _:
                 assert_never(event)
 
-    def _ended(self, event: Finished | Interrupted | Cancelled | Failed) -> list[dict[str, Json]]:
+    def _ended(
+        self, event: Finished | Interrupted | Cancelled | Failed | Broken
+    ) -> list[dict[str, Json]]:
         match event:
             case Interrupted(interrupts):
                 asked = [_question(interrupt) for interrupt in interrupts]
@@ -174,7 +178,7 @@ class Encoder:
                 return [*self._end_of_step(), {"type": "finish"}]
             case Cancelled():
                 return [{"type": "abort"}]
-            case Failed(message, _):
+            case Failed(message, _) | Broken(message, _):
                 return [{"type": "error", "errorText": message}]
             case _:
                 assert_never(event)

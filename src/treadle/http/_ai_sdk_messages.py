@@ -13,7 +13,7 @@ import msgspec
 from treadle.core.codec import Json
 from treadle.core.messages import Message
 from treadle.errors import InvalidValue
-from treadle.http._transcript import text_of
+from treadle.http._transcript import output_of, text_of
 from treadle.worker import Answer
 
 StructT = TypeVar("StructT", bound=msgspec.Struct)
@@ -128,15 +128,6 @@ def _result(part: Part, message_id: str) -> Message:
     output = part.output if part.state == "output-available" else {"error": part.error_text}
     content = output if isinstance(output, str) else msgspec.json.encode(output).decode()
     return Message.tool(part.tool_call_id or "", content, id=message_id)
-
-
-def output_of(message: Message) -> Json:
-    """Return the result of a tool: the value, if it is JSON."""
-    text = text_of(message.content)
-    try:
-        return msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError):
-        return text
 
 
 def written(messages: Iterable[Message]) -> list[dict[str, Json]]:

@@ -2,6 +2,7 @@
 
 from treadle.http import (
     _ag_ui,
+    _agent_events,
     _ai_sdk,
     _batches,
     _claims,
@@ -27,6 +28,7 @@ _DESCRIBED: tuple[Operation, ...] = (
     *_thread_events.OPERATIONS,
     *_edits.OPERATIONS,
     *_runs.OPERATIONS,
+    *_agent_events.OPERATIONS,
     *_run_inputs.OPERATIONS,
     *_mailboxes.OPERATIONS,
     *_entries.OPERATIONS,

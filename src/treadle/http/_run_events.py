@@ -89,6 +89,13 @@ class Failed(msgspec.Struct, frozen=True):
     code: str
 
 
+class Broken(msgspec.Struct, frozen=True):
+    """The events cannot be followed any further; the run is not concerned."""
+
+    message: str
+    code: str
+
+
 RunEvent: TypeAlias = (
     Begun
     | PartBegan
@@ -101,4 +108,5 @@ RunEvent: TypeAlias = (
     | Interrupted
     | Cancelled
     | Failed
+    | Broken
 )

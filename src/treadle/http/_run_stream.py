@@ -20,11 +20,13 @@ from treadle.core.thread_queries import ListDeltas, ListMessages, LoadThread
 from treadle.core.threads import Thread, ThreadDelta
 from treadle.errors import NotFound
 from treadle.http._call import Call
+from treadle.http._errors import failure_of
 from treadle.http._event_stream import EventStream, count_stream, framed
 from treadle.http._merging import merged
 from treadle.http._requested_runs import Requested
 from treadle.http._run_events import (
     Begun,
+    Broken,
     Cancelled,
     Failed,
     Finished,
@@ -43,12 +45,22 @@ async def framed_run(
 ) -> AsyncGenerator[bytes | None]:
     """Yield the events of a run, framed, in the words of a protocol."""
     async with aclosing(events):
-        async for event in events:
+        async for event in _guarded(events):
             if event is None:
                 yield None
                 continue
             for plain in encode(event):
                 yield framed(msgspec.json.encode(plain))
+
+
+async def _guarded(events: AsyncGenerator[RunEvent | None]) -> AsyncGenerator[RunEvent | None]:
+    """Yield events; an error is the last one."""
+    try:
+        async for event in events:
+            yield event
+    except Exception as error:
+        failure = failure_of(error)
+        yield Broken(failure.message, failure.code)
 
 
 async def stream_of_run(

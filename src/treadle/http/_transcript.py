@@ -148,6 +148,15 @@ def text_of(content: str | list[Json]) -> str:
     return "".join(part["text"] for part in parts if isinstance(part.get("text"), str))
 
 
+def output_of(message: Message) -> Json:
+    """Return the result of a tool: the value, if it is JSON."""
+    text = text_of(message.content)
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError):
+        return text
+
+
 def _is_same(shown: str, arguments: Json) -> bool:
     try:
         return bool(msgspec.json.decode(shown) == arguments)
