@@ -64,6 +64,10 @@ class Sizes(msgspec.Struct, frozen=True, kw_only=True):
     """How long it waits: a renewal of its leases."""
     newest: int = 20
     """Heads in a page of the newest."""
+    shown: tuple[int, int] = (100_000, 1_000_000)
+    """Threads and entries of the store that a dashboard shows."""
+    looks: int = 20
+    """How often each of its pages is asked for."""
     used: int = 100_000
     """Appends, and claims, through a store that stays open while the process's memory is read."""
     documents: tuple[int, int] = (1_000, 100_000)
@@ -115,6 +119,8 @@ QUICK = Sizes(
     held=3,
     held_seconds=0.1,
     newest=5,
+    shown=(1_000, 10_000),
+    looks=3,
     used=100,
     documents=(20, 100),
     stored=20,

@@ -7,7 +7,16 @@ they hold for two cores and a disk that syncs some 5,000 times a second.
 from collections.abc import Callable, Iterable, Mapping
 
 from benchmarks.tables import Row, Table
-from benchmarks.targets import _adapters, _databases, _files, _http, _latency, _postgres, _sizes
+from benchmarks.targets import (
+    _adapters,
+    _dashboard,
+    _databases,
+    _files,
+    _http,
+    _latency,
+    _postgres,
+    _sizes,
+)
 from benchmarks.targets._target import Target, at_most, unknown
 
 _TABLES: Mapping[str, Callable[[Table, int], list[Target]]] = {"files": _files.judge}
@@ -27,6 +36,7 @@ _ROWS: Mapping[str, Callable[[Table, Row], list[Target]]] = {
     "memory": _sizes.memory,
     "latency": _latency.judge,
     "http": _http.judge,
+    "dashboard": _dashboard.judge,
     "adapters-adk": _adapters.adk,
     "adapters-langgraph": _adapters.langgraph,
     "adapters-openai": _adapters.openai,

@@ -10,6 +10,7 @@ from treadle.core.commands import Receipt
 from treadle.core.documents import CollectionPage, Document, DocumentPage, Stored
 from treadle.core.edits import Truncated
 from treadle.core.endings import Interrupted
+from treadle.core.entry_groups import EntryGroup, GroupCounts
 from treadle.core.explaining import Explanation, Obstacle, ObstacleKind
 from treadle.core.following import FollowedItem, ThreadDeleted, ThreadReset
 from treadle.core.heads import HeadPage, ThreadSummary
@@ -36,7 +37,14 @@ from treadle.core.messages import (
     use_ids,
 )
 from treadle.core.patches import Patch, TrackedPatch, apply_patch
-from treadle.core.reporting import EntryReport, ErrorCount
+from treadle.core.reporting import (
+    Consumer,
+    Consumers,
+    EntryReport,
+    ErrorCount,
+    ErrorGroup,
+    ErrorGroups,
+)
 from treadle.core.run_queries import FoundRuns, RunKey, RunStats
 from treadle.core.runs import RunMeta, RunOrigin, RunPage, RunRecord, RunStatus
 from treadle.core.threads import (
@@ -88,22 +96,28 @@ __all__ = [
     "Clock",
     "CollectionPage",
     "Committed",
+    "Consumer",
+    "Consumers",
     "CorruptRecord",
     "Document",
     "DocumentPage",
     "Documents",
     "Durability",
+    "EntryGroup",
     "EntryOrigin",
     "EntryPage",
     "EntryReport",
     "EntryStatus",
     "Erased",
     "ErrorCount",
+    "ErrorGroup",
+    "ErrorGroups",
     "Explanation",
     "FollowedItem",
     "FoundEntries",
     "FoundRuns",
     "GenerationMismatch",
+    "GroupCounts",
     "HeadPage",
     "Hint",
     "HintKind",

@@ -4,6 +4,7 @@
 """
 
 from treadle.core.documents import ListCollections, ListDocuments, LoadDocuments
+from treadle.core.entry_groups import CountGroups
 from treadle.core.explaining import ExplainEntry
 from treadle.core.heads import ListHeads, LoadHead
 from treadle.core.mailbox_queries import (
@@ -18,20 +19,23 @@ from treadle.core.mailbox_queries import (
 )
 from treadle.core.pages import PageQuery
 from treadle.core.queries import Query, TimedQuery
-from treadle.core.reporting import ReportEntries
+from treadle.core.reporting import ListConsumers, ListErrors, ReportEntries
 from treadle.core.run_queries import CountRuns, FindActiveRun, ListRuns, LoadRun, SearchRuns
 from treadle.core.thread_queries import ListDeltas, ListMessages, ListThreads, LoadThread
 from treadle.core.usage import SumUsage
 
 __all__ = [
     "CountEntries",
+    "CountGroups",
     "CountRuns",
     "ExplainEntry",
     "FindActiveRun",
     "ListCollections",
+    "ListConsumers",
     "ListDeltas",
     "ListDocuments",
     "ListEntries",
+    "ListErrors",
     "ListHeads",
     "ListMailboxes",
     "ListMessages",

@@ -242,7 +242,8 @@ def test_a_page_of_heads_is_read_off_an_index_in_its_order(
         ({"statuses": ("queued",), "mailbox_id": "box 1"}, "entries_unfinished_of_mailbox"),
         ({"statuses": ("cancelled",), "mailbox_id": "box 1"}, "entries_stopped_of_mailbox"),
         ({"statuses": ("accepted",), "mailbox_id": "box 1"}, "payloads_of_mailbox"),
-        ({"by": "available_at"}, "entries_due"),
+        ({"by": "available_at", "group": "scheduled"}, "entries_scheduled"),
+        ({"by": "available_at", "group": "retrying"}, "entries_retrying"),
     ],
 )
 @pytest.mark.parametrize("order", ["asc", "desc"])
@@ -257,7 +258,7 @@ def test_a_page_of_found_entries_is_read_off_an_index_in_its_order(
     after = cursor_of(Position(filters.get("by", "created_at"), 1, "e"))
     for cursor in (None, after):
         query = SearchEntries(order=order, limit=20, after=cursor, **filters)
-        (read,) = cast("tuple[Read]", next(search_entries(query, DamageLog(""))))
+        (read,) = cast("tuple[Read]", next(search_entries(query, DamageLog(""), 1)))
         nodes = plan(connection, Queries(location).of(read))
         assert not any("Sort" in node["Node Type"] for node in nodes), nodes
         assert index in {node.get("Index Name") for node in nodes}, nodes

@@ -11,6 +11,7 @@ from treadle.backends.sql.texts import Texts
 
 TEXTS = Texts("sqlite")
 CREATED = ("created_at", "entry_id")
+DUE = ("available_at", "entry_id")
 PLANS: dict[str, tuple[Read, str]] = {
     "a thread by its id": (
         Read("load_threads_for_update", {}),
@@ -189,8 +190,16 @@ PLANS: dict[str, tuple[Read, str]] = {
         "stopped_of_mailbox (mailbox_id=? AND status=? AND (created_at,entry_id)<(?,?))",
     ),
     "entries by when they are due": (
-        Read("search_due", {}, ("behind",), "ASC", ("available_at", "entry_id")),
-        "entries USING INDEX entries_due ((available_at,entry_id)>(?,?))",
+        Read("search_undelayed", {}, ("behind",), "ASC", DUE),
+        "entries USING INDEX entries_undelayed ((available_at,entry_id)>(?,?))",
+    ),
+    "entries that are scheduled": (
+        Read("search_scheduled", {}, ("after_now", "behind"), "DESC", DUE),
+        "entries USING INDEX entries_scheduled (available_at>? AND (available_at,entry_id)<(?,?))",
+    ),
+    "entries that wait for their retry": (
+        Read("search_retrying", {}, ("after_now",), "ASC", DUE),
+        "entries USING INDEX entries_retrying (available_at>?)",
     ),
     "mailboxes by id": (
         Read("list_summaries", {}, ("behind",), "DESC", ("mailbox_id",)),
@@ -215,6 +224,52 @@ PLANS: dict[str, tuple[Read, str]] = {
         "entries USING INDEX entries_of_mailbox (mailbox_id=?)",
     ),
 }
+BOUNDED: dict[str, tuple[Read, tuple[str, ...]]] = {
+    "entries of paused mailboxes": (
+        Read("search_paused", {}, ("behind",), "DESC", CREATED),
+        (
+            "mailboxes USING INDEX mailboxes_with_pause (<expr>>?)",
+            "entries_unfinished_of_mailbox (mailbox_id=? AND (created_at,entry_id)<(?,?))",
+            "entries USING PRIMARY KEY (entry_id=?)",
+        ),
+    ),
+    "what waits in a mailbox": (
+        Read("search_due_of_mailbox", {}, ("mailbox_id",), "DESC", DUE),
+        ("entries_queued (mailbox_id=?)", "entries USING PRIMARY KEY (entry_id=?)"),
+    ),
+    "counts of groups": (
+        Read("count_groups", {}),
+        (
+            "entries USING INDEX entries_undelayed",
+            "entries_scheduled (available_at<?)",
+            "entries_scheduled (available_at>?)",
+            "entries_retrying (available_at<?)",
+            "entries_retrying (available_at>?)",
+            "mailboxes USING INDEX mailboxes_with_pause (<expr>>?)",
+            "entries USING INDEX entries_queued (mailbox_id=?)",
+            "entries USING COVERING INDEX entries_in_status (status=?)",
+        ),
+    ),
+    "counts of a mailbox": (
+        Read("count_unfinished", {}),
+        (
+            "entries_unfinished_of_mailbox (mailbox_id=?)",
+            "entries_stopped_of_mailbox (mailbox_id=? AND status=?)",
+        ),
+    ),
+    "counts of what has ended in a mailbox": (
+        Read("count_settled", {}),
+        ("entries_of_mailbox (mailbox_id=?)",),
+    ),
+    "errors": (Read("list_errors", {}, ("status",)), ("entries_in_status (status=?)",)),
+    "errors of a mailbox": (
+        Read("list_errors", {}, ("mailbox", "status")),
+        ("entries_stopped_of_mailbox (mailbox_id=? AND status=?)",),
+    ),
+    "holders": (Read("list_consumers", {}), ("entries_in_status (status=?)",)),
+}
+"""Queries that look at a bounded number of rows, and then sort or count them."""
+
 WRITES: dict[str, tuple[str, str]] = {
     "an entry changes": (
         "update_entry",
@@ -260,6 +315,16 @@ def test_a_query_uses_its_index(database: sqlite3.Connection, read: Read, expect
     plan = plan_of(database, TEXTS.of(read))
     assert any(expected in step for step in plan), plan
     assert not any("USE TEMP B-TREE FOR ORDER BY" in step for step in plan), plan
+
+
+@pytest.mark.parametrize(("read", "expected"), BOUNDED.values(), ids=BOUNDED)
+def test_a_query_reads_the_rows_that_it_counts_off_an_index(
+    database: sqlite3.Connection, read: Read, expected: tuple[str, ...]
+) -> None:
+    plan = plan_of(database, TEXTS.of(read))
+    for step in expected:
+        assert any(step in each for each in plan), (step, plan)
+    assert not any(each.startswith("SCAN entries ") and "INDEX" not in each for each in plan), plan
 
 
 @pytest.mark.parametrize(("name", "expected"), WRITES.values(), ids=WRITES)

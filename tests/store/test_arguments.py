@@ -75,6 +75,7 @@ VALUES: dict[str, Any] = {
     "origin": "internal",
     "status": "done",
     "statuses": (),
+    "group": "due",
     "entry_ids": (),
     "order": "asc",
     "by": "updated_at",
@@ -207,7 +208,7 @@ BAD_VALUES: dict[str, dict[str, Any]] = {
         NO_TEXT | {"none": None},
     ),
     **dict.fromkeys(("order", "by", "origin", "status"), NO_CHOICE | {"none": None}),
-    "visibility": NO_CHOICE,
+    **dict.fromkeys(("visibility", "group"), NO_CHOICE),
     **dict.fromkeys(
         (
             "after_version",

@@ -40,6 +40,8 @@ CHOSEN_BY = {
     "payload",
     "claimed_by",
     "last_error",
+    "attempt_count",
+    "sender_id",
 }
 """Columns by which a statement, an index or a rule chooses rows, and those that hold JSON.
 

@@ -25,6 +25,9 @@ LARGEST_COUNT = 2**62
 PAGE = 200
 """Largest page of a listing: `limit` is clamped to 1..200."""
 
+COUNTED = 10_000
+"""Most rows that a count for a page of a dashboard looks at: `limit` is clamped to 1..10,000."""
+
 PRIORITY = 255
 """Highest priority of a mailbox entry."""
 
@@ -96,3 +99,8 @@ def next_number(number: int, where: str) -> int:
 def clamp_page(limit: int) -> int:
     """Clamp a page's `limit` to 1..200."""
     return max(1, min(limit, PAGE))
+
+
+def clamp_counted(limit: int) -> int:
+    """Return how many rows a count looks at if a caller asks for `limit`."""
+    return max(1, min(limit, COUNTED))

@@ -8,6 +8,7 @@ import msgspec
 
 from treadle.core.codec import Model, always_encoded
 from treadle.core.cursors import NO_TIME, CursorPage, Position, page_behind, read_cursor
+from treadle.core.entry_groups import EntryGroup, groups_of, statuses_of
 from treadle.core.ids import EntryId, MailboxId, check_id
 from treadle.core.limits import LARGEST_TIME, Bound, Time
 from treadle.core.mailboxes import (
@@ -24,7 +25,7 @@ from treadle.core.mailboxes import (
 )
 from treadle.core.messages import Order
 from treadle.core.pages import PageQuery, page_of, page_with
-from treadle.core.queries import Query
+from treadle.core.queries import Query, TimedQuery
 from treadle.errors import InvalidValue
 
 CLAIMS = 1_000
@@ -135,7 +136,7 @@ class ListEntries(PageQuery[EntryPage], frozen=True, kw_only=True):
         return page_of(EntryPage, entries, self, rows.entries.unreadable())
 
 
-class SearchEntries(Query[FoundEntries], frozen=True, kw_only=True):
+class SearchEntries(TimedQuery[FoundEntries], frozen=True, kw_only=True):
     """A page of the entries that match all filters, newest first.
 
     By `available_at`, only queued entries are listed: the others are not due.
@@ -149,6 +150,8 @@ class SearchEntries(Query[FoundEntries], frozen=True, kw_only=True):
     mailbox_id: MailboxId | None = None
     statuses: tuple[EntryStatus, ...] | None = None
     """Entries in one of these; None matches all."""
+    group: EntryGroup | None = None
+    """Entries that wait for the same thing at `now`; None matches all."""
     error: str | None = None
     """A text that `last_error` contains."""
     claimed_by: str | None = None
@@ -177,10 +180,13 @@ class SearchEntries(Query[FoundEntries], frozen=True, kw_only=True):
             possible = ("queued",) if "queued" in possible else ()
         if self.claimed_by is not None:
             possible = ("claimed",) if "claimed" in possible else ()
+        if self.group is not None:
+            wanted = statuses_of(self.group)
+            possible = [status for status in possible if status in wanted]
         return tuple(dict.fromkeys(possible))
 
     def matches(self, entry: MailboxEntry) -> bool:
-        """Return whether the filters but for mailbox and statuses let `entry` pass."""
+        """Return whether the filters but for mailbox, statuses and group let `entry` pass."""
         return (
             (self.error is None or self._has_error(entry, self.error))
             and (self.claimed_by is None or entry.claimed_by == self.claimed_by)
@@ -199,7 +205,12 @@ class SearchEntries(Query[FoundEntries], frozen=True, kw_only=True):
     def answer(self, rows: MailboxRows, now: int) -> FoundEntries:
         """Filter, sort, cut."""
         found = rows.find_entries(self.mailbox_id, self.searched_statuses())
-        matching = [(self.position_of(entry), entry) for entry in found if self.matches(entry)]
+        matching = [
+            (self.position_of(entry), entry)
+            for entry in found
+            if self.matches(entry)
+            and (self.group is None or self.group in groups_of(rows, entry, now))
+        ]
         unreadable = rows.entries.unreadable()
         return page_behind(FoundEntries, self.start(), matching, self.order, self.limit, unreadable)
 

@@ -7,7 +7,7 @@ import msgspec
 from treadle.core.claims import has_expired, is_claimable
 from treadle.core.codec import Model, always_encoded
 from treadle.core.ids import MailboxId
-from treadle.core.limits import Count, Time
+from treadle.core.limits import COUNTED, PAGE, Bound, Count, Time, clamp_counted
 from treadle.core.mailboxes import (
     STATUSES,
     UNFINISHED,
@@ -15,8 +15,9 @@ from treadle.core.mailboxes import (
     MailboxEntry,
     MailboxRows,
     MailboxStats,
+    listing_order,
 )
-from treadle.core.queries import TimedQuery
+from treadle.core.queries import Query, TimedQuery
 
 ERRORS = 20
 """Most errors of a report."""
@@ -52,6 +53,52 @@ class EntryReport(Model, frozen=True, kw_only=True):
     """The most frequent errors of queued and claimed entries and of dead letters, at most 20."""
 
 
+class ErrorGroup(Model, frozen=True, kw_only=True):
+    """Dead letters with the same error."""
+
+    error: str
+    count: Count
+    last_at: Time | None = None
+    """When the last of them failed."""
+
+
+class ErrorGroups(Model, frozen=True, kw_only=True):
+    """The errors of dead letters, the most frequent ones first, at most 20."""
+
+    items: tuple[ErrorGroup, ...] = always_encoded(())
+    looked_at: Count = always_encoded(0)
+    """How many dead letters were looked at."""
+    more: bool = always_encoded(False)
+    """There may be more of them."""
+
+
+class Consumer(Model, frozen=True, kw_only=True):
+    """Who holds entries."""
+
+    name: str
+    """As it calls itself in its claims."""
+    claims: Count
+    """How many entries it holds."""
+    mailboxes: Count
+    """In how many mailboxes."""
+    expired: Count = always_encoded(0)
+    """How many of its leases are over: it may have died."""
+    lease_until: Time | None = None
+    """When the first of its leases ends, or ended; None if none ends."""
+
+
+class Consumers(Model, frozen=True, kw_only=True):
+    """Who holds entries: those who hold most first, at most 200."""
+
+    at: Time
+    """The time at which this is so."""
+    items: tuple[Consumer, ...] = always_encoded(())
+    looked_at: Count = always_encoded(0)
+    """How many claimed entries were looked at."""
+    more: bool = always_encoded(False)
+    """There may be more of them."""
+
+
 class ReportEntries(TimedQuery[EntryReport], frozen=True, kw_only=True):
     """What is in a mailbox, or in all of them."""
 
@@ -82,6 +129,70 @@ def _most_frequent(entries: list[MailboxEntry]) -> tuple[ErrorCount, ...]:
         for entry in entries
         if entry.status in FAILING and entry.last_error is not None
     )
-    # of equal counts, in the order of the JSON texts, as a database sorts them
-    ordered = sorted(counted, key=lambda error: (-counted[error], msgspec.json.encode(error)))
+    ordered = _by_count(counted)
     return tuple(ErrorCount(error=error, count=counted[error]) for error in ordered[:ERRORS])
+
+
+def _by_count(counted: Counter[str]) -> list[str]:
+    """The texts, most frequent first; of equal counts by their JSON, as a database sorts them."""
+    return sorted(counted, key=lambda text: (-counted[text], msgspec.json.encode(text)))
+
+
+class ListErrors(Query[ErrorGroups], frozen=True, kw_only=True):
+    """The errors of the newest `limit` dead letters, of a mailbox or of all."""
+
+    mailbox_id: MailboxId | None = None
+    limit: Bound = COUNTED
+    """How many dead letters are looked at; it is clamped to 1..10,000."""
+
+    def answer(self, rows: MailboxRows, now: int) -> ErrorGroups:
+        """Sort the dead letters, and count their errors."""
+        dead = _newest(rows, self.mailbox_id, "dead_letter", clamp_counted(self.limit))
+        found = [entry for entry in dead if entry.last_error is not None]
+        counted = Counter(str(entry.last_error) for entry in found)
+        items = tuple(
+            ErrorGroup(
+                error=error,
+                count=counted[error],
+                last_at=max(each.updated_at for each in found if each.last_error == error),
+            )
+            for error in _by_count(counted)[:ERRORS]
+        )
+        more = len(dead) == clamp_counted(self.limit)
+        return ErrorGroups(items=items, looked_at=len(dead), more=more)
+
+
+class ListConsumers(TimedQuery[Consumers], frozen=True, kw_only=True):
+    """Who holds the newest `limit` claimed entries."""
+
+    limit: Bound = COUNTED
+    """How many claimed entries are looked at; it is clamped to 1..10,000."""
+
+    def answer(self, rows: MailboxRows, now: int) -> Consumers:
+        """Sort the claimed entries, and count those of each."""
+        claimed = _newest(rows, None, "claimed", clamp_counted(self.limit))
+        counted = Counter(str(each.claimed_by) for each in claimed if each.claimed_by is not None)
+        items = tuple(
+            _consumer(name, [each for each in claimed if each.claimed_by == name], now)
+            for name in _by_count(counted)[:PAGE]
+        )
+        more = len(claimed) == clamp_counted(self.limit)
+        return Consumers(at=now, items=items, looked_at=len(claimed), more=more)
+
+
+def _consumer(name: str, held: list[MailboxEntry], now: int) -> Consumer:
+    ends = [entry.lease_until for entry in held if entry.lease_until is not None]
+    return Consumer(
+        name=name,
+        claims=len(held),
+        mailboxes=len({entry.mailbox_id for entry in held}),
+        expired=sum(has_expired(entry, now) for entry in held),
+        lease_until=min(ends, default=None),
+    )
+
+
+def _newest(
+    rows: MailboxRows, mailbox_id: str | None, status: EntryStatus, limit: int
+) -> list[MailboxEntry]:
+    entries = rows.find_entries(mailbox_id, (status,))
+    return sorted(entries, key=listing_order, reverse=True)[:limit]

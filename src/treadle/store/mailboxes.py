@@ -5,8 +5,10 @@ from collections.abc import Collection
 from treadle.backends.base import Backend
 from treadle.core.claims import ClaimRequest
 from treadle.core.codec import check_integer, checked
+from treadle.core.entry_groups import CountGroups, EntryGroup, GroupCounts
 from treadle.core.explaining import ExplainEntry, Explanation
 from treadle.core.ids import check_id, check_ids, check_optional_id
+from treadle.core.limits import COUNTED
 from treadle.core.mailbox_queries import (
     Claim,
     CountEntries,
@@ -33,7 +35,14 @@ from treadle.core.mailboxes import (
 )
 from treadle.core.messages import Order
 from treadle.core.queries import check_query, listed, several
-from treadle.core.reporting import EntryReport, ReportEntries
+from treadle.core.reporting import (
+    Consumers,
+    EntryReport,
+    ErrorGroups,
+    ListConsumers,
+    ListErrors,
+    ReportEntries,
+)
 from treadle.store.mailbox_writes import MailboxWrites
 from treadle.store.writes import NewWrite
 
@@ -171,11 +180,13 @@ class Mailboxes(MailboxWrites):
         limit: int = 50,
         mailbox_id: str | None = None,
         statuses: Collection[EntryStatus] | None = None,
+        group: EntryGroup | None = None,
         error: str | None = None,
         claimed_by: str | None = None,
         sender_id: str | None = None,
         origin: EntryOrigin | None = None,
         since: int | None = None,
+        now: int | None = None,
     ) -> FoundEntries:
         """List the entries that match all filters, newest first, in pages by a cursor.
 
@@ -183,7 +194,8 @@ class Mailboxes(MailboxWrites):
         A page costs the same however many entries there are, but on files, which look at all of
         them. `error`, `sender_id`, `origin`, and a mailbox's accepted entries have no index: all
         that match the other filters are looked at, in order, until the page is full. By
-        `available_at`, a page of one mailbox looks at all that waits there.
+        `available_at`, a page of one mailbox looks at all that waits there. The groups "due",
+        "scheduled" and "retrying" have an index by `available_at`, and none by `created_at`.
 
         Args:
             by: sort by `created_at`, or by `available_at`, when an entry is due: then only queued
@@ -193,11 +205,13 @@ class Mailboxes(MailboxWrites):
             limit: how many at most, clamped to 1..200.
             mailbox_id: only entries of this mailbox.
             statuses: only entries in one of these statuses.
+            group: only entries that wait for the same thing, see `treadle.EntryGroup`.
             error: only entries whose `last_error` contains this text.
             claimed_by: only entries that are claimed by this consumer, even if the lease is over.
             sender_id: only entries of this sender.
             origin: only entries from this origin.
             since: only entries that were sent at this time or later.
+            now: the present, for `group`.
 
         Raises:
             InvalidValue: `after` is no cursor of a listing in this order.
@@ -209,11 +223,13 @@ class Mailboxes(MailboxWrites):
             limit=limit,
             mailbox_id=mailbox_id,
             statuses=several(statuses, "search_entries.statuses"),
+            group=group,
             error=error,
             claimed_by=claimed_by,
             sender_id=sender_id,
             origin=origin,
             since=since,
+            now=now,
         )
         return await self._backend.read(check_query(query, "search_entries"))
 
@@ -254,3 +270,40 @@ class Mailboxes(MailboxWrites):
         """
         query = ReportEntries(mailbox_id=mailbox_id, now=now)
         return await self._backend.read(check_query(query, "report"))
+
+    async def count_groups(
+        self, mailbox_id: str | None = None, *, limit: int = COUNTED, now: int | None = None
+    ) -> GroupCounts:
+        """Count the entries by what they wait for, in one mailbox or in all, and never for long.
+
+        A count stops at `limit`, and `more` says of which groups there may be more entries. In one
+        mailbox, only its newest `limit` entries that have not ended, and its newest `limit` of all,
+        are looked at.
+
+        Args:
+            mailbox_id: only this mailbox.
+            limit: how far each group is counted, clamped to 1..10,000.
+            now: the present.
+        """
+        query = CountGroups(mailbox_id=mailbox_id, limit=limit, now=now)
+        return await self._backend.read(check_query(query, "count_groups"))
+
+    async def errors(self, mailbox_id: str | None = None, *, limit: int = COUNTED) -> ErrorGroups:
+        """Read the most frequent errors of the newest dead letters, in one mailbox or in all.
+
+        Args:
+            mailbox_id: only this mailbox.
+            limit: how many dead letters are looked at, clamped to 1..10,000.
+        """
+        query = ListErrors(mailbox_id=mailbox_id, limit=limit)
+        return await self._backend.read(check_query(query, "errors"))
+
+    async def consumers(self, *, limit: int = COUNTED, now: int | None = None) -> Consumers:
+        """Read who holds entries, how many, and until when.
+
+        Args:
+            limit: how many claimed entries are looked at, the newest ones; clamped to 1..10,000.
+            now: the present.
+        """
+        query = ListConsumers(limit=limit, now=now)
+        return await self._backend.read(check_query(query, "consumers"))

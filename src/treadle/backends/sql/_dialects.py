@@ -13,6 +13,8 @@ A statement's text may contain fragments in braces, so that one text serves both
 - `{equal:a = b}`: equality of texts that PostgreSQL's index knows by their hashes.
 - `{once:a = b}`: equality by which PostgreSQL looks up each row in an index, whatever it expects.
 - `{unfinished:queued, claimed}`: the entry has one of these statuses, by an index for listings.
+- `{in_status:queued}`: the entry has this status, by an index for listings; `{listed:a}`: it is of
+  the mailbox `a`, by the same.
 - `{id_in_thread:a = b}`: a message has the id, and is of the thread.
 - `{live:now}`: a document has not expired at the time `:now`; NULL is the database's clock.
 - `{now:now}`: the time `:now`; NULL is the database's clock.
@@ -74,6 +76,10 @@ class Dialect(ABC):
                 return self._time(argument)
             case "unfinished":
                 return self._unfinished(", ".join(f"'{each}'" for each in argument.split(", ")))
+            case "in_status":
+                return self._in_status(f"'{argument}'")
+            case "listed":
+                return self._listed(argument)
             case "lock":
                 return self._lock(argument)
             case "index":
@@ -137,6 +143,12 @@ class Dialect(ABC):
     def _unfinished(self, statuses: str) -> str: ...
 
     @abstractmethod
+    def _in_status(self, status: str) -> str: ...
+
+    @abstractmethod
+    def _listed(self, mailbox_id: str) -> str: ...
+
+    @abstractmethod
     def _lock(self, argument: str) -> str: ...
 
     @abstractmethod
@@ -179,7 +191,7 @@ class Sqlite(Dialect):
             case "filter":
                 return "status || '' = :status"
             case "mailbox":
-                return "mailbox_id = :mailbox_id"
+                return self._listed(":mailbox_id")
             case _:
                 return f"{name} = :{name}"
 
@@ -220,6 +232,12 @@ class Sqlite(Dialect):
     def _unfinished(self, statuses: str) -> str:
         # The partial indexes for listings, which a claim need not touch.
         return f"ended_at IS NULL AND status IN ({statuses})"
+
+    def _in_status(self, status: str) -> str:
+        return f"status = {status}"
+
+    def _listed(self, mailbox_id: str) -> str:
+        return f"mailbox_id = {mailbox_id}"
 
     def _lock(self, argument: str) -> str:
         return ""
@@ -275,12 +293,10 @@ class Postgres(Dialect):
                 return "position(:error IN last_error) > 0"
             case "filter":
                 return "status = :status"
-            # Listings by status go by indexes of expressions, so that nothing else goes by them:
-            # they hold the dead rows of all entries that were ever claimed.
             case "status":
-                return "status || '' = :status"
+                return self._in_status(":status")
             case "mailbox":
-                return "mailbox_id || '' = :mailbox_id"
+                return self._listed(":mailbox_id")
             case _:
                 return f"{name} = :{name}"
 
@@ -337,6 +353,14 @@ class Postgres(Dialect):
 
     def _unfinished(self, statuses: str) -> str:
         return f"status || '' IN ({statuses})"
+
+    # Listings by status go by indexes of expressions, so that nothing else goes by them: they hold
+    # the dead rows of all entries that were ever claimed.
+    def _in_status(self, status: str) -> str:
+        return f"status || '' = {status}"
+
+    def _listed(self, mailbox_id: str) -> str:
+        return f"mailbox_id || '' = {mailbox_id}"
 
     def _lock(self, argument: str) -> str:
         return argument

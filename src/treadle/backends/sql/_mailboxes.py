@@ -1,9 +1,9 @@
 """Mailboxes: the writes of entries and of their queue heads, and the queries."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter, is_
-from typing import TypeAlias, assert_never, cast
+from typing import NamedTuple, TypeAlias, assert_never, cast
 
 import msgspec
 
@@ -33,6 +33,7 @@ from treadle.backends.sql.tables import (
     to_json,
 )
 from treadle.core.claims import is_kept, turn_order
+from treadle.core.entry_groups import EntryGroup
 from treadle.core.mailbox_queries import (
     Claim,
     CountEntries,
@@ -272,23 +273,30 @@ def list_entries(query: ListEntries, damage: DamageLog) -> Program[EntryPage]:
     return page_of_rows(EntryPage, read_entry, rows, total, query, damage)
 
 
-def search_entries(query: SearchEntries, damage: DamageLog) -> Program[FoundEntries]:
-    """A page of entries, whose statuses are ranges of indexes that are merged."""
+class _Searched(NamedTuple):
+    """A range of an index with entries that a search is about."""
+
+    name: str
+    """The statement that reads the index."""
+    conditions: tuple[str, ...] = ()
+    status: EntryStatus | None = None
+
+
+def search_entries(
+    query: SearchEntries, damage: DamageLog, now: int | None
+) -> Program[FoundEntries]:
+    """A page of entries, whose ranges of indexes are merged."""
 
     def place(row: Row) -> Placed[MailboxEntry] | None:
         entry = read_entry(row)
         # The statement finds the text of an error in its JSON, whose escapes are no text.
         return (query.position_of(entry), entry) if query.matches(entry) else None
 
-    statuses = query.searched_statuses()
-    if len(statuses) == len(STATUSES):
-        reads = [_search(query, None)]
-    else:
-        reads = [_search(query, status) for status in statuses]
+    reads = [_search(query, searched, now) for searched in _ranges_of(query)]
     return read_cursor_page(FoundEntries, reads, place, query.limit, damage)
 
 
-def _search(query: SearchEntries, status: EntryStatus | None) -> Read:
+def _search(query: SearchEntries, searched: _Searched, now: int | None) -> Read:
     filters = {
         "error": None if query.error is None else to_json(query.error)[1:-1],
         "claimed_by": text_value(query.claimed_by),
@@ -297,34 +305,60 @@ def _search(query: SearchEntries, status: EntryStatus | None) -> Read:
         "since": query.since,
     }
     values: dict[str, object] = {name: each for name, each in filters.items() if each is not None}
-    name, *ranges = _range_of(query, status)
-    conditions = [*values, *ranges]
-    values |= {"mailbox_id": query.mailbox_id, "status": status}
+    conditions = [*values, *searched.conditions]
+    values |= {"mailbox_id": query.mailbox_id, "status": searched.status, "now": now}
     sort = (query.by, "entry_id")
     start = query.start()
     if start is not None:
         conditions.append("behind")
         values |= behind(sort, start.order)
     direction: Direction = "ASC" if query.order == "asc" else "DESC"
-    return Read(name, values, tuple(conditions), direction, sort)
+    return Read(searched.name, values, tuple(conditions), direction, sort)
 
 
-def _range_of(query: SearchEntries, status: EntryStatus | None) -> tuple[str, ...]:
-    """The statement for the index in the order of the query, and the conditions of its range."""
-    if query.by == "available_at":
+def _ranges_of(query: SearchEntries) -> Iterable[_Searched]:
+    """The ranges of indexes in the order of the query."""
+    statuses = query.searched_statuses()
+    if query.mailbox_id is None and statuses == ("queued",):
+        if query.group == "paused":
+            return (_Searched("search_paused"),)
+        if query.by == "available_at":
+            return _due_ranges(query.group)
+    if len(statuses) == len(STATUSES):
         anywhere = query.mailbox_id is None
-        return ("search_due",) if anywhere else ("search_due_of_mailbox", "mailbox_id")
+        return (_Searched("search_by_age", () if anywhere else ("mailbox_id",)),)
+    ranges = [_range_in(query, status) for status in statuses]
+    match query.group:
+        case "due" | "scheduled" | "retrying" | "paused":
+            return [each._replace(conditions=(*each.conditions, query.group)) for each in ranges]
+        case _:
+            return ranges
+
+
+def _due_ranges(group: EntryGroup | None) -> Iterator[_Searched]:
+    """The ranges by `available_at`: what was sent without a delay is due, whatever its time."""
+    if group not in ("scheduled", "retrying"):
+        yield _Searched("search_undelayed")
+    times = () if group is None else ("by_now",) if group == "due" else ("after_now",)
+    if group != "retrying":
+        yield _Searched("search_scheduled", times)
+    if group != "scheduled":
+        yield _Searched("search_retrying", times)
+
+
+def _range_in(query: SearchEntries, status: EntryStatus) -> _Searched:
+    if query.by == "available_at":
+        name = "search_due_of_mailbox" if query.sender_id is None else "search_due_of_sender"
+        return _Searched(name, ("mailbox_id",))
     if query.mailbox_id is None:
-        return ("search_by_age",) if status is None else ("search_entries", "status")
+        return _Searched("search_entries", ("status",), status)
     match status:
-        case None:
-            return "search_by_age", "mailbox_id"
         case "queued" | "claimed":
-            return "search_unfinished", "mailbox", "filter"
+            return _Searched("search_unfinished", ("mailbox", "filter"), status)
         case "superseded" | "cancelled" | "dead_letter":
-            return "search_stopped", "mailbox", "status"
+            return _Searched("search_stopped", ("mailbox", "status"), status)
         case "accepted":  # they are most of what a mailbox has had, and have no index
-            return "search_by_age", "mailbox_id", "filter"
+            return _Searched("search_by_age", ("mailbox_id", "filter"), status)
         case _:
             assert_never(status)
 

@@ -1,12 +1,33 @@
-"""Reports: counts by what entries wait for, and their errors, in one step."""
+"""Reports: counts by what entries wait for, their errors, and their holders, each in one step."""
+
+from collections import Counter
 
 import msgspec
 
 from treadle.backends._damage import DamageLog
 from treadle.backends.sql._listing import conditions_of
 from treadle.backends.sql.program import Program, Read
+from treadle.core.entry_groups import (
+    GROUPS,
+    CountGroups,
+    EntryGroup,
+    GroupCounts,
+    group_counts,
+)
+from treadle.core.limits import PAGE, clamp_counted
 from treadle.core.mailboxes import STATUSES, MailboxStats
-from treadle.core.reporting import ERRORS, EntryReport, ErrorCount, ReportEntries
+from treadle.core.reporting import (
+    ERRORS,
+    Consumer,
+    Consumers,
+    EntryReport,
+    ErrorCount,
+    ErrorGroup,
+    ErrorGroups,
+    ListConsumers,
+    ListErrors,
+    ReportEntries,
+)
 
 
 def report_entries(
@@ -31,13 +52,86 @@ def report_entries(
         errors=tuple(
             ErrorCount(error=error, count=count)
             for text, count in failed
-            if (error := _error_of(text)) is not None
+            if (error := _text_of(text)) is not None
         ),
     )
 
 
-def _error_of(text: object) -> str | None:
-    """The text of an error; None if it cannot be read."""
+def count_groups(query: CountGroups, damage: DamageLog, now: int | None) -> Program[GroupCounts]:
+    """How many entries there are in each group, as far as they are counted."""
+    limit = clamp_counted(query.limit)
+    values = {"now": now, "limit": limit, "mailbox_id": query.mailbox_id}
+    if query.mailbox_id is None:
+        (((at, *found),),) = yield (Read("count_groups", values),)
+        return group_counts(at, Counter(dict(zip(GROUPS, found, strict=True))), limit)
+    (
+        ((at, due, scheduled, retrying, claimed, unfinished, is_paused, dead),),
+        ((ended, all_),),
+    ) = yield (Read("count_unfinished", values), Read("count_settled", values))
+    counts: Counter[EntryGroup] = Counter(
+        {
+            "due": due,
+            "scheduled": scheduled,
+            "retrying": retrying,
+            "paused": due + scheduled + retrying if is_paused else 0,
+            "claimed": claimed,
+            "dead": dead,
+            "ended": ended,
+        }
+    )
+    return group_counts(at, counts, limit, unfinished=unfinished, all_=all_)
+
+
+def list_errors(query: ListErrors, damage: DamageLog) -> Program[ErrorGroups]:
+    """The errors of the newest dead letters."""
+    limit = clamp_counted(query.limit)
+    of = {"mailbox_id": query.mailbox_id, "status": "dead_letter"}
+    values = {**of, "limit": limit, "errors": ERRORS}
+    conditions = ("status",) if query.mailbox_id is None else ("mailbox", "status")
+    (rows,) = yield (Read("list_errors", values, conditions),)
+    looked_at = rows[0][-1] if rows else 0
+    return ErrorGroups(
+        items=tuple(
+            ErrorGroup(error=error, count=count, last_at=_time_of(last_at))
+            for text, count, last_at, _ in rows
+            if (error := _text_of(text)) is not None
+        ),
+        looked_at=looked_at,
+        more=looked_at == limit,
+    )
+
+
+def list_consumers(query: ListConsumers, damage: DamageLog, now: int | None) -> Program[Consumers]:
+    """Who holds the newest claimed entries."""
+    limit = clamp_counted(query.limit)
+    values = {"now": now, "limit": limit, "consumers": PAGE}
+    (rows,) = yield (Read("list_consumers", values),)
+    at, *_, looked_at = rows[0]
+    return Consumers(
+        at=at,
+        items=tuple(
+            Consumer(
+                name=name,
+                claims=claims,
+                mailboxes=mailboxes,
+                expired=expired,
+                lease_until=_time_of(lease_until),
+            )
+            for _, text, claims, mailboxes, expired, lease_until, _ in rows
+            if (name := _text_of(text)) is not None
+        ),
+        looked_at=looked_at,
+        more=looked_at == limit,
+    )
+
+
+def _time_of(value: object) -> int | None:
+    """A time; None if it cannot be read."""
+    return value if isinstance(value, int) and value >= 0 else None
+
+
+def _text_of(text: object) -> str | None:
+    """The text in a column of JSON; None if it cannot be read."""
     try:
         return msgspec.json.decode(text, type=str) if isinstance(text, str) else None
     except msgspec.DecodeError:

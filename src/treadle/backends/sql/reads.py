@@ -13,6 +13,7 @@ from treadle.backends.sql import _runs as runs
 from treadle.backends.sql import _threads as threads
 from treadle.backends.sql.program import Program, Row, Statement
 from treadle.core.documents import ListCollections, ListDocuments, LoadDocuments
+from treadle.core.entry_groups import CountGroups
 from treadle.core.explaining import ExplainEntry
 from treadle.core.heads import ListHeads, LoadHead
 from treadle.core.mailbox_queries import (
@@ -26,7 +27,7 @@ from treadle.core.mailbox_queries import (
     SearchEntries,
 )
 from treadle.core.queries import Query, TimedQuery, Together
-from treadle.core.reporting import ReportEntries
+from treadle.core.reporting import ListConsumers, ListErrors, ReportEntries
 from treadle.core.run_queries import CountRuns, FindActiveRun, ListRuns, LoadRun, SearchRuns
 from treadle.core.thread_queries import ListDeltas, ListMessages, ListThreads, LoadThread
 from treadle.core.usage import SumUsage
@@ -53,8 +54,8 @@ _LISTINGS: dict[type[Query[Any]], Callable[[Any, DamageLog], Program[Any]]] = {
     SumUsage: runs.sum_usage,
     LoadClaims: mailboxes.load_claims,
     ListEntries: mailboxes.list_entries,
+    ListErrors: reporting.list_errors,
     ListMailboxes: mailboxes.list_mailboxes,
-    SearchEntries: mailboxes.search_entries,
     ListSummaries: mailboxes.list_summaries,
 }
 """Programs that look at many records, and leave out those that cannot be read."""
@@ -63,7 +64,10 @@ _READING_ON = frozenset({ListDeltas, ListSummaries, SumUsage})
 """Queries whose programs read again what their first rows name."""
 
 _TIMED: dict[type[Query[Any]], Callable[[Any, DamageLog, int | None], Program[Any]]] = {
+    SearchEntries: mailboxes.search_entries,
     ExplainEntry: explaining.explain_entry,
+    CountGroups: reporting.count_groups,
+    ListConsumers: reporting.list_consumers,
     ReportEntries: reporting.report_entries,
     LoadDocuments: documents.load_documents,
     ListDocuments: documents.list_documents,

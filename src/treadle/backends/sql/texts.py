@@ -31,6 +31,17 @@ _BOUNDS = {
     "created": "created_at >= -1",
     "key_after": "key > :key_after",
     "key_before": "key < :key_before",
+    "due": "(kind = 0 OR available_at <= {now:now})",
+    "by_now": "available_at <= {now:now}",
+    "after_now": "available_at > {now:now}",
+    "scheduled": "kind <> 0 AND attempt_count = 0 AND available_at > {now:now}",
+    "paused": """EXISTS (
+        SELECT 1
+        FROM mailboxes
+        WHERE mailboxes.mailbox_id = :mailbox_id AND paused_at IS NOT NULL
+            AND COALESCE(paused_until, 9223372036854775807) > {now:now}
+    )""",
+    "retrying": "kind <> 0 AND attempt_count > 0 AND available_at > {now:now}",
 }
 """The conditions that are no equalities."""
 

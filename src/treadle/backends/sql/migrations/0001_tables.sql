@@ -139,6 +139,8 @@ CREATE INDEX mailboxes_held ON mailboxes (lease_until)
     WHERE lease_until IS NOT NULL AND pause_ends IS NULL;
 CREATE INDEX mailboxes_paused ON mailboxes (pause_ends)
     WHERE pause_ends IS NOT NULL;
+CREATE INDEX mailboxes_with_pause ON mailboxes (COALESCE(paused_until, 9223372036854775807))
+    WHERE paused_at IS NOT NULL;
 CREATE INDEX mailboxes_by_update ON mailboxes (updated_at, mailbox_id);
 
 -- Queue heads: for each mailbox, priority and kind, the waiting entry that comes first. Entries of kind
@@ -196,8 +198,13 @@ CREATE INDEX entries_unfinished_of_mailbox ON entries (mailbox_id, created_at, e
     WHERE ended_at IS NULL; -- not by status, so that a claim leaves it alone
 CREATE INDEX entries_stopped_of_mailbox ON entries (mailbox_id, status, created_at, entry_id)
     WHERE ended_at IS NOT NULL AND status <> 'accepted'; -- SQLite builds a table for IN, with each write
-CREATE INDEX entries_due ON entries (available_at, entry_id)
-    WHERE ended_at IS NULL; -- the same
+-- What is queued, by when it is due: an entry is in one of these three indexes.
+CREATE INDEX entries_undelayed ON entries (available_at, entry_id)
+    WHERE kind = 0 AND ended_at IS NULL; -- the same
+CREATE INDEX entries_scheduled ON entries (available_at, entry_id)
+    WHERE kind <> 0 AND attempt_count = 0 AND status = 'queued';
+CREATE INDEX entries_retrying ON entries (available_at, entry_id)
+    WHERE kind <> 0 AND attempt_count > 0 AND status = 'queued';
 
 -- The part of an entry that neither a claim nor its end changes.
 CREATE TABLE payloads (

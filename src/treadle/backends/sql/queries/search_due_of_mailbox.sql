@@ -1,7 +1,12 @@
--- Few wait in one mailbox, so what waits is sorted.
+-- What waits in the mailbox is sorted, so its payloads come later.
 SELECT {entry_columns}
-FROM entries {index:entries_queued}
-{payloads:JOIN}
-WHERE status = 'queued' AND {conditions}
+FROM entries
+{payloads:LEFT JOIN}
+WHERE entry_id {in:
+    SELECT entry_id
+    FROM entries {index:entries_queued}
+    WHERE status = 'queued' AND {conditions}
+    ORDER BY {sort}
+    LIMIT :limit OFFSET :offset
+}
 ORDER BY {sort}
-LIMIT :limit OFFSET :offset

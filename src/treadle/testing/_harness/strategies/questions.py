@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from treadle import RunKey, RunStatus, Store, UsageKey
 from treadle.backends.memory.backend import MemoryBackend
+from treadle.core.entry_groups import GROUPS
 from treadle.core.heads import HeadKey
 from treadle.core.mailbox_queries import EntryKey, MailboxKey
 from treadle.core.mailboxes import EntryStatus
@@ -56,6 +57,7 @@ class Pages(Question, frozen=True):
 
 offsets = st.sampled_from([0, 0, 1, 3, -1])
 limits = st.sampled_from([50, 1, 2, 0])
+counted = st.sampled_from([10_000, 1, 2, 0])
 positions = st.none() | st.integers(-1, 8)
 statuses = st.sampled_from(get_args(EntryStatus))
 owners = st.sampled_from(["x", "y"])
@@ -215,14 +217,25 @@ def questions(now: int) -> st.SearchStrategy[Question]:
                 optional={
                     "mailbox_id": commands.mailbox_ids,
                     "statuses": st.lists(statuses, max_size=3),
+                    "group": st.sampled_from(GROUPS),
                     "error": st.sampled_from(["", "e", "n", "supers"]),
                     "claimed_by": st.sampled_from(["w", "worker"]),
                     "origin": st.sampled_from(["external", "internal"]),
                     "since": about,
+                    "now": nows(now),
                 },
             ),
         ),
         _question("mailboxes", "report", mailbox_id=commands.mailbox_ids, now=nows(now)),
+        _question(
+            "mailboxes",
+            "count_groups",
+            mailbox_id=commands.mailbox_ids,
+            limit=counted,
+            now=nows(now),
+        ),
+        _question("mailboxes", "errors", mailbox_id=commands.mailbox_ids, limit=counted),
+        _question("mailboxes", "consumers", limit=counted, now=nows(now)),
         _about(
             "documents",
             "load_many",

@@ -7,6 +7,7 @@ from treadle.testing.conformance.mailboxes import (
     endings,
     enqueue,
     explaining,
+    groups,
     holders,
     leases,
     listings,
@@ -41,4 +42,5 @@ checks: tuple[Check, ...] = (
     *searches.checks,
     *summaries.checks,
     *reporting.checks,
+    *groups.checks,
 )
