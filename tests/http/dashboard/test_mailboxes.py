@@ -4,6 +4,7 @@ import re
 
 import httpx
 
+from treadle.clock import system_clock
 from treadle.store.store import Store
 
 
@@ -75,8 +76,9 @@ async def test_a_page_says_that_a_mailbox_is_paused_and_why(
 
 
 async def test_an_over_lease_says_so(store: Store, admin: httpx.AsyncClient) -> None:
-    await store.mailboxes.send("m", "work")
-    await store.mailboxes.claim(1, consumer="w1", lease_ms=1)
+    past = system_clock() - 60_000
+    await store.mailboxes.send("m", "work", now=past)
+    await store.mailboxes.claim(1, consumer="w1", lease_ms=1, now=past)
     assert "though the lease has been over" in facts(await admin.get("/mailboxes/m"))["Held by"]
 
 

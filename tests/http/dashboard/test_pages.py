@@ -41,6 +41,11 @@ QUERIES: dict[str, str] = {
 }
 """What a page needs in its query."""
 FORMS: dict[str, dict[str, Any]] = {
+    "POST /cancel-entries": {"ids": "e"},
+    "POST /mailboxes/{mailbox_id}/interrupt": {"generation": "0"},
+    "POST /mailboxes/{mailbox_id}/pause": {"reason": "lunch"},
+    "POST /mailboxes/{mailbox_id}/send": {"text": "x"},
+    "POST /requeue-entries": {"ids": "e"},
     "POST /threads/{thread_id}/answer": {"run_id": "run-of-alice", "decision": "yes"},
     "POST /threads/{thread_id}/delete": {"confirmation": "thread-of-alice"},
     "POST /threads/{thread_id}/fork": {"at": 1, "expected": 1},

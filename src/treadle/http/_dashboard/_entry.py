@@ -13,7 +13,10 @@ from treadle.core.run_queries import SearchRuns
 from treadle.core.runs import RunRecord
 from treadle.errors import NotFound
 from treadle.http._call import Call
-from treadle.http._dashboard._rendering import raw, render
+from treadle.http._dashboard._confirming import confirm
+from treadle.http._dashboard._ending import CANCEL, ENDINGS, Ending, end_one
+from treadle.http._dashboard._rendering import raw, redirect, render, url
+from treadle.http._handlers import Handle
 from treadle.http._operation import Operation
 from treadle.http._output import shown_entry
 from treadle.http._owners import OWN_ENTRY
@@ -87,6 +90,35 @@ async def _show_payload(call: Call) -> Response:
     return raw(call, "payload", shown_entry(entry, internal=call.can("read_internal")).payload)
 
 
+async def _ask_to_cancel(call: Call) -> Response:
+    entry_id = call.ids["entry_id"]
+    (entry,) = await call.store.read(LoadEntry(entry_id=entry_id))
+    if entry is None:
+        raise NotFound(_KIND, entry_id)
+    holder = f" {entry.claimed_by} holds it, and loses it." if entry.status == "claimed" else ""
+    can_be = entry.status in CANCEL.changes
+    effect = f"It ends, and so do its runs.{holder} This cannot be undone."
+    return confirm(
+        call,
+        question="Cancel the entry?" if can_be else "There is nothing to do",
+        effects=[effect if can_be else "The entry has ended meanwhile."],
+        button="Cancel it" if can_be else "",
+        action=("entries", entry_id, "cancel"),
+        back=url(call.request, "entries", entry_id),
+        section="entries",
+        entries=[shown_entry(entry, internal=call.can("read_internal"))],
+    )
+
+
+def _act(ending: Ending) -> Handle:
+    async def handle(call: Call) -> Response:
+        entry_id = call.ids["entry_id"]
+        said = await end_one(call.store, ending, entry_id)
+        return redirect(call, "entries", entry_id, said=said)
+
+    return handle
+
+
 OPERATIONS = (
     Operation(
         method="GET",
@@ -103,5 +135,24 @@ OPERATIONS = (
         action="read",
         owner=OWN_ENTRY,
         handle=_show_payload,
+    ),
+    Operation(
+        method="GET",
+        path="/entries/{entry_id}/cancel",
+        summary="Ask whether to cancel an entry.",
+        action="cancel",
+        owner=OWN_ENTRY,
+        handle=_ask_to_cancel,
+    ),
+    *(
+        Operation(
+            method="POST",
+            path=f"/entries/{{entry_id}}/{ending.action}",
+            summary=f"{ending.verb} an entry.",
+            action=ending.action,
+            owner=OWN_ENTRY,
+            handle=_act(ending),
+        )
+        for ending in ENDINGS
     ),
 )

@@ -48,14 +48,17 @@ class EntryFilters(msgspec.Struct, frozen=True, kw_only=True):
         """Return whether they are more than a tab."""
         return self != EntryFilters(tab=self.tab, after=self.after)
 
-    def as_query(self) -> str:
-        """Return them as the query of a URL, without the page."""
-        given = {
+    def as_query(self) -> dict[str, str]:
+        """Return them as the parameters of a URL, without the page."""
+        return {
             name: value
             for name in self.__struct_fields__
             if name != "after" and (value := getattr(self, name)) is not None
         }
-        return urlencode(given)
+
+    def as_text(self) -> str:
+        """Return the same as the query of a URL."""
+        return urlencode(self.as_query())
 
 
 def filters_of(query: str) -> EntryFilters:

@@ -1,10 +1,9 @@
 """The page of a mailbox: what waits in it, who holds it, and whether it is paused."""
 
-from typing import cast
-
 import msgspec
 from starlette.responses import Response
 
+from treadle.clock import new_id
 from treadle.core.mailbox_queries import LoadMailbox, SearchEntries, holding
 from treadle.core.mailboxes import EntryStatus
 from treadle.core.pauses import is_paused
@@ -27,13 +26,18 @@ class MailboxQuery(msgspec.Struct, frozen=True, kw_only=True):
     """The cursor of the page before."""
 
 
-async def _show(call: Call) -> Response:
-    return await show_mailbox(call, cast("MailboxQuery", call.query))
+async def show_mailbox(
+    call: Call, *, draft: msgspec.Struct | None = None, mistake: str | None = None
+) -> Response:
+    """Return the page of the mailbox that a call is about.
 
-
-async def show_mailbox(call: Call, wanted: MailboxQuery) -> Response:
-    """Return the page of the mailbox that a call is about."""
+    Args:
+        call: the call.
+        draft: the form with which somebody wanted to send something.
+        mistake: why that could not be sent.
+    """
     mailbox_id = call.ids["mailbox_id"]
+    wanted = call.query if isinstance(call.query, MailboxQuery) else MailboxQuery()
     state, report, page, claimed, queued = await call.store.read(
         LoadMailbox(mailbox_id=mailbox_id),
         ReportEntries(mailbox_id=mailbox_id),
@@ -49,6 +53,7 @@ async def show_mailbox(call: Call, wanted: MailboxQuery) -> Response:
     return render(
         call,
         "mailbox.html",
+        200 if mistake is None else 400,
         mailbox_id=mailbox_id,
         state=state,
         report=report,
@@ -58,6 +63,9 @@ async def show_mailbox(call: Call, wanted: MailboxQuery) -> Response:
         next_due=queued.items[0].available_at if queued.items else None,
         is_paused=is_paused(state, report.at),
         now=report.at,
+        draft=draft,
+        mistake=mistake,
+        new_key=f"dashboard-{new_id()}",
     )
 
 
@@ -69,6 +77,6 @@ OPERATIONS = (
         action="read",
         owner=OWN_MAILBOX,
         query=MailboxQuery,
-        handle=_show,
+        handle=show_mailbox,
     ),
 )

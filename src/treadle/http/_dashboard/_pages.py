@@ -1,9 +1,11 @@
 """All operations of the dashboard but those that log in."""
 
 from treadle.http._dashboard import (
+    _chosen_entries,
     _entries,
     _entry,
     _mailbox,
+    _mailbox_actions,
     _mailboxes,
     _overview,
     _search,
@@ -29,8 +31,10 @@ PAGES: tuple[Operation, ...] = (
     *_thread_answers.OPERATIONS,
     *_mailboxes.OPERATIONS,
     *_mailbox.OPERATIONS,
+    *_mailbox_actions.OPERATIONS,
     *_entries.OPERATIONS,
     *_entry.OPERATIONS,
+    *_chosen_entries.OPERATIONS,
     *_search.OPERATIONS,
     *_static.OPERATIONS,
 )

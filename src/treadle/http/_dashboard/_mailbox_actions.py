@@ -1,0 +1,267 @@
+"""What can be done to a mailbox: send, pause, resume, interrupt, cancel what waits."""
+
+from typing import Literal, TypeAlias, cast
+
+import msgspec
+from starlette.responses import Response
+
+from treadle.clock import system_clock
+from treadle.core.endings import CancelPending, Interrupt, Interrupted
+from treadle.core.limits import Priority, Time
+from treadle.core.mailbox_queries import LoadMailbox, SearchEntries
+from treadle.core.mailboxes import UNFINISHED, MailboxEntry, MailboxState
+from treadle.core.pauses import Pause, Resume, is_paused
+from treadle.core.reporting import ReportEntries
+from treadle.errors import InvalidValue
+from treadle.http._call import Call
+from treadle.http._dashboard._confirming import confirm
+from treadle.http._dashboard._ending import counted
+from treadle.http._dashboard._mailbox import show_mailbox
+from treadle.http._dashboard._rendering import redirect, url
+from treadle.http._dashboard._thread_work import payload_of
+from treadle.http._handlers import commit
+from treadle.http._operation import Operation
+from treadle.http._output import shown_entry
+from treadle.http._owners import OWN_MAILBOX
+
+_FIRST = 10
+"""How many entries the pages that ask show."""
+_LONGEST_DRAFT = 50_000
+"""Most characters of a text that the page shows again if it cannot be sent."""
+
+Length: TypeAlias = Literal["15min", "1h", "1d", "7d"]
+_LENGTHS: dict[Length, int] = {
+    "15min": 900_000,
+    "1h": 3_600_000,
+    "1d": 86_400_000,
+    "7d": 604_800_000,
+}
+"""Lengths of pauses in milliseconds."""
+
+
+class SendForm(msgspec.Struct, frozen=True, kw_only=True):
+    """Work for a mailbox."""
+
+    text: str = ""
+    """An object of JSON, or else a text."""
+    delay_s: Time = 0
+    """In how many seconds it is due."""
+    priority: Priority = 0
+    dedupe_key: str | None = None
+    """Made with the form, so that a form that is sent twice sends once."""
+
+
+class PauseForm(msgspec.Struct, frozen=True, kw_only=True):
+    """How a mailbox is paused."""
+
+    length: Length | None = None
+    """For how long; None: until it is resumed."""
+    reason: str | None = None
+
+
+class InterruptForm(msgspec.Struct, frozen=True, kw_only=True):
+    """The mailbox that the page that asked has shown."""
+
+    generation: Time = 0
+    """Its generation: a form that is sent twice interrupts once."""
+
+
+# --- send -----------------------------------------------------------------------------------------
+
+
+async def _send(call: Call) -> Response:
+    mailbox_id, form = call.ids["mailbox_id"], cast("SendForm", call.body)
+    try:
+        sent = await call.store.mailboxes.send(
+            mailbox_id,
+            payload_of(form.text),
+            sender_id=call.principal.id,
+            delay_ms=form.delay_s * 1_000,
+            priority=form.priority,
+            dedupe_key=form.dedupe_key,
+        )
+    except InvalidValue as error:
+        draft = form if len(form.text) <= _LONGEST_DRAFT else None
+        return await show_mailbox(call, draft=draft, mistake=str(error))
+    said = "It has been sent already." if sent.was_known else "It is sent."
+    return redirect(call, "mailboxes", mailbox_id, said=said)
+
+
+# --- pause and resume -----------------------------------------------------------------------------
+
+
+async def _pause(call: Call) -> Response:
+    mailbox_id, form = call.ids["mailbox_id"], cast("PauseForm", call.body)
+    until = None if form.length is None else system_clock() + _LENGTHS[form.length]
+    await commit(call, Pause(mailbox_id=mailbox_id, until=until, reason=form.reason))
+    said = "The mailbox is paused. What a worker holds, it may finish."
+    return redirect(call, "mailboxes", mailbox_id, said=said)
+
+
+async def _resume(call: Call) -> Response:
+    mailbox_id = call.ids["mailbox_id"]
+    await commit(call, Resume(mailbox_id=mailbox_id))
+    return redirect(call, "mailboxes", mailbox_id, said="The mailbox is not paused.")
+
+
+# --- interrupt and cancel -------------------------------------------------------------------------
+
+
+class _Unfinished(msgspec.Struct, frozen=True):
+    """What has not ended in a mailbox."""
+
+    state: MailboxState | None
+    is_paused: bool
+    queued: int
+    claimed: int
+    first: list[MailboxEntry]
+
+    @property
+    def total(self) -> int:
+        return self.queued + self.claimed
+
+
+async def _unfinished(call: Call) -> _Unfinished:
+    mailbox_id = call.ids["mailbox_id"]
+    state, report, page = await call.store.read(
+        LoadMailbox(mailbox_id=mailbox_id),
+        ReportEntries(mailbox_id=mailbox_id),
+        SearchEntries(mailbox_id=mailbox_id, statuses=UNFINISHED, limit=_FIRST),
+    )
+    internal = call.can("read_internal")
+    return _Unfinished(
+        state=state,
+        is_paused=is_paused(state, report.at),
+        queued=report.counts.queued,
+        claimed=report.counts.claimed,
+        first=[shown_entry(entry, internal=internal) for entry in page.items],
+    )
+
+
+async def _ask_to_interrupt(call: Call) -> Response:
+    mailbox_id, found = call.ids["mailbox_id"], await _unfinished(call)
+    generation = 0 if found.state is None else found.state.current_generation
+    effects = [
+        f"Its generation becomes {generation + 1:,}: a worker that holds an older entry can write"
+        " nothing more.",
+        f"{counted(found.total)} will be superseded ({found.queued:,} queued, {found.claimed:,}"
+        " claimed), and their runs closed. What is sent afterwards runs.",
+    ]
+    if found.is_paused:
+        effects.append("The mailbox is paused; that ends, too.")
+    return confirm(
+        call,
+        question="Interrupt the mailbox?",
+        effects=effects,
+        button="Interrupt it",
+        action=("mailboxes", mailbox_id, "interrupt"),
+        fields={"generation": generation},
+        back=url(call.request, "mailboxes", mailbox_id),
+        section="mailboxes",
+        entries=found.first,
+    )
+
+
+async def _interrupt(call: Call) -> Response:
+    mailbox_id, form = call.ids["mailbox_id"], cast("InterruptForm", call.body)
+    (state,) = await call.store.read(LoadMailbox(mailbox_id=mailbox_id))
+    generation = 0 if state is None else state.current_generation
+    if generation != form.generation:
+        said = "Nothing was done: the mailbox has been interrupted meanwhile."
+        return redirect(call, "mailboxes", mailbox_id, said=said)
+    done = cast("Interrupted", await commit(call, Interrupt(mailbox_id=mailbox_id)))
+    said = f"The mailbox was interrupted: {counted(len(done.superseded_entries))} superseded."
+    return redirect(call, "mailboxes", mailbox_id, said=said)
+
+
+async def _ask_to_cancel(call: Call) -> Response:
+    mailbox_id, found = call.ids["mailbox_id"], await _unfinished(call)
+    number = counted(found.total)
+    is_empty = found.total == 0
+    effect = (
+        f"{found.queued:,} are queued and {found.claimed:,} claimed. They end, and so do their"
+        " runs; who holds one loses it. What is sent meanwhile is cancelled, too. This cannot be"
+        " undone."
+    )
+    return confirm(
+        call,
+        question="There is nothing to do" if is_empty else f"Cancel {number}?",
+        effects=["Nothing waits in the mailbox, and nothing is held."] if is_empty else [effect],
+        button="" if is_empty else f"Cancel {number}",
+        action=("mailboxes", mailbox_id, "cancel-pending"),
+        back=url(call.request, "mailboxes", mailbox_id),
+        section="mailboxes",
+        entries=found.first,
+    )
+
+
+async def _cancel(call: Call) -> Response:
+    mailbox_id = call.ids["mailbox_id"]
+    ended = await commit(call, CancelPending(mailbox_id=mailbox_id))
+    said = f"{counted(len(ended))} cancelled. Nothing waits in the mailbox."
+    return redirect(call, "mailboxes", mailbox_id, said=said)
+
+
+_PATH = "/mailboxes/{mailbox_id}"
+
+OPERATIONS = (
+    Operation(
+        method="POST",
+        path=f"{_PATH}/send",
+        summary="Send work to a mailbox.",
+        action="send",
+        owner=OWN_MAILBOX,
+        form=SendForm,
+        handle=_send,
+    ),
+    Operation(
+        method="POST",
+        path=f"{_PATH}/pause",
+        summary="Pause a mailbox.",
+        action="pause",
+        owner=OWN_MAILBOX,
+        form=PauseForm,
+        handle=_pause,
+    ),
+    Operation(
+        method="POST",
+        path=f"{_PATH}/resume",
+        summary="End the pause of a mailbox.",
+        action="pause",
+        owner=OWN_MAILBOX,
+        handle=_resume,
+    ),
+    Operation(
+        method="GET",
+        path=f"{_PATH}/interrupt",
+        summary="Ask whether to interrupt a mailbox.",
+        action="interrupt",
+        owner=OWN_MAILBOX,
+        handle=_ask_to_interrupt,
+    ),
+    Operation(
+        method="POST",
+        path=f"{_PATH}/interrupt",
+        summary="Interrupt a mailbox.",
+        action="interrupt",
+        owner=OWN_MAILBOX,
+        form=InterruptForm,
+        handle=_interrupt,
+    ),
+    Operation(
+        method="GET",
+        path=f"{_PATH}/cancel-pending",
+        summary="Ask whether to cancel what waits in a mailbox.",
+        action="cancel",
+        owner=OWN_MAILBOX,
+        handle=_ask_to_cancel,
+    ),
+    Operation(
+        method="POST",
+        path=f"{_PATH}/cancel-pending",
+        summary="Cancel what waits in a mailbox, and what is held.",
+        action="cancel",
+        owner=OWN_MAILBOX,
+        handle=_cancel,
+    ),
+)
