@@ -198,9 +198,15 @@ _RUN_OR_ENTRY = OwnerRule(
 )
 
 
-async def _cancel(call: Call) -> Response:
-    """Cancel the entry that a run works on; it closes the run in the same commit."""
-    run_id = call.ids["run_id"]
+async def cancel_run(call: Call, run_id: str) -> None:
+    """Cancel the entry that a run works on; it closes the run in the same commit.
+
+    The id may be that of the entry, as in the reference.
+
+    Raises:
+        NotFound: there is neither.
+        Refused: the run is not active, or no entry is known for it.
+    """
     run, entry = await call.store.read(LoadRun(run_id=run_id), LoadEntry(entry_id=run_id))
     if run is None and entry is None:
         raise NotFound("run", run_id)
@@ -213,6 +219,11 @@ async def _cancel(call: Call) -> Response:
     cancelled = await commit(call, Cancel(entry_id=entry_id))
     if cancelled is None or cancelled.status != "cancelled":
         raise Refused(400, "run_not_active", "run is not active")
+
+
+async def _cancel(call: Call) -> Response:
+    run_id = call.ids["run_id"]
+    await cancel_run(call, run_id)
     return answer(call, CancelRequested(run_id=run_id), 202)
 
 

@@ -35,7 +35,11 @@ IDS = {
     "position": "0",
     "name": "style.css",
 }
+KEYED = ("/document", "/document/value")
+"""How the paths end that lead to one document of a collection, which has no owner itself."""
 QUERIES: dict[str, str] = {
+    "GET /documents/{collection}/document": "key=alice/secret",
+    "GET /documents/{collection}/document/value": "key=alice/secret",
     "GET /threads/{thread_id}/fork": "at=0",
     "GET /threads/{thread_id}/truncate": "at=0",
 }
@@ -63,8 +67,12 @@ def name_of(operation: Operation) -> str:
 
 PRIVATE = [each for each in PAGES if not each.owner.is_public]
 READ = [each for each in PAGES if each.is_safe and EVENTS not in each.answers.values()]
-NAMED = [each for each in PRIVATE if each.ids]
-LISTINGS = [each for each in PRIVATE if not each.ids and each.owner is not ALL]
+LISTINGS = [
+    each
+    for each in PRIVATE
+    if each.owner is not ALL and each.ids in ((), ("collection",)) and not each.path.endswith(KEYED)
+]
+NAMED = [each for each in PRIVATE if each.ids and each not in LISTINGS]
 
 
 @pytest.fixture

@@ -2,12 +2,15 @@
 
 from treadle.http._dashboard import (
     _chosen_entries,
+    _documents,
     _entries,
     _entry,
     _mailbox,
     _mailbox_actions,
     _mailboxes,
     _overview,
+    _run,
+    _runs,
     _search,
     _static,
     _thread,
@@ -35,6 +38,9 @@ PAGES: tuple[Operation, ...] = (
     *_entries.OPERATIONS,
     *_entry.OPERATIONS,
     *_chosen_entries.OPERATIONS,
+    *_runs.OPERATIONS,
+    *_run.OPERATIONS,
+    *_documents.OPERATIONS,
     *_search.OPERATIONS,
     *_static.OPERATIONS,
 )

@@ -1,4 +1,4 @@
-"""Searching by id: one box that leads to the page of whatever has the id."""
+"""Searching: one box that leads to what has an id, or to a document by collection/key."""
 
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple, cast
@@ -6,12 +6,15 @@ from typing import NamedTuple, cast
 import msgspec
 from starlette.responses import Response
 
+from treadle.core.documents import LoadDocuments
 from treadle.core.heads import LoadHead
 from treadle.core.ids import is_id
+from treadle.core.keys import Key
 from treadle.core.mailbox_queries import LoadEntry, LoadMailbox
 from treadle.core.run_queries import LoadRun
-from treadle.errors import NotFound
+from treadle.errors import InvalidId, InvalidValue, NotFound
 from treadle.http._call import Call
+from treadle.http._dashboard._documents import text_of
 from treadle.http._dashboard._rendering import redirect, render
 from treadle.http._operation import Operation
 from treadle.http._owners import (
@@ -28,7 +31,7 @@ class SearchQuery(msgspec.Struct, frozen=True, kw_only=True):
     """What is searched for."""
 
     q: str | None = None
-    """An id."""
+    """An id, or the collection and the key of a document with slashes between."""
 
 
 class Kind(NamedTuple):
@@ -54,6 +57,10 @@ async def _search(call: Call) -> Response:
     if text is not None and is_id(text):
         for kind in await _kinds_of(call, text):
             return redirect(call, kind.section, text)
+    if text is not None and "/" in text:
+        collection, *parts = text.split("/")
+        if await _has_document(call, collection, tuple(parts)):
+            return redirect(call, "documents", collection, "document", key=text_of(parts))
     return render(call, "search.html", text=text)
 
 
@@ -70,6 +77,19 @@ async def _kinds_of(call: Call, text: str) -> list[Kind]:
     if own is None:
         return kinds
     return [kind for kind in kinds if await _is_own(call.store, kind, text, own)]
+
+
+async def _has_document(call: Call, collection: str, key: Key) -> bool:
+    """Return whether there is such a document, and it can be seen by who asks."""
+    own = call.principal.own
+    if own is not None and key[0] != own:
+        return False
+    query = LoadDocuments(collection=collection, keys=(key,))
+    try:
+        ((found,),) = await call.store.read(query)
+    except (InvalidId, InvalidValue):  # there can be none with this name
+        return False
+    return found is not None
 
 
 async def _is_own(store: Store, kind: Kind, text: str, own: str) -> bool:

@@ -20,4 +20,6 @@ SECTIONS = (
     Section("threads", "Threads", "t"),
     Section("mailboxes", "Mailboxes", "m", is_for_all=True),
     Section("entries", "Entries", "e", is_for_all=True),
+    Section("runs", "Runs", "r"),
+    Section("documents", "Documents", "d"),
 )
