@@ -81,10 +81,19 @@ OTHER_FORMATS: dict[str, tuple[bytes, str]] = {
     "array with a mark": (b"\xef\xbb\xbf" + json.dumps(CHATS).encode(), "`jq -c '.[]' FILE"),
     "object": (json.dumps(CHATS[0], indent=2).encode(), "`jq -c . FILE | treadle import -`"),
     "object that ends the file": (b'{"messages": [', "`jq -c . FILE"),
-    "export of ChatGPT": (json.dumps(CHATGPT).encode(), "an export of ChatGPT, which"),
+    "export of ChatGPT": (
+        json.dumps(CHATGPT).encode(),
+        "an export of ChatGPT; `treadle import --from chatgpt FILE`",
+    ),
     "export of ChatGPT in lines": (json.dumps(CHATGPT, indent=1).encode(), "export of ChatGPT"),
-    "export of Claude": (json.dumps(CLAUDE, indent=4).encode(), "an export of Claude, which"),
-    "ShareGPT": (json.dumps([{"conversations": []}]).encode(), "an export of ShareGPT"),
+    "export of Claude": (
+        json.dumps(CLAUDE, indent=4).encode(),
+        "an export of Claude; `treadle import --from claude FILE`",
+    ),
+    "ShareGPT": (
+        json.dumps([{"conversations": []}]).encode(),
+        "an export of ShareGPT; it is not read",
+    ),
     "UTF-16": (line_of("a").encode("utf-16"), "this is UTF-16; `iconv"),
     "gzip": (gzip.compress(line_of("a").encode()), "this is compressed; `zcat FILE"),
     "zip": (b"PK\x03\x04...", "this is a zip archive"),

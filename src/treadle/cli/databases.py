@@ -1,4 +1,4 @@
-"""The importers of frameworks' databases, and what `treadle import --from` reports of them."""
+"""The importers of other programs' data, and what `treadle import --from` reports of them."""
 
 from collections import Counter
 from importlib import import_module
@@ -9,21 +9,25 @@ from treadle.cli.terminal.failure import Failure
 from treadle.core.codec import Json
 from treadle.integrations.importing import Imported, Importer
 
+_EXPORTS = "treadle.integrations.chat_exports"
+
 IMPORTERS = {
+    "chatgpt": (_EXPORTS, "import_chatgpt"),
+    "claude": (_EXPORTS, "import_claude"),
     "google-adk": ("treadle.integrations.google_adk", "import_sessions"),
     "langgraph": ("treadle.integrations.langgraph", "import_checkpoints"),
     "openai-agents": ("treadle.integrations.openai_agents", "import_sessions"),
 }
-"""The module and the function for each framework; importing the module needs the framework."""
+"""The module and the function for each; importing the module needs the framework's packages."""
 
 
-def find_importer(framework: str) -> Importer:
-    """Return the importer for a framework.
+def find_importer(program: str) -> Importer:
+    """Return the importer for what a framework or another program has stored.
 
     Raises:
         Failure: the framework is not installed.
     """
-    module, name = IMPORTERS[framework]
+    module, name = IMPORTERS[program]
     try:
         return cast("Importer", getattr(import_module(module), name))
     except ImportError as error:
@@ -36,22 +40,31 @@ class DatabaseSummary:
     def __init__(self) -> None:
         self._kinds: Counter[str] = Counter()
         self._items = 0
+        self._branches = 0
+        self._files = 0
         self.errors: list[Imported] = []
 
     def add(self, result: Imported) -> None:
         """Count one more conversation."""
         self._kinds[result.kind] += 1
         self._items += result.items
+        self._branches += result.branches
+        self._files += result.files
         if result.reason is not None:
             self.errors.append(result)
 
     def as_line(self) -> str:
         """Return the counts, for people."""
-        return (
+        line = (
             f"{counted(self._kinds['created'], 'conversation')} created, "
             f"{self._kinds['extended']} extended, {self._kinds['unchanged']} unchanged, "
             f"{counted(self._items, 'item')} added"
         )
+        if self._branches:
+            line += f"; {counted(self._branches, 'further branch', 'further branches')} as threads"
+        if self._files:
+            line += f"; {counted(self._files, 'file')} not imported"
+        return line
 
     def as_json(self) -> dict[str, Json]:
         """Return the document that `treadle import --from … --json` writes."""
@@ -61,5 +74,7 @@ class DatabaseSummary:
             "unchanged": self._kinds["unchanged"],
             "failed": len(self.errors),
             "items": self._items,
+            "branches": self._branches,
+            "files": self._files,
             "errors": [{"name": error.name, "reason": error.reason} for error in self.errors],
         }

@@ -46,7 +46,12 @@ _FORMATS = {
     b"\xff\xfe": "this is UTF-16; `iconv -f UTF-16 -t UTF-8 FILE | treadle import -`",
     b"\xfe\xff": "this is UTF-16; `iconv -f UTF-16 -t UTF-8 FILE | treadle import -`",
     b"\x1f\x8b": "this is compressed; `zcat FILE | treadle import -`",
-    b"PK\x03\x04": "this is a zip archive; `unzip -p FILE NAME | treadle import -`",
+    b"PK\x03\x04": "this is a zip archive; `unzip -p FILE NAME | treadle import -`, or if it is an "
+    "export of ChatGPT or Claude, `treadle import --from chatgpt FILE` or `--from claude FILE`",
+}
+_ADVICE = {
+    "ChatGPT": "`treadle import --from chatgpt FILE`",
+    "Claude": "`treadle import --from claude FILE`",
 }
 _LINES_OF_FIELDS = 50
 """Of a document in lines, so many have the names of its first fields."""
@@ -100,7 +105,7 @@ def _find_other_format(
     text = b"".join(line for _, line in read)
     for field, program in EXPORTS.items():
         if f'"{field}"'.encode() in text:
-            return f"this is an export of {program}, which `treadle import` does not read"
+            return f"this is an export of {program}; {_ADVICE.get(program, 'it is not read')}"
     query = "'.[]'" if is_array else "."
     return f"this is one JSON document, not JSON Lines; `jq -c {query} FILE | treadle import -`"
 

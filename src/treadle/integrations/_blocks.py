@@ -9,7 +9,7 @@ from treadle.core.codec import Json
 from treadle.core.messages import Message, Role, ToolCall
 from treadle.errors import InvalidValue
 from treadle.integrations._originals import ORIGINALS, is_difference
-from treadle.integrations._parts import ANTHROPIC_LAYOUT
+from treadle.integrations._parts import ANTHROPIC_LAYOUT, EXPORTED
 from treadle.integrations._values import as_list, as_object, as_text, kind_of
 
 
@@ -35,8 +35,9 @@ def layout_of(message: Message) -> Layout:
 def with_layout(message: Message, **changes: Any) -> Message:
     """Return the message with a changed layout."""
     layout = msgspec.to_builtins(msgspec.structs.replace(layout_of(message), **changes))
+    others = {key: item for key, item in message.extra.items() if not is_layout(key, item)}
     return msgspec.structs.replace(
-        message, extra=fields_of(message.extra) | ({ANTHROPIC_LAYOUT: layout} if layout else {})
+        message, extra=others | ({ANTHROPIC_LAYOUT: layout} if layout else {})
     )
 
 
@@ -52,11 +53,13 @@ def is_layout(key: str, item: Json) -> bool:
 
 
 def fields_of(extra: dict[str, Json]) -> dict[str, Json]:
-    """Return the fields in `extra` that are written: all but the layouts of the two formats."""
+    """Return the fields in `extra` that are written: no layouts, nothing of an export."""
     return {
         key: item
         for key, item in extra.items()
-        if not (is_layout(key, item) or (key == ORIGINALS and is_difference(item)))
+        if not (
+            key in EXPORTED or is_layout(key, item) or (key == ORIGINALS and is_difference(item))
+        )
     }
 
 

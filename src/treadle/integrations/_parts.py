@@ -17,6 +17,11 @@ ANTHROPIC_PARTS = frozenset(
 ANTHROPIC_LAYOUT = "anthropic_messages"
 """The key in `extra` under which a message keeps how Anthropic's format laid it out."""
 
+CHATGPT_EXPORT = "chatgpt_export"
+CLAUDE_EXPORT = "claude_export"
+EXPORTED = frozenset({CHATGPT_EXPORT, CLAUDE_EXPORT})
+"""The keys in `extra` under which a message keeps what an export says of it, for no model."""
+
 
 def refuse_parts(message: Message, foreign: frozenset[str], target: str, where: str) -> None:
     """Refuse a message with a part whose type is `foreign` to the format named `target`."""

@@ -1,6 +1,6 @@
-"""Importers of the frameworks' databases: what they have in common."""
+"""Importers of other programs' conversations: what they have in common."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sized
 from pathlib import Path
 from typing import Literal, Protocol, TypeVar
 
@@ -14,29 +14,33 @@ T = TypeVar("T")
 
 
 class Imported(msgspec.Struct, frozen=True, kw_only=True):
-    """A conversation in a framework's database, and what became of it."""
+    """A conversation of another program, and what became of it."""
 
     name: str
-    """Its id, for people."""
+    """Its id, and where it is, for people."""
     kind: Literal["created", "extended", "unchanged", "failed"]
     items: int = 0
     """How many of its items were written: checkpoints, events, messages."""
     reason: str | None = None
     """Why it was not imported, or not to its end."""
+    branches: int = 0
+    """How many threads it has besides its own: one for each further branch."""
+    files: int = 0
+    """How many files its messages name. They are not imported."""
     done: int
     """How many conversations are dealt with, with this one."""
-    total: int
-    """How many there are."""
+    total: int | None
+    """How many there are; None while that is not known."""
 
 
 class Importer(Protocol):
-    """Imports all conversations of a database into a store; what is there is not written again."""
+    """Imports all conversations of a source into a store; what is there is not written again."""
 
     def __call__(self, store: Store, source: str) -> AsyncGenerator[Imported]:
         """Import, and yield each conversation.
 
         Raises:
-            InvalidValue: the source is no database of the framework.
+            InvalidValue: the source is no database of the framework, or no export.
             ImportError: a package that reads the source is missing.
             StoreUnavailable: the store is not available; what was yielded is in it.
         """
@@ -49,6 +53,8 @@ class Written(msgspec.Struct):
     items: int = 0
     is_new: bool = False
     """Whether the store had nothing of it before."""
+    branches: int = 0
+    files: int = 0
 
 
 async def import_each(
@@ -57,8 +63,8 @@ async def import_each(
     work: Callable[[T, Written], Awaitable[None]],
 ) -> AsyncGenerator[Imported]:
     """Import conversations one by one; one that fails does not keep the others back."""
-    found = list(conversations)
-    for done, each in enumerate(found, start=1):
+    total = len(conversations) if isinstance(conversations, Sized) else None
+    for done, each in enumerate(conversations, start=1):
         written = Written()
         reason = None
         try:
@@ -72,8 +78,10 @@ async def import_each(
             kind="failed" if reason is not None else _kind_of(written),
             items=written.items,
             reason=reason,
+            branches=written.branches,
+            files=written.files,
             done=done,
-            total=len(found),
+            total=total,
         )
 
 

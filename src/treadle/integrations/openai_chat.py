@@ -51,7 +51,7 @@ from treadle.integrations._blocks import is_layout
 from treadle.integrations._images import as_openai
 from treadle.integrations._messages import says_the_same
 from treadle.integrations._originals import NONE, ORIGINALS, difference, kept_in, restored
-from treadle.integrations._parts import ANTHROPIC_PARTS, refuse_parts
+from treadle.integrations._parts import ANTHROPIC_PARTS, EXPORTED, refuse_parts
 from treadle.integrations._values import CHAT_DEPTH, as_id, as_list, as_object, same
 
 __all__ = [
@@ -178,7 +178,11 @@ def write_message(message: Message, where: str = "message") -> dict[str, Json]:
     """
     message = as_openai(message)
     refuse_parts(message, ANTHROPIC_PARTS, "the OpenAI chat format", where)
-    extra = {key: item for key, item in message.extra.items() if not is_layout(key, item)}
+    extra = {
+        key: item
+        for key, item in message.extra.items()
+        if not (key in EXPORTED or is_layout(key, item))
+    }
     bare = msgspec.structs.replace(message, id="", visibility="all", metadata=None, extra=extra)
     chat = _messages.write_message(bare, "")
     if "treadle" in chat:

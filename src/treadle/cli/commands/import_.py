@@ -31,22 +31,21 @@ from treadle.store.store import Store
         "zcat conversations.jsonl.gz | treadle import --store ./agents -",
         "treadle import conversations.jsonl --json | jq .failed",
         "treadle import --from langgraph sqlite:///checkpoints.db",
+        "treadle import --from chatgpt export.zip",
     ),
 )
 @store_option()
 @click.option(
     "--from",
-    "framework",
+    "program",
     type=click.Choice(sorted(IMPORTERS)),
-    help="Import the database of a framework, instead of JSON Lines.",
+    help="Import the database of a framework or the export of a chat, instead of JSON Lines.",
 )
 @click.argument("source", metavar="[FILE|URL]", default="-")
 @json_option
 @click.pass_context
-def import_command(
-    context: click.Context, source: str, framework: str | None, as_json: bool
-) -> None:
-    """Store conversations of a file or a framework.
+def import_command(context: click.Context, source: str, program: str | None, as_json: bool) -> None:
+    """Store conversations of a file, a framework or a chat program.
 
     FILE, or standard input, is JSON Lines in the OpenAI chat format: {"id": ..., "messages":
     [...], ...} on each line. A conversation that is stored already is not changed; if it has
@@ -55,21 +54,22 @@ def import_command(
 
     With --from, URL is a database of LangGraph's checkpointers (sqlite:///x.db,
     postgresql://...), of the OpenAI Agents SDK's SQLiteSession (sqlite:///x.db), or of ADK's
-    session services (either). It is only read, and the framework's adapter reads what is
-    imported. Importing again changes nothing, and adds what is new.
+    session services (either), and the framework's adapter reads what is imported. Or FILE is the
+    export of ChatGPT or Claude: the zip archive, or a conversations.json that was in it. The
+    source is only read. Importing again changes nothing, and adds what is new.
 
     --json: {"created", "extended", "unchanged", "failed", "messages", "errors": [{"line",
-    ...}]}; with --from "items" and "name" instead of "messages" and "line".
+    ...}]}; with --from "items", "branches", "files" and "name" instead of "messages" and "line".
     """
-    if framework is not None:
-        _import_database(framework, source, as_json=as_json)
+    if program is not None:
+        _import_from(program, source, as_json=as_json)
     else:
         file = click.File("rb", lazy=False).convert(source, None, context)
         _import_lines(cast("BinaryIO", file), as_json=as_json)
 
 
-def _import_database(framework: str, source: str, *, as_json: bool) -> None:
-    importer = find_importer(framework)
+def _import_from(program: str, source: str, *, as_json: bool) -> None:
+    importer = find_importer(program)
 
     async def load(store: Store) -> DatabaseSummary:
         summary = DatabaseSummary()

@@ -16,7 +16,7 @@ class Progress(Protocol):
         """Add an amount to what is done."""
         ...
 
-    def reach(self, done: int, total: int) -> None:
+    def reach(self, done: int, total: int | None) -> None:
         """Set what is done, and the total as far as it is known."""
         ...
 
@@ -39,7 +39,7 @@ class _Quiet:
     def advance(self, amount: int) -> None:
         """Show nothing."""
 
-    def reach(self, done: int, total: int) -> None:
+    def reach(self, done: int, total: int | None) -> None:
         """Show nothing."""
 
     def note(self, line: str) -> None:
@@ -72,7 +72,7 @@ def _bar(title: str, total: int | None, unit: str) -> Generator[Progress]:
         def advance(self, amount: int) -> None:
             live.advance(task, amount)
 
-        def reach(self, done: int, total: int) -> None:
+        def reach(self, done: int, total: int | None) -> None:
             live.update(task, completed=done, total=total)
 
         def note(self, line: str) -> None:
