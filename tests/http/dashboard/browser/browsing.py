@@ -12,6 +12,11 @@ from playwright.async_api import (
     WebError,
 )
 
+_SHOW_OR_HIDE = """hides => {
+  Object.defineProperty(document, "hidden", { configurable: true, get: () => hides });
+  document.dispatchEvent(new Event("visibilitychange"));
+}"""
+
 LEFT = "net::ERR_ABORTED"
 """Why a request fails when its page is left: no fault of the page."""
 
@@ -32,8 +37,9 @@ class Browsing:
 
     async def open(self, url: str, **options: Any) -> Page:
         """Open a page; the options are those of Playwright's contexts."""
-        context = await self._browser.new_context(**options)
-        context.set_default_timeout(10_000)
+        # Without motion: axe would measure the contrast of colours that are on their way.
+        context = await self._browser.new_context(reduced_motion="reduce", **options)
+        context.set_default_timeout(30_000)
         self._contexts.append(context)
         context.on("console", self._on_console)
         context.on("weberror", self._on_error)
@@ -43,6 +49,12 @@ class Browsing:
         page = await context.new_page()
         await page.goto(url)
         return page
+
+    async def open_beside(self, page: Page, url: str) -> Page:
+        """Open another page in the browser of `page`, which shares its connections."""
+        other = await page.context.new_page()
+        await other.goto(url)
+        return other
 
     async def close(self) -> None:
         """Close all pages."""
@@ -85,3 +97,8 @@ class Browsing:
     async def _on_dialog(self, dialog: Any) -> None:
         self.problems.append(f"dialog: {dialog.type}: {dialog.message}")
         await dialog.dismiss()
+
+
+async def set_hidden(page: Page, hides: bool) -> None:
+    """Tell a page that it is hidden, or seen: without a screen, Chromium takes all for seen."""
+    await page.evaluate(_SHOW_OR_HIDE, hides)

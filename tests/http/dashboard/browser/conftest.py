@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser
+from playwright.async_api import Browser, expect
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
@@ -26,6 +26,8 @@ from treadle import Store
 from treadle.http import Principal
 
 Serve: TypeAlias = Callable[..., Awaitable[str]]
+
+expect.set_options(timeout=15_000)  # a busy machine shows things late
 
 HERE = Path(__file__).parent
 

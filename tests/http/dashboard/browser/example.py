@@ -19,11 +19,28 @@ async def opened_example() -> AsyncGenerator[Store]:
         yield store
 
 
-async def pages_of(store: Store) -> dict[str, str]:
-    """Return the paths of the pages of the example, by the names of their pictures."""
+def pages() -> dict[str, str]:
+    """Return the paths of the pages that everybody may see, by the names of their pictures."""
     thread = quote(example_store.scripts()[0].thread_id)
     return {
         "overview": "",
         "threads": "threads",
         "thread": f"threads/{thread}",
+        "thread-waiting": "threads/studio-first-episode",
+        "thread-state": f"threads/{thread}/state",
+        "thread-runs": f"threads/{thread}/runs",
+        "thread-mailbox": f"threads/{thread}/mailbox",
+        "thread-deltas": f"threads/{thread}/deltas",
+        "thread-raw": f"threads/{thread}/raw",
+    }
+
+
+def pages_of_actions() -> dict[str, str]:
+    """Return the paths of the pages that show what an action will do."""
+    thread = quote(example_store.scripts()[0].thread_id)
+    return {
+        "fork": f"threads/{thread}/fork?at=5",
+        "truncate": f"threads/{thread}/truncate?at=5",
+        "interrupt": f"threads/{thread}/interrupt",
+        "delete": f"threads/{thread}/delete",
     }

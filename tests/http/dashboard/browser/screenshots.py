@@ -9,7 +9,7 @@ from playwright.async_api import Browser, Page, ViewportSize
 
 import treadle.http
 from tests.http.dashboard.browser.chromium import launched
-from tests.http.dashboard.browser.example import opened_example, pages_of
+from tests.http.dashboard.browser.example import opened_example, pages
 from tests.http.dashboard.browser.serving import served
 from treadle import Store
 
@@ -34,7 +34,7 @@ async def write_pictures(browser: Browser, store: Store, folder: Path) -> None:
         for theme in THEMES:
             context = await browser.new_context(color_scheme=theme, viewport=SIZE)
             page = await context.new_page()
-            for name, path in (await pages_of(store)).items():
+            for name, path in pages().items():
                 answer = await page.goto(f"{url}/{path}")
                 assert answer is not None
                 assert answer.ok, (name, answer.status)

@@ -4,7 +4,7 @@ from playwright.async_api import Page, expect
 
 from tests.http.dashboard.browser.browsing import Browsing
 from tests.http.dashboard.browser.conftest import Serve
-from tests.http.dashboard.browser.example import pages_of
+from tests.http.dashboard.browser.example import pages
 from treadle import Store
 from treadle.http import admin, operator, user, viewer
 
@@ -50,7 +50,7 @@ async def test_a_viewer_sees_everything_and_no_button(
 ) -> None:
     url = await serve(example, viewer("vera"))
     page = await browsing.open(url)
-    for path in (await pages_of(example)).values():
+    for path in pages().values():
         await page.goto(f"{url}/{path}")
         assert await count_buttons(page) == 0, path
 

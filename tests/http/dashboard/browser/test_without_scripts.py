@@ -22,5 +22,5 @@ async def test_a_conversation_is_found_by_filters_links_and_its_id(
     await page.get_by_role("button", name="Search").click()
     await expect(page).to_have_url(f"{url}/threads/train-night-sleeper")
     await expect(page.get_by_role("heading", level=1)).to_contain_text("Nachtzug")
-    await page.locator("summary").first.click()
+    await page.locator(".tool summary").first.click()
     await expect(page.get_by_role("heading", name="Arguments").first).to_be_visible()
