@@ -48,9 +48,21 @@ PLANS: dict[str, tuple[Read, str]] = {
         " (priority=? AND kind=? AND available_at<?)",
     ),
     "ready queue heads of several kinds": (Read("ready_heads", {}), "MERGE (UNION ALL)"),
-    "priorities": (
-        Read("ready_priorities", {}),
+    "the highest priority": (
+        Read("front_of_queue", {}),
         "SEARCH queue_heads USING INDEX queue_heads_ready",
+    ),
+    "whether a pause has ended": (
+        Read("front_of_queue", {}),
+        "mailboxes USING COVERING INDEX mailboxes_paused (pause_ends<?)",
+    ),
+    "whether a lease has ended": (
+        Read("front_of_queue", {}),
+        "mailboxes USING INDEX mailboxes_held (lease_until<?)",
+    ),
+    "the next priority": (
+        Read("next_priority", {}),
+        "SEARCH queue_heads USING INDEX queue_heads_ready (priority<?)",
     ),
     "leases that ran out": (
         Read("expired_heads", {}),
@@ -277,7 +289,7 @@ WRITES: dict[str, tuple[str, str]] = {
     ),
     "the next entry becomes queue head": (
         "promote_head",
-        "waiting USING INDEX entries_queued (mailbox_id=? AND priority=? AND kind=?)",
+        "queued USING INDEX entries_queued (mailbox_id=? AND priority=? AND kind=?)",
     ),
     "a queue head is removed": ("remove_head", "queue_heads USING PRIMARY KEY"),
     "queue heads are blocked": ("block_heads", "queued USING PRIMARY KEY (mailbox_id=?)"),

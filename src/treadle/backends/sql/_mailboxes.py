@@ -63,11 +63,14 @@ from treadle.core.mailboxes import (
     is_terminal,
 )
 
-_FIXED = {column.name for column in (*ENTRIES.columns, *PAYLOADS.columns) if column.fixed}
-"""The fields that no transition changes; a restored entry may replace them."""
-_JSON = {"payload", "headers", "extra"}
-_fixed = attrgetter(*_FIXED - _JSON)
-_fixed_json = attrgetter(*_FIXED & _JSON)
+_fixed = attrgetter(
+    *{
+        column.name
+        for column in (*ENTRIES.columns, *PAYLOADS.columns)
+        if column.fixed and column.value is None
+    }
+)
+"""The fields that no transition changes, but for JSON; a restored entry may replace them."""
 _beside_claims = attrgetter(
     *{column.name for column in ENTRIES.columns if column.value is None and not column.fixed}
     - CLAIMS.types.keys()
@@ -178,8 +181,12 @@ def write_entries(changes: Sequence[Change]) -> Sequence[Statement]:
 
 def _has_same_fixed(before: MailboxEntry, after: MailboxEntry) -> bool:
     # JSON is compared by identity: it may be large, and 1 equals True.
-    is_same_json = all(map(is_, _fixed_json(before), _fixed_json(after)))
-    return is_same_json and bool(_fixed(before) == _fixed(after))
+    return (
+        before.payload is after.payload
+        and before.headers is after.headers
+        and before.extra is after.extra
+        and bool(_fixed(before) == _fixed(after))
+    )
 
 
 def head_of(entry: MailboxEntry) -> Values:

@@ -52,7 +52,6 @@ def _claim(requests: list[ClaimRequest], now: int, damage: DamageLog) -> Program
     looked = sum(request.limit for request in requests)
     if looked < 1:
         return [()] * len(requests)
-    yield from _end_pauses(requests[0].mailbox_id, now)
     sieve = Sieve(damage)
     entries: list[MailboxEntry] = []
     while candidates := (yield from _candidates(requests[0].mailbox_id, looked, now, sieve)):
@@ -106,20 +105,35 @@ def _candidates(
 ) -> Program[list[Candidate]]:
     """The best claimable entry of each mailbox, best first."""
     if mailbox_id is not None:
+        yield from _end_pauses(mailbox_id, now)
         (rows,) = yield (Read("heads_of_mailbox", {"mailbox_id": mailbox_id, "now": now}),)
         return _first_of_each(rows, limit, now, sieve)
-    priorities, expired = yield (
-        Read("ready_priorities", {}),
-        Read("expired_heads", {"now": now}),
-    )
-    ready: list[Row] = []
-    for (priority,) in priorities:
+    front = Read("front_of_queue", {"now": now})
+    (((priority, has_ended_pauses, has_expired),),) = yield (front,)
+    if has_ended_pauses:
+        yield from _end_pauses(None, now)
+        (((priority, _, has_expired),),) = yield (front,)
+    heads = yield from _ready_heads(priority, limit, now)
+    if has_expired:
+        (expired,) = yield (Read("expired_heads", {"now": now}),)
+        heads += expired
+    return _first_of_each(heads, limit, now, sieve)
+
+
+def _ready_heads(priority: int | None, limit: int, now: int) -> Program[list[Row]]:
+    """The heads that are due, each of another mailbox, from the highest priority down."""
+    heads: list[Row] = []
+    seen: set[int] = set()
+    # A damaged index may give a priority twice.
+    while priority is not None and priority not in seen:
+        seen.add(priority)
         values = {"priority": priority, "now": now, "limit": min(limit, LARGEST_TIME)}
         (found,) = yield (Read("ready_heads", values),)
-        ready += found
-        if len(ready) >= limit:  # each is of another mailbox
+        heads += found
+        if len(heads) >= limit:
             break
-    return _first_of_each([*ready, *expired], limit, now, sieve)
+        (((priority,),),) = yield (Read("next_priority", {"below": priority}),)
+    return heads
 
 
 def _first_of_each(heads: Sequence[Row], limit: int, now: int, sieve: Sieve) -> list[Candidate]:

@@ -1,2 +1,0 @@
-WITH RECURSIVE {priorities}
-SELECT priority FROM priorities WHERE priority IS NOT NULL
