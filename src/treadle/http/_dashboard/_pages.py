@@ -20,6 +20,7 @@ from treadle.http._dashboard import (
     _thread_tabs,
     _thread_work,
     _threads,
+    _workers,
 )
 from treadle.http._operation import Operation
 
@@ -41,6 +42,7 @@ PAGES: tuple[Operation, ...] = (
     *_runs.OPERATIONS,
     *_run.OPERATIONS,
     *_documents.OPERATIONS,
+    *_workers.OPERATIONS,
     *_search.OPERATIONS,
     *_static.OPERATIONS,
 )

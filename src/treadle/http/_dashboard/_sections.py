@@ -22,4 +22,5 @@ SECTIONS = (
     Section("entries", "Entries", "e", is_for_all=True),
     Section("runs", "Runs", "r"),
     Section("documents", "Documents", "d"),
+    Section("workers", "Workers", "w", is_for_all=True),
 )
