@@ -28,6 +28,8 @@ from collections.abc import Iterable
 
 from treadle.backends.sql.tables import PAYLOADS, TABLES, TYPES, PlainWrite, Table
 
+_THREAD_KEY = "COALESCE(:thread_key, (SELECT thread_key FROM threads WHERE thread_id = :thread_id))"
+"""The key of a thread on SQLite: it is looked up if the same transaction inserts the thread."""
 _FRAGMENT = re.compile(r"\{(\w+):([^{}]*)\}")
 
 
@@ -167,7 +169,7 @@ class Sqlite(Dialect):
             return self._insert(table)
         where = " AND ".join(f"{name} = :{name}" for name in write.by or table.key)
         if table.part_of_thread:
-            where = "thread_key = (SELECT thread_key FROM threads WHERE thread_id = :thread_id)"
+            where = f"thread_key = {_THREAD_KEY}"
         if write.kind == "delete":
             return f"DELETE FROM {table.name} WHERE {where}"
         settings = ", ".join(f"{name} = :{name}" for name in _updated(write))
@@ -180,7 +182,7 @@ class Sqlite(Dialect):
             return f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({values})"
         return (
             f"INSERT INTO {table.name} (thread_key, {', '.join(names)})"
-            f" SELECT thread_key, {values} FROM threads WHERE thread_id = :thread_id"
+            f" VALUES ({_THREAD_KEY}, {values})"
         )
 
     def condition(self, name: str) -> str:

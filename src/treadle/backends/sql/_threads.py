@@ -1,8 +1,8 @@
 """Threads: a change writes only what is new or goes, and a page is a range of an index."""
 
 from collections import defaultdict
-from collections.abc import Sequence
-from typing import Literal, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, TypeAlias
 
 from treadle.backends._damage import DamageLog
 from treadle.backends.model.tables import Change, steps_of
@@ -21,13 +21,14 @@ from treadle.backends.sql._past_messages import (
     steps_to,
 )
 from treadle.backends.sql._whole_threads import reads_of_whole, whole_thread
-from treadle.backends.sql.program import Program, Read, Row, Statement, Values, writes
+from treadle.backends.sql.program import Program, Read, Row, Statement, writes
 from treadle.backends.sql.rows import damage_of, id_list
-from treadle.backends.sql.tables import text_value, to_json
+from treadle.backends.sql.tables import PLAIN_WRITES, text_value, to_json
 from treadle.backends.sql.thread_rows import (
     DeltaBodyParts,
     DeltaRow,
     FoundThread,
+    LockedThread,
     bare_body,
     body_values,
     delta_values,
@@ -94,14 +95,18 @@ _WRITES = (
     "update_run_owners",
 )
 """The statements in their order: deletions first, and a thread is inserted before its parts."""
-_Rows: TypeAlias = defaultdict[str, list[Values]]
+_KEYED = frozenset(
+    name for name in _WRITES if name in PLAIN_WRITES and PLAIN_WRITES[name].table.part_of_thread
+)
+"""Those whose rows name their thread by its key, if it has one already."""
+_Rows: TypeAlias = defaultdict[str, list[dict[str, Any]]]
 """Rows to be written, by statement."""
 
 
-def write_threads(changes: Sequence[Change], patch_counts: dict[str, int]) -> list[Statement]:
+def write_threads(changes: Sequence[Change], locked: Mapping[str, LockedThread]) -> list[Statement]:
     """The statements that write changed threads, and give their runs other owners.
 
-    `patch_counts` are the numbers of patches that each thread had before.
+    `locked` has the rows that there were before, by the ids of the threads.
     """
     rows: _Rows = defaultdict(list)
     for change in changes:
@@ -112,10 +117,14 @@ def write_threads(changes: Sequence[Change], patch_counts: dict[str, int]) -> li
             and isinstance(before, StoredThread)
             and isinstance(after, StoredThread)
         ):
-            _write_steps(rows, before, after, steps, patch_counts[change.key])
+            _write_steps(rows, before, after, steps, locked[change.key].patch_count)
             _write_labels(rows, before, after)
         else:
             _replace(rows, change.key, before, after)
+    for name in _KEYED.intersection(rows):
+        for row in rows[name]:
+            before_it = locked.get(row["thread_id"])
+            row["thread_key"] = before_it.thread_key if before_it else None
     return writes(**{name: rows[name] for name in _WRITES if name in rows})
 
 

@@ -108,7 +108,7 @@ def write(rows: WorkingSet, rows_changed: Iterable[Change]) -> list[Statement]:
         changes.setdefault(change.table, []).append(change)
     statements: list[Statement] = []
     if threads := changes.get("threads"):
-        statements += write_threads(threads, rows.patch_counts)
+        statements += write_threads(threads, rows.locked_threads)
     if runs := changes.get("runs"):
         statements += write_runs(runs)
     mailboxes = changes.get("mailboxes")

@@ -1,12 +1,12 @@
 """Rows of threads and of their parts: their columns as values, and read back from them."""
 
 from collections.abc import Iterable
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 
 from treadle.backends.model.steps import positions_of
-from treadle.backends.sql.program import Row, Values
+from treadle.backends.sql.program import Row
 from treadle.backends.sql.rows import StructT, damage_of, naming_damage, read_json, text_of
 from treadle.backends.sql.tables import text_value, to_json
 from treadle.core.codec import decode, encode
@@ -30,7 +30,7 @@ def read_thread_id(row: Row) -> str:
 
 def message_values(
     thread_id: str, position: int, message: Message, committed_at: int | None
-) -> Values:
+) -> dict[str, Any]:
     """The columns of a message."""
     run_id = message.metadata.run_id if message.metadata else None
     return {
@@ -50,7 +50,7 @@ def _message_body(message: Message) -> str:
     return encode(msgspec.structs.replace(message, id=None)).decode()
 
 
-def patch_values(thread_id: str, position: int, patch: TrackedPatch) -> Values:
+def patch_values(thread_id: str, position: int, patch: TrackedPatch) -> dict[str, Any]:
     """The columns of a patch."""
     return {
         "thread_id": thread_id,
@@ -59,7 +59,7 @@ def patch_values(thread_id: str, position: int, patch: TrackedPatch) -> Values:
     }
 
 
-def body_values(thread: Thread) -> Values:
+def body_values(thread: Thread) -> dict[str, Any]:
     """The body of a thread, and its state."""
     return {"thread_id": thread.id, "body": bare_body(thread), "state": to_json(thread.state)}
 
@@ -100,6 +100,7 @@ class LockedThread(msgspec.Struct, frozen=True, array_like=True):
     updated_at: SortTime
     message_count: Count
     patch_count: Count
+    thread_key: int
 
 
 @naming_damage("thread")
@@ -237,7 +238,7 @@ class DeltaBody(msgspec.Struct, frozen=True):
     messages: list[int | msgspec.Raw]
 
 
-def removed_values(thread_id: str, step: History) -> list[Values]:
+def removed_values(thread_id: str, step: History) -> list[dict[str, Any]]:
     """The columns of the messages that a step removed."""
     return [
         {
@@ -252,7 +253,7 @@ def removed_values(thread_id: str, step: History) -> list[Values]:
     ]
 
 
-def delta_values(thread_id: str, step: History) -> Values:
+def delta_values(thread_id: str, step: History) -> dict[str, Any]:
     """The columns of a step's delta, which names the messages that it has added by positions."""
     delta, positions = step.delta, positions_of(step)
     messages = delta.changes.messages

@@ -35,7 +35,12 @@ from treadle.backends.sql.rows import (
     read_mailbox,
     read_run,
 )
-from treadle.backends.sql.thread_rows import read_labels, read_locked_thread, read_message
+from treadle.backends.sql.thread_rows import (
+    LockedThread,
+    read_labels,
+    read_locked_thread,
+    read_message,
+)
 from treadle.core.claims import ClaimRequest
 from treadle.core.documents import Document, Order
 from treadle.core.heads import ThreadSummary
@@ -67,8 +72,8 @@ class WorkingSet(Tables):
     def __init__(self, read_set: ReadSet, versions: VersionSource) -> None:
         super().__init__(versions)
         self._read_set = read_set
-        self.patch_counts: dict[str, int] = {}
-        """The number of patches that each loaded thread has."""
+        self.locked_threads: dict[str, LockedThread] = {}
+        """The rows of the loaded threads."""
         self.unreadable_entries: dict[str, list[str]] = {}
         """The loaded entries that cannot be read, by their mailboxes."""
         self.purges = EntryPurges()
@@ -171,7 +176,7 @@ class WorkingSet(Tables):
 
     def _load_threads(self, rows: Iterable[DatabaseRow]) -> None:
         for row in self._readable("threads", read_locked_thread, rows):
-            self.patch_counts[row.thread_id] = row.patch_count
+            self.locked_threads[row.thread_id] = row
             head = ThreadHead(thread=Thread(id=row.thread_id), version=row.version)
             stored = StoredThread(head, unloaded=row.message_count)
             self._load("threads", row.thread_id, stored)
