@@ -10,6 +10,7 @@ block of another language, such as ``sh``; the definitions in the reference are 
 import ast
 import asyncio
 import inspect
+import itertools
 import os
 import re
 import shutil
@@ -37,6 +38,9 @@ if _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > 2 * 2**30:
 
 _LONG = "random_histories"
 """Part of the names of the longest tests."""
+
+_numbers = itertools.count()
+"""Of the folders of this process."""
 
 
 def run_earlier(example: Example) -> None:
@@ -123,6 +127,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.path.suffix == ".md":
             item.add_marker(pytest.mark.xdist_group(item.path.name))
     items.sort(key=lambda item: not (item.path.suffix == ".md" or _LONG in item.name))
+
+
+@pytest.fixture
+def tmp_path(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty folder.
+
+    pytest's fixture reads the names of all folders before it, to number the next: thousands.
+    """
+    name = re.sub(r"\W", "_", request.node.name)[:30]
+    folder = tmp_path_factory.getbasetemp() / f"{name}{next(_numbers)}"
+    folder.mkdir(mode=0o700)
+    return folder
 
 
 @pytest.fixture(scope="session")
