@@ -8,7 +8,7 @@ import msgspec
 from treadle import Batch, MailboxEntry, Store, Thread
 from treadle.core.limits import LARGEST_TIME
 from treadle.queries import ListDeltas, ListEntries, LoadRun
-from treadle.testing._harness.builders import claim_by_id, enqueue, entry, run, said, says, sets
+from treadle.testing._harness.builders import claim_by_id, entry, run, said, says, sets
 
 MAILBOXES = ("box", "other", "mine", "third", "keyed")
 
@@ -23,33 +23,36 @@ class Sample(msgspec.Struct, frozen=True):
 
 
 async def fill(store: Store) -> Sample:
-    """Put threads, runs and entries in every status."""
-    await store.threads.create(Thread(id="t", messages=(said("one", "m1"),), state={"n": 1}))
-    await store.threads.append("t", says("two", patches=(sets("a", 1),)))
-    await store.threads.append("t", says("taken back"))
-    await store.threads.truncate("t", keep=2)
-    await store.threads.create(Thread(id="u", resource_id="x"))
-    await store.runs.upsert(run("r", "t", created_at=1, metadata={"a": 1}))
-    await store.documents.put("memories", "ann", {"likes": ["tea"]})
-    await store.documents.put("memories", ("ann", "notes"), [1.0, None])
-    await store.documents.put("memories", ("bob", "notes"), "none", expires_at=5)
-    await store.documents.put("marks", "seen", True, expires_at=LARGEST_TIME)
-    await enqueue(
-        store,
-        entry("mine", "mine"),
-        entry("held", priority=9, closes_runs=True),
-        entry("queued", dedupe_key="known", closes_runs=True),
-        entry("second"),
-        entry("dead", "other", updated_at=1),
-        entry("done", "other", updated_at=1),
-        entry("unwanted", "other"),
-        entry("old", "third"),
-        entry("keyed", "keyed", dedupe_key="known"),
-    )
+    """Put threads, runs and entries in every status; in few commits, as many checks begin so."""
+    async with store.batch() as step:
+        step.threads.create(Thread(id="t", messages=(said("one", "m1"),), state={"n": 1}))
+        step.threads.append("t", says("two", patches=(sets("a", 1),)))
+        step.threads.append("t", says("taken back"))
+        step.threads.truncate("t", keep=2)
+        step.threads.create(Thread(id="u", resource_id="x"))
+        step.runs.upsert(run("r", "t", created_at=1, metadata={"a": 1}))
+        step.documents.put("memories", "ann", {"likes": ["tea"]})
+        step.documents.put("memories", ("ann", "notes"), [1.0, None])
+        step.documents.put("memories", ("bob", "notes"), "none", expires_at=5)
+        step.documents.put("marks", "seen", True, expires_at=LARGEST_TIME)
+        for each in (
+            entry("mine", "mine"),
+            entry("held", priority=9, closes_runs=True),
+            entry("queued", dedupe_key="known", closes_runs=True),
+            entry("second"),
+            entry("dead", "other", updated_at=1),
+            entry("done", "other", updated_at=1),
+            entry("unwanted", "other"),
+            entry("old", "third"),
+            entry("keyed", "keyed", dedupe_key="known"),
+        ):
+            step.mailboxes.enqueue(each)
     await store.mailboxes.dead_letter(await claim_by_id(store, "dead"), error="no", now=5)
-    await store.mailboxes.ack(await claim_by_id(store, "done"), now=5)
-    await store.mailboxes.cancel("unwanted")
-    await store.mailboxes.interrupt("third")
+    done = await claim_by_id(store, "done")
+    async with store.batch() as step:
+        step.mailboxes.ack(done, now=5)
+        step.mailboxes.cancel("unwanted")
+        step.mailboxes.interrupt("third")
     return Sample(await claim_by_id(store, "mine"), await claim_by_id(store, "held"))
 
 
