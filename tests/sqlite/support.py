@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable
 from contextlib import closing
+from multiprocessing import parent_process
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -60,10 +61,15 @@ def look(path: Path, query: str) -> list[Any]:
 
 
 class ExaminedBackend(SqliteBackend):
-    """Has the doctor examine the file whenever it is closed."""
+    """Has the doctor examine the file whenever this process closes it.
+
+    Of what other processes write each check reads the end here, and closes the file after them.
+    """
 
     async def close(self) -> None:
         await super().close()
+        if parent_process() is not None:
+            return
         report = await asyncio.to_thread(examine, self._path)
         assert report.findings == (), report.findings
 

@@ -285,7 +285,7 @@ class HistoryMachine(RuleBasedStateMachine):
         claim: dict[str, Any] = {"entry_id": entry_id, "claim_token": token}
         steps = [
             draw(commands.appends(world)),
-            draw(commands.sends(world)),
+            draw(commands.sends(world.now)),
             draw(st.sampled_from(commands.SETTLEMENTS))(**claim),
         ]
         return (Hold(**claim), *draw(st.permutations(steps)))

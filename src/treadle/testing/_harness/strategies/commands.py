@@ -1,6 +1,7 @@
 """Commands, from few ids, so that they meet each other."""
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from hypothesis import strategies as st
@@ -51,7 +52,7 @@ from treadle.core.thread_commands import (
 from treadle.testing._harness.builders import sets, tracked
 from treadle.testing._harness.strategies import documents
 from treadle.testing._harness.strategies.models import json_values
-from treadle.testing._harness.strategies.times import nows, times
+from treadle.testing._harness.strategies.times import KEPT, nows, times
 
 WITH_TOKEN = (Hold, Ack, Nack, DeadLetter, Release, ExtendLease, Take)
 GUARDED = (PutDocument, DeleteDocument, CheckDocument)
@@ -158,6 +159,7 @@ changes = st.builds(
 )
 
 
+@lru_cache(KEPT)
 def runs(now: int) -> st.SearchStrategy[RunRecord]:
     """Records of runs."""
     return st.builds(
@@ -300,7 +302,7 @@ def settlements(draw: st.DrawFn, world: World) -> AnyCommand:
 @st.composite
 def takes(draw: st.DrawFn, world: World) -> tuple[AnyCommand, ...]:
     """Work is sent, and the holder of a claim takes some of it, perhaps twice."""
-    batch: list[AnyCommand] = draw(st.lists(sends(world), max_size=3))
+    batch: list[AnyCommand] = draw(st.lists(sends(world.now), max_size=3))
     entry_id, token = draw(world.known_claims())
     for name in draw(st.lists(take_names, min_size=1, max_size=2, unique=True)):
         limit = draw(take_limits)
@@ -308,11 +310,12 @@ def takes(draw: st.DrawFn, world: World) -> tuple[AnyCommand, ...]:
     return tuple(draw(st.permutations(batch)))
 
 
-def sends(world: World) -> st.SearchStrategy[Send]:
+@lru_cache(KEPT)
+def sends(now: int) -> st.SearchStrategy[Send]:
     """New work, due at once or later."""
     return st.builds(
         Send,
-        now=nows(world.now),
+        now=nows(now),
         entry_id=new_entry_ids,
         mailbox_id=mailbox_ids,
         payload=payloads,
@@ -358,7 +361,7 @@ def renewals(draw: st.DrawFn, world: World) -> tuple[AnyCommand, ...]:
 @st.composite
 def restarts(draw: st.DrawFn, world: World) -> tuple[AnyCommand, ...]:
     """Work is put into a mailbox, all that waits there is ended, and perhaps deleted, at once."""
-    sent = draw(st.lists(sends(world), min_size=1, max_size=2))
+    sent = draw(st.lists(sends(world.now), min_size=1, max_size=2))
     mailbox_id = draw(st.sampled_from([command.mailbox_id for command in sent]))
     endings: list[AnyCommand] = [
         Interrupt(mailbox_id=mailbox_id),
@@ -373,7 +376,7 @@ def restarts(draw: st.DrawFn, world: World) -> tuple[AnyCommand, ...]:
         *sent,
         draw(st.sampled_from(endings)),
         *draw(st.sampled_from([(), (), *deletions])),
-        *draw(st.lists(sends(world), max_size=1)),
+        *draw(st.lists(sends(world.now), max_size=1)),
     )
 
 
@@ -385,55 +388,72 @@ def failing(batches: st.SearchStrategy[tuple[AnyCommand, ...]]) -> st.SearchStra
 
 def commands(world: World) -> st.SearchStrategy[AnyCommand]:
     """Any command; what is usual comes more often."""
-    at: dict[str, Any] = {"now": nows(world.now)}
-    known = world.known_entry_ids()
     usual: list[st.SearchStrategy[AnyCommand]] = [
-        sends(world),
+        sends(world.now),
         appends(world),
         settlements(world),
         entries(world).map(_enqueued),
+        documents.writes(world.now, world.documents),
     ]
     seldom: list[st.SearchStrategy[AnyCommand]] = [
-        st.builds(CreateThread, **at, thread=threads),
-        st.builds(EnsureThread, **at, thread=threads),
         *(guarded(world, kind) for kind in EXPECTING),
-        st.builds(DeleteThread, thread_id=thread_ids),
-        st.builds(RestoreThread, head=heads),
-        st.builds(UpsertRun, now=nows(world.now), run=runs(world.now)),
-        st.builds(DeleteRun, run_id=run_ids),
-        st.builds(EnsureMailbox, **at, mailbox_id=mailbox_ids),
+        *_endings_of_entries(world),
+        st.builds(RestoreEntry, entry=entries(world).map(_free) | entries(world).map(_held)),
+        *_seldom(world.now),
+    ]
+    kinds = st.sampled_from([*usual * 4, *seldom])
+    return kinds.flatmap(lambda kind: kind)  # `|` would make all of them alike
+
+
+def _endings_of_entries(world: World) -> list[st.SearchStrategy[AnyCommand]]:
+    """What ends known entries, and gives them back."""
+    at: dict[str, Any] = {"now": nows(world.now)}
+    known = world.known_entry_ids()
+    return [
         st.builds(Cancel, **at, entry_id=known),
         st.builds(Supersede, **at, entry_id=known, reason=texts),
-        st.builds(Withdraw, **at, mailbox_id=mailbox_ids, dedupe_key=st.sampled_from(KEYS)),
         st.builds(CancelPending, **at, mailbox_id=mailbox_ids, exclude=st.none() | known),
+        st.builds(Requeue, **at, entry_id=known),
+    ]
+
+
+@lru_cache(KEPT)
+def _seldom(now: int) -> tuple[st.SearchStrategy[AnyCommand], ...]:
+    """What is not usual, and refers to nothing that has to be there."""
+    at: dict[str, Any] = {"now": nows(now)}
+    return (
+        st.builds(CreateThread, **at, thread=threads),
+        st.builds(EnsureThread, **at, thread=threads),
+        st.builds(DeleteThread, thread_id=thread_ids),
+        st.builds(RestoreThread, head=heads),
+        st.builds(UpsertRun, **at, run=runs(now)),
+        st.builds(DeleteRun, run_id=run_ids),
+        st.builds(EnsureMailbox, **at, mailbox_id=mailbox_ids),
+        st.builds(Withdraw, **at, mailbox_id=mailbox_ids, dedupe_key=st.sampled_from(KEYS)),
         st.builds(Interrupt, **at, mailbox_id=mailbox_ids),
         st.builds(
             Pause,
             **at,
             mailbox_id=mailbox_ids,
-            until=st.none() | times(world.now),
+            until=st.none() | times(now),
             reason=st.none() | texts,
         ),
         st.builds(Resume, **at, mailbox_id=mailbox_ids),
         st.builds(Resume, **at, mailbox_id=mailbox_ids),
-        st.builds(Requeue, **at, entry_id=known),
         st.builds(
             Purge,
-            older_than=times(world.now),
+            older_than=times(now),
             mailbox_id=st.none() | mailbox_ids,
             statuses=st.sampled_from([SETTLED, tuple(TERMINAL), ("cancelled",), ()]),
         ),
         st.builds(DeleteMailbox, mailbox_id=mailbox_ids),
-        st.builds(RestoreEntry, entry=entries(world).map(_free) | entries(world).map(_held)),
-        st.builds(RestoreMailbox, mailbox=states(world.now)),
-        st.builds(RestoreRun, run=runs(world.now)),
-        *documents.seldom(world.now),
-    ]
-    usual.append(documents.writes(world.now, world.documents))
-    kinds = st.sampled_from([*usual * 4, *seldom])
-    return kinds.flatmap(lambda kind: kind)  # `|` would make all of them alike
+        st.builds(RestoreMailbox, mailbox=states(now)),
+        st.builds(RestoreRun, run=runs(now)),
+        *documents.seldom(now),
+    )
 
 
+@lru_cache(KEPT)
 def states(now: int) -> st.SearchStrategy[MailboxState]:
     """States of mailboxes."""
     return st.builds(

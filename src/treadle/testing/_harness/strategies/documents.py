@@ -1,6 +1,7 @@
 """Commands about documents, from few keys, so that they meet each other."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from hypothesis import strategies as st
@@ -20,7 +21,7 @@ from treadle.core.documents import (
 from treadle.core.keys import Key
 from treadle.core.restoring import RestoreDocument
 from treadle.testing._harness.strategies.models import json_values
-from treadle.testing._harness.strategies.times import nows, times
+from treadle.testing._harness.strategies.times import KEPT, nows, times
 
 COLLECTIONS = ("c", "c0", "é c")
 KEYS: tuple[Key, ...] = (
@@ -43,6 +44,7 @@ ends = st.none() | st.none() | keys
 values = st.sampled_from([None, 1, 1.0, {"extra": [True]}, "\x00\n"]) | json_values
 
 
+@lru_cache(KEPT)
 def expiries(now: int) -> st.SearchStrategy[int | None]:
     """When documents expire: mostly never."""
     return st.none() | st.none() | times(now)
@@ -70,9 +72,10 @@ def writes(draw: st.DrawFn, now: int, versions: Mapping[tuple[str, ...], int]) -
     return draw(st.sampled_from(choices))
 
 
-def seldom(now: int) -> list[st.SearchStrategy[AnyCommand]]:
+@lru_cache(KEPT)
+def seldom(now: int) -> tuple[st.SearchStrategy[AnyCommand], ...]:
     """Commands about many documents at once, and copies of documents."""
-    return [
+    return (
         st.builds(
             DeleteDocuments,
             collection=collections,
@@ -96,4 +99,4 @@ def seldom(now: int) -> list[st.SearchStrategy[AnyCommand]]:
                 extra=st.sampled_from([{}, {}, {"later": 1.0}]),
             ),
         ),
-    ]
+    )

@@ -1,5 +1,6 @@
 """Questions: listings and pages that ask for some of what there is."""
 
+from functools import lru_cache
 from typing import Any, get_args
 
 import msgspec
@@ -13,7 +14,7 @@ from treadle.core.mailbox_queries import EntryKey, MailboxKey
 from treadle.core.mailboxes import EntryStatus
 from treadle.core.queries import Query
 from treadle.testing._harness.strategies import commands, documents
-from treadle.testing._harness.strategies.times import nows, times
+from treadle.testing._harness.strategies.times import KEPT, nows, times
 
 
 class Question(msgspec.Struct, frozen=True):
@@ -74,6 +75,7 @@ def _about(part: str, method: str, **arguments: Any) -> st.SearchStrategy[Questi
     return st.builds(Question, st.just(part), st.just(method), st.fixed_dictionaries(arguments))
 
 
+@lru_cache(KEPT)
 def questions(now: int) -> st.SearchStrategy[Question]:
     """Any question; few of them ask for things that are not there."""
     page: dict[str, Any] = {"offset": offsets, "limit": limits}
