@@ -56,6 +56,8 @@ async def test_only_known_hosts_are_answered(host: str, status: int, connect: Co
         ({"origin": "http://localhost"}, 201),
         ({"origin": "https://evil.example"}, 403),
         ({"origin": "null"}, 403),
+        ({"origin": "http://["}, 403),
+        ({"origin": "localhost"}, 403),
         ({"sec-fetch-site": "cross-site", "authorization": "Bearer x"}, 201),
     ],
 )

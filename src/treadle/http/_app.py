@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 from treadle.http._call import Call, Redact, show_all
 from treadle.http._errors import Refused, answer_to
 from treadle.http._event_stream import EventStream
-from treadle.http._input import parameters_of, read_body, read_query
+from treadle.http._input import natural_number, parameters_of, read_body, read_query
 from treadle.http._operation import Operation, check_operation
 from treadle.http._principals import Action, Authenticate, Principal
 from treadle.http._routing import Router, segments_of
@@ -185,8 +185,8 @@ class App:
     async def _read_body(self, request: Request, operation: Operation, kind: str) -> bytes:
         limit = self._limits.body_bytes
         too_large = Refused(413, "too_large", f"the body must have at most {limit} bytes")
-        declared = request.headers.get("content-length", "0")
-        if not declared.isdigit() or int(declared) > limit:
+        declared = natural_number(request.headers.get("content-length", "0"))
+        if declared is None or declared > limit:
             raise too_large
         data = bytearray()
         try:

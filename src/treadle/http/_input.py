@@ -29,6 +29,7 @@ HIDDEN = frozenset({"now"})
 _FIELDS = 100
 """Most parameters of a query."""
 _INTEGER = re.compile(r"-?[0-9]{1,20}")
+_NATURAL = re.compile(r"[0-9]{1,18}")
 
 
 class Fields(Model, frozen=True, kw_only=True):
@@ -164,6 +165,11 @@ def _converted(plain: Json, kind: type[StructT]) -> StructT:
     except msgspec.ValidationError as error:
         reason, _, place = str(error).partition(" - at `$")
         raise InvalidValue(place.strip(".`") or "query", reason) from error
+
+
+def natural_number(text: str) -> int | None:
+    """Return the number that a header has, in at most 18 digits; None if it has none."""
+    return int(text) if _NATURAL.fullmatch(text) else None
 
 
 # --- bodies ---------------------------------------------------------------------------------------

@@ -11,11 +11,12 @@ from starlette.responses import Response
 from treadle.core.codec import Json, encode
 from treadle.core.heads import LoadHead
 from treadle.core.hints import Hint
-from treadle.core.limits import LARGEST_TIME, Bound
+from treadle.core.limits import Bound
 from treadle.core.thread_queries import ListDeltas
 from treadle.errors import InvalidValue, NotFound
 from treadle.http._call import Call
 from treadle.http._event_stream import EventStream, count_stream, framed
+from treadle.http._input import natural_number
 from treadle.http._merging import merged
 from treadle.http._messages import visible_delta
 from treadle.http._operation import EVENTS, Operation
@@ -75,9 +76,10 @@ def _last_event_id(call: Call) -> int | None:
     given = call.request.headers.get(LAST_EVENT_ID)
     if not given:
         return None
-    if not given.isascii() or not given.isdigit() or len(given) > 19 or int(given) > LARGEST_TIME:
+    version = natural_number(given)
+    if version is None:
         raise InvalidValue("Last-Event-ID", "it must be the id of an event, which is a version")
-    return int(given)
+    return version
 
 
 async def _events(
