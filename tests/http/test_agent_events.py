@@ -7,7 +7,7 @@ import pytest
 
 from tests.http.streams_in_process import streaming
 from tests.http.test_ag_ui import app_of, refused, working
-from treadle import Message, Store, StoreUnavailable, Thread, ToolCall
+from treadle import Message, MessageMetadata, Store, StoreUnavailable, Thread, ToolCall
 from treadle.http import App, user
 from treadle.http._agent_events import Encoder
 from treadle.http._run_events import MessagesAre
@@ -195,6 +195,20 @@ class TestARequest:
         assert data(again, "text_delta") == [{"delta": "Hello there"}]
         page = await store.threads.list_messages("t")
         assert [each.message.content for each in page.messages] == ["hello", "Hello there"]
+
+    async def test_a_run_of_many_messages_is_shown_again_as_a_whole(self, store: Store) -> None:
+        of_run = MessageMetadata(run_id="r")
+        many = [Message.assistant(str(number), metadata=of_run) for number in range(201)]
+        async with working(store):
+            app = app_of(store)
+            await events_of(app, asked("hello", runId="r"))
+            await store.threads.append("t", *many)
+            again = await events_of(app, asked("hello", runId="r"))
+        [snapshot] = data(again, "messages_snapshot")
+        assert [each["content"] for each in snapshot["messages"]][-2:] == ["199", "200"]
+        assert len(snapshot["messages"]) == 203
+        [finished] = data(again, "run_finish")
+        assert finished["result"] == {"response": "200"}
 
     async def test_what_is_said_is_new_also_where_a_message_has_no_id(self, store: Store) -> None:
         old = Message(role="assistant", content="old")

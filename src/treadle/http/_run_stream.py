@@ -131,7 +131,12 @@ class RunStream:
         )
         self._require_own(head)
         said = [each.message for each in page.messages]
-        events = self.events(entry_id, 0 if head is None else head.version, said=said)
+        events = self.events(
+            entry_id,
+            0 if head is None else head.version,
+            is_behind=page.has_more,
+            said=() if page.has_more else said,
+        )
         async with aclosing(events):
             async for event in events:
                 yield event
