@@ -107,6 +107,19 @@ async def test_the_state_that_is_shown_has_all_patches(
     assert shown["state"] == {"n": 2, "__run": {"status": "done"}}
 
 
+async def test_a_version_that_is_not_known_is_gone_and_the_thread_is_not(
+    admin: httpx.AsyncClient, store: Store
+) -> None:
+    await store.threads.create(Thread(id="t"))
+    await store.threads.append("t", Message.user("hi"))
+    earlier = await admin.get("/v1/threads/t?version=0")
+    assert (earlier.json()["version"], earlier.json()["messages"]) == (0, [])
+    for version in (-1, 2):
+        answer = await admin.get(f"/v1/threads/t?version={version}")
+        assert (answer.status_code, answer.json()["code"]) == (410, "version_unknown")
+    assert (await admin.get("/v1/threads/nothing?version=0")).status_code == 404
+
+
 async def test_labels_are_merged_and_appends_are_not_lost(
     admin: httpx.AsyncClient, store: Store
 ) -> None:

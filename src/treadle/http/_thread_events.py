@@ -95,26 +95,27 @@ async def _events(
             if isinstance(item, Live):
                 yield framed(msgspec.json.encode(item.value), event="live")
                 continue
-            events, version = await _news(call, thread_id, version)
+            events, known = await _news(call, thread_id, version)
             for event in events:
                 yield event
-            if version < 0:
+            if known is None:
                 return
+            version = known
             if item is None and not events:
                 yield None
 
 
-async def _news(call: Call, thread_id: str, version: int) -> tuple[list[bytes], int]:
-    """The events after a version, and the version after them: negative if the thread is gone."""
+async def _news(call: Call, thread_id: str, version: int) -> tuple[list[bytes], int | None]:
+    """The events after a version, and the version after them: None if the thread is gone."""
     try:
         deltas, head = await call.store.read(
             ListDeltas(thread_id=thread_id, after_version=version), LoadHead(thread_id=thread_id)
         )
     except NotFound:
-        return [_deleted(thread_id)], -1
+        return [_deleted(thread_id)], None
     own = call.principal.own
     if head is None or (own is not None and head.resource_id != own):
-        return [_deleted(thread_id)], -1
+        return [_deleted(thread_id)], None
     if deltas is None:
         data = msgspec.json.encode({"version": head.version})
         return [framed(data, event="reset", event_id=str(head.version))], head.version

@@ -168,6 +168,9 @@ def _own(head: ThreadSummary, own: str | None) -> ThreadSummary:
 async def _show(call: Call) -> Response:
     thread_id, options = call.ids["thread_id"], cast("ThreadOptions", call.query)
     head = await call.store.threads.load(thread_id, version=options.version)
+    if head is None and await call.store.threads.head(thread_id) is not None:
+        reason = "the thread as it was at this version is not known"
+        raise Refused(410, "version_unknown", reason)
     if head is None:
         raise NotFound("thread", thread_id)
     thread = head.thread
