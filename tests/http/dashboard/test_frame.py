@@ -7,11 +7,14 @@ from typing import Any
 import httpx
 import pytest
 
+import treadle
+from tests.http.clients_in_process import client
 from tests.http.dashboard.conftest import See
 from treadle import Message, RunMeta, Thread, ThreadChangeSet, ThreadMetadata
 from treadle import http as treadle_http
 from treadle.http._dashboard._formats import absolute, relative, shown, size, span
 from treadle.store.store import Store
+from treadle.testing.clock import ManualClock
 
 HOSTILE = "<script>alert(1)</script>\x1b]0;x\x07 \u202egnp.exe \u200b '\"&"
 VENDORED = {
@@ -148,9 +151,30 @@ async def test_the_overview_says_what_waits_and_what_is_stuck(
     await store.mailboxes.dead_letter(claimed, error="card refused")
     seen = (await admin.get("/")).text
     assert all(text in seen for text in ("agent-alice", "agent-bob", "card refused"))
+    assert "<strong>1</strong> dead" in seen
     seen = (await alice.get("/")).text
     assert "agent-alice" in seen
     assert not any(text in seen for text in ("agent-bob", "card refused", "of-bob"))
+
+
+async def test_the_overview_says_when_no_worker_gets_to_what_is_due() -> None:
+    clock = ManualClock(1_800_000_000_000)
+    async with treadle.open_store("memory:", clock=clock) as store:
+        everyone = treadle_http.everyone(treadle_http.admin("ops"))
+        async with client(treadle_http.dashboard(store, authenticate=everyone)) as browser:
+            await store.mailboxes.send("a", 1)
+            assert "Nothing has failed for good" in (await browser.get("/")).text
+            await store.mailboxes.claim(consumer="worker-7", lease_ms=30_000)
+            await store.mailboxes.send("b", 1)
+            await store.mailboxes.pause("b")
+            clock.now += 61_000
+            paused = (await browser.get("/")).text
+            await store.mailboxes.resume("b")
+            seen = (await browser.get("/")).text
+    assert "nothing keeps it from being claimed" not in paused
+    assert "nothing keeps it from being claimed" in seen
+    assert "worker-7 may have died: 1 of its leases is over" in seen
+    assert "Nothing has failed for good" not in seen
 
 
 def test_times_are_written_for_people() -> None:

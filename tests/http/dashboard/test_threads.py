@@ -4,7 +4,7 @@ import re
 
 import httpx
 
-from treadle import Thread
+from treadle import RunRecord, RunStatus, Thread
 from treadle.store.store import Store
 
 
@@ -57,6 +57,30 @@ async def test_the_ids_that_begin_alike_come_in_pages(
         link = re.search(r'href="([^"]+)" rel="next"', page.text)
         url = link[1].replace("&amp;", "&") if link else ""
     assert found == [f"x{number:03}" for number in range(120)]
+
+
+async def test_a_thread_that_waits_or_is_worked_on_says_so(
+    store: Store, admin: httpx.AsyncClient
+) -> None:
+    runs: dict[str, list[RunStatus]] = {
+        "asks": ["waiting", "running"],
+        "works": ["running"],
+        "rests": ["done"],
+    }
+    for name, statuses in runs.items():
+        await store.threads.create(Thread(id=name))
+        for number, status in enumerate(statuses):
+            run = RunRecord(run_id=f"{name}-{number}", thread_id=name, status=status)
+            await store.runs.upsert(run)
+    for page in ("/threads", "/"):
+        text = (await admin.get(page)).text
+        rows = {
+            name: text.rpartition(f'class="name" href="/threads/{name}"')[2].partition("</tr>")[0]
+            for name in runs
+        }
+        assert '<span class="badge badge-waiting">' in rows["asks"]
+        assert '<span class="badge badge-running">' in rows["works"]
+        assert "badge" not in rows["rests"]
 
 
 async def test_a_store_without_threads_says_how_to_fill_it(admin: httpx.AsyncClient) -> None:

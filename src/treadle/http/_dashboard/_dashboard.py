@@ -16,6 +16,7 @@ from treadle.http._dashboard._rendering import (
     root_of,
     url,
 )
+from treadle.http._dashboard._sections import SECTIONS
 from treadle.http._errors import failure_of
 from treadle.http._principals import Authenticate, Principal
 from treadle.http._settings import Limits
@@ -60,7 +61,10 @@ class Dashboard(App):
         failure = failure_of(error)
         if failure.status == 401:
             return _to_login(request)
-        response = render_plain(request, "error.html", failure.status, failure=failure)
+        sections = [each for each in SECTIONS if not each.is_for_all]
+        response = render_plain(
+            request, "error.html", failure.status, failure=failure, sections=sections
+        )
         response.headers.update(failure.headers)
         return response
 

@@ -19,7 +19,8 @@ from treadle.core.runs import RunRecord
 from treadle.errors import NotFound
 from treadle.http._call import Call
 from treadle.http._dashboard._rendering import redirect
-from treadle.http._dashboard._thread_page import About, Waiting, interrupts_of, read_thread
+from treadle.http._dashboard._thread_page import About, read_thread
+from treadle.http._dashboard._waiting import Waiting, interrupts_of
 from treadle.http._errors import Refused
 from treadle.http._operation import Operation
 from treadle.http._owners import OWN_THREAD

@@ -1,5 +1,6 @@
 """The list of threads."""
 
+from collections.abc import Iterable
 from typing import cast
 
 import msgspec
@@ -8,6 +9,9 @@ from starlette.responses import Response
 from treadle.core.cursors import NO_TIME, Position, cursor_of
 from treadle.core.heads import HeadPage, ListHeads, LoadHead, ThreadSummary
 from treadle.core.ids import ThreadId, check_id
+from treadle.core.limits import PAGE
+from treadle.core.run_queries import SearchRuns
+from treadle.core.runs import RunRecord, RunStatus
 from treadle.http._call import Call
 from treadle.http._dashboard._rendering import render
 from treadle.http._operation import Operation
@@ -45,8 +49,31 @@ async def _list(call: Call) -> Response:
         (page,) = await call.store.read(listing)
     else:
         page = await _with_prefix(call.store, listing, wanted.prefix)
+    (active,) = await call.store.read(active_runs(wanted.resource_id))
     is_filtered = wanted != ThreadList(after=wanted.after, resource_id=call.principal.own)
-    return render(call, "threads.html", wanted=wanted, page=page, is_filtered=is_filtered)
+    return render(
+        call,
+        "threads.html",
+        wanted=wanted,
+        page=page,
+        is_filtered=is_filtered,
+        statuses=statuses_of(active.items),
+    )
+
+
+def active_runs(owner: str | None) -> SearchRuns:
+    """Return the query of the runs that changed last and are not done."""
+    statuses: tuple[RunStatus, ...] = ("waiting", "running")
+    return SearchRuns(statuses=statuses, by="updated_at", resource_id=owner, limit=PAGE)
+
+
+def statuses_of(runs: Iterable[RunRecord]) -> dict[str, RunStatus]:
+    """Return which of the threads of some runs wait for a human, and in which one goes on."""
+    found: dict[str, RunStatus] = {}
+    for run in runs:
+        if found.get(run.thread_id) != "waiting":
+            found[run.thread_id] = run.status
+    return found
 
 
 async def _with_prefix(store: Store, listing: ListHeads, prefix: str) -> HeadPage:

@@ -125,10 +125,13 @@ function dropWritten() {
 function follow() {
   if (!streamUrl) return;
   const wanted = !isPaused && !document.hidden;
+  if (source?.readyState === EventSource.CLOSED) source = null; // the browser has given up
   if (wanted && source === null) {
     source = new EventSource(streamUrl);
     source.addEventListener("news", refresh);
     source.addEventListener("piece", (event) => write(JSON.parse(event.data)));
+    source.addEventListener("open", () => showConnection(true));
+    source.addEventListener("error", () => showConnection(false));
   } else if (!wanted && source !== null) {
     source.close();
     source = null;
@@ -140,13 +143,22 @@ document.addEventListener("htmx:after:swap", () => {
   dropWritten();
   if (streamUrl && live().dataset.atEnd === "true") scrollTo({ top: document.documentElement.scrollHeight });
 });
+document.addEventListener("htmx:error", () => showConnection(false));
+document.addEventListener("htmx:after:swap", () => showConnection(true));
 addEventListener("pagehide", () => source?.close());
 document.addEventListener("visibilitychange", follow);
 
 // --- pausing -------------------------------------------------------------------------------------
 
+let isConnected = true;
+
+function showConnection(isOpen) {
+  isConnected = isOpen;
+  showLive();
+}
+
 function showLive() {
-  liveSwitch.textContent = isPaused ? "Paused" : "Live";
+  liveSwitch.textContent = isPaused ? "Paused" : isConnected ? "Live" : "No connection";
   liveSwitch.setAttribute("aria-pressed", String(!isPaused));
 }
 
@@ -163,6 +175,7 @@ if (refreshes) {
   liveSwitch.addEventListener("click", switchLive);
   setInterval(() => {
     if (!streamUrl || hasNews) refresh();
+    follow();
   }, REFRESH_MS);
   showLive();
   follow();
