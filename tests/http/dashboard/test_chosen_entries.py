@@ -93,13 +93,13 @@ async def test_at_most_a_thousand_are_changed_at_a_time(
             for entry_id in ids[start : start + 101]:
                 entry = MailboxEntry(entry_id=entry_id, mailbox_id="m")
                 step.mailboxes.enqueue(entry)
-    asked = await admin.get("/cancel-entries?all=true&of=tab%3Dqueued")
+    asked = await admin.get("/cancel-entries?all=true&of=tab%3Ddue")
     assert "<h1>Cancel 1,000 entries?</h1>" in asked.text
     assert "and more match" in asked.text
     assert len(asked.content) < 100_000
     done = await press(admin, "/cancel-entries", asked)
     assert said(done) == "1,000 entries are cancelled. Others still match."
-    rest = await admin.get("/cancel-entries?all=true&of=tab%3Dqueued")
+    rest = await admin.get("/cancel-entries?all=true&of=tab%3Ddue")
     assert "<h1>Cancel 10 entries?</h1>" in rest.text
     too_many = {"ids": "\n".join(ids)}
     assert (await admin.post("/cancel-entries", data=too_many)).status_code == 400
@@ -138,7 +138,7 @@ async def test_what_changed_between_look_and_click_stays_and_is_said(
 async def test_nothing_to_do_is_said(store: Store, admin: httpx.AsyncClient) -> None:
     await store.mailboxes.send("m", "work")
     [entry_id] = [entry.entry_id for entry in (await store.mailboxes.list_entries()).items]
-    for query in ("", "all=true&of=tab%3Ddead", "all=true&of=tab%3Dqueued", f"entry_id={entry_id}"):
+    for query in ("", "all=true&of=tab%3Ddead", "all=true&of=tab%3Ddue", f"entry_id={entry_id}"):
         asked = await admin.get(f"/requeue-entries?{query}")
         assert "There is nothing to do" in asked.text
         assert 'method="post" action="/requeue-entries"' not in asked.text
@@ -158,7 +158,7 @@ async def test_long_ids_make_no_large_page(store: Store, admin: httpx.AsyncClien
     for number in range(400):
         entry_id = f"{number:03}" + "\u202e" * 65
         await store.mailboxes.enqueue(MailboxEntry(entry_id=entry_id, mailbox_id="m"))
-    asked = await admin.get("/cancel-entries?all=true&of=tab%3Dqueued")
+    asked = await admin.get("/cancel-entries?all=true&of=tab%3Ddue")
     assert len(asked.content) < 300_000
     assert "and more match" in asked.text
     done = await press(admin, "/cancel-entries", asked)
@@ -252,7 +252,7 @@ async def test_who_may_only_look_sees_no_buttons(store: Store, see: See) -> None
     for browser in (await see(viewer), await see(treadle.http.admin("a"), read_only=True)):
         for path in (
             "/entries?tab=dead",
-            "/entries?tab=queued",
+            "/entries?tab=due",
             f"/entries/{entry_id}",
             f"/entries/{queued}",
             "/mailboxes/m",

@@ -79,7 +79,7 @@ async def test_an_interrupt_says_what_it_will_supersede(
     [held] = await store.mailboxes.claim(1, consumer="w1")
     await store.mailboxes.pause("m")
     asked = await admin.get("/mailboxes/m/interrupt")
-    assert "3 entries will be superseded (2 queued, 1 claimed)" in asked.text
+    assert "What waits and what is held is superseded, 3 entries," in asked.text
     assert "Its generation becomes 1" in asked.text
     assert "The mailbox is paused; that ends, too." in asked.text
     assert held.entry_id in asked.text
@@ -99,7 +99,7 @@ async def test_all_that_waits_is_cancelled_after_a_question(
     await store.mailboxes.claim(1, consumer="w1")
     asked = await admin.get("/mailboxes/m/cancel-pending")
     assert "<h1>Cancel 3 entries?</h1>" in asked.text
-    assert "2 are queued and 1 claimed." in asked.text
+    assert "who holds an entry loses it" in asked.text
     done = await press(admin, "/mailboxes/m/cancel-pending", asked)
     assert said(done) == "3 entries cancelled. Nothing waits in the mailbox."
     assert (await store.mailboxes.count_entries("m")).cancelled == 3

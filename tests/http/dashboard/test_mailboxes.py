@@ -17,6 +17,13 @@ def facts(page: httpx.Response) -> dict[str, str]:
     return {name: re.sub(r"<[^>]+>", "", text).strip() for name, text in found}
 
 
+def tabs(page: httpx.Response) -> dict[str, str]:
+    """The counts of the tabs, by name."""
+    nav = page.text.partition('class="tabs"')[2].partition("</nav>")[0]
+    found = re.findall(r'>(\w+)(?: <span class="count">([^<]*)</span>)?</a>', nav)
+    return dict(found)
+
+
 async def test_mailboxes_come_in_pages(store: Store, admin: httpx.AsyncClient) -> None:
     for number in range(60):
         await store.mailboxes.send(f"m{number:02}", "work")
@@ -54,16 +61,24 @@ async def test_a_page_says_what_is_in_a_mailbox(store: Store, admin: httpx.Async
     found = facts(page)
     assert found["Held by"] == "w1, for 1 min more"
     assert found["Next due"] == "in 2 h"
-    assert (found["Claimed"], found["Due"], found["Scheduled"]) == ("1", "0", "1")
+    assert tabs(page) == {
+        "All": "",
+        "Due": "0",
+        "Scheduled": "1",
+        "Retrying": "0",
+        "Claimed": "1",
+        "Dead": "0",
+        "Ended": "0",
+    }
     assert (found["Generation"], facts(await admin.get("/mailboxes/other"))["Generation"]) == (
         "0",
         "1",
     )
     for entry in (claimed, later):
         assert f'href="/entries/{entry.entry_id}"' in page.text
-    queued = await admin.get("/mailboxes/m?status=queued")
-    assert claimed.entry_id not in queued.text
-    assert later.entry_id in queued.text
+    scheduled = await admin.get("/mailboxes/m?tab=scheduled")
+    assert claimed.entry_id not in scheduled.text
+    assert later.entry_id in scheduled.text
 
 
 async def test_a_page_says_that_a_mailbox_is_paused_and_why(
@@ -79,7 +94,7 @@ async def test_an_over_lease_says_so(store: Store, admin: httpx.AsyncClient) -> 
     past = system_clock() - 60_000
     await store.mailboxes.send("m", "work", now=past)
     await store.mailboxes.claim(1, consumer="w1", lease_ms=1, now=past)
-    assert "though the lease has been over" in facts(await admin.get("/mailboxes/m"))["Held by"]
+    assert "lease over for" in facts(await admin.get("/mailboxes/m"))["Held by"]
 
 
 async def test_a_mailbox_to_which_nothing_was_sent_says_how_to(admin: httpx.AsyncClient) -> None:

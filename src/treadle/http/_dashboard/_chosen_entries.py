@@ -16,7 +16,7 @@ from treadle.core.mailboxes import MailboxEntry
 from treadle.errors import InvalidValue
 from treadle.http._call import Call
 from treadle.http._dashboard._confirming import confirm
-from treadle.http._dashboard._ending import ENDINGS, Ending, counted, end_all
+from treadle.http._dashboard._ending import CANCEL, ENDINGS, Ending, counted, end_all
 from treadle.http._dashboard._entry_filters import EntryFilters, filters_of, search
 from treadle.http._dashboard._rendering import redirect, url
 from treadle.http._handlers import Handle
@@ -78,6 +78,7 @@ def _ask(ending: Ending) -> Handle:
             fields={"ids": "\n".join(map(_quoted, chosen.ids)), "of": choice.of},
             back=url(call.request, "entries", **filters.as_query()),
             section="entries",
+            is_final=ending is CANCEL,
             entries=[shown_entry(entry, internal=internal) for entry in chosen.first],
         )
 

@@ -19,6 +19,7 @@ def confirm(
     action: Sequence[str],
     back: str,
     section: str,
+    is_final: bool = True,
     fields: Mapping[str, str | int] | None = None,
     entries: Sequence[MailboxEntry] = (),
 ) -> Response:
@@ -32,6 +33,7 @@ def confirm(
         action: the segments of the path that does it.
         back: the URL of the page for who does not want it.
         section: the section that it belongs to.
+        is_final: whether it cannot be undone.
         fields: the fields of the form. Texts must have no invisible characters: pages show these
             as escapes.
         entries: the first entries that it is about.
@@ -50,6 +52,7 @@ def confirm(
         button=button,
         action=action,
         back=back,
+        is_final=is_final,
         fields=fields or {},
         entries=entries,
     )

@@ -6,20 +6,13 @@ from urllib.parse import urlencode
 import msgspec
 
 from treadle.clock import system_clock
+from treadle.core.entry_groups import EntryGroup
 from treadle.core.ids import MailboxId
 from treadle.core.mailbox_queries import SearchEntries
-from treadle.core.mailboxes import SETTLED, EntryStatus
 from treadle.http._input import parameters_of, read_query
 
-Tab: TypeAlias = Literal["queued", "claimed", "dead", "ended"]
 Age: TypeAlias = Literal["15min", "1h", "1d", "7d", "30d"]
 
-_STATUSES: dict[Tab, tuple[EntryStatus, ...]] = {
-    "queued": ("queued",),
-    "claimed": ("claimed",),
-    "dead": ("dead_letter",),
-    "ended": SETTLED,
-}
 _AGES: dict[Age, int] = {
     "15min": 900_000,
     "1h": 3_600_000,
@@ -33,7 +26,7 @@ _AGES: dict[Age, int] = {
 class EntryFilters(msgspec.Struct, frozen=True, kw_only=True):
     """Which entries are listed."""
 
-    tab: Tab = "queued"
+    tab: EntryGroup = "due"
     mailbox_id: MailboxId | None = None
     error: str | None = None
     """A text that their last error contains."""
@@ -73,12 +66,18 @@ def filters_of(query: str) -> EntryFilters:
 
 
 def search(wanted: EntryFilters, limit: int) -> SearchEntries:
-    """Return the search for a page of the entries that match."""
+    """Return the search for a page of the entries that match.
+
+    What has a time to wait for comes in the order of these times, and else the newest first.
+    """
+    by_time = wanted.tab in ("due", "scheduled", "retrying")
     return SearchEntries(
+        by="available_at" if by_time else "created_at",
+        order="asc" if by_time else "desc",
         after=wanted.after,
         limit=limit,
         mailbox_id=wanted.mailbox_id,
-        statuses=_STATUSES[wanted.tab],
+        group=wanted.tab,
         error=wanted.error,
         claimed_by=wanted.claimed_by,
         since=None if wanted.since is None else system_clock() - _AGES[wanted.since],

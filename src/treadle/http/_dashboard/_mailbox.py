@@ -4,11 +4,11 @@ import msgspec
 from starlette.responses import Response
 
 from treadle.clock import new_id
+from treadle.core.entry_groups import CountGroups, EntryGroup
 from treadle.core.mailbox_queries import LoadMailbox, SearchEntries, holding
-from treadle.core.mailboxes import EntryStatus
 from treadle.core.pauses import is_paused
-from treadle.core.reporting import ReportEntries
 from treadle.http._call import Call
+from treadle.http._dashboard._entry_filters import EntryFilters, search
 from treadle.http._dashboard._rendering import render
 from treadle.http._operation import Operation
 from treadle.http._owners import OWN_MAILBOX
@@ -21,7 +21,7 @@ _CLAIMED = 50
 class MailboxQuery(msgspec.Struct, frozen=True, kw_only=True):
     """Which of its entries are shown."""
 
-    status: EntryStatus | None = None
+    tab: EntryGroup | None = None
     after: str | None = None
     """The cursor of the page before."""
 
@@ -38,15 +38,10 @@ async def show_mailbox(
     """
     mailbox_id = call.ids["mailbox_id"]
     wanted = call.query if isinstance(call.query, MailboxQuery) else MailboxQuery()
-    state, report, page, claimed, queued = await call.store.read(
+    state, counts, page, claimed, queued = await call.store.read(
         LoadMailbox(mailbox_id=mailbox_id),
-        ReportEntries(mailbox_id=mailbox_id),
-        SearchEntries(
-            mailbox_id=mailbox_id,
-            statuses=None if wanted.status is None else (wanted.status,),
-            after=wanted.after,
-            limit=_PAGE,
-        ),
+        CountGroups(mailbox_id=mailbox_id),
+        _search(mailbox_id, wanted),
         SearchEntries(mailbox_id=mailbox_id, statuses=("claimed",), limit=_CLAIMED),
         SearchEntries(mailbox_id=mailbox_id, by="available_at", order="asc", limit=1),
     )
@@ -56,17 +51,24 @@ async def show_mailbox(
         200 if mistake is None else 400,
         mailbox_id=mailbox_id,
         state=state,
-        report=report,
+        counts=counts,
         page=page,
         wanted=wanted,
         held=holding(claimed.items),
         next_due=queued.items[0].available_at if queued.items else None,
-        is_paused=is_paused(state, report.at),
-        now=report.at,
+        is_paused=is_paused(state, counts.at),
+        now=counts.at,
         draft=draft,
         mistake=mistake,
         new_key=f"dashboard-{new_id()}",
     )
+
+
+def _search(mailbox_id: str, wanted: MailboxQuery) -> SearchEntries:
+    if wanted.tab is None:
+        return SearchEntries(mailbox_id=mailbox_id, after=wanted.after, limit=_PAGE)
+    filters = EntryFilters(tab=wanted.tab, mailbox_id=mailbox_id, after=wanted.after)
+    return search(filters, _PAGE)
 
 
 OPERATIONS = (

@@ -7,11 +7,11 @@ from starlette.responses import Response
 
 from treadle.clock import system_clock
 from treadle.core.endings import CancelPending, Interrupt, Interrupted
+from treadle.core.entry_groups import CountGroups
 from treadle.core.limits import Priority, Time
 from treadle.core.mailbox_queries import LoadMailbox, SearchEntries
 from treadle.core.mailboxes import UNFINISHED, MailboxEntry, MailboxState
 from treadle.core.pauses import Pause, Resume, is_paused
-from treadle.core.reporting import ReportEntries
 from treadle.errors import InvalidValue
 from treadle.http._call import Call
 from treadle.http._dashboard._confirming import confirm
@@ -112,28 +112,25 @@ class _Unfinished(msgspec.Struct, frozen=True):
 
     state: MailboxState | None
     is_paused: bool
-    queued: int
-    claimed: int
+    number: str
+    """How many entries it is, in words."""
     first: list[MailboxEntry]
-
-    @property
-    def total(self) -> int:
-        return self.queued + self.claimed
 
 
 async def _unfinished(call: Call) -> _Unfinished:
     mailbox_id = call.ids["mailbox_id"]
-    state, report, page = await call.store.read(
+    state, counts, page = await call.store.read(
         LoadMailbox(mailbox_id=mailbox_id),
-        ReportEntries(mailbox_id=mailbox_id),
+        CountGroups(mailbox_id=mailbox_id),
         SearchEntries(mailbox_id=mailbox_id, statuses=UNFINISHED, limit=_FIRST),
     )
+    queued = counts.due + counts.scheduled + counts.retrying
+    at_least = "at least " if {"due", "scheduled", "retrying", "claimed"} & {*counts.more} else ""
     internal = call.can("read_internal")
     return _Unfinished(
         state=state,
-        is_paused=is_paused(state, report.at),
-        queued=report.counts.queued,
-        claimed=report.counts.claimed,
+        is_paused=is_paused(state, counts.at),
+        number=f"{at_least}{counted(queued + counts.claimed)}",
         first=[shown_entry(entry, internal=internal) for entry in page.items],
     )
 
@@ -144,8 +141,8 @@ async def _ask_to_interrupt(call: Call) -> Response:
     effects = [
         f"Its generation becomes {generation + 1:,}: a worker that holds an older entry can write"
         " nothing more.",
-        f"{counted(found.total)} will be superseded ({found.queued:,} queued, {found.claimed:,}"
-        " claimed), and their runs closed. What is sent afterwards runs.",
+        f"What waits and what is held is superseded, {found.number}, and its runs are closed."
+        " What is sent afterwards runs as usual.",
     ]
     if found.is_paused:
         effects.append("The mailbox is paused; that ends, too.")
@@ -176,18 +173,16 @@ async def _interrupt(call: Call) -> Response:
 
 async def _ask_to_cancel(call: Call) -> Response:
     mailbox_id, found = call.ids["mailbox_id"], await _unfinished(call)
-    number = counted(found.total)
-    is_empty = found.total == 0
+    is_empty = not found.first
     effect = (
-        f"{found.queued:,} are queued and {found.claimed:,} claimed. They end, and so do their"
-        " runs; who holds one loses it. What is sent meanwhile is cancelled, too. This cannot be"
-        " undone."
+        "What waits and what is held ends, and so do its runs; who holds an entry loses it. What is"
+        " sent meanwhile is cancelled, too. This cannot be undone."
     )
     return confirm(
         call,
-        question="There is nothing to do" if is_empty else f"Cancel {number}?",
+        question="There is nothing to do" if is_empty else f"Cancel {found.number}?",
         effects=["Nothing waits in the mailbox, and nothing is held."] if is_empty else [effect],
-        button="" if is_empty else f"Cancel {number}",
+        button="" if is_empty else f"Cancel {found.number}",
         action=("mailboxes", mailbox_id, "cancel-pending"),
         back=url(call.request, "mailboxes", mailbox_id),
         section="mailboxes",
