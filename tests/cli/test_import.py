@@ -12,6 +12,8 @@ import pytest
 
 import treadle
 from tests.cli.support import SHIPPED, in_store, line_of, read_until, run, run_json, spawn
+from tests.integrations.chat_exports.support import chatgpt, said, zipped
+from tests.integrations.chat_exports.support import node as chatgpt_node
 from treadle.cli.importing import load_lines
 from treadle.cli.json_lines import Good, read_lines
 from treadle.core.threads import ThreadHead
@@ -221,4 +223,42 @@ def test_a_framework_that_is_missing_is_named_with_its_extra(tmp_path: Path) -> 
 def test_a_framework_that_nobody_knows_is_wrong_usage(tmp_path: Path) -> None:
     result = run("import", "--store", tmp_path / "store", "--from", "other", "sqlite:///x.db")
     assert result.exit_code == 2
-    assert "'google-adk', 'langgraph', 'openai-agents'" in result.stderr
+    assert "'chatgpt', 'claude', 'google-adk', 'langgraph', 'openai-agents'" in result.stderr
+
+
+def test_the_export_of_a_chat_program_is_imported_and_what_is_left_out_is_counted(
+    tmp_path: Path,
+) -> None:
+    picture = {"content_type": "image_asset_pointer", "asset_pointer": "file-service://file-1"}
+    question = chatgpt_node("q", "root", "user", said(picture, "what is it?"))
+    answers = [chatgpt_node(name, "q", "assistant", said(name)) for name in ("a cat", "a dog")]
+    good = chatgpt(question, *answers)
+    export = zipped(tmp_path / "export.zip", {"conversations.json": [good, {"id": "broken"}]})
+    result = run("import", "--from", "chatgpt", export)
+    assert result.exit_code == 1
+    assert result.stdout == (
+        "1 conversation created, 0 extended, 0 unchanged, 4 items added; 1 further branch as "
+        "threads; 1 file not imported\n"
+    )
+    assert result.stderr.splitlines()[0] == (
+        "conversations.json[1] broken: invalid value at mapping: it must be an object, not null"
+    )
+    again = json.loads(run("import", "--json", "--from", "chatgpt", export).stdout)
+    errors = again.pop("errors")
+    assert [error["name"] for error in errors] == ["conversations.json[1] broken"]
+    assert again == {
+        "created": 0,
+        "extended": 0,
+        "unchanged": 1,
+        "failed": 1,
+        "items": 0,
+        "branches": 1,
+        "files": 1,
+    }
+    assert len(run_json("threads", "list")["items"]) == 2
+
+
+def test_an_export_that_is_not_there_is_named() -> None:
+    result = run("import", "--from", "claude", "missing.zip")
+    assert result.exit_code == 1
+    assert "there is no file 'missing.zip'" in result.stderr

@@ -148,7 +148,7 @@ def _plain(thread: treadle.Thread) -> Any:
     return to_plain(thread)
 
 
-SLOW = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+SLOW = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 SOUND_CHATGPT = chatgpt(node("m1", "root", "user", said("hi")), conversation_id="sound")
 SOUND_CLAUDE = claude(chat("m1", FIRST, "human", "hi"), uuid="sound")
 

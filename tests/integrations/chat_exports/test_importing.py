@@ -277,6 +277,19 @@ async def test_branches_that_take_too_much_are_left_out_and_named(
     assert contents(threads["chat-1"])[1] == "y"
 
 
+async def test_a_message_of_a_branch_that_is_left_out_stays_in_its_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_writing, "BRANCHES_BYTES", 0)
+    source = tmp_path / "conversations.json"
+    regenerated = node("m3", "m1", "assistant", said("better"))
+    async with treadle.open_store("memory:") as store:
+        await run(import_chatgpt, store, written(source, [chatgpt(*SIMPLE)]))
+        [again] = await run(import_chatgpt, store, written(source, [chatgpt(*SIMPLE, regenerated)]))
+        assert again.kind == "failed"
+        assert contents((await threads_of(store))["chat-1"]) == ["hi", "ho"]
+
+
 async def test_a_long_conversation_with_many_branches_is_read_in_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -34,11 +34,11 @@ async def write_conversation(
         VersionConflict: somebody else is writing to the thread.
     """
     written.files = len(conversation.files)
-    current, others, left_out = _threads(program, conversation)
     ids = [message.id for said in conversation.messages.values() for message in said]
-    known = set(ids)
-    if len(known) < len(ids):
+    if len(set(ids)) < len(ids):
         raise InvalidValue("messages", "two of them have the same id")
+    current, others, left_out = _threads(program, conversation)
+    known = {message.id for thread in (current, *others) for message in thread.messages}
     # The branches first: a message is not taken from one thread before it is in another.
     for thread in others:
         written.branches += 1
