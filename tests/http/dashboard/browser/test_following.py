@@ -8,7 +8,7 @@ from playwright.async_api import expect
 
 from tests.http.dashboard.browser.browsing import Browsing, set_hidden
 from tests.http.dashboard.browser.conftest import Serve
-from treadle import Message, Store, Thread, ThreadChangeSet
+from treadle import Message, RunMeta, Store, Thread, ThreadChangeSet, ToolCall
 from treadle.worker import Delivery, Worker
 
 HIDDEN = "\u202egnp.exe"
@@ -90,3 +90,30 @@ async def test_of_seven_tabs_only_the_one_that_is_seen_has_a_stream(
     await set_hidden(page, True)
     await set_hidden(first, False)
     await expect(first.locator(".role-user")).to_contain_text("Is anybody there?")
+
+
+async def test_news_leave_alone_what_a_reader_has_opened_or_typed(
+    browsing: Browsing, serve: Serve, store: Store
+) -> None:
+    call = ToolCall(id="c", name="weather", arguments={"city": "Ulm"})
+    said = [Message.assistant("", [call]), Message.tool("c", "sunny")]
+    await store.threads.create(Thread(id="chat"))
+    meta = RunMeta(agent_id="helper", status="waiting", metadata={"interrupts": [{"id": "i"}]})
+    changes = ThreadChangeSet(run_id="r", run_meta=meta, messages=said)
+    await store.threads.append("chat", changes)
+    page = await browsing.open(f"{await serve(store)}/threads/chat")
+    await page.get_by_text("weather").click()
+    await page.get_by_label("Say something").fill("half a question")
+    await store.threads.append("chat", Message.user("Is anybody there?"))
+    await expect(page.locator(".role-user")).to_contain_text("Is anybody there?")
+    await expect(page.get_by_text("sunny")).to_be_visible()
+    await expect(page.get_by_label("Say something")).to_have_value("half a question")
+    await page.get_by_label("In words").fill("only if")
+    await page.get_by_role("heading", level=1).click()
+    await store.threads.append("chat", Message.user("And now?"))
+    await page.wait_for_timeout(1_000)
+    await expect(page.get_by_label("In words")).to_have_value("only if")
+    await expect(page.locator(".role-user")).to_have_count(1)
+    await page.get_by_label("In words").fill("")
+    await page.get_by_role("heading", level=1).click()
+    await expect(page.locator(".role-user")).to_have_count(2)

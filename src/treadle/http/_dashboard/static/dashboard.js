@@ -45,7 +45,8 @@ function isBusy() {
     (live().contains(active) && active.matches("input, textarea, select")) ||
     (selected !== null && !selected.isCollapsed) ||
     document.querySelector("dialog[open]") !== null ||
-    live().querySelector("input:checked") !== null
+    live().querySelector("input:checked") !== null ||
+    [...live().querySelectorAll("input, textarea")].some((field) => field.value !== field.defaultValue)
   );
 }
 
