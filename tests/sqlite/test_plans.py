@@ -221,10 +221,6 @@ PLANS: dict[str, tuple[Read, str]] = {
         Read("list_summaries", {}, ("behind",), "DESC", ("updated_at", "mailbox_id")),
         "mailboxes USING INDEX mailboxes_by_update ((updated_at,mailbox_id)<(?,?))",
     ),
-    "counts in mailboxes": (
-        Read("count_in_mailboxes", {}),
-        "entries USING INDEX entries_of_mailbox (mailbox_id=?)",
-    ),
     "claims of mailboxes": (
         Read("list_claims", {}),
         "entries USING INDEX entries_claimed (mailbox_id=?)",
@@ -263,8 +259,9 @@ BOUNDED: dict[str, tuple[Read, tuple[str, ...]]] = {
         ),
     ),
     "counts of a mailbox": (
-        Read("count_unfinished", {}),
+        Read("count_queued", {}),
         (
+            "entries USING INDEX entries_claimed (mailbox_id=?)",
             "entries_unfinished_of_mailbox (mailbox_id=?)",
             "entries_stopped_of_mailbox (mailbox_id=? AND status=?)",
         ),

@@ -8,6 +8,7 @@ from treadle.core.entry_groups import EntryGroup, GroupCounts
 from treadle.core.explaining import Explanation
 from treadle.core.limits import COUNTED
 from treadle.core.mailbox_queries import (
+    SUMMED,
     Claim,
     EntryKey,
     FoundEntries,
@@ -99,11 +100,12 @@ class Mailboxes(MailboxWrites):
         order: Order = "asc",
         after: str | None = None,
         limit: int = 50,
+        counted: int = SUMMED,
     ) -> MailboxSummaryPage:
         """List mailboxes with their holders and the number of their entries, in pages by a cursor.
 
-        A page costs the same however many mailboxes there are, but on files, which look at all of
-        them. The entries of the mailboxes on the page are counted.
+        A page costs the same however many mailboxes and entries there are, but on files, which look
+        at all of them.
 
         Args:
             by: sort by id, or by `updated_at`, when the state last changed, and then by id. An
@@ -111,12 +113,16 @@ class Mailboxes(MailboxWrites):
             order: "asc" or "desc".
             after: `next_cursor` of the page before, which was read with the same `by`.
             limit: how many at most, clamped to 1..200.
+            counted: how far the entries of each are counted, clamped to 1..10,000: the queued ones
+                among the oldest, and what has ended, but for dead letters, among the newest.
 
         Raises:
             InvalidValue: `after` is no cursor of a listing in this order.
         """
         return self._portal.call(
-            self._reads.list_summaries(by=by, order=order, after=after, limit=limit)
+            self._reads.list_summaries(
+                by=by, order=order, after=after, limit=limit, counted=counted
+            )
         )
 
     def load_entry(self, entry_id: str) -> MailboxEntry | None:
@@ -254,8 +260,8 @@ class Mailboxes(MailboxWrites):
         """Count the entries by what they wait for, in one mailbox or in all, and never for long.
 
         A count stops at `limit`, and `more` says of which groups there may be more entries. In one
-        mailbox, only its newest `limit` entries that have not ended, and its newest `limit` of all,
-        are looked at.
+        mailbox, what waits is counted among its oldest `limit`, and what has ended, but for dead
+        letters, among its newest `limit` entries.
 
         Args:
             mailbox_id: only this mailbox.

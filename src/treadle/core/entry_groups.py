@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any, Literal, assert_never, get_args
+from typing import Any, Literal, NamedTuple, assert_never, get_args
 
 from treadle.core.claims import is_claimable
 from treadle.core.codec import Model, always_encoded
@@ -11,7 +11,6 @@ from treadle.core.limits import COUNTED, Bound, Count, Time, clamp_counted
 from treadle.core.mailboxes import (
     SETTLED,
     STATUSES,
-    UNFINISHED,
     EntryStatus,
     MailboxEntry,
     MailboxRows,
@@ -83,14 +82,43 @@ def groups_of(rows: MailboxRows, entry: MailboxEntry, now: int) -> set[EntryGrou
     return groups
 
 
+class Looked(NamedTuple):
+    """What a bounded look at one mailbox sees."""
+
+    queued: list[MailboxEntry]
+    """The oldest ones."""
+    claimed: list[MailboxEntry]
+    dead: list[MailboxEntry]
+    settled: list[MailboxEntry]
+    """Those among the newest entries that were accepted, superseded or cancelled."""
+    newest: int
+    """How many of the newest entries were looked at for them."""
+
+
+def look_at(entries: Iterable[MailboxEntry], limit: int) -> Looked:
+    """Look at no more than `limit` entries of a mailbox of each kind."""
+    by_age = sorted(entries, key=listing_order)
+    of: dict[EntryStatus, list[MailboxEntry]] = {status: [] for status in STATUSES}
+    for entry in by_age:
+        of[entry.status].append(entry)
+    newest = by_age[-limit:]
+    return Looked(
+        queued=of["queued"][:limit],
+        claimed=of["claimed"][:limit],
+        dead=of["dead_letter"][:limit],
+        settled=[entry for entry in newest if entry.status in SETTLED],
+        newest=len(newest),
+    )
+
+
 # --- query ----------------------------------------------------------------------------------------
 
 
 class CountGroups(TimedQuery[GroupCounts], frozen=True, kw_only=True):
     """How many entries there are in each group, counted as far as `limit`.
 
-    In one mailbox, these are the queued and claimed ones among its newest `limit` that have not
-    ended, and those that have ended among its newest `limit`.
+    In one mailbox, the queued ones are those among its oldest `limit`, and the ended ones those
+    among its newest `limit` entries.
     """
 
     mailbox_id: MailboxId | None = None
@@ -100,25 +128,20 @@ class CountGroups(TimedQuery[GroupCounts], frozen=True, kw_only=True):
     def answer(self, rows: MailboxRows, now: int) -> GroupCounts:
         """Look at all entries once."""
         limit = clamp_counted(self.limit)
-        if self.mailbox_id is None:
-            counts = _count(rows, rows.find_entries(None, STATUSES), now)
-            return group_counts(now, counts, limit)
-        found = sorted(
-            rows.find_entries(self.mailbox_id, STATUSES), key=listing_order, reverse=True
-        )
-        unfinished = [entry for entry in found if entry.status in UNFINISHED]
-        counts = _count(rows, (each for each in found if each.status == "dead_letter"), now)
-        counts += _count(rows, unfinished[:limit], now)
-        counts += _count(rows, (each for each in found[:limit] if each.status in SETTLED), now)
-        return group_counts(now, counts, limit, unfinished=len(unfinished), all_=len(found))
-
-
-def _count(rows: MailboxRows, entries: Iterable[MailboxEntry], now: int) -> Counter[EntryGroup]:
-    return Counter(group for entry in entries for group in groups_of(rows, entry, now))
+        found: Iterable[MailboxEntry] = rows.find_entries(self.mailbox_id, STATUSES)
+        queued = newest = 0
+        if self.mailbox_id is not None:
+            looked = look_at(found, limit)
+            queued, newest = len(looked.queued), looked.newest
+            found = (*looked.queued, *looked.claimed, *looked.dead, *looked.settled)
+        counts: Counter[EntryGroup] = Counter()
+        for entry in found:
+            counts.update(groups_of(rows, entry, now))
+        return group_counts(now, counts, limit, queued=queued, newest=newest)
 
 
 def group_counts(
-    at: int, counts: Counter[EntryGroup], limit: int, *, unfinished: int = 0, all_: int = 0
+    at: int, counts: Counter[EntryGroup], limit: int, *, queued: int = 0, newest: int = 0
 ) -> GroupCounts:
     """The answer of a count.
 
@@ -126,17 +149,14 @@ def group_counts(
         at: the time.
         counts: how many entries were counted in each group.
         limit: how far they were counted.
-        unfinished: how many queued and claimed entries of one mailbox were looked at.
-        all_: how many entries of it were looked at for those that have ended.
+        queued: how many queued entries of one mailbox were looked at.
+        newest: how many of its newest entries were looked at for those that have ended.
     """
-    more: list[EntryGroup] = []
-    for group in GROUPS:
-        looked_at = 0
-        if group == "ended":
-            looked_at = all_
-        elif group != "dead":
-            looked_at = unfinished
-        if max(counts[group], looked_at) >= limit:
-            more.append(group)
     numbers: dict[str, Any] = {group: min(counts[group], limit) for group in GROUPS}
+    looked_at: dict[EntryGroup, int] = dict.fromkeys(GROUPS, 0)
+    looked_at |= {"due": queued, "scheduled": queued, "retrying": queued, "paused": queued}
+    looked_at["ended"] = newest
+    more: list[EntryGroup] = [
+        group for group in GROUPS if max(numbers[group], looked_at[group]) >= limit
+    ]
     return GroupCounts(at=at, more=tuple(more), **numbers)

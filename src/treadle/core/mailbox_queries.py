@@ -1,16 +1,16 @@
 """Queries about mailboxes: entries, states, and listings of both in pages by cursors."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal
 
 import msgspec
 
 from treadle.core.codec import Model, always_encoded
 from treadle.core.cursors import NO_TIME, CursorPage, Position, page_behind, read_cursor
-from treadle.core.entry_groups import EntryGroup, groups_of, statuses_of
+from treadle.core.entry_groups import EntryGroup, groups_of, look_at, statuses_of
 from treadle.core.ids import EntryId, MailboxId, check_id
-from treadle.core.limits import LARGEST_TIME, Bound, Time
+from treadle.core.limits import LARGEST_TIME, Bound, Time, clamp_counted
 from treadle.core.mailboxes import (
     STATUSES,
     EntryOrigin,
@@ -28,6 +28,9 @@ from treadle.core.pages import PageQuery, page_of, page_with
 from treadle.core.queries import Query, TimedQuery
 from treadle.errors import InvalidValue
 
+SUMMED = 1_000
+"""How far a summary counts the entries of a mailbox, if it is not asked for more or less."""
+
 CLAIMS = 1_000
 """Most ids of one `LoadClaims`."""
 
@@ -44,9 +47,11 @@ class MailboxSummary(Model, frozen=True, kw_only=True):
 
     state: MailboxState
     counts: MailboxStats = always_encoded(MailboxStats())
-    """How many entries it has in each status."""
+    """How many entries it has in each status, as far as they were counted."""
+    more: bool = False
+    """It may have more entries than were counted."""
     due_at: Time | None = None
-    """When the first of its queued entries is due, or was; None if none is queued."""
+    """When the first of its queued entries that were counted is due, or was; None if none is."""
     claimed_by: str | None = None
     """Who holds it, by the latest lease; None if nothing is claimed."""
     lease_until: Time | None = None
@@ -247,13 +252,19 @@ class ListMailboxes(PageQuery[MailboxPage], frozen=True, kw_only=True):
 
 
 class ListSummaries(Query[MailboxSummaryPage], frozen=True, kw_only=True):
-    """A page of the summaries of all mailboxes."""
+    """A page of the summaries of all mailboxes.
+
+    Of each, it counts its queued entries among the oldest `counted`, its claimed entries and its
+    dead letters as far as `counted`, and the others among its newest `counted` entries.
+    """
 
     by: MailboxKey = "id"
     order: Order = "asc"
     after: str | None = None
     """The cursor of a page in the same order; the next page begins behind it."""
     limit: Bound = 50
+    counted: Bound = SUMMED
+    """It is clamped to 1..10,000."""
 
     def check(self, where: str) -> None:
         """Refuse a cursor of another listing."""
@@ -281,7 +292,8 @@ class ListSummaries(Query[MailboxSummaryPage], frozen=True, kw_only=True):
         for entry in rows.find_entries(None, STATUSES):
             if entry.mailbox_id in entries:
                 entries[entry.mailbox_id].append(entry)
-        return summarized(page, lambda state: _summary(state, entries[state.mailbox_id]))
+        counted = clamp_counted(self.counted)
+        return summarized(page, lambda state: _summary(state, entries[state.mailbox_id], counted))
 
 
 def summarized(
@@ -305,13 +317,32 @@ def _end_of_lease(entry: MailboxEntry) -> tuple[int, str]:
     return lease_until, entry.entry_id
 
 
-def _summary(state: MailboxState, entries: Sequence[MailboxEntry]) -> MailboxSummary:
-    held = holding(entry for entry in entries if entry.status == "claimed")
-    times = [entry.available_at for entry in entries if entry.status == "queued"]
+def _summary(state: MailboxState, entries: Sequence[MailboxEntry], limit: int) -> MailboxSummary:
+    looked = look_at(entries, limit)
+    counted = (*looked.queued, *looked.claimed, *looked.dead, *looked.settled)
+    return mailbox_summary(
+        state,
+        Counter(entry.status for entry in counted),
+        due_at=min((entry.available_at for entry in looked.queued), default=None),
+        held=holding(entry for entry in entries if entry.status == "claimed"),
+        more=max(len(looked.queued), len(looked.claimed), len(looked.dead), looked.newest) >= limit,
+    )
+
+
+def mailbox_summary(
+    state: MailboxState,
+    counts: Mapping[EntryStatus, int],
+    *,
+    due_at: int | None,
+    held: MailboxEntry | None,
+    more: bool,
+) -> MailboxSummary:
+    """Make a summary, of a mailbox that `held` holds."""
     return MailboxSummary(
         state=state,
-        counts=msgspec.convert(Counter(entry.status for entry in entries), type=MailboxStats),
-        due_at=min(times, default=None),
+        counts=msgspec.convert(counts, type=MailboxStats),
+        more=more,
+        due_at=due_at,
         claimed_by=held.claimed_by if held else None,
         lease_until=held.lease_until if held else None,
     )

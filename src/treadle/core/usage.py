@@ -4,14 +4,12 @@ from collections.abc import Iterable
 from datetime import date
 from typing import Literal
 
-import msgspec
-
 from treadle.core.codec import Model, always_encoded
 from treadle.core.ids import ThreadId
 from treadle.core.limits import Bound, Count
 from treadle.core.queries import Query
 from treadle.core.run_queries import OwnedRunRows, runs_of
-from treadle.core.runs import RunRecord
+from treadle.core.runs import RunRecord, listing_order
 
 UsageKey = Literal["thread", "owner", "agent", "day"]
 """What tokens are summed by."""
@@ -37,6 +35,8 @@ class UsageReport(Model, frozen=True, kw_only=True):
     """What runs have used: days in their order; others by their tokens, most first, then by key."""
 
     items: tuple[Usage, ...] = always_encoded(())
+    more: bool = False
+    """There may be more runs than `limit`, and the older ones were left out."""
     unreadable: tuple[str, ...] = ()
     """Damaged records that were left out, by name. A store in a folder names all that it knows of,
     whatever the filters."""
@@ -54,13 +54,19 @@ class SumUsage(Query[UsageReport], frozen=True, kw_only=True):
     resource_id: str | None = None
     """The owner of the runs' threads, as it is now."""
     agent_id: str | None = None
+    limit: Bound | None = None
+    """How many runs are looked at, one at least: the newest ones that the filters by time, thread
+    and owner let pass. None: all."""
 
-    def matches(self, run: RunRecord) -> bool:
-        """Return whether the filters by time and agent let `run` pass."""
-        return (
-            self.agent_id in (None, run.agent_id)
-            and (self.since is None or run.created_at >= self.since)
-            and (self.until is None or run.created_at < self.until)
+    @property
+    def most(self) -> int | None:
+        """How many runs are looked at; None is all."""
+        return None if self.limit is None else max(1, self.limit)
+
+    def is_in_time(self, run: RunRecord) -> bool:
+        """Return whether the filters by time let `run` pass."""
+        return (self.since is None or run.created_at >= self.since) and (
+            self.until is None or run.created_at < self.until
         )
 
     def key_of(self, run: RunRecord, owner: str | None) -> str | None:
@@ -82,9 +88,15 @@ class SumUsage(Query[UsageReport], frozen=True, kw_only=True):
             summaries = rows.find_summaries(self.resource_id, None)
             owners = {summary.id: summary.resource_id for summary in summaries}
         sums = Sums(self)
-        for run in runs_of(rows, self.thread_id, self.resource_id):
+        runs = [
+            run for run in runs_of(rows, self.thread_id, self.resource_id) if self.is_in_time(run)
+        ]
+        looked_at = runs
+        if self.most is not None:
+            looked_at = sorted(runs, key=listing_order)[-self.most :]
+        for run in looked_at:
             sums.add(run, owners.get(run.thread_id))
-        return sums.report(rows.runs.unreadable())
+        return sums.report(rows.runs.unreadable(), more=len(looked_at) == self.most)
 
 
 class Sums:
@@ -92,27 +104,27 @@ class Sums:
 
     def __init__(self, query: SumUsage) -> None:
         self._query = query
-        self._sums: dict[str | None, Usage] = {}
+        self._sums: dict[str | None, list[int]] = {}
 
     def add(self, run: RunRecord, owner: str | None) -> None:
-        """Add a run, if it matches."""
-        if not self._query.matches(run):
+        """Add a run, if it is of the agent."""
+        if self._query.agent_id not in (None, run.agent_id):
             return
-        key = self._query.key_of(run, owner)
-        before = self._sums.get(key, Usage(key=key))
-        self._sums[key] = msgspec.structs.replace(
-            before,
-            runs=before.runs + 1,
-            input_tokens=before.input_tokens + run.input_tokens,
-            output_tokens=before.output_tokens + run.output_tokens,
-        )
+        sums = self._sums.setdefault(self._query.key_of(run, owner), [0, 0, 0])
+        sums[0] += 1
+        sums[1] += run.input_tokens
+        sums[2] += run.output_tokens
 
-    def report(self, unreadable: Iterable[str]) -> UsageReport:
+    def report(self, unreadable: Iterable[str], *, more: bool) -> UsageReport:
         """Return the sums in their order."""
-        items = sorted(self._sums.values(), key=lambda usage: usage.key or "")
+        items = [
+            Usage(key=key, runs=runs, input_tokens=given, output_tokens=made)
+            for key, (runs, given, made) in self._sums.items()
+        ]
+        items.sort(key=lambda usage: usage.key or "")
         if self._query.by != "day":
             items.sort(key=lambda usage: usage.input_tokens + usage.output_tokens, reverse=True)
-        return UsageReport(items=tuple(items), unreadable=tuple(unreadable))
+        return UsageReport(items=tuple(items), more=more, unreadable=tuple(unreadable))
 
 
 def _day(time: int) -> str:

@@ -10,6 +10,7 @@ from treadle.core.explaining import ExplainEntry, Explanation
 from treadle.core.ids import check_id, check_ids, check_optional_id
 from treadle.core.limits import COUNTED
 from treadle.core.mailbox_queries import (
+    SUMMED,
     Claim,
     CountEntries,
     EntryKey,
@@ -121,11 +122,12 @@ class Mailboxes(MailboxWrites):
         order: Order = "asc",
         after: str | None = None,
         limit: int = 50,
+        counted: int = SUMMED,
     ) -> MailboxSummaryPage:
         """List mailboxes with their holders and the number of their entries, in pages by a cursor.
 
-        A page costs the same however many mailboxes there are, but on files, which look at all of
-        them. The entries of the mailboxes on the page are counted.
+        A page costs the same however many mailboxes and entries there are, but on files, which look
+        at all of them.
 
         Args:
             by: sort by id, or by `updated_at`, when the state last changed, and then by id. An
@@ -133,11 +135,13 @@ class Mailboxes(MailboxWrites):
             order: "asc" or "desc".
             after: `next_cursor` of the page before, which was read with the same `by`.
             limit: how many at most, clamped to 1..200.
+            counted: how far the entries of each are counted, clamped to 1..10,000: the queued ones
+                among the oldest, and what has ended, but for dead letters, among the newest.
 
         Raises:
             InvalidValue: `after` is no cursor of a listing in this order.
         """
-        query = ListSummaries(by=by, order=order, after=after, limit=limit)
+        query = ListSummaries(by=by, order=order, after=after, limit=limit, counted=counted)
         return await self._backend.read(check_query(query, "list_summaries"))
 
     async def load_entry(self, entry_id: str) -> MailboxEntry | None:
@@ -277,8 +281,8 @@ class Mailboxes(MailboxWrites):
         """Count the entries by what they wait for, in one mailbox or in all, and never for long.
 
         A count stops at `limit`, and `more` says of which groups there may be more entries. In one
-        mailbox, only its newest `limit` entries that have not ended, and its newest `limit` of all,
-        are looked at.
+        mailbox, what waits is counted among its oldest `limit`, and what has ended, but for dead
+        letters, among its newest `limit` entries.
 
         Args:
             mailbox_id: only this mailbox.

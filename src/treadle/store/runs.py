@@ -162,10 +162,12 @@ class Runs(RunWrites):
         thread_id: str | None = None,
         resource_id: str | None = None,
         agent_id: str | None = None,
+        limit: int | None = None,
     ) -> UsageReport:
         """Sum the tokens of the runs that match all filters.
 
-        All runs of that time are read: the cost grows with their number.
+        All runs of that time are read, or the newest `limit` of them: the cost grows with their
+        number.
 
         Args:
             by: one sum for each "thread", "owner" (of the thread, as it is now), "agent" or "day"
@@ -175,6 +177,8 @@ class Runs(RunWrites):
             thread_id: only runs on this thread.
             resource_id: only runs on threads of this owner.
             agent_id: only runs of this agent.
+            limit: how many runs of that time, thread and owner are looked at, the newest ones. If
+                there may be others, `more` of the report is True.
         """
         query = SumUsage(
             by=by,
@@ -183,5 +187,6 @@ class Runs(RunWrites):
             thread_id=thread_id,
             resource_id=resource_id,
             agent_id=agent_id,
+            limit=limit,
         )
         return await self._backend.read(check_query(query, "usage"))

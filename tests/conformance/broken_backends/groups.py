@@ -1,4 +1,4 @@
-"""Backends that group entries, their errors or their holders by another rule."""
+"""Backends that group, count or sum by another rule, or no further than they are asked to."""
 
 from typing import Any
 
@@ -8,8 +8,9 @@ from tests.conformance.broken_backends.broken_backend import breaks
 from treadle.backends.base import Guarantee
 from treadle.backends.memory.backend import MemoryBackend
 from treadle.core.entry_groups import CountGroups
-from treadle.core.mailbox_queries import SearchEntries
+from treadle.core.mailbox_queries import ListSummaries, SearchEntries
 from treadle.core.reporting import ListConsumers, ListErrors
+from treadle.core.usage import SumUsage
 
 
 @breaks(Guarantee.LISTINGS_ARE_COMPLETE, "a group is listed in pages of any size: retrying")
@@ -69,6 +70,26 @@ class Endless(MemoryBackend):
     async def read(self, query: Any) -> Any:
         if isinstance(query, CountGroups):
             query = replace(query, limit=10_000)
+        return await super().read(query)
+
+
+@breaks(Guarantee.LISTINGS_ARE_COMPLETE, "a summary counts no further than it is asked to")
+class Boundless(MemoryBackend):
+    """Counts the entries of mailboxes to their end."""
+
+    async def read(self, query: Any) -> Any:
+        if isinstance(query, ListSummaries):
+            query = replace(query, counted=10_000)
+        return await super().read(query)
+
+
+@breaks(Guarantee.LISTINGS_ARE_COMPLETE, "the newest runs are looked at for their tokens")
+class Spendthrift(MemoryBackend):
+    """Sums the tokens of all runs."""
+
+    async def read(self, query: Any) -> Any:
+        if isinstance(query, SumUsage):
+            query = replace(query, limit=None)
         return await super().read(query)
 
 

@@ -104,8 +104,8 @@ class Dialect(ABC):
     def condition(self, name: str) -> str:
         """The condition that a column has the value of its name.
 
-        `error` is a text within the column, `mailbox` a mailbox in an index by status, and `filter`
-        a status for which no index is used.
+        `error` is a text within the column, `agent` one within a run's, `mailbox` a mailbox in an
+        index by status, and `filter` a status for which no index is used.
         """
 
     @abstractmethod
@@ -190,6 +190,8 @@ class Sqlite(Dialect):
         match name:
             case "error":
                 return "instr(last_error, :error) > 0"
+            case "agent":
+                return "instr(runs.body, :agent) > 0"
             case "filter":
                 return "status || '' = :status"
             case "mailbox":
@@ -293,6 +295,8 @@ class Postgres(Dialect):
                 return self._equal(name, f":{name}")
             case "error":
                 return "position(:error IN last_error) > 0"
+            case "agent":
+                return "position(:agent IN runs.body) > 0"
             case "filter":
                 return "status = :status"
             case "status":

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from operator import attrgetter, is_
 from typing import NamedTuple, TypeAlias, assert_never, cast
 
@@ -18,6 +19,7 @@ from treadle.backends.sql._listing import (
     read_cursor_page,
 )
 from treadle.backends.sql._purges import EntryPurge
+from treadle.backends.sql._reporting import read_counts
 from treadle.backends.sql.program import Direction, Program, Read, Row, Statement, Values, writes
 from treadle.backends.sql.rows import id_list, read_claim, read_entry, read_mailbox, readable
 from treadle.backends.sql.tables import (
@@ -34,6 +36,7 @@ from treadle.backends.sql.tables import (
 )
 from treadle.core.claims import is_kept, turn_order
 from treadle.core.entry_groups import EntryGroup
+from treadle.core.limits import clamp_counted
 from treadle.core.mailbox_queries import (
     Claim,
     CountEntries,
@@ -50,6 +53,7 @@ from treadle.core.mailbox_queries import (
     StatePage,
     claims_of,
     holding,
+    mailbox_summary,
     summarized,
 )
 from treadle.core.mailboxes import (
@@ -380,30 +384,44 @@ def list_summaries(query: ListSummaries, damage: DamageLog) -> Program[MailboxSu
     page = yield from read_cursor_page(StatePage, [_list_states(query)], place, query.limit, damage)
     if not page.items:
         return summarized(page, lambda state: MailboxSummary(state=state))
-    ids = {"ids": id_list(state.mailbox_id for state in page.items)}
-    counted, claims = yield (Read("count_in_mailboxes", ids), Read("list_claims", ids))
-    counts: dict[str, dict[str, int]] = defaultdict(dict)
-    times: dict[str, int] = {}
-    for mailbox_id, status, count, first_due in counted:
-        if status in STATUSES:
-            counts[mailbox_id][status] = count
-        if status == "queued" and isinstance(first_due, int):
-            times[mailbox_id] = first_due
+    limit = clamp_counted(query.counted)
+    ids = [state.mailbox_id for state in page.items]
+    looks = chain.from_iterable(read_counts(mailbox_id, limit, 0) for mailbox_id in ids)
+    claims, *counted = yield (Read("list_claims", {"ids": id_list(ids)}), *looks)
     claimed: dict[str, list[MailboxEntry]] = defaultdict(list)
     for entry in readable(read_claim, claims, damage):
         claimed[entry.mailbox_id].append(entry)
+    rows = [row for (row,) in counted]
+    looked = dict(zip(ids, zip(rows[::2], rows[1::2], strict=True), strict=True))
 
     def summary(state: MailboxState) -> MailboxSummary:
-        held = holding(claimed[state.mailbox_id])
-        return MailboxSummary(
-            state=state,
-            counts=msgspec.convert(counts[state.mailbox_id], type=MailboxStats),
-            due_at=times.get(state.mailbox_id),
-            claimed_by=held.claimed_by if held else None,
-            lease_until=held.lease_until if held else None,
-        )
+        queued, settled = looked[state.mailbox_id]
+        return _summary(state, queued, settled, holding(claimed[state.mailbox_id]), limit)
 
     return summarized(page, summary)
+
+
+def _summary(
+    state: MailboxState, queued: Row, settled: Row, held: MailboxEntry | None, limit: int
+) -> MailboxSummary:
+    """The summary of a mailbox, from the rows of a look at it."""
+    _, due, scheduled, retrying, due_at, _, claimed, dead = queued
+    accepted, superseded, cancelled, newest = settled
+    waiting = due + scheduled + retrying
+    return mailbox_summary(
+        state,
+        {
+            "queued": waiting,
+            "claimed": claimed,
+            "accepted": accepted,
+            "superseded": superseded,
+            "cancelled": cancelled,
+            "dead_letter": dead,
+        },
+        due_at=due_at if isinstance(due_at, int) else None,
+        held=held,
+        more=max(waiting, claimed, dead, newest) >= limit,
+    )
 
 
 def _list_states(query: ListSummaries) -> Read:

@@ -60,26 +60,22 @@ def report_entries(
 def count_groups(query: CountGroups, damage: DamageLog, now: int | None) -> Program[GroupCounts]:
     """How many entries there are in each group, as far as they are counted."""
     limit = clamp_counted(query.limit)
-    values = {"now": now, "limit": limit, "mailbox_id": query.mailbox_id}
     if query.mailbox_id is None:
-        (((at, *found),),) = yield (Read("count_groups", values),)
+        (((at, *found),),) = yield (Read("count_groups", {"now": now, "limit": limit}),)
         return group_counts(at, Counter(dict(zip(GROUPS, found, strict=True))), limit)
-    (
-        ((at, due, scheduled, retrying, claimed, unfinished, is_paused, dead),),
-        ((ended, all_),),
-    ) = yield (Read("count_unfinished", values), Read("count_settled", values))
-    counts: Counter[EntryGroup] = Counter(
-        {
-            "due": due,
-            "scheduled": scheduled,
-            "retrying": retrying,
-            "paused": due + scheduled + retrying if is_paused else 0,
-            "claimed": claimed,
-            "dead": dead,
-            "ended": ended,
-        }
-    )
-    return group_counts(at, counts, limit, unfinished=unfinished, all_=all_)
+    (queued,), (settled,) = yield read_counts(query.mailbox_id, limit, now)
+    at, due, scheduled, retrying, _, is_paused, claimed, dead = queued
+    *ended, newest = settled
+    waiting = due + scheduled + retrying
+    numbers = (due, scheduled, retrying, waiting if is_paused else 0, claimed, dead, sum(ended))
+    counts: dict[EntryGroup, int] = dict(zip(GROUPS, numbers, strict=True))
+    return group_counts(at, Counter(counts), limit, queued=waiting, newest=newest)
+
+
+def read_counts(mailbox_id: str, limit: int, now: int | None) -> tuple[Read, Read]:
+    """A bounded look at a mailbox: what waits, is held and has failed; and what has ended."""
+    values = {"mailbox_id": mailbox_id, "limit": limit, "now": now}
+    return Read("count_queued", values), Read("count_settled", values)
 
 
 def list_errors(query: ListErrors, damage: DamageLog) -> Program[ErrorGroups]:

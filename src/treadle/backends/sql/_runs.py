@@ -16,7 +16,7 @@ from treadle.backends.sql._listing import (
 )
 from treadle.backends.sql.program import Direction, Program, Read, Row, Statement, Values, writes
 from treadle.backends.sql.rows import damage_of, read_json, read_run, readable
-from treadle.backends.sql.tables import RUNS, text_value
+from treadle.backends.sql.tables import RUNS, text_value, to_json
 from treadle.core.run_queries import (
     STATUSES,
     CountRuns,
@@ -132,6 +132,10 @@ def _searches(query: SearchRuns) -> list[Read]:
 def _search(query: SearchRuns, name: str, by: str, filters: Values) -> Read:
     values = {column: value for column, value in filters.items() if value is not None}
     conditions = [*values]
+    if query.agent_id is not None:
+        # Its spelling in JSON; whether it is the agent's, the run says.
+        conditions.append("agent")
+        values["agent"] = to_json(query.agent_id)
     sort = (by, "run_id")
     start = query.start()
     if start is not None:
@@ -154,13 +158,16 @@ def sum_usage(query: SumUsage, damage: DamageLog) -> Program[UsageReport]:
     """The tokens of runs, which are read a few at a time."""
     sums = Sums(query)
     unreadable: list[str] = []
+    most, looked_at = query.most, 0
     last: Row | None = None
     while True:
-        (rows,) = yield (_read_usage(query, last),)
+        number = _USAGE_ROWS if most is None else min(_USAGE_ROWS, most - looked_at)
+        (rows,) = yield (_read_usage(query, last, number),)
         for run, owner in readable(_read_owned_run, rows, damage, unreadable):
             sums.add(run, owner)
-        if len(rows) < _USAGE_ROWS:
-            return sums.report(unreadable)
+        looked_at += len(rows)
+        if len(rows) < number or looked_at == most:
+            return sums.report(unreadable, more=looked_at == most)
         last = rows[-1]
 
 
@@ -170,7 +177,7 @@ def _read_owned_run(row: Row) -> tuple[RunRecord, str | None]:
         return read_run((run_id, body)), msgspec.convert(read_json(owner), str | None)
 
 
-def _read_usage(query: SumUsage, last: Row | None) -> Read:
+def _read_usage(query: SumUsage, last: Row | None, limit: int) -> Read:
     filters = {
         "since": query.since,
         "until": query.until,
@@ -184,4 +191,4 @@ def _read_usage(query: SumUsage, last: Row | None) -> Read:
         run_id, _, created_at, _ = last
         conditions.append("behind")
         values |= behind(sort, (created_at, run_id))
-    return Read("read_usage", {**values, "limit": _USAGE_ROWS}, tuple(conditions), "ASC", sort)
+    return Read("read_usage", {**values, "limit": limit}, tuple(conditions), "DESC", sort)

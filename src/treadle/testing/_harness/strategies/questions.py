@@ -176,6 +176,7 @@ def questions(now: int) -> st.SearchStrategy[Question]:
                     "thread_id": commands.thread_ids,
                     "resource_id": owners,
                     "agent_id": agents,
+                    "limit": st.sampled_from([1, 2, 9, 0]),
                 },
             ),
         ),
@@ -203,7 +204,8 @@ def questions(now: int) -> st.SearchStrategy[Question]:
                     "by": st.sampled_from(get_args(MailboxKey)),
                     "order": st.sampled_from(["asc", "desc"]),
                     "limit": limits,
-                }
+                },
+                optional={"counted": counted},
             ),
         ),
         st.builds(

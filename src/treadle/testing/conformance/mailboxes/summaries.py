@@ -100,6 +100,22 @@ async def a_summary_names_the_holder_with_the_latest_lease(store: Store) -> None
 
 
 @checks.add(Guarantee.LISTINGS_ARE_COMPLETE)
+async def a_summary_counts_no_further_than_it_is_asked_to(store: Store, clock: ManualClock) -> None:
+    for number in range(3):
+        await enqueue(store, entry(f"a{number}", created_at=number, available_at=9 - number))
+        await enqueue(store, entry(f"b{number}", "ended", created_at=number))
+        await store.mailboxes.cancel(f"b{number}")
+    await store.commit((RestoreEntry(entry=entry("b9", "ended", status="dead_letter")),))
+    await enqueue(store, entry("c", "few"))
+    box, ended, few = (await store.mailboxes.list_summaries(counted=2)).items
+    expect((box.counts, box.due_at, box.more), (MailboxStats(queued=2), 8, True))
+    expect((ended.counts, ended.more), (MailboxStats(cancelled=2, dead_letter=1), True))
+    expect((few.counts, few.more), (MailboxStats(queued=1), False))
+    box, *_ = (await store.mailboxes.list_summaries(counted=-1)).items
+    expect((box.counts, box.due_at, box.more), (MailboxStats(queued=1), 9, True))
+
+
+@checks.add(Guarantee.LISTINGS_ARE_COMPLETE)
 async def what_is_no_cursor_of_the_summaries_is_refused(store: Store) -> None:
     for key in "ab":
         await store.mailboxes.ensure(key)

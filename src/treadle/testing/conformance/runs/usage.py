@@ -101,3 +101,14 @@ async def usage_counts_every_run_once_however_many_there_are(store: Store) -> No
                 )
     [found] = (await store.runs.usage(by="day")).items
     expect((found.runs, found.input_tokens), (2_100, 2_100))
+
+
+@checks.add(Guarantee.LISTINGS_ARE_COMPLETE)
+async def the_newest_runs_are_looked_at_for_their_tokens(store: Store) -> None:
+    await _fill(store)
+    two = await store.runs.usage(by="thread", limit=2)
+    expect((two.items, two.more), ((_usage("v", 1, 1_000), _usage("gone", 1, 0)), True))
+    of_one = await store.runs.usage(by="thread", agent_id="one", limit=3)
+    expect((of_one.items, of_one.more), ((_usage("u", 1, 100), _usage("gone", 1, 0)), True))
+    of_x = await store.runs.usage(by="thread", resource_id="x", until=DAY_MS, limit=9)
+    expect((of_x.items, of_x.more), ((_usage("t", 2, 11),), False))
