@@ -1,6 +1,5 @@
 """Everything a store holds, read through the façade, as the documents the files backend writes."""
 
-import asyncio
 import json
 import re
 from collections.abc import Awaitable, Callable, Iterable
@@ -63,10 +62,9 @@ async def all_states(store: Store) -> list[MailboxState]:
 
 
 async def read_documents(store: Store) -> Documents:
-    """All documents."""
-    ids, runs, entries, states = await asyncio.gather(
-        all_thread_ids(store), all_runs(store), all_entries(store), all_states(store)
-    )
+    """All documents, read one after the other: a backend may open a connection for each reader."""
+    ids, runs = await all_thread_ids(store), await all_runs(store)
+    entries, states = await all_entries(store), await all_states(store)
     heads = await store.read(*(LoadThread(thread_id=thread_id) for thread_id in ids))
     found: Documents = {}
     for thread_id, head in zip(ids, heads, strict=True):
