@@ -36,8 +36,15 @@ _MEMORY = Path("/dev/shm")
 if _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > 2 * 2**30:
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
 
-_LONG = "random_histories"
-"""Part of the names of the longest tests."""
+_LONG = (
+    "test_the_site_builds",
+    "test_a_run_shows_tables",
+    "random_histories",
+    "test_schemathesis_finds_nothing",
+    "test_a_conversation_by_the_client",
+    "test_histories_are_made_of_every_command",
+)
+"""Parts of the names of the tests that take five seconds and more, the longest first."""
 
 _numbers = itertools.count()
 """Of the folders of this process."""
@@ -121,12 +128,20 @@ def tear_down(namespace: dict[str, Any]) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let one process run all blocks of a document, in their order, and begin with what is long.
 
-    A long test at the end would run alone, while the other process has nothing left to do.
+    A long test at the end would run alone, while the other processes have nothing left to do.
     """
     for item in items:
         if item.path.suffix == ".md":
             item.add_marker(pytest.mark.xdist_group(item.path.name))
-    items.sort(key=lambda item: not (item.path.suffix == ".md" or _LONG in item.name))
+    items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> int:
+    """Return 0 for a test in a group; the others follow, the longest first."""
+    if item.path.suffix == ".md" or item.get_closest_marker("xdist_group") is not None:
+        return 0
+    longest = (number for number, part in enumerate(_LONG, 1) if part in item.name)
+    return next(longest, len(_LONG) + 1)
 
 
 @pytest.fixture
