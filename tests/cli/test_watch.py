@@ -112,11 +112,10 @@ def test_json_has_a_line_for_each_and_filters_hold(
 
 
 def test_json_has_no_claim_tokens(url: str, watch: Callable[..., "subprocess.Popen[str]"]) -> None:
-    async def claim(store: Store) -> None:
-        await store.mailboxes.send("m", 1)
-        await store.mailboxes.claim(consumer="w")
-
-    shown = json.loads(until_shown(watch("--json"), url, claim, '"claimed"'))
+    child = watch("--json")
+    until_shown(child, url, lambda store: store.mailboxes.send("other", "ready"), "ready")
+    in_store(url, lambda store: store.mailboxes.claim(consumer="w", mailbox_id="m"))
+    shown = json.loads(read_until(child, '"claimed"', "stdout"))
     assert (shown["entry"]["status"], shown["entry"]["claimed_by"]) == ("claimed", "w")
     assert "claim_token" not in shown["entry"]
 
