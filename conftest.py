@@ -37,11 +37,16 @@ if _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > 2 * 2**30:
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
 
 _LONG = (
+    "test_all_tests_of_langgraph",
+    "test_the_sdks_tests",
+    "test_all_tests_of_the_store_on_sqlite",
+    "test_the_guide_s_backend_is_certified",
     "test_the_site_builds",
     "test_a_run_shows_tables",
     "random_histories",
     "test_schemathesis_finds_nothing",
     "test_a_conversation_by_the_client",
+    "test_conversations_are_answered_in_their_order",
     "test_histories_are_made_of_every_command",
 )
 """Parts of the names of the tests that take five seconds and more, the longest first."""
