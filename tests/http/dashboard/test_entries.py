@@ -9,7 +9,7 @@ import treadle.http
 from tests.http.dashboard.conftest import See
 from tests.http.dashboard.hostile_store import EVERYTHING
 from tests.http.dashboard.test_mailboxes import tabs
-from treadle import Json
+from treadle import Json, MailboxEntry
 from treadle.clock import system_clock
 from treadle.store.store import Store
 
@@ -117,6 +117,24 @@ async def test_large_payloads_make_no_large_page(store: Store, admin: httpx.Asyn
     for number in range(50):
         await store.mailboxes.send(f"m{number}", {"text": "<" * 390_000}, dedupe_key="&" * 5_000)
     for path in ("/entries", "/mailboxes", "/mailboxes/m1"):
+        page = await admin.get(path)
+        assert page.status_code == 200
+        assert len(page.content) < 100_000
+
+
+async def test_long_names_make_no_large_page(store: Store, admin: httpx.AsyncClient) -> None:
+    long = "&" * 20_000
+    last = ""
+    for number in range(50):
+        mailbox_id = f"m{number}"
+        sent = await store.mailboxes.send(mailbox_id, 1, sender_id=long, dedupe_key=long)
+        last = sent.entry.entry_id
+        await store.mailboxes.claim(1, mailbox_id=mailbox_id, consumer=long)
+        await store.mailboxes.send(mailbox_id, 2)
+        await store.mailboxes.pause(mailbox_id, reason=long)
+        await store.mailboxes.enqueue(MailboxEntry(entry_id=f"e{number}", mailbox_id="m0"))
+    lists = ("/entries?tab=claimed", "/entries?tab=paused", "/mailboxes")
+    for path in (*lists, "/mailboxes/m0", f"/entries/{last}"):
         page = await admin.get(path)
         assert page.status_code == 200
         assert len(page.content) < 100_000

@@ -45,7 +45,7 @@ async def obstacle(store: Store, kind: str) -> tuple[str, str]:
         case "paused":
             entry_id = await send(store)
             await store.mailboxes.pause("m", reason="the model is down")
-            said = "paused since now, until somebody resumes it. the model is down"
+            said = "Its mailbox was paused now, until somebody resumes it. the model is down"
             return entry_id, said
         case "mailbox_held":
             await send(store)

@@ -7,10 +7,10 @@ from starlette.responses import Response
 
 from treadle.core.cursors import Position, cursor_of
 from treadle.core.explaining import ExplainEntry
+from treadle.core.heads import LoadHead
 from treadle.core.mailbox_queries import LoadEntry
 from treadle.core.mailboxes import MailboxEntry, is_terminal
 from treadle.core.run_queries import SearchRuns
-from treadle.core.runs import RunRecord
 from treadle.errors import NotFound
 from treadle.http._call import Call
 from treadle.http._dashboard._confirming import confirm
@@ -20,7 +20,6 @@ from treadle.http._handlers import Handle
 from treadle.http._operation import Operation
 from treadle.http._output import shown_entry
 from treadle.http._owners import OWN_ENTRY
-from treadle.store.store import Store
 
 _KIND = "mailbox entry"
 _RUNS = 200
@@ -42,13 +41,15 @@ async def _show(call: Call) -> Response:
     if explanation is None:
         raise NotFound(_KIND, entry_id)
     entry, now = explanation.entry, explanation.now
+    head, runs = await call.store.read(LoadHead(thread_id=entry.mailbox_id), _runs_after(entry))
     return render(
         call,
         "entry.html",
         entry=shown_entry(entry, internal=call.can("read_internal")),
         explanation=explanation,
         steps=list(_steps(entry, now)),
-        runs=await _runs_of(call.store, entry),
+        runs=[run for run in runs.items if run.source_mailbox_entry_id == entry_id],
+        has_thread=head is not None,
         now=now,
     )
 
@@ -68,18 +69,16 @@ def _steps(entry: MailboxEntry, now: int) -> Iterator[Step]:
             yield Step(entry.status.capitalize(), entry.updated_at)
 
 
-async def _runs_of(store: Store, entry: MailboxEntry) -> list[RunRecord]:
-    """The runs that worked on an entry, among those of the thread that began after it was sent."""
+def _runs_after(entry: MailboxEntry) -> SearchRuns:
+    """The first runs of its thread that began after an entry was sent: its own are among them."""
     before = Position("created_at", max(entry.created_at - 1, 0), entry.entry_id)
-    query = SearchRuns(
+    return SearchRuns(
         thread_id=entry.mailbox_id,
         by="created_at",
         order="asc",
         after=cursor_of(before),
         limit=_RUNS,
     )
-    (page,) = await store.read(query)
-    return [run for run in page.items if run.source_mailbox_entry_id == entry.entry_id]
 
 
 async def _show_payload(call: Call) -> Response:
@@ -95,7 +94,7 @@ async def _ask_to_cancel(call: Call) -> Response:
     (entry,) = await call.store.read(LoadEntry(entry_id=entry_id))
     if entry is None:
         raise NotFound(_KIND, entry_id)
-    holder = f" {entry.claimed_by} holds it, and loses it." if entry.status == "claimed" else ""
+    holder = " Who holds it loses it." if entry.status == "claimed" else ""
     can_be = entry.status in CANCEL.changes
     effect = f"It ends, and so do its runs.{holder} This cannot be undone."
     return confirm(

@@ -5,6 +5,8 @@ from starlette.responses import Response
 
 from treadle.clock import new_id
 from treadle.core.entry_groups import CountGroups, EntryGroup
+from treadle.core.heads import LoadHead
+from treadle.core.limits import Priority, Time
 from treadle.core.mailbox_queries import LoadMailbox, SearchEntries, holding
 from treadle.core.pauses import is_paused
 from treadle.http._call import Call
@@ -26,8 +28,20 @@ class MailboxQuery(msgspec.Struct, frozen=True, kw_only=True):
     """The cursor of the page before."""
 
 
+class SendForm(msgspec.Struct, frozen=True, kw_only=True):
+    """Work for a mailbox."""
+
+    text: str = ""
+    """An object of JSON, or else a text."""
+    delay_s: Time = 0
+    """In how many seconds it is due."""
+    priority: Priority = 0
+    dedupe_key: str | None = None
+    """Made with the form, so that a form that is sent twice sends once."""
+
+
 async def show_mailbox(
-    call: Call, *, draft: msgspec.Struct | None = None, mistake: str | None = None
+    call: Call, *, draft: SendForm | None = None, mistake: str | None = None
 ) -> Response:
     """Return the page of the mailbox that a call is about.
 
@@ -38,7 +52,8 @@ async def show_mailbox(
     """
     mailbox_id = call.ids["mailbox_id"]
     wanted = call.query if isinstance(call.query, MailboxQuery) else MailboxQuery()
-    state, counts, page, claimed, queued = await call.store.read(
+    head, state, counts, page, claimed, queued = await call.store.read(
+        LoadHead(thread_id=mailbox_id),
         LoadMailbox(mailbox_id=mailbox_id),
         CountGroups(mailbox_id=mailbox_id),
         _search(mailbox_id, wanted),
@@ -50,6 +65,7 @@ async def show_mailbox(
         "mailbox.html",
         200 if mistake is None else 400,
         mailbox_id=mailbox_id,
+        has_thread=head is not None,
         state=state,
         counts=counts,
         page=page,

@@ -8,7 +8,7 @@ from starlette.responses import Response
 from treadle.clock import system_clock
 from treadle.core.endings import CancelPending, Interrupt, Interrupted
 from treadle.core.entry_groups import CountGroups
-from treadle.core.limits import Priority, Time
+from treadle.core.limits import Time
 from treadle.core.mailbox_queries import LoadMailbox, SearchEntries
 from treadle.core.mailboxes import UNFINISHED, MailboxEntry, MailboxState
 from treadle.core.pauses import Pause, Resume, is_paused
@@ -16,7 +16,7 @@ from treadle.errors import InvalidValue
 from treadle.http._call import Call
 from treadle.http._dashboard._confirming import confirm
 from treadle.http._dashboard._ending import counted
-from treadle.http._dashboard._mailbox import show_mailbox
+from treadle.http._dashboard._mailbox import SendForm, show_mailbox
 from treadle.http._dashboard._rendering import redirect, url
 from treadle.http._dashboard._thread_work import payload_of
 from treadle.http._handlers import commit
@@ -37,18 +37,6 @@ _LENGTHS: dict[Length, int] = {
     "7d": 604_800_000,
 }
 """Lengths of pauses in milliseconds."""
-
-
-class SendForm(msgspec.Struct, frozen=True, kw_only=True):
-    """Work for a mailbox."""
-
-    text: str = ""
-    """An object of JSON, or else a text."""
-    delay_s: Time = 0
-    """In how many seconds it is due."""
-    priority: Priority = 0
-    dedupe_key: str | None = None
-    """Made with the form, so that a form that is sent twice sends once."""
 
 
 class PauseForm(msgspec.Struct, frozen=True, kw_only=True):
