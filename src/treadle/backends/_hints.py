@@ -7,7 +7,7 @@ from typing import Any, assert_never
 
 from treadle.backends._watch import Watch
 from treadle.backends.model.tables import Change
-from treadle.core.hints import ANYTHING, Hint
+from treadle.core.hints import ANYTHING, Hint, HintKind
 from treadle.core.keys import split_row_key
 from treadle.core.mailboxes import MailboxEntry
 from treadle.errors import StoreClosed
@@ -18,23 +18,23 @@ MOST_HINTS = 1_000
 
 def hints_of(changes: Iterable[Change]) -> set[Hint]:
     """The hints that changes give."""
-    hints: set[Hint] = set()
+    changed: set[tuple[HintKind, str]] = set()
     for change in changes:
         match change.table:
             case "threads":
-                hints.add(Hint(kind="thread", id=change.key))
+                changed.add(("thread", change.key))
             case "runs":
-                hints.add(Hint(kind="run", id=change.key))
-                hints.update(Hint(kind="thread", id=row.thread_id) for row in _rows(change))
+                changed.add(("run", change.key))
+                changed.update([("thread", row.thread_id) for row in _rows(change)])
             case "mailboxes":
-                hints.add(Hint(kind="mailbox", id=change.key))
+                changed.add(("mailbox", change.key))
             case "entries":
-                hints.update(Hint(kind="mailbox", id=row.mailbox_id) for row in _rows(change))
+                changed.update([("mailbox", row.mailbox_id) for row in _rows(change)])
             case "documents":
-                hints.add(Hint(kind="collection", id=split_row_key(change.key)[0]))
+                changed.add(("collection", split_row_key(change.key)[0]))
             case _:
                 assert_never(change.table)
-    return hints
+    return {Hint(kind=kind, id=name) for kind, name in changed}
 
 
 def _rows(change: Change) -> list[Any]:

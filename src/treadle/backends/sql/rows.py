@@ -46,6 +46,7 @@ UNREADABLE = (
 
 _EXTRA = msgspec.structs.fields(MailboxState)[0].encode_name
 """The name of the field of a model for unknown fields."""
+_read_text = msgspec.json.Decoder(str).decode
 _FREE_TEXT_OF_CLAIMS = tuple(name for name in CLAIM_COLUMNS if name in FREE_TEXT)
 _FREE_TEXT_OF_ENTRIES = tuple(name for name in ENTRY_FIELDS if name in FREE_TEXT)
 
@@ -171,7 +172,7 @@ def _entry_values(
     values: dict[str, Any] = dict(zip(names, row, strict=True))
     for name in free_text:
         if values[name] is not None:
-            values[name] = msgspec.json.decode(values[name], type=str)
+            values[name] = _read_text(values[name])
     for name in TRUTHS:
         if values[name] not in (0, 1):
             raise ValueError(f"{name} is {values[name]!r}, and it should be 0 or 1")
