@@ -59,6 +59,9 @@ async def test_only_known_hosts_are_answered(host: str, status: int, connect: Co
         ({"origin": "http://["}, 403),
         ({"origin": "localhost"}, 403),
         ({"sec-fetch-site": "cross-site", "authorization": "Bearer x"}, 201),
+        ({"sec-fetch-site": "cross-site", "authorization": "Basic YTpi"}, 403),
+        ({"origin": "https://evil.example", "authorization": "Basic YTpi"}, 403),
+        ({"sec-fetch-site": "same-origin", "authorization": "Basic YTpi"}, 201),
     ],
 )
 async def test_a_page_of_another_site_changes_nothing(

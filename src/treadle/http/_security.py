@@ -35,15 +35,15 @@ def check_host(request: Request, hosts: Collection[str]) -> None:
 def check_origin(request: Request) -> None:
     """Refuse a request that changes something and comes from a page of another site.
 
-    Browsers send such requests with the cookies, or from the network, of their users. A request
-    with an `Authorization` header is none of these; nor is one without `Sec-Fetch-Site` and
-    `Origin`, as every browser sends one of them.
+    Browsers send such requests with the cookies, or from the network, of their users, and with the
+    passwords that they know (`Authorization: Basic`). A request with a bearer token is none of
+    these; nor is one without `Sec-Fetch-Site` and `Origin`, as every browser sends one of them.
 
     Raises:
         Refused: with 403.
     """
     headers = request.headers
-    if "authorization" in headers:
+    if headers.get("authorization", "").lower().startswith("bearer "):
         return
     site, origin = headers.get("sec-fetch-site"), headers.get("origin")
     if site is not None:
