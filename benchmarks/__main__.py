@@ -16,19 +16,21 @@ import msgspec
 from benchmarks import server
 from benchmarks.beside_peers import Run, measure_all
 from benchmarks.floors import sync_floor
+from benchmarks.progress import report
 from benchmarks.publishing import RESULTS, publish
 from benchmarks.sizes import QUICK, Sizes
 from benchmarks.stores import KNOWN, url_of
 from benchmarks.summary import summarize
 from benchmarks.tables import Table, lines
 from benchmarks.targets import Target, at_most, judge
-from benchmarks.workloads import WORKLOADS
+from benchmarks.workloads import USUAL, WORKLOADS
 
 PARTS = "\n".join(f"  {name:<17} {workload.about}" for name, workload in WORKLOADS.items())
 DESCRIPTION = f"""\
 Measure Treadle beside its peers, and beside the same work by hand (the floor).
 
-Parts (without a PART, all are measured; "adapters" measures all whose names begin with it):
+Parts (without a PART, all but "dashboard" are measured, which takes long; "adapters" measures all
+whose names begin with it):
 {PARTS}
 """
 EPILOG = """\
@@ -87,8 +89,8 @@ def measure(parts: list[str], run: Run, quick: bool) -> Result:
 
 
 def _judge_time(parts: list[str], minutes: float) -> list[Target]:
-    """Judge the time of a run that measures everything."""
-    if parts != list(WORKLOADS):
+    """Judge the time of a run that measures everything that is usually measured."""
+    if parts != USUAL:
         return []
     return [at_most("make bench: the whole run", minutes, 15, "minutes")]
 
@@ -153,12 +155,6 @@ def parse() -> argparse.Namespace:
     return options
 
 
-def report(text: str) -> None:
-    """Show on a terminal what is being measured."""
-    if sys.stderr.isatty():
-        print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
-
-
 def commit() -> str:
     """Return the commit that is measured; "unknown" outside a repository."""
     command = ["git", "describe", "--always", "--dirty"]
@@ -179,7 +175,7 @@ def publish_all(result: Result) -> None:
 def main() -> None:
     """Measure, then show and write the result."""
     options = parse()
-    parts = options.parts or list(WORKLOADS)
+    parts = options.parts or USUAL
     with tempfile.TemporaryDirectory(dir=options.folder) as folder, ExitStack() as ending:
         no_server = server.missing()
         uses_server = any(kind.uses_server for part in parts for kind in WORKLOADS[part].subjects)
@@ -198,7 +194,7 @@ def main() -> None:
     options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=2))
     show(result)
-    if not result.quick and parts == list(WORKLOADS):
+    if not result.quick and parts == USUAL:
         publish_all(result)
     if any(row.failed for table in result.tables for row in table.rows):
         sys.exit("something could not be measured: see FAILED above")

@@ -95,7 +95,13 @@ def _run_child(here: Path) -> str:
     ]
     try:
         done = subprocess.run(
-            command, check=False, capture_output=True, text=True, timeout=TIMEOUT_S, cwd=ROOT
+            command,
+            check=False,
+            stdout=sys.stderr if sys.stderr.isatty() else subprocess.DEVNULL,  # its progress
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=TIMEOUT_S,
+            cwd=ROOT,
         )
     except subprocess.TimeoutExpired:
         return f"took longer than {TIMEOUT_S} seconds"

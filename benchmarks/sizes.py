@@ -1,7 +1,8 @@
 """The sizes of the workloads: in full, and for `--quick`.
 
-In full, all workloads together take at most 15 minutes on two cores that do nothing else. That is
-why only the targets for a million entries have a million, and slow subjects do little.
+In full, all workloads but the dashboard's together take at most 15 minutes on two cores that do
+nothing else. That is why only the targets for a million entries have a million, and slow subjects
+do little.
 """
 
 import msgspec
@@ -120,7 +121,7 @@ QUICK = Sizes(
     held_seconds=0.1,
     newest=5,
     shown=(1_000, 10_000),
-    looks=3,
+    looks=1,
     used=100,
     documents=(20, 100),
     stored=20,

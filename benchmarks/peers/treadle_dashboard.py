@@ -8,6 +8,7 @@ import treadle
 from benchmarks.peers.base import Subject
 from benchmarks.peers.postgres.treadle_store import TreadleThreadsOnPostgres
 from benchmarks.peers.treadle_store import TreadleThreads
+from benchmarks.progress import report_of_child
 from benchmarks.sizes import Sizes
 from benchmarks.texts import text
 from treadle import MailboxEntry, Message, RunRecord, Thread, ThreadMetadata
@@ -57,15 +58,18 @@ class Filling:
 
     async def fill(self, store: treadle.Store) -> None:
         """Put all rows."""
-        for rows in (
-            self._threads(),
-            self._runs(),
-            self._entries(),
-            self._mailboxes(),
-            self._documents(),
+        for rows, about in (
+            (self._threads(), f"{self.threads:,} threads"),
+            (self._runs(), f"{self.threads:,} runs"),
+            (self._entries(), f"{self.entries:,} entries"),
+            (self._mailboxes(), "paused mailboxes"),
+            (self._documents(), "documents"),
         ):
+            put = 0
             while some := tuple(islice(rows, AT_ONCE)):
                 await store.commit(some)
+                put += len(some)
+                report_of_child(f"dashboard: {put:,} of {about} are put")
 
     def _threads(self) -> Iterator[AnyCommand]:
         for number in range(self.threads):
@@ -89,10 +93,10 @@ class Filling:
         for number in range(self.threads):
             created_at = self._age(number, self.threads)
             run = RunRecord(
-                run_id=f"r{number:07d}",
+                run_id=run_id(number),
                 thread_id=thread_id(number),
                 agent_id=f"agent{number % AGENTS}",
-                parent_run_id=f"r{number - 1:07d}" if number % 5 == 4 else None,
+                parent_run_id=run_id(number - 1) if number % 5 == 4 else None,
                 status="running"
                 if number % 100 == 7
                 else "waiting"
@@ -225,6 +229,11 @@ def thread_id(number: int) -> str:
 def entry_id(number: int) -> str:
     """Return the id of an entry."""
     return f"e{number:08d}"
+
+
+def run_id(number: int) -> str:
+    """Return the id of a run."""
+    return f"r{number:07d}"
 
 
 def owner_of(number: int) -> str:

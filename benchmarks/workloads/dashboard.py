@@ -1,18 +1,16 @@
-"""What a dashboard asks of a large store."""
+"""The pages of the dashboard, of a large store."""
 
 import resource
 import statistics
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
+from urllib.parse import urlencode
 
-from msgspec.structs import replace
-
-import treadle
+import treadle.http
 from benchmarks.peers.base import Subject
 from benchmarks.peers.treadle_dashboard import (
-    DAY_MS,
     ERRORS,
     FULL,
     LONG,
@@ -21,47 +19,24 @@ from benchmarks.peers.treadle_dashboard import (
     TreadleShown,
     entry_id,
     owner_of,
+    run_id,
     thread_id,
 )
+from benchmarks.progress import report_of_child
+from benchmarks.requests import request
 from benchmarks.sizes import Sizes
 from benchmarks.tables import Column, Row
 from benchmarks.workloads.base import Task, Workload, opened, settle, title_of
 from treadle.core.entry_groups import GROUPS
-from treadle.queries import (
-    CountGroups,
-    ExplainEntry,
-    ListCollections,
-    ListConsumers,
-    ListDocuments,
-    ListErrors,
-    ListHeads,
-    ListMessages,
-    ListSummaries,
-    LoadHead,
-    Query,
-    ReportEntries,
-    SearchEntries,
-    SearchRuns,
-    SumUsage,
-)
-
-PAGE = 50
-
-
-class Case(NamedTuple):
-    """Something that a page shows, and the query that reads it."""
-
-    name: str
-    query: Query[Any]
 
 
 def work(sizes: Sizes) -> str:
     """Describe the work."""
     threads, entries = sizes.shown
     return (
-        f"what the pages of a dashboard read, {sizes.looks} times each, from a store with "
-        f"{threads:,} threads, {threads:,} runs and {entries:,} entries, of which a few mailboxes "
-        "have a hundredth each"
+        f"{sizes.looks} requests for each page, in process, to the dashboard of a store with "
+        f"{threads:,} threads, {threads:,} runs and {entries:,} entries; a few mailboxes have a "
+        "hundredth of these each"
     )
 
 
@@ -71,6 +46,7 @@ def columns(sizes: Sizes) -> tuple[Column, ...]:
         Column("median", "median, ms", "{:,.1f}"),
         Column("most", "most, ms", "{:,.1f}"),
         Column("cpu", "CPU here, ms", "{:,.1f}"),
+        Column("kilobytes", "kB", "{:,.0f}"),
     )
 
 
@@ -78,33 +54,36 @@ async def measure(kind: type[Subject], task: Task) -> list[Row]:
     """Measure a store."""
     folder = Path(task.folder) / "store"
     async with opened(cast("type[TreadleShown]", kind), folder, task.store) as subject:
-        filling = Filling(task.sizes)
-        await filling.fill(subject.opened)
+        await Filling(task.sizes).fill(subject.opened)
         settle(subject, task.sizes)
+        app = treadle.http.dashboard(
+            subject.opened, authenticate=treadle.http.everyone(treadle.http.admin("bench"))
+        )
         durability = subject.durability()
         who = title_of(kind, task)
-        return [
-            Row(
-                who=f"{who}: {case.name}",
-                durability=durability,
-                figures=await _figures(subject.opened, case, task.sizes.looks),
-            )
-            for case in _cases(filling)
-        ]
+        rows: list[Row] = []
+        for page in pages():
+            report_of_child(f"dashboard: {page}")
+            figures = await figures_of(app, page, task.sizes.looks)
+            rows.append(Row(who=f"{who}: {page}", durability=durability, figures=figures))
+        return rows
 
 
-async def _figures(store: treadle.Store, case: Case, times: int) -> dict[str, float]:
-    await store.read(case.query)  # the pages of the database that it needs are in memory
+async def figures_of(app: Any, page: str, times: int) -> dict[str, float]:
+    """Ask for a page, again and again."""
+    path, _, query = page.partition("?")
+    shown = await request(app, "GET", path, query)  # what it needs is in memory from now on
     taken: list[float] = []
     used = _cpu()
     for _ in range(times):
         start = time.perf_counter()
-        await store.read(case.query)
+        await request(app, "GET", path, query)
         taken.append((time.perf_counter() - start) * 1e3)
     return {
         "median": statistics.median(taken),
         "most": max(taken),
         "cpu": (_cpu() - used) * 1e3 / times,
+        "kilobytes": len(shown) / 1e3,
     }
 
 
@@ -113,75 +92,66 @@ def _cpu() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def _cases(filling: Filling) -> Iterator[Case]:
-    yield from _thread_cases()
-    for mailbox_id in (None, *FULL):
-        yield from _entry_cases(mailbox_id)
-    yield from _other_entry_cases()
-    yield from _run_cases(filling)
-    yield Case("collections", ListCollections(limit=PAGE))
-    yield Case("documents", ListDocuments(collection="collection1", limit=PAGE))
+def pages() -> Iterator[str]:
+    """Yield the paths and queries of the pages."""
+    yield "/"
+    yield from _thread_pages()
+    yield "/mailboxes"
+    yield _page("/mailboxes", by="id")  # begins with the full ones
+    yield from _entry_pages()
+    yield from _run_pages()
+    yield "/documents"
+    yield "/documents/collection1"
+    yield "/workers"
+    yield _page("/search", q="nothing")
 
 
-def _thread_cases() -> Iterator[Case]:
-    yield Case("threads by id", ListHeads(limit=PAGE))
-    yield Case("threads by age", ListHeads(by="created_at", order="desc", limit=PAGE))
-    newest = ListHeads(by="updated_at", order="desc", limit=PAGE)
-    yield Case("threads", newest)
-    yield Case("threads of an owner", replace(newest, resource_id=owner_of(0)))
-    yield Case("threads of a parent", replace(newest, parent_thread_id=thread_id(9)))
-    yield Case("threads without a parent", replace(newest, roots=True))
-    yield Case("a thread's head", LoadHead(thread_id=LONG))
-    yield Case("a thread's messages", ListMessages(thread_id=LONG, order="desc", limit=PAGE))
+def _thread_pages() -> Iterator[str]:
+    yield "/threads"
+    yield _page("/threads", resource_id=owner_of(0))
+    yield _page("/threads", parent_thread_id=thread_id(9))
+    yield _page("/threads", roots="true")
+    yield _page("/threads", prefix="t00001")
+    for tab in ("", "/state", "/runs", "/mailbox", "/deltas", "/raw"):
+        yield f"/threads/{LONG}{tab}"
 
 
-def _entry_cases(mailbox_id: str | None) -> Iterator[Case]:
-    of = "" if mailbox_id is None else f" of {mailbox_id}"
+def _entry_pages() -> Iterator[str]:
     for group in GROUPS:
-        search = SearchEntries(
-            by="available_at" if group in ("due", "scheduled", "retrying") else "created_at",
-            group=group,
-            mailbox_id=mailbox_id,
-            limit=PAGE,
-        )
-        yield Case(f"entries{of}, {group}", search)
-    for error in (ERRORS[0], "no such error"):
-        search = SearchEntries(group="dead", error=error, mailbox_id=mailbox_id, limit=PAGE)
-        yield Case(f"entries{of}, dead, {error[:12]!r}", search)
-    yield Case(f"entries{of}", SearchEntries(mailbox_id=mailbox_id, limit=PAGE))
-    yield Case(f"counts{of}", CountGroups(mailbox_id=mailbox_id))
-    yield Case(f"errors{of}", ListErrors(mailbox_id=mailbox_id))
-    yield Case(f"report{of}", ReportEntries(mailbox_id=mailbox_id))
+        yield _page("/entries", tab=group)
+        for mailbox_id in FULL:
+            yield _page("/entries", tab=group, mailbox_id=mailbox_id)
+    yield _page("/entries", tab="dead", error=ERRORS[0])
+    yield _page("/entries", tab="dead", error="no such error")
+    yield _page("/entries", tab="claimed", claimed_by="worker7")
+    yield _page("/entries", tab="ended", since="1d")
+    yield f"/entries/{entry_id(70)}"
+    for mailbox_id in FULL:
+        yield f"/mailboxes/{mailbox_id}"
 
 
-def _other_entry_cases() -> Iterator[Case]:
-    yield Case("entries of a worker", SearchEntries(claimed_by="worker7", limit=PAGE))
-    yield Case("why an entry does not run", ExplainEntry(entry_id=entry_id(70)))
-    yield Case("workers", ListConsumers())
-    newest = ListSummaries(by="updated_at", order="desc", limit=PAGE)
-    yield Case("mailboxes", newest)
-    yield Case("mailboxes, the full ones", ListSummaries(limit=PAGE))
+def _run_pages() -> Iterator[str]:
+    yield "/runs"
+    yield _page("/runs", status="running")
+    yield _page("/runs", resource_id=owner_of(0))
+    yield _page("/runs", agent_id="agent3")
+    yield _page("/runs", agent_id="nobody")
+    yield f"/runs/{run_id(4)}"
+    for by in ("day", "owner", "agent", "thread"):
+        yield _page("/usage", by=by, days="30")
+    yield _page("/usage", days="366")
+    yield _page("/usage", resource_id=owner_of(1))
 
 
-def _run_cases(filling: Filling) -> Iterator[Case]:
-    newest = SearchRuns(limit=PAGE)
-    yield Case("runs", newest)
-    yield Case("runs, active", replace(newest, statuses=("running", "waiting")))
-    yield Case("runs of an owner", replace(newest, resource_id=owner_of(0)))
-    yield Case("runs of an agent", replace(newest, agent_id="agent3"))
-    yield Case("runs of a thread", replace(newest, thread_id=thread_id(5)))
-    yield Case("runs of a parent", replace(newest, parent_run_id="r0000003"))
-    for days in (1, 30):
-        used = SumUsage(by="day", since=filling.now - days * DAY_MS)
-        for by in ("owner", "agent", "day"):
-            yield Case(f"usage of {days} days by {by}", replace(used, by=by))
+def _page(path: str, **query: str) -> str:
+    return f"{path}?{urlencode(query)}"
 
 
 WORKLOAD = Workload(
     name="dashboard",
-    about="what the pages of a dashboard read from a store with a million entries",
+    about="the pages of the dashboard, of a store with a million entries",
     work=work,
     columns=columns,
-    subjects=tuple(SHOWN),
+    subjects=SHOWN,
     measure=measure,
 )

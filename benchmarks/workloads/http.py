@@ -15,6 +15,7 @@ import treadle.http
 from benchmarks.measure import medians_in_turn
 from benchmarks.peers.base import Subject
 from benchmarks.peers.treadle_store import TreadleThreads
+from benchmarks.requests import request
 from benchmarks.sizes import Sizes
 from benchmarks.tables import Column, Row
 from benchmarks.texts import text, texts
@@ -147,40 +148,14 @@ def _bare(answer: bytes) -> Callable[[Request], Awaitable[Response]]:
 
 
 async def _request(app: Any, case: Case, number: int) -> bytes:
-    """Make a request to an application in this process, and return the body of its answer."""
     body = b"" if case.body is None else msgspec.json.encode(case.body(number))
-    headers = [(b"host", b"localhost"), (b"authorization", f"Bearer {TOKEN}".encode())]
+    headers = [(b"authorization", f"Bearer {TOKEN}".encode())]
     if body:
         headers += [
             (b"content-type", b"application/json"),
             (b"content-length", str(len(body)).encode()),
         ]
-    scope = {
-        "type": "http",
-        "http_version": "1.1",
-        "method": case.method,
-        "scheme": "http",
-        "path": case.path,
-        "raw_path": case.path.encode(),
-        "query_string": case.query.encode(),
-        "root_path": "",
-        "headers": headers,
-        "client": ("127.0.0.1", 1),
-        "server": ("127.0.0.1", 80),
-    }
-    found = b""
-
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    async def send(message: dict[str, Any]) -> None:
-        nonlocal found
-        if message["type"] == "http.response.start":
-            assert message["status"] < 300, message["status"]
-        found += message.get("body", b"")
-
-    await app(scope, receive, send)
-    return found
+    return await request(app, case.method, case.path, case.query, body, headers)
 
 
 WORKLOAD = Workload(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import date
+from functools import lru_cache
 from typing import Literal
 
 from treadle.core.codec import Model, always_encoded
@@ -128,4 +129,9 @@ class Sums:
 
 
 def _day(time: int) -> str:
-    return date.fromordinal(_FIRST_DAY + min(time // _DAY_MS, _LAST_DAY)).isoformat()
+    return _name_of_day(min(time // _DAY_MS, _LAST_DAY))
+
+
+@lru_cache(maxsize=1_000)
+def _name_of_day(day: int) -> str:
+    return date.fromordinal(_FIRST_DAY + day).isoformat()

@@ -10,6 +10,7 @@ from treadle import Message, RunMeta, RunRecord, Thread, ThreadChangeSet
 from treadle import http as treadle_http
 from treadle.clock import system_clock
 from treadle.core.usage import Usage
+from treadle.http._dashboard import _runs
 from treadle.http._dashboard._charts import DAY_MS, HEIGHT, days_until, stack
 from treadle.store.store import Store
 
@@ -175,6 +176,17 @@ async def test_usage_is_summed_by_day_agent_owner_and_thread(
         assert f">{key}</a>" in (await admin.get(f"/usage?by={by}")).text
     for wrong in ("days=0", "days=367", "days=-1", "days=x", "by=token"):
         assert (await admin.get(f"/usage?{wrong}")).status_code == 400
+
+
+async def test_usage_says_that_only_the_newest_runs_were_summed(
+    store: Store, admin: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_runs, "_MOST_RUNS", 2)
+    for number in range(3):
+        said = "Only the newest 2 runs were summed"
+        assert (said in (await admin.get("/usage?by=agent")).text) == (number >= 2)
+        await store.runs.upsert(RunRecord(run_id=f"r{number}", thread_id="t", agent_id="desk"))
+    assert '<td class="number">2</td>' in (await admin.get("/usage?by=agent")).text
 
 
 async def count(store: Store) -> int:

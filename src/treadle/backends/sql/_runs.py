@@ -15,7 +15,7 @@ from treadle.backends.sql._listing import (
     read_cursor_page,
 )
 from treadle.backends.sql.program import Direction, Program, Read, Row, Statement, Values, writes
-from treadle.backends.sql.rows import damage_of, read_json, read_run, readable
+from treadle.backends.sql.rows import naming_damage, read_json, read_run, readable
 from treadle.backends.sql.tables import RUNS, text_value, to_json
 from treadle.core.run_queries import (
     STATUSES,
@@ -171,10 +171,10 @@ def sum_usage(query: SumUsage, damage: DamageLog) -> Program[UsageReport]:
         last = rows[-1]
 
 
+@naming_damage("run")
 def _read_owned_run(row: Row) -> tuple[RunRecord, str | None]:
     run_id, body, _, owner = row
-    with damage_of(f"run {run_id!r}"):
-        return read_run((run_id, body)), msgspec.convert(read_json(owner), str | None)
+    return read_run((run_id, body)), msgspec.convert(read_json(owner), str | None)
 
 
 def _read_usage(query: SumUsage, last: Row | None, limit: int) -> Read:

@@ -19,6 +19,8 @@ from treadle.http._owners import FILTERED
 
 _PAGE = 50
 _MOST_DAYS = 366
+_MOST_RUNS = 10_000
+"""How many runs are summed, the newest ones."""
 _ROWS = 100
 """Most rows of a table of usage; those that used most come first."""
 
@@ -71,9 +73,11 @@ async def _show_usage(call: Call) -> Response:
         raise InvalidValue("days", f"it must be 1 to {_MOST_DAYS}, not {wanted.days}")
     now = system_clock()
     since = max(0, (now // DAY_MS - wanted.days + 1) * DAY_MS)
-    by_day, table = await call.store.read(
-        _usage(wanted, "day", since), _usage(wanted, wanted.by, since)
+    keys: list[UsageKey] = ["day", wanted.by]
+    by_day, *rest = await call.store.read(
+        *(_usage(wanted, by, since) for by in dict.fromkeys(keys))
     )
+    table = rest[0] if rest else by_day
     is_filtered = wanted != UsageQuery(resource_id=call.principal.own)
     return render(
         call,
@@ -81,13 +85,20 @@ async def _show_usage(call: Call) -> Response:
         wanted=wanted,
         bars=stack(by_day.items, days_until(now, wanted.days)),
         report=table,
+        most_runs=_MOST_RUNS,
         rows=table.items[::-1] if wanted.by == "day" else table.items[:_ROWS],
         is_filtered=is_filtered,
     )
 
 
 def _usage(wanted: UsageQuery, by: UsageKey, since: int) -> SumUsage:
-    return SumUsage(by=by, since=since, resource_id=wanted.resource_id, agent_id=wanted.agent_id)
+    return SumUsage(
+        by=by,
+        since=since,
+        resource_id=wanted.resource_id,
+        agent_id=wanted.agent_id,
+        limit=_MOST_RUNS,
+    )
 
 
 OPERATIONS = (
