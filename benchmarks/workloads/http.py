@@ -2,16 +2,11 @@
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import msgspec
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
 
 import treadle
-import treadle.http
 from benchmarks.measure import medians_in_turn
 from benchmarks.peers.base import Subject
 from benchmarks.peers.treadle_store import TreadleThreads
@@ -20,6 +15,10 @@ from benchmarks.sizes import Sizes
 from benchmarks.tables import Column, Row
 from benchmarks.texts import text, texts
 from benchmarks.workloads.base import Task, Workload, opened, title_of
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
 
 TOKEN = "token-of-the-benchmark"
 PAGE = 50
@@ -100,6 +99,8 @@ def columns(sizes: Sizes) -> tuple[Column, ...]:
 
 async def measure(kind: type[Subject], task: Task) -> list[Row]:
     """Measure a store."""
+    import treadle.http  # the children that measure something else do not need it
+
     folder = Path(task.folder) / "store"
     async with opened(cast("type[TreadleThreads]", kind), folder, task.store) as subject:
         store = subject.opened
@@ -122,6 +123,9 @@ async def measure(kind: type[Subject], task: Task) -> list[Row]:
 
 
 async def _figures(case: Case, store: treadle.Store, app: Any, times: int) -> dict[str, float]:
+    from starlette.applications import Starlette
+    from starlette.routing import Route
+
     answer = await _request(app, case, 0)
     bare = Starlette(routes=[Route(case.path, _bare(answer), methods=[case.method])])
     median, called, bare_median = await medians_in_turn(
@@ -139,8 +143,10 @@ async def _figures(case: Case, store: treadle.Store, app: Any, times: int) -> di
     }
 
 
-def _bare(answer: bytes) -> Callable[[Request], Awaitable[Response]]:
-    async def endpoint(request: Request) -> Response:
+def _bare(answer: bytes) -> "Callable[[Request], Awaitable[Response]]":
+    from starlette.responses import Response
+
+    async def endpoint(request: "Request") -> Response:
         await request.body()
         return Response(answer, media_type="application/json")
 
