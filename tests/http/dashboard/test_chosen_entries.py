@@ -138,9 +138,16 @@ async def test_what_changed_between_look_and_click_stays_and_is_said(
 async def test_nothing_to_do_is_said(store: Store, admin: httpx.AsyncClient) -> None:
     await store.mailboxes.send("m", "work")
     [entry_id] = [entry.entry_id for entry in (await store.mailboxes.list_entries()).items]
-    for query in ("", "all=true&of=tab%3Ddead", "all=true&of=tab%3Ddue", f"entry_id={entry_id}"):
+    nothing = {
+        "": "You have selected no entry.",
+        f"entry_id={entry_id}": "can be requeued: they have changed meanwhile.",
+        "all=true&of=tab%3Ddead": "No entry that matches can be requeued.",
+        "all=true&of=tab%3Ddue": "No entry that matches can be requeued.",
+    }
+    for query, why in nothing.items():
         asked = await admin.get(f"/requeue-entries?{query}")
         assert "There is nothing to do" in asked.text
+        assert why in asked.text
         assert 'method="post" action="/requeue-entries"' not in asked.text
     assert (await admin.post("/requeue-entries", data={"of": "tab=dead"})).status_code == 400
 

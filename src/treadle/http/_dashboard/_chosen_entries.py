@@ -10,13 +10,20 @@ from urllib.parse import quote, unquote
 import msgspec
 from starlette.responses import Response
 
+from treadle.core.entry_groups import statuses_of
 from treadle.core.limits import PAGE
 from treadle.core.mailbox_queries import LoadEntry
 from treadle.core.mailboxes import MailboxEntry
 from treadle.errors import InvalidValue
 from treadle.http._call import Call
 from treadle.http._dashboard._confirming import confirm
-from treadle.http._dashboard._ending import CANCEL, ENDINGS, Ending, counted, end_all
+from treadle.http._dashboard._entry_actions import (
+    CANCEL,
+    ENTRY_ACTIONS,
+    EntryAction,
+    act_on_all,
+    counted,
+)
 from treadle.http._dashboard._entry_filters import EntryFilters, filters_of, search
 from treadle.http._dashboard._rendering import redirect, url
 from treadle.http._handlers import Handle
@@ -59,68 +66,73 @@ class _Chosen(NamedTuple):
     """Whether there may be more that match."""
 
 
-def _ask(ending: Ending) -> Handle:
+def _ask(act: EntryAction) -> Handle:
     async def handle(call: Call) -> Response:
         choice = cast("Choice", call.query)
         filters = filters_of(choice.of)
         if choice.all:
-            chosen = await _matching(call.store, ending, filters)
+            chosen = await _matching(call.store, act, filters)
         else:
-            chosen = await _named(call.store, ending, [*map(unquote, choice.entry_id)])
+            chosen = await _named(call.store, act, [*map(unquote, choice.entry_id)])
         internal = call.can("read_internal")
         number = counted(len(chosen.ids))
         return confirm(
             call,
-            question=f"{ending.verb} {number}?" if chosen.ids else "There is nothing to do",
-            effects=_effects(ending, choice, chosen),
-            button=f"{ending.verb} {number}" if chosen.ids else "",
-            action=(f"{ending.action}-entries",),
+            question=f"{act.verb} {number}?" if chosen.ids else "There is nothing to do",
+            effects=_effects(act, choice, chosen),
+            button=f"{act.verb} {number}" if chosen.ids else "",
+            action=(f"{act.right}-entries",),
             fields={"ids": "\n".join(map(_quoted, chosen.ids)), "of": choice.of},
             back=url(call.request, "entries", **filters.as_query()),
             section="entries",
-            is_final=ending is CANCEL,
+            is_final=act is CANCEL,
             entries=[shown_entry(entry, internal=internal) for entry in chosen.first],
         )
 
     return handle
 
 
-def _effects(ending: Ending, choice: Choice, chosen: _Chosen) -> list[str]:
+def _effects(act: EntryAction, choice: Choice, chosen: _Chosen) -> list[str]:
     if not chosen.ids:
-        can_be = "can be requeued" if ending.action == "requeue" else "can be cancelled"
-        reason = "None matches" if choice.all else "None was chosen, or none"
-        return [f"{reason} that {can_be}; they may have changed meanwhile."]
+        return [_nothing(act, choice)]
     left_out = len(choice.entry_id) - len(chosen.ids)
-    effects = [ending.effect]
+    effects = [act.effect]
     if chosen.more:
         first = f"These are the first {len(chosen.ids):,}, and more match."
         effects.insert(0, f"{first} Do it again for the next ones.")
     elif choice.all:
         effects.insert(0, "These are all that match the filters.")
     elif left_out > 0:
-        effects.insert(0, f"{counted(left_out)} that you chose had changed meanwhile.")
+        effects.insert(0, f"{counted(left_out)} that you selected had changed meanwhile.")
     return effects
 
 
-async def _named(store: Store, ending: Ending, entry_ids: list[str]) -> _Chosen:
+def _nothing(act: EntryAction, choice: Choice) -> str:
+    if choice.all:
+        return f"No entry that matches can be {act.past}."
+    if not choice.entry_id:
+        return "You have selected no entry."
+    return f"None of the entries that you selected can be {act.past}: they have changed meanwhile."
+
+
+async def _named(store: Store, act: EntryAction, entry_ids: list[str]) -> _Chosen:
     """Those of the entries with these ids that can be changed."""
     if not entry_ids:
         return _Chosen([], [], more=False)
     found = await store.read(*(LoadEntry(entry_id=entry_id) for entry_id in entry_ids))
-    entries = [entry for entry in found if entry is not None and entry.status in ending.changes]
+    entries = [entry for entry in found if entry is not None and entry.status in act.changes]
     return _Chosen([entry.entry_id for entry in entries], entries[:_FIRST], more=False)
 
 
-async def _matching(store: Store, ending: Ending, filters: EntryFilters) -> _Chosen:
+async def _matching(store: Store, act: EntryAction, filters: EntryFilters) -> _Chosen:
     """The entries that match filters, as many as one action may have."""
     chosen = _Chosen([], [], more=False)
     room = _ROOM
-    wanted: EntryFilters | None = filters
+    can_be_changed = not set(act.changes).isdisjoint(statuses_of(filters.tab))
+    wanted = filters if can_be_changed else None
     while wanted is not None:
-        (page,) = await store.read(search(wanted, min(PAGE, _MOST)))
+        (page,) = await store.read(search(wanted, PAGE))
         for entry in page.items:
-            if entry.status not in ending.changes:
-                continue
             room -= len(_quoted(entry.entry_id))
             if room < 0 or len(chosen.ids) == _MOST:
                 return chosen._replace(more=True)
@@ -132,14 +144,14 @@ async def _matching(store: Store, ending: Ending, filters: EntryFilters) -> _Cho
     return chosen
 
 
-def _act(ending: Ending) -> Handle:
+def _act(act: EntryAction) -> Handle:
     async def handle(call: Call) -> Response:
         form = cast("Confirmed", call.body)
         filters = filters_of(form.of)
         entry_ids = list(dict.fromkeys(map(unquote, form.ids.split())))
         if not 1 <= len(entry_ids) <= _MOST:
             raise InvalidValue("ids", f"choose 1 to {_MOST:,} entries, not {len(entry_ids):,}")
-        said = await end_all(call.store, ending, entry_ids)
+        said = await act_on_all(call.store, act, entry_ids)
         (left,) = await call.store.read(search(filters, 1))
         said += " Others still match." if left.items else " None is left that matches."
         return redirect(call, "entries", said=said, **filters.as_query())
@@ -155,25 +167,25 @@ OPERATIONS = (
     *(
         Operation(
             method="GET",
-            path=f"/{ending.action}-entries",
-            summary=f"Ask whether to {ending.action} entries.",
-            action=ending.action,
+            path=f"/{act.right}-entries",
+            summary=f"Ask whether to {act.right} entries.",
+            action=act.right,
             owner=ALL,
             query=Choice,
-            handle=_ask(ending),
+            handle=_ask(act),
         )
-        for ending in ENDINGS
+        for act in ENTRY_ACTIONS
     ),
     *(
         Operation(
             method="POST",
-            path=f"/{ending.action}-entries",
-            summary=f"{ending.verb} up to {_MOST:,} entries.",
-            action=ending.action,
+            path=f"/{act.right}-entries",
+            summary=f"{act.verb} up to {_MOST:,} entries.",
+            action=act.right,
             owner=ALL,
             form=Confirmed,
-            handle=_act(ending),
+            handle=_act(act),
         )
-        for ending in ENDINGS
+        for act in ENTRY_ACTIONS
     ),
 )

@@ -14,7 +14,7 @@ from treadle.core.run_queries import SearchRuns
 from treadle.errors import NotFound
 from treadle.http._call import Call
 from treadle.http._dashboard._confirming import confirm
-from treadle.http._dashboard._ending import CANCEL, ENDINGS, Ending, end_one
+from treadle.http._dashboard._entry_actions import CANCEL, ENTRY_ACTIONS, EntryAction, act_on_one
 from treadle.http._dashboard._rendering import raw, redirect, render, url
 from treadle.http._handlers import Handle
 from treadle.http._operation import Operation
@@ -109,10 +109,10 @@ async def _ask_to_cancel(call: Call) -> Response:
     )
 
 
-def _act(ending: Ending) -> Handle:
+def _act(act: EntryAction) -> Handle:
     async def handle(call: Call) -> Response:
         entry_id = call.ids["entry_id"]
-        said = await end_one(call.store, ending, entry_id)
+        said = await act_on_one(call.store, act, entry_id)
         return redirect(call, "entries", entry_id, said=said)
 
     return handle
@@ -146,12 +146,12 @@ OPERATIONS = (
     *(
         Operation(
             method="POST",
-            path=f"/entries/{{entry_id}}/{ending.action}",
-            summary=f"{ending.verb} an entry.",
-            action=ending.action,
+            path=f"/entries/{{entry_id}}/{act.right}",
+            summary=f"{act.verb} an entry.",
+            action=act.right,
             owner=OWN_ENTRY,
-            handle=_act(ending),
+            handle=_act(act),
         )
-        for ending in ENDINGS
+        for act in ENTRY_ACTIONS
     ),
 )

@@ -15,7 +15,7 @@ from treadle.core.pauses import Pause, Resume, is_paused
 from treadle.errors import InvalidValue
 from treadle.http._call import Call
 from treadle.http._dashboard._confirming import confirm
-from treadle.http._dashboard._ending import counted
+from treadle.http._dashboard._entry_actions import counted
 from treadle.http._dashboard._mailbox import SendForm, show_mailbox
 from treadle.http._dashboard._rendering import redirect, url
 from treadle.http._dashboard._thread_work import payload_of

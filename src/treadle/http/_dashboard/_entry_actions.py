@@ -15,42 +15,45 @@ _AT_ONCE = 50
 """How many entries are changed in one transaction: their payloads come with them."""
 
 
-class Ending(NamedTuple):
+class EntryAction(NamedTuple):
     """Something that can be done to entries."""
 
-    action: Action
-    """The right that it needs; also the last segment of its path."""
+    right: Action
+    """The right that it needs; its paths have the same name."""
     command: type[Requeue] | type[Cancel]
     changes: tuple[EntryStatus, ...]
     """The statuses of entries that it changes."""
     makes: EntryStatus
     """Their status afterwards."""
     verb: str
+    past: str
     effect: str
     """What it does, in a sentence."""
     done: str
     """What the entries are afterwards."""
 
 
-REQUEUE = Ending(
-    action="requeue",
+REQUEUE = EntryAction(
+    right="requeue",
     command=Requeue,
     changes=("dead_letter",),
     makes="queued",
     verb="Requeue",
+    past="requeued",
     effect="They are due at once, and their attempts are counted from zero.",
     done="queued again",
 )
-CANCEL = Ending(
-    action="cancel",
+CANCEL = EntryAction(
+    right="cancel",
     command=Cancel,
     changes=UNFINISHED,
     makes="cancelled",
     verb="Cancel",
+    past="cancelled",
     effect="They end, and so do their runs. Who holds one loses it. This cannot be undone.",
     done="cancelled",
 )
-ENDINGS = (REQUEUE, CANCEL)
+ENTRY_ACTIONS = (REQUEUE, CANCEL)
 
 
 def counted(count: int, noun: str = "entry", nouns: str = "entries") -> str:
@@ -58,22 +61,22 @@ def counted(count: int, noun: str = "entry", nouns: str = "entries") -> str:
     return f"{count:,} {noun if count == 1 else nouns}"
 
 
-async def end_one(store: Store, ending: Ending, entry_id: str) -> str:
+async def act_on_one(store: Store, act: EntryAction, entry_id: str) -> str:
     """Do it to an entry, and return what is to be said about it.
 
     Raises:
         NotFound: it does not exist.
     """
-    (found,) = await _end(store, ending, [entry_id])
+    (found,) = await _commit(store, act, [entry_id])
     if found is None:
         raise NotFound("mailbox entry", entry_id)
-    if found.status == ending.makes:
-        return f"The entry is {ending.done}."
+    if found.status == act.makes:
+        return f"The entry is {act.done}."
     status = found.status.replace("_", " ")
     return f"Nothing was done: the entry has changed meanwhile, and is {status} now."
 
 
-async def end_all(store: Store, ending: Ending, entry_ids: Sequence[str]) -> str:
+async def act_on_all(store: Store, act: EntryAction, entry_ids: Sequence[str]) -> str:
     """Do it to entries, some at a time, and return what is to be said about it.
 
     Raises:
@@ -82,29 +85,29 @@ async def end_all(store: Store, ending: Ending, entry_ids: Sequence[str]) -> str
     found: list[MailboxEntry | None] = []
     for start in range(0, len(entry_ids), _AT_ONCE):
         try:
-            found += await _end(store, ending, entry_ids[start : start + _AT_ONCE])
+            found += await _commit(store, act, entry_ids[start : start + _AT_ONCE])
         except TreadleError as error:
             if not found:
                 raise
             rest = counted(len(entry_ids) - len(found))
-            return f"{_said(ending, found)} Then it failed, so {rest} stay as before: " + (
+            return f"{_said(act, found)} Then it failed, so {rest} stay as before: " + (
                 failure_of(error).message
             )
-    return _said(ending, found)
+    return _said(act, found)
 
 
-async def _end(
-    store: Store, ending: Ending, entry_ids: Sequence[str]
+async def _commit(
+    store: Store, act: EntryAction, entry_ids: Sequence[str]
 ) -> tuple[MailboxEntry | None, ...]:
-    commands = tuple(ending.command(entry_id=entry_id) for entry_id in entry_ids)
+    commands = tuple(act.command(entry_id=entry_id) for entry_id in entry_ids)
     results: tuple[MailboxEntry | None, ...] = (await store.commit(commands)).results
     return results
 
 
-def _said(ending: Ending, found: Sequence[MailboxEntry | None]) -> str:
+def _said(act: EntryAction, found: Sequence[MailboxEntry | None]) -> str:
     statuses = Counter(None if entry is None else entry.status for entry in found)
-    done, gone = statuses.pop(ending.makes, 0), statuses.pop(None, 0)
-    said = f"{counted(done)} {'is' if done == 1 else 'are'} {ending.done}."
+    done, gone = statuses.pop(act.makes, 0), statuses.pop(None, 0)
+    said = f"{counted(done)} {'is' if done == 1 else 'are'} {act.done}."
     others = sum(statuses.values())
     if others:
         stay = "stays as it is" if others == 1 else "stay as they are"
