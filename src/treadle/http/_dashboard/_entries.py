@@ -40,7 +40,7 @@ async def _list(call: Call) -> Response:
         page=page,
         counts=counts,
         errors=errors,
-        found_errors=[_found(call, wanted, group) for group in errors.items],
+        found_errors=[found_error(call, group, wanted.mailbox_id) for group in errors.items],
         now=counts.at,
     )
 
@@ -53,11 +53,12 @@ async def _errors(call: Call, wanted: EntryFilters) -> ErrorGroups:
     return errors
 
 
-def _found(call: Call, wanted: EntryFilters, group: ErrorGroup) -> FoundError:
+def found_error(call: Call, group: ErrorGroup, mailbox_id: str | None = None) -> FoundError:
+    """Return an error with the filters by which the entries that have it are found."""
     text = _filter_of(group.error)
     if not text or call.redact("error", group.error) != group.error:
         return FoundError(group, None)  # the filter would show what the hook hides
-    filters = EntryFilters(tab="dead", mailbox_id=wanted.mailbox_id, error=text)
+    filters = EntryFilters(tab="dead", mailbox_id=mailbox_id, error=text)
     return FoundError(group, filters)
 
 

@@ -14,6 +14,7 @@ from treadle.core.mailboxes import MailboxEntry
 from treadle.core.reporting import ListConsumers, ListErrors
 from treadle.core.run_queries import SearchRuns
 from treadle.http._call import Call
+from treadle.http._dashboard._entries import found_error
 from treadle.http._dashboard._rendering import render
 from treadle.http._dashboard._threads import statuses_of
 from treadle.http._dashboard._waiting import waiting
@@ -72,7 +73,7 @@ async def _entries(call: Call) -> dict[str, Any]:
     )
     return {
         "counts": counts,
-        "errors": errors.items[:_SHOWN],
+        "errors": [found_error(call, group) for group in errors.items[:_SHOWN]],
         "has_more_errors": errors.more or len(errors.items) > _SHOWN,
         "lost": [each for each in consumers.items if each.expired][:_SHOWN],
         "late": await _late(call, due.items, counts.at),

@@ -82,15 +82,18 @@ def render(call: Call, template: str, status: int = 200, **values: Any) -> Respo
 
     room = _ROOM
 
-    def shown(kind: str, value: Json, longest: int = _formats.LONGEST) -> _formats.Shown:
+    def cut(value: Json, longest: int = _formats.LONGEST) -> _formats.Shown:
         nonlocal room
-        found = _formats.shown(call.redact(kind, value), min(longest, max(room, _SHORTEST)))
+        found = _formats.shown(value, min(longest, max(room, _SHORTEST)))
         room -= len(found.text)
         return found
 
+    def shown(kind: str, value: Json, longest: int = _formats.LONGEST) -> _formats.Shown:
+        return cut(call.redact(kind, value), longest)
+
     own = call.principal.own
     sections = [each for each in SECTIONS if own is None or not each.is_for_all]
-    known = {"can": can, "shown": shown, "own": own, "principal": call.principal}
+    known = {"can": can, "shown": shown, "cut": cut, "own": own, "principal": call.principal}
     return render_plain(
         call.request, template, status, sections=sections, call=call, **known, **values
     )

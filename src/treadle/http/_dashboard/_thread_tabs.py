@@ -13,7 +13,7 @@ from treadle.core.thread_queries import ListDeltas
 from treadle.core.threads import ThreadDelta
 from treadle.errors import NotFound, PatchError
 from treadle.http._call import Call
-from treadle.http._dashboard._redacted import redacted_thread
+from treadle.http._dashboard._redacted import redacted_metadata, redacted_thread
 from treadle.http._dashboard._rendering import raw_redacted
 from treadle.http._dashboard._thread_page import read_thread, render_thread
 from treadle.http._messages import visible_delta
@@ -122,7 +122,8 @@ async def _newest_deltas(call: Call, last: int) -> Sequence[ThreadDelta]:
 
 async def _show_raw(call: Call) -> Response:
     about, *_ = await read_thread(call)
-    return render_thread(call, "thread_raw.html", about)
+    metadata = redacted_metadata(call, about.head.metadata)
+    return render_thread(call, "thread_raw.html", about, metadata=metadata)
 
 
 async def _show_json(call: Call) -> Response:

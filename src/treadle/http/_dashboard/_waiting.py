@@ -14,6 +14,8 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
 
     run: RunRecord
     questions: tuple[str, ...]
+    kind: Literal["question", "reason"] = "question"
+    """The kind of the questions, for the hook that redacts; the reason of a pause may be one."""
     way: Literal["pause", "request"] | None
     """How it gets its answer; see `_thread_answers`. None: only its agent knows."""
 
@@ -31,8 +33,9 @@ def waiting(run: RunRecord, mailbox: MailboxState | None) -> Waiting:
         if isinstance(interrupt.get("message"), str)
     )
     if mailbox is not None and mailbox.paused_at is not None:
-        reason = () if mailbox.pause_reason is None else (mailbox.pause_reason,)
-        return Waiting(run=run, questions=questions or reason, way="pause")
+        if questions or mailbox.pause_reason is None:
+            return Waiting(run=run, questions=questions, way="pause")
+        return Waiting(run=run, questions=(mailbox.pause_reason,), kind="reason", way="pause")
     way: Literal["request"] | None = "request" if interrupts_of(run) else None
     return Waiting(run=run, questions=questions, way=way)
 
