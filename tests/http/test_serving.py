@@ -1,6 +1,7 @@
 """`treadle serve`, in another process."""
 
 import asyncio
+import re
 import signal
 import socket
 import subprocess
@@ -134,6 +135,28 @@ def test_the_owner_in_a_header_of_the_proxy_is_who_asks(tmp_path: Path) -> None:
     ):
         assert client.get("/v1/threads", headers=headers).status_code == 401
         assert client.get("/v1/threads", headers=forged).status_code == 401
+
+
+def test_a_proxy_that_cuts_a_path_off_is_in_the_links(tmp_path: Path) -> None:
+    with (
+        serving(tmp_path / "store", "--root-path", "/tools/treadle") as (_, url),
+        httpx.Client(base_url=url) as client,
+    ):
+        assert client.post("/v1/threads", json={"id": "a/b"}).status_code == 400
+        assert client.post("/v1/threads", json={"id": "t"}).status_code == 201
+        assert client.get("/v1/threads/t").json()["id"] == "t"
+        page = client.get("/threads").text
+        links = re.findall(r'(?:href|src|action)="([^"#]+)"', page)
+        assert "/tools/treadle/threads/t" in links
+        assert [link for link in links if not link.startswith("/tools/treadle/")] == []
+        assert client.get("/v1/%ff").json()["code"] == "invalid_value"
+
+
+@pytest.mark.parametrize("path", ["treadle", "/", "//evil.example", "/a b", "/a?b", "/ü"])
+def test_a_root_path_that_is_none_is_refused(tmp_path: Path, path: str) -> None:
+    refused = run("serve", "--store", tmp_path / "s", "--root-path", path)
+    assert refused.exit_code == 2
+    assert "--root-path" in refused.stderr
 
 
 def test_a_server_for_all_machines_must_know_who_asks(tmp_path: Path) -> None:

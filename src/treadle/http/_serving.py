@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from typing import cast
 
 from starlette.types import Receive, Scope, Send
 
@@ -21,6 +22,7 @@ async def serve(
     dashboard: App | None = None,
     host: str = "127.0.0.1",
     port: int = 8080,
+    root_path: str = "",
     on_start: Callable[[str], object] = lambda url: None,
 ) -> None:
     """Serve the API, and the dashboard, with uvicorn until SIGTERM or SIGINT, in the main thread.
@@ -33,6 +35,8 @@ async def serve(
             API has nothing.
         host: the address to listen at; "0.0.0.0" or "::" is all.
         port: the port; 0 is any that is free.
+        root_path: the path that a reverse proxy cuts off before it passes requests on, such as
+            "/treadle". Links of pages begin with it.
         on_start: is called with the URL when it listens.
 
     Raises:
@@ -53,6 +57,7 @@ async def serve(
             log_config=None,
             access_log=False,
             server_header=False,
+            root_path=root_path.rstrip("/"),
             # A forwarded address must not stand for that of the proxy: see `trusted_header`.
             proxy_headers=False,
             lifespan="off",
@@ -80,6 +85,12 @@ class _Together:
         self._dashboard = dashboard
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        first = scope["path"].split("/")[1] if scope["type"] == "http" else ""
-        app = self._app if first in self._app.first_segments else self._dashboard
+        is_for_api = scope["type"] == "http" and _first_segment(scope) in self._app.first_segments
+        app = self._app if is_for_api else self._dashboard
         await app(scope, receive, send)
+
+
+def _first_segment(scope: Scope) -> str:
+    """The first segment of a path, below the one that a proxy has cut off."""
+    path, root = scope["path"], scope["root_path"]
+    return cast("str", path.removeprefix(root).split("/")[1])

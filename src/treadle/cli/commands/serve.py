@@ -3,6 +3,7 @@
 import asyncio
 import ipaddress
 import logging
+import re
 from pathlib import Path
 
 import click
@@ -17,6 +18,7 @@ from treadle.cli.terminal.notes import write_note
 from treadle.cli.tokens import read_tokens
 
 _log = logging.getLogger("treadle.serve")
+_ROOT_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+/?")
 
 
 @click.command(
@@ -71,6 +73,12 @@ _log = logging.getLogger("treadle.serve")
     multiple=True,
     help="A name that the server answers to, beside localhost; may be given several times.",
 )
+@click.option(
+    "--root-path",
+    metavar="PATH",
+    default="",
+    help="The path that the reverse proxy cuts off, such as /treadle; links begin with it.",
+)
 @click.option("--read-only", is_flag=True, help="Refuse everything that changes something.")
 def serve(
     host: str,
@@ -79,6 +87,7 @@ def serve(
     user_header: str | None,
     proxies: tuple[str, ...],
     host_names: tuple[str, ...],
+    root_path: str,
     read_only: bool,
 ) -> None:
     """Serve a store over HTTP.
@@ -95,6 +104,8 @@ def serve(
         raise click.UsageError(
             f"at {host} everybody could do everything; say who may with --tokens or --user-header"
         )
+    if root_path and not _ROOT_PATH.fullmatch(root_path):
+        raise click.UsageError(f"--root-path must be a path such as /treadle, not {root_path!r}")
     url = chosen_store()
     if read_only:
         check_present(url)
@@ -123,7 +134,12 @@ def serve(
             )
             try:
                 await http.serve(
-                    app, dashboard=dashboard, host=host, port=port, on_start=_say_where
+                    app,
+                    dashboard=dashboard,
+                    host=host,
+                    port=port,
+                    root_path=root_path,
+                    on_start=_say_where,
                 )
             except OSError as error:
                 raise Failure(f"cannot listen at {host} port {port}: {error}") from error
