@@ -9,7 +9,7 @@ from treadle.core.entry_groups import CountGroups
 from treadle.core.escaping import one_line
 from treadle.core.reporting import ErrorGroup, ErrorGroups, ListErrors
 from treadle.http._call import Call
-from treadle.http._dashboard._entry_filters import EntryFilters, search
+from treadle.http._dashboard._entry_filters import COUNTED, EntryFilters, search
 from treadle.http._dashboard._rendering import render
 from treadle.http._operation import Operation
 from treadle.http._owners import ALL
@@ -30,7 +30,7 @@ class FoundError(NamedTuple):
 async def _list(call: Call) -> Response:
     wanted = cast("EntryFilters", call.query)
     page, counts = await call.store.read(
-        search(wanted, _PAGE), CountGroups(mailbox_id=wanted.mailbox_id)
+        search(wanted, _PAGE), CountGroups(mailbox_id=wanted.mailbox_id, limit=COUNTED)
     )
     errors = await _errors(call, wanted)
     return render(
@@ -49,7 +49,7 @@ async def _errors(call: Call, wanted: EntryFilters) -> ErrorGroups:
     """The errors of dead letters, unless only some of these are wanted."""
     if wanted != EntryFilters(tab="dead", mailbox_id=wanted.mailbox_id):
         return ErrorGroups()
-    (errors,) = await call.store.read(ListErrors(mailbox_id=wanted.mailbox_id))
+    (errors,) = await call.store.read(ListErrors(mailbox_id=wanted.mailbox_id, limit=COUNTED))
     return errors
 
 

@@ -11,6 +11,8 @@ from treadle.core.ids import MailboxId
 from treadle.core.mailbox_queries import SearchEntries
 from treadle.http._input import parameters_of, read_query
 
+COUNTED = 1_000
+"""How far a page counts entries: it is fetched again every few seconds."""
 Age: TypeAlias = Literal["15min", "1h", "1d", "7d", "30d"]
 
 _AGES: dict[Age, int] = {

@@ -10,7 +10,7 @@ from treadle.core.limits import Priority, Time
 from treadle.core.mailbox_queries import LoadMailbox, SearchEntries, holding
 from treadle.core.pauses import is_paused
 from treadle.http._call import Call
-from treadle.http._dashboard._entry_filters import EntryFilters, search
+from treadle.http._dashboard._entry_filters import COUNTED, EntryFilters, search
 from treadle.http._dashboard._rendering import render
 from treadle.http._operation import Operation
 from treadle.http._owners import OWN_MAILBOX
@@ -55,7 +55,7 @@ async def show_mailbox(
     head, state, counts, page, claimed, queued = await call.store.read(
         LoadHead(thread_id=mailbox_id),
         LoadMailbox(mailbox_id=mailbox_id),
-        CountGroups(mailbox_id=mailbox_id),
+        CountGroups(mailbox_id=mailbox_id, limit=COUNTED),
         _search(mailbox_id, wanted),
         SearchEntries(mailbox_id=mailbox_id, statuses=("claimed",), limit=_CLAIMED),
         SearchEntries(mailbox_id=mailbox_id, by="available_at", order="asc", limit=1),

@@ -13,6 +13,8 @@ from treadle.http._operation import Operation
 from treadle.http._owners import ALL
 
 _PAGE = 50
+_COUNTED = 100
+"""How far the entries of each mailbox are counted."""
 
 
 class MailboxList(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,9 +28,11 @@ class MailboxList(msgspec.Struct, frozen=True, kw_only=True):
 async def _list(call: Call) -> Response:
     wanted = cast("MailboxList", call.query)
     order: Order = "asc" if wanted.by == "id" else "desc"
-    listing = ListSummaries(by=wanted.by, order=order, after=wanted.after, limit=_PAGE)
+    listing = ListSummaries(
+        by=wanted.by, order=order, after=wanted.after, limit=_PAGE, counted=_COUNTED
+    )
     (page,) = await call.store.read(listing)
-    return render(call, "mailboxes.html", wanted=wanted, page=page)
+    return render(call, "mailboxes.html", wanted=wanted, page=page, counted=_COUNTED)
 
 
 OPERATIONS = (

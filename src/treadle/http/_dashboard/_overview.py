@@ -15,6 +15,7 @@ from treadle.core.reporting import ListConsumers, ListErrors
 from treadle.core.run_queries import SearchRuns
 from treadle.http._call import Call
 from treadle.http._dashboard._entries import found_error
+from treadle.http._dashboard._entry_filters import COUNTED
 from treadle.http._dashboard._rendering import render
 from treadle.http._dashboard._threads import statuses_of
 from treadle.http._dashboard._waiting import waiting
@@ -23,8 +24,6 @@ from treadle.http._owners import FILTERED
 
 _SHOWN = 8
 """How many of a kind are listed."""
-_COUNTED = 1_000
-"""How far entries are counted: the page is fetched again every few seconds."""
 _LATE_MS = 60_000
 """For how long an entry is due before somebody should know."""
 _EXPLAINED = 20
@@ -66,9 +65,9 @@ async def _show(call: Call) -> Response:
 async def _entries(call: Call) -> dict[str, Any]:
     """What waits in all mailboxes, what fails, and which workers may have died."""
     counts, errors, consumers, due = await call.store.read(
-        CountGroups(limit=_COUNTED),
-        ListErrors(limit=_COUNTED),
-        ListConsumers(limit=_COUNTED),
+        CountGroups(limit=COUNTED),
+        ListErrors(limit=COUNTED),
+        ListConsumers(limit=COUNTED),
         SearchEntries(group="due", by="available_at", order="asc", limit=_EXPLAINED),
     )
     return {

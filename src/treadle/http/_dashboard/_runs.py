@@ -19,7 +19,7 @@ from treadle.http._owners import FILTERED
 
 _PAGE = 50
 _MOST_DAYS = 366
-_MOST_RUNS = 10_000
+_MOST_RUNS = 5_000
 """How many runs are summed, the newest ones."""
 _ROWS = 100
 """Most rows of a table of usage; those that used most come first."""

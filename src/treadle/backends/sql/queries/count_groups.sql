@@ -38,18 +38,18 @@ SELECT
         LIMIT :limit
     ) AS behind_pause) AS paused,
     (SELECT COUNT(*) FROM (
-        SELECT 1 FROM entries WHERE {in_status:claimed} LIMIT :limit
+        SELECT 1 FROM entries WHERE {in_status:claimed} ORDER BY created_at, entry_id LIMIT :limit
     ) AS held) AS claimed,
     (SELECT COUNT(*) FROM (
-        SELECT 1 FROM entries WHERE {in_status:dead_letter} LIMIT :limit
+        SELECT 1 FROM entries WHERE {in_status:dead_letter} ORDER BY created_at, entry_id LIMIT :limit
     ) AS failed) AS dead,
     (SELECT COUNT(*) FROM (
-        SELECT 1 FROM entries WHERE {in_status:accepted} LIMIT :limit
+        SELECT 1 FROM entries WHERE {in_status:accepted} ORDER BY created_at, entry_id LIMIT :limit
     ) AS done)
     + (SELECT COUNT(*) FROM (
-        SELECT 1 FROM entries WHERE {in_status:superseded} LIMIT :limit
+        SELECT 1 FROM entries WHERE {in_status:superseded} ORDER BY created_at, entry_id LIMIT :limit
     ) AS replaced)
     + (SELECT COUNT(*) FROM (
-        SELECT 1 FROM entries WHERE {in_status:cancelled} LIMIT :limit
+        SELECT 1 FROM entries WHERE {in_status:cancelled} ORDER BY created_at, entry_id LIMIT :limit
     ) AS stopped) AS ended
 FROM clock
