@@ -204,7 +204,7 @@ async def cancel_run(call: Call, run_id: str) -> None:
     The id may be that of the entry, as in the reference.
 
     Raises:
-        NotFound: there is neither.
+        NotFound: there is neither, or the entry is another's.
         Refused: the run is not active, or no entry is known for it.
     """
     run, entry = await call.store.read(LoadRun(run_id=run_id), LoadEntry(entry_id=run_id))
@@ -216,6 +216,9 @@ async def cancel_run(call: Call, run_id: str) -> None:
     if entry_id is None:
         reason = "no entry of a mailbox is known for this run, so nobody can be asked to stop it"
         raise Refused(409, "run_without_entry", reason)
+    own = call.principal.own
+    if own is not None:  # any program may have written the run
+        await require_own_entry(call.store, entry_id, own)
     cancelled = await commit(call, Cancel(entry_id=entry_id))
     if cancelled is None or cancelled.status != "cancelled":
         raise Refused(400, "run_not_active", "run is not active")

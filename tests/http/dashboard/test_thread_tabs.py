@@ -127,7 +127,7 @@ async def test_the_thread_is_there_as_json_for_who_needs_all_of_it(
     await store.threads.append("t", Message.user("x" * 5_000))
     await store.threads.append("t", Message.internal_system("the secret rule"))
     await store.threads.append("t", ThreadChangeSet(patches=[track(Set(path=("n",), value=1))]))
-    assert "store.threads.load(&#39;t&#39;)" in (await admin.get("/threads/t/raw")).text
+    assert "store.threads.load(&#34;t&#34;)" in (await admin.get("/threads/t/raw")).text
     whole = await admin.get("/threads/t/json")
     assert whole.headers["content-type"].startswith("text/plain")
     assert all(text in whole.text for text in ("x" * 5_000, "the secret rule", "a state"))

@@ -99,6 +99,11 @@ def _is_text(part: Json) -> bool:
     )
 
 
+def literal(text: str) -> str:
+    """Return a text as Python has it in source code, between double quotes."""
+    return msgspec.json.encode(text).decode()
+
+
 def json_text(value: Json) -> str:
     """Return the JSON of a value over several lines; integers keep their digits."""
     return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()

@@ -12,6 +12,7 @@ from treadle.http._app import identify
 from treadle.http._call import Call
 from treadle.http._dashboard._rendering import (
     TOKEN_COOKIE,
+    cookie_of,
     cookie_path,
     redirect,
     redirect_to,
@@ -41,7 +42,7 @@ class LoginForm(msgspec.Struct, frozen=True, kw_only=True):
 
 def with_token(request: Request) -> Request | None:
     """Return a request as if its cookie were its token; None if it has no cookie."""
-    token = request.cookies.get(TOKEN_COOKIE)
+    token = cookie_of(request, TOKEN_COOKIE)
     return None if token is None else _authorized(request, unquote(token))
 
 

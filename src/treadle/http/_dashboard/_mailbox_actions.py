@@ -6,9 +6,8 @@ import msgspec
 from starlette.responses import Response
 
 from treadle.clock import system_clock
-from treadle.core.endings import CancelPending, Interrupt, Interrupted
+from treadle.core.endings import CancelPending
 from treadle.core.entry_groups import CountGroups
-from treadle.core.limits import Time
 from treadle.core.mailbox_queries import LoadMailbox, SearchEntries
 from treadle.core.mailboxes import UNFINISHED, MailboxEntry, MailboxState
 from treadle.core.pauses import Pause, Resume, is_paused
@@ -16,6 +15,7 @@ from treadle.errors import InvalidValue
 from treadle.http._call import Call
 from treadle.http._dashboard._confirming import confirm
 from treadle.http._dashboard._entry_actions import counted
+from treadle.http._dashboard._interrupting import InterruptForm, generation_of, interrupt
 from treadle.http._dashboard._mailbox import SendForm, show_mailbox
 from treadle.http._dashboard._rendering import redirect, url
 from treadle.http._dashboard._thread_work import payload_of
@@ -45,13 +45,6 @@ class PauseForm(msgspec.Struct, frozen=True, kw_only=True):
     length: Length | None = None
     """For how long; None: until it is resumed."""
     reason: str | None = None
-
-
-class InterruptForm(msgspec.Struct, frozen=True, kw_only=True):
-    """The mailbox that the page that asked has shown."""
-
-    generation: Time = 0
-    """Its generation: a form that is sent twice interrupts once."""
 
 
 # --- send -----------------------------------------------------------------------------------------
@@ -125,7 +118,7 @@ async def _unfinished(call: Call) -> _Unfinished:
 
 async def _ask_to_interrupt(call: Call) -> Response:
     mailbox_id, found = call.ids["mailbox_id"], await _unfinished(call)
-    generation = 0 if found.state is None else found.state.current_generation
+    generation = generation_of(found.state)
     effects = [
         f"Its generation becomes {generation + 1:,}: a worker that holds an older entry can write"
         " nothing more.",
@@ -148,15 +141,8 @@ async def _ask_to_interrupt(call: Call) -> Response:
 
 
 async def _interrupt(call: Call) -> Response:
-    mailbox_id, form = call.ids["mailbox_id"], cast("InterruptForm", call.body)
-    (state,) = await call.store.read(LoadMailbox(mailbox_id=mailbox_id))
-    generation = 0 if state is None else state.current_generation
-    if generation != form.generation:
-        said = "Nothing was done: the mailbox has been interrupted meanwhile."
-        return redirect(call, "mailboxes", mailbox_id, said=said)
-    done = cast("Interrupted", await commit(call, Interrupt(mailbox_id=mailbox_id)))
-    said = f"The mailbox was interrupted: {counted(len(done.superseded_entries))} superseded."
-    return redirect(call, "mailboxes", mailbox_id, said=said)
+    mailbox_id = call.ids["mailbox_id"]
+    return redirect(call, "mailboxes", mailbox_id, said=await interrupt(call, mailbox_id))
 
 
 async def _ask_to_cancel(call: Call) -> Response:

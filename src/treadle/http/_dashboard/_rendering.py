@@ -39,7 +39,7 @@ _READING: tuple[Action, ...] = ("read", "read_internal")
 
 _FILTERS: dict[str, Callable[..., Any]] = {
     "absolute": _formats.absolute,
-    "literal": repr,
+    "literal": _formats.literal,
     "machine": _formats.machine,
     "number": _formats.number,
     "plain": to_plain,
@@ -101,15 +101,14 @@ def render(call: Call, template: str, status: int = 200, **values: Any) -> Respo
 
 def render_plain(request: Request, template: str, status: int = 200, **values: Any) -> Response:
     """Return a page for a request that nobody is known to have made, such as that of an error."""
-    said = request.cookies.get(_SAID_COOKIE)
-    theme = request.cookies.get(_THEME_COOKIE)
+    said, theme = cookie_of(request, _SAID_COOKIE), cookie_of(request, _THEME_COOKIE)
     page = _ENVIRONMENT.get_template(template).render(
         {
             "url": partial(url, request),
             "here": partial(here, request),
             "path": path_of(request),
             "static": partial(_static_url, request),
-            "has_logged_in": TOKEN_COOKIE in request.cookies,
+            "has_logged_in": cookie_of(request, TOKEN_COOKIE) is not None,
             "said": None if said is None else unquote(said),
             "theme": theme if theme in ("light", "dark") else None,
             "now": system_clock(),
@@ -146,7 +145,12 @@ def redirect_to(request: Request, where: str, said: str | None = None) -> Respon
     if said is not None:
         path = cookie_path(request)
         response.set_cookie(
-            _SAID_COOKIE, quote(said), max_age=60, path=path, httponly=True, samesite="lax"
+            _SAID_COOKIE,
+            quote(said, safe=""),
+            max_age=60,
+            path=path,
+            httponly=True,
+            samesite="lax",
         )
     return response
 
@@ -161,6 +165,20 @@ def path_of(request: Request) -> str:
     path, root = quote(request.scope["path"]), root_of(request)
     # A proxy that cuts the prefix off says it in root_path only.
     return path if path.startswith(f"{root}/") else root + path
+
+
+def cookie_of(request: Request, name: str) -> str | None:
+    """Return the value of a cookie, or None.
+
+    Of two with one name, it is that with the longer path, which browsers send first: a dashboard at
+    `/a` must not get the cookie of another one at `/`.
+    """
+    for header in request.headers.getlist("cookie"):
+        for pair in header.split(";"):
+            given, _, value = pair.strip().partition("=")
+            if given == name:
+                return value
+    return None
 
 
 def cookie_path(request: Request) -> str:

@@ -15,12 +15,13 @@ from treadle.clock import new_id
 from treadle.core.codec import Json
 from treadle.core.ids import RunId
 from treadle.core.messages import Message
+from treadle.core.run_queries import LoadRun
 from treadle.core.runs import RunRecord
 from treadle.errors import NotFound
 from treadle.http._call import Call
 from treadle.http._dashboard._rendering import redirect
-from treadle.http._dashboard._thread_page import About, read_thread
-from treadle.http._dashboard._waiting import Waiting, interrupts_of
+from treadle.http._dashboard._thread_page import read_thread
+from treadle.http._dashboard._waiting import interrupts_of, waiting
 from treadle.http._errors import Refused
 from treadle.http._operation import Operation
 from treadle.http._owners import OWN_THREAD
@@ -39,26 +40,21 @@ class AnswerForm(msgspec.Struct, frozen=True, kw_only=True):
 
 async def _answer(call: Call) -> Response:
     form = cast("AnswerForm", call.body)
-    about, *_ = await read_thread(call)
-    waiting = _found(about, form.run_id)
-    if waiting.way is None:
+    about, run = await read_thread(call, LoadRun(run_id=form.run_id))
+    if run is None or run.thread_id != about.head.id or run.status != "waiting":
+        raise NotFound("run that waits", form.run_id)
+    way = waiting(run, about.mailbox).way
+    if way is None:
         reason = "only the agent of this run knows how it gets its answer; send it a message"
         raise Refused(409, "no_question", reason)
-    if waiting.way == "pause":
+    if way == "pause":
         call.require("pause")
-        was_answered = await _answer_paused(call, waiting.run, form)
+        was_answered = await _answer_paused(call, run, form)
     else:
         call.require("send")
-        was_answered = await _answer_by_request(call, waiting.run, form)
+        was_answered = await _answer_by_request(call, run, form)
     said = "Somebody had answered it already." if was_answered else "The answer was given."
     return redirect(call, "threads", call.ids["thread_id"], said=said)
-
-
-def _found(about: About, run_id: str) -> Waiting:
-    found = next((each for each in about.waiting if each.run.run_id == run_id), None)
-    if found is None:
-        raise NotFound("run that waits", run_id)
-    return found
 
 
 async def _answer_paused(call: Call, run: RunRecord, form: AnswerForm) -> bool:

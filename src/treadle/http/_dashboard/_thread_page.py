@@ -19,7 +19,7 @@ from treadle.http._dashboard._rendering import render
 from treadle.http._dashboard._waiting import Waiting, waiting
 
 _ACTIVE = 10
-"""Most active runs that are looked at."""
+"""Most runs that are shown of those that wait for somebody, and of those that go on."""
 
 
 class About(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,6 +29,8 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
     mailbox: MailboxState | None
     is_paused: bool
     waiting: tuple[Waiting, ...]
+    """The runs that wait for somebody, those that wait longest."""
+    has_more_waiting: bool
     running: tuple[RunRecord, ...]
 
 
@@ -39,10 +41,14 @@ async def read_thread(call: Call, *queries: Query[Any]) -> tuple[About, *tuple[A
         NotFound: there is no such thread.
     """
     thread_id = call.ids["thread_id"]
-    head, mailbox, active, *answers = await call.store.read(
+    longest_first = SearchRuns(
+        thread_id=thread_id, statuses=("waiting",), by="updated_at", order="asc", limit=_ACTIVE
+    )
+    head, mailbox, asking, running, *answers = await call.store.read(
         LoadHead(thread_id=thread_id),
         LoadMailbox(mailbox_id=thread_id),
-        SearchRuns(thread_id=thread_id, statuses=("waiting", "running"), limit=_ACTIVE),
+        longest_first,
+        SearchRuns(thread_id=thread_id, statuses=("running",), limit=_ACTIVE),
         *queries,
     )
     if head is None:
@@ -51,8 +57,9 @@ async def read_thread(call: Call, *queries: Query[Any]) -> tuple[About, *tuple[A
         head=head,
         mailbox=mailbox,
         is_paused=is_paused(mailbox, system_clock()),
-        waiting=tuple(waiting(run, mailbox) for run in active.items if run.status == "waiting"),
-        running=tuple(run for run in active.items if run.status == "running"),
+        waiting=tuple(waiting(run, mailbox) for run in asking.items),
+        has_more_waiting=asking.next_cursor is not None,
+        running=running.items,
     )
     return about, *answers
 

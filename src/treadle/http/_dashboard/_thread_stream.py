@@ -11,7 +11,7 @@ from treadle.http._call import Call, show_all
 from treadle.http._event_stream import EventStream, count_stream, framed
 from treadle.http._merging import merged
 from treadle.http._operation import EVENTS, Operation
-from treadle.http._owners import OWN_THREAD
+from treadle.http._owners import OWN_THREAD, require_own_thread
 from treadle.http._thread_events import Item, Live, live_values
 
 
@@ -20,6 +20,7 @@ async def _begin(call: Call) -> Response:
 
 
 async def _events(call: Call, thread_id: str) -> AsyncGenerator[bytes | None]:
+    own = call.principal.own
     async with AsyncExitStack() as stack:
         sources: list[AsyncGenerator[Item]] = [
             call.store.changes(thread_id=thread_id, mailbox_id=thread_id)
@@ -37,6 +38,8 @@ async def _events(call: Call, thread_id: str) -> AsyncGenerator[bytes | None]:
                 if piece is not None:
                     yield framed(msgspec.json.encode(piece), event="piece")
             else:
+                if own is not None:  # it may have got another owner
+                    await require_own_thread(call.store, thread_id, own)
                 yield framed(b"{}", event="news")
 
 

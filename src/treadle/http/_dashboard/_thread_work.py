@@ -8,13 +8,12 @@ from starlette.responses import Response
 
 from treadle.clock import system_clock
 from treadle.core.codec import Json, check_json
-from treadle.core.endings import Interrupt
 from treadle.core.mailbox_queries import SearchEntries
 from treadle.core.mailboxes import UNFINISHED
 from treadle.http._call import Call
+from treadle.http._dashboard._interrupting import InterruptForm, generation_of, interrupt
 from treadle.http._dashboard._rendering import redirect
 from treadle.http._dashboard._thread_page import read_thread, render_thread
-from treadle.http._handlers import commit
 from treadle.http._operation import Operation
 from treadle.http._output import shown_entry
 from treadle.http._owners import OWN_THREAD
@@ -76,14 +75,19 @@ async def _ask_to_interrupt(call: Call) -> Response:
     internal = call.can("read_internal")
     entries = [shown_entry(entry, internal=internal) for entry in page.items]
     more = page.next_cursor is not None
-    return render_thread(call, "thread_interrupt.html", about, entries=entries, more=more)
+    return render_thread(
+        call,
+        "thread_interrupt.html",
+        about,
+        entries=entries,
+        more=more,
+        generation=generation_of(about.mailbox),
+    )
 
 
 async def _interrupt(call: Call) -> Response:
     thread_id = call.ids["thread_id"]
-    done = await commit(call, Interrupt(mailbox_id=thread_id))
-    said = f"The mailbox was interrupted; {len(done.superseded_entries):,} entries were superseded."
-    return redirect(call, "threads", thread_id, said=said)
+    return redirect(call, "threads", thread_id, said=await interrupt(call, thread_id))
 
 
 async def _pause(call: Call) -> Response:
@@ -123,6 +127,7 @@ OPERATIONS = (
         summary="Interrupt the mailbox of a thread.",
         action="interrupt",
         owner=OWN_THREAD,
+        form=InterruptForm,
         handle=_interrupt,
     ),
     Operation(
