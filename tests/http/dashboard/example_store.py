@@ -20,7 +20,7 @@ from treadle import (
     ThreadChangeSet,
 )
 from treadle.cli.demo.script import Script, Turn, read_scripts
-from treadle.patches import Increment, Set, track
+from treadle.patches import Append, Set, track
 from treadle.testing.clock import ManualClock
 
 SECOND = 1_000
@@ -28,7 +28,12 @@ MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 OWNERS = ("anna", "ben", "carla", "dmitri", "elif")
-QUESTION = "May I refund 68.50 EUR to the card that ends in 4417?"
+QUESTIONS = {
+    "tutor-portuguese-postcard": "May I send the postcard to the printer?",
+    "studio-first-episode": "May I refund 68.50 EUR to the card that ends in 4417?",
+    "studio-double-booking": "May I move the other show to Thursday, for 20 % less?",
+}
+"""What agents ask, by the thread."""
 RATE_LIMIT = "RateLimitError: 429: 60,000 tokens a minute are used up; try again in 34 s"
 ERRORS = {
     "KeyError: 'CALENDAR_TOKEN'": ("calendar.py", "credentials = os.environ['CALENDAR_TOKEN']", 6),
@@ -60,9 +65,10 @@ async def fill(store: Store, clock: ManualClock) -> None:
     await _refer(store, clock, conversations[-1])
     await _fail(store, clock, [script.thread_id for script in conversations])
     clock.now = present - 20 * MINUTE
-    for script in conversations[-4:-1]:
-        await _ask(store, script)
-        clock.now += 4 * MINUTE
+    for script in conversations:
+        if script.thread_id in QUESTIONS:
+            await _ask(store, script, QUESTIONS[script.thread_id])
+            clock.now += 4 * MINUTE
     await _write_documents(store)
     clock.now = present - 40 * SECOND
     await _work(store, clock, [script.thread_id for script in conversations[:9]])
@@ -80,6 +86,7 @@ async def _converse(store: Store, clock: ManualClock, script: Script, owner: str
     for turn in script.turns:
         await store.mailboxes.send(script.thread_id, turn.payload, sender_id=owner)
         [entry] = await store.mailboxes.claim(1, mailbox_id=script.thread_id, consumer="worker-1")
+        await store.threads.append(script.thread_id, _question(script, turn, entry))
         clock.now += len(turn.answer) * 2_700
         async with store.batch() as step:
             step.threads.append(script.thread_id, _answer(script, turn, entry))
@@ -87,18 +94,29 @@ async def _converse(store: Store, clock: ManualClock, script: Script, owner: str
         clock.now += 95 * SECOND
 
 
+def _question(script: Script, turn: Turn, entry: MailboxEntry) -> ThreadChangeSet:
+    run_id = script.run_id(turn.number)
+    return ThreadChangeSet(
+        run_id=run_id,
+        run_meta=_meta(script, entry, "running"),
+        messages=_of_run(run_id, [turn.user]),
+    )
+
+
 def _answer(script: Script, turn: Turn, entry: MailboxEntry) -> ThreadChangeSet:
     run_id = script.run_id(turn.number)
     read = sum(len(str(message.content)) for message in script.messages) * turn.number // 3
     written = sum(len(str(message.content)) for message in turn.answer) // 3
-    patches = [track(Increment(path=("turns",), amount=1), source=agent_of(script))]
-    if turn.number == 1:
-        patches[0] = track(Set(path=("turns",), value=1), source=agent_of(script))
+    said = str(turn.user.content)[:40]
+    patches = [
+        track(Append(path=("asked",), value=said), source=agent_of(script)),
+        track(Set(path=("turns",), value=turn.number), source=agent_of(script)),
+    ]
     return ThreadChangeSet(
         run_id=run_id,
         run_meta=_meta(script, entry, "done", termination_code="natural", tokens=(read, written)),
         reason="AssistantTurnCommitted",
-        messages=_of_run(run_id, turn.messages),
+        messages=_of_run(run_id, turn.answer),
         patches=patches,
     )
 
@@ -163,10 +181,10 @@ async def _fail(store: Store, clock: ManualClock, thread_ids: Sequence[str]) -> 
             await store.mailboxes.dead_letter(entry, error=error, traceback=trace + error)
 
 
-async def _ask(store: Store, script: Script) -> None:
+async def _ask(store: Store, script: Script, question: str) -> None:
     """Pause a turn until somebody has answered its question."""
-    thread_id, run_id = script.thread_id, f"{script.thread_id}-refund"
-    await store.mailboxes.send(thread_id, {"text": "Then I would like my money back, please."})
+    thread_id, run_id = script.thread_id, f"{script.thread_id}-question"
+    await store.mailboxes.send(thread_id, {"text": "Then please do that for me."})
     [entry] = await store.mailboxes.claim(1, mailbox_id=thread_id, consumer="worker-1")
     meta = _meta(
         script,
@@ -174,18 +192,18 @@ async def _ask(store: Store, script: Script) -> None:
         "waiting",
         tokens=(2_140, 66),
         metadata={
-            "interrupts": [{"id": f"{run_id}-may", "reason": "tool_call", "message": QUESTION}]
+            "interrupts": [{"id": f"{run_id}-may", "reason": "tool_call", "message": question}]
         },
     )
     messages = [
-        Message.user("Then I would like my money back, please."),
-        Message.assistant(QUESTION),
+        Message.user("Then please do that for me."),
+        Message.assistant(question),
     ]
     changes = ThreadChangeSet(run_id=run_id, run_meta=meta, messages=_of_run(run_id, messages))
     async with store.batch() as step:
         step.threads.append(thread_id, changes)
         step.mailboxes.release(entry)
-        step.mailboxes.pause(thread_id, reason=QUESTION)
+        step.mailboxes.pause(thread_id, reason=question)
 
 
 async def _write_documents(store: Store) -> None:

@@ -27,7 +27,7 @@ async def store() -> AsyncIterator[Store]:
 
 @pytest.mark.parametrize("principal", [admin("a"), operator("o"), viewer("v"), user("anna")])
 async def test_every_link_leads_to_a_page(see: See, principal: Principal) -> None:
-    answers = await crawl(await see(principal), most=12)
+    answers = await crawl(await see(principal), most=6)
     assert {url: each.status_code for url, each in answers.items() if each.status_code != 200} == {}
     assert {"", "threads", "threads/*", "threads/*/messages/*"} <= set(map(kind_of, answers))
 
@@ -36,7 +36,7 @@ async def test_every_link_of_a_mounted_dashboard_stays_below_its_path(store: Sto
     authenticate = treadle.http.everyone(admin("a"))
     dashboard = treadle.http.dashboard(store, authenticate=authenticate)
     async with client(Starlette(routes=[Mount("/ops/treadle", dashboard)])) as browser:
-        answers = await crawl(browser, most=12, start="/ops/treadle/")
+        answers = await crawl(browser, most=6, start="/ops/treadle/")
     assert len(answers) > 20
     assert [url for url in answers if not url.startswith("/ops/treadle/")] == []
     assert {url: each.status_code for url, each in answers.items() if each.status_code != 200} == {}
@@ -46,6 +46,6 @@ async def test_an_owner_finds_nothing_of_another(store: Store, see: See) -> None
     page = await store.threads.list_heads(limit=200)
     foreign = {head.id for head in page.items if head.resource_id != "anna"}
     assert len(foreign) > 20
-    answers = await crawl(await see(user("anna")), most=50)
+    answers = await crawl(await see(user("anna")), most=15)
     for url, response in answers.items():
         assert not [name for name in foreign if name in response.text], url

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import treadle
 from tests.http.dashboard import example_store
-from treadle import Store
+from treadle import EntryStatus, Store
 from treadle.testing.clock import ManualClock
 
 
@@ -19,9 +19,9 @@ async def opened_example() -> AsyncGenerator[Store]:
         yield store
 
 
-def pages() -> dict[str, str]:
+async def pages(store: Store) -> dict[str, str]:
     """Return the paths of the pages that everybody may see, by the names of their pictures."""
-    thread = quote(example_store.scripts()[0].thread_id)
+    thread, *_ = (quote(script.thread_id) for script in example_store.scripts())
     return {
         "overview": "",
         "threads": "threads",
@@ -32,10 +32,28 @@ def pages() -> dict[str, str]:
         "thread-mailbox": f"threads/{thread}/mailbox",
         "thread-deltas": f"threads/{thread}/deltas",
         "thread-raw": f"threads/{thread}/raw",
+        "mailboxes": "mailboxes",
+        "mailbox": f"mailboxes/{thread}",
+        "entries": "entries",
+        "entries-dead": "entries?tab=dead",
+        "entry": f"entries/{await _entry(store, thread, 'queued')}",
+        "entry-dead": f"entries/{await _entry(store, thread, 'dead_letter')}",
+        "runs": "runs",
+        "run": "runs/studio-hum-removal-turn-4",
+        "usage": "usage",
+        "documents": "documents",
+        "collection": "documents/memories",
+        "document": "documents/memories/document?key=anna/tone",
+        "workers": "workers",
     }
 
 
-def pages_of_actions() -> dict[str, str]:
+async def _entry(store: Store, mailbox_id: str, status: EntryStatus) -> str:
+    page = await store.mailboxes.search_entries(mailbox_id=mailbox_id, statuses=[status])
+    return page.items[0].entry_id
+
+
+async def pages_of_actions(store: Store) -> dict[str, str]:
     """Return the paths of the pages that show what an action will do."""
     thread = quote(example_store.scripts()[0].thread_id)
     return {
@@ -43,4 +61,6 @@ def pages_of_actions() -> dict[str, str]:
         "truncate": f"threads/{thread}/truncate?at=5",
         "interrupt": f"threads/{thread}/interrupt",
         "delete": f"threads/{thread}/delete",
+        "requeue": "requeue-entries?all=true&of=tab%3Ddead",
+        "cancel": f"entries/{await _entry(store, thread, 'queued')}/cancel",
     }

@@ -14,8 +14,8 @@ from tests.http.dashboard.browser.serving import served
 from treadle import Store
 
 PICTURES = Path(__file__).parents[4] / "docs" / "images" / "dashboard"
-SIZE = ViewportSize(width=1200, height=750)
-QUALITY = 80
+SIZE = ViewportSize(width=1200, height=720)
+QUALITY = 60
 THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 
 
@@ -34,7 +34,7 @@ async def write_pictures(browser: Browser, store: Store, folder: Path) -> None:
         for theme in THEMES:
             context = await browser.new_context(color_scheme=theme, viewport=SIZE)
             page = await context.new_page()
-            for name, path in pages().items():
+            for name, path in (await pages(store)).items():
                 answer = await page.goto(f"{url}/{path}")
                 assert answer is not None
                 assert answer.ok, (name, answer.status)

@@ -15,7 +15,7 @@ async def test_every_page_can_be_read_by_all_in_light_in_dark_and_on_a_phone(
     found: dict[str, object] = {}
     url = await serve(example)
     page = await browsing.open(url)
-    for name, path in {**pages(), **pages_of_actions()}.items():
+    for name, path in {**await pages(example), **await pages_of_actions(example)}.items():
         await page.emulate_media(color_scheme="light")
         await page.set_viewport_size({"width": 1200, "height": 800})
         await page.goto(f"{url}/{path}")

@@ -22,17 +22,18 @@ async def test_no_page_of_a_hostile_store_does_anything(
 ) -> None:
     async with treadle.open_store(await hostile_store.written(tmp_path / "h.db")) as store:
         async with client(dashboard(store, authenticate=everyone(admin("ada")))) as links:
-            answers = await crawl(links, most=4)
-        url = await serve(store)
-        page = await browsing.open(url)
-        seen: set[str] = set()
+            answers = await crawl(links, most=3)
+        paths: dict[str, str] = {}
         for path, answer in answers.items():
             is_page = answer.headers["content-type"].startswith("text/html")
-            if not is_page or answer.status_code != 200:
-                continue
-            seen.add(kind_of(path))
+            if is_page and answer.status_code == 200:
+                kind = kind_of(path)
+                paths[kind] = max(path, paths.get(kind, path), key=lambda each: "%3Cimg" in each)
+        url = await serve(store)
+        page = await browsing.open(url)
+        for path in paths.values():
             await page.goto(url + path)
             assert await page.evaluate(ALONE) == 0, path
             await expect(page.get_by_role("banner")).to_be_visible()  # no style hides it
         await browsing.close()
-    assert {"", "threads", "threads/*"} <= seen
+    assert {"threads/*", "entries/*", "mailboxes/*", "runs/*", "documents/*/document"} <= set(paths)

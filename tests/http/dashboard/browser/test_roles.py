@@ -50,7 +50,7 @@ async def test_a_viewer_sees_everything_and_no_button(
 ) -> None:
     url = await serve(example, viewer("vera"))
     page = await browsing.open(url)
-    for path in pages().values():
+    for path in (await pages(example)).values():
         await page.goto(f"{url}/{path}")
         assert await count_buttons(page) == 0, path
 

@@ -16,7 +16,7 @@ async def test_a_conversation_is_found_by_filters_links_and_its_id(
     await page.get_by_label("Id begins with").fill("train-")
     await page.get_by_role("button", name="Filter").click()
     await expect(page.locator("tr[data-row]")).to_have_count(3)
-    await page.get_by_role("link", name="Clear").click()
+    await page.get_by_role("link", name="Clear", exact=True).click()
     await expect(page).to_have_url(f"{url}/threads")
     await page.get_by_role("searchbox").fill("train-night-sleeper")
     await page.get_by_role("button", name="Search").click()
