@@ -101,7 +101,7 @@ class App:
         except ClientDisconnect:
             return
         except Exception as error:
-            response = self._answer_to(request, error)
+            response = self._answer_to(request, error, progress.principal)
         try:
             self._report(request, progress, response)
             if scope["method"] == "HEAD":
@@ -143,7 +143,9 @@ class App:
             raise Refused(401, "unauthorized", "say who you are: send your token", scheme)
         return principal
 
-    def _answer_to(self, request: Request, error: Exception) -> Response:
+    def _answer_to(
+        self, request: Request, error: Exception, principal: Principal | None
+    ) -> Response:
         return answer_to(error)
 
     def _check_rights(self, request: Request, operation: Operation, principal: Principal) -> None:

@@ -160,6 +160,21 @@ def errors(page: httpx.Response) -> list[tuple[str, str]]:
     return [(unescape(error).strip(), count) for error, count in found]
 
 
+async def test_a_list_says_what_entries_are_about_unless_it_is_internal(
+    store: Store, admin: httpx.AsyncClient, see: See
+) -> None:
+    secret = {"role": "user", "content": "between us", "visibility": "internal"}
+    await store.mailboxes.send("a", {"text": "Book a room", "messages": [secret]})
+    everything = treadle.http.admin("ops")
+    outside = treadle.http.Principal(
+        id="o", owner=treadle.http.ALL_OWNERS, can=everything.can - {"read_internal"}
+    )
+    for path in ("/entries", "/mailboxes/a"):
+        assert "Book a room" in (await admin.get(path)).text
+        hidden = (await (await see(outside)).get(path)).text
+        assert ("Book a room" in hidden, "between us" in hidden) == (True, False)
+
+
 async def test_errors_are_grouped_and_lead_to_their_entries(
     store: Store, admin: httpx.AsyncClient
 ) -> None:

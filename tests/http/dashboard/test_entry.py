@@ -6,6 +6,9 @@ from typing import get_args
 import httpx
 import pytest
 
+import treadle
+import treadle.http
+from tests.http.clients_in_process import client
 from tests.http.dashboard.hostile_store import EVERYTHING, ID, MARKUP
 from treadle import (
     MailboxEntry,
@@ -16,8 +19,10 @@ from treadle import (
     Thread,
     ThreadChangeSet,
 )
+from treadle.clock import system_clock
 from treadle.commands import RestoreMailbox
 from treadle.store.store import Store
+from treadle.testing.clock import ManualClock
 
 
 def text_of(page: httpx.Response) -> str:
@@ -67,7 +72,7 @@ async def obstacle(store: Store, kind: str) -> tuple[str, str]:
             await store.mailboxes.enqueue(MailboxEntry(entry_id="e", mailbox_id="m", generation=1))
             interrupted = MailboxState(mailbox_id="m", current_generation=2)
             await store.commit((RestoreMailbox(mailbox=interrupted),))
-            return "e", "it is of generation 1, and the mailbox is at 2."
+            return "e", "it came after 1 interrupt, and there were 2."
 
 
 @pytest.mark.parametrize("kind", get_args(ObstacleKind))
@@ -82,6 +87,22 @@ async def test_a_page_says_why_an_entry_does_not_run(
 async def test_an_entry_that_nothing_keeps_says_so(store: Store, admin: httpx.AsyncClient) -> None:
     page = await admin.get(f"/entries/{await send(store)}")
     assert "Nothing keeps it" in text_of(page)
+
+
+async def test_a_page_says_that_the_lease_is_over() -> None:
+    clock = ManualClock(system_clock())
+    async with treadle.open_store("memory:", clock=clock) as store:
+        entry_id = await send(store)
+        await store.mailboxes.claim(1, consumer="w1", lease_ms=1_000)
+        everyone = treadle.http.everyone(treadle.http.operator("o"))
+        app = treadle.http.dashboard(store, authenticate=everyone)
+        async with client(app) as browser:
+            held = text_of(await browser.get(f"/entries/{entry_id}"))
+            clock.now += 2_000
+            over = text_of(await browser.get(f"/entries/{entry_id}"))
+    assert "Who works on it w1 works on it" in held
+    assert "Why it does not run The lease of w1 is over" in over
+    assert "Nothing else keeps it" in over
 
 
 async def test_a_page_shows_what_became_of_an_entry(store: Store, admin: httpx.AsyncClient) -> None:

@@ -93,6 +93,15 @@ async def test_an_error_is_a_page(path: str, status: int, admin: httpx.AsyncClie
     assert (await admin.head(path)).content == b""
 
 
+async def test_an_error_leaves_everybody_their_sections(
+    admin: httpx.AsyncClient, alice: httpx.AsyncClient
+) -> None:
+    for browser, sees_all in ((admin, True), (alice, False)):
+        page = (await browser.get("/threads/nothing")).text
+        assert ('href="/entries"' in page) is sees_all
+        assert "Who you are here" in page
+
+
 async def test_a_host_that_is_not_known_gets_no_page(admin: httpx.AsyncClient) -> None:
     assert (await admin.get("/", headers={"host": "evil.example"})).status_code == 403
 
@@ -133,6 +142,9 @@ async def test_an_id_leads_to_its_page(
     for hidden in ("ben", foreign.entry.entry_id, "elsewhere"):
         assert (await admin.get("/search", params={"q": hidden})).status_code == 303
         assert "Nothing has the id" in (await alice.get("/search", params={"q": hidden})).text
+    of_alice = await admin.get("/search", params={"q": "alice"})
+    assert of_alice.headers["location"] == "/threads?resource_id=alice"
+    assert "Nothing has the id" in (await alice.get("/search", params={"q": "alice"})).text
     for nonsense in ("nothing", "a/b", "\x00", "x" * 300):
         page = await admin.get("/search", params={"q": nonsense})
         assert "Nothing has the id" in page.text

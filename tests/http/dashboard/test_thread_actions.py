@@ -10,6 +10,7 @@ import pytest
 from tests.http.dashboard.conftest import See
 from treadle import Message, RunMeta, RunStatus, Thread, ThreadChangeSet
 from treadle import http as treadle_http
+from treadle.patches import Set, track
 from treadle.store.store import Store
 from treadle.worker import RunRequest
 
@@ -150,6 +151,27 @@ async def test_a_fork_shows_first_what_it_copies(
     assert head.resource_id == "alice"
 
 
+async def test_a_fork_inside_a_turn_asks_for_the_state(
+    store: Store, admin: httpx.AsyncClient
+) -> None:
+    messages = [Message.user("one"), Message.assistant("two")]
+    patch = track(Set(path=("mood",), value="calm"), source="test")
+    await store.threads.append("t", ThreadChangeSet(messages=messages, patches=[patch]))
+    assert "as it was after these messages" in (await admin.get("/threads/t/fork?at=7")).text
+    form = {"at": 7, "expected": 2, "new": "copy"}
+    refused = await admin.post("/threads/t/fork", data=form)
+    assert refused.status_code == 400
+    assert "the state after these 7 messages is not known" in refused.text
+    assert 'value="copy"' in refused.text
+    assert '<option value="now" selected>' in refused.text
+    assert await store.threads.head("copy") is None
+    assert await act(admin, "fork", **form, state="now") == "This is the new thread."
+    copy = await store.threads.load("copy")
+    assert copy is not None
+    assert len(copy.thread.messages) == 7
+    assert copy.thread.rebuild_state() == {"mood": "calm"}
+
+
 async def test_a_thread_is_deleted_by_who_types_its_id(
     store: Store, admin: httpx.AsyncClient
 ) -> None:
@@ -161,9 +183,12 @@ async def test_a_thread_is_deleted_by_who_types_its_id(
     assert await store.threads.head("t") is None
 
 
-async def ask(store: Store, interrupts: Sequence[Any] = (), status: RunStatus = "waiting") -> None:
+async def ask(
+    store: Store, interrupts: Sequence[Any] = (), status: RunStatus = "waiting", **fields: Any
+) -> None:
     """Let a run wait for an answer."""
-    meta = RunMeta(agent_id="refunds", status=status, metadata={"interrupts": [*interrupts]})
+    metadata = {"interrupts": [*interrupts]}
+    meta = RunMeta(agent_id="refunds", status=status, metadata=metadata, **fields)
     await store.threads.append("t", ThreadChangeSet(run_id="turn", run_meta=meta))
 
 
@@ -186,6 +211,26 @@ async def test_a_paused_turn_gets_its_answer_and_goes_on(
     again = await act(alice, "answer", run_id="turn", decision="no")
     assert again == "Somebody had answered it already."
     assert (await texts(store))[6:] == ["yes"]
+
+
+async def test_a_question_that_was_answered_is_not_asked_again(
+    store: Store, admin: httpx.AsyncClient
+) -> None:
+    sent = await store.mailboxes.send("t", {"refund": 40})
+    interrupts = [{"id": "i", "message": "May I refund 40 EUR?"}]
+    await ask(store, interrupts, source_mailbox_entry_id=sent.entry.entry_id)
+    await store.mailboxes.pause("t")
+    assert "May I refund 40 EUR?" in (await admin.get("/")).text
+    assert await act(admin, "answer", run_id="turn", decision="yes") == "The answer was given."
+    page = (await admin.get("/threads/t")).text
+    assert "nobody needs to answer it now" in page
+    assert ">Approve</button>" not in page
+    assert "No run waits for an answer." in (await admin.get("/")).text
+    again = await act(admin, "answer", run_id="turn", decision="no")
+    assert again == "Somebody had answered it already."
+    assert len((await store.mailboxes.list_entries(mailbox_id="t")).items) == 1
+    await store.mailboxes.claim(consumer="w", lease_ms=60_000)
+    assert ">Approve</button>" not in (await admin.get("/threads/t")).text
 
 
 async def test_a_run_that_ended_with_a_question_gets_a_run_with_the_answer(

@@ -88,6 +88,15 @@ async def test_a_store_without_threads_says_how_to_fill_it(admin: httpx.AsyncCli
         assert "threads.ensure(Thread(" in (await admin.get(page)).text
 
 
+async def test_an_owner_leads_to_all_their_threads(
+    store: Store, admin: httpx.AsyncClient, alice: httpx.AsyncClient
+) -> None:
+    await store.threads.create(Thread(id="t", resource_id="alice"))
+    for path in ("/threads", "/threads/t"):
+        assert 'href="/threads?resource_id=alice"' in (await admin.get(path)).text
+        assert 'href="/threads?resource_id=alice"' not in (await alice.get(path)).text
+
+
 async def test_an_owner_sees_their_threads_only(store: Store, alice: httpx.AsyncClient) -> None:
     await store.threads.create(Thread(id="hers", resource_id="alice"))
     await store.threads.create(Thread(id="his", resource_id="bob"))

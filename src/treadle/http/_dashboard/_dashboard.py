@@ -16,7 +16,7 @@ from treadle.http._dashboard._rendering import (
     root_of,
     url,
 )
-from treadle.http._dashboard._sections import SECTIONS
+from treadle.http._dashboard._sections import sections_for
 from treadle.http._errors import failure_of
 from treadle.http._principals import Authenticate, Principal
 from treadle.http._settings import Limits
@@ -57,13 +57,20 @@ class Dashboard(App):
             redact=redact,
         )
 
-    def _answer_to(self, request: Request, error: Exception) -> Response:
+    def _answer_to(
+        self, request: Request, error: Exception, principal: Principal | None
+    ) -> Response:
         failure = failure_of(error)
         if failure.status == 401:
             return _to_login(request)
-        sections = [each for each in SECTIONS if not each.is_for_all]
+        sees_all = principal is not None and principal.own is None
         response = render_plain(
-            request, "error.html", failure.status, failure=failure, sections=sections
+            request,
+            "error.html",
+            failure.status,
+            failure=failure,
+            sections=sections_for(all_owners=sees_all),
+            principal=principal,
         )
         response.headers.update(failure.headers)
         return response

@@ -12,6 +12,7 @@ from treadle.http._call import Call
 from treadle.http._dashboard._entry_filters import COUNTED, EntryFilters, search
 from treadle.http._dashboard._rendering import render
 from treadle.http._operation import Operation
+from treadle.http._output import shown_entry
 from treadle.http._owners import ALL
 
 _PAGE = 50
@@ -38,6 +39,7 @@ async def _list(call: Call) -> Response:
         "entries.html",
         wanted=wanted,
         page=page,
+        entries=[shown_entry(entry, internal=call.can("read_internal")) for entry in page.items],
         counts=counts,
         errors=errors,
         found_errors=[found_error(call, group, wanted.mailbox_id) for group in errors.items],

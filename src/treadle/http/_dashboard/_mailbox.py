@@ -13,6 +13,7 @@ from treadle.http._call import Call
 from treadle.http._dashboard._entry_filters import COUNTED, EntryFilters, search
 from treadle.http._dashboard._rendering import render
 from treadle.http._operation import Operation
+from treadle.http._output import shown_entry
 from treadle.http._owners import OWN_MAILBOX
 
 _PAGE = 25
@@ -69,6 +70,7 @@ async def show_mailbox(
         state=state,
         counts=counts,
         page=page,
+        entries=[shown_entry(entry, internal=call.can("read_internal")) for entry in page.items],
         wanted=wanted,
         held=holding(claimed.items),
         next_due=queued.items[0].available_at if queued.items else None,

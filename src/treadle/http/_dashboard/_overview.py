@@ -9,7 +9,7 @@ from starlette.responses import Response
 from treadle.core.entry_groups import CountGroups
 from treadle.core.explaining import ExplainEntry
 from treadle.core.heads import ListHeads
-from treadle.core.mailbox_queries import LoadMailbox, SearchEntries
+from treadle.core.mailbox_queries import SearchEntries
 from treadle.core.mailboxes import MailboxEntry
 from treadle.core.reporting import ListConsumers, ListErrors
 from treadle.core.run_queries import SearchRuns
@@ -18,7 +18,7 @@ from treadle.http._dashboard._entries import found_error
 from treadle.http._dashboard._entry_filters import COUNTED
 from treadle.http._dashboard._rendering import render
 from treadle.http._dashboard._threads import statuses_of
-from treadle.http._dashboard._waiting import waiting
+from treadle.http._dashboard._waiting import read_waiting
 from treadle.http._operation import Operation
 from treadle.http._owners import FILTERED
 
@@ -46,13 +46,11 @@ async def _show(call: Call) -> Response:
         SearchRuns(statuses=("running",), by="updated_at", resource_id=owner, limit=_SHOWN),
         ListHeads(by="updated_at", order="desc", resource_id=owner, limit=_SHOWN),
     )
-    mailboxes = await call.store.read(
-        *(LoadMailbox(mailbox_id=run.thread_id) for run in asking.items)
-    )
+    waiting = await read_waiting(call.store, asking.items)
     return render(
         call,
         "overview.html",
-        questions=[*map(waiting, asking.items, mailboxes)],
+        questions=[each for each in waiting if each.way != "resumed"],
         has_more_questions=asking.next_cursor is not None,
         running=running,
         threads=threads,

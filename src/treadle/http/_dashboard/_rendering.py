@@ -14,7 +14,7 @@ from treadle.clock import system_clock
 from treadle.core.codec import Json, to_plain
 from treadle.http._call import Call
 from treadle.http._dashboard import _formats
-from treadle.http._dashboard._sections import SECTIONS
+from treadle.http._dashboard._sections import sections_for
 from treadle.http._dashboard._static_files import STATIC_FILES
 from treadle.http._errors import SAFE_HEADERS
 from treadle.http._principals import Action
@@ -92,7 +92,7 @@ def render(call: Call, template: str, status: int = 200, **values: Any) -> Respo
         return cut(call.redact(kind, value), longest)
 
     own = call.principal.own
-    sections = [each for each in SECTIONS if own is None or not each.is_for_all]
+    sections = sections_for(all_owners=own is None)
     known = {"can": can, "shown": shown, "cut": cut, "own": own, "principal": call.principal}
     return render_plain(
         call.request, template, status, sections=sections, call=call, **known, **values
@@ -113,7 +113,7 @@ def render_plain(request: Request, template: str, status: int = 200, **values: A
             "theme": theme if theme in ("light", "dark") else None,
             "now": system_clock(),
             "sections": (),
-            "call": None,
+            "principal": None,
             **values,
         }
     )

@@ -1,4 +1,4 @@
-"""Searching: one box that leads to what has an id, or to a document by collection/key."""
+"""Searching: one box that leads to what has an id, to a document, or to the threads of an owner."""
 
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple, cast
@@ -7,7 +7,7 @@ import msgspec
 from starlette.responses import Response
 
 from treadle.core.documents import LoadDocuments
-from treadle.core.heads import LoadHead
+from treadle.core.heads import ListHeads, LoadHead
 from treadle.core.ids import is_id
 from treadle.core.keys import Key
 from treadle.core.mailbox_queries import LoadEntry, LoadMailbox
@@ -31,7 +31,7 @@ class SearchQuery(msgspec.Struct, frozen=True, kw_only=True):
     """What is searched for."""
 
     q: str | None = None
-    """An id, or the collection and the key of a document with slashes between."""
+    """An id, an owner, or the collection and the key of a document with slashes between."""
 
 
 class Kind(NamedTuple):
@@ -61,6 +61,8 @@ async def _search(call: Call) -> Response:
         collection, *parts = text.split("/")
         if await _has_document(call, collection, tuple(parts)):
             return redirect(call, "documents", collection, "document", key=text_of(parts))
+    if text and await _owns_threads(call, text):
+        return redirect(call, "threads", resource_id=text)
     return render(call, "search.html", text=text)
 
 
@@ -77,6 +79,14 @@ async def _kinds_of(call: Call, text: str) -> list[Kind]:
     if own is None:
         return kinds
     return [kind for kind in kinds if await _is_own(call.store, kind, text, own)]
+
+
+async def _owns_threads(call: Call, text: str) -> bool:
+    """Return whether threads have an owner of this id, and who asks sees those of all owners."""
+    if call.principal.own is not None:
+        return False
+    (page,) = await call.store.read(ListHeads(resource_id=text, limit=1))
+    return bool(page.items)
 
 
 async def _has_document(call: Call, collection: str, key: Key) -> bool:

@@ -24,3 +24,8 @@ SECTIONS = (
     Section("documents", "Documents", "d"),
     Section("workers", "Workers", "w", is_for_all=True),
 )
+
+
+def sections_for(*, all_owners: bool) -> list[Section]:
+    """Return the sections for who sees what all owners have, or only what is theirs."""
+    return [each for each in SECTIONS if all_owners or not each.is_for_all]

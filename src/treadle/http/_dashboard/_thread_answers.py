@@ -21,7 +21,7 @@ from treadle.errors import NotFound
 from treadle.http._call import Call
 from treadle.http._dashboard._rendering import redirect
 from treadle.http._dashboard._thread_page import read_thread
-from treadle.http._dashboard._waiting import interrupts_of, waiting
+from treadle.http._dashboard._waiting import interrupts_of, read_waiting
 from treadle.http._errors import Refused
 from treadle.http._operation import Operation
 from treadle.http._owners import OWN_THREAD
@@ -43,11 +43,14 @@ async def _answer(call: Call) -> Response:
     about, run = await read_thread(call, LoadRun(run_id=form.run_id))
     if run is None or run.thread_id != about.head.id or run.status != "waiting":
         raise NotFound("run that waits", form.run_id)
-    way = waiting(run, about.mailbox).way
+    [found] = await read_waiting(call.store, [run])
+    way = found.way
     if way is None:
         reason = "only the agent of this run knows how it gets its answer; send it a message"
         raise Refused(409, "no_question", reason)
-    if way == "pause":
+    if way == "resumed":
+        was_answered = True
+    elif way == "pause":
         call.require("pause")
         was_answered = await _answer_paused(call, run, form)
     else:

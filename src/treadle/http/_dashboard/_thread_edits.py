@@ -1,17 +1,18 @@
 """Actions that change a thread: its title, what is said in it, forks of it, and its end."""
 
-from typing import cast
+from typing import Any, Literal, cast
 
 import msgspec
 from msgspec import UNSET
 from starlette.responses import Response
 
 from treadle.clock import new_id
+from treadle.core.codec import Json
 from treadle.core.ids import ThreadId
 from treadle.core.limits import Length, Version
 from treadle.core.messages import Message
 from treadle.core.thread_queries import ListMessages
-from treadle.errors import InvalidValue
+from treadle.errors import InvalidValue, NotFound
 from treadle.http._call import Call
 from treadle.http._dashboard._conversation import conversation
 from treadle.http._dashboard._rendering import redirect
@@ -54,6 +55,8 @@ class ForkForm(TruncateForm, frozen=True, kw_only=True):
     """How many messages are copied, and the id of the new thread; one is made by default."""
 
     new: ThreadId | None = None
+    state: Literal["then", "now"] = "then"
+    """The state of the new thread: as it was at that message, or as it is."""
 
 
 class DeleteForm(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,8 +79,8 @@ async def _append(call: Call) -> Response:
     return redirect(call, "threads", thread_id, said="The message was added.")
 
 
-async def _preview(call: Call, template: str) -> Response:
-    at, internal = cast("CutQuery", call.query).at, call.can("read_internal")
+async def _preview(call: Call, template: str, at: int, **values: Any) -> Response:
+    internal = call.can("read_internal")
     shown = ListMessages(
         thread_id=call.ids["thread_id"],
         limit=_PREVIEW,
@@ -96,11 +99,12 @@ async def _preview(call: Call, template: str) -> Response:
         kept=conversation(reversed(kept.messages)),
         rest=conversation(rest.messages),
         left_out=max(about.head.message_count - at, 0),
+        **values,
     )
 
 
 async def _preview_truncation(call: Call) -> Response:
-    return await _preview(call, "thread_truncate.html")
+    return await _preview(call, "thread_truncate.html", cast("CutQuery", call.query).at)
 
 
 async def _truncate(call: Call) -> Response:
@@ -111,7 +115,7 @@ async def _truncate(call: Call) -> Response:
 
 
 async def _preview_fork(call: Call) -> Response:
-    return await _preview(call, "thread_fork.html")
+    return await _preview(call, "thread_fork.html", cast("CutQuery", call.query).at, draft=None)
 
 
 async def _fork(call: Call) -> Response:
@@ -119,14 +123,30 @@ async def _fork(call: Call) -> Response:
     if form.new is not None and own is not None:
         await require_free_thread(call.store, form.new)
     new = form.new or new_id()
-    await call.store.threads.fork(
-        call.ids["thread_id"],
-        new,
-        at=form.at,
-        resource_id=UNSET if own is None else own,
-        expected=form.expected,
-    )
+    state = UNSET if form.state == "then" else await _present_state(call)
+    try:
+        await call.store.threads.fork(
+            call.ids["thread_id"],
+            new,
+            at=form.at,
+            state=state,
+            resource_id=UNSET if own is None else own,
+            expected=form.expected,
+        )
+    except InvalidValue as error:
+        if error.where != "forkThread.state":
+            raise
+        return await _preview(call, "thread_fork.html", form.at, draft=form, status=400)
     return redirect(call, "threads", new, said="This is the new thread.")
+
+
+async def _present_state(call: Call) -> Json:
+    """The state of the thread; if it changes meanwhile, the version that the form expects does."""
+    thread_id = call.ids["thread_id"]
+    found = await call.store.threads.load(thread_id)
+    if found is None:
+        raise NotFound("thread", thread_id)
+    return found.thread.rebuild_state()
 
 
 async def _ask_to_delete(call: Call) -> Response:

@@ -16,7 +16,7 @@ from treadle.core.runs import RunRecord
 from treadle.errors import NotFound
 from treadle.http._call import Call
 from treadle.http._dashboard._rendering import render
-from treadle.http._dashboard._waiting import Waiting, waiting
+from treadle.http._dashboard._waiting import Waiting, read_waiting
 
 _ACTIVE = 10
 """Most runs that are shown of those that wait for somebody, and of those that go on."""
@@ -36,6 +36,8 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
 
 async def read_thread(call: Call, *queries: Query[Any]) -> tuple[About, *tuple[Any, ...]]:
     """Read the thread that the path names, and answer queries from the same snapshot.
+
+    What its runs wait for is read afterwards.
 
     Raises:
         NotFound: there is no such thread.
@@ -57,7 +59,7 @@ async def read_thread(call: Call, *queries: Query[Any]) -> tuple[About, *tuple[A
         head=head,
         mailbox=mailbox,
         is_paused=is_paused(mailbox, system_clock()),
-        waiting=tuple(waiting(run, mailbox) for run in asking.items),
+        waiting=tuple(await read_waiting(call.store, asking.items)),
         has_more_waiting=asking.next_cursor is not None,
         running=running.items,
     )

@@ -1,12 +1,18 @@
 """Runs that wait for a human: their questions, and how they get their answers."""
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import Literal, TypeAlias
 
 import msgspec
 
 from treadle.core.codec import Json
-from treadle.core.mailboxes import MailboxState
+from treadle.core.mailbox_queries import LoadEntry, LoadMailbox
+from treadle.core.mailboxes import MailboxEntry, MailboxState, is_terminal
 from treadle.core.runs import RunRecord
+from treadle.store.store import Store
+
+Way: TypeAlias = Literal["pause", "request", "resumed"]
+"""How a run gets its answer; see `_thread_answers`. "resumed": its entry is for workers again."""
 
 
 class Waiting(msgspec.Struct, frozen=True, kw_only=True):
@@ -16,17 +22,27 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
     questions: tuple[str, ...]
     kind: Literal["question", "reason"] = "question"
     """The kind of the questions, for the hook that redacts; the reason of a pause may be one."""
-    way: Literal["pause", "request"] | None
-    """How it gets its answer; see `_thread_answers`. None: only its agent knows."""
+    way: Way | None
+    """How it gets its answer; None: only its agent knows."""
 
 
-def waiting(run: RunRecord, mailbox: MailboxState | None) -> Waiting:
-    """Return what a run waits for.
+async def read_waiting(store: Store, runs: Sequence[RunRecord]) -> list[Waiting]:
+    """Return what runs wait for, in their order."""
+    entry_ids = [run.source_mailbox_entry_id for run in runs]
+    found = await store.read(
+        *(LoadMailbox(mailbox_id=run.thread_id) for run in runs),
+        *(LoadEntry(entry_id=entry_id) for entry_id in entry_ids if entry_id is not None),
+    )
+    mailboxes, entries = found[: len(runs)], found[len(runs) :]
+    own = {(each.mailbox_id, each.entry_id): each for each in entries if each is not None}
+    return [
+        _waiting(run, mailbox, own.get((run.thread_id, run.source_mailbox_entry_id or "")))
+        for run, mailbox in zip(runs, mailboxes, strict=True)
+    ]
 
-    Args:
-        run: the run.
-        mailbox: the mailbox of its thread.
-    """
+
+def _waiting(run: RunRecord, mailbox: MailboxState | None, entry: MailboxEntry | None) -> Waiting:
+    """What a run waits for, by the mailbox of its thread and the entry that it works on."""
     questions = tuple(
         interrupt["message"]
         for interrupt in interrupts_of(run)
@@ -36,7 +52,10 @@ def waiting(run: RunRecord, mailbox: MailboxState | None) -> Waiting:
         if questions or mailbox.pause_reason is None:
             return Waiting(run=run, questions=questions, way="pause")
         return Waiting(run=run, questions=(mailbox.pause_reason,), kind="reason", way="pause")
-    way: Literal["request"] | None = "request" if interrupts_of(run) else None
+    if entry is not None and not is_terminal(entry):
+        way: Way | None = "resumed" if entry.status == "queued" else None
+    else:
+        way = "request" if interrupts_of(run) else None
     return Waiting(run=run, questions=questions, way=way)
 
 
