@@ -270,6 +270,10 @@ BOUNDED: dict[str, tuple[Read, tuple[str, ...]]] = {
         Read("count_settled", {}),
         ("entries_of_mailbox (mailbox_id=?)",),
     ),
+    "what the runs of an owner have used": (
+        Read("read_usage_of_owner", {}, ("owner", "begun_since"), "DESC", ("begun_at", "run_id")),
+        ("run_times USING COVERING INDEX run_times_of_owner (owner=?)",),
+    ),
     "errors": (Read("list_errors", {}, ("status",)), ("entries_in_status (status=?)",)),
     "errors of a mailbox": (
         Read("list_errors", {}, ("mailbox", "status")),

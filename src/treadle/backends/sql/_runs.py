@@ -178,17 +178,19 @@ def _read_owned_run(row: Row) -> tuple[RunRecord, str | None]:
 
 
 def _read_usage(query: SumUsage, last: Row | None, limit: int) -> Read:
+    owned = query.resource_id is not None
     filters = {
-        "since": query.since,
-        "until": query.until,
-        "thread_id": query.thread_id,
+        "begun_since" if owned else "since": query.since,
+        "begun_until" if owned else "until": query.until,
+        "of_thread" if owned else "thread_id": query.thread_id,
         "owner": text_value(query.resource_id),
     }
     values: dict[str, object] = {name: each for name, each in filters.items() if each is not None}
     conditions = [*values]
-    sort = ("created_at", "run_id")
+    sort = ("begun_at" if owned else "created_at", "run_id")
     if last is not None:
-        run_id, _, created_at, _ = last
+        run_id, _, begun_at, _ = last
         conditions.append("behind")
-        values |= behind(sort, (created_at, run_id))
-    return Read("read_usage", {**values, "limit": limit}, tuple(conditions), "DESC", sort)
+        values |= behind(sort, (begun_at, run_id))
+    name = "read_usage_of_owner" if owned else "read_usage"
+    return Read(name, {**values, "limit": limit}, tuple(conditions), "DESC", sort)

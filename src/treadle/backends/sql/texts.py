@@ -25,6 +25,8 @@ _BOUNDS = {
     "updated_at_to": "updated_at <= :updated_at_to",
     "since": "created_at >= :since",
     "until": "created_at < :until",
+    "begun_since": "begun_at >= :begun_since",
+    "begun_until": "begun_at < :begun_until",
     "after": "position > :after",
     "before": "position < :before",
     "roots": "parent_thread_id IS NULL",
