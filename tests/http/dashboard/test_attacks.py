@@ -104,22 +104,6 @@ async def test_a_stream_ends_when_its_thread_gets_another_owner(store: Store) ->
         dashboard.streams.end()
 
 
-async def test_a_form_that_is_sent_twice_interrupts_a_thread_once(
-    store: Store, admin: httpx.AsyncClient
-) -> None:
-    await store.threads.create(Thread(id="t"))
-    await store.mailboxes.send("t", 1)
-    page = (await admin.get("/threads/t/interrupt")).text
-    generation = page.partition('name="generation" value="')[2].partition('"')[0]
-    first = await admin.post("/threads/t/interrupt", data={"generation": generation})
-    assert first.status_code == 303
-    sent = await store.mailboxes.send("t", 2)
-    await admin.post("/threads/t/interrupt", data={"generation": generation})
-    entry = await store.mailboxes.load_entry(sent.entry.entry_id)
-    assert entry is not None
-    assert entry.status == "queued"
-
-
 async def test_of_two_cookies_the_one_of_the_nearer_path_counts(store: Store) -> None:
     principals = {ALICE: treadle_http.user("alice"), OPS: treadle_http.admin("ops")}
     pages = treadle_http.dashboard(store, authenticate=treadle_http.tokens(principals))

@@ -36,9 +36,11 @@ async def statuses(store: Store, *entry_ids: str) -> list[str | None]:
     return [None if entry is None else entry.status for entry in found]
 
 
-def form_of(page: httpx.Response) -> dict[str, str]:
-    """The fields of the form that confirms."""
-    found = re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', page.text)
+def form_of(page: httpx.Response, path: str) -> dict[str, str]:
+    """The hidden fields of the form that is sent to a path; none if the page has no such form."""
+    _, _, behind = page.text.partition(f'action="{path}"')
+    form = behind.partition("</form>")[0]
+    found = re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', form)
     return {name: unescape(value) for name, value in found}
 
 
@@ -49,7 +51,7 @@ def said(page: httpx.Response) -> str:
 
 async def press(browser: httpx.AsyncClient, path: str, page: httpx.Response) -> httpx.Response:
     """Press the button of a page that asks, and follow where that leads."""
-    answer = await browser.post(path, data=form_of(page))
+    answer = await browser.post(path, data=form_of(page, path))
     assert answer.status_code == 303, answer.text
     return await browser.get(answer.headers["location"])
 
@@ -74,7 +76,7 @@ async def test_all_that_match_are_requeued(store: Store, admin: httpx.AsyncClien
     ids = await die(store, *range(70))
     others = await die(store, 100, 101, error="late")
     page = await admin.get("/entries?tab=dead&error=no")
-    of = form_of(page)["of"]
+    of = form_of(page, "/requeue-entries")["of"]
     asked = await admin.get("/requeue-entries", params={"of": of, "all": "true"})
     assert "<h1>Requeue 70 entries?</h1>" in asked.text
     assert "These are all that match the filters." in asked.text

@@ -15,7 +15,11 @@ async def test_a_form_sends_once_however_often_it_is_pressed(
     store: Store, admin: httpx.AsyncClient
 ) -> None:
     page = await admin.get("/mailboxes/m")
-    form = {**form_of(page), "text": '{"n": 18446744073709551615}', "priority": "7"}
+    form = {
+        **form_of(page, "/mailboxes/m/send"),
+        "text": '{"n": 18446744073709551615}',
+        "priority": "7",
+    }
     answers = [await admin.post("/mailboxes/m/send", data=form) for _ in range(2)]
     assert [answer.status_code for answer in answers] == [303, 303]
     [entry] = (await store.mailboxes.list_entries()).items
@@ -23,7 +27,9 @@ async def test_a_form_sends_once_however_often_it_is_pressed(
     assert entry.priority == 7
     assert said(await admin.get("/mailboxes/m")) == "It has been sent already."
     other = await admin.get("/mailboxes/m")
-    await admin.post("/mailboxes/m/send", data={**form_of(other), "text": "more"})
+    await admin.post(
+        "/mailboxes/m/send", data={**form_of(other, "/mailboxes/m/send"), "text": "more"}
+    )
     assert len((await store.mailboxes.list_entries()).items) == 2
 
 

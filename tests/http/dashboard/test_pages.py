@@ -53,7 +53,6 @@ FORMS: dict[str, dict[str, Any]] = {
     "POST /threads/{thread_id}/answer": {"run_id": "run-of-alice", "decision": "yes"},
     "POST /threads/{thread_id}/delete": {"confirmation": "thread-of-alice"},
     "POST /threads/{thread_id}/fork": {"at": 1, "expected": 1},
-    "POST /threads/{thread_id}/interrupt": {"generation": "0"},
     "POST /threads/{thread_id}/messages": {"text": "x"},
     "POST /threads/{thread_id}/send": {"text": "x"},
     "POST /threads/{thread_id}/title": {"title": "x"},

@@ -82,37 +82,32 @@ async def test_a_json_that_no_store_keeps_is_refused(admin: httpx.AsyncClient) -
     assert refused.status_code == 400
 
 
-async def test_an_interrupt_says_first_what_it_supersedes(
+async def test_its_mailbox_is_paused_resumed_and_interrupted_from_the_thread(
     store: Store, admin: httpx.AsyncClient
 ) -> None:
-    for number in range(3):
-        await store.mailboxes.send("t", {"text": f"work {number}"})
-    await store.mailboxes.claim(consumer="worker-7", lease_ms=60_000)
-    question = (await admin.get("/threads/t/interrupt")).text
-    assert "3 entries would be superseded" in question
-    assert "by worker-7" in question
-    assert "work 2" in question
-    said = await act(admin, "interrupt", generation="0")
-    assert said == "The mailbox was interrupted; 3 entries superseded."
-    assert "Nothing waits there now" in (await admin.get("/threads/t/interrupt")).text
+    async def act(action: str, **form: str) -> httpx.Response:
+        answer = await admin.post(f"/mailboxes/t/{action}", data={"page": "threads", **form})
+        assert answer.headers["location"] == "/threads/t"
+        return await admin.get("/threads/t")
 
-
-async def test_a_mailbox_is_paused_and_resumed(store: Store, admin: httpx.AsyncClient) -> None:
     await store.mailboxes.send("t", 1)
-    assert await act(admin, "pause", minutes=5, reason="lunch") == "The mailbox is paused."
-    page = (await admin.get("/threads/t")).text
-    assert "lunch" in page
-    assert ">Resume</button>" in page
+    page = await admin.get("/threads/t")
+    assert 'action="/mailboxes/t/pause"' in page.text
+    assert '<input type="hidden" name="page" value="threads">' in page.text
+    paused = await act("pause", reason="lunch")
+    assert "lunch" in paused.text
+    assert 'action="/mailboxes/t/resume"' in paused.text
     assert not await store.mailboxes.claim(consumer="w")
-    assert await act(admin, "resume") == "The mailbox gives its entries again."
+    resumed = await act("resume")
+    assert 'href="/mailboxes/t/interrupt?page=threads"' in resumed.text
     assert await store.mailboxes.claim(consumer="w")
-    assert (await admin.post("/threads/t/pause")).status_code == 303
-    state = await store.mailboxes.load("t")
-    assert state is not None
-    assert state.paused_until is None
-    for minutes in ("0", "-1", "x", "99999999"):
-        refused = await admin.post("/threads/t/pause", data={"minutes": minutes})
-        assert refused.status_code == 400
+    question = await admin.get("/mailboxes/t/interrupt?page=threads")
+    assert 'href="/threads/t">Back' in question.text
+    assert '<input type="hidden" name="page" value="threads">' in question.text
+    assert (
+        "The mailbox was interrupted: 1 entry superseded."
+        in (await act("interrupt", generation="0")).text
+    )
 
 
 async def test_a_truncation_shows_first_what_it_removes(

@@ -6,8 +6,9 @@ import msgspec
 from starlette.responses import Response
 
 from treadle.clock import system_clock
-from treadle.core.endings import CancelPending
+from treadle.core.endings import CancelPending, Interrupt, Interrupted
 from treadle.core.entry_groups import CountGroups
+from treadle.core.limits import Time
 from treadle.core.mailbox_queries import LoadMailbox, SearchEntries
 from treadle.core.mailboxes import UNFINISHED, MailboxEntry, MailboxState
 from treadle.core.pauses import Pause, Resume, is_paused
@@ -15,7 +16,6 @@ from treadle.errors import InvalidValue
 from treadle.http._call import Call
 from treadle.http._dashboard._confirming import confirm
 from treadle.http._dashboard._entry_actions import counted
-from treadle.http._dashboard._interrupting import InterruptForm, generation_of, interrupt
 from treadle.http._dashboard._mailbox import SendForm, show_mailbox
 from treadle.http._dashboard._rendering import redirect, url
 from treadle.http._dashboard._thread_work import payload_of
@@ -39,12 +39,26 @@ _LENGTHS: dict[Length, int] = {
 """Lengths of pauses in milliseconds."""
 
 
-class PauseForm(msgspec.Struct, frozen=True, kw_only=True):
+class Origin(msgspec.Struct, frozen=True, kw_only=True):
+    """The page from which one acts, and to which one gets back."""
+
+    page: Literal["mailboxes", "threads"] = "mailboxes"
+    """The page of the mailbox, or of the thread with its id."""
+
+
+class PauseForm(Origin, frozen=True, kw_only=True):
     """How a mailbox is paused."""
 
     length: Length | None = None
     """For how long; None: until it is resumed."""
     reason: str | None = None
+
+
+class InterruptForm(Origin, frozen=True, kw_only=True):
+    """The mailbox that the page that asked has shown."""
+
+    generation: Time = 0
+    """Its generation: a form that is sent twice interrupts once."""
 
 
 # --- send -----------------------------------------------------------------------------------------
@@ -76,13 +90,13 @@ async def _pause(call: Call) -> Response:
     until = None if form.length is None else system_clock() + _LENGTHS[form.length]
     await commit(call, Pause(mailbox_id=mailbox_id, until=until, reason=form.reason))
     said = "The mailbox is paused. What a worker holds, it may finish."
-    return redirect(call, "mailboxes", mailbox_id, said=said)
+    return redirect(call, form.page, mailbox_id, said=said)
 
 
 async def _resume(call: Call) -> Response:
-    mailbox_id = call.ids["mailbox_id"]
+    mailbox_id, form = call.ids["mailbox_id"], cast("Origin", call.body)
     await commit(call, Resume(mailbox_id=mailbox_id))
-    return redirect(call, "mailboxes", mailbox_id, said="The mailbox is not paused.")
+    return redirect(call, form.page, mailbox_id, said="The mailbox is not paused.")
 
 
 # --- interrupt and cancel -------------------------------------------------------------------------
@@ -118,7 +132,7 @@ async def _unfinished(call: Call) -> _Unfinished:
 
 async def _ask_to_interrupt(call: Call) -> Response:
     mailbox_id, found = call.ids["mailbox_id"], await _unfinished(call)
-    generation = generation_of(found.state)
+    generation, origin = _generation_of(found.state), cast("Origin", call.query).page
     effects = [
         f"Its generation becomes {generation + 1:,}: a worker that holds an older entry can write"
         " nothing more.",
@@ -133,16 +147,27 @@ async def _ask_to_interrupt(call: Call) -> Response:
         effects=effects,
         button="Interrupt it",
         action=("mailboxes", mailbox_id, "interrupt"),
-        fields={"generation": generation},
-        back=url(call.request, "mailboxes", mailbox_id),
-        section="mailboxes",
+        fields={"generation": generation, "page": origin},
+        back=url(call.request, origin, mailbox_id),
+        section=origin,
         entries=found.first,
     )
 
 
 async def _interrupt(call: Call) -> Response:
-    mailbox_id = call.ids["mailbox_id"]
-    return redirect(call, "mailboxes", mailbox_id, said=await interrupt(call, mailbox_id))
+    mailbox_id, form = call.ids["mailbox_id"], cast("InterruptForm", call.body)
+    (state,) = await call.store.read(LoadMailbox(mailbox_id=mailbox_id))
+    if _generation_of(state) != form.generation:
+        said = "Nothing was done: the mailbox has been interrupted meanwhile."
+        return redirect(call, form.page, mailbox_id, said=said)
+    done = cast("Interrupted", await commit(call, Interrupt(mailbox_id=mailbox_id)))
+    said = f"The mailbox was interrupted: {counted(len(done.superseded_entries))} superseded."
+    return redirect(call, form.page, mailbox_id, said=said)
+
+
+def _generation_of(state: MailboxState | None) -> int:
+    """The generation of a mailbox, which may not exist yet."""
+    return 0 if state is None else state.current_generation
 
 
 async def _ask_to_cancel(call: Call) -> Response:
@@ -198,6 +223,8 @@ OPERATIONS = (
         summary="End the pause of a mailbox.",
         action="pause",
         owner=OWN_MAILBOX,
+        form=Origin,
+        body_is_optional=True,
         handle=_resume,
     ),
     Operation(
@@ -206,6 +233,7 @@ OPERATIONS = (
         summary="Ask whether to interrupt a mailbox.",
         action="interrupt",
         owner=OWN_MAILBOX,
+        query=Origin,
         handle=_ask_to_interrupt,
     ),
     Operation(

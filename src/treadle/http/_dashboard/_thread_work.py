@@ -1,26 +1,15 @@
-"""Actions on the mailbox of a thread: send, interrupt, pause, resume."""
+"""Sending work to the mailbox of a thread, from the page of its conversation."""
 
-from typing import Annotated, cast
+from typing import cast
 
 import msgspec
-from msgspec import Meta
 from starlette.responses import Response
 
-from treadle.clock import system_clock
 from treadle.core.codec import Json, check_json
-from treadle.core.mailbox_queries import SearchEntries
-from treadle.core.mailboxes import UNFINISHED
 from treadle.http._call import Call
-from treadle.http._dashboard._interrupting import InterruptForm, generation_of, interrupt
 from treadle.http._dashboard._rendering import redirect
-from treadle.http._dashboard._thread_page import read_thread, render_thread
 from treadle.http._operation import Operation
-from treadle.http._output import shown_entry
 from treadle.http._owners import OWN_THREAD
-
-_LISTED = 50
-"""Most entries that the question before an interrupt lists."""
-_LONGEST_MINUTES = 60 * 24 * 366
 
 
 class SendForm(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,13 +18,6 @@ class SendForm(msgspec.Struct, frozen=True, kw_only=True):
     text: str
     key: str | None = None
     """The same for the same form: it is sent once."""
-
-
-class PauseForm(msgspec.Struct, frozen=True, kw_only=True):
-    """How long the mailbox is paused, and why."""
-
-    minutes: Annotated[int, Meta(ge=1, le=_LONGEST_MINUTES)] | None = None
-    reason: str | None = None
 
 
 async def _send(call: Call) -> Response:
@@ -67,42 +49,6 @@ def payload_of(text: str) -> Json:
     return value
 
 
-async def _ask_to_interrupt(call: Call) -> Response:
-    about, page = await read_thread(
-        call,
-        SearchEntries(mailbox_id=call.ids["thread_id"], statuses=UNFINISHED, limit=_LISTED),
-    )
-    internal = call.can("read_internal")
-    entries = [shown_entry(entry, internal=internal) for entry in page.items]
-    more = page.next_cursor is not None
-    return render_thread(
-        call,
-        "thread_interrupt.html",
-        about,
-        entries=entries,
-        more=more,
-        generation=generation_of(about.mailbox),
-    )
-
-
-async def _interrupt(call: Call) -> Response:
-    thread_id = call.ids["thread_id"]
-    return redirect(call, "threads", thread_id, said=await interrupt(call, thread_id))
-
-
-async def _pause(call: Call) -> Response:
-    thread_id, form = call.ids["thread_id"], cast("PauseForm", call.body)
-    until = None if form.minutes is None else system_clock() + form.minutes * 60_000
-    await call.store.mailboxes.pause(thread_id, until=until, reason=form.reason)
-    return redirect(call, "threads", thread_id, said="The mailbox is paused.")
-
-
-async def _resume(call: Call) -> Response:
-    thread_id = call.ids["thread_id"]
-    await call.store.mailboxes.resume(thread_id)
-    return redirect(call, "threads", thread_id, said="The mailbox gives its entries again.")
-
-
 OPERATIONS = (
     Operation(
         method="POST",
@@ -112,40 +58,5 @@ OPERATIONS = (
         owner=OWN_THREAD,
         form=SendForm,
         handle=_send,
-    ),
-    Operation(
-        method="GET",
-        path="/threads/{thread_id}/interrupt",
-        summary="Show what an interrupt would supersede.",
-        action="interrupt",
-        owner=OWN_THREAD,
-        handle=_ask_to_interrupt,
-    ),
-    Operation(
-        method="POST",
-        path="/threads/{thread_id}/interrupt",
-        summary="Interrupt the mailbox of a thread.",
-        action="interrupt",
-        owner=OWN_THREAD,
-        form=InterruptForm,
-        handle=_interrupt,
-    ),
-    Operation(
-        method="POST",
-        path="/threads/{thread_id}/pause",
-        summary="Pause the mailbox of a thread.",
-        action="pause",
-        owner=OWN_THREAD,
-        form=PauseForm,
-        body_is_optional=True,
-        handle=_pause,
-    ),
-    Operation(
-        method="POST",
-        path="/threads/{thread_id}/resume",
-        summary="End the pause of the mailbox of a thread.",
-        action="pause",
-        owner=OWN_THREAD,
-        handle=_resume,
     ),
 )

@@ -59,7 +59,7 @@ async def pages_of_actions(store: Store) -> dict[str, str]:
     return {
         "fork": f"threads/{thread}/fork?at=5",
         "truncate": f"threads/{thread}/truncate?at=5",
-        "interrupt": f"threads/{thread}/interrupt",
+        "interrupt": f"mailboxes/{thread}/interrupt?page=threads",
         "delete": f"threads/{thread}/delete",
         "requeue": "requeue-entries?all=true&of=tab%3Ddead",
         "cancel": f"entries/{await _entry(store, thread, 'queued')}/cancel",
