@@ -52,10 +52,15 @@ def scripts() -> list[Script]:
     return [script for script in read_scripts(SHIPPED) if isinstance(script, Script)]
 
 
-async def fill(store: Store, clock: ManualClock) -> None:
+def few_scripts() -> list[Script]:
+    """Return some of them, which are enough for tests: axe looks at each word of a page."""
+    few = ("bike", "train", "lost", "studio", "tutor-portuguese")
+    return [script for script in scripts() if script.thread_id.startswith(few)]
+
+
+async def fill(store: Store, clock: ManualClock, conversations: Sequence[Script]) -> None:
     """Write the example. The clock is that of the store, and shows the present at the end."""
     present = clock.now
-    conversations = scripts()
     owners = cycle(OWNERS)
     for number, script in enumerate(conversations):
         age = (len(conversations) - number) ** 2 * 14 * DAY // len(conversations) ** 2

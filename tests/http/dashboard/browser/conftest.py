@@ -22,6 +22,7 @@ from tests.http.dashboard.browser.browsing import Browsing
 from tests.http.dashboard.browser.chromium import NoBrowser, launched
 from tests.http.dashboard.browser.example import opened_example
 from tests.http.dashboard.browser.serving import served
+from tests.http.dashboard.example_store import few_scripts
 from treadle import Store
 from treadle.http import Principal
 
@@ -63,7 +64,7 @@ async def store() -> AsyncIterator[Store]:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def example() -> AsyncIterator[Store]:
     """The example store, which no test changes."""
-    async with opened_example() as store:
+    async with opened_example(few_scripts()) as store:
         yield store
 
 

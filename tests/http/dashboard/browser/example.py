@@ -1,21 +1,22 @@
 """The example store, opened, and the paths of all pages of the dashboard that show something."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from urllib.parse import quote
 
 import treadle
 from tests.http.dashboard import example_store
 from treadle import EntryStatus, Store
+from treadle.cli.demo.script import Script
 from treadle.testing.clock import ManualClock
 
 
 @asynccontextmanager
-async def opened_example() -> AsyncGenerator[Store]:
+async def opened_example(conversations: Sequence[Script]) -> AsyncGenerator[Store]:
     """Write the example into memory, and open it during the block."""
     clock = ManualClock(treadle.system_clock())
     async with treadle.open_store("memory:", clock=clock) as store:
-        await example_store.fill(store, clock)
+        await example_store.fill(store, clock, conversations)
         yield store
 
 

@@ -11,6 +11,7 @@ import treadle.http
 from tests.http.dashboard.browser.chromium import launched
 from tests.http.dashboard.browser.example import opened_example, pages
 from tests.http.dashboard.browser.serving import served
+from tests.http.dashboard.example_store import scripts
 from treadle import Store
 
 PICTURES = Path(__file__).parents[4] / "docs" / "images" / "dashboard"
@@ -44,7 +45,7 @@ async def write_pictures(browser: Browser, store: Store, folder: Path) -> None:
 
 async def run() -> None:
     """Write all pictures."""
-    async with launched() as browser, opened_example() as store:
+    async with launched() as browser, opened_example(scripts()) as store:
         await write_pictures(browser, store, PICTURES)
 
 

@@ -45,14 +45,16 @@ async def test_a_token_leads_to_the_page_that_was_wanted_and_logging_out_ends_it
     await expect(page.get_by_label("Token")).to_be_visible()
 
 
-async def test_a_viewer_sees_everything_and_no_button(
+async def test_a_viewer_sees_no_button_and_an_operator_does(
     browsing: Browsing, serve: Serve, example: Store
 ) -> None:
-    url = await serve(example, viewer("vera"))
-    page = await browsing.open(url)
-    for path in (await pages(example)).values():
-        await page.goto(f"{url}/{path}")
-        assert await count_buttons(page) == 0, path
+    paths = await pages(example)
+    for principal in (viewer("vera"), operator("olga")):
+        url = await serve(example, principal)
+        page = await browsing.open(url)
+        for name in ("thread-waiting", "entry-dead"):
+            await page.goto(f"{url}/{paths[name]}")
+            assert (await count_buttons(page) > 0) == (principal.id == "olga"), name
 
 
 async def test_an_owner_sees_only_what_is_theirs(
