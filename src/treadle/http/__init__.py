@@ -112,8 +112,8 @@ def dashboard(
         limits: as for `app`.
         audit: as for `app`.
         redact: returns what is shown instead of a value: of a payload, a message, a state, a
-            document, an error, but not of ids, keys and names. It gets the kind and the whole
-            value, and should be fast.
+            document, an error, a name, but not of ids and keys of documents. It gets the kind
+            and the whole value, and should be fast.
     """
     return Dashboard(
         store,

@@ -25,14 +25,14 @@ SECRET = "hush-hush"
 
 @pytest.fixture
 async def full_store(store: Store) -> Store:
-    """A store whose every text that is no name says the same."""
+    """A store whose every text that is no id says the same."""
     secret: dict[str, Json] = {SECRET: SECRET, f"more {SECRET}": [SECRET]}
     titled = ThreadMetadata(extra={"title": SECRET, "topic": SECRET})
     await store.threads.create(
-        Thread(id="t", state=secret, metadata=titled, extra={"note": SECRET})
+        Thread(id="t", resource_id=SECRET, state=secret, metadata=titled, extra={"note": SECRET})
     )
     meta = RunMeta(
-        agent_id="agent",
+        agent_id=SECRET,
         status="waiting",
         termination_code=SECRET,
         termination_detail=SECRET,
@@ -51,17 +51,21 @@ async def full_store(store: Store) -> Store:
         run_id="r",
         run_meta=meta,
         messages=messages,
-        patches=[track(Set(path=(SECRET,), value=SECRET), source="agent")],
+        patches=[track(Set(path=(SECRET,), value=SECRET), source=SECRET, description=SECRET)],
         actions=[secret],
     )
     await store.threads.append("t", changes)
+    await store.threads.create(Thread(id="patched", state={SECRET: 1}))
+    await store.threads.append("patched", ThreadChangeSet(patches=changes.patches))
     await store.threads.append("t", ThreadChangeSet(snapshot=secret))
     for mailbox_id in ("t", "m"):
         for _ in range(3):
-            await store.mailboxes.send(mailbox_id, secret, headers={SECRET: SECRET})
-        [first] = await store.mailboxes.claim(1, mailbox_id=mailbox_id, consumer="w")
+            await store.mailboxes.send(
+                mailbox_id, secret, headers={SECRET: SECRET}, sender_id=SECRET
+            )
+        [first] = await store.mailboxes.claim(1, mailbox_id=mailbox_id, consumer=SECRET)
         await store.mailboxes.dead_letter(first, error=SECRET, traceback=SECRET)
-        [second] = await store.mailboxes.claim(1, mailbox_id=mailbox_id, consumer="w")
+        [second] = await store.mailboxes.claim(1, mailbox_id=mailbox_id, consumer=SECRET)
         await store.mailboxes.nack(second, error=SECRET, retry_at=2**53)
         await store.mailboxes.pause(mailbox_id, reason=SECRET)
     await store.documents.put("notes", "key", secret)
@@ -89,7 +93,7 @@ async def test_the_hook_sees_whole_values(full_store: Store, see: See) -> None:
         return [redact(kind, each) for each in value] if isinstance(value, list) else value
 
     await full_store.threads.create(
-        Thread(id="s", state={SECRET: "by its name", "else": 1}, resource_id="x")
+        Thread(id="s", state={SECRET: "by its name", "else": 1}, resource_id=SECRET)
     )
     await full_store.mailboxes.send("s", 1, headers={SECRET: "by its name"})
     browser = await see(treadle_http.admin("ops"), redact=redact)

@@ -25,8 +25,12 @@ def redacted_thread(call: Call, thread: Thread) -> dict[str, Json]:
     plain = _plain(call, thread)
     plain["messages"] = [redacted_message(call, message) for message in messages]
     plain["metadata"] = redacted_metadata(call, thread.metadata)
-    for patch in plain.get("patches", ()):
-        patch["patch"] = call.redact("patch", patch["patch"])
+    for patch in plain["patches"]:
+        for name, kind in (("patch", "patch"), ("source", "agent"), ("description", "patch")):
+            if patch.get(name) is not None:
+                patch[name] = call.redact(kind, patch[name])
+    if thread.resource_id is not None:
+        plain["resource_id"] = call.redact("owner", thread.resource_id)
     if "state" in plain:
         plain["state"] = call.redact("state", plain["state"])
     return plain
