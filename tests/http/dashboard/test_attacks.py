@@ -252,3 +252,22 @@ async def test_times_that_no_calendar_has_are_shown(store: Store, admin: httpx.A
     ):
         answer = await admin.get(page)
         assert answer.status_code == 200, page
+
+
+async def test_an_id_with_invisible_characters_is_answered_and_deleted(
+    store: Store, admin: httpx.AsyncClient
+) -> None:
+    odd = "a\u202e\u200b%41"
+    await store.threads.create(Thread(id=odd))
+    metadata: Any = {"interrupts": [{"id": "i", "message": "Really?"}]}
+    run = RunRecord(run_id=odd, thread_id=odd, status="waiting", metadata=metadata)
+    await store.runs.upsert(run)
+    path = f"/threads/{quote(odd, safe='')}"
+    run_id = (await admin.get(path)).text.partition('name="run_id" value="')[2].partition('"')[0]
+    answered = await admin.post(f"{path}/answer", data={"run_id": run_id, "decision": "yes"})
+    assert answered.status_code == 303
+    wrong = await admin.post(f"{path}/delete", data={"confirmation": "a"})
+    assert wrong.status_code == 400
+    shown = "a\\u202e\\u200b%41"
+    assert (await admin.post(f"{path}/delete", data={"confirmation": shown})).status_code == 303
+    assert await store.threads.head(odd) is None

@@ -7,13 +7,13 @@ for another run that brings it, as AG-UI's clients send it.
 """
 
 from typing import Literal, cast
+from urllib.parse import unquote
 
 import msgspec
 from starlette.responses import Response
 
 from treadle.clock import new_id
 from treadle.core.codec import Json
-from treadle.core.ids import RunId
 from treadle.core.messages import Message
 from treadle.core.run_queries import LoadRun
 from treadle.core.runs import RunRecord
@@ -32,7 +32,8 @@ from treadle.worker import Answer, RunRequest
 class AnswerForm(msgspec.Struct, frozen=True, kw_only=True):
     """What somebody answers."""
 
-    run_id: RunId
+    run_id: str
+    """The id of the run, percent-encoded: in forms, invisible characters would be lost."""
     decision: Literal["yes", "no"]
     text: str | None = None
     """In words; it is the answer then, and the decision says whether it is an approval."""
@@ -40,9 +41,10 @@ class AnswerForm(msgspec.Struct, frozen=True, kw_only=True):
 
 async def _answer(call: Call) -> Response:
     form = cast("AnswerForm", call.body)
-    about, run = await read_thread(call, LoadRun(run_id=form.run_id))
+    run_id = unquote(form.run_id)
+    about, run = await read_thread(call, LoadRun(run_id=run_id))
     if run is None or run.thread_id != about.head.id or run.status != "waiting":
-        raise NotFound("run that waits", form.run_id)
+        raise NotFound("run that waits", run_id)
     [found] = await read_waiting(call.store, [run])
     way = found.way
     if way is None:

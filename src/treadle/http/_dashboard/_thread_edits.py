@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from treadle.clock import new_id
 from treadle.core.codec import Json
+from treadle.core.escaping import printable
 from treadle.core.ids import ThreadId
 from treadle.core.limits import Length, Version
 from treadle.core.messages import Message
@@ -60,7 +61,7 @@ class ForkForm(TruncateForm, frozen=True, kw_only=True):
 
 
 class DeleteForm(msgspec.Struct, frozen=True, kw_only=True):
-    """The id of the thread, typed by hand."""
+    """The id of the thread, typed by hand, as it is or as pages show it."""
 
     confirmation: str | None = None
 
@@ -156,7 +157,7 @@ async def _ask_to_delete(call: Call) -> Response:
 
 async def _delete(call: Call) -> Response:
     thread_id = call.ids["thread_id"]
-    if cast("DeleteForm", call.body).confirmation != thread_id:
+    if cast("DeleteForm", call.body).confirmation not in (thread_id, printable(thread_id)):
         raise InvalidValue("confirmation", "type the id of the thread, to the letter")
     await call.store.threads.delete(thread_id)
     return redirect(call, "threads", said="The thread was deleted.")
