@@ -228,6 +228,18 @@ async def test_a_question_that_was_answered_is_not_asked_again(
     assert ">Approve</button>" not in (await admin.get("/threads/t")).text
 
 
+async def test_a_question_behind_answered_ones_is_on_the_overview(
+    store: Store, admin: httpx.AsyncClient
+) -> None:
+    for number in range(30):
+        sent = await store.mailboxes.send("t", number)
+        meta = RunMeta(status="waiting", source_mailbox_entry_id=sent.entry.entry_id)
+        await store.threads.append("t", ThreadChangeSet(run_id=f"old-{number}", run_meta=meta))
+    page = (await admin.get("/")).text
+    assert "No run waits for an answer." not in page
+    assert 'href="/runs?status=waiting"' in page
+
+
 async def test_a_run_that_ended_with_a_question_gets_a_run_with_the_answer(
     store: Store, admin: httpx.AsyncClient
 ) -> None:

@@ -24,6 +24,8 @@ from treadle.http._owners import FILTERED
 
 _SHOWN = 8
 """How many of a kind are listed."""
+_ASKING = 3 * _SHOWN
+"""How many runs that wait are looked at: some have their answers, and wait for a worker."""
 _LATE_MS = 60_000
 """For how long an entry is due before somebody should know."""
 _EXPLAINED = 20
@@ -39,7 +41,7 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
 async def _show(call: Call) -> Response:
     owner = call.query.resource_id
     longest_first = SearchRuns(
-        statuses=("waiting",), by="updated_at", order="asc", resource_id=owner, limit=_SHOWN
+        statuses=("waiting",), by="updated_at", order="asc", resource_id=owner, limit=_ASKING
     )
     asking, running, threads = await call.store.read(
         longest_first,
@@ -47,11 +49,12 @@ async def _show(call: Call) -> Response:
         ListHeads(by="updated_at", order="desc", resource_id=owner, limit=_SHOWN),
     )
     waiting = await read_waiting(call.store, asking.items)
+    questions = [each for each in waiting if each.way != "resumed"]
     return render(
         call,
         "overview.html",
-        questions=[each for each in waiting if each.way != "resumed"],
-        has_more_questions=asking.next_cursor is not None,
+        questions=questions[:_SHOWN],
+        has_more_questions=asking.next_cursor is not None or len(questions) > _SHOWN,
         running=running,
         threads=threads,
         statuses=statuses_of((*asking.items, *running.items)),

@@ -56,7 +56,7 @@ async def test_two_windows_show_an_answer_while_it_is_written(
     windows = [await browsing.open(url), await browsing.open(url)]
     async with working(store, writer):
         phone = await browsing.open(url, viewport={"width": 360, "height": 740})
-        await phone.get_by_label("Message").fill("What is up?")
+        await phone.get_by_role("textbox", name="Message").fill("What is up?")
         await phone.get_by_role("button", name="Send to the agent").click()
         for window in windows:
             await expect(window.locator(".role-user")).to_contain_text("What is up?")
@@ -103,11 +103,11 @@ async def test_news_leave_alone_what_a_reader_has_opened_or_typed(
     await store.threads.append("chat", changes)
     page = await browsing.open(f"{await serve(store)}/threads/chat")
     await page.get_by_text("weather").click()
-    await page.get_by_label("Message").fill("half a question")
+    await page.get_by_role("textbox", name="Message").fill("half a question")
     await store.threads.append("chat", Message.user("Is anybody there?"))
     await expect(page.locator(".role-user")).to_contain_text("Is anybody there?")
     await expect(page.get_by_text("sunny")).to_be_visible()
-    await expect(page.get_by_label("Message")).to_have_value("half a question")
+    await expect(page.get_by_role("textbox", name="Message")).to_have_value("half a question")
     await page.get_by_label("In words").fill("only if")
     await page.get_by_role("heading", level=1).click()
     await store.threads.append("chat", Message.user("And now?"))
