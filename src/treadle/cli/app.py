@@ -29,7 +29,7 @@ _COMMANDS = {
     "documents": ("documents:documents", "Look at what agents know, and change it."),
     "erase": ("erase:erase", "Delete everything of one user."),
     "export": ("export:export_command", "Write threads as JSON Lines in the OpenAI chat format."),
-    "import": ("import_:import_command", "Store conversations of a file or a framework."),
+    "import": ("import_:import_command", "Store conversations of a file or another program."),
     "mailboxes": ("mailboxes:mailboxes", "Look at queued work, and settle it by hand."),
     "migrate": ("migrate:migrate", "Bring the schema of a database up to date."),
     "runs": ("runs:runs", "Look at runs, the executions of agents."),

@@ -45,7 +45,7 @@ from treadle.store.store import Store
 @json_option
 @click.pass_context
 def import_command(context: click.Context, source: str, program: str | None, as_json: bool) -> None:
-    """Store conversations of a file, a framework or a chat program.
+    """Store conversations of a file or another program.
 
     FILE, or standard input, is JSON Lines in the OpenAI chat format: {"id": ..., "messages":
     [...], ...} on each line. A conversation that is stored already is not changed; if it has

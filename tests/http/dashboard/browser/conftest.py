@@ -91,10 +91,11 @@ async def serve() -> AsyncIterator[Serve]:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def browsing(chromium: Browser, serve: Serve) -> AsyncIterator[Browsing]:
+async def browsing(chromium: Browser, serve: Serve, store: Store) -> AsyncIterator[Browsing]:
     """Open pages with this; at the end there must be no problem but those that it expects.
 
-    The pages are closed before the servers, which else would wait for their streams.
+    The pages are closed before the servers, which else would wait for their streams, and before the
+    store, which they may still ask for.
     """
     pages = Browsing(chromium)
     yield pages
