@@ -26,7 +26,7 @@ _Values: TypeAlias = list[bytes | None]
 
 
 class Exchange:
-    """Makes the round trips of one connection.
+    """The round trips of one connection.
 
     Args:
         connection: the connection; it is in no pipeline of psycopg's.

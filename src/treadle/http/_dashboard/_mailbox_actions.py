@@ -39,14 +39,14 @@ _LENGTHS: dict[Length, int] = {
 """Lengths of pauses in milliseconds."""
 
 
-class Origin(msgspec.Struct, frozen=True, kw_only=True):
-    """The page from which one acts, and to which one gets back."""
+class PageForm(msgspec.Struct, frozen=True, kw_only=True):
+    """The page that has the form, and that is shown again afterwards."""
 
     page: Literal["mailboxes", "threads"] = "mailboxes"
     """The page of the mailbox, or of the thread with its id."""
 
 
-class PauseForm(Origin, frozen=True, kw_only=True):
+class PauseForm(PageForm, frozen=True, kw_only=True):
     """How a mailbox is paused."""
 
     length: Length | None = None
@@ -54,7 +54,7 @@ class PauseForm(Origin, frozen=True, kw_only=True):
     reason: str | None = None
 
 
-class InterruptForm(Origin, frozen=True, kw_only=True):
+class InterruptForm(PageForm, frozen=True, kw_only=True):
     """The mailbox that the page that asked has shown."""
 
     generation: Time = 0
@@ -94,7 +94,7 @@ async def _pause(call: Call) -> Response:
 
 
 async def _resume(call: Call) -> Response:
-    mailbox_id, form = call.ids["mailbox_id"], cast("Origin", call.body)
+    mailbox_id, form = call.ids["mailbox_id"], cast("PageForm", call.body)
     await commit(call, Resume(mailbox_id=mailbox_id))
     return redirect(call, form.page, mailbox_id, said="The mailbox is not paused.")
 
@@ -132,7 +132,7 @@ async def _unfinished(call: Call) -> _Unfinished:
 
 async def _ask_to_interrupt(call: Call) -> Response:
     mailbox_id, found = call.ids["mailbox_id"], await _unfinished(call)
-    generation, origin = _generation_of(found.state), cast("Origin", call.query).page
+    generation, page = _generation_of(found.state), cast("PageForm", call.query).page
     effects = [
         f"Its generation becomes {generation + 1:,}: a worker that holds an older entry can write"
         " nothing more.",
@@ -147,9 +147,9 @@ async def _ask_to_interrupt(call: Call) -> Response:
         effects=effects,
         button="Interrupt it",
         action=("mailboxes", mailbox_id, "interrupt"),
-        fields={"generation": generation, "page": origin},
-        back=url(call.request, origin, mailbox_id),
-        section=origin,
+        fields={"generation": generation, "page": page},
+        back=url(call.request, page, mailbox_id),
+        section=page,
         entries=found.first,
     )
 
@@ -223,7 +223,7 @@ OPERATIONS = (
         summary="End the pause of a mailbox.",
         action="pause",
         owner=OWN_MAILBOX,
-        form=Origin,
+        form=PageForm,
         body_is_optional=True,
         handle=_resume,
     ),
@@ -233,7 +233,7 @@ OPERATIONS = (
         summary="Ask whether to interrupt a mailbox.",
         action="interrupt",
         owner=OWN_MAILBOX,
-        query=Origin,
+        query=PageForm,
         handle=_ask_to_interrupt,
     ),
     Operation(
