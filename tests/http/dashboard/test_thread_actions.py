@@ -146,6 +146,19 @@ async def test_a_fork_shows_first_what_it_copies(
     assert head.resource_id == "alice"
 
 
+async def test_a_form_that_is_sent_twice_forks_once(
+    store: Store, admin: httpx.AsyncClient, alice: httpx.AsyncClient
+) -> None:
+    for browser in (admin, alice):
+        page = (await browser.get("/threads/t/fork?at=2")).text
+        made = page.partition('name="made" value="')[2].partition('"')[0]
+        form = {"at": "2", "expected": "1", "made": made}
+        before = len((await store.threads.list_heads()).items)
+        answers = [await browser.post("/threads/t/fork", data=form) for _ in range(2)]
+        assert [each.headers["location"] for each in answers] == [f"/threads/{made}"] * 2
+        assert len((await store.threads.list_heads()).items) == before + 1
+
+
 async def test_a_fork_inside_a_turn_asks_for_the_state(
     store: Store, admin: httpx.AsyncClient
 ) -> None:

@@ -13,7 +13,7 @@ from treadle.core.ids import ThreadId
 from treadle.core.limits import Length, Version
 from treadle.core.messages import Message
 from treadle.core.thread_queries import ListMessages
-from treadle.errors import InvalidValue, NotFound
+from treadle.errors import AlreadyExists, InvalidValue, NotFound
 from treadle.http._call import Call
 from treadle.http._dashboard._conversation import conversation
 from treadle.http._dashboard._rendering import redirect
@@ -56,6 +56,8 @@ class ForkForm(TruncateForm, frozen=True, kw_only=True):
     """How many messages are copied, and the id of the new thread; one is made by default."""
 
     new: ThreadId | None = None
+    made: ThreadId | None = None
+    """The id that is used if none is given, made with the form: sent twice, it forks once."""
     state: Literal["then", "now"] = "then"
     """The state of the new thread: as it was at that message, or as it is."""
 
@@ -116,16 +118,18 @@ async def _truncate(call: Call) -> Response:
 
 
 async def _preview_fork(call: Call) -> Response:
-    return await _preview(call, "thread_fork.html", cast("CutQuery", call.query).at, draft=None)
+    at = cast("CutQuery", call.query).at
+    return await _preview(call, "thread_fork.html", at, draft=None, made=new_id())
 
 
 async def _fork(call: Call) -> Response:
     form, own = cast("ForkForm", call.body), call.principal.own
-    if form.new is not None and own is not None:
-        await require_free_thread(call.store, form.new)
-    new = form.new or new_id()
+    made = form.made or new_id()
+    new = form.new or made
     state = UNSET if form.state == "then" else await _present_state(call)
     try:
+        if own is not None:
+            await require_free_thread(call.store, new)
         await call.store.threads.fork(
             call.ids["thread_id"],
             new,
@@ -134,10 +138,13 @@ async def _fork(call: Call) -> Response:
             resource_id=UNSET if own is None else own,
             expected=form.expected,
         )
+    except AlreadyExists:
+        if new != form.made:
+            raise
     except InvalidValue as error:
         if error.where != "forkThread.state":
             raise
-        return await _preview(call, "thread_fork.html", form.at, draft=form, status=400)
+        return await _preview(call, "thread_fork.html", form.at, draft=form, made=made, status=400)
     return redirect(call, "threads", new, said="This is the new thread.")
 
 

@@ -34,9 +34,10 @@ async def read_waiting(store: Store, runs: Sequence[RunRecord]) -> list[Waiting]
         *(LoadEntry(entry_id=entry_id) for entry_id in entry_ids if entry_id is not None),
     )
     mailboxes, entries = found[: len(runs)], found[len(runs) :]
-    own = {(each.mailbox_id, each.entry_id): each for each in entries if each is not None}
+    # An entry of another mailbox says nothing about the run.
+    by_mailbox = {(each.mailbox_id, each.entry_id): each for each in entries if each is not None}
     return [
-        _waiting(run, mailbox, own.get((run.thread_id, run.source_mailbox_entry_id or "")))
+        _waiting(run, mailbox, by_mailbox.get((run.thread_id, run.source_mailbox_entry_id or "")))
         for run, mailbox in zip(runs, mailboxes, strict=True)
     ]
 
