@@ -11,7 +11,7 @@ from treadle.backends._deadline import Patience
 from treadle.backends.base import Capabilities, Guarantee
 from treadle.backends.files.backend import FilesBackend
 from treadle.backends.memory.backend import MemoryBackend
-from treadle.backends.model.tables import Tables
+from treadle.backends.model.tables import TABLE_NAMES, Tables
 from treadle.clock import Clock
 from treadle.core.commands import Commands, Receipt
 from treadle.core.mailboxes import Send
@@ -98,6 +98,20 @@ class Partial(MemoryBackend):
         await super().close()
 
 
+class Unindexed(MemoryBackend):
+    """Knows its runs after it was reopened, but not which entries they work on."""
+
+    capabilities = Capabilities(durable=True, shared=False, notifies=False)
+    _kept: ClassVar[dict[Path, Tables]] = {}
+
+    def __init__(self, folder: Path, clock: Clock) -> None:
+        super().__init__(clock)
+        kept = self._kept.setdefault(folder, self.tables)
+        for table in TABLE_NAMES:
+            getattr(self.tables, table).update(getattr(kept, table))
+        self._kept[folder] = self.tables
+
+
 def make_lockless(folder: Path, clock: Clock) -> Lockless:
     return Lockless(folder, clock)
 
@@ -124,6 +138,10 @@ def make_boastful(folder: Path, clock: Clock) -> Boastful:
 
 def make_partial(folder: Path, clock: Clock) -> Partial:
     return Partial(folder, clock)
+
+
+def make_unindexed(folder: Path, clock: Clock) -> Unindexed:
+    return Unindexed(folder, clock)
 
 
 def make_separate(folder: Path, clock: Clock) -> Separate:
@@ -169,6 +187,11 @@ BROKEN_BACKENDS |= {
         Guarantee.ACKNOWLEDGED_IS_KEPT,
         "a write is kept when the store is reopened: upsert",
         Subject(make=make_partial),
+    ),
+    "Unindexed": BrokenBackend(
+        Guarantee.RUNS_END_WITH_ENTRIES,
+        "runs are closed after the store was reopened",
+        Subject(make=make_unindexed),
     ),
     "Boastful": BrokenBackend(
         Guarantee.ACKNOWLEDGED_IS_KEPT,

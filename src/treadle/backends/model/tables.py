@@ -88,7 +88,7 @@ class RowTable(MutableMapping[str, RowT]):
     """A table that backends keep: a `treadle.core.rows.Table`, and a mapping for its owner.
 
     Commands change it by `put` and `remove`, which `Tables` logs. The mapping's own methods change
-    the row and log nothing.
+    the row, log nothing and update no index; a backend that reads rows calls `Tables.replace`.
     """
 
     def __init__(self, put: Put[RowT]) -> None:
@@ -156,7 +156,10 @@ class Tables:
         self.replace(table, key, before, row)
 
     def replace(self, table: TableName, key: str, before: Row | None, after: Row | None) -> None:
-        """Make a change; a subclass that keeps an index updates it here."""
+        """Make a change without logging it, as for rows that a backend reads from its file.
+
+        A subclass that keeps an index updates it here.
+        """
         rows: RowTable[Any] = getattr(self, table)
         if after is not None:
             rows[key] = after

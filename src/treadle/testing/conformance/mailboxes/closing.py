@@ -18,6 +18,7 @@ from treadle.testing._harness.builders import (
 )
 from treadle.testing._harness.check import Checks
 from treadle.testing._harness.expect import expect, refused
+from treadle.testing._harness.harness import Harness
 from treadle.testing.clock import ManualClock
 
 checks = Checks(__name__)
@@ -139,6 +140,19 @@ async def runs_that_are_done_and_those_of_other_entries_stay(
         case[0](step, claimed)
     for each in runs:
         expect(await loaded_run(store, each.run_id), each)
+
+
+@checks.add(Guarantee.RUNS_END_WITH_ENTRIES, "durable", each=["cancel", "interrupt", "deletion"])
+async def runs_are_closed_after_the_store_was_reopened(harness: Harness, how: str) -> None:
+    finish, code, _ = ENDINGS[how]
+    claimed = await held(harness.store)
+    await harness.store.runs.upsert(working("r"))
+    await harness.store.close()
+    store = await harness.open()
+    async with store.batch() as step:
+        finish(step, claimed)
+    expect(await statuses(store, "r"), ["done"])
+    expect((await loaded_run(store, "r")).termination_code, code)
 
 
 @checks.add(Guarantee.RUNS_END_WITH_ENTRIES)
