@@ -62,9 +62,9 @@ class Backoff(msgspec.Struct, frozen=True, kw_only=True):
 OUTAGE_BACKOFF = Backoff(base_ms=100, factor=2.0, max_ms=5_000)
 """The delays between two calls to a store that is not available."""
 
-POLL = Backoff(base_ms=50, factor=2.0, max_ms=1_000)
+POLL = Backoff(base_ms=50, factor=2.0, max_ms=5_000)
 """How long to rely on a notification: a short time after the last entry, then longer.
 
-So an entry that falls due after `d` ms is claimed at most about `d` ms late, and never more than
-1 s late.
+So if a notification is lost, an entry that falls due after `d` ms is claimed at most about `d` ms
+late, and never more than 5 s late.
 """
