@@ -12,6 +12,8 @@ A statement's text may contain fragments in braces, so that one text serves both
 - `{columns:runs}`: the columns of a table, in the order of its description.
 - `{equal:a = b}`: equality of texts that PostgreSQL's index knows by their hashes.
 - `{once:a = b}`: equality by which PostgreSQL looks up each row in an index, whatever it expects.
+- `{sorted:a, b}`: an order in which PostgreSQL sorts what it has found; it would rather read the
+  whole of an index that has the order.
 - `{unfinished:queued, claimed}`: the entry has one of these statuses, by an index for listings.
 - `{in_status:queued}`: the entry has this status, by an index for listings; `{listed:a}`: it is of
   the mailbox `a`, by the same.
@@ -70,6 +72,8 @@ class Dialect(ABC):
                 return self._id_in_thread(*argument.split(" = "))
             case "once":
                 return self._once(*argument.split(" = "))
+            case "sorted":
+                return ", ".join(map(self._sorted, argument.split(", ")))
             case "payloads":
                 return self._payloads(argument)
             case "live":
@@ -134,6 +138,9 @@ class Dialect(ABC):
 
     @abstractmethod
     def _once(self, one: str, other: str) -> str: ...
+
+    @abstractmethod
+    def _sorted(self, text: str) -> str: ...
 
     @abstractmethod
     def _payloads(self, join: str) -> str: ...
@@ -226,6 +233,9 @@ class Sqlite(Dialect):
 
     def _once(self, one: str, other: str) -> str:
         return f"{one} = {other}"
+
+    def _sorted(self, text: str) -> str:
+        return text
 
     def _payloads(self, join: str) -> str:
         return f"{join} payloads USING (entry_id, mailbox_id, created_at)"
@@ -345,6 +355,9 @@ class Postgres(Dialect):
         # Found by an index for each row. With `=`, a planner that takes both tables for empty, as
         # they were when it last looked, may read the whole of one for each row of the other.
         return f"{one} = ANY (ARRAY[{other}])"
+
+    def _sorted(self, text: str) -> str:
+        return f"{text} || ''"  # no index has this; transactions set `enable_sort` off
 
     def _payloads(self, join: str) -> str:
         keys = ("entry_id", "mailbox_id", "created_at")

@@ -35,10 +35,11 @@ def report_entries(
 ) -> Program[EntryReport]:
     """What is in a mailbox, or in all of them."""
     conditions, values = conditions_of(query, beside="now")
+    listed = () if query.mailbox_id is None else ("mailbox",)
     counted, ((at, due, waiting, retrying, expired, oldest),), failed = yield (
         Read("count_entries", values, conditions),
-        Read("report_entries", {**values, "now": now}, conditions),
-        Read("report_errors", {**values, "limit": ERRORS}, conditions),
+        Read("report_entries", {**values, "now": now}, listed),
+        Read("report_errors", {**values, "limit": ERRORS}, listed),
     )
     counts = {status: count for status, count in counted if status in STATUSES}
     return EntryReport(

@@ -1,3 +1,4 @@
+-- A first row in an order, not EXISTS: for that, PostgreSQL may read all other collections.
 -- A step from one collection to the next is one look at the index, however many documents it has.
 -- The steps end when enough collections are found that have a document, or (hence UNION) when a
 -- damaged index gives one again.
@@ -10,7 +11,11 @@ WITH RECURSIVE names (name, found) AS (
         (SELECT MIN(collection) FROM documents
          WHERE collection > names.name AND collection < :behind),
         names.found + CASE
-            WHEN EXISTS (SELECT 1 FROM documents WHERE collection = names.name AND {live:now})
+            WHEN (
+                SELECT 1 FROM documents WHERE collection = names.name AND {live:now}
+                ORDER BY key
+                LIMIT 1
+            ) = 1
             THEN 1 ELSE 0 END
     FROM names
     WHERE names.name IS NOT NULL AND names.found < :limit
@@ -18,6 +23,10 @@ WITH RECURSIVE names (name, found) AS (
 SELECT name
 FROM names
 WHERE name IS NOT NULL
-    AND EXISTS (SELECT 1 FROM documents WHERE collection = names.name AND {live:now})
+    AND (
+        SELECT 1 FROM documents WHERE collection = names.name AND {live:now}
+        ORDER BY key
+        LIMIT 1
+    ) = 1
 ORDER BY name
 LIMIT :limit

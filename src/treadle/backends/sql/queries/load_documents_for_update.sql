@@ -2,5 +2,5 @@ SELECT document.collection, document.key, version, created_at, updated_at, expir
 FROM {pairs:pairs}
 JOIN documents AS document
     ON {once:document.collection = asked.id} AND {once:document.key = asked.text}
-ORDER BY document.collection, document.key
+ORDER BY {sorted:document.collection, document.key}
 {lock:FOR UPDATE OF document}

@@ -9,6 +9,6 @@ WHERE run_id {in:
     SELECT owned.run_id
     FROM run_times AS owned
     WHERE owned.of_thread {in:SELECT given.of_thread FROM {given:of_thread, owner}}
-    ORDER BY owned.run_id
+    ORDER BY {sorted:owned.run_id}
     {lock:FOR NO KEY UPDATE}
 }
