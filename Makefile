@@ -16,6 +16,9 @@ BENCH := $(VENV)/bench
 BENCH_STAMP := $(BENCH)/.installed
 INTEGRATIONS := $(VENV)/integrations
 INTEGRATIONS_STAMP := $(INTEGRATIONS)/.installed
+# Tests with programs of others: a browser, and clients that npm installs. `make test` leaves them
+# out; `make integrations` runs them.
+CLIENTS := tests/http/clients tests/http/dashboard/browser
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -24,7 +27,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 # pyright runs from its wheel; without this it may ask a registry for a newer version.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS = 1
 
-.PHONY: help setup demo test integrations certified check format docs screenshots twin soak bench profile lock clean
+.PHONY: help setup demo test clients integrations certified check format docs screenshots twin soak bench profile lock clean
 
 help:  ## List the targets
 	@echo "make TARGET [ARGS=...] [PYTHON=python3.12]"
@@ -54,7 +57,10 @@ endif
 
 # Three processes on two cores, because tests wait for other processes and for servers.
 test: $(STAMP)  ## Run the tests on two cores; ARGS="-k claim -x" goes to pytest
-	$(PYTEST) -n 3 --dist loadgroup $(ARGS)
+	$(PYTEST) -n 3 --dist loadgroup $(CLIENTS:%=--ignore=%) $(ARGS)
+
+clients: $(STAMP)  ## Test the dashboard in Chromium, and the API with clients from npm; ARGS as for test
+	$(PYTEST) $(CLIENTS) -n 2 --dist loadgroup $(ARGS)
 
 # Frameworks and peers have many dependencies, which must not get into the environment of the tools.
 # Each has the dependency group of its name.
@@ -65,7 +71,8 @@ $(INTEGRATIONS_STAMP) $(BENCH_STAMP): $(VENV)/%/.installed: pyproject.toml $(STA
 	@$(@D)/bin/python -m pip install --quiet -e . --group $*
 	@touch $@
 
-integrations: $(INTEGRATIONS_STAMP)  ## Check the adapters' types, and test them beside the frameworks; ARGS as for test
+integrations: $(INTEGRATIONS_STAMP)  ## make clients, and check and test the adapters beside the frameworks; ARGS as for test
+	@test -n '$(ARGS)' || $(MAKE) clients
 	@echo "==> mypy"
 	@$(BIN)/mypy --python-executable $(INTEGRATIONS)/bin/python $$(find src/treadle/integrations tests/frameworks -name '*.py')
 	@echo "==> pyright"
