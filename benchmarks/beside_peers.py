@@ -76,7 +76,7 @@ def _measure_one(run: Run, workload: Workload, index: int, store: str) -> list[R
             sizes=run.sizes,
         )
         (here / "task.json").write_bytes(msgspec.json.encode(task))
-        wrong = _run_child(here)
+        wrong = run_child(here)
         if not wrong:
             return msgspec.json.decode((here / "rows.json").read_bytes(), type=list[Row])
     kind = workload.subjects[index]
@@ -84,7 +84,7 @@ def _measure_one(run: Run, workload: Workload, index: int, store: str) -> list[R
     return [Row(who=who, missing=f"FAILED: {wrong}", failed=True)]
 
 
-def _run_child(here: Path) -> str:
+def run_child(here: Path) -> str:
     """Measure in a child process; return its error in one line, or an empty text."""
     command = [
         sys.executable,

@@ -18,10 +18,14 @@ from benchmarks.workloads.base import Task
 
 
 def main() -> None:
-    """Read the task from the first file, measure, and write the rows to the second file."""
-    task_file, rows_file = map(Path, sys.argv[1:3])
-    warnings.filterwarnings("ignore")  # warnings of peers do not belong in the table
+    """Measure in this process, without the warnings of peers, which do not belong in the table."""
+    warnings.filterwarnings("ignore")
     logging.disable(logging.ERROR)
+    measure(*map(Path, sys.argv[1:3]))
+
+
+def measure(task_file: Path, rows_file: Path) -> None:
+    """Read the task from a file, measure, and write the rows to the other file."""
     task = msgspec.json.decode(task_file.read_bytes(), type=Task)
     workload = WORKLOADS[task.workload]
     kind = workload.subjects[task.subject]

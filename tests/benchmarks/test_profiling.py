@@ -11,6 +11,8 @@ import pytest
 from benchmarks.profiling.commits import COMMITS
 from benchmarks.profiling.layers import Profiler, Spent
 
+from benchmarks import server
+
 
 def profile(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "benchmarks.profiling", "--quick", *arguments]
@@ -18,7 +20,11 @@ def profile(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("backend", ["memory", "sqlite", "files", "postgres"])
-def test_each_commit_is_profiled_on_each_backend(backend: str) -> None:
+def test_each_commit_is_profiled_on_each_backend(
+    backend: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if backend == "postgres":
+        monkeypatch.setenv(server.VARIABLE, request.getfixturevalue("postgres_url"))
     done = profile("--json", "--store", backend)
     assert done.returncode == 0, done.stderr
     tables = json.loads(done.stdout)
