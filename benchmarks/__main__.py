@@ -69,11 +69,14 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def measure(parts: list[str], run: Run, quick: bool) -> Result:
-    """Measure the parts."""
+    """Measure the parts, and show each table once it is measured."""
     start = time.monotonic()
     run.report("floor")
     syncs = round(1e6 / sync_floor(run.folder, run.sizes.operations))
-    tables = measure_all(run, [WORKLOADS[part] for part in parts])
+    tables: list[Table] = []
+    for table in measure_all(run, [WORKLOADS[part] for part in parts]):
+        show_table(table)
+        tables.append(table)
     minutes = round((time.monotonic() - start) / 60, 1)
     return Result(
         quick=quick,
@@ -95,16 +98,20 @@ def _judge_time(parts: list[str], minutes: float) -> list[Target]:
     return [at_most("make bench: the whole run", minutes, 15, "minutes")]
 
 
+def show_table(table: Table) -> None:
+    """Write a table, also where the output is kept in a file that somebody follows."""
+    report("")
+    print("\n".join(lines(table)), end=f"\n  (measured in {table.seconds} s)\n\n", flush=True)
+
+
 def show(result: Result) -> None:
-    """Write the tables."""
+    """Write what was measured on, and the targets."""
     print(
         f"{result.machine}\nMeasured in {result.minutes:,} minutes. "
         'Each figure is the median over its runs. "x floor" compares runs that took turns with the '
         "floor, so it\nmay differ from the quotient of the columns beside it if the disk's speed "
         "changed.\n"
     )
-    for table in result.tables:
-        print("\n".join(lines(table)), end=f"\n  (measured in {table.seconds} s)\n\n")
     if result.quick:
         print("--quick: the sizes are too small to judge the targets.")
         return
