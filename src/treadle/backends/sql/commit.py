@@ -68,6 +68,7 @@ def commit(
         if rows.purges.deletes_any():
             hints.add(ANYTHING)
         writes = write(rows, rows_changed)
+        rows.release()
         if writes:
             yield tuple(writes)
     return outcomes

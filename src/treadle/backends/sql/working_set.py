@@ -260,6 +260,13 @@ class WorkingSet(Tables):
                 changes.append(Change(table, key, before, after))
         return changes
 
+    def release(self) -> None:
+        """Forget everything: the set and its tables refer to each other.
+
+        Only the garbage collector would free them, long after, and in the caller's time.
+        """
+        vars(self).clear()
+
     def loaded_entry_ids(self) -> Iterable[str]:
         """The ids of the entries in memory."""
         return [entry.entry_id for entry in self.entries.loaded()]
