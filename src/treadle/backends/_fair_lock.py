@@ -9,7 +9,7 @@ import random
 import re
 import time
 from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 
 import msgspec
 
@@ -33,26 +33,39 @@ class LockFile(msgspec.Struct, frozen=True):
     descriptor: int
 
 
-@contextmanager
 def hold_in_turn(
     store: str, queue: LockFile, lock: LockFile, patience: Patience
-) -> Generator[None, None, None]:
+) -> AbstractContextManager[None]:
     """Wait for the turn, and keep `lock` for the duration of the block.
 
     Raises:
         StoreUnavailable: the lock, or the queue before it, was not free in time.
     """
-    # A process that waits for the lock also holds the queue. So one that releases the lock and
-    # comes back at once is stopped at the queue, and cannot overtake.
-    take(store, queue, patience)
-    try:
-        take(store, lock, patience)
-    finally:
-        unlock(queue.descriptor)
-    try:
-        yield
-    finally:
-        unlock(lock.descriptor)
+    return _Turn(store, queue, lock, patience)
+
+
+class _Turn:
+    """What `hold_in_turn` returns; a generator would take longer."""
+
+    __slots__ = ("_lock", "_patience", "_queue", "_store")
+
+    def __init__(self, store: str, queue: LockFile, lock: LockFile, patience: Patience) -> None:
+        self._store = store
+        self._queue = queue
+        self._lock = lock
+        self._patience = patience
+
+    def __enter__(self) -> None:
+        # A process that waits for the lock also holds the queue. So one that releases the lock and
+        # comes back at once is stopped at the queue, and cannot overtake.
+        take(self._store, self._queue, self._patience)
+        try:
+            take(self._store, self._lock, self._patience)
+        finally:
+            unlock(self._queue.descriptor)
+
+    def __exit__(self, *_: object) -> None:
+        unlock(self._lock.descriptor)
 
 
 @contextmanager
@@ -75,11 +88,13 @@ def take(store: str, file: LockFile, patience: Patience, *, is_shared: bool = Fa
     Raises:
         StoreUnavailable: it was not free in time.
     """
-    started = time.monotonic()
+    started: float | None = None
     while True:
         try:
             lock_now(file.descriptor, is_shared=is_shared)
         except HELD as error:
+            if started is None:
+                started = time.monotonic()
             waited = time.monotonic() - started
             if patience.is_over:
                 raise _still_held(store, file, waited) from error

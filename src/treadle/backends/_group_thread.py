@@ -11,7 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -200,11 +200,9 @@ class GroupThread(Generic[CallT]):
         """Wait for calls, and return those that are there; none if the thread is to end."""
         first = self._queue.get()
         group = [] if first is None else [first]
-        while 0 < len(group) < GROUP:
-            try:
-                request = self._queue.get_nowait()
-            except Empty:
-                break
+        # Nobody else takes from the queue, so what is there stays there.
+        while group and len(group) < GROUP and not self._queue.empty():
+            request = self._queue.get()
             if request is None:
                 self._queue.put(None)  # for the next time
                 break

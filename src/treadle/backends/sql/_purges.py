@@ -23,7 +23,7 @@ class EntryPurges:
         self.found: dict[int, dict[str, int]] = {}
         """How many entries ended before a time, by status."""
         self.asked: list[EntryPurge] = []
-        self._purged: Counter[EntryStatus] = Counter()
+        self._purged: dict[EntryStatus, int] = {}
 
     def add(
         self, older_than: int, statuses: Collection[EntryStatus], loaded: Iterable[MailboxEntry]
@@ -32,13 +32,14 @@ class EntryPurges:
         twice = Counter(entry.status for entry in loaded if entry.updated_at < older_than)
         found = self.found[older_than]
         counts: dict[EntryStatus, int] = {
-            status: max(found.get(status, 0) - twice[status] - self._purged[status], 0)
+            status: max(found.get(status, 0) - twice[status] - self._purged.get(status, 0), 0)
             for status in statuses
         }
-        self._purged.update(counts)
-        count = sum(counts.values())
-        self.asked.append(EntryPurge(older_than, tuple(counts), count))
-        return count
+        for status, count in counts.items():
+            self._purged[status] = self._purged.get(status, 0) + count
+        total = sum(counts.values())
+        self.asked.append(EntryPurge(older_than, tuple(counts), total))
+        return total
 
     def deletes_any(self) -> bool:
         """Return whether there is an entry to delete."""

@@ -4,9 +4,10 @@ import ctypes
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
+from types import TracebackType
 from typing import Literal
 
 from treadle.backends._deadline import Patience
@@ -121,11 +122,10 @@ def execute(connection: sqlite3.Connection, statement: str, patience: Patience) 
         sqlite3.OperationalError: it was locked for too long.
     """
     while True:
-        is_last = patience.is_over
         try:
             return connection.execute(statement)
         except sqlite3.OperationalError as error:
-            if is_last or not is_busy(error):
+            if not is_busy(error) or patience.is_over:
                 raise
             time.sleep(_PAUSE_SECONDS)  # for some statements SQLite itself does not wait
 
@@ -140,29 +140,63 @@ def empty_log(connection: sqlite3.Connection, patience: Patience) -> bool:
         time.sleep(_PAUSE_SECONDS)
 
 
-@contextmanager
 def transaction(
     connection: sqlite3.Connection, kind: Literal["DEFERRED", "IMMEDIATE"], patience: Patience
-) -> Generator[None, None, None]:
+) -> AbstractContextManager[None]:
     """Run the block in a transaction: commit at its end, or roll back after an error.
 
     Once it has begun, other programs cannot hold it up: an immediate one takes its snapshot when it
     begins, a deferred one with its first query.
     """
-    _in_use.add(connection)
-    try:
-        execute(connection, f"BEGIN {kind}", patience)
+    return _Transaction(connection, kind, patience)
+
+
+class _Transaction:
+    """What `transaction` returns; a generator would take longer."""
+
+    __slots__ = ("_connection", "_kind", "_patience")
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        kind: Literal["DEFERRED", "IMMEDIATE"],
+        patience: Patience,
+    ) -> None:
+        self._connection = connection
+        self._kind = kind
+        self._patience = patience
+
+    def __enter__(self) -> None:
+        _in_use.add(self._connection)
         try:
-            if kind == "DEFERRED":
-                execute(connection, "SELECT 1 FROM sqlite_schema LIMIT 1", patience)
-            yield
+            execute(self._connection, f"BEGIN {self._kind}", self._patience)
+            if self._kind == "DEFERRED":
+                execute(self._connection, "SELECT 1 FROM sqlite_schema LIMIT 1", self._patience)
         except BaseException:
-            if connection.in_transaction:  # SQLite itself rolls back after a full disk, for one
-                connection.execute("ROLLBACK")
+            self._roll_back()
             raise
-        connection.execute("COMMIT")
-    finally:
-        _in_use.discard(connection)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if error is not None:
+            self._roll_back()
+            return
+        try:
+            self._connection.execute("COMMIT")
+        finally:
+            _in_use.discard(self._connection)
+
+    def _roll_back(self) -> None:
+        try:
+            # SQLite itself rolls back after a full disk, for one.
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+        finally:
+            _in_use.discard(self._connection)
 
 
 def give_up(connection: sqlite3.Connection, path: str) -> None:

@@ -243,9 +243,10 @@ class SqliteBackend:
         """
         has_begun = False
         hints: set[Hint] = set()
+        patience = self._thread.patience
         try:
-            with translate_errors(self._path), self._lock.hold(self._thread.patience):
-                with transaction(self._writer, "IMMEDIATE", self._thread.patience):
+            with translate_errors(self._path), self._lock.hold(patience):
+                with transaction(self._writer, "IMMEDIATE", patience):
                     has_begun = True
                     self._files.require_in_place()
                     program = _carry_out(calls, self._clock(), self._damage, self._versions, hints)
