@@ -10,20 +10,21 @@ from typing import Any
 import pytest
 
 from tests.sqlite.support import change, filled, in_store, look
-from treadle import CorruptRecord, SchemaTooNew, StoreUnavailable
+from treadle import CorruptRecord, Message, SchemaTooNew, Store, StoreUnavailable, Thread
 from treadle.backends._deadline import Patience
 from treadle.backends.sql.migrations import Migration, all_migrations
 from treadle.backends.sqlite import schema
 from treadle.backends.sqlite.doctor import examine
 from treadle.backends.sqlite.schema import migration_states, missing_migrations
 
-FIRST = all_migrations("sqlite")[0]
-SECOND = Migration(
-    number=FIRST.number + 1,
+KNOWN = all_migrations("sqlite")
+NEXT = Migration(
+    number=KNOWN[-1].number + 1,
     name="notes",
     text="-- What may be noted.\nCREATE TABLE notes (body TEXT);\n"
     "ALTER TABLE runs ADD COLUMN note TEXT;\n",
 )
+DIALECTS = ("sqlite", "postgres")
 
 
 def know(monkeypatch: pytest.MonkeyPatch, *migrations: Migration) -> None:
@@ -67,7 +68,7 @@ def test_an_unknown_migration_number_is_reported(tmp_path: Path) -> None:
 def test_a_migration_that_was_left_out_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    know(monkeypatch, FIRST, SECOND)
+    know(monkeypatch, *KNOWN, NEXT)
     path = filled(tmp_path / "store.db")
     change(path, "DELETE FROM migrations WHERE number = 1")
     with pytest.raises(CorruptRecord, match="migration 0001_tables was left out"):
@@ -76,9 +77,10 @@ def test_a_migration_that_was_left_out_is_named(
 
 def test_opening_a_store_migrates_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = filled(tmp_path / "store.db")
-    know(monkeypatch, FIRST, SECOND)
-    assert missing_migrations(str(path)) == (SECOND,)
-    assert [state.applied_at is None for state in migration_states(str(path))] == [False, True]
+    know(monkeypatch, *KNOWN, NEXT)
+    assert missing_migrations(str(path)) == (NEXT,)
+    missing = [state for state in migration_states(str(path)) if state.applied_at is None]
+    assert [state.number for state in missing] == [NEXT.number]
     with pytest.raises(
         StoreUnavailable, match="older than this Treadle; run `treadle migrate` first"
     ):
@@ -103,29 +105,30 @@ def test_a_migration_that_fails_leaves_the_old_schema_whole(
 ) -> None:
     path = filled(tmp_path / "store.db")
     before, pages = schema_of(path), path.read_bytes()
-    broken = Migration(number=2, name="broken", text=text)
+    broken = Migration(number=NEXT.number, name="broken", text=text)
     with monkeypatch.context() as patch:
-        know(patch, FIRST, broken)
+        know(patch, *KNOWN, broken)
         with pytest.raises(
-            (StoreUnavailable, CorruptRecord), match="migration 0002_broken failed"
+            (StoreUnavailable, CorruptRecord), match=f"migration {broken.label} failed"
         ) as refused:
             in_store(path, nothing)
         assert isinstance(refused.value.__cause__, sqlite3.Error)
         assert schema_of(path) == before
         assert path.read_bytes() == pages
-        with pytest.raises((StoreUnavailable, CorruptRecord), match="0002_broken"):
+        with pytest.raises((StoreUnavailable, CorruptRecord), match=broken.label):
             in_store(path, nothing)
     assert in_store(path, lambda store: store.threads.load("t")) is not None
     assert examine(path).findings == ()
 
 
-def test_a_new_file_whose_second_migration_fails_stays_empty(
+def test_a_new_file_whose_last_migration_fails_stays_empty(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "store.db"
     with monkeypatch.context() as patch:
-        know(patch, FIRST, Migration(number=2, name="broken", text="CREATE NOTHING;"))
-        with pytest.raises(StoreUnavailable, match="0002_broken"):
+        broken = Migration(number=NEXT.number, name="broken", text="CREATE NOTHING;")
+        know(patch, *KNOWN, broken)
+        with pytest.raises(StoreUnavailable, match=broken.label):
             in_store(path, nothing)
     assert schema_of(path) == []
     filled(path)
@@ -228,3 +231,44 @@ def test_a_migration_is_known_by_what_it_does_and_not_by_its_comments() -> None:
     )
     other = Migration(1, "one", "CREATE TABLE a (b TEXT);\nCREATE TABLE c (d BLOB);\n")
     assert commented.checksum == plain.checksum != other.checksum
+
+
+def test_a_migration_for_another_database_is_left_out() -> None:
+    numbers = {dialect: {each.number for each in all_migrations(dialect)} for dialect in DIALECTS}
+    assert numbers["sqlite"] - numbers["postgres"] == {2}
+
+
+async def of_several_owners(store: Store) -> None:
+    for number, name in enumerate("cadb"):
+        owner = "ann" if number % 2 else None
+        await store.threads.create(Thread(id=name, resource_id=owner), now=number)
+    await store.threads.append("c", Message.user("Hi"), now=7)
+
+
+async def newest(store: Store) -> list[list[str]]:
+    """The threads that changed last, of all owners and of one."""
+    pages = [
+        await store.threads.list_heads(by="updated_at", order="desc", resource_id=owner)
+        for owner in (None, "ann")
+    ]
+    return [[head.id for head in page.items] for page in pages]
+
+
+def test_the_times_of_threads_move_into_their_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "store.db"
+    with monkeypatch.context() as patch:
+        know(patch, KNOWN[0])
+        in_store(path, of_several_owners)
+    change(
+        path,
+        "INSERT INTO thread_times SELECT thread_key, updated_at, thread_id, resource_id"
+        " FROM threads",
+    )
+    assert in_store(path, newest) == [["c", "b", "d", "a"], ["b", "a"]]
+    assert look(path, "SELECT 1 FROM sqlite_schema WHERE name LIKE '%thread_times%'") == []
+    assert examine(path).findings == ()
+    fresh = tmp_path / "fresh.db"
+    in_store(fresh, nothing)
+    assert schema_of(path) == schema_of(fresh)

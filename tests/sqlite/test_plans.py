@@ -117,11 +117,11 @@ PLANS: dict[str, tuple[Read, str]] = {
     ),
     "newest heads": (
         Read("list_heads_by_update", {}, ("roots",), "DESC", ("changed_at", "changed_id")),
-        "SCAN thread_times USING COVERING INDEX thread_times_by_update",
+        "SCAN threads USING INDEX threads_by_update",
     ),
     "newest heads of an owner": (
         Read("list_heads_by_update", {}, ("owner", "behind"), "DESC", ("changed_at", "changed_id")),
-        "thread_times_of_owner (owner=? AND (changed_at,changed_id)<(?,?))",
+        "threads_of_resource_by_update (resource_id=? AND (updated_at,thread_id)<(?,?))",
     ),
     "runs": (Read("list_runs", {}), "SCAN runs USING INDEX runs_by_age"),
     "runs since": (Read("list_runs", {}, ("created_at_from",)), "runs_by_age (created_at>?)"),

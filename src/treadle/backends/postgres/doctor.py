@@ -10,7 +10,7 @@ from treadle.backends.postgres.connection import begin, connect, unavailable
 from treadle.backends.postgres.location import Location
 from treadle.backends.postgres.schema import check_schema
 from treadle.backends.sql.row_checks import RECORDS, ROW_CHECKS, examine_rows
-from treadle.backends.sql.rules import RULES, findings_of
+from treadle.backends.sql.rules import findings_of, rules_of
 
 
 def examine(location: Location) -> Report:
@@ -35,7 +35,7 @@ def examine(location: Location) -> Report:
                         cursor.execute(queries.of(row_check.query).text.encode())
                         columns = tuple(each.name for each in cursor.description or ())
                         findings += examine_rows(row_check, columns, cursor, counts)
-                for rule in RULES:
+                for rule in rules_of("postgres"):
                     found = connection.execute(location.qualify(rule.query).encode())
                     columns = tuple(each.name for each in found.description or ())
                     findings += findings_of(rule, columns, found)

@@ -20,6 +20,7 @@ A statement's text may contain fragments in braces, so that one text serves both
 - `{id_in_thread:a = b}`: a message has the id, and is of the thread.
 - `{live:now}`: a document has not expired at the time `:now`; NULL is the database's clock.
 - `{now:now}`: the time `:now`; NULL is the database's clock.
+- `{threads_with_times:JOIN}`: threads, each with the columns of `thread_times`, joined so.
 - `{lock:FOR UPDATE}`: what PostgreSQL locks; SQLite has one writer at a time.
 - `{index:name}`: the index that SQLite has to take; its planner has no statistics to choose by.
 """
@@ -28,7 +29,14 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 
-from treadle.backends.sql.tables import PAYLOADS, TABLES, TYPES, PlainWrite, Table
+from treadle.backends.sql.tables import (
+    PAYLOADS,
+    TABLES,
+    THREAD_TIMES,
+    TYPES,
+    PlainWrite,
+    Table,
+)
 
 _THREAD_KEY = "COALESCE(:thread_key, (SELECT thread_key FROM threads WHERE thread_id = :thread_id))"
 """The key of a thread on SQLite: it is looked up if the same transaction inserts the thread."""
@@ -86,6 +94,8 @@ class Dialect(ABC):
                 return self._in_status(f"'{argument}'")
             case "listed":
                 return self._listed(argument)
+            case "threads_with_times":
+                return self._threads_with_times(argument)
             case "lock":
                 return self._lock(argument)
             case "index":
@@ -102,7 +112,7 @@ class Dialect(ABC):
 
     @abstractmethod
     def write(self, write: PlainWrite) -> str:
-        """The text of a plain write."""
+        """The text of a plain write; empty if the database does without its table."""
 
     @abstractmethod
     def condition(self, name: str) -> str:
@@ -158,6 +168,9 @@ class Dialect(ABC):
     def _listed(self, mailbox_id: str) -> str: ...
 
     @abstractmethod
+    def _threads_with_times(self, join: str) -> str: ...
+
+    @abstractmethod
     def _lock(self, argument: str) -> str: ...
 
     @abstractmethod
@@ -170,8 +183,10 @@ class Sqlite(Dialect):
     name = "sqlite"
 
     def write(self, write: PlainWrite) -> str:
-        """The text of a plain write."""
+        """The text of a plain write; empty if its table is part of another."""
         table = write.table
+        if table is THREAD_TIMES:  # the row of the thread has the same values
+            return ""
         if write.kind == "insert":
             return self._insert(table)
         where = " AND ".join(f"{name} = :{name}" for name in write.by or table.key)
@@ -252,6 +267,10 @@ class Sqlite(Dialect):
 
     def _listed(self, mailbox_id: str) -> str:
         return f"mailbox_id = {mailbox_id}"
+
+    def _threads_with_times(self, join: str) -> str:
+        times = "updated_at AS changed_at, thread_id AS changed_id, resource_id AS owner"
+        return f"(SELECT *, {times} FROM threads) AS threads"
 
     def _lock(self, argument: str) -> str:
         return ""
@@ -380,6 +399,9 @@ class Postgres(Dialect):
 
     def _listed(self, mailbox_id: str) -> str:
         return f"mailbox_id || '' = {mailbox_id}"
+
+    def _threads_with_times(self, join: str) -> str:
+        return f"threads {join} thread_times USING (thread_key)"
 
     def _lock(self, argument: str) -> str:
         return argument

@@ -21,7 +21,7 @@ from treadle.backends.sql._past_messages import (
     steps_to,
 )
 from treadle.backends.sql._whole_threads import reads_of_whole, whole_thread
-from treadle.backends.sql.program import Program, Read, Row, Statement, writes
+from treadle.backends.sql.program import Program, Read, Row, Statement, Write
 from treadle.backends.sql.rows import damage_of, id_list
 from treadle.backends.sql.tables import PLAIN_WRITES, text_value, to_json
 from treadle.backends.sql.thread_rows import (
@@ -95,6 +95,7 @@ _WRITES = (
     "update_run_owners",
 )
 """The statements in their order: deletions first, and a thread is inserted before its parts."""
+_ORDER = {name: number for number, name in enumerate(_WRITES)}
 _KEYED = frozenset(
     name for name in _WRITES if name in PLAIN_WRITES and PLAIN_WRITES[name].table.part_of_thread
 )
@@ -125,7 +126,7 @@ def write_threads(changes: Sequence[Change], locked: Mapping[str, LockedThread])
         for row in rows[name]:
             before_it = locked.get(row["thread_id"])
             row["thread_key"] = before_it.thread_key if before_it else None
-    return writes(**{name: rows[name] for name in _WRITES if name in rows})
+    return [Write(name, rows[name]) for name in sorted(rows, key=_ORDER.__getitem__)]
 
 
 def _replace(rows: _Rows, thread_id: str, before: object, after: object) -> None:

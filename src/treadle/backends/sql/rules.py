@@ -19,6 +19,8 @@ class Rule(msgspec.Struct, frozen=True):
     path: str
     reason: str
     query: str
+    only_on: str | None = None
+    """The dialect of the only database that has the table."""
 
 
 def findings_of(rule: Rule, columns: tuple[str, ...], rows: Iterable[Row]) -> Iterator[Finding]:
@@ -45,6 +47,7 @@ _PARTS = (
         "SELECT thread_key FROM thread_times"
         " WHERE NOT EXISTS"
         " (SELECT 1 FROM threads WHERE threads.thread_key = thread_times.thread_key)",
+        only_on="postgres",
     ),
     Rule(
         "run_times",
@@ -264,7 +267,12 @@ _QUEUES = (
 )
 """Leases and queue heads are what the entries say."""
 
-RULES = tuple(
+_RULES = tuple(
     msgspec.structs.replace(rule, query=_DERIVED + rule.query)
     for rule in (*_PARTS, *_COUNTS, *_QUEUES)
 )
+
+
+def rules_of(dialect: str) -> tuple[Rule, ...]:
+    """The rules that hold in a database."""
+    return tuple(rule for rule in _RULES if rule.only_on in (None, dialect))

@@ -16,10 +16,7 @@ def run(connection: sqlite3.Connection, program: Program[T]) -> T:
     try:
         statements = next(program)
         while True:
-            answers: list[list[Row]] = []
-            for statement in statements:
-                answers.append(_execute(connection, statement))
-            statements = program.send(answers)
+            statements = program.send([_execute(connection, each) for each in statements])
     except StopIteration as end:
         result: T = end.value
         return result
@@ -28,7 +25,8 @@ def run(connection: sqlite3.Connection, program: Program[T]) -> T:
 def _execute(connection: sqlite3.Connection, statement: Statement) -> list[Row]:
     text = TEXTS.of(statement)
     if isinstance(statement, Write):
-        connection.executemany(text, statement.rows)
+        if text:
+            connection.executemany(text, statement.rows)
         return []
     try:
         return connection.execute(text, statement.values).fetchall()

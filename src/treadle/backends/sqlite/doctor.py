@@ -13,7 +13,7 @@ from contextlib import closing
 from treadle.backends._deadline import CALL_SECONDS, Patience
 from treadle.backends.findings import Finding, Report, escape
 from treadle.backends.sql.row_checks import RECORDS, ROW_CHECKS, RowCheck, examine_rows
-from treadle.backends.sql.rules import RULES, Rule, findings_of
+from treadle.backends.sql.rules import Rule, findings_of, rules_of
 from treadle.backends.sqlite._connection import connect_beside_others, transaction
 from treadle.backends.sqlite._errors import translate_errors
 from treadle.backends.sqlite._execution import TEXTS
@@ -52,7 +52,7 @@ def _examine_all(
     for row_check in ROW_CHECKS:
         rows = _examine_rows(connection, row_check, counts)
         yield from _until_unreadable(row_check.table, rows)
-    for rule in RULES:
+    for rule in rules_of("sqlite"):
         yield from _until_unreadable(rule.table, _examine_rule(connection, rule))
 
 

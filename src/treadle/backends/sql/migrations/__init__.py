@@ -64,15 +64,18 @@ class MigrationState(Model, frozen=True, kw_only=True):
 
 @cache
 def all_migrations(dialect: str) -> tuple[Migration, ...]:
-    """Return the migrations in their order; `<name>.<dialect>.sql` replaces `<name>.sql`."""
+    """Return the migrations in their order; `<name>.<dialect>.sql` replaces `<name>.sql`.
+
+    One that has a file for another dialect only changes nothing here, and is left out.
+    """
     folder = files("treadle.backends.sql.migrations")
     names = {item.name for item in folder.iterdir() if item.name.endswith(".sql")}
     found: list[Migration] = []
     for stem in sorted({name.split(".")[0] for name in names}):
-        specific = f"{stem}.{dialect}.sql"
-        text = (folder / (specific if specific in names else f"{stem}.sql")).read_text(
-            encoding="utf-8"
-        )
+        specific, shared = f"{stem}.{dialect}.sql", f"{stem}.sql"
+        if names.isdisjoint((specific, shared)):
+            continue
+        text = (folder / (specific if specific in names else shared)).read_text(encoding="utf-8")
         number, _, title = stem.partition("_")
         found.append(Migration(number=int(number), name=title, text=text))
     return tuple(found)

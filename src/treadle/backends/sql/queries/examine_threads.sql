@@ -1,4 +1,3 @@
 SELECT {columns:threads}, body, state, changed_at, changed_id, owner
-FROM threads
+FROM {threads_with_times:LEFT JOIN}
 JOIN thread_bodies USING (thread_key)
-LEFT JOIN thread_times USING (thread_key)
