@@ -49,6 +49,16 @@ def test_the_tables_are_readable() -> None:
     assert row.split()[0] == "memory"
 
 
+def test_the_steps_of_an_append_begin_by_hand_and_end_with_the_store() -> None:
+    command = [sys.executable, "-m", "benchmarks.profiling.steps", "--turns", "1"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr
+    rows = [line.split() for line in done.stdout.splitlines()[2:]]
+    assert [row[-1] for row in rows] == ["full"] * 9 + ["relaxed"] * 9
+    assert rows[0][:2] == ["by", "hand,"]
+    assert rows[6][:2] == ["=", "treadle"]
+
+
 def test_an_unknown_commit_is_refused() -> None:
     done = profile("everything")
     assert done.returncode == 2
