@@ -13,7 +13,6 @@ import statistics
 import tempfile
 import time
 from abc import abstractmethod
-from collections.abc import Sequence
 from contextlib import AsyncExitStack, closing
 from pathlib import Path
 from typing import Any
@@ -32,10 +31,11 @@ from treadle.backends._group_thread import GroupThread
 from treadle.backends.base import Durability
 from treadle.backends.model.tables import VersionSource
 from treadle.backends.sql.commit import commit
-from treadle.backends.sql.program import Read, Statement, Write
+from treadle.backends.sql.program import Program, Read, Write
+from treadle.backends.sql.rows import id_list, pair_list
 from treadle.backends.sqlite._connection import connect, transaction
 from treadle.backends.sqlite._errors import translate_errors
-from treadle.backends.sqlite._execution import TEXTS, run
+from treadle.backends.sqlite._execution import run
 from treadle.backends.sqlite._fair_lock import FairFileLock
 from treadle.backends.sqlite._open_files import OpenFiles
 from treadle.clock import system_clock
@@ -135,41 +135,31 @@ class OurTables(Step):
 
 
 class OurStatements(OurTables):
-    """The statements that Treadle runs: lists as JSON, and values by their names."""
+    """The statements that Treadle runs, whose values are bound by their names."""
 
     name = "+ Treadle's statements"
 
     def write(self, content: str) -> None:
         """Run the statements that a commit of Treadle runs."""
-        now, message = system_clock(), Message.user(content)
         self.connection.execute("BEGIN IMMEDIATE")
-        asked = msgspec.json.encode([[THREAD, f'"{message.id}"']]).decode()
-        rows = self._run(Read("load_threads_for_update", {"ids": f'["{THREAD}"]'}))
-        self._run(Read("load_message_ids", {"pairs": asked}))
-        [(_, version, _, count, patches, key)] = rows
-        head = {"thread_id": THREAD, "version": version + 1, "updated_at": now}
-        part = {"thread_id": THREAD, "thread_key": key, "committed_at": now}
-        body = msgspec.json.encode(message).decode()
-        message_row = {
-            **part,
-            "position": count,
-            "message_id": f'"{message.id}"',
-            "visibility": "all",
-            "run_id": None,
-            "body": body,
-        }
-        counts = {"message_count": count + 1, "patch_count": patches}
-        self._run(Write("update_thread", [head | counts]))
-        self._run(Write("insert_message", [message_row]))
-        delta = {**part, "version": version + 1, "body": f"[{count}]"}
-        self._run(Write("insert_delta", [delta]))
+        run(self.connection, _statements(system_clock(), Message.user(content)))
         self.connection.execute("COMMIT")
 
-    def _run(self, statement: Statement) -> Sequence[Any]:
-        if isinstance(statement, Write):
-            self.connection.executemany(TEXTS.of(statement), statement.rows)
-            return ()
-        return self.connection.execute(TEXTS.of(statement), statement.values).fetchall()
+
+def _statements(now: int, message: Message) -> Program[None]:
+    [[(_, version, _, count, patches, key)], _] = yield (
+        Read("load_threads_for_update", {"ids": id_list([THREAD])}),
+        Read("load_message_ids", {"pairs": pair_list([(THREAD, str(message.id))])}),
+    )
+    head = {"thread_id": THREAD, "version": version + 1, "updated_at": now}
+    part = {"thread_id": THREAD, "thread_key": key, "committed_at": now}
+    shown = {"message_id": f'"{message.id}"', "visibility": "all", "run_id": None}
+    body = msgspec.json.encode(message).decode()
+    yield (
+        Write("update_thread", [{**head, "message_count": count + 1, "patch_count": patches}]),
+        Write("insert_message", [{**part, **shown, "position": count, "body": body}]),
+        Write("insert_delta", [{**part, "version": version + 1, "body": f"[{count}]"}]),
+    )
 
 
 class Guarded(OurStatements):
@@ -193,7 +183,7 @@ class Guarded(OurStatements):
             self.lock.give_hints({Hint(kind="thread", id=THREAD)})
 
 
-class Program(Guarded):
+class Modelled(Guarded):
     """The model decides what is read and written: the working set, the commands, the checks."""
 
     name = "+ the model, by a program"
@@ -219,7 +209,7 @@ class Program(Guarded):
         return outcomes
 
 
-class Handed(Program):
+class Handed(Modelled):
     """The same on a thread, which the event loop hands the call to and is woken by."""
 
     name = "+ on a thread"
@@ -294,7 +284,7 @@ STEPS: tuple[type[Step], ...] = (
     OurTables,
     OurStatements,
     Guarded,
-    Program,
+    Modelled,
     Handed,
     Whole,
     OnlyTheThread,

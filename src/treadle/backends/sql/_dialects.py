@@ -40,6 +40,7 @@ from treadle.backends.sql.tables import (
 
 _THREAD_KEY = "COALESCE(:thread_key, (SELECT thread_key FROM threads WHERE thread_id = :thread_id))"
 """The key of a thread on SQLite: it is looked up if the same transaction inserts the thread."""
+_NO_PAIR = "(SELECT NULL AS id, NULL AS text WHERE 0) AS asked"
 _FRAGMENT = re.compile(r"\{(\w+):([^{}]*)\}")
 
 
@@ -206,6 +207,16 @@ class Sqlite(Dialect):
             f"INSERT INTO {table.name} (thread_key, {', '.join(names)})"
             f" VALUES ({_THREAD_KEY}, {values})"
         )
+
+    def for_few(self, text: str, name: str, count: int) -> str:
+        """The text for a list of one value, or none: SQLite takes long to read one from JSON.
+
+        The value has the name of the list; those of a pair are `<name>_id` and `<name>_text`.
+        """
+        text = text.replace(self._pairs(name), _one_pair(name) if count else _NO_PAIR)
+        if count:
+            text = re.sub(rf"(?<!NOT )IN \({re.escape(self._list(name))}\)", f"= :{name}", text)
+        return text.replace(self._list(name), f"SELECT :{name}" if count else "SELECT 1 WHERE 0")
 
     def condition(self, name: str) -> str:
         """The condition that a column has the value of its name."""
@@ -408,6 +419,10 @@ class Postgres(Dialect):
 
     def _index(self, argument: str) -> str:
         return ""
+
+
+def _one_pair(name: str) -> str:
+    return f"(SELECT :{name}_id AS id, :{name}_text AS text) AS asked"
 
 
 def _stored(table: Table) -> list[str]:

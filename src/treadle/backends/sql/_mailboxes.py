@@ -21,7 +21,14 @@ from treadle.backends.sql._listing import (
 from treadle.backends.sql._purges import EntryPurge
 from treadle.backends.sql._reporting import read_counts
 from treadle.backends.sql.program import Direction, Program, Read, Row, Statement, Values, writes
-from treadle.backends.sql.rows import id_list, read_claim, read_entry, read_mailbox, readable
+from treadle.backends.sql.rows import (
+    id_column,
+    id_list,
+    read_claim,
+    read_entry,
+    read_mailbox,
+    readable,
+)
 from treadle.backends.sql.tables import (
     CLAIMS,
     ENDS,
@@ -238,7 +245,7 @@ def write_purge(purge: EntryPurge, loaded: Iterable[str]) -> Sequence[Statement]
     row = {
         "older_than": purge.older_than,
         "statuses": to_json(list(purge.statuses)),
-        "loaded": id_list(loaded),
+        "loaded": id_column(loaded),
         "counted": purge.counted,
     }
     return writes(purge_payloads=[row], purge_entries=[row])

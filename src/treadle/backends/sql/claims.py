@@ -15,7 +15,7 @@ from treadle.backends._damage import DamageLog
 from treadle.backends.model.tables import Change
 from treadle.backends.sql._mailboxes import head_of, write_entries
 from treadle.backends.sql.program import Program, Read, Row, Statement, writes
-from treadle.backends.sql.rows import ReadRow, id_list, read_entry, readable
+from treadle.backends.sql.rows import ReadRow, id_column, read_entry, readable
 from treadle.backends.sql.tables import ENTRY_COLUMNS, KEPT, kind_of
 from treadle.clock import new_token
 from treadle.core.claims import ClaimRequest, choose, claimed, is_claimable, is_kept
@@ -106,7 +106,7 @@ class Sieve:
         if freed:
             mailboxes = [{"mailbox_id": each} for each in sorted(freed)]
             ignoring = [
-                {"mailbox_id": each, "ignored": id_list(self._ignored.get(each, ()))}
+                {"mailbox_id": each, "ignored": id_column(self._ignored.get(each, ()))}
                 for each in sorted(freed)
             ]
             yield tuple(writes(ignore_claims=ignoring, block_heads=mailboxes))

@@ -17,7 +17,8 @@ from treadle.backends.sql._dialects import Dialect, Postgres, Sqlite
 from treadle.backends.sql.program import Read, Statement
 from treadle.backends.sql.tables import CLAIM_COLUMNS, ENTRY_COLUMNS, PLAIN_WRITES
 
-_DIALECTS: dict[str, Dialect] = {each.name: each for each in (Sqlite(), Postgres())}
+_SQLITE = Sqlite()
+_DIALECTS: dict[str, Dialect] = {each.name: each for each in (_SQLITE, Postgres())}
 _BOUNDS = {
     "created_at_from": "created_at >= :created_at_from",
     "created_at_to": "created_at <= :created_at_to",
@@ -147,6 +148,22 @@ class Texts:
         text = self._known.get(key)
         if text is None:
             text = self._known[key] = self._adapt(self._assemble(statement))
+        return text
+
+    def for_few(self, read: Read, counts: tuple[tuple[str, int], ...]) -> str:
+        """The text of a query on SQLite of which some lists have one value, or none.
+
+        Args:
+            read: the query.
+            counts: the names of these lists, and how many values each has.
+        """
+        key = (read.name, read.conditions, read.direction, read.sort, counts)
+        text = self._known.get(key)
+        if text is None:
+            text = self.of(read)
+            for name, count in counts:
+                text = _SQLITE.for_few(text, name, count)
+            self._known[key] = text
         return text
 
     def _assemble(self, statement: Statement) -> str:

@@ -3,7 +3,8 @@
 import sqlite3
 from typing import TypeVar
 
-from treadle.backends.sql.program import Program, Row, Statement, Values, Write
+from treadle.backends.sql.program import Program, Read, Row, Statement, Values, Write
+from treadle.backends.sql.rows import FewValues
 from treadle.backends.sql.texts import Texts
 
 T = TypeVar("T")
@@ -23,17 +24,35 @@ def run(connection: sqlite3.Connection, program: Program[T]) -> T:
 
 
 def _execute(connection: sqlite3.Connection, statement: Statement) -> list[Row]:
-    text = TEXTS.of(statement)
     if isinstance(statement, Write):
-        if text:
-            connection.executemany(text, statement.rows)
+        if text := TEXTS.of(statement):
+            if len(statement.rows) == 1:
+                connection.execute(text, statement.rows[0])
+            else:
+                connection.executemany(text, statement.rows)
         return []
+    text, values = _question(statement)
     try:
-        return connection.execute(text, statement.values).fetchall()
+        return connection.execute(text, values).fetchall()
     except sqlite3.OperationalError as error:
         if "UTF-8" not in str(error):
             raise
-    return _read_leniently(connection, text, statement.values)
+    return _read_leniently(connection, text, values)
+
+
+def _question(read: Read) -> tuple[str, Values]:
+    """The text of a query, and its values; a list of one value, or none, is not read from JSON."""
+    few = [(name, each) for name, each in read.values.items() if type(each) is FewValues]
+    if not few:
+        return TEXTS.of(read), read.values
+    values = dict(read.values)
+    for name, each in few:
+        for value in each.values:
+            if isinstance(value, tuple):
+                values[f"{name}_id"], values[f"{name}_text"] = value
+            else:
+                values[name] = value
+    return TEXTS.for_few(read, tuple([(name, len(each.values)) for name, each in few])), values
 
 
 def _read_leniently(connection: sqlite3.Connection, text: str, values: Values) -> list[Row]:
