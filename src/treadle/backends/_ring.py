@@ -6,6 +6,7 @@ Nothing is synced, and a reader takes no lock. It knows by a checksum what was w
 import os
 import struct
 import zlib
+from functools import partial
 from threading import Lock
 
 _END = struct.Struct("<Q")
@@ -32,13 +33,16 @@ class Ring:
     def __init__(self, descriptor: int, seeking: Lock, *, start: int, capacity: int) -> None:
         self._descriptor = descriptor
         self._seeking = seeking
+        # Every commit reads once and writes twice.
+        self._read = partial(os.pread, descriptor) if _HAS_PREAD else self._seek_and_read
+        self._write = partial(os.pwrite, descriptor) if _HAS_PREAD else self._seek_and_write
         self._end_at = start
         self._start = start + _END.size
         self._capacity = capacity
 
     def end(self) -> int:
         """The position behind the last record."""
-        data = self._read(self._end_at, _END.size)
+        data = self._read(_END.size, self._end_at)
         return _END.unpack(data)[0] if len(data) == _END.size else 0
 
     def append(self, payload: bytes) -> None:
@@ -49,10 +53,10 @@ class Ring:
         record = _HEADER.pack(len(payload), end, zlib.crc32(payload)) + payload
         at = end % self._capacity
         first = record[: self._capacity - at]
-        self._write(self._start + at, first)
+        self._write(first, self._start + at)
         if len(first) < len(record):
-            self._write(self._start, record[len(first) :])
-        self._write(self._end_at, _END.pack(end + len(record)))
+            self._write(record[len(first) :], self._start)
+        self._write(_END.pack(end + len(record)), self._end_at)
 
     def since(self, position: int) -> tuple[int, list[bytes] | None]:
         """Return the present end, and the records from `position` to there; None: some are lost."""
@@ -63,31 +67,26 @@ class Ring:
             return end, None
         at = position % self._capacity
         size = end - position
-        data = self._read(self._start + at, min(size, self._capacity - at))
+        data = self._read(min(size, self._capacity - at), self._start + at)
         if len(data) < size:
-            data += self._read(self._start, size - len(data))
+            data += self._read(size - len(data), self._start)
         return end, _records_in(data, position)
 
     def clear(self) -> None:
         """Write zeros over all records; readers take them as lost."""
         size = min(os.fstat(self._descriptor).st_size - self._start, self._capacity)
         if size > 0:
-            self._write(self._start, bytes(size))
+            self._write(bytes(size), self._start)
 
-    def _read(self, start: int, size: int) -> bytes:
-        if _HAS_PREAD:
-            return os.pread(self._descriptor, size, start)
+    def _seek_and_read(self, size: int, start: int) -> bytes:
         with self._seeking:
             os.lseek(self._descriptor, start, os.SEEK_SET)
             return os.read(self._descriptor, size)
 
-    def _write(self, start: int, data: bytes) -> None:
-        if _HAS_PREAD:
-            os.pwrite(self._descriptor, data, start)
-            return
+    def _seek_and_write(self, data: bytes, start: int) -> int:
         with self._seeking:
             os.lseek(self._descriptor, start, os.SEEK_SET)
-            os.write(self._descriptor, data)
+            return os.write(self._descriptor, data)
 
 
 def _records_in(data: bytes, position: int) -> list[bytes] | None:

@@ -41,7 +41,11 @@ OptionalRunId: TypeAlias = Annotated[str, Meta(extra={"id": "run", "may_be_empty
 """The id of a run, or the empty string for none: the reference's change sets have it so."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-_PLAIN = re.compile(r"[A-Za-z0-9_-]{5,200}")  # the names of devices are shorter, or have a $
+# The names of devices have three or four characters, or a $.
+_PLAIN = re.compile(
+    r"[A-Za-z0-9_-]{5,200}"
+    r"|(?!(?i:con|prn|aux|nul|com[0-9]|lpt[0-9])$)[A-Za-z0-9_-]{1,4}"
+)
 _DEVICE = re.compile(r"(?i:con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$)\s*(?:[.:]|$)")
 
 
