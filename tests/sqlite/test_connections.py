@@ -1,5 +1,6 @@
 """Connections: an acknowledged commit is on the disk, unless the caller relaxed that."""
 
+import asyncio
 import sqlite3
 from pathlib import Path
 from typing import Any, Literal
@@ -20,8 +21,8 @@ async def test_a_commit_is_synced_if_the_store_is_fully_durable(
     """In write-ahead mode 2 (FULL) syncs at each commit, 1 (NORMAL) at checkpoints only."""
     opened: list[sqlite3.Connection] = []
 
-    def connect_and_keep(*arguments: Any) -> sqlite3.Connection:
-        opened.append(connect(*arguments))
+    def connect_and_keep(*arguments: Any, **options: Any) -> sqlite3.Connection:
+        opened.append(connect(*arguments, **options))
         return opened[-1]
 
     monkeypatch.setattr("treadle.backends.sqlite.backend.connect", connect_and_keep)
@@ -29,3 +30,23 @@ async def test_a_commit_is_synced_if_the_store_is_fully_durable(
         writer = opened[0]
         assert writer.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         assert writer.execute("PRAGMA synchronous").fetchone() == (synchronous,)
+
+
+async def test_all_connections_together_keep_less_than_20_megabytes_of_pages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[sqlite3.Connection] = []
+
+    def connect_and_keep(*arguments: Any, **options: Any) -> sqlite3.Connection:
+        opened.append(connect(*arguments, **options))
+        return opened[-1]
+
+    monkeypatch.setattr("treadle.backends.sqlite.backend.connect", connect_and_keep)
+    monkeypatch.setattr("treadle.backends.sqlite._readers.connect", connect_and_keep)
+    async with open_store(f"sqlite:///{tmp_path}/store.db") as store:
+        await asyncio.gather(*(store.mailboxes.count_entries() for _ in range(100)))
+        kept = [connection.execute("PRAGMA cache_size").fetchone()[0] for connection in opened]
+    writer, watcher, *readers = kept
+    assert readers
+    assert min(kept) < 0  # KiB; a number above would be of pages
+    assert -1024 * (writer + watcher + 4 * readers[0]) < 20_000_000

@@ -28,6 +28,10 @@ _LOOK_SECONDS = 0.05
 """How long SQLite itself waits for other programs; `transaction` goes on as long as its caller has
 patience. Treadle's own processes wait for the `FairFileLock`."""
 _PAUSE_SECONDS = 0.005
+WRITER_CACHE_KIB = 8_000
+READER_CACHE_KIB = 2_000
+"""How much of the database a connection keeps in memory; a store has one writer and up to five
+others. What they do not keep, the system does."""
 _PAGE_BYTES = 8192
 """The page size of a new file. It holds seven messages of 1 kB; the usual 4096 hold three."""
 
@@ -37,10 +41,13 @@ def connect(
     durability: Durability,
     patience: Patience,
     make: MakeConnection = sqlite3.Connection,
+    *,
+    cache_kib: int = READER_CACHE_KIB,
 ) -> sqlite3.Connection:
     """Open a connection to a file that exists, which one thread uses at a time.
 
-    The driver begins no transactions by itself: `transaction` does, by statement.
+    The driver begins no transactions by itself: `transaction` does, by statement. It keeps pages of
+    `cache_kib` KiB in memory.
 
     Raises:
         StoreUnavailable: this process was forked while its parent was using the file.
@@ -58,20 +65,22 @@ def connect(
         cached_statements=512,
     )
     try:
-        _set_up(connection, durability, patience)
+        _set_up(connection, durability, patience, cache_kib)
     except BaseException:
         connection.close()
         raise
     return connection
 
 
-def _set_up(connection: sqlite3.Connection, durability: Durability, patience: Patience) -> None:
+def _set_up(
+    connection: sqlite3.Connection, durability: Durability, patience: Patience, cache_kib: int
+) -> None:
     for pragma in (
         f"synchronous = {'FULL' if durability == 'full' else 'NORMAL'}",
         f"page_size = {_PAGE_BYTES}",
         "trusted_schema = OFF",
         "secure_delete = ON",  # what is deleted is overwritten, not only forgotten
-        "cache_size = -16000",
+        f"cache_size = -{cache_kib}",
         "temp_store = MEMORY",
     ):
         execute(connection, f"PRAGMA {pragma}", patience)

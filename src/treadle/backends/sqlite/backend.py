@@ -36,6 +36,7 @@ from treadle.backends.sql.program import Program
 from treadle.backends.sql.reads import read
 from treadle.backends.sqlite._claims import claim
 from treadle.backends.sqlite._connection import (
+    WRITER_CACHE_KIB,
     MakeConnection,
     connect,
     empty_log,
@@ -116,7 +117,13 @@ class SqliteBackend:
             undo.callback(self._lock.close)
             with self._lock.hold(patience):
                 _create(self._path)
-                self._writer = connect(self._path, self._durability, patience, self._make_writer)
+                self._writer = connect(
+                    self._path,
+                    self._durability,
+                    patience,
+                    self._make_writer,
+                    cache_kib=WRITER_CACHE_KIB,
+                )
                 undo.callback(self._writer.close)
                 database = identity(self._path)
                 prepare(self._writer, self._path, self._clock, patience)
