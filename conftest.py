@@ -24,6 +24,7 @@ import pytest
 from sybil import Example, Sybil
 from sybil.integration.pytest import pytest_integration as collect_documents
 from sybil.parsers.markdown import CodeBlockParser
+from tests.distribution import Distribution
 from tests.docs.console import Shell, commands_of
 from tests.postgres.schemas import SchemaPool, pool_of
 from tests.postgres.server import Server
@@ -147,6 +148,12 @@ def _turn(item: pytest.Item) -> int:
         return 0
     longest = (number for number, part in enumerate(_LONG, 1) if part in item.name)
     return next(longest, len(_LONG) + 1)
+
+
+@pytest.hookimpl(optionalhook=True)  # of xdist, which runs no tests without -n
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Distribution:
+    """Distribute the tests as `Distribution` does."""
+    return Distribution(config, log)
 
 
 @pytest.fixture
