@@ -358,6 +358,15 @@ def test_an_index_that_lacks_a_row_is_a_finding(store: Path) -> None:
     assert any("entries_queued" in finding.reason for finding in examine(store).findings)
 
 
+def test_a_schema_that_is_only_written_differently_is_ours(store: Path) -> None:
+    change(
+        store,
+        "PRAGMA writable_schema = ON",
+        "UPDATE sqlite_schema SET sql = sql || ' ' WHERE name = 'runs'",
+    )
+    assert list(examine(store).findings) == []
+
+
 def test_a_schema_that_is_not_ours_is_a_finding(store: Path) -> None:
     change(store, "ALTER TABLE runs RENAME COLUMN body TO text")
     [finding] = examine(store).findings

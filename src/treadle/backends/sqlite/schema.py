@@ -104,8 +104,11 @@ def check_shape(connection: sqlite3.Connection, path: str) -> None:
     Raises:
         CorruptRecord: one is missing, or has other columns.
     """
+    texts, shape = _wanted_schema(all_migrations("sqlite"))
+    if texts <= _read_texts(connection):
+        return  # nothing has been altered, and to read the shape takes as long as to open the file
     found = _read_shape(connection)
-    for name, wanted in _wanted_shape(all_migrations("sqlite")).items():
+    for name, wanted in shape.items():
         if name not in found:
             raise CorruptRecord(path, f"{name} is missing in its schema")
         if found[name] != wanted:
@@ -199,11 +202,16 @@ def _read_shape(connection: sqlite3.Connection) -> Shape:
     return parts
 
 
+def _read_texts(connection: sqlite3.Connection) -> set[tuple[str, str]]:
+    """The names of tables and indexes, and the statements that have created them."""
+    return set(connection.execute("SELECT name, sql FROM sqlite_schema"))
+
+
 @cache
-def _wanted_shape(migrations: tuple[Migration, ...]) -> Shape:
+def _wanted_schema(migrations: tuple[Migration, ...]) -> tuple[set[tuple[str, str]], Shape]:
     with closing(sqlite3.connect(":memory:")) as connection:
         connection.execute(_MIGRATIONS)
         for migration in migrations:
             for statement in migration.statements():
                 connection.execute(statement)
-        return _read_shape(connection)
+        return _read_texts(connection), _read_shape(connection)
