@@ -8,13 +8,14 @@ from typing import Any
 
 from xdist.scheduler import LoadGroupScheduling
 
-ALONE = 300
-"""So many tests are handed out one by one, at first and at last; the long ones come first."""
-TOGETHER = 10
+ALONE = 600
+"""So many tests are handed out one by one, at first, where the long ones are, and at last: then no
+process has many left while the others have none."""
+TOGETHER = 5
 
 
 class Distribution(LoadGroupScheduling):
-    """Hands out the tests of a group together, in their order, and others ten at a time."""
+    """Hands out the tests of a group together, in their order, and others a few at a time."""
 
     def schedule(self) -> None:
         """Begin, or begin again after a process has died."""

@@ -2,6 +2,7 @@
 
 import re
 import tokenize
+from functools import cache
 from pathlib import Path
 
 from tests.tidy.tree import name_of, python_files
@@ -24,6 +25,7 @@ def test_no_file_is_hidden_behind_its_comments() -> None:
     assert {name: count for name, count in crowded.items() if count > 25} == {}
 
 
+@cache
 def count_comments(path: Path) -> int:
     """Count the lines with a comment for people, and not for a tool."""
     with path.open("rb") as file:
