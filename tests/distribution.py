@@ -6,7 +6,7 @@ done whenever a test ends. With 13,000 tests that takes longer than many of the 
 
 from typing import Any
 
-from xdist.scheduler import LoadGroupScheduling
+from xdist.scheduler import LoadGroupScheduling  # type: ignore[import-untyped]
 
 ALONE = 600
 """So many tests are handed out one by one, at first, where the long ones are, and at last: then no
@@ -14,7 +14,7 @@ process has many left while the others have none."""
 TOGETHER = 5
 
 
-class Distribution(LoadGroupScheduling):
+class Distribution(LoadGroupScheduling):  # type: ignore[misc]
     """Hands out the tests of a group together, in their order, and others a few at a time."""
 
     def schedule(self) -> None:
