@@ -289,11 +289,10 @@ def _flatten_extra(plain: dict[str, Json], known: frozenset[str]) -> dict[str, J
 
 
 def _collect_extra(plain: dict[str, Json], known: frozenset[str]) -> dict[str, Json]:
-    extra = {key: item for key, item in plain.items() if key not in known}
-    if not extra:
+    if known.issuperset(plain):
         return plain
     kept = {key: item for key, item in plain.items() if key in known}
-    kept[_EXTRA] = extra
+    kept[_EXTRA] = {key: item for key, item in plain.items() if key not in known}
     return kept
 
 
@@ -303,9 +302,9 @@ def _convert_models(plain: Json, kind: type[Model], change: Change) -> Json:
         return plain
     shape = _shape(kind)
     result = dict(cast("dict[str, Json]", plain))
-    for field in shape.fields:
+    for field in shape.holding_models:
         item = result.get(field.name)
-        if not field.models or item is None:
+        if item is None:
             continue
         if field.repeated and isinstance(item, list | tuple):
             items = cast("list[Json]", item)
@@ -344,6 +343,8 @@ class _Shape(NamedTuple):
     known: frozenset[str]
     """The JSON names of its own fields."""
     fields: tuple[_Field, ...]
+    holding_models: tuple[_Field, ...]
+    """Those that hold models."""
 
 
 @cache
@@ -362,7 +363,8 @@ def _shape(kind: type[Model]) -> _Shape:
         nested = any(isinstance(one, VarTupleType) for one in held)
         is_unset = field.name in unset
         fields.append(_Field(field.name, field.encode_name, models, bool(items), is_unset, nested))
-    return _Shape(frozenset(known), tuple(fields))
+    holding_models = tuple(field for field in fields if field.models)
+    return _Shape(frozenset(known), tuple(fields), holding_models)
 
 
 def _choices(kind: type[Model], place: str) -> tuple[object, ...]:

@@ -244,7 +244,10 @@ class Store:
             NotFound: a query is about the messages or deltas of a thread that does not exist.
             CorruptRecord: the record that a query is about is damaged.
         """
-        return await self._backend.read(check_queries(queries))
+        together = check_queries(queries)
+        if len(queries) == 1:
+            return (await self._backend.read(together.queries[0]),)
+        return await self._backend.read(together)
 
     def _write(self, command: Command[T]) -> Write[T]:
         return Write(command, commit=self._commit_alone)
