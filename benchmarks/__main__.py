@@ -23,14 +23,14 @@ from benchmarks.stores import KNOWN, url_of
 from benchmarks.summary import summarize
 from benchmarks.tables import Table, lines
 from benchmarks.targets import Target, at_most, judge
-from benchmarks.workloads import USUAL, WORKLOADS
+from benchmarks.workloads import BY_NAME_ONLY, USUAL, WORKLOADS
 
 PARTS = "\n".join(f"  {name:<17} {workload.about}" for name, workload in WORKLOADS.items())
 DESCRIPTION = f"""\
 Measure Treadle beside its peers, and beside the same work by hand (the floor).
 
-Parts (without a PART, all but "dashboard" are measured, which takes long; "adapters" measures all
-whose names begin with it):
+Parts (without a PART, all but {" and ".join(BY_NAME_ONLY)} are measured, which takes long;
+"adapters" measures all whose names begin with it):
 {PARTS}
 """
 EPILOG = """\

@@ -1,8 +1,8 @@
 """The sizes of the workloads: in full, and for `--quick`.
 
-In full, all workloads but the dashboard's together take at most 15 minutes on two cores that do
-nothing else. That is why only the targets for a million entries have a million, and slow subjects
-do little.
+In full, all workloads but the dashboard's and the streams' together take at most 15 minutes on two
+cores that do nothing else. That is why only the targets for a million entries have a million, and
+slow subjects do little.
 """
 
 import msgspec
@@ -58,7 +58,15 @@ class Sizes(msgspec.Struct, frozen=True, kw_only=True):
     idle_seconds: float = 2.0
     """How long nothing happens while they listen."""
     presses: int = 30
-    """How often a handler is begun and cancelled."""
+    """How often a handler is begun and cancelled, and a run asked for over HTTP."""
+    requests: int = 1_000
+    """Requests of each kind to the HTTP API."""
+    streams: tuple[int, int] = (2_000, 200)
+    """Streams of events that are idle, and busy."""
+    rounds: int = 60
+    """Messages in each thread with a busy stream, one a second."""
+    stops: int = 5
+    """How often a server with streams is stopped."""
     held: int = 100
     """Claims of a worker that waits."""
     held_seconds: float = 10.0
@@ -117,6 +125,10 @@ QUICK = Sizes(
     listeners=10,
     idle_seconds=0.1,
     presses=2,
+    requests=10,
+    streams=(20, 4),
+    rounds=1,
+    stops=1,
     held=3,
     held_seconds=0.1,
     newest=5,

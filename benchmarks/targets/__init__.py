@@ -16,6 +16,7 @@ from benchmarks.targets import (
     _latency,
     _postgres,
     _sizes,
+    _streams,
 )
 from benchmarks.targets._target import Target, at_most, unknown
 
@@ -36,6 +37,7 @@ _ROWS: Mapping[str, Callable[[Table, Row], list[Target]]] = {
     "memory": _sizes.memory,
     "latency": _latency.judge,
     "http": _http.judge,
+    "streams": _streams.judge,
     "dashboard": _dashboard.judge,
     "adapters-adk": _adapters.adk,
     "adapters-langgraph": _adapters.langgraph,

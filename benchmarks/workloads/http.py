@@ -80,7 +80,7 @@ CASES = (
 def work(sizes: Sizes) -> str:
     """Describe the work."""
     return (
-        f"{sizes.operations:,} requests of each kind to the application in process, with a token; "
+        f"{sizes.requests:,} requests of each kind to the application in process, with a token; "
         "in turn with the same call of the store, and with a bare Starlette route that reads the "
         "body and returns the same bytes"
     )
@@ -104,7 +104,7 @@ async def measure(kind: type[Subject], task: Task) -> list[Row]:
     folder = Path(task.folder) / "store"
     async with opened(cast("type[TreadleThreads]", kind), folder, task.store) as subject:
         store = subject.opened
-        texts(task.sizes.operations)  # created before anything is timed
+        texts(task.sizes.requests)  # created before anything is timed
         await subject.start("grows")
         await subject.start("long", [text(number) for number in range(PAGE)])
         for number in range(20):
@@ -116,7 +116,7 @@ async def measure(kind: type[Subject], task: Task) -> list[Row]:
             Row(
                 who=f"{title_of(kind, task)}: {case.name}",
                 durability=durability,
-                figures=await _figures(case, store, app, task.sizes.operations),
+                figures=await _figures(case, store, app, task.sizes.requests),
             )
             for case in CASES
         ]

@@ -5,7 +5,6 @@ import re
 import signal
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
@@ -17,6 +16,8 @@ from tests.cli.support import read_until, run, spawn
 
 ALICE = "token-of-alice-0123456789"
 OPS = "token-of-ops-0123456789"
+LAST_CHUNK = b"\r\n0\r\n\r\n"
+"""The end of an answer that was sent as a whole."""
 
 
 @contextmanager
@@ -70,32 +71,21 @@ def test_a_store_is_served_to_who_has_a_token(tmp_path: Path, tokens: Path) -> N
         assert "201 alice POST /v1/threads" in child.stderr.read()  # type: ignore[union-attr]
 
 
-async def test_a_server_with_a_hundred_streams_and_a_waiting_claim_stops_within_a_second(
+async def test_a_server_that_stops_ends_its_streams_and_answers_a_waiting_claim(
     tmp_path: Path,
 ) -> None:
-    seconds = [await stop(f"sqlite:///{tmp_path}/agents.db")]
-    if seconds[0] >= 1:  # others may keep the machine busy
-        seconds.append(await stop(f"sqlite:///{tmp_path}/agents.db"))
-    assert min(seconds) < 1
-
-
-async def stop(store: str) -> float:
-    """Stop a server with a hundred streams, and return how many seconds that took."""
-    with serving(store) as (child, url):
+    with serving(f"sqlite:///{tmp_path}/agents.db") as (child, url):
         async with httpx.AsyncClient(base_url=url, timeout=30) as client, AsyncExitStack() as open_:
-            await client.post("/v1/threads", json={"id": "t", "if_exists": "keep"})
+            await client.post("/v1/threads", json={"id": "t"})
             waiting = asyncio.create_task(
                 client.post("/v1/claims", json={"consumer": "w", "wait_ms": 30_000})
             )
             readers = [await stream(url, open_) for _ in range(100)]
-            begin = time.monotonic()
             child.send_signal(signal.SIGTERM)
+            # What goes on is cut off, with an error, after seconds of grace. These have an end.
             assert (await waiting).json() == []
-            assert await asyncio.to_thread(child.wait, 10) == 0
-            seconds = time.monotonic() - begin
-            for reader in readers:
-                await reader.read()
-            return seconds
+            assert all([(await reader.read()).endswith(LAST_CHUNK) for reader in readers])
+            assert await asyncio.to_thread(child.wait, 30) == 0
 
 
 async def stream(url: str, open_: AsyncExitStack) -> asyncio.StreamReader:

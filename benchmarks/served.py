@@ -1,6 +1,7 @@
-"""A server in a process of its own, and connections to it that read streams of events."""
+"""A served store: the server and a worker in other processes, and clients that read its streams."""
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -45,12 +46,27 @@ class Server:
 @contextmanager
 def serving(store_url: str) -> Iterator[Server]:
     """Serve a store during the block."""
-    command = [sys.executable, "-m", "tests.http.server_process", store_url, TOKEN]
+    command = [sys.executable, "-m", "benchmarks.stream_server", store_url, TOKEN]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
             address = process.stdout.readline().strip()
             yield Server(process, int(address.rpartition(":")[2]))
+        finally:
+            process.kill()
+
+
+@contextmanager
+def working(store_url: str) -> Iterator[None]:
+    """Let a worker work during the block."""
+    command = [sys.executable, "-m", "benchmarks.stream_worker", store_url]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        try:
+            assert process.stdout.readline() == "ready\n"
+            yield
         finally:
             process.kill()
 
@@ -83,11 +99,7 @@ class Stream:
 async def stream(server: Server, thread_id: str) -> AsyncGenerator[Stream]:
     """Follow a thread during the block."""
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port, limit=2**20)
-    request = (
-        f"GET /v1/threads/{thread_id}/events HTTP/1.1\r\nHost: localhost\r\n"
-        f"Authorization: Bearer {TOKEN}\r\n\r\n"
-    )
-    writer.write(request.encode())
+    writer.write(_head("GET", f"/v1/threads/{thread_id}/events"))
     answer = await reader.readuntil(b"retry: 1000")
     assert b" 200 OK" in answer
     followed = Stream(reader)
@@ -96,3 +108,31 @@ async def stream(server: Server, thread_id: str) -> AsyncGenerator[Stream]:
     finally:
         followed.task.cancel()
         writer.close()
+
+
+async def ask(server: Server, thread_id: str, number: int) -> float:
+    """Ask for a run, and read its events to the end; return when its first live token came."""
+    asked = {
+        "threadId": thread_id,
+        "runId": f"{thread_id}-{number}",
+        "messages": [{"id": f"m{number}", "role": "user", "content": "hello"}],
+    }
+    body = json.dumps(asked).encode()
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(_head("POST", "/v1/ag-ui/agents/helper/runs", len(body)) + body)
+    first = 0.0
+    while line := await reader.readline():
+        if b"_CONTENT" in line and not first:
+            first = time.monotonic()
+        if b"RUN_FINISHED" in line:
+            break
+    writer.close()
+    return first
+
+
+def _head(method: str, path: str, length: int = 0) -> bytes:
+    """The head of a request."""
+    lines = [f"{method} {path} HTTP/1.1", "Host: localhost", f"Authorization: Bearer {TOKEN}"]
+    if length:
+        lines += ["Content-Type: application/json", f"Content-Length: {length}"]
+    return "\r\n".join([*lines, "", ""]).encode()
