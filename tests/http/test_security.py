@@ -122,6 +122,18 @@ async def test_an_authentication_that_fails_or_answers_nonsense_lets_nobody_in(
         assert "directory" not in answer.text
 
 
+async def test_who_authenticates_may_read_the_body(store: Store) -> None:
+    async def authenticate(request: Request) -> treadle_http.Principal | None:
+        is_signed = request.headers.get("x-signature") == str(len(await request.body()))
+        return treadle_http.user("alice") if is_signed else None
+
+    async with client(treadle_http.app(store, authenticate=authenticate)) as anyone:
+        for signature, status in (("12", 201), ("13", 401)):
+            headers = {"x-signature": signature, "content-type": "application/json"}
+            answer = await anyone.post("/v1/threads", content=b'{"id":  "t"}', headers=headers)
+            assert answer.status_code == status
+
+
 async def test_an_application_is_mounted_below_any_path(store: Store) -> None:
     async def authenticate(request: Request) -> treadle_http.Principal:
         await asyncio.sleep(0)

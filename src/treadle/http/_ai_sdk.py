@@ -17,9 +17,9 @@ from treadle.http._ai_sdk_messages import read_messages
 from treadle.http._call import Call
 from treadle.http._event_stream import framed
 from treadle.http._operation import EVENTS, Operation
-from treadle.http._output import no_content
 from treadle.http._owners import OwnerRule, by_id, require_own_thread
 from treadle.http._requested_runs import request, require_own_request
+from treadle.http._responses import no_content
 from treadle.http._run_events import (
     Begun,
     Broken,

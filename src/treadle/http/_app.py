@@ -1,8 +1,7 @@
 """The application: every request goes through the same checks, in the same order."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from typing import TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 import msgspec
 from starlette.requests import ClientDisconnect, Request
@@ -12,6 +11,7 @@ from starlette.types import Receive, Scope, Send
 from treadle.http._call import Call, Redact, show_all
 from treadle.http._errors import Refused, answer_to
 from treadle.http._event_stream import EventStream
+from treadle.http._headers import first_of
 from treadle.http._input import natural_number, parameters_of, read_body, read_query
 from treadle.http._operation import Operation, check_operation
 from treadle.http._principals import Action, Authenticate, Principal
@@ -19,6 +19,7 @@ from treadle.http._routing import Router, segments_of
 from treadle.http._security import check_host, check_origin, in_url
 from treadle.http._settings import Limits
 from treadle.http._streams import Streams
+from treadle.http._timeout import within
 from treadle.store.store import Store
 
 
@@ -123,13 +124,33 @@ class App:
         else:
             principal = progress.principal = await self._identify(request)
         self._check_rights(request, operation, principal)
-        return await operation.handle(await self._understand(request, operation, ids, principal))
+        query = read_query(
+            request.scope["query_string"], operation.parameters, ids, skip_empty=self._has_forms
+        )
+        call = Call(
+            store=self._store,
+            principal=principal,
+            ids=ids,
+            query=query,
+            body=await self._read_body(request, operation, ids),
+            request=request,
+            limits=self._limits,
+            streams=self.streams,
+            read_only=self._read_only,
+            redact=self._redact,
+        )
+        own = principal.own
+        if own is not None:
+            call = await operation.owner.apply(call, own)
+        return await operation.handle(call)
 
     def _find(self, request: Request) -> tuple[Operation, dict[str, str]]:
         found = self._router.find(segments_of(request.scope))
         if found is None:
             raise Refused(404, "no_such_route", "there is nothing at this path")
-        method = "GET" if request.method == "HEAD" else request.method
+        method = request.scope["method"]
+        if method == "HEAD":
+            method = "GET"
         operation = found.operations.get(method)
         if operation is None:
             allowed = {"allow": found.allowed()}
@@ -156,52 +177,28 @@ class App:
         if operation.action is not None and operation.action not in principal.can:
             raise Refused(403, "forbidden", f"{principal.id} may not {operation.action}")
 
-    async def _understand(
-        self, request: Request, operation: Operation, ids: dict[str, str], principal: Principal
-    ) -> Call:
-        query = read_query(
-            request.scope["query_string"], operation.parameters, ids, skip_empty=self._has_forms
-        )
-        body = None
+    async def _read_body(self, request: Request, operation: Operation, ids: dict[str, str]) -> Any:
         if operation.form is not None:
-            data = await self._read_body(request, operation, "application/x-www-form-urlencoded")
-            body = read_query(data, parameters_of(operation.form, ()), ids, skip_empty=True)
-        elif operation.body is not None:
-            data = await self._read_body(request, operation, "application/json")
-            body = read_body(data, operation.body, ids)
-        call = Call(
-            store=self._store,
-            principal=principal,
-            ids=ids,
-            query=query,
-            body=body,
-            request=request,
-            limits=self._limits,
-            streams=self.streams,
-            read_only=self._read_only,
-            redact=self._redact,
-        )
-        own = principal.own
-        return call if own is None else await operation.owner.apply(call, own)
+            data = await self._receive(request, operation, "application/x-www-form-urlencoded")
+            return read_query(data, parameters_of(operation.form, ()), ids, skip_empty=True)
+        if operation.body is not None:
+            data = await self._receive(request, operation, "application/json")
+            return read_body(data, operation.body, ids)
+        return None
 
-    async def _read_body(self, request: Request, operation: Operation, kind: str) -> bytes:
+    async def _receive(self, request: Request, operation: Operation, kind: str) -> bytes:
         limit = self._limits.body_bytes
-        too_large = Refused(413, "too_large", f"the body must have at most {limit} bytes")
-        declared = natural_number(request.headers.get("content-length", "0"))
-        if declared is None or declared > limit:
-            raise too_large
-        data = bytearray()
+        declared = first_of(request, b"content-length")
+        length = 0 if declared is None else natural_number(declared)
+        if length is None or length > limit:
+            raise _too_large(limit)
         try:
-            async with asyncio.timeout(self._limits.body_seconds):
-                async for chunk in request.stream():
-                    data += chunk
-                    if len(data) > limit:
-                        raise too_large
+            data = await within(self._limits.body_seconds, _received(request, limit))
         except TimeoutError as error:
             raise Refused(408, "too_slow", "the body did not arrive in time") from error
         if data or not operation.body_is_optional:
             _check_content_type(request, kind)
-        return bytes(data)
+        return data
 
     def _report(self, request: Request, progress: _Progress, response: Response) -> None:
         operation = progress.operation
@@ -237,8 +234,25 @@ async def identify(authenticate: Authenticate, request: Request) -> Principal | 
     return principal
 
 
+async def _received(request: Request, limit: int) -> bytes:
+    """The body of a request."""
+    data = bytearray()
+    async for chunk in request.stream():
+        data += chunk
+        if len(data) > limit:
+            raise _too_large(limit)
+    return bytes(data)
+
+
+def _too_large(limit: int) -> Refused:
+    return Refused(413, "too_large", f"the body must have at most {limit} bytes")
+
+
 def _check_content_type(request: Request, wanted: str) -> None:
-    kind, _, parameter = request.headers.get("content-type", "").lower().partition(";")
+    given = first_of(request, b"content-type") or ""
+    if given == wanted:
+        return
+    kind, _, parameter = given.lower().partition(";")
     charset = parameter.replace(" ", "").replace('"', "")
     if kind.strip() != wanted or charset not in ("", "charset=utf-8"):
         reason = f"the body must be {wanted}, in UTF-8"

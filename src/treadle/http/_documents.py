@@ -27,8 +27,9 @@ from treadle.http._handlers import ask, commit
 from treadle.http._input import Fields
 from treadle.http._mailboxes import Number
 from treadle.http._operation import Operation
-from treadle.http._output import answer, no_content
+from treadle.http._output import answer
 from treadle.http._owners import ALL, OwnerRule
+from treadle.http._responses import no_content
 
 
 class DocumentKey(msgspec.Struct, frozen=True, kw_only=True):

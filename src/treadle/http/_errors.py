@@ -23,6 +23,7 @@ from treadle.errors import (
     TreadleError,
     VersionConflict,
 )
+from treadle.http._responses import JsonResponse
 
 _log = logging.getLogger("treadle.http")
 
@@ -97,8 +98,7 @@ def answer_to(error: Exception) -> Response:
     failure = failure_of(error)
     # Escaped to ASCII: a message may quote a text that UTF-8 cannot hold.
     body = json.dumps({"error": failure.message, "code": failure.code, **failure.data}).encode()
-    headers = {**failure.headers, **SAFE_HEADERS}
-    return Response(body, failure.status, headers, "application/json")
+    return JsonResponse(body, failure.status, failure.headers)
 
 
 def failure_of(error: Exception) -> Failure:
@@ -124,12 +124,3 @@ def _failure_of_the_store(error: TreadleError) -> Failure:
     if answer.status == 503:
         headers["retry-after"] = "1"
     return Failure(answer.status, answer.code, message, data, headers)
-
-
-SAFE_HEADERS = {
-    "cache-control": "no-store",
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "same-origin",
-    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
-}
-"""The headers of every answer of the API."""

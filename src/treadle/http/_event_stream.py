@@ -14,8 +14,9 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from treadle.http._call import Call
-from treadle.http._errors import SAFE_HEADERS, answer_to
+from treadle.http._errors import answer_to
 from treadle.http._operation import EVENTS
+from treadle.http._responses import SAFE_HEADERS
 
 _log = logging.getLogger("treadle.http")
 

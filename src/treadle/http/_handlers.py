@@ -8,7 +8,8 @@ from starlette.responses import Response
 from treadle.core.commands import Command
 from treadle.errors import NotFound
 from treadle.http._call import Call
-from treadle.http._output import answer, no_content
+from treadle.http._output import answer
+from treadle.http._responses import no_content
 
 Handle: TypeAlias = Callable[[Call], Awaitable[Response]]
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any, ClassVar, Literal, TypeVar, cast
-from urllib.parse import parse_qsl
+from urllib.parse import unquote
 
 import msgspec
 from msgspec import inspect
@@ -138,11 +138,20 @@ def _pairs(raw: bytes) -> Iterable[tuple[str, str]]:
     if not raw:
         return ()
     try:
-        text = raw.decode("ascii")
-        return parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=_FIELDS)
+        pairs = raw.decode("ascii").split("&")
+        if len(pairs) > _FIELDS:
+            raise ValueError(f"{len(pairs)} parameters")
+        halves = [pair.partition("=") for pair in pairs if pair]
+        return [(_unquoted(name), _unquoted(text)) for name, _, text in halves]
     except ValueError as error:
         reason = f"it must be percent-encoded UTF-8, of at most {_FIELDS} parameters"
         raise InvalidValue("query", reason) from error
+
+
+def _unquoted(text: str) -> str:
+    if "%" not in text and "+" not in text:
+        return text
+    return unquote(text.replace("+", " "), errors="strict")
 
 
 def _value_of(text: str, shape: Shape, name: str) -> Json:
@@ -193,9 +202,11 @@ def body_of(plain: dict[str, Json], kind: type[Body], ids: Mapping[str, str], wh
     Raises:
         InvalidValue: it does not hold one; `where` names it.
     """
-    plain = _under_one_name(plain, other_names_of(kind), where)
-    given = {name: ids[name] for name in kind.__struct_fields__ if name in ids}
-    refused, allowed = refused_fields(kind, ids), allowed_fields(kind, ids)
+    names = other_names_of(kind)
+    if names:
+        plain = _under_one_name(plain, names, where)
+    given = {name: text for name, text in ids.items() if name in kind.__struct_fields__}
+    refused, allowed = refused_fields(kind, tuple(ids)), allowed_fields(kind, tuple(ids))
     for name in plain:
         if name in refused or (allowed is not None and name not in allowed):
             known = ", ".join(sorted(allowed or ())) or "others"
@@ -231,12 +242,14 @@ def _known_fields(kind: type[Body]) -> frozenset[str]:
     return frozenset(field.encode_name for field in inspected(kind).fields) - {"<extra>"}
 
 
-def allowed_fields(kind: type[Body], ids: Iterable[str]) -> frozenset[str] | None:
+@cache
+def allowed_fields(kind: type[Body], ids: tuple[str, ...]) -> frozenset[str] | None:
     """Return the fields that a body may have; None: others too, which the store keeps."""
     return None if keeps_others(kind) else _known_fields(kind) - refused_fields(kind, ids)
 
 
-def refused_fields(kind: type[Body], ids: Iterable[str]) -> frozenset[str]:
+@cache
+def refused_fields(kind: type[Body], ids: tuple[str, ...]) -> frozenset[str]:
     """Return the fields that a body may not have: the path names them, or the store sets them."""
     if issubclass(kind, OpenBody):
         return kind.set_by_the_store
@@ -255,7 +268,7 @@ def read_json(data: bytes) -> Json:
         InvalidValue: it is none, has a key twice, or has a value that JSON does not keep.
     """
     try:
-        plain = json.loads(data.decode(), object_pairs_hook=_unique, parse_constant=_refuse)
+        plain = _DECODER.decode(data.decode())
     except (ValueError, RecursionError) as error:
         if isinstance(error, InvalidValue):
             raise
@@ -275,3 +288,6 @@ def _unique(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
 
 def _refuse(constant: str) -> Json:
     raise InvalidValue("body", f"JSON has no {constant}")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse)

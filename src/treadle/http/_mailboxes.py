@@ -40,6 +40,7 @@ from treadle.core.run_queries import FindActiveRun
 from treadle.errors import InvalidValue, NotFound
 from treadle.http._call import Call
 from treadle.http._handlers import ask, ask_for, commit, write, write_to
+from treadle.http._headers import values_of
 from treadle.http._input import Fields
 from treadle.http._operation import Operation
 from treadle.http._output import answer
@@ -173,7 +174,7 @@ async def _send(call: Call) -> Response:
 
 
 def _dedupe_key(call: Call, body: NewEntry) -> str | None:
-    given = call.request.headers.getlist("idempotency-key")
+    given = values_of(call.request, b"idempotency-key")
     if len(given) > 1:
         raise InvalidValue("Idempotency-Key", "it comes twice")
     if not given:

@@ -14,8 +14,8 @@ from treadle.core.ids import ID_SCHEMA
 from treadle.http._call import Call
 from treadle.http._input import Body, keeps_others, other_names_of, refused_fields
 from treadle.http._operation import EVENTS, Operation
-from treadle.http._output import raw_answer
 from treadle.http._owners import PUBLIC
+from treadle.http._responses import JsonResponse
 
 _REF = "#/components/schemas/{name}"
 _ERRORS = {
@@ -49,7 +49,7 @@ def openapi_operation(operations: Iterable[Operation]) -> Operation:
 
     async def handle(call: Call) -> Response:
         root = call.request.scope.get("root_path", "")
-        return raw_answer(json.dumps({**described, "servers": [{"url": root or "/"}]}).encode())
+        return JsonResponse(json.dumps({**described, "servers": [{"url": root or "/"}]}).encode())
 
     return Operation(
         method="GET",

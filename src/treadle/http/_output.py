@@ -11,9 +11,9 @@ from starlette.responses import Response
 from treadle.core.codec import Model, encode
 from treadle.core.mailboxes import MailboxEntry
 from treadle.http._call import Call
-from treadle.http._errors import SAFE_HEADERS
 from treadle.http._input import inspected
 from treadle.http._payloads import is_external, with_messages
+from treadle.http._responses import JsonResponse
 
 
 def answer(
@@ -34,7 +34,7 @@ def answer(
         with_tokens: leave the claim tokens of entries in it, for who has just claimed them.
     """
     shown = _shown(value, tokens=with_tokens, internal=call.can("read_internal"))
-    return raw_answer(_encoded(shown), status, headers)
+    return JsonResponse(_encoded(shown), status, headers)
 
 
 def answer_results(call: Call, results: Sequence[Any], with_tokens: Sequence[bool]) -> Response:
@@ -50,19 +50,7 @@ def answer_results(call: Call, results: Sequence[Any], with_tokens: Sequence[boo
         _shown(result, tokens=tokens, internal=internal)
         for result, tokens in zip(results, with_tokens, strict=True)
     )
-    return raw_answer(b'{"results":' + _encoded(shown) + b"}")
-
-
-def raw_answer(
-    body: bytes, status: int = 200, headers: Mapping[str, str] | None = None
-) -> Response:
-    """Return the answer that holds JSON."""
-    return Response(body, status, {**SAFE_HEADERS, **(headers or {})}, "application/json")
-
-
-def no_content() -> Response:
-    """Return the answer of a call that has nothing to say."""
-    return Response(b"", 204, SAFE_HEADERS)
+    return JsonResponse(b'{"results":' + _encoded(shown) + b"}")
 
 
 def _encoded(value: Any) -> bytes:

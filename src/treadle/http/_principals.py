@@ -8,6 +8,8 @@ from typing import Final, Literal, TypeAlias, get_args
 import msgspec
 from starlette.requests import Request
 
+from treadle.http._headers import values_of
+
 Action: TypeAlias = Literal[
     "read",
     "read_internal",
@@ -161,7 +163,7 @@ def tokens(principals: Mapping[str, Principal]) -> Authenticate:
     by_hash = {_hash(token): principal for token, principal in principals.items()}
 
     def authenticate(request: Request) -> Principal | None:
-        given = request.headers.getlist("authorization")
+        given = values_of(request, b"authorization")
         if len(given) != 1:
             return None
         scheme, _, token = given[0].partition(" ")

@@ -88,6 +88,9 @@ def segments_of(scope: Scope) -> list[str]:
     raw: bytes = scope.get("raw_path") or path.encode()
     segments = raw.partition(b"?")[0].split(b"/")[1 + mounted_at :]
     try:
-        return [unquote_to_bytes(segment).decode() for segment in segments]
+        return [
+            (unquote_to_bytes(segment) if b"%" in segment else segment).decode()
+            for segment in segments
+        ]
     except UnicodeDecodeError as error:
         raise InvalidValue("path", "it must be in UTF-8") from error

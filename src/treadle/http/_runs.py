@@ -25,7 +25,7 @@ from treadle.http._call import Call
 from treadle.http._errors import Refused
 from treadle.http._handlers import ask, ask_for, commit
 from treadle.http._operation import Operation
-from treadle.http._output import answer, no_content
+from treadle.http._output import answer
 from treadle.http._owners import (
     FILTERED,
     OWN_RUN,
@@ -36,6 +36,7 @@ from treadle.http._owners import (
     require_own_run,
     require_own_thread,
 )
+from treadle.http._responses import no_content
 
 _ORIGINS: dict[str, RunOrigin] = {
     "user": "user",

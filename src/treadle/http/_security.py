@@ -5,6 +5,7 @@ from collections.abc import Collection
 from starlette.requests import Request
 
 from treadle.http._errors import Refused
+from treadle.http._headers import first_of, values_of
 
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 """The names of one's own machine."""
@@ -26,7 +27,7 @@ def check_host(request: Request, hosts: Collection[str]) -> None:
     """
     if "*" in hosts:
         return
-    given = request.headers.getlist("host")
+    given = values_of(request, b"host")
     if len(given) != 1 or _name_of(given[0]) not in hosts:
         reason = "the server does not answer to this host; name it when you start the server"
         raise Refused(403, "host_not_allowed", reason)
@@ -42,14 +43,13 @@ def check_origin(request: Request) -> None:
     Raises:
         Refused: with 403.
     """
-    headers = request.headers
-    if headers.get("authorization", "").lower().startswith("bearer "):
+    if (first_of(request, b"authorization") or "").lower().startswith("bearer "):
         return
-    site, origin = headers.get("sec-fetch-site"), headers.get("origin")
+    site, origin = first_of(request, b"sec-fetch-site"), first_of(request, b"origin")
     if site is not None:
         is_own = site in ("same-origin", "none")
     else:
-        is_own = origin is None or origin.partition("://")[2] == headers.get("host")
+        is_own = origin is None or origin.partition("://")[2] == first_of(request, b"host")
     if not is_own:
         raise Refused(403, "other_site", "the request comes from a page of another site")
 

@@ -6,11 +6,11 @@ from starlette.responses import Response
 
 from treadle.core.mailbox_queries import LoadMailbox
 from treadle.http._call import Call
-from treadle.http._errors import SAFE_HEADERS
 from treadle.http._input import Fields
 from treadle.http._operation import Operation
 from treadle.http._output import answer
 from treadle.http._owners import ALL, PUBLIC
+from treadle.http._responses import SAFE_HEADERS
 from treadle.store.erasing import Erased
 
 

@@ -27,7 +27,7 @@ from treadle.http._handlers import ask, ask_for
 from treadle.http._input import Fields, OpenBody
 from treadle.http._messages import visible
 from treadle.http._operation import Operation
-from treadle.http._output import answer, no_content
+from treadle.http._output import answer
 from treadle.http._owners import (
     FILTERED,
     OWN_THREAD,
@@ -36,6 +36,7 @@ from treadle.http._owners import (
     require_free_thread,
     require_own_thread,
 )
+from treadle.http._responses import no_content
 
 
 class NewThread(Fields, frozen=True, kw_only=True):

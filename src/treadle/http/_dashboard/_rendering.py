@@ -16,8 +16,8 @@ from treadle.http._call import Call
 from treadle.http._dashboard import _formats
 from treadle.http._dashboard._sections import sections_for
 from treadle.http._dashboard._static_files import STATIC_FILES
-from treadle.http._errors import SAFE_HEADERS
 from treadle.http._principals import Action
+from treadle.http._responses import SAFE_HEADERS
 
 PAGE_HEADERS = {
     **SAFE_HEADERS,
