@@ -77,6 +77,17 @@ async def test_the_schema_says_which_keys_of_the_metadata_are_refused(
             assert (answer.status_code == 400) == (key in refused), answer.text
 
 
+async def test_the_schema_of_a_batch_has_the_limit_of_the_server(connect: Connect) -> None:
+    limits = treadle_http.Limits(commands=3)
+    client = await connect(treadle_http.admin("ops"), limits=limits)
+    schema = body_schema((await client.get("/openapi.json")).json(), "POST", "/v1/batch")
+    most = schema["properties"]["commands"]["maxItems"]
+    for count in (most, most + 1):
+        commands = [{"command": "EnsureMailbox", "mailbox_id": f"m{n}"} for n in range(count)]
+        answer = await client.post("/v1/batch", json={"commands": commands})
+        assert (answer.status_code == 200) == (count <= limits.commands), answer.text
+
+
 def body_schema(document: Any, method: str, path: str) -> Any:
     """Return the schema of the body of an operation."""
     body = document["paths"][path][method.lower()]["requestBody"]

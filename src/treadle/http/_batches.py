@@ -1,6 +1,7 @@
 """The operation that commits commands together, all or none."""
 
-from typing import Annotated, Any, cast
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, cast
 
 from msgspec import Meta
 from starlette.responses import Response
@@ -76,10 +77,9 @@ _COMMAND_SCHEMA = {
 class NewBatch(Fields, frozen=True, kw_only=True):
     """Commands that are committed together, all or none."""
 
-    commands: Annotated[
-        tuple[Annotated[dict[str, Json], Meta(extra_json_schema=_COMMAND_SCHEMA)], ...],
-        Meta(extra_json_schema={"maxItems": 100}),
-    ]
+    most_items: ClassVar[Mapping[str, str]] = {"commands": "commands"}
+
+    commands: tuple[Annotated[dict[str, Json], Meta(extra_json_schema=_COMMAND_SCHEMA)], ...]
     """Each has its name in `command`, such as `AppendThread`, and its fields beside it."""
 
 

@@ -37,6 +37,8 @@ class Fields(Model, frozen=True, kw_only=True):
 
     other_names: ClassVar[Mapping[str, str]] = {}
     """Further names of fields, as the reference has them."""
+    most_items: ClassVar[Mapping[str, str]] = {}
+    """Arrays, with the name of the one of `Limits` that says how many items they may have."""
 
 
 class OpenBody(SortedModel, frozen=True, kw_only=True):

@@ -3,6 +3,7 @@
 import copy
 import json
 from collections.abc import Iterable
+from functools import cache
 from typing import Any, cast
 
 import msgspec
@@ -12,10 +13,11 @@ import treadle
 from treadle.core.codec import Json, Model
 from treadle.core.ids import ID_SCHEMA
 from treadle.http._call import Call
-from treadle.http._input import Body, keeps_others, other_names_of, refused_fields
+from treadle.http._input import Body, Fields, keeps_others, other_names_of, refused_fields
 from treadle.http._operation import EVENTS, Operation
 from treadle.http._owners import PUBLIC
 from treadle.http._responses import JsonResponse
+from treadle.http._settings import Limits
 
 _REF = "#/components/schemas/{name}"
 _ERRORS = {
@@ -45,11 +47,17 @@ _ERROR = {
 
 def openapi_operation(operations: Iterable[Operation]) -> Operation:
     """Return the operation that answers the description of the others."""
-    described = describe(operations)
+    operations = tuple(operations)
+
+    @cache
+    def described(limits: Limits) -> dict[str, Json]:
+        return describe(operations, limits)
 
     async def handle(call: Call) -> Response:
         root = call.request.scope.get("root_path", "")
-        return JsonResponse(json.dumps({**described, "servers": [{"url": root or "/"}]}).encode())
+        return JsonResponse(
+            json.dumps({**described(call.limits), "servers": [{"url": root or "/"}]}).encode()
+        )
 
     return Operation(
         method="GET",
@@ -62,10 +70,10 @@ def openapi_operation(operations: Iterable[Operation]) -> Operation:
     )
 
 
-def describe(operations: Iterable[Operation]) -> dict[str, Json]:
-    """Return the OpenAPI document of some operations."""
+def describe(operations: Iterable[Operation], limits: Limits) -> dict[str, Json]:
+    """Return the OpenAPI document of some operations, on a server with these limits."""
     operations = tuple(operations)
-    schemas = _Schemas(operations)
+    schemas = _Schemas(operations, limits)
     paths: dict[str, dict[str, Json]] = {}
     for operation in operations:
         paths.setdefault(operation.path, {})[operation.method.lower()] = _described(
@@ -85,7 +93,7 @@ def describe(operations: Iterable[Operation]) -> dict[str, Json]:
 class _Schemas:
     """The JSON schemas of what operations take and answer."""
 
-    def __init__(self, operations: Iterable[Operation]) -> None:
+    def __init__(self, operations: Iterable[Operation], limits: Limits) -> None:
         found = {
             kind
             for operation in operations
@@ -100,6 +108,10 @@ class _Schemas:
             name: _cleaned(schema, is_open=name in models and keeps_others(models[name]))
             for name, schema in components.items()
         }
+        for kind in kinds:
+            if isinstance(kind, type) and issubclass(kind, Fields):
+                for field, limit in kind.most_items.items():
+                    self.fields(kind)["properties"][field]["maxItems"] = getattr(limits, limit)
 
     def of(self, kind: Any) -> Json:
         """Return the schema of a type."""
