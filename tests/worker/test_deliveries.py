@@ -329,15 +329,24 @@ async def test_a_handler_may_settle_through_the_store_and_continue(
     ],
 )
 async def test_an_entry_that_a_handler_settles_through_the_store_has_the_event_of_its_outcome(
-    store: Store, recorder: Recorder, way: str, events: list[str], new_worker: NewWorker
+    faulty: FaultyBackend,
+    faulty_store: Store,
+    recorder: Recorder,
+    way: str,
+    events: list[str],
+    new_worker: NewWorker,
 ) -> None:
     async def handler(delivery: Delivery) -> None:
         if recorder.names() == ["Claimed"]:
-            await getattr(store.mailboxes, way)(delivery.entry)
+            await getattr(faulty_store.mailboxes, way)(delivery.entry)
+            # or the entry would be claimed again before the event of the first claim's end
+            faulty.gates["claim"] = asyncio.Event()
 
-    await store.mailboxes.send("m", 1)
-    # one slot: with more, the entry may be claimed again before the event of the first claim's end
-    await until_idle(new_worker(store, handler, concurrency=1))
+    await faulty_store.mailboxes.send("m", 1)
+    idle = asyncio.create_task(until_idle(new_worker(faulty_store, handler, concurrency=1)))
+    await recorder.until(lambda: len(recorder.events) == 2)
+    faulty.gates["claim"].set()
+    await idle
     assert recorder.names() == events
 
 

@@ -72,11 +72,12 @@ class HintListener:
             StoreClosed: the store is closed, or was closed in the meantime.
             StoreUnavailable: it cannot be watched any longer.
         """
-        with suppress(TimeoutError):
-            async with asyncio.timeout(timeout_seconds):
-                while not self._pending and self._error is None:
-                    self._news.clear()
-                    await self._news.wait()
+        if not self._pending and self._error is None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(timeout_seconds):
+                    while not self._pending and self._error is None:
+                        self._news.clear()
+                        await self._news.wait()
         if self._error is not None:
             raise self._error
         if not self._pending:

@@ -1,9 +1,8 @@
 """One attempt: what a handler works on, which is one claim or several of one mailbox."""
 
 import asyncio
-import threading
 from collections.abc import Callable, Generator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import TypeAlias
 
 from treadle.core.claims import Settlement
@@ -31,10 +30,16 @@ class Attempt:
         """Whether the handler has committed a batch."""
         self.is_alone = False
         """Whether the worker runs nothing beside it: the entry may end the process."""
-        self.cancelled = threading.Event()
+        self.is_cancelled = False
+        """Whether the handler should stop."""
+        self.error: BaseException | None = None
+        """What the handler has raised."""
+        self.is_stopped = False
+        """Whether the handler was stopped, so that what it raised is no failure."""
         self.news = asyncio.Event()
         """Set when the mailbox may have changed, and when the handler should stop."""
-        self.task: asyncio.Task[None] | None = None
+        self.handling: asyncio.Task[None] | None = None
+        """The task of the handler."""
         self.add([first])
 
     @property
@@ -46,6 +51,11 @@ class Attempt:
     def is_settled(self) -> bool:
         """Whether all its entries are settled."""
         return all(lease.settlement is not None for lease in self.leases)
+
+    @property
+    def can_be_accepted(self) -> bool:
+        """Whether nothing but an ack is left to do, once its handler has ended."""
+        return self.error is None and not self.waiting and self.loss is None
 
     def list_held(self) -> list[Lease]:
         """Return its claims that are neither settled nor lost."""
@@ -59,19 +69,24 @@ class Attempt:
 
     def cancel(self) -> None:
         """Ask the handler to stop."""
-        self.cancelled.set()
+        self.is_cancelled = True
         self.news.set()
-        if self.task is not None:
-            self.task.cancel()
+        if self.handling is not None:
+            self.handling.cancel()
 
 
 @contextmanager
 def settling(ends: Ends) -> Generator[None]:
     """Settle claims by what the block writes, if the block succeeds."""
-    with ExitStack() as stack:
-        for lease, settlement in ends:
-            stack.enter_context(lease.settling(settlement))
+    for lease, _ in ends:
+        lease.settling += 1
+    try:
         yield
+        for lease, settlement in ends:
+            lease.settlement = settlement
+    finally:
+        for lease, _ in ends:
+            lease.settling -= 1
 
 
 def ended(leases: Sequence[Lease], how: Callable[..., Settlement]) -> Ends:

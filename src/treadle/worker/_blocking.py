@@ -33,7 +33,7 @@ async def call_blocking(
     try:
         await asyncio.wait({result})
     except asyncio.CancelledError:
-        attempt.cancelled.set()
+        attempt.is_cancelled = True
         try:
             if attempt.loss is not None:
                 await asyncio.wait({result})

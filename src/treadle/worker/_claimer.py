@@ -18,6 +18,7 @@ from treadle.worker._decision import is_suspect
 from treadle.worker._events import Outage
 from treadle.worker._lease import Lease
 from treadle.worker._settings import RunContext
+from treadle.worker._slots import Slots
 from treadle.worker.backoff import OUTAGE_BACKOFF, POLL, TRANSIENT
 
 _STORE_WAIT_MS = 5_000
@@ -35,25 +36,21 @@ class Claimer:
 
     Args:
         context: the store, the settings and the clock.
-        count_free: returns the number of free slots; none while an entry is tried alone.
-        start: starts the handler of an attempt.
+        slots: where attempts are started.
         release: releases claims that came too late to be started.
     """
 
     def __init__(
         self,
         context: RunContext,
-        *,
-        count_free: Callable[[], int],
-        start: Callable[[Attempt], None],
+        slots: Slots,
         release: Callable[[Sequence[Lease]], Awaitable[None]],
     ) -> None:
         self._context = context
         self._settings = context.settings
         self._mailboxes = context.store.mailboxes
         self._clock = context.clock
-        self._count_free = count_free
-        self._start = start
+        self._slots = slots
         self._release = release
         self._suspects: deque[str] = deque()
         """Entries to be tried alone: see `is_suspect`."""
@@ -105,8 +102,7 @@ class Claimer:
 
     def _count_claimable(self) -> int:
         """The number of entries to claim now; none while a suspect waits for the others to end."""
-        free = self._count_free()
-        return 0 if self._suspects and free < self._settings.concurrency else free
+        return 0 if self._suspects and not self._slots.is_empty else self._slots.count_free()
 
     async def _take(self, limit: int) -> int:
         # from before the call, so that our deadline is never later than the store's
@@ -114,8 +110,8 @@ class Claimer:
         async with timeout(self._clock, self._settings.lease_s):
             entries = await self._choose(limit)
         leases = [Lease(entry, deadline, self._clock) for entry in entries]
-        for lease in leases:
-            self._context.store_clock.observe(lease.entry.updated_at)
+        if entries:
+            self._context.store_clock.observe(entries[-1].updated_at)
         if self._is_stopped:
             await self._release(leases)
             return len(leases)
@@ -127,7 +123,7 @@ class Claimer:
             if lease not in early:
                 attempt = Attempt(lease)
                 attempt.is_alone = is_alone
-                self._start(attempt)
+                self._slots.start(attempt)
         return len(leases)
 
     async def _choose(self, limit: int) -> Sequence[MailboxEntry]:
@@ -148,7 +144,7 @@ class Claimer:
     def _set_suspects_apart(self, leases: Sequence[Lease]) -> Sequence[Lease]:
         """Return the claims that have to be released, until nothing runs beside them."""
         suspects = list(filter(self._is_suspect, leases))
-        if len(leases) == 1 and self._count_free() == self._settings.concurrency:
+        if len(leases) == 1 and self._slots.is_empty:
             return ()
         self._suspects += (lease.entry_id for lease in suspects)
         return suspects
@@ -193,7 +189,7 @@ class Claimer:
         return True
 
     async def _is_idle(self) -> bool:
-        if self._count_free() < self._settings.concurrency:
+        if not self._slots.is_empty:
             return False
         async with timeout(self._clock, self._settings.lease_s):
             stats = await self._mailboxes.count_entries(self._settings.mailbox_id)

@@ -18,7 +18,7 @@ from treadle.errors import ClaimConflict
 from treadle.store.batch import Batch, Commit
 from treadle.store.store import Store
 from treadle.worker._attempt import Attempt, Ends, ended, settling
-from treadle.worker._lease import Lease
+from treadle.worker._lease import Lease, within
 from treadle.worker._taking import Taker
 
 T = TypeVar("T")
@@ -104,7 +104,7 @@ class Delivery:
 
         An async handler is cancelled as well; a handler in a thread should check this regularly.
         """
-        return self._attempt.cancelled.is_set()
+        return self._attempt.is_cancelled
 
     @property
     def settled(self) -> bool:
@@ -229,7 +229,7 @@ class Delivery:
         deadline = held[0].deadline
         with settling([*given, *added]):
             write = self._store.commit((*fences, *commands, *last, *more))
-            receipt = await held[0].within(write)
+            receipt = await within(held[:1], write)
         attempt.has_committed = True
         results = receipt.results[len(fences) : len(fences) + len(commands)]
         for command, result in zip(commands, results, strict=True):

@@ -107,26 +107,46 @@ def log_events(event: Event) -> None:
     match event:
         case Claimed():
             level = logging.INFO if event.entry.attempt_count > 1 else logging.DEBUG
-            _log(level, event, "claimed %s, attempt %d", _name(event), event.entry.attempt_count)
+            _log(
+                level,
+                event,
+                "claimed entry %r of mailbox %r, attempt %d",
+                *_names(event),
+                event.entry.attempt_count,
+            )
         case Done():
-            _log(logging.DEBUG, event, "done with %s after %d ms", _name(event), event.lasted_ms)
+            _log(
+                logging.DEBUG,
+                event,
+                "done with entry %r of mailbox %r after %d ms",
+                *_names(event),
+                event.lasted_ms,
+            )
         case Retried():
-            message = "attempt %d of %s failed, the next one is due in %d ms: %s"
+            message = (
+                "attempt %d of entry %r of mailbox %r failed, the next one is due in %d ms: %s"
+            )
             attempt = event.entry.attempt_count
             due_in_ms = max(event.retry_at - event.entry.updated_at - event.lasted_ms, 0)
-            _log(logging.WARNING, event, message, attempt, _name(event), due_in_ms, event.error)
+            _log(logging.WARNING, event, message, attempt, *_names(event), due_in_ms, event.error)
         case DeadLettered():
-            message = "%s is a dead letter after attempt %d: %s"
+            message = "entry %r of mailbox %r is a dead letter after attempt %d: %s"
             attempt = event.entry.attempt_count
-            _log(logging.ERROR, event, message, _name(event), attempt, event.error)
+            _log(logging.ERROR, event, message, *_names(event), attempt, event.error)
         case Released():
-            _log(logging.INFO, event, "released %s after %d ms", _name(event), event.lasted_ms)
+            _log(
+                logging.INFO,
+                event,
+                "released entry %r of mailbox %r after %d ms",
+                *_names(event),
+                event.lasted_ms,
+            )
         case LeaseLost():
-            message = "lost the lease of %s: %s"
-            _log(logging.WARNING, event, message, _name(event), event.reason)
+            message = "lost the lease of entry %r of mailbox %r: %s"
+            _log(logging.WARNING, event, message, *_names(event), event.reason)
         case Withdrawn():
-            message = "%s was %s while its handler ran"
-            _log(logging.INFO, event, message, _name(event), event.status)
+            message = "entry %r of mailbox %r was %s while its handler ran"
+            _log(logging.INFO, event, message, *_names(event), event.status)
         case Outage():
             message = "the store cannot %s, next try in %d ms: %s"
             reason = describe_error(event.error)
@@ -139,6 +159,8 @@ def log_events(event: Event) -> None:
 
 
 def _log(level: int, event: Event, message: str, *values: object) -> None:
+    if not _LOGGER.isEnabledFor(level):
+        return
     about: dict[str, str] = {}
     if isinstance(event, _OfDelivery):
         about = {"entry_id": event.entry.entry_id, "mailbox_id": event.entry.mailbox_id}
@@ -165,5 +187,5 @@ def guarded(hook: OnEvent) -> OnEvent:
     return emit
 
 
-def _name(event: _OfDelivery) -> str:
-    return f"entry {event.entry.entry_id!r} of mailbox {event.entry.mailbox_id!r}"
+def _names(event: _OfDelivery) -> tuple[str, str]:
+    return event.entry.entry_id, event.entry.mailbox_id

@@ -1,4 +1,4 @@
-"""One delivery from its claim to its outcome: the handler runs, then the entry is settled."""
+"""A delivery from its claim to its outcome: its handler runs, then its entries are settled."""
 
 import asyncio
 import inspect
@@ -6,7 +6,6 @@ import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
 from typing import TypeAlias
 
-from treadle.backends.cancellation import finished, shielded
 from treadle.core.claims import Ack, Release
 from treadle.errors import InvalidValue
 from treadle.worker._attempt import Attempt, Ends, ended
@@ -15,7 +14,7 @@ from treadle.worker._decision import LONE_ATTEMPTS, TooManyAttempts, decide
 from treadle.worker._delivery import Delivery
 from treadle.worker._events import Claimed
 from treadle.worker._lease import Lease
-from treadle.worker._outcomes import Settler, event_for
+from treadle.worker._outcomes import Settler
 from treadle.worker._settings import RunContext
 from treadle.worker._taking import Taker
 from treadle.worker._tasks import Contained, enter_handler
@@ -44,37 +43,12 @@ class Executor:
         self._is_async = _is_async(handler)
         self._has_warned = False
 
-    async def execute(self, attempt: Attempt) -> None:
-        """Run the handler, then settle its entries; nothing is written for a claim that is lost.
-
-        Raises:
-            StoreClosed: the store was closed under the worker.
-            CancelledError: the delivery was cancelled; it is settled all the same.
-        """
+    def begin(self, attempt: Attempt) -> "asyncio.Task[None]":
+        """Begin the handler of an attempt, in a task of its own."""
         self._context.emit(Claimed(entry=attempt.first.entry))
-        error, is_stopped = await self._attempt(attempt)
-        await shielded(self._conclude(attempt, error, is_stopped))
-
-    async def _attempt(self, attempt: Attempt) -> tuple[BaseException | None, bool]:
-        """Run the handler. Returns what it raised, and whether it was stopped.
-
-        The handler is a task of its own. Otherwise a CancelledError could mean two things: this
-        delivery is cancelled, or something that the handler awaited was. (Before Python 3.13 a task
-        group that failed in the handler leaves `task.cancelling()` raised.)
-        """
-        name = f"treadle-handler-{attempt.first.entry_id}"
-        handling = asyncio.create_task(Contained(self._call(attempt)), name=name)
-        is_cancelled = False
-        while not handling.done():
-            try:
-                await finished(handling)
-            except asyncio.CancelledError:
-                is_cancelled = True
-                attempt.cancelled.set()
-                handling.cancel()
-        error = asyncio.CancelledError() if handling.cancelled() else handling.exception()
-        # Whatever a handler raises as it is cancelled, the entry did not fail: the worker stopped.
-        return error, is_cancelled and error is not None
+        name = f"treadle-{attempt.first.entry_id}"
+        attempt.handling = asyncio.create_task(Contained(self._call(attempt)), name=name)
+        return attempt.handling
 
     async def _call(self, attempt: Attempt) -> None:
         self._check_attempts(attempt.first)
@@ -100,18 +74,41 @@ class Executor:
 
         await self._settler.through_outages("take", [attempt.first], take)
 
-    async def _conclude(
-        self, attempt: Attempt, error: BaseException | None, is_stopped: bool
-    ) -> None:
-        """Settle what the handler has left, and give back what it has not asked for."""
-        for lease in attempt.leases:
-            if lease.settlement is not None:
-                self._context.emit(event_for(lease, lease.settlement))
-        if attempt.is_settled and error is not None and not is_stopped:
+    async def accept(self, attempts: Sequence[Attempt]) -> None:
+        """Accept what handlers that have returned have left, all of it in one commit.
+
+        If that fails, each attempt is concluded by itself, so that none suffers from another.
+
+        Raises:
+            StoreClosed: the store was closed under the worker.
+        """
+        left: list[tuple[Attempt, Ends]] = []
+        for attempt in attempts:
+            self._settler.report(attempt.leases)
+            held = attempt.list_held()
+            if held:
+                self._warn_if_nothing_written(attempt)
+                left.append((attempt, ended(held, Ack)))
+        together = [end for _, ends in left for end in ends]
+        if len(left) > 1 and await self._settler.settle_together(together):
+            return
+        await asyncio.gather(*(self._settle(ends, None) for _, ends in left))
+
+    async def conclude(self, attempt: Attempt) -> None:
+        """Settle what a handler has left, and give back what it has not asked for.
+
+        Nothing is written for a claim that is lost.
+
+        Raises:
+            StoreClosed: the store was closed under the worker.
+        """
+        error = attempt.error
+        self._settler.report(attempt.leases)
+        if attempt.is_settled and error is not None and not attempt.is_stopped:
             message = "the handler failed after it had settled entry %r; the entry stays settled"
             _LOGGER.warning(message, attempt.first.entry_id, exc_info=error)
         held = attempt.list_held()
-        if attempt.loss is not None or is_stopped:
+        if attempt.loss is not None or attempt.is_stopped:
             await self._settler.settle(ended(held, Release), or_lose=True)
         elif error is not None:
             await self._settle(self._decide(held, error), error)

@@ -1,8 +1,7 @@
 """A claim that the worker holds: when it ends, and how it ended."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Generator
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
 from treadle.backends.cancellation import finished
@@ -28,9 +27,10 @@ class Lease:
         """Why the claim is lost, once it is."""
         self.on_loss: Callable[[], None] = _do_nothing
         """Called when the claim is lost."""
-        self._clock = clock
+        self.clock = clock
         self._began = clock.time()
-        self._settling = 0
+        self.settling = 0
+        """How many writes that settle it are under way."""
 
     @property
     def is_lost(self) -> bool:
@@ -45,26 +45,16 @@ class Lease:
     @property
     def is_settling(self) -> bool:
         """Whether a write that settles it is under way, so that the store may have settled it."""
-        return self._settling > 0
+        return self.settling > 0
 
     @property
     def lasted_ms(self) -> int:
         """Milliseconds since the claim."""
-        return int((self._clock.time() - self._began) * 1000)
+        return int((self.clock.time() - self._began) * 1000)
 
     def remaining_s(self) -> float:
         """Return the seconds until the lease ends, to the millisecond; not positive once it has."""
-        return self._seconds_until(self.deadline)
-
-    @contextmanager
-    def settling(self, settlement: Settlement) -> Generator[None]:
-        """Settle the claim with `settlement`, which the block writes, if the block succeeds."""
-        self._settling += 1
-        try:
-            yield
-            self.settlement = settlement
-        finally:
-            self._settling -= 1
+        return self.seconds_until(self.deadline)
 
     def lose(self, reason: str) -> bool:
         """Note why the claim is lost and stop its handler. Returns False if it was not open."""
@@ -74,35 +64,39 @@ class Lease:
         self.on_loss()
         return True
 
-    async def within(self, write: Coroutine[Any, Any, T]) -> T:
-        """Await `write` until the lease ends; a renewal gives it more time.
-
-        A write always gets half a second: if the lease has ended, the store decides.
-
-        Raises:
-            TimeoutError: the lease has ended, and the write was cancelled.
-        """
-        task = asyncio.create_task(write)
-        least = self._clock.time() + _LEAST_WRITE_S
-        try:
-            # look again after each wait: the heartbeat may have moved the deadline
-            while not task.done():
-                remaining = self._seconds_until(max(self.deadline, least))
-                if remaining <= 0:
-                    break
-                await wait(self._clock, {task}, remaining)
-        finally:
-            if not task.done():
-                task.cancel()
-        if not task.done():
-            await finished(task)
-        if task.cancelled():
-            raise TimeoutError("the lease ran out before the store answered")
-        return task.result()
-
-    def _seconds_until(self, moment: float) -> float:
+    def seconds_until(self, moment: float) -> float:
+        """Return the seconds until `moment`, a time of the clock that the deadline is of."""
         # rounded, as the difference of two floats may leave a rest that no timer can wait for
-        return round(moment - self._clock.time(), 3)
+        return round(moment - self.clock.time(), 3)
+
+
+async def within(leases: Sequence[Lease], write: Coroutine[Any, Any, T]) -> T:
+    """Await `write` until the first of the leases ends; a renewal gives it more time.
+
+    A write always gets half a second: if a lease has ended, the store decides.
+
+    Raises:
+        TimeoutError: a lease has ended, and the write was cancelled.
+    """
+    task = asyncio.create_task(write)
+    first = leases[0]
+    least = first.clock.time() + _LEAST_WRITE_S
+    try:
+        # look again after each wait: the heartbeat may have moved the deadlines
+        while not task.done():
+            end = min(lease.deadline for lease in leases)
+            remaining = first.seconds_until(max(end, least))
+            if remaining <= 0:
+                break
+            await wait(first.clock, {task}, remaining)
+    finally:
+        if not task.done():
+            task.cancel()
+    if not task.done():
+        await finished(task)
+    if task.cancelled():
+        raise TimeoutError("the lease ran out before the store answered")
+    return task.result()
 
 
 def _do_nothing() -> None:

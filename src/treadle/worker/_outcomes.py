@@ -21,7 +21,7 @@ from treadle.worker._events import (
     Retried,
     Withdrawn,
 )
-from treadle.worker._lease import Lease
+from treadle.worker._lease import Lease, within
 from treadle.worker._settings import RunContext
 from treadle.worker.backoff import OUTAGE_BACKOFF, TRANSIENT
 
@@ -63,7 +63,30 @@ class Settler:
                     raise
                 for lease, _ in open_ends:
                     self._lose(lease, LeaseLost(entry=lease.entry, reason=describe_error(error)))
-        for lease, _ in ends:
+        self.report([lease for lease, _ in ends], cause)
+
+    async def settle_together(self, ends: Ends) -> bool:
+        """Write how the claims of several attempts end, in one commit, and emit their events.
+
+        Returns False if it failed, for whatever reason: then settle each attempt by itself.
+
+        Raises:
+            StoreClosed: the store was closed under the worker.
+        """
+        leases = [lease for lease, _ in ends]
+        try:
+            with settling(ends):
+                await within(leases, self._context.store.commit(_fenced(ends)))
+        except StoreClosed:
+            raise
+        except (TreadleError, *TRANSIENT):
+            return False
+        self.report(leases)
+        return True
+
+    def report(self, leases: Sequence[Lease], cause: BaseException | None = None) -> None:
+        """Emit the events of the claims that are settled; their handler raised `cause`, if any."""
+        for lease in leases:
             if lease.settlement is not None:
                 self._context.emit(event_for(lease, lease.settlement, cause))
 
@@ -103,13 +126,13 @@ class Settler:
 
     async def _write(self, ends: Ends) -> None:
         commands = _fenced(ends)
-        first = ends[0][0]
+        leases = [lease for lease, _ in ends]
 
         async def write() -> None:
             with settling(ends):
-                await first.within(self._context.store.commit(commands))
+                await within(leases[:1], self._context.store.commit(commands))
 
-        await self.through_outages("settle", [lease for lease, _ in ends], write)
+        await self.through_outages("settle", leases, write)
 
     async def through_outages(
         self, operation: str, leases: Sequence[Lease], write: Callable[[], Awaitable[None]]

@@ -11,7 +11,7 @@ from treadle.worker._attempt import Attempt
 from treadle.worker._clock import timeout
 from treadle.worker._decision import is_last_try
 from treadle.worker._events import Claimed
-from treadle.worker._lease import Lease
+from treadle.worker._lease import Lease, within
 from treadle.worker._outcomes import Settler
 from treadle.worker._settings import RunContext
 from treadle.worker._watcher import Watcher
@@ -56,7 +56,7 @@ class Taker:
         with self._watcher.telling(attempt.first.entry.mailbox_id, attempt.news):
             while True:
                 attempt.news.clear()
-                if attempt.cancelled.is_set():
+                if attempt.is_cancelled:
                     return False
                 _require_held(attempt)
                 if not _kept(attempt):
@@ -98,7 +98,7 @@ class Taker:
         # from before the write, so that our deadline is never later than the store's
         deadline = holder.deadline
         write = self._context.store.mailboxes.take(holder.entry, limit=limit)
-        entries = await holder.within(write)
+        entries = await within(held[:1], write)
         leases = [Lease(entry, deadline, self._context.clock) for entry in entries]
         together = list(takewhile(lambda lease: not self._is_last_try(lease), leases))
         attempt.waiting += together

@@ -121,11 +121,16 @@ class Watcher:
         hinted, self._hinted = self._hinted, set()
         is_all_hinted, self._is_all_hinted = self._is_all_hinted, False
         self._news.clear()
-        return [
-            lease
-            for lease in self._list_leases()
-            if lease.is_open and (is_all_hinted or lease.entry.mailbox_id in hinted)
-        ]
+        looked_at: list[Lease] = []
+        for lease in self._list_leases():
+            mailbox_id = lease.entry.mailbox_id
+            if not lease.is_open or not (is_all_hinted or mailbox_id in hinted):
+                continue
+            if lease.is_settling:  # the write will tell, unless it fails for a reason of its own
+                self._hinted.add(mailbox_id)
+            else:
+                looked_at.append(lease)
+        return looked_at
 
     async def _check(self, leases: Sequence[Lease]) -> None:
         ids = [lease.entry_id for lease in leases]

@@ -1,7 +1,6 @@
 """The worker: it claims entries, runs a handler on them, and settles each one."""
 
 import asyncio
-import logging
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import nullcontext, suppress
 from random import Random, SystemRandom
@@ -9,7 +8,6 @@ from typing import Any
 
 from treadle.backends.cancellation import shielded
 from treadle.store.store import Store
-from treadle.worker._attempt import Attempt
 from treadle.worker._checks import (
     check_clock,
     check_handler,
@@ -18,7 +16,7 @@ from treadle.worker._checks import (
     check_store,
 )
 from treadle.worker._claimer import Claimer
-from treadle.worker._clock import StoreClock, WorkerClock, wait
+from treadle.worker._clock import StoreClock, WorkerClock
 from treadle.worker._events import OnEvent, guarded, log_events
 from treadle.worker._executor import Executor, Handler
 from treadle.worker._health import Health
@@ -27,12 +25,11 @@ from treadle.worker._lease import Lease
 from treadle.worker._outcomes import Settler
 from treadle.worker._purger import Purger
 from treadle.worker._settings import RunContext, Settings, new_consumer
+from treadle.worker._slots import Slots
 from treadle.worker._tasks import containing
 from treadle.worker._watcher import Watcher
 from treadle.worker.backoff import Backoff
 from treadle.worker.signals import stop_on_signals
-
-_LOGGER = logging.getLogger("treadle.worker")
 
 
 class Worker:
@@ -53,7 +50,8 @@ class Worker:
     Args:
         store: an open store. The worker does not close it.
         handler: an async function, or a plain function, which runs in a thread.
-        concurrency: the number of deliveries that are processed at a time, at least 1.
+        concurrency: the number of handlers that run at a time, at least 1. While entries are
+            settled, the handlers of the next ones run.
         coalesce: how many due entries of a mailbox are one delivery at most, at least 1. They are
             settled together; see `Delivery.entries`.
         lease_ms: how long a claim outlives its worker, in milliseconds, at least 1. The worker
@@ -200,26 +198,23 @@ class _Run:
 
     def __init__(self, context: RunContext, handler: Handler) -> None:
         settler = Settler(context)
-        self._context = context
-        self._settings = context.settings
         self._loop = asyncio.get_running_loop()
-        self._group = asyncio.TaskGroup()
-        self._attempts: dict[asyncio.Task[None], Attempt] = {}
-        self._watcher = Watcher(context, settler, self._list_leases)
-        self._executor = Executor(context, handler, settler, self._watcher)
-        self._claimer = Claimer(
-            context,
-            count_free=self._count_free,
-            start=self._start,
-            release=settler.release,
+        self._task: asyncio.Task[Any] | None = None
+        watcher = Watcher(context, settler, self._list_leases)
+        executor = Executor(context, handler, settler, watcher)
+        self._slots = Slots(
+            context, executor, watcher, on_free=self._claim_again, is_ending=self._is_cancelled
         )
+        self._claimer = Claimer(context, self._slots, settler.release)
         self._background: list[Callable[[], Coroutine[Any, Any, None]]] = [
             Heartbeat(context, settler, self._list_leases).run,
-            self._watcher.listen,
-            self._watcher.look,
+            watcher.listen,
+            watcher.look,
+            self._slots.watch,
         ]
-        if self._settings.purge_after_ms is not None:
-            self._background.append(Purger(context, self._settings.purge_after_ms).run)
+        purge_after_ms = context.settings.purge_after_ms
+        if purge_after_ms is not None:
+            self._background.append(Purger(context, purge_after_ms).run)
 
     async def run(self, *, until_idle: bool) -> None:
         """Process entries until stopped (or idle), then end all parts in order.
@@ -227,16 +222,19 @@ class _Run:
         Raises:
             StoreClosed: the store was closed under the worker.
         """
+        self._task = asyncio.current_task()
         try:
-            async with self._group as group:
+            async with asyncio.TaskGroup() as group:
                 background = [group.create_task(run()) for run in self._background]
                 await self._claimer.run(until_idle=until_idle)
                 # the heartbeat must outlive the handlers, whose leases it renews
-                await self._drain()
+                await self._slots.drain()
                 for task in background:
                     task.cancel()
         except BaseExceptionGroup as failed:
             raise failed.exceptions[0] from failed
+        finally:
+            await self._slots.cancel()
 
     def stop(self) -> None:
         """Begin to stop; may be called from the event loop only."""
@@ -247,35 +245,12 @@ class _Run:
         with suppress(RuntimeError):  # the loop is closed: there is nothing left to stop
             self._loop.call_soon_threadsafe(self._claimer.stop)
 
-    def _count_free(self) -> int:
-        if any(attempt.is_alone for attempt in self._attempts.values()):
-            return 0
-        return self._settings.concurrency - len(self._attempts)
-
     def _list_leases(self) -> list[Lease]:
-        attempts = self._attempts.values()
-        return [lease for each in attempts for lease in (*each.leases, *each.waiting)]
+        return self._slots.list_leases()
 
-    def _start(self, attempt: Attempt) -> None:
-        task = self._group.create_task(
-            self._executor.execute(attempt), name=f"treadle-{attempt.first.entry_id}"
-        )
-        attempt.task = task
-        self._attempts[task] = attempt
-        self._watcher.add(attempt.first)
-        task.add_done_callback(self._end)
-
-    def _end(self, task: asyncio.Task[None]) -> None:
-        del self._attempts[task]
+    def _claim_again(self) -> None:
         self._claimer.wake()
 
-    async def _drain(self) -> None:
-        """Let running handlers finish within the grace time, then cancel them and wait."""
-        if self._attempts:
-            await wait(self._context.clock, self._attempts, self._settings.grace_ms / 1000)
-        if not self._attempts:
-            return
-        _LOGGER.info("cancelling %d handlers, the grace time is over", len(self._attempts))
-        for attempt in self._attempts.values():
-            attempt.cancel()
-        await asyncio.wait(self._attempts)
+    def _is_cancelled(self) -> bool:
+        """Return True if somebody else ends all tasks of the event loop, as `asyncio.run` does."""
+        return self._task is not None and self._task.cancelling() > 0
