@@ -35,8 +35,8 @@ class _Work(msgspec.Struct, frozen=True, kw_only=True):
     work: str
     table: str
     figure: str
-    by_hand: str
-    """How the name of the row by hand begins."""
+    by_hand: str | None
+    """How the name of the row by hand begins; None if nothing by hand does the same."""
     treadle: str
     """The name of Treadle's row."""
     batch: int = 0
@@ -93,11 +93,15 @@ _LINES = (
             work=f"PostgreSQL, {what}, {batch} at a time",
             table="postgres-drain",
             figure="per_second",
-            by_hand="by hand (asyncpg)",
+            # A claim and a delete: no handler is run beside others, or stopped.
+            by_hand=by_hand,
             treadle=treadle,
             batch=batch,
         )
-        for what, treadle in (("drain", _POSTGRES), ("Worker", f"{_POSTGRES}, Worker"))
+        for what, treadle, by_hand in (
+            ("drain", _POSTGRES, "by hand (asyncpg)"),
+            ("Worker", f"{_POSTGRES}, Worker", None),
+        )
         for batch in (10, 100)
     ),
 )
@@ -133,10 +137,13 @@ def _line(table: Table, wanted: _Work) -> Line:
     def is_batch(row: Row) -> bool:
         return row.figures.get("batch", wanted.batch) == wanted.batch
 
+    def is_by_hand(row: Row) -> bool:
+        return wanted.by_hand is not None and row.who.startswith(wanted.by_hand)
+
     peer = best(lambda row: row.is_durable_peer)
     return Line(
         work=wanted.work,
-        by_hand=rate(best(lambda row: row.who.startswith(wanted.by_hand) and is_batch(row))),
+        by_hand=rate(best(lambda row: is_by_hand(row) and is_batch(row))),
         treadle=rate(best(lambda row: row.who == wanted.treadle and is_batch(row))),
         peer=rate(peer),
         peer_name=peer.who if peer else "",

@@ -74,6 +74,8 @@ def test_a_summary_has_the_best_peer_that_is_durable() -> None:
             "postgres-drain",
             Row(who="treadle (postgresql)", figures={"batch": 1, "per_second": 5}),
             Row(who="treadle (postgresql)", figures={"batch": 10, "per_second": 50}),
+            Row(who="treadle (postgresql), Worker", figures={"batch": 10, "per_second": 45}),
+            Row(who="by hand (asyncpg) 0.30", figures={"batch": 10, "per_second": 99}),
             Row(who="pgqueuer 1.6", figures={"batch": 10, "per_second": 40}),
             Row(who="one by one", figures={"batch": 1, "per_second": 30}),
         ),
@@ -87,7 +89,9 @@ def test_a_summary_has_the_best_peer_that_is_durable() -> None:
     one = lines["SQLite, one caller appends 1 KB"]
     assert (one.by_hand, one.treadle, one.peer, one.peer_name) == (4_000, 3_000, 20, "fast 1.0")
     drain = lines["PostgreSQL, drain, 10 at a time"]
-    assert (drain.by_hand, drain.treadle, drain.peer) == (None, 50, 40)
+    assert (drain.by_hand, drain.treadle, drain.peer) == (99, 50, 40)
+    worker = lines["PostgreSQL, Worker, 10 at a time"]
+    assert (worker.by_hand, worker.treadle, worker.peer) == (None, 45, 40)
     assert lines["PostgreSQL, drain, 100 at a time"].peer == 30
     files = lines["Files, one caller appends 1 KB"]
     assert (files.by_hand, files.treadle, files.peer) == (5_000, 2_000, None)
