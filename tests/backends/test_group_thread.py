@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from treadle.backends._group_thread import GROUP, GroupThread
+from treadle.backends._group_thread import GROUP, HEAVY, GroupThread
 
 
 class Work:
@@ -34,6 +34,21 @@ async def test_calls_that_arrive_while_a_group_is_carried_out_are_the_next_group
     assert await asyncio.gather(first, *others) == [-number for number in range(GROUP + 10)]
     await thread.close()
     assert [len(group) for group in work.groups] == [1, GROUP, 9]
+
+
+async def test_calls_that_weigh_much_are_not_all_in_one_group() -> None:
+    """Those who make them do not all wait for each other then."""
+    work = Work()
+    thread = GroupThread("test", work.carry_out, weigh=lambda call: call)
+    thread.start()
+    half = HEAVY // 2
+    calls = [thread.ask(0)]
+    await asyncio.to_thread(work.has_begun.wait, 10)
+    calls += [thread.ask(weight) for weight in (half, half, 1, 2, HEAVY + 1, 3)]
+    work.released.set()
+    await asyncio.gather(*calls)
+    await thread.close()
+    assert work.groups == [[0], [half, half], [1, 2, HEAVY + 1], [3]]
 
 
 async def test_an_unexpected_error_fails_the_calls_and_the_thread_goes_on() -> None:

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from tests.postgres.proxy import Proxy, Side
-from treadle import Message, NotFound, Store, Thread, ThreadChangeSet, open_store
+from treadle import ClaimConflict, Message, NotFound, Store, Thread, ThreadChangeSet, open_store
 from treadle.core.runs import RunRecord
 from treadle.queries import (
     CountEntries,
@@ -61,6 +61,19 @@ async def test_the_whole_step_of_a_worker_is_two_round_trips(proxy: Proxy, store
         step.mailboxes.interrupt("box")
         step.mailboxes.ack(entry)
     assert proxy.round_trips - before == 2
+
+
+async def test_a_fence_of_an_entry_that_nobody_holds_is_refused_in_three_round_trips(
+    proxy: Proxy, store: Store
+) -> None:
+    """The entry is not among those that are claimed, so it is looked up alone."""
+    await store.mailboxes.send("other", {"n": 1})
+    (entry,) = await store.mailboxes.claim(consumer="w", lease_ms=60_000)
+    await store.mailboxes.ack(entry)
+    before = proxy.round_trips
+    with pytest.raises(ClaimConflict, match="already accepted"):
+        await store.mailboxes.hold(entry)
+    assert proxy.round_trips - before == 3
 
 
 async def test_a_purge_is_two_round_trips(proxy: Proxy, store: Store) -> None:

@@ -26,6 +26,8 @@ _LOG = logging.getLogger(__name__)
 
 GROUP = 256
 """Most calls of a group. It bounds how long other processes wait for a group to end."""
+HEAVY = 200
+"""A group gets no further call once its calls weigh so much."""
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -57,6 +59,7 @@ class GroupThread(Generic[CallT]):
         on_done: called with the calls of a group after their callers have been answered, on the
             callers' event loop.
         call_seconds: how long each call may wait for others.
+        weigh: returns the weight of a call: by default, all calls of a group weigh nothing.
     """
 
     def __init__(
@@ -66,12 +69,14 @@ class GroupThread(Generic[CallT]):
         end: Callable[[], None] = lambda: None,
         on_done: Callable[[list[CallT]], None] = lambda calls: None,
         call_seconds: float = CALL_SECONDS,
+        weigh: Callable[[CallT], int] = lambda call: 0,
     ) -> None:
         self._name = name
         self._carry_out = carry_out
         self._end = end
         self._on_done = on_done
         self._call_seconds = call_seconds
+        self._weigh = weigh
         self._queue: SimpleQueue[_Request[CallT] | None] = SimpleQueue()
         """None ends the thread."""
         self._group: list[_Request[CallT]] = []
@@ -200,13 +205,15 @@ class GroupThread(Generic[CallT]):
         """Wait for calls, and return those that are there; none if the thread is to end."""
         first = self._queue.get()
         group = [] if first is None else [first]
+        weight = 0 if first is None else self._weigh(first.call)
         # Nobody else takes from the queue, so what is there stays there.
-        while group and len(group) < GROUP and not self._queue.empty():
+        while group and len(group) < GROUP and weight < HEAVY and not self._queue.empty():
             request = self._queue.get()
             if request is None:
                 self._queue.put(None)  # for the next time
                 break
             group.append(request)
+            weight += self._weigh(request.call)
         return group
 
     def _finish(self, requests: list[_Request[CallT]], outcomes: list[Any]) -> None:

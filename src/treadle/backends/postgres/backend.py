@@ -93,10 +93,12 @@ class PostgresBackend:
             Commits(self._database, self._now, self._submit, self._give_hints).carry_out,
             self._end,
             self._committed,
+            weigh=_count_commands,
         )
         self._claims: GroupThread[Call[ClaimRequest]] = GroupThread(
             "treadle-postgres-claims",
             Claims(self._database, self._now, self._submit, self._give_hints).carry_out,
+            weigh=_count_wanted,
         )
         self._caller_transaction = CallerTransaction(self._database)
         self._watch = Watch(self._position, SELDOM)
@@ -267,6 +269,18 @@ class PostgresBackend:
 
     def _now(self) -> int | None:
         return None if self._clock is None else self._clock()
+
+
+# Claims and commits have a thread each. If large ones were all carried out together, those who
+# claim and then commit would do so in step, and one of the two threads would always wait.
+
+
+def _count_commands(call: Call[Commands]) -> int:
+    return len(call.request)
+
+
+def _count_wanted(call: Call[ClaimRequest]) -> int:
+    return call.request.limit
 
 
 def _times_left(mailbox_ids: Sequence[str | None], now: int | None) -> Program[list[int | None]]:

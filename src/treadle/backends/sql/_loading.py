@@ -1,5 +1,6 @@
 """Loading a read set: the queries that bring its rows, and lock them where others may write."""
 
+from collections.abc import Callable
 from itertools import starmap
 
 from treadle.backends.sql._documents import read_range
@@ -44,7 +45,7 @@ def _reads_of_entries(read_set: ReadSet) -> list[Read]:
         Read(name, {"ids": id_list(keys)})
         for name, keys in (
             ("load_entries", read_set.payloads),
-            ("load_claims", read_set.entries - read_set.payloads),
+            ("load_claims", read_set.entries - read_set.payloads - read_set.claimed_beside),
             ("load_unfinished", read_set.unfinished),
             ("load_entries_of_mailboxes", read_set.entries_of),
         )
@@ -59,6 +60,15 @@ def _reads_of_entries(read_set: ReadSet) -> list[Read]:
     if read_set.duplicates:
         reads.append(Read("load_duplicates", {"pairs": pair_list(read_set.duplicates)}))
     return reads
+
+
+def read_unclaimed(read_set: ReadSet, loaded: Callable[[str], bool]) -> list[Read]:
+    """The query for those entries that were to come with what is claimed beside them, and did not.
+
+    Nobody holds them, so their claims are lost, and they are seldom looked for.
+    """
+    missing = [each for each in read_set.claimed_beside - read_set.payloads if not loaded(each)]
+    return [Read("load_claims", {"ids": id_list(missing)})] if missing else []
 
 
 def _reads_in_threads(read_set: ReadSet) -> list[Read]:

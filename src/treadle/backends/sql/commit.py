@@ -8,7 +8,7 @@ from treadle.backends._hints import hints_of
 from treadle.backends.model.apply import apply_batch, read_set_of
 from treadle.backends.model.tables import Change, TableName, VersionSource
 from treadle.backends.sql._documents import write_documents
-from treadle.backends.sql._loading import reads_of
+from treadle.backends.sql._loading import read_unclaimed, reads_of
 from treadle.backends.sql._mailboxes import (
     write_deletions,
     write_entries,
@@ -26,6 +26,7 @@ from treadle.core.endings import Interrupted, Purge
 from treadle.core.hints import ANYTHING, Hint
 from treadle.core.limits import LARGEST_TIME
 from treadle.core.mailboxes import MailboxEntry, Sent
+from treadle.core.read_set import ReadSet
 
 Outcome = Receipt | Exception
 
@@ -57,6 +58,8 @@ def commit(
         clock = answers.pop()[0][0] if now is None else now
         rows = WorkingSet(read_set, versions)
         unlocked = rows.fill(reads, answers, damage)
+        if read_set.claimed_beside:
+            unlocked |= yield from _load_unclaimed(rows, read_set, damage)
         yield from _look_further(rows, reads, damage)
         if unlocked:
             yield from _require_missing(unlocked)
@@ -72,6 +75,15 @@ def commit(
         if writes:
             yield tuple(writes)
     return outcomes
+
+
+def _load_unclaimed(
+    rows: WorkingSet, read_set: ReadSet, damage: DamageLog
+) -> Program[frozenset[str]]:
+    """Load the entries that nobody holds, although a command says so; see `WorkingSet.fill`."""
+    entries = rows.entries
+    again = read_unclaimed(read_set, lambda key: entries.is_loaded(key) or key in entries.damaged)
+    return rows.fill(again, (yield tuple(again)), damage) if again else frozenset()
 
 
 def _look_further(rows: WorkingSet, reads: Iterable[Read], damage: DamageLog) -> Program[None]:

@@ -21,6 +21,5 @@ FROM (
 ) AS next
 JOIN mailboxes ON mailboxes.mailbox_id = next.mailbox_id
 JOIN entries AS queued ON {once:queued.entry_id = next.entry_id}
--- Without this WHERE, SQLite would read ON CONFLICT as the condition of the join.
-WHERE true
+WHERE next.entry_id IS NOT NULL
 ON CONFLICT (mailbox_id, priority, kind) DO NOTHING
