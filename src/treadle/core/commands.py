@@ -51,6 +51,12 @@ Commands: TypeAlias = tuple[AnyCommand, ...]
 """A batch: writes that take effect together, or not at all."""
 
 
+class Checked(tuple[AnyCommand, ...]):
+    """A batch that needs no check, because all its values were read from the store."""
+
+    __slots__ = ()
+
+
 class Receipt(Model, frozen=True, kw_only=True):
     """A batch was committed; `results` has the result of each of its commands, in their order."""
 
@@ -63,6 +69,8 @@ def check_batch(batch: Commands) -> Commands:
     Raises:
         InvalidId, InvalidValue: a command cannot be stored; the message says which and where.
     """
+    if type(batch) is Checked:
+        return tuple(batch)
     if not isinstance(batch, tuple | list):
         raise InvalidValue("batch", f"it must be a tuple of commands, not a {type(batch).__name__}")
     commands: list[AnyCommand] = []

@@ -82,17 +82,17 @@ class Executor:
         Raises:
             StoreClosed: the store was closed under the worker.
         """
-        left: list[tuple[Attempt, Ends]] = []
+        left: list[list[Lease]] = []
         for attempt in attempts:
             self._settler.report(attempt.leases)
             held = attempt.list_held()
             if held:
                 self._warn_if_nothing_written(attempt)
-                left.append((attempt, ended(held, Ack)))
-        together = [end for _, ends in left for end in ends]
-        if len(left) > 1 and await self._settler.settle_together(together):
+                left.append(held)
+        together = [lease for held in left for lease in held]
+        if len(left) > 1 and await self._settler.accept_together(together):
             return
-        await asyncio.gather(*(self._settle(ends, None) for _, ends in left))
+        await asyncio.gather(*(self._settle(ended(held, Ack), None) for held in left))
 
     async def conclude(self, attempt: Attempt) -> None:
         """Settle what a handler has left, and give back what it has not asked for.

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeAlias, assert_never
 
 from treadle.core.claims import Ack, DeadLetter, Hold, Nack, Release, Settlement
-from treadle.core.commands import Commands
+from treadle.core.commands import Checked, Commands
 from treadle.core.mailboxes import MailboxEntry
 from treadle.errors import ClaimConflict, InvalidValue, NotFound, StoreClosed, TreadleError
 from treadle.worker._attempt import Ends, ended, settling
@@ -65,18 +65,18 @@ class Settler:
                     self._lose(lease, LeaseLost(entry=lease.entry, reason=describe_error(error)))
         self.report([lease for lease, _ in ends], cause)
 
-    async def settle_together(self, ends: Ends) -> bool:
-        """Write how the claims of several attempts end, in one commit, and emit their events.
+    async def accept_together(self, leases: Sequence[Lease]) -> bool:
+        """Accept the entries of several attempts, in one commit, and emit their events.
 
         Returns False if it failed, for whatever reason: then settle each attempt by itself.
 
         Raises:
             StoreClosed: the store was closed under the worker.
         """
-        leases = [lease for lease, _ in ends]
+        ends = ended(leases, Ack)
         try:
             with settling(ends):
-                await within(leases, self._context.store.commit(_fenced(ends)))
+                await within(leases, self._context.store.commit(Checked(_fenced(ends))))
         except StoreClosed:
             raise
         except (TreadleError, *TRANSIENT):

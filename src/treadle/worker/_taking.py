@@ -15,7 +15,10 @@ from treadle.worker._lease import Lease, within
 from treadle.worker._outcomes import Settler
 from treadle.worker._settings import RunContext
 from treadle.worker._watcher import Watcher
-from treadle.worker.backoff import POLL
+from treadle.worker.backoff import Backoff
+
+_LOOKS = Backoff(base_ms=50, factor=2.0, max_ms=1_000)
+"""How often a handler that waits for more looks for what has become due: no hint tells."""
 
 
 class Taker:
@@ -67,7 +70,7 @@ class Taker:
                 if left <= 0:
                     return False
                 looks += 1
-                poll = POLL.pause_ms(looks, self._context.random) / 1000
+                poll = _LOOKS.pause_ms(looks, self._context.random) / 1000
                 with suppress(TimeoutError):
                     async with timeout(clock, min(left, poll)):
                         await attempt.news.wait()

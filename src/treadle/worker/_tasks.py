@@ -1,7 +1,7 @@
 """Tasks that handlers start: an exit of one is its failure, and does not end the event loop."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Coroutine, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, TypeVar
@@ -35,23 +35,32 @@ class Contained(Coroutine[Any, Any, T]):
 
     def send(self, value: Any, /) -> Any:
         """Go on with the coroutine."""
-        return self._step(lambda: self._work.send(value))
+        try:
+            return self._work.send(value)
+        except (SystemExit, KeyboardInterrupt) as error:
+            raise _contained(error) from error
 
     def throw(self, *error: Any) -> Any:
         """Go on with the coroutine by raising an error in it."""
-        return self._step(lambda: self._work.throw(*error))
+        try:
+            return self._work.throw(*error)
+        except (SystemExit, KeyboardInterrupt) as exit_:
+            raise _contained(exit_) from exit_
 
     def close(self) -> None:
         """End the coroutine."""
         self._work.close()
 
-    def _step(self, go_on: Callable[[], Any]) -> Any:
-        try:
-            return go_on()
-        except (SystemExit, KeyboardInterrupt) as error:
-            if is_of_process(error):
-                raise
-            raise failure_of(error) from error
+
+def _contained(error: SystemExit | KeyboardInterrupt) -> Exception:
+    """Return the failure that stands for an exit.
+
+    Raises:
+        KeyboardInterrupt: it is the process's own.
+    """
+    if is_of_process(error):
+        raise error
+    return failure_of(error)
 
 
 def enter_handler() -> None:
