@@ -277,12 +277,11 @@ def _find_later_holder(
     If there is one, its claim came later: that of `entry` had expired by then, even if the clock
     has gone back since (decision 23). So a mailbox has at most one holder at any time.
     """
-    beside = [each for each in claimed if each.entry_id != entry.entry_id]
-    if not beside:
+    if not (beside := [each for each in claimed if each.entry_id != entry.entry_id]):
         return None
     end = max(_lease_end(each) for each in (entry, *beside) if is_of_one_holder(each, entry))
     later_ones = (each for each in beside if _lease_end(each) > end and has_live_lease(each, now))
-    return next(iter(later_ones), None)
+    return next(later_ones, None)
 
 
 def _lease_end(entry: MailboxEntry) -> tuple[int, str]:
