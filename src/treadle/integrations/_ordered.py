@@ -10,10 +10,9 @@ from datetime import UTC, datetime
 from typing import Literal, NamedTuple
 
 from treadle import Batch, CorruptRecord, Document, Json, NotFound, Store, VersionConflict
+from treadle.integrations._document_pages import PAGE, Key, each_document
 
-Key = tuple[str, ...]
 Order = Literal["asc", "desc"]
-_PAGE = 200
 
 
 class OrderedPage(NamedTuple):
@@ -99,16 +98,8 @@ class OrderedDocuments:
 
     async def ids(self) -> list[str]:
         """Return all ids, in their order."""
-        found: list[str] = []
-        after: Key | None = None
-        while True:
-            page = await self.store.documents.list(
-                self.collection, prefix=self.order, after=after, limit=_PAGE, values=False
-            )
-            found += [document.key[-1] for document in page.items]
-            after = page.next_cursor
-            if not page.has_more:
-                return found
+        rows = each_document(self.store.documents, self.collection, self.order, values=False)
+        return [row.key[-1] async for row in rows]
 
     async def every(self) -> list[tuple[str, Json]]:
         """Return all values with their ids, in their order."""
@@ -134,7 +125,7 @@ class OrderedDocuments:
                 prefix=self.order,
                 after=cursor if order == "asc" else None,
                 before=cursor if order == "desc" else None,
-                limit=min(limit - len(found), _PAGE),
+                limit=min(limit - len(found), PAGE),
                 order=order,
                 values=False,
             )
@@ -145,8 +136,8 @@ class OrderedDocuments:
     async def _values(self, ids: list[str]) -> list[tuple[str, Json]]:
         """Return values with their ids; what was deleted since the ids were read is left out."""
         found: list[Document | None] = []
-        for start in range(0, len(ids), _PAGE):
-            keys = [(*self.values, id) for id in ids[start : start + _PAGE]]
+        for start in range(0, len(ids), PAGE):
+            keys = [(*self.values, id) for id in ids[start : start + PAGE]]
             found += await self.store.documents.load_many(self.collection, keys)
         return [(each.key[-1], _entry(each).value) for each in found if each is not None]
 

@@ -14,7 +14,8 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from treadle import CorruptRecord, Json, NotFound, Store
-from treadle.integrations._ordered import Key, Order, OrderedDocuments, rank_of
+from treadle.integrations._document_pages import Key
+from treadle.integrations._ordered import Order, OrderedDocuments, rank_of
 from treadle.integrations._requirements import requires
 
 with requires("treadle[chatkit]"):

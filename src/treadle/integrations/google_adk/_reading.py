@@ -6,7 +6,6 @@ from typing import NamedTuple
 from google.adk.sessions.base_session_service import GetSessionConfig
 
 from treadle import (
-    CorruptRecord,
     Document,
     DocumentPage,
     MessagePage,
@@ -14,6 +13,7 @@ from treadle import (
     StoredMessage,
     ThreadHead,
 )
+from treadle.integrations._document_pages import PAGE, each_document, undamaged
 from treadle.integrations.google_adk._keys import (
     APP_STATE,
     Key,
@@ -23,9 +23,6 @@ from treadle.integrations.google_adk._keys import (
     user_state,
 )
 from treadle.queries import ListDocuments, ListMessages, LoadDocuments, LoadThread
-
-_PAGE = 200
-"""As many documents and messages as a page may have."""
 
 
 class Loaded(NamedTuple):
@@ -67,14 +64,15 @@ async def load(store: Store, keys: SessionKeys, config: GetSessionConfig | None)
         return Loaded(head, _messages(found, config), *states)
 
 
-async def every(store: Store, collection: str, prefix: Key) -> list[Document]:
-    """Read all documents below a prefix.
+async def every(store: Store, *prefixes: tuple[str, Key]) -> list[list[Document]]:
+    """Read all documents below some prefixes, each of which is in a collection.
 
     Raises:
         CorruptRecord: one cannot be read.
     """
-    query = _first_page(collection, prefix)
-    return await _complete(store, query, *await store.read(query))
+    queries = [_first_page(*each) for each in prefixes]
+    pages = await store.read(*queries)
+    return [await _complete(store, *each) for each in zip(queries, pages, strict=True)]
 
 
 async def last_event(store: Store, keys: SessionKeys) -> tuple[Document | None, MessagePage]:
@@ -89,33 +87,24 @@ async def last_event(store: Store, keys: SessionKeys) -> tuple[Document | None, 
 
 
 def _first_page(collection: str, prefix: Key) -> ListDocuments:
-    return ListDocuments(collection=collection, prefix=prefix, limit=_PAGE)
+    return ListDocuments(collection=collection, prefix=prefix, limit=PAGE)
 
 
 async def _complete(store: Store, query: ListDocuments, page: DocumentPage) -> list[Document]:
-    """Return the documents of a page and of those behind it."""
-    found = [*page.items]
-    _refuse_damage(query, page)
-    while page.has_more:
-        page = await store.documents.list(
-            query.collection, prefix=query.prefix, after=page.next_cursor, limit=_PAGE
+    """Return the documents of a page and of those behind it; a state with holes is refused."""
+    found = [*undamaged(query.collection, page)]
+    if page.has_more:
+        further = each_document(
+            store.documents, query.collection, query.prefix, after=page.next_cursor
         )
-        _refuse_damage(query, page)
-        found += page.items
+        found += [document async for document in further]
     return found
-
-
-def _refuse_damage(query: ListDocuments, page: DocumentPage) -> None:
-    """Refuse a state with holes, which an agent would take for the state."""
-    if page.unreadable:
-        where = f"the state at {query.prefix!r} in collection {query.collection!r}"
-        raise CorruptRecord(where, f"{', '.join(page.unreadable)} is damaged")
 
 
 def _events(keys: SessionKeys, config: GetSessionConfig | None) -> ListMessages | LoadThread:
     """Return the query for the events of a session: a page, or all of them."""
     count = None if config is None else config.num_recent_events
-    if count is None or count > _PAGE:
+    if count is None or count > PAGE:
         return LoadThread(thread_id=keys.thread_id)
     return _newest(keys, count)
 

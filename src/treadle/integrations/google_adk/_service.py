@@ -100,9 +100,10 @@ class TreadleSessionService(BaseSessionService):
                 step.threads.save(Thread(id=keys.thread_id, resource_id=user_id))
         except AlreadyExists as error:
             raise AlreadyExistsError(f"Session with id {name} already exists.") from error
-        app, user = await asyncio.gather(
-            every(store, app_collection(app_name), APP_STATE),
-            every(store, user_collection(app_name), user_state(user_id)),
+        app, user = await every(
+            store,
+            (app_collection(app_name), APP_STATE),
+            (user_collection(app_name), user_state(user_id)),
         )
         seen = merged(values(app), values(user), delta["session"])
         return _session(keys, created.result.version, now, seen)
@@ -146,9 +147,9 @@ class TreadleSessionService(BaseSessionService):
         """
         store = await self._open_store()
         prefixes = [()] if user_id is None else [sessions(user_id), user_state(user_id)]
-        app, *parts = await asyncio.gather(
-            every(store, app_collection(app_name), APP_STATE),
-            *(every(store, user_collection(app_name), prefix) for prefix in prefixes),
+        users = user_collection(app_name)
+        app, *parts = await every(
+            store, (app_collection(app_name), APP_STATE), *((users, prefix) for prefix in prefixes)
         )
         listed, app_state = Listed(chain(*parts)), values(app)
         found = [
@@ -175,7 +176,8 @@ class TreadleSessionService(BaseSessionService):
     async def get_user_state(self, *, app_name: str, user_id: str) -> dict[str, Any]:
         """Read the state that all sessions of a user share; its keys are without `user:`."""
         store = await self._open_store()
-        return values(await every(store, user_collection(app_name), user_state(user_id)))
+        [found] = await every(store, (user_collection(app_name), user_state(user_id)))
+        return values(found)
 
     async def append_event(self, session: Session, event: Event) -> Event:
         """Append an event, and change the state as it says, in one commit.

@@ -4,11 +4,9 @@ from typing import NamedTuple
 
 from pydantic_ai.conversation_store import ConversationEntry
 
-from treadle import CorruptRecord, Documents
+from treadle import Documents
+from treadle.integrations._document_pages import PAGE, undamaged
 from treadle.integrations.pydantic_ai._layout import COLLECTION, Place, line_key, read_entry
-
-PAGE = 200
-"""Most documents of a page."""
 
 
 class _Run(NamedTuple):
@@ -62,9 +60,7 @@ async def _read_run(documents: Documents, last: Place, count: int) -> _Run:
         order="desc",
     )
     if [each.key for each in page.items] != [last.moved(-n).key for n in range(count)]:
-        if page.unreadable:
-            names = ", ".join(page.unreadable)
-            raise CorruptRecord(f"the history in line {last.line!r}", f"{names} is damaged")
+        undamaged(COLLECTION, page)  # damage is said to be damage, not a missing entry
         raise LookupError(f"line {last.line!r} has not all entries up to {last.number}")
     found = [read_entry(each) for each in page.items]
     return _Run([entry for entry, _ in found], found[-1][1])

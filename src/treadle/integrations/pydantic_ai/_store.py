@@ -20,8 +20,9 @@ from treadle import (
     Store,
     VersionConflict,
 )
+from treadle.integrations._document_pages import PAGE
 from treadle.integrations.pydantic_ai import _layout as layout
-from treadle.integrations.pydantic_ai._history import PAGE, read_back
+from treadle.integrations.pydantic_ai._history import read_back
 from treadle.integrations.pydantic_ai._layout import COLLECTION, Place, Pointer
 from treadle.integrations.pydantic_ai._sweep import sweep
 

@@ -1,14 +1,14 @@
 """The sweep: deletes the entries that no conversation leads to."""
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
-from treadle import CorruptRecord, Document, Store, VersionConflict
+from treadle import Document, Store, VersionConflict
+from treadle.integrations._document_pages import each_document
 from treadle.integrations.pydantic_ai._layout import (
     COLLECTION,
     ENTRIES,
     RECORDS,
-    Key,
     Place,
     Pointer,
     entry_key,
@@ -16,7 +16,6 @@ from treadle.integrations.pydantic_ai._layout import (
     read_record,
 )
 
-_PAGE = 200
 _TOGETHER = 100
 """Entries of a commit."""
 
@@ -51,10 +50,11 @@ async def sweep(store: Store) -> int:
 async def _find_unreached(store: Store) -> list[_Entry]:
     """Return the entries that no record leads to, each before those that it follows."""
     entries = {
-        each.key[-1]: _Entry(each, read_pointer(each)) async for each in _every(store, ENTRIES)
+        each.key[-1]: _Entry(each, read_pointer(each))
+        async for each in each_document(store.documents, COLLECTION, ENTRIES)
     }
     reached = _Reached(store, entries)
-    async for document in _every(store, RECORDS):
+    async for document in each_document(store.documents, COLLECTION, RECORDS):
         record = read_record(document)
         for entry_id in (record.head_id, *record.branches):
             if entry_id is not None:
@@ -119,22 +119,3 @@ async def _delete(store: Store, entries: Sequence[_Entry]) -> int:
             step.documents.delete(COLLECTION, document.key, expected=document.version)
             step.documents.delete(COLLECTION, pointer.place.key)
     return len(entries)
-
-
-async def _every(store: Store, prefix: Key) -> AsyncIterator[Document]:
-    """Yield all documents below a prefix.
-
-    Raises:
-        CorruptRecord: one is damaged, so the entries that it leads to are not known.
-    """
-    after: Key | None = None
-    while True:
-        page = await store.documents.list(COLLECTION, prefix=prefix, after=after, limit=_PAGE)
-        if page.unreadable:
-            names = ", ".join(page.unreadable)
-            raise CorruptRecord(f"collection {COLLECTION!r}", f"{names} is damaged")
-        for document in page.items:
-            yield document
-        if not page.has_more:
-            return
-        after = page.next_cursor

@@ -1,0 +1,55 @@
+"""Documents of a collection, read page by page, and never with a damaged one left out."""
+
+from collections.abc import AsyncIterator, Sequence
+
+from treadle import CorruptRecord, Document, DocumentPage, Documents
+
+Key = tuple[str, ...]
+PAGE = 200
+"""Most documents of a page."""
+
+
+async def each_document(
+    documents: Documents,
+    collection: str,
+    prefix: Key,
+    *,
+    values: bool = True,
+    after: Key | None = None,
+) -> AsyncIterator[Document]:
+    """Yield all documents below a prefix, in the order of their keys.
+
+    Args:
+        documents: the documents of the store.
+        collection: the collection.
+        prefix: the first parts of the keys.
+        values: whether the values are read; without them, damage does not matter.
+        after: only documents behind this key.
+
+    Raises:
+        CorruptRecord: one is damaged, and its value is wanted.
+    """
+    while True:
+        page = await documents.list(
+            collection, prefix=prefix, after=after, limit=PAGE, values=values
+        )
+        for document in undamaged(collection, page) if values else page.items:
+            yield document
+        if not page.has_more:
+            return
+        after = page.next_cursor
+
+
+def undamaged(collection: str, page: DocumentPage) -> Sequence[Document]:
+    """Return the documents of a page.
+
+    Who reads on without a damaged one takes an older state for the newest, or a part for the whole.
+
+    Raises:
+        CorruptRecord: one is damaged.
+    """
+    if page.unreadable:
+        names = ", ".join(page.unreadable)
+        advice = "restore it from a backup, or delete it"
+        raise CorruptRecord(f"collection {collection!r}", f"{names} is damaged", advice)
+    return page.items
