@@ -18,9 +18,9 @@ import msgspec
 import treadle
 from treadle import AlreadyExists, CorruptRecord, Json, NotFound, Store, VersionConflict
 from treadle.integrations._ids import joined_id
+from treadle.integrations._last_messages import load_last_messages
 from treadle.integrations._ordered import OrderedDocuments, rank_of
 from treadle.integrations._requirements import requires
-from treadle.queries import ListMessages, LoadHead
 
 with requires("treadle[agent-framework]"):
     from agent_framework import HistoryProvider, Message, WorkflowCheckpoint
@@ -35,8 +35,6 @@ __all__ = ["TreadleCheckpointStorage", "TreadleHistoryProvider"]
 
 _EXTRA = "agent_framework"
 """The key in a message's `extra` for what a message of Treadle has no field for."""
-_PAGE = 200
-"""As many messages as a page may have."""
 _ROLES = frozenset(get_args(treadle.Role))
 
 
@@ -110,8 +108,9 @@ class TreadleHistoryProvider(HistoryProvider):
             return
         thread_id = self.thread_id(session_id)
         while True:
-            version, last = await self._last(thread_id, len(messages))
-            added = [_written(each) for each in filter_new_messages(last, messages)]
+            version, last = await load_last_messages(self._store, thread_id, len(messages))
+            known = _read_all((message for _, message in last), thread_id)
+            added = [_written(each) for each in filter_new_messages(known, messages)]
             if not added:
                 return
             try:
@@ -121,21 +120,6 @@ class TreadleHistoryProvider(HistoryProvider):
             except VersionConflict:
                 continue  # what is new depends on what another run has added
             return
-
-    async def _last(self, thread_id: str, count: int) -> tuple[int, list[Message]]:
-        """Return the version of a thread, and so many of its last messages: 0 and none at first."""
-        if count > _PAGE:
-            head = await self._store.threads.load(thread_id)
-            if head is None:
-                return 0, []
-            return head.version, _read_all(head.thread.messages, thread_id)[-count:]
-        newest = ListMessages(thread_id=thread_id, order="desc", limit=count, visibility=None)
-        try:
-            summary, page = await self._store.read(LoadHead(thread_id=thread_id), newest)
-        except NotFound:
-            return 0, []
-        last = _read_all([each.message for each in reversed(page.messages)], thread_id)
-        return 0 if summary is None else summary.version, last
 
 
 class TreadleCheckpointStorage:

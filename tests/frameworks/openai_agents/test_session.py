@@ -72,6 +72,35 @@ async def test_a_cancelled_caller_waits_for_its_write(session: TreadleSession) -
     assert await session.get_items() == said("a")
 
 
+async def test_only_the_first_items_ask_for_the_thread(store: Store) -> None:
+    session = TreadleSession("chat", store)
+    commit: Any = store.commit
+    commands: list[list[str]] = []
+
+    async def observed(batch: Any, **options: Any) -> Any:
+        commands.append([type(command).__name__ for command in batch])
+        return await commit(batch, **options)
+
+    store.commit = observed  # type: ignore[method-assign]
+    await session.add_items(said("a"))
+    await session.add_items(said("b"))
+    other = TreadleSession("chat", store)
+    await other.get_items()
+    await other.add_items(said("c"))
+    assert commands == [["EnsureThread", "AppendThread"], ["AppendThread"], ["AppendThread"]]
+
+
+@every_backend
+async def test_a_thread_that_others_have_deleted_begins_again(
+    session: TreadleSession, store: Store
+) -> None:
+    await session.add_items(said("a"))
+    await store.threads.delete("chat")
+    await session.add_items(said("b"))
+    await session.add_items(said("c"))
+    assert await session.get_items() == said("b", "c")
+
+
 @every_backend
 async def test_a_cleared_session_is_empty_and_begins_again(
     session: TreadleSession, store: Store

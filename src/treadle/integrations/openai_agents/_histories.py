@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from treadle import Batch, Json, NotFound, Store, Thread, VersionConflict
+from treadle import Batch, Json, Message, NotFound, Store, Thread, VersionConflict
 from treadle.integrations.openai_agents._items import read_item, write_items
 from treadle.integrations.openai_agents._tail import NO_TAIL, Item, Tail, read_tail
 
@@ -34,6 +34,8 @@ class Committed:
     def __init__(self, store: Store, thread: Thread) -> None:
         self._store = store
         self._thread = thread
+        self._was_there = False
+        """Whether the thread has existed; then it mostly still does."""
 
     async def read(self, limit: int | None) -> list[Item]:
         """Return at least the last `limit` items, if there are so many; None: all."""
@@ -41,12 +43,23 @@ class Committed:
 
     async def read_tail(self, limit: int | None) -> Tail:
         """Read at least the last `limit` items, with their positions."""
-        return await read_tail(self._store, self._thread.id, limit)
+        tail = await read_tail(self._store, self._thread.id, limit)
+        self._was_there = tail.version > 0
+        return tail
 
     async def add(self, items: Sequence[Json]) -> None:
         """Append items, all or none."""
+        messages = [read_item(item) for item in items]
+        if messages and self._was_there:
+            try:
+                await self._store.threads.append(self._thread.id, *messages)
+            except NotFound:  # somebody has deleted the thread
+                self._was_there = False
+            else:
+                return
         async with self._store.batch() as step:
-            _append(step, self._thread, items)
+            _append(step, self._thread, messages)
+        self._was_there = self._was_there or bool(messages)
 
     async def pop(self) -> Item | None:
         """Remove the last item and return it; of several callers, each gets another one."""
@@ -67,7 +80,7 @@ class Committed:
         try:
             async with self._store.batch() as step:
                 step.threads.truncate(self._thread.id, keep=keep, expected=tail.version)
-                _append(step, self._thread, [*rest, *items])
+                _append(step, self._thread, [*map(read_item, [*rest, *items])])
         except (VersionConflict, NotFound):
             return False
         return True
@@ -96,7 +109,7 @@ class Pending:
         """Append items when the batch commits."""
         copies = [copy for item in items for copy in _copied(item)]
         if copies:
-            _append(self._step, self._thread, copies)
+            _append(self._step, self._thread, [*map(read_item, copies)])
             self._changes += 1
         self._added += copies
 
@@ -126,8 +139,7 @@ class Pending:
         return await read_tail(self._store, self._thread.id, limit, before=self._kept)
 
 
-def _append(step: Batch, thread: Thread, items: Sequence[Json]) -> None:
-    messages = [read_item(item) for item in items]
+def _append(step: Batch, thread: Thread, messages: Sequence[Message]) -> None:
     if messages:
         step.threads.ensure(thread)
         step.threads.append(thread.id, *messages)
