@@ -14,8 +14,11 @@ from typing import Any, TypeAlias
 import treadle
 
 Around: TypeAlias = Callable[[str, dict[str, Any]], AbstractContextManager[object]]
-"""Is entered around a call. It gets the name of the call, such as "threads.load" or "commit", which
-is every write, and its arguments by name, which it may replace."""
+"""Returns a context in which a call runs.
+
+It gets the name of the call, such as "threads.load" (or "commit", for each write), and its
+arguments by name, which it may replace.
+"""
 
 _CLASSES: dict[str, type] = {
     "": treadle.Store,

@@ -62,7 +62,7 @@ async def import_each(
     name: Callable[[T], str],
     work: Callable[[T, Written], Awaitable[None]],
 ) -> AsyncGenerator[Imported]:
-    """Import conversations one by one; one that fails does not keep the others back."""
+    """Import conversations one by one; one that fails does not hold up the others."""
     total = len(conversations) if isinstance(conversations, Sized) else None
     for done, each in enumerate(conversations, start=1):
         written = Written()
