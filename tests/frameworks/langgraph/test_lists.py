@@ -38,6 +38,42 @@ async def test_a_fresh_process_goes_on_with_a_list(store_url: str) -> None:
         assert await values_of(TreadleSaver(store), config) == {"a": LONG}
 
 
+async def test_small_values_are_in_the_checkpoint_and_others_are_stored_once(store: Store) -> None:
+    saver = TreadleSaver(store)
+    values = {"a": 1, "b": "long " * 100, "c": LONG}
+    config = await put(saver, thread(), values, dict.fromkeys(values, "1"))
+    config = await put(saver, config, {**values, "a": 2}, {**dict.fromkeys(values, "1"), "a": "2"})
+    kinds = [each.key[0] for each in (await store.documents.list("langgraph.t")).items]
+    assert kinds == ["b", "c", "c", "t", "x"]
+    for reader in (saver, TreadleSaver(store)):
+        assert await values_of(reader, config) == {**values, "a": 2}
+
+
+@every_backend
+async def test_checkpoints_that_have_no_values_themselves_are_read_and_go_on(
+    store_url: str,
+) -> None:
+    """As they were stored at first: each value, and each list, had a document of its own."""
+    async with open_store(store_url, migrate=True) as store:
+        config = await put(TreadleSaver(store), thread(), {"a": LONG[:5], "b": 1})
+        key = ("c", "", config["configurable"]["checkpoint_id"])
+        head: Any = await store.documents.load("langgraph.t", key)
+        async with store.batch() as step:
+            for channel, value in head.value.pop("values").items():
+                step.documents.put("langgraph.t", ("b", "", channel, key[2]), value)
+            step.documents.put("langgraph.t", key, head.value)
+        saver = TreadleSaver(store)
+        assert await values_of(saver, config) == {"a": LONG[:5], "b": 1}
+        await saver.acopy_thread("t", "copy")
+        versions = {"a": "2", "b": key[2]}
+        config = await put(saver, config, {"a": LONG, "b": 1}, versions)
+        assert [document.value["items"] for document in await pieces(store)] == [5, 5]
+        await saver.aprune(["t"])
+        for reader in (saver, TreadleSaver(store)):
+            assert await values_of(reader, config) == {"a": LONG, "b": 1}
+            assert await values_of(reader, thread("copy")) == {"a": LONG[:5], "b": 1}
+
+
 async def test_a_list_of_many_pieces_is_read_whole(store: Store) -> None:
     saver, config = TreadleSaver(store), thread()
     numbers = list(range(60))

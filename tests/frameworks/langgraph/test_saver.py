@@ -178,29 +178,43 @@ async def test_a_deleted_thread_leaves_nothing(store_url: str) -> None:
 
 async def test_a_run_that_is_deleted_takes_its_values_with_it(store: Store) -> None:
     saver = TreadleSaver(store)
-    kept = await put(saver, thread(), {"a": LONG[:5], "b": "kept"}, run_id="kept")
-    await put(saver, kept, {"a": [*LONG[:5], "secret"], "b": "secret"}, run_id="gone")
+    kept = await put(saver, thread(), {"a": LONG[:5], "b": "kept" * 100}, run_id="kept")
+    await put(saver, kept, {"a": [*LONG[:5], "secret"], "b": "secret" * 100}, run_id="gone")
     await put(saver, thread("u"), {"b": "secret"}, run_id="gone")
     await saver.adelete_for_runs(["gone", "never"])
     assert (await store.documents.collections()).items == ("langgraph", "langgraph.t")
-    assert await values_of(saver, thread()) == {"a": LONG[:5], "b": "kept"}
-    values = [each.value for each in (await store.documents.list("langgraph.t", prefix="b")).items]
-    assert len(values) == 2
+    assert await values_of(saver, thread()) == {"a": LONG[:5], "b": "kept" * 100}
+    found = (await store.documents.list("langgraph.t")).items
+    assert [each.key[0] for each in found if each.value is not None] == ["b", "c", "t", "x"]
+    assert await values_of(TreadleSaver(store), kept) == {"a": LONG[:5], "b": "kept" * 100}
     assert [each.key[1] for each in (await store.documents.list("langgraph")).items] == ["kept"]
+
+
+async def test_a_list_goes_on_after_its_end_was_deleted(store: Store) -> None:
+    """Who remembers the old end does not take it for the new one."""
+    saver, other = TreadleSaver(store), TreadleSaver(store)
+    kept = await put(saver, thread(), {"a": LONG[:5]}, run_id="kept")
+    await put(saver, kept, {"a": [*LONG[:5], "old"]}, run_id="gone")
+    await other.adelete_for_runs(["gone"])
+    assert await values_of(other, thread()) == {"a": LONG[:5]}
+    config = await put(other, kept, {"a": [*LONG[:5], "new"]}, run_id="kept")
+    for reader in (saver, other, TreadleSaver(store)):
+        assert await values_of(reader, config) == {"a": [*LONG[:5], "new"]}
 
 
 async def test_a_prune_leaves_only_what_is_needed(store: Store) -> None:
     saver, config = TreadleSaver(store), thread()
     for number in range(30):
-        config = await put(saver, config, {"a": [number] * 5, "b": number}, run_id=str(number))
+        values = {"a": [number] * 5, "b": number, "long": str(number) * 200}
+        config = await put(saver, config, values, run_id=str(number))
         await saver.aput_writes(config, [("b", number)], "task")
     await saver.aprune(["t", "never"])
     keys = [each.key for each in (await store.documents.list("langgraph.t", limit=200)).items]
-    assert [key[0] for key in keys] == ["b", "b", "c", "c", "r", "t", "x"]
+    assert [key[0] for key in keys] == ["b", "c", "c", "r", "t", "x"]
     assert [each.key[1] for each in (await store.documents.list("langgraph")).items] == ["29"]
     found = await saver.aget_tuple(thread())
     assert found is not None
-    assert found.checkpoint["channel_values"] == {"a": [29] * 5, "b": 29}
+    assert found.checkpoint["channel_values"] == {"a": [29] * 5, "b": 29, "long": "29" * 200}
     assert found.pending_writes == [("task", "b", 29)]
     config = await put(saver, config, {"a": [29] * 6, "b": 30})
     assert await values_of(TreadleSaver(store), config) == {"a": [29] * 6, "b": 30}

@@ -110,7 +110,7 @@ async def test_an_item_expires_and_reading_it_makes_it_live_longer(store: Store)
 
 
 async def test_an_index_is_refused(store: Store) -> None:
-    with pytest.raises(InvalidValue, match="there is no search by meaning"):
+    with pytest.raises(InvalidValue, match="there is no semantic search"):
         TreadleStore(store, index={"dims": 2, "embed": lambda texts: [[0.0, 1.0] for _ in texts]})
 
 

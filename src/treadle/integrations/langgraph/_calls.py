@@ -1,4 +1,4 @@
-"""Runs what needs the store where the store is, for coroutines and for threads."""
+"""Runs work on the event loop of the store, for coroutines and for threads."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -12,7 +12,7 @@ T = TypeVar("T")
 AnyStore: TypeAlias = treadle.Store | treadle.blocking.Store
 """A store of either kind: for asyncio, or for code without await."""
 Work: TypeAlias = Callable[[treadle.Store], Coroutine[Any, Any, T]]
-"""What is to be done with a store."""
+"""Work that needs a store."""
 
 
 class Calls:
@@ -26,14 +26,14 @@ class Calls:
             self._loop = None  # it is known from the first call of a coroutine
 
     async def run(self, work: Work[T]) -> T:
-        """Do it for a coroutine."""
+        """Run work for a coroutine."""
         if isinstance(self._store, treadle.blocking.Store):
             return await asyncio.to_thread(self._store.run, work)
         self._loop = asyncio.get_running_loop()
         return await work(self._store)
 
     def wait(self, work: Work[T]) -> T:
-        """Do it for a thread that waits.
+        """Run work for a thread, which waits for it.
 
         Raises:
             RuntimeError: the store is one for asyncio, and the thread has a running event loop, or

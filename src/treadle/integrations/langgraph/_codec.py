@@ -31,7 +31,7 @@ class Codec:
         return self._serde.dumps_typed(value)
 
     def load(self, plain: Plain) -> Any:
-        """Return the value again."""
+        """Return the value that the bytes stand for."""
         return self._serde.loads_typed(plain)
 
     def seal(self, plain: Plain) -> Sealed:

@@ -5,44 +5,12 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from treadle.integrations.langgraph._codec import Plain
+from treadle.integrations.langgraph._layout import Value
+from treadle.integrations.langgraph._lists import StoredList
 
 _BYTES = 64 * 2**20
 """Most bytes of lists that one cache keeps."""
 _ENTRIES = 10_000
-
-
-class Run(NamedTuple):
-    """Some stored pieces of a list that follow each other."""
-
-    pieces: int
-    """How many there are."""
-    items: int
-    """How many items they have together."""
-    plain: Plain
-    """A list of these items."""
-
-
-class StoredList(NamedTuple):
-    """A list as it is stored: in pieces, which never change; others may follow them."""
-
-    id: str
-    runs: tuple[Run, ...]
-
-    @property
-    def pieces(self) -> int:
-        """How many pieces it has."""
-        return sum(run.pieces for run in self.runs)
-
-    def first(self, pieces: int) -> "StoredList | None":
-        """Return the list that has only the first pieces; None if they are not known apart."""
-        runs: list[Run] = []
-        for run in self.runs:
-            if pieces == 0:
-                break
-            runs.append(run)
-            pieces -= run.pieces
-        return StoredList(self.id, tuple(runs)) if pieces == 0 else None
 
 
 class Known(NamedTuple):
@@ -50,6 +18,8 @@ class Known(NamedTuple):
 
     root: int
     versions: Mapping[str, str]
+    small: Mapping[str, Value]
+    """The values that have no document of their own."""
     lists: Mapping[str, StoredList]
     runs: frozenset[str]
     """The runs that are in the index."""
@@ -74,7 +44,7 @@ class KnownThreads:
 
     def put(self, collection: str, space: str, known: Known) -> None:
         """Replace what is known."""
-        size = sum(len(run.plain[1]) for stored in known.lists.values() for run in stored.runs)
+        size = sum(stored.size for stored in known.lists.values())
         with self._lock:
             self._remove((collection, space))
             self._entries[collection, space] = known, size

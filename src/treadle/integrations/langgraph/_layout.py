@@ -1,13 +1,13 @@
-"""How a LangGraph thread lies in a collection of documents.
+"""How a LangGraph thread is laid out in a collection of documents.
 
 ========================================= ==========================================================
 key                                       value
 ========================================= ==========================================================
 ``("t",)``                                `Root`: which thread it is
 ``("o",)``                                None; its version is the fence of the thread's owner
-``("c", space, checkpoint)``              `Head`: a checkpoint without the values of its channels
+``("c", space, checkpoint)``              `Head`: a checkpoint with the small values of its channels
 ``("c", space, checkpoint, task, index)`` `PendingWrite`: behind its checkpoint, in one range
-``("b", space, channel, version)``        `Value`: the value of a channel
+``("b", space, channel, version)``        `Value`: a value of a channel that is not small
 ``("x", space, channel, list, number)``   `ListPiece`: a part of the list of a channel
 ``("r", run)``                            None: a run that has checkpoints in this thread
 ========================================= ==========================================================
@@ -38,6 +38,8 @@ _LONGEST_NAME = 150
 """Longest id in the name of a collection, in bytes; there is a prefix, too."""
 MOST_PIECES = 999_999
 """Their numbers have six digits in keys."""
+_SMALL = 200
+"""Most characters of a value that each checkpoint has again, instead of a document for it."""
 _LAST = "\U0010ffff"
 _SPECIAL_WRITES = 1_000
 """Added to the index of a write, because errors and interrupts have negative ones."""
@@ -51,24 +53,15 @@ class Sealed(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Root(msgspec.Struct, frozen=True):
-    """The document that each checkpoint of a thread refers to, by its version.
+    """The document whose version guards each checkpoint of a thread.
 
-    What deletes values of channels gives it a new version. So a writer sees whether the values that
-    it has not written again are still there.
+    A process that deletes values of channels gives it a new version. So a writer notices if values
+    that it has not written again may be gone.
     """
 
     thread_id: str
     sweeping: bool = False
-    """Somebody is about to delete; a writer has to give it a new version."""
-
-
-class Head(msgspec.Struct, frozen=True):
-    """A checkpoint without the values of its channels."""
-
-    ns: str
-    parent: str | None
-    checkpoint: Sealed
-    metadata: Sealed
+    """Somebody is about to delete: a writer must give the root a new version."""
 
 
 class PendingWrite(msgspec.Struct, frozen=True):
@@ -93,6 +86,21 @@ class Value(msgspec.Struct, frozen=True, omit_defaults=True):
     value: Sealed | None = None
     list: Pieces | None = None
 
+    @property
+    def is_small(self) -> bool:
+        """Whether the value is stored in the checkpoints that have it."""
+        return self.value is None or len(self.value.data) <= _SMALL
+
+
+class Head(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A checkpoint, with the values of those channels that have no document of their own."""
+
+    ns: str
+    parent: str | None
+    checkpoint: Sealed
+    metadata: Sealed
+    values: dict[str, Value] = {}
+
 
 class ListPiece(msgspec.Struct, frozen=True):
     """A part of a list, which is a list."""
@@ -111,7 +119,7 @@ def read_value(document: treadle.Document, kind: type[T]) -> T:
     """Return the value of a document as a `kind`.
 
     Raises:
-        CorruptRecord: it is none.
+        CorruptRecord: the document has another value.
     """
     try:
         return msgspec.convert(document.value, kind)
@@ -157,9 +165,24 @@ def value_key(space: str, channel: str, version: object) -> Key:
     return ("b", space, part(channel), part(str(version)))
 
 
+def is_head(key: Key) -> bool:
+    """Return whether a key below "c" is that of a checkpoint, and not of a write."""
+    return len(key) == 3
+
+
+def list_key(space: str, channel: str, list_id: str) -> Key:
+    """Return the key of a list; its pieces are below it."""
+    return ("x", space, part(channel), list_id)
+
+
 def piece_key(space: str, channel: str, list_id: str, number: int) -> Key:
     """Return the key of a piece of a list."""
-    return ("x", space, part(channel), list_id, f"{number:06}")
+    return (*list_key(space, channel, list_id), f"{number:06}")
+
+
+def number_of(key: Key) -> int:
+    """Return the number of a piece of a list."""
+    return int(key[4])
 
 
 def run_key(run_id: str) -> Key:
@@ -173,7 +196,7 @@ def run_index_key(key: Key, thread_id: str) -> Key:
 
 
 def behind(key: Key) -> Key:
-    """Return a key behind all that are below a key."""
+    """Return a key that is behind all keys below `key`."""
     return (*key, _LAST)
 
 

@@ -3,13 +3,14 @@
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import Any
 
+from treadle.integrations._document_pages import PAGE
 from treadle.integrations.langgraph._layout import (
     ROOT,
     Root,
     collection_of,
     read_value,
 )
-from treadle.integrations.langgraph._reading import PAGE, Found, Loaded, MissingValueError, Reader
+from treadle.integrations.langgraph._reading import Found, Loaded, MissingValueError, Reader
 from treadle.queries import LoadDocuments
 
 _DOCUMENTS = 8
@@ -17,7 +18,7 @@ _DOCUMENTS = 8
 
 
 class Listing:
-    """A listing that goes on with each page."""
+    """A listing that is read page by page."""
 
     def __init__(
         self,

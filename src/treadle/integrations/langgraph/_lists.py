@@ -2,16 +2,111 @@
 
 import os
 from collections.abc import Iterable, Iterator
-from typing import Any, TypeGuard
+from typing import Any, NamedTuple, TypeGuard
 
-from treadle.integrations.langgraph._codec import Codec
-from treadle.integrations.langgraph._known import Run, StoredList
+from treadle.integrations.langgraph._codec import Codec, Plain
 from treadle.integrations.langgraph._layout import MOST_PIECES
+from treadle.integrations.langgraph._packing import pack, unpack
 
 _SPLIT_FROM = 4
 """Shorter lists are stored whole."""
 _RUNS = 16
 """Most runs that are compared one by one."""
+
+
+class Run:
+    """Some stored pieces of a list that follow each other, with the items that they have together.
+
+    They are kept as bytes: those of the serializer, or packed if they are messages that were read.
+    """
+
+    def __init__(self, pieces: int, items: int, content: Plain | bytes) -> None:
+        """Keep the items of some pieces.
+
+        Args:
+            pieces: how many pieces.
+            items: how many items.
+            content: the list of the items: as the serializer has made it, or packed.
+        """
+        self.pieces = pieces
+        self.items = items
+        self._content = content
+
+    @property
+    def size(self) -> int:
+        """How many bytes it takes."""
+        return len(self._content if isinstance(self._content, bytes) else self._content[1])
+
+    @property
+    def is_packed(self) -> bool:
+        """Whether its items are packed messages."""
+        return isinstance(self._content, bytes)
+
+    def load(self, codec: Codec) -> list[Any]:
+        """Return the items, as new objects."""
+        if isinstance(self._content, bytes):
+            return unpack(self._content)
+        items: list[Any] = codec.load(self._content)
+        # What the serializer makes of the stored bytes is packed, and not what it made them of:
+        # a list is the same whether it was kept here or not.
+        self._content = pack(items) or self._content
+        return items
+
+    def has(self, codec: Codec, items: list[Any]) -> bool:
+        """Return whether these are the items.
+
+        Bytes are compared, and not identities, because items may have been changed in place.
+        """
+        if isinstance(self._content, bytes) and pack(items) == self._content:
+            return True
+        plain = codec.dump(items)
+        if plain == self._content:
+            return True
+        # An object may be serialized otherwise after it was read, such as one with default fields.
+        if plain != codec.dump(self.load(codec)):
+            return False
+        if not self.is_packed:
+            self._content = plain
+        return True
+
+
+class StoredList(NamedTuple):
+    """A list as it is stored: in pieces, which never change; others may follow them."""
+
+    id: str
+    runs: tuple[Run, ...]
+
+    @property
+    def pieces(self) -> int:
+        """How many pieces it has."""
+        return sum(run.pieces for run in self.runs)
+
+    @property
+    def size(self) -> int:
+        """How many bytes it takes."""
+        return sum(run.size for run in self.runs)
+
+    def first(self, pieces: int) -> "StoredList | None":
+        """Return the list that has only the first pieces; None if they are not known apart."""
+        runs: list[Run] = []
+        for run in self.runs:
+            if pieces == 0:
+                break
+            runs.append(run)
+            pieces -= run.pieces
+        return StoredList(self.id, tuple(runs)) if pieces == 0 else None
+
+    def load(self, codec: Codec) -> list[Any]:
+        """Return the items, as new objects."""
+        return [item for run in self.runs for item in run.load(codec)]
+
+
+class NewPiece(NamedTuple):
+    """A piece of a list that is to be stored."""
+
+    number: int
+    items: int
+    plain: Plain
 
 
 def is_split(value: object) -> TypeGuard[list[Any]]:
@@ -24,10 +119,12 @@ def new_list_id() -> str:
     return os.urandom(8).hex()
 
 
-def grow(codec: Codec, before: StoredList | None, items: list[Any]) -> StoredList:
-    """Return a list as it is to be stored: what `before` has of it and one more piece, or all.
+def grow(
+    codec: Codec, before: StoredList | None, items: list[Any]
+) -> tuple[StoredList, NewPiece | None]:
+    """Return a list as it is to be stored, and the piece that is missing.
 
-    Bytes are compared, and not identities, because items may have been changed in place.
+    That is what `before` has of it and one more piece, or all.
     """
     if before is not None and before.pieces == MOST_PIECES:
         before = None
@@ -36,30 +133,35 @@ def grow(codec: Codec, before: StoredList | None, items: list[Any]) -> StoredLis
     start = sum(run.items for run in same)
     if before is None or not same or (start < len(items) and len(same) < len(known)):
         # Another branch went on with these pieces, or they are of another list.
-        return StoredList(new_list_id(), (Run(1, len(items), codec.dump(items)),))
-    if start < len(items):
-        rest = items[start:]
-        same = (*same, Run(1, len(rest), codec.dump(rest)))
-    return StoredList(before.id, same)
+        return _with_piece(codec, StoredList(new_list_id(), ()), items)
+    stored = StoredList(before.id, same)
+    if start == len(items):
+        return stored, None
+    return _with_piece(codec, stored, items[start:])
 
 
 def merge(codec: Codec, stored: StoredList, items: list[Any]) -> StoredList:
     """Return the list with fewer runs, so that it is compared in fewer steps the next time."""
     if len(stored.runs) <= _RUNS:
         return stored
-    return StoredList(stored.id, (Run(stored.pieces, len(items), codec.dump(items)),))
+    packed = pack(stored.load(codec)) if any(run.is_packed for run in stored.runs) else None
+    return StoredList(stored.id, (Run(stored.pieces, len(items), packed or codec.dump(items)),))
+
+
+def _with_piece(
+    codec: Codec, stored: StoredList, items: list[Any]
+) -> tuple[StoredList, NewPiece | None]:
+    plain = codec.dump(items)
+    runs = (*stored.runs, Run(1, len(items), plain))
+    return StoredList(stored.id, runs), NewPiece(stored.pieces, len(items), plain)
 
 
 def _same_runs(codec: Codec, known: Iterable[Run], items: list[Any]) -> Iterator[Run]:
-    """Yield the first runs of `items` that are stored, with the bytes that they have now."""
+    """Yield the first runs of `items` that are stored."""
     start = 0
     for run in known:
         end = start + run.items
-        if end > len(items):
+        if end > len(items) or not run.has(codec, items[start:end]):
             return
-        plain = codec.dump(items[start:end])
-        # An object may be serialized otherwise after it was read, such as one with default fields.
-        if plain != run.plain and plain != codec.dump(codec.load(run.plain)):
-            return
-        yield run._replace(plain=plain)
+        yield run
         start = end

@@ -6,8 +6,9 @@ from typing import Any, NamedTuple, TypeAlias
 from langgraph.checkpoint.base import writes_sort_key
 
 import treadle
+from treadle.integrations._document_pages import PAGE, undamaged
 from treadle.integrations.langgraph._codec import Codec, Plain
-from treadle.integrations.langgraph._known import Known, KnownThreads, Run, StoredList
+from treadle.integrations.langgraph._known import Known, KnownThreads
 from treadle.integrations.langgraph._layout import (
     ROOT,
     Head,
@@ -19,15 +20,16 @@ from treadle.integrations.langgraph._layout import (
     behind,
     checkpoint_key,
     index_of,
+    is_head,
     piece_key,
     read_value,
     value_key,
 )
+from treadle.integrations.langgraph._lists import Run, StoredList
 from treadle.queries import ListDocuments, LoadDocuments
 
 FEW = 32
 """A checkpoint and its writes are rarely more documents."""
-PAGE = 200
 _KEYS = 1_000
 _ATTEMPTS = 5
 """Each needs another deletion between two reads."""
@@ -55,11 +57,12 @@ class Found(NamedTuple):
         return [write for _, write in ordered]
 
     def keys_of_values(self) -> Mapping[str, Key]:
-        """Return the keys of the values of its channels."""
+        """Return the keys of those values of its channels that are not in its head."""
         versions = self.checkpoint["channel_versions"]
         return {
             channel: value_key(self.key[1], channel, version)
             for channel, version in versions.items()
+            if channel not in self.head.values
         }
 
 
@@ -196,21 +199,30 @@ class Reader:
         Raises:
             MissingValueError: one is not there.
         """
+        values = await self.find_values(collection, found, only)
+        for each, its_values in zip(found, values, strict=True):
+            for channel in each.keys_of_values():
+                if channel not in its_values and (only is None or channel in only):
+                    raise MissingValueError(each, channel)
+        lists = await self._load_lists(collection, found, values)
+        return [
+            Loaded(each, self._plain_values(each, its_values, lists))
+            for each, its_values in zip(found, values, strict=True)
+        ]
+
+    async def find_values(
+        self, collection: str, found: Sequence[Found], only: Collection[str] | None = None
+    ) -> list[dict[str, Value]]:
+        """Return what is stored of the values of checkpoints; one that is missing is left out."""
         keys = [
             {ch: key for ch, key in each.keys_of_values().items() if only is None or ch in only}
             for each in found
         ]
         documents = await self.load_many(collection, {k for each in keys for k in each.values()})
-        values: list[dict[str, Value]] = []
-        for each, its_keys in zip(found, keys, strict=True):
-            for channel, key in its_keys.items():
-                if key not in documents:
-                    raise MissingValueError(each, channel)
-            values.append({ch: read_value(documents[key], Value) for ch, key in its_keys.items()})
-        lists = await self._load_lists(collection, found, values)
         return [
-            Loaded(each, self._plain_values(each, its_values, lists))
-            for each, its_values in zip(found, values, strict=True)
+            {ch: value for ch, value in each.head.values.items() if only is None or ch in only}
+            | {ch: read_value(documents[k], Value) for ch, k in its.items() if k in documents}
+            for each, its in zip(found, keys, strict=True)
         ]
 
     async def load_many(
@@ -286,7 +298,7 @@ class Reader:
         `newer` are writes that come before their checkpoint, from this page to the next.
         """
         for document in documents:
-            if len(document.key) > 3:
+            if not is_head(document.key):
                 newer.append(document)
                 continue
             writes = [each for each in newer if each.key[:3] == document.key]
@@ -318,24 +330,11 @@ class Reader:
         known = Known(
             root=root,
             versions={channel: str(version) for channel, version in versions.items()},
+            small=loaded.found.head.values,
             lists=lists,
             runs=before.runs if before is not None and is_current else frozenset(),
         )
         self._known.put(collection, space, known)
-
-
-def undamaged(collection: str, page: treadle.DocumentPage) -> Sequence[treadle.Document]:
-    """Return the documents of a page.
-
-    Without a damaged one, an older checkpoint would be taken for the newest, or a task run again.
-
-    Raises:
-        CorruptRecord: one is damaged.
-    """
-    if page.unreadable:
-        names = ", ".join(page.unreadable)
-        raise treadle.CorruptRecord(f"collection {collection!r}", f"{names} is damaged")
-    return page.items
 
 
 def _settled(root: treadle.Document | None) -> int | None:

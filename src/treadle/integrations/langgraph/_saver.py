@@ -23,7 +23,7 @@ import treadle
 from treadle.integrations.langgraph._calls import AnyStore, Calls, Work
 from treadle.integrations.langgraph._codec import Codec
 from treadle.integrations.langgraph._history import History, load_history
-from treadle.integrations.langgraph._known import KnownThreads, StoredList
+from treadle.integrations.langgraph._known import KnownThreads
 from treadle.integrations.langgraph._layout import (
     OWNER,
     PendingWrite,
@@ -32,6 +32,7 @@ from treadle.integrations.langgraph._layout import (
     write_key,
 )
 from treadle.integrations.langgraph._listing import Listing
+from treadle.integrations.langgraph._lists import StoredList
 from treadle.integrations.langgraph._reading import ChannelValue, Loaded, Reader
 from treadle.integrations.langgraph._sweeping import Sweeper
 from treadle.integrations.langgraph._writing import Guards, NewCheckpoint, NewWrite, Writer
@@ -68,8 +69,8 @@ class TreadleSaver(BaseCheckpointSaver[str]):
                 `EncryptedSerializer` encrypts all values.
             hold: a claimed entry of a mailbox, such as `delivery.entry` of a worker. Each write
                 commits only while the claim is held, else it raises `ClaimConflict`.
-            collection: begins the names of the collections: "langgraph" stores the thread "t" in
-                "langgraph.t".
+            collection: the prefix of the collections: "langgraph" stores the thread "t" in the
+                collection "langgraph.t".
         """
         super().__init__(serde=serde)
         self._calls = Calls(store)
@@ -446,7 +447,7 @@ def _configurable(config: RunnableConfig) -> dict[str, Any]:
 
 def _value(codec: Codec, value: ChannelValue) -> Any:
     if isinstance(value, StoredList):
-        return [item for run in value.runs for item in codec.load(run.plain)]
+        return value.load(codec)
     return codec.load(value)
 
 

@@ -23,6 +23,7 @@ from langgraph.store.base import (
 )
 
 import treadle
+from treadle.integrations._document_pages import PAGE, each_document
 from treadle.integrations.langgraph._calls import AnyStore, Calls
 from treadle.integrations.langgraph._filters import (
     Namespace,
@@ -35,7 +36,6 @@ from treadle.queries import LoadDocuments
 
 Kind = TypeVar("Kind", bound=Item)
 
-_PAGE = 200
 _KEYS = 1_000
 _ITEMS: Key = ("i",)
 _UNSTORABLE = re.compile(r"[\x00-\x1f%]")
@@ -52,8 +52,8 @@ class _Item(msgspec.Struct, frozen=True):
 class TreadleStore(BaseStore):
     """A store for long-term memory: `builder.compile(checkpointer=..., store=TreadleStore(store))`.
 
-    An item is a document. A search reads all items of its namespaces, with those below, and returns
-    what was written last first. There is no search by meaning: a `query` has no effect.
+    An item is a document. A search reads all items in its namespace and those below, and returns
+    the most recently written first. There is no semantic search: a `query` has no effect.
     """
 
     supports_ttl = True
@@ -71,9 +71,9 @@ class TreadleStore(BaseStore):
         Args:
             store: an open store. For calls without `await`, it is one of
                 `treadle.blocking.open_store`.
-            ttl: `default_ttl` is how many minutes items live if a `put` does not say it. With
-                `refresh_on_read`, an item lives so long from its last reading. An item that has
-                expired is not found; `sweep_ttl` makes room.
+            ttl: `default_ttl` is how many minutes an item lives unless its `put` says otherwise.
+                With `refresh_on_read`, they count from when it was last read. An item that has
+                expired is not found; `sweep_ttl` removes it.
             index: must be None: there is no index of vectors.
             collection: the collection of the items.
 
@@ -81,7 +81,7 @@ class TreadleStore(BaseStore):
             InvalidValue: there is an `index`.
         """
         if index is not None:
-            reason = "there is no search by meaning; leave it out, or use a store with vectors"
+            reason = "there is no semantic search; leave it out, or use a store with vectors"
             raise treadle.InvalidValue("index", reason)
         self.ttl_config = ttl
         self._calls = Calls(store)
@@ -176,7 +176,9 @@ class _Items:
         prefix = (*_ITEMS, *map(_quote, op.namespace_prefix))
         found = [
             document
-            async for document in self._each(prefix, values=bool(op.filter))
+            async for document in each_document(
+                self._store.documents, self._collection, prefix, values=bool(op.filter)
+            )
             if not op.filter or passes(read_value(document, _Item).value, op.filter)
         ]
         found.sort(key=lambda document: -document.version)
@@ -192,7 +194,7 @@ class _Items:
         last: Namespace | None = None
         while True:
             page = await self._store.documents.list(
-                self._collection, prefix=_ITEMS, after=after, limit=_PAGE, values=False
+                self._collection, prefix=_ITEMS, after=after, limit=PAGE, values=False
             )
             for document in page.items:
                 namespace = _namespace_of(document.key)
@@ -208,18 +210,6 @@ class _Items:
         queries = [LoadDocuments(collection=self._collection, keys=group) for group in groups]
         answers = await self._store.read(*queries) if queries else ()
         return {each.key: each for answer in answers for each in answer if each is not None}
-
-    async def _each(self, prefix: Key, *, values: bool) -> AsyncIterator[treadle.Document]:
-        after: Key | None = None
-        while True:
-            page = await self._store.documents.list(
-                self._collection, prefix=prefix, after=after, limit=_PAGE, values=values
-            )
-            for document in page.items:
-                yield document
-            if not page.has_more:
-                return
-            after = page.next_cursor
 
 
 async def _sweep(store: treadle.Store) -> int:

@@ -1,24 +1,32 @@
 """Deletes and copies checkpoints, while others may write."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import TypeAlias, TypeGuard
+from typing import NamedTuple, TypeAlias, TypeGuard
+
+import msgspec
 
 import treadle
+from treadle.integrations._document_pages import each_document
 from treadle.integrations.langgraph._layout import (
+    MOST_PIECES,
     ROOT,
+    Head,
     Key,
     Pieces,
     Root,
     Value,
     collection_of,
+    is_head,
+    list_key,
+    number_of,
     read_value,
     run_index_key,
     run_key,
     to_json,
 )
 from treadle.integrations.langgraph._lists import new_list_id
-from treadle.integrations.langgraph._reading import PAGE, Found, Reader, undamaged
+from treadle.integrations.langgraph._reading import Found, Reader
 from treadle.integrations.langgraph._writing import ATTEMPTS, Writer, is_conflict
 
 _COMMIT = 1_000
@@ -27,14 +35,27 @@ _BLOCK = 100
 """How many checkpoints are looked at together."""
 
 Choose: TypeAlias = Callable[[str, Mapping[Key, Found]], Awaitable[set[Key]]]
-"""Returns the checkpoints to be deleted: of a thread's collection, and all that it has."""
+"""Returns the checkpoints to delete, given the collection of a thread and all its checkpoints."""
+
+
+class _Unused(NamedTuple):
+    """The keys of what only deleted checkpoints need."""
+
+    documents: list[Key]
+    """These are deleted, checkpoints first: an interrupted deletion may leave values without a
+    checkpoint, but no checkpoint without its values."""
+    ends: list[Key]
+    """The last pieces of lists whose first ones are needed. They are emptied and not deleted, so
+    that nobody writes another piece with the number of one that a process still remembers."""
+    runs: list[Key]
+    """The marks of runs that are among the documents."""
 
 
 class Sweeper:
     """Deletes from, and copies, the threads in a store.
 
-    It gives the root of a thread a new version, reads, and deletes only while the root keeps it. A
-    writer that comes meanwhile writes all values of its checkpoint, and changes the root again.
+    It gives the root of a thread a new version, reads, and deletes only while the root keeps that
+    version. A writer in between writes all values of its checkpoint, and changes the root again.
     """
 
     def __init__(self, reader: Reader, writer: Writer) -> None:
@@ -87,20 +108,12 @@ class Sweeper:
         needed = {key}
         for start in range(0, len(chain), _BLOCK):
             block = chain[start : start + _BLOCK]
-            keys = {each.key: each.keys_of_values() for each in block}
-            wanted = {
-                k for its in keys.values() for channel, k in its.items() if channel in missing
-            }
-            documents = await self._reader.load_many(collection, wanted)
-            for each in block:
+            found_values = await self._reader.find_values(collection, block, missing)
+            for each, values in zip(block, found_values, strict=True):
                 if not missing:
                     return needed
                 needed.add(each.key)
-                missing -= {
-                    channel
-                    for channel, k in keys[each.key].items()
-                    if k in documents and read_value(documents[k], Value) != Value()
-                }
+                missing -= {channel for channel, value in values.items() if value != Value()}
         return needed
 
     def _run_of(self, found: Found) -> object:
@@ -130,14 +143,19 @@ class Sweeper:
         found = {each.key: each async for each in self._checkpoints(collection)}
         gone = await choose(collection, found)
         kept = [each for key, each in found.items() if key not in gone]
-        index, keys = await self._find_unused(collection, gone, kept)
-        deletions = [(collection, key) for key in keys]
-        deletions += [(self._writer.runs, run_index_key(key, thread_id)) for key in index]
+        unused = await self._find_unused(collection, gone, kept)
+        deletions = [(collection, key) for key in unused.documents]
+        deletions += [(self._writer.runs, run_index_key(key, thread_id)) for key in unused.runs]
         for start in range(0, len(deletions), _COMMIT):
             async with self._writer.commit(collection, thread_id) as step:
                 step.documents.check(collection, ROOT, expected=version)
                 for name, key in deletions[start : start + _COMMIT]:
                     step.documents.delete(name, key)
+        for start in range(0, len(unused.ends), _COMMIT):
+            async with self._writer.commit(collection, thread_id) as step:
+                step.documents.check(collection, ROOT, expected=version)
+                for key in unused.ends[start : start + _COMMIT]:
+                    step.documents.put(collection, key, None)
         async with self._writer.commit(collection, thread_id) as step:
             if kept:
                 value = to_json(Root(thread_id))
@@ -146,26 +164,25 @@ class Sweeper:
                 step.documents.delete(collection, ROOT, expected=version)
 
     async def _find_unused(
-        self, collection: str, gone: set[Key], kept: Iterable[Found]
-    ) -> tuple[list[Key], list[Key]]:
-        """Return the marks of runs, and all documents, that only deleted checkpoints need.
-
-        Checkpoints come first, because an interrupted deletion may leave values without one, but no
-        checkpoint without its values.
-        """
+        self, collection: str, gone: set[Key], kept: Sequence[Found]
+    ) -> "_Unused":
+        """Return what only deleted checkpoints need."""
         values = {key for each in kept for key in each.keys_of_values().values()}
-        documents = await self._reader.load_many(collection, values)
-        lists = {
-            ("x", *key[1:3], pieces.id)
-            for key, document in documents.items()
-            if (pieces := read_value(document, Value).list) is not None
-        }
+        counts: dict[Key, int] = {}
+        stored = await self._reader.find_values(collection, kept)
+        for each, its_values in zip(kept, stored, strict=True):
+            for channel, value in its_values.items():
+                if value.list is not None:
+                    key = list_key(each.key[1], channel, value.list.id)
+                    counts[key] = max(counts.get(key, 0), value.list.count)
         runs = {run_key(run) for each in kept if isinstance(run := self._run_of(each), str)}
-        unused = [key async for key in self._keys(collection, ("c",)) if key[:3] in gone]
-        unused += [key async for key in self._keys(collection, ("b",)) if key not in values]
-        unused += [key async for key in self._keys(collection, ("x",)) if key[:4] not in lists]
+        documents = [key async for key in self._keys(collection, ("c",)) if key[:3] in gone]
+        documents += [key async for key in self._keys(collection, ("b",)) if key not in values]
+        pieces = [key async for key in self._keys(collection, ("x",))]
+        documents += [key for key in pieces if key[:4] not in counts]
         marks = [key async for key in self._keys(collection, ("r",)) if key not in runs]
-        return marks, unused + marks
+        ends = [key for key in pieces if number_of(key) >= counts.get(key[:4], MOST_PIECES)]
+        return _Unused(documents + marks, ends, marks)
 
     # --- copying ----------------------------------------------------------------------------------
 
@@ -199,18 +216,17 @@ class Sweeper:
         pieces = [each async for each in self._each(source, ("x",))]
         runs = [each async for each in self._keys(source, ("r",))]
         # The lists of both threads go on apart, so they must not have the same pieces.
-        new_ids: dict[str, str] = {}
+        renamed = _Renamed()
         new: list[tuple[Key, treadle.Json]] = []
         for piece in pieces:
-            list_id = new_ids.setdefault(piece.key[3], new_list_id())
+            list_id = renamed[piece.key[3]]
             new.append(((*piece.key[:3], list_id, piece.key[4]), piece.value))
-        for document in values:
-            value = read_value(document, Value)
-            if value.list is not None:
-                list_id = new_ids.setdefault(value.list.id, new_list_id())
-                value = Value(list=Pieces(list_id, value.list.count))
-            new.append((document.key, to_json(value)))
-        new += [(each.key, each.value) for each in checkpoints]
+        new += [(each.key, to_json(renamed.value(read_value(each, Value)))) for each in values]
+        for each in checkpoints:
+            if is_head(each.key):
+                new.append((each.key, to_json(renamed.head(read_value(each, Head)))))
+            else:
+                new.append((each.key, each.value))
         target_root = await self._documents.load(target, ROOT)
         async with self._writer.commit(target, thread_id) as step:
             expected = 0 if target_root is None else target_root.version
@@ -233,23 +249,32 @@ class Sweeper:
                     yield found
 
     async def _keys(self, collection: str, prefix: Key) -> AsyncIterator[Key]:
+        # Without values: deletions need the keys alone, and damage must not prevent them.
         async for document in self._each(collection, prefix, values=False):
             yield document.key
 
-    async def _each(
+    def _each(
         self, collection: str, prefix: Key, *, values: bool = True
     ) -> AsyncIterator[treadle.Document]:
-        after: Key | None = None
-        while True:
-            page = await self._documents.list(
-                collection, prefix=prefix, after=after, limit=PAGE, values=values
-            )
-            # Damage must not prevent deletions, which need the keys alone.
-            for document in undamaged(collection, page) if values else page.items:
-                yield document
-            if not page.has_more:
-                return
-            after = page.next_cursor
+        return each_document(self._documents, collection, prefix, values=values)
+
+
+class _Renamed(dict[str, str]):
+    """New ids for the lists of a copy."""
+
+    def __missing__(self, list_id: str) -> str:
+        return self.setdefault(list_id, new_list_id())
+
+    def value(self, value: Value) -> Value:
+        """Return the value of the copy."""
+        if value.list is None:
+            return value
+        return Value(list=Pieces(self[value.list.id], value.list.count))
+
+    def head(self, head: Head) -> Head:
+        """Return the checkpoint of the copy."""
+        values = {channel: self.value(value) for channel, value in head.values.items()}
+        return msgspec.structs.replace(head, values=values)
 
 
 def _is_text(value: treadle.Json) -> TypeGuard[str]:

@@ -4,9 +4,11 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
+import msgspec
+
 import treadle
 from treadle.integrations.langgraph._codec import Codec
-from treadle.integrations.langgraph._known import Known, KnownThreads, Run, StoredList
+from treadle.integrations.langgraph._known import Known, KnownThreads
 from treadle.integrations.langgraph._layout import (
     OWNER,
     ROOT,
@@ -26,7 +28,7 @@ from treadle.integrations.langgraph._layout import (
     to_json,
     value_key,
 )
-from treadle.integrations.langgraph._lists import grow, is_split, merge
+from treadle.integrations.langgraph._lists import StoredList, grow, is_split, merge
 
 ATTEMPTS = 20
 """Each needs others that delete, or begin the thread, between a read and a commit."""
@@ -55,12 +57,10 @@ class Guards(NamedTuple):
 
 
 class NewValue(NamedTuple):
-    """The value of a channel, to be stored with a checkpoint."""
+    """A value of a channel that is to have a document of its own."""
 
     key: Key
     value: Value
-    piece: tuple[Key, Run] | None
-    """A new piece of a list."""
     is_new: bool
     """False: another checkpoint may have stored it; then that stays."""
 
@@ -74,11 +74,16 @@ class NewWrite(NamedTuple):
     """True for errors and interrupts; any other write stays as it is once it is stored."""
 
 
-class Draft(NamedTuple):
+class Draft:
     """What is to be stored with a checkpoint, and known afterwards."""
 
-    values: Sequence[NewValue]
-    lists: Mapping[str, StoredList]
+    def __init__(self) -> None:
+        self.small: dict[str, Value] = {}
+        """The values that are stored in the checkpoint."""
+        self.values: list[NewValue] = []
+        """The other ones, as far as they are not stored yet."""
+        self.pieces: list[tuple[Key, ListPiece]] = []
+        self.lists: dict[str, StoredList] = {}
 
 
 class NewCheckpoint:
@@ -102,41 +107,49 @@ class NewCheckpoint:
         self.versions: dict[str, Any] = {**bare["channel_versions"], **new_versions}
         run = metadata.get("run_id")
         self.run_id: str | None = run if isinstance(run, str) else None
-        self.head = Head(ns, parent, codec.dump_sealed(bare), codec.dump_sealed(dict(metadata)))
+        self._head = Head(ns, parent, codec.dump_sealed(bare), codec.dump_sealed(dict(metadata)))
+
+    def head(self, draft: Draft) -> Head:
+        """Return the checkpoint with its small values."""
+        return msgspec.structs.replace(self._head, values=draft.small)
 
     def draft(self, known: Known | None) -> Draft:
         """Serialize the values that are new, or not known to be stored."""
-        values: list[NewValue] = []
-        lists: dict[str, StoredList] = {}
+        draft = Draft()
         for channel, version in self.versions.items():
-            is_new = channel in self._new
-            before = known.lists.get(channel) if known is not None else None
-            if known is not None and known.versions.get(channel) == str(version) and not is_new:
-                if before is not None:
-                    lists[channel] = before
-                continue
-            key = value_key(self.space, channel, version)
-            value: Any = self._values.get(channel)
-            if channel not in self._values:
-                values.append(NewValue(key, Value(), None, is_new))
-            elif is_split(value):
-                stored = grow(self._codec, before, value)
-                piece = self._new_piece(channel, before, stored)
-                lists[channel] = merge(self._codec, stored, value)
-                stored_value = Value(list=Pieces(stored.id, stored.pieces))
-                values.append(NewValue(key, stored_value, piece, is_new))
+            is_stored = known is not None and known.versions.get(channel) == str(version)
+            if known is not None and is_stored and channel not in self._new:
+                self._keep(draft, channel, known)
             else:
-                sealed = self._codec.dump_sealed(value)
-                values.append(NewValue(key, Value(sealed), None, is_new))
-        return Draft(values, lists)
+                self._add(draft, channel, None if known is None else known.lists.get(channel))
+        return draft
 
-    def _new_piece(
-        self, channel: str, before: StoredList | None, stored: StoredList
-    ) -> tuple[Key, Run] | None:
-        first = before.pieces if before is not None and before.id == stored.id else 0
-        if stored.pieces <= first:
-            return None
-        return piece_key(self.space, channel, stored.id, stored.pieces - 1), stored.runs[-1]
+    def _keep(self, draft: Draft, channel: str, known: Known) -> None:
+        """Add a value that is stored."""
+        if channel in known.small:
+            draft.small[channel] = known.small[channel]
+        if channel in known.lists:
+            draft.lists[channel] = known.lists[channel]
+
+    def _add(self, draft: Draft, channel: str, before: StoredList | None) -> None:
+        """Add a value; `before` is the list that the channel had."""
+        value: Any = self._values.get(channel)
+        if channel not in self._values:
+            draft.small[channel] = Value()
+        elif is_split(value):
+            stored, piece = grow(self._codec, before, value)
+            draft.lists[channel] = merge(self._codec, stored, value)
+            draft.small[channel] = Value(list=Pieces(stored.id, stored.pieces))
+            if piece is not None:
+                key = piece_key(self.space, channel, stored.id, piece.number)
+                draft.pieces.append((key, ListPiece(piece.items, self._codec.seal(piece.plain))))
+        else:
+            sealed = Value(self._codec.dump_sealed(value))
+            if sealed.is_small:
+                draft.small[channel] = sealed
+            else:
+                key = value_key(self.space, channel, self.versions[channel])
+                draft.values.append(NewValue(key, sealed, channel in self._new))
 
 
 class _Root(NamedTuple):
@@ -226,22 +239,22 @@ class Writer:
             else:
                 step.documents.check(collection, ROOT, expected=root.version)
             self._add_values(step, collection, draft)
-            step.documents.put(collection, checkpoint_key(new.space, new.id), to_json(new.head))
+            head = to_json(new.head(draft))
+            step.documents.put(collection, checkpoint_key(new.space, new.id), head)
             if new.run_id is not None and new.run_id not in runs:
                 runs |= {new.run_id}
                 self.add_run(step, collection, run_key(new.run_id), new.thread_id)
         version = root.version if changed is None else changed.result.version
         versions = {channel: str(version) for channel, version in new.versions.items()}
-        self._known.put(collection, new.space, Known(version, versions, draft.lists, runs))
+        stored = Known(version, versions, draft.small, draft.lists, runs)
+        self._known.put(collection, new.space, stored)
 
     def _add_values(self, step: treadle.Batch, collection: str, draft: Draft) -> None:
         for value in draft.values:
             write = step.documents.put if value.is_new else step.documents.ensure
             write(collection, value.key, to_json(value.value))
-            if value.piece is not None:
-                key, run = value.piece
-                piece = ListPiece(run.items, self._codec.seal(run.plain))
-                step.documents.create(collection, key, to_json(piece))
+        for key, piece in draft.pieces:
+            step.documents.create(collection, key, to_json(piece))
 
     def add_run(self, step: treadle.Batch, collection: str, key: Key, thread_id: str) -> None:
         """Note in a thread, and in the index, that a run has checkpoints there."""
