@@ -23,4 +23,6 @@ def joined_id(*parts: str) -> str:
 
 def _escaped(text: str) -> str:
     """Return a text without dots; an empty one becomes "%", as an id has no two dots together."""
-    return quote(text, safe="@").replace(".", "%2E").replace("~", "%7E") or "%"
+    # A lone surrogate gives an id, too; what is stored under it says that it cannot be.
+    quoted = quote(text, safe="@", errors="surrogatepass")
+    return quoted.replace(".", "%2E").replace("~", "%7E") or "%"

@@ -64,6 +64,16 @@ def test_a_service_knows_two_ways_with_stale_sessions(store: Store) -> None:
         TreadleSessionService(store, on_stale="ignore")  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("odd", ["half of an emoji: \ud83d", "a line\n", "x" * 2_000])
+async def test_an_id_that_cannot_be_stored_is_refused(
+    service: TreadleSessionService, odd: str
+) -> None:
+    with pytest.raises(InvalidValue):
+        await service.create_session(app_name=APP, user_id=odd, session_id="s")
+    with pytest.raises(InvalidValue):
+        await service.create_session(app_name=APP, user_id=USER, session_id=f"{odd}s")
+
+
 @every_backend
 async def test_a_session_that_was_created_again_refuses_events_of_the_old_one(
     service: TreadleSessionService,

@@ -90,6 +90,19 @@ async def test_a_damaged_checkpoint_hurts_no_other(store: Store) -> None:
     assert await values_of(saver, first) == {"a": LONG[:4], "b": 1}
 
 
+async def test_a_document_of_another_program_is_not_taken_for_a_write(store: Store) -> None:
+    saver = TreadleSaver(store)
+    _, second, last = await three(saver)
+    key = ("c", "", last["configurable"]["checkpoint_id"])
+    for further in (("note",), ("task", "first")):
+        await store.documents.put("langgraph.t", (*key, *further), {"a": 1})
+        with pytest.raises(CorruptRecord, match="no write of a task has such a key"):
+            await saver.aget_tuple(thread())
+        await store.documents.delete("langgraph.t", (*key, *further))
+    assert await values_of(saver, second) == {"a": LONG[:8], "b": 2}
+    assert await values_of(saver, thread()) == {"a": LONG, "b": 3}
+
+
 # --- writers beside who deletes -------------------------------------------------------------------
 
 

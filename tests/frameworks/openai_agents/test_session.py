@@ -54,6 +54,19 @@ async def test_items_are_added_together_or_not_at_all(session: TreadleSession) -
     assert await session.get_items() == []
 
 
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [("half of an emoji: \ud83d", "lone surrogate"), ({1, 2}, "set"), (2**70, "64 bits")],
+)
+async def test_what_an_item_cannot_have_is_said_to_be_wrong(
+    session: TreadleSession, wrong: Any, reason: str
+) -> None:
+    item: Any = {"role": "user", "content": [{"type": "input_text", "text": wrong}]}
+    with pytest.raises(InvalidValue, match=rf"item\.content\[0\]\.text.*{reason}"):
+        await session.add_items([*said("a"), item])
+    assert await session.get_items() == []
+
+
 @every_backend
 async def test_callers_that_take_the_last_item_get_different_ones(session: TreadleSession) -> None:
     await session.add_items(said("a", "b", "c"))

@@ -124,8 +124,7 @@ def read_value(document: treadle.Document, kind: type[T]) -> T:
     try:
         return msgspec.convert(document.value, kind)
     except msgspec.ValidationError as error:
-        where = f"document {(document.collection, *document.key)!r}"
-        raise treadle.CorruptRecord(where, str(error)) from error
+        raise treadle.CorruptRecord(_name_of(document), str(error)) from error
 
 
 def collection_of(prefix: str, thread_id: str) -> str:
@@ -155,9 +154,17 @@ def write_key(space: str, checkpoint_id: str, task_id: str, index: int) -> Key:
     return (*checkpoint_key(space, checkpoint_id), part(task_id), number)
 
 
-def index_of(key: Key) -> int:
-    """Return the index of a write."""
-    return int(key[4]) - _SPECIAL_WRITES
+def index_of(document: treadle.Document) -> int:
+    """Return the index of a write.
+
+    Raises:
+        CorruptRecord: the document has a key that no write has.
+    """
+    try:
+        return int(document.key[4]) - _SPECIAL_WRITES
+    except (IndexError, ValueError) as error:
+        reason = "no write of a task has such a key"
+        raise treadle.CorruptRecord(_name_of(document), reason, "see who wrote it") from error
 
 
 def value_key(space: str, channel: str, version: object) -> Key:
@@ -198,6 +205,10 @@ def run_index_key(key: Key, thread_id: str) -> Key:
 def behind(key: Key) -> Key:
     """Return a key that is behind all keys below `key`."""
     return (*key, _LAST)
+
+
+def _name_of(document: treadle.Document) -> str:
+    return f"document {(document.collection, *document.key)!r}"
 
 
 def _digest(text: str) -> str:

@@ -308,7 +308,7 @@ class Reader:
     def _found(self, document: treadle.Document, writes: Iterable[treadle.Document]) -> Found:
         head = read_value(document, Head)
         checkpoint = self.codec.load_sealed(head.checkpoint)
-        pending = tuple((index_of(each.key), read_value(each, PendingWrite)) for each in writes)
+        pending = tuple((index_of(each), read_value(each, PendingWrite)) for each in writes)
         return Found(document.key, head, checkpoint, pending)
 
     def _remember(self, collection: str, root: int, loaded: Loaded) -> None:

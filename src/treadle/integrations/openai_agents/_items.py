@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from treadle import Json, Message, Role, ToolCall
+from treadle.core.codec import check_json
 from treadle.integrations._tool_calls import read_tool_call, write_tool_call
 from treadle.integrations._values import as_object, same
 
@@ -31,9 +32,10 @@ def read_item(item: Json) -> Message:
     come twice. An item that says nothing to a user, such as a model's reasoning, is internal.
 
     Raises:
-        InvalidValue: it is no JSON object.
+        InvalidValue: it is no JSON object; the message says where.
     """
     fields = as_object(item, "item")
+    check_json(item, "item")
     message, taken = _shown(fields)
     if same(write_items(message), [fields]):
         return message

@@ -49,7 +49,8 @@ class TreadleSession:
         """Make a session; its thread is created when the first item is added.
 
         Args:
-            session_id: the id of the session, and of the thread.
+            session_id: the id of the session, and of the thread. If it cannot be the id of a
+                thread, such as one with a "/", each call raises `InvalidId`.
             store: an open store.
             step: a batch of that store, which gets the writes.
             resource_id: the owner of the thread, if the session creates it.
