@@ -43,7 +43,7 @@ _LONG = (
     "test_all_tests_of_the_store_on_sqlite",
     "test_the_guide_s_backend_is_certified",
     "test_the_site_builds",
-    "test_a_run_shows_tables",
+    "test_a_part_shows_its_table",
     "random_histories",
     "test_schemathesis_finds_nothing",
     "test_a_conversation_by_the_client",

@@ -16,7 +16,7 @@ import psycopg
 import pytest
 
 from tests.marks import every_backend
-from treadle import Store, StoreClosed, Thread, open_store
+from treadle import Message, Store, StoreClosed, Thread, open_store
 
 pytestmark = [
     pytest.mark.skipif(
@@ -99,6 +99,35 @@ async def test_a_child_can_open_the_store_itself(store_url: str, *, is_open: boo
             await store.close()
         if other.capabilities.shared:
             assert await other.threads.load("from the child") is not None
+
+
+def _open_another(pipe: Any, url: str) -> None:
+    async def create() -> None:
+        async with open_store(url) as store:
+            await store.threads.create(Thread(id=f"of {os.getpid()}"))
+
+    asyncio.run(create())
+    pipe.send("created")
+
+
+@pytest.mark.parametrize("store_url", ["files", "sqlite", "postgres"], indirect=True)
+async def test_a_child_can_open_the_store_while_its_parent_works(store_url: str) -> None:
+    async def work(store: Store, number: int) -> None:
+        while True:
+            await store.threads.append("t", Message.user(str(number)))
+            await store.threads.list_messages("t", limit=1)
+
+    async with open_store(store_url, migrate=True) as store:
+        await store.threads.create(Thread(id="t"))
+        working = [asyncio.create_task(work(store, number)) for number in range(3)]
+        for _ in range(20):
+            await asyncio.sleep(0.01)
+            with forked(_open_another, store_url) as pipe:
+                assert await hear(pipe) == "created"
+        for task in working:
+            task.cancel()
+        await asyncio.wait(working)
+        assert (await store.threads.list()).total == 21
 
 
 @contextmanager

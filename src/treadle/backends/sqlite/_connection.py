@@ -15,14 +15,10 @@ from treadle.backends._modes import can_write
 from treadle.backends.base import Durability
 from treadle.backends.sqlite._errors import is_busy
 from treadle.backends.sqlite._side_files import beside, check_files
+from treadle.backends.sqlite._uses import begin_use, end_use, is_spoilt, using_sqlite
 from treadle.errors import StoreUnavailable
 
 MakeConnection = Callable[..., sqlite3.Connection]
-
-_in_use: set[sqlite3.Connection] = set()
-"""The connections in a transaction, which another thread may be carrying out."""
-_spoilt: set[str] = set()
-"""The files that a forked child cannot use, because SQLite's memory of them is wrong."""
 
 _LOOK_SECONDS = 0.05
 """How long SQLite itself waits for other programs; `transaction` goes on as long as its caller has
@@ -50,12 +46,23 @@ def connect(
     `cache_kib` KiB in memory.
 
     Raises:
-        StoreUnavailable: this process was forked while its parent was using the file.
+        StoreUnavailable: this process was forked while its parent was using SQLite.
     """
-    if path in _spoilt:
-        reason = "this process was forked while its parent was using the file"
-        raise StoreUnavailable(path, f"{reason}; open it in a process that starts afresh")
     check_files(path)
+    with using_sqlite():
+        if is_spoilt():
+            reason = "this process was forked while its parent was using SQLite"
+            raise StoreUnavailable(path, f"{reason}; open it in a process that starts afresh")
+        return _connect(path, durability, patience, make, cache_kib)
+
+
+def _connect(
+    path: str,
+    durability: Durability,
+    patience: Patience,
+    make: MakeConnection,
+    cache_kib: int,
+) -> sqlite3.Connection:
     connection = make(
         f"{Path(path).as_uri()}?mode=rw",
         uri=True,
@@ -176,7 +183,7 @@ class _Transaction:
         self._patience = patience
 
     def __enter__(self) -> None:
-        _in_use.add(self._connection)
+        begin_use(self._connection)
         try:
             execute(self._connection, f"BEGIN {self._kind}", self._patience)
             if self._kind == "DEFERRED":
@@ -197,7 +204,7 @@ class _Transaction:
         try:
             self._connection.execute("COMMIT")
         finally:
-            _in_use.discard(self._connection)
+            end_use(self._connection)
 
     def _roll_back(self) -> None:
         try:
@@ -205,21 +212,27 @@ class _Transaction:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
         finally:
-            _in_use.discard(self._connection)
+            end_use(self._connection)
 
 
-def give_up(connection: sqlite3.Connection, path: str) -> None:
+def give_up(connection: sqlite3.Connection) -> None:
     """Close a connection in a forked child, whose parent goes on with its own.
 
     SQLite keeps the locks of a process in its memory. As long as a child has a connection of its
     parent, those that it opens itself would take locks that nobody holds for held.
     """
-    if connection not in _in_use:
+    if is_spoilt():
+        # Closing might wait for ever, and would roll back what the parent is about to commit, in
+        # memory that they share.
+        keep(connection)
+    else:
         connection.close()
-        return
-    # Closing would roll back what the parent is about to commit, in memory that they share.
-    keep(connection)
-    _spoilt.add(path)
+
+
+def close(connection: sqlite3.Connection) -> None:
+    """Close a connection that no thread uses any longer."""
+    with using_sqlite():
+        connection.close()
 
 
 def keep(connection: sqlite3.Connection) -> None:

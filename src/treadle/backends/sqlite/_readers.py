@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from threading import Event
 from typing import TypeVar
 
@@ -12,7 +13,7 @@ from treadle.backends._deadline import Patience
 from treadle.backends._forks import give_up_in_children
 from treadle.backends.base import Durability
 from treadle.backends.sql.program import Program
-from treadle.backends.sqlite._connection import connect, give_up, transaction
+from treadle.backends.sqlite._connection import close, connect, give_up, transaction
 from treadle.backends.sqlite._errors import translate_errors
 from treadle.backends.sqlite._execution import run
 from treadle.backends.sqlite._open_files import OpenFiles
@@ -53,12 +54,12 @@ class Readers:
     def give_up(self) -> None:
         """Close the connections in a forked child."""
         for connection in self._connections:
-            give_up(connection, self._path)
+            give_up(connection)
 
     def close(self) -> None:
         """Finish the reads that were accepted, and close the connections."""
         self._executor.shutdown()
-        close_all(*(connection.close for connection in self._connections))
+        close_all(*(partial(close, connection) for connection in self._connections))
 
     def _read(self, program: Program[T], patience: Patience) -> T:
         with translate_errors(self._path):

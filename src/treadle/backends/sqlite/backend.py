@@ -5,6 +5,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing, suppress
+from functools import partial
 from itertools import groupby
 from typing import Any, TypeVar, cast
 
@@ -38,6 +39,7 @@ from treadle.backends.sqlite._claims import claim
 from treadle.backends.sqlite._connection import (
     WRITER_CACHE_KIB,
     MakeConnection,
+    close,
     connect,
     empty_log,
     give_up,
@@ -49,6 +51,7 @@ from treadle.backends.sqlite._execution import run
 from treadle.backends.sqlite._fair_lock import FairFileLock
 from treadle.backends.sqlite._open_files import OpenFiles
 from treadle.backends.sqlite._readers import Readers
+from treadle.backends.sqlite._uses import using_sqlite
 from treadle.backends.sqlite.schema import prepare
 from treadle.clock import Clock, system_clock
 from treadle.core.claims import ClaimRequest
@@ -155,13 +158,13 @@ class SqliteBackend:
     def give_up(self) -> None:
         """Close the connections in a forked child."""
         for connection in (self._writer, self._watcher):
-            give_up(connection, self._path)
+            give_up(connection)
 
     def _end(self) -> None:
         with translate_errors(self._path):
             close_all(
                 self._readers.close,
-                self._watcher.close,
+                partial(close, self._watcher),
                 self._close_writer,
                 self._lock.close,
                 self._live.close,
@@ -173,11 +176,11 @@ class SqliteBackend:
             keep(self._writer)
             raise lost(self._path)
         with ExitStack() as turn:
-            turn.callback(self._writer.close)
+            turn.callback(close, self._writer)
             # SQLite tidies up the file. If others keep the lock, the last of them does.
             with suppress(StoreUnavailable):
                 turn.enter_context(self._lock.hold(Patience.of(CLOSE_SECONDS)))
-            self._writer.close()
+            close(self._writer)
 
     async def commit(self, batch: Commands) -> Receipt:
         """Apply all commands of a checked batch, or none of them."""
@@ -289,7 +292,7 @@ class SqliteBackend:
         return self._data_version(), self._files.are_in_place()
 
     def _data_version(self) -> object:
-        with translate_errors(self._path):
+        with translate_errors(self._path), using_sqlite():
             return self._watcher.execute("PRAGMA data_version").fetchone()
 
     def _ring(self) -> HintRing | None:
