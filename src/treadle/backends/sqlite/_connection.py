@@ -183,7 +183,7 @@ class _Transaction:
         self._patience = patience
 
     def __enter__(self) -> None:
-        begin_use(self._connection)
+        begin_use()
         try:
             execute(self._connection, f"BEGIN {self._kind}", self._patience)
             if self._kind == "DEFERRED":
@@ -204,7 +204,7 @@ class _Transaction:
         try:
             self._connection.execute("COMMIT")
         finally:
-            end_use(self._connection)
+            end_use()
 
     def _roll_back(self) -> None:
         try:
@@ -212,7 +212,7 @@ class _Transaction:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
         finally:
-            end_use(self._connection)
+            end_use()
 
 
 def give_up(connection: sqlite3.Connection) -> None:

@@ -10,45 +10,51 @@ import os
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
+from threading import get_ident
 
 _FORK_SECONDS = 1.0
 """How long a fork waits: other programs may keep a transaction waiting for longer."""
 _PAUSE_SECONDS = 0.001
 
-_users: set[object] = set()
-"""A connection in a transaction, or an object for another use."""
+_users: dict[int, int] = {}
+"""The threads that use SQLite, and how many of their uses are inside each other."""
 _is_forking = False
 _forked_in_use: int | None = None
 """The process that was forked last, or a parent of this one, if it used SQLite at that moment."""
 
 
-def begin_use(user: object) -> None:
-    """Note that a thread uses SQLite from now on; wait for a fork that is under way.
+def begin_use() -> None:
+    """Note that this thread uses SQLite from now on; wait for a fork that is under way.
 
     Every transaction calls it, so it takes no lock: it changes `_users` before it reads
     `_is_forking`, and `_before_fork` does both the other way round.
     """
-    _users.add(user)
-    while _is_forking:
-        _users.discard(user)
+    thread = get_ident()
+    before = _users.get(thread, 0)
+    _users[thread] = before + 1
+    while _is_forking and not before:  # a fork waits for the use around this one
+        del _users[thread]
         time.sleep(_PAUSE_SECONDS)
-        _users.add(user)
+        _users[thread] = 1
 
 
-def end_use(user: object) -> None:
+def end_use() -> None:
     """Note that the use of `begin_use` has ended."""
-    _users.discard(user)
+    thread = get_ident()
+    if _users[thread] == 1:
+        del _users[thread]
+    else:
+        _users[thread] -= 1
 
 
 @contextmanager
 def using_sqlite() -> Generator[None]:
-    """Note that the block uses SQLite."""
-    user = object()
-    begin_use(user)
+    """Note that this thread uses SQLite in the block."""
+    begin_use()
     try:
         yield
     finally:
-        end_use(user)
+        end_use()
 
 
 def is_spoilt() -> bool:

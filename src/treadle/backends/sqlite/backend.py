@@ -129,7 +129,8 @@ class SqliteBackend:
                 )
                 undo.callback(self._writer.close)
                 database = identity(self._path)
-                prepare(self._writer, self._path, self._clock, patience)
+                with using_sqlite():
+                    prepare(self._writer, self._path, self._clock, patience)
             self._watcher = connect(self._path, self._durability, patience)
             undo.callback(self._watcher.close)
             self._files = OpenFiles(self._path)
@@ -208,6 +209,7 @@ class SqliteBackend:
         patience = Patience.of(self._call_seconds)
         with (
             translate_errors(self._path),
+            using_sqlite(),
             closing(connect(self._path, self._durability, patience)) as connection,
         ):
             is_empty = empty_log(connection, patience)
