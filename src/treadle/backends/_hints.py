@@ -72,12 +72,8 @@ class HintListener:
             StoreClosed: the store is closed, or was closed in the meantime.
             StoreUnavailable: it cannot be watched any longer.
         """
-        if not self._pending and self._error is None:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(timeout_seconds):
-                    while not self._pending and self._error is None:
-                        self._news.clear()
-                        await self._news.wait()
+        if not self._has_news():  # a timer costs more than the rest of this
+            await self._wait_for_news(timeout_seconds)
         if self._error is not None:
             raise self._error
         if not self._pending:
@@ -85,6 +81,16 @@ class HintListener:
         hint = next(iter(self._pending))
         del self._pending[hint]
         return hint
+
+    def _has_news(self) -> bool:
+        return bool(self._pending) or self._error is not None
+
+    async def _wait_for_news(self, timeout_seconds: float | None) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_seconds):
+                while not self._has_news():
+                    self._news.clear()
+                    await self._news.wait()
 
     def stop(self) -> None:
         """Listen no longer."""

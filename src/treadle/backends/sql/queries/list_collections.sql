@@ -1,7 +1,7 @@
--- A first row in an order, not EXISTS: for that, PostgreSQL may read all other collections.
 -- A step from one collection to the next is one look at the index, however many documents it has.
 -- The steps end when enough collections are found that have a document, or (hence UNION) when a
--- damaged index gives one again.
+-- damaged index gives one again. Whether a collection has a document is asked by its first row in the
+-- order of an index: with EXISTS, PostgreSQL may read the documents of all other collections.
 WITH RECURSIVE names (name, found) AS (
     SELECT MIN(collection), 0
     FROM documents
