@@ -24,11 +24,15 @@ async def medians_in_turn(
     times: int, *operations: Callable[[int], Awaitable[object]]
 ) -> list[float]:
     """Return the median times of operations that take turns, in microseconds."""
-    # They take turns, so that a slow moment of the machine affects all of them.
+    # They take turns, so that a slow moment of the machine affects all of them. In every second
+    # turn the others come in reverse after the first, so that none always follows the same one: it
+    # would find in the caches what that has left there.
     taken: list[list[float]] = [[] for _ in operations]
+    turn = list(zip(operations, taken, strict=True))
     for number in range(times):
-        for operation, found in zip(operations, taken, strict=True):
+        for operation, found in turn:
             found.append(await timed(operation(number)))
+        turn[1:] = turn[:0:-1]
     return [statistics.median(found) * 1e6 for found in taken]
 
 

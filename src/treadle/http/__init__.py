@@ -60,7 +60,7 @@ def app(
     hosts: Collection[str] = LOOPBACK,
     read_only: bool = False,
     limits: Limits | None = None,
-    audit: Audit = lambda _: None,
+    audit: Audit | None = None,
 ) -> App:
     """Return the HTTP API of a store, to be served, or mounted under any path.
 
@@ -76,7 +76,7 @@ def app(
         read_only: refuse all requests that change something.
         limits: the limits of what clients can send.
         audit: is called with each request that changes something or is refused. If it raises, the
-            answer is 500.
+            answer is 500. None: there is no audit.
     """
     return App(
         store,
@@ -96,7 +96,7 @@ def dashboard(
     hosts: Collection[str] = LOOPBACK,
     read_only: bool = False,
     limits: Limits | None = None,
-    audit: Audit = lambda _: None,
+    audit: Audit | None = None,
     redact: Redact = show_all,
 ) -> Dashboard:
     """Return the dashboard of a store, to be served, or mounted under any path.

@@ -11,11 +11,11 @@ from starlette.types import Receive, Scope, Send
 from treadle.http._call import Call, Redact, show_all
 from treadle.http._errors import Refused, answer_to
 from treadle.http._event_stream import EventStream
-from treadle.http._headers import first_of
+from treadle.http._incoming import Headers, Incoming
 from treadle.http._input import natural_number, parameters_of, read_body, read_query
 from treadle.http._operation import Operation, check_operation
 from treadle.http._principals import Action, Authenticate, Principal
-from treadle.http._routing import Router, segments_of
+from treadle.http._routing import Route, Router, allowed, segments_of
 from treadle.http._security import check_host, check_origin, in_url
 from treadle.http._settings import Limits
 from treadle.http._streams import Streams
@@ -46,7 +46,7 @@ class _Progress:
     """How far a request has come, for the audit."""
 
     def __init__(self) -> None:
-        self.operation: Operation | None = None
+        self.route: Route | None = None
         self.ids: dict[str, str] = {}
         self.principal: Principal | None = None
 
@@ -66,7 +66,7 @@ class App:
         hosts: Collection[str],
         read_only: bool,
         limits: Limits,
-        audit: Audit,
+        audit: Audit | None,
         redact: Redact = show_all,
     ) -> None:
         for operation in operations:
@@ -96,7 +96,7 @@ class App:
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         progress = _Progress()
-        request = Request(scope, receive)
+        request = Incoming(scope, receive)
         try:
             response = await self._respond(request, progress)
         except ClientDisconnect:
@@ -104,7 +104,8 @@ class App:
         except Exception as error:
             response = self._answer_to(request, error, progress.principal)
         try:
-            self._report(request, progress, response)
+            if self._audit is not None:
+                self._report(self._audit, request, progress, response)
             if scope["method"] == "HEAD":
                 start = {"type": "http.response.start", "status": response.status_code}
                 await send({**start, "headers": response.raw_headers})
@@ -115,17 +116,18 @@ class App:
             if isinstance(response, EventStream):
                 await response.close()
 
-    async def _respond(self, request: Request, progress: _Progress) -> Response:
-        check_host(request, self._hosts)
-        operation, ids = self._find(request)
-        progress.operation, progress.ids = operation, ids
+    async def _respond(self, request: Incoming, progress: _Progress) -> Response:
+        check_host(request.given, self._hosts)
+        route, ids = self._find(request)
+        progress.route, progress.ids = route, ids
+        operation = route.operation
         if operation.owner.is_public:
             principal = _NOBODY
         else:
             principal = progress.principal = await self._identify(request)
-        self._check_rights(request, operation, principal)
+        self._check_rights(request, route, principal)
         query = read_query(
-            request.scope["query_string"], operation.parameters, ids, skip_empty=self._has_forms
+            request.scope["query_string"], route.parameters, ids, skip_empty=self._has_forms
         )
         call = Call(
             store=self._store,
@@ -144,18 +146,17 @@ class App:
             call = await operation.owner.apply(call, own)
         return await operation.handle(call)
 
-    def _find(self, request: Request) -> tuple[Operation, dict[str, str]]:
-        found = self._router.find(segments_of(request.scope))
-        if found is None:
+    def _find(self, request: Incoming) -> tuple[Route, dict[str, str]]:
+        segments = segments_of(request.scope)
+        routes = self._router.find(segments)
+        if routes is None:
             raise Refused(404, "no_such_route", "there is nothing at this path")
         method = request.scope["method"]
-        if method == "HEAD":
-            method = "GET"
-        operation = found.operations.get(method)
-        if operation is None:
-            allowed = {"allow": found.allowed()}
-            raise Refused(405, "method_not_allowed", f"use {found.allowed()}", allowed)
-        return operation, dict(zip(operation.ids, found.values, strict=True))
+        route = routes.get("GET" if method == "HEAD" else method)
+        if route is None:
+            methods = allowed(routes)
+            raise Refused(405, "method_not_allowed", f"use {methods}", {"allow": methods})
+        return route, route.ids_in(segments)
 
     async def _identify(self, request: Request) -> Principal:
         principal = await identify(self._authenticate, request)
@@ -169,15 +170,16 @@ class App:
     ) -> Response:
         return answer_to(error)
 
-    def _check_rights(self, request: Request, operation: Operation, principal: Principal) -> None:
-        if not operation.is_safe:
-            check_origin(request)
+    def _check_rights(self, request: Incoming, route: Route, principal: Principal) -> None:
+        operation = route.operation
+        if not route.is_safe:
+            check_origin(request.given)
             if self._read_only and not operation.is_about_browser:
                 raise Refused(403, "read_only", "the server only reads")
         if operation.action is not None and operation.action not in principal.can:
             raise Refused(403, "forbidden", f"{principal.id} may not {operation.action}")
 
-    async def _read_body(self, request: Request, operation: Operation, ids: dict[str, str]) -> Any:
+    async def _read_body(self, request: Incoming, operation: Operation, ids: dict[str, str]) -> Any:
         if operation.form is not None:
             data = await self._receive(request, operation, "application/x-www-form-urlencoded")
             return read_query(data, parameters_of(operation.form, ()), ids, skip_empty=True)
@@ -186,31 +188,33 @@ class App:
             return read_body(data, operation.body, ids)
         return None
 
-    async def _receive(self, request: Request, operation: Operation, kind: str) -> bytes:
+    async def _receive(self, request: Incoming, operation: Operation, kind: str) -> bytes:
         limit = self._limits.body_bytes
-        declared = first_of(request, b"content-length")
+        declared = request.given.first(b"content-length")
         length = 0 if declared is None else natural_number(declared)
         if length is None or length > limit:
             raise _too_large(limit)
         try:
-            data = await within(self._limits.body_seconds, _received(request, limit))
+            data = await within(self._limits.body_seconds, request.read(limit))
         except TimeoutError as error:
             raise Refused(408, "too_slow", "the body did not arrive in time") from error
+        if data is None:
+            raise _too_large(limit)
         if data or not operation.body_is_optional:
-            _check_content_type(request, kind)
+            _check_content_type(request.given, kind)
         return data
 
-    def _report(self, request: Request, progress: _Progress, response: Response) -> None:
-        operation = progress.operation
-        is_read = operation is not None and operation.is_safe
-        if is_read and response.status_code < 400:
+    def _report(
+        self, audit: Audit, request: Incoming, progress: _Progress, response: Response
+    ) -> None:
+        route = progress.route
+        if route is not None and route.is_safe and response.status_code < 400:
             return
-        name = request.method if operation is None else f"{operation.method} {operation.path}"
-        self._audit(
+        audit(
             Audited(
                 principal=progress.principal,
-                action=None if operation is None else operation.action,
-                operation=name,
+                action=None if route is None else route.operation.action,
+                operation=request.method if route is None else route.name,
                 ids=progress.ids,
                 status=response.status_code,
             )
@@ -228,28 +232,20 @@ async def identify(authenticate: Authenticate, request: Request) -> Principal | 
         TypeError: `authenticate` returned something else than a principal.
     """
     found = authenticate(request)
+    if isinstance(found, Principal):
+        return found
     principal = await found if isinstance(found, Awaitable) else found
     if principal is not None and not isinstance(principal, Principal):
         raise TypeError(f"authenticate returned {principal!r}, which is no Principal")
     return principal
 
 
-async def _received(request: Request, limit: int) -> bytes:
-    """The body of a request."""
-    data = bytearray()
-    async for chunk in request.stream():
-        data += chunk
-        if len(data) > limit:
-            raise _too_large(limit)
-    return bytes(data)
-
-
 def _too_large(limit: int) -> Refused:
     return Refused(413, "too_large", f"the body must have at most {limit} bytes")
 
 
-def _check_content_type(request: Request, wanted: str) -> None:
-    given = first_of(request, b"content-type") or ""
+def _check_content_type(headers: Headers, wanted: str) -> None:
+    given = headers.first(b"content-type") or ""
     if given == wanted:
         return
     kind, _, parameter = given.lower().partition(";")

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import msgspec
-from starlette.requests import Request
 
 from treadle.core.codec import Json
 from treadle.http._errors import Refused
+from treadle.http._incoming import Incoming
 from treadle.http._principals import Action, Principal
 from treadle.http._settings import Limits
 from treadle.http._streams import Streams
@@ -33,7 +33,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     """The parameters of the query, as `Operation.query`; None if it has none."""
     body: Any
     """The body, as `Operation.body`; None if it has none."""
-    request: Request
+    request: Incoming
     limits: Limits
     streams: Streams
     """The streams of the server that are open."""

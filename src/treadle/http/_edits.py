@@ -1,7 +1,6 @@
 """Operations that change what is said in a thread: append, truncate, fork."""
 
 from typing import cast
-from urllib.parse import quote
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -22,6 +21,7 @@ from treadle.http._input import Fields
 from treadle.http._operation import Operation
 from treadle.http._output import answer
 from treadle.http._owners import OWN_THREAD, OwnerRule, owned_as, require_free_thread
+from treadle.http._responses import in_path
 from treadle.http._runs import restrict_run
 from treadle.http._threads import Expected
 
@@ -105,7 +105,7 @@ async def _fork(call: Call) -> Response:
     (head,) = await call.store.read(LoadHead(thread_id=new))
     if head is None:
         raise NotFound("thread", new)
-    return answer(call, head, 201, {"location": quote(new, safe="")})
+    return answer(call, head, 201, {"location": in_path(new)})
 
 
 OPERATIONS = (

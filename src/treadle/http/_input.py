@@ -113,6 +113,8 @@ def read_query(
     Raises:
         InvalidValue: a parameter is unknown, comes twice, or has a value that it cannot have.
     """
+    if not raw and parameters is None:
+        return None
     if not raw and parameters is not None and not parameters.from_path:
         return _converted({}, parameters.kind)
     plain: dict[str, Json] = {}
@@ -195,7 +197,9 @@ def read_body(data: bytes, kind: type[Body], ids: Mapping[str, str]) -> Body:
     plain = read_json(data) if data else {}
     if not isinstance(plain, dict):
         raise InvalidValue("body", f"it must be an object, not {shorten(plain)}")
-    return body_of(cast("dict[str, Json]", plain), kind, ids, "body")
+    # A key may be the name of `extra` only if there is a `<`, which may be escaped.
+    names_extra = b"<" in data or b"\\u003" in data
+    return _body_of(cast("dict[str, Json]", plain), kind, ids, "body", names_extra=names_extra)
 
 
 def body_of(plain: dict[str, Json], kind: type[Body], ids: Mapping[str, str], where: str) -> Body:
@@ -204,22 +208,68 @@ def body_of(plain: dict[str, Json], kind: type[Body], ids: Mapping[str, str], wh
     Raises:
         InvalidValue: it does not hold one; `where` names it.
     """
-    names = other_names_of(kind)
-    if names:
-        plain = _under_one_name(plain, names, where)
-    given = {name: text for name, text in ids.items() if name in kind.__struct_fields__}
-    refused, allowed = refused_fields(kind, tuple(ids)), allowed_fields(kind, tuple(ids))
-    for name in plain:
-        if name in refused or (allowed is not None and name not in allowed):
-            known = ", ".join(sorted(allowed or ())) or "others"
-            raise InvalidValue(where, f"unknown field {shorten(name)}; known: {known}")
+    return _body_of(plain, kind, ids, where, names_extra=True)
+
+
+def _body_of(
+    plain: dict[str, Json],
+    kind: type[Body],
+    ids: Mapping[str, str],
+    where: str,
+    *,
+    names_extra: bool,
+) -> Body:
+    shape = _shape_of_body(kind, tuple(ids))
+    if shape.other_names:
+        plain = _under_one_name(plain, shape.other_names, where)
+    allowed = shape.allowed
+    if not shape.refused.isdisjoint(plain) or not (allowed is None or allowed.issuperset(plain)):
+        raise _unknown_field(plain, shape, where)
+    if shape.from_path:
+        plain = {**plain, **{name: ids[name] for name in shape.from_path}}
     try:
-        return from_plain(kind, {**plain, **given})
+        if not names_extra:
+            try:
+                return msgspec.convert(plain, type=kind)
+            except msgspec.ValidationError:
+                pass  # perhaps because of fields that its models do not know: they are kept
+        return from_plain(kind, plain)
     except msgspec.ValidationError as error:
         reason, _, place = str(error).partition(" - at `$")
         raise InvalidValue(where + place.rstrip("`"), reason) from error
     except RecursionError as error:
         raise InvalidValue(where, "it is nested too deeply") from error
+
+
+class _BodyShape(msgspec.Struct, frozen=True):
+    """What the fields of a body may be."""
+
+    other_names: Mapping[str, str]
+    refused: frozenset[str]
+    allowed: frozenset[str] | None
+    from_path: tuple[str, ...]
+    """Fields whose values come from the path."""
+
+
+@cache
+def _shape_of_body(kind: type[Body], ids: tuple[str, ...]) -> _BodyShape:
+    return _BodyShape(
+        other_names=other_names_of(kind),
+        refused=refused_fields(kind, ids),
+        allowed=allowed_fields(kind, ids),
+        from_path=tuple(name for name in ids if name in kind.__struct_fields__),
+    )
+
+
+def _unknown_field(plain: dict[str, Json], shape: _BodyShape, where: str) -> InvalidValue:
+    allowed = shape.allowed
+    name = next(
+        each
+        for each in plain
+        if each in shape.refused or (allowed is not None and each not in allowed)
+    )
+    known = ", ".join(sorted(allowed or ())) or "others"
+    return InvalidValue(where, f"unknown field {shorten(name)}; known: {known}")
 
 
 def other_names_of(kind: type[Body]) -> Mapping[str, str]:
@@ -270,7 +320,7 @@ def read_json(data: bytes) -> Json:
         InvalidValue: it is none, has a key twice, or has a value that JSON does not keep.
     """
     try:
-        plain = _DECODER.decode(data.decode())
+        plain = _decoded(data.decode())
     except (ValueError, RecursionError) as error:
         if isinstance(error, InvalidValue):
             raise
@@ -293,3 +343,14 @@ def _refuse(constant: str) -> Json:
 
 
 _DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse)
+_SPACE = " \t\n\r"
+"""What JSON has as white space."""
+
+
+def _decoded(text: str) -> Json:
+    """What `_DECODER.decode` returns; it would look for white space on both sides."""
+    if not text.startswith("{"):
+        return _DECODER.decode(text)
+    plain, end = _DECODER.raw_decode(text)
+    is_all = end == len(text) or not text[end:].strip(_SPACE)
+    return plain if is_all else _DECODER.decode(text)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from typing import Any, Literal, cast
-from urllib.parse import quote
 
 import msgspec
 from starlette.responses import Response
@@ -40,12 +39,12 @@ from treadle.core.run_queries import FindActiveRun
 from treadle.errors import InvalidValue, NotFound
 from treadle.http._call import Call
 from treadle.http._handlers import ask, ask_for, commit, write, write_to
-from treadle.http._headers import values_of
 from treadle.http._input import Fields
 from treadle.http._operation import Operation
 from treadle.http._output import answer
 from treadle.http._owners import ALL, OWN_MAILBOX, OWN_THREAD
 from treadle.http._payloads import is_external, is_internal, with_messages
+from treadle.http._responses import in_path
 
 
 class NewEntry(Fields, frozen=True, kw_only=True):
@@ -169,12 +168,12 @@ async def _send(call: Call) -> Response:
         sender_id=body.sender_id,
         origin=body.origin,
     )
-    location = {"location": f"/v1/entries/{quote(sent.entry.entry_id, safe='')}"}
+    location = {"location": f"/v1/entries/{in_path(sent.entry.entry_id)}"}
     return answer(call, sent, 200 if sent.was_known else 201, location)
 
 
 def _dedupe_key(call: Call, body: NewEntry) -> str | None:
-    given = values_of(call.request, b"idempotency-key")
+    given = call.request.given.all(b"idempotency-key")
     if len(given) > 1:
         raise InvalidValue("Idempotency-Key", "it comes twice")
     if not given:

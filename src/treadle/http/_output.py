@@ -67,10 +67,12 @@ def _shown(value: Any, *, tokens: bool, internal: bool) -> Any:
         return shown_entry(value, token=tokens, internal=internal)
     if not isinstance(value, msgspec.Struct):
         return value
-    changes = {
-        name: _shown(getattr(value, name), tokens=tokens, internal=internal)
-        for name in _fields_with_entries(type(value))
-    }
+    changes: dict[str, Any] = {}
+    for name in _fields_with_entries(type(value)):
+        held = getattr(value, name)
+        shown = _shown(held, tokens=tokens, internal=internal)
+        if shown is not held:
+            changes[name] = shown
     return msgspec.structs.replace(value, **changes) if changes else value
 
 
@@ -87,6 +89,8 @@ def shown_entry(entry: MailboxEntry, *, internal: bool, token: bool = False) -> 
     if token:  # who holds the claim works on all of the payload
         return entry
     payload = entry.payload if internal else with_messages(entry.payload, is_external)
+    if entry.claim_token is None and payload is entry.payload:
+        return entry
     return msgspec.structs.replace(entry, claim_token=None, payload=payload)
 
 

@@ -1,6 +1,8 @@
 """Responses: JSON, or nothing, with the headers that every answer of the API has."""
 
+import re
 from collections.abc import Mapping
+from urllib.parse import quote
 
 from starlette.responses import Response
 
@@ -36,10 +38,19 @@ class JsonResponse(Response):
         self.body = body
         self.status_code = status
         self.background = None
-        length = (b"content-length", b"%d" % len(body))
-        self.raw_headers = [*_JSON_HEADERS, length, *_encoded(headers or {})]
+        self.raw_headers = [*_JSON_HEADERS, (b"content-length", b"%d" % len(body))]
+        if headers:
+            self.raw_headers += _encoded(headers)
 
 
 def no_content() -> Response:
     """Return the response to a call that has nothing to say."""
     return Response(b"", 204, SAFE_HEADERS)
+
+
+_PLAIN = re.compile(r"[A-Za-z0-9_.~-]*")
+
+
+def in_path(id: str) -> str:
+    """Return an id as a segment of a path."""
+    return id if _PLAIN.fullmatch(id) else quote(id, safe="")

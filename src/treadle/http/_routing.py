@@ -1,34 +1,58 @@
 """Routing: from the path of a request to the operations that it may mean."""
 
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import unquote_to_bytes
 
+import msgspec
 from starlette.types import Scope
 
 from treadle.errors import InvalidValue
+from treadle.http._input import Parameters
 from treadle.http._operation import Operation
 
 
+class Route(msgspec.Struct, frozen=True):
+    """An operation, with what each request for it needs, which is found out once."""
+
+    operation: Operation
+    name: str
+    """The method and the path."""
+    places: tuple[tuple[str, int], ...]
+    """The parameters of the path, and which of its segments they are."""
+    parameters: Parameters | None
+    """How the query is read; None if there is none."""
+    is_safe: bool
+    """It changes nothing."""
+
+    @classmethod
+    def to(cls, operation: Operation) -> "Route":
+        """Return the route to an operation."""
+        segments = _segments(operation.path)
+        return cls(
+            operation=operation,
+            name=f"{operation.method} {operation.path}",
+            places=tuple((each, segments.index(f"{{{each}}}")) for each in operation.ids),
+            parameters=operation.parameters,
+            is_safe=operation.is_safe,
+        )
+
+    def ids_in(self, segments: Sequence[str]) -> dict[str, str]:
+        """Return the parameters of the path, by name."""
+        return {name: segments[place] for name, place in self.places}
+
+
 class _Node:
-    """The operations whose paths end here, and the next segments."""
+    """The routes whose paths end here, by their methods, and the next segments."""
 
     def __init__(self) -> None:
-        self.operations: dict[str, Operation] = {}
+        self.routes: dict[str, Route] = {}
         self.literals: dict[str, _Node] = {}
         self.parameter: _Node | None = None
 
 
-class Found(NamedTuple):
-    """The operations of a path by their methods, and what stands for its parameters."""
-
-    operations: dict[str, Operation]
-    values: tuple[str, ...]
-
-    def allowed(self) -> str:
-        """Return the methods, as the header `Allow` has them."""
-        methods = set(self.operations)
-        return ", ".join(sorted(methods | {"HEAD"} if "GET" in methods else methods))
+def allowed(routes: Mapping[str, Route]) -> str:
+    """Return the methods of routes, as the header `Allow` has them."""
+    return ", ".join(sorted({*routes, "HEAD"} if "GET" in routes else routes))
 
 
 class Router:
@@ -41,36 +65,46 @@ class Router:
     def __init__(self, operations: Iterable[Operation]) -> None:
         self._root = _Node()
         for operation in operations:
-            self._add(operation)
+            self._add(Route.to(operation))
 
-    def _add(self, operation: Operation) -> None:
+    def _add(self, route: Route) -> None:
         node = self._root
-        for segment in operation.path.split("/")[1:]:
+        for segment in _segments(route.operation.path):
             if segment.startswith("{"):
                 node.parameter = node.parameter or _Node()
                 node = node.parameter
             else:
                 node = node.literals.setdefault(segment, _Node())
-        if operation.method in node.operations:
-            raise ValueError(f"there are two operations {operation.method} {operation.path}")
-        node.operations[operation.method] = operation
+        if route.operation.method in node.routes:
+            raise ValueError(f"there are two operations {route.name}")
+        node.routes[route.operation.method] = route
 
-    def find(self, segments: Sequence[str]) -> Found | None:
-        """Return the operations of a path, or None."""
-        return _find(self._root, segments, 0, ())
+    def find(self, segments: Sequence[str]) -> Mapping[str, Route] | None:
+        """Return the routes to the operations of a path, by their methods; None if it has none."""
+        node = self._root
+        for segment in segments:
+            following = node.literals.get(segment, node.parameter)
+            if following is None:
+                break
+            node = following
+        else:
+            if node.routes:
+                return node.routes
+        return _search(self._root, segments, 0)
 
 
-def _find(
-    node: _Node, segments: Sequence[str], position: int, values: tuple[str, ...]
-) -> Found | None:
+def _search(node: _Node, segments: Sequence[str], position: int) -> Mapping[str, Route] | None:
+    """Find the routes where a literal leads nowhere, as in the path of a thread with its name."""
     if position == len(segments):
-        return Found(node.operations, values) if node.operations else None
-    segment = segments[position]
-    literal = node.literals.get(segment)
-    found = _find(literal, segments, position + 1, values) if literal else None
-    if found is None and node.parameter is not None:
-        found = _find(node.parameter, segments, position + 1, (*values, segment))
-    return found
+        return node.routes or None
+    for following in (node.literals.get(segments[position]), node.parameter):
+        if following is not None and (found := _search(following, segments, position + 1)):
+            return found
+    return None
+
+
+def _segments(path: str) -> list[str]:
+    return path.split("/")[1:]
 
 
 def segments_of(scope: Scope) -> list[str]:
@@ -86,8 +120,10 @@ def segments_of(scope: Scope) -> list[str]:
     # A proxy that cuts the prefix off says it in root_path, too.
     mounted_at = root.count("/") if root and path.startswith(f"{root}/") else 0
     raw: bytes = scope.get("raw_path") or path.encode()
-    segments = raw.partition(b"?")[0].split(b"/")[1 + mounted_at :]
     try:
+        if b"%" not in raw:
+            return raw.partition(b"?")[0].decode().split("/")[1 + mounted_at :]
+        segments = raw.partition(b"?")[0].split(b"/")[1 + mounted_at :]
         return [
             (unquote_to_bytes(segment) if b"%" in segment else segment).decode()
             for segment in segments

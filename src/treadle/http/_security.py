@@ -1,11 +1,10 @@
 """What is checked of every request before anything else: its host, and where it comes from."""
 
 from collections.abc import Collection
-
-from starlette.requests import Request
+from functools import lru_cache
 
 from treadle.http._errors import Refused
-from treadle.http._headers import first_of, values_of
+from treadle.http._incoming import Headers
 
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 """The names of one's own machine."""
@@ -16,7 +15,7 @@ def in_url(host: str) -> str:
     return f"[{host}]" if ":" in host and not host.startswith("[") else host
 
 
-def check_host(request: Request, hosts: Collection[str]) -> None:
+def check_host(headers: Headers, hosts: Collection[str]) -> None:
     """Refuse a request to another host than those that are known.
 
     Otherwise a page of another site whose name leads here (DNS rebinding) could ask in the name of
@@ -27,13 +26,13 @@ def check_host(request: Request, hosts: Collection[str]) -> None:
     """
     if "*" in hosts:
         return
-    given = values_of(request, b"host")
+    given = headers.all(b"host")
     if len(given) != 1 or _name_of(given[0]) not in hosts:
         reason = "the server does not answer to this host; name it when you start the server"
         raise Refused(403, "host_not_allowed", reason)
 
 
-def check_origin(request: Request) -> None:
+def check_origin(headers: Headers) -> None:
     """Refuse a request that changes something and comes from a page of another site.
 
     Browsers send such requests with the cookies, or from the network, of their users, and with the
@@ -43,17 +42,18 @@ def check_origin(request: Request) -> None:
     Raises:
         Refused: with 403.
     """
-    if (first_of(request, b"authorization") or "").lower().startswith("bearer "):
+    if (headers.first(b"authorization") or "").lower().startswith("bearer "):
         return
-    site, origin = first_of(request, b"sec-fetch-site"), first_of(request, b"origin")
+    site, origin = headers.first(b"sec-fetch-site"), headers.first(b"origin")
     if site is not None:
         is_own = site in ("same-origin", "none")
     else:
-        is_own = origin is None or origin.partition("://")[2] == first_of(request, b"host")
+        is_own = origin is None or origin.partition("://")[2] == headers.first(b"host")
     if not is_own:
         raise Refused(403, "other_site", "the request comes from a page of another site")
 
 
+@lru_cache(maxsize=16)  # few names reach a server, from many clients
 def _name_of(host: str) -> str:
     """The host without its port, in lower case."""
     name, colon, port = host.lower().rpartition(":")

@@ -1,7 +1,6 @@
 """Operations on threads as a whole: list, create, look, label, delete."""
 
 from typing import Literal, cast
-from urllib.parse import quote
 
 import msgspec
 from starlette.responses import Response
@@ -36,7 +35,7 @@ from treadle.http._owners import (
     require_free_thread,
     require_own_thread,
 )
-from treadle.http._responses import no_content
+from treadle.http._responses import in_path, no_content
 
 
 class NewThread(Fields, frozen=True, kw_only=True):
@@ -157,7 +156,7 @@ async def _create(call: Call) -> Response:
     (head,) = await call.store.read(LoadHead(thread_id=thread.id))
     if head is None:
         raise NotFound("thread", thread.id)
-    return answer(call, _own(head, own), 201, {"location": quote(thread.id, safe="")})
+    return answer(call, _own(head, own), 201, {"location": in_path(thread.id)})
 
 
 def _own(head: ThreadSummary, own: str | None) -> ThreadSummary:

@@ -36,7 +36,7 @@ class Dashboard(App):
         hosts: Collection[str],
         read_only: bool,
         limits: Limits,
-        audit: Audit,
+        audit: Audit | None,
         redact: Redact,
     ) -> None:
         async def authenticate_browser(request: Request) -> Principal | None:
