@@ -21,8 +21,12 @@ def thread(number: int) -> Hint:
 
 
 @pytest.fixture
-def file(tmp_path: Path) -> Iterator[int]:
-    path = tmp_path / "lock"
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "lock"
+
+
+@pytest.fixture
+def file(path: Path) -> Iterator[int]:
     path.write_bytes(BEGIN)
     descriptor = os.open(path, os.O_RDWR)
     yield descriptor
@@ -30,8 +34,8 @@ def file(tmp_path: Path) -> Iterator[int]:
 
 
 @pytest.fixture
-def ring(file: int) -> HintRing:
-    return HintRing(file, Lock())
+def ring(path: Path, file: int) -> HintRing:
+    return HintRing(str(path), file, Lock())
 
 
 def test_a_reader_gets_the_hints_since_its_position(ring: HintRing) -> None:

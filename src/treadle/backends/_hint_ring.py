@@ -12,6 +12,7 @@ import msgspec
 
 from treadle.backends._hints import MOST_HINTS, Hints
 from treadle.backends._ring import Ring
+from treadle.backends._sleepers import Sleepers
 from treadle.backends._watch import Watch
 from treadle.core.hints import ANYTHING, Hint, HintKind
 from treadle.errors import TreadleError
@@ -19,6 +20,7 @@ from treadle.errors import TreadleError
 _START = 64
 """The file begins with other things, which its owner writes."""
 _CAPACITY = 64 * 1024
+_SLEEPERS_START = _START + _CAPACITY + 64
 _LARGEST = _CAPACITY // 4
 _DOUBT_SECONDS = 0.05
 """After this time nobody writes the hints of a commit any longer who has not died."""
@@ -31,21 +33,25 @@ class HintRing:
     Only the holder of the store's lock may write.
 
     Args:
-        descriptor: the file.
+        path: the file.
+        descriptor: the same file, as it is open.
         seeking: is held while the file is read or written.
     """
 
-    def __init__(self, descriptor: int, seeking: Lock) -> None:
+    def __init__(self, path: str, descriptor: int, seeking: Lock) -> None:
         self._ring = Ring(descriptor, seeking, start=_START, capacity=_CAPACITY)
+        self.sleepers = Sleepers(path, descriptor, _SLEEPERS_START)
+        """The processes that sleep until there are hints."""
 
     def end(self) -> int:
         """The position behind the last record."""
         return self._ring.end()
 
     def append(self, hints: Collection[Hint]) -> None:
-        """Write the hints of a commit, after it."""
+        """Write the hints of a commit, after it, and wake the processes that wait for them."""
         payload = _payload(hints if len(hints) <= MOST_HINTS else (ANYTHING,))
         self._ring.append(payload if len(payload) <= _LARGEST else _payload((ANYTHING,)))
+        self.sleepers.wake()
 
     def since(self, position: int) -> tuple[int, set[Hint]]:
         """Return the present end, and the hints from `position` to there."""

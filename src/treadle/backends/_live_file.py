@@ -5,9 +5,11 @@ it may be lost. One thread writes what this process publishes, and looks what ot
 """
 
 import logging
+import math
 import os
 import random
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -18,7 +20,7 @@ from treadle.backends._forks import give_up_in_children
 from treadle.backends._identity import identity
 from treadle.backends._plain_files import open_plain
 from treadle.backends._ring import Ring
-from treadle.backends._watch import LookedAtRarely
+from treadle.backends._sleepers import ASLEEP_SECONDS, Sleeper, Sleepers
 from treadle.backends.live import LiveFollower, LiveValue, LiveValues, packets_of, values_in
 from treadle.clock import new_token
 from treadle.errors import StoreUnavailable
@@ -29,13 +31,16 @@ CAPACITY = 2**20
 _PACKET_BYTES = 2**16
 _MOST_PENDING = 10_000
 """Most values that wait to be written; the oldest ones go first."""
+_SLEEPERS_START = CAPACITY + 64
 _LOOK_SECONDS = (0.006, 0.01)
-"""How often to look what others have published. It decides how late a token comes. Random, so that
-many processes do not look at the same moment."""
+"""How often to look what others have published, while they do, and where none can wake this
+process. Random, so that many processes do not look at the same moment."""
 _WRITE_PAUSE_SECONDS = 0.004
 """The pause after writing: in it, values come together for the next packet."""
 _LOCK_SECONDS = 1.0
 _RETRY_SECONDS = 1.0
+_PATH_SECONDS = 0.1
+"""How often to look whether the path still leads to the open file."""
 
 
 class LiveFile:
@@ -59,9 +64,11 @@ class LiveFile:
         self._file: _OpenFile | None = None
         self._heard = 0
         """The position up to which this process has read."""
+        self._hears_more = False
+        """Whether the last look has found values: more may follow soon."""
         self._thread: threading.Thread | None = None
         self._is_closing = False
-        self._is_in_place = LookedAtRarely(self._look_at_path)
+        self._looked_at_path = -math.inf
         give_up_in_children(self)
 
     def publish(self, value: LiveValue) -> None:
@@ -73,7 +80,7 @@ class LiveFile:
         with self._changed:
             self._start()
             self._pending.append(value)
-            self._changed.notify()
+            self._notify()
         self._values.give((value,))
 
     def follow(self, thread_id: str) -> LiveFollower:
@@ -87,7 +94,7 @@ class LiveFile:
             if not self._values.are_followed:
                 self._heard = self._file.ring.end() if self._file else 0
             follower = self._values.follow(thread_id)
-            self._changed.notify()
+            self._notify()
         return follower
 
     def clear(self) -> None:
@@ -104,7 +111,7 @@ class LiveFile:
                 with file.locked(Patience.of(_LOCK_SECONDS)):
                     file.ring.clear()
             finally:
-                os.close(file.descriptor)
+                file.close()
 
     def end_followers(self) -> None:
         """End all who follow: the store is closing."""
@@ -115,7 +122,7 @@ class LiveFile:
         self._values.close()
         with self._changed:
             self._is_closing = True  # what is pending is still written
-            self._changed.notify()
+            self._notify()
         if self._thread is not None:
             self._thread.join()
         with self._changed:
@@ -154,7 +161,13 @@ class LiveFile:
     def _close_file(self) -> None:
         file, self._file = self._file, None
         if file is not None:
-            os.close(file.descriptor)
+            file.close()
+
+    def _notify(self) -> None:
+        """Let the thread see that something has changed; the caller holds `_changed`."""
+        self._changed.notify()
+        if self._file is not None and self._file.sleeper is not None:
+            self._file.sleeper.wake()
 
     def _work(self) -> None:
         pause, is_last = 0.0, False
@@ -171,11 +184,32 @@ class LiveFile:
         """Wait until there is something to do, `pause` seconds at least."""
         with self._changed:
             self._changed.wait_for(lambda: self._is_closing, pause)
-            while not self._is_closing and not self._pending:
-                if self._values.are_followed:
-                    self._changed.wait(random.uniform(*_LOOK_SECONDS))  # noqa: S311
-                    return
+            while not (self._is_closing or self._pending or self._values.are_followed):
                 self._changed.wait()
+            if self._is_closing or self._pending:
+                return
+            sleeper = self._asleep()
+            if sleeper is None:
+                self._changed.wait(random.uniform(*_LOOK_SECONDS))  # noqa: S311
+                return
+        if not sleeper.wait(random.uniform(*ASLEEP_SECONDS)):  # noqa: S311
+            self._look_around(sleeper)
+
+    def _asleep(self) -> Sleeper | None:
+        """Fall asleep until others publish; None if more may follow, or none can wake this one."""
+        if self._hears_more or self._read_only or self._file is None:
+            return None
+        sleeper = self._file.begin_to_sleep()
+        if sleeper is not None and self._file.ring.end() != self._heard:  # before it slept
+            sleeper.rise()
+            return None
+        return sleeper
+
+    def _look_around(self, sleeper: Sleeper) -> None:
+        """Note if somebody has published and has not woken this process."""
+        with self._changed:
+            if self._file is not None and self._file.ring.end() != self._heard:
+                sleeper.was_missed()
 
     def _exchange(self) -> float:
         """Write and read; return after how many seconds to do it again at the earliest."""
@@ -193,11 +227,12 @@ class LiveFile:
                 self._pending.clear()  # what may have been written must not be written again
             for packet in packets_of(pending, self._name, _PACKET_BYTES):
                 file.ring.append(packet)
+            file.sleepers.wake()
         return _WRITE_PAUSE_SECONDS
 
     def _current_file(self) -> "_OpenFile | None":
         """The file, opened again if it was removed or replaced."""
-        if self._file is not None and not self._is_in_place():
+        if self._file is not None and not self._is_in_place(self._file):
             self._close_file()
         if self._file is None:
             self._open()
@@ -205,12 +240,17 @@ class LiveFile:
         return self._file
 
     def _hear(self, ring: Ring) -> None:
-        self._heard, packets = ring.since(self._heard)
+        before = self._heard
+        self._heard, packets = ring.since(before)
+        self._hears_more = self._heard != before
         for packet in packets or ():
             self._values.give(values_in(packet, self._name))
 
-    def _look_at_path(self) -> bool:
-        return self._file is not None and identity(self._path) == self._file.identity
+    def _is_in_place(self, file: "_OpenFile") -> bool:
+        if time.monotonic() - self._looked_at_path < _PATH_SECONDS:
+            return True
+        self._looked_at_path = time.monotonic()
+        return identity(self._path) == file.identity
 
 
 class _OpenFile:
@@ -221,6 +261,9 @@ class _OpenFile:
         self.descriptor = descriptor
         self.identity = identity(descriptor)
         self.ring = Ring(descriptor, threading.Lock(), start=0, capacity=CAPACITY)
+        self.sleepers = Sleepers(path, descriptor, _SLEEPERS_START)
+        self.sleeper: Sleeper | None = None
+        """This process, if it has slept."""
 
     @classmethod
     def open(cls, path: str, mode: int | None = None) -> "_OpenFile":
@@ -228,6 +271,18 @@ class _OpenFile:
         if mode is None:
             return cls(path, open_plain(path, os.O_RDONLY, one_name=True))
         return cls(path, open_plain(path, os.O_RDWR | os.O_CREAT, one_name=True, mode=mode))
+
+    def begin_to_sleep(self) -> Sleeper | None:
+        """Return one who sleeps until somebody writes; None if that is impossible now."""
+        if self.sleeper is None:
+            self.sleeper = self.sleepers.sleeper()
+        return self.sleeper if self.sleeper is not None and self.sleeper.sleep() else None
+
+    def close(self) -> None:
+        """Close the file."""
+        if self.sleeper is not None:
+            self.sleeper.close()
+        os.close(self.descriptor)
 
     @contextmanager
     def locked(self, patience: Patience) -> Generator[None, None, None]:

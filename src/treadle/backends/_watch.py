@@ -1,46 +1,27 @@
-"""Watching a store: one timer of an event loop looks whether any process has written.
+"""Watching a store: one look for all of an event loop, whether any process has written.
 
 The cost must not grow with the number of those who want to know. So all of an event loop share one
 look: the callers that wait for work (`_waiting.py`) and those that listen for hints (`_hints.py`).
+While nothing is written it sleeps, and the process that writes wakes it (`_sleepers.py`).
 """
 
 import asyncio
-import math
 import random
 import time
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from functools import partial
 
-T = TypeVar("T")
+from treadle.backends._sleepers import ASLEEP_SECONDS, Sleeper, Sleepers
 
 OFTEN = (0.025, 0.035)
-"""How often to look whether another process has written, in seconds. Random, so that many processes
-do not look at the same moment."""
+"""How often to look whether another process has written, where none can wake this one, in seconds.
+Random, so that many processes do not look at the same moment."""
 SELDOM = (0.25, 0.5)
 """The same where a look only has to find what was not heard of."""
-
-
-_RARE_SECONDS = 0.1
-
-
-class LookedAtRarely(Generic[T]):
-    """A part of a position that costs more to look at, and is looked at ten times a second.
-
-    It finds what no hint tells: a process that died after its commit, files that are replaced.
-    """
-
-    def __init__(self, look: Callable[[], T]) -> None:
-        self._look = look
-        self._looked_at = -math.inf
-        self._seen: T
-
-    def __call__(self) -> T:
-        """Return what was seen at the last look, if it is not too long ago."""
-        now = time.monotonic()
-        if now - self._looked_at >= _RARE_SECONDS:
-            self._seen = self._look()
-            self._looked_at = now
-        return self._seen
+_AFTER_NEWS = (0.008, 0.012)
+"""The pause after a look that found something, before the next one, and before sleep."""
+_COSTLY_SECONDS = 0.1
+"""How long what costs more to look at may have been seen before."""
 
 
 class Watch:
@@ -50,11 +31,23 @@ class Watch:
         position: returns cheaply how far the store has been written, by any process. If it raises,
             that is a change too: those who are called look for themselves.
         pauses: the shortest and the longest time between two looks, in seconds.
+        costly: returns what costs more to look at, and changes without a hint: by a process that
+            died after its commit, another program, or when files are replaced.
+        sleepers: returns those who are woken when the position has changed; None if nobody is.
     """
 
-    def __init__(self, position: Callable[[], object], pauses: tuple[float, float] = OFTEN) -> None:
+    def __init__(
+        self,
+        position: Callable[[], object],
+        pauses: tuple[float, float] = OFTEN,
+        *,
+        costly: Callable[[], object] = lambda: None,
+        sleepers: Callable[[], Sleepers | None] = lambda: None,
+    ) -> None:
         self.position = position
         self._pauses = pauses
+        self._costly = costly
+        self._sleepers = sleepers
         self._lookers: dict[asyncio.AbstractEventLoop, _Looker] = {}
 
     def wake(self) -> None:
@@ -69,7 +62,11 @@ class Watch:
         """Call `on_change` on the running event loop after every write from now on."""
         loop = asyncio.get_running_loop()
         if loop not in self._lookers:
-            self._lookers[loop] = _Looker(loop, self.position, self._pauses)
+            looker = _Looker(loop, _Sight(self.position, self._costly), self._pauses)
+            sleepers = self._sleepers()
+            if sleepers is not None:
+                looker.sleep_among(sleepers)
+            self._lookers[loop] = looker
         self._lookers[loop].callbacks[on_change] = None
 
     def stop(self, on_change: Callable[[], None]) -> None:
@@ -84,41 +81,112 @@ class Watch:
 
 
 class _Looker:
-    """Looks at regular intervals, on one event loop, until it is ended."""
+    """Looks for one event loop, until it is ended."""
 
     def __init__(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        position: Callable[[], object],
-        pauses: tuple[float, float],
+        self, loop: asyncio.AbstractEventLoop, sight: "_Sight", pauses: tuple[float, float]
     ) -> None:
         self._loop = loop
-        self._position = position
+        self._sight = sight
         self._pauses = pauses
         self.callbacks: dict[Callable[[], None], None] = {}
-        self._seen = self._look()
-        self._timer = self._later()
+        self._sleeper: Sleeper | None = None
+        self._timer = self._later(pauses, self.look)
+
+    def sleep_among(self, sleepers: Sleepers) -> None:
+        """Sleep from now on while nothing is written."""
+        sleeper = sleepers.sleeper()
+        if sleeper is None:
+            return
+        try:
+            self._loop.add_reader(sleeper, self._on_woken)
+        except NotImplementedError:  # an event loop that cannot wait for sockets
+            sleeper.close()
+        else:
+            self._sleeper = sleeper
 
     def look(self) -> None:
         """Call the callbacks if the store has been written since the last look."""
-        self._timer.cancel()
         if not self.callbacks:  # it was ended after somebody has asked for this look
             return
-        self._timer = self._later()
-        seen, self._seen = self._seen, self._look()
-        if self._seen != seen:
-            for on_change in tuple(self.callbacks):
-                on_change()
+        if self._sight.has_changed():
+            self._tell()
+        elif self._sleeper is None or not self._sleeper.sleep():
+            self._set_timer(self._pauses, self.look)
+        else:  # what was written just before has woken nobody
+            self._look_asleep(self._sleeper)
 
     def end(self) -> None:
         """Look no longer."""
         self._timer.cancel()
+        if self._sleeper is not None:
+            self._loop.remove_reader(self._sleeper)
+            self._sleeper.close()
 
-    def _later(self) -> asyncio.TimerHandle:
-        return self._loop.call_later(random.uniform(*self._pauses), self.look)  # noqa: S311
+    def _on_woken(self) -> None:
+        if self._sleeper is not None:
+            self._sleeper.was_woken()
+            self._sleeper.rise()
+        self.look()
 
-    def _look(self) -> object:
-        try:
-            return self._position()
-        except Exception as error:  # those who are called meet it themselves
-            return type(error), str(error)
+    def _look_asleep(self, sleeper: Sleeper) -> None:
+        if self._sight.has_changed(at_all=True):
+            self._tell()
+        else:
+            self._set_timer(ASLEEP_SECONDS, partial(self._look_around, sleeper))
+
+    def _look_around(self, sleeper: Sleeper) -> None:
+        """Look for what nobody has woken this one for."""
+        position = self._sight.position
+        if not sleeper.sleep():  # its place may have been taken
+            self.look()
+            return
+        self._look_asleep(sleeper)
+        if self._sight.position != position:
+            sleeper.was_missed()
+
+    def _tell(self) -> None:
+        if self._sleeper is not None:
+            self._sleeper.rise()
+        self._set_timer(self._pauses if self._sleeper is None else _AFTER_NEWS, self.look)
+        for on_change in tuple(self.callbacks):
+            on_change()
+
+    def _set_timer(self, pauses: tuple[float, float], act: Callable[[], None]) -> None:
+        self._timer.cancel()
+        self._timer = self._later(pauses, act)
+
+    def _later(self, pauses: tuple[float, float], act: Callable[[], None]) -> asyncio.TimerHandle:
+        return self._loop.call_later(random.uniform(*pauses), act)  # noqa: S311
+
+
+class _Sight:
+    """What was seen at the last look."""
+
+    def __init__(self, position: Callable[[], object], costly: Callable[[], object]) -> None:
+        self._look = position
+        self._look_at_costly = costly
+        self.position = _seen(position)
+        self._costly = _seen(costly)
+        self._looked_at_costly = time.monotonic()
+
+    def has_changed(self, *, at_all: bool = False) -> bool:
+        """Look; return whether something is new.
+
+        Args:
+            at_all: look also at what costs more, however short ago that was.
+        """
+        position, costly = self.position, self._costly
+        self.position = _seen(self._look)
+        now = time.monotonic()
+        if at_all or now - self._looked_at_costly >= _COSTLY_SECONDS:
+            self._costly = _seen(self._look_at_costly)
+            self._looked_at_costly = now
+        return self.position != position or self._costly != costly
+
+
+def _seen(look: Callable[[], object]) -> object:
+    try:
+        return look()
+    except Exception as error:  # those who are called meet it themselves
+        return type(error), str(error)

@@ -17,7 +17,6 @@ from treadle.backends._hints import hints_of
 from treadle.backends._identity import identity, lost
 from treadle.backends._modes import advising_to_read
 from treadle.backends._plain_files import NotPlainFile
-from treadle.backends._watch import LookedAtRarely
 from treadle.backends.base import NO_STORE, Durability
 from treadle.backends.files._checkpoints import Checkpoints
 from treadle.backends.files._delta_files import DeltaFiles
@@ -113,7 +112,6 @@ class Engine:
         self._checkpoints = Checkpoints(self._disk, self._documents)
         self._replica: Replica | None = None
         """None: the next group starts from the documents."""
-        self._files = LookedAtRarely(self._look_at_files)
         self._broken: str | None = None
         """Why nothing can be read or written until the store is opened again."""
 
@@ -196,13 +194,11 @@ class Engine:
             checkpoint(self._disk, self._documents, numbers)
 
     def position(self) -> object:
-        """Return how far any process has written the store, and whether it is still there.
+        """Return how far any process has written the store; a hint, as it takes no lock."""
+        return self._lock.read_position(), self._lock.ring.end()
 
-        It is a hint, as it takes no lock.
-        """
-        return self._lock.read_position(), self._lock.ring.end(), self._files()
-
-    def _look_at_files(self) -> object:
+    def look_at_files(self) -> object:
+        """Return what changes if the store is removed or replaced; it costs more."""
         written = self._lock.read_position()
         return identity(journal_path(self._documents, written.journal)), self._lock.is_in_place()
 

@@ -73,7 +73,7 @@ class WriterLock(_LockFile):
         try:
             super().open()
             self._identity = identity(self._descriptor)
-            self.ring = HintRing(self._descriptor, self._seeking)
+            self.ring = HintRing(self._path, self._descriptor, self._seeking)
         except BaseException:
             self._queue.close()
             raise

@@ -15,6 +15,7 @@ from treadle.backends._hint_ring import HintRing, RingHints
 from treadle.backends._hints import CoarseHints
 from treadle.backends._live_file import LiveFile
 from treadle.backends._modes import file_mode_like
+from treadle.backends._sleepers import Sleepers
 from treadle.backends._waiting import Waiting
 from treadle.backends._watch import Watch
 from treadle.backends.base import Capabilities, Durability, Listener, LiveListener
@@ -72,7 +73,7 @@ class FilesBackend:
         self._thread = GroupThread(
             "treadle-files", self._carry_out, self._end, self._wake_after, call_seconds
         )
-        self._watch = Watch(self._position)
+        self._watch = Watch(self._position, costly=self._look_at_files, sleepers=self._sleepers)
         self._waiting = Waiting(self._watch, self._times_left)
         self._hints = CoarseHints(self._watch) if read_only else RingHints(self._watch, self._ring)
         self._live = LiveFile(
@@ -169,3 +170,12 @@ class FilesBackend:
 
     def _position(self) -> object:
         return self._engine.position() if self._thread.is_running else None
+
+    def _look_at_files(self) -> object:
+        return self._engine.look_at_files() if self._thread.is_running else None
+
+    def _sleepers(self) -> Sleepers | None:
+        if isinstance(self._engine, ReadOnlyEngine):  # it writes nothing, a name neither
+            return None
+        ring = self._ring()
+        return None if ring is None else ring.sleepers

@@ -104,6 +104,9 @@ transaction keeps its locks, so it is better to fail soon and let the caller dec
 LOOK_SECONDS = 1.0
 """How often a waiting caller asks the database by itself: a notice may be lost."""
 
+LOOK_PAUSES = (LOOK_SECONDS, 1.2 * LOOK_SECONDS)
+"""The pause between two looks whether it is time for that, or something was heard."""
+
 NOTICE_PAUSE_SECONDS = 0.01
 """The pause between two notices of a process: each wakes all who wait, and costs a transaction."""
 

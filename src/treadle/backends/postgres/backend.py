@@ -15,12 +15,13 @@ from treadle.backends._deadline import CALL_SECONDS, Deadline, Patience
 from treadle.backends._group_thread import GroupThread
 from treadle.backends._hints import CoarseHints, Hints
 from treadle.backends._waiting import Waiting
-from treadle.backends._watch import SELDOM, Watch
+from treadle.backends._watch import Watch
 from treadle.backends.base import Capabilities, Durability, Listener, LiveListener
 from treadle.backends.cancellation import opened
 from treadle.backends.postgres._caller_transaction import CallerTransaction
 from treadle.backends.postgres._claims import Claims
 from treadle.backends.postgres._limits import (
+    LOOK_PAUSES,
     LOOK_SECONDS,
     READING_THREADS,
     SILENCE_SECONDS,
@@ -101,11 +102,11 @@ class PostgresBackend:
             weigh=_count_wanted,
         )
         self._caller_transaction = CallerTransaction(self._database)
-        self._watch = Watch(self._position, SELDOM)
+        self._watch = Watch(self._position, LOOK_PAUSES)
         self._waiting = Waiting(self._watch, self._times_left)
         # Without notices, hints can only say now and then that something may have changed.
         self._hints = (
-            CoarseHints(Watch(self._moment, SELDOM))
+            CoarseHints(Watch(self._moment, LOOK_PAUSES))
             if location.listen == "off"
             else Hints(self._listen)
         )

@@ -39,7 +39,7 @@ class FairFileLock:
             raise
         self._queue_file = LockFile(path + "-queue", self._queue)
         self._lock_file = LockFile(path + "-lock", self._lock)
-        self.ring = HintRing(self._lock, Lock())
+        self.ring = HintRing(path + "-lock", self._lock, Lock())
         self._is_open = True
         give_up_in_children(self)
 

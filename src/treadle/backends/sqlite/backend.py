@@ -26,8 +26,9 @@ from treadle.backends._modes import (
     file_mode_like,
     make_folder,
 )
+from treadle.backends._sleepers import Sleepers
 from treadle.backends._waiting import Waiting
-from treadle.backends._watch import LookedAtRarely, Watch
+from treadle.backends._watch import Watch
 from treadle.backends.base import NO_STORE, Capabilities, Durability, Listener, LiveListener
 from treadle.backends.cancellation import opened
 from treadle.backends.model.tables import VersionSource
@@ -99,8 +100,7 @@ class SqliteBackend:
         self._thread: GroupThread[_Call] = GroupThread(
             "treadle-sqlite", self._carry_out, self._end, self._on_done, call_seconds
         )
-        self._state = LookedAtRarely(self._look_at_files)
-        self._watch = Watch(self._position)
+        self._watch = Watch(self._position, costly=self._look_at_files, sleepers=self._sleepers)
         self._waiting = Waiting(self._watch, self._times_left)
         self._hints = RingHints(self._watch, self._ring, self._data_version)
         self._live = LiveFile(self._path + "-live", lambda: file_mode_like(self._path))
@@ -285,13 +285,18 @@ class SqliteBackend:
         self._watch.wake()
 
     def _position(self) -> object:
-        """A number that changes with each commit of any process; None once the store is closed."""
-        if not self._thread.is_running:
-            return None
-        return self._lock.ring.end(), self._state()
+        """A number that changes with each commit of Treadle's; None once the store is closed."""
+        return self._lock.ring.end() if self._thread.is_running else None
 
     def _look_at_files(self) -> object:
+        """What changes with commits of other programs, and if the files are replaced."""
+        if not self._thread.is_running:
+            return None
         return self._data_version(), self._files.are_in_place()
+
+    def _sleepers(self) -> Sleepers | None:
+        ring = self._ring()
+        return None if ring is None else ring.sleepers
 
     def _data_version(self) -> object:
         with translate_errors(self._path), using_sqlite():

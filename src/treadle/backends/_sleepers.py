@@ -1,0 +1,208 @@
+"""Processes that sleep until a file is written, and are woken by the process that writes it.
+
+To look again and again costs a process that has nothing to do more than everything else it does. So
+it puts the name of a socket into a table in the file and sleeps; a process that writes the file
+afterwards sends a datagram to each name. The names are in Linux's abstract namespace, so a process
+that dies leaves nothing behind. On other systems nobody sleeps.
+
+Nothing depends on it: a datagram may be lost, the table overwritten, and a process may run where no
+datagram of the others arrives. So a sleeping process also looks now and then.
+"""
+
+import math
+import os
+import select
+import socket
+import sys
+import time
+from contextlib import suppress
+
+from treadle.backends._forks import give_up_in_children
+from treadle.backends._plain_files import open_plain
+
+_NAME_BYTES = 8
+_PLACES = 64
+"""Most names in a table. A process that finds no free place cannot sleep."""
+_FREE = bytes(_NAME_BYTES)
+_ALL_FREE = bytes(_PLACES * _NAME_BYTES)
+ASLEEP_SECONDS = (0.5, 1.0)
+"""The shortest and the longest time between two looks of a sleeping process. Random, so that many
+do not look at the same moment."""
+_MOST_MISSED = 2
+_DEAF_SECONDS = 60.0
+"""How long a process does not sleep after so many writes in a row that have not woken it."""
+
+
+class Sleepers:
+    """The processes that sleep until a file is written, as one of those who write it sees them.
+
+    Args:
+        path: the file.
+        descriptor: the same file, as it is open for writing.
+        start: where in the file the table is.
+    """
+
+    def __init__(self, path: str, descriptor: int, start: int) -> None:
+        self._path = path
+        self._descriptor = descriptor
+        self._start = start
+        self._own: set[bytes] = set()
+
+    def wake(self) -> None:
+        """Wake those who sleep, after the file was written; but not those of this object.
+
+        Only the holder of the lock of those who write may call it.
+        """
+        if sys.platform != "linux":
+            return
+        # Every commit reads this, after it has written: a sleeper puts its name, and then looks.
+        table = os.pread(self._descriptor, len(_ALL_FREE), self._start)
+        if table == _ALL_FREE or not table:
+            return
+        for place, name in enumerate(_names_in(table)):
+            if name != _FREE and name not in self._own:
+                self._send(name, place)
+
+    def sleeper(self) -> "Sleeper | None":
+        """Return a new sleeper; None if nobody can sleep here."""
+        if sys.platform != "linux":
+            return None
+        with suppress(OSError):  # such as too many open files
+            return Sleeper(self._path, self._start, self._own)
+        return None
+
+    def _send(self, name: bytes, place: int) -> None:
+        with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+            sender.setblocking(False)  # if its queue is full, it will wake
+            try:
+                sender.sendto(b"\0", _address(name))
+            except ConnectionRefusedError:  # it has died
+                os.pwrite(self._descriptor, _FREE, self._start + place * _NAME_BYTES)
+
+
+class Sleeper:
+    """A process that sleeps until the file is written, or one of its event loops.
+
+    Args:
+        path: the file.
+        start: where in the file the table is.
+        own: the names that are in use by the same object.
+
+    Raises:
+        OSError: the file or the socket cannot be opened.
+    """
+
+    def __init__(self, path: str, start: int, own: set[bytes]) -> None:
+        self._name = os.urandom(_NAME_BYTES)
+        self._start = start
+        self._own = own
+        self._place = self._name[0] % _PLACES
+        self._is_asleep = False
+        self._missed = 0
+        self._deaf_until = -math.inf
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        try:
+            self._socket.setblocking(False)
+            self._socket.bind(_address(self._name))
+            # Not the descriptor of those who write: they may close it on another thread.
+            self._descriptor = open_plain(path, os.O_RDWR, one_name=True)
+        except BaseException:
+            self._socket.close()
+            raise
+        own.add(self._name)
+        give_up_in_children(self)
+
+    def fileno(self) -> int:
+        """The socket, which can be read once this one is woken."""
+        return self._socket.fileno()
+
+    def sleep(self) -> bool:
+        """Begin to sleep, or go on; return False if that is impossible now.
+
+        A write before this may have woken nobody, so look at the file after it.
+        """
+        if time.monotonic() < self._deaf_until:
+            return False
+        try:
+            self._place = self._free_place()
+            self._write(self._name)
+        except (OSError, ValueError):
+            return False
+        self._is_asleep = True
+        return True
+
+    def rise(self) -> None:
+        """Sleep no longer."""
+        if not self._is_asleep:
+            return
+        self._is_asleep = False
+        with suppress(OSError):
+            if self._names()[self._place] == self._name:
+                self._write(_FREE)
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until this one is woken, and sleep no longer; return False if nobody woke it."""
+        poll = select.poll()  # not `select.select`: it refuses descriptors above 1,023
+        poll.register(self._socket, select.POLLIN)
+        is_woken = bool(poll.poll(seconds * 1_000))
+        if is_woken:
+            self.was_woken()
+        self.rise()
+        return is_woken
+
+    def wake(self) -> None:
+        """Wake this one, on any thread, if it sleeps."""
+        if self._is_asleep:
+            with suppress(OSError):
+                self._socket.sendto(b"\0", _address(self._name))
+
+    def was_woken(self) -> None:
+        """Take in the datagrams, and note that they arrive here."""
+        self._missed = 0
+        with suppress(OSError):  # one says that no datagram is left
+            while self._socket.recv(1):
+                pass
+
+    def was_missed(self) -> None:
+        """Note that the file was written, and that nobody woke this one."""
+        self._missed += 1
+        if self._missed >= _MOST_MISSED:
+            self._deaf_until = time.monotonic() + _DEAF_SECONDS
+
+    def close(self) -> None:
+        """Close the file and the socket; done twice, it does nothing."""
+        if self._name in self._own:
+            self.rise()
+            self.give_up()
+
+    def give_up(self) -> None:
+        """Close the file and the socket in a forked child."""
+        self._own.discard(self._name)
+        self._socket.close()
+        os.close(self._descriptor)
+
+    def _free_place(self) -> int:
+        """The place to sleep in: the last one, unless another process has taken it.
+
+        Raises:
+            ValueError: none is free.
+        """
+        names = self._names()
+        if names[self._place] in (_FREE, self._name):
+            return self._place
+        return names.index(_FREE)
+
+    def _names(self) -> list[bytes]:
+        table = os.pread(self._descriptor, len(_ALL_FREE), self._start)
+        return _names_in(table.ljust(len(_ALL_FREE), b"\0"))
+
+    def _write(self, name: bytes) -> None:
+        os.pwrite(self._descriptor, name, self._start + self._place * _NAME_BYTES)
+
+
+def _names_in(table: bytes) -> list[bytes]:
+    return [table[at : at + _NAME_BYTES] for at in range(0, len(table), _NAME_BYTES)]
+
+
+def _address(name: bytes) -> bytes:
+    return b"\0treadle-" + name.hex().encode()
