@@ -9,7 +9,7 @@ sys.path.insert(0, str(Path(__file__).parent / "_extensions"))
 
 project = "Treadle"
 version = release = treadle.__version__
-extensions = ["myst_parser", "sphinx.ext.autodoc", "reference"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "reference", "complete"]
 nitpicky = True
 nitpick_ignore_regex = [
     # Others' names: their inventories would have to be fetched.
