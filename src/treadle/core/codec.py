@@ -26,6 +26,7 @@ Json = Any
 _STEP = re.compile(r"\.(\w+)|(\[\d+\])")
 _SIMPLE = (type(None), bool)
 """Types whose values JSON always holds."""
+_TEXTS = {str}
 
 _EXTRA = "<extra>"
 _EXTRA_BYTES = b'"<extra>"'
@@ -128,7 +129,10 @@ def checked(value: ModelT, where: str = "") -> ModelT:
             surrogates, integers beyond 64 bits, other objects, too deep a nesting).
     """
     name = where or type(value).__name__
-    _check_fields(value, name)
+    try:
+        _check_fields(value)
+    except _Refused as refused:
+        raise refused.at(name) from None
     try:
         return msgspec.convert(msgspec.to_builtins(value), type=type(value))
     except msgspec.ValidationError as error:
@@ -147,45 +151,82 @@ def check_json(value: Json, where: str, depth: int = DEPTH) -> None:
     Raises:
         InvalidValue: see `checked`.
     """
+    try:
+        _check_json(value, depth)
+    except _Refused as refused:
+        raise refused.at(where) from None
+
+
+class _Refused(Exception):
+    """A value that cannot be stored.
+
+    Its place is put together on the way out, because most values are stored.
+    """
+
+    def __init__(self, reason: str, place: str = "") -> None:
+        super().__init__(reason)
+        self._reason = reason
+        self._place = place
+
+    def within(self, step: str) -> None:
+        """Note that the place is within another value."""
+        self._place = step + self._place
+
+    def at(self, where: str) -> InvalidValue:
+        """Return the error for the caller; `where` names the outermost value."""
+        return InvalidValue(where + self._place, self._reason)
+
+
+def _check_json(value: Json, depth: int) -> None:
     kind = type(value)
     if kind is dict:
-        _check_object(value, where, depth)
+        _check_object(value, depth)
     elif kind is list:
-        _check_array(value, where, depth)
+        _check_array(value, depth)
     elif kind is str:
         if not value.isascii() and _has_surrogate(value):
-            raise InvalidValue(where, "the text has a lone surrogate, which UTF-8 cannot hold")
+            raise _Refused("the text has a lone surrogate, which UTF-8 cannot hold")
     elif kind is int:
         if not SMALLEST_INTEGER <= value <= LARGEST_INTEGER:
-            raise InvalidValue(where, f"the integer {shorten(value)} does not fit 64 bits")
+            raise _Refused(f"the integer {shorten(value)} does not fit 64 bits")
     elif kind is float:
         if not math.isfinite(value):
-            raise InvalidValue(where, f"JSON has no {value}")
+            raise _Refused(f"JSON has no {value}")
     elif kind is tuple:
-        raise InvalidValue(where, "it is a tuple and would be read back as a list; use a list")
+        raise _Refused("it is a tuple and would be read back as a list; use a list")
     elif value is not None and kind is not bool:
         article = "an" if kind.__name__[0] in "aeiou" else "a"
-        raise InvalidValue(where, f"JSON cannot hold {article} {kind.__name__}")
+        raise _Refused(f"JSON cannot hold {article} {kind.__name__}")
 
 
-def _check_object(value: dict[object, Json], where: str, depth: int) -> None:
+def _check_object(value: dict[object, Json], depth: int) -> None:
     if depth == 0:
-        raise InvalidValue(where, f"it is nested deeper than {DEPTH} levels")
+        raise _Refused(f"it is nested deeper than {DEPTH} levels")
     for key, item in value.items():
         if type(key) is not str:
-            raise InvalidValue(where, f"the key {shorten(key)} is not a string")
+            raise _Refused(f"the key {shorten(key)} is not a string")
         if not key.isascii():
-            check_json(key, where)
-        if not (type(item) in _SIMPLE or (type(item) is str and item.isascii())):
-            check_json(item, f"{where}.{key}" if key else f'{where}[""]', depth - 1)
+            _check_json(key, depth)
+        kind = type(item)
+        if not ((kind is str and item.isascii()) or kind in _SIMPLE):
+            try:
+                _check_json(item, depth - 1)
+            except _Refused as refused:
+                refused.within(f".{key}" if key else '[""]')
+                raise
 
 
-def _check_array(value: list[Json], where: str, depth: int) -> None:
+def _check_array(value: list[Json], depth: int) -> None:
     if depth == 0:
-        raise InvalidValue(where, f"it is nested deeper than {DEPTH} levels")
+        raise _Refused(f"it is nested deeper than {DEPTH} levels")
     for index, item in enumerate(value):
-        if not (type(item) in _SIMPLE or (type(item) is str and item.isascii())):
-            check_json(item, f"{where}[{index}]", depth - 1)
+        kind = type(item)
+        if not ((kind is str and item.isascii()) or kind in _SIMPLE):
+            try:
+                _check_json(item, depth - 1)
+            except _Refused as refused:
+                refused.within(f"[{index}]")
+                raise
 
 
 def check_integer(where: str, value: object) -> int:
@@ -226,7 +267,7 @@ def _has_surrogate(text: str) -> bool:
     return False
 
 
-def _check_fields(value: Model, where: str) -> None:
+def _check_fields(value: Model) -> None:
     """Check the JSON in a model and in those inside it, and that those are models."""
     shape = _shape(type(value))
     for field in shape.fields:
@@ -236,46 +277,63 @@ def _check_fields(value: Model, where: str) -> None:
         if (
             item is None
             or (kind is str and item.isascii() and not field.repeated)
-            or (kind is tuple and not item and field.repeated)
+            or (kind is tuple and field.repeated and (not item or _are_plain_texts(item, field)))
             or (kind is dict and not item and not field.models)  # `extra`, mostly
             or (kind is int and not field.models and SMALLEST_INTEGER <= item <= LARGEST_INTEGER)
             or (item is msgspec.UNSET and field.may_be_unset)
         ):
             continue
-        path = f"{where}.{field.attribute}"
-        if kind in field.models:
-            _check_fields(cast("Model", item), path)
-        elif not field.repeated:
-            _check_item(item, field.models, path)
-        elif type(item) is tuple or type(item) is list:
-            for index, one in enumerate(cast("tuple[object, ...]", item)):
-                if type(one) in field.models:
-                    _check_fields(cast("Model", one), f"{path}[{index}]")
-                elif field.nested and type(one) is tuple:
-                    check_json(list(cast("tuple[object, ...]", one)), f"{path}[{index}]")
-                else:
-                    _check_item(one, field.models, f"{path}[{index}]")
-        else:
-            raise InvalidValue(path, f"it must be a tuple or list, not a {type(item).__name__}")
+        try:
+            _check_field(item, field)
+        except _Refused as refused:
+            refused.within(f".{field.attribute}")
+            raise
     if type(value.extra) is not dict:
-        raise InvalidValue(
-            f"{where}.extra", f"it must be a dict, not a {type(value.extra).__name__}"
-        )
+        raise _Refused(f"it must be a dict, not a {type(value.extra).__name__}", ".extra")
     if not shape.known.isdisjoint(value.extra):
         taken = min(shape.known.intersection(value.extra))
-        raise InvalidValue(
-            f"{where}.extra.{taken}", f"{shorten(taken)} is a field of its own; set that"
-        )
+        reason = f"{shorten(taken)} is a field of its own; set that"
+        raise _Refused(reason, f".extra.{taken}")
 
 
-def _check_item(item: object, models: tuple[type[Model], ...], where: str) -> None:
+def _are_plain_texts(items: tuple[object, ...], field: "_Field") -> bool:
+    """Return True for a tuple of ASCII texts, such as a key, in a field of plain JSON."""
+    if field.models or {*map(type, items)} != _TEXTS:
+        return False
+    return "".join(cast("tuple[str, ...]", items)).isascii()
+
+
+def _check_field(item: object, field: "_Field") -> None:
+    if type(item) in field.models:
+        _check_fields(cast("Model", item))
+    elif not field.repeated:
+        _check_item(item, field.models)
+    elif type(item) is tuple or type(item) is list:
+        for index, one in enumerate(cast("tuple[object, ...]", item)):
+            try:
+                _check_one(one, field)
+            except _Refused as refused:
+                refused.within(f"[{index}]")
+                raise
+    else:
+        raise _Refused(f"it must be a tuple or list, not a {type(item).__name__}")
+
+
+def _check_one(one: object, field: "_Field") -> None:
+    if field.nested and type(one) is tuple:
+        _check_json(list(cast("tuple[object, ...]", one)), DEPTH)
+    else:
+        _check_item(one, field.models)
+
+
+def _check_item(item: object, models: tuple[type[Model], ...]) -> None:
     if not models:
-        check_json(item, where)
+        _check_json(item, DEPTH)
     elif isinstance(item, models):
-        _check_fields(item, where)
+        _check_fields(item)
     else:
         names = " or ".join(model.__name__ for model in models)
-        raise InvalidValue(where, f"it must be a {names}, not a {type(item).__name__}")
+        raise _Refused(f"it must be a {names}, not a {type(item).__name__}")
 
 
 Change = Callable[[dict[str, Json], frozenset[str]], dict[str, Json]]

@@ -44,6 +44,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 # The names of devices have three or four characters, or a $.
 _PLAIN = re.compile(
     r"[A-Za-z0-9_-]{5,200}"
+    r"|[A-Za-z0-9_-]{5,100}\.[A-Za-z0-9_-]{1,99}"  # such as a collection of documents
     r"|(?!(?i:con|prn|aux|nul|com[0-9]|lpt[0-9])$)[A-Za-z0-9_-]{1,4}"
 )
 _DEVICE = re.compile(r"(?i:con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$)\s*(?:[.:]|$)")

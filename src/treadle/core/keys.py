@@ -78,6 +78,9 @@ def check_key(key: Key, where: str) -> None:
         raise InvalidValue(where, f"it must have 1 to {KEY_PARTS} parts, not {len(key)}")
     if key == ("",):
         raise InvalidValue(where, "it must not be empty")
+    text = "".join(key)
+    if text.isascii() and text.isprintable() and len(text) + len(key) <= KEY_BYTES:
+        return  # as nearly all are
     for position, part in enumerate(key):
         check_text(f"{where}[{position}]", part)
     size = len(join(key).encode())
