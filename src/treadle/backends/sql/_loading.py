@@ -7,9 +7,8 @@ from treadle.backends.sql._documents import read_range
 from treadle.backends.sql._past_messages import reads_of_steps
 from treadle.backends.sql._whole_threads import reads_of_whole
 from treadle.backends.sql.program import Read
-from treadle.backends.sql.rows import id_list, pair_list
-from treadle.backends.sql.tables import to_json
-from treadle.core.keys import KeyRange, split_row_key
+from treadle.backends.sql.rows import document_list, id_list, pair_list
+from treadle.core.keys import KeyRange
 from treadle.core.limits import LARGEST_TIME
 from treadle.core.read_set import ReadSet
 
@@ -92,8 +91,8 @@ def _reads_in_threads(read_set: ReadSet) -> list[Read]:
 def _reads_of_documents(read_set: ReadSet) -> list[Read]:
     reads: list[Read] = []
     if read_set.documents:
-        pairs = sorted(map(split_row_key, read_set.documents))
-        reads.append(Read("load_documents_for_update", {"pairs": to_json(pairs)}))
+        pairs = {"pairs": document_list(read_set.documents)}
+        reads.append(Read("load_documents_for_update", pairs))
     reads += map(read_range, sorted(starmap(KeyRange, read_set.document_ranges), key=repr))
     for time in sorted(read_set.expired_before):
         reads.append(Read("load_expired_documents", {"expired_before": time}))

@@ -25,7 +25,7 @@ from treadle.backends.sql.tables import (
 from treadle.core.codec import Json, decode
 from treadle.core.documents import Document
 from treadle.core.ids import check_ids
-from treadle.core.keys import check_key, split
+from treadle.core.keys import check_key, split, split_row_key
 from treadle.core.mailboxes import MailboxEntry, MailboxState
 from treadle.core.runs import RunRecord
 from treadle.errors import CorruptRecord, InvalidId
@@ -80,6 +80,11 @@ class FewValues(str):
 def pair_list(pairs: Iterable[tuple[str, str]]) -> str:
     """Pairs of an id and free text, as one value of a query."""
     return _list_value(sorted([(key, to_json(text)) for key, text in pairs]))
+
+
+def document_list(row_keys: Iterable[str]) -> str:
+    """Documents by their `row_key`, as one value of a query."""
+    return _list_value(sorted(map(split_row_key, row_keys)))
 
 
 def id_list(ids: Iterable[str] | Iterable[int]) -> str:
