@@ -23,7 +23,7 @@ class Codec:
         self._serde = serde
         self._cipher: CipherProtocol | None = None
         # A subclass may do something else with the bytes; then its bytes are the plain ones.
-        if isinstance(serde, EncryptedSerializer) and type(serde) is EncryptedSerializer:
+        if type(serde) is EncryptedSerializer:
             self._serde, self._cipher = serde.serde, serde.cipher
 
     def dump(self, value: Any) -> Plain:

@@ -17,6 +17,7 @@ class Known(NamedTuple):
     """The newest values of a thread's channels in a namespace, as of a version of the root."""
 
     root: int
+    """0: there is no root yet."""
     versions: Mapping[str, str]
     small: Mapping[str, Value]
     """The values that have no document of their own."""

@@ -19,6 +19,7 @@ Another collection has the id of a thread at ``("r", run, thread)``, to find the
 
 import hashlib
 import urllib.parse
+from functools import lru_cache
 from typing import Annotated, TypeAlias, TypeVar
 
 import msgspec
@@ -127,6 +128,7 @@ def read_value(document: treadle.Document, kind: type[T]) -> T:
         raise treadle.CorruptRecord(_name_of(document), str(error)) from error
 
 
+@lru_cache
 def collection_of(prefix: str, thread_id: str) -> str:
     """Return the name of the collection of a thread; it can be a file's name."""
     quoted = urllib.parse.quote(thread_id, safe="@+=,", errors="surrogatepass")

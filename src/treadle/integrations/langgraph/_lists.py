@@ -30,12 +30,12 @@ class Run:
         """
         self.pieces = pieces
         self.items = items
-        self._content = content
+        self._keep(content)
 
-    @property
-    def size(self) -> int:
+    def _keep(self, content: Plain | bytes) -> None:
+        self._content = content
+        self.size = len(content if isinstance(content, bytes) else content[1])
         """How many bytes it takes."""
-        return len(self._content if isinstance(self._content, bytes) else self._content[1])
 
     @property
     def is_packed(self) -> bool:
@@ -49,7 +49,8 @@ class Run:
         items: list[Any] = codec.load(self._content)
         # What the serializer makes of the stored bytes is packed, and not what it made them of:
         # a list is the same whether it was kept here or not.
-        self._content = pack(items) or self._content
+        if packed := pack(items):
+            self._keep(packed)
         return items
 
     def has(self, codec: Codec, items: list[Any]) -> bool:
@@ -66,7 +67,7 @@ class Run:
         if plain != codec.dump(self.load(codec)):
             return False
         if not self.is_packed:
-            self._content = plain
+            self._keep(plain)
         return True
 
 
@@ -79,12 +80,12 @@ class StoredList(NamedTuple):
     @property
     def pieces(self) -> int:
         """How many pieces it has."""
-        return sum(run.pieces for run in self.runs)
+        return sum([run.pieces for run in self.runs])
 
     @property
     def size(self) -> int:
         """How many bytes it takes."""
-        return sum(run.size for run in self.runs)
+        return sum([run.size for run in self.runs])
 
     def first(self, pieces: int) -> "StoredList | None":
         """Return the list that has only the first pieces; None if they are not known apart."""

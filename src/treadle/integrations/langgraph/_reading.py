@@ -28,8 +28,9 @@ from treadle.integrations.langgraph._layout import (
 from treadle.integrations.langgraph._lists import Run, StoredList
 from treadle.queries import ListDocuments, LoadDocuments
 
-FEW = 32
-"""A checkpoint and its writes are rarely more documents."""
+FEW = 4
+"""How many documents are read first to find the newest checkpoint: it has writes only while tasks
+are under way, or after an interrupt or error."""
 _KEYS = 1_000
 _ATTEMPTS = 5
 """Each needs another deletion between two reads."""
@@ -100,6 +101,7 @@ class Reader:
         for attempt in range(_ATTEMPTS):
             root, found = await self.find(collection, space, checkpoint_id)
             if found is None:
+                self._remember_nothing(collection, space, root)
                 return None
             try:
                 [loaded] = await self.load_values(collection, [found])
@@ -108,7 +110,7 @@ class Reader:
                 if attempt == _ATTEMPTS - 1:
                     raise treadle.CorruptRecord(error.where, str(error)) from error
                 continue
-            if root is not None:
+            if root:
                 self._remember(collection, root, loaded)
             return loaded
         raise AssertionError("the last attempt returns or raises")
@@ -118,7 +120,8 @@ class Reader:
     ) -> tuple[int | None, Found | None]:
         """Return a checkpoint, or the newest one, and the version of the root before it was read.
 
-        The version is None while somebody deletes, so that nothing is taken for known.
+        The version is 0 if there is no root. It is None while somebody deletes, so that nothing is
+        taken for known.
 
         Raises:
             CorruptRecord: the checkpoint, a write of it, or one that may be newer is damaged.
@@ -311,6 +314,14 @@ class Reader:
         pending = tuple((index_of(each), read_value(each, PendingWrite)) for each in writes)
         return Found(document.key, head, checkpoint, pending)
 
+    def _remember_nothing(self, collection: str, space: str, root: int | None) -> None:
+        """Note which root a namespace without checkpoints has, so that the first one needs no read.
+
+        What is known already may be newer than what was read.
+        """
+        if root is not None and self._known.get(collection, space) is None:
+            self._known.put(collection, space, Known(root, {}, {}, {}, frozenset()))
+
     def _remember(self, collection: str, root: int, loaded: Loaded) -> None:
         space = loaded.found.key[1]
         before = self._known.get(collection, space)
@@ -338,6 +349,6 @@ class Reader:
 
 
 def _settled(root: treadle.Document | None) -> int | None:
-    if root is None or read_value(root, Root).sweeping:
-        return None
-    return root.version
+    if root is None:
+        return 0
+    return None if read_value(root, Root).sweeping else root.version

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
 import msgspec
+from langgraph.constants import START
 
 import treadle
 from treadle.integrations.langgraph._codec import Codec
@@ -145,7 +146,8 @@ class NewCheckpoint:
                 draft.pieces.append((key, ListPiece(piece.items, self._codec.seal(piece.plain))))
         else:
             sealed = Value(self._codec.dump_sealed(value))
-            if sealed.is_small:
+            # The input of a graph is the value of one checkpoint only, and needs no document.
+            if sealed.is_small or channel == START:
                 draft.small[channel] = sealed
             else:
                 key = value_key(self.space, channel, self.versions[channel])
@@ -229,7 +231,11 @@ class Writer:
     async def _save(
         self, collection: str, new: NewCheckpoint, draft: Draft, known: Known | None
     ) -> None:
-        root = await self._load_root(collection) if known is None else _Root(known.root)
+        root = (
+            await self._load_root(collection)
+            if known is None
+            else _Root(known.root, must_change=known.root == 0)
+        )
         runs = known.runs if known is not None else frozenset[str]()
         changed: treadle.Write[treadle.Stored] | None = None
         async with self.commit(collection, new.thread_id) as step:
