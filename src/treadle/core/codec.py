@@ -270,13 +270,13 @@ def _has_surrogate(text: str) -> bool:
 def _check_fields(value: Model) -> None:
     """Check the JSON in a model and in those inside it, and that those are models."""
     shape = _shape(type(value))
-    for field in shape.fields:
-        item = getattr(value, field.attribute)
+    # Most fields need no further look; this loop runs for every model of every write.
+    for field, item in zip(shape.fields, msgspec.structs.astuple(value), strict=True):
+        if item is None:
+            continue
         kind = type(item)
-        # Most fields need no further look; this loop runs for every model of every write.
         if (
-            item is None
-            or (kind is str and item.isascii() and not field.repeated)
+            (kind is str and item.isascii() and not field.repeated)
             or (kind is tuple and field.repeated and (not item or _are_plain_texts(item, field)))
             or (kind is dict and not item and not field.models)  # `extra`, mostly
             or (kind is int and not field.models and SMALLEST_INTEGER <= item <= LARGEST_INTEGER)
@@ -401,6 +401,7 @@ class _Shape(NamedTuple):
     known: frozenset[str]
     """The JSON names of its own fields."""
     fields: tuple[_Field, ...]
+    """In the order of `__struct_fields__`."""
     holding_models: tuple[_Field, ...]
     """Those that hold models."""
 
@@ -414,7 +415,7 @@ def _shape(kind: type[Model]) -> _Shape:
         known.add(info.tag_field)
     unset = {each.name for each in msgspec.structs.fields(kind) if each.default is msgspec.UNSET}
     fields: list[_Field] = []
-    for field in info.fields:
+    for field in sorted(info.fields, key=lambda each: kind.__struct_fields__.index(each.name)):
         items = [one for one in _options(field.type) if isinstance(one, VarTupleType)]
         held = [each for one in items for each in _options(one.item_type)]
         models = _models(held if items else _options(field.type))
