@@ -15,7 +15,7 @@ import pytest
 
 import treadle
 from tests.marks import every_backend
-from treadle import Message, RunRecord, Store, Thread, ThreadChangeSet, open_store
+from treadle import Message, RunRecord, RunStatus, Store, Thread, ThreadChangeSet, open_store
 
 FEW, MANY = 80, 320
 LARGEST_RATIO = 5
@@ -83,6 +83,19 @@ async def sent_with_runs(store: Store, count: int) -> None:
             step.runs.upsert(run)
 
 
+async def asked(store: Store, count: int, status: RunStatus = "waiting") -> None:
+    async with store.batch() as step:
+        for number in range(count):
+            step.runs.upsert(
+                RunRecord(
+                    run_id=f"r{number}",
+                    thread_id="box",
+                    status=status,
+                    source_mailbox_entry_id="e",
+                )
+            )
+
+
 async def nothing(store: Store, count: int) -> None:
     pass
 
@@ -132,6 +145,7 @@ Work = Callable[[Store, int], Coroutine[Any, Any, None]]
         (sent, interrupt),
         (sent, take_and_ack),
         (sent_with_runs, interrupt),
+        (asked, interrupt),
         (ended, send_and_purge),
         (nothing, append),
         (written, save),
@@ -159,3 +173,15 @@ async def test_a_command_costs_what_it_changes(
     few, many = counts
     assert few > 0
     assert many <= LARGEST_RATIO * few, counts
+
+
+async def test_an_interrupt_does_not_look_at_the_runs_that_are_done(store: Store) -> None:
+    """In memory. The plans and the counted rows of the databases show it for them."""
+    counts: list[int] = []
+    for count in (FEW, MANY):
+        await asked(store, count, "done")
+        with counted_instructions() as counted:
+            await interrupt(store, count)
+        counts.append(counted.count)
+    few, many = counts
+    assert 0 < many <= 1.2 * few, counts

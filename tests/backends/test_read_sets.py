@@ -173,6 +173,7 @@ FINDERS: dict[str, Callable[[WorkingSet], object]] = {
     "find_claimed": lambda rows: rows.find_claimed("box"),
     "find_waiting": lambda rows: rows.find_waiting("box", 1, 0),
     "find_runs_of": lambda rows: rows.find_runs_of(entry("e")),
+    "find_waiting_runs": lambda rows: rows.find_waiting_runs("t"),
     "find_unfinished": lambda rows: rows.find_unfinished("box"),
     "find_entries": lambda rows: rows.find_entries("box", ("queued",)),
     "find_labels": lambda rows: rows.find_labels("t"),

@@ -48,6 +48,22 @@ async def test_an_interrupt_says_what_it_has_ended(admin: httpx.AsyncClient, sto
     assert (again["generation"], again["cancelled_run_id"]) == (1, None)
 
 
+async def test_an_interrupt_ends_a_run_that_waits_for_an_answer(
+    admin: httpx.AsyncClient, store: Store
+) -> None:
+    entry_id = await working(store)
+    claimed = await store.mailboxes.claim_entry(entry_id, consumer="w")
+    assert claimed is not None
+    waiting = RunMeta(agent_id="helper", status="waiting", source_mailbox_entry_id=entry_id)
+    async with store.batch() as step:
+        step.threads.append("t", ThreadChangeSet(run_id="r", run_meta=waiting))
+        step.mailboxes.ack(claimed)
+    done = (await admin.post("/v1/threads/t/interrupt")).json()
+    assert (done["cancelled_run_id"], done["superseded_pending_count"]) == ("r", 0)
+    run = (await admin.get("/v1/runs/r")).json()
+    assert (run["status"], run["termination_code"]) == ("done", "superseded")
+
+
 async def test_decisions_are_forwarded_once(admin: httpx.AsyncClient, store: Store) -> None:
     await working(store)
     decision = {"target_id": "i", "decision_id": "d", "action": "resume", "result": {"ok": True}}

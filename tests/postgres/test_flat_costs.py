@@ -100,6 +100,14 @@ async def fill_others(store: Store) -> None:
             step.threads.create(Thread(id=name, resource_id=f"owner {number}"))
             step.threads.append(name, says("x"))
             step.runs.upsert(RunRecord(run_id=name, thread_id=name, created_at=1, updated_at=1))
+            step.runs.upsert(  # the history of a thread whose mailbox is interrupted
+                RunRecord(
+                    run_id=f"done {number}",
+                    thread_id="box",
+                    status="done",
+                    source_mailbox_entry_id=f"of {number}",
+                )
+            )
             step.mailboxes.send(name, number, dedupe_key=name)
             step.documents.put("others", name, number)
             step.documents.put("expiring", name, number, expires_at=LARGEST_TIME)

@@ -59,6 +59,7 @@ READS: dict[str, dict[str, object]] = {
         "entries": IDS,
         "mailboxes": IDS,
         "pairs": '[["box 1", "k"]]',
+        "threads": IDS,
     },
     "load_entries": {"ids": IDS},
     "load_claims": {"ids": IDS},

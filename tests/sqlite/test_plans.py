@@ -38,6 +38,10 @@ PLANS: dict[str, tuple[Read, str]] = {
         Read("load_runs_of_entries", {}),
         "active USING INDEX runs_of_entry (source_mailbox_entry_id=?)",
     ),
+    "the runs that an interrupt closes": (
+        Read("load_runs_of_entries", {}),
+        "waiting USING INDEX runs_active (thread_id=?)",
+    ),
     "the mailbox of an entry": (
         Read("load_mailbox_of_entry", {}),
         "mailboxes USING INDEX sqlite_autoindex_mailboxes_1 (mailbox_id=?)",

@@ -107,7 +107,9 @@ class Guarantee(Enum):
     is resumed or interrupted. A claim that is held stays held."""
     RUNS_END_WITH_ENTRIES = 22
     """When an entry that was sent ends as a dead letter, cancelled or superseded, its active runs
-    are closed in the same commit, with a termination code that says which."""
+    are closed in the same commit, with a termination code that says which. So are, by an
+    interrupt, the runs that wait in the thread with the mailbox's id, whatever became of their
+    entries."""
     EXPLANATIONS_ARE_TRUE = 23
     """`ExplainEntry` names all that keeps an entry from being claimed, as it is at one moment. If
     that is nothing, a claim from the mailbox gets the entry."""

@@ -282,7 +282,9 @@ class MailboxWrites:
         """Raise a mailbox's generation, and supersede its queued and claimed entries.
 
         The holder of a claimed entry can write nothing more; see `hold`. Their active runs are
-        closed, as by `cancel`.
+        closed, as by `cancel`. So are the runs of the thread with the mailbox's id that an entry
+        has begun and that wait, even if their entries were accepted long ago: an answer to one of
+        them comes too late.
         """
         return self._portal.call(self._writes.interrupt(mailbox_id, now=now))
 

@@ -1,4 +1,8 @@
-"""Closing: the runs that work on an entry end together with it, if it is not accepted."""
+"""Closing: runs end together with their entry, if it is not accepted, and at a Stop.
+
+A mailbox is that of the thread with its id. So an interrupt of it closes the runs of this thread
+that wait for an answer, even if their entries were accepted long ago. An answer is too late then.
+"""
 
 from collections.abc import Iterable
 from typing import Protocol
@@ -14,6 +18,10 @@ class ClosingRows(MailboxRows, RunRows, Protocol):
 
     def find_runs_of(self, entry: MailboxEntry) -> Iterable[RunRecord]:
         """The active runs whose `source_mailbox_entry_id` is that of the entry, in no order."""
+        ...
+
+    def find_waiting_runs(self, thread_id: str) -> Iterable[RunRecord]:
+        """The waiting runs of a thread that have a `source_mailbox_entry_id`, in no order."""
         ...
 
 
@@ -34,11 +42,21 @@ def close_runs(
     if not entry.closes_runs:
         return
     for run in rows.find_runs_of(entry):
-        closed = msgspec.structs.replace(
-            run,
-            status="done",
-            termination_code=status,
-            termination_detail=reason or None,
-            updated_at=now,
-        )
-        rows.runs.put(run.run_id, closed)
+        _close(rows, run, status, reason, now)
+
+
+def close_waiting(rows: ClosingRows, thread_id: str, reason: str, now: int) -> None:
+    """Close the runs of a thread that an entry has begun and that wait, as superseded."""
+    for run in rows.find_waiting_runs(thread_id):
+        _close(rows, run, "superseded", reason, now)
+
+
+def _close(rows: RunRows, run: RunRecord, status: EntryStatus, reason: str, now: int) -> None:
+    closed = msgspec.structs.replace(
+        run,
+        status="done",
+        termination_code=status,
+        termination_detail=reason or None,
+        updated_at=now,
+    )
+    rows.runs.put(run.run_id, closed)

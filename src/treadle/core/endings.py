@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from treadle.core.closing import ClosingRows, close_runs, end
+from treadle.core.closing import ClosingRows, close_runs, close_waiting, end
 from treadle.core.codec import Model, always_encoded
 from treadle.core.commands import Command, TimedCommand
 from treadle.core.ids import EntryId, MailboxId
@@ -149,16 +149,17 @@ class CancelPending(TimedCommand[tuple[MailboxEntry, ...]], frozen=True, kw_only
 class Interrupt(TimedCommand[Interrupted], frozen=True, kw_only=True):
     """Raises a mailbox's generation, and supersedes older entries. Result: `Interrupted`.
 
-    It also ends a pause.
+    It also ends a pause, and closes the runs that wait in the thread with the mailbox's id.
     """
 
     mailbox_id: MailboxId
 
     def touches(self, read_set: ReadSet) -> None:
-        """The mailbox, its unfinished entries, and their active runs."""
+        """The mailbox, its unfinished entries, their active runs, and those that wait."""
         read_set.mailboxes.add(self.mailbox_id)
         read_set.unfinished.add(self.mailbox_id)
         read_set.runs_in.add(self.mailbox_id)
+        read_set.waiting_runs_in.add(self.mailbox_id)
 
     def apply(self, rows: ClosingRows, now: int) -> Interrupted:
         """Put the new state, and end the entries of older generations."""
@@ -172,6 +173,7 @@ class Interrupt(TimedCommand[Interrupted], frozen=True, kw_only=True):
         unfinished = rows.find_unfinished(self.mailbox_id)
         older = [entry for entry in unfinished if entry.generation < generation]
         ended = _end_all(rows, older, "superseded", INTERRUPT_REASON, now)
+        close_waiting(rows, self.mailbox_id, INTERRUPT_REASON, now)
         return Interrupted(mailbox_state=state, superseded_entries=ended)
 
 

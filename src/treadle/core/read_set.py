@@ -32,6 +32,8 @@ class ReadSet(msgspec.Struct):
     """Mailboxes whose unfinished entries have their active runs loaded."""
     runs_of_keys: set[tuple[str, str]] = msgspec.field(default_factory=set)
     """Those of `duplicates` whose entries have their active runs loaded."""
+    waiting_runs_in: set[str] = msgspec.field(default_factory=set)
+    """Threads whose runs are loaded that name an entry and wait."""
     entries: set[str] = msgspec.field(default_factory=set)
     """Entries, without their payloads; the state of each one's mailbox is loaded with it."""
     payloads: set[str] = msgspec.field(default_factory=set)

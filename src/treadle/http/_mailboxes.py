@@ -91,7 +91,7 @@ class InterruptRequested(Model, frozen=True, kw_only=True):
     thread_id: str
     generation: Generation
     cancelled_run_id: str | None = always_encoded(None)
-    """The active run of the thread, if it worked on one of the superseded entries."""
+    """The newest active run of the thread, if this has closed it."""
     superseded_pending_count: Count
     superseded_pending_entry_ids: tuple[EntryId, ...] = always_encoded(())
 
@@ -104,11 +104,12 @@ async def _interrupt_thread(call: Call) -> Response:
     (run,) = await call.store.read(FindActiveRun(thread_id=thread_id))
     done = cast("Interrupted", await commit(call, Interrupt(mailbox_id=thread_id)))
     ended = tuple(entry.entry_id for entry in done.superseded_entries)
-    is_over = run is not None and run.source_mailbox_entry_id in ended
+    closed = None if run is None else await call.store.runs.load(run.run_id)
+    is_over = closed is not None and closed.termination_code == "superseded"
     requested = InterruptRequested(
         thread_id=thread_id,
         generation=done.mailbox_state.current_generation,
-        cancelled_run_id=run.run_id if run is not None and is_over else None,
+        cancelled_run_id=closed.run_id if closed is not None and is_over else None,
         superseded_pending_count=len(ended),
         superseded_pending_entry_ids=ended,
     )
@@ -208,7 +209,11 @@ OPERATIONS = (
         owner=OWN_THREAD,
         answers={202: InterruptRequested},
         handle=_interrupt_thread,
-        details="A body is ignored. The thread need not exist, but to who has an owner.",
+        details=(
+            "It supersedes what is queued and claimed there, and closes its runs, those that wait "
+            "for an answer, too. A body is ignored. The thread need not exist, but to who has an "
+            "owner."
+        ),
     ),
     Operation(
         method="GET",

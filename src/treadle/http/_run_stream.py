@@ -282,6 +282,9 @@ def _end_of(
 ) -> RunEvent | None:
     """How the run has ended; None if it goes on."""
     status = "purged" if entry is None else entry.status
+    is_done = run is not None and run.status == "done"
+    if is_done and cast("RunRecord", run).termination_code in ("cancelled", "superseded"):
+        return Cancelled()
     is_paused = mailbox is not None and mailbox.paused_at is not None
     is_over = status in ("accepted", "purged") or (status == "queued" and is_paused)
     if run is not None and run.status == "waiting" and is_over:
@@ -295,9 +298,6 @@ def _end_of(
         case "accepted":
             return Finished(unanswered)
         case _:
-            is_done = run is not None and run.status == "done"
-            if is_done and cast("RunRecord", run).termination_code in ("cancelled", "superseded"):
-                return Cancelled()
             if is_done or status == "purged":
                 return Finished(unanswered)
             return None

@@ -77,3 +77,41 @@ class Hasty(MemoryBackend):
             if key not in before and run.termination_code == "cancelled":
                 self.tables.runs[key] = replace(run, status="running")
         return receipt
+
+
+@breaks(Guarantee.RUNS_END_WITH_ENTRIES, "an interrupt closes the runs that wait in its thread")
+class Patient(Tables):
+    """Leaves the runs that wait, if their entries have ended before."""
+
+    def find_waiting_runs(self, thread_id: str) -> Iterable[RunRecord]:
+        return ()
+
+
+@breaks(Guarantee.RUNS_END_WITH_ENTRIES, "an interrupt leaves the other runs of its thread")
+class Sweeping(Tables):
+    """Closes all active runs of the thread of an interrupted mailbox."""
+
+    def find_waiting_runs(self, thread_id: str) -> Iterable[RunRecord]:
+        runs = [run for run in self.runs.values() if run.thread_id == thread_id]
+        return filter(is_active, runs)
+
+
+@breaks(Guarantee.RUNS_END_WITH_ENTRIES, "an interrupt leaves the other runs of its thread")
+class Nosy(Tables):
+    """Closes runs that no entry has begun, too."""
+
+    def find_waiting_runs(self, thread_id: str) -> Iterable[RunRecord]:
+        runs = [run for run in self.runs.values() if run.thread_id == thread_id]
+        return [run for run in runs if run.status == "waiting"]
+
+
+@breaks(
+    Guarantee.RUNS_END_WITH_ENTRIES,
+    "an interrupt closes runs that wait for an entry that is gone",
+)
+class Forgetting(Tables):
+    """Looks for waiting runs by the entries that are still there."""
+
+    def find_waiting_runs(self, thread_id: str) -> Iterable[RunRecord]:
+        runs = super().find_waiting_runs(thread_id)
+        return [run for run in runs if run.source_mailbox_entry_id in self.entries]

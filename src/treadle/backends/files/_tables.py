@@ -10,7 +10,7 @@ from treadle.backends.files._document_table import DocumentTable
 from treadle.backends.files._entries import Append, DocumentKey, Entry, Put, Update
 from treadle.backends.files._index import MailboxIndex
 from treadle.backends.files.documents import Documents
-from treadle.backends.model.runs_of_entries import RunsOfEntries
+from treadle.backends.model.active_runs import ActiveRuns
 from treadle.backends.model.tables import Row, RowTable, TableName, Tables, VersionSource
 from treadle.core.claims import ClaimRequest
 from treadle.core.codec import decode
@@ -70,7 +70,7 @@ class FileTables(Tables):
             "mailboxes": self.mailboxes,
         }
         self._index: MailboxIndex | None = None
-        self._active_runs: RunsOfEntries | None = None
+        self._known_runs: ActiveRuns | None = None
         self._summaries: dict[str, ThreadSummary] = {}
         """Those that listings have looked at."""
 
@@ -103,8 +103,8 @@ class FileTables(Tables):
             self._index.replace(
                 cast("MailboxEntry | None", before), cast("MailboxEntry | None", after)
             )
-        elif table == "runs" and self._active_runs is not None:
-            self._active_runs.replace(
+        elif table == "runs" and self._known_runs is not None:
+            self._known_runs.replace(
                 cast("RunRecord | None", before), cast("RunRecord | None", after)
             )
         elif table == "mailboxes" and self._index is not None:
@@ -124,7 +124,7 @@ class FileTables(Tables):
                 self.threads.follow(entry.key, [entry.labels])
             elif entry.table == "entries" and self._index is not None:
                 self._follow_row(entry.table, entry.key, _document_of(entry), MailboxEntry)
-            elif entry.table == "runs" and self._active_runs is not None:
+            elif entry.table == "runs" and self._known_runs is not None:
                 self._follow_row(entry.table, entry.key, _document_of(entry), RunRecord)
             else:
                 self._caches[entry.table].forget(entry.key, present=isinstance(entry, Put))
@@ -214,11 +214,11 @@ class FileTables(Tables):
 
     def find_runs_of(self, entry: MailboxEntry) -> Iterable[RunRecord]:
         """Return the active runs whose `source_mailbox_entry_id` is that of the entry."""
-        if self._active_runs is None:
-            self._active_runs = RunsOfEntries()
-            for run in self.runs.values():
-                self._active_runs.replace(None, run)
-        return self.runs.find(self._active_runs.of(entry.entry_id))
+        return self.runs.find(self._indexed_runs().of(entry.entry_id))
+
+    def find_waiting_runs(self, thread_id: str) -> Iterable[RunRecord]:
+        """Return the runs of a thread that name an entry and wait."""
+        return self.runs.find(self._indexed_runs().waiting_in(thread_id))
 
     def find_claimable(self, request: ClaimRequest, now: int) -> Iterable[MailboxEntry]:
         """Return the entries that a claim gets, best first."""
@@ -244,6 +244,14 @@ class FileTables(Tables):
 
     def _table(self, table: TableName) -> Any:  # a cache, or the table of documents
         return self.documents if table == "documents" else self._caches[table]
+
+    def _indexed_runs(self) -> ActiveRuns:
+        """Return the index of active runs; the first time, it reads all runs."""
+        if self._known_runs is None:
+            self._known_runs = ActiveRuns()
+            for run in self.runs.values():
+                self._known_runs.replace(None, run)
+        return self._known_runs
 
     def _indexed(self) -> MailboxIndex:
         if self._index is None:

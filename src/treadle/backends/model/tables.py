@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias, TypeVar, cast, get_args
 import msgspec
 
 from treadle.backends.model._known_messages import KnownMessages
-from treadle.backends.model.runs_of_entries import RunsOfEntries
+from treadle.backends.model.active_runs import ActiveRuns
 from treadle.backends.model.sorted_keys import SortedKeys
 from treadle.core.claims import ClaimRequest, choose, due_time, is_kept
 from treadle.core.documents import Document, Order
@@ -132,7 +132,7 @@ class Tables:
         self.make_tables()
         self.versions = VersionSource() if versions is None else versions
         self._document_keys = SortedKeys()
-        self._runs_of_entries = RunsOfEntries()
+        self._active_runs = ActiveRuns()
         self._before: dict[tuple[TableName, str], Row | None] = {}
         self._known_messages = KnownMessages()
 
@@ -168,7 +168,7 @@ class Tables:
         if table == "documents":
             self._document_keys.note(key, present=after is not None)
         elif table == "runs":
-            self._runs_of_entries.replace(
+            self._active_runs.replace(
                 cast("RunRecord | None", before), cast("RunRecord | None", after)
             )
 
@@ -252,7 +252,11 @@ class Tables:
 
     def find_runs_of(self, entry: MailboxEntry) -> Iterable[RunRecord]:
         """The active runs whose `source_mailbox_entry_id` is that of the entry."""
-        return self.runs.find(self._runs_of_entries.of(entry.entry_id))
+        return self.runs.find(self._active_runs.of(entry.entry_id))
+
+    def find_waiting_runs(self, thread_id: str) -> Iterable[RunRecord]:
+        """The runs of a thread that name an entry and wait."""
+        return self.runs.find(self._active_runs.waiting_in(thread_id))
 
     def find_entries(
         self, mailbox_id: str | None, statuses: Iterable[EntryStatus]

@@ -100,17 +100,15 @@ def _reads_of_documents(read_set: ReadSet) -> list[Read]:
 
 
 def _reads_of_runs(read_set: ReadSet) -> list[Read]:
-    has_runs_of_entries = read_set.runs_of or read_set.runs_in or read_set.runs_of_keys
-    if not read_set.runs and not has_runs_of_entries:
-        return []
+    # An entry that the group itself puts into such a mailbox is in `entries`.
+    puts = read_set.runs_in or read_set.runs_of_keys
     ids = {"ids": id_list(read_set.runs)}
-    if has_runs_of_entries:
-        # An entry that the group itself puts into such a mailbox is in `entries`.
-        puts = read_set.runs_in or read_set.runs_of_keys
+    if puts or read_set.runs_of or read_set.waiting_runs_in:
         values = {
             "entries": id_list(read_set.entries if puts else read_set.runs_of),
             "mailboxes": id_list(read_set.runs_in),
             "pairs": pair_list(read_set.runs_of_keys),
+            "threads": id_list(read_set.waiting_runs_in),
         }
         return [Read("load_runs_of_entries", {**ids, **values})]
-    return [Read("load_runs_for_update", ids)]
+    return [Read("load_runs_for_update", ids)] if read_set.runs else []

@@ -132,7 +132,7 @@ class WorkingSet(Tables):
                     named = read.name == "load_runs_for_update"
                     for run in self._readable("runs", read_run, rows, None if named else damage):
                         self._load("runs", run.run_id, run)
-                        self._runs_of_entries.replace(None, run)
+                        self._active_runs.replace(None, run)
                 case "load_documents_for_update" | "load_document_range" | "load_expired_documents":
                     self._load_documents(rows, damage)
                 case "load_message_ids" | "load_last_messages":
@@ -376,6 +376,12 @@ class WorkingSet(Tables):
         ):
             raise NotLoaded(f"active runs of entry {entry.entry_id!r}")
         return super().find_runs_of(entry)
+
+    def find_waiting_runs(self, thread_id: str) -> Iterable[RunRecord]:
+        """The runs of a thread that name an entry and wait."""
+        if thread_id not in self._read_set.waiting_runs_in:
+            raise NotLoaded(f"waiting runs of thread {thread_id!r}")
+        return super().find_waiting_runs(thread_id)
 
     def find_unfinished(self, mailbox_id: str) -> list[MailboxEntry]:
         """The queued and claimed entries of a mailbox."""

@@ -2,9 +2,12 @@
 
 from collections.abc import Callable
 
+from msgspec.structs import replace
+
 from treadle import Batch, MailboxEntry, NotFound, RunMeta, Store, Thread
 from treadle.backends.base import Guarantee
 from treadle.core.endings import DELETION_REASON
+from treadle.core.limits import LARGEST_TIME
 from treadle.core.runs import RunRecord, RunStatus
 from treadle.testing._harness.builders import (
     claim_by_id,
@@ -250,3 +253,95 @@ async def an_interrupt_closes_hundreds_of_runs(store: Store) -> None:
             step.runs.upsert(working(f"run of {each}", "waiting", each))
     await store.mailboxes.interrupt("box")
     expect((await store.runs.count()).done, MANY)
+
+
+# --- runs that wait after their entry was accepted ------------------------------------------------
+
+
+async def asked(store: Store, run_id: str = "r", thread_id: str = "box") -> RunRecord:
+    """A run of a thread that waits; its entry in the mailbox `box` was accepted long ago."""
+    await store.mailboxes.enqueue(entry(f"of {run_id}", closes_runs=True))
+    await end(store, f"of {run_id}", "accepted")
+    waiting = run(run_id, thread_id, status="waiting", source_mailbox_entry_id=f"of {run_id}")
+    await store.runs.upsert(waiting)
+    return waiting
+
+
+@checks.add(Guarantee.RUNS_END_WITH_ENTRIES)
+async def an_interrupt_closes_the_runs_that_wait_in_its_thread(
+    store: Store, clock: ManualClock
+) -> None:
+    waiting = [await asked(store, "r"), await asked(store, "s")]
+    clock.now += 5
+    interrupted = await store.mailboxes.interrupt("box")
+    expect(interrupted.superseded_entries, ())
+    for each in waiting:
+        closed = replace(
+            each,
+            status="done",
+            termination_code="superseded",
+            termination_detail="superseded by interrupt",
+            updated_at=clock.now,
+        )
+        expect(await loaded_run(store, each.run_id), closed)
+    expect(await store.runs.find_active("box"), None)
+    expect(await status(store, "of r"), "accepted")
+
+
+@checks.add(Guarantee.RUNS_END_WITH_ENTRIES)
+async def an_interrupt_closes_runs_that_wait_for_an_entry_that_is_gone(store: Store) -> None:
+    await asked(store)
+    await store.mailboxes.purge(LARGEST_TIME)
+    expect(await store.mailboxes.load_entry("of r"), None)
+    await store.mailboxes.interrupt("box")
+    expect(await statuses(store, "r"), ["done"])
+
+
+@checks.add(Guarantee.RUNS_END_WITH_ENTRIES)
+async def an_interrupt_leaves_the_other_runs_of_its_thread(store: Store) -> None:
+    gone = "of nobody"
+    others = [
+        await asked(store, "elsewhere", "t"),
+        run("running", "box", source_mailbox_entry_id=gone),
+        run(
+            "ended", "box", status="done", source_mailbox_entry_id=gone, termination_code="natural"
+        ),
+        run("by hand", "box", status="waiting"),
+        run("upper", "BOX", status="waiting", source_mailbox_entry_id=gone),
+    ]
+    for each in others:
+        await store.runs.upsert(each)
+    await store.mailboxes.interrupt("box")
+    for each in others:
+        expect(await loaded_run(store, each.run_id), each)
+
+
+@checks.add(Guarantee.RUNS_END_WITH_ENTRIES)
+async def an_interrupt_closes_a_run_that_begins_to_wait_in_its_batch(store: Store) -> None:
+    waiting = await asked(store, "before")
+    await store.threads.create(Thread(id="box"))
+    meta = RunMeta(source_mailbox_entry_id="of before", status="waiting")
+    async with store.batch() as step:
+        step.runs.upsert(replace(waiting, status="running"))
+        step.threads.append("box", says("?", run_id="within", run_meta=meta))
+        step.mailboxes.interrupt("box")
+        step.runs.upsert(replace(waiting, run_id="after"))
+    expect(await statuses(store, "before", "within", "after"), ["running", "done", "waiting"])
+
+
+@checks.add(Guarantee.RUNS_END_WITH_ENTRIES, "durable")
+async def runs_that_wait_are_closed_after_the_store_was_reopened(harness: Harness) -> None:
+    await asked(harness.store)
+    await harness.store.close()
+    store = await harness.open()
+    await store.mailboxes.interrupt("box")
+    expect(await statuses(store, "r"), ["done"])
+
+
+@checks.add(Guarantee.RUNS_END_WITH_ENTRIES, "shared")
+async def a_run_that_another_handle_lets_wait_is_closed(harness: Harness) -> None:
+    other = await harness.open()
+    await other.mailboxes.interrupt("elsewhere")  # it may know all active runs from now on
+    await asked(harness.store)
+    await other.mailboxes.interrupt("box")
+    expect(await statuses(harness.store, "r"), ["done"])
