@@ -332,9 +332,11 @@ def read_json(data: bytes) -> Json:
 def _unique(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise InvalidValue("body", f"the key {shorten(twice)} comes twice")
+        seen: set[str] = set()
+        for name, _ in pairs:
+            if name in seen:
+                raise InvalidValue("body", f"the key {shorten(name)} comes twice")
+            seen.add(name)
     return found
 
 

@@ -157,17 +157,21 @@ def _news(page: MessagePage, messages: Sequence[Message]) -> Sequence[Message]:
     known = {each.message.id for each in page.messages}
     count = next((n for n, each in enumerate(reversed(messages)) if each.id in known), None)
     new = messages if count is None else messages[len(messages) - count :]
-    return [each for each in new if each.role != "tool" or not _is_answered(page, each)]
+    answered = _answered_calls(page)
+    return [each for each in new if each.role != "tool" or each.tool_call_id not in answered]
 
 
-def _is_answered(page: MessagePage, result: Message) -> bool:
-    """Whether the thread has a result of the tool call already, under another id."""
+def _answered_calls(page: MessagePage) -> set[str | None]:
+    """The tool calls of which the thread has a result already, perhaps under another id.
+
+    Ids may come again in later messages, so the newest message that names a call decides.
+    """
+    is_answered: dict[str | None, bool] = {}
     for each in page.messages:  # the newest is first
-        if each.message.tool_call_id == result.tool_call_id:
-            return True
-        if any(call.id == result.tool_call_id for call in each.message.tool_calls or ()):
-            return False
-    return False
+        is_answered.setdefault(each.message.tool_call_id, True)
+        for call in each.message.tool_calls or ():
+            is_answered.setdefault(call.id, False)
+    return {call_id for call_id, is_known in is_answered.items() if is_known}
 
 
 def _is_behind(page: MessagePage, messages: Sequence[Message]) -> bool:

@@ -98,7 +98,7 @@ def read_assistant(content: str | list[Json], extra: dict[str, Json], where: str
     calls_at = [at for at, block in enumerate(content) if _type(block) == "tool_use"]
     if not calls_at:
         return _read_alone("assistant", content, extra)
-    others = [block for at, block in enumerate(content) if at not in calls_at]
+    others = [block for block in content if _type(block) != "tool_use"]
     message = Message(
         role="assistant",
         content=text_of(others) if others else "",
@@ -216,9 +216,10 @@ def _write_calls(message: Message, calls: tuple[ToolCall, ...]) -> list[Json]:
         {**fields_of(c.extra), "type": "tool_use", "id": c.id, "name": c.name, "input": c.arguments}
         for c in calls
     ]
-    calls_at = layout_of(message).calls_at
+    places = layout_of(message).calls_at
+    calls_at = {*(places or ())}
     count = len(others) + len(written)
-    if calls_at is None or len(calls_at) != len(written) or not {*calls_at} <= {*range(count)}:
+    if places is None or len(places) != len(written) or not calls_at <= {*range(count)}:
         return [*others, *written]
     rest, results = iter(others), iter(written)
     return [next(results) if at in calls_at else next(rest) for at in range(count)]

@@ -31,6 +31,7 @@ from treadle.errors import InvalidValue, shorten
 from treadle.integrations._parts import CHATGPT_EXPORT
 from treadle.integrations._values import as_id, as_object
 from treadle.integrations.chat_exports._conversations import (
+    OPEN_CALLS,
     Conversation,
     Program,
     as_milliseconds,
@@ -58,8 +59,6 @@ _TEXTS = {
 """The types of content that are texts, and the fields with them."""
 
 _EVERYBODY = ("all", "")
-_OPEN_CALLS = 100
-"""How many calls back the one is looked for that a result belongs to."""
 
 
 class _Call(msgspec.Struct, frozen=True):
@@ -225,7 +224,7 @@ def _answered(author: dict[str, Json], calls: _Call | None) -> str | None:
     if not isinstance(name, str):
         return None
     tool = _first_name(name)
-    recent = islice(_back(calls), _OPEN_CALLS)
+    recent = islice(_back(calls), OPEN_CALLS)
     return next((call.id for call in recent if call.tool == tool), None)
 
 

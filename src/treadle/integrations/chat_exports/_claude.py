@@ -17,6 +17,7 @@ real exports that they were tested with:
   exports choose it.
 """
 
+from itertools import islice
 from typing import cast
 
 import msgspec
@@ -29,6 +30,7 @@ from treadle.integrations._blocks import text_of, with_layout
 from treadle.integrations._parts import CLAUDE_EXPORT
 from treadle.integrations._values import as_list, as_object, as_text
 from treadle.integrations.chat_exports._conversations import (
+    OPEN_CALLS,
     Conversation,
     Program,
     as_milliseconds,
@@ -244,7 +246,7 @@ class _Turn:
 
     def _open_call(self, name: Json) -> str | None:
         """Return the last call of a tool that has no result; older exports have no ids."""
-        calls = reversed(self._unanswered.values())
+        calls = islice(reversed(self._unanswered.values()), OPEN_CALLS)
         return next((call.id for call in calls if name is None or call.name == name), None)
 
     def _say(self) -> None:

@@ -13,6 +13,9 @@ from treadle.core.threads import ThreadMetadata
 from treadle.integrations._values import as_list
 from treadle.integrations.chat_exports._trees import Tree
 
+OPEN_CALLS = 100
+"""How many calls back the one is looked for that a result belongs to."""
+
 
 class Conversation(msgspec.Struct):
     """A conversation with all its branches."""
