@@ -32,6 +32,8 @@ class Stream:
         self.reads = asyncio.Event()
         """The client reads only while this is set."""
         self.reads.set()
+        self.is_over = asyncio.Event()
+        """Set when the application has returned."""
         self._gone = asyncio.Event()
         self._news = asyncio.Event()
 
@@ -130,6 +132,7 @@ async def streaming(
         return await stream.receive()
 
     task = asyncio.create_task(app(scope, receive, stream.send))
+    task.add_done_callback(lambda _: stream.is_over.set())
     try:
         yield stream
     finally:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 import treadle.http
-from tests.http.streams_in_process import Event, Stream, streaming
+from tests.http.streams_in_process import SOON_SECONDS, Event, Stream, streaming
 from treadle import Message, Store, StoreUnavailable, Thread, ThreadChangeSet, encode
 from treadle.core.thread_queries import ListDeltas
 from treadle.http import App, Limits, Principal, admin, everyone, user, viewer
@@ -240,6 +240,29 @@ class TestLimits:
             stream.reads.set()
         assert not stream.has_ended  # the server closes the connection
         assert stream.events == []
+
+    async def test_a_client_that_does_not_read_the_end_is_cut_off(self, store: Store) -> None:
+        app = app_of(store, write_seconds=0.05, stream_seconds=0.05)
+        async with streaming(app, EVENTS) as stream:
+            await until_listening(stream)
+            stream.reads.clear()
+            async with asyncio.timeout(SOON_SECONDS):
+                await stream.is_over.wait()
+        assert not stream.has_ended
+
+    async def test_a_server_that_stops_waits_for_no_client(self, store: Store) -> None:
+        app = app_of(store, write_seconds=3_600)
+        async with streaming(app, EVENTS) as waiting, streaming(app, EVENTS) as writing:
+            for stream in (waiting, writing):
+                await until_listening(stream)
+            writing.reads.clear()
+            await append(store, "a")
+            await waiting.until_events(1)  # so the other one has begun to write, too
+            waiting.reads.clear()
+            app.streams.end()
+            async with asyncio.timeout(SOON_SECONDS):
+                await waiting.is_over.wait()
+                await writing.is_over.wait()
 
     async def test_streams_end_with_the_server_and_no_new_one_begins(self, store: Store) -> None:
         app = app_of(store)

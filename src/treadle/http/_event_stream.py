@@ -28,6 +28,8 @@ _HEADERS = {
 }
 _COMMENT = b":\n\n"
 _RETRY = b"retry: 1000\n\n"
+_LAST_SECONDS = 0.1
+"""How long a server that stops waits for a client to take the end of its stream."""
 
 
 def framed(data: bytes, *, event: str | None = None, event_id: str | None = None) -> bytes:
@@ -97,10 +99,21 @@ class EventStream(Response):
             raise
         is_gone = leaving.done()
         is_slow = await _cancelled(writing, leaving)
+        if not is_slow and not is_gone:
+            is_slow = not await self._has_ended(send)
         if is_slow:
             _log.warning("a client of a stream has not read for too long, and is cut off")
-        elif not is_gone:
-            await send({"type": "http.response.body", "body": b""})
+
+    async def _has_ended(self, send: Send) -> bool:
+        """Send the end of the answer; return False if the client is too slow."""
+        is_stopping = self._call.streams.are_ended
+        seconds = _LAST_SECONDS if is_stopping else self._call.limits.write_seconds
+        try:
+            async with asyncio.timeout(seconds):
+                await send({"type": "http.response.body", "body": b""})
+        except TimeoutError:
+            return False
+        return True
 
     async def _until_over(
         self, writing: "asyncio.Task[bool]", leaving: "asyncio.Task[None]"
