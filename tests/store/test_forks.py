@@ -17,6 +17,7 @@ import pytest
 
 from tests.marks import every_backend
 from treadle import Message, Store, StoreClosed, Thread, open_store
+from treadle.backends._forks import give_up_in_children
 
 pytestmark = [
     pytest.mark.skipif(
@@ -128,6 +129,29 @@ async def test_a_child_can_open_the_store_while_its_parent_works(store_url: str)
             task.cancel()
         await asyncio.wait(working)
         assert (await store.threads.list()).total == 21
+
+
+class _Holder:
+    """Something with descriptors; one of two cannot close them."""
+
+    def __init__(self, name: str, given_up: list[str]) -> None:
+        self._name = name
+        self._given_up = given_up
+
+    def give_up(self) -> None:
+        self._given_up.append(self._name)
+        raise OSError(self._name)
+
+
+def test_a_child_gives_up_everything_even_if_something_fails() -> None:
+    given_up: list[str] = []
+    holders = [_Holder(name, given_up) for name in ("a", "b")]
+    for holder in holders:
+        give_up_in_children(holder)
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if sorted(given_up) == ["a", "b"] else 1)
+    assert os.waitpid(child, 0)[1] == 0
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import os
 from typing import Protocol
 from weakref import WeakSet
 
+from treadle.backends._closing import close_all
 from treadle.errors import StoreClosed
 
 
@@ -38,9 +39,9 @@ def require_process(process: int) -> None:
 
 
 def _give_up() -> None:
-    for holder in tuple(_inherited):
-        holder.give_up()
+    holders = tuple(_inherited)
     _inherited.clear()
+    close_all(*(holder.give_up for holder in holders))  # each, whatever fails
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork

@@ -47,11 +47,16 @@ class HintRing:
         """The position behind the last record."""
         return self._ring.end()
 
-    def append(self, hints: Collection[Hint]) -> None:
-        """Write the hints of a commit, after it, and wake the processes that wait for them."""
+    def append(self, hints: Collection[Hint], *, here_too: bool = False) -> None:
+        """Write the hints of a commit, after it, and wake the processes that wait for them.
+
+        Args:
+            hints: what has changed.
+            here_too: wake this process, too, which does not know of the commit yet.
+        """
         payload = _payload(hints if len(hints) <= MOST_HINTS else (ANYTHING,))
         self._ring.append(payload if len(payload) <= _LARGEST else _payload((ANYTHING,)))
-        self.sleepers.wake()
+        self.sleepers.wake(here_too=here_too)
 
     def since(self, position: int) -> tuple[int, set[Hint]]:
         """Return the present end, and the hints from `position` to there."""

@@ -66,6 +66,7 @@ class LiveFile:
         """The position up to which this process has read."""
         self._hears_more = False
         """Whether the last look has found values: more may follow soon."""
+        self._was_woken = False
         self._thread: threading.Thread | None = None
         self._is_closing = False
         self._looked_at_path = -math.inf
@@ -133,11 +134,13 @@ class LiveFile:
         """Close the file in a forked child."""
         self._changed = threading.Condition()  # the parent's thread may have held it
         self._thread = None
-        self._close_file()
+        file, self._file = self._file, None
+        if file is not None:
+            file.give_up()
 
     def _start(self) -> None:
         self._open()
-        if self._thread is None:
+        if self._thread is None or not self._thread.is_alive():
             self._thread = threading.Thread(target=self._work, name="treadle-live", daemon=True)
             self._thread.start()
 
@@ -172,9 +175,9 @@ class LiveFile:
     def _work(self) -> None:
         pause, is_last = 0.0, False
         while not is_last:
-            self._wait(pause)
-            is_last = self._is_closing
             try:
+                self._wait(pause)
+                is_last = self._is_closing
                 pause = self._exchange()
             except (OSError, StoreUnavailable) as error:
                 _LOG.warning("live values do not reach other processes: %s", error)
@@ -192,12 +195,14 @@ class LiveFile:
             if sleeper is None:
                 self._changed.wait(random.uniform(*_LOOK_SECONDS))  # noqa: S311
                 return
-        if not sleeper.wait(random.uniform(*ASLEEP_SECONDS)):  # noqa: S311
+        self._was_woken = sleeper.wait(random.uniform(*ASLEEP_SECONDS))  # noqa: S311
+        if not self._was_woken:
             self._look_around(sleeper)
 
     def _asleep(self) -> Sleeper | None:
         """Fall asleep until others publish; None if more may follow, or none can wake this one."""
-        if self._hears_more or self._read_only or self._file is None:
+        was_woken, self._was_woken = self._was_woken, False
+        if was_woken or self._hears_more or self._read_only or self._file is None:
             return None
         sleeper = self._file.begin_to_sleep()
         if sleeper is not None and self._file.ring.end() != self._heard:  # before it slept
@@ -282,6 +287,12 @@ class _OpenFile:
         """Close the file."""
         if self.sleeper is not None:
             self.sleeper.close()
+        os.close(self.descriptor)
+
+    def give_up(self) -> None:
+        """Close the file in a forked child."""
+        if self.sleeper is not None:
+            self.sleeper.give_up()
         os.close(self.descriptor)
 
     @contextmanager

@@ -6,7 +6,8 @@ afterwards sends a datagram to each name. The names are in Linux's abstract name
 that dies leaves nothing behind. On other systems nobody sleeps.
 
 Nothing depends on it: a datagram may be lost, the table overwritten, and a process may run where no
-datagram of the others arrives. So a sleeping process also looks now and then.
+datagram of the others arrives, such as a container with a network of its own. So a sleeping process
+also looks now and then.
 """
 
 import math
@@ -16,21 +17,31 @@ import socket
 import sys
 import time
 from contextlib import suppress
+from functools import cache
+from hashlib import blake2s
+from pathlib import Path
 
 from treadle.backends._forks import give_up_in_children
 from treadle.backends._plain_files import open_plain
 
+_NETWORK_BYTES = 3
+"""The beginning of a name tells in which network it is: it means nothing in others."""
 _NAME_BYTES = 8
 _PLACES = 64
 """Most names in a table. A process that finds no free place cannot sleep."""
 _FREE = bytes(_NAME_BYTES)
 _ALL_FREE = bytes(_PLACES * _NAME_BYTES)
+_CLOSED = -1
 ASLEEP_SECONDS = (0.5, 1.0)
 """The shortest and the longest time between two looks of a sleeping process. Random, so that many
 do not look at the same moment."""
 _MOST_MISSED = 2
 _DEAF_SECONDS = 60.0
-"""How long a process does not sleep after so many writes in a row that have not woken it."""
+"""How long a process does not sleep after so many writes in this time have not woken it."""
+_LATE_SECONDS = 0.1
+"""How late a datagram may be that was sent for a write."""
+_MOST_DATAGRAMS = 64
+"""Most datagrams that are taken in at once: somebody may send more and more."""
 
 
 class Sleepers:
@@ -48,10 +59,13 @@ class Sleepers:
         self._start = start
         self._own: set[bytes] = set()
 
-    def wake(self) -> None:
-        """Wake those who sleep, after the file was written; but not those of this object.
+    def wake(self, *, here_too: bool = False) -> None:
+        """Wake those who sleep, after the file was written.
 
         Only the holder of the lock of those who write may call it.
+
+        Args:
+            here_too: wake those of this object, too, which otherwise hear of it at once.
         """
         if sys.platform != "linux":
             return
@@ -59,8 +73,11 @@ class Sleepers:
         table = os.pread(self._descriptor, len(_ALL_FREE), self._start)
         if table == _ALL_FREE or not table:
             return
+        network = _network()
         for place, name in enumerate(_names_in(table)):
-            if name != _FREE and name not in self._own:
+            if name == _FREE or not name.startswith(network):
+                continue
+            if here_too or name not in self._own:
                 self._send(name, place)
 
     def sleeper(self) -> "Sleeper | None":
@@ -93,12 +110,13 @@ class Sleeper:
     """
 
     def __init__(self, path: str, start: int, own: set[bytes]) -> None:
-        self._name = os.urandom(_NAME_BYTES)
+        self._name = _network() + os.urandom(_NAME_BYTES - _NETWORK_BYTES)
         self._start = start
         self._own = own
-        self._place = self._name[0] % _PLACES
-        self._is_asleep = False
-        self._missed = 0
+        self._place = self._name[-1] % _PLACES
+        self.is_asleep = False
+        self._missed: list[float] = []
+        """When the file was written and nobody woke this one."""
         self._deaf_until = -math.inf
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         try:
@@ -128,14 +146,14 @@ class Sleeper:
             self._write(self._name)
         except (OSError, ValueError):
             return False
-        self._is_asleep = True
+        self.is_asleep = True
         return True
 
     def rise(self) -> None:
         """Sleep no longer."""
-        if not self._is_asleep:
+        if not self.is_asleep:
             return
-        self._is_asleep = False
+        self.is_asleep = False
         with suppress(OSError):
             if self._names()[self._place] == self._name:
                 self._write(_FREE)
@@ -152,22 +170,25 @@ class Sleeper:
 
     def wake(self) -> None:
         """Wake this one, on any thread, if it sleeps."""
-        if self._is_asleep:
+        if self.is_asleep:
             with suppress(OSError):
                 self._socket.sendto(b"\0", _address(self._name))
 
     def was_woken(self) -> None:
-        """Take in the datagrams, and note that they arrive here."""
-        self._missed = 0
+        """Take in the datagrams."""
+        if self._missed and time.monotonic() - self._missed[-1] < _LATE_SECONDS:
+            self._missed.pop()  # its datagram was under way
         with suppress(OSError):  # one says that no datagram is left
-            while self._socket.recv(1):
-                pass
+            for _ in range(_MOST_DATAGRAMS):
+                self._socket.recv(1)
 
     def was_missed(self) -> None:
         """Note that the file was written, and that nobody woke this one."""
-        self._missed += 1
-        if self._missed >= _MOST_MISSED:
-            self._deaf_until = time.monotonic() + _DEAF_SECONDS
+        now = time.monotonic()
+        self._missed = [each for each in self._missed if now - each < _DEAF_SECONDS] + [now]
+        if len(self._missed) >= _MOST_MISSED:
+            self._deaf_until = now + _DEAF_SECONDS
+            self._missed.clear()
 
     def close(self) -> None:
         """Close the file and the socket; done twice, it does nothing."""
@@ -176,10 +197,15 @@ class Sleeper:
             self.give_up()
 
     def give_up(self) -> None:
-        """Close the file and the socket in a forked child."""
+        """Close the file and the socket, and write nothing: in a forked child it is the parent's.
+
+        Done twice, it does nothing.
+        """
         self._own.discard(self._name)
         self._socket.close()
-        os.close(self._descriptor)
+        descriptor, self._descriptor = self._descriptor, _CLOSED
+        if descriptor != _CLOSED:
+            os.close(descriptor)
 
     def _free_place(self) -> int:
         """The place to sleep in: the last one, unless another process has taken it.
@@ -190,6 +216,10 @@ class Sleeper:
         names = self._names()
         if names[self._place] in (_FREE, self._name):
             return self._place
+        if _FREE not in names:
+            # Nobody frees the places of a network that is gone. Who still sleeps there comes back.
+            network = _network()
+            names = [name if name.startswith(network) else _FREE for name in names]
         return names.index(_FREE)
 
     def _names(self) -> list[bytes]:
@@ -198,6 +228,17 @@ class Sleeper:
 
     def _write(self, name: bytes) -> None:
         os.pwrite(self._descriptor, name, self._start + self._place * _NAME_BYTES)
+
+
+@cache
+def _network() -> bytes:
+    """The beginning of all names in the network of this process."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")
+        network = boot + os.readlink("/proc/self/ns/net")
+    except OSError:  # the system does not tell
+        network = ""
+    return blake2s(network.encode()).digest()[:_NETWORK_BYTES]
 
 
 def _names_in(table: bytes) -> list[bytes]:

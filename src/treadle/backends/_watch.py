@@ -18,8 +18,8 @@ OFTEN = (0.025, 0.035)
 Random, so that many processes do not look at the same moment."""
 SELDOM = (0.25, 0.5)
 """The same where a look only has to find what was not heard of."""
-_AFTER_NEWS = (0.008, 0.012)
-"""The pause after a look that found something, before the next one, and before sleep."""
+_AWAKE = (0.008, 0.012)
+"""The pause before the next look, and before sleep, after news or a wake-up."""
 _COSTLY_SECONDS = 0.1
 """How long what costs more to look at may have been seen before."""
 
@@ -56,12 +56,15 @@ class Watch:
             try:
                 loop.call_soon_threadsafe(looker.look)
             except RuntimeError:  # the loop is closed: nobody watches there
-                self._lookers.pop(loop, None)
+                self._drop(loop)
 
     def start(self, on_change: Callable[[], None]) -> None:
         """Call `on_change` on the running event loop after every write from now on."""
         loop = asyncio.get_running_loop()
         if loop not in self._lookers:
+            for other in tuple(self._lookers):
+                if other.is_closed():
+                    self._drop(other)
             looker = _Looker(loop, _Sight(self.position, self._costly), self._pauses)
             sleepers = self._sleepers()
             if sleepers is not None:
@@ -79,6 +82,11 @@ class Watch:
                 looker.end()
                 del self._lookers[loop]
 
+    def _drop(self, loop: asyncio.AbstractEventLoop) -> None:
+        looker = self._lookers.pop(loop, None)
+        if looker is not None:
+            looker.abandon()
+
 
 class _Looker:
     """Looks for one event loop, until it is ended."""
@@ -95,15 +103,7 @@ class _Looker:
 
     def sleep_among(self, sleepers: Sleepers) -> None:
         """Sleep from now on while nothing is written."""
-        sleeper = sleepers.sleeper()
-        if sleeper is None:
-            return
-        try:
-            self._loop.add_reader(sleeper, self._on_woken)
-        except NotImplementedError:  # an event loop that cannot wait for sockets
-            sleeper.close()
-        else:
-            self._sleeper = sleeper
+        self._sleeper = sleepers.sleeper()
 
     def look(self) -> None:
         """Call the callbacks if the store has been written since the last look."""
@@ -111,23 +111,48 @@ class _Looker:
             return
         if self._sight.has_changed():
             self._tell()
-        elif self._sleeper is None or not self._sleeper.sleep():
+        elif self._sleeper is not None and self._fall_asleep(self._sleeper):
+            self._look_asleep(self._sleeper)  # what was written just before has woken nobody
+        else:
             self._set_timer(self._pauses, self.look)
-        else:  # what was written just before has woken nobody
-            self._look_asleep(self._sleeper)
 
     def end(self) -> None:
         """Look no longer."""
         self._timer.cancel()
+        self._rise()
         if self._sleeper is not None:
-            self._loop.remove_reader(self._sleeper)
             self._sleeper.close()
+
+    def abandon(self) -> None:
+        """Let the sleeper go; the event loop is closed."""
+        if self._sleeper is not None:
+            self._sleeper.close()
+
+    def _fall_asleep(self, sleeper: Sleeper) -> bool:
+        if not sleeper.sleep():
+            return False
+        try:
+            self._loop.add_reader(sleeper, self._on_woken)
+        except (NotImplementedError, OSError):  # the event loop cannot wait for sockets
+            sleeper.close()
+            self._sleeper = None
+            return False
+        return True
+
+    def _rise(self) -> None:
+        # Awake, it hears nothing: who sends more and more must not keep it busy.
+        if self._sleeper is not None and self._sleeper.is_asleep:
+            self._loop.remove_reader(self._sleeper)
+            self._sleeper.rise()
 
     def _on_woken(self) -> None:
         if self._sleeper is not None:
             self._sleeper.was_woken()
-            self._sleeper.rise()
-        self.look()
+        self._rise()
+        if self._sight.has_changed():
+            self._tell()
+        else:
+            self._set_timer(_AWAKE, self.look)
 
     def _look_asleep(self, sleeper: Sleeper) -> None:
         if self._sight.has_changed(at_all=True):
@@ -139,6 +164,7 @@ class _Looker:
         """Look for what nobody has woken this one for."""
         position = self._sight.position
         if not sleeper.sleep():  # its place may have been taken
+            self._rise()
             self.look()
             return
         self._look_asleep(sleeper)
@@ -146,9 +172,8 @@ class _Looker:
             sleeper.was_missed()
 
     def _tell(self) -> None:
-        if self._sleeper is not None:
-            self._sleeper.rise()
-        self._set_timer(self._pauses if self._sleeper is None else _AFTER_NEWS, self.look)
+        self._rise()
+        self._set_timer(self._pauses if self._sleeper is None else _AWAKE, self.look)
         for on_change in tuple(self.callbacks):
             on_change()
 

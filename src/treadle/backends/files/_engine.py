@@ -323,7 +323,7 @@ class Engine:
             replica.journal.sync()
             replay(self._documents, unwritten)
             self._lock.write_position(replica.journal.position)
-            self._lock.ring.append((ANYTHING,))
+            self._lock.ring.append((ANYTHING,), here_too=True)
         replica.journal.cut()  # a torn group, of a process that died
         return replica
 

@@ -4,8 +4,8 @@ import ctypes
 import os
 import sqlite3
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Literal
@@ -49,11 +49,17 @@ def connect(
         StoreUnavailable: this process was forked while its parent was using SQLite.
     """
     check_files(path)
+    with _using_sqlite_to_open(path):
+        return _connect(path, durability, patience, make, cache_kib)
+
+
+@contextmanager
+def _using_sqlite_to_open(path: str) -> Generator[None]:
     with using_sqlite():
         if is_spoilt():
             reason = "this process was forked while its parent was using SQLite"
             raise StoreUnavailable(path, f"{reason}; open it in a process that starts afresh")
-        return _connect(path, durability, patience, make, cache_kib)
+        yield
 
 
 def _connect(
@@ -108,27 +114,38 @@ def connect_read_only(path: str, *, is_logged: bool) -> sqlite3.Connection:
         path: the file.
         is_logged: there is a log that is not empty. Without one, SQLite takes no locks, and the
             caller must see to it that nobody writes meanwhile.
+
+    Raises:
+        StoreUnavailable: this process was forked while its parent was using SQLite.
     """
     check_files(path)
-    address = f"{Path(path).absolute().as_uri()}?mode=ro"
-    return _connect_to_read(address if is_logged else f"{address}&immutable=1")
+    return _connect_to_read(path, "mode=ro" if is_logged else "mode=ro&immutable=1")
 
 
 def connect_beside_others(path: str) -> sqlite3.Connection:
-    """Open a connection that creates no database and writes no row, but may recover the log."""
+    """Open a connection that creates no database and writes no row, but may recover the log.
+
+    Raises:
+        StoreUnavailable: this process was forked while its parent was using SQLite.
+    """
     if not can_write(os.path.dirname(os.path.realpath(path))):
         return connect_read_only(path, is_logged=has_log(path))
     check_files(path)
-    return _connect_to_read(f"{Path(path).absolute().as_uri()}?mode=rw")
+    return _connect_to_read(path, "mode=rw")
 
 
-def _connect_to_read(address: str) -> sqlite3.Connection:
-    connection = sqlite3.connect(
-        address, uri=True, timeout=_LOOK_SECONDS, isolation_level=None, check_same_thread=False
-    )
-    connection.execute("PRAGMA trusted_schema = OFF")
-    connection.execute("PRAGMA query_only = ON")
-    return connection
+def _connect_to_read(path: str, how: str) -> sqlite3.Connection:
+    with _using_sqlite_to_open(path):
+        connection = sqlite3.connect(
+            f"{Path(path).absolute().as_uri()}?{how}",
+            uri=True,
+            timeout=_LOOK_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        connection.execute("PRAGMA trusted_schema = OFF")
+        connection.execute("PRAGMA query_only = ON")
+        return connection
 
 
 def execute(connection: sqlite3.Connection, statement: str, patience: Patience) -> sqlite3.Cursor:
@@ -233,6 +250,15 @@ def close(connection: sqlite3.Connection) -> None:
     """Close a connection that no thread uses any longer."""
     with using_sqlite():
         connection.close()
+
+
+@contextmanager
+def closing(connection: sqlite3.Connection) -> Generator[sqlite3.Connection]:
+    """Close a connection at the end of the block."""
+    try:
+        yield connection
+    finally:
+        close(connection)
 
 
 def keep(connection: sqlite3.Connection) -> None:

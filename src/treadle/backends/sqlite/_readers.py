@@ -17,6 +17,7 @@ from treadle.backends.sqlite._connection import close, connect, give_up, transac
 from treadle.backends.sqlite._errors import translate_errors
 from treadle.backends.sqlite._execution import run
 from treadle.backends.sqlite._open_files import OpenFiles
+from treadle.backends.sqlite._uses import using_sqlite
 
 T = TypeVar("T")
 
@@ -74,6 +75,7 @@ class Readers:
             self._files.require_in_place()
             found = connect(self._path, self._durability, patience)
             self._connections.append(found)
-            found.execute("PRAGMA query_only = ON")
+            with using_sqlite():
+                found.execute("PRAGMA query_only = ON")
             self._of_thread.connection = found
         return found

@@ -4,7 +4,7 @@ import asyncio
 import os
 import sqlite3
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 from itertools import groupby
 from typing import Any, TypeVar, cast
@@ -41,6 +41,7 @@ from treadle.backends.sqlite._connection import (
     WRITER_CACHE_KIB,
     MakeConnection,
     close,
+    closing,
     connect,
     empty_log,
     give_up,
@@ -127,12 +128,12 @@ class SqliteBackend:
                     self._make_writer,
                     cache_kib=WRITER_CACHE_KIB,
                 )
-                undo.callback(self._writer.close)
+                undo.callback(close, self._writer)
                 database = identity(self._path)
                 with using_sqlite():
                     prepare(self._writer, self._path, self._clock, patience)
             self._watcher = connect(self._path, self._durability, patience)
-            undo.callback(self._watcher.close)
+            undo.callback(close, self._watcher)
             self._files = OpenFiles(self._path)
             if self._files.database != database:
                 raise lost(self._path)

@@ -12,12 +12,13 @@ import os
 import sqlite3
 import tempfile
 from collections.abc import Callable, Generator
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from treadle.backends._deadline import CALL_SECONDS, Patience
-from treadle.backends.sqlite._connection import connect_beside_others, transaction
+from treadle.backends.sqlite._connection import closing, connect_beside_others, transaction
 from treadle.backends.sqlite._errors import translate_errors
+from treadle.backends.sqlite._uses import using_sqlite
 from treadle.backends.sqlite.schema import check_owner
 from treadle.core.codec import Model
 from treadle.errors import AlreadyExists, CorruptRecord
@@ -76,14 +77,14 @@ class Snapshot:
             advance(total - remaining - copied)
             copied = total - remaining
 
-        with closing(sqlite3.connect(part)) as connection:
+        with using_sqlite(), closing(sqlite3.connect(part)) as connection:
             self._connection.backup(connection, pages=_PAGES, progress=report)
 
     def _check(self, part: str) -> None:
         """Check the pages of the copy, and compare its rows with the counts."""
         address = f"{Path(part).as_uri()}?mode=ro&immutable=1"  # leaves no files beside it
         try:
-            with closing(sqlite3.connect(address, uri=True)) as connection:
+            with using_sqlite(), closing(sqlite3.connect(address, uri=True)) as connection:
                 messages = [text for (text,) in connection.execute("PRAGMA integrity_check(9)")]
                 rows = _count_rows(connection)
         except sqlite3.DatabaseError as error:

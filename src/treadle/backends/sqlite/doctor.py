@@ -8,13 +8,12 @@ import os
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import closing
 
 from treadle.backends._deadline import CALL_SECONDS, Patience
 from treadle.backends.findings import Finding, Report, escape
 from treadle.backends.sql.row_checks import RECORDS, ROW_CHECKS, RowCheck, examine_rows
 from treadle.backends.sql.rules import Rule, findings_of, rules_of
-from treadle.backends.sqlite._connection import connect_beside_others, transaction
+from treadle.backends.sqlite._connection import closing, connect_beside_others, transaction
 from treadle.backends.sqlite._errors import translate_errors
 from treadle.backends.sqlite._execution import TEXTS
 from treadle.backends.sqlite.schema import check_current

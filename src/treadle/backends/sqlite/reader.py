@@ -4,7 +4,6 @@ import asyncio
 import os
 import sqlite3
 from collections.abc import Callable, Sequence
-from contextlib import closing
 from threading import Event
 from typing import TypeVar
 
@@ -19,7 +18,7 @@ from treadle.backends.base import NO_STORE, Capabilities, Listener, LiveListener
 from treadle.backends.sql.claims import next_due
 from treadle.backends.sql.program import Program
 from treadle.backends.sql.reads import read
-from treadle.backends.sqlite._connection import connect_read_only, transaction
+from treadle.backends.sqlite._connection import closing, connect_read_only, transaction
 from treadle.backends.sqlite._errors import translate_errors
 from treadle.backends.sqlite._execution import run
 from treadle.backends.sqlite._side_files import beside

@@ -2,7 +2,6 @@
 
 import sqlite3
 from collections.abc import Mapping
-from contextlib import closing
 from functools import cache
 from pathlib import Path
 from typing import TypeAlias
@@ -16,8 +15,14 @@ from treadle.backends.sql.migrations import (
     find_missing,
     states_of,
 )
-from treadle.backends.sqlite._connection import connect_beside_others, execute, transaction
+from treadle.backends.sqlite._connection import (
+    closing,
+    connect_beside_others,
+    execute,
+    transaction,
+)
 from treadle.backends.sqlite._errors import translate, translate_errors
+from treadle.backends.sqlite._uses import using_sqlite
 from treadle.clock import Clock
 from treadle.errors import CorruptRecord, InvalidValue, StoreUnavailable
 
@@ -209,7 +214,7 @@ def _read_texts(connection: sqlite3.Connection) -> set[tuple[str, str]]:
 
 @cache
 def _wanted_schema(migrations: tuple[Migration, ...]) -> tuple[set[tuple[str, str]], Shape]:
-    with closing(sqlite3.connect(":memory:")) as connection:
+    with using_sqlite(), closing(sqlite3.connect(":memory:")) as connection:
         connection.execute(_MIGRATIONS)
         for migration in migrations:
             for statement in migration.statements():
