@@ -28,8 +28,7 @@ class Migration(msgspec.Struct, frozen=True):
     @property
     def checksum(self) -> str:
         """A hash of the statements, without comments; it shows that a migration was changed."""
-        lines = [f"contracts: {self.contracts}", *map(_on_one_line, self.statements())]
-        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+        return _checksum(self)
 
     @property
     def contracts(self) -> bool:
@@ -40,6 +39,12 @@ class Migration(msgspec.Struct, frozen=True):
         """The statements; none contains a semicolon."""
         lines = (line for line in self.text.splitlines() if not line.startswith("--"))
         return [each.strip() for each in "\n".join(lines).split(";") if each.strip()]
+
+
+@cache  # each opening of a store compares all of them
+def _checksum(migration: Migration) -> str:
+    lines = [f"contracts: {migration.contracts}", *map(_on_one_line, migration.statements())]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def _on_one_line(statement: str) -> str:
