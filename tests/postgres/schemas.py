@@ -15,13 +15,13 @@ import msgspec
 import psycopg
 from psycopg import sql
 
+from tests.postgres.kept_sessions import KeptSession, stepping
 from treadle.backends.base import Backend
 from treadle.backends.postgres.backend import PostgresBackend
 from treadle.backends.postgres.location import Location, parse_location
 from treadle.backends.postgres.schema import migrate
 from treadle.clock import Clock
 from treadle.testing import Subject
-from treadle.testing.builtin_subjects import stepping_postgres
 from treadle.testing.subject import Step
 
 _TABLES = (
@@ -51,35 +51,38 @@ class SchemaPool:
         self._location = parse_location(url)
         self._connection = psycopg.connect(self._location.conninfo, autocommit=True)
         self._free: deque[str] = deque()
-        self._known: set[str] = set()
+        self._emptying: dict[str, bytes] = {}
+        """The statements that empty a schema, by its name: the server takes them as one."""
 
     def take(self) -> str:
         """The name of a schema with the current tables, which are empty."""
         if not self._free:
             name = f"treadle_test_{uuid4().hex[:16]}"
             migrate(msgspec.structs.replace(self._location, schema=name))
-            self._known.add(name)
+            self._emptying[name] = _emptying(name)
             return name
         # Emptied now and not when it was given back: a process that was killed may have left the
         # server with a transaction to finish. For the same reason the oldest is taken.
         name = self._free.popleft()
-        with self._connection.transaction(), self._connection.pipeline():
-            for table in _TABLES:
-                delete = sql.SQL("DELETE FROM {}").format(sql.Identifier(name, table))
-                self._connection.execute(delete)
+        self._connection.execute(self._emptying[name], prepare=False)
         return name
 
     def give_back(self, name: str) -> None:
         """Let another test have a schema; another process may have created it."""
-        self._known.add(name)
+        self._emptying.setdefault(name, _emptying(name))
         self._free.append(name)
 
     def drop_all(self) -> None:
         """Drop all schemas; none may be in use."""
-        for name in self._known:
+        for name in self._emptying:
             drop = sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(name))
             self._connection.execute(drop)
         self._connection.close()
+
+
+def _emptying(name: str) -> bytes:
+    tables = (sql.Identifier(name, table) for table in _TABLES)
+    return b"; ".join(sql.SQL("DELETE FROM {}").format(table).as_bytes() for table in tables)
 
 
 @cache
@@ -90,12 +93,12 @@ def pool_of(url: str) -> SchemaPool:
 
 def make(url: str, folder: Path, clock: Clock) -> Backend:
     """The backend in the schema of a folder."""
-    return PostgresBackend(_location(url, folder), clock)
+    return PostgresBackend(_location(url, folder), clock, connection_class=KeptSession)
 
 
 def make_stepping(url: str, folder: Path, clock: Clock, step: Step) -> Backend:
     """The backend in the schema of a folder, with the fault hook."""
-    return stepping_postgres(_location(url, folder), clock, step)
+    return PostgresBackend(_location(url, folder), clock, connection_class=stepping(step))
 
 
 def remove(url: str, folders: Sequence[Path]) -> None:
@@ -108,7 +111,7 @@ def remove(url: str, folders: Sequence[Path]) -> None:
 
 
 def pooled_subject(url: str) -> Subject:
-    """The PostgreSQL backend on a server, in schemas that are used again."""
+    """The PostgreSQL backend on a server, in schemas and sessions that are used again."""
     return Subject(
         make=partial(make, url),
         make_stepping=partial(make_stepping, url),

@@ -41,10 +41,19 @@ class Channel:
         name: the name of the channel.
         kind: what the notices carry, for the names of the threads.
         call_seconds: the limit for a notice, if it is shorter than usual.
+        connection_class: for tests.
     """
 
-    def __init__(self, location: Location, name: str, kind: str, call_seconds: float) -> None:
+    def __init__(
+        self,
+        location: Location,
+        name: str,
+        kind: str,
+        call_seconds: float,
+        connection_class: type[Connection],
+    ) -> None:
         self._location = location
+        self._connection_class = connection_class
         self._channel = name
         self._kind = kind
         self._seconds = min(call_seconds, NOTICE_SECONDS)
@@ -117,7 +126,9 @@ class Channel:
         """Work on a connection of its own, and on a new one whenever it is lost."""
         while not self._closing.is_set():
             try:
-                with connect(self._location, self._patience()) as connection:
+                with connect(
+                    self._location, self._patience(), self._connection_class
+                ) as connection:
                     work(connection)
             except psycopg.Error as error:
                 _LOG.warning("notices wait for the server: %s", error)

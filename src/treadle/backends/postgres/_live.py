@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from treadle.backends.live import LiveFollower, LiveValue, LiveValues, packets_of, values_in
 from treadle.backends.postgres._channel import PAYLOAD_BYTES, Channel
 from treadle.backends.postgres._limits import NOTICE_SECONDS
+from treadle.backends.postgres.connection import Connection
 from treadle.backends.postgres.location import Location
 from treadle.clock import new_token
 
@@ -23,10 +24,16 @@ class LiveNotices(Channel):
     Args:
         location: the database.
         call_seconds: the limit for a notice, if it is shorter than usual.
+        connection_class: for tests.
     """
 
-    def __init__(self, location: Location, call_seconds: float) -> None:
-        super().__init__(location, location.live_channel, "live", call_seconds)
+    def __init__(
+        self,
+        location: Location,
+        call_seconds: float,
+        connection_class: type[Connection] = Connection,
+    ) -> None:
+        super().__init__(location, location.live_channel, "live", call_seconds, connection_class)
         self._values = LiveValues()
         self._name = new_token()
         self._pending: deque[LiveValue] = deque(maxlen=_MOST_PENDING)

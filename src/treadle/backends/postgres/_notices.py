@@ -11,6 +11,7 @@ import msgspec
 
 from treadle.backends._hints import MOST_HINTS
 from treadle.backends.postgres._channel import PAYLOAD_BYTES, Channel
+from treadle.backends.postgres.connection import Connection
 from treadle.backends.postgres.location import Location
 from treadle.clock import new_token
 from treadle.core.hints import ANYTHING, Hint, HintKind
@@ -66,6 +67,7 @@ class Notices(Channel):
         location: the database.
         call_seconds: the limit for a notice, if it is shorter than usual.
         on_heard: called on the listener's thread with the hints of other processes.
+        connection_class: for tests.
     """
 
     def __init__(
@@ -73,8 +75,9 @@ class Notices(Channel):
         location: Location,
         call_seconds: float,
         on_heard: Callable[[Collection[Hint]], None],
+        connection_class: type[Connection] = Connection,
     ) -> None:
-        super().__init__(location, location.channel, "hints", call_seconds)
+        super().__init__(location, location.channel, "hints", call_seconds, connection_class)
         self._on_heard = on_heard
         self._name = new_token()
         self._hints: set[Hint] = set()

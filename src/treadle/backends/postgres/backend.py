@@ -62,7 +62,7 @@ class PostgresBackend:
         migrate: bring the schema up to date at the opening.
         read_only: write nothing, and do not listen, which a standby refuses; nobody may call
             `commit` or `claim`.
-        connection_class: the class of all connections but those for notices; for tests.
+        connection_class: the class of all connections but those that ask about others; for tests.
         call_seconds: the deadline of a commit, a claim or a read; shorter in tests.
         silence_seconds: how long the server may be silent before it is asked; shorter in tests.
     """
@@ -88,6 +88,7 @@ class PostgresBackend:
         self._clock = clock
         self._migrate = migrate
         self._call_seconds = call_seconds
+        self._connection_class = connection_class
         self._database = Database(location, durability, connection_class, silence_seconds)
         self._commits: GroupThread[Call[Commands]] = GroupThread(
             "treadle-postgres-commits",
@@ -130,8 +131,10 @@ class PostgresBackend:
         self._waiters = Waiters(self._location)
         self._readers = ThreadPoolExecutor(READING_THREADS, "treadle-postgres-reader")
         try:
-            self._notices = Notices(self._location, self._call_seconds, self._hear)
-            self._live = LiveNotices(self._location, self._call_seconds)
+            self._notices = Notices(
+                self._location, self._call_seconds, self._hear, self._connection_class
+            )
+            self._live = LiveNotices(self._location, self._call_seconds, self._connection_class)
         except OSError as error:  # the process has no more descriptors
             self._database.close()
             raise StoreUnavailable(str(self._location), str(error)) from error
