@@ -1,4 +1,4 @@
-"""The SQLite backend passes the suite, and the doctor finds nothing in any file that it leaves."""
+"""The SQLite backend passes the suite, and the doctor finds nothing in what a check leaves."""
 
 import pytest
 
