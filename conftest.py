@@ -25,7 +25,7 @@ import pytest
 from sybil import Example, Sybil
 from sybil.integration.pytest import pytest_integration as collect_documents
 from sybil.parsers.markdown import CodeBlockParser
-from tests.distribution import Distribution
+from tests.distribution import Distribution, run_and_report
 from tests.docs.console import Shell, commands_of
 from tests.postgres.schemas import SchemaPool, pool_of
 from tests.postgres.server import Server
@@ -164,6 +164,15 @@ def _turn(item: pytest.Item) -> int:
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Distribution:
     """Distribute the tests as `Distribution` does."""
     return Distribution(config, log)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
+    """Have a process of xdist send few messages."""
+    if not hasattr(item.config, "workerinput"):
+        return None
+    run_and_report(item, nextitem)
+    return True
 
 
 @pytest.fixture

@@ -3,7 +3,10 @@
 from types import SimpleNamespace
 from typing import Any
 
-from tests.distribution import ALONE, TOGETHER, Distribution
+import pytest
+
+from tests import distribution
+from tests.distribution import ALONE, SLOW_SECONDS, TOGETHER, Distribution, run_and_report
 
 TESTS = [f"tests/test_{number // 100}.py::test_{number}" for number in range(4 * ALONE)]
 GROUPED = [f"tests/test_group.py::test_{number}@group" for number in range(7)]
@@ -71,3 +74,24 @@ def test_what_a_process_left_when_it_died_is_run_by_another() -> None:
     assert crashed == TESTS[died.given[0][0]]
     run_all(distribution, [other])
     assert sorted(number for unit in other.given for number in unit) == list(range(len(TESTS)))
+
+
+def test_a_process_reports_results_and_what_fails_or_is_slow_beside_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def report(when: str, *, passed: bool = True, duration: float = 0.0) -> SimpleNamespace:
+        return SimpleNamespace(when=when, passed=passed, duration=duration)
+
+    quick, result = report("setup"), report("call")
+    slow = report("setup", duration=2 * SLOW_SECONDS)
+    failed = report("teardown", passed=False)
+    reports = [quick, result, slow, failed]
+    monkeypatch.setattr(distribution, "runtestprotocol", lambda *_, **__: reports)
+    said: list[object] = []
+
+    def say(report: object) -> None:
+        said.append(report)
+
+    item: Any = SimpleNamespace(ihook=SimpleNamespace(pytest_runtest_logreport=say))
+    run_and_report(item, None)
+    assert said == [result, slow, failed]
