@@ -68,12 +68,26 @@ def test_the_models_are_found() -> None:
     assert len(MODELS) > 40
 
 
-@pytest.mark.parametrize("kind", MODELS, ids=lambda kind: kind.__name__)
-@settings(max_examples=20)
+each_model = pytest.mark.parametrize("kind", MODELS, ids=lambda kind: kind.__name__)
+
+
+@each_model
+@settings(max_examples=10)
 @given(data=st.data())
 def test_a_model_is_read_back_as_it_was_written(kind: type[Model], data: st.DataObject) -> None:
-    # One test, because drawing a model takes longer than all that is done with it.
-    value = data.draw(models(kind))
+    write_and_read_back(kind, data.draw(models(kind)))
+
+
+@pytest.mark.soak
+@each_model
+@settings(max_examples=1_000)
+@given(data=st.data())
+def test_a_model_is_read_back_whatever_is_in_it(kind: type[Model], data: st.DataObject) -> None:
+    write_and_read_back(kind, data.draw(models(kind)))
+
+
+def write_and_read_back(kind: type[Model], value: Model) -> None:
+    """All at once, because drawing a model takes longer than all that is done with it."""
     pretty, compact = encode(value, pretty=True), encode(value)
     assert b"\n" not in compact
     assert msgspec.json.format(compact, indent=2) == pretty
