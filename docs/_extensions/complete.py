@@ -14,6 +14,7 @@ MODULES = (
     "treadle.commands",
     "treadle.queries",
     "treadle.patches",
+    "treadle.turns",
     "treadle.worker",
     "treadle.http",
     "treadle.testing",
