@@ -47,7 +47,8 @@ class MailboxWrites:
 
         Args:
             mailbox_id: which mailbox; a thread's own mailbox has the thread's id.
-            payload: the work, as any JSON value.
+            payload: the work, as any JSON value, or a value of Treadle's, such as a
+                `treadle.worker.RunRequest`, which is sent as its JSON.
             headers: texts by their names beside the payload, such as the context of a trace or a
                 tenant, for `MailboxEntry.headers`. At most 32, with names of 1 to 100 characters
                 and values of at most 8,192.

@@ -196,7 +196,8 @@ def _check_json(value: Json, depth: int) -> None:
         raise _Refused("it is a tuple and would be read back as a list; use a list")
     elif value is not None and kind is not bool:
         article = "an" if kind.__name__[0] in "aeiou" else "a"
-        raise _Refused(f"JSON cannot hold {article} {kind.__name__}")
+        advice = "give what it holds, as a dict, a list, a text or a number"
+        raise _Refused(f"JSON cannot hold {article} {kind.__name__}; {advice}")
 
 
 def _check_object(value: dict[object, Json], depth: int) -> None:

@@ -5,7 +5,7 @@ from typing import cast
 
 from treadle.clock import new_id, new_token
 from treadle.core.claims import Ack, DeadLetter, ExtendLease, Hold, Nack, Release, claim_of
-from treadle.core.codec import Json
+from treadle.core.codec import Json, Model, checked, to_plain
 from treadle.core.endings import (
     Cancel,
     CancelPending,
@@ -67,7 +67,8 @@ class MailboxWrites:
 
         Args:
             mailbox_id: which mailbox; a thread's own mailbox has the thread's id.
-            payload: the work, as any JSON value.
+            payload: the work, as any JSON value, or a value of Treadle's, such as a
+                `treadle.worker.RunRequest`, which is sent as its JSON.
             headers: texts by their names beside the payload, such as the context of a trace or a
                 tenant, for `MailboxEntry.headers`. At most 32, with names of 1 to 100 characters
                 and values of at most 8,192.
@@ -85,7 +86,7 @@ class MailboxWrites:
         command = Send(
             entry_id=new_id(),
             mailbox_id=mailbox_id,
-            payload=payload,
+            payload=_plain(payload),
             headers=_texts(headers),
             dedupe_key=dedupe_key,
             priority=priority,
@@ -395,6 +396,11 @@ class MailboxWrites:
         What is sent to the mailbox afterwards begins at generation 0 again, with no dedupe keys.
         """
         return self._write(DeleteMailbox(mailbox_id=mailbox_id))
+
+
+def _plain(payload: Json) -> Json:
+    """Return the JSON of a value of Treadle's; anything else is checked with its command."""
+    return to_plain(checked(payload, "send.payload")) if isinstance(payload, Model) else payload
 
 
 def _texts(headers: object) -> dict[str, str]:
