@@ -9,7 +9,7 @@ from treadle.core.codec import to_plain
 from treadle.core.heads import LoadHead
 from treadle.core.ids import check_ids
 from treadle.core.mailbox_queries import LoadMailbox
-from treadle.core.messages import Message, MessagePage
+from treadle.core.messages import Message, MessageMetadata, MessagePage
 from treadle.core.run_queries import SearchRuns
 from treadle.core.runs import RunRecord
 from treadle.core.threads import Thread, ThreadChangeSet
@@ -121,7 +121,8 @@ async def _request(
         if removes_rest and (last := _position(page, messages)) is not None:
             removed = step.threads.truncate(thread_id, keep=last + 1)
         if new := _news(page, messages):
-            step.threads.append(thread_id, ThreadChangeSet(messages=new))
+            step.threads.append(thread_id, ThreadChangeSet(messages=_of_run(new, wanted.run_id)))
+        wanted = _with_messages(wanted, new or _asked_again(messages), page)
         if wanted.resume and mailbox is not None and mailbox.paused_at is not None:
             step.mailboxes.resume(thread_id)  # the run that waits goes on, and is closed by itself
         elif wanted.resume:
@@ -159,6 +160,36 @@ def _news(page: MessagePage, messages: Sequence[Message]) -> Sequence[Message]:
     new = messages if count is None else messages[len(messages) - count :]
     answered = _answered_calls(page)
     return [each for each in new if each.role != "tool" or each.tool_call_id not in answered]
+
+
+def _of_run(messages: Sequence[Message], run_id: str) -> list[Message]:
+    """Return messages, in which those that begin the run say so: the last ones of the user."""
+    begin = len(messages)
+    while begin > 0 and messages[begin - 1].role in ("user", "system"):
+        begin -= 1
+    return [*messages[:begin], *(_named_after(each, run_id) for each in messages[begin:])]
+
+
+def _named_after(message: Message, run_id: str) -> Message:
+    metadata = message.metadata or MessageMetadata()
+    if metadata.run_id is not None:
+        return message
+    metadata = msgspec.structs.replace(metadata, run_id=run_id)
+    return msgspec.structs.replace(message, metadata=metadata)
+
+
+def _asked_again(messages: Sequence[Message]) -> Sequence[Message]:
+    """The last message, if it is a user's: the thread has it, and it is to be answered again."""
+    return [each for each in messages[-1:] if each.role == "user"]
+
+
+def _with_messages(
+    wanted: RunRequest, messages: Sequence[Message], page: MessagePage
+) -> RunRequest:
+    """Return the request with the messages that came with it, or the one that it is behind."""
+    ids = tuple(message.id for message in messages if message.id is not None)
+    last = page.messages[0].message.id if page.messages else None  # the newest is first
+    return msgspec.structs.replace(wanted, message_ids=ids, behind=None if ids else last)
 
 
 def _answered_calls(page: MessagePage) -> set[str | None]:

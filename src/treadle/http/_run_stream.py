@@ -18,6 +18,7 @@ from treadle.core.run_queries import LoadRun
 from treadle.core.runs import RunRecord
 from treadle.core.thread_queries import ListDeltas, ListMessages, LoadThread
 from treadle.core.threads import Thread, ThreadDelta
+from treadle.core.turns import whole_of
 from treadle.errors import NotFound
 from treadle.http._call import Call
 from treadle.http._errors import failure_of
@@ -206,12 +207,21 @@ class RunStream:
                 self._version = delta.version
                 events += self._said(delta)
                 events += await self._changed_state(delta)
+        run = await self._whole(run)
         end = _end_of(entry, run, mailbox, self._transcript.unanswered, self._run_id)
         if end is not None:
             events += self._transcript.end()
         if self._transcript.is_wrong:
             events += await self._begin_again()
         return events if end is None else [*events, end]
+
+    async def _whole(self, run: RunRecord | None) -> RunRecord | None:
+        """The run that a run became a part of, which ends as that does; or the run itself."""
+        if run is None or (name := whole_of(run)) is None:
+            return run
+        (whole,) = await self._call.store.read(LoadRun(run_id=name))
+        # any program may have written the record: nothing of another thread is shown
+        return whole if whole is not None and whole.thread_id == self._thread_id else run
 
     def _require_own(self, thread: ThreadSummary | Thread | None) -> None:
         """Refuse a thread that is gone, or that has become another's."""
@@ -289,7 +299,7 @@ def _end_of(
     is_over = status in ("accepted", "purged") or (status == "queued" and is_paused)
     if run is not None and run.status == "waiting" and is_over:
         question = None if mailbox is None else mailbox.pause_reason
-        return Interrupted(_interrupts(run) or (Interrupt(id=run_id, message=question),))
+        return Interrupted(Interrupt.asked_by(run) or (Interrupt(id=run_id, message=question),))
     match status:
         case "dead_letter":
             return Failed("the run has failed", "dead_letter")
@@ -301,11 +311,3 @@ def _end_of(
             if is_done or status == "purged":
                 return Finished(unanswered)
             return None
-
-
-def _interrupts(run: RunRecord) -> tuple[Interrupt, ...]:
-    metadata = run.metadata if isinstance(run.metadata, dict) else {}
-    try:
-        return msgspec.convert(metadata.get("interrupts", []), type=tuple[Interrupt, ...])
-    except msgspec.ValidationError:
-        return ()

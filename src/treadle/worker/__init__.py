@@ -20,7 +20,7 @@ from treadle.worker._events import (
 )
 from treadle.worker._executor import AsyncHandler, BlockingHandler, Handler
 from treadle.worker._run_request import Answer, Interrupt, RunRequest
-from treadle.worker._turn import Turn
+from treadle.worker._turn import Reply, TakenRun, Turn
 from treadle.worker._worker import Worker
 from treadle.worker.backoff import Backoff
 
@@ -44,9 +44,11 @@ __all__ = [
     "Purged",
     "Reject",
     "Released",
+    "Reply",
     "Retried",
     "Retry",
     "RunRequest",
+    "TakenRun",
     "TooManyAttempts",
     "Turn",
     "Withdrawn",

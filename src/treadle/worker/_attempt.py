@@ -5,7 +5,8 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from typing import TypeAlias
 
-from treadle.core.claims import Settlement
+from treadle.core.claims import Ack, DeadLetter, Settlement
+from treadle.core.commands import AnyCommand
 from treadle.worker._lease import Lease
 
 Ends: TypeAlias = Sequence[tuple[Lease, Settlement]]
@@ -89,8 +90,30 @@ def settling(ends: Ends) -> Generator[None]:
             lease.settling -= 1
 
 
+def accepted(leases: Sequence[Lease]) -> Ends:
+    """Return the ends of claims that are accepted, but for those whose entry was refused."""
+    return [(lease, _accepted(lease)) for lease in leases]
+
+
+def _accepted(lease: Lease) -> Settlement:
+    entry_id, token = lease.entry_id, lease.claim_token
+    if lease.refusal is None:
+        return Ack(entry_id=entry_id, claim_token=token)
+    return DeadLetter(entry_id=entry_id, claim_token=token, error=lease.refusal)
+
+
+def with_acks(ends: Ends) -> list[AnyCommand]:
+    """Return what is committed together with the acks among these ends."""
+    return [
+        command
+        for lease, settlement in ends
+        if isinstance(settlement, Ack)
+        for command in lease.with_ack
+    ]
+
+
 def ended(leases: Sequence[Lease], how: Callable[..., Settlement]) -> Ends:
-    """Return the ends of claims that all end alike: by an ack, or by a release."""
+    """Return the ends of claims that all end alike, such as by a release."""
     return [
         (lease, how(entry_id=lease.entry_id, claim_token=lease.claim_token)) for lease in leases
     ]

@@ -17,7 +17,7 @@ from treadle.core.threads import ThreadHead
 from treadle.errors import ClaimConflict
 from treadle.store.batch import Batch, Commit
 from treadle.store.store import Store
-from treadle.worker._attempt import Attempt, Ends, ended, settling
+from treadle.worker._attempt import Attempt, Ends, accepted, ended, settling, with_acks
 from treadle.worker._lease import Lease, within
 from treadle.worker._taking import Taker
 
@@ -223,9 +223,9 @@ class Delivery:
             raise ClaimConflict(attempt.first.entry_id, reason)
         given = _settlements(commands, held)
         left = [lease for lease in held if lease not in dict(given)]
-        added = ended(left, end) if end is not None else []
+        added = _added(left, end)
         fences = [Hold(entry_id=each.entry_id, claim_token=each.claim_token) for each in held]
-        last = [settlement for _, settlement in added]
+        last = [*with_acks([*given, *added]), *(settlement for _, settlement in added)]
         deadline = held[0].deadline
         with settling([*given, *added]):
             write = self._store.commit((*fences, *commands, *last, *more))
@@ -236,6 +236,18 @@ class Delivery:
             if isinstance(command, Take):
                 self._taker.add(attempt, result, deadline)
         return Receipt(results=results)
+
+
+def leases_of(delivery: Delivery) -> tuple[Lease, ...]:
+    """Return the claims of a delivery, those of `Delivery.entries`."""
+    return tuple(delivery._attempt.leases)  # pyright: ignore[reportPrivateUsage] - of this module
+
+
+def _added(leases: Sequence[Lease], end: type[Ack | Release] | None) -> Ends:
+    """Return how claims end that a batch does not settle itself."""
+    if end is None:
+        return []
+    return accepted(leases) if end is Ack else ended(leases, end)
 
 
 def _settlements(commands: Commands, leases: Sequence[Lease]) -> Ends:

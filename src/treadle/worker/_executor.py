@@ -6,9 +6,9 @@ import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
 from typing import TypeAlias
 
-from treadle.core.claims import Ack, Release
+from treadle.core.claims import Release
 from treadle.errors import InvalidValue
-from treadle.worker._attempt import Attempt, Ends, ended
+from treadle.worker._attempt import Attempt, Ends, accepted, ended
 from treadle.worker._blocking import call_blocking
 from treadle.worker._decision import LONE_ATTEMPTS, TooManyAttempts, decide
 from treadle.worker._delivery import Delivery
@@ -92,7 +92,7 @@ class Executor:
         together = [lease for held in left for lease in held]
         if len(left) > 1 and await self._settler.accept_together(together):
             return
-        await asyncio.gather(*(self._settle(ended(held, Ack), None) for held in left))
+        await asyncio.gather(*(self._settle(accepted(held), None) for held in left))
 
     async def conclude(self, attempt: Attempt) -> None:
         """Settle what a handler has left, and give back what it has not asked for.
@@ -114,7 +114,7 @@ class Executor:
             await self._settle(self._decide(held, error), error)
         elif held:
             self._warn_if_nothing_written(attempt)
-            await self._settle(ended(held, Ack), None)
+            await self._settle(accepted(held), None)
         await self._settler.release(attempt.waiting)
 
     async def _settle(self, ends: Ends, cause: BaseException | None) -> None:

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from treadle.backends.cancellation import finished
 from treadle.core.claims import Settlement, claim_of
+from treadle.core.commands import Commands
 from treadle.core.mailboxes import MailboxEntry
 from treadle.worker._clock import WorkerClock, wait
 
@@ -27,6 +28,10 @@ class Lease:
         """Why the claim is lost, once it is."""
         self.on_loss: Callable[[], None] = _do_nothing
         """Called when the claim is lost."""
+        self.with_ack: Commands = ()
+        """What is committed together with its ack."""
+        self.refusal: str | None = None
+        """Why its entry becomes a dead letter where it would be accepted, if it does."""
         self.clock = clock
         self._began = clock.time()
         self.settling = 0

@@ -8,7 +8,7 @@ from treadle.core.claims import Ack, DeadLetter, Hold, Nack, Release, Settlement
 from treadle.core.commands import Checked, Commands
 from treadle.core.mailboxes import MailboxEntry
 from treadle.errors import ClaimConflict, InvalidValue, NotFound, StoreClosed, TreadleError
-from treadle.worker._attempt import Ends, ended, settling
+from treadle.worker._attempt import Ends, accepted, ended, settling, with_acks
 from treadle.worker._clock import sleep, timeout
 from treadle.worker._decision import describe_error
 from treadle.worker._events import (
@@ -73,7 +73,7 @@ class Settler:
         Raises:
             StoreClosed: the store was closed under the worker.
         """
-        ends = ended(leases, Ack)
+        ends = accepted(leases)
         try:
             with settling(ends):
                 await within(leases, self._context.store.commit(Checked(_fenced(ends))))
@@ -228,4 +228,4 @@ def _fenced(ends: Ends) -> Commands:
     """
     held = [lease for lease, settlement in ends if isinstance(settlement, Ack)]
     fences = (Hold(entry_id=each.entry_id, claim_token=each.claim_token) for each in held)
-    return (*fences, *(settlement for _, settlement in ends))
+    return (*fences, *(settlement for _, settlement in ends), *with_acks(ends))

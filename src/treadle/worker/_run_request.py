@@ -3,10 +3,10 @@
 import msgspec
 
 from treadle.core.codec import Json, Model, always_encoded, from_plain
-from treadle.core.ids import RunId, ThreadId
+from treadle.core.ids import RunId, ThreadId, check_ids
 from treadle.core.mailboxes import MailboxEntry
-from treadle.core.runs import RunOrigin
-from treadle.errors import InvalidValue
+from treadle.core.runs import RunOrigin, RunRecord
+from treadle.errors import InvalidId, InvalidValue
 
 
 class Answer(Model, frozen=True, kw_only=True):
@@ -31,9 +31,22 @@ class Interrupt(Model, frozen=True, kw_only=True):
     response_schema: Json = msgspec.field(default=None, name="responseSchema")
     """The JSON schema of the answer."""
 
+    @classmethod
+    def asked_by(cls, run: RunRecord) -> "tuple[Interrupt, ...]":
+        """Return what a run needs, as `Turn.changes` has written it; nothing if it says nothing."""
+        metadata = run.metadata if isinstance(run.metadata, dict) else {}
+        try:
+            return msgspec.convert(metadata.get("interrupts", []), type=tuple[Interrupt, ...])
+        except msgspec.ValidationError:
+            return ()
+
 
 class RunRequest(Model, frozen=True, kw_only=True):
-    """The payload of an entry that asks for a run. The messages are in the thread already."""
+    """The payload of an entry that asks for a run. The messages are in the thread already.
+
+    `store.mailboxes.send(thread_id, RunRequest(…), dedupe_key=run_id)`, in one batch with the
+    append of the messages, asks for a run as the HTTP API does.
+    """
 
     agent_id: str
     thread_id: ThreadId
@@ -51,7 +64,11 @@ class RunRequest(Model, frozen=True, kw_only=True):
     context: tuple[Json, ...] = ()
     forwarded_props: Json = None
     resume: tuple[Answer, ...] = ()
-    """The answers to the interrupts of the last run."""
+    """The answers to the interrupts of an earlier run; see `Turn.answers`."""
+    message_ids: tuple[str, ...] = ()
+    """The ids of the messages that came with it. Those of the user have the run's id, too."""
+    behind: str | None = None
+    """The last message that the thread had before it, if no message came with it."""
 
     @classmethod
     def of(cls, entry: MailboxEntry) -> "RunRequest":
@@ -61,6 +78,8 @@ class RunRequest(Model, frozen=True, kw_only=True):
             InvalidValue: it is something else.
         """
         try:
-            return from_plain(cls, entry.payload)
-        except msgspec.ValidationError as error:
+            request = from_plain(cls, entry.payload)
+            check_ids(request)
+            return request
+        except (msgspec.ValidationError, InvalidId) as error:
             raise InvalidValue("entry.payload", f"it asks for no run: {error}") from error

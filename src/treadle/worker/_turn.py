@@ -1,17 +1,49 @@
 """A turn: the run that a client has asked for over HTTP, as its handler sees it."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 
 from treadle.core.codec import Json, to_plain
-from treadle.core.messages import Message, MessageMetadata
+from treadle.core.limits import PAGE
+from treadle.core.mailboxes import MailboxEntry
+from treadle.core.messages import Message, MessageMetadata, ToolCall
 from treadle.core.patches import TrackedPatch
-from treadle.core.runs import RunMeta, RunStatus
+from treadle.core.runs import RunMeta, RunRecord, RunStatus, UpsertRun
 from treadle.core.threads import ThreadChangeSet
+from treadle.core.turns import MERGED, NO_RESULT, call_of, history_of, run_of, whole_of
+from treadle.errors import InvalidValue
 from treadle.store.live import LiveMessage
-from treadle.worker._delivery import Delivery
-from treadle.worker._run_request import Interrupt, RunRequest
+from treadle.store.store import Store
+from treadle.worker._decision import Reject
+from treadle.worker._delivery import Delivery, leases_of
+from treadle.worker._run_request import Answer, Interrupt, RunRequest
+
+
+class Reply(NamedTuple):
+    """An answer, and what it answers."""
+
+    answer: Answer
+    interrupt: Interrupt | None
+    """The question. None if it is not known, or if the run has paused without one."""
+    run_id: str | None
+    """The run that has asked; None if it is not known."""
+    call: ToolCall | None
+    """The tool call that may be made or not; None if the question is about none."""
+    result: Message | None
+    """The result of the call, if an earlier attempt at this turn has committed it."""
+
+
+class TakenRun(NamedTuple):
+    """A run that has become a part of the turn that took it."""
+
+    request: RunRequest
+    """What was asked for."""
+    messages: tuple[Message, ...]
+    """The messages that came with it."""
+    replies: tuple[Reply, ...]
+    """The answers that came with it; see `Turn.answers`."""
 
 
 class Turn:
@@ -20,21 +52,105 @@ class Turn:
     The client gets the messages and the state that are appended to the thread, and before that the
     pieces of `message`. Its stream ends when the entry does.
 
+    If further entries of the delivery ask for runs, those become a part of this turn, and their
+    records are `done` with the code `merged` when the delivery is accepted. An entry that asks for
+    no run becomes a dead letter then.
+
     Raises:
-        InvalidValue: the entry asks for no run.
+        Reject: the entry asks for no run; it becomes a dead letter.
     """
 
     def __init__(self, delivery: Delivery) -> None:
         self._delivery = delivery
-        self.request = RunRequest.of(delivery.entry)
-        """What was asked for."""
+        asked = _request_in(delivery.entry)
+        if isinstance(asked, InvalidValue):
+            reason = f"{asked}; send a treadle.worker.RunRequest, or read the payload without Turn"
+            raise Reject(reason)
+        self._request = asked
+        self._taken: list[RunRequest] = []
+        self._seen = 1
+        self._look()
+
+    # --- what it is about -------------------------------------------------------------------------
+
+    @property
+    def request(self) -> RunRequest:
+        """What was asked for: the run, its thread and agent, and what came from the client."""
+        return self._request
+
+    async def history(self, *, no_result: str = NO_RESULT) -> list[Message]:
+        """Return what the model reads: the thread's turns up to this one, as they are now.
+
+        Each run is in one piece, and this one is the last, with the messages that came with it, and
+        the runs that it answers or has taken. What was asked for later is left out: it gets a turn
+        of its own. Each result is behind its call; calls of other runs that have none get one that
+        is not stored. See `treadle.turns.up_to`.
+
+        It reads all messages of the thread, in pages.
+
+        Args:
+            no_result: the text of results that are missing.
+
+        Raises:
+            NotFound: the thread does not exist.
+        """
+        taken = self._look()
+        run_id = self.request.run_id
+        whole = await self._merged()
+        whole |= {each.run_id: run_id for each in taken}
+        whole |= {
+            asked: run_id
+            for reply in await self._asked()
+            if (asked := reply.run_id) is not None and asked != run_id
+        }
+        return history_of(
+            run_id,
+            await self._messages(),
+            asked={name for each in (self.request, *taken) for name in each.message_ids},
+            behind=self.request.behind,
+            merged=whole,
+            no_result=no_result,
+        )
+
+    async def answers(self) -> tuple[Reply, ...]:
+        """Return the answers that this run brings, and those of the runs that it has taken.
+
+        Each has the question that it answers and the tool call that this is about, also if others
+        have written to the thread since. A call that has a `result` was made by an earlier attempt.
+
+        Raises:
+            NotFound: the thread does not exist.
+        """
+        return await self._with_calls(await self._asked())
+
+    async def take(self, limit: int = 1) -> tuple[TakenRun, ...]:
+        """Take further runs that were asked for into this turn: at most `limit`, in their order.
+
+        As `Delivery.take`, with what they ask for. An entry that asks for no run is left out; it
+        becomes a dead letter when the delivery is accepted.
+
+        Args:
+            limit: how many entries at most.
+
+        Raises:
+            InvalidValue: `limit` is no integer.
+            ClaimConflict: a claim is lost, or all entries are settled.
+            TimeoutError: the store did not answer before the lease ended.
+        """
+        before = len(self._look())
+        if not await self._delivery.take(limit):
+            return ()
+        taken = self._look()[before:]
+        messages = await self._messages()
+        return tuple([await self._as_run(each, messages) for each in taken])
+
+    # --- what it says -----------------------------------------------------------------------------
 
     def message(self) -> LiveMessage:
         """Begin a message that is shown while it is written, with a new id."""
         request = self.request
         new = Message.assistant("")
-        live = self._delivery.store.live
-        return live.message(request.thread_id, new.id or "", run_id=request.run_id)
+        return self._store.live.message(request.thread_id, new.id or "", run_id=request.run_id)
 
     def changes(
         self,
@@ -51,13 +167,14 @@ class Turn:
         Args:
             messages: what was said; they get the id of the run.
             status: "done" with the last changes. "waiting" if the run needs an answer: then the
-                client's next run brings it, as `RunRequest.resume`.
+                client's next run brings it, for `answers`.
             interrupts: what a waiting run needs.
             patches: changes of the state.
             state: a new state, instead of the old one; None keeps it.
             input_tokens: all tokens that the run has read so far.
             output_tokens: all tokens that it has written.
         """
+        self._look()
         request = self.request
         meta = RunMeta(
             agent_id=request.agent_id,
@@ -85,3 +202,151 @@ class Turn:
         metadata = message.metadata or MessageMetadata()
         metadata = msgspec.structs.replace(metadata, run_id=self.request.run_id)
         return msgspec.structs.replace(message, metadata=metadata)
+
+    # --- what was taken ---------------------------------------------------------------------------
+
+    def _look(self) -> list[RunRequest]:
+        """Return the runs that were taken; see to it that those which are new end with this one."""
+        leases = leases_of(self._delivery)
+        for lease in leases[self._seen :]:
+            asked = _request_in(lease.entry)
+            if isinstance(asked, InvalidValue):
+                lease.refusal = str(asked)
+                continue
+            self._taken.append(asked)
+            record = _merged_record(asked, lease.entry_id, self.request.run_id)
+            lease.with_ack = (UpsertRun(run=record),)
+        self._seen = len(leases)
+        return list(self._taken)
+
+    async def _as_run(self, request: RunRequest, messages: Sequence[Message]) -> TakenRun:
+        came = [each for each in messages if _came_with(request, each)]
+        asked = await _asked_in(self._store, request, request.resume, ())
+        return TakenRun(request, tuple(came), await self._with_calls(asked, messages))
+
+    async def _merged(self) -> dict[str, str]:
+        """The runs of the thread that became a part of others, and of which."""
+        found: dict[str, str] = {}
+        offset = 0
+        while True:
+            page = await self._store.runs.list(
+                thread_id=self.request.thread_id,
+                termination_code=MERGED,
+                offset=offset,
+                limit=PAGE,
+            )
+            found |= {run.run_id: whole for run in page.items if (whole := whole_of(run))}
+            offset += PAGE
+            if not page.has_more:
+                return found
+
+    # --- what it reads ----------------------------------------------------------------------------
+
+    @property
+    def _store(self) -> Store:
+        return self._delivery.store
+
+    async def _asked(self) -> list[Reply]:
+        """All answers, with the questions and the runs that asked them."""
+        request = self.request
+        replies = await _asked_in(self._store, request, request.resume, (request.run_id,))
+        for each in self._look():
+            replies += await _asked_in(self._store, request, each.resume, ())
+        return replies
+
+    async def _with_calls(
+        self, replies: Sequence[Reply], messages: Sequence[Message] | None = None
+    ) -> tuple[Reply, ...]:
+        if not replies:
+            return ()
+        said = await self._messages() if messages is None else messages
+        return tuple(self._with_call(reply, said) for reply in replies)
+
+    def _with_call(self, reply: Reply, messages: Sequence[Message]) -> Reply:
+        call_id = reply.interrupt.tool_call_id if reply.interrupt is not None else None
+        if reply.run_id is None or call_id is None:
+            return reply
+        found = call_of(reply.run_id, call_id, messages)
+        if found is None:
+            return reply
+        call, result = found
+        is_own = result is not None and run_of(result) == self.request.run_id
+        return reply._replace(call=call, result=result if is_own else None)
+
+    async def _messages(self) -> list[Message]:
+        """All messages of the thread."""
+        found: list[Message] = []
+        after: int | None = None
+        while True:
+            page = await self._store.threads.list_messages(
+                self.request.thread_id, after=after, limit=PAGE, visibility=None
+            )
+            found += [each.message for each in page.messages]
+            if not page.has_more:
+                return found
+            after = page.next_cursor
+
+
+def _request_in(entry: MailboxEntry) -> RunRequest | InvalidValue:
+    """What an entry asks for, or why it asks for nothing."""
+    try:
+        return RunRequest.of(entry)
+    except InvalidValue as error:
+        return error
+
+
+def _came_with(request: RunRequest, message: Message) -> bool:
+    return message.id in request.message_ids or run_of(message) == request.run_id
+
+
+def _merged_record(request: RunRequest, entry_id: str, whole: str) -> RunRecord:
+    return RunRecord(
+        run_id=request.run_id,
+        thread_id=request.thread_id,
+        agent_id=request.agent_id,
+        parent_run_id=request.parent_run_id,
+        parent_thread_id=request.parent_thread_id,
+        origin=request.origin,
+        status="done",
+        termination_code=MERGED,
+        termination_detail=f"it became a part of run {whole}",
+        source_mailbox_entry_id=entry_id,
+        metadata={"merged_into": whole},
+    )
+
+
+async def _asked_in(
+    store: Store, request: RunRequest, answers: Sequence[Answer], without: Sequence[str]
+) -> list[Reply]:
+    """Return answers with the newest questions of their ids, and the runs that asked them."""
+    missing = {answer.interrupt_id for answer in answers}
+    found: dict[str, tuple[Interrupt | None, str]] = {}
+    async for run in _newest_runs(store, request.thread_id):
+        if not missing:
+            break
+        if run.run_id in without:
+            continue
+        # a run that has paused without a question is asked by its id
+        asked: Mapping[str, Interrupt | None] = {
+            run.run_id: None,
+            **{each.id: each for each in Interrupt.asked_by(run)},
+        }
+        for interrupt_id in missing & asked.keys():
+            found[interrupt_id] = (asked[interrupt_id], run.run_id)
+        missing -= asked.keys()
+    replies: list[Reply] = []
+    for answer in answers:
+        interrupt, run_id = found.get(answer.interrupt_id, (None, None))
+        replies.append(Reply(answer, interrupt, run_id, call=None, result=None))
+    return replies
+
+
+async def _newest_runs(store: Store, thread_id: str) -> AsyncIterator[RunRecord]:
+    after: str | None = None
+    while True:
+        page = await store.runs.search(thread_id=thread_id, after=after)
+        for run in page.items:
+            yield run
+        after = page.next_cursor
+        if after is None:
+            return

@@ -1,0 +1,228 @@
+"""Turns: a handler gets what is asked for, and what else becomes a part of it."""
+
+import pytest
+from tests.marks import every_backend
+from tests.worker.support import AT_ONCE, NewWorker, Recorder, load, until_idle
+
+from treadle import (
+    InvalidValue,
+    MailboxEntry,
+    Message,
+    MessageMetadata,
+    RunRecord,
+    Store,
+    Thread,
+    ToolCall,
+)
+from treadle.turns import NO_RESULT
+from treadle.worker import (
+    Answer,
+    DeadLettered,
+    Delivery,
+    Done,
+    Interrupt,
+    Reject,
+    Reply,
+    RunRequest,
+    TakenRun,
+    Turn,
+)
+
+
+async def ask(
+    store: Store, run_id: str, *texts: str, resume: tuple[Answer, ...] = ()
+) -> MailboxEntry:
+    """Ask for a run of thread t that brings messages, or answers."""
+    said = [
+        Message.user(text, id=f"{run_id}-{text}", metadata=MessageMetadata(run_id=run_id))
+        for text in texts
+    ]
+    request = RunRequest(
+        agent_id="helper",
+        thread_id="t",
+        run_id=run_id,
+        resume=resume,
+        message_ids=tuple(str(each.id) for each in said),
+    )
+    async with store.batch() as step:
+        step.threads.ensure(Thread(id="t"))
+        if said:
+            step.threads.append("t", *said)
+        sent = step.mailboxes.send("t", request, dedupe_key=run_id)
+    return sent.result.entry
+
+
+async def answer(delivery: Delivery, turn: Turn, *messages: Message) -> None:
+    async with delivery.batch() as step:
+        step.threads.append("t", turn.changes(*messages, status="done"))
+
+
+def texts(messages: list[Message]) -> list[object]:
+    return [message.content for message in messages]
+
+
+async def run_named(store: Store, run_id: str) -> RunRecord:
+    run = await store.runs.load(run_id)
+    assert run is not None
+    return run
+
+
+class TestARequest:
+    async def test_what_asks_for_no_run_is_a_dead_letter_at_once(
+        self, store: Store, new_worker: NewWorker, recorder: Recorder
+    ) -> None:
+        async def handler(delivery: Delivery) -> None:
+            Turn(delivery)
+
+        sent = await store.mailboxes.send("t", {"text": "hi"})
+        await until_idle(new_worker(store, handler))
+        entry = await load(store, sent.entry)
+        assert (entry.status, entry.attempt_count) == ("dead_letter", 1)
+        assert entry.last_error is not None
+        assert "asks for no run: Object missing required field `agent_id`" in entry.last_error
+        assert "send a treadle.worker.RunRequest" in entry.last_error
+
+    async def test_so_is_one_whose_ids_cannot_be(self, store: Store, new_worker: NewWorker) -> None:
+        async def handler(delivery: Delivery) -> None:
+            Turn(delivery)
+
+        payload = {"agent_id": "helper", "thread_id": "t", "run_id": ""}
+        sent = await store.mailboxes.send("t", payload)
+        await until_idle(new_worker(store, handler))
+        entry = await load(store, sent.entry)
+        assert entry.last_error is not None
+        assert (entry.status, "invalid run id" in entry.last_error) == ("dead_letter", True)
+
+    async def test_an_older_payload_still_reads(self, store: Store, new_worker: NewWorker) -> None:
+        seen: list[list[object]] = []
+
+        async def handler(delivery: Delivery) -> None:
+            seen.append(texts(await Turn(delivery).history()))
+
+        await store.threads.create(Thread(id="t", messages=(Message.user("hi"),)))
+        payload = {"agent_id": "helper", "thread_id": "t", "run_id": "r", "origin": "user"}
+        await store.mailboxes.send("t", payload)
+        await until_idle(new_worker(store, handler))
+        assert seen == [["hi"]]
+
+    async def test_a_value_that_treadle_does_not_know_is_no_payload(self, store: Store) -> None:
+        with pytest.raises(InvalidValue, match="cannot hold an object; give what it holds, as a"):
+            await store.mailboxes.send("t", object())
+
+
+@every_backend
+class TestAnswers:
+    async def test_an_answer_finds_its_call_although_others_have_written(
+        self, store: Store, new_worker: NewWorker
+    ) -> None:
+        replies: list[tuple[Reply, ...]] = []
+        histories: list[list[object]] = []
+
+        async def handler(delivery: Delivery) -> None:
+            turn = Turn(delivery)
+            call = ToolCall(id="call_0", name="pay", arguments=turn.request.run_id)
+            match turn.request.run_id:
+                case "r1":
+                    asking = turn.changes(
+                        Message.assistant("call", [call], id="r1-call"),
+                        status="waiting",
+                        interrupts=[Interrupt(id="may-1", tool_call_id="call_0")],
+                    )
+                    async with delivery.batch() as step:
+                        step.threads.append("t", asking)
+                case "r2":
+                    histories.append(texts(await turn.history()))
+                    await answer(delivery, turn, Message.assistant("a2", id="r2-a"))
+                case _:
+                    replies.append(await turn.answers())
+                    if len(replies) == 1:
+                        async with delivery.batch(settle=False) as step:
+                            paid = Message.tool("call_0", "paid", id="r3-result")
+                            step.threads.append("t", turn.changes(paid))
+                        raise ConnectionError
+                    histories.append(texts(await turn.history()))
+                    await answer(delivery, turn, Message.assistant("a3", id="r3-a"))
+
+        await ask(store, "r1", "pay")
+        await ask(store, "r2", "are you there?")
+        given = (Answer(interrupt_id="may-1"), Answer(interrupt_id="unknown"))
+        await ask(store, "r3", resume=given)
+        await until_idle(new_worker(store, handler, backoff=AT_ONCE))
+        (first, unknown), (again, _) = replies
+        assert (first.run_id, first.answer, first.result) == ("r1", given[0], None)
+        assert first.call == ToolCall(id="call_0", name="pay", arguments="r1")
+        assert first.interrupt == Interrupt(id="may-1", tool_call_id="call_0")
+        assert (unknown.run_id, unknown.call, unknown.interrupt) == (None, None, None)
+        assert again.result is not None
+        assert again.result.content == "paid"
+        assert histories == [
+            ["pay", "call", NO_RESULT, "are you there?"],
+            ["are you there?", "a2", "pay", "call", "paid"],
+        ]
+
+
+@every_backend
+class TestTaking:
+    async def test_a_turn_takes_runs_that_were_asked_for_meanwhile(
+        self, store: Store, new_worker: NewWorker, recorder: Recorder
+    ) -> None:
+        taken: list[tuple[TakenRun, ...]] = []
+        histories: list[list[object]] = []
+
+        async def handler(delivery: Delivery) -> None:
+            turn = Turn(delivery)
+            if turn.request.run_id == "r1":
+                await ask(store, "r2", "without nuts", resume=(Answer(interrupt_id="r1"),))
+                await store.mailboxes.send("t", "no run")
+                taken.append(await turn.take(10))
+                assert await store.runs.load("r2") is None
+            histories.append(texts(await turn.history()))
+            await answer(delivery, turn, Message.assistant("a", id=f"{turn.request.run_id}-a"))
+
+        await ask(store, "r1", "bake a cake")
+        await until_idle(new_worker(store, handler))
+        [[run]] = taken
+        assert (run.request.run_id, texts(list(run.messages))) == ("r2", ["without nuts"])
+        assert [each.answer.interrupt_id for each in run.replies] == ["r1"]
+        merged = await run_named(store, "r2")
+        assert (merged.status, merged.termination_code) == ("done", "merged")
+        assert merged.termination_detail == "it became a part of run r1"
+        assert merged.agent_id == "helper"
+        assert [each.entry.payload["run_id"] for each in recorder.of(Done)] == ["r1", "r2"]
+        [refused] = recorder.of(DeadLettered)
+        assert (refused.entry.payload, "asks for no run" in refused.error) == ("no run", True)
+
+        await ask(store, "r3", "and for two")
+        await until_idle(new_worker(store, handler))
+        assert histories == [
+            ["bake a cake", "without nuts"],
+            ["bake a cake", "without nuts", "a", "and for two"],
+        ]
+
+    async def test_a_turn_begins_with_several(self, store: Store, new_worker: NewWorker) -> None:
+        histories: list[list[object]] = []
+
+        async def handler(delivery: Delivery) -> None:
+            histories.append(texts(await Turn(delivery).history()))
+
+        await ask(store, "r1", "one")
+        await ask(store, "r2", "two")
+        await until_idle(new_worker(store, handler, coalesce=5))
+        assert histories == [["one", "two"]]
+        assert (await run_named(store, "r2")).termination_code == "merged"
+
+    async def test_a_turn_that_fails_merges_nothing(
+        self, store: Store, new_worker: NewWorker
+    ) -> None:
+        async def handler(delivery: Delivery) -> None:
+            turn = Turn(delivery)
+            if turn.request.run_id == "r1":
+                await turn.take()
+                raise Reject("no")
+            await answer(delivery, turn)
+
+        await ask(store, "r1", "one")
+        await ask(store, "r2", "two")
+        await until_idle(new_worker(store, handler))
+        run = await run_named(store, "r2")
+        assert (run.status, run.termination_code) == ("done", None)
