@@ -385,7 +385,8 @@ async def test_a_body_past_the_limit_is_refused_however_it_comes(store: Store) -
         for content in (large, chunks()):
             answer = await client.post("/v1/threads", content=content, headers=JSON)
             assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
-        assert sent <= 12
+            assert answer.headers["connection"] == "close"
+        assert sent <= 24  # as much again is read, so that the client sees the answer
         for length in (b"-1", b"\xb2", b"", b"9" * 5_000):
             lying = {b"content-type": b"application/json", b"content-length": length}
             answer = await client.post("/v1/threads", content=b"{}", headers=lying)
@@ -404,3 +405,15 @@ async def test_a_body_that_does_not_arrive_is_not_waited_for(store: Store) -> No
     async with client_of(store, treadle_http.admin("ops"), limits=limits) as client:
         answer = await client.post("/v1/threads", content=slow(), headers=JSON)
     assert (answer.status_code, answer.json()["code"]) == (408, "too_slow")
+    assert answer.headers["connection"] == "close"
+
+
+async def test_a_request_with_two_ends_is_refused_whatever_it_asks_for(store: Store) -> None:
+    before = await everything(store)
+    two = {"content-length": "2", "transfer-encoding": "chunked", **JSON}
+    async with client_of(store, treadle_http.admin("ops")) as client:
+        for method, url in (("POST", "/v1/threads"), ("GET", "/v1/threads"), ("GET", "/nothing")):
+            answer = await client.request(method, url, content=b"{}", headers=two)
+            assert (answer.status_code, answer.json()["code"]) == (400, "ambiguous_length")
+            assert answer.headers["connection"] == "close"
+    assert await everything(store) == before

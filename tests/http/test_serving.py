@@ -89,12 +89,57 @@ async def test_a_server_that_stops_ends_its_streams_and_answers_a_waiting_claim(
 
 
 async def stream(url: str, open_: AsyncExitStack) -> asyncio.StreamReader:
-    host, port = url.removeprefix("http://").split(":")
-    reader, writer = await asyncio.open_connection(host, int(port))
+    reader, writer = await asyncio.open_connection(*address_of(url))
     open_.callback(writer.close)
     writer.write(b"GET /v1/threads/t/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
     assert b"200" in await reader.readline()
     return reader
+
+
+def test_a_server_that_stops_waits_for_no_client_that_does_not_read(tmp_path: Path) -> None:
+    with (
+        serving(f"sqlite:///{tmp_path}/agents.db") as (child, url),
+        httpx.Client(base_url=url, timeout=30) as client,
+        socket.socket() as stalled,
+    ):
+        client.post("/v1/threads", json={"id": "t"})
+        stalled.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        stalled.connect(address_of(url))
+        stalled.sendall(b"GET /v1/threads/t/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert b"200" in stalled.recv(20)
+        for _ in range(6):
+            message = {"role": "user", "content": "x" * 2_000_000}
+            assert client.post("/v1/threads/t/changes", json={"messages": [message]}).is_success
+        client.close()
+        child.send_signal(signal.SIGTERM)
+        assert child.wait(8) == 0  # requests that go on have ten seconds
+
+
+def address_of(url: str) -> tuple[str, int]:
+    host, port = url.removeprefix("http://").split(":")
+    return host, int(port)
+
+
+def answers_to(url: str, request: bytes) -> bytes:
+    """All that the server sends until it closes the connection."""
+    with socket.create_connection(address_of(url), timeout=30) as connection:
+        connection.sendall(request)
+        return b"".join(iter(lambda: connection.recv(65_536), b""))
+
+
+def test_a_connection_ends_with_a_request_that_is_not_read_to_its_end(tmp_path: Path) -> None:
+    post = b"POST /v1/threads HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    hidden = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    two_ends = b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+    with serving(tmp_path / "store") as (_, url):
+        for rest, status in ((two_ends, b"400"), (b"Content-Length: 9999999\r\n\r\n", b"413")):
+            given = answers_to(url, post + rest + hidden)
+            assert given.startswith(b"HTTP/1.1 " + status)
+            assert given.count(b"HTTP/1.1") == 1
+        given = answers_to(
+            url, b"OPTIONS * HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        )
+        assert given.startswith(b"HTTP/1.1 404")
 
 
 def test_a_server_that_only_reads_says_so(tmp_path: Path) -> None:

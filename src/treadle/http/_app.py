@@ -9,6 +9,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from treadle.http._call import Call, Redact, show_all
+from treadle.http._closing import check_framing, closing
 from treadle.http._errors import Refused, answer_to
 from treadle.http._event_stream import EventStream
 from treadle.http._incoming import Headers, Incoming
@@ -103,6 +104,8 @@ class App:
             return
         except Exception as error:
             response = self._answer_to(request, error, progress.principal)
+            if isinstance(error, Refused) and error.closes:
+                send = closing(request, response, send, self._limits.body_bytes)
         try:
             if self._audit is not None:
                 self._report(self._audit, request, progress, response)
@@ -117,6 +120,7 @@ class App:
                 await response.close()
 
     async def _respond(self, request: Incoming, progress: _Progress) -> Response:
+        check_framing(request)
         check_host(request.given, self._hosts)
         route, ids = self._find(request)
         progress.route, progress.ids = route, ids
@@ -197,7 +201,8 @@ class App:
         try:
             data = await within(self._limits.body_seconds, request.read(limit))
         except TimeoutError as error:
-            raise Refused(408, "too_slow", "the body did not arrive in time") from error
+            reason = "the body did not arrive in time"
+            raise Refused(408, "too_slow", reason, closes=True) from error
         if data is None:
             raise _too_large(limit)
         if data or not operation.body_is_optional:
@@ -241,7 +246,7 @@ async def identify(authenticate: Authenticate, request: Request) -> Principal | 
 
 
 def _too_large(limit: int) -> Refused:
-    return Refused(413, "too_large", f"the body must have at most {limit} bytes")
+    return Refused(413, "too_large", f"the body must have at most {limit} bytes", closes=True)
 
 
 def _check_content_type(headers: Headers, wanted: str) -> None:

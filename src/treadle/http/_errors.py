@@ -36,15 +36,23 @@ class Refused(Exception):
         code: the reason in a word, for programs.
         message: what is wrong, and what to do.
         headers: further headers of the answer.
+        closes: whether the connection ends with the answer, as the rest of the body is not wanted.
     """
 
     def __init__(
-        self, status: int, code: str, message: str, headers: Mapping[str, str] | None = None
+        self,
+        status: int,
+        code: str,
+        message: str,
+        headers: Mapping[str, str] | None = None,
+        *,
+        closes: bool = False,
     ) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
         self.headers = dict(headers or {})
+        self.closes = closes
 
 
 class Failure(NamedTuple):

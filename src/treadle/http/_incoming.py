@@ -46,6 +46,7 @@ class Incoming(Request):
         self.given = Headers(scope["headers"])
         """Its headers."""
         self._is_streamed = False
+        self._is_at_end = False
 
     def stream(self) -> AsyncGenerator[bytes, None]:
         """Return the parts of the body; Starlette reads it by this alone."""
@@ -82,10 +83,21 @@ class Incoming(Request):
             data += message.get("body", b"")
         return None
 
+    async def discard(self, most: int) -> None:
+        """Read what is left of the body, as long as it has at most `most` bytes.
+
+        Raises:
+            ClientDisconnect: the client has gone.
+        """
+        left = most
+        while left >= 0 and not self._is_at_end:
+            left -= len((await self._part()).get("body", b""))
+
     async def _part(self) -> Message:
         message = await self._receive()
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
+        self._is_at_end = not message.get("more_body", False)
         return message
 
 

@@ -2,9 +2,9 @@
 
 import asyncio
 import socket
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Collection, Generator
 from contextlib import contextmanager
-from typing import cast
+from typing import Any, cast
 
 from starlette.types import Receive, Scope, Send
 
@@ -14,6 +14,8 @@ from treadle.worker.signals import stop_on_signals
 
 _GRACE_SECONDS = 10
 """How long requests that were begun may go on after a signal to stop."""
+_LOOK_SECONDS = 0.5
+"""How often the server looks for clients that were cut off."""
 
 
 async def serve(
@@ -50,6 +52,14 @@ async def serve(
             """Leave the signals alone: uvicorn would raise them again before the store closes."""
             yield
 
+        async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+            """Serve, and drop the connections of clients that were cut off."""
+            dropping = asyncio.create_task(_drop_those_cut_off(self.server_state.connections))
+            try:
+                await super().serve(sockets)
+            finally:
+                dropping.cancel()
+
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.create_server((host, port), family=family) as listening:
         config = uvicorn.Config(
@@ -77,6 +87,19 @@ async def serve(
             await server.serve([listening])
 
 
+async def _drop_those_cut_off(connections: Collection[Any]) -> None:
+    """Drop connections that close before all of an answer was written.
+
+    Their clients do not read: uvicorn would wait, for ever, until they take the rest.
+    """
+    while True:
+        await asyncio.sleep(_LOOK_SECONDS)
+        for each in tuple(connections):
+            cycle = getattr(each, "cycle", None)
+            if each.transport.is_closing() and cycle and not cycle.response_complete:
+                each.transport.abort()
+
+
 class _Together:
     """An API, and beside it a dashboard; the first segment of a path says whose it is."""
 
@@ -93,4 +116,5 @@ class _Together:
 def _first_segment(scope: Scope) -> str:
     """The first segment of a path, below the one that a proxy has cut off."""
     path, root = scope["path"], scope["root_path"]
-    return cast("str", path.removeprefix(root).split("/")[1])
+    # The path of `OPTIONS *` has no segment.
+    return cast("str", path.removeprefix(root).removeprefix("/").partition("/")[0])
