@@ -13,6 +13,8 @@ async def merged(
 ) -> AsyncGenerator[T | None]:
     """Yield what the sources yield, each in its order, until one of them ends.
 
+    Of items that are there at the same time, that of an earlier source comes first.
+
     Args:
         sources: the sources, which are closed at the end.
         quiet_seconds: after so long without an item, None comes.
@@ -20,7 +22,7 @@ async def merged(
     async with AsyncExitStack() as stack:
         for source in sources:
             await stack.enter_async_context(aclosing(source))
-        asked = {asyncio.create_task(_next(source)): source for source in sources}
+        asked = [asyncio.create_task(_next(source)) for source in sources]
         stack.push_async_callback(_cancel, asked)
         while True:
             done, _ = await asyncio.wait(
@@ -28,12 +30,13 @@ async def merged(
             )
             if not done:
                 yield None
-            for task in [each for each in asked if each in done]:
-                items = task.result()
+            for number, source in enumerate(sources):
+                if asked[number] not in done:
+                    continue
+                items = asked[number].result()
                 if not items:
                     return
-                source = asked.pop(task)
-                asked[asyncio.create_task(_next(source))] = source
+                asked[number] = asyncio.create_task(_next(source))
                 yield items[0]
 
 
@@ -44,7 +47,7 @@ async def _next(source: AsyncGenerator[T]) -> tuple[T, ...]:
     return ()
 
 
-async def _cancel(tasks: dict["asyncio.Task[tuple[T, ...]]", AsyncGenerator[T]]) -> None:
+async def _cancel(tasks: list["asyncio.Task[tuple[T, ...]]"]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
