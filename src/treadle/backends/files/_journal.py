@@ -24,6 +24,8 @@ _HEADER = struct.Struct(f"<{len(_MAGIC)}sIIQQ?")
 _CHECKED = struct.Struct("<IQQ?")
 _CHECKED_FROM = _HEADER.size - _CHECKED.size
 _LARGEST_PAYLOAD = 2**32 - 1
+_TOGETHER = 2**20
+"""How many bytes are read or written at a time: a journal would take its size in memory, twice."""
 _CHECKS = 8
 """How often each byte after damage is checksummed; headers by chance are rare and name no length
 that fits, but a file can be made of them."""
@@ -97,18 +99,29 @@ class Journal:
         Raises:
             CorruptRecord: a record that had been synced is damaged.
         """
-        start = self.position.end
-        data = self._disk.read_log(self._log, start, self._disk.size_of(self._log) - start)
-        while record := _parse(data, self.position.end - start):
-            self.position = msgspec.structs.replace(
-                self.position,
-                end=self.position.end + _HEADER.size + len(record.payload),
-                record=record.number,
-                group=record.group,
-                synced=record.synced,
-            )
-            yield record
-        self._refuse_lost(data[self.position.end - start :])
+        start, end = self.position.end, self._disk.size_of(self._log)
+        data = b""
+        while True:
+            while record := _parse(data, self.position.end - start):
+                self._go_behind(record)
+                yield record
+            data, start = data[self.position.end - start :], self.position.end
+            # Twice as much each time, for a record that is larger than what was read.
+            wanted = min(max(len(data), _TOGETHER), end - start - len(data))
+            more = self._disk.read_log(self._log, start + len(data), wanted)
+            if not more:
+                break
+            data += more
+        self._refuse_lost(data)
+
+    def _go_behind(self, record: Record) -> None:
+        self.position = msgspec.structs.replace(
+            self.position,
+            end=self.position.end + _HEADER.size + len(record.payload),
+            record=record.number,
+            group=record.group,
+            synced=record.synced,
+        )
 
     def cut(self) -> bool:
         """Cut off whatever follows `position`; return True if there was anything."""
@@ -128,17 +141,20 @@ class Journal:
             reason = f"it takes {largest:,} bytes of at most {_LARGEST_PAYLOAD:,}; divide it"
             raise InvalidValue("batch", reason)
         known, group = self.position, self.position.next_group
-        frames = bytearray()
+        frames, end = bytearray(), known.end
         for number, payload in enumerate(payloads, start=known.record + 1):
+            if len(frames) > _TOGETHER:
+                self._disk.write_log(self._log, end, frames)
+                frames, end = bytearray(), end + len(frames)
             rest = _CHECKED.pack(len(payload), number, group, sync)
             checksum = zlib.crc32(payload, zlib.crc32(rest))
             frames += _MAGIC + checksum.to_bytes(4, "little") + rest + payload
-        self._disk.write_log(self._log, known.end, frames)
+        self._disk.write_log(self._log, end, frames)
         if sync:
             self._disk.sync_log(self._log)
         self.position = Position(
             journal=known.journal,
-            end=known.end + len(frames),
+            end=end + len(frames),
             record=known.record + len(payloads),
             group=group,
             synced=sync,

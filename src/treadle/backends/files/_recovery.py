@@ -5,8 +5,6 @@ from collections.abc import Iterable, Iterator
 
 from treadle.backends.files._collection_files import (
     CollectionChange,
-    Lines,
-    Whole,
     combine_lines,
 )
 from treadle.backends.files._entries import (
@@ -15,6 +13,7 @@ from treadle.backends.files._entries import (
     Entry,
     combine,
     decode_entries,
+    table_of,
 )
 from treadle.backends.files._journal import Journal, Position
 from treadle.backends.files._thread_document import ThreadDocument, advance, read_thread
@@ -39,8 +38,8 @@ def find_journals(disk: Disk, documents: Documents) -> list[int]:
     return sorted(int(name[1]) for name in names if name is not None)
 
 
-def read_journal(disk: Disk, documents: Documents, number: int) -> list[Entry]:
-    """Return all entries of a journal.
+def read_journal(disk: Disk, documents: Documents, number: int) -> Iterator[Entry]:
+    """Yield all entries of a journal.
 
     Raises:
         CorruptRecord: a record that had been synced is damaged, or is not what Treadle writes.
@@ -48,7 +47,8 @@ def read_journal(disk: Disk, documents: Documents, number: int) -> list[Entry]:
     path = journal_path(documents, number)
     journal = Journal(disk, path, Position(number))
     try:
-        return [entry for record in journal.read_on() for entry in decode_entries(record, path)]
+        for record in journal.read_on():
+            yield from decode_entries(record, path)
     finally:
         journal.close()
 
@@ -64,7 +64,7 @@ def check_journal(disk: Disk, documents: Documents, name: str) -> None:
         raise CorruptRecord(documents.where_own(name), "its name is not a journal's")
     number = int(found[1])
     _check_last(documents, number)
-    entries = read_journal(disk, documents, number)
+    entries = list(read_journal(disk, documents, number))
     combine_lines(entries, documents.collections)
     for _ in _contents(documents, entries):
         pass
@@ -78,12 +78,17 @@ def checkpoint(disk: Disk, documents: Documents, numbers: list[int]) -> None:
     """
     for number in numbers:
         entries = read_journal(disk, documents, number)
-        for table, key in combine(entries):
-            documents.sync(table, key)
-        for name in {entry.key for entry in entries if isinstance(entry, Lines | Whole)}:
-            documents.collections.sync(name)
+        for table, key in dict.fromkeys(map(_key_of, entries)):
+            if table == "documents":
+                documents.collections.sync(key)
+            else:
+                documents.sync(table, key)
         documents.sync_folders()
         disk.remove(journal_path(documents, number))
+
+
+def _key_of(entry: Entry) -> DocumentKey:
+    return table_of(entry), entry.key
 
 
 def recover(disk: Disk, documents: Documents) -> int:
