@@ -88,7 +88,7 @@ def _rows(tables: FileTables) -> Iterator[tuple[str, str, Callable[[], bytes]]]:
 
 
 def _encode_thread(tables: FileTables, key: str) -> bytes:
-    return encode(tables.threads[key].head, pretty=True)
+    return encode(tables.find_whole(key), pretty=True)
 
 
 def _encode_row(table: RowTable[Any], key: str) -> bytes:

@@ -2,11 +2,18 @@
 
 from pathlib import Path
 
+import pytest
+
 from treadle import open_store
+from treadle.backends.files import _tables
 from treadle.testing._harness.builders import entry, loaded_run, run
 
 
-async def test_runs_that_another_handle_has_written_are_closed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("rows", [0, 50_000])
+async def test_runs_that_another_handle_has_written_are_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int
+) -> None:
+    monkeypatch.setattr(_tables, "ROWS", rows)  # with none in memory, all are read again
     async with open_store(tmp_path / "store") as one, open_store(tmp_path / "store") as other:
         for name in ("first", "new", "moved", "done", "left"):
             await one.mailboxes.enqueue(entry(name, name, closes_runs=True))

@@ -6,9 +6,9 @@ import pytest
 
 import treadle
 from treadle import Message, Thread
-from treadle.backends.files import _cache as cache
 from treadle.backends.files import _tables as tables
-from treadle.backends.files._cache import ThreadCache
+from treadle.backends.files import _thread_cache as cache
+from treadle.backends.files._thread_cache import ThreadCache
 from treadle.backends.files._thread_document import ThreadDocument
 from treadle.backends.files.disk import Disk
 from treadle.backends.files.documents import Documents
@@ -27,7 +27,7 @@ async def test_the_least_recently_used_thread_is_evicted_and_read_again_when_nee
     async with treadle.open_store(tmp_path) as store:
         for key in keys:
             await store.threads.create(Thread(id=key, state="x" * 1_000))
-    rows = ThreadCache(Documents(Disk(), str(tmp_path)), _refuse, budget=3_000)
+    rows = ThreadCache(Documents(Disk(), str(tmp_path)), _refuse, budget=9_000)
     for key in ("t0", "t1", "t0", "t2"):
         assert rows[key].head.thread.id == key
         rows.evict()
@@ -44,12 +44,13 @@ async def test_threads_are_evicted_after_reads_too(
             await store.threads.create(Thread(id=key, state="x" * 1_000))
     rows: list[ThreadCache] = []
 
-    class SmallCache(ThreadCache):
-        def __init__(self, documents: Documents, put: Put[StoredThread]) -> None:
-            super().__init__(documents, put, budget=3_000)
+    class NotedCache(ThreadCache):
+        def __init__(self, documents: Documents, put: Put[StoredThread], budget: int) -> None:
+            super().__init__(documents, put, budget)
             rows.append(self)
 
-    monkeypatch.setattr(tables, "ThreadCache", SmallCache)
+    monkeypatch.setattr(tables, "THREAD_BYTES", 9_000)
+    monkeypatch.setattr(tables, "ThreadCache", NotedCache)
     async with treadle.open_store(tmp_path) as store:
         for key in keys:
             await store.threads.load(key)
@@ -72,7 +73,7 @@ async def test_an_append_does_not_encode_the_whole_thread_again(
         for number in range(4):
             for store in (one, other):  # each follows the appends of the other
                 await store.threads.append("t", Message.user(str(number)))
-    assert encoded == [0, 2]  # once for each of them
+    assert encoded == [0, 1]  # once for each of them
     async with treadle.open_store(tmp_path) as store:
         head = await store.threads.load("t")
         assert head is not None

@@ -10,6 +10,7 @@ import pytest
 
 from tests.files.calls import attempt, batch_of, claim_of, commit, read_state
 from treadle.backends._deadline import Patience
+from treadle.backends.files import _tables
 from treadle.backends.files._engine import Engine
 from treadle.backends.files.disk import Disk
 from treadle.core.claims import ClaimRequest
@@ -77,9 +78,19 @@ def write(engine: Engine, choose: random.Random, number: int) -> None:
 
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("journal_bytes", [1, 2_000])
+@pytest.mark.parametrize("kept", [0, 5_000, None])
 def test_every_handle_sees_the_same_store_however_far_it_lags(
-    tmp_path: Path, seed: int, journal_bytes: int
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    seed: int,
+    journal_bytes: int,
+    kept: int | None,
 ) -> None:
+    if kept is not None:  # most rows are read again for each group
+        monkeypatch.setattr(_tables, "THREAD_BYTES", kept)
+        monkeypatch.setattr(_tables, "ENDED_BYTES", kept)
+        monkeypatch.setattr(_tables, "ENDED_ROWS", kept // 1_000)
+        monkeypatch.setattr(_tables, "ROWS", kept // 1_000)
     choose = random.Random(seed)
     handles = Handles(tmp_path, 3, journal_bytes)
     for number in range(150):

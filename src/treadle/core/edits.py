@@ -1,7 +1,5 @@
 """Edits of what was said: messages at the end of a thread are taken back, or a thread is forked."""
 
-from typing import Protocol
-
 import msgspec
 from msgspec import UNSET, UnsetType
 
@@ -18,7 +16,6 @@ from treadle.core.threads import (
     StoredThread,
     Thread,
     ThreadChangeSet,
-    ThreadHead,
     ThreadMetadata,
     ThreadRows,
     created,
@@ -34,14 +31,6 @@ class Truncated(SortedModel, frozen=True, kw_only=True):
     version: Version
     removed: tuple[Message, ...] = always_encoded(())
     """The messages that went, in their order."""
-
-
-class EditRows(ThreadRows, Protocol):
-    """The rows that edits need."""
-
-    def find_whole(self, thread_id: str) -> ThreadHead:
-        """A thread as a whole; a database loads those of the read set."""
-        ...
 
 
 class TruncateThread(TimedCommand[Truncated], frozen=True, kw_only=True):
@@ -74,7 +63,7 @@ class TruncateThread(TimedCommand[Truncated], frozen=True, kw_only=True):
         if self.drop is not None:
             read_set.add_last_messages(self.thread_id, self.drop)
 
-    def apply(self, rows: EditRows, now: int) -> Truncated:
+    def apply(self, rows: ThreadRows, now: int) -> Truncated:
         """Put the shorter thread with one more delta, which says where it was cut."""
         stored = require_thread(rows, self.thread_id, self.expected)
         kept = self._kept(stored.message_count)
@@ -119,7 +108,7 @@ class ForkThread(TimedCommand[Committed], frozen=True, kw_only=True):
         if self._asks_for_state():
             read_set.steps.add(self.source)
 
-    def apply(self, rows: EditRows, now: int) -> Committed:
+    def apply(self, rows: ThreadRows, now: int) -> Committed:
         """Put the new thread; the source stays as it is."""
         stored = require_thread(rows, self.source, self.expected)
         if self.new in rows.threads:
@@ -145,7 +134,7 @@ class ForkThread(TimedCommand[Committed], frozen=True, kw_only=True):
     def _asks_for_state(self) -> bool:
         return self.at is not None and self.state is UNSET
 
-    def _with_state(self, source: Thread, rows: EditRows) -> Thread:
+    def _with_state(self, source: Thread, rows: ThreadRows) -> Thread:
         """The source with the state that the new thread gets."""
         if self.state is not UNSET:
             return msgspec.structs.replace(source, state=self.state, patches=())

@@ -227,8 +227,7 @@ class CountEntries(Query[MailboxStats], frozen=True, kw_only=True):
 
     def answer(self, rows: MailboxRows, now: int) -> MailboxStats:
         """Count them."""
-        found = rows.find_entries(self.mailbox_id, STATUSES)
-        return msgspec.convert(Counter(entry.status for entry in found), type=MailboxStats)
+        return msgspec.convert(rows.count_entries(self.mailbox_id), type=MailboxStats)
 
 
 class LoadMailbox(Query[MailboxState | None], frozen=True, kw_only=True):

@@ -4,7 +4,7 @@ What a claim may do is in `treadle.core.claims`, and what can be read in
 `treadle.core.mailbox_queries`.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Literal, Protocol, get_args
 
 import msgspec
@@ -156,6 +156,10 @@ class MailboxRows(Protocol):
         self, mailbox_id: str | None, statuses: Iterable[EntryStatus]
     ) -> Iterable[MailboxEntry]:
         """The entries of a mailbox, or of all, in one of the statuses, in no order."""
+        ...
+
+    def count_entries(self, mailbox_id: str | None) -> Mapping[EntryStatus, int]:
+        """The number of entries in each status, of a mailbox or of all."""
         ...
 
     def purge(self, older_than: int, statuses: Collection[EntryStatus]) -> int:

@@ -23,10 +23,12 @@ class LoadThread(Query[ThreadHead | None], frozen=True, kw_only=True):
 
     def answer(self, rows: ThreadRows, now: int) -> ThreadHead | None:
         """Look it up, and go back to the version."""
-        stored = rows.threads.get(self.thread_id)
-        if stored is None or self.version is None:
-            return None if stored is None else stored.head
-        return as_of(stored.head, rows.find_steps(self.thread_id), self.version)
+        if rows.threads.get(self.thread_id) is None:
+            return None
+        whole = rows.find_whole(self.thread_id)
+        if self.version is None:
+            return whole
+        return as_of(whole, rows.find_steps(self.thread_id), self.version)
 
 
 class ListMessages(Query[MessagePage], frozen=True, kw_only=True):
@@ -42,10 +44,11 @@ class ListMessages(Query[MessagePage], frozen=True, kw_only=True):
 
     def answer(self, rows: ThreadRows, now: int) -> MessagePage:
         """Cut the page; fail with `NotFound` without the thread."""
-        head = require_thread(rows, self.thread_id).head
+        require_thread(rows, self.thread_id)
+        messages, times = rows.find_messages(self.thread_id)
         return page_messages(
-            head.thread.messages,
-            head.message_times,
+            messages,
+            times,
             after=self.after,
             before=self.before,
             limit=self.limit,

@@ -239,6 +239,14 @@ class ThreadRows(RunRows, Protocol):
         """Return those of `message_ids` that the thread already has."""
         ...
 
+    def find_whole(self, thread_id: str) -> ThreadHead:
+        """A thread as a whole; a database loads those of the read set."""
+        ...
+
+    def find_messages(self, thread_id: str) -> tuple[Sequence[Message], MessageTimes]:
+        """The messages of a thread, and their times, for a page of them."""
+        ...
+
     def find_messages_from(self, thread_id: str, position: int) -> tuple[StoredMessage, ...]:
         """The messages of a thread from a position on; a database loads those of the read set."""
         ...

@@ -203,7 +203,7 @@ class _FewAtATime(Tables):
     """Finds the first thousand entries when a command asks for all of a mailbox."""
 
     def find_unfinished(self, mailbox_id: str) -> list[MailboxEntry]:
-        return super().find_unfinished(mailbox_id)[:MANY]
+        return list(super().find_unfinished(mailbox_id))[:MANY]
 
 
 @breaks(Guarantee.ENTRIES_MOVE_BY_RULE, "an interrupt supersedes more than a thousand entries")
@@ -218,7 +218,7 @@ class ShortPurge(Tables):
     def find_entries(
         self, mailbox_id: str | None, statuses: Iterable[EntryStatus]
     ) -> list[MailboxEntry]:
-        found = super().find_entries(mailbox_id, statuses)
+        found = list(super().find_entries(mailbox_id, statuses))
         return found[:MANY] if mailbox_id is None and "queued" not in statuses else found
 
 

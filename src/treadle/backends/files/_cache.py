@@ -1,26 +1,16 @@
 """The rows of a table, read from their documents when they are needed, and kept in memory."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Sequence, ValuesView
+from collections.abc import Callable, Iterable, Iterator, ValuesView
 from typing import Any, TypeVar
 
 from treadle.backends.files._decoding import decode_model
-from treadle.backends.files._thread_document import (
-    Labels,
-    Step,
-    ThreadDocument,
-    advance,
-    read_summary,
-    read_thread,
-)
 from treadle.backends.files.documents import Documents, fold
 from treadle.backends.model.tables import Put, RowTable, TableName
 from treadle.core.codec import Model
-from treadle.core.heads import ThreadSummary, summarized
 from treadle.core.ids import check_optional_id
 from treadle.core.mailboxes import MailboxEntry, MailboxState
 from treadle.core.runs import RunRecord
-from treadle.core.threads import StoredThread, ThreadHead
 from treadle.errors import AlreadyExists, CorruptRecord, InvalidId
 
 RowT = TypeVar("RowT")
@@ -31,6 +21,13 @@ class RowCache(RowTable[RowT]):
     """The rows of one table.
 
     A batch changes rows here before their documents are written; `mark_written` follows.
+
+    Args:
+        documents: where the documents are.
+        table: which of them these are.
+        put: puts a row into the table.
+        read: returns a row from its id and its document.
+        limit: how many rows are kept in memory.
     """
 
     def __init__(
@@ -39,8 +36,10 @@ class RowCache(RowTable[RowT]):
         table: TableName,
         put: Put[RowT],
         read: Callable[[str, bytes], RowT],
+        limit: int,
     ) -> None:
         super().__init__(put)
+        self._limit = limit
         self._documents = documents
         self._table: TableName = table
         self._read = read
@@ -57,10 +56,9 @@ class RowCache(RowTable[RowT]):
         row = self._rows.get(key, _UNREAD)
         if row is _UNREAD:
             row = self._load(key)
-        if row is None:
-            return default
-        self._rows.move_to_end(key)
-        return row
+        elif row is not None:
+            self._rows.move_to_end(key)
+        return default if row is None else row
 
     def __getitem__(self, key: str) -> RowT:
         row: RowT | None = self.get(key)
@@ -94,11 +92,19 @@ class RowCache(RowTable[RowT]):
 
     def values(self) -> ValuesView[RowT]:
         """Return all rows except those whose documents are damaged."""
-        return self._readable(list(self._list())).values()
+        return _ReadableRows(self)
+
+    def readable(self) -> Iterator[RowT]:
+        """Yield all rows except those whose documents are damaged; few are kept in memory."""
+        for key in list(self._list()):
+            row = self._read_or_note(key, self._look)
+            if row is not None:
+                yield row
 
     def find(self, keys: Iterable[str]) -> ValuesView[RowT]:
         """Return the rows at some ids except those that are missing or damaged."""
-        return self._readable(keys).values()
+        found = ((key, self._read_or_note(key, self.get)) for key in keys)
+        return {key: row for key, row in found if row is not None}.values()
 
     def unreadable(self) -> Iterable[str]:
         """Return the damaged documents that were left out, as errors name them."""
@@ -113,18 +119,14 @@ class RowCache(RowTable[RowT]):
         """Note that a document can be read."""
         self._damaged.discard(key)
 
-    def _readable(self, keys: Iterable[str]) -> dict[str, RowT]:
-        rows: dict[str, RowT] = {}
-        for key in keys:
-            try:
-                row: RowT | None = self.get(key)
-            except CorruptRecord as error:
-                self.note_damage(key, error)
-                continue
-            self.note_repair(key)
-            if row is not None:
-                rows[key] = row
-        return rows
+    def _read_or_note(self, key: str, read: Callable[[str], RowT | None]) -> RowT | None:
+        try:
+            row = read(key)
+        except CorruptRecord as error:
+            self.note_damage(key, error)
+            return None
+        self.note_repair(key)
+        return row
 
     def cached(self, key: str) -> RowT | None:
         """Return the row if it is in memory."""
@@ -167,14 +169,31 @@ class RowCache(RowTable[RowT]):
             advice = f"this file system cannot tell it from {taken!r}; use an id that differs more"
             raise AlreadyExists(self._table, key, advice)
 
+    def evict(self) -> None:
+        """Drop the least recently used rows above the limit. Call it between batches only."""
+        while len(self._rows) > self._limit:
+            self._rows.popitem(last=False)
+
+    def _look(self, key: str) -> RowT | None:
+        """Return the row, which a listing wants: it stays in memory only if there is room."""
+        if key in self._rows:
+            return self._rows[key]
+        return self._load(key) if len(self._rows) < self._limit else self._fetch(key)
+
     def _load(self, key: str) -> RowT | None:
+        row = self._fetch(key)
+        if row is not None:
+            self._rows[key] = row
+        return row
+
+    def _fetch(self, key: str) -> RowT | None:
+        """Return the row that a document has, or None."""
         if self._names is not None and key not in self._names:
             return None
         data = self._documents.read(self._table, key)
         if data is None:
             return None
-        row = self._rows[key] = self._read(key, data)
-        return row
+        return self._read(key, data)
 
     def _note(self, key: str, *, present: bool) -> None:
         if self._names is not None:
@@ -193,101 +212,15 @@ class RowCache(RowTable[RowT]):
         return self._names
 
 
-class ThreadCache(RowCache[StoredThread]):
-    """Threads and the bytes of their documents. The least recently used are evicted.
+class _ReadableRows(ValuesView[RowT]):
+    """The rows whose documents are not damaged, each read when it is its turn."""
 
-    Args:
-        budget: how many bytes of documents are kept.
-    """
+    def __init__(self, rows: RowCache[RowT]) -> None:
+        super().__init__(rows)
+        self._cache = rows
 
-    def __init__(
-        self, documents: Documents, put: Put[StoredThread], budget: int = 64 * 2**20
-    ) -> None:
-        super().__init__(documents, "threads", put, self._read_thread)
-        self._budget = budget
-        self._total = 0
-        self._sizes: dict[str, int] = {}
-        self._encoded: dict[str, ThreadDocument] = {}
-
-    def document(self, key: str, head: ThreadHead) -> ThreadDocument:
-        """Return the document of a thread at `head`, which is encoded if it is not in memory."""
-        document = self._encoded.get(key)
-        if document is None or document.head is not head:
-            document = self._encoded[key] = ThreadDocument(head)
-        return document
-
-    def advance(self, key: str, steps: Sequence[Step]) -> ThreadDocument:
-        """Extend a thread's document by the steps that led to the thread as it is."""
-        head = self[key].head
-        deltas = [step for step in steps if not isinstance(step, Labels)]
-        document = self._encoded.get(key)
-        if document is None or document.head.version + len(deltas) != head.version:
-            return self.document(key, head)  # its bytes are not in memory, or too old
-        document.append(deltas, head)
-        return document
-
-    def follow(self, key: str, steps: Sequence[Step]) -> None:
-        """Apply the steps that another process has committed, if the thread is in memory."""
-        stored = self._rows.get(key)
-        if stored is not None:
-            self._rows[key] = _written(advance(stored.head, steps))
-            if key in self._encoded:
-                self._measure(key, self.advance(key, steps).size)
-
-    def forget(self, key: str, *, present: bool) -> None:
-        """Drop a thread that another process has written or removed."""
-        super().forget(key, present=present)
-        self._drop(key)
-
-    def mark_written(self, key: str) -> None:
-        """Note that the document of a thread is written, or removed."""
-        stored = self._rows.get(key)
-        if stored is None:
-            self._rows.pop(key, None)
-            self._drop(key)
-            return
-        self._rows[key] = _written(stored.head)  # its delta file has the deltas now
-        if key in self._encoded:
-            self._measure(key, self._encoded[key].size)
-
-    def evict(self) -> None:
-        """Drop the least recently used threads above the budget. Call it between batches only."""
-        while self._total > self._budget and len(self._rows) > 1:
-            oldest, _ = self._rows.popitem(last=False)
-            self._drop(oldest)
-
-    def summary(self, key: str) -> ThreadSummary | None:
-        """Return the summary of a thread; one that is not in memory is read without its messages.
-
-        Raises:
-            CorruptRecord: its document is damaged.
-        """
-        row = self._rows.get(key, _UNREAD)
-        if row is not _UNREAD:
-            return None if row is None else summarized(row.head)
-        data = None
-        if self._names is None or key in self._names:
-            data = self._documents.read("threads", key)
-        where = self._documents.where("threads", key)
-        return None if data is None else read_summary(key, data, where)
-
-    def _drop(self, key: str) -> None:
-        self._encoded.pop(key, None)
-        self._total -= self._sizes.pop(key, 0)
-
-    def _measure(self, key: str, size: int) -> None:
-        self._total += size - self._sizes.get(key, 0)
-        self._sizes[key] = size
-
-    def _read_thread(self, key: str, data: bytes) -> StoredThread:
-        head = read_thread(key, data, self._documents.where("threads", key))
-        self._measure(key, len(data))
-        return _written(head)
-
-
-def _written(head: ThreadHead) -> StoredThread:
-    """The row of a thread whose deltas are in its delta file: they lead to its origin."""
-    return StoredThread(head, origin=head)
+    def __iter__(self) -> Iterator[RowT]:
+        return self._cache.readable()
 
 
 _IDS: dict[type[Model], str] = {

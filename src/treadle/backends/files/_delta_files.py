@@ -108,10 +108,12 @@ class DeltaFiles:
             return None
         return tuple(reversed(found))
 
-    def steps(self, head: ThreadHead) -> tuple[Step, ...]:
-        """Return the steps that led to `head`, oldest first, as far back as they are known."""
+    def steps(self, head: ThreadHead, count: int) -> tuple[Step, ...]:
+        """Return the steps that led to `head`, oldest first, as far back as they are known.
+
+        It need not have its messages, of which there are `count`.
+        """
         found: list[Step] = []
-        count = len(head.thread.messages)
         try:
             for line in self._lines(head):
                 found.append(step := _read_step(line, count))

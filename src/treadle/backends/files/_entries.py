@@ -13,7 +13,7 @@ from treadle.backends.files.documents import check_document_id
 from treadle.backends.model.tables import Change, TableName, steps_of
 from treadle.core.codec import encode
 from treadle.core.heads import same_labels
-from treadle.core.threads import StoredThread, ThreadDelta, ThreadHead
+from treadle.core.threads import StoredThread, ThreadDelta
 from treadle.errors import CorruptRecord
 
 DocumentKey: TypeAlias = tuple[TableName, str]
@@ -94,7 +94,7 @@ def table_of(entry: Entry) -> TableName:
 def entries_of(
     batches: Iterable[Iterable[Change]],
     journaled: AbstractSet[DocumentKey],
-    document_of: Callable[[str, ThreadHead], ThreadDocument],
+    document_of: Callable[[str, StoredThread], ThreadDocument],
     lines_of: Callable[[list[Change]], Iterable[Lines | Whole]],
 ) -> list[list[Entry]]:
     """Return the entries of each batch of a group.
@@ -130,24 +130,24 @@ def entries_of(
 def _thread_entries(
     change: Change,
     after: StoredThread,
-    document_of: Callable[[str, ThreadHead], ThreadDocument],
+    document_of: Callable[[str, StoredThread], ThreadDocument],
     *,
     is_first: bool,
 ) -> Iterator[Entry]:
     key, before, steps = change.key, change.before, steps_of(change)
     if steps is None or not isinstance(before, StoredThread):  # it was created, or saved whole
-        yield Put("threads", key, _join(document_of(key, after.head)))
+        yield Put("threads", key, _join(document_of(key, after)))
         return
     deltas = tuple(step.delta for step in steps)
     if deltas and is_first:
-        yield FirstAppend(key, _encode_deltas(deltas), _join(document_of(key, before.head)))
+        yield FirstAppend(key, _encode_deltas(deltas), _join(document_of(key, before)))
     elif deltas:
         yield Append(key, _encode_deltas(deltas))
     if not was_updated(before, after, deltas):
         return
     labels = labels_of(after.head)
     if is_first and not deltas:
-        yield FirstUpdate(key, labels, _join(document_of(key, before.head)))
+        yield FirstUpdate(key, labels, _join(document_of(key, before)))
     else:
         yield Update(key, labels)
 

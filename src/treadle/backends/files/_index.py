@@ -38,9 +38,10 @@ class MailboxIndex:
         self._entries = entries
         self._mailboxes = mailboxes
         self._now = 0
-        self._count = 0
-        """How many entries have not ended."""
-        self._unfinished: dict[str, set[str]] = {}
+        self._open: set[str] = set()
+        """The entries that have not ended; the others may not be in memory."""
+        self._unfinished: dict[str, str | set[str]] = {}
+        """A set takes four times the memory of an id, and many mailboxes have one entry."""
         self._claimed: dict[str, set[str]] = {}
         self._kept: dict[str, set[str]] = {}
         """Retries that keep their order; they hold back what is behind them."""
@@ -72,11 +73,14 @@ class MailboxIndex:
 
     def find_duplicate(self, mailbox_id: str, dedupe_key: str) -> str | None:
         """Return the id of the entry of the mailbox that has the dedupe key, or None."""
-        return self._duplicates.get((mailbox_id, dedupe_key))
+        key = mailbox_id, dedupe_key
+        entry_id = self._duplicates.get(key)
+        return entry_id if entry_id is None or self._has_dedupe_key(entry_id, key) else None
 
     def unfinished(self, mailbox_id: str) -> set[str]:
         """Return the ids of the mailbox's queued and claimed entries."""
-        return self._unfinished.get(mailbox_id, set())
+        found = self._unfinished.get(mailbox_id, set())
+        return {found} if isinstance(found, str) else found
 
     def claimed(self, mailbox_id: str) -> list[MailboxEntry]:
         """Return the claimed entries of the mailbox."""
@@ -113,7 +117,7 @@ class MailboxIndex:
         Beside `number` entries there may be as many as are claimed, if their leases have expired.
         """
         self._advance(now)
-        number = min(number, self._count) + len(self._claimed.get(mailbox_id, ()))
+        number = min(number, len(self._open)) + len(self._claimed.get(mailbox_id, ()))
         retries = [entry for entry in self.kept(mailbox_id) if not is_claimable(entry, now)]
         return [*islice(self._in_turn(mailbox_id), number), *retries]
 
@@ -151,30 +155,57 @@ class MailboxIndex:
 
     def _note(self, entry: MailboxEntry) -> None:
         if entry.dedupe_key is not None:
-            self._duplicates.setdefault((entry.mailbox_id, entry.dedupe_key), entry.entry_id)
+            self._note_dedupe_key(entry, (entry.mailbox_id, entry.dedupe_key))
         if entry.status not in TERMINAL:
-            self._count += 1
-            self._unfinished.setdefault(entry.mailbox_id, set()).add(entry.entry_id)
+            self._open.add(entry.entry_id)
+            self._add_unfinished(entry.mailbox_id, entry.entry_id)
         if entry.status == "claimed":
             self._claimed.setdefault(entry.mailbox_id, set()).add(entry.entry_id)
         if is_kept(entry):
             self._kept.setdefault(entry.mailbox_id, set()).add(entry.entry_id)
+
+    def _add_unfinished(self, mailbox_id: str, entry_id: str) -> None:
+        found = self._unfinished.setdefault(mailbox_id, entry_id)
+        if isinstance(found, set):
+            found.add(entry_id)
+        elif found != entry_id:
+            self._unfinished[mailbox_id] = {found, entry_id}
+
+    def _note_dedupe_key(self, entry: MailboxEntry, key: tuple[str, str]) -> None:
+        known = self._duplicates.setdefault(key, entry.entry_id)
+        if known != entry.entry_id and not self._has_dedupe_key(known, key):
+            self._duplicates[key] = entry.entry_id
+
+    def _has_dedupe_key(self, entry_id: str, key: tuple[str, str]) -> bool:
+        """Return False if another process removed the entry, which was not in memory."""
+        try:
+            entry = self._entries.get(entry_id)
+        except CorruptRecord:  # nobody can say that it is another entry's
+            return True
+        return entry is not None and (entry.mailbox_id, entry.dedupe_key) == key
+
+    def _get(self, entry_id: str) -> MailboxEntry | None:
+        """Return an entry that has not ended, or None."""
+        return self._entries[entry_id] if entry_id in self._open else None
 
     def _forget(self, entry: MailboxEntry) -> None:
         if entry.dedupe_key is not None:
             key = (entry.mailbox_id, entry.dedupe_key)
             if self._duplicates.get(key) == entry.entry_id:
                 del self._duplicates[key]
-        if entry.status not in TERMINAL:
-            self._count -= 1
+        self._open.discard(entry.entry_id)
+        if self._unfinished.get(entry.mailbox_id) == entry.entry_id:
+            del self._unfinished[entry.mailbox_id]
         for sets in (self._unfinished, self._claimed, self._kept):
             ids = sets.get(entry.mailbox_id)
-            if ids is not None:
+            if isinstance(ids, set):
                 ids.discard(entry.entry_id)
                 if not ids:
                     del sets[entry.mailbox_id]
 
     def _build(self) -> None:
+        # A dictionary keeps the memory of what was removed from it; a copy does not.
+        self._unfinished, self._open = dict(self._unfinished), set(self._open)
         self._claimable.clear()
         self._heads.clear()
         self._offered.clear()
@@ -182,15 +213,19 @@ class MailboxIndex:
         self._leases.clear()
         self._pauses.clear()
         self._pushed = 0
-        for ids in self._unfinished.values():
-            for entry_id in ids:
+        for mailbox_id in self._unfinished:
+            for entry_id in self.unfinished(mailbox_id):
                 self._push(self._entries[entry_id])
 
     def _push(self, entry: MailboxEntry) -> None:
         """Put an unfinished entry on the heap that it belongs to at present."""
         self._pushed += 1
         if is_claimable(entry, self._now):
-            heappush(self._claimable.setdefault(entry.mailbox_id, []), turn_order(entry))
+            heap = self._claimable.get(entry.mailbox_id)
+            if heap is None:
+                self._claimable[entry.mailbox_id] = [turn_order(entry)]
+            else:
+                heappush(heap, turn_order(entry))
             self.offer(entry.mailbox_id)
         elif entry.status == "queued":
             heappush(self._later, (entry.available_at, entry.entry_id))
@@ -225,7 +260,7 @@ class MailboxIndex:
 
     def _is_current(self, item: TurnOrder) -> bool:
         """Return True unless the item of a heap of claimable entries is outdated."""
-        entry = self._entries.get(item[-1])
+        entry = self._get(item[-1])
         if entry is None or not is_claimable(entry, self._now):
             return False
         return turn_order(entry) == item
@@ -257,7 +292,7 @@ class MailboxIndex:
     def _advance(self, now: int) -> None:
         """Set the time, and move what has become due."""
         # Four items for each entry, so that building the heaps costs little per push.
-        if now < self._now or self._pushed > 4 * self._count + 10_000:
+        if now < self._now or self._pushed > 4 * len(self._open) + 10_000:
             self._now = now
             self._build()
             return
@@ -270,7 +305,7 @@ class MailboxIndex:
             self.offer(heappop(self._pauses)[1])
 
     def _wake(self, due: int, entry_id: str) -> None:
-        entry = self._entries.get(entry_id)
+        entry = self._get(entry_id)
         if entry and entry.status not in TERMINAL and due_time(entry) == due:
             self._push(entry)
             self.offer(entry.mailbox_id)
@@ -279,7 +314,7 @@ class MailboxIndex:
         """Pop outdated items until the first of each waiting heap is not."""
         for heap, status in ((self._later, "queued"), (self._leases, "claimed")):
             while heap:
-                entry = self._entries.get(heap[0][1])
+                entry = self._get(heap[0][1])
                 if entry and entry.status == status and due_time(entry) == heap[0][0]:
                     break
                 heappop(heap)

@@ -1,14 +1,16 @@
 """The model's tables over documents, with an index where the model would look at every row."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
-from treadle.backends.files._cache import RowCache, ThreadCache, row_reader
+from treadle.backends.files._cache import RowCache, row_reader
 from treadle.backends.files._collection_files import Lines, Whole
 from treadle.backends.files._delta_files import DeltaFiles
 from treadle.backends.files._document_table import DocumentTable
 from treadle.backends.files._entries import Append, DocumentKey, Entry, Put, Update
+from treadle.backends.files._entry_cache import EntryCache
 from treadle.backends.files._index import MailboxIndex
+from treadle.backends.files._thread_cache import ThreadCache, Written
 from treadle.backends.files.documents import Documents
 from treadle.backends.model.active_runs import ActiveRuns
 from treadle.backends.model.tables import Row, RowTable, TableName, Tables, VersionSource
@@ -18,9 +20,20 @@ from treadle.core.documents import Document, Order
 from treadle.core.heads import ThreadSummary
 from treadle.core.keys import KeyRange
 from treadle.core.mailboxes import TERMINAL, EntryStatus, MailboxEntry, MailboxState
-from treadle.core.runs import RunRecord
+from treadle.core.message_times import MessageTimes, timed
+from treadle.core.messages import Message, StoredMessage
+from treadle.core.runs import RunRecord, is_active
 from treadle.core.threads import Step, ThreadDelta, ThreadHead
 from treadle.errors import CorruptRecord
+
+THREAD_BYTES = 16 * 2**20
+"""About how much memory threads take, as long as there are several."""
+ENDED_ROWS = 5_000
+"""How many entries that have ended are rows, so that listings need not unpack them."""
+ENDED_BYTES = 32 * 2**20
+"""How much memory others that have ended take: about 90,000 with 200 bytes each."""
+ROWS = 50_000
+"""How many runs, and how many states of mailboxes, stay in memory."""
 
 RowT = TypeVar("RowT", MailboxEntry, RunRecord)
 
@@ -30,7 +43,7 @@ class FileTables(Tables):
 
     threads: ThreadCache
     runs: RowCache[RunRecord]
-    entries: RowCache[MailboxEntry]
+    entries: EntryCache
     mailboxes: RowCache[MailboxState]
     documents: DocumentTable
 
@@ -43,22 +56,20 @@ class FileTables(Tables):
         self._delta_files = delta_files
         self._folds_case = documents.folds_case()
         self.threads = ThreadCache(  # pyright: ignore[reportIncompatibleVariableOverride]
-            documents, self.put_in("threads")
+            documents, self.put_in("threads"), THREAD_BYTES
         )
         self.runs = RowCache(  # pyright: ignore[reportIncompatibleVariableOverride]
-            documents, "runs", self.put_in("runs"), row_reader(documents, "runs", RunRecord)
+            documents, "runs", self.put_in("runs"), row_reader(documents, "runs", RunRecord), ROWS
         )
-        self.entries = RowCache(  # pyright: ignore[reportIncompatibleVariableOverride]
-            documents,
-            "entries",
-            self.put_in("entries"),
-            row_reader(documents, "entries", MailboxEntry),
+        self.entries = EntryCache(  # pyright: ignore[reportIncompatibleVariableOverride]
+            documents, self.put_in("entries"), ENDED_ROWS, ENDED_BYTES
         )
         self.mailboxes = RowCache(  # pyright: ignore[reportIncompatibleVariableOverride]
             documents,
             "mailboxes",
             self.put_in("mailboxes"),
             row_reader(documents, "mailboxes", MailboxState),
+            ROWS,
         )
         self.documents = DocumentTable(  # pyright: ignore[reportIncompatibleVariableOverride]
             documents, self.put_in("documents")
@@ -135,9 +146,14 @@ class FileTables(Tables):
         self, table: TableName, key: str, document: bytes | None, kind: type[RowT]
     ) -> None:
         """Change a row of which an index knows, as another process has done."""
-        before = self._caches[table].cached(key)
+        cache = self._caches[table]
+        before = cache.cached(key)
         after = None if document is None else decode(kind, document)
         self.replace(table, key, before, after)
+        if after is None:
+            cache.forget(key, present=False)  # it may not have been in memory
+        else:
+            cache.mark_written(key)
 
     def mark_written(self, keys: Iterable[DocumentKey]) -> None:
         """Note that the documents of these rows are written, or removed."""
@@ -146,7 +162,8 @@ class FileTables(Tables):
 
     def end_group(self) -> None:
         """Keep no more in memory than there is room for."""
-        self.threads.evict()
+        for cache in self._caches.values():
+            cache.evict()
         self.documents.end_group()
 
     def find_documents(self, keys: KeyRange, order: Order = "asc") -> Iterable[Document]:
@@ -189,36 +206,75 @@ class FileTables(Tables):
 
     def find_deltas(self, thread_id: str, after_version: int) -> tuple[ThreadDelta, ...] | None:
         """Return the deltas of a thread since `after_version`, or None if not all are known."""
-        return self._delta_files.since(self.threads[thread_id].head, after_version)
+        return self._delta_files.since(self.threads.whole(thread_id), after_version)
 
     def find_steps(self, thread_id: str) -> tuple[Step, ...]:
         """Return the last steps of a thread, oldest first, as far back as they are all known."""
         origin = self.threads[thread_id].origin
-        written = self._delta_files.steps(origin) if isinstance(origin, ThreadHead) else ()
+        written: tuple[Step, ...] = ()
+        if isinstance(origin, Written):
+            written = self._delta_files.steps(origin.head, origin.count)
         return written + super().find_steps(thread_id)
+
+    def find_known_messages(self, thread_id: str, message_ids: Iterable[str]) -> set[str]:
+        """Return those of `message_ids` that the thread already has."""
+        ids = tuple(message_ids)
+        in_group = super().find_known_messages(thread_id, ids)
+        return in_group | self.threads.known_messages(thread_id, ids)
+
+    def find_whole(self, thread_id: str) -> ThreadHead:
+        """Return a thread as a whole."""
+        return self.threads.whole(thread_id)
+
+    def find_messages(self, thread_id: str) -> tuple[Sequence[Message], MessageTimes]:
+        """Return the messages of a thread, and their times."""
+        return self.threads.messages(thread_id)
+
+    def find_messages_from(self, thread_id: str, position: int) -> tuple[StoredMessage, ...]:
+        """Return the messages of a thread from a position on."""
+        whole = self.threads.whole(thread_id)
+        return timed(whole.thread.messages, whole.message_times, position)
 
     def find_duplicate(self, mailbox_id: str, dedupe_key: str) -> MailboxEntry | None:
         """Return the entry of the mailbox that has the dedupe key, or None."""
         entry_id = self._indexed().find_duplicate(mailbox_id, dedupe_key)
-        return None if entry_id is None else self.entries[entry_id]
+        return None if entry_id is None else self.entries.get(entry_id)
 
     def find_entries(
         self, mailbox_id: str | None, statuses: Iterable[EntryStatus]
-    ) -> list[MailboxEntry]:
+    ) -> Iterable[MailboxEntry]:
         """Return the entries of a mailbox, or of all, in one of the statuses."""
         if mailbox_id is None or not TERMINAL.isdisjoint(statuses):
-            self._indexed()  # reads all entries, so that the model finds them in memory
-            return super().find_entries(mailbox_id, statuses)
+            self._indexed()  # reads all entries, and keeps those that a claim may need
+            return self.entries.matching(mailbox_id, statuses)
         entries = map(self.entries.__getitem__, self._indexed().unfinished(mailbox_id))
         return [entry for entry in entries if entry.status in statuses]
 
+    def count_entries(self, mailbox_id: str | None) -> Mapping[EntryStatus, int]:
+        """Return the number of entries in each status, of a mailbox or of all."""
+        if mailbox_id is not None:
+            return super().count_entries(mailbox_id)
+        self._indexed()
+        return self.entries.counts()
+
     def find_runs_of(self, entry: MailboxEntry) -> Iterable[RunRecord]:
         """Return the active runs whose `source_mailbox_entry_id` is that of the entry."""
-        return self.runs.find(self._indexed_runs().of(entry.entry_id))
+        # A run that was not in memory when another process changed it may still be indexed.
+        return [
+            run
+            for run in self.runs.find(self._indexed_runs().of(entry.entry_id))
+            if is_active(run) and run.source_mailbox_entry_id == entry.entry_id
+        ]
 
     def find_waiting_runs(self, thread_id: str) -> Iterable[RunRecord]:
         """Return the runs of a thread that name an entry and wait."""
-        return self.runs.find(self._indexed_runs().waiting_in(thread_id))
+        return [
+            run
+            for run in self.runs.find(self._indexed_runs().waiting_in(thread_id))
+            if run.status == "waiting"
+            and run.thread_id == thread_id
+            and run.source_mailbox_entry_id is not None
+        ]
 
     def find_claimable(self, request: ClaimRequest, now: int) -> Iterable[MailboxEntry]:
         """Return the entries that a claim gets, best first."""
@@ -256,6 +312,7 @@ class FileTables(Tables):
     def _indexed(self) -> MailboxIndex:
         if self._index is None:
             self._index = MailboxIndex(self.entries, self.mailboxes)
+            self.entries.has_unfinished = True
         return self._index
 
     def _listed(self, key: str) -> ThreadSummary | None:

@@ -1,17 +1,19 @@
 """The document of a thread: encoded once, extended by what is appended, and cut by truncations."""
 
+import re
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TypeAlias
+from typing import TypeAlias, overload
 
 import msgspec
 
 from treadle.backends.files._decoding import decode_model
 from treadle.backends.files.disk import Bytes
-from treadle.core.codec import decode, encode
+from treadle.core.codec import Model, decode, encode
 from treadle.core.heads import ThreadSummary, same_labels
 from treadle.core.limits import Version
-from treadle.core.message_times import MessageTimes, trimmed
+from treadle.core.message_times import MessageTimes, padded, trimmed
+from treadle.core.messages import Message
 from treadle.core.threads import Thread, ThreadDelta, ThreadHead, ThreadMetadata, appended
 from treadle.errors import CorruptRecord
 
@@ -19,6 +21,11 @@ _FIELD = b"\n  "
 """A line end inside the value of a field."""
 _ITEM = b"\n    "
 """A line end inside an element of an array."""
+_MESSAGES = _FIELD + b'"messages": ['
+_BETWEEN = re.compile(b"," + _ITEM + rb"\{")
+_ID = re.compile(_ITEM + rb'  "id": ("(?:[^"\\]|\\.)*")')
+"""The id of a message, as it is encoded."""
+_UNKNOWN = -1
 
 
 class VersionedThread(Thread, frozen=True, kw_only=True):
@@ -26,6 +33,12 @@ class VersionedThread(Thread, frozen=True, kw_only=True):
 
     version: Version = msgspec.field(default=0, name="_version")
     message_times: MessageTimes = msgspec.field(default=(), name="_message_times")
+
+
+class _Messages(Model, frozen=True, kw_only=True):
+    """The messages of a thread."""
+
+    messages: tuple[Message, ...]
 
 
 class Labels(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -80,10 +93,13 @@ def read_thread(key: str, data: Bytes, where: str) -> ThreadHead:
     found = decode_model(VersionedThread, bytes(data), where)
     if found.id != key:
         raise CorruptRecord(where, f"it holds the thread {found.id!r}")
-    fields = {name: getattr(found, name) for name in Thread.__struct_fields__}
-    thread = Thread(**fields)
+    thread = _thread_of(found)
     times = trimmed(found.message_times[: len(thread.messages)])
     return ThreadHead(thread=thread, version=found.version, message_times=times)
+
+
+def _thread_of(found: VersionedThread) -> Thread:
+    return Thread(**{name: getattr(found, name) for name in Thread.__struct_fields__})
 
 
 def read_summary(key: str, data: Bytes, where: str) -> ThreadSummary:
@@ -119,7 +135,7 @@ def advance(head: ThreadHead, steps: Iterable[Step]) -> ThreadHead:
     """Return the thread after some steps; those that it has already are skipped."""
     for step in steps:
         if isinstance(step, Labels):
-            head = _labeled(head, step)
+            head = labeled(head, step)
             continue
         delta = decode(ThreadDelta, bytes(step))
         if delta.version > head.version:
@@ -127,7 +143,8 @@ def advance(head: ThreadHead, steps: Iterable[Step]) -> ThreadHead:
     return head
 
 
-def _labeled(head: ThreadHead, labels: Labels) -> ThreadHead:
+def labeled(head: ThreadHead, labels: Labels) -> ThreadHead:
+    """Return the thread after an update of its labels, unless it has it already."""
     if labels.version < head.version:
         return head
     thread = msgspec.structs.replace(
@@ -149,20 +166,72 @@ class ThreadDocument:
         self._ends = array("Q")
         """The end of each message in these bytes."""
         self._add_messages(map(encode, thread.messages))
+        self._times = array("q", map(_stored_time, head.message_times))
+        """When messages were committed, as `MessageTimes` has it."""
+        self._hashes: bytearray | None = None
+        """Hashes of the ids of all messages, once somebody has asked for an id before."""
+        self._was_asked = False
         self._patches = bytearray()
         _extend(self._patches, map(encode, thread.patches))
         self._state = _lay_out(_encode(thread.state), _FIELD)
         self._labels = _lay_out_labels(thread)
+
+    def take_messages(self, encoded: bytes, times: MessageTimes) -> None:
+        """Take messages as they were encoded, in place of none."""
+        self._messages += encoded
+        self._ends.extend(match.start() for match in _BETWEEN.finditer(encoded))
+        if encoded:
+            self._ends.append(len(encoded))
+        self._times.extend(map(_stored_time, times))
+
+    @property
+    def count(self) -> int:
+        """How many messages there are."""
+        return len(self._ends)
 
     @property
     def size(self) -> int:
         """The approximate size in bytes."""
         return len(self._messages) + len(self._patches) + len(self._state)
 
-    def append(self, deltas: Sequence[msgspec.Raw], head: ThreadHead) -> None:
+    @property
+    def times(self) -> MessageTimes:
+        """When each message was committed."""
+        times = self._times.tolist()
+        if _UNKNOWN in times:
+            return tuple(None if time == _UNKNOWN else time for time in times)
+        return tuple(times)
+
+    def messages(self) -> tuple[Message, ...]:
+        """Return the messages, which are decoded."""
+        if not self._messages:
+            return ()
+        return decode(_Messages, b'{"messages":%b]}' % bytes(self._messages)).messages
+
+    def message(self, position: int) -> Message:
+        """Return the message at a position."""
+        start = self._ends[position - 1] + 1 if position else 1
+        return decode(Message, bytes(self._messages[start : self._ends[position]]))
+
+    def known(self, message_ids: Iterable[str], count: int) -> set[str]:
+        """Return those of the ids that one of the first `count` messages has."""
+        end = self._ends[count - 1] if count else 0
+        return {each for each in message_ids if self._has(_encode(each), end)}
+
+    def _has(self, message_id: bytes, end: int) -> bool:
+        """Return True if a message before byte `end` has an id."""
+        if self._was_asked and self._hashes is None:
+            self._hashes = bytearray(b"".join(map(_hash_of, _ID.findall(self._messages))))
+        self._was_asked = True
+        if self._hashes is not None and _hash_of(message_id) not in self._hashes:
+            return False
+        # Strings have no line ends, and other objects begin further to the right.
+        return self._messages.find(_ITEM + b'  "id": ' + message_id, 0, end) >= 0
+
+    def append(self, deltas: Sequence[msgspec.Raw], head: ThreadHead, unloaded: int = 0) -> None:
         """Extend the document by encoded deltas, which led from its head to `head`.
 
-        Updates of its labels may lie between, too.
+        Updates of its labels may lie between, too. The first `unloaded` messages are not in `head`.
         """
         messages: list[Bytes | msgspec.Raw] = []
         kept = count = len(self._ends)
@@ -176,12 +245,21 @@ class ThreadDocument:
                 self._patches.clear()
             if changes.patches:
                 _extend(self._patches, changes.patches)
-        added = head.thread.messages[kept:]
+        added = head.thread.messages[kept - unloaded :]
         if kept < count or len(messages) != len(added):
             # Some were cut off, or skipped because the thread had their ids.
             messages = list(map(encode, added))
         self._cut_messages(kept)
         self._add_messages(messages)
+        if added:
+            if self._hashes is not None:
+                ids = (_encode(message.id) for message in added if message.id is not None)
+                self._hashes += b"".join(map(_hash_of, ids))
+            times = padded(head.message_times, len(head.thread.messages))[kept - unloaded :]
+            self._times.extend([_UNKNOWN] * (kept - len(self._times)))
+            self._times.extend(map(_stored_time, times))
+        while self._times and self._times[-1] == _UNKNOWN:
+            self._times.pop()
         if not same_labels(head.thread, self.head.thread):
             self._labels = _lay_out_labels(head.thread)
         self.head = head
@@ -194,6 +272,8 @@ class ThreadDocument:
     def _cut_messages(self, kept: int) -> None:
         if kept < len(self._ends):
             del self._ends[kept:]
+            del self._times[kept:]
+            self._hashes = None
             del self._messages[self._ends[-1] if kept else 0 :]
 
     def parts(self) -> list[Bytes]:
@@ -206,8 +286,8 @@ class ThreadDocument:
             "patches": self._patches,
             "state": self._state,
         }
-        if self.head.message_times:
-            fields["_message_times"] = msgspec.json.encode(self.head.message_times)
+        if self._times:
+            fields["_message_times"] = msgspec.json.encode(self.times)
         parts: list[Bytes] = []
         opening = b"{\n  "
         for name in sorted(fields):
@@ -217,6 +297,48 @@ class ThreadDocument:
             opening = b",\n  "
         parts.append(b"\n}")
         return parts
+
+
+class MessagesOf(Sequence[Message]):
+    """The first messages of a document, each decoded when it is asked for."""
+
+    def __init__(self, document: ThreadDocument, count: int) -> None:
+        self._document = document
+        self._positions = range(count)
+        self._found: dict[int, Message] = {}
+
+    def __len__(self) -> int:
+        return len(self._positions)
+
+    @overload
+    def __getitem__(self, at: int) -> Message: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> tuple[Message, ...]: ...
+
+    def __getitem__(self, at: int | slice) -> Message | tuple[Message, ...]:
+        if isinstance(at, slice):
+            return tuple(self[position] for position in self._positions[at])
+        position = self._positions[at]
+        if position not in self._found:
+            self._found[position] = self._document.message(position)
+        return self._found[position]
+
+
+def read_written(key: str, data: bytes, where: str) -> ThreadDocument:
+    """Return a document that this process has written; its messages are not decoded.
+
+    Raises:
+        CorruptRecord: it is no thread, or one with another id.
+    """
+    start = data.index(_MESSAGES) + len(_MESSAGES)
+    end = data.index(_FIELD + b"]", start) if data.startswith(_FIELD, start) else start
+    found = decode_model(VersionedThread, data[:start] + data[end:], where)
+    if found.id != key:
+        raise CorruptRecord(where, f"it holds the thread {found.id!r}")
+    document = ThreadDocument(ThreadHead(thread=_thread_of(found), version=found.version))
+    document.take_messages(data[start - 1 : end] if end > start else b"", found.message_times)
+    return document
 
 
 def _lay_out_labels(thread: Thread) -> dict[str, bytes]:
@@ -231,6 +353,14 @@ def _unappended(thread: Thread) -> Iterator[tuple[str, object]]:
         yield "parent_thread_id", thread.parent_thread_id
     if thread.resource_id is not None:
         yield "resource_id", thread.resource_id
+
+
+def _stored_time(time: int | None) -> int:
+    return _UNKNOWN if time is None else time
+
+
+def _hash_of(message_id: bytes) -> bytes:
+    return hash(message_id).to_bytes(8, "little", signed=True)
 
 
 def _encode(value: object) -> bytes:

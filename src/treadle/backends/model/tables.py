@@ -5,7 +5,8 @@ that a batch touches; both override the finders that would look at every row.
 """
 
 import threading
-from collections.abc import Callable, Collection, Iterable, MutableMapping
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, MutableMapping, Sequence
 from functools import partial
 from typing import Any, Literal, TypeAlias, TypeVar, cast, get_args
 
@@ -19,9 +20,9 @@ from treadle.core.documents import Document, Order
 from treadle.core.heads import ThreadSummary, summarized
 from treadle.core.keys import END, SEPARATOR, KeyRange, split_row_key
 from treadle.core.limits import next_number
-from treadle.core.mailboxes import UNFINISHED, EntryStatus, MailboxEntry, MailboxState
-from treadle.core.message_times import timed
-from treadle.core.messages import StoredMessage
+from treadle.core.mailboxes import STATUSES, UNFINISHED, EntryStatus, MailboxEntry, MailboxState
+from treadle.core.message_times import MessageTimes, timed
+from treadle.core.messages import Message, StoredMessage
 from treadle.core.pauses import is_paused
 from treadle.core.runs import RunRecord
 from treadle.core.threads import (
@@ -201,6 +202,11 @@ class Tables:
         """A thread as a whole."""
         return self.threads[thread_id].head
 
+    def find_messages(self, thread_id: str) -> tuple[Sequence[Message], MessageTimes]:
+        """The messages of a thread, and their times."""
+        head = self.threads[thread_id].head
+        return head.thread.messages, head.message_times
+
     def find_messages_from(self, thread_id: str, position: int) -> tuple[StoredMessage, ...]:
         """The messages of a thread from a position on."""
         head = self.threads[thread_id].head
@@ -260,7 +266,7 @@ class Tables:
 
     def find_entries(
         self, mailbox_id: str | None, statuses: Iterable[EntryStatus]
-    ) -> list[MailboxEntry]:
+    ) -> Iterable[MailboxEntry]:
         """The entries of a mailbox, or of all, in one of the statuses."""
         return [
             entry
@@ -268,7 +274,11 @@ class Tables:
             if (mailbox_id is None or entry.mailbox_id == mailbox_id) and entry.status in statuses
         ]
 
-    def find_unfinished(self, mailbox_id: str) -> list[MailboxEntry]:
+    def count_entries(self, mailbox_id: str | None) -> Mapping[EntryStatus, int]:
+        """The number of entries in each status, of a mailbox or of all."""
+        return Counter(entry.status for entry in self.find_entries(mailbox_id, STATUSES))
+
+    def find_unfinished(self, mailbox_id: str) -> Iterable[MailboxEntry]:
         """The queued and claimed entries of the mailbox."""
         return self.find_entries(mailbox_id, UNFINISHED)
 
@@ -346,7 +356,7 @@ class Tables:
 
     def next_due(self, now: int, mailbox_id: str | None) -> int | None:
         """When an entry becomes claimable: `now` if one is, None if no entry waits for a time."""
-        entries = self.find_entries(mailbox_id, UNFINISHED)
+        entries = list(self.find_entries(mailbox_id, UNFINISHED))
         request = ClaimRequest(consumer="", mailbox_id=mailbox_id)
         if choose(entries, request, now, self._paused(now)):
             return now
