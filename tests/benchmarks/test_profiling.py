@@ -83,3 +83,32 @@ def test_time_in_a_thread_and_in_a_wait_belongs_to_different_layers() -> None:
     assert spent.layers["waiting"] > 0.15  # the event loop had nothing to do
     assert spent.layers["rules"] == spent.layers["io"] == 0
     assert spent.calls > 10
+
+
+def test_the_statements_of_a_commit_are_run_again_by_hand() -> None:
+    command = [sys.executable, "-m", "benchmarks.profiling.replay", "--each", "2", "--turns", "1"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr
+    rows = done.stdout.splitlines()[2:]
+    assert [row.split("  ")[1] for row in rows] == [
+        "append",
+        "append, 64 callers",
+        "claim + ack",
+        "claim + ack, 64 in flight",
+    ]
+
+
+def test_callers_on_postgresql_are_measured_beside_the_same_by_hand(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(server.VARIABLE, request.getfixturevalue("postgres_url"))
+    command = [sys.executable, "-m", "benchmarks.profiling.postgres_callers"]
+    command += ["--each", "1", "--turns", "1"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr
+    names = [line.split("  ")[1] for line in done.stdout.splitlines()[2:]]
+    assert names == [
+        "by hand (psycopg, 16 connections)",
+        "by hand (psycopg, 64 appends in a commit)",
+        "treadle (postgresql)",
+    ]
