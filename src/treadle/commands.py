@@ -36,7 +36,7 @@ from treadle.core.restoring import (
     RestoreRun,
     RestoreThread,
 )
-from treadle.core.runs import DeleteRun, UpsertRun
+from treadle.core.runs import CheckRun, DeleteRun, EndWait, UpsertRun
 from treadle.core.taking import Take
 from treadle.core.thread_commands import (
     AppendThread,
@@ -52,6 +52,7 @@ __all__ = [
     "Cancel",
     "CancelPending",
     "CheckDocument",
+    "CheckRun",
     "CheckThread",
     "Command",
     "Commands",
@@ -63,6 +64,7 @@ __all__ = [
     "DeleteMailbox",
     "DeleteRun",
     "DeleteThread",
+    "EndWait",
     "Enqueue",
     "EnsureDocument",
     "EnsureMailbox",

@@ -104,6 +104,23 @@ class GenerationMismatch(TreadleError):
         self.actual = actual
 
 
+class RunConflict(TreadleError):
+    """The run does not wait, so nobody can answer it; nothing of the batch was written.
+
+    `status` is its status now, and `termination_code` says why it has ended, if it has.
+    """
+
+    def __init__(self, run_id: str, status: str, termination_code: str | None = None) -> None:
+        end = "" if termination_code is None else f" ({shorten(termination_code)})"
+        super().__init__(
+            f"run {shorten(run_id)} does not wait: it is {status}{end}; it was answered, or "
+            "closed by a cancel or an interrupt, so leave it"
+        )
+        self.run_id = run_id
+        self.status = status
+        self.termination_code = termination_code
+
+
 class ClaimConflict(TreadleError):
     """The claim is not yours, or no longer yours; nothing of the batch was written."""
 

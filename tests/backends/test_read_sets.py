@@ -40,7 +40,7 @@ from treadle.core.mailboxes import SETTLED, Enqueue, EnsureMailbox, Send
 from treadle.core.pauses import Pause, Resume
 from treadle.core.read_set import ReadSet
 from treadle.core.restoring import RestoreEntry, RestoreRun
-from treadle.core.runs import DeleteRun, UpsertRun
+from treadle.core.runs import CheckRun, DeleteRun, EndWait, UpsertRun
 from treadle.core.taking import Take
 from treadle.core.thread_commands import (
     AppendThread,
@@ -69,6 +69,8 @@ COMMANDS: tuple[AnyCommand, ...] = (
     TruncateThread(thread_id="t", drop=1),
     DeleteThread(thread_id="t"),
     UpsertRun(run=run("r")),
+    CheckRun(run_id="r", thread_id="t"),
+    EndWait(run_id="w"),
     RestoreRun(run=run("r")),
     DeleteRun(run_id="r"),
     Enqueue(entry=entry("new", dedupe_key="k")),

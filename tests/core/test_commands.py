@@ -85,6 +85,8 @@ EXAMPLES: list[tuple[Any, str, type | tuple[type, ...]]] = [
         "r",
         type(None),
     ),
+    (commands.CheckRun(run_id="r", thread_id="t"), "r", type(None)),
+    (commands.EndWait(run_id="w", termination_code="answered"), "w", RunRecord),
     (commands.DeleteRun(run_id="r"), "r", bool),
     (commands.Enqueue(entry=entry("e", "box", payload={"a": [1]})), "e", type(None)),
     (commands.Send(entry_id="s", mailbox_id="box", payload=[1]), "box", Sent),
@@ -206,6 +208,7 @@ async def test_every_command_can_be_carried_out(command: Any, subject: str, resu
         if not isinstance(command, commands.Enqueue):
             await store.mailboxes.enqueue(entry("e", "box", dedupe_key="known"))
         await store.commit((commands.RestoreDocument(document=DOCUMENT),))
+        await store.runs.upsert(run("w", status="waiting"))
         if hasattr(command, "claim_token"):
             claimed = await store.mailboxes.claim_entry("e", consumer="c")
             assert claimed is not None

@@ -43,6 +43,11 @@ EXAMPLES: list[tuple[TreadleError, dict[str, object], str]] = [
         "the claim on entry 'e' is not held: its lease ran out; stop working on it",
     ),
     (
+        errors.RunConflict("r", "done", "answered"),
+        {"run_id": "r", "status": "done", "termination_code": "answered"},
+        "run 'r' does not wait: it is done ('answered'); it was answered",
+    ),
+    (
         errors.CorruptRecord("t.json", "truncated"),
         {"where": "t.json", "reason": "truncated"},
         "t.json cannot be read: truncated; run `treadle doctor`",

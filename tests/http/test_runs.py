@@ -15,6 +15,23 @@ async def working(store: Store) -> str:
     return sent.entry.entry_id
 
 
+async def asking(store: Store, run_id: str = "r", interrupt_id: str = "i") -> None:
+    """Make a run that waits for an answer after its entry was accepted."""
+    await store.threads.ensure(Thread(id="t"))
+    sent = await store.mailboxes.send("t", "work")
+    entry = await store.mailboxes.claim_entry(sent.entry.entry_id, consumer="w")
+    assert entry is not None
+    meta = RunMeta(
+        agent_id="helper",
+        status="waiting",
+        source_mailbox_entry_id=entry.entry_id,
+        metadata={"interrupts": [{"id": interrupt_id}]},
+    )
+    async with store.batch() as step:
+        step.threads.append("t", ThreadChangeSet(run_id=run_id, run_meta=meta))
+        step.mailboxes.ack(entry)
+
+
 async def test_a_run_is_cancelled_by_its_id_or_by_that_of_its_entry(
     admin: httpx.AsyncClient, store: Store
 ) -> None:
@@ -51,21 +68,68 @@ async def test_an_interrupt_says_what_it_has_ended(admin: httpx.AsyncClient, sto
 async def test_an_interrupt_ends_a_run_that_waits_for_an_answer(
     admin: httpx.AsyncClient, store: Store
 ) -> None:
-    entry_id = await working(store)
-    claimed = await store.mailboxes.claim_entry(entry_id, consumer="w")
-    assert claimed is not None
-    waiting = RunMeta(agent_id="helper", status="waiting", source_mailbox_entry_id=entry_id)
-    async with store.batch() as step:
-        step.threads.append("t", ThreadChangeSet(run_id="r", run_meta=waiting))
-        step.mailboxes.ack(claimed)
+    await asking(store)
     done = (await admin.post("/v1/threads/t/interrupt")).json()
     assert (done["cancelled_run_id"], done["superseded_pending_count"]) == ("r", 0)
     run = (await admin.get("/v1/runs/r")).json()
     assert (run["status"], run["termination_code"]) == ("done", "superseded")
 
 
-async def test_decisions_are_forwarded_once(admin: httpx.AsyncClient, store: Store) -> None:
+async def test_a_run_that_waits_is_cancelled_once(admin: httpx.AsyncClient, store: Store) -> None:
+    await asking(store)
+    await store.runs.upsert(RunRecord(run_id="by hand", thread_id="t", status="waiting"))
+    for run_id in ("r", "by hand"):
+        assert (await admin.post(f"/v1/runs/{run_id}/cancel")).status_code == 202
+        run = (await admin.get(f"/v1/runs/{run_id}")).json()
+        assert (run["status"], run["termination_code"]) == ("done", "cancelled")
+        again = await admin.post(f"/v1/runs/{run_id}/cancel")
+        assert (again.status_code, again.json()["code"]) == (400, "run_not_active")
+    decision = {"target_id": "i", "action": "resume"}
+    body = {"agentId": "helper", "threadId": "t", "decisions": [decision]}
+    late = await admin.post("/v1/runs", json=body)
+    assert (late.status_code, late.json()["code"]) == (409, "not_waiting")
+
+
+async def test_a_paused_run_that_waits_is_cancelled_with_its_entry(
+    admin: httpx.AsyncClient, store: Store
+) -> None:
+    sent = await store.mailboxes.send("t", "work")
+    meta = RunMeta(status="waiting", source_mailbox_entry_id=sent.entry.entry_id)
+    async with store.batch() as step:
+        step.threads.create(Thread(id="t"))
+        step.threads.append("t", ThreadChangeSet(run_id="r", run_meta=meta))
+        step.mailboxes.pause("t")
+    assert (await admin.post("/v1/runs/r/cancel")).status_code == 202
+    entry = await store.mailboxes.load_entry(sent.entry.entry_id)
+    assert entry is not None
+    assert entry.status == "cancelled"
+    assert (await admin.get("/v1/runs/r")).json()["termination_code"] == "cancelled"
+
+
+async def test_a_run_is_cancelled_by_its_id_before_it_begins(
+    admin: httpx.AsyncClient, store: Store
+) -> None:
     await working(store)
+    message = {"id": "m", "role": "user", "content": "and then?"}
+    body = {"agentId": "other", "messages": [message], "runId": "next"}
+    assert (await admin.post("/v1/runs/r/inputs", json=body)).status_code == 202
+    assert (await admin.post("/v1/runs/next/cancel")).status_code == 202
+    entry = await store.mailboxes.load_entry("next")
+    assert entry is not None
+    assert entry.status == "cancelled"
+
+
+async def test_a_record_does_not_move_to_another_thread(
+    admin: httpx.AsyncClient, store: Store
+) -> None:
+    await store.runs.upsert(RunRecord(run_id="r", thread_id="t"))
+    moved = await admin.put("/v1/runs/r", json={"thread_id": "u"})
+    assert (moved.status_code, moved.json()["code"]) == (409, "already_exists")
+    assert (await admin.get("/v1/runs/r")).json()["thread_id"] == "t"
+
+
+async def test_decisions_are_forwarded_once(admin: httpx.AsyncClient, store: Store) -> None:
+    await asking(store)
     decision = {"target_id": "i", "decision_id": "d", "action": "resume", "result": {"ok": True}}
     for _ in range(2):
         given = await admin.post("/v1/runs/r/inputs", json={"decisions": [decision]})

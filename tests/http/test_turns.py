@@ -8,7 +8,7 @@ from typing import Any
 from tests.http.clients_in_process import client_of
 from tests.http.streams_in_process import streaming
 from tests.http.test_ag_ui import app_of, events_of, run
-from treadle import Message, Store
+from treadle import Message, RunRecord, Store
 from treadle.http import App, admin
 from treadle.turns import run_of
 from treadle.worker import Delivery, Handler, Interrupt, RunRequest, Turn, Worker
@@ -80,6 +80,7 @@ class TestWhatARunIsAbout:
     async def test_a_request_names_its_messages(self, store: Store) -> None:
         app = app_of(store)
         await send(app, says("r1", "a", "b"))
+        await store.runs.upsert(RunRecord(run_id="x", thread_id="t", status="waiting"))
         await send(app, says("r2", resume=[{"interruptId": "x"}]))
         first, second = await requests(store)
         assert (first.message_ids, first.behind) == (("r1-a", "r1-b"), None)

@@ -107,7 +107,12 @@ async def store() -> AsyncIterator[Store]:
         thread = Thread(id="thread-of-alice", resource_id="alice", state={"s": SECRET})
         await opened.threads.create(thread)
         sent = await opened.mailboxes.send("thread-of-alice", SECRET, dedupe_key="k")
-        meta = RunMeta(agent_id=SECRET, source_mailbox_entry_id=sent.entry.entry_id)
+        meta = RunMeta(
+            agent_id=SECRET,
+            status="waiting",
+            source_mailbox_entry_id=sent.entry.entry_id,
+            metadata={"interrupts": [{"id": "i"}]},
+        )
         changes = ThreadChangeSet(
             run_id="run-of-alice", run_meta=meta, messages=[Message.user(SECRET)]
         )

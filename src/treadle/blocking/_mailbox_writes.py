@@ -38,6 +38,7 @@ class MailboxWrites:
         delay_ms: int = 0,
         sender_id: str | None = None,
         origin: EntryOrigin = "external",
+        entry_id: str | None = None,
         now: int | None = None,
     ) -> Sent:
         """Send work to a mailbox, of its current generation. A mailbox need not be created first.
@@ -58,10 +59,13 @@ class MailboxWrites:
             delay_ms: how many milliseconds from now the entry is due.
             sender_id: who sends it; kept for readers, as `origin` is.
             origin: "external", or "internal" if an agent sends it.
+            entry_id: the id of the entry, which no other entry of the store may have; a new one by
+                default.
             now: the present.
 
         Raises:
             InvalidId, InvalidValue: the entry cannot be stored; the message says where.
+            AlreadyExists: another entry has the id `entry_id`.
         """
         return self._portal.call(
             self._writes.send(
@@ -73,6 +77,7 @@ class MailboxWrites:
                 delay_ms=delay_ms,
                 sender_id=sender_id,
                 origin=origin,
+                entry_id=entry_id,
                 now=now,
             )
         )

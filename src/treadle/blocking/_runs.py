@@ -1,6 +1,7 @@
 """Written by `make twin` from `treadle.store.runs`: change that, not this."""
 
 from collections.abc import Collection
+from typing import Literal
 
 from treadle.blocking._portal import Portal
 from treadle.core.messages import Order
@@ -31,6 +32,53 @@ class RunWrites:
             InvalidId, InvalidValue: the record cannot be stored; the message says where.
         """
         return self._portal.call(self._writes.upsert(run, now=now))
+
+    def check(self, run_id: str, *, thread_id: str) -> None:
+        """Let a batch commit only if no other thread has a run with this id.
+
+        An append or an upsert of it would move the run's record to its thread.
+
+        Raises:
+            AlreadyExists: another thread has the run.
+        """
+        return self._portal.call(self._writes.check(run_id, thread_id=thread_id))
+
+    def end_wait(
+        self,
+        run_id: str,
+        *,
+        status: Literal["running", "done"] = "done",
+        termination_code: str | None = None,
+        termination_detail: str | None = None,
+        now: int | None = None,
+    ) -> RunRecord:
+        """End the wait of a run, once: in the batch that brings its answer, or that closes it.
+
+        Of several calls that answer one run, one succeeds; none does after an interrupt.
+
+        Args:
+            run_id: which run.
+            status: "done", or "running" if its entry goes on, such as after a pause.
+            termination_code: why it is done, such as "answered".
+            termination_detail: the same in words.
+            now: the present in unix milliseconds; the default is the store's clock.
+
+        Returns:
+            The record after that.
+
+        Raises:
+            NotFound: the run does not exist.
+            RunConflict: it does not wait.
+        """
+        return self._portal.call(
+            self._writes.end_wait(
+                run_id,
+                status=status,
+                termination_code=termination_code,
+                termination_detail=termination_detail,
+                now=now,
+            )
+        )
 
     def delete(self, run_id: str) -> bool:
         """Delete a run's record. Returns whether it existed."""

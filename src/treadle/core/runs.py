@@ -11,6 +11,7 @@ from treadle.core.limits import Count, Time
 from treadle.core.pages import Page
 from treadle.core.read_set import ReadSet
 from treadle.core.rows import Table
+from treadle.errors import AlreadyExists, NotFound, RunConflict
 
 RunOrigin = Literal["user", "subagent", "ag_ui", "ai_sdk", "a2a", "internal"]
 """Who asked for a run: a user, another agent, or a protocol's client."""
@@ -173,6 +174,59 @@ class UpsertRun(TimedCommand[None], frozen=True, kw_only=True):
             changed = run.updated_at or now
             run = msgspec.structs.replace(run, created_at=began, updated_at=changed)
         rows.runs.put(run.run_id, run)
+
+
+class CheckRun(Command[None], frozen=True, kw_only=True):
+    """Lets its batch commit only if a run is of a thread, or does not exist. Result: None.
+
+    Otherwise what the batch writes could move its record there. Fails with `AlreadyExists`.
+    """
+
+    run_id: RunId
+    thread_id: ThreadId
+
+    def touches(self, read_set: ReadSet) -> None:
+        """The run."""
+        read_set.runs.add(self.run_id)
+
+    def apply(self, rows: RunRows, now: int) -> None:
+        """Compare the threads."""
+        run = rows.runs.get(self.run_id)
+        if run is not None and run.thread_id != self.thread_id:
+            raise AlreadyExists("run", self.run_id, "another thread has it; use another id")
+
+
+class EndWait(TimedCommand[RunRecord], frozen=True, kw_only=True):
+    """Ends the wait of a run: it got its answer, or needs none. Result: its record after that.
+
+    It is done, or goes on. Fails with `NotFound`, or with `RunConflict` if it does not wait.
+    """
+
+    run_id: RunId
+    status: Literal["running", "done"] = "done"
+    termination_code: str | None = None
+    termination_detail: str | None = None
+
+    def touches(self, read_set: ReadSet) -> None:
+        """The run."""
+        read_set.runs.add(self.run_id)
+
+    def apply(self, rows: RunRows, now: int) -> RunRecord:
+        """Put the record, if the run waits."""
+        run = rows.runs.get(self.run_id)
+        if run is None:
+            raise NotFound("run", self.run_id)
+        if run.status != "waiting":
+            raise RunConflict(self.run_id, run.status, run.termination_code)
+        ended = msgspec.structs.replace(
+            run,
+            status=self.status,
+            termination_code=self.termination_code,
+            termination_detail=self.termination_detail,
+            updated_at=now,
+        )
+        rows.runs.put(self.run_id, ended)
+        return ended
 
 
 class DeleteRun(Command[bool], frozen=True, kw_only=True):

@@ -195,6 +195,8 @@ OPERATIONS = (
         details=(
             "It also needs the right to `append`. A worker does the run; a client that goes away"
             " cancels nothing, and one that sends the same `runId` again sees the rest of it."
+            " 409: no run of the thread waits for one of the answers in `resume`, or another"
+            " thread has the run."
         ),
     ),
 )

@@ -288,7 +288,8 @@ OPERATIONS = (
             "It also needs the right to `append`. A worker does the run; a client that goes away"
             " cancels nothing, and one that sends the same `runId` again sees it from its"
             " beginning. What the run waits for comes as tool calls: a decision names one in"
-            " `target_id`. Fields may have the reference's other names, such as `thread_id`."
+            " `target_id`. 409: no run of the thread waits for it, or another thread has the run."
+            " Fields may have the reference's other names, such as `thread_id`."
         ),
     ),
 )

@@ -84,6 +84,7 @@ async def _run(call: Call) -> Response:
             said.messages,
             f"ai-sdk:{run_id}",
             removes_rest=given.trigger == "regenerate-message",
+            repeats_answers=True,
         )
         return _encoded(Encoder(said.continued or run_id), stream.of_request(asked))
 
@@ -246,7 +247,11 @@ OPERATIONS = (
         body=ChatRequest,
         answers={200: EVENTS},
         handle=_run,
-        details="It also needs the right to `append`. A client that goes away cancels nothing.",
+        details=(
+            "It also needs the right to `append`. A client that goes away cancels nothing. 409: all"
+            " that the client says are answers that no run of the chat waits for, or another chat"
+            " has the run."
+        ),
     ),
     *(
         Operation(

@@ -1,19 +1,18 @@
 """Runs that clients ask for: an entry of the thread's mailbox, which a worker claims."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 import msgspec
 
-from treadle.core.codec import to_plain
-from treadle.core.heads import LoadHead
+from treadle.core.heads import LoadHead, ThreadSummary
 from treadle.core.ids import check_ids
-from treadle.core.mailbox_queries import LoadMailbox
+from treadle.core.mailbox_queries import LoadEntry
 from treadle.core.messages import Message, MessageMetadata, MessagePage
-from treadle.core.run_queries import SearchRuns
-from treadle.core.runs import RunRecord
 from treadle.core.threads import Thread, ThreadChangeSet
-from treadle.errors import AlreadyExists, InvalidValue, NotFound
+from treadle.errors import AlreadyExists, InvalidValue, NotFound, RunConflict
+from treadle.http._answering import Answered, end_waits, find_answered
 from treadle.http._call import Call
 from treadle.http._owners import require_free_run, require_free_thread
 from treadle.store.store import Store
@@ -21,6 +20,9 @@ from treadle.worker import RunRequest
 
 RECENT = 200
 """How many of the last messages of a thread are looked at for what a client sends again."""
+
+ATTEMPTS = 3
+"""How often a request is tried while others write the same."""
 
 
 class Requested(NamedTuple):
@@ -69,8 +71,11 @@ async def request(
     key: str,
     *,
     removes_rest: bool = False,
+    repeats_answers: bool = False,
 ) -> Requested:
     """Append what the client says, and send the request, in one batch.
+
+    The entry has the id of the run, so that no two threads can ask for one run.
 
     Args:
         call: the call.
@@ -79,56 +84,75 @@ async def request(
             knows.
         key: the same for the same request; a known one sends nothing.
         removes_rest: remove from the thread what comes behind the last of these messages.
+        repeats_answers: the client may send its earlier answers again, which are left out. There
+            must be one that a run waits for, or a new message.
 
     Raises:
         InvalidId: an id cannot be one.
         InvalidValue: the thread has another owner than the request says.
         NotFound: the thread is another's, which has just created it.
+        AlreadyExists: another thread has the run.
+        Refused: no run of the thread waits for one of the answers.
     """
     check_ids(wanted)
-    try:
-        return await _request(call, wanted, messages, key, removes_rest=removes_rest)
-    except AlreadyExists:  # another request has just created the thread
-        return await _request(call, wanted, messages, key, removes_rest=removes_rest)
+    options = {"removes_rest": removes_rest, "repeats_answers": repeats_answers}
+    for _ in range(ATTEMPTS - 1):
+        with suppress(AlreadyExists, RunConflict):  # somebody was faster: look again
+            return await _request(call, wanted, messages, key, **options)
+    return await _request(call, wanted, messages, key, **options)
 
 
 async def _request(
-    call: Call, wanted: RunRequest, messages: Sequence[Message], key: str, *, removes_rest: bool
+    call: Call,
+    wanted: RunRequest,
+    messages: Sequence[Message],
+    key: str,
+    *,
+    removes_rest: bool,
+    repeats_answers: bool,
 ) -> Requested:
     thread_id = wanted.thread_id
-    head, mailbox, waiting = await call.store.read(
-        LoadHead(thread_id=thread_id),
-        LoadMailbox(mailbox_id=thread_id),
-        SearchRuns(thread_id=thread_id, statuses=("waiting",), limit=RECENT),
+    head, earlier = await call.store.read(
+        LoadHead(thread_id=thread_id), LoadEntry(entry_id=wanted.run_id)
     )
-    own = call.principal.own
-    if head is not None and own not in (None, head.resource_id):
-        raise NotFound("thread", thread_id)
-    owner = _owner_of(wanted, own) if head is None else head.resource_id
-    if wanted.resource_id not in (None, owner):
-        raise InvalidValue("body.resourceId", "the thread has another owner; leave it out")
-    wanted = msgspec.structs.replace(wanted, resource_id=owner)
+    if earlier is not None and earlier.mailbox_id != thread_id:
+        raise AlreadyExists("run", wanted.run_id, "another thread has it; use another id")
+    wanted = _owned(call, wanted, head)
     page = MessagePage()
     if head is not None:
         page = await call.store.threads.list_messages(
             thread_id, limit=RECENT, order="desc", visibility=None
         )
+    new = _news(page, messages)
+    answered: list[Answered] = []
+    if wanted.resume and (earlier is None or earlier.dedupe_key != key):
+        answers, answered = await find_answered(
+            call.store,
+            thread_id,
+            wanted.resume,
+            may_be_old=repeats_answers,
+            may_be_none=repeats_answers and bool(new),
+        )
+        wanted = msgspec.structs.replace(wanted, resume=answers)
     async with call.store.batch() as step:
+        step.runs.check(wanted.run_id, thread_id=thread_id)
         if head is None:
             parent = wanted.parent_thread_id
-            step.threads.create(Thread(id=thread_id, resource_id=owner, parent_thread_id=parent))
+            thread = Thread(id=thread_id, resource_id=wanted.resource_id, parent_thread_id=parent)
+            step.threads.create(thread)
         removed = None
         if removes_rest and (last := _position(page, messages)) is not None:
             removed = step.threads.truncate(thread_id, keep=last + 1)
-        if new := _news(page, messages):
+        if new:
             step.threads.append(thread_id, ThreadChangeSet(messages=_of_run(new, wanted.run_id)))
+        end_waits(step, thread_id, answered)
         wanted = _with_messages(wanted, new or _asked_again(messages), page)
-        if wanted.resume and mailbox is not None and mailbox.paused_at is not None:
-            step.mailboxes.resume(thread_id)  # the run that waits goes on, and is closed by itself
-        elif wanted.resume:
-            for run in waiting.items:
-                step.runs.upsert(_answered(run))
-        sent = step.mailboxes.send(thread_id, to_plain(wanted), dedupe_key=key)
+        sent = step.mailboxes.send(
+            thread_id,
+            wanted,
+            dedupe_key=key,
+            entry_id=wanted.run_id if earlier is None else None,
+        )
     # What others append meanwhile is shown, too; what the client has asked to remove is not.
     version = 0 if head is None else head.version
     if removed is not None:
@@ -138,14 +162,25 @@ async def _request(
     )
 
 
+def _owned(call: Call, wanted: RunRequest, head: ThreadSummary | None) -> RunRequest:
+    """The request, with the owner of its thread.
+
+    Raises:
+        InvalidValue: the request says another.
+        NotFound: the thread is another's.
+    """
+    own = call.principal.own
+    if head is not None and own not in (None, head.resource_id):
+        raise NotFound("thread", head.id)
+    owner = _owner_of(wanted, own) if head is None else head.resource_id
+    if wanted.resource_id not in (None, owner):
+        raise InvalidValue("body.resourceId", "the thread has another owner; leave it out")
+    return msgspec.structs.replace(wanted, resource_id=owner)
+
+
 def _owner_of(wanted: RunRequest, own: str | None) -> str | None:
     """The owner of a new thread."""
     return wanted.resource_id if own is None else own
-
-
-def _answered(run: RunRecord) -> RunRecord:
-    """The run that has waited for the answers which another run gets."""
-    return msgspec.structs.replace(run, status="done", termination_code="answered", updated_at=0)
 
 
 def _position(page: MessagePage, messages: Sequence[Message]) -> int | None:

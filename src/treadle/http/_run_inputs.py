@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import ClassVar, Literal, cast
+from uuid import UUID, uuid5
 
 import msgspec
 from starlette.responses import Response
@@ -9,6 +10,7 @@ from starlette.responses import Response
 from treadle.clock import new_id
 from treadle.core.codec import Json, Model
 from treadle.core.ids import RunId, ThreadId
+from treadle.core.mailbox_queries import LoadEntry
 from treadle.core.messages import Message
 from treadle.core.run_queries import LoadRun
 from treadle.core.runs import is_active
@@ -21,6 +23,9 @@ from treadle.http._owners import OWN_RUN, OwnerRule, owned_as, require_free_run
 from treadle.http._requested_runs import named, request
 from treadle.http._run_fields import Decision, RunFields, answers_of, require_agent
 from treadle.worker import RunRequest
+
+_DECISIONS = UUID("6b0f2c1e-6f4e-5c7d-9a39-3a1f7d1c2b65")
+"""The namespace of the ids of runs that go on with decisions."""
 
 
 class RunInputs(RunFields, frozen=True, kw_only=True):
@@ -78,22 +83,24 @@ async def _give(call: Call) -> Response:
         raise InvalidValue("body", "messages or decisions must be given")
     if body.messages:
         require_agent(body.agent_id)
-    (run,) = await call.store.read(LoadRun(run_id=run_id))
+    name = _name_of(run_id, body)
+    next_id = body.run_id or (new_id() if name is None else _id_of(name))
+    run, earlier = await call.store.read(LoadRun(run_id=run_id), LoadEntry(entry_id=next_id))
     if run is None:
         raise NotFound("run", run_id)
-    if not body.messages and not is_active(run):
+    if not body.messages and not is_active(run) and earlier is None:
         raise Refused(400, "run_not_active", "run is not active")
     wanted = RunRequest(
         agent_id=body.agent_id or run.agent_id,
         thread_id=run.thread_id,
-        run_id=new_id() if body.run_id is None else body.run_id,
+        run_id=next_id,
         parent_run_id=run_id,
         resource_id=body.resource_id,
         state=body.state,
         resume=answers_of(body.decisions),
     )
     messages = named(body.messages, wanted.run_id)
-    await request(call, wanted, messages, f"inputs:{_name_of(wanted, body)}")
+    await request(call, wanted, messages, f"inputs:{name or next_id}")
     if body.messages:
         given = InputsGiven(
             status="continuation_started", parent_run_id=run_id, thread_id=run.thread_id
@@ -103,11 +110,16 @@ async def _give(call: Call) -> Response:
     return answer(call, given, 202)
 
 
-def _name_of(wanted: RunRequest, body: RunInputs) -> str:
-    """What tells these inputs from others: what comes again is not sent again."""
+def _name_of(run_id: str, body: RunInputs) -> str | None:
+    """What tells these decisions from others, so that they are not sent again; None if nothing."""
     ids = [each.decision_id for each in body.decisions if each.decision_id is not None]
     has_names = len(ids) == len(body.decisions) and body.run_id is None and not body.messages
-    return "/".join([wanted.parent_run_id or "", *ids]) if has_names else wanted.run_id
+    return "/".join([run_id, *ids]) if has_names else None
+
+
+def _id_of(name: str) -> str:
+    """The id of the run that goes on with decisions, by their name."""
+    return str(uuid5(_DECISIONS, name))
 
 
 OPERATIONS = (
@@ -123,7 +135,8 @@ OPERATIONS = (
         details=(
             "It also needs the right to `append`. What the run's agent gets is an entry in the "
             "mailbox of its thread, as `treadle.worker.RunRequest`. 400: the run is over, and "
-            "there are decisions only."
+            "there are decisions only. 409: no run of the thread waits for one of the decisions, "
+            "or another thread has the `runId`."
         ),
     ),
 )

@@ -10,6 +10,7 @@ from treadle.core.endings import Cancel
 from treadle.core.ids import RunId, ThreadId
 from treadle.core.limits import Bound
 from treadle.core.mailbox_queries import LoadEntry
+from treadle.core.mailboxes import is_terminal
 from treadle.core.run_queries import (
     CountRuns,
     FindActiveRun,
@@ -18,9 +19,17 @@ from treadle.core.run_queries import (
     RunStats,
     SearchRuns,
 )
-from treadle.core.runs import DeleteRun, RunOrigin, RunPage, RunRecord, RunStatus, is_active
+from treadle.core.runs import (
+    DeleteRun,
+    EndWait,
+    RunOrigin,
+    RunPage,
+    RunRecord,
+    RunStatus,
+    is_active,
+)
 from treadle.core.usage import SumUsage, UsageReport
-from treadle.errors import InvalidValue, NotFound
+from treadle.errors import InvalidValue, NotFound, RunConflict
 from treadle.http._call import Call
 from treadle.http._errors import Refused
 from treadle.http._handlers import ask, ask_for, commit
@@ -169,7 +178,10 @@ _NEW_RUN = OwnerRule(
 
 
 async def _put(call: Call) -> Response:
-    await call.store.runs.upsert(call.body)
+    body = cast("RunRecord", call.body)
+    async with call.store.batch() as step:
+        step.runs.check(body.run_id, thread_id=body.thread_id)
+        step.runs.upsert(body)
     run = await call.store.runs.load(call.ids["run_id"])
     if run is None:
         raise NotFound("run", call.ids["run_id"])
@@ -202,27 +214,54 @@ _RUN_OR_ENTRY = OwnerRule(
 async def cancel_run(call: Call, run_id: str) -> None:
     """Cancel the entry that a run works on; it closes the run in the same commit.
 
-    The id may be that of the entry, as in the reference.
+    A run that waits is closed even if its entry has ended, or if it names none. The id may be that
+    of the entry, as in the reference.
 
     Raises:
         NotFound: there is neither, or the entry is another's.
-        Refused: the run is not active, or no entry is known for it.
+        Refused: the run is not active, or it is running and no entry is known for it.
     """
     run, entry = await call.store.read(LoadRun(run_id=run_id), LoadEntry(entry_id=run_id))
-    if run is None and entry is None:
-        raise NotFound("run", run_id)
-    if run is not None and not is_active(run):
-        raise Refused(400, "run_not_active", "run is not active")
-    entry_id = run_id if run is None else run.source_mailbox_entry_id
-    if entry_id is None:
+    if run is None:
+        if entry is None:
+            raise NotFound("run", run_id)
+        await _cancel_entry(call, run_id)
+        return
+    if not is_active(run):
+        raise _not_active()
+    entry_id = run.source_mailbox_entry_id
+    if run.status == "waiting" and await _is_over(call, entry_id):
+        await _end_wait(call, run_id)
+    elif entry_id is None:
         reason = "no entry of a mailbox is known for this run, so nobody can be asked to stop it"
         raise Refused(409, "run_without_entry", reason)
+    else:
+        await _cancel_entry(call, entry_id)
+
+
+async def _is_over(call: Call, entry_id: str | None) -> bool:
+    entry = None if entry_id is None else await call.store.mailboxes.load_entry(entry_id)
+    return entry is None or is_terminal(entry)
+
+
+async def _end_wait(call: Call, run_id: str) -> None:
+    try:
+        await commit(call, EndWait(run_id=run_id, termination_code="cancelled"))
+    except RunConflict:  # somebody has just answered it
+        raise _not_active() from None
+
+
+async def _cancel_entry(call: Call, entry_id: str) -> None:
     own = call.principal.own
     if own is not None:  # any program may have written the run
         await require_own_entry(call.store, entry_id, own)
     cancelled = await commit(call, Cancel(entry_id=entry_id))
     if cancelled is None or cancelled.status != "cancelled":
-        raise Refused(400, "run_not_active", "run is not active")
+        raise _not_active()
+
+
+def _not_active() -> Refused:
+    return Refused(400, "run_not_active", "run is not active")
 
 
 async def _cancel(call: Call) -> Response:
@@ -301,7 +340,7 @@ OPERATIONS = (
         body=RunRecord,
         answers={200: RunRecord},
         handle=_put,
-        details="Times that are 0 or left out are set.",
+        details="Times that are 0 or left out are set. 409: another thread has the run.",
     ),
     Operation(
         method="DELETE",
@@ -322,7 +361,8 @@ OPERATIONS = (
         handle=_cancel,
         details=(
             "It cancels the entry, which closes the run in the same commit and takes the claim "
-            "from its worker. 400: it is over already. 409: the run does not say which entry."
+            "from its worker. A run that waits for an answer is closed even if its entry has "
+            "ended. 400: it is over already. 409: the run does not say which entry."
         ),
     ),
 )

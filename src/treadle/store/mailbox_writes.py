@@ -58,6 +58,7 @@ class MailboxWrites:
         delay_ms: int = 0,
         sender_id: str | None = None,
         origin: EntryOrigin = "external",
+        entry_id: str | None = None,
         now: int | None = None,
     ) -> Write[Sent]:
         """Send work to a mailbox, of its current generation. A mailbox need not be created first.
@@ -78,13 +79,16 @@ class MailboxWrites:
             delay_ms: how many milliseconds from now the entry is due.
             sender_id: who sends it; kept for readers, as `origin` is.
             origin: "external", or "internal" if an agent sends it.
+            entry_id: the id of the entry, which no other entry of the store may have; a new one by
+                default.
             now: the present.
 
         Raises:
             InvalidId, InvalidValue: the entry cannot be stored; the message says where.
+            AlreadyExists: another entry has the id `entry_id`.
         """
         command = Send(
-            entry_id=new_id(),
+            entry_id=new_id() if entry_id is None else entry_id,
             mailbox_id=mailbox_id,
             payload=_plain(payload),
             headers=_texts(headers),

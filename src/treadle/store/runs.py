@@ -1,6 +1,7 @@
 """Runs, as a user of a store sees them."""
 
 from collections.abc import Collection
+from typing import Literal
 
 from treadle.backends.base import Backend
 from treadle.core.messages import Order
@@ -15,7 +16,16 @@ from treadle.core.run_queries import (
     RunStats,
     SearchRuns,
 )
-from treadle.core.runs import DeleteRun, RunOrigin, RunPage, RunRecord, RunStatus, UpsertRun
+from treadle.core.runs import (
+    CheckRun,
+    DeleteRun,
+    EndWait,
+    RunOrigin,
+    RunPage,
+    RunRecord,
+    RunStatus,
+    UpsertRun,
+)
 from treadle.core.usage import SumUsage, UsageKey, UsageReport
 from treadle.store.writes import NewWrite, Write
 
@@ -40,6 +50,52 @@ class RunWrites:
             InvalidId, InvalidValue: the record cannot be stored; the message says where.
         """
         return self._write(UpsertRun(run=run, now=now))
+
+    def check(self, run_id: str, *, thread_id: str) -> Write[None]:
+        """Let a batch commit only if no other thread has a run with this id.
+
+        An append or an upsert of it would move the run's record to its thread.
+
+        Raises:
+            AlreadyExists: another thread has the run.
+        """
+        return self._write(CheckRun(run_id=run_id, thread_id=thread_id))
+
+    def end_wait(
+        self,
+        run_id: str,
+        *,
+        status: Literal["running", "done"] = "done",
+        termination_code: str | None = None,
+        termination_detail: str | None = None,
+        now: int | None = None,
+    ) -> Write[RunRecord]:
+        """End the wait of a run, once: in the batch that brings its answer, or that closes it.
+
+        Of several calls that answer one run, one succeeds; none does after an interrupt.
+
+        Args:
+            run_id: which run.
+            status: "done", or "running" if its entry goes on, such as after a pause.
+            termination_code: why it is done, such as "answered".
+            termination_detail: the same in words.
+            now: the present in unix milliseconds; the default is the store's clock.
+
+        Returns:
+            The record after that.
+
+        Raises:
+            NotFound: the run does not exist.
+            RunConflict: it does not wait.
+        """
+        command = EndWait(
+            run_id=run_id,
+            status=status,
+            termination_code=termination_code,
+            termination_detail=termination_detail,
+            now=now,
+        )
+        return self._write(command)
 
     def delete(self, run_id: str) -> Write[bool]:
         """Delete a run's record. Returns whether it existed."""

@@ -4,11 +4,12 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from tests.conformance.broken_backends.broken_backend import breaks
+from tests.conformance.broken_backends.broken_backend import Twisted, breaks
 from treadle.backends.base import Guarantee
 from treadle.backends.memory.backend import MemoryBackend
 from treadle.backends.model.tables import Tables
 from treadle.core.run_queries import CountRuns, SearchRuns
+from treadle.core.runs import CheckRun, EndWait, UpsertRun
 from treadle.core.usage import SumUsage
 
 
@@ -57,3 +58,23 @@ class Floating(MemoryBackend):
             return answer
         items = [replace(each, input_tokens=int(float(each.input_tokens))) for each in answer.items]
         return replace(answer, items=tuple(items))
+
+
+@breaks(Guarantee.RUNS_FOLLOW_THEIR_THREADS, "a wait ends once")
+class Repeating(Twisted):
+    """Lets a run be answered again and again."""
+
+    def twist(self, command: Any) -> Any:
+        run = self.tables.runs.get(command.run_id) if isinstance(command, EndWait) else None
+        if run is None or run.status != "done":
+            return command
+        return UpsertRun(run=replace(run, termination_code=command.termination_code))
+
+
+@breaks(Guarantee.RUNS_FOLLOW_THEIR_THREADS, "a check refuses the run of another thread")
+class Careless(Twisted):
+    """Takes every run for one of the thread that is asked about."""
+
+    def twist(self, command: Any) -> Any:
+        run = self.tables.runs.get(command.run_id) if isinstance(command, CheckRun) else None
+        return command if run is None else replace(command, thread_id=run.thread_id)

@@ -18,6 +18,7 @@ from treadle.core.messages import Message
 from treadle.core.run_queries import LoadRun
 from treadle.core.runs import RunRecord
 from treadle.errors import NotFound
+from treadle.http._answering import NOT_WAITING
 from treadle.http._call import Call
 from treadle.http._dashboard._rendering import redirect
 from treadle.http._dashboard._thread_page import read_thread
@@ -83,7 +84,12 @@ async def _answer_by_request(call: Call, run: RunRecord, form: AnswerForm) -> bo
             Answer(interrupt_id=each["id"], payload=payload) for each in interrupts_of(run)
         ),
     )
-    requested = await request(call, wanted, (), f"answer:{run.run_id}")
+    try:
+        requested = await request(call, wanted, (), f"answer:{run.run_id}")
+    except Refused as refusal:
+        if refusal.code != NOT_WAITING:
+            raise
+        return True
     return requested.was_known
 
 

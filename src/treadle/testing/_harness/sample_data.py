@@ -31,6 +31,7 @@ async def fill(store: Store) -> Sample:
         step.threads.truncate("t", keep=2)
         step.threads.create(Thread(id="u", resource_id="x"))
         step.runs.upsert(run("r", "t", created_at=1, metadata={"a": 1}))
+        step.runs.upsert(run("w", "box", status="waiting", source_mailbox_entry_id="settled"))
         step.documents.put("memories", "ann", {"likes": ["tea"]})
         step.documents.put("memories", ("ann", "notes"), [1.0, None])
         step.documents.put("memories", ("bob", "notes"), "none", expires_at=5)
@@ -67,6 +68,7 @@ WRITES: dict[str, Write] = {
     "truncate": lambda step, _: step.threads.truncate("t", drop=1),
     "delete a thread": lambda step, _: step.threads.delete("u"),
     "upsert": lambda step, _: step.runs.upsert(run("r", "u", status="done")),
+    "end a wait": lambda step, _: step.runs.end_wait("w"),
     "delete a run": lambda step, _: step.runs.delete("r"),
     "send": lambda step, _: step.mailboxes.send("new box", {"a": 1}, dedupe_key="new"),
     "enqueue": lambda step, _: step.mailboxes.enqueue(entry("new", "other")),

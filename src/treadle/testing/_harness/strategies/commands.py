@@ -40,7 +40,7 @@ from treadle.core.mailboxes import SETTLED, TERMINAL, Enqueue, EnsureMailbox, Se
 from treadle.core.patches import Append, Increment
 from treadle.core.pauses import Pause, Resume
 from treadle.core.restoring import RestoreEntry, RestoreMailbox, RestoreRun, RestoreThread
-from treadle.core.runs import DeleteRun, UpsertRun
+from treadle.core.runs import CheckRun, DeleteRun, EndWait, UpsertRun
 from treadle.core.taking import Take
 from treadle.core.thread_commands import (
     AppendThread,
@@ -427,6 +427,15 @@ def _seldom(now: int) -> tuple[st.SearchStrategy[AnyCommand], ...]:
         st.builds(DeleteThread, thread_id=thread_ids),
         st.builds(RestoreThread, head=heads),
         st.builds(UpsertRun, **at, run=runs(now)),
+        st.builds(
+            EndWait,
+            **at,
+            run_id=run_ids,
+            status=st.sampled_from(["running", "done"]),
+            termination_code=st.none() | texts,
+            termination_detail=st.none() | texts,
+        ),
+        st.builds(CheckRun, run_id=run_ids, thread_id=thread_ids),
         st.builds(DeleteRun, run_id=run_ids),
         st.builds(EnsureMailbox, **at, mailbox_id=mailbox_ids),
         st.builds(Withdraw, **at, mailbox_id=mailbox_ids, dedupe_key=st.sampled_from(KEYS)),

@@ -134,7 +134,7 @@ def _before(label: str, name: str, extreme: Extreme) -> tuple[AnyCommand, ...]:
         status = {"status": "dead_letter"}
     return (
         RestoreThread(head=ThreadHead(thread=Thread(id=label), version=0)),
-        UpsertRun(run=RunRecord(run_id=label, thread_id=label)),
+        UpsertRun(run=RunRecord(run_id=label, thread_id=label, status="waiting")),
         RestoreMailbox(mailbox=MailboxState(mailbox_id=label)),
         RestoreEntry(entry=MailboxEntry(entry_id=label, mailbox_id=label, **status)),
         RestoreDocument(

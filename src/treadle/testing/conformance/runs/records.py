@@ -1,10 +1,21 @@
 """Records: appends record their runs, and a run can be written as a whole."""
 
+import asyncio
 from typing import Any
 
 from msgspec.structs import replace
 
-from treadle import NotFound, RunMeta, RunRecord, Store, Thread, VersionConflict
+from treadle import (
+    AlreadyExists,
+    NotFound,
+    RunConflict,
+    RunMeta,
+    RunRecord,
+    RunStatus,
+    Store,
+    Thread,
+    VersionConflict,
+)
 from treadle.backends.base import Guarantee
 from treadle.core.restoring import RestoreRun
 from treadle.testing._harness.builders import loaded_run, run, says
@@ -13,6 +24,8 @@ from treadle.testing._harness.expect import expect, refused
 from treadle.testing.clock import ManualClock
 
 checks = Checks(__name__)
+
+MANY = 20
 
 
 FULL_META = RunMeta(
@@ -191,3 +204,92 @@ async def a_deleted_run_is_gone_and_its_thread_stays(store: Store) -> None:
     expect(await store.runs.load("r"), None)
     expect((await store.runs.list()).total, 0)
     assert await store.threads.load("t") is not None
+
+
+@checks.add(Guarantee.RUNS_FOLLOW_THEIR_THREADS)
+async def a_check_refuses_the_run_of_another_thread(store: Store) -> None:
+    await store.runs.upsert(run("r", "t"))
+    for run_id in ("r", "new", "R"):
+        await store.runs.check(run_id, thread_id="t")
+    with refused(AlreadyExists) as refusal:
+        async with store.batch() as step:
+            step.runs.upsert(run("s", "u"))
+            step.runs.check("r", thread_id="u")
+            step.runs.upsert(run("r", "u"))
+    expect((refusal.value.kind, refusal.value.key), ("run", "r"))
+    expect(await loaded_run(store), run("r", "t"))
+    expect(await store.runs.load("s"), None)
+    expect(await store.runs.load("new"), None)
+    async with store.batch() as step:
+        step.runs.upsert(run("r", "u"))
+        step.runs.check("r", thread_id="u")
+
+
+# --- waits ----------------------------------------------------------------------------------------
+
+
+@checks.add(Guarantee.RUNS_FOLLOW_THEIR_THREADS)
+async def a_wait_ends_once(store: Store, clock: ManualClock) -> None:
+    waiting = run("r", status="waiting", metadata={"a": [1]}, input_tokens=7)
+    await store.runs.upsert(waiting)
+    clock.now += 5
+    ended = await store.runs.end_wait("r", termination_code="answered", termination_detail="so")
+    expected = replace(
+        waiting,
+        status="done",
+        termination_code="answered",
+        termination_detail="so",
+        updated_at=clock.now,
+    )
+    expect(ended, expected)
+    expect(await loaded_run(store), expected)
+    with refused(RunConflict) as refusal:
+        await store.runs.end_wait("r", termination_code="again")
+    conflict = refusal.value
+    found = (conflict.run_id, conflict.status, conflict.termination_code)
+    expect(found, ("r", "done", "answered"))
+    expect(await loaded_run(store), expected)
+    expect((await store.runs.search(statuses=["waiting"])).items, ())
+
+
+@checks.add(Guarantee.RUNS_FOLLOW_THEIR_THREADS)
+async def a_run_goes_on_after_its_wait(store: Store) -> None:
+    await store.runs.upsert(run("r", status="waiting", source_mailbox_entry_id="e"))
+    await store.runs.end_wait("r", status="running", now=9)
+    expected = run("r", status="running", source_mailbox_entry_id="e", updated_at=9)
+    expect(await loaded_run(store), expected)
+    expect(await store.runs.find_active("t"), expected)
+
+
+@checks.add(Guarantee.RUNS_FOLLOW_THEIR_THREADS, each=["running", "done"])
+async def a_run_that_does_not_wait_fails_its_batch(store: Store, status: RunStatus) -> None:
+    await store.runs.upsert(run("r", status=status))
+    await store.runs.upsert(run("w", status="waiting"))
+    with refused(RunConflict):
+        async with store.batch() as step:
+            step.runs.end_wait("w")
+            step.mailboxes.send("box", "go on")
+            step.runs.end_wait("r")
+    with refused(NotFound):
+        await store.runs.end_wait("none")
+    expect((await loaded_run(store, "w")).status, "waiting")
+    expect((await store.mailboxes.count_entries("box")).queued, 0)
+
+
+@checks.add(Guarantee.RUNS_FOLLOW_THEIR_THREADS)
+async def of_many_who_answer_a_run_one_does(store: Store) -> None:
+    await store.runs.upsert(run("r", status="waiting"))
+
+    async def answer(number: int) -> bool:
+        try:
+            async with store.batch() as step:
+                step.mailboxes.send(f"box {number}", "the answer")
+                step.runs.end_wait("r", termination_code=f"by {number}")
+        except RunConflict:
+            return False
+        return True
+
+    answered = await asyncio.gather(*map(answer, range(MANY)))
+    expect(answered.count(True), 1)
+    expect((await loaded_run(store)).termination_code, f"by {answered.index(True)}")
+    expect((await store.mailboxes.count_entries()).queued, 1)
