@@ -1,5 +1,7 @@
 """Coalescing: several entries of a mailbox are one delivery, and end together."""
 
+from collections.abc import Sequence
+
 import pytest
 from tests.marks import every_backend
 from tests.worker.support import (
@@ -41,6 +43,8 @@ from treadle.worker import (
     Withdrawn,
     Worker,
 )
+from treadle.worker._attempt import Attempt
+from treadle.worker._executor import Executor
 
 pytestmark = pytest.mark.usefixtures("thread")
 
@@ -66,6 +70,27 @@ async def test_several_entries_of_a_mailbox_are_one_delivery(
     assert await texts(store, "t") == ["[1, 2, 3]", "[4, 5]"]
     assert payloads_of([each.entry for each in recorder.of(Done)]).count(3) == 1
     assert len(recorder.of(Claimed)) == len(recorder.of(Done)) == 6
+
+
+async def test_a_claim_that_is_lost_as_the_handler_ends_takes_the_others_with_it(
+    store: Store, recorder: Recorder, new_worker: NewWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are one turn, so nothing of it is accepted."""
+    accept = Executor.accept
+    is_lost = False
+
+    async def lose_and_accept(self: Executor, attempts: Sequence[Attempt]) -> None:
+        nonlocal is_lost
+        if not is_lost:
+            is_lost = True
+            attempts[0].leases[1].lose("the store says so")
+        await accept(self, attempts)
+
+    monkeypatch.setattr(Executor, "accept", lose_and_accept)
+    await send_all(store, 1, 2)
+    async with running(new_worker(store, return_at_once, coalesce=2)):
+        [released] = await recorder.wait_for(Released)
+    assert released.entry.payload == 1
 
 
 async def test_entries_are_delivered_one_by_one_by_default(

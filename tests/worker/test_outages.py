@@ -11,12 +11,14 @@ from tests.worker.support import (
     NewWorker,
     Recorder,
     advance,
+    block,
     do_nothing,
     load,
     passing_time,
     return_at_once,
     running,
     says,
+    start,
     texts,
     until_idle,
 )
@@ -168,6 +170,38 @@ async def test_a_last_write_whose_answer_was_lost_is_recognized_by_its_effect(
     assert not recorder.of(LeaseLost)
     assert len(recorder.of(Retried)) == fails
     assert (await load(faulty_store, sent)).status == "accepted"
+
+
+@pytest.mark.parametrize("then", ["accepted", "failed", "claimed"])
+async def test_what_became_of_an_entry_after_its_release_is_of_the_next_claim(
+    faulty: FaultyBackend,
+    faulty_store: Store,
+    recorder: Recorder,
+    then: str,
+    new_worker: NewWorker,
+    clock: ManualClock,
+) -> None:
+    """The answer to the release was lost, so it is tried again, on an entry of somebody else."""
+    await faulty_store.mailboxes.send("m", 1)
+
+    def forget(name: str) -> None:
+        if name == "commit":
+            faulty.after = do_nothing
+            raise StoreUnavailable("here", "the connection was lost after the commit")
+
+    worker = new_worker(faulty_store, block, grace_ms=0)
+    task = await start(worker, recorder)
+    faulty.after = forget
+    worker.stop()
+    await recorder.wait_for(Outage)
+    [entry] = await faulty_store.mailboxes.claim(consumer="another")
+    if then == "accepted":
+        await faulty_store.mailboxes.ack(entry)
+    elif then == "failed":
+        await faulty_store.mailboxes.nack(entry, error="not yet")
+    await advance(clock, 5_000)
+    await task
+    assert recorder.names() == ["Claimed", "Outage", "Released"]
 
 
 async def test_a_batch_whose_answer_was_lost_takes_effect_once(

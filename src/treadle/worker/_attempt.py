@@ -5,9 +5,10 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from typing import TypeAlias
 
-from treadle.core.claims import Ack, DeadLetter, Settlement
+from treadle.core.claims import Ack, DeadLetter, Release, Settlement
 from treadle.core.commands import AnyCommand
 from treadle.worker._lease import Lease
+from treadle.worker.backoff import TRANSIENT
 
 Ends: TypeAlias = Sequence[tuple[Lease, Settlement]]
 """Claims, and how each ends."""
@@ -85,6 +86,10 @@ def settling(ends: Ends) -> Generator[None]:
         yield
         for lease, settlement in ends:
             lease.settlement = settlement
+    except (*TRANSIENT, asyncio.CancelledError):
+        for lease, settlement in ends:
+            lease.may_be_released |= isinstance(settlement, Release)
+        raise
     finally:
         for lease, _ in ends:
             lease.settling -= 1

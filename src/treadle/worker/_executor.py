@@ -82,6 +82,11 @@ class Executor:
         Raises:
             StoreClosed: the store was closed under the worker.
         """
+        lost = [each for each in attempts if not each.can_be_accepted]
+        if lost:  # since their handlers ended
+            kept = [each for each in attempts if each.can_be_accepted]
+            await asyncio.gather(self.accept(kept), *map(self.conclude, lost))
+            return
         left: list[list[Lease]] = []
         for attempt in attempts:
             self._settler.report(attempt.leases)

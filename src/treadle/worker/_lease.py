@@ -26,6 +26,10 @@ class Lease:
         self.settlement: Settlement | None = None
         self.loss: str | None = None
         """Why the claim is lost, once it is."""
+        self.is_reported = False
+        """Whether the event of its end was emitted."""
+        self.may_be_released = False
+        """Whether a release was written whose outcome is not known."""
         self.on_loss: Callable[[], None] = _do_nothing
         """Called when the claim is lost."""
         self.with_ack: Commands = ()

@@ -194,6 +194,9 @@ def outcome_of(lease: Lease, found: MailboxEntry | None) -> Settlement | Loss:
     means that nobody has claimed the entry since, and that it was settled with our own token. This
     happens when a write succeeded but its answer was lost, or when a handler settled the entry
     through the store.
+
+    A release that may have been committed makes the count say less, as the next claim raises it
+    again. What became of the entry is then the outcome of that claim.
     """
     entry, token = lease.entry, lease.claim_token
     if found is None:
@@ -201,6 +204,8 @@ def outcome_of(lease: Lease, found: MailboxEntry | None) -> Settlement | Loss:
     if found.status in ("superseded", "cancelled"):
         return Withdrawn(entry=entry, status=found.status)
     attempts = found.attempt_count - entry.attempt_count
+    if lease.may_be_released and attempts == 0 and found.claim_token != token:
+        return Release(entry_id=entry.entry_id, claim_token=token)
     error = found.last_error or ""
     match found.status, attempts:
         case "accepted", 0:
