@@ -17,6 +17,7 @@ from tests.worker.support import (
     advance,
     block,
     load,
+    return_at_once,
     running,
     says,
     settle,
@@ -27,7 +28,7 @@ from tests.worker.support import (
 import treadle
 from treadle import Store, StoreUnavailable, Thread
 from treadle.testing import ManualClock
-from treadle.worker import Claimed, Delivery, Done, LeaseLost, Released
+from treadle.worker import Claimed, Delivery, Done, Handler, LeaseLost, Released, Retried
 
 
 async def test_an_idle_worker_stops_at_once(store: Store, new_worker: NewWorker) -> None:
@@ -368,6 +369,38 @@ def test_the_end_of_the_event_loop_releases_the_entries_of_running_handlers(
     asyncio.run(main())
     assert len(recorder.of(Released)) == 5
     assert asyncio.run(stores[0].mailboxes.count_entries()).queued == 5
+
+
+async def fail(delivery: Delivery) -> None:
+    raise ValueError("not yet")
+
+
+@pytest.mark.parametrize(("handler", "event"), [(return_at_once, Done), (fail, Retried)])
+@pytest.mark.parametrize("count", [1, 3])
+def test_the_end_of_the_event_loop_drops_no_outcome_that_is_being_written(
+    faulty: FaultyBackend,
+    recorder: Recorder,
+    new_worker: NewWorker,
+    handler: Handler,
+    event: type[Done | Retried],
+    count: int,
+) -> None:
+    tasks: list[asyncio.Task[None]] = []
+
+    async def main() -> None:
+        store = await Store(faulty).open()
+        for number in range(count):
+            await store.mailboxes.send(f"m{number}", number)
+        before = faulty.calls["commit"]
+        faulty.gates["commit"] = asyncio.Event()
+        tasks.append(asyncio.create_task(new_worker(store, handler).run()))
+        await faulty.called("commit", before + 1)
+        del faulty.gates["commit"]  # what waits at it is cancelled; what comes now goes on
+
+    recorder.skips_delays = False
+    asyncio.run(main())
+    assert len(recorder.of(event)) == count
+    assert len(recorder.events) == 2 * count
 
 
 async def test_closing_the_store_ends_the_worker_with_an_error(

@@ -87,7 +87,8 @@ class Settler:
     def report(self, leases: Sequence[Lease], cause: BaseException | None = None) -> None:
         """Emit the events of the claims that are settled; their handler raised `cause`, if any."""
         for lease in leases:
-            if lease.settlement is not None:
+            if lease.settlement is not None and not lease.is_reported:
+                lease.is_reported = True
                 self._context.emit(event_for(lease, lease.settlement, cause))
 
     async def release(self, leases: Sequence[Lease]) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 from treadle.worker._attempt import Attempt
 from treadle.worker._clock import wait
@@ -12,6 +12,9 @@ from treadle.worker._executor import Executor
 from treadle.worker._lease import Lease
 from treadle.worker._settings import RunContext
 from treadle.worker._watcher import Watcher
+
+Settle: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
+"""Settles attempts."""
 
 _LOGGER = logging.getLogger("treadle.worker")
 
@@ -136,20 +139,30 @@ class Slots:
             if attempt.can_be_accepted:
                 accepted.append(attempt)
             else:
-                self._begin_to_settle([attempt], self._executor.conclude(attempt))
+                self._begin_to_settle([attempt], partial(self._executor.conclude, attempt))
         if accepted:
-            self._begin_to_settle(accepted, self._executor.accept(accepted))
+            self._begin_to_settle(accepted, partial(self._executor.accept, accepted))
 
     def _begin_to_settle(
-        self, attempts: Sequence[Attempt], work: Coroutine[Any, Any, None]
+        self, attempts: Sequence[Attempt], settle: Settle, *, is_again: bool = False
     ) -> None:
-        task = asyncio.create_task(work)
+        task = asyncio.create_task(settle())
         self._settling.add(task)
-        task.add_done_callback(partial(self._remove, attempts))
+        again = None if is_again else settle
+        task.add_done_callback(partial(self._end_settling, attempts, again))
+
+    def _end_settling(
+        self, attempts: Sequence[Attempt], again: Settle | None, settling: "asyncio.Task[None]"
+    ) -> None:
+        self._settling.discard(settling)
+        if again is not None and settling.cancelled():
+            # The event loop ends, and has cancelled all of its tasks. A new one goes on.
+            self._begin_to_settle(attempts, again, is_again=True)
+            return
+        self._remove(attempts, settling)
 
     def _remove(self, attempts: Sequence[Attempt], settling: "asyncio.Task[None]") -> None:
         """Forget attempts that are settled, or that cannot be."""
-        self._settling.discard(settling)
         for attempt in attempts:
             del self._ended[attempt]
         error = None if settling.cancelled() else settling.exception()
