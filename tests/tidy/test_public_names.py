@@ -5,7 +5,7 @@ import re
 from tests.tidy.tree import ROOT, SOURCE, imported_by, name_of
 
 PUBLIC = re.compile(
-    r"treadle(\.blocking|\.http|\.commands|\.queries|\.patches|\.errors|\.worker|\.testing|\.integrations\.\w+"
+    r"treadle(\.blocking|\.http|\.commands|\.queries|\.patches|\.turns|\.errors|\.worker|\.testing|\.integrations\.\w+"
     r"|\.backends\.base|\.backends\.memory|\.backends\.model)?"
 )
 PUBLIC_OR_COMMAND = re.compile(rf"{PUBLIC.pattern}|treadle\.cli(\.\w+)*|treadle\.backends\.urls")
