@@ -9,6 +9,8 @@ from treadle.core.messages import MessagePage, StoredMessage, ToolCall
 from treadle.errors import InvalidValue
 from treadle.http._input import _unique
 from treadle.http._requested_runs import _news
+from treadle.worker import RunRequest
+from treadle.worker._turn import _that_came_with
 
 SIZE = 2_000
 
@@ -59,3 +61,10 @@ def test_results_that_come_again_are_found_in_one_look() -> None:
         for number in range(SIZE)
     ]
     assert _news(page, results) == results[1:]
+
+
+def test_the_messages_of_a_run_are_found_in_one_look() -> None:
+    said = [Message.user("hi", id=Counted(f"m{number}")) for number in range(SIZE)]
+    ids = tuple(Counted(f"m{number}") for number in range(0, SIZE, 2))
+    asked = RunRequest(agent_id="a", thread_id="t", run_id="r", message_ids=ids)
+    assert _that_came_with(asked, said) == tuple(said[::2])

@@ -1,6 +1,6 @@
 """A turn: the run that a client has asked for over HTTP, as its handler sees it."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -220,9 +220,9 @@ class Turn:
         return list(self._taken)
 
     async def _as_run(self, request: RunRequest, messages: Sequence[Message]) -> TakenRun:
-        came = [each for each in messages if _came_with(request, each)]
+        came = _that_came_with(request, messages)
         asked = await _asked_in(self._store, request, request.resume, ())
-        return TakenRun(request, tuple(came), await self._with_calls(asked, messages))
+        return TakenRun(request, came, await self._with_calls(asked, messages))
 
     async def _merged(self) -> dict[str, str]:
         """The runs of the thread that became a part of others, and of which."""
@@ -295,8 +295,9 @@ def _request_in(entry: MailboxEntry) -> RunRequest | InvalidValue:
         return error
 
 
-def _came_with(request: RunRequest, message: Message) -> bool:
-    return message.id in request.message_ids or run_of(message) == request.run_id
+def _that_came_with(request: RunRequest, messages: Iterable[Message]) -> tuple[Message, ...]:
+    ids = frozenset(request.message_ids)
+    return tuple(each for each in messages if each.id in ids or run_of(each) == request.run_id)
 
 
 def _merged_record(request: RunRequest, entry_id: str, whole: str) -> RunRecord:
