@@ -11,11 +11,11 @@ A page of the reference has blocks like this one:
     <!-- end -->
 
 The comment lists Sphinx directives. The text below it is generated from the source: each name as
-a heading, then its definition as Python, with signatures and the first sentences of docstrings.
-These blocks are `py`, because the tests run all blocks that are `python`.
-In the site, the directives replace that text (see `reference`). A block that begins with
-`<!-- help module:command -->` contains what the command and its subcommands print for `--help`, and
-one that begins with `<!-- operations -->` the routes of the HTTP API.
+a heading, then its definition as Python, with signatures and docstrings, as `help` shows it. The
+blocks are `py`, because the tests run all blocks that are `python`. In the site, the directives
+replace that text (see `reference`). A block that begins with `<!-- help module:command -->`
+contains what the command and its subcommands print for `--help`, and one that begins with
+`<!-- operations -->` the routes of the HTTP API.
 
 `python docs/_extensions/pages.py` writes the pages. With `--check` it only reports the pages that
 differ from the code, and fails if there are any; a test does that.
@@ -38,9 +38,15 @@ BLOCK = re.compile(r"<!-- reference\n(.*?)-->\n.*?<!-- end -->\n", re.DOTALL)
 _HELP = re.compile(r"<!-- help ([\w.:]+) -->\n.*?<!-- end -->\n", re.DOTALL)
 _OPERATIONS = re.compile(r"<!-- operations -->\n.*?<!-- end -->\n", re.DOTALL)
 _DIRECTIVE = re.compile(r"^\.\. (\w+):: ([\w.]+)(\(\))?\n((?:   .*\n)*)", re.MULTILINE)
-_SENTENCE = re.compile(r".+?[.!?](?=\s+[A-Z`]|$)", re.DOTALL)
 _HIDDEN_BASES = {"Model", "SortedModel", "msgspec.Struct", "object"}
-_SHOWN_DECORATORS = {"classmethod", "staticmethod", "property", "overload"}
+_SHOWN_DECORATORS = {
+    "asynccontextmanager",
+    "classmethod",
+    "contextmanager",
+    "overload",
+    "property",
+    "staticmethod",
+}
 
 
 def written(page: str) -> str:
@@ -70,7 +76,7 @@ def _stub(kind: str, name: str, no_init: str, options: str) -> str:
         module, _, last = name.rpartition(".")
         _, node, doc = source_of(module).definition(last)
         value = "" if "no-value" in options else f" = {plain(node.value)}"
-        return f'{last}{value}\n"""{_first_sentence(doc)}"""' if doc else f"{last}{value}"
+        return "\n".join([f"{last}{value}", *_docstring(doc)])
     item = resolve_name(name)
     node = source_of(item.__module__).find(item.__qualname__)
     if not isinstance(node, ast.ClassDef):
@@ -95,9 +101,14 @@ def _members(item: type, node: ast.ClassDef) -> Iterator[tuple[ast.stmt, str]]:
     for base in item.__bases__:
         if base.__name__.startswith("_"):
             yield from _members(base, source_of(base.__module__).find(base.__qualname__))
-    overloaded = {_name(member) for member in node.body if _is_overload(member)}
+    last_overloads = {_name(member): member for member in node.body if _is_overload(member)}
+    for member, _ in documented(node.body):
+        overload = last_overloads.get(_name(member))
+        if overload is not None and not _is_overload(member):
+            # An overload has no docstring of its own: the last one shows that of the function.
+            overload.body = member.body
     for member, doc in documented(node.body):
-        is_implementation = _name(member) in overloaded and not _is_overload(member)
+        is_implementation = _name(member) in last_overloads and not _is_overload(member)
         if not (is_implementation or _only_overrides(item, member)):
             yield member, doc
 
@@ -147,13 +158,11 @@ def _name(node: ast.stmt) -> str:
 
 
 def _docstring(doc: str | None) -> list[str]:
-    return [f'"""{_first_sentence(doc)}"""'] if doc else []
-
-
-def _first_sentence(doc: str) -> str:
-    paragraph = " ".join(doc.partition("\n\n")[0].split()).replace("\\", "\\\\")
-    sentence = _SENTENCE.match(paragraph)
-    return sentence[0] if sentence else paragraph
+    """Return the lines of a docstring as Python; the quotes of a long one are on a line below."""
+    if not doc:
+        return []
+    first, *more = doc.replace("\\", "\\\\").splitlines()
+    return [f'"""{first}', *more, '"""'] if more else [f'"""{first}"""']
 
 
 def _indented(lines: list[str]) -> list[str]:
