@@ -88,10 +88,12 @@ async def test_a_server_that_stops_ends_its_streams_and_answers_a_waiting_claim(
             assert await asyncio.to_thread(child.wait, 30) == 0
 
 
-async def stream(url: str, open_: AsyncExitStack) -> asyncio.StreamReader:
+async def stream(
+    url: str, open_: AsyncExitStack, path: str = "/v1/threads/t/events"
+) -> asyncio.StreamReader:
     reader, writer = await asyncio.open_connection(*address_of(url))
     open_.callback(writer.close)
-    writer.write(b"GET /v1/threads/t/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
     assert b"200" in await reader.readline()
     return reader
 

@@ -22,7 +22,7 @@ from treadle.http._principals import (
     worker,
 )
 from treadle.http._security import LOOPBACK
-from treadle.http._serving import serve
+from treadle.http._serving import end_streams_on_signals, serve
 from treadle.http._settings import Limits
 from treadle.store.store import Store
 
@@ -42,6 +42,7 @@ __all__ = [
     "admin",
     "app",
     "dashboard",
+    "end_streams_on_signals",
     "everyone",
     "operator",
     "serve",

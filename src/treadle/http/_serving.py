@@ -6,11 +6,11 @@ from collections.abc import Callable, Collection, Generator
 from contextlib import contextmanager
 from typing import Any, cast
 
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from treadle.http._app import App
 from treadle.http._security import in_url
-from treadle.worker.signals import stop_on_signals
+from treadle.worker.signals import also_on_signals, stop_on_signals
 
 _GRACE_SECONDS = 10
 """How long requests that were begun may go on after a signal to stop."""
@@ -19,22 +19,27 @@ _LOOK_SECONDS = 0.5
 
 
 async def serve(
-    app: App,
+    app: ASGIApp,
     *,
     dashboard: App | None = None,
+    mounted: Collection[App] = (),
     host: str = "127.0.0.1",
     port: int = 8080,
     root_path: str = "",
     on_start: Callable[[str], object] = lambda url: None,
 ) -> None:
-    """Serve the API, and the dashboard, with uvicorn until SIGTERM or SIGINT, in the main thread.
+    """Serve an application with uvicorn until SIGTERM or SIGINT, in the main thread.
 
-    Then streams and waiting claims end at once, other requests are answered, and it returns.
+    Then streams and waiting claims end at once, other requests are answered for ten seconds at
+    most, and it returns. A second signal ends the process.
 
     Args:
-        app: the API, as `treadle.http.app` returns it.
-        dashboard: the dashboard, as `treadle.http.dashboard` returns it: it has all paths where the
-            API has nothing.
+        app: the API, as `treadle.http.app` returns it, or an application of your own in which it is
+            mounted. Your own has its lifespan.
+        dashboard: the dashboard beside the API, as `treadle.http.dashboard` returns it: it has all
+            paths where the API has nothing. In an application of your own, mount it.
+        mounted: the API and the dashboard that are mounted in your own application, whose streams
+            must end.
         host: the address to listen at; "0.0.0.0" or "::" is all.
         port: the port; 0 is any that is free.
         root_path: the path that a reverse proxy cuts off before it passes requests on, such as
@@ -43,7 +48,11 @@ async def serve(
 
     Raises:
         OSError: the address cannot be used.
+        TypeError: `app` is your own application, and `mounted` does not say what is mounted in it,
+            or `dashboard` is beside it.
+        SystemExit: the lifespan of your own application failed, which is logged.
     """
+    ending = _treadles_own(app, dashboard, mounted)
     import uvicorn
 
     class Server(uvicorn.Server):
@@ -63,14 +72,14 @@ async def serve(
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.create_server((host, port), family=family) as listening:
         config = uvicorn.Config(
-            app if dashboard is None else _Together(app, dashboard),
+            app if dashboard is None else _Together(cast("App", app), dashboard),
             log_config=None,
             access_log=False,
             server_header=False,
             root_path=root_path.rstrip("/"),
             # A forwarded address must not stand for that of the proxy: see `trusted_header`.
             proxy_headers=False,
-            lifespan="off",
+            lifespan="off" if isinstance(app, App) else "auto",
             timeout_graceful_shutdown=_GRACE_SECONDS,
         )
         server = Server(config)
@@ -78,9 +87,8 @@ async def serve(
 
         def stop() -> None:
             server.should_exit = True
-            for each in (app, dashboard):
-                if each is not None:
-                    loop.call_soon_threadsafe(each.streams.end)
+            for each in ending:
+                loop.call_soon_threadsafe(each.streams.end)
 
         with stop_on_signals(stop):
             on_start(f"http://{in_url(host)}:{listening.getsockname()[1]}")
@@ -98,6 +106,49 @@ async def _drop_those_cut_off(connections: Collection[Any]) -> None:
             cycle = getattr(each, "cycle", None)
             if each.transport.is_closing() and cycle and not cycle.response_complete:
                 each.transport.abort()
+
+
+@contextmanager
+def end_streams_on_signals(*apps: App) -> Generator[None]:
+    """End the streams and waiting claims of applications at SIGTERM or SIGINT.
+
+    For a server that is not `treadle.http.serve`: enter it in the lifespan of your application.
+    Servers wait for open streams before they end the lifespan, so that it would be too late then.
+    What the signal did before follows. In another thread than the main one, such as that of a test
+    client, it does nothing.
+
+    Args:
+        apps: the API and the dashboard that are mounted, as `treadle.http.app` and
+            `treadle.http.dashboard` return them.
+
+    Raises:
+        RuntimeError: no event loop runs here.
+    """
+    loop = asyncio.get_running_loop()
+
+    def end() -> None:
+        for each in apps:
+            loop.call_soon_threadsafe(each.streams.end)
+
+    with also_on_signals(end):
+        yield
+
+
+def _treadles_own(app: ASGIApp, dashboard: App | None, mounted: Collection[App]) -> list[App]:
+    """Return the applications whose streams must end before the server does."""
+    for each in mounted:
+        if not isinstance(each, App):
+            raise TypeError(f"mounted takes what treadle.http.app returns, not {each!r}")
+    if isinstance(app, App):
+        return [each for each in (app, dashboard, *mounted) if each is not None]
+    if dashboard is not None:
+        raise TypeError("app is an application of your own: mount the dashboard in it")
+    if not mounted:
+        raise TypeError(
+            f"app is {type(app).__name__}, not what treadle.http.app returns: "
+            "say what is mounted in it, mounted=[api], so that its streams can be ended"
+        )
+    return list(mounted)
 
 
 class _Together:

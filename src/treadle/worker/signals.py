@@ -1,6 +1,7 @@
 """SIGTERM and SIGINT as a request to stop."""
 
 import signal
+import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from types import FrameType
@@ -35,3 +36,34 @@ def stop_on_signals(stop: Callable[[], None]) -> Generator[None]:
         yield
     finally:
         restore()
+
+
+@contextmanager
+def also_on_signals(call: Callable[[], object]) -> Generator[None]:
+    """Call `call` at each SIGTERM or SIGINT within the block; what the signal did before follows.
+
+    In another thread than the main one it does nothing: signals come to the main thread only.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        call()
+        earlier = before[signal.Signals(number)]
+        if callable(earlier):
+            earlier(number, frame)
+        elif earlier != signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+
+    for number in _SIGNALS:
+        signal.signal(number, handle)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            # Who has taken over a signal within the block keeps it.
+            if signal.getsignal(number) is handle:
+                signal.signal(number, signal.SIG_DFL if handler is None else handler)
