@@ -100,6 +100,37 @@ def test_every_option_says_what_it_is_for(path: tuple[str, ...]) -> None:
             assert parameter.help, f"{path} {parameter.name}"
 
 
+@pytest.mark.parametrize(
+    ("words", "suggestion"),
+    [
+        (["stats"], " Did you mean `treadle mailboxes stats`?"),
+        (["mailbox"], " Did you mean `treadle mailboxes`?"),
+        (["treads", "list"], " Did you mean `treadle threads`?"),
+        (["mailboxes", "requeu"], " Did you mean `treadle mailboxes requeue`?"),
+        (["mailboxes", "usage"], " Did you mean `treadle runs usage`?"),
+        (
+            ["delete"],
+            " Did you mean `treadle documents delete` or `treadle mailboxes delete` "
+            "or `treadle threads delete`?",
+        ),
+        (
+            ["mailboxes", "shown"],
+            " Did you mean `treadle mailboxes show` or `treadle documents show` "
+            "or `treadle runs show` or `treadle threads show`?",
+        ),
+        (["xyzzy"], ""),
+    ],
+)
+def test_an_unknown_command_is_wrong_usage_and_suggests_others(
+    words: list[str], suggestion: str
+) -> None:
+    result = run(*words)
+    assert result.exit_code == 2
+    said = " ".join(result.stderr.split())
+    assert "Error: No such command " in said
+    assert said.endswith(suggestion or "'xyzzy'.")
+
+
 def test_the_version_is_shown() -> None:
     assert re.fullmatch(r"treadle, version \d.*\n", run("--version").stdout)
 

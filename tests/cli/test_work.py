@@ -1,6 +1,7 @@
 """`treadle work`: in this process, and in others where signals and the death of a process count."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -180,12 +181,32 @@ def test_a_missing_handler_is_an_error_of_one_line(target: str, reason: str) -> 
     assert result.stderr.count("\n") == 1
 
 
-def test_an_error_inside_the_module_is_not_hidden(
-    tmp_path: Path,
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        (
+            "import not_installed_at_all",
+            "ModuleNotFoundError: No module named 'not_installed_at_all'",
+        ),
+        ("from treadle import no_such_name", "ImportError: cannot import name 'no_such_name'"),
+        ("def handle(:", "SyntaxError: invalid syntax"),
+        ("def read():\n    return {}['key']\nread()", "KeyError: 'key'"),
+    ],
+)
+def test_a_module_that_cannot_be_imported_shows_its_own_frames_and_a_line(
+    tmp_path: Path, code: str, error: str
 ) -> None:
-    (tmp_path / "broken_of_test.py").write_text("import not_installed_at_all\n")
-    with pytest.raises(ModuleNotFoundError, match="not_installed_at_all"):
-        load_handler("broken_of_test:handle")
+    (tmp_path / "broken_of_test.py").write_text(code)
+    (tmp_path / "importing_of_test.py").write_text("import broken_of_test")
+    for name in ("broken_of_test", "importing_of_test"):
+        result = run("work", f"{name}:handle")
+        assert result.exit_code == 1
+        *trace, line = result.stderr.splitlines()
+        assert line.startswith(f"treadle: module {name!r} cannot be imported: {error}")
+        files = re.findall(r'File "(.*?)"', "\n".join(trace))
+        assert files[0] == str(tmp_path / f"{name}.py")
+        assert [file for file in files if "click" in file or "treadle" in file] == []
+        assert ("in read" in result.stderr) == ("def read" in code)
     with pytest.raises(Failure, match="does not name a handler"):
         load_handler("")
 

@@ -4,6 +4,7 @@ import importlib
 import os
 import sys
 from functools import reduce
+from traceback import format_exception
 from typing import Any, cast
 
 from treadle.cli.terminal.failure import Failure
@@ -57,8 +58,21 @@ def _import(name: str) -> Any:
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        # An import inside the module failed: that is an error of the module, with its traceback.
+        # An import inside the module failed: that is an error of the module.
         if error.name is None or not f"{name}.".startswith(f"{error.name}."):
-            raise
+            raise _broken(name, error) from error
         reason = f"there is no module {error.name!r}, neither in {here} nor installed"
         raise Failure(f"{reason}; check the name before the colon, and the folder") from error
+    except Exception as error:
+        raise _broken(name, error) from error
+
+
+def _broken(name: str, error: Exception) -> Failure:
+    """Return the failure of a module that raised as it was imported, with its own frames."""
+    trace = error.__traceback__
+    # Those of what imports the module are of no use to its author.
+    while trace is not None and trace.tb_frame.f_code.co_name != "<module>":
+        trace = trace.tb_next
+    text = "".join(format_exception(type(error), error, trace))
+    what, _, _ = f"{type(error).__name__}: {error}".partition("\n")
+    return Failure(f"module {name!r} cannot be imported: {what}", trace=text)

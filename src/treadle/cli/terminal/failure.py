@@ -23,12 +23,23 @@ STATUSES = (
 
 
 class Failure(click.ClickException):
-    """Ends the command with `treadle: message`, which says what failed and what to do."""
+    """Ends the command with `treadle: message`, which says what failed and what to do.
+
+    Args:
+        message: the line.
+        trace: the traceback of code that is the user's own; it is written above the line.
+    """
 
     exit_code = FAILED
 
+    def __init__(self, message: str, *, trace: str = "") -> None:
+        super().__init__(message)
+        self.trace = trace
+
     def show(self, file: IO[Any] | None = None) -> None:
-        """Write the line."""
+        """Write the line, below the traceback."""
+        for line in self.trace.splitlines():
+            write_note(line)
         write_note(f"treadle: {self.message}")
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import click
 
 from treadle.cli.terminal.standard_files import writing_output
+from treadle.cli.terminal.suggestions import unknown_command
 
 
 class ExampleCommand(click.Command):
@@ -39,6 +40,16 @@ class ExampleGroup(click.Group):
         """Read the arguments; `--help` writes its text here."""
         with writing_output():
             return super().parse_args(ctx, args)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that the arguments name; for one that does not exist, suggest others."""
+        name = args[0]
+        is_option = name.startswith("-")
+        if not (is_option or ctx.resilient_parsing) and self.get_command(ctx, name) is None:
+            raise unknown_command(ctx, name)
+        return super().resolve_command(ctx, args)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the examples at the end of the help."""
