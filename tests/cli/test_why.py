@@ -93,7 +93,43 @@ def test_json_of_why_is_the_explanation() -> None:
     ]
 
 
-def test_a_missing_entry_is_an_error_of_one_line() -> None:
+@pytest.mark.parametrize(
+    ("mailbox_id", "entry_id", "first"),
+    [
+        ("box", "behind", "- retry comes first"),
+        ("held", "c", "- ann holds its mailbox until"),
+        ("free", "next", "- it is next"),
+    ],
+)
+def test_of_a_mailbox_its_oldest_waiting_entry_is_explained(
+    mailbox_id: str, entry_id: str, first: str
+) -> None:
+    lines = run("mailboxes", "why", mailbox_id).stdout.splitlines()
+    assert lines[0] == (
+        f"{mailbox_id} is a mailbox; its oldest entry that has not ended is {entry_id}"
+    )
+    assert lines[1].startswith(f"{entry_id} in mailbox {mailbox_id} is queued")
+    assert lines[2].startswith(first)
+    assert run_json("mailboxes", "why", mailbox_id)["entry"]["entry_id"] == entry_id
+
+
+def test_of_a_mailbox_that_only_has_claims_the_oldest_is_explained() -> None:
+    run("mailboxes", "cancel", "c")
+    lines = run("mailboxes", "why", "held").stdout.splitlines()
+    assert lines[2].startswith("- ann holds it until")
+
+
+def test_a_mailbox_in_which_nothing_waits_says_so_in_one_line() -> None:
+    run("mailboxes", "cancel", "next")
+    result = run("mailboxes", "why", "free")
+    assert result.exit_code == 1
+    assert result.stderr == (
+        "treadle: 'free' is a mailbox, and no entry waits there; "
+        "`treadle mailboxes entries --mailbox free` lists those that ended\n"
+    )
+
+
+def test_an_id_of_nothing_is_an_error_of_one_line() -> None:
     result = run("mailboxes", "why", "none")
     assert result.exit_code == 1
-    assert result.stderr == "treadle: mailbox entry 'none' does not exist; check the id\n"
+    assert result.stderr == "treadle: entry or mailbox 'none' does not exist; check the id\n"

@@ -62,6 +62,7 @@ def test_a_store_is_served_to_who_has_a_token(tmp_path: Path, tokens: Path) -> N
             assert client.get("/v1/stats", headers=bearer(ALICE)).status_code == 403
             moved = client.get("/health", headers={"host": "evil.example"})
             assert moved.json()["code"] == "host_not_allowed"
+            assert "--host-name" in moved.text
             assert client.get("/v1/nothing").json()["code"] == "no_such_route"
             assert client.get("/").headers["location"] == "/login"
             assert client.post("/login", data={"token": ALICE}).status_code == 303

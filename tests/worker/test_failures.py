@@ -236,7 +236,25 @@ async def test_an_entry_that_crashed_too_many_workers_is_given_up_without_anothe
         clock.now += 11
     await until_idle(new_worker(store, handler, max_attempts=3))
     assert called == []
-    assert "6 attempts did not end" in recorder.of(DeadLettered)[0].error
+    assert recorder.of(DeadLettered)[0].error == (
+        "TooManyAttempts: 6 attempts, the most is 3; they ended with their processes, or hung"
+    )
+
+
+async def test_an_entry_with_more_failed_attempts_than_are_allowed_now_says_the_last_error(
+    store: Store, recorder: Recorder, clock: ManualClock, new_worker: NewWorker
+) -> None:
+    async def handler(delivery: Delivery) -> None:
+        raise AssertionError
+
+    await store.mailboxes.send("m", 1)
+    for _ in range(6):
+        [claimed] = await store.mailboxes.claim(consumer="w")
+        await store.mailboxes.nack(claimed, error="ValueError: no luck", retry_at=clock.now)
+    await until_idle(new_worker(store, handler, max_attempts=3))
+    assert recorder.of(DeadLettered)[0].error == (
+        "TooManyAttempts: 6 attempts, the most is 3; the last error: ValueError: no luck"
+    )
 
 
 @every_backend

@@ -28,7 +28,10 @@ def check_host(headers: Headers, hosts: Collection[str]) -> None:
         return
     given = headers.all(b"host")
     if len(given) != 1 or _name_of(given[0]) not in hosts:
-        reason = "the server does not answer to this host; name it when you start the server"
+        reason = (
+            "the server does not answer to this host; name it: hosts=[...] of the application, "
+            "or treadle serve --host-name"
+        )
         raise Refused(403, "host_not_allowed", reason)
 
 

@@ -156,12 +156,16 @@ class Executor:
         return list(zip(leases, settlements, strict=True))
 
     def _check_attempts(self, lease: Lease) -> None:
-        """Give up an entry whose handler crashes its process: no failure is ever recorded."""
-        earlier = lease.entry.attempt_count - 1
-        if earlier < self._context.settings.max_attempts + LONE_ATTEMPTS:
+        """Give up an entry whose handler crashes its process: no failure is ever recorded.
+
+        Or one whose failures were recorded while more attempts were allowed than now.
+        """
+        earlier, most = lease.entry.attempt_count - 1, self._context.settings.max_attempts
+        if earlier < most + LONE_ATTEMPTS:
             return
-        last = lease.entry.last_error or "none"
-        raise TooManyAttempts(f"{earlier} attempts did not end; the last known error: {last}")
+        last = lease.entry.last_error
+        why = f"the last error: {last}" if last else "they ended with their processes, or hung"
+        raise TooManyAttempts(f"{earlier} attempts, the most is {most}; {why}")
 
 
 def _is_async(handler: Handler) -> bool:
