@@ -72,6 +72,23 @@ async def test_one_who_resumes_gets_the_rest(store: Store) -> None:
 
 
 @every_backend
+async def test_without_a_version_only_what_is_new_comes(store: Store) -> None:
+    await store.threads.create(Thread(id="t"))
+    await say(store, "one", "two")
+    async with listening(store.threads.follow("t")) as follower:
+        while not follower.items:
+            await say(store, "more")
+            await asyncio.sleep(0.01)
+        await say(store, "last")
+        present = await store.threads.head("t")
+        assert present is not None
+        await follower.until(lambda items: versions(follower)[-1] == present.version)
+    begin, *_ = versions(follower)
+    assert begin > 2
+    assert versions(follower) == list(range(begin, present.version + 1))
+
+
+@every_backend
 async def test_a_thread_that_is_saved_as_a_whole_comes_as_a_whole(store: Store) -> None:
     await store.threads.create(Thread(id="t"))
     async with following_from(store, 0) as follower:
@@ -139,6 +156,8 @@ async def test_a_change_of_labels_is_no_item(store: Store) -> None:
 async def test_a_thread_that_does_not_exist_is_not_followed(store: Store) -> None:
     with pytest.raises(NotFound):
         await anext(store.threads.follow("t", 0))
+    with pytest.raises(NotFound):
+        await anext(store.threads.follow("t"))
 
 
 def test_arguments_are_checked_at_once() -> None:

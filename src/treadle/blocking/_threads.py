@@ -410,7 +410,9 @@ class Threads(ThreadWrites):
         """
         return self._portal.call(self._reads.list_deltas(thread_id, after_version))
 
-    def follow(self, thread_id: str, after_version: int) -> Generator[FollowedItem, None, None]:
+    def follow(
+        self, thread_id: str, after_version: int | None = None
+    ) -> Generator[FollowedItem, None, None]:
         """Follow a thread: `for item in store.threads.follow("t", version): ...`.
 
         Each `ThreadDelta` after `after_version` comes once and in order, within milliseconds,
@@ -425,6 +427,7 @@ class Threads(ThreadWrites):
         Args:
             thread_id: which thread.
             after_version: the version up to which the deltas are known, such as that of `load`.
+                None: the version that the thread has when the first item is asked for.
 
         Raises:
             InvalidId, InvalidValue: the arguments cannot be those of a thread.

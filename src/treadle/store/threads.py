@@ -433,7 +433,9 @@ class Threads(ThreadWrites):
         query = ListDeltas(thread_id=thread_id, after_version=after_version)
         return await self._backend.read(check_query(query, "list_deltas"))
 
-    def follow(self, thread_id: str, after_version: int) -> AsyncGenerator[FollowedItem]:
+    def follow(
+        self, thread_id: str, after_version: int | None = None
+    ) -> AsyncGenerator[FollowedItem]:
         """Follow a thread: `async for item in store.threads.follow("t", version): ...`.
 
         Each `ThreadDelta` after `after_version` comes once and in order, within milliseconds,
@@ -448,13 +450,15 @@ class Threads(ThreadWrites):
         Args:
             thread_id: which thread.
             after_version: the version up to which the deltas are known, such as that of `load`.
+                None: the version that the thread has when the first item is awaited.
 
         Raises:
             InvalidId, InvalidValue: the arguments cannot be those of a thread.
             NotFound: the thread does not exist, when the first item is awaited.
         """
-        query = ListDeltas(thread_id=thread_id, after_version=after_version)
-        return follow(self._backend, check_query(query, "follow"))
+        from_now = after_version is None
+        query = ListDeltas(thread_id=thread_id, after_version=after_version or 0)
+        return follow(self._backend, check_query(query, "follow"), from_now=from_now)
 
 
 def _change_set(changes: tuple[Message | ThreadChangeSet, ...]) -> ThreadChangeSet:
