@@ -1,6 +1,7 @@
 """`treadle threads follow`: lines as they come, until the thread is deleted or Ctrl-C."""
 
 import json
+import os
 import select
 import signal
 import subprocess
@@ -9,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.support import in_store, run, spawn
-from treadle import Message, Thread, ToolCall
+from treadle import Message, Store, Thread, ToolCall
+from treadle.core.codec import Json
 
 
 @pytest.fixture(params=["files", "sqlite"])
@@ -72,6 +74,84 @@ def test_without_a_version_only_what_is_new_is_shown(url: str) -> None:
     assert 1 < json.loads(child.stdout.readline())["delta"]["version"] <= said
     in_store(url, lambda store: store.threads.delete("t"))
     assert json.loads(rest(child)[-1]) == {"deleted": "t"}
+
+
+def publish(url: str, *values: Json) -> None:
+    async def publish(store: Store) -> None:
+        for value in values:
+            await store.live.publish("t", value)
+
+    in_store(url, publish)
+
+
+def piece(number: int, delta: str, **fields: str) -> Json:
+    return {"message_id": "m", "number": number, "delta": delta, **fields}
+
+
+class Screen:
+    """What `threads follow --live` has written; lines may have no end yet."""
+
+    def __init__(self, url: str, *options: str) -> None:
+        command = ("threads", "follow", "t", "--store", url, "--after", 0, "--live", *options)
+        self.child = spawn(*command)
+        assert self.child.stdout is not None
+        self._stdout = self.child.stdout
+        self._text = ""
+        while "heard?" not in self._text:
+            publish(url, "heard?")
+            while select.select([self._stdout], [], [], 0.3)[0]:
+                self._read()
+
+    def until(self, text: str) -> None:
+        while text not in self._text:
+            self._read()
+
+    def lines(self) -> list[str]:
+        """Return the lines, but for those of the beginning, once the process has ended."""
+        self._text += "\n".join(rest(self.child))
+        return [line for line in self._text.splitlines() if "heard?" not in line][1:]
+
+    def _read(self) -> None:
+        data = os.read(self._stdout.fileno(), 100_000)
+        assert data, self._text
+        self._text += data.decode()
+
+
+def test_live_values_are_lines_that_grow_until_the_message_is_committed(url: str) -> None:
+    screen = Screen(url)
+    publish(url, piece(0, "You "), piece(1, "said:\n"), piece(3, "no\x1b"))
+    screen.until("no\\x1b")
+    publish(url, piece(0, "again", part="reasoning"), piece(0, "You "), piece(1, "said: hi"))
+    call = piece(0, '{"at":', part="tool_call", tool_call_id="c", tool_name="look")
+    publish(url, call)
+    screen.until("look")
+    answer = Message.assistant("committed", id="m")
+    in_store(url, lambda store: store.threads.append("t", answer))
+    screen.until("committed")
+    publish(url, piece(2, "too late"), {"typing": True})
+    screen.until("typing")
+    in_store(url, lambda store: store.threads.delete("t"))
+    lines = screen.lines()
+    assert lines.pop(4).endswith("  assistant: committed")
+    assert lines == [
+        "…  assistant: You said: […]no\\x1b",
+        "…  assistant thinks: again",
+        "…  assistant: You said: hi",
+        '…  assistant: → look {"at":',
+        '…  {"typing":true}',
+        "the thread was deleted",
+    ]
+
+
+def test_json_has_a_line_for_each_live_value(url: str) -> None:
+    screen = Screen(url, "--json")
+    publish(url, piece(0, "You "))
+    screen.until("You ")
+    in_store(url, lambda store: store.threads.delete("t"))
+    assert [json.loads(line) for line in screen.lines()] == [
+        {"live": piece(0, "You ")},
+        {"deleted": "t"},
+    ]
 
 
 def test_ctrl_c_ends_it(url: str) -> None:

@@ -1,6 +1,8 @@
 """`treadle threads follow`: show what is said in a conversation, as it is said."""
 
-from typing import assert_never
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import NamedTuple, assert_never
 
 import click
 import msgspec
@@ -9,13 +11,14 @@ from treadle.cli.opening import read_store
 from treadle.cli.options import json_option, store_option
 from treadle.cli.terminal.counts import counted
 from treadle.cli.terminal.help import ExampleCommand
+from treadle.cli.terminal.live_text import LiveText
 from treadle.cli.terminal.output import time_text, write_bytes, write_line
 from treadle.cli.terminal.transcript import message_text
 from treadle.core.codec import Json, to_plain
 from treadle.core.escaping import harmless_json, one_line
 from treadle.core.following import FollowedItem, ThreadDeleted, ThreadReset
 from treadle.core.threads import ThreadDelta
-from treadle.errors import NotFound
+from treadle.store.merging import merged
 from treadle.store.store import Store
 
 
@@ -25,6 +28,7 @@ from treadle.store.store import Store
     examples=(
         "treadle threads follow bike-squeaky-brakes",
         "treadle threads follow bike-squeaky-brakes --after 0",
+        "treadle threads follow bike-squeaky-brakes --live      # tokens as they come, too",
         "treadle threads follow bike-squeaky-brakes --json | jq -c .delta",
     ),
 )
@@ -36,33 +40,66 @@ from treadle.store.store import Store
     metavar="VERSION",
     help="Begin after this version; otherwise only what is new is shown.",
 )
+@click.option("--live", is_flag=True, help="Show answers while they are written, too.")
 @json_option
-def follow_thread(thread_id: str, after: int | None, as_json: bool) -> None:
+def follow_thread(thread_id: str, after: int | None, live: bool, as_json: bool) -> None:
     """Show what is said in a conversation, as it is said.
 
-    It ends when the thread is deleted, or with Ctrl-C. The store is only read.
+    It ends when the thread is deleted, or with Ctrl-C. The store is only read. With --live, a line
+    that begins with … grows while an answer is written, and the answer follows when it is
+    committed; one that is not continued was given up.
 
-    --json: one line for each: {"delta": {...}}, {"reset": {...}} or {"deleted": id}.
+    --json: one line for each: {"delta": {...}}, {"reset": {...}} or {"deleted": id}, and with
+    --live {"live": value}.
     """
+    text = LiveText()
 
     async def follow(store: Store) -> None:
-        version = after
-        if version is None:
-            head = await store.threads.head(thread_id)
-            if head is None:
-                raise NotFound("thread", thread_id)
-            version = head.version
-        async for item in store.threads.follow(thread_id, version):
+        async for item in _items(store, thread_id, after, live=live):
             if as_json:
                 write_bytes(harmless_json(msgspec.json.encode(_plain(item))) + b"\n")
+            elif isinstance(item, _Live):
+                text.show(item.value)
             else:
+                text.end()
                 write_line("\n".join(_lines(item)))
+                if isinstance(item, ThreadDelta):
+                    text.forget(*item.changes.messages)
 
     read_store(follow)
 
 
-def _plain(item: FollowedItem) -> Json:
+class _Live(NamedTuple):
+    value: Json
+
+
+async def _items(
+    store: Store, thread_id: str, after: int | None, *, live: bool
+) -> AsyncGenerator[FollowedItem | _Live]:
+    """Yield what happens to the thread, and with `live` its live values between."""
+    if not live:
+        async for item in store.threads.follow(thread_id, after):
+            yield item
+        return
+    async with store.live.follow(thread_id) as values:
+        deltas = store.threads.follow(thread_id, after)
+        # A piece that came before its message is shown before it.
+        sources: list[AsyncGenerator[FollowedItem | _Live]] = [_lived(values), deltas]
+        async with aclosing(merged(sources)) as both:
+            async for found in both:
+                if found is not None:
+                    yield found
+
+
+async def _lived(values: AsyncGenerator[Json]) -> AsyncGenerator[_Live]:
+    async for value in values:
+        yield _Live(value)
+
+
+def _plain(item: FollowedItem | _Live) -> Json:
     match item:
+        case _Live():
+            return {"live": item.value}
         case ThreadDelta():
             return {"delta": to_plain(item)}
         case ThreadReset():

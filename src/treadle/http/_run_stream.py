@@ -23,7 +23,6 @@ from treadle.errors import NotFound
 from treadle.http._call import Call
 from treadle.http._errors import failure_of
 from treadle.http._event_stream import EventStream, count_stream, framed
-from treadle.http._merging import merged
 from treadle.http._requested_runs import Requested
 from treadle.http._run_events import (
     Begun,
@@ -38,6 +37,7 @@ from treadle.http._run_events import (
 )
 from treadle.http._thread_events import Item, Live, live_values
 from treadle.http._transcript import Transcript
+from treadle.store.merging import merged
 from treadle.worker import Interrupt
 
 

@@ -17,10 +17,10 @@ from treadle.errors import InvalidValue, NotFound
 from treadle.http._call import Call
 from treadle.http._event_stream import EventStream, count_stream, framed
 from treadle.http._input import natural_number
-from treadle.http._merging import merged
 from treadle.http._messages import visible_delta
 from treadle.http._operation import EVENTS, Operation
 from treadle.http._owners import ALL, OWN_THREAD
+from treadle.store.merging import merged
 
 LAST_EVENT_ID = "last-event-id"
 HINT_SECONDS = 0.1

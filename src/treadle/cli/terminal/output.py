@@ -49,6 +49,12 @@ def write_line(text: str = "", **style: Any) -> None:
     _write(click.style(printable(text), **style))
 
 
+def write_piece(text: str) -> None:
+    """Write a part of a line, which others may follow, with its line breaks as spaces."""
+    with writing_output():
+        click.echo(one_line(text), nl=False)
+
+
 def write_table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
     """Write a table: aligned on a terminal, as far as it fits; tab-separated elsewhere."""
     if not sys.stdout.isatty():

@@ -9,10 +9,10 @@ from starlette.responses import Response
 from treadle.core.live import piece_in
 from treadle.http._call import Call, show_all
 from treadle.http._event_stream import EventStream, count_stream, framed
-from treadle.http._merging import merged
 from treadle.http._operation import EVENTS, Operation
 from treadle.http._owners import OWN_THREAD, require_own_thread
 from treadle.http._thread_events import Item, Live, live_values
+from treadle.store.merging import merged
 
 
 async def _begin(call: Call) -> Response:

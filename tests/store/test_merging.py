@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from treadle.http._merging import merged
+from treadle.store.merging import merged
 
 LONG = 60.0
 

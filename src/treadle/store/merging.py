@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 async def merged(
-    sources: Sequence[AsyncGenerator[T]], quiet_seconds: float
+    sources: Sequence[AsyncGenerator[T]], quiet_seconds: float | None = None
 ) -> AsyncGenerator[T | None]:
     """Yield what the sources yield, each in its order, until one of them ends.
 
@@ -17,7 +17,7 @@ async def merged(
 
     Args:
         sources: the sources, which are closed at the end.
-        quiet_seconds: after so long without an item, None comes.
+        quiet_seconds: after so long without an item, None comes; None: it never does.
     """
     async with AsyncExitStack() as stack:
         for source in sources:
