@@ -1,13 +1,14 @@
-"""Clocks for tests, and the conformance suite for those who write a backend: `treadle[testing]`.
+"""Clocks and `work` for tests of handlers; the conformance suite for those who write a backend.
 
-The clocks need nothing but Treadle. The suite needs pytest and hypothesis, so that it is imported
-when it is first used.
+The first need nothing but Treadle. The suite, `treadle[testing]`, needs pytest and hypothesis, so
+that it is imported when it is first used.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from treadle.testing.clock import ManualClock, TickingClock
+from treadle.testing.working import work
 
 if TYPE_CHECKING:
     from treadle.testing.backend_conformance import BackendConformance
@@ -22,6 +23,7 @@ __all__ = [
     "Subject",
     "TickingClock",
     "certify",
+    "work",
 ]
 
 _MODULES = {

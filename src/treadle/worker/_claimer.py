@@ -59,8 +59,12 @@ class Claimer:
         self._is_notified = False
         self._nap: asyncio.Timeout | None = None
 
-    async def run(self, *, until_idle: bool) -> None:
-        """Claim until `stop`; with `until_idle` also until there is nothing to wait for.
+    async def run(self, *, until_idle: bool, while_due: bool = False) -> None:
+        """Claim until `stop`, or until nothing is left that the arguments wait for.
+
+        Args:
+            until_idle: wait for all that time or another worker ends.
+            while_due: wait for nothing but the handlers that run.
 
         Raises:
             StoreClosed: the store was closed under the worker.
@@ -69,10 +73,14 @@ class Claimer:
         while not self._is_stopped:
             in_vain = 0 if self._is_woken else in_vain
             self._is_woken = False
+            # A handler that ends during the claim may have sent what the claim did not see.
+            is_quiet = self._slots.is_empty and not self._suspects
             try:
                 claimed = await self._claim()
                 self._context.health.succeed("claim")
                 in_vain = 0 if claimed else in_vain + 1
+                if while_due and is_quiet and not claimed:
+                    return
                 if until_idle and not claimed and await self._is_idle():
                     return
                 await self._sleep_until_woken(self._wait(in_vain))

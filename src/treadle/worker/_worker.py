@@ -138,7 +138,9 @@ class Worker:
         """
         return self._health.failing
 
-    async def run(self, *, until_idle: bool = False, handle_signals: bool = False) -> None:
+    async def run(
+        self, *, until_idle: bool = False, while_due: bool = False, handle_signals: bool = False
+    ) -> None:
         """Process entries until `stop` is called or the task is cancelled; both stop it cleanly.
 
         The worker claims nothing more. Running handlers continue for `grace_ms`, and their leases
@@ -149,8 +151,9 @@ class Worker:
         With `until_idle` it also returns once the store (or the mailbox `mailbox_id`) has no entry
         that is queued or claimed: nothing is due, nothing is scheduled for later, no retry is
         pending, and no other worker holds an entry. It does not wait for paused mailboxes, whose
-        pauses may last for days. With `handle_signals` the first SIGTERM or SIGINT stops the
-        worker; this works on the main thread only.
+        pauses may last for days. With `while_due` it returns as soon as no handler runs and nothing
+        can be claimed now, whatever is due later. With `handle_signals` the first SIGTERM or SIGINT
+        stops the worker; this works on the main thread only.
 
         Raises:
             RuntimeError: the worker is running already.
@@ -175,7 +178,8 @@ class Worker:
                 return
             loop = asyncio.get_running_loop()
             with containing(loop), stop_on_signals(self.stop) if handle_signals else nullcontext():
-                await shielded(self._run.run(until_idle=until_idle), on_cancel=self._run.stop)
+                work = self._run.run(until_idle=until_idle, while_due=while_due)
+                await shielded(work, on_cancel=self._run.stop)
         finally:
             self._run = None
             self._is_stopping = False
@@ -216,7 +220,7 @@ class _Run:
         if purge_after_ms is not None:
             self._background.append(Purger(context, purge_after_ms).run)
 
-    async def run(self, *, until_idle: bool) -> None:
+    async def run(self, *, until_idle: bool, while_due: bool) -> None:
         """Process entries until stopped (or idle), then end all parts in order.
 
         Raises:
@@ -226,7 +230,7 @@ class _Run:
         try:
             async with asyncio.TaskGroup() as group:
                 background = [group.create_task(run()) for run in self._background]
-                await self._claimer.run(until_idle=until_idle)
+                await self._claimer.run(until_idle=until_idle, while_due=while_due)
                 # the heartbeat must outlive the handlers, whose leases it renews
                 await self._slots.drain()
                 for task in background:
