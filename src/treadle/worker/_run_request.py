@@ -44,8 +44,9 @@ class Interrupt(Model, frozen=True, kw_only=True):
 class RunRequest(Model, frozen=True, kw_only=True):
     """The payload of an entry that asks for a run. The messages are in the thread already.
 
-    `store.mailboxes.send(thread_id, RunRequest(…), dedupe_key=run_id)`, in one batch with the
-    append of the messages, asks for a run as the HTTP API does.
+    In one batch with the append of the messages, `step.mailboxes.send(thread_id, RunRequest(…),
+    dedupe_key=run_id, entry_id=run_id)` asks for a run as the HTTP API does. It can be cancelled by
+    its id before it begins.
     """
 
     agent_id: str
