@@ -123,8 +123,14 @@ async def test_a_record_does_not_move_to_another_thread(
     admin: httpx.AsyncClient, store: Store
 ) -> None:
     await store.runs.upsert(RunRecord(run_id="r", thread_id="t"))
-    moved = await admin.put("/v1/runs/r", json={"thread_id": "u"})
-    assert (moved.status_code, moved.json()["code"]) == (409, "already_exists")
+    await store.threads.create(Thread(id="u"))
+    changes = {"run_id": "r", "run_meta": {}}
+    for moved in (
+        await admin.put("/v1/runs/r", json={"thread_id": "u"}),
+        await admin.post("/v1/threads/u/changes", json=changes),
+    ):
+        assert (moved.status_code, moved.json()["code"]) == (409, "already_exists")
+    assert (await admin.get("/v1/threads/u/head")).json()["version"] == 0
     assert (await admin.get("/v1/runs/r")).json()["thread_id"] == "t"
 
 

@@ -69,8 +69,12 @@ async def _append(call: Call) -> Response:
     if changes.run_id:
         call.require("write_runs")
     expected = cast("Expected", call.query).expected
-    committed = await call.store.threads.append(call.ids["thread_id"], changes, expected=expected)
-    return answer(call, committed)
+    thread_id = call.ids["thread_id"]
+    async with call.store.batch() as step:
+        if changes.run_id:
+            step.runs.check(changes.run_id, thread_id=thread_id)
+        appended = step.threads.append(thread_id, changes, expected=expected)
+    return answer(call, appended.result)
 
 
 async def _restrict_fork(call: Call, own: str) -> Call:
@@ -119,7 +123,7 @@ OPERATIONS = (
         body=ThreadChangeSet,
         answers={200: Committed},
         handle=_append,
-        details="A `run_id` needs the right to `write_runs`.",
+        details="A `run_id` needs the right to `write_runs`. 409: another thread has the run.",
     ),
     Operation(
         method="POST",
