@@ -207,6 +207,21 @@ async def test_a_wait_in_a_folder_that_nobody_has_opened_sees_the_first_writer(
             await waiting
 
 
+@STORES
+async def test_a_read_only_store_hears_of_writers_that_come_and_go(store_url: str) -> None:
+    """Each leaves the files as the one before it has left them."""
+    await filled(store_url)
+    async with open_store(store_url, read_only=True) as store:
+        hints = store.changes()
+        await anext(hints)
+        for number in range(20):
+            async with open_store(store_url) as writer:
+                await writer.mailboxes.send("box", number % 10)
+            async with asyncio.timeout(10):
+                await anext(hints)
+        await hints.aclose()
+
+
 async def test_commits_in_the_log_are_read_through_a_link_to_the_database(tmp_path: Path) -> None:
     (tmp_path / "links").mkdir()
     link = tmp_path / "links" / "store.db"

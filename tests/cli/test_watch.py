@@ -1,11 +1,11 @@
 """`treadle watch`: what happens, as it happens, until Ctrl-C."""
 
 import json
-import select
 import signal
 import subprocess
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import pytest
@@ -48,13 +48,12 @@ def until_shown(
     child: "subprocess.Popen[str]", url: str, act: Callable[[Store], Awaitable[object]], text: str
 ) -> str:
     """Do it again and again until the child, which may not listen yet, shows a text."""
-    assert child.stdout is not None
-    while True:
-        in_store(url, act)
-        while select.select([child.stdout], [], [], 0.3)[0]:
-            line = child.stdout.readline()
-            if text in line:
-                return line
+    with ThreadPoolExecutor(1) as reader:
+        shown = reader.submit(read_until, child, text, "stdout")
+        while not shown.done():
+            in_store(url, act)
+            wait([shown], timeout=0.3)
+        return shown.result()
 
 
 async def fail(store: Store) -> None:

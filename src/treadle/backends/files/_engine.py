@@ -195,7 +195,7 @@ class Engine:
 
     def position(self) -> object:
         """Return how far any process has written the store; a hint, as it takes no lock."""
-        return self._lock.read_position(), self._lock.ring.end()
+        return self._lock.read_position(), self._lock.hints_end()
 
     def look_at_files(self) -> object:
         """Return what changes if the store is removed or replaced; it costs more."""

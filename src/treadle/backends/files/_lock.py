@@ -107,6 +107,10 @@ class WriterLock(_LockFile):
             return Position(0)
         return Position(*_POSITION.unpack(data))
 
+    def hints_end(self) -> int:
+        """Return how far hints have been written; it only grows."""
+        return self.ring.end()
+
     def write_position(self, position: Position) -> None:
         """Publish the position to other processes; only the holder may call it."""
         data = _POSITION.pack(*msgspec.structs.astuple(position))

@@ -125,6 +125,10 @@ class ReaderLock(WriterLock):
         """Return True unless those who open the folder now get another lock."""
         return not self._is_open or super().is_in_place()
 
+    def hints_end(self) -> int:
+        """Return how far hints have been written; it only grows."""
+        return super().hints_end() if self._is_open else 0
+
     def read_position(self) -> Position:
         """Return how far the documents follow the journals; a hint."""
         return super().read_position() if self._is_open else Position(0)
@@ -177,9 +181,11 @@ class ReadOnlyEngine(Engine):
 
     def position(self) -> object:
         """Return what changes when another process writes; a hint."""
-        # If there is no lock, the first process that opens the store to write creates it.
+        # If there is no lock, the first process that opens the store to write creates it. The last
+        # one to close it leaves the position as the one before has left it, but not the hints.
         return (
             self._lock.read_position(),
+            self._lock.hints_end(),
             self._lock.is_in_place(),
             self._lock.is_present(),
         )
