@@ -290,14 +290,14 @@ def test_damage_is_named(store: Path, statement: str, place: str, reason: str) -
 def test_a_healthy_store_is_counted(store: Path) -> None:
     report = examine(store)
     assert report.findings == ()
-    assert report.documents == 21
+    assert report.documents == 22
     assert report.rows == {
         "threads": 2,
         "messages": 2,
         "removed_messages": 1,
         "patches": 1,
         "deltas": 3,
-        "runs": 1,
+        "runs": 2,
         "mailboxes": 5,
         "entries": 9,
         "documents": 4,

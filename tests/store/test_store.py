@@ -75,7 +75,7 @@ def call(store: Store, part: str, name: str, method: Any) -> Any:
 
 
 def test_the_methods_are_found() -> None:
-    assert len(METHODS) == 17 + 8 + 36
+    assert len(METHODS) == 17 + 10 + 36
 
 
 @every_backend
