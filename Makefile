@@ -59,7 +59,7 @@ endif
 
 # Three processes on two cores, because tests wait for other processes and for servers.
 test: $(STAMP)  ## Run the tests on two cores; ARGS="-k claim -x" goes to pytest
-	$(PYTEST) -n 4 --dist loadgroup $(addprefix --ignore=,$(CLIENTS) $(GUIDE)) $(ARGS)
+	$(PYTEST) -n 3 --dist loadgroup $(addprefix --ignore=,$(CLIENTS) $(GUIDE)) $(ARGS)
 
 clients: $(STAMP)  ## Test the dashboard in Chromium, the API with clients of others, and the benchmarks; ARGS as for test
 	$(PYTEST) $(CLIENTS) -n 2 --dist loadgroup $(ARGS)
