@@ -44,7 +44,7 @@ async def test_messages_are_removed_once_they_were_shown(
     await store.threads.append("count", Message.user("six"))
     browsing.expect("409")
     await page.get_by_role("button", name="Remove").click()
-    await expect(page.get_by_role("heading", level=1)).to_have_text("Something has changed meanwhile")
+    await expect(page).to_have_title("Something has changed meanwhile · Treadle")
     assert len(await texts(store, "count")) == 6, "six was not shown"
     await page.go_back()
     await page.reload()
