@@ -102,6 +102,7 @@ class EventStream(Response):
         if not is_slow and not is_gone:
             is_slow = not await self._has_ended(send)
         if is_slow:
+            self._call.streams.cut_off += 1
             _log.warning("a client of a stream has not read for too long, and is cut off")
 
     async def _has_ended(self, send: Send) -> bool:

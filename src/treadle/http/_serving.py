@@ -63,7 +63,8 @@ async def serve(
 
         async def serve(self, sockets: list[socket.socket] | None = None) -> None:
             """Serve, and drop the connections of clients that were cut off."""
-            dropping = asyncio.create_task(_drop_those_cut_off(self.server_state.connections))
+            connections = self.server_state.connections
+            dropping = asyncio.create_task(_drop_those_cut_off(connections, ending))
             try:
                 await super().serve(sockets)
             finally:
@@ -95,13 +96,21 @@ async def serve(
             await server.serve([listening])
 
 
-async def _drop_those_cut_off(connections: Collection[Any]) -> None:
+async def _drop_those_cut_off(connections: Collection[Any], apps: Collection[App]) -> None:
     """Drop connections that close before all of an answer was written.
 
-    Their clients do not read: uvicorn would wait, for ever, until they take the rest.
+    Their clients do not read: uvicorn would wait, for ever, until they take the rest. There may be
+    thousands of connections, so it looks at them only if a stream was cut off.
     """
+    seen, looks = 0, 0
     while True:
         await asyncio.sleep(_LOOK_SECONDS)
+        cut_off = sum(each.streams.cut_off for each in apps)
+        if cut_off != seen:
+            seen, looks = cut_off, 2  # uvicorn closes a connection just after that
+        if looks == 0:
+            continue
+        looks -= 1
         for each in tuple(connections):
             cycle = getattr(each, "cycle", None)
             if each.transport.is_closing() and cycle and not cycle.response_complete:

@@ -18,6 +18,8 @@ class Streams:
         """How each of them, and each wait, is ended."""
         self._of_principals: Counter[str] = Counter()
         self._have_ended = False
+        self.cut_off = 0
+        """How many were cut off, because their clients did not read."""
 
     @property
     def are_ended(self) -> bool:
