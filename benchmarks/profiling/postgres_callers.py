@@ -81,7 +81,7 @@ class AppendsByHand(AppendsInPipelinesByHand):
 
 
 class GroupsByHand(PostgresSubject, ThreadSubject):
-    """One append of each caller in a commit, in two round trips, without an event loop."""
+    """It commits one append of each caller together, in two round trips, without an event loop."""
 
     name = "by hand (psycopg, 64 appends in a commit)"
 

@@ -191,15 +191,15 @@ class LiveFile:
                 self._changed.wait()
             if self._is_closing or self._pending:
                 return
-            sleeper = self._asleep()
+            sleeper = self._fall_asleep()
             if sleeper is None:
                 self._changed.wait(random.uniform(*_LOOK_SECONDS))  # noqa: S311
                 return
         self._was_woken = sleeper.wait(random.uniform(*ASLEEP_SECONDS))  # noqa: S311
         if not self._was_woken:
-            self._look_around(sleeper)
+            self._note_if_missed(sleeper)
 
-    def _asleep(self) -> Sleeper | None:
+    def _fall_asleep(self) -> Sleeper | None:
         """Fall asleep until others publish; None if more may follow, or none can wake this one."""
         was_woken, self._was_woken = self._was_woken, False
         if was_woken or self._hears_more or self._read_only or self._file is None:
@@ -210,7 +210,7 @@ class LiveFile:
             return None
         return sleeper
 
-    def _look_around(self, sleeper: Sleeper) -> None:
+    def _note_if_missed(self, sleeper: Sleeper) -> None:
         """Note if somebody has published and has not woken this process."""
         with self._changed:
             if self._file is not None and self._file.ring.end() != self._heard:

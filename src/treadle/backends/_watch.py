@@ -155,12 +155,12 @@ class _Looker:
             self._set_timer(_AWAKE, self.look)
 
     def _look_asleep(self, sleeper: Sleeper) -> None:
-        if self._sight.has_changed(at_all=True):
+        if self._sight.has_changed(with_costly=True):
             self._tell()
         else:
-            self._set_timer(ASLEEP_SECONDS, partial(self._look_around, sleeper))
+            self._set_timer(ASLEEP_SECONDS, partial(self._look_for_missed, sleeper))
 
-    def _look_around(self, sleeper: Sleeper) -> None:
+    def _look_for_missed(self, sleeper: Sleeper) -> None:
         """Look for what nobody has woken this one for."""
         position = self._sight.position
         if not sleeper.sleep():  # its place may have been taken
@@ -195,16 +195,16 @@ class _Sight:
         self._costly = _seen(costly)
         self._looked_at_costly = time.monotonic()
 
-    def has_changed(self, *, at_all: bool = False) -> bool:
+    def has_changed(self, *, with_costly: bool = False) -> bool:
         """Look; return whether something is new.
 
         Args:
-            at_all: look also at what costs more, however short ago that was.
+            with_costly: look also at what costs more, however short ago that was.
         """
         position, costly = self.position, self._costly
         self.position = _seen(self._look)
         now = time.monotonic()
-        if at_all or now - self._looked_at_costly >= _COSTLY_SECONDS:
+        if with_costly or now - self._looked_at_costly >= _COSTLY_SECONDS:
             self._costly = _seen(self._look_at_costly)
             self._looked_at_costly = now
         return self.position != position or self._costly != costly

@@ -64,7 +64,7 @@ def follow_thread(thread_id: str, after: int | None, live: bool, as_json: bool) 
                 text.end()
                 write_line("\n".join(_lines(item)))
                 if isinstance(item, ThreadDelta):
-                    text.forget(*item.changes.messages)
+                    text.note_committed(*item.changes.messages)
 
     read_store(follow)
 

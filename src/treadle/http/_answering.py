@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from treadle.core.codec import Json
 from treadle.core.mailbox_queries import LoadEntry, LoadMailbox
 from treadle.core.mailboxes import MailboxEntry, MailboxState, is_terminal
 from treadle.core.run_queries import SearchRuns
@@ -80,12 +81,25 @@ def end_waits(step: Batch, thread_id: str, answered: Iterable[Answered]) -> None
             step.mailboxes.resume(thread_id)
 
 
+def interrupts_of(run: RunRecord) -> list[dict[str, Json]]:
+    """Return what a run needs from people, as `treadle.worker.Turn` has written it.
+
+    Some may be broken, as agents write them: those without an id are left out.
+    """
+    metadata = run.metadata
+    interrupts = metadata.get("interrupts") if isinstance(metadata, dict) else None
+    if not isinstance(interrupts, list):
+        return []
+    return [each for each in interrupts if isinstance(each, dict) and _has_id(each)]
+
+
+def _has_id(interrupt: dict[str, Json]) -> bool:
+    return isinstance(interrupt.get("id"), str)
+
+
 def _ids_of(run: RunRecord) -> frozenset[str]:
     """The ids by which a run can be answered; a question without one has that of the run."""
-    asked = run.metadata.get("interrupts") if isinstance(run.metadata, dict) else None
-    named = asked if isinstance(asked, list) else []  # some may be broken, as agents write them
-    ids = [each.get("id") for each in named if isinstance(each, dict)]
-    return frozenset(each for each in ids if isinstance(each, str)) or frozenset([run.run_id])
+    return frozenset(str(each["id"]) for each in interrupts_of(run)) or frozenset([run.run_id])
 
 
 async def _answered(store: Store, thread_id: str, runs: Sequence[RunRecord]) -> list[Answered]:

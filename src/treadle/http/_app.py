@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from treadle.http._call import Call, Redact, show_all
-from treadle.http._closing import check_framing, closing
+from treadle.http._connection_end import check_framing, closing
 from treadle.http._errors import Refused, answer_to
 from treadle.http._event_stream import EventStream
 from treadle.http._incoming import Headers, Incoming

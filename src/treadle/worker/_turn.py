@@ -1,20 +1,21 @@
 """A turn: the run that a client has asked for over HTTP, as its handler sees it."""
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import msgspec
 
 from treadle.core.codec import Json, to_plain
-from treadle.core.limits import PAGE
 from treadle.core.mailboxes import MailboxEntry
 from treadle.core.messages import Message, MessageMetadata, ToolCall
 from treadle.core.patches import TrackedPatch
 from treadle.core.runs import RunMeta, RunRecord, RunStatus, UpsertRun
 from treadle.core.threads import ThreadChangeSet
 from treadle.core.turns import MERGED, NO_RESULT, call_of, history_of, run_of, whole_of
-from treadle.errors import InvalidValue
+from treadle.errors import InvalidValue, NotFound
 from treadle.store.live import LiveMessage
+from treadle.store.pages import every
 from treadle.store.store import Store
 from treadle.worker._decision import Reject
 from treadle.worker._delivery import Delivery, leases_of
@@ -86,7 +87,7 @@ class Turn:
         of its own. Each result is behind its call; calls of other runs that have none get one that
         is not stored. See `treadle.turns.up_to`.
 
-        It reads all messages of the thread, in pages.
+        It reads the whole thread.
 
         Args:
             no_result: the text of results that are missing.
@@ -226,19 +227,10 @@ class Turn:
 
     async def _merged(self) -> dict[str, str]:
         """The runs of the thread that became a part of others, and of which."""
-        found: dict[str, str] = {}
-        offset = 0
-        while True:
-            page = await self._store.runs.list(
-                thread_id=self.request.thread_id,
-                termination_code=MERGED,
-                offset=offset,
-                limit=PAGE,
-            )
-            found |= {run.run_id: whole for run in page.items if (whole := whole_of(run))}
-            offset += PAGE
-            if not page.has_more:
-                return found
+        listing = partial(
+            self._store.runs.list, thread_id=self.request.thread_id, termination_code=MERGED
+        )
+        return {run.run_id: whole async for run in every(listing) if (whole := whole_of(run))}
 
     # --- what it reads ----------------------------------------------------------------------------
 
@@ -273,18 +265,12 @@ class Turn:
         is_own = result is not None and run_of(result) == self.request.run_id
         return reply._replace(call=call, result=result if is_own else None)
 
-    async def _messages(self) -> list[Message]:
+    async def _messages(self) -> Sequence[Message]:
         """All messages of the thread."""
-        found: list[Message] = []
-        after: int | None = None
-        while True:
-            page = await self._store.threads.list_messages(
-                self.request.thread_id, after=after, limit=PAGE, visibility=None
-            )
-            found += [each.message for each in page.messages]
-            if not page.has_more:
-                return found
-            after = page.next_cursor
+        head = await self._store.threads.load(self.request.thread_id)
+        if head is None:
+            raise NotFound("thread", self.request.thread_id)
+        return head.thread.messages
 
 
 def _request_in(entry: MailboxEntry) -> RunRequest | InvalidValue:

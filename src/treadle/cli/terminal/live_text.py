@@ -1,5 +1,7 @@
 """The messages that are being written, as `treadle threads follow --live` shows them."""
 
+from collections import deque
+
 import msgspec
 
 from treadle.cli.terminal.output import write_line, write_piece
@@ -7,6 +9,9 @@ from treadle.core.codec import Json
 from treadle.core.escaping import one_line
 from treadle.core.live import LivePiece, piece_in
 from treadle.core.messages import Message
+
+_LATEST = 100
+"""Of how many committed messages late pieces are left out."""
 
 
 class LiveText:
@@ -21,7 +26,7 @@ class LiveText:
         """The part whose line is open."""
         self._next = 0
         """The number that the next piece of it has, if none was lost."""
-        self._committed: set[str | None] = set()
+        self._committed: deque[str | None] = deque(maxlen=_LATEST)
 
     def show(self, value: Json) -> None:
         """Write a live value."""
@@ -38,9 +43,9 @@ class LiveText:
             self._part = None
             write_line()
 
-    def forget(self, *messages: Message) -> None:
+    def note_committed(self, *messages: Message) -> None:
         """Write no more pieces of messages that were committed: they are late."""
-        self._committed |= {message.id for message in messages}
+        self._committed.extend(message.id for message in messages)
 
     def _write(self, piece: LivePiece) -> None:
         part = (piece.message_id, piece.part, piece.tool_call_id)

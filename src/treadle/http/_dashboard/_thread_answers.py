@@ -18,11 +18,11 @@ from treadle.core.messages import Message
 from treadle.core.run_queries import LoadRun
 from treadle.core.runs import RunRecord
 from treadle.errors import NotFound
-from treadle.http._answering import NOT_WAITING
+from treadle.http._answering import NOT_WAITING, interrupts_of
 from treadle.http._call import Call
 from treadle.http._dashboard._rendering import redirect
 from treadle.http._dashboard._thread_page import read_thread
-from treadle.http._dashboard._waiting import interrupts_of, read_waiting
+from treadle.http._dashboard._waiting import read_waiting
 from treadle.http._errors import Refused
 from treadle.http._operation import Operation
 from treadle.http._owners import OWN_THREAD

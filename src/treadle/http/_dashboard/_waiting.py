@@ -5,10 +5,10 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from treadle.core.codec import Json
 from treadle.core.mailbox_queries import LoadEntry, LoadMailbox
 from treadle.core.mailboxes import MailboxEntry, MailboxState, is_terminal
 from treadle.core.runs import RunRecord
+from treadle.http._answering import interrupts_of
 from treadle.store.store import Store
 
 Way: TypeAlias = Literal["pause", "request", "resumed"]
@@ -58,16 +58,3 @@ def _waiting(run: RunRecord, mailbox: MailboxState | None, entry: MailboxEntry |
     else:
         way = "request" if interrupts_of(run) else None
     return Waiting(run=run, questions=questions, way=way)
-
-
-def interrupts_of(run: RunRecord) -> list[dict[str, Json]]:
-    """Return what a run needs from people, as `treadle.worker.Turn` has written it."""
-    metadata = run.metadata
-    interrupts = metadata.get("interrupts") if isinstance(metadata, dict) else None
-    if not isinstance(interrupts, list):
-        return []
-    return [each for each in interrupts if isinstance(each, dict) and _has_id(each)]
-
-
-def _has_id(interrupt: dict[str, Json]) -> bool:
-    return isinstance(interrupt.get("id"), str)

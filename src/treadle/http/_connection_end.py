@@ -1,4 +1,4 @@
-"""Answers with which a connection ends: what follows on it is not wanted, or cannot be trusted."""
+"""The end of a connection with an answer: what follows is not wanted, or cannot be trusted."""
 
 import asyncio
 from contextlib import suppress
