@@ -149,3 +149,17 @@ async def test_who_may_only_look_sees_no_actions(store: Store, see: See) -> None
         assert answer.status_code == 403
     for action in ("interrupt", "cancel-pending"):
         assert (await looking.get(f"/mailboxes/m/{action}")).status_code == 403
+
+
+async def test_a_refresh_of_an_open_page_leaves_what_was_said_to_the_next(
+    store: Store, admin: httpx.AsyncClient
+) -> None:
+    await store.threads.create(Thread(id="t"))
+    form = {"text": "hello"}
+    sent = await admin.post("/mailboxes/t/send", data=form)
+    assert sent.status_code == 303
+    for page in ("/mailboxes/t", "/", "/threads/gone"):
+        refresh = await admin.get(page, headers={"hx-request": "true"})
+        assert "It is sent." not in refresh.text
+    assert said(await admin.get(sent.headers["location"])) == "It is sent."
+    assert said(await admin.get(sent.headers["location"])) == ""

@@ -12,6 +12,7 @@ from treadle.http._dashboard._pages import PAGES
 from treadle.http._dashboard._rendering import (
     PAGE_HEADERS,
     here,
+    is_refresh,
     render_plain,
     root_of,
     url,
@@ -81,6 +82,6 @@ def _to_login(request: Request) -> Response:
     wanted = here(request).removeprefix(root_of(request))
     is_page = request.method == "GET" and wanted != "/"
     where = url(request, "login", next=wanted if is_page else None)
-    if "hx-request" in request.headers:  # the whole page has to go there, not a part of it
+    if is_refresh(request):  # the whole page has to go there, not a part of it
         return Response(b"", 401, {**PAGE_HEADERS, "hx-redirect": where})
     return Response(b"", 303, {**PAGE_HEADERS, "location": where})

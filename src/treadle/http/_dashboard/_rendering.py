@@ -101,7 +101,10 @@ def render(call: Call, template: str, status: int = 200, **values: Any) -> Respo
 
 def render_plain(request: Request, template: str, status: int = 200, **values: Any) -> Response:
     """Return a page for a request that nobody is known to have made, such as that of an error."""
-    said, theme = cookie_of(request, _SAID_COOKIE), cookie_of(request, _THEME_COOKIE)
+    # A refresh replaces a part of the page that has no place for what was said. It may come between
+    # an action and the page behind it, which needs the cookie.
+    said = None if is_refresh(request) else cookie_of(request, _SAID_COOKIE)
+    theme = cookie_of(request, _THEME_COOKIE)
     page = _ENVIRONMENT.get_template(template).render(
         {
             "url": partial(url, request),
@@ -153,6 +156,11 @@ def redirect_to(request: Request, where: str, said: str | None = None) -> Respon
             samesite="lax",
         )
     return response
+
+
+def is_refresh(request: Request) -> bool:
+    """Return whether an open page asks for itself again, to replace a part of it."""
+    return "hx-request" in request.headers
 
 
 def root_of(request: Request) -> str:
