@@ -6,6 +6,7 @@ from tests.worker.support import AT_ONCE, NewWorker, Recorder, load, until_idle
 
 from treadle import (
     InvalidValue,
+    Json,
     MailboxEntry,
     Message,
     MessageMetadata,
@@ -226,3 +227,26 @@ class TestTaking:
         await until_idle(new_worker(store, handler))
         run = await run_named(store, "r2")
         assert (run.status, run.termination_code) == ("done", None)
+
+
+@pytest.mark.parametrize(
+    ("status", "payload", "approved"),
+    [
+        pytest.param("resolved", {"approved": True}, True, id="approved"),
+        pytest.param("resolved", True, True, id="true"),
+        pytest.param("resolved", None, True, id="no-payload"),
+        pytest.param("resolved", {"approved": False}, False, id="declined"),
+        pytest.param("resolved", {"approved": False, "reason": "no"}, False, id="with-a-reason"),
+        pytest.param("resolved", False, False, id="false"),
+        pytest.param("resolved", {"approved": "no"}, False, id="a-text"),
+        pytest.param("resolved", {"approved": 1}, False, id="a-number"),
+        pytest.param("resolved", {}, False, id="empty"),
+        pytest.param("resolved", "no", False, id="in-words"),
+        pytest.param("cancelled", None, False, id="cancelled"),
+        pytest.param("cancelled", {"approved": True}, False, id="cancelled-after-all"),
+        pytest.param("unheard of", True, False, id="another-status"),
+    ],
+)
+def test_only_a_plain_yes_is_an_approval(status: str, payload: Json, approved: bool) -> None:
+    answer = Answer(interrupt_id="q", status=status, payload=payload)
+    assert answer.approved is approved

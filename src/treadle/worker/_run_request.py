@@ -14,8 +14,21 @@ class Answer(Model, frozen=True, kw_only=True):
 
     interrupt_id: str
     status: str = always_encoded("resolved")
-    """"resolved" or "cancelled"."""
+    """"resolved" or "cancelled"; the first does not mean yes, see `approved`."""
     payload: Json = None
+    """What was answered: {"approved": false} of who declines in the dashboard or the AI SDK."""
+
+    @property
+    def approved(self) -> bool:
+        """Whether it is a plain yes: "resolved", with {"approved": true}, true or no payload.
+
+        Anything else is no approval, also an answer in other words: read those in `payload`.
+        """
+        if self.status != "resolved":
+            return False
+        payload = self.payload
+        said = payload.get("approved") if isinstance(payload, dict) else payload
+        return payload is None or said is True
 
 
 class Interrupt(Model, frozen=True, kw_only=True):
