@@ -7,6 +7,9 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+_BEATS = 60
+"""Signs of life are due at whole multiples of this part of the time without an item."""
+
 
 async def merged(
     sources: Sequence[AsyncGenerator[T]], quiet_seconds: float | None = None
@@ -17,7 +20,8 @@ async def merged(
 
     Args:
         sources: the sources, which are closed at the end.
-        quiet_seconds: after so long without an item, None comes; None: it never does.
+        quiet_seconds: after so long without an item, None comes, up to a sixtieth of it earlier;
+            None: it never does.
     """
     async with AsyncExitStack() as stack:
         for source in sources:
@@ -25,8 +29,9 @@ async def merged(
         asked = [asyncio.create_task(_next(source)) for source in sources]
         stack.push_async_callback(_cancel, asked)
         while True:
+            timeout = None if quiet_seconds is None else _until_beat(quiet_seconds)
             done, _ = await asyncio.wait(
-                asked, timeout=quiet_seconds, return_when=asyncio.FIRST_COMPLETED
+                asked, timeout=timeout, return_when=asyncio.FIRST_COMPLETED
             )
             if not done:
                 yield None
@@ -38,6 +43,16 @@ async def merged(
                     return
                 asked[number] = asyncio.create_task(_next(source))
                 yield items[0]
+
+
+def _until_beat(quiet_seconds: float) -> float:
+    """Return the seconds until the next sign of life.
+
+    Thousands of streams that wait would wake the event loop one after the other. So all that are
+    due in one part of the time are woken together.
+    """
+    now = asyncio.get_running_loop().time()
+    return quiet_seconds - (now + quiet_seconds) % (quiet_seconds / _BEATS)
 
 
 async def _next(source: AsyncGenerator[T]) -> tuple[T, ...]:
