@@ -12,6 +12,7 @@ from treadle.http._call import Call, Redact, show_all
 from treadle.http._connection_end import check_framing, closing
 from treadle.http._errors import Refused, answer_to
 from treadle.http._event_stream import EventStream
+from treadle.http._heads import Heads
 from treadle.http._incoming import Headers, Incoming
 from treadle.http._input import natural_number, parameters_of, read_body, read_query
 from treadle.http._operation import Operation, check_operation
@@ -76,6 +77,7 @@ class App:
         """The open streams; end them before the server stops."""
         self.first_segments = frozenset(each.path.split("/")[1] for each in operations)
         """How the paths of its operations begin."""
+        self._heads = Heads(store)
         self._store = store
         self._router = Router(operations)
         self._authenticate = authenticate
@@ -142,6 +144,7 @@ class App:
             request=request,
             limits=self._limits,
             streams=self.streams,
+            heads=self._heads,
             read_only=self._read_only,
             redact=self._redact,
         )

@@ -7,6 +7,7 @@ import msgspec
 
 from treadle.core.codec import Json
 from treadle.http._errors import Refused
+from treadle.http._heads import Heads
 from treadle.http._incoming import Incoming
 from treadle.http._principals import Action, Principal
 from treadle.http._settings import Limits
@@ -37,6 +38,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits
     streams: Streams
     """The streams of the server that are open."""
+    heads: Heads
+    """How streams look at their threads."""
     read_only: bool = False
     """Whether the server refuses what changes the store."""
     redact: Redact = show_all

@@ -95,6 +95,9 @@ async def _events(
             if isinstance(item, Live):
                 yield framed(msgspec.json.encode(item.value), event="live")
                 continue
+            if item is None and await call.heads.is_same(thread_id, version, call.principal.own):
+                yield None
+                continue
             events, known = await _news(call, thread_id, version)
             for event in events:
                 yield event

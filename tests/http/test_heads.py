@@ -1,0 +1,115 @@
+"""Silent streams look at their threads together, and what harms one of them harms no other."""
+
+import asyncio
+import itertools
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import pytest
+
+from tests.http.streams_in_process import streaming
+from tests.http.test_streams import app_of, until_listening
+from treadle import Message, Store, Thread
+from treadle.core.heads import LoadHead
+from treadle.core.hints import ANYTHING, Hint
+from treadle.errors import CorruptRecord
+from treadle.http import user
+from treadle.http._heads import Heads
+
+THREADS = [f"t{number}" for number in range(450)]
+
+
+@pytest.fixture
+def reads(store: Store, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The threads of each read."""
+    done: list[list[str]] = []
+    read = store.read
+
+    async def counted(*queries: Any) -> Any:
+        done.append([query.thread_id for query in queries if isinstance(query, LoadHead)])
+        return await read(*queries)
+
+    monkeypatch.setattr(store, "read", counted)
+    return done
+
+
+async def test_streams_whose_turn_it_is_share_a_look(store: Store, reads: list[list[str]]) -> None:
+    async with store.batch() as step:
+        for thread_id in THREADS:
+            step.threads.create(Thread(id=thread_id))
+    heads = Heads(store)
+    answers = await asyncio.gather(*(heads.is_same(each, 0, None) for each in THREADS * 2))
+    assert all(answers)
+    assert [len(each) for each in reads] == [200, 200, 50]
+    assert sorted(itertools.chain(*reads)) == sorted(THREADS)
+    assert await heads.is_same("t0", 0, None)
+    assert reads[3:] == [["t0"]]
+
+
+@pytest.mark.parametrize(
+    ("version", "own", "same"),
+    [(0, None, True), (0, "alice", True), (0, "bob", False), (1, "alice", False)],
+)
+async def test_a_thread_is_the_same_at_its_version_and_with_its_owner(
+    store: Store, version: int, own: str | None, *, same: bool
+) -> None:
+    await store.threads.create(Thread(id="t", resource_id="alice"))
+    assert await Heads(store).is_same("t", version, own) is same
+
+
+async def test_a_thread_that_is_gone_is_not_the_same(store: Store) -> None:
+    assert not await Heads(store).is_same("gone", 0, None)
+
+
+async def test_a_thread_that_cannot_be_read_is_not_known_and_the_next_look_is_another(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await store.threads.create(Thread(id="t"))
+    read, damaged = store.read, {"bad"}
+
+    async def fail(*queries: Any) -> Any:
+        if damaged & {query.thread_id for query in queries}:
+            raise CorruptRecord("bad", "damaged")
+        return await read(*queries)
+
+    monkeypatch.setattr(store, "read", fail)
+    heads = Heads(store)
+    both = await asyncio.gather(heads.is_same("t", 0, None), heads.is_same("bad", 0, None))
+    assert not any(both)
+    assert await heads.is_same("t", 0, None)
+
+
+async def test_a_stream_that_ends_leaves_the_look_to_the_others(store: Store) -> None:
+    await store.threads.create(Thread(id="t"))
+    heads = Heads(store)
+    ending, staying = (asyncio.ensure_future(heads.is_same("t", 0, None)) for _ in range(2))
+    await asyncio.sleep(0)
+    ending.cancel()
+    assert await staying
+    assert ending.cancelled()
+
+
+async def no_hints(**wanted: str) -> AsyncGenerator[Hint]:
+    await asyncio.Event().wait()
+    yield ANYTHING
+
+
+@pytest.mark.parametrize("what", ["message", "owner", "deleted"])
+async def test_a_silent_stream_notices_what_no_hint_has_said(
+    store: Store, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    await store.threads.create(Thread(id="t", resource_id="alice"))
+    monkeypatch.setattr(store, "changes", no_hints)
+    app = app_of(store, user("alice"), heartbeat_seconds=0.05)
+    async with streaming(app, "/v1/threads/t/events") as stream:
+        await until_listening(stream)
+        await stream.until(lambda stream: stream.body.count(b":") > 5)
+        match what:
+            case "message":
+                await store.threads.append("t", Message.user("hello"))
+            case "owner":
+                await store.threads.update("t", resource_id="bob")
+            case _:
+                await store.threads.delete("t")
+        [event] = await stream.until_events(1)
+    assert event.kind == ("delta" if what == "message" else "deleted")
