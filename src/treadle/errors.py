@@ -45,7 +45,11 @@ class InvalidValue(TreadleError, ValueError):
 
 
 class PatchError(InvalidValue):
-    """A patch does not fit the state it is applied to; the message is the reference's."""
+    """A patch does not fit the state it is applied to; the message is the reference's.
+
+    If it is stored in a thread, the state cannot be read until a change set with a `snapshot`
+    replaces the state and its patches.
+    """
 
     def __init__(self, where: str, message: str) -> None:
         super().__init__(where, message)

@@ -8,6 +8,7 @@ import pytest
 
 import treadle
 from tests.cli.support import in_store, run, run_json
+from treadle.patches import Increment, track
 
 
 def test_threads_are_listed(agents: Path) -> None:
@@ -40,6 +41,18 @@ def test_a_thread_is_shown(agents: Path) -> None:
     last = run_json("threads", "show", "t1", "--last", 1, "--store", agents)
     assert last["thread"]["messages"][0]["content"] == "be quiet"
     assert last["message_times"] == shown["message_times"][-1:]
+
+
+def test_a_thread_whose_patch_does_not_fit_is_shown(agents: Path) -> None:
+    broken = track(Increment(("no", "such"), 1))
+    in_store(
+        agents,
+        lambda store: store.threads.append("t1", treadle.ThreadChangeSet(patches=[broken])),
+    )
+    shown = run("threads", "show", "t1", "--store", agents)
+    assert shown.exit_code == 0
+    assert '"n": 1' in shown.stdout
+    assert "without its patches, as one does not fit: path not found: $.no.such" in shown.stdout
 
 
 def test_threads_are_deleted(agents: Path) -> None:

@@ -184,6 +184,7 @@ def test_a_patch_that_does_not_fit_says_where() -> None:
         with pytest.raises(PatchError, match="append requires array value at") as caught:
             call()
         assert caught.value.where == "$.a"
+        assert "thread 't'" in "".join(caught.value.__notes__)
 
 
 @pytest.mark.parametrize(

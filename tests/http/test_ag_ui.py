@@ -11,7 +11,7 @@ import pytest
 import treadle.http
 from tests.http.agent import handle
 from tests.http.streams_in_process import Stream, streaming
-from treadle import Message, Store, Thread
+from treadle import Message, Store, Thread, ThreadChangeSet, patches
 from treadle.backends.memory.backend import MemoryBackend
 from treadle.http import App, Limits, Principal, admin, everyone, user
 from treadle.worker import Worker
@@ -115,6 +115,24 @@ class TestARun:
             second = await events_of(app, asked("r2", "count", state={"mine": 2}))
         assert states(first) == [{"count": 1, "client": {"mine": 1}}]
         assert states(second)[-1] == {"count": 2, "client": {"mine": 2}}
+
+    async def test_a_patch_that_does_not_fit_ends_no_run(self, store: Store) -> None:
+        app, broken = app_of(store), patches.track(patches.Increment(("n",), 1))
+        async with working(store):
+            await events_of(app, asked("r1", "hello"))
+            await store.threads.append("t", ThreadChangeSet(patches=[broken]))
+            events = await events_of(app, asked("r2", "hello again"))
+            assert kinds(events)[-1] == "RUN_FINISHED"
+            assert states(events) == []
+            async with run(app, asked("r3", "slow")) as stream:
+                await stream.until(lambda seen: "TEXT_MESSAGE_CONTENT" in str(seen.events))
+                await store.threads.append("t", ThreadChangeSet(patches=[broken]))
+                await store.threads.append("t", ThreadChangeSet(snapshot={"n": 1}))
+                await store.threads.append("t", ThreadChangeSet(patches=[broken]))
+                await stream.until_end()
+                events = [event.data for event in stream.events]
+        assert kinds(events)[-1] == "RUN_FINISHED"
+        assert states(events) == [{"n": 1}, {"n": 2}]
 
     async def test_a_tool_of_the_client_is_left_to_it(self, store: Store) -> None:
         async with working(store):

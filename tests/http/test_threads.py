@@ -31,6 +31,23 @@ async def test_a_thread_is_created_shown_and_deleted(admin: httpx.AsyncClient) -
     assert missing.json()["code"] == "not_found"
 
 
+async def test_a_patch_that_does_not_fit_hides_no_conversation(
+    admin: httpx.AsyncClient, store: Store
+) -> None:
+    await store.threads.create(Thread(id="t", state={"a": 1}, messages=(Message.user("hi"),)))
+    broken = patches.track(patches.Increment(("n",), 1))
+    await store.threads.append("t", ThreadChangeSet(patches=[broken]))
+    shown = await admin.get("/v1/threads/t")
+    assert shown.status_code == 200, shown.text
+    assert [each["content"] for each in shown.json()["messages"]] == ["hi"]
+    assert shown.json()["state"] == {"a": 1}
+    assert shown.json()["state_error"] == "path not found: $.n"
+    await store.threads.append("t", ThreadChangeSet(snapshot={"n": 1}, patches=[broken]))
+    shown = await admin.get("/v1/threads/t")
+    assert shown.json()["state"] == {"n": 2}
+    assert "state_error" not in shown.json()
+
+
 async def test_the_server_makes_the_id_of_a_thread_that_has_none(admin: httpx.AsyncClient) -> None:
     created = await admin.post("/v1/threads")
     assert created.status_code == 201

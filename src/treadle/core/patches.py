@@ -44,21 +44,21 @@ class MergeObject(SortedModel, frozen=True, tag_field="op", tag="merge_object"):
 
 
 class Increment(SortedModel, frozen=True, tag_field="op", tag="increment"):
-    """Add `amount` to the number at `path`."""
+    """Add `amount` to the number at `path`; it does not fit if there is none."""
 
     path: Path
     amount: int | float
 
 
 class Decrement(SortedModel, frozen=True, tag_field="op", tag="decrement"):
-    """Subtract `amount` from the number at `path`."""
+    """Subtract `amount` from the number at `path`; it does not fit if there is none."""
 
     path: Path
     amount: int | float
 
 
 class Insert(SortedModel, frozen=True, tag_field="op", tag="insert"):
-    """Put `value` before position `index` of the array at `path`."""
+    """Put `value` before position `index` of the array at `path`, which must be there."""
 
     path: Path
     index: Index
@@ -66,7 +66,7 @@ class Insert(SortedModel, frozen=True, tag_field="op", tag="insert"):
 
 
 class Remove(SortedModel, frozen=True, tag_field="op", tag="remove"):
-    """Remove the first item that equals `value` from the array at `path`."""
+    """Remove the first item that equals `value` from the array at `path`, which must be there."""
 
     path: Path
     value: Json

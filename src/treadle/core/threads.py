@@ -15,7 +15,7 @@ from treadle.core.pages import Page
 from treadle.core.patches import TrackedPatch, apply_patches
 from treadle.core.rows import Table
 from treadle.core.runs import RunMeta, RunRows
-from treadle.errors import InvalidValue, NotFound, VersionConflict, shorten
+from treadle.errors import InvalidValue, NotFound, PatchError, VersionConflict, shorten
 
 Reason = Literal["UserMessage", "AssistantTurnCommitted", "ToolResultsCommitted", "RunFinished"]
 """Why a change set was made: for its readers; no rule depends on it."""
@@ -66,7 +66,7 @@ class Thread(SortedModel, frozen=True, kw_only=True):
         Raises:
             PatchError: a patch does not fit.
         """
-        return apply_patches(self.state, (tracked.patch for tracked in self.patches))
+        return self._patched(self.patches)
 
     def replay_to(self, index: int) -> Json:
         """Return the state with the patches up to and including `index` applied.
@@ -79,7 +79,17 @@ class Thread(SortedModel, frozen=True, kw_only=True):
             raise InvalidValue(
                 "index", f"{shorten(index)} is not one of {len(self.patches)} patches"
             )
-        return apply_patches(self.state, (item.patch for item in self.patches[: index + 1]))
+        return self._patched(self.patches[: index + 1])
+
+    def _patched(self, patches: tuple[TrackedPatch, ...]) -> Json:
+        try:
+            return apply_patches(self.state, (tracked.patch for tracked in patches))
+        except PatchError as error:
+            error.add_note(
+                f"It is a patch of thread {shorten(self.id)}. Until somebody appends a "
+                "ThreadChangeSet(snapshot=...), which replaces the patches, it does not fit."
+            )
+            raise
 
     def snapshot(self) -> "Thread":
         """Return the thread with its patches folded into the state.

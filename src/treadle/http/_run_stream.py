@@ -13,13 +13,13 @@ from treadle.core.live import piece_in
 from treadle.core.mailbox_queries import LoadEntry, LoadMailbox
 from treadle.core.mailboxes import MailboxEntry, MailboxState
 from treadle.core.messages import Message
-from treadle.core.patches import apply_patches
+from treadle.core.patches import TrackedPatch, apply_patches
 from treadle.core.run_queries import LoadRun
 from treadle.core.runs import RunRecord
 from treadle.core.thread_queries import ListDeltas, ListMessages, LoadThread
 from treadle.core.threads import Thread, ThreadDelta
 from treadle.core.turns import whole_of
-from treadle.errors import NotFound
+from treadle.errors import NotFound, PatchError
 from treadle.http._call import Call
 from treadle.http._errors import failure_of
 from treadle.http._event_stream import EventStream, count_stream, framed
@@ -243,7 +243,7 @@ class RunStream:
             await self._load()
         if self._state.version < delta.version:
             self._state.change(delta)
-        return [StateIs(self._state.value)]
+        return [StateIs(self._state.value)] if self._state.is_readable else []
 
     async def _begin_again(self) -> list[RunEvent]:
         """All messages and the state, as they are now."""
@@ -259,7 +259,8 @@ class RunStream:
         if head is None:
             raise NotFound("thread", self._thread_id)
         self._require_own(head.thread)
-        self._state.set(head.thread.rebuild_state(), head.version)
+        thread = head.thread
+        self._state.set(thread.state, thread.patches, head.version)
         return tuple(
             message if message.id else msgspec.structs.replace(message, id=f"message-{position}")
             for position, message in enumerate(head.thread.messages)
@@ -267,20 +268,36 @@ class RunStream:
 
 
 class _State:
-    """The state of the thread, which is loaded once and then follows the deltas."""
+    """The state of the thread, which is loaded once and then follows the deltas.
+
+    Behind a patch that does not fit, it is not readable until a snapshot: clients get the messages.
+    """
 
     def __init__(self) -> None:
         self.value: Json = None
         self.version = -1
         self.is_known = False
+        self.is_readable = True
 
-    def set(self, value: Json, version: int) -> None:
-        self.value, self.version, self.is_known = value, version, True
+    def set(self, base: Json, patches: Iterable[TrackedPatch], version: int) -> None:
+        self.value, self.version, self.is_known, self.is_readable = base, version, True, True
+        self._apply(patches)
 
     def change(self, delta: ThreadDelta) -> None:
         changes = delta.changes
-        base = self.value if changes.snapshot is None else changes.snapshot
-        self.set(apply_patches(base, (each.patch for each in changes.patches)), delta.version)
+        if changes.snapshot is not None:
+            self.set(changes.snapshot, changes.patches, delta.version)
+            return
+        self.version = delta.version
+        self._apply(changes.patches)
+
+    def _apply(self, patches: Iterable[TrackedPatch]) -> None:
+        if not self.is_readable:
+            return
+        try:
+            self.value = apply_patches(self.value, (each.patch for each in patches))
+        except PatchError:
+            self.value, self.is_readable = None, False
 
 
 def _end_of(

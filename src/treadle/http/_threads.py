@@ -19,7 +19,7 @@ from treadle.core.threads import (
     ThreadMetadata,
     ThreadPage,
 )
-from treadle.errors import NotFound
+from treadle.errors import NotFound, PatchError
 from treadle.http._call import Call
 from treadle.http._errors import Refused
 from treadle.http._handlers import ask, ask_for
@@ -78,7 +78,9 @@ class ShownThread(SortedModel, frozen=True, kw_only=True):
     parent_thread_id: ThreadId | None = None
     messages: tuple[Message, ...] = always_encoded(())
     state: Json = always_encoded(None)
-    """The state with all patches applied."""
+    """The state with all patches applied; without them if one does not fit, see `state_error`."""
+    state_error: str | None = None
+    """Why a patch does not fit the state. A change set with a snapshot replaces both."""
     metadata: ThreadMetadata
     version: Version
 
@@ -175,17 +177,27 @@ async def _show(call: Call) -> Response:
         raise NotFound("thread", thread_id)
     thread = head.thread
     messages = visible(thread.messages, internal=call.can("read_internal"))
+    state, state_error = _state_of(thread)
     shown = ShownThread(
         id=thread.id,
         resource_id=thread.resource_id,
         parent_thread_id=thread.parent_thread_id,
         messages=messages if options.messages else (),
-        state=_without_run(thread.rebuild_state()),
+        state=_without_run(state),
+        state_error=state_error,
         metadata=thread.metadata,
         version=head.version,
         extra=thread.extra,
     )
     return answer(call, shown)
+
+
+def _state_of(thread: Thread) -> tuple[Json, str | None]:
+    """The state, and why it is without its patches: one that does not fit hides no conversation."""
+    try:
+        return thread.rebuild_state(), None
+    except PatchError as error:
+        return thread.state, str(error)
 
 
 def _without_run(state: Json) -> Json:

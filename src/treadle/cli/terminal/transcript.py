@@ -8,7 +8,8 @@ from treadle.cli.terminal.counts import counted
 from treadle.cli.terminal.output import time_text, write_line
 from treadle.core.codec import Json
 from treadle.core.messages import Message, ToolCall
-from treadle.core.threads import ThreadHead
+from treadle.core.threads import Thread, ThreadHead
+from treadle.errors import PatchError
 
 _COLOURS = {"user": "cyan", "assistant": "green", "tool": "yellow", "system": "magenta"}
 
@@ -26,7 +27,7 @@ def write_transcript(head: ThreadHead, last: int | None) -> None:
     if thread.state is not None or thread.patches:
         write_line()
         write_line("state", bold=True)
-        write_line(_pretty(thread.rebuild_state()))
+        write_line(_state_text(thread))
 
 
 def message_text(message: Message) -> str:
@@ -79,6 +80,14 @@ def _part_text(part: Json) -> str:
         if isinstance(text, str):
             return text
     return msgspec.json.encode(part).decode()
+
+
+def _state_text(thread: Thread) -> str:
+    try:
+        return _pretty(thread.rebuild_state())
+    except PatchError as error:
+        unpatched = _pretty(thread.state)
+        return f"{unpatched}\nwithout its patches, as one does not fit: {error}; append a snapshot"
 
 
 def _pretty(value: Json) -> str:
