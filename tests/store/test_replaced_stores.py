@@ -7,10 +7,13 @@ import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 
 from treadle import Store, StoreUnavailable, Thread, open_store
+from treadle.backends.sqlite import _connection, backend
 from treadle.backends.sqlite.backup import snapshot
 
 Change = Callable[[Path], object]
@@ -114,6 +117,47 @@ async def test_every_call_is_refused(
         await asyncio.wait_for(store.close(), 10)
     await store.close()
     assert _files(tmp_path) <= files  # nothing was created, such as an empty database
+
+
+@pytest.mark.parametrize("name", [name for name, (kind, _) in CHANGES.items() if kind == "sqlite"])
+@pytest.mark.parametrize(
+    ("call", "module", "step"),
+    [
+        ("read", _connection, "check_files"),
+        ("read", _connection, "_set_up"),
+        ("erase", _connection, "check_files"),
+        ("erase", _connection, "_set_up"),
+        ("erase", backend, "empty_log"),
+    ],
+)
+async def test_files_that_are_replaced_while_they_are_opened(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    call: str,
+    module: ModuleType,
+    step: str,
+    name: str,
+) -> None:
+    """SQLite opens three files one after the other, and says "disk I/O error" if one is gone."""
+    path = tmp_path / "store"
+    store = await _backed_up(_url("sqlite", path), path)
+    await store.threads.create(Thread(id="acknowledged"))
+    _, change = CHANGES[name]
+    original = getattr(module, step)
+    have_changed: list[Path] = []
+
+    def step_of_opening(*given: Any) -> Any:
+        if not have_changed:
+            have_changed.append(path)
+            change(path)
+        return original(*given)
+
+    monkeypatch.setattr(module, step, step_of_opening)
+    with lost():
+        await (store.threads.list() if call == "read" else store.erase("nobody"))
+    assert have_changed
+    with lost():
+        await store.close()
 
 
 def _append(url: str, count: int) -> None:

@@ -5,8 +5,10 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 
 from treadle.backends._fair_lock import holder_of
+from treadle.backends._identity import lost
 from treadle.backends._plain_files import NotPlainFile
 from treadle.backends.sql.rows import UNREADABLE
+from treadle.backends.sqlite._open_files import OpenFiles
 from treadle.backends.sqlite._side_files import beside
 from treadle.errors import CorruptRecord, InvalidValue, StoreUnavailable, TreadleError
 
@@ -21,24 +23,30 @@ _WRITING = 120
 _MISSING = ("no such table", "no such column", "has no column", "malformed", "UTF-8")
 
 
-def translate_errors(path: str) -> AbstractContextManager[None]:
+def translate_errors(path: str, files: OpenFiles | None = None) -> AbstractContextManager[None]:
     """Raise SQLite's errors in the block as Treadle's, with the original as the cause.
+
+    Args:
+        path: the database.
+        files: its files, if they are open. If they were removed or replaced, that is what is said:
+            SQLite says anything, such as "disk I/O error", when it happens while it opens them.
 
     Raises:
         CorruptRecord: the file is damaged, or is no database, or one beside it is no plain file.
         InvalidValue: a value is too large.
         StoreUnavailable: it cannot be read or written.
     """
-    return _Translation(path)
+    return _Translation(path, files)
 
 
 class _Translation:
     """What `translate_errors` returns; a generator would take five times as long."""
 
-    __slots__ = ("_path",)
+    __slots__ = ("_files", "_path")
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, files: OpenFiles | None) -> None:
         self._path = path
+        self._files = files
 
     def __enter__(self) -> None:
         """Begin the block."""
@@ -54,6 +62,8 @@ class _Translation:
         if isinstance(error, sqlite3.DataError):
             raise InvalidValue("batch", f"SQLite cannot store a value: {error}") from error
         if isinstance(error, sqlite3.Error | OSError):
+            if self._files is not None and not self._files.are_in_place():
+                raise lost(self._path) from error
             raise translate(error, self._path) from error
         if isinstance(error, UNREADABLE):
             reason = f"a row is not what it should be: {error}"

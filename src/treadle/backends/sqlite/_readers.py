@@ -63,7 +63,7 @@ class Readers:
         close_all(*(partial(close, connection) for connection in self._connections))
 
     def _read(self, program: Program[T], patience: Patience) -> T:
-        with translate_errors(self._path):
+        with translate_errors(self._path, self._files):
             connection = self._connection(patience)
             with transaction(connection, "DEFERRED", patience):
                 self._files.require_in_place()

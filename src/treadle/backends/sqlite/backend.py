@@ -209,11 +209,12 @@ class SqliteBackend:
     def _empty_log(self) -> None:
         patience = Patience.of(self._call_seconds)
         with (
-            translate_errors(self._path),
+            translate_errors(self._path, self._files),
             using_sqlite(),
             closing(connect(self._path, self._durability, patience)) as connection,
         ):
             is_empty = empty_log(connection, patience)
+            self._files.require_in_place()
         if not is_empty:
             raise StoreUnavailable(self._path, "others kept its log in use; try it again")
 
@@ -258,7 +259,7 @@ class SqliteBackend:
         hints: set[Hint] = set()
         patience = self._thread.patience
         try:
-            with translate_errors(self._path), self._lock.hold(patience):
+            with translate_errors(self._path, self._files), self._lock.hold(patience):
                 with transaction(self._writer, "IMMEDIATE", patience):
                     has_begun = True
                     self._files.require_in_place()
@@ -300,7 +301,7 @@ class SqliteBackend:
         return None if ring is None else ring.sleepers
 
     def _data_version(self) -> object:
-        with translate_errors(self._path), using_sqlite():
+        with translate_errors(self._path, self._files), using_sqlite():
             return self._watcher.execute("PRAGMA data_version").fetchone()
 
     def _ring(self) -> HintRing | None:
