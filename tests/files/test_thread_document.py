@@ -6,8 +6,15 @@ from hypothesis import strategies as st
 
 from treadle.backends.files._thread_document import ThreadDocument, advance
 from treadle.core.codec import encode
-from treadle.core.messages import Message
-from treadle.core.threads import Thread, ThreadChangeSet, ThreadDelta, ThreadHead, appended
+from treadle.core.messages import Message, new_messages
+from treadle.core.threads import (
+    StoredThread,
+    Thread,
+    ThreadChangeSet,
+    ThreadHead,
+    extended,
+    history_since,
+)
 from treadle.testing._harness.strategies.models import models
 
 
@@ -25,6 +32,12 @@ messages = st.builds(with_ids, st.lists(models(Message), max_size=3), few_ids)
 changes = st.builds(with_messages, models(ThreadChangeSet), messages)
 
 
+def after(stored: StoredThread, change: ThreadChangeSet, now: int) -> StoredThread:
+    kept = stored.head.thread.messages[: change.truncated_to]
+    known = [message.id for message in kept if message.id is not None]
+    return extended(stored, change, now, new_messages(change.messages, known))
+
+
 def whole(document: ThreadDocument) -> bytes:
     return b"".join(document.parts())
 
@@ -34,18 +47,16 @@ def whole(document: ThreadDocument) -> bytes:
 def test_a_grown_document_is_the_document_of_the_whole_thread(
     thread: Thread, groups: list[list[ThreadChangeSet]]
 ) -> None:
-    start = head = ThreadHead(thread=thread, version=3)
-    document = ThreadDocument(head)
-    all_deltas: list[msgspec.Raw] = []
+    start = ThreadHead(thread=thread, version=3)
+    stored, document = StoredThread(start), ThreadDocument(start)
+    deltas: list[msgspec.Raw] = []
     for group in groups:
-        deltas: list[msgspec.Raw] = []
+        before = stored.head.version
         for change in group:
-            now = 1_000 + head.version
-            head = appended(head, change, now)
-            delta = ThreadDelta(version=head.version, committed_at=now, changes=change)
-            deltas.append(msgspec.Raw(encode(delta)))
-        document.append(deltas, head)
-        all_deltas += deltas
-    assert whole(document) == whole(ThreadDocument(head))
-    assert advance(start, all_deltas) == head
-    assert advance(head, all_deltas) is head
+            stored = after(stored, change, 1_000 + stored.head.version)
+        links = history_since(stored.history, before, stored.head.version) or ()
+        document.append(links, stored.head)
+        deltas += [msgspec.Raw(encode(link.delta)) for link in links]
+    assert whole(document) == whole(ThreadDocument(stored.head))
+    assert advance(start, deltas) == stored.head
+    assert advance(stored.head, deltas) is stored.head

@@ -111,7 +111,7 @@ class Replica:
         changes = combine(committed)
         for (table, key), change in changes.items():
             if change.steps:
-                document = self.tables.threads.advance(key, change.steps)
+                document = self.tables.threads.advance(key)
                 self._documents.replace(table, key, document.parts())
             elif change.whole is not None:
                 self._documents.replace(table, key, [bytes(change.whole)])

@@ -23,7 +23,7 @@ from treadle.core.codec import decode
 from treadle.core.heads import ThreadSummary, summarized
 from treadle.core.message_times import MessageTimes, padded, trimmed
 from treadle.core.messages import Message, new_messages
-from treadle.core.threads import StoredThread, ThreadDelta, ThreadHead, extended
+from treadle.core.threads import StoredThread, ThreadDelta, ThreadHead, all_history, extended
 
 _AS_VALUES = 2
 """How much more memory messages take as values than as the bytes of a document."""
@@ -114,14 +114,13 @@ class ThreadCache(RowCache[StoredThread]):
             document.head = stored.head
         return document
 
-    def advance(self, key: str, steps: Sequence[Step]) -> ThreadDocument:
-        """Extend a thread's document by the steps that led to the thread as it is."""
+    def advance(self, key: str) -> ThreadDocument:
+        """Extend a thread's document by the steps of the group that led to the thread as it is."""
         stored = self[key]
-        deltas = [step for step in steps if not isinstance(step, Labels)]
-        document = self._encoded.get(key)
-        if document is None or document.head.version + len(deltas) != stored.head.version:
-            return self.document(key, stored)  # its bytes are not in memory, or too old
-        document.append(deltas, stored.head, stored.unloaded)
+        document, origin = self._encoded.get(key), stored.origin
+        if document is None or not isinstance(origin, Written) or document.head is not origin.head:
+            return self.document(key, stored)  # it is new, or its bytes are not in memory
+        document.append(all_history(stored.history), stored.head)
         return document
 
     def follow(self, key: str, steps: Sequence[Step]) -> None:
@@ -143,8 +142,9 @@ class ThreadCache(RowCache[StoredThread]):
             known = document.known(ids, stored.message_count)
             added = new_messages(changes.messages, known)
             stored = extended(stored, changes, delta.committed_at, added)
-            document.append([step], stored.head, stored.unloaded)
-        document.append([], stored.head, stored.unloaded)
+            links = () if stored.history is None else (stored.history,)
+            document.append(links, stored.head)
+        document.append((), stored.head)
         self._rows[key] = stored
         self.mark_written(key)
 

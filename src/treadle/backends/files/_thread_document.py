@@ -12,9 +12,16 @@ from treadle.backends.files.disk import Bytes
 from treadle.core.codec import Model, decode, encode
 from treadle.core.heads import ThreadSummary, same_labels
 from treadle.core.limits import Version
-from treadle.core.message_times import MessageTimes, padded, trimmed
+from treadle.core.message_times import MessageTimes, trimmed
 from treadle.core.messages import Message
-from treadle.core.threads import Thread, ThreadDelta, ThreadHead, ThreadMetadata, appended
+from treadle.core.threads import (
+    History,
+    Thread,
+    ThreadDelta,
+    ThreadHead,
+    ThreadMetadata,
+    appended,
+)
 from treadle.errors import CorruptRecord
 
 _FIELD = b"\n  "
@@ -26,13 +33,16 @@ _BETWEEN = re.compile(b"," + _ITEM + rb"\{")
 _ID = re.compile(_ITEM + rb'  "id": ("(?:[^"\\]|\\.)*")')
 """The id of a message, as it is encoded."""
 _UNKNOWN = -1
+_TIMES = "_message_times"
+_GROWING = ("_version", "messages", "metadata", "patches", "state")
+"""The fields of a document that are not labels, in their order, after its times."""
 
 
 class VersionedThread(Thread, frozen=True, kw_only=True):
     """A thread document: the thread, with its version and the times of its messages."""
 
     version: Version = msgspec.field(default=0, name="_version")
-    message_times: MessageTimes = msgspec.field(default=(), name="_message_times")
+    message_times: MessageTimes = msgspec.field(default=(), name=_TIMES)
 
 
 class _Messages(Model, frozen=True, kw_only=True):
@@ -63,22 +73,6 @@ class _Summary(msgspec.Struct, frozen=True):
     metadata: msgspec.Raw = msgspec.Raw(b"{}")
     messages: tuple[msgspec.Raw, ...] = ()
     version: Version = msgspec.field(default=0, name="_version")
-
-
-class _Changes(msgspec.Struct, frozen=True):
-    """The parts of a change set that a document keeps, as they are encoded in its delta."""
-
-    messages: tuple[msgspec.Raw, ...] = ()
-    patches: tuple[msgspec.Raw, ...] = ()
-    snapshot: msgspec.Raw = msgspec.Raw()
-    truncated_to: int | None = None
-
-
-class _Delta(msgspec.Struct, frozen=True):
-    changes: _Changes
-
-
-_delta_decoder = msgspec.json.Decoder(_Delta)
 
 
 def read_thread(key: str, data: Bytes, where: str) -> ThreadHead:
@@ -168,6 +162,8 @@ class ThreadDocument:
         self._add_messages(map(encode, thread.messages))
         self._times = array("q", map(_stored_time, head.message_times))
         """When messages were committed, as `MessageTimes` has it."""
+        self._times_text = bytearray()
+        """The same as JSON, open at its end; empty if it has to be made."""
         self._hashes: bytearray | None = None
         """Hashes of the ids of all messages, once somebody has asked for an id before."""
         self._was_asked = False
@@ -175,6 +171,8 @@ class ThreadDocument:
         _extend(self._patches, map(encode, thread.patches))
         self._state = _lay_out(_encode(thread.state), _FIELD)
         self._labels = _lay_out_labels(thread)
+        self._frame: tuple[bytes, ...] = ()
+        """What is around the fields that grow; empty if it has to be made."""
 
     def take_messages(self, encoded: bytes, times: MessageTimes) -> None:
         """Take messages as they were encoded, in place of none."""
@@ -228,75 +226,83 @@ class ThreadDocument:
         # Strings have no line ends, and other objects begin further to the right.
         return self._messages.find(_ITEM + b'  "id": ' + message_id, 0, end) >= 0
 
-    def append(self, deltas: Sequence[msgspec.Raw], head: ThreadHead, unloaded: int = 0) -> None:
-        """Extend the document by encoded deltas, which led from its head to `head`.
+    def append(self, links: Iterable[History], head: ThreadHead) -> None:
+        """Extend the document by the steps that led from its head to `head`.
 
-        Updates of its labels may lie between, too. The first `unloaded` messages are not in `head`.
+        Updates of its labels may lie between, too.
         """
-        messages: list[Bytes | msgspec.Raw] = []
-        kept = count = len(self._ends)
-        for delta in deltas:
-            changes = _delta_decoder.decode(delta).changes
-            messages += changes.messages
-            if changes.truncated_to is not None:
-                kept = min(kept, changes.truncated_to)
-            if bytes(changes.snapshot):
-                self._state = _lay_out(changes.snapshot, _FIELD)
+        for link in links:
+            changes = link.delta.changes
+            if changes.truncated_to is not None and changes.truncated_to < len(self._ends):
+                self._cut_messages(changes.truncated_to)
+            if link.added:
+                self._append_messages(link.added, link.delta.committed_at)
+            if changes.snapshot is not None:
+                self._state = _lay_out(_encode(changes.snapshot), _FIELD)
                 self._patches.clear()
             if changes.patches:
-                _extend(self._patches, changes.patches)
-        added = head.thread.messages[kept - unloaded :]
-        if kept < count or len(messages) != len(added):
-            # Some were cut off, or skipped because the thread had their ids.
-            messages = list(map(encode, added))
-        self._cut_messages(kept)
-        self._add_messages(messages)
-        if added:
-            if self._hashes is not None:
-                ids = (_encode(message.id) for message in added if message.id is not None)
-                self._hashes += b"".join(map(_hash_of, ids))
-            times = padded(head.message_times, len(head.thread.messages))[kept - unloaded :]
-            self._times.extend([_UNKNOWN] * (kept - len(self._times)))
-            self._times.extend(map(_stored_time, times))
-        while self._times and self._times[-1] == _UNKNOWN:
-            self._times.pop()
+                _extend(self._patches, map(encode, changes.patches))
         if not same_labels(head.thread, self.head.thread):
             self._labels = _lay_out_labels(head.thread)
+            self._frame = ()
         self.head = head
 
-    def _add_messages(self, messages: Iterable[Bytes | msgspec.Raw]) -> None:
+    def _append_messages(self, messages: Sequence[Message], time: int) -> None:
+        unknown = len(self._ends) - len(self._times)
+        if unknown:
+            self._times.extend([_UNKNOWN] * unknown)
+            self._times_text.clear()
+        self._times.extend([time] * len(messages))
+        if self._times_text:
+            self._times_text += b",%d" % time * len(messages)
+        self._add_messages(map(encode, messages))
+        if self._hashes is not None:
+            for message in messages:
+                if message.id is not None:
+                    self._hashes += _hash_of(_encode(message.id))
+
+    def _add_messages(self, messages: Iterable[Bytes]) -> None:
+        array, ends = self._messages, self._ends
         for message in messages:
-            _extend(self._messages, (message,))
-            self._ends.append(len(self._messages))
+            array += b",\n    " if array else b"[\n    "
+            array += _lay_out(message, _ITEM)
+            ends.append(len(array))
 
     def _cut_messages(self, kept: int) -> None:
-        if kept < len(self._ends):
-            del self._ends[kept:]
-            del self._times[kept:]
-            self._hashes = None
-            del self._messages[self._ends[-1] if kept else 0 :]
+        del self._ends[kept:]
+        del self._times[kept:]
+        while self._times and self._times[-1] == _UNKNOWN:
+            self._times.pop()
+        self._times_text.clear()
+        self._hashes = None
+        del self._messages[self._ends[-1] if kept else 0 :]
 
     def parts(self) -> list[Bytes]:
         """Return the document in parts, to be written one after the other."""
-        fields: dict[str, Bytes] = {
-            **self._labels,
-            "_version": b"%d" % self.head.version,
-            "messages": self._messages,
-            "metadata": _lay_out(encode(self.head.thread.metadata), _FIELD),
-            "patches": self._patches,
-            "state": self._state,
-        }
-        if self._times:
-            fields["_message_times"] = msgspec.json.encode(self.times)
-        parts: list[Bytes] = []
-        opening = b"{\n  "
-        for name in sorted(fields):
-            parts += (opening + msgspec.json.encode(name) + b": ", fields[name] or b"[")
-            if name in ("messages", "patches"):
-                parts.append(b"\n  ]" if fields[name] else b"]")
-            opening = b",\n  "
-        parts.append(b"\n}")
-        return parts
+        has_times = bool(self._times)
+        if len(self._frame) != len(_GROWING) + has_times + 1:
+            self._frame = _lay_out_around(self._labels, has_times=has_times)
+        *before_version, before_messages, before_metadata, before_patches, before_state, end = (
+            self._frame
+        )
+        version, messages, patches = b"%d" % self.head.version, self._messages, self._patches
+        metadata = _lay_out(encode(self.head.thread.metadata), _FIELD)
+        start = self._encoded_times().join(before_version) if has_times else before_version[0]
+        return [
+            b"".join((start, version, before_messages)),
+            messages or b"[",
+            b"".join((_end_of(messages), before_metadata, metadata, before_patches)),
+            patches or b"[",
+            _end_of(patches) + before_state,
+            self._state,
+            end,
+        ]
+
+    def _encoded_times(self) -> bytes:
+        """Return the times as JSON."""
+        if not self._times_text:
+            self._times_text += msgspec.json.encode(self.times)[:-1]
+        return bytes(self._times_text) + b"]"
 
 
 class MessagesOf(Sequence[Message]):
@@ -343,6 +349,24 @@ def read_written(key: str, data: bytes, where: str) -> ThreadDocument:
 
 def _lay_out_labels(thread: Thread) -> dict[str, bytes]:
     return {name: _lay_out(_encode(item), _FIELD) for name, item in _unappended(thread)}
+
+
+def _lay_out_around(labels: dict[str, bytes], *, has_times: bool) -> tuple[bytes, ...]:
+    """Return what stands before each field that grows, and after the last."""
+    names = {*labels, *_GROWING, _TIMES} if has_times else {*labels, *_GROWING}
+    around = [b"{\n  "]
+    for number, name in enumerate(sorted(names)):
+        around[-1] += (b",\n  " if number else b"") + msgspec.json.encode(name) + b": "
+        if name in labels:
+            around[-1] += labels[name]
+        else:
+            around.append(b"")
+    around[-1] += b"\n}"
+    return tuple(around)
+
+
+def _end_of(array: bytearray) -> bytes:
+    return b"\n  ]" if array else b"]"
 
 
 def _unappended(thread: Thread) -> Iterator[tuple[str, object]]:
