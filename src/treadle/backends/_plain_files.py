@@ -41,6 +41,18 @@ def open_plain(path: str, flags: int, *, one_name: bool = False, mode: int = PRI
     Raises:
         NotPlainFile: it is a link, a folder, a pipe, a socket or a device, or has other names.
     """
+    descriptor, _ = open_with_status(path, flags, one_name=one_name, mode=mode)
+    return descriptor
+
+
+def open_with_status(
+    path: str, flags: int, *, one_name: bool = False, mode: int = PRIVATE_FILE
+) -> tuple[int, os.stat_result]:
+    """Return the descriptor of a plain file, and its status when it was opened: see `open_plain`.
+
+    Raises:
+        NotPlainFile: it is a link, a folder, a pipe, a socket or a device, or has other names.
+    """
     try:
         descriptor = os.open(path, flags | _FLAGS, mode)
     except OSError as error:
@@ -48,13 +60,14 @@ def open_plain(path: str, flags: int, *, one_name: bool = False, mode: int = PRI
         if reason is None:
             raise
         raise NotPlainFile(path, reason) from error
-    reason = _fault_of(os.fstat(descriptor), one_name=one_name)
+    status = os.fstat(descriptor)
+    reason = _fault_of(status, one_name=one_name)
     if reason is not None:
         os.close(descriptor)
         raise NotPlainFile(path, reason)
     if flags & os.O_CREAT and mode != PRIVATE_FILE:
         share(descriptor, mode)
-    return descriptor
+    return descriptor, status
 
 
 def check_plain(path: str, *, one_name: bool = True) -> None:

@@ -36,7 +36,8 @@ from treadle.core.threads import (
 from treadle.errors import CorruptRecord
 
 _log = logging.getLogger(__name__)
-_NOTHING = msgspec.Raw(encode(ThreadChangeSet()))
+_NO_CHANGES = ThreadChangeSet()
+_NOTHING = msgspec.Raw(encode(_NO_CHANGES))
 _UNFIT = (CorruptRecord, LookupError, RecursionError, ValueError)
 """The errors of lines that are damaged, or of another thread."""
 
@@ -230,14 +231,23 @@ def _update_line(head: ThreadHead, since: int | None) -> bytes:
 
 def _line_of(step: History, since: int | None) -> bytes:
     """Return the line of a step."""
-    delta, positions = step.delta, positions_of(step)
-    messages = [
-        positions[index] if index in positions else msgspec.Raw(encode(message))
-        for index, message in enumerate(delta.changes.messages)
-    ]
-    parts: list[object] = [delta.version, delta.committed_at, since, messages]
-    changes = msgspec.Raw(encode(msgspec.structs.replace(delta.changes, messages=())))
+    delta = step.delta
+    parts: list[object] = [delta.version, delta.committed_at, since, _stored_messages(step)]
+    changes = msgspec.structs.replace(delta.changes, messages=())
     gone = [(each.committed_at, msgspec.Raw(encode(each.message))) for each in step.removed]
-    if gone or bytes(changes) != bytes(_NOTHING):
-        parts += (changes, gone) if gone else (changes,)
+    if gone or changes != _NO_CHANGES:
+        encoded = msgspec.Raw(encode(changes))
+        parts += (encoded, gone) if gone else (encoded,)
     return msgspec.json.encode(parts)
+
+
+def _stored_messages(step: History) -> Sequence[object]:
+    """Return what a line has of the messages of a step."""
+    messages = step.delta.changes.messages
+    if len(step.added) == len(messages):  # the thread had none of them
+        return list(range(step.kept, step.kept + len(messages)))
+    positions = positions_of(step)
+    return [
+        positions[index] if index in positions else msgspec.Raw(encode(message))
+        for index, message in enumerate(messages)
+    ]

@@ -6,9 +6,12 @@ from itertools import chain
 from treadle.backends.files._collection_files import Lines, Whole, combine_lines
 from treadle.backends.files._delta_files import DeltaFiles
 from treadle.backends.files._entries import (
+    Append,
     DocumentKey,
     Entry,
-    combine,
+    Put,
+    Remove,
+    Update,
     decode_entries,
     encode_entries,
     entries_of,
@@ -108,17 +111,21 @@ class Replica:
         collections = self._documents.collections
         for name, lines in combine_lines(committed, collections).items():
             collections.write(name, lines)
-        changes = combine(committed)
-        for (table, key), change in changes.items():
-            if change.steps:
+        last: dict[DocumentKey, Put | Remove | Append | Update] = {
+            (entry.table, entry.key): entry
+            for entry in committed
+            if not isinstance(entry, Lines | Whole)
+        }
+        for (table, key), entry in last.items():
+            if isinstance(entry, Append | Update):
                 document = self.tables.threads.advance(key)
                 self._documents.replace(table, key, document.parts())
-            elif change.whole is not None:
-                self._documents.replace(table, key, [bytes(change.whole)])
+            elif isinstance(entry, Put):
+                self._documents.replace(table, key, [bytes(entry.document)])
             else:
                 self._documents.replace(table, key, None)
         self._note_journaled(committed)
-        self.tables.mark_written(changes)
+        self.tables.mark_written(last)
 
     def commit_compaction(self) -> list[Entry]:
         """Write to the journal what the files of documents are without what was deleted."""

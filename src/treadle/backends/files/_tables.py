@@ -219,8 +219,10 @@ class FileTables(Tables):
     def find_known_messages(self, thread_id: str, message_ids: Iterable[str]) -> set[str]:
         """Return those of `message_ids` that the thread already has."""
         ids = tuple(message_ids)
-        in_group = super().find_known_messages(thread_id, ids)
-        return in_group | self.threads.known_messages(thread_id, ids)
+        known = self.threads.known_messages(thread_id, ids)
+        if self.threads[thread_id].head.thread.messages:  # those of the current group
+            known |= super().find_known_messages(thread_id, ids)
+        return known
 
     def find_whole(self, thread_id: str) -> ThreadHead:
         """Return a thread as a whole."""

@@ -15,7 +15,7 @@ from contextlib import suppress
 from itertools import count
 
 from treadle.backends._modes import file_mode_like
-from treadle.backends._plain_files import open_plain
+from treadle.backends._plain_files import open_plain, open_with_status
 
 if sys.platform == "linux":
     import fcntl
@@ -33,20 +33,24 @@ class TempFilePool:
         self._paths: deque[str] = deque()
         self._mode: int | None = None
 
-    def open(self, folder: str) -> tuple[int, str]:
-        """Return the descriptor and path of a file in `folder`; a reused one may hold old bytes."""
+    def open(self, folder: str) -> tuple[int, str, int]:
+        """Return the descriptor, the path and the size of a file in `folder`.
+
+        One that is reused has old bytes.
+        """
         while self._paths:
             path = self._paths.popleft()
-            descriptor = self._reopen(path)
-            if descriptor is not None:
-                return descriptor, path
+            reopened = self._reopen(path)
+            if reopened is not None:
+                descriptor, size = reopened
+                return descriptor, path, size
             _remove(path)
         path = f"{folder}{os.sep}{self._prefix}-{next(self._numbers)}.tmp"
         mode = file_mode_like(folder)
         descriptor = open_plain(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode=mode)
         if self._mode is None:
             self._mode = os.fstat(descriptor).st_mode
-        return descriptor, path
+        return descriptor, path, 0
 
     def release(self, path: str) -> None:
         """Keep a file that is no longer used, or remove it if enough are kept."""
@@ -60,14 +64,13 @@ class TempFilePool:
         while self._paths:
             _remove(self._paths.popleft())
 
-    def _reopen(self, path: str) -> int | None:
+    def _reopen(self, path: str) -> tuple[int, int] | None:
         try:
-            descriptor = open_plain(path, os.O_WRONLY, one_name=True)
+            descriptor, status = open_with_status(path, os.O_WRONLY, one_name=True)
         except OSError:  # somebody cleaned up the folder: the caller creates another
             return None
-        ours = os.fstat(descriptor).st_mode == self._mode
-        if ours and _is_open_nowhere_else(descriptor):
-            return descriptor
+        if status.st_mode == self._mode and _is_open_nowhere_else(descriptor):
+            return descriptor, status.st_size
         os.close(descriptor)
         return None
 

@@ -99,12 +99,12 @@ class Disk:
         Other processes see the old content or the new, never a mixture. The new content survives
         a power failure only with `sync`.
         """
-        descriptor, temporary = self._temp_files.open(temp_folder)
+        descriptor, temporary, size = self._temp_files.open(temp_folder)
         try:
             try:
-                _write_all(descriptor, parts)
-                # a reused file may be longer than the new content
-                os.ftruncate(descriptor, sum(map(len, parts)))
+                written = _write_all(descriptor, parts)
+                if written < size:  # a reused file may be longer than the new content
+                    os.ftruncate(descriptor, written)
                 if sync:
                     os.fsync(descriptor)
             finally:
@@ -127,8 +127,12 @@ class Disk:
         Raises:
             NotPlainFile: it is no plain file, or has other names.
         """
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-        descriptor = open_plain(path, flags, one_name=True, mode=_mode_beside(path))
+        flags = os.O_WRONLY | os.O_APPEND
+        try:
+            descriptor = open_plain(path, flags, one_name=True)
+        except FileNotFoundError:
+            flags |= os.O_CREAT
+            descriptor = open_plain(path, flags, one_name=True, mode=_mode_beside(path))
         try:
             _write_all(descriptor, [data])
         finally:
@@ -247,11 +251,12 @@ def _read_all(descriptor: int, size: int) -> bytes:
     return data
 
 
-def _write_all(descriptor: int, parts: Sequence[Bytes]) -> None:
+def _write_all(descriptor: int, parts: Sequence[Bytes]) -> int:
+    """Write parts one after the other, and return how many bytes they have."""
     total = sum(map(len, parts))
     written = os.writev(descriptor, parts[:_MOST_PARTS]) if hasattr(os, "writev") else 0
-    if written == total:
-        return
-    rest = memoryview(b"".join(parts))[written:]
-    while rest:
-        rest = rest[os.write(descriptor, rest) :]
+    if written < total:
+        rest = memoryview(b"".join(parts))[written:]
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+    return total

@@ -147,7 +147,7 @@ class Documents:
 
     def delta_path(self, thread_id: str) -> str:
         """Return the path of a thread's delta file."""
-        return os.path.join(self._deltas, thread_id + ".jsonl")
+        return f"{self._deltas}{os.sep}{thread_id}.jsonl"
 
     def folder(self, table: TableName) -> str:
         """Return the folder of a table's documents."""
