@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
+from typing import TypeAlias
 
 from treadle.backends.files._collection_files import Lines, Whole, combine_lines
 from treadle.backends.files._delta_files import DeltaFiles
@@ -19,8 +20,13 @@ from treadle.backends.files._entries import (
 )
 from treadle.backends.files._journal import Journal, Position
 from treadle.backends.files._tables import FileTables
+from treadle.backends.files.disk import Bytes
 from treadle.backends.files.documents import Documents
 from treadle.backends.model.tables import Change
+
+_OfDocument: TypeAlias = Put | Remove | Append | Update
+_STEPS = (Append, Update)
+_OF_COLLECTIONS = (Lines, Whole)
 
 
 class Replica:
@@ -111,21 +117,29 @@ class Replica:
         collections = self._documents.collections
         for name, lines in combine_lines(committed, collections).items():
             collections.write(name, lines)
-        last: dict[DocumentKey, Put | Remove | Append | Update] = {
+        # All of them are ready before the first is written, which empties the processor's caches.
+        contents = self._contents(committed)
+        for (table, key), content in contents.items():
+            self._documents.replace(table, key, content)
+        self._note_journaled(committed)
+        self.tables.mark_written(contents)
+
+    def _contents(self, committed: Sequence[Entry]) -> dict[DocumentKey, Sequence[Bytes] | None]:
+        """Return what is in each document that has a file of its own, after the last entry."""
+        last: dict[DocumentKey, _OfDocument] = {
             (entry.table, entry.key): entry
             for entry in committed
-            if not isinstance(entry, Lines | Whole)
+            if not isinstance(entry, _OF_COLLECTIONS)
         }
-        for (table, key), entry in last.items():
-            if isinstance(entry, Append | Update):
-                document = self.tables.threads.advance(key)
-                self._documents.replace(table, key, document.parts())
+        contents: dict[DocumentKey, Sequence[Bytes] | None] = {}
+        for key, entry in last.items():
+            if isinstance(entry, _STEPS):
+                contents[key] = self.tables.threads.advance(entry.key).parts()
             elif isinstance(entry, Put):
-                self._documents.replace(table, key, [bytes(entry.document)])
+                contents[key] = [bytes(entry.document)]
             else:
-                self._documents.replace(table, key, None)
-        self._note_journaled(committed)
-        self.tables.mark_written(last)
+                contents[key] = None
+        return contents
 
     def commit_compaction(self) -> list[Entry]:
         """Write to the journal what the files of documents are without what was deleted."""
