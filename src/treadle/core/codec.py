@@ -39,6 +39,7 @@ class Model(
     omit_defaults=True,
     repr_omit_defaults=True,
     forbid_unknown_fields=True,
+    gc=False,  # JSON has no cycles, so counting references frees all values, and takes less
 ):
     """The base of all stored values: frozen, with the fields that Treadle does not know in `extra`.
 
