@@ -89,6 +89,20 @@ async def test_a_stream_that_ends_leaves_the_look_to_the_others(store: Store) ->
     assert ending.cancelled()
 
 
+async def test_a_look_that_was_cancelled_before_it_began_does_not_stay(store: Store) -> None:
+    """As when an event loop ends, and the application goes on with another one."""
+    await store.threads.create(Thread(id="t"))
+    heads = Heads(store)
+    others = asyncio.all_tasks()
+    waiting = heads.is_same("t", 0, None)
+    waiting.send(None)
+    for task in asyncio.all_tasks() - others:
+        task.cancel()
+    waiting.close()
+    await asyncio.sleep(0)
+    assert await heads.is_same("t", 0, None)
+
+
 async def no_hints(**wanted: str) -> AsyncGenerator[Hint]:
     await asyncio.Event().wait()
     yield ANYTHING

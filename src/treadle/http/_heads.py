@@ -30,7 +30,8 @@ class Heads:
             version: the version that is known.
             own: whose thread it has to be; None: anybody's.
         """
-        if self._look is None:
+        # It is done if its event loop ended before it began.
+        if self._look is None or self._look.done():
             self._look = asyncio.create_task(self._read())
         self._wanted.add(thread_id)
         # One stream that ends must not end the look of the others.
