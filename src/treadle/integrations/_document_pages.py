@@ -7,6 +7,12 @@ from treadle import CorruptRecord, Document, DocumentPage, Documents
 Key = tuple[str, ...]
 PAGE = 200
 """Most documents of a page."""
+NOBODY = ""
+"""The first part of keys that belong to no owner.
+
+A document belongs to the owner with whose id its key begins: that owner reads and writes it over
+HTTP, and `Store.erase` deletes it. An id is never empty, so nobody can have this one.
+"""
 
 
 async def each_document(

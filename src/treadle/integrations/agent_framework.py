@@ -17,6 +17,7 @@ import msgspec
 
 import treadle
 from treadle import AlreadyExists, CorruptRecord, Json, NotFound, Store, VersionConflict
+from treadle.integrations._document_pages import NOBODY
 from treadle.integrations._ids import joined_id
 from treadle.integrations._last_messages import load_last_messages
 from treadle.integrations._ordered import OrderedDocuments, rank_of
@@ -196,8 +197,8 @@ class TreadleCheckpointStorage:
         return OrderedDocuments(
             self._store,
             self._collection,
-            values=("checkpoints",),
-            order=("checkpoints by time", workflow_name),
+            values=(NOBODY, "checkpoints"),
+            order=(NOBODY, "checkpoints by time", workflow_name),
         )
 
     def _decoded(self, value: Json) -> WorkflowCheckpoint:

@@ -155,6 +155,6 @@ async def test_a_value_that_cannot_be_stored_is_refused(storage: Storage) -> Non
 
 @pytest.mark.parametrize("value", [None, {"row": ["a"], "value": {"unknown": 1}}])
 async def test_a_damaged_checkpoint_is_named(storage: Storage, store: Store, value: object) -> None:
-    await store.documents.put("agent-framework", ("checkpoints", "c"), value)
+    await store.documents.put("agent-framework", ("", "checkpoints", "c"), value)
     with pytest.raises((CorruptRecord, WorkflowCheckpointException), match=r"'c'|unknown"):
         await storage.load("c")

@@ -42,7 +42,7 @@ async def test_damage_is_an_error_for_what_it_is_part_of(
         newest = await put(saver, older, {"a": 2})
         await saver.aput_writes(newest, [("a", 3)], "task")
         await put(saver, thread("u"), {"a": 4})
-    KINDS[kind](tmp_path, ("c", "", newest["configurable"]["checkpoint_id"], *part))
+    KINDS[kind](tmp_path, ("", "c", "", newest["configurable"]["checkpoint_id"], *part))
     async with open_store(url) as store:
         saver = TreadleSaver(store)
         for config in (thread(), newest):

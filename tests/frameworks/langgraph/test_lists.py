@@ -13,7 +13,7 @@ LONG = [f"word {number}" for number in range(10)]
 
 
 async def pieces(store: Store, collection: str = "langgraph.t") -> list[Document]:
-    page = await store.documents.list(collection, prefix="x", limit=200)
+    page = await store.documents.list(collection, prefix=("", "x"), limit=200)
     assert not page.has_more
     return list(page.items)
 
@@ -43,7 +43,7 @@ async def test_small_values_are_in_the_checkpoint_and_others_are_stored_once(sto
     values = {"a": 1, "b": "long " * 100, "c": LONG}
     config = await put(saver, thread(), values, dict.fromkeys(values, "1"))
     config = await put(saver, config, {**values, "a": 2}, {**dict.fromkeys(values, "1"), "a": "2"})
-    kinds = [each.key[0] for each in (await store.documents.list("langgraph.t")).items]
+    kinds = [each.key[1] for each in (await store.documents.list("langgraph.t")).items]
     assert kinds == ["b", "c", "c", "t", "x"]
     for reader in (saver, TreadleSaver(store)):
         assert await values_of(reader, config) == {**values, "a": 2}
@@ -56,16 +56,16 @@ async def test_checkpoints_that_have_no_values_themselves_are_read_and_go_on(
     """As they were stored at first: each value, and each list, had a document of its own."""
     async with open_store(store_url, migrate=True) as store:
         config = await put(TreadleSaver(store), thread(), {"a": LONG[:5], "b": 1})
-        key = ("c", "", config["configurable"]["checkpoint_id"])
+        key = ("", "c", "", config["configurable"]["checkpoint_id"])
         head: Any = await store.documents.load("langgraph.t", key)
         async with store.batch() as step:
             for channel, value in head.value.pop("values").items():
-                step.documents.put("langgraph.t", ("b", "", channel, key[2]), value)
+                step.documents.put("langgraph.t", ("", "b", "", channel, key[3]), value)
             step.documents.put("langgraph.t", key, head.value)
         saver = TreadleSaver(store)
         assert await values_of(saver, config) == {"a": LONG[:5], "b": 1}
         await saver.acopy_thread("t", "copy")
-        versions = {"a": "2", "b": key[2]}
+        versions = {"a": "2", "b": key[3]}
         config = await put(saver, config, {"a": LONG, "b": 1}, versions)
         assert [document.value["items"] for document in await pieces(store)] == [5, 5]
         await saver.aprune(["t"])

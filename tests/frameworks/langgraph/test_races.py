@@ -73,7 +73,7 @@ async def test_a_listing_leaves_out_what_is_pruned_meanwhile(store: Store, reads
 
 async def test_a_value_that_is_lost_raises(store: Store) -> None:
     config = await put(TreadleSaver(store), thread(), {"a": LONG, "b": 1})
-    await store.documents.delete_range("langgraph.t", prefix="x")
+    await store.documents.delete_range("langgraph.t", prefix=("", "x"))
     with pytest.raises(CorruptRecord, match="the value of channel 'a' is missing"):
         await TreadleSaver(store).aget_tuple(config)
     with pytest.raises(CorruptRecord, match="the value of channel 'a' is missing"):
@@ -83,7 +83,7 @@ async def test_a_value_that_is_lost_raises(store: Store) -> None:
 async def test_a_damaged_checkpoint_hurts_no_other(store: Store) -> None:
     saver = TreadleSaver(store)
     first, second, _ = await three(saver)
-    key = ("c", "", second["configurable"]["checkpoint_id"])
+    key = ("", "c", "", second["configurable"]["checkpoint_id"])
     await store.documents.put("langgraph.t", key, {"ns": 7})
     with pytest.raises(CorruptRecord, match="ns"):
         await saver.aget_tuple(second)
@@ -93,7 +93,7 @@ async def test_a_damaged_checkpoint_hurts_no_other(store: Store) -> None:
 async def test_a_document_of_another_program_is_not_taken_for_a_write(store: Store) -> None:
     saver = TreadleSaver(store)
     _, second, last = await three(saver)
-    key = ("c", "", last["configurable"]["checkpoint_id"])
+    key = ("", "c", "", last["configurable"]["checkpoint_id"])
     for further in (("note",), ("task", "first")):
         await store.documents.put("langgraph.t", (*key, *further), {"a": 1})
         with pytest.raises(CorruptRecord, match="no write of a task has such a key"):

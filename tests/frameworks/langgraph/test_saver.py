@@ -185,9 +185,9 @@ async def test_a_run_that_is_deleted_takes_its_values_with_it(store: Store) -> N
     assert (await store.documents.collections()).items == ("langgraph", "langgraph.t")
     assert await values_of(saver, thread()) == {"a": LONG[:5], "b": "kept" * 100}
     found = (await store.documents.list("langgraph.t")).items
-    assert [each.key[0] for each in found if each.value is not None] == ["b", "c", "t", "x"]
+    assert [each.key[1] for each in found if each.value is not None] == ["b", "c", "t", "x"]
     assert await values_of(TreadleSaver(store), kept) == {"a": LONG[:5], "b": "kept" * 100}
-    assert [each.key[1] for each in (await store.documents.list("langgraph")).items] == ["kept"]
+    assert [each.key[2] for each in (await store.documents.list("langgraph")).items] == ["kept"]
 
 
 async def test_a_list_goes_on_after_its_end_was_deleted(store: Store) -> None:
@@ -210,8 +210,8 @@ async def test_a_prune_leaves_only_what_is_needed(store: Store) -> None:
         await saver.aput_writes(config, [("b", number)], "task")
     await saver.aprune(["t", "never"])
     keys = [each.key for each in (await store.documents.list("langgraph.t", limit=200)).items]
-    assert [key[0] for key in keys] == ["b", "c", "c", "r", "t", "x"]
-    assert [each.key[1] for each in (await store.documents.list("langgraph")).items] == ["29"]
+    assert [key[1] for key in keys] == ["b", "c", "c", "r", "t", "x"]
+    assert [each.key[2] for each in (await store.documents.list("langgraph")).items] == ["29"]
     found = await saver.aget_tuple(thread())
     assert found is not None
     assert found.checkpoint["channel_values"] == {"a": [29] * 5, "b": 29, "long": "29" * 200}
@@ -234,7 +234,7 @@ async def test_writes_may_come_before_their_checkpoint(store: Store) -> None:
     assert found is not None
     assert (found.config, found.pending_writes) == (first, [])
     await saver.aprune(["t"])
-    key = ("c", "", "f" * 36, "task", "001000")
+    key = ("", "c", "", "f" * 36, "task", "001000")
     assert await store.documents.load("langgraph.t", key) is not None
 
 
@@ -285,7 +285,7 @@ async def test_a_history_with_a_hole_raises(store: Store) -> None:
     chain = await chain_of(saver, 5)
     configs = [each.config async for each in saver.alist(thread(chain.thread_id))]
     hole = configs[3]["configurable"]["checkpoint_id"]
-    await store.documents.delete(f"langgraph.{chain.thread_id}", ("c", "", hole))
+    await store.documents.delete(f"langgraph.{chain.thread_id}", ("", "c", "", hole))
     with pytest.raises(CorruptRecord, match=r"its parent .* was deleted; its delta channels"):
         await chain.history("ch")
 
@@ -342,5 +342,5 @@ async def test_a_saver_with_an_allowlist_shares_what_is_known(store: Store) -> N
     stricter = saver.with_allowlist([("my.module", "Kind")])
     assert stricter is not saver
     config = await put(stricter, config, {"a": LONG})
-    found = await store.documents.list("langgraph.t", prefix="x")
+    found = await store.documents.list("langgraph.t", prefix=("", "x"))
     assert [each.value["items"] for each in found.items] == [5, 5]

@@ -20,7 +20,7 @@ Ours = TreadleConversationStore
 
 
 async def documents(store: Store, prefix: str) -> list[tuple[str, ...]]:
-    page = await store.documents.list("pydantic-ai", prefix=prefix, limit=200)
+    page = await store.documents.list("pydantic-ai", prefix=("", prefix), limit=200)
     return [each.key for each in page.items]
 
 
@@ -178,7 +178,7 @@ async def test_sweeps_and_forks_at_the_same_time_lose_nothing(store_url: str) ->
 async def test_a_history_with_a_hole_is_refused(conversations: Ours, store: Store) -> None:
     entries = await conversations.save(conversation("c", "a", "b", "c"))
     line = entries[0].id
-    await store.documents.delete("pydantic-ai", ("l", line, "0000000001"))
+    await store.documents.delete("pydantic-ai", ("", "l", line, "0000000001"))
     with pytest.raises(LookupError):
         await conversations.load("c")
     assert texts(await conversations.load("c", limit=1)) == ["c"]
@@ -186,7 +186,7 @@ async def test_a_history_with_a_hole_is_refused(conversations: Ours, store: Stor
 
 async def test_entries_in_the_wrong_order_are_refused(conversations: Ours, store: Store) -> None:
     entries = await conversations.save(conversation("c", "a", "b"))
-    keys = [("l", entries[0].id, f"000000000{number}") for number in range(2)]
+    keys = [("", "l", entries[0].id, f"000000000{number}") for number in range(2)]
     first, second = await store.documents.load_many("pydantic-ai", keys)
     assert first is not None
     assert second is not None
@@ -211,7 +211,11 @@ async def test_a_damaged_document_hurts_its_conversation_only(
     await conversations.save(conversation("d", "b"))
     entries = await conversations.load_entries("c")
     assert entries is not None
-    key = {"r": ("r", "c"), "e": ("e", entries[0].id), "l": ("l", entries[0].id, "0000000000")}
+    key = {
+        "r": ("", "r", "c"),
+        "e": ("", "e", entries[0].id),
+        "l": ("", "l", entries[0].id, "0000000000"),
+    }
     await store.documents.put("pydantic-ai", key[prefix], value)
     with pytest.raises(CorruptRecord):
         await conversations.load("c")

@@ -7,9 +7,9 @@ from typing import Any, Literal
 from google.adk.sessions.state import State
 
 from treadle import Document
+from treadle.integrations._document_pages import NOBODY, Key
 from treadle.integrations._ids import joined_id
 
-Key = tuple[str, ...]
 Scope = Literal["app", "user", "session"]
 """Who shares a value of the state."""
 
@@ -17,8 +17,8 @@ SCOPES: tuple[Scope, ...] = ("app", "user", "session")
 
 _STATE = "state"
 _SESSIONS = "sessions"
-APP_STATE: Key = (_STATE,)
-"""The prefix of an app's state."""
+APP_STATE: Key = (NOBODY, _STATE)
+"""The prefix of an app's state, which is no user's."""
 
 
 def user_collection(app: str) -> str:

@@ -13,10 +13,9 @@ from treadle import (
     StoredMessage,
     ThreadHead,
 )
-from treadle.integrations._document_pages import PAGE, each_document, undamaged
+from treadle.integrations._document_pages import PAGE, Key, each_document, undamaged
 from treadle.integrations.google_adk._keys import (
     APP_STATE,
-    Key,
     SessionKeys,
     app_collection,
     user_collection,

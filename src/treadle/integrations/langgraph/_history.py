@@ -68,10 +68,10 @@ async def _ancestors(reader: Reader, collection: str, target: Found) -> AsyncIte
     They mostly lie behind each other, so pages are read; but a parent that another machine wrote
     may have the larger id.
     """
-    space = target.key[1]
+    space = target.space
     pages = reader.pages(collection, space, before=target.key, first=FEW)
     read: dict[str, Found] = {}
-    lowest = target.key[2]
+    lowest = target.id
     block: list[Found] = []
     done: set[str] = set()
     child, parent = target, target.head.parent
@@ -82,13 +82,13 @@ async def _ancestors(reader: Reader, collection: str, target: Found) -> AsyncIte
                 yield block
                 block = []
             page = await anext(pages, None)
-            lowest = "" if page is None else min([lowest, *(each.key[2] for each in page)])
-            read |= {each.key[2]: each for each in page or ()}
+            lowest = "" if page is None else min([lowest, *(each.id for each in page)])
+            read |= {each.id: each for each in page or ()}
             continue
         if found is None:
             _, found = await reader.find(collection, space, parent)
         if found is None:
-            raise _broken(child.key[2], f"its parent {parent!r} was deleted")
+            raise _broken(child.id, f"its parent {parent!r} was deleted")
         block.append(found)
         done.add(parent)
         child, parent = found, found.head.parent

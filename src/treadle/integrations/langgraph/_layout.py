@@ -1,38 +1,43 @@
 """How a LangGraph thread is laid out in a collection of documents.
 
-========================================= ==========================================================
-key                                       value
-========================================= ==========================================================
-``("t",)``                                `Root`: which thread it is
-``("o",)``                                None; its version is the fence of the thread's owner
-``("c", space, checkpoint)``              `Head`: a checkpoint with the small values of its channels
-``("c", space, checkpoint, task, index)`` `PendingWrite`: behind its checkpoint, in one range
-``("b", space, channel, version)``        `Value`: a value of a channel that is not small
-``("x", space, channel, list, number)``   `ListPiece`: a part of the list of a channel
-``("r", run)``                            None: a run that has checkpoints in this thread
-========================================= ==========================================================
+============================================= ======================================================
+key                                           value
+============================================= ======================================================
+``("", "t")``                                 `Root`: which thread it is
+``("", "o")``                                 None; its version is the fence of the thread's owner
+``("", "c", space, checkpoint)``              `Head`: a checkpoint with its small values
+``("", "c", space, checkpoint, task, index)`` `PendingWrite`: behind its checkpoint, in one range
+``("", "b", space, channel, version)``        `Value`: a value of a channel that is not small
+``("", "x", space, channel, list, number)``   `ListPiece`: a part of the list of a channel
+``("", "r", run)``                            None: a run that has checkpoints in this thread
+============================================= ======================================================
 
-A space is a namespace of checkpoints, as a part of a key.
+A space is a namespace of checkpoints, as a part of a key. The first part is `NOBODY`.
 
-Another collection has the id of a thread at ``("r", run, thread)``, to find the threads of a run.
+Another collection has the id of a thread at ``("", "r", run, thread)``, to find the threads of a
+run.
 """
 
 import hashlib
 import urllib.parse
 from functools import lru_cache
-from typing import Annotated, TypeAlias, TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
 from msgspec import Meta
 
 import treadle
+from treadle.integrations._document_pages import NOBODY, Key
 
 T = TypeVar("T")
 
-Key: TypeAlias = tuple[str, ...]
-
-ROOT: Key = ("t",)
-OWNER: Key = ("o",)
+ROOT: Key = (NOBODY, "t")
+OWNER: Key = (NOBODY, "o")
+CHECKPOINTS: Key = (NOBODY, "c")
+"""The prefix of all checkpoints, with their writes."""
+VALUES: Key = (NOBODY, "b")
+PIECES: Key = (NOBODY, "x")
+RUNS: Key = (NOBODY, "r")
 _SHORT = 200
 """Longest text in a key, in bytes; a longer one is replaced by its digest."""
 _LONGEST_NAME = 150
@@ -145,9 +150,14 @@ def part(text: str) -> str:
     return f"!{_digest(text)}"
 
 
+def space_key(space: str) -> Key:
+    """Return the prefix of the checkpoints of a namespace."""
+    return (*CHECKPOINTS, space)
+
+
 def checkpoint_key(space: str, checkpoint_id: str) -> Key:
     """Return the key of a checkpoint; its writes are below it."""
-    return ("c", space, checkpoint_id)
+    return (*space_key(space), checkpoint_id)
 
 
 def write_key(space: str, checkpoint_id: str, task_id: str, index: int) -> Key:
@@ -163,7 +173,7 @@ def index_of(document: treadle.Document) -> int:
         CorruptRecord: the document has a key that no write has.
     """
     try:
-        return int(document.key[4]) - _SPECIAL_WRITES
+        return int(document.key[5]) - _SPECIAL_WRITES
     except (IndexError, ValueError) as error:
         reason = "no write of a task has such a key"
         raise treadle.CorruptRecord(_name_of(document), reason, "see who wrote it") from error
@@ -171,17 +181,17 @@ def index_of(document: treadle.Document) -> int:
 
 def value_key(space: str, channel: str, version: object) -> Key:
     """Return the key of the value that a channel has at a version."""
-    return ("b", space, part(channel), part(str(version)))
+    return (*VALUES, space, part(channel), part(str(version)))
 
 
 def is_head(key: Key) -> bool:
     """Return whether a key below "c" is that of a checkpoint, and not of a write."""
-    return len(key) == 3
+    return len(key) == 4
 
 
 def list_key(space: str, channel: str, list_id: str) -> Key:
     """Return the key of a list; its pieces are below it."""
-    return ("x", space, part(channel), list_id)
+    return (*PIECES, space, part(channel), list_id)
 
 
 def piece_key(space: str, channel: str, list_id: str, number: int) -> Key:
@@ -191,12 +201,12 @@ def piece_key(space: str, channel: str, list_id: str, number: int) -> Key:
 
 def number_of(key: Key) -> int:
     """Return the number of a piece of a list."""
-    return int(key[4])
+    return int(key[5])
 
 
 def run_key(run_id: str) -> Key:
     """Return the key of the mark that a run has checkpoints in the thread."""
-    return ("r", part(run_id))
+    return (*RUNS, part(run_id))
 
 
 def run_index_key(key: Key, thread_id: str) -> Key:

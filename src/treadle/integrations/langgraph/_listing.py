@@ -7,6 +7,7 @@ from treadle.integrations._document_pages import PAGE
 from treadle.integrations.langgraph._layout import (
     ROOT,
     Root,
+    checkpoint_key,
     collection_of,
     read_value,
 )
@@ -74,7 +75,7 @@ class Listing:
     async def _pages_of(
         self, reader: Reader, collection: str, space: str
     ) -> AsyncIterator[list[Found]]:
-        before = ("c", space, self._before) if self._before else None
+        before = checkpoint_key(space, self._before) if self._before else None
         if self._checkpoint_id:
             _, found = await reader.find(collection, space, self._checkpoint_id)
             if found is not None and (before is None or found.key < before):
@@ -114,5 +115,5 @@ async def _load(reader: Reader, collection: str, wanted: list[Found]) -> list[Lo
         return await reader.load_values(collection, wanted)
     except MissingValueError:
         # Some were deleted since they were found: each is read again, or left out.
-        loaded = [await reader.load(collection, each.key[1], each.key[2]) for each in wanted]
+        loaded = [await reader.load(collection, each.space, each.id) for each in wanted]
         return [each for each in loaded if each is not None]

@@ -6,13 +6,13 @@ from typing import Any, NamedTuple, TypeAlias
 from langgraph.checkpoint.base import writes_sort_key
 
 import treadle
-from treadle.integrations._document_pages import PAGE, undamaged
+from treadle.integrations._document_pages import PAGE, Key, undamaged
 from treadle.integrations.langgraph._codec import Codec, Plain
 from treadle.integrations.langgraph._known import Known, KnownThreads
 from treadle.integrations.langgraph._layout import (
+    CHECKPOINTS,
     ROOT,
     Head,
-    Key,
     ListPiece,
     PendingWrite,
     Root,
@@ -23,6 +23,7 @@ from treadle.integrations.langgraph._layout import (
     is_head,
     piece_key,
     read_value,
+    space_key,
     value_key,
 )
 from treadle.integrations.langgraph._lists import Run, StoredList
@@ -49,6 +50,16 @@ class Found(NamedTuple):
     writes: tuple[tuple[int, PendingWrite], ...]
     """The writes of its tasks, with their indexes."""
 
+    @property
+    def space(self) -> str:
+        """The namespace."""
+        return self.key[2]
+
+    @property
+    def id(self) -> str:
+        """The id of the checkpoint."""
+        return self.key[3]
+
     def ordered_writes(self) -> list[PendingWrite]:
         """Return the writes in the order in which they are applied."""
         ordered = sorted(
@@ -61,7 +72,7 @@ class Found(NamedTuple):
         """Return the keys of those values of its channels that are not in its head."""
         versions = self.checkpoint["channel_versions"]
         return {
-            channel: value_key(self.key[1], channel, version)
+            channel: value_key(self.space, channel, version)
             for channel, version in versions.items()
             if channel not in self.head.values
         }
@@ -79,7 +90,7 @@ class MissingValueError(Exception):
 
     def __init__(self, found: Found, channel: str) -> None:
         super().__init__(f"the value of channel {channel!r} is missing")
-        self.where = f"checkpoint {found.key[2]!r}"
+        self.where = f"checkpoint {found.id!r}"
 
 
 class Reader:
@@ -140,7 +151,8 @@ class Reader:
                 writes += undamaged(collection, page)
             found = None if head is None else self._found(head, writes)
             return _settled(root), found
-        latest = ListDocuments(collection=collection, prefix=("c", space), order="desc", limit=FEW)
+        prefix = space_key(space)
+        latest = ListDocuments(collection=collection, prefix=prefix, order="desc", limit=FEW)
         (root,), page = await self.store.read(roots, latest)
         newer: list[treadle.Document] = []
         while True:
@@ -150,7 +162,7 @@ class Reader:
                 return _settled(root), None
             page = await self.store.documents.list(
                 collection,
-                prefix=("c", space),
+                prefix=prefix,
                 before=page.next_cursor,
                 order="desc",
                 limit=PAGE,
@@ -176,7 +188,7 @@ class Reader:
         has_more, limit = True, first
         while has_more:
             page = await self.store.documents.list(
-                collection, prefix=("c", space), before=before, order="desc", limit=limit
+                collection, prefix=space_key(space), before=before, order="desc", limit=limit
             )
             yield list(self._group(newer, undamaged(collection, page)))
             has_more, before, limit = page.has_more, page.next_cursor, PAGE
@@ -186,13 +198,13 @@ class Reader:
         cursor: Key | None = None
         while True:
             page = await self.store.documents.list(
-                collection, prefix=("c",), after=cursor, limit=1, values=False
+                collection, prefix=CHECKPOINTS, after=cursor, limit=1, values=False
             )
             if not page.items:
                 return
             [document] = page.items
-            yield document.key[1]
-            cursor = behind(document.key[:2])
+            yield document.key[2]
+            cursor = behind(document.key[:3])
 
     async def load_values(
         self, collection: str, found: Sequence[Found], only: Collection[str] | None = None
@@ -254,7 +266,7 @@ class Reader:
         for each, its_values in zip(found, values, strict=True):
             for channel, value in its_values.items():
                 if value.list is not None:
-                    id = each.key[1], channel, value.list.id
+                    id = each.space, channel, value.list.id
                     counts.setdefault(id, set()).add(value.list.count)
                     owners[id] = each
         lists: dict[_ListKey, StoredList] = {}
@@ -283,7 +295,7 @@ class Reader:
         plain: dict[str, ChannelValue] = {}
         for channel, value in values.items():
             if value.list is not None:
-                stored = lists[found.key[1], channel, value.list.id].first(value.list.count)
+                stored = lists[found.space, channel, value.list.id].first(value.list.count)
                 if stored is None:
                     raise MissingValueError(found, channel)
                 plain[channel] = stored
@@ -304,7 +316,7 @@ class Reader:
             if not is_head(document.key):
                 newer.append(document)
                 continue
-            writes = [each for each in newer if each.key[:3] == document.key]
+            writes = [each for each in newer if each.key[:4] == document.key]
             newer.clear()  # writes of other checkpoints are of some that are not stored yet
             yield self._found(document, writes)
 
@@ -323,7 +335,7 @@ class Reader:
             self._known.put(collection, space, Known(root, {}, {}, {}, frozenset()))
 
     def _remember(self, collection: str, root: int, loaded: Loaded) -> None:
-        space = loaded.found.key[1]
+        space = loaded.found.space
         before = self._known.get(collection, space)
         is_current = before is not None and before.root == root
         lists = {

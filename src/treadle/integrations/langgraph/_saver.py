@@ -408,7 +408,7 @@ class TreadleSaver(BaseCheckpointSaver[str]):
         values = {channel: _value(codec, value) for channel, value in loaded.values.items()}
         parent = self._config(thread_id, head.ns, head.parent) if head.parent else None
         return CheckpointTuple(
-            config=self._config(thread_id, head.ns, found.key[2]),
+            config=self._config(thread_id, head.ns, found.id),
             checkpoint=cast("Checkpoint", {**found.checkpoint, "channel_values": values}),
             metadata=codec.load_sealed(head.metadata),
             parent_config=parent,

@@ -23,7 +23,7 @@ from langgraph.store.base import (
 )
 
 import treadle
-from treadle.integrations._document_pages import PAGE, each_document
+from treadle.integrations._document_pages import NOBODY, PAGE, Key, each_document
 from treadle.integrations.langgraph._calls import AnyStore, Calls
 from treadle.integrations.langgraph._filters import (
     Namespace,
@@ -31,13 +31,13 @@ from treadle.integrations.langgraph._filters import (
     passes,
     select_namespaces,
 )
-from treadle.integrations.langgraph._layout import Key, behind, read_value
+from treadle.integrations.langgraph._layout import behind, read_value
 from treadle.queries import LoadDocuments
 
 Kind = TypeVar("Kind", bound=Item)
 
 _KEYS = 1_000
-_ITEMS: Key = ("i",)
+_ITEMS: Key = (NOBODY, "i")
 _UNSTORABLE = re.compile(r"[\x00-\x1f%]")
 
 
@@ -229,7 +229,7 @@ def _key(namespace: Namespace, key: str) -> Key:
 
 
 def _namespace_of(key: Key) -> Namespace:
-    return tuple(map(urllib.parse.unquote, key[1:-2]))
+    return tuple(map(urllib.parse.unquote, key[2:-2]))
 
 
 def _quote(text: str) -> str:

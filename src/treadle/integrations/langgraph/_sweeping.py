@@ -7,12 +7,15 @@ from typing import NamedTuple, TypeAlias, TypeGuard
 import msgspec
 
 import treadle
-from treadle.integrations._document_pages import each_document
+from treadle.integrations._document_pages import Key, each_document
 from treadle.integrations.langgraph._layout import (
+    CHECKPOINTS,
     MOST_PIECES,
+    PIECES,
     ROOT,
+    RUNS,
+    VALUES,
     Head,
-    Key,
     Pieces,
     Root,
     Value,
@@ -67,7 +70,7 @@ class Sweeper:
 
     async def delete_thread(self, collection: str, thread_id: str) -> None:
         """Delete a thread."""
-        keys = [each async for each in self._keys(collection, ("r",))]
+        keys = [each async for each in self._keys(collection, RUNS)]
         async with self._writer.commit(collection, thread_id) as step:
             for key in keys:
                 step.documents.delete(self._writer.runs, run_index_key(key, thread_id))
@@ -92,9 +95,9 @@ class Sweeper:
         await self._sweep(collection, thread_id, self._find_old)
 
     async def _find_old(self, collection: str, found: Mapping[Key, Found]) -> set[Key]:
-        newest: dict[str, Key] = {}
+        newest: dict[Key, Key] = {}
         for key in found:
-            newest[key[1]] = max(key, newest.get(key[1], key))
+            newest[key[:3]] = max(key, newest.get(key[:3], key))
         old = set(found)
         for key in newest.values():
             old -= await self._needed(collection, key, found)
@@ -173,15 +176,15 @@ class Sweeper:
         for each, its_values in zip(kept, stored, strict=True):
             for channel, value in its_values.items():
                 if value.list is not None:
-                    key = list_key(each.key[1], channel, value.list.id)
+                    key = list_key(each.space, channel, value.list.id)
                     counts[key] = max(counts.get(key, 0), value.list.count)
         runs = {run_key(run) for each in kept if isinstance(run := self._run_of(each), str)}
-        documents = [key async for key in self._keys(collection, ("c",)) if key[:3] in gone]
-        documents += [key async for key in self._keys(collection, ("b",)) if key not in values]
-        pieces = [key async for key in self._keys(collection, ("x",))]
-        documents += [key for key in pieces if key[:4] not in counts]
-        marks = [key async for key in self._keys(collection, ("r",)) if key not in runs]
-        ends = [key for key in pieces if number_of(key) >= counts.get(key[:4], MOST_PIECES)]
+        documents = [key async for key in self._keys(collection, CHECKPOINTS) if key[:4] in gone]
+        documents += [key async for key in self._keys(collection, VALUES) if key not in values]
+        pieces = [key async for key in self._keys(collection, PIECES)]
+        documents += [key for key in pieces if key[:5] not in counts]
+        marks = [key async for key in self._keys(collection, RUNS) if key not in runs]
+        ends = [key for key in pieces if number_of(key) >= counts.get(key[:5], MOST_PIECES)]
         return _Unused(documents + marks, ends, marks)
 
     # --- copying ----------------------------------------------------------------------------------
@@ -211,16 +214,16 @@ class Sweeper:
 
     async def _copy_at(self, source: str, target: str, thread_id: str, version: int) -> None:
         # Checkpoints are read first, so that their values are there, and written last.
-        checkpoints = [each async for each in self._each(source, ("c",))]
-        values = [each async for each in self._each(source, ("b",))]
-        pieces = [each async for each in self._each(source, ("x",))]
-        runs = [each async for each in self._keys(source, ("r",))]
+        checkpoints = [each async for each in self._each(source, CHECKPOINTS)]
+        values = [each async for each in self._each(source, VALUES)]
+        pieces = [each async for each in self._each(source, PIECES)]
+        runs = [each async for each in self._keys(source, RUNS)]
         # The lists of both threads go on apart, so they must not have the same pieces.
         renamed = _Renamed()
         new: list[tuple[Key, treadle.Json]] = []
         for piece in pieces:
-            list_id = renamed[piece.key[3]]
-            new.append(((*piece.key[:3], list_id, piece.key[4]), piece.value))
+            list_id = renamed[piece.key[4]]
+            new.append(((*piece.key[:4], list_id, piece.key[5]), piece.value))
         new += [(each.key, to_json(renamed.value(read_value(each, Value)))) for each in values]
         for each in checkpoints:
             if is_head(each.key):
@@ -290,4 +293,4 @@ def _ancestors(key: Key, found: Mapping[Key, Found]) -> Iterable[Found]:
         yield each
         if each.head.parent is None:
             return
-        key = (*key[:2], each.head.parent)
+        key = (*key[:3], each.head.parent)

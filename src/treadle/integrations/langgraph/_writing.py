@@ -8,13 +8,13 @@ import msgspec
 from langgraph.constants import START
 
 import treadle
+from treadle.integrations._document_pages import Key
 from treadle.integrations.langgraph._codec import Codec
 from treadle.integrations.langgraph._known import Known, KnownThreads
 from treadle.integrations.langgraph._layout import (
     OWNER,
     ROOT,
     Head,
-    Key,
     ListPiece,
     PendingWrite,
     Pieces,

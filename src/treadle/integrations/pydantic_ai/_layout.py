@@ -2,15 +2,15 @@
 
 | key | value |
 |---|---|
-| `("r", conversation)` | the record |
-| `("a", time, conversation)` | nothing: lists all conversations |
-| `("s", scope, time, conversation)` | nothing: lists the conversations of a scope |
-| `("e", entry)` | the place of an entry |
-| `("l", line, number)` | an entry |
+| `("", "r", conversation)` | the record |
+| `("", "a", time, conversation)` | nothing: lists all conversations |
+| `("", "s", scope, time, conversation)` | nothing: lists the conversations of a scope |
+| `("", "e", entry)` | the place of an entry |
+| `("", "l", line, number)` | an entry |
 
-A line is a chain of entries, each of which follows the one before it. It has the id of its first
-entry, and begins behind an entry of another line, or behind nothing. So a history is a range of
-documents for each line that it goes through, and is read in pages.
+The first part is `NOBODY`. A line is a chain of entries, each of which follows the one before it.
+It has the id of its first entry, and begins behind an entry of another line, or behind nothing. So
+a history is a range of documents for each line that it goes through, and is read in pages.
 """
 
 from typing import Literal
@@ -21,15 +21,15 @@ from pydantic_ai.conversation_store import ConversationEntry, ConversationRecord
 from pydantic_ai.messages import ModelMessagesTypeAdapter
 
 from treadle import CorruptRecord, Document, Json
+from treadle.integrations._document_pages import NOBODY, Key
 from treadle.integrations._ordered import rank_of
 
-Key = tuple[str, ...]
 COLLECTION = "pydantic-ai"
-RECORDS: Key = ("r",)
-ENTRIES: Key = ("e",)
-_LINES: Key = ("l",)
-_ALL: Key = ("a",)
-_SCOPES: Key = ("s",)
+RECORDS: Key = (NOBODY, "r")
+ENTRIES: Key = (NOBODY, "e")
+_LINES: Key = (NOBODY, "l")
+_ALL: Key = (NOBODY, "a")
+_SCOPES: Key = (NOBODY, "s")
 
 # A configuration reaches the records through a list only, as that of the messages does.
 _RECORDS = TypeAdapter(

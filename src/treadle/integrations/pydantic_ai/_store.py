@@ -20,7 +20,7 @@ from treadle import (
     Store,
     VersionConflict,
 )
-from treadle.integrations._document_pages import PAGE
+from treadle.integrations._document_pages import PAGE, Key
 from treadle.integrations.pydantic_ai import _layout as layout
 from treadle.integrations.pydantic_ai._history import read_back
 from treadle.integrations.pydantic_ai._layout import COLLECTION, Place, Pointer
@@ -61,7 +61,7 @@ class TreadleConversationStore(ConversationStore):
     ) -> Sequence[ConversationRecord]:
         """Read the records of a scope, or all, newest first; damaged ones are left out."""
         found: list[ConversationRecord] = []
-        before: layout.Key | None = None
+        before: Key | None = None
         while limit is None or len(found) < limit:
             page = await self._documents.list(
                 COLLECTION,
@@ -167,7 +167,7 @@ class TreadleConversationStore(ConversationStore):
             records = [each for key in keys for each in await self._load_if_readable(key)]
         return [each for each in records if scope is None or each.scope == scope]
 
-    async def _load_if_readable(self, key: layout.Key) -> list[ConversationRecord]:
+    async def _load_if_readable(self, key: Key) -> list[ConversationRecord]:
         try:
             document = await self._documents.load(COLLECTION, key)
             return [] if document is None else [layout.read_record(document)]
