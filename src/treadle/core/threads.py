@@ -221,7 +221,7 @@ class History(msgspec.Struct, frozen=True, eq=False):
     before: "History | None"
 
 
-class StoredThread(msgspec.Struct, frozen=True, eq=False):
+class StoredThread(msgspec.Struct, frozen=True, eq=False, gc=False):
     """The row of a thread: its head, and the deltas since it was created, saved or loaded."""
 
     head: ThreadHead

@@ -67,7 +67,8 @@ class RowCache(RowTable[RowT]):
         return row
 
     def __setitem__(self, key: str, row: RowT) -> None:
-        self._note(key, present=True)
+        if self._names is not None or self._folded is not None:
+            self._note(key, present=True)
         self._rows[key] = row
 
     def __delitem__(self, key: str) -> None:

@@ -207,7 +207,7 @@ def _lines_of(before: StoredThread, after: StoredThread, steps: Sequence[History
     for step in steps:
         lines.append(_line_of(step, changed_at))
         changed_at = step.delta.committed_at
-    if was_updated(before, after, tuple(step.delta for step in steps)):
+    if was_updated(before, after, steps):
         lines.append(_update_line(after.head, changed_at))
     return lines
 

@@ -48,7 +48,7 @@ JOURNAL_BYTES = 32 * 2**20
 """A journal of this size is complete: a crash replays two of them at most."""
 
 
-class WriteCall(msgspec.Struct, frozen=True, eq=False):
+class WriteCall(msgspec.Struct, frozen=True, eq=False, gc=False):
     """A batch or a claim to apply."""
 
     apply: Callable[..., tuple[Any, list[Change]]]

@@ -1,6 +1,6 @@
 """Journal entries: the documents that a batch writes, removes or appends to."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from typing import ClassVar, TypeAlias, assert_never
 
@@ -13,13 +13,13 @@ from treadle.backends.files.documents import check_document_id
 from treadle.backends.model.tables import Change, TableName, steps_of
 from treadle.core.codec import encode
 from treadle.core.heads import same_labels
-from treadle.core.threads import StoredThread, ThreadDelta
+from treadle.core.threads import History, StoredThread
 from treadle.errors import CorruptRecord
 
 DocumentKey: TypeAlias = tuple[TableName, str]
 
 
-class Put(msgspec.Struct, frozen=True, tag="put", array_like=True):
+class Put(msgspec.Struct, frozen=True, tag="put", array_like=True, gc=False):
     """The document is written as a whole."""
 
     table: TableName
@@ -27,14 +27,14 @@ class Put(msgspec.Struct, frozen=True, tag="put", array_like=True):
     document: msgspec.Raw
 
 
-class Remove(msgspec.Struct, frozen=True, tag="remove", array_like=True):
+class Remove(msgspec.Struct, frozen=True, tag="remove", array_like=True, gc=False):
     """The document is removed."""
 
     table: TableName
     key: str
 
 
-class Append(msgspec.Struct, frozen=True, tag="append", array_like=True):
+class Append(msgspec.Struct, frozen=True, tag="append", array_like=True, gc=False):
     """A thread is appended to, or cut. An earlier entry of the same journal has its document."""
 
     table: ClassVar[TableName] = "threads"
@@ -42,14 +42,14 @@ class Append(msgspec.Struct, frozen=True, tag="append", array_like=True):
     deltas: tuple[msgspec.Raw, ...]
 
 
-class FirstAppend(Append, frozen=True, tag="first", array_like=True):
+class FirstAppend(Append, frozen=True, tag="first", array_like=True, gc=False):
     """The first append of a journal to a thread: its document is needed, as it may be lost."""
 
     before: msgspec.Raw
     """The document without the deltas."""
 
 
-class Update(msgspec.Struct, frozen=True, tag="update", array_like=True):
+class Update(msgspec.Struct, frozen=True, tag="update", array_like=True, gc=False):
     """The labels of a thread change. An earlier entry of the same journal has its document."""
 
     table: ClassVar[TableName] = "threads"
@@ -57,7 +57,7 @@ class Update(msgspec.Struct, frozen=True, tag="update", array_like=True):
     labels: Labels
 
 
-class FirstUpdate(Update, frozen=True, tag="first update", array_like=True):
+class FirstUpdate(Update, frozen=True, tag="first update", array_like=True, gc=False):
     """The first change of a journal to a thread, like `FirstAppend`."""
 
     before: msgspec.Raw
@@ -65,6 +65,10 @@ class FirstUpdate(Update, frozen=True, tag="first update", array_like=True):
 
 
 Entry: TypeAlias = Put | Remove | Append | FirstAppend | Update | FirstUpdate | Lines | Whole
+STEPS = (Append, Update)
+"""The entries of steps of a thread: tuples are faster than unions, and each commit asks."""
+OF_COLLECTIONS = (Lines, Whole)
+"""The entries of files of documents."""
 
 encode_entries: Callable[[Sequence[Entry]], bytes] = msgspec.json.Encoder().encode
 """Encodes the entries of a batch for the journal."""
@@ -88,7 +92,7 @@ def decode_entries(record: Record, path: str) -> tuple[Entry, ...]:
 
 def table_of(entry: Entry) -> TableName:
     """Return the table that an entry is about."""
-    return "documents" if isinstance(entry, Lines | Whole) else entry.table
+    return "documents" if isinstance(entry, OF_COLLECTIONS) else entry.table
 
 
 def entries_of(
@@ -115,7 +119,7 @@ def entries_of(
             elif isinstance(change.after, StoredThread):
                 key: DocumentKey = "threads", change.key
                 is_first = key not in journaled and key not in in_group
-                entries += _thread_entries(change, change.after, document_of, is_first=is_first)
+                _add_thread_entries(entries, change, change.after, document_of, is_first=is_first)
                 in_group.add(key)
             elif change.after is None:
                 entries.append(Remove(change.table, change.key))
@@ -123,46 +127,45 @@ def entries_of(
                 entries.append(
                     Put(change.table, change.key, msgspec.Raw(encode(change.after, pretty=True)))
                 )
-        group.append([*entries, *lines_of(documents)])
+        if documents:
+            entries += lines_of(documents)
+        group.append(entries)
     return group
 
 
-def _thread_entries(
+def _add_thread_entries(
+    entries: list[Entry],
     change: Change,
     after: StoredThread,
     document_of: Callable[[str, StoredThread], ThreadDocument],
     *,
     is_first: bool,
-) -> Iterator[Entry]:
+) -> None:
     key, before, steps = change.key, change.before, steps_of(change)
     if steps is None or not isinstance(before, StoredThread):  # it was created, or saved whole
-        yield Put("threads", key, _join(document_of(key, after)))
+        entries.append(Put("threads", key, _join(document_of(key, after))))
         return
-    deltas = tuple(step.delta for step in steps)
+    deltas = tuple([msgspec.Raw(encode(step.delta)) for step in steps])
     if deltas and is_first:
-        yield FirstAppend(key, _encode_deltas(deltas), _join(document_of(key, before)))
+        entries.append(FirstAppend(key, deltas, _join(document_of(key, before))))
     elif deltas:
-        yield Append(key, _encode_deltas(deltas))
-    if not was_updated(before, after, deltas):
+        entries.append(Append(key, deltas))
+    if not was_updated(before, after, steps):
         return
     labels = labels_of(after.head)
     if is_first and not deltas:
-        yield FirstUpdate(key, labels, _join(document_of(key, before)))
+        entries.append(FirstUpdate(key, labels, _join(document_of(key, before))))
     else:
-        yield Update(key, labels)
+        entries.append(Update(key, labels))
 
 
-def was_updated(before: StoredThread, after: StoredThread, deltas: tuple[ThreadDelta, ...]) -> bool:
-    """Return True if the deltas alone do not lead to the thread's labels."""
+def was_updated(before: StoredThread, after: StoredThread, steps: Sequence[History]) -> bool:
+    """Return True if the steps alone do not lead to the thread's labels."""
     return (
-        not deltas
-        or after.head.thread.metadata.updated_at != deltas[-1].committed_at
+        not steps
+        or after.head.thread.metadata.updated_at != steps[-1].delta.committed_at
         or not same_labels(before.head.thread, after.head.thread)
     )
-
-
-def _encode_deltas(deltas: tuple[ThreadDelta, ...]) -> tuple[msgspec.Raw, ...]:
-    return tuple(map(msgspec.Raw, map(encode, deltas)))
 
 
 def _join(document: ThreadDocument) -> msgspec.Raw:
@@ -184,7 +187,7 @@ def combine(entries: Iterable[Entry]) -> dict[DocumentKey, DocumentChange]:
     """Return what entries do to each document that has a file of its own."""
     changes: dict[DocumentKey, DocumentChange] = {}
     for entry in entries:
-        if isinstance(entry, Lines | Whole):
+        if isinstance(entry, OF_COLLECTIONS):
             continue
         key = entry.table, entry.key
         if key not in changes:

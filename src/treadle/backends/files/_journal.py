@@ -141,20 +141,22 @@ class Journal:
             reason = f"it takes {largest:,} bytes of at most {_LARGEST_PAYLOAD:,}; divide it"
             raise InvalidValue("batch", reason)
         known, group = self.position, self.position.next_group
-        frames, end = bytearray(), known.end
+        frames: list[bytes] = []
+        size, end = 0, known.end
         for number, payload in enumerate(payloads, start=known.record + 1):
-            if len(frames) > _TOGETHER:
-                self._disk.write_log(self._log, end, frames)
-                frames, end = bytearray(), end + len(frames)
+            if size > _TOGETHER:
+                self._disk.write_log(self._log, end, b"".join(frames))
+                frames, size, end = [], 0, end + size
             rest = _CHECKED.pack(len(payload), number, group, sync)
             checksum = zlib.crc32(payload, zlib.crc32(rest))
-            frames += _MAGIC + checksum.to_bytes(4, "little") + rest + payload
-        self._disk.write_log(self._log, end, frames)
+            frames += (_MAGIC, checksum.to_bytes(4, "little"), rest, payload)
+            size += _HEADER.size + len(payload)
+        self._disk.write_log(self._log, end, b"".join(frames))
         if sync:
             self._disk.sync_log(self._log)
         self.position = Position(
             journal=known.journal,
-            end=end + len(frames),
+            end=end + size,
             record=known.record + len(payloads),
             group=group,
             synced=sync,

@@ -1,12 +1,14 @@
 """One process's copy of the store in memory, and how it follows the journals."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import TypeAlias
 
 from treadle.backends.files._collection_files import Lines, Whole, combine_lines
 from treadle.backends.files._delta_files import DeltaFiles
 from treadle.backends.files._entries import (
+    OF_COLLECTIONS,
+    STEPS,
     Append,
     DocumentKey,
     Entry,
@@ -25,8 +27,6 @@ from treadle.backends.files.documents import Documents
 from treadle.backends.model.tables import Change
 
 _OfDocument: TypeAlias = Put | Remove | Append | Update
-_STEPS = (Append, Update)
-_OF_COLLECTIONS = (Lines, Whole)
 
 
 class Replica:
@@ -115,13 +115,15 @@ class Replica:
         """Write the documents and delta files of batches, for which `commit` returned entries."""
         self._delta_files.write(chain.from_iterable(batches))
         collections = self._documents.collections
-        for name, lines in combine_lines(committed, collections).items():
+        of_collections = [entry for entry in committed if isinstance(entry, OF_COLLECTIONS)]
+        for name, lines in combine_lines(of_collections, collections).items():
             collections.write(name, lines)
+            self._journaled.add(("documents", name))
         # All of them are ready before the first is written, which empties the processor's caches.
         contents = self._contents(committed)
         for (table, key), content in contents.items():
             self._documents.replace(table, key, content)
-        self._note_journaled(committed)
+        self._journaled.update(contents)
         self.tables.mark_written(contents)
 
     def _contents(self, committed: Sequence[Entry]) -> dict[DocumentKey, Sequence[Bytes] | None]:
@@ -129,11 +131,11 @@ class Replica:
         last: dict[DocumentKey, _OfDocument] = {
             (entry.table, entry.key): entry
             for entry in committed
-            if not isinstance(entry, _OF_COLLECTIONS)
+            if not isinstance(entry, OF_COLLECTIONS)
         }
         contents: dict[DocumentKey, Sequence[Bytes] | None] = {}
         for key, entry in last.items():
-            if isinstance(entry, _STEPS):
+            if isinstance(entry, STEPS):
                 contents[key] = self.tables.threads.advance(entry.key).parts()
             elif isinstance(entry, Put):
                 contents[key] = [bytes(entry.document)]
@@ -152,8 +154,5 @@ class Replica:
         for record in self.journal.read_on():
             entries = decode_entries(record, self.journal.path)
             self.tables.follow(entries)
-            self._note_journaled(entries)
+            self._journaled.update((table_of(entry), entry.key) for entry in entries)
             yield entries
-
-    def _note_journaled(self, entries: Iterable[Entry]) -> None:
-        self._journaled.update((table_of(entry), entry.key) for entry in entries)

@@ -219,8 +219,9 @@ class FileTables(Tables):
     def find_known_messages(self, thread_id: str, message_ids: Iterable[str]) -> set[str]:
         """Return those of `message_ids` that the thread already has."""
         ids = tuple(message_ids)
-        known = self.threads.known_messages(thread_id, ids)
-        if self.threads[thread_id].head.thread.messages:  # those of the current group
+        stored = self.threads[thread_id]
+        known = self.threads.known_messages(thread_id, stored.unloaded, ids)
+        if stored.head.thread.messages:  # those of the current group
             known |= super().find_known_messages(thread_id, ids)
         return known
 

@@ -90,12 +90,12 @@ class ThreadCache(RowCache[StoredThread]):
         self._wholes.move_to_end(key)
         return whole
 
-    def known_messages(self, key: str, message_ids: Iterable[str]) -> set[str]:
-        """Return those of the ids that messages of the thread had before the current group."""
-        stored = self[key]
-        if not stored.unloaded:
-            return set()
-        return self._committed_document(key).known(message_ids, stored.unloaded)
+    def known_messages(self, key: str, count: int, message_ids: Iterable[str]) -> set[str]:
+        """Return those of the ids that one of the first `count` messages has.
+
+        They are those that the thread had before the current group, or the first of them.
+        """
+        return self._committed_document(key).known(message_ids, count) if count else set()
 
     def _committed_document(self, key: str) -> ThreadDocument:
         document = self._encoded.get(key)
@@ -235,7 +235,7 @@ class ThreadCache(RowCache[StoredThread]):
         return row
 
 
-class Written(msgspec.Struct, frozen=True, eq=False):
+class Written(msgspec.Struct, frozen=True, eq=False, gc=False):
     """What a row has as its origin whose deltas are in a file: they led to this."""
 
     head: ThreadHead

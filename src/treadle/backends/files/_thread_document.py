@@ -255,7 +255,7 @@ class ThreadDocument:
         self._times.extend([time] * len(messages))
         if self._times_text:
             self._times_text += b",%d" % time * len(messages)
-        self._add_messages(map(encode, messages))
+        self._add_messages([encode(message) for message in messages])
         if self._hashes is not None:
             for message in messages:
                 if message.id is not None:

@@ -12,6 +12,7 @@ from treadle.backends.files._temp_files import TempFilePool
 
 Bytes: TypeAlias = bytes | bytearray | memoryview
 _datasync = getattr(os, "fdatasync", os.fsync)
+_HAS_WRITEV = hasattr(os, "writev")
 _MOST_PARTS = 1024
 """Linux and macOS refuse a vectored write of more parts (IOV_MAX)."""
 
@@ -254,7 +255,7 @@ def _read_all(descriptor: int, size: int) -> bytes:
 def _write_all(descriptor: int, parts: Sequence[Bytes]) -> int:
     """Write parts one after the other, and return how many bytes they have."""
     total = sum(map(len, parts))
-    written = os.writev(descriptor, parts[:_MOST_PARTS]) if hasattr(os, "writev") else 0
+    written = os.writev(descriptor, parts[:_MOST_PARTS]) if _HAS_WRITEV else 0
     if written < total:
         rest = memoryview(b"".join(parts))[written:]
         while rest:

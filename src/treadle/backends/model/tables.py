@@ -47,7 +47,7 @@ Put: TypeAlias = Callable[[str, RowT | None], None]
 """Puts a row at an id; None removes the row."""
 
 
-class Change(msgspec.Struct, frozen=True, eq=False):
+class Change(msgspec.Struct, frozen=True, eq=False, gc=False):
     """A row before a batch and after it; None: no row."""
 
     table: TableName
