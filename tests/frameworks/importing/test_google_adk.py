@@ -1,8 +1,11 @@
 """Sessions of ADK's own services come with their events and their state."""
 
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 from uuid import uuid4
 
 import psycopg
@@ -61,6 +64,25 @@ async def sessions(service: BaseSessionService) -> list[Session]:
 
 def contents(found: list[Session]) -> list[dict[str, Any]]:
     return [session.model_dump() for session in found]
+
+
+@pytest.mark.parametrize("opened", [database, plain])
+async def test_the_source_is_not_changed(store: Store, tmp_path: Path, opened: Open) -> None:
+    """A database of an older version lacks an index, which ADK's service would make."""
+    path = tmp_path / "a % of x?.db"
+    service = opened(tmp_path / "x.db")
+    await talk(service, "ann", "one", 2)
+    await service.close()
+    with closing(sqlite3.connect(tmp_path / "x.db")) as source:
+        source.execute("DROP INDEX IF EXISTS idx_events_app_user_session_ts_id")
+        source.execute("VACUUM")
+    (tmp_path / "x.db").rename(path)
+    before = path.read_bytes()
+    imported = await run(import_sessions, store, f"sqlite:///{quote(str(path))}")
+    assert [(each.kind, each.items, each.reason) for each in imported.values()] == [
+        ("created", 2, None)
+    ]
+    assert path.read_bytes() == before
 
 
 @pytest.mark.parametrize("opened", [database, plain])

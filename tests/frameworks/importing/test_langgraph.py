@@ -1,9 +1,10 @@
 """Checkpoints of LangGraph's savers come as they are, and a graph goes on from them."""
 
 import operator
+import sqlite3
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
 from uuid import uuid4
@@ -110,6 +111,23 @@ async def test_checkpoints_of_sqlite_are_imported_as_they_are(store: Store, tmp_
     assert [message.content for message in answered["messages"]] == ["ask", "answer 1", "yes"]
     assert answered["profile"] == Profile(name="user 1")
     assert answered["numbers"] == {1: b"\x00\xff"}
+
+
+async def test_a_copy_that_is_in_no_wal_mode_is_imported_and_not_changed(
+    store: Store, tmp_path: Path
+) -> None:
+    async with sqlite(tmp_path / "x.db") as source:
+        await say(source, "one", "hello")
+        expected = await tuples(source)
+    with closing(sqlite3.connect(tmp_path / "x.db")) as database:
+        database.execute("VACUUM INTO ?", (str(tmp_path / "copy.db"),))
+    before = (tmp_path / "copy.db").read_bytes()
+    imported = await run(import_checkpoints, store, f"sqlite:///{tmp_path}/copy.db")
+    assert {name: (each.kind, each.reason) for name, each in imported.items()} == {
+        "one": ("created", None)
+    }
+    assert await tuples(TreadleSaver(store)) == expected
+    assert (tmp_path / "copy.db").read_bytes() == before
 
 
 async def test_what_is_new_is_added(store: Store, tmp_path: Path) -> None:

@@ -111,15 +111,15 @@ async def _opened(source: str) -> AsyncGenerator[tuple[BaseSessionService, list[
             await plain.close()
         return
     with requires("google-adk[db]"):
-        from google.adk.sessions.database_session_service import DatabaseSessionService
+        from treadle.integrations.google_adk._source import Source, url_of
 
     if path is not None:
-        url = f"sqlite+aiosqlite:///{path.absolute()}"
+        url = url_of(path)
     elif source.startswith(("postgresql://", "postgres://")):
         url = f"postgresql+psycopg://{source.partition('://')[2]}"
     else:
         raise InvalidValue("source", "name a database: sqlite:///x.db or postgresql://host/name")
-    async with DatabaseSessionService(url) as service:
+    async with Source(url) as service:
         yield service, _list(path) if path is not None else await _list_by(service)
 
 

@@ -139,7 +139,9 @@ async def _opened(source: str) -> AsyncGenerator[BaseCheckpointSaver[Any]]:
 
         uri = f"{path.absolute().as_uri()}?mode=ro"
         async with aiosqlite.connect(uri, uri=True) as connection:
-            yield AsyncSqliteSaver(connection, serde=Unopened())
+            saver = AsyncSqliteSaver(connection, serde=Unopened())
+            saver.is_setup = True  # else it would make tables, and change the mode of the journal
+            yield saver
         return
     if not source.startswith(("postgresql://", "postgres://")):
         raise InvalidValue("source", "name a database: sqlite:///x.db or postgresql://host/name")
