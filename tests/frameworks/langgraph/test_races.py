@@ -1,5 +1,6 @@
 """Others read, write and delete at the same time; no state has holes."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 from langgraph.checkpoint.base import CheckpointTuple
 
 from tests.frameworks.langgraph.graphs import put, thread, values_of
-from treadle import CorruptRecord, Store, VersionConflict
+from treadle import Batch, CorruptRecord, Store, VersionConflict
 from treadle.integrations.langgraph import TreadleSaver
 
 Action = Callable[[], Awaitable[object]]
@@ -208,3 +209,62 @@ async def test_two_processes_begin_a_thread(store: Store) -> None:
     config = await put(TreadleSaver(store), thread(), {"a": LONG})
     assert await values_of(TreadleSaver(store), config) == {"a": LONG}
     assert len([each async for each in TreadleSaver(store).alist(thread())]) == 2
+
+
+# --- copying beside who deletes -------------------------------------------------------------------
+
+
+class _Later:
+    """A batch that begins after an event."""
+
+    def __init__(self, batch: Batch, event: asyncio.Event) -> None:
+        self._batch = batch
+        self._event = event
+
+    async def __aenter__(self) -> Batch:
+        await self._event.wait()
+        return await self._batch.__aenter__()
+
+    async def __aexit__(self, *error: Any) -> None:
+        await self._batch.__aexit__(*error)
+
+
+async def test_a_copy_of_a_thread_that_is_being_pruned_has_no_holes(store: Store) -> None:
+    """The values are deleted after the copy has read the checkpoints, before it reads them."""
+    saver = TreadleSaver(store)
+    config = thread()
+    for number in range(4):
+        config = await put(saver, config, {"a": f"long {number} " * 100})
+    has_read, has_copied = asyncio.Event(), asyncio.Event()
+    make_batch: Any = store.batch
+    list_documents: Any = store.documents.list
+    pruning = asyncio.create_task(TreadleSaver(store).aprune(["t"]))
+    batches = 0
+
+    def batch() -> Any:
+        nonlocal batches
+        if asyncio.current_task() is not pruning:
+            return make_batch()
+        batches += 1  # the first one says that somebody deletes, the second deletes
+        return _Later(make_batch(), has_read if batches == 2 else has_copied)
+
+    async def list_and_wait(collection: str, **options: Any) -> Any:
+        if asyncio.current_task() is copying and options["prefix"] == ("", "b"):
+            has_read.set()
+            for _ in range(100):
+                await asyncio.sleep(0)
+        return await list_documents(collection, **options)
+
+    store.batch = batch  # type: ignore[method-assign]
+    has_copied.set()
+    while batches < 2:
+        await asyncio.sleep(0)
+    has_copied.clear()
+    store.documents.list = list_and_wait  # type: ignore[method-assign]
+    copying = asyncio.create_task(TreadleSaver(store).acopy_thread("t", "copy"))
+    await copying
+    has_copied.set()
+    await pruning
+    for copied in ("t", "copy"):
+        found = [each async for each in TreadleSaver(store).alist(thread(copied))]
+        assert found[0].checkpoint["channel_values"] == {"a": "long 3 " * 100}

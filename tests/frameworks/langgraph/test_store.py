@@ -1,6 +1,7 @@
 """The store for long-term memory: what LangGraph's own tests do not try."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -107,6 +108,65 @@ async def test_an_item_expires_and_reading_it_makes_it_live_longer(store: Store)
         await store.documents.touch("langgraph-store", before[key].key, expires_at=1)
     assert [each.key for each in await items.asearch(("a",))] == ["permanent"]
     assert await items.asweep_ttl() == 2
+
+
+async def expiries(store: Store) -> list[int | None]:
+    return [each.expires_at for each in (await store.documents.list("langgraph-store")).items]
+
+
+@pytest.mark.parametrize("config", [{}, {"refresh_on_read": True}, {"refresh_on_read": False}])
+@pytest.mark.parametrize("asked", [None, True, False])
+async def test_a_read_refreshes_as_the_call_says_or_else_the_configuration(
+    store: Store, config: dict[str, bool], asked: bool | None
+) -> None:
+    items = TreadleStore(store, ttl={"default_ttl": 10, **config})  # type: ignore[typeddict-item]
+    await items.aput(("a",), "k", {})
+    refreshes = config.get("refresh_on_read", True) if asked is None else asked
+    for read in (
+        lambda: items.aget(("a",), "k", refresh_ttl=asked),
+        lambda: items.asearch(("a",), refresh_ttl=asked),
+    ):
+        [found] = (await store.documents.list("langgraph-store")).items
+        await store.documents.touch("langgraph-store", found.key, expires_at=2**42)
+        assert await read()
+        assert (await expiries(store) != [2**42]) == refreshes
+
+
+@every_backend
+async def test_a_read_does_not_let_an_item_expire_that_was_written_meanwhile(
+    store_url: str,
+) -> None:
+    async with open_store(store_url, migrate=True) as store:
+        items = TreadleStore(store, ttl={"default_ttl": 10})
+        await items.abatch([PutOp(("a",), key, {}, ttl=10) for key in ("k", "other")])
+        read: Any = store.read
+
+        async def read_and_write(*queries: Any) -> Any:
+            answer = await read(*queries)
+            store.read = read  # type: ignore[method-assign]
+            await items.aput(("a",), "k", {"kept": True}, ttl=None)
+            found = (await store.documents.list("langgraph-store")).items
+            await store.documents.touch("langgraph-store", found[1].key, expires_at=2**42)
+            return answer
+
+        store.read = read_and_write  # type: ignore[method-assign]
+        await items.abatch([GetOp(("a",), "k"), GetOp(("a",), "other")])
+        permanent, refreshed = await expiries(store)
+        assert permanent is None
+        assert refreshed is not None
+        assert refreshed < 2**42
+
+
+async def test_an_item_that_lives_for_a_while_is_read_from_a_store_to_read_only(
+    tmp_path: Path,
+) -> None:
+    url = f"sqlite:///{tmp_path}/store.db"
+    async with open_store(url) as store:
+        await TreadleStore(store).aput(("a",), "k", {"n": 1}, ttl=10)
+    async with open_store(url, read_only=True) as store:
+        found = await TreadleStore(store).aget(("a",), "k")
+    assert found is not None
+    assert found.value == {"n": 1}
 
 
 async def test_an_index_is_refused(store: Store) -> None:

@@ -72,8 +72,9 @@ class TreadleStore(BaseStore):
             store: an open store. For calls without `await`, it is one of
                 `treadle.blocking.open_store`.
             ttl: `default_ttl` is how many minutes an item lives unless its `put` says otherwise.
-                With `refresh_on_read`, they count from when it was last read. An item that has
-                expired is not found; `sweep_ttl` removes it.
+                They count from when it was last read, unless `refresh_on_read` is False or the
+                read says otherwise (`refresh_ttl`). An item that has expired is not found;
+                `sweep_ttl` removes it.
             index: must be None: there is no index of vectors.
             collection: the collection of the items.
 
@@ -108,19 +109,15 @@ class TreadleStore(BaseStore):
         return await self._calls.run(_sweep)
 
     def _items(self, store: treadle.Store) -> "_Items":
-        config = self.ttl_config or {}
-        refreshes = config.get("refresh_on_read", False)
-        return _Items(store, self._collection, refreshes=refreshes)
+        return _Items(store, self._collection)
 
 
 class _Items:
     """The items in a collection."""
 
-    def __init__(self, store: treadle.Store, collection: str, *, refreshes: bool) -> None:
+    def __init__(self, store: treadle.Store, collection: str) -> None:
         self._store = store
         self._collection = collection
-        self._refreshes = refreshes
-        """Reading an item may make it live longer."""
 
     async def do(self, ops: Sequence[Op]) -> list[Result]:
         """Read and write."""
@@ -145,22 +142,37 @@ class _Items:
                 case PutOp():
                     pass
             results.append(result)
-        await self._write([op for op in ops if isinstance(op, PutOp)], read)
+        await self._refresh(read)
+        await self._write([op for op in ops if isinstance(op, PutOp)])
         return results
 
-    async def _write(self, puts: Sequence[PutOp], read: Sequence[treadle.Document]) -> None:
-        last = {_key(op.namespace, op.key): op for op in puts}
+    async def _refresh(self, read: Sequence[treadle.Document]) -> None:
+        """Let items that were read live longer, as far as nobody has written them since."""
         lives = {
-            document.key: item.ttl
+            document.key: (document.version, item.ttl)
             for document in read
-            if self._refreshes and (item := read_value(document, _Item)).ttl is not None
+            if (item := read_value(document, _Item)).ttl is not None
         }
-        if not last and not lives:
+        while lives:
+            now = treadle.system_clock()
+            try:
+                async with self._store.batch() as step:
+                    for key, (version, ttl) in lives.items():
+                        step.documents.check(self._collection, key, expected=version)
+                        step.documents.touch(self._collection, key, expires_at=_expiry(now, ttl))
+            except treadle.VersionConflict as error:
+                del lives[error.key[1:]]
+            except treadle.ReadOnlyStore:
+                return  # a read is none the worse for it
+            else:
+                return
+
+    async def _write(self, puts: Sequence[PutOp]) -> None:
+        last = {_key(op.namespace, op.key): op for op in puts}
+        if not last:
             return
         now = treadle.system_clock()
         async with self._store.batch() as step:
-            for key, ttl in lives.items():
-                step.documents.touch(self._collection, key, expires_at=_expiry(now, ttl))
             for key, op in last.items():
                 if op.value is None:
                     step.documents.delete(self._collection, key)

@@ -204,13 +204,24 @@ class Sweeper:
             if root is None:
                 return
             try:
-                await self._copy_at(source, target, thread_id, root.version)
+                version = await self._settle(source, root)
+                await self._copy_at(source, target, thread_id, version)
             except treadle.VersionConflict as error:
                 conflict = is_conflict(source, error) or is_conflict(target, error)
                 if attempt == ATTEMPTS - 1 or not conflict:
                     raise
             else:
                 return
+
+    async def _settle(self, collection: str, root: treadle.Document) -> int:
+        """Return a version of a root under which nobody deletes; who does so now begins again."""
+        found = read_value(root, Root)
+        if not found.sweeping:
+            return root.version
+        async with self._writer.commit(collection, found.thread_id) as step:
+            value = to_json(Root(found.thread_id))
+            settled = step.documents.put(collection, ROOT, value, expected=root.version)
+        return settled.result.version
 
     async def _copy_at(self, source: str, target: str, thread_id: str, version: int) -> None:
         # Checkpoints are read first, so that their values are there, and written last.
