@@ -106,7 +106,7 @@ class OrderedDocuments:
         return await self._values(await self.ids())
 
     async def page(self, *, after: str | None, limit: int, order: Order) -> OrderedPage:
-        """Return a page of values.
+        """Return a page of values. One that is deleted meanwhile makes room for the next.
 
         Args:
             after: the id in front of the page; None: it is the first page.
@@ -117,7 +117,7 @@ class OrderedDocuments:
             NotFound: there is no value with the id `after`.
         """
         cursor = None if after is None else _entry(await self._require(after)).row
-        found: list[str] = []
+        found: list[tuple[str, Json]] = []
         has_more, limit = True, max(limit, 1)
         while has_more and len(found) < limit:
             page = await self.store.documents.list(
@@ -129,9 +129,9 @@ class OrderedDocuments:
                 order=order,
                 values=False,
             )
-            found += [document.key[-1] for document in page.items]
+            found += await self._values([document.key[-1] for document in page.items])
             cursor, has_more = page.next_cursor, page.has_more
-        return OrderedPage(await self._values(found), has_more)
+        return OrderedPage(found, has_more)
 
     async def _values(self, ids: list[str]) -> list[tuple[str, Json]]:
         """Return values with their ids; what was deleted since the ids were read is left out."""

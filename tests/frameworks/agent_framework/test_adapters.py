@@ -139,6 +139,25 @@ async def test_many_checkpoints_are_listed_whole(storage: Storage) -> None:
     assert len(ids) == len(await storage.list_checkpoints(workflow_name="workflow")) == 250
 
 
+async def test_the_latest_checkpoint_is_the_one_before_if_it_is_deleted_meanwhile(
+    storage: Storage, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        time = f"2025-01-0{number + 1}T00:00:00+00:00"
+        await storage.save(checkpoint(checkpoint_id=str(number), timestamp=time))
+    load: Any = store.documents.load_many
+
+    async def load_late(*args: object, **options: object) -> object:
+        monkeypatch.undo()
+        await storage.delete("2")
+        return await load(*args, **options)
+
+    monkeypatch.setattr(store.documents, "load_many", load_late)
+    latest = await storage.get_latest(workflow_name="workflow")
+    assert latest is not None
+    assert latest.checkpoint_id == "1"
+
+
 async def test_types_that_are_not_allowed_are_not_made(storage: Storage, store: Store) -> None:
     id = await storage.save(checkpoint(state={"approval": Approval("buy", ())}))
     strict = TreadleCheckpointStorage(store)

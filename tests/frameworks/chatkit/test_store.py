@@ -120,6 +120,28 @@ async def test_a_damaged_item_is_named(chats: Chats, store: Store, value: object
         await chats.load_item("t", "m", ME)
 
 
+@pytest.mark.parametrize("order", ["asc", "desc"])
+async def test_a_page_that_is_deleted_meanwhile_is_filled_with_what_follows(
+    chats: Chats, store: Store, monkeypatch: pytest.MonkeyPatch, order: str
+) -> None:
+    """Without an id to go on from, a client would read the first page again and again."""
+    await chats.save_thread(thread(), ME)
+    for number, name in enumerate("abc"):
+        await chats.add_thread_item("t", said(name, number), ME)
+    load: Callable[..., object] = store.documents.load_many
+    first, second, _ = "abc" if order == "asc" else "cba"
+
+    async def load_late(*args: object, **options: object) -> object:
+        monkeypatch.undo()
+        await chats.delete_thread_item("t", first, ME)
+        return await load(*args, **options)  # type: ignore[misc]
+
+    monkeypatch.setattr(store.documents, "load_many", load_late)
+    page = await chats.load_thread_items("t", None, 1, order, ME)
+    assert [item.id for item in page.data] == [second]
+    assert (page.has_more, page.after) == (True, second)
+
+
 @pytest.mark.parametrize("after_load", [True, False])
 async def test_a_deletion_between_the_reads_of_a_page_leaves_an_item_out(
     chats: Chats, store: Store, monkeypatch: pytest.MonkeyPatch, after_load: bool
