@@ -4,7 +4,9 @@ import asyncio
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -76,6 +78,39 @@ async def test_a_call_that_is_interrupted_before_it_begins_has_an_end() -> None:
     call.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asyncio.wait_for(asyncio.wrap_future(call.outcome), 10)
+
+
+def test_a_call_that_is_interrupted_while_it_is_handed_over_ends_on_the_loop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A coroutine that has begun must not be closed by another thread."""
+    ended: list[object] = []
+    has_begun, has_ended = threading.Event(), threading.Event()
+
+    async def work(_: object) -> None:
+        has_begun.set()
+        try:
+            await asyncio.sleep(60)
+        except BaseException as error:
+            ended.append((type(error), threading.current_thread().name))
+            has_ended.set()
+            raise
+
+    with open_store("memory:") as store:
+        loop = store._portal._current.loop  # type: ignore[union-attr]  # pyright: ignore
+        hand_over = loop.call_soon_threadsafe
+
+        def interrupted(*arguments: Any) -> None:
+            monkeypatch.undo()
+            hand_over(*arguments)
+            assert has_begun.wait(30)
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(loop, "call_soon_threadsafe", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            store.run(work)
+        assert has_ended.wait(30)
+    assert ended == [(asyncio.CancelledError, "treadle-blocking")]
 
 
 @every_backend

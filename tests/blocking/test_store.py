@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import errno
 import gc
 import threading
 from collections.abc import Iterator
@@ -245,6 +246,22 @@ def test_a_store_that_cannot_be_opened_leaves_no_thread(tmp_path: Any) -> None:
     with pytest.raises(treadle.StoreUnavailable):
         open_store(tmp_path / "file" / "store").open()
     wait_for_threads(before)
+
+
+def test_a_loop_that_cannot_begin_is_an_error_and_no_wait(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    store = open_store(f"sqlite:///{tmp_path}/store.db")
+    with monkeypatch.context() as patched:
+        patched.setattr(asyncio, "new_event_loop", refuse)
+        patched.setattr(asyncio.events, "new_event_loop", refuse)
+        with pytest.raises(treadle.StoreUnavailable, match="Too many open files"):
+            store.open()
+    with store:
+        store.mailboxes.send("m", 1)
 
 
 def test_a_store_that_is_dropped_warns_and_ends_its_thread(tmp_path: Any) -> None:

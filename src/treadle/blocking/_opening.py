@@ -9,6 +9,7 @@ import treadle
 from treadle.backends.base import Capabilities
 from treadle.blocking._batch import Batch
 from treadle.blocking._portal import Portal
+from treadle.errors import StoreUnavailable
 
 T = TypeVar("T")
 
@@ -40,7 +41,12 @@ class Opening:
         with self._changing:
             if self._portal.is_running:
                 raise RuntimeError("this store is open already; close it before you open it again")
-            self._portal.start()
+            try:
+                self._portal.start()
+            except OSError as error:
+                where = repr(self._store).removeprefix("<Store at ").removesuffix(", closed>")
+                reason = f"its event loop cannot begin: {error}"
+                raise StoreUnavailable(where, reason) from error
             try:
                 self._portal.call(self._store.open())
             except BaseException:

@@ -42,12 +42,16 @@ class Portal:
         return self._current is not None and self._current.process == os.getpid()
 
     def start(self) -> None:
-        """Start the loop; it must not be running."""
+        """Start the loop; it must not be running.
+
+        Raises:
+            OSError: the system gives no loop, for example because too many files are open.
+        """
         self._lock = threading.RLock()  # a fork may have copied one that another thread held
         started: Future[_Loop] = Future()
         # A daemon, because an open store must not keep the interpreter from exiting.
         thread = threading.Thread(
-            target=lambda: asyncio.run(_serve(started)), name="treadle-blocking", daemon=True
+            target=_run, args=(started,), name="treadle-blocking", daemon=True
         )
         thread.start()
         self._current = started.result()
@@ -114,6 +118,7 @@ class Portal:
                 self.call(_leave(block))
 
     def _begin(self, call: "_Call[Any]") -> asyncio.AbstractEventLoop:
+        loop: asyncio.AbstractEventLoop | None = None
         try:
             self._require_process()
             with self._lock:
@@ -122,7 +127,11 @@ class Portal:
                 loop = self._current.loop
                 loop.call_soon_threadsafe(call.begin)
         except BaseException:
-            call.drop()
+            # From here on, only the loop may touch what it was given: it may have begun.
+            if loop is None:
+                call.drop()
+            else:
+                loop.call_soon_threadsafe(call.cancel)
             raise
         return loop
 
@@ -176,6 +185,17 @@ async def _enter(block: AbstractAsyncContextManager[T]) -> T:
 
 async def _leave(block: AbstractAsyncContextManager[Any]) -> None:
     await block.__aexit__(None, None, None)
+
+
+def _run(started: "Future[_Loop]") -> None:
+    serving = _serve(started)
+    try:
+        asyncio.run(serving)
+    except BaseException as error:
+        if started.done():
+            raise
+        serving.close()
+        started.set_exception(error)
 
 
 async def _serve(started: "Future[_Loop]") -> None:

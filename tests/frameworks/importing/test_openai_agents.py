@@ -1,5 +1,6 @@
 """Sessions of the SDK's SQLite file come as they are."""
 
+import asyncio
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,21 @@ async def test_a_session_that_went_on_stays_and_one_that_differs_fails(
         "two": "failed",
     }
     assert await TreadleSession("two", store).get_items() == ITEMS[1:]
+
+
+@every_backend
+async def test_two_imports_at_once_add_nothing_twice(store: Store, tmp_path: Path) -> None:
+    path, url = tmp_path / "x.db", f"sqlite:///{tmp_path}/x.db"
+    items: list[Any] = [{"role": "user", "content": str(number)} for number in range(600)]
+    await add(path, "one", items)
+    kinds = [
+        each.kind
+        for imported in await asyncio.gather(*(run(import_sessions, store, url) for _ in range(3)))
+        for each in imported.values()
+    ]
+    assert "created" in kinds
+    assert await TreadleSession("one", store).get_items() == items
+    assert (await run(import_sessions, store, url))["one"].kind == "unchanged"
 
 
 async def test_a_file_without_sessions_is_refused(store: Store, tmp_path: Path) -> None:

@@ -9,9 +9,10 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from treadle import InvalidValue, Store
+from treadle import InvalidValue, Store, Thread
 from treadle.integrations.importing import Imported, Written, import_each, sqlite_file
-from treadle.integrations.openai_agents._session import TreadleSession
+from treadle.integrations.openai_agents._items import read_item
+from treadle.integrations.openai_agents._tail import read_tail
 
 _ITEMS = 500
 """How many items are added in a commit."""
@@ -36,23 +37,29 @@ async def import_sessions(store: Store, source: str) -> AsyncGenerator[Imported]
 
     async def work(session: tuple[str, list[str]], written: Written) -> None:
         session_id, texts = session
-        await _import_session(TreadleSession(session_id, store), texts, written)
+        await _import_session(store, session_id, texts, written)
 
     async for imported in import_each(_read(path), itemgetter(0), work):
         yield imported
 
 
-async def _import_session(session: TreadleSession, texts: list[str], written: Written) -> None:
+async def _import_session(
+    store: Store, session_id: str, texts: list[str], written: Written
+) -> None:
     items: list[Any] = [json.loads(text) for text in texts]
-    stored = await session.get_items(limit=None)
+    tail = await read_tail(store, session_id, None)
+    stored, version = tail.items, tail.version
     written.is_new = bool(items) and not stored
     common = min(len(items), len(stored))
     if items[:common] != stored[:common]:
         raise InvalidValue("session", "the thread with this id has other items")
     for start in range(common, len(items), _ITEMS):
-        chunk = items[start : start + _ITEMS]
-        await session.add_items(chunk)
-        written.items += len(chunk)
+        messages = [read_item(item) for item in items[start : start + _ITEMS]]
+        async with store.batch() as step:  # unless somebody else adds to it, such as an import
+            step.threads.ensure(Thread(id=session_id))
+            added = step.threads.append(session_id, *messages, expected=version)
+        version = added.result.version
+        written.items += len(messages)
 
 
 def _read(path: Path) -> list[tuple[str, list[str]]]:
