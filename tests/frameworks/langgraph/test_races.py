@@ -235,7 +235,7 @@ async def test_a_copy_of_a_thread_that_is_being_pruned_has_no_holes(store: Store
     config = thread()
     for number in range(4):
         config = await put(saver, config, {"a": f"long {number} " * 100})
-    has_read, has_copied = asyncio.Event(), asyncio.Event()
+    has_begun, has_read, has_copied = asyncio.Event(), asyncio.Event(), asyncio.Event()
     make_batch: Any = store.batch
     list_documents: Any = store.documents.list
     pruning = asyncio.create_task(TreadleSaver(store).aprune(["t"]))
@@ -245,7 +245,10 @@ async def test_a_copy_of_a_thread_that_is_being_pruned_has_no_holes(store: Store
         nonlocal batches
         if asyncio.current_task() is not pruning:
             return make_batch()
-        batches += 1  # the first one says that somebody deletes, the second deletes
+        batches += 1
+        if batches == 1:  # it says that somebody deletes
+            return make_batch()
+        has_begun.set()
         return _Later(make_batch(), has_read if batches == 2 else has_copied)
 
     async def list_and_wait(collection: str, **options: Any) -> Any:
@@ -255,11 +258,8 @@ async def test_a_copy_of_a_thread_that_is_being_pruned_has_no_holes(store: Store
                 await asyncio.sleep(0)
         return await list_documents(collection, **options)
 
-    store.batch = batch  # type: ignore[method-assign]
-    has_copied.set()
-    while batches < 2:
-        await asyncio.sleep(0)
-    has_copied.clear()
+    store.batch = batch  # type: ignore[method-assign, assignment]
+    await has_begun.wait()
     store.documents.list = list_and_wait  # type: ignore[method-assign]
     copying = asyncio.create_task(TreadleSaver(store).acopy_thread("t", "copy"))
     await copying

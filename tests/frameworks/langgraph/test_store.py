@@ -119,7 +119,8 @@ async def expiries(store: Store) -> list[int | None]:
 async def test_a_read_refreshes_as_the_call_says_or_else_the_configuration(
     store: Store, config: dict[str, bool], asked: bool | None
 ) -> None:
-    items = TreadleStore(store, ttl={"default_ttl": 10, **config})  # type: ignore[typeddict-item]
+    ttl: Any = {"default_ttl": 10, **config}
+    items = TreadleStore(store, ttl=ttl)
     await items.aput(("a",), "k", {})
     refreshes = config.get("refresh_on_read", True) if asked is None else asked
     for read in (

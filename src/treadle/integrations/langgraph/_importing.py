@@ -139,9 +139,9 @@ async def _opened(source: str) -> AsyncGenerator[BaseCheckpointSaver[Any]]:
 
         uri = f"{path.absolute().as_uri()}?mode=ro"
         async with aiosqlite.connect(uri, uri=True) as connection:
-            saver = AsyncSqliteSaver(connection, serde=Unopened())
-            saver.is_setup = True  # else it would make tables, and change the mode of the journal
-            yield saver
+            copied = AsyncSqliteSaver(connection, serde=Unopened())
+            copied.is_setup = True  # else it would make tables, and change the mode of the journal
+            yield copied
         return
     if not source.startswith(("postgresql://", "postgres://")):
         raise InvalidValue("source", "name a database: sqlite:///x.db or postgresql://host/name")

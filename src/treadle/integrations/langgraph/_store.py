@@ -161,7 +161,7 @@ class _Items:
                         step.documents.check(self._collection, key, expected=version)
                         step.documents.touch(self._collection, key, expires_at=_expiry(now, ttl))
             except treadle.VersionConflict as error:
-                del lives[error.key[1:]]
+                lives = {key: each for key, each in lives.items() if not _is_at(error, key)}
             except treadle.ReadOnlyStore:
                 return  # a read is none the worse for it
             else:
@@ -246,6 +246,10 @@ def _namespace_of(key: Key) -> Namespace:
 
 def _quote(text: str) -> str:
     return _UNSTORABLE.sub(lambda found: f"%{ord(found[0]):02X}", text)
+
+
+def _is_at(error: treadle.VersionConflict, key: Key) -> bool:
+    return isinstance(error.key, tuple) and error.key[1:] == key
 
 
 def _expiry(now: int, minutes: float | None) -> int | None:
