@@ -3,7 +3,9 @@
 from pathlib import Path
 
 from google.adk.sessions.database_session_service import DatabaseSessionService
-from google.adk.sessions.migration._schema_check_utils import get_db_schema_version_from_connection
+from google.adk.sessions.migration import (
+    _schema_check_utils as schemas,  # pyright: ignore[reportMissingTypeStubs]
+)
 from sqlalchemy import URL
 
 
@@ -21,5 +23,5 @@ class Source(DatabaseSessionService):
         """Find out which schema the database has, and change nothing."""
         if self._db_schema_version is None:
             async with self.db_engine.connect() as connection:
-                version = await connection.run_sync(get_db_schema_version_from_connection)
+                version = await connection.run_sync(schemas.get_db_schema_version_from_connection)
             self._db_schema_version = version
