@@ -38,11 +38,12 @@ from treadle.core.reporting import EntryReport, ReportEntries
 from treadle.core.run_queries import FindActiveRun
 from treadle.errors import InvalidValue, NotFound
 from treadle.http._call import Call
+from treadle.http._errors import Refused
 from treadle.http._handlers import ask, ask_for, commit, write, write_to
 from treadle.http._input import Fields
 from treadle.http._operation import Operation
 from treadle.http._output import answer
-from treadle.http._owners import ALL, OWN_MAILBOX, OWN_THREAD
+from treadle.http._owners import ALL, OWN_MAILBOX, OWN_THREAD, OwnerRule
 from treadle.http._payloads import is_external, is_internal, with_messages
 from treadle.http._responses import in_path
 
@@ -61,7 +62,9 @@ class NewEntry(Fields, frozen=True, kw_only=True):
     delay_ms: Time = 0
     """In how many milliseconds it is due."""
     sender_id: str | None = None
+    """Who sends it; for a principal that has an owner, it is the principal's id."""
     origin: EntryOrigin = "external"
+    """A principal that has an owner sends from outside only."""
 
 
 class Number(Model, frozen=True, kw_only=True):
@@ -155,6 +158,24 @@ def _without_run(message: Any) -> Any:
 
 
 # --- mailboxes ------------------------------------------------------------------------------------
+
+
+async def _restrict_sending(call: Call, own: str) -> Call:
+    """Let handlers rely on the sender and the origin of an entry: an owner writes any payload."""
+    call = await OWN_MAILBOX.apply(call, own)
+    body, me = cast("NewEntry", call.body), call.principal.id
+    if body.origin != "external":
+        raise Refused(403, "forbidden", "origin: you send from outside; leave it out")
+    if body.sender_id not in (None, me):
+        raise Refused(403, "forbidden", "sender_id is somebody else; leave it out")
+    return msgspec.structs.replace(call, body=msgspec.structs.replace(body, sender_id=me))
+
+
+_OWN_SENDING = OwnerRule(
+    text="the mailbox must be yours, `origin` external, and `sender_id` you",
+    apply=_restrict_sending,
+    ids=("mailbox_id",),
+)
 
 
 async def _send(call: Call) -> Response:
@@ -290,7 +311,7 @@ OPERATIONS = (
         path="/v1/mailboxes/{mailbox_id}/entries",
         summary="Send work to a mailbox.",
         action="send",
-        owner=OWN_MAILBOX,
+        owner=_OWN_SENDING,
         body=NewEntry,
         answers={201: Sent, 200: Sent},
         headers={"Idempotency-Key": "The dedupe key."},

@@ -1,0 +1,41 @@
+"""What a handler may rely on of who has sent an entry over HTTP."""
+
+import httpx
+import pytest
+
+from treadle import Store, Thread
+
+PATH = "/v1/mailboxes/t/entries"
+
+
+async def test_an_owner_sends_as_themselves_and_from_outside(
+    alice: httpx.AsyncClient, store: Store
+) -> None:
+    await store.threads.create(Thread(id="t", resource_id="alice"))
+    for more in ({}, {"sender_id": "alice", "origin": "external"}):
+        sent = await alice.post(PATH, json={"payload": 1, **more})
+        assert sent.status_code == 201, sent.text
+        entry = sent.json()["entry"]
+        assert (entry["sender_id"], entry["origin"]) == ("alice", "external")
+
+
+@pytest.mark.parametrize("more", [{"sender_id": "olga"}, {"origin": "internal"}], ids=str)
+async def test_an_owner_does_not_send_as_somebody_else(
+    alice: httpx.AsyncClient, store: Store, more: dict[str, str]
+) -> None:
+    await store.threads.create(Thread(id="t", resource_id="alice"))
+    refused = await alice.post(PATH, json={"payload": 1, **more})
+    assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
+    [name] = more
+    assert name in refused.json()["error"]
+    assert (await store.mailboxes.count_entries()).queued == 0
+
+
+async def test_who_sees_all_sends_for_others(admin: httpx.AsyncClient) -> None:
+    sent = await admin.post(
+        PATH, json={"payload": 1, "sender_id": "research", "origin": "internal"}
+    )
+    entry = sent.json()["entry"]
+    assert (entry["sender_id"], entry["origin"]) == ("research", "internal")
+    plain = (await admin.post(PATH, json={"payload": 1})).json()["entry"]
+    assert "sender_id" not in plain
