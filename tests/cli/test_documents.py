@@ -35,6 +35,20 @@ def test_collections_and_documents_are_listed(tmp_path: Path) -> None:
     assert "raise --limit" in text.stderr
 
 
+def test_documents_expire_and_are_purged(tmp_path: Path) -> None:
+    here = ("--store", tmp_path / "store")
+    run("documents", "put", "memories", "stays", "--value", "1", *here)
+    run("documents", "put", "memories", "later", "--value", "1", "--expires-in", "1h", *here)
+    later = run_json("documents", "show", "memories", "later", *here)
+    assert later["expires_at"] == later["updated_at"] + 3600 * 1000
+    run("documents", "put", "memories", "gone", "--value", "1", "--expires-in", "0s", *here)
+    listed = run_json("documents", "list", "memories", *here)
+    assert [item["key"] for item in listed["items"]] == [["later"], ["stays"]]
+    assert run_json("documents", "purge", "--older-than", "1h", *here) == {"purged": 0}
+    assert run("documents", "purge", *here).stdout == "purged 1 document\n"
+    assert run_json("documents", "purge", *here) == {"purged": 0}
+
+
 def test_bad_input_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     here = ("--store", tmp_path / "store")
     run("documents", "put", "memories", "ann", "--value", "1", *here)

@@ -121,11 +121,17 @@ CHOSEN: dict[str, Any] = {
     "listHeads.after": None,
     "appendThread.changes.truncated_to": None,
     "truncateThread.keep": None,
+    "putDocument.expires_in_ms": None,
+    "createDocument.expires_in_ms": None,
+    "ensureDocument.expires_in_ms": None,
+    "touchDocument.expires_in_ms": None,
     "searchEntries.after": None,
     "listSummaries.after": None,
     "searchRuns.after": None,
 }
-"""A new entry is not claimed, no text is a cursor, and only a truncation cuts, by one number."""
+"""A new entry is not claimed, no text is a cursor, only a truncation cuts, by one number, and a
+document expires at one time.
+"""
 
 
 def check_request(request: ClaimRequest) -> ClaimRequest:

@@ -102,6 +102,7 @@ VALUES: dict[str, Any] = {
     "values": True,
     "prefix": (),
     "expires_at": 1,
+    "expires_in_ms": 1,
     "expired_before": 1,
     "priority": 1,
     "delay_ms": 1,
@@ -248,6 +249,7 @@ BAD_VALUES: dict[str, dict[str, Any]] = {
         NO_TIME | {"none": None},
     ),
     "expires_at": NO_TIME,
+    "expires_in_ms": NO_TIME,
 }
 
 
@@ -277,6 +279,8 @@ def call(method: Callable[..., Any], **chosen: Any) -> Any:
         for name, parameter in parameters
         if parameter.default is parameter.empty or name == "claim_token"
     } | chosen
+    if method.__name__ == "touch" and not named.keys() & {"expires_at", "expires_in_ms"}:
+        named["expires_at"] = None  # one of the two must be there
     positional = [
         named.pop(name)
         for name, parameter in parameters

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+from msgspec import UNSET, UnsetType
+
 from treadle.blocking._portal import Portal
 from treadle.core.codec import Json
 from treadle.core.documents import CollectionPage, Document, DocumentPage, Order, Stored
@@ -28,6 +30,7 @@ class DocumentWrites:
         *,
         expected: int | None = None,
         expires_at: int | None = None,
+        expires_in_ms: int | None = None,
         now: int | None = None,
     ) -> Stored:
         """Create or replace a document.
@@ -38,6 +41,8 @@ class DocumentWrites:
             value: any JSON value.
             expected: the version that the document must have; 0: it must not exist.
             expires_at: from this time on (unix milliseconds) it counts as absent.
+            expires_in_ms: instead of a time, so many milliseconds after the commit, by the store's
+                clock.
             now: the present.
 
         Raises:
@@ -46,7 +51,13 @@ class DocumentWrites:
         """
         return self._portal.call(
             self._writes.put(
-                collection, key, value, expected=expected, expires_at=expires_at, now=now
+                collection,
+                key,
+                value,
+                expected=expected,
+                expires_at=expires_at,
+                expires_in_ms=expires_in_ms,
+                now=now,
             )
         )
 
@@ -57,6 +68,7 @@ class DocumentWrites:
         value: Json,
         *,
         expires_at: int | None = None,
+        expires_in_ms: int | None = None,
         now: int | None = None,
     ) -> Stored:
         """Create a document; see `put`.
@@ -65,7 +77,9 @@ class DocumentWrites:
             AlreadyExists: there is one.
         """
         return self._portal.call(
-            self._writes.create(collection, key, value, expires_at=expires_at, now=now)
+            self._writes.create(
+                collection, key, value, expires_at=expires_at, expires_in_ms=expires_in_ms, now=now
+            )
         )
 
     def ensure(
@@ -75,11 +89,14 @@ class DocumentWrites:
         value: Json,
         *,
         expires_at: int | None = None,
+        expires_in_ms: int | None = None,
         now: int | None = None,
     ) -> Stored:
         """Create a document unless it exists; see `put`. The first writer wins."""
         return self._portal.call(
-            self._writes.ensure(collection, key, value, expires_at=expires_at, now=now)
+            self._writes.ensure(
+                collection, key, value, expires_at=expires_at, expires_in_ms=expires_in_ms, now=now
+            )
         )
 
     def delete(
@@ -125,14 +142,32 @@ class DocumentWrites:
         return self._portal.call(self._writes.check(collection, key, expected=expected, now=now))
 
     def touch(
-        self, collection: str, key: AnyKey, *, expires_at: int | None, now: int | None = None
+        self,
+        collection: str,
+        key: AnyKey,
+        *,
+        expires_at: int | UnsetType | None = UNSET,
+        expires_in_ms: int | None = None,
+        now: int | None = None,
     ) -> bool:
-        """Move the time at which a document expires; None: never. Returns whether it exists.
+        """Move the time at which a document expires. Returns whether it exists.
 
         The document's version stays.
+
+        Args:
+            collection: the name of the collection.
+            key: the key.
+            expires_at: from this time on (unix milliseconds) it counts as absent; None: never.
+            expires_in_ms: instead of a time, so many milliseconds after the commit.
+            now: the present.
+
+        Raises:
+            InvalidId, InvalidValue: an argument is out of its range, or none says when.
         """
         return self._portal.call(
-            self._writes.touch(collection, key, expires_at=expires_at, now=now)
+            self._writes.touch(
+                collection, key, expires_at=expires_at, expires_in_ms=expires_in_ms, now=now
+            )
         )
 
     def purge(self, expired_before: int) -> int:

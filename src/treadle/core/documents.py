@@ -11,7 +11,15 @@ from treadle.core.codec import Json, Model, always_encoded
 from treadle.core.commands import Command, TimedCommand
 from treadle.core.ids import CollectionId
 from treadle.core.keys import Key, KeyRange, check_key, check_range, check_text, key_range, row_key
-from treadle.core.limits import LARGEST_TIME, Bound, Time, Version, clamp_page, next_number
+from treadle.core.limits import (
+    LARGEST_TIME,
+    Bound,
+    Time,
+    Version,
+    clamp_page,
+    later,
+    next_number,
+)
 from treadle.core.queries import TimedQuery
 from treadle.core.read_set import ReadSet
 from treadle.core.rows import Table
@@ -133,10 +141,19 @@ def _put(rows: DocumentRows, new: "_NewDocument", found: Document | None, now: i
         version=_next_version(rows, rows.documents.get(key), now),
         created_at=now if found is None else found.created_at,
         updated_at=now,
-        expires_at=new.expires_at,
+        expires_at=_expiry(new.expires_at, new.expires_in_ms, now),
     )
     rows.documents.put(key, document)
     return Stored(version=document.version, created=found is None)
+
+
+def _check_expiry(name: str, expires_at: int | None, expires_in_ms: int | None) -> None:
+    if expires_at is not None and expires_in_ms is not None:
+        raise InvalidValue(f"{name}.expires_in_ms", "give it or expires_at, not both")
+
+
+def _expiry(expires_at: int | None, expires_in_ms: int | None, now: int) -> int | None:
+    return expires_at if expires_in_ms is None else later(now, expires_in_ms)
 
 
 def _next_version(rows: DocumentRows, before: Document | None, now: int) -> int:
@@ -164,10 +181,13 @@ class _NewDocument(TimedCommand[Stored], frozen=True, kw_only=True):
     key: Key
     value: Json
     expires_at: Time | None = None
+    expires_in_ms: Time | None = None
+    """Instead of a time: so many milliseconds after the commit."""
 
     def check(self) -> None:
-        """Refuse a key that cannot be stored."""
+        """Refuse a key that cannot be stored, and two times."""
         check_key(self.key, f"{_name_of(self)}.key")
+        _check_expiry(_name_of(self), self.expires_at, self.expires_in_ms)
 
     def touches(self, read_set: ReadSet) -> None:
         """The document."""
@@ -300,10 +320,13 @@ class TouchDocument(TimedCommand[bool], frozen=True, kw_only=True):
     collection: CollectionId
     key: Key
     expires_at: Time | None = None
+    expires_in_ms: Time | None = None
+    """Instead of a time: so many milliseconds after the commit."""
 
     def check(self) -> None:
-        """Refuse a key that cannot be stored."""
+        """Refuse a key that cannot be stored, and two times."""
         check_key(self.key, "touchDocument.key")
+        _check_expiry("touchDocument", self.expires_at, self.expires_in_ms)
 
     def touches(self, read_set: ReadSet) -> None:
         """The document."""
@@ -314,7 +337,8 @@ class TouchDocument(TimedCommand[bool], frozen=True, kw_only=True):
         found = find_live(rows, self.collection, self.key, now)
         if found is None:
             return False
-        document = msgspec.structs.replace(found, expires_at=self.expires_at)
+        expires_at = _expiry(self.expires_at, self.expires_in_ms, now)
+        document = msgspec.structs.replace(found, expires_at=expires_at)
         rows.documents.put(row_key(self.collection, self.key), document)
         return True
 

@@ -16,7 +16,6 @@ from treadle.core.documents import (
     ListDocuments,
     PurgeDocuments,
     Stored,
-    TouchDocument,
 )
 from treadle.core.keys import Key
 from treadle.core.limits import Time, Version
@@ -64,13 +63,17 @@ class NewDocument(Fields, frozen=True, kw_only=True):
     """Replace it only if it is at this version; 0: only if it does not exist."""
     expires_at: Time | None = None
     """From this time on (unix ms) it counts as absent."""
+    expires_in_ms: Time | None = None
+    """Instead of a time: so many milliseconds after the commit."""
 
 
 class NewExpiry(Fields, frozen=True, kw_only=True):
     """When a document expires."""
 
-    expires_at: Time | None
+    expires_at: Time | msgspec.UnsetType | None = msgspec.UNSET
     """In unix ms; null: never."""
+    expires_in_ms: Time | None = None
+    """Instead of a time: so many milliseconds after the commit."""
 
 
 def _missing(call: Call) -> NotFound:
@@ -104,18 +107,17 @@ async def _load(call: Call) -> Response:
 
 async def _put(call: Call) -> Response:
     body, documents = cast("NewDocument", call.body), call.store.documents
-    collection, key, expires_at = call.ids["collection"], call.query.key, body.expires_at
+    collection, key = call.ids["collection"], call.query.key
+    expiry = {"expires_at": body.expires_at, "expires_in_ms": body.expires_in_ms}
     if body.if_exists != "replace" and body.expected is not None:
         raise InvalidValue("body.expected", "give it only with if_exists=replace")
     match body.if_exists:
         case "replace":
-            write = documents.put(
-                collection, key, body.value, expected=body.expected, expires_at=expires_at
-            )
+            write = documents.put(collection, key, body.value, expected=body.expected, **expiry)
         case "keep":
-            write = documents.ensure(collection, key, body.value, expires_at=expires_at)
+            write = documents.ensure(collection, key, body.value, **expiry)
         case "raise":
-            write = documents.create(collection, key, body.value, expires_at=expires_at)
+            write = documents.create(collection, key, body.value, **expiry)
         case _:
             assert_never(body.if_exists)
     stored = await write
@@ -132,11 +134,13 @@ async def _delete(call: Call) -> Response:
 
 
 async def _touch(call: Call) -> Response:
-    expires_at = cast("NewExpiry", call.body).expires_at
-    command = TouchDocument(
-        collection=call.ids["collection"], key=call.query.key, expires_at=expires_at
-    )
-    if not await commit(call, command):
+    body, documents = cast("NewExpiry", call.body), call.store.documents
+    if not await documents.touch(
+        call.ids["collection"],
+        call.query.key,
+        expires_at=body.expires_at,
+        expires_in_ms=body.expires_in_ms,
+    ):
         raise _missing(call)
     return no_content()
 

@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from typing import TypeAlias
 
+from msgspec import UNSET, UnsetType
+
 from treadle.backends.base import Backend
 from treadle.core.codec import Json
 from treadle.core.documents import (
@@ -50,6 +52,7 @@ class DocumentWrites:
         *,
         expected: int | None = None,
         expires_at: int | None = None,
+        expires_in_ms: int | None = None,
         now: int | None = None,
     ) -> Write[Stored]:
         """Create or replace a document.
@@ -60,6 +63,8 @@ class DocumentWrites:
             value: any JSON value.
             expected: the version that the document must have; 0: it must not exist.
             expires_at: from this time on (unix milliseconds) it counts as absent.
+            expires_in_ms: instead of a time, so many milliseconds after the commit, by the store's
+                clock.
             now: the present.
 
         Raises:
@@ -72,6 +77,7 @@ class DocumentWrites:
             value=value,
             expected=expected,
             expires_at=expires_at,
+            expires_in_ms=expires_in_ms,
             now=now,
         )
         return self._write(command)
@@ -83,6 +89,7 @@ class DocumentWrites:
         value: Json,
         *,
         expires_at: int | None = None,
+        expires_in_ms: int | None = None,
         now: int | None = None,
     ) -> Write[Stored]:
         """Create a document; see `put`.
@@ -91,7 +98,12 @@ class DocumentWrites:
             AlreadyExists: there is one.
         """
         command = CreateDocument(
-            collection=collection, key=_parts(key), value=value, expires_at=expires_at, now=now
+            collection=collection,
+            key=_parts(key),
+            value=value,
+            expires_at=expires_at,
+            expires_in_ms=expires_in_ms,
+            now=now,
         )
         return self._write(command)
 
@@ -102,11 +114,17 @@ class DocumentWrites:
         value: Json,
         *,
         expires_at: int | None = None,
+        expires_in_ms: int | None = None,
         now: int | None = None,
     ) -> Write[Stored]:
         """Create a document unless it exists; see `put`. The first writer wins."""
         command = EnsureDocument(
-            collection=collection, key=_parts(key), value=value, expires_at=expires_at, now=now
+            collection=collection,
+            key=_parts(key),
+            value=value,
+            expires_at=expires_at,
+            expires_in_ms=expires_in_ms,
+            now=now,
         )
         return self._write(command)
 
@@ -172,15 +190,32 @@ class DocumentWrites:
         collection: str,
         key: AnyKey,
         *,
-        expires_at: int | None,
+        expires_at: int | UnsetType | None = UNSET,
+        expires_in_ms: int | None = None,
         now: int | None = None,
     ) -> Write[bool]:
-        """Move the time at which a document expires; None: never. Returns whether it exists.
+        """Move the time at which a document expires. Returns whether it exists.
 
         The document's version stays.
+
+        Args:
+            collection: the name of the collection.
+            key: the key.
+            expires_at: from this time on (unix milliseconds) it counts as absent; None: never.
+            expires_in_ms: instead of a time, so many milliseconds after the commit.
+            now: the present.
+
+        Raises:
+            InvalidId, InvalidValue: an argument is out of its range, or none says when.
         """
+        if expires_at is UNSET and expires_in_ms is None:
+            raise InvalidValue("touchDocument", "say expires_at, or expires_in_ms; None is never")
         command = TouchDocument(
-            collection=collection, key=_parts(key), expires_at=expires_at, now=now
+            collection=collection,
+            key=_parts(key),
+            expires_at=None if expires_at is UNSET else expires_at,
+            expires_in_ms=expires_in_ms,
+            now=now,
         )
         return self._write(command)
 

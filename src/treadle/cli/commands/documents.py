@@ -1,4 +1,4 @@
-"""`treadle documents`: list, show, put and delete what agents know."""
+"""`treadle documents`: list, show, put, delete and purge what agents know."""
 
 import sys
 
@@ -6,12 +6,14 @@ import click
 import msgspec
 
 from treadle.cli.opening import change_store, read_store, write_store
-from treadle.cli.options import json_option, limit_option, store_option
+from treadle.cli.options import duration, json_option, limit_option, store_option
+from treadle.cli.terminal.counts import counted
 from treadle.cli.terminal.help import ExampleGroup
 from treadle.cli.terminal.input import parse_json
 from treadle.cli.terminal.notes import write_note
 from treadle.cli.terminal.output import time_text, write_fields, write_json, write_line, write_table
 from treadle.cli.terminal.tables import Column, beginning
+from treadle.clock import system_clock
 from treadle.core.codec import to_plain
 from treadle.core.documents import CollectionPage, Document, DocumentPage, Stored
 from treadle.core.limits import PAGE
@@ -105,6 +107,7 @@ def show_document(collection: str, key: tuple[str, ...], as_json: bool) -> None:
     examples=(
         """treadle documents put memories ann notes --value '{"likes": "tea"}'""",
         "treadle documents put memories ann notes < notes.json",
+        "treadle documents put sessions ann --value 1 --expires-in 30d",
     ),
 )
 @store_option()
@@ -112,9 +115,20 @@ def show_document(collection: str, key: tuple[str, ...], as_json: bool) -> None:
 @_KEY
 @click.option("--value", metavar="JSON", help="The value; else it is read from standard input.")
 @click.option("--expected", metavar="N", type=int, help="The version it must have; 0: none.")
+@click.option(
+    "--expires-in",
+    type=duration,
+    metavar="DURATION",
+    help="After so long it counts as absent: 90s, 12h, 7d.  [default: never]",
+)
 @json_option
 def put_document(
-    collection: str, key: tuple[str, ...], value: str | None, expected: int | None, as_json: bool
+    collection: str,
+    key: tuple[str, ...],
+    value: str | None,
+    expected: int | None,
+    expires_in: int | None,
+    as_json: bool,
 ) -> None:
     """Create or replace a document.
 
@@ -124,7 +138,9 @@ def put_document(
     plain = parse_json(text, "value")
 
     async def put(store: Store) -> Stored:
-        return await store.documents.put(collection, key, plain, expected=expected)
+        return await store.documents.put(
+            collection, key, plain, expected=expected, expires_in_ms=expires_in
+        )
 
     stored = write_store(put)
     if as_json:
@@ -160,6 +176,38 @@ def delete_document(collection: str, key: tuple[str, ...], as_json: bool) -> Non
         write_line("deleted")
     if not existed:
         raise _missing(collection, key)
+
+
+@documents.command(
+    "purge",
+    examples=(
+        "treadle documents purge",
+        "treadle documents purge --older-than 30d --json",
+    ),
+)
+@store_option()
+@click.option(
+    "--older-than",
+    type=duration,
+    metavar="DURATION",
+    default="0s",
+    show_default=True,
+    help="How long ago they expired at least: 90s, 12h, 7d.",
+)
+@json_option
+def purge_documents(older_than: int, as_json: bool) -> None:
+    """Remove documents that have expired, from all collections.
+
+    They count as absent already; this makes room, and takes them off the disk.
+
+    --json: {"purged": N}.
+    """
+    before = max(system_clock() - older_than, 0)
+    count = change_store(lambda store: store.documents.purge(before))
+    if as_json:
+        write_json({"purged": count})
+    else:
+        write_line(f"purged {counted(count, 'document')}")
 
 
 async def _read_names(store: Store, limit: int) -> CollectionPage:

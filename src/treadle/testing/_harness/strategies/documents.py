@@ -50,13 +50,20 @@ def expiries(now: int) -> st.SearchStrategy[int | None]:
     return st.none() | st.none() | times(now)
 
 
+def expiry_fields(now: int) -> st.SearchStrategy[dict[str, Any]]:
+    """When documents that are written expire: at a time, or some time after the commit."""
+    at = expiries(now).map(lambda time: {"expires_at": time})
+    return at | at | st.sampled_from([0, 1, 1_000]).map(lambda length: {"expires_in_ms": length})
+
+
 @st.composite
 def writes(draw: st.DrawFn, now: int, versions: Mapping[tuple[str, ...], int]) -> AnyCommand:
     """A write to one document, or a check of it, mostly at the right version."""
     collection, key = draw(collections), draw(keys)
     version = versions.get((collection, *key), 0)
     about: dict[str, Any] = {"collection": collection, "key": key, "now": draw(nows(now))}
-    new: dict[str, Any] = {"value": draw(values), "expires_at": draw(expiries(now))}
+    expiry = draw(expiry_fields(now))
+    new: dict[str, Any] = {"value": draw(values), **expiry}
     guard: dict[str, Any] = {
         "expected": draw(st.sampled_from([None, None, version, version, 0, version + 1]))
     }
@@ -67,7 +74,7 @@ def writes(draw: st.DrawFn, now: int, versions: Mapping[tuple[str, ...], int]) -
         EnsureDocument(**about, **new),
         DeleteDocument(**about, **guard),
         CheckDocument(**about, **guard),
-        TouchDocument(**about, expires_at=new["expires_at"]),
+        TouchDocument(**about, **expiry),
     ]
     return draw(st.sampled_from(choices))
 

@@ -81,6 +81,10 @@ FIXED: dict[str, Any] = {
     "searchEntries.after": None,
     "listSummaries.after": None,
     "putDocument.expected": 1,
+    "putDocument.expires_in_ms": None,
+    "createDocument.expires_at": None,
+    "ensureDocument.expires_in_ms": None,
+    "touchDocument.expires_at": None,
     "deleteDocument.expected": 1,
     "checkDocument.expected": 1,
 }

@@ -1,9 +1,10 @@
 """Expiry: from its time on a document counts as absent, whether or not it is removed."""
 
-from treadle import Store
+from treadle import InvalidValue, Store
 from treadle.backends.base import Guarantee
+from treadle.core.limits import LARGEST_TIME
 from treadle.testing._harness.check import Checks
-from treadle.testing._harness.expect import expect
+from treadle.testing._harness.expect import expect, refused
 from treadle.testing.clock import ManualClock
 
 checks = Checks(__name__)
@@ -40,6 +41,29 @@ async def an_expired_document_is_absent_for_writes(store: Store, clock: ManualCl
     expect(await store.documents.delete("c", "delete"), False)
     async with store.batch() as step:
         step.documents.check("c", "check", expected=0)
+
+
+@checks.add(Guarantee.DOCUMENTS_CHANGE_BY_RULE)
+async def a_document_may_expire_some_time_after_its_commit(
+    store: Store, clock: ManualClock
+) -> None:
+    for write in (store.documents.put, store.documents.create, store.documents.ensure):
+        await write("c", write.__name__, 1, expires_in_ms=10)
+        document = await store.documents.load("c", write.__name__)
+        assert document is not None
+        expect(document.expires_at, clock.now + 10)
+    clock.now += 9
+    expect(await store.documents.touch("c", "put", expires_in_ms=10), True)
+    clock.now += 1
+    expect([each.key for each in (await store.documents.list("c")).items], [("put",)])
+    await store.documents.put("c", "put", 1, expires_in_ms=LARGEST_TIME)
+    document = await store.documents.load("c", "put")
+    assert document is not None
+    expect(document.expires_at, LARGEST_TIME)
+    with refused(InvalidValue):
+        await store.documents.put("c", "put", 1, expires_at=1, expires_in_ms=1)
+    with refused(InvalidValue):
+        await store.documents.touch("c", "put")
 
 
 @checks.add(Guarantee.TIME_IS_GIVEN)
