@@ -132,8 +132,9 @@ def default_of(node: ast.expr | None) -> str:
             return ""
         case ast.Call(func=ast.Name(id="written" | "always_encoded"), args=[value]):
             return default_of(value)
-        case ast.Call(func=ast.Attribute(attr="field")):
-            return "{}"
+        case ast.Call(func=ast.Attribute(attr="field"), keywords=options):
+            given = [option.value for option in options if option.arg == "default"]
+            return plain(given[0]) if given else "{}"
         case _:
             return plain(node)
 

@@ -124,7 +124,8 @@ async def _served(url: str, play_demo: Callable[[], Coroutine[Any, Any, DemoResu
     try:
         from treadle.cli.demo.serving import serve_meanwhile
     except ImportError as error:
-        raise Failure("--serve needs more packages: pip install 'treadle[http]'") from error
+        advice = "in Treadle's folder, run: pip install '.[http]'"
+        raise Failure(f"--serve needs more packages; {advice}") from error
     return await serve_meanwhile(url, play_demo())
 
 

@@ -114,7 +114,8 @@ def serve(
     try:
         from treadle import http
     except ImportError as error:
-        raise Failure("treadle serve needs more packages: pip install 'treadle[http]'") from error
+        advice = "in Treadle's folder, run: pip install '.[http]'"
+        raise Failure(f"treadle serve needs more packages; {advice}") from error
     if tokens is not None:
         authenticate = http.tokens(read_tokens(tokens))
     elif user_header is not None:
