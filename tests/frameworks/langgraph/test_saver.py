@@ -344,3 +344,13 @@ async def test_a_saver_with_an_allowlist_shares_what_is_known(store: Store) -> N
     config = await put(stricter, config, {"a": LONG})
     found = await store.documents.list("langgraph.t", prefix=("", "x"))
     assert [each.value["items"] for each in found.items] == [5, 5]
+
+
+async def test_a_listing_has_no_threads_of_a_saver_with_a_longer_prefix(store: Store) -> None:
+    of_a, of_b = TreadleSaver(store), TreadleSaver(store, collection="langgraph.b")
+    await put(of_a, thread("t"), {"a": 1})
+    for name in ("t", "u"):
+        await put(of_b, thread(name), {"a": 2})
+    found = [each async for each in of_a.alist(None)]
+    assert [each.checkpoint["channel_values"] for each in found] == [{"a": 1}]
+    assert len([each async for each in of_b.alist(None)]) == 2

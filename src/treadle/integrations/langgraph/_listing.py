@@ -103,8 +103,12 @@ class Listing:
             )
             queries = [LoadDocuments(collection=name, keys=(ROOT,)) for name in page.items]
             for (root,) in await reader.store.read(*queries) if queries else ():
-                if root is not None:
-                    yield read_value(root, Root).thread_id
+                if root is None:
+                    continue
+                thread_id = read_value(root, Root).thread_id
+                # A saver whose prefix begins with this one may have a thread with the same id.
+                if collection_of(self._prefix, thread_id) == root.collection:
+                    yield thread_id
             if not page.has_more:
                 return
             after = page.next_cursor
