@@ -50,6 +50,60 @@ async def test_a_batch_takes_back_what_was_there_before(
     assert await session.get_items() == said("a", "e")
 
 
+@pytest.mark.parametrize("in_batch", [True, False])
+@pytest.mark.parametrize("takes_back", [True, False])
+@every_backend
+async def test_a_history_that_is_written_again_keeps_its_owner_and_title(
+    store: Store, in_batch: bool, takes_back: bool
+) -> None:
+    """As compaction does where it has no hook."""
+    await store.threads.create(Thread(id="chat", resource_id="anna"))
+    await store.threads.update("chat", metadata={"title": "A trip"})
+    await TreadleSession("chat", store).add_items(said("a"))
+    async with store.batch() as step:
+        session = TreadleSession("chat", store, step=step if in_batch else None)
+        assert await session.get_items() == said("a")
+        if takes_back:
+            assert await session.pop_item() == said("a")[0]
+        await session.clear_session()
+        await session.add_items(said("summary"))
+    head = await store.threads.head("chat")
+    assert head is not None
+    assert (head.resource_id, head.metadata.extra) == ("anna", {"title": "A trip"})
+    assert await TreadleSession("chat", store).get_items() == said("summary")
+
+
+@pytest.mark.parametrize("reads", [True, False])
+@every_backend
+async def test_a_batch_does_not_clear_what_others_say(store: Store, reads: bool) -> None:
+    session = TreadleSession("chat", store)
+    await session.add_items(said("a"))
+    with pytest.raises(VersionConflict):
+        async with store.batch() as step:
+            pending = TreadleSession("chat", store, step=step)
+            await pending.add_items(said("b"))
+            if reads:
+                await pending.get_items()
+                await session.add_items(said("meanwhile"))
+            await pending.clear_session()
+            await pending.add_items(said("summary"))
+            if not reads:
+                await session.add_items(said("meanwhile"))
+    assert await session.get_items() == said("a", "meanwhile")
+
+
+async def test_a_batch_clears_again_and_again(store: Store) -> None:
+    for _ in range(2):
+        async with store.batch() as step:
+            pending = TreadleSession("chat", store, step=step)
+            for text in "abc":
+                await pending.clear_session()
+                assert await pending.get_items() == []
+                assert await pending.pop_item() is None
+                await pending.add_items(said(text))
+        assert await TreadleSession("chat", store).get_items() == said("c")
+
+
 async def test_a_batch_does_not_take_back_what_others_say(
     store: Store, session: TreadleSession
 ) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from treadle import Batch, Json, Message, NotFound, Store, Thread, VersionConflict
+from treadle import Batch, Json, Message, NotFound, Store, Thread, ThreadSummary, VersionConflict
 from treadle.integrations.openai_agents._items import read_item, write_items
 from treadle.integrations.openai_agents._tail import NO_TAIL, Item, Tail, read_tail
 
@@ -71,7 +71,8 @@ class Committed:
                 return tail.rows[-1].item
 
     async def clear(self) -> None:
-        """Delete the thread."""
+        """Delete the thread; the next item creates it again, for the same owner."""
+        self._thread = _as_before(self._thread, await self._store.threads.head(self._thread.id))
         await self._store.threads.delete(self._thread.id)
 
     async def replace(self, tail: Tail, start: int, items: Sequence[Json]) -> bool:
@@ -98,6 +99,9 @@ class Pending:
         self._added: list[Item] = []
         self._changes = 0
         """How much the version will rise."""
+        self._seen: int | None = None
+        """The version that was read last; None: nothing was read."""
+        self._is_cleared = False
 
     async def read(self, limit: int | None) -> list[Item]:
         """Return the last items of the thread, and behind them those of the batch."""
@@ -130,13 +134,36 @@ class Pending:
         return tail.rows[-1].item
 
     async def clear(self) -> None:
-        """Delete the thread when the batch commits."""
-        self._step.threads.delete(self._thread.id)
+        """Delete the thread when the batch commits, if nobody has added to it since it was read."""
+        expected = self._changes or None
+        if not self._is_cleared:
+            head = await self._store.threads.head(self._thread.id)
+            self._thread = _as_before(self._thread, head)
+            if head is not None:
+                expected = (head.version if self._seen is None else self._seen) + self._changes
+        self._step.threads.delete(self._thread.id, expected=expected)
         self._added = []
-        self._kept = 0
+        self._kept = self._changes = 0
+        self._is_cleared = True
 
     async def _read_before(self, limit: int | None) -> Tail:
-        return await read_tail(self._store, self._thread.id, limit, before=self._kept)
+        if self._kept == 0:
+            return NO_TAIL
+        tail = await read_tail(self._store, self._thread.id, limit, before=self._kept)
+        self._seen = tail.version
+        return tail
+
+
+def _as_before(thread: Thread, head: ThreadSummary | None) -> Thread:
+    """Return the thread with which a history begins again: with the owner and title it had."""
+    if head is None:
+        return thread
+    return Thread(
+        id=thread.id,
+        resource_id=head.resource_id,
+        parent_thread_id=head.parent_thread_id,
+        metadata=head.metadata,
+    )
 
 
 def _append(step: Batch, thread: Thread, messages: Sequence[Message]) -> None:

@@ -30,8 +30,8 @@ class TreadleSession:
             await Runner.run(agent, text, session=session)
 
     The session reads what it has added to the batch. Others may append to the thread meanwhile.
-    Only if the session takes back an item that was there before the batch, the batch fails with
-    `VersionConflict` if the thread has changed.
+    Only if the session takes back an item that was there before the batch, or clears it, the batch
+    fails with `VersionConflict` if the thread has changed.
     """
 
     session_id: str
@@ -88,7 +88,7 @@ class TreadleSession:
         return cast("TResponseInputItem | None", await shielded(self._history.pop()))
 
     async def clear_session(self) -> None:
-        """Delete the thread with its history; adding an item creates it again."""
+        """Delete the thread with its history; adding an item creates it again, for its owner."""
         await shielded(self._history.clear())
 
     async def _get_compaction_snapshot(
