@@ -37,10 +37,22 @@ async def test_deleting_needs_the_claim_too(store: Store) -> None:
         saver.aprune(["t"]),
         saver.acopy_thread("t", "u"),
         saver.aput_writes(config, [("a", 2)], "task"),
+        saver.aclaim_write_ownership("t"),
     ):
         with pytest.raises(ClaimConflict):
             await refused
     assert await TreadleSaver(store).aget_tuple(config) is not None
+
+
+async def test_a_stale_worker_takes_no_thread_from_its_owner(store: Store) -> None:
+    await store.mailboxes.send("t", 1)
+    [entry] = await store.mailboxes.claim(consumer="w", lease_ms=60_000)
+    stale = TreadleSaver(store, hold=entry)
+    await store.mailboxes.ack(entry)
+    owner = await TreadleSaver(store).aclaim_write_ownership("t")
+    with pytest.raises(ClaimConflict):
+        await stale.aclaim_write_ownership("t")
+    await put(owner, thread(), {"a": 1})
 
 
 # --- write ownership: the clauses that LangGraph discusses ----------------------------------------

@@ -212,6 +212,9 @@ class TreadleSaver(BaseCheckpointSaver[str]):
         """Return a saver whose writes to a thread fail once somebody else claims the thread.
 
         Then they raise `StaleWriteOwner`. Savers that have claimed nothing are not refused.
+
+        Raises:
+            ClaimConflict: the claim of `hold` is lost.
         """
         return self._owner(thread_id, await self._calls.run(self._claim(thread_id)))
 
@@ -328,7 +331,11 @@ class TreadleSaver(BaseCheckpointSaver[str]):
         collection = self._collection(str(thread_id))
 
         async def claim(store: treadle.Store) -> treadle.Stored:
-            return await store.documents.put(collection, OWNER, None)
+            async with store.batch() as step:
+                if self._guards.hold is not None:
+                    step.mailboxes.hold(self._guards.hold)
+                claimed = step.documents.put(collection, OWNER, None)
+            return claimed.result
 
         return claim
 
