@@ -16,11 +16,14 @@ from treadle.backends.sqlite.doctor import examine
 from treadle.clock import Clock
 from treadle.store.store import Store
 from treadle.testing._harness import sample_data
+from treadle.testing._harness.process_pool import PRELOADED
 from treadle.testing._harness.sample_data import fill
 from treadle.testing.builtin_subjects import SQLITE
 from treadle.testing.subject import Subject
 
 T = TypeVar("T")
+
+PRELOADED.append(__name__)  # the processes of the checks open stores with it
 
 
 def no_time_passes() -> int:

@@ -18,19 +18,13 @@ _CONTEXT: Any = multiprocessing.get_context(
     "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
 )
 
-_PRELOADED = [
-    "__main__",
-    "treadle.testing._harness.child_process",
-    "treadle.testing._harness.follower_processes",
-    "treadle.testing._harness.writer_processes",
-    "treadle.testing.conformance",  # has the operations
-    "treadle.backends.postgres.backend",  # skipped where psycopg is missing
-]
+PRELOADED = ["__main__", "treadle.testing._harness.preloaded"]
+"""Modules that are imported once, before the first process is forked, if they are there."""
 
 
 def start_process(target: Callable[..., None], *arguments: Any) -> BaseProcess:
     """Start a process that shares nothing with this one; quickly, where there is `fork`."""
-    _CONTEXT.set_forkserver_preload(_PRELOADED)
+    _CONTEXT.set_forkserver_preload(PRELOADED)
     process: BaseProcess = _CONTEXT.Process(target=target, args=arguments, daemon=True)
     process.start()
     return process
