@@ -1,8 +1,8 @@
 """Sessions that are kept when a store closes its connection, for the next store.
 
-A new session reads the catalog before its first statements, which takes the server longer than
-most checks. Who gets a kept session cannot tell it from a new one: `DISCARD ALL` has ended what was
-left.
+A new session reads the catalog before its first statements, and parses and plans each of them. That
+takes the server longer than most checks. A kept session has prepared statements, as if its store
+had been open for a time; otherwise it is like a new one, because all else that was left has ended.
 """
 
 import os
@@ -23,8 +23,19 @@ from treadle.testing.subject import Step
 
 _Key: TypeAlias = tuple[int, tuple[tuple[str, Any], ...]]
 
-_kept: defaultdict[_Key, list[PGconn]] = defaultdict(list)
+_Kept: TypeAlias = tuple[PGconn, dict[bytes, bytes]]
+"""A session that nobody uses, and the names of its prepared statements, by text."""
+
+_kept: defaultdict[_Key, list[_Kept]] = defaultdict(list)
 """The sessions that nobody uses, by the process and what it connected with."""
+
+_END_ALL = (
+    b"CLOSE ALL; RESET SESSION AUTHORIZATION; RESET ALL; UNLISTEN *;"
+    b" SELECT pg_advisory_unlock_all(); DISCARD SEQUENCES; DISCARD TEMP"
+)
+"""What `DISCARD ALL` does, but statements stay prepared."""
+_MOST_KEPT = 150
+"""Of prepared statements. With more, a session has met several schemas, and soon prepares none."""
 
 
 class KeptSession(Connection):
@@ -44,13 +55,16 @@ class KeptSession(Connection):
         **options: Any,
     ) -> Self:
         """Connect, or take a session that was kept."""
-        key = os.getpid(), (("conninfo", conninfo), *sorted(options.items()))
+        what = ("conninfo", conninfo), ("prepares", prepare_threshold is not None)
+        key = os.getpid(), (*what, *sorted(options.items()))
         settings: dict[str, Any] = {"prepare_threshold": prepare_threshold}
         kept = _take(key)
         if kept is not None:
-            connection = cls(kept)
+            session, names = kept
+            connection = cls(session)
             connection.autocommit = autocommit
             connection.prepare_threshold = prepare_threshold
+            connection._exchange._names = names
         else:
             connection = super().connect(conninfo, autocommit=autocommit, **settings, **options)
         connection._key = key
@@ -63,7 +77,14 @@ class KeptSession(Connection):
             super().close()
             return
         session, self.pgconn = self.pgconn, _closed()
-        _kept[self._key].append(session)
+        names = self._exchange._names
+        # psycopg has statements of its own, whose names it counts from zero for each connection.
+        for name in self._prepared._names.values():
+            session.exec_(b"DEALLOCATE " + name)
+        if self._prepared._to_flush or len(names) > _MOST_KEPT:
+            session.exec_(b"DEALLOCATE ALL")
+            names = {}
+        _kept[self._key].append((session, names))
 
 
 def stepping(step: Step) -> type[KeptSession]:
@@ -79,7 +100,7 @@ def stepping(step: Step) -> type[KeptSession]:
     return SteppingSession
 
 
-def _take(key: _Key) -> PGconn | None:
+def _take(key: _Key) -> _Kept | None:
     with suppress(IndexError):
         return _kept[key].pop()
     return None
@@ -91,7 +112,7 @@ def _is_as_new(session: PGconn) -> bool:
         session.transaction_status == TransactionStatus.IDLE
         and session.pipeline_status == PipelineStatus.OFF
     )
-    if not is_idle or session.exec_(b"DISCARD ALL").status != ExecStatus.COMMAND_OK:
+    if not is_idle or session.exec_(_END_ALL).status != ExecStatus.COMMAND_OK:
         return False
     while session.notifies():  # they were for the last user
         pass

@@ -22,7 +22,10 @@ from treadle.backends.postgres.location import Location, parse_location
 from treadle.backends.postgres.schema import migrate
 from treadle.clock import Clock
 from treadle.testing import Subject
+from treadle.testing._harness.process_pool import PRELOADED
 from treadle.testing.subject import Step
+
+PRELOADED.append(__name__)  # the processes of the checks open stores with it
 
 _TABLES = (
     "threads",
@@ -42,6 +45,8 @@ _TABLES = (
     "commits",
 )
 _FILE = "schema"
+_SHARED = "schema-of-several"
+"""A file beside it, once a process has used a schema that another has taken."""
 
 
 class SchemaPool:
@@ -62,15 +67,25 @@ class SchemaPool:
             self._emptying[name] = _emptying(name)
             return name
         # Emptied now and not when it was given back: a process that was killed may have left the
-        # server with a transaction to finish. For the same reason the oldest is taken.
+        # server with a transaction to finish.
         name = self._free.popleft()
         self._connection.execute(self._emptying[name], prepare=False)
         return name
 
-    def give_back(self, name: str) -> None:
-        """Let another test have a schema; another process may have created it."""
-        self._emptying.setdefault(name, _emptying(name))
-        self._free.append(name)
+    def give_back(self, name: str, *, used_alone: bool = False) -> None:
+        """Let another test have a schema; another process may have created it.
+
+        Args:
+            name: the schema.
+            used_alone: whether no other process has used it. It is taken next: sessions that are
+                kept have statements for it.
+        """
+        if name not in self._emptying:
+            self._emptying[name] = _emptying(name)
+        if used_alone:
+            self._free.appendleft(name)
+        else:
+            self._free.append(name)
 
     def drop_all(self) -> None:
         """Drop all schemas; none may be in use."""
@@ -106,7 +121,9 @@ def remove(url: str, folders: Sequence[Path]) -> None:
     for folder in folders:
         file = folder / _FILE
         if file.is_file():
-            pool_of(url).give_back(file.read_text())
+            name, process = _taken(file)
+            used_alone = process == os.getpid() and not (folder / _SHARED).is_file()
+            pool_of(url).give_back(name, used_alone=used_alone)
             file.unlink()
 
 
@@ -124,10 +141,19 @@ def _location(url: str, folder: Path) -> Location:
     file = folder / _FILE
     if not file.is_file():
         mine = folder / f"{_FILE}-{os.getpid()}"
-        mine.write_text(pool_of(url).take())
+        mine.write_text(f"{pool_of(url).take()} {os.getpid()}")
         try:
             os.link(mine, file)  # the first of several processes wins
         except FileExistsError:
-            pool_of(url).give_back(mine.read_text())
+            pool_of(url).give_back(_taken(mine)[0])
         mine.unlink()
-    return msgspec.structs.replace(parse_location(url), schema=file.read_text())
+    name, process = _taken(file)
+    if process != os.getpid():
+        (folder / _SHARED).touch()
+    return msgspec.structs.replace(parse_location(url), schema=name)
+
+
+def _taken(file: Path) -> tuple[str, int]:
+    """The schema in a file, and the process that has taken it."""
+    name, process = file.read_text().split()
+    return name, int(process)

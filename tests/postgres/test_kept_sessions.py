@@ -1,4 +1,4 @@
-"""A session that was kept is as a new one."""
+"""A session that was kept is as a new one, but for the statements that it has prepared."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,6 @@ from treadle.backends.postgres.connection import connect
 from treadle.backends.postgres.location import parse_location
 
 STATE = """SELECT
-    (SELECT count(*) FROM pg_prepared_statements),
     (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()),
     (SELECT count(*) FROM pg_class WHERE relpersistence = 't'),
     (SELECT count(*) FROM pg_listening_channels()),
@@ -55,6 +54,40 @@ def test_nothing_of_the_last_user_is_left(url: str) -> None:
     assert not again.was_new
     assert state_of(again) == new
     assert again.send([Query("SELECT 1")]) == [[(1,)]]
+    again.close()
+
+
+PREPARED = "SELECT count(*) FROM pg_prepared_statements"
+
+
+def test_statements_stay_prepared(url: str) -> None:
+    session = opened(url)
+    session.send([Query("SELECT 1"), Query(PREPARED)])
+    session.close()
+    again = opened(url)
+    assert again.send([Query("SELECT 1"), Query(PREPARED)]) == [[(1,)], [(2,)]]
+    again.close()
+
+
+def test_statements_that_psycopg_has_prepared_are_forgotten(url: str) -> None:
+    for _ in range(2):
+        session = opened(url)
+        session.send([Query("SELECT 1")])
+        assert session.execute("SELECT 2", prepare=True).fetchone() == (2,)
+        session.close()
+    again = opened(url)
+    assert not again.was_new
+    assert again.send([Query("SELECT 1"), Query(PREPARED)]) == [[(1,)], [(2,)]]
+    again.close()
+
+
+def test_a_session_with_many_statements_prepares_them_again(url: str) -> None:
+    session = opened(url)
+    session.send([Query(f"SELECT {number}") for number in range(200)])
+    session.close()
+    again = opened(url)
+    assert not again.was_new
+    assert again.send([Query("SELECT 1"), Query(PREPARED)]) == [[(1,)], [(2,)]]
     again.close()
 
 
