@@ -17,10 +17,10 @@ BENCH_STAMP := $(BENCH)/.installed
 INTEGRATIONS := $(VENV)/integrations
 INTEGRATIONS_STAMP := $(INTEGRATIONS)/.installed
 # What `make test` leaves out. `make integrations` runs the tests with programs of others (a browser,
-# clients that npm installs, schemathesis) and those of the benchmarks; `make docs` certifies the
-# backend of the guide.
+# clients that npm installs, schemathesis) and those of the benchmarks; `make docs` runs the code of
+# the pages, the chat service of a guide, and certifies the backend of another.
 CLIENTS := tests/http/clients tests/http/dashboard/browser tests/http/test_schemathesis.py tests/benchmarks
-GUIDE   := tests/docs/test_write_a_backend.py
+PAGES   := README.md docs tests/docs/test_chat_service.py tests/docs/test_write_a_backend.py
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -59,7 +59,7 @@ endif
 
 # Three processes on two cores, because tests wait for other processes and for servers.
 test: $(STAMP)  ## Run the tests on two cores; ARGS="-k claim -x" goes to pytest
-	$(PYTEST) -n 3 --dist loadgroup $(addprefix --ignore=,$(CLIENTS) $(GUIDE)) $(ARGS)
+	$(PYTEST) -n 3 --dist loadgroup $(addprefix --ignore=,$(CLIENTS) $(PAGES)) $(ARGS)
 
 clients: $(STAMP)  ## Test the dashboard in Chromium, the API with clients of others, and the benchmarks; ARGS as for test
 	$(PYTEST) $(CLIENTS) -n 2 --dist loadgroup $(ARGS)
@@ -103,11 +103,11 @@ format: $(STAMP)  ## Format the code and fix what ruff can fix
 	@$(BIN)/ruff check --fix-only .
 	@$(BIN)/ruff format .
 
-docs: $(STAMP)  ## Write the reference's pages, build the site in build/docs (a warning is an error), and test the guide to a backend
+docs: $(STAMP)  ## Write the reference's pages, build the site in build/docs (a warning is an error), and run the code of the pages
 	@$(PY) docs/_extensions/pages.py
 	@$(PY) -m sphinx --quiet --fail-on-warning $(ARGS) docs build/docs
 	@echo "==> docs: build/docs/index.html"
-	@test -n '$(ARGS)' || $(PYTEST) -n 2 --dist loadgroup $(GUIDE)
+	@test -n '$(ARGS)' || $(PYTEST) -n 3 --dist loadgroup $(PAGES)
 
 screenshots: $(STAMP)  ## Write the pictures of the dashboard for the documents; needs Chromium
 	@$(PY) -m tests.http.dashboard.browser.screenshots
