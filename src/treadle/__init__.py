@@ -5,6 +5,7 @@ import os
 from treadle.backends.base import Capabilities, Durability
 from treadle.backends.registry import find_backend
 from treadle.clock import Clock, new_id, system_clock
+from treadle.core.applying import apply_patch
 from treadle.core.codec import Json, decode, encode
 from treadle.core.commands import Receipt
 from treadle.core.documents import CollectionPage, Document, DocumentPage, Stored
@@ -36,7 +37,7 @@ from treadle.core.messages import (
     Visibility,
     use_ids,
 )
-from treadle.core.patches import Patch, TrackedPatch, apply_patch
+from treadle.core.patches import Patch, TrackedPatch
 from treadle.core.reporting import (
     Consumer,
     Consumers,

@@ -6,6 +6,7 @@ patch = patches.track(patches.Set(("order", "status"), "shipped"), source="shop"
 await store.threads.append("t1", ThreadChangeSet(patches=(patch,)))
 """
 
+from treadle.core.applying import apply_patch, apply_patches
 from treadle.core.patches import (
     Append,
     Decrement,
@@ -20,8 +21,6 @@ from treadle.core.patches import (
     Remove,
     Set,
     TrackedPatch,
-    apply_patch,
-    apply_patches,
     track,
 )
 

@@ -14,6 +14,7 @@ from tests.http.streams_in_process import Stream, streaming
 from treadle import Message, Store, Thread, ThreadChangeSet, patches
 from treadle.backends.memory.backend import MemoryBackend
 from treadle.http import App, Limits, Principal, admin, everyone, user
+from treadle.testing._harness.builders import sets
 from treadle.worker import Worker
 
 PATH = "/v1/ag-ui/agents/helper/runs"
@@ -65,6 +66,10 @@ def deltas(events: list[dict[str, Any]], kind: str = "TEXT_MESSAGE_CONTENT") -> 
 
 def states(events: list[dict[str, Any]]) -> list[Any]:
     return [event["snapshot"] for event in events if event["type"] == "STATE_SNAPSHOT"]
+
+
+def states_in(stream: Stream) -> list[Any]:
+    return states([event.data for event in stream.events])
 
 
 class TestARun:
@@ -132,7 +137,18 @@ class TestARun:
                 await stream.until_end()
                 events = [event.data for event in stream.events]
         assert kinds(events)[-1] == "RUN_FINISHED"
-        assert states(events) == [{"n": 1}, {"n": 2}]
+        assert states(events)[-1] == {"n": 2}
+
+    async def test_changes_that_come_together_show_the_state_once(self, store: Store) -> None:
+        async with run(app_of(store), asked("r", "hello")) as stream:
+            await stream.until_events(1)
+            async with store.batch() as step:
+                for number in (1, 2, 3):
+                    step.threads.append("t", ThreadChangeSet(patches=(sets("n", number),)))
+            await stream.until(lambda stream: len(states_in(stream)) >= 1)
+            await store.threads.append("t", ThreadChangeSet(patches=(sets("n", 4),)))
+            await stream.until(lambda stream: len(states_in(stream)) >= 2)
+            assert states_in(stream) == [{"n": 3}, {"n": 4}]
 
     async def test_a_tool_of_the_client_is_left_to_it(self, store: Store) -> None:
         async with working(store):

@@ -12,6 +12,12 @@ ID_BYTES = 200
 DEPTH = 100
 """Deepest nesting of a JSON value: the reference's parser stops at 128, a document adds a few."""
 
+PATH = DEPTH
+"""Most segments of the path of a patch: a state is not nested deeper."""
+
+PATCH_WORK = 100_000_000
+"""What rebuilding a state may take beyond its size, in comparisons of two numbers: about 2 s."""
+
 SMALLEST_INTEGER = -(2**63)
 LARGEST_INTEGER = 2**64 - 1
 """Integers fit 64 bits, signed or unsigned, as in the reference's `serde_json::Number`."""

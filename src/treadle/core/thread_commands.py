@@ -4,6 +4,7 @@ from treadle.core.commands import Command, TimedCommand
 from treadle.core.ids import ThreadId
 from treadle.core.limits import Version
 from treadle.core.messages import Message, new_messages
+from treadle.core.patches import check_paths
 from treadle.core.read_set import ReadSet
 from treadle.core.runs import record_run
 from treadle.core.threads import (
@@ -12,7 +13,7 @@ from treadle.core.threads import (
     Thread,
     ThreadChangeSet,
     ThreadRows,
-    check_metadata,
+    check_thread,
     created,
     extended,
     require_thread,
@@ -27,8 +28,8 @@ class CreateThread(TimedCommand[Committed], frozen=True, kw_only=True):
     thread: Thread
 
     def check(self) -> None:
-        """Refuse a version in the thread's `extra`."""
-        check_metadata(self.thread, "createThread.thread")
+        """Refuse a version in the `extra` of the thread, and too long a path."""
+        check_thread(self.thread, "createThread.thread")
 
     def touches(self, read_set: ReadSet) -> None:
         """The thread."""
@@ -49,8 +50,8 @@ class EnsureThread(TimedCommand[Committed], frozen=True, kw_only=True):
     thread: Thread
 
     def check(self) -> None:
-        """Refuse a version in the thread's `extra`."""
-        check_metadata(self.thread, "ensureThread.thread")
+        """Refuse a version in the `extra` of the thread, and too long a path."""
+        check_thread(self.thread, "ensureThread.thread")
 
     def touches(self, read_set: ReadSet) -> None:
         """The thread."""
@@ -76,7 +77,8 @@ class AppendThread(TimedCommand[Committed], frozen=True, kw_only=True):
     expected: Version | None = None
 
     def check(self) -> None:
-        """Refuse a change set that cuts messages off."""
+        """Refuse a change set that cuts messages off, or has too long a path."""
+        check_paths(self.changes.patches, "appendThread.changes.patches")
         if self.changes.truncated_to is not None:
             reason = "an append cuts nothing off; use `truncate`"
             raise InvalidValue("appendThread.changes.truncated_to", reason)
@@ -126,8 +128,8 @@ class SaveThread(TimedCommand[Committed], frozen=True, kw_only=True):
     expected: Version | None = None
 
     def check(self) -> None:
-        """Refuse a version in the thread's `extra`."""
-        check_metadata(self.thread, "saveThread.thread")
+        """Refuse a version in the `extra` of the thread, and too long a path."""
+        check_thread(self.thread, "saveThread.thread")
 
     def touches(self, read_set: ReadSet) -> None:
         """The thread, and its messages, for their times."""

@@ -1,18 +1,19 @@
 """Threads: a conversation with its state, and how a change set is applied to it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, TypeAlias
 
 import msgspec
 from msgspec import Meta
 
+from treadle.core.applying import apply_in_slices, completed
 from treadle.core.codec import Json, SortedModel, always_encoded
 from treadle.core.ids import OptionalRunId, RunId, ThreadId
 from treadle.core.limits import Count, Length, Time, Version, next_number
 from treadle.core.message_times import MessageTimes, grown, renewed
 from treadle.core.messages import Message, StoredMessage, new_messages
 from treadle.core.pages import Page
-from treadle.core.patches import TrackedPatch, apply_patches
+from treadle.core.patches import TrackedPatch, check_paths
 from treadle.core.rows import Table
 from treadle.core.runs import RunMeta, RunRows
 from treadle.errors import InvalidValue, NotFound, PatchError, VersionConflict, shorten
@@ -63,39 +64,33 @@ class Thread(SortedModel, frozen=True, kw_only=True):
     def rebuild_state(self) -> Json:
         """Return the state with all patches applied.
 
+        It takes time in proportion to the state and the patches, and at most about two seconds
+        more. On an event loop, call it with `asyncio.to_thread` if there are many patches.
+
         Raises:
-            PatchError: a patch does not fit.
+            PatchError: a patch does not fit, or the patches take too much work: see
+                `apply_patches`. A change set with a `snapshot` replaces state and patches.
         """
-        return self._patched(self.patches)
+        return completed(state_in_slices(self))
 
     def replay_to(self, index: int) -> Json:
         """Return the state with the patches up to and including `index` applied.
 
         Raises:
             InvalidValue: there is no patch `index`.
-            PatchError: a patch does not fit.
+            PatchError: as for `rebuild_state`.
         """
         if not 0 <= index < len(self.patches):
             raise InvalidValue(
                 "index", f"{shorten(index)} is not one of {len(self.patches)} patches"
             )
-        return self._patched(self.patches[: index + 1])
-
-    def _patched(self, patches: tuple[TrackedPatch, ...]) -> Json:
-        try:
-            return apply_patches(self.state, (tracked.patch for tracked in patches))
-        except PatchError as error:
-            error.add_note(
-                f"It is a patch of thread {shorten(self.id)}. Until somebody appends a "
-                "ThreadChangeSet(snapshot=...), which replaces the patches, it does not fit."
-            )
-            raise
+        return completed(state_in_slices(self, index + 1))
 
     def snapshot(self) -> "Thread":
         """Return the thread with its patches folded into the state.
 
         Raises:
-            PatchError: a patch does not fit.
+            PatchError: as for `rebuild_state`.
         """
         return msgspec.structs.replace(self, state=self.rebuild_state(), patches=())
 
@@ -390,6 +385,37 @@ def require_thread(rows: ThreadRows, thread_id: str, expected: int | None = None
     if expected is not None and expected != stored.head.version:
         raise VersionConflict("thread", thread_id, expected, stored.head.version)
     return stored
+
+
+def state_in_slices(thread: Thread, count: int | None = None) -> Generator[None, None, Json]:
+    """Rebuild the state of a thread, and yield after each slice of the work.
+
+    Args:
+        thread: the thread.
+        count: how many of the patches are applied, the first ones; None: all.
+
+    Raises:
+        PatchError: as for `Thread.rebuild_state`.
+    """
+    patches = (tracked.patch for tracked in thread.patches[:count])
+    try:
+        return (yield from apply_in_slices(thread.state, patches, thread.id))
+    except PatchError as error:
+        error.add_note(
+            f"It is a patch of thread {shorten(thread.id)}. The state cannot be read until "
+            "somebody appends a ThreadChangeSet(snapshot=...), which replaces the patches."
+        )
+        raise
+
+
+def check_thread(thread: Thread, where: str) -> None:
+    """Refuse what `check_metadata` does, and a patch with too long a path.
+
+    Raises:
+        InvalidValue: as `check_metadata`, or a path is too long.
+    """
+    check_metadata(thread, where)
+    check_paths(thread.patches, f"{where}.patches")
 
 
 def check_metadata(thread: Thread, where: str) -> None:

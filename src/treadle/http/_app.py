@@ -17,6 +17,7 @@ from treadle.http._incoming import Headers, Incoming
 from treadle.http._input import natural_number, parameters_of, read_body, read_query
 from treadle.http._operation import Operation, check_operation
 from treadle.http._principals import Action, Authenticate, Principal
+from treadle.http._rebuilding import Rebuilding
 from treadle.http._routing import Route, Router, allowed, segments_of
 from treadle.http._security import check_host, check_origin, in_url
 from treadle.http._settings import Limits
@@ -75,6 +76,8 @@ class App:
             check_operation(operation)
         self.streams = Streams()
         """The open streams; end them before the server stops."""
+        self.rebuilding = Rebuilding()
+        """How it rebuilds the states of threads."""
         self.first_segments = frozenset(each.path.split("/")[1] for each in operations)
         """How the paths of its operations begin."""
         self._heads = Heads(store)
@@ -145,6 +148,7 @@ class App:
             limits=self._limits,
             streams=self.streams,
             heads=self._heads,
+            rebuilding=self.rebuilding,
             read_only=self._read_only,
             redact=self._redact,
         )

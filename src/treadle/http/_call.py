@@ -10,6 +10,7 @@ from treadle.http._errors import Refused
 from treadle.http._heads import Heads
 from treadle.http._incoming import Incoming
 from treadle.http._principals import Action, Principal
+from treadle.http._rebuilding import Rebuilding
 from treadle.http._settings import Limits
 from treadle.http._streams import Streams
 from treadle.store.store import Store
@@ -40,6 +41,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     """The streams of the server that are open."""
     heads: Heads
     """How streams look at their threads."""
+    rebuilding: Rebuilding
+    """How the states of threads are rebuilt."""
     read_only: bool = False
     """Whether the server refuses what changes the store."""
     redact: Redact = show_all

@@ -1,11 +1,19 @@
 """Following a run that a client has asked for, until it ends."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import (
+    AsyncGenerator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+)
 from contextlib import AsyncExitStack, aclosing
 from typing import cast
 
 import msgspec
 
+from treadle.core.applying import apply_in_slices
 from treadle.core.codec import Json
 from treadle.core.heads import LoadHead, ThreadSummary
 from treadle.core.limits import PAGE
@@ -13,7 +21,7 @@ from treadle.core.live import piece_in
 from treadle.core.mailbox_queries import LoadEntry, LoadMailbox
 from treadle.core.mailboxes import MailboxEntry, MailboxState
 from treadle.core.messages import Message
-from treadle.core.patches import TrackedPatch, apply_patches
+from treadle.core.patches import TrackedPatch
 from treadle.core.run_queries import LoadRun
 from treadle.core.runs import RunRecord
 from treadle.core.thread_queries import ListDeltas, ListMessages, LoadThread
@@ -23,6 +31,7 @@ from treadle.errors import NotFound, PatchError
 from treadle.http._call import Call
 from treadle.http._errors import failure_of
 from treadle.http._event_stream import EventStream, count_stream, framed
+from treadle.http._rebuilding import Rebuilding
 from treadle.http._requested_runs import Requested
 from treadle.http._run_events import (
     Begun,
@@ -107,7 +116,7 @@ class RunStream:
         self._entry_id = ""
         self._version = 0
         self._transcript = Transcript(each for each in known if each is not None)
-        self._state = _State()
+        self._state = _State(call.rebuilding, thread_id)
         self._live: AsyncGenerator[Live] | None = None
 
     async def listen(self, stack: AsyncExitStack) -> None:
@@ -202,11 +211,15 @@ class RunStream:
         events: list[RunEvent] = []
         if deltas is None or self._transcript.is_wrong:
             events += await self._begin_again()
+        changes_state = False
         for delta in deltas or ():
             if delta.version > self._version:
                 self._version = delta.version
                 events += self._said(delta)
-                events += await self._changed_state(delta)
+                changes_state |= await self._change_state(delta)
+        # Once, however many deltas there are: it may be large.
+        if changes_state and self._state.is_readable:
+            events.append(StateIs(self._state.value))
         run = await self._whole(run)
         end = _end_of(entry, run, mailbox, self._transcript.unanswered, self._run_id)
         if end is not None:
@@ -235,15 +248,16 @@ class RunStream:
         for number, message in enumerate(delta.changes.messages):
             yield from self._transcript.commit(message, f"{delta.version}-{number}")
 
-    async def _changed_state(self, delta: ThreadDelta) -> list[RunEvent]:
+    async def _change_state(self, delta: ThreadDelta) -> bool:
+        """Change the state as a delta says; return whether it says something about it."""
         changes = delta.changes
         if changes.snapshot is None and not changes.patches:
-            return []
+            return False
         if changes.snapshot is None and not self._state.is_known:
             await self._load()
         if self._state.version < delta.version:
-            self._state.change(delta)
-        return [StateIs(self._state.value)] if self._state.is_readable else []
+            await self._state.change(delta)
+        return True
 
     async def _begin_again(self) -> list[RunEvent]:
         """All messages and the state, as they are now."""
@@ -260,7 +274,7 @@ class RunStream:
             raise NotFound("thread", self._thread_id)
         self._require_own(head.thread)
         thread = head.thread
-        self._state.set(thread.state, thread.patches, head.version)
+        await self._state.set(thread.state, thread.patches, head.version)
         return tuple(
             message if message.id else msgspec.structs.replace(message, id=f"message-{position}")
             for position, message in enumerate(head.thread.messages)
@@ -273,29 +287,34 @@ class _State:
     Behind a patch that does not fit, it is not readable until a snapshot: clients get the messages.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, rebuilding: Rebuilding, thread_id: str) -> None:
+        self._rebuilding = rebuilding
+        self._thread_id = thread_id
         self.value: Json = None
         self.version = -1
         self.is_known = False
         self.is_readable = True
 
-    def set(self, base: Json, patches: Iterable[TrackedPatch], version: int) -> None:
+    async def set(self, base: Json, patches: Iterable[TrackedPatch], version: int) -> None:
         self.value, self.version, self.is_known, self.is_readable = base, version, True, True
-        self._apply(patches)
+        await self._apply(patches)
 
-    def change(self, delta: ThreadDelta) -> None:
+    async def change(self, delta: ThreadDelta) -> None:
+        """Change the state as a delta says; the value is changed, and not copied."""
         changes = delta.changes
         if changes.snapshot is not None:
-            self.set(changes.snapshot, changes.patches, delta.version)
+            await self.set(changes.snapshot, changes.patches, delta.version)
             return
         self.version = delta.version
-        self._apply(changes.patches)
+        await self._apply(changes.patches, owned=True)
 
-    def _apply(self, patches: Iterable[TrackedPatch]) -> None:
+    async def _apply(self, patches: Iterable[TrackedPatch], *, owned: bool = False) -> None:
         if not self.is_readable:
             return
+        applied = (each.patch for each in patches)
+        slices = apply_in_slices(self.value, applied, self._thread_id, owned=owned)
         try:
-            self.value = apply_patches(self.value, (each.patch for each in patches))
+            self.value = await self._rebuilding.completed(slices)
         except PatchError:
             self.value, self.is_readable = None, False
 

@@ -78,9 +78,9 @@ class ShownThread(SortedModel, frozen=True, kw_only=True):
     parent_thread_id: ThreadId | None = None
     messages: tuple[Message, ...] = always_encoded(())
     state: Json = always_encoded(None)
-    """The state with all patches applied; without them if one does not fit, see `state_error`."""
+    """The state with all patches applied; without them if that fails, see `state_error`."""
     state_error: str | None = None
-    """Why a patch does not fit the state. A change set with a snapshot replaces both."""
+    """Why the patches cannot be applied. A change set with a snapshot replaces both."""
     metadata: ThreadMetadata
     version: Version
 
@@ -177,7 +177,7 @@ async def _show(call: Call) -> Response:
         raise NotFound("thread", thread_id)
     thread = head.thread
     messages = visible(thread.messages, internal=call.can("read_internal"))
-    state, state_error = _state_of(thread)
+    state, state_error = await _state_of(call, thread)
     shown = ShownThread(
         id=thread.id,
         resource_id=thread.resource_id,
@@ -192,10 +192,10 @@ async def _show(call: Call) -> Response:
     return answer(call, shown)
 
 
-def _state_of(thread: Thread) -> tuple[Json, str | None]:
+async def _state_of(call: Call, thread: Thread) -> tuple[Json, str | None]:
     """The state, and why it is without its patches: one that does not fit hides no conversation."""
     try:
-        return thread.rebuild_state(), None
+        return await call.rebuilding.state_of(thread), None
     except PatchError as error:
         return thread.state, str(error)
 

@@ -44,7 +44,7 @@ async def test_a_state_that_no_patch_fits_is_shown_without_patches(
     await store.threads.append("t", ThreadChangeSet(patches=[broken]))
     page = await admin.get("/threads/t/state")
     assert page.status_code == 200
-    assert "A patch does not fit" in page.text
+    assert "The patches cannot be applied" in page.text
     assert "first" in page.text
 
 

@@ -154,7 +154,7 @@ async def _present_state(call: Call) -> Json:
     found = await call.store.threads.load(thread_id)
     if found is None:
         raise NotFound("thread", thread_id)
-    return found.thread.rebuild_state()
+    return await call.rebuilding.state_of(found.thread)
 
 
 async def _ask_to_delete(call: Call) -> Response:

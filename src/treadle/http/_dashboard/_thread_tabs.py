@@ -52,7 +52,7 @@ async def _show_state(call: Call) -> Response:
     state, error = None, None
     if found is not None:
         try:
-            state = found.thread.rebuild_state()
+            state = await call.rebuilding.state_of(found.thread)
         except PatchError as refused:
             state, error = found.thread.state, str(refused)
     deltas = await _newest_deltas(call, about.head.version)

@@ -11,6 +11,7 @@ from treadle.testing.conformance.threads import (
     message_times,
     messages,
     past,
+    states,
     updates,
     writes,
 )
@@ -27,4 +28,5 @@ checks: tuple[Check, ...] = (
     *forks.checks,
     *deltas.checks,
     *past.checks,
+    *states.checks,
 )
