@@ -13,7 +13,7 @@ from treadle.core.edits import Truncated
 from treadle.core.endings import Interrupted
 from treadle.core.entry_groups import EntryGroup, GroupCounts
 from treadle.core.explaining import Explanation, Obstacle, ObstacleKind
-from treadle.core.following import FollowedItem, ThreadDeleted, ThreadReset
+from treadle.core.following import FollowedItem, LiveValue, ThreadDeleted, ThreadReset
 from treadle.core.heads import HeadPage, ThreadSummary
 from treadle.core.hints import Hint, HintKind
 from treadle.core.mailbox_queries import Claim, FoundEntries, MailboxSummary, MailboxSummaryPage
@@ -127,6 +127,7 @@ __all__ = [
     "InvalidId",
     "InvalidValue",
     "Json",
+    "LiveValue",
     "MailboxEntry",
     "MailboxPage",
     "MailboxState",

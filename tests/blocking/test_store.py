@@ -134,6 +134,23 @@ def test_a_thread_is_followed_while_another_one_writes(store: Store) -> None:
 
 
 @every_backend
+def test_a_thread_is_followed_with_its_live_values(store: Store) -> None:
+    store.threads.create(Thread(id="t"))
+    store.threads.append("t", text("one"))
+    items = store.threads.follow("t", 0, live=True)
+    first = next(items)
+    assert isinstance(first, ThreadDelta)
+    store.live.publish("t", "token")
+    assert next(items) == treadle.LiveValue(value="token")
+    store.threads.append("t", text("two"))
+    second = next(items)
+    assert isinstance(second, ThreadDelta)
+    assert (first.version, second.version) == (1, 2)
+    store.threads.delete("t")
+    assert list(items) == [treadle.ThreadDeleted(thread_id="t")]
+
+
+@every_backend
 def test_changes_come_until_the_store_is_closed(store: Store) -> None:
     kinds: list[str] = []
     has_begun = threading.Event()

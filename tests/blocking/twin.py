@@ -128,7 +128,7 @@ def _method(node: Function, wrapped: str, *, is_overloaded: bool) -> str:
         return f"@overload\n{head} ..."
     call = f"self.{wrapped}.{node.name}"
     lines = [head, _indented(_docstring(node))]
-    if is_overloaded:  # which of the signatures fits is known to the caller only
+    if is_overloaded and way == "call":  # which signature fits is known to the caller only
         kind = f"Callable[..., Coroutine[Any, Any, {result}]]"
         lines.append(f'    {node.name} = cast("{kind}", {call})')
         call = node.name

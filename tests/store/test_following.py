@@ -165,7 +165,7 @@ def test_arguments_are_checked_at_once() -> None:
     with pytest.raises(InvalidId):
         threads.follow("a/b", 0)
     with pytest.raises(InvalidValue):
-        threads.follow("t", 1.5)  # type: ignore[arg-type]
+        threads.follow("t", 1.5)  # type: ignore[call-overload]
 
 
 @every_backend

@@ -1,14 +1,14 @@
 """Written by `make twin` from `treadle.store.threads`: change that, not this."""
 
 from collections.abc import Callable, Coroutine, Generator
-from typing import Any, cast, overload
+from typing import Any, Literal, cast, overload
 
 from msgspec import UNSET, UnsetType
 
 from treadle.blocking._portal import Portal
 from treadle.core.codec import Json
 from treadle.core.edits import Truncated
-from treadle.core.following import FollowedItem
+from treadle.core.following import FollowedItem, LiveValue
 from treadle.core.heads import HeadKey, HeadPage, ThreadSummary
 from treadle.core.messages import Message, MessagePage, Order, Visibility
 from treadle.core.threads import (
@@ -410,15 +410,29 @@ class Threads(ThreadWrites):
         """
         return self._portal.call(self._reads.list_deltas(thread_id, after_version))
 
+    @overload
     def follow(
-        self, thread_id: str, after_version: int | None = None
-    ) -> Generator[FollowedItem, None, None]:
+        self, thread_id: str, after_version: int | None = None, *, live: Literal[False] = False
+    ) -> Generator[FollowedItem, None, None]: ...
+
+    @overload
+    def follow(
+        self, thread_id: str, after_version: int | None = None, *, live: bool
+    ) -> Generator[FollowedItem | LiveValue, None, None]: ...
+
+    def follow(
+        self, thread_id: str, after_version: int | None = None, *, live: bool = False
+    ) -> Generator[FollowedItem | LiveValue, None, None]:
         """Follow a thread: `for item in store.threads.follow("t", version): ...`.
 
         Each `ThreadDelta` after `after_version` comes once and in order, within milliseconds,
         whichever process made it. To resume, pass the version of the last one. If deltas are not
         known, as for `list_deltas`, a `ThreadReset` brings the thread as a whole, and those after
         it follow. A `ThreadDeleted` is the last item.
+
+        With `live`, what `store.live` publishes from then on comes between them, as `LiveValue`
+        items: the tokens of an answer, and then the delta with the message. If both are there at
+        the same time, the live value comes first. Live values may be lost: see `Live`.
 
         It ends when the store is closed. Changes of labels (`update`) are no deltas:
         `store.changes(thread_id=…)` says when to read `head` again.
@@ -428,9 +442,11 @@ class Threads(ThreadWrites):
             thread_id: which thread.
             after_version: the version up to which the deltas are known, such as that of `load`.
                 None: the version that the thread has when the first item is asked for.
+            live: whether live values come, too, from when the first item is asked for.
 
         Raises:
             InvalidId, InvalidValue: the arguments cannot be those of a thread.
             NotFound: the thread does not exist, when the first item is asked for.
+            StoreUnavailable: other processes cannot be heard, when the first item is asked for.
         """
-        return self._portal.iterate(self._reads.follow(thread_id, after_version))
+        return self._portal.iterate(self._reads.follow(thread_id, after_version, live=live))

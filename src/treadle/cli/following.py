@@ -1,8 +1,6 @@
 """`treadle threads follow`: show what is said in a conversation, as it is said."""
 
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
-from typing import NamedTuple, assert_never
+from typing import assert_never
 
 import click
 import msgspec
@@ -16,9 +14,8 @@ from treadle.cli.terminal.output import time_text, write_bytes, write_line
 from treadle.cli.terminal.transcript import message_text
 from treadle.core.codec import Json, to_plain
 from treadle.core.escaping import harmless_json, one_line
-from treadle.core.following import FollowedItem, ThreadDeleted, ThreadReset
+from treadle.core.following import FollowedItem, LiveValue, ThreadDeleted, ThreadReset
 from treadle.core.threads import ThreadDelta
-from treadle.store.merging import merged
 from treadle.store.store import Store
 
 
@@ -55,10 +52,10 @@ def follow_thread(thread_id: str, after: int | None, live: bool, as_json: bool) 
     text = LiveText()
 
     async def follow(store: Store) -> None:
-        async for item in _items(store, thread_id, after, live=live):
+        async for item in store.threads.follow(thread_id, after, live=live):
             if as_json:
                 write_bytes(harmless_json(msgspec.json.encode(_plain(item))) + b"\n")
-            elif isinstance(item, _Live):
+            elif isinstance(item, LiveValue):
                 text.show(item.value)
             else:
                 text.end()
@@ -69,36 +66,9 @@ def follow_thread(thread_id: str, after: int | None, live: bool, as_json: bool) 
     read_store(follow)
 
 
-class _Live(NamedTuple):
-    value: Json
-
-
-async def _items(
-    store: Store, thread_id: str, after: int | None, *, live: bool
-) -> AsyncGenerator[FollowedItem | _Live]:
-    """Yield what happens to the thread, and with `live` its live values between."""
-    if not live:
-        async for item in store.threads.follow(thread_id, after):
-            yield item
-        return
-    async with store.live.follow(thread_id) as values:
-        deltas = store.threads.follow(thread_id, after)
-        # A piece that came before its message is shown before it.
-        sources: list[AsyncGenerator[FollowedItem | _Live]] = [_lived(values), deltas]
-        async with aclosing(merged(sources)) as both:
-            async for found in both:
-                if found is not None:
-                    yield found
-
-
-async def _lived(values: AsyncGenerator[Json]) -> AsyncGenerator[_Live]:
-    async for value in values:
-        yield _Live(value)
-
-
-def _plain(item: FollowedItem | _Live) -> Json:
+def _plain(item: FollowedItem | LiveValue) -> Json:
     match item:
-        case _Live():
+        case LiveValue():
             return {"live": item.value}
         case ThreadDelta():
             return {"delta": to_plain(item)}

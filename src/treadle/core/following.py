@@ -2,7 +2,7 @@
 
 from typing import TypeAlias
 
-from treadle.core.codec import Model
+from treadle.core.codec import Json, Model
 from treadle.core.threads import ThreadDelta, ThreadHead
 
 
@@ -19,6 +19,12 @@ class ThreadDeleted(Model, frozen=True, kw_only=True):
     """The thread was deleted; nothing follows."""
 
     thread_id: str
+
+
+class LiveValue(Model, frozen=True, kw_only=True):
+    """A live value of the thread: see `Live`."""
+
+    value: Json
 
 
 FollowedItem: TypeAlias = ThreadDelta | ThreadReset | ThreadDeleted

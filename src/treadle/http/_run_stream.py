@@ -15,6 +15,7 @@ import msgspec
 
 from treadle.core.applying import apply_in_slices
 from treadle.core.codec import Json
+from treadle.core.following import LiveValue
 from treadle.core.heads import LoadHead, ThreadSummary
 from treadle.core.limits import PAGE
 from treadle.core.live import piece_in
@@ -44,7 +45,7 @@ from treadle.http._run_events import (
     RunEvent,
     StateIs,
 )
-from treadle.http._thread_events import Item, Live, live_values
+from treadle.http._thread_events import Item, live_values
 from treadle.http._transcript import Transcript
 from treadle.store.merging import merged
 from treadle.worker import Interrupt
@@ -117,7 +118,7 @@ class RunStream:
         self._version = 0
         self._transcript = Transcript(each for each in known if each is not None)
         self._state = _State(call.rebuilding, thread_id)
-        self._live: AsyncGenerator[Live] | None = None
+        self._live: AsyncGenerator[LiveValue] | None = None
 
     async def listen(self, stack: AsyncExitStack) -> None:
         """Begin to listen, before the run is asked for, until the stack is closed."""
@@ -179,7 +180,7 @@ class RunStream:
             sources.insert(0, self._live)  # a piece that came before its message is shown before it
         async with aclosing(merged(sources, self._call.limits.heartbeat_seconds)) as items:
             async for item in items:
-                if isinstance(item, Live):
+                if isinstance(item, LiveValue):
                     piece = piece_in(item.value)
                     for event in () if piece is None else self._transcript.show(piece):
                         yield event

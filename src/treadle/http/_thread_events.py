@@ -8,7 +8,8 @@ from typing import TypeAlias, cast
 import msgspec
 from starlette.responses import Response
 
-from treadle.core.codec import Json, encode
+from treadle.core.codec import encode
+from treadle.core.following import LiveValue
 from treadle.core.heads import LoadHead
 from treadle.core.hints import Hint
 from treadle.core.limits import Bound
@@ -20,6 +21,7 @@ from treadle.http._input import natural_number
 from treadle.http._messages import visible_delta
 from treadle.http._operation import EVENTS, Operation
 from treadle.http._owners import ALL, OWN_THREAD
+from treadle.store.following import wrapped
 from treadle.store.merging import merged
 
 LAST_EVENT_ID = "last-event-id"
@@ -27,13 +29,7 @@ HINT_SECONDS = 0.1
 """Between two hints of a stream; the same hint in between comes once."""
 
 
-class Live(msgspec.Struct, frozen=True):
-    """A live value."""
-
-    value: Json
-
-
-Item: TypeAlias = Hint | Live
+Item: TypeAlias = Hint | LiveValue
 """What makes a stream of a thread go on."""
 
 
@@ -47,15 +43,12 @@ class EventsQuery(msgspec.Struct, frozen=True, kw_only=True):
     """Whether live values come, too."""
 
 
-async def live_values(call: Call, thread_id: str, stack: AsyncExitStack) -> AsyncGenerator[Live]:
+async def live_values(
+    call: Call, thread_id: str, stack: AsyncExitStack
+) -> AsyncGenerator[LiveValue]:
     """Begin to follow the live values of a thread, until the stack is closed."""
     values = await stack.enter_async_context(call.store.live.follow(thread_id))
-    return _wrapped(values)
-
-
-async def _wrapped(values: AsyncGenerator[Json]) -> AsyncGenerator[Live]:
-    async for value in values:
-        yield Live(value)
+    return wrapped(values)
 
 
 async def _begin(call: Call) -> Response:
@@ -92,7 +85,7 @@ async def _events(
         items = merged(sources, call.limits.heartbeat_seconds)
         await stack.enter_async_context(aclosing(items))
         async for item in items:
-            if isinstance(item, Live):
+            if isinstance(item, LiveValue):
                 yield framed(msgspec.json.encode(item.value), event="live")
                 continue
             if item is None and await call.heads.is_same(thread_id, version, call.principal.own):

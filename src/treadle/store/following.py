@@ -1,18 +1,22 @@
 """Following a thread: its deltas as they come, each version once and in order."""
 
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from typing import assert_never
 
 import msgspec
 
 from treadle.backends.base import Backend
-from treadle.core.following import FollowedItem, ThreadDeleted, ThreadReset
+from treadle.core.codec import Json
+from treadle.core.following import FollowedItem, LiveValue, ThreadDeleted, ThreadReset
 from treadle.core.heads import LoadHead
 from treadle.core.hints import Hint
 from treadle.core.thread_queries import ListDeltas, LoadThread
 from treadle.core.threads import ThreadDelta
 from treadle.errors import NotFound, StoreClosed
 from treadle.store.changes import listen
+from treadle.store.live import Live
+from treadle.store.merging import merged
 
 LOOK_SECONDS = 10.0
 """How often to look without a hint: one may be lost with the process that was to give it."""
@@ -57,6 +61,31 @@ async def follow(
                         assert_never(item)
     finally:
         listener.stop()
+
+
+async def follow_with_live(
+    backend: Backend, query: ListDeltas, live: Live, *, from_now: bool = False
+) -> AsyncGenerator[FollowedItem | LiveValue]:
+    """Yield what `follow` yields, and between it the live values of the thread.
+
+    Raises:
+        NotFound: the thread does not exist.
+        StoreUnavailable: other processes cannot be heard.
+    """
+    async with live.follow(query.thread_id) as values:
+        deltas = follow(backend, query, from_now=from_now)
+        # A piece that came before its message is shown before it.
+        sources: list[AsyncGenerator[FollowedItem | LiveValue]] = [wrapped(values), deltas]
+        async with aclosing(merged(sources)) as items:
+            async for item in items:
+                if item is not None:
+                    yield item
+
+
+async def wrapped(values: AsyncGenerator[Json]) -> AsyncGenerator[LiveValue]:
+    """Yield live values as items, so that no value is taken for another item."""
+    async for value in values:
+        yield LiveValue(value=value)
 
 
 async def _from_present(backend: Backend, query: ListDeltas) -> ListDeltas:

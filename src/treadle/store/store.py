@@ -58,12 +58,12 @@ class Store:
         self._backend = backend
         self._opener: int | None = None
         """The id of the process that has it open."""
-        self.threads = Threads(backend, self._write)
+        self._live_values = LiveValues()
+        self.live = Live(backend, self._live_values)
+        self.threads = Threads(backend, self._write, self.live)
         self.runs = Runs(backend, self._write)
         self.mailboxes = Mailboxes(backend, self._write)
         self.documents = Documents(backend, self._write)
-        self._live_values = LiveValues()
-        self.live = Live(backend, self._live_values)
 
     def __repr__(self) -> str:
         backend = self._backend

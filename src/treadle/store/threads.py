@@ -1,14 +1,14 @@
 """Threads, as a user of a store sees them."""
 
 from collections.abc import AsyncGenerator
-from typing import overload
+from typing import Literal, overload
 
 from msgspec import UNSET, UnsetType
 
 from treadle.backends.base import Backend
 from treadle.core.codec import Json
 from treadle.core.edits import ForkThread, Truncated, TruncateThread
-from treadle.core.following import FollowedItem
+from treadle.core.following import FollowedItem, LiveValue
 from treadle.core.heads import (
     CheckThread,
     HeadKey,
@@ -37,7 +37,8 @@ from treadle.core.threads import (
     ThreadPage,
 )
 from treadle.errors import InvalidValue
-from treadle.store.following import follow
+from treadle.store.following import follow, follow_with_live
+from treadle.store.live import Live
 from treadle.store.writes import NewWrite, Write
 
 
@@ -283,9 +284,10 @@ class ThreadWrites:
 class Threads(ThreadWrites):
     """Conversations: created, appended to, read in pages."""
 
-    def __init__(self, backend: Backend, write: NewWrite) -> None:
+    def __init__(self, backend: Backend, write: NewWrite, live: Live) -> None:
         super().__init__(write)
         self._backend = backend
+        self._live = live
 
     async def load(self, thread_id: str, *, version: int | None = None) -> ThreadHead | None:
         """Read a thread as a whole with its version; None if it does not exist.
@@ -433,15 +435,29 @@ class Threads(ThreadWrites):
         query = ListDeltas(thread_id=thread_id, after_version=after_version)
         return await self._backend.read(check_query(query, "list_deltas"))
 
+    @overload
     def follow(
-        self, thread_id: str, after_version: int | None = None
-    ) -> AsyncGenerator[FollowedItem]:
+        self, thread_id: str, after_version: int | None = None, *, live: Literal[False] = False
+    ) -> AsyncGenerator[FollowedItem]: ...
+
+    @overload
+    def follow(
+        self, thread_id: str, after_version: int | None = None, *, live: bool
+    ) -> AsyncGenerator[FollowedItem | LiveValue]: ...
+
+    def follow(
+        self, thread_id: str, after_version: int | None = None, *, live: bool = False
+    ) -> AsyncGenerator[FollowedItem | LiveValue]:
         """Follow a thread: `async for item in store.threads.follow("t", version): ...`.
 
         Each `ThreadDelta` after `after_version` comes once and in order, within milliseconds,
         whichever process made it. To resume, pass the version of the last one. If deltas are not
         known, as for `list_deltas`, a `ThreadReset` brings the thread as a whole, and those after
         it follow. A `ThreadDeleted` is the last item.
+
+        With `live`, what `store.live` publishes from then on comes between them, as `LiveValue`
+        items: the tokens of an answer, and then the delta with the message. If both are there at
+        the same time, the live value comes first. Live values may be lost: see `Live`.
 
         It ends when the store is closed. Changes of labels (`update`) are no deltas:
         `store.changes(thread_id=…)` says when to read `head` again. To do something while nothing
@@ -451,14 +467,21 @@ class Threads(ThreadWrites):
             thread_id: which thread.
             after_version: the version up to which the deltas are known, such as that of `load`.
                 None: the version that the thread has when the first item is awaited.
+            live: whether live values come, too, from when the first item is awaited.
 
         Raises:
             InvalidId, InvalidValue: the arguments cannot be those of a thread.
             NotFound: the thread does not exist, when the first item is awaited.
+            StoreUnavailable: other processes cannot be heard, when the first item is awaited.
         """
         from_now = after_version is None
         query = ListDeltas(thread_id=thread_id, after_version=after_version or 0)
-        return follow(self._backend, check_query(query, "follow"), from_now=from_now)
+        query = check_query(query, "follow")
+        if type(live) is not bool:
+            raise InvalidValue("follow.live", f"it must be a bool, not a {type(live).__name__}")
+        if live:
+            return follow_with_live(self._backend, query, self._live, from_now=from_now)
+        return follow(self._backend, query, from_now=from_now)
 
 
 def _change_set(changes: tuple[Message | ThreadChangeSet, ...]) -> ThreadChangeSet:

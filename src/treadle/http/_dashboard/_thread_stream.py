@@ -6,12 +6,13 @@ from contextlib import AsyncExitStack, aclosing
 import msgspec
 from starlette.responses import Response
 
+from treadle.core.following import LiveValue
 from treadle.core.live import piece_in
 from treadle.http._call import Call, show_all
 from treadle.http._event_stream import EventStream, count_stream, framed
 from treadle.http._operation import EVENTS, Operation
 from treadle.http._owners import OWN_THREAD, require_own_thread
-from treadle.http._thread_events import Item, Live, live_values
+from treadle.http._thread_events import Item, live_values
 from treadle.store.merging import merged
 
 
@@ -33,7 +34,7 @@ async def _events(call: Call, thread_id: str) -> AsyncGenerator[bytes | None]:
         async for item in items:
             if item is None:
                 yield None
-            elif isinstance(item, Live):
+            elif isinstance(item, LiveValue):
                 piece = piece_in(item.value)
                 if piece is not None:
                     yield framed(msgspec.json.encode(piece), event="piece")

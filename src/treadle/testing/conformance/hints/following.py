@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from treadle import (
     FollowedItem,
+    LiveValue,
     Store,
     Thread,
     ThreadDeleted,
@@ -77,6 +78,28 @@ async def a_follower_gets_what_another_handle_appends(harness: Harness) -> None:
         await asyncio.gather(append(other, 10), append(harness.store, 10))
         await follower.until(lambda items: len(items) >= 20)
         expect(versions(follower.items), list(range(1, 21)))
+
+
+@checks.add(Guarantee.LIVE_VALUES_COME_AT_MOST_ONCE)
+async def a_follower_gets_live_values_between_the_deltas(store: Store) -> None:
+    await store.threads.create(Thread(id="t"))
+    await append(store, 1)
+    async with listening(store.threads.follow("t", 0, live=True)) as follower:
+        await follower.until(lambda items: len(items) == 1)
+        await store.live.publish("t", {"number": 1})
+        await follower.until(lambda items: len(items) == 2)
+        await append(store, 1)
+        await follower.until(lambda items: len(items) == 3)
+        await store.live.publish("t", {"number": 2})
+        await follower.until(lambda items: len(items) == 4)
+        await append(store, 1)
+        await follower.until(lambda items: len(items) == 5)
+        await store.threads.delete("t")
+        await follower.until_end()
+    found = [item.value if isinstance(item, LiveValue) else None for item in follower.items]
+    expect(found, [None, {"number": 1}, None, {"number": 2}, None, None])
+    deltas = [item for item in follower.items if not isinstance(item, LiveValue)]
+    expect((versions(deltas), deltas[-1]), ([1, 2, 3], ThreadDeleted(thread_id="t")))
 
 
 async def _loaded(store: Store) -> ThreadHead:

@@ -1,0 +1,129 @@
+"""Following a thread with its live values: one loop for the tokens and the messages."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from typing import assert_type
+
+import pytest
+
+from tests.marks import every_backend
+from treadle import (
+    FollowedItem,
+    InvalidId,
+    InvalidValue,
+    LiveValue,
+    Message,
+    NotFound,
+    Store,
+    Thread,
+    ThreadDeleted,
+    ThreadDelta,
+    ThreadReset,
+    open_store,
+)
+from treadle.backends.memory.backend import MemoryBackend
+from treadle.testing._harness.listening import listening
+
+Item = FollowedItem | LiveValue
+
+
+def shown(items: Sequence[Item]) -> list[object]:
+    """The live values, and the versions of the deltas."""
+    found: list[object] = []
+    for item in items:
+        match item:
+            case LiveValue():
+                found.append(item.value)
+            case ThreadDelta():
+                found.append(item.version)
+            case ThreadReset() | ThreadDeleted():
+                found.append(type(item))
+    return found
+
+
+async def say(store: Store, text: str) -> None:
+    await store.threads.append("t", Message.user(text))
+
+
+@every_backend
+async def test_live_values_come_between_the_deltas(store: Store) -> None:
+    await store.threads.create(Thread(id="t"))
+    await say(store, "one")
+    async with listening(store.threads.follow("t", 0, live=True)) as follower:
+        await follower.until(lambda items: len(items) == 1)
+        await store.live.publish("t", "to")
+        await store.live.publish("t", "kens")
+        await follower.until(lambda items: len(items) == 3)
+        await say(store, "two")
+        await follower.until(lambda items: len(items) == 4)
+        await store.live.publish("t", None)
+        await follower.until(lambda items: len(items) == 5)
+        await store.threads.save(Thread(id="t"))
+        await follower.until(lambda items: len(items) == 6)
+        await store.threads.delete("t")
+        await follower.until_end()
+    assert shown(follower.items) == [1, "to", "kens", 2, None, ThreadReset, ThreadDeleted]
+
+
+async def test_a_piece_comes_before_its_message_if_both_are_there() -> None:
+    async with Store(MemoryBackend()) as store:
+        await store.threads.create(Thread(id="t"))
+        async with listening(store.threads.follow("t", live=True)) as follower:
+            await store.live.publish("other", "not ours")
+            while not follower.items:
+                await store.live.publish("t", "heard?")
+                await asyncio.sleep(0)
+            await follower.until_quiet()
+            for number in range(5):
+                await store.live.publish("t", f"piece {number}")
+                await say(store, "message")
+            await follower.until(lambda items: len(items) == 10)
+    pieces = [item.value for item in follower.items if isinstance(item, LiveValue)]
+    assert pieces == [f"piece {number}" for number in range(5)]
+    for number, piece in enumerate(pieces):
+        assert shown(follower.items).index(piece) < shown(follower.items).index(number + 1)
+
+
+@every_backend
+async def test_nothing_is_left_of_a_follower_that_stops(store: Store) -> None:
+    await store.threads.create(Thread(id="t"))
+    await say(store, "one")
+    before = asyncio.all_tasks()
+    items = store.threads.follow("t", 0, live=True)
+    assert shown([await anext(items)]) == [1]
+    await items.aclose()
+    assert asyncio.all_tasks() <= before
+    await store.live.publish("t", "nobody")
+
+
+@every_backend
+async def test_it_ends_when_the_store_is_closed(store_url: str) -> None:
+    async with open_store(store_url) as store:
+        await store.threads.create(Thread(id="t"))
+        await say(store, "one")
+        async with listening(store.threads.follow("t", 0, live=True)) as follower:
+            await follower.until(lambda items: len(items) == 1)
+            await store.close()
+            await follower.until_end()
+
+
+@every_backend
+async def test_a_thread_that_does_not_exist_is_not_followed(store: Store) -> None:
+    for after_version in (0, None):
+        with pytest.raises(NotFound):
+            await anext(store.threads.follow("t", after_version, live=True))
+
+
+async def test_arguments_are_checked_at_once(store: Store) -> None:
+    with pytest.raises(InvalidId):
+        store.threads.follow("a/b", 0, live=True)
+    with pytest.raises(InvalidValue, match=r"follow\.live: it must be a bool, not a str"):
+        store.threads.follow("t", 0, live="yes")  # type: ignore[call-overload]
+
+
+def test_types_tell_whether_live_values_come() -> None:
+    threads, either = open_store("memory:").threads, bool(1)
+    assert_type(threads.follow("t"), AsyncGenerator[FollowedItem, None])
+    assert_type(threads.follow("t", 0, live=False), AsyncGenerator[FollowedItem, None])
+    assert_type(threads.follow("t", live=True), AsyncGenerator[FollowedItem | LiveValue, None])
+    assert_type(threads.follow("t", live=either), AsyncGenerator[FollowedItem | LiveValue, None])
