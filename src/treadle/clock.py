@@ -72,7 +72,7 @@ def _uuid(version: int, first: int, tail: int) -> str:
 
     The class of the standard library takes several times as long to check and to write it.
     """
-    value = first << 80 | version << 76 | (tail >> 62) << 64
-    value |= 0b10 << 62 | tail & 0x3FFF_FFFF_FFFF_FFFF
-    digits = f"{value:032x}"
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+    return (
+        f"{first >> 16:08x}-{first & 0xFFFF:04x}-{version << 12 | tail >> 62:04x}"
+        f"-{0x8000 | tail >> 48 & 0x3FFF:04x}-{tail & 0xFFFF_FFFF_FFFF:012x}"
+    )

@@ -7,6 +7,7 @@ import decimal
 import enum
 import gc
 import json
+import math
 import uuid
 from pathlib import Path
 from typing import Any
@@ -323,6 +324,17 @@ def test_unknown_fields_hold_no_such_value_either(value: Any, place: str, reason
         checked(Thread(id="t", messages=(message,)), "create")
     assert caught.value.where.startswith(f"create.messages[0].extra.x{place}")
     assert reason in caught.value.reason
+
+
+def test_a_default_that_somebody_has_changed_is_checked() -> None:
+    thread = Thread(id="t")
+    thread.metadata.extra["x"] = math.nan  # all threads share the default
+    try:
+        with pytest.raises(InvalidValue) as caught:
+            checked(thread)
+    finally:
+        thread.metadata.extra.clear()
+    assert caught.value.where == "Thread.metadata.extra.x"
 
 
 @given(json_values)

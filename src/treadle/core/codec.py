@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterable
 from functools import cache
 from itertools import repeat
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import msgspec
 from msgspec.inspect import LiteralType, StructType, VarTupleType
@@ -27,6 +27,8 @@ _STEP = re.compile(r"\.(\w+)|(\[\d+\])")
 _SIMPLE = (type(None), bool)
 """Types whose values JSON always holds."""
 _TEXTS = {str}
+_FIXED = (type(None), bool, int, str)
+"""Types of defaults that nobody can change."""
 
 _EXTRA = "<extra>"
 _EXTRA_BYTES = b'"<extra>"'
@@ -129,15 +131,15 @@ def checked(value: ModelT, where: str = "") -> ModelT:
         InvalidValue: a field has the wrong type, or holds what JSON cannot (NaN, infinities, lone
             surrogates, integers beyond 64 bits, other objects, too deep a nesting).
     """
-    name = where or type(value).__name__
     try:
         _check_fields(value)
     except _Refused as refused:
-        raise refused.at(name) from None
+        raise refused.at(where or type(value).__name__) from None
     try:
         return msgspec.convert(msgspec.to_builtins(value), type=type(value))
     except msgspec.ValidationError as error:
         text = str(error).replace(" - at `key` in `$", " as a key - at `$")
+        name = where or type(value).__name__
         reason, _, place = text.partition(" - at `$")
         place = place.rstrip("`")
         choices = _choices(type(value), place)
@@ -272,9 +274,10 @@ def _has_surrogate(text: str) -> bool:
 def _check_fields(value: Model) -> None:
     """Check the JSON in a model and in those inside it, and that those are models."""
     shape = _shape(type(value))
-    # Most fields need no further look; this loop runs for every model of every write.
-    for field, item in zip(shape.fields, msgspec.structs.astuple(value), strict=True):
-        if item is None:
+    # Most fields have their default; this loop runs for every model of every write.
+    items = msgspec.structs.astuple(value)
+    for field, item, default in zip(shape.fields, items, shape.defaults, strict=True):
+        if item is default or item is None:
             continue
         kind = type(item)
         if (
@@ -282,7 +285,6 @@ def _check_fields(value: Model) -> None:
             or (kind is tuple and field.repeated and (not item or _are_plain_texts(item, field)))
             or (kind is dict and not item and not field.models)  # `extra`, mostly
             or (kind is int and not field.models and SMALLEST_INTEGER <= item <= LARGEST_INTEGER)
-            or (item is msgspec.UNSET and field.may_be_unset)
         ):
             continue
         try:
@@ -387,23 +389,24 @@ def _has_tag(plain: dict[str, Json], model: type[Model]) -> bool:
     return config.tag_field is not None and plain.get(config.tag_field) == config.tag
 
 
-class _Field(NamedTuple):
+class _Field(msgspec.Struct, frozen=True):
     attribute: str
     name: str
     models: tuple[type[Model], ...]
     """Which models it holds; none: plain JSON."""
     repeated: bool
     """It holds a tuple of them."""
-    may_be_unset: bool
     nested: bool
     """It holds a tuple of tuples."""
 
 
-class _Shape(NamedTuple):
+class _Shape(msgspec.Struct, frozen=True):
     known: frozenset[str]
     """The JSON names of its own fields."""
     fields: tuple[_Field, ...]
     """In the order of `__struct_fields__`."""
+    defaults: tuple[object, ...]
+    """Their defaults, as far as nobody can change them: a field with its own needs no check."""
     holding_models: tuple[_Field, ...]
     """Those that hold models."""
 
@@ -415,17 +418,29 @@ def _shape(kind: type[Model]) -> _Shape:
     known = {field.encode_name for field in info.fields} - {_EXTRA}
     if info.tag_field:
         known.add(info.tag_field)
-    unset = {each.name for each in msgspec.structs.fields(kind) if each.default is msgspec.UNSET}
     fields: list[_Field] = []
     for field in sorted(info.fields, key=lambda each: kind.__struct_fields__.index(each.name)):
         items = [one for one in _options(field.type) if isinstance(one, VarTupleType)]
         held = [each for one in items for each in _options(one.item_type)]
         models = _models(held if items else _options(field.type))
         nested = any(isinstance(one, VarTupleType) for one in held)
-        is_unset = field.name in unset
-        fields.append(_Field(field.name, field.encode_name, models, bool(items), is_unset, nested))
-    holding_models = tuple(field for field in fields if field.models)
-    return _Shape(frozenset(known), tuple(fields), holding_models)
+        fields.append(_Field(field.name, field.encode_name, models, bool(items), nested))
+    defaults = {each.name: _fixed_default(each) for each in msgspec.structs.fields(kind)}
+    return _Shape(
+        frozenset(known),
+        tuple(fields),
+        tuple(defaults[name] for name in kind.__struct_fields__),
+        tuple(field for field in fields if field.models),
+    )
+
+
+def _fixed_default(field: msgspec.structs.FieldInfo) -> object:
+    """The default of a field; if there is none, or it can be changed, a value that no field has."""
+    default = field.default
+    if default is msgspec.NODEFAULT and field.default_factory is not msgspec.NODEFAULT:
+        default = field.default_factory()  # that of `always_encoded` is the same each time
+    is_fixed = type(default) in _FIXED or default in ((), msgspec.UNSET)
+    return default if is_fixed else object()
 
 
 def _choices(kind: type[Model], place: str) -> tuple[object, ...]:

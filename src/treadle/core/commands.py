@@ -3,6 +3,7 @@
 Each command stands beside the model that it changes: in `threads`, `runs`, `mailboxes`, `claims`.
 """
 
+from functools import cache
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from treadle.core.codec import Model, checked
@@ -89,20 +90,30 @@ def check_command(command: AnyCommand) -> AnyCommand:
     Raises:
         InvalidId, InvalidValue: it cannot be stored; the message says where.
     """
-    # A backend trusts `touches` and `apply`, so a command of somebody else's could harm the other
-    # batches of its group. Those defined in this module are abstract.
-    module = type(command).__module__
+    name = _name_of(type(command))
+    if name is None:
+        raise InvalidValue("batch", f"it must hold commands, not a {type(command).__name__}")
+    check_ids(command)
+    command = checked(command, name)
+    command.check()
+    return command
+
+
+@cache
+def _name_of(kind: type) -> str | None:
+    """What errors call a command of a kind, such as `appendThread`; None if it is not one of ours.
+
+    A backend trusts `touches` and `apply`, so a command of somebody else's could harm the other
+    batches of its group. Those defined in this module are abstract.
+    """
+    module = kind.__module__
     if (
-        not isinstance(command, Command)
+        not issubclass(kind, Command)
         or not module.startswith("treadle.core.")
         or module == __name__
     ):
-        raise InvalidValue("batch", f"it must hold commands, not a {type(command).__name__}")
-    check_ids(command)
-    name = type(command).__name__
-    command = checked(command, name[0].lower() + name[1:])
-    command.check()
-    return command
+        return None
+    return kind.__name__[0].lower() + kind.__name__[1:]
 
 
 def name_failure(error: TreadleError, position: int, count: int, command: str) -> None:

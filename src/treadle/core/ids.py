@@ -88,7 +88,7 @@ def check_ids(value: msgspec.Struct) -> None:
     """
     for field in _id_fields(type(value)):
         item = getattr(value, field.name)
-        if item is msgspec.UNSET and field.may_be_unset:
+        if item is field.default:
             continue
         if field.kind is None:
             if isinstance(item, msgspec.Struct):
@@ -116,7 +116,8 @@ class _Field(msgspec.Struct, frozen=True):
     kind: IdKind | None = None
     may_be_none: bool = False
     may_be_empty: bool = False
-    may_be_unset: bool = False
+    default: object = None
+    """Its default, which it may have though that is no id."""
 
 
 @cache
@@ -124,7 +125,7 @@ def _id_fields(struct: type[msgspec.Struct]) -> tuple[_Field, ...]:
     # Cached, because the inspection takes far longer than the check itself.
     info = msgspec.inspect.type_info(struct)
     assert isinstance(info, StructType)  # noqa: S101
-    unset = {each.name for each in msgspec.structs.fields(struct) if each.default is msgspec.UNSET}
+    defaults = {each.name: each.default for each in msgspec.structs.fields(struct)}
     fields: list[_Field] = []
     for field in info.fields:
         options = field.type.types if isinstance(field.type, UnionType) else (field.type,)
@@ -132,10 +133,8 @@ def _id_fields(struct: type[msgspec.Struct]) -> tuple[_Field, ...]:
             if isinstance(option, Metadata) and "id" in (extra := option.extra or {}):
                 is_optional = any(isinstance(each, NoneType) for each in options)
                 may_be_empty = extra.get("may_be_empty", False)
-                may_be_unset = field.name in unset
-                fields.append(
-                    _Field(field.name, extra["id"], is_optional, may_be_empty, may_be_unset)
-                )
+                default = defaults[field.name]
+                fields.append(_Field(field.name, extra["id"], is_optional, may_be_empty, default))
             elif isinstance(option, StructType) and _id_fields(option.cls):
                 fields.append(_Field(field.name))
     return tuple(fields)

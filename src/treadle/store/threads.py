@@ -1,7 +1,7 @@
 """Threads, as a user of a store sees them."""
 
 from collections.abc import AsyncGenerator
-from typing import Literal, overload
+from typing import Literal, cast, overload
 
 from msgspec import UNSET, UnsetType
 
@@ -487,7 +487,6 @@ class Threads(ThreadWrites):
 def _change_set(changes: tuple[Message | ThreadChangeSet, ...]) -> ThreadChangeSet:
     if len(changes) == 1 and isinstance(changes[0], ThreadChangeSet):
         return changes[0]
-    messages = tuple(item for item in changes if isinstance(item, Message))
-    if len(messages) < len(changes) or not messages:
+    if not changes or not all(isinstance(item, Message) for item in changes):
         raise InvalidValue("append.changes", "pass messages, or one ThreadChangeSet")
-    return ThreadChangeSet(messages=messages)
+    return ThreadChangeSet(messages=cast("tuple[Message, ...]", changes))
