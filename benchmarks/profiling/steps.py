@@ -32,7 +32,7 @@ from treadle.backends.base import Durability
 from treadle.backends.model.tables import VersionSource
 from treadle.backends.sql.commit import commit
 from treadle.backends.sql.program import Program, Read, Write
-from treadle.backends.sql.rows import id_list, pair_list
+from treadle.backends.sql.rows import pair_list
 from treadle.backends.sqlite._connection import connect, transaction
 from treadle.backends.sqlite._errors import translate_errors
 from treadle.backends.sqlite._execution import run
@@ -148,7 +148,7 @@ class OurStatements(OurTables):
 
 def _statements(now: int, message: Message) -> Program[None]:
     [[(_, version, _, count, patches, key)], _] = yield (
-        Read("load_threads_for_update", {"ids": id_list([THREAD])}),
+        Read("load_threads_for_update", {"ids": [THREAD]}),
         Read("load_message_ids", {"pairs": pair_list([(THREAD, str(message.id))])}),
     )
     head = {"thread_id": THREAD, "version": version + 1, "updated_at": now}

@@ -1,20 +1,19 @@
 """A query with a list of one value, or none, has a text of its own, and the same answer."""
 
-import json
 import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from importlib.resources import files
-from itertools import product
-from pathlib import Path
+from itertools import chain, product
 from typing import Any
 
 import pytest
 
 from tests.sqlite.support import filled
 from treadle.backends.sql.program import Program, Read
-from treadle.backends.sql.rows import FewValues, document_list, id_list, pair_list
+from treadle.backends.sql.rows import document_list, pair_list
+from treadle.backends.sql.tables import to_json
 from treadle.backends.sqlite._execution import TEXTS, run
 from treadle.core.keys import row_key
 
@@ -49,17 +48,14 @@ def queries() -> Iterator[str]:
 QUERIES = sorted(queries())
 
 
-def values_of(query: str, name: str) -> list[str]:
+def values_of(query: str, name: str) -> list[list[Any]]:
     """Lists of one value, and an empty one."""
     if query == "load_documents_for_update":
-        return [document_list([]), *(document_list([each]) for each in DOCUMENTS)]
+        return [[], *(document_list([each]) for each in DOCUMENTS)]
     if name == "pairs":
-        return [pair_list([]), *(pair_list([pair]) for pair in PAIRS)]
-    if name == "keys":
-        return [id_list([]), *(id_list([key]) for key in KEYS)]
-    if name == "positions":
-        return [id_list([]), *(id_list([number]) for number in NUMBERS)]
-    return [id_list([]), *(id_list([each]) for each in IDS)]
+        return [[], *(pair_list([pair]) for pair in PAIRS)]
+    values = {"keys": KEYS, "positions": NUMBERS}.get(name, IDS)
+    return [[], *([each] for each in values)]
 
 
 @pytest.fixture(scope="module")
@@ -86,21 +82,21 @@ def test_a_short_list_has_the_answer_of_its_json(database: sqlite3.Connection, n
     found = 0
     for lists in product(*(values_of(name, each) for each in lists_of(name))):
         few = dict(zip(lists_of(name), lists, strict=True))
-        assert all(type(each) is FewValues for each in few.values())
-        plain = {key: str(each) for key, each in few.items()}
+        plain = {key: to_json(each) for key, each in few.items()}
         rows = answer(database, name, OTHERS | few)
         assert rows == answer(database, name, OTHERS | plain)
         found += len(rows)
     assert found
 
 
-def test_a_longer_list_is_json(tmp_path: Path) -> None:
-    assert type(id_list(["a", "b"])) is str
-    assert json.loads(id_list(["a"])) == ["a"]
+def test_a_longer_list_has_the_answers_of_its_values(database: sqlite3.Connection) -> None:
+    ids = ["box", "r", "t"]
+    alone = [answer(database, "load_threads_for_update", {"ids": [each]}) for each in ids]
+    assert answer(database, "load_threads_for_update", {"ids": ids}) == [*chain(*alone)]
 
 
 def test_a_list_of_one_value_is_not_read_from_json() -> None:
     for name in QUERIES:
         for count in (0, 1):
-            text = TEXTS.for_few(Read(name, {}), tuple((each, count) for each in lists_of(name)))
+            text = TEXTS.of_read(name, (), "ASC", (), *((each, count) for each in lists_of(name)))
             assert not re.search(r"json_each\(:", text), (name, count)

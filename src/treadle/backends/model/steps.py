@@ -11,9 +11,12 @@ def positions_of(link: History) -> dict[int, int]:
 
     Those that the thread had already have none.
     """
+    messages, count = link.delta.changes.messages, len(link.added)
+    if count == len(messages):
+        return dict(enumerate(range(link.kept, link.kept + count)))
     positions: dict[int, int] = {}
-    for index, message in enumerate(link.delta.changes.messages):
-        if len(positions) < len(link.added) and message is link.added[len(positions)]:
+    for index, message in enumerate(messages):
+        if len(positions) < count and message is link.added[len(positions)]:
             positions[index] = link.kept + len(positions)
     return positions
 

@@ -61,10 +61,22 @@ def steps_of(change: Change) -> tuple[History, ...] | None:
     before, after = change.before, change.after
     if not isinstance(before, StoredThread) or not isinstance(after, StoredThread):
         return None
-    # Versions alone do not tell: a thread may be deleted and created again at such a version.
+    return steps_between(before, after)
+
+
+def steps_between(before: StoredThread, after: StoredThread) -> tuple[History, ...] | None:
+    """The same for the two rows of the thread."""
+    # Versions do not tell: a thread may be deleted and created again at such a version.
     if before.origin is not after.origin:
         return None
-    return history_since(after.history, before.head.version, after.head.version)
+    steps: list[History] = []
+    link = after.history
+    while link is not before.history:
+        if link is None:
+            return None
+        steps.append(link)
+        link = link.before
+    return tuple(reversed(steps))
 
 
 class VersionSource:
@@ -130,17 +142,17 @@ class Tables:
     documents: RowTable[Document]
 
     def __init__(self, versions: VersionSource | None = None) -> None:
-        self.make_tables()
         self.versions = VersionSource() if versions is None else versions
-        self._document_keys = SortedKeys()
-        self._active_runs = ActiveRuns()
         self._before: dict[tuple[TableName, str], Row | None] = {}
-        self._known_messages = KnownMessages()
+        self.make_tables()
 
     def make_tables(self) -> None:
-        """Make the tables; a subclass may put it off until they are used."""
+        """Make the tables and their indexes; a subclass may put it off until they are used."""
         for table in TABLE_NAMES:
             setattr(self, table, self.make_table(table))
+        self._document_keys = SortedKeys()
+        self._active_runs = ActiveRuns()
+        self._known_messages = KnownMessages()
 
     def make_table(self, table: TableName) -> RowTable[Any]:
         """Return an empty table; a subclass may keep its rows in another kind of table."""

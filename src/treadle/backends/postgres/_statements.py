@@ -12,6 +12,7 @@ import msgspec
 from treadle.backends.postgres._limits import LARGEST_VALUE
 from treadle.backends.postgres.location import Location
 from treadle.backends.sql.program import Program, Read, Row, Statement, Values, Write, writes
+from treadle.backends.sql.tables import to_json
 from treadle.backends.sql.texts import Texts
 from treadle.errors import InvalidValue
 
@@ -44,7 +45,7 @@ class Queries:
             InvalidValue: the server would not take so large a value, and end the session.
         """
         if isinstance(statement, Read):
-            values = statement.values
+            values = {name: _bound(each) for name, each in statement.values.items()}
         else:
             rows = msgspec.json.encode(statement.rows)
             if len(rows) > LARGEST_VALUE:
@@ -57,6 +58,11 @@ class Queries:
     def _adapt(self, text: str) -> str:
         bare = _COMMENT.sub("", text)
         return _VALUE.sub(r"%(\1)s", self._location.qualify(bare))
+
+
+def _bound(value: object) -> object:
+    """The value of a query as the driver gets it: a list as JSON."""
+    return to_json(value) if type(value) is list else value
 
 
 class Uncommitted(msgspec.Struct, Generic[T]):

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from treadle.backends._damage import DamageLog
 from treadle.backends.model.tables import Change
 from treadle.backends.sql.program import Direction, Program, Read, Row, Statement, Values, writes
-from treadle.backends.sql.rows import has_value, id_list, read_document, readable
+from treadle.backends.sql.rows import has_value, read_document, readable
 from treadle.backends.sql.tables import DOCUMENTS
 from treadle.core.documents import (
     CollectionPage,
@@ -73,7 +73,7 @@ def load_documents(
     query: LoadDocuments, damage: DamageLog, now: int | None
 ) -> Program[tuple[Document | None, ...]]:
     """The documents at some keys; one that is damaged fails the query."""
-    keys = id_list({join(key) for key in query.keys})
+    keys = sorted({join(key) for key in query.keys})
     values = {"collection": query.collection, "keys": keys, "now": now}
     (rows,) = yield (Read("load_documents", values),)
     found = {document.key: document for document in map(read_document, rows)}

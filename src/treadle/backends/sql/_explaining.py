@@ -2,7 +2,7 @@
 
 from treadle.backends._damage import DamageLog
 from treadle.backends.sql.program import Program, Read
-from treadle.backends.sql.rows import id_list, read_entry, read_mailbox, readable
+from treadle.backends.sql.rows import read_entry, read_mailbox, readable
 from treadle.core.explaining import ExplainEntry, Explanation, explained
 
 
@@ -31,5 +31,5 @@ def explain_entry(
 
 
 def _first_waiting(entry_id: str, number: int) -> Read:
-    ids = {"ids": id_list([entry_id]), "mailboxes": id_list([])}
+    ids = {"ids": [entry_id], "mailboxes": []}
     return Read("load_waiting", {**ids, "number": number})

@@ -7,7 +7,7 @@ from treadle.backends.sql._documents import read_range
 from treadle.backends.sql._past_messages import reads_of_steps
 from treadle.backends.sql._whole_threads import reads_of_whole
 from treadle.backends.sql.program import Read
-from treadle.backends.sql.rows import document_list, id_list, pair_list
+from treadle.backends.sql.rows import document_list, pair_list
 from treadle.core.keys import KeyRange
 from treadle.core.limits import LARGEST_TIME
 from treadle.core.read_set import ReadSet
@@ -22,26 +22,30 @@ def reads_of(read_set: ReadSet) -> list[Read]:
     """
     reads: list[Read] = []
     if read_set.mailboxes or read_set.entries:
-        ids = {"ids": id_list(read_set.mailboxes), "entries": id_list(read_set.entries)}
+        ids = {"ids": sorted(read_set.mailboxes), "entries": sorted(read_set.entries)}
         reads.append(Read("load_mailboxes_for_update", ids))
     if read_set.threads:
-        reads.append(Read("load_threads_for_update", {"ids": id_list(read_set.threads)}))
+        reads.append(Read("load_threads_for_update", {"ids": sorted(read_set.threads)}))
     reads += _reads_of_runs(read_set)
     if read_set.entries or read_set.unfinished or read_set.entries_of or read_set.duplicates:
         reads += _reads_of_entries(read_set)
-    if read_set.threads:
+    if read_set.labels:
+        reads.append(Read("load_labels", {"ids": sorted(read_set.labels)}))
+    if read_set.messages:
+        reads.append(Read("load_message_ids", {"pairs": pair_list(read_set.messages)}))
+    if read_set.wholes or read_set.messages_from or read_set.last_messages:
         reads += _reads_in_threads(read_set)
     if read_set.documents or read_set.document_ranges or read_set.expired_before:
         reads += _reads_of_documents(read_set)
     for time in sorted(read_set.ended_before):
-        loaded = id_list(read_set.entries)
+        loaded = sorted(read_set.entries)
         reads.append(Read("count_ended", {"older_than": time, "loaded": loaded}))
     return reads
 
 
 def _reads_of_entries(read_set: ReadSet) -> list[Read]:
     reads = [
-        Read(name, {"ids": id_list(keys)})
+        Read(name, {"ids": sorted(keys)})
         for name, keys in (
             ("load_entries", read_set.payloads),
             ("load_claims", read_set.entries - read_set.payloads - read_set.claimed_beside),
@@ -51,10 +55,10 @@ def _reads_of_entries(read_set: ReadSet) -> list[Read]:
         if keys
     ]
     if read_set.claimed_beside or read_set.claimed_in:
-        ids = {"ids": id_list(read_set.claimed_beside), "mailboxes": id_list(read_set.claimed_in)}
+        ids = {"ids": sorted(read_set.claimed_beside), "mailboxes": sorted(read_set.claimed_in)}
         reads.append(Read("load_claimed_beside", ids))
     if read_set.waiting:
-        ids = {"ids": id_list(read_set.waiting), "mailboxes": id_list(read_set.claimed_in)}
+        ids = {"ids": sorted(read_set.waiting), "mailboxes": sorted(read_set.claimed_in)}
         reads.append(Read("load_waiting", {**ids, "number": read_set.first_waiting()}))
     if read_set.duplicates:
         reads.append(Read("load_duplicates", {"pairs": pair_list(read_set.duplicates)}))
@@ -67,15 +71,11 @@ def read_unclaimed(read_set: ReadSet, loaded: Callable[[str], bool]) -> list[Rea
     Nobody holds them, so their claims are lost, and they are seldom looked for.
     """
     missing = [each for each in read_set.claimed_beside - read_set.payloads if not loaded(each)]
-    return [Read("load_claims", {"ids": id_list(missing)})] if missing else []
+    return [Read("load_claims", {"ids": sorted(missing)})] if missing else []
 
 
 def _reads_in_threads(read_set: ReadSet) -> list[Read]:
     reads: list[Read] = []
-    if read_set.labels:
-        reads.append(Read("load_labels", {"ids": id_list(read_set.labels)}))
-    if read_set.messages:
-        reads.append(Read("load_message_ids", {"pairs": pair_list(read_set.messages)}))
     for thread_id in sorted(read_set.wholes):
         reads += reads_of_whole(thread_id)
     for thread_id in sorted(read_set.steps):
@@ -102,13 +102,13 @@ def _reads_of_documents(read_set: ReadSet) -> list[Read]:
 def _reads_of_runs(read_set: ReadSet) -> list[Read]:
     # An entry that the group itself puts into such a mailbox is in `entries`.
     puts = read_set.runs_in or read_set.runs_of_keys
-    ids = {"ids": id_list(read_set.runs)}
     if puts or read_set.runs_of or read_set.waiting_runs_in:
         values = {
-            "entries": id_list(read_set.entries if puts else read_set.runs_of),
-            "mailboxes": id_list(read_set.runs_in),
+            "ids": sorted(read_set.runs),
+            "entries": sorted(read_set.entries if puts else read_set.runs_of),
+            "mailboxes": sorted(read_set.runs_in),
             "pairs": pair_list(read_set.runs_of_keys),
-            "threads": id_list(read_set.waiting_runs_in),
+            "threads": sorted(read_set.waiting_runs_in),
         }
-        return [Read("load_runs_of_entries", {**ids, **values})]
-    return [Read("load_runs_for_update", ids)] if read_set.runs else []
+        return [Read("load_runs_of_entries", values)]
+    return [Read("load_runs_for_update", {"ids": sorted(read_set.runs)})] if read_set.runs else []

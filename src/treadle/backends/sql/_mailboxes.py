@@ -20,10 +20,18 @@ from treadle.backends.sql._listing import (
 )
 from treadle.backends.sql._purges import EntryPurge
 from treadle.backends.sql._reporting import read_counts
-from treadle.backends.sql.program import Direction, Program, Read, Row, Statement, Values, writes
+from treadle.backends.sql.program import (
+    Direction,
+    Program,
+    Read,
+    Row,
+    Statement,
+    Values,
+    writes,
+    writes_in,
+)
 from treadle.backends.sql.rows import (
     id_column,
-    id_list,
     read_claim,
     read_entry,
     read_mailbox,
@@ -120,74 +128,94 @@ def write_mailboxes(changes: Sequence[Change]) -> Sequence[Statement]:
     )
 
 
+_WRITES = (
+    "delete_payload",
+    "delete_entry",
+    "insert_entry",
+    "insert_payload",
+    "update_entry",
+    "update_claim",
+    "end_claim",
+    # Heads take from their mailbox whether they are blocked, so its lease comes first.
+    "refresh_lease",
+    "remove_head",
+    "promote_head",
+    "upsert_head",
+    "refresh_kept",
+    "block_heads",
+)
+"""The statements that write entries, in their order."""
+_ORDER = {name: number for number, name in enumerate(_WRITES)}
+_Rows: TypeAlias = defaultdict[str, list[Values]]
+"""Rows to be written, by statement."""
+
+
 def write_entries(changes: Sequence[Change]) -> Sequence[Statement]:
     """The statements that write changed entries, and bring leases and queue heads up to date."""
-    gone: list[Values] = []
-    new: list[MailboxEntry] = []
-    changed: list[MailboxEntry] = []
-    only_claims: list[MailboxEntry] = []
-    ended: list[MailboxEntry] = []
+    rows: _Rows = defaultdict(list)
     claimed: set[str] = set()
-    left: list[Values] = []
-    waiting: dict[Queue, MailboxEntry] = {}
     reordered: set[str] = set()
+    waiting: dict[Queue, MailboxEntry] = {}
     for change in changes:
         before = cast("MailboxEntry | None", change.before)
         after = cast("MailboxEntry | None", change.after)
-        if before and after and _has_same_fixed(before, after):
-            if _beside_claims(before) != _beside_claims(after):
-                changed.append(after)
-            elif is_terminal(before) or is_terminal(after):
-                ended.append(after)
-            else:
-                only_claims.append(after)
-        else:
-            if before:
-                gone.append({"entry_id": before.entry_id})
-            if after:
-                new.append(after)
-        for entry in (before, after):
-            if entry and entry.status == "claimed":
+        _write_entry(rows, before, after)
+        for entry in filter(None, (before, after)):
+            if entry.status == "claimed":
                 claimed.add(entry.mailbox_id)
-            elif entry and is_kept(entry):
+            elif is_kept(entry):
                 reordered.add(entry.mailbox_id)
         has_waited = before and before.status == "queued"
         waits = after and after.status == "queued"
         if before and after and has_waited and waits and head_of(before) == head_of(after):
             continue
         if before and has_waited:
-            left.append(_head_key(before))
+            rows["remove_head"].append(_head_key(before))
         if after and waits:  # the first of each queue is enough: it is upserted once
             queue = _queue_of(after)
             first = waiting.get(queue)
             waiting[queue] = after if first is None else min(after, first, key=turn_order)
-    leased = [{"mailbox_id": mailbox_id} for mailbox_id in sorted(claimed)]
-    kept = [{"mailbox_id": mailbox_id} for mailbox_id in sorted(reordered)]
-    blocked = [{"mailbox_id": mailbox_id} for mailbox_id in sorted(claimed | reordered)]
-    # Each queue once: until a transaction ends, PostgreSQL's index still has the entries that it
-    # took out of the queue, and every search for the next one passes over all of them.
+    for statement, mailboxes in (
+        ("refresh_lease", claimed),
+        ("refresh_kept", reordered),
+        ("block_heads", claimed | reordered),
+    ):
+        if mailboxes:
+            rows[statement] = [{"mailbox_id": mailbox_id} for mailbox_id in sorted(mailboxes)]
+    if "remove_head" in rows:
+        rows["promote_head"] = _shortened(rows["remove_head"])
+    if waiting:
+        rows["upsert_head"] = [head_of(waiting[queue]) for queue in sorted(waiting)]
+    return writes_in(_ORDER, rows)
+
+
+def _write_entry(rows: _Rows, before: MailboxEntry | None, after: MailboxEntry | None) -> None:
+    if before and after and _has_same_fixed(before, after):
+        if _beside_claims(before) != _beside_claims(after):
+            rows["update_entry"].append(ENTRIES.values(after))
+        elif is_terminal(before) or is_terminal(after):
+            rows["end_claim"].append(ENDS.values(after))
+        else:
+            rows["update_claim"].append(CLAIMS.values(after))
+        return
+    if before:
+        rows["delete_payload"].append({"entry_id": before.entry_id})
+        rows["delete_entry"].append({"entry_id": before.entry_id})
+    if after:
+        rows["insert_entry"].append(ENTRIES.values(after))
+        rows["insert_payload"].append(PAYLOADS.values(after))
+
+
+def _shortened(left: Sequence[Values]) -> list[Values]:
+    """The queues that heads have left, each once.
+
+    Until a transaction ends, PostgreSQL's index still has the entries that it took out of a queue,
+    and every search for the next one passes over all of them.
+    """
     queues = {(row["mailbox_id"], row["priority"], row["kind"]) for row in left}
-    shortened = [
-        {"mailbox_id": mailbox_id, "priority": priority, "kind": kind}
-        for mailbox_id, priority, kind in sorted(queues)
+    return [
+        dict(zip(("mailbox_id", "priority", "kind"), each, strict=True)) for each in sorted(queues)
     ]
-    heads = [head_of(waiting[queue]) for queue in sorted(waiting)]
-    return writes(
-        delete_payload=gone,
-        delete_entry=gone,
-        insert_entry=list(map(ENTRIES.values, new)),
-        insert_payload=list(map(PAYLOADS.values, new)),
-        update_entry=list(map(ENTRIES.values, changed)),
-        update_claim=list(map(CLAIMS.values, only_claims)),
-        end_claim=list(map(ENDS.values, ended)),
-        # Heads take from their mailbox whether they are blocked, so its lease comes first.
-        refresh_lease=leased,
-        remove_head=left,
-        promote_head=shortened,
-        upsert_head=heads,
-        refresh_kept=kept,
-        block_heads=blocked,
-    )
 
 
 def _has_same_fixed(before: MailboxEntry, after: MailboxEntry) -> bool:
@@ -262,7 +290,7 @@ def load_entry(query: LoadEntry) -> Program[MailboxEntry | None]:
 
 def load_claims(query: LoadClaims, damage: DamageLog) -> Program[tuple[Claim | None, ...]]:
     """The claims of some entries."""
-    (rows,) = yield (Read("load_claims", {"ids": id_list(set(query.entry_ids))}),)
+    (rows,) = yield (Read("load_claims", {"ids": sorted(set(query.entry_ids))}),)
     return claims_of(readable(read_claim, rows, damage), query.entry_ids)
 
 
@@ -394,7 +422,7 @@ def list_summaries(query: ListSummaries, damage: DamageLog) -> Program[MailboxSu
     limit = clamp_counted(query.counted)
     ids = [state.mailbox_id for state in page.items]
     looks = chain.from_iterable(read_counts(mailbox_id, limit, 0) for mailbox_id in ids)
-    claims, *counted = yield (Read("list_claims", {"ids": id_list(ids)}), *looks)
+    claims, *counted = yield (Read("list_claims", {"ids": sorted(ids)}), *looks)
     claimed: dict[str, list[MailboxEntry]] = defaultdict(list)
     for entry in readable(read_claim, claims, damage):
         claimed[entry.mailbox_id].append(entry)

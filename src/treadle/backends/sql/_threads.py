@@ -2,10 +2,11 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, TypeAlias
+from itertools import count
+from typing import Literal, TypeAlias
 
 from treadle.backends._damage import DamageLog
-from treadle.backends.model.tables import Change, steps_of
+from treadle.backends.model.tables import Change, steps_between
 from treadle.backends.sql._listing import (
     Placed,
     behind,
@@ -21,9 +22,9 @@ from treadle.backends.sql._past_messages import (
     steps_to,
 )
 from treadle.backends.sql._whole_threads import reads_of_whole, whole_thread
-from treadle.backends.sql.program import Program, Read, Row, Statement, Write
-from treadle.backends.sql.rows import damage_of, id_list
-from treadle.backends.sql.tables import PLAIN_WRITES, text_value, to_json
+from treadle.backends.sql.program import Program, Read, Row, Statement, Values, writes_in
+from treadle.backends.sql.rows import damage_of
+from treadle.backends.sql.tables import text_value, to_json
 from treadle.backends.sql.thread_rows import (
     DeltaBodyParts,
     DeltaRow,
@@ -96,11 +97,7 @@ _WRITES = (
 )
 """The statements in their order: deletions first, and a thread is inserted before its parts."""
 _ORDER = {name: number for number, name in enumerate(_WRITES)}
-_KEYED = frozenset(
-    name for name in _WRITES if name in PLAIN_WRITES and PLAIN_WRITES[name].table.part_of_thread
-)
-"""Those whose rows name their thread by its key, if it has one already."""
-_Rows: TypeAlias = defaultdict[str, list[dict[str, Any]]]
+_Rows: TypeAlias = defaultdict[str, list[Values]]
 """Rows to be written, by statement."""
 
 
@@ -111,136 +108,122 @@ def write_threads(changes: Sequence[Change], locked: Mapping[str, LockedThread])
     """
     rows: _Rows = defaultdict(list)
     for change in changes:
-        before, after = change.before, change.after
-        steps = steps_of(change)
-        if (
-            steps is not None
-            and isinstance(before, StoredThread)
-            and isinstance(after, StoredThread)
-        ):
-            _write_steps(rows, before, after, steps, locked[change.key].patch_count)
-            _write_labels(rows, before, after)
-        else:
-            _replace(rows, change.key, before, after)
-    for name in _KEYED.intersection(rows):
-        for row in rows[name]:
-            before_it = locked.get(row["thread_id"])
-            row["thread_key"] = before_it.thread_key if before_it else None
-    return [Write(name, rows[name]) for name in sorted(rows, key=_ORDER.__getitem__)]
+        _write_thread(rows, change, locked.get(change.key))
+    return writes_in(_ORDER, rows)
 
 
-def _replace(rows: _Rows, thread_id: str, before: object, after: object) -> None:
+def _write_thread(rows: _Rows, change: Change, locked: LockedThread | None) -> None:
+    before, after = change.before, change.after
+    # Its rows name the thread by its key, too, if it has one already.
+    thread = {"thread_id": change.key, "thread_key": locked.thread_key if locked else None}
+    if locked and isinstance(before, StoredThread) and isinstance(after, StoredThread):
+        steps = steps_between(before, after)
+        if steps is not None:
+            _write_steps(rows, thread, before, after, steps, locked.patch_count)
+            if not same_labels(before.head.thread, after.head.thread):
+                _write_labels(rows, thread, after.head.thread)
+            return
+    _replace(rows, thread, before, after)
+
+
+def _replace(rows: _Rows, thread: Values, before: object, after: object) -> None:
     """Write a thread as a whole in the place of the one before, or delete it."""
-    key = {"thread_id": thread_id}
     if before is not None:
         for statement in _DELETE_PARTS:
-            rows[statement].append(key)
+            rows[statement].append(thread)
     owner = None
     if isinstance(after, StoredThread):
         # The row of a thread stays, because others may be waiting for its lock.
-        _write_whole(rows, after, "insert_thread" if before is None else "replace_thread")
-        owner = text_value(after.head.thread.resource_id)
+        _write_whole(rows, thread, after, "insert_thread" if before is None else "replace_thread")
+        owner = _owner(after.head.thread)
     else:
-        rows["delete_thread"].append(key)
+        rows["delete_thread"].append(thread)
     if before is not None or owner is not None:
-        rows["update_run_owners"].append({"of_thread": thread_id, "owner": owner})
+        rows["update_run_owners"].append({"of_thread": thread["thread_id"], "owner": owner})
 
 
 def _write_steps(
     rows: _Rows,
+    thread: Values,
     before: StoredThread,
     after: StoredThread,
     steps: tuple[History, ...],
     patch_count: int,
 ) -> None:
     """Write what is new and remove what goes: the thread was loaded without its messages."""
-    thread = after.head.thread
-    _write_removals(rows, before, steps)
-    _write_messages(rows, after)
-    for position, patch in enumerate(thread.patches, start=patch_count):
-        rows["insert_patch"].append(patch_values(thread.id, position, patch))
+    head, left, has_snapshot = after.head, before.unloaded, False
+    _write_messages(rows, thread, after)
+    for position, patch in enumerate(head.thread.patches, start=patch_count):
+        rows["insert_patch"].append(patch_values(thread, position, patch))
     for step in steps:
-        rows["insert_delta"].append(delta_values(thread.id, step))
-    if any(step.delta.changes.snapshot is not None for step in steps):
-        rows["delete_patches"].append({"thread_id": thread.id})
-        state = {"thread_id": thread.id, "state": to_json(thread.state)}
-        rows["update_thread_state"].append(state)
-    rows["update_thread"].append(
-        _thread_row(after.head, after.message_count, patch_count + len(thread.patches))
-    )
-    rows["update_thread_time"].append(_time_row(thread))
-
-
-def _write_messages(rows: _Rows, after: StoredThread) -> None:
-    thread = after.head.thread
-    times = padded(after.head.message_times, len(thread.messages))
-    for position, message in enumerate(thread.messages):
-        values = message_values(thread.id, after.unloaded + position, message, times[position])
-        rows["insert_message"].append(values)
-
-
-def _write_removals(rows: _Rows, before: StoredThread, steps: tuple[History, ...]) -> None:
-    """Move the messages that each truncation removes: the deltas before it still show them."""
-    thread_id, left = before.head.thread.id, before.unloaded
-    for step in steps:
-        if step.removed:
-            rows["insert_removed_message"] += removed_values(thread_id, step)
+        rows["insert_delta"].append(delta_values(thread, step))
         left = min(left, step.kept)
+        if step.removed:  # they move, as the deltas before this one still show them
+            rows["insert_removed_message"] += removed_values(thread, step)
+        has_snapshot |= step.delta.changes.snapshot is not None
+    if has_snapshot:
+        rows["delete_patches"].append(thread)
+        rows["update_thread_state"].append({**thread, "state": to_json(head.thread.state)})
     if left < before.unloaded:
         bounds = {"position": left, "message_count": before.unloaded}
-        rows["remove_messages"].append({"thread_id": thread_id, **bounds})
+        rows["remove_messages"].append({**thread, **bounds})
+    patches = patch_count + len(head.thread.patches)
+    rows["update_thread"].append(_thread_row(thread, head, after.message_count, patches))
+    rows["update_thread_time"].append(_time_row(thread, head.thread))
 
 
-def _write_labels(rows: _Rows, before: StoredThread, after: StoredThread) -> None:
-    """Write owner, parent and metadata, if an update has changed them."""
-    thread = after.head.thread
-    if same_labels(before.head.thread, thread):
-        return
-    rows["update_thread_labels"].append(_labels(thread))
-    rows["update_thread_owner"].append(_owner_row(thread))
-    owner = text_value(thread.resource_id)
-    rows["update_run_owners"].append({"of_thread": thread.id, "owner": owner})
-    rows["update_thread_body"].append({"thread_id": thread.id, "body": bare_body(thread)})
+def _write_messages(rows: _Rows, thread: Values, after: StoredThread) -> None:
+    messages, times = after.head.thread.messages, after.head.message_times
+    placed = zip(count(after.unloaded), messages, padded(times, len(messages)), strict=False)
+    for position, message, time in placed:
+        rows["insert_message"].append(message_values(thread, position, message, time))
+
+
+def _write_labels(rows: _Rows, thread: Values, after: Thread) -> None:
+    """Write owner, parent and metadata."""
+    rows["update_thread_labels"].append({**thread, **_labels(after)})
+    rows["update_thread_owner"].append({**thread, "owner": _owner(after)})
+    rows["update_run_owners"].append({"of_thread": after.id, "owner": _owner(after)})
+    rows["update_thread_body"].append({**thread, "body": bare_body(after)})
 
 
 def _write_whole(
-    rows: _Rows, after: StoredThread, statement: Literal["insert_thread", "replace_thread"]
+    rows: _Rows,
+    thread: Values,
+    after: StoredThread,
+    statement: Literal["insert_thread", "replace_thread"],
 ) -> None:
-    thread = after.head.thread
-    row = _thread_row(after.head, len(thread.messages), len(thread.patches))
-    created_at = sortable(thread.metadata.created_at)
-    rows[statement].append({**row, "created_at": created_at, **_labels(thread)})
-    rows["insert_thread_time"].append({**_time_row(thread), **_owner_row(thread)})
-    rows["insert_thread_body"].append(body_values(thread))
-    _write_messages(rows, after)
-    for position, patch in enumerate(thread.patches):
-        rows["insert_patch"].append(patch_values(thread.id, position, patch))
+    head, whole = after.head, after.head.thread
+    row = _thread_row(thread, head, len(whole.messages), len(whole.patches))
+    created_at = sortable(whole.metadata.created_at)
+    rows[statement].append({**row, "created_at": created_at, **_labels(whole)})
+    rows["insert_thread_time"].append({**_time_row(thread, whole), "owner": _owner(whole)})
+    rows["insert_thread_body"].append(body_values(thread, whole))
+    _write_messages(rows, thread, after)
+    for position, patch in enumerate(whole.patches):
+        rows["insert_patch"].append(patch_values(thread, position, patch))
     for step in all_history(after.history):
         if step.removed:
-            rows["insert_removed_message"] += removed_values(thread.id, step)
-        rows["insert_delta"].append(delta_values(thread.id, step))
+            rows["insert_removed_message"] += removed_values(thread, step)
+        rows["insert_delta"].append(delta_values(thread, step))
 
 
-def _time_row(thread: Thread) -> dict[str, object]:
-    changed_at = sortable(thread.metadata.updated_at)
-    return {"thread_id": thread.id, "changed_at": changed_at, "changed_id": thread.id}
+def _time_row(thread: Values, whole: Thread) -> Values:
+    changed_at = sortable(whole.metadata.updated_at)
+    return {**thread, "changed_at": changed_at, "changed_id": whole.id}
 
 
-def _owner_row(thread: Thread) -> dict[str, object]:
-    return {"thread_id": thread.id, "owner": text_value(thread.resource_id)}
+def _owner(thread: Thread) -> str | None:
+    return text_value(thread.resource_id)
 
 
-def _labels(thread: Thread) -> dict[str, object]:
+def _labels(thread: Thread) -> Values:
+    return {"resource_id": _owner(thread), "parent_thread_id": thread.parent_thread_id}
+
+
+def _thread_row(thread: Values, head: ThreadHead, message_count: int, patch_count: int) -> Values:
     return {
-        "thread_id": thread.id,
-        "resource_id": text_value(thread.resource_id),
-        "parent_thread_id": thread.parent_thread_id,
-    }
-
-
-def _thread_row(head: ThreadHead, message_count: int, patch_count: int) -> dict[str, object]:
-    return {
-        "thread_id": head.thread.id,
+        **thread,
         "version": head.version,
         "updated_at": sortable(head.thread.metadata.updated_at),
         "message_count": message_count,
@@ -368,7 +351,7 @@ def _messages_of_deltas(
     positions = {place for _, places in bodies for place in places if isinstance(place, int)}
     if not positions:
         return [], []
-    values = {"thread_id": thread_id, "positions": id_list(positions)}
+    values = {"thread_id": thread_id, "positions": sorted(positions)}
     messages, removed = yield (
         Read("messages_at", values),
         Read("removed_messages_at", {**values, "after_version": after_version}),

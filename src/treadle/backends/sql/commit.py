@@ -1,7 +1,10 @@
 """Committing: load the read set of the batches, apply the commands to it, write what changed."""
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from operator import attrgetter
+from typing import Any
 
 from treadle.backends._damage import DamageLog
 from treadle.backends._hints import hints_of
@@ -60,7 +63,8 @@ def commit(
         unlocked = rows.fill(reads, answers, damage)
         if read_set.claimed_beside:
             unlocked |= yield from _load_unclaimed(rows, read_set, damage)
-        yield from _look_further(rows, reads, damage)
+        if read_set.waiting:
+            yield from _look_further(rows, reads, damage)
         if unlocked:
             yield from _require_missing(unlocked)
         for batch in group:
@@ -68,9 +72,9 @@ def commit(
             _require_payloads(outcomes[-1])
         rows_changed = rows.changes()
         hints |= hints_of(rows_changed)
-        if rows.purges.deletes_any():
+        if read_set.ended_before and rows.purges.deletes_any():
             hints.add(ANYTHING)
-        writes = write(rows, rows_changed)
+        writes = write(rows, read_set, rows_changed)
         rows.release()
         if writes:
             yield tuple(writes)
@@ -112,13 +116,13 @@ def _require_missing(mailboxes: Iterable[str]) -> Program[None]:
             raise StaleRead(mailbox_id)
 
 
-def write(rows: WorkingSet, rows_changed: Iterable[Change]) -> list[Statement]:
+def write(rows: WorkingSet, read_set: ReadSet, rows_changed: Iterable[Change]) -> list[Statement]:
     """The statements that write the changed rows."""
-    changes: dict[TableName, list[Change]] = {}
+    changes: defaultdict[TableName, list[Change]] = defaultdict(list)
     # Sorted by key: two transactions that insert the same keys do so in the same order, so neither
     # waits for the other while the other waits for it.
     for change in sorted(rows_changed, key=_KEY):
-        changes.setdefault(change.table, []).append(change)
+        changes[change.table].append(change)
     statements: list[Statement] = []
     if threads := changes.get("threads"):
         statements += write_threads(threads, rows.locked_threads)
@@ -131,12 +135,12 @@ def write(rows: WorkingSet, rows_changed: Iterable[Change]) -> list[Statement]:
         statements += write_entries(entries)
     if mailboxes:
         statements += write_deletions(mailboxes, rows.unreadable_entries)
-    for purge in rows.purges.asked:
-        statements += write_purge(purge, rows.loaded_entry_ids())
+    if read_set.ended_before:
+        for purge in rows.purges.asked:
+            statements += write_purge(purge, rows.loaded_entry_ids())
     documents = changes.get("documents", ())
-    absent = rows.absent_documents() if statements or documents else ()
-    if documents or absent:
-        statements += write_documents(documents, absent)
+    if documents or (statements and read_set.absent_documents):
+        statements += write_documents(documents, rows.absent_documents())
     return statements
 
 
@@ -154,27 +158,25 @@ def _require_payloads(outcome: Outcome) -> None:
         NotLoaded: a command returns an entry that its `touches` did not add to `payloads`.
     """
     for result in outcome.results if isinstance(outcome, Receipt) else ():
-        for entry in _entries_in(result):
+        entries_of = _ENTRIES_OF.get(type(result))
+        for entry in entries_of(result) if entries_of else ():
             if not has_payload(entry):
                 raise NotLoaded(f"the payload of entry {entry.entry_id!r}")
 
 
-def _entries_in(result: object) -> tuple[MailboxEntry, ...]:
-    match result:
-        case MailboxEntry():
-            return (result,)
-        case Sent():
-            return (result.entry,)
-        case Interrupted():
-            return result.superseded_entries
-        case tuple():
-            return result
-        case _:
-            return ()
+_ENTRIES_OF: dict[type, Callable[[Any], Sequence[MailboxEntry]]] = {
+    MailboxEntry: lambda result: (result,),
+    Sent: lambda result: (result.entry,),
+    Interrupted: attrgetter("superseded_entries"),
+    tuple: tuple,
+}
+"""The entries in the results of commands, by the types of these."""
 
 
 def _groups(batches: Sequence[Commands]) -> list[Sequence[Commands]]:
     """A batch that purges is a group by itself: it counts rows that the others may change."""
+    if Purge not in map(type, chain.from_iterable(batches)):
+        return [batches]
     groups: list[Sequence[Commands]] = []
     together: list[Commands] = []
     for batch in batches:

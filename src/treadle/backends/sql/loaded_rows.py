@@ -35,12 +35,15 @@ class LoadedRows(MemoryTable[RowT]):
             NotLoaded: the row was not loaded.
             CorruptRecord: it is damaged.
         """
+        row = dict.get(self, key)
+        if row is not None and not self.damaged:
+            return row
         if key not in self.asked:
             raise NotLoaded(f"{self._table} {key!r}")
         if key in self.damaged:
             error = self.damaged[key]  # a new one for each command, which adds its name
             raise CorruptRecord(error.where, error.reason) from error
-        return dict.get(self, key, default)
+        return default if row is None else row
 
     def __contains__(self, key: object) -> bool:
         return key in self.damaged or self.get(str(key)) is not None

@@ -5,6 +5,7 @@ are yielded together may be sent in one round trip.
 """
 
 from collections.abc import Generator, Mapping, Sequence
+from itertools import compress
 from typing import Any, Literal, TypeAlias, TypeVar
 
 import msgspec
@@ -21,6 +22,7 @@ class Read(msgspec.Struct, frozen=True):
 
     name: str
     values: Values
+    """A list has ids, numbers, or pairs of texts; the database gets it as JSON."""
     conditions: tuple[str, ...] = ()
     """Names of the conditions that replace `{conditions}`; without any, all rows match."""
     direction: Direction = "ASC"
@@ -43,4 +45,10 @@ Program: TypeAlias = Generator[tuple[Statement, ...], list[list[Row]], T]
 
 def writes(**rows_of: Sequence[Values]) -> list[Statement]:
     """The statements of these names, in this order; those without rows are left out."""
-    return [Write(name, rows) for name, rows in rows_of.items() if rows]
+    return list(map(Write, compress(rows_of, rows_of.values()), filter(None, rows_of.values())))
+
+
+def writes_in(order: Mapping[str, int], rows_of: Mapping[str, Sequence[Values]]) -> list[Statement]:
+    """The statements of these names, in another order; none is without rows."""
+    names = sorted(rows_of, key=order.__getitem__)
+    return list(map(Write, names, map(rows_of.__getitem__, names)))

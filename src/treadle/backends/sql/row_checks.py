@@ -115,7 +115,7 @@ def _check_thread(row: Values) -> Values:
 def _check_message(row: Values) -> Values:
     _check_types(row)
     stored = _read_message(row)
-    wanted = message_values(row["thread_id"], stored.cursor, stored.message, stored.committed_at)
+    wanted = message_values({}, stored.cursor, stored.message, stored.committed_at)
     return _without_body(wanted)
 
 
@@ -131,7 +131,7 @@ def _read_message(row: Values) -> StoredMessage:
 
 def _check_patch(row: Values) -> Values:
     _check_types(row)
-    wanted = patch_values(row["thread_id"], row["position"], decode(TrackedPatch, row["body"]))
+    wanted = patch_values({}, row["position"], decode(TrackedPatch, row["body"]))
     return _without_body(wanted)
 
 

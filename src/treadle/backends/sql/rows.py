@@ -67,43 +67,19 @@ def text_of(value: object) -> str:
     return value
 
 
-class FewValues(str):
-    """The JSON of a list with one value, or none. SQLite gets the value itself, which takes less.
-
-    A pair of texts is one value.
-    """
-
-    __slots__ = ("values",)
-    values: tuple[Any, ...]
-
-
-def pair_list(pairs: Iterable[tuple[str, str]]) -> str:
+def pair_list(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     """Pairs of an id and free text, as one value of a query."""
-    return _list_value(sorted([(key, to_json(text)) for key, text in pairs]))
+    return sorted([(key, to_json(text)) for key, text in pairs])
 
 
-def document_list(row_keys: Iterable[str]) -> str:
+def document_list(row_keys: Iterable[str]) -> list[tuple[str, str]]:
     """Documents by their `row_key`, as one value of a query."""
-    return _list_value(sorted(map(split_row_key, row_keys)))
-
-
-def id_list(ids: Iterable[str] | Iterable[int]) -> str:
-    """Ids or numbers, as one value of a query."""
-    return _list_value(sorted(ids))
+    return sorted(map(split_row_key, row_keys))
 
 
 def id_column(ids: Iterable[str]) -> str:
     """Ids, as one value of a row for a write."""
     return to_json(sorted(ids))
-
-
-def _list_value(values: list[Any]) -> str:
-    text = to_json(values)
-    if len(values) > 1:
-        return text
-    few = FewValues(text)
-    few.values = tuple(values)
-    return few
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from functools import cache
 from importlib.resources import files
 
 from treadle.backends.sql._dialects import Dialect, Postgres, Sqlite
-from treadle.backends.sql.program import Read, Statement
+from treadle.backends.sql.program import Direction, Statement, Write
 from treadle.backends.sql.tables import CLAIM_COLUMNS, ENTRY_COLUMNS, PLAIN_WRITES
 
 _SQLITE = Sqlite()
@@ -138,44 +138,41 @@ class Texts:
     def __init__(self, dialect: str, adapt: Callable[[str], str] = str) -> None:
         self._dialect = _DIALECTS[dialect]
         self._adapt = adapt
-        self._known: dict[object, str] = {}
+        self.of_write = cache(self._of_write)
+        """Returns the text of a write by its name; empty if the database does without it."""
+        self.of_read = cache(self._of_read)
+        """Returns the text of a query by its name, its conditions, its direction, and its sort.
+
+        Further arguments are names of lists that have one value, or none, and how many: for SQLite.
+        """
 
     def of(self, statement: Statement) -> str:
         """The text of a statement."""
-        key: object = statement.name
-        if isinstance(statement, Read):
-            key = (statement.name, statement.conditions, statement.direction, statement.sort)
-        text = self._known.get(key)
-        if text is None:
-            text = self._known[key] = self._adapt(self._assemble(statement))
-        return text
+        if isinstance(statement, Write):
+            return self.of_write(statement.name)
+        return self.of_read(
+            statement.name, statement.conditions, statement.direction, statement.sort
+        )
 
-    def for_few(self, read: Read, counts: tuple[tuple[str, int], ...]) -> str:
-        """The text of a query on SQLite of which some lists have one value, or none.
+    def _of_write(self, name: str) -> str:
+        if name in PLAIN_WRITES:
+            return self._adapt(self._dialect.write(PLAIN_WRITES[name]))
+        return self._of_read(name)
 
-        Args:
-            read: the query.
-            counts: the names of these lists, and how many values each has.
-        """
-        key = (read.name, read.conditions, read.direction, read.sort, counts)
-        text = self._known.get(key)
-        if text is None:
-            text = self.of(read)
-            for name, count in counts:
-                text = _SQLITE.for_few(text, name, count)
-            self._known[key] = text
-        return text
-
-    def _assemble(self, statement: Statement) -> str:
-        if statement.name in PLAIN_WRITES:
-            return self._dialect.write(PLAIN_WRITES[statement.name])
-        text = read_text(statement.name, self._dialect.name)
-        read = statement if isinstance(statement, Read) else Read(statement.name, {})
-        conditions = [self._condition(name, read) for name in read.conditions]
+    def _of_read(
+        self,
+        name: str,
+        conditions: tuple[str, ...] = (),
+        direction: Direction = "ASC",
+        sort: tuple[str, ...] = (),
+        *few: tuple[str, int],
+    ) -> str:
+        text = read_text(name, self._dialect.name)
+        met = [self._condition(each, direction, sort) for each in conditions]
         for fragment, meaning in (
-            ("{conditions}", " AND ".join(conditions) or "1 = 1"),
-            ("{direction}", read.direction),
-            ("{sort}", ", ".join(f"{column} {read.direction}" for column in read.sort)),
+            ("{conditions}", " AND ".join(met) or "1 = 1"),
+            ("{direction}", direction),
+            ("{sort}", ", ".join(f"{column} {direction}" for column in sort)),
             ("{entry_columns}", ", ".join(ENTRY_COLUMNS)),
             ("{claim_columns}", ", ".join(CLAIM_COLUMNS)),
             # These have fragments themselves, so they come before those.
@@ -188,13 +185,16 @@ class Texts:
             ("{better}", _BETTER),
         ):
             text = text.replace(fragment, meaning)
-        return self._dialect.expand(text)
+        text = self._dialect.expand(text)
+        for list_name, count in few:
+            text = _SQLITE.for_few(text, list_name, count)
+        return self._adapt(text)
 
-    def _condition(self, name: str, read: Read) -> str:
+    def _condition(self, name: str, direction: Direction, sort: tuple[str, ...]) -> str:
         if name == "behind":
-            sign = ">" if read.direction == "ASC" else "<"
-            values = ", ".join(f":behind_{column}" for column in read.sort)
-            return f"({', '.join(read.sort)}) {sign} ({values})"
+            sign = ">" if direction == "ASC" else "<"
+            values = ", ".join(f":behind_{column}" for column in sort)
+            return f"({', '.join(sort)}) {sign} ({values})"
         return _BOUNDS.get(name) or self._dialect.condition(name)
 
 

@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from treadle.backends.model.steps import positions_of
-from treadle.backends.sql.program import Row
+from treadle.backends.sql.program import Row, Values
 from treadle.backends.sql.rows import StructT, damage_of, naming_damage, read_json, text_of
 from treadle.backends.sql.tables import text_value, to_json
 from treadle.core.codec import decode, encode
@@ -29,12 +29,12 @@ def read_thread_id(row: Row) -> str:
 
 
 def message_values(
-    thread_id: str, position: int, message: Message, committed_at: int | None
+    thread: Values, position: int, message: Message, committed_at: int | None
 ) -> dict[str, Any]:
-    """The columns of a message."""
+    """The columns of a message; `thread` has those that name its thread, here and below."""
     run_id = message.metadata.run_id if message.metadata else None
     return {
-        "thread_id": thread_id,
+        **thread,
         "position": position,
         "committed_at": committed_at,
         "message_id": text_value(message.id),
@@ -50,18 +50,14 @@ def _message_body(message: Message) -> str:
     return encode(msgspec.structs.replace(message, id=None)).decode()
 
 
-def patch_values(thread_id: str, position: int, patch: TrackedPatch) -> dict[str, Any]:
+def patch_values(thread: Values, position: int, patch: TrackedPatch) -> dict[str, Any]:
     """The columns of a patch."""
-    return {
-        "thread_id": thread_id,
-        "position": position,
-        "body": encode(patch).decode(),
-    }
+    return {**thread, "position": position, "body": encode(patch).decode()}
 
 
-def body_values(thread: Thread) -> dict[str, Any]:
+def body_values(thread: Values, whole: Thread) -> dict[str, Any]:
     """The body of a thread, and its state."""
-    return {"thread_id": thread.id, "body": bare_body(thread), "state": to_json(thread.state)}
+    return {**thread, "body": bare_body(whole), "state": to_json(whole.state)}
 
 
 def bare_body(thread: Thread) -> str:
@@ -106,7 +102,7 @@ class LockedThread(msgspec.Struct, frozen=True, array_like=True):
 @naming_damage("thread")
 def read_locked_thread(row: Row) -> LockedThread:
     """The columns of a thread that a commit needs."""
-    return read_columns(LockedThread, row)
+    return msgspec.convert(row, LockedThread)
 
 
 class MessageRow(msgspec.Struct, frozen=True, array_like=True):
@@ -238,11 +234,11 @@ class DeltaBody(msgspec.Struct, frozen=True):
     messages: list[int | msgspec.Raw]
 
 
-def removed_values(thread_id: str, step: History) -> list[dict[str, Any]]:
+def removed_values(thread: Values, step: History) -> list[dict[str, Any]]:
     """The columns of the messages that a step removed."""
     return [
         {
-            "thread_id": thread_id,
+            **thread,
             "position": position,
             "version": step.delta.version,
             "committed_at": each.committed_at,
@@ -253,7 +249,7 @@ def removed_values(thread_id: str, step: History) -> list[dict[str, Any]]:
     ]
 
 
-def delta_values(thread_id: str, step: History) -> dict[str, Any]:
+def delta_values(thread: Values, step: History) -> dict[str, Any]:
     """The columns of a step's delta, which names the messages that it has added by positions."""
     delta, positions = step.delta, positions_of(step)
     messages = delta.changes.messages
@@ -264,7 +260,7 @@ def delta_values(thread_id: str, step: History) -> dict[str, Any]:
     ]
     body = stored if bare == _NO_CHANGES else DeltaBody(msgspec.Raw(encode(bare)), stored)
     return {
-        "thread_id": thread_id,
+        **thread,
         "version": delta.version,
         "committed_at": delta.committed_at,
         "body": msgspec.json.encode(body).decode(),

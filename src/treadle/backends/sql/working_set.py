@@ -6,21 +6,25 @@ row outside of the read set gets an error, whichever way it asks: its `touches` 
 "not loaded" must not look like "does not exist".
 """
 
-from collections.abc import Collection, Iterable
-from typing import Any, NoReturn, TypeVar
+from collections.abc import Callable, Collection, Iterable
+from itertools import repeat
+from typing import Any, TypeVar
 
 import msgspec
 
 from treadle.backends._damage import DamageLog
+from treadle.backends.model._known_messages import KnownMessages
+from treadle.backends.model.active_runs import ActiveRuns
+from treadle.backends.model.sorted_keys import SortedKeys
 from treadle.backends.model.tables import (
     TABLE_NAMES,
     Change,
     Row,
     TableName,
-    Tables,
     VersionSource,
 )
 from treadle.backends.sql._purges import EntryPurges
+from treadle.backends.sql._refused import RefusingTables
 from treadle.backends.sql._whole_threads import WholeThreads
 from treadle.backends.sql.loaded_rows import LoadedRows, NotLoaded
 from treadle.backends.sql.program import Read
@@ -41,26 +45,34 @@ from treadle.backends.sql.thread_rows import (
     read_locked_thread,
     read_message,
 )
-from treadle.core.claims import ClaimRequest
 from treadle.core.documents import Document, Order
-from treadle.core.heads import ThreadSummary
 from treadle.core.keys import KeyRange, join, row_key
 from treadle.core.mailboxes import EntryStatus, MailboxEntry, MailboxState, is_terminal
 from treadle.core.messages import StoredMessage
 from treadle.core.read_set import ReadSet
 from treadle.core.runs import RunRecord
-from treadle.core.threads import Step, StoredThread, Thread, ThreadDelta, ThreadHead
+from treadle.core.threads import Step, StoredThread, Thread, ThreadHead
 from treadle.errors import CorruptRecord
 
 RowT = TypeVar("RowT")
 ReadT = TypeVar("ReadT")
 
 
+_INDEXES: dict[str, Callable[[], object]] = {
+    "purges": EntryPurges,
+    "_active_runs": ActiveRuns,
+    "_document_keys": SortedKeys,
+    "_known_messages": KnownMessages,
+    "_wholes": WholeThreads,
+}
+"""What a working set has beside its tables, by its attribute."""
+
+
 class StaleRead(LookupError):
     """An entry was inserted after its mailbox was loaded, so it is not locked: load again."""
 
 
-class WorkingSet(Tables):
+class WorkingSet(RefusingTables):
     """Loaded rows, before and after. Of a thread only the head is loaded, without messages."""
 
     threads: LoadedRows[StoredThread]  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -68,6 +80,9 @@ class WorkingSet(Tables):
     entries: LoadedRows[MailboxEntry]  # pyright: ignore[reportIncompatibleVariableOverride]
     mailboxes: LoadedRows[MailboxState]  # pyright: ignore[reportIncompatibleVariableOverride]
     documents: LoadedRows[Document]  # pyright: ignore[reportIncompatibleVariableOverride]
+    purges: EntryPurges
+    """The purges of entries that are not in memory."""
+    _wholes: WholeThreads
 
     def __init__(self, read_set: ReadSet, versions: VersionSource) -> None:
         super().__init__(versions)
@@ -76,14 +91,11 @@ class WorkingSet(Tables):
         """The rows of the loaded threads."""
         self.unreadable_entries: dict[str, list[str]] = {}
         """The loaded entries that cannot be read, by their mailboxes."""
-        self.purges = EntryPurges()
-        """The purges of entries that are not in memory."""
         self._as_loaded: dict[tuple[TableName, str], Row] = {}
         self._touched: dict[tuple[TableName, str], None] = {}
         self._stored_messages: dict[str, dict[str, int]] = {}
         """Those message ids of each thread that the database has, of the ids asked for, and the
         first position of each."""
-        self._wholes = WholeThreads()
         self._last_messages: dict[str, list[DatabaseRow]] = {}
         """The last messages of each thread, with their positions, as far as they are loaded."""
         self._claimed_in = set(read_set.claimed_in)
@@ -95,15 +107,19 @@ class WorkingSet(Tables):
         self._claimed: dict[str, dict[str, MailboxEntry]] = {}
 
     def make_tables(self) -> None:
-        """Make no table yet: most commits use two of the five."""
+        """Make no table and no index yet: most commits use two or three of all."""
 
-    def __getattr__(self, name: str) -> LoadedRows[Any]:
-        """Make an empty table, which knows the rows that will be loaded into it."""
-        if name not in TABLE_NAMES:
+    def __getattr__(self, name: str) -> Any:
+        """Make a table, which knows the rows that will be loaded into it, or an index."""
+        made: LoadedRows[Any] | object
+        if name in TABLE_NAMES:
+            made = LoadedRows(self.put_in(name), name, getattr(self._read_set, name))
+        elif name in _INDEXES:
+            made = _INDEXES[name]()
+        else:
             raise AttributeError(f"a working set has no {name!r}")
-        rows: LoadedRows[Any] = LoadedRows(self.put_in(name), name, getattr(self._read_set, name))
-        setattr(self, name, rows)
-        return rows
+        setattr(self, name, made)
+        return made
 
     def fill(
         self, reads: Iterable[Read], answers: Iterable[list[DatabaseRow]], damage: DamageLog
@@ -120,12 +136,18 @@ class WorkingSet(Tables):
         claims: list[MailboxEntry] = []
         entries: list[MailboxEntry] = []
         for read, rows in zip(reads, answers, strict=True):
-            match read.name:
+            match read.name:  # the most frequent ones first
+                case "load_threads_for_update":
+                    self._load_threads(rows)
+                case "load_message_ids" | "load_last_messages":
+                    self._load_messages(read.name, rows)
                 case "load_mailboxes_for_update":
                     for state in self._readable("mailboxes", read_mailbox, rows):
                         self._load("mailboxes", state.mailbox_id, state)
-                case "load_threads_for_update":
-                    self._load_threads(rows)
+                case "load_claims":
+                    claims += self._readable("entries", read_claim, rows)
+                case "load_entries":
+                    entries += self._readable("entries", read_entry, rows)
                 case "load_labels":
                     self._load_labels(rows)
                 case "load_runs_for_update" | "load_runs_of_entries":
@@ -135,24 +157,17 @@ class WorkingSet(Tables):
                         self._active_runs.replace(None, run)
                 case "load_documents_for_update" | "load_document_range" | "load_expired_documents":
                     self._load_documents(rows, damage)
-                case "load_message_ids" | "load_last_messages":
-                    self._load_messages(read.name, rows)
                 case _ if self._wholes.take(read, rows):
                     pass
                 case "count_ended":
                     self.purges.found[read.values["older_than"]] = dict(rows)
-                case "load_claims":
-                    claims += self._readable("entries", read_claim, rows)
-                case "load_entries":
-                    entries += self._readable("entries", read_entry, rows)
                 case "load_claimed_beside" | "load_entries_of_mailboxes":
                     claims += self._readable("entries", read_claim, rows, damage)
                 case _:
                     entries += self._readable("entries", read_entry, rows, damage)
         # An entry may come twice. The one with its payload comes first, and stays.
-        return frozenset(
-            entry.mailbox_id for entry in (*entries, *claims) if not self._load_entry(entry)
-        )
+        entries += claims
+        return frozenset([each.mailbox_id for each in entries if not self._load_entry(each)])
 
     def _readable(
         self,
@@ -289,14 +304,10 @@ class WorkingSet(Tables):
             raise NotLoaded(f"labels of thread {thread_id!r}")
         return super().find_labels(thread_id)
 
-    def find_summary(self, thread_id: str) -> ThreadSummary | None:
-        """Raise an error: no command may read a summary."""
-        _refuse(f"summary of thread {thread_id!r}")
-
     def find_known_messages(self, thread_id: str, message_ids: Iterable[str]) -> set[str]:
         """Return those of `message_ids` that the thread already has."""
         wanted = set(message_ids)
-        if not {(thread_id, each) for each in wanted} <= self._read_set.messages:
+        if not self._read_set.messages.issuperset(zip(repeat(thread_id), wanted)):
             raise NotLoaded(f"messages of thread {thread_id!r}")
         stored = self.threads[thread_id]
         known: set[str] = set()
@@ -448,38 +459,6 @@ class WorkingSet(Tables):
             if document.expires_at is not None and document.expires_at < before
         ]
 
-    def find_collections(self, first: str) -> Iterable[str]:
-        """Raise an error: no command may list collections."""
-        _refuse("collections")
-
-    def unreadable_documents(self, keys: KeyRange) -> Iterable[str]:
-        """Raise an error: no command may list documents."""
-        _refuse("damaged documents")
-
-    def find_thread_ids(
-        self, resource_id: str | None, parent_thread_id: str | None
-    ) -> Iterable[str]:
-        """Raise an error: no command may list threads."""
-        _refuse("threads by owner or parent")
-
-    def find_summaries(
-        self, resource_id: str | None, parent_thread_id: str | None
-    ) -> Iterable[ThreadSummary]:
-        """Raise an error: no command may list threads."""
-        _refuse("summaries of threads")
-
-    def find_deltas(self, thread_id: str, after_version: int) -> tuple[ThreadDelta, ...] | None:
-        """Raise an error: no command may read deltas."""
-        _refuse(f"deltas of thread {thread_id!r}")
-
-    def find_claimable(self, request: ClaimRequest, now: int) -> Iterable[MailboxEntry]:
-        """Raise an error: claims have statements of their own."""
-        _refuse("claimable entries")
-
-    def next_due(self, now: int, mailbox_id: str | None) -> int | None:
-        """Raise an error: waits have statements of their own."""
-        _refuse("due entries")
-
     def _index(self, before: Row | None, after: Row | None) -> None:
         if isinstance(before, MailboxEntry):
             self._claimed.get(before.mailbox_id, {}).pop(before.entry_id, None)
@@ -493,7 +472,3 @@ class WorkingSet(Tables):
             if after.dedupe_key is not None:
                 key = (after.mailbox_id, after.dedupe_key)
                 self._duplicates.setdefault(key, {})[after.entry_id] = after
-
-
-def _refuse(rows: str) -> NoReturn:
-    raise NotLoaded(rows)

@@ -21,7 +21,7 @@ from treadle.backends.sql.claims import (
     take,
 )
 from treadle.backends.sql.program import Program, Read, Row, writes
-from treadle.backends.sql.rows import id_list, read_claim, read_entry
+from treadle.backends.sql.rows import read_claim, read_entry
 from treadle.backends.sql.tables import KEPT
 from treadle.core.claims import ClaimRequest, choose
 from treadle.core.limits import LARGEST_TIME
@@ -56,7 +56,7 @@ def _claim(requests: list[ClaimRequest], now: int, damage: DamageLog) -> Program
     entries: list[MailboxEntry] = []
     while candidates := (yield from _candidates(requests[0].mailbox_id, looked, now, sieve)):
         ids = [each.entry_id for each in candidates if isinstance(each.entry_id, str)]
-        (rows,) = yield (Read("load_entries", {"ids": id_list(ids)}),)
+        (rows,) = yield (Read("load_entries", {"ids": sorted(ids)}),)
         found = {row[0]: row for row in rows}
         entries = sieve.sift([(each, found.get(each.entry_id)) for each in candidates], now)
         if not (yield from sieve.clear_the_way()):
@@ -71,11 +71,11 @@ def _claim(requests: list[ClaimRequest], now: int, damage: DamageLog) -> Program
 
 def _claim_one(request: ClaimRequest, entry_id: str, now: int) -> Program[ClaimOutcome]:
     """Claim the entry that a request names, unless its mailbox is held; it need not be due."""
-    ids = id_list([entry_id])
+    ids = [entry_id]
     paused, found, held, kept = yield (
         Read("paused_mailbox_of_entry", {"entry_id": entry_id, "now": now}),
         Read("load_entries", {"ids": ids}),
-        Read("load_claimed_beside", {"ids": ids, "mailboxes": id_list([])}),
+        Read("load_claimed_beside", {"ids": ids, "mailboxes": []}),
         Read("load_kept", {"entry_id": entry_id}),
     )
     if paused:

@@ -3,8 +3,8 @@
 import sqlite3
 from typing import TypeVar
 
-from treadle.backends.sql.program import Program, Read, Row, Statement, Values, Write
-from treadle.backends.sql.rows import FewValues
+from treadle.backends.sql.program import Program, Read, Row, Statement, Values
+from treadle.backends.sql.tables import to_json
 from treadle.backends.sql.texts import Texts
 
 T = TypeVar("T")
@@ -24,14 +24,19 @@ def run(connection: sqlite3.Connection, program: Program[T]) -> T:
 
 
 def _execute(connection: sqlite3.Connection, statement: Statement) -> list[Row]:
-    if isinstance(statement, Write):
-        if text := TEXTS.of(statement):
-            if len(statement.rows) == 1:
-                connection.execute(text, statement.rows[0])
-            else:
-                connection.executemany(text, statement.rows)
-        return []
-    text, values = _question(statement)
+    if isinstance(statement, Read):
+        return _read(connection, statement)
+    text, rows = TEXTS.of_write(statement.name), statement.rows
+    if len(rows) == 1 and text:
+        connection.execute(text, rows[0])
+    elif text:
+        connection.executemany(text, rows)
+    return []
+
+
+def _read(connection: sqlite3.Connection, read: Read) -> list[Row]:
+    values, few = _bound(read.values)
+    text = TEXTS.of_read(read.name, read.conditions, read.direction, read.sort, *few)
     try:
         return connection.execute(text, values).fetchall()
     except sqlite3.OperationalError as error:
@@ -40,19 +45,26 @@ def _execute(connection: sqlite3.Connection, statement: Statement) -> list[Row]:
     return _read_leniently(connection, text, values)
 
 
-def _question(read: Read) -> tuple[str, Values]:
-    """The text of a query, and its values; a list of one value, or none, is not read from JSON."""
-    few = [(name, each) for name, each in read.values.items() if type(each) is FewValues]
-    if not few:
-        return TEXTS.of(read), read.values
-    values = dict(read.values)
-    for name, each in few:
-        for value in each.values:
-            if isinstance(value, tuple):
-                values[f"{name}_id"], values[f"{name}_text"] = value
-            else:
-                values[name] = value
-    return TEXTS.for_few(read, tuple([(name, len(each.values)) for name, each in few])), values
+def _bound(given: Values) -> tuple[Values, list[tuple[str, int]]]:
+    """The values to bind, and which lists have one value, or none, and so are not read from JSON.
+
+    SQLite takes longer to read a list than for most queries.
+    """
+    values: dict[str, object] = {}
+    few: list[tuple[str, int]] = []
+    for name, value in given.items():
+        if type(value) is not list:
+            values[name] = value
+        elif len(value) > 1:
+            values[name] = to_json(value)
+        else:
+            few.append((name, len(value)))
+            for only in value:
+                if type(only) is tuple:
+                    values[f"{name}_id"], values[f"{name}_text"] = only
+                else:
+                    values[name] = only
+    return values, few
 
 
 def _read_leniently(connection: sqlite3.Connection, text: str, values: Values) -> list[Row]:
