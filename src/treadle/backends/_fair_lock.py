@@ -9,7 +9,7 @@ import random
 import re
 import time
 from collections.abc import Generator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 
 import msgspec
 
@@ -33,19 +33,11 @@ class LockFile(msgspec.Struct, frozen=True):
     descriptor: int
 
 
-def hold_in_turn(
-    store: str, queue: LockFile, lock: LockFile, patience: Patience
-) -> AbstractContextManager[None]:
-    """Wait for the turn, and keep `lock` for the duration of the block.
+class Turn:
+    """Waits for the turn, and keeps `lock` for the duration of a block.
 
-    Raises:
-        StoreUnavailable: the lock, or the queue before it, was not free in time.
+    The block raises `StoreUnavailable` if the lock, or the queue before it, is not free in time.
     """
-    return _Turn(store, queue, lock, patience)
-
-
-class _Turn:
-    """What `hold_in_turn` returns; a generator would take longer."""
 
     __slots__ = ("_lock", "_patience", "_queue", "_store")
 

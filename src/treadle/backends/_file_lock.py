@@ -30,10 +30,12 @@ else:
     """The error of `lock_now` if another process has locked the file."""
     REFUSED: type[Exception] = OSError
     """The error of `lock_now` if the file cannot be locked."""
+    _SHARED = fcntl.LOCK_SH | fcntl.LOCK_NB
+    _EXCLUSIVE = fcntl.LOCK_EX | fcntl.LOCK_NB
 
     def lock_now(descriptor: int, *, is_shared: bool = False) -> None:
         """Lock a file, or raise an error."""
-        fcntl.flock(descriptor, (fcntl.LOCK_SH if is_shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, _SHARED if is_shared else _EXCLUSIVE)
 
     def unlock(descriptor: int) -> None:
         """Release the lock of a file."""

@@ -6,6 +6,7 @@ takes that as "anything may have changed".
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable
+from operator import attrgetter
 from threading import Lock
 
 import msgspec
@@ -25,6 +26,7 @@ _LARGEST = _CAPACITY // 4
 _DOUBT_SECONDS = 0.05
 """After this time nobody writes the hints of a commit any longer who has not died."""
 _Pairs = tuple[tuple[HintKind, str | None], ...]
+_pair = attrgetter("kind", "id")
 
 
 class HintRing:
@@ -116,7 +118,7 @@ class RingHints(Hints):
 
 
 def _payload(hints: Iterable[Hint]) -> bytes:
-    return msgspec.json.encode([(hint.kind, hint.id) for hint in hints])
+    return msgspec.json.encode(list(map(_pair, hints)))
 
 
 def _hints_in(payload: bytes) -> set[Hint]:

@@ -52,10 +52,10 @@ class Ring:
             end = 0
         record = _HEADER.pack(len(payload), end, zlib.crc32(payload)) + payload
         at = end % self._capacity
-        first = record[: self._capacity - at]
-        self._write(first, self._start + at)
-        if len(first) < len(record):
-            self._write(record[len(first) :], self._start)
+        room = self._capacity - at
+        self._write(record[:room], self._start + at)
+        if len(record) > room:
+            self._write(record[room:], self._start)
         self._write(_END.pack(end + len(record)), self._end_at)
 
     def since(self, position: int) -> tuple[int, list[bytes] | None]:

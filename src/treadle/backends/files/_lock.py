@@ -9,7 +9,7 @@ import msgspec
 
 from treadle.backends._closing import close_all
 from treadle.backends._deadline import Patience
-from treadle.backends._fair_lock import LockFile, hold_in_turn, take
+from treadle.backends._fair_lock import LockFile, Turn, take
 from treadle.backends._file_lock import REFUSED, lock_now, unlock
 from treadle.backends._forks import give_up_in_children
 from treadle.backends._hint_ring import HintRing
@@ -92,7 +92,7 @@ class WriterLock(_LockFile):
         Raises:
             StoreUnavailable: others did not release it in time.
         """
-        return hold_in_turn(self._store, self._queue.file, self.file, patience)
+        return Turn(self._store, self._queue.file, self.file, patience)
 
     def is_in_place(self) -> bool:
         """Return True if who opens the folder now gets this lock."""

@@ -6,12 +6,12 @@ up on others. A writer therefore takes this lock first, which is fair.
 
 import os
 from collections.abc import Collection
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from threading import Lock
 
 from treadle.backends._closing import close_all
 from treadle.backends._deadline import Patience
-from treadle.backends._fair_lock import LockFile, hold_in_turn
+from treadle.backends._fair_lock import LockFile, Turn
 from treadle.backends._forks import give_up_in_children
 from treadle.backends._hint_ring import HintRing
 from treadle.backends._modes import PRIVATE_FILE, file_mode_like
@@ -49,15 +49,17 @@ class FairFileLock:
         Raises:
             StoreUnavailable: others did not end theirs in time.
         """
-        return hold_in_turn(self._path, self._queue_file, self._lock_file, patience)
+        return Turn(self._path, self._queue_file, self._lock_file, patience)
 
     def give_hints(self, hints: Collection[Hint]) -> None:
         """Write what a commit has changed; only the holder may call it.
 
         If that fails, others see that the database has changed, and not what.
         """
-        with suppress(OSError):
+        try:
             self.ring.append(hints)
+        except OSError:
+            return
 
     def close(self) -> None:
         """Close the files."""

@@ -1,6 +1,6 @@
 """The files of an open database, which another program may remove or replace."""
 
-from treadle.backends._identity import identity, lost
+from treadle.backends._identity import Identity, identities, lost
 from treadle.backends.sqlite._side_files import beside
 
 
@@ -31,5 +31,5 @@ class OpenFiles:
         if not self.are_in_place():
             raise lost(self._path)
 
-    def _look(self) -> tuple[object, ...]:
-        return tuple(map(identity, self._paths))
+    def _look(self) -> tuple[Identity, ...]:
+        return identities(self._paths)
