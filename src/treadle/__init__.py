@@ -47,6 +47,7 @@ from treadle.core.reporting import (
     ErrorGroups,
 )
 from treadle.core.run_queries import FoundRuns, RunKey, RunStats
+from treadle.core.run_requests import Answer, AnsweredRun, RequestedRun, RunRequest
 from treadle.core.runs import RunMeta, RunOrigin, RunPage, RunRecord, RunStatus
 from treadle.core.threads import (
     Committed,
@@ -66,6 +67,7 @@ from treadle.errors import (
     InvalidId,
     InvalidValue,
     NotFound,
+    NotWaiting,
     PatchError,
     ReadOnlyStore,
     RunConflict,
@@ -91,6 +93,8 @@ __version__ = "0.1.0.dev0"
 
 __all__ = [
     "AlreadyExists",
+    "Answer",
+    "AnsweredRun",
     "Batch",
     "Capabilities",
     "Claim",
@@ -139,12 +143,14 @@ __all__ = [
     "MessageMetadata",
     "MessagePage",
     "NotFound",
+    "NotWaiting",
     "Obstacle",
     "ObstacleKind",
     "Patch",
     "PatchError",
     "ReadOnlyStore",
     "Receipt",
+    "RequestedRun",
     "Role",
     "RunConflict",
     "RunKey",
@@ -152,6 +158,7 @@ __all__ = [
     "RunOrigin",
     "RunPage",
     "RunRecord",
+    "RunRequest",
     "RunStats",
     "RunStatus",
     "Runs",

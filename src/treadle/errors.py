@@ -126,6 +126,19 @@ class RunConflict(TreadleError):
         self.termination_code = termination_code
 
 
+class NotWaiting(TreadleError):
+    """No run of the thread waits for this answer; nothing was written."""
+
+    def __init__(self, thread_id: str, interrupt_id: str) -> None:
+        super().__init__(
+            f"no run of thread {shorten(thread_id)} waits for an answer to "
+            f"{shorten(interrupt_id)}: it was answered, its run was closed, or nobody asked; "
+            "read the thread again"
+        )
+        self.thread_id = thread_id
+        self.interrupt_id = interrupt_id
+
+
 class ClaimConflict(TreadleError):
     """The claim is not yours, or no longer yours; nothing of the batch was written."""
 

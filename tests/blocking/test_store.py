@@ -20,7 +20,9 @@ from treadle import (
     InvalidId,
     Message,
     NotFound,
+    RunConflict,
     RunRecord,
+    RunRequest,
     StoreClosed,
     Thread,
     ThreadDelta,
@@ -63,6 +65,21 @@ def test_all_nouns_are_written_and_read(store: Store) -> None:
     assert summary.version == 1
     assert state is not None
     assert store.capabilities.durable == (not repr(store).startswith("<blocking Store at memory"))
+
+
+@every_backend
+def test_a_run_is_asked_for_and_answered(store: Store) -> None:
+    wanted = RunRequest(agent_id="a", thread_id="t", run_id="r")
+    assert not store.runs.request(wanted, text("hi")).was_known
+    assert store.runs.request(wanted, text("hi")).was_known
+    store.runs.upsert(RunRecord(run_id="w", thread_id="t", status="waiting"))
+    answered = store.runs.answer("w", {"approved": True}, next_run_id="n")
+    assert (answered.run.status, answered.run.termination_code) == ("done", "answered")
+    with pytest.raises(RunConflict):
+        store.runs.answer("w")
+    entry = store.mailboxes.load_entry("n")
+    assert entry is not None
+    assert [each.payload for each in RunRequest.of(entry).resume] == [{"approved": True}]
 
 
 @every_backend

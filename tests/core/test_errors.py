@@ -48,6 +48,11 @@ EXAMPLES: list[tuple[TreadleError, dict[str, object], str]] = [
         "run 'r' does not wait: it is done ('answered'); it was answered",
     ),
     (
+        errors.NotWaiting("t", "i"),
+        {"thread_id": "t", "interrupt_id": "i"},
+        "no run of thread 't' waits for an answer to 'i': it was answered",
+    ),
+    (
         errors.CorruptRecord("t.json", "truncated"),
         {"where": "t.json", "reason": "truncated"},
         "t.json cannot be read: truncated; run `treadle doctor`",

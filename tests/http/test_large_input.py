@@ -6,9 +6,9 @@ import pytest
 
 from treadle import Message
 from treadle.core.messages import MessagePage, StoredMessage, ToolCall
+from treadle.core.run_messages import new_of
 from treadle.errors import InvalidValue
 from treadle.http._input import _unique
-from treadle.http._requested_runs import _news
 from treadle.worker import RunRequest
 from treadle.worker._turn import _that_came_with
 
@@ -60,7 +60,7 @@ def test_results_that_come_again_are_found_in_one_look() -> None:
         Message.tool(Counted(f"c{number}"), "given", id=Counted(f"m{number}"))
         for number in range(SIZE)
     ]
-    assert _news(page, results) == results[1:]
+    assert new_of(page, results) == results[1:]
 
 
 def test_the_messages_of_a_run_are_found_in_one_look() -> None:

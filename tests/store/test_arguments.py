@@ -10,7 +10,16 @@ import pytest
 from msgspec import UNSET
 
 from tests.core.test_ids import BAD as BAD_IDS
-from treadle import InvalidId, InvalidValue, Store, Thread, ThreadMetadata, open_store
+from treadle import (
+    InvalidId,
+    InvalidValue,
+    Message,
+    RunRequest,
+    Store,
+    Thread,
+    ThreadMetadata,
+    open_store,
+)
 from treadle.core.claims import Ack
 from treadle.testing._harness.builders import entry, run, says
 
@@ -46,6 +55,7 @@ IDS = {
     "source": "t",
     "new": "t2",
     "run_id": "r",
+    "next_run_id": "r2",
     "parent_run_id": "r",
     "mailbox_id": "box",
     "entry_id": "e",
@@ -53,12 +63,16 @@ IDS = {
     "entry": "e",
     "collection": "c",
 }
-KINDS = {"source": ["thread"], "new": ["thread"]}
+KINDS = {"source": ["thread"], "new": ["thread"], "next_run_id": ["run"]}
 """What the ids are of, where the argument's name does not say it."""
 VALUES: dict[str, Any] = {
     "thread": Thread(id="new"),
     "changes": says("more"),
     "run": run("new"),
+    "request": RunRequest(agent_id="a", thread_id="t", run_id="r"),
+    "messages": Message.user("hi"),
+    "message": Message.user("hi"),
+    "answers": (),
     "metadata": {"title": "hi"},
     "payload": 1,
     "headers": {"tenant": "a"},
@@ -82,6 +96,8 @@ VALUES: dict[str, Any] = {
     "roots": True,
     "live": True,
     "keep_order": True,
+    "removes_rest": True,
+    "repeats_answers": True,
     "state": {},
     "visibility": "all",
     "termination_code": "ok",
@@ -120,7 +136,10 @@ VALUES: dict[str, Any] = {
     "since": 1,
     "until": 1,
 }
-VALUES_OF: dict[str, dict[str, Any]] = {"usage": {"by": "agent"}}
+VALUES_OF: dict[str, dict[str, Any]] = {
+    "usage": {"by": "agent"},
+    "answer": {"status": "cancelled"},
+}
 """The values of methods that take others."""
 HUGE = 10**5_000
 """Python refuses to write out an integer of so many digits, also in an error's message."""
@@ -169,7 +188,8 @@ NO_BOOLEAN: dict[str, Any] = {"number": 1, "text": "true", "none": None}
 BAD_VALUES: dict[str, dict[str, Any]] = {
     "thread": NO_MODEL,
     "changes": NO_MODEL,
-    "run": NO_MODEL,
+    **dict.fromkeys(("run", "request", "messages", "message"), NO_MODEL),
+    "answers": {"none": None, "a text": "x", "number": 1, "texts": ["x"], "a model": [run("r")]},
     "metadata": {
         "none": None,
         "text": "x",
@@ -190,7 +210,9 @@ BAD_VALUES: dict[str, dict[str, Any]] = {
     },
     "statuses": {"a text": "done", "another": ["nonsense"], "number": 1, "numbers": [HUGE]},
     "entry_ids": {"none": None, "a text": "e", "number": 1, "numbers": [HUGE]},
-    **dict.fromkeys(("roots", "live", "keep_order", "values"), NO_BOOLEAN),
+    **dict.fromkeys(
+        ("roots", "live", "keep_order", "values", "removes_rest", "repeats_answers"), NO_BOOLEAN
+    ),
     "key": NO_KEY | {"none": None, "no part": ()},
     "keys": {"number": HUGE, "none": None, "a key": "k", "bad ones": list(NO_KEY.values())},
     "prefix": NO_KEY | {"none": None},

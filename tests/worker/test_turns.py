@@ -161,6 +161,58 @@ class TestAnswers:
             ["are you there?", "a2", "pay", "call", "paid"],
         ]
 
+    async def test_an_answer_finds_the_run_that_it_names(
+        self, store: Store, new_worker: NewWorker
+    ) -> None:
+        replies: list[tuple[Reply, ...]] = []
+
+        async def handler(delivery: Delivery) -> None:
+            turn = Turn(delivery)
+            if turn.request.resume:
+                replies.append(await turn.answers())
+                await answer(delivery, turn)
+                return
+            question = Interrupt(id="may-1", message=turn.request.run_id)
+            async with delivery.batch() as step:
+                step.threads.append("t", turn.changes(status="waiting", interrupts=[question]))
+
+        for run_id in ("r1", "r2"):
+            await ask(store, run_id, "pay")
+        await until_idle(new_worker(store, handler))
+        await store.runs.answer("r1", "yes")
+        await until_idle(new_worker(store, handler))
+        [[reply]] = replies
+        assert reply.run_id == "r1"
+        assert reply.interrupt == Interrupt(id="may-1", message="r1")
+        assert (await run_named(store, "r2")).status == "waiting"
+
+    async def test_a_turn_that_has_paused_takes_its_answer(
+        self, store: Store, new_worker: NewWorker
+    ) -> None:
+        replies: list[tuple[Reply, ...]] = []
+
+        async def handler(delivery: Delivery) -> None:
+            turn = Turn(delivery)
+            run = await store.runs.load("r1")
+            if run is None:
+                question = Interrupt(id="may-1")
+                async with delivery.pause() as step:
+                    step.threads.append("t", turn.changes(status="waiting", interrupts=[question]))
+                return
+            await turn.take()
+            replies.append(await turn.answers())
+            await answer(delivery, turn)
+
+        await ask(store, "r1", "pay")
+        await until_idle(new_worker(store, handler))
+        answered = await store.runs.answer("r1", {"approved": True}, next_run_id="r2")
+        assert answered.run.status == "running"
+        await until_idle(new_worker(store, handler))
+        [[reply]] = replies
+        assert (reply.run_id, reply.answer.payload) == ("r1", {"approved": True})
+        assert (await run_named(store, "r1")).status == "done"
+        assert (await run_named(store, "r2")).termination_code == "merged"
+
 
 @every_backend
 class TestTaking:

@@ -1,11 +1,13 @@
 """Written by `make twin` from `treadle.store.runs`: change that, not this."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Literal
 
 from treadle.blocking._portal import Portal
-from treadle.core.messages import Order
+from treadle.core.codec import Json
+from treadle.core.messages import Message, Order
 from treadle.core.run_queries import FoundRuns, RunKey, RunStats
+from treadle.core.run_requests import Answer, AnsweredRun, AnswerStatus, RequestedRun, RunRequest
 from treadle.core.runs import RunOrigin, RunPage, RunRecord, RunStatus
 from treadle.core.usage import UsageKey, UsageReport
 from treadle.store import runs as original
@@ -91,6 +93,95 @@ class Runs(RunWrites):
     def __init__(self, reads: original.Runs, portal: Portal) -> None:
         super().__init__(reads, portal)
         self._reads = reads
+
+    def request(
+        self,
+        request: RunRequest,
+        /,
+        *messages: Message,
+        removes_rest: bool = False,
+        repeats_answers: bool = False,
+    ) -> RequestedRun:
+        """Ask for a run: append what somebody says, and send the request, in one commit.
+
+        A worker does the run; see `treadle.worker.Turn`. A thread that does not exist is created.
+        The entry in its mailbox has the id of the run. A request that comes again with this id
+        writes nothing, as long as the entry is kept, so a caller that does not know whether it was
+        heard asks again.
+
+        Args:
+            request: the run, with an id that is its own; `message_ids` and `behind` are filled in.
+                With `resume`, it answers runs of the thread that wait, and ends their waits; to
+                answer one run, use `answer`.
+            messages: what the caller has of the conversation. The thread gets those behind the last
+                one that it knows, of its last 200. Without new ones, the run is about the last one.
+            removes_rest: remove from the thread what is behind the last of these messages, to have
+                it answered again.
+            repeats_answers: leave out answers in `resume` that no run waits for. One must be left,
+                or a message be new.
+
+        Raises:
+            AlreadyExists: another thread has the run, or an entry that does not ask for it has the
+                id.
+            NotWaiting: no run of the thread waits for an answer in `resume`.
+            RunConflict: the run that an answer names does not wait.
+            InvalidId, InvalidValue: the request or a message cannot be stored, or the thread has
+                another owner than `resource_id`; the message says where.
+        """
+        return self._portal.call(
+            self._reads.request(
+                request, *messages, removes_rest=removes_rest, repeats_answers=repeats_answers
+            )
+        )
+
+    def answer(
+        self,
+        run_id: str,
+        payload: Json = None,
+        *,
+        status: AnswerStatus = "resolved",
+        answers: Sequence[Answer] = (),
+        message: Message | None = None,
+        next_run_id: str | None = None,
+    ) -> AnsweredRun:
+        """Answer a run that waits, once, in one commit.
+
+        How the answer comes to the agent depends on how the run waits:
+
+        - A run whose turn has ended is done, and another run brings the answers: `Turn.answers`.
+        - A run that has paused its mailbox goes on. If its entry is a `treadle.worker.RunRequest`,
+          another one brings the answers, for `Turn.take`. Otherwise the thread gets a message.
+
+        Args:
+            run_id: the run that waits.
+            payload: the answer to all that it asks.
+            status: "resolved", or "cancelled" if nobody is going to answer.
+            answers: instead of a payload, answers to single questions, by their ids. Each ends the
+                wait of the run.
+            message: what the thread gets with the answer. A run that looks for a message gets by
+                default one of the user, with the payload as its text, or else as JSON. Without an
+                id it has that of the run and `-answer`, and from the second on a number, as in
+                `-answer-2`.
+            next_run_id: the id of the run that brings the answers, a new one by default. The same
+                answer with the same id writes nothing.
+
+        Raises:
+            NotFound: the run does not exist.
+            RunConflict: it does not wait: it was answered, cancelled or interrupted.
+            AlreadyExists: something else has the id `next_run_id`.
+            InvalidId, InvalidValue: the answer cannot be stored, or the run does not ask what it
+                answers; the message says where.
+        """
+        return self._portal.call(
+            self._reads.answer(
+                run_id,
+                payload,
+                status=status,
+                answers=answers,
+                message=message,
+                next_run_id=next_run_id,
+            )
+        )
 
     def load(self, run_id: str) -> RunRecord | None:
         """Read a run; None if it does not exist."""

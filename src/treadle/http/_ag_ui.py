@@ -92,7 +92,7 @@ async def _run(call: Call) -> Response:
     stream = RunStream(call, given.thread_id, given.run_id, (message.id for message in messages))
 
     async def begin() -> AsyncGenerator[bytes | None]:
-        asked = await request(call, wanted, messages, f"ag-ui:{given.run_id}")
+        asked = await request(call, wanted, messages)
         is_behind = asked.was_known or asked.is_behind
         events = stream.events(asked.entry_id, asked.version, is_behind=is_behind)
         return framed_run(events, Encoder(wanted).encode)

@@ -10,11 +10,12 @@ from treadle.clock import new_id, system_clock
 from treadle.core.codec import Json, to_plain
 from treadle.core.ids import RunId, ThreadId
 from treadle.core.messages import Message
+from treadle.core.run_messages import named
 from treadle.http._call import Call
 from treadle.http._messages import visible
 from treadle.http._operation import EVENTS, Operation
 from treadle.http._owners import OwnerRule, owned_as, require_free_run, require_own_thread
-from treadle.http._requested_runs import named, request, require_own_request
+from treadle.http._requested_runs import request, require_own_request
 from treadle.http._run_events import (
     Begun,
     Broken,
@@ -112,7 +113,7 @@ async def _start(call: Call) -> Response:
     stream = RunStream(call, wanted.thread_id, wanted.run_id, known)
 
     async def begin() -> AsyncGenerator[bytes | None]:
-        asked = await request(call, wanted, messages, f"runs:{wanted.run_id}")
+        asked = await request(call, wanted, messages)
         return framed_run(stream.of_request(asked), Encoder(wanted).encode)
 
     return await stream_of_run(call, stream, begin)

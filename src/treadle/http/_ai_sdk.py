@@ -82,7 +82,6 @@ async def _run(call: Call) -> Response:
             call,
             wanted,
             said.messages,
-            f"ai-sdk:{run_id}",
             removes_rest=given.trigger == "regenerate-message",
             repeats_answers=True,
         )

@@ -15,6 +15,7 @@ from treadle.errors import (
     InvalidId,
     InvalidValue,
     NotFound,
+    NotWaiting,
     ReadOnlyStore,
     RunConflict,
     SchemaTooNew,
@@ -78,6 +79,7 @@ class _Answer(NamedTuple):
 _ANSWERS: dict[type[TreadleError], _Answer] = {
     InvalidId: _Answer(400, "invalid_id", ("kind",)),
     InvalidValue: _Answer(400, "invalid_value", ("where",)),
+    NotWaiting: _Answer(409, "not_waiting"),
     NotFound: _Answer(404, "not_found", ("kind",)),
     AlreadyExists: _Answer(409, "already_exists", ("kind",)),
     VersionConflict: _Answer(409, "version_conflict", ("expected", "actual")),

@@ -12,6 +12,7 @@ from treadle.core.codec import Json, Model
 from treadle.core.ids import RunId, ThreadId
 from treadle.core.mailbox_queries import LoadEntry
 from treadle.core.messages import Message
+from treadle.core.run_messages import named
 from treadle.core.run_queries import LoadRun
 from treadle.core.runs import is_active
 from treadle.errors import InvalidValue, NotFound
@@ -20,7 +21,7 @@ from treadle.http._errors import Refused
 from treadle.http._operation import Operation
 from treadle.http._output import answer
 from treadle.http._owners import OWN_RUN, OwnerRule, owned_as, require_free_run
-from treadle.http._requested_runs import named, request
+from treadle.http._requested_runs import request
 from treadle.http._run_fields import Decision, RunFields, answers_of, require_agent
 from treadle.worker import RunRequest
 
@@ -100,7 +101,7 @@ async def _give(call: Call) -> Response:
         resume=answers_of(body.decisions),
     )
     messages = named(body.messages, wanted.run_id)
-    await request(call, wanted, messages, f"inputs:{name or next_id}")
+    await request(call, wanted, messages)
     if body.messages:
         given = InputsGiven(
             status="continuation_started", parent_run_id=run_id, thread_id=run.thread_id

@@ -24,6 +24,7 @@ from treadle.core.mailboxes import MailboxEntry, MailboxState
 from treadle.core.messages import Message
 from treadle.core.patches import TrackedPatch
 from treadle.core.run_queries import LoadRun
+from treadle.core.run_requests import RequestedRun
 from treadle.core.runs import RunRecord
 from treadle.core.thread_queries import ListDeltas, ListMessages, LoadThread
 from treadle.core.threads import Thread, ThreadDelta
@@ -33,7 +34,6 @@ from treadle.http._call import Call
 from treadle.http._errors import failure_of
 from treadle.http._event_stream import EventStream, count_stream, framed
 from treadle.http._rebuilding import Rebuilding
-from treadle.http._requested_runs import Requested
 from treadle.http._run_events import (
     Begun,
     Broken,
@@ -124,7 +124,7 @@ class RunStream:
         """Begin to listen, before the run is asked for, until the stack is closed."""
         self._live = await live_values(self._call, self._thread_id, stack)
 
-    def of_request(self, asked: Requested) -> AsyncGenerator[RunEvent | None]:
+    def of_request(self, asked: RequestedRun) -> AsyncGenerator[RunEvent | None]:
         """Return the events of a run that was asked for, from its beginning on."""
         if asked.was_known:
             return self.replayed(asked.entry_id)

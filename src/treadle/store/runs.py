@@ -1,10 +1,13 @@
 """Runs, as a user of a store sees them."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Literal
 
 from treadle.backends.base import Backend
-from treadle.core.messages import Order
+from treadle.clock import new_id
+from treadle.core.codec import Json
+from treadle.core.ids import check_id
+from treadle.core.messages import Message, Order
 from treadle.core.queries import check_query, several
 from treadle.core.run_queries import (
     CountRuns,
@@ -15,6 +18,13 @@ from treadle.core.run_queries import (
     RunKey,
     RunStats,
     SearchRuns,
+)
+from treadle.core.run_requests import (
+    Answer,
+    AnsweredRun,
+    AnswerStatus,
+    RequestedRun,
+    RunRequest,
 )
 from treadle.core.runs import (
     CheckRun,
@@ -27,6 +37,15 @@ from treadle.core.runs import (
     UpsertRun,
 )
 from treadle.core.usage import SumUsage, UsageKey, UsageReport
+from treadle.errors import InvalidValue
+from treadle.store.run_requests import (
+    RunRequests,
+    check_flag,
+    check_message,
+    checked_answer,
+    checked_answers,
+    checked_request,
+)
 from treadle.store.writes import NewWrite, Write
 
 
@@ -105,9 +124,103 @@ class RunWrites:
 class Runs(RunWrites):
     """Records of agents' executions."""
 
-    def __init__(self, backend: Backend, write: NewWrite) -> None:
+    def __init__(self, backend: Backend, write: NewWrite, requests: RunRequests) -> None:
         super().__init__(write)
         self._backend = backend
+        self._requests = requests
+
+    async def request(
+        self,
+        request: RunRequest,
+        /,
+        *messages: Message,
+        removes_rest: bool = False,
+        repeats_answers: bool = False,
+    ) -> RequestedRun:
+        """Ask for a run: append what somebody says, and send the request, in one commit.
+
+        A worker does the run; see `treadle.worker.Turn`. A thread that does not exist is created.
+        The entry in its mailbox has the id of the run. A request that comes again with this id
+        writes nothing, as long as the entry is kept, so a caller that does not know whether it was
+        heard asks again.
+
+        Args:
+            request: the run, with an id that is its own; `message_ids` and `behind` are filled in.
+                With `resume`, it answers runs of the thread that wait, and ends their waits; to
+                answer one run, use `answer`.
+            messages: what the caller has of the conversation. The thread gets those behind the last
+                one that it knows, of its last 200. Without new ones, the run is about the last one.
+            removes_rest: remove from the thread what is behind the last of these messages, to have
+                it answered again.
+            repeats_answers: leave out answers in `resume` that no run waits for. One must be left,
+                or a message be new.
+
+        Raises:
+            AlreadyExists: another thread has the run, or an entry that does not ask for it has the
+                id.
+            NotWaiting: no run of the thread waits for an answer in `resume`.
+            RunConflict: the run that an answer names does not wait.
+            InvalidId, InvalidValue: the request or a message cannot be stored, or the thread has
+                another owner than `resource_id`; the message says where.
+        """
+        wanted = checked_request(request)
+        for number, message in enumerate(messages):
+            check_message(message, f"request.messages[{number}]")
+        check_flag(removes_rest, "request.removes_rest")
+        check_flag(repeats_answers, "request.repeats_answers")
+        return await self._requests.request(
+            wanted, messages, removes_rest=removes_rest, repeats_answers=repeats_answers
+        )
+
+    async def answer(
+        self,
+        run_id: str,
+        payload: Json = None,
+        *,
+        status: AnswerStatus = "resolved",
+        answers: Sequence[Answer] = (),
+        message: Message | None = None,
+        next_run_id: str | None = None,
+    ) -> AnsweredRun:
+        """Answer a run that waits, once, in one commit.
+
+        How the answer comes to the agent depends on how the run waits:
+
+        - A run whose turn has ended is done, and another run brings the answers: `Turn.answers`.
+        - A run that has paused its mailbox goes on. If its entry is a `treadle.worker.RunRequest`,
+          another one brings the answers, for `Turn.take`. Otherwise the thread gets a message.
+
+        Args:
+            run_id: the run that waits.
+            payload: the answer to all that it asks.
+            status: "resolved", or "cancelled" if nobody is going to answer.
+            answers: instead of a payload, answers to single questions, by their ids. Each ends the
+                wait of the run.
+            message: what the thread gets with the answer. A run that looks for a message gets by
+                default one of the user, with the payload as its text, or else as JSON. Without an
+                id it has that of the run and `-answer`, and from the second on a number, as in
+                `-answer-2`.
+            next_run_id: the id of the run that brings the answers, a new one by default. The same
+                answer with the same id writes nothing.
+
+        Raises:
+            NotFound: the run does not exist.
+            RunConflict: it does not wait: it was answered, cancelled or interrupted.
+            AlreadyExists: something else has the id `next_run_id`.
+            InvalidId, InvalidValue: the answer cannot be stored, or the run does not ask what it
+                answers; the message says where.
+        """
+        check_id("run", run_id)
+        every = checked_answer(
+            Answer(interrupt_id=run_id, status=status, payload=payload), "answer"
+        )
+        given = checked_answers(answers)
+        if given and payload is not None:
+            raise InvalidValue("answer.answers", "give them or a payload, not both")
+        if message is not None:
+            check_message(message, "answer.message")
+        next_id = new_id() if next_run_id is None else check_id("run", next_run_id)
+        return await self._requests.answer(run_id, given or every, message, next_id)
 
     async def load(self, run_id: str) -> RunRecord | None:
         """Read a run; None if it does not exist."""

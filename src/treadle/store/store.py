@@ -20,6 +20,7 @@ from treadle.store.documents import Documents
 from treadle.store.erasing import Erased, Erasure
 from treadle.store.live import Live
 from treadle.store.mailboxes import Mailboxes
+from treadle.store.run_requests import RunRequests
 from treadle.store.runs import Runs
 from treadle.store.threads import Threads
 from treadle.store.writes import Write
@@ -61,7 +62,7 @@ class Store:
         self._live_values = LiveValues()
         self.live = Live(backend, self._live_values)
         self.threads = Threads(backend, self._write, self.live)
-        self.runs = Runs(backend, self._write)
+        self.runs = Runs(backend, self._write, RunRequests(backend, self.commit))
         self.mailboxes = Mailboxes(backend, self._write)
         self.documents = Documents(backend, self._write)
 

@@ -1,5 +1,6 @@
 """Workers: they claim entries from mailboxes, run your handler on each, and settle it."""
 
+from treadle.core.run_requests import Answer, Interrupt, RunRequest
 from treadle.worker._checks import check_handler
 from treadle.worker._clock import Alarm, WorkerClock
 from treadle.worker._decision import Reject, Retry, TooManyAttempts
@@ -19,7 +20,6 @@ from treadle.worker._events import (
     log_events,
 )
 from treadle.worker._executor import AsyncHandler, BlockingHandler, Handler
-from treadle.worker._run_request import Answer, Interrupt, RunRequest
 from treadle.worker._turn import Reply, TakenRun, Turn
 from treadle.worker._worker import Worker
 from treadle.worker.backoff import Backoff

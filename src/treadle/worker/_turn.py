@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import msgspec
 
@@ -10,6 +10,7 @@ from treadle.core.codec import Json, to_plain
 from treadle.core.mailboxes import MailboxEntry
 from treadle.core.messages import Message, MessageMetadata, ToolCall
 from treadle.core.patches import TrackedPatch
+from treadle.core.run_requests import Answer, Interrupt, RunRequest
 from treadle.core.runs import RunMeta, RunRecord, RunStatus, UpsertRun
 from treadle.core.threads import ThreadChangeSet
 from treadle.core.turns import MERGED, NO_RESULT, call_of, history_of, run_of, whole_of
@@ -19,7 +20,9 @@ from treadle.store.pages import every
 from treadle.store.store import Store
 from treadle.worker._decision import Reject
 from treadle.worker._delivery import Delivery, leases_of
-from treadle.worker._run_request import Answer, Interrupt, RunRequest
+
+_Named: TypeAlias = tuple[str | None, str]
+"""A question, by the run that has asked it, if that is known, and its id."""
 
 
 class Reply(NamedTuple):
@@ -306,8 +309,8 @@ async def _asked_in(
     store: Store, request: RunRequest, answers: Sequence[Answer], without: Sequence[str]
 ) -> list[Reply]:
     """Return answers with the newest questions of their ids, and the runs that asked them."""
-    missing = {answer.interrupt_id for answer in answers}
-    found: dict[str, tuple[Interrupt | None, str]] = {}
+    missing = {(answer.run_id, answer.interrupt_id) for answer in answers}
+    found: dict[_Named, tuple[Interrupt | None, str]] = {}
     async for run in _newest_runs(store, request.thread_id):
         if not missing:
             break
@@ -318,12 +321,15 @@ async def _asked_in(
             run.run_id: None,
             **{each.id: each for each in Interrupt.asked_by(run)},
         }
-        for interrupt_id in missing & asked.keys():
-            found[interrupt_id] = (asked[interrupt_id], run.run_id)
-        missing -= asked.keys()
+        for name in tuple(missing):
+            asker, interrupt_id = name
+            if asker in (None, run.run_id) and interrupt_id in asked:
+                found[name] = (asked[interrupt_id], run.run_id)
+                missing.remove(name)
     replies: list[Reply] = []
     for answer in answers:
-        interrupt, run_id = found.get(answer.interrupt_id, (None, None))
+        named = (answer.run_id, answer.interrupt_id)
+        interrupt, run_id = found.get(named, (None, None))
         replies.append(Reply(answer, interrupt, run_id, call=None, result=None))
     return replies
 

@@ -224,24 +224,85 @@ async def test_a_paused_turn_gets_its_answer_and_goes_on(
     assert (await texts(store))[6:] == ["yes"]
 
 
-async def test_a_question_that_was_answered_is_not_asked_again(
-    store: Store, admin: httpx.AsyncClient
-) -> None:
-    sent = await store.mailboxes.send("t", {"refund": 40})
+async def paused(store: Store, payload: Any, run_id: str = "turn") -> None:
+    """Let a run ask, and pause its mailbox."""
+    sent = await store.mailboxes.send("t", payload, entry_id=run_id)
     interrupts = [{"id": "i", "message": "May I refund 40 EUR?"}]
     await ask(store, interrupts, source_mailbox_entry_id=sent.entry.entry_id)
     await store.mailboxes.pause("t")
+
+
+async def test_a_question_that_was_answered_is_not_asked_again(
+    store: Store, admin: httpx.AsyncClient
+) -> None:
+    await paused(store, {"refund": 40})
     assert "May I refund 40 EUR?" in (await admin.get("/")).text
     assert await act(admin, "answer", run_id="turn", decision="yes") == "The answer was given."
+    run = await store.runs.load("turn")
+    assert run is not None
+    assert run.status == "running"
     page = (await admin.get("/threads/t")).text
-    assert "nobody needs to answer it now" in page
+    assert "May I refund 40 EUR?" not in page
     assert ">Approve</button>" not in page
     assert "No run waits for an answer." in (await admin.get("/")).text
     again = await act(admin, "answer", run_id="turn", decision="no")
     assert again == "Somebody had answered it already."
     assert len((await store.mailboxes.list_entries(mailbox_id="t")).items) == 1
+    assert (await texts(store))[6:] == ["yes"]
+
+
+async def test_a_question_whose_pause_is_over_needs_no_answer(
+    store: Store, admin: httpx.AsyncClient
+) -> None:
+    await paused(store, {"refund": 40})
+    await store.mailboxes.resume("t")
+    page = (await admin.get("/threads/t")).text
+    assert "nobody needs to answer it now" in page
+    assert ">Approve</button>" not in page
+    assert "No run waits for an answer." in (await admin.get("/")).text
+    late = await act(admin, "answer", run_id="turn", decision="no")
+    assert late == "Somebody had answered it already."
     await store.mailboxes.claim(consumer="w", lease_ms=60_000)
     assert ">Approve</button>" not in (await admin.get("/threads/t")).text
+
+
+async def test_a_paused_run_that_was_asked_for_can_take_its_answer(
+    store: Store, admin: httpx.AsyncClient
+) -> None:
+    await paused(store, RunRequest(agent_id="refunds", thread_id="t", run_id="turn"))
+    assert await act(admin, "answer", run_id="turn", decision="yes") == "The answer was given."
+    [_, entry] = (await store.mailboxes.list_entries(mailbox_id="t")).items
+    wanted = RunRequest.of(entry)
+    [answer] = wanted.resume
+    assert (answer.interrupt_id, answer.run_id, answer.payload) == ("i", "turn", {"approved": True})
+    assert wanted.message_ids
+    assert (await texts(store))[6:] == ["yes"]
+    state = await store.mailboxes.load("t")
+    assert state is not None
+    assert state.paused_at is None
+
+
+async def test_an_answer_leaves_the_pause_of_another_run(
+    store: Store, admin: httpx.AsyncClient
+) -> None:
+    await ask(store, [{"id": "i"}])
+    await ask_by_entry(store, "ended")
+    await store.mailboxes.pause("t", reason="lunch")
+    assert await act(admin, "answer", run_id="ended", decision="yes") == "The answer was given."
+    state = await store.mailboxes.load("t")
+    assert state is not None
+    assert state.paused_at is not None
+
+
+async def ask_by_entry(store: Store, run_id: str) -> None:
+    """Let a run wait whose entry has been purged."""
+    meta = RunMeta(
+        agent_id="refunds",
+        status="waiting",
+        metadata={"interrupts": [{"id": f"of-{run_id}"}]},
+        source_mailbox_entry_id="purged",
+    )
+    await store.threads.append("t", ThreadChangeSet(run_id=run_id, run_meta=meta))
 
 
 async def test_a_question_behind_answered_ones_is_on_the_overview(

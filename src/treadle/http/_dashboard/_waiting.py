@@ -6,9 +6,9 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from treadle.core.mailbox_queries import LoadEntry, LoadMailbox
-from treadle.core.mailboxes import MailboxEntry, MailboxState, is_terminal
+from treadle.core.mailboxes import MailboxEntry, MailboxState
 from treadle.core.runs import RunRecord
-from treadle.http._answering import interrupts_of
+from treadle.core.waits import Wait, interrupts_of, wait_of
 from treadle.store.store import Store
 
 Way: TypeAlias = Literal["pause", "request", "resumed"]
@@ -24,6 +24,8 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
     """The kind of the questions, for the hook that redacts; the reason of a pause may be one."""
     way: Way | None
     """How it gets its answer; None: only its agent knows."""
+    sends: bool
+    """The answer comes with another run."""
 
 
 async def read_waiting(store: Store, runs: Sequence[RunRecord]) -> list[Waiting]:
@@ -34,10 +36,9 @@ async def read_waiting(store: Store, runs: Sequence[RunRecord]) -> list[Waiting]
         *(LoadEntry(entry_id=entry_id) for entry_id in entry_ids if entry_id is not None),
     )
     mailboxes, entries = found[: len(runs)], found[len(runs) :]
-    # An entry of another mailbox says nothing about the run.
-    by_mailbox = {(each.mailbox_id, each.entry_id): each for each in entries if each is not None}
+    by_id = {each.entry_id: each for each in entries if each is not None}
     return [
-        _waiting(run, mailbox, by_mailbox.get((run.thread_id, run.source_mailbox_entry_id or "")))
+        _waiting(run, mailbox, by_id.get(run.source_mailbox_entry_id or ""))
         for run, mailbox in zip(runs, mailboxes, strict=True)
     ]
 
@@ -49,12 +50,18 @@ def _waiting(run: RunRecord, mailbox: MailboxState | None, entry: MailboxEntry |
         for interrupt in interrupts_of(run)
         if isinstance(interrupt.get("message"), str)
     )
-    if mailbox is not None and mailbox.paused_at is not None:
-        if questions or mailbox.pause_reason is None:
-            return Waiting(run=run, questions=questions, way="pause")
-        return Waiting(run=run, questions=(mailbox.pause_reason,), kind="reason", way="pause")
-    if entry is not None and not is_terminal(entry):
-        way: Way | None = "resumed" if entry.status == "queued" else None
-    else:
-        way = "request" if interrupts_of(run) else None
-    return Waiting(run=run, questions=questions, way=way)
+    wait = wait_of(run, mailbox, entry)
+    way = _way_of(run, wait, mailbox)
+    reason = mailbox.pause_reason if way == "pause" and mailbox is not None else None
+    sends = wait.takes_requests and way is not None
+    if questions or reason is None:
+        return Waiting(run=run, questions=questions, way=way, sends=sends)
+    return Waiting(run=run, questions=(reason,), kind="reason", way=way, sends=sends)
+
+
+def _way_of(run: RunRecord, wait: Wait, mailbox: MailboxState | None) -> Way | None:
+    if not wait.goes_on:
+        return "request" if interrupts_of(run) else None
+    if not wait.is_queued:
+        return None
+    return "resumed" if mailbox is None or mailbox.paused_at is None else "pause"

@@ -1,12 +1,18 @@
-"""What a worker gets when a client asks for a run over HTTP, in whichever protocol."""
+"""Requests for runs: what a worker gets, what a run asks people, and what they answer."""
+
+from typing import Literal
 
 import msgspec
 
 from treadle.core.codec import Json, Model, always_encoded, from_plain
-from treadle.core.ids import RunId, ThreadId, check_ids
+from treadle.core.ids import EntryId, RunId, ThreadId, check_ids
+from treadle.core.limits import Version
 from treadle.core.mailboxes import MailboxEntry
 from treadle.core.runs import RunOrigin, RunRecord
 from treadle.errors import InvalidId, InvalidValue
+
+AnswerStatus = Literal["resolved", "cancelled"]
+"""How a question was answered; "cancelled" if nobody is going to."""
 
 
 class Answer(Model, frozen=True, kw_only=True):
@@ -17,6 +23,8 @@ class Answer(Model, frozen=True, kw_only=True):
     """"resolved" or "cancelled"; the first does not mean yes, see `approved`."""
     payload: Json = None
     """What was answered: {"approved": false} of who declines in the dashboard or the AI SDK."""
+    run_id: RunId | None = None
+    """The run that asked; None: whichever run of the thread waits for it."""
 
     @property
     def approved(self) -> bool:
@@ -57,9 +65,9 @@ class Interrupt(Model, frozen=True, kw_only=True):
 class RunRequest(Model, frozen=True, kw_only=True):
     """The payload of an entry that asks for a run. The messages are in the thread already.
 
-    In one batch with the append of the messages, `step.mailboxes.send(thread_id, RunRequest(…),
-    dedupe_key=run_id, entry_id=run_id)` asks for a run as the HTTP API does. It can be cancelled by
-    its id before it begins.
+    `Runs.request` sends it, as the HTTP API does. To ask in a batch of your own, append the
+    messages in it, and `step.mailboxes.send(thread_id, RunRequest(…), entry_id=run_id)`. The entry
+    has the id of the run, so the run can be cancelled by its id before it begins.
     """
 
     agent_id: str
@@ -97,3 +105,27 @@ class RunRequest(Model, frozen=True, kw_only=True):
             return request
         except (msgspec.ValidationError, InvalidId) as error:
             raise InvalidValue("entry.payload", f"it asks for no run: {error}") from error
+
+
+class RequestedRun(Model, frozen=True, kw_only=True):
+    """A run that was asked for."""
+
+    run_id: RunId
+    thread_id: ThreadId
+    entry_id: EntryId
+    """The entry of the thread's mailbox that asks for it; it has the id of the run."""
+    version: Version
+    """The version of the thread behind which the run is, for `Threads.follow`."""
+    was_known: bool = always_encoded(False)
+    """It had been asked for before: nothing was written."""
+    is_behind: bool = always_encoded(False)
+    """The thread has messages that were not among those given."""
+
+
+class AnsweredRun(Model, frozen=True, kw_only=True):
+    """A run whose wait was ended by an answer."""
+
+    run: RunRecord
+    """Its record now: "done" with the code "answered", or "running" if it goes on."""
+    request: RequestedRun | None = None
+    """The run that brings the answer; None if a message of the thread does."""

@@ -1,0 +1,88 @@
+"""The messages that come with a request for a run: which are new, and which it is about.
+
+A page holds the last messages of the thread, the newest first.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from treadle.core.messages import Message, MessageMetadata, MessagePage
+from treadle.core.run_requests import RunRequest
+
+
+def named(messages: Iterable[Message], run_id: str) -> list[Message]:
+    """Return messages with ids: those that a run brings again are known by them."""
+    return [
+        message if message.id else msgspec.structs.replace(message, id=f"{run_id}-{number}")
+        for number, message in enumerate(messages)
+    ]
+
+
+def position_of_last(page: MessagePage, messages: Sequence[Message]) -> int | None:
+    """Return the position of the last message in the thread; None if it is not there."""
+    last = messages[-1].id if messages else None
+    return next((each.cursor for each in page.messages if each.message.id == last), None)
+
+
+def new_of(page: MessagePage, messages: Sequence[Message]) -> Sequence[Message]:
+    """Return those of a client's messages that the thread has not: those behind its last one."""
+    known = {each.message.id for each in page.messages}
+    count = next((n for n, each in enumerate(reversed(messages)) if each.id in known), None)
+    new = messages if count is None else messages[len(messages) - count :]
+    answered = _answered_calls(page)
+    return [each for each in new if each.role != "tool" or each.tool_call_id not in answered]
+
+
+def _answered_calls(page: MessagePage) -> set[str | None]:
+    """The tool calls of which the thread has a result already, perhaps under another id.
+
+    Ids may come again in later messages, so the newest message that names a call decides.
+    """
+    is_answered: dict[str | None, bool] = {}
+    for each in page.messages:  # the newest is first
+        is_answered.setdefault(each.message.tool_call_id, True)
+        for call in each.message.tool_calls or ():
+            is_answered.setdefault(call.id, False)
+    return {call_id for call_id, is_known in is_answered.items() if is_known}
+
+
+def of_run(messages: Sequence[Message], run_id: str) -> list[Message]:
+    """Return messages, in which those that begin the run say so: the last ones of the user."""
+    begin = len(messages)
+    while begin > 0 and messages[begin - 1].role in ("user", "system"):
+        begin -= 1
+    return [*messages[:begin], *(_named_after(each, run_id) for each in messages[begin:])]
+
+
+def _named_after(message: Message, run_id: str) -> Message:
+    metadata = message.metadata or MessageMetadata()
+    if metadata.run_id is not None:
+        return message
+    metadata = msgspec.structs.replace(metadata, run_id=run_id)
+    return msgspec.structs.replace(message, metadata=metadata)
+
+
+def with_messages(
+    wanted: RunRequest, new: Sequence[Message], messages: Sequence[Message], page: MessagePage
+) -> RunRequest:
+    """Return the request with the messages that came with it, or the one that it is behind.
+
+    If none is new, the last one came with it, if it is a user's: it is to be answered again.
+
+    Args:
+        wanted: the request.
+        new: those of its messages that the thread has not.
+        messages: all of them.
+        page: the last messages of the thread, the newest first.
+    """
+    again = [each for each in messages[-1:] if each.role == "user"]
+    ids = tuple(message.id for message in new or again if message.id is not None)
+    last = page.messages[0].message.id if page.messages else None  # the newest is first
+    return msgspec.structs.replace(wanted, message_ids=ids, behind=None if ids else last)
+
+
+def is_behind(page: MessagePage, messages: Sequence[Message]) -> bool:
+    """Return whether a client lacks the last message of the thread that people see."""
+    shown = [each.message for each in page.messages if each.message.visibility != "internal"]
+    return bool(shown) and shown[0].id not in {message.id for message in messages}

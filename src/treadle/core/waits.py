@@ -1,0 +1,92 @@
+"""Waits: what a run that waits asks, which answers it gets, and how these end its wait."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from treadle.core.codec import Json
+from treadle.core.commands import Command
+from treadle.core.mailboxes import MailboxEntry, MailboxState, is_terminal
+from treadle.core.pauses import Resume
+from treadle.core.run_requests import Answer, RunRequest
+from treadle.core.runs import EndWait, RunRecord
+from treadle.errors import InvalidValue
+
+ANSWERED = "answered"
+"""The termination code of a run whose answer another run has got."""
+
+
+class Wait(NamedTuple):
+    """How a run waits for an answer."""
+
+    run_id: str
+    goes_on: bool
+    """Its entry has not ended: it goes on by itself, and no other run takes its place."""
+    is_queued: bool
+    """Its entry is queued in the mailbox of the thread, which may be paused for it."""
+    takes_requests: bool
+    """The answer is a request for a run; otherwise its agent looks for a message."""
+
+
+def wait_of(run: RunRecord, mailbox: MailboxState | None, entry: MailboxEntry | None) -> Wait:
+    """Return how a run waits.
+
+    Args:
+        run: a run that waits.
+        mailbox: the mailbox of its thread.
+        entry: the entry that it names, if there is one.
+    """
+    if run.source_mailbox_entry_id is None:  # what its mailbox is paused for, nobody can tell
+        is_paused = mailbox is not None and mailbox.paused_at is not None
+        return Wait(run.run_id, is_paused, is_paused, bool(interrupts_of(run)) or not is_paused)
+    if entry is None or is_terminal(entry):
+        return Wait(run.run_id, goes_on=False, is_queued=False, takes_requests=True)
+    is_queued = entry.status == "queued" and entry.mailbox_id == run.thread_id
+    return Wait(run.run_id, goes_on=True, is_queued=is_queued, takes_requests=_asks_for_run(entry))
+
+
+def ends_of(thread_id: str, waits: Iterable[Wait]) -> list[Command[Any]]:
+    """Return what ends waits in the batch that brings the answers; each can be answered once."""
+    ends: list[Command[Any]] = []
+    for wait in waits:
+        if wait.goes_on:
+            ends.append(EndWait(run_id=wait.run_id, status="running"))
+        else:
+            ends.append(EndWait(run_id=wait.run_id, termination_code=ANSWERED))
+        if wait.is_queued:
+            ends.append(Resume(mailbox_id=thread_id))
+    return ends
+
+
+def is_answer_to(answer: Answer, run: RunRecord) -> bool:
+    """Return whether a run that waits gets this answer."""
+    return answer.run_id in (None, run.run_id) and answer.interrupt_id in asked_ids(run)
+
+
+def asked_ids(run: RunRecord) -> Sequence[str]:
+    """The ids by which a run can be answered; a question without one has that of the run."""
+    ids = dict.fromkeys(str(each["id"]) for each in interrupts_of(run))
+    return tuple(ids) or (run.run_id,)
+
+
+def interrupts_of(run: RunRecord) -> list[dict[str, Json]]:
+    """Return what a run needs from people, as `treadle.worker.Turn` has written it.
+
+    Some may be broken, as agents write them: those without an id are left out.
+    """
+    metadata = run.metadata
+    interrupts = metadata.get("interrupts") if isinstance(metadata, dict) else None
+    if not isinstance(interrupts, list):
+        return []
+    return [each for each in interrupts if isinstance(each, dict) and _has_id(each)]
+
+
+def _has_id(interrupt: dict[str, Json]) -> bool:
+    return isinstance(interrupt.get("id"), str)
+
+
+def _asks_for_run(entry: MailboxEntry) -> bool:
+    try:
+        RunRequest.of(entry)
+    except InvalidValue:
+        return False
+    return True

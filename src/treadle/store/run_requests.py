@@ -1,0 +1,427 @@
+"""Asking for a run, and answering one that waits: each is one batch.
+
+The messages of a request are what somebody has of the conversation. The thread gets those that it
+does not know, and the request names them.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+
+from treadle.backends.base import Backend
+from treadle.core.codec import checked, to_plain
+from treadle.core.commands import Command, Commands, Receipt
+from treadle.core.edits import TruncateThread
+from treadle.core.heads import LoadHead, ThreadSummary
+from treadle.core.ids import check_ids
+from treadle.core.mailbox_queries import LoadEntry, LoadMailbox
+from treadle.core.mailboxes import MailboxEntry, MailboxState, Send
+from treadle.core.messages import Message, MessagePage
+from treadle.core.queries import Query, Together
+from treadle.core.run_messages import (
+    is_behind,
+    named,
+    new_of,
+    of_run,
+    position_of_last,
+    with_messages,
+)
+from treadle.core.run_queries import LoadRun, SearchRuns
+from treadle.core.run_requests import Answer, AnsweredRun, RequestedRun, RunRequest
+from treadle.core.runs import CheckRun, RunRecord
+from treadle.core.thread_commands import AppendThread, CreateThread
+from treadle.core.thread_queries import ListMessages
+from treadle.core.threads import Thread, ThreadChangeSet
+from treadle.core.waits import Wait, asked_ids, ends_of, is_answer_to, wait_of
+from treadle.errors import (
+    AlreadyExists,
+    InvalidValue,
+    NotFound,
+    NotWaiting,
+    RunConflict,
+    shorten,
+)
+
+RECENT = 200
+"""How many of the last messages of a thread are looked at for what comes again."""
+MOST_WAITING = 200
+"""How many of the runs of a thread that wait are looked at, those that changed last."""
+ATTEMPTS = 3
+"""How often a request is tried while others write the same."""
+
+
+class RunRequests:
+    """Asks for runs, and answers them.
+
+    Args:
+        backend: the store's.
+        commit: commits a batch.
+    """
+
+    def __init__(self, backend: Backend, commit: Callable[[Commands], Awaitable[Receipt]]) -> None:
+        self._backend = backend
+        self._commit = commit
+
+    async def request(
+        self,
+        wanted: RunRequest,
+        messages: Sequence[Message],
+        *,
+        removes_rest: bool = False,
+        repeats_answers: bool = False,
+    ) -> RequestedRun:
+        """Append what is new, and send the request, in one batch; see `Runs.request`.
+
+        The entry has the id of the run, so that no two threads can ask for one run.
+
+        Raises:
+            InvalidValue: the thread has another owner than the request says.
+            AlreadyExists: another thread has the run, or an entry that asks for no run has its id.
+            NotWaiting: no run of the thread waits for one of the answers.
+            RunConflict: the run that an answer names does not wait.
+        """
+        messages = named(messages, wanted.run_id)
+        for _ in range(ATTEMPTS - 1):
+            with suppress(AlreadyExists, RunConflict):  # somebody was faster: look again
+                return await self._request(wanted, messages, removes_rest, repeats_answers)
+        return await self._request(wanted, messages, removes_rest, repeats_answers)
+
+    async def answer(
+        self,
+        run_id: str,
+        answers: Answer | Sequence[Answer],
+        message: Message | None,
+        next_run_id: str,
+    ) -> AnsweredRun:
+        """Answer a run that waits, in one batch.
+
+        Args:
+            run_id: the run.
+            answers: the answers to some of its questions, or one for all of them.
+            message: what the thread gets.
+            next_run_id: the id of the run that brings the answers.
+
+        Raises:
+            NotFound: there is no such run.
+            RunConflict: it does not wait.
+            InvalidValue: it does not ask what an answer answers.
+            AlreadyExists: something else has the id `next_run_id`.
+        """
+        run, next_entry = await self._read(LoadRun(run_id=run_id), LoadEntry(entry_id=next_run_id))
+        if run is None:
+            raise NotFound("run", run_id)
+        if next_entry is not None:
+            return AnsweredRun(run=run, request=await self._answered_before(run, next_entry))
+        if run.status != "waiting":
+            raise RunConflict(run_id, run.status, run.termination_code)
+        given = _answers_of(run, answers)
+        [wait] = await self._waits(run.thread_id, [run])
+        if not wait.takes_requests:
+            said = message or Message(role="user", content=_text_of(given[0]))
+            return AnsweredRun(run=await self._answer_by_message(run, wait, said))
+        wanted = RunRequest(
+            agent_id=run.agent_id,
+            thread_id=run.thread_id,
+            run_id=next_run_id,
+            parent_run_id=run_id,
+            resume=given,
+        )
+        asked = await self.request(wanted, [] if message is None else [message])
+        [now] = await self._read(LoadRun(run_id=run_id))
+        return AnsweredRun(run=now or run, request=asked)
+
+    # --- requests ---------------------------------------------------------------------------------
+
+    async def _request(
+        self,
+        wanted: RunRequest,
+        messages: Sequence[Message],
+        removes_rest: bool,
+        repeats_answers: bool,
+    ) -> RequestedRun:
+        thread_id = wanted.thread_id
+        head, earlier = await self._read(
+            LoadHead(thread_id=thread_id), LoadEntry(entry_id=wanted.run_id)
+        )
+        if earlier is not None:
+            _require_same(wanted, earlier)
+        wanted = _owned(wanted, head)
+        page = MessagePage()
+        if head is not None:
+            query = ListMessages(thread_id=thread_id, limit=RECENT, order="desc", visibility=None)
+            page = await self._backend.read(query)
+        version = 0 if head is None else head.version
+        asked = RequestedRun(
+            run_id=wanted.run_id,
+            thread_id=thread_id,
+            entry_id=wanted.run_id,
+            version=version,
+            was_known=earlier is not None,
+            is_behind=is_behind(page, messages),
+        )
+        if earlier is not None:
+            return asked
+        new = new_of(page, messages)
+        waits: list[Wait] = []
+        if wanted.resume:
+            answers, waits = await self._find_answered(
+                wanted, repeats_answers, may_be_none=bool(new)
+            )
+            wanted = msgspec.structs.replace(wanted, resume=answers)
+        batch: list[Command[Any]] = [CheckRun(run_id=wanted.run_id, thread_id=thread_id)]
+        if head is None:
+            batch.append(_create(wanted))
+        cut = position_of_last(page, messages) if removes_rest else None
+        if cut is not None:
+            batch.append(TruncateThread(thread_id=thread_id, keep=cut + 1))
+        if new:
+            changes = ThreadChangeSet(messages=tuple(of_run(new, wanted.run_id)))
+            batch.append(AppendThread(thread_id=thread_id, changes=changes))
+        batch += ends_of(thread_id, waits)
+        payload = to_plain(with_messages(wanted, new, messages, page))
+        batch.append(Send(mailbox_id=thread_id, entry_id=wanted.run_id, payload=payload))
+        receipt = await self._commit(tuple(batch))
+        if cut is not None:
+            # What others append meanwhile is shown, too; what was to be removed is not.
+            removed = receipt.results[1]
+            return msgspec.structs.replace(asked, version=removed.version)
+        return asked
+
+    async def _find_answered(
+        self, wanted: RunRequest, may_be_old: bool, *, may_be_none: bool
+    ) -> tuple[tuple[Answer, ...], list[Wait]]:
+        """Return the answers that runs of the thread wait for, and how these wait.
+
+        Args:
+            wanted: the request that brings the answers.
+            may_be_old: leave out answers that no run waits for.
+            may_be_none: also if none is left.
+
+        Raises:
+            NotWaiting: no run waits for one of them, and it is not left out.
+            RunConflict: the run that an answer names does not wait.
+        """
+        waiting = await self._waiting(wanted)
+        known = tuple(
+            each for each in wanted.resume if any(is_answer_to(each, run) for run in waiting)
+        )
+        missing = next((each for each in wanted.resume if each not in known), None)
+        if missing is not None and not (may_be_old and (known or may_be_none)):
+            raise NotWaiting(wanted.thread_id, missing.interrupt_id)
+        runs = [run for run in waiting if any(is_answer_to(each, run) for each in known)]
+        return known, await self._waits(wanted.thread_id, runs)
+
+    async def _waiting(self, wanted: RunRequest) -> Sequence[RunRecord]:
+        """The runs of the thread that wait, or those that the answers name."""
+        names = {each.run_id for each in wanted.resume}
+        if None in names:
+            query = SearchRuns(
+                # By this time the statuses of a thread's runs have an index.
+                thread_id=wanted.thread_id,
+                statuses=("waiting",),
+                by="updated_at",
+                limit=MOST_WAITING,
+            )
+            return (await self._backend.read(query)).items
+        found = await self._read(*(LoadRun(run_id=each) for each in names if each is not None))
+        runs = [run for run in found if run is not None and run.thread_id == wanted.thread_id]
+        for run in runs:
+            if run.status != "waiting":
+                raise RunConflict(run.run_id, run.status, run.termination_code)
+        return runs
+
+    async def _waits(self, thread_id: str, runs: Sequence[RunRecord]) -> list[Wait]:
+        if not runs:
+            return []
+        ids = [run.source_mailbox_entry_id for run in runs if run.source_mailbox_entry_id]
+        found: tuple[Any, ...] = await self._read(
+            LoadMailbox(mailbox_id=thread_id), *(LoadEntry(entry_id=each) for each in ids)
+        )
+        mailbox: MailboxState | None = found[0]
+        entries: dict[str, MailboxEntry] = {
+            each.entry_id: each for each in found[1:] if each is not None
+        }
+        return [
+            wait_of(run, mailbox, entries.get(run.source_mailbox_entry_id or "")) for run in runs
+        ]
+
+    # --- answers ----------------------------------------------------------------------------------
+
+    async def _answered_before(self, run: RunRecord, entry: MailboxEntry) -> RequestedRun:
+        """Return the request that has answered a run.
+
+        Raises:
+            AlreadyExists: the entry is something else.
+        """
+        try:
+            request = RunRequest.of(entry)
+        except InvalidValue:
+            request = None
+        if request is None or all(each.run_id != run.run_id for each in request.resume):
+            reason = f"it does not answer run {shorten(run.run_id)}; use another id"
+            raise AlreadyExists("mailbox entry", entry.entry_id, reason)
+        [head] = await self._read(LoadHead(thread_id=request.thread_id))
+        return RequestedRun(
+            run_id=request.run_id,
+            thread_id=request.thread_id,
+            entry_id=entry.entry_id,
+            version=0 if head is None else head.version,
+            was_known=True,
+        )
+
+    async def _answer_by_message(self, run: RunRecord, wait: Wait, message: Message) -> RunRecord:
+        """Append the answer, where the agent of a run that goes on looks for it."""
+        [said] = of_run([await self._with_id(message, run)], run.run_id)
+        end, *others = ends_of(run.thread_id, [wait])
+        append = AppendThread(thread_id=run.thread_id, changes=ThreadChangeSet(messages=(said,)))
+        receipt = await self._commit((end, append, *others))
+        ended: RunRecord = receipt.results[0]
+        return ended
+
+    async def _with_id(self, message: Message, run: RunRecord) -> Message:
+        """Return an answer with an id: a run may ask several times, and each answer counts."""
+        if message.id is not None:
+            return message
+        query = ListMessages(thread_id=run.thread_id, limit=RECENT, order="desc", visibility=None)
+        known = {each.message.id for each in (await self._backend.read(query)).messages}
+        name, number = f"{run.run_id}-answer", 1
+        while name in known:
+            number += 1
+            name = f"{run.run_id}-answer-{number}"
+        return msgspec.structs.replace(message, id=name)
+
+    async def _read(self, *queries: Query[Any]) -> tuple[Any, ...]:
+        return await self._backend.read(Together(queries=queries))
+
+
+def _require_same(wanted: RunRequest, entry: MailboxEntry) -> None:
+    """Raise `AlreadyExists` if the entry with the run's id does not ask for this run."""
+    if entry.mailbox_id != wanted.thread_id:
+        raise AlreadyExists("run", wanted.run_id, "another thread has it; use another id")
+    try:
+        asked = RunRequest.of(entry)
+    except InvalidValue:
+        asked = None
+    if asked is None or asked.run_id != wanted.run_id:
+        raise AlreadyExists("mailbox entry", wanted.run_id, "it asks for no run; use another id")
+
+
+def _owned(wanted: RunRequest, head: ThreadSummary | None) -> RunRequest:
+    """The request, with the owner of its thread.
+
+    Raises:
+        InvalidValue: it says another.
+    """
+    if head is None:
+        return wanted
+    if wanted.resource_id not in (None, head.resource_id):
+        raise InvalidValue("request.resource_id", "the thread has another owner; leave it out")
+    return msgspec.structs.replace(wanted, resource_id=head.resource_id)
+
+
+def _create(wanted: RunRequest) -> CreateThread:
+    thread = Thread(
+        id=wanted.thread_id,
+        resource_id=wanted.resource_id,
+        parent_thread_id=wanted.parent_thread_id,
+    )
+    return CreateThread(thread=thread)
+
+
+# --- arguments ------------------------------------------------------------------------------------
+
+
+def checked_request(request: object) -> RunRequest:
+    """Return a request, checked and copied.
+
+    Raises:
+        InvalidId, InvalidValue: it cannot be sent; the message says where.
+    """
+    if not isinstance(request, RunRequest):
+        reason = f"it must be a RunRequest, not a {type(request).__name__}"
+        raise InvalidValue("request.request", reason)
+    check_ids(request)
+    for each in request.resume if isinstance(request.resume, tuple | list) else ():
+        check_ids(each)
+    return checked(request, "request")
+
+
+def check_message(message: object, where: str) -> None:
+    """Refuse what is no message; what is in it is checked when it is committed.
+
+    Raises:
+        InvalidValue: it is something else.
+    """
+    if not isinstance(message, Message):
+        raise InvalidValue(where, f"it must be a Message, not a {type(message).__name__}")
+    if not isinstance(message.id, str | None):
+        raise InvalidValue(f"{where}.id", f"it must be a text, not a {type(message.id).__name__}")
+
+
+def check_flag(value: object, where: str) -> None:
+    """Refuse what is neither True nor False.
+
+    Raises:
+        InvalidValue: it is something else.
+    """
+    if not isinstance(value, bool):
+        raise InvalidValue(where, f"it must be True or False, not {shorten(value)}")
+
+
+def checked_answers(answers: object) -> tuple[Answer, ...]:
+    """Return answers, checked and copied.
+
+    Raises:
+        InvalidId, InvalidValue: one cannot be given; the message says which.
+    """
+    if not isinstance(answers, tuple | list):
+        reason = f"it must be a tuple or list of answers, not a {type(answers).__name__}"
+        raise InvalidValue("answer.answers", reason)
+    return tuple(checked_answer(each, f"answer.answers[{n}]") for n, each in enumerate(answers))
+
+
+def checked_answer(answer: object, where: str) -> Answer:
+    """Return an answer, checked and copied.
+
+    Raises:
+        InvalidId, InvalidValue: it cannot be given; the message says why.
+    """
+    if not isinstance(answer, Answer):
+        raise InvalidValue(where, f"it must be an Answer, not a {type(answer).__name__}")
+    check_ids(answer)
+    if answer.status not in ("resolved", "cancelled"):
+        reason = f"it must be 'resolved' or 'cancelled', not {shorten(answer.status)}"
+        raise InvalidValue(f"{where}.status", reason)
+    return checked(answer, where)
+
+
+# --- what is answered -----------------------------------------------------------------------------
+
+
+def _answers_of(run: RunRecord, answers: Answer | Sequence[Answer]) -> tuple[Answer, ...]:
+    """The answers to a run, which say that they are to it.
+
+    Raises:
+        InvalidValue: it does not ask what one of them answers.
+    """
+    ids = asked_ids(run)
+    if isinstance(answers, Answer):
+        answers = [msgspec.structs.replace(answers, interrupt_id=each) for each in ids]
+    for number, each in enumerate(answers):
+        if each.interrupt_id not in ids:
+            reason = (
+                f"run {shorten(run.run_id)} does not ask it; it asks {', '.join(map(shorten, ids))}"
+            )
+            raise InvalidValue(f"answer.answers[{number}].interrupt_id", reason)
+    return tuple(msgspec.structs.replace(each, run_id=run.run_id) for each in answers)
+
+
+def _text_of(answer: Answer) -> str:
+    """An answer as the text of a message."""
+    if answer.payload is None:
+        return answer.status
+    if isinstance(answer.payload, str):
+        return answer.payload
+    return msgspec.json.encode(answer.payload).decode()
