@@ -192,7 +192,8 @@ class Runs(RunWrites):
 
         Args:
             run_id: the run that waits.
-            payload: the answer to all that it asks.
+            payload: the answer to all that it asks; without one it is a plain yes, see
+                `treadle.worker.Answer`.
             status: "resolved", or "cancelled" if nobody is going to answer.
             answers: instead of a payload, answers to single questions, by their ids. Each ends the
                 wait of the run.
