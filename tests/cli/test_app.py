@@ -106,7 +106,10 @@ def test_every_option_says_what_it_is_for(path: tuple[str, ...]) -> None:
         (["stats"], " Did you mean `treadle mailboxes stats`?"),
         (["mailbox"], " Did you mean `treadle mailboxes`?"),
         (["treads", "list"], " Did you mean `treadle threads`?"),
-        (["mailboxes", "requeu"], " Did you mean `treadle mailboxes requeue`?"),
+        (
+            ["mailboxes", "requeu"],
+            " Did you mean `treadle mailboxes requeue` or `treadle runs request`?",
+        ),
         (["mailboxes", "usage"], " Did you mean `treadle runs usage`?"),
         (
             ["delete"],

@@ -80,3 +80,85 @@ def test_tokens_are_summed(agents: Path) -> None:
         {"key": "u1", "runs": 3, "input_tokens": 3_000, "output_tokens": 0},
         {"runs": 1, "input_tokens": 0, "output_tokens": 0},
     ]
+
+
+def test_a_run_is_asked_for_once(agents: Path) -> None:
+    asked = ("runs", "request", "helper", "new", "--store", agents, "--run-id", "r9")
+    first = run_json(*asked, "--text", "hi", "--owner", "ann")
+    assert (first["run_id"], first["thread_id"], first["was_known"]) == ("r9", "new", False)
+    assert run_json(*asked, "--text", "hi")["was_known"]
+    assert run(*asked).stdout == "r9\n"
+    entry = run_json("mailboxes", "show", "r9", "--store", agents)["entry"]
+    assert (entry["payload"]["agent_id"], entry["payload"]["resource_id"]) == ("helper", "ann")
+    elsewhere = run("runs", "request", "helper", "other", "--run-id", "r9", "--store", agents)
+    assert elsewhere.exit_code == 1
+    assert "run 'r9' already exists; another thread has it" in elsewhere.stderr
+    assert run("runs", "request", "helper", "new", "--store", agents).stdout.strip() != "r9"
+
+
+def waiting(agents: Path, run_id: str, *interrupts: str) -> None:
+    asks = {"interrupts": [{"id": each} for each in interrupts]}
+    record = treadle.RunRecord(run_id=run_id, thread_id="t1", status="waiting", metadata=asks)
+    in_store(agents, lambda store: store.runs.upsert(record))
+
+
+def test_a_run_that_waits_is_answered_once(agents: Path) -> None:
+    waiting(agents, "w")
+    answer = ("runs", "answer", "w", "--store", agents)
+    given = run_json(*answer, '{"approved": true}', "--run-id", "n", "--message", "yes")
+    assert given["run"]["termination_code"] == "answered"
+    assert (given["request"]["run_id"], given["request"]["was_known"]) == ("n", False)
+    payload = run_json("mailboxes", "show", "n", "--store", agents)["entry"]["payload"]
+    assert [each["payload"] for each in payload["resume"]] == [{"approved": True}]
+    late = run(*answer, "--text", "no")
+    assert late.exit_code == 1
+    assert "run 'w' does not wait: it is done ('answered')" in late.stderr
+    assert run(*answer, '{"approved": true}', "--run-id", "n").stdout == "n\n"
+
+
+@pytest.mark.parametrize(
+    ("given", "resume"),
+    [
+        (("--text", "yes"), [("i", "resolved", "yes"), ("j", "resolved", "yes")]),
+        (("--cancelled",), [("i", "cancelled", None), ("j", "cancelled", None)]),
+        (("1", "--interrupt", "j"), [("j", "resolved", 1)]),
+        (("--cancelled", "--interrupt", "j"), [("j", "cancelled", None)]),
+    ],
+)
+def test_an_answer_is_a_value_a_text_or_none(
+    agents: Path, given: tuple[str, ...], resume: list[tuple[object, ...]]
+) -> None:
+    waiting(agents, "w", "i", "j")
+    run_json("runs", "answer", "w", *given, "--run-id", "n", "--store", agents)
+    payload = run_json("mailboxes", "show", "n", "--store", agents)["entry"]["payload"]
+    found = [(a["interrupt_id"], a["status"], a.get("payload")) for a in payload["resume"]]
+    assert found == resume
+
+
+def test_an_answer_must_be_one(agents: Path) -> None:
+    waiting(agents, "w", "i")
+    for given in ((), ("1", "--text", "x"), ("1", "--cancelled"), ("{",)):
+        assert run("runs", "answer", "w", *given, "--store", agents).exit_code == 2
+    unknown = run("runs", "answer", "w", "1", "--interrupt", "k", "--store", agents)
+    assert unknown.exit_code == 1
+    assert "run 'w' does not ask it; it asks 'i'" in unknown.stderr
+    assert run_json("runs", "show", "w", "--store", agents)["status"] == "waiting"
+
+
+def test_a_paused_run_goes_on_with_its_answer(agents: Path) -> None:
+    async def pause(store: treadle.Store) -> None:
+        sent = await store.mailboxes.send("t1", "work")
+        async with store.batch() as step:
+            record = treadle.RunRecord(
+                run_id="w",
+                thread_id="t1",
+                status="waiting",
+                source_mailbox_entry_id=sent.entry.entry_id,
+            )
+            step.runs.upsert(record)
+            step.mailboxes.pause("t1")
+
+    in_store(agents, pause)
+    given = run("runs", "answer", "w", "--text", "yes", "--store", agents)
+    assert given.stdout == "w\n"
+    assert run_json("runs", "show", "w", "--store", agents)["status"] == "running"

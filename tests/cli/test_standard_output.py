@@ -68,7 +68,9 @@ WORKING: dict[str, list[str]] = {
     "documents list": ["documents", "list"],
     "documents put": ["documents", "put", "c", "k", "--value", "1"],
     "documents show": ["documents", "show", "c", "k-shown"],
+    "runs answer": ["runs", "answer", "asks-{kind}", "1", "--run-id", "answer-{kind}"],
     "runs list": ["runs", "list"],
+    "runs request": ["runs", "request", "helper", "said", "--run-id", "asked-{kind}"],
     "runs show": ["runs", "show", "r1"],
     "runs usage": ["runs", "usage"],
     "send": ["send", "m3", "1"],
@@ -104,6 +106,8 @@ def test_output_that_arrives_nowhere_ends_every_command_the_same_way(
         waiting = treadle.MailboxEntry(entry_id=f"why-{kind}", mailbox_id="why")
         await store.mailboxes.enqueue(waiting)
         await store.documents.put("c", "k-shown", 1)
+        asking = treadle.RunRecord(run_id=f"asks-{kind}", thread_id="said", status="waiting")
+        await store.runs.upsert(asking)
 
     in_store(agents, add)
     in_store("sqlite:///store.db", add)

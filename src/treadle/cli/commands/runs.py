@@ -1,4 +1,4 @@
-"""`treadle runs`: list and show runs, and sum what they used."""
+"""`treadle runs`: list and show runs, ask for them, answer them, and sum what they used."""
 
 from collections.abc import Awaitable
 from datetime import UTC, datetime
@@ -7,16 +7,26 @@ from typing import get_args
 
 import click
 
-from treadle.cli.opening import read_store
+from treadle.cli.opening import change_store, read_store, write_store
 from treadle.cli.options import after_option, json_option, limit_option, store_option
 from treadle.cli.paging import write_found
 from treadle.cli.terminal.help import ExampleGroup
 from treadle.cli.terminal.notes import write_note
-from treadle.cli.terminal.output import time_text, write_fields, write_json, write_table
+from treadle.cli.terminal.output import (
+    time_text,
+    write_fields,
+    write_json,
+    write_line,
+    write_table,
+)
 from treadle.cli.terminal.tables import Column
-from treadle.core.codec import to_plain
+from treadle.cli.values import read_value
+from treadle.clock import new_id
+from treadle.core.codec import Json, to_plain
 from treadle.core.cursors import CursorPage
+from treadle.core.messages import Message
 from treadle.core.run_queries import RunKey
+from treadle.core.run_requests import Answer, AnswerStatus, RunRequest
 from treadle.core.runs import RunOrigin, RunRecord, RunStatus
 from treadle.core.usage import Usage, UsageKey, UsageReport
 from treadle.errors import NotFound
@@ -43,10 +53,14 @@ _DATE = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
 @click.group(
     "runs",
     cls=ExampleGroup,
-    examples=("treadle runs list --status running", "treadle runs usage --by day"),
+    examples=(
+        "treadle runs list --status running",
+        "treadle runs answer bike-turn-1 --text yes",
+        "treadle runs usage --by day",
+    ),
 )
 def runs() -> None:
-    """Look at runs, the executions of agents."""
+    """Look at runs of agents, ask for them, and answer them."""
 
 
 @runs.command(
@@ -191,6 +205,113 @@ def show_run(run_id: str, as_json: bool) -> None:
         write_json(to_plain(run))
     else:
         write_fields(to_plain(run))
+
+
+@runs.command(
+    "request",
+    examples=(
+        'treadle runs request helper bike-squeaky-brakes --text "Is it ready?"',
+        "treadle runs request helper bike-squeaky-brakes --text hi --run-id order-4711",
+        "treadle runs request helper bike-squeaky-brakes --json | jq -r .run_id",
+    ),
+)
+@store_option()
+@click.argument("agent")
+@click.argument("thread")
+@click.option("--text", help="What the user says; without it, the agent answers what is there.")
+@click.option(
+    "--run-id", metavar="ID", help="The id of the run, by which it is asked for once; a new one."
+)
+@click.option("--owner", metavar="ID", help="The owner of a new thread.")
+@json_option
+def request_run(
+    agent: str, thread: str, text: str | None, run_id: str | None, owner: str | None, as_json: bool
+) -> None:
+    """Ask an agent for a run on a thread.
+
+    A thread that does not exist is created. The message is appended and the request sent in one
+    commit; a worker whose handler uses `Turn` does the run. The command prints the id of the run.
+    The same id again writes nothing.
+
+    --json: {"run_id", "thread_id", "entry_id", "version", "was_known", "is_behind"}.
+    """
+    wanted = RunRequest(
+        agent_id=agent,
+        thread_id=thread,
+        run_id=new_id() if run_id is None else run_id,
+        resource_id=owner,
+    )
+    said = [] if text is None else [Message.user(text)]
+    asked = write_store(lambda store: store.runs.request(wanted, *said))
+    if as_json:
+        write_json(to_plain(asked))
+    else:
+        write_line(asked.run_id)
+
+
+@runs.command(
+    "answer",
+    examples=(
+        "treadle runs answer bike-turn-1 --text yes",
+        """treadle runs answer bike-turn-1 '{"approved": true}'""",
+        "treadle runs answer bike-turn-1 --cancelled",
+        """treadle runs answer bike-turn-1 '{"approved": false}' --interrupt may-pay""",
+    ),
+)
+@store_option()
+@click.argument("run_id", metavar="RUN")
+@click.argument("answer", required=False)
+@click.option("--text", help="Answer this text instead of the JSON value ANSWER.")
+@click.option("--cancelled", is_flag=True, help="Nobody is going to answer.")
+@click.option("--interrupt", metavar="ID", help="Answer only this question of the run.")
+@click.option("--message", metavar="TEXT", help="What the thread gets with the answer.")
+@click.option(
+    "--run-id", "next_run_id", metavar="ID", help="The id of the run that brings it; a new one."
+)
+@json_option
+def answer_run(
+    run_id: str,
+    answer: str | None,
+    text: str | None,
+    cancelled: bool,
+    interrupt: str | None,
+    message: str | None,
+    next_run_id: str | None,
+    as_json: bool,
+) -> None:
+    """Answer a run that waits; it can be answered once.
+
+    ANSWER is JSON, or `-` to read JSON from standard input. The command prints the id of the run
+    that gets it: another one if the turn of RUN has ended, and RUN itself if it goes on after a
+    pause. A run that looks for a message in the thread gets the answer as its text.
+
+    --json: {"run": {...}, "request": {...}}; without a request if a message brings the answer.
+    """
+    payload = _read_answer(answer, text, cancelled)
+    status: AnswerStatus = "cancelled" if cancelled else "resolved"
+    single = []
+    if interrupt is not None:
+        single = [Answer(interrupt_id=interrupt, status=status, payload=payload)]
+    given = change_store(
+        lambda store: store.runs.answer(
+            run_id,
+            None if single else payload,
+            status=status,
+            answers=single,
+            message=None if message is None else Message(role="user", content=message),
+            next_run_id=next_run_id,
+        )
+    )
+    if as_json:
+        write_json(to_plain(given))
+    else:
+        write_line(run_id if given.request is None else given.request.run_id)
+
+
+def _read_answer(answer: str | None, text: str | None, cancelled: bool) -> Json:
+    if (answer is not None) + (text is not None) + cancelled != 1:
+        raise click.UsageError("give either an ANSWER, --text or --cancelled")
+    return text if answer is None else read_value(answer, "ANSWER")
 
 
 def _cells(run: RunRecord) -> tuple[str, ...]:

@@ -1,19 +1,15 @@
 """`treadle send`: send work to a mailbox."""
 
-import sys
-
 import click
 
 from treadle.cli.opening import write_store
 from treadle.cli.options import duration, json_option, store_option
 from treadle.cli.terminal.help import ExampleCommand
-from treadle.cli.terminal.input import reading_input
 from treadle.cli.terminal.output import write_json, write_line
+from treadle.cli.values import read_value
 from treadle.core.codec import Json, to_plain
 from treadle.core.limits import PRIORITY
 from treadle.core.mailboxes import Sent
-from treadle.errors import InvalidValue
-from treadle.integrations.strict_json import read_json
 from treadle.store.store import Store
 
 
@@ -114,12 +110,4 @@ def _read_payload(payload: str | None, text: str | None) -> Json:
         raise click.UsageError("give either a PAYLOAD or --text")
     if text is not None:
         return {"text": text}
-    if payload == "-":
-        with reading_input():
-            data = sys.stdin.buffer.read()
-        return read_json(data, "payload")
-    try:
-        return read_json(payload or "", "payload")
-    except InvalidValue as error:
-        advice = f"{error.reason}; quote it for the shell, or use --text for plain text"
-        raise click.BadParameter(advice, param_hint="'PAYLOAD'") from error
+    return read_value(payload or "", "PAYLOAD")
