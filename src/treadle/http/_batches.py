@@ -1,5 +1,6 @@
 """The operation that commits commands together, all or none."""
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, cast
 
@@ -9,10 +10,10 @@ from starlette.responses import Response
 from treadle import commands
 from treadle.clock import new_id, new_token
 from treadle.core.codec import Json, Model
-from treadle.core.commands import Command
+from treadle.core.commands import Command, Commands, describe
 from treadle.core.mailboxes import Send
 from treadle.core.taking import Take
-from treadle.errors import InvalidValue, shorten
+from treadle.errors import InvalidValue, TreadleError, shorten
 from treadle.http._call import Call
 from treadle.http._input import Fields, body_of
 from treadle.http._operation import Operation
@@ -66,6 +67,7 @@ ACTIONS: dict[type[Command[Any]], Action] = {
 """The commands of a batch, and what each needs the right to do. The commands that restore rows of
 another store are none of them: they could forge times, versions and claims."""
 
+_NUMBERED = re.compile(r"command (\d+) of \d+: (.*)", re.DOTALL)
 _KINDS = {kind.__name__: kind for kind in ACTIONS}
 
 
@@ -97,9 +99,42 @@ async def _commit(call: Call) -> Response:
         reason = f"at most {call.limits.commands} commands, not {len(given)}"
         raise InvalidValue("body.commands", reason)
     batch = tuple(_command(call, plain, number) for number, plain in enumerate(given))
-    receipt = await call.store.commit(batch)
+    guarded, places = _with_checks(batch)
+    try:
+        receipt = await call.store.commit(guarded)
+    except TreadleError as error:
+        error.command = _as_given(error.command, batch, places)
+        raise
     with_tokens = [isinstance(command, Take) for command in batch]
-    return answer_results(call, receipt.results, with_tokens)
+    return answer_results(call, tuple(receipt.results[at] for at in places), with_tokens)
+
+
+def _with_checks(batch: Commands) -> tuple[Commands, list[int]]:
+    """Return a batch that takes no run from another thread, and where its commands are in it."""
+    guarded: list[Command[Any]] = []
+    places: list[int] = []
+    for command in batch:
+        match command:
+            case commands.AppendThread(thread_id=thread_id, changes=changes) if changes.run_id:
+                guarded.append(commands.CheckRun(run_id=changes.run_id, thread_id=thread_id))
+            case commands.UpsertRun(run=run):
+                guarded.append(commands.CheckRun(run_id=run.run_id, thread_id=run.thread_id))
+            case _:
+                pass
+        places.append(len(guarded))
+        guarded.append(command)
+    return tuple(guarded), places
+
+
+def _as_given(named: str | None, batch: Commands, places: list[int]) -> str | None:
+    """Return the name of the command that has failed, as the client has counted."""
+    found = _NUMBERED.fullmatch(named or "")
+    if found is None:
+        return named
+    failed = int(found[1]) - 1
+    index = next(n for n, at in enumerate(places) if at >= failed)
+    name = found[2] if places[index] == failed else describe(batch[index])
+    return f"command {index + 1} of {len(batch)}: {name}"
 
 
 def _command(call: Call, plain: dict[str, Json], number: int) -> Command[Any]:
@@ -134,7 +169,8 @@ OPERATIONS = (
         details=(
             "With a `Hold`, nothing is committed unless its claim is still held: so a worker that "
             "has lost its lease writes nothing. Each command needs its right, too. The server "
-            "makes the `entry_id` of a `Send` that has none."
+            "makes the `entry_id` of a `Send` that has none. 409: another thread has a run that an "
+            "append or an upsert writes."
         ),
     ),
 )
