@@ -1,6 +1,6 @@
 """Journal entries: the documents that a batch writes, removes or appends to."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from typing import ClassVar, TypeAlias, assert_never
 
@@ -90,6 +90,13 @@ def decode_entries(record: Record, path: str) -> tuple[Entry, ...]:
     return entries
 
 
+def without_earlier(entry: Entry) -> Entry:
+    """Return an entry without the document that was there before, which only the journal needs."""
+    if isinstance(entry, FirstAppend):
+        return Append(entry.key, entry.deltas)
+    return Update(entry.key, entry.labels) if isinstance(entry, FirstUpdate) else entry
+
+
 def table_of(entry: Entry) -> TableName:
     """Return the table that an entry is about."""
     return "documents" if isinstance(entry, OF_COLLECTIONS) else entry.table
@@ -100,8 +107,10 @@ def entries_of(
     journaled: AbstractSet[DocumentKey],
     document_of: Callable[[str, StoredThread], ThreadDocument],
     lines_of: Callable[[list[Change]], Iterable[Lines | Whole]],
-) -> list[list[Entry]]:
-    """Return the entries of each batch of a group.
+) -> Iterator[list[Entry]]:
+    """Yield the entries of each batch of a group.
+
+    They may have whole documents, and are made one after the other, to be written and dropped.
 
     Args:
         journaled: the documents that the journal has already.
@@ -109,7 +118,6 @@ def entries_of(
         lines_of: returns the entries of changes of documents of the noun.
     """
     in_group: set[DocumentKey] = set()
-    group: list[list[Entry]] = []
     for changes in batches:
         entries: list[Entry] = []
         documents: list[Change] = []
@@ -129,8 +137,7 @@ def entries_of(
                 )
         if documents:
             entries += lines_of(documents)
-        group.append(entries)
-    return group
+        yield entries
 
 
 def _add_thread_entries(

@@ -11,7 +11,7 @@ follows the damage, the disk has lost data that it had confirmed, and that is an
 
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -130,20 +130,21 @@ class Journal:
         self._disk.cut_log(self._log, self.position.end)
         return True
 
-    def append(self, payloads: Sequence[bytes], *, sync: bool) -> None:
+    def append(self, payloads: Iterable[bytes], *, sync: bool) -> None:
         """Write records, which are committed when this returns, and sync them if asked to.
 
+        If it raises, there may be some behind `position`, and the caller cuts them off.
+
         Raises:
-            InvalidValue: one is larger than a record can be; nothing was written.
+            InvalidValue: one is larger than a record can be.
         """
-        largest = max(map(len, payloads), default=0)
-        if largest > _LARGEST_PAYLOAD:
-            reason = f"it takes {largest:,} bytes of at most {_LARGEST_PAYLOAD:,}; divide it"
-            raise InvalidValue("batch", reason)
         known, group = self.position, self.position.next_group
         frames: list[bytes] = []
-        size, end = 0, known.end
+        size, end, number = 0, known.end, known.record
         for number, payload in enumerate(payloads, start=known.record + 1):
+            if len(payload) > _LARGEST_PAYLOAD:
+                reason = f"it takes {len(payload):,} bytes of at most {_LARGEST_PAYLOAD:,}"
+                raise InvalidValue("batch", f"{reason}; divide it")
             if size > _TOGETHER:
                 self._disk.write_log(self._log, end, b"".join(frames))
                 frames, size, end = [], 0, end + size
@@ -157,7 +158,7 @@ class Journal:
         self.position = Position(
             journal=known.journal,
             end=end + size,
-            record=known.record + len(payloads),
+            record=number,
             group=group,
             synced=sync,
         )

@@ -1,6 +1,6 @@
 """One process's copy of the store in memory, and how it follows the journals."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import TypeAlias
 
@@ -19,6 +19,7 @@ from treadle.backends.files._entries import (
     encode_entries,
     entries_of,
     table_of,
+    without_earlier,
 )
 from treadle.backends.files._journal import Journal, Position
 from treadle.backends.files._tables import FileTables
@@ -76,15 +77,18 @@ class Replica:
         Without `sync` the journal is synced only before a file changes that may be safe on the
         disk: until the new content is safe too, the journal must have it. See docs/decisions/0026.
         """
-        group = entries_of(
+        group: Iterable[list[Entry]] = entries_of(
             batches,
             self._journaled,
             self.tables.threads.document,
             self.tables.documents.entries_of,
         )
-        committed = list(chain.from_iterable(group))
-        sync = sync or self._replaces_safe(batches) or self._changes_safe_file(committed)
-        self.journal.append(list(map(encode_entries, group)), sync=sync)
+        sync = sync or self._replaces_safe(batches)
+        if not sync:
+            group = list(group)
+            sync = self._changes_safe_file(list(chain.from_iterable(group)))
+        committed: list[Entry] = []
+        self.journal.append(_encoded(group, committed), sync=sync)
         return committed
 
     def _replaces_safe(self, batches: list[list[Change]]) -> bool:
@@ -156,3 +160,10 @@ class Replica:
             self.tables.follow(entries)
             self._journaled.update((table_of(entry), entry.key) for entry in entries)
             yield entries
+
+
+def _encoded(group: Iterable[list[Entry]], committed: list[Entry]) -> Iterator[bytes]:
+    """Yield the record of each batch, and add its entries to `committed`."""
+    for entries in group:
+        yield encode_entries(entries)
+        committed += map(without_earlier, entries)

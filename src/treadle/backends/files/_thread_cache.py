@@ -17,6 +17,7 @@ from treadle.backends.files._thread_document import (
     read_thread,
     read_written,
 )
+from treadle.backends.files.disk import Bytes
 from treadle.backends.files.documents import Documents
 from treadle.backends.model.tables import Put
 from treadle.core.codec import decode
@@ -178,7 +179,7 @@ class ThreadCache(RowCache[StoredThread]):
         while self._total > self._budget and len(self._rows) > 1:
             oldest, _ = self._rows.popitem(last=False)
             if oldest in self._encoded:
-                self._checksums[oldest] = _checksum(b"".join(self._encoded[oldest].parts()))
+                self._checksums[oldest] = _checksum(self._encoded[oldest].parts())
             self._drop(oldest)
         while len(self._checksums) > _CHECKSUMS:
             self._checksums.popitem(last=False)
@@ -219,7 +220,7 @@ class ThreadCache(RowCache[StoredThread]):
 
     def _read_thread(self, key: str, data: bytes) -> StoredThread:
         known = self._checksums.pop(key, None)
-        if known is not None and known == _checksum(data):
+        if known is not None and known == _checksum([data]):
             return self._read_written(key, data)
         head = read_thread(key, data, self._documents.where("threads", key))
         self._wholes[key] = head
@@ -244,8 +245,11 @@ class Written(msgspec.Struct, frozen=True, eq=False, gc=False):
     """How many messages it has."""
 
 
-def _checksum(data: bytes) -> int:
-    return len(data) << 32 | zlib.crc32(data)
+def _checksum(parts: Iterable[Bytes]) -> int:
+    size = checksum = 0
+    for part in parts:
+        size, checksum = size + len(part), zlib.crc32(part, checksum)
+    return size << 32 | checksum
 
 
 def _written(head: ThreadHead, count: int) -> StoredThread:
