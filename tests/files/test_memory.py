@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 
 import treadle
-from tests.files.calls import commit
+from tests.files.calls import batch_of, commit, do
 from treadle import Message, Thread
 from treadle.backends._deadline import Patience
+from treadle.backends._group_thread import Failure
 from treadle.backends.files import _journal as journal_module
 from treadle.backends.files import _tables as tables
 from treadle.backends.files import _thread_cache as thread_cache
-from treadle.backends.files._engine import Engine
+from treadle.backends.files._engine import Engine, ReadCall
 from treadle.backends.files._entry_cache import EntryCache
 from treadle.backends.files._journal import Journal, Position
 from treadle.backends.files._thread_cache import ThreadCache
@@ -22,7 +23,8 @@ from treadle.backends.files.documents import Documents
 from treadle.backends.model.tables import Put
 from treadle.clock import system_clock
 from treadle.core.mailboxes import MailboxEntry, Send
-from treadle.core.threads import StoredThread, ThreadHead
+from treadle.core.thread_commands import AppendThread, CreateThread
+from treadle.core.threads import StoredThread, ThreadChangeSet, ThreadHead
 from treadle.errors import CorruptRecord
 
 TEXT = "x" * 200
@@ -105,6 +107,28 @@ def test_a_damaged_record_is_found_although_later_ones_are_read_apart(
     with pytest.raises(CorruptRecord, match="record 2 is damaged, but later ones are whole"):
         list(other.read_on())
     other.close()
+
+
+def test_a_group_does_not_have_all_its_records_at_once(tmp_path: Path) -> None:
+    engine = Engine(str(tmp_path), system_clock, "full")
+    engine.open(Patience.of(60))
+    names = [f"t{number}" for number in range(40)]
+    for name in names:
+        commit(engine, CreateThread(thread=Thread(id=name, state="x" * 200_000)))
+    engine.close()  # the first append of the next journal has the whole document
+    engine.open(Patience.of(60))
+    says = ThreadChangeSet(messages=(Message.user("hi"),))
+    appends = [batch_of(AppendThread(thread_id=name, changes=says)) for name in names]
+    do(engine, ReadCall(lambda tables: [tables.threads[name] for name in names]))
+    tracemalloc.start(1)
+    try:
+        outcomes = engine.run(appends, Patience.of(60))
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+        engine.close()
+    assert not any(isinstance(outcome, Failure) for outcome in outcomes)
+    assert most < 40 * 200_000 + 5 * 2**20  # the documents, and a part of the journal
 
 
 def test_a_checkpoint_does_not_read_a_journal_as_a_whole(
