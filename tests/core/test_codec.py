@@ -64,6 +64,11 @@ gc.collect()
 MODELS = all_models()
 
 
+def test_values_are_not_tracked_by_the_garbage_collector() -> None:
+    assert not gc.is_tracked(Thread(id="t", messages=(Message.user(["hi"]),), state={"a": [1]}))
+    assert [kind for kind in MODELS if kind.__struct_config__.gc] == []
+
+
 def test_the_models_are_found() -> None:
     assert {Thread, RunRecord, MailboxEntry, MailboxState, Message, ToolCall} <= set(MODELS)
     assert len(MODELS) > 40

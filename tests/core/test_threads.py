@@ -21,13 +21,32 @@ from treadle.backends.model.tables import Tables
 from treadle.core.codec import checked
 from treadle.core.patches import Append, Increment
 from treadle.core.thread_queries import ListMessages
-from treadle.core.threads import StoredThread, appended, created, saved
+from treadle.core.threads import (
+    History,
+    StoredThread,
+    ThreadDelta,
+    appended,
+    created,
+    saved,
+)
 from treadle.testing._harness.builders import said, says, sets, tracked
 from treadle.testing._harness.strategies.models import models
 
 
 def contents(thread: Thread) -> list[Any]:
     return [message.content for message in thread.messages]
+
+
+def test_a_history_of_any_length_is_dropped() -> None:
+    stored = StoredThread(created(Thread(id="t"), 1))
+    for _ in range(200_000):
+        stored = StoredThread(stored.head, _longer(stored), stored.origin)
+    del stored  # as a recursion in C, it would end the process
+
+
+def _longer(stored: StoredThread) -> History:
+    delta = ThreadDelta(version=1, committed_at=1, changes=ThreadChangeSet())
+    return History(delta, (), 0, (), stored.history)
 
 
 def test_a_change_set_takes_lists_and_is_stored_with_tuples() -> None:
