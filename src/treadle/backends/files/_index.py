@@ -47,6 +47,7 @@ class MailboxIndex:
         """Retries that keep their order; they hold back what is behind them."""
         self._duplicates: dict[tuple[str, str], str] = {}
         self._claimable: dict[str, list[TurnOrder]] = {}
+        """Of mailboxes that had several entries at once: many have one, whose turn it is."""
         self._heads: list[tuple[_Order, str]] = []
         self._offered: dict[str, _Order] = {}
         """The item of each mailbox in `_heads` that is not outdated."""
@@ -123,6 +124,11 @@ class MailboxIndex:
 
     def _in_turn(self, mailbox_id: str) -> Iterator[MailboxEntry]:
         """Yield the claimable entries of the mailbox, in the order of their turns."""
+        only = self._unfinished.get(mailbox_id)
+        if isinstance(only, str):
+            if is_claimable(self._entries[only], self._now):
+                yield self._entries[only]
+            return
         heap = self._claimable.get(mailbox_id, [])
         while heap and not self._is_current(heap[0]):
             heappop(heap)
@@ -170,6 +176,9 @@ class MailboxIndex:
             found.add(entry_id)
         elif found != entry_id:
             self._unfinished[mailbox_id] = {found, entry_id}
+            first = self._get(found)
+            if first is not None and is_claimable(first, self._now):
+                self._add_claimable(first)
 
     def _note_dedupe_key(self, entry: MailboxEntry, key: tuple[str, str]) -> None:
         known = self._duplicates.setdefault(key, entry.entry_id)
@@ -221,16 +230,20 @@ class MailboxIndex:
         """Put an unfinished entry on the heap that it belongs to at present."""
         self._pushed += 1
         if is_claimable(entry, self._now):
-            heap = self._claimable.get(entry.mailbox_id)
-            if heap is None:
-                self._claimable[entry.mailbox_id] = [turn_order(entry)]
-            else:
-                heappush(heap, turn_order(entry))
+            if self._unfinished.get(entry.mailbox_id) != entry.entry_id:
+                self._add_claimable(entry)
             self.offer(entry.mailbox_id)
         elif entry.status == "queued":
             heappush(self._later, (entry.available_at, entry.entry_id))
         elif entry.lease_until is not None:  # without a lease it is held until it is ended
             heappush(self._leases, (entry.lease_until, entry.entry_id))
+
+    def _add_claimable(self, entry: MailboxEntry) -> None:
+        heap = self._claimable.get(entry.mailbox_id)
+        if heap is None:
+            self._claimable[entry.mailbox_id] = [turn_order(entry)]
+        else:
+            heappush(heap, turn_order(entry))
 
     def offer(self, mailbox_id: str) -> None:
         """Put the mailbox's first entry on the heap of heads, unless it is there."""
@@ -247,6 +260,10 @@ class MailboxIndex:
 
     def _head(self, mailbox_id: str) -> MailboxEntry | None:
         """Return the mailbox's first claimable entry; None if it may give none."""
+        only = self._unfinished.get(mailbox_id)
+        if isinstance(only, str):
+            entry = self._entries[only]
+            return entry if is_claimable(entry, self._now) else None
         heap = self._claimable.get(mailbox_id)
         if not heap or (mailbox_id in self._claimed and self._is_held(mailbox_id)):
             return None
