@@ -1,6 +1,7 @@
 """Hooks receive all events, and cannot break the worker."""
 
 import logging
+from contextvars import ContextVar
 
 import msgspec
 import pytest
@@ -10,6 +11,7 @@ from treadle import MailboxEntry, Store, StoreUnavailable
 from treadle.worker import (
     Claimed,
     DeadLettered,
+    Delivery,
     Done,
     Event,
     LeaseLost,
@@ -46,6 +48,25 @@ async def test_a_hook_that_raises_is_logged_and_does_not_break_the_worker(
     messages = [record.getMessage() for record in caplog.records if record.exc_info]
     assert messages == ["the hook failed at Claimed", "the hook failed at Done"]
     assert "the hook is broken" in caplog.text
+
+
+async def test_what_a_hook_sets_is_inherited_by_its_handler_only(store: Store) -> None:
+    current = ContextVar("current", default="nothing")
+    found: list[tuple[str, str]] = []
+
+    def hook(event: Event) -> None:
+        if isinstance(event, Claimed):
+            found.append(("before", current.get()))
+            current.set(event.entry.mailbox_id)
+
+    async def handler(delivery: Delivery) -> None:
+        found.append((delivery.entry.mailbox_id, current.get()))
+
+    for name in ("a", "b", "c"):
+        await store.mailboxes.send(name, 1)
+    await until_idle(Worker(store, handler, on_event=hook))
+    assert sorted(found) == [("a", "a"), ("b", "b"), *[("before", "nothing")] * 3, ("c", "c")]
+    assert current.get() == "nothing"
 
 
 async def test_logging_is_the_default_hook(store: Store, caplog: pytest.LogCaptureFixture) -> None:

@@ -13,7 +13,7 @@ and `treadle.outcome`.
 """
 
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -100,9 +100,20 @@ class TracedEvents:
         if isinstance(event, Claimed):
             self._begin(event.entry)
         try:
-            self._also(event)
+            with self._within(event):
+                self._also(event)
         finally:
             self._end_if_over(event)
+
+    def _within(self, event: Event) -> AbstractContextManager[object]:
+        """Return a context in which the span of an event is the current one, if it has one."""
+        entry = getattr(event, "entry", None)
+        if not isinstance(entry, MailboxEntry):
+            return nullcontext()
+        span = self._spans.get((entry.entry_id, entry.claim_token))
+        if span is None:
+            return nullcontext()
+        return trace.use_span(span, record_exception=False, set_status_on_exception=False)
 
     def _end_if_over(self, event: Event) -> None:
         match event:
@@ -136,8 +147,8 @@ class TracedEvents:
         )
         self._spans[entry.entry_id, entry.claim_token] = span
         if delivery is None:
-            # The hook runs in the task of the delivery: the handler inherits its context, and with
-            # the task the context ends. An entry that a handler takes is part of its delivery.
+            # The hook runs in the context of the delivery, which the handler inherits, and which
+            # ends with it. An entry that a handler takes is part of its delivery.
             contexts.attach(contexts.set_value(_DELIVERY, span, trace.set_span_in_context(span)))
 
     def _end(

@@ -4,6 +4,7 @@ import asyncio
 import inspect
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
+from contextvars import copy_context
 from typing import TypeAlias
 
 from treadle.core.claims import Release
@@ -45,9 +46,12 @@ class Executor:
 
     def begin(self, attempt: Attempt) -> "asyncio.Task[None]":
         """Begin the handler of an attempt, in a task of its own."""
-        self._context.emit(Claimed(entry=attempt.first.entry))
+        # The handler inherits what a hook sets, such as the span of a trace; no other one does.
+        context = copy_context()
+        context.run(self._context.emit, Claimed(entry=attempt.first.entry))
         name = f"treadle-{attempt.first.entry_id}"
-        attempt.handling = asyncio.create_task(Contained(self._call(attempt)), name=name)
+        work = Contained(self._call(attempt))
+        attempt.handling = asyncio.create_task(work, name=name, context=context)
         return attempt.handling
 
     async def _call(self, attempt: Attempt) -> None:

@@ -97,6 +97,41 @@ async def test_a_trace_goes_through_the_headers_of_an_entry(store: Store, spans:
     assert delivery.status.status_code is StatusCode.UNSET
 
 
+@pytest.mark.parametrize("concurrency", [1, 4])
+async def test_each_delivery_of_a_worker_has_its_own_trace(
+    store: Store, spans: Spans, concurrency: int
+) -> None:
+    """The trace of one tenant must not get what is done for the others."""
+    seen: list[tuple[str, bool]] = []
+
+    async def handler(delivery: Delivery) -> None:
+        with spans.tracer.start_as_current_span(f"thinking {delivery.entry.mailbox_id}"):
+            await asyncio.sleep(0)
+
+    def also(event: Event) -> None:
+        seen.append((type(event).__name__, trace.get_current_span().is_recording()))
+
+    names = [f"m{number}" for number in range(4)]
+    for name in names:
+        with spans.tracer.start_as_current_span(f"request {name}"):
+            await store.mailboxes.send(name, 1)
+    hook = TracedEvents(also, tracer_provider=spans.provider)
+    worker = Worker(store, handler, on_event=hook, concurrency=concurrency)
+    await worker.run(until_idle=True)
+    for name in names:
+        [delivery] = [
+            span
+            for span in spans.named("process")
+            if attributes(span)["treadle.mailbox.id"] == name
+        ]
+        thinking = spans.one(f"thinking {name}")
+        assert is_below(thinking, delivery)
+        assert context_of(thinking).trace_id == context_of(spans.one(f"request {name}")).trace_id
+        assert not delivery.links
+    assert seen == [(kind, True) for kind, _ in seen]
+    assert not trace.get_current_span().get_span_context().is_valid
+
+
 async def test_calls_have_the_attributes_of_databases(store: Store, spans: Spans) -> None:
     await store.documents.put("notes", "k", 1)
     await store.documents.load("notes", "k")
