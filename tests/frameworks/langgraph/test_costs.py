@@ -9,6 +9,8 @@ from tests.frameworks.langgraph.graphs import compile_graph, put, thread, values
 from tests.marks import every_backend
 from treadle import Store, open_store
 from treadle.integrations.langgraph import TreadleSaver
+from treadle.integrations.langgraph._known import Known, KnownThreads
+from treadle.integrations.langgraph._layout import Sealed, Value
 
 LONG = "long " * 100
 
@@ -97,3 +99,27 @@ async def test_a_thread_that_was_deleted_begins_again(store_url: str) -> None:
         assert await saver.aget_tuple(thread()) is None
         config = await put(saver, thread(), {"a": LONG})
         assert await values_of(other, config) == {"a": LONG}
+
+
+async def test_what_is_remembered_of_a_thread_does_not_grow_with_its_runs(store: Store) -> None:
+    saver = TreadleSaver(store)
+    config = thread()
+    for number in range(20):
+        config = await put(saver, config, {"a": number}, run_id=f"run-{number}")
+    known = saver._known.get("langgraph.t", "")  # pyright: ignore[reportPrivateUsage]
+    assert known is not None
+    assert known.runs == {"run-19"}
+    await saver.adelete_for_runs([f"run-{number}" for number in range(20)])
+    assert [each async for each in saver.alist(thread())] == []
+
+
+def test_the_cache_of_threads_counts_small_values_too() -> None:
+    """The input of a graph, which may be large, is one of them."""
+    cache = KnownThreads()
+    large = Value(Sealed("json", "x" * 2**20))
+    for number in range(100):
+        known = Known(1, {}, {"__start__": large}, {}, frozenset())
+        cache.put(f"langgraph.{number}", "", known)
+    kept = [number for number in range(100) if cache.get(f"langgraph.{number}", "") is not None]
+    assert kept == [*range(100 - len(kept), 100)]
+    assert len(kept) <= 64

@@ -9,7 +9,7 @@ from treadle.integrations.langgraph._layout import Value
 from treadle.integrations.langgraph._lists import StoredList
 
 _BYTES = 64 * 2**20
-"""Most bytes of lists that one cache keeps."""
+"""Most bytes of lists and of small values that one cache keeps."""
 _ENTRIES = 10_000
 
 
@@ -23,7 +23,7 @@ class Known(NamedTuple):
     """The values that have no document of their own."""
     lists: Mapping[str, StoredList]
     runs: frozenset[str]
-    """The runs that are in the index."""
+    """Runs that are in the index: the last one that was written, at most."""
 
 
 class KnownThreads:
@@ -46,6 +46,7 @@ class KnownThreads:
     def put(self, collection: str, space: str, known: Known) -> None:
         """Replace what is known."""
         size = sum(stored.size for stored in known.lists.values())
+        size += sum(len(small.value.data) for small in known.small.values() if small.value)
         with self._lock:
             self._remove((collection, space))
             self._entries[collection, space] = known, size

@@ -248,7 +248,7 @@ class Writer:
             head = to_json(new.head(draft))
             step.documents.put(collection, checkpoint_key(new.space, new.id), head)
             if new.run_id is not None and new.run_id not in runs:
-                runs |= {new.run_id}
+                runs = frozenset({new.run_id})  # not all of the thread's: they may be many
                 self.add_run(step, collection, run_key(new.run_id), new.thread_id)
         version = root.version if changed is None else changed.result.version
         versions = {channel: str(version) for channel, version in new.versions.items()}
