@@ -4,6 +4,9 @@ A process that dies at a step of its write lives for a few milliseconds. It woul
 long if it imported the backends itself, and inspected the fields of the commands that it uses.
 """
 
+# pyright: reportUnusedImport=false
+# To import a module is what this one is for.
+
 import gc
 from contextlib import suppress
 
