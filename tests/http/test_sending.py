@@ -3,7 +3,9 @@
 import httpx
 import pytest
 
-from treadle import Store, Thread
+import treadle.http
+from tests.http.conftest import Connect
+from treadle import RunMeta, Store, Thread, ThreadChangeSet
 
 PATH = "/v1/mailboxes/t/entries"
 
@@ -17,6 +19,22 @@ async def test_an_owner_sends_as_themselves_and_from_outside(
         assert sent.status_code == 201, sent.text
         entry = sent.json()["entry"]
         assert (entry["sender_id"], entry["origin"]) == ("alice", "external")
+
+
+async def test_a_request_says_who_asks_and_an_answer_who_answers(
+    connect: Connect, store: Store
+) -> None:
+    meta = RunMeta(agent_id="helper", status="waiting", metadata={"interrupts": [{"id": "q"}]})
+    await store.threads.create(Thread(id="t", resource_id="alice"))
+    await store.threads.append("t", ThreadChangeSet(run_id="r", run_meta=meta))
+    olga = await connect(treadle.http.operator("olga"))
+    yes = {"decisions": [{"target_id": "q", "action": "resume", "result": True}]}
+    assert (await olga.post("/v1/runs/r/inputs", json=yes)).status_code == 202
+    alice = await connect(treadle.http.user("alice"))
+    said = {"agentId": "helper", "messages": [{"role": "user", "content": "hi"}]}
+    assert (await alice.post("/v1/runs/r/inputs", json=said)).status_code == 202
+    page = await store.mailboxes.list_entries(mailbox_id="t")
+    assert [entry.sender_id for entry in page.items] == ["olga", "alice"]
 
 
 @pytest.mark.parametrize("more", [{"sender_id": "olga"}, {"origin": "internal"}], ids=str)

@@ -105,6 +105,11 @@ class TestARequest:
         assert one == wanted(resource_id="anna", state={"a": 1}, message_ids=("m",))
         assert other == wanted("s", resource_id="anna", behind="m")
 
+    async def test_the_entry_says_who_asks(self, store: Store) -> None:
+        await store.runs.request(wanted(), Message.user("hi"), sender_id="anna")
+        await store.runs.request(wanted("s"))
+        assert [entry.sender_id for entry in await queued(store)] == ["anna", None]
+
     async def test_the_same_again_writes_nothing(self, store: Store) -> None:
         await store.runs.request(wanted(), Message.user("hi"))
         before = await read_everything(store, THREADS)
@@ -163,13 +168,14 @@ class TestAnAnswer:
     async def test_another_run_brings_it(self, store: Store) -> None:
         await asking(store, "r", "i", "j")
         answered = await store.runs.answer(
-            "r", {"approved": True}, next_run_id="n", message=Message.user("yes")
+            "r", {"approved": True}, next_run_id="n", message=Message.user("yes"), sender_id="olga"
         )
         assert answered.run == await run_named(store, "r")
         assert await how_it_is(store) == ("done", "answered")
         assert answered.request is not None
         assert answered.request.run_id == "n"
         [entry] = await queued(store)
+        assert entry.sender_id == "olga"
         request = RunRequest.of(entry)
         assert (request.agent_id, request.parent_run_id) == ("helper", "r")
         payload = {"approved": True}

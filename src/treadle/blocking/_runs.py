@@ -101,6 +101,7 @@ class Runs(RunWrites):
         *messages: Message,
         removes_rest: bool = False,
         repeats_answers: bool = False,
+        sender_id: str | None = None,
     ) -> RequestedRun:
         """Ask for a run: append what somebody says, and send the request, in one commit.
 
@@ -119,6 +120,7 @@ class Runs(RunWrites):
                 it answered again.
             repeats_answers: leave out answers in `resume` that no run waits for. One must be left,
                 or a message be new.
+            sender_id: who asks, for the entry's `sender_id`.
 
         Raises:
             AlreadyExists: another thread has the run, or an entry that does not ask for it has the
@@ -130,7 +132,11 @@ class Runs(RunWrites):
         """
         return self._portal.call(
             self._reads.request(
-                request, *messages, removes_rest=removes_rest, repeats_answers=repeats_answers
+                request,
+                *messages,
+                removes_rest=removes_rest,
+                repeats_answers=repeats_answers,
+                sender_id=sender_id,
             )
         )
 
@@ -143,6 +149,7 @@ class Runs(RunWrites):
         answers: Sequence[Answer] = (),
         message: Message | None = None,
         next_run_id: str | None = None,
+        sender_id: str | None = None,
     ) -> AnsweredRun:
         """Answer a run that waits, once, in one commit.
 
@@ -165,6 +172,8 @@ class Runs(RunWrites):
                 `-answer-2`.
             next_run_id: the id of the run that brings the answers, a new one by default. The same
                 answer with the same id writes nothing.
+            sender_id: who answers, for the `sender_id` of that run's entry. A run that looks for a
+                message does not learn it.
 
         Raises:
             NotFound: the run does not exist.
@@ -181,6 +190,7 @@ class Runs(RunWrites):
                 answers=answers,
                 message=message,
                 next_run_id=next_run_id,
+                sender_id=sender_id,
             )
         )
 

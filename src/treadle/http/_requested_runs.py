@@ -56,7 +56,11 @@ async def request(
         wanted = msgspec.structs.replace(wanted, resource_id=own)
     try:
         return await call.store.runs.request(
-            wanted, *messages, removes_rest=removes_rest, repeats_answers=repeats_answers
+            wanted,
+            *messages,
+            removes_rest=removes_rest,
+            repeats_answers=repeats_answers,
+            sender_id=call.principal.id,
         )
     except InvalidValue as error:
         if error.where != "request.resource_id":

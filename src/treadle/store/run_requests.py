@@ -6,7 +6,7 @@ does not know, and the request names them.
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -71,6 +71,7 @@ class RunRequests:
         *,
         removes_rest: bool = False,
         repeats_answers: bool = False,
+        sender_id: str | None = None,
     ) -> RequestedRun:
         """Append what is new, and send the request, in one batch; see `Runs.request`.
 
@@ -83,10 +84,11 @@ class RunRequests:
             RunConflict: the run that an answer names does not wait.
         """
         messages = named(messages, wanted.run_id)
+        options = (removes_rest, repeats_answers, sender_id)
         for _ in range(ATTEMPTS - 1):
             with suppress(AlreadyExists, RunConflict):  # somebody was faster: look again
-                return await self._request(wanted, messages, removes_rest, repeats_answers)
-        return await self._request(wanted, messages, removes_rest, repeats_answers)
+                return await self._request(wanted, messages, *options)
+        return await self._request(wanted, messages, *options)
 
     async def answer(
         self,
@@ -94,6 +96,7 @@ class RunRequests:
         answers: Answer | Sequence[Answer],
         message: Message | None,
         next_run_id: str,
+        sender_id: str | None,
     ) -> AnsweredRun:
         """Answer a run that waits, in one batch.
 
@@ -102,6 +105,7 @@ class RunRequests:
             answers: the answers to some of its questions, or one for all of them.
             message: what the thread gets.
             next_run_id: the id of the run that brings the answers.
+            sender_id: who answers, for the entry of that run.
 
         Raises:
             NotFound: there is no such run.
@@ -128,7 +132,8 @@ class RunRequests:
             parent_run_id=run_id,
             resume=given,
         )
-        asked = await self.request(wanted, [] if message is None else [message])
+        said_too = [] if message is None else [message]
+        asked = await self.request(wanted, said_too, sender_id=sender_id)
         [now] = await self._read(LoadRun(run_id=run_id))
         return AnsweredRun(run=now or run, request=asked)
 
@@ -140,6 +145,7 @@ class RunRequests:
         messages: Sequence[Message],
         removes_rest: bool,
         repeats_answers: bool,
+        sender_id: str | None,
     ) -> RequestedRun:
         thread_id = wanted.thread_id
         head, earlier = await self._read(
@@ -181,7 +187,10 @@ class RunRequests:
             batch.append(AppendThread(thread_id=thread_id, changes=changes))
         batch += ends_of(thread_id, waits)
         payload = to_plain(with_messages(wanted, new, messages, page))
-        batch.append(Send(mailbox_id=thread_id, entry_id=wanted.run_id, payload=payload))
+        send = Send(
+            mailbox_id=thread_id, entry_id=wanted.run_id, payload=payload, sender_id=sender_id
+        )
+        batch.append(send)
         receipt = await self._commit(tuple(batch))
         if cut is not None:
             # What others append meanwhile is shown, too; what was to be removed is not.
@@ -368,6 +377,16 @@ def check_flag(value: object, where: str) -> None:
     """
     if not isinstance(value, bool):
         raise InvalidValue(where, f"it must be True or False, not {shorten(value)}")
+
+
+def check_sender(sender_id: object, where: str) -> None:
+    """Refuse what an entry cannot have as its sender.
+
+    Raises:
+        InvalidValue: it is no text.
+    """
+    sender = cast("str | None", sender_id)
+    checked(Send(entry_id="any", mailbox_id="any", payload=None, sender_id=sender), where)
 
 
 def checked_answers(answers: object) -> tuple[Answer, ...]:

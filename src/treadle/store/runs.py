@@ -42,6 +42,7 @@ from treadle.store.run_requests import (
     RunRequests,
     check_flag,
     check_message,
+    check_sender,
     checked_answer,
     checked_answers,
     checked_request,
@@ -136,6 +137,7 @@ class Runs(RunWrites):
         *messages: Message,
         removes_rest: bool = False,
         repeats_answers: bool = False,
+        sender_id: str | None = None,
     ) -> RequestedRun:
         """Ask for a run: append what somebody says, and send the request, in one commit.
 
@@ -154,6 +156,7 @@ class Runs(RunWrites):
                 it answered again.
             repeats_answers: leave out answers in `resume` that no run waits for. One must be left,
                 or a message be new.
+            sender_id: who asks, for the entry's `sender_id`.
 
         Raises:
             AlreadyExists: another thread has the run, or an entry that does not ask for it has the
@@ -168,8 +171,13 @@ class Runs(RunWrites):
             check_message(message, f"request.messages[{number}]")
         check_flag(removes_rest, "request.removes_rest")
         check_flag(repeats_answers, "request.repeats_answers")
+        check_sender(sender_id, "request")
         return await self._requests.request(
-            wanted, messages, removes_rest=removes_rest, repeats_answers=repeats_answers
+            wanted,
+            messages,
+            removes_rest=removes_rest,
+            repeats_answers=repeats_answers,
+            sender_id=sender_id,
         )
 
     async def answer(
@@ -181,6 +189,7 @@ class Runs(RunWrites):
         answers: Sequence[Answer] = (),
         message: Message | None = None,
         next_run_id: str | None = None,
+        sender_id: str | None = None,
     ) -> AnsweredRun:
         """Answer a run that waits, once, in one commit.
 
@@ -203,6 +212,8 @@ class Runs(RunWrites):
                 `-answer-2`.
             next_run_id: the id of the run that brings the answers, a new one by default. The same
                 answer with the same id writes nothing.
+            sender_id: who answers, for the `sender_id` of that run's entry. A run that looks for a
+                message does not learn it.
 
         Raises:
             NotFound: the run does not exist.
@@ -220,8 +231,9 @@ class Runs(RunWrites):
             raise InvalidValue("answer.answers", "give them or a payload, not both")
         if message is not None:
             check_message(message, "answer.message")
+        check_sender(sender_id, "answer")
         next_id = new_id() if next_run_id is None else check_id("run", next_run_id)
-        return await self._requests.answer(run_id, given or every, message, next_id)
+        return await self._requests.answer(run_id, given or every, message, next_id, sender_id)
 
     async def load(self, run_id: str) -> RunRecord | None:
         """Read a run; None if it does not exist."""

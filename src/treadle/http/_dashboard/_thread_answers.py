@@ -69,7 +69,10 @@ async def _answer_waiting(call: Call, run: RunRecord, form: AnswerForm) -> bool:
     said = Message(role="user", content=form.text or form.decision)
     try:
         await call.store.runs.answer(
-            run.run_id, payload, message=said if found.way == "pause" else None
+            run.run_id,
+            payload,
+            message=said if found.way == "pause" else None,
+            sender_id=call.principal.id,
         )
     except RunConflict:
         return True
