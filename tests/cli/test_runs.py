@@ -116,6 +116,16 @@ def test_a_run_that_waits_is_answered_once(agents: Path) -> None:
     assert run(*answer, '{"approved": true}', "--run-id", "n").stdout == "n\n"
 
 
+def test_the_entry_says_who_asks_and_who_answers(agents: Path) -> None:
+    here = ("--store", agents)
+    run_json("runs", "request", "helper", "t1", "--run-id", "r", "--sender", "anna", *here)
+    waiting(agents, "w", "i")
+    run_json("runs", "answer", "w", "true", "--run-id", "n", "--sender", "olga", *here)
+    for entry_id, sender in (("r", "anna"), ("n", "olga")):
+        entry = run_json("mailboxes", "show", entry_id, *here)["entry"]
+        assert entry["sender_id"] == sender
+
+
 @pytest.mark.parametrize(
     ("given", "resume"),
     [

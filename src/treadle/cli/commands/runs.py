@@ -223,9 +223,16 @@ def show_run(run_id: str, as_json: bool) -> None:
     "--run-id", metavar="ID", help="The id of the run, by which it is asked for once; a new one."
 )
 @click.option("--owner", metavar="ID", help="The owner of a new thread.")
+@click.option("--sender", metavar="ID", help="Who asks, which the handler sees.")
 @json_option
 def request_run(
-    agent: str, thread: str, text: str | None, run_id: str | None, owner: str | None, as_json: bool
+    agent: str,
+    thread: str,
+    text: str | None,
+    run_id: str | None,
+    owner: str | None,
+    sender: str | None,
+    as_json: bool,
 ) -> None:
     """Ask an agent for a run on a thread.
 
@@ -242,7 +249,7 @@ def request_run(
         resource_id=owner,
     )
     said = [] if text is None else [Message.user(text)]
-    asked = write_store(lambda store: store.runs.request(wanted, *said))
+    asked = write_store(lambda store: store.runs.request(wanted, *said, sender_id=sender))
     if as_json:
         write_json(to_plain(asked))
     else:
@@ -252,8 +259,8 @@ def request_run(
 @runs.command(
     "answer",
     examples=(
-        "treadle runs answer bike-turn-1 --text yes",
-        """treadle runs answer bike-turn-1 '{"approved": true}'""",
+        """treadle runs answer bike-turn-1 '{"approved": true}' --sender olga""",
+        "treadle runs answer bike-turn-1 --text 'the red one'",
         "treadle runs answer bike-turn-1 --cancelled",
         """treadle runs answer bike-turn-1 '{"approved": false}' --interrupt may-pay""",
     ),
@@ -268,6 +275,7 @@ def request_run(
 @click.option(
     "--run-id", "next_run_id", metavar="ID", help="The id of the run that brings it; a new one."
 )
+@click.option("--sender", metavar="ID", help="Who answers, which the handler of that run sees.")
 @json_option
 def answer_run(
     run_id: str,
@@ -277,13 +285,15 @@ def answer_run(
     interrupt: str | None,
     message: str | None,
     next_run_id: str | None,
+    sender: str | None,
     as_json: bool,
 ) -> None:
     """Answer a run that waits; it can be answered once.
 
     ANSWER is JSON, or `-` to read JSON from standard input. The command prints the id of the run
     that gets it: another one if the turn of RUN has ended, and RUN itself if it goes on after a
-    pause. A run that looks for a message in the thread gets the answer as its text.
+    pause. A run that looks for a message in the thread gets the answer as its text. A handler that
+    asks for `Answer.approved` takes {"approved": true} for a yes, and no text.
 
     --json: {"run": {...}, "request": {...}}; without a request if a message brings the answer.
     """
@@ -300,6 +310,7 @@ def answer_run(
             answers=single,
             message=None if message is None else Message(role="user", content=message),
             next_run_id=next_run_id,
+            sender_id=sender,
         )
     )
     if as_json:
