@@ -108,6 +108,7 @@ SHOWING_NOTHING = {
     "certify": "no text of a store",
     "completion": "no store",
     "demo": "it writes conversations as `threads list` does",
+    "documents purge": "a number",
     "mailboxes purge": "a number",
     "migrate": "the names of our migrations",
     "threads follow": "it does not end by itself, and is tested below",

@@ -66,6 +66,7 @@ WORKING: dict[str, list[str]] = {
     "migrate": ["migrate"],
     "documents delete": ["documents", "delete", "c", "k-{kind}"],
     "documents list": ["documents", "list"],
+    "documents purge": ["documents", "purge"],
     "documents put": ["documents", "put", "c", "k", "--value", "1"],
     "documents show": ["documents", "show", "c", "k-shown"],
     "runs answer": ["runs", "answer", "asks-{kind}", "1", "--run-id", "answer-{kind}"],
