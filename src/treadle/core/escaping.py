@@ -1,6 +1,7 @@
 """Text from a store made harmless: what terminals and browsers obey or hide becomes an escape."""
 
 import re
+from functools import cache
 
 _DANGEROUS = re.compile(
     "["
@@ -12,6 +13,7 @@ _DANGEROUS = re.compile(
     "]"
 )
 _SPACES = str.maketrans("\t\n\r", "   ")
+_BUT_BREAKS_AND_TABS = re.compile(_DANGEROUS.pattern.replace("\x00-\x1f", "\x00-\x08\x0b-\x1f"))
 _BEYOND_ASCII = re.compile(_DANGEROUS.pattern.replace("\x00-\x1f", ""))
 
 
@@ -22,7 +24,7 @@ def one_line(text: str) -> str:
 
 def printable(text: str) -> str:
     """Return `text` with its line breaks and tabs, and other dangerous characters escaped."""
-    return _DANGEROUS.sub(_escape_in_text, text)
+    return _BUT_BREAKS_AND_TABS.sub(_escape, text)
 
 
 def harmless_json(data: bytes) -> bytes:
@@ -33,14 +35,15 @@ def harmless_json(data: bytes) -> bytes:
 
 
 def _escape(match: re.Match[str]) -> str:
-    code = ord(match[0])
+    return _escaped(match[0])
+
+
+@cache  # there are some thousand of them, and a text may be made of one
+def _escaped(character: str) -> str:
+    code = ord(character)
     if code <= 0xFF:
         return f"\\x{code:02x}"
     return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
-
-
-def _escape_in_text(match: re.Match[str]) -> str:
-    return match[0] if match[0] in "\n\t" else _escape(match)
 
 
 def _escape_in_json(match: re.Match[str]) -> str:
