@@ -3,7 +3,7 @@
 import random
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 
 import pytest
@@ -47,7 +47,7 @@ with open_store(sys.argv[1]) as store:
 
 
 @contextmanager
-def process(code: str, *arguments: str) -> Iterator["subprocess.Popen[str]"]:
+def process(code: str, *arguments: str) -> Generator["subprocess.Popen[str]"]:
     """A process that has opened the store, and begins when it gets a line."""
     command = [sys.executable, "-c", code, *arguments]
     with subprocess.Popen(
