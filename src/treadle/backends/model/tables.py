@@ -12,8 +12,8 @@ from typing import Any, Literal, TypeAlias, TypeVar, cast, get_args
 
 import msgspec
 
-from treadle.backends.model._known_messages import KnownMessages
 from treadle.backends.model.active_runs import ActiveRuns
+from treadle.backends.model.known_messages import KnownMessages
 from treadle.backends.model.sorted_keys import SortedKeys
 from treadle.core.claims import ClaimRequest, choose, due_time, is_kept
 from treadle.core.documents import Document, Order

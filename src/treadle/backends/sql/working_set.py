@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 import msgspec
 
 from treadle.backends._damage import DamageLog
-from treadle.backends.model._known_messages import KnownMessages
 from treadle.backends.model.active_runs import ActiveRuns
+from treadle.backends.model.known_messages import KnownMessages
 from treadle.backends.model.sorted_keys import SortedKeys
 from treadle.backends.model.tables import (
     TABLE_NAMES,
