@@ -122,7 +122,7 @@ async def test_a_read_refreshes_as_the_call_says_or_else_the_configuration(
     ttl: Any = {"default_ttl": 10, **config}
     items = TreadleStore(store, ttl=ttl)
     await items.aput(("a",), "k", {})
-    refreshes = config.get("refresh_on_read", True) if asked is None else asked
+    refreshes = config.get("refresh_on_read", False) if asked is None else asked
     for read in (
         lambda: items.aget(("a",), "k", refresh_ttl=asked),
         lambda: items.asearch(("a",), refresh_ttl=asked),

@@ -72,9 +72,9 @@ class TreadleStore(BaseStore):
             store: an open store. For calls without `await`, it is one of
                 `treadle.blocking.open_store`.
             ttl: `default_ttl` is how many minutes an item lives unless its `put` says otherwise.
-                They count from when it was last read, unless `refresh_on_read` is False or the
-                read says otherwise (`refresh_ttl`). An item that has expired is not found;
-                `sweep_ttl` removes it.
+                With `refresh_on_read`, they count from when it was last read, unless the read says
+                otherwise (`refresh_ttl`). An item that has expired is not found; `sweep_ttl`
+                removes it.
             index: must be None: there is no index of vectors.
             collection: the collection of the items.
 
@@ -84,7 +84,8 @@ class TreadleStore(BaseStore):
         if index is not None:
             reason = "there is no semantic search; leave it out, or use a store with vectors"
             raise treadle.InvalidValue("index", reason)
-        self.ttl_config = ttl
+        # LangGraph's own stores do not refresh by default, though its documentation says so.
+        self.ttl_config = {"refresh_on_read": False, **(ttl or {})}
         self._calls = Calls(store)
         self._collection = collection
 
