@@ -55,8 +55,7 @@ class KeptSession(Connection):
         **options: Any,
     ) -> Self:
         """Connect, or take a session that was kept."""
-        what = ("conninfo", conninfo), ("prepares", prepare_threshold is not None)
-        key = os.getpid(), (*what, *sorted(options.items()))
+        key = os.getpid(), (("conninfo", conninfo), *sorted(options.items()))
         settings: dict[str, Any] = {"prepare_threshold": prepare_threshold}
         kept = _take(key)
         if kept is not None:
@@ -78,10 +77,7 @@ class KeptSession(Connection):
             return
         session, self.pgconn = self.pgconn, _closed()
         names = self._exchange._names
-        # psycopg has statements of its own, whose names it counts from zero for each connection.
-        for name in self._prepared._names.values():
-            session.exec_(b"DEALLOCATE " + name)
-        if self._prepared._to_flush or len(names) > _MOST_KEPT:
+        if len(names) > _MOST_KEPT:
             session.exec_(b"DEALLOCATE ALL")
             names = {}
         _kept[self._key].append((session, names))

@@ -30,25 +30,27 @@ class Exchange:
 
     Args:
         connection: the connection; it is in no pipeline of psycopg's.
-        prepares: whether the session keeps the statements that are prepared in it.
     """
 
-    def __init__(self, connection: "psycopg.Connection[Any]", *, prepares: bool) -> None:
+    def __init__(self, connection: "psycopg.Connection[Any]") -> None:
         self._libpq = connection.pgconn
         self._loader = Transformer(connection)
-        self._prepares = prepares
         self._names: dict[bytes, bytes] = {}
         """The names of the prepared statements, by text."""
 
-    def carry_out(self, queries: Sequence[Query]) -> PQGen[list[list[Row]]]:
+    def carry_out(self, queries: Sequence[Query], *, prepares: bool) -> PQGen[list[list[Row]]]:
         """Send queries and return the rows of each.
+
+        Args:
+            queries: the queries.
+            prepares: whether the session keeps the statements that are prepared in it.
 
         Raises:
             psycopg.Error: that of the first query that fails; nothing after it was carried out.
         """
         bound = [_bind(query) for query in queries]  # may fail, so before anything is sent
         self._libpq.enter_pipeline_mode()
-        prepared = self._send(bound)
+        prepared = self._send(bound, prepares)
         results = yield from _results(self._libpq)
         self._libpq.exit_pipeline_mode()
         rows: list[list[Row]] = []
@@ -61,14 +63,14 @@ class Exchange:
                 self._names[text] = _name_of(len(self._names))
         return rows
 
-    def _send(self, bound: Sequence[tuple[bytes, _Values]]) -> list[bytes | None]:
+    def _send(self, bound: Sequence[tuple[bytes, _Values]], prepares: bool) -> list[bytes | None]:
         """Send statements; return for each answer to come the text that it has prepared, if any."""
         prepared: list[bytes | None] = []
         names = dict[bytes, bytes]()
         for text, values in bound:
-            name = self._names.get(text) or names.get(text)
+            name = (self._names.get(text) or names.get(text)) if prepares else None
             known = len(self._names) + len(names)
-            if name is None and self._prepares and known < MOST_PREPARED:
+            if name is None and prepares and known < MOST_PREPARED:
                 name = names[text] = _name_of(known)
                 self._libpq.send_prepare(name, text)
                 prepared.append(text)

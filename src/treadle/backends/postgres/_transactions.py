@@ -70,7 +70,7 @@ READING_SETTINGS = Query(
 """A page is read off an index in its order. A planner that takes a filter's matches for few would
 collect all of them in a bitmap, and sort them."""
 _COMMIT = Query("COMMIT")
-"""Also ends what wrote nothing: after a ROLLBACK the driver would prepare its statements again."""
+"""Also ends what wrote nothing."""
 SETTINGS = f"""SELECT
     {SEARCH_PATH},
     pg_catalog.set_config('lock_timeout', %(lock_timeout)s, true),

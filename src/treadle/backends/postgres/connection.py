@@ -114,10 +114,12 @@ class Connection(psycopg.Connection[Any]):
     patience: Patience | None = None
     """None: without end."""
     watch: Watch | None = None
+    prepares = False
+    """Whether the session keeps statements that `send` prepares."""
 
     @cached_property
     def _exchange(self) -> Exchange:
-        return Exchange(self, prepares=self.prepare_threshold is not None)
+        return Exchange(self)
 
     @property
     def holders(self) -> str:
@@ -130,7 +132,7 @@ class Connection(psycopg.Connection[Any]):
         Raises:
             psycopg.Error: that of the first query that fails; nothing after it was carried out.
         """
-        return self.wait(self._exchange.carry_out(queries))
+        return self.wait(self._exchange.carry_out(queries, prepares=self.prepares))
 
     def give_up(self) -> None:
         """Close the socket of a forked child; the parent's session goes on."""
@@ -224,10 +226,12 @@ def connect(
         connection_class.connect,
         **options,
         autocommit=True,
-        prepare_threshold=2 if location.prepared_statements == "on" else None,
+        # With statements of its own, psycopg would remove all of them, ours too, at a ROLLBACK.
+        prepare_threshold=None,
     )
     connection = connecting() if patience is None else _connect_patiently(connecting, patience)
     connection.patience = patience
+    connection.prepares = location.prepared_statements == "on"
     give_up_in_children(connection)
     # For `begin`; whatever the default of the database is.
     connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
