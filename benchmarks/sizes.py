@@ -19,7 +19,7 @@ class Sizes(msgspec.Struct, frozen=True, kw_only=True):
     edge: int = 100
     """The first and last appends, whose medians are compared."""
     callers: int = 64
-    appends_each: int = 50
+    appends_each: int = 30
     appends_each_slow: int = 20
     appends_each_in_files: int = 50
     page: int = 50
@@ -27,24 +27,24 @@ class Sizes(msgspec.Struct, frozen=True, kw_only=True):
     """Messages in the threads of which a page is read."""
     longest_for_peers: int = 10_000
     """The longest thread for subjects that cannot be filled quickly."""
-    reads: int = 100
-    drained: int = 5_000
+    reads: int = 50
+    drained: int = 3_000
     """Entries that one process drains."""
     batches: int = 3
     """How many sizes of batches they are drained in."""
     churned: int = 1_000_000
     """Entries that are sent and settled, to see how the tables grow."""
-    entries: int = 1_000
+    entries: int = 600
     """Entries that are claimed and acknowledged in each queue."""
     in_flight: int = 64
     depths: tuple[int, int] = (1_000, 250_000)
     entries_each: int = 10
     """Queued in each mailbox."""
-    grown: tuple[int, int] = (100, 100_000)
+    grown: tuple[int, int] = (100, 25_000)
     """Messages in the threads that are appended to."""
     edited: tuple[int, int] = (100, 10_000)
     """Messages in the threads of which some are taken back."""
-    owned: tuple[int, int] = (100, 10_000)
+    owned: tuple[int, int] = (100, 5_000)
     """Threads of one owner."""
     messages_of_owned: int = 20
     messages_each: int = 200
@@ -80,13 +80,13 @@ class Sizes(msgspec.Struct, frozen=True, kw_only=True):
     used: int = 100_000
     """Appends, and claims, through a store that stays open while the process's memory is read."""
     documents: tuple[int, int] = (1_000, 100_000)
-    stored: int = 4_000
+    stored: int = 10_000
     """Messages whose size on disk is measured."""
     stored_slow: int = 200
     text_lengths: tuple[int, ...] = (1_000,)
     """Characters in these messages."""
     lengths_in_files: tuple[int, ...] = (10, 100, 1_000)
-    depths_in_files: tuple[int, ...] = (1_000, 10_000, 100_000)
+    depths_in_files: tuple[int, ...] = (1_000, 50_000)
     """Entries in the queues of plain files."""
     operations: int = 300
     opens: int = 20
