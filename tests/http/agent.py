@@ -54,7 +54,7 @@ async def handle(delivery: Delivery) -> None:
             await stream(delivery, turn)
 
 
-async def stream(delivery: Delivery, turn: Turn, pause: float = 0.02) -> None:
+async def stream(delivery: Delivery, turn: Turn, pause: float = 0.06) -> None:
     """Think, and answer in pieces."""
     message = turn.message()
     await message.reasoning("They greet.")
