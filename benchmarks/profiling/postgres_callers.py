@@ -81,7 +81,7 @@ class AppendsByHand(AppendsInPipelinesByHand):
 
 
 class GroupsByHand(PostgresSubject, ThreadSubject):
-    """It commits one append of each caller together, in two round trips, without an event loop."""
+    """One transaction for the appends of all callers: two round trips, and no event loop."""
 
     name = "by hand (psycopg, 64 appends in a commit)"
 

@@ -52,7 +52,7 @@ def test_a_thread_whose_patch_does_not_fit_is_shown(agents: Path) -> None:
     shown = run("threads", "show", "t1", "--store", agents)
     assert shown.exit_code == 0
     assert '"n": 1' in shown.stdout
-    assert "without its patches, as one does not fit: path not found: $.no.such" in shown.stdout
+    assert "without its patches, which cannot be applied: path not found: $.no.such" in shown.stdout
 
 
 def test_threads_are_deleted(agents: Path) -> None:

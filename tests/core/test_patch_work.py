@@ -105,8 +105,10 @@ def test_too_much_work_is_refused_and_the_message_says_what_to_do() -> None:
     assert caught.value.where == "$.list"
     thread = Thread(id="{path}", state=document, patches=(tracked(*removals),))
     for rebuild in (thread.rebuild_state, thread.snapshot, lambda: thread.replay_to(0)):
-        with pytest.raises(PatchError, match=r"thread '{path}' .* at \$\.list; .* `snapshot`"):
+        with pytest.raises(PatchError, match=r"at \$\.list") as caught:
             rebuild()
+        assert "thread '{path}'" in caught.value.__notes__[0]
+        assert "snapshot" in caught.value.__notes__[0]
 
 
 def test_work_comes_in_slices() -> None:

@@ -41,7 +41,9 @@ async def test_a_patch_that_does_not_fit_hides_no_conversation(
     assert shown.status_code == 200, shown.text
     assert [each["content"] for each in shown.json()["messages"]] == ["hi"]
     assert shown.json()["state"] == {"a": 1}
-    assert shown.json()["state_error"] == "path not found: $.n"
+    problem, advice = shown.json()["state_error"].split(". ", 1)
+    assert problem == "path not found: $.n"
+    assert "appends a ThreadChangeSet(snapshot=...)" in advice
     await store.threads.append("t", ThreadChangeSet(snapshot={"n": 1}, patches=[broken]))
     shown = await admin.get("/v1/threads/t")
     assert shown.json()["state"] == {"n": 2}

@@ -27,6 +27,11 @@ class Opening:
         return f"<blocking {repr(self._store)[1:]}"
 
     @property
+    def where(self) -> str:
+        """The location of the store, such as a path, or a URL without its password."""
+        return self._store.where
+
+    @property
     def capabilities(self) -> Capabilities:
         """The capabilities of the store's backend."""
         return self._store.capabilities
@@ -44,9 +49,8 @@ class Opening:
             try:
                 self._portal.start()
             except OSError as error:
-                where = repr(self._store).removeprefix("<Store at ").removesuffix(", closed>")
                 reason = f"its event loop cannot begin: {error}"
-                raise StoreUnavailable(where, reason) from error
+                raise StoreUnavailable(self.where, reason) from error
             try:
                 self._portal.call(self._store.open())
             except BaseException:

@@ -76,17 +76,16 @@ def apply_patches(document: Json, patches: Iterable[Patch]) -> Json:
 
 
 def apply_in_slices(
-    document: Json, patches: Iterable[Patch], thread_id: str | None = None, *, owned: bool = False
+    document: Json, patches: Iterable[Patch], *, owned: bool = False
 ) -> Generator[None, None, Json]:
     """Do what `apply_patches` does, and yield after each slice of the work.
 
     Args:
         document: the document.
         patches: the patches.
-        thread_id: the thread whose state it is, for messages.
         owned: the caller gives the document away, so it is changed and not copied.
     """
-    work = _Work(thread_id)
+    work = _Work()
     root: list[Json] = [document if owned else _copied(document, ())]
     for patch in patches:
         for op in patch.ops:
@@ -113,8 +112,7 @@ def completed(slices: Generator[None, None, Json]) -> Json:
 class _Work:
     """The work that the size of the document and of the patches does not account for."""
 
-    def __init__(self, thread_id: str | None) -> None:
-        self._thread_id = thread_id
+    def __init__(self) -> None:
         self._done = 0
         self.since_slice = 0
 
@@ -124,15 +122,10 @@ class _Work:
         self.since_slice += comparisons
         if self._done <= PATCH_WORK:
             return
-        advice = "set the array as a whole instead"
-        name = "the document"
-        if self._thread_id is not None:
-            advice = "append a change set with a `snapshot`, which replaces the state and patches"
-            name = f"thread {shorten(self._thread_id)}"
         where = _where(path)
         message = (
-            f"the patches of {name} search and move too much in arrays, more than"
-            f" {PATCH_WORK:,} items, and reach this limit at {where}; {advice}"
+            f"the patches search and move too much in arrays, more than {PATCH_WORK:,} items, and"
+            f" reach this limit at {where}; set the array as a whole instead"
         )
         raise PatchError(where, message)
 

@@ -399,10 +399,10 @@ def state_in_slices(thread: Thread, count: int | None = None) -> Generator[None,
     """
     patches = (tracked.patch for tracked in thread.patches[:count])
     try:
-        return (yield from apply_in_slices(thread.state, patches, thread.id))
+        return (yield from apply_in_slices(thread.state, patches))
     except PatchError as error:
         error.add_note(
-            f"It is a patch of thread {shorten(thread.id)}. The state cannot be read until "
+            f"These are patches of thread {shorten(thread.id)}. Its state cannot be read until "
             "somebody appends a ThreadChangeSet(snapshot=...), which replaces the patches."
         )
         raise

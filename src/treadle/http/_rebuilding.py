@@ -15,8 +15,6 @@ class Rebuilding:
 
     def __init__(self) -> None:
         self._turn = asyncio.Lock()  # fair: who has waited longest is next
-        self.slices = 0
-        """How many slices were done in turns."""
 
     async def state_of(self, thread: Thread) -> Json:
         """Return the state of a thread with all patches applied.
@@ -37,7 +35,6 @@ class Rebuilding:
             while True:
                 async with self._turn:
                     await asyncio.sleep(0)
-                    self.slices += 1
                     next(slices)
         except StopIteration as end:
             return end.value

@@ -117,7 +117,7 @@ class RunStream:
         self._entry_id = ""
         self._version = 0
         self._transcript = Transcript(each for each in known if each is not None)
-        self._state = _State(call.rebuilding, thread_id)
+        self._state = _State(call.rebuilding)
         self._live: AsyncGenerator[LiveValue] | None = None
 
     async def listen(self, stack: AsyncExitStack) -> None:
@@ -288,9 +288,8 @@ class _State:
     Behind a patch that does not fit, it is not readable until a snapshot: clients get the messages.
     """
 
-    def __init__(self, rebuilding: Rebuilding, thread_id: str) -> None:
+    def __init__(self, rebuilding: Rebuilding) -> None:
         self._rebuilding = rebuilding
-        self._thread_id = thread_id
         self.value: Json = None
         self.version = -1
         self.is_known = False
@@ -313,7 +312,7 @@ class _State:
         if not self.is_readable:
             return
         applied = (each.patch for each in patches)
-        slices = apply_in_slices(self.value, applied, self._thread_id, owned=owned)
+        slices = apply_in_slices(self.value, applied, owned=owned)
         try:
             self.value = await self._rebuilding.completed(slices)
         except PatchError:

@@ -21,7 +21,7 @@ from treadle.http._input import natural_number
 from treadle.http._messages import visible_delta
 from treadle.http._operation import EVENTS, Operation
 from treadle.http._owners import ALL, OWN_THREAD
-from treadle.store.following import wrapped
+from treadle.store.following import as_items
 from treadle.store.merging import merged
 
 LAST_EVENT_ID = "last-event-id"
@@ -48,7 +48,7 @@ async def live_values(
 ) -> AsyncGenerator[LiveValue]:
     """Begin to follow the live values of a thread, until the stack is closed."""
     values = await stack.enter_async_context(call.store.live.follow(thread_id))
-    return wrapped(values)
+    return as_items(values)
 
 
 async def _begin(call: Call) -> Response:

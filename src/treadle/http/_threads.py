@@ -197,7 +197,7 @@ async def _state_of(call: Call, thread: Thread) -> tuple[Json, str | None]:
     try:
         return await call.rebuilding.state_of(thread), None
     except PatchError as error:
-        return thread.state, str(error)
+        return thread.state, ". ".join((str(error), *error.__notes__))  # which say what to do
 
 
 def _without_run(state: Json) -> Json:

@@ -75,14 +75,14 @@ async def follow_with_live(
     async with live.follow(query.thread_id) as values:
         deltas = follow(backend, query, from_now=from_now)
         # A piece that came before its message is shown before it.
-        sources: list[AsyncGenerator[FollowedItem | LiveValue]] = [wrapped(values), deltas]
+        sources: list[AsyncGenerator[FollowedItem | LiveValue]] = [as_items(values), deltas]
         async with aclosing(merged(sources)) as items:
             async for item in items:
                 if item is not None:
                     yield item
 
 
-async def wrapped(values: AsyncGenerator[Json]) -> AsyncGenerator[LiveValue]:
+async def as_items(values: AsyncGenerator[Json]) -> AsyncGenerator[LiveValue]:
     """Yield live values as items, so that no value is taken for another item."""
     async for value in values:
         yield LiveValue(value=value)

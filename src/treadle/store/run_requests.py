@@ -12,7 +12,7 @@ import msgspec
 
 from treadle.backends.base import Backend
 from treadle.core.codec import checked, to_plain
-from treadle.core.commands import Command, Commands, Receipt
+from treadle.core.commands import Commands, Receipt
 from treadle.core.edits import TruncateThread
 from treadle.core.heads import LoadHead, ThreadSummary
 from treadle.core.ids import check_ids
@@ -158,12 +158,11 @@ class RunRequests:
         if head is not None:
             query = ListMessages(thread_id=thread_id, limit=RECENT, order="desc", visibility=None)
             page = await self._backend.read(query)
-        version = 0 if head is None else head.version
         asked = RequestedRun(
             run_id=wanted.run_id,
             thread_id=thread_id,
             entry_id=wanted.run_id,
-            version=version,
+            version=0 if head is None else head.version,
             was_known=earlier is not None,
             is_behind=is_behind(page, messages),
         )
@@ -176,27 +175,21 @@ class RunRequests:
                 wanted, repeats_answers, may_be_none=bool(new)
             )
             wanted = msgspec.structs.replace(wanted, resume=answers)
-        batch: list[Command[Any]] = [CheckRun(run_id=wanted.run_id, thread_id=thread_id)]
-        if head is None:
-            batch.append(_create(wanted))
         cut = position_of_last(page, messages) if removes_rest else None
-        if cut is not None:
-            batch.append(TruncateThread(thread_id=thread_id, keep=cut + 1))
-        if new:
-            changes = ThreadChangeSet(messages=tuple(of_run(new, wanted.run_id)))
-            batch.append(AppendThread(thread_id=thread_id, changes=changes))
-        batch += ends_of(thread_id, waits)
-        payload = to_plain(with_messages(wanted, new, messages, page))
-        send = Send(
-            mailbox_id=thread_id, entry_id=wanted.run_id, payload=payload, sender_id=sender_id
+        cuts = [] if cut is None else [TruncateThread(thread_id=thread_id, keep=cut + 1)]
+        receipt = await self._commit(
+            (
+                CheckRun(run_id=wanted.run_id, thread_id=thread_id),
+                *([_create(wanted)] if head is None else cuts),
+                *_append(thread_id, of_run(new, wanted.run_id)),
+                *ends_of(thread_id, waits),
+                _send(with_messages(wanted, new, messages, page), sender_id),
+            )
         )
-        batch.append(send)
-        receipt = await self._commit(tuple(batch))
-        if cut is not None:
-            # What others append meanwhile is shown, too; what was to be removed is not.
-            removed = receipt.results[1]
-            return msgspec.structs.replace(asked, version=removed.version)
-        return asked
+        if not cuts:
+            return asked
+        # What others append meanwhile is shown, too; what was to be removed is not.
+        return msgspec.structs.replace(asked, version=receipt.results[1].version)
 
     async def _find_answered(
         self, wanted: RunRequest, may_be_old: bool, *, may_be_none: bool
@@ -284,8 +277,7 @@ class RunRequests:
         """Append the answer, where the agent of a run that goes on looks for it."""
         [said] = of_run([await self._with_id(message, run)], run.run_id)
         end, *others = ends_of(run.thread_id, [wait])
-        append = AppendThread(thread_id=run.thread_id, changes=ThreadChangeSet(messages=(said,)))
-        receipt = await self._commit((end, append, *others))
+        receipt = await self._commit((end, *_append(run.thread_id, [said]), *others))
         ended: RunRecord = receipt.results[0]
         return ended
 
@@ -337,6 +329,22 @@ def _create(wanted: RunRequest) -> CreateThread:
         parent_thread_id=wanted.parent_thread_id,
     )
     return CreateThread(thread=thread)
+
+
+def _append(thread_id: str, messages: Sequence[Message]) -> list[AppendThread]:
+    if not messages:
+        return []
+    changes = ThreadChangeSet(messages=tuple(messages))
+    return [AppendThread(thread_id=thread_id, changes=changes)]
+
+
+def _send(wanted: RunRequest, sender_id: str | None) -> Send:
+    return Send(
+        mailbox_id=wanted.thread_id,
+        entry_id=wanted.run_id,
+        payload=to_plain(wanted),
+        sender_id=sender_id,
+    )
 
 
 # --- arguments ------------------------------------------------------------------------------------

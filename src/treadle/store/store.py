@@ -67,10 +67,14 @@ class Store:
         self.documents = Documents(backend, self._write)
 
     def __repr__(self) -> str:
-        backend = self._backend
-        where = getattr(backend, "where", type(backend).__name__)
         state = "open" if self._opener == os.getpid() else "closed"
-        return f"<Store at {where}, {state}>"
+        return f"<Store at {self.where}, {state}>"
+
+    @property
+    def where(self) -> str:
+        """The location of the store, such as a path, or a URL without its password."""
+        where: str = getattr(self._backend, "where", type(self._backend).__name__)
+        return where
 
     @property
     def capabilities(self) -> Capabilities:

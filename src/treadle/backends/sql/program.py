@@ -5,7 +5,6 @@ are yielded together may be sent in one round trip.
 """
 
 from collections.abc import Generator, Mapping, Sequence
-from itertools import compress
 from typing import Any, Literal, TypeAlias, TypeVar
 
 import msgspec
@@ -45,10 +44,9 @@ Program: TypeAlias = Generator[tuple[Statement, ...], list[list[Row]], T]
 
 def writes(**rows_of: Sequence[Values]) -> list[Statement]:
     """The statements of these names, in this order; those without rows are left out."""
-    return list(map(Write, compress(rows_of, rows_of.values()), filter(None, rows_of.values())))
+    return [Write(name, rows) for name, rows in rows_of.items() if rows]
 
 
 def writes_in(order: Mapping[str, int], rows_of: Mapping[str, Sequence[Values]]) -> list[Statement]:
     """The statements of these names, in another order; none is without rows."""
-    names = sorted(rows_of, key=order.__getitem__)
-    return list(map(Write, names, map(rows_of.__getitem__, names)))
+    return [Write(name, rows_of[name]) for name in sorted(rows_of, key=order.__getitem__)]

@@ -87,7 +87,9 @@ def _state_text(thread: Thread) -> str:
         return _pretty(thread.rebuild_state())
     except PatchError as error:
         unpatched = _pretty(thread.state)
-        return f"{unpatched}\nwithout its patches, as one does not fit: {error}; append a snapshot"
+        return (
+            f"{unpatched}\nwithout its patches, which cannot be applied: {error}; append a snapshot"
+        )
 
 
 def _pretty(value: Json) -> str:
