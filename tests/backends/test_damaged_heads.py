@@ -9,7 +9,7 @@ import pytest
 from treadle import Store, Thread, open_store
 from treadle.backends.postgres.location import parse_location
 from treadle.core.heads import HeadKey, HeadPage
-from treadle.core.messages import Order
+from treadle.core.pages import Order
 
 in_databases = pytest.mark.parametrize("store_url", ["sqlite", "postgres"], indirect=True)
 KEY_OF_B = "thread_key = (SELECT thread_key FROM threads WHERE thread_id = 'b')"

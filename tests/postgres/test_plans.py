@@ -25,7 +25,7 @@ from treadle.backends.sql.program import Read, Statement, Write
 from treadle.core.cursors import Position, cursor_of
 from treadle.core.heads import HeadKey, ListHeads
 from treadle.core.mailbox_queries import SearchEntries
-from treadle.core.messages import Order
+from treadle.core.pages import Order
 from treadle.core.runs import RunRecord
 
 BOXES = 2_000

@@ -1,4 +1,4 @@
-"""Each decision is in the list of decisions, and its page can be understood without other sources."""
+"""Each decision is in the list of decisions, and its page needs no source that readers lack."""
 
 import re
 

@@ -6,7 +6,8 @@ from msgspec import UNSET, UnsetType
 
 from treadle.blocking._portal import Portal
 from treadle.core.codec import Json
-from treadle.core.documents import CollectionPage, Document, DocumentPage, Order, Stored
+from treadle.core.documents import CollectionPage, Document, DocumentPage, Stored
+from treadle.core.pages import Order
 from treadle.store import documents as original
 from treadle.store.documents import AnyKey
 

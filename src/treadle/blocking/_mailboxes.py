@@ -24,7 +24,7 @@ from treadle.core.mailboxes import (
     MailboxState,
     MailboxStats,
 )
-from treadle.core.messages import Order
+from treadle.core.pages import Order
 from treadle.core.reporting import Consumers, EntryReport, ErrorGroups
 from treadle.store import mailboxes as original
 

@@ -5,7 +5,8 @@ from typing import Literal
 
 from treadle.blocking._portal import Portal
 from treadle.core.codec import Json
-from treadle.core.messages import Message, Order
+from treadle.core.messages import Message
+from treadle.core.pages import Order
 from treadle.core.run_queries import FoundRuns, RunKey, RunStats
 from treadle.core.run_requests import Answer, AnsweredRun, AnswerStatus, RequestedRun, RunRequest
 from treadle.core.runs import RunOrigin, RunPage, RunRecord, RunStatus

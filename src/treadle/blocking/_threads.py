@@ -10,7 +10,8 @@ from treadle.core.codec import Json
 from treadle.core.edits import Truncated
 from treadle.core.following import FollowedItem, LiveValue
 from treadle.core.heads import HeadKey, HeadPage, ThreadSummary
-from treadle.core.messages import Message, MessagePage, Order, Visibility
+from treadle.core.messages import Message, MessagePage, Visibility
+from treadle.core.pages import Order
 from treadle.core.threads import (
     Committed,
     Thread,

@@ -8,7 +8,7 @@ import click
 from click.core import ParameterSource
 
 from treadle.core.limits import PAGE
-from treadle.core.messages import Order
+from treadle.core.pages import Order
 
 DEFAULT_STORE = "./agents"
 STORE_VARIABLE = "TREADLE_STORE"

@@ -1,8 +1,8 @@
 """Applying patches to a document does what the reference does, within a limit of work.
 
-A few bytes of a patch can ask for a search through a whole array, or for moving all its items. So
-such work is counted, in comparisons of two numbers, and refused where it is too much. It is done in
-slices, between which an event loop can do something else.
+A few bytes of a patch can ask for a search through a whole array, or for moving all its items. Such
+work is therefore counted, in comparisons of two numbers, and refused if it is too much. It is done
+in slices, between which an event loop can do something else.
 """
 
 import math
@@ -30,23 +30,23 @@ from treadle.core.patches import (
 from treadle.errors import PatchError, shorten
 
 SLICE = 200_000
-"""The work between two looks at the event loop: some 2 to 4 ms."""
+"""The work of a slice, in comparisons: some 2 to 4 ms."""
 
 _OP = 50
-"""What an operation takes besides, in comparisons."""
+"""The fixed cost of an operation, in comparisons."""
 _VISIT = 16
-"""What it takes to look at a value in Python."""
+"""The cost of looking at a value in Python, in comparisons."""
 _MOVED = 16
 """How many items are moved in the time of a comparison."""
 _CHARACTERS = 64
 """How many characters of two texts are compared in the time of a comparison."""
 _VISITED = _CHARACTERS * _VISIT
-"""The same in the time of a look in Python."""
+"""How many characters are compared in the time that it takes to look at a value in Python."""
 _PART = 4
-"""What it takes the list to look at a part of an item."""
+"""The cost of one part of an item when the list itself compares the item, in comparisons."""
 _WIDE = 16
-"""Most parts of a value that the list looks at; with more, it is cheaper to stop at the first
-that differs."""
+"""The list itself compares values with at most so many parts. With more, it is cheaper to stop at
+the first part that differs."""
 _WHERE = 1_000
 """Longest path in a message, in characters."""
 
@@ -65,7 +65,7 @@ def apply_patches(document: Json, patches: Iterable[Patch]) -> Json:
     """Return the document after all `patches`, in order; the given one stays as it is.
 
     It takes time in proportion to the document and the patches, and at most about two seconds
-    more: to find what is removed from arrays, and to move what is behind it.
+    more: to find what is removed from arrays, and to move the items after it.
 
     Raises:
         PatchError: as for `apply_patch`. All patches together may compare 100,000,000 numbers or
@@ -110,7 +110,7 @@ def completed(slices: Generator[None, None, Json]) -> Json:
 
 
 class _Work:
-    """The work that the size of the document and of the patches does not account for."""
+    """The work that is not in proportion to the size of the document and of the patches."""
 
     def __init__(self) -> None:
         self._done = 0
@@ -281,7 +281,7 @@ def _find_flat(
 def _find_nested(
     items: list[Json], value: Json, path: Path, work: _Work
 ) -> Generator[None, None, int | None]:
-    """The same for any object or array: how far it equals an item is counted value by value."""
+    """The same for any object or array; Python compares it with each item, value by value."""
     kind, length = type(value), len(value)
     for position, item in enumerate(items):
         visits = 0
@@ -376,9 +376,9 @@ _MISSING = object()
 
 
 def _compare(left: Json, right: Json) -> tuple[bool, int]:
-    """Whether two values are equal, and how many values it took to tell.
+    """Return whether two values are equal, and how many values were looked at to find out.
 
-    As in the reference, 1, 1.0 and true are three different values, also inside of others.
+    As in the reference, 1, 1.0 and true are three different values, even inside other values.
     """
     visits = 0
     levels = [iter(((left, right),))]

@@ -10,13 +10,7 @@ from treadle.core.codec import Model
 from treadle.core.commands import TimedCommand
 from treadle.core.ids import EntryId, MailboxId
 from treadle.core.limits import LARGEST_TIME, Bound, Time, later
-from treadle.core.mailboxes import (
-    EntryStatus,
-    MailboxEntry,
-    MailboxRows,
-    failed,
-    moved,
-)
+from treadle.core.mailboxes import EntryStatus, MailboxEntry, MailboxRows, failed, moved
 from treadle.core.read_set import ReadSet
 from treadle.errors import ClaimConflict, InvalidValue, NotFound, shorten
 
@@ -109,6 +103,13 @@ def due_time(entry: MailboxEntry) -> int:
 def claim_order(entry: MailboxEntry) -> tuple[int, int, int, str]:
     """The order of claims among mailboxes: highest priority, then longest due, then oldest."""
     return -entry.priority, entry.available_at, entry.created_at, entry.entry_id
+
+
+def lease_end(entry: MailboxEntry) -> tuple[int, str]:
+    """The order of claimed entries by the ends of their leases; one without an end is the last."""
+    # The id tells apart leases that end in one millisecond.
+    until = LARGEST_TIME if entry.lease_until is None else entry.lease_until
+    return until, entry.entry_id
 
 
 def turn_order(entry: MailboxEntry) -> TurnOrder:
@@ -226,7 +227,7 @@ def _held(
 
 
 _SEPARATOR = "/"
-"""Stands in the token of a taken entry, behind the token of its holder's claim."""
+"""Comes in the token of a taken entry after the token of its holder's claim."""
 
 
 def _holder(entry: MailboxEntry) -> str:
@@ -279,19 +280,13 @@ def _find_later_holder(
     """
     if not (beside := [each for each in claimed if each.entry_id != entry.entry_id]):
         return None
-    end = max(_lease_end(each) for each in (entry, *beside) if is_of_one_holder(each, entry))
-    later_ones = (each for each in beside if _lease_end(each) > end and has_live_lease(each, now))
+    end = max(lease_end(each) for each in (entry, *beside) if is_of_one_holder(each, entry))
+    later_ones = (each for each in beside if lease_end(each) > end and has_live_lease(each, now))
     return next(later_ones, None)
 
 
-def _lease_end(entry: MailboxEntry) -> tuple[int, str]:
-    # The id tells apart leases that end in one millisecond.
-    until = LARGEST_TIME if entry.lease_until is None else entry.lease_until
-    return until, entry.entry_id
-
-
 def require_held(rows: ClaimRows, entry: MailboxEntry, token: str, now: int) -> None:
-    """The fence.
+    """Check that a claim is held with this token: the fence.
 
     Raises:
         ClaimConflict: the claim was lost, has expired, was overtaken or was interrupted.
@@ -403,8 +398,8 @@ class _Settlement(TimedCommand[None], frozen=True, kw_only=True):
 class Ack(_Settlement, frozen=True, kw_only=True):
     """Settles a claimed entry as done. Result: None.
 
-    As the other settlements, it fails with `NotFound`, or with `ClaimConflict` if the token is not
-    the claim's.
+    Like the other settlements, it fails with `NotFound`, or with `ClaimConflict` if the token is
+    not the claim's.
     """
 
     def settled(self, entry: MailboxEntry, rows: MailboxRows, now: int) -> MailboxEntry:
@@ -427,7 +422,7 @@ class Nack(_Settlement, frozen=True, kw_only=True):
     def settled(self, entry: MailboxEntry, rows: MailboxRows, now: int) -> MailboxEntry:
         """The entry, queued."""
         due = now if self.retry_at is None else self.retry_at
-        # Nobody else asks for the mailbox's state: it may be damaged.
+        # Only then is the mailbox's state looked up, because it may be damaged.
         turn = _kept_turn(rows, entry, due) if self.keep_order else None
         return failed(entry, "queued", now, self.error, self.traceback, available_at=due, turn=turn)
 

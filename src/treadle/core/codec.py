@@ -110,7 +110,7 @@ def decode(kind: type[ModelT], data: bytes | str) -> ModelT:
     try:
         return from_plain(kind, msgspec.json.decode(data))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        advice = "see who wrote it"
+        advice = "find out which program wrote it"
         raise CorruptRecord(f"a {kind.__name__}", str(error), advice) from error
 
 
@@ -250,17 +250,6 @@ def copied(value: T) -> T:
     if isinstance(value, Model):
         return msgspec.convert(msgspec.to_builtins(value), type=type(value))
     return value
-
-
-def copy_json(value: Json) -> Json:
-    """A copy of a JSON value that shares no list or dict with it."""
-    match value:
-        case dict():
-            return {key: copy_json(item) for key, item in value.items()}
-        case list():
-            return [copy_json(item) for item in value]
-        case _:
-            return value
 
 
 def _has_surrogate(text: str) -> bool:

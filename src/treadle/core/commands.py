@@ -1,6 +1,6 @@
 """Commands: everything that can be written, as values. A batch of them commits as one.
 
-Each command stands beside the model that it changes: in `threads`, `runs`, `mailboxes`, `claims`.
+Each command is defined beside the model that it changes, such as in `thread_commands` or `runs`.
 """
 
 from functools import cache
@@ -26,8 +26,8 @@ class Command(Model, Generic[ResultT], frozen=True, kw_only=True):
         """Change `rows` and return the result; raise an error if the rule forbids it.
 
         A command names the rows that it needs in its signature, such as
-        `treadle.core.mailboxes.MailboxRows`. It reads no row that `touches` left out, and it raises
-        before it changes the first row, or the caller takes back what it changed.
+        `treadle.core.mailboxes.MailboxRows`. It reads only rows that `touches` has added. If it
+        raises an error, the caller undoes what it has changed.
         """
         raise NotImplementedError
 
@@ -35,7 +35,7 @@ class Command(Model, Generic[ResultT], frozen=True, kw_only=True):
         """Refuse values that have the right type and cannot be stored.
 
         Raises:
-            InvalidValue: there is one; the message says where.
+            InvalidValue: a value cannot be stored; the message says where.
         """
 
 
@@ -65,7 +65,7 @@ class Receipt(Model, frozen=True, kw_only=True):
 
 
 def check_batch(batch: Commands) -> Commands:
-    """Return the batch, checked, and sharing nothing with values that the caller may change.
+    """Return the batch, checked; it shares nothing with values that the caller may change.
 
     Raises:
         InvalidId, InvalidValue: a command cannot be stored; the message says which and where.
@@ -90,7 +90,7 @@ def check_command(command: AnyCommand) -> AnyCommand:
     Raises:
         InvalidId, InvalidValue: it cannot be stored; the message says where.
     """
-    name = _name_of(type(command))
+    name = _own_name_of(type(command))
     if name is None:
         raise InvalidValue("batch", f"it must hold commands, not a {type(command).__name__}")
     check_ids(command)
@@ -99,9 +99,14 @@ def check_command(command: AnyCommand) -> AnyCommand:
     return command
 
 
+def name_of(kind: type) -> str:
+    """Return what errors call a command of a kind, such as `appendThread`."""
+    return kind.__name__[0].lower() + kind.__name__[1:]
+
+
 @cache
-def _name_of(kind: type) -> str | None:
-    """What errors call a command of a kind, such as `appendThread`; None if it is not one of ours.
+def _own_name_of(kind: type) -> str | None:
+    """Return the same for a command of Treadle's; None for any other type.
 
     A backend trusts `touches` and `apply`, so a command of somebody else's could harm the other
     batches of its group. Those defined in this module are abstract.
@@ -113,7 +118,7 @@ def _name_of(kind: type) -> str | None:
         or module == __name__
     ):
         return None
-    return kind.__name__[0].lower() + kind.__name__[1:]
+    return name_of(kind)
 
 
 def name_failure(error: TreadleError, position: int, count: int, command: str) -> None:

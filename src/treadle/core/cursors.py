@@ -1,4 +1,4 @@
-"""Listings in pages by cursors: each page begins behind the last item of the page before.
+"""Listings that are read by cursors: each page begins after the last item of the one before.
 
 A cursor is an opaque text that says where a page ended. A page costs the same wherever it begins.
 """
@@ -14,7 +14,7 @@ from msgspec import Meta
 from treadle.core.codec import Model, always_encoded
 from treadle.core.ids import is_id
 from treadle.core.limits import LARGEST_TIME, clamp_page
-from treadle.core.messages import Order
+from treadle.core.pages import Order
 from treadle.errors import InvalidValue, shorten
 
 ItemT = TypeVar("ItemT")
@@ -46,7 +46,7 @@ class Position(
 
 
 class CursorPage(Model, Generic[ItemT], frozen=True, kw_only=True):
-    """A page of a listing in pages by cursors."""
+    """A page of a listing that is read by cursors."""
 
     items: tuple[ItemT, ...] = always_encoded(())
     next_cursor: str | None = None
@@ -64,7 +64,7 @@ def cursor_of(position: Position[Any]) -> str:
 def read_cursor(
     kind: type[Position[KeyT]], cursor: str | None, by: KeyT, where: str
 ) -> Position[KeyT] | None:
-    """Return the position behind which a page begins; None is the beginning.
+    """Return the position after which a page begins; None is the beginning.
 
     Args:
         kind: the kind of position.
@@ -90,7 +90,7 @@ def read_cursor(
     return position
 
 
-def page_behind(
+def page_after(
     kind: type[PageT],
     start: Position[KeyT] | None,
     items: Iterable[tuple[Position[KeyT], Any]],
@@ -98,11 +98,11 @@ def page_behind(
     limit: int,
     unreadable: Iterable[str] = (),
 ) -> PageT:
-    """Sort the items that match, and cut the page that begins behind `start`."""
-    behind = [each for each in items if start is None or _is_behind(each[0], start, order)]
+    """Sort the items that match, and cut the page that begins after `start`."""
+    following = [each for each in items if start is None or _is_after(each[0], start, order)]
     first = nsmallest if order == "asc" else nlargest
     size = clamp_page(limit)
-    found = first(size + 1, behind, key=lambda each: each[0].order)
+    found = first(size + 1, following, key=lambda each: each[0].order)
     return cursor_page(kind, found[:size], unreadable, more=len(found) > size)
 
 
@@ -121,6 +121,6 @@ def cursor_page(
     )
 
 
-def _is_behind(position: Position[KeyT], start: Position[KeyT], order: Order) -> bool:
+def _is_after(position: Position[KeyT], start: Position[KeyT], order: Order) -> bool:
     one, other = start.order, position.order
     return one < other if order == "asc" else one > other

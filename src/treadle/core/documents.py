@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import Annotated, Any, Literal, Protocol, TypeAlias
+from typing import Annotated, Protocol
 
 import msgspec
 from msgspec import Meta
 
 from treadle.core.codec import Json, Model, always_encoded
-from treadle.core.commands import Command, TimedCommand
+from treadle.core.commands import Command, TimedCommand, name_of
 from treadle.core.ids import CollectionId
 from treadle.core.keys import Key, KeyRange, check_key, check_range, check_text, key_range, row_key
 from treadle.core.limits import (
@@ -20,6 +20,7 @@ from treadle.core.limits import (
     later,
     next_number,
 )
+from treadle.core.pages import Order
 from treadle.core.queries import TimedQuery
 from treadle.core.read_set import ReadSet
 from treadle.core.rows import Table
@@ -29,11 +30,9 @@ KEYS = 1_000
 """Most keys of one `LoadDocuments`."""
 
 _LAST_TIME = 2**42
-"""A time behind the year 2100 is nobody's clock, and would use up the versions."""
+"""A time after the year 2100 is a mistake, and would use up the versions."""
 _LAST_VERSION = 2**53
-"""Versions that we give out are below, so that every reader of JSON keeps them."""
-
-Order: TypeAlias = Literal["asc", "desc"]
+"""New versions are smaller, so that every reader of JSON keeps them exactly."""
 
 
 class Document(Model, frozen=True, kw_only=True):
@@ -91,7 +90,7 @@ class DocumentRows(Protocol):
     def find_documents(self, keys: KeyRange, order: Order = "asc") -> Iterable[Document]:
         """The documents in a range, in the order of their keys, those that have expired included.
 
-        The caller may stop early: documents behind that point cost nothing.
+        The caller may stop early: documents after that point cost nothing.
         """
         ...
 
@@ -182,12 +181,13 @@ class _NewDocument(TimedCommand[Stored], frozen=True, kw_only=True):
     value: Json
     expires_at: Time | None = None
     expires_in_ms: Time | None = None
-    """Instead of a time: so many milliseconds after the commit."""
+    """Instead of `expires_at`: how many milliseconds after the commit."""
 
     def check(self) -> None:
-        """Refuse a key that cannot be stored, and two times."""
-        check_key(self.key, f"{_name_of(self)}.key")
-        _check_expiry(_name_of(self), self.expires_at, self.expires_in_ms)
+        """Refuse a key that cannot be stored, and two times of expiry."""
+        name = name_of(type(self))
+        check_key(self.key, f"{name}.key")
+        _check_expiry(name, self.expires_at, self.expires_in_ms)
 
     def touches(self, read_set: ReadSet) -> None:
         """The document."""
@@ -197,7 +197,7 @@ class _NewDocument(TimedCommand[Stored], frozen=True, kw_only=True):
 class PutDocument(_NewDocument, frozen=True, kw_only=True):
     """Creates or replaces a document. Result: `Stored`.
 
-    Fails with `VersionConflict` if it is not at version `expected`; 0: if it exists.
+    Fails with `VersionConflict` if it is not at version `expected`; with 0, if it exists.
     """
 
     expected: Version | None = None
@@ -289,8 +289,8 @@ class DeleteDocuments(TimedCommand[int], frozen=True, kw_only=True):
 class CheckDocument(TimedCommand[None], frozen=True, kw_only=True):
     """Guards a batch. Result: None.
 
-    Fails with `VersionConflict` if the document is not at version `expected` (0: if it exists), or
-    without `expected` with `NotFound` if it does not exist.
+    Fails with `VersionConflict` if the document is not at version `expected` (with 0, if it
+    exists). Without `expected`, fails with `NotFound` if it does not exist.
     """
 
     collection: CollectionId
@@ -321,10 +321,10 @@ class TouchDocument(TimedCommand[bool], frozen=True, kw_only=True):
     key: Key
     expires_at: Time | None = None
     expires_in_ms: Time | None = None
-    """Instead of a time: so many milliseconds after the commit."""
+    """Instead of `expires_at`: how many milliseconds after the commit."""
 
     def check(self) -> None:
-        """Refuse a key that cannot be stored, and two times."""
+        """Refuse a key that cannot be stored, and two times of expiry."""
         check_key(self.key, "touchDocument.key")
         _check_expiry("touchDocument", self.expires_at, self.expires_in_ms)
 
@@ -358,11 +358,6 @@ class PurgeDocuments(Command[int], frozen=True, kw_only=True):
         for document in expired:
             rows.documents.remove(row_key(document.collection, document.key))
         return len(expired)
-
-
-def _name_of(command: Command[Any]) -> str:
-    name = type(command).__name__
-    return name[0].lower() + name[1:]
 
 
 # --- queries --------------------------------------------------------------------------------------
@@ -430,7 +425,7 @@ class ListCollections(TimedQuery[CollectionPage], frozen=True, kw_only=True):
     limit: Bound = 50
 
     def check(self, where: str) -> None:
-        """Refuse what no name has."""
+        """Refuse texts that no name of a collection can contain."""
         check_text(f"{where}.prefix", self.prefix)
         check_text(f"{where}.after", self.after or "")
 
@@ -449,7 +444,7 @@ class ListCollections(TimedQuery[CollectionPage], frozen=True, kw_only=True):
 
 
 def collection_page(names: tuple[str, ...], limit: int) -> CollectionPage:
-    """Return a page of names, of which one more than `limit` may be given."""
+    """Return the page of the first `limit` names; a further name says that there is more."""
     page = names[:limit]
     return CollectionPage(
         items=page, has_more=len(names) > limit, next_cursor=page[-1] if page else None

@@ -1,4 +1,4 @@
-"""Edits of what was said: messages at the end of a thread are taken back, or a thread is forked."""
+"""Edits of what was said: the last messages of a thread are removed, or a thread is forked."""
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -30,22 +30,22 @@ class Truncated(SortedModel, frozen=True, kw_only=True):
 
     version: Version
     removed: tuple[Message, ...] = always_encoded(())
-    """The messages that went, in their order."""
+    """The messages that were removed, in their order."""
 
 
 class TruncateThread(TimedCommand[Truncated], frozen=True, kw_only=True):
     """Removes the last messages of a thread. Result: `Truncated`.
 
-    State, patches and runs stay. The version rises by one if a message goes; otherwise nothing
-    changes. Fails with `NotFound`, or with `VersionConflict` if the thread is not at version
-    `expected`.
+    State, patches and runs stay. The version rises by one if a message is removed; otherwise
+    nothing changes. Fails with `NotFound`, or with `VersionConflict` if the thread is not at
+    version `expected`.
     """
 
     thread_id: ThreadId
     keep: Length | None = None
-    """How many messages stay, the first ones."""
+    """How many of the first messages stay."""
     drop: Length | None = None
-    """How many messages go, the last ones."""
+    """How many of the last messages are removed."""
     expected: Version | None = None
 
     def check(self) -> None:
@@ -56,7 +56,7 @@ class TruncateThread(TimedCommand[Truncated], frozen=True, kw_only=True):
             raise InvalidValue("truncateThread.drop", "give either keep or drop, not both")
 
     def touches(self, read_set: ReadSet) -> None:
-        """The thread, and the messages that may go."""
+        """The thread, and the messages that may be removed."""
         read_set.threads.add(self.thread_id)
         if self.keep is not None:
             read_set.add_messages_from(self.thread_id, self.keep)
@@ -93,7 +93,7 @@ class ForkThread(TimedCommand[Committed], frozen=True, kw_only=True):
     source: ThreadId
     new: ThreadId
     at: Length | None = None
-    """How many messages are copied, the first ones; None or more than there are: all."""
+    """How many of the first messages are copied; all, if it is None or there are fewer."""
     state: Json | UnsetType = UNSET
     """The state of the new thread; left out, it is that of the source at that position."""
     resource_id: str | UnsetType | None = UNSET

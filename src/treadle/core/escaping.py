@@ -7,7 +7,7 @@ _DANGEROUS = re.compile(
     "["
     "\x00-\x1f\x7f-\x9f"  # control characters: a terminal executes the sequences they begin
     "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # they change the order of what is shown
-    "\xad\u180e\u200b\u2060-\u2065\u206a-\u206f\ufeff\ufff9-\ufffb"  # nothing is seen of them
+    "\xad\u180e\u200b\u2060-\u2065\u206a-\u206f\ufeff\ufff9-\ufffb"  # they are invisible
     "\u2028\u2029\ud800-\udfff"  # line breaks for some programs; half characters
     "\U000e0000-\U000e0fff"  # tags and selectors, in which a whole text can be hidden
     "]"

@@ -9,11 +9,12 @@ from treadle.core.claims import (
     is_claimable,
     is_kept,
     is_of_one_holder,
+    lease_end,
     turn_order,
 )
 from treadle.core.codec import Model, always_encoded
 from treadle.core.ids import EntryId
-from treadle.core.limits import LARGEST_TIME, Time
+from treadle.core.limits import Time
 from treadle.core.mailboxes import MailboxEntry, MailboxState, is_terminal
 from treadle.core.pauses import is_paused
 from treadle.core.queries import TimedQuery
@@ -34,7 +35,7 @@ ObstacleKind = Literal[
 class Obstacle(Model, frozen=True, kw_only=True):
     """One of the reasons why an entry is not claimed; fields that say nothing are None or empty.
 
-    - "ended": since then it is over, and its status says how; `reason` is its error.
+    - "ended": it has ended at `since`, and its status says how; `reason` is its error.
     - "held": the holder works on it, together with `entry_ids`.
     - "not_due": it was sent with a delay, or waits for its retry after the error in `reason`.
     - "paused": its mailbox is paused, for this reason.
@@ -51,7 +52,7 @@ class Obstacle(Model, frozen=True, kw_only=True):
     until: Time | None = None
     """When it ends by itself, a lease unless it is renewed; None: that is not known."""
     holder: str | None = None
-    """Who holds the mailbox, as it has called itself."""
+    """The consumer that holds the mailbox, by the name in its claim."""
     entry_ids: tuple[EntryId, ...] = ()
     """The other entries that it is about, in the order of their ids."""
     reason: str | None = None
@@ -101,7 +102,7 @@ def _obstacles(
             since, until = state.paused_at, state.paused_until
             yield Obstacle(kind="paused", since=since, until=until, reason=state.pause_reason)
         if held:
-            last = max(held, key=_end_of_lease)
+            last = max(held, key=lease_end)
             yield _held("mailbox_held", last, [*held, last])
         yield from _first(entry, beside, now)
     if state is not None and entry.generation < state.current_generation:
@@ -121,10 +122,6 @@ def _held(
         holder=claimed.claimed_by,
         entry_ids=tuple(sorted(ids)),
     )
-
-
-def _end_of_lease(entry: MailboxEntry) -> tuple[int, str]:
-    return LARGEST_TIME if entry.lease_until is None else entry.lease_until, entry.entry_id
 
 
 def _first(entry: MailboxEntry, beside: list[MailboxEntry], now: int) -> Iterator[Obstacle]:

@@ -8,10 +8,10 @@ from msgspec import UNSET, UnsetType
 
 from treadle.core.codec import Json, SortedModel, always_encoded
 from treadle.core.commands import Command, TimedCommand
-from treadle.core.cursors import NO_TIME, CursorPage, Position, page_behind, read_cursor
+from treadle.core.cursors import NO_TIME, CursorPage, Position, page_after, read_cursor
 from treadle.core.ids import ThreadId
 from treadle.core.limits import Bound, Count, Version
-from treadle.core.messages import Order
+from treadle.core.pages import Order
 from treadle.core.queries import Query
 from treadle.core.read_set import ReadSet
 from treadle.core.threads import (
@@ -202,7 +202,7 @@ class ListHeads(Query[HeadPage], frozen=True, kw_only=True):
     by: HeadKey = "id"
     order: Order = "asc"
     after: str | None = None
-    """The cursor of a page in the same order; the next page begins behind it."""
+    """The cursor of a page in the same order; the next page begins after it."""
     limit: Bound = 50
     resource_id: str | None = None
     parent_thread_id: ThreadId | None = None
@@ -214,7 +214,7 @@ class ListHeads(Query[HeadPage], frozen=True, kw_only=True):
         self.start(where)
 
     def start(self, where: str = "list_heads") -> Position[HeadKey] | None:
-        """Return the position behind which the page begins; None is the beginning.
+        """Return the position after which the page begins; None is the beginning.
 
         Raises:
             InvalidValue: `after` is no cursor of this listing.
@@ -235,4 +235,4 @@ class ListHeads(Query[HeadPage], frozen=True, kw_only=True):
             if not self.roots or summary.parent_thread_id is None
         ]
         unreadable = rows.threads.unreadable()
-        return page_behind(HeadPage, self.start(), matching, self.order, self.limit, unreadable)
+        return page_after(HeadPage, self.start(), matching, self.order, self.limit, unreadable)

@@ -25,8 +25,8 @@ ID_SCHEMA = {
     "maxLength": ID_BYTES,
     "pattern": rf"^(?:(?:\.?{_ASCII})+\.?|(?:\.?{_ANY}){{1,24}}\.?)$",
 }
-"""Which ids a JSON schema describes: all of ASCII, but for names of devices, and the shorter ones
-of other characters, as a schema counts no bytes."""
+"""Describes ids in a JSON schema: all ids in ASCII except names of devices, and short ids with
+other characters, because a schema cannot count bytes."""
 
 ThreadId: TypeAlias = Annotated[str, Meta(extra={"id": "thread"}, extra_json_schema=ID_SCHEMA)]
 RunId: TypeAlias = Annotated[str, Meta(extra={"id": "run"}, extra_json_schema=ID_SCHEMA)]
@@ -117,7 +117,7 @@ class _Field(msgspec.Struct, frozen=True):
     may_be_none: bool = False
     may_be_empty: bool = False
     default: object = None
-    """Its default, which it may have though that is no id."""
+    """Its default, which is allowed although it is no id."""
 
 
 @cache

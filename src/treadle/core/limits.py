@@ -62,7 +62,7 @@ Version: TypeAlias = Annotated[int, Meta(ge=0, le=LARGEST_TIME)]
 """How often a thread was changed since it was created."""
 
 Length: TypeAlias = Annotated[int, Meta(ge=0, le=LARGEST_TIME)]
-"""How many messages stay in a thread, or go from its end."""
+"""How many messages stay in a thread, or are removed from its end."""
 
 Generation: TypeAlias = Annotated[int, Meta(ge=0, le=LARGEST_TIME)]
 """How often a mailbox was interrupted."""
@@ -83,7 +83,7 @@ Headers: TypeAlias = Annotated[
     ],
     Meta(max_length=HEADERS),
 ]
-"""Texts by their names, beside the payload of an entry: what carries it needs, such as a trace."""
+"""Texts by name beside the payload of an entry, for what carries it, such as tracing."""
 
 
 def later(now: int, duration_ms: int) -> int:

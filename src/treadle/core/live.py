@@ -1,4 +1,4 @@
-"""Live values: what is worth showing while it is made, and is nowhere kept."""
+"""Live values: what is shown while it is made, and stored nowhere."""
 
 from typing import Literal, TypeAlias
 
@@ -50,7 +50,7 @@ class LivePiece(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     part: PartKind = "text"
     number: Count
     delta: str
-    """What comes behind the pieces before it."""
+    """The text that follows the pieces before it."""
     tool_call_id: str | None = None
     tool_name: str | None = None
 

@@ -6,11 +6,12 @@ from typing import Literal
 
 import msgspec
 
+from treadle.core.claims import lease_end
 from treadle.core.codec import Model, always_encoded
-from treadle.core.cursors import NO_TIME, CursorPage, Position, page_behind, read_cursor
+from treadle.core.cursors import NO_TIME, CursorPage, Position, page_after, read_cursor
 from treadle.core.entry_groups import EntryGroup, groups_of, look_at, statuses_of
 from treadle.core.ids import EntryId, MailboxId, check_id
-from treadle.core.limits import LARGEST_TIME, Bound, Time, clamp_counted
+from treadle.core.limits import Bound, Time, clamp_counted
 from treadle.core.mailboxes import (
     STATUSES,
     EntryOrigin,
@@ -23,20 +24,18 @@ from treadle.core.mailboxes import (
     MailboxStats,
     listing_order,
 )
-from treadle.core.messages import Order
-from treadle.core.pages import PageQuery, page_of, page_with
+from treadle.core.pages import Order, PageQuery, page_of, page_with
 from treadle.core.queries import Query, TimedQuery
 from treadle.errors import InvalidValue
 
 SUMMED = 1_000
-"""How far a summary counts the entries of a mailbox, if it is not asked for more or less."""
+"""The default of `ListSummaries.counted`."""
 
 CLAIMS = 1_000
 """Most ids of one `LoadClaims`."""
 
 EntryKey = Literal["created_at", "available_at"]
 """What a search for entries is sorted by; entries of one time are sorted by their ids."""
-
 
 MailboxKey = Literal["id", "updated_at"]
 """What a listing of summaries is sorted by; mailboxes of one time are sorted by their ids."""
@@ -55,7 +54,7 @@ class MailboxSummary(Model, frozen=True, kw_only=True):
     claimed_by: str | None = None
     """Who holds it, by the latest lease; None if nothing is claimed."""
     lease_until: Time | None = None
-    """Until when; None if nothing is claimed, or if it is held without an end."""
+    """When its lease ends; None if nothing is claimed, or if the lease has no end."""
 
 
 class MailboxSummaryPage(CursorPage[MailboxSummary], frozen=True, kw_only=True):
@@ -191,7 +190,7 @@ class SearchEntries(TimedQuery[FoundEntries], frozen=True, kw_only=True):
         return tuple(dict.fromkeys(possible))
 
     def matches(self, entry: MailboxEntry) -> bool:
-        """Return whether the filters but for mailbox, statuses and group let `entry` pass."""
+        """Return whether `entry` passes all filters except mailbox, statuses and group."""
         return (
             (self.error is None or self._has_error(entry, self.error))
             and (self.claimed_by is None or entry.claimed_by == self.claimed_by)
@@ -217,7 +216,7 @@ class SearchEntries(TimedQuery[FoundEntries], frozen=True, kw_only=True):
             and (self.group is None or self.group in groups_of(rows, entry, now))
         ]
         unreadable = rows.entries.unreadable()
-        return page_behind(FoundEntries, self.start(), matching, self.order, self.limit, unreadable)
+        return page_after(FoundEntries, self.start(), matching, self.order, self.limit, unreadable)
 
 
 class CountEntries(Query[MailboxStats], frozen=True, kw_only=True):
@@ -286,7 +285,7 @@ class ListSummaries(Query[MailboxSummaryPage], frozen=True, kw_only=True):
         """Sort the states, cut, and look at all entries once."""
         states = [(self.position_of(state), state) for state in rows.mailboxes.values()]
         unreadable = rows.mailboxes.unreadable()
-        page = page_behind(StatePage, self.start(), states, self.order, self.limit, unreadable)
+        page = page_after(StatePage, self.start(), states, self.order, self.limit, unreadable)
         entries: dict[str, list[MailboxEntry]] = {state.mailbox_id: [] for state in page.items}
         for entry in rows.find_entries(None, STATUSES):
             if entry.mailbox_id in entries:
@@ -306,14 +305,9 @@ def summarized(
     )
 
 
-def holding(claimed: Iterable[MailboxEntry]) -> MailboxEntry | None:
-    """Return the claimed entry with the latest lease, or None."""
-    return max(claimed, key=_end_of_lease, default=None)
-
-
-def _end_of_lease(entry: MailboxEntry) -> tuple[int, str]:
-    lease_until = LARGEST_TIME if entry.lease_until is None else entry.lease_until
-    return lease_until, entry.entry_id
+def latest_claim(claimed: Iterable[MailboxEntry]) -> MailboxEntry | None:
+    """Return the claimed entry whose lease ends last, or None."""
+    return max(claimed, key=lease_end, default=None)
 
 
 def _summary(state: MailboxState, entries: Sequence[MailboxEntry], limit: int) -> MailboxSummary:
@@ -323,7 +317,7 @@ def _summary(state: MailboxState, entries: Sequence[MailboxEntry], limit: int) -
         state,
         Counter(entry.status for entry in counted),
         due_at=min((entry.available_at for entry in looked.queued), default=None),
-        held=holding(entry for entry in entries if entry.status == "claimed"),
+        held=latest_claim(entry for entry in entries if entry.status == "claimed"),
         more=max(len(looked.queued), len(looked.claimed), len(looked.dead), looked.newest) >= limit,
     )
 
@@ -336,7 +330,7 @@ def mailbox_summary(
     held: MailboxEntry | None,
     more: bool,
 ) -> MailboxSummary:
-    """Make a summary, of a mailbox that `held` holds."""
+    """Make the summary of a mailbox; `held` is its claimed entry whose lease ends last."""
     return MailboxSummary(
         state=state,
         counts=msgspec.convert(counts, type=MailboxStats),

@@ -50,7 +50,7 @@ class MailboxEntry(Model, frozen=True, kw_only=True):
     sender_id: str | None = None
     payload: Json = always_encoded(None)
     headers: Headers = msgspec.field(default_factory=dict)
-    """What is not for the agent but for what is around it: a trace's context, a tenant."""
+    """Data for the systems around the agent, such as the context of a trace or a tenant."""
     priority: Priority = always_encoded(0)
     dedupe_key: str | None = None
     """The mailbox accepts no second entry with it until this one is purged."""
@@ -97,9 +97,9 @@ class MailboxState(Model, frozen=True, kw_only=True):
     last_turn: Time = 0
     """The turn of the last entry that was sent to it without a delay."""
     paused_at: Time | None = None
-    """When it was paused. None: it is not, as the next two fields say, too."""
+    """When it was paused; None if it is not, and then the next two fields are None, too."""
     paused_until: Time | None = None
-    """From this time on it gives its entries again. None: when it is resumed."""
+    """From this time on claims get its entries again; None: once it is resumed."""
     pause_reason: str | None = None
 
 
@@ -201,7 +201,7 @@ def failed(
     traceback: str | None = None,
     **changes: Any,
 ) -> MailboxEntry:
-    """The entry in a status in which nobody holds it, with why."""
+    """The same, with the error, or the reason, in `last_error`."""
     return moved(entry, status, now, last_error=error, last_traceback=traceback, **changes)
 
 
@@ -235,7 +235,7 @@ def _find_duplicate(
 
 
 def put_first_state(rows: MailboxRows, entry: MailboxEntry) -> None:
-    """A mailbox's first entry gives it its generation."""
+    """Put the state of a mailbox that has none, at the generation of its first entry."""
     state = MailboxState(
         mailbox_id=entry.mailbox_id,
         current_generation=entry.generation,

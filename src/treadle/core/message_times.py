@@ -30,7 +30,7 @@ def padded(times: MessageTimes, count: int) -> MessageTimes:
 
 
 def grown(times: MessageTimes, kept: int, added: int, now: int) -> MessageTimes:
-    """Return the times after all but the first `kept` messages went, and others came."""
+    """Return the times after all but the first `kept` messages were removed, and others added."""
     if added:
         return padded(times, kept) + (now,) * added
     return trimmed(times[:kept])

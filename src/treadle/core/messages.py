@@ -5,16 +5,13 @@ from typing import Literal
 
 from treadle.core.codec import Json, SortedModel, always_encoded
 from treadle.core.limits import Time, clamp_page
+from treadle.core.pages import Order
 
 Role = Literal["system", "user", "assistant", "tool"]
 """The author of a message."""
 
 Visibility = Literal["all", "internal"]
 """Who can see a message: everybody, or only the agent."""
-
-Order = Literal["asc", "desc"]
-"""By position: from the first message on, or from the last one back."""
-
 
 _new_id: Callable[[], str]
 """Makes the ids of new messages; set by `use_ids`."""

@@ -1,11 +1,14 @@
 """Pages of listings: some of the items that match, how many match, and whether more follow."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from treadle.core.codec import Model, always_encoded
 from treadle.core.limits import Bound, clamp_page
 from treadle.core.queries import Query
+
+Order = Literal["asc", "desc"]
+"""The direction of a listing: "asc" begins with the first or oldest item, "desc" with the last."""
 
 ItemT = TypeVar("ItemT")
 PageT = TypeVar("PageT", bound="Page[Any]")

@@ -24,7 +24,8 @@ def without_pause(state: MailboxState) -> MailboxState:
 class Pause(TimedCommand[MailboxState], frozen=True, kw_only=True):
     """Pauses a mailbox until `until`, or until it is resumed. Result: `MailboxState`.
 
-    An interrupt ends the pause, too. A paused mailbox gets this end and this reason instead.
+    An interrupt ends the pause, too. If the mailbox is paused already, its end and its reason are
+    replaced.
     """
 
     mailbox_id: MailboxId

@@ -1,6 +1,6 @@
 """Queries: everything that can be read, as values.
 
-Each query stands beside the model that it reads: in `threads`, `runs`, `mailboxes`.
+Each query is defined beside the model that it reads, such as in `thread_queries` or `usage`.
 """
 
 from collections.abc import Collection, Sequence
@@ -31,13 +31,13 @@ class Query(Model, Generic[AnswerT], frozen=True, kw_only=True):
         raise NotImplementedError
 
     def check(self, where: str) -> None:
-        """Refuse arguments that have the right type and cannot be asked for.
+        """Refuse arguments that have the right type and are out of their range.
 
         Args:
             where: names the query in errors.
 
         Raises:
-            InvalidValue: there is one; the message says where.
+            InvalidValue: an argument is out of its range; the message says which.
         """
 
 
@@ -84,20 +84,20 @@ def check_query(query: QueryT, where: str) -> QueryT:
     return query
 
 
-def several(values: Collection[ValueT] | None, where: str) -> tuple[ValueT, ...] | None:
-    """Return the values of which a filter lets any pass; None lets all pass.
+def as_optional_tuple(values: Collection[ValueT] | None, where: str) -> tuple[ValueT, ...] | None:
+    """Return the values that a filter accepts; None, which accepts all, stays None.
 
     Raises:
-        InvalidValue: `values` is one value, and no collection; `where` names it.
+        InvalidValue: `values` is a single value, not a collection; `where` names it.
     """
-    return None if values is None else listed(values, where, "a list or None")
+    return None if values is None else as_tuple(values, where, "a list or None")
 
 
-def listed(values: Collection[ValueT], where: str, wanted: str = "a list") -> tuple[ValueT, ...]:
+def as_tuple(values: Collection[ValueT], where: str, wanted: str = "a list") -> tuple[ValueT, ...]:
     """Return the values of a collection.
 
     Raises:
-        InvalidValue: `values` is one value, and no collection; `where` names it.
+        InvalidValue: `values` is a single value, not a collection; `where` names it.
     """
     if isinstance(values, str) or not isinstance(values, Collection):
         raise InvalidValue(where, f"pass {wanted}, not {shorten(values)}")

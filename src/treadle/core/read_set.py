@@ -1,6 +1,6 @@
 """The read set: the rows that a group of batches touches, known before any of them is applied.
 
-A database loads (and locks) these rows first. A command that reads a row outside of its read set
+A database loads these rows first, and locks them. A command that reads a row outside its read set
 gets an error, never a wrong answer.
 """
 
@@ -22,9 +22,9 @@ class ReadSet(msgspec.Struct):
     messages: set[tuple[str, str]] = msgspec.field(default_factory=set)
     """Pairs of a thread's id and the id of a message that the thread may already have."""
     messages_from: dict[str, int] = msgspec.field(default_factory=dict)
-    """Threads by id, and the position from which on their messages are loaded."""
+    """Threads by id, and the position from which their messages are loaded."""
     last_messages: dict[str, int] = msgspec.field(default_factory=dict)
-    """Threads by id, and how many of their last messages are loaded."""
+    """Threads by id, and how many messages before that position, or the end, are loaded."""
     runs: set[str] = msgspec.field(default_factory=set)
     runs_of: set[str] = msgspec.field(default_factory=set)
     """Entries whose active runs are loaded."""
@@ -33,7 +33,7 @@ class ReadSet(msgspec.Struct):
     runs_of_keys: set[tuple[str, str]] = msgspec.field(default_factory=set)
     """Those of `duplicates` whose entries have their active runs loaded."""
     waiting_runs_in: set[str] = msgspec.field(default_factory=set)
-    """Threads whose runs are loaded that name an entry and wait."""
+    """Threads whose waiting runs are loaded, if they name an entry."""
     entries: set[str] = msgspec.field(default_factory=set)
     """Entries, without their payloads; the state of each one's mailbox is loaded with it."""
     payloads: set[str] = msgspec.field(default_factory=set)
@@ -46,7 +46,10 @@ class ReadSet(msgspec.Struct):
     claimed_in: set[str] = msgspec.field(default_factory=set)
     """Mailboxes whose claimed entries are loaded, for entries that the batch itself puts there."""
     waiting: dict[str, int] = msgspec.field(default_factory=dict)
-    """Entries whose mailboxes' claimed entries, and so many that wait first, are loaded too."""
+    """Entries by id, and how many waiting entries of each one's mailbox are loaded, the first ones.
+
+    The claimed entries of the mailbox are loaded, too.
+    """
     unfinished: set[str] = msgspec.field(default_factory=set)
     """Mailboxes whose queued and claimed entries are all loaded."""
     entries_of: set[str] = msgspec.field(default_factory=set)
@@ -63,18 +66,18 @@ class ReadSet(msgspec.Struct):
     """Times before which documents expired that are purged; all of them are loaded."""
 
     def add_messages_from(self, thread_id: str, position: int) -> None:
-        """Add the messages of a thread from a position on."""
+        """Add the messages of a thread from a position to its end."""
         known = self.messages_from.get(thread_id, position)
         self.messages_from[thread_id] = min(known, position)
 
     def add_last_messages(self, thread_id: str, number: int) -> None:
-        """Add so many messages before those of a thread that are in the set already."""
+        """Add `number` messages of a thread, those before the ones that are in the set already."""
         # Each of several truncations in a group takes what the ones before it have left.
         known = self.last_messages.get(thread_id, 0)
         self.last_messages[thread_id] = min(known + number, LARGEST_TIME)
 
     def add_waiting(self, entry_id: str, number: int) -> None:
-        """Add so many entries that wait in the mailbox of an entry to those in the set already."""
+        """Add `number` more entries that wait in the mailbox of an entry."""
         # Each of several takes in a group gets what the ones before it have left.
         self.waiting[entry_id] = min(self.waiting.get(entry_id, 0) + number, LARGEST_TIME)
 
@@ -84,7 +87,7 @@ class ReadSet(msgspec.Struct):
         return min(sum(self.waiting.values()) + len(self.entries), LARGEST_TIME)
 
     def first_loaded(self, thread_id: str, count: int) -> int:
-        """Return the position from which on the messages of a thread of `count` are loaded."""
+        """Return the position from which the messages of a thread with `count` are loaded."""
         # A truncation to a position may come before those that take some of what is left.
         end = min(self.messages_from.get(thread_id, count), count)
         return max(end - self.last_messages.get(thread_id, 0), 0)

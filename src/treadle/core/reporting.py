@@ -76,7 +76,7 @@ class Consumer(Model, frozen=True, kw_only=True):
     """Who holds entries."""
 
     name: str
-    """As it calls itself in its claims."""
+    """The name in its claims."""
     claims: Count
     """How many entries it holds."""
     mailboxes: Count

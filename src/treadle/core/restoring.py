@@ -1,4 +1,4 @@
-"""Restoring: rows that are put as they are, whatever was there, for copies of stores."""
+"""Restoring: commands that put rows as they are, whatever was there, for copies of stores."""
 
 from treadle.core.commands import Command
 from treadle.core.documents import Document, DocumentRows

@@ -12,7 +12,7 @@ from treadle.core.run_requests import RunRequest
 
 
 def named(messages: Iterable[Message], run_id: str) -> list[Message]:
-    """Return messages with ids: those that a run brings again are known by them."""
+    """Return messages with ids, by which they are recognized if the request comes again."""
     return [
         message if message.id else msgspec.structs.replace(message, id=f"{run_id}-{number}")
         for number, message in enumerate(messages)
@@ -26,7 +26,7 @@ def position_of_last(page: MessagePage, messages: Sequence[Message]) -> int | No
 
 
 def new_of(page: MessagePage, messages: Sequence[Message]) -> Sequence[Message]:
-    """Return those of a client's messages that the thread has not: those behind its last one."""
+    """Return the client's messages that the thread lacks: those after the last one that it has."""
     known = {each.message.id for each in page.messages}
     count = next((n for n, each in enumerate(reversed(messages)) if each.id in known), None)
     new = messages if count is None else messages[len(messages) - count :]
@@ -35,7 +35,7 @@ def new_of(page: MessagePage, messages: Sequence[Message]) -> Sequence[Message]:
 
 
 def _answered_calls(page: MessagePage) -> set[str | None]:
-    """The tool calls of which the thread has a result already, perhaps under another id.
+    """The tool calls that have a result in the thread already, perhaps under another id.
 
     Ids may come again in later messages, so the newest message that names a call decides.
     """
@@ -48,7 +48,7 @@ def _answered_calls(page: MessagePage) -> set[str | None]:
 
 
 def of_run(messages: Sequence[Message], run_id: str) -> list[Message]:
-    """Return messages, in which those that begin the run say so: the last ones of the user."""
+    """Return messages, of which the user's last ones name the run that they begin."""
     begin = len(messages)
     while begin > 0 and messages[begin - 1].role in ("user", "system"):
         begin -= 1
@@ -66,13 +66,13 @@ def _named_after(message: Message, run_id: str) -> Message:
 def with_messages(
     wanted: RunRequest, new: Sequence[Message], messages: Sequence[Message], page: MessagePage
 ) -> RunRequest:
-    """Return the request with the messages that came with it, or the one that it is behind.
+    """Return the request with the ids of its messages, or with the id of the message before it.
 
-    If none is new, the last one came with it, if it is a user's: it is to be answered again.
+    If no message is new, a last message of the user counts as its own: it is to be answered again.
 
     Args:
         wanted: the request.
-        new: those of its messages that the thread has not.
+        new: those of its messages that the thread lacks.
         messages: all of them.
         page: the last messages of the thread, the newest first.
     """

@@ -7,12 +7,11 @@ from typing import Literal, Protocol, get_args
 import msgspec
 
 from treadle.core.codec import Model, always_encoded
-from treadle.core.cursors import CursorPage, Position, page_behind, read_cursor
+from treadle.core.cursors import CursorPage, Position, page_after, read_cursor
 from treadle.core.heads import ThreadSummary
 from treadle.core.ids import RunId, ThreadId
 from treadle.core.limits import Bound, Count
-from treadle.core.messages import Order
-from treadle.core.pages import PageQuery, page_of
+from treadle.core.pages import Order, PageQuery, page_of
 from treadle.core.queries import Query
 from treadle.core.runs import (
     RunOrigin,
@@ -106,7 +105,7 @@ class ListRuns(PageQuery[RunPage], frozen=True, kw_only=True):
         return page_of(RunPage, runs, self, rows.runs.unreadable())
 
     def matches(self, run: RunRecord) -> bool:
-        """Return whether all filters let `run` pass."""
+        """Return whether `run` passes all filters."""
         return (
             (self.thread_id is None or run.thread_id == self.thread_id)
             and (self.parent_run_id is None or run.parent_run_id == self.parent_run_id)
@@ -126,7 +125,7 @@ class SearchRuns(Query[FoundRuns], frozen=True, kw_only=True):
     by: RunKey = "created_at"
     order: Order = "desc"
     after: str | None = None
-    """The cursor of a page in the same order; the next page begins behind it."""
+    """The cursor of a page in the same order; the next page begins after it."""
     limit: Bound = 50
     thread_id: ThreadId | None = None
     resource_id: str | None = None
@@ -142,7 +141,7 @@ class SearchRuns(Query[FoundRuns], frozen=True, kw_only=True):
         self.start(where)
 
     def start(self, where: str = "search") -> Position[RunKey] | None:
-        """Return the position behind which the page begins; None is the beginning.
+        """Return the position after which the page begins; None is the beginning.
 
         Raises:
             InvalidValue: `after` is no cursor of this listing.
@@ -154,7 +153,7 @@ class SearchRuns(Query[FoundRuns], frozen=True, kw_only=True):
         return Position(self.by, getattr(run, self.by), run.run_id)
 
     def matches(self, run: RunRecord) -> bool:
-        """Return whether the filters but for thread and owner let `run` pass."""
+        """Return whether `run` passes all filters except thread and owner."""
         return (
             self.parent_run_id in (None, run.parent_run_id)
             and self.agent_id in (None, run.agent_id)
@@ -167,7 +166,7 @@ class SearchRuns(Query[FoundRuns], frozen=True, kw_only=True):
         found = filter(self.matches, runs_of(rows, self.thread_id, self.resource_id))
         placed = [(self.position_of(run), run) for run in found]
         unreadable = rows.runs.unreadable()
-        return page_behind(FoundRuns, self.start(), placed, self.order, self.limit, unreadable)
+        return page_after(FoundRuns, self.start(), placed, self.order, self.limit, unreadable)
 
 
 class CountRuns(Query[RunStats], frozen=True, kw_only=True):

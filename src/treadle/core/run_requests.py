@@ -22,7 +22,7 @@ class Answer(Model, frozen=True, kw_only=True):
     status: str = always_encoded("resolved")
     """"resolved" or "cancelled"; the first does not mean yes, see `approved`."""
     payload: Json = None
-    """What was answered: {"approved": false} of who declines in the dashboard or the AI SDK."""
+    """The answer: {"approved": false} from a person who declines in the dashboard or the AI SDK."""
     run_id: RunId | None = None
     """The run that asked; None: whichever run of the thread waits for it."""
 
@@ -30,7 +30,7 @@ class Answer(Model, frozen=True, kw_only=True):
     def approved(self) -> bool:
         """Whether it is a plain yes: "resolved", with {"approved": true}, true or no payload.
 
-        Anything else is no approval, also an answer in other words: read those in `payload`.
+        Anything else is no approval, not even an answer in other words: read those in `payload`.
         """
         if self.status != "resolved":
             return False
@@ -54,7 +54,7 @@ class Interrupt(Model, frozen=True, kw_only=True):
 
     @classmethod
     def asked_by(cls, run: RunRecord) -> "tuple[Interrupt, ...]":
-        """Return what a run needs, as `Turn.changes` has written it; nothing if it says nothing."""
+        """Return what a run needs, as `Turn.changes` has written it; empty if it names nothing."""
         metadata = run.metadata if isinstance(run.metadata, dict) else {}
         try:
             return msgspec.convert(metadata.get("interrupts", []), type=tuple[Interrupt, ...])
@@ -75,7 +75,7 @@ class RunRequest(Model, frozen=True, kw_only=True):
     run_id: RunId
     parent_run_id: RunId | None = None
     parent_thread_id: ThreadId | None = None
-    """The thread from which another agent has asked for it."""
+    """The thread of the agent that has asked for it, if one has."""
     resource_id: str | None = None
     """The owner of the thread."""
     origin: RunOrigin = always_encoded("user")
@@ -115,7 +115,7 @@ class RequestedRun(Model, frozen=True, kw_only=True):
     entry_id: EntryId
     """The entry of the thread's mailbox that asks for it; it has the id of the run."""
     version: Version
-    """The version of the thread behind which the run is, for `Threads.follow`."""
+    """The version of the thread before the run; `Threads.follow` shows the run from there."""
     was_known: bool = always_encoded(False)
     """It had been asked for before: nothing was written."""
     is_behind: bool = always_encoded(False)

@@ -155,7 +155,7 @@ def _first(earlier: str | None, later: str | None) -> str | None:
 class UpsertRun(TimedCommand[None], frozen=True, kw_only=True):
     """Inserts or replaces a run's record as a whole. Result: None.
 
-    Its times stay as they are, but those that are 0 are set.
+    Its times stay as they are, except those that are 0, which are set.
     """
 
     run: RunRecord
@@ -177,9 +177,9 @@ class UpsertRun(TimedCommand[None], frozen=True, kw_only=True):
 
 
 class CheckRun(Command[None], frozen=True, kw_only=True):
-    """Lets its batch commit only if a run is of a thread, or does not exist. Result: None.
+    """Lets its batch commit only if a run belongs to a thread, or does not exist. Result: None.
 
-    Otherwise what the batch writes could move its record there. Fails with `AlreadyExists`.
+    A write of the batch could otherwise move the run to that thread. Fails with `AlreadyExists`.
     """
 
     run_id: RunId

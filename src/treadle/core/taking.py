@@ -21,7 +21,7 @@ class Take(TimedCommand[tuple[MailboxEntry, ...]], frozen=True, kw_only=True):
     entry_id: EntryId
     claim_token: str
     name: str
-    """A text that no other take of the holder has; the tokens of the entries contain it."""
+    """A text that is unique among the takes of the holder; the tokens of the entries contain it."""
     limit: Bound = 1
 
     def touches(self, read_set: ReadSet) -> None:

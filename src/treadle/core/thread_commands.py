@@ -1,4 +1,4 @@
-"""Threads are created, extended, replaced and deleted."""
+"""Commands that create, extend, replace and delete threads."""
 
 from treadle.core.commands import Command, TimedCommand
 from treadle.core.ids import ThreadId

@@ -2,8 +2,8 @@
 
 from treadle.core.ids import RunId, ThreadId
 from treadle.core.limits import Bound
-from treadle.core.messages import Message, MessagePage, Order, Visibility, page_messages
-from treadle.core.pages import PageQuery, page_of
+from treadle.core.messages import Message, MessagePage, Visibility, page_messages
+from treadle.core.pages import Order, PageQuery, page_of
 from treadle.core.past import as_of
 from treadle.core.queries import Query
 from treadle.core.threads import (
@@ -57,7 +57,7 @@ class ListMessages(Query[MessagePage], frozen=True, kw_only=True):
         )
 
     def matches(self, message: Message) -> bool:
-        """Return whether the filters let `message` pass."""
+        """Return whether `message` passes the filters."""
         if self.visibility is not None and message.visibility != self.visibility:
             return False
         if self.run_id is None:

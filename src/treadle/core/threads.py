@@ -127,7 +127,7 @@ class ThreadChangeSet(SortedModel, frozen=True, kw_only=True):
     snapshot: Json | None = None
     """A new state that replaces the old one and its patches; None keeps them."""
     truncated_to: Length | None = None
-    """Only so many messages stayed, the first ones; None if `Threads.truncate` did not do it."""
+    """How many of the first messages stayed; None unless it is a truncation."""
 
     if TYPE_CHECKING:  # lists are accepted too, and stored as tuples
 
@@ -194,13 +194,13 @@ class ThreadPage(Page[str], frozen=True, kw_only=True):
 
 
 class Step(msgspec.Struct, frozen=True, eq=False):
-    """A change set that a thread got, and what became of its messages."""
+    """A change set that a thread got, and what became of the thread's messages."""
 
     changes: ThreadChangeSet
     kept: Count
-    """How many of the messages before it stayed, the first ones."""
+    """How many of the thread's first messages stayed."""
     removed: tuple[StoredMessage, ...] = ()
-    """The messages that went, in their order."""
+    """The messages that were removed, in their order."""
 
 
 class History(msgspec.Struct, frozen=True, eq=False):
@@ -210,9 +210,9 @@ class History(msgspec.Struct, frozen=True, eq=False):
     added: tuple[Message, ...]
     """The messages that the thread got: those of the delta that it did not have already."""
     kept: int
-    """How many of the messages before it stayed, the first ones."""
+    """How many of the thread's first messages stayed."""
     removed: tuple[StoredMessage, ...]
-    """The messages that went."""
+    """The messages that were removed."""
     before: "History | None"
 
 
@@ -253,7 +253,7 @@ class ThreadRows(RunRows, Protocol):
         ...
 
     def find_messages_from(self, thread_id: str, position: int) -> tuple[StoredMessage, ...]:
-        """The messages of a thread from a position on; a database loads those of the read set."""
+        """The messages of a thread from a position; a database loads those of the read set."""
         ...
 
     def find_thread_ids(
@@ -286,7 +286,7 @@ def created(thread: Thread, now: int) -> ThreadHead:
 def saved(
     thread: Thread, before: ThreadHead | None, now: int, messages: Iterable[StoredMessage] = ()
 ) -> ThreadHead:
-    """The thread after it was replaced as a whole: one version on, or at 0 if it is new.
+    """The thread after it was replaced as a whole: at the next version, or at 0 if it is new.
 
     `messages` are those that it had: one that stays as it is keeps its time.
     """
@@ -301,7 +301,10 @@ def appended(
     now: int,
     messages: tuple[Message, ...] | None = None,
 ) -> ThreadHead:
-    """The thread after `changes`, one version on; for `messages` see `ThreadChangeSet.apply_to`."""
+    """The thread after `changes`, at the next version.
+
+    For `messages`, see `ThreadChangeSet.apply_to`.
+    """
     thread = changes.apply_to(head.thread, messages)
     kept = len(head.thread.messages[: changes.truncated_to])
     times = grown(head.message_times, kept, len(thread.messages) - kept, now)
@@ -317,9 +320,9 @@ def extended(
     added: tuple[Message, ...] = (),
     removed: tuple[StoredMessage, ...] = (),
 ) -> StoredThread:
-    """The thread and its history, one delta on."""
+    """The thread and its history with one more delta."""
     unloaded, cut = stored.unloaded, changes
-    if changes.truncated_to is not None:  # the head begins behind those that are not loaded
+    if changes.truncated_to is not None:  # the head begins after those that are not loaded
         here = max(changes.truncated_to - unloaded, 0)
         cut = msgspec.structs.replace(changes, truncated_to=here)
         unloaded = min(unloaded, changes.truncated_to)
@@ -392,7 +395,7 @@ def state_in_slices(thread: Thread, count: int | None = None) -> Generator[None,
 
     Args:
         thread: the thread.
-        count: how many of the patches are applied, the first ones; None: all.
+        count: how many of the first patches are applied; None: all.
 
     Raises:
         PatchError: as for `Thread.rebuild_state`.

@@ -1,8 +1,8 @@
 """Turns: which messages of a thread belong to a run, and what a model reads of them.
 
-Users write while an agent works, so the messages of several runs stand mixed in a thread, and the
-result of a call that had to wait stands far behind it. Models want each turn in one piece, and each
-result behind its call.
+Users write while an agent works, so the messages of several runs are mixed in a thread, and the
+result of a call that had to wait comes long after it. Models want each turn in one piece, and each
+result right after its call.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -57,12 +57,12 @@ def up_to(run_id: str, messages: Sequence[Message], *, no_result: str = NO_RESUL
     What was asked for after it and is not answered yet is left out: it gets an answer of its own.
     Messages without a run stand by themselves.
 
-    Each result is behind its call. A call of an earlier run that has none gets one that is not
+    Each result follows its call. A call of an earlier run that has none gets one that is not
     stored, as models refuse it otherwise. If a call has several results, such as a placeholder and
     the result that came later, the last one counts.
 
     Args:
-        run_id: the run; if no message is of it, it is asked for behind all of them.
+        run_id: the run; if no message belongs to it, it comes after all of them.
         messages: those of the thread, in their order.
         no_result: the text of results that are missing.
     """
@@ -84,7 +84,7 @@ def history_of(
         run_id: the run.
         messages: those of the thread, in their order.
         asked: ids of messages that belong to the run, whatever they say.
-        behind: the id of the message behind which it was asked for, if no message came with it.
+        behind: the id of the message after which it was asked for, if no message came with it.
         merged: runs, and those that they became a part of.
         no_result: the text of results that are missing.
     """
@@ -139,7 +139,7 @@ def whole_of(run: RunRecord) -> str | None:
 def _anchor(
     run_id: str, names: Sequence[str | None], messages: Sequence[Message], behind: str | None
 ) -> int:
-    """The position from which on messages came after the run was asked for."""
+    """The position from which messages came after the run was asked for."""
     if behind is not None:
         for position in range(len(messages) - 1, -1, -1):
             if messages[position].id == behind:
@@ -190,7 +190,7 @@ def _with_results(
     results: Mapping[_Place, int],
     no_result: str | None = None,
 ) -> Iterator[Message]:
-    """Yield messages, and behind each the results of its calls."""
+    """Yield messages, and after each the results of its calls."""
     for position in positions:
         yield messages[position]
         for number, call in enumerate(messages[position].tool_calls or ()):

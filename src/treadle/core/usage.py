@@ -44,7 +44,7 @@ class UsageReport(Model, frozen=True, kw_only=True):
 
 
 class SumUsage(Query[UsageReport], frozen=True, kw_only=True):
-    """The tokens of the runs that match all filters, summed by something."""
+    """The tokens of the runs that match all filters, summed by thread, owner, agent or day."""
 
     by: UsageKey
     since: Bound | None = None
@@ -56,8 +56,8 @@ class SumUsage(Query[UsageReport], frozen=True, kw_only=True):
     """The owner of the runs' threads, as it is now."""
     agent_id: str | None = None
     limit: Bound | None = None
-    """How many runs are looked at, one at least: the newest ones that the filters by time, thread
-    and owner let pass. None: all."""
+    """How many runs are looked at, at least one: the newest of those that pass the filters by time,
+    thread and owner. None: all."""
 
     @property
     def most(self) -> int | None:
@@ -65,7 +65,7 @@ class SumUsage(Query[UsageReport], frozen=True, kw_only=True):
         return None if self.limit is None else max(1, self.limit)
 
     def is_in_time(self, run: RunRecord) -> bool:
-        """Return whether the filters by time let `run` pass."""
+        """Return whether `run` passes the filters by time."""
         return (self.since is None or run.created_at >= self.since) and (
             self.until is None or run.created_at < self.until
         )

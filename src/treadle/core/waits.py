@@ -12,7 +12,7 @@ from treadle.core.runs import EndWait, RunRecord
 from treadle.errors import InvalidValue
 
 ANSWERED = "answered"
-"""The termination code of a run whose answer another run has got."""
+"""The termination code of a run whose answer went to another run."""
 
 
 class Wait(NamedTuple):
@@ -35,7 +35,7 @@ def wait_of(run: RunRecord, mailbox: MailboxState | None, entry: MailboxEntry | 
         mailbox: the mailbox of its thread.
         entry: the entry that it names, if there is one.
     """
-    if run.source_mailbox_entry_id is None:  # what its mailbox is paused for, nobody can tell
+    if run.source_mailbox_entry_id is None:  # nobody can tell what its mailbox is paused for
         is_paused = mailbox is not None and mailbox.paused_at is not None
         return Wait(run.run_id, is_paused, is_paused, bool(interrupts_of(run)) or not is_paused)
     if entry is None or is_terminal(entry):
@@ -45,7 +45,10 @@ def wait_of(run: RunRecord, mailbox: MailboxState | None, entry: MailboxEntry | 
 
 
 def ends_of(thread_id: str, waits: Iterable[Wait]) -> list[Command[Any]]:
-    """Return what ends waits in the batch that brings the answers; each can be answered once."""
+    """Return the commands that end waits, for the batch that brings the answers.
+
+    They fail if another batch has ended a wait before.
+    """
     ends: list[Command[Any]] = []
     for wait in waits:
         if wait.goes_on:

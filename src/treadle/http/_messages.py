@@ -9,7 +9,8 @@ from starlette.responses import Response
 from treadle.core.codec import Json, SortedModel, always_encoded
 from treadle.core.ids import RunId
 from treadle.core.limits import Bound, Time, clamp_page
-from treadle.core.messages import Message, MessageMetadata, Order, StoredMessage
+from treadle.core.messages import Message, MessageMetadata, StoredMessage
+from treadle.core.pages import Order
 from treadle.core.threads import ThreadDelta
 from treadle.http._call import Call
 from treadle.http._errors import Refused

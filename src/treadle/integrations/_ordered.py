@@ -166,4 +166,6 @@ def _entry(document: Document) -> _Entry:
             return _Entry(tuple(row), value)
         case _:
             where = f"document {document.key!r} of collection {document.collection!r}"
-            raise CorruptRecord(where, "it has no row of the order", "see who wrote it")
+            raise CorruptRecord(
+                where, "it has no row of the order", "find out which program wrote it"
+            )

@@ -231,7 +231,7 @@ def _read(message: treadle.Message, thread_id: str) -> Message:
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         where = f"a message of thread {thread_id!r}"
         reason = f"it is no message of Agent Framework: {error!r}"
-        raise CorruptRecord(where, reason, "see who wrote it") from error
+        raise CorruptRecord(where, reason, "find out which program wrote it") from error
 
 
 def _as_text(contents: list[Json]) -> str | list[Json]:

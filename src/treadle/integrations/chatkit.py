@@ -206,4 +206,6 @@ def _read(kind: TypeAdapter[ValueT], id: str, value: Json) -> ValueT:
     try:
         return kind.validate_python(value)
     except ValidationError as error:
-        raise CorruptRecord(f"document {id!r}", str(error), "see who wrote it") from error
+        raise CorruptRecord(
+            f"document {id!r}", str(error), "find out which program wrote it"
+        ) from error

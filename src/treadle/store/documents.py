@@ -19,13 +19,13 @@ from treadle.core.documents import (
     ListCollections,
     ListDocuments,
     LoadDocuments,
-    Order,
     PurgeDocuments,
     PutDocument,
     Stored,
     TouchDocument,
 )
 from treadle.core.keys import Key
+from treadle.core.pages import Order
 from treadle.core.queries import check_query
 from treadle.errors import InvalidValue, shorten
 from treadle.store.writes import NewWrite, Write

@@ -29,7 +29,7 @@ from treadle.core.mailboxes import (
     Sent,
 )
 from treadle.core.pauses import Pause, Resume
-from treadle.core.queries import several
+from treadle.core.queries import as_optional_tuple
 from treadle.core.taking import Take
 from treadle.errors import InvalidValue
 from treadle.store.writes import NewWrite, Write
@@ -388,7 +388,7 @@ class MailboxWrites:
         Raises:
             InvalidId, InvalidValue: an argument is out of its range.
         """
-        chosen = several(statuses, "purge.statuses") or ()
+        chosen = as_optional_tuple(statuses, "purge.statuses") or ()
         return self._write(Purge(older_than=older_than, mailbox_id=mailbox_id, statuses=chosen))
 
     def delete(self, mailbox_id: str) -> Write[int]:

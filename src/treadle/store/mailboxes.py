@@ -34,8 +34,8 @@ from treadle.core.mailboxes import (
     MailboxState,
     MailboxStats,
 )
-from treadle.core.messages import Order
-from treadle.core.queries import check_query, listed, several
+from treadle.core.pages import Order
+from treadle.core.queries import as_optional_tuple, as_tuple, check_query
 from treadle.core.reporting import (
     Consumers,
     EntryReport,
@@ -157,7 +157,7 @@ class Mailboxes(MailboxWrites):
         Raises:
             InvalidId, InvalidValue: an id cannot be one, or they are too many.
         """
-        query = LoadClaims(entry_ids=listed(entry_ids, "load_claims.entry_ids"))
+        query = LoadClaims(entry_ids=as_tuple(entry_ids, "load_claims.entry_ids"))
         return await self._backend.read(check_query(query, "load_claims"))
 
     async def list_entries(
@@ -226,7 +226,7 @@ class Mailboxes(MailboxWrites):
             after=after,
             limit=limit,
             mailbox_id=mailbox_id,
-            statuses=several(statuses, "search_entries.statuses"),
+            statuses=as_optional_tuple(statuses, "search_entries.statuses"),
             group=group,
             error=error,
             claimed_by=claimed_by,

@@ -7,8 +7,9 @@ from treadle.backends.base import Backend
 from treadle.clock import new_id
 from treadle.core.codec import Json
 from treadle.core.ids import check_id
-from treadle.core.messages import Message, Order
-from treadle.core.queries import check_query, several
+from treadle.core.messages import Message
+from treadle.core.pages import Order
+from treadle.core.queries import as_optional_tuple, check_query
 from treadle.core.run_queries import (
     CountRuns,
     FindActiveRun,
@@ -324,7 +325,7 @@ class Runs(RunWrites):
             parent_run_id=parent_run_id,
             agent_id=agent_id,
             origin=origin,
-            statuses=several(statuses, "search.statuses"),
+            statuses=as_optional_tuple(statuses, "search.statuses"),
         )
         return await self._backend.read(check_query(query, "search"))
 

@@ -18,7 +18,8 @@ from treadle.core.heads import (
     ThreadSummary,
     UpdateThread,
 )
-from treadle.core.messages import Message, MessagePage, Order, Visibility
+from treadle.core.messages import Message, MessagePage, Visibility
+from treadle.core.pages import Order
 from treadle.core.queries import check_query
 from treadle.core.thread_commands import (
     AppendThread,

@@ -17,11 +17,11 @@ from treadle.core.documents import (
     ListCollections,
     ListDocuments,
     LoadDocuments,
-    Order,
     PutDocument,
     TouchDocument,
 )
 from treadle.core.keys import KeyRange, row_key
+from treadle.core.pages import Order
 
 
 @breaks(Guarantee.DOCUMENTS_CHANGE_BY_RULE, "a write that expects another version changes nothing")

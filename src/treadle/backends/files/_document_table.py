@@ -11,8 +11,9 @@ from treadle.backends.files._collection_files import CollectionFiles, Lines, Who
 from treadle.backends.files._collection_index import CollectionIndex, line_of, read_line
 from treadle.backends.files.documents import Documents, fold
 from treadle.backends.model.tables import Change, Put, RowTable
-from treadle.core.documents import Document, Order
+from treadle.core.documents import Document
 from treadle.core.keys import KeyRange, row_key, split, split_row_key
+from treadle.core.pages import Order
 from treadle.errors import AlreadyExists, CorruptRecord
 
 _MOST_KEYS = 1_000_000

@@ -3,7 +3,7 @@
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Iterator
 
-from treadle.core.documents import Order
+from treadle.core.pages import Order
 
 
 class SortedKeys:

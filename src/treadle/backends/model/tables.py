@@ -16,13 +16,14 @@ from treadle.backends.model.active_runs import ActiveRuns
 from treadle.backends.model.known_messages import KnownMessages
 from treadle.backends.model.sorted_keys import SortedKeys
 from treadle.core.claims import ClaimRequest, choose, due_time, is_kept
-from treadle.core.documents import Document, Order
+from treadle.core.documents import Document
 from treadle.core.heads import ThreadSummary, summarized
 from treadle.core.keys import END, SEPARATOR, KeyRange, split_row_key
 from treadle.core.limits import next_number
 from treadle.core.mailboxes import STATUSES, UNFINISHED, EntryStatus, MailboxEntry, MailboxState
 from treadle.core.message_times import MessageTimes, timed
 from treadle.core.messages import Message, StoredMessage
+from treadle.core.pages import Order
 from treadle.core.pauses import is_paused
 from treadle.core.runs import RunRecord
 from treadle.core.threads import (

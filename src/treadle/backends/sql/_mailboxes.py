@@ -67,7 +67,7 @@ from treadle.core.mailbox_queries import (
     SearchEntries,
     StatePage,
     claims_of,
-    holding,
+    latest_claim,
     mailbox_summary,
     summarized,
 )
@@ -431,7 +431,7 @@ def list_summaries(query: ListSummaries, damage: DamageLog) -> Program[MailboxSu
 
     def summary(state: MailboxState) -> MailboxSummary:
         queued, settled = looked[state.mailbox_id]
-        return _summary(state, queued, settled, holding(claimed[state.mailbox_id]), limit)
+        return _summary(state, queued, settled, latest_claim(claimed[state.mailbox_id]), limit)
 
     return summarized(page, summary)
 

@@ -45,10 +45,11 @@ from treadle.backends.sql.thread_rows import (
     read_locked_thread,
     read_message,
 )
-from treadle.core.documents import Document, Order
+from treadle.core.documents import Document
 from treadle.core.keys import KeyRange, join, row_key
 from treadle.core.mailboxes import EntryStatus, MailboxEntry, MailboxState, is_terminal
 from treadle.core.messages import StoredMessage
+from treadle.core.pages import Order
 from treadle.core.read_set import ReadSet
 from treadle.core.runs import RunRecord
 from treadle.core.threads import Step, StoredThread, Thread, ThreadHead

@@ -41,7 +41,7 @@ from treadle.core.mailboxes import (
     MailboxState,
     MailboxStats,
 )
-from treadle.core.messages import Order
+from treadle.core.pages import Order
 from treadle.core.pauses import is_paused
 from treadle.errors import NotFound
 from treadle.store.store import Store

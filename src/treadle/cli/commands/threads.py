@@ -29,7 +29,7 @@ from treadle.core.codec import to_plain
 from treadle.core.edits import Truncated
 from treadle.core.heads import HeadKey, HeadPage, ThreadSummary
 from treadle.core.message_times import padded, trimmed
-from treadle.core.messages import Order
+from treadle.core.pages import Order
 from treadle.core.threads import Committed, ThreadHead
 from treadle.errors import InvalidValue, NotFound
 from treadle.store.store import Store

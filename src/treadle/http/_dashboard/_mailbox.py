@@ -7,7 +7,7 @@ from treadle.clock import new_id
 from treadle.core.entry_groups import CountGroups, EntryGroup
 from treadle.core.heads import LoadHead
 from treadle.core.limits import Priority, Time
-from treadle.core.mailbox_queries import LoadMailbox, SearchEntries, holding
+from treadle.core.mailbox_queries import LoadMailbox, SearchEntries, latest_claim
 from treadle.core.pauses import is_paused
 from treadle.http._call import Call
 from treadle.http._dashboard._entry_filters import COUNTED, EntryFilters, search
@@ -72,7 +72,7 @@ async def show_mailbox(
         page=page,
         entries=[shown_entry(entry, internal=call.can("read_internal")) for entry in page.items],
         wanted=wanted,
-        held=holding(claimed.items),
+        held=latest_claim(claimed.items),
         next_due=queued.items[0].available_at if queued.items else None,
         is_paused=is_paused(state, counts.at),
         now=counts.at,

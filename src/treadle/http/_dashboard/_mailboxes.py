@@ -6,7 +6,7 @@ import msgspec
 from starlette.responses import Response
 
 from treadle.core.mailbox_queries import ListSummaries, MailboxKey
-from treadle.core.messages import Order
+from treadle.core.pages import Order
 from treadle.http._call import Call
 from treadle.http._dashboard._rendering import render
 from treadle.http._operation import Operation

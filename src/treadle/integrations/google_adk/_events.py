@@ -38,7 +38,9 @@ def as_event(stored: StoredMessage, thread_id: str) -> Event:
         return Event.model_validate(fields)
     except (ValidationError, TypeError) as error:
         where = f"message {stored.cursor} of thread {thread_id!r}"
-        raise CorruptRecord(where, f"it is no event of ADK: {error}", "see who wrote it") from error
+        raise CorruptRecord(
+            where, f"it is no event of ADK: {error}", "find out which program wrote it"
+        ) from error
 
 
 def _fields_of_other(stored: StoredMessage) -> dict[str, Any]:

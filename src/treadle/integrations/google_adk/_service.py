@@ -279,7 +279,9 @@ def _updated_at(head: Document) -> float:
             return float(time)
         case _:
             where = f"the session at {head.key!r} in collection {head.collection!r}"
-            raise CorruptRecord(where, "it has no last_update_time", "see who wrote it")
+            raise CorruptRecord(
+                where, "it has no last_update_time", "find out which program wrote it"
+            )
 
 
 def _session(

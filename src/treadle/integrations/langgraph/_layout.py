@@ -176,7 +176,9 @@ def index_of(document: treadle.Document) -> int:
         return int(document.key[5]) - _SPECIAL_WRITES
     except (IndexError, ValueError) as error:
         reason = "no write of a task has such a key"
-        raise treadle.CorruptRecord(_name_of(document), reason, "see who wrote it") from error
+        raise treadle.CorruptRecord(
+            _name_of(document), reason, "find out which program wrote it"
+        ) from error
 
 
 def value_key(space: str, channel: str, version: object) -> Key:

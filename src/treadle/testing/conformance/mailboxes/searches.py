@@ -8,7 +8,7 @@ from treadle.core.commands import AnyCommand
 from treadle.core.limits import LARGEST_TIME
 from treadle.core.mailbox_queries import EntryKey
 from treadle.core.mailboxes import EntryStatus
-from treadle.core.messages import Order
+from treadle.core.pages import Order
 from treadle.core.restoring import RestoreEntry
 from treadle.testing._harness.builders import claim_by_id, enqueue, entry, loaded
 from treadle.testing._harness.check import Checks

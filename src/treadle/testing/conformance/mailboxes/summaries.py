@@ -7,7 +7,7 @@ from treadle.backends.base import Guarantee
 from treadle.core.commands import AnyCommand
 from treadle.core.limits import LARGEST_TIME
 from treadle.core.mailbox_queries import MailboxKey
-from treadle.core.messages import Order
+from treadle.core.pages import Order
 from treadle.core.restoring import RestoreEntry, RestoreMailbox
 from treadle.testing._harness.builders import claim_one, enqueue, entry
 from treadle.testing._harness.check import Checks

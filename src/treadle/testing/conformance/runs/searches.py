@@ -5,7 +5,7 @@ from typing import Any
 from treadle import InvalidValue, RunKey, RunRecord, RunStats, RunStatus, Store, Thread
 from treadle.backends.base import Guarantee
 from treadle.core.limits import LARGEST_TIME
-from treadle.core.messages import Order
+from treadle.core.pages import Order
 from treadle.core.restoring import RestoreRun
 from treadle.core.runs import RunMeta
 from treadle.testing._harness.builders import run, says

@@ -10,7 +10,7 @@ from treadle.backends.base import Guarantee
 from treadle.core.commands import AnyCommand
 from treadle.core.heads import HeadKey
 from treadle.core.limits import LARGEST_TIME
-from treadle.core.messages import Order
+from treadle.core.pages import Order
 from treadle.core.restoring import RestoreThread
 from treadle.core.threads import ThreadHead
 from treadle.testing._harness.builders import says
