@@ -15,7 +15,7 @@ from treadle.store.documents import AnyKey
 class DocumentWrites:
     """Writes to documents: done at once.
 
-    A collection is named by an id and needs not be created. A key is a text, or a tuple of 1 to 16
+    A collection is named by an id and need not be created. A key is a text, or a tuple of 1 to 16
     texts, of at most 1,024 bytes together, without control characters.
     """
 
@@ -42,8 +42,8 @@ class DocumentWrites:
             value: any JSON value.
             expected: the version that the document must have; 0: it must not exist.
             expires_at: from this time on (unix milliseconds) it counts as absent.
-            expires_in_ms: instead of a time, so many milliseconds after the commit, by the store's
-                clock.
+            expires_in_ms: instead of `expires_at`, how many milliseconds after the commit, by the
+                store's clock.
             now: the present.
 
         Raises:
@@ -134,7 +134,7 @@ class DocumentWrites:
     ) -> None:
         """Guard a batch: it commits only if the document is at version `expected`.
 
-        0: only if there is none. Without `expected`: only if there is one.
+        With 0, it commits only if there is none; without `expected`, only if there is one.
 
         Raises:
             VersionConflict: the document is at another version.
@@ -159,7 +159,7 @@ class DocumentWrites:
             collection: the name of the collection.
             key: the key.
             expires_at: from this time on (unix milliseconds) it counts as absent; None: never.
-            expires_in_ms: instead of a time, so many milliseconds after the commit.
+            expires_in_ms: instead of `expires_at`, how many milliseconds after the commit.
             now: the present.
 
         Raises:
@@ -219,9 +219,9 @@ class Documents(DocumentWrites):
 
         Args:
             collection: the name of the collection.
-            prefix: only documents whose keys have these parts first, and more.
-            after: only keys behind this one. For the next page, pass `next_cursor`.
-            before: only keys in front of this one. For the next page when `order` is "desc", pass
+            prefix: only documents whose keys begin with these parts, and have more.
+            after: only keys after this one. For the next page, pass `next_cursor`.
+            before: only keys before this one. For the next page when `order` is "desc", pass
                 `next_cursor`.
             limit: how many at most, clamped to 1..200.
             order: "asc" or "desc".
@@ -248,7 +248,7 @@ class Documents(DocumentWrites):
 
         Args:
             prefix: only names that begin with this text.
-            after: only names behind this one. For the next page, pass `next_cursor`.
+            after: only names after this one. For the next page, pass `next_cursor`.
             limit: how many at most, clamped to 1..200.
             now: the present, for documents that expire.
         """

@@ -34,12 +34,13 @@ class LiveMessage:
 
 
 class Live:
-    """Live values of threads: seen by who follows at that moment, in any process, and kept nowhere.
+    """Live values of threads: those who follow at that moment see them, and nothing stores them.
 
-    They come in the order of their publisher, each at most once, and within milliseconds. Values
-    may be lost: by who does not ask for the next one while 1,000 come, when many are published at
-    once, with a process or a connection that ends. So let them be what the thread has a moment
-    later, and number them if that matters. They are in no batch, no journal and no backup.
+    They come in the order of their publisher, each at most once, and within milliseconds, in any
+    process. Values may be lost: if a follower does not ask for the next one while 1,000 come, if
+    many are published at once, and if a process or a connection ends. So publish only what the
+    thread will have a moment later, and number the values if a gap matters. They are in no batch,
+    no journal and no backup.
     """
 
     def __init__(self, reads: original.Live, portal: Portal) -> None:
@@ -47,7 +48,7 @@ class Live:
         self._reads = reads
 
     def publish(self, thread_id: str, value: Json) -> None:
-        """Show a value to all who follow the thread, which need not exist. Nobody is waited for.
+        """Show a value to all who follow the thread, which need not exist, and wait for nobody.
 
         Args:
             thread_id: the thread.
@@ -64,8 +65,8 @@ class Live:
     def follow(self, thread_id: str) -> Generator[Generator[Json, None, None], None, None]:
         """Follow a thread: `with store.live.follow("t") as values: for ...`.
 
-        What is published after the block has begun comes; nothing that was published before. The
-        values end when the store is closed.
+        The values are those that are published after the block has begun. They end when the store
+        is closed.
 
         Raises:
             InvalidId: the id cannot be one.
@@ -77,7 +78,7 @@ class Live:
     def message(self, thread_id: str, message_id: str, *, run_id: str = "") -> LiveMessage:
         """Return a message that is shown while it is written, piece by piece.
 
-        Append it to the thread when it is complete, with the same id: only then it is kept.
+        Append it to the thread when it is complete, with the same id: only then is it stored.
 
         Args:
             thread_id: the thread.

@@ -115,8 +115,8 @@ class MailboxWrites:
 
         Raises:
             NotFound: the entry does not exist.
-            ClaimConflict: it is not claimed with this token. An expired lease is no reason, as long
-                as nobody else has claimed the entry.
+            ClaimConflict: it is not claimed with this token. An expired lease does not matter, as
+                long as nobody else has claimed the entry.
         """
         return self._portal.call(self._writes.ack(entry, claim_token, now=now))
 
@@ -141,7 +141,7 @@ class MailboxWrites:
             traceback: where, for `MailboxEntry.last_traceback`; keep it short.
             keep_order: claim nothing of the mailbox with the same or a lower priority until the
                 entry is settled or its retry is due; then it comes first. Otherwise the entries
-                behind it go on, and it is in line by `retry_at`.
+                after it go on, and its place in the queue is that of `retry_at`.
             now: the present.
 
         Raises:
@@ -205,9 +205,8 @@ class MailboxWrites:
         """Claim further due entries of the same mailbox, for the holder of one of them.
 
         They come in the order of claims: the ones that claims would give if nobody held the
-        mailbox, so nothing while it is paused, and nothing from behind a retry that keeps its
-        order. Each is settled by itself. They share the lease: it ends for all at once, and
-        extending one extends all.
+        mailbox, so nothing while it is paused, and nothing that a retry holds back. Each is settled
+        by itself. They share the lease: it ends for all at once, and extending one extends all.
 
         Args:
             entry: an entry that is held, or its id.
@@ -362,7 +361,7 @@ class MailboxWrites:
 
         Whatever waits there is gone, dead letters too, and its active runs are closed as cancelled.
         The holder of a claim there has lost it: `hold` raises `ClaimConflict`, `extend_lease`
-        returns False, and a worker cancels its handler.
-        What is sent to the mailbox afterwards begins at generation 0 again, with no dedupe keys.
+        returns False, and a worker cancels its handler. What is sent to the mailbox afterwards
+        begins at generation 0 again, with no dedupe keys.
         """
         return self._portal.call(self._writes.delete(mailbox_id))

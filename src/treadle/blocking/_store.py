@@ -80,12 +80,12 @@ class Store(Opening):
 
         It commits one thread at a time, and up to 100 of its runs, so that others can go on. If it
         is interrupted, do it again: it deletes what is left. What others write for the owner
-        meanwhile may stay, so let nobody send first. `docs/how-to/delete-a-user.md` lists what
-        backups, other processes and a server's log keep.
+        meanwhile may stay, so make sure first that nobody sends anything.
+        `docs/how-to/delete-a-user.md` lists what backups, other processes and a server's log keep.
 
         Args:
             resource_id: the owner.
-            report: is called after each thread with what has been deleted so far.
+            report: called after each thread with what has been deleted so far.
 
         Raises:
             InvalidValue: the owner is no text, or `report` is no function.
@@ -100,12 +100,13 @@ class Store(Opening):
 
         A hint says what to read again, and comes after the change, whichever process made it. While
         nobody asks for the next one, hints are kept, each once. The first hint is "anything" and
-        comes at once: what is read after it misses nothing that a later hint does not tell. The
-        same hint comes where hints were lost, or are too many. A hint may name what has not
-        changed. Hints come within milliseconds, and "anything" comes once a second on a backend
-        that gives none.
+        comes at once: a caller that reads after it, and again after each later hint, misses
+        nothing. The same hint comes where hints were lost, or are too many. A hint may name what
+        has not changed. Hints come within milliseconds, and "anything" comes once a second on a
+        backend that gives none.
 
-        It ends when the store is closed. Any number may listen: a process looks once for all.
+        It ends when the store is closed. Any number of callers may listen: a process looks once for
+        all of them.
         The caller waits while nothing comes.
 
         Args:

@@ -137,7 +137,7 @@ async def _count(store: Store) -> int:
     return total
 
 
-async def _list_all(listing: Listing[ItemT], **page: int) -> Page[ItemT]:
+async def _undamaged_page(listing: Listing[ItemT], **page: int) -> Page[ItemT]:
     """A page of a listing that leaves nothing out.
 
     Raises:
@@ -188,15 +188,15 @@ async def _documents_of(store: Store, collection: str, *, values: bool) -> Async
 
 async def _items(store: Store) -> AsyncIterator[_Item]:
     """Yield all rows; a mailbox comes before its entries."""
-    async for thread_id in every(partial(_list_all, store.threads.list)):
+    async for thread_id in every(partial(_undamaged_page, store.threads.list)):
         head = await store.threads.load(thread_id)
         if head is not None:
             yield _Item("thread", thread_id, head, RestoreThread(head=head))
-    async for run in every(partial(_list_all, store.runs.list)):
+    async for run in every(partial(_undamaged_page, store.runs.list)):
         yield _Item("run", run.run_id, run, RestoreRun(run=run))
-    async for state in every(partial(_list_all, store.mailboxes.list)):
+    async for state in every(partial(_undamaged_page, store.mailboxes.list)):
         yield _Item("mailbox", state.mailbox_id, state, RestoreMailbox(mailbox=state))
-    async for entry in every(partial(_list_all, store.mailboxes.list_entries)):
+    async for entry in every(partial(_undamaged_page, store.mailboxes.list_entries)):
         yield _Item("entry", entry.entry_id, entry, RestoreEntry(entry=entry))
     async for document in _documents(store):
         yield _Item("document", _name_of(document), document, RestoreDocument(document=document))

@@ -42,7 +42,7 @@ class Erasure:
     Args:
         backend: the store's.
         commit: commits a batch.
-        report: is called after each thread with what has been deleted so far.
+        report: called after each thread with what has been deleted so far.
     """
 
     def __init__(
@@ -100,9 +100,9 @@ class Erasure:
                 return
 
     async def _erase_thread(self, thread_id: str) -> None:
-        """Delete a thread with all that has its id; the thread last, by which it is found."""
+        """Delete a thread and all that has its id; the thread is the last, as it leads to them."""
         if await self._backend.read(LoadMailbox(mailbox_id=thread_id)) is not None:
-            # First, so that who works there loses the lease and writes nothing more.
+            # First, so that a worker there loses its lease and writes nothing more.
             self._counts["entries"] += await self._delete(DeleteMailbox(mailbox_id=thread_id))
             self._counts["mailboxes"] += 1
         query = SearchRuns(thread_id=thread_id, limit=_RUNS)

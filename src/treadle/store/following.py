@@ -19,7 +19,7 @@ from treadle.store.live import Live
 from treadle.store.merging import merged
 
 LOOK_SECONDS = 10.0
-"""How often to look without a hint: one may be lost with the process that was to give it."""
+"""How often to look without a hint: one may be lost with the process that should give it."""
 
 
 async def follow(
@@ -66,7 +66,7 @@ async def follow(
 async def follow_with_live(
     backend: Backend, query: ListDeltas, live: Live, *, from_now: bool = False
 ) -> AsyncGenerator[FollowedItem | LiveValue]:
-    """Yield what `follow` yields, and between it the live values of the thread.
+    """Yield what `follow` yields, and the live values of the thread in between.
 
     Raises:
         NotFound: the thread does not exist.
@@ -74,7 +74,7 @@ async def follow_with_live(
     """
     async with live.follow(query.thread_id) as values:
         deltas = follow(backend, query, from_now=from_now)
-        # A piece that came before its message is shown before it.
+        # The live values come first, so that a piece of a message is shown before the message.
         sources: list[AsyncGenerator[FollowedItem | LiveValue]] = [as_items(values), deltas]
         async with aclosing(merged(sources)) as items:
             async for item in items:
@@ -83,7 +83,7 @@ async def follow_with_live(
 
 
 async def as_items(values: AsyncGenerator[Json]) -> AsyncGenerator[LiveValue]:
-    """Yield live values as items, so that no value is taken for another item."""
+    """Yield live values as items of their own kind, which a value cannot imitate."""
     async for value in values:
         yield LiveValue(value=value)
 

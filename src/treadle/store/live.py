@@ -14,16 +14,17 @@ from treadle.core.live import LivePiece, PartKind, decode_live, encode_live
 from treadle.errors import InvalidValue, StoreClosed
 
 _PIECE = 500
-"""Most characters of a piece: it fits, whatever they are."""
+"""Most characters of a piece: so many fit in a live value, whatever they are."""
 
 
 class Live:
-    """Live values of threads: seen by who follows at that moment, in any process, and kept nowhere.
+    """Live values of threads: those who follow at that moment see them, and nothing stores them.
 
-    They come in the order of their publisher, each at most once, and within milliseconds. Values
-    may be lost: by who does not ask for the next one while 1,000 come, when many are published at
-    once, with a process or a connection that ends. So let them be what the thread has a moment
-    later, and number them if that matters. They are in no batch, no journal and no backup.
+    They come in the order of their publisher, each at most once, and within milliseconds, in any
+    process. Values may be lost: if a follower does not ask for the next one while 1,000 come, if
+    many are published at once, and if a process or a connection ends. So publish only what the
+    thread will have a moment later, and number the values if a gap matters. They are in no batch,
+    no journal and no backup.
     """
 
     def __init__(self, backend: Backend, here: LiveValues) -> None:
@@ -32,7 +33,7 @@ class Live:
         """For a backend that does not carry them; the store closes it."""
 
     async def publish(self, thread_id: str, value: Json) -> None:
-        """Show a value to all who follow the thread, which need not exist. Nobody is waited for.
+        """Show a value to all who follow the thread, which need not exist, and wait for nobody.
 
         Args:
             thread_id: the thread.
@@ -54,8 +55,8 @@ class Live:
     async def follow(self, thread_id: str) -> AsyncGenerator[AsyncGenerator[Json]]:
         """Follow a thread: `async with store.live.follow("t") as values: async for ...`.
 
-        What is published after the block has begun comes; nothing that was published before. The
-        values end when the store is closed.
+        The values are those that are published after the block has begun. They end when the store
+        is closed.
 
         Raises:
             InvalidId: the id cannot be one.
@@ -73,7 +74,7 @@ class Live:
     def message(self, thread_id: str, message_id: str, *, run_id: str = "") -> "LiveMessage":
         """Return a message that is shown while it is written, piece by piece.
 
-        Append it to the thread when it is complete, with the same id: only then it is kept.
+        Append it to the thread when it is complete, with the same id: only then is it stored.
 
         Args:
             thread_id: the thread.

@@ -137,8 +137,8 @@ class MailboxWrites:
 
         Raises:
             NotFound: the entry does not exist.
-            ClaimConflict: it is not claimed with this token. An expired lease is no reason, as long
-                as nobody else has claimed the entry.
+            ClaimConflict: it is not claimed with this token. An expired lease does not matter, as
+                long as nobody else has claimed the entry.
         """
         entry_id, token = claim_of(entry, claim_token)
         return self._write(Ack(entry_id=entry_id, claim_token=token, now=now))
@@ -164,7 +164,7 @@ class MailboxWrites:
             traceback: where, for `MailboxEntry.last_traceback`; keep it short.
             keep_order: claim nothing of the mailbox with the same or a lower priority until the
                 entry is settled or its retry is due; then it comes first. Otherwise the entries
-                behind it go on, and it is in line by `retry_at`.
+                after it go on, and its place in the queue is that of `retry_at`.
             now: the present.
 
         Raises:
@@ -233,9 +233,8 @@ class MailboxWrites:
         """Claim further due entries of the same mailbox, for the holder of one of them.
 
         They come in the order of claims: the ones that claims would give if nobody held the
-        mailbox, so nothing while it is paused, and nothing from behind a retry that keeps its
-        order. Each is settled by itself. They share the lease: it ends for all at once, and
-        extending one extends all.
+        mailbox, so nothing while it is paused, and nothing that a retry holds back. Each is settled
+        by itself. They share the lease: it ends for all at once, and extending one extends all.
 
         Args:
             entry: an entry that is held, or its id.
@@ -396,8 +395,8 @@ class MailboxWrites:
 
         Whatever waits there is gone, dead letters too, and its active runs are closed as cancelled.
         The holder of a claim there has lost it: `hold` raises `ClaimConflict`, `extend_lease`
-        returns False, and a worker cancels its handler.
-        What is sent to the mailbox afterwards begins at generation 0 again, with no dedupe keys.
+        returns False, and a worker cancels its handler. What is sent to the mailbox afterwards
+        begins at generation 0 again, with no dedupe keys.
         """
         return self._write(DeleteMailbox(mailbox_id=mailbox_id))
 
@@ -408,14 +407,14 @@ def _plain(payload: Json) -> Json:
 
 
 def _texts(headers: object) -> dict[str, str]:
-    """Return headers as the command has them, which checks what is in them.
+    """Return headers as the command has them; the command checks what is in them.
 
     Raises:
-        InvalidValue: they are no mapping.
+        InvalidValue: they are not a mapping.
     """
     if headers is None:
         return {}
     if not isinstance(headers, Mapping):
-        reason = f"it must map names to texts, and is a {type(headers).__name__}"
+        reason = f"it must be a mapping of names to texts, not a {type(headers).__name__}"
         raise InvalidValue("send.headers", reason)
     return dict(cast("Mapping[str, str]", headers))

@@ -126,17 +126,17 @@ class Mailboxes(MailboxWrites):
     ) -> MailboxSummaryPage:
         """List mailboxes with their holders and the number of their entries, in pages by a cursor.
 
-        A page costs the same however many mailboxes and entries there are, but on files, which look
-        at all of them.
+        A page costs the same however many mailboxes and entries there are, except on files, which
+        look at all of them.
 
         Args:
             by: sort by id, or by `updated_at`, when the state last changed, and then by id. An
-                interrupt changes a state, and work does not.
+                interrupt changes a state; work does not.
             order: "asc" or "desc".
             after: `next_cursor` of the page before, which was read with the same `by`.
             limit: how many at most, clamped to 1..200.
             counted: how far the entries of each are counted, clamped to 1..10,000: the queued ones
-                among the oldest, and what has ended, but for dead letters, among the newest.
+                among the oldest, and what has ended, except dead letters, among the newest.
 
         Raises:
             InvalidValue: `after` is no cursor of a listing in this order.
@@ -195,7 +195,8 @@ class Mailboxes(MailboxWrites):
         """List the entries that match all filters, newest first, in pages by a cursor.
 
         The last failures: ``search_entries(statuses=["dead_letter"], error="timeout")``.
-        A page costs the same however many entries there are, but on files, which look at all of
+
+        A page costs the same however many entries there are, except on files, which look at all of
         them. `error`, `sender_id`, `origin`, and a mailbox's accepted entries have no index: all
         that match the other filters are looked at, in order, until the page is full. By
         `available_at`, a page of one mailbox looks at all that waits there. The groups "due",
@@ -280,8 +281,8 @@ class Mailboxes(MailboxWrites):
     ) -> GroupCounts:
         """Count the entries by what they wait for, in one mailbox or in all, and never for long.
 
-        A count stops at `limit`, and `more` says of which groups there may be more entries. In one
-        mailbox, what waits is counted among its oldest `limit`, and what has ended, but for dead
+        A count stops at `limit`, and `more` names the groups that may have more entries. In one
+        mailbox, what waits is counted among its oldest `limit`, and what has ended, except dead
         letters, among its newest `limit` entries.
 
         Args:

@@ -1,4 +1,4 @@
-"""Several sources of items as one, with a sign of life while nothing comes."""
+"""Merging several sources of items into one, with a keep-alive while nothing comes."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
@@ -8,7 +8,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 _BEATS = 60
-"""Signs of life are due at whole multiples of this part of the time without an item."""
+"""Keep-alives are due at whole multiples of this fraction of the time without an item."""
 
 
 async def merged(
@@ -20,8 +20,8 @@ async def merged(
 
     Args:
         sources: the sources, which are closed at the end.
-        quiet_seconds: after so long without an item, None comes, up to a sixtieth of it earlier;
-            None: it never does.
+        quiet_seconds: after so many seconds without an item, or up to a sixtieth of them earlier,
+            None comes as a keep-alive; if this is None, it never does.
     """
     async with AsyncExitStack() as stack:
         for source in sources:
@@ -46,10 +46,10 @@ async def merged(
 
 
 def _until_beat(quiet_seconds: float) -> float:
-    """Return the seconds until the next sign of life.
+    """Return the seconds until the next keep-alive.
 
-    Thousands of streams that wait would wake the event loop one after the other. So all that are
-    due in one part of the time are woken together.
+    Thousands of waiting streams would wake the event loop one after the other. So all that are due
+    in one fraction of the time are woken together.
     """
     now = asyncio.get_running_loop().time()
     return quiet_seconds - (now + quiet_seconds) % (quiet_seconds / _BEATS)

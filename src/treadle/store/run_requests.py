@@ -1,21 +1,20 @@
 """Asking for a run, and answering one that waits: each is one batch.
 
-The messages of a request are what somebody has of the conversation. The thread gets those that it
-does not know, and the request names them.
+The messages of a request are what its sender has of the conversation. The thread gets those that it
+lacks, and the request names them.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 
 from treadle.backends.base import Backend
-from treadle.core.codec import checked, to_plain
+from treadle.core.codec import to_plain
 from treadle.core.commands import Commands, Receipt
 from treadle.core.edits import TruncateThread
 from treadle.core.heads import LoadHead, ThreadSummary
-from treadle.core.ids import check_ids
 from treadle.core.mailbox_queries import LoadEntry, LoadMailbox
 from treadle.core.mailboxes import MailboxEntry, MailboxState, Send
 from treadle.core.messages import Message, MessagePage
@@ -45,9 +44,9 @@ from treadle.errors import (
 )
 
 RECENT = 200
-"""How many of the last messages of a thread are looked at for what comes again."""
+"""How many of the last messages of a thread are searched for those of a request."""
 MOST_WAITING = 200
-"""How many of the runs of a thread that wait are looked at, those that changed last."""
+"""How many of the waiting runs of a thread are looked at, those that changed last."""
 ATTEMPTS = 3
 """How often a request is tried while others write the same."""
 
@@ -199,7 +198,7 @@ class RunRequests:
         Args:
             wanted: the request that brings the answers.
             may_be_old: leave out answers that no run waits for.
-            may_be_none: also if none is left.
+            may_be_none: leave them out even if none is left.
 
         Raises:
             NotWaiting: no run waits for one of them, and it is not left out.
@@ -216,14 +215,13 @@ class RunRequests:
         return known, await self._waits(wanted.thread_id, runs)
 
     async def _waiting(self, wanted: RunRequest) -> Sequence[RunRecord]:
-        """The runs of the thread that wait, or those that the answers name."""
+        """The waiting runs of the thread, or those that the answers name."""
         names = {each.run_id for each in wanted.resume}
         if None in names:
             query = SearchRuns(
-                # By this time the statuses of a thread's runs have an index.
                 thread_id=wanted.thread_id,
                 statuses=("waiting",),
-                by="updated_at",
+                by="updated_at",  # by `created_at`, a thread's runs have no index by status
                 limit=MOST_WAITING,
             )
             return (await self._backend.read(query)).items
@@ -313,7 +311,7 @@ def _owned(wanted: RunRequest, head: ThreadSummary | None) -> RunRequest:
     """The request, with the owner of its thread.
 
     Raises:
-        InvalidValue: it says another.
+        InvalidValue: it names another owner.
     """
     if head is None:
         return wanted
@@ -347,88 +345,11 @@ def _send(wanted: RunRequest, sender_id: str | None) -> Send:
     )
 
 
-# --- arguments ------------------------------------------------------------------------------------
-
-
-def checked_request(request: object) -> RunRequest:
-    """Return a request, checked and copied.
-
-    Raises:
-        InvalidId, InvalidValue: it cannot be sent; the message says where.
-    """
-    if not isinstance(request, RunRequest):
-        reason = f"it must be a RunRequest, not a {type(request).__name__}"
-        raise InvalidValue("request.request", reason)
-    check_ids(request)
-    for each in request.resume if isinstance(request.resume, tuple | list) else ():
-        check_ids(each)
-    return checked(request, "request")
-
-
-def check_message(message: object, where: str) -> None:
-    """Refuse what is no message; what is in it is checked when it is committed.
-
-    Raises:
-        InvalidValue: it is something else.
-    """
-    if not isinstance(message, Message):
-        raise InvalidValue(where, f"it must be a Message, not a {type(message).__name__}")
-    if not isinstance(message.id, str | None):
-        raise InvalidValue(f"{where}.id", f"it must be a text, not a {type(message.id).__name__}")
-
-
-def check_flag(value: object, where: str) -> None:
-    """Refuse what is neither True nor False.
-
-    Raises:
-        InvalidValue: it is something else.
-    """
-    if not isinstance(value, bool):
-        raise InvalidValue(where, f"it must be True or False, not {shorten(value)}")
-
-
-def check_sender(sender_id: object, where: str) -> None:
-    """Refuse what an entry cannot have as its sender.
-
-    Raises:
-        InvalidValue: it is no text.
-    """
-    sender = cast("str | None", sender_id)
-    checked(Send(entry_id="any", mailbox_id="any", payload=None, sender_id=sender), where)
-
-
-def checked_answers(answers: object) -> tuple[Answer, ...]:
-    """Return answers, checked and copied.
-
-    Raises:
-        InvalidId, InvalidValue: one cannot be given; the message says which.
-    """
-    if not isinstance(answers, tuple | list):
-        reason = f"it must be a tuple or list of answers, not a {type(answers).__name__}"
-        raise InvalidValue("answer.answers", reason)
-    return tuple(checked_answer(each, f"answer.answers[{n}]") for n, each in enumerate(answers))
-
-
-def checked_answer(answer: object, where: str) -> Answer:
-    """Return an answer, checked and copied.
-
-    Raises:
-        InvalidId, InvalidValue: it cannot be given; the message says why.
-    """
-    if not isinstance(answer, Answer):
-        raise InvalidValue(where, f"it must be an Answer, not a {type(answer).__name__}")
-    check_ids(answer)
-    if answer.status not in ("resolved", "cancelled"):
-        reason = f"it must be 'resolved' or 'cancelled', not {shorten(answer.status)}"
-        raise InvalidValue(f"{where}.status", reason)
-    return checked(answer, where)
-
-
 # --- what is answered -----------------------------------------------------------------------------
 
 
 def _answers_of(run: RunRecord, answers: Answer | Sequence[Answer]) -> tuple[Answer, ...]:
-    """The answers to a run, which say that they are to it.
+    """The answers to a run, each with the id of the run.
 
     Raises:
         InvalidValue: it does not ask what one of them answers.

@@ -39,8 +39,7 @@ from treadle.core.runs import (
 )
 from treadle.core.usage import SumUsage, UsageKey, UsageReport
 from treadle.errors import InvalidValue
-from treadle.store.run_requests import (
-    RunRequests,
+from treadle.store.run_arguments import (
     check_flag,
     check_message,
     check_sender,
@@ -48,6 +47,7 @@ from treadle.store.run_requests import (
     checked_answers,
     checked_request,
 )
+from treadle.store.run_requests import RunRequests
 from treadle.store.writes import NewWrite, Write
 
 
@@ -60,8 +60,8 @@ class RunWrites:
     def upsert(self, run: RunRecord, *, now: int | None = None) -> Write[None]:
         """Insert or replace a run's record as a whole.
 
-        Its times stay as they are, but those that are 0 are set: `updated_at` to the present, and
-        `created_at` to that of the known run, or to the present.
+        Its times stay as they are, except those that are 0, which are set: `updated_at` to the
+        present, and `created_at` to that of the known run, or to the present.
 
         Args:
             run: the record.
@@ -144,19 +144,18 @@ class Runs(RunWrites):
 
         A worker does the run; see `treadle.worker.Turn`. A thread that does not exist is created.
         The entry in its mailbox has the id of the run. A request that comes again with this id
-        writes nothing, as long as the entry is kept, so a caller that does not know whether it was
-        heard asks again.
+        writes nothing, as long as the entry is kept. So a caller that got no answer can ask again.
 
         Args:
             request: the run, with an id that is its own; `message_ids` and `behind` are filled in.
                 With `resume`, it answers runs of the thread that wait, and ends their waits; to
                 answer one run, use `answer`.
-            messages: what the caller has of the conversation. The thread gets those behind the last
+            messages: what the caller has of the conversation. The thread gets those after the last
                 one that it knows, of its last 200. Without new ones, the run is about the last one.
-            removes_rest: remove from the thread what is behind the last of these messages, to have
-                it answered again.
-            repeats_answers: leave out answers in `resume` that no run waits for. One must be left,
-                or a message be new.
+            removes_rest: remove from the thread what comes after the last of these messages, to
+                have it answered again.
+            repeats_answers: leave out answers in `resume` that no run waits for. At least one must
+                be left, or a message must be new.
             sender_id: who asks, for the entry's `sender_id`.
 
         Raises:
@@ -209,7 +208,7 @@ class Runs(RunWrites):
                 wait of the run.
             message: what the thread gets with the answer. A run that looks for a message gets by
                 default one of the user, with the payload as its text, or else as JSON. Without an
-                id it has that of the run and `-answer`, and from the second on a number, as in
+                id, it gets that of the run followed by `-answer`, and for a second answer by
                 `-answer-2`.
             next_run_id: the id of the run that brings the answers, a new one by default. The same
                 answer with the same id writes nothing.
@@ -295,10 +294,10 @@ class Runs(RunWrites):
     ) -> FoundRuns:
         """List the runs that match all filters, newest first, in pages by a cursor.
 
-        A page costs the same however many runs there are, but on files, which look at all of them.
-        `agent_id`, `origin`, and the statuses of a thread's runs have no index: all that match the
-        other filters are looked at, in order, until the page is full. Nor has `parent_run_id`, but
-        by `created_at` and without an owner.
+        A page costs the same however many runs there are, except on files, which look at all of
+        them. `agent_id`, `origin`, and the statuses of a thread's runs have no index: all that
+        match the other filters are looked at, in order, until the page is full. `parent_run_id` has
+        an index only by `created_at` and without an owner.
 
         Args:
             by: sort by `created_at` or `updated_at`; runs of one time are sorted by their ids.

@@ -123,7 +123,7 @@ class ThreadWrites:
     def save(
         self, thread: Thread, *, expected: int | None = None, now: int | None = None
     ) -> Write[Committed]:
-        """Create a thread (version 0), or replace it as a whole (one version on).
+        """Create a thread at version 0, or replace it as a whole, which raises the version by one.
 
         Args:
             thread: the new thread.
@@ -186,19 +186,19 @@ class ThreadWrites:
         expected: int | None = None,
         now: int | None = None,
     ) -> Write[Truncated]:
-        """Take back the last messages of a thread; give either `keep` or `drop`.
+        """Remove the last messages of a thread; give either `keep` or `drop`.
 
-        State, patches and runs stay. The version rises by one if a message goes; otherwise nothing
-        changes. In a batch with an append it replaces the end of a conversation: that is how an
-        answer is generated again, or a message is edited and sent again.
+        State, patches and runs stay. The version rises by one if a message is removed; otherwise
+        nothing changes. In a batch with an append it replaces the end of a conversation: that is
+        how an answer is generated again, or a message is edited and sent again.
 
-        The positions of the removed messages are given out again. Deltas still show the removed
+        The positions of the removed messages are used again. Deltas still show the removed
         messages, until the thread is saved as a whole or deleted.
 
         Args:
             thread_id: which thread.
-            keep: how many messages stay, the first ones; all, if there are no more.
-            drop: how many messages go, the last ones; all, if there are no more.
+            keep: how many of the first messages stay; all, if there are fewer.
+            drop: how many of the last messages are removed; all, if there are fewer.
             expected: truncate the thread only if it is still at this version.
             now: the present.
 
@@ -232,7 +232,7 @@ class ThreadWrites:
         Args:
             source: which thread is copied; it stays as it is.
             new: the id of the new thread.
-            at: how many messages are copied, the first ones; None, or more than there are: all.
+            at: how many of the first messages are copied; all, if it is None or there are fewer.
             state: the state of the new thread. Left out, it is the state that the source had when
                 it last had so many messages. Give it if that is not known: the source was saved
                 since, or a later snapshot has replaced a state that no earlier one began, or the
@@ -308,8 +308,8 @@ class Threads(ThreadWrites):
         """Read a thread without its messages, its state and its patches; None if it does not exist.
 
         It has the owner, the parent, the metadata, the version and the number of messages. It costs
-        the same however long the thread is, but on files, where a thread that is not in memory is
-        read from its document.
+        the same however long the thread is, except on files, where a thread that is not in memory
+        is read from its document.
 
         Raises:
             CorruptRecord: it cannot be read.
@@ -331,9 +331,10 @@ class Threads(ThreadWrites):
 
         The newest threads of a user:
         ``list_heads(by="updated_at", order="desc", resource_id=user)``.
-        A page costs the same however many threads there are, but on files, which look at all of
-        them. A thread that is updated while pages are read may be listed twice or left out, where
-        threads are sorted by `updated_at`.
+
+        A page costs the same however many threads there are, except on files, which look at all of
+        them. If threads are sorted by `updated_at`, one that is updated while pages are read may be
+        listed twice or left out.
 
         Args:
             by: sort by id, or by a time of the metadata (a thread without one is the oldest), and
@@ -391,9 +392,9 @@ class Threads(ThreadWrites):
 
         Args:
             thread_id: which thread.
-            after: a position; only messages behind it. For the next page, pass `next_cursor`.
-            before: a position; only messages in front of it. For the next page when `order` is
-                "desc", pass `next_cursor`.
+            after: a position; only messages after it. For the next page, pass `next_cursor`.
+            before: a position; only messages before it. For the next page when `order` is "desc",
+                pass `next_cursor`.
             limit: how many at most, clamped to 1..200.
             order: "asc" begins with the first message, "desc" with the last one.
             visibility: "all" leaves out internal messages, "internal" all others; None reads both.
@@ -414,7 +415,7 @@ class Threads(ThreadWrites):
         return await self._backend.read(check_query(query, "list_messages"))
 
     async def message_count(self, thread_id: str) -> int:
-        """Count a thread's messages, internal ones too.
+        """Count a thread's messages, including internal ones.
 
         Raises:
             NotFound: the thread does not exist.

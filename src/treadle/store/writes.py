@@ -54,7 +54,7 @@ class Write(Coroutine[Any, Any, T], Generic[T]):
         return self._start().send(value)
 
     def throw(self, *error: Any) -> Any:
-        """Raise an error inside, as for a coroutine."""
+        """Raise an error inside, as a coroutine does."""
         return self._start().throw(*error)
 
     def close(self) -> None:

@@ -1,0 +1,84 @@
+"""The checks of what `Runs.request` and `Runs.answer` are given, before anything is read."""
+
+from typing import cast
+
+from treadle.core.codec import checked
+from treadle.core.ids import check_ids
+from treadle.core.mailboxes import Send
+from treadle.core.messages import Message
+from treadle.core.run_requests import Answer, RunRequest
+from treadle.errors import InvalidValue, shorten
+
+
+def checked_request(request: object) -> RunRequest:
+    """Return a request, checked and copied.
+
+    Raises:
+        InvalidId, InvalidValue: it cannot be sent; the message says where.
+    """
+    if not isinstance(request, RunRequest):
+        reason = f"it must be a RunRequest, not a {type(request).__name__}"
+        raise InvalidValue("request.request", reason)
+    check_ids(request)
+    for each in request.resume if isinstance(request.resume, tuple | list) else ():
+        check_ids(each)
+    return checked(request, "request")
+
+
+def check_message(message: object, where: str) -> None:
+    """Refuse what is no message; what is in it is checked when it is committed.
+
+    Raises:
+        InvalidValue: it is something else.
+    """
+    if not isinstance(message, Message):
+        raise InvalidValue(where, f"it must be a Message, not a {type(message).__name__}")
+    if not isinstance(message.id, str | None):
+        raise InvalidValue(f"{where}.id", f"it must be a text, not a {type(message.id).__name__}")
+
+
+def check_flag(value: object, where: str) -> None:
+    """Refuse what is neither True nor False.
+
+    Raises:
+        InvalidValue: it is something else.
+    """
+    if not isinstance(value, bool):
+        raise InvalidValue(where, f"it must be True or False, not {shorten(value)}")
+
+
+def check_sender(sender_id: object, where: str) -> None:
+    """Refuse what an entry cannot have as its sender.
+
+    Raises:
+        InvalidValue: it is no text.
+    """
+    sender = cast("str | None", sender_id)
+    checked(Send(entry_id="any", mailbox_id="any", payload=None, sender_id=sender), where)
+
+
+def checked_answers(answers: object) -> tuple[Answer, ...]:
+    """Return answers, checked and copied.
+
+    Raises:
+        InvalidId, InvalidValue: one cannot be given; the message says which.
+    """
+    if not isinstance(answers, tuple | list):
+        reason = f"it must be a tuple or list of answers, not a {type(answers).__name__}"
+        raise InvalidValue("answer.answers", reason)
+    return tuple(checked_answer(each, f"answer.answers[{n}]") for n, each in enumerate(answers))
+
+
+def checked_answer(answer: object, where: str) -> Answer:
+    """Return an answer, checked and copied.
+
+    Raises:
+        InvalidId, InvalidValue: it cannot be given; the message says why.
+    """
+    if not isinstance(answer, Answer):
+        raise InvalidValue(where, f"it must be an Answer, not a {type(answer).__name__}")
+    check_ids(answer)
+    if answer.status not in ("resolved", "cancelled"):
+        reason = f"it must be 'resolved' or 'cancelled', not {shorten(answer.status)}"
+        raise InvalidValue(f"{where}.status", reason)
+    return checked(answer, where)
