@@ -11,6 +11,7 @@ from treadle import Message, Thread
 from treadle.backends._deadline import Patience
 from treadle.backends._group_thread import Failure
 from treadle.backends.files import _journal as journal_module
+from treadle.backends.files import _recovery as recovery
 from treadle.backends.files import _tables as tables
 from treadle.backends.files import _thread_cache as thread_cache
 from treadle.backends.files._engine import Engine, ReadCall
@@ -149,6 +150,34 @@ def test_a_checkpoint_does_not_read_a_journal_as_a_whole(
     engine.close()
     assert sum(sizes) > 200_000
     assert max(sizes) <= 10_000
+
+
+def test_a_checkpoint_notes_a_part_of_the_documents_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced = 0
+
+    class CountingDisk(Disk):
+        def sync(self, path: str) -> None:
+            nonlocal synced
+            synced += "/_mailbox/" in path
+            super().sync(path)
+
+    monkeypatch.setattr(recovery, "_SYNCED_AT_ONCE", 100)
+    monkeypatch.setattr(journal_module, "_TOGETHER", 10_000)
+    engine = Engine(str(tmp_path), system_clock, "relaxed", CountingDisk())
+    engine.open(Patience.of(60))
+    ids = [f"{number:0200}" for number in range(2_000)]
+    sends = [batch_of(Send(mailbox_id="m", entry_id=each, payload="")) for each in ids]
+    engine.run(sends, Patience.of(60))
+    tracemalloc.start(1)
+    try:
+        engine.close()
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert synced >= len(ids)
+    assert most < 250_000  # the ids alone are 400,000
 
 
 # --- entries --------------------------------------------------------------------------------------

@@ -25,6 +25,11 @@ from treadle.errors import CorruptRecord, InvalidValue
 _PREFIX = "journal-"
 _NAME = re.compile(f"{_PREFIX}([0-9]{{16}})")
 _LAST = 10**16 - 1
+_SYNCED_AT_ONCE = 10_000
+"""How many documents of a journal are noted before they are synced.
+
+A journal may have hundreds of thousands. One that is noted again is synced again.
+"""
 
 
 def journal_path(documents: Documents, number: int) -> str:
@@ -77,18 +82,23 @@ def checkpoint(disk: Disk, documents: Documents, numbers: list[int]) -> None:
     not synced yet: then a later journal has it.
     """
     for number in numbers:
-        entries = read_journal(disk, documents, number)
-        for table, key in dict.fromkeys(map(_key_of, entries)):
-            if table == "documents":
-                documents.collections.sync(key)
-            else:
-                documents.sync(table, key)
+        keys: set[DocumentKey] = set()
+        for entry in read_journal(disk, documents, number):
+            keys.add((table_of(entry), entry.key))
+            if len(keys) == _SYNCED_AT_ONCE:
+                _sync(documents, keys)
+                keys.clear()
+        _sync(documents, keys)
         documents.sync_folders()
         disk.remove(journal_path(documents, number))
 
 
-def _key_of(entry: Entry) -> DocumentKey:
-    return table_of(entry), entry.key
+def _sync(documents: Documents, keys: Iterable[DocumentKey]) -> None:
+    for table, key in sorted(keys):
+        if table == "documents":
+            documents.collections.sync(key)
+        else:
+            documents.sync(table, key)
 
 
 def recover(disk: Disk, documents: Documents) -> int:
