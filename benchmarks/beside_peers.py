@@ -1,10 +1,13 @@
 """Measure each subject of each workload, in a separate process."""
 
+import os
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from pathlib import Path
 
 import msgspec
@@ -34,29 +37,36 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
 def measure_all(run: Run, workloads: Iterable[Workload]) -> Iterator[Table]:
     """Measure the workloads, one after the other, each when its table is asked for."""
-    for workload in workloads:
-        yield _measure(run, workload)
+    return (_measure(run, workload) for workload in workloads)
 
 
 def _measure(run: Run, workload: Workload) -> Table:
-    rows: list[Row] = []
     start = time.monotonic()
-    for index, kind in enumerate(workload.subjects):
-        for store in _stores(run, kind):
-            run.report(f"{workload.name}: {title(kind, '' if kind.uses_server else store)}")
-            if kind.version() is None:
-                rows.append(Row(who=kind.name, missing=f"not installed ({kind.distribution})"))
-            elif kind.uses_server and not run.server:
-                rows.append(Row(who=kind.name, missing=run.no_server))
-            else:
-                rows += _measure_one(run, workload, index, store)
+    subjects = [
+        (index, store)
+        for index, kind in enumerate(workload.subjects)
+        for store in _stores(run, kind)
+    ]
+    with ThreadPoolExecutor(1 if workload.is_timed else os.cpu_count()) as pool:
+        found = pool.map(lambda subject: _rows(run, workload, *subject), subjects)
+        rows = tuple(chain.from_iterable(found))
     return Table(
         name=workload.name,
         work=workload.work(run.sizes),
         columns=workload.columns(run.sizes),
-        rows=tuple(rows),
+        rows=rows,
         seconds=round(time.monotonic() - start),
     )
+
+
+def _rows(run: Run, workload: Workload, index: int, store: str) -> list[Row]:
+    kind = workload.subjects[index]
+    run.report(f"{workload.name}: {title(kind, '' if kind.uses_server else store)}")
+    if kind.version() is None:
+        return [Row(who=kind.name, missing=f"not installed ({kind.distribution})")]
+    if kind.uses_server and not run.server:
+        return [Row(who=kind.name, missing=run.no_server)]
+    return _measure_one(run, workload, index, store)
 
 
 def _stores(run: Run, kind: type[Subject]) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ class Sizes(msgspec.Struct, frozen=True, kw_only=True):
     appends: int = 1_000
     """Appends of one caller to one thread."""
     appends_slow: int = 300
+    appends_on_server: int = 500
     edge: int = 100
     """The first and last appends, whose medians are compared."""
     callers: int = 64
@@ -40,7 +41,7 @@ class Sizes(msgspec.Struct, frozen=True, kw_only=True):
     depths: tuple[int, int] = (1_000, 250_000)
     entries_each: int = 10
     """Queued in each mailbox."""
-    grown: tuple[int, int] = (100, 25_000)
+    grown: tuple[int, int] = (100, 10_000)
     """Messages in the threads that are appended to."""
     edited: tuple[int, int] = (100, 10_000)
     """Messages in the threads of which some are taken back."""
@@ -99,6 +100,7 @@ QUICK = Sizes(
     repeats=1,
     appends=20,
     appends_slow=5,
+    appends_on_server=10,
     edge=5,
     callers=8,
     appends_each=3,

@@ -41,6 +41,8 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     columns: Callable[[Sizes], tuple[Column, ...]]
     subjects: Sequence[type[Subject]]
     measure: Callable[[type[Subject], Task], Coroutine[Any, Any, list[Row]]]
+    is_timed: bool = True
+    """False if no figure is a time: then subjects are measured side by side."""
 
 
 def title(kind: type[Subject], store: str) -> str:

@@ -90,4 +90,5 @@ WORKLOAD = Workload(
     columns=columns,
     subjects=(TreadleThreads, TreadleFiles, TreadleThreadsOnPostgres),
     measure=measure,
+    is_timed=False,
 )

@@ -75,4 +75,5 @@ WORKLOAD = Workload(
     columns=columns,
     subjects=STORED,
     measure=measure,
+    is_timed=False,
 )
