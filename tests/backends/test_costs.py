@@ -186,3 +186,17 @@ async def test_an_interrupt_does_not_look_at_the_runs_that_are_done(store: Store
         counts.append(counted.count)
     few, many = counts
     assert 0 < many <= 1.2 * few, counts
+
+
+@pytest.mark.parametrize("store_url", ["sqlite", "postgres"], indirect=True)
+async def test_a_page_of_deltas_does_not_read_those_behind_it(store: Store, store_url: str) -> None:
+    counts: list[int] = []
+    for count in (FEW, MANY):
+        await written(store, count)
+        with counted_lines() as counted:
+            async with open_store(store_url) as opened:
+                assert len(await opened.threads.list_deltas("t", 1, limit=10) or ()) == 10
+        counts.append(counted.count)
+        await store.threads.delete("t")
+    few, many = counts
+    assert 0 < many <= 1.2 * few, counts

@@ -401,16 +401,23 @@ class Threads(ThreadWrites):
         """
         return self._portal.call(self._reads.message_count(thread_id))
 
-    def list_deltas(self, thread_id: str, after_version: int) -> tuple[ThreadDelta, ...] | None:
+    def list_deltas(
+        self, thread_id: str, after_version: int, *, limit: int | None = None
+    ) -> tuple[ThreadDelta, ...] | None:
         """Read what was appended after version `after_version`, oldest first.
 
         None if the store does not know: the thread was saved as a whole since, another program
         wrote it, or it has never been at that version. Load the thread then.
 
+        Args:
+            thread_id: which thread.
+            after_version: the version up to which the deltas are known.
+            limit: how many deltas at most, clamped to 1..200; None: all.
+
         Raises:
             NotFound: the thread does not exist.
         """
-        return self._portal.call(self._reads.list_deltas(thread_id, after_version))
+        return self._portal.call(self._reads.list_deltas(thread_id, after_version, limit=limit))
 
     @overload
     def follow(

@@ -1,7 +1,7 @@
 """Queries about threads: as a whole, their messages in pages, their ids, their deltas."""
 
 from treadle.core.ids import RunId, ThreadId
-from treadle.core.limits import Bound
+from treadle.core.limits import LARGEST_TIME, Bound, clamp_page
 from treadle.core.messages import Message, MessagePage, Visibility, page_messages
 from treadle.core.pages import Order, PageQuery, page_of
 from treadle.core.past import as_of
@@ -82,8 +82,18 @@ class ListDeltas(Query[tuple[ThreadDelta, ...] | None], frozen=True, kw_only=Tru
 
     thread_id: ThreadId
     after_version: Bound
+    limit: Bound | None = None
+    """How many at most, clamped to 1..200; None: all."""
+
+    @property
+    def until_version(self) -> int:
+        """The version up to which deltas are wanted."""
+        if self.limit is None:
+            return LARGEST_TIME
+        return min(self.after_version + clamp_page(self.limit), LARGEST_TIME)
 
     def answer(self, rows: ThreadRows, now: int) -> tuple[ThreadDelta, ...] | None:
         """Look them up; fail with `NotFound` without the thread."""
         require_thread(rows, self.thread_id)
-        return rows.find_deltas(self.thread_id, self.after_version)
+        found = rows.find_deltas(self.thread_id, self.after_version)
+        return found if found is None else found[: self.until_version - self.after_version]

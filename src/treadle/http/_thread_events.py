@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, aclosing
-from typing import TypeAlias, cast
+from typing import NamedTuple, TypeAlias, cast
 
 import msgspec
 from starlette.responses import Response
@@ -12,7 +12,7 @@ from treadle.core.codec import encode
 from treadle.core.following import LiveValue
 from treadle.core.heads import LoadHead
 from treadle.core.hints import Hint
-from treadle.core.limits import Bound
+from treadle.core.limits import PAGE, Bound
 from treadle.core.thread_queries import ListDeltas
 from treadle.errors import InvalidValue, NotFound
 from treadle.http._call import Call
@@ -91,30 +91,45 @@ async def _events(
             if item is None and await call.heads.is_same(thread_id, version, call.principal.own):
                 yield None
                 continue
-            events, known = await _news(call, thread_id, version)
-            for event in events:
-                yield event
-            if known is None:
-                return
-            version = known
-            if item is None and not events:
+            is_silent = has_more = True
+            while has_more:
+                news = await _news(call, thread_id, version)
+                for event in news.events:
+                    is_silent = False
+                    yield event
+                if news.version is None:
+                    return
+                version, has_more = news.version, news.has_more
+            if item is None and is_silent:
                 yield None
 
 
-async def _news(call: Call, thread_id: str, version: int) -> tuple[list[bytes], int | None]:
-    """The events after a version, and the version after them: None if the thread is gone."""
+class _News(NamedTuple):
+    """What has come in a thread after a version, or the first of it."""
+
+    events: list[bytes]
+    version: int | None
+    """The version after these events; None: the thread is gone."""
+    has_more: bool = False
+    """More has come already."""
+
+
+async def _news(call: Call, thread_id: str, version: int) -> _News:
+    gone = _News([_deleted(thread_id)], None)
     try:
         deltas, head = await call.store.read(
-            ListDeltas(thread_id=thread_id, after_version=version), LoadHead(thread_id=thread_id)
+            # A client that was away for long gets what it has missed in pages.
+            ListDeltas(thread_id=thread_id, after_version=version, limit=PAGE),
+            LoadHead(thread_id=thread_id),
         )
     except NotFound:
-        return [_deleted(thread_id)], None
+        return gone
     own = call.principal.own
     if head is None or (own is not None and head.resource_id != own):
-        return [_deleted(thread_id)], None
+        return gone
     if deltas is None:
         data = msgspec.json.encode({"version": head.version})
-        return [framed(data, event="reset", event_id=str(head.version))], head.version
+        return _News([framed(data, event="reset", event_id=str(head.version))], head.version)
     internal = call.can("read_internal")
     events = [
         framed(
@@ -124,7 +139,8 @@ async def _news(call: Call, thread_id: str, version: int) -> tuple[list[bytes], 
         )
         for delta in deltas
     ]
-    return events, max(version, head.version)
+    last = deltas[-1].version if deltas else head.version
+    return _News(events, last, has_more=last < head.version)
 
 
 def _deleted(thread_id: str) -> bytes:

@@ -424,17 +424,22 @@ class Threads(ThreadWrites):
         return 0 if last.next_cursor is None else last.next_cursor + 1
 
     async def list_deltas(
-        self, thread_id: str, after_version: int
+        self, thread_id: str, after_version: int, *, limit: int | None = None
     ) -> tuple[ThreadDelta, ...] | None:
         """Read what was appended after version `after_version`, oldest first.
 
         None if the store does not know: the thread was saved as a whole since, another program
         wrote it, or it has never been at that version. Load the thread then.
 
+        Args:
+            thread_id: which thread.
+            after_version: the version up to which the deltas are known.
+            limit: how many deltas at most, clamped to 1..200; None: all.
+
         Raises:
             NotFound: the thread does not exist.
         """
-        query = ListDeltas(thread_id=thread_id, after_version=after_version)
+        query = ListDeltas(thread_id=thread_id, after_version=after_version, limit=limit)
         return await self._backend.read(check_query(query, "list_deltas"))
 
     @overload

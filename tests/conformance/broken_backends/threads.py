@@ -15,6 +15,7 @@ from treadle.core.commands import AnyCommand
 from treadle.core.cursors import cursor_of
 from treadle.core.edits import ForkThread, TruncateThread
 from treadle.core.heads import CheckThread, ListHeads, LoadHead, UpdateThread
+from treadle.core.limits import clamp_page
 from treadle.core.restoring import RestoreRun
 from treadle.core.run_queries import FindActiveRun, ListRuns
 from treadle.core.runs import RunRecord, UpsertRun
@@ -100,6 +101,17 @@ class Remembering(MemoryBackend):
     async def read(self, query: Any) -> Any:
         answer = await super().read(query)
         return answer or () if isinstance(query, ListDeltas) else answer
+
+
+@breaks(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED, "a limit gives the first of the deltas")
+class Newest(MemoryBackend):
+    """Gives the last of the deltas."""
+
+    async def read(self, query: Any) -> Any:
+        if not isinstance(query, ListDeltas) or query.limit is None:
+            return await super().read(query)
+        answer = await super().read(replace(query, limit=None))
+        return answer if answer is None else answer[-clamp_page(query.limit) :]
 
 
 @breaks(Guarantee.LISTINGS_ARE_COMPLETE, "a page of messages has: after a cursor")

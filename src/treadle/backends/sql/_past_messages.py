@@ -17,7 +17,7 @@ from treadle.backends.sql.thread_rows import (
     read_message,
     stored_message,
 )
-from treadle.core.limits import Version
+from treadle.core.limits import LARGEST_TIME, Version
 from treadle.core.messages import Message, StoredMessage
 from treadle.core.threads import Step, ThreadDelta, ThreadHead
 
@@ -72,10 +72,18 @@ def read_delta(row: DeltaRow, body: DeltaBodyParts, messages: PastMessages) -> T
     )
 
 
+def read_of_deltas(
+    thread_id: str, after_version: int = 0, until_version: int = LARGEST_TIME
+) -> Read:
+    """The query of the deltas after a version, up to another one."""
+    values = {"after_version": after_version, "until_version": until_version}
+    return Read("list_deltas", {"thread_id": thread_id, **values})
+
+
 def reads_of_steps(thread_id: str) -> tuple[Read, Read]:
     """The queries whose rows `steps_to` puts together."""
     return (
-        Read("list_deltas", {"thread_id": thread_id, "after_version": 0}),
+        read_of_deltas(thread_id),
         Read("load_removed_messages", {"thread_id": thread_id}),
     )
 

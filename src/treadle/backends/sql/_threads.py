@@ -18,6 +18,7 @@ from treadle.backends.sql._listing import (
 from treadle.backends.sql._past_messages import (
     PastMessages,
     read_delta,
+    read_of_deltas,
     reads_of_steps,
     steps_to,
 )
@@ -322,17 +323,18 @@ def list_threads(query: ListThreads, damage: DamageLog) -> Program[ThreadPage]:
 
 
 def list_deltas(query: ListDeltas) -> Program[tuple[ThreadDelta, ...] | None]:
-    """The deltas that lead from `after_version` to now, or None if they do not reach back."""
+    """The deltas that follow `after_version`, or None if they do not reach back."""
     thread_id, after_version = query.thread_id, query.after_version
     thread, rows = yield (
         Read("find_thread", {"thread_id": thread_id}),
-        Read("list_deltas", {"thread_id": thread_id, "after_version": after_version}),
+        read_of_deltas(thread_id, after_version, query.until_version),
     )
     if not thread:
         raise NotFound("thread", thread_id)
     with damage_of(f"thread {thread_id!r}"):
         version = read_columns(FoundThread, thread[0]).version
-        if not 0 <= after_version <= version or len(rows) != version - after_version:
+        last = min(version, query.until_version)
+        if not 0 <= after_version <= version or len(rows) != last - after_version:
             return None
         deltas = [read_columns(DeltaRow, row) for row in rows]
         bodies = [read_delta_body(delta.body) for delta in deltas]

@@ -114,7 +114,9 @@ async def _newest_deltas(call: Call, last: int) -> Sequence[ThreadDelta]:
     thread_id = call.ids["thread_id"]
     for count in (_PAGE, _PAGE // 5, 1):
         first = max(last - count, 0)
-        (found,) = await call.store.read(ListDeltas(thread_id=thread_id, after_version=first))
+        (found,) = await call.store.read(
+            ListDeltas(thread_id=thread_id, after_version=first, limit=last - first)
+        )
         if found is not None:
             return [each for each in reversed(found) if each.version <= last]
     return []

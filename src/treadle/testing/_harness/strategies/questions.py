@@ -127,6 +127,7 @@ def questions(now: int) -> st.SearchStrategy[Question]:
             "list_deltas",
             thread_id=commands.thread_ids,
             after_version=st.integers(-1, 8),
+            limit=st.none() | st.integers(-1, 4),
         ),
         _question(
             "runs",

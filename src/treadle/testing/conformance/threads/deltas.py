@@ -10,7 +10,7 @@ from treadle import (
     VersionConflict,
 )
 from treadle.backends.base import Guarantee
-from treadle.core.limits import LARGEST_TIME
+from treadle.core.limits import LARGEST_TIME, PAGE
 from treadle.testing._harness.builders import deltas_since, head_of, said, says, sets
 from treadle.testing._harness.check import Checks
 from treadle.testing._harness.expect import expect, refused
@@ -62,6 +62,38 @@ async def deltas_begin_after_the_given_version(store: Store, clock: ManualClock)
     for after in range(4):
         deltas = await deltas_since(store, after)
         expect([delta.version for delta in deltas], list(range(after + 1, 4)))
+
+
+@checks.add(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED)
+async def a_limit_gives_the_first_of_the_deltas(store: Store, clock: ManualClock) -> None:
+    await append_changes(store, clock)
+    for after in range(4):
+        deltas = await deltas_since(store, after)
+        for limit in (-1, 0, 1, 2, 3, 1_000, LARGEST_TIME):
+            found = await store.threads.list_deltas("t", after, limit=limit)
+            expect(found, deltas[: max(limit, 1)])
+
+
+@checks.add(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED)
+async def a_limit_makes_no_unknown_delta_known(store: Store, clock: ManualClock) -> None:
+    await append_changes(store, clock)
+    await store.threads.save(Thread(id="t"))
+    await store.threads.append("t", says("x"))
+    await store.threads.append("t", says("y"))
+    for after in (-1, 0, 2, 3, 7, LARGEST_TIME):
+        expect(await store.threads.list_deltas("t", after, limit=1), None)
+    deltas = await store.threads.list_deltas("t", 4, limit=1)
+    expect([delta.version for delta in deltas or ()], [5])
+
+
+@checks.add(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED)
+async def a_page_of_deltas_has_at_most_two_hundred(store: Store) -> None:
+    await store.threads.create(Thread(id="t"))
+    async with store.batch() as step:
+        for _ in range(PAGE + 1):
+            step.threads.append("t", says("x"))
+    deltas = await store.threads.list_deltas("t", 0, limit=LARGEST_TIME)
+    expect([delta.version for delta in deltas or ()], list(range(1, PAGE + 1)))
 
 
 @checks.add(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED)
