@@ -1,4 +1,4 @@
-"""Closing several things, whatever fails."""
+"""Closing several things, even if some of them fail."""
 
 from collections.abc import Callable
 

@@ -1,7 +1,7 @@
 """A fair lock between processes, on two files: they take turns, and a wait for it has an end.
 
 A wait in the kernel would cost less. But nothing can end it except the process that holds the lock,
-which may be stopped for good. So a waiter looks again and again. See docs/decisions/0019.
+which may be stopped for good. So a waiter polls. See docs/decisions/0019.
 """
 
 import os
@@ -18,8 +18,8 @@ from treadle.backends._file_lock import HELD, REFUSED, lock_now, unlock
 from treadle.errors import StoreUnavailable
 
 _PAUSES = (0.0002, 0.001)
-"""The pause, in seconds, between two looks. Random and the same for all, so that each of those who
-wait has the same chance."""
+"""The pause, in seconds, between two looks. Random, and from the same range for all waiters, so
+that each has the same chance."""
 _LONG_WAIT = 1.0
 """After so many seconds something is wrong, and the pauses are longer, to save the processor."""
 _LONG_PAUSES = (0.01, 0.03)
@@ -34,7 +34,7 @@ class LockFile(msgspec.Struct, frozen=True):
 
 
 class Turn:
-    """Waits for the turn, and keeps `lock` for the duration of a block.
+    """Waits for its turn, and keeps `lock` for the duration of a block.
 
     The block raises `StoreUnavailable` if the lock, or the queue before it, is not free in time.
     """
@@ -98,7 +98,7 @@ def take(store: str, file: LockFile, patience: Patience, *, is_shared: bool = Fa
 
 
 def holder_of(path: str, byte: int | None = None) -> str | None:
-    """Return which process holds a lock on a file, for people; None if that is not known.
+    """Describe the process that holds a lock on a file; None if that is not known.
 
     Args:
         path: the file.

@@ -24,7 +24,7 @@ _CAPACITY = 64 * 1024
 _SLEEPERS_START = _START + _CAPACITY + 64
 _LARGEST = _CAPACITY // 4
 _DOUBT_SECONDS = 0.05
-"""After this time nobody writes the hints of a commit any longer who has not died."""
+"""After this time, the hints of a commit are written, unless the process has died."""
 _Pairs = tuple[tuple[HintKind, str | None], ...]
 _pair = attrgetter("kind", "id")
 
@@ -46,7 +46,7 @@ class HintRing:
         """The processes that sleep until there are hints."""
 
     def end(self) -> int:
-        """The position behind the last record."""
+        """The position after the last record."""
         return self._ring.end()
 
     def append(self, hints: Collection[Hint], *, here_too: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""Hints for those who listen: each has a short list of what has changed since it last asked."""
+"""Hints for listeners: each has a short list of what has changed since it last asked."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -52,7 +52,7 @@ def hints_of_claims(outcomes: Iterable[tuple[MailboxEntry, ...] | Exception]) ->
 
 
 class HintListener:
-    """What one who listens has not heard yet. It begins with "anything": see `next`."""
+    """The hints that a listener has not taken yet. They begin with "anything": see `next`."""
 
     def __init__(self, hints: "Hints", wanted: frozenset[Hint] | None) -> None:
         self._hints = hints
@@ -65,8 +65,8 @@ class HintListener:
     async def next(self, timeout_seconds: float | None = None) -> Hint | None:
         """Return what has changed; None after `timeout_seconds`.
 
-        The first hint is "anything", and comes at once: what is read after it misses nothing that
-        a later hint does not tell.
+        The first hint is "anything", and comes at once: a caller that reads after it, and again
+        after each later hint, misses nothing.
 
         Raises:
             StoreClosed: the store is closed, or was closed in the meantime.
@@ -110,7 +110,7 @@ class HintListener:
 
 
 class Hints:
-    """All who listen to a store, by the event loops that they listen on.
+    """All listeners of a store, by their event loops.
 
     Args:
         start: called on an event loop when its first listener comes.
@@ -135,7 +135,7 @@ class Hints:
         return listener
 
     def remove(self, listener: HintListener) -> None:
-        """Let one who listens on the running event loop go; done twice, it does nothing."""
+        """Remove a listener of the running event loop; nothing happens the second time."""
         loop = asyncio.get_running_loop()
         audience = self._audiences.get(loop)
         if audience is not None and audience.remove(listener):
@@ -143,7 +143,7 @@ class Hints:
             self._stop()
 
     def give(self, hints: Iterable[Hint]) -> None:
-        """Give hints to those who want them; may be called on any thread."""
+        """Give hints to the listeners that want them; may be called on any thread."""
         if self._audiences and (given := tuple(hints)):
             self._call(lambda audience: audience.give(given))
 
@@ -164,7 +164,7 @@ class Hints:
 
 
 class CoarseHints(Hints):
-    """Hints of a store that shows that something has changed, and not what."""
+    """Hints of a store that shows only that something has changed, and not what."""
 
     def __init__(self, watch: Watch) -> None:
         super().__init__(lambda: watch.start(self._hear), lambda: watch.stop(self._hear))

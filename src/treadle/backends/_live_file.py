@@ -1,7 +1,7 @@
 """Live values from process to process, in a file beside the store: the last ones, in a ring.
 
 The file is created when somebody first publishes or follows. It is never synced, and everything in
-it may be lost. One thread writes what this process publishes, and looks what others have published.
+it may be lost. One thread writes what this process publishes, and reads what others have published.
 """
 
 import logging
@@ -33,10 +33,10 @@ _MOST_PENDING = 10_000
 """Most values that wait to be written; the oldest ones go first."""
 _SLEEPERS_START = CAPACITY + 64
 _LOOK_SECONDS = (0.006, 0.01)
-"""How often to look what others have published, while they do, and where none can wake this
-process. Random, so that many processes do not look at the same moment."""
+"""How often to look for new values while others publish, and where nobody can wake this process.
+Random, so that many processes do not look at the same moment."""
 _WRITE_PAUSE_SECONDS = 0.004
-"""The pause after writing: in it, values come together for the next packet."""
+"""The pause after writing, in which values are collected for the next packet."""
 _LOCK_SECONDS = 1.0
 _RETRY_SECONDS = 1.0
 _PATH_SECONDS = 0.1
@@ -145,7 +145,7 @@ class LiveFile:
             self._thread.start()
 
     def _open(self) -> None:
-        """Open the file; a missing one stays missing for who only reads."""
+        """Open the file; if the store is only read, a missing one stays missing."""
         if self._file is not None:
             return
         with self._translate_errors():
@@ -184,7 +184,7 @@ class LiveFile:
                 pause = _RETRY_SECONDS
 
     def _wait(self, pause: float) -> None:
-        """Wait until there is something to do, `pause` seconds at least."""
+        """Wait until there is something to do, at least `pause` seconds."""
         with self._changed:
             self._changed.wait_for(lambda: self._is_closing, pause)
             while not (self._is_closing or self._pending or self._values.are_followed):
@@ -200,7 +200,7 @@ class LiveFile:
             self._note_if_missed(sleeper)
 
     def _fall_asleep(self) -> Sleeper | None:
-        """Fall asleep until others publish; None if more may follow, or none can wake this one."""
+        """Fall asleep until others publish; None if more may follow, or it cannot be woken."""
         was_woken, self._was_woken = self._was_woken, False
         if was_woken or self._hears_more or self._read_only or self._file is None:
             return None
@@ -278,7 +278,7 @@ class _OpenFile:
         return cls(path, open_plain(path, os.O_RDWR | os.O_CREAT, one_name=True, mode=mode))
 
     def begin_to_sleep(self) -> Sleeper | None:
-        """Return one who sleeps until somebody writes; None if that is impossible now."""
+        """Return a sleeper that sleeps until others write; None if that is impossible now."""
         if self.sleeper is None:
             self.sleeper = self.sleepers.sleeper()
         return self.sleeper if self.sleeper is not None and self.sleeper.sleep() else None
@@ -297,6 +297,6 @@ class _OpenFile:
 
     @contextmanager
     def locked(self, patience: Patience) -> Generator[None, None, None]:
-        """Let nobody else write during the block."""
+        """Keep others from writing during the block."""
         with hold(self._path, LockFile(self._path, self.descriptor), patience):
             yield

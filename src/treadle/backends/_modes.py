@@ -1,4 +1,4 @@
-"""Who may read a store: its owner, and those whom a file or a folder of it lets in already.
+"""Who may read a store: its owner, and those who may use its files or folders already.
 
 Folders are created with mode 0700 and files with 0600, whatever the umask is. An administrator who
 wants to share a store changes the modes of what is there; what is created later follows.
@@ -62,7 +62,7 @@ def advising_to_read(where: str) -> Generator[None, None, None]:
     """Advise a caller who may not write to the store to open it to read only.
 
     Raises:
-        StoreUnavailable: the system does not allow to write there.
+        StoreUnavailable: the system does not allow writing there.
     """
     try:
         yield

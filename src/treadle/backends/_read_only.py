@@ -33,7 +33,7 @@ class Reading(Protocol):
 
 
 class ReadOnlyBackend:
-    """A backend that is only read.
+    """A backend that refuses all writes.
 
     Args:
         backend: the backend, opened so that it writes nothing.

@@ -1,6 +1,6 @@
 """A ring of records in a file that many processes have open: one writes, all read the last ones.
 
-Nothing is synced, and a reader takes no lock. It knows by a checksum what was written over.
+Nothing is synced, and a reader takes no lock. A checksum shows it what was overwritten.
 """
 
 import os
@@ -11,7 +11,8 @@ from threading import Lock
 
 _END = struct.Struct("<Q")
 _HEADER = struct.Struct("<IQI")
-"""Of a record: its length, the position at which it begins, and the checksum of the rest."""
+"""The header of a record: its length, the position at which it begins, and the checksum of the
+payload."""
 _LAST_END = 2**63
 _HAS_PREAD = hasattr(os, "pread")
 """False on Windows."""
@@ -41,7 +42,7 @@ class Ring:
         self._capacity = capacity
 
     def end(self) -> int:
-        """The position behind the last record."""
+        """The position after the last record."""
         data = self._read(_END.size, self._end_at)
         return _END.unpack(data)[0] if len(data) == _END.size else 0
 
@@ -99,7 +100,7 @@ def _records_in(data: bytes, position: int) -> list[bytes] | None:
             return None
         size, written_at, checksum = _HEADER.unpack_from(data, start)
         payload = data[body : body + size]
-        # Another process may have written over it, or not everything of it.
+        # Another process may have overwritten it, or not have written all of it.
         if written_at != position + start or zlib.crc32(payload) != checksum:
             return None
         payloads.append(payload)

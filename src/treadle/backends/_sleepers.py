@@ -1,9 +1,9 @@
 """Processes that sleep until a file is written, and are woken by the process that writes it.
 
-To look again and again costs a process that has nothing to do more than everything else it does. So
-it puts the name of a socket into a table in the file and sleeps; a process that writes the file
-afterwards sends a datagram to each name. The names are in Linux's abstract namespace, so a process
-that dies leaves nothing behind. On other systems nobody sleeps.
+Polling would cost an idle process more than everything else that it does. So it puts the name of a
+socket into a table in the file and sleeps; a process that writes the file afterwards sends a
+datagram to each name. The names are in Linux's abstract namespace, so a process that dies leaves
+nothing behind. On other systems nobody sleeps.
 
 Nothing depends on it: a datagram may be lost, the table overwritten, and a process may run where no
 datagram of the others arrives, such as a container with a network of its own. So a sleeping process
@@ -25,7 +25,7 @@ from treadle.backends._forks import give_up_in_children
 from treadle.backends._plain_files import open_plain
 
 _NETWORK_BYTES = 3
-"""The beginning of a name tells in which network it is: it means nothing in others."""
+"""The first bytes of a name tell the network in which it has a meaning."""
 _NAME_BYTES = 8
 _PLACES = 64
 """Most names in a table. A process that finds no free place cannot sleep."""
@@ -37,11 +37,11 @@ ASLEEP_SECONDS = (0.5, 1.0)
 do not look at the same moment."""
 _MOST_MISSED = 2
 _DEAF_SECONDS = 60.0
-"""How long a process does not sleep after so many writes in this time have not woken it."""
+"""How long a process stays awake if `_MOST_MISSED` writes in this time have not woken it."""
 _LATE_SECONDS = 0.1
 """How late a datagram may be that was sent for a write."""
 _MOST_DATAGRAMS = 64
-"""Most datagrams that are taken in at once: somebody may send more and more."""
+"""Most datagrams that are taken in at once: somebody may send them without end."""
 
 
 class Sleepers:
@@ -69,7 +69,7 @@ class Sleepers:
         """
         if sys.platform != "linux":
             return
-        # Every commit reads this, after it has written: a sleeper puts its name, and then looks.
+        # Every commit reads this after it has written; a sleeper writes its name before it looks.
         table = os.pread(self._descriptor, len(_ALL_FREE), self._start)
         if table == _ALL_FREE or not table:
             return
@@ -217,7 +217,8 @@ class Sleeper:
         if names[self._place] in (_FREE, self._name):
             return self._place
         if _FREE not in names:
-            # Nobody frees the places of a network that is gone. Who still sleeps there comes back.
+            # Nobody frees the places of a network that is gone. A process that does sleep there
+            # takes another place when it next looks.
             network = _network()
             names = [name if name.startswith(network) else _FREE for name in names]
         return names.index(_FREE)

@@ -1,8 +1,8 @@
-"""Watching a store: one look for all of an event loop, whether any process has written.
+"""Watching a store: one look for each event loop shows whether any process has written.
 
-The cost must not grow with the number of those who want to know. So all of an event loop share one
-look: the callers that wait for work (`_waiting.py`) and those that listen for hints (`_hints.py`).
-While nothing is written it sleeps, and the process that writes wakes it (`_sleepers.py`).
+The cost must not grow with the number of watchers. So all of an event loop share one look: the
+callers that wait for work (`_waiting.py`) and those that listen for hints (`_hints.py`). While
+nothing is written it sleeps, and the process that writes wakes it (`_sleepers.py`).
 """
 
 import asyncio
@@ -14,14 +14,14 @@ from functools import partial
 from treadle.backends._sleepers import ASLEEP_SECONDS, Sleeper, Sleepers
 
 OFTEN = (0.025, 0.035)
-"""How often to look whether another process has written, where none can wake this one, in seconds.
-Random, so that many processes do not look at the same moment."""
+"""How often to look whether another process has written, where nobody can wake this one, in
+seconds. Random, so that many processes do not look at the same moment."""
 SELDOM = (0.25, 0.5)
-"""The same where a look only has to find what was not heard of."""
+"""The same where a look only has to find what nobody has announced."""
 _AWAKE = (0.008, 0.012)
 """The pause before the next look, and before sleep, after news or a wake-up."""
 _COSTLY_SECONDS = 0.1
-"""How long what costs more to look at may have been seen before."""
+"""How old the last look at what costs more may be, in seconds."""
 
 
 class Watch:
@@ -124,7 +124,7 @@ class _Looker:
             self._sleeper.close()
 
     def abandon(self) -> None:
-        """Let the sleeper go; the event loop is closed."""
+        """Close the sleeper; the event loop is closed."""
         if self._sleeper is not None:
             self._sleeper.close()
 
@@ -140,7 +140,7 @@ class _Looker:
         return True
 
     def _rise(self) -> None:
-        # Awake, it hears nothing: who sends more and more must not keep it busy.
+        # Awake, it hears nothing: a flood of datagrams must not keep it busy.
         if self._sleeper is not None and self._sleeper.is_asleep:
             self._loop.remove_reader(self._sleeper)
             self._sleeper.rise()
@@ -199,7 +199,7 @@ class _Sight:
         """Look; return whether something is new.
 
         Args:
-            with_costly: look also at what costs more, however short ago that was.
+            with_costly: look also at what costs more, even if it was looked at just before.
         """
         position, costly = self.position, self._costly
         self.position = _seen(self._look)
@@ -213,5 +213,5 @@ class _Sight:
 def _seen(look: Callable[[], object]) -> object:
     try:
         return look()
-    except Exception as error:  # those who are called meet it themselves
+    except Exception as error:  # the callbacks meet it themselves
         return type(error), str(error)

@@ -96,7 +96,7 @@ class Guarantee(Enum):
     for its key, also after a removal. From `expires_at` on a document counts as absent, at the time
     that a command or query brings, or else at the backend's clock."""
     CHANGES_ARE_HINTED = 19
-    """Who listens gets a hint after every change: in milliseconds if the backend gives hints and
+    """A listener gets a hint after every change: in milliseconds if the backend gives hints and
     `notifies`, in seconds otherwise. Hints may come too often, and name too much."""
     ORDER_IS_KEPT = 20
     """What is sent to a mailbox without a delay is due at once, and is claimed in the order in
@@ -113,11 +113,11 @@ class Guarantee(Enum):
     EXPLANATIONS_ARE_TRUE = 23
     """`ExplainEntry` names all that keeps an entry from being claimed, as it is at one moment. If
     that is nothing, a claim from the mailbox gets the entry."""
-
     LIVE_VALUES_COME_AT_MOST_ONCE = 24
-    """Who follows the live values of a thread gets those of each publisher exactly, in their order
-    and each at most once; in milliseconds, also from other handles if the backend `notifies`. One
-    who does not ask may lose the oldest ones. They are kept nowhere, and change nothing."""
+    """A follower of a thread gets the live values of each publisher exactly, in their order and
+    each at most once; in milliseconds, and from other handles too if the backend `notifies`. A
+    follower that does not ask may lose the oldest ones. They are stored nowhere, and change
+    nothing."""
 
     def __str__(self) -> str:
         return f"guarantee {self.value}, {self.name.replace('_', ' ').lower()}"
@@ -178,7 +178,7 @@ class Backend(Protocol):
 
 
 class Listener(Protocol):
-    """Somebody who listens for what changes in a store, on one event loop."""
+    """Listens for what changes in a store, on one event loop."""
 
     async def next(self, timeout_seconds: float | None = None) -> Hint | None:
         """Return a hint about what has changed; None after `timeout_seconds`.
@@ -198,7 +198,7 @@ class Listener(Protocol):
 
 @runtime_checkable
 class GivesHints(Protocol):
-    """A backend that knows what changes, in all processes; others are asked again and again."""
+    """A backend that knows what changes, in all processes; other backends are polled."""
 
     def listen(self, wanted: frozenset[Hint] | None = None) -> Listener:
         """Begin to listen, on the running event loop.
@@ -213,7 +213,7 @@ class GivesHints(Protocol):
 
 
 class LiveListener(Protocol):
-    """Somebody who follows the live values of a thread, on one event loop."""
+    """Follows the live values of a thread, on one event loop."""
 
     async def next(self) -> bytes:
         """Return the JSON of the next value.
@@ -232,7 +232,7 @@ class LiveListener(Protocol):
 class CarriesLiveValues(Protocol):
     """A backend that carries live values between its handles (guarantee 24).
 
-    Those of other backends stay in their store object.
+    With other backends, live values stay within one store object.
     """
 
     def publish(self, thread_id: str, value: bytes) -> None:
@@ -244,7 +244,7 @@ class CarriesLiveValues(Protocol):
         ...
 
     async def follow_live(self, thread_id: str) -> LiveListener:
-        """Begin to follow a thread: what is published after this call comes.
+        """Begin to follow a thread: the values are those that are published after this call.
 
         Raises:
             StoreUnavailable: what others publish cannot be heard.

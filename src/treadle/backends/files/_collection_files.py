@@ -89,7 +89,7 @@ class CollectionFiles:
         return read_file(self._disk, self.path(name), self.where(name)) or b""
 
     def read_index(self, name: str, content: bytes) -> SavedIndex | None:
-        """Return the saved index of a collection whose file has some content, if it counts."""
+        """Return the saved index of a collection, if it is valid for the content of its file."""
         try:
             data = read_file(self._disk, self._index_path(name), self.where(name))
         except (CorruptRecord, OSError):  # the file itself is read instead
@@ -148,10 +148,10 @@ class CollectionFiles:
             raise CorruptRecord(self.where(name), str(error)) from error
 
     def check(self, name: str, change: CollectionChange) -> None:
-        """Check that a file has what a change is to follow.
+        """Check that a file has what comes before a change.
 
         Raises:
-            CorruptRecord: it has not.
+            CorruptRecord: it is shorter.
         """
         if change.is_whole:
             return
@@ -162,7 +162,7 @@ class CollectionFiles:
             raise CorruptRecord(self.where(name), reason)
 
     def write(self, name: str, change: CollectionChange) -> None:
-        """Carry out a change, without a sync; whatever the file has behind it is cut off."""
+        """Carry out a change, without a sync; whatever follows it in the file is cut off."""
         if change.is_whole:
             self._disk.remove(self._index_path(name))  # it has keys of removed documents
             if change.data:

@@ -40,7 +40,7 @@ _TEXT = rb'"(?:[^"\\]|\\.)*"'
 _BEGINNING = re.compile(
     rb'\{"collection":' + _TEXT + rb',"key":\[' + _TEXT + rb"(?:," + _TEXT + rb")*\]"
 )
-"""How the lines begin that we write."""
+"""The beginning of the lines that Treadle writes."""
 
 
 def line_of(collection: str, key: Key, document: Document | None) -> msgspec.Raw:
@@ -88,11 +88,11 @@ class CollectionIndex:
         self._where = where
         self.spans: dict[str, Span] = {}
         self.expiring: dict[str, int] = {}
-        """When documents expire, of those that do."""
+        """When those documents expire that do."""
         self.damaged: dict[int, CorruptRecord] = {}
         """Why lines cannot be read, by the byte at which each begins."""
         self.lost: dict[str, CorruptRecord] = {}
-        """Why documents cannot be read whose newest lines are damaged; older ones do not count."""
+        """Why documents cannot be read: their newest lines are damaged, and older ones are void."""
         self.size = 0
         """Where the next line begins."""
         self.is_written = True

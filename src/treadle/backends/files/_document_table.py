@@ -249,7 +249,7 @@ class DocumentTable(RowTable[Document]):
             del self._indexes[entry.key]  # it is read again when it is needed
 
     def end_group(self) -> None:
-        """Forget the rows that are now in files, and collections that were not used for long."""
+        """Forget the rows that are now in files, and the collections that were used long ago."""
         self._changed.clear()
         total = sum(len(index.spans) for index in self._indexes.values())
         while total > _MOST_KEYS and len(self._indexes) > 1:
@@ -259,7 +259,7 @@ class DocumentTable(RowTable[Document]):
             index.is_written = True
 
     def save_indexes(self) -> None:
-        """Save what was found in files, so that the next one who reads them need not parse them."""
+        """Save what was found in files, so that the next process need not parse them."""
         for name, index in self._indexes.items():
             if index.unsaved >= _SAVED_FROM and not index.damaged:
                 self._files.write_index(name, index.size, index.spans, index.expiring)

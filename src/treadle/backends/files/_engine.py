@@ -159,11 +159,11 @@ class Engine:
     def close(self) -> None:
         """Close the store; the last handle on it syncs the documents and removes the journals.
 
-        Whatever fails, no lock and no file stays open. If others keep the lock, the journals stay,
-        for the next one who opens or closes the store.
+        Even if something fails, no lock and no file stays open. If others keep the lock, the
+        journals stay, for the next handle that opens or closes the store.
 
         Raises:
-            StoreUnavailable, CorruptRecord: as `open`; what is left to do, the next handle does.
+            StoreUnavailable, CorruptRecord: as `open`; the next handle does what is left to do.
         """
         with self._translate_errors():
             close_all(
@@ -181,7 +181,7 @@ class Engine:
                 turn.enter_context(self._lock.hold(Patience.of(CLOSE_SECONDS)))
             except StoreUnavailable:
                 return
-            # Others may come in only once this handle is not seen any longer.
+            # Others may come in only when this handle no longer counts as present.
             close_all(self._finish, self._presence.close)
 
     def _finish(self) -> None:
@@ -247,7 +247,7 @@ class Engine:
         return outcomes
 
     def _try_to_clean(self, replica: Replica) -> Failure | None:
-        """Clean the files; a failure is not one of the writes beside it, which are committed."""
+        """Clean the files; a failure leaves the writes of the same group committed."""
         try:
             self._clean(replica)
         except Exception as error:
@@ -304,7 +304,7 @@ class Engine:
             raise StoreUnavailable(self._documents.root, unknown) from failure
 
     def _require_in_place(self) -> None:
-        """Check, under the lock, that it is the lock of the folder that the path names."""
+        """Check, under the lock, that the lock belongs to the folder that the path names."""
         if not self._lock.is_in_place():
             raise lost(self._documents.root)
 
@@ -350,7 +350,7 @@ class Engine:
         return Journal(self._disk, path, position)
 
     def _start_journal(self, number: int) -> Journal:
-        """Create a journal and let all processes go on in it."""
+        """Create a journal, in which all processes go on."""
         journal = self._open_journal(Position(number))
         try:
             journal.cut()  # a process may have died while it created this one
@@ -382,7 +382,7 @@ class Engine:
         self._checkpoints.start(find_journals(self._disk, self._documents)[:-1])
 
     def _clean(self, replica: Replica) -> None:
-        """Go on in a new journal, after the files have nothing that was deleted, and no other."""
+        """Remove from the files what was deleted, and replace all journals by a new one."""
         try:
             entries = replica.commit_compaction()
         except BaseException as error:
@@ -405,7 +405,7 @@ class Engine:
             raise self._refusal(error) from error
 
     def _attempt(self, call: Callable[..., Any], tables: FileTables, **arguments: object) -> Any:
-        """Return the result of a call, or the `Failure` for the one who asked."""
+        """Return the result of a call, or the `Failure` for its caller."""
         try:
             return call(tables, **arguments)
         except Exception as error:

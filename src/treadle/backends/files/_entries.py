@@ -113,9 +113,10 @@ def entries_of(
     They may have whole documents, and are made one after the other, to be written and dropped.
 
     Args:
+        batches: the changes of each batch.
         journaled: the documents that the journal has already.
         document_of: returns the document of a thread.
-        lines_of: returns the entries of changes of documents of the noun.
+        lines_of: returns the entries of changes in `store.documents`.
     """
     in_group: set[DocumentKey] = set()
     for changes in batches:

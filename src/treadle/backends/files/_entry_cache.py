@@ -1,4 +1,4 @@
-"""The rows of entries: those that have ended are packed, and only the last of them in memory."""
+"""The rows of entries; ended ones are packed, and only the last of them are in memory."""
 
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
@@ -25,7 +25,7 @@ class EntryCache(RowCache[MailboxEntry]):
     Args:
         documents: where the documents are.
         put: puts a row into the table.
-        most: how many entries that have ended are rows still.
+        most: how many entries that have ended stay rows.
         budget: how many bytes are kept of others that have ended; the oldest leave first.
     """
 
@@ -39,9 +39,9 @@ class EntryCache(RowCache[MailboxEntry]):
         self._ended: OrderedDict[str, bytes] = OrderedDict()
         self._total = 0
         self._peak = 0
-        """How many rows there were at most since their dictionary was made."""
+        """The largest number of rows since their dictionary was made."""
         self._unpacked: OrderedDict[str, None] = OrderedDict()
-        """Ended entries that are rows still; the one that ended first is the first."""
+        """Ended entries that are still rows; the one that ended first is the first."""
         self.has_unfinished = False
         """True if the index has read all entries: those that have not ended are in memory.
 

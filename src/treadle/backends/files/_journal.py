@@ -103,7 +103,7 @@ class Journal:
         data = b""
         while True:
             while record := _parse(data, self.position.end - start):
-                self._go_behind(record)
+                self._advance_past(record)
                 yield record
             data, start = data[self.position.end - start :], self.position.end
             # Twice as much each time, for a record that is larger than what was read.
@@ -114,7 +114,7 @@ class Journal:
             data += more
         self._refuse_lost(data)
 
-    def _go_behind(self, record: Record) -> None:
+    def _advance_past(self, record: Record) -> None:
         self.position = msgspec.structs.replace(
             self.position,
             end=self.position.end + _HEADER.size + len(record.payload),
@@ -133,7 +133,7 @@ class Journal:
     def append(self, payloads: Iterable[bytes], *, sync: bool) -> None:
         """Write records, which are committed when this returns, and sync them if asked to.
 
-        If it raises, there may be some behind `position`, and the caller cuts them off.
+        If it raises, some may follow `position`, and the caller cuts them off.
 
         Raises:
             InvalidValue: one is larger than a record can be.

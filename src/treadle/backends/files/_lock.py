@@ -87,7 +87,7 @@ class WriterLock(_LockFile):
         close_all(self._queue.close, super().close)
 
     def hold(self, patience: Patience) -> AbstractContextManager[None]:
-        """Wait for the turn, and keep the lock for the duration of a block.
+        """Wait for a turn, and keep the lock for the duration of a block.
 
         Raises:
             StoreUnavailable: others did not release it in time.
@@ -95,7 +95,7 @@ class WriterLock(_LockFile):
         return Turn(self._store, self._queue.file, self.file, patience)
 
     def is_in_place(self) -> bool:
-        """Return True if who opens the folder now gets this lock."""
+        """Return True if a process that opens the folder now gets this lock."""
         return identity(self._path) == self._identity
 
     def read_position(self) -> Position:

@@ -1,4 +1,4 @@
-"""Names of files that ids are in, and what is read from such files."""
+"""Names of files that contain ids, and reading such files."""
 
 import errno
 import os

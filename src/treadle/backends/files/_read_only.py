@@ -1,4 +1,4 @@
-"""Reading a folder without writing to it: what journals are ahead of is kept in memory."""
+"""Reading a folder without writing to it: documents that the journals change are in memory."""
 
 import os
 from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -67,7 +67,7 @@ class OverlaidDisk(Disk):
         return [data[start : start + size] for start, size in parts]
 
     def write_tail(self, path: str, start: int, data: Bytes) -> None:
-        """Let a file end with `data` in memory, unless it does."""
+        """Make a file end with `data` in memory, unless it does."""
         content = self.read(path) if self.exists(path) else b""
         if content[start:] != data:
             self._files[path] = content[:start].ljust(start, b"\n") + bytes(data)
@@ -91,9 +91,10 @@ class OverlaidDisk(Disk):
 
 
 class ReaderLock(WriterLock):
-    """The lock of those who write, taken by one who cannot create it.
+    """The lock of the writers, taken by a reader, which cannot create it.
 
-    If it is missing, or may not be opened, nobody is waited for: the store is read as it is.
+    If it is missing, or may not be opened, the reader waits for nobody and reads the store as it
+    is.
     """
 
     _is_open = False
@@ -115,14 +116,14 @@ class ReaderLock(WriterLock):
 
     @contextmanager
     def hold(self, patience: Patience) -> Generator[None, None, None]:
-        """Keep out those who write for the duration of the block, if that is possible."""
+        """Keep writers out for the duration of the block, if that is possible."""
         if not self._is_open:  # somebody may have opened the store to write since
             self.open()
         with super().hold(patience) if self._is_open else nullcontext():
             yield
 
     def is_in_place(self) -> bool:
-        """Return True unless those who open the folder now get another lock."""
+        """Return True unless a process that opens the folder now gets another lock."""
         return not self._is_open or super().is_in_place()
 
     def hints_end(self) -> int:

@@ -1,4 +1,4 @@
-"""After a crash: the documents are brought to where the journals are."""
+"""Recovery after a crash: the documents catch up with the journals."""
 
 import re
 from collections.abc import Iterable, Iterator

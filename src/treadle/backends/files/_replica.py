@@ -92,7 +92,7 @@ class Replica:
         return committed
 
     def _replaces_safe(self, batches: list[list[Change]]) -> bool:
-        """Return True if a file is replaced that may be safe, and is not in the journal."""
+        """Return True if a file that may be safe is replaced, and the journal does not have it."""
         return any(
             change.before is not None
             and change.table != "documents"

@@ -1,7 +1,7 @@
 """The places of a collection's documents, saved beside its file so that it need not be parsed.
 
-Nothing depends on a saved index, and it is not synced. It counts if it is whole, and if the file
-still begins with the very bytes that it was made of. See docs/decisions/0032.
+Nothing depends on a saved index, and it is not synced. It is valid if it is complete, and if the
+file still begins with the bytes that it was made from. See docs/decisions/0032.
 """
 
 import zlib
@@ -33,7 +33,7 @@ class SavedIndex(msgspec.Struct, frozen=True):
     """When documents expire, of those that do."""
 
     def fits(self, content: bytes) -> bool:
-        """Return True if it was made of the beginning of a file with this content."""
+        """Return True if it was made from the beginning of a file with this content."""
         return (
             len(self.keys) == len(self.starts) == len(self.sizes)
             and 0 < self.size <= len(content)
@@ -51,7 +51,7 @@ def write_saved(index: SavedIndex) -> bytes:
 
 
 def read_saved(data: bytes, content: bytes) -> SavedIndex | None:
-    """Return the index in a file, or None if it does not count.
+    """Return the index in a file, or None if it is not valid.
 
     Args:
         data: the content of its file.

@@ -40,7 +40,7 @@ RowT = TypeVar("RowT", MailboxEntry, RunRecord)
 
 
 class FileTables(Tables):
-    """Rows are read from documents when they are needed; the index is built when it is needed."""
+    """Tables whose rows are read from documents, and whose indexes are built, when needed."""
 
     threads: ThreadCache
     runs: RowCache[RunRecord]
@@ -146,7 +146,7 @@ class FileTables(Tables):
     def _follow_row(
         self, table: TableName, key: str, document: bytes | None, kind: type[RowT]
     ) -> None:
-        """Change a row of which an index knows, as another process has done."""
+        """Make a change of another process to a row that an index knows."""
         cache = self._caches[table]
         before = cache.cached(key)
         after = None if document is None else decode(kind, document)
@@ -235,7 +235,7 @@ class FileTables(Tables):
         return self.threads.messages(thread_id)
 
     def find_messages_from(self, thread_id: str, position: int) -> tuple[StoredMessage, ...]:
-        """Return the messages of a thread from a position on."""
+        """Return the messages of a thread from a position."""
         whole = self.threads.whole(thread_id)
         return timed(whole.thread.messages, whole.message_times, position)
 

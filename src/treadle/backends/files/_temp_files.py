@@ -36,7 +36,7 @@ class TempFilePool:
     def open(self, folder: str) -> tuple[int, str, int]:
         """Return the descriptor, the path and the size of a file in `folder`.
 
-        One that is reused has old bytes.
+        A file that is reused has old bytes.
         """
         while self._paths:
             path = self._paths.popleft()

@@ -29,9 +29,9 @@ from treadle.core.threads import StoredThread, ThreadDelta, ThreadHead, all_hist
 _AS_VALUES = 2
 """How much more memory messages take as values than as the bytes of a document."""
 _EACH = 2_000
-"""What a thread takes without messages."""
+"""What a thread takes without messages, in bytes."""
 _CHECKSUMS = 10_000
-"""Of how many evicted threads the checksums are kept."""
+"""How many checksums of evicted threads are kept."""
 
 
 class ThreadCache(RowCache[StoredThread]):
@@ -57,7 +57,7 @@ class ThreadCache(RowCache[StoredThread]):
         self._wholes: OrderedDict[str, ThreadHead] = OrderedDict()
         """Committed threads with their messages. The least recently used first."""
         self._checksums: OrderedDict[str, int] = OrderedDict()
-        """Of the documents of threads that were evicted; one that is the same is not checked again.
+        """Checksums of the documents of evicted threads; an unchanged one is not checked again.
 
         The thread that was evicted first is the first.
         """
@@ -169,7 +169,7 @@ class ThreadCache(RowCache[StoredThread]):
         self._measure(key)
 
     def evict(self) -> None:
-        """Drop what was not used for long, above the budget. Call it between batches only."""
+        """Drop what was used least recently, above the budget. Call it between batches only."""
         for key in [*self._wholes][:-1]:  # that of the last reader stays, however large it is
             if self._total <= self._budget:
                 return
@@ -237,7 +237,7 @@ class ThreadCache(RowCache[StoredThread]):
 
 
 class Written(msgspec.Struct, frozen=True, eq=False, gc=False):
-    """What a row has as its origin whose deltas are in a file: they led to this."""
+    """The origin of a row whose deltas are in a file: the thread to which they led."""
 
     head: ThreadHead
     """Without messages."""

@@ -125,7 +125,7 @@ class FilesBackend:
         return copied(answer)
 
     async def remove_traces(self) -> None:
-        """Remove the journals, dead lines of documents, and live values: all have what is gone."""
+        """Remove journals, dead lines of documents and live values, which have what was deleted."""
         await self._thread.ask(CleanCall())
         await asyncio.to_thread(self._live.clear)
 
@@ -175,7 +175,7 @@ class FilesBackend:
         return self._engine.look_at_files() if self._thread.is_running else None
 
     def _sleepers(self) -> Sleepers | None:
-        if isinstance(self._engine, ReadOnlyEngine):  # it writes nothing, a name neither
+        if isinstance(self._engine, ReadOnlyEngine):  # it writes nothing, not even a name
             return None
         ring = self._ring()
         return None if ring is None else ring.sleepers

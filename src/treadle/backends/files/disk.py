@@ -18,10 +18,10 @@ _MOST_PARTS = 1024
 
 
 class Disk:
-    """The real file system. A link at the end of a path is never followed, a pipe never waited for.
+    """The real file system. It never follows a link at the end of a path, nor waits for a pipe.
 
-    What is written as it is, and not replaced, must have no other name. A document may have one:
-    it is replaced, and its other name keeps the old content.
+    A file that is written in place must have no other name. A document may have one: it is
+    replaced, and its other name keeps the old content.
     """
 
     def __init__(self) -> None:
@@ -140,7 +140,7 @@ class Disk:
             os.close(descriptor)
 
     def write_tail(self, path: str, start: int, data: Bytes) -> None:
-        """Write from a byte of a file on, and cut off what follows; it is not synced.
+        """Write into a file from a byte, and cut off what follows; it is not synced.
 
         The file is created if missing. Missing bytes before `start` become ends of lines.
 
@@ -209,11 +209,11 @@ class Disk:
         return os.fstat(log).st_size
 
     def is_removed(self, log: int) -> bool:
-        """Return True if the log has no name any longer."""
+        """Return True if the log no longer has a name."""
         return os.fstat(log).st_nlink == 0
 
     def read_log(self, log: int, start: int, size: int) -> bytes:
-        """Return up to `size` bytes of a log, from `start` on."""
+        """Return up to `size` bytes of a log from `start`."""
         os.lseek(log, start, os.SEEK_SET)
         return _read_all(log, size)
 

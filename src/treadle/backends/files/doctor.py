@@ -44,18 +44,7 @@ def examine(root: str | os.PathLike[str]) -> Report:
     """
     folder = os.fspath(root)
     is_writable = can_write(folder)
-    engine = (
-        Engine(folder, system_clock, "full")
-        if is_writable
-        else ReadOnlyEngine(folder, system_clock)
-    )
-    refused: CorruptRecord | None = None
-    try:
-        engine.open(Patience.of(CALL_SECONDS))
-    except CorruptRecord as error:
-        refused = error
-    else:
-        engine.close()
+    refused = _open_and_close(folder, is_writable=is_writable)
     disk = Disk() if is_writable else OverlaidDisk()
     documents = Documents(disk, os.path.abspath(root))
     findings = [*_examine_own_files(disk, documents)]
@@ -78,6 +67,21 @@ def examine(root: str | os.PathLike[str]) -> Report:
     return Report(documents=count, findings=tuple(findings))
 
 
+def _open_and_close(folder: str, *, is_writable: bool) -> CorruptRecord | None:
+    """Open and close a store; return the error if it is damaged."""
+    engine = (
+        Engine(folder, system_clock, "full")
+        if is_writable
+        else ReadOnlyEngine(folder, system_clock)
+    )
+    try:
+        engine.open(Patience.of(CALL_SECONDS))
+    except CorruptRecord as error:
+        return error
+    engine.close()
+    return None
+
+
 def move_aside(root: str | os.PathLike[str], report: Report) -> tuple[str, ...]:
     """Move what the report found to `_treadle/aside`.
 
@@ -88,7 +92,7 @@ def move_aside(root: str | os.PathLike[str], report: Report) -> tuple[str, ...]:
     """
     disk = Disk()
     documents = Documents(disk, os.path.abspath(root))
-    # What is no lock file was never locked: it makes room for one.
+    # Something else in the place of a lock file is no lock: moving it makes room for one.
     first = [each for each in report.findings if os.path.basename(each.path) in _LOCKS]
     rest = [each for each in report.findings if each not in first]
     try:

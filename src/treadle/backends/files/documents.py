@@ -1,4 +1,8 @@
-"""The documents: a JSON file for each thread, run, entry and mailbox, laid out as in tirea."""
+"""The documents: a JSON file for each thread, run, entry and mailbox, laid out as in tirea.
+
+In this package, a document is such a file. What `store.documents` keeps is in `collections`, as
+lines of one file for each collection.
+"""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""The active runs, for those who close them: by their entries, and by the threads they wait in."""
+"""The active runs that commands close: by their entries, and by the threads in which they wait."""
 
 from collections.abc import Collection
 
@@ -6,7 +6,7 @@ from treadle.core.runs import RunRecord, is_active
 
 
 class ActiveRuns:
-    """The ids of active runs that name an entry, by what they are closed with.
+    """The ids of the active runs that name an entry, by that entry and by their threads.
 
     Its owner calls `replace` for every change of a run.
     """

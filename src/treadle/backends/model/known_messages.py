@@ -9,7 +9,7 @@ _THREADS = 16
 
 
 class KnownMessages:
-    """The ids of the messages of the threads that were asked about last.
+    """The ids of the messages of the threads that were looked up last.
 
     Without it, each append of a batch would look at all messages of its thread.
     """
@@ -42,8 +42,7 @@ def _ids(messages: tuple[Message, ...]) -> list[str]:
 def _common_messages(before: StoredThread, after: StoredThread) -> int:
     """How many of the first messages of two rows are surely the same.
 
-    None, if not only appends and truncations lie between them: a batch that failed takes back what
-    it has done.
+    It is 0 unless only appends and truncations lie between them: a batch that failed is undone.
     """
     if after.origin is not before.origin:
         return 0

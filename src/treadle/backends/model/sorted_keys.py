@@ -7,7 +7,7 @@ from treadle.core.pages import Order
 
 
 class SortedKeys:
-    """A sorted list of texts. A change moves what is behind it, 8 bytes a key."""
+    """A sorted list of texts. A change moves what follows it, 8 bytes a key."""
 
     def __init__(self, keys: Iterable[str] = ()) -> None:
         self._keys = sorted(keys)
@@ -25,7 +25,7 @@ class SortedKeys:
             del self._keys[at]
 
     def first(self, least: str) -> str | None:
-        """Return the first key from `least` on."""
+        """Return the first key that is not less than `least`."""
         at = bisect_left(self._keys, least)
         return self._keys[at] if at < len(self._keys) else None
 

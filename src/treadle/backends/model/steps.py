@@ -1,4 +1,4 @@
-"""Where the messages of a thread are that a step has added or removed."""
+"""The positions of the messages that a step has added to a thread or removed from it."""
 
 from collections.abc import Iterable, Sequence
 

@@ -221,7 +221,7 @@ class Tables:
         return head.thread.messages, head.message_times
 
     def find_messages_from(self, thread_id: str, position: int) -> tuple[StoredMessage, ...]:
-        """The messages of a thread from a position on."""
+        """The messages of a thread from a position."""
         head = self.threads[thread_id].head
         return timed(head.thread.messages, head.message_times, position)
 
@@ -352,7 +352,7 @@ class Tables:
             key = self._document_keys.first(name + END)
 
     def unreadable_documents(self, keys: KeyRange) -> Iterable[str]:
-        """The documents that cannot be read: none, where they are values in memory."""
+        """The documents that cannot be read: none, because they are values in memory."""
         return ()
 
     def find_expired(self, before: int) -> Iterable[Document]:
