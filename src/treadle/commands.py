@@ -36,7 +36,7 @@ from treadle.core.restoring import (
     RestoreRun,
     RestoreThread,
 )
-from treadle.core.runs import CheckRun, DeleteRun, EndWait, UpsertRun
+from treadle.core.runs import CheckRun, CountTokens, DeleteRun, EndWait, UpsertRun
 from treadle.core.taking import Take
 from treadle.core.thread_commands import (
     AppendThread,
@@ -56,6 +56,7 @@ __all__ = [
     "CheckThread",
     "Command",
     "Commands",
+    "CountTokens",
     "CreateDocument",
     "CreateThread",
     "DeadLetter",

@@ -40,7 +40,7 @@ from treadle.core.mailboxes import SETTLED, Enqueue, EnsureMailbox, Send
 from treadle.core.pauses import Pause, Resume
 from treadle.core.read_set import ReadSet
 from treadle.core.restoring import RestoreEntry, RestoreRun
-from treadle.core.runs import CheckRun, DeleteRun, EndWait, UpsertRun
+from treadle.core.runs import CheckRun, CountTokens, DeleteRun, EndWait, UpsertRun
 from treadle.core.taking import Take
 from treadle.core.thread_commands import (
     AppendThread,
@@ -71,6 +71,7 @@ COMMANDS: tuple[AnyCommand, ...] = (
     UpsertRun(run=run("r")),
     CheckRun(run_id="r", thread_id="t"),
     EndWait(run_id="w"),
+    CountTokens(run_id="r", input_tokens=99, ends_run=True),
     RestoreRun(run=run("r")),
     DeleteRun(run_id="r"),
     Enqueue(entry=entry("new", dedupe_key="k")),

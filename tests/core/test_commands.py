@@ -87,6 +87,7 @@ EXAMPLES: list[tuple[Any, str, type | tuple[type, ...]]] = [
     ),
     (commands.CheckRun(run_id="r", thread_id="t"), "r", type(None)),
     (commands.EndWait(run_id="w", termination_code="answered"), "w", RunRecord),
+    (commands.CountTokens(run_id="r", input_tokens=5), "r", bool),
     (commands.DeleteRun(run_id="r"), "r", bool),
     (commands.Enqueue(entry=entry("e", "box", payload={"a": [1]})), "e", type(None)),
     (commands.Send(entry_id="s", mailbox_id="box", payload=[1]), "box", Sent),

@@ -83,6 +83,42 @@ class RunWrites:
             )
         )
 
+    def count_tokens(
+        self,
+        run_id: str,
+        *,
+        input_tokens: int = 0,
+        output_tokens: int = 0,
+        ends_run: bool = False,
+        now: int | None = None,
+    ) -> bool:
+        """Raise what a run has used to at least these tokens; nothing is lowered.
+
+        It changes nothing else, so it may come when the run has been stopped.
+
+        Args:
+            run_id: which run.
+            input_tokens: all tokens that the run has read so far.
+            output_tokens: all tokens that it has written.
+            ends_run: a run that is "running" is done with it; one that waits goes on waiting.
+            now: the present in unix milliseconds; the default is the store's clock.
+
+        Returns:
+            Whether the run has a record.
+
+        Raises:
+            InvalidId, InvalidValue: there can be no such run, or no such count.
+        """
+        return self._portal.call(
+            self._writes.count_tokens(
+                run_id,
+                input_tokens=input_tokens,
+                output_tokens=output_tokens,
+                ends_run=ends_run,
+                now=now,
+            )
+        )
+
     def delete(self, run_id: str) -> bool:
         """Delete a run's record. Returns whether it existed."""
         return self._portal.call(self._writes.delete(run_id))

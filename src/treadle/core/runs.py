@@ -229,6 +229,38 @@ class EndWait(TimedCommand[RunRecord], frozen=True, kw_only=True):
         return ended
 
 
+class CountTokens(TimedCommand[bool], frozen=True, kw_only=True):
+    """Raises what a run has used to at least these tokens. Result: whether the run has a record.
+
+    It lowers nothing, so it may be committed again, also by a process that holds no claim.
+    """
+
+    run_id: RunId
+    input_tokens: Count = 0
+    output_tokens: Count = 0
+    ends_run: bool = False
+    """A run that is "running" is done with it. One that waits goes on waiting."""
+
+    def touches(self, read_set: ReadSet) -> None:
+        """The run."""
+        read_set.runs.add(self.run_id)
+
+    def apply(self, rows: RunRows, now: int) -> bool:
+        """Put the record, if that changes it."""
+        run = rows.runs.get(self.run_id)
+        if run is None:
+            return False
+        counted = msgspec.structs.replace(
+            run,
+            status="done" if self.ends_run and run.status == "running" else run.status,
+            input_tokens=max(run.input_tokens, self.input_tokens),
+            output_tokens=max(run.output_tokens, self.output_tokens),
+        )
+        if counted != run:
+            rows.runs.put(self.run_id, msgspec.structs.replace(counted, updated_at=now))
+        return True
+
+
 class DeleteRun(Command[bool], frozen=True, kw_only=True):
     """Deletes a run's record. Result: whether it existed."""
 

@@ -29,6 +29,7 @@ ACTIONS: dict[type[Command[Any]], Action] = {
     commands.CheckDocument: "read",
     commands.CheckRun: "read",
     commands.CheckThread: "read",
+    commands.CountTokens: "write_runs",
     commands.CreateDocument: "write_documents",
     commands.CreateThread: "append",
     commands.DeadLetter: "claim",

@@ -1,7 +1,7 @@
 """`store.live`: values that are shown while they are made, such as the tokens of an answer."""
 
 from collections import Counter
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import msgspec
@@ -108,10 +108,20 @@ class LiveMessage:
     Its pieces are `LivePiece` values, which AG-UI and the AI SDK get as their events.
     """
 
-    def __init__(self, live: Live, thread_id: str, message_id: str, run_id: str) -> None:
+    def __init__(
+        self,
+        live: Live,
+        thread_id: str,
+        message_id: str,
+        run_id: str,
+        *,
+        after_first: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
         self._live = live
         self._thread_id = thread_id
         self._run_id = run_id
+        self._after_first = after_first
+        """What is awaited once, after the first piece is shown."""
         self._counts: Counter[tuple[PartKind, str | None]] = Counter()
         self.id = message_id
         """The id that the message will have."""
@@ -143,3 +153,6 @@ class LiveMessage:
             )
             self._counts[part, call_id] += 1
             await self._live.publish(self._thread_id, msgspec.to_builtins(piece))
+        after_first, self._after_first = self._after_first, None
+        if after_first is not None:
+            await after_first()

@@ -29,6 +29,7 @@ from treadle.core.run_requests import (
 )
 from treadle.core.runs import (
     CheckRun,
+    CountTokens,
     DeleteRun,
     EndWait,
     RunOrigin,
@@ -114,6 +115,41 @@ class RunWrites:
             status=status,
             termination_code=termination_code,
             termination_detail=termination_detail,
+            now=now,
+        )
+        return self._write(command)
+
+    def count_tokens(
+        self,
+        run_id: str,
+        *,
+        input_tokens: int = 0,
+        output_tokens: int = 0,
+        ends_run: bool = False,
+        now: int | None = None,
+    ) -> Write[bool]:
+        """Raise what a run has used to at least these tokens; nothing is lowered.
+
+        It changes nothing else, so it may come when the run has been stopped.
+
+        Args:
+            run_id: which run.
+            input_tokens: all tokens that the run has read so far.
+            output_tokens: all tokens that it has written.
+            ends_run: a run that is "running" is done with it; one that waits goes on waiting.
+            now: the present in unix milliseconds; the default is the store's clock.
+
+        Returns:
+            Whether the run has a record.
+
+        Raises:
+            InvalidId, InvalidValue: there can be no such run, or no such count.
+        """
+        command = CountTokens(
+            run_id=run_id,
+            input_tokens=input_tokens,
+            output_tokens=output_tokens,
+            ends_run=ends_run,
             now=now,
         )
         return self._write(command)

@@ -107,13 +107,12 @@ def _accepted(lease: Lease) -> Settlement:
     return DeadLetter(entry_id=entry_id, claim_token=token, error=lease.refusal)
 
 
-def with_acks(ends: Ends) -> list[AnyCommand]:
-    """Return what is committed together with the acks among these ends."""
+def with_ends(ends: Ends) -> list[AnyCommand]:
+    """Return what is committed together with these ends."""
     return [
         command
         for lease, settlement in ends
-        if isinstance(settlement, Ack)
-        for command in lease.with_ack
+        for command in (lease.with_ack if isinstance(settlement, Ack) else lease.with_end)
     ]
 
 

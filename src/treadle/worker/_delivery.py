@@ -17,7 +17,7 @@ from treadle.core.threads import ThreadHead
 from treadle.errors import ClaimConflict
 from treadle.store.batch import Batch, Commit
 from treadle.store.store import Store
-from treadle.worker._attempt import Attempt, Ends, accepted, ended, settling, with_acks
+from treadle.worker._attempt import Attempt, Ends, accepted, ended, settling, with_ends
 from treadle.worker._lease import Lease, within
 from treadle.worker._taking import Taker
 
@@ -216,6 +216,13 @@ class Delivery:
         self, commands: Commands, end: type[Ack | Release] | None, more: Commands
     ) -> Receipt:
         """Commit the commands, an `end` for each entry that they do not settle, and `more`."""
+        receipt = await self._commit_held(commands, end, more)
+        self._attempt.has_committed = True
+        return receipt
+
+    async def _commit_held(
+        self, commands: Commands, end: type[Ack | Release] | None, more: Commands
+    ) -> Receipt:
         attempt = self._attempt
         held = attempt.list_held()
         if attempt.loss is not None or not held:
@@ -225,12 +232,11 @@ class Delivery:
         left = [lease for lease in held if lease not in dict(given)]
         added = _added(left, end)
         fences = [Hold(entry_id=each.entry_id, claim_token=each.claim_token) for each in held]
-        last = [*with_acks([*given, *added]), *(settlement for _, settlement in added)]
+        last = [*with_ends([*given, *added]), *(settlement for _, settlement in added)]
         deadline = held[0].deadline
         with settling([*given, *added]):
             write = self._store.commit((*fences, *commands, *last, *more))
             receipt = await within(held[:1], write)
-        attempt.has_committed = True
         results = receipt.results[len(fences) : len(fences) + len(commands)]
         for command, result in zip(commands, results, strict=True):
             if isinstance(command, Take):
@@ -241,6 +247,18 @@ class Delivery:
 def leases_of(delivery: Delivery) -> tuple[Lease, ...]:
     """Return the claims of a delivery, those of `Delivery.entries`."""
     return tuple(delivery._attempt.leases)  # pyright: ignore[reportPrivateUsage] - of this module
+
+
+async def commit_held(delivery: Delivery, commands: Commands) -> None:
+    """Commit something of the worker's own, only while all entries of a delivery are held.
+
+    It is no batch of the handler's, which may have forgotten its own.
+
+    Raises:
+        ClaimConflict, TimeoutError, TreadleError: as for `Delivery.batch`.
+    """
+    commit = delivery._commit_held(commands, None, ())  # pyright: ignore[reportPrivateUsage] - of this module
+    await shielded(commit)
 
 
 def _added(leases: Sequence[Lease], end: type[Ack | Release] | None) -> Ends:

@@ -102,6 +102,7 @@ class Executor:
         if len(left) > 1 and await self._settler.accept_together(together):
             return
         await asyncio.gather(*(self._settle(accepted(held), None) for held in left))
+        await self._settler.note_lost(together)
 
     async def conclude(self, attempt: Attempt) -> None:
         """Settle what a handler has left, and give back what it has not asked for.
@@ -124,6 +125,7 @@ class Executor:
         elif held:
             self._warn_if_nothing_written(attempt)
             await self._settle(accepted(held), None)
+        await self._settler.note_lost(attempt.leases)
         await self._settler.release(attempt.waiting)
 
     async def _settle(self, ends: Ends, cause: BaseException | None) -> None:

@@ -1,6 +1,7 @@
 """How a claim ends: the write that settles it, and what happened to a claim that was lost."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeAlias, assert_never
 
@@ -8,7 +9,7 @@ from treadle.core.claims import Ack, DeadLetter, Hold, Nack, Release, Settlement
 from treadle.core.commands import Checked, Commands
 from treadle.core.mailboxes import MailboxEntry
 from treadle.errors import ClaimConflict, InvalidValue, NotFound, StoreClosed, TreadleError
-from treadle.worker._attempt import Ends, accepted, ended, settling, with_acks
+from treadle.worker._attempt import Ends, accepted, ended, settling, with_ends
 from treadle.worker._clock import sleep, timeout
 from treadle.worker._decision import describe_error
 from treadle.worker._events import (
@@ -26,6 +27,8 @@ from treadle.worker._settings import RunContext
 from treadle.worker.backoff import OUTAGE_BACKOFF, TRANSIENT
 
 Loss: TypeAlias = LeaseLost | Withdrawn
+
+_LOGGER = logging.getLogger("treadle.worker")
 
 _LOOK_S = 1.0
 """The time to find out what ended a claim, in seconds. Short, as the renewals wait for it."""
@@ -90,6 +93,26 @@ class Settler:
             if lease.settlement is not None and not lease.is_reported:
                 lease.is_reported = True
                 self._context.emit(event_for(lease, lease.settlement, cause))
+
+    async def note_lost(self, leases: Sequence[Lease]) -> None:
+        """Write what is to be known also of the claims that are lost, such as tokens; once.
+
+        No claim fences it, so it must hold also if others have the entries now.
+
+        Raises:
+            StoreClosed: the store was closed under the worker.
+        """
+        lost = [lease for lease in leases if lease.is_lost and lease.with_end]
+        if not lost:
+            return
+        commands = tuple(command for lease in lost for command in lease.with_end)
+        try:
+            async with timeout(self._context.clock, _LOOK_S):
+                await self._context.store.commit(commands)
+        except StoreClosed:
+            raise
+        except (TreadleError, *TRANSIENT) as error:
+            _LOGGER.warning("tokens of entry %r are not counted: %s", lost[0].entry_id, error)
 
     async def release(self, leases: Sequence[Lease]) -> None:
         """Release claims whose handlers have not started, each by itself."""
@@ -234,4 +257,4 @@ def _fenced(ends: Ends) -> Commands:
     """
     held = [lease for lease, settlement in ends if isinstance(settlement, Ack)]
     fences = (Hold(entry_id=each.entry_id, claim_token=each.claim_token) for each in held)
-    return (*fences, *(settlement for _, settlement in ends), *with_acks(ends))
+    return (*fences, *(settlement for _, settlement in ends), *with_ends(ends))

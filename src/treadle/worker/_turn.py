@@ -20,6 +20,7 @@ from treadle.store.pages import every
 from treadle.store.store import Store
 from treadle.worker._decision import Reject
 from treadle.worker._delivery import Delivery, leases_of
+from treadle.worker._turn_record import TurnRecord
 
 _Named: TypeAlias = tuple[str | None, str]
 """A question, by the run that has asked it, if that is known, and its id."""
@@ -73,6 +74,7 @@ class Turn:
         self._request = asked
         self._taken: list[RunRequest] = []
         self._seen = 1
+        self._record = TurnRecord(delivery, asked)
         self._look()
 
     # --- what it is about -------------------------------------------------------------------------
@@ -150,11 +152,48 @@ class Turn:
 
     # --- what it says -----------------------------------------------------------------------------
 
+    async def begin(self) -> None:
+        """Write the run's record now, if it is not there: so the run is seen while it is made.
+
+        The first piece of a `message` does this. Call it in a turn that shows nothing for long.
+        From then on the run ends with its entry, however that ends: if it still is "running" when
+        the entry is accepted, it is done. Another attempt at the entry goes on with the record.
+
+        Raises:
+            ClaimConflict: a claim is lost, or all entries are settled.
+            TimeoutError: the store did not answer before the lease ended.
+        """
+        await self._record.begin()
+
+    def count_tokens(self, *, input_tokens: int = 0, output_tokens: int = 0) -> None:
+        """Add tokens that a call of the model has used; it may be called while they come.
+
+        They are written with `changes`. If the turn is stopped or fails, they are written with its
+        end, where the run has a record: see `begin`. Those of earlier attempts are in the sum then.
+
+        Args:
+            input_tokens: how many more the model has read, 0 or more.
+            output_tokens: how many more it has written, 0 or more.
+
+        Raises:
+            InvalidValue: a number is no integer, or negative.
+        """
+        self._record.count(input_tokens, output_tokens)
+
     def message(self) -> LiveMessage:
-        """Begin a message that is shown while it is written, with a new id."""
+        """Begin a message that is shown while it is written, with a new id.
+
+        The first piece begins the run's record, as `begin` does; that costs a turn one commit.
+        """
         request = self.request
         new = Message.assistant("")
-        return self._store.live.message(request.thread_id, new.id or "", run_id=request.run_id)
+        return LiveMessage(
+            self._store.live,
+            request.thread_id,
+            new.id or "",
+            request.run_id,
+            after_first=self._record.show,
+        )
 
     def changes(
         self,
@@ -163,8 +202,8 @@ class Turn:
         interrupts: Sequence[Interrupt] = (),
         patches: Sequence[TrackedPatch] = (),
         state: Json = None,
-        input_tokens: int = 0,
-        output_tokens: int = 0,
+        input_tokens: int | None = None,
+        output_tokens: int | None = None,
     ) -> ThreadChangeSet:
         """Return the changes of the thread, with the run's record, to be appended in a batch.
 
@@ -175,10 +214,11 @@ class Turn:
             interrupts: what a waiting run needs.
             patches: changes of the state.
             state: a new state, instead of the old one; None keeps it.
-            input_tokens: all tokens that the run has read so far.
+            input_tokens: all tokens that the run has read so far. None: those of `count_tokens`.
             output_tokens: all tokens that it has written.
         """
         self._look()
+        read, written = self._record.tokens
         request = self.request
         meta = RunMeta(
             agent_id=request.agent_id,
@@ -189,8 +229,8 @@ class Turn:
             metadata={"interrupts": [to_plain(each) for each in interrupts]}
             if interrupts
             else None,
-            input_tokens=input_tokens,
-            output_tokens=output_tokens,
+            input_tokens=read if input_tokens is None else input_tokens,
+            output_tokens=written if output_tokens is None else output_tokens,
         )
         return ThreadChangeSet(
             run_id=request.run_id,

@@ -9,7 +9,7 @@ from treadle.backends.base import Guarantee
 from treadle.backends.memory.backend import MemoryBackend
 from treadle.backends.model.tables import Tables
 from treadle.core.run_queries import CountRuns, SearchRuns
-from treadle.core.runs import CheckRun, EndWait, UpsertRun
+from treadle.core.runs import CheckRun, CountTokens, EndWait, UpsertRun
 from treadle.core.usage import SumUsage
 
 
@@ -78,3 +78,28 @@ class Careless(Twisted):
     def twist(self, command: Any) -> Any:
         run = self.tables.runs.get(command.run_id) if isinstance(command, CheckRun) else None
         return command if run is None else replace(command, thread_id=run.thread_id)
+
+
+@breaks(Guarantee.RUNS_FOLLOW_THEIR_THREADS, "tokens are only raised")
+class Lowering(Twisted):
+    """Takes the counts of a run for those of the last call."""
+
+    def twist(self, command: Any) -> Any:
+        run = self.tables.runs.get(command.run_id) if isinstance(command, CountTokens) else None
+        if run is None:
+            return command
+        counted = replace(
+            run, input_tokens=command.input_tokens, output_tokens=command.output_tokens
+        )
+        return UpsertRun(run=counted)
+
+
+@breaks(Guarantee.RUNS_FOLLOW_THEIR_THREADS, "a count ends a run that runs and no other")
+class Ending(Twisted):
+    """Ends a run that waits, too."""
+
+    def twist(self, command: Any) -> Any:
+        run = self.tables.runs.get(command.run_id) if isinstance(command, CountTokens) else None
+        if run is None or run.status != "waiting" or not command.ends_run:
+            return command
+        return UpsertRun(run=replace(run, status="done"))

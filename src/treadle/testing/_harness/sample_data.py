@@ -69,6 +69,7 @@ WRITES: dict[str, Write] = {
     "delete a thread": lambda step, _: step.threads.delete("u"),
     "upsert": lambda step, _: step.runs.upsert(run("r", "u", status="done")),
     "end a wait": lambda step, _: step.runs.end_wait("w"),
+    "count tokens": lambda step, _: step.runs.count_tokens("r", input_tokens=99),
     "delete a run": lambda step, _: step.runs.delete("r"),
     "send": lambda step, _: step.mailboxes.send("new box", {"a": 1}, dedupe_key="new"),
     "enqueue": lambda step, _: step.mailboxes.enqueue(entry("new", "other")),

@@ -40,7 +40,7 @@ from treadle.core.mailboxes import SETTLED, TERMINAL, Enqueue, EnsureMailbox, Se
 from treadle.core.patches import Append, Increment
 from treadle.core.pauses import Pause, Resume
 from treadle.core.restoring import RestoreEntry, RestoreMailbox, RestoreRun, RestoreThread
-from treadle.core.runs import CheckRun, DeleteRun, EndWait, UpsertRun
+from treadle.core.runs import CheckRun, DeleteRun, UpsertRun
 from treadle.core.taking import Take
 from treadle.core.thread_commands import (
     AppendThread,
@@ -51,7 +51,9 @@ from treadle.core.thread_commands import (
 )
 from treadle.testing._harness.builders import sets, tracked
 from treadle.testing._harness.strategies import documents
+from treadle.testing._harness.strategies import runs as of_runs
 from treadle.testing._harness.strategies.models import json_values
+from treadle.testing._harness.strategies.runs import run_ids, texts
 from treadle.testing._harness.strategies.times import KEPT, nows, times
 
 WITH_TOKEN = (Hold, Ack, Nack, DeadLetter, Release, ExtendLease, Take)
@@ -61,14 +63,12 @@ SETTLEMENTS = (Ack, Nack, DeadLetter, Release)
 MAILBOXES = ("m0", "m1", "é m")
 
 thread_ids = st.sampled_from(["t0", "t1", "t.2"])
-run_ids = st.sampled_from(["r0", "r1", "r2"])
 mailbox_ids = st.sampled_from(MAILBOXES)
 new_entry_ids = st.integers(0, 300).map(lambda number: f"e{number}")
 common_entry_ids = st.sampled_from([f"b{number}" for number in range(len(MAILBOXES) * 2)])
 """The entries of `beginnings`."""
 sources = st.none() | new_entry_ids | common_entry_ids
 """The entries that runs work on."""
-texts = st.sampled_from(["", "hi", "\x00\x7f\u2028", "é🧵", '"<extra>"'])
 payloads = st.sampled_from([None, {}, [1, 1.0, True], {"a": {"b": "<extra>"}}]) | json_values
 take_names = st.integers(0, 10**9).map(str)
 take_limits = st.sampled_from([1, 2, 5, 0, -1, LARGEST_TIME])
@@ -427,16 +427,7 @@ def _seldom(now: int) -> tuple[st.SearchStrategy[AnyCommand], ...]:
         st.builds(DeleteThread, thread_id=thread_ids),
         st.builds(RestoreThread, head=heads),
         st.builds(UpsertRun, **at, run=runs(now)),
-        st.builds(
-            EndWait,
-            **at,
-            run_id=run_ids,
-            status=st.sampled_from(["running", "done"]),
-            termination_code=st.none() | texts,
-            termination_detail=st.none() | texts,
-        ),
         st.builds(CheckRun, run_id=run_ids, thread_id=thread_ids),
-        st.builds(DeleteRun, run_id=run_ids),
         st.builds(EnsureMailbox, **at, mailbox_id=mailbox_ids),
         st.builds(Withdraw, **at, mailbox_id=mailbox_ids, dedupe_key=st.sampled_from(KEYS)),
         st.builds(Interrupt, **at, mailbox_id=mailbox_ids),
@@ -458,6 +449,7 @@ def _seldom(now: int) -> tuple[st.SearchStrategy[AnyCommand], ...]:
         st.builds(DeleteMailbox, mailbox_id=mailbox_ids),
         st.builds(RestoreMailbox, mailbox=states(now)),
         st.builds(RestoreRun, run=runs(now)),
+        *of_runs.seldom(now),
         *documents.seldom(now),
     )
 

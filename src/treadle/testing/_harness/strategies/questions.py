@@ -14,6 +14,7 @@ from treadle.core.mailbox_queries import EntryKey, MailboxKey
 from treadle.core.mailboxes import EntryStatus
 from treadle.core.queries import Query
 from treadle.testing._harness.strategies import commands, documents
+from treadle.testing._harness.strategies.runs import run_ids, texts
 from treadle.testing._harness.strategies.times import KEPT, nows, times
 
 
@@ -62,7 +63,7 @@ counted = st.sampled_from([10_000, 1, 2, 0])
 positions = st.none() | st.integers(-1, 8)
 statuses = st.sampled_from(get_args(EntryStatus))
 owners = st.sampled_from(["x", "y"])
-agents = commands.texts
+agents = texts
 
 
 def _question(part: str, method: str, **arguments: Any) -> st.SearchStrategy[Question]:
@@ -114,7 +115,7 @@ def questions(now: int) -> st.SearchStrategy[Question]:
             limit=limits,
             order=st.sampled_from(["asc", "desc"]),
             visibility=st.sampled_from([None, "all", "internal"]),
-            run_id=st.none() | commands.run_ids,
+            run_id=st.none() | run_ids,
         ),
         _about(
             "threads",
@@ -134,7 +135,7 @@ def questions(now: int) -> st.SearchStrategy[Question]:
             "list",
             **page,
             thread_id=commands.thread_ids,
-            parent_run_id=commands.run_ids,
+            parent_run_id=run_ids,
             status=st.sampled_from(["running", "waiting", "done"]),
             origin=st.sampled_from(["user", "subagent"]),
             termination_code=st.just("error"),
@@ -157,7 +158,7 @@ def questions(now: int) -> st.SearchStrategy[Question]:
                 optional={
                     "thread_id": commands.thread_ids,
                     "resource_id": owners,
-                    "parent_run_id": commands.run_ids,
+                    "parent_run_id": run_ids,
                     "agent_id": agents,
                     "origin": st.sampled_from(["user", "subagent"]),
                     "statuses": st.lists(st.sampled_from(get_args(RunStatus)), max_size=3),

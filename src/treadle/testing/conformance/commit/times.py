@@ -14,7 +14,7 @@ from treadle.core.endings import Cancel, CancelPending, Interrupt, Requeue, Supe
 from treadle.core.heads import UpdateThread
 from treadle.core.mailboxes import EnsureMailbox, Send
 from treadle.core.pauses import Pause
-from treadle.core.runs import EndWait, UpsertRun
+from treadle.core.runs import CountTokens, EndWait, UpsertRun
 from treadle.core.taking import Take
 from treadle.core.thread_commands import AppendThread, CreateThread, EnsureThread, SaveThread
 from treadle.testing._harness.builders import head_of, says
@@ -54,6 +54,7 @@ TIMED: tuple[TimedCommand[Any], ...] = (
     Requeue(entry_id="dead"),
     UpsertRun(run=RunRecord(run_id="new", thread_id="t")),
     EndWait(run_id="w", status="running"),
+    CountTokens(run_id="w", output_tokens=99),
     PutDocument(collection="memories", key=("ann",), value=1),
     CreateDocument(collection="new", key=("k",), value=1),
     EnsureDocument(collection="new", key=("k",), value=1),

@@ -225,6 +225,36 @@ async def a_check_refuses_the_run_of_another_thread(store: Store) -> None:
         step.runs.check("r", thread_id="u")
 
 
+# --- tokens ---------------------------------------------------------------------------------------
+
+
+@checks.add(Guarantee.RUNS_FOLLOW_THEIR_THREADS)
+async def tokens_are_only_raised(store: Store, clock: ManualClock) -> None:
+    before = run("r", input_tokens=7, output_tokens=7, metadata={"a": [1]})
+    await store.runs.upsert(before)
+    clock.now += 5
+    expect(await store.runs.count_tokens("r", input_tokens=9, output_tokens=5), True)
+    expected = replace(before, input_tokens=9, updated_at=clock.now)
+    expect(await loaded_run(store), expected)
+    clock.now += 5
+    for _ in range(2):
+        expect(await store.runs.count_tokens("r", input_tokens=9), True)
+    expect(await loaded_run(store), expected)
+    expect(await store.runs.count_tokens("none", input_tokens=9), False)
+    expect(await store.runs.load("none"), None)
+
+
+@checks.add(Guarantee.RUNS_FOLLOW_THEIR_THREADS, each=["running", "waiting", "done"])
+async def a_count_ends_a_run_that_runs_and_no_other(store: Store, status: RunStatus) -> None:
+    before = run("r", status=status, termination_code="so", source_mailbox_entry_id="e")
+    await store.runs.upsert(before)
+    await store.runs.count_tokens("r", ends_run=True, now=9)
+    expected = before if status != "running" else replace(before, status="done", updated_at=9)
+    expect(await loaded_run(store), expected)
+    active = await store.runs.find_active("t")
+    expect(active, expected if status == "waiting" else None)
+
+
 # --- waits ----------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,123 @@
+"""The record of a turn's run: when it begins, what it has used, and how it ends with the claim."""
+
+import asyncio
+import logging
+
+from msgspec.structs import replace
+
+from treadle.core.limits import LARGEST_COUNT
+from treadle.core.run_requests import RunRequest
+from treadle.core.runs import CountTokens, RunRecord, UpsertRun
+from treadle.errors import ClaimConflict, InvalidValue
+from treadle.worker._delivery import Delivery, commit_held, leases_of
+from treadle.worker.backoff import TRANSIENT
+
+_LOGGER = logging.getLogger("treadle.worker")
+
+
+class TurnRecord:
+    """Begins the record of a run, counts its tokens, and sees to it that both end with the claim.
+
+    A handler that uses neither writes nothing through it, and reads nothing.
+    """
+
+    def __init__(self, delivery: Delivery, request: RunRequest) -> None:
+        self._delivery = delivery
+        self._request = request
+        self._beginning = asyncio.Lock()
+        self._is_begun = False
+        self._earlier = (0, 0)
+        """The tokens of earlier attempts, once they are known."""
+        self._used = (0, 0)
+        """The tokens of this attempt."""
+
+    @property
+    def tokens(self) -> tuple[int, int]:
+        """What the run has read and written so far, in all attempts that are known of."""
+        (read, written), (read_now, written_now) = self._earlier, self._used
+        return read + read_now, written + written_now
+
+    async def begin(self) -> None:
+        """Write the record, unless it is there. That it is done is of an earlier attempt.
+
+        Raises:
+            ClaimConflict, TimeoutError, TreadleError: as for a batch of the delivery.
+        """
+        async with self._beginning:
+            if self._is_begun:
+                return
+            request = self._request
+            known = await self._delivery.store.runs.load(request.run_id)
+            if known is not None and known.thread_id != request.thread_id:
+                return  # another thread's: `Runs.request` would have refused it
+            begun = self._begun(known)
+            if begun != known:
+                await commit_held(self._delivery, (UpsertRun(run=begun),))
+            self._earlier = (begun.input_tokens, begun.output_tokens)
+            self._is_begun = True
+            self._see_to_its_end()
+
+    async def show(self) -> None:
+        """Begin with the first piece that is shown, which must not fail for it."""
+        if self._is_begun or self._delivery.settled:
+            return
+        try:
+            await self.begin()
+        except ClaimConflict:
+            pass  # the handler is about to be stopped
+        except TRANSIENT as error:
+            message = "run %r has no record before its first commit: %s"
+            _LOGGER.warning(message, self._request.run_id, error)
+
+    def count(self, input_tokens: int, output_tokens: int) -> None:
+        """Add tokens to what this attempt has used.
+
+        Raises:
+            InvalidValue: a number is no integer, negative, or too large.
+        """
+        read, written = self.tokens
+        _check("count_tokens.input_tokens", read, input_tokens)
+        _check("count_tokens.output_tokens", written, output_tokens)
+        self._used = (self._used[0] + input_tokens, self._used[1] + output_tokens)
+        self._see_to_its_end()
+
+    def _begun(self, known: RunRecord | None) -> RunRecord:
+        request, entry_id = self._request, self._delivery.entry.entry_id
+        if known is None:
+            return RunRecord(
+                run_id=request.run_id,
+                thread_id=request.thread_id,
+                agent_id=request.agent_id,
+                parent_run_id=request.parent_run_id,
+                parent_thread_id=request.parent_thread_id,
+                origin=request.origin,
+                source_mailbox_entry_id=entry_id,
+            )
+        if known.status == "done":
+            return replace(
+                known,
+                status="running",
+                termination_code=None,
+                termination_detail=None,
+                source_mailbox_entry_id=entry_id,
+                updated_at=0,
+            )
+        if known.source_mailbox_entry_id is None:
+            return replace(known, source_mailbox_entry_id=entry_id, updated_at=0)
+        return known
+
+    def _see_to_its_end(self) -> None:
+        """Say what is committed together with whatever ends the claim, and after its loss."""
+        lease = leases_of(self._delivery)[0]
+        read, written = self.tokens
+        counted = CountTokens(run_id=self._request.run_id, input_tokens=read, output_tokens=written)
+        lease.with_end = (counted,) if any(self._used) else ()
+        # a handler that shows something and never writes the run leaves it to us to end it
+        lease.with_ack = (replace(counted, ends_run=True),) if self._is_begun else lease.with_end
+
+
+def _check(where: str, before: int, more: object) -> None:
+    if type(more) is not int or more < 0:
+        raise InvalidValue(where, "it must be an integer, and not negative")
+    if before + more > LARGEST_COUNT:
+        raise InvalidValue(where, "the sum is larger than a run can have")
