@@ -168,6 +168,13 @@ def is_exact(node: dict[str, Any]) -> bool:
     return not is_listing or "entry_id = entries" in node["Index Cond"]
 
 
+@pytest.mark.parametrize("settings", [SETTINGS, READING_SETTINGS.text])
+def test_no_statement_is_compiled(postgres_url: str, settings: str) -> None:
+    with psycopg.connect(parse_location(postgres_url).conninfo, options="-c jit=on") as opened:
+        opened.execute(settings.encode(), {"lock_timeout": "0", "synchronous_commit": "on"})
+        assert opened.execute("SHOW jit").fetchone() == ("off",)
+
+
 def test_hot_statements_use_their_indexes(
     connection: psycopg.Connection[tuple[Any, ...]], location: Location
 ) -> None:
