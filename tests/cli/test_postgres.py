@@ -179,6 +179,15 @@ def test_workers_do_not_show_the_password(store: str, tmp_path: Path, processes:
     assert "sekret" not in errors
 
 
+def test_a_server_does_not_show_the_password(store: str) -> None:
+    run("migrate", "--store", store)
+    with spawn("serve", "--port", 0, environment={"TREADLE_STORE": store}) as child:
+        line = read_until(child, "serving")
+        child.send_signal(signal.SIGTERM)
+    assert "serving postgresql://postgres:***@" in line
+    assert "sekret" not in line
+
+
 def test_the_workers_of_the_demo_do_not_show_the_password(store: str, tmp_path: Path) -> None:
     environment = {"TMPDIR": str(tmp_path)}
     (tmp_path / "one.jsonl").write_text(line_of("only", "one", "two"))

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 import treadle
+from treadle.backends.urls import without_password
 from treadle.cli.logging import log_to_stderr
 from treadle.cli.opening import check_possible, check_present
 from treadle.cli.options import chosen_store, store_option
@@ -146,7 +147,7 @@ def serve(
                 raise Failure(f"cannot listen at {host} port {port}: {error}") from error
 
     def _say_where(where: str) -> None:
-        write_note(f"treadle: serving {url} at {where}")
+        write_note(f"treadle: serving {without_password(url)} at {where}")
 
     def _audit(audited: http.Audited) -> None:
         who = "-" if audited.principal is None else audited.principal.id
