@@ -2,11 +2,14 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import treadle
 from tests.cli.support import SHIPPED, in_store, run, run_json
+from treadle.core.limits import PAGE
+from treadle.store.threads import Threads
 
 
 def test_export_then_import_is_identical(store: Path, tmp_path: Path) -> None:
@@ -69,6 +72,50 @@ def test_a_damaged_thread_does_not_affect_the_others(store: Path) -> None:
     listing = run("threads", "list", "--json", "--store", store)
     assert len(json.loads(listing.stdout)["items"]) == 35
     assert "bike-squeaky-brakes" in listing.stderr
+
+
+def test_a_damaged_thread_may_be_that_of_the_owner(tmp_path: Path) -> None:
+    async def add(opened: treadle.Store) -> None:
+        for name in ("a", "b"):
+            await opened.threads.create(treadle.Thread(id=name, resource_id="u1"))
+
+    in_store(tmp_path / "s", add)
+    (tmp_path / "s" / "b.json").write_text("{ torn")
+    result = run("export", "--resource", "u1", "--store", tmp_path / "s")
+    assert len(result.stdout.splitlines()) == 1
+    assert result.exit_code == 1
+    assert "b.json" in result.stderr
+
+
+@pytest.mark.parametrize("store_url", ["files", "sqlite", "postgres"], indirect=True)
+def test_what_is_deleted_meanwhile_makes_no_other_thread_missing(
+    store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = [f"t{number:03}" for number in range(PAGE + 5)]
+
+    async def add(opened: treadle.Store) -> None:
+        async with opened.batch() as step:
+            for name in ids:
+                step.threads.create(treadle.Thread(id=name))
+
+    in_store(store_url, add)
+    read = Threads.list_heads
+    pages = 0
+
+    async def read_and_delete(self: Threads, **options: Any) -> Any:
+        nonlocal pages
+        page = await read(self, **options)
+        pages += 1
+        if pages == 1:  # as another process does
+            async with treadle.open_store(store_url) as other:
+                await other.threads.delete(ids[0])
+                await other.threads.delete(ids[-1])
+        return page
+
+    monkeypatch.setattr(Threads, "list_heads", read_and_delete)
+    result = run("export", "--store", store_url)
+    assert [json.loads(line)["id"] for line in result.stdout.splitlines()] == ids[1:-1]
+    assert result.exit_code == 0, result.stderr
 
 
 def test_an_exported_file_appears_when_it_is_complete(store: Path, tmp_path: Path) -> None:

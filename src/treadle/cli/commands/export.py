@@ -1,7 +1,7 @@
 """`treadle export`: write threads as conversations, which `treadle import` reads."""
 
+from collections.abc import Sequence
 from contextlib import aclosing
-from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,10 +19,10 @@ from treadle.cli.terminal.interrupts import interruptible
 from treadle.cli.terminal.notes import write_note
 from treadle.cli.terminal.progress import progress
 from treadle.core.escaping import harmless_json
+from treadle.core.limits import PAGE
 from treadle.core.threads import ThreadHead
 from treadle.errors import CorruptRecord, NotFound
 from treadle.integrations.openai_chat import write_conversation
-from treadle.store.pages import every
 from treadle.store.store import Store
 
 _CONCURRENCY = 16
@@ -57,8 +57,11 @@ def export_command(thread_ids: tuple[str, ...], resource: str | None, output: Pa
         raise click.UsageError("give either threads or --resource")
 
     async def write(store: Store) -> list[str]:
-        ids = list(thread_ids) or await _list_ids(store, resource)
-        return await _write(store, ids, stream)
+        if thread_ids:
+            return await _write(store, thread_ids, stream, must_exist=True)
+        ids, unreadable = await _list_ids(store, resource)
+        errors = [f"{name} cannot be read; see `treadle doctor`" for name in unreadable]
+        return errors + await _write(store, ids, stream)
 
     with open_output(output) as stream, interruptible():
         errors = read_store(write)
@@ -68,20 +71,39 @@ def export_command(thread_ids: tuple[str, ...], resource: str | None, output: Pa
         raise Failure(f"{counted(len(errors), 'thread')} could not be exported; all others were")
 
 
-async def _list_ids(store: Store, resource: str | None) -> list[str]:
-    ids = every(partial(store.threads.list, resource_id=resource))
-    return [thread_id async for thread_id in ids]
+async def _list_ids(store: Store, resource: str | None) -> tuple[list[str], list[str]]:
+    """Return the ids of all threads or of an owner's, and the names of what cannot be read.
+
+    They are read behind a cursor: with an offset, a thread that is deleted meanwhile would move
+    another one out of the next page. Whose thread cannot be read is not known.
+    """
+    ids: list[str] = []
+    unreadable: dict[str, None] = {}
+    cursor: str | None = None
+    while True:
+        page = await store.threads.list_heads(
+            by="id", after=cursor, limit=PAGE, resource_id=resource
+        )
+        ids += [head.id for head in page.items]
+        unreadable |= dict.fromkeys(page.unreadable)
+        cursor = page.next_cursor
+        if cursor is None:
+            return ids, list(unreadable)
 
 
-async def _write(store: Store, ids: list[str], stream: BinaryIO) -> list[str]:
+async def _write(
+    store: Store, ids: Sequence[str], stream: BinaryIO, *, must_exist: bool = False
+) -> list[str]:
     """Write the threads; return the errors of those that cannot be written."""
 
-    async def load(thread_id: str) -> ThreadHead | str:
+    async def load(thread_id: str) -> ThreadHead | str | None:
         try:
             head = await store.threads.load(thread_id)
         except CorruptRecord as error:
             return describe(error)
-        return str(NotFound("thread", thread_id)) if head is None else head
+        if head is None and must_exist:
+            return str(NotFound("thread", thread_id))
+        return head  # None: it was deleted meanwhile
 
     errors: list[str] = []
     with progress("exporting", len(ids), unit="threads") as bar:
@@ -89,7 +111,7 @@ async def _write(store: Store, ids: list[str], stream: BinaryIO) -> list[str]:
             async for loaded in heads:
                 if isinstance(loaded, str):
                     errors.append(loaded)
-                else:
+                elif loaded is not None:
                     line = msgspec.json.encode(write_conversation(loaded.thread))
                     stream.write(harmless_json(line) + b"\n")
                 bar.advance(1)
