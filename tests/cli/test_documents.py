@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from tests.cli.support import run, run_json
+from treadle.cli.terminal.output import time_text
 
 
 def test_a_document_is_put_shown_and_deleted(tmp_path: Path) -> None:
@@ -39,6 +40,9 @@ def test_documents_expire_and_are_purged(tmp_path: Path) -> None:
     here = ("--store", tmp_path / "store")
     run("documents", "put", "memories", "stays", "--value", "1", *here)
     run("documents", "put", "memories", "later", "--value", "1", "--expires-in", "1h", *here)
+    shown = run("documents", "show", "memories", "later", *here).stdout
+    expires_at = run_json("documents", "show", "memories", "later", *here)["expires_at"]
+    assert f"expires_at  {time_text(expires_at)}" in shown
     later = run_json("documents", "show", "memories", "later", *here)
     assert later["expires_at"] == later["updated_at"] + 3600 * 1000
     run("documents", "put", "memories", "gone", "--value", "1", "--expires-in", "0s", *here)
@@ -52,6 +56,9 @@ def test_documents_expire_and_are_purged(tmp_path: Path) -> None:
 def test_bad_input_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     here = ("--store", tmp_path / "store")
     run("documents", "put", "memories", "ann", "--value", "1", *here)
+    no_text = run("documents", "put", "memories", "ann", *here, input=b'"\xff"')
+    assert no_text.exit_code == 1
+    assert "value: it is not UTF-8" in no_text.stderr
     no_json = run("documents", "put", "memories", "ann", "--value", "{", *here)
     assert no_json.exit_code != 0
     assert "not JSON" in no_json.stderr

@@ -1,6 +1,9 @@
 """`treadle send`."""
 
 import json
+from pathlib import Path
+
+import pytest
 
 from tests.cli.support import run, run_json
 
@@ -40,6 +43,27 @@ def test_a_payload_that_is_not_json_is_wrong_usage() -> None:
         result = run("send", "m", payload)
         assert result.exit_code == 2
         assert "use --text for plain text" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("send", "m", '"\udcff"'),
+        ("send", "m", "\udcff"),
+        ("send", "m", "--text", "\udcff"),
+        ("runs", "answer", "r", '{"a": "\udcff"}'),
+        ("documents", "put", "c", "k", "--value", '"\udcff"'),
+        ("threads", "update", "t", "--metadata", '{"a": "\udcff"}'),
+        ("threads", "fork", "t", "u", "--state", '"\udcff"'),
+    ],
+)
+def test_an_argument_that_is_not_utf_8_is_an_error_of_one_line(
+    arguments: tuple[str, ...], tmp_path: Path
+) -> None:
+    run("send", "m", "1", "--store", tmp_path / "s")
+    result = run(*arguments, "--store", tmp_path / "s")
+    assert result.exit_code in (1, 2)
+    assert result.stderr.splitlines()[-1].startswith(("treadle: ", "Error: "))
 
 
 def test_send_needs_exactly_one_payload() -> None:

@@ -1,10 +1,8 @@
 """JSON values on the command line."""
 
-import sys
-
 import click
 
-from treadle.cli.terminal.input import reading_input
+from treadle.cli.terminal.input import read_input
 from treadle.core.codec import Json
 from treadle.errors import InvalidValue
 from treadle.integrations.strict_json import read_json
@@ -22,9 +20,7 @@ def read_value(text: str, name: str) -> Json:
         InvalidValue: standard input is not.
     """
     if text == "-":
-        with reading_input():
-            data = sys.stdin.buffer.read()
-        return read_json(data, name.lower())
+        return read_json(read_input(), name.lower())
     try:
         return read_json(text, name.lower())
     except InvalidValue as error:

@@ -24,7 +24,7 @@ def read_json(data: bytes | str, where: str, depth: int = DEPTH) -> Json:
     """
     try:
         value = msgspec.json.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise _explain(data, where, error) from error
     check_json(value, where, depth)
     return value

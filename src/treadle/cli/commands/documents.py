@@ -1,7 +1,5 @@
 """`treadle documents`: list, show, put, delete and purge what agents know."""
 
-import sys
-
 import click
 import msgspec
 
@@ -9,7 +7,7 @@ from treadle.cli.opening import change_store, read_store, write_store
 from treadle.cli.options import duration, json_option, limit_option, store_option
 from treadle.cli.terminal.counts import counted
 from treadle.cli.terminal.help import ExampleGroup
-from treadle.cli.terminal.input import parse_json
+from treadle.cli.terminal.input import read_input
 from treadle.cli.terminal.notes import write_note
 from treadle.cli.terminal.output import time_text, write_fields, write_json, write_line, write_table
 from treadle.cli.terminal.tables import Column, beginning
@@ -18,6 +16,7 @@ from treadle.core.codec import to_plain
 from treadle.core.documents import CollectionPage, Document, DocumentPage, Stored
 from treadle.core.limits import PAGE
 from treadle.errors import NotFound
+from treadle.integrations.strict_json import read_json
 from treadle.store.store import Store
 
 _COLUMNS = (
@@ -134,8 +133,7 @@ def put_document(
 
     --json: {"version", "created"}.
     """
-    text = sys.stdin.read() if value is None else value
-    plain = parse_json(text, "value")
+    plain = read_json(read_input() if value is None else value, "value")
 
     async def put(store: Store) -> Stored:
         return await store.documents.put(

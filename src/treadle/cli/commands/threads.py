@@ -21,7 +21,6 @@ from treadle.cli.paging import write_found
 from treadle.cli.terminal.counts import counted
 from treadle.cli.terminal.failure import Failure
 from treadle.cli.terminal.help import ExampleGroup
-from treadle.cli.terminal.input import parse_json
 from treadle.cli.terminal.output import time_text, write_json, write_line
 from treadle.cli.terminal.tables import Column
 from treadle.cli.terminal.transcript import write_transcript
@@ -32,6 +31,7 @@ from treadle.core.message_times import padded, trimmed
 from treadle.core.pages import Order
 from treadle.core.threads import Committed, ThreadHead
 from treadle.errors import InvalidValue, NotFound
+from treadle.integrations.strict_json import read_json
 from treadle.store.store import Store
 
 _COLUMNS = (
@@ -201,7 +201,7 @@ def update_thread(
 
     --json: the head of the thread.
     """
-    patch = {} if metadata is None else parse_json(metadata, "metadata")
+    patch = {} if metadata is None else read_json(metadata, "metadata")
     if not isinstance(patch, dict):
         raise InvalidValue("metadata", "a merge patch is a JSON object")
     if title is not None:
@@ -292,7 +292,7 @@ def fork_thread(
 
     --json: {"id": "...", "version": 0}.
     """
-    value = UNSET if state is None else parse_json(state, "state")
+    value = UNSET if state is None else read_json(state, "state")
     owner = UNSET if resource is None else resource
 
     async def fork(store: Store) -> Committed:

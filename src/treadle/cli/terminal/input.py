@@ -1,16 +1,13 @@
-"""Input: lines of a file or a pipe as they arrive, and JSON that somebody typed."""
+"""Input: lines of a file or a pipe as they arrive."""
 
 import os
 import select
+import sys
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
 
-import msgspec
-
 from treadle.cli.terminal.failure import Failure
-from treadle.core.codec import Json
-from treadle.errors import InvalidValue
 
 _READ_BYTES = 1 << 16
 
@@ -69,13 +66,11 @@ def reading_input() -> Generator[None]:
         raise Failure(f"the input cannot be read: {error.strerror or error}") from error
 
 
-def parse_json(text: str, where: str) -> Json:
-    """Return the value of a JSON text; `where` names it for errors.
+def read_input() -> bytes:
+    """Read all of standard input.
 
     Raises:
-        InvalidValue: it is not JSON.
+        Failure: it cannot be read.
     """
-    try:
-        return msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        raise InvalidValue(where, f"it is not JSON: {error}") from error
+    with reading_input():
+        return sys.stdin.buffer.read()

@@ -25,7 +25,15 @@ _COLOURS = {
 }
 
 _TIMES = frozenset(
-    {"available_at", "created_at", "updated_at", "lease_until", "paused_at", "paused_until"}
+    {
+        "available_at",
+        "created_at",
+        "expires_at",
+        "lease_until",
+        "paused_at",
+        "paused_until",
+        "updated_at",
+    }
 )
 
 
