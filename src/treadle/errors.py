@@ -112,15 +112,26 @@ class GenerationMismatch(TreadleError):
 class RunConflict(TreadleError):
     """The run does not wait, so nobody can answer it; nothing of the batch was written.
 
-    `status` is its status now, and `termination_code` says why it has ended, if it has.
+    `status` is its status now, and `termination_code` says why it has ended, if it has. The status
+    is "waiting" if the run waits, but was to go on with an entry that has ended.
     """
 
-    def __init__(self, run_id: str, status: str, termination_code: str | None = None) -> None:
+    def __init__(
+        self,
+        run_id: str,
+        status: str,
+        termination_code: str | None = None,
+        *,
+        cannot_go_on: str | None = None,
+    ) -> None:
         end = "" if termination_code is None else f" ({shorten(termination_code)})"
-        super().__init__(
-            f"run {shorten(run_id)} does not wait: it is {status}{end}; it was answered, or "
-            "closed by a cancel or an interrupt, so leave it"
+        reason = (
+            f"does not wait: it is {status}{end}; it was answered, or closed by a cancel or an "
+            "interrupt, so leave it"
+            if cannot_go_on is None
+            else f"cannot go on: {cannot_go_on}"
         )
+        super().__init__(f"run {shorten(run_id)} {reason}")
         self.run_id = run_id
         self.status = status
         self.termination_code = termination_code

@@ -71,6 +71,7 @@ COMMANDS: tuple[AnyCommand, ...] = (
     UpsertRun(run=run("r")),
     CheckRun(run_id="r", thread_id="t"),
     EndWait(run_id="w"),
+    EndWait(run_id="w", status="running", entry_id="held"),
     CountTokens(run_id="r", input_tokens=99, ends_run=True),
     RestoreRun(run=run("r")),
     DeleteRun(run_id="r"),

@@ -1,8 +1,9 @@
 """Runs over HTTP, as the reference has them."""
 
 import httpx
+import pytest
 
-from treadle import Message, RunMeta, RunRecord, Thread, ThreadChangeSet
+from treadle import MailboxEntry, Message, RunMeta, RunRecord, Thread, ThreadChangeSet
 from treadle.store.store import Store
 
 
@@ -103,6 +104,28 @@ async def test_a_paused_run_that_waits_is_cancelled_with_its_entry(
     entry = await store.mailboxes.load_entry(sent.entry.entry_id)
     assert entry is not None
     assert entry.status == "cancelled"
+    assert (await admin.get("/v1/runs/r")).json()["termination_code"] == "cancelled"
+
+
+async def test_a_run_that_waits_is_cancelled_although_its_entry_is_accepted_meanwhile(
+    admin: httpx.AsyncClient, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = await store.mailboxes.send("t", "work")
+    meta = RunMeta(status="waiting", source_mailbox_entry_id=sent.entry.entry_id)
+    await store.threads.create(Thread(id="t"))
+    await store.threads.append("t", ThreadChangeSet(run_id="r", run_meta=meta))
+    held = await store.mailboxes.claim_entry(sent.entry.entry_id, consumer="w")
+    assert held is not None
+    load = store.mailboxes.load_entry
+
+    async def accepted_after_that(entry_id: str) -> MailboxEntry | None:
+        found = await load(entry_id)
+        if found is not None and found.status == "claimed":
+            await store.mailboxes.ack(held)
+        return found
+
+    monkeypatch.setattr(store.mailboxes, "load_entry", accepted_after_that)
+    assert (await admin.post("/v1/runs/r/cancel")).status_code == 202
     assert (await admin.get("/v1/runs/r")).json()["termination_code"] == "cancelled"
 
 

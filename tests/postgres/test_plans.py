@@ -54,6 +54,7 @@ READS: dict[str, dict[str, object]] = {
     "load_head": {"thread_id": "t"},
     "load_threads_for_update": {"ids": IDS},
     "load_runs_for_update": {"ids": IDS},
+    "load_runs_of_settled": {"ids": IDS, "entries": IDS},
     "load_runs_of_entries": {
         "ids": IDS,
         "entries": IDS,

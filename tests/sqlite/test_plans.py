@@ -38,6 +38,10 @@ PLANS: dict[str, tuple[Read, str]] = {
         Read("load_runs_of_entries", {}),
         "active USING INDEX runs_of_entry (source_mailbox_entry_id=?)",
     ),
+    "the runs of an entry that is accepted": (
+        Read("load_runs_of_settled", {}),
+        "active USING INDEX runs_of_entry (source_mailbox_entry_id=?)",
+    ),
     "the runs that an interrupt closes": (
         Read("load_runs_of_entries", {}),
         "waiting USING INDEX runs_active (thread_id=?)",

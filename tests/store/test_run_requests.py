@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from tests.marks import every_backend
 from treadle import (
     AlreadyExists,
     Answer,
+    ClaimConflict,
     InvalidId,
     InvalidValue,
     MailboxEntry,
@@ -295,6 +297,97 @@ class TestAnAnswerToAPause:
         kinds = sorted(type(each).__name__ for each in found)
         assert kinds == ["AnsweredRun", *7 * ["RunConflict"]]
         assert len(await said(store)) == 1
+
+
+async def held_and_asking(store: Store, payload: Any = "work") -> MailboxEntry:
+    """A run that waits, and whose holder has not settled its entry yet."""
+    await store.threads.ensure(Thread(id="t"))
+    await store.mailboxes.send("t", payload, entry_id="entry-of-r")
+    entry = await store.mailboxes.claim_entry("entry-of-r", consumer="w")
+    assert entry is not None
+    meta = RunMeta(agent_id="helper", status="waiting", source_mailbox_entry_id="entry-of-r")
+    await store.threads.append("t", ThreadChangeSet(run_id="r", run_meta=meta))
+    return entry
+
+
+PAYLOADS = pytest.mark.parametrize("payload", ["work", wanted("r")], ids=["message", "request"])
+
+
+@every_backend
+@PAYLOADS
+class TestAnAnswerWhileTheEntryIsHeld:
+    async def test_the_run_ends_if_its_holder_does_not_go_on(
+        self, store: Store, payload: Any
+    ) -> None:
+        entry = await held_and_asking(store, payload)
+        answered = await store.runs.answer("r", "yes", next_run_id="n", sender_id="olga")
+        assert answered.run.status == "running"
+        await store.mailboxes.ack(entry)
+        assert await how_it_is(store) == ("done", "answered")
+        assert (await run_named(store, "r")).answered_by == "olga"
+        assert await store.runs.find_active("t") is None
+
+    async def test_an_ack_in_the_middle_of_the_answer(
+        self, store: Store, payload: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        entry = await held_and_asking(store, payload)
+        commit = store.runs._requests._commit
+
+        async def too_late(commands: Any) -> Any:
+            if await how_it_is(store) == ("waiting", None):
+                with suppress(ClaimConflict):
+                    await store.mailboxes.ack(entry)
+            return await commit(commands)
+
+        monkeypatch.setattr(store.runs._requests, "_commit", too_late)
+        answered = await store.runs.answer("r", "yes", next_run_id="n")
+        assert await how_it_is(store) == ("done", "answered")
+        assert answered.request is not None
+        assert [each.entry_id for each in await queued(store)] == ["n"]
+        assert not await said(store)
+
+    async def test_a_pause_in_the_middle_of_the_answer(
+        self, store: Store, payload: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        entry = await held_and_asking(store, payload)
+        commit = store.runs._requests._commit
+
+        async def too_late(commands: Any) -> Any:
+            async with store.batch() as step:
+                step.mailboxes.release(entry)
+                step.mailboxes.pause("t")
+            return await commit(commands)
+
+        monkeypatch.setattr(store.runs._requests, "_commit", too_late)
+        await store.runs.answer("r", "yes")
+        assert await how_it_is(store) == ("running", None)
+        state = await store.mailboxes.load("t")
+        assert state is not None
+        assert state.paused_at is None
+
+    async def test_the_pause_of_somebody_else_stays(self, store: Store, payload: Any) -> None:
+        await held_and_asking(store, payload)
+        await store.mailboxes.pause("t")
+        await store.runs.answer("r", "yes")
+        state = await store.mailboxes.load("t")
+        assert state is not None
+        assert state.paused_at is not None
+
+
+@every_backend
+@pytest.mark.parametrize("pauses", [True, False])
+async def test_a_run_knows_who_has_answered_it(store: Store, pauses: bool) -> None:
+    await asking(store, "r", pauses=pauses)
+    answered = await store.runs.answer("r", "yes", sender_id="olga")
+    assert answered.run.answered_by == "olga"
+    assert (await run_named(store, "r")).answered_by == "olga"
+    if pauses:
+        meta = RunMeta(agent_id="helper", status="done")
+        await store.threads.append("t", ThreadChangeSet(run_id="r", run_meta=meta))
+        assert (await run_named(store, "r")).answered_by == "olga"
+        await asking(store, "r", pauses=True)
+        await store.runs.answer("r", "yes")
+        assert (await run_named(store, "r")).answered_by is None
 
 
 @every_backend

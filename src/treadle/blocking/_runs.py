@@ -53,6 +53,8 @@ class RunWrites:
         status: Literal["running", "done"] = "done",
         termination_code: str | None = None,
         termination_detail: str | None = None,
+        answered_by: str | None = None,
+        entry_id: str | None = None,
         now: int | None = None,
     ) -> RunRecord:
         """End the wait of a run, once: in the batch that brings its answer, or that closes it.
@@ -61,9 +63,13 @@ class RunWrites:
 
         Args:
             run_id: which run.
-            status: "done", or "running" if its entry goes on, such as after a pause.
+            status: "done", or "running" if its entry goes on, such as after a pause. If that is
+                accepted before anything updates the run, it is done then, with "answered".
             termination_code: why it is done, such as "answered".
             termination_detail: the same in words.
+            answered_by: who has answered, for `RunRecord.answered_by`.
+            entry_id: with "running", the entry that the run goes on with, which must not have
+                ended.
             now: the present in unix milliseconds; the default is the store's clock.
 
         Returns:
@@ -71,7 +77,7 @@ class RunWrites:
 
         Raises:
             NotFound: the run does not exist.
-            RunConflict: it does not wait.
+            RunConflict: it does not wait, or the entry has ended.
         """
         return self._portal.call(
             self._writes.end_wait(
@@ -79,6 +85,8 @@ class RunWrites:
                 status=status,
                 termination_code=termination_code,
                 termination_detail=termination_detail,
+                answered_by=answered_by,
+                entry_id=entry_id,
                 now=now,
             )
         )
@@ -208,8 +216,8 @@ class Runs(RunWrites):
                 `-answer-2`.
             next_run_id: the id of the run that brings the answers, a new one by default. The same
                 answer with the same id writes nothing.
-            sender_id: who answers, for the `sender_id` of that run's entry. A run that looks for a
-                message does not learn it.
+            sender_id: who answers: `answered_by` of the run's record, and the `sender_id` of the
+                entry of the run that brings the answers.
 
         Raises:
             NotFound: the run does not exist.

@@ -5,7 +5,7 @@ from typing import Protocol, TypeAlias
 
 import msgspec
 
-from treadle.core.closing import ClosingRows, close_runs
+from treadle.core.closing import ClosingRows, close_answered, close_runs
 from treadle.core.codec import Model
 from treadle.core.commands import TimedCommand
 from treadle.core.ids import EntryId, MailboxId
@@ -390,20 +390,28 @@ class _Settlement(TimedCommand[None], frozen=True, kw_only=True):
             raise _conflict(entry)
         rows.entries.put(self.entry_id, self.settled(entry, rows, now))
 
-    def settled(self, entry: MailboxEntry, rows: MailboxRows, now: int) -> MailboxEntry:
+    def settled(self, entry: MailboxEntry, rows: ClosingRows, now: int) -> MailboxEntry:
         """The claimed entry after the settlement."""
         raise NotImplementedError
 
 
-class Ack(_Settlement, frozen=True, kw_only=True):
+class _Ending(_Settlement, frozen=True, kw_only=True):
+    def touches(self, read_set: ReadSet) -> None:
+        """The entry and its active runs."""
+        super().touches(read_set)
+        read_set.runs_of.add(self.entry_id)
+
+
+class Ack(_Ending, frozen=True, kw_only=True):
     """Settles a claimed entry as done. Result: None.
 
     Like the other settlements, it fails with `NotFound`, or with `ClaimConflict` if the token is
-    not the claim's.
+    not the claim's. It closes the runs of the entry that have an answer and have not gone on.
     """
 
-    def settled(self, entry: MailboxEntry, rows: MailboxRows, now: int) -> MailboxEntry:
-        """The entry, accepted."""
+    def settled(self, entry: MailboxEntry, rows: ClosingRows, now: int) -> MailboxEntry:
+        """The entry, accepted; it closes the runs that have not gone on."""
+        close_answered(rows, entry, now)
         return moved(entry, "accepted", now)
 
 
@@ -419,7 +427,7 @@ class Nack(_Settlement, frozen=True, kw_only=True):
     traceback: str | None = None
     keep_order: bool = False
 
-    def settled(self, entry: MailboxEntry, rows: MailboxRows, now: int) -> MailboxEntry:
+    def settled(self, entry: MailboxEntry, rows: ClosingRows, now: int) -> MailboxEntry:
         """The entry, queued."""
         due = now if self.retry_at is None else self.retry_at
         # Only then is the mailbox's state looked up, because it may be damaged.
@@ -427,32 +435,22 @@ class Nack(_Settlement, frozen=True, kw_only=True):
         return failed(entry, "queued", now, self.error, self.traceback, available_at=due, turn=turn)
 
 
-class DeadLetter(_Settlement, frozen=True, kw_only=True):
+class DeadLetter(_Ending, frozen=True, kw_only=True):
     """Settles a claimed entry as failed for good, and closes its runs."""
 
     error: str = ""
     traceback: str | None = None
 
-    def touches(self, read_set: ReadSet) -> None:
-        """The entry and its active runs."""
-        super().touches(read_set)
-        read_set.runs_of.add(self.entry_id)
-
-    def apply(self, rows: ClosingRows, now: int) -> None:
-        """Put the entry, and close its runs."""
-        super().apply(rows, now)
-        entry = require_entry(rows, self.entry_id)
+    def settled(self, entry: MailboxEntry, rows: ClosingRows, now: int) -> MailboxEntry:
+        """The entry as a dead letter; it closes the runs."""
         close_runs(rows, entry, "dead_letter", self.error, now)
-
-    def settled(self, entry: MailboxEntry, rows: MailboxRows, now: int) -> MailboxEntry:
-        """The entry as a dead letter."""
         return failed(entry, "dead_letter", now, self.error, self.traceback)
 
 
 class Release(_Settlement, frozen=True, kw_only=True):
     """Returns a claimed entry to the queue; the claim does not count as an attempt."""
 
-    def settled(self, entry: MailboxEntry, rows: MailboxRows, now: int) -> MailboxEntry:
+    def settled(self, entry: MailboxEntry, rows: ClosingRows, now: int) -> MailboxEntry:
         """The entry, queued, with one attempt less."""
         return moved(entry, "queued", now, attempt_count=max(entry.attempt_count - 1, 0))
 

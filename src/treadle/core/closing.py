@@ -10,7 +10,7 @@ from typing import Protocol
 import msgspec
 
 from treadle.core.mailboxes import EntryStatus, MailboxEntry, MailboxRows, failed
-from treadle.core.runs import RunRecord, RunRows
+from treadle.core.runs import ANSWERED, RunRecord, RunRows
 
 
 class ClosingRows(MailboxRows, RunRows, Protocol):
@@ -51,12 +51,25 @@ def close_waiting(rows: ClosingRows, thread_id: str, reason: str, now: int) -> N
         _close(rows, run, "superseded", reason, now)
 
 
-def _close(rows: RunRows, run: RunRecord, status: EntryStatus, reason: str, now: int) -> None:
+def close_answered(rows: ClosingRows, entry: MailboxEntry, now: int) -> None:
+    """Close the runs of an accepted entry that were to go on after an answer, and did not.
+
+    They were answered while the entry was held, and its holder has not looked again.
+    """
+    if not entry.closes_runs:
+        return
+    for run in tuple(rows.find_runs_of(entry)):
+        if run.has_answer:
+            _close(rows, run, ANSWERED, "", now)
+
+
+def _close(rows: RunRows, run: RunRecord, code: str, reason: str, now: int) -> None:
     closed = msgspec.structs.replace(
         run,
         status="done",
-        termination_code=status,
+        termination_code=code,
         termination_detail=reason or None,
         updated_at=now,
+        has_answer=False,
     )
     rows.runs.put(run.run_id, closed)

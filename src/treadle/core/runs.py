@@ -8,16 +8,20 @@ from treadle.core.codec import Json, Model, always_encoded
 from treadle.core.commands import Command, TimedCommand
 from treadle.core.ids import EntryId, RunId, ThreadId
 from treadle.core.limits import Count, Time
+from treadle.core.mailboxes import MailboxRows, is_terminal
 from treadle.core.pages import Page
 from treadle.core.read_set import ReadSet
 from treadle.core.rows import Table
-from treadle.errors import AlreadyExists, NotFound, RunConflict
+from treadle.errors import AlreadyExists, NotFound, RunConflict, shorten
 
 RunOrigin = Literal["user", "subagent", "ag_ui", "ai_sdk", "a2a", "internal"]
 """Who asked for a run: a user, another agent, or a protocol's client."""
 
 RunStatus = Literal["running", "waiting", "done"]
 """How far a run is; one that is not done is active."""
+
+ANSWERED = "answered"
+"""The termination code of a run that was answered and has not gone on by itself."""
 
 
 class RunMeta(Model, frozen=True, kw_only=True):
@@ -70,6 +74,13 @@ class RunRecord(Model, frozen=True, kw_only=True):
     metadata: Json | None = None
     input_tokens: Count = always_encoded(0)
     output_tokens: Count = always_encoded(0)
+    answered_by: str | None = None
+    """Who gave the last answer that it waited for, if they said who they are."""
+    has_answer: bool = False
+    """It goes on after an answer, and no append has updated it since.
+
+    If its entry is accepted before one does, the run is done in the same commit, as "answered".
+    """
 
 
 class RunPage(Page[RunRecord], frozen=True, kw_only=True):
@@ -83,6 +94,10 @@ class RunRows(Protocol):
     def runs(self) -> Table[RunRecord]:
         """All runs."""
         ...
+
+
+class WaitRows(MailboxRows, RunRows, Protocol):
+    """The rows that are needed to end a wait."""
 
 
 # --- rules ----------------------------------------------------------------------------------------
@@ -142,6 +157,7 @@ def _updated(
         metadata=run.metadata if meta.metadata is None else meta.metadata,
         input_tokens=meta.input_tokens,
         output_tokens=meta.output_tokens,
+        has_answer=False,
     )
 
 
@@ -199,34 +215,50 @@ class CheckRun(Command[None], frozen=True, kw_only=True):
 class EndWait(TimedCommand[RunRecord], frozen=True, kw_only=True):
     """Ends the wait of a run: it got its answer, or needs none. Result: its record after that.
 
-    It is done, or goes on. Fails with `NotFound`, or with `RunConflict` if it does not wait.
+    It is done, or goes on. Fails with `NotFound`, or with `RunConflict` if it does not wait, or
+    if the entry that it is to go on with has ended.
     """
 
     run_id: RunId
     status: Literal["running", "done"] = "done"
     termination_code: str | None = None
     termination_detail: str | None = None
+    answered_by: str | None = None
+    entry_id: EntryId | None = None
 
     def touches(self, read_set: ReadSet) -> None:
-        """The run."""
+        """The run, and the entry that it goes on with."""
         read_set.runs.add(self.run_id)
+        if self.entry_id is not None:
+            read_set.entries.add(self.entry_id)
 
-    def apply(self, rows: RunRows, now: int) -> RunRecord:
+    def apply(self, rows: WaitRows, now: int) -> RunRecord:
         """Put the record, if the run waits."""
         run = rows.runs.get(self.run_id)
         if run is None:
             raise NotFound("run", self.run_id)
         if run.status != "waiting":
             raise RunConflict(self.run_id, run.status, run.termination_code)
+        self._require_entry(rows)
         ended = msgspec.structs.replace(
             run,
             status=self.status,
             termination_code=self.termination_code,
             termination_detail=self.termination_detail,
             updated_at=now,
+            answered_by=self.answered_by,
+            has_answer=self.status == "running",
         )
         rows.runs.put(self.run_id, ended)
         return ended
+
+    def _require_entry(self, rows: WaitRows) -> None:
+        if self.status != "running" or self.entry_id is None:
+            return
+        entry = rows.entries.get(self.entry_id)
+        if entry is None or is_terminal(entry):
+            reason = f"its entry {shorten(self.entry_id)} has ended; end its wait as 'done'"
+            raise RunConflict(self.run_id, "waiting", cannot_go_on=reason)
 
 
 class CountTokens(TimedCommand[bool], frozen=True, kw_only=True):
@@ -239,7 +271,10 @@ class CountTokens(TimedCommand[bool], frozen=True, kw_only=True):
     input_tokens: Count = 0
     output_tokens: Count = 0
     ends_run: bool = False
-    """A run that is "running" is done with it. One that waits goes on waiting."""
+    """A run that is "running" is done with it. One that waits goes on waiting.
+
+    One that was answered and has not gone on since is "answered".
+    """
 
     def touches(self, read_set: ReadSet) -> None:
         """The run."""
@@ -250,9 +285,12 @@ class CountTokens(TimedCommand[bool], frozen=True, kw_only=True):
         run = rows.runs.get(self.run_id)
         if run is None:
             return False
+        ends = self.ends_run and run.status == "running"
         counted = msgspec.structs.replace(
             run,
-            status="done" if self.ends_run and run.status == "running" else run.status,
+            status="done" if ends else run.status,
+            termination_code=ANSWERED if ends and run.has_answer else run.termination_code,
+            has_answer=run.has_answer and not ends,
             input_tokens=max(run.input_tokens, self.input_tokens),
             output_tokens=max(run.output_tokens, self.output_tokens),
         )

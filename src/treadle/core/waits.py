@@ -3,16 +3,15 @@
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+import msgspec
+
 from treadle.core.codec import Json
 from treadle.core.commands import Command
 from treadle.core.mailboxes import MailboxEntry, MailboxState, is_terminal
 from treadle.core.pauses import Resume
 from treadle.core.run_requests import Answer, RunRequest
-from treadle.core.runs import EndWait, RunRecord
+from treadle.core.runs import ANSWERED, EndWait, RunRecord
 from treadle.errors import InvalidValue
-
-ANSWERED = "answered"
-"""The termination code of a run whose answer went to another run."""
 
 
 class Wait(NamedTuple):
@@ -25,6 +24,10 @@ class Wait(NamedTuple):
     """Its entry is queued in the mailbox of the thread, which may be paused for it."""
     takes_requests: bool
     """The answer is a request for a run; otherwise its agent looks for a message."""
+    entry_id: str | None = None
+    """The entry that it goes on with; None if it does not, or names none."""
+    may_pause: bool = False
+    """Its entry is held, and its holder may pause the mailbox by the time of the answer."""
 
 
 def wait_of(run: RunRecord, mailbox: MailboxState | None, entry: MailboxEntry | None) -> Wait:
@@ -35,27 +38,38 @@ def wait_of(run: RunRecord, mailbox: MailboxState | None, entry: MailboxEntry | 
         mailbox: the mailbox of its thread.
         entry: the entry that it names, if there is one.
     """
+    is_paused = mailbox is not None and mailbox.paused_at is not None
     if run.source_mailbox_entry_id is None:  # nobody can tell what its mailbox is paused for
-        is_paused = mailbox is not None and mailbox.paused_at is not None
         return Wait(run.run_id, is_paused, is_paused, bool(interrupts_of(run)) or not is_paused)
     if entry is None or is_terminal(entry):
         return Wait(run.run_id, goes_on=False, is_queued=False, takes_requests=True)
-    is_queued = entry.status == "queued" and entry.mailbox_id == run.thread_id
-    return Wait(run.run_id, goes_on=True, is_queued=is_queued, takes_requests=_asks_for_run(entry))
+    is_here = entry.mailbox_id == run.thread_id
+    return Wait(
+        run.run_id,
+        goes_on=True,
+        is_queued=is_here and entry.status == "queued",
+        takes_requests=_asks_for_run(entry),
+        entry_id=entry.entry_id,
+        # A pause that is there while the entry is held is somebody else's.
+        may_pause=is_here and entry.status == "claimed" and not is_paused,
+    )
 
 
-def ends_of(thread_id: str, waits: Iterable[Wait]) -> list[Command[Any]]:
+def ends_of(thread_id: str, waits: Iterable[Wait], answered_by: str | None) -> list[Command[Any]]:
     """Return the commands that end waits, for the batch that brings the answers.
 
-    They fail if another batch has ended a wait before.
+    They fail if another batch has ended a wait before, or if an entry of a run that was to go on
+    has ended.
     """
     ends: list[Command[Any]] = []
     for wait in waits:
+        end = EndWait(run_id=wait.run_id, answered_by=answered_by)
         if wait.goes_on:
-            ends.append(EndWait(run_id=wait.run_id, status="running"))
+            end = msgspec.structs.replace(end, status="running", entry_id=wait.entry_id)
         else:
-            ends.append(EndWait(run_id=wait.run_id, termination_code=ANSWERED))
-        if wait.is_queued:
+            end = msgspec.structs.replace(end, termination_code=ANSWERED)
+        ends.append(end)
+        if wait.is_queued or wait.may_pause:
             ends.append(Resume(mailbox_id=thread_id))
     return ends
 

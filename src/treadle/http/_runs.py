@@ -227,6 +227,18 @@ async def cancel_run(call: Call, run_id: str) -> None:
             raise NotFound("run", run_id)
         await _cancel_entry(call, run_id)
         return
+    try:
+        await _cancel_known(call, run)
+    except Refused:
+        # Its entry may have been accepted since it was read, while the run waits.
+        (run,) = await call.store.read(LoadRun(run_id=run_id))
+        if run is None or run.status != "waiting":
+            raise
+        await _cancel_known(call, run)
+
+
+async def _cancel_known(call: Call, run: RunRecord) -> None:
+    run_id = run.run_id
     if not is_active(run):
         raise _not_active()
     entry_id = run.source_mailbox_entry_id

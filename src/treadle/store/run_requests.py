@@ -112,6 +112,24 @@ class RunRequests:
             InvalidValue: it does not ask what an answer answers.
             AlreadyExists: something else has the id `next_run_id`.
         """
+        given = (run_id, answers, message, next_run_id, sender_id)
+        for _ in range(ATTEMPTS - 1):
+            try:
+                return await self._answer(*given)
+            except RunConflict as conflict:
+                if conflict.status != "waiting":
+                    raise
+                # Its entry has ended since it was read, so the answer takes another way.
+        return await self._answer(*given)
+
+    async def _answer(
+        self,
+        run_id: str,
+        answers: Answer | Sequence[Answer],
+        message: Message | None,
+        next_run_id: str,
+        sender_id: str | None,
+    ) -> AnsweredRun:
         run, next_entry = await self._read(LoadRun(run_id=run_id), LoadEntry(entry_id=next_run_id))
         if run is None:
             raise NotFound("run", run_id)
@@ -123,7 +141,7 @@ class RunRequests:
         [wait] = await self._waits(run.thread_id, [run])
         if not wait.takes_requests:
             said = message or Message(role="user", content=_text_of(given[0]))
-            return AnsweredRun(run=await self._answer_by_message(run, wait, said))
+            return AnsweredRun(run=await self._answer_by_message(run, wait, said, sender_id))
         wanted = RunRequest(
             agent_id=run.agent_id,
             thread_id=run.thread_id,
@@ -181,7 +199,7 @@ class RunRequests:
                 CheckRun(run_id=wanted.run_id, thread_id=thread_id),
                 *([_create(wanted)] if head is None else cuts),
                 *_append(thread_id, of_run(new, wanted.run_id)),
-                *ends_of(thread_id, waits),
+                *ends_of(thread_id, waits, sender_id),
                 _send(with_messages(wanted, new, messages, page), sender_id),
             )
         )
@@ -271,10 +289,12 @@ class RunRequests:
             was_known=True,
         )
 
-    async def _answer_by_message(self, run: RunRecord, wait: Wait, message: Message) -> RunRecord:
+    async def _answer_by_message(
+        self, run: RunRecord, wait: Wait, message: Message, sender_id: str | None
+    ) -> RunRecord:
         """Append the answer, where the agent of a run that goes on looks for it."""
         [said] = of_run([await self._with_id(message, run)], run.run_id)
-        end, *others = ends_of(run.thread_id, [wait])
+        end, *others = ends_of(run.thread_id, [wait], sender_id)
         receipt = await self._commit((end, *_append(run.thread_id, [said]), *others))
         ended: RunRecord = receipt.results[0]
         return ended

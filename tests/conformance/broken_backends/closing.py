@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from tests.conformance.broken_backends.broken_backend import breaks
+from tests.conformance.broken_backends.broken_backend import Twisted, breaks
 from treadle.backends.base import Guarantee
 from treadle.backends.memory.backend import MemoryBackend
 from treadle.backends.model.tables import Tables
@@ -13,7 +13,7 @@ from treadle.core.claims import Ack
 from treadle.core.closing import close_runs
 from treadle.core.commands import Commands, Receipt
 from treadle.core.mailboxes import MailboxEntry
-from treadle.core.runs import RunRecord, is_active
+from treadle.core.runs import EndWait, RunRecord, is_active
 
 
 @breaks(Guarantee.RUNS_END_WITH_ENTRIES, "active runs are closed with their entry: cancel")
@@ -115,3 +115,28 @@ class Forgetting(Tables):
     def find_waiting_runs(self, thread_id: str) -> Iterable[RunRecord]:
         runs = super().find_waiting_runs(thread_id)
         return [run for run in runs if run.source_mailbox_entry_id in self.entries]
+
+
+@breaks(Guarantee.RUNS_END_WITH_ENTRIES, "an ack closes a run that was answered and did not go on")
+class Waiting(Tables):
+    """Leaves a run that was answered running when its entry is accepted."""
+
+    def find_runs_of(self, entry: MailboxEntry) -> Iterable[RunRecord]:
+        return [run for run in super().find_runs_of(entry) if not run.has_answer]
+
+
+@breaks(Guarantee.RUNS_END_WITH_ENTRIES, "a run that goes on after its answer is left")
+class Impatient(Tables):
+    """Takes every run for one that has its answer and does not go on."""
+
+    def find_runs_of(self, entry: MailboxEntry) -> Iterable[RunRecord]:
+        runs = super().find_runs_of(entry)
+        return [replace(run, has_answer=run.answered_by is not None) for run in runs]
+
+
+@breaks(Guarantee.RUNS_END_WITH_ENTRIES, "a run does not go on with an entry that has ended: ack")
+class Resurrecting(Twisted):
+    """Lets a run go on with an entry that has ended."""
+
+    def twist(self, command: Any) -> Any:
+        return replace(command, entry_id=None) if isinstance(command, EndWait) else command

@@ -102,7 +102,7 @@ def _reads_of_documents(read_set: ReadSet) -> list[Read]:
 def _reads_of_runs(read_set: ReadSet) -> list[Read]:
     # An entry that the group itself puts into such a mailbox is in `entries`.
     puts = read_set.runs_in or read_set.runs_of_keys
-    if puts or read_set.runs_of or read_set.waiting_runs_in:
+    if puts or read_set.waiting_runs_in:
         values = {
             "ids": sorted(read_set.runs),
             "entries": sorted(read_set.entries if puts else read_set.runs_of),
@@ -111,4 +111,7 @@ def _reads_of_runs(read_set: ReadSet) -> list[Read]:
             "threads": sorted(read_set.waiting_runs_in),
         }
         return [Read("load_runs_of_entries", values)]
+    if read_set.runs_of:
+        values = {"ids": sorted(read_set.runs), "entries": sorted(read_set.runs_of)}
+        return [Read("load_runs_of_settled", values)]
     return [Read("load_runs_for_update", {"ids": sorted(read_set.runs)})] if read_set.runs else []

@@ -151,7 +151,7 @@ class WorkingSet(RefusingTables):
                     entries += self._readable("entries", read_entry, rows)
                 case "load_labels":
                     self._load_labels(rows)
-                case "load_runs_for_update" | "load_runs_of_entries":
+                case "load_runs_for_update" | "load_runs_of_settled" | "load_runs_of_entries":
                     named = read.name == "load_runs_for_update"
                     for run in self._readable("runs", read_run, rows, None if named else damage):
                         self._load("runs", run.run_id, run)

@@ -13,8 +13,7 @@ from starlette.responses import Response
 from treadle.core.codec import Json
 from treadle.core.messages import Message
 from treadle.core.run_queries import LoadRun
-from treadle.core.runs import RunRecord
-from treadle.core.waits import ANSWERED
+from treadle.core.runs import ANSWERED, RunRecord
 from treadle.errors import NotFound, RunConflict
 from treadle.http._call import Call
 from treadle.http._dashboard._rendering import redirect

@@ -40,7 +40,7 @@ from treadle.core.mailboxes import SETTLED, TERMINAL, Enqueue, EnsureMailbox, Se
 from treadle.core.patches import Append, Increment
 from treadle.core.pauses import Pause, Resume
 from treadle.core.restoring import RestoreEntry, RestoreMailbox, RestoreRun, RestoreThread
-from treadle.core.runs import CheckRun, DeleteRun, UpsertRun
+from treadle.core.runs import CheckRun, EndWait, UpsertRun
 from treadle.core.taking import Take
 from treadle.core.thread_commands import (
     AppendThread,
@@ -414,6 +414,7 @@ def _endings_of_entries(world: World) -> list[st.SearchStrategy[AnyCommand]]:
         st.builds(Supersede, **at, entry_id=known, reason=texts),
         st.builds(CancelPending, **at, mailbox_id=mailbox_ids, exclude=st.none() | known),
         st.builds(Requeue, **at, entry_id=known),
+        st.builds(EndWait, **at, run_id=run_ids, status=st.just("running"), entry_id=known),
     ]
 
 

@@ -26,6 +26,7 @@ def seldom(now: int) -> tuple[st.SearchStrategy[AnyCommand], ...]:
             status=st.sampled_from(["running", "done"]),
             termination_code=st.none() | texts,
             termination_detail=st.none() | texts,
+            answered_by=st.none() | texts,
         ),
         st.builds(
             CountTokens,

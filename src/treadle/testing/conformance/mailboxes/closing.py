@@ -1,10 +1,11 @@
 """Closing: the runs that work on an entry end in the commit that ends it."""
 
+import asyncio
 from collections.abc import Callable
 
 from msgspec.structs import replace
 
-from treadle import Batch, MailboxEntry, NotFound, RunMeta, Store, Thread
+from treadle import Batch, MailboxEntry, NotFound, RunConflict, RunMeta, Store, Thread
 from treadle.backends.base import Guarantee
 from treadle.core.endings import DELETION_REASON
 from treadle.core.limits import LARGEST_TIME
@@ -345,3 +346,116 @@ async def a_run_that_another_handle_lets_wait_is_closed(harness: Harness) -> Non
     await asked(harness.store)
     await other.mailboxes.interrupt("box")
     expect(await statuses(harness.store, "r"), ["done"])
+
+
+# --- runs that have their answer ------------------------------------------------------------------
+
+
+async def answered_while_held(store: Store, *, closes_runs: bool = True) -> MailboxEntry:
+    """A held entry whose run `r` was answered, and goes on; it is accepted by an ack."""
+    await store.mailboxes.enqueue(entry("e", closes_runs=closes_runs))
+    await store.runs.upsert(working("r", "waiting"))
+    held = await claim_by_id(store, "e")
+    await store.runs.end_wait("r", status="running", entry_id="e", answered_by="olga", now=9)
+    return held
+
+
+@checks.add(Guarantee.RUNS_END_WITH_ENTRIES)
+async def an_ack_closes_a_run_that_was_answered_and_did_not_go_on(store: Store) -> None:
+    held = await answered_while_held(store)
+    on = working("r")
+    await store.runs.upsert(working("other"))
+    await store.runs.upsert(working("asks", "waiting"))
+    answered = replace(on, answered_by="olga", updated_at=9)
+    expect(await loaded_run(store), replace(answered, has_answer=True))
+    await store.mailboxes.ack(held, now=20)
+    closed = replace(answered, status="done", termination_code="answered", updated_at=20)
+    expect(await loaded_run(store), closed)
+    expect(await loaded_run(store, "other"), working("other"))
+    expect(await loaded_run(store, "asks"), working("asks", "waiting"))
+    found = await store.runs.search(thread_id="t", statuses=["running"])
+    expect([each.run_id for each in found.items], ["other"])
+
+
+@checks.add(Guarantee.RUNS_END_WITH_ENTRIES)
+async def a_run_that_goes_on_after_its_answer_is_left(store: Store) -> None:
+    held = await answered_while_held(store)
+    await store.threads.ensure(Thread(id="t"))
+    meta = RunMeta(status="running", source_mailbox_entry_id="e")
+    async with store.batch() as step:
+        step.threads.append("t", says("on", run_id="r", run_meta=meta))
+        step.mailboxes.ack(held)
+    now = await loaded_run(store)
+    expect((now.status, now.termination_code, now.answered_by), ("running", None, "olga"))
+    expect(now.has_answer, False)
+
+
+@checks.add(Guarantee.RUNS_END_WITH_ENTRIES)
+async def an_answered_run_that_is_ended_with_its_tokens_says_so(store: Store) -> None:
+    await answered_while_held(store)
+    await store.runs.count_tokens("r", input_tokens=9, ends_run=True, now=20)
+    ended = replace(working("r", "done"), input_tokens=9, answered_by="olga", updated_at=20)
+    expect(await loaded_run(store), replace(ended, termination_code="answered"))
+
+
+@checks.add(Guarantee.RUNS_END_WITH_ENTRIES)
+async def an_answered_run_goes_on_with_an_entry_that_is_tried_again(store: Store) -> None:
+    held = await answered_while_held(store)
+    await store.mailboxes.nack(held, error="no")
+    expect((await loaded_run(store)).status, "running")
+    again = await claim_by_id(store, "e")
+    await store.mailboxes.release(again)
+    expect((await loaded_run(store)).status, "running")
+    await store.mailboxes.ack(await claim_by_id(store, "e"))
+    expect((await loaded_run(store)).termination_code, "answered")
+
+
+@checks.add(Guarantee.RUNS_END_WITH_ENTRIES)
+async def an_entry_that_closes_no_runs_leaves_answered_ones(store: Store) -> None:
+    held = await answered_while_held(store, closes_runs=False)
+    await store.mailboxes.ack(held)
+    expect((await loaded_run(store)).status, "running")
+
+
+@checks.add(Guarantee.RUNS_END_WITH_ENTRIES, each=["ack", "none", "elsewhere"])
+async def a_run_does_not_go_on_with_an_entry_that_has_ended(store: Store, how: str) -> None:
+    await store.mailboxes.enqueue(entry("e", closes_runs=True))
+    await store.runs.upsert(working("r", "waiting"))
+    held = await claim_by_id(store, "e")
+    if how == "none":
+        await store.mailboxes.ack(held)
+        await store.mailboxes.purge(older_than=LARGEST_TIME)
+    with refused(RunConflict) as refusal:
+        async with store.batch() as step:
+            if how == "ack":
+                step.mailboxes.ack(held)
+            step.mailboxes.send("box", "the answer")
+            step.runs.end_wait(
+                "r", status="running", entry_id="unknown" if how == "elsewhere" else "e"
+            )
+    expect((refusal.value.run_id, refusal.value.status), ("r", "waiting"))
+    expect((await loaded_run(store)).status, "waiting")
+    expect((await store.mailboxes.count_entries("box")).claimed, 0 if how == "none" else 1)
+
+
+@checks.add(Guarantee.RUNS_END_WITH_ENTRIES)
+async def of_an_answer_and_an_ack_at_once_either_may_be_first(store: Store) -> None:
+    for number in range(20):
+        name, run_id = f"e{number}", f"r{number}"
+        await store.mailboxes.enqueue(entry(name, f"box {number}", closes_runs=True))
+        await store.runs.upsert(working(run_id, "waiting", name))
+        held = await claim_by_id(store, name)
+
+        async def answer(run_id: str = run_id, name: str = name) -> None:
+            try:
+                await store.runs.end_wait(run_id, status="running", entry_id=name)
+            except RunConflict:
+                await store.runs.end_wait(run_id, termination_code="answered")
+
+        async def accept(held: MailboxEntry = held) -> None:
+            await store.mailboxes.ack(held)
+
+        calls = [answer(), accept()]
+        await asyncio.gather(*(calls if number % 2 else reversed(calls)))
+        ended = await loaded_run(store, run_id)
+        expect((ended.status, ended.termination_code), ("done", "answered"))

@@ -286,7 +286,9 @@ async def a_wait_ends_once(store: Store, clock: ManualClock) -> None:
 async def a_run_goes_on_after_its_wait(store: Store) -> None:
     await store.runs.upsert(run("r", status="waiting", source_mailbox_entry_id="e"))
     await store.runs.end_wait("r", status="running", now=9)
-    expected = run("r", status="running", source_mailbox_entry_id="e", updated_at=9)
+    expected = run(
+        "r", status="running", source_mailbox_entry_id="e", updated_at=9, has_answer=True
+    )
     expect(await loaded_run(store), expected)
     expect(await store.runs.find_active("t"), expected)
 
