@@ -40,7 +40,7 @@ from treadle.core.mailboxes import SETTLED, TERMINAL, Enqueue, EnsureMailbox, Se
 from treadle.core.patches import Append, Increment
 from treadle.core.pauses import Pause, Resume
 from treadle.core.restoring import RestoreEntry, RestoreMailbox, RestoreRun, RestoreThread
-from treadle.core.runs import CheckRun, EndWait, UpsertRun
+from treadle.core.runs import CheckRun, DeleteRun, EndWait, UpsertRun
 from treadle.core.taking import Take
 from treadle.core.thread_commands import (
     AppendThread,
