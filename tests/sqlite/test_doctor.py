@@ -82,7 +82,7 @@ DAMAGE: dict[str, tuple[str, str, str]] = {
         f"UPDATE messages SET body = json_set(body, '$.id', 'm9') WHERE thread_key = {KEY}"
         " AND position = 0",
         "threads/t/messages/0",
-        "its body has an id, which belongs into its column",
+        "its body has an id, which belongs in its column",
     ),
     "a gap": (
         f"UPDATE messages SET position = 5 WHERE thread_key = {KEY} AND position = 1",

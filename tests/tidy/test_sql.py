@@ -99,3 +99,12 @@ def test_a_column_that_only_holds_a_value_is_named_in_four_places(column: str) -
 
 def test_the_columns_that_are_counted_are_most() -> None:
     assert len(COLUMNS) >= 8, COLUMNS
+
+
+def test_every_fragment_of_a_text_is_described() -> None:
+    source = (BACKENDS / "sql" / "_dialects.py").read_text(encoding="utf-8")
+    _, description, code = source.split('"""', 2)
+    known = set(re.findall(r'^            case "(\w+)":', code.split("def _rows")[0], re.MULTILINE))
+    described = set(re.findall(r"`\{(\w+):", description))
+    assert len(known) > 15
+    assert known == described

@@ -6,7 +6,7 @@ from typing import Any, Literal, get_type_hints
 import msgspec
 
 from treadle.backends.sql.program import Row
-from treadle.backends.sql.tables import TRUTHS
+from treadle.backends.sql.tables import BOOLEANS
 from treadle.core.cursors import SortTime
 from treadle.core.documents import Document
 from treadle.core.limits import Count, Version
@@ -17,7 +17,7 @@ COLUMN_TYPES: dict[str, Any] = {
     **get_type_hints(MailboxState, include_extras=True),
     **get_type_hints(MailboxEntry, include_extras=True),
     "body": str,
-    **dict.fromkeys(TRUTHS, Literal[0, 1]),
+    **dict.fromkeys(BOOLEANS, Literal[0, 1]),
     "collection": str,
     "committed_at": get_type_hints(StoredMessage, include_extras=True)["committed_at"],
     "expires_at": get_type_hints(Document, include_extras=True)["expires_at"],

@@ -18,6 +18,7 @@ A statement's text may contain fragments in braces, so that one text serves both
 - `{in_status:queued}`: the entry has this status, by an index for listings; `{listed:a}`: it is of
   the mailbox `a`, by the same.
 - `{id_in_thread:a = b}`: a message has the id, and is of the thread.
+- `{payloads:JOIN}`: the payloads of the entries before it, joined so; PostgreSQL looks up each one.
 - `{live:now}`: a document has not expired at the time `:now`; NULL is the database's clock.
 - `{now:now}`: the time `:now`; NULL is the database's clock.
 - `{threads_with_times:JOIN}`: threads, each with the columns of `thread_times`, joined so.
@@ -179,7 +180,7 @@ class Dialect(ABC):
 
 
 class Sqlite(Dialect):
-    """SQLite carries out a write once for each row, whose values are bound by name."""
+    """SQLite executes a write once for each row, whose values are bound by name."""
 
     name = "sqlite"
 
@@ -291,7 +292,7 @@ class Sqlite(Dialect):
 
 
 class Postgres(Dialect):
-    """PostgreSQL carries out a write once for all its rows, which are bound as one JSON value."""
+    """PostgreSQL executes a write once for all its rows, which are bound as one JSON value."""
 
     name = "postgres"
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from treadle.backends._damage import DamageLog
 from treadle.backends.model.tables import Change
-from treadle.backends.sql.program import Direction, Program, Read, Row, Statement, Values, writes
+from treadle.backends.sql.program import Program, Read, Row, Statement, Values, direction_of, writes
 from treadle.backends.sql.rows import has_value, read_document, readable
 from treadle.backends.sql.tables import DOCUMENTS
 from treadle.core.documents import (
@@ -20,15 +20,15 @@ from treadle.core.keys import Key, KeyRange, check_key, join, split, split_row_k
 from treadle.core.limits import clamp_page
 from treadle.errors import InvalidValue
 
-_BEHIND_ALL = "\U0010ffff" * 64
-"""Longer than any name, so it is behind all that begin with the same text."""
+_AFTER_ALL = "\U0010ffff" * 64
+"""Longer than any name, so a text with it at its end comes after all names with that text."""
 
 
 def write_documents(changes: Sequence[Change], absent: Iterable[str]) -> Sequence[Statement]:
     """The statements that carry out changes of documents.
 
-    A document in `absent` is created and deleted: who creates it at the same time has to wait, and
-    then one of the two finds that the other was there.
+    A document in `absent` is created and deleted: a transaction that creates it at the same time
+    has to wait, and then one of the two finds that the other was there.
     """
     new: list[Values] = []
     changed: list[Values] = []
@@ -87,7 +87,7 @@ def list_documents(
     conditions, values = _range_conditions(query.range)
     limit = clamp_page(query.limit)
     page = {"limit": limit + 1, "with_values": int(query.values), "now": now}
-    direction: Direction = "ASC" if query.order == "asc" else "DESC"
+    direction = direction_of(query.order)
     (rows,) = yield (Read("list_documents", {**values, **page}, conditions, direction),)
     unreadable: list[str] = []
     return DocumentPage(
@@ -103,9 +103,9 @@ def list_collections(
 ) -> Program[CollectionPage]:
     """A page of the names of collections."""
     limit = clamp_page(query.limit)
-    # No name has a control character, so the first one behind `after` is not before this text.
+    # No name has a control character, so no name lies between `after` and this text.
     first = query.prefix if query.after is None else max(query.prefix, query.after + "\x01")
-    values = {"first": first, "behind": query.prefix + _BEHIND_ALL, "limit": limit + 1, "now": now}
+    values = {"first": first, "behind": query.prefix + _AFTER_ALL, "limit": limit + 1, "now": now}
     (rows,) = yield (Read("list_collections", values),)
     return collection_page(tuple(name for (name,) in rows), limit)
 

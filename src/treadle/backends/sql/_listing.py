@@ -1,6 +1,6 @@
 """Listings: which conditions a query asks for, and which page."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Generic, TypeAlias, TypeVar
 
 import msgspec
@@ -31,7 +31,7 @@ def conditions_of(
     """The names of the conditions that `query` has a value for, and the values.
 
     Args:
-        query: each of its fields is a condition, but for those that say which page.
+        query: each of its fields is a condition, except those that say which page.
         beside: a field that the statement uses in another way.
     """
     values: dict[str, object] = {}
@@ -40,6 +40,11 @@ def conditions_of(
         if value is not None and name not in _NO_FILTERS and name != beside:
             values[name] = to_json(value) if name in FREE_TEXT else value
     return tuple(values), values
+
+
+def without_none(filters: Mapping[str, object]) -> dict[str, object]:
+    """The filters that have a value."""
+    return {name: value for name, value in filters.items() if value is not None}
 
 
 def page_of_rows(
@@ -114,8 +119,8 @@ def read_cursor_page(
 ) -> Program[CursorPageT]:
     """The page at the beginning of some ranges, which are merged.
 
-    Rows that cannot be read are left out, and those behind them are read instead: a page with a
-    cursor is full, so that no listing ends before its last item.
+    Rows that cannot be read are left out, and the next ones are read instead: a page with a cursor
+    is full, so that no listing ends before its last item.
 
     Args:
         kind: the kind of page.

@@ -66,9 +66,9 @@ def _reads_of_entries(read_set: ReadSet) -> list[Read]:
 
 
 def read_unclaimed(read_set: ReadSet, loaded: Callable[[str], bool]) -> list[Read]:
-    """The query for those entries that were to come with what is claimed beside them, and did not.
+    """The query for entries that should be among the claimed ones of their mailboxes, and are not.
 
-    Nobody holds them, so their claims are lost, and they are seldom looked for.
+    Nobody holds them, so their claims are lost; this is rare.
     """
     missing = [each for each in read_set.claimed_beside - read_set.payloads if not loaded(each)]
     return [Read("load_claims", {"ids": sorted(missing)})] if missing else []

@@ -1,4 +1,4 @@
-"""The past of a thread: what its deltas did, and the messages that they name by positions."""
+"""The past of a thread: what its deltas did, and the messages that they name by position."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -29,10 +29,10 @@ class RemovedRow(MessageRow, frozen=True, array_like=True):
 
 
 class PastMessages:
-    """The messages of a thread, each as long as it was there.
+    """The messages of a thread at any of its versions.
 
     Args:
-        messages: rows of those that are there, with their positions.
+        messages: rows of those that the thread has, with their positions.
         removed: rows of those that truncations removed, with their positions and the versions of
             these truncations, which rise.
     """

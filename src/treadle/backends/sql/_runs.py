@@ -13,8 +13,9 @@ from treadle.backends.sql._listing import (
     offset_and_limit,
     page_of_rows,
     read_cursor_page,
+    without_none,
 )
-from treadle.backends.sql.program import Direction, Program, Read, Row, Statement, Values, writes
+from treadle.backends.sql.program import Program, Read, Row, Statement, Values, direction_of, writes
 from treadle.backends.sql.rows import naming_damage, read_json, read_run, readable
 from treadle.backends.sql.tables import RUNS, text_value, to_json
 from treadle.core.run_queries import (
@@ -47,7 +48,7 @@ def write_runs(changes: Sequence[Change]) -> Sequence[Statement]:
             gone.append({"run_id": change.key})
             continue
         (new if before is None else changed).append(RUNS.values(run))
-        # Who closes a run has no lock of its thread, and must leave the owner alone.
+        # A command that closes a run has no lock of its thread, and must not write the owner.
         stays = isinstance(before, RunRecord) and before.thread_id == run.thread_id
         (times if stays else moved).append({"run_id": run.run_id, **times_of(run)})
     return writes(
@@ -61,7 +62,7 @@ def write_runs(changes: Sequence[Change]) -> Sequence[Statement]:
 
 
 def times_of(run: RunRecord) -> Values:
-    """What a search finds a run by, but for its owner."""
+    """The columns by which a search finds a run, except its owner."""
     return {
         "of_thread": run.thread_id,
         "in_status": run.status,
@@ -130,10 +131,10 @@ def _searches(query: SearchRuns) -> list[Read]:
 
 
 def _search(query: SearchRuns, name: str, by: str, filters: Values) -> Read:
-    values = {column: value for column, value in filters.items() if value is not None}
+    values = without_none(filters)
     conditions = [*values]
     if query.agent_id is not None:
-        # Its spelling in JSON; whether it is the agent's, the run says.
+        # The id as it is spelled in JSON; `matches` decides whether it is the run's agent.
         conditions.append("agent")
         values["agent"] = to_json(query.agent_id)
     sort = (by, "run_id")
@@ -141,14 +142,14 @@ def _search(query: SearchRuns, name: str, by: str, filters: Values) -> Read:
     if start is not None:
         conditions.append("behind")
         values |= behind(sort, start.order)
-    direction: Direction = "ASC" if query.order == "asc" else "DESC"
+    direction = direction_of(query.order)
     return Read(name, values, tuple(conditions), direction, sort)
 
 
 def count_runs(query: CountRuns) -> Program[RunStats]:
     """How many runs there are in each status."""
     filters = {"of_thread": query.thread_id, "owner": text_value(query.resource_id)}
-    values = {column: value for column, value in filters.items() if value is not None}
+    values = without_none(filters)
     (rows,) = yield (Read("count_runs_by_status", values, tuple(values)),)
     counts = {status: count for status, count in rows if status in STATUSES}
     return msgspec.convert(counts, type=RunStats)
@@ -185,7 +186,7 @@ def _read_usage(query: SumUsage, last: Row | None, limit: int) -> Read:
         "of_thread" if owned else "thread_id": query.thread_id,
         "owner": text_value(query.resource_id),
     }
-    values: dict[str, object] = {name: each for name, each in filters.items() if each is not None}
+    values = without_none(filters)
     conditions = [*values]
     sort = ("begun_at" if owned else "created_at", "run_id")
     if last is not None:

@@ -1,4 +1,4 @@
-"""Threads: a change writes only what is new or goes, and a page is a range of an index."""
+"""Threads: a change writes only what is new or removed, and a page is a range of an index."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -14,6 +14,7 @@ from treadle.backends.sql._listing import (
     offset_and_limit,
     page_of_rows,
     read_cursor_page,
+    without_none,
 )
 from treadle.backends.sql._past_messages import (
     PastMessages,
@@ -23,7 +24,15 @@ from treadle.backends.sql._past_messages import (
     steps_to,
 )
 from treadle.backends.sql._whole_threads import reads_of_whole, whole_thread
-from treadle.backends.sql.program import Program, Read, Row, Statement, Values, writes_in
+from treadle.backends.sql.program import (
+    Program,
+    Read,
+    Row,
+    Statement,
+    Values,
+    direction_of,
+    writes_in,
+)
 from treadle.backends.sql.rows import damage_of
 from treadle.backends.sql.tables import text_value, to_json
 from treadle.backends.sql.thread_rows import (
@@ -151,7 +160,7 @@ def _write_steps(
     steps: tuple[History, ...],
     patch_count: int,
 ) -> None:
-    """Write what is new and remove what goes: the thread was loaded without its messages."""
+    """Write what is new and remove the rest: the thread was loaded without its messages."""
     head, left, has_snapshot = after.head, before.unloaded, False
     _write_messages(rows, thread, after)
     for position, patch in enumerate(head.thread.patches, start=patch_count):
@@ -159,7 +168,7 @@ def _write_steps(
     for step in steps:
         rows["insert_delta"].append(delta_values(thread, step))
         left = min(left, step.kept)
-        if step.removed:  # they move, as the deltas before this one still show them
+        if step.removed:  # they are moved, as earlier deltas still show them
             rows["insert_removed_message"] += removed_values(thread, step)
         has_snapshot |= step.delta.changes.snapshot is not None
     if has_snapshot:
@@ -268,12 +277,12 @@ def _list_heads(query: ListHeads) -> Read:
         "owner" if by_update else "resource_id": text_value(query.resource_id),
         "parent_thread_id": query.parent_thread_id,
     }
-    values: dict[str, object] = {name: each for name, each in filters.items() if each is not None}
+    values = without_none(filters)
     conditions = [*values]
     if query.roots:
         conditions.append("roots")
     if query.by == "created_at":
-        conditions.append("created")  # all are; PostgreSQL's index is for those who say so
+        conditions.append("created")  # all are, but PostgreSQL's index needs it
     sort: tuple[str, ...] = ("changed_at", "changed_id") if by_update else (query.by, "thread_id")
     if query.by == "id":
         sort = ("thread_id",)
@@ -286,7 +295,7 @@ def _list_heads(query: ListHeads) -> Read:
         "list_heads_by_update" if by_update else "list_heads",
         values,
         tuple(conditions),
-        "ASC" if query.order == "asc" else "DESC",
+        direction_of(query.order),
         sort,
     )
 
@@ -301,7 +310,7 @@ def list_messages(query: ListMessages) -> Program[MessagePage]:
             "list_messages",
             {"thread_id": query.thread_id, "limit": limit + 1, **values},
             conditions,
-            "ASC" if query.order == "asc" else "DESC",
+            direction_of(query.order),
         ),
     )
     if not thread:

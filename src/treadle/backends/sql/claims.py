@@ -1,7 +1,7 @@
 """The part of claims that both databases share.
 
 A claim reads queue heads, and the entries whose leases have expired. If one of them cannot be read,
-it must not hide what is behind it: its queue gets another head, or its mailbox counts as free, and
+it must not hide what follows it: its queue gets another head, or its mailbox counts as free, and
 the claim looks again (docs/decisions/0025-damaged-records.md).
 """
 
@@ -13,7 +13,7 @@ import msgspec
 
 from treadle.backends._damage import DamageLog
 from treadle.backends.model.tables import Change
-from treadle.backends.sql._mailboxes import head_of, write_entries
+from treadle.backends.sql._mailbox_writes import head_of, write_entries
 from treadle.backends.sql.program import Program, Read, Row, Statement, writes
 from treadle.backends.sql.rows import ReadRow, id_column, read_entry, readable
 from treadle.backends.sql.tables import ENTRY_COLUMNS, KEPT, kind_of
@@ -52,7 +52,7 @@ class Sieve:
         self._unfit: set[Candidate] = set()
         self._new: list[Candidate] = []
         self._held: set[str] = set()
-        """The mailboxes in which such an entry may have a live lease."""
+        """The mailboxes in which an entry that cannot be read may have a live lease."""
         self._ignored: dict[str, set[str]] = {}
         """The claimed entries that cannot be read, by mailbox."""
 
@@ -68,7 +68,7 @@ class Sieve:
     def sift(
         self, candidates: Iterable[tuple[Candidate, Row | None]], now: int
     ) -> list[MailboxEntry]:
-        """The entries of the candidates, without those that are unfit or in mailboxes of such.
+        """The entries of the candidates, without those that are unfit or may be held.
 
         Args:
             candidates: each with its row of `ENTRY_COLUMNS`, None if there is none.

@@ -12,7 +12,7 @@ from treadle.backends.model.apply import apply_batch, read_set_of
 from treadle.backends.model.tables import Change, TableName, VersionSource
 from treadle.backends.sql._documents import write_documents
 from treadle.backends.sql._loading import read_unclaimed, reads_of
-from treadle.backends.sql._mailboxes import (
+from treadle.backends.sql._mailbox_writes import (
     write_deletions,
     write_entries,
     write_mailboxes,
@@ -46,8 +46,8 @@ def commit(
     """Commit batches in their order. Each succeeds or fails by itself; a failed one leaves nothing.
 
     Without `now`, the database's clock is read once the rows are locked. `damage` notes the records
-    that cannot be read and that a command leaves out; `versions` are for documents. `hints` takes
-    in what changes; the caller gives them to those who listen, after the transaction.
+    that cannot be read and that a command leaves out; `versions` are for documents. Hints about the
+    changes are added to `hints`; the caller gives them to listeners, after the transaction.
 
     Raises:
         StaleRead: another transaction has inserted an entry in the meantime.
@@ -84,7 +84,7 @@ def commit(
 def _load_unclaimed(
     rows: WorkingSet, read_set: ReadSet, damage: DamageLog
 ) -> Program[frozenset[str]]:
-    """Load the entries that nobody holds, although a command says so; see `WorkingSet.fill`."""
+    """Load the entries that a command takes for claimed, and that nobody holds."""
     entries = rows.entries
     again = read_unclaimed(read_set, lambda key: entries.is_loaded(key) or key in entries.damaged)
     return rows.fill(again, (yield tuple(again)), damage) if again else frozenset()
@@ -170,7 +170,7 @@ _ENTRIES_OF: dict[type, Callable[[Any], Sequence[MailboxEntry]]] = {
     Interrupted: attrgetter("superseded_entries"),
     tuple: tuple,
 }
-"""The entries in the results of commands, by the types of these."""
+"""The entries in the results of commands, by the types of the results."""
 
 
 def _groups(batches: Sequence[Commands]) -> list[Sequence[Commands]]:

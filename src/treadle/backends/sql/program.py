@@ -9,6 +9,8 @@ from typing import Any, Literal, TypeAlias, TypeVar
 
 import msgspec
 
+from treadle.core.pages import Order
+
 T = TypeVar("T")
 
 Direction: TypeAlias = Literal["ASC", "DESC"]
@@ -40,6 +42,11 @@ class Write(msgspec.Struct, frozen=True):
 
 Statement: TypeAlias = Read | Write
 Program: TypeAlias = Generator[tuple[Statement, ...], list[list[Row]], T]
+
+
+def direction_of(order: Order) -> Direction:
+    """Return the direction of a listing as SQL names it."""
+    return "ASC" if order == "asc" else "DESC"
 
 
 def writes(**rows_of: Sequence[Values]) -> list[Statement]:

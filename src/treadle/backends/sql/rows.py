@@ -14,12 +14,12 @@ import msgspec
 from treadle.backends._damage import DamageLog
 from treadle.backends.sql.program import Row
 from treadle.backends.sql.tables import (
+    BOOLEANS,
     CLAIM_COLUMNS,
     DOCUMENT_COLUMNS,
     ENTRY_FIELDS,
     FREE_TEXT,
     MAILBOX_COLUMNS,
-    TRUTHS,
     to_json,
 )
 from treadle.core.codec import Json, decode
@@ -84,7 +84,7 @@ def id_column(ids: Iterable[str]) -> str:
 
 @contextmanager
 def damage_of(record: str) -> Generator[None, None, None]:
-    """Raise whatever the block raises for unreadable values as the damage of a record.
+    """Raise what the block raises for unreadable values as damage of a record.
 
     Raises:
         CorruptRecord: names the record.
@@ -151,7 +151,7 @@ def read_entry(row: Row) -> MailboxEntry:
 
 
 class _Unloaded:
-    """Stands for a payload or value that was not loaded, which is another thing than null."""
+    """Stands for a payload or value that was not loaded, which is not the same as null."""
 
 
 _UNLOADED: Any = _Unloaded()
@@ -178,7 +178,7 @@ def _entry_values(
     for name in free_text:
         if values[name] is not None:
             values[name] = _read_text(values[name])
-    for name in TRUTHS:
+    for name in BOOLEANS:
         if values[name] not in (0, 1):
             raise ValueError(f"{name} is {values[name]!r}, and it should be 0 or 1")
         values[name] = bool(values[name])
@@ -213,7 +213,7 @@ def read_document(row: Row) -> Document:
 
 
 def read_document_head(row: Row) -> Document:
-    """A document without its value, from the columns `DOCUMENT_COLUMNS` but for the last two."""
+    """A document without its value, from the columns `DOCUMENT_COLUMNS` except the last two."""
     with damage_of(_document_name(row)):
         return _document(row, {}, _UNLOADED)
 

@@ -1,4 +1,4 @@
-"""Examining what holds between rows: every part has its whole, no gaps, each queue has its head.
+"""Examining rules between rows: every part has its whole, no gaps, each queue has its head.
 
 Each rule is a query for the rows that break it, and the sentence that reports one of them. The
 queries are for both databases: no column holds -1, so it stands for NULL in comparisons.

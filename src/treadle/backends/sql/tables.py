@@ -44,12 +44,12 @@ class Column(msgspec.Struct, frozen=True):
     """True if a row keeps its value for life: an update leaves the column out."""
     free_text: bool = False
     """True if it holds text that a caller chose, stored as JSON."""
-    truth: bool = False
-    """True if it holds True or False, stored as 1 or 0."""
+    boolean: bool = False
+    """True if it holds a boolean, stored as 1 or 0."""
     claimed: bool = False
     """True if a claim and its end may change it."""
     sent: bool = False
-    """True if it is all that a send changes."""
+    """True if a send changes it, and changes nothing else."""
     value: Callable[[Any], object] | None = None
     """Computes the value from the model; by default it is the attribute of the column's name."""
 
@@ -69,7 +69,7 @@ class Table:
         self._plain = tuple(plain)
         self._read = attrgetter(*plain)
         self._free_text = tuple(column.name for column in columns if column.free_text)
-        self._truths = tuple(column.name for column in columns if column.truth)
+        self._booleans = tuple(column.name for column in columns if column.boolean)
         self._computed = [(each.name, each.value) for each in columns if each.value is not None]
 
     def values(self, model: object, without: Collection[str] = ()) -> Values:
@@ -81,7 +81,7 @@ class Table:
         for name in self._free_text:
             if row[name] is not None:
                 row[name] = to_json(row[name])
-        for name in self._truths:
+        for name in self._booleans:
             row[name] = int(row[name])
         for name, value in self._computed:
             if name not in without:
@@ -102,7 +102,7 @@ class PlainWrite(msgspec.Struct, frozen=True):
     by: tuple[str, ...] = ()
     """If not empty, a deletion finds its rows by these columns, and not by the key."""
     all_exist: bool = False
-    """True if the statement fails unless it meets every row, where others write at that time."""
+    """True if the statement fails unless it finds every row: others may write at the same time."""
 
 
 def _body(model: Model) -> str:
@@ -281,7 +281,7 @@ ENTRIES = Table(
     Column("claimed_by", free_text=True, claimed=True),
     Column("lease_until", "bigint", claimed=True),
     Column("turn", "bigint"),
-    Column("closes_runs", "integer", fixed=True, truth=True),
+    Column("closes_runs", "integer", fixed=True, boolean=True),
     Column("created_at", "bigint", fixed=True),
     Column("updated_at", "bigint", claimed=True),
     _ENDED_AT,
@@ -350,8 +350,8 @@ FREE_TEXT = frozenset(
     column.name for table in TABLES.values() for column in table.columns if column.free_text
 )
 """The columns of text that callers chose."""
-TRUTHS = tuple(column.name for column in ENTRIES.columns if column.truth)
-"""The columns of True and False."""
+BOOLEANS = tuple(column.name for column in ENTRIES.columns if column.boolean)
+"""The columns that hold booleans."""
 CLAIM_COLUMNS = tuple(column.name for column in ENTRIES.columns if column.value is None)
 """The columns from which an entry is read without its payload."""
 ENTRY_FIELDS = tuple(

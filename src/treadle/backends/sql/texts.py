@@ -46,7 +46,7 @@ _BOUNDS = {
     )""",
     "retrying": "kind <> 0 AND attempt_count > 0 AND available_at > {now:now}",
 }
-"""The conditions that are no equalities."""
+"""The conditions that are not equalities."""
 
 # A step from one priority to the next is one look at the index, however many heads there are.
 _PRIORITIES = """priorities (priority) AS (

@@ -212,7 +212,7 @@ def stored_message(columns: MessageRow) -> StoredMessage:
     """A message, its position and its time."""
     message = decode(Message, columns.body)
     if message.id is not None:
-        raise ValueError("its body has an id, which belongs into its column")
+        raise ValueError("its body has an id, which belongs in its column")
     if columns.message_id is not None:
         message_id = msgspec.json.decode(columns.message_id, type=str)
         message = msgspec.structs.replace(message, id=message_id)

@@ -2,8 +2,8 @@
 
 The rows are loaded under the transaction's locks before the first batch is applied, and the changed
 ones are written afterwards: two round trips for any number of commands. A command that asks for a
-row outside of the read set gets an error, whichever way it asks: its `touches` is incomplete, and
-"not loaded" must not look like "does not exist".
+row outside the read set gets an error, whichever way it asks: its `touches` is incomplete, and "not
+loaded" must not look like "does not exist".
 """
 
 from collections.abc import Callable, Collection, Iterable
@@ -66,7 +66,7 @@ _INDEXES: dict[str, Callable[[], object]] = {
     "_known_messages": KnownMessages,
     "_wholes": WholeThreads,
 }
-"""What a working set has beside its tables, by its attribute."""
+"""What a working set has beside its tables, by attribute."""
 
 
 class StaleRead(LookupError):
@@ -95,8 +95,7 @@ class WorkingSet(RefusingTables):
         self._as_loaded: dict[tuple[TableName, str], Row] = {}
         self._touched: dict[tuple[TableName, str], None] = {}
         self._stored_messages: dict[str, dict[str, int]] = {}
-        """Those message ids of each thread that the database has, of the ids asked for, and the
-        first position of each."""
+        """The first position of each message id of a thread that was asked for and is stored."""
         self._last_messages: dict[str, list[DatabaseRow]] = {}
         """The last messages of each thread, with their positions, as far as they are loaded."""
         self._claimed_in = set(read_set.claimed_in)
@@ -131,8 +130,8 @@ class WorkingSet(RefusingTables):
         and `damage` notes it.
 
         Returns:
-            The mailboxes of loaded entries that were not loaded with them: they came into being
-            since, or are missing. Their entries count as damaged.
+            The mailboxes of loaded entries that were not loaded with them: they were created since,
+            or are missing. Their entries count as damaged.
         """
         claims: list[MailboxEntry] = []
         entries: list[MailboxEntry] = []
@@ -342,7 +341,7 @@ class WorkingSet(RefusingTables):
         return self._wholes.steps(thread_id) + since if is_same else since
 
     def find_messages_from(self, thread_id: str, position: int) -> tuple[StoredMessage, ...]:
-        """The messages of a thread from a position on."""
+        """The messages of a thread from a position."""
         stored = self.threads[thread_id]
         fresh = tuple(
             msgspec.structs.replace(each, cursor=stored.unloaded + each.cursor)
