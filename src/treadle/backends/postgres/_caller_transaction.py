@@ -45,7 +45,11 @@ _RELEASE = Query("RELEASE SAVEPOINT treadle")
 
 
 class CallerTransaction:
-    """Commits in transactions that callers have begun."""
+    """Commits in transactions that callers have begun.
+
+    Args:
+        database: the database of the store.
+    """
 
     def __init__(self, database: Database) -> None:
         self._location = database.location
@@ -61,10 +65,9 @@ class CallerTransaction:
 
         Raises:
             InvalidValue: it is no connection of psycopg, has another encoding than UTF-8, is in no
-                transaction, or in one that sees everything on one snapshot, and so not what others
-                have just done.
-            InvalidValue: the server refuses a value.
-            StoreUnavailable: the server refuses; if it is away, the transaction is lost with it.
+                transaction, or in one that reads a single snapshot and so does not see what others
+                have just done; or the server refuses a value.
+            StoreUnavailable: the server refuses; if it is gone, the transaction is lost with it.
         """
         try:
             outcome = await self._commit(connection, batch, now)
@@ -91,7 +94,7 @@ class CallerTransaction:
                 )
 
     async def _apply(self, send: Send, batch: Commands, now: int | None) -> Outcome:
-        """Apply a batch under a savepoint, again if others were faster."""
+        """Apply a batch under a savepoint, and again if others were faster."""
         _, ((isolation,),), ((path,),) = await send(_SAVEPOINT)
         if isolation != "read committed":
             await send((_RELEASE,))
@@ -120,7 +123,7 @@ class CallerTransaction:
         raise AssertionError("a loop that always returns or raises")
 
     def _notices(self, hints: set[Hint]) -> list[Query]:
-        """What all processes, this one too, hear when the caller commits."""
+        """The notices that all processes, including this one, hear when the caller commits."""
         channel = self._location.channel
         return [
             Query(NOTIFY, {"channel": channel, "payload": payload})

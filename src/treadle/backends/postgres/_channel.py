@@ -32,7 +32,7 @@ PAYLOAD_BYTES = 7_900
 
 
 class Channel:
-    """Gives notices to other processes and hears theirs, each on a thread of its own if wanted.
+    """Sends notices to other processes and hears theirs, each on a thread that starts when needed.
 
     A subclass says what the notices are. With `listen=off` there are none.
 
@@ -63,29 +63,29 @@ class Channel:
         self._threads: dict[str, threading.Thread] = {}
         self._end, self._ending = socket.socketpair()
         self.is_listening = threading.Event()
-        """Set once what others say is heard."""
+        """Set once the notices of others are heard."""
         give_up_in_children(self)
 
     def begin(self) -> None:
-        """Notices are heard from now on; earlier ones may have been missed. On the listener."""
+        """Note that earlier notices may have been missed; on the listener, once it hears."""
 
     def hear(self, payloads: Sequence[str]) -> None:
         """Take in the notices of other processes, and the process's own; on the listener."""
         raise NotImplementedError
 
     def take(self) -> list[str]:
-        """Return what to say; on the notifier."""
+        """Return the notices to send; on the notifier."""
         raise NotImplementedError
 
     def put_back(self) -> None:
-        """What was taken last may not have been said, or not all of it; on the notifier."""
+        """Note that what was taken last may not have been sent completely; on the notifier."""
 
     def listen(self) -> None:
         """Begin to hear the notices of other processes."""
         self._start("listener", self._listen)
 
     def notify(self) -> None:
-        """Have what `take` returns said soon; on any thread."""
+        """Have what `take` returns sent soon; on any thread."""
         if self._location.listen == "off":
             return
         self._wanted.set()
@@ -96,7 +96,7 @@ class Channel:
         self._closing.set()
         self._wanted.set()
         self.is_listening.set()  # nobody waits for it any longer
-        # Not just `close`: a child that was forked may have a copy, which would keep it open.
+        # `close` is not enough: a child that was forked may have a copy, which keeps it open.
         self._end.shutdown(socket.SHUT_RDWR)
         self._end.close()
         for thread in self._threads.values():

@@ -1,8 +1,8 @@
 """Claims beside other claims: lock mailboxes, look at them, then take from them.
 
-What is looked at must be read on a snapshot that is younger than the locks; one statement for both
-would give out entries that were settled in between. A claim from all mailboxes skips those that
-other claims are taking from, and waits a moment for those that commits are changing.
+A look needs a snapshot that is younger than the locks; one statement for both would give out
+entries that were settled in between. A claim from all mailboxes skips those that other claims are
+taking from, and waits a moment for those that commits are changing.
 """
 
 import random
@@ -240,7 +240,7 @@ def _look(request: ClaimRequest, limit: int, now: int | None) -> Program[_Look]:
 
 
 def _end_pauses(values: Values) -> Program[bool]:
-    """End the pauses that are over, but those that others are ending; return whether any was."""
+    """End the pauses that are over, except those that others are ending; return whether any was."""
     (ended,) = yield (Read("lock_ended_pauses", values),)
     mailboxes = [{"mailbox_id": mailbox_id} for mailbox_id, _ in ended]
     if mailboxes:

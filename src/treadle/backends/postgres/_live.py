@@ -15,7 +15,7 @@ from treadle.clock import new_token
 _MOST_PENDING = 10_000
 """Most values that wait to be sent; the oldest ones go first."""
 _ENVELOPE_BYTES = 64
-"""What a packet has beside its values: the sender, and brackets."""
+"""The bytes of a packet beside its values: the sender, and brackets."""
 
 
 class LiveNotices(Channel):

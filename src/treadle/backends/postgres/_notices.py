@@ -50,7 +50,7 @@ def payloads_of(hints: Collection[Hint], sender: str = "") -> list[str]:
 
 
 def _hints_in(payload: str, listener: str) -> set[Hint]:
-    """The hints of a notice, but those that the listener has given."""
+    """The hints of a notice, unless the listener has sent it."""
     try:
         notice = msgspec.json.decode(payload, type=_Payload)
     except msgspec.DecodeError:  # somebody else's
@@ -81,9 +81,9 @@ class Notices(Channel):
         self._on_heard = on_heard
         self._name = new_token()
         self._hints: set[Hint] = set()
-        """What to give with the next notice."""
+        """What the next notice says."""
         self._taken: set[Hint] = set()
-        """What was given with the last one."""
+        """What the last notice said."""
         self._changing = threading.Lock()
         self.heard = 0
         """Grows with every notice, and when one may have been missed."""
@@ -96,7 +96,7 @@ class Notices(Channel):
         self.notify()
 
     def begin(self) -> None:
-        """Notices are heard from now on."""
+        """Note that earlier notices may have been missed."""
         self._hear({ANYTHING})
 
     def hear(self, payloads: Sequence[str]) -> None:
@@ -112,7 +112,7 @@ class Notices(Channel):
         return payloads_of(self._taken, self._name)
 
     def put_back(self) -> None:
-        """What was taken last may not have been said: say it again, which does no harm."""
+        """Send what was taken last again, which does no harm: it may not have been sent."""
         self._add(self._taken)
 
     def _add(self, hints: Collection[Hint]) -> None:

@@ -16,7 +16,7 @@ from treadle.backends.postgres._limits import ANSWER_SECONDS, INQUIRY_SECONDS, S
 from treadle.backends.postgres.connection import Connection, connect
 from treadle.backends.postgres.location import Location
 
-# Functions instead of `pg_stat_activity`, because no operator of another role is to be called.
+# Functions instead of `pg_stat_activity`, so that no operator of another role is called.
 # Numbers instead of times, whose form depends on `DateStyle`.
 _FIND = """SELECT pid, pg_catalog.date_part('epoch', backend_start),
     pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time()),
@@ -88,7 +88,7 @@ class SessionWatch:
     def is_lost(self, deadline: Deadline) -> bool:
         """Return True if the server waits for us, as we wait for it, or has ended the session.
 
-        A server that cannot be asked may be working.
+        If the server cannot be asked, it may be working: return False.
         """
         with suppress(psycopg.Error), self._asking(deadline) as asking:
             state = self._state(asking)

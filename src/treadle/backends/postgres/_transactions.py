@@ -56,7 +56,7 @@ Submit: TypeAlias = Callable[..., "Future[Any]"]
 """Has a call carried out on a thread of the `Waiters`."""
 
 GiveHints: TypeAlias = Callable[[Collection[Hint]], None]
-"""Says what was committed to those who listen."""
+"""Gives hints about what was committed to the listeners."""
 
 _BEGIN = Query("BEGIN ISOLATION LEVEL READ COMMITTED")
 """Each statement sees what was committed before it, whatever the default of the database is. So
@@ -73,7 +73,7 @@ READING_SETTINGS = Query(
 """A page is read off an index in its order. A planner that takes a filter's matches for few would
 collect all of them in a bitmap, and sort them."""
 _COMMIT = Query("COMMIT")
-"""Also ends what wrote nothing."""
+"""Ends transactions that wrote nothing, too."""
 SETTINGS = f"""SELECT
     {SEARCH_PATH},
     {_NO_JIT},
@@ -104,14 +104,14 @@ class Blocked(Exception):
         self.reason = reason
 
     def before(self, error: StoreUnavailable) -> StoreUnavailable:
-        """Return the error of a later attempt, which says, too, why that one was needed."""
+        """Return the error of a later attempt, with the reason why that attempt was needed."""
         both = StoreUnavailable(error.where, f"{self.reason}; then {error.reason}")
         both.__cause__ = error.__cause__
         return both
 
 
 class Call(msgspec.Struct, Generic[T], frozen=True):
-    """A request of a caller, and until when it may take."""
+    """A request of a caller, and its deadline."""
 
     request: T
     deadline: Deadline
@@ -171,7 +171,7 @@ class Database:
         self.connections.close_idle()
 
     def new_mark(self) -> dict[str, object]:
-        """The values of the row by which a transaction is recognized in the table `commits`."""
+        """The row that identifies a transaction in the table `commits`."""
         self._writers.number += 1
         return {"writer": self._writers.name, "number": self._writers.number}
 
@@ -203,7 +203,7 @@ class Transaction(Generic[T]):
         deadline: no attempt begins, and no wait ends, after it.
         lock_ms: how long to wait for a lock; None waits until the deadline.
         is_read_only: the program reads one snapshot and locks nothing.
-        reads_once: a program that is read only reads in one step, as a rule.
+        reads_once: a read-only program usually reads in one step.
     """
 
     def __init__(
@@ -349,7 +349,7 @@ class Transaction(Generic[T]):
         left_ms = int(deadline.seconds_left() * 1000)
         lock_ms = left_ms if self._lock_ms is None else min(self._lock_ms, left_ms)
         values = {
-            "lock_timeout": str(max(lock_ms, 1)),  # 0 would mean: without end
+            "lock_timeout": str(max(lock_ms, 1)),  # 0 would mean no limit
             "synchronous_commit": self._database.synchronous_commit,
         }
         if connection.info.server_version < _KNOWS_TRANSACTION_TIMEOUT:

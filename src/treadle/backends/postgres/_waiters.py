@@ -1,8 +1,8 @@
 """Threads on which calls wait for rows that other transactions hold.
 
 A transaction may hold a row for long, and more calls may need it than there are threads. So the
-calls take turns: each waits for a moment, and then behind the others. A call whose row is free
-again is soon carried out, whatever the others wait for.
+calls take turns: each waits for a moment, and then queues up after the others. A call whose row is
+free again is soon carried out, whatever the others wait for.
 """
 
 from collections.abc import Callable

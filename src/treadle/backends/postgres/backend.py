@@ -57,12 +57,13 @@ class PostgresBackend:
 
     Args:
         location: the database and the schema.
-        clock: is used instead of the database's clock.
-        durability: "relaxed": what was acknowledged last may be lost when the server crashes.
-        migrate: bring the schema up to date at the opening.
+        clock: used instead of the database's clock.
+        durability: with "relaxed", what was acknowledged last may be lost when the server crashes.
+        migrate: bring the schema up to date when the store is opened.
         read_only: write nothing, and do not listen, which a standby refuses; nobody may call
             `commit` or `claim`.
-        connection_class: the class of all connections but those that ask about others; for tests.
+        connection_class: the class of all connections except those that ask about others; for
+            tests.
         call_seconds: the deadline of a commit, a claim or a read; shorter in tests.
         silence_seconds: how long the server may be silent before it is asked; shorter in tests.
     """

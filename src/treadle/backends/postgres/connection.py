@@ -112,7 +112,7 @@ class Connection(psycopg.Connection[Any]):
     """A connection that waits for the server's answers as long as its patience allows."""
 
     patience: Patience | None = None
-    """None: without end."""
+    """None: no limit."""
     watch: Watch | None = None
     prepares = False
     """Whether the session keeps statements that `send` prepares."""
@@ -172,7 +172,7 @@ class Connection(psycopg.Connection[Any]):
             return result
 
     def _event(self, wanted: int, end: float, is_wanted: Callable[[], bool]) -> int | None:
-        """Wait for an event of the socket; None if none is to be expected."""
+        """Wait for an event of the socket; None if the wait is over without one."""
         while self.watch is not None:
             looks_at = time.monotonic() + self.watch.seconds
             if looks_at >= end:
@@ -282,7 +282,7 @@ def _require_utf8(connection: Connection) -> None:
 
 @contextmanager
 def begin(connection: Connection) -> Generator[None, None, None]:
-    """A transaction that writes, in which names mean what they mean to us."""
+    """A transaction that writes, in which names mean those of the server (see `SEARCH_PATH`)."""
     with connection.transaction():
         connection.execute(f"SELECT {SEARCH_PATH}".encode())
         yield

@@ -1,4 +1,4 @@
-"""Examining a schema, at one moment: every row is read into its model, and has its parts."""
+"""Examining a schema, on one snapshot: every row can be read into its model, and has its parts."""
 
 from collections import Counter
 

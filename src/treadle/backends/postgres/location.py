@@ -65,7 +65,7 @@ class Location(msgspec.Struct, frozen=True, dict=True):
 
     @property
     def live_channel(self) -> str:
-        """The channel of live values, which only those hear who follow them."""
+        """The channel of live values, on which only processes with followers listen."""
         return f"treadle-live.{self.schema}.{self.table_prefix}"[:63]
 
     @cached_property
@@ -79,8 +79,8 @@ class Location(msgspec.Struct, frozen=True, dict=True):
     def qualify(self, text: str) -> str:
         """A statement in which every table has its schema and its prefix.
 
-        So the texts are plain SQL, which also SQLite and `psql` understand. A `search_path` would
-        have to be set and restored in transactions of callers, and knows no prefixes. The price:
+        So the texts are plain SQL, which SQLite and `psql` understand too. A `search_path` would
+        have to be set and restored in transactions of callers, and knows no prefixes. In return,
         nothing else in a text may have the name of a table. `tests/postgres/test_location.py`
         checks all texts for it.
         """

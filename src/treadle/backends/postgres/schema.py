@@ -59,6 +59,7 @@ class Schema(msgspec.Struct, frozen=True):
 
     exists: bool
     has_list: bool
+    """Whether there is a table of migrations."""
     applied: dict[int, Applied]
     contracted: frozenset[int]
     """The numbers of the applied migrations that contract."""

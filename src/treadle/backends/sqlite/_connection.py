@@ -225,7 +225,7 @@ class _Transaction:
 
     def _roll_back(self) -> None:
         try:
-            # SQLite itself rolls back after a full disk, for one.
+            # SQLite itself has rolled back after some errors, such as a full disk.
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
         finally:
@@ -236,7 +236,7 @@ def give_up(connection: sqlite3.Connection) -> None:
     """Close a connection in a forked child, whose parent goes on with its own.
 
     SQLite keeps the locks of a process in its memory. As long as a child has a connection of its
-    parent, those that it opens itself would take locks that nobody holds for held.
+    parent, the connections that it opens itself see locks that nobody holds.
     """
     if is_spoilt():
         # Closing might wait for ever, and would roll back what the parent is about to commit, in
@@ -262,5 +262,5 @@ def closing(connection: sqlite3.Connection) -> Generator[sqlite3.Connection]:
 
 
 def keep(connection: sqlite3.Connection) -> None:
-    """Prevent a connection from ever being closed, also when the interpreter ends."""
+    """Prevent a connection from ever being closed, even when the interpreter ends."""
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))

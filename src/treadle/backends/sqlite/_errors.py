@@ -28,8 +28,8 @@ def translate_errors(path: str, files: OpenFiles | None = None) -> AbstractConte
 
     Args:
         path: the database.
-        files: its files, if they are open. If they were removed or replaced, that is what is said:
-            SQLite says anything, such as "disk I/O error", when it happens while it opens them.
+        files: its files, if they are open. If they were removed or replaced, the error says so.
+            SQLite's own error may say anything, such as "disk I/O error".
 
     Raises:
         CorruptRecord: the file is damaged, or is no database, or one beside it is no plain file.

@@ -24,7 +24,7 @@ class FairFileLock:
 
     One of the files is empty, the other has the hints of the last commits.
 
-    A writer that has just written queues again behind those that came in the meantime, so nobody
+    A writer that has just written queues up again after those that came in the meantime, so nobody
     writes twice in a row while others wait.
     """
 

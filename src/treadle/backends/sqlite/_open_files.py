@@ -7,8 +7,8 @@ from treadle.backends.sqlite._side_files import beside
 class OpenFiles:
     """The database and the two files beside it, as they are when a store is opened.
 
-    SQLite keeps all three open, and nobody replaces one while a connection is open: only restoring
-    a backup, or removing what looks like left over, does.
+    SQLite keeps all three open, and does not replace one while a connection is open. Somebody who
+    restores a backup, or removes what looks like a leftover, does.
     """
 
     def __init__(self, path: str) -> None:

@@ -30,7 +30,7 @@ def check_files(path: str) -> None:
 
     Raises:
         StoreUnavailable: the database is no plain file, or has other names.
-        NotPlainFile: a file beside it is none, or has other names.
+        NotPlainFile: a file beside it is not plain, or has other names.
         CorruptRecord: its journal names a file that SQLite would delete.
     """
     database = os.path.realpath(path)  # SQLite's files are beside it, not beside a link to it
@@ -38,8 +38,8 @@ def check_files(path: str) -> None:
         check_plain(database)
     except NotPlainFile as error:
         raise StoreUnavailable(path, error.reason) from error
-    for beside in (*(database + each for each in _SUFFIXES), *(path + each for each in _LOCKS)):
-        check_plain(beside)
+    for other in (*(database + each for each in _SUFFIXES), *(path + each for each in _LOCKS)):
+        check_plain(other)
     journal = database + "-journal"
     if _last_bytes(journal, len(_NAMES_ANOTHER)) == _NAMES_ANOTHER:
         raise CorruptRecord(journal, "it names another journal, which Treadle's never do")

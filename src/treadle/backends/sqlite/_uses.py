@@ -15,8 +15,8 @@ from threading import get_ident
 _FORK_SECONDS = 1.0
 """How long a fork waits: other programs may keep a transaction waiting for longer."""
 _USE_SECONDS = 2.0
-"""How long a use waits for a fork: what forks may itself wait for the thread that begins to use
-SQLite, such as in a hook of another library."""
+"""How long a use waits for a fork: the forking thread may itself wait for the thread that begins to
+use SQLite, such as in a hook of another library."""
 _PAUSE_SECONDS = 0.001
 
 _users: dict[int, int] = {}

@@ -76,7 +76,16 @@ def is_store(path: str | os.PathLike[str]) -> bool:
 
 
 class SqliteBackend:
-    """One database file, in write-ahead mode."""
+    """One database file, in write-ahead mode.
+
+    Args:
+        path: the file.
+        clock: the time in unix milliseconds.
+        durability: what an acknowledged write survives.
+        make_writer: makes the connection that writes; for tests.
+        create: create the store if it does not exist.
+        call_seconds: how long a call, or opening, waits for others; shorter in tests.
+    """
 
     capabilities = Capabilities(durable=True, shared=True, notifies=True)
 
@@ -200,7 +209,7 @@ class SqliteBackend:
     async def remove_traces(self) -> None:
         """Empty the log, which has what was deleted, and remove all live values.
 
-        The database itself was overwritten.
+        In the database itself, deletions overwrite what they delete.
         """
         self._thread.require_running()
         await asyncio.to_thread(self._empty_log)
@@ -322,7 +331,7 @@ def _carry_out(
     versions: VersionSource,
     hints: set[Hint],
 ) -> Program[list[Any]]:
-    """Carry out calls in their order; batches that follow each other together, and so claims."""
+    """Carry out calls in their order; successive batches share statements, and so do claims."""
     outcomes: list[Any] = []
     for kind, group in groupby(calls, type):
         if kind is ClaimRequest:

@@ -1,7 +1,8 @@
 """Examining a database file, in one transaction beside those who write to it.
 
-Three examinations, each of what the one before cannot see: SQLite checks its pages and indexes;
-every row is read into its model (`row_checks`); then come the rules between rows (`rules`).
+There are three examinations, each for faults that the one before cannot see. SQLite checks its
+pages and indexes, then every row is read into its model (`row_checks`), and then come the rules
+between rows (`rules`).
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Reading a database file without writing anything, beside it neither."""
+"""Reading a database file without writing anything to it or beside it."""
 
 import asyncio
 import os
