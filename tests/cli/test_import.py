@@ -216,7 +216,7 @@ def test_a_framework_that_is_missing_is_named_with_its_extra(tmp_path: Path) -> 
     source = f"sqlite:///{tmp_path}/x.db"
     result = run("import", "--store", tmp_path / "store", "--from", "openai-agents", source)
     assert result.exit_code == 1
-    assert "pip install 'treadle[openai-agents]'" in result.stderr
+    assert "pip install '.[openai-agents]'" in result.stderr
     assert not (tmp_path / "store").exists()
 
 

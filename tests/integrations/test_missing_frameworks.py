@@ -9,5 +9,5 @@ import pytest
     "extra", ["agent-framework", "chatkit", "google-adk", "openai-agents", "pydantic-ai"]
 )
 def test_an_adapter_says_which_extra_it_needs(extra: str) -> None:
-    with pytest.raises(ImportError, match=rf"pip install 'treadle\[{extra}\]'"):
+    with pytest.raises(ImportError, match=rf"pip install '\.\[{extra}\]'"):
         import_module(f"treadle.integrations.{extra.replace('-', '_')}")

@@ -44,3 +44,15 @@ def test_words_that_only_we_would_use_are_not_used() -> None:
         for match in pattern.finditer(line)
     ]
     assert not found, "\n".join(["", *found])
+
+
+def test_pip_installs_treadle_from_its_folder_as_no_index_has_it() -> None:
+    pattern = re.compile(r"pip install '?treadle\b")
+    found = [
+        f"{name}:{number}: write '.[...]', in Treadle's folder, or '../treadle[...]'"
+        for name, text in texts()
+        if name != HERE
+        for number, line in enumerate(text.splitlines(), 1)
+        if pattern.search(line)
+    ]
+    assert not found, "\n".join(["", *found])

@@ -1,4 +1,4 @@
-"""The HTTP API of a store and its dashboard, as ASGI applications; `pip install treadle[http]`."""
+"""The HTTP API of a store and its dashboard, as ASGI applications; the extra is `http`."""
 
 from collections.abc import Collection
 

@@ -17,4 +17,8 @@ def requires(package: str) -> Generator[None]:
     try:
         yield
     except ImportError as error:
-        raise ImportError(f"{error}; run: pip install '{package}'") from error
+        ours = package.removeprefix("treadle")
+        advice = f"run: pip install '{package}'"
+        if ours != package:
+            advice = f"in Treadle's folder, run: pip install '.{ours}'"
+        raise ImportError(f"{error}; {advice}") from error
