@@ -143,6 +143,15 @@ def test_stats_show_what_waits_and_what_fails(agents: Path) -> None:
     assert "of these" not in run("mailboxes", "stats", "m2", "--store", agents).stdout
 
 
+def test_stats_count_what_is_in_a_paused_mailbox_apart(agents: Path) -> None:
+    run("mailboxes", "pause", "m1", "--store", agents)
+    found = run_json("mailboxes", "stats", "m1", "--store", agents)
+    assert (found["queued"], found["due"], found["paused"]) == (2, 0, 2)
+    lines = run("mailboxes", "stats", "m1", "--store", agents).stdout.splitlines()
+    assert "in a paused mailbox\t2\t" in lines
+    assert not any(line.startswith("due") for line in lines)
+
+
 def test_entries_are_listed_since_a_time(agents: Path) -> None:
     async def send(store: treadle.Store) -> None:
         await store.mailboxes.send("old", 1, now=treadle.system_clock() - 7_200_000)

@@ -30,8 +30,9 @@ _ERRORS = (Column("entries", right=True), Column("error"))
 def stats(mailbox: str | None, as_json: bool) -> None:
     """Count the entries in each status, in MAILBOX or in all mailboxes.
 
-    Below are the queued entries that are due, since when, those that are scheduled for later or
-    wait for a retry, the leases that are over, and the most frequent errors, if there are any.
+    Below are the queued entries that are due, since when, those that are scheduled for later, wait
+    for a retry or are in a paused mailbox (these count nowhere else), the leases that are over, and
+    the most frequent errors, if there are any.
 
     --json: {"queued": N, "claimed": N, ..., "due": N, "oldest_due_at": T, "errors": [...]}.
     """
@@ -56,6 +57,7 @@ def _waiting(report: EntryReport) -> list[tuple[str, str, str]]:
         ("due", report.due, time_text(report.oldest_due_at)),
         ("scheduled for later", report.scheduled, ""),
         ("waiting for a retry", report.retrying, ""),
+        ("in a paused mailbox", report.paused, ""),
         ("lease is over", report.expired, ""),
     )
     return [(name, f"{count:,}", since) for name, count, since in rows if count]

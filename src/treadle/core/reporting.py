@@ -17,6 +17,7 @@ from treadle.core.mailboxes import (
     MailboxStats,
     listing_order,
 )
+from treadle.core.pauses import is_paused
 from treadle.core.queries import Query, TimedQuery
 
 ERRORS = 20
@@ -40,15 +41,17 @@ class EntryReport(Model, frozen=True, kw_only=True):
     counts: MailboxStats = always_encoded(MailboxStats())
     """The number of entries in each status."""
     due: Count = always_encoded(0)
-    """How many of the queued entries are due."""
+    """How many of the queued entries are due, without those of paused mailboxes."""
     scheduled: Count = always_encoded(0)
-    """How many of them were sent with a delay, and are not due yet."""
+    """How many were sent with a delay and are not due yet, without those of paused mailboxes."""
     retrying: Count = always_encoded(0)
-    """How many of them wait for their next attempt."""
+    """How many wait for their next attempt, without those of paused mailboxes."""
+    paused: Count = always_encoded(0)
+    """How many of the queued entries are in a mailbox that is paused, due or not."""
     expired: Count = always_encoded(0)
     """How many of the claimed entries have a lease that is over: their workers may have died."""
     oldest_due_at: Time | None = None
-    """Since when the entry that has been due longest is due; None if none is."""
+    """Since when the entry of `due` that has been due longest is due; None if none is."""
     errors: tuple[ErrorCount, ...] = ()
     """The most frequent errors of queued and claimed entries and of dead letters, at most 20."""
 
@@ -108,8 +111,14 @@ class ReportEntries(TimedQuery[EntryReport], frozen=True, kw_only=True):
         """Look at all entries once."""
         entries = list(rows.find_entries(self.mailbox_id, STATUSES))
         queued = [entry for entry in entries if entry.status == "queued"]
-        due = [entry for entry in queued if is_claimable(entry, now)]
-        waiting = [entry for entry in queued if not is_claimable(entry, now)]
+        paused = {
+            mailbox_id
+            for mailbox_id in {entry.mailbox_id for entry in queued}
+            if is_paused(rows.mailboxes.get(mailbox_id), now)
+        }
+        given = [entry for entry in queued if entry.mailbox_id not in paused]
+        due = [entry for entry in given if is_claimable(entry, now)]
+        waiting = [entry for entry in given if not is_claimable(entry, now)]
         retrying = sum(entry.attempt_count > 0 for entry in waiting)
         return EntryReport(
             at=now,
@@ -117,6 +126,7 @@ class ReportEntries(TimedQuery[EntryReport], frozen=True, kw_only=True):
             due=len(due),
             scheduled=len(waiting) - retrying,
             retrying=retrying,
+            paused=len(queued) - len(given),
             expired=sum(has_expired(entry, now) for entry in entries),
             oldest_due_at=min((entry.available_at for entry in due), default=None),
             errors=_most_frequent(entries),

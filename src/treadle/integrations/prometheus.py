@@ -142,9 +142,9 @@ class StoreCollector(Collector):
     """What waits in a store, read when metrics are asked for.
 
     `treadle_entries{status}`, `treadle_runs{status}`, `treadle_entries_due`,
-    `treadle_entries_scheduled`, `treadle_entries_retrying`, `treadle_leases_expired` and
-    `treadle_oldest_due_seconds`. All entries are counted each time. If the store cannot be read,
-    the request for metrics fails.
+    `treadle_entries_scheduled`, `treadle_entries_retrying`, `treadle_entries_paused`,
+    `treadle_leases_expired` and `treadle_oldest_due_seconds`. All entries are counted each time.
+    If the store cannot be read, the request for metrics fails.
 
     Args:
         store: an open store. It is used in the thread in which metrics are asked for.
@@ -169,6 +169,7 @@ class StoreCollector(Collector):
             ("treadle_entries_due", "Entries that are due.", report.due),
             ("treadle_entries_scheduled", "Entries sent with a delay, not due.", report.scheduled),
             ("treadle_entries_retrying", "Entries that wait for a retry.", report.retrying),
+            ("treadle_entries_paused", "Queued entries of paused mailboxes.", report.paused),
             ("treadle_leases_expired", "Claimed entries whose lease is over.", report.expired),
             ("treadle_oldest_due_seconds", "Since when the oldest is due.", report.at - oldest),
         ):

@@ -322,6 +322,17 @@ class Optimistic(MemoryBackend):
         return replace(report, scheduled=report.scheduled + report.retrying, retrying=0)
 
 
+@breaks(Guarantee.LISTINGS_ARE_COMPLETE, "a report counts what is in a paused mailbox apart")
+class Alarmed(MemoryBackend):
+    """Takes what is in a paused mailbox for due."""
+
+    async def read(self, query: Any) -> Any:
+        report = await super().read(query)
+        if not isinstance(query, ReportEntries):
+            return report
+        return replace(report, due=report.due + report.paused)
+
+
 @breaks(Guarantee.LISTINGS_ARE_COMPLETE, "a report groups errors by their number")
 class Reproachful(MemoryBackend):
     """Takes why somebody has ended an entry for an error."""

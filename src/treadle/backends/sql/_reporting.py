@@ -29,6 +29,9 @@ from treadle.core.reporting import (
     ReportEntries,
 )
 
+_NO_ENTRIES = (0, 0, 0, None)
+"""The numbers of a class that `report_entries` has not found."""
+
 
 def report_entries(
     query: ReportEntries, damage: DamageLog, now: int | None
@@ -36,18 +39,24 @@ def report_entries(
     """What is in a mailbox, or in all of them."""
     conditions, values = conditions_of(query, beside="now")
     listed = () if query.mailbox_id is None else ("mailbox",)
-    counted, ((at, due, waiting, retrying, expired, oldest),), failed = yield (
+    counted, found, failed = yield (
         Read("count_entries", values, conditions),
         Read("report_entries", {**values, "now": now}, listed),
         Read("report_errors", {**values, "limit": ERRORS}, listed),
     )
     counts = {status: count for status, count in counted if status in STATUSES}
+    of = {row[1]: row[2:] for row in found}
+    due, _, _, oldest = of.get("due", _NO_ENTRIES)
+    waiting, retrying, *_ = of.get("waiting", _NO_ENTRIES)
+    paused, *_ = of.get("paused", _NO_ENTRIES)
+    _, _, expired, _ = of.get("claimed", _NO_ENTRIES)
     return EntryReport(
-        at=at,
+        at=found[0][0],
         counts=msgspec.convert(counts, type=MailboxStats),
         due=due,
         scheduled=waiting - retrying,
         retrying=retrying,
+        paused=paused,
         expired=expired,
         oldest_due_at=oldest if isinstance(oldest, int) else None,
         errors=tuple(

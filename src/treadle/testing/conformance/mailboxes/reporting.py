@@ -36,6 +36,35 @@ async def a_report_tells_due_from_scheduled_and_retrying(store: Store, clock: Ma
 
 
 @checks.add(Guarantee.LISTINGS_ARE_COMPLETE)
+async def a_report_counts_what_is_in_a_paused_mailbox_apart(
+    store: Store, clock: ManualClock
+) -> None:
+    now = clock.now
+    await enqueue(
+        store,
+        entry("due", "a", available_at=now - 9),
+        entry("later", "a", available_at=now + 50),
+        entry("retry", "b", available_at=now + 50, attempt_count=1),
+        entry("other", "c", available_at=now - 2),
+    )
+    await store.mailboxes.pause("a")
+    await store.mailboxes.pause("b", until=now + 10)
+    await store.mailboxes.pause("empty")
+    report = await store.mailboxes.report()
+    expect((report.due, report.scheduled, report.retrying, report.paused), (1, 0, 0, 3))
+    expect((report.counts.queued, report.oldest_due_at), (4, now - 2))
+    of_a = await store.mailboxes.report("a")
+    expect((of_a.due, of_a.scheduled, of_a.paused, of_a.oldest_due_at), (0, 0, 2, None))
+    clock.now += 10
+    ended = await store.mailboxes.report()
+    expect((ended.due, ended.scheduled, ended.retrying, ended.paused), (1, 0, 1, 2))
+    await store.mailboxes.resume("a")
+    resumed = await store.mailboxes.report()
+    expect((resumed.due, resumed.scheduled, resumed.paused), (2, 1, 0))
+    expect(resumed.oldest_due_at, now - 9)
+
+
+@checks.add(Guarantee.LISTINGS_ARE_COMPLETE)
 async def what_was_sent_without_a_delay_is_reported_as_due_when_the_clock_goes_back(
     store: Store, clock: ManualClock
 ) -> None:
