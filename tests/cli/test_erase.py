@@ -21,5 +21,24 @@ def test_a_user_is_erased_and_the_rest_stays(tmp_path: Path) -> None:
     assert result.stdout == "erased 1 thread, 1 mailbox, 1 entry\n"
     [left] = run_json("threads", "list", "--store", store)["items"]
     assert left["id"] == "of bob"
+    assert not result.stderr
     again = run_json("erase", "--resource", "ann", "--yes", "--store", store)
     assert again == {"threads": 0, "runs": 0, "mailboxes": 0, "entries": 0, "documents": 0}
+
+
+def test_documents_that_may_be_of_another_user_are_named(tmp_path: Path) -> None:
+    async def fill(store: treadle.Store) -> None:
+        for thread_id in ("bob", "chat"):
+            await store.threads.create(treadle.Thread(id=thread_id, resource_id="ann"))
+        await store.documents.put("memories", ("bob", "drinks"), "tea")
+
+    store = tmp_path / "agents"
+    in_store(store, fill)
+    result = run("erase", "--resource", "ann", "--yes", "--store", store)
+    assert result.stdout.splitlines() == [
+        "erased 2 threads",
+        "left the documents whose keys begin with 'bob', a thread of theirs",
+    ]
+    in_store(store, fill)
+    erased = run_json("erase", "--resource", "ann", "--yes", "--thread-documents", "--store", store)
+    assert (erased["threads"], erased["documents"], "left" in erased) == (2, 1, False)

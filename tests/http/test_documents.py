@@ -2,6 +2,8 @@
 
 import httpx
 
+from treadle import Store, Thread
+
 PATH = "/v1/collections/c/document"
 
 
@@ -28,3 +30,13 @@ async def test_an_expiry_is_moved(admin: httpx.AsyncClient) -> None:
     assert (await admin.post(touch, params={"key": "a"}, json={})).status_code == 400
     nowhere = await admin.post(touch, params={"key": "b"}, json={"expires_at": None})
     assert nowhere.status_code == 404
+
+
+async def test_an_erasure_names_threads_whose_documents_stay(
+    admin: httpx.AsyncClient, store: Store
+) -> None:
+    for more, expected in (({}, (0, ["bob"])), ({"thread_documents": True}, (1, None))):
+        await store.threads.ensure(Thread(id="bob", resource_id="anna"))
+        await store.documents.put("memories", ("bob", "drinks"), "tea")
+        erased = (await admin.post("/v1/erase", json={"resource_id": "anna", **more})).json()
+        assert (erased["documents"], erased.get("left")) == expected

@@ -67,7 +67,7 @@ async def test_nothing_of_an_owner_is_left_anywhere(
     await fill(store, "ann", WORD)
     await fill(store, "bob", "salubrious")
     expected = Erased(threads=5, runs=3, mailboxes=3, entries=3, documents=6)
-    assert await store.erase("ann") == expected
+    assert await store.erase("ann", thread_documents=True) == expected
     assert not any(WORD.encode() in content for content in contents(store_url, tmp_path))
     assert [head.id for head in (await store.threads.list_heads()).items] == [
         "below bob",
@@ -78,6 +78,43 @@ async def test_nothing_of_an_owner_is_left_anywhere(
     assert (await store.runs.count()).running == 3
     assert len((await store.documents.list("memories")).items) == 3
     assert await store.erase("ann") == Erased()
+
+
+@every_backend
+async def test_documents_of_another_owner_who_has_the_id_of_a_thread_stay(store: Store) -> None:
+    for thread_id in ("bob", "carl", "plain"):
+        await store.threads.create(Thread(id=thread_id, resource_id="ann"))
+    await store.documents.put("memories", ("bob", "drinks"), "tea")
+    await store.documents.put("profiles", "carl", "of Carl")
+    await store.documents.put("notes", ("bobby", "drinks"), "coffee")
+    erased = await store.erase("ann")
+    assert (erased.threads, erased.documents) == (3, 0)
+    assert sorted(erased.left) == ["bob", "carl"]
+    assert (await store.documents.load("memories", ("bob", "drinks"))) is not None
+    assert (await store.documents.load("profiles", "carl")) is not None
+    assert (await store.erase("bob")) == Erased(documents=1)
+    assert (await store.erase("carl")) == Erased(documents=1)
+    assert (await store.documents.load("notes", ("bobby", "drinks"))) is not None
+
+
+@every_backend
+async def test_documents_of_threads_go_if_the_caller_knows_whose_they_are(store: Store) -> None:
+    await store.threads.create(Thread(id="chat", resource_id="ann"))
+    await store.threads.create(Thread(id="below", parent_thread_id="chat"))
+    await store.documents.put("notes", ("chat", "one"), 1)
+    await store.documents.put("notes", "below", 1)
+    await store.documents.put("notes", ("other", "one"), 1)
+    erased = await store.erase("ann", thread_documents=True)
+    assert (erased.documents, erased.left) == (2, ())
+    assert len((await store.documents.list("notes")).items) == 1
+
+
+@every_backend
+async def test_a_document_whose_key_is_the_owner_s_id_is_erased(store: Store) -> None:
+    await store.documents.put("profiles", "ann", "of Ann")
+    await store.documents.put("profiles", "anna", "of Anna")
+    assert await store.erase("ann") == Erased(documents=1)
+    assert [each.key for each in (await store.documents.list("profiles")).items] == [("anna",)]
 
 
 @every_backend
@@ -141,7 +178,7 @@ async def test_other_handles_go_on_after_an_erasure(tmp_path: Path, kind: str) -
     async with open_store(urls[kind], clock=clock) as one, open_store(urls[kind]) as other:
         await fill(other, "ann", WORD)
         await fill(one, "bob", "salubrious")
-        await one.erase("ann")
+        await one.erase("ann", thread_documents=True)
         assert (await other.threads.list()).total == 5
         await other.documents.put("memories", ("bob", "new"), 1)
         assert (await one.documents.load("memories", ("bob", "new"))) is not None

@@ -69,14 +69,22 @@ class Store(Opening):
         return self._portal.call(self._store.commit(batch, connection=connection))
 
     def erase(
-        self, resource_id: str, *, report: Callable[[Erased], object] = lambda _: None
+        self,
+        resource_id: str,
+        *,
+        thread_documents: bool = False,
+        report: Callable[[Erased], object] = lambda _: None,
     ) -> Erased:
         """Delete everything of an owner, and remove what that leaves in the store's files.
 
         That is: the threads with this `resource_id` and their deltas; the threads below them that
         have no other owner; for each thread its runs, and the mailbox with its id; and the
-        documents of all collections whose keys begin with the owner's or such a thread's id.
+        documents of all collections whose keys begin with the owner's id.
         A worker that works for the owner loses the lease.
+
+        Documents whose keys begin with the id of such a thread stay, and `Erased.left` names these
+        ids: clients may choose the ids of their threads, and a key that begins with the id of
+        another owner is that owner's.
 
         It commits one thread at a time, and up to 100 of its runs, so that others can go on. If it
         is interrupted, do it again: it deletes what is left. What others write for the owner
@@ -85,13 +93,18 @@ class Store(Opening):
 
         Args:
             resource_id: the owner.
+            thread_documents: delete those documents, too. Only if no owner can have the id of a
+                thread, for example because the program makes all ids of threads at random.
             report: called after each thread with what has been deleted so far.
 
         Raises:
-            InvalidValue: the owner is no text, or `report` is no function.
+            InvalidValue: the owner is no text, `thread_documents` neither True nor False, or
+                `report` no function.
             CorruptRecord: a record that would have to be changed is damaged.
         """
-        return self._portal.call(self._store.erase(resource_id, report=report))
+        return self._portal.call(
+            self._store.erase(resource_id, thread_documents=thread_documents, report=report)
+        )
 
     def changes(
         self, *, thread_id: str | None = None, mailbox_id: str | None = None

@@ -18,10 +18,14 @@ class NewErasure(Fields, frozen=True, kw_only=True):
     """Whose data is deleted."""
 
     resource_id: str
+    thread_documents: bool = False
+    """Also the documents whose keys begin with the id of one of the owner's threads."""
 
 
 async def _erase(call: Call) -> Response:
-    return answer(call, await call.store.erase(cast("NewErasure", call.body).resource_id))
+    body = cast("NewErasure", call.body)
+    erased = await call.store.erase(body.resource_id, thread_documents=body.thread_documents)
+    return answer(call, erased)
 
 
 async def _is_up(call: Call) -> Response:
@@ -61,6 +65,10 @@ OPERATIONS = (
         body=NewErasure,
         answers={200: Erased},
         handle=_erase,
-        details="If it fails, call it again: it deletes what is left.",
+        details=(
+            "If it fails, call it again: it deletes what is left. `left` are the ids of deleted"
+            " threads with which keys of documents begin. These stay, as such an id may be another"
+            " owner's, unless `thread_documents` is true."
+        ),
     ),
 )

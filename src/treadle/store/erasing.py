@@ -9,16 +9,24 @@ import msgspec
 from treadle.backends.base import Backend, LeavesTraces
 from treadle.core.codec import Model, always_encoded
 from treadle.core.commands import Command, Commands, Receipt
-from treadle.core.documents import DeleteDocuments, ListCollections
+from treadle.core.documents import (
+    DeleteDocument,
+    DeleteDocuments,
+    DocumentPage,
+    ListCollections,
+    ListDocuments,
+    LoadDocuments,
+)
 from treadle.core.endings import DeleteMailbox
 from treadle.core.heads import ListHeads, ThreadSummary
 from treadle.core.keys import check_key
 from treadle.core.limits import PAGE, Count
 from treadle.core.mailbox_queries import LoadMailbox
+from treadle.core.queries import Query, Together
 from treadle.core.run_queries import SearchRuns
 from treadle.core.runs import DeleteRun
 from treadle.core.thread_commands import DeleteThread
-from treadle.errors import InvalidValue
+from treadle.errors import CorruptRecord, InvalidValue
 
 _ALL = 0
 """The time at which no document has expired."""
@@ -34,6 +42,12 @@ class Erased(Model, frozen=True, kw_only=True):
     mailboxes: Count = always_encoded(0)
     entries: Count = always_encoded(0)
     documents: Count = always_encoded(0)
+    left: tuple[str, ...] = ()
+    """The ids of deleted threads with which keys of documents begin.
+
+    These documents stay, as each such id may be that of another owner. What you know to be of the
+    thread, delete with `Documents.delete` and `delete_range`.
+    """
 
 
 class Erasure:
@@ -43,6 +57,7 @@ class Erasure:
         backend: the store's.
         commit: commits a batch.
         report: called after each thread with what has been deleted so far.
+        of_threads: whether documents whose keys begin with the id of a thread are deleted, too.
     """
 
     def __init__(
@@ -50,11 +65,15 @@ class Erasure:
         backend: Backend,
         commit: Callable[[Commands], Awaitable[Receipt]],
         report: Callable[[Erased], object],
+        *,
+        of_threads: bool,
     ) -> None:
         self._backend = backend
         self._commit = commit
         self._report = report
+        self._of_threads = of_threads
         self._counts: Counter[str] = Counter()
+        self._left: list[str] = []
 
     async def run(self, resource_id: str) -> Erased:
         """Delete what belongs to an owner, and what that has left in files."""
@@ -68,7 +87,7 @@ class Erasure:
         return self._erased()
 
     def _erased(self) -> Erased:
-        return msgspec.convert(self._counts, type=Erased)
+        return msgspec.convert({**self._counts, "left": self._left}, type=Erased)
 
     async def _owned(self, resource_id: str) -> tuple[ThreadSummary, ...]:
         query = ListHeads(resource_id=resource_id, limit=PAGE)
@@ -109,21 +128,46 @@ class Erasure:
         while runs := (await self._backend.read(query)).items:
             steps = [DeleteRun(run_id=run.run_id) for run in runs]
             self._counts["runs"] += await self._delete(*steps)
-        await self._erase_documents(thread_id)
+        if self._of_threads:
+            await self._erase_documents(thread_id)
+        elif await self._has_documents(thread_id):
+            self._left.append(thread_id)
         self._counts["threads"] += await self._delete(DeleteThread(thread_id=thread_id))
         self._report(self._erased())
 
     async def _erase_documents(self, owner: str) -> None:
-        """Delete the documents whose keys begin with a user's or a thread's id."""
+        """Delete the documents whose keys are an id, or begin with it."""
         if not _can_begin_a_key(owner):
             return
+        key = (owner,)
+        async for names in self._collections():
+            below = [DeleteDocuments(collection=each, prefix=key) for each in names]
+            own = [DeleteDocument(collection=each, key=key) for each in names]
+            self._counts["documents"] += await self._delete(*below, *own)
+
+    async def _has_documents(self, thread_id: str) -> bool:
+        """Return whether keys of documents begin with the id of a thread, or are it."""
+        key = (thread_id,)
+        async for names in self._collections():
+            queries: list[Query[Any]] = []
+            for name in names:
+                below = ListDocuments(collection=name, prefix=key, limit=1, values=False, now=_ALL)
+                queries += [LoadDocuments(collection=name, keys=(key,), now=_ALL), below]
+            try:
+                answers = await self._backend.read(Together(queries=tuple(queries)))
+            except CorruptRecord:  # a damaged one is there, too
+                return True
+            if any(any(a.items if isinstance(a, DocumentPage) else a) for a in answers):
+                return True
+        return False
+
+    async def _collections(self) -> AsyncIterator[tuple[str, ...]]:
+        """The names of all collections, in pages that are not empty."""
         after: str | None = None
         while True:
-            query = ListCollections(after=after, limit=PAGE, now=_ALL)
-            page = await self._backend.read(query)
-            steps = [DeleteDocuments(collection=each, prefix=(owner,)) for each in page.items]
-            if steps:
-                self._counts["documents"] += await self._delete(*steps)
+            page = await self._backend.read(ListCollections(after=after, limit=PAGE, now=_ALL))
+            if page.items:
+                yield page.items
             after = page.next_cursor
             if after is None:
                 return

@@ -20,6 +20,7 @@ from treadle.store.documents import Documents
 from treadle.store.erasing import Erased, Erasure
 from treadle.store.live import Live
 from treadle.store.mailboxes import Mailboxes
+from treadle.store.run_arguments import check_flag
 from treadle.store.run_requests import RunRequests
 from treadle.store.runs import Runs
 from treadle.store.threads import Threads
@@ -152,14 +153,22 @@ class Store:
         return await self._backend.commit_in(connection, checked)
 
     async def erase(
-        self, resource_id: str, *, report: Callable[[Erased], object] = lambda _: None
+        self,
+        resource_id: str,
+        *,
+        thread_documents: bool = False,
+        report: Callable[[Erased], object] = lambda _: None,
     ) -> Erased:
         """Delete everything of an owner, and remove what that leaves in the store's files.
 
         That is: the threads with this `resource_id` and their deltas; the threads below them that
         have no other owner; for each thread its runs, and the mailbox with its id; and the
-        documents of all collections whose keys begin with the owner's or such a thread's id.
+        documents of all collections whose keys begin with the owner's id.
         A worker that works for the owner loses the lease.
+
+        Documents whose keys begin with the id of such a thread stay, and `Erased.left` names these
+        ids: clients may choose the ids of their threads, and a key that begins with the id of
+        another owner is that owner's.
 
         It commits one thread at a time, and up to 100 of its runs, so that others can go on. If it
         is interrupted, do it again: it deletes what is left. What others write for the owner
@@ -168,18 +177,23 @@ class Store:
 
         Args:
             resource_id: the owner.
+            thread_documents: delete those documents, too. Only if no owner can have the id of a
+                thread, for example because the program makes all ids of threads at random.
             report: called after each thread with what has been deleted so far.
 
         Raises:
-            InvalidValue: the owner is no text, or `report` is no function.
+            InvalidValue: the owner is no text, `thread_documents` neither True nor False, or
+                `report` no function.
             CorruptRecord: a record that would have to be changed is damaged.
         """
         if not isinstance(resource_id, str):
             raise InvalidValue("erase.resource_id", f"it must be a text, not {resource_id!r}")
         check_json(resource_id, "erase.resource_id")
+        check_flag(thread_documents, "erase.thread_documents")
         if not callable(report):
             raise InvalidValue("erase.report", f"it must be a function, not {shorten(report)}")
-        return await Erasure(self._backend, self.commit, report).run(resource_id)
+        erasure = Erasure(self._backend, self.commit, report, of_threads=thread_documents)
+        return await erasure.run(resource_id)
 
     def changes(
         self, *, thread_id: str | None = None, mailbox_id: str | None = None

@@ -21,26 +21,40 @@ from treadle.store.store import Store
 )
 @store_option()
 @click.option("--resource", metavar="ID", required=True, help="The owner, as threads name it.")
+@click.option(
+    "--thread-documents",
+    is_flag=True,
+    help="Also the documents whose keys begin with the id of a thread of theirs. Only if no user"
+    " can have the id of a thread.",
+)
 @yes_option
 @json_option
-def erase(resource: str, yes: bool, as_json: bool) -> None:
+def erase(resource: str, thread_documents: bool, yes: bool, as_json: bool) -> None:
     """Delete everything of one user.
 
     These are the threads of the owner, and those below them that nobody else owns; their runs and
-    mailboxes; and the documents whose keys begin with the owner's or such a thread's id. Then the
-    store's files are cleaned of what was deleted. If it is interrupted, run it again.
+    mailboxes; and the documents whose keys begin with the owner's id. Then the store's files are
+    cleaned of what was deleted. If it is interrupted, run it again.
 
-    --json: {"threads", "runs", "mailboxes", "entries", "documents"}, the numbers deleted.
+    Documents whose keys begin with the id of a deleted thread stay, and the command names it: such
+    an id may be that of another user.
+
+    --json: {"threads", "runs", "mailboxes", "entries", "documents"}, the numbers deleted, and
+    "left", the ids of these threads, if there are any.
     """
     if not yes:
         confirm_deletion(f"everything of {resource!r}")
 
     async def work(store: Store) -> Erased:
         with progress("erasing", None, unit="threads") as bar:
-            return await store.erase(resource, report=lambda _: bar.advance(1))
+            return await store.erase(
+                resource, thread_documents=thread_documents, report=lambda _: bar.advance(1)
+            )
 
-    erased = to_plain(change_store(work))
+    erased = change_store(work)
     if as_json:
-        write_json(erased)
-    else:
-        write_line(f"erased {counted_rows(erased)}")
+        write_json(to_plain(erased))
+        return
+    write_line(f"erased {counted_rows(to_plain(erased))}")
+    for thread_id in erased.left:
+        write_line(f"left the documents whose keys begin with {thread_id!r}, a thread of theirs")
