@@ -1,5 +1,6 @@
 """Requests as they come in: headers, bodies in parts, paths, and keys of bodies."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
@@ -10,6 +11,7 @@ from starlette.requests import ClientDisconnect
 import treadle
 import treadle.http
 from tests.http.clients_in_process import client_of
+from treadle.http._errors import Refused
 from treadle.http._incoming import Headers, Incoming
 from treadle.http._operations import OPERATIONS
 from treadle.http._routing import Route, Router
@@ -32,38 +34,67 @@ def request_of(
     async def receive() -> dict[str, Any]:
         return next(messages, {"type": "http.disconnect"})
 
-    return Incoming({"type": "http", "method": "POST", "headers": list(headers)}, receive)
+    scope = {"type": "http", "method": "POST", "headers": list(headers)}
+    return Incoming(scope, receive, treadle.http.Limits(body_bytes=MOST))
 
 
 @pytest.mark.parametrize(
     "parts", [[b""], [b"all"], [b"a", b"", b"ll"], [b"", b"all", b""], [b"0123456789"]]
 )
 async def test_a_body_is_read_whole(parts: list[bytes]) -> None:
-    assert await request_of(parts).read(MOST) == b"".join(parts)
+    assert await request_of(parts).whole() == b"".join(parts)
 
 
 @pytest.mark.parametrize("parts", [[b"0123456789a"], [b"01234", b"56789", b"a"], [b"a"] * 11])
-async def test_a_body_that_is_too_large_is_not_read(parts: list[bytes]) -> None:
-    assert await request_of(parts).read(MOST) is None
+async def test_a_body_that_is_too_large_is_refused(parts: list[bytes]) -> None:
+    for read in (Incoming.whole, Incoming.body):  # `authenticate` may read it, as Starlette does
+        with pytest.raises(Refused) as caught:
+            await read(request_of(parts))
+        assert (caught.value.status, caught.value.closes) == (413, True)
 
 
 async def test_a_body_is_not_read_beyond_the_limit() -> None:
-    request = request_of([b"0123456", b"7890123", b"never read"])
-    assert await request.read(MOST) is None
+    for read in (Incoming.whole, Incoming.body):
+        request = request_of([b"0123456", b"7890123", b"never read"])
+        with pytest.raises(Refused):
+            await read(request)
+        assert (await request.receive())["body"] == b"never read"
+
+
+async def test_a_body_of_which_too_much_is_announced_is_not_read() -> None:
+    request = request_of([b"never read"], [(b"content-length", b"11")])
+    with pytest.raises(Refused):
+        await request.body()
     assert (await request.receive())["body"] == b"never read"
+
+
+async def test_a_body_that_does_not_arrive_is_not_waited_for() -> None:
+    scope = {"type": "http", "method": "POST", "headers": []}
+    limits = treadle.http.Limits(body_seconds=0.01)
+    request = Incoming(scope, asyncio.Event().wait, limits)  # type: ignore[arg-type]
+    with pytest.raises(Refused) as caught:
+        await request.body()
+    assert caught.value.status == 408
 
 
 @pytest.mark.parametrize("parts", [[], [b"half"]])
 async def test_a_client_that_goes_leaves_no_body(parts: list[bytes]) -> None:
     with pytest.raises(ClientDisconnect):
-        await request_of(parts, ends=False).read(MOST)
+        await request_of(parts, ends=False).whole()
 
 
 async def test_a_body_that_was_read_before_is_read_again() -> None:
     request = request_of([b"a", b"ll"])
     assert await request.body() == b"all"
-    assert await request.read(MOST) == b"all"
-    assert await request.read(2) is None
+    assert await request.whole() == b"all"
+    other = request.with_headers([(b"a", b"1")])
+    assert (await other.body(), other.given.first(b"a")) == (b"all", "1")
+
+
+async def test_a_request_with_other_headers_reads_the_body_for_both() -> None:
+    request = request_of([b"a", b"ll"])
+    assert await request.with_headers([]).body() == b"all"
+    assert await request.whole() == b"all"
 
 
 async def test_a_header_has_its_values_in_their_order() -> None:

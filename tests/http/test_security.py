@@ -134,6 +134,17 @@ async def test_who_authenticates_may_read_the_body(store: Store) -> None:
             assert answer.status_code == status
 
 
+async def test_who_authenticates_reads_no_more_than_the_limit(store: Store) -> None:
+    async def authenticate(request: Request) -> treadle_http.Principal | None:
+        await request.body()
+        return None
+
+    limits = treadle_http.Limits(body_bytes=10)
+    async with client(treadle_http.app(store, authenticate=authenticate, limits=limits)) as anyone:
+        for body, status in ((b"x" * 10, 401), (b"x" * 11, 413)):
+            assert (await anyone.post("/v1/threads", content=body)).status_code == status
+
+
 async def test_an_application_is_mounted_below_any_path(store: Store) -> None:
     async def authenticate(request: Request) -> treadle_http.Principal:
         await asyncio.sleep(0)

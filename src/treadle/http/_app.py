@@ -14,7 +14,7 @@ from treadle.http._errors import Refused, answer_to
 from treadle.http._event_stream import EventStream
 from treadle.http._heads import Heads
 from treadle.http._incoming import Headers, Incoming
-from treadle.http._input import natural_number, parameters_of, read_body, read_query
+from treadle.http._input import parameters_of, read_body, read_query
 from treadle.http._operation import Operation, check_operation
 from treadle.http._principals import Action, Authenticate, Principal
 from treadle.http._rebuilding import Rebuilding
@@ -22,7 +22,6 @@ from treadle.http._routing import Route, Router, allowed, segments_of
 from treadle.http._security import check_host, check_origin, in_url
 from treadle.http._settings import Limits
 from treadle.http._streams import Streams
-from treadle.http._timeout import within
 from treadle.store.store import Store
 
 
@@ -102,7 +101,7 @@ class App:
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         progress = _Progress()
-        request = Incoming(scope, receive)
+        request = Incoming(scope, receive, self._limits)
         try:
             response = await self._respond(request, progress)
         except ClientDisconnect:
@@ -200,18 +199,7 @@ class App:
         return None
 
     async def _receive(self, request: Incoming, operation: Operation, kind: str) -> bytes:
-        limit = self._limits.body_bytes
-        declared = request.given.first(b"content-length")
-        length = 0 if declared is None else natural_number(declared)
-        if length is None or length > limit:
-            raise _too_large(limit)
-        try:
-            data = await within(self._limits.body_seconds, request.read(limit))
-        except TimeoutError as error:
-            reason = "the body did not arrive in time"
-            raise Refused(408, "too_slow", reason, closes=True) from error
-        if data is None:
-            raise _too_large(limit)
+        data = await request.whole()
         if data or not operation.body_is_optional:
             _check_content_type(request.given, kind)
         return data
@@ -250,10 +238,6 @@ async def identify(authenticate: Authenticate, request: Request) -> Principal | 
     if principal is not None and not isinstance(principal, Principal):
         raise TypeError(f"authenticate returned {principal!r}, which is no Principal")
     return principal
-
-
-def _too_large(limit: int) -> Refused:
-    return Refused(413, "too_large", f"the body must have at most {limit} bytes", closes=True)
 
 
 def _check_content_type(headers: Headers, wanted: str) -> None:

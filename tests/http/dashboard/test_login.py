@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 from starlette.applications import Starlette
+from starlette.requests import Request
 from starlette.routing import Mount
 
 import treadle
@@ -121,3 +122,18 @@ async def test_one_can_log_in_to_a_server_that_only_reads(store: Store) -> None:
     async with client(app) as browser:
         assert (await browser.post("/login", data={"token": OPS})).status_code == 303
         assert (await browser.get("/")).status_code == 200
+
+
+async def test_one_can_log_in_where_who_authenticates_reads_the_body(store: Store) -> None:
+    async def authenticate(request: Request) -> treadle_http.Principal | None:
+        await request.body()
+        found = AUTHENTICATE(request)
+        return found if isinstance(found, treadle_http.Principal) else None
+
+    async with client(treadle_http.dashboard(store, authenticate=authenticate)) as anyone:
+        logged_in = await anyone.post("/login", data={"token": OPS})
+        assert (logged_in.status_code, logged_in.headers["location"]) == (303, "/")
+        assert (await anyone.get("/threads")).status_code == 200
+        sent = await anyone.post("/mailboxes/m/send", data={"text": "hello"})
+        assert sent.status_code == 303
+    assert (await store.mailboxes.count_entries("m")).queued == 1

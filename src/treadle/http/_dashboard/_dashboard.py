@@ -1,6 +1,7 @@
 """The application: the API's checks for every page, a login, and errors as pages."""
 
 from collections.abc import Collection
+from typing import cast
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -19,6 +20,7 @@ from treadle.http._dashboard._rendering import (
 )
 from treadle.http._dashboard._sections import sections_for
 from treadle.http._errors import failure_of
+from treadle.http._incoming import Incoming
 from treadle.http._principals import Authenticate, Principal
 from treadle.http._settings import Limits
 from treadle.store.store import Store
@@ -42,7 +44,7 @@ class Dashboard(App):
     ) -> None:
         async def authenticate_browser(request: Request) -> Principal | None:
             principal = await identify(authenticate, request)
-            by_cookie = with_token(request)
+            by_cookie = with_token(cast("Incoming", request))
             if principal is None and by_cookie is not None:
                 principal = await identify(authenticate, by_cookie)
             return principal

@@ -19,6 +19,7 @@ from treadle.http._dashboard._rendering import (
     render_plain,
     root_of,
 )
+from treadle.http._incoming import Incoming
 from treadle.http._operation import Operation
 from treadle.http._owners import PUBLIC
 from treadle.http._principals import Authenticate
@@ -40,16 +41,16 @@ class LoginForm(msgspec.Struct, frozen=True, kw_only=True):
     next: str | None = None
 
 
-def with_token(request: Request) -> Request | None:
+def with_token(request: Incoming) -> Incoming | None:
     """Return a request as if its cookie were its token; None if it has no cookie."""
     token = cookie_of(request, TOKEN_COOKIE)
     return None if token is None else _authorized(request, unquote(token))
 
 
-def _authorized(request: Request, token: str) -> Request:
+def _authorized(request: Incoming, token: str) -> Incoming:
     headers = [each for each in request.scope["headers"] if each[0] != b"authorization"]
     bearer = (b"authorization", b"Bearer " + token.encode("utf-8", "replace"))
-    return Request({**request.scope, "headers": [*headers, bearer]})
+    return request.with_headers([*headers, bearer])
 
 
 async def _show(call: Call) -> Response:
