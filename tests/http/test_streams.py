@@ -163,6 +163,30 @@ class TestHints:
         found = {(event.kind, event.data["kind"], event.data["id"]) for event in events[1:]}
         assert found == {("hint", "mailbox", "t"), ("hint", "thread", "t")}
 
+    @pytest.mark.parametrize("is_deleted", [True, False])
+    async def test_hints_end_with_the_ownership(self, store: Store, is_deleted: bool) -> None:
+        await store.threads.create(Thread(id="t", resource_id="alice"))
+        async with streaming(app_of(store, user("alice")), "/v1/threads/t/hints") as stream:
+            await stream.until_events(1)
+            if is_deleted:
+                await store.threads.delete("t")
+            else:
+                await store.threads.update("t", resource_id="bob")
+            events = await stream.until_end()
+        assert [(event.kind, event.data) for event in events[1:]] == [
+            ("deleted", {"thread_id": "t"})
+        ]
+
+    async def test_hints_of_a_deleted_thread_go_on_for_who_sees_all(self, store: Store) -> None:
+        await store.threads.create(Thread(id="t"))
+        async with streaming(app_of(store), "/v1/threads/t/hints") as stream:
+            await stream.until_events(1)
+            await store.threads.delete("t")
+            await stream.until_events(2)
+            await store.mailboxes.send("t", 1)
+            events = await stream.until_events(3)
+        assert events[-1].data == {"kind": "mailbox", "id": "t"}
+
     async def test_hints_of_the_store_are_for_who_sees_all(self, store: Store) -> None:
         async with streaming(app_of(store, user("alice")), "/v1/events") as stream:
             await stream.until(lambda stream: stream.has_ended)

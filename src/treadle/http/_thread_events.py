@@ -20,7 +20,7 @@ from treadle.http._event_stream import EventStream, count_stream, framed
 from treadle.http._input import natural_number
 from treadle.http._messages import visible_delta
 from treadle.http._operation import EVENTS, Operation
-from treadle.http._owners import ALL, OWN_THREAD
+from treadle.http._owners import ALL, OWN_THREAD, require_own_thread
 from treadle.store.following import as_items
 from treadle.store.merging import merged
 
@@ -150,7 +150,23 @@ def _deleted(thread_id: str) -> bytes:
 async def _begin_hints(call: Call) -> Response:
     thread_id = call.ids["thread_id"]
     changes = call.store.changes(thread_id=thread_id, mailbox_id=thread_id)
-    return EventStream(call, _hints(call, changes), count_stream(call))
+    return EventStream(call, _own_hints(call, thread_id, changes), count_stream(call))
+
+
+async def _own_hints(
+    call: Call, thread_id: str, changes: AsyncGenerator[Hint]
+) -> AsyncGenerator[bytes | None]:
+    """The hints about a thread, until it is no longer the principal's."""
+    own = call.principal.own
+    async with aclosing(_hints(call, changes)) as hints:
+        async for hint in hints:
+            if own is not None and hint is not None:
+                try:
+                    await require_own_thread(call.store, thread_id, own)
+                except NotFound:
+                    yield _deleted(thread_id)
+                    return
+            yield hint
 
 
 async def _begin_all_hints(call: Call) -> Response:
@@ -192,7 +208,10 @@ OPERATIONS = (
         owner=OWN_THREAD,
         answers={200: EVENTS},
         handle=_begin_hints,
-        details="`hint`: what to read again. The first one is `anything`, and comes at once.",
+        details=(
+            "`hint`: what to read again. The first one is `anything`, and comes at once. `deleted`:"
+            " the thread is not yours any longer, and nothing follows."
+        ),
     ),
     Operation(
         method="GET",
