@@ -187,6 +187,18 @@ class TestARun:
             await stream.until_end()
         assert stream.events[-1].data["outcome"] == {"type": "cancelled"}
 
+    @pytest.mark.parametrize("is_claimed", [True, False])
+    async def test_a_mailbox_that_is_deleted_with_its_work_cancels_the_run(
+        self, store: Store, is_claimed: bool
+    ) -> None:
+        async with run(app_of(store), asked("r", "hello")) as stream:
+            await stream.until_events(1)
+            if is_claimed:
+                await store.mailboxes.claim(consumer="w")
+            await store.mailboxes.delete("t")
+            events = await stream.until_end()
+        assert events[-1].data["outcome"] == {"type": "cancelled"}
+
     async def test_a_deleted_thread_ends_the_run(self, store: Store) -> None:
         async with run(app_of(store), asked("r", "hello")) as stream:
             await stream.until_events(1)

@@ -343,6 +343,8 @@ def _end_of(
             return Cancelled()
         case "accepted":
             return Finished(unanswered)
+        case "purged" if run is None and mailbox is None:  # deleted, and the run has not begun
+            return Cancelled()
         case _:
             if is_done or status == "purged":
                 return Finished(unanswered)
