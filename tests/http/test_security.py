@@ -109,6 +109,17 @@ async def test_a_header_counts_only_if_the_proxy_sent_it(store: Store) -> None:
                 assert (await anyone.get("/v1/threads", headers=wrong)).status_code == 401
 
 
+async def test_a_name_in_a_header_is_in_utf_8(store: Store) -> None:
+    authenticate = treadle_http.trusted_header("x-user")
+    async with client(treadle_http.app(store, authenticate=authenticate)) as anyone:
+        for name in ("Zoë", "зоя", "直子", "😀"):
+            await store.threads.create(Thread(id=name, resource_id=name))
+            answer = await anyone.get("/v1/threads", headers={b"x-user": name.encode()})
+            assert answer.json()["items"] == [name]
+        wrong = await anyone.get("/v1/threads", headers={b"x-user": b"Zo\xeb"})
+        assert wrong.status_code == 401
+
+
 async def test_an_authentication_that_fails_or_answers_nonsense_lets_nobody_in(
     connect: Connect,
 ) -> None:

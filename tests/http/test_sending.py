@@ -21,6 +21,16 @@ async def test_an_owner_sends_as_themselves_and_from_outside(
         assert (entry["sender_id"], entry["origin"]) == ("alice", "external")
 
 
+@pytest.mark.parametrize("header", ["caf\u00e9".encode(), "caf\u00e9".encode("latin-1")])
+async def test_an_idempotency_key_is_the_dedupe_key_that_it_says(
+    admin: httpx.AsyncClient, store: Store, header: bytes
+) -> None:
+    await store.mailboxes.send("t", 1, dedupe_key="caf\u00e9")
+    for body in ({"payload": 1}, {"payload": 1, "dedupe_key": "caf\u00e9"}):
+        sent = await admin.post(PATH, json=body, headers={b"idempotency-key": header})
+        assert (sent.status_code, sent.json()["was_known"]) == (200, True)
+
+
 async def test_a_request_says_who_asks_and_an_answer_who_answers(
     connect: Connect, store: Store
 ) -> None:

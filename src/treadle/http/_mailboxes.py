@@ -200,9 +200,18 @@ def _dedupe_key(call: Call, body: NewEntry) -> str | None:
         raise InvalidValue("Idempotency-Key", "it comes twice")
     if not given:
         return body.dedupe_key
-    if body.dedupe_key not in (None, given[0]):
+    key = _text_of(given[0])
+    if body.dedupe_key not in (None, key):
         raise InvalidValue("dedupe_key", "it differs from the header Idempotency-Key")
-    return given[0]
+    return key
+
+
+def _text_of(value: str) -> str:
+    """The text of a header: in UTF-8, as programs send it, or else Latin-1, as browsers do."""
+    try:
+        return value.encode("latin-1").decode()
+    except UnicodeDecodeError:
+        return value
 
 
 async def _withdraw(call: Call) -> Response:

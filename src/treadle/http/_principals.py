@@ -182,7 +182,8 @@ def trusted_header(
 
     The proxy must remove the header from what clients send. A request that does not come from one
     of the proxies, or that has the header twice, is refused. The server must not replace the
-    address of the client by a forwarded one (uvicorn: `proxy_headers=False`).
+    address of the client by a forwarded one (uvicorn: `proxy_headers=False`). A value that is not
+    in UTF-8 is refused.
 
     Args:
         name: the header.
@@ -194,7 +195,11 @@ def trusted_header(
         given = request.headers.getlist(name)
         if request.client is None or request.client.host not in proxies or len(given) != 1:
             return None
-        return principal_of(given[0]) if given[0] else None
+        try:
+            value = given[0].encode("latin-1").decode()  # Starlette takes all headers for Latin-1
+        except UnicodeDecodeError:
+            return None
+        return principal_of(value) if value else None
 
     return authenticate
 
