@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+import treadle
 from tests.marks import every_backend
 from treadle import StoreClosed
 from treadle.blocking import Store, open_store
@@ -109,8 +111,80 @@ def test_a_call_that_is_interrupted_while_it_is_handed_over_ends_on_the_loop(
         monkeypatch.setattr(loop, "call_soon_threadsafe", interrupted)
         with pytest.raises(KeyboardInterrupt):
             store.run(work)
-        assert has_ended.wait(30)
+        assert has_ended.is_set()
     assert ended == [(asyncio.CancelledError, "treadle-blocking")]
+
+
+def test_a_call_that_is_interrupted_before_it_is_handed_over_does_not_begin(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def work(_: object) -> None:
+        raise AssertionError("it has begun")
+
+    with open_store("memory:") as store:
+        loop = store._portal._current.loop  # type: ignore[union-attr]  # pyright: ignore
+
+        def interrupted(*_: Any) -> None:
+            monkeypatch.undo()
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(loop, "call_soon_threadsafe", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            store.run(work)
+        store.mailboxes.send("m", 1)
+
+
+@every_backend
+def test_an_interrupt_that_comes_when_a_store_has_just_opened_closes_it(store_url: str) -> None:
+    store = open_store(store_url)
+    original = store._store
+    opening = original.open
+
+    async def open_and_interrupt() -> treadle.Store:
+        opened = await opening()
+        # It wakes nobody: the main thread notices it when it has the outcome.
+        signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+        return opened
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(original, "open", open_and_interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            store.open()
+    assert repr(original).endswith("closed>")
+    with store:
+        store.mailboxes.send("m", 1)
+
+
+def test_a_child_that_is_forked_while_a_store_is_being_closed_may_use_the_store() -> None:
+    store = open_store("memory:").open()
+    is_closing, may_close = threading.Event(), threading.Event()
+    closing = store._store.close
+
+    async def close_slowly() -> None:
+        is_closing.set()
+        await asyncio.to_thread(may_close.wait)
+        await closing()
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(store._store, "close", close_slowly)
+        closer = threading.Thread(target=store.close)
+        closer.start()
+        assert is_closing.wait(30)
+        child = os.fork()
+        if child == 0:
+            patched.undo()
+            try:
+                signal.alarm(20)  # which ends a child that waits for a lock for ever
+                store.close()
+                with store:
+                    store.mailboxes.send("m", 1)
+                os._exit(0)
+            finally:
+                os._exit(1)
+        _, status = os.waitpid(child, 0)
+        may_close.set()
+        closer.join()
+    assert status == 0
 
 
 @every_backend

@@ -12,7 +12,7 @@ from contextlib import suppress
 import pytest
 
 from tests.marks import every_backend
-from treadle import Message, NotFound, Store, Thread, open_store
+from treadle import Message, NotFound, Store, StoreUnavailable, Thread, open_store
 
 on_disk_or_server = pytest.mark.parametrize(
     "store_url", ["files", "sqlite", "postgres"], indirect=True
@@ -95,3 +95,62 @@ async def test_an_open_store_is_not_opened_twice(store_url: str) -> None:
         with pytest.raises(RuntimeError, match="is open already"):
             await store.open()
         await _use(store)
+
+
+@every_backend
+@pytest.mark.parametrize("patience", [0, 1, 2])
+def test_a_store_whose_closing_was_cancelled_is_closed_and_opened_again(
+    store_url: str, patience: int
+) -> None:
+    async def close_and_be_cancelled(store: Store) -> None:
+        closing = asyncio.ensure_future(store.close())
+        for _ in range(patience):
+            await asyncio.sleep(0)
+        closing.cancel()
+        await asyncio.wait([closing])
+
+    async def use_it_again_and_again() -> None:
+        store = open_store(store_url, migrate=True)
+        for _ in range(5):
+            async with asyncio.timeout(20), store:
+                await _use(store)
+                await close_and_be_cancelled(store)
+                if patience:  # else it did not begin
+                    assert repr(store).endswith("closed>")
+                    await store.open()
+                await _use(store)
+
+    asyncio.run(use_it_again_and_again())
+
+
+@every_backend
+async def test_closing_a_store_that_was_never_open_does_nothing(store_url: str) -> None:
+    store = open_store(store_url, migrate=True)
+    await store.close()
+    async with store:
+        await _use(store)
+
+
+@pytest.mark.parametrize(
+    "url", ["file:/dev/null/store", "sqlite:////dev/null/x.db", "postgresql://localhost:1/x"]
+)
+async def test_closing_a_store_that_could_not_be_opened_does_nothing(url: str) -> None:
+    store = open_store(url)
+    with pytest.raises(StoreUnavailable):
+        await store.open()
+    await store.close()
+
+
+@on_disk_or_server
+async def test_a_store_is_not_opened_while_it_is_being_closed(store_url: str) -> None:
+    store = await open_store(store_url, migrate=True).open()
+    for _ in range(5):
+        closing = asyncio.ensure_future(store.close())
+        await asyncio.sleep(0)
+        with pytest.raises(RuntimeError, match="is open already"):
+            await store.open()
+        await closing
+        async with asyncio.timeout(20):
+            await store.open()
+            await _use(store)
+    await store.close()

@@ -18,6 +18,7 @@ import msgspec
 
 from treadle.backends._deadline import CALL_SECONDS, Deadline, Patience
 from treadle.backends._forks import require_process
+from treadle.backends.cancellation import shielded
 from treadle.errors import StoreClosed, StoreUnavailable
 
 CallT = TypeVar("CallT")
@@ -133,13 +134,16 @@ class GroupThread(Generic[CallT]):
             self._thread.join()
 
     async def close(self) -> None:
-        """Carry out the calls that were accepted, and end; an error of `end` is raised here."""
+        """Carry out the calls that were accepted, and end; an error of `end` is raised here.
+
+        A cancelled caller waits, too: what opens the store again must not meet what is ending.
+        """
         thread = self._thread
         if thread is None or os.getpid() != self._process:
             return
         self._is_closing = True
         self.stop()
-        await asyncio.shield(asyncio.to_thread(thread.join))
+        await shielded(asyncio.to_thread(thread.join))
         if self._thread is not thread:
             return  # another caller has closed it, too
         self._thread = None

@@ -1,5 +1,6 @@
 """Opening and closing a blocking store, and the thread that owns it meanwhile."""
 
+import os
 import threading
 from collections.abc import Callable, Coroutine
 from types import TracebackType
@@ -22,6 +23,7 @@ class Opening:
         self._portal = Portal()
         self._changing = threading.Lock()
         """Held while the store is opened or closed."""
+        self._process = os.getpid()
 
     def __repr__(self) -> str:
         return f"<blocking {repr(self._store)[1:]}"
@@ -43,18 +45,14 @@ class Opening:
             TreadleError: as for `treadle.Store.open`.
             RuntimeError: it is open already.
         """
-        with self._changing:
+        with self._change():
             if self._portal.is_running:
                 raise RuntimeError("this store is open already; close it before you open it again")
             try:
-                self._portal.start()
-            except OSError as error:
-                reason = f"its event loop cannot begin: {error}"
-                raise StoreUnavailable(self.where, reason) from error
-            try:
+                self._start()
                 self._portal.call(self._store.open())
             except BaseException:
-                self._portal.stop()
+                self._end()  # an interrupt may come when the store is open already
                 raise
         return self
 
@@ -64,13 +62,29 @@ class Opening:
         A store that is still open when the interpreter exits has lost nothing: what a call has
         written is committed when the call returns.
         """
-        with self._changing:
-            if not self._portal.is_running:
-                return
-            try:
-                self._portal.call(self._store.close())
-            finally:
-                self._portal.stop()
+        with self._change():
+            self._end()
+
+    def _start(self) -> None:
+        try:
+            self._portal.start()
+        except OSError as error:
+            reason = f"its event loop cannot begin: {error}"
+            raise StoreUnavailable(self.where, reason) from error
+
+    def _end(self) -> None:
+        if not self._portal.is_running:
+            return
+        try:
+            self._portal.call(self._store.close())
+        finally:
+            self._portal.stop()
+
+    def _change(self) -> threading.Lock:
+        """Return the lock; a fork may have copied one that another thread held."""
+        if self._process != os.getpid():
+            self._process, self._changing = os.getpid(), threading.Lock()
+        return self._changing
 
     def __del__(self) -> None:
         self._portal.stop()

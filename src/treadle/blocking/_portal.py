@@ -53,8 +53,12 @@ class Portal:
         thread = threading.Thread(
             target=_run, args=(started,), name="treadle-blocking", daemon=True
         )
-        thread.start()
-        self._current = started.result()
+        try:
+            thread.start()
+            self._current = started.result()
+        except BaseException:
+            started.add_done_callback(_end)  # an interrupt may come before the loop has begun
+            raise
 
     def stop(self) -> None:
         """Finish what was handed over, and end the loop; it does not wait for that.
@@ -82,12 +86,13 @@ class Portal:
             work.close()
             raise RuntimeError("a blocking store was called from inside one of its own calls")
         call = _Call(work)
-        loop = self._begin(call)
         try:
+            self._begin(call)
             return call.outcome.result()
         except BaseException:
-            if not call.outcome.done():
-                loop.call_soon_threadsafe(call.cancel)
+            # From here on, only the loop may touch what it was given: it may have begun.
+            if call.loop is not None and not call.outcome.done():
+                call.loop.call_soon_threadsafe(call.cancel)
                 wait((call.outcome,))
             raise
 
@@ -117,23 +122,18 @@ class Portal:
             with suppress(StoreClosed):  # the block has ended with the store
                 self.call(_leave(block))
 
-    def _begin(self, call: "_Call[Any]") -> asyncio.AbstractEventLoop:
-        loop: asyncio.AbstractEventLoop | None = None
+    def _begin(self, call: "_Call[Any]") -> None:
         try:
             self._require_process()
             with self._lock:
                 if self._current is None:
                     raise StoreClosed("open it with `with treadle.blocking.open_store(...)`")
-                loop = self._current.loop
-                loop.call_soon_threadsafe(call.begin)
+                call.loop = self._current.loop
+                call.loop.call_soon_threadsafe(call.begin)
         except BaseException:
-            # From here on, only the loop may touch what it was given: it may have begun.
-            if loop is None:
+            if call.loop is None:
                 call.drop()
-            else:
-                loop.call_soon_threadsafe(call.cancel)
             raise
-        return loop
 
     def _require_process(self) -> None:
         if self._current is not None and self._current.process != os.getpid():
@@ -145,6 +145,8 @@ class _Call(Generic[T]):
 
     def __init__(self, work: Coroutine[Any, Any, T]) -> None:
         self.outcome: Future[T] = Future()
+        self.loop: asyncio.AbstractEventLoop | None = None
+        """The loop that it is, or may be, handed over to."""
         self._work = work
         self._task: asyncio.Task[None] | None = None
 
@@ -153,8 +155,11 @@ class _Call(Generic[T]):
         self._task = asyncio.create_task(self._run())
 
     def cancel(self) -> None:
-        """Cancel, on the loop, after it has begun."""
-        if self._task is not None:
+        """Cancel, on the loop; what has not begun will not begin."""
+        if self._task is None:
+            self.drop()
+            self.outcome.set_exception(asyncio.CancelledError())
+        else:
             # After its first step: a task that is cancelled before has no outcome.
             asyncio.get_running_loop().call_soon(self._task.cancel)
 
@@ -196,6 +201,12 @@ def _run(started: "Future[_Loop]") -> None:
             raise
         serving.close()
         started.set_exception(error)
+
+
+def _end(started: "Future[_Loop]") -> None:
+    """End a loop, on it, that nobody will use."""
+    if started.exception() is None:
+        started.result().ending.set()
 
 
 async def _serve(started: "Future[_Loop]") -> None:

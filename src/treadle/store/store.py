@@ -99,13 +99,18 @@ class Store:
         return self
 
     async def close(self) -> None:
-        """Finish the calls in progress and close; closing twice does no harm.
+        """Finish the calls in progress and close; one that is not open stays as it is.
 
-        A store that is dropped without it warns with `ResourceWarning`, and closes later.
+        A cancelled caller waits until it is closed. A store that is dropped without it warns with
+        `ResourceWarning`, and closes later.
         """
-        self._opener = None
+        if self._opener is None:
+            return
         self._live_values.close()
-        await self._backend.close()
+        try:
+            await self._backend.close()
+        finally:
+            self._opener = None  # not before: until then it must not be opened again
 
     def __del__(self) -> None:
         backend = self._backend
