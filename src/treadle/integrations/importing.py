@@ -1,12 +1,14 @@
 """Importers of other programs' conversations: what they have in common."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sized
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable, Sized
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, Protocol, TypeVar
 
 import msgspec
 
-from treadle.backends.urls import split_url, sqlite_path
+from treadle.backends.postgres.location import parse_location
+from treadle.backends.urls import split_url, sqlite_path, without_password
 from treadle.errors import InvalidValue, StoreClosed, StoreUnavailable, TreadleError
 from treadle.store.store import Store
 
@@ -40,7 +42,8 @@ class Importer(Protocol):
         """Import, and yield each conversation.
 
         Raises:
-            InvalidValue: the source is no database of the framework, or no export.
+            InvalidValue: the source is no database of the framework, or no export, or it cannot be
+                read.
             ImportError: a package that reads the source is missing.
             StoreUnavailable: the store is not available; what was yielded is in it.
         """
@@ -98,6 +101,34 @@ def sqlite_file(source: str) -> Path | None:
     if not path.is_file():
         raise InvalidValue("source", f"there is no file {str(path)!r}")
     return path
+
+
+def postgres_url(source: str) -> str | None:
+    """Return a URL of PostgreSQL, which libpq can read; None for other URLs.
+
+    Raises:
+        InvalidValue: libpq cannot read it. Its own error might show a password.
+    """
+    if not source.startswith(("postgresql://", "postgres://")):
+        return None
+    parse_location(source)
+    return source
+
+
+@contextmanager
+def reading(source: str) -> Generator[None]:
+    """Run what opens or lists a source; the error of a driver becomes one of the source.
+
+    Raises:
+        InvalidValue: it cannot be read.
+    """
+    try:
+        yield
+    except (TreadleError, ImportError):
+        raise
+    except Exception as error:  # of whatever driver reads it
+        reason = f"{without_password(source)!r} cannot be read: {str(error) or repr(error)}"
+        raise InvalidValue("source", reason) from error
 
 
 def _kind_of(written: Written) -> Literal["created", "extended", "unchanged"]:

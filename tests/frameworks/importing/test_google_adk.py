@@ -171,3 +171,13 @@ async def test_the_command_imports_them(tmp_path: Path) -> None:
     arguments = ("--store", str(tmp_path / "store"), "--from", "google-adk")
     status, found, errors = command(*arguments, f"sqlite:///{tmp_path}/x.db")
     assert (status, found["created"], found["items"]) == (0, 1, 2), errors
+
+
+@pytest.mark.parametrize("password", ["secret", "sec%ret", "sec ret"])
+async def test_a_server_that_cannot_be_asked_is_refused_without_its_password(
+    store: Store, password: str
+) -> None:
+    with pytest.raises(InvalidValue) as refused:
+        await run(import_sessions, store, f"postgresql://me:{password}@localhost:1/x")
+    assert password not in str(refused.value)
+    assert ("cannot be read: " in str(refused.value)) == (password == "secret")

@@ -3,8 +3,9 @@
 import operator
 import sqlite3
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, closing
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
 from uuid import uuid4
@@ -13,6 +14,7 @@ import psycopg
 import pytest
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
 from langchain_core.runnables import RunnableConfig
+from langgraph.channels import DeltaChannel
 from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
@@ -66,6 +68,31 @@ def graph(saver: BaseCheckpointSaver[Any]) -> Any:
     return builder.compile(checkpointer=saver)
 
 
+def extended(value: list[str] | None, writes: Sequence[list[str]]) -> list[str]:
+    return [*(value or ()), *chain.from_iterable(writes)]
+
+
+class Log(TypedDict, total=False):
+    """A state that is rebuilt from what its tasks have written."""
+
+    said: Annotated[list[str], DeltaChannel(extended)]
+
+
+def fan_out(saver: BaseCheckpointSaver[Any]) -> Any:
+    def speak(name: str) -> Any:
+        return lambda _: {"said": [name]}
+
+    builder = StateGraph(Log)
+    for number in range(8):
+        name = f"node {number}"
+        builder.add_node(name, speak(name))
+        builder.add_edge(START, name)
+        builder.add_edge(name, "last")
+    builder.add_node("last", speak("last"))
+    builder.add_edge("last", END)
+    return builder.compile(checkpointer=saver)
+
+
 def config(thread: str) -> RunnableConfig:
     return {"configurable": {"thread_id": thread}}
 
@@ -111,6 +138,30 @@ async def test_checkpoints_of_sqlite_are_imported_as_they_are(store: Store, tmp_
     assert [message.content for message in answered["messages"]] == ["ask", "answer 1", "yes"]
     assert answered["profile"] == Profile(name="user 1")
     assert answered["numbers"] == {1: b"\x00\xff"}
+
+
+@every_backend
+async def test_what_parallel_tasks_have_written_keeps_its_order(
+    store: Store, tmp_path: Path
+) -> None:
+    async with sqlite(tmp_path / "x.db") as source:
+        said = await fan_out(source).ainvoke({"said": ["first"]}, config("one"))
+        expected = await tuples(source)
+    await run(import_checkpoints, store, f"sqlite:///{tmp_path}/x.db")
+    target = TreadleSaver(store)
+    assert await tuples(target) == expected
+    assert (await fan_out(target).aget_state(config("one"))).values == said
+
+
+async def test_a_database_of_an_older_saver_is_imported(store: Store, tmp_path: Path) -> None:
+    async with sqlite(tmp_path / "x.db") as source:
+        await say(source, "one", "ask")
+        expected = await tuples(source)
+        await source.conn.execute("ALTER TABLE writes DROP COLUMN task_path")
+        await source.conn.commit()
+    imported = await run(import_checkpoints, store, f"sqlite:///{tmp_path}/x.db")
+    assert [(each.kind, each.reason) for each in imported.values()] == [("created", None)]
+    assert await tuples(TreadleSaver(store)) == expected
 
 
 async def test_a_copy_that_is_in_no_wal_mode_is_imported_and_not_changed(
@@ -163,10 +214,13 @@ async def test_checkpoints_of_postgresql_are_imported_as_they_are(
             for text in ("hello", "more"):
                 await say(source, "one", text)
             await say(source, "two", "ask")
+            said = await fan_out(source).ainvoke({"said": ["first"]}, config("three"))
             expected = await tuples(source)
         imported = await run(import_checkpoints, store, url)
         assert {each.kind for each in imported.values()} == {"created"}
-        assert await tuples(TreadleSaver(store)) == expected
+        target = TreadleSaver(store)
+        assert await tuples(target) == expected
+        assert (await fan_out(target).aget_state(config("three"))).values == said
         again = await run(import_checkpoints, store, url)
         assert {each.kind for each in again.values()} == {"unchanged"}
     finally:
@@ -227,3 +281,13 @@ async def test_the_command_imports_and_says_what_it_did(tmp_path: Path) -> None:
     assert (status, found["unchanged"], found["items"]) == (0, 1, 0)
     async with open_store(store) as opened:
         assert await tuples(TreadleSaver(opened)) == expected
+
+
+@pytest.mark.parametrize("password", ["secret", "sec%ret", "sec ret"])
+async def test_a_server_that_cannot_be_asked_is_refused_without_its_password(
+    store: Store, password: str
+) -> None:
+    with pytest.raises(InvalidValue) as refused:
+        await run(import_checkpoints, store, f"postgresql://me:{password}@localhost:1/x")
+    assert password not in str(refused.value)
+    assert ("cannot be read: " in str(refused.value)) == (password == "secret")

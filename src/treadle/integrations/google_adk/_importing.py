@@ -16,7 +16,14 @@ from treadle.integrations._requirements import requires
 from treadle.integrations.google_adk._events import as_message
 from treadle.integrations.google_adk._keys import Scope, SessionKeys, user_collection
 from treadle.integrations.google_adk._service import TreadleSessionService
-from treadle.integrations.importing import Imported, Written, import_each, sqlite_file
+from treadle.integrations.importing import (
+    Imported,
+    Written,
+    import_each,
+    postgres_url,
+    reading,
+    sqlite_file,
+)
 
 _SHARED: tuple[Scope, ...] = ("app", "user")
 _LIST = "SELECT app_name, user_id, id FROM sessions ORDER BY app_name, user_id, id"
@@ -35,7 +42,7 @@ async def import_sessions(store: Store, source: str) -> AsyncGenerator[Imported]
             "postgresql://…", or a file of `SqliteSessionService`.
 
     Raises:
-        InvalidValue: the source is no such database.
+        InvalidValue: the source is no such database, or cannot be read.
         ImportError: the package that reads it is missing.
     """
     target = TreadleSessionService(store)
@@ -115,12 +122,14 @@ async def _opened(source: str) -> AsyncGenerator[tuple[BaseSessionService, list[
 
     if path is not None:
         url = url_of(path)
-    elif source.startswith(("postgresql://", "postgres://")):
+    elif postgres_url(source) is not None:
         url = f"postgresql+psycopg://{source.partition('://')[2]}"
     else:
         raise InvalidValue("source", "name a database: sqlite:///x.db or postgresql://host/name")
     async with Source(url) as service:
-        yield service, _list(path) if path is not None else await _list_by(service)
+        with reading(source):
+            found = _list(path) if path is not None else await _list_by(service)
+        yield service, found
 
 
 def _list(path: Path) -> list[SessionKeys]:
