@@ -30,15 +30,20 @@ front AS (
 ),
 -- More than :limit, if some of those were skipped.
 before_last AS (
-    SELECT heads.mailbox_id
+    SELECT found.mailbox_id
     FROM last
     CROSS JOIN (VALUES (0), (1), (2)) AS kinds (kind)
-    JOIN queue_heads AS heads
-        ON heads.blocked = 0 AND heads.priority = last.priority AND heads.kind = kinds.kind
-    WHERE (heads.available_at, heads.created_at, heads.entry_id)
-            <= (last.available_at, last.created_at, last.entry_id)
-        AND (heads.kind = 0 OR heads.available_at <= (SELECT now FROM clock))
-        AND NOT EXISTS ({better})
+    CROSS JOIN LATERAL (
+        SELECT heads.mailbox_id
+        FROM queue_heads AS heads
+        WHERE heads.blocked = 0 AND heads.priority = last.priority AND heads.kind = kinds.kind
+            AND (heads.available_at, heads.created_at, heads.entry_id)
+                <= (last.available_at, last.created_at, last.entry_id)
+            AND (heads.kind = 0 OR heads.available_at <= (SELECT now FROM clock))
+            AND NOT EXISTS ({better})
+        -- By an order, the planner takes the index that has it, and not the primary key.
+        ORDER BY heads.available_at, heads.created_at, heads.entry_id
+    ) AS found
     UNION ALL
     SELECT heads.mailbox_id
     FROM queue_heads AS heads
