@@ -12,6 +12,7 @@ from treadle.core.documents import CollectionPage, Document, DocumentPage, Store
 from treadle.core.edits import Truncated
 from treadle.core.endings import Interrupted
 from treadle.core.entry_groups import EntryGroup, GroupCounts
+from treadle.core.expired_documents import DocumentName
 from treadle.core.explaining import Explanation, Obstacle, ObstacleKind
 from treadle.core.following import FollowedItem, LiveValue, ThreadDeleted, ThreadReset
 from treadle.core.heads import HeadPage, ThreadSummary
@@ -106,6 +107,7 @@ __all__ = [
     "Consumers",
     "CorruptRecord",
     "Document",
+    "DocumentName",
     "DocumentPage",
     "Documents",
     "Durability",

@@ -11,7 +11,6 @@ from treadle.core.documents import (
     DeleteDocument,
     DeleteDocuments,
     EnsureDocument,
-    PurgeDocuments,
     PutDocument,
     TouchDocument,
 )
@@ -26,6 +25,7 @@ from treadle.core.endings import (
     Supersede,
     Withdraw,
 )
+from treadle.core.expired_documents import PurgeDocuments
 from treadle.core.heads import CheckThread, UpdateThread
 from treadle.core.mailboxes import Enqueue, EnsureMailbox, Send
 from treadle.core.pauses import Pause, Resume

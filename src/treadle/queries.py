@@ -5,6 +5,7 @@
 
 from treadle.core.documents import ListCollections, ListDocuments, LoadDocuments
 from treadle.core.entry_groups import CountGroups
+from treadle.core.expired_documents import ListExpired
 from treadle.core.explaining import ExplainEntry
 from treadle.core.heads import ListHeads, LoadHead
 from treadle.core.mailbox_queries import (
@@ -36,6 +37,7 @@ __all__ = [
     "ListDocuments",
     "ListEntries",
     "ListErrors",
+    "ListExpired",
     "ListHeads",
     "ListMailboxes",
     "ListMessages",

@@ -19,7 +19,6 @@ from treadle.core.documents import (
     DeleteDocument,
     DeleteDocuments,
     EnsureDocument,
-    PurgeDocuments,
     PutDocument,
     TouchDocument,
 )
@@ -34,6 +33,7 @@ from treadle.core.endings import (
     Supersede,
     Withdraw,
 )
+from treadle.core.expired_documents import DocumentName, PurgeDocuments
 from treadle.core.heads import CheckThread, UpdateThread
 from treadle.core.keys import KeyRange
 from treadle.core.mailboxes import SETTLED, Enqueue, EnsureMailbox, Send
@@ -104,6 +104,7 @@ COMMANDS: tuple[AnyCommand, ...] = (
     CheckDocument(collection="memories", key=("ann",)),
     TouchDocument(collection="marks", key=("seen",)),
     PurgeDocuments(expired_before=6),
+    PurgeDocuments(expired_before=6, among=(DocumentName(collection="memories", key=("ann",)),)),
 )
 """One of each, on the sample data."""
 

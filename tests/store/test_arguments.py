@@ -113,10 +113,14 @@ VALUES: dict[str, Any] = {
     "at": 1,
     "keep": 1,
     "drop": 1,
+    "input_tokens": 1,
+    "output_tokens": 1,
+    "ends_run": True,
     "key": "k",
     "keys": ["k"],
     "value": 1,
     "values": True,
+    "among": [("c", "k")],
     "prefix": (),
     "expires_at": 1,
     "expires_in_ms": 1,
@@ -170,6 +174,7 @@ NO_TIME: dict[str, Any] = NO_INTEGER | {
     "negative": -1,
     "datetime": datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC),
 }
+NO_COUNT: dict[str, Any] = {"text": "1", "float": 1.0, "negative": -1, "none": None}
 NO_JSON: dict[str, Any] = {
     "NaN": float("nan"),
     "bytes": b"x",
@@ -211,11 +216,20 @@ BAD_VALUES: dict[str, dict[str, Any]] = {
     "statuses": {"a text": "done", "another": ["nonsense"], "number": 1, "numbers": [HUGE]},
     "entry_ids": {"none": None, "a text": "e", "number": 1, "numbers": [HUGE]},
     **dict.fromkeys(
-        ("roots", "live", "keep_order", "values", "removes_rest", "repeats_answers"), NO_BOOLEAN
+        ("roots", "live", "keep_order", "values", "removes_rest", "repeats_answers", "ends_run"),
+        NO_BOOLEAN,
     ),
     "key": NO_KEY | {"none": None, "no part": ()},
     "keys": {"number": HUGE, "none": None, "a key": "k", "bad ones": list(NO_KEY.values())},
     "prefix": NO_KEY | {"none": None},
+    "among": {
+        "number": HUGE,
+        "a text": "c",
+        "texts": ["ck"],
+        "one part": [("c",)],
+        **{name: [("c", key)] for name, key in NO_KEY.items()},
+    },
+    **dict.fromkeys(("input_tokens", "output_tokens"), NO_COUNT),
     "priority": NO_INTEGER | {"negative": -1, "256": 256},
     **dict.fromkeys(
         (

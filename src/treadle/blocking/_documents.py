@@ -171,12 +171,23 @@ class DocumentWrites:
             )
         )
 
-    def purge(self, expired_before: int) -> int:
-        """Delete the documents that expired before a time (unix milliseconds).
+    def purge(
+        self, expired_before: int, *, among: Iterable[tuple[str, AnyKey]] | None = None
+    ) -> int:
+        """Delete the documents that expired before a time. Returns how many there were.
 
-        They count as absent already; this makes room. Returns how many there were.
+        They count as absent already; this makes room. A worker does it: see `purge_documents` of
+        `treadle.worker.Worker`.
+
+        Args:
+            expired_before: the time, in unix milliseconds.
+            among: only documents of these collections and keys, at most 1,000, such as those of
+                `list_expired`; those that were written again meanwhile stay. None: all.
+
+        Raises:
+            InvalidId, InvalidValue: an argument is out of its range.
         """
-        return self._portal.call(self._writes.purge(expired_before))
+        return self._portal.call(self._writes.purge(expired_before, among=among))
 
 
 class Documents(DocumentWrites):
@@ -240,6 +251,15 @@ class Documents(DocumentWrites):
                 now=now,
             )
         )
+
+    def list_expired(self, *, limit: int = 50, now: int | None = None) -> tuple[Document, ...]:
+        """List documents that have expired and are not purged, without values, the oldest first.
+
+        Args:
+            limit: how many at most, clamped to 1..200.
+            now: the present in unix milliseconds; the default is the store's clock.
+        """
+        return self._portal.call(self._reads.list_expired(limit=limit, now=now))
 
     def collections(
         self, *, prefix: str = "", after: str | None = None, limit: int = 50, now: int | None = None

@@ -8,9 +8,17 @@ import msgspec
 from msgspec import Meta
 
 from treadle.core.codec import Json, Model, always_encoded
-from treadle.core.commands import Command, TimedCommand, name_of
+from treadle.core.commands import TimedCommand, name_of
 from treadle.core.ids import CollectionId
-from treadle.core.keys import Key, KeyRange, check_key, check_range, check_text, key_range, row_key
+from treadle.core.keys import (
+    Key,
+    KeyRange,
+    check_key,
+    check_range,
+    check_text,
+    key_range,
+    row_key,
+)
 from treadle.core.limits import (
     LARGEST_TIME,
     Bound,
@@ -117,6 +125,11 @@ class DocumentRows(Protocol):
 def is_live(document: Document, now: int) -> bool:
     """Return whether the document has not expired at `now`."""
     return document.expires_at is None or document.expires_at > now
+
+
+def has_expired(document: Document, before: int) -> bool:
+    """Return whether the document expired before a time."""
+    return document.expires_at is not None and document.expires_at < before
 
 
 def find_live(rows: DocumentRows, collection: str, key: Key, now: int) -> Document | None:
@@ -341,23 +354,6 @@ class TouchDocument(TimedCommand[bool], frozen=True, kw_only=True):
         document = msgspec.structs.replace(found, expires_at=expires_at)
         rows.documents.put(row_key(self.collection, self.key), document)
         return True
-
-
-class PurgeDocuments(Command[int], frozen=True, kw_only=True):
-    """Deletes the documents that expired before `expired_before`. Result: how many."""
-
-    expired_before: Time
-
-    def touches(self, read_set: ReadSet) -> None:
-        """The documents that expired before that time."""
-        read_set.expired_before.add(self.expired_before)
-
-    def apply(self, rows: DocumentRows, now: int) -> int:
-        """Remove the documents."""
-        expired = list(rows.find_expired(self.expired_before))
-        for document in expired:
-            rows.documents.remove(row_key(document.collection, document.key))
-        return len(expired)
 
 
 # --- queries --------------------------------------------------------------------------------------

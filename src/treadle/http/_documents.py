@@ -14,9 +14,9 @@ from treadle.core.documents import (
     DocumentPage,
     ListCollections,
     ListDocuments,
-    PurgeDocuments,
     Stored,
 )
+from treadle.core.expired_documents import PurgeDocuments
 from treadle.core.keys import Key
 from treadle.core.limits import Time, Version
 from treadle.errors import InvalidValue, NotFound, shorten

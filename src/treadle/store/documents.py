@@ -1,7 +1,7 @@
 """Documents, as a user of a store sees them."""
 
 from collections.abc import Iterable
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from msgspec import UNSET, UnsetType
 
@@ -19,11 +19,11 @@ from treadle.core.documents import (
     ListCollections,
     ListDocuments,
     LoadDocuments,
-    PurgeDocuments,
     PutDocument,
     Stored,
     TouchDocument,
 )
+from treadle.core.expired_documents import DocumentName, ListExpired, PurgeDocuments
 from treadle.core.keys import Key
 from treadle.core.pages import Order
 from treadle.core.queries import check_query
@@ -220,12 +220,24 @@ class DocumentWrites:
         )
         return self._write(command)
 
-    def purge(self, expired_before: int) -> Write[int]:
-        """Delete the documents that expired before a time (unix milliseconds).
+    def purge(
+        self, expired_before: int, *, among: Iterable[tuple[str, AnyKey]] | None = None
+    ) -> Write[int]:
+        """Delete the documents that expired before a time. Returns how many there were.
 
-        They count as absent already; this makes room. Returns how many there were.
+        They count as absent already; this makes room. A worker does it: see `purge_documents` of
+        `treadle.worker.Worker`.
+
+        Args:
+            expired_before: the time, in unix milliseconds.
+            among: only documents of these collections and keys, at most 1,000, such as those of
+                `list_expired`; those that were written again meanwhile stay. None: all.
+
+        Raises:
+            InvalidId, InvalidValue: an argument is out of its range.
         """
-        return self._write(PurgeDocuments(expired_before=expired_before))
+        names = None if among is None else _names(among)
+        return self._write(PurgeDocuments(expired_before=expired_before, among=names))
 
 
 class Documents(DocumentWrites):
@@ -295,6 +307,18 @@ class Documents(DocumentWrites):
         )
         return await self._backend.read(check_query(query, "listDocuments"))
 
+    async def list_expired(
+        self, *, limit: int = 50, now: int | None = None
+    ) -> tuple[Document, ...]:
+        """List documents that have expired and are not purged, without values, the oldest first.
+
+        Args:
+            limit: how many at most, clamped to 1..200.
+            now: the present in unix milliseconds; the default is the store's clock.
+        """
+        query = ListExpired(limit=limit, now=now)
+        return await self._backend.read(check_query(query, "listExpired"))
+
     async def collections(
         self,
         *,
@@ -313,6 +337,21 @@ class Documents(DocumentWrites):
         """
         query = ListCollections(prefix=prefix, after=after, limit=limit, now=now)
         return await self._backend.read(check_query(query, "listCollections"))
+
+
+def _names(among: Iterable[Any]) -> tuple[DocumentName, ...]:
+    if isinstance(among, str) or not isinstance(among, Iterable):
+        raise InvalidValue("purgeDocuments.among", f"{shorten(among)} is no list of documents")
+    return tuple(_name(each, position) for position, each in enumerate(among))
+
+
+def _name(document: Any, position: int) -> DocumentName:
+    match document:
+        case (collection, key):
+            return DocumentName(collection=collection, key=_parts(key))
+        case _:
+            where = f"purgeDocuments.among[{position}]"
+            raise InvalidValue(where, f"{shorten(document)} is not a collection and a key")
 
 
 def _parts(key: AnyKey) -> Key:

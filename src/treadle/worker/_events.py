@@ -84,10 +84,14 @@ class Outage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Purged(msgspec.Struct, frozen=True, kw_only=True):
-    """`count` entries that ended before `older_than` (unix milliseconds) were removed."""
+    """`count` entries that ended before `older_than` (unix milliseconds) were removed.
+
+    With them went `documents` documents that had expired.
+    """
 
     count: int
     older_than: int
+    documents: int = 0
 
 
 Event: TypeAlias = (
@@ -152,8 +156,9 @@ def log_events(event: Event) -> None:
             reason = describe_error(event.error)
             _log(logging.WARNING, event, message, event.operation, event.retry_in_ms, reason)
         case Purged():
-            message = "purged %d entries that ended before %d"
-            _log(logging.INFO, event, message, event.count, event.older_than)
+            message = "purged %d entries that ended before %d, and %d documents that had expired"
+            values = (event.count, event.older_than, event.documents)
+            _log(logging.INFO, event, message, *values)
         case _:
             assert_never(event)
 

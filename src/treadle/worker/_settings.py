@@ -35,6 +35,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     mailbox_id: str | None
     grace_ms: int
     purge_after_ms: int | None
+    purge_documents: bool | None
 
     def __post_init__(self) -> None:
         _check_least("concurrency", self.concurrency, 1)
@@ -44,12 +45,26 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         _check_least("grace_ms", self.grace_ms, 0)
         if self.purge_after_ms is not None:
             _check_least("purge_after_ms", self.purge_after_ms, 0)
+        if self.purge_documents is not None:
+            _check_kind("purge_documents", self.purge_documents, bool)
         if self.mailbox_id is not None:
             check_id("mailbox", self.mailbox_id)
         _check_kind("consumer", self.consumer, str)
         check_json(self.consumer, "consumer")
         _check_kind("backoff", self.backoff, Backoff)
         _check_kind("keep_order", self.keep_order, bool)
+
+    @property
+    def purges_documents(self) -> bool:
+        """Whether documents that have expired are removed."""
+        if self.purge_documents is None:
+            return self.purge_after_ms is not None
+        return self.purge_documents
+
+    @property
+    def purges(self) -> bool:
+        """Whether anything is removed from time to time."""
+        return self.purge_after_ms is not None or self.purges_documents
 
     @property
     def lease_s(self) -> float:

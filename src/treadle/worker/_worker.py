@@ -68,6 +68,9 @@ class Worker:
             After that they are cancelled and their entries are released.
         purge_after_ms: remove entries of all mailboxes so many milliseconds after they ended, 0 or
             more; their dedupe keys are forgotten with them. Dead letters stay. None: never.
+        purge_documents: remove documents of all collections once they have expired, at most 5,000
+            in a round. There are ten rounds in `purge_after_ms`, or one every 10 minutes. None: if
+            `purge_after_ms` is given.
         on_event: receives every event, on the event loop. An exception that it raises is logged.
         clock: the time that the worker waits by. None: the event loop's. The times of leases and
             retries are the store's (`treadle.open_store` takes its clock).
@@ -93,6 +96,7 @@ class Worker:
         mailbox_id: str | None = None,
         grace_ms: int = 10_000,
         purge_after_ms: int | None = None,
+        purge_documents: bool | None = None,
         on_event: OnEvent = log_events,
         clock: WorkerClock | None = None,
         random: Random | None = None,
@@ -115,6 +119,7 @@ class Worker:
             mailbox_id=mailbox_id,
             grace_ms=grace_ms,
             purge_after_ms=purge_after_ms,
+            purge_documents=purge_documents,
         )
         self._emit = guarded(on_event)
         self._clock = clock
@@ -216,9 +221,8 @@ class _Run:
             watcher.look,
             self._slots.watch,
         ]
-        purge_after_ms = context.settings.purge_after_ms
-        if purge_after_ms is not None:
-            self._background.append(Purger(context, purge_after_ms).run)
+        if context.settings.purges:
+            self._background.append(Purger(context).run)
 
     async def run(self, *, until_idle: bool, while_due: bool) -> None:
         """Process entries until stopped (or idle), then end all parts in order.

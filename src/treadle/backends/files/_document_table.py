@@ -11,7 +11,7 @@ from treadle.backends.files._collection_files import CollectionFiles, Lines, Who
 from treadle.backends.files._collection_index import CollectionIndex, line_of, read_line
 from treadle.backends.files.documents import Documents, fold
 from treadle.backends.model.tables import Change, Put, RowTable
-from treadle.core.documents import Document
+from treadle.core.documents import Document, has_expired
 from treadle.core.keys import KeyRange, row_key, split, split_row_key
 from treadle.core.pages import Order
 from treadle.errors import AlreadyExists, CorruptRecord
@@ -97,7 +97,7 @@ class DocumentTable(RowTable[Document]):
             keys = {key for key, time in index.expiring.items() if time < before}
             keys.update(self._changed_in(KeyRange(name)))
             for document in self._readable(name, index, sorted(keys)):
-                if document.expires_at is not None and document.expires_at < before:
+                if has_expired(document, before):
                     yield document
 
     def find_collections(self, first: str) -> Iterator[str]:

@@ -16,7 +16,7 @@ from treadle.backends.model.active_runs import ActiveRuns
 from treadle.backends.model.known_messages import KnownMessages
 from treadle.backends.model.sorted_keys import SortedKeys
 from treadle.core.claims import ClaimRequest, choose, due_time, is_kept
-from treadle.core.documents import Document
+from treadle.core.documents import Document, has_expired
 from treadle.core.heads import ThreadSummary, summarized
 from treadle.core.keys import END, SEPARATOR, KeyRange, split_row_key
 from treadle.core.limits import next_number
@@ -357,11 +357,7 @@ class Tables:
 
     def find_expired(self, before: int) -> Iterable[Document]:
         """The documents that expired before a time (unix milliseconds)."""
-        return [
-            document
-            for document in self.documents.values()
-            if document.expires_at is not None and document.expires_at < before
-        ]
+        return [document for document in self.documents.values() if has_expired(document, before)]
 
     def new_version(self, least: int) -> int:
         """A version that is at least `least` and larger than all that were given out before."""

@@ -16,6 +16,7 @@ from treadle.core.documents import (
     LoadDocuments,
     collection_page,
 )
+from treadle.core.expired_documents import ListExpired
 from treadle.core.keys import Key, KeyRange, check_key, join, split, split_row_key
 from treadle.core.limits import clamp_page
 from treadle.errors import InvalidValue
@@ -96,6 +97,15 @@ def list_documents(
         next_cursor=_cursor(rows[:limit]),
         unreadable=tuple(unreadable),
     )
+
+
+def list_expired(
+    query: ListExpired, damage: DamageLog, now: int | None
+) -> Program[tuple[Document, ...]]:
+    """The documents that expired first, without values."""
+    values = {"limit": clamp_page(query.limit), "now": now}
+    (rows,) = yield (Read("list_expired_documents", values),)
+    return tuple(readable(read_document, rows, damage, []))
 
 
 def list_collections(

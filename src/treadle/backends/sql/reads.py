@@ -14,6 +14,7 @@ from treadle.backends.sql import _threads as threads
 from treadle.backends.sql.program import Program, Row, Statement
 from treadle.core.documents import ListCollections, ListDocuments, LoadDocuments
 from treadle.core.entry_groups import CountGroups
+from treadle.core.expired_documents import ListExpired
 from treadle.core.explaining import ExplainEntry
 from treadle.core.heads import ListHeads, LoadHead
 from treadle.core.mailbox_queries import (
@@ -72,6 +73,7 @@ _TIMED: dict[type[Query[Any]], Callable[[Any, DamageLog, int | None], Program[An
     LoadDocuments: documents.load_documents,
     ListDocuments: documents.list_documents,
     ListCollections: documents.list_collections,
+    ListExpired: documents.list_expired,
 }
 """Programs whose answer depends on the time; None is the database's clock."""
 

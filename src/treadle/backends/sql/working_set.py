@@ -45,7 +45,7 @@ from treadle.backends.sql.thread_rows import (
     read_locked_thread,
     read_message,
 )
-from treadle.core.documents import Document
+from treadle.core.documents import Document, has_expired
 from treadle.core.keys import KeyRange, join, row_key
 from treadle.core.mailboxes import EntryStatus, MailboxEntry, MailboxState, is_terminal
 from treadle.core.messages import StoredMessage
@@ -453,11 +453,7 @@ class WorkingSet(RefusingTables):
         """The documents that expired before a time (unix milliseconds)."""
         if before not in self._read_set.expired_before:
             raise NotLoaded(f"documents that expired before {before}")
-        return [
-            document
-            for document in self.documents.loaded()
-            if document.expires_at is not None and document.expires_at < before
-        ]
+        return [document for document in self.documents.loaded() if has_expired(document, before)]
 
     def _index(self, before: Row | None, after: Row | None) -> None:
         if isinstance(before, MailboxEntry):

@@ -126,6 +126,7 @@ READS: dict[str, Read] = {
     "summaries": lambda store: store.mailboxes.list_summaries(),
     "load documents": lambda store: store.documents.load_many("memories", ["ann", "none"]),
     "list documents": lambda store: store.documents.list("memories", prefix="ann"),
+    "list expired documents": lambda store: store.documents.list_expired(),
     "list collections": lambda store: store.documents.collections(),
     "queries together": lambda store: store.read(
         ListDeltas(thread_id="t", after_version=0), ListEntries(), LoadRun(run_id="r")

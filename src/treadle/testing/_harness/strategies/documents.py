@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from treadle import Document
+from treadle import Document, DocumentName
 from treadle.core.commands import AnyCommand
 from treadle.core.documents import (
     CheckDocument,
@@ -14,10 +14,10 @@ from treadle.core.documents import (
     DeleteDocument,
     DeleteDocuments,
     EnsureDocument,
-    PurgeDocuments,
     PutDocument,
     TouchDocument,
 )
+from treadle.core.expired_documents import PurgeDocuments
 from treadle.core.keys import Key
 from treadle.core.restoring import RestoreDocument
 from treadle.testing._harness.strategies.models import json_values
@@ -40,6 +40,7 @@ KEYS: tuple[Key, ...] = (
 collections = st.sampled_from(COLLECTIONS)
 keys = st.sampled_from(KEYS)
 prefixes: st.SearchStrategy[Key] = st.sampled_from([(), (), ("a",), ("a", "b"), ("b",)])
+names = st.builds(DocumentName, collection=collections, key=keys)
 ends = st.none() | st.none() | keys
 values = st.sampled_from([None, 1, 1.0, {"extra": [True]}, "\x00\n"]) | json_values
 
@@ -91,7 +92,11 @@ def seldom(now: int) -> tuple[st.SearchStrategy[AnyCommand], ...]:
             before=ends,
             now=nows(now),
         ),
-        st.builds(PurgeDocuments, expired_before=times(now)),
+        st.builds(
+            PurgeDocuments,
+            expired_before=times(now),
+            among=st.none() | st.lists(names, max_size=4).map(tuple),
+        ),
         st.builds(
             RestoreDocument,
             document=st.builds(

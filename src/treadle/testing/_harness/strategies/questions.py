@@ -261,6 +261,7 @@ def questions(now: int) -> st.SearchStrategy[Question]:
             values=st.booleans(),
             now=nows(now),
         ),
+        _question("documents", "list_expired", limit=limits, now=about),
         _question(
             "documents",
             "collections",

@@ -1,8 +1,9 @@
 """Expiry: from its time on a document counts as absent, whether or not it is removed."""
 
-from treadle import InvalidValue, Store
+from treadle import InvalidId, InvalidValue, Store
 from treadle.backends.base import Guarantee
 from treadle.core.limits import LARGEST_TIME
+from treadle.store.documents import AnyKey
 from treadle.testing._harness.check import Checks
 from treadle.testing._harness.expect import expect, refused
 from treadle.testing.clock import ManualClock
@@ -88,6 +89,51 @@ async def a_purge_removes_what_expired_before_a_time(store: Store, clock: Manual
     expect(await store.documents.purge(clock.now), 2)
     expect(await store.documents.purge(clock.now), 0)
     expect((await store.documents.collections(now=0)).items, ("c0",))
+
+
+@checks.add(Guarantee.DOCUMENTS_CHANGE_BY_RULE)
+async def what_expired_first_is_listed_first(store: Store, clock: ManualClock) -> None:
+    for number, key in enumerate("dcba"):
+        await store.documents.put("c1", key, {"a": number}, expires_at=number // 2)
+    await store.documents.put("c0", ("z", "y"), 4, expires_at=1)
+    await store.documents.put("c0", "stays", 5)
+    await store.documents.put("c0", "later", 6, expires_at=clock.now + 1)
+    listed = await store.documents.list_expired()
+    expect([(each.collection, each.key) for each in listed], EXPIRED)
+    expect([each.value for each in listed], [None] * len(EXPIRED))
+    expect(await store.documents.list_expired(limit=2), listed[:2])
+    expect(await store.documents.list_expired(now=0), listed[:2])
+    clock.now += 1
+    listed = await store.documents.list_expired()
+    expect([each.key for each in listed[len(EXPIRED) :]], [("later",)])
+
+
+EXPIRED = [("c1", ("c",)), ("c1", ("d",)), ("c0", ("z", "y")), ("c1", ("a",)), ("c1", ("b",))]
+
+
+@checks.add(Guarantee.DOCUMENTS_CHANGE_BY_RULE)
+async def a_purge_among_keys_leaves_what_was_written_again(store: Store) -> None:
+    for key in ("old", "kept", "other", "later"):
+        await store.documents.put("c", key, key, expires_at=9 if key == "later" else 5)
+    await store.documents.put("c", "kept", "again")
+    among: list[tuple[str, AnyKey]] = [
+        ("c", ("old",)),
+        ("c", "kept"),
+        ("c", "later"),
+        ("none", "k"),
+        ("c", "old"),
+    ]
+    expect(await store.documents.purge(6, among=among), 1)
+    left = [each.key for each in (await store.documents.list("c", now=0)).items]
+    expect(left, [("kept",), ("later",), ("other",)])
+    expect(await store.documents.purge(6, among=[]), 0)
+    with refused(InvalidValue):
+        await store.documents.purge(6, among=[("c", str(number)) for number in range(1_001)])
+    with refused(InvalidValue):
+        await store.documents.purge(6, among=[("c", ())])
+    with refused(InvalidId):
+        await store.documents.purge(6, among=[("", "k")])
+    expect(await store.documents.purge(6), 1)
 
 
 @checks.add(Guarantee.ONE_ORDER)

@@ -1,0 +1,82 @@
+"""Documents that have expired: which they are, and how they are removed."""
+
+from collections.abc import Iterable, Iterator
+from heapq import nsmallest
+
+import msgspec
+
+from treadle.core.codec import Model
+from treadle.core.commands import Command
+from treadle.core.documents import KEYS, Document, DocumentRows, has_expired
+from treadle.core.ids import CollectionId, check_id
+from treadle.core.keys import Key, check_key, join, row_key
+from treadle.core.limits import Bound, Time, clamp_page
+from treadle.core.queries import TimedQuery
+from treadle.core.read_set import ReadSet
+from treadle.errors import InvalidValue
+
+
+class DocumentName(Model, frozen=True, kw_only=True):
+    """Where a document is."""
+
+    collection: CollectionId
+    key: Key
+
+
+class PurgeDocuments(Command[int], frozen=True, kw_only=True):
+    """Deletes the documents that expired before `expired_before`. Result: how many."""
+
+    expired_before: Time
+    among: tuple[DocumentName, ...] | None = None
+    """Only these documents, at most 1,000; None: all."""
+
+    def check(self) -> None:
+        """Refuse keys that cannot be stored, and too many."""
+        among = self.among or ()
+        if len(among) > KEYS:
+            raise InvalidValue(
+                "purgeDocuments.among", f"at most {KEYS} at a time, not {len(among)}"
+            )
+        for position, name in enumerate(among):
+            check_id("collection", name.collection)
+            check_key(name.key, f"purgeDocuments.among[{position}].key")
+
+    def touches(self, read_set: ReadSet) -> None:
+        """The documents that expired before that time, or those that are named."""
+        if self.among is None:
+            read_set.expired_before.add(self.expired_before)
+        else:
+            read_set.documents.update(_rows_of(self.among))
+
+    def apply(self, rows: DocumentRows, now: int) -> int:
+        """Remove the documents."""
+        expired = list(self._find_expired(rows))
+        for document in expired:
+            rows.documents.remove(row_key(document.collection, document.key))
+        return len(expired)
+
+    def _find_expired(self, rows: DocumentRows) -> Iterable[Document]:
+        if self.among is None:
+            return rows.find_expired(self.expired_before)
+        named = map(rows.documents.get, dict.fromkeys(_rows_of(self.among)))
+        return [each for each in named if each and has_expired(each, self.expired_before)]
+
+
+def _rows_of(names: Iterable[DocumentName]) -> Iterator[str]:
+    return (row_key(name.collection, name.key) for name in names)
+
+
+class ListExpired(TimedQuery[tuple[Document, ...]], frozen=True, kw_only=True):
+    """The documents that have expired, without values, those that did so first."""
+
+    limit: Bound = 50
+
+    def answer(self, rows: DocumentRows, now: int) -> tuple[Document, ...]:
+        """Take the first ones."""
+        found = rows.find_expired(now + 1)
+        first = nsmallest(clamp_page(self.limit), found, key=_expiry_order)
+        return tuple(msgspec.structs.replace(document, value=None) for document in first)
+
+
+def _expiry_order(document: Document) -> tuple[int, str, str]:
+    return document.expires_at or 0, document.collection, join(document.key)
