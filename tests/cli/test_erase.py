@@ -14,15 +14,15 @@ def test_a_user_is_erased_and_the_rest_stays(tmp_path: Path) -> None:
 
     store = tmp_path / "agents"
     in_store(store, fill)
-    refused = run("erase", "--resource", "ann", "--store", store)
+    refused = run("erase", "--owner", "ann", "--store", store)
     assert refused.exit_code == 2
     assert "needs --yes" in refused.stderr
-    result = run("erase", "--resource", "ann", "--yes", "--store", store)
+    result = run("erase", "--owner", "ann", "--yes", "--store", store)
     assert result.stdout == "erased 1 thread, 1 mailbox, 1 entry\n"
     [left] = run_json("threads", "list", "--store", store)["items"]
     assert left["id"] == "of bob"
     assert not result.stderr
-    again = run_json("erase", "--resource", "ann", "--yes", "--store", store)
+    again = run_json("erase", "--owner", "ann", "--yes", "--store", store)
     assert again == {"threads": 0, "runs": 0, "mailboxes": 0, "entries": 0, "documents": 0}
 
 
@@ -34,11 +34,11 @@ def test_documents_that_may_be_of_another_user_are_named(tmp_path: Path) -> None
 
     store = tmp_path / "agents"
     in_store(store, fill)
-    result = run("erase", "--resource", "ann", "--yes", "--store", store)
+    result = run("erase", "--owner", "ann", "--yes", "--store", store)
     assert result.stdout.splitlines() == [
         "erased 2 threads",
         "left the documents whose keys begin with 'bob', a thread of theirs",
     ]
     in_store(store, fill)
-    erased = run_json("erase", "--resource", "ann", "--yes", "--thread-documents", "--store", store)
+    erased = run_json("erase", "--owner", "ann", "--yes", "--thread-documents", "--store", store)
     assert (erased["threads"], erased["documents"], "left" in erased) == (2, 1, False)

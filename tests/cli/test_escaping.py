@@ -75,7 +75,7 @@ SHOWING: dict[str, tuple[str, ...]] = {
     "documents list": ("documents", "list", "c\u202e"),
     "documents put": ("documents", "put", "c\u202e", "", ""),
     "documents show": ("documents", "show", "c\u202e", "k\u202e\x7f"),
-    "erase": ("erase", "--yes", "--resource", HOSTILE),
+    "erase": ("erase", "--yes", "--owner", HOSTILE),
     "export": ("export",),
     "mailboxes cancel": ("mailboxes", "cancel", HOSTILE),
     "mailboxes delete": ("mailboxes", "delete", "--yes", "m1\u202e"),

@@ -81,7 +81,7 @@ def test_a_damaged_thread_may_be_that_of_the_owner(tmp_path: Path) -> None:
 
     in_store(tmp_path / "s", add)
     (tmp_path / "s" / "b.json").write_text("{ torn")
-    result = run("export", "--resource", "u1", "--store", tmp_path / "s")
+    result = run("export", "--owner", "u1", "--store", tmp_path / "s")
     assert len(result.stdout.splitlines()) == 1
     assert result.exit_code == 1
     assert "b.json" in result.stderr
@@ -139,9 +139,9 @@ def test_the_threads_of_one_owner_are_exported(tmp_path: Path) -> None:
         await opened.threads.create(treadle.Thread(id="b"))
 
     in_store(tmp_path / "s", add)
-    result = run("export", "--resource", "u1", "--store", tmp_path / "s")
+    result = run("export", "--owner", "u1", "--store", tmp_path / "s")
     assert [json.loads(line)["id"] for line in result.stdout.splitlines()] == ["a"]
-    assert run("export", "a", "--resource", "u1", "--store", tmp_path / "s").exit_code == 2
+    assert run("export", "a", "--owner", "u1", "--store", tmp_path / "s").exit_code == 2
 
 
 DRONE = """\

@@ -48,7 +48,7 @@ WORKING: dict[str, list[str]] = {
     "completion": ["completion", "bash"],
     "copy": ["copy", "agents", "copy-{kind}"],
     "doctor": ["doctor"],
-    "erase": ["erase", "--resource", "nobody", "--yes"],
+    "erase": ["erase", "--owner", "nobody", "--yes"],
     "export": ["export"],
     "import": ["import", "empty.jsonl"],
     "mailboxes cancel": ["mailboxes", "cancel", "--mailbox", "m1"],

@@ -87,7 +87,7 @@ def test_a_thread_is_forked(agents: Path) -> None:
     assert "forkThread.state" in unknown.stderr
     damaged = run("threads", "fork", "t1", "t2", "--state", "{", "--store", agents)
     assert damaged.stderr.startswith("treadle: invalid value at state: it is not JSON")
-    fork = ("threads", "fork", "t1", "t2", "--at", 1, "--state", '{"n": 0}', "--resource", "u2")
+    fork = ("threads", "fork", "t1", "t2", "--at", 1, "--state", '{"n": 0}', "--owner", "u2")
     assert run_json(*fork, "--store", agents) == {"id": "t2", "version": 0}
     thread = run_json("threads", "show", "t2", "--store", agents)["thread"]
     assert (len(thread["messages"]), thread["state"]) == (1, {"n": 0})
@@ -123,7 +123,7 @@ def test_a_thread_without_times_is_shown(agents: Path) -> None:
     thread["metadata"] = {}
     path.write_text(json.dumps(thread))
     lines = run("threads", "show", "t1", "--store", agents).stdout.splitlines()
-    assert lines[:2] == ["t1", "3 messages, version 0, resource u1"]
+    assert lines[:2] == ["t1", "3 messages, version 0, owner u1"]
 
 
 def _filled(folder: Path) -> Path:

@@ -434,3 +434,9 @@ async def test_what_cannot_be_an_answer_is_refused(store: Store) -> None:
     with pytest.raises(InvalidId):
         await store.runs.request(wanted(""))
     assert await how_it_is(store) == ("waiting", None)
+
+
+async def test_what_is_no_request_is_named_once(store: Store) -> None:
+    with pytest.raises(InvalidValue) as caught:
+        await store.runs.request("a", {"agent_id": "x"})  # type: ignore[arg-type]
+    assert str(caught.value).startswith("invalid value at request: it must be a RunRequest")

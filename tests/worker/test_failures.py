@@ -237,7 +237,8 @@ async def test_an_entry_that_crashed_too_many_workers_is_given_up_without_anothe
     await until_idle(new_worker(store, handler, max_attempts=3))
     assert called == []
     assert recorder.of(DeadLettered)[0].error == (
-        "TooManyAttempts: 6 attempts, the most is 3; they ended with their processes, or hung"
+        "TooManyAttempts: attempt 7 is not made: 6 were, the most is 3, and then 3 alone; "
+        "they ended with their processes, or hung"
     )
 
 
@@ -253,7 +254,8 @@ async def test_an_entry_with_more_failed_attempts_than_are_allowed_now_says_the_
         await store.mailboxes.nack(claimed, error="ValueError: no luck", retry_at=clock.now)
     await until_idle(new_worker(store, handler, max_attempts=3))
     assert recorder.of(DeadLettered)[0].error == (
-        "TooManyAttempts: 6 attempts, the most is 3; the last error: ValueError: no luck"
+        "TooManyAttempts: attempt 7 is not made: 6 were, the most is 3, and then 3 alone; "
+        "the last error: ValueError: no luck"
     )
 
 

@@ -18,7 +18,7 @@ def checked_request(request: object) -> RunRequest:
     """
     if not isinstance(request, RunRequest):
         reason = f"it must be a RunRequest, not a {type(request).__name__}"
-        raise InvalidValue("request.request", reason)
+        raise InvalidValue("request", reason)
     check_ids(request)
     for each in request.resume if isinstance(request.resume, tuple | list) else ():
         check_ids(each)

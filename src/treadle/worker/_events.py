@@ -134,7 +134,7 @@ def log_events(event: Event) -> None:
             due_in_ms = max(event.retry_at - event.entry.updated_at - event.lasted_ms, 0)
             _log(logging.WARNING, event, message, attempt, *_names(event), due_in_ms, event.error)
         case DeadLettered():
-            message = "entry %r of mailbox %r is a dead letter after attempt %d: %s"
+            message = "entry %r of mailbox %r is a dead letter at attempt %d: %s"
             attempt = event.entry.attempt_count
             _log(logging.ERROR, event, message, *_names(event), attempt, event.error)
         case Released():

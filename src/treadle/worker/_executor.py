@@ -166,12 +166,14 @@ class Executor:
 
         Or one whose failures were recorded while more attempts were allowed than now.
         """
-        earlier, most = lease.entry.attempt_count - 1, self._context.settings.max_attempts
+        attempt, most = lease.entry.attempt_count, self._context.settings.max_attempts
+        earlier = attempt - 1
         if earlier < most + LONE_ATTEMPTS:
             return
         last = lease.entry.last_error
         why = f"the last error: {last}" if last else "they ended with their processes, or hung"
-        raise TooManyAttempts(f"{earlier} attempts, the most is {most}; {why}")
+        limit = f"the most is {most}, and then {LONE_ATTEMPTS} alone"
+        raise TooManyAttempts(f"attempt {attempt} is not made: {earlier} were, {limit}; {why}")
 
 
 def _is_async(handler: Handler) -> bool:

@@ -17,10 +17,10 @@ from treadle.store.store import Store
 @click.command(
     "erase",
     cls=ExampleCommand,
-    examples=("treadle erase --resource anna", "treadle erase --resource anna --yes --json"),
+    examples=("treadle erase --owner anna", "treadle erase --owner anna --yes --json"),
 )
 @store_option()
-@click.option("--resource", metavar="ID", required=True, help="The owner, as threads name it.")
+@click.option("--owner", metavar="ID", required=True, help="The owner, as threads name it.")
 @click.option(
     "--thread-documents",
     is_flag=True,
@@ -29,7 +29,7 @@ from treadle.store.store import Store
 )
 @yes_option
 @json_option
-def erase(resource: str, thread_documents: bool, yes: bool, as_json: bool) -> None:
+def erase(owner: str, thread_documents: bool, yes: bool, as_json: bool) -> None:
     """Delete everything of one user.
 
     These are the threads of the owner, and those below them that nobody else owns; their runs and
@@ -43,12 +43,12 @@ def erase(resource: str, thread_documents: bool, yes: bool, as_json: bool) -> No
     "left", the ids of these threads, if there are any.
     """
     if not yes:
-        confirm_deletion(f"everything of {resource!r}")
+        confirm_deletion(f"everything of {owner!r}")
 
     async def work(store: Store) -> Erased:
         with progress("erasing", None, unit="threads") as bar:
             return await store.erase(
-                resource, thread_documents=thread_documents, report=lambda _: bar.advance(1)
+                owner, thread_documents=thread_documents, report=lambda _: bar.advance(1)
             )
 
     erased = change_store(work)

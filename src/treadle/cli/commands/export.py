@@ -34,12 +34,12 @@ _CONCURRENCY = 16
     examples=(
         "treadle export > conversations.jsonl",
         "treadle export bike-squeaky-brakes | jq .messages",
-        "treadle export --resource user-17 --output user-17.jsonl",
+        "treadle export --owner user-17 --output user-17.jsonl",
     ),
 )
 @store_option()
 @click.argument("thread_ids", metavar="[THREAD]...", nargs=-1)
-@click.option("--resource", metavar="ID", help="Only threads of this owner.")
+@click.option("--owner", metavar="ID", help="Only threads of this owner.")
 @click.option(
     "--output",
     "-o",
@@ -47,19 +47,19 @@ _CONCURRENCY = 16
     default=STANDARD_OUTPUT,
     help="Write to this file, which appears when it is complete.  [default: standard output]",
 )
-def export_command(thread_ids: tuple[str, ...], resource: str | None, output: Path) -> None:
+def export_command(thread_ids: tuple[str, ...], owner: str | None, output: Path) -> None:
     """Write threads as JSON Lines in the OpenAI chat format.
 
     Without a THREAD, all threads are written. Each line is {"id": ..., "messages": [...], ...};
     what the format has no name for is in its field "treadle". `treadle import` reads it.
     """
-    if thread_ids and resource is not None:
-        raise click.UsageError("give either threads or --resource")
+    if thread_ids and owner is not None:
+        raise click.UsageError("give either threads or --owner")
 
     async def write(store: Store) -> list[str]:
         if thread_ids:
             return await _write(store, thread_ids, stream, must_exist=True)
-        ids, unreadable = await _list_ids(store, resource)
+        ids, unreadable = await _list_ids(store, owner)
         errors = [f"{name} cannot be read; see `treadle doctor`" for name in unreadable]
         return errors + await _write(store, ids, stream)
 
@@ -71,7 +71,7 @@ def export_command(thread_ids: tuple[str, ...], resource: str | None, output: Pa
         raise Failure(f"{counted(len(errors), 'thread')} could not be exported; all others were")
 
 
-async def _list_ids(store: Store, resource: str | None) -> tuple[list[str], list[str]]:
+async def _list_ids(store: Store, owner: str | None) -> tuple[list[str], list[str]]:
     """Return the ids of all threads or of an owner's, and the names of what cannot be read.
 
     They are read behind a cursor: with an offset, a thread that is deleted meanwhile would move
@@ -81,9 +81,7 @@ async def _list_ids(store: Store, resource: str | None) -> tuple[list[str], list
     unreadable: dict[str, None] = {}
     cursor: str | None = None
     while True:
-        page = await store.threads.list_heads(
-            by="id", after=cursor, limit=PAGE, resource_id=resource
-        )
+        page = await store.threads.list_heads(by="id", after=cursor, limit=PAGE, resource_id=owner)
         ids += [head.id for head in page.items]
         unreadable |= dict.fromkeys(page.unreadable)
         cursor = page.next_cursor

@@ -278,14 +278,14 @@ def truncate_thread(
 @click.argument("new", metavar="NEW")
 @click.option("--at", type=int, metavar="N", help="Copy only the first N messages.")
 @click.option("--state", metavar="JSON", help="The state of the new thread.")
-@click.option("--resource", metavar="ID", help="The owner of the new thread.")
+@click.option("--owner", metavar="ID", help="The owner of the new thread.")
 @json_option
 def fork_thread(
     source: str,
     new: str,
     at: int | None,
     state: str | None,
-    resource: str | None,
+    owner: str | None,
     as_json: bool,
 ) -> None:
     """Create the thread NEW from the first messages of another one.
@@ -293,10 +293,10 @@ def fork_thread(
     --json: {"id": "...", "version": 0}.
     """
     value = UNSET if state is None else read_json(state, "state")
-    owner = UNSET if resource is None else resource
+    owned_by = UNSET if owner is None else owner
 
     async def fork(store: Store) -> Committed:
-        return await store.threads.fork(source, new, at=at, state=value, resource_id=owner)
+        return await store.threads.fork(source, new, at=at, state=value, resource_id=owned_by)
 
     forked = change_store(fork)
     if as_json:

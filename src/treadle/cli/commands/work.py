@@ -72,7 +72,8 @@ from treadle.worker import Handler, Worker
     type=click.IntRange(min=1),
     default=10,
     show_default=True,
-    help="After so many failed attempts, an entry becomes a dead letter.",
+    help="After so many failed attempts, an entry becomes a dead letter; it gets three "
+    "more, alone, if its process died with the last one.",
 )
 @click.option(
     "--grace",

@@ -42,7 +42,7 @@ def _facts(head: ThreadHead) -> str:
         "version": str(head.version),
         "created": time_text(thread.metadata.created_at),
         "updated": time_text(thread.metadata.updated_at),
-        "resource": thread.resource_id,
+        "owner": thread.resource_id,
         "under": thread.parent_thread_id,
     }
     known = (f"{name} {fact}" for name, fact in facts.items() if fact)
