@@ -49,7 +49,7 @@ class Incoming(Request):
     Args:
         scope: the scope of the request.
         receive: receives its messages.
-        limits: the limits of its body, for whoever reads it.
+        limits: the limits of its body.
     """
 
     def __init__(self, scope: Scope, receive: Receive, limits: Limits) -> None:
