@@ -1,9 +1,15 @@
 """`treadle mailboxes`, as text and as JSON."""
 
+import json
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 import treadle
 from tests.cli.support import in_store, run, run_json
+from treadle.core.limits import LARGEST_TIME
+from treadle.store.mailboxes import Mailboxes
 
 
 def test_entries_are_listed_and_shown(agents: Path) -> None:
@@ -199,6 +205,63 @@ def test_dead_letters_are_requeued(agents: Path) -> None:
     missing = run("mailboxes", "requeue", "nope", "--store", agents)
     assert missing.exit_code == 1
     assert "'nope' does not exist" in missing.stderr
+
+
+async def send_dead_letters(store: treadle.Store) -> list[str]:
+    ids = [f"dead-{number}" for number in range(3)]
+    for name in ids:
+        await store.mailboxes.send("m3", name, entry_id=name)
+        [entry] = await store.mailboxes.claim(consumer="w", mailbox_id="m3")
+        await store.mailboxes.dead_letter(entry, error="boom")
+    return ids
+
+
+def test_an_entry_that_cannot_be_requeued_leaves_no_other_one_behind(agents: Path) -> None:
+    first, second, third = in_store(agents, send_dead_letters)
+    words = ("mailboxes", "requeue", "--store", agents)
+    result = run(*words, first, "nope", "a/b", second)
+    assert result.exit_code == 1
+    assert result.stdout == "queued again: 2 entries\n"
+    missing, invalid = result.stderr.splitlines()
+    assert "'nope' does not exist" in missing
+    assert "'a/b'" in invalid
+    again = run(*words, first, third, "--json")
+    assert again.exit_code == 1
+    assert [each["entry_id"] for each in json.loads(again.stdout)["entries"]] == [third]
+    assert f"treadle: entry {first} is queued" in again.stderr
+
+
+def test_an_entry_that_cannot_be_cancelled_leaves_no_other_one_behind(agents: Path) -> None:
+    ended, *_ = in_store(agents, send_dead_letters)
+    items = run_json("mailboxes", "entries", "--mailbox", "m1", "--store", agents)["items"]
+    first, second = (entry["entry_id"] for entry in items)
+    result = run("mailboxes", "cancel", first, ended, "nope", second, "--store", agents)
+    assert result.exit_code == 1
+    assert result.stdout == "cancelled: 2 entries\n"
+    assert "has already ended: it is dead_letter" in result.stderr
+    assert "'nope' does not exist" in result.stderr
+
+
+def test_a_dead_letter_that_somebody_else_requeues_is_no_error(
+    agents: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second, _ = in_store(agents, send_dead_letters)
+    search = Mailboxes.search_entries
+
+    async def search_and_change(self: Mailboxes, **options: Any) -> Any:
+        page = await search(self, **options)
+        async with treadle.open_store(str(agents)) as other:
+            await other.mailboxes.requeue(first)
+            entry = await other.mailboxes.claim_entry(first, consumer="w")
+            assert entry is not None
+            await other.mailboxes.ack(entry)
+            await other.mailboxes.purge(LARGEST_TIME, mailbox_id="m3", statuses=["accepted"])
+            await other.mailboxes.requeue(second)
+        return page
+
+    monkeypatch.setattr(Mailboxes, "search_entries", search_and_change)
+    words = ("mailboxes", "requeue", "--all", "--mailbox", "m3", "--store", agents)
+    assert [each["entry_id"] for each in run_json(*words)["entries"]] == ["dead-2"]
 
 
 def test_dead_letters_are_requeued_by_the_text_of_their_error(agents: Path) -> None:

@@ -59,9 +59,10 @@ def test_threads_are_deleted(agents: Path) -> None:
     unasked = run("threads", "delete", "t1", "--store", agents)
     assert unasked.exit_code == 2
     assert "--yes" in unasked.stderr
-    result = run("threads", "delete", "--yes", "t1", "nope", "--json", "--store", agents)
+    ids = ("nope", "a/b", "t1")
+    result = run("threads", "delete", "--yes", *ids, "--json", "--store", agents)
     assert result.exit_code == 1
-    assert json.loads(result.stdout) == {"deleted": ["t1"], "missing": ["nope"]}
+    assert json.loads(result.stdout) == {"deleted": ["t1"], "missing": ["nope", "a/b"]}
     assert "there is no thread 'nope'" in result.stderr
     assert len(run_json("threads", "list", "--store", agents)["items"]) == 0
 

@@ -1,7 +1,8 @@
 """`treadle mailboxes`: list, show and count entries, and settle them by hand."""
 
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
-from typing import get_args
+from typing import NamedTuple, get_args
 
 import click
 import msgspec
@@ -21,8 +22,9 @@ from treadle.cli.options import (
 )
 from treadle.cli.paging import every_found, write_found
 from treadle.cli.terminal.counts import counted
-from treadle.cli.terminal.failure import Failure
+from treadle.cli.terminal.failure import Failure, describe
 from treadle.cli.terminal.help import ExampleGroup
+from treadle.cli.terminal.notes import write_note
 from treadle.cli.terminal.output import time_text, write_fields, write_json, write_line
 from treadle.cli.terminal.tables import Column, beginning
 from treadle.clock import system_clock
@@ -43,7 +45,7 @@ from treadle.core.mailboxes import (
 )
 from treadle.core.pages import Order
 from treadle.core.pauses import is_paused
-from treadle.errors import NotFound
+from treadle.errors import InvalidId, NotFound
 from treadle.store.store import Store
 
 _COLUMNS = (
@@ -322,9 +324,11 @@ def requeue(
     if bool(entry_ids) == all_dead or (is_filtered and not all_dead):
         raise click.UsageError("give either entries, or --all, with --mailbox or --error if wanted")
 
-    async def write(store: Store) -> list[MailboxEntry]:
-        ids = await _list_dead(store, mailbox, error) if all_dead else list(entry_ids)
-        return [await _requeue(store, entry_id) for entry_id in ids]
+    async def write(store: Store) -> _Outcome:
+        if not all_dead:
+            return await _each(store, entry_ids, _requeue)
+        done = await _each(store, await _list_dead(store, mailbox, error), _requeue)
+        return done._replace(errors=[])  # of those that others have requeued or removed meanwhile
 
     _write_entries("queued again", change_store(write), as_json=as_json)
 
@@ -348,10 +352,10 @@ def cancel(entry_ids: tuple[str, ...], mailbox: str | None, as_json: bool) -> No
     if bool(entry_ids) == (mailbox is not None):
         raise click.UsageError("give either entries or --mailbox")
 
-    async def write(store: Store) -> list[MailboxEntry]:
+    async def write(store: Store) -> _Outcome:
         if mailbox is not None:
-            return list(await store.mailboxes.cancel_pending(mailbox))
-        return [await _cancel(store, entry_id) for entry_id in entry_ids]
+            return _Outcome(list(await store.mailboxes.cancel_pending(mailbox)), [])
+        return await _each(store, entry_ids, _cancel)
 
     _write_entries("cancelled", change_store(write), as_json=as_json)
 
@@ -413,6 +417,30 @@ def _note(entry: MailboxEntry) -> str:
     return entry.last_error or ""
 
 
+class _Outcome(NamedTuple):
+    """The entries that were changed, and why others were not."""
+
+    entries: list[MailboxEntry]
+    errors: list[str]
+
+
+async def _each(
+    store: Store,
+    entry_ids: Iterable[str],
+    change: Callable[[Store, str], Awaitable[MailboxEntry]],
+) -> _Outcome:
+    """Change entries; one that cannot be changed leaves no other one behind."""
+    done = _Outcome([], [])
+    for entry_id in entry_ids:
+        try:
+            done.entries.append(await change(store, entry_id))
+        except (InvalidId, NotFound) as error:
+            done.errors.append(describe(error))
+        except Failure as failure:
+            done.errors.append(failure.message)
+    return done
+
+
 async def _requeue(store: Store, entry_id: str) -> MailboxEntry:
     before = await store.mailboxes.load_entry(entry_id)
     if before is not None and before.status != "dead_letter":
@@ -443,8 +471,18 @@ async def _list_dead(store: Store, mailbox: str | None, error: str | None) -> li
     return [entry.entry_id async for entry in every_found(letters)]
 
 
-def _write_entries(done: str, entries: list[MailboxEntry], *, as_json: bool) -> None:
-    if as_json:
+def _write_entries(done: str, outcome: _Outcome, *, as_json: bool) -> None:
+    """Write what was changed, and then the errors.
+
+    Raises:
+        Failure: there is an error; it has the last one.
+    """
+    entries, errors = outcome
+    if as_json and (entries or not errors):
         write_json({"entries": [to_plain(entry) for entry in entries]})
-    else:
+    elif entries or not errors:
         write_line(f"{done}: {counted(len(entries), 'entry', 'entries')}")
+    for error in errors[:-1]:
+        write_note(f"treadle: {error}")
+    if errors:
+        raise Failure(errors[-1])

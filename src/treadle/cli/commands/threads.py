@@ -27,6 +27,7 @@ from treadle.cli.terminal.transcript import write_transcript
 from treadle.core.codec import to_plain
 from treadle.core.edits import Truncated
 from treadle.core.heads import HeadKey, HeadPage, ThreadSummary
+from treadle.core.ids import is_id
 from treadle.core.message_times import padded, trimmed
 from treadle.core.pages import Order
 from treadle.core.threads import Committed, ThreadHead
@@ -159,7 +160,7 @@ def delete_threads(thread_ids: tuple[str, ...], yes: bool, as_json: bool) -> Non
     async def delete(store: Store) -> dict[str, list[str]]:
         result: dict[str, list[str]] = {"deleted": [], "missing": []}
         for thread_id in thread_ids:
-            was_there = await store.threads.delete(thread_id)
+            was_there = is_id(thread_id) and await store.threads.delete(thread_id)
             result["deleted" if was_there else "missing"].append(thread_id)
         return result
 
