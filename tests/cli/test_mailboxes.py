@@ -25,6 +25,9 @@ def test_entries_are_listed_and_shown(agents: Path) -> None:
     }
     text = run("mailboxes", "show", entry_id, "--store", agents).stdout
     assert "dedupe_key" in text
+    assert not any(line.startswith(("turn", "closes_runs")) for line in text.splitlines())
+    assert "turn" in first
+    assert "last_turn" not in run("mailboxes", "show", "m1", "--store", agents).stdout
     mailbox = run_json("mailboxes", "show", "m1", "--store", agents)
     assert mailbox["mailbox"]["current_generation"] == 0
     assert mailbox["stats"]["queued"] == 2

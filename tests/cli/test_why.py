@@ -64,6 +64,24 @@ def test_each_obstacle_is_a_sentence(entry_id: str, first: str, sentences: list[
         assert line.startswith(f"- {sentence}")
 
 
+def test_the_lease_of_a_worker_that_died_is_named() -> None:
+    async def die(store: treadle.Store) -> None:
+        await enqueue(store, entry("left", "left"), entry("kept", "kept"))
+        await claim_by_id(store, "left", consumer="vm-1", lease_ms=0)
+        await claim_by_id(store, "kept", consumer="vm-2", lease_ms=0)
+        await store.mailboxes.pause("kept")
+
+    in_store("agents", die)
+    first, lease, following = run("mailboxes", "why", "left").stdout.splitlines()
+    assert first == "left in mailbox left is claimed"
+    assert lease.startswith("- the lease of vm-1 ended at 20")
+    assert lease.endswith(": the worker may have died")
+    assert following.startswith("- it is next")
+    first, lease, following = run("mailboxes", "why", "kept").stdout.splitlines()
+    assert lease.startswith("- the lease of vm-2 ended at 20")
+    assert following.startswith("- its mailbox has been paused since 20")
+
+
 def test_sentences_end_with_what_else_is_known() -> None:
     ends = {
         "a": "together with b",

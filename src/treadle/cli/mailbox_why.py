@@ -10,6 +10,7 @@ from treadle.cli.options import json_option, store_option
 from treadle.cli.terminal.failure import Failure
 from treadle.cli.terminal.help import ExampleCommand
 from treadle.cli.terminal.output import time_text, write_json, write_line
+from treadle.core.claims import has_expired
 from treadle.core.codec import to_plain
 from treadle.core.escaping import one_line
 from treadle.core.explaining import Explanation, Obstacle
@@ -31,7 +32,8 @@ from treadle.store.store import Store
 def why(any_id: str, as_json: bool) -> None:
     """Say why an entry does not run.
 
-    It names what the entry waits for, who holds it or its mailbox, or how it ended. For a mailbox
+    It names what the entry waits for, who holds it or its mailbox, whose lease is over, or how it
+    ended. For a mailbox
     it is about the oldest entry that waits there, or that a worker holds.
 
     --json: {"entry": {...}, "mailbox": {...}, "now": N, "obstacles": [{"kind", ...}]}.
@@ -55,6 +57,10 @@ def why(any_id: str, as_json: bool) -> None:
             f"{any_id} is a mailbox; its oldest entry that has not ended is {found.entry_id}"
         )
     write_line(f"{found.entry_id} in mailbox {found.mailbox_id} is {found.status}")
+    if has_expired(found, explanation.now):
+        ended = time_text(found.lease_until)
+        holder = one_line(found.claimed_by or "a worker")
+        write_line(f"- the lease of {holder} ended at {ended}: the worker may have died")
     for obstacle in explanation.obstacles:
         write_line(f"- {one_line(_sentence(obstacle, explanation))}")
     if not explanation.obstacles:

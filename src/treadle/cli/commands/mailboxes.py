@@ -186,6 +186,10 @@ def list_entries(  # noqa: PLR0913, PLR0917
     write_found(read_store(read), _COLUMNS, _cells, as_json=as_json, plain=to_plain)
 
 
+_INTERNAL = frozenset(("turn", "last_turn", "closes_runs"))
+"""Fields that mean something to claims and endings, and nothing to people."""
+
+
 class _Mailbox(msgspec.Struct, frozen=True, kw_only=True):
     state: MailboxState
     stats: MailboxStats
@@ -204,7 +208,8 @@ class _Mailbox(msgspec.Struct, frozen=True, kw_only=True):
 def show(any_id: str, as_json: bool) -> None:
     """Show an entry or a mailbox.
 
-    A mailbox is shown with its generation, and the number of its entries in each status.
+    A mailbox is shown with its generation, and the number of its entries in each status. What only
+    claims need, such as the turn of an entry, is in --json only.
 
     --json: {"entry": {...}}, or {"mailbox": {...}, "stats": {...}}.
     """
@@ -223,7 +228,8 @@ def show(any_id: str, as_json: bool) -> None:
     if as_json:
         write_json(document)
     else:
-        write_fields({name: item for part in document.values() for name, item in part.items()})
+        fields = {name: item for part in document.values() for name, item in part.items()}
+        write_fields({name: item for name, item in fields.items() if name not in _INTERNAL})
 
 
 @mailboxes.command("interrupt", examples=("treadle mailboxes interrupt bike-squeaky-brakes",))
