@@ -7,7 +7,7 @@ import msgspec
 
 from treadle.core.codec import Model
 from treadle.core.commands import Command
-from treadle.core.documents import KEYS, Document, DocumentRows, has_expired
+from treadle.core.documents import KEYS, Document, DocumentRows, has_expired, is_live
 from treadle.core.ids import CollectionId, check_id
 from treadle.core.keys import Key, check_key, join, row_key
 from treadle.core.limits import Bound, Time, clamp_page
@@ -24,7 +24,10 @@ class DocumentName(Model, frozen=True, kw_only=True):
 
 
 class PurgeDocuments(Command[int], frozen=True, kw_only=True):
-    """Deletes the documents that expired before `expired_before`. Result: how many."""
+    """Deletes the documents that expired before `expired_before`. Result: how many.
+
+    A document that has not expired by now stays, also if `expired_before` is later.
+    """
 
     expired_before: Time
     among: tuple[DocumentName, ...] | None = None
@@ -50,7 +53,8 @@ class PurgeDocuments(Command[int], frozen=True, kw_only=True):
 
     def apply(self, rows: DocumentRows, now: int) -> int:
         """Remove the documents."""
-        expired = list(self._find_expired(rows))
+        # The caller's clock may be ahead of the one by which documents expire.
+        expired = [each for each in self._find_expired(rows) if not is_live(each, now)]
         for document in expired:
             rows.documents.remove(row_key(document.collection, document.key))
         return len(expired)

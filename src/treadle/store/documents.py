@@ -225,8 +225,8 @@ class DocumentWrites:
     ) -> Write[int]:
         """Delete the documents that expired before a time. Returns how many there were.
 
-        They count as absent already; this makes room. A worker does it: see `purge_documents` of
-        `treadle.worker.Worker`.
+        They count as absent already; this makes room. One that has not expired yet stays, whatever
+        time is given. A worker does it: see `purge_documents` of `treadle.worker.Worker`.
 
         Args:
             expired_before: the time, in unix milliseconds.

@@ -14,12 +14,14 @@ from treadle.core.documents import (
     CheckDocument,
     DeleteDocuments,
     Document,
+    DocumentRows,
     ListCollections,
     ListDocuments,
     LoadDocuments,
     PutDocument,
     TouchDocument,
 )
+from treadle.core.expired_documents import PurgeDocuments
 from treadle.core.keys import KeyRange, row_key
 from treadle.core.pages import Order
 
@@ -88,6 +90,21 @@ class Hoarding(Twisted):
     def twist(self, command: AnyCommand) -> AnyCommand:
         if isinstance(command, PutDocument) and command.expected == 0:
             return replace(command, now=0)
+        return command
+
+
+class _AsTold(PurgeDocuments, frozen=True, kw_only=True):
+    def apply(self, rows: DocumentRows, now: int) -> int:
+        return super().apply(rows, self.expired_before)
+
+
+@breaks(Guarantee.DOCUMENTS_CHANGE_BY_RULE, "a purge removes nothing that has not expired")
+class Hasty(Twisted):
+    """Believes the time up to which documents are purged."""
+
+    def twist(self, command: AnyCommand) -> AnyCommand:
+        if isinstance(command, PurgeDocuments):
+            return _AsTold(expired_before=command.expired_before, among=command.among)
         return command
 
 

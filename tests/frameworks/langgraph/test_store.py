@@ -10,6 +10,7 @@ from langgraph.store.base import GetOp, ListNamespacesOp, PutOp, SearchOp
 from tests.marks import every_backend
 from treadle import InvalidValue, Store, blocking, open_store
 from treadle.integrations.langgraph import TreadleStore
+from treadle.testing.clock import ManualClock
 
 
 @every_backend
@@ -108,6 +109,28 @@ async def test_an_item_expires_and_reading_it_makes_it_live_longer(store: Store)
         await store.documents.touch("langgraph-store", before[key].key, expires_at=1)
     assert [each.key for each in await items.asearch(("a",))] == ["permanent"]
     assert await items.asweep_ttl() == 2
+
+
+@every_backend
+async def test_an_item_lives_as_long_as_the_clock_of_the_store_says(store_url: str) -> None:
+    clock = ManualClock()
+    async with open_store(store_url, clock=clock, migrate=True) as store:
+        await _let_expire(store, clock)
+
+
+async def _let_expire(store: Store, clock: ManualClock) -> None:
+    items = TreadleStore(store, ttl={"default_ttl": 10})
+    await items.aput(("a",), "read", {})
+    await items.aput(("a",), "other", {})
+    clock.now += 9 * 60_000
+    assert await items.asweep_ttl() == 0
+    assert await items.aget(("a",), "read", refresh_ttl=True)
+    clock.now += 60_000
+    assert [each.key for each in await items.asearch(("a",), refresh_ttl=False)] == ["read"]
+    assert await items.asweep_ttl() == 1
+    clock.now += 9 * 60_000
+    assert await items.aget(("a",), "read") is None
+    assert await items.asweep_ttl() == 1
 
 
 async def expiries(store: Store) -> list[int | None]:

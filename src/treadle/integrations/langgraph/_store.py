@@ -155,12 +155,11 @@ class _Items:
             if (item := read_value(document, _Item)).ttl is not None
         }
         while lives:
-            now = treadle.system_clock()
             try:
                 async with self._store.batch() as step:
                     for key, (version, ttl) in lives.items():
                         step.documents.check(self._collection, key, expected=version)
-                        step.documents.touch(self._collection, key, expires_at=_expiry(now, ttl))
+                        step.documents.touch(self._collection, key, expires_in_ms=_life(ttl))
             except treadle.VersionConflict as error:
                 lives = {key: each for key, each in lives.items() if not _is_at(error, key)}
             except treadle.ReadOnlyStore:
@@ -172,7 +171,6 @@ class _Items:
         last = {_key(op.namespace, op.key): op for op in puts}
         if not last:
             return
-        now = treadle.system_clock()
         async with self._store.batch() as step:
             for key, op in last.items():
                 if op.value is None:
@@ -181,8 +179,8 @@ class _Items:
                 value: treadle.Json = {"value": dict(op.value)}
                 if op.ttl is not None:
                     value["ttl"] = op.ttl
-                expires_at = _expiry(now, op.ttl)
-                step.documents.put(self._collection, key, value, expires_at=expires_at)
+                life = _life(op.ttl)
+                step.documents.put(self._collection, key, value, expires_in_ms=life)
 
     async def _search(self, op: SearchOp) -> list[treadle.Document]:
         check_filter(op.filter)
@@ -226,7 +224,15 @@ class _Items:
 
 
 async def _sweep(store: treadle.Store) -> int:
-    return await store.documents.purge(treadle.system_clock())
+    count = 0
+    while expired := await store.documents.list_expired(limit=PAGE):
+        last = max(each.expires_at or 0 for each in expired)
+        among = [(each.collection, each.key) for each in expired]
+        purged = await store.documents.purge(last + 1, among=among)
+        count += purged
+        if not purged:
+            break  # others were faster, or the clock was set back
+    return count
 
 
 def _checked(ops: Iterable[Op]) -> Sequence[Op]:
@@ -253,8 +259,9 @@ def _is_at(error: treadle.VersionConflict, key: Key) -> bool:
     return isinstance(error.key, tuple) and error.key[1:] == key
 
 
-def _expiry(now: int, minutes: float | None) -> int | None:
-    return None if minutes is None else now + round(minutes * 60_000)
+def _life(minutes: float | None) -> int | None:
+    """Return how many milliseconds an item lives, by the clock of the store."""
+    return None if minutes is None else round(minutes * 60_000)
 
 
 def _item(kind: type[Kind], document: treadle.Document) -> Kind:

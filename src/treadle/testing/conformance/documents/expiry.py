@@ -136,6 +136,14 @@ async def a_purge_among_keys_leaves_what_was_written_again(store: Store) -> None
     expect(await store.documents.purge(6), 1)
 
 
+@checks.add(Guarantee.DOCUMENTS_CHANGE_BY_RULE)
+async def a_purge_removes_nothing_that_has_not_expired(store: Store, clock: ManualClock) -> None:
+    await store.documents.put("c", "old", 1, expires_at=clock.now)
+    await store.documents.put("c", "live", 1, expires_at=clock.now + 1)
+    expect(await store.documents.purge(LARGEST_TIME), 1)
+    expect([each.key for each in (await store.documents.list("c", now=0)).items], [("live",)])
+
+
 @checks.add(Guarantee.ONE_ORDER)
 async def a_purge_sees_its_own_batch(store: Store) -> None:
     for key in ("old", "kept", "gone"):
