@@ -304,6 +304,42 @@ class TestAttaching:
         page = await store.threads.list_messages("t")
         assert len(page.messages) == 10
 
+    @pytest.mark.parametrize(
+        ("path", "given", "first"),
+        [
+            (PATH, asked("r", "hello"), "RUN_STARTED"),
+            ("/v1/runs", {"agentId": "helper", "threadId": "t", "runId": "r"}, "run_start"),
+            ("/v1/ai-sdk/agents/helper/runs", {"id": "t", "runId": "r", "messages": []}, "start"),
+        ],
+    )
+    async def test_a_run_that_is_asked_for_while_the_server_stops_is_not_refused(
+        self,
+        store: Store,
+        path: str,
+        given: dict[str, Any],
+        first: str,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """It is in the mailbox: who is refused asks again, and so for another run."""
+        app = app_of(store)
+        ask = store.runs.request
+
+        async def stopping(*arguments: Any, **options: Any) -> Any:
+            asked_for = await ask(*arguments, **options)
+            app.streams.end()
+            return asked_for
+
+        monkeypatch.setattr(store.runs, "request", stopping)
+        async with streaming(app, path, method="POST", body=given) as stream:
+            await stream.until_end()
+        assert stream.status == 200
+        assert [event.data["type"] for event in stream.events] == [first]
+        assert (await store.mailboxes.count_entries("t")).queued == 1
+        async with streaming(app, path, method="POST", body=given) as stream:
+            await stream.until_end()
+        assert stream.status == 503
+        assert (await store.mailboxes.count_entries("t")).queued == 1
+
     async def test_a_run_leaves_nothing_behind(self, store: Store) -> None:
         app = app_of(store)
         before = len(asyncio.all_tasks())

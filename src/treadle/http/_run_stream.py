@@ -94,8 +94,18 @@ async def stream_of_run(
     async with count_stream(call) as stack:
         await stream.listen(stack)
         events = await begin()
-        call.streams.require_running()
+        if call.streams.are_ended:
+            # The run is asked for. Who were refused now would ask again, and get another one.
+            events = _first_of(events)
         return EventStream(call, events, stack.pop_all(), headers)
+
+
+async def _first_of(events: AsyncGenerator[bytes | None]) -> AsyncGenerator[bytes | None]:
+    """The first event, which says that the run has begun and names it."""
+    async with aclosing(events):
+        async for event in events:
+            yield event
+            return
 
 
 class RunStream:

@@ -53,7 +53,7 @@ class Streams:
         Raises:
             Refused: with 503 if the server stops, or with 429 if there are too many.
         """
-        self.require_running()
+        self._require_running()
         self._require_room(principal_id, limits)
         self._of_principals[principal_id] += 1
         try:
@@ -63,7 +63,7 @@ class Streams:
             if not self._of_principals[principal_id]:
                 del self._of_principals[principal_id]
 
-    def require_running(self) -> None:
+    def _require_running(self) -> None:
         """Refuse a stream if the server stops.
 
         Raises:
