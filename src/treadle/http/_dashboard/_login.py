@@ -115,8 +115,9 @@ def login_operations(authenticate: Authenticate) -> tuple[Operation, ...]:
 
 def _is_encrypted(request: Request) -> bool:
     """Return whether the browser speaks https, to this server or to a proxy before it."""
-    forwarded = request.headers.get("x-forwarded-proto")
-    return "https" in (request.url.scheme, forwarded)
+    # Several proxies make a list, and the first one is that of the browser.
+    forwarded = request.headers.get("x-forwarded-proto", "").partition(",")[0]
+    return "https" in (request.url.scheme, forwarded.strip().lower())
 
 
 async def _log_out(call: Call) -> Response:
