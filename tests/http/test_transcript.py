@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from treadle import Message, ToolCall
 from treadle.core.live import LivePiece
 from treadle.http._run_events import PartBegan, PartEnded, PartGrew, RunEvent, ToolAnswered
-from treadle.http._transcript import Transcript
+from treadle.http._transcript import Transcript, output_of
 
 PIECES = ["Hel", "lo ", "the", "re"]
 TEXT = "".join(PIECES)
@@ -116,3 +116,26 @@ def test_arguments_are_the_same_however_they_are_written(streamed: str) -> None:
 
 def test_internal_messages_are_not_shown() -> None:
     assert list(Transcript().commit(Message.internal_system("secret"), "x")) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "output"),
+    [
+        ("5", 5),
+        ("-0.5", -0.5),
+        ("1e3", "1e3"),
+        ("1.10", "1.10"),
+        ("9007199254740991", 2**53 - 1),
+        ("9007199254740993", "9007199254740993"),
+        ("12345678901234567890123", "12345678901234567890123"),
+        ("0.1234567890123456789", "0.1234567890123456789"),
+        ("null", None),
+        ('{"id": 1}', {"id": 1}),
+        ("007", "007"),
+        ("NaN", "NaN"),
+        ("[" * 5_000, "[" * 5_000),
+    ],
+)
+def test_a_result_that_is_a_number_loses_no_digit(text: str, output: object) -> None:
+    """Most clients are programs in JavaScript, whose numbers have 53 bits."""
+    assert output_of(Message.tool("c", text)) == output

@@ -149,12 +149,23 @@ def text_of(content: str | list[Json]) -> str:
 
 
 def output_of(message: Message) -> Json:
-    """Return the result of a tool: the value, if it is JSON."""
+    """Return the result of a tool: the value, if it is JSON.
+
+    A number that would lose digits stays a text, such as that of an order, or a price of 1.10.
+    """
     text = text_of(message.content)
     try:
-        return msgspec.json.decode(text)
+        value = msgspec.json.decode(text)
     except (msgspec.DecodeError, RecursionError):
         return text
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        is_kept = abs(value) <= _LARGEST and msgspec.json.encode(value).decode() == text.strip()
+        return value if is_kept else text
+    return value
+
+
+_LARGEST = 2**53 - 1
+"""The largest integer that JavaScript tells from its neighbours."""
 
 
 def _is_same(shown: str, arguments: Json) -> bool:
