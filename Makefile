@@ -17,8 +17,8 @@ BENCH_STAMP := $(BENCH)/.installed
 INTEGRATIONS := $(VENV)/integrations
 INTEGRATIONS_STAMP := $(INTEGRATIONS)/.installed
 # What `make test` leaves out. `make integrations` runs the tests with programs of others (a browser,
-# clients that npm installs, schemathesis) and those of the benchmarks; `make docs` runs the code of
-# the pages, the chat service of a guide, and certifies the backend of another.
+# clients that npm installs, schemathesis, an older PostgreSQL) and those of the benchmarks; `make docs`
+# runs the code of the pages, the chat service of a guide, and certifies the backend of another.
 CLIENTS := tests/http/clients tests/http/dashboard/browser tests/http/test_schemathesis.py tests/benchmarks
 PAGES   := README.md docs tests/docs/test_chat_service.py tests/docs/test_write_a_backend.py
 
@@ -61,8 +61,9 @@ endif
 test: $(STAMP)  ## Run the tests on two cores; ARGS="-k claim -x" goes to pytest
 	$(PYTEST) -n 3 --dist loadgroup $(addprefix --ignore=,$(CLIENTS) $(PAGES)) $(ARGS)
 
-clients: $(STAMP)  ## Test the dashboard in Chromium, the API with clients of others, and the benchmarks; ARGS as for test
+clients: $(STAMP)  ## Test the dashboard in Chromium, the API with clients of others, plans on PostgreSQL 16, and the benchmarks; ARGS as for test
 	$(PYTEST) $(CLIENTS) -n 2 --dist loadgroup $(ARGS)
+	@test -n '$(ARGS)' || $(PY) -m tests.postgres.older
 
 # Frameworks and peers have many dependencies, which must not get into the environment of the tools.
 # Each has the dependency group of its name.
