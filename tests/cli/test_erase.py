@@ -1,6 +1,9 @@
 """`treadle erase`."""
 
+import os
 from pathlib import Path
+
+import pytest
 
 import treadle
 from tests.cli.support import in_store, run, run_json
@@ -42,3 +45,34 @@ def test_documents_that_may_be_of_another_user_are_named(tmp_path: Path) -> None
     in_store(store, fill)
     erased = run_json("erase", "--owner", "ann", "--yes", "--thread-documents", "--store", store)
     assert (erased["threads"], erased["documents"], "left" in erased) == (2, 1, False)
+
+
+async def _fill_ann(store: treadle.Store) -> None:
+    await store.threads.create(treadle.Thread(id="chat", resource_id="ann"))
+    await store.mailboxes.send("chat", "work")
+    await store.documents.put("memories", ("ann", "drinks"), "tea")
+
+
+def test_a_dry_run_says_how_much_would_be_deleted(tmp_path: Path) -> None:
+    store = tmp_path / "agents"
+    in_store(store, _fill_ann)
+    result = run("erase", "--owner", "ann", "--dry-run", "--store", store)
+    assert result.stdout == "would erase 1 thread, 1 mailbox, 1 entry, 1 document\n"
+    counted = run_json("erase", "--owner", "ann", "--dry-run", "--store", store)
+    assert counted == {"threads": 1, "runs": 0, "mailboxes": 1, "entries": 1, "documents": 1}
+    assert run_json("erase", "--owner", "ann", "--yes", "--store", store) == counted
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pseudo-terminals")
+def test_the_question_says_how_much_is_deleted(tmp_path: Path) -> None:
+    from tests.cli.terminal import run_in_terminal
+
+    store = tmp_path / "agents"
+    in_store(store, _fill_ann)
+    question = "Delete everything of 'ann': 1 thread, 1 mailbox, 1 entry, 1 document?"
+    output, code = run_in_terminal(
+        "erase", "--owner", "ann", "--store", store, answers={question: "n\n"}, insists=True
+    )
+    assert code == 1, output
+    assert "nothing was deleted" in output
+    assert len(run_json("threads", "list", "--store", store)["items"]) == 1

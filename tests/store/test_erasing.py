@@ -81,6 +81,26 @@ async def test_nothing_of_an_owner_is_left_anywhere(
 
 
 @every_backend
+async def test_a_dry_run_counts_what_an_erasure_deletes_and_deletes_nothing(store: Store) -> None:
+    await fill(store, "ann", WORD)
+    await fill(store, "bob", "salubrious")
+    await store.documents.put("profiles", "ann", "of Ann")
+    whole = await store.erase("ann", thread_documents=True, dry_run=True)
+    assert whole == Erased(threads=5, runs=3, mailboxes=3, entries=3, documents=7)
+    counted = await store.erase("ann", dry_run=True)
+    assert (counted.documents, len(counted.left)) == (4, 3)
+    assert len((await store.threads.list_heads()).items) == 10
+    assert await store.erase("ann") == counted
+    assert await store.erase("ann", dry_run=True) == Erased()
+
+
+async def test_a_dry_run_is_yes_or_no() -> None:
+    async with open_store("memory:") as store:
+        with pytest.raises(InvalidValue, match="dry_run"):
+            await store.erase("ann", dry_run="no")  # type: ignore[arg-type]
+
+
+@every_backend
 async def test_documents_of_another_owner_who_has_the_id_of_a_thread_stay(store: Store) -> None:
     for thread_id in ("bob", "carl", "plain"):
         await store.threads.create(Thread(id=thread_id, resource_id="ann"))

@@ -73,6 +73,7 @@ class Store(Opening):
         resource_id: str,
         *,
         thread_documents: bool = False,
+        dry_run: bool = False,
         report: Callable[[Erased], object] = lambda _: None,
     ) -> Erased:
         """Delete everything of an owner, and remove what that leaves in the store's files.
@@ -95,15 +96,18 @@ class Store(Opening):
             resource_id: the owner.
             thread_documents: delete those documents, too. Only if no owner can have the id of a
                 thread, for example because the program makes all ids of threads at random.
+            dry_run: delete nothing; return what would be deleted.
             report: called after each thread with what has been deleted so far.
 
         Raises:
-            InvalidValue: the owner is no text, `thread_documents` neither True nor False, or
-                `report` no function.
+            InvalidValue: the owner is no text, `thread_documents` or `dry_run` neither True nor
+                False, or `report` no function.
             CorruptRecord: a record that would have to be changed is damaged.
         """
         return self._portal.call(
-            self._store.erase(resource_id, thread_documents=thread_documents, report=report)
+            self._store.erase(
+                resource_id, thread_documents=thread_documents, dry_run=dry_run, report=report
+            )
         )
 
     def changes(

@@ -1,35 +1,31 @@
 """Erasing an owner: everything that belongs to one user, in steps that hold the store briefly."""
 
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
 
 from treadle.backends.base import Backend, LeavesTraces
-from treadle.core.codec import Model, always_encoded
+from treadle.core.codec import Model, always_encoded, to_plain
 from treadle.core.commands import Command, Commands, Receipt
-from treadle.core.documents import (
-    DeleteDocument,
-    DeleteDocuments,
-    DocumentPage,
-    ListCollections,
-    ListDocuments,
-    LoadDocuments,
-)
+from treadle.core.documents import DeleteDocument, DeleteDocuments
 from treadle.core.endings import DeleteMailbox
 from treadle.core.heads import ListHeads, ThreadSummary
-from treadle.core.keys import check_key
 from treadle.core.limits import PAGE, Count
-from treadle.core.mailbox_queries import LoadMailbox
-from treadle.core.queries import Query, Together
-from treadle.core.run_queries import SearchRuns
+from treadle.core.mailbox_queries import CountEntries, LoadMailbox
+from treadle.core.queries import Together
+from treadle.core.run_queries import CountRuns, SearchRuns
 from treadle.core.runs import DeleteRun
 from treadle.core.thread_commands import DeleteThread
-from treadle.errors import CorruptRecord, InvalidValue
+from treadle.store.belongings import (
+    all_collections,
+    can_begin_a_key,
+    count_documents,
+    family_of,
+    has_documents,
+)
 
-_ALL = 0
-"""The time at which no document has expired."""
 _RUNS = 100
 """Largest number of runs that are deleted in one step."""
 
@@ -86,6 +82,23 @@ class Erasure:
             await self._backend.remove_traces()
         return self._erased()
 
+    async def count(self, resource_id: str) -> Erased:
+        """Count what `run` would delete, and delete nothing."""
+        self._counts["documents"] += await count_documents(self._backend, resource_id)
+        known: set[str] = set()
+        after: str | None = None
+        while True:
+            query = ListHeads(resource_id=resource_id, after=after, limit=PAGE)
+            page = await self._backend.read(query)
+            for root in page.items:
+                for thread_id in await self._family(root.id, resource_id):
+                    if thread_id not in known:
+                        known.add(thread_id)
+                        await self._count_thread(thread_id)
+            after = page.next_cursor
+            if after is None:
+                return self._erased()
+
     def _erased(self) -> Erased:
         return msgspec.convert({**self._counts, "left": self._left}, type=Erased)
 
@@ -94,29 +107,29 @@ class Erasure:
         return (await self._backend.read(query)).items
 
     async def _family(self, thread_id: str, resource_id: str) -> list[str]:
-        """The thread and those below it that are nobody else's, each before its parent.
+        """The thread and those below it that are nobody else's, each before its parent."""
+        mine = (None, resource_id)
+        return await family_of(self._backend, thread_id, lambda child: child.resource_id in mine)
 
-        So a thread without an owner is found again if the erasure stops before it is deleted.
-        """
-        found = [thread_id]
-        known = {thread_id}  # a thread may be below itself
-        for parent in found:
-            async for child in self._children(parent):
-                if child.resource_id in (None, resource_id) and child.id not in known:
-                    known.add(child.id)
-                    found.append(child.id)
-        return found[::-1]
-
-    async def _children(self, thread_id: str) -> AsyncIterator[ThreadSummary]:
-        after: str | None = None
-        while True:
-            query = ListHeads(parent_thread_id=thread_id, after=after, limit=PAGE)
-            page = await self._backend.read(query)
-            for child in page.items:
-                yield child
-            after = page.next_cursor
-            if after is None:
-                return
+    async def _count_thread(self, thread_id: str) -> None:
+        mailbox, entries, runs = await self._backend.read(
+            Together(
+                queries=(
+                    LoadMailbox(mailbox_id=thread_id),
+                    CountEntries(mailbox_id=thread_id),
+                    CountRuns(thread_id=thread_id),
+                )
+            )
+        )
+        self._counts["threads"] += 1
+        self._counts["mailboxes"] += mailbox is not None
+        if mailbox is not None:
+            self._counts["entries"] += sum(to_plain(entries).values())
+        self._counts["runs"] += sum(to_plain(runs).values())
+        if self._of_threads:
+            self._counts["documents"] += await count_documents(self._backend, thread_id)
+        elif await has_documents(self._backend, thread_id):
+            self._left.append(thread_id)
 
     async def _erase_thread(self, thread_id: str) -> None:
         """Delete a thread and all that has its id; the thread is the last, as it leads to them."""
@@ -130,58 +143,22 @@ class Erasure:
             self._counts["runs"] += await self._delete(*steps)
         if self._of_threads:
             await self._erase_documents(thread_id)
-        elif await self._has_documents(thread_id):
+        elif await has_documents(self._backend, thread_id):
             self._left.append(thread_id)
         self._counts["threads"] += await self._delete(DeleteThread(thread_id=thread_id))
         self._report(self._erased())
 
     async def _erase_documents(self, owner: str) -> None:
         """Delete the documents whose keys are an id, or begin with it."""
-        if not _can_begin_a_key(owner):
+        if not can_begin_a_key(owner):
             return
         key = (owner,)
-        async for names in self._collections():
+        async for names in all_collections(self._backend):
             below = [DeleteDocuments(collection=each, prefix=key) for each in names]
             own = [DeleteDocument(collection=each, key=key) for each in names]
             self._counts["documents"] += await self._delete(*below, *own)
-
-    async def _has_documents(self, thread_id: str) -> bool:
-        """Return whether keys of documents begin with the id of a thread, or are it."""
-        key = (thread_id,)
-        async for names in self._collections():
-            queries: list[Query[Any]] = []
-            for name in names:
-                below = ListDocuments(collection=name, prefix=key, limit=1, values=False, now=_ALL)
-                queries += [LoadDocuments(collection=name, keys=(key,), now=_ALL), below]
-            try:
-                answers = await self._backend.read(Together(queries=tuple(queries)))
-            except CorruptRecord:  # a damaged one is there, too
-                return True
-            if any(any(a.items if isinstance(a, DocumentPage) else a) for a in answers):
-                return True
-        return False
-
-    async def _collections(self) -> AsyncIterator[tuple[str, ...]]:
-        """The names of all collections, in pages that are not empty."""
-        after: str | None = None
-        while True:
-            page = await self._backend.read(ListCollections(after=after, limit=PAGE, now=_ALL))
-            if page.items:
-                yield page.items
-            after = page.next_cursor
-            if after is None:
-                return
 
     async def _delete(self, *steps: Command[Any]) -> int:
         """Carry out deletions in one commit, and return how many rows they deleted."""
         receipt = await self._commit(steps)
         return sum(receipt.results)
-
-
-def _can_begin_a_key(owner: str) -> bool:
-    """Return False if no document can belong to an owner, whose id may be any text."""
-    try:
-        check_key((owner,), "resource_id")
-    except InvalidValue:
-        return False
-    return True

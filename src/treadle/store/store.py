@@ -162,6 +162,7 @@ class Store:
         resource_id: str,
         *,
         thread_documents: bool = False,
+        dry_run: bool = False,
         report: Callable[[Erased], object] = lambda _: None,
     ) -> Erased:
         """Delete everything of an owner, and remove what that leaves in the store's files.
@@ -184,21 +185,23 @@ class Store:
             resource_id: the owner.
             thread_documents: delete those documents, too. Only if no owner can have the id of a
                 thread, for example because the program makes all ids of threads at random.
+            dry_run: delete nothing; return what would be deleted.
             report: called after each thread with what has been deleted so far.
 
         Raises:
-            InvalidValue: the owner is no text, `thread_documents` neither True nor False, or
-                `report` no function.
+            InvalidValue: the owner is no text, `thread_documents` or `dry_run` neither True nor
+                False, or `report` no function.
             CorruptRecord: a record that would have to be changed is damaged.
         """
         if not isinstance(resource_id, str):
             raise InvalidValue("erase.resource_id", f"it must be a text, not {resource_id!r}")
         check_json(resource_id, "erase.resource_id")
         check_flag(thread_documents, "erase.thread_documents")
+        check_flag(dry_run, "erase.dry_run")
         if not callable(report):
             raise InvalidValue("erase.report", f"it must be a function, not {shorten(report)}")
         erasure = Erasure(self._backend, self.commit, report, of_threads=thread_documents)
-        return await erasure.run(resource_id)
+        return await (erasure.count(resource_id) if dry_run else erasure.run(resource_id))
 
     def changes(
         self, *, thread_id: str | None = None, mailbox_id: str | None = None

@@ -3,7 +3,7 @@
 import click
 
 from treadle.cli.confirming import confirm_deletion, yes_option
-from treadle.cli.opening import change_store
+from treadle.cli.opening import change_store, read_store
 from treadle.cli.options import json_option, store_option
 from treadle.cli.terminal.counts import counted_rows
 from treadle.cli.terminal.help import ExampleCommand
@@ -17,7 +17,11 @@ from treadle.store.store import Store
 @click.command(
     "erase",
     cls=ExampleCommand,
-    examples=("treadle erase --owner anna", "treadle erase --owner anna --yes --json"),
+    examples=(
+        "treadle erase --owner anna",
+        "treadle erase --owner anna --dry-run",
+        "treadle erase --owner anna --yes --json",
+    ),
 )
 @store_option()
 @click.option("--owner", metavar="ID", required=True, help="The owner, as threads name it.")
@@ -27,9 +31,10 @@ from treadle.store.store import Store
     help="Also the documents whose keys begin with the id of a thread of theirs. Only if no user"
     " can have the id of a thread.",
 )
+@click.option("--dry-run", is_flag=True, help="Delete nothing; say what would be deleted.")
 @yes_option
 @json_option
-def erase(owner: str, thread_documents: bool, yes: bool, as_json: bool) -> None:
+def erase(owner: str, thread_documents: bool, dry_run: bool, yes: bool, as_json: bool) -> None:
     """Delete everything of one user.
 
     These are the threads of the owner, and those below them that nobody else owns; their runs and
@@ -42,8 +47,17 @@ def erase(owner: str, thread_documents: bool, yes: bool, as_json: bool) -> None:
     --json: {"threads", "runs", "mailboxes", "entries", "documents"}, the numbers deleted, and
     "left", the ids of these threads, if there are any.
     """
+
+    def count() -> Erased:
+        return read_store(
+            lambda store: store.erase(owner, thread_documents=thread_documents, dry_run=True)
+        )
+
+    if dry_run:
+        _write(count(), "would erase", "would leave", as_json=as_json)
+        return
     if not yes:
-        confirm_deletion(f"everything of {owner!r}")
+        confirm_deletion(f"everything of {owner!r}", lambda: counted_rows(to_plain(count())))
 
     async def work(store: Store) -> Erased:
         with progress("erasing", None, unit="threads") as bar:
@@ -51,10 +65,13 @@ def erase(owner: str, thread_documents: bool, yes: bool, as_json: bool) -> None:
                 owner, thread_documents=thread_documents, report=lambda _: bar.advance(1)
             )
 
-    erased = change_store(work)
+    _write(change_store(work), "erased", "left", as_json=as_json)
+
+
+def _write(erased: Erased, done: str, left: str, *, as_json: bool) -> None:
     if as_json:
         write_json(to_plain(erased))
         return
-    write_line(f"erased {counted_rows(to_plain(erased))}")
+    write_line(f"{done} {counted_rows(to_plain(erased))}")
     for thread_id in erased.left:
-        write_line(f"left the documents whose keys begin with {thread_id!r}, a thread of theirs")
+        write_line(f"{left} the documents whose keys begin with {thread_id!r}, a thread of theirs")

@@ -1,0 +1,120 @@
+"""What belongs to an owner, and below a thread: walks that read and write nothing."""
+
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from treadle.backends.base import Backend
+from treadle.core.documents import DocumentPage, ListCollections, ListDocuments, LoadDocuments
+from treadle.core.heads import ListHeads, ThreadSummary
+from treadle.core.keys import check_key
+from treadle.core.limits import PAGE
+from treadle.core.queries import Query, Together
+from treadle.errors import CorruptRecord, InvalidValue
+
+_ALL = 0
+"""The time at which no document has expired."""
+
+
+async def family_of(
+    backend: Backend, thread_id: str, belongs: Callable[[ThreadSummary], bool]
+) -> list[str]:
+    """The thread and those below it that belong to it, each before its parent.
+
+    So a thread without an owner is found again if a deletion stops before it is deleted.
+    """
+    found = [thread_id]
+    known = {thread_id}  # a thread may be below itself
+    for parent in found:
+        async for child in children_of(backend, parent):
+            if child.id not in known and belongs(child):
+                known.add(child.id)
+                found.append(child.id)
+    return found[::-1]
+
+
+async def children_of(backend: Backend, thread_id: str) -> AsyncIterator[ThreadSummary]:
+    """The threads right below a thread, whoever owns them."""
+    after: str | None = None
+    while True:
+        query = ListHeads(parent_thread_id=thread_id, after=after, limit=PAGE)
+        page = await backend.read(query)
+        for child in page.items:
+            yield child
+        after = page.next_cursor
+        if after is None:
+            return
+
+
+async def all_collections(backend: Backend) -> AsyncIterator[tuple[str, ...]]:
+    """The names of all collections, in pages that are not empty."""
+    after: str | None = None
+    while True:
+        page = await backend.read(ListCollections(after=after, limit=PAGE, now=_ALL))
+        if page.items:
+            yield page.items
+        after = page.next_cursor
+        if after is None:
+            return
+
+
+async def has_documents(backend: Backend, thread_id: str) -> bool:
+    """Return whether keys of documents begin with the id of a thread, or are it."""
+    key = (thread_id,)
+    async for names in all_collections(backend):
+        queries: list[Query[Any]] = []
+        for name in names:
+            below = ListDocuments(collection=name, prefix=key, limit=1, values=False, now=_ALL)
+            queries += [LoadDocuments(collection=name, keys=(key,), now=_ALL), below]
+        try:
+            answers = await backend.read(Together(queries=tuple(queries)))
+        except CorruptRecord:  # a damaged one is there, too
+            return True
+        if any(any(a.items if isinstance(a, DocumentPage) else a) for a in answers):
+            return True
+    return False
+
+
+async def count_documents(backend: Backend, owner: str) -> int:
+    """The number of documents whose keys are an id, or begin with it."""
+    if not can_begin_a_key(owner):
+        return 0
+    key = (owner,)
+    count = 0
+    async for names in all_collections(backend):
+        for name in names:
+            own = LoadDocuments(collection=name, keys=(key,), now=_ALL)
+            try:
+                count += sum(each is not None for each in await backend.read(own))
+            except CorruptRecord:  # a damaged one is there, too
+                count += 1
+            count += await _count_below(backend, name, owner)
+    return count
+
+
+async def _count_below(backend: Backend, collection: str, owner: str) -> int:
+    count = 0
+    after: tuple[str, ...] | None = None
+    while True:
+        page = await backend.read(
+            ListDocuments(
+                collection=collection,
+                prefix=(owner,),
+                after=after,
+                limit=PAGE,
+                values=False,
+                now=_ALL,
+            )
+        )
+        count += len(page.items)
+        after = page.next_cursor
+        if not page.has_more:
+            return count
+
+
+def can_begin_a_key(owner: str) -> bool:
+    """Return False if no document can belong to an owner, whose id may be any text."""
+    try:
+        check_key((owner,), "resource_id")
+    except InvalidValue:
+        return False
+    return True
