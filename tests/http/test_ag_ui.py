@@ -305,6 +305,37 @@ class TestAttaching:
         assert len(page.messages) == 10
 
     @pytest.mark.parametrize(
+        ("path", "given", "kind"),
+        [
+            ("/v1/runs", {"agentId": "helper", "threadId": "t", "runId": "r"}, "state_snapshot"),
+            (
+                "/v1/ai-sdk/agents/helper/runs",
+                {"id": "t", "runId": "r", "messages": []},
+                "data-state",
+            ),
+        ],
+    )
+    async def test_who_comes_back_to_a_run_gets_the_state_that_it_has_made(
+        self, store: Store, path: str, given: dict[str, Any], kind: str
+    ) -> None:
+        async def came() -> list[str]:
+            async with streaming(app_of(store), path, method="POST", body=given) as stream:
+                await stream.until_events(1)
+                await asyncio.sleep(0.05)
+                return [event.data["type"] for event in stream.events]
+
+        assert kind not in await came()
+        await store.threads.append("t", ThreadChangeSet(run_id="other", snapshot={"n": 1}))
+        assert kind not in await came()
+        await store.threads.append("t", ThreadChangeSet(run_id="r", patches=(sets("n", 2),)))
+        assert (await came()).count(kind) == 1
+        await store.threads.append("t", Message.user("hi"))
+        async with streaming(app_of(store), path, method="POST", body=given) as stream:
+            await stream.until(lambda stream: any(e.data["type"] == kind for e in stream.events))
+            [state] = [each.data for each in stream.events if each.data["type"] == kind]
+        assert state["data"] in ({"n": 2}, {"snapshot": {"n": 2}})
+
+    @pytest.mark.parametrize(
         ("path", "given", "first"),
         [
             (PATH, asked("r", "hello"), "RUN_STARTED"),

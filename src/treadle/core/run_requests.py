@@ -115,7 +115,8 @@ class RequestedRun(Model, frozen=True, kw_only=True):
     entry_id: EntryId
     """The entry of the thread's mailbox that asks for it; it has the id of the run."""
     version: Version
-    """The version of the thread before the run; `Threads.follow` shows the run from there."""
+    """The version of the thread before the run; `Threads.follow` shows the run from there. If the
+    run was known, it is the present version."""
     was_known: bool = always_encoded(False)
     """It had been asked for before: nothing was written."""
     is_behind: bool = always_encoded(False)

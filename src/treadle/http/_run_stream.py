@@ -151,16 +151,27 @@ class RunStream:
             ListMessages(thread_id=self._thread_id, run_id=self._run_id, limit=PAGE),
         )
         self._require_own(head)
+        version = 0 if head is None else head.version
         said = [each.message for each in page.messages]
         events = self.events(
             entry_id,
-            0 if head is None else head.version,
+            version,
             is_behind=page.has_more,
             said=() if page.has_more else said,
+            has_state=not page.has_more and await self._has_changed_state(version),
         )
         async with aclosing(events):
             async for event in events:
                 yield event
+
+    async def _has_changed_state(self, version: int) -> bool:
+        """Whether the run has changed the state in one of the last steps up to a version."""
+        (deltas,) = await self._call.store.read(
+            ListDeltas(thread_id=self._thread_id, after_version=max(version - PAGE, 0), limit=PAGE)
+        )
+        return any(
+            delta.changes.run_id == self._run_id and _changes_state(delta) for delta in deltas or ()
+        )
 
     async def events(
         self,
@@ -169,6 +180,7 @@ class RunStream:
         *,
         is_behind: bool = False,
         said: Iterable[Message] = (),
+        has_state: bool = False,
     ) -> AsyncGenerator[RunEvent | None]:
         """Yield what happens, until the run ends; None when nothing has happened for long.
 
@@ -177,6 +189,7 @@ class RunStream:
             version: the version of the thread after which events come.
             is_behind: begin with all messages and the state.
             said: what the run has said before that.
+            has_state: the state comes behind that, as the run has changed it.
         """
         self._entry_id, self._version = entry_id, version
         self._transcript.is_wrong = is_behind
@@ -184,6 +197,10 @@ class RunStream:
         for number, message in enumerate(said):
             for event in self._transcript.commit(message, f"0-{number}"):
                 yield event
+        if has_state:
+            await self._load()
+            if self._state.is_readable:
+                yield StateIs(self._state.value)
         changes = self._call.store.changes(thread_id=self._thread_id, mailbox_id=self._thread_id)
         sources: list[AsyncGenerator[Item]] = [changes]
         if self._live is not None:
@@ -261,10 +278,9 @@ class RunStream:
 
     async def _change_state(self, delta: ThreadDelta) -> bool:
         """Change the state as a delta says; return whether it says something about it."""
-        changes = delta.changes
-        if changes.snapshot is None and not changes.patches:
+        if not _changes_state(delta):
             return False
-        if changes.snapshot is None and not self._state.is_known:
+        if delta.changes.snapshot is None and not self._state.is_known:
             await self._load()
         if self._state.version < delta.version:
             await self._state.change(delta)
@@ -290,6 +306,10 @@ class RunStream:
             message if message.id else msgspec.structs.replace(message, id=f"message-{position}")
             for position, message in enumerate(head.thread.messages)
         )
+
+
+def _changes_state(delta: ThreadDelta) -> bool:
+    return delta.changes.snapshot is not None or bool(delta.changes.patches)
 
 
 class _State:
