@@ -15,7 +15,8 @@ from tests.frameworks.google_adk.events import APP, USER, changing, said
 from tests.marks import every_backend
 from treadle import CorruptRecord, InvalidValue, Message, Store
 from treadle.integrations.google_adk import TreadleSessionService
-from treadle.queries import ListDocuments
+from treadle.integrations.google_adk._events import as_message
+from treadle.queries import ListDocuments, LoadThread
 
 ODD = "Ä b/c..d%2E~:\\é"
 """A text that is no id of a store."""
@@ -129,7 +130,9 @@ async def test_locks_of_sessions_are_dropped_when_nobody_needs_them(
     assert len(service._locks) == 0
 
 
-async def test_a_long_session_with_much_state_is_read_whole(service: TreadleSessionService) -> None:
+async def test_a_long_session_with_much_state_is_read_whole(
+    service: TreadleSessionService, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     state = {f"{scope}{n:04}": n for scope in ("", "user:", "app:") for n in range(450)}
     session = await service.create_session(app_name=APP, user_id=USER, session_id="s", state=state)
     for number in range(230):
@@ -142,6 +145,13 @@ async def test_a_long_session_with_much_state_is_read_whole(service: TreadleSess
     ]
     [listed] = (await service.list_sessions(app_name=APP)).sessions
     assert listed.state == state
+    for _ in range(300):
+        await store.threads.append(await thread_of(store), *map(as_message, [said()] * 2))
+    expected = [e.id for e in (await load(service)).events]
+    monkeypatch.setattr(LoadThread, "answer", None)  # which would read all of it
+    for count in (1, 200, 201, 401, 829, 830, 2_000):
+        found = await load(service, num_recent_events=count)
+        assert [e.id for e in found.events] == expected[-count:]
 
 
 async def test_a_session_that_changes_while_its_pages_are_read_is_read_again(

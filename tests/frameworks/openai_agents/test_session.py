@@ -9,7 +9,7 @@ from agents.testing import ScriptedModel
 from tests.frameworks.openai_agents.items import ITEMS, USER, Item, text
 from tests.marks import every_backend
 from treadle import InvalidValue, Message, Store, StoreClosed, Thread, ToolCall
-from treadle.integrations.openai_agents import TreadleSession
+from treadle.integrations.openai_agents import TreadleSession, read_item
 
 
 def said(*texts: str) -> list[Item]:
@@ -45,6 +45,46 @@ async def test_more_than_a_page_is_read(session: TreadleSession) -> None:
     await session.add_items(items)
     assert await session.get_items(limit=449) == items[1:]
     assert await session.get_items() == items
+
+
+@every_backend
+async def test_of_a_long_history_only_the_last_items_are_read(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = TreadleSession("chat", store)
+    items = said(*map(str, range(1_000)))
+    await session.add_items(items)
+    monkeypatch.delattr(type(store.threads), "load")  # which would read all of it
+    for limit in (1, 199, 200, 201, 400, 401, 999, 1_000, 1_001, 5_000):
+        assert await session.get_items(limit=limit) == items[-limit:]
+
+
+@pytest.mark.parametrize("changes", [1, 100])
+async def test_a_history_that_changes_between_two_reads_is_read_again(
+    store: Store, monkeypatch: pytest.MonkeyPatch, changes: int
+) -> None:
+    session = TreadleSession("chat", store)
+    items = said(*map(str, range(500)))
+    await session.add_items(items)
+    read: Any = store.read
+    reads = 0
+
+    async def read_and_change(*queries: Any) -> Any:
+        nonlocal reads
+        reads += 1
+        answers = await read(*queries)
+        if reads <= changes:
+            items.append({"role": "user", "content": f"new {reads}"})
+            await store.threads.append("chat", read_item(items[-1]))
+        return answers
+
+    monkeypatch.setattr(store, "read", read_and_change)
+    found = await session.get_items(limit=450)
+    if changes == 1:
+        assert found == items[-450:]
+    else:  # it ends, although others write all the time
+        assert found == items[items.index(found[0]) :][:450]
+        assert len(found) == 450
 
 
 @every_backend

@@ -14,6 +14,7 @@ from treadle import (
     ThreadHead,
 )
 from treadle.integrations._document_pages import PAGE, Key, each_document, undamaged
+from treadle.integrations._last_messages import newest_page, older_pages
 from treadle.integrations.google_adk._keys import (
     APP_STATE,
     SessionKeys,
@@ -37,8 +38,8 @@ class Loaded(NamedTuple):
 async def load(store: Store, keys: SessionKeys, config: GetSessionConfig | None) -> Loaded | None:
     """Read a session; None if it does not exist.
 
-    It takes one round trip, unless a scope has more than 200 keys of state. If the session changes
-    while these are read, it is read again.
+    It takes one round trip, unless more than 200 of many events are asked for, or a scope has more
+    than 200 keys of state. If the session changes while these are read, it is read again.
 
     Raises:
         NotFound: its thread does not exist.
@@ -56,11 +57,12 @@ async def load(store: Store, keys: SessionKeys, config: GetSessionConfig | None)
         if head is None or found is None:
             return None
         states = [await _complete(store, *each) for each in zip(scopes, pages, strict=True)]
-        if any(page.has_more for page in pages):
+        older = await _older_events(store, keys, found, config)
+        if older or any(page.has_more for page in pages):
             [[now]] = await store.read(find_head)
             if now is None or now.version != head.version:
                 continue
-        return Loaded(head, _messages(found, config), *states)
+        return Loaded(head, older + _messages(found, config), *states)
 
 
 async def every(store: Store, *prefixes: tuple[str, Key]) -> list[list[Document]]:
@@ -81,7 +83,7 @@ async def last_event(store: Store, keys: SessionKeys) -> tuple[Document | None, 
         NotFound: its thread does not exist.
     """
     find_head = LoadDocuments(collection=user_collection(keys.app), keys=(keys.head,))
-    (head,), page = await store.read(find_head, _newest(keys, 1))
+    (head,), page = await store.read(find_head, newest_page(keys.thread_id, 1))
     return head, page
 
 
@@ -101,26 +103,38 @@ async def _complete(store: Store, query: ListDocuments, page: DocumentPage) -> l
 
 
 def _events(keys: SessionKeys, config: GetSessionConfig | None) -> ListMessages | LoadThread:
-    """Return the query for the events of a session: a page, or all of them."""
+    """Return the query for the events of a session: the first page of the newest, or all."""
     count = None if config is None else config.num_recent_events
-    if count is None or count > PAGE:
+    if count is None:
         return LoadThread(thread_id=keys.thread_id)
-    return _newest(keys, count)
+    return newest_page(keys.thread_id, count)
 
 
-def _newest(keys: SessionKeys, count: int) -> ListMessages:
-    return ListMessages(thread_id=keys.thread_id, order="desc", limit=count, visibility=None)
+async def _older_events(
+    store: Store,
+    keys: SessionKeys,
+    found: ThreadHead | MessagePage,
+    config: GetSessionConfig | None,
+) -> list[StoredMessage]:
+    """Return the events in front of a page that were asked for, too, oldest first."""
+    count = None if config is None else config.num_recent_events
+    if count is None or not isinstance(found, MessagePage) or not found.has_more:
+        return []
+    missing = count - len(found.messages)
+    if missing <= 0:
+        return []
+    pages = await store.read(*older_pages(keys.thread_id, missing, found.messages[-1].cursor))
+    return [each for page in pages for each in page.messages][::-1]
 
 
 def _messages(
     found: ThreadHead | MessagePage, config: GetSessionConfig | None
 ) -> list[StoredMessage]:
     """Return the messages that were asked for, oldest first."""
+    if not isinstance(found, MessagePage):
+        return [*_stored(found)]
     count = None if config is None else config.num_recent_events
-    if isinstance(found, MessagePage):
-        return [*found.messages[:count]][::-1]  # a page has one message at least
-    messages = [*_stored(found)]
-    return messages if count is None else messages[-count:]
+    return [*found.messages[:count]][::-1]  # a page has one message at least
 
 
 def _stored(head: ThreadHead) -> Iterable[StoredMessage]:
