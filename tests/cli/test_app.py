@@ -35,7 +35,6 @@ WITHOUT_JSON = {
     "completion": "writes a script for a shell",
     "export": "writes JSON Lines anyway",
     "serve": "runs until it is stopped",
-    "work": "runs until it is stopped",
 }
 
 

@@ -1,5 +1,6 @@
 """`treadle work`: in this process, and in others where signals and the death of a process count."""
 
+import json
 import os
 import re
 import signal
@@ -13,7 +14,7 @@ import pytest
 from tests.cli.support import read_until, run, run_json, spawn
 from treadle.cli.processes import supervisor
 from treadle.cli.targets import load_handler
-from treadle.cli.terminal.failure import Failure
+from treadle.cli.terminal.failure import PIPE_CLOSED, Failure
 from treadle.worker import Backoff
 
 AGENT = """
@@ -99,6 +100,77 @@ def test_an_entry_is_a_dead_letter_after_max_attempts() -> None:
     assert child.returncode == 0
     assert count("dead_letter") == 1
     assert "no luck" in errors
+
+
+def test_each_event_is_a_line_of_json() -> None:
+    sent = run_json("send", "m", "1")
+    run("documents", "put", "c", "k", "--value", "1", "--expires-in", "0s")
+    result = run(
+        *("work", "agents_of_test:failing", "--until-idle", "--json", "--max-attempts", 2),
+        *("--backoff", "1ms", "--max-backoff", "1ms", "--purge-documents"),
+    )
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [line["event"] for line in lines if line["event"] != "purged"] == [
+        "claimed",
+        "retried",
+        "claimed",
+        "dead_lettered",
+    ]
+    last = lines[-1]
+    assert {name: last[name] for name in ("entry_id", "mailbox_id", "attempt", "error")} == {
+        "entry_id": sent["entry"]["entry_id"],
+        "mailbox_id": "m",
+        "attempt": 2,
+        "error": "ValueError: no luck",
+    }
+    assert (last["process"], last["lasted_ms"] >= 0) == (os.getpid(), True)
+    retried = lines[1]
+    assert retried["retry_at"] <= lines[2]["time"]
+
+
+def test_processes_share_the_backoff_and_standard_output() -> None:
+    for number in range(4):
+        run("send", f"m{number}", "1")
+    child = work(
+        *("agents_of_test:failing", "--until-idle", "--json", "--processes", 2),
+        *("--max-attempts", 3, "--backoff", "1ms", "--max-backoff", "2ms"),
+    )
+    output, errors = child.communicate(timeout=30)
+    assert child.returncode == 0, errors
+    lines = [json.loads(line) for line in output.splitlines()]
+    assert sum(line["event"] == "dead_lettered" for line in lines) == 4
+    assert sum(line["event"] == "retried" for line in lines) == 8
+    assert count("dead_letter") == 4
+    assert "is a dead letter after attempt 3" in errors
+
+
+def test_it_stops_when_nobody_reads_its_events() -> None:
+    with work("agents_of_test:plain", "--json") as child:
+        read_until(child, "working")
+        assert child.stdout is not None
+        child.stdout.close()
+        run("send", "m", "1")
+        assert child.wait(timeout=30) == PIPE_CLOSED
+    assert count("claimed") == 0
+
+
+@pytest.mark.parametrize("backoff", ["0ms", "2s"])
+def test_a_backoff_that_cannot_be_is_wrong_usage(backoff: str) -> None:
+    result = run("work", "agents_of_test:plain", "--backoff", backoff, "--max-backoff", "1s")
+    assert result.exit_code == 2
+    assert "--backoff is at least 1ms" in result.stderr
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_expired_documents_are_purged_if_that_is_said(processes: int) -> None:
+    run("documents", "put", "c", "k", "--value", "1", "--expires-in", "0s")
+    child = work(
+        *("agents_of_test:plain", "--purge-after", "10ms", "--json", "--processes", processes)
+    )
+    line = json.loads(read_until(child, "purged", "stdout"))
+    child.terminate()
+    finish(child)
+    assert (line["event"], line["documents"]) == ("purged", 1)
 
 
 @pytest.mark.parametrize(("number", "processes"), [(signal.SIGTERM, 1), (signal.SIGINT, 2)])

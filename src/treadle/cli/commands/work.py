@@ -9,6 +9,7 @@ import click
 
 import treadle
 from treadle.backends.urls import without_password
+from treadle.cli.event_lines import EventLines
 from treadle.cli.health import serving_health
 from treadle.cli.logging import LogForm, log_to_stderr
 from treadle.cli.opening import check_possible
@@ -19,7 +20,7 @@ from treadle.cli.targets import load_handler
 from treadle.cli.terminal.failure import Failure
 from treadle.cli.terminal.help import ExampleCommand
 from treadle.cli.terminal.notes import write_note
-from treadle.worker import Handler, Worker
+from treadle.worker import Backoff, Handler, Worker, log_events
 
 
 @click.command(
@@ -28,7 +29,9 @@ from treadle.worker import Handler, Worker
     examples=(
         "treadle work my_agent:handle",
         "treadle work my_agent:handle --processes 4 --concurrency 16",
+        "treadle work my_agent:handle --max-attempts 20 --backoff 5s --max-backoff 1h",
         "treadle work my_agent:handle --log json --healthz 8080",
+        "treadle work my_agent:handle --json | jq -c 'select(.event == \"dead_lettered\")'",
         "treadle work my_agent:handle --until-idle        # in a test, or from cron",
     ),
 )
@@ -76,6 +79,22 @@ from treadle.worker import Handler, Worker
     "more, alone, if its process died with the last one.",
 )
 @click.option(
+    "--backoff",
+    metavar="DURATION",
+    type=duration,
+    default="1s",
+    show_default=True,
+    help="How long an entry waits at most after its first failure; twice as long after each next.",
+)
+@click.option(
+    "--max-backoff",
+    metavar="DURATION",
+    type=duration,
+    default="5m",
+    show_default=True,
+    help="How long it waits at most after any failure.",
+)
+@click.option(
     "--grace",
     metavar="DURATION",
     type=duration,
@@ -88,6 +107,11 @@ from treadle.worker import Handler, Worker
     metavar="DURATION",
     type=duration,
     help="Remove entries so long after they end: 12h, 7d.  [default: never]",
+)
+@click.option(
+    "--purge-documents/--no-purge-documents",
+    default=None,
+    help="Remove documents once they have expired.  [default: with --purge-after]",
 )
 @click.option("--mailbox", metavar="ID", help="Work only this mailbox.")
 @click.option(
@@ -109,6 +133,7 @@ from treadle.worker import Handler, Worker
     type=click.IntRange(1, 65_535),
     help="Answer GET /healthz at this port: 200, or 503 while the store cannot be reached.",
 )
+@click.option("--json", "as_json", is_flag=True, help="Write each event as one JSON object a line.")
 @click.option("--verbose", "-v", is_flag=True, help="Log every claim.")
 @click.option("--child", is_flag=True, hidden=True)
 def work(  # noqa: PLR0913, PLR0917
@@ -118,12 +143,16 @@ def work(  # noqa: PLR0913, PLR0917
     coalesce: int,
     lease_ms: int,
     max_attempts: int,
+    backoff: int,
+    max_backoff: int,
     grace: int,
     purge_after: int | None,
+    purge_documents: bool | None,
     mailbox: str | None,
     until_idle: bool,
     log_form: LogForm,
     healthz: int | None,
+    as_json: bool,
     verbose: bool,
     child: bool,
 ) -> None:
@@ -132,15 +161,22 @@ def work(  # noqa: PLR0913, PLR0917
     HANDLER is `async def handle(delivery)` in MODULE, which may be in the current folder. After
     SIGTERM or Ctrl-C, running handlers finish, and the exit status is 0. With --processes, a
     process that dies is restarted.
+
+    --json: one line for each event: {"event", "time", "process", ...}. Those about an entry have
+    "entry_id", "mailbox_id" and "attempt". Logs go to standard error as before.
     """
     if healthz is not None and processes > 1:
         raise click.UsageError("--healthz is about one process; leave --processes out")
+    if not 1 <= backoff <= max_backoff:
+        raise click.UsageError("--backoff is at least 1ms, and at most as long as --max-backoff")
     check_possible(chosen_store())
     handler = load_handler(target)
     log_to_stderr(log_form, verbose=verbose)
     if processes > 1:
         _supervise(processes, until_idle=until_idle, grace_s=grace / 1000, form=log_form)
         return
+
+    lines = EventLines()
 
     async def run() -> None:
         async with treadle.open_store(chosen_store()) as store:
@@ -151,10 +187,14 @@ def work(  # noqa: PLR0913, PLR0917
                 coalesce=coalesce,
                 lease_ms=lease_ms,
                 max_attempts=max_attempts,
+                backoff=Backoff(base_ms=backoff, max_ms=max_backoff),
                 mailbox_id=mailbox,
                 grace_ms=grace,
                 purge_after_ms=purge_after,
+                purge_documents=purge_documents,
+                on_event=lines if as_json else log_events,
             )
+            lines.stop = worker.stop
             if child:
                 watch_lifeline(lambda order: None, worker.stop)
             async with serving_health(healthz, lambda: worker.failing):
@@ -163,6 +203,7 @@ def work(  # noqa: PLR0913, PLR0917
     if not child:
         _announce(_name(handler, target), log_form)
     asyncio.run(run())
+    lines.require_written()
 
 
 def _supervise(processes: int, *, until_idle: bool, grace_s: float, form: LogForm) -> None:
@@ -205,11 +246,14 @@ def _child_arguments() -> list[str]:
     for option in options:
         value = given[option.removeprefix("--").replace("-", "_")]
         arguments += [] if value is None else [option, str(value)]
-    for option in ("--grace", "--purge-after"):
+    for option in ("--backoff", "--max-backoff", "--grace", "--purge-after"):
         value = given[option.removeprefix("--").replace("-", "_")]
-        arguments += [] if value is None else [option, f"{value / 1000}s"]
+        arguments += [] if value is None else [option, f"{value}ms"]
+    if given["purge_documents"] is not None:
+        arguments += ["--purge-documents" if given["purge_documents"] else "--no-purge-documents"]
     arguments += ["--until-idle"] if given["until_idle"] else []
     arguments += ["--log", form] if form != "text" else []
+    arguments += ["--json"] if given["as_json"] else []
     arguments += ["--verbose"] if given["verbose"] else []
     return [*arguments, "--", given["target"]]
 
