@@ -99,7 +99,7 @@ def _judge_time(parts: list[str], minutes: float) -> list[Target]:
 
 
 def show_table(table: Table) -> None:
-    """Write a table, also where the output is kept in a file that somebody follows."""
+    """Write a table, even where the output is kept in a file that somebody follows."""
     report("")
     print("\n".join(lines(table)), end=f"\n  (measured in {table.seconds} s)\n\n", flush=True)
 

@@ -53,14 +53,14 @@ THREAD_STORES: tuple[type[ThreadSubject], ...] = (
 """Subjects that store threads."""
 
 APPENDED_BY_ONE: tuple[type[ThreadSubject], ...] = (AppendsByHand, *THREAD_STORES)
-"""The same for one caller, also with the statements of Treadle by hand."""
+"""The same for one caller, and with the statements of Treadle by hand."""
 
 CONCURRENT_THREAD_STORES: tuple[type[ThreadSubject], ...] = (
     ByHand,
     ByHandBatched,
     *THREAD_STORES[1:],
 )
-"""The same for many callers, also with their appends batched by hand."""
+"""The same for many callers, and with their appends batched by hand."""
 
 QUEUES: tuple[type[QueueSubject], ...] = (
     ByHandQueue,
@@ -103,7 +103,7 @@ EDITED: tuple[type[EditSubject], ...] = (
 """Subjects that take messages back."""
 
 STORED: tuple[type[ThreadSubject], ...] = (*THREAD_STORES, *APPENDED)
-"""Subjects that store threads, also on a server."""
+"""Subjects that store threads, even on a server."""
 
 __all__ = [
     "APPENDED_BY_ONE",

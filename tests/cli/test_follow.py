@@ -107,7 +107,7 @@ class Screen:
             self._read()
 
     def lines(self) -> list[str]:
-        """Return the lines, but for those of the beginning, once the process has ended."""
+        """Return the lines, except those of the beginning, once the process has ended."""
         self._text += "\n".join(rest(self.child))
         return [line for line in self._text.splitlines() if "heard?" not in line][1:]
 

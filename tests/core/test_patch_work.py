@@ -122,7 +122,7 @@ def test_work_comes_in_slices() -> None:
 
 
 def test_no_slice_is_much_larger_than_the_others() -> None:
-    """Also where each item is taken for equal, or is compared value by value."""
+    """Even where each item is taken for equal, or is compared value by value."""
     for items, value in ((TRUE * 100, 1), ([[1, 2]] * 50_000, [1, 3])):
         slices = len(list(apply_in_slices(items, [Patch((Remove((), value),))])))
         assert slices >= work_of(items, Remove((), value)) // (applying.SLICE + 1_000)

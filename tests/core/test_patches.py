@@ -264,7 +264,7 @@ def test_an_operation(document: Any, op: str, expected: Any) -> None:
 
 
 HUGE = 10**5_000
-"""Python refuses to write out an integer of so many digits, also in an error's message."""
+"""Python refuses to write out an integer of so many digits, even in an error's message."""
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from treadle.core.queries import Query, check_query
 from treadle.testing._harness.extremes import Leaf, concrete, filled
 
 HUGE = 10**5_000
-"""Python refuses to write out an integer of so many digits, also in an error's message."""
+"""Python refuses to write out an integer of so many digits, even in an error's message."""
 
 
 def nested(depth: int, inner: Any = 1) -> Any:

@@ -71,7 +71,7 @@ class Event(NamedTuple):
 
 
 class Follower(threading.Thread):
-    """A browser that follows a chat from a version on."""
+    """A browser that follows a chat, beginning at a version."""
 
     def __init__(self, port: int, chat: str, after: int) -> None:
         super().__init__(daemon=True)

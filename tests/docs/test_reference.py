@@ -1,4 +1,4 @@
-"""The pages of the reference say what the code says, also for readers who build no site."""
+"""The pages of the reference say what the code says, even to readers who build no site."""
 
 import re
 import subprocess

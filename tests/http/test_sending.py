@@ -1,4 +1,4 @@
-"""What a handler may rely on of who has sent an entry over HTTP."""
+"""What a handler may rely on about the sender of an entry over HTTP."""
 
 import httpx
 import pytest

@@ -1,4 +1,4 @@
-"""A session that was kept is as a new one, but for the statements that it has prepared."""
+"""A session that was kept is like a new one, except for the statements that it has prepared."""
 
 from collections.abc import Iterator
 

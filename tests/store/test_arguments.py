@@ -146,7 +146,7 @@ VALUES_OF: dict[str, dict[str, Any]] = {
 }
 """The values of methods that take others."""
 HUGE = 10**5_000
-"""Python refuses to write out an integer of so many digits, also in an error's message."""
+"""Python refuses to write out an integer of so many digits, even in an error's message."""
 NO_MODEL: dict[str, Any] = {
     "none": None,
     "text": "x",

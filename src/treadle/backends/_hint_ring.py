@@ -74,7 +74,7 @@ class RingHints(Hints):
     Args:
         watch: its position changes with the ring and with `version`.
         ring: returns the ring; None once the store is closed.
-        version: changes with each commit, also of a process that dies before it gives its hints.
+        version: changes with each commit, even of a process that dies before it gives its hints.
     """
 
     def __init__(

@@ -199,7 +199,7 @@ class _Sight:
         """Look; return whether something is new.
 
         Args:
-            with_costly: look also at what costs more, even if it was looked at just before.
+            with_costly: look at what costs more, too, even if it was looked at just before.
         """
         position, costly = self.position, self._costly
         self.position = _seen(self._look)

@@ -93,8 +93,8 @@ class Guarantee(Enum):
     count everything. Documents are in the order of their keys, compared part by part."""
     DOCUMENTS_CHANGE_BY_RULE = 18
     """Documents change as the commands of `treadle.core.documents` say. A version is not used again
-    for its key, also after a removal. From `expires_at` on a document counts as absent, at the time
-    that a command or query brings, or else at the backend's clock."""
+    for its key, even after a removal. At `expires_at` and later a document counts as absent, by the
+    time that a command or query brings, or else by the backend's clock."""
     CHANGES_ARE_HINTED = 19
     """A listener gets a hint after every change: in milliseconds if the backend gives hints and
     `notifies`, in seconds otherwise. Hints may come too often, and name too much."""

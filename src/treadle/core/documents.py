@@ -103,7 +103,7 @@ class DocumentRows(Protocol):
         ...
 
     def find_collections(self, first: str) -> Iterable[str]:
-        """The names of the collections from `first` on that may have documents, in order."""
+        """The names of the collections, `first` or later, that may have documents; in order."""
         ...
 
     def unreadable_documents(self, keys: KeyRange) -> Iterable[str]:
@@ -266,7 +266,7 @@ class DeleteDocument(TimedCommand[bool], frozen=True, kw_only=True):
         """Remove the document."""
         found = find_live(rows, self.collection, self.key, now)
         _check_version(self.collection, self.key, self.expected, found)
-        rows.documents.remove(row_key(self.collection, self.key))  # also one that has expired
+        rows.documents.remove(row_key(self.collection, self.key))  # even one that has expired
         return found is not None
 
 

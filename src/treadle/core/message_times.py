@@ -50,7 +50,7 @@ def renewed(messages: Iterable[Message], before: Iterable[StoredMessage], now: i
 def timed(
     messages: Sequence[Message], times: MessageTimes, start: int = 0
 ) -> tuple[StoredMessage, ...]:
-    """Return the messages from a position on, with their positions and times."""
+    """Return the message at a position and all later ones, with their positions and times."""
     later = messages[start:]
     return tuple(
         StoredMessage(cursor=position, message=message, committed_at=time)

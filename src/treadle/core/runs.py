@@ -264,7 +264,7 @@ class EndWait(TimedCommand[RunRecord], frozen=True, kw_only=True):
 class CountTokens(TimedCommand[bool], frozen=True, kw_only=True):
     """Raises what a run has used to at least these tokens. Result: whether the run has a record.
 
-    It lowers nothing, so it may be committed again, also by a process that holds no claim.
+    It lowers nothing, so it may be committed again, even by a process that holds no claim.
     """
 
     run_id: RunId

@@ -102,11 +102,12 @@ def dashboard(
 ) -> Dashboard:
     """Return the dashboard of a store, to be served, or mounted under any path.
 
-    Who is not known to `authenticate` gets a page to log in, with a token that it knows as that of
-    a bearer; the browser keeps it in a cookie for these pages. An owner sees only what is theirs.
+    A visitor whom `authenticate` does not know gets a page to log in, with a token that it knows as
+    that of a bearer; the browser keeps it in a cookie for these pages. An owner sees only what is
+    theirs.
 
     Args:
-        store: the store; as for `app`, who opens it closes it.
+        store: the store; as for `app`, it is not closed here.
         authenticate: as for `app`.
         hosts: as for `app`.
         read_only: refuse all actions, and show none.

@@ -222,7 +222,7 @@ class App:
 
 
 _NOBODY = Principal(id="nobody", owner="nobody", can=frozenset())
-"""Who calls a public operation."""
+"""The principal of a call of a public operation."""
 
 
 async def identify(authenticate: Authenticate, request: Request) -> Principal | None:
@@ -252,7 +252,7 @@ def _check_content_type(headers: Headers, wanted: str) -> None:
 
 
 async def _live(receive: Receive, send: Send) -> None:
-    """Answer the messages about the life of the server: the store is opened by who mounts it."""
+    """Answer the messages of the lifespan protocol; the store is opened elsewhere."""
     while True:
         message = cast("str", (await receive())["type"])
         await send({"type": f"{message}.complete"})

@@ -226,7 +226,7 @@ OPERATIONS = (
         owner=_OWN_KEY,
         query=DocumentAtVersion,
         handle=_delete,
-        details="204 also if there was none.",
+        details="204 even if there was none.",
     ),
     Operation(
         method="POST",

@@ -42,7 +42,7 @@ class Fields(Model, frozen=True, kw_only=True):
 
 
 class OpenBody(SortedModel, frozen=True, kw_only=True):
-    """A body whose fields are the client's, but for some."""
+    """A body whose fields the client chooses, except some."""
 
     set_by_the_store: ClassVar[frozenset[str]]
     """The fields that it may not have."""

@@ -241,8 +241,8 @@ OPERATIONS = (
         handle=_interrupt_thread,
         details=(
             "It supersedes what is queued and claimed there, and closes its runs, those that wait "
-            "for an answer, too. A body is ignored. The thread need not exist, but to who has an "
-            "owner."
+            "for an answer, too. A body is ignored. The thread need not exist, unless the "
+            "principal has an owner."
         ),
     ),
     Operation(

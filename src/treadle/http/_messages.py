@@ -27,7 +27,7 @@ class HistoryQuery(msgspec.Struct, frozen=True, kw_only=True):
     after: Bound | None = None
     """A position; only messages behind it."""
     before: Bound | None = None
-    """A position; only messages in front of it."""
+    """A position; only messages before it."""
     limit: Bound = 50
     """How many at most, clamped to 1..200."""
     order: Order = "asc"

@@ -31,7 +31,7 @@ def answer(
         value: a value of the store; a tuple becomes an array.
         status: the status of the answer.
         headers: further headers.
-        with_tokens: leave the claim tokens of entries in it, for who has just claimed them.
+        with_tokens: leave the claim tokens of entries in it; for the client that claims them.
     """
     shown = _shown(value, tokens=with_tokens, internal=call.can("read_internal"))
     return JsonResponse(_encoded(shown), status, headers)
@@ -81,8 +81,8 @@ def shown_entry(entry: MailboxEntry, *, internal: bool, token: bool = False) -> 
 
     Args:
         entry: the entry.
-        internal: leave what is internal in it, for who may read that.
-        token: leave the claim token and all of the payload, for who holds the claim.
+        internal: leave what is internal in it; for principals that may read that.
+        token: leave the claim token and all of the payload in it; for the holder of the claim.
     """
     if not internal:
         entry = msgspec.structs.replace(entry, last_traceback=None)

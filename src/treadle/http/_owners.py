@@ -144,5 +144,5 @@ async def _pass(call: Call, own: str) -> Call:
 
 
 FILTERED = OwnerRule(text="only what is yours is listed", apply=_filter, filters=True)
-ALL = OwnerRule(text="refused to who has an owner", apply=_refuse)
+ALL = OwnerRule(text="refused to principals with an owner", apply=_refuse)
 PUBLIC = OwnerRule(text="open to everybody", apply=_pass, is_public=True)

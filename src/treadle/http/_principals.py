@@ -30,7 +30,7 @@ Action: TypeAlias = Literal[
 """What a principal may do.
 
 - "read": threads, runs, mailboxes, entries, documents.
-- "read_internal": internal messages, also those in payloads; actions of change sets; tracebacks.
+- "read_internal": internal messages, even those in payloads; actions of change sets; tracebacks.
 - "append": create, change, truncate and fork threads.
 - "send", "interrupt", "requeue": work of mailboxes.
 - "cancel": end entries and runs.
@@ -50,12 +50,12 @@ class AllOwners(Enum):
 
 
 ALL_OWNERS: Final = AllOwners.ALL_OWNERS
-"""The owner of a principal who may see the data of all. It has to be written out, so that an owner
-that is missing is never all of them."""
+"""The owner of a principal that may see everything. It must be given explicitly, so that a missing
+owner never means all of them."""
 
 
 class Principal(msgspec.Struct, frozen=True, kw_only=True):
-    """Who asks.
+    """The user or program that makes a request.
 
     Raises:
         ValueError: it has no id or no owner, or it may do something that is no `Action`.

@@ -135,7 +135,7 @@ class RunStream:
         self._live = await live_values(self._call, self._thread_id, stack)
 
     def of_request(self, asked: RequestedRun) -> AsyncGenerator[RunEvent | None]:
-        """Return the events of a run that was asked for, from its beginning on."""
+        """Return the events of a run that was asked for, from its beginning."""
         if asked.was_known:
             return self.replayed(asked.entry_id)
         return self.events(asked.entry_id, asked.version)

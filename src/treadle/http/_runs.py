@@ -361,7 +361,7 @@ OPERATIONS = (
         action="delete",
         owner=OWN_RUN,
         handle=_delete,
-        details="204 also if it did not exist; 404 then to who has an owner.",
+        details="204 even if it did not exist; but 404 for a principal with an owner.",
     ),
     Operation(
         method="POST",

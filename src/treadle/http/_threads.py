@@ -303,7 +303,7 @@ OPERATIONS = (
         handle=_create,
         details=(
             "201: it was created, and `Location` has its id. 200: it existed, and `if_exists` is "
-            "`keep`. Who has an owner can choose an id that no thread, mailbox or run has."
+            "`keep`. A principal with an owner can choose an id that no thread, mailbox or run has."
         ),
     ),
     Operation(
@@ -315,7 +315,7 @@ OPERATIONS = (
         query=ThreadOptions,
         answers={200: ShownThread},
         handle=_show,
-        details="Internal messages are shown to who may `read_internal`.",
+        details="Internal messages need `read_internal`.",
     ),
     Operation(
         method="GET",
@@ -357,6 +357,6 @@ OPERATIONS = (
         query=Expected,
         answers={204: None},
         handle=_delete,
-        details="204 also if it did not exist; 404 then to who has an owner.",
+        details="204 even if it did not exist; but 404 for a principal with an owner.",
     ),
 )

@@ -49,7 +49,7 @@ async def each_document(
 def undamaged(collection: str, page: DocumentPage) -> Sequence[Document]:
     """Return the documents of a page.
 
-    Who reads on without a damaged one takes an older state for the newest, or a part for the whole.
+    A reader that skips a damaged one takes an older state for the newest, or a part for the whole.
 
     Raises:
         CorruptRecord: one is damaged.

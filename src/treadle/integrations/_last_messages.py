@@ -31,7 +31,7 @@ async def load_last_messages(
         store: the store.
         thread_id: the thread; it may not exist.
         count: how many at most; None: all.
-        before: only messages in front of this position.
+        before: only messages before this position.
 
     Raises:
         CorruptRecord: the thread cannot be read.

@@ -109,7 +109,7 @@ class OrderedDocuments:
         """Return a page of values. One that is deleted meanwhile makes room for the next.
 
         Args:
-            after: the id in front of the page; None: it is the first page.
+            after: the id before the page; None: it is the first page.
             limit: how many at most, at least 1.
             order: "asc" or "desc".
 

@@ -68,7 +68,7 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CertificationReport(msgspec.Struct, frozen=True, kw_only=True):
-    """The results of all checks, also of those that did not run."""
+    """The results of all checks, even of those that did not run."""
 
     declared: frozenset[CapabilityName]
     results: tuple[CheckResult, ...]

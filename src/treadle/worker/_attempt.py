@@ -96,7 +96,7 @@ def settling(ends: Ends) -> Generator[None]:
 
 
 def accepted(leases: Sequence[Lease]) -> Ends:
-    """Return the ends of claims that are accepted, but for those whose entry was refused."""
+    """Return the ends of claims: each entry is accepted, unless it was refused."""
     return [(lease, _accepted(lease)) for lease in leases]
 
 

@@ -155,11 +155,11 @@ class Delivery:
     def batch(self, *, settle: bool = True) -> DeliveryBatch:
         """Collect writes that commit together, and only while all `entries` are held.
 
-        The claims are checked first, and the acks come last, but for entries that the batch settles
-        in another way (`step.mailboxes.nack(delivery.entry)` …). With `settle=False` nothing is
-        added at the end: use it for all steps but the last one. `receipt.results` holds the results
-        of your own writes. What the batch takes with `step.mailboxes.take(delivery.entry)` is in
-        `entries` after it.
+        The claims are checked first, and the acks come last, except for entries that the batch
+        settles in another way (`step.mailboxes.nack(delivery.entry)` …). With `settle=False`
+        nothing is added at the end: use it for all steps but the last one. `receipt.results` holds
+        the results of your own writes. What the batch takes with
+        `step.mailboxes.take(delivery.entry)` is in `entries` after it.
 
         Errors are raised at the end of the block.
 

@@ -35,7 +35,7 @@ class Lease:
         self.with_ack: Commands = ()
         """What is committed together with its ack."""
         self.with_end: Commands = ()
-        """What is committed together with any other end, and also when the claim is lost."""
+        """What is committed together with any other end, and even when the claim is lost."""
         self.refusal: str | None = None
         """Why its entry becomes a dead letter where it would be accepted, if it does."""
         self.clock = clock

@@ -95,9 +95,9 @@ class Settler:
                 self._context.emit(event_for(lease, lease.settlement, cause))
 
     async def note_lost(self, leases: Sequence[Lease]) -> None:
-        """Write what is to be known also of the claims that are lost, such as tokens; once.
+        """Write what must be recorded even for lost claims, such as tokens; once.
 
-        No claim fences it, so it must hold also if others have the entries now.
+        No claim fences it, so it must be true even if others have the entries now.
 
         Raises:
             StoreClosed: the store was closed under the worker.

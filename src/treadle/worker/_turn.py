@@ -121,7 +121,7 @@ class Turn:
     async def answers(self) -> tuple[Reply, ...]:
         """Return the answers that this run brings, and those of the runs that it has taken.
 
-        Each has the question that it answers and the tool call that this is about, also if others
+        Each has the question that it answers and the tool call that this is about, even if others
         have written to the thread since. A call that has a `result` was made by an earlier attempt.
 
         Raises:

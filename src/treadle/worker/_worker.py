@@ -43,9 +43,9 @@ class Worker:
     can write nothing more. (A store that gives no hints is asked once a second.)
 
     Entries of one mailbox are processed one at a time, or several as one delivery, so a mailbox
-    uses at most one slot. Among
-    mailboxes, the entry that has been due longest comes first. An entry that waits for its retry
-    holds back those behind it in its mailbox, so their order is kept; see `keep_order`.
+    uses at most one slot. Among mailboxes, the entry that has been due longest comes first. An
+    entry that waits for its retry holds back those behind it in its mailbox, so their order is
+    kept; see `keep_order`.
 
     Args:
         store: an open store. The worker does not close it.

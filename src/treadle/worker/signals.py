@@ -64,6 +64,6 @@ def also_on_signals(call: Callable[[], object]) -> Generator[None]:
         yield
     finally:
         for number, handler in before.items():
-            # Who has taken over a signal within the block keeps it.
+            # A handler that was set within the block stays.
             if signal.getsignal(number) is handle:
                 signal.signal(number, signal.SIG_DFL if handler is None else handler)

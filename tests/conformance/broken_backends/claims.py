@@ -45,7 +45,7 @@ class Hasty(Tables):
 
 @breaks(Guarantee.ONE_HOLDER, "an entry with an expired lease is claimed again as another attempt")
 class Abandoning(Tables):
-    """Never takes over from who has died."""
+    """Never takes over from a holder that has died."""
 
     def find_claimable(self, request: ClaimRequest, now: int) -> list[MailboxEntry]:
         return [e for e in super().find_claimable(request, now) if e.status == "queued"]

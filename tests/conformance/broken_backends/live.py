@@ -103,9 +103,12 @@ class Keeping(MemoryBackend):
         AppendThread(thread_id=thread_id, changes=changes).apply(self.tables, 0)
 
 
-@breaks(Guarantee.LIVE_VALUES_COME_AT_MOST_ONCE, "who does not ask loses the oldest live values")
+@breaks(
+    Guarantee.LIVE_VALUES_COME_AT_MOST_ONCE,
+    "who does not ask loses the oldest live values",
+)
 class Unbounded(MemoryBackend):
-    """Keeps everything for who does not ask."""
+    """Keeps everything for a follower that does not ask."""
 
     async def follow_live(self, thread_id: str) -> LiveListener:
         follower = self._live.follow(thread_id)
@@ -113,7 +116,10 @@ class Unbounded(MemoryBackend):
         return follower
 
 
-@breaks(Guarantee.LIVE_VALUES_COME_AT_MOST_ONCE, "who does not ask loses the oldest live values")
+@breaks(
+    Guarantee.LIVE_VALUES_COME_AT_MOST_ONCE,
+    "who does not ask loses the oldest live values",
+)
 class LosesTheNewest(MemoryBackend):
     """Drops what comes when there is no room."""
 

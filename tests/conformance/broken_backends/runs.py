@@ -15,7 +15,7 @@ from treadle.core.usage import SumUsage
 
 @breaks(Guarantee.LISTINGS_ARE_COMPLETE, "a search for runs begins with the newest")
 class OldRunsFirst(MemoryBackend):
-    """Searches for runs from the oldest on."""
+    """Searches for runs, beginning with the oldest."""
 
     async def read(self, query: Any) -> Any:
         if isinstance(query, SearchRuns):

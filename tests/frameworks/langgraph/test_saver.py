@@ -191,7 +191,7 @@ async def test_a_run_that_is_deleted_takes_its_values_with_it(store: Store) -> N
 
 
 async def test_a_list_goes_on_after_its_end_was_deleted(store: Store) -> None:
-    """Who remembers the old end does not take it for the new one."""
+    """A process that remembers the old end does not take it for the new one."""
     saver, other = TreadleSaver(store), TreadleSaver(store)
     kept = await put(saver, thread(), {"a": LONG[:5]}, run_id="kept")
     await put(saver, kept, {"a": [*LONG[:5], "old"]}, run_id="gone")

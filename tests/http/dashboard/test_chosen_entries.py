@@ -227,7 +227,7 @@ async def test_an_entry_is_cancelled_after_a_question(
     await store.mailboxes.claim(1, consumer="w1")
     assert f'href="/entries/{entry_id}/cancel"' in (await admin.get(f"/entries/{entry_id}")).text
     asked = await admin.get(f"/entries/{entry_id}/cancel")
-    assert "Who holds it loses it." in asked.text
+    assert "Its holder loses it." in asked.text
     assert await statuses(store, entry_id) == ["claimed"]
     done = await press(admin, f"/entries/{entry_id}/cancel", asked)
     assert said(done) == "The entry is cancelled."

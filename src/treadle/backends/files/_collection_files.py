@@ -22,7 +22,7 @@ _FOLDER = os.path.join("_treadle", "documents")
 
 
 class Lines(msgspec.Struct, frozen=True, tag="lines", array_like=True):
-    """A journal entry: lines are written into the file of a collection, from a byte on."""
+    """A journal entry: lines are written into the file of a collection, beginning at a byte."""
 
     key: str
     """The name of the collection."""

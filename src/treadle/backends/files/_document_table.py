@@ -101,7 +101,7 @@ class DocumentTable(RowTable[Document]):
                     yield document
 
     def find_collections(self, first: str) -> Iterator[str]:
-        """Yield the collections from `first` on that may have documents, except damaged ones."""
+        """Yield the collections, `first` or later, that may have documents; not damaged ones."""
         for name in self._names():
             if name < first:
                 continue

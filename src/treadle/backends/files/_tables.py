@@ -176,7 +176,7 @@ class FileTables(Tables):
         return self.documents.find_expired(before)
 
     def find_collections(self, first: str) -> Iterable[str]:
-        """Return the collections from `first` on that may have documents, in order."""
+        """Return the collections, `first` or later, that may have documents; in order."""
         return self.documents.find_collections(first)
 
     def unreadable_documents(self, keys: KeyRange) -> Iterable[str]:

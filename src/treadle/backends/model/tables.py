@@ -343,7 +343,7 @@ class Tables:
         return (self.documents[key] for key in found)
 
     def find_collections(self, first: str) -> Iterable[str]:
-        """The names of the collections from `first` on that have documents, in order."""
+        """The names of the collections, `first` or later, that have documents; in order."""
         key = self._document_keys.first(first)
         while key is not None:
             name, _ = split_row_key(key)

@@ -117,7 +117,7 @@ from treadle.worker import Backoff, Handler, Worker, log_events
 @click.option(
     "--until-idle",
     is_flag=True,
-    help="End when no entry is queued or claimed, but in paused mailboxes.",
+    help="End when no entry is queued or claimed, except in paused mailboxes.",
 )
 @click.option(
     "--log",

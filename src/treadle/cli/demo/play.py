@@ -59,7 +59,7 @@ async def play(plan: Plan) -> DemoResult:
 
 
 async def _check_empty(store: Store, url: str) -> None:
-    # The workers would claim any entry, also those of other programs.
+    # The workers would claim any entry, even those of other programs.
     pages = (
         await store.threads.list(limit=1),
         await store.runs.list(limit=1),

@@ -20,8 +20,8 @@ cursor)`, the same page with a changed query; `can("cancel")`, whether a button 
 no check; `shown("payload", value)`, a value after the hook that redacts, as text of a bounded
 length; `principal`, `own` and `now`. Show what users or agents wrote through `shown` or the macro
 `value`, so that it can be redacted; for a part of a value, `call.redact` the whole, and show the
-part through `cut`. Everything that is printed is escaped, and has its invisible
-characters as escapes. There is no `style=` and no inline script: the policy forbids both.
+part through `cut`. Everything that is printed is escaped, and has its invisible characters as
+escapes. There is no `style=` and no inline script: the policy forbids both.
 
 `tests/http/dashboard/test_pages.py` walks all operations. What a page needs in its query is in its
 `QUERIES`, and what an action needs in its form in `FORMS`.

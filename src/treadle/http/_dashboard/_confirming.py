@@ -31,7 +31,7 @@ def confirm(
         effects: what it does, in sentences.
         button: what the button says that does it; the empty text, if there is nothing to do.
         action: the segments of the path that does it.
-        back: the URL of the page for who does not want it.
+        back: the URL of the page to go back to instead.
         section: the section that it belongs to.
         is_final: whether it cannot be undone.
         fields: the fields of the form. Texts must have no invisible characters: pages show these

@@ -94,7 +94,7 @@ async def _ask_to_cancel(call: Call) -> Response:
     (entry,) = await call.store.read(LoadEntry(entry_id=entry_id))
     if entry is None:
         raise NotFound(_KIND, entry_id)
-    holder = " Who holds it loses it." if entry.status == "claimed" else ""
+    holder = " Its holder loses it." if entry.status == "claimed" else ""
     can_be = entry.status in CANCEL.changes
     effect = f"It ends, and so do its runs.{holder} This cannot be undone."
     return confirm(

@@ -50,7 +50,7 @@ CANCEL = EntryAction(
     makes="cancelled",
     verb="Cancel",
     past="cancelled",
-    effect="They end, and so do their runs. Who holds one loses it. This cannot be undone.",
+    effect="They end, and so do their runs. Workers that hold one lose it. This cannot be undone.",
     done="cancelled",
 )
 ENTRY_ACTIONS = (REQUEUE, CANCEL)

@@ -35,7 +35,7 @@ class LoginQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LoginForm(msgspec.Struct, frozen=True, kw_only=True):
-    """Who says who they are."""
+    """What somebody who logs in has entered."""
 
     token: str = ""
     next: str | None = None

@@ -20,7 +20,7 @@ def redacted_message(call: Call, message: Message) -> dict[str, Json]:
 
 
 def redacted_thread(call: Call, thread: Thread) -> dict[str, Json]:
-    """Return a thread as JSON, without what is internal for who may not read that."""
+    """Return a thread as JSON, without what is internal, unless the principal may read that."""
     messages = visible_messages(thread.messages, internal=call.can("read_internal"))
     plain = _plain(call, thread)
     plain["messages"] = [redacted_message(call, message) for message in messages]

@@ -67,7 +67,7 @@ async def _search(call: Call) -> Response:
 
 
 async def _kinds_of(call: Call, text: str) -> list[Kind]:
-    """The kinds of what has the id, and can be seen by who asks."""
+    """Return the kinds of things that have the id, and that the principal may see."""
     found = await call.store.read(
         LoadHead(thread_id=text),
         LoadEntry(entry_id=text),
@@ -82,7 +82,7 @@ async def _kinds_of(call: Call, text: str) -> list[Kind]:
 
 
 async def _owns_threads(call: Call, text: str) -> bool:
-    """Return whether threads have an owner of this id, and who asks sees those of all owners."""
+    """Return whether threads have an owner of this id, and the principal sees all owners."""
     if call.principal.own is not None:
         return False
     (page,) = await call.store.read(ListHeads(resource_id=text, limit=1))
@@ -90,7 +90,7 @@ async def _owns_threads(call: Call, text: str) -> bool:
 
 
 async def _has_document(call: Call, collection: str, key: Key) -> bool:
-    """Return whether there is such a document, and it can be seen by who asks."""
+    """Return whether there is such a document, and the principal may see it."""
     own = call.principal.own
     if own is not None and key[0] != own:
         return False

@@ -27,5 +27,5 @@ SECTIONS = (
 
 
 def sections_for(*, all_owners: bool) -> list[Section]:
-    """Return the sections for who sees what all owners have, or only what is theirs."""
+    """Return the sections for a principal that sees all owners, or only its own."""
     return [each for each in SECTIONS if all_owners or not each.is_for_all]

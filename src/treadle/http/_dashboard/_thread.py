@@ -24,9 +24,9 @@ class MessagesQuery(msgspec.Struct, frozen=True, kw_only=True):
     """Which messages are shown."""
 
     before: Bound | None = None
-    """A position; only messages in front of it."""
+    """A position; only messages before it."""
     internal: bool = True
-    """Whether internal messages are shown, to who may read them."""
+    """Whether internal messages are shown, if the principal may read them."""
 
 
 async def _show(call: Call) -> Response:

@@ -42,7 +42,7 @@ class DeltasQuery(msgspec.Struct, frozen=True, kw_only=True):
     """Which deltas are shown."""
 
     before: Bound | None = None
-    """A version; only those in front of it."""
+    """A version; only those before it."""
 
 
 async def _show_state(call: Call) -> Response:

@@ -178,7 +178,7 @@ class Reader:
         Args:
             collection: the thread's collection.
             space: the namespace.
-            before: only checkpoints and writes in front of this key.
+            before: only checkpoints and writes before this key.
             first: the size of the first page, in documents.
 
         Raises:

@@ -26,24 +26,24 @@ class Snapshot:
 
     items: list[Item]
     complete: bool
-    """Whether there are no items in front of them."""
+    """Whether there are no items before them."""
     replace_suffix: "ReplaceSuffix"
 
 
 @dataclass(frozen=True)
 class ReplaceSuffix:
-    """Replaces the items of a snapshot from one on, if nobody has changed the thread since."""
+    """Replaces the last items of a snapshot, if nobody has changed the thread since."""
 
     store: Store
     thread: Thread
     tail: Tail
     skipped: int
-    """How many items of the tail are in front of the snapshot."""
+    """How many items of the tail are before the snapshot."""
     is_expired: IsExpired | None
     """Says of the oldest items whether they go, too."""
 
     async def __call__(self, start: int, output: list[TResponseInputItem]) -> bool:
-        """Replace the items from `start` on by `output`; return False if the thread changed."""
+        """Replace `start` and all later items by `output`; return False if the thread changed."""
         at = self.skipped + start
         if at >= len(self.tail.rows):
             return False

@@ -76,7 +76,7 @@ class Committed:
         await self._store.threads.delete(self._thread.id)
 
     async def replace(self, tail: Tail, start: int, items: Sequence[Json]) -> bool:
-        """Replace the items of a tail from `start` on; return False if the thread has changed."""
+        """Replace `start` and all later items of a tail; return False if the thread has changed."""
         keep, rest = tail.cut(start)
         try:
             async with self._store.batch() as step:

@@ -48,7 +48,7 @@ async def read_tail(
         store: the store.
         thread_id: the thread.
         limit: how many at least, if there are so many; None: all.
-        before: only items of messages in front of this position.
+        before: only items of messages before this position.
     """
     version, messages = await load_last_messages(store, thread_id, limit, before=before)
     rows = [Row(position, item) for position, each in messages for item in write_items(each)]

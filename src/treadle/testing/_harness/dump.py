@@ -108,8 +108,8 @@ async def all_documents(store: Store) -> list[Document]:
 async def read_everything(store: Store, mailbox_ids: Iterable[str] = ()) -> dict[str, Any]:
     """All documents, parsed, in the order of their listings, and what else can be read.
 
-    That is deltas, pages and counts; with `mailbox_ids`, also what is read by the ids of these
-    mailboxes, if they are there or not. What can be read together is.
+    That is deltas, pages and counts, and, with `mailbox_ids`, what is read by the ids of these
+    mailboxes, whether or not they exist. What can be read together is.
     """
     documents = await read_documents(store)
     found: dict[str, Any] = {path: json.loads(data) for path, data in documents.items()}

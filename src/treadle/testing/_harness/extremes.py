@@ -78,7 +78,7 @@ def _options(kind: Leaf) -> list[Leaf]:
 
 
 def concrete(base: type[Any]) -> Iterator[type[Any]]:
-    """The classes of the core below `base` that have none below them, but for those beside it."""
+    """Yield the classes of the core that have `base`, and no subclass, and are in other modules."""
     for module in iter_modules(core.__path__):
         import_module(f"{core.__name__}.{module.name}")
     yield from (kind for kind in _leaves(base) if kind.__module__ != base.__module__)

@@ -1,8 +1,8 @@
 """Writer processes: each commits one step after the other, until its end or until it is killed.
 
 Half of the steps append at an expected version and send, some of them in place of a draft that they
-take back. The other half claim, hold, append and settle. A writer reports each step once
-it is acknowledged, so that the store can be compared with the reports.
+take back. The other half claim, hold, append and settle. A writer reports each step once it is
+acknowledged, so that the store can be compared with the reports.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Who logs in with a token sees what is theirs, and the buttons that they may use."""
+"""Users who log in with a token see what is theirs, and the buttons that they may use."""
 
 from playwright.async_api import Page, expect
 
@@ -22,7 +22,7 @@ async def log_in(page: Page, token: str) -> None:
 
 
 async def count_buttons(page: Page) -> int:
-    """Count what changes the store: forms that are sent, but for the one that logs out."""
+    """Count what changes the store: forms that are sent, except the one that logs out."""
     return await page.locator("form[method=post]:not([action$='/logout'])").count()
 
 

@@ -1,4 +1,4 @@
--- The messages of a thread from a position on, and at least so many before them or before its end.
+-- The messages of a thread at a position and later, and at least so many before them or its end.
 SELECT
     threads.thread_id, messages.position, messages.committed_at, messages.message_id,
     messages.body

@@ -134,7 +134,7 @@ async def every_listener_hears_of_a_change(store: Store) -> None:
 
 @checks.add(Guarantee.CHANGES_ARE_HINTED)
 async def a_hint_comes_when_the_change_can_be_read(store: Store) -> None:
-    """Who reads after each hint, and only then, ends with the last version."""
+    """A reader that reads after each hint, and only then, ends with the last version."""
     await store.threads.create(Thread(id="t"))
     versions: list[int] = []
 
