@@ -26,7 +26,7 @@ class DocumentName(Model, frozen=True, kw_only=True):
 class PurgeDocuments(Command[int], frozen=True, kw_only=True):
     """Deletes the documents that expired before `expired_before`. Result: how many.
 
-    A document that has not expired by now stays, also if `expired_before` is later.
+    A document that has not expired by now stays, even if `expired_before` is later.
     """
 
     expired_before: Time
