@@ -33,7 +33,7 @@ async def family_of(
 
 
 async def children_of(backend: Backend, thread_id: str) -> AsyncIterator[ThreadSummary]:
-    """The threads right below a thread, whoever owns them."""
+    """The threads right below a thread, of any owner."""
     after: str | None = None
     while True:
         query = ListHeads(parent_thread_id=thread_id, after=after, limit=PAGE)
