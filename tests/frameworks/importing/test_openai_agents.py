@@ -103,3 +103,12 @@ async def test_the_command_reports_what_failed(tmp_path: Path) -> None:
     assert (status, found["created"], found["failed"]) == (1, 1, 1)
     assert found["errors"][0]["name"] == "b"
     assert "1 conversation could not be imported" in errors
+
+
+async def test_a_session_is_read_when_its_turn_comes(store: Store, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        await add(tmp_path / "x.db", name, ITEMS)
+    imports = import_sessions(store, f"sqlite:///{tmp_path}/x.db")
+    assert (await anext(imports)).name == "one"
+    await add(tmp_path / "x.db", "two", ITEMS)
+    assert [(each.name, each.items) async for each in imports] == [("two", 2 * len(ITEMS))]

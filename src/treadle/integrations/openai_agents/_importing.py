@@ -4,8 +4,6 @@ import json
 import sqlite3
 from collections.abc import AsyncGenerator
 from contextlib import closing
-from itertools import groupby
-from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +33,10 @@ async def import_sessions(store: Store, source: str) -> AsyncGenerator[Imported]
     if path is None:
         raise InvalidValue("source", "name a database file: sqlite:///conversations.db")
 
-    async def work(session: tuple[str, list[str]], written: Written) -> None:
-        session_id, texts = session
-        await _import_session(store, session_id, texts, written)
+    async def work(session_id: str, written: Written) -> None:
+        await _import_session(store, session_id, _read(path, session_id), written)
 
-    async for imported in import_each(_read(path), itemgetter(0), work):
+    async for imported in import_each(_list(path), str, work):
         yield imported
 
 
@@ -62,13 +59,20 @@ async def _import_session(
         written.items += len(messages)
 
 
-def _read(path: Path) -> list[tuple[str, list[str]]]:
-    """Return each session with its items, as JSON."""
-    statement = "SELECT session_id, message_data FROM agent_messages ORDER BY session_id, id"
+def _list(path: Path) -> list[str]:
+    """Return the ids of the sessions."""
+    return _texts(path, "SELECT DISTINCT session_id FROM agent_messages ORDER BY session_id")
+
+
+def _read(path: Path, session_id: str) -> list[str]:
+    """Return the items of a session, as JSON; all sessions could be more than fit into memory."""
+    statement = "SELECT message_data FROM agent_messages WHERE session_id = ? ORDER BY id"
+    return _texts(path, statement, session_id)
+
+
+def _texts(path: Path, statement: str, *values: str) -> list[str]:
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
-            rows = database.execute(statement).fetchall()
+            return [text for (text,) in database.execute(statement, values)]
     except sqlite3.DatabaseError as error:
         raise InvalidValue("source", f"it has no sessions of the SDK: {error}") from error
-    grouped = groupby(rows, itemgetter(0))
-    return [(session_id, [text for _, text in group]) for session_id, group in grouped]
