@@ -22,7 +22,7 @@ import msgspec
 import treadle
 from treadle import MailboxEntry
 from treadle.commands import Command, ExtendLease, Send
-from treadle.core.limits import HEADERS
+from treadle.core.limits import HEADER_NAME, HEADER_VALUE, HEADERS
 from treadle.integrations._requirements import requires
 from treadle.integrations._store_calls import observe_calls
 from treadle.queries import LoadClaims
@@ -249,8 +249,14 @@ def _with_context(command: Command[Any]) -> Command[Any]:
     """Return a command that sends the present context, unless it sends one, or has no room."""
     if not isinstance(command, Send):
         return command
-    carrier: dict[str, str] = {}
-    propagate.inject(carrier)
+    injected: dict[str, str] = {}
+    propagate.inject(injected)
+    # Without what no header can hold, such as a baggage without limits: the store would refuse it.
+    carrier = {
+        name: value
+        for name, value in injected.items()
+        if len(name) <= HEADER_NAME and len(value) <= HEADER_VALUE
+    }
     headers = {**carrier, **command.headers}
     if carrier.keys() & command.headers.keys() or len(headers) > HEADERS:
         return command

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterator
 
 import pytest
-from opentelemetry import trace
+from opentelemetry import propagate, trace
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -171,6 +171,17 @@ async def test_headers_of_the_caller_stay(store: Store, spans: Spans) -> None:
     assert sent.entry.headers == many
     first, _ = (await store.mailboxes.list_entries(mailbox_id="m")).items
     assert first.headers == {"traceparent": "mine"}
+
+
+async def test_a_context_that_is_too_large_for_headers_is_no_reason_not_to_send(
+    store: Store, spans: Spans, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def inject(carrier: dict[str, str]) -> None:
+        carrier |= {"traceparent": "fits", "baggage": "x" * 8_193, "n" * 101: "x"}
+
+    monkeypatch.setattr(propagate, "inject", inject)
+    sent = await store.mailboxes.send("m", 1)
+    assert sent.entry.headers == {"traceparent": "fits"}
 
 
 async def test_commits_that_the_store_refuses_are_refused_as_before(
