@@ -13,7 +13,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from treadle import CorruptRecord, Json, NotFound, Store
+from treadle import CorruptRecord, InvalidValue, Json, NotFound, Store
 from treadle.integrations._document_pages import Key
 from treadle.integrations._ordered import Order, OrderedDocuments, rank_of
 from treadle.integrations._requirements import requires
@@ -42,7 +42,8 @@ class TreadleChatKitStore(ChatKitStore[TContext]):
     Args:
         store: an open store; it stays open.
         owner: returns the id of the owner of the threads, such as the user, from the context of a
-            request. Nobody sees what belongs to another owner.
+            request. Nobody sees what belongs to another owner. If it is empty, each call raises
+            `InvalidValue`.
         collection: the collection of the documents, which differs where several servers share a
             store.
     """
@@ -149,8 +150,15 @@ class TreadleChatKitStore(ChatKitStore[TContext]):
         key = self._attachment(attachment_id, context)
         await self._store.documents.delete(self._collection, key)
 
-    def _threads(self, context: TContext) -> OrderedDocuments:
+    def _owner_of(self, context: TContext) -> str:
         owner = self._owner(context)
+        if not owner:
+            # Keys that begin with an empty part are nobody's: all such users would share them.
+            raise InvalidValue("owner", "the context of the request names none; refuse the request")
+        return owner
+
+    def _threads(self, context: TContext) -> OrderedDocuments:
+        owner = self._owner_of(context)
         return OrderedDocuments(
             self._store,
             self._collection,
@@ -159,7 +167,7 @@ class TreadleChatKitStore(ChatKitStore[TContext]):
         )
 
     def _items(self, thread_id: str, context: TContext) -> OrderedDocuments:
-        owner = self._owner(context)
+        owner = self._owner_of(context)
         return OrderedDocuments(
             self._store,
             self._collection,
@@ -168,7 +176,7 @@ class TreadleChatKitStore(ChatKitStore[TContext]):
         )
 
     def _attachment(self, attachment_id: str, context: TContext) -> Key:
-        return (self._owner(context), "attachments", attachment_id)
+        return (self._owner_of(context), "attachments", attachment_id)
 
 
 @contextmanager

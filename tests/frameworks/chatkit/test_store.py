@@ -9,7 +9,7 @@ from chatkit.types import Page, Thread, ThreadItem
 
 from tests.frameworks.chatkit.requests import ME, OTHER, User, answered, said, thread
 from tests.marks import every_backend
-from treadle import AlreadyExists, CorruptRecord, Store
+from treadle import AlreadyExists, CorruptRecord, InvalidValue, Store
 from treadle.integrations.chatkit import TreadleChatKitStore
 
 Chats = TreadleChatKitStore[User]
@@ -159,3 +159,14 @@ async def test_a_deletion_between_the_reads_of_a_page_leaves_an_item_out(
 
     monkeypatch.setattr(store.documents, "load_many", load_late)
     assert await listed(chats) == (["a", "c"] if after_load else ["a", "b", "c"])
+
+
+async def test_who_is_nobody_has_no_threads(chats: Chats, store: Store) -> None:
+    nobody = User("")
+    with pytest.raises(InvalidValue, match="names none"):
+        await chats.save_thread(thread(), nobody)
+    with pytest.raises(InvalidValue, match="names none"):
+        await chats.load_threads(10, None, "asc", nobody)
+    with pytest.raises(InvalidValue, match="names none"):
+        await chats.load_attachment("a", nobody)
+    assert (await store.documents.collections()).items == ()
