@@ -76,6 +76,7 @@ class Follower(threading.Thread):
     def __init__(self, port: int, chat: str, after: int) -> None:
         super().__init__(daemon=True)
         self.events: list[Event] = []
+        self.pieces: list[Any] = []
         self._connection = http.client.HTTPConnection("127.0.0.1", port)
         headers = {"X-Forwarded-User": "anna", "Last-Event-ID": str(after)}
         self._connection.request("GET", f"/chats/{chat}/events", headers=headers)
@@ -89,8 +90,7 @@ class Follower(threading.Thread):
         fields: dict[str, str] = {}
         for line in iter(self._read_line, ""):
             if line == "\n":
-                event = Event(int(fields["id"]), fields["event"], json.loads(fields["data"]))
-                self.events.append(event)
+                self._take(fields["event"], json.loads(fields["data"]), fields.get("id"))
                 fields = {}
             else:
                 name, _, value = line.partition(": ")
@@ -109,6 +109,14 @@ class Follower(threading.Thread):
         self._socket.shutdown(socket.SHUT_RDWR)
         self.join()
         self._connection.close()
+
+    def _take(self, kind: str, data: Any, version: str | None) -> None:
+        if kind == "piece":
+            assert version is None, "a browser would ask for what comes after it"
+            self.pieces.append(data["value"])
+            return
+        assert version is not None
+        self.events.append(Event(int(version), kind, data))
 
     def _read_line(self) -> str:
         try:
@@ -190,6 +198,15 @@ class Service:
         """Ask another question, or the same again, and return its turn."""
         path = f"/chats/{chat}/turns/{turn}"
         return str(self.request(web, "PUT", path, {"text": text}, status=202)["turn"])
+
+    def questions(self, web: int, chat: str, *, wait: bool = True) -> list[str]:
+        """Return the runs of a chat that wait for an answer; wait for one if there is none."""
+
+        def look() -> list[str]:
+            items = self.request(web, "GET", f"/chats/{chat}/questions")["items"]
+            return [str(each["run_id"]) for each in items]
+
+        return eventually(look, "question") if wait else look()
 
     def show(self, web: int, chat: str) -> tuple[list[Any], int]:
         """Return the messages of a chat, and its version."""
@@ -277,7 +294,7 @@ class Service:
 
 def turn_of(message: Any) -> str:
     """Return the turn that a message of a chat belongs to."""
-    return str(message["metadata"]["run_id"])
+    return str(message["metadata"]["run_id"]).partition(".")[0]
 
 
 def is_answer(message: Any) -> bool:

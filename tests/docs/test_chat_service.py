@@ -11,7 +11,9 @@ import pytest
 from tests.docs.chat_service import (
     Service,
     commands,
+    eventually,
     free_port,
+    is_answer,
     replayed,
     save_files,
     turn_of,
@@ -149,3 +151,52 @@ def test_edit_regenerate_and_fork_change_what_they_should(service: Service) -> N
     assert [each.id for each in events] == list(range(1, version + 1))
     assert replayed(events) == messages
     service.request(0, "PUT", f"/chats/{chat}/turns/{taken_back}", {"text": "?"}, status=404)
+
+
+def test_an_answer_is_shown_while_it_is_written_and_stop_keeps_what_was_shown(
+    service: Service,
+) -> None:
+    chat = service.create()
+    follower = service.follow(1, chat)
+    story = service.say(0, chat, "Tell me a story")
+    late = service.say(0, chat, "one")
+    eventually(lambda: len(follower.pieces) > 5, "piece")
+    service.request(1, "POST", f"/chats/{chat}/stop", status=204)
+    asked, kept = service.answered(chat, [story])[0]
+    assert asked == "user: Tell me a story"
+    text = "".join(each["delta"] for each in follower.pieces)
+    shown = kept.removeprefix("assistant: ")
+    assert shown.startswith("I read: Tell me a story"), "what the user has seen"
+    assert text.startswith(shown) or shown.startswith(text)
+
+    after = service.say(0, chat, "two")
+    assert service.answered(chat, [after])[-1] == reply("two")
+    assert late not in {turn_of(each) for each in service.show(0, chat)[0] if is_answer(each)}
+    ended = {each.status for each in service.entries() if each.entry_id in (story, late)}
+    assert ended == {"superseded"}
+
+
+def test_the_agent_asks_before_it_pays_and_the_user_chats_meanwhile(service: Service) -> None:
+    chat = service.create()
+    first = service.say(0, chat, "I want a refund")
+    [run] = service.questions(0, chat)
+    other = service.say(1, chat, "one")
+    service.answered(chat, [other])
+    path = f"/chats/{chat}/questions/{run}"
+    service.request(0, "POST", path, {"approved": True}, user="ben", status=404)
+    for web in (0, 1):
+        service.request(web, "POST", path, {"approved": True}, status=204)
+    paid = ["user: I want a refund", "assistant: ", "tool: 40 EUR are on their way"]
+    answer = "assistant: I read: 40 EUR are on their way"
+    assert service.answered(chat, [first]) == [[*paid, answer], reply("one")]
+
+    edited = service.ask_again(0, chat, other, "two")
+    assert service.answered(chat, [edited]) == [[*paid, answer], reply("two")], "it stays paid"
+
+    second = service.say(0, chat, "another refund")
+    [run] = service.questions(0, chat)
+    again = service.ask_again(1, chat, second, "three")
+    assert service.answered(chat, [again])[-1] == reply("three")
+    path = f"/chats/{chat}/questions/{run}"
+    service.request(0, "POST", path, {"approved": True}, status=409)
+    assert service.questions(0, chat, wait=False) == []
