@@ -7,8 +7,11 @@ from tests.tidy.tree import texts
 OLD_NAME = "we" + "ft"  # in two parts, or this file would contain it
 
 PRIVATE_WORDS = {
+    "also if": "even if",
     "any more": "no longer",
     "anew": "again, new",
+    "belongs into": "belongs in",
+    "by who": "by the caller, by a process that",
     "comes of it": "result",
     "footprint": "read set",
     "is no more": "is deleted",
@@ -18,6 +21,8 @@ PRIVATE_WORDS = {
     "saboteur": "broken backend",
     "saboteurs": "broken backends",
     "shall": "should, must, will",
+    "than who": "than a process that",
+    "to who": "to the caller, to a process that",
     "told": "reported, documented",
     "turnstile": "fair lock",
     "whoever": "the caller, a process that",
