@@ -310,6 +310,10 @@ async def held_and_asking(store: Store, payload: Any = "work") -> MailboxEntry:
     return entry
 
 
+def requests_of(store: Store) -> Any:
+    return store.runs._requests  # pyright: ignore[reportPrivateUsage] - to come between
+
+
 PAYLOADS = pytest.mark.parametrize("payload", ["work", wanted("r")], ids=["message", "request"])
 
 
@@ -331,7 +335,7 @@ class TestAnAnswerWhileTheEntryIsHeld:
         self, store: Store, payload: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         entry = await held_and_asking(store, payload)
-        commit = store.runs._requests._commit
+        commit = requests_of(store)._commit
 
         async def too_late(commands: Any) -> Any:
             if await how_it_is(store) == ("waiting", None):
@@ -339,7 +343,7 @@ class TestAnAnswerWhileTheEntryIsHeld:
                     await store.mailboxes.ack(entry)
             return await commit(commands)
 
-        monkeypatch.setattr(store.runs._requests, "_commit", too_late)
+        monkeypatch.setattr(requests_of(store), "_commit", too_late)
         answered = await store.runs.answer("r", "yes", next_run_id="n")
         assert await how_it_is(store) == ("done", "answered")
         assert answered.request is not None
@@ -350,7 +354,7 @@ class TestAnAnswerWhileTheEntryIsHeld:
         self, store: Store, payload: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         entry = await held_and_asking(store, payload)
-        commit = store.runs._requests._commit
+        commit = requests_of(store)._commit
 
         async def too_late(commands: Any) -> Any:
             async with store.batch() as step:
@@ -358,7 +362,7 @@ class TestAnAnswerWhileTheEntryIsHeld:
                 step.mailboxes.pause("t")
             return await commit(commands)
 
-        monkeypatch.setattr(store.runs._requests, "_commit", too_late)
+        monkeypatch.setattr(requests_of(store), "_commit", too_late)
         await store.runs.answer("r", "yes")
         assert await how_it_is(store) == ("running", None)
         state = await store.mailboxes.load("t")
